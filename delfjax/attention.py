@@ -1,0 +1,71 @@
+"""The attention head: which of the dense descriptors matter (Sec. 3.2, Eqs. 1 to 3).
+
+A score ``alpha(f) >= 0`` for each local descriptor ``f`` comes from two 1x1 convolutions and a
+softplus. In training a photo is the score-weighted sum of its descriptors, ``y = W sum_n alpha(f_n)
+f_n`` (Eq. 1), so that image labels alone teach the scores; in retrieval the scores pick keypoints.
+"""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+
+HIDDEN = 512  # official code: delf_model.AttentionModel; the paper gives two layers and no width
+
+
+class Attention(nnx.Module):
+    """``alpha(f) = softplus(w2 . relu(W1 f + b1) + b2)``, at every cell.
+
+    The official code puts a batch norm after ``W1``; the paper does not speak of one, nor is one here.
+
+    Args:
+        channels: Dimension of a descriptor (1024 at conv4).
+        hidden: Width of the first convolution.
+        rngs: Where initial weights are drawn from.
+    """
+
+    def __init__(self, channels: int, *, hidden: int = HIDDEN, rngs: nnx.Rngs) -> None:
+        self.hidden = nnx.Conv(channels, hidden, (1, 1), rngs=rngs)
+        self.score = nnx.Conv(hidden, 1, (1, 1), rngs=rngs)
+
+    def __call__(self, maps: Float[Array, "b y x c"]) -> Float[Array, "b y x"]:
+        """Score un-normalised conv4 descriptors. Scores are non-negative and have no upper bound."""
+        return jax.nn.softplus(self.score(jax.nn.relu(self.hidden(maps))))[..., 0]
+
+
+def weighted_pool(
+    maps: Float[Array, "b y x c"],
+    scores: Float[Array, "b y x"],
+    valid: Bool[Array, "b y x"] | None = None,
+    *,
+    reduction: Literal["sum", "mean"] = "mean",
+    normalise: bool = True,
+) -> Float[Array, "b c"]:
+    """Pool descriptors by their scores, ``sum_n alpha_n f_n`` (Eq. 1 without its ``W``).
+
+    Args:
+        maps: Conv4 descriptors, as the scores saw them.
+        scores: ``alpha`` at each cell.
+        valid: Cells that belong to the photo; all of them where None.
+        reduction: ``"sum"`` is Eq. 1. ``"mean"``, the default, is the official code: it divides by the
+            number of cells, so that logits do not grow with the area when photos of several sizes
+            are trained on.
+        normalise: Whether each descriptor is first L2-normalised, as the official code does and Eq. 1
+            does not say.
+    """
+    if normalise:
+        maps = l2_normalise(maps)
+    weights = scores if valid is None else jnp.where(valid, scores, 0)
+    pooled = jnp.einsum("byxc,byx->bc", maps, weights)
+    if reduction == "sum":
+        return pooled
+    cells = jnp.full(len(maps), scores[0].size) if valid is None else valid.sum((1, 2))
+    return pooled / jnp.maximum(cells, 1)[:, None]
+
+
+def l2_normalise(x: Float[Array, "*shape c"]) -> Float[Array, "*shape c"]:
+    """Divide by the L2 norm along the last axis; zero stays zero."""
+    # The floor is the smallest square that float32 still divides by without overflow.
+    return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), 1e-24))

@@ -1,0 +1,321 @@
+"""ResNet cut at conv4_x: the dense local descriptors of DELF (Sec. 3.1).
+
+A fully convolutional ResNet-50 gives one 1024-d descriptor for every 16th pixel. Two variants differ
+in where a stage strides: **v1** in its first 1x1 convolution (He et al. 2016, Keras, the paper:
+receptive field 291), **v1.5** in its first 3x3 (torchvision: 267). Padding is symmetric throughout,
+so that cell ``i`` looks at pixel ``16 i``; `receptive_field` derives size, stride and offset from the
+very windows the network is built from.
+
+Symbols: ``x`` an image or feature map, ``valid`` the pixels of it that are photo and not border.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+
+EXPANSION = 4  # He et al. 2016, Table 1: a bottleneck leaves with four times its inner width
+STEM_KERNEL, POOL_KERNEL, SPATIAL_KERNEL = 7, 3, 3  # He et al. 2016, Table 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetSpec:
+    """What makes one ResNet differ from another.
+
+    Attributes:
+        name: How configs, caches and results call it.
+        stride_in: The convolution of a stage's first block that strides: ``"1x1"`` is v1,
+            ``"3x3"`` is v1.5.
+        blocks: Bottlenecks in conv2, conv3, conv4 (and conv5, used by the classifier only).
+        width: Channels of the stem and inner channels of conv2; each later stage doubles them.
+        conv_bias: Whether convolutions carry a bias beside their batch norm (Keras: yes).
+        epsilon: Added to the variance by batch norm.
+        mean: RGB mean subtracted from photos of range 0 to 255.
+        std: RGB scale they are then divided by.
+    """
+
+    name: str
+    stride_in: Literal["1x1", "3x3"]
+    blocks: tuple[int, int, int, int] = (3, 4, 6, 3)
+    width: int = 64
+    conv_bias: bool = False
+    epsilon: float = 1e-5
+    mean: tuple[float, float, float] = field(default=(123.675, 116.28, 103.53))
+    std: tuple[float, float, float] = field(default=(58.395, 57.12, 57.375))
+
+    @property
+    def channels(self) -> int:
+        """Channels of conv4: the dimension of a local descriptor before its reduction."""
+        return 4 * self.width * EXPANSION
+
+    def bottlenecks(self, stage: int) -> Iterator[tuple[int, int, int]]:
+        """Yield ``(channels in, inner channels, stride)`` of each block of conv ``stage`` (2 to 5)."""
+        inner = self.width * 2 ** (stage - 2)
+        entering = self.width if stage == 2 else inner * EXPANSION // 2
+        for block in range(self.blocks[stage - 2]):
+            first = block == 0
+            yield entering if first else inner * EXPANSION, inner, 2 if first and stage > 2 else 1
+
+
+# Keras' preprocessing ("caffe" mode) subtracts the mean in BGR; its kernels are flipped to RGB once,
+# by delfjax.weights, so every network here takes RGB. Epsilon as in keras.applications.resnet.
+RESNET50_V1 = ResNetSpec(
+    name="resnet50_v1",
+    stride_in="1x1",
+    conv_bias=True,
+    epsilon=1.001e-5,
+    mean=(123.68, 116.779, 103.939),
+    std=(1.0, 1.0, 1.0),
+)
+RESNET50_V15 = ResNetSpec(name="resnet50_v1.5", stride_in="3x3")
+RESNET_TINY = replace(RESNET50_V1, name="resnet_tiny", blocks=(1, 1, 1, 1), width=4)
+SPECS = {spec.name: spec for spec in (RESNET50_V1, RESNET50_V15, RESNET_TINY)}
+
+
+class Window(NamedTuple):
+    """One sliding window of the network: kernel, stride and padding in its own input's cells."""
+
+    kernel: int
+    stride: int
+    padding: int
+
+
+def windows(spec: ResNetSpec) -> Iterator[Window]:
+    """Yield every window between a photo and conv4, in order, along the path that reaches furthest."""
+    yield _same(STEM_KERNEL, 2)
+    yield _same(POOL_KERNEL, 2)
+    for stage in (2, 3, 4):
+        for _, _, stride in spec.bottlenecks(stage):
+            one, three = _split_stride(spec, stride)
+            yield _same(1, one)
+            yield _same(SPATIAL_KERNEL, three)
+            yield _same(1, 1)
+
+
+def _same(kernel: int, stride: int) -> Window:
+    """Pad symmetrically: what keeps cell ``i`` over pixel ``stride * i``."""
+    return Window(kernel, stride, (kernel - 1) // 2)
+
+
+def _split_stride(spec: ResNetSpec, stride: int) -> tuple[int, int]:
+    return (stride, 1) if spec.stride_in == "1x1" else (1, stride)
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """What an output cell sees: ``size`` pixels, moved by ``stride``, cell 0 centred at ``offset``.
+
+    All in pixels of the network's input, ``(0, 0)`` at the centre of its top-left pixel.
+    """
+
+    size: int
+    stride: int
+    offset: float
+
+    def centres(self, cells: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+        """Return the pixel at the centre of each cell's receptive field, ``(y, x)``."""
+        return self.stride * np.asarray(cells, float) + self.offset
+
+    def boxes(self, cells: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 4"]:
+        """Return ``(y_min, x_min, y_max, x_max)``, the outermost pixels each cell sees, inclusive."""
+        centres, reach = self.centres(cells), (self.size - 1) / 2
+        return np.concatenate([centres - reach, centres + reach], axis=-1)
+
+
+def receptive_field(spec: ResNetSpec) -> ReceptiveField:
+    """Compute the receptive field of a conv4 cell: ``r += (k - 1) j; o += ((k - 1)/2 - p) j; j *= s``.
+
+    Returns:
+        Size 291 and stride 16 for ResNet-50 v1, 267 and 16 for v1.5; offset 0 for both.
+    """
+    size, jump, offset = 1, 1, 0.0
+    for kernel, stride, padding in windows(spec):
+        size += (kernel - 1) * jump
+        offset += ((kernel - 1) / 2 - padding) * jump
+        jump *= stride
+    return ReceptiveField(size, jump, offset)
+
+
+class ConvNorm(nnx.Module):
+    """Convolution and batch norm; after `fold`, one convolution with a bias."""
+
+    def __init__(
+        self, spec: ResNetSpec, cin: int, cout: int, window: Window, *, folded: bool, rngs: nnx.Rngs
+    ) -> None:
+        self.conv = nnx.Conv(
+            cin,
+            cout,
+            (window.kernel, window.kernel),
+            strides=window.stride,
+            padding=window.padding,
+            use_bias=folded or spec.conv_bias,
+            rngs=rngs,
+        )
+        self.norm = (
+            None
+            if folded
+            else nnx.BatchNorm(cout, epsilon=spec.epsilon, use_running_average=True, rngs=rngs)
+        )
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x e"]:
+        x = self.conv(x)
+        return x if self.norm is None else self.norm(x)
+
+
+class Bottleneck(nnx.Module):
+    """``relu(x + expand(relu(spatial(relu(reduce(x))))))`` with a 1x1 shortcut where shapes change."""
+
+    def __init__(
+        self, spec: ResNetSpec, cin: int, inner: int, stride: int, *, folded: bool, rngs: nnx.Rngs
+    ) -> None:
+        def unit(*args: object) -> ConvNorm:
+            return ConvNorm(spec, *args, folded=folded, rngs=rngs)
+
+        one, three = _split_stride(spec, stride)
+        cout = inner * EXPANSION
+        self.stride = stride
+        self.strides_first = one > 1
+        self.reduce = unit(cin, inner, _same(1, one))
+        self.spatial = unit(inner, inner, _same(SPATIAL_KERNEL, three))
+        self.expand = unit(inner, cout, _same(1, 1))
+        self.shortcut = unit(cin, cout, _same(1, stride)) if cin != cout or stride > 1 else None
+
+    def __call__(
+        self, x: Float[Array, "b h w c"], valid: Bool[Array, "b h w"] | None = None
+    ) -> Float[Array, "b y x e"]:
+        past = x if self.shortcut is None else self.shortcut(x)
+        if self.strides_first:
+            valid = _stride(valid, self.stride)
+        # Only the 3x3 looks sideways, so only its input has to be zero outside the photo.
+        inner = _blank(jax.nn.relu(self.reduce(x)), valid)
+        return jax.nn.relu(past + self.expand(jax.nn.relu(self.spatial(inner))))
+
+
+class ResNet(nnx.Module):
+    """ResNet up to conv4, or with conv5 and the ImageNet classifier on top.
+
+    Args:
+        spec: Which network.
+        classifier: Whether to add conv5, global average pooling and 1000 logits: only to prove that
+            weights were read well.
+        folded: Whether batch norms are folded away; use `fold` to make such a network.
+    """
+
+    def __init__(
+        self, spec: ResNetSpec, *, classifier: bool = False, folded: bool = False, rngs: nnx.Rngs
+    ) -> None:
+        self.spec = spec
+        self.folded = folded
+        self.stem = ConvNorm(spec, 3, spec.width, _same(STEM_KERNEL, 2), folded=folded, rngs=rngs)
+        self.stages = (2, 3, 4, 5) if classifier else (2, 3, 4)
+        for stage in self.stages:
+            blocks = [
+                Bottleneck(spec, *sizes, folded=folded, rngs=rngs)
+                for sizes in spec.bottlenecks(stage)
+            ]
+            setattr(self, f"conv{stage}", nnx.List(blocks))
+        self.classifier = nnx.Linear(2 * spec.channels, 1000, rngs=rngs) if classifier else None
+
+    def __call__(
+        self, photos: Float[Array, "b h w 3"], valid: Bool[Array, "b h w"] | None = None
+    ) -> dict[str, Array]:
+        """Compute every stage.
+
+        Args:
+            photos: RGB, 0 to 255.
+            valid: Which pixels are photo. The others may hold anything: what is computed at the valid
+                ones is as if the photo ended there. Photos on one sheet must start at multiples of 16
+                pixels and stand at least 16 pixels apart.
+
+        Returns:
+            ``stem``, ``conv2``, ``conv3``, ``conv4`` (cells of stride 2, 4, 8, 16), and with a
+            classifier ``conv5`` and ``logits``.
+        """
+        x = _blank((photos - jnp.array(self.spec.mean)) / jnp.array(self.spec.std), valid)
+        valid = _stride(valid, 2)
+        stages = {"stem": jax.nn.relu(self.stem(x))}
+        x = max_pool(_blank(stages["stem"], valid))
+        valid = _stride(valid, 2)
+        for stage in self.stages:
+            for block in getattr(self, f"conv{stage}"):
+                x = block(x, valid)
+                valid = _stride(valid, block.stride)
+            stages[f"conv{stage}"] = x
+        if self.classifier is not None:
+            stages["logits"] = self.classifier(x.mean(axis=(1, 2)))
+        return stages
+
+
+def _blank(
+    x: Float[Array, "b h w c"], valid: Bool[Array, "b h w"] | None
+) -> Float[Array, "b h w c"]:
+    """Put the zeros of 'no photo here' outside the photo, where convolution would see padding."""
+    return x if valid is None else jnp.where(valid[..., None], x, 0)
+
+
+def _stride(valid: Bool[Array, "b h w"] | None, stride: int) -> Bool[Array, "b y x"] | None:
+    return valid if valid is None or stride == 1 else valid[:, ::stride, ::stride]
+
+
+def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
+    """Max-pool 3x3, stride 2, padding 1, of non-negative maps, as the maximum of nine slices.
+
+    Not in the paper: on CPU XLA runs this several times faster than its window reduction. Padding
+    by zero equals padding by minus infinity because a ReLU comes before.
+    """
+    height, width = x.shape[1:3]
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    rows, columns = height + height % 2, width + width % 2
+    slices = [
+        x[:, dy : dy + rows : 2, dx : dx + columns : 2]
+        for dy in range(POOL_KERNEL)
+        for dx in range(POOL_KERNEL)
+    ]
+    # An odd side leaves the first slices one cell longer than the others: all keep ceil(n / 2).
+    height, width = rows // 2, columns // 2
+    pooled = slices[0][:, :height, :width]
+    for piece in slices[1:]:
+        pooled = jnp.maximum(pooled, piece[:, :height, :width])
+    return pooled
+
+
+def fold(model: ResNet) -> ResNet:
+    """Fold each frozen batch norm into its convolution: ``w' = w g / s``, ``b' = (b - m) g / s + beta``.
+
+    ``s = sqrt(variance + epsilon)``, ``g`` the scale, ``m`` the running mean.
+    """
+    folded = nnx.eval_shape(
+        lambda: ResNet(
+            model.spec, classifier=model.classifier is not None, folded=True, rngs=nnx.Rngs(0)
+        )
+    )
+    target = dict(nnx.iter_modules(folded))
+    for path, module in nnx.iter_modules(model):
+        if isinstance(module, ConvNorm):
+            target[path].conv.kernel.value, target[path].conv.bias.value = _folded(module)
+        elif isinstance(module, nnx.Linear):
+            target[path].kernel.value, target[path].bias.value = (
+                module.kernel.value,
+                module.bias.value,
+            )
+    return folded
+
+
+def _folded(unit: ConvNorm) -> tuple[Array, Array]:
+    norm, conv = unit.norm, unit.conv
+    gain = norm.scale[...] / jnp.sqrt(norm.var[...] + norm.epsilon)
+    bias = 0.0 if conv.bias is None else conv.bias[...]
+    return conv.kernel[...] * gain, (bias - norm.mean[...]) * gain + norm.bias[...]
+
+
+def transpose_kernels(state: nnx.State) -> nnx.State:
+    """Swap y and x in every kernel, so that the network sees a transposed photo as the photo.
+
+    Not in the paper: an upright photo can then run through the program compiled for wide ones.
+    """
+    return jax.tree.map(lambda w: w.transpose(1, 0, 2, 3) if w.ndim == 4 else w, state)
