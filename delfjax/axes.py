@@ -21,7 +21,6 @@ Axis words, as they stand in the shape annotations:
 """
 
 from dataclasses import dataclass, replace
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -53,7 +52,7 @@ class Features:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def __getitem__(self, rows: slice | np.ndarray) -> Self:
+    def __getitem__(self, rows: slice | np.ndarray) -> "Features":
         """Keep some of the features: a slice, an index array or a boolean mask."""
         return replace(
             self,
@@ -63,7 +62,7 @@ class Features:
             descriptors=self.descriptors[rows],
         )
 
-    def with_descriptors(self, descriptors: Float[np.ndarray, "n e"]) -> Self:
+    def with_descriptors(self, descriptors: Float[np.ndarray, "n e"]) -> "Features":
         """Return the same keypoints with other descriptors."""
         return replace(self, descriptors=descriptors)
 

@@ -9,6 +9,7 @@ very windows the network is built from.
 Symbols: ``x`` an image or feature map, ``valid`` the pixels of it that are photo and not border.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
@@ -163,6 +164,7 @@ class ConvNorm(nnx.Module):
         )
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x e"]:
+        """Convolve, then normalise."""
         x = self.conv(x)
         return x if self.norm is None else self.norm(x)
 
@@ -188,6 +190,7 @@ class Bottleneck(nnx.Module):
     def __call__(
         self, x: Float[Array, "b h w c"], valid: Bool[Array, "b h w"] | None = None
     ) -> Float[Array, "b y x e"]:
+        """Add to the input what the three convolutions make of it."""
         past = x if self.shortcut is None else self.shortcut(x)
         if self.strides_first:
             valid = _stride(valid, self.stride)
@@ -270,18 +273,13 @@ def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
     """
     height, width = x.shape[1:3]
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    rows, columns = height + height % 2, width + width % 2
+    rows, columns = height + height % 2, width + width % 2  # each slice has ceil(n / 2) cells
     slices = [
         x[:, dy : dy + rows : 2, dx : dx + columns : 2]
         for dy in range(POOL_KERNEL)
         for dx in range(POOL_KERNEL)
     ]
-    # An odd side leaves the first slices one cell longer than the others: all keep ceil(n / 2).
-    height, width = rows // 2, columns // 2
-    pooled = slices[0][:, :height, :width]
-    for piece in slices[1:]:
-        pooled = jnp.maximum(pooled, piece[:, :height, :width])
-    return pooled
+    return functools.reduce(jnp.maximum, slices)
 
 
 def fold(model: ResNet) -> ResNet:
@@ -297,12 +295,13 @@ def fold(model: ResNet) -> ResNet:
     target = dict(nnx.iter_modules(folded))
     for path, module in nnx.iter_modules(model):
         if isinstance(module, ConvNorm):
-            target[path].conv.kernel.value, target[path].conv.bias.value = _folded(module)
+            holder, (kernel, bias) = target[path].conv, _folded(module)
         elif isinstance(module, nnx.Linear):
-            target[path].kernel.value, target[path].bias.value = (
-                module.kernel.value,
-                module.bias.value,
-            )
+            holder, kernel, bias = target[path], module.kernel[...], module.bias[...]
+        else:
+            continue
+        holder.kernel.set_value(kernel)
+        holder.bias.set_value(bias)
     return folded
 
 

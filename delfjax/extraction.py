@@ -5,9 +5,10 @@ or, the paper's baseline, by the L2 norm of the descriptor.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +41,13 @@ class ExtractionConfig:
     selection: Selection = "norm"
     max_features: int = 1000
     nms_iou: float = 1.0
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> "ExtractionConfig":
+        """Make a configuration of what `dataclasses.asdict` gave, as JSON keeps it."""
+        pyramid = dict(fields["pyramid"])
+        pyramid["scales"] = tuple(pyramid["scales"])
+        return cls(**{**fields, "pyramid": PyramidConfig(**pyramid)})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,6 +103,7 @@ class Extractor:
         self.config = config or ExtractionConfig()
         if self.config.selection == "attention" and attention is None:
             raise ValueError('selection="attention" needs an attention head; got attention=None')
+        self.spec = backbone.spec
         self.receptive_field = receptive_field(backbone.spec)
         if self.receptive_field.stride != CELL or self.receptive_field.offset != 0:
             raise ValueError(f"{backbone.spec.name}: expected cells at multiples of {CELL} pixels")

@@ -96,6 +96,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def digest(data: bytes) -> str:
+    """Return the SHA-256 of bytes in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
 # --- where weights come from -----------------------------------------------------------------------
 
 
@@ -177,7 +182,7 @@ def read_keras(path: Path) -> tuple[Tensors, Scheme]:
     """Read Keras' HDF5 file: one group a layer, whose attribute lists its tensors in order."""
     tensors: Tensors = {}
     with h5py.File(path, "r") as file:
-        root = file["model_weights"] if "model_weights" in file else file
+        root = file.get("model_weights", file)
         for layer in (_text(name) for name in root.attrs["layer_names"]):
             names = [_text(name) for name in root[layer].attrs["weight_names"]]
             for kind, name in zip(_keras_kinds(len(names)), names, strict=True):
@@ -333,6 +338,6 @@ def _fill(spec: ResNetSpec, tensors: Tensors, *, classifier: bool) -> ResNet:
     model = _blank(spec, classifier=classifier)
     state = nnx.state(model)
     for path, value in nnx.to_flat_state(state):
-        value.value = jnp.asarray(tensors[".".join(map(str, path))])
+        value.set_value(jnp.asarray(tensors[".".join(map(str, path))]))
     nnx.update(model, state)
     return model

@@ -1,0 +1,161 @@
+"""A folder of photos becomes a store of features: long, resumable, and never stopped by a bad photo."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from tqdm.auto import tqdm
+
+from delfjax.axes import Features
+from delfjax.extraction import Extractor
+from delfjax.photos import PhotoError, PhotoFolder, iter_photos
+from delfjax.reduction import PAPER_DIMENSIONS, Reduction
+from delfjax.store import FeatureStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReductionConfig:
+    """How a collection's PCA is learnt.
+
+    Attributes:
+        dimensions: Of a reduced descriptor (Sec. 3.3: 40).
+        whiten: Whether to whiten.
+        photos: It is learnt from this many photos, drawn at random. Not in the paper.
+        features: And from this many features of each, likewise.
+        seed: Of the draws.
+    """
+
+    dimensions: int = PAPER_DIMENSIONS
+    whiten: bool = False
+    photos: int = 200
+    features: int = 250
+    seed: int = 0
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What became of each photo of a folder."""
+
+    extracted: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    failed: dict[str, PhotoError] = field(default_factory=dict)
+
+
+def made_by(extractor: Extractor, reduction: ReductionConfig) -> dict[str, Any]:
+    """Return all that determines a store's features."""
+    return {
+        "backbone": extractor.spec.name,
+        "model": extractor.checksum,
+        "extraction": asdict(extractor.config),
+        "reduction": asdict(reduction),
+    }
+
+
+def extract_folder(
+    extractor: Extractor,
+    photos: PhotoFolder,
+    path: Path | str,
+    *,
+    database: PhotoFolder | None = None,
+    config: ReductionConfig | None = None,
+) -> tuple[FeatureStore, Report]:
+    """Extract the features of every photo that the store does not hold yet.
+
+    Args:
+        extractor: Model and selection.
+        photos: The photos.
+        path: The store's folder.
+        database: The photos of which the PCA is learnt, where not all: queries must stay out.
+        config: How the PCA is learnt.
+
+    Returns:
+        The store, and what became of each photo: broken ones are listed, not raised.
+
+    Raises:
+        StoreError: If the store was made by another model or configuration.
+    """
+    config = config or ReductionConfig()
+    store = FeatureStore(path, made_by(extractor, config))
+    report = Report(kept=[name for name in photos.names if name in store])
+    if len(report.kept) < len(photos):
+        if store.reduction is None:
+            _learn_reduction(extractor, photos, database or photos, store, config, report)
+        waiting = [n for n in photos.names if n not in store and n not in report.failed]
+        bar = tqdm(
+            total=len(photos), initial=len(photos) - len(waiting), desc="extract", unit="photo"
+        )
+        reduction = store.reduction
+        for name, features in _extract(extractor, photos, waiting, report, bar):
+            store.write(name, features.with_descriptors(reduction(features.descriptors)))
+        bar.close()
+    return store, report
+
+
+def _extract(
+    extractor: Extractor, photos: PhotoFolder, names: list[str], report: Report, bar: tqdm
+) -> Iterator[tuple[str, Features]]:
+    """Yield features photo by photo, the next one being computed while the last is stored."""
+    launched = None
+    for name, photo in iter_photos(photos, names):
+        if isinstance(photo, PhotoError):
+            report.failed[name] = photo
+            bar.update()
+            continue
+        upcoming = name, extractor.launch(photo)
+        if launched is not None:
+            yield _collected(extractor, *launched, report, bar)
+        launched = upcoming
+    if launched is not None:
+        yield _collected(extractor, *launched, report, bar)
+
+
+def _collected(
+    extractor: Extractor, name: str, running: tuple, report: Report, bar: tqdm
+) -> tuple[str, Features]:
+    features = extractor.collect(*running)
+    report.extracted.append(name)
+    bar.update()
+    return name, features
+
+
+def _learn_reduction(
+    extractor: Extractor,
+    photos: PhotoFolder,
+    database: PhotoFolder,
+    store: FeatureStore,
+    config: ReductionConfig,
+    report: Report,
+) -> None:
+    """Fit the PCA on some photos of the database, and keep their features so as not to redo them."""
+    random = np.random.default_rng(config.seed)
+    count = min(config.photos, len(database))
+    names = sorted(random.choice(database.names, size=count, replace=False).tolist())
+    bar = tqdm(total=count, desc="learn PCA", unit="photo")
+    # Half precision, as in the store: 2 MB a photo instead of 4.
+    whole = {
+        name: features.with_descriptors(features.descriptors.astype(np.float16))
+        for name, features in _extract(extractor, photos, names, report, bar)
+    }
+    bar.close()
+    if not whole:
+        raise next(iter(report.failed.values()))
+    sample = [_sample(features.descriptors, config.features, random) for features in whole.values()]
+    store.reduction = reduction = Reduction.fit(
+        np.concatenate(sample),
+        dimensions=config.dimensions,
+        whiten=config.whiten,
+        seed=config.seed,
+    )
+    for name, features in whole.items():
+        descriptors = reduction(features.descriptors.astype(np.float32))
+        store.write(name, features.with_descriptors(descriptors))
+
+
+def _sample(
+    descriptors: Float[np.ndarray, "n c"], count: int, random: np.random.Generator
+) -> Float[np.ndarray, "s c"]:
+    rows = random.permutation(len(descriptors))[:count]
+    return descriptors[rows].astype(np.float32)

@@ -1,0 +1,208 @@
+"""Figures: photos under heatmaps, keypoints, matches and rankings.
+
+Every function takes arrays and records and returns a `Figure`, made without pyplot's global state,
+so that a notebook, a script and a widget can each show or save it. ``(y, x)`` becomes ``(x, y)`` here.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from PIL import Image
+
+from delfjax.axes import Features, Matches, Photo
+from delfjax.pyramid import PAPER_SCALES
+
+STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.dpi": 110,
+    "savefig.bbox": "tight",
+    "legend.frameon": False,
+}
+HEAT = "magma"
+GOOD, BAD, NEUTRAL = "#3fbf7f", "#d9534f", "#8a8f98"
+
+
+def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, axes
+
+
+def _show(ax: Axes, photo: Photo, title: str = "") -> None:
+    ax.imshow(photo)
+    ax.set_title(title)
+    ax.set_axis_off()
+
+
+def merge_levels(
+    maps: Sequence[Float[np.ndarray, "_ _"]], size: tuple[int, int]
+) -> Float[np.ndarray, "h w"]:
+    """Bring every level's map to one size and keep the highest score of each pixel."""
+    enlarged = [
+        Image.fromarray(np.asarray(level, np.float32)).resize(size[::-1], Image.Resampling.BICUBIC)
+        for level in maps
+    ]
+    return np.max([np.asarray(level) for level in enlarged], axis=0)
+
+
+def heatmaps(
+    photo: Photo, maps: Mapping[str, Float[np.ndarray, "h w"]], *, opacity: float = 0.6
+) -> Figure:
+    """Draw a photo, and beside it each map over the photo with its own colour bar.
+
+    Args:
+        photo: The photo.
+        maps: Score maps of the photo's size, by title.
+        opacity: Of the heat, 0 to 1.
+    """
+    height, width = photo.shape[:2]
+    columns = 1 + len(maps)
+    figure, axes = _figure(4.2 * columns, 4.2 * height / width + 0.3, 1, columns)
+    _show(axes[0, 0], photo, "photo")
+    for ax, (title, heat) in zip(axes[0, 1:], maps.items(), strict=True):
+        _show(ax, np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8), title)
+        # The top percent would otherwise squeeze all other scores into one colour.
+        span = Normalize(*np.percentile(heat, (1, 99.5)))
+        drawn = ax.imshow(heat, cmap=HEAT, norm=span, alpha=opacity)
+        bar = figure.colorbar(drawn, ax=ax, fraction=0.035, pad=0.02)
+        bar.solids.set_alpha(1)
+        bar.set_label("score")
+    return figure
+
+
+def keypoints(photo: Photo, features: Features, *, most: int = 300, title: str = "") -> Figure:
+    """Draw the best features: a ring a keypoint, larger and lighter the coarser its level.
+
+    Args:
+        photo: The photo.
+        features: Its features, best first.
+        most: How many to draw.
+        title: What the figure says.
+    """
+    height, width = photo.shape[:2]
+    figure, axes = _figure(6.2, 6.2 * height / width + 0.3)
+    ax = axes[0, 0]
+    _show(ax, (photo * 0.75).astype(np.uint8), title)
+    best = features[:most]
+    norm = LogNorm(min(PAPER_SCALES), max(PAPER_SCALES))
+    ax.scatter(
+        *best.positions.T[::-1],
+        s=14 / best.scales,
+        c=best.scales,
+        cmap="viridis_r",
+        norm=norm,
+        facecolors="none",
+        marker="o",
+        linewidths=1.1,
+        alpha=0.9,
+    ).set_facecolor("none")
+    bar = figure.colorbar(ScalarMappable(norm, "viridis_r"), ax=ax, fraction=0.03, pad=0.02)
+    bar.set_label("pyramid scale")
+    bar.set_ticks(PAPER_SCALES, labels=[f"{scale:.2f}" for scale in PAPER_SCALES])
+    bar.minorticks_off()
+    return figure
+
+
+def matches(
+    left: Photo,
+    right: Photo,
+    putative: Matches,
+    inliers: Bool[np.ndarray, " m"] | None = None,
+    *,
+    title: str = "",
+    most: int = 200,
+) -> Figure:
+    """Draw matches as lines between two photos: all of them, or only the inliers.
+
+    Args:
+        left: The query photo.
+        right: The database photo.
+        putative: The matches.
+        inliers: Which of them to draw; all where None.
+        title: What the figure says.
+        most: How many lines at most, evenly chosen: more hide the photos.
+    """
+    chosen = np.arange(len(putative)) if inliers is None else np.flatnonzero(inliers)
+    chosen = chosen[np.linspace(0, len(chosen) - 1, min(most, len(chosen))).astype(int)]
+    gap = 12
+    height = max(len(left), len(right))
+    canvas = np.full((height, left.shape[1] + gap + right.shape[1], 3), 255, np.uint8)
+    canvas[: len(left), : left.shape[1]] = left
+    canvas[: len(right), left.shape[1] + gap :] = right
+    figure, axes = _figure(9.5, 9.5 * height / canvas.shape[1] + 0.3)
+    ax = axes[0, 0]
+    _show(ax, canvas, title)
+    ends = putative.database[chosen, ::-1] + [left.shape[1] + gap, 0]
+    lines = np.stack([putative.query[chosen, ::-1], ends], axis=1)
+    colour = NEUTRAL if inliers is None else GOOD
+    ax.add_collection(LineCollection(lines, colors=colour, linewidths=0.7, alpha=0.7))
+    ax.scatter(*lines.reshape(-1, 2).T, s=5, color=colour, linewidths=0)
+    ax.set_xlim(0, canvas.shape[1])
+    ax.set_ylim(height, 0)
+    return figure
+
+
+def ranking(
+    query: Photo,
+    results: Sequence[tuple[Photo, str, bool | None]],
+    *,
+    title: str = "query",
+    columns: int = 6,
+) -> Figure:
+    """Draw a query and the photos ranked for it, framed by whether they are right.
+
+    Args:
+        query: The query photo.
+        results: Photo, caption and whether it is a true result (None: not known), best first.
+        title: Caption of the query.
+        columns: Photos a row, the query included.
+    """
+    rows = -(-(1 + len(results)) // columns)
+    figure, axes = _figure(1.9 * columns, 1.75 * rows, rows, columns)
+    for ax in axes.ravel():
+        ax.set_axis_off()
+    cells = [(query, title, None), *results]
+    for ax, (photo, caption, right) in zip(axes.ravel(), cells, strict=False):
+        _show(ax, photo, caption)
+        ax.title.set_fontsize(8)
+        if right is not None:
+            ax.set_axis_on()
+            ax.set(xticks=[], yticks=[])
+            for spine in ax.spines.values():
+                spine.set(visible=True, color=GOOD if right else BAD, linewidth=2.5)
+    return figure
+
+
+def inlier_histogram(
+    true_pairs: Sequence[int], false_pairs: Sequence[int], threshold: float
+) -> Figure:
+    """Draw inlier counts of pairs of one place and of two, and the count that parts them."""
+    figure, axes = _figure(6, 3)
+    ax = axes[0, 0]
+    top = max([*true_pairs, *false_pairs, 1])
+    bins = np.unique(np.round(np.geomspace(1, top + 1, 24)) - 1)
+    for counts, colour, label in (
+        (false_pairs, BAD, "two places"),
+        (true_pairs, GOOD, "one place"),
+    ):
+        ax.hist(counts, bins=bins, color=colour, alpha=0.7, density=True, label=label)
+    ax.axvline(
+        threshold, color="black", linestyle="--", linewidth=1, label=f"{threshold:g} inliers"
+    )
+    ax.set_xscale("symlog", linthresh=10)
+    ax.set(xlabel="RANSAC inliers", ylabel="density of pairs", title="Does the inlier count tell?")
+    ax.legend()
+    return figure

@@ -1,0 +1,206 @@
+"""From a query photo to a ranking: neighbours, votes, verification (Sec. 4.4).
+
+Each query feature asks the index for its 60 nearest database features; a database photo gets a vote
+from each query feature that has a neighbour in it; the photos with most votes are verified, and
+ranked by their inliers.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from delfjax.axes import Features, Matches, Ranking
+from delfjax.geometry import RansacConfig, Verification, verify
+from delfjax.index import PAPER_NEIGHBOURS, Index, Neighbours, build_index
+from delfjax.store import FeatureStore
+
+VERIFIED = 100  # official image_reranking: the top 100 are verified
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """How a query is answered.
+
+    Attributes:
+        neighbours: Nearest database features asked for each query feature.
+        max_distance: Neighbours further away than this do not count (official ``match_images``: 0.8,
+            ``image_reranking``: 0.9); infinite by default, as the paper speaks of none.
+        one_to_one: Whether, of several query features with the same nearest feature of a photo, only
+            the nearest keeps its match. Not in the paper nor in the official code: but a feature of
+            sky or foliage is nearest to many, and each would count as an inlier.
+        verified: Photos, by votes, that are verified.
+        ransac: How.
+    """
+
+    neighbours: int = PAPER_NEIGHBOURS
+    max_distance: float = float("inf")
+    one_to_one: bool = True
+    verified: int = VERIFIED
+    ransac: RansacConfig = field(default_factory=RansacConfig)
+
+
+class Database:
+    """The features of a collection end to end, and whose they are.
+
+    Args:
+        names: Photo names.
+        features: Their features, in the same order.
+    """
+
+    def __init__(self, names: Sequence[str], features: Sequence[Features]) -> None:
+        if len(names) != len(features) or not names:
+            raise ValueError(f"{len(names)} names for {len(features)} photos; expected one each")
+        self.names = tuple(names)
+        self.features = tuple(features)
+        self.owners = np.repeat(np.arange(len(names)), [len(each) for each in features])
+        self.descriptors = np.concatenate([each.descriptors for each in features])
+        self.positions = np.concatenate([each.positions for each in features])
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @classmethod
+    def load(cls, store: FeatureStore, names: Iterable[str] | None = None) -> "Database":
+        """Read photos from a store: all of it, or those named."""
+        names = store.names if names is None else list(names)
+        return cls(names, [store.read(name) for name in names])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answer:
+    """A ranking and what it rests on.
+
+    Attributes:
+        ranking: Every photo with a vote: verified ones by inliers, then votes, then number; after them
+            the others by votes, then number.
+        matches: Putative matches of each verified photo, by its number.
+        verifications: What RANSAC said of each.
+    """
+
+    ranking: Ranking
+    matches: dict[int, Matches]
+    verifications: dict[int, Verification]
+
+
+class Searcher:
+    """Answers queries over a database.
+
+    Args:
+        database: The photos.
+        index: Over ``database.descriptors``; built if None.
+        config: How queries are answered.
+    """
+
+    def __init__(
+        self, database: Database, index: Index | None = None, config: SearchConfig | None = None
+    ) -> None:
+        self.database = database
+        self.index = build_index(database.descriptors) if index is None else index
+        self.config = config or SearchConfig()
+
+    def __call__(self, query: Features) -> Answer:
+        """Rank the database for a query."""
+        return self.rank(query, self.neighbours(query))
+
+    def neighbours(self, query: Features) -> Neighbours:
+        """Find the nearest database features of each query feature."""
+        k = min(self.config.neighbours, len(self.database.descriptors))
+        return self.index.search(query.descriptors, k)
+
+    def rank(self, query: Features, neighbours: Neighbours) -> Answer:
+        """Vote, verify the photos with most votes, and rank."""
+        pairs = self.pair(neighbours)
+        votes = np.bincount(pairs.images, minlength=len(self.database))
+        order = np.lexsort((np.arange(len(votes)), -votes))
+        order = order[votes[order] > 0]
+        chosen = order[: self.config.verified]
+        matches = {image: self._matches(query, pairs, image) for image in chosen.tolist()}
+        verified = dict(
+            zip(matches, verify(list(matches.values()), self.config.ransac), strict=True)
+        )
+        inliers = np.full(len(votes), -1)
+        affines = np.full((len(votes), 2, 3), np.nan, np.float32)
+        for image, verification in verified.items():
+            inliers[image], affines[image] = verification.count, verification.affine
+        order = order[np.lexsort((order, -votes[order], -inliers[order]))]
+        ranking = Ranking(
+            images=order, inliers=inliers[order], votes=votes[order], affines=affines[order]
+        )
+        return Answer(ranking=ranking, matches=matches, verifications=verified)
+
+    def pair(self, neighbours: Neighbours) -> "Pairs":
+        """Group neighbours by photo: of several in one photo, a query feature keeps the nearest."""
+        near = np.isfinite(neighbours[1]) & (neighbours[1] <= self.config.max_distance)
+        features, _ = np.nonzero(near)
+        rows, distances = (part[near] for part in neighbours)
+        pairs = Pairs(
+            images=self.database.owners[rows], features=features, rows=rows, distances=distances
+        )
+        pairs = pairs.nearest_of(pairs.images, pairs.features)
+        return pairs.nearest_of(pairs.images, pairs.rows) if self.config.one_to_one else pairs
+
+    def _matches(self, query: Features, pairs: "Pairs", image: int) -> Matches:
+        here = slice(*np.searchsorted(pairs.images, [image, image + 1]))
+        return Matches(
+            query=query.positions[pairs.features[here]],
+            database=self.database.positions[pairs.rows[here]],
+            distances=pairs.distances[here],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pairs:
+    """Putative matches with the whole database, sorted by photo.
+
+    Attributes:
+        images: Number of the database photo.
+        features: Row of the query feature.
+        rows: Row of the database descriptor.
+        distances: Between the two.
+    """
+
+    images: Int[np.ndarray, " m"]
+    features: Int[np.ndarray, " m"]
+    rows: Int[np.ndarray, " m"]
+    distances: Float[np.ndarray, " m"]
+
+    def nearest_of(self, *keys: Int[np.ndarray, " m"]) -> "Pairs":
+        """Keep the nearest pair of each combination of keys, sorted by the keys in their order."""
+        order = np.lexsort((self.distances, *keys[::-1]))
+        changes = [np.diff(key[order], prepend=-1) != 0 for key in keys]
+        kept = order[np.logical_or.reduce(changes)]
+        return Pairs(
+            images=self.images[kept],
+            features=self.features[kept],
+            rows=self.rows[kept],
+            distances=self.distances[kept],
+        )
+
+
+def match(
+    query: Features,
+    other: Features,
+    *,
+    max_distance: float = 0.8,
+    ransac: RansacConfig | None = None,
+) -> tuple[Matches, Verification]:
+    """Match two photos: each query feature with its nearest in the other photo, then verify.
+
+    Args:
+        query: Reduced features of the first photo.
+        other: And of the second.
+        max_distance: Matches further apart than this are dropped (official ``match_images``: 0.8).
+        ransac: How they are verified.
+    """
+    config = SearchConfig(
+        neighbours=1, max_distance=max_distance, verified=1, ransac=ransac or RansacConfig()
+    )
+    searcher = Searcher(Database(["other"], [other]), config=config)
+    answer = searcher(query)
+    if not answer.matches:
+        nothing = np.empty((0, 2), np.float32)
+        none = Matches(query=nothing, database=nothing, distances=np.empty(0, np.float32))
+        return none, verify([none], config.ransac)[0]
+    return answer.matches[0], answer.verifications[0]

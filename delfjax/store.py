@@ -1,0 +1,138 @@
+"""The features of a collection on disk: one small file a photo, and what made them.
+
+A store remembers the model, the extraction and the reduction it was filled with and refuses to mix:
+features of two models cannot be compared. Files appear whole or not at all, so a run that was cut
+short goes on where it stopped.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from delfjax.axes import Features
+from delfjax.reduction import Reduction
+
+MANIFEST, REDUCTION, SUFFIX = "store.json", "reduction.safetensors", ".npz"
+
+
+class StoreError(RuntimeError):
+    """A feature store holds something else than what is asked of it."""
+
+
+class FeatureStore:
+    """A folder of features, by photo name.
+
+    Args:
+        path: The folder; made if missing.
+        made_by: What determines the features: model checksum, extraction, reduction. None opens an
+            existing store as it is.
+
+    Raises:
+        StoreError: If the store was made by something else, or if there is none to open.
+    """
+
+    def __init__(self, path: Path | str, made_by: Mapping[str, Any] | None = None) -> None:
+        self.path = Path(path)
+        manifest = self.path / MANIFEST
+        if manifest.exists():
+            self.made_by = json.loads(manifest.read_text())
+            if made_by is not None:
+                self._refuse_mixing(made_by)
+        elif made_by is None:
+            raise StoreError(
+                f"{self.path}: no feature store here; make one with: extract FOLDER STORE"
+            )
+        elif self.path.exists() and any(self.path.iterdir()):
+            raise StoreError(
+                f"{self.path}: neither empty nor a feature store; choose another folder"
+            )
+        else:
+            self.made_by = dict(made_by)
+            self.path.mkdir(parents=True, exist_ok=True)
+            _write(manifest, (json.dumps(made_by, indent=2, sort_keys=True) + "\n").encode())
+
+    def _refuse_mixing(self, made_by: Mapping[str, Any]) -> None:
+        wanted = json.loads(json.dumps(made_by))  # tuples become lists, as they are on disk
+        for key in sorted(wanted.keys() | self.made_by.keys()):
+            if wanted.get(key) != self.made_by.get(key):
+                raise StoreError(
+                    f"{self.path}: made with {key} = {self.made_by.get(key)}, but {wanted.get(key)} is "
+                    "asked for; use another folder, or remove this one to start again"
+                )
+
+    @property
+    def reduction(self) -> Reduction | None:
+        """The PCA that this store's descriptors went through; None until one is set."""
+        path = self.path / REDUCTION
+        return Reduction.load(path) if path.exists() else None
+
+    @reduction.setter
+    def reduction(self, reduction: Reduction) -> None:
+        temporary = self.path / f".{REDUCTION}"
+        reduction.save(temporary)
+        temporary.replace(self.path / REDUCTION)
+
+    def _file(self, name: str) -> Path:
+        return self.path / "features" / (name + SUFFIX)
+
+    def __contains__(self, name: str) -> bool:
+        return self._file(name).exists()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def names(self) -> list[str]:
+        """Photo names in the store, sorted."""
+        root = self.path / "features"
+        files = (path.relative_to(root).as_posix() for path in root.rglob(f"*{SUFFIX}"))
+        return sorted(name.removesuffix(SUFFIX) for name in files)
+
+    def write(self, name: str, features: Features) -> None:
+        """Keep a photo's features; descriptors in half precision."""
+        path = self._file(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.part")  # a name that is never listed as a photo
+        with temporary.open("wb") as stream:
+            np.savez(
+                stream,
+                positions=features.positions,
+                scales=features.scales,
+                scores=features.scores,
+                descriptors=features.descriptors.astype(np.float16),
+                image_size=np.array(features.image_size),
+            )
+        temporary.replace(path)
+
+    def read(self, name: str) -> Features:
+        """Return a photo's features, in single precision.
+
+        Raises:
+            StoreError: If the store has no such photo.
+        """
+        try:
+            with np.load(self._file(name), allow_pickle=False) as arrays:
+                height, width = (int(side) for side in arrays["image_size"])
+                return Features(
+                    positions=arrays["positions"],
+                    scales=arrays["scales"],
+                    scores=arrays["scores"],
+                    descriptors=arrays["descriptors"].astype(np.float32),
+                    image_size=(height, width),
+                )
+        except FileNotFoundError:
+            raise StoreError(
+                f"{self.path}: no features of {name!r}; extract that photo first"
+            ) from None
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}")
+    with temporary.open("wb") as stream:
+        stream.write(data)
+        os.fsync(stream.fileno())
+    temporary.replace(path)

@@ -1,0 +1,106 @@
+"""Exact search against brute force, NNDescent against exact search."""
+
+import numpy as np
+import pytest
+
+from delfjax import index as module
+from delfjax.index import ExactIndex, NNDescentIndex, build_index
+
+
+def unit_vectors(count, seed=0, dimensions=40):
+    """Clustered, as descriptors are: isotropic noise has no neighbours worth finding."""
+    random = np.random.default_rng(seed)
+    centres = random.normal(size=(50, dimensions))
+    noise = 0.35 * random.normal(size=(count, dimensions))
+    vectors = centres[random.integers(50, size=count)] + noise
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+DATABASE, QUERIES = unit_vectors(3000), unit_vectors(150, seed=1)
+
+
+def brute_force(database, queries, k):
+    distances = np.linalg.norm(queries[:, None].astype(float) - database[None], axis=-1)
+    rows = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return rows, np.take_along_axis(distances, rows, axis=1)
+
+
+@pytest.mark.parametrize("chunk", [256, 1000, 65536])
+def test_exact_is_brute_force(monkeypatch, chunk):
+    monkeypatch.setattr(module, "CHUNK", chunk)
+    rows, distances = ExactIndex(DATABASE).search(QUERIES, 60)
+    expected_rows, expected = brute_force(DATABASE, QUERIES, 60)
+    np.testing.assert_allclose(distances, expected, atol=2e-3)
+    assert (rows == expected_rows).mean() > 0.999  # but for ties within float32
+    assert (np.diff(distances, axis=1) >= -1e-6).all()
+
+
+@pytest.mark.parametrize("count", [0, 1, 128, 129, 1100])
+def test_any_number_of_queries(count):
+    rows, distances = ExactIndex(DATABASE[:300]).search(unit_vectors(1100)[:count], 7)
+    assert rows.shape == distances.shape == (count, 7)
+
+
+def test_as_many_neighbours_as_descriptors(monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 16)
+    rows, _ = ExactIndex(DATABASE[:50]).search(QUERIES[:2], 50)
+    assert (np.sort(rows) == np.arange(50)).all()
+
+
+def test_too_many_neighbours_is_an_error():
+    with pytest.raises(ValueError, match="60 neighbours among 50 descriptors"):
+        ExactIndex(DATABASE[:50]).search(QUERIES, 60)
+
+
+def test_other_dimensions_are_an_error():
+    with pytest.raises(ValueError, match="reduce both by the same PCA"):
+        ExactIndex(DATABASE).search(QUERIES[:, :20], 5)
+
+
+def test_unknown_kind_is_an_error():
+    with pytest.raises(ValueError, match="expected auto, exact, nndescent"):
+        build_index(DATABASE, "faiss")
+
+
+def test_small_databases_are_searched_exactly():
+    assert isinstance(build_index(DATABASE), ExactIndex)
+
+
+def test_epsilon_zero_is_refused():
+    with pytest.raises(ValueError, match="epsilon"):
+        NNDescentIndex(DATABASE, epsilon=0.0)
+
+
+def test_exact_recall_is_one():
+    assert ExactIndex(DATABASE).recall(QUERIES) == 1.0
+
+
+def test_recall_counts_what_is_missed():
+    class Forgetful(ExactIndex):
+        def search(self, queries, k=60):
+            rows, distances = super().search(queries, 2 * k)
+            return rows[:, ::2], distances[:, ::2]  # every second neighbour
+
+    assert Forgetful(DATABASE).recall(QUERIES) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return NNDescentIndex(DATABASE)
+
+
+def test_nndescent_finds_most_neighbours(graph):
+    assert graph.recall(QUERIES) > 0.95
+
+
+def test_nndescent_distances_are_true(graph):
+    rows, distances = graph.search(QUERIES, 60)
+    true = np.linalg.norm(QUERIES[:, None] - DATABASE[rows], axis=-1)
+    np.testing.assert_allclose(distances, true, atol=1e-3)
+    assert (np.diff(distances, axis=1) >= -1e-6).all()
+
+
+def test_nndescent_repeats_itself(graph):
+    rows, _ = graph.search(QUERIES, 60)
+    again, _ = NNDescentIndex(DATABASE).search(QUERIES, 60)
+    np.testing.assert_array_equal(rows, again)
