@@ -18,18 +18,16 @@ from tqdm.auto import tqdm
 
 import delfjax
 from delfjax import plots, results, weights
-from delfjax.axes import Features
 from delfjax.backbone import RESNET50_V1, RESNET50_V15, SPECS
 from delfjax.collection import ReductionConfig, Report, extract_folder
-from delfjax.evaluation import evaluate_folder, hardware, versions
+from delfjax.evaluation import evaluate_folder
 from delfjax.extraction import ExtractionConfig, Extractor
 from delfjax.geometry import RansacConfig
 from delfjax.index import PAPER_NEIGHBOURS, build_index
 from delfjax.pages import write_page
 from delfjax.photos import PhotoError, load_photo, scan
 from delfjax.pyramid import PyramidConfig
-from delfjax.reduction import Reduction
-from delfjax.search import Database, SearchConfig, Searcher, match
+from delfjax.search import Database, SearchConfig, Searcher, match, reduce_pair
 from delfjax.store import FeatureStore, StoreError
 
 OK, FAILED, SOME_FAILED = 0, 1, 3  # argparse itself exits with 2
@@ -276,7 +274,7 @@ def _match(options: argparse.Namespace) -> int:
             "max_distance": options.max_distance,
             "ransac": asdict(ransac),
         },
-        "versions": versions(),
+        "versions": results.versions(),
     }
     rows = np.array2string(verification.affine, precision=4, suppress_small=True)
     text = (
@@ -285,14 +283,6 @@ def _match(options: argparse.Namespace) -> int:
     )
     _answer(options, result, text)
     return OK
-
-
-def reduce_pair(
-    left: Features, right: Features, reduction: Reduction | None
-) -> tuple[Features, Features]:
-    """Reduce the descriptors of two photos, by a PCA of the two where there is no other."""
-    reduction = reduction or Reduction.fit(np.concatenate([left.descriptors, right.descriptors]))
-    return tuple(each.with_descriptors(reduction(each.descriptors)) for each in (left, right))
 
 
 def _extract(options: argparse.Namespace) -> int:
@@ -323,8 +313,8 @@ def _index(options: argparse.Namespace) -> int:
         "descriptors": len(database.descriptors),
         "build_seconds": round(built, 2),
         f"recall_at_{k}": round(index.recall(database.descriptors, k), 4),
-        "versions": versions(),
-        "hardware": hardware(),
+        "versions": results.versions(),
+        "hardware": results.hardware(),
     }
     _answer(options, result, "\n".join(f"{key:16} {value}" for key, value in result.items()))
     return OK

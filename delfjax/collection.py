@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def extract_folder(
         )
         reduction = store.reduction
         for name, features in _extract(extractor, photos, waiting, report, bar):
-            store.write(name, features.with_descriptors(reduction(features.descriptors)))
+            store.write(name, _reduced(_halved(features), reduction))
         bar.close()
     return store, report
 
@@ -132,13 +133,10 @@ def _learn_reduction(
     """Fit the PCA on some photos of the database, and keep their features so as not to redo them."""
     random = np.random.default_rng(config.seed)
     count = min(config.photos, len(database))
-    names = sorted(random.choice(database.names, size=count, replace=False).tolist())
+    names = random.permutation(database.names).tolist()  # in reserve: some may be broken
     bar = tqdm(total=count, desc="learn PCA", unit="photo")
-    # Half precision, as in the store: 2 MB a photo instead of 4.
-    whole = {
-        name: features.with_descriptors(features.descriptors.astype(np.float16))
-        for name, features in _extract(extractor, photos, names, report, bar)
-    }
+    drawn = islice(_extract(extractor, photos, names, report, bar), count)
+    whole = {name: _halved(features) for name, features in drawn}
     bar.close()
     if not whole:
         raise next(iter(report.failed.values()))
@@ -150,8 +148,19 @@ def _learn_reduction(
         seed=config.seed,
     )
     for name, features in whole.items():
-        descriptors = reduction(features.descriptors.astype(np.float32))
-        store.write(name, features.with_descriptors(descriptors))
+        store.write(name, _reduced(features, reduction))
+
+
+def _halved(features: Features) -> Features:
+    """Round descriptors to half precision: while the PCA waits for them, 2 MB a photo instead of 4.
+
+    Those that need not wait are rounded too, so that a run cut short and taken up gives the same store.
+    """
+    return features.with_descriptors(features.descriptors.astype(np.float16))
+
+
+def _reduced(features: Features, reduction: Reduction) -> Features:
+    return features.with_descriptors(reduction(features.descriptors.astype(np.float32)))
 
 
 def _sample(

@@ -5,7 +5,6 @@ the full ranking, the query itself being junk where it stands in the database to
 are classes, not views: the figures serve for order and sanity, not for the paper's tables.
 """
 
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from tqdm.auto import tqdm
 
-import delfjax
 from delfjax.collection import ReductionConfig, Report, extract_folder, made_by
 from delfjax.extraction import Extractor
 from delfjax.index import PAPER_NEIGHBOURS, ExactIndex, build_index
 from delfjax.metrics import Scores, Truth, bootstrap, evaluate
 from delfjax.photos import PhotoFolder
+from delfjax.results import circumstances
 from delfjax.search import Answer, Database, SearchConfig, Searcher
 
 
@@ -69,9 +67,7 @@ class Evaluation:
             "index": {"kind": self.index_kind, "recall_at_60": round(self.recall, 4)},
             "failed": {name: str(error) for name, error in self.report.failed.items()},
             "seconds": {stage: round(value, 2) for stage, value in self.seconds.items()},
-            "config": self.settings,
-            "versions": versions(),
-            "hardware": hardware(),
+            **circumstances(self.settings),
         }
 
 
@@ -99,7 +95,8 @@ def evaluate_folder(
         reduction: How the PCA is learnt.
 
     Raises:
-        ValueError: If the folder has no classes, or a pattern matches no photo.
+        ValueError: If the folder has no classes, a pattern matches no photo, or no query has anything
+            to find.
     """
     search, reduction = search or SearchConfig(), reduction or ReductionConfig()
     if photos.labels is None:
@@ -118,6 +115,11 @@ def evaluate_folder(
             pattern: tuple(name for name in found.names if name not in report.failed)
             for pattern, found in chosen.items()
         }
+        truths = [truth(name, names[database]) for name in names[queries]]
+        if not any(len(each.positives) for each in truths):
+            raise ValueError(
+                f"{photos.root}: no query has another readable photo of its class in the database"
+            )
         base = Database.load(store, names[database])
         asked = [store.read(name) for name in names[queries]]
     with _timed(seconds, "build index"):
@@ -136,7 +138,6 @@ def evaluate_folder(
         exact = isinstance(searcher.index, ExactIndex)
         k = min(PAPER_NEIGHBOURS, len(base.descriptors))
         share = 1.0 if exact else searcher.index.recall(sample, k, sample=1000)
-    truths = [truth(name, base.names) for name in names[queries]]
     return Evaluation(
         queries=names[queries],
         database=base.names,
@@ -160,8 +161,8 @@ def evaluate_folder(
 def truth(query: str, database: tuple[str, ...]) -> Truth:
     """Return a query's positives, the photos of its class, and its junk, the query itself."""
     label = query.split("/")[0]
-    same = np.array([name.split("/")[0] == label for name in database])
-    itself = np.array([name == query for name in database])
+    same = np.array([name.split("/")[0] == label for name in database], bool)
+    itself = np.array([name == query for name in database], bool)
     return Truth(positives=np.flatnonzero(same & ~itself), junk=np.flatnonzero(itself))
 
 
@@ -170,15 +171,3 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     seconds[stage] = time.perf_counter() - start
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
-    packages = {"delfjax": delfjax.__version__, "jax": jax.__version__, "numpy": np.__version__}
-    return packages | {"python": platform.python_version()}
-
-
-def hardware() -> str:
-    """Name the device that computed."""
-    device = jax.devices()[0]
-    return f"{device.platform}: {device.device_kind}"

@@ -44,7 +44,7 @@ def write_page(
             thumbnails[name] = _thumbnail(load(name))
         return thumbnails[name]
 
-    order = np.argsort(evaluation.scores.average_precision, kind="stable")
+    order = np.argsort(evaluation.scores.average_precision, kind="stable").tolist()
     sections = [
         _section(evaluation, query, picture, top)
         for query in tqdm(order, desc="page", unit="query", leave=False)

@@ -4,6 +4,7 @@ Every function takes arrays and records and returns a `Figure`, made without pyp
 so that a notebook, a script and a widget can each show or save it. ``(y, x)`` becomes ``(x, y)`` here.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,17 +35,57 @@ HEAT = "magma"
 GOOD, BAD, NEUTRAL = "#3fbf7f", "#d9534f", "#8a8f98"
 
 
-def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
+class Drawing(Figure):
+    """A figure that a notebook shows by itself, whatever backend pyplot has, if it has one.
+
+    With photos in it, it is shown as JPEG: a notebook of PNG photos has ten times the size.
+    """
+
+    def _repr_png_(self) -> bytes | None:
+        return None if self._has_photos() else self._encoded("png")
+
+    def _repr_jpeg_(self) -> bytes | None:
+        return self._encoded("jpeg") if self._has_photos() else None
+
+    def _has_photos(self) -> bool:
+        return any(ax.images for ax in self.axes)
+
+    def _encoded(self, format: str) -> bytes:
+        stream = io.BytesIO()
+        options = {"pil_kwargs": {"quality": 85}} if format == "jpeg" else {}
+        with mpl.rc_context(STYLE):
+            self.savefig(stream, format=format, **options)
+        return stream.getvalue()
+
+
+def _figure(
+    width: float, height: float, rows: int = 1, columns: int = 1, **grid: object
+) -> tuple[Drawing, np.ndarray]:
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False)
+        figure = Drawing(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, **grid)
     return figure, axes
 
 
 def _show(ax: Axes, photo: Photo, title: str = "") -> None:
     ax.imshow(photo)
-    ax.set_title(title)
+    ax.set_title(title, loc="left", fontsize=STYLE["axes.titlesize"])
     ax.set_axis_off()
+
+
+def photos(shown: Mapping[str, Photo], *, height: float = 3.2) -> Drawing:
+    """Draw photos side by side, one height all, each under its caption.
+
+    Args:
+        shown: Photos by caption.
+        height: In inches.
+    """
+    ratios = [photo.shape[1] / photo.shape[0] for photo in shown.values()]
+    width = height * sum(ratios)
+    figure, axes = _figure(width, height + 0.25, 1, len(shown), width_ratios=ratios)
+    for ax, (caption, photo) in zip(axes[0], shown.items(), strict=True):
+        _show(ax, photo, caption)
+    return figure
 
 
 def merge_levels(
@@ -60,7 +101,7 @@ def merge_levels(
 
 def heatmaps(
     photo: Photo, maps: Mapping[str, Float[np.ndarray, "h w"]], *, opacity: float = 0.6
-) -> Figure:
+) -> Drawing:
     """Draw a photo, and beside it each map over the photo with its own colour bar.
 
     Args:
@@ -83,7 +124,7 @@ def heatmaps(
     return figure
 
 
-def keypoints(photo: Photo, features: Features, *, most: int = 300, title: str = "") -> Figure:
+def keypoints(photo: Photo, features: Features, *, most: int = 300, title: str = "") -> Drawing:
     """Draw the best features: a ring a keypoint, larger and lighter the coarser its level.
 
     Args:
@@ -97,19 +138,16 @@ def keypoints(photo: Photo, features: Features, *, most: int = 300, title: str =
     ax = axes[0, 0]
     _show(ax, (photo * 0.75).astype(np.uint8), title)
     best = features[:most]
-    norm = LogNorm(min(PAPER_SCALES), max(PAPER_SCALES))
+    norm, colours = LogNorm(min(PAPER_SCALES), max(PAPER_SCALES)), mpl.colormaps["viridis_r"]
     ax.scatter(
         *best.positions.T[::-1],
         s=14 / best.scales,
-        c=best.scales,
-        cmap="viridis_r",
-        norm=norm,
         facecolors="none",
-        marker="o",
+        edgecolors=colours(norm(best.scales)),
         linewidths=1.1,
         alpha=0.9,
-    ).set_facecolor("none")
-    bar = figure.colorbar(ScalarMappable(norm, "viridis_r"), ax=ax, fraction=0.03, pad=0.02)
+    )
+    bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, fraction=0.03, pad=0.02)
     bar.set_label("pyramid scale")
     bar.set_ticks(PAPER_SCALES, labels=[f"{scale:.2f}" for scale in PAPER_SCALES])
     bar.minorticks_off()
@@ -124,7 +162,7 @@ def matches(
     *,
     title: str = "",
     most: int = 200,
-) -> Figure:
+) -> Drawing:
     """Draw matches as lines between two photos: all of them, or only the inliers.
 
     Args:
@@ -161,7 +199,7 @@ def ranking(
     *,
     title: str = "query",
     columns: int = 6,
-) -> Figure:
+) -> Drawing:
     """Draw a query and the photos ranked for it, framed by whether they are right.
 
     Args:
@@ -177,7 +215,6 @@ def ranking(
     cells = [(query, title, None), *results]
     for ax, (photo, caption, right) in zip(axes.ravel(), cells, strict=False):
         _show(ax, photo, caption)
-        ax.title.set_fontsize(8)
         if right is not None:
             ax.set_axis_on()
             ax.set(xticks=[], yticks=[])
@@ -188,7 +225,7 @@ def ranking(
 
 def inlier_histogram(
     true_pairs: Sequence[int], false_pairs: Sequence[int], threshold: float
-) -> Figure:
+) -> Drawing:
     """Draw inlier counts of pairs of one place and of two, and the count that parts them."""
     figure, axes = _figure(6, 3)
     ax = axes[0, 0]
@@ -203,6 +240,6 @@ def inlier_histogram(
         threshold, color="black", linestyle="--", linewidth=1, label=f"{threshold:g} inliers"
     )
     ax.set_xscale("symlog", linthresh=10)
-    ax.set(xlabel="RANSAC inliers", ylabel="density of pairs", title="Does the inlier count tell?")
+    ax.set(xlabel="RANSAC inliers", ylabel="density of pairs", title="")
     ax.legend()
     return figure

@@ -1,18 +1,42 @@
 """Results on disk: one JSON file each, written by a run, and the only source of every printed figure."""
 
 import json
+import math
+import os
+import platform
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-FIELDS = ("value", "config", "versions", "hardware")
+import jax
+import numpy as np
+
+import delfjax
 
 
 def write(path: Path, result: dict[str, Any]) -> None:
     """Write a result, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    temporary = path.with_name(f"{path.name}.part")  # a name that no table lists
+    temporary.write_text(to_json(result) + "\n", encoding="utf-8")
     temporary.replace(path)
+
+
+def to_json(result: dict[str, Any]) -> str:
+    """Return a result as JSON. That knows no infinity, which means "no limit" here: it becomes null.
+
+    Raises:
+        ValueError: If a number is NaN.
+    """
+    return json.dumps(_finite(result), indent=2, sort_keys=True, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and math.isinf(value) else value
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -22,9 +46,12 @@ def read(path: Path) -> dict[str, Any]:
         ValueError: If the file is no result of ours.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(result, dict):
+            raise ValueError(f"a {type(result).__name__}, expected an object")
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: not a result file ({error}); run `make reproduce`") from error
+    return result
 
 
 def table(folder: Path) -> str:
@@ -49,3 +76,23 @@ def table(folder: Path) -> str:
         for row in (header, tuple("-" * width for width in widths), *rows)
     ]
     return "\n".join(lines)
+
+
+def circumstances(config: object) -> dict[str, Any]:
+    """Return what every result is kept with: its configuration, the versions and the hardware."""
+    settings = asdict(config) if is_dataclass(config) else config
+    return {"config": settings, "versions": versions(), "hardware": hardware()}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    packages = {"delfjax": delfjax.__version__, "jax": jax.__version__, "numpy": np.__version__}
+    return packages | {"python": platform.python_version()}
+
+
+def hardware() -> str:
+    """Name the device that computed."""
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return f"{platform.machine()} CPU, {os.cpu_count()} cores"
+    return device.device_kind

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from delfjax.axes import Features, Matches, Ranking
 from delfjax.geometry import RansacConfig, Verification, verify
 from delfjax.index import PAPER_NEIGHBOURS, Index, Neighbours, build_index
+from delfjax.reduction import Reduction
 from delfjax.store import FeatureStore
 
 VERIFIED = 100  # official image_reranking: the top 100 are verified
@@ -177,6 +178,14 @@ class Pairs:
             rows=self.rows[kept],
             distances=self.distances[kept],
         )
+
+
+def reduce_pair(
+    left: Features, right: Features, reduction: Reduction | None = None
+) -> tuple[Features, Features]:
+    """Reduce the descriptors of two photos, by a PCA of the two where there is no other."""
+    reduction = reduction or Reduction.fit(np.concatenate([left.descriptors, right.descriptors]))
+    return tuple(each.with_descriptors(reduction(each.descriptors)) for each in (left, right))
 
 
 def match(

@@ -7,6 +7,7 @@ short goes on where it stopped.
 
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -112,10 +113,11 @@ class FeatureStore:
         """Return a photo's features, in single precision.
 
         Raises:
-            StoreError: If the store has no such photo.
+            StoreError: If the store has no such photo, or its file is damaged.
         """
+        path = self._file(name)
         try:
-            with np.load(self._file(name), allow_pickle=False) as arrays:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
                 height, width = (int(side) for side in arrays["image_size"])
                 return Features(
                     positions=arrays["positions"],
@@ -128,6 +130,8 @@ class FeatureStore:
             raise StoreError(
                 f"{self.path}: no features of {name!r}; extract that photo first"
             ) from None
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise StoreError(f"{path}: damaged ({error}); remove it and extract again") from error
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,0 +1,87 @@
+# Needs make and Python >= 3.11; every target makes the environment .venv by itself.
+# PYTHON=/path/to/python names the interpreter to make it with.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+QUIET := -qq --disable-pip-version-check
+CANDIDATES := python3.14 python3.13 python3.12 python3.11 python3
+VERSION := import sys, platform; assert sys.version_info >= (3, 11); print(platform.python_version())
+
+# Shell words that set $$python: PYTHON, or else the newest candidate that runs (a pyenv shim may not).
+FIND_PYTHON = python=; \
+	if [ -n "$(PYTHON)" ]; then set -- "$(PYTHON)"; else set -- $(CANDIDATES); fi; \
+	for name in "$$@"; do \
+		if "$$name" -c 'import venv, ensurepip; $(VERSION)' >/dev/null 2>&1; then python=$$name; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "No Python >= 3.11 that can make an environment; tried: $$*" >&2; \
+		echo "Mend: install one (on Debian and Ubuntu: apt install python3 python3-venv), or name" >&2; \
+		echo "one that is not on the PATH: make PYTHON=/path/to/python3" >&2; \
+		exit 1; \
+	fi
+
+.PHONY: help test reproduce notebooks lab bench lock clean
+
+help: ## Show this list
+	@echo "Usage: make TARGET [PYTHON=/path/to/python3]"; echo
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
+		while IFS='|' read -r target words; do printf '  %-10s %s\n' $$target "$$words"; done
+
+test: $(STAMP) ## Check style, then run the tests; ARGS='tests/test_notebooks.py -x' goes to pytest
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m pytest $(ARGS)
+
+reproduce: notebooks ## Execute the notebooks that are out of date, then print the table of results
+	$(RUN) -m delfjax table
+
+notebooks: $(STAMP) ## Execute the notebooks that are out of date, and save them; ARGS=--force: all
+	$(RUN) notebooks/execute.py $(ARGS)
+
+# The server's root is the repository: jupytext finds pyproject.toml, and saves both twins.
+lab: $(STAMP) ## Open JupyterLab at the notebooks
+	$(RUN) -m jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks $(ARGS)
+
+bench: $(STAMP) ## Run the benchmarks
+	$(RUN) -m benchmarks $(ARGS)
+
+lock: ## Resolve requirements.lock anew; versions that still fit stay (ARGS=--upgrade: the newest)
+	@$(FIND_PYTHON); folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	echo "Resolving with uv, in an environment that is thrown away" && \
+	"$$python" -m venv "$$folder" && \
+	"$$folder/bin/python" -m pip install $(QUIET) uv && \
+	"$$folder/bin/uv" pip compile pyproject.toml --quiet --python "$$folder/bin/python" \
+		--extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header $(ARGS) -o requirements.lock
+
+clean: ## Remove caches and build leftovers; the environment stays (rm -r .venv removes it)
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
+	find . -name $(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) \
+		-type d -prune -exec rm -rf {} +
+
+# An environment of another version than PYTHON's is made anew.
+ifneq ($(PYTHON),)
+ifneq ($(shell "$(PYTHON)" -c '$(VERSION)' 2>/dev/null),$(shell $(RUN) -c '$(VERSION)' 2>/dev/null))
+$(STAMP): FORCE
+endif
+endif
+FORCE:
+
+# The stamp is written last: an installation that fails, or is cut short, is tried again.
+$(STAMP): requirements.lock pyproject.toml
+	@rm -f $@; have=$$($(RUN) -c 'import pip; $(VERSION)' 2>/dev/null); \
+	if [ -z "$$have" ] || [ -n "$(PYTHON)" ]; then \
+		$(FIND_PYTHON); \
+		if [ "$$have" != "$$("$$python" -c '$(VERSION)')" ]; then \
+			echo "Making the environment $(VENV) with $$("$$python" -V)"; \
+			"$$python" -m venv --clear $(VENV) || exit 1; \
+		fi; \
+	fi; \
+	echo "Installing the locked packages into $(VENV): a minute or two, the first time"; \
+	$(RUN) -m pip install $(QUIET) --require-hashes -r requirements.lock && \
+	$(RUN) -m pip install $(QUIET) --no-build-isolation --no-deps -e . && \
+	touch $@

@@ -1,0 +1,61 @@
+"""Widgets for the notebooks: what people try with their own photos."""
+
+import html
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+from IPython.display import display
+
+from delfjax import plots
+from delfjax.axes import Photo
+from delfjax.extraction import Extractor
+from delfjax.photos import PhotoError, load_photo
+from delfjax.plots import Drawing
+from delfjax.search import match, reduce_pair
+
+
+def match_two(extractor: Extractor) -> ipywidgets.VBox:
+    """Offer two upload buttons; once both hold a photo, show the matches that RANSAC keeps.
+
+    Args:
+        extractor: Model and selection.
+    """
+    names = ("first photo", "second photo")
+    uploads = [ipywidgets.FileUpload(accept="image/*", description=name) for name in names]
+    output = ipywidgets.Output()
+
+    def answer(_: object) -> None:
+        if all(upload.value for upload in uploads):
+            output.clear_output(wait=True)
+            with output:
+                _show(lambda: _match_uploads(extractor, uploads))
+
+    for upload in uploads:
+        upload.observe(answer, names="value")
+        upload.layout.width = "16em"
+    return ipywidgets.VBox([ipywidgets.HBox(uploads), output])
+
+
+def _match_uploads(extractor: Extractor, uploads: list[ipywidgets.FileUpload]) -> Drawing:
+    photos = [_photo(upload.value[0]) for upload in uploads]
+    features = reduce_pair(*(extractor(photo) for photo in photos))
+    putative, verification = match(*features)
+    title = f"{verification.count} inliers of {len(putative)} putative matches"
+    return plots.matches(*photos, putative, verification.inliers, title=title)
+
+
+def _photo(uploaded: dict[str, Any]) -> Photo:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / Path(uploaded["name"]).name
+        path.write_bytes(uploaded["content"])
+        return load_photo(path)
+
+
+def _show(draw: Callable[[], Drawing]) -> None:
+    try:
+        display(draw())
+    except PhotoError as error:  # a wrong file is the visitor's to mend, not a traceback
+        display(ipywidgets.HTML(f"<b>{html.escape(str(error))}</b>"))

@@ -1,0 +1,29 @@
+"""Fixtures that several test files share."""
+
+import functools
+import os
+
+import pytest
+
+from delfjax.backbone import RESNET50_V1, ResNet, ResNetSpec
+from delfjax.weights import WeightsError, load
+
+
+@pytest.fixture(scope="session")
+def imagenet():
+    """Load a backbone with ImageNet weights; skip where they cannot be had.
+
+    Where ``DELFJAX_REQUIRE_WEIGHTS=1`` the test fails instead. Tests that ask for this fixture are
+    marked ``weights``.
+    """
+
+    @functools.cache
+    def load_or_skip(spec: ResNetSpec = RESNET50_V1, *, classifier: bool = False) -> ResNet:
+        try:
+            return load(spec, classifier=classifier)
+        except WeightsError as error:
+            if os.environ.get("DELFJAX_REQUIRE_WEIGHTS") == "1":
+                pytest.fail(str(error))
+            pytest.skip(str(error))
+
+    return load_or_skip

@@ -1,0 +1,330 @@
+"""The command line: what each command prints, writes and exits with; the network is a tiny one."""
+
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+from PIL import Image
+from worlds import classes, draw, network, save
+
+import delfjax
+from delfjax import results, weights
+from delfjax.cli import main
+from delfjax.extraction import Extractor
+from delfjax.store import FeatureStore
+
+COMMANDS = "match", "extract", "index", "search", "evaluate", "table"
+MODEL = ["--longest", "64", "--max-features", "60"]
+RANSAC = ["--hypotheses", "64", "--residual", "2"]
+
+
+def run(*arguments) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def strict(text: str):
+    """Parse JSON as a reader would who takes no Infinity and no NaN."""
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture(autouse=True)
+def tiny_network(monkeypatch, tmp_path):
+    """Put the tiny network in place of every download, and the cache in a folder of the test's own."""
+    monkeypatch.setenv("DELFJAX_CACHE", str(tmp_path / "cache"))
+    asked = []
+
+    def load(spec, *, file=None):
+        asked.append(SimpleNamespace(spec=spec.name, file=file))
+        return network()
+
+    monkeypatch.setattr(weights, "load", load)
+    options = "jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs"
+    before = {option: getattr(jax.config, option) for option in options}
+    yield asked
+    for option, value in before.items():
+        jax.config.update(option, value)
+    compilation_cache.reset_cache()
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return classes(tmp_path_factory.mktemp("cli") / "photos")
+
+
+@pytest.fixture
+def store(photos, tmp_path, capsys):
+    """A store of all photos."""
+    assert run("extract", photos.root, tmp_path / "store", *MODEL, "--dimensions", 8) == 0
+    capsys.readouterr()
+    return tmp_path / "store"
+
+
+# --- match
+
+
+def test_match_reports_features_matches_and_inliers(photos, capsys, tiny_network):
+    pair = photos.path("a/0.png"), photos.path("a/1.png")
+    assert run("match", *pair, *MODEL, *RANSAC, "--weights", "file.h5") == 0
+    out, err = capsys.readouterr()
+    lines = dict(line.split(maxsplit=1) for line in out.splitlines()[:3])
+    assert lines["features"] == "60 and 60"
+    assert 3 <= int(lines["inliers"]) <= int(lines["matches"]) <= 60
+    assert "affine    (y, x, 1) of the first photo to the second's" in out
+    assert "extract" in err  # the progress
+    assert [(str(each.file), each.spec) for each in tiny_network] == [("file.h5", "resnet50_v1")]
+
+
+def test_match_finds_the_shift_between_two_views(photos, capsys):
+    """View 1 starts 8 pixels lower and 16 further right in the picture than view 0."""
+    pair = photos.path("a/0.png"), photos.path("a/1.png")
+    assert run("match", *pair, *MODEL, *RANSAC, "--json", "-") == 0
+    result = strict(capsys.readouterr().out)
+    assert result["photos"] == [str(path) for path in pair]
+    np.testing.assert_allclose(result["affine"], [[1, 0, -8], [0, 1, -16]], atol=2)
+    assert result["config"]["extraction"]["pyramid"]["longest"] == 64
+    assert result["config"]["ransac"]["hypotheses"] == 64
+
+
+def test_match_writes_json_and_a_figure(photos, tmp_path, capsys):
+    pair = photos.path("a/0.png"), photos.path("b/0.png")
+    outputs = "--json", tmp_path / "new" / "match.json", "--figure", tmp_path / "match.png"
+    assert run("match", *pair, *MODEL, *RANSAC, *outputs) == 0
+    assert "matches" in capsys.readouterr().out
+    result = strict((tmp_path / "new" / "match.json").read_text())
+    assert result["features"] == [60, 60]
+    with Image.open(tmp_path / "match.png") as figure:
+        assert figure.width > figure.height > 100
+
+
+def test_match_takes_the_pca_of_a_store(photos, store, capsys):
+    pair = photos.path("a/0.png"), photos.path("a/2.png")
+    assert run("match", *pair, "--store", store, *RANSAC, "--json", "-") == 0
+    # The store's extraction, not the command's defaults.
+    assert strict(capsys.readouterr().out)["config"]["extraction"]["max_features"] == 60
+
+
+# --- extract
+
+
+def test_extract_goes_on_where_it_stopped(tmp_path, capsys):
+    photos = classes(tmp_path / "photos", count=2, views=2)
+    command = "extract", photos.root, tmp_path / "store", *MODEL, "--dimensions", 8
+    assert run(*command) == 0
+    assert capsys.readouterr().out == (
+        f"{tmp_path / 'store'}: 4 photos extracted, 0 there before, 0 failed\n"
+    )
+    save(photos.root / "new.png", draw(9))
+    assert run(*command) == 0
+    assert "1 photos extracted, 4 there before, 0 failed" in capsys.readouterr().out
+    assert FeatureStore(tmp_path / "store").names == [
+        "a/0.png",
+        "a/1.png",
+        "b/0.png",
+        "b/1.png",
+        "new.png",
+    ]
+
+
+def test_broken_photos_exit_with_3(tmp_path, capsys):
+    photos = classes(tmp_path / "photos", count=2, views=2)
+    photos.path("a/1.png").write_text("no photo")
+    assert run("extract", photos.root, tmp_path / "store", *MODEL, "--dimensions", 8) == 3
+    out, err = capsys.readouterr()
+    assert "3 photos extracted, 0 there before, 1 failed" in out
+    assert "1 photos could not be read:\n" in err
+    assert f"{photos.path('a/1.png')} is not an image" in err
+    assert run("evaluate", photos.root, *MODEL, *RANSAC, "--dimensions", 8) == 3
+    assert "a/1.png is not an image" in capsys.readouterr().err
+
+
+# --- index and search
+
+
+def test_index_reports_cost_and_recall(store, capsys):
+    assert run("index", store) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert (lines["kind"], lines["photos"], lines["descriptors"]) == ("ExactIndex", "9", "540")
+    assert lines["recall_at_60"] == "1.0"
+    assert run("index", store, "--index", "exact", "--json", "-") == 0
+    assert strict(capsys.readouterr().out)["photos"] == 9
+
+
+def test_search_ranks_the_store(photos, store, capsys):
+    command = "search", store, photos.path("b/1.png"), "--neighbours", 20, *RANSAC, "--top", 4
+    assert run(*command) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split() == ["inliers", "votes", "photo"]
+    assert len(rows) == 4
+    assert rows[0].split() == ["60", "60", "b/1.png"]
+    assert run(*command, "--json", "-") == 0
+    result = strict(capsys.readouterr().out)
+    assert result["query"] == str(photos.path("b/1.png"))
+    assert [
+        [str(row["inliers"]), str(row["votes"]), row["photo"]] for row in result["results"]
+    ] == [row.split() for row in rows]
+
+
+def test_other_weights_than_the_stores_are_refused(photos, store, capsys, monkeypatch):
+    monkeypatch.setattr(weights, "load", lambda spec, *, file=None: network(1))
+    assert run("search", store, photos.path("a/0.png")) == 1
+    assert "filled by other weights; pass the same with --weights FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["match", "index", "search"])
+def test_a_store_that_was_never_filled_is_named(photos, store, tmp_path, capsys, command):
+    """As when its first extraction was cut short while it learnt the PCA."""
+    bare = FeatureStore(tmp_path / "bare", FeatureStore(store).made_by).path
+    photo = photos.path("a/0.png")
+    arguments = {
+        "match": (photo, photo, "--store", bare),
+        "index": (bare,),
+        "search": (bare, photo),
+    }
+    assert run(command, *arguments[command]) == 1
+    assert f"{bare}: holds no features yet; run: extract FOLDER {bare}" in capsys.readouterr().err
+
+
+# --- evaluate and table
+
+
+def test_evaluate_prints_map_and_keeps_its_store(photos, tmp_path, capsys, monkeypatch):
+    outputs = "--json", tmp_path / "run.json", "--page", tmp_path / "page.html"
+    command = "evaluate", photos.root, *MODEL, *RANSAC, "--dimensions", 8, "--neighbours", 20
+    assert run(*command, *outputs) == 0
+    out = capsys.readouterr().out
+    assert "mAP  " in out
+    assert "queries     9, database 9 photos" in out
+    assert "P@5 " in out
+    summary = strict((tmp_path / "run.json").read_text())
+    assert 0 <= summary["value"] <= 100
+    assert f"mAP         {summary['value']:.1f}" in out
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+    (store,) = (tmp_path / "cache" / "stores").iterdir()
+    assert str(store) in out
+    # Again: the same store, from which everything is read.
+    monkeypatch.setattr(Extractor, "launch", None)
+    assert run(*command, "--json", "-") == 0
+    again = strict(capsys.readouterr().out)
+    assert again["value"] == summary["value"]
+    assert len(list((tmp_path / "cache" / "stores").iterdir())) == 1
+
+
+def test_evaluate_parts_queries_from_the_database(photos, tmp_path, capsys):
+    command = "evaluate", photos.root, *MODEL, *RANSAC, "--dimensions", 8, "--json", "-"
+    parts = "--queries", "0.*", "--database", "[12].*", "--store", tmp_path / "store"
+    assert run(*command, *parts) == 0
+    summary = strict(capsys.readouterr().out)
+    assert (summary["queries"], summary["database"]) == (3, 6)
+    assert len(FeatureStore(tmp_path / "store")) == 9
+
+
+def test_table_lists_results(tmp_path, capsys):
+    results.write(tmp_path / "run.json", {"value": 12.5, "what": "mAP"})
+    assert run("table", "--results", tmp_path) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["run", "12.5", "mAP"]
+
+
+# --- help
+
+
+def test_help_of_the_module():
+    """In a process of its own: the way that users go, to the exit code."""
+    command = [sys.executable, "-m", "delfjax", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(command in done.stdout for command in COMMANDS)
+    assert "exit codes: 0 all well" in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each_command(command, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        run(command, "--help")
+    assert exit_.value.code == 0
+    out = capsys.readouterr().out
+    assert f"delfjax {command}" in out
+    assert "exit codes: 0 all well" in out
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        run("--version")
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out == f"delfjax {delfjax.__version__}\n"
+
+
+# --- errors
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("guess",), ("match", "one.jpg"), ("extract", "a", "b", "--backbone", "vgg")],
+)
+def test_wrong_usage_exits_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        run(*arguments)
+    assert exit_.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: delfjax")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("match none.png none.png", "none.png cannot be read (No such file or directory)"),
+        ("extract none store", "none cannot be read (No such file or directory)"),
+        ("evaluate none", "none cannot be read"),
+        ("index none", "none: no feature store here; make one with: extract FOLDER STORE"),
+        ("search none none.png", "none: no feature store here"),
+        ("match {photo} {photo} --store none", "none: no feature store here"),
+        ("match {photo} {photo} --longest 0", "longest is 0; expected at least 1 pixel"),
+        ("table --results none", "none: no results yet; run `make reproduce`"),
+        ("evaluate {photo}", "cannot be read"),
+        ("evaluate {folder}/a", "expected one sub-folder a class, found photos only"),
+        ("evaluate {folder} --queries x", "no photo's file name matches 'x'"),
+        ("extract {folder} {folder}", "neither empty nor a feature store; choose another folder"),
+    ],
+)
+def test_failures_exit_with_1_and_say_why(
+    photos, tmp_path, monkeypatch, capsys, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    arguments = arguments.format(photo=photos.path("a/0.png"), folder=photos.root).split()
+    assert run(*arguments) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"delfjax {arguments[0]}: " in err
+    assert message in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+def test_weights_that_cannot_be_had_exit_with_1(photos, capsys, monkeypatch):
+    def load(spec, *, file=None):
+        raise weights.WeightsError("could not download")
+
+    monkeypatch.setattr(weights, "load", load)
+    assert run("match", photos.path("a/0.png"), photos.path("a/1.png")) == 1
+    assert capsys.readouterr().err.endswith("delfjax match: could not download\n")
+
+
+@pytest.mark.parametrize("rows", [1, 5000])
+def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path, capsys, monkeypatch, rows):
+    """As `delfjax table | head -1`: short output breaks when it is flushed, long when printed."""
+    monkeypatch.setattr(results, "table", lambda folder: "row\n" * rows)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert run("table", "--results", tmp_path) == 1
+    assert capsys.readouterr().err == ""

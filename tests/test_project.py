@@ -1,0 +1,224 @@
+"""The project's own files agree with each other: environment, lock, license, changelog, CI."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from pathlib import Path
+
+import jaxtyping
+import numpy as np
+import pytest
+import yaml
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from delfjax.axes import Features
+
+ROOT = Path(__file__).resolve().parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+SIZE_LIMIT = 45_000_000  # bytes: photos, notebooks and results together stay a quick clone
+
+# Joined from parts, so that this file does not hold what it forbids.
+REGISTRIES = [".".join(parts) for parts in (("pypi", "org"), ("files", "pythonhosted", "org"))]
+REGISTRIES += [".".join(("registry", "npmjs", "org"))]
+MACHINE_PATHS = [f"/{folder}/" for folder in ("work", "root")]
+
+
+# --- environment.yml -------------------------------------------------------------------------------
+
+
+def environment() -> tuple[Requirement, list[str]]:
+    """Read environment.yml: its Python, and the lines that it gives to pip."""
+    parts = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    conda = {
+        req.name: req for req in (Requirement(part) for part in parts if isinstance(part, str))
+    }
+    (pip,) = [part["pip"] for part in parts if isinstance(part, dict)]
+    assert set(conda) == {"python", "pip"}, "every other package is pyproject.toml's to name"
+    return conda["python"], pip
+
+
+def test_environment_wants_the_python_of_pyproject() -> None:
+    python, _ = environment()
+    assert python.specifier == SpecifierSet(PROJECT["requires-python"])
+
+
+def test_environment_installs_the_project_with_an_extra_that_exists() -> None:
+    _, lines = environment()
+    assert len(lines) == 1
+    extra = re.fullmatch(r"-e \.\[(\w+)\]", lines[0])
+    assert extra, f"{lines[0]!r}: expected -e .[EXTRA]"
+    assert extra[1] in PROJECT["optional-dependencies"]
+
+
+def test_environment_pip_part_really_installs(tmp_path: Path) -> None:
+    """Install the pip part as conda would, into a fresh environment that sees this one's packages.
+
+    Without an index: what the extra needs and this environment lacks would be an error.
+    """
+    fresh = tmp_path / "fresh"
+    run(sys.executable, "-m", "venv", "--without-pip", fresh, cwd=tmp_path)
+    python = fresh / "bin" / "python"
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    there = Path(run(python, "-c", where, cwd=tmp_path).strip())
+    (there / "packages.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    lines = tmp_path / "requirements.txt"
+    lines.write_text("\n".join(environment()[1]) + "\n", encoding="utf-8")
+
+    install = ["-m", "pip", "install", "--quiet", "--no-index", "--no-build-isolation"]
+    run(python, *install, "-r", lines, cwd=ROOT)
+
+    ask = (
+        "import json, delfjax.axes, importlib.metadata as m; d = m.distribution('delfjax');"
+        "print(json.dumps([str(d.locate_file('')), d.version, delfjax.axes.__file__]))"
+    )
+    folder, version, module = json.loads(run(python, "-I", "-c", ask, cwd=tmp_path))
+    assert Path(folder).resolve() == there.resolve()
+    assert version == PROJECT["version"]
+    assert Path(module) == ROOT / "delfjax" / "axes.py"
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a command and return what it prints; fail with all that it said."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=cwd, env=kept, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+# --- requirements.lock -----------------------------------------------------------------------------
+
+
+def lock_entries() -> list[tuple[Requirement, list[str]]]:
+    """Read the lock: each pinned requirement, and its hashes."""
+    text = re.sub(r"\s*\\\n\s*", " ", re.sub(r"^\s*#.*\n", "", LOCK, flags=re.MULTILINE))
+    entries = [line.split(" --hash=") for line in text.splitlines() if line.strip()]
+    return [(Requirement(entry), [item.strip() for item in hashes]) for entry, *hashes in entries]
+
+
+def test_lock_pins_every_entry_with_hashes() -> None:
+    entries = lock_entries()
+    assert len(entries) > len(PROJECT["dependencies"])
+    for pinned, hashes in entries:
+        assert re.fullmatch(r"==[^,*]+", str(pinned.specifier)), f"{pinned} is not pinned"
+        assert hashes, f"{pinned} has no hash"
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", item) for item in hashes), pinned
+
+
+def test_lock_names_no_place_to_install_from() -> None:
+    assert "://" not in LOCK
+    assert not re.findall(r"^\s*-(?!-hash=).*", LOCK, flags=re.MULTILINE)
+    assert not [pinned for pinned, _ in lock_entries() if pinned.url]
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.13"])
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_lock_satisfies_pyproject(python: str, platform: str) -> None:
+    system = {"linux": "Linux", "darwin": "Darwin"}[platform]
+    marks = default_environment() | {"python_version": python, "python_full_version": f"{python}.0"}
+    marks |= {"sys_platform": platform, "platform_system": system}
+    held: dict[str, str] = {}
+    for pinned, _ in lock_entries():
+        if pinned.marker is None or pinned.marker.evaluate(marks):
+            name = canonicalize_name(pinned.name)
+            assert name not in held, f"{name} is pinned twice for Python {python}"
+            held[name] = str(pinned.specifier).removeprefix("==")
+
+    wanted = [*map(Requirement, PYPROJECT["build-system"]["requires"]), *requirements("dev")]
+    for wish in wanted:
+        if wish.marker is None or wish.marker.evaluate(marks):
+            version = held.get(canonicalize_name(wish.name))
+            assert version, f"the lock has no {wish.name}: make lock"
+            assert wish.specifier.contains(version), f"{wish} against {version}: make lock"
+
+
+def requirements(extra: str) -> list[Requirement]:
+    """Return the project's dependencies with an extra's, and those of the extras that it names."""
+    found = list(map(Requirement, PROJECT["dependencies"]))
+    for wish in map(Requirement, PROJECT["optional-dependencies"][extra]):
+        if wish.name == PROJECT["name"]:
+            found += [other for name in wish.extras for other in requirements(name)]
+        else:
+            found.append(wish)
+    return found
+
+
+# --- license, changelog, CI ------------------------------------------------------------------------
+
+
+def test_license_is_apache() -> None:
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert PROJECT["license"] == "Apache-2.0"
+    assert PROJECT["license-files"] == ["LICENSE"]
+    assert re.match(r"\s*Apache License\s+Version 2\.0, January 2004\s", text)
+    assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_changelog_has_the_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    heading = rf"^## \[{re.escape(PROJECT['version'])}\] - (\d{{4}}-\d\d-\d\d|Unreleased)\n+(.+)"
+    assert re.search(heading, text, flags=re.MULTILINE)
+
+
+def test_ci_runs_make_test() -> None:
+    script = ROOT / ".ci" / "run"
+    lines = script.read_text(encoding="utf-8").splitlines()
+    assert os.access(script, os.X_OK)
+    assert lines[-1] == "exec make test"
+    assert "export DELFJAX_REQUIRE_WEIGHTS=1" in lines
+    subprocess.run(["bash", "-n", script], check=True)
+
+
+def test_workflow_runs_make_test_on_both_pythons() -> None:
+    text = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
+    (job,) = yaml.safe_load(text)["jobs"].values()
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.13"]
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["make test"]
+
+
+def test_make_test_checks_style_and_runs_pytest() -> None:
+    commands = run("make", "--dry-run", "test", cwd=ROOT)
+    for words in ("-m ruff check", "-m ruff format --check", "-m pytest"):
+        assert words in commands
+
+
+def test_shapes_are_checked_in_the_tests() -> None:
+    nothing = {"scales": np.ones(2), "scores": np.ones(2), "descriptors": np.ones((2, 40))}
+    with pytest.raises(jaxtyping.TypeCheckError, match="positions"):
+        Features(positions=np.ones((2, 3)), image_size=(480, 640), **nothing)
+
+
+# --- the tree --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def files() -> list[Path]:
+    """Every file of the tree that git has, or would add."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("not a git checkout: no way to tell the tree's own files")
+    paths = (ROOT / name for name in done.stdout.split("\0") if name)
+    return [path for path in paths if path.is_file()]
+
+
+def test_no_file_names_a_registry_or_a_machine(files: list[Path]) -> None:
+    found = []
+    for path in files:
+        content = path.read_bytes()
+        if b"\0" not in content:
+            text = content.decode("utf-8", errors="replace")
+            found += [(path, name) for name in REGISTRIES + MACHINE_PATHS if name in text]
+    assert not found
+
+
+def test_the_tree_is_small(files: list[Path]) -> None:
+    assert sum(path.stat().st_size for path in files) < SIZE_LIMIT

@@ -1,0 +1,107 @@
+"""Results: kept whole, as JSON that every reader takes, and laid out in one table."""
+
+import json
+
+import pytest
+
+from delfjax import results
+from delfjax.search import SearchConfig
+
+
+def strict(constant: str) -> None:
+    raise AssertionError(f"{constant} is not JSON")
+
+
+# --- kept
+
+
+def test_results_are_read_back(tmp_path):
+    path = tmp_path / "new" / "folder" / "result.json"
+    result = {"value": 1.5, "what": "façade", "config": {"scales": [0.5, 1.0]}}
+    results.write(path, result)
+    assert results.read(path) == result
+    assert list(path.parent.iterdir()) == [path]
+    assert path.read_text(encoding="utf-8").endswith("}\n")
+
+
+def test_equal_results_are_equal_files(tmp_path):
+    results.write(tmp_path / "one", {"a": 1, "b": 2})
+    results.write(tmp_path / "two", {"b": 2, "a": 1})
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+@pytest.mark.parametrize("bad", [{"value": float("nan")}, {"value": object()}])
+def test_what_cannot_be_written_leaves_the_old_result(tmp_path, bad):
+    path = tmp_path / "result.json"
+    results.write(path, {"value": 1})
+    with pytest.raises((ValueError, TypeError), match="JSON"):
+        results.write(path, bad)
+    assert results.read(path) == {"value": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_cut_short_leaves_the_old_result(tmp_path, monkeypatch):
+    path = tmp_path / "result.json"
+    results.write(path, {"value": 1})
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(path), "replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            results.write(path, {"value": 2})
+    assert results.read(path) == {"value": 1}
+    assert results.table(tmp_path).count("\n") == 2  # what is left over is no row
+
+
+def test_no_limit_is_null(tmp_path):
+    """JSON knows no infinity, which is the default of one setting."""
+    results.write(tmp_path / "result.json", results.circumstances(SearchConfig()))
+    text = (tmp_path / "result.json").read_text()
+    found = json.loads(text, parse_constant=strict)
+    assert found["config"]["max_distance"] is None
+    assert found["config"]["neighbours"] == SearchConfig().neighbours
+
+
+def test_circumstances_name_versions_and_hardware():
+    found = results.circumstances({"seed": 0})
+    assert found["config"] == {"seed": 0}
+    assert set(found["versions"]) == {"delfjax", "jax", "numpy", "python"}
+    assert found["hardware"]
+
+
+# --- laid out
+
+
+def test_the_table_has_a_row_a_result(tmp_path):
+    results.write(
+        tmp_path / "retrieval.json", {"value": 83.25, "interval": [80.1, 86.0], "what": "mAP"}
+    )
+    results.write(tmp_path / "bench.json", {"value": 7, "what": "ms a query"})
+    results.write(tmp_path / "curve.json", {"points": [1, 2]})  # no single value: no row
+    (tmp_path / "notes.txt").write_text("not a result")
+    assert results.table(tmp_path).splitlines() == [
+        "result     value  95% interval  what",
+        "---------  -----  ------------  ----------",
+        "bench      7                    ms a query",
+        "retrieval  83.25  [80.1, 86.0]  mAP",
+    ]
+
+
+def test_an_empty_table_is_an_error(tmp_path):
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(ValueError, match="no results yet; run `make reproduce`"):
+            results.table(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1, 2]", b"7", b"\xff\xfe"])
+def test_what_is_no_result_is_named(tmp_path, content):
+    (tmp_path / "odd.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"odd\.json: not a result file .*; run `make reproduce`"):
+        results.table(tmp_path)
+
+
+def test_a_missing_result_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"none\.json: not a result file \(.*No such file"):
+        results.read(tmp_path / "none.json")

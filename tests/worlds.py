@@ -1,0 +1,83 @@
+"""Small worlds for the tests: a tiny network, an extractor, and folders of drawn photos."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import TypeVar
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from PIL import Image
+
+from delfjax.attention import Attention
+from delfjax.backbone import RESNET_TINY, ResNet
+from delfjax.extraction import ExtractionConfig, Extractor
+from delfjax.photos import PhotoFolder, scan
+from delfjax.pyramid import PyramidConfig
+
+Model = TypeVar("Model", bound=nnx.Module)
+
+SIZE = 48, 64  # of drawn photos: as they all have it, one program extracts them
+# The paper's seven scales: a photo of SIZE has 112 cells.
+SMALL = ExtractionConfig(pyramid=PyramidConfig(longest=64), max_features=60)
+
+
+@cache
+def network(seed: int = 0) -> ResNet:
+    """A ResNet of one bottleneck a stage and 64-d descriptors, at random; no batch norm to fold."""
+    return fill(lambda: ResNet(RESNET_TINY, folded=True, rngs=nnx.Rngs(0)), seed)
+
+
+@cache
+def head(seed: int = 0) -> Attention:
+    """An attention head for it, at random."""
+    return fill(lambda: Attention(RESNET_TINY.channels, hidden=8, rngs=nnx.Rngs(0)), seed)
+
+
+def fill(make: Callable[[], Model], seed: int) -> Model:
+    """Make a model of He-normal weights, by NumPy: jax would take a second to compile each draw."""
+    model, random = nnx.eval_shape(make), np.random.default_rng(seed)
+    for _, value in nnx.to_flat_state(nnx.state(model)):
+        fan_in = np.prod(value.shape[:-1]) if len(value.shape) > 1 else 100
+        drawn = random.normal(0, np.sqrt(2 / fan_in), value.shape)
+        value.set_value(jnp.asarray(drawn, jnp.float32))
+    return model
+
+
+@cache
+def extractor(config: ExtractionConfig = SMALL, *, attention: bool = False) -> Extractor:
+    """An extractor with that network; of one configuration there is one."""
+    return Extractor(network(), head() if attention else None, config)
+
+
+def draw(seed: int, size: tuple[int, int] = SIZE, *, block: int = 6) -> np.ndarray:
+    """A photo of coloured blocks."""
+    rows, columns = (-(-side // block) for side in size)
+    colours = np.random.default_rng(seed).integers(0, 256, (rows, columns, 3), np.uint8)
+    return colours.repeat(block, 0).repeat(block, 1)[: size[0], : size[1]]
+
+
+def save(path, photo: np.ndarray):
+    """Write a photo without loss, and the folder it goes to."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(photo).save(path, "PNG")
+    return path
+
+
+def flat(root, count: int) -> PhotoFolder:
+    """Draw a folder of photos 0.png, 1.png, ... that have nothing in common."""
+    for number in range(count):
+        save(root / f"{number}.png", draw(number))
+    return scan(root)
+
+
+def classes(root, count: int = 3, views: int = 3) -> PhotoFolder:
+    """Draw a folder of classes a, b, ...: each some views 0.png, 1.png, ... of one large picture."""
+    height, width = SIZE
+    for number in range(count):
+        whole = draw(number, (height + 16 * views, width + 16 * views))
+        for view in range(views):
+            # Shifted by whole cells of the finest level, which has 8 pixels of the photo a cell.
+            y, x = 8 * view, 16 * view
+            save(root / "abcdefgh"[number] / f"{view}.png", whole[y : y + height, x : x + width])
+    return scan(root)
