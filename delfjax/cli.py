@@ -5,6 +5,7 @@ Results go to standard output, progress and complaints to standard error.
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -44,7 +45,14 @@ def main(arguments: list[str] | None = None) -> int:
     jax.config.update("jax_compilation_cache_dir", str(weights.cache_folder() / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     try:
-        return options.run(options)
+        code = options.run(options)
+        sys.stdout.flush()  # so that a closed pipe shows here, and not as Python exits
+        return code
+    except BrokenPipeError:
+        # The reader has seen enough, as `head` does: no complaint. What is left in the buffer goes
+        # nowhere, as the documentation of Python's signal module has it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except (PhotoError, StoreError, weights.WeightsError, ValueError, OSError) as error:
         print(f"delfjax {options.command}: {error}", file=sys.stderr)
         return FAILED
@@ -195,6 +203,14 @@ def _extractor(options: argparse.Namespace) -> Extractor:
     return Extractor(weights.load(SPECS[options.backbone], file=options.weights), config=config)
 
 
+def _filled(path: Path) -> FeatureStore:
+    """Open a store to read from."""
+    store = FeatureStore(path)
+    if not len(store):
+        raise StoreError(f"{path}: holds no features yet; run: extract FOLDER {path}")
+    return store
+
+
 def _extractor_of(store: FeatureStore, options: argparse.Namespace) -> Extractor:
     """Make the extractor that a store was filled with."""
     made_by = store.made_by
@@ -229,7 +245,7 @@ def _search_config(options: argparse.Namespace) -> SearchConfig:
 def _answer(options: argparse.Namespace, result: dict[str, Any], text: str) -> None:
     """Print a result for people, or write it as JSON."""
     if str(options.json) == "-":
-        print(json.dumps(result, indent=2))
+        print(results.to_json(result))
         return
     print(text)
     if options.json:
@@ -251,7 +267,7 @@ def _complain(report: Report) -> int:
 def _match(options: argparse.Namespace) -> int:
     photos = [load_photo(path) for path in options.photos]
     if options.store:
-        store = FeatureStore(options.store)
+        store = _filled(options.store)
         extractor, reduction = _extractor_of(store, options), store.reduction
     else:
         extractor, reduction = _extractor(options), None
@@ -262,7 +278,7 @@ def _match(options: argparse.Namespace) -> int:
     if options.figure:
         title = f"{verification.count} inliers of {len(putative)} matches"
         drawn = plots.matches(*photos, putative, verification.inliers, title=title)
-        drawn.savefig(options.figure)
+        drawn.save(options.figure)
     result = {
         "photos": [str(path) for path in options.photos],
         "features": [len(left), len(right)],
@@ -302,7 +318,7 @@ def _extract(options: argparse.Namespace) -> int:
 
 
 def _index(options: argparse.Namespace) -> int:
-    database = Database.load(FeatureStore(options.store))
+    database = Database.load(_filled(options.store))
     start = time.perf_counter()
     index = build_index(database.descriptors, options.index)
     built = time.perf_counter() - start
@@ -321,7 +337,7 @@ def _index(options: argparse.Namespace) -> int:
 
 
 def _search(options: argparse.Namespace) -> int:
-    store = FeatureStore(options.store)
+    store = _filled(options.store)
     query = _extractor_of(store, options)(load_photo(options.photo))
     query = query.with_descriptors(store.reduction(query.descriptors))
     database = Database.load(store)

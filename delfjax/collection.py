@@ -98,28 +98,14 @@ def extract_folder(
 def _extract(
     extractor: Extractor, photos: PhotoFolder, names: list[str], report: Report, bar: tqdm
 ) -> Iterator[tuple[str, Features]]:
-    """Yield features photo by photo, the next one being computed while the last is stored."""
-    launched = None
-    for name, photo in iter_photos(photos, names):
-        if isinstance(photo, PhotoError):
-            report.failed[name] = photo
-            bar.update()
-            continue
-        upcoming = name, extractor.launch(photo)
-        if launched is not None:
-            yield _collected(extractor, *launched, report, bar)
-        launched = upcoming
-    if launched is not None:
-        yield _collected(extractor, *launched, report, bar)
-
-
-def _collected(
-    extractor: Extractor, name: str, running: tuple, report: Report, bar: tqdm
-) -> tuple[str, Features]:
-    features = extractor.collect(*running)
-    report.extracted.append(name)
-    bar.update()
-    return name, features
+    """Yield the features of the photos that can be read; report those that cannot."""
+    for name, features in extractor.stream(iter_photos(photos, names)):
+        bar.update()
+        if isinstance(features, PhotoError):
+            report.failed[name] = features
+        else:
+            report.extracted.append(name)
+            yield name, features
 
 
 def _learn_reduction(

@@ -5,7 +5,7 @@ or, the paper's baseline, by the L2 norm of the descriptor.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -19,9 +19,13 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 from delfjax.attention import Attention
 from delfjax.axes import Features, Photo
 from delfjax.backbone import ResNet, fold, receptive_field, transpose_kernels
+from delfjax.photos import PhotoError
 from delfjax.pyramid import CELL, PyramidConfig, Sheet, compose, crop_levels, locate
 
 Selection = Literal["attention", "norm"]
+Selected = tuple[
+    Int[Array, "n 2"], Float[Array, " n"], Float[Array, "n c"]
+]  # cells, scores, descriptors
 NMS_POOL = 5  # not in the paper: suppression chooses from this many times the features wanted
 
 
@@ -122,13 +126,33 @@ class Extractor:
 
     def __call__(self, photo: Photo) -> Features:
         """Extract a photo's features, best score first, descriptors as conv4 gives them (1024-d)."""
-        return self.collect(*self.launch(photo))
-
-    def launch(self, photo: Photo) -> tuple[Sheet, tuple[Array, Array, Array]]:
-        """Start the extraction of a photo and return without waiting for the accelerator."""
         sheet = compose(photo, self.config.pyramid)
+        return self.collect(sheet, self.launch(sheet))
+
+    def stream(
+        self, photos: Iterable[tuple[str, Photo | PhotoError]]
+    ) -> Iterator[tuple[str, Features | PhotoError]]:
+        """Extract photo after photo, drawing the next sheet while the accelerator is at the last.
+
+        Args:
+            photos: Names and photos, as `delfjax.photos.iter_photos` gives them; errors pass through.
+        """
+        running: tuple[str, Sheet, Selected] | None = None
+        for name, photo in photos:
+            failed = isinstance(photo, PhotoError)
+            sheet = None if failed else compose(photo, self.config.pyramid)
+            if running is not None:
+                yield running[0], self.collect(*running[1:])
+            running = None if sheet is None else (name, sheet, self.launch(sheet))
+            if failed:
+                yield name, photo
+        if running is not None:
+            yield running[0], self.collect(*running[1:])
+
+    def launch(self, sheet: Sheet) -> Selected:
+        """Start the extraction of a sheet and return without waiting for the accelerator."""
         pool = self.config.max_features * (NMS_POOL if self.config.nms_iou < 1 else 1)
-        selected = _select(
+        return _select(
             self._graph,
             self._states[sheet.transposed],
             sheet.pixels,
@@ -136,9 +160,8 @@ class Extractor:
             by=self.config.selection,
             count=pool,
         )
-        return sheet, selected
 
-    def collect(self, sheet: Sheet, selected: tuple[Array, Array, Array]) -> Features:
+    def collect(self, sheet: Sheet, selected: Selected) -> Features:
         """Wait for what `launch` started and place the features on the photo."""
         cells, scores, descriptors = (np.asarray(part) for part in selected)
         real = np.isfinite(scores)  # a small photo has fewer cells than features wanted
@@ -193,7 +216,7 @@ def _score(graph: nnx.GraphDef, state: nnx.State, pixels: Array, levels: Array) 
 @partial(jax.jit, static_argnames=("graph", "by", "count"))
 def _select(
     graph: nnx.GraphDef, state: nnx.State, pixels: Array, levels: Array, *, by: str, count: int
-) -> tuple[Array, Array, Array]:
+) -> Selected:
     """Run the model over a sheet; return the best cells, their scores and their descriptors."""
     valid = drawn(pixels.shape[:2], levels)
     maps, scores = nnx.merge(graph, state)(pixels, valid)

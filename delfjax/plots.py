@@ -6,6 +6,7 @@ so that a notebook, a script and a widget can each show or save it. ``(y, x)`` b
 
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -40,6 +41,11 @@ class Drawing(Figure):
 
     With photos in it, it is shown as JPEG: a notebook of PNG photos has ten times the size.
     """
+
+    def save(self, path: Path) -> None:
+        """Write the figure to a file, in the format that its ending names; make its folder."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self._encoded(path.suffix.removeprefix(".").replace("jpg", "jpeg")))
 
     def _repr_png_(self) -> bytes | None:
         return None if self._has_photos() else self._encoded("png")

@@ -41,6 +41,12 @@ class PyramidConfig:
     scales: tuple[float, ...] = PAPER_SCALES
     longest: int = 1024
 
+    def __post_init__(self) -> None:
+        if self.longest < 1:
+            raise ValueError(f"longest is {self.longest}; expected at least 1 pixel")
+        if not self.scales or min(self.scales) <= 0:
+            raise ValueError(f"scales are {self.scales}; expected at least one, all over 0")
+
 
 @dataclass(frozen=True, eq=False)
 class Sheet:

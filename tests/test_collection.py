@@ -153,15 +153,15 @@ def test_the_pca_never_sees_a_query(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("extracted_by", "config", "key"),
+    ("other", "config", "key"),
     [
-        (extractor(), replace(FEW, dimensions=9), "reduction"),
-        (extractor(replace(SMALL, max_features=59)), FEW, "extraction"),
-        (Extractor(network(1), config=SMALL), FEW, "model"),
+        (extractor, replace(FEW, dimensions=9), "reduction"),
+        (lambda: extractor(replace(SMALL, max_features=59)), FEW, "extraction"),
+        (lambda: Extractor(network(1), config=SMALL), FEW, "model"),
     ],
 )
-def test_what_makes_other_features_is_refused(tmp_path, extracted_by, config, key):
+def test_what_makes_other_features_is_refused(tmp_path, other, config, key):
     photos = flat(tmp_path / "photos", 3)
     extract(photos, tmp_path / "store")
     with pytest.raises(StoreError, match=f"made with {key} = .* is asked for; use another folder"):
-        extract_folder(extracted_by, photos, tmp_path / "store", config=config)
+        extract_folder(other(), photos, tmp_path / "store", config=config)

@@ -16,6 +16,7 @@ from worlds import SMALL, draw, extractor, fill, head, network
 
 from delfjax.backbone import RESNET_TINY, ResNet, fold
 from delfjax.extraction import NMS_POOL, ExtractionConfig, Extractor, drawn, suppress
+from delfjax.photos import PhotoError
 from delfjax.pyramid import CELL, RESAMPLING, PyramidConfig, bucket, compose, level_size
 
 REACH = 67  # pixels: what a conv4 cell of the tiny network sees
@@ -186,12 +187,15 @@ def test_extraction_repeats():
         np.testing.assert_array_equal(getattr(first, part), getattr(second, part))
 
 
-def test_photos_may_be_launched_before_others_are_collected():
-    photos = [draw(7), draw(8)]
-    launched = [extractor().launch(photo) for photo in photos]
-    for photo, running in reversed(list(zip(photos, launched, strict=True))):
-        found = extractor().collect(*running)
-        np.testing.assert_array_equal(found.descriptors, extractor()(photo).descriptors)
+def test_a_stream_is_photo_by_photo_and_errors_pass_through():
+    broken = PhotoError("broken.jpg is empty")
+    photos = [("a", draw(7)), ("broken", broken), ("b", draw(8)), ("again", broken)]
+    streamed = list(extractor().stream(photos))
+    assert [name for name, _ in streamed] == ["a", "broken", "b", "again"]
+    assert streamed[1][1] is streamed[3][1] is broken
+    for row in (0, 2):
+        alone = extractor()(photos[row][1])
+        np.testing.assert_array_equal(streamed[row][1].descriptors, alone.descriptors)
 
 
 # --- suppression

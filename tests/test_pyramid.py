@@ -256,3 +256,16 @@ def test_upright_photos_lie_on_their_side():
     np.testing.assert_array_equal(upright.levels, wide.levels)
     cells = valid_cells(wide)
     np.testing.assert_array_equal(locate(upright, cells)[0], locate(wide, cells)[0][:, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"longest": 0}, "longest is 0; expected at least 1 pixel"),
+        ({"scales": ()}, r"scales are \(\); expected at least one"),
+        ({"scales": (1.0, -0.5)}, "expected at least one, all over 0"),
+    ],
+)
+def test_impossible_pyramids_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        PyramidConfig(**options)
