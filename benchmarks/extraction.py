@@ -11,9 +11,10 @@ import numpy as np
 from flax import nnx
 
 from benchmarks.timing import in_turn
-from delfjax.backbone import RESNET50_V1, ResNet, fold
+from delfjax.backbone import ResNet, fold
 from delfjax.extraction import ExtractionConfig, Extractor
 from delfjax.pyramid import PyramidConfig
+from delfjax.resnet import RESNET50_V1
 from delfjax.samples import temple
 
 LONGEST = 480

@@ -19,22 +19,35 @@ from tqdm.auto import tqdm
 
 import delfjax
 from delfjax import plots, results, weights
-from delfjax.backbone import RESNET50_V1, RESNET50_V15, SPECS
-from delfjax.collection import ReductionConfig, Report, extract_folder
+from delfjax.collection import Report, extract_folder
+from delfjax.conversion import WeightsError
 from delfjax.evaluation import evaluate_folder
 from delfjax.extraction import ExtractionConfig, Extractor
-from delfjax.geometry import RansacConfig
 from delfjax.index import PAPER_NEIGHBOURS, build_index
+from delfjax.options import (
+    index_option,
+    json_option,
+    model_options,
+    ransac_config,
+    ransac_options,
+    reduction_config,
+    reduction_options,
+    search_config,
+    search_options,
+    weights_options,
+)
 from delfjax.pages import write_page
 from delfjax.photos import PhotoError, load_photo, scan
 from delfjax.pyramid import PyramidConfig
-from delfjax.search import Database, SearchConfig, Searcher, match, reduce_pair
+from delfjax.resnet import SPECS
+from delfjax.search import Database, Searcher, match, reduce_pair
 from delfjax.store import FeatureStore, StoreError
 
 OK, FAILED, SOME_FAILED = 0, 1, 3  # argparse itself exits with 2
+INTERRUPTED = 130  # as shells report it
 EXITS = (
     "exit codes: 0 all well; 1 failed, the reason on standard error; 2 wrong usage; "
-    "3 finished, but some photos could not be read (listed on standard error)"
+    "3 finished, but some photos could not be read (listed on standard error); 130 interrupted"
 )
 
 
@@ -48,12 +61,15 @@ def main(arguments: list[str] | None = None) -> int:
         code = options.run(options)
         sys.stdout.flush()  # so that a closed pipe shows here, and not as Python exits
         return code
+    except KeyboardInterrupt:
+        print(f"delfjax {options.command}: interrupted; the same command goes on", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:
         # The reader has seen enough, as `head` does: no complaint. What is left in the buffer goes
         # nowhere, as the documentation of Python's signal module has it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except (PhotoError, StoreError, weights.WeightsError, ValueError, OSError) as error:
+    except (PhotoError, StoreError, WeightsError, ValueError, OSError) as error:
         print(f"delfjax {options.command}: {error}", file=sys.stderr)
         return FAILED
 
@@ -85,9 +101,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--figure", type=Path, help="draw the inliers into this file (.png, .pdf, ...)"
     )
-    _model_options(sub)
-    _ransac_options(sub)
-    _json_option(sub)
+    model_options(sub)
+    ransac_options(sub)
+    json_option(sub)
 
     sub = command(
         _extract, "extract the features of a folder into a store; resumes, skips bad photos"
@@ -97,22 +113,22 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--database", default="*", help="file names of the photos that the PCA learns of"
     )
-    _model_options(sub)
-    _reduction_options(sub)
+    model_options(sub)
+    reduction_options(sub)
 
     sub = command(_index, "build an index over a store; report its cost and its recall")
     sub.add_argument("store", type=Path, metavar="STORE")
-    _index_option(sub)
-    _json_option(sub)
+    index_option(sub)
+    json_option(sub)
 
     sub = command(_search, "rank the photos of a store for one query photo")
     sub.add_argument("store", type=Path, metavar="STORE")
     sub.add_argument("photo", type=Path, metavar="PHOTO")
     sub.add_argument("--top", type=int, default=10, help="results to print")
-    _weights_options(sub)
-    _index_option(sub)
-    _search_options(sub)
-    _json_option(sub)
+    weights_options(sub)
+    index_option(sub)
+    search_options(sub)
+    json_option(sub)
 
     sub = command(_evaluate, "mAP over a folder with one sub-folder a class, times, index recall")
     sub.add_argument("folder", type=Path, metavar="FOLDER")
@@ -122,77 +138,18 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--queries", default="*", help="file names of the query photos")
     sub.add_argument("--database", default="*", help="file names of the database photos")
     sub.add_argument("--page", type=Path, help="write a page of ranked results to this .html file")
-    _model_options(sub)
-    _reduction_options(sub)
-    _index_option(sub)
-    _search_options(sub)
-    _json_option(sub)
+    model_options(sub)
+    reduction_options(sub)
+    index_option(sub)
+    search_options(sub)
+    json_option(sub)
 
     sub = command(_table, "print the table of results")
     sub.add_argument("--results", type=Path, default=Path("data/results"), metavar="FOLDER")
     return top
 
 
-def _weights_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--weights", type=Path, help="a weight file on disk, in place of a download")
-
-
-def _model_options(sub: argparse.ArgumentParser) -> None:
-    names = [RESNET50_V1.name, RESNET50_V15.name]
-    sub.add_argument("--backbone", choices=names, default=names[0], help="the paper's is v1")
-    _weights_options(sub)
-    pyramid, extraction = PyramidConfig(), ExtractionConfig()
-    sub.add_argument(
-        "--longest", type=int, default=pyramid.longest, help="shrink longer sides to this"
-    )
-    sub.add_argument(
-        "--max-features", type=int, default=extraction.max_features, help="of one photo"
-    )
-    sub.add_argument("--nms-iou", type=float, default=extraction.nms_iou, help="1 keeps all")
-
-
-def _reduction_options(sub: argparse.ArgumentParser) -> None:
-    config = ReductionConfig()
-    sub.add_argument("--dimensions", type=int, default=config.dimensions, help="of the PCA")
-    sub.add_argument("--whiten", action="store_true", help="whiten the PCA")
-    sub.add_argument("--pca-seed", type=int, default=config.seed, help="of the PCA's sample")
-
-
-def _index_option(sub: argparse.ArgumentParser) -> None:
-    kinds = ("auto", "exact", "nndescent")
-    sub.add_argument("--index", choices=kinds, default="auto", help="auto: the faster one in all")
-
-
-def _ransac_options(sub: argparse.ArgumentParser) -> None:
-    config = RansacConfig()
-    sub.add_argument(
-        "--residual", type=float, default=config.residual, help="of an inlier, in pixels"
-    )
-    sub.add_argument(
-        "--hypotheses", type=int, default=config.hypotheses, help="models tried a photo"
-    )
-    sub.add_argument("--seed", type=int, default=config.seed, help="of RANSAC")
-
-
-def _search_options(sub: argparse.ArgumentParser) -> None:
-    config = SearchConfig()
-    sub.add_argument("--neighbours", type=int, default=config.neighbours, help="K of the paper")
-    sub.add_argument(
-        "--verified", type=int, default=config.verified, help="photos to verify a query"
-    )
-    sub.add_argument(
-        "--max-distance", type=float, default=config.max_distance, help="of neighbours"
-    )
-    _ransac_options(sub)
-
-
-def _json_option(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--json", type=Path, help="write the result to this file; - is standard output"
-    )
-
-
-# --- options to configurations ---------------------------------------------------------------------
+# --- what commands share ----------------------------------------------------------------------------
 
 
 def _extractor(options: argparse.Namespace) -> Extractor:
@@ -221,25 +178,6 @@ def _extractor_of(store: FeatureStore, options: argparse.Namespace) -> Extractor
             f"{store.path}: filled by other weights; pass the same with --weights FILE"
         )
     return extractor
-
-
-def _reduction(options: argparse.Namespace) -> ReductionConfig:
-    return ReductionConfig(
-        dimensions=options.dimensions, whiten=options.whiten, seed=options.pca_seed
-    )
-
-
-def _ransac(options: argparse.Namespace) -> RansacConfig:
-    return RansacConfig(residual=options.residual, hypotheses=options.hypotheses, seed=options.seed)
-
-
-def _search_config(options: argparse.Namespace) -> SearchConfig:
-    return SearchConfig(
-        neighbours=options.neighbours,
-        max_distance=options.max_distance,
-        verified=options.verified,
-        ransac=_ransac(options),
-    )
 
 
 def _answer(options: argparse.Namespace, result: dict[str, Any], text: str) -> None:
@@ -273,7 +211,7 @@ def _match(options: argparse.Namespace) -> int:
         extractor, reduction = _extractor(options), None
     raw = [extractor(photo) for photo in tqdm(photos, desc="extract", unit="photo")]
     left, right = reduce_pair(*raw, reduction)
-    ransac = _ransac(options)
+    ransac = ransac_config(options)
     putative, verification = match(left, right, max_distance=options.max_distance, ransac=ransac)
     if options.figure:
         title = f"{verification.count} inliers of {len(putative)} matches"
@@ -307,8 +245,7 @@ def _extract(options: argparse.Namespace) -> int:
         _extractor(options),
         photos,
         options.store,
-        database=photos.select(options.database),
-        config=_reduction(options),
+        config=reduction_config(options),
     )
     print(
         f"{store.path}: {len(report.extracted)} photos extracted, {len(report.kept)} there before, "
@@ -342,7 +279,7 @@ def _search(options: argparse.Namespace) -> int:
     query = query.with_descriptors(store.reduction(query.descriptors))
     database = Database.load(store)
     index = build_index(database.descriptors, options.index)
-    ranking = Searcher(database, index, _search_config(options))(query).ranking
+    ranking = Searcher(database, index, search_config(options))(query).ranking
     top = list(zip(ranking.images, ranking.inliers, ranking.votes, strict=True))[: options.top]
     found = [
         {"photo": database.names[image], "inliers": int(inliers), "votes": int(votes)}
@@ -368,8 +305,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         queries=options.queries,
         database=options.database,
         index=options.index,
-        search=_search_config(options),
-        reduction=_reduction(options),
+        search=search_config(options),
+        reduction=reduction_config(options),
     )
     if options.page:
         write_page(evaluation, lambda name: load_photo(photos.path(name)), options.page)
@@ -393,9 +330,8 @@ def _store_name(options: argparse.Namespace, extractor: Extractor) -> str:
         [
             str(options.folder.resolve()),
             asdict(extractor.config),
-            asdict(_reduction(options)),
+            asdict(reduction_config(options)),
             extractor.checksum,
-            options.database,
         ]
     )
     return f"{options.folder.name}-{weights.digest(settings.encode())[:12]}"

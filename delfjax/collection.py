@@ -27,6 +27,7 @@ class ReductionConfig:
         photos: It is learnt from this many photos, drawn at random. Not in the paper.
         features: And from this many features of each, likewise.
         seed: Of the draws.
+        database: Photos are drawn from those with such a file name: queries must stay out.
     """
 
     dimensions: int = PAPER_DIMENSIONS
@@ -34,6 +35,7 @@ class ReductionConfig:
     photos: int = 200
     features: int = 250
     seed: int = 0
+    database: str = "*"
 
 
 @dataclass(kw_only=True)
@@ -60,7 +62,6 @@ def extract_folder(
     photos: PhotoFolder,
     path: Path | str,
     *,
-    database: PhotoFolder | None = None,
     config: ReductionConfig | None = None,
 ) -> tuple[FeatureStore, Report]:
     """Extract the features of every photo that the store does not hold yet.
@@ -69,7 +70,6 @@ def extract_folder(
         extractor: Model and selection.
         photos: The photos.
         path: The store's folder.
-        database: The photos of which the PCA is learnt, where not all: queries must stay out.
         config: How the PCA is learnt.
 
     Returns:
@@ -83,7 +83,7 @@ def extract_folder(
     report = Report(kept=[name for name in photos.names if name in store])
     if len(report.kept) < len(photos):
         if store.reduction is None:
-            _learn_reduction(extractor, photos, database or photos, store, config, report)
+            _learn_reduction(extractor, photos, store, config, report)
         waiting = [n for n in photos.names if n not in store and n not in report.failed]
         bar = tqdm(
             total=len(photos), initial=len(photos) - len(waiting), desc="extract", unit="photo"
@@ -111,13 +111,15 @@ def _extract(
 def _learn_reduction(
     extractor: Extractor,
     photos: PhotoFolder,
-    database: PhotoFolder,
     store: FeatureStore,
     config: ReductionConfig,
     report: Report,
 ) -> None:
     """Fit the PCA on some photos of the database, and keep their features so as not to redo them."""
     random = np.random.default_rng(config.seed)
+    database = photos.select(config.database)
+    if not len(database):
+        raise ValueError(f"{photos.root}: no photo's file name matches {config.database!r}")
     count = min(config.photos, len(database))
     names = random.permutation(database.names).tolist()  # in reserve: some may be broken
     bar = tqdm(total=count, desc="learn PCA", unit="photo")

@@ -8,7 +8,7 @@ are classes, not views: the figures serve for order and sanity, not for the pape
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +92,14 @@ def evaluate_folder(
         database: Which are the database; the PCA is learnt of these.
         index: ``"exact"``, ``"nndescent"`` or ``"auto"``.
         search: How queries are answered.
-        reduction: How the PCA is learnt.
+        reduction: How the PCA is learnt; ``database`` above says of which photos.
 
     Raises:
         ValueError: If the folder has no classes, a pattern matches no photo, or no query has anything
             to find.
     """
-    search, reduction = search or SearchConfig(), reduction or ReductionConfig()
+    search = search or SearchConfig()
+    reduction = replace(reduction or ReductionConfig(), database=database)
     if photos.labels is None:
         raise ValueError(f"{photos.root}: expected one sub-folder a class, found photos only")
     chosen = {pattern: photos.select(pattern) for pattern in (queries, database)}
@@ -107,9 +108,7 @@ def evaluate_folder(
             raise ValueError(f"{photos.root}: no photo's file name matches {pattern!r}")
     seconds: dict[str, float] = {}
     with _timed(seconds, "extract"):
-        store, report = extract_folder(
-            extractor, photos, store_path, database=chosen[database], config=reduction
-        )
+        store, report = extract_folder(extractor, photos, store_path, config=reduction)
     with _timed(seconds, "load"):
         names = {
             pattern: tuple(name for name in found.names if name not in report.failed)

@@ -18,9 +18,10 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from delfjax.attention import Attention
 from delfjax.axes import Features, Photo
-from delfjax.backbone import ResNet, fold, receptive_field, transpose_kernels
+from delfjax.backbone import ResNet, fold, transpose_kernels
 from delfjax.photos import PhotoError
 from delfjax.pyramid import CELL, PyramidConfig, Sheet, compose, crop_levels, locate
+from delfjax.resnet import receptive_field
 
 Selection = Literal["attention", "norm"]
 Selected = tuple[
@@ -141,9 +142,11 @@ class Extractor:
         for name, photo in photos:
             failed = isinstance(photo, PhotoError)
             sheet = None if failed else compose(photo, self.config.pyramid)
-            if running is not None:
-                yield running[0], self.collect(*running[1:])
+            # The last one first, then the next: on a CPU two at once would be two memories.
+            done = None if running is None else (running[0], self.collect(*running[1:]))
             running = None if sheet is None else (name, sheet, self.launch(sheet))
+            if done is not None:
+                yield done
             if failed:
                 yield name, photo
         if running is not None:

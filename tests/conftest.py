@@ -5,8 +5,10 @@ import os
 
 import pytest
 
-from delfjax.backbone import RESNET50_V1, ResNet, ResNetSpec
-from delfjax.weights import WeightsError, load
+from delfjax.backbone import ResNet
+from delfjax.conversion import WeightsError
+from delfjax.resnet import RESNET50_V1, ResNetSpec
+from delfjax.weights import load
 
 
 @pytest.fixture(scope="session")

@@ -10,18 +10,9 @@ import pytest
 import reference_resnet
 from flax import nnx
 
-from delfjax.backbone import (
-    RESNET50_V1,
-    RESNET50_V15,
-    RESNET_TINY,
-    ReceptiveField,
-    ResNet,
-    fold,
-    max_pool,
-    receptive_field,
-    transpose_kernels,
-)
-from delfjax.weights import conversion_table, convert
+from delfjax.backbone import ResNet, fold, max_pool, transpose_kernels
+from delfjax.conversion import conversion_table, convert
+from delfjax.resnet import RESNET50_V1, RESNET50_V15, RESNET_TINY, ReceptiveField, receptive_field
 
 TINY = {"v1": RESNET_TINY, "v1.5": replace(RESNET_TINY, stride_in="3x3")}
 RESNET50 = {"v1": RESNET50_V1, "v1.5": RESNET50_V15}

@@ -328,3 +328,12 @@ def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path, capsys, monkeypat
         monkeypatch.setattr(sys, "stdout", pipe)
         assert run("table", "--results", tmp_path) == 1
     assert capsys.readouterr().err == ""
+
+
+def test_an_interrupted_run_says_that_it_goes_on(photos, tmp_path, capsys, monkeypatch):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Extractor, "launch", interrupt)
+    assert run("extract", photos.root, tmp_path / "store", *MODEL) == 130
+    assert "delfjax extract: interrupted; the same command goes on" in capsys.readouterr().err

@@ -135,9 +135,8 @@ def test_the_pca_never_sees_a_query(tmp_path, monkeypatch):
         for n in range(3):
             save(path / f"query_{n}.png", draw(queries + n))
             save(path / f"base_{n}.png", draw(database + n))
-        photos = scan(path)
-        base = photos.select("base_*")
-        return extract(photos, path / ".store", database=base, config=replace(FEW, photos=9))[0]
+        config = replace(FEW, photos=9, database="base_*")
+        return extract(scan(path), path / ".store", config=config)[0]
 
     one, two, three = (
         learnt(tmp_path / str(n), *seeds) for n, seeds in enumerate([(0, 50), (10, 50), (0, 60)])
@@ -165,3 +164,10 @@ def test_what_makes_other_features_is_refused(tmp_path, other, config, key):
     extract(photos, tmp_path / "store")
     with pytest.raises(StoreError, match=f"made with {key} = .* is asked for; use another folder"):
         extract_folder(other(), photos, tmp_path / "store", config=config)
+
+
+def test_a_pattern_without_photos_is_an_error(tmp_path):
+    save(tmp_path / "photos" / "0.png", draw(0))
+    config = replace(FEW, database="train_*")
+    with pytest.raises(ValueError, match="no photo's file name matches 'train_"):
+        extract(scan(tmp_path / "photos"), tmp_path / "store", config=config)

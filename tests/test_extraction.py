@@ -14,10 +14,11 @@ from flax import nnx
 from PIL import Image
 from worlds import SMALL, draw, extractor, fill, head, network
 
-from delfjax.backbone import RESNET_TINY, ResNet, fold
+from delfjax.backbone import ResNet, fold
 from delfjax.extraction import NMS_POOL, ExtractionConfig, Extractor, drawn, suppress
 from delfjax.photos import PhotoError
 from delfjax.pyramid import CELL, RESAMPLING, PyramidConfig, bucket, compose, level_size
+from delfjax.resnet import RESNET_TINY
 
 REACH = 67  # pixels: what a conv4 cell of the tiny network sees
 

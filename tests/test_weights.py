@@ -23,8 +23,9 @@ from safetensors.numpy import save_file
 from sklearn.datasets import load_sample_image
 
 from delfjax import weights
-from delfjax.backbone import RESNET50_V1, RESNET50_V15, RESNET_TINY
-from delfjax.weights import WeightsError, cache_folder, convert, download, load, read
+from delfjax.conversion import WeightsError, convert, read
+from delfjax.resnet import RESNET50_V1, RESNET50_V15, RESNET_TINY
+from delfjax.weights import cache_folder, download, load
 
 TINY = RESNET_TINY
 TINY_V15 = replace(RESNET_TINY, name="tiny_v1.5", stride_in="3x3", conv_bias=False)

@@ -10,10 +10,11 @@ from flax import nnx
 from PIL import Image
 
 from delfjax.attention import Attention
-from delfjax.backbone import RESNET_TINY, ResNet
+from delfjax.backbone import ResNet
 from delfjax.extraction import ExtractionConfig, Extractor
 from delfjax.photos import PhotoFolder, scan
 from delfjax.pyramid import PyramidConfig
+from delfjax.resnet import RESNET_TINY
 
 Model = TypeVar("Model", bound=nnx.Module)
 

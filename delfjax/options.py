@@ -1,0 +1,102 @@
+"""The options that commands share, and the configurations that they come to."""
+
+import argparse
+from pathlib import Path
+
+from delfjax.collection import ReductionConfig
+from delfjax.extraction import ExtractionConfig
+from delfjax.geometry import RansacConfig
+from delfjax.pyramid import PyramidConfig
+from delfjax.resnet import RESNET50_V1, RESNET50_V15
+from delfjax.search import SearchConfig
+
+
+def weights_options(sub: argparse.ArgumentParser) -> None:
+    """Add where weights come from."""
+    sub.add_argument("--weights", type=Path, help="a weight file on disk, in place of a download")
+
+
+def model_options(sub: argparse.ArgumentParser) -> None:
+    """Add the backbone, its weights, the pyramid and the selection."""
+    names = [RESNET50_V1.name, RESNET50_V15.name]
+    sub.add_argument("--backbone", choices=names, default=names[0], help="the paper's is v1")
+    weights_options(sub)
+    pyramid, extraction = PyramidConfig(), ExtractionConfig()
+    sub.add_argument(
+        "--longest", type=int, default=pyramid.longest, help="shrink longer sides to this"
+    )
+    sub.add_argument(
+        "--max-features", type=int, default=extraction.max_features, help="of one photo"
+    )
+    sub.add_argument("--nms-iou", type=float, default=extraction.nms_iou, help="1 keeps all")
+
+
+def reduction_options(sub: argparse.ArgumentParser) -> None:
+    """Add how the PCA is learnt."""
+    config = ReductionConfig()
+    sub.add_argument("--dimensions", type=int, default=config.dimensions, help="of the PCA")
+    sub.add_argument("--whiten", action="store_true", help="whiten the PCA")
+    sub.add_argument("--pca-seed", type=int, default=config.seed, help="of the PCA's sample")
+
+
+def index_option(sub: argparse.ArgumentParser) -> None:
+    """Add the kind of index."""
+    kinds = ("auto", "exact", "nndescent")
+    sub.add_argument("--index", choices=kinds, default="auto", help="auto: the faster one in all")
+
+
+def ransac_options(sub: argparse.ArgumentParser) -> None:
+    """Add how matches are verified."""
+    config = RansacConfig()
+    sub.add_argument(
+        "--residual", type=float, default=config.residual, help="of an inlier, in pixels"
+    )
+    sub.add_argument(
+        "--hypotheses", type=int, default=config.hypotheses, help="models tried a photo"
+    )
+    sub.add_argument("--seed", type=int, default=config.seed, help="of RANSAC")
+
+
+def search_options(sub: argparse.ArgumentParser) -> None:
+    """Add how queries are answered."""
+    config = SearchConfig()
+    sub.add_argument("--neighbours", type=int, default=config.neighbours, help="K of the paper")
+    sub.add_argument(
+        "--verified", type=int, default=config.verified, help="photos to verify a query"
+    )
+    sub.add_argument(
+        "--max-distance", type=float, default=config.max_distance, help="of neighbours"
+    )
+    ransac_options(sub)
+
+
+def json_option(sub: argparse.ArgumentParser) -> None:
+    """Add where the result is written as JSON."""
+    sub.add_argument(
+        "--json", type=Path, help="write the result to this file; - is standard output"
+    )
+
+
+def reduction_config(options: argparse.Namespace) -> ReductionConfig:
+    """Return how the PCA is learnt."""
+    return ReductionConfig(
+        dimensions=options.dimensions,
+        whiten=options.whiten,
+        seed=options.pca_seed,
+        database=options.database,
+    )
+
+
+def ransac_config(options: argparse.Namespace) -> RansacConfig:
+    """Return how matches are verified."""
+    return RansacConfig(residual=options.residual, hypotheses=options.hypotheses, seed=options.seed)
+
+
+def search_config(options: argparse.Namespace) -> SearchConfig:
+    """Return how queries are answered."""
+    return SearchConfig(
+        neighbours=options.neighbours,
+        max_distance=options.max_distance,
+        verified=options.verified,
+        ransac=ransac_config(options),
+    )
