@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 PAPER_NEIGHBOURS = 60  # K of the re-implementations; no source of the paper that we read gives it
 QUERY_BUCKETS = (128, 1024)  # queries are padded to one of these numbers: two compiled programs
-CHUNK = 65536  # database rows a step: with 1024 queries, 256 MB of distances
+CHUNK = 8192  # database rows a step: with 1024 queries, 32 MB of distances
 # Up to here a hundred queries are answered exactly before NNDescent has compiled, built its graph and
 # answered them: `make bench` measures where the line lies.
 EXACT_LIMIT = 1_000_000
