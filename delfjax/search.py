@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from delfjax.axes import Features, Matches, Ranking
 from delfjax.geometry import RansacConfig, Verification, verify
-from delfjax.index import PAPER_NEIGHBOURS, Index, Neighbours, build_index
+from delfjax.index import PAPER_NEIGHBOURS, ExactIndex, Index, Neighbours, build_index
 from delfjax.reduction import Reduction
 from delfjax.store import FeatureStore
 
@@ -195,7 +195,9 @@ def match(
     max_distance: float = 0.8,
     ransac: RansacConfig | None = None,
 ) -> tuple[Matches, Verification]:
-    """Match two photos: each query feature with its nearest in the other photo, then verify.
+    """Match two photos: features that are each other's nearest, then RANSAC.
+
+    The official code asks of a match only that the other feature is the nearest to this one.
 
     Args:
         query: Reduced features of the first photo.
@@ -203,13 +205,14 @@ def match(
         max_distance: Matches further apart than this are dropped (official ``match_images``: 0.8).
         ransac: How they are verified.
     """
-    config = SearchConfig(
-        neighbours=1, max_distance=max_distance, verified=1, ransac=ransac or RansacConfig()
+    kept, rows, distances = (np.empty(0, int), np.empty(0, int), np.empty(0, np.float32))
+    if len(query) and len(other):
+        there, away = ExactIndex(other.descriptors).search(query.descriptors, 1)
+        back, _ = ExactIndex(query.descriptors).search(other.descriptors, 1)
+        mutual = back[there[:, 0], 0] == np.arange(len(query))
+        kept = np.flatnonzero(mutual & (away[:, 0] <= max_distance))
+        rows, distances = there[kept, 0], away[kept, 0]
+    putative = Matches(
+        query=query.positions[kept], database=other.positions[rows], distances=distances
     )
-    searcher = Searcher(Database(["other"], [other]), config=config)
-    answer = searcher(query)
-    if not answer.matches:
-        nothing = np.empty((0, 2), np.float32)
-        none = Matches(query=nothing, database=nothing, distances=np.empty(0, np.float32))
-        return none, verify([none], config.ransac)[0]
-    return answer.matches[0], answer.verifications[0]
+    return putative, verify([putative], ransac)[0]

@@ -97,9 +97,9 @@ plots.keypoints(photo, features[0], title="the 300 features with the largest nor
 # %% [markdown]
 # ## Match, then verify
 #
-# Descriptors are L2-normalised, reduced to 40 dimensions by PCA, and normalised again. Each feature of
-# one photo is matched with its nearest in the other; most of these matches are wrong. RANSAC looks for an
-# affine map that many of them agree with: those are the *inliers*, and their number is DELF's score.
+# Descriptors are L2-normalised, reduced to 40 dimensions by PCA, and normalised again. Features
+# of the two photos that are each other's nearest are putative matches. RANSAC looks for an affine map that
+# many of them agree with: those are the *inliers*, and their number is DELF's score.
 
 # %%
 left, right = reduce_pair(features[0], features[1])
@@ -124,7 +124,7 @@ error = np.linalg.norm(corners @ (verified.affine - view.affine).T, axis=1).mean
 print(f"mean error where the two photos overlap: {error:.1f} pixels")
 
 # %% [markdown]
-# And the stranger: matches there are, for every feature has a nearest one, but few agree on anything.
+# And the stranger: some features are each other's nearest by chance, but few of them agree on anything.
 
 # %%
 others, verified_stranger = match(*reduce_pair(features[0], features[2]))
@@ -156,7 +156,8 @@ results.write(RESULTS / "quickstart.json", record | results.circumstances(config
 # %% [markdown]
 # **What differs from the paper.** The weights are ImageNet's, not fine-tuned on landmarks, and selection
 # is by norm: training follows in a later notebook. The PCA is learnt from the two photos, for want of a
-# database. Of several features with one nearest neighbour only the nearest keeps its match.
+# database. The official code takes a match for putative if one feature is the nearest to the other; here
+# each has to be the other's nearest.
 #
 # **Two things to try.** Set `turn=40` in `another_view`: how far can a photo be turned before the
 # inliers are gone? And set `max_features=100` in the configuration: how few features are enough?

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 # Compiling is most of what the tests wait for: what one run compiled, the next reads. Before jax starts.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache" / "xla"))
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache" / "xla")
+)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 from delfjax.backbone import ResNet

@@ -164,6 +164,27 @@ def test_match_of_strangers_finds_nothing():
     assert len(putative) == verification.count == 0
 
 
+def test_matches_are_mutual():
+    """Two query features nearest to one: only the nearer of them has it, whichever comes first."""
+    one, two = place(5), place(6)
+    crowd = features(
+        np.r_[one.positions, one.positions[:20]],
+        np.r_[one.descriptors, one.descriptors[:20] + 0.05 * two.descriptors[:20]],
+    )
+    putative, _ = match(crowd, view(one, 1))
+    assert len(putative) == 60
+    there, _ = match(view(one, 1), crowd)
+    np.testing.assert_array_equal(np.sort(there.database, 0), np.sort(putative.query, 0))
+
+
+@pytest.mark.parametrize("empty", [0, 1])
+def test_a_photo_without_features_matches_nothing(empty):
+    pair = [place(5), place(6)]
+    pair[empty] = pair[empty][:0]
+    putative, verification = match(*pair)
+    assert len(putative) == verification.count == 0
+
+
 def test_names_and_features_must_agree():
     with pytest.raises(ValueError, match="2 names for 1 photos"):
         Database(["a", "b"], [place(1)])
