@@ -36,8 +36,9 @@ test: $(STAMP) ## Check style, then run the tests; ARGS='tests/test_notebooks.py
 	$(RUN) -m ruff format --check
 	$(RUN) -m pytest $(ARGS)
 
-reproduce: notebooks ## Execute the notebooks that are out of date, then print the table of results
-	$(RUN) -m delfjax table
+reproduce: $(STAMP) ## Execute every notebook, in order, then print the table of results
+	$(RUN) notebooks/execute.py --force $(ARGS)
+	$(RUN) -m delfjax table --page README.md
 
 notebooks: $(STAMP) ## Execute the notebooks that are out of date, and save them; ARGS=--force: all
 	$(RUN) notebooks/execute.py $(ARGS)

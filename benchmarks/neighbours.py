@@ -13,7 +13,7 @@ import numpy as np
 
 from delfjax.index import ExactIndex, NNDescentIndex
 
-SIZES = (20_000, 80_000, 320_000)
+SIZES = (50_000, 400_000)
 QUERIES = 1000  # of one photo
 SESSION = 100  # photos asked in one session
 

@@ -146,6 +146,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command(_table, "print the table of results")
     sub.add_argument("--results", type=Path, default=Path("data/results"), metavar="FOLDER")
+    sub.add_argument("--page", type=Path, help="put the table into this page, between its marks")
     return top
 
 
@@ -338,5 +339,8 @@ def _store_name(options: argparse.Namespace, extractor: Extractor) -> str:
 
 
 def _table(options: argparse.Namespace) -> int:
-    print(results.table(options.results))
+    shown = results.table(options.results)
+    if options.page:
+        results.show_in(options.page, shown)
+    print(shown)
     return OK

@@ -13,6 +13,8 @@ import numpy as np
 
 import delfjax
 
+MARK, END = "<!-- results -->", "<!-- /results -->"
+
 
 def write(path: Path, result: dict[str, Any]) -> None:
     """Write a result, whole or not at all."""
@@ -76,6 +78,19 @@ def table(folder: Path) -> str:
         for row in (header, tuple("-" * width for width in widths), *rows)
     ]
     return "\n".join(lines)
+
+
+def show_in(page: Path, shown: str) -> None:
+    """Put a table into a page, in place of the one between its ``<!-- results -->`` marks.
+
+    Raises:
+        ValueError: If the page has no such marks.
+    """
+    text = page.read_text(encoding="utf-8")
+    if len(parts := text.split(MARK)) != 2 or END not in parts[1]:
+        raise ValueError(f"{page}: expected one {MARK} with {END} after it")
+    after = parts[1].split(END, 1)[1]
+    page.write_text(f"{parts[0]}{MARK}\n```\n{shown}\n```\n{END}{after}", encoding="utf-8")
 
 
 def circumstances(config: object) -> dict[str, Any]:

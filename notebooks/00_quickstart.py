@@ -148,7 +148,7 @@ widgets.match_two(extractor)
 # %%
 assert verified.count > 3 * verified_stranger.count, "two views of one place must stand out"
 assert error < 10, "the affine map must be the true one, to within a cell"
-what = "RANSAC inliers, two made views of one photo; a stranger has stranger_inliers"
+what = f"RANSAC inliers of two views of one photo; {verified_stranger.count} with a stranger"
 record = {"value": verified.count, "what": what, "stranger_inliers": verified_stranger.count}
 record |= {"affine_error_pixels": round(float(error), 2), "seed": SEED}
 results.write(RESULTS / "quickstart.json", record | results.circumstances(config))

@@ -105,3 +105,21 @@ def test_what_is_no_result_is_named(tmp_path, content):
 def test_a_missing_result_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"none\.json: not a result file \(.*No such file"):
         results.read(tmp_path / "none.json")
+
+
+def test_a_table_is_put_between_the_marks_of_a_page(tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
+    for shown in ("first", "second"):
+        results.show_in(page, shown)
+    expected = "before\n<!-- results -->\n```\nsecond\n```\n<!-- /results -->\nafter\n"
+    assert page.read_text() == expected
+
+
+@pytest.mark.parametrize("text", ["none", "<!-- /results --> <!-- results -->"])
+def test_a_page_without_marks_is_left_alone(tmp_path, text):
+    page = tmp_path / "README.md"
+    page.write_text(text)
+    with pytest.raises(ValueError, match="expected one <!-- results -->"):
+        results.show_in(page, "table")
+    assert page.read_text() == text

@@ -1,0 +1,130 @@
+"""The set's landmarks: a name, a family and a variant each, spread over train and eval.
+
+A landmark's variant fixes what a stranger knows it by; the set's seed draws its proportions, the
+tone of its materials and how weathered they are.
+"""
+
+import colorsys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from render import (
+    basilicas,
+    bridges,
+    campaniles,
+    castles,
+    gothic,
+    monuments,
+    mosques,
+    pagodas,
+    palaces,
+    pyramids,
+    temples,
+    towers,
+)
+from render.finishes import Finish, Model
+from render.views import generator
+
+Family = Callable[[int, np.random.Generator], Model]
+FAMILIES: dict[str, Family] = {
+    "temple": temples.temple,
+    "gothic": gothic.gothic,
+    "basilica": basilicas.basilica,
+    "campanile": campaniles.campanile,
+    "bridge": bridges.bridge,
+    "castle": castles.castle,
+    "pagoda": pagodas.pagoda,
+    "mosque": mosques.mosque,
+    "pyramid": pyramids.pyramid,
+    "monument": monuments.monument,
+    "tower": towers.tower,
+    "palace": palaces.palace,
+}
+NAMES = {
+    "temple": ("white_temple", "rotunda", "golden_ruin", "old_pantheon", "podium_temple"),
+    "gothic": ("twin_spires", "red_minster", "king_gallery", "odd_towers", "brick_gable"),
+    "basilica": ("lead_dome", "striped_duomo", "gilded_sobor", "red_baths", "yellow_baroque"),
+    "campanile": ("brick_belfry", "leaning_tower", "banded_torre", "clock_tower", "onion_steeple"),
+    "bridge": ("statue_bridge", "house_bridge", "high_arch", "aqueduct", "chain_bridge"),
+    "castle": ("hill_castle", "white_keep", "fairy_castle", "red_kremlin", "black_castle"),
+    "pagoda": ("red_pagoda", "nine_eaves", "imperial_hall", "wood_pagoda", "brick_ta"),
+    "mosque": ("grey_mosque", "white_tomb", "blue_portal", "six_minarets", "square_minaret"),
+    "pyramid": ("four_stairs", "ziggurat", "bell_terraces", "roof_comb", "three_pyramids"),
+    "monument": ("obelisk", "victory_column", "chariot_arch", "rider_exedra", "great_fountain"),
+    "tower": ("setback_tower", "twisted_tower", "iron_tower", "sphere_mast", "leaning_slabs"),
+    "palace": ("long_palace", "canal_palace", "town_palace", "mansard_palace", "sky_palace"),
+}
+EVAL = (
+    "old_pantheon",
+    "king_gallery",
+    "striped_duomo",
+    "leaning_tower",
+    "statue_bridge",
+    "red_kremlin",
+    "nine_eaves",
+    "blue_portal",
+    "four_stairs",
+    "chariot_arch",
+    "canal_palace",
+)
+SPARE = ("lead_dome", "clock_tower", "brick_ta", "great_fountain", "leaning_slabs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Landmark:
+    """One landmark of the set.
+
+    Attributes:
+        number: Its place in the set, a key of its random numbers.
+        name: Its name, a slug.
+        family: One of `FAMILIES`.
+        variant: Which of the family's designs, 0 to 4.
+        split: "train", "eval" or "spare".
+    """
+
+    number: int
+    name: str
+    family: str
+    variant: int
+    split: str
+
+
+def _catalogue() -> tuple[Landmark, ...]:
+    """List the landmarks: 44 to train on, 11 to evaluate on, 5 to spare."""
+    rows = []
+    for f, family in enumerate(FAMILIES):
+        for v, name in enumerate(NAMES[family]):
+            split = "eval" if name in EVAL else "spare" if name in SPARE else "train"
+            rows.append(
+                Landmark(number=5 * f + v, name=name, family=family, variant=v, split=split)
+            )
+    return tuple(rows)
+
+
+LANDMARKS = _catalogue()
+
+
+def model(landmark: Landmark, seed: int) -> Model:
+    """Build a landmark: its variant's design, in the set's proportions and tones."""
+    rng = generator(seed, landmark.number, 1)
+    made = FAMILIES[landmark.family](landmark.variant, rng)
+    stretch = rng.uniform([0.95, 0.95, 0.94], [1.06, 1.05, 1.1])
+    drift = rng.normal(0, [0.012, 0.06, 0.03])
+    finishes = {
+        role: _toned(finish, drift, rng.normal(0, 0.12)) for role, finish in made.palette.items()
+    }
+    return replace(made, shape=made.shape.scaled(*stretch), palette=finishes)
+
+
+def _toned(finish: Finish, drift: np.ndarray, wear: float) -> Finish:
+    """Shift a finish's hue, saturation and lightness, and how worn it is."""
+    red, green, blue = (int(finish.colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
+    hue, light, strength = colorsys.rgb_to_hls(red, green, blue)
+    light = float(np.clip(light + drift[2], 0.02, 0.93))
+    strength = float(np.clip(0.86 * strength * (1 + drift[1]), 0, 1))
+    rgb = colorsys.hls_to_rgb((hue + drift[0]) % 1.0, light, strength)
+    colour = "#" + "".join(f"{round(255 * channel):02x}" for channel in rgb)
+    worn = finish.weather + wear if finish.weather else 0.0
+    return replace(finish, colour=colour, weather=round(float(np.clip(worn, 0.0, 1.0)), 2))
