@@ -34,7 +34,7 @@ help: ## Show this list
 test: $(STAMP) ## Check style, then run the tests; ARGS='tests/test_notebooks.py -x' goes to pytest
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
 
 reproduce: $(STAMP) ## Execute every notebook, in order, then print the table of results
 	$(RUN) notebooks/execute.py --force $(ARGS)
