@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from delfjax.axes import Photo
 from delfjax.evaluation import Evaluation
 
-THUMBNAIL = 150  # pixels of the longest side
+HEIGHT, WIDTH = 120, 480  # pixels at most: a page shows all at one height
 QUALITY = 72  # JPEG
 
 STYLE = """
@@ -85,7 +85,7 @@ def _figure(source: str, caption: str, kind: str) -> str:
 
 def _thumbnail(photo: Photo) -> str:
     image = Image.fromarray(photo)
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    image.thumbnail((WIDTH, HEIGHT))
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=QUALITY)
     return base64.b64encode(stream.getvalue()).decode()
