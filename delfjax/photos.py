@@ -9,15 +9,15 @@ Symbols: ``h w`` rows and columns; only Pillow's own sizes are ``(width, height)
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import islice
 from math import ceil
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile
@@ -45,6 +45,25 @@ SIDEWAYS = (5, 6, 7, 8)
 
 class PhotoError(ValueError):
     """A photo or folder that cannot be read: which, what is wrong with it, and the mend."""
+
+
+class Box(NamedTuple):
+    """A part of a photo, in pixels of the upright original; edges lie between pixels, 0 at the top left.
+
+    Rows ``top`` to ``bottom`` and columns ``left`` to ``right``, the last ones not included.
+    """
+
+    top: float
+    left: float
+    bottom: float
+    right: float
+
+
+class Crop(NamedTuple):
+    """A part of a photo that is treated as a photo of its own: the photo's name, and the part."""
+
+    photo: str
+    box: Box
 
 
 def load_photo(path: str | os.PathLike[str], *, longest: int | None = None) -> Photo:
@@ -84,6 +103,27 @@ def original_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     with _opened(Path(path)) as image:
         width, height = image.size
         return (width, height) if _orientation(image) in SIDEWAYS else (height, width)
+
+
+def load_crop(path: str | os.PathLike[str], box: Box, *, longest: int | None = None) -> Photo:
+    """Read a part of a photo, the box rounded to whole pixels and cut to the photo.
+
+    Args:
+        path: The photo.
+        box: The part.
+        longest: As in `load_photo`, of the part.
+
+    Raises:
+        PhotoError: As `load_photo`, or if the part that lies in the photo is under `MIN_SIDE`.
+    """
+    photo = load_photo(path)
+    (height, width), (top, left, bottom, right) = photo.shape[:2], (round(edge) for edge in box)
+    part = photo[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    if min(part.shape[:2]) < MIN_SIDE:
+        found = f"{height} x {width} pixels (height x width), of which {box} cuts too little"
+        raise _error(Path(path), f"is {found}", f"at least {MIN_SIDE} a side", "Mend the box.")
+    size = _shrunk(part.shape[1::-1], longest)
+    return np.array(Image.fromarray(part).resize(size, Image.Resampling.BICUBIC))
 
 
 @contextmanager
@@ -180,10 +220,12 @@ class PhotoFolder:
     Attributes:
         root: The folder.
         names: Paths of the photos relative to it, with ``/`` between their parts, sorted.
+        crops: Names that are no files but parts of other photos.
     """
 
     root: Path
     names: tuple[str, ...]
+    crops: Mapping[str, Crop] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -195,8 +237,14 @@ class PhotoFolder:
         return labels if any(labels) else None
 
     def path(self, name: str) -> Path:
-        """Return where on disk a photo is."""
-        return self.root / name
+        """Return where on disk a photo is, or the one it is a part of."""
+        return self.root / (self.crops[name].photo if name in self.crops else name)
+
+    def load(self, name: str, *, longest: int | None = None) -> Photo:
+        """Read a photo, as `load_photo` or `load_crop` does."""
+        if name in self.crops:
+            return load_crop(self.path(name), self.crops[name].box, longest=longest)
+        return load_photo(self.path(name), longest=longest)
 
     def select(self, pattern: str) -> "PhotoFolder":
         """Keep the photos whose file name matches, as ``test_*`` does; case matters."""
@@ -249,7 +297,7 @@ def iter_photos(
 
     def read(name: str) -> tuple[str, Photo | PhotoError]:
         try:
-            return name, load_photo(folder.path(name), longest=longest)
+            return name, folder.load(name, longest=longest)
         except PhotoError as error:  # anew: a traceback would keep the half-decoded photo alive
             return name, PhotoError(*error.args)
 

@@ -17,9 +17,10 @@ from tqdm import tqdm
 from render import photograph, scenes, truth
 from render.landmarks import LANDMARKS, Landmark
 
-PHOTOS = {"train": 16, "eval": 20, "spare": 16, "distractors": 10}  # photos a scene
+PHOTOS = {"train": 15, "eval": 20, "distractors": 8, "strangers": 2}  # photos a scene
 PREVIEW = 20
-DISTRACTOR_SCENES = 16
+# Scenes without a landmark. Strangers are queries: no photo of their places is in the database.
+PLACES = {"distractors": range(16), "strangers": range(100, 120)}
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument("--preview", action="store_true", help="20 small photos in about 2 minutes")
     parser.add_argument("--split", choices=sorted(PHOTOS), default="train")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--size", type=int, default=480, help="long side in pixels")
+    parser.add_argument("--size", type=int, default=320, help="long side in pixels")
     parser.add_argument("--samples", type=int, default=16, help="Cycles samples a pixel")
     parser.add_argument("--photos", type=int, help="photos of each landmark or scene")
     parser.add_argument("--only", nargs="*", help="names of the landmarks to render")
@@ -64,8 +65,8 @@ def render(options: argparse.Namespace) -> None:
 
 def _work(options: argparse.Namespace) -> Iterator[tuple[str, Landmark | None, int]]:
     """List the scenes to render: (name, landmark or None, number)."""
-    if options.split == "distractors":
-        yield from ((f"place_{k:02d}", None, k) for k in range(DISTRACTOR_SCENES))
+    if options.split in PLACES:
+        yield from ((f"place_{k:03d}", None, k) for k in PLACES[options.split])
         return
     chosen = [mark for mark in LANDMARKS if mark.split == options.split]
     if options.only:

@@ -36,6 +36,9 @@ TREES = {
 }
 
 
+COPSES = 45
+
+
 @dataclass(frozen=True)
 class Place:
     """One thing of the stock, put somewhere."""
@@ -158,6 +161,7 @@ def _trees(
         if clear and np.hypot(houses[:, 0] - x, houses[:, 1] - y).min() > 10:
             kind = int(rng.choice(species) if rng.random() < 0.75 else rng.integers(8))
             places.append(Place("tree", kind, x, y, rng.uniform(0, 6.3), rng.uniform(0.75, 1.35)))
+    places += _copses(rng, low, high, shore)
     if setting in ("park", "square", "hill") and rng.random() < 0.8:
         wide = (high[0] - low[0]) / 2 + rng.uniform(6, 12)
         kind, pitch = int(rng.choice([0, 1, 3, 5, 6])), rng.uniform(9, 14)
@@ -174,6 +178,23 @@ def _trees(
                 )
                 for side in (-1, 1)
             ]
+    return places
+
+
+def _copses(
+    rng: np.random.Generator, low: np.ndarray, high: np.ndarray, shore: float | None
+) -> list[Place]:
+    """Copses out of town, for who looks at it from afar."""
+    places = []
+    for _ in range(COPSES):
+        angle, radius = rng.uniform(0, 2 * np.pi), REACH * rng.uniform(1.08, 2.2)
+        kind = int(rng.integers(8))
+        for _ in range(int(rng.integers(2, 8))):
+            x, y = radius * np.array([np.cos(angle), np.sin(angle)]) + rng.normal(0, 9, 2)
+            if _free(x, y, low, high, 20.0, shore):
+                places.append(
+                    Place("tree", kind, x, y, rng.uniform(0, 6.3), rng.uniform(0.6, 1.2))
+                )
     return places
 
 

@@ -153,7 +153,7 @@ def sample(rng: np.random.Generator, low: np.ndarray, high: np.ndarray, *, shot:
             "whole": (0.75, 1.05),
             "side": (0.6, 1.0),
             "far": (0.25, 0.45),
-            "skyline": (0.16, 0.3),
+            "skyline": (0.26, 0.42),
         }[shot]
     )
     yaw = rng.normal(0, {"side": 1.1, "skyline": 1.5}.get(shot, 0.42))

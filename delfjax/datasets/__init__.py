@@ -1,0 +1,1 @@
+"""Benchmarks of the field, real and rendered, behind one interface: `benchmark.Benchmark`."""
