@@ -1,4 +1,4 @@
-"""The command: render a split of the set, or a preview, and skip what is there already.
+"""The command: render the set, a split of it, or a preview, skip what is there, and publish it.
 
 Each photo leaves `<split>/<landmark>/<nnn>.jpg` and a one-line JSON file under `parts/`; the lines
 are gathered in `<split>.jsonl`. A folder rendered with other settings is refused.
@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from render import photograph, scenes, truth
+from render import photograph, publish, scenes, truth
 from render.landmarks import LANDMARKS, Landmark
 
-PHOTOS = {"train": 15, "eval": 20, "distractors": 8, "strangers": 2}  # photos a scene
+PHOTOS = {"train": 15, "eval": 24, "distractors": 8, "strangers": 2}  # photos a scene
 PREVIEW = 20
 # Scenes without a landmark. Strangers are queries: no photo of their places is in the database.
 PLACES = {"distractors": range(16), "strangers": range(100, 120)}
@@ -27,7 +27,7 @@ def main() -> None:
     """Read the command line and render."""
     parser = argparse.ArgumentParser(prog="render", description=__doc__)
     parser.add_argument("--preview", action="store_true", help="20 small photos in about 2 minutes")
-    parser.add_argument("--split", choices=sorted(PHOTOS), default="train")
+    parser.add_argument("--split", choices=[*PHOTOS, "all"], default="all")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--size", type=int, default=320, help="long side in pixels")
     parser.add_argument("--samples", type=int, default=16, help="Cycles samples a pixel")
@@ -35,10 +35,15 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of the landmarks to render")
     parser.add_argument("--shot", help="kind of shot for every photo, as for a contact sheet")
     parser.add_argument("--seed", type=int, default=17)
+    parser.add_argument("--publish", type=Path, help="then write the set into this folder")
     options = parser.parse_args()
     if options.preview:
-        options.size, options.samples, options.photos = 240, 8, 1
-    render(options)
+        options.size, options.samples, options.photos, options.split = 240, 8, 1, "train"
+    for split in PHOTOS if options.split == "all" else (options.split,):
+        render(argparse.Namespace(**vars(options) | {"split": split}))
+    if options.publish:
+        publish.contact_sheet(options.out, options.publish / "contact_sheet.jpg")
+        publish.publish(options.out, options.publish, options.seed)
 
 
 def render(options: argparse.Namespace) -> None:
@@ -46,7 +51,7 @@ def render(options: argparse.Namespace) -> None:
     _settle(options)
     count = options.photos or PHOTOS[options.split]
     work = list(_work(options))
-    with tqdm(total=len(work) * count, unit="photo") as bar:
+    with tqdm(total=len(work) * count, desc=options.split, unit="photo") as bar:
         for name, landmark, number in work:
             missing = [
                 k for k in range(count) if not _part(options.out, options.split, name, k).exists()
@@ -70,7 +75,7 @@ def _work(options: argparse.Namespace) -> Iterator[tuple[str, Landmark | None, i
         return
     chosen = [mark for mark in LANDMARKS if mark.split == options.split]
     if options.only:
-        chosen = [mark for mark in LANDMARKS if mark.name in options.only]
+        chosen = [mark for mark in chosen if mark.name in options.only]
     elif options.preview:
         chosen = [LANDMARKS[k] for k in np.linspace(0, len(LANDMARKS) - 1, PREVIEW).astype(int)]
     yield from ((mark.name, mark, 0) for mark in chosen)

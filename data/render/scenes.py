@@ -13,11 +13,12 @@ from mathutils import Vector
 from render import furniture, ground, houses, passers, plants, stage, surroundings
 from render.geometry import Shape
 from render.landmarks import Landmark, model
-from render.views import View, draw_shot, generator, sample, sample_street
+from render.views import HABITS, Habits, View, draw_shot, generator, sample, sample_street
 
 ATTEMPTS = 60
 SOLID = ("house", "landmark", "ground")
 LAMPS = 12  # street lamps that light their surroundings at night; the others only glow
+DETAIL = 0.35  # share of the frame that a detail fills, at least
 PROBES = 90  # points of the landmark that a view is tried with
 
 
@@ -29,6 +30,7 @@ class Scene:
         shape: The landmark's shape where it stands, or None in a distractor scene.
         low: Lowest corner of the landmark.
         high: Highest corner.
+        habits: Of its photographers.
         keys: (seed, number): keys of the scene's random numbers.
         around: What surrounds it.
         people: Meshes of passers-by.
@@ -38,6 +40,7 @@ class Scene:
     shape: Shape | None
     low: np.ndarray
     high: np.ndarray
+    habits: Habits
     keys: tuple[int, int]
     around: surroundings.Layout
     people: list[bpy.types.Mesh]
@@ -65,7 +68,8 @@ def build(landmark: Landmark | None, seed: int, *, number: int = 0) -> Scene:
         stage.put(mesh, at=(place.x, place.y, 0.0), turn=place.turn, scale=place.scale)
     _night_lights(around, low, high, lit=landmark is not None)
     keys = (seed, landmark.number if landmark else 10_000 + number)
-    return Scene(shape, low, high, keys, around, meshes["person"], meshes["branch"][0])
+    habits = HABITS[landmark.split if landmark else "train"]
+    return Scene(shape, low, high, habits, keys, around, meshes["person"], meshes["branch"][0])
 
 
 def _stock_meshes() -> dict[str, list[bpy.types.Mesh]]:
@@ -125,13 +129,13 @@ def choose(scene: Scene, photo: int, *, shot: str | None = None) -> View:
         hit, at, _, _, thing, _ = bpy.context.scene.ray_cast(graph, Vector(origin), Vector(way))
         return ((at - Vector(origin)).length, thing.name) if hit else (np.inf, "")
 
-    wish = shot or draw_shot(generator(*scene.keys, 4, photo))
+    wish = shot or draw_shot(generator(*scene.keys, 4, photo), scene.habits)
     for attempt in range(ATTEMPTS):
         rng = generator(*scene.keys, 3, photo, attempt)
         if scene.shape is None:
             view = sample_street(rng, 130.0)
         else:
-            view = sample(rng, scene.low, scene.high, shot=wish)
+            view = sample(rng, scene.low, scene.high, shot=wish, habits=scene.habits)
             if attempt == 2 * ATTEMPTS // 3:
                 wish = "whole"
             if attempt > ATTEMPTS // 3:
@@ -172,11 +176,27 @@ def _sees(view: View, scene: Scene, rng: np.random.Generator, cast: Cast) -> boo
     framed = (seen[:, 2] > 1) & (np.abs(seen[:, :2]) < half * seen[:, 2:]).all(1)
     if framed.sum() < PROBES * (0.06 if view.shot == "detail" else 0.3):
         return False
-    hits = [
-        cast(eye, (p - eye) / np.linalg.norm(p - eye))[1].startswith("landmark")
-        for p in points[framed]
-    ]
-    return float(np.mean(hits)) > 0.22
+    ways = points[framed] - eye
+    if view.shot == "detail" and _share(eye, _grid(view), cast) < DETAIL:
+        return False
+    return _share(eye, ways, cast) > 0.22
+
+
+def _share(eye: np.ndarray, ways: np.ndarray, cast: Cast) -> float:
+    """Return the share of rays `(N, 3)` that end on the landmark."""
+    ways = ways / np.linalg.norm(ways, axis=1, keepdims=True)
+    return float(np.mean([cast(eye, way)[1].startswith("landmark") for way in ways]))
+
+
+def _grid(view: View) -> np.ndarray:
+    """Return rays through the frame, 6 along its long side and 5 along the short one: `(30, 3)`."""
+    long, short = (
+        18.0 / view.focal * side * (np.arange(n) + 0.5 - n / 2) * 2 / n
+        for side, n in ((1.0, 6), (0.75, 5))
+    )
+    right, down, ahead = view.rotation()
+    across, along = (short, long) if view.portrait else (long, short)
+    return np.array([ahead + x * right + y * down for x in across for y in along])
 
 
 def dress(scene: Scene, view: View) -> list[bpy.types.Object]:

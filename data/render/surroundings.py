@@ -192,9 +192,7 @@ def _copses(
         for _ in range(int(rng.integers(2, 8))):
             x, y = radius * np.array([np.cos(angle), np.sin(angle)]) + rng.normal(0, 9, 2)
             if _free(x, y, low, high, 20.0, shore):
-                places.append(
-                    Place("tree", kind, x, y, rng.uniform(0, 6.3), rng.uniform(0.6, 1.2))
-                )
+                places.append(Place("tree", kind, x, y, rng.uniform(0, 6.3), rng.uniform(0.6, 1.2)))
     return places
 
 

@@ -9,9 +9,32 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 SHOTS = ("detail", "near", "whole", "side", "far", "skyline")
-SHOT_SHARES = (0.14, 0.2, 0.32, 0.14, 0.12, 0.08)
 FOG_DEPTH = 1.1  # optical depth to the landmark, at most: about a third of its light is left
 SENSOR = (36.0, 27.0)  # mm, the long and the short side of a 4:3 frame
+
+
+@dataclass(frozen=True, kw_only=True)
+class Habits:
+    """What photographers of a split tend to do.
+
+    Attributes:
+        shots: Share of each of `SHOTS`.
+        yaw: Standard deviation of the angle to the front.
+        night: Share of the photos after dark.
+        branch: Share of the photos with leaves in the frame.
+    """
+
+    shots: tuple[float, ...]
+    yaw: float
+    night: float
+    branch: float
+
+
+# Photos to evaluate on are taken from more sides, so that ImageNet features do not find all of them.
+HABITS = {
+    "train": Habits(shots=(0.14, 0.2, 0.32, 0.14, 0.12, 0.08), yaw=0.42, night=0.12, branch=0.12),
+    "eval": Habits(shots=(0.08, 0.18, 0.24, 0.24, 0.16, 0.1), yaw=0.75, night=0.18, branch=0.2),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +118,9 @@ def generator(*keys: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([abs(int(key)) for key in keys]))
 
 
-def weather(rng: np.random.Generator) -> dict[str, object]:
+def weather(rng: np.random.Generator, nights: float) -> dict[str, object]:
     """Draw time of day and weather; the sun stands mostly before the front (-y)."""
-    night = bool(rng.random() < 0.12)
+    night = bool(rng.random() < nights)
     kind = rng.choice(
         ["clear", "fair", "overcast", "low sun", "fog"], p=[0.34, 0.28, 0.2, 0.12, 0.06]
     )
@@ -130,12 +153,14 @@ def camera_faults(rng: np.random.Generator) -> dict[str, object]:
     }
 
 
-def draw_shot(rng: np.random.Generator) -> str:
+def draw_shot(rng: np.random.Generator, habits: Habits) -> str:
     """Draw the kind of a photo."""
-    return str(rng.choice(SHOTS, p=SHOT_SHARES))
+    return str(rng.choice(SHOTS, p=habits.shots))
 
 
-def sample(rng: np.random.Generator, low: np.ndarray, high: np.ndarray, *, shot: str) -> View:
+def sample(
+    rng: np.random.Generator, low: np.ndarray, high: np.ndarray, *, shot: str, habits: Habits
+) -> View:
     """Draw a view of a landmark whose bounding box is [low, high], `(3,)` each."""
     size = high - low
     portrait = bool(rng.random() < (0.5 if size[2] > 1.3 * max(size[:2]) else 0.08))
@@ -156,7 +181,7 @@ def sample(rng: np.random.Generator, low: np.ndarray, high: np.ndarray, *, shot:
             "skyline": (0.26, 0.42),
         }[shot]
     )
-    yaw = rng.normal(0, {"side": 1.1, "skyline": 1.5}.get(shot, 0.42))
+    yaw = rng.normal(0, {"side": 1.1, "skyline": 1.5}.get(shot, habits.yaw))
     across = abs(np.cos(yaw)) * size[0] + abs(np.sin(yaw)) * size[1]
     wide, tall = SENSOR[::-1] if portrait else SENSOR
     distance = max(focal * max(size[2] / tall, 0.9 * across / wide) / share, 9.0)
@@ -179,7 +204,7 @@ def sample(rng: np.random.Generator, low: np.ndarray, high: np.ndarray, *, shot:
         span = distance / focal
         drift = rng.normal(0, 0.07, 2) * span * np.array([wide, tall])
         target = middle + side * drift[0] + np.array([0, 0, drift[1]])
-    air = weather(rng)
+    air = weather(rng, habits.night)
     air["fog"] = min(air["fog"], FOG_DEPTH / distance)
     return View(
         shot=shot,
@@ -187,7 +212,7 @@ def sample(rng: np.random.Generator, low: np.ndarray, high: np.ndarray, *, shot:
         target=tuple(map(float, target)),
         focal=focal,
         portrait=portrait,
-        branch=bool(rng.random() < 0.12),
+        branch=bool(rng.random() < habits.branch),
         passers=int(rng.choice([0, 1, 2, 4], p=[0.7, 0.14, 0.1, 0.06])),
         **air,
         **camera_faults(rng),
@@ -211,6 +236,6 @@ def sample_street(rng: np.random.Generator, extent: float) -> View:
         portrait=bool(rng.random() < 0.15),
         branch=bool(rng.random() < 0.1),
         passers=int(rng.choice([0, 1, 3], p=[0.7, 0.2, 0.1])),
-        **weather(rng),
+        **weather(rng, HABITS["train"].night),
         **camera_faults(rng),
     )

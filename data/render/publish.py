@@ -1,0 +1,180 @@
+"""From a rendered folder to the set as it is published: Oxford5k's layout, truth, card, checksums.
+
+Oxford's annotators sorted photos by eye; here measured visibility does. A photo *shows* the share of
+its landmark's silhouette that is in the frame and not hidden. It is
+
+- good if it shows at least `GOOD.shown`, on at least `GOOD.area` of its pixels,
+- ok if it shows more than `OK.shown`, on at least `OK.area`,
+- junk otherwise.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from render import truth
+from render.landmarks import LANDMARKS, model
+from render.views import generator
+
+QUERIES = 5  # of each landmark, as in Oxford5k
+FRAME = 0.03  # a query's box leaves this share of the landmark's size around it
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What a photo must reach: share of the landmark shown, share of the pixels that show it."""
+
+    shown: float
+    area: float
+
+    def reached(self, record: Record) -> bool:
+        """Whether the photo shows enough of the landmark, and large enough."""
+        seen = record["visibility"]
+        return seen["shown"] >= self.shown and seen["area"] >= self.area
+
+
+GOOD = Bar(shown=0.7, area=0.05)
+OK = Bar(shown=0.25, area=0.01)  # 1% of 320 x 240 pixels is three cells of conv4
+
+
+def grade(record: Record) -> str:
+    """Return "good", "ok" or "junk"."""
+    return "good" if GOOD.reached(record) else "ok" if OK.reached(record) else "junk"
+
+
+def publish(rendered: Path, folder: Path, seed: int) -> None:
+    """Write the set from what `command.render` left; card and contact sheet stay as they are."""
+    for old in ("train", "eval"):
+        shutil.rmtree(folder / old, ignore_errors=True)
+    for record in _records(rendered, "train"):
+        _copy(rendered, record, folder / record["photo"])
+    shown = [record | {"grade": grade(record)} for record in _records(rendered, "eval")]
+    places = _records(rendered, "distractors")
+    strangers = _records(rendered, "strangers")
+    for record in (*shown, *places, *strangers):
+        kind = "strangers" if record["split"] == "strangers" else "images"
+        name = f"{Path(record['photo']).parent.name}_{Path(record['photo']).stem}"
+        _copy(rendered, record, folder / "eval" / kind / f"{name}.jpg")
+        record["photo"] = f"{kind}/{name}.jpg"
+    _ground_truth(shown, folder / "eval" / "gt", seed)
+    _write_lines(folder / "eval" / "truth.jsonl", (*shown, *places, *strangers))
+    _footprints(folder / "eval" / "landmarks.json", seed)
+    bars = {"good": [GOOD.shown, GOOD.area], "ok": [OK.shown, OK.area]}
+    (folder / "eval" / "grades.json").write_text(json.dumps(bars) + "\n")
+    checksums(folder)
+
+
+def _records(rendered: Path, split: str) -> list[Record]:
+    """Read a split's records, in order.
+
+    Raises:
+        SystemExit: The split was not rendered to its end.
+    """
+    path = rendered / f"{split}.jsonl"
+    if not path.exists():
+        raise SystemExit(f"{path} is missing: render that split first (--split {split})")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _copy(rendered: Path, record: Record, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(rendered / record["photo"], path)
+
+
+def _ground_truth(shown: list[Record], folder: Path, seed: int) -> None:
+    """Write Oxford5k's files: `<landmark>_<i>_query.txt`, `_good`, `_ok` and `_junk`."""
+    folder.mkdir(parents=True)
+    for landmark in sorted({record["landmark"] for record in shown}):
+        mine = [record for record in shown if record["landmark"] == landmark]
+        stems = {
+            kind: [Path(r["photo"]).stem for r in mine if r["grade"] == kind]
+            for kind in ("good", "ok", "junk")
+        }
+        number = next(mark.number for mark in LANDMARKS if mark.name == landmark)
+        good = [record for record in mine if record["grade"] == "good"]
+        drawn = generator(seed, number, 5).permutation(len(good))[:QUERIES]
+        if len(drawn) < QUERIES:
+            raise SystemExit(
+                f"{landmark} has {len(good)} good photos, needs {QUERIES}: render more"
+            )
+        for i, row in enumerate(sorted(drawn), start=1):
+            query = good[row]
+            box = " ".join(f"{edge:.1f}" for edge in query_box(truth.decode(query["mask"])))
+            files = {kind: "".join(f"{stem}\n" for stem in stems[kind]) for kind in stems}
+            files["query"] = f"{Path(query['photo']).stem} {box}\n"
+            for kind, text in files.items():
+                (folder / f"{landmark}_{i}_{kind}.txt").write_text(text)
+
+
+def query_box(mask: np.ndarray) -> tuple[float, float, float, float]:
+    """Return x1, y1, x2, y2 around a mask `(height, width)`, with some room, within the photo."""
+    height, width = mask.shape
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    room = FRAME * max(bottom - top, right - left)
+    return (
+        float(max(left - room, 0)),
+        float(max(top - room, 0)),
+        float(min(right + room, width)),
+        float(min(bottom + room, height)),
+    )
+
+
+def _footprints(path: Path, seed: int) -> None:
+    """Write the box that each landmark of `eval` stands in, in metres: for maps."""
+    boxes = {}
+    for landmark in LANDMARKS:
+        if landmark.split == "eval":
+            low, high = model(landmark, seed).shape.bounds()
+            boxes[landmark.name] = {
+                "family": landmark.family,
+                "low": low.round(2).tolist(),
+                "high": high.round(2).tolist(),
+            }
+    path.write_text(json.dumps(boxes, indent=1) + "\n")
+
+
+def _write_lines(path: Path, records: Iterable[Record]) -> None:
+    lines = (json.dumps(record, separators=(",", ":")) for record in records)
+    path.write_text("".join(f"{line}\n" for line in lines))
+
+
+def checksums(folder: Path) -> None:
+    """Write SHA256SUMS over every other file of the set, as `sha256sum --check` reads it."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "SHA256SUMS")
+    lines = (
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n"
+        for path in files
+    )
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+def contact_sheet(rendered: Path, path: Path, *, columns: int = 10, width: int = 160) -> None:
+    """Paste one photo of every landmark, the one that shows most of it by day, into one picture."""
+    best: dict[str, Record] = {}
+    for record in (*_records(rendered, "eval"), *_records(rendered, "train")):
+        if record["width"] < record["height"] or record["view"]["night"]:
+            continue
+        if record["landmark"] not in best or _beauty(record) > _beauty(best[record["landmark"]]):
+            best[record["landmark"]] = record
+    height = width * 3 // 4
+    rows = -(-len(best) // columns)
+    sheet = Image.new("RGB", (columns * width, rows * height), "white")
+    for k, landmark in enumerate(sorted(best, key=[m.name for m in LANDMARKS].index)):
+        photo = Image.open(rendered / best[landmark]["photo"]).resize((width, height))
+        sheet.paste(photo, (k % columns * width, k // columns * height))
+    sheet.save(path, quality=88)
+
+
+def _beauty(record: Record) -> float:
+    """Rank photos for the contact sheet: all of the landmark, filling a third of the frame, in clear air."""
+    seen, view = record["visibility"], record["view"]
+    return seen["shown"] - abs(seen["area"] - 0.33) - 100 * view["fog"] - 0.3 * view["clouds"]
