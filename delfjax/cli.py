@@ -18,10 +18,12 @@ import numpy as np
 from tqdm.auto import tqdm
 
 import delfjax
-from delfjax import plots, results, weights
+from delfjax import datasets, plots, results, weights
 from delfjax.collection import Report, extract_folder
 from delfjax.conversion import WeightsError
-from delfjax.evaluation import evaluate_folder
+from delfjax.datasets.command import data, data_options
+from delfjax.datasets.publishers import data_folder
+from delfjax.evaluation import Evaluation, evaluate_benchmark, evaluate_folder
 from delfjax.extraction import ExtractionConfig, Extractor
 from delfjax.index import PAPER_NEIGHBOURS, build_index
 from delfjax.options import (
@@ -132,22 +134,35 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command(_evaluate, "mAP over a folder with one sub-folder a class, times, index recall")
     sub.add_argument("folder", type=Path, metavar="FOLDER")
+    sub.add_argument("--queries", default="*", help="file names of the query photos")
+    sub.add_argument("--database", default="*", help="file names of the database photos")
+    _evaluation_options(sub)
+
+    sub = command(
+        _benchmark, "mAP of a benchmark, by each of its protocols; `data list` names them"
+    )
+    sub.add_argument("name", metavar="NAME", help="such as rendered, or oxford5k+flickr100k")
+    sub.add_argument("--root", type=Path, default=data_folder(), help="folder of the data sets")
+    _evaluation_options(sub)
+
+    data_options(command(data, "list the benchmarks' data sets, or fetch them"))
+
+    sub = command(_table, "print the table of results")
+    sub.add_argument("--results", type=Path, default=Path("data/results"), metavar="FOLDER")
+    sub.add_argument("--page", type=Path, help="put the table into this page, between its marks")
+    return top
+
+
+def _evaluation_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--store", type=Path, help="where features are kept (default: beside the cache)"
     )
-    sub.add_argument("--queries", default="*", help="file names of the query photos")
-    sub.add_argument("--database", default="*", help="file names of the database photos")
     sub.add_argument("--page", type=Path, help="write a page of ranked results to this .html file")
     model_options(sub)
     reduction_options(sub)
     index_option(sub)
     search_options(sub)
     json_option(sub)
-
-    sub = command(_table, "print the table of results")
-    sub.add_argument("--results", type=Path, default=Path("data/results"), metavar="FOLDER")
-    sub.add_argument("--page", type=Path, help="put the table into this page, between its marks")
-    return top
 
 
 # --- what commands share ----------------------------------------------------------------------------
@@ -296,46 +311,72 @@ def _search(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    photos = scan(options.folder)
     extractor = _extractor(options)
-    store = options.store or weights.cache_folder() / "stores" / _store_name(options, extractor)
     evaluation = evaluate_folder(
         extractor,
-        photos,
-        store,
+        scan(options.folder),
+        _store(options.folder.resolve().name, options.folder, extractor, options),
         queries=options.queries,
         database=options.database,
         index=options.index,
         search=search_config(options),
         reduction=reduction_config(options),
     )
+    return _report(evaluation, options)
+
+
+def _benchmark(options: argparse.Namespace) -> int:
+    benchmark, extractor = datasets.load(options.name, options.root), _extractor(options)
+    base = benchmark.name.partition("+")[0]  # one store serves a set with and without distractors
+    evaluation = evaluate_benchmark(
+        extractor,
+        benchmark,
+        _store(base, benchmark.root, extractor, options),
+        index=options.index,
+        search=search_config(options),
+        reduction=reduction_config(options),
+    )
+    return _report(evaluation, options)
+
+
+def _report(evaluation: Evaluation, options: argparse.Namespace) -> int:
+    """Print what a benchmark's rankings are worth, and write the page that was asked for."""
     if options.page:
-        write_page(evaluation, lambda name: load_photo(photos.path(name)), options.page)
+        write_page(evaluation, evaluation.benchmark.query_photos.load, options.page)
     summary = evaluation.summary()
-    low, high = summary["interval"]
-    lines = [
-        f"mAP         {summary['value']:.1f}  (95% of bootstrap over queries: {low:.1f} to {high:.1f})",
-        *(f"P@{k:<2}        {value:.1f}" for k, value in summary["precision_at"].items()),
+    lines = []
+    for protocol in evaluation.scores:
+        scored = evaluation.summary(protocol)
+        low, high = scored["interval"]
+        lines += [
+            f"protocol    {protocol}",
+            f"mAP         {scored['value']:.1f}  (95% of bootstrap over queries: {low:.1f} to {high:.1f})",
+            *(f"P@{k:<2}        {value:.1f}" for k, value in scored["precision_at"].items()),
+        ]
+    lines += [
         f"queries     {summary['queries']}, database {summary['database']} photos",
         f"index       {evaluation.index_kind}, recall@60 {evaluation.recall:.3f}",
         *(f"{stage:16}{value:8.1f} s" for stage, value in evaluation.seconds.items()),
-        f"store       {store}",
+        f"store       {evaluation.store}",
     ]
-    _answer(options, summary, "\n".join(lines))
+    others = {p: evaluation.summary(p)["value"] for p in list(evaluation.scores)[1:]}
+    _answer(options, summary | {"other_protocols": others}, "\n".join(lines))
     return _complain(evaluation.report)
 
 
-def _store_name(options: argparse.Namespace, extractor: Extractor) -> str:
-    """Name a store after its folder and all that its features depend on."""
+def _store(name: str, photos: Path, extractor: Extractor, options: argparse.Namespace) -> Path:
+    """Return the store that was asked for, or one named after all that its features depend on."""
     settings = json.dumps(
         [
-            str(options.folder.resolve()),
+            name,
+            str(photos.resolve()),
             asdict(extractor.config),
             asdict(reduction_config(options)),
             extractor.checksum,
         ]
     )
-    return f"{options.folder.name}-{weights.digest(settings.encode())[:12]}"
+    folder = f"{name}-{weights.digest(settings.encode())[:12]}"
+    return options.store or weights.cache_folder() / "stores" / folder
 
 
 def _table(options: argparse.Namespace) -> int:

@@ -46,6 +46,13 @@ class Report:
     kept: list[str] = field(default_factory=list)
     failed: dict[str, PhotoError] = field(default_factory=dict)
 
+    def add(self, other: "Report") -> None:
+        """Take over what another report says, each photo once."""
+        known = {*self.extracted, *self.kept}
+        self.extracted += [name for name in other.extracted if name not in known]
+        self.kept += [name for name in other.kept if name not in known]
+        self.failed |= other.failed
+
 
 def made_by(extractor: Extractor, reduction: ReductionConfig) -> dict[str, Any]:
     """Return all that determines a store's features."""

@@ -1,69 +1,77 @@
-"""Retrieval over a class-labelled folder: every query against the database, scored by its labels.
+"""A benchmark from photos to figures: extract, index, search every query, score the rankings (Sec. 5).
 
-The protocol is that of Oxford5k with one set of positives a label: trapezoid average precision over
-the full ranking, the query itself being junk where it stands in the database too. Labels of a folder
-are classes, not views: the figures serve for order and sanity, not for the paper's tables.
+The same few lines serve Oxford5k, the rendered set and a class-labelled folder: what differs is in
+their `Benchmark`.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Int
 from tqdm.auto import tqdm
 
+from delfjax.axes import Features
 from delfjax.collection import ReductionConfig, Report, extract_folder, made_by
+from delfjax.datasets.benchmark import Benchmark
+from delfjax.datasets.labelled import labelled
 from delfjax.extraction import Extractor
-from delfjax.index import PAPER_NEIGHBOURS, ExactIndex, build_index
+from delfjax.google_metrics import retrieval
+from delfjax.index import PAPER_NEIGHBOURS, ExactIndex, Index, build_index
 from delfjax.metrics import Scores, Truth, bootstrap, evaluate
 from delfjax.photos import PhotoFolder
 from delfjax.results import circumstances
 from delfjax.search import Answer, Database, SearchConfig, Searcher
+from delfjax.store import FeatureStore
+
+KS = (1, 5, 10)
 
 
 @dataclass(kw_only=True, eq=False)
 class Evaluation:
-    """A folder's rankings and what they are worth.
+    """A benchmark's rankings and what they are worth.
 
     Attributes:
-        queries: Names of the query photos.
-        database: Names of the database photos.
-        truths: Positives and junk of each query, as numbers of database photos.
-        answers: Rankings and matches.
-        scores: Average precision and precision at 1, 5 and 10.
+        benchmark: What was asked, without the photos that could not be read.
+        answers: Rankings and matches, of the queries and then of the distractor queries.
+        scores: Of each protocol: average precision, and precision at 1, 5 and 10.
         seconds: Wall time by stage.
         report: What became of each photo.
         index_kind: ``ExactIndex`` or ``NNDescentIndex``.
         recall: Of that index at 60 neighbours, against exact search.
         settings: Every configuration that the figures depend on.
+        store: Where the features are kept.
     """
 
-    queries: tuple[str, ...]
-    database: tuple[str, ...]
-    truths: list[Truth]
+    benchmark: Benchmark
     answers: list[Answer]
-    scores: Scores
+    scores: dict[str, Scores]
     seconds: dict[str, float]
     report: Report
     index_kind: str
     recall: float
     settings: dict[str, Any]
+    store: Path
 
-    def summary(self) -> dict[str, Any]:
-        """Return what is worth keeping, as plain numbers and words."""
-        low, high = bootstrap(self.scores.average_precision, seed=0)
+    def summary(self, protocol: str | None = None) -> dict[str, Any]:
+        """Return what is worth keeping of a protocol (by default the first), as numbers and words."""
+        scores = self.scores[protocol or self.benchmark.protocol]
+        low, high = bootstrap(scores.average_precision, seed=0)
         return {
-            "value": round(100 * self.scores.mean_average_precision, 2),
+            "value": round(100 * scores.mean_average_precision, 2),
             "interval": [round(100 * low, 2), round(100 * high, 2)],
             "precision_at": {
                 str(k): round(100 * float(value), 2)
-                for k, value in zip(self.scores.ks, self.scores.mean_precision_at, strict=True)
+                for k, value in zip(scores.ks, scores.mean_precision_at, strict=True)
             },
-            "queries": len(self.queries),
-            "database": len(self.database),
+            "benchmark": self.benchmark.name,
+            "protocol": protocol or self.benchmark.protocol,
+            "queries": len(self.benchmark.queries),
+            "database": len(self.benchmark.database),
             "index": {"kind": self.index_kind, "recall_at_60": round(self.recall, 4)},
             "failed": {name: str(error) for name, error in self.report.failed.items()},
             "seconds": {stage: round(value, 2) for stage, value in self.seconds.items()},
@@ -82,11 +90,11 @@ def evaluate_folder(
     search: SearchConfig | None = None,
     reduction: ReductionConfig | None = None,
 ) -> Evaluation:
-    """Extract what is missing, search every query, and score the rankings.
+    """Evaluate a folder with one sub-folder a class; see `labelled` and `evaluate_benchmark`.
 
     Args:
         extractor: Model and selection.
-        photos: A folder with one sub-folder a class.
+        photos: The folder.
         store_path: Where features are kept: a second run reads them from there.
         queries: Which photos are queries, by a pattern of file names.
         database: Which are the database; the PCA is learnt of these.
@@ -98,71 +106,145 @@ def evaluate_folder(
         ValueError: If the folder has no classes, a pattern matches no photo, or no query has anything
             to find.
     """
-    search = search or SearchConfig()
-    reduction = replace(reduction or ReductionConfig(), database=database)
-    if photos.labels is None:
-        raise ValueError(f"{photos.root}: expected one sub-folder a class, found photos only")
-    chosen = {pattern: photos.select(pattern) for pattern in (queries, database)}
-    for pattern, found in chosen.items():
-        if not len(found):
-            raise ValueError(f"{photos.root}: no photo's file name matches {pattern!r}")
+    evaluation = evaluate_benchmark(
+        extractor,
+        labelled(photos, queries, database),
+        store_path,
+        index=index,
+        search=search,
+        reduction=replace(reduction or ReductionConfig(), database=database),
+    )
+    evaluation.settings |= {"queries": queries, "database": database}
+    return evaluation
+
+
+def evaluate_benchmark(
+    extractor: Extractor,
+    benchmark: Benchmark,
+    store_path: Path | str,
+    *,
+    index: str = "auto",
+    search: SearchConfig | None = None,
+    reduction: ReductionConfig | None = None,
+) -> Evaluation:
+    """Extract what is missing, search every query, and score the rankings.
+
+    Args:
+        extractor: Model and selection.
+        benchmark: Photos, queries and truth. What cannot be read is left out, and reported.
+        store_path: Where features are kept: a second run reads them from there.
+        index: ``"exact"``, ``"nndescent"`` or ``"auto"``.
+        search: How queries are answered.
+        reduction: How the PCA is learnt, from the database without its distractors.
+
+    Raises:
+        ValueError: If no query has anything to find.
+    """
+    search, reduction = search or SearchConfig(), reduction or ReductionConfig()
     seconds: dict[str, float] = {}
     with _timed(seconds, "extract"):
-        store, report = extract_folder(extractor, photos, store_path, config=reduction)
+        store, report = extract_benchmark(extractor, benchmark, store_path, config=reduction)
     with _timed(seconds, "load"):
-        names = {
-            pattern: tuple(name for name in found.names if name not in report.failed)
-            for pattern, found in chosen.items()
-        }
-        truths = [truth(name, names[database]) for name in names[queries]]
-        if not any(len(each.positives) for each in truths):
+        benchmark = benchmark.without(report.failed)
+        if not any(len(t.positives) for truths in benchmark.truths.values() for t in truths):
             raise ValueError(
-                f"{photos.root}: no query has another readable photo of its class in the database"
+                f"{benchmark.root}: no query has another readable photo of its own in the database"
             )
-        base = Database.load(store, names[database])
-        asked = [store.read(name) for name in names[queries]]
+        base = Database.load(store, benchmark.database)
+        asked = [store.read(name) for name in benchmark.query_photos.names]
     with _timed(seconds, "build index"):
         searcher = Searcher(base, build_index(base.descriptors, index), search)
-    neighbours, answers = [], []
-    with _timed(seconds, "neighbours"):
-        for query in tqdm(asked, desc="neighbours", unit="query"):
-            neighbours.append(searcher.neighbours(query))
-    with _timed(seconds, "vote and verify"):
-        for query, found in tqdm(
-            zip(asked, neighbours, strict=True), total=len(asked), desc="verify", unit="query"
-        ):
-            answers.append(searcher.rank(query, found))
+    answers = _answer(searcher, asked, seconds)
     with _timed(seconds, "measure recall"):
-        sample = np.concatenate([query.descriptors for query in asked])
-        exact = isinstance(searcher.index, ExactIndex)
-        k = min(PAPER_NEIGHBOURS, len(base.descriptors))
-        share = 1.0 if exact else searcher.index.recall(sample, k, sample=1000)
+        recall = _recall(searcher.index, asked, len(base.descriptors))
     return Evaluation(
-        queries=names[queries],
-        database=base.names,
-        truths=truths,
+        benchmark=benchmark,
         answers=answers,
-        scores=evaluate(
-            [answer.ranking.images for answer in answers],
-            truths,
-            ks=[k for k in (1, 5, 10) if k <= len(base)],
-            database_size=len(base),
-        ),
+        scores=score(benchmark, answers),
         seconds=seconds,
         report=report,
         index_kind=type(searcher.index).__name__,
-        recall=share,
-        settings=made_by(extractor, reduction)
-        | {"search": asdict(search), "queries": queries, "database": database},
+        recall=recall,
+        settings=made_by(extractor, reduction) | {"search": asdict(search)},
+        store=store.path,
     )
 
 
-def truth(query: str, database: tuple[str, ...]) -> Truth:
-    """Return a query's positives, the photos of its class, and its junk, the query itself."""
-    label = query.split("/")[0]
-    same = np.array([name.split("/")[0] == label for name in database], bool)
-    itself = np.array([name == query for name in database], bool)
-    return Truth(positives=np.flatnonzero(same & ~itself), junk=np.flatnonzero(itself))
+def extract_benchmark(
+    extractor: Extractor,
+    benchmark: Benchmark,
+    store_path: Path | str,
+    *,
+    config: ReductionConfig | None = None,
+) -> tuple[FeatureStore, Report]:
+    """Extract the database, its distractors and the queries into one store, in this order.
+
+    The PCA is learnt as the first of them is extracted, so of the database alone.
+    """
+    total = Report()
+    for photos in (benchmark.base_photos, benchmark.distractor_photos, benchmark.query_photos):
+        store, report = extract_folder(extractor, photos, store_path, config=config)
+        total.add(report)
+    return store, total
+
+
+def score(benchmark: Benchmark, answers: Sequence[Answer]) -> dict[str, Scores]:
+    """Score the rankings of a benchmark's queries, by each of its protocols."""
+    rankings = [answer.ranking.images for answer in answers[: len(benchmark.queries)]]
+    return {
+        protocol: _score(benchmark, rankings, truths)
+        for protocol, truths in benchmark.truths.items()
+    }
+
+
+def _score(benchmark: Benchmark, rankings: list[np.ndarray], truths: Sequence[Truth]) -> Scores:
+    if benchmark.measure == "at_100":
+        found = dict(enumerate(ranking.tolist() for ranking in rankings))
+        return retrieval(found, dict(enumerate(t.positives.tolist() for t in truths)), ks=KS)
+    size = len(benchmark.database)
+    return evaluate(rankings, truths, ks=[k for k in KS if k <= size], database_size=size)
+
+
+class Pooled(NamedTuple):
+    """Verified results of all queries, distractor queries too, for `metrics.precision_recall`."""
+
+    scores: Int[np.ndarray, " r"]
+    correct: Bool[np.ndarray, " r"]
+    queries: Int[np.ndarray, " r"]
+
+
+def pool(evaluation: Evaluation, protocol: str | None = None) -> Pooled:
+    """Put the verified results of all queries together, junk left out (Eq. 4)."""
+    benchmark = evaluation.benchmark
+    nothing = Truth(np.empty(0, int), np.empty(0, int))
+    truths = [*benchmark.truths[protocol or benchmark.protocol]]
+    truths += [nothing] * len(benchmark.strangers)
+    parts = []
+    for number, (answer, truth) in enumerate(zip(evaluation.answers, truths, strict=True)):
+        images, inliers = answer.ranking.images, answer.ranking.inliers
+        kept = (inliers >= 0) & ~np.isin(images, truth.junk)
+        found = np.isin(images[kept], truth.positives)
+        parts.append((inliers[kept], found, np.full(kept.sum(), number)))
+    return Pooled(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _answer(
+    searcher: Searcher, asked: Sequence[Features], seconds: dict[str, float]
+) -> list[Answer]:
+    with _timed(seconds, "neighbours"):
+        bar = tqdm(asked, desc="neighbours", unit="query")
+        neighbours = [searcher.neighbours(query) for query in bar]
+    with _timed(seconds, "vote and verify"):
+        pairs = zip(asked, neighbours, strict=True)
+        bar = tqdm(pairs, total=len(asked), desc="verify", unit="query")
+        return [searcher.rank(query, found) for query, found in bar]
+
+
+def _recall(index: Index, asked: Sequence[Features], size: int) -> float:
+    if isinstance(index, ExactIndex):
+        return 1.0
+    sample = np.concatenate([query.descriptors for query in asked])
+    return index.recall(sample, min(PAPER_NEIGHBOURS, size), sample=1000)
 
 
 @contextmanager

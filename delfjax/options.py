@@ -83,7 +83,7 @@ def reduction_config(options: argparse.Namespace) -> ReductionConfig:
         dimensions=options.dimensions,
         whiten=options.whiten,
         seed=options.pca_seed,
-        database=options.database,
+        database=getattr(options, "database", "*"),  # of a benchmark: all of it
     )
 
 

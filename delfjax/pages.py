@@ -44,16 +44,17 @@ def write_page(
             thumbnails[name] = _thumbnail(load(name))
         return thumbnails[name]
 
-    order = np.argsort(evaluation.scores.average_precision, kind="stable").tolist()
+    benchmark = evaluation.benchmark
+    scores = evaluation.scores[benchmark.protocol]
+    order = np.argsort(scores.average_precision, kind="stable").tolist()
     sections = [
         _section(evaluation, query, picture, top)
         for query in tqdm(order, desc="page", unit="query", leave=False)
     ]
-    scores = evaluation.scores
     text = (
         f"<!doctype html><meta charset=utf-8><title>Ranked results</title><style>{STYLE}</style>"
         f"<h1>mAP {100 * scores.mean_average_precision:.1f}</h1>"
-        f"<p>{len(evaluation.queries)} queries, {len(evaluation.database)} database photos; the worst "
+        f"<p>{len(benchmark.queries)} queries, {len(benchmark.database)} database photos; the worst "
         "queries first. Green: the query's class; red: another. Below each: RANSAC inliers, votes.</p>"
         + "\n".join(sections)
     )
@@ -62,7 +63,9 @@ def write_page(
 
 
 def _section(evaluation: Evaluation, query: int, picture: Callable[[str], str], top: int) -> str:
-    name, truth = evaluation.queries[query], evaluation.truths[query]
+    benchmark = evaluation.benchmark
+    name = benchmark.query_photos.names[query]
+    truth = benchmark.truths[benchmark.protocol][query]
     ranking = evaluation.answers[query].ranking
     figures = [_figure(picture(name), "query", "query")]
     for image, inliers, votes in zip(ranking.images, ranking.inliers, ranking.votes, strict=True):
@@ -70,10 +73,10 @@ def _section(evaluation: Evaluation, query: int, picture: Callable[[str], str], 
             continue
         right = "right" if image in truth.positives else "wrong"
         caption = f"{inliers} / {votes}"
-        figures.append(_figure(picture(evaluation.database[image]), caption, right))
+        figures.append(_figure(picture(benchmark.database[image]), caption, right))
         if len(figures) > top:
             break
-    precision = 100 * evaluation.scores.average_precision[query]
+    precision = 100 * evaluation.scores[benchmark.protocol].average_precision[query]
     title = f"<h2>{html.escape(name)} &middot; AP {precision:.1f}</h2>"
     return f"<section>{title}<div class=row>{''.join(figures)}</div></section>"
 

@@ -64,16 +64,18 @@ class Drawing(Figure):
         return stream.getvalue()
 
 
-def _figure(
+def figure_of(
     width: float, height: float, rows: int = 1, columns: int = 1, **grid: object
 ) -> tuple[Drawing, np.ndarray]:
+    """Make a figure of a size in inches in the project's style, and its axes, rows x columns."""
     with mpl.rc_context(STYLE):
         figure = Drawing(figsize=(width, height), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False, **grid)
     return figure, axes
 
 
-def _show(ax: Axes, photo: Photo, title: str = "") -> None:
+def show_photo(ax: Axes, photo: Photo, title: str = "") -> None:
+    """Draw a photo alone, under its title."""
     ax.imshow(photo)
     ax.set_title(title, loc="left", fontsize=STYLE["axes.titlesize"])
     ax.set_axis_off()
@@ -88,9 +90,9 @@ def photos(shown: Mapping[str, Photo], *, height: float = 3.2) -> Drawing:
     """
     ratios = [photo.shape[1] / photo.shape[0] for photo in shown.values()]
     width = height * sum(ratios)
-    figure, axes = _figure(width, height + 0.25, 1, len(shown), width_ratios=ratios)
+    figure, axes = figure_of(width, height + 0.25, 1, len(shown), width_ratios=ratios)
     for ax, (caption, photo) in zip(axes[0], shown.items(), strict=True):
-        _show(ax, photo, caption)
+        show_photo(ax, photo, caption)
     return figure
 
 
@@ -117,10 +119,10 @@ def heatmaps(
     """
     height, width = photo.shape[:2]
     columns = 1 + len(maps)
-    figure, axes = _figure(4.2 * columns, 4.2 * height / width + 0.3, 1, columns)
-    _show(axes[0, 0], photo, "photo")
+    figure, axes = figure_of(4.2 * columns, 4.2 * height / width + 0.3, 1, columns)
+    show_photo(axes[0, 0], photo, "photo")
     for ax, (title, heat) in zip(axes[0, 1:], maps.items(), strict=True):
-        _show(ax, np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8), title)
+        show_photo(ax, np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8), title)
         # The top percent would otherwise squeeze all other scores into one colour.
         span = Normalize(*np.percentile(heat, (1, 99.5)))
         drawn = ax.imshow(heat, cmap=HEAT, norm=span, alpha=opacity)
@@ -140,9 +142,9 @@ def keypoints(photo: Photo, features: Features, *, most: int = 300, title: str =
         title: What the figure says.
     """
     height, width = photo.shape[:2]
-    figure, axes = _figure(6.2, 6.2 * height / width + 0.3)
+    figure, axes = figure_of(6.2, 6.2 * height / width + 0.3)
     ax = axes[0, 0]
-    _show(ax, (photo * 0.75).astype(np.uint8), title)
+    show_photo(ax, (photo * 0.75).astype(np.uint8), title)
     best = features[:most]
     norm, colours = LogNorm(min(PAPER_SCALES), max(PAPER_SCALES)), mpl.colormaps["viridis_r"]
     ax.scatter(
@@ -186,9 +188,9 @@ def matches(
     canvas = np.full((height, left.shape[1] + gap + right.shape[1], 3), 255, np.uint8)
     canvas[: len(left), : left.shape[1]] = left
     canvas[: len(right), left.shape[1] + gap :] = right
-    figure, axes = _figure(9.5, 9.5 * height / canvas.shape[1] + 0.3)
+    figure, axes = figure_of(9.5, 9.5 * height / canvas.shape[1] + 0.3)
     ax = axes[0, 0]
-    _show(ax, canvas, title)
+    show_photo(ax, canvas, title)
     ends = putative.database[chosen, ::-1] + [left.shape[1] + gap, 0]
     lines = np.stack([putative.query[chosen, ::-1], ends], axis=1)
     colour = NEUTRAL if inliers is None else GOOD
@@ -215,12 +217,12 @@ def ranking(
         columns: Photos a row, the query included.
     """
     rows = -(-(1 + len(results)) // columns)
-    figure, axes = _figure(1.9 * columns, 1.75 * rows, rows, columns)
+    figure, axes = figure_of(1.9 * columns, 1.75 * rows, rows, columns)
     for ax in axes.ravel():
         ax.set_axis_off()
     cells = [(query, title, None), *results]
     for ax, (photo, caption, right) in zip(axes.ravel(), cells, strict=False):
-        _show(ax, photo, caption)
+        show_photo(ax, photo, caption)
         if right is not None:
             ax.set_axis_on()
             ax.set(xticks=[], yticks=[])
@@ -233,7 +235,7 @@ def inlier_histogram(
     true_pairs: Sequence[int], false_pairs: Sequence[int], threshold: float
 ) -> Drawing:
     """Draw inlier counts of pairs of one place and of two, and the count that parts them."""
-    figure, axes = _figure(6, 3)
+    figure, axes = figure_of(6, 3)
     ax = axes[0, 0]
     top = max([*true_pairs, *false_pairs, 1])
     bins = np.unique(np.round(np.geomspace(1, top + 1, 24)) - 1)

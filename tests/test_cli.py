@@ -6,6 +6,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import fakes
 import jax
 import numpy as np
 import pytest
@@ -16,10 +17,12 @@ from worlds import classes, draw, network, save
 import delfjax
 from delfjax import results, weights
 from delfjax.cli import main
+from delfjax.datasets import download
+from delfjax.datasets.download import DownloadError
 from delfjax.extraction import Extractor
 from delfjax.store import FeatureStore
 
-COMMANDS = "match", "extract", "index", "search", "evaluate", "table"
+COMMANDS = "match", "extract", "index", "search", "evaluate", "benchmark", "data", "table"
 MODEL = ["--longest", "64", "--max-features", "60"]
 RANSAC = ["--hypotheses", "64", "--residual", "2"]
 
@@ -228,10 +231,99 @@ def test_evaluate_parts_queries_from_the_database(photos, tmp_path, capsys):
     assert len(FeatureStore(tmp_path / "store")) == 9
 
 
+# --- benchmark
+
+
+def test_benchmark_scores_every_protocol(tmp_path, capsys):
+    fakes.revisited(tmp_path)
+    command = "benchmark", "roxford5k", "--root", tmp_path, *MODEL, *RANSAC, "--dimensions", 8
+    assert run(*command, "--json", tmp_path / "run.json", "--page", tmp_path / "page.html") == 0
+    out = capsys.readouterr().out
+    protocols = [line.split()[1] for line in out.splitlines() if line.startswith("protocol")]
+    assert sorted(protocols) == ["easy", "hard", "medium"]
+    summary = strict((tmp_path / "run.json").read_text())
+    assert summary["protocol"] == protocols[0] == "medium"
+    assert set(summary["other_protocols"]) == {"easy", "hard"}
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_store_serves_a_benchmark_with_distractors_too(tmp_path, capsys):
+    fakes.everything(tmp_path)
+    options = "--root", tmp_path, *MODEL, *RANSAC, "--dimensions", 8
+    for name in ("oxford5k", "oxford5k+flickr100k", "paris6k"):
+        assert run("benchmark", name, *options) == 0
+    stores = sorted(path.name for path in (tmp_path / "cache" / "stores").iterdir())
+    assert [name.partition("-")[0] for name in stores] == ["oxford5k", "paris6k"]
+    assert "holds" not in capsys.readouterr().err
+
+
+def test_benchmark_says_what_is_missing_and_how_to_get_it(tmp_path, capsys):
+    assert run("benchmark", "oxford5k", "--root", tmp_path) == 1
+    assert "delfjax data fetch oxford5k" in capsys.readouterr().err
+
+
 def test_table_lists_results(tmp_path, capsys):
     results.write(tmp_path / "run.json", {"value": 12.5, "what": "mAP"})
     assert run("table", "--results", tmp_path) == 0
     assert capsys.readouterr().out.splitlines()[-1].split() == ["run", "12.5", "mAP"]
+
+
+# --- data
+
+
+def touch(path):
+    path.parent.mkdir(parents=True)
+    path.touch()
+
+
+def test_data_list_says_what_is_here_and_on_what_terms(tmp_path, capsys, monkeypatch):
+    touch(tmp_path / "holidays" / "jpg" / "100000.jpg")
+    assert run("data", "list", "--root", tmp_path) == 0
+    out = capsys.readouterr().out
+    assert f"{tmp_path / 'holidays'}: here\n  INRIA Holidays: 1,491 photos" in out
+    assert f"{tmp_path / 'roxford5k'}: lacks jpg/*.jpg, gnd_roxford5k.pkl\n" in out
+    assert "about 95 GB" in out
+    assert "  terms: INRIA has the copyright" in out
+    # The same by the environment.
+    monkeypatch.setenv("DELFJAX_DATA", str(tmp_path))
+    assert run("data", "list") == 0
+    assert capsys.readouterr().out == out
+
+
+def test_data_list_looks_beside_the_cache(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("DELFJAX_DATA", raising=False)
+    assert run("data", "list") == 0
+    folder = tmp_path / "cache" / "datasets" / "oxford5k"
+    assert f"{folder}: lacks **/*.jpg, **/*_query.txt\n" in capsys.readouterr().out
+
+
+def test_data_fetch_says_what_is_done_by_hand(tmp_path, capsys):
+    touch(tmp_path / "flickr100k" / "oxc1_100k" / "beach" / "1.jpg")
+    assert run("data", "fetch", "holidays", "flickr100k", "--root", tmp_path) == 1
+    out, err = capsys.readouterr()
+    assert out == f"{tmp_path / 'flickr100k'}: all is there\n"
+    assert err.startswith(f"delfjax data: {tmp_path / 'holidays'}: lacks jpg/*.jpg\n")
+    assert "get it by hand" in err
+
+
+def test_data_fetch_gives_the_terms_before_anything_else(tmp_path, capsys, monkeypatch):
+    def unreachable(url, path, **_):
+        raise DownloadError(f"{url}: no connection")
+
+    monkeypatch.setattr(download, "fetch", unreachable)
+    assert run("data", "fetch", "paris6k", "--root", tmp_path) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith(f"{tmp_path / 'paris6k'}\n  The Paris Dataset: ")
+    assert "  terms: " in out
+    assert err.startswith("delfjax data: https://www.robots.ox.ac.uk/")
+
+
+def test_data_fetch_reports_success(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(download, "fetch", lambda url, path, **_: path)
+    touch(tmp_path / "oxford5k" / "jpg" / "all_souls_000000.jpg")
+    touch(tmp_path / "oxford5k" / "gt" / "all_souls_1_query.txt")
+    assert run("data", "fetch", "roxford5k", "--root", tmp_path) == 0
+    assert capsys.readouterr().out.endswith(f"{tmp_path / 'roxford5k'}: fetched\n")
 
 
 # --- help
@@ -268,7 +360,10 @@ def test_version(capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("guess",), ("match", "one.jpg"), ("extract", "a", "b", "--backbone", "vgg")],
+    [
+        *((), ("guess",), ("match", "one.jpg"), ("extract", "a", "b", "--backbone", "vgg")),
+        *(("data",), ("data", "fetch"), ("data", "fetch", "oxford")),
+    ],
 )
 def test_wrong_usage_exits_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as exit_:

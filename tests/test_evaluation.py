@@ -8,13 +8,16 @@ import pytest
 from worlds import classes, extractor, flat
 
 from delfjax.collection import ReductionConfig
-from delfjax.evaluation import Evaluation, evaluate_folder, truth
+from delfjax.datasets.benchmark import STANDARD, Benchmark, Query
+from delfjax.evaluation import Evaluation, evaluate_benchmark, evaluate_folder, pool
 from delfjax.extraction import Extractor
 from delfjax.geometry import RansacConfig
+from delfjax.metrics import oxford_truth
 from delfjax.pages import write_page
-from delfjax.photos import PhotoError, load_photo, scan
+from delfjax.photos import Box, PhotoError, load_photo, scan
 from delfjax.results import to_json
 from delfjax.search import SearchConfig
+from delfjax.store import FeatureStore
 
 SEARCH = SearchConfig(neighbours=20, ransac=RansacConfig(hypotheses=64, residual=2.0))
 REDUCTION = ReductionConfig(dimensions=8)
@@ -40,6 +43,10 @@ def evaluation(photos, store):
     return run(photos, store)
 
 
+def truths(evaluation):
+    return evaluation.benchmark.truths[STANDARD]
+
+
 def load(photos):
     return lambda name: load_photo(photos.path(name))
 
@@ -47,19 +54,10 @@ def load(photos):
 # --- the protocol
 
 
-def test_a_querys_class_is_right_and_itself_junk():
-    names = ("a/0", "a/1", "b/0", "a/deep/2", "loose")
-    found = truth("a/1", names)
-    assert found.positives.tolist() == [0, 3]
-    assert found.junk.tolist() == [1]
-    elsewhere = truth("b/9", names)
-    assert (elsewhere.positives.tolist(), elsewhere.junk.tolist()) == ([2], [])
-    assert truth("a/1", ()).positives.tolist() == []
-
-
 def test_every_photo_is_asked_for_and_itself_never_counts(evaluation, photos):
-    assert evaluation.queries == evaluation.database == photos.names
-    for number, (name, found) in enumerate(zip(evaluation.queries, evaluation.truths, strict=True)):
+    asked = evaluation.benchmark.query_photos.names
+    assert asked == evaluation.benchmark.database == photos.names
+    for number, (name, found) in enumerate(zip(asked, truths(evaluation), strict=True)):
         assert found.junk.tolist() == [number]
         labels = {photos.names[positive][0] for positive in found.positives}
         assert (len(found.positives), labels) == (2, {name[0]})
@@ -71,12 +69,10 @@ def test_every_photo_is_asked_for_and_itself_never_counts(evaluation, photos):
 
 def test_views_of_one_picture_are_found(evaluation):
     """By chance, two right photos among eight have an expected average precision of about 0.4."""
-    assert 0.6 < evaluation.scores.mean_average_precision <= 1
-    assert (
-        (evaluation.scores.average_precision >= 0)
-        & np.isfinite(evaluation.scores.average_precision)
-    ).all()
-    assert evaluation.scores.ks == (1, 5)  # ten are more than there are photos
+    scores = evaluation.scores[STANDARD]
+    assert 0.6 < scores.mean_average_precision <= 1
+    assert ((scores.average_precision >= 0) & np.isfinite(scores.average_precision)).all()
+    assert scores.ks == (1, 5)  # ten are more than there are photos
     assert (evaluation.index_kind, evaluation.recall) == ("ExactIndex", 1.0)
     assert set(evaluation.seconds) == {
         "extract",
@@ -90,10 +86,10 @@ def test_views_of_one_picture_are_found(evaluation):
 
 def test_patterns_part_queries_from_the_database(photos, store):
     found = run(photos, store.with_name("parted"), queries="0.*", database="[12].png")
-    assert found.queries == ("a/0.png", "b/0.png", "c/0.png")
-    assert found.database == tuple(name for name in photos.names if "0.png" not in name)
-    assert [each.junk.tolist() for each in found.truths] == [[]] * 3
-    assert [each.positives.tolist() for each in found.truths] == [[0, 1], [2, 3], [4, 5]]
+    assert found.benchmark.query_photos.names == ("a/0.png", "b/0.png", "c/0.png")
+    assert found.benchmark.database == tuple(name for name in photos.names if "0.png" not in name)
+    assert [each.junk.tolist() for each in truths(found)] == [[]] * 3
+    assert [each.positives.tolist() for each in truths(found)] == [[0, 1], [2, 3], [4, 5]]
     assert (found.settings["queries"], found.settings["database"]) == ("0.*", "[12].png")
 
 
@@ -112,9 +108,88 @@ def test_broken_photos_are_left_out(tmp_path):
     photos.path("a/1.png").write_text("no photo")
     found = run(photos, tmp_path / "store")
     assert list(found.report.failed) == ["a/1.png"]
-    assert found.queries == found.database == tuple(n for n in photos.names if n != "a/1.png")
-    assert found.truths[0].positives.tolist() == [1]
+    assert (
+        found.benchmark.query_photos.names
+        == found.benchmark.database
+        == tuple(n for n in photos.names if n != "a/1.png")
+    )
+    assert truths(found)[0].positives.tolist() == [1]
     assert "a/1.png" in found.summary()["failed"]
+
+
+# --- any benchmark
+
+
+def parted(photos, **fields) -> Benchmark:
+    """Ask for a part of a photo of class a, and for one of class c that the database lacks."""
+    database = tuple(name for name in photos.names if not name.startswith("c"))
+    box = Box(top=0, left=0, bottom=40, right=48)
+    options = {
+        "name": "drawn",
+        "root": photos.root,
+        "database": database,
+        "queries": (Query(name="a_1", photo="a/0.png", box=box),),
+        "truths": {STANDARD: (oxford_truth([0, 1], [2], []),)},
+        "strangers": (Query(name="c_1", photo="c/0.png"),),
+    }
+    return Benchmark(**options | fields)
+
+
+def evaluate(benchmark, store) -> Evaluation:
+    return evaluate_benchmark(extractor(), benchmark, store, search=SEARCH, reduction=REDUCTION)
+
+
+def test_a_query_is_the_part_in_its_box(photos, tmp_path):
+    found = evaluate(parted(photos), tmp_path / "store")
+    *searched, query, stranger = found.report.extracted
+    assert sorted(searched) == sorted(parted(photos).database)
+    assert (query, stranger) == ("queries/a_1", "c/0.png")
+    assert found.scores[STANDARD].mean_average_precision > 0.6
+    assert found.summary()["benchmark"] == "drawn"
+    height, width = FeatureStore(tmp_path / "store").read("queries/a_1").image_size
+    assert (height, width) == (40, 48)
+
+
+def test_distractors_do_not_teach_the_pca(photos, tmp_path):
+    """With and without distractors at the end of the database, the PCA is the same."""
+    names = parted(photos).database
+    evaluate(parted(photos, database=names), tmp_path / "few")
+    more = parted(photos, database=(*names, "c/1.png"), distractors=1)
+    evaluate(more, tmp_path / "more")
+    one, other = (FeatureStore(tmp_path / name).reduction for name in ("few", "more"))
+    np.testing.assert_array_equal(one.components, other.components)
+
+
+def test_results_are_pooled_without_junk_and_with_distractor_queries(photos, tmp_path):
+    truth = oxford_truth([0], [1], [2])
+    found = evaluate(parted(photos, truths={STANDARD: (truth,)}), tmp_path / "store")
+    scores, correct, queries = pool(found)
+    assert set(queries) == {0, 1}
+    assert correct[queries == 0].sum() == 2
+    assert not correct[queries == 1].any(), "nothing is right for a distractor query"
+    assert (scores >= 0).all()
+    assert (queries == 0).sum() == len(found.benchmark.database) - 1, "junk is left out"
+
+
+def test_a_benchmark_renumbers_without_broken_photos(photos):
+    names = photos.names
+    truth = oxford_truth([0, 1], [2], [3])
+    whole = parted(photos, database=names, distractors=2, truths={STANDARD: (truth,)})
+    less = whole.without({names[1], names[8], "c/0.png"})
+    assert less.database == tuple(n for n in names if n not in (names[1], names[8], "c/0.png"))
+    assert less.distractors == 1
+    assert less.strangers == ()
+    (left,) = less.truths[STANDARD]
+    assert (left.positives.tolist(), left.junk.tolist()) == ([0, 1], [2])
+    assert whole.without({"queries/a_1"}).queries == ()
+    assert whole.without(set()) is whole
+
+
+def test_a_benchmark_names_what_is_listed_twice(photos):
+    with pytest.raises(ValueError, match=r"drawn: database photo 'a/0.png' is listed twice"):
+        parted(photos, database=("a/0.png", "a/0.png"))
+    with pytest.raises(ValueError, match=r"drawn, standard: 0 truths for 1 queries"):
+        parted(photos, truths={STANDARD: ()})
 
 
 # --- what is kept of it
@@ -123,7 +198,7 @@ def test_broken_photos_are_left_out(tmp_path):
 def test_the_summary_is_plain_json(evaluation):
     summary = evaluation.summary()
     found = json.loads(to_json(summary))
-    assert found["value"] == round(100 * evaluation.scores.mean_average_precision, 2)
+    assert found["value"] == round(100 * evaluation.scores[STANDARD].mean_average_precision, 2)
     low, high = found["interval"]
     assert 0 <= low <= found["value"] <= high <= 100
     assert list(found["precision_at"]) == ["1", "5"]
@@ -153,7 +228,7 @@ def test_a_pattern_without_photos_is_an_error(photos, tmp_path, which):
 def test_nothing_to_find_is_an_error(tmp_path):
     """One photo a class; a class whose others are broken; no readable query at all."""
     photos = classes(tmp_path / "photos", count=2, views=2)
-    message = "no query has another readable photo of its class in the database"
+    message = "no query has another readable photo of its own in the database"
     with pytest.raises(ValueError, match=message):
         run(photos, tmp_path / "store", queries="0.*", database="0.*")
     for name in ("a/1.png", "b/1.png"):
@@ -178,7 +253,7 @@ def test_the_page_is_one_file(evaluation, photos, tmp_path):
     assert "://" not in page
     assert page.count("<section>") == page.count("class=query") == 9
     assert page.count("class=right") + page.count("class=wrong") == 9 * 3
-    assert f"mAP {100 * evaluation.scores.mean_average_precision:.1f}" in page
+    assert f"mAP {100 * evaluation.scores[STANDARD].mean_average_precision:.1f}" in page
     precisions = [float(number) for number in re.findall(r"AP ([\d.]+)</h2>", page)]
     assert precisions == sorted(precisions)  # the worst first
 

@@ -5,11 +5,14 @@ publisher's files and returns a `Benchmark`; evaluation, tables and notebooks kn
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from delfjax.metrics import Truth
 from delfjax.photos import Box, Crop, PhotoFolder
@@ -48,6 +51,7 @@ class Benchmark:
         name: Of the data set, such as ``oxford5k``.
         root: Its folder.
         database: Photos to search, relative to the folder. Their order gives them their numbers.
+        distractors: How many of these, at the end, were added to make the search harder.
         queries: What is asked.
         truths: For each protocol, what each query should find, in the order of the queries.
         strangers: Distractor queries: nothing in the database is correct (the paper's Sec. 5, Eq. 4).
@@ -60,6 +64,7 @@ class Benchmark:
     queries: tuple[Query, ...]
     truths: Mapping[str, tuple[Truth, ...]]
     strangers: tuple[Query, ...] = ()
+    distractors: int = 0
     measure: Measure = "trapezoid"
 
     def __post_init__(self) -> None:
@@ -80,9 +85,23 @@ class Benchmark:
         return self.queries + self.strangers
 
     @property
-    def photos(self) -> PhotoFolder:
-        """The database's photos."""
-        return PhotoFolder(root=self.root, names=self.database)
+    def protocol(self) -> str:
+        """The first protocol: the one that is meant where none is named."""
+        return next(iter(self.truths))
+
+    @property
+    def base_photos(self) -> PhotoFolder:
+        """The database's photos without the distractors."""
+        return PhotoFolder(root=self.root, names=self.database[: self._base])
+
+    @property
+    def distractor_photos(self) -> PhotoFolder:
+        """The database's distractors."""
+        return PhotoFolder(root=self.root, names=self.database[self._base :])
+
+    @property
+    def _base(self) -> int:
+        return len(self.database) - self.distractors
 
     @cached_property
     def query_photos(self) -> PhotoFolder:
@@ -97,3 +116,29 @@ class Benchmark:
             for query in self.asked
         )
         return PhotoFolder(root=self.root, names=names, crops=crops)
+
+    def without(self, broken: Container[str]) -> "Benchmark":
+        """Leave out photos that cannot be read, by the names that `base_photos` and its like give.
+
+        The others are numbered anew, and truths follow.
+        """
+        kept = [name not in broken for name in self.database]
+        asked = [name not in broken for name in self.query_photos.names]
+        if all(kept) and all(asked):
+            return self
+        numbers, stay = np.cumsum(kept) - 1, np.array(kept)
+        first = len(self.queries)
+        return replace(
+            self,
+            database=tuple(compress(self.database, kept)),
+            distractors=sum(kept[self._base :]),
+            queries=tuple(compress(self.queries, asked)),
+            strangers=tuple(compress(self.strangers, asked[first:])),
+            truths={
+                protocol: tuple(
+                    Truth(*(numbers[ids[stay[ids]]] for ids in (each.positives, each.junk)))
+                    for each in compress(truths, asked)
+                )
+                for protocol, truths in self.truths.items()
+            },
+        )

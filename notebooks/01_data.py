@@ -1,0 +1,176 @@
+# %% [markdown]
+# # The data: landmarks of which everything is known
+#
+# **Paper:** Noh et al., *Large-Scale Image Retrieval with Attentive Deep Local Features*, ICCV 2017,
+# Section 3 (Figs. 2 and 3: Google-Landmarks) and Section 5 (benchmarks). **You will see** the landmarks
+# that come with this repository, how their photos are sorted into good, ok and junk, where their
+# cameras stood, and how the real benchmarks come through the same door. **Cost:** ten seconds; nothing
+# is downloaded.
+
+# %%
+import json
+import os
+from collections import Counter
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from delfjax import dataset_plots, datasets, plots, results
+from delfjax.datasets import rendered
+from delfjax.photos import load_photo
+
+# %%
+SEED = 0  # of the photos that are shown
+DATA = os.environ.get("DELFJAX_DATA")  # a folder with real benchmarks in it, if you have some
+RESULTS, FIGURES = Path("../data/results"), Path("figures")
+random = np.random.default_rng(SEED)
+print(results.versions())
+
+# %% [markdown]
+# ## Sixty landmarks that never stood anywhere
+#
+# The paper's landmarks belong to their photographers. Ours are procedural architecture, rendered by
+# Blender's Cycles (`data/render`), and belong to nobody (CC0): 49 to train on, 11 to evaluate on.
+
+# %%
+sheet = load_photo(rendered.ROOT / "contact_sheet.jpg")
+plots.photos({"one photo of each landmark": sheet}, height=6)
+
+# %%
+training, benchmark = rendered.training(), rendered.load()
+print(f"training:   {len(training)} photos of {len(set(training.labels))} landmarks")
+print(f"evaluation: {len(benchmark.base_photos)} photos of 11 other landmarks,")
+print(f"            {benchmark.distractors} of places without a landmark")
+print(f"queries:    {len(benchmark.queries)}, and {len(benchmark.strangers)} distractor queries")
+print("damaged files:", rendered.damaged() or "none")
+
+# %% [markdown]
+# ## What a training photo looks like
+#
+# Every row is one landmark, as tourists take it: from near and far, by day and at night, in fog, over
+# the heads of others. Only the name of the landmark is known in training. The houses, trees, people
+# and lamp posts come from one stock that all places share, so that they tell no landmark from another:
+# this is what attention has to learn.
+
+# %%
+labels = sorted(random.choice(sorted(set(training.labels)), 5, replace=False))
+names = [name for label in labels for name in training.names if name.startswith(f"{label}/")]
+chosen = [names[15 * row + column] for row in range(5) for column in range(7)]
+dataset_plots.grid([(training.load(name), "", None) for name in chosen], columns=7)
+
+# %% [markdown]
+# ## Queries, and the photos to find (as in Fig. 2)
+#
+# As in Oxford5k each landmark of the evaluation has five queries, and a query is a *part* of a photo:
+# its box. The landmarks are not among those of the training.
+
+# %%
+shown = [(load_photo(benchmark.root / q.photo), q.name, q.box) for q in benchmark.queries]
+queries = dataset_plots.grid([shown[5 * k + k % 5] for k in range(11)], columns=6, width=2)
+queries.save(FIGURES / "data_queries.jpg")
+queries
+
+# %% [markdown]
+# Photos of places without a landmark make the search harder, and some of them are queries to which no
+# photo is the answer: a good system scores their results low.
+
+# %%
+places = random.choice(benchmark.distractor_photos.names, 7, replace=False)
+strangers = random.choice([query.photo for query in benchmark.strangers], 7, replace=False)
+mixed = [(load_photo(benchmark.root / name), "", None) for name in chain(places, strangers)]
+dataset_plots.grid(mixed, columns=7)
+
+# %% [markdown]
+# ## What no collection of photos knows
+#
+# Of each evaluation photo we know which pixels are the landmark. With it, attention can be measured: does
+# it look at the landmark, or at the houses beside it?
+
+# %%
+truths = rendered.truths()
+known = [truth for truth in truths.values() if truth.landmark]
+few = [known[k] for k in random.choice(len(known), 6, replace=False)]
+pictures = [load_photo(benchmark.root / truth.photo) for truth in few]
+cells = [(p, f"{t.shown:.0%} shown, {t.area:.0%} of pixels", None) for p, t in zip(pictures, few)]
+cells += [(dataset_plots.masked(p, t), "", None) for p, t in zip(pictures, few)]
+dataset_plots.grid(cells, columns=6, width=2)
+
+# %% [markdown]
+# ## How good, ok and junk come about
+#
+# Oxford's annotators looked at each photo: *good* is a clear picture of the landmark, *ok* shows more
+# than a quarter of it, *junk* less. Here the same is measured: a photo shows the share of the landmark's
+# silhouette that lies in the frame and is not hidden. And the landmark has to be large enough.
+
+# %%
+card = json.loads((benchmark.root / "grades.json").read_text())
+bars = dataset_plots.grades(known, good=card["good"], ok=card["ok"])
+bars
+
+# %%
+counts = {name: Counter() for name in rendered.footprints()}
+for truth in known:
+    counts[truth.landmark][truth.grade] += 1
+dataset_plots.class_counts(counts)
+
+# %% [markdown]
+# One landmark's photos, sorted so. Junk counts neither for nor against a ranking.
+
+# %%
+one = sorted((t for t in known if t.landmark == "striped_duomo"), key=lambda t: t.grade)
+graded = [(load_photo(benchmark.root / truth.photo), truth.grade, None) for truth in one]
+dataset_plots.grid(graded, columns=7)
+
+# %% [markdown]
+# ## Where the cameras stood (in place of the map of Fig. 3)
+#
+# The paper shows its landmarks on a map of the world. Ours stand nowhere, but each photo has a camera:
+# here is every landmark from above, dark, and the cameras around it with their fields of view.
+
+# %%
+above = dataset_plots.from_above(known, rendered.footprints())
+above.save(FIGURES / "data_from_above.png")
+above
+
+# %% [markdown]
+# ## The real benchmarks, through the same door
+#
+# `datasets.load(name, folder)` gives the same kind of object for Oxford5k, Paris6k, their revisited
+# versions, Holidays and Google-Landmarks. `delfjax data list` tells what is on disk and where the rest is
+# offered, `delfjax data fetch` gets what its publisher allows. Name the folder in `DELFJAX_DATA`, run
+# again, and the cells below show what is there.
+
+# %%
+on_disk = {name: datasets.load(name, Path(DATA)) for name in datasets.available(Path(DATA))} if DATA else {}
+for name, each in {"rendered": benchmark, **on_disk}.items():
+    positives = np.mean([len(truth.positives) for truth in each.truths[each.protocol]])
+    print(f"{name:12} {len(each.database):8,} photos  {len(each.queries):5,} queries  {positives:6.1f} to find each")
+
+# %%
+for name, each in on_disk.items():
+    asked = [(load_photo(each.root / q.photo), q.name, q.box) for q in each.queries[:12]]
+    display(dataset_plots.grid(asked, columns=6, width=2))  # noqa: F821, IPython has it
+
+# %% [markdown]
+# ## What was claimed, checked
+
+# %%
+evaluated, trained = {t.landmark for t in known}, set(training.labels)
+assert not evaluated & trained, "no landmark is both trained and evaluated on"
+assert len(trained) >= 40 and min(Counter(training.labels).values()) >= 15
+assert len(benchmark.queries) == 55 and len(benchmark.strangers) == 40
+good = {name: [t for t in known if t.landmark == name and t.grade == "good"] for name in evaluated}
+assert min(map(len, good.values())) >= 5, "every query is a good photo"
+assert all(t.shown > 0.25 for t in known if t.grade != "junk"), "ok shows more than a quarter"
+assert not rendered.damaged(), "every file is as it was published"
+
+# %% [markdown]
+# **What differs from the paper.** Google-Landmarks has a million photos; this set has about a thousand, of
+# invented places, small enough for a laptop. Its classes are measured, not judged. A landmark's
+# photos share one place and its neighbours, as real ones do, but the neighbours are drawn from one stock:
+# a real city gives more away.
+#
+# **Two things to try.** Look at the photos that one landmark's map shows from behind: would you know it
+# from there? And raise the bar of ok in the figure above from 25 % to 50 %: how many queries lose half
+# of what they should find?
