@@ -4,18 +4,20 @@ As in `plots`, functions take arrays and records and return a figure.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Polygon, Rectangle
+from matplotlib.patches import Circle, Polygon, Rectangle
 
 from delfjax.axes import Photo
 from delfjax.datasets.rendered import PhotoTruth
 from delfjax.photos import Box
-from delfjax.plots import BAD, GOOD, NEUTRAL, Drawing, figure_of, show_photo
+from delfjax.plots import BAD, GOOD, NEUTRAL, Drawing, figure_of, show_photo, show_title
 
 OKAY = "#e0a030"
 GRADES = {"good": GOOD, "ok": OKAY, "junk": BAD}
+RINGS = (50, 200, 500)  # metres
 VEIL = 0.25  # what is left of the light outside a mask
 
 
@@ -73,7 +75,7 @@ def class_counts(counts: Mapping[str, Mapping[str, int]]) -> Drawing:
     ax.set_yticks(rows, [name.replace("_", " ") for name in counts])
     ax.invert_yaxis()
     ax.set_xlabel("photos")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.13), ncols=3)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.13), ncols=3, frameon=False)
     return figure
 
 
@@ -100,7 +102,7 @@ def grades(
     ax.set(xlim=(0, 1.02), ylim=(floor, 1))
     ax.set_xlabel("share of the landmark that the photo shows")
     ax.set_ylabel("share of the photo's pixels")
-    ax.legend(loc="lower left")
+    ax.legend(loc="lower left", frameon=False)
     return figure
 
 
@@ -112,41 +114,63 @@ def from_above(
 ) -> Drawing:
     """Draw every landmark from above, and the cameras around it with what they look at.
 
+    Distances from the middle are drawn as their square roots, as the nearest camera would otherwise
+    lie on the landmark where the farthest is still in the picture: rings tell how far it is.
+
     Args:
         truths: Photos with a landmark.
         footprints: Lowest and highest corner of each landmark, in metres.
         columns: Maps a row.
     """
     rows = -(-len(footprints) // columns)
-    figure, axes = figure_of(2.3 * columns, 2.35 * rows, rows, columns)
+    figure, axes = figure_of(2.4 * columns, 2.55 * rows + 0.3, rows, columns)
     for ax in axes.ravel():
         ax.set_axis_off()
-    for ax, (name, (low, high)) in zip(axes.ravel(), footprints.items(), strict=False):
-        _map(ax, [truth for truth in truths if truth.landmark == name], low, high)
-        ax.set_title(name.replace("_", " "))
+    for ax, name in zip(axes.ravel(), sorted(footprints), strict=False):
+        low, high = footprints[name]
+        _map(ax, [truth for truth in truths if truth.landmark == name], low[:2], high[:2])
+        show_title(ax, name.replace("_", " "))
     handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in GRADES.values()]
-    figure.legend(handles, GRADES, loc="outside lower center", ncols=3)
+    figure.legend(handles, GRADES, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
 def _map(ax: Axes, truths: Sequence[PhotoTruth], low: np.ndarray, high: np.ndarray) -> None:
-    ax.add_patch(Rectangle(low[:2], *(high - low)[:2], facecolor="#30343b"))
-    eyes = np.array([truth.eye[:2] for truth in truths])
-    reach = 1.12 * np.abs(np.concatenate([eyes, [low[:2], high[:2]]])).max()
-    for truth, eye in zip(truths, eyes, strict=True):
-        wedge = np.concatenate([[eye], eye + 0.16 * reach * _rays(truth)])
-        ax.add_patch(Polygon(wedge, color=GRADES[truth.grade], alpha=0.25, linewidth=0))
-        ax.plot(*eye, ".", color=GRADES[truth.grade], markersize=5)
+    middle = (low + high) / 2
+    for radius in RINGS:
+        ring = Circle((0, 0), np.sqrt(radius), fill=False, edgecolor="#d5d8dd", linewidth=0.8)
+        ax.add_patch(ring)
+        at = {"ha": "center", "va": "bottom", "fontsize": 6.5, "color": NEUTRAL}
+        ax.text(0, np.sqrt(radius), f"{radius} m", **at)
+    ax.add_patch(Polygon(_rooted(_outline(low - middle, high - middle)), color="#30343b"))
+    for truth in truths:
+        colour, eye = GRADES[truth.grade], truth.eye[:2] - middle
+        wedge = _rooted(np.array([eye]))[0] + 3.2 * np.array([[0, 0], *_rays(truth, eye)])
+        ax.add_patch(Polygon(wedge, color=colour, alpha=0.25, linewidth=0))
+        ax.plot(*wedge[0], ".", color=colour, markersize=5)
+    reach = 1.12 * np.sqrt(RINGS[-1])
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    length = 10.0 ** np.floor(np.log10(reach))
-    ax.plot(
-        [-0.95 * reach, -0.95 * reach + length], [-0.95 * reach] * 2, color=NEUTRAL, linewidth=2
-    )
-    ax.text(-0.95 * reach, -0.9 * reach, f"{length:.0f} m", fontsize=7, color=NEUTRAL)
 
 
-def _rays(truth: PhotoTruth) -> np.ndarray:
-    """Return the level directions `(2, 2)` of the photo's left and right edge, on the map."""
+def _rooted(points: np.ndarray) -> np.ndarray:
+    """Draw points `(N, 2)` nearer: ``p / sqrt(|p|)``."""
+    radius = np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-9)
+    return points / np.sqrt(radius)
+
+
+def _outline(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return points `(N, 2)` along a rectangle, as its straight sides will be bent."""
+    corners = np.array([low, [high[0], low[1]], high, [low[0], high[1]], low])
+    steps = np.linspace(0, 1, 12)[:, None]
+    return np.concatenate([a + steps * (b - a) for a, b in pairwise(corners)])
+
+
+def _rays(truth: PhotoTruth, eye: np.ndarray) -> np.ndarray:
+    """Return the directions `(2, 2)` of the photo's left and right edge, on the map of roots.
+
+    A direction at ``p`` is turned as the map's derivative there does: ``I - p p^T / (2 |p|^2)``.
+    """
     focal, middle = truth.intrinsics[0, 0], truth.intrinsics[0, 2]
     edges = np.array([[-middle / focal, 0, 1], [middle / focal, 0, 1]]) @ truth.pose[:, :3]
-    return edges[:, :2] / np.linalg.norm(edges[:, :2], axis=1, keepdims=True)
+    turned = edges[:, :2] @ (np.eye(2) - np.outer(eye, eye) / (2 * eye @ eye))
+    return turned / np.linalg.norm(turned, axis=1, keepdims=True)

@@ -77,8 +77,13 @@ def figure_of(
 def show_photo(ax: Axes, photo: Photo, title: str = "") -> None:
     """Draw a photo alone, under its title."""
     ax.imshow(photo)
-    ax.set_title(title, loc="left", fontsize=STYLE["axes.titlesize"])
+    show_title(ax, title)
     ax.set_axis_off()
+
+
+def show_title(ax: Axes, title: str) -> None:
+    """Put a title where all titles are."""
+    ax.set_title(title, loc="left", fontsize=STYLE["axes.titlesize"])
 
 
 def photos(shown: Mapping[str, Photo], *, height: float = 3.2) -> Drawing:

@@ -9,7 +9,6 @@
 
 # %%
 import json
-import os
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -18,13 +17,14 @@ import numpy as np
 
 from delfjax import dataset_plots, datasets, plots, results
 from delfjax.datasets import rendered
+from delfjax.datasets.publishers import data_folder
 from delfjax.photos import load_photo
 
 # %%
 SEED = 0  # of the photos that are shown
-DATA = os.environ.get("DELFJAX_DATA")  # a folder with real benchmarks in it, if you have some
-RESULTS, FIGURES = Path("../data/results"), Path("figures")
-random = np.random.default_rng(SEED)
+DATA = data_folder()  # where real benchmarks lie, if you have some: $DELFJAX_DATA
+FIGURES = Path("figures")
+random, on_disk = np.random.default_rng(SEED), datasets.available(DATA)
 print(results.versions())
 
 # %% [markdown]
@@ -92,8 +92,9 @@ truths = rendered.truths()
 known = [truth for truth in truths.values() if truth.landmark]
 few = [known[k] for k in random.choice(len(known), 6, replace=False)]
 pictures = [load_photo(benchmark.root / truth.photo) for truth in few]
-cells = [(p, f"{t.shown:.0%} shown, {t.area:.0%} of pixels", None) for p, t in zip(pictures, few)]
-cells += [(dataset_plots.masked(p, t), "", None) for p, t in zip(pictures, few)]
+told = [f"{truth.shown:.0%} shown, {truth.area:.0%} of pixels" for truth in few]
+cells = [(photo, caption, None) for photo, caption in zip(pictures, told, strict=True)]
+cells += [(dataset_plots.masked(p, t), "", None) for p, t in zip(pictures, few, strict=True)]
 dataset_plots.grid(cells, columns=6, width=2)
 
 # %% [markdown]
@@ -118,7 +119,8 @@ dataset_plots.class_counts(counts)
 # One landmark's photos, sorted so. Junk counts neither for nor against a ranking.
 
 # %%
-one = sorted((t for t in known if t.landmark == "striped_duomo"), key=lambda t: t.grade)
+order = ["good", "ok", "junk"]
+one = [t for g in order for t in known if (t.landmark, t.grade) == ("striped_duomo", g)]
 graded = [(load_photo(benchmark.root / truth.photo), truth.grade, None) for truth in one]
 dataset_plots.grid(graded, columns=7)
 
@@ -126,7 +128,8 @@ dataset_plots.grid(graded, columns=7)
 # ## Where the cameras stood (in place of the map of Fig. 3)
 #
 # The paper shows its landmarks on a map of the world. Ours stand nowhere, but each photo has a camera:
-# here is every landmark from above, dark, and the cameras around it with their fields of view.
+# here is every landmark from above, dark, and the cameras around it with their fields of view (distances
+# are drawn as square roots; the rings tell how far).
 
 # %%
 above = dataset_plots.from_above(known, rendered.footprints())
@@ -142,13 +145,18 @@ above
 # again, and the cells below show what is there.
 
 # %%
-on_disk = {name: datasets.load(name, Path(DATA)) for name in datasets.available(Path(DATA))} if DATA else {}
-for name, each in {"rendered": benchmark, **on_disk}.items():
-    positives = np.mean([len(truth.positives) for truth in each.truths[each.protocol]])
-    print(f"{name:12} {len(each.database):8,} photos  {len(each.queries):5,} queries  {positives:6.1f} to find each")
+print(f"{'benchmark':22} {'photos':>9} {'queries':>8} {'to find each':>13}")
+for name in datasets.NAMES:
+    if name not in on_disk:
+        print(f"{name:22} {'not on disk':>9}")
+        continue
+    each = datasets.load(name, DATA)
+    find = np.mean([len(truth.positives) for truth in each.truths[each.protocol]])
+    print(f"{name:22} {len(each.database):9,} {len(each.queries):8,} {find:13.1f}")
 
 # %%
-for name, each in on_disk.items():
+for name in set(on_disk) - set(datasets.RENDERED):
+    each = datasets.load(name, DATA)
     asked = [(load_photo(each.root / q.photo), q.name, q.box) for q in each.queries[:12]]
     display(dataset_plots.grid(asked, columns=6, width=2))  # noqa: F821, IPython has it
 
@@ -158,8 +166,9 @@ for name, each in on_disk.items():
 # %%
 evaluated, trained = {t.landmark for t in known}, set(training.labels)
 assert not evaluated & trained, "no landmark is both trained and evaluated on"
-assert len(trained) >= 40 and min(Counter(training.labels).values()) >= 15
-assert len(benchmark.queries) == 55 and len(benchmark.strangers) == 40
+assert len(trained) >= 40
+assert min(Counter(training.labels).values()) >= 15
+assert (len(benchmark.queries), len(benchmark.strangers)) == (55, 40)
 good = {name: [t for t in known if t.landmark == name and t.grade == "good"] for name in evaluated}
 assert min(map(len, good.values())) >= 5, "every query is a good photo"
 assert all(t.shown > 0.25 for t in known if t.grade != "junk"), "ok shows more than a quarter"
