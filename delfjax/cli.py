@@ -56,6 +56,7 @@ EXITS = (
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit code."""
     options = parser().parse_args(arguments)
+    options.typed = " ".join(["delfjax", *(sys.argv[1:] if arguments is None else arguments)])
     # A process of its own for every command: without this each would compile anew.
     jax.config.update("jax_compilation_cache_dir", str(weights.cache_folder() / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
@@ -360,7 +361,8 @@ def _report(evaluation: Evaluation, options: argparse.Namespace) -> int:
         f"store       {evaluation.store}",
     ]
     others = {p: evaluation.summary(p)["value"] for p in list(evaluation.scores)[1:]}
-    _answer(options, summary | {"other_protocols": others}, "\n".join(lines))
+    told = {"other_protocols": others, "command": options.typed}
+    _answer(options, summary | told, "\n".join(lines))
     return _complain(evaluation.report)
 
 

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
 from tqdm.auto import tqdm
 
 from delfjax.axes import Features
@@ -68,6 +67,7 @@ class Evaluation:
                 str(k): round(100 * float(value), 2)
                 for k, value in zip(scores.ks, scores.mean_precision_at, strict=True)
             },
+            "what": f"mAP of {self.benchmark.name}, features by {self.settings['extraction']['selection']}",
             "benchmark": self.benchmark.name,
             "protocol": protocol or self.benchmark.protocol,
             "queries": len(self.benchmark.queries),
@@ -203,29 +203,6 @@ def _score(benchmark: Benchmark, rankings: list[np.ndarray], truths: Sequence[Tr
         return retrieval(found, dict(enumerate(t.positives.tolist() for t in truths)), ks=KS)
     size = len(benchmark.database)
     return evaluate(rankings, truths, ks=[k for k in KS if k <= size], database_size=size)
-
-
-class Pooled(NamedTuple):
-    """Verified results of all queries, distractor queries too, for `metrics.precision_recall`."""
-
-    scores: Int[np.ndarray, " r"]
-    correct: Bool[np.ndarray, " r"]
-    queries: Int[np.ndarray, " r"]
-
-
-def pool(evaluation: Evaluation, protocol: str | None = None) -> Pooled:
-    """Put the verified results of all queries together, junk left out (Eq. 4)."""
-    benchmark = evaluation.benchmark
-    nothing = Truth(np.empty(0, int), np.empty(0, int))
-    truths = [*benchmark.truths[protocol or benchmark.protocol]]
-    truths += [nothing] * len(benchmark.strangers)
-    parts = []
-    for number, (answer, truth) in enumerate(zip(evaluation.answers, truths, strict=True)):
-        images, inliers = answer.ranking.images, answer.ranking.inliers
-        kept = (inliers >= 0) & ~np.isin(images, truth.junk)
-        found = np.isin(images[kept], truth.positives)
-        parts.append((inliers[kept], found, np.full(kept.sum(), number)))
-    return Pooled(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _answer(

@@ -9,12 +9,13 @@ from worlds import classes, extractor, flat
 
 from delfjax.collection import ReductionConfig
 from delfjax.datasets.benchmark import STANDARD, Benchmark, Query
-from delfjax.evaluation import Evaluation, evaluate_benchmark, evaluate_folder, pool
+from delfjax.evaluation import Evaluation, evaluate_benchmark, evaluate_folder
 from delfjax.extraction import Extractor
 from delfjax.geometry import RansacConfig
 from delfjax.metrics import oxford_truth
 from delfjax.pages import write_page
 from delfjax.photos import Box, PhotoError, load_photo, scan
+from delfjax.pooled import pool
 from delfjax.results import to_json
 from delfjax.search import SearchConfig
 from delfjax.store import FeatureStore

@@ -1,0 +1,82 @@
+"""Precision and recall over the results of all queries together (Sec. 5: Eq. 4 and Fig. 5).
+
+A query to which nothing in the database is the answer, a distractor query, can only lower precision:
+here a method shows whether its score knows a wrong result from a right one.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from delfjax.evaluation import Evaluation
+from delfjax.metrics import Interval, Truth, bootstrap, precision_recall
+
+
+class Pooled(NamedTuple):
+    """Results of all queries, with the number of the query that each belongs to."""
+
+    scores: Int[np.ndarray, " r"]
+    correct: Bool[np.ndarray, " r"]
+    queries: Int[np.ndarray, " r"]
+
+
+def pool(evaluation: Evaluation, protocol: str | None = None) -> Pooled:
+    """Put the verified results of all queries together, distractor queries last, junk left out."""
+    benchmark = evaluation.benchmark
+    nothing = Truth(np.empty(0, int), np.empty(0, int))
+    truths = [*benchmark.truths[protocol or benchmark.protocol]]
+    truths += [nothing] * len(benchmark.strangers)
+    parts = []
+    for number, (answer, truth) in enumerate(zip(evaluation.answers, truths, strict=True)):
+        images, inliers = answer.ranking.images, answer.ranking.inliers
+        kept = (inliers >= 0) & ~np.isin(images, truth.junk)
+        found = np.isin(images[kept], truth.positives)
+        parts.append((inliers[kept], found, np.full(kept.sum(), number)))
+    return Pooled(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def precision_at(pooled: Pooled, recall: int) -> float:
+    """Compute the precision at the highest threshold that finds ``recall`` right results (Fig. 5).
+
+    NaN if not so many are found at all.
+    """
+    curve = precision_recall(pooled.scores, pooled.correct)
+    enough = curve.recall >= recall  # thresholds fall, so the first is the highest
+    return float(curve.precision[enough.argmax()]) if enough.any() else np.nan
+
+
+def precision_intervals(
+    pooled: Pooled, recalls: Int[np.ndarray, " k"], *, resamples: int = 500, seed: int
+) -> list[Interval]:
+    """Compute a 95% bootstrap interval of `precision_at` each recall, over queries. Not in the paper.
+
+    Queries are drawn with all their results, distractor queries among them.
+
+    Raises:
+        ValueError: A recall is not reached by all the queries.
+    """
+    rows = np.split(np.argsort(pooled.queries, kind="stable"), _starts(pooled.queries))
+    if not all(pooled.correct.sum() >= recall for recall in recalls):
+        raise ValueError(
+            f"recalls {recalls} of {pooled.correct.sum()} right results: expected fewer"
+        )
+
+    def at(recall: int, drawn: Float[np.ndarray, " q"]) -> float:
+        chosen = np.concatenate([rows[int(query)] for query in drawn])
+        found = precision_at(Pooled(*(column[chosen] for column in pooled)), recall)
+        # A draw that does not reach the recall finds it at no threshold: all that it has is wrong.
+        return 0.0 if np.isnan(found) else found
+
+    numbers = np.arange(len(rows), dtype=float)
+    return [
+        bootstrap(
+            numbers, statistic=lambda drawn, r=r: at(r, drawn), resamples=resamples, seed=seed
+        )
+        for r in recalls.tolist()
+    ]
+
+
+def _starts(queries: Int[np.ndarray, " r"]) -> Int[np.ndarray, " s"]:
+    """Return where, in sorted order, the second query and each after it begins."""
+    return np.cumsum(np.unique(queries, return_counts=True)[1])[:-1]
