@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from delfjax.convolution import convolve
+from delfjax.products import convolve, weighted_sum
 
 HIDDEN = 512  # official code: delf_model.AttentionModel; the paper gives two layers and no width
 
@@ -69,11 +69,12 @@ def weighted_pool(
     if normalise:
         maps = l2_normalise(maps)
     weights = scores if valid is None else jnp.where(valid, scores, 0)
-    pooled = jnp.einsum("byxc,byx->bc", maps, weights)
+    cells = (len(maps), -1)
+    pooled = weighted_sum(weights.reshape(cells), maps.reshape(*cells, maps.shape[-1]))
     if reduction == "sum":
         return pooled
-    cells = jnp.full(len(maps), scores[0].size) if valid is None else valid.sum((1, 2))
-    return pooled / jnp.maximum(cells, 1)[:, None]
+    count = jnp.full(len(maps), scores[0].size) if valid is None else valid.sum((1, 2))
+    return pooled / jnp.maximum(count, 1)[:, None]
 
 
 def l2_normalise(x: Float[Array, "*shape c"]) -> Float[Array, "*shape c"]:

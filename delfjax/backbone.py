@@ -15,7 +15,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from delfjax.convolution import convolve
+from delfjax.products import convolve
 from delfjax.resnet import (
     EXPANSION,
     POOL_KERNEL,

@@ -8,7 +8,6 @@ other files of the folder, then among the ImageNet weights.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
