@@ -97,7 +97,7 @@ def _rescale(photos: UInt8[Array, "b s s 3"], size: int) -> Float[Array, "b t t 
     return jax.image.resize(photos, (len(photos), size, size, 3), "linear", antialias=True)
 
 
-def centre_square(photo: Photo) -> Photo:
+def centre_square(photo: Photo) -> UInt8[np.ndarray, "s s 3"]:
     """Return the largest centred square of a photo."""
     height, width = photo.shape[:2]
     side = min(height, width)

@@ -7,15 +7,17 @@ other files of the folder, then among the ImageNet weights.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from delfjax import results, weights
 from delfjax.attention import Attention
@@ -24,23 +26,24 @@ from delfjax.conversion import Tensors, WeightsError
 from delfjax.resnet import SPECS
 from delfjax.train import Trained
 
-MANIFEST = "delfjax"  # its key among a file's metadata
+KEY = "delfjax"  # of the manifest, among a file's metadata
+
+Module = TypeVar("Module", bound=nnx.Module)
 
 
 def export(trained: Trained, path: Path) -> None:
     """Write what a run has come to, and how it came to it."""
-    model = trained.model
-    folded = model.backbone if model.backbone.folded else fold(model.backbone)
-    validated = [each for each in trained.log if each["step"] == trained.step]
+    model, config = trained.model, trained.config
     training = {
-        **results.circumstances(trained.config),
+        **results.circumstances(config),
         "seconds": round(trained.seconds),
-        "step": trained.step,
         "classes": len(trained.classes),
-        "logged": {name: value for each in validated for name, value in each.items()},
+        "step": trained.step,
+        **trained.validated,
     }
-    changed = bool(trained.config.network.stages)
-    save(path, folded, model.attention, with_backbone=changed, training=training)
+    backbone = model.backbone if model.backbone.folded else fold(model.backbone)
+    changed = bool(config.network.stages)
+    save(path, backbone, model.attention, with_backbone=changed, training=training)
 
 
 def save(
@@ -65,18 +68,19 @@ def save(
     """
     tensors: Tensors = {}
     if with_backbone:
-        tensors |= _halved("backbone", nnx.state(backbone))
+        tensors |= _halved("backbone", backbone)
         backbone = _filled_backbone(backbone.spec.name, tensors)  # as it will be read
     if attention is not None:
-        tensors |= _halved("attention", nnx.state(attention))
+        tensors |= _halved("attention", attention)
     manifest = {
+        "holds": sorted({name.split(".")[0] for name in tensors}),
         "backbone": {"name": backbone.spec.name, "checksum": checksum(nnx.state(backbone))},
         "sha256": _digest(tensors),
         "training": training,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}")
-    save_file(tensors, temporary, metadata={MANIFEST: results.to_json(manifest)})
+    save_file(tensors, temporary, metadata={KEY: results.to_json(manifest)})
     temporary.replace(path)
 
 
@@ -86,7 +90,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
     Raises:
         WeightsError: If it is no such file.
     """
-    return _read(path)[0]
+    try:
+        with safe_open(path, "np") as file:
+            return json.loads((file.metadata() or {})[KEY])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise WeightsError(f"{path}: not a trained model of delfjax ({error})") from error
 
 
 def load(path: Path) -> tuple[ResNet, Attention | None]:
@@ -95,30 +103,24 @@ def load(path: Path) -> tuple[ResNet, Attention | None]:
     Raises:
         WeightsError: If the file is damaged, or its backbone cannot be found.
     """
-    manifest, tensors = _read(path)
+    manifest = read_manifest(path)
+    tensors = load_file(path)
     if manifest["sha256"] != _digest(tensors):
         raise WeightsError(f"{path}: damaged, its checksum is another; copy it again")
-    if any(name.startswith("backbone.") for name in tensors):
+    if "backbone" in manifest["holds"]:
         backbone = _filled_backbone(manifest["backbone"]["name"], tensors)
     else:
         backbone = _find_backbone(path, manifest["backbone"])
-    return backbone, _filled_attention(tensors)
-
-
-def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
-    try:
-        with safe_open(path, "np") as file:
-            manifest = json.loads((file.metadata() or {})[MANIFEST])
-            return manifest, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise WeightsError(f"{path}: not a trained model of delfjax ({error})") from error
+    return backbone, _filled_attention(tensors) if "attention" in manifest["holds"] else None
 
 
 def _find_backbone(path: Path, wanted: Mapping[str, str]) -> ResNet:
-    """Look for the backbone of a head."""
+    """Look for the backbone of a model that does not hold its own."""
     for other in sorted(path.parent.glob("*.safetensors")):
-        if other != path and read_manifest(other)["backbone"] == wanted:
-            return load(other)[0]
+        with suppress(WeightsError):  # a file of something else
+            manifest = read_manifest(other)
+            if manifest["backbone"] == wanted and "backbone" in manifest["holds"]:
+                return load(other)[0]
     backbone = fold(weights.load(SPECS[wanted["name"]]))
     if (found := checksum(nnx.state(backbone))) != wanted["checksum"]:
         raise WeightsError(
@@ -128,40 +130,36 @@ def _find_backbone(path: Path, wanted: Mapping[str, str]) -> ResNet:
     return backbone
 
 
-def _halved(part: str, state: nnx.State) -> Tensors:
+def _halved(part: str, module: nnx.Module) -> Tensors:
     """Return a module's parameters in half precision, by name."""
     tensors = {}
-    for names, value in nnx.to_flat_state(state):
-        name = ".".join(map(str, (part, *names)))
-        full = np.asarray(value[...])
-        tensors[name] = half = np.ascontiguousarray(full.astype(np.float16))
-        if not np.isfinite(half).all():
-            raise WeightsError(
-                f"{name} has values up to {np.abs(full).max():.3g}; expected < 65504"
-            )
+    for names, value in nnx.to_flat_state(nnx.state(module)):
+        full, name = np.asarray(value[...]), _name(part, names)
+        if (largest := np.abs(full).max()) > np.finfo(np.float16).max:
+            raise WeightsError(f"{name} has values up to {largest:.3g}; expected at most 65504")
+        tensors[name] = np.ascontiguousarray(full.astype(np.float16))
     return tensors
 
 
-def _filled_backbone(name: str, tensors: Tensors) -> ResNet:
-    return _filled(lambda: ResNet(SPECS[name], folded=True, rngs=nnx.Rngs(0)), "backbone", tensors)
+def _filled_backbone(spec: str, tensors: Tensors) -> ResNet:
+    return _filled(lambda: ResNet(SPECS[spec], folded=True, rngs=nnx.Rngs(0)), "backbone", tensors)
 
 
-def _filled_attention(tensors: Tensors) -> Attention | None:
-    kernel = tensors.get("attention.hidden.kernel")
-    if kernel is None:
-        return None
-    channels, hidden = kernel.shape[2:]
-    return _filled(
-        lambda: Attention(channels, hidden=hidden, rngs=nnx.Rngs(0)), "attention", tensors
-    )
+def _filled_attention(tensors: Tensors) -> Attention:
+    channels, hidden = tensors["attention.hidden.kernel"].shape[2:]
+    make = partial(Attention, channels, hidden=hidden, rngs=nnx.Rngs(0))
+    return _filled(make, "attention", tensors)
 
 
-def _filled(make, part, tensors):
+def _filled(make: Callable[[], Module], part: str, tensors: Tensors) -> Module:
     module = nnx.eval_shape(make)
     for names, value in nnx.to_flat_state(nnx.state(module)):
-        name = ".".join(map(str, (part, *names)))
-        value.set_value(jnp.asarray(tensors[name], jnp.float32))
+        value.set_value(jnp.asarray(tensors[_name(part, names)], jnp.float32))
     return module
+
+
+def _name(part: str, names: tuple[str | int, ...]) -> str:
+    return ".".join(map(str, (part, *names)))
 
 
 def _digest(tensors: Tensors) -> str:

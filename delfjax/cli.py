@@ -42,6 +42,7 @@ from delfjax.pyramid import PyramidConfig
 from delfjax.resnet import SPECS
 from delfjax.search import Database, Searcher, match, reduce_pair
 from delfjax.store import FeatureStore, StoreError
+from delfjax.train_command import MODEL, train, train_options
 
 OK, FAILED, SOME_FAILED = 0, 1, 3  # argparse itself exits with 2
 INTERRUPTED = 130  # as shells report it
@@ -69,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
         # nowhere, as the documentation of Python's signal module has it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except (PhotoError, StoreError, WeightsError, ValueError, OSError) as error:
+    except (PhotoError, StoreError, WeightsError, ValueError, OSError, ImportError) as error:
         print(f"delfjax {options.command}: {error}", file=sys.stderr)
         return FAILED
 
@@ -143,6 +144,8 @@ def parser() -> argparse.ArgumentParser:
     index_option(sub)
     search_options(sub)
     json_option(sub)
+
+    train_options(command(_train, "train descriptors or attention; goes on where it stopped"))
 
     sub = command(_table, "print the table of results")
     sub.add_argument("--results", type=Path, default=Path("data/results"), metavar="FOLDER")
@@ -336,6 +339,14 @@ def _store_name(options: argparse.Namespace, extractor: Extractor) -> str:
         ]
     )
     return f"{options.folder.name}-{weights.digest(settings.encode())[:12]}"
+
+
+def _train(options: argparse.Namespace) -> int:
+    trained = train(options)
+    print(f"{options.out / MODEL}: step {trained.step} of {trained.config.optimiser.steps}")
+    for name, value in trained.validated.items():
+        print(f"{name.replace('_', ' '):32}{value:.3f}")
+    return _complain(Report(failed=trained.failed))
 
 
 def _table(options: argparse.Namespace) -> int:

@@ -28,17 +28,14 @@ def all_devices() -> Mesh:
     return Mesh(np.array(jax.devices()), (AXIS,))
 
 
-def check_batch(batch: int, mesh: Mesh) -> None:
+def check_batch(batch: int, devices: int) -> None:
     """Refuse a batch that devices cannot share equally.
 
     Raises:
         ValueError: If it cannot be divided.
     """
-    if batch % mesh.size:
-        raise ValueError(
-            f"a batch of {batch} photos cannot be shared by {mesh.size} devices; expected a multiple of "
-            f"{mesh.size}"
-        )
+    if batch < 1 or batch % devices:
+        raise ValueError(f"a batch of {batch} photos for {devices} devices; expected a multiple")
 
 
 def own_part(batch: int) -> slice:

@@ -56,7 +56,7 @@ def labelled(photos: PhotoFolder) -> LabelledPhotos:
     Raises:
         PhotoError: If there are not two classes.
     """
-    shared = os.path.commonpath([f"{name}/" for name in photos.names])
+    shared = os.path.commonpath([f"{name}/" for name in photos.names] or [""])
     parts = [name.removeprefix(f"{shared}/").split("/") for name in photos.names]
     classes = tuple(sorted({part[0] for part in parts if len(part) > 1}))
     if len(classes) < 2:

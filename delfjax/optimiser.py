@@ -70,7 +70,7 @@ def rate_of(config: OptimiserConfig) -> optax.Schedule:
     return optax.join_schedules([before, after], [rising])
 
 
-def optimiser(config: OptimiserConfig) -> optax.GradientTransformationExtraArgs:
+def optimiser(config: OptimiserConfig) -> optax.GradientTransformation:
     """Make the optimiser."""
     schedule = rate_of(config)
     if config.kind == "sgd":

@@ -16,10 +16,15 @@ def weights_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--weights", type=Path, help="a weight file on disk, in place of a download")
 
 
-def model_options(sub: argparse.ArgumentParser) -> None:
-    """Add the backbone, its weights, the pyramid and the selection."""
+def backbone_option(sub: argparse.ArgumentParser) -> None:
+    """Add which backbone."""
     names = [RESNET50_V1.name, RESNET50_V15.name]
     sub.add_argument("--backbone", choices=names, default=names[0], help="the paper's is v1")
+
+
+def model_options(sub: argparse.ArgumentParser) -> None:
+    """Add the backbone, its weights, the pyramid and the selection."""
+    backbone_option(sub)
     weights_options(sub)
     pyramid, extraction = PyramidConfig(), ExtractionConfig()
     sub.add_argument(

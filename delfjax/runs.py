@@ -7,7 +7,7 @@ validation photos. What was logged after the state that a run goes on from is dr
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -43,6 +43,7 @@ class Run:
     ) -> None:
         self.path = Path(path).absolute()  # as Orbax wants it
         self._leads = jax.process_index() == 0  # of several hosts, one writes
+        writer = _event_writer() if tensorboard else None
         if self._leads:
             claim(self.path, MANIFEST, made_by, kind="training run")
         self._states = ocp.CheckpointManager(self.path / STATES, options=_policy())
@@ -50,7 +51,9 @@ class Run:
         self._started = time.monotonic() - (self.log[-1]["seconds"] if self.log else 0)
         if self._leads:
             _write(self.path / LOG, self.log)
-        self._events = _events(self.path, self.saved) if tensorboard and self._leads else None
+        self._events = None
+        if writer and self._leads:  # what earlier files say of later steps no longer holds
+            self._events = writer(str(self.path), purge_step=self.saved + 1 if self.saved else None)
 
     def __enter__(self) -> Self:
         return self
@@ -135,8 +138,7 @@ def _write(path: Path, records: list[dict[str, Any]]) -> None:
     temporary.replace(path)
 
 
-def _events(folder: Path, step: int) -> Any:  # noqa: ANN401 - of an optional package
-    """Open an event file that takes the place of what earlier ones say of later steps."""
+def _event_writer() -> Callable[..., Any]:
     try:
         from tensorboardX import SummaryWriter  # an extra: most runs do without
     except ModuleNotFoundError as error:
@@ -144,4 +146,4 @@ def _events(folder: Path, step: int) -> Any:  # noqa: ANN401 - of an optional pa
             "TensorBoard's event files need the package tensorboardX, which is not installed; "
             "install delfjax[train], or leave out --tensorboard"
         ) from error
-    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+    return SummaryWriter

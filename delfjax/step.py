@@ -111,7 +111,7 @@ def train_step(
     images = augment(key, photos, crop=cut.crop, size=size, flip=cut.flip)
 
     def loss(trained: nnx.State) -> tuple[Array, tuple[nnx.State, Logged]]:
-        model = nnx.merge(task.training, trained, state.statistics, task.frozen)
+        model = nnx.merge(task.training, trained, state.statistics, task.frozen, copy=True)
         judged = {name: each.mean() for name, each in judge(model(images), labels).items()}
         return judged["loss"], (nnx.state(model, _moving(config)), judged)
 

@@ -57,6 +57,17 @@ class Trained:
     classes: tuple[str, ...]
     failed: dict[str, PhotoError]
 
+    @property
+    def validated(self) -> dict[str, float]:
+        """What validation said of that state; nothing where no photos were held out."""
+        records = [record for record in self.log if record["step"] == self.step]
+        return {
+            name: value
+            for record in records
+            for name, value in record.items()
+            if name.startswith("validation")
+        }
+
 
 def fit(
     config: TrainingConfig,
@@ -82,7 +93,7 @@ def fit(
         ValueError: If the devices cannot share a batch.
     """
     mesh = devices.all_devices()
-    devices.check_batch(config.batch, mesh)
+    devices.check_batch(config.batch, mesh.size)
     everything = labelled(photos)
     learning, held_out = divide(everything, config.validation, seed=config.seed)
     side = config.augmentation.square
@@ -148,34 +159,39 @@ def _train(
             _record(run, *running, bar)
             running = None
             judged = validate(task, state, validation, mesh)
-            run.write({"step": step + 1} | {f"validation_{k}": v for k, v in judged.items()})
+            _check(run, step + 1, judged)
+            run.write({"step": step + 1, **judged})
             # Without photos to validate on, the last state is the best.
-            run.save(step + 1, state, loss=judged.get("loss", -step))
+            run.save(step + 1, state, loss=judged.get("validation_loss", -step))
     return state
 
 
 def _record(run: Run, step: int, logged: Mapping[str, Array], bar: tqdm) -> None:
-    """Log a step, every so often.
-
-    Raises:
-        DivergenceError: If its loss or its gradient is no number.
-    """
+    """Check a step's numbers, and log them every so often."""
     numbers = {name: float(value) for name, value in logged.items()}
-    for name in ("loss", "gradient_norm"):
-        if not math.isfinite(numbers[name]):
-            kept = (
-                f"the last good state, of step {run.saved}, is kept in {run.state_folder(run.saved)}"
-                if run.saved
-                else "no state had been saved yet"
-            )
-            raise DivergenceError(
-                f"step {step}: the {name.replace('_', ' ')} is {numbers[name]}, expected a finite "
-                f"number; {kept}. Start a run in another folder with a lower rate than "
-                f"{numbers['rate']:.2g}, or a longer warm-up"
-            )
+    _check(run, step, numbers)
     if step % LOG_EVERY == 0:
         bar.set_postfix(loss=f"{numbers['loss']:.3f}", refresh=False)
         run.write({"step": step, **numbers})
+
+
+def _check(run: Run, step: int, numbers: Mapping[str, float]) -> None:
+    """Stop where a loss or a gradient is no number any more.
+
+    Raises:
+        DivergenceError: Naming the step, and the state to go back to.
+    """
+    broken = {name: value for name, value in numbers.items() if not math.isfinite(value)}
+    if not broken:
+        return
+    kept = "no state had been saved yet"
+    if run.saved:
+        kept = f"the last good state, of step {run.saved}, is kept in {run.state_folder(run.saved)}"
+    name, value = next(iter(broken.items()))
+    raise DivergenceError(
+        f"step {step}: the {name.replace('_', ' ')} is {value}, expected a finite number; {kept}. "
+        "Start a run in another folder with a lower rate or a longer warm-up"
+    )
 
 
 def validate(task: Task, state: State, squares: Squares, mesh: Mesh) -> dict[str, float]:
@@ -186,7 +202,7 @@ def validate(task: Task, state: State, squares: Squares, mesh: Mesh) -> dict[str
         batch = (*squares(rows[part]), real[part])
         sums = validation_step(task, state, *devices.spread(mesh, *batch))
         totals = {name: totals.get(name, 0) + float(value) for name, value in sums.items()}
-    return {name: total / len(squares.photos) for name, total in totals.items()}
+    return {f"validation_{name}": total / len(squares.photos) for name, total in totals.items()}
 
 
 def _fillings(count: int, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
