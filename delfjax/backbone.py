@@ -172,8 +172,11 @@ def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
 def fold(model: ResNet) -> ResNet:
     """Fold each frozen batch norm into its convolution: ``w' = w g / s``, ``b' = (b - m) g / s + beta``.
 
-    ``s = sqrt(variance + epsilon)``, ``g`` the scale, ``m`` the running mean.
+    ``s = sqrt(variance + epsilon)``, ``g`` the scale, ``m`` the running mean. A folded network is
+    returned as it is.
     """
+    if model.folded:
+        return model
     folded = nnx.eval_shape(
         lambda: ResNet(
             model.spec, classifier=model.classifier is not None, folded=True, rngs=nnx.Rngs(0)

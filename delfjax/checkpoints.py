@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,9 +40,8 @@ def export(trained: Trained, path: Path) -> None:
         "step": trained.step,
         **trained.validated,
     }
-    backbone = model.backbone if model.backbone.folded else fold(model.backbone)
     changed = bool(config.network.stages)
-    save(path, backbone, model.attention, with_backbone=changed, training=training)
+    save(path, fold(model.backbone), model.attention, with_backbone=changed, training=training)
 
 
 def save(
@@ -147,8 +145,9 @@ def _filled_backbone(spec: str, tensors: Tensors) -> ResNet:
 
 def _filled_attention(tensors: Tensors) -> Attention:
     channels, hidden = tensors["attention.hidden.kernel"].shape[2:]
-    make = partial(Attention, channels, hidden=hidden, rngs=nnx.Rngs(0))
-    return _filled(make, "attention", tensors)
+    return _filled(
+        lambda: Attention(channels, hidden=hidden, rngs=nnx.Rngs(0)), "attention", tensors
+    )
 
 
 def _filled(make: Callable[[], Module], part: str, tensors: Tensors) -> Module:

@@ -111,7 +111,7 @@ class Extractor:
         self.receptive_field = receptive_field(backbone.spec)
         if self.receptive_field.stride != CELL or self.receptive_field.offset != 0:
             raise ValueError(f"{backbone.spec.name}: expected cells at multiples of {CELL} pixels")
-        model = Delf(backbone if backbone.folded else fold(backbone), attention)
+        model = Delf(fold(backbone), attention)
         self._graph, upright = nnx.split(model)
         self._states = {False: upright, True: transpose_kernels(upright)}
 

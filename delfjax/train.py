@@ -98,7 +98,7 @@ def fit(
     learning, held_out = divide(everything, config.validation, seed=config.seed)
     side = config.augmentation.square
     squares, validation = Squares(learning, side), Squares(held_out, side)
-    if not config.network.stages and not backbone.folded:
+    if not config.network.stages:
         backbone = fold(backbone)  # nothing in it is trained, and so it is faster
     task, state = devices.everywhere(mesh, prepare(config, backbone, len(everything.classes)))
     with Run(path, _made_by(config, everything, backbone), tensorboard=tensorboard) as run:

@@ -40,7 +40,9 @@ def test_folders_that_all_photos_share_are_no_class(tmp_path, shared):
         save(tmp_path / shared / name, draw(0))
     found = labelled(scan(tmp_path))
     assert found.classes == ("a", "b")
-    assert found.names == tuple(f"{shared}/{name}" for name in ("a/0.png", "a/1.png", "b/more/0.png"))
+    assert found.names == tuple(
+        f"{shared}/{name}" for name in ("a/0.png", "a/1.png", "b/more/0.png")
+    )
 
 
 def test_photos_beside_the_folders_have_no_class(tmp_path):

@@ -45,7 +45,9 @@ def test_everything_that_is_trained_moves_and_nothing_else(variant):
     task, state = ready(variant)
     before = arrays(nnx.state(trained_model(task, state)))
     trained = {path for path in before if path in arrays(state.trained)}
-    for _ in range(2):  # the attention's hidden layer moves once its score's kernel is not 0 any more
+    for _ in range(
+        2
+    ):  # the attention's hidden layer moves once its score's kernel is not 0 any more
         state, _ = train_step(task, state, squares(), LABELS, size=40)
     assert changed(before, arrays(nnx.state(trained_model(task, state)))) == trained
     assert {"conv4" in path for path in trained if "backbone" in path} <= {True}

@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 from worlds import classes, network, settings
 
-from delfjax import devices, train
+from delfjax import train
 from delfjax.backbone import ResNet
 from delfjax.photos import PhotoError
 from delfjax.store import StoreError
@@ -92,6 +92,8 @@ def test_a_killed_run_comes_to_the_same(photos, whole, tmp_path, killed):
     done = start(photos.root, tmp_path / "run", option, str(number))
     _, err = done.communicate()
     assert done.returncode == -9, err
+    assert (tmp_path / "run" / "states" / "2").is_dir()
+    assert not (tmp_path / "run" / "states" / "6").exists()
     resumed = fit(settings(), photos, network(), tmp_path / "run")
     assert parameters(resumed) == parameters(whole)
     assert losses(resumed.log) == losses(whole.log)
@@ -162,7 +164,7 @@ def test_divergence_names_the_step_and_the_last_good_state(photos, tmp_path, mon
 
 def test_a_wild_rate_diverges_and_nothing_of_it_is_saved(photos, tmp_path):
     wild = settings(optimiser__kind="sgd", optimiser__rate=1e30, save_every=1)
-    with pytest.raises(DivergenceError, match="step 1: .*no state had been saved yet"):
+    with pytest.raises(DivergenceError, match=r"step 1: .*no state had been saved yet"):
         fit(wild, photos, network(), tmp_path / "run")
     assert not list((tmp_path / "run" / "states").glob("[0-9]*"))
 
