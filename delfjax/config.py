@@ -21,8 +21,8 @@ class TrainingConfig:
         optimiser: How parameters move, and for how long.
         batch: Photos of a batch, over all devices.
         balanced: Whether every class is seen equally often, whatever its number of photos.
-        validation: Part of each class's photos that is held out, and that the state that is kept in
-            the end is chosen by. The paper tuned on a validation set; its size is not reported.
+        validation: Part of each class's photos that is held out; the state that did best on them is
+            what a run comes to. The authors tuned on a validation set, of a size they do not say.
         save_every: Steps between two saved states, each of them validated.
         seed: Of initial weights, of the order of photos, of how they are cut.
     """

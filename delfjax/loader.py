@@ -18,9 +18,8 @@ from delfjax.augmentation import centre_square
 from delfjax.axes import Photo
 from delfjax.photos import PhotoError, PhotoFolder, in_background
 
-HELD = (
-    2**31
-)  # bytes; not in the paper: a set of photos no larger than this stays in memory, decoded
+# Bytes; not in the paper: a set of photos no larger than this stays in memory, decoded.
+HELD = 2**31
 
 Batch = tuple[UInt8[np.ndarray, "b h h 3"], Int[np.ndarray, " b"]]
 
@@ -94,8 +93,8 @@ def epoch_order(
 
     Args:
         labels: Class of each row.
-        seed: Randomness, together with
-        epoch: the number of the epoch.
+        seed: Randomness, together with the epoch.
+        epoch: Its number.
         balanced: Whether each class comes as often as the largest, its photos repeated in turn.
     """
     random = np.random.default_rng((seed, epoch))

@@ -93,9 +93,5 @@ def _is_kernel(parameters: PyTree) -> PyTree:
 
 
 def _is_new(parameters: PyTree) -> PyTree:
-    """Tell what starts at random from the backbone: by the first part of each parameter's path."""
-    return jax.tree.map_with_path(lambda path, _: _name(path[0]) != "backbone", parameters)
-
-
-def _name(key: object) -> object:
-    return getattr(key, "key", getattr(key, "name", None))
+    """Tell the backbone from what starts at random, by the first part of each parameter's path."""
+    return jax.tree.map_with_path(lambda path, _: path[0].key != "backbone", parameters)

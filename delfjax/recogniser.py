@@ -2,8 +2,8 @@
 
 Descriptors are fine-tuned through average-pooled conv4 and a softmax classifier (Fig. 4a); then, with
 them frozen, attention is learnt through the score-weighted pool and a classifier of its own (Fig. 4b,
-Eq. 1). For comparison, the ways that the paper and the official code did not and did take: both jointly,
-and jointly with no gradient from the attention into the backbone.
+Eq. 1). For comparison there are two other ways: both at once, which the paper rejects, and both at once
+with no gradient from the attention into the backbone, which is the official code's.
 
 Symbols: ``y = W f`` the logits of a pooled descriptor ``f``.
 """
@@ -33,8 +33,8 @@ class RecogniserConfig:
             ``"joint"`` trains backbone and attention through the weighted pool, which the paper found
             unstable. ``"joint-stop"`` trains both at once, each through its own classifier, as the
             official code does (there with conv5 before the descriptors' classifier).
-        stages: Parts of the backbone that are trained; none for ``"attention"``. The paper trains all;
-            to leave the first ones as they are is cheaper on a CPU.
+        stages: Parts of the backbone that are trained; none for ``"attention"``. To leave the first ones
+            as they are is not in the paper, and cheaper on a CPU.
         norm: Batch norm. ``"frozen"`` keeps ImageNet's statistics, scales and shifts and trains the
             kernels alone: for small sets and small batches. ``"batch"`` normalises by each batch and
             trains everything. The paper does not say.

@@ -75,11 +75,6 @@ class Run:
         """Step of the state that did best on the validation photos."""
         return self._states.best_step() or 0
 
-    @property
-    def seconds(self) -> float:
-        """Time that the run has taken so far, over all of its parts."""
-        return time.monotonic() - self._started
-
     def state_folder(self, step: int) -> Path:
         """Return where a state is kept."""
         return self.path / STATES / str(step)
@@ -100,8 +95,8 @@ class Run:
         return self._states.restore(step, args=ocp.args.StandardRestore(shapes))
 
     def write(self, record: Mapping[str, float | int]) -> None:
-        """Log a step: ``step``, and whatever was measured."""
-        record = {**record, "seconds": round(self.seconds, 2)}
+        """Log a ``step`` and whatever was measured, with the time that all parts of the run took."""
+        record = {**record, "seconds": round(time.monotonic() - self._started, 2)}
         self.log.append(record)
         if self._leads:
             with (self.path / LOG).open("a") as file:

@@ -126,7 +126,7 @@ def train_step(
 def judge(outputs: dict[str, Array], labels: Int[Array, " b"]) -> dict[str, Float[Array, " b"]]:
     """Return each photo's loss over all classifiers, and the loss and accuracy of each of them."""
     judged = {}
-    for head in outputs.keys() & set(HEADS):
+    for head in (name for name in HEADS if name in outputs):
         judged[f"{head}_loss"] = cross_entropy(outputs[head], labels)
         judged[f"{head}_accuracy"] = is_right(outputs[head], labels).astype(jnp.float32)
     return judged | {"loss": sum(judged[name] for name in judged if name.endswith("_loss"))}

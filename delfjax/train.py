@@ -1,7 +1,7 @@
 """A whole training run: from labelled photos and a backbone to a trained model (Sec. 3.2).
 
-`fit` goes on where the run's folder says it stopped: after a kill at any moment, what it learns is, on one
-device, what it would have learnt without, bit by bit.
+`fit` goes on where the run's folder says it stopped. After a kill at any moment it comes to what it would
+have come to without, on one CPU bit by bit.
 """
 
 import json
@@ -110,7 +110,7 @@ def fit(
             model=trained_model(task, run.restore(run.best, state)),
             step=run.best,
             log=run.log,
-            seconds=run.seconds,
+            seconds=run.log[-1]["seconds"],
             classes=everything.classes,
             failed=squares.failed | validation.failed,
         )

@@ -100,6 +100,27 @@ def test_a_killed_run_comes_to_the_same(photos, whole, tmp_path, killed):
     assert resumed.step == whole.step
 
 
+def test_an_interrupted_run_comes_to_the_same(photos, tmp_path, monkeypatch):
+    """In between the batches of one update, with everything at random that there is."""
+    changes = {"optimiser__accumulate": 3, "optimiser__kind": "sgd", "augmentation__flip": True}
+    config = settings(steps=9, balanced=True, augmentation__gammas=(1.0, 0.5), **changes)
+    whole = fit(config, photos, network(), tmp_path / "whole")
+    step = train.train_step
+
+    def interrupted(task, state, *arguments, **options):
+        if int(state.step) == 5:
+            raise KeyboardInterrupt
+        return step(task, state, *arguments, **options)
+
+    monkeypatch.setattr(train, "train_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, photos, network(), tmp_path / "run")
+    monkeypatch.setattr(train, "train_step", step)
+    resumed = fit(config, photos, network(), tmp_path / "run")
+    assert parameters(resumed) == parameters(whole)
+    assert losses(resumed.log) == losses(whole.log)
+
+
 # --- several devices, several hosts
 
 
