@@ -10,7 +10,6 @@ from delfjax.augmentation import PAPER_GAMMAS, AugmentationConfig
 from delfjax.optimiser import OptimiserConfig
 from delfjax.recogniser import STAGES, RecogniserConfig, Variant
 
-
 # Optimiser, rate, and factor on the rate of what starts at random.
 EMBEDDED_RATES: dict[Variant, tuple[str, float, float]] = {
     "finetune": ("sgd", 1e-3, 10.0),
