@@ -12,6 +12,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
+from delfjax.products import convolve, weighted_sum
+
 HIDDEN = 512  # official code: delf_model.AttentionModel; the paper gives two layers and no width
 
 
@@ -19,6 +21,8 @@ class Attention(nnx.Module):
     """``alpha(f) = softplus(w2 . relu(W1 f + b1) + b2)``, at every cell.
 
     The official code puts a batch norm after ``W1``; the paper does not speak of one, nor is one here.
+    ``w2`` starts at 0, so that attention starts as ``ln 2`` everywhere. Not in the paper: descriptors are
+    long, and a random ``w2`` starts many photos with scores of 0 throughout, which learn nothing.
 
     Args:
         channels: Dimension of a descriptor (1024 at conv4).
@@ -27,8 +31,15 @@ class Attention(nnx.Module):
     """
 
     def __init__(self, channels: int, *, hidden: int = HIDDEN, rngs: nnx.Rngs) -> None:
-        self.hidden = nnx.Conv(channels, hidden, (1, 1), rngs=rngs)
-        self.score = nnx.Conv(hidden, 1, (1, 1), rngs=rngs)
+        self.hidden = nnx.Conv(channels, hidden, (1, 1), conv_general_dilated=convolve, rngs=rngs)
+        self.score = nnx.Conv(
+            hidden,
+            1,
+            (1, 1),
+            kernel_init=nnx.initializers.zeros,
+            conv_general_dilated=convolve,
+            rngs=rngs,
+        )
 
     def __call__(self, maps: Float[Array, "b y x c"]) -> Float[Array, "b y x"]:
         """Score un-normalised conv4 descriptors. Scores are non-negative and have no upper bound."""
@@ -58,11 +69,12 @@ def weighted_pool(
     if normalise:
         maps = l2_normalise(maps)
     weights = scores if valid is None else jnp.where(valid, scores, 0)
-    pooled = jnp.einsum("byxc,byx->bc", maps, weights)
+    cells = (len(maps), -1)
+    pooled = weighted_sum(weights.reshape(cells), maps.reshape(*cells, maps.shape[-1]))
     if reduction == "sum":
         return pooled
-    cells = jnp.full(len(maps), scores[0].size) if valid is None else valid.sum((1, 2))
-    return pooled / jnp.maximum(cells, 1)[:, None]
+    count = jnp.full(len(maps), scores[0].size) if valid is None else valid.sum((1, 2))
+    return pooled / jnp.maximum(count, 1)[:, None]
 
 
 def l2_normalise(x: Float[Array, "*shape c"]) -> Float[Array, "*shape c"]:

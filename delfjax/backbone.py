@@ -7,6 +7,7 @@ Symbols: ``x`` an image or feature map, ``valid`` the pixels of it that are phot
 """
 
 import functools
+import hashlib
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
+from delfjax.products import convolve
 from delfjax.resnet import (
     EXPANSION,
     POOL_KERNEL,
@@ -39,6 +41,7 @@ class ConvNorm(nnx.Module):
             strides=window.stride,
             padding=window.padding,
             use_bias=folded or spec.conv_bias,
+            conv_general_dilated=convolve,
             rngs=rngs,
         )
         self.norm = (
@@ -169,8 +172,11 @@ def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
 def fold(model: ResNet) -> ResNet:
     """Fold each frozen batch norm into its convolution: ``w' = w g / s``, ``b' = (b - m) g / s + beta``.
 
-    ``s = sqrt(variance + epsilon)``, ``g`` the scale, ``m`` the running mean.
+    ``s = sqrt(variance + epsilon)``, ``g`` the scale, ``m`` the running mean. A folded network is
+    returned as it is.
     """
+    if model.folded:
+        return model
     folded = nnx.eval_shape(
         lambda: ResNet(
             model.spec, classifier=model.classifier is not None, folded=True, rngs=nnx.Rngs(0)
@@ -204,3 +210,12 @@ def transpose_kernels(state: nnx.State) -> nnx.State:
     Not in the paper: an upright photo can then run through the program compiled for wide ones.
     """
     return jax.tree.map(lambda w: w.transpose(1, 0, 2, 3) if w.ndim == 4 else w, state)
+
+
+def checksum(state: nnx.State) -> str:
+    """Return a SHA-256 over every parameter, with its name."""
+    digest = hashlib.sha256()
+    for path, value in nnx.to_flat_state(state):
+        digest.update(".".join(map(str, path)).encode())
+        digest.update(np.asarray(value[...]).tobytes())
+    return digest.hexdigest()

@@ -19,6 +19,8 @@ from tqdm.auto import tqdm
 
 import delfjax
 from delfjax import datasets, plots, results, weights
+from delfjax.attention import Attention
+from delfjax.backbone import ResNet
 from delfjax.collection import Report, extract_folder
 from delfjax.conversion import WeightsError
 from delfjax.datasets.command import data, data_options
@@ -36,7 +38,7 @@ from delfjax.options import (
     reduction_options,
     search_config,
     search_options,
-    weights_options,
+    trained_options,
 )
 from delfjax.pages import write_page
 from delfjax.photos import PhotoError, load_photo, scan
@@ -44,6 +46,7 @@ from delfjax.pyramid import PyramidConfig
 from delfjax.resnet import SPECS
 from delfjax.search import Database, Searcher, match, reduce_pair
 from delfjax.store import FeatureStore, StoreError
+from delfjax.train_command import MODEL, train, train_options
 
 OK, FAILED, SOME_FAILED = 0, 1, 3  # argparse itself exits with 2
 INTERRUPTED = 130  # as shells report it
@@ -72,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         # nowhere, as the documentation of Python's signal module has it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except (PhotoError, StoreError, WeightsError, ValueError, OSError) as error:
+    except (PhotoError, StoreError, WeightsError, ValueError, OSError, ImportError) as error:
         print(f"delfjax {options.command}: {error}", file=sys.stderr)
         return FAILED
 
@@ -128,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("store", type=Path, metavar="STORE")
     sub.add_argument("photo", type=Path, metavar="PHOTO")
     sub.add_argument("--top", type=int, default=10, help="results to print")
-    weights_options(sub)
+    trained_options(sub)
     index_option(sub)
     search_options(sub)
     json_option(sub)
@@ -147,6 +150,8 @@ def parser() -> argparse.ArgumentParser:
     _evaluation_options(sub)
 
     data_options(command(data, "list the benchmarks' data sets, or fetch them"))
+
+    train_options(command(_train, "train descriptors or attention; goes on where it stopped"))
 
     sub = command(_table, "print the table of results")
     sub.add_argument("--results", type=Path, default=Path("data/results"), metavar="FOLDER")
@@ -170,11 +175,23 @@ def _evaluation_options(sub: argparse.ArgumentParser) -> None:
 
 
 def _extractor(options: argparse.Namespace) -> Extractor:
-    pyramid = PyramidConfig(longest=options.longest)
+    backbone, attention = _network(options, options.backbone)
     config = ExtractionConfig(
-        pyramid=pyramid, max_features=options.max_features, nms_iou=options.nms_iou
+        pyramid=PyramidConfig(longest=options.longest),
+        selection=options.selection or ("attention" if attention else "norm"),
+        max_features=options.max_features,
+        nms_iou=options.nms_iou,
     )
-    return Extractor(weights.load(SPECS[options.backbone], file=options.weights), config=config)
+    return Extractor(backbone, attention, config)
+
+
+def _network(options: argparse.Namespace, name: str) -> tuple[ResNet, Attention | None]:
+    """Load the model that was asked for, or ImageNet's weights, which have no attention."""
+    if options.model is None:
+        return weights.load(SPECS[name], file=options.weights), None
+    from delfjax import checkpoints  # Orbax with it, which the other commands need not wait for
+
+    return checkpoints.load(options.model)
 
 
 def _filled(path: Path) -> FeatureStore:
@@ -188,11 +205,14 @@ def _filled(path: Path) -> FeatureStore:
 def _extractor_of(store: FeatureStore, options: argparse.Namespace) -> Extractor:
     """Make the extractor that a store was filled with."""
     made_by = store.made_by
-    backbone = weights.load(SPECS[made_by["backbone"]], file=options.weights)
-    extractor = Extractor(backbone, config=ExtractionConfig.from_dict(made_by["extraction"]))
+    network = _network(options, made_by["backbone"])
+    config = ExtractionConfig.from_dict(made_by["extraction"])
+    if config.selection == "attention" and network[1] is None:
+        raise StoreError(f"{store.path}: filled by a trained model; pass it with --model FILE")
+    extractor = Extractor(*network, config)
     if extractor.checksum != made_by["model"]:
         raise StoreError(
-            f"{store.path}: filled by other weights; pass the same with --weights FILE"
+            f"{store.path}: filled by other weights; pass the same with --weights or --model FILE"
         )
     return extractor
 
@@ -379,6 +399,14 @@ def _store(name: str, photos: Path, extractor: Extractor, options: argparse.Name
     )
     folder = f"{name}-{weights.digest(settings.encode())[:12]}"
     return options.store or weights.cache_folder() / "stores" / folder
+
+
+def _train(options: argparse.Namespace) -> int:
+    trained = train(options)
+    print(f"{options.out / MODEL}: step {trained.step} of {trained.config.optimiser.steps}")
+    for name, value in trained.validated.items():
+        print(f"{name.replace('_', ' '):32}{value:.3f}")
+    return _complain(Report(failed=trained.failed))
 
 
 def _table(options: argparse.Namespace) -> int:

@@ -4,7 +4,6 @@ Every cell of every pyramid level has a descriptor and a score; the best 1000 ar
 or, the paper's baseline, by the L2 norm of the descriptor.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -18,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from delfjax.attention import Attention
 from delfjax.axes import Features, Photo
-from delfjax.backbone import ResNet, fold, transpose_kernels
+from delfjax.backbone import ResNet, checksum, fold, transpose_kernels
 from delfjax.photos import PhotoError
 from delfjax.pyramid import CELL, PyramidConfig, Sheet, compose, crop_levels, locate
 from delfjax.resnet import receptive_field
@@ -112,18 +111,14 @@ class Extractor:
         self.receptive_field = receptive_field(backbone.spec)
         if self.receptive_field.stride != CELL or self.receptive_field.offset != 0:
             raise ValueError(f"{backbone.spec.name}: expected cells at multiples of {CELL} pixels")
-        model = Delf(backbone if backbone.folded else fold(backbone), attention)
+        model = Delf(fold(backbone), attention)
         self._graph, upright = nnx.split(model)
         self._states = {False: upright, True: transpose_kernels(upright)}
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 over every parameter, to tell apart what two models have extracted."""
-        digest = hashlib.sha256()
-        for path, value in nnx.to_flat_state(self._states[False]):
-            digest.update(".".join(map(str, path)).encode())
-            digest.update(np.asarray(value[...]).tobytes())
-        return digest.hexdigest()
+        """Of every parameter, to tell apart what two models have extracted."""
+        return checksum(self._states[False])
 
     def __call__(self, photo: Photo) -> Features:
         """Extract a photo's features, best score first, descriptors as conv4 gives them (1024-d)."""

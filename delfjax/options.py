@@ -2,9 +2,10 @@
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from delfjax.collection import ReductionConfig
-from delfjax.extraction import ExtractionConfig
+from delfjax.extraction import ExtractionConfig, Selection
 from delfjax.geometry import RansacConfig
 from delfjax.pyramid import PyramidConfig
 from delfjax.resnet import RESNET50_V1, RESNET50_V15
@@ -16,11 +17,27 @@ def weights_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--weights", type=Path, help="a weight file on disk, in place of a download")
 
 
-def model_options(sub: argparse.ArgumentParser) -> None:
-    """Add the backbone, its weights, the pyramid and the selection."""
+def trained_options(sub: argparse.ArgumentParser) -> None:
+    """Add where a network comes from: ImageNet weights, or a model trained here."""
+    weights_options(sub)
+    sub.add_argument(
+        "--model", type=Path, help="a model that `train` wrote, in place of ImageNet's"
+    )
+
+
+def backbone_option(sub: argparse.ArgumentParser) -> None:
+    """Add which backbone."""
     names = [RESNET50_V1.name, RESNET50_V15.name]
     sub.add_argument("--backbone", choices=names, default=names[0], help="the paper's is v1")
-    weights_options(sub)
+
+
+def model_options(sub: argparse.ArgumentParser) -> None:
+    """Add the backbone, its weights, the pyramid and the selection."""
+    backbone_option(sub)
+    trained_options(sub)
+    sub.add_argument(
+        "--selection", choices=get_args(Selection), help="default: attention where there is a head"
+    )
     pyramid, extraction = PyramidConfig(), ExtractionConfig()
     sub.add_argument(
         "--longest", type=int, default=pyramid.longest, help="shrink longer sides to this"

@@ -21,7 +21,7 @@ MANIFEST, REDUCTION, SUFFIX = "store.json", "reduction.safetensors", ".npz"
 
 
 class StoreError(RuntimeError):
-    """A feature store holds something else than what is asked of it."""
+    """A folder of features, or of a training run, holds something else than what is asked of it."""
 
 
 class FeatureStore:
@@ -38,32 +38,14 @@ class FeatureStore:
 
     def __init__(self, path: Path | str, made_by: Mapping[str, Any] | None = None) -> None:
         self.path = Path(path)
-        manifest = self.path / MANIFEST
-        if manifest.exists():
-            self.made_by = json.loads(manifest.read_text())
-            if made_by is not None:
-                self._refuse_mixing(made_by)
-        elif made_by is None:
+        if made_by is not None:
+            self.made_by = claim(self.path, MANIFEST, made_by, kind="feature store")
+        elif (self.path / MANIFEST).exists():
+            self.made_by = json.loads((self.path / MANIFEST).read_text())
+        else:
             raise StoreError(
                 f"{self.path}: no feature store here; make one with: extract FOLDER STORE"
             )
-        elif self.path.exists() and any(self.path.iterdir()):
-            raise StoreError(
-                f"{self.path}: neither empty nor a feature store; choose another folder"
-            )
-        else:
-            self.made_by = dict(made_by)
-            self.path.mkdir(parents=True, exist_ok=True)
-            _write(manifest, (json.dumps(made_by, indent=2, sort_keys=True) + "\n").encode())
-
-    def _refuse_mixing(self, made_by: Mapping[str, Any]) -> None:
-        wanted = json.loads(json.dumps(made_by))  # tuples become lists, as they are on disk
-        for key in sorted(wanted.keys() | self.made_by.keys()):
-            if wanted.get(key) != self.made_by.get(key):
-                raise StoreError(
-                    f"{self.path}: made with {key} = {self.made_by.get(key)}, but {wanted.get(key)} is "
-                    "asked for; use another folder, or remove this one to start again"
-                )
 
     @property
     def reduction(self) -> Reduction | None:
@@ -132,6 +114,38 @@ class FeatureStore:
             ) from None
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise StoreError(f"{path}: damaged ({error}); remove it and extract again") from error
+
+
+def claim(path: Path, manifest: str, made_by: Mapping[str, Any], *, kind: str) -> dict[str, Any]:
+    """Take a folder for what is made by given settings, or find it taken for just that.
+
+    Args:
+        path: The folder; made if missing.
+        manifest: Name of the file in it that holds the settings.
+        made_by: All that determines what the folder will hold.
+        kind: What it will be, in words.
+
+    Returns:
+        The settings, as JSON keeps them.
+
+    Raises:
+        StoreError: If it is taken for other settings, or for something else.
+    """
+    wanted = json.loads(json.dumps(made_by))  # tuples become lists, as they are on disk
+    if (path / manifest).exists():
+        found = json.loads((path / manifest).read_text())
+        for key in sorted(wanted.keys() | found.keys()):
+            if wanted.get(key) != found.get(key):
+                raise StoreError(
+                    f"{path}: made with {key} = {found.get(key)}, but {wanted.get(key)} is "
+                    "asked for; use another folder, or remove this one to start again"
+                )
+    elif path.exists() and any(path.iterdir()):
+        raise StoreError(f"{path}: neither empty nor a {kind}; choose another folder")
+    else:
+        path.mkdir(parents=True, exist_ok=True)
+        _write(path / manifest, (json.dumps(wanted, indent=2, sort_keys=True) + "\n").encode())
+    return wanted
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,6 +1,7 @@
 """Small worlds for the tests: a tiny network, an extractor, and folders of drawn photos."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import TypeVar
 
@@ -10,10 +11,14 @@ from flax import nnx
 from PIL import Image
 
 from delfjax.attention import Attention
+from delfjax.augmentation import AugmentationConfig
 from delfjax.backbone import ResNet
+from delfjax.config import TrainingConfig
 from delfjax.extraction import ExtractionConfig, Extractor
+from delfjax.optimiser import OptimiserConfig
 from delfjax.photos import PhotoFolder, scan
 from delfjax.pyramid import PyramidConfig
+from delfjax.recogniser import RecogniserConfig
 from delfjax.resnet import RESNET_TINY
 
 Model = TypeVar("Model", bound=nnx.Module)
@@ -82,3 +87,24 @@ def classes(root, count: int = 3, views: int = 3) -> PhotoFolder:
             y, x = 8 * view, 16 * view
             save(root / "abcdefgh"[number] / f"{view}.png", whole[y : y + height, x : x + width])
     return scan(root)
+
+
+def settings(variant="finetune", *, steps=6, **changes) -> TrainingConfig:
+    """Settings that train the tiny network on photos of SIZE in a few seconds; ``part__name`` changes one."""
+    parts = {
+        "network": RecogniserConfig(
+            variant=variant, stages=() if variant == "attention" else ("conv4",), hidden=8
+        ),
+        "augmentation": AugmentationConfig(square=48, crop=40),
+        "optimiser": OptimiserConfig(
+            steps=steps, rate=3e-3, kind="adamw", decay=0.0, schedule="constant"
+        ),
+    }
+    own = {}
+    for name, value in changes.items():
+        part, _, field = name.rpartition("__")
+        if part:
+            parts[part] = replace(parts[part], **{field: value})
+        else:
+            own[name] = value
+    return TrainingConfig(**{"batch": 8, "save_every": 2, "validation": 0.4} | parts | own)

@@ -1,0 +1,78 @@
+"""The command ``delfjax train``: its options, and what they come to."""
+
+import argparse
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import jax
+
+from delfjax import devices, weights
+from delfjax.config import TrainingConfig, embedded, paper
+from delfjax.options import backbone_option, weights_options
+from delfjax.photos import scan
+from delfjax.recogniser import Variant
+from delfjax.resnet import SPECS
+
+if TYPE_CHECKING:
+    from delfjax.train import Trained
+
+CONFIGS = {"embedded": embedded, "paper": paper}
+MODEL, START = "model.safetensors", "start.safetensors"  # in a run's folder
+
+
+def train_options(sub: argparse.ArgumentParser) -> None:
+    """Add what is trained, on what, how, and where."""
+    sub.add_argument("--config", choices=CONFIGS, default="embedded", help="settings to begin with")
+    sub.add_argument("--variant", choices=get_args(Variant), default="finetune", help="the step")
+    sub.add_argument("--photos", type=Path, required=True, help="folder, one sub-folder a class")
+    sub.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
+    sub.add_argument("--start", type=Path, help="trained model whose backbone to start from")
+    backbone_option(sub)
+    weights_options(sub)
+    ours = "the configuration's if not given"
+    sub.add_argument("--steps", type=int, help=f"batches in all; {ours}")
+    sub.add_argument("--batch", type=int, help=f"photos of a batch; {ours}")
+    sub.add_argument("--rate", type=float, help=f"highest learning rate; {ours}")
+    sub.add_argument("--seed", type=int, help=f"of weights, order and crops; {ours}")
+    sub.add_argument("--save-every", type=int, help=f"steps between two saved states; {ours}")
+    sub.add_argument("--tensorboard", action="store_true", help="write event files into RUN")
+    sub.add_argument("--coordinator", help="address:port of host 0, if there are several hosts")
+    sub.add_argument("--hosts", type=int, default=1, help="how many there are")
+    sub.add_argument("--host", type=int, default=0, help="which of them this is")
+
+
+def configured(options: argparse.Namespace) -> TrainingConfig:
+    """Return the settings that options ask for."""
+    config = CONFIGS[options.config](options.variant)
+    given = {name: getattr(options, name) for name in ("batch", "seed", "save_every")}
+    moves = {name: getattr(options, name) for name in ("steps", "rate")}
+    moves = {name: value for name, value in moves.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None}
+    return replace(config, **given, optimiser=replace(config.optimiser, **moves))
+
+
+def train(options: argparse.Namespace) -> "Trained":
+    """Train, and write the model into the run's folder."""
+    from delfjax import checkpoints  # Orbax with it, which the other commands need not wait for
+    from delfjax.train import fit
+
+    if options.coordinator:
+        devices.connect(options.coordinator, options.hosts, options.host)
+    if options.start:
+        backbone, _ = checkpoints.load(options.start)
+    else:
+        backbone = weights.load(SPECS[options.backbone], file=options.weights)
+    trained = fit(
+        configured(options),
+        scan(options.photos),
+        backbone,
+        options.out,
+        tensorboard=options.tensorboard,
+    )
+    if jax.process_index() == 0:
+        if options.start:  # beside the model, which may need its backbone
+            shutil.copyfile(options.start, options.out / START)
+        checkpoints.export(trained, options.out / MODEL)
+    return trained
