@@ -1,4 +1,4 @@
-"""The attention head: which of the dense descriptors matter (Sec. 3.2, Eqs. 1 to 3).
+"""The attention head: which of the dense descriptors matter (Sec. 4.2, Eqs. 1 to 3).
 
 A score ``alpha(f) >= 0`` for each local descriptor ``f`` comes from two 1x1 convolutions and a
 softplus. In training a photo is the score-weighted sum of its descriptors, ``y = W sum_n alpha(f_n)

@@ -1,4 +1,4 @@
-"""What happens to a training photo on its way into the network (Secs. 3.1 and 3.2).
+"""What happens to a training photo on its way into the network (Secs. 4.1 and 4.2).
 
 The host cuts the largest centred square out of a photo and rescales it to ``square`` pixels; the
 accelerator cuts a random part of ``crop`` pixels from it and, for the attention, rescales the whole batch
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from delfjax.axes import Photo
 
-PAPER_GAMMAS = (0.25, 0.3536, 0.5, 0.7072, 1.0)  # Sec. 3.2; drawn uniformly, says the author
+PAPER_GAMMAS = (0.25, 0.3536, 0.5, 0.7072, 1.0)  # Sec. 4.2; drawn uniformly, says the author
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""ResNet cut at conv4_x: the dense local descriptors of DELF (Sec. 3.1).
+"""ResNet cut at conv4_x: the dense local descriptors of DELF (Sec. 4.1).
 
 A fully convolutional ResNet-50 gives one 1024-d descriptor for every 16th pixel. The network takes RGB
 photos of range 0 to 255; `fold` makes of it the faster one that extraction runs.

@@ -42,6 +42,7 @@ from delfjax.options import (
 )
 from delfjax.pages import write_page
 from delfjax.photos import PhotoError, load_photo, scan
+from delfjax.pooled import pool, precision_at
 from delfjax.pyramid import PyramidConfig
 from delfjax.resnet import SPECS
 from delfjax.search import Database, Searcher, match, reduce_pair
@@ -49,6 +50,7 @@ from delfjax.store import FeatureStore, StoreError
 from delfjax.train_command import MODEL, train, train_options
 
 OK, FAILED, SOME_FAILED = 0, 1, 3  # argparse itself exits with 2
+RECALLS = (10, 30, 100, 300, 1000)  # of Fig. 5's axis
 INTERRUPTED = 130  # as shells report it
 EXITS = (
     "exit codes: 0 all well; 1 failed, the reason on standard error; 2 wrong usage; "
@@ -374,6 +376,12 @@ def _report(evaluation: Evaluation, options: argparse.Namespace) -> int:
             f"mAP         {scored['value']:.1f}  (95% of bootstrap over queries: {low:.1f} to {high:.1f})",
             *(f"P@{k:<2}        {value:.1f}" for k, value in scored["precision_at"].items()),
         ]
+    if evaluation.benchmark.strangers:
+        summary["precision_at_recall"] = _precision_at_recall(evaluation)
+        lines += [
+            f"precision   {value:.1f} when {recall} right results are found (Eq. 4)"
+            for recall, value in summary["precision_at_recall"].items()
+        ]
     lines += [
         f"queries     {summary['queries']}, database {summary['database']} photos",
         f"index       {evaluation.index_kind}, recall@60 {evaluation.recall:.3f}",
@@ -384,6 +392,14 @@ def _report(evaluation: Evaluation, options: argparse.Namespace) -> int:
     told = {"other_protocols": others, "command": options.typed}
     _answer(options, summary | told, "\n".join(lines))
     return _complain(evaluation.report)
+
+
+def _precision_at_recall(evaluation: Evaluation) -> dict[str, float]:
+    """Return the precision over all queries, distractor queries too, for some numbers of right results."""
+    pooled = pool(evaluation)
+    found = int(pooled.correct.sum())
+    recalls = [recall for recall in RECALLS if recall <= found]
+    return {str(recall): round(100 * precision_at(pooled, recall), 2) for recall in recalls}
 
 
 def _store(name: str, photos: Path, extractor: Extractor, options: argparse.Namespace) -> Path:

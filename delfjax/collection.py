@@ -22,7 +22,7 @@ class ReductionConfig:
     """How a collection's PCA is learnt.
 
     Attributes:
-        dimensions: Of a reduced descriptor (Sec. 3.3: 40).
+        dimensions: Of a reduced descriptor (Sec. 4.3: 40).
         whiten: Whether to whiten.
         photos: It is learnt from this many photos, drawn at random. Not in the paper.
         features: And from this many features of each, likewise.

@@ -1,6 +1,6 @@
 """The settings of a training run, and two sets of them: the paper's, and this repository's.
 
-Training has two steps (Sec. 3.2): first the descriptors are fine-tuned (``"finetune"``), then the attention
+Training has two steps (Sec. 4.2): first the descriptors are fine-tuned (``"finetune"``), then the attention
 is learnt on top of them, frozen (``"attention"``). Each is a run of its own.
 """
 

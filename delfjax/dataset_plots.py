@@ -13,10 +13,9 @@ from matplotlib.patches import Circle, Polygon, Rectangle
 from delfjax.axes import Photo
 from delfjax.datasets.rendered import PhotoTruth
 from delfjax.photos import Box
-from delfjax.plots import BAD, GOOD, NEUTRAL, Drawing, figure_of, show_photo, show_title
+from delfjax.plots import NEUTRAL, Drawing, figure_of, show_photo, show_title
 
-OKAY = "#e0a030"
-GRADES = {"good": GOOD, "ok": OKAY, "junk": BAD}
+GRADES = {"good": "#1f8a85", "ok": "#e0a030", "junk": "#8c4a86"}  # apart without green and red, too
 RINGS = (50, 200, 500)  # metres
 VEIL = 0.25  # what is left of the light outside a mask
 
@@ -96,7 +95,7 @@ def grades(
         mine = [truth for truth in truths if truth.grade == grade]
         shown, area = [t.shown for t in mine], [max(t.area, floor) for t in mine]
         ax.scatter(shown, area, s=16, color=colour, alpha=0.8, linewidths=0, label=grade)
-    for (shown, area), colour in ((good, GOOD), (ok, OKAY)):
+    for (shown, area), colour in ((good, GRADES["good"]), (ok, GRADES["ok"])):
         ax.plot([shown, shown, 1.02], [1, area, area], color=colour, linewidth=1)
     ax.set_yscale("log")
     ax.set(xlim=(0, 1.02), ylim=(floor, 1))

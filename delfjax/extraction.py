@@ -1,4 +1,4 @@
-"""From a photo to its local features: one pass over the pyramid, then selection (Secs. 3.1, 3.2).
+"""From a photo to its local features: one pass over the pyramid, then selection (Secs. 4.1, 4.2).
 
 Every cell of every pyramid level has a descriptor and a score; the best 1000 are kept, by attention
 or, the paper's baseline, by the L2 norm of the descriptor.

@@ -47,16 +47,29 @@ def precision_at(pooled: Pooled, recall: int) -> float:
 
 
 def precision_intervals(
-    pooled: Pooled, recalls: Int[np.ndarray, " k"], *, resamples: int = 500, seed: int
+    pooled: Pooled,
+    recalls: Int[np.ndarray, " k"],
+    *,
+    queries: int,
+    resamples: int = 500,
+    seed: int,
 ) -> list[Interval]:
     """Compute a 95% bootstrap interval of `precision_at` each recall, over queries. Not in the paper.
 
-    Queries are drawn with all their results, distractor queries among them.
+    Queries are drawn with all their results, distractor queries among them. Where a draw does not reach a
+    recall its precision counts as 0, so near the highest recall intervals reach far down.
+
+    Args:
+        pooled: Results.
+        recalls: Numbers of right results.
+        queries: How many queries there were; some may have no result.
+        resamples: Number of draws.
+        seed: Of the draws.
 
     Raises:
         ValueError: A recall is not reached by all the queries.
     """
-    rows = np.split(np.argsort(pooled.queries, kind="stable"), _starts(pooled.queries))
+    rows = [np.flatnonzero(pooled.queries == query) for query in range(queries)]
     if not all(pooled.correct.sum() >= recall for recall in recalls):
         raise ValueError(
             f"recalls {recalls} of {pooled.correct.sum()} right results: expected fewer"
@@ -65,7 +78,6 @@ def precision_intervals(
     def at(recall: int, drawn: Float[np.ndarray, " q"]) -> float:
         chosen = np.concatenate([rows[int(query)] for query in drawn])
         found = precision_at(Pooled(*(column[chosen] for column in pooled)), recall)
-        # A draw that does not reach the recall finds it at no threshold: all that it has is wrong.
         return 0.0 if np.isnan(found) else found
 
     numbers = np.arange(len(rows), dtype=float)
@@ -75,8 +87,3 @@ def precision_intervals(
         )
         for r in recalls.tolist()
     ]
-
-
-def _starts(queries: Int[np.ndarray, " r"]) -> Int[np.ndarray, " s"]:
-    """Return where, in sorted order, the second query and each after it begins."""
-    return np.cumsum(np.unique(queries, return_counts=True)[1])[:-1]

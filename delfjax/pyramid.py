@@ -1,4 +1,4 @@
-"""The image pyramid on one sheet (Sec. 3.1: seven scales, sqrt(2) apart, 0.25 to 2.0).
+"""The image pyramid on one sheet (Sec. 4.1: seven scales, sqrt(2) apart, 0.25 to 2.0).
 
 All levels of a photo are drawn side by side on one sheet, which goes through the network once. Sheets
 come in a few sizes only, so that a collection of photos of every size runs in a handful of compiled
@@ -18,7 +18,7 @@ from PIL import Image
 
 from delfjax.axes import Photo
 
-PAPER_SCALES = tuple(2.0 ** (step / 2) for step in range(-4, 3))  # Sec. 3.1; official config
+PAPER_SCALES = tuple(2.0 ** (step / 2) for step in range(-4, 3))  # Sec. 4.1; official config
 RESAMPLING = Image.Resampling.BILINEAR  # with antialiasing where it shrinks
 CELL = 16  # pixels a cell: conv4's stride in every ResNet of delfjax.backbone
 

@@ -1,4 +1,4 @@
-"""The networks that image labels train (Sec. 3.2, Fig. 4).
+"""The networks that image labels train (Sec. 4.2, Fig. 4).
 
 Descriptors are fine-tuned through average-pooled conv4 and a softmax classifier (Fig. 4a); then, with
 them frozen, attention is learnt through the score-weighted pool and a classifier of its own (Fig. 4b,

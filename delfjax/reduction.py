@@ -1,4 +1,4 @@
-"""L2 -> PCA -> L2: from 1024 dimensions to 40 (Sec. 3.3).
+"""L2 -> PCA -> L2: from 1024 dimensions to 40 (Sec. 4.3).
 
 The PCA is learnt from descriptors of the database, never of the queries, by scikit-learn.
 """
@@ -11,7 +11,7 @@ from jaxtyping import Float
 from safetensors.numpy import load_file, save_file
 from sklearn.decomposition import PCA
 
-PAPER_DIMENSIONS = 40  # Sec. 3.3
+PAPER_DIMENSIONS = 40  # Sec. 4.3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

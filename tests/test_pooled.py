@@ -44,11 +44,11 @@ def many(seed: int, strangers: int) -> Pooled:
 
 def test_intervals_hold_the_value_and_follow_from_the_seed():
     pooled, recalls = many(0, strangers=10), np.array([10, 40, 80])
-    intervals = precision_intervals(pooled, recalls, resamples=100, seed=3)
+    intervals = precision_intervals(pooled, recalls, queries=40, resamples=100, seed=3)
     for recall, (low, high) in zip(recalls.tolist(), intervals, strict=True):
         assert low <= precision_at(pooled, recall) <= high
         assert low < high or low == 1
-    assert intervals == precision_intervals(pooled, recalls, resamples=100, seed=3)
+    assert intervals == precision_intervals(pooled, recalls, queries=40, resamples=100, seed=3)
 
 
 def test_distractor_queries_only_lower_precision():
@@ -63,11 +63,18 @@ def test_queries_may_be_in_any_order():
     pooled, recalls = many(1, strangers=5), np.array([30])
     order = np.random.default_rng(0).permutation(len(pooled.scores))
     mixed = Pooled(*(column[order] for column in pooled))
-    assert precision_intervals(pooled, recalls, resamples=50, seed=0) == precision_intervals(
-        mixed, recalls, resamples=50, seed=0
-    )
+    assert precision_intervals(
+        pooled, recalls, queries=35, resamples=50, seed=0
+    ) == precision_intervals(mixed, recalls, queries=35, resamples=50, seed=0)
 
 
 def test_a_recall_out_of_reach_is_an_error():
     with pytest.raises(ValueError, match="of 3 right results"):
-        precision_intervals(WORKED, np.array([4]), seed=0)
+        precision_intervals(WORKED, np.array([4]), queries=4, seed=0)
+
+
+def test_a_query_without_results_is_drawn_too():
+    """Nine queries with one right result each, and as many without any: half of a draw is empty."""
+    pooled = Pooled(np.full(9, 5), np.ones(9, bool), np.arange(9))
+    (low, high), *_ = precision_intervals(pooled, np.array([9]), queries=18, resamples=200, seed=0)
+    assert (low, high) == (0, 1)

@@ -114,7 +114,7 @@ def record(name: str, number: int, *, shown: float = 1.0, area: float = 0.2, spl
         "split": split,
         "width": 32,
         "height": 24,
-        "view": {},
+        "view": {"night": False, "fog": 0.0, "clouds": 0.0},
         "camera": {},
         "visibility": {"shown": shown, "area": area},
         "mask": truth.encode(mask),
@@ -193,8 +193,16 @@ def test_a_split_that_is_not_rendered_is_named(rendered, tmp_path):
         publish.publish(rendered, tmp_path / "set", SEED)
 
 
-def test_too_few_good_photos_are_an_error(rendered, tmp_path):
+def test_too_few_good_photos_are_an_error_and_the_old_set_stays(rendered, tmp_path):
+    publish.publish(rendered, tmp_path / "set", SEED)
     rows = [record("red_kremlin", k, shown=0.3) for k in range(9)]
     (rendered / "eval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(SystemExit, match="red_kremlin has 0 good photos, needs 5"):
         publish.publish(rendered, tmp_path / "set", SEED)
+    assert len(list((tmp_path / "set" / "eval" / "images").iterdir())) == 11
+    assert {path.name for path in (tmp_path / "set").iterdir()} == {
+        "SHA256SUMS",
+        "contact_sheet.jpg",
+        "eval",
+        "train",
+    }

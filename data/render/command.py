@@ -42,7 +42,6 @@ def main() -> None:
     for split in PHOTOS if options.split == "all" else (options.split,):
         render(argparse.Namespace(**vars(options) | {"split": split}))
     if options.publish:
-        publish.contact_sheet(options.out, options.publish / "contact_sheet.jpg")
         publish.publish(options.out, options.publish, options.seed)
 
 

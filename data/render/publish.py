@@ -4,13 +4,14 @@ Oxford's annotators sorted photos by eye; here measured visibility does. A photo
 its landmark's silhouette that is in the frame and not hidden. It is
 
 - good if it shows at least `GOOD.shown`, on at least `GOOD.area` of its pixels,
-- ok if it shows more than `OK.shown`, on at least `OK.area`,
+- ok if it shows at least `OK.shown`, on at least `OK.area`,
 - junk otherwise.
 """
 
 import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,25 +52,36 @@ def grade(record: Record) -> str:
 
 
 def publish(rendered: Path, folder: Path, seed: int) -> None:
-    """Write the set from what `command.render` left; card and contact sheet stay as they are."""
-    for old in ("train", "eval"):
-        shutil.rmtree(folder / old, ignore_errors=True)
-    for record in _records(rendered, "train"):
-        _copy(rendered, record, folder / record["photo"])
+    """Write the set from what `command.render` left; its README.md stays as it is.
+
+    What is there before is replaced once all of the new set is written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as fresh:
+        _write_set(rendered, Path(fresh), seed)
+        for part in Path(fresh).iterdir():
+            shutil.rmtree(folder / part.name, ignore_errors=True)
+            part.replace(folder / part.name)
+    checksums(folder)
+
+
+def _write_set(rendered: Path, folder: Path, seed: int) -> None:
+    training = _records(rendered, "train")
     shown = [record | {"grade": grade(record)} for record in _records(rendered, "eval")]
-    places = _records(rendered, "distractors")
-    strangers = _records(rendered, "strangers")
-    for record in (*shown, *places, *strangers):
+    others = [*_records(rendered, "distractors"), *_records(rendered, "strangers")]
+    contact_sheet(rendered, [*shown, *training], folder / "contact_sheet.jpg")
+    for record in training:
+        _copy(rendered, record, folder / record["photo"])
+    for record in (*shown, *others):
         kind = "strangers" if record["split"] == "strangers" else "images"
         name = f"{Path(record['photo']).parent.name}_{Path(record['photo']).stem}"
         _copy(rendered, record, folder / "eval" / kind / f"{name}.jpg")
         record["photo"] = f"{kind}/{name}.jpg"
     _ground_truth(shown, folder / "eval" / "gt", seed)
-    _write_lines(folder / "eval" / "truth.jsonl", (*shown, *places, *strangers))
+    _write_lines(folder / "eval" / "truth.jsonl", (*shown, *others))
     _footprints(folder / "eval" / "landmarks.json", seed)
     bars = {"good": [GOOD.shown, GOOD.area], "ok": [OK.shown, OK.area]}
     (folder / "eval" / "grades.json").write_text(json.dumps(bars) + "\n")
-    checksums(folder)
 
 
 def _records(rendered: Path, split: str) -> list[Record]:
@@ -157,10 +169,12 @@ def checksums(folder: Path) -> None:
     (folder / "SHA256SUMS").write_text("".join(lines))
 
 
-def contact_sheet(rendered: Path, path: Path, *, columns: int = 10, width: int = 160) -> None:
+def contact_sheet(
+    rendered: Path, records: Iterable[Record], path: Path, *, columns: int = 10, width: int = 160
+) -> None:
     """Paste one photo of every landmark, the one that shows most of it by day, into one picture."""
     best: dict[str, Record] = {}
-    for record in (*_records(rendered, "eval"), *_records(rendered, "train")):
+    for record in records:
         if record["width"] < record["height"] or record["view"]["night"]:
             continue
         if record["landmark"] not in best or _beauty(record) > _beauty(best[record["landmark"]]):

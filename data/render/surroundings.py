@@ -1,7 +1,7 @@
 """Where the shared stock stands around a landmark: streets, squares, parks, shores.
 
 Pure layout: rows of `Place`s, from a landmark's own generator. The same stock is used everywhere,
-so that only the landmark tells one place from another.
+so that a house or a tree tells no place from another.
 """
 
 from dataclasses import dataclass

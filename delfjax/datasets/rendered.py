@@ -1,4 +1,4 @@
-"""The embedded set: rendered landmarks of which everything is known, in Oxford5k's own layout.
+"""The embedded set: rendered landmarks, with the truth about each evaluation photo, in Oxford5k's layout.
 
 Sixty procedural landmarks, photographed as tourists do (`data/render` makes them, `data/landmarks`
 holds them): 49 to train on, with image labels, and 11 others to evaluate on, with queries, boxes, good,
@@ -36,7 +36,8 @@ class PhotoTruth:
         photo: Relative to the split's folder.
         landmark: Which it shows; None: none.
         grade: ``"good"``, ``"ok"`` or ``"junk"``; None without a landmark.
-        framed: Share of the landmark's silhouette that is in the frame, 0 to 1.
+        framed: Share of the landmark's silhouette that is in the frame, 0 to 1; what lies more than a
+            frame beyond the frame does not count.
         unhidden: Share of the framed silhouette that nothing hides.
         area: Share of the photo's pixels that show the landmark.
         size: ``(height, width)`` in pixels.
@@ -84,7 +85,7 @@ def load(root: Path | None = None, *, distractors: bool = True) -> Benchmark:
         distractors: Whether photos of places without a landmark join the database.
 
     Raises:
-        DatasetError: If the set is not there, or not whole.
+        DatasetError: If the set is not there; see `damaged` for whether it is whole.
     """
     folder = _whole(root) / "eval"
     names = scan(folder / "images").names

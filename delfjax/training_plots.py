@@ -1,0 +1,112 @@
+"""Figures of training: curves of runs, and score maps of several models side by side (the paper's Fig. 9)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+
+from delfjax.axes import Photo
+from delfjax.plots import HEAT, NEUTRAL, STYLE, Drawing, figure_of, show_photo, show_title
+
+COLOURS = ("#3b6fb6", "#d98032", "#4a9d6f", "#a05fa8")
+Log = Sequence[Mapping[str, Any]]
+
+
+def curves(logs: Mapping[str, Log], *, classes: int | None = None) -> Drawing:
+    """Draw loss, accuracy on held-out photos, learning rate and gradient norm of runs.
+
+    Args:
+        logs: Records of each run, as `delfjax.train.fit` logs them.
+        classes: Number of landmarks: a dotted line marks the loss and accuracy of a blind guess.
+    """
+    figure, axes = figure_of(10.5, 2.7, 1, 4)
+    loss, accuracy, rate, gradient = axes[0]
+    for colour, (name, log) in zip(COLOURS, logs.items(), strict=False):
+        style = {"color": colour, "label": name, "linewidth": 1.4}
+        _line(loss, log, "loss", **style | {"alpha": 0.45, "label": None})
+        _line(loss, log, "validation_loss", **style, marker=".")
+        head = next(k for record in log for k in record if k.endswith("_accuracy"))
+        _line(accuracy, log, f"validation_{head.removeprefix('validation_')}", **style, marker=".")
+        _line(rate, log, "rate", **style)
+        _line(gradient, log, "gradient_norm", **style)
+    titles = {
+        loss: "loss: training (pale), held-out photos",
+        accuracy: "accuracy on held-out photos",
+        rate: "learning rate",
+        gradient: "norm of the gradient",
+    }
+    for ax, title in titles.items():
+        show_title(ax, title)
+        ax.set_xlabel("step")
+    gradient.set_yscale("log")
+    accuracy.set_ylim(0, 1)
+    loss.set_ylim(bottom=0)
+    if classes:
+        blind = {"color": NEUTRAL, "linestyle": ":", "linewidth": 1}
+        loss.axhline(np.log(classes), **blind)
+        accuracy.axhline(1 / classes, **blind)
+    accuracy.legend(loc="lower right", frameon=False)
+    return figure
+
+
+def _line(ax: Axes, log: Log, name: str, **style: object) -> None:
+    points = [(record["step"], record[name]) for record in log if name in record]
+    if points:
+        ax.plot(*zip(*points, strict=True), **style)
+
+
+def heat_grid(
+    rows: Sequence[tuple[Photo, Mapping[str, Float[np.ndarray, "h w"]]]], *, opacity: float = 0.72
+) -> Drawing:
+    """Draw a photo a row, and beside it each score map over the photo in grey (Fig. 9).
+
+    Scores of two models have no common unit: each map's colours run from its 1st to its 99.5th
+    percentile.
+
+    Args:
+        rows: Photos, and score maps of their size by title; the titles of all rows are the first's.
+        opacity: Of the heat, 0 to 1.
+    """
+    columns = 1 + len(rows[0][1])
+    figure, axes = figure_of(2.6 * columns, 1.95 * len(rows) + 0.3, len(rows), columns)
+    for number, (line, (photo, maps)) in enumerate(zip(axes, rows, strict=True)):
+        show_photo(line[0], photo, "photo" if number == 0 else "")
+        grey = np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
+        for ax, (title, heat) in zip(line[1:], maps.items(), strict=True):
+            show_photo(ax, grey, title if number == 0 else "")
+            span = Normalize(*np.percentile(heat, (1, 99.5)))
+            ax.imshow(heat, cmap=HEAT, norm=span, alpha=opacity)
+    scale = figure.colorbar(
+        mpl.cm.ScalarMappable(Normalize(0, 1), HEAT), ax=axes[:, 1:], fraction=0.012, pad=0.01
+    )
+    scale.set_ticks([0, 1], labels=["1st", "99.5th"])
+    scale.set_label("percentile of the map's scores", fontsize=STYLE["font.size"])
+    return figure
+
+
+def hits(
+    counts: Sequence[int], shares: Mapping[str, Float[np.ndarray, "photos k"]], chance: float
+) -> Drawing:
+    """Draw the share of the best keypoints on the landmark against their number, with 95% intervals.
+
+    Args:
+        counts: Numbers of keypoints.
+        shares: By name of the score: the share for each photo and number.
+        chance: What points thrown at random would give: the mean area of the masks.
+    """
+    figure, axes = figure_of(5.6, 3.4)
+    ax = axes[0, 0]
+    for colour, (name, values) in zip(COLOURS, shares.items(), strict=False):
+        mean = np.nanmean(values, 0)
+        spread = 1.96 * np.nanstd(values, 0) / np.sqrt((~np.isnan(values)).sum(0))
+        ax.plot(counts, mean, color=colour, label=name, marker=".", linewidth=1.4)
+        ax.fill_between(counts, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+    ax.axhline(chance, color=NEUTRAL, linestyle=":", label="chance: the landmark's area")
+    ax.set_xscale("log")
+    ax.set(xlabel="best keypoints of a photo", ylabel="share on the landmark", ylim=(0, 1))
+    ax.legend(frameon=False)
+    return figure

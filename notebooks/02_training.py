@@ -1,0 +1,161 @@
+# %% [markdown]
+# # Training: descriptors first, then attention
+#
+# **Paper:** Noh et al., *Large-Scale Image Retrieval with Attentive Deep Local Features*, ICCV 2017,
+# Sections 4.1 and 4.2, Fig. 4. **You will see** both steps of the training with their equations, the
+# curves of the run that made this repository's checkpoints, and a small run that learns before your eyes.
+# **Cost:** about three minutes on two CPU cores; the whole training takes some twenty, and runs only if
+# you ask for it.
+
+# %%
+import json
+from pathlib import Path
+
+import numpy as np
+
+from delfjax import checkpoints, results, training_plots, weights
+from delfjax.augmentation import draw_size
+from delfjax.config import embedded, paper
+from delfjax.datasets import rendered
+
+# %%
+CHECKPOINTS = Path("../data/checkpoints")
+RUNS = Path("../.cache/runs")  # a run that was cut short goes on from here
+TRAIN = False  # True: train all of it here, instead of reading what the committed run logged
+STEPS = 40  # of the small run
+print(results.versions(), results.hardware())
+
+# %% [markdown]
+# ## Step 1: descriptors that know landmarks (Fig. 4a)
+#
+# A ResNet-50 that learnt ImageNet's classes is taught to name landmarks: its conv4 map is averaged over
+# all cells, and a linear classifier $W$ says which landmark it is. Image labels are all that is needed.
+#
+# $$y = W \tfrac{1}{N}\sum_n f_n, \qquad L = -\,y^{*}\cdot\log\frac{\exp(y)}{\mathbf 1^{\top}\exp(y)}$$
+#
+# Photos are cropped to their central square, brought to 250 x 250, and a random 224 x 224 of it is seen.
+#
+# ## Step 2: attention, by the same labels (Fig. 4b, Eqs. 1 to 3)
+#
+# The backbone is frozen. Two 1 x 1 convolutions give each cell a score $\alpha \ge 0$; the classifier, a
+# new one, sees the sum of the descriptors *weighted by their scores*. Nobody says where the landmark is: but
+# cells of houses and trees, which all landmarks share, help no one to name it, and to score them low pays.
+#
+# $$y = W \sum_n \alpha(f_n;\theta)\, f_n, \qquad
+# \frac{\partial L}{\partial\theta} = \frac{\partial L}{\partial y}\sum_n W f_n
+# \frac{\partial\alpha_n}{\partial\theta}$$
+#
+# Photos here come in five sizes: the whole batch is rescaled by one $\gamma$ of
+# $\{1, 2^{-1/2}, \dots, 1/4\}$, so that attention knows landmarks from near and far.
+
+# %%
+for name, make in {"paper": paper, "embedded": embedded}.items():
+    for variant in ("finetune", "attention"):
+        config = make(variant)
+        cut, sizes = config.augmentation, sorted(config.augmentation.sizes)
+        print(f"{name:9} {variant:10} {cut.square} -> {cut.crop}, seen at {sizes} pixels,", end=" ")
+        print(f"batch {config.batch}, {config.optimiser.steps:,} steps of {config.optimiser.kind}")
+
+# %%
+step_2 = embedded("attention")
+drawn = [draw_size(step_2.augmentation, seed=step_2.seed, step=step) for step in range(12)]
+print("sides of the first batches of step 2:", drawn)
+
+# %% [markdown]
+# ## A run that learns before your eyes
+#
+# Ten landmarks, and step 1 alone. A blind guess has a loss of $\log 10 = 2.3$ and is right once in ten.
+
+# %%
+from dataclasses import replace
+
+from delfjax.photos import PhotoFolder
+from delfjax.train import fit
+
+photos = rendered.training()
+ten = sorted(set(photos.labels))[::5]
+few = PhotoFolder(root=photos.root, names=tuple(n for n in photos.names if n.split("/")[0] in ten))
+
+# %%
+config = embedded("finetune")
+short = replace(config.optimiser, steps=STEPS)
+small = replace(config, optimiser=short, save_every=10)
+backbone = weights.load()
+learnt = fit(small, few, backbone, RUNS / "small")
+training_plots.curves({"ten landmarks": learnt.log}, classes=len(ten))
+
+# %% [markdown]
+# Loss falls within some ten batches: descriptors that know ImageNet need little to know landmarks.
+
+# %% [markdown]
+# ## The run that made the checkpoints
+#
+# Forty-nine landmarks; a fifth of each one's photos was held out, and the state that did best on them was
+# kept. With `TRAIN = True` this cell trains; else it reads the committed logs.
+
+# %%
+models = {"step 1: descriptors": "delf_ft", "step 2: attention": "delf_ft_att"}
+models |= {"step 2 on ImageNet's descriptors": "delf_att"}
+
+# %%
+if TRAIN:
+    step_1 = fit(embedded("finetune"), photos, backbone, RUNS / "delf_ft")
+    tuned = step_1.model.backbone
+    fit(embedded("attention"), photos, tuned, RUNS / "delf_ft_att")
+    fit(embedded("attention"), photos, backbone, RUNS / "delf_att")
+
+# %%
+paths = {
+    n: RUNS / m / "log.jsonl" if TRAIN else CHECKPOINTS / f"{m}.jsonl" for n, m in models.items()
+}
+logs = {n: [json.loads(line) for line in p.read_text().splitlines()] for n, p in paths.items()}
+figure = training_plots.curves(logs, classes=49)
+figure.save(Path("figures/training_curves.png"))
+figure
+
+# %%
+for name, model in models.items():
+    made = checkpoints.read_manifest(CHECKPOINTS / f"{model}.safetensors")["training"]
+    right = max(value for key, value in made.items() if key.endswith("accuracy"))
+    print(f"{name:34} best at step {made['step']}, {right:.1%} right, {made['seconds']} s")
+
+# %% [markdown]
+# ## What goes wrong, and how to see it
+#
+# Users of other codes report an attention loss that stays at 7.2 to 7.4. For 1,300 to 1,600 landmarks
+# that is $\log M$: a blind guess. The dotted line above is its place here. Two causes can be seen at
+# once. The first: scores of zero everywhere. A ReLU at a bad start, or descriptors as long as conv4's under
+# a random last layer, push $\alpha$ to 0, and where $\alpha$ is 0 no gradient comes back. Here that
+# layer starts at 0, so that each cell starts with $\alpha = \log 2$.
+#
+# The second: a learning rate for one pooling used with the other. A *sum* over cells grows with the photo's
+# area, so that with $\gamma$ the logits change sixteen-fold from batch to batch; a *mean* does not. Both
+# are options of `RecogniserConfig`; the mean is the official code's, and the default here.
+
+# %%
+start = [log[0] for log in logs.values()]
+print(
+    "first logged loss:",
+    [round(record["loss"], 2) for record in start],
+    "blind:",
+    round(np.log(49), 2),
+)
+
+# %% [markdown]
+# ## What was claimed, checked
+
+# %%
+first, last = learnt.log[0]["loss"], learnt.log[-2]["loss"]
+assert last < first / 2, "the small run learns"
+for name, log in logs.items():
+    held_out = [record["validation_loss"] for record in log if "validation_loss" in record]
+    assert min(held_out) < np.log(49) / 2, f"{name}: far better than a blind guess"
+
+# %% [markdown]
+# **What differs from the paper.** It trains on 49 landmarks of 12 photos each, not on the Landmarks set.
+# Batch norms and all stages but conv4 stay as ImageNet left them, and step 2 sees squares of 300 cut to 240,
+# not of 900 cut to 720: both for want of photos and of a GPU. Pooling is the official code's, a mean of unit
+# descriptors; Eq. 1 is a sum. Learning rate, optimiser and number of steps are in no source that we have.
+#
+# **Two things to try.** Train step 2 with `reduction="sum"` in its `RecogniserConfig`: what does the
+# gradient's norm do? And fine-tune conv3 too (`stages=("conv3", "conv4")`): are 600 photos enough?
