@@ -72,7 +72,8 @@ def embedded(variant: Variant = "finetune") -> TrainingConfig:
     of the backbone only conv4 is trained, and that a few epochs are enough. None of the numbers is the
     paper's; they were chosen by loss and accuracy on the photos held out.
 
-    Cost: see `delfjax train` in the README.
+    Cost on that CPU: about six minutes for ``"finetune"``, five for ``"attention"``. Expect, of the photos
+    of 49 rendered landmarks that were held out, 84% to be recognised after ``"finetune"`` (one seed).
     """
     kind, rate, new_rate = EMBEDDED_RATES[variant]
     return TrainingConfig(

@@ -110,3 +110,24 @@ def hits(
     ax.set(xlabel="best keypoints of a photo", ylabel="share on the landmark", ylim=(0, 1))
     ax.legend(frameon=False)
     return figure
+
+
+def score_histograms(
+    scores: Mapping[str, tuple[Float[np.ndarray, " on"], Float[np.ndarray, " off"]]],
+) -> Drawing:
+    """Draw how scores are distributed over pixels on the landmark and off it.
+
+    Args:
+        scores: By name of the score: its values on the landmark, and elsewhere.
+    """
+    figure, axes = figure_of(3.4 * len(scores), 2.6, 1, len(scores))
+    for ax, (name, (on, off)) in zip(axes[0], scores.items(), strict=True):
+        bins = np.linspace(*np.percentile(np.concatenate([on, off]), (0, 99.5)), 50)
+        for values, colour, label in ((off, NEUTRAL, "elsewhere"), (on, COLOURS[1], "landmark")):
+            ax.hist(values, bins, density=True, color=colour, alpha=0.6, label=label)
+        show_title(ax, name)
+        ax.set_xlabel("score")
+        ax.set_yticks([])
+    axes[0, 0].set_ylabel("density of pixels")
+    axes[0, -1].legend(frameon=False)
+    return figure

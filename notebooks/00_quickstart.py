@@ -13,10 +13,8 @@
 from pathlib import Path
 
 import numpy as np
-from flax import nnx
 
-from delfjax import plots, results, samples, weights
-from delfjax.attention import Attention
+from delfjax import checkpoints, plots, results, samples
 from delfjax.extraction import ExtractionConfig, Extractor
 from delfjax.pyramid import PyramidConfig, compose
 from delfjax.search import match, reduce_pair
@@ -62,12 +60,11 @@ plots.photos(
 #
 # $$\alpha(f_n;\theta) = \operatorname{softplus}(w_2 \cdot \operatorname{relu}(W_1 f_n + b_1) + b_2) \ge 0.$$
 #
-# The attention head below is **not trained**: its weights are random. It is shown to see what training
-# starts from; everything after this figure selects by the norm.
+# The attention head below was trained on rendered landmarks only (`02_training`), on top of ImageNet's
+# descriptors; this is a real photo. Everything after this figure selects by the norm.
 
 # %%
-backbone = weights.load()
-attention = Attention(backbone.spec.channels, rngs=nnx.Rngs(SEED))
+backbone, attention = checkpoints.load(Path("../data/checkpoints/delf_att.safetensors"))
 extractor = Extractor(backbone, attention, config)
 print(extractor.receptive_field)
 
@@ -75,7 +72,9 @@ print(extractor.receptive_field)
 dense = extractor.dense(photo)
 heat = {
     "L2 norm of the descriptor": plots.merge_levels(dense.norms, dense.image_size),
-    "attention, untrained (random weights)": plots.merge_levels(dense.attention, dense.image_size),
+    "attention, trained on rendered landmarks": plots.merge_levels(
+        dense.attention, dense.image_size
+    ),
 }
 plots.heatmaps(photo, heat)
 
@@ -155,7 +154,7 @@ results.write(RESULTS / "quickstart.json", record | results.circumstances(config
 
 # %% [markdown]
 # **What differs from the paper.** The weights are ImageNet's, not fine-tuned on landmarks, and selection
-# is by norm: training follows in a later notebook. The PCA is learnt from the two photos, for want of a
+# is by norm: training is the matter of `02_training`. The PCA is learnt from the two photos, for want of a
 # database. The official code takes a match for putative if one feature is the nearest to the other; here
 # each has to be the other's nearest.
 #
