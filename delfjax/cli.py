@@ -4,30 +4,31 @@ Results go to standard output, progress and complaints to standard error.
 """
 
 import argparse
-import json
 import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 from tqdm.auto import tqdm
 
 import delfjax
-from delfjax import datasets, plots, results, weights
-from delfjax.attention import Attention
-from delfjax.backbone import ResNet
+from delfjax import plots, results, weights
+from delfjax.answers import EXITS, FAILED, INTERRUPTED, OK, answer, complain
 from delfjax.collection import Report, extract_folder
 from delfjax.conversion import WeightsError
 from delfjax.datasets.command import data, data_options
-from delfjax.datasets.publishers import data_folder
-from delfjax.evaluation import Evaluation, evaluate_benchmark, evaluate_folder
-from delfjax.extraction import ExtractionConfig, Extractor
+from delfjax.evaluation_command import (
+    benchmark,
+    benchmark_options,
+    evaluate,
+    evaluate_options,
+)
 from delfjax.index import PAPER_NEIGHBOURS, build_index
+from delfjax.networks import extractor_for, extractor_of
 from delfjax.options import (
     index_option,
     json_option,
@@ -40,22 +41,10 @@ from delfjax.options import (
     search_options,
     trained_options,
 )
-from delfjax.pages import write_page
 from delfjax.photos import PhotoError, load_photo, scan
-from delfjax.pooled import pool, precision_at
-from delfjax.pyramid import PyramidConfig
-from delfjax.resnet import SPECS
 from delfjax.search import Database, Searcher, match, reduce_pair
 from delfjax.store import FeatureStore, StoreError
 from delfjax.train_command import MODEL, train, train_options
-
-OK, FAILED, SOME_FAILED = 0, 1, 3  # argparse itself exits with 2
-RECALLS = (10, 30, 100, 300, 1000)  # of Fig. 5's axis
-INTERRUPTED = 130  # as shells report it
-EXITS = (
-    "exit codes: 0 all well; 1 failed, the reason on standard error; 2 wrong usage; "
-    "3 finished, but some photos could not be read (listed on standard error); 130 interrupted"
-)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -138,19 +127,10 @@ def parser() -> argparse.ArgumentParser:
     search_options(sub)
     json_option(sub)
 
-    sub = command(_evaluate, "mAP over a folder with one sub-folder a class, times, index recall")
-    sub.add_argument("folder", type=Path, metavar="FOLDER")
-    sub.add_argument("--queries", default="*", help="file names of the query photos")
-    sub.add_argument("--database", default="*", help="file names of the database photos")
-    _evaluation_options(sub)
-
-    sub = command(
-        _benchmark, "mAP of a benchmark, by each of its protocols; `data list` names them"
-    )
-    sub.add_argument("name", metavar="NAME", help="such as rendered, or oxford5k+flickr100k")
-    sub.add_argument("--root", type=Path, default=data_folder(), help="folder of the data sets")
-    _evaluation_options(sub)
-
+    summary = "mAP over a folder with one sub-folder a class, times, index recall"
+    evaluate_options(command(evaluate, summary))
+    summary = "mAP of a benchmark, by each of its protocols; `data list` names them"
+    benchmark_options(command(benchmark, summary))
     data_options(command(data, "list the benchmarks' data sets, or fetch them"))
 
     train_options(command(_train, "train descriptors or attention; goes on where it stopped"))
@@ -161,81 +141,12 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _evaluation_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--store", type=Path, help="where features are kept (default: beside the cache)"
-    )
-    sub.add_argument("--page", type=Path, help="write a page of ranked results to this .html file")
-    model_options(sub)
-    reduction_options(sub)
-    index_option(sub)
-    search_options(sub)
-    json_option(sub)
-
-
-# --- what commands share ----------------------------------------------------------------------------
-
-
-def _extractor(options: argparse.Namespace) -> Extractor:
-    backbone, attention = _network(options, options.backbone)
-    config = ExtractionConfig(
-        pyramid=PyramidConfig(longest=options.longest),
-        selection=options.selection or ("attention" if attention else "norm"),
-        max_features=options.max_features,
-        nms_iou=options.nms_iou,
-    )
-    return Extractor(backbone, attention, config)
-
-
-def _network(options: argparse.Namespace, name: str) -> tuple[ResNet, Attention | None]:
-    """Load the model that was asked for, or ImageNet's weights, which have no attention."""
-    if options.model is None:
-        return weights.load(SPECS[name], file=options.weights), None
-    from delfjax import checkpoints  # Orbax with it, which the other commands need not wait for
-
-    return checkpoints.load(options.model)
-
-
 def _filled(path: Path) -> FeatureStore:
     """Open a store to read from."""
     store = FeatureStore(path)
     if not len(store):
         raise StoreError(f"{path}: holds no features yet; run: extract FOLDER {path}")
     return store
-
-
-def _extractor_of(store: FeatureStore, options: argparse.Namespace) -> Extractor:
-    """Make the extractor that a store was filled with."""
-    made_by = store.made_by
-    network = _network(options, made_by["backbone"])
-    config = ExtractionConfig.from_dict(made_by["extraction"])
-    if config.selection == "attention" and network[1] is None:
-        raise StoreError(f"{store.path}: filled by a trained model; pass it with --model FILE")
-    extractor = Extractor(*network, config)
-    if extractor.checksum != made_by["model"]:
-        raise StoreError(
-            f"{store.path}: filled by other weights; pass the same with --weights or --model FILE"
-        )
-    return extractor
-
-
-def _answer(options: argparse.Namespace, result: dict[str, Any], text: str) -> None:
-    """Print a result for people, or write it as JSON."""
-    if str(options.json) == "-":
-        print(results.to_json(result))
-        return
-    print(text)
-    if options.json:
-        results.write(options.json, result)
-
-
-def _complain(report: Report) -> int:
-    if not report.failed:
-        return OK
-    print(f"{len(report.failed)} photos could not be read:", file=sys.stderr)
-    for error in report.failed.values():
-        print(f"  {error}", file=sys.stderr)
-    return SOME_FAILED
 
 
 # --- commands --------------------------------------------------------------------------------------
@@ -245,9 +156,9 @@ def _match(options: argparse.Namespace) -> int:
     photos = [load_photo(path) for path in options.photos]
     if options.store:
         store = _filled(options.store)
-        extractor, reduction = _extractor_of(store, options), store.reduction
+        extractor, reduction = extractor_of(store, options), store.reduction
     else:
-        extractor, reduction = _extractor(options), None
+        extractor, reduction = extractor_for(options), None
     raw = [extractor(photo) for photo in tqdm(photos, desc="extract", unit="photo")]
     left, right = reduce_pair(*raw, reduction)
     ransac = ransac_config(options)
@@ -274,14 +185,14 @@ def _match(options: argparse.Namespace) -> int:
         f"features  {len(left)} and {len(right)}\nmatches   {len(putative)}\n"
         f"inliers   {verification.count}\naffine    (y, x, 1) of the first photo to the second's\n{rows}"
     )
-    _answer(options, result, text)
+    answer(options, result, text)
     return OK
 
 
 def _extract(options: argparse.Namespace) -> int:
     photos = scan(options.folder)
     store, report = extract_folder(
-        _extractor(options),
+        extractor_for(options),
         photos,
         options.store,
         config=reduction_config(options),
@@ -290,7 +201,7 @@ def _extract(options: argparse.Namespace) -> int:
         f"{store.path}: {len(report.extracted)} photos extracted, {len(report.kept)} there before, "
         f"{len(report.failed)} failed"
     )
-    return _complain(report)
+    return complain(report)
 
 
 def _index(options: argparse.Namespace) -> int:
@@ -308,13 +219,13 @@ def _index(options: argparse.Namespace) -> int:
         "versions": results.versions(),
         "hardware": results.hardware(),
     }
-    _answer(options, result, "\n".join(f"{key:16} {value}" for key, value in result.items()))
+    answer(options, result, "\n".join(f"{key:16} {value}" for key, value in result.items()))
     return OK
 
 
 def _search(options: argparse.Namespace) -> int:
     store = _filled(options.store)
-    query = _extractor_of(store, options)(load_photo(options.photo))
+    query = extractor_of(store, options)(load_photo(options.photo))
     query = query.with_descriptors(store.reduction(query.descriptors))
     database = Database.load(store)
     index = build_index(database.descriptors, options.index)
@@ -325,7 +236,7 @@ def _search(options: argparse.Namespace) -> int:
         for image, inliers, votes in top
     ]
     lines = [f"{row['inliers']:7} {row['votes']:5}  {row['photo']}" for row in found]
-    _answer(
+    answer(
         options,
         {"query": str(options.photo), "results": found},
         "\n".join(["inliers votes  photo", *lines]),
@@ -333,96 +244,12 @@ def _search(options: argparse.Namespace) -> int:
     return OK
 
 
-def _evaluate(options: argparse.Namespace) -> int:
-    extractor = _extractor(options)
-    evaluation = evaluate_folder(
-        extractor,
-        scan(options.folder),
-        _store(options.folder.resolve().name, options.folder, extractor, options),
-        queries=options.queries,
-        database=options.database,
-        index=options.index,
-        search=search_config(options),
-        reduction=reduction_config(options),
-    )
-    return _report(evaluation, options)
-
-
-def _benchmark(options: argparse.Namespace) -> int:
-    benchmark, extractor = datasets.load(options.name, options.root), _extractor(options)
-    base = benchmark.name.partition("+")[0]  # one store serves a set with and without distractors
-    evaluation = evaluate_benchmark(
-        extractor,
-        benchmark,
-        _store(base, benchmark.root, extractor, options),
-        index=options.index,
-        search=search_config(options),
-        reduction=reduction_config(options),
-    )
-    return _report(evaluation, options)
-
-
-def _report(evaluation: Evaluation, options: argparse.Namespace) -> int:
-    """Print what a benchmark's rankings are worth, and write the page that was asked for."""
-    if options.page:
-        write_page(evaluation, evaluation.benchmark.query_photos.load, options.page)
-    summary = evaluation.summary()
-    lines = []
-    for protocol in evaluation.scores:
-        scored = evaluation.summary(protocol)
-        low, high = scored["interval"]
-        lines += [
-            f"protocol    {protocol}",
-            f"mAP         {scored['value']:.1f}  (95% of bootstrap over queries: {low:.1f} to {high:.1f})",
-            *(f"P@{k:<2}        {value:.1f}" for k, value in scored["precision_at"].items()),
-        ]
-    if evaluation.benchmark.strangers:
-        summary["precision_at_recall"] = _precision_at_recall(evaluation)
-        lines += [
-            f"precision   {value:.1f} when {recall} right results are found (Eq. 4)"
-            for recall, value in summary["precision_at_recall"].items()
-        ]
-    lines += [
-        f"queries     {summary['queries']}, database {summary['database']} photos",
-        f"index       {evaluation.index_kind}, recall@60 {evaluation.recall:.3f}",
-        *(f"{stage:16}{value:8.1f} s" for stage, value in evaluation.seconds.items()),
-        f"store       {evaluation.store}",
-    ]
-    others = {p: evaluation.summary(p)["value"] for p in list(evaluation.scores)[1:]}
-    told = {"other_protocols": others, "command": options.typed}
-    _answer(options, summary | told, "\n".join(lines))
-    return _complain(evaluation.report)
-
-
-def _precision_at_recall(evaluation: Evaluation) -> dict[str, float]:
-    """Return the precision over all queries, distractor queries too, for some numbers of right results."""
-    pooled = pool(evaluation)
-    found = int(pooled.correct.sum())
-    recalls = [recall for recall in RECALLS if recall <= found]
-    return {str(recall): round(100 * precision_at(pooled, recall), 2) for recall in recalls}
-
-
-def _store(name: str, photos: Path, extractor: Extractor, options: argparse.Namespace) -> Path:
-    """Return the store that was asked for, or one named after all that its features depend on."""
-    settings = json.dumps(
-        [
-            name,
-            str(photos.resolve()),
-            asdict(extractor.config),
-            asdict(reduction_config(options)),
-            extractor.checksum,
-        ]
-    )
-    folder = f"{name}-{weights.digest(settings.encode())[:12]}"
-    return options.store or weights.cache_folder() / "stores" / folder
-
-
 def _train(options: argparse.Namespace) -> int:
     trained = train(options)
     print(f"{options.out / MODEL}: step {trained.step} of {trained.config.optimiser.steps}")
     for name, value in trained.validated.items():
         print(f"{name.replace('_', ' '):32}{value:.3f}")
-    return _complain(Report(failed=trained.failed))
+    return complain(Report(failed=trained.failed))
 
 
 def _table(options: argparse.Namespace) -> int:

@@ -16,7 +16,8 @@ from PIL import Image
 
 from delfjax.augmentation import centre_square
 from delfjax.axes import Photo
-from delfjax.photos import PhotoError, PhotoFolder, in_background
+from delfjax.background import in_background
+from delfjax.photos import PhotoError, PhotoFolder
 
 # Bytes; not in the paper: a set of photos no larger than this stays in memory, decoded.
 HELD = 2**31

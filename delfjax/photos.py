@@ -8,23 +8,19 @@ Symbols: ``h w`` rows and columns; only Pillow's own sizes are ``(width, height)
 """
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from itertools import islice
 from math import ceil
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile
 
 from delfjax.axes import Photo
-
-Wanted, Read = TypeVar("Wanted"), TypeVar("Read")
+from delfjax.background import in_background
 
 # None of these constants is in the paper.
 MIN_SIDE = 16  # pixels: one cell of the feature map
@@ -302,27 +298,3 @@ def iter_photos(
             return name, PhotoError(*error.args)
 
     yield from in_background(read, folder.names if names is None else names, ahead=ahead)
-
-
-def in_background(
-    read: Callable[[Wanted], Read], wanted: Iterable[Wanted], *, ahead: int = 4
-) -> Iterator[Read]:
-    """Yield ``read(each)`` for all that is wanted, in order.
-
-    Args:
-        read: What threads run.
-        wanted: What they run it on; it may have no end.
-        ahead: How many threads there are, and how many results may wait beside the one handed out.
-    """
-    if ahead < 1:
-        raise ValueError(f"ahead is {ahead}; expected at least 1.")
-    remaining = iter(wanted)
-    pool = ThreadPoolExecutor(ahead, thread_name_prefix="photos")
-    try:
-        waiting = deque(pool.submit(read, each) for each in islice(remaining, ahead))
-        while waiting:
-            done = waiting.popleft().result()
-            waiting.extend(pool.submit(read, each) for each in islice(remaining, 1))
-            yield done
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
-from worlds import classes, draw, network, save
+from worlds import classes, draw, head, network, save
 
 import delfjax
-from delfjax import results, weights
+from delfjax import checkpoints, results, weights
 from delfjax.cli import main
 from delfjax.datasets import download
 from delfjax.datasets.download import DownloadError
 from delfjax.extraction import Extractor
 from delfjax.store import FeatureStore
 
-COMMANDS = "match", "extract", "index", "search", "evaluate", "benchmark", "data", "table"
+COMMANDS = "match", "extract", "index", "search", "evaluate", "benchmark", "data", "train", "table"
 MODEL = ["--longest", "64", "--max-features", "60"]
 RANSAC = ["--hypotheses", "64", "--residual", "2"]
 
@@ -180,7 +180,10 @@ def test_search_ranks_the_store(photos, store, capsys):
 def test_other_weights_than_the_stores_are_refused(photos, store, capsys, monkeypatch):
     monkeypatch.setattr(weights, "load", lambda spec, *, file=None: network(1))
     assert run("search", store, photos.path("a/0.png")) == 1
-    assert "filled by other weights; pass the same with --weights FILE" in capsys.readouterr().err
+    assert (
+        "filled by other weights; pass the same with --weights or --model FILE"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("command", ["match", "index", "search"])
@@ -229,6 +232,40 @@ def test_evaluate_parts_queries_from_the_database(photos, tmp_path, capsys):
     summary = strict(capsys.readouterr().out)
     assert (summary["queries"], summary["database"]) == (3, 6)
     assert len(FeatureStore(tmp_path / "store")) == 9
+
+
+# --- trained models
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A trained model with attention, and its backbone inside."""
+    path = tmp_path / "model.safetensors"
+    checkpoints.save(path, network(1), head(1), with_backbone=True, training={})
+    return path
+
+
+def test_a_trained_model_selects_by_its_attention(photos, tmp_path, capsys, model):
+    store = tmp_path / "store"
+    assert run("extract", photos.root, store, *MODEL, "--dimensions", 8, "--model", model) == 0
+    assert FeatureStore(store).made_by["extraction"]["selection"] == "attention"
+    search = "search", store, photos.path("a/0.png"), "--neighbours", 20, *RANSAC
+    assert run(*search, "--model", model) == 0
+    assert "a/0.png" in capsys.readouterr().out
+    assert run(*search) == 1
+    assert "filled by a trained model; pass it with --model FILE" in capsys.readouterr().err
+
+
+def test_a_trained_backbone_may_select_by_norm(photos, tmp_path, model):
+    options = *MODEL, "--dimensions", 8, "--model", model, "--selection", "norm"
+    assert run("extract", photos.root, tmp_path / "store", *options) == 0
+    assert FeatureStore(tmp_path / "store").made_by["extraction"]["selection"] == "norm"
+
+
+def test_attention_needs_a_head(photos, capsys):
+    pair = photos.path("a/0.png"), photos.path("a/1.png")
+    assert run("match", *pair, *MODEL, "--selection", "attention") == 1
+    assert "needs an attention head" in capsys.readouterr().err
 
 
 # --- benchmark

@@ -1,0 +1,140 @@
+"""The commands ``delfjax evaluate`` and ``delfjax benchmark``: how good rankings are."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from delfjax import datasets, weights
+from delfjax.answers import answer, complain
+from delfjax.datasets.publishers import data_folder
+from delfjax.evaluation import Evaluation, evaluate_benchmark, evaluate_folder
+from delfjax.extraction import Extractor
+from delfjax.networks import extractor_for
+from delfjax.options import (
+    index_option,
+    json_option,
+    model_options,
+    reduction_config,
+    reduction_options,
+    search_config,
+    search_options,
+)
+from delfjax.pages import write_page
+from delfjax.photos import scan
+from delfjax.pooled import pool, precision_at
+
+RECALLS = (10, 30, 100, 300, 1000)  # of Fig. 5's axis
+
+
+def evaluate_options(sub: argparse.ArgumentParser) -> None:
+    """Add what ``delfjax evaluate`` takes."""
+    sub.add_argument("folder", type=Path, metavar="FOLDER")
+    sub.add_argument("--queries", default="*", help="file names of the query photos")
+    sub.add_argument("--database", default="*", help="file names of the database photos")
+    _shared_options(sub)
+
+
+def benchmark_options(sub: argparse.ArgumentParser) -> None:
+    """Add what ``delfjax benchmark`` takes."""
+    sub.add_argument("name", metavar="NAME", help="such as rendered, or oxford5k+flickr100k")
+    sub.add_argument("--root", type=Path, default=data_folder(), help="folder of the data sets")
+    _shared_options(sub)
+
+
+def _shared_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--store", type=Path, help="where features are kept (default: beside the cache)"
+    )
+    sub.add_argument("--page", type=Path, help="write a page of ranked results to this .html file")
+    model_options(sub)
+    reduction_options(sub)
+    index_option(sub)
+    search_options(sub)
+    json_option(sub)
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Run ``delfjax evaluate``."""
+    extractor = extractor_for(options)
+    evaluation = evaluate_folder(
+        extractor,
+        scan(options.folder),
+        _store(options.folder.resolve().name, options.folder, extractor, options),
+        queries=options.queries,
+        database=options.database,
+        index=options.index,
+        search=search_config(options),
+        reduction=reduction_config(options),
+    )
+    return _report(evaluation, options)
+
+
+def benchmark(options: argparse.Namespace) -> int:
+    """Run ``delfjax benchmark``."""
+    loaded, extractor = datasets.load(options.name, options.root), extractor_for(options)
+    base = loaded.name.partition("+")[0]  # one store serves a set with and without distractors
+    evaluation = evaluate_benchmark(
+        extractor,
+        loaded,
+        _store(base, loaded.root, extractor, options),
+        index=options.index,
+        search=search_config(options),
+        reduction=reduction_config(options),
+    )
+    return _report(evaluation, options)
+
+
+def _report(evaluation: Evaluation, options: argparse.Namespace) -> int:
+    """Print what a benchmark's rankings are worth, and write the page that was asked for."""
+    if options.page:
+        write_page(evaluation, evaluation.benchmark.query_photos.load, options.page)
+    summary = evaluation.summary()
+    lines = []
+    for protocol in evaluation.scores:
+        scored = evaluation.summary(protocol)
+        low, high = scored["interval"]
+        lines += [
+            f"protocol    {protocol}",
+            f"mAP         {scored['value']:.1f}  (95% of bootstrap over queries: {low:.1f} to {high:.1f})",
+            *(f"P@{k:<2}        {value:.1f}" for k, value in scored["precision_at"].items()),
+        ]
+    if evaluation.benchmark.strangers:
+        summary["precision_at_recall"] = _precision_at_recall(evaluation)
+        lines += [
+            f"precision   {value:.1f} when {recall} right results are found (Eq. 4)"
+            for recall, value in summary["precision_at_recall"].items()
+        ]
+    lines += [
+        f"queries     {summary['queries']}, database {summary['database']} photos",
+        f"index       {evaluation.index_kind}, recall@60 {evaluation.recall:.3f}",
+        *(f"{stage:16}{value:8.1f} s" for stage, value in evaluation.seconds.items()),
+        f"store       {evaluation.store}",
+    ]
+    others = {p: evaluation.summary(p)["value"] for p in list(evaluation.scores)[1:]}
+    told = {"other_protocols": others, "command": options.typed}
+    answer(options, summary | told, "\n".join(lines))
+    return complain(evaluation.report)
+
+
+def _precision_at_recall(evaluation: Evaluation) -> dict[str, float]:
+    """Return the precision over all queries, distractor queries too, for some numbers of right results."""
+    pooled = pool(evaluation)
+    found = int(pooled.correct.sum())
+    recalls = [recall for recall in RECALLS if recall <= found]
+    return {str(recall): round(100 * precision_at(pooled, recall), 2) for recall in recalls}
+
+
+def _store(name: str, photos: Path, extractor: Extractor, options: argparse.Namespace) -> Path:
+    """Return the store that was asked for, or one named after all that its features depend on."""
+    settings = json.dumps(
+        [
+            name,
+            str(photos.resolve()),
+            asdict(extractor.config),
+            asdict(reduction_config(options)),
+            extractor.checksum,
+        ]
+    )
+    folder = f"{name}-{weights.digest(settings.encode())[:12]}"
+    return options.store or weights.cache_folder() / "stores" / folder
