@@ -227,9 +227,10 @@ def _search(options: argparse.Namespace) -> int:
     store = _filled(options.store)
     query = extractor_of(store, options)(load_photo(options.photo))
     query = query.with_descriptors(store.reduction(query.descriptors))
-    database = Database.load(store)
+    config = search_config(options)
+    database = Database.load(store, features=config.features)
     index = build_index(database.descriptors, options.index)
-    ranking = Searcher(database, index, search_config(options))(query).ranking
+    ranking = Searcher(database, index, config)(query[: config.features]).ranking
     top = list(zip(ranking.images, ranking.inliers, ranking.votes, strict=True))[: options.top]
     found = [
         {"photo": database.names[image], "inliers": int(inliers), "votes": int(votes)}

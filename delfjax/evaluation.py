@@ -67,7 +67,7 @@ class Evaluation:
                 str(k): round(100 * float(value), 2)
                 for k, value in zip(scores.ks, scores.mean_precision_at, strict=True)
             },
-            "what": f"mAP of {self.benchmark.name}, features by {self.settings['extraction']['selection']}",
+            "what": self._what(),
             "benchmark": self.benchmark.name,
             "protocol": protocol or self.benchmark.protocol,
             "queries": len(self.benchmark.queries),
@@ -77,6 +77,11 @@ class Evaluation:
             "seconds": {stage: round(value, 2) for stage, value in self.seconds.items()},
             **circumstances(self.settings),
         }
+
+    def _what(self) -> str:
+        chosen = self.settings["extraction"]
+        count = self.settings["search"]["features"] or chosen["max_features"]
+        return f"mAP, {self.benchmark.name}, {count} features by {chosen['selection']}"
 
 
 def evaluate_folder(
@@ -150,8 +155,8 @@ def evaluate_benchmark(
             raise ValueError(
                 f"{benchmark.root}: no query has another readable photo of its own in the database"
             )
-        base = Database.load(store, benchmark.database)
-        asked = [store.read(name) for name in benchmark.query_photos.names]
+        base = Database.load(store, benchmark.database, features=search.features)
+        asked = [store.read(name)[: search.features] for name in benchmark.query_photos.names]
     with _timed(seconds, "build index"):
         searcher = Searcher(base, build_index(base.descriptors, index), search)
     answers = _answer(searcher, asked, seconds)

@@ -90,6 +90,7 @@ def _report(evaluation: Evaluation, options: argparse.Namespace) -> int:
     if options.page:
         write_page(evaluation, evaluation.benchmark.query_photos.load, options.page)
     summary = evaluation.summary()
+    summary["what"] += f", {options.model.stem if options.model else 'ImageNet weights'}"
     lines = []
     for protocol in evaluation.scores:
         scored = evaluation.summary(protocol)

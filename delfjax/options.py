@@ -84,6 +84,7 @@ def search_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--max-distance", type=float, default=config.max_distance, help="of neighbours"
     )
+    sub.add_argument("--features", type=int, help="use only a photo's best (default: all)")
     ransac_options(sub)
 
 
@@ -115,5 +116,6 @@ def search_config(options: argparse.Namespace) -> SearchConfig:
         neighbours=options.neighbours,
         max_distance=options.max_distance,
         verified=options.verified,
+        features=options.features,
         ransac=ransac_config(options),
     )

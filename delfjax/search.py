@@ -32,6 +32,8 @@ class SearchConfig:
             the nearest keeps its match. Not in the paper nor in the official code: but a feature of
             sky or foliage is nearest to many, and each would count as an inlier.
         verified: Photos, by votes, that are verified.
+        features: Use only so many of a photo's best features, of the query's as of the database's. None:
+            all that were extracted.
         ransac: How.
     """
 
@@ -39,6 +41,7 @@ class SearchConfig:
     max_distance: float = float("inf")
     one_to_one: bool = True
     verified: int = VERIFIED
+    features: int | None = None
     ransac: RansacConfig = field(default_factory=RansacConfig)
 
 
@@ -63,10 +66,12 @@ class Database:
         return len(self.names)
 
     @classmethod
-    def load(cls, store: FeatureStore, names: Iterable[str] | None = None) -> "Database":
-        """Read photos from a store: all of it, or those named."""
+    def load(
+        cls, store: FeatureStore, names: Iterable[str] | None = None, *, features: int | None = None
+    ) -> "Database":
+        """Read photos from a store: all of it, or those named; and all of their features, or the best."""
         names = store.names if names is None else list(names)
-        return cls(names, [store.read(name) for name in names])
+        return cls(names, [store.read(name)[:features] for name in names])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

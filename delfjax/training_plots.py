@@ -23,7 +23,7 @@ def curves(logs: Mapping[str, Log], *, classes: int | None = None) -> Drawing:
         logs: Records of each run, as `delfjax.train.fit` logs them.
         classes: Number of landmarks: a dotted line marks the loss and accuracy of a blind guess.
     """
-    figure, axes = figure_of(10.5, 2.7, 1, 4)
+    figure, axes = figure_of(10.5, 3.0, 1, 4)
     loss, accuracy, rate, gradient = axes[0]
     for colour, (name, log) in zip(COLOURS, logs.items(), strict=False):
         style = {"color": colour, "label": name, "linewidth": 1.4}
@@ -34,7 +34,7 @@ def curves(logs: Mapping[str, Log], *, classes: int | None = None) -> Drawing:
         _line(rate, log, "rate", **style)
         _line(gradient, log, "gradient_norm", **style)
     titles = {
-        loss: "loss: training (pale), held-out photos",
+        loss: "loss (pale: in training)",
         accuracy: "accuracy on held-out photos",
         rate: "learning rate",
         gradient: "norm of the gradient",
@@ -43,13 +43,15 @@ def curves(logs: Mapping[str, Log], *, classes: int | None = None) -> Drawing:
         show_title(ax, title)
         ax.set_xlabel("step")
     gradient.set_yscale("log")
-    accuracy.set_ylim(0, 1)
-    loss.set_ylim(bottom=0)
     if classes:
         blind = {"color": NEUTRAL, "linestyle": ":", "linewidth": 1}
         loss.axhline(np.log(classes), **blind)
         accuracy.axhline(1 / classes, **blind)
-    accuracy.legend(loc="lower right", frameon=False)
+    loss.set_ylim(0, 1.05 * max(loss.get_ylim()[1], np.log(classes or 1)))
+    accuracy.set_ylim(0, 1)
+    figure.legend(
+        *accuracy.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False
+    )
     return figure
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -149,6 +150,19 @@ def test_a_query_is_the_part_in_its_box(photos, tmp_path):
     assert found.summary()["benchmark"] == "drawn"
     height, width = FeatureStore(tmp_path / "store").read("queries/a_1").image_size
     assert (height, width) == (40, 48)
+
+
+def test_only_the_best_features_are_used(photos, tmp_path):
+    """The same store serves; of each photo the first of its features remain."""
+    few = replace(SEARCH, features=7)
+    found = evaluate_benchmark(
+        extractor(), parted(photos), tmp_path / "store", search=few, reduction=REDUCTION
+    )
+    assert max(found.answers[0].ranking.votes) <= 7
+    again = evaluate(parted(photos), tmp_path / "store")
+    assert again.report.extracted == []
+    assert max(again.answers[0].ranking.votes) > 7
+    assert found.settings["search"]["features"] == 7
 
 
 def test_distractors_do_not_teach_the_pca(photos, tmp_path):
