@@ -76,13 +76,15 @@ heat = {
         dense.attention, dense.image_size
     ),
 }
-plots.heatmaps(photo, heat)
+looked_at = plots.heatmaps(photo, heat)
+looked_at.save(FIGURES / "quickstart_attention.jpg")
+looked_at
 
 # %% [markdown]
-# The norm is large on the pavilion and its roofs, and it is small on water and foliage: a network that
-# learnt to name objects already knows where there is something to name. It is large along the border of
-# the bright sky too, where nothing is: convolutions see zeros beyond a photo's edge, and take the step
-# for an edge of the world. That is what a score by length cannot tell apart, and attention can learn to.
+# The norm is large on the pavilion and its roofs, small on water and foliage: a network that learnt to name
+# objects already knows where there is something to name. But it is largest along the border of the bright sky,
+# where nothing is: convolutions see zeros beyond a photo's edge, and take the step for an edge of the world.
+# Attention, which has only ever seen rendered buildings, is high on the pavilion, and low on sky and trees.
 
 # %% [markdown]
 # ## A thousand keypoints
