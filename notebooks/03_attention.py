@@ -39,6 +39,8 @@ print(results.versions(), results.hardware())
 # %%
 imagenet, attention_on_imagenet = checkpoints.load(CHECKPOINTS / "delf_att.safetensors")
 tuned, attention = checkpoints.load(CHECKPOINTS / "delf_ft_att.safetensors")
+
+# %%
 pyramid = PyramidConfig(longest=320)
 by_norm = ExtractionConfig(pyramid=pyramid, selection="norm")
 by_attention = ExtractionConfig(pyramid=pyramid, selection="attention")
@@ -60,6 +62,8 @@ benchmark, truths = rendered.load(), rendered.truths()
 good = [truth for truth in truths.values() if truth.grade == "good"]
 one = next(truth for truth in good if truth.landmark == "blue_portal")
 photo = load_photo(benchmark.root / one.photo)
+
+# %%
 dense = extractors["attention, fine-tuned"].dense(photo)
 
 # %%
@@ -68,6 +72,8 @@ scales = {
 }
 seven = {name: plots.merge_levels([level], dense.image_size) for name, level in scales.items()}
 seven["all scales"] = plots.merge_levels(dense.attention, dense.image_size)
+
+# %%
 shown = list(seven.items())
 training_plots.heat_grid([(photo, dict(shown[:4]))])
 
@@ -140,6 +146,8 @@ hits
 # %%
 hundred = {name: values[:, COUNTS.index(100)] for name, values in shares.items()}
 intervals = {name: bootstrap(values, seed=SEED) for name, values in hundred.items()}
+
+# %%
 for name, (low, high) in intervals.items():
     print(
         f"{name:24} {np.mean(hundred[name]):6.1%} of the best 100 on the landmark [{low:.1%}, {high:.1%}]"
@@ -163,6 +171,8 @@ for picture, truth in few:
 
 # %%
 masks = [truth.mask for _, truth in few]
+
+# %%
 for name, maps in measures.items():
     detected = [
         saliency.detection_average_precision(m, k) for m, k in zip(maps, masks, strict=True)
@@ -178,6 +188,8 @@ on_off = {
     )
     for name, maps in measures.items()
 }
+
+# %%
 training_plots.score_histograms(on_off)
 
 # %% [markdown]
