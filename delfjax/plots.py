@@ -34,6 +34,7 @@ STYLE: dict[str, Any] = {
 }
 HEAT = "magma"
 GOOD, BAD, NEUTRAL = "#3fbf7f", "#d9534f", "#8a8f98"
+COLOURS = ("#3b6fb6", "#d98032", "#4a9d6f", "#a05fa8")  # of curves, in their order
 
 
 class Drawing(Figure):

@@ -1,18 +1,13 @@
-"""Figures of training: curves of runs, and score maps of several models side by side (the paper's Fig. 9)."""
+"""Figures of training: the curves of runs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 
-from delfjax.axes import Photo
-from delfjax.plots import HEAT, NEUTRAL, STYLE, Drawing, figure_of, show_photo, show_title
+from delfjax.plots import COLOURS, NEUTRAL, Drawing, figure_of, show_title
 
-COLOURS = ("#3b6fb6", "#d98032", "#4a9d6f", "#a05fa8")
 Log = Sequence[Mapping[str, Any]]
 
 
@@ -59,77 +54,3 @@ def _line(ax: Axes, log: Log, name: str, **style: object) -> None:
     points = [(record["step"], record[name]) for record in log if name in record]
     if points:
         ax.plot(*zip(*points, strict=True), **style)
-
-
-def heat_grid(
-    rows: Sequence[tuple[Photo, Mapping[str, Float[np.ndarray, "h w"]]]], *, opacity: float = 0.72
-) -> Drawing:
-    """Draw a photo a row, and beside it each score map over the photo in grey (Fig. 9).
-
-    Scores of two models have no common unit: each map's colours run from its 1st to its 99.5th
-    percentile.
-
-    Args:
-        rows: Photos, and score maps of their size by title; the titles of all rows are the first's.
-        opacity: Of the heat, 0 to 1.
-    """
-    columns = 1 + len(rows[0][1])
-    figure, axes = figure_of(2.6 * columns, 1.95 * len(rows) + 0.3, len(rows), columns)
-    for number, (line, (photo, maps)) in enumerate(zip(axes, rows, strict=True)):
-        show_photo(line[0], photo, "photo" if number == 0 else "")
-        grey = np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
-        for ax, (title, heat) in zip(line[1:], maps.items(), strict=True):
-            show_photo(ax, grey, title if number == 0 else "")
-            span = Normalize(*np.percentile(heat, (1, 99.5)))
-            ax.imshow(heat, cmap=HEAT, norm=span, alpha=opacity)
-    scale = figure.colorbar(
-        mpl.cm.ScalarMappable(Normalize(0, 1), HEAT), ax=axes[:, 1:], fraction=0.012, pad=0.01
-    )
-    scale.set_ticks([0, 1], labels=["1st", "99.5th"])
-    scale.set_label("percentile of the map's scores", fontsize=STYLE["font.size"])
-    return figure
-
-
-def hits(
-    counts: Sequence[int], shares: Mapping[str, Float[np.ndarray, "photos k"]], chance: float
-) -> Drawing:
-    """Draw the share of the best keypoints on the landmark against their number, with 95% intervals.
-
-    Args:
-        counts: Numbers of keypoints.
-        shares: By name of the score: the share for each photo and number.
-        chance: What points thrown at random would give: the mean area of the masks.
-    """
-    figure, axes = figure_of(5.6, 3.4)
-    ax = axes[0, 0]
-    for colour, (name, values) in zip(COLOURS, shares.items(), strict=False):
-        mean = np.nanmean(values, 0)
-        spread = 1.96 * np.nanstd(values, 0) / np.sqrt((~np.isnan(values)).sum(0))
-        ax.plot(counts, mean, color=colour, label=name, marker=".", linewidth=1.4)
-        ax.fill_between(counts, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
-    ax.axhline(chance, color=NEUTRAL, linestyle=":", label="chance: the landmark's area")
-    ax.set_xscale("log")
-    ax.set(xlabel="best keypoints of a photo", ylabel="share on the landmark", ylim=(0, 1))
-    ax.legend(frameon=False)
-    return figure
-
-
-def score_histograms(
-    scores: Mapping[str, tuple[Float[np.ndarray, " on"], Float[np.ndarray, " off"]]],
-) -> Drawing:
-    """Draw how scores are distributed over pixels on the landmark and off it.
-
-    Args:
-        scores: By name of the score: its values on the landmark, and elsewhere.
-    """
-    figure, axes = figure_of(3.4 * len(scores), 2.6, 1, len(scores))
-    for ax, (name, (on, off)) in zip(axes[0], scores.items(), strict=True):
-        bins = np.linspace(*np.percentile(np.concatenate([on, off]), (0, 99.5)), 50)
-        for values, colour, label in ((off, NEUTRAL, "elsewhere"), (on, COLOURS[1], "landmark")):
-            ax.hist(values, bins, density=True, color=colour, alpha=0.6, label=label)
-        show_title(ax, name)
-        ax.set_xlabel("score")
-        ax.set_yticks([])
-    axes[0, 0].set_ylabel("density of pixels")
-    axes[0, -1].legend(frameon=False)
-    return figure

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from delfjax import checkpoints, plots, results, saliency, training_plots
+from delfjax import attention_plots, checkpoints, plots, results, saliency
 from delfjax.datasets import rendered
 from delfjax.extraction import ExtractionConfig, Extractor
 from delfjax.metrics import bootstrap
@@ -75,10 +75,10 @@ seven["all scales"] = plots.merge_levels(dense.attention, dense.image_size)
 
 # %%
 shown = list(seven.items())
-training_plots.heat_grid([(photo, dict(shown[:4]))])
+attention_plots.heat_grid([(photo, dict(shown[:4]))])
 
 # %%
-training_plots.heat_grid([(photo, dict(shown[4:]))])
+attention_plots.heat_grid([(photo, dict(shown[4:]))])
 
 # %% [markdown]
 # ## Norm against attention (Fig. 9)
@@ -101,7 +101,7 @@ for truth in chosen:
     rows.append((picture, {k: plots.merge_levels(v, truth.size) for k, v in maps.items()}))
 
 # %%
-ninth = training_plots.heat_grid(rows)
+ninth = attention_plots.heat_grid(rows)
 ninth.save(FIGURES / "attention_fig9.jpg")
 ninth
 
@@ -139,7 +139,7 @@ for name, extractor in extractors.items():
     shares[name] = np.array([saliency.hits_of_top(extractor(p), t.mask, COUNTS) for p, t in pairs])
 
 # %%
-hits = training_plots.hits(COUNTS, shares, chance)
+hits = attention_plots.hits(COUNTS, shares, chance)
 hits.save(FIGURES / "attention_hits.png")
 hits
 
@@ -190,7 +190,7 @@ on_off = {
 }
 
 # %%
-training_plots.score_histograms(on_off)
+attention_plots.score_histograms(on_off)
 
 # %% [markdown]
 # ## Does it help to find landmarks?
