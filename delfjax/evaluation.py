@@ -70,6 +70,10 @@ class Evaluation:
             "what": self._what(),
             "benchmark": self.benchmark.name,
             "protocol": protocol or self.benchmark.protocol,
+            "average_precision": [
+                None if np.isnan(value) else round(100 * value, 2)  # nothing to find: no number
+                for value in scores.average_precision.tolist()
+            ],
             "queries": len(self.benchmark.queries),
             "database": len(self.benchmark.database),
             "index": {"kind": self.index_kind, "recall_at_60": round(self.recall, 4)},

@@ -40,6 +40,8 @@ class RecogniserConfig:
             trains everything. The paper does not say.
         reduction: Of the weighted pool; see `delfjax.attention.weighted_pool`.
         normalise: Whether the weighted pool is one of unit vectors.
+        normalise_descriptors: Whether the plain average of step 1 is. If not, a descriptor counts by its
+            norm, and step 1 teaches the norm where landmarks are.
         hidden: Width of the attention head.
         precision: Of the convolutions; parameters, pooling and losses are always float32.
     """
@@ -49,6 +51,7 @@ class RecogniserConfig:
     norm: Literal["frozen", "batch"] = "frozen"
     reduction: Literal["sum", "mean"] = "mean"
     normalise: bool = True
+    normalise_descriptors: bool = False
     hidden: int = HIDDEN
     precision: Literal["float32", "bfloat16"] = "float32"
 
@@ -112,7 +115,8 @@ class Recogniser(nnx.Module):
         outputs = {"conv4": maps}
         if self.descriptor_classifier is not None:
             # As a weighted pool, that is a matrix product, which XLA does faster than a mean on a CPU.
-            pooled = weighted_pool(maps, jnp.ones(maps.shape[:3]), normalise=False)
+            ones = jnp.ones(maps.shape[:3])
+            pooled = weighted_pool(maps, ones, normalise=self.config.normalise_descriptors)
             outputs["descriptor"] = self.descriptor_classifier(pooled)
         if self.attention is not None:
             if self.config.variant == "joint-stop":
