@@ -5,11 +5,15 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from delfjax import datasets, weights
 from delfjax.answers import answer, complain
+from delfjax.datasets import rendered
 from delfjax.datasets.publishers import data_folder
 from delfjax.evaluation import Evaluation, evaluate_benchmark, evaluate_folder
 from delfjax.extraction import Extractor
+from delfjax.metrics import bootstrap
 from delfjax.networks import extractor_for
 from delfjax.options import (
     index_option,
@@ -23,6 +27,8 @@ from delfjax.options import (
 from delfjax.pages import write_page
 from delfjax.photos import scan
 from delfjax.pooled import pool, precision_at
+from delfjax.saliency import hits_in_store
+from delfjax.store import FeatureStore
 
 RECALLS = (10, 30, 100, 300, 1000)  # of Fig. 5's axis
 
@@ -112,6 +118,9 @@ def _report(evaluation: Evaluation, options: argparse.Namespace) -> int:
         *(f"{stage:16}{value:8.1f} s" for stage, value in evaluation.seconds.items()),
         f"store       {evaluation.store}",
     ]
+    if evaluation.benchmark.name.startswith("rendered"):
+        summary["on_landmark"] = _on_landmark(evaluation)
+        lines.append(f"on it       {summary['on_landmark']['value']} % of the best 100 keypoints")
     others = {p: evaluation.summary(p)["value"] for p in list(evaluation.scores)[1:]}
     told = {"other_protocols": others, "command": options.typed}
     answer(options, summary | told, "\n".join(lines))
@@ -124,6 +133,25 @@ def _precision_at_recall(evaluation: Evaluation) -> dict[str, float]:
     found = int(pooled.correct.sum())
     recalls = [recall for recall in RECALLS if recall <= found]
     return {str(recall): round(100 * precision_at(pooled, recall), 2) for recall in recalls}
+
+
+def _on_landmark(evaluation: Evaluation) -> dict[str, object]:
+    """Return how many of the best 100 keypoints are on the landmark, in percent, with an interval."""
+    truths = rendered.truths(evaluation.benchmark.root.parent)
+    hits = hits_in_store(FeatureStore(evaluation.store), truths, [100])
+    shares = {photo: 100 * float(share) for photo, (share,) in hits.items()}
+    groups: dict[str, list[float]] = {}
+    for photo, share in shares.items():
+        groups.setdefault(truths[photo].landmark, []).append(share)
+    interval = bootstrap(np.array([*shares.values()]), seed=0)
+    chance = 100 * float(np.mean([truths[photo].area for photo in shares]))
+    return {
+        "value": round(float(np.nanmean([*shares.values()])), 1),
+        "interval": [round(edge, 1) for edge in interval],
+        "chance": round(chance, 1),
+        "photos": len(shares),
+        "by_landmark": {name: round(float(np.nanmean(group)), 1) for name, group in groups.items()},
+    }
 
 
 def _store(name: str, photos: Path, extractor: Extractor, options: argparse.Namespace) -> Path:

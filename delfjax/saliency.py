@@ -6,13 +6,15 @@ On the rendered landmarks it can be counted. Not in the paper: all of these meas
 Symbols: ``s`` a score map, ``m`` the mask of the landmark, ``n`` keypoints.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
 from sklearn.metrics import average_precision_score
 
 from delfjax.axes import Features
+from delfjax.datasets.rendered import PhotoTruth
+from delfjax.store import FeatureStore
 
 
 def on_landmark(features: Features, mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, " n"]:
@@ -36,6 +38,20 @@ def hits_of_top(
     """
     hits = np.cumsum(on_landmark(features, mask))
     return np.array([hits[c - 1] / c if c <= len(hits) else np.nan for c in counts])
+
+
+def hits_in_store(
+    store: FeatureStore, truths: Mapping[str, PhotoTruth], counts: Sequence[int]
+) -> dict[str, Float[np.ndarray, " k"]]:
+    """Compute `hits_of_top` for each photo of a store that shows a landmark well enough to be found.
+
+    Args:
+        store: Features of the rendered set's ``eval`` photos.
+        truths: What is known of them; photos graded ``"junk"``, or not in the store, are left out.
+        counts: Numbers of keypoints.
+    """
+    shown = (t for t in truths.values() if t.grade in ("good", "ok") and t.photo in store)
+    return {t.photo: hits_of_top(store.read(t.photo), t.mask, counts) for t in shown}
 
 
 def detection_average_precision(

@@ -1,10 +1,23 @@
 """Measures of a score against the true mask: counted by hand, and what chance gives."""
 
+import base64
+import io
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from delfjax.axes import Features
-from delfjax.saliency import detection_average_precision, entropy, hits_of_top, on_landmark
+from delfjax.datasets.rendered import PhotoTruth
+from delfjax.saliency import (
+    detection_average_precision,
+    entropy,
+    hits_in_store,
+    hits_of_top,
+    on_landmark,
+)
+from delfjax.store import FeatureStore
 
 
 def keypoints(positions) -> Features:
@@ -35,6 +48,32 @@ def test_hits_are_of_the_best(mask):
     features = keypoints([[6, 25], [0, 0], [7, 25], [8, 25]])
     found = hits_of_top(features, mask, [1, 2, 4, 5])
     np.testing.assert_allclose(found, [1, 1 / 2, 3 / 4, np.nan])
+
+
+def test_a_store_is_measured_photo_by_photo_without_junk(tmp_path, mask):
+    stream = io.BytesIO()
+    Image.fromarray(mask).save(stream, "PNG")
+    known = PhotoTruth(
+        photo="",
+        landmark="tower",
+        grade=None,
+        framed=1.0,
+        unhidden=1.0,
+        area=mask.mean(),
+        size=mask.shape,
+        intrinsics=np.eye(3),
+        pose=np.eye(3, 4),
+        view={},
+        packed=base64.b64encode(stream.getvalue()).decode(),
+    )
+    store = FeatureStore(tmp_path, {})
+    for name in ("a.jpg", "b.jpg", "junk.jpg"):
+        store.write(name, keypoints([[6, 25], [0, 0]]))
+    graded = {"a.jpg": "good", "b.jpg": "ok", "junk.jpg": "junk", "absent.jpg": "good"}
+    truths = {name: replace(known, photo=name, grade=grade) for name, grade in graded.items()}
+    found = hits_in_store(store, truths, [1, 2])
+    assert list(found) == ["a.jpg", "b.jpg"]
+    np.testing.assert_allclose(found["b.jpg"], [1, 1 / 2])
 
 
 def test_chance_is_the_area(mask):
