@@ -7,10 +7,10 @@ from pathlib import Path
 
 from delfjax import datasets, weights
 from delfjax.answers import answer, complain
+from delfjax.collection import LocalExtractor
 from delfjax.datasets.publishers import data_folder
 from delfjax.evaluation import Evaluation, evaluate_benchmark, evaluate_folder
-from delfjax.extraction import Extractor
-from delfjax.networks import extractor_for
+from delfjax.networks import extractor_for, name_of
 from delfjax.options import (
     index_option,
     json_option,
@@ -90,7 +90,7 @@ def _report(evaluation: Evaluation, options: argparse.Namespace) -> int:
     if options.page:
         write_page(evaluation, evaluation.benchmark.query_photos.load, options.page)
     summary = evaluation.summary()
-    summary["what"] += f", {options.model.stem if options.model else 'ImageNet weights'}"
+    summary["what"] += f", {name_of(options)}"
     lines = []
     for protocol in evaluation.scores:
         scored = evaluation.summary(protocol)
@@ -126,7 +126,7 @@ def _precision_at_recall(evaluation: Evaluation) -> dict[str, float]:
     return {str(recall): round(100 * precision_at(pooled, recall), 2) for recall in recalls}
 
 
-def _store(name: str, photos: Path, extractor: Extractor, options: argparse.Namespace) -> Path:
+def _store(name: str, photos: Path, extractor: LocalExtractor, options: argparse.Namespace) -> Path:
     """Return the store that was asked for, or one named after all that its features depend on."""
     settings = json.dumps(
         [
