@@ -22,7 +22,7 @@ from delfjax.options import (
 )
 from delfjax.pages import write_page
 from delfjax.photos import scan
-from delfjax.pooled import pool, precision_at
+from delfjax.pooled import curve_of, pool, precision_at
 
 RECALLS = (10, 30, 100, 300, 1000)  # of Fig. 5's axis
 
@@ -102,6 +102,7 @@ def _report(evaluation: Evaluation, options: argparse.Namespace) -> int:
         ]
     if evaluation.benchmark.strangers:
         summary["precision_at_recall"] = _precision_at_recall(evaluation)
+        summary["curve"] = curve_of(evaluation)
         lines += [
             f"precision   {value:.1f} when {recall} right results are found (Eq. 4)"
             for recall, value in summary["precision_at_recall"].items()

@@ -1,7 +1,6 @@
 """Hand-made local features, SIFT and RootSIFT, in place of learnt ones: the baselines of Sec. 5.
 
-Table 1 has CONGAS and LIFT for comparison. Neither can be had: CONGAS was never published, and LIFT is
-another learnt network. SIFT (Lowe 2004) and RootSIFT (Arandjelovic & Zisserman, CVPR 2012) take their
+Table 1 has CONGAS and LIFT for comparison; neither is available here. SIFT (Lowe 2004) and RootSIFT (Arandjelovic & Zisserman, CVPR 2012) take their
 place, found by OpenCV, which is not among the dependencies. All that follows extraction (store, PCA, index,
 votes, RANSAC) is the same as for learnt features.
 
@@ -99,7 +98,7 @@ class HandmadeExtractor:
     @cached_property
     def checksum(self) -> str:
         """Name what stands for a network's weights: keypoints may change from release to release."""
-        return f"OpenCV {self._cv2.__version__}"
+        return f"{self.spec.name}, OpenCV {self._cv2.__version__}"
 
     def __call__(self, photo: Photo) -> Features:
         """Extract a photo's features, highest response first; there may be none.

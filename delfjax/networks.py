@@ -65,7 +65,7 @@ def extractor_of(store: FeatureStore, options: argparse.Namespace) -> LocalExtra
     made_by = store.made_by
     if spec := HANDMADE.get(made_by["backbone"]):
         extractor = HandmadeExtractor(spec, HandmadeConfig(**made_by["extraction"]))
-        mend = f"install {made_by['model']}, or extract again"
+        mend = f"they were of {made_by['model']}: install that, or extract again"
     else:
         network = _network(options, made_by["backbone"])
         config = ExtractionConfig.from_dict(made_by["extraction"])

@@ -113,7 +113,7 @@ def test_store_index_and_search_run_as_with_a_network(tmp_path, capsys):
     assert "mAP" in capsys.readouterr().out
     made_by = FeatureStore(tmp_path / "store").made_by
     assert made_by["backbone"] == "rootsift"
-    assert made_by["model"].startswith("OpenCV ")
+    assert made_by["model"].startswith("rootsift, OpenCV ")
     assert made_by["extraction"]["selection"] == "response"
     assert command("search", tmp_path / "store", photos.path("b/1.png"), "--top", 1) == 0
     assert "b/1.png" in capsys.readouterr().out
