@@ -83,9 +83,9 @@ def box(
     ax.add_patch(patch)
     lines = note.count("\n") + 1
     up = 0.068 * lines if note else 0
-    text(ax, (centre[0], centre[1] + up), title, weight="bold")
+    name(ax, (centre[0], centre[1] + up), title)
     if note:
-        text(ax, (centre[0], centre[1] - 0.078), note, quiet=True)
+        aside(ax, (centre[0], centre[1] - 0.078), note)
     return place
 
 
@@ -93,18 +93,11 @@ def slab(ax: Axes, centre: Point, size: Point, depth: float, *, colour: str) -> 
     """Draw a feature map: a front of a size, drawn out to the right by a depth."""
     place = _around(centre, size)
     back = np.array([depth, depth * SLANT])
-    corners = np.array(
-        [
-            (place.left, place.bottom),
-            (place.right, place.bottom),
-            (place.right, place.top),
-            (place.left, place.top),
-        ]
-    )
-    right, top = corners[[1, 2]], corners[[2, 3]]
-    sides = [(corners, 0.32), ([*right, *(right[::-1] + back)], 0.72)]
-    sides += [([*top[::-1], *(top + back)], 0.5)]
-    for points, share in sides:
+    x, y = [place.left, place.right], [place.bottom, place.top]
+    front = np.array([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])])
+    right, top = front[1:3], front[2:]
+    faces = [front, [*right, *(right + back)[::-1]], [*top, *(top + back)[::-1]]]
+    for points, share in zip(faces, (0.32, 0.72, 0.5), strict=True):
         ax.add_patch(
             Polygon(points, facecolor=tint(colour, share), edgecolor=colour, linewidth=0.7)
         )
@@ -183,12 +176,9 @@ def photo(ax: Axes, centre: Point, size: Point, *, colour: str = NEUTRAL) -> Box
     return place
 
 
-def arrow(
-    ax: Axes, start: Point, end: Point, label: str = "", *, colour: str = QUIET, bend: str = ""
-) -> None:
-    """Draw an arrow, straight, or with a right angle: ``"-|"`` goes across first, ``"|-"`` up or down."""
-    angles = {"": "arc3", "-|": "angle,angleA=0,angleB=90", "|-": "angle,angleA=90,angleB=0"}
-    style = f"{angles[bend]},rad=4" if bend else angles[bend]
+def arrow(ax: Axes, start: Point, end: Point, label: str = "", *, bent: bool = False) -> None:
+    """Draw an arrow: straight, or first up or down and then across."""
+    style = "angle,angleA=90,angleB=0,rad=4" if bent else "arc3"
     ax.add_patch(
         FancyArrowPatch(
             start,
@@ -197,35 +187,24 @@ def arrow(
             arrowstyle="-|>,head_length=4,head_width=2.2",
             shrinkA=2.5,
             shrinkB=2.5,
-            color=colour,
+            color=QUIET,
             linewidth=1.1,
         )
     )
     if label:
         middle = (start[0] + end[0]) / 2, max(start[1], end[1]) + 0.09
-        text(ax, middle, label, quiet=True)
+        aside(ax, middle, label)
 
 
-def text(
-    ax: Axes,
-    place: Point,
-    words: str,
-    *,
-    quiet: bool = False,
-    weight: str = "normal",
-    ha: str = "center",
-) -> None:
-    """Write, from a place down if there are several lines: first things large, asides small."""
+def name(ax: Axes, place: Point, words: str, *, ha: str = "center") -> None:
+    """Write what is said first."""
+    ax.text(*place, words, ha=ha, va="center", fontsize=TITLE, color=INK, weight="bold", zorder=5)
+
+
+def aside(ax: Axes, place: Point, words: str, *, ha: str = "center") -> None:
+    """Write what is said beside it, smaller, maybe in several lines."""
     ax.text(
-        *place,
-        words,
-        ha=ha,
-        va="center",
-        fontsize=NOTE if quiet else TITLE,
-        color=QUIET if quiet else INK,
-        weight=weight,
-        linespacing=1.25,
-        zorder=5,
+        *place, words, ha=ha, va="center", fontsize=NOTE, color=QUIET, linespacing=1.25, zorder=5
     )
 
 
