@@ -1,20 +1,45 @@
 """A folder of photos becomes a store of features: long, resumable, and never stopped by a bad photo."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 from tqdm.auto import tqdm
 
-from delfjax.axes import Features
-from delfjax.extraction import Extractor
+from delfjax.axes import Features, Photo
+from delfjax.extraction import ExtractionConfig
+from delfjax.handmade import HandmadeConfig, HandmadeSpec
 from delfjax.photos import PhotoError, PhotoFolder, iter_photos
 from delfjax.reduction import PAPER_DIMENSIONS, Reduction
+from delfjax.resnet import ResNetSpec
 from delfjax.store import FeatureStore
+
+
+@runtime_checkable
+class LocalExtractor(Protocol):
+    """What makes local features of photos: `delfjax.extraction.Extractor`, or a hand-made one.
+
+    Attributes:
+        spec: Has the name of what makes them.
+        config: How they are chosen.
+        checksum: Of all else that determines them.
+    """
+
+    spec: ResNetSpec | HandmadeSpec
+    config: ExtractionConfig | HandmadeConfig
+    checksum: str
+
+    def __call__(self, photo: Photo) -> Features:
+        """Extract a photo's features, best score first."""
+
+    def stream(
+        self, photos: Iterable[tuple[str, Photo | PhotoError]]
+    ) -> Iterator[tuple[str, Features | PhotoError]]:
+        """Extract photo after photo; errors pass through."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +79,7 @@ class Report:
         self.failed |= other.failed
 
 
-def made_by(extractor: Extractor, reduction: ReductionConfig) -> dict[str, Any]:
+def made_by(extractor: LocalExtractor, reduction: ReductionConfig) -> dict[str, Any]:
     """Return all that determines a store's features."""
     return {
         "backbone": extractor.spec.name,
@@ -65,7 +90,7 @@ def made_by(extractor: Extractor, reduction: ReductionConfig) -> dict[str, Any]:
 
 
 def extract_folder(
-    extractor: Extractor,
+    extractor: LocalExtractor,
     photos: PhotoFolder,
     path: Path | str,
     *,
@@ -103,7 +128,7 @@ def extract_folder(
 
 
 def _extract(
-    extractor: Extractor, photos: PhotoFolder, names: list[str], report: Report, bar: tqdm
+    extractor: LocalExtractor, photos: PhotoFolder, names: list[str], report: Report, bar: tqdm
 ) -> Iterator[tuple[str, Features]]:
     """Yield the features of the photos that can be read; report those that cannot."""
     for name, features in extractor.stream(iter_photos(photos, names)):
@@ -116,7 +141,7 @@ def _extract(
 
 
 def _learn_reduction(
-    extractor: Extractor,
+    extractor: LocalExtractor,
     photos: PhotoFolder,
     store: FeatureStore,
     config: ReductionConfig,

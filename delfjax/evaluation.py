@@ -15,10 +15,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from delfjax.axes import Features
-from delfjax.collection import ReductionConfig, Report, extract_folder, made_by
+from delfjax.collection import LocalExtractor, ReductionConfig, Report, extract_folder, made_by
 from delfjax.datasets.benchmark import Benchmark
 from delfjax.datasets.labelled import labelled
-from delfjax.extraction import Extractor
 from delfjax.google_metrics import retrieval
 from delfjax.index import PAPER_NEIGHBOURS, ExactIndex, Index, build_index
 from delfjax.metrics import Scores, Truth, bootstrap, evaluate
@@ -89,7 +88,7 @@ class Evaluation:
 
 
 def evaluate_folder(
-    extractor: Extractor,
+    extractor: LocalExtractor,
     photos: PhotoFolder,
     store_path: Path | str,
     *,
@@ -128,7 +127,7 @@ def evaluate_folder(
 
 
 def evaluate_benchmark(
-    extractor: Extractor,
+    extractor: LocalExtractor,
     benchmark: Benchmark,
     store_path: Path | str,
     *,
@@ -180,7 +179,7 @@ def evaluate_benchmark(
 
 
 def extract_benchmark(
-    extractor: Extractor,
+    extractor: LocalExtractor,
     benchmark: Benchmark,
     store_path: Path | str,
     *,

@@ -9,12 +9,12 @@ import numpy as np
 
 from delfjax import datasets, weights
 from delfjax.answers import answer, complain
+from delfjax.collection import LocalExtractor
 from delfjax.datasets import rendered
 from delfjax.datasets.publishers import data_folder
 from delfjax.evaluation import Evaluation, evaluate_benchmark, evaluate_folder
-from delfjax.extraction import Extractor
 from delfjax.metrics import bootstrap
-from delfjax.networks import extractor_for
+from delfjax.networks import extractor_for, name_of
 from delfjax.options import (
     index_option,
     json_option,
@@ -26,7 +26,7 @@ from delfjax.options import (
 )
 from delfjax.pages import write_page
 from delfjax.photos import scan
-from delfjax.pooled import pool, precision_at
+from delfjax.pooled import curve_of, pool, precision_at
 from delfjax.saliency import hits_in_store
 from delfjax.store import FeatureStore
 
@@ -96,7 +96,7 @@ def _report(evaluation: Evaluation, options: argparse.Namespace) -> int:
     if options.page:
         write_page(evaluation, evaluation.benchmark.query_photos.load, options.page)
     summary = evaluation.summary()
-    summary["what"] += f", {options.model.stem if options.model else 'ImageNet weights'}"
+    summary["what"] += f", {name_of(options)}"
     lines = []
     for protocol in evaluation.scores:
         scored = evaluation.summary(protocol)
@@ -108,6 +108,7 @@ def _report(evaluation: Evaluation, options: argparse.Namespace) -> int:
         ]
     if evaluation.benchmark.strangers:
         summary["precision_at_recall"] = _precision_at_recall(evaluation)
+        summary["curve"] = curve_of(evaluation)
         lines += [
             f"precision   {value:.1f} when {recall} right results are found (Eq. 4)"
             for recall, value in summary["precision_at_recall"].items()
@@ -154,7 +155,7 @@ def _on_landmark(evaluation: Evaluation) -> dict[str, object]:
     }
 
 
-def _store(name: str, photos: Path, extractor: Extractor, options: argparse.Namespace) -> Path:
+def _store(name: str, photos: Path, extractor: LocalExtractor, options: argparse.Namespace) -> Path:
     """Return the store that was asked for, or one named after all that its features depend on."""
     settings = json.dumps(
         [

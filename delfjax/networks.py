@@ -1,18 +1,27 @@
-"""The extractor that a command's options ask for: ImageNet's weights, or a model that was trained here."""
+"""The extractor that a command's options ask for: ImageNet's weights, a model trained here, or by hand."""
 
 import argparse
 
 from delfjax import weights
 from delfjax.attention import Attention
 from delfjax.backbone import ResNet
+from delfjax.collection import LocalExtractor
 from delfjax.extraction import ExtractionConfig, Extractor
+from delfjax.handmade import SPECS as HANDMADE
+from delfjax.handmade import HandmadeConfig, HandmadeExtractor
 from delfjax.pyramid import PyramidConfig
 from delfjax.resnet import SPECS
 from delfjax.store import FeatureStore, StoreError
 
 
-def extractor_for(options: argparse.Namespace) -> Extractor:
-    """Make the extractor that `options.model_options` describe."""
+def extractor_for(options: argparse.Namespace) -> LocalExtractor:
+    """Make the extractor that `options.model_options` describe.
+
+    Raises:
+        ValueError: If hand-made features are asked for together with what only a network has.
+    """
+    if options.local:
+        return _handmade(options)
     backbone, attention = _network(options, options.backbone)
     config = ExtractionConfig(
         pyramid=PyramidConfig(longest=options.longest),
@@ -21,6 +30,25 @@ def extractor_for(options: argparse.Namespace) -> Extractor:
         nms_iou=options.nms_iou,
     )
     return Extractor(backbone, attention, config)
+
+
+def name_of(options: argparse.Namespace) -> str:
+    """Name where features come from, as a result's words do."""
+    if options.local:
+        return options.local
+    return options.model.stem if options.model else "ImageNet weights"
+
+
+def _handmade(options: argparse.Namespace) -> HandmadeExtractor:
+    given = {"--model": options.model, "--weights": options.weights}
+    given |= {"--selection": options.selection, "--nms-iou": options.nms_iou < 1}
+    if surplus := [name for name, value in given.items() if value]:
+        raise ValueError(
+            f"--local {options.local} with {', '.join(surplus)}: hand-made features have no network, "
+            "and are chosen by their response; leave out one or the other"
+        )
+    config = HandmadeConfig(longest=options.longest, max_features=options.max_features)
+    return HandmadeExtractor(HANDMADE[options.local], config)
 
 
 def _network(options: argparse.Namespace, name: str) -> tuple[ResNet, Attention | None]:
@@ -32,16 +60,19 @@ def _network(options: argparse.Namespace, name: str) -> tuple[ResNet, Attention 
     return checkpoints.load(options.model)
 
 
-def extractor_of(store: FeatureStore, options: argparse.Namespace) -> Extractor:
+def extractor_of(store: FeatureStore, options: argparse.Namespace) -> LocalExtractor:
     """Make the extractor that a store was filled with."""
     made_by = store.made_by
-    network = _network(options, made_by["backbone"])
-    config = ExtractionConfig.from_dict(made_by["extraction"])
-    if config.selection == "attention" and network[1] is None:
-        raise StoreError(f"{store.path}: filled by a trained model; pass it with --model FILE")
-    extractor = Extractor(*network, config)
+    if spec := HANDMADE.get(made_by["backbone"]):
+        extractor = HandmadeExtractor(spec, HandmadeConfig(**made_by["extraction"]))
+        mend = f"they were of {made_by['model']}: install that, or extract again"
+    else:
+        network = _network(options, made_by["backbone"])
+        config = ExtractionConfig.from_dict(made_by["extraction"])
+        if config.selection == "attention" and network[1] is None:
+            raise StoreError(f"{store.path}: filled by a trained model; pass it with --model FILE")
+        extractor = Extractor(*network, config)
+        mend = "pass the same with --weights or --model FILE"
     if extractor.checksum != made_by["model"]:
-        raise StoreError(
-            f"{store.path}: filled by other weights; pass the same with --weights or --model FILE"
-        )
+        raise StoreError(f"{store.path}: filled by other weights; {mend}")
     return extractor

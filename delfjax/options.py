@@ -7,6 +7,7 @@ from typing import get_args
 from delfjax.collection import ReductionConfig
 from delfjax.extraction import ExtractionConfig, Selection
 from delfjax.geometry import RansacConfig
+from delfjax.handmade import SPECS as HANDMADE
 from delfjax.pyramid import PyramidConfig
 from delfjax.resnet import RESNET50_V1, RESNET50_V15
 from delfjax.search import SearchConfig
@@ -35,6 +36,9 @@ def model_options(sub: argparse.ArgumentParser) -> None:
     """Add the backbone, its weights, the pyramid and the selection."""
     backbone_option(sub)
     trained_options(sub)
+    sub.add_argument(
+        "--local", choices=sorted(HANDMADE), help="hand-made features in place of a network's"
+    )
     sub.add_argument(
         "--selection", choices=get_args(Selection), help="default: attention where there is a head"
     )

@@ -4,13 +4,17 @@ A query to which nothing in the database is the answer, a distractor query, can 
 here a method shows whether its score knows a wrong result from a right one.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 
 from delfjax.evaluation import Evaluation
 from delfjax.metrics import Interval, Truth, bootstrap, precision_recall
+
+FIRST = 10  # right results at which Fig. 5's axis begins
+POINTS = 60  # of a curve that is kept, evenly spaced on its axis; not in the paper
+DRAWS = 500  # of queries, kept with a curve; not in the paper
 
 
 class Pooled(NamedTuple):
@@ -41,9 +45,72 @@ def precision_at(pooled: Pooled, recall: int) -> float:
 
     NaN if not so many are found at all.
     """
+    return float(precisions_at(pooled, np.array([recall]))[0])
+
+
+def precisions_at(pooled: Pooled, recalls: Real[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+    """Compute `precision_at` each recall."""
     curve = precision_recall(pooled.scores, pooled.correct)
-    enough = curve.recall >= recall  # thresholds fall, so the first is the highest
-    return float(curve.precision[enough.argmax()]) if enough.any() else np.nan
+    first = np.searchsorted(curve.recall, recalls)  # thresholds fall: the first is the highest
+    return np.append(curve.precision, np.nan)[first]
+
+
+def mean_precision(
+    pooled: Pooled, positives: int, drawn: Int[np.ndarray, "draws q"] | None = None
+) -> Float[np.ndarray, " draws"]:
+    """Compute the mean height of a curve of Fig. 5 over its log axis. Not in the paper.
+
+    From 10 right results to all there are; where these are not found precision counts as 0.
+
+    Args:
+        pooled: Results.
+        positives: How many right results all queries have.
+        drawn: How often each query counts, draw by draw; once each where None.
+    """
+    order = np.argsort(-pooled.scores, kind="stable")
+    scores, correct, queries = (column[order] for column in pooled)
+    last = np.flatnonzero(np.diff(scores, append=-1))  # equal scores enter together
+    recalls = np.geomspace(min(FIRST, positives), positives, POINTS)
+
+    def mean(counts: Int[np.ndarray, " r"]) -> float:
+        found, right = np.cumsum(counts)[last], np.cumsum(counts * correct)[last]
+        precision = np.append(right / np.maximum(found, 1), 0.0)
+        return precision[np.searchsorted(right, recalls)].mean()
+
+    once = np.ones((1, queries.max(initial=0) + 1), int)
+    return np.array([mean(each[queries]) for each in (once if drawn is None else drawn)])
+
+
+def curve_of(
+    evaluation: Evaluation, protocol: str | None = None, *, seed: int = 0
+) -> dict[str, Any]:
+    """Return what is worth keeping of an evaluation's curve (Fig. 5), in percent.
+
+    Returns:
+        ``precisions`` at some ``recalls``; ``mean``, the `mean_precision`, and its 95% ``interval``; and
+        ``draws`` of it over queries. All results of one benchmark have the same draws, one by one, so
+        that the differences of two of them are paired.
+    """
+    pooled = pool(evaluation, protocol)
+    truths = evaluation.benchmark.truths[protocol or evaluation.benchmark.protocol]
+    positives = sum(len(truth.positives) for truth in truths)
+    recalls = np.geomspace(1, max(1, int(pooled.correct.sum())), POINTS).round().astype(int)
+    recalls = np.unique(recalls)
+    queries = len(evaluation.answers)
+    drawn = np.random.default_rng(seed).multinomial(queries, np.full(queries, 1 / queries), DRAWS)
+    draws = mean_precision(pooled, positives, drawn)
+    return {
+        "recalls": recalls.tolist(),
+        "precisions": _percent(np.nan_to_num(precisions_at(pooled, recalls))),
+        "positives": positives,
+        "mean": _percent(mean_precision(pooled, positives))[0],
+        "interval": _percent(np.quantile(draws, [0.025, 0.975])),
+        "draws": _percent(draws),
+    }
+
+
+def _percent(values: Float[np.ndarray, " _"]) -> list[float]:
+    return (100 * values).round(2).tolist()
 
 
 def precision_intervals(

@@ -13,10 +13,11 @@ import numpy as np
 
 import delfjax
 
+CLAIMS = "claims.json"  # beside the results, and none of them: see delfjax.claims
 MARK, END = "<!-- results -->", "<!-- /results -->"
 
 
-def write(path: Path, result: dict[str, Any]) -> None:
+def write(path: Path, result: dict[str, Any] | list[Any]) -> None:
     """Write a result, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.part")  # a name that no table lists
@@ -24,7 +25,7 @@ def write(path: Path, result: dict[str, Any]) -> None:
     temporary.replace(path)
 
 
-def to_json(result: dict[str, Any]) -> str:
+def to_json(result: dict[str, Any] | list[Any]) -> str:
     """Return a result as JSON. That knows no infinity, which means "no limit" here: it becomes null.
 
     Raises:
@@ -63,7 +64,7 @@ def table(folder: Path) -> str:
         ValueError: If there are none.
     """
     rows = []
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(set(folder.glob("*.json")) - {folder / CLAIMS}):
         result = read(path)
         if "value" in result:
             low, high = result.get("interval", (None, None))

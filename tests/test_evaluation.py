@@ -16,7 +16,7 @@ from delfjax.geometry import RansacConfig
 from delfjax.metrics import oxford_truth
 from delfjax.pages import write_page
 from delfjax.photos import Box, PhotoError, load_photo, scan
-from delfjax.pooled import pool
+from delfjax.pooled import curve_of, pool
 from delfjax.results import to_json
 from delfjax.search import SearchConfig
 from delfjax.store import FeatureStore
@@ -184,6 +184,10 @@ def test_results_are_pooled_without_junk_and_with_distractor_queries(photos, tmp
     assert not correct[queries == 1].any(), "nothing is right for a distractor query"
     assert (scores >= 0).all()
     assert (queries == 0).sum() == len(found.benchmark.database) - 1, "junk is left out"
+    curve = curve_of(found)
+    assert (curve["recalls"], curve["positives"]) == ([1, 2], 2)
+    assert curve["interval"][0] <= curve["mean"] <= curve["interval"][1] <= 100
+    assert curve == curve_of(found)
 
 
 def test_a_benchmark_renumbers_without_broken_photos(photos):

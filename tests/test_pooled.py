@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delfjax.pooled import Pooled, precision_at, precision_intervals
+from delfjax.pooled import (
+    POINTS,
+    Pooled,
+    mean_precision,
+    precision_at,
+    precision_intervals,
+    precisions_at,
+)
 
 # Oracle O17: (score, correct) of two queries and two distractor queries.
 WORKED = Pooled(
@@ -78,3 +85,26 @@ def test_a_query_without_results_is_drawn_too():
     pooled = Pooled(np.full(9, 5), np.ones(9, bool), np.arange(9))
     (low, high), *_ = precision_intervals(pooled, np.array([9]), queries=18, resamples=200, seed=0)
     assert (low, high) == (0, 1)
+
+
+def test_the_mean_height_of_a_curve_by_hand():
+    """All right results first: precision 1 to the last; half of them missing: 0 from there on."""
+    perfect = Pooled(np.arange(100, 0, -1), np.ones(100, bool), np.arange(100))
+    assert mean_precision(perfect, 100) == pytest.approx([1])
+    assert mean_precision(perfect, 1000) == pytest.approx([0.5], abs=0.02)
+
+
+def test_the_mean_height_is_that_of_precisions_at():
+    pooled, positives = many(0, strangers=10), 130
+    recalls = np.geomspace(10, positives, POINTS)
+    expected = np.nan_to_num(precisions_at(pooled, recalls)).mean()
+    assert mean_precision(pooled, positives) == pytest.approx([expected])
+
+
+def test_a_draw_is_the_results_of_the_queries_drawn():
+    pooled, random = many(2, strangers=5), np.random.default_rng(0)
+    drawn = random.multinomial(35, np.full(35, 1 / 35), 4)
+    for counts, found in zip(drawn, mean_precision(pooled, 100, drawn), strict=True):
+        rows = np.repeat(np.arange(len(pooled.scores)), counts[pooled.queries])
+        alone = Pooled(*(column[rows] for column in pooled))
+        assert mean_precision(alone, 100) == pytest.approx([found])

@@ -1,0 +1,130 @@
+"""The numbers that the paper prints (Table 1) and shows (Fig. 5), as data, with where they come from.
+
+Table 1 was read; the curves of Fig. 5 were digitised from its pixels and are good to 0.03. What the paper
+does not give is NaN here, and a dash wherever it is shown.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+ROOT = Path(__file__).resolve().parents[1] / "data" / "paper"  # of a checkout
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PaperTable:
+    """A table of the paper.
+
+    Attributes:
+        source: Which.
+        status: How its numbers came here.
+        unit: Of the numbers.
+        sets: Its columns.
+        rows: By method: one number a column, NaN where the paper has none.
+        notes: What must be known to read it.
+    """
+
+    source: str
+    status: str
+    unit: str
+    sets: tuple[str, ...]
+    rows: dict[str, Float[np.ndarray, " sets"]]
+    notes: tuple[str, ...]
+
+    def value(self, method: str, column: str) -> float:
+        """Return a number of the table; NaN where it has none."""
+        return float(self.rows[method][self.sets.index(column)])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PaperCurve:
+    """A digitised curve: precision, 0 to 1, at some recalls.
+
+    Attributes:
+        recall: Absolute numbers of right results, rising.
+        precision: At each of them, 0 to 1.
+        approximate: Where the curve could hardly be read.
+    """
+
+    recall: Float[np.ndarray, " k"]
+    precision: Float[np.ndarray, " k"]
+    approximate: Bool[np.ndarray, " k"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PaperFigure:
+    """A figure of the paper with its curves.
+
+    Attributes:
+        source: Which.
+        status: How its curves came here.
+        error: How far a digitised precision may be off.
+        what: What it shows.
+        caption: What its caption says of it.
+        curves: By method, in the paper's order.
+    """
+
+    source: str
+    status: str
+    error: float
+    what: str
+    caption: str
+    curves: dict[str, PaperCurve]
+
+
+def table1(root: Path = ROOT) -> PaperTable:
+    """Read Table 1: mAP on Oxford5k and Paris6k, with and without 100,000 distractors.
+
+    Raises:
+        ValueError: If a row has not a number, or null, for each column.
+    """
+    found = _read(root / "table1.json")
+    rows = {name: np.array(values, float) for name, values in found.pop("rows").items()}
+    if bad := [name for name, values in rows.items() if len(values) != len(found["sets"])]:
+        raise ValueError(f"{root / 'table1.json'}: {bad}; expected {len(found['sets'])} numbers")
+    sets, notes = tuple(found.pop("sets")), tuple(found.pop("notes"))
+    return PaperTable(**found, sets=sets, rows=rows, notes=notes)
+
+
+def fig5(root: Path = ROOT) -> PaperFigure:
+    """Read Fig. 5: precision against recall on Google-Landmarks, with distractor queries.
+
+    Raises:
+        ValueError: If a curve has not a number, or null, for each recall.
+    """
+    found = _read(root / "fig5.json")
+    recall, curves = found.pop("recall"), found.pop("precision")
+    if bad := [name for name, values in curves.items() if len(values) != len(recall)]:
+        raise ValueError(f"{root / 'fig5.json'}: {bad}; expected {len(recall)} numbers")
+    doubtful, ends = found.pop("approximate"), found.pop("ends")
+    points = {
+        name: [(r, p, r in doubtful.get(name, ())) for r, p in zip(recall, values, strict=True)]
+        for name, values in curves.items()
+    }
+    for name, end in ends.items():
+        points[name].append((end["recall"], end["precision"], end["approximate"]))
+    return PaperFigure(**found, curves={name: _curve(each) for name, each in points.items()})
+
+
+def _curve(points: list[tuple[float, float | None, bool]]) -> PaperCurve:
+    recall, precision, approximate = zip(
+        *sorted(p for p in points if p[1] is not None), strict=True
+    )
+    return PaperCurve(
+        recall=np.array(recall, float),
+        precision=np.array(precision, float),
+        approximate=np.array(approximate),
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{path}: cannot be read ({error}); it comes with the repository: run from a checkout"
+        ) from error
