@@ -26,7 +26,12 @@ from delfjax.folders import Lock, StoreError, claim, whole
 from delfjax.reduction import Reduction
 from delfjax.shards import Shard, stored, write_shard
 
-MANIFEST, REDUCTION, SHARDS, SUFFIX = "store.json", "reduction.safetensors", "shards", ".safetensors"
+MANIFEST, REDUCTION, SHARDS, SUFFIX = (
+    "store.json",
+    "reduction.safetensors",
+    "shards",
+    ".safetensors",
+)
 SHARD_PHOTOS = 512  # of 1000 40-d features each, 49 MB; a million photos are 2000 files
 SHARD_SECONDS = 120.0  # what a kill may cost
 
@@ -108,7 +113,9 @@ class FeatureStore:
         for file in files:
             self._add(Shard(file, self.made_by))
         own = (file.stem.rpartition("-") for file in files)
-        self._next = 1 + max((int(number) for who, _, number in own if who == self.writer), default=-1)
+        self._next = 1 + max(
+            (int(number) for who, _, number in own if who == self.writer), default=-1
+        )
 
     def _add(self, shard: Shard) -> None:
         self._shards.append(shard)

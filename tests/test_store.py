@@ -6,9 +6,10 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import delfjax.store
 from delfjax import shards
 from delfjax.axes import Features
 from delfjax.folders import Lock
@@ -109,14 +110,14 @@ def test_a_photo_that_is_there_stays(store, flushed):
 WRITES = st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 3), st.integers(0, 9))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.lists(st.lists(st.one_of(WRITES, st.none()), max_size=8), max_size=4), st.integers(1, 4))
 def test_any_writes_flushes_and_reopenings_read_back(tmp_path_factory, sessions, photos):
     """A session is a list of writes, and of flushes, which are None."""
     path, expected = tmp_path_factory.mktemp("any") / "store", {}
-    store = FeatureStore(path, MADE_BY)
+    store = FeatureStore(path, MADE_BY, photos=photos)
     for session in sessions:
-        with FeatureStore(path, MADE_BY, photos=photos) as store:
+        with store:
             for step in session:
                 if step is None:
                     store.flush()
@@ -195,7 +196,7 @@ def test_a_shard_is_written_when_photos_wait_too_long(tmp_path, monkeypatch):
 def test_a_reader_reads_no_more_than_it_is_asked_for(tmp_path, monkeypatch):
     """Opening takes names alone; a photo, its own rows."""
     fill(tmp_path, "a", "b", "c", count=7)
-    taken = []
+    taken, whole = [], shards.safe_open
 
     class Spy:
         def __init__(self, *arguments):
@@ -216,7 +217,6 @@ def test_a_reader_reads_no_more_than_it_is_asked_for(tmp_path, monkeypatch):
             return self.tensor[rows]
 
     with monkeypatch.context() as patch:
-        whole = shards.safe_open
         patch.setattr(shards, "safe_open", Spy)
         store = FeatureStore(tmp_path)
         assert (len(store), "b" in store, taken) == (3, True, [])
@@ -301,7 +301,6 @@ def test_a_writers_name_is_that_of_files(tmp_path, writer):
 # --- nothing is mixed
 
 
-
 def test_a_store_opens_with_what_made_it_or_without(store):
     assert FeatureStore(store.path, MADE_BY).made_by == FeatureStore(store.path).made_by
     assert FeatureStore(str(store.path)).made_by["model"] == "abc"
@@ -358,7 +357,9 @@ def test_the_old_format_is_refused(tmp_path):
     FeatureStore(tmp_path, MADE_BY)
     (tmp_path / "features").mkdir()
     for made_by in (MADE_BY, None):
-        with pytest.raises(StoreError, match=r"a file a photo, which is read no more.* extract again"):
+        with pytest.raises(
+            StoreError, match=r"a file a photo, which is read no more.* extract again"
+        ):
             FeatureStore(tmp_path, made_by)
 
 
@@ -394,7 +395,7 @@ def test_a_write_cut_short_leaves_no_shard_and_loses_no_photo(store, monkeypatch
 
 @pytest.mark.parametrize("line", ["Shard", "write_shard"])
 def test_an_interrupt_between_the_lines_of_a_flush_doubles_nothing(store, monkeypatch, line):
-    import delfjax.store as module
+    whole = getattr(delfjax.store, line)
 
     def interrupted(*arguments):
         whole(*arguments)
@@ -402,8 +403,7 @@ def test_an_interrupt_between_the_lines_of_a_flush_doubles_nothing(store, monkey
 
     store.write("a", made_up(3))
     with monkeypatch.context() as patch:
-        whole = getattr(module, line)
-        patch.setattr(module, line, interrupted)
+        patch.setattr(delfjax.store, line, interrupted)
         with pytest.raises(KeyboardInterrupt):
             store.flush()
     store.write("b", made_up(5))
@@ -414,9 +414,13 @@ def test_an_interrupt_between_the_lines_of_a_flush_doubles_nothing(store, monkey
 
 
 def test_an_error_keeps_what_was_ready(tmp_path):
-    with pytest.raises(ZeroDivisionError), FeatureStore(tmp_path, MADE_BY) as store:
-        store.write("a", made_up(3))
-        1 / 0  # noqa: B018
+    def extract() -> None:
+        with FeatureStore(tmp_path, MADE_BY) as store:
+            store.write("a", made_up(3))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extract()
     assert FeatureStore(tmp_path).names == ["a"]
     assert fill(tmp_path, "b").names == ["a", "b"], "and lets another write"
 
