@@ -12,19 +12,18 @@ import re
 import secrets
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from delfjax.axes import Features
 from delfjax.folders import Lock, StoreError, claim, whole
 from delfjax.reduction import Reduction
-from delfjax.shards import Shard, stored, write_shard
+from delfjax.shards import Gathered, Shard, stored, write_shard
 
 MANIFEST, REDUCTION, SHARDS, SUFFIX = (
     "store.json",
@@ -34,23 +33,6 @@ MANIFEST, REDUCTION, SHARDS, SUFFIX = (
 )
 SHARD_PHOTOS = 512  # of 1000 40-d features each, 49 MB; a million photos are 2000 files
 SHARD_SECONDS = 120.0  # what a kill may cost
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Gathered:
-    """The features of several photos end to end, in single precision.
-
-    Attributes:
-        names: Of the photos.
-        offsets: Photo ``i`` has the rows from ``offsets[i]`` to ``offsets[i + 1]``.
-        positions: ``(y, x)`` in pixels of the original photo.
-        descriptors: One row a feature.
-    """
-
-    names: tuple[str, ...]
-    offsets: Int[np.ndarray, " _"]
-    positions: Float[np.ndarray, "t 2"]
-    descriptors: Float[np.ndarray, "t d"]
 
 
 class FeatureStore:
@@ -112,10 +94,9 @@ class FeatureStore:
         self._places: dict[str, tuple[Shard, int]] = {}
         for file in files:
             self._add(Shard(file, self.made_by))
-        own = (file.stem.rpartition("-") for file in files)
-        self._next = 1 + max(
-            (int(number) for who, _, number in own if who == self.writer), default=-1
-        )
+        parts = (file.stem.rpartition("-") for file in files)
+        own = [int(n) for writer, _, n in parts if writer == self.writer and n.isdecimal()]
+        self._next = 1 + max(own, default=-1)
 
     def _add(self, shard: Shard) -> None:
         self._shards.append(shard)
@@ -128,12 +109,17 @@ class FeatureStore:
         """Become the writer.
 
         Raises:
-            StoreError: If another process is.
+            StoreError: If another process is, or if a shard is damaged.
         """
         folder = self.path / SHARDS
         folder.mkdir(exist_ok=True)
-        self._lock = Lock(folder / f".{self.writer}.lock")
-        self._look()  # another may have written since
+        lock = Lock(folder / f".{self.writer}.lock")
+        try:
+            self._look()  # another may have written since
+        except BaseException:
+            lock.release()
+            raise
+        self._lock = lock
         return self
 
     def __exit__(

@@ -435,8 +435,11 @@ def test_a_damaged_file_is_named(tmp_path, left):
     store = fill(tmp_path, "a.jpg")
     path = tmp_path / SHARDS / files(store)[0]
     path.write_bytes(path.read_bytes()[:left])
-    with pytest.raises(StoreError, match=r"shard-000000\.safetensors: damaged .*; remove it and"):
-        FeatureStore(tmp_path)
+    for access in (lambda: FeatureStore(tmp_path), store.__enter__):
+        with pytest.raises(
+            StoreError, match=r"shard-000000\.safetensors: damaged .*; remove it and"
+        ):
+            access()
     path.unlink()
     assert fill(tmp_path, "a.jpg").names == ["a.jpg"]
 
