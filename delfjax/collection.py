@@ -108,23 +108,31 @@ def extract_folder(
         The store, and what became of each photo: broken ones are listed, not raised.
 
     Raises:
-        StoreError: If the store was made by another model or configuration.
+        StoreError: If the store was made by another model or configuration, or if another process is
+            writing to it.
     """
     config = config or ReductionConfig()
     store = FeatureStore(path, made_by(extractor, config))
+    if all(name in store for name in photos.names):  # then it need not be written, nor be free to
+        return store, Report(kept=list(photos.names))
+    with store:
+        return store, _fill(store, extractor, photos, config)
+
+
+def _fill(
+    store: FeatureStore, extractor: Extractor, photos: PhotoFolder, config: ReductionConfig
+) -> Report:
+    """Extract what the store lacks; an error or an interrupt loses no photo that is ready."""
     report = Report(kept=[name for name in photos.names if name in store])
-    if len(report.kept) < len(photos):
-        if store.reduction is None:
-            _learn_reduction(extractor, photos, store, config, report)
-        waiting = [n for n in photos.names if n not in store and n not in report.failed]
-        bar = tqdm(
-            total=len(photos), initial=len(photos) - len(waiting), desc="extract", unit="photo"
-        )
-        reduction = store.reduction
-        for name, features in _extract(extractor, photos, waiting, report, bar):
-            store.write(name, _reduced(_halved(features), reduction))
-        bar.close()
-    return store, report
+    if store.reduction is None:
+        _learn_reduction(extractor, photos, store, config, report)
+    waiting = [n for n in photos.names if n not in store and n not in report.failed]
+    bar = tqdm(total=len(photos), initial=len(photos) - len(waiting), desc="extract", unit="photo")
+    reduction = store.reduction
+    for name, features in _extract(extractor, photos, waiting, report, bar):
+        store.write(name, _reduced(_halved(features), reduction))
+    bar.close()
+    return report
 
 
 def _extract(

@@ -57,7 +57,6 @@ class Database:
         if len(names) != len(features) or not names:
             raise ValueError(f"{len(names)} names for {len(features)} photos; expected one each")
         self.names = tuple(names)
-        self.features = tuple(features)
         self.owners = np.repeat(np.arange(len(names)), [len(each) for each in features])
         self.descriptors = np.concatenate([each.descriptors for each in features])
         self.positions = np.concatenate([each.positions for each in features])
@@ -70,8 +69,14 @@ class Database:
         cls, store: FeatureStore, names: Iterable[str] | None = None, *, features: int | None = None
     ) -> "Database":
         """Read photos from a store: all of it, or those named; and all of their features, or the best."""
-        names = store.names if names is None else list(names)
-        return cls(names, [store.read(name)[:features] for name in names])
+        found = store.gather(names, limit=features)
+        if not found.names:
+            raise ValueError(f"{store.path}: no photos to load; expected one at least")
+        database = cls.__new__(cls)  # `__init__` asks for an object a photo
+        database.names = found.names
+        database.owners = np.repeat(np.arange(len(found.names)), np.diff(found.offsets))
+        database.descriptors, database.positions = found.descriptors, found.positions
+        return database
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -20,9 +20,12 @@ def extract(photos, path, **options):
 
 
 def contents(store: FeatureStore) -> dict[str, bytes]:
-    """Every file of a store, to the bit."""
-    files = (path for path in store.path.rglob("*") if path.is_file())
-    return {path.relative_to(store.path).as_posix(): path.read_bytes() for path in files}
+    """What a store holds, to the bit, however it is parted into shards."""
+    found = {"reduction": (store.path / "reduction.safetensors").read_bytes()}
+    for name in FeatureStore(store.path).names:
+        *parts, image_size = vars(store.read(name)).values()
+        found[name] = b"".join(part.tobytes() for part in (*parts, np.array(image_size)))
+    return found
 
 
 def test_a_folder_becomes_a_store(tmp_path):
@@ -50,7 +53,7 @@ def test_the_same_seed_gives_the_same_store(tmp_path):
         for n, seed in enumerate((0, 0, 1))
     )
     assert first == again
-    assert first["reduction.safetensors"] != other["reduction.safetensors"]
+    assert first["reduction"] != other["reduction"]
 
 
 def test_broken_photos_are_listed_and_the_others_extracted(tmp_path):
@@ -110,6 +113,18 @@ def test_an_interrupted_run_is_taken_up(tmp_path, monkeypatch, after):
     assert len(report.extracted) == 6 - after
     assert set(report.extracted).isdisjoint(report.kept)
     assert contents(store) == contents(expected)
+
+
+def test_a_folder_that_another_process_extracts_is_refused_at_once(tmp_path, monkeypatch):
+    photos = flat(tmp_path / "photos", 3)
+    store, _ = extract(photos, tmp_path / "store")
+    save(photos.root / "3.png", draw(3))
+    more = scan(photos.root)
+    monkeypatch.setattr(Extractor, "launch", None)
+    with FeatureStore(store.path):
+        with pytest.raises(StoreError, match="held by another process"):
+            extract(more, store.path)
+        assert len(extract(photos, store.path)[1].kept) == 3, "what is finished is only read"
 
 
 def test_a_finished_store_is_left_as_it_is(tmp_path, monkeypatch):
