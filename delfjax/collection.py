@@ -120,7 +120,7 @@ def extract_folder(
 
 
 def _fill(
-    store: FeatureStore, extractor: Extractor, photos: PhotoFolder, config: ReductionConfig
+    store: FeatureStore, extractor: LocalExtractor, photos: PhotoFolder, config: ReductionConfig
 ) -> Report:
     """Extract what the store lacks; an error or an interrupt loses no photo that is ready."""
     report = Report(kept=[name for name in photos.names if name in store])

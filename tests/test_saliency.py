@@ -66,9 +66,9 @@ def test_a_store_is_measured_photo_by_photo_without_junk(tmp_path, mask):
         view={},
         packed=base64.b64encode(stream.getvalue()).decode(),
     )
-    store = FeatureStore(tmp_path, {})
-    for name in ("a.jpg", "b.jpg", "junk.jpg"):
-        store.write(name, keypoints([[6, 25], [0, 0]]))
+    with FeatureStore(tmp_path, {}) as store:
+        for name in ("a.jpg", "b.jpg", "junk.jpg"):
+            store.write(name, keypoints([[6, 25], [0, 0]]))
     graded = {"a.jpg": "good", "b.jpg": "ok", "junk.jpg": "junk", "absent.jpg": "good"}
     truths = {name: replace(known, photo=name, grade=grade) for name, grade in graded.items()}
     found = hits_in_store(store, truths, [1, 2])
