@@ -72,6 +72,10 @@ class Look:
         """``(height, width)`` of the photo."""
         return self.photo.shape[:2]
 
+    def pixel(self, row: int) -> Float[np.ndarray, " 2"]:
+        """Return the height and width, on the photo, of a pixel of a cell's level."""
+        return np.array(self.image_size) / self.sizes[self.levels[row]]
+
     def offered(self, selection: Selection) -> Selection:
         """Return the score that was asked for, or the norm where the model has no attention."""
         return selection if selection in self.scores else "norm"

@@ -115,18 +115,14 @@ def words(seen: Look, choice: Choice) -> str:
     return f"{seen.offered(choice.selection)}, {scale}, {best}{floor}"
 
 
-def _draw(
-    drawing: Drawing, ax: Axes, seen: Look, choice: Choice, style: Style, title: str
-) -> None:
+def _draw(drawing: Drawing, ax: Axes, seen: Look, choice: Choice, style: Style, title: str) -> None:
     show_photo(ax, render(seen, choice, style), f"{title}\n{words(seen, choice)}")
     colours = ScalarMappable(Normalize(*span(seen, choice)), style.colours)
     bar = drawing.colorbar(colours, ax=ax, fraction=0.035, pad=0.02, extend="both")
     bar.set_label(seen.offered(choice.selection))
 
 
-def _rings(
-    seen: Look, choice: Choice
-) -> tuple[Float[np.ndarray, "k 2"], Float[np.ndarray, " k"]]:
+def _rings(seen: Look, choice: Choice) -> tuple[Float[np.ndarray, "k 2"], Float[np.ndarray, " k"]]:
     """Return where the keypoints are in the image that is shown, and their scales."""
     rows = keypoints(seen, choice)[::-1]  # the best ones on top
     return _onto(seen, seen.centres[rows]), np.array(seen.scales)[seen.levels[rows]]
@@ -140,7 +136,7 @@ def _onto(seen: Look, points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 
 def _with_field(image: Image.Image, seen: Look, row: int) -> Image.Image:
     """Dim what a cell does not see, and frame what it sees and its own 16 pixels."""
     box = _onto(seen, seen.boxes[row].reshape(2, 2))
-    own = (CELL - 1) / 2 * np.array(seen.image_size) / seen.sizes[seen.levels[row]]
+    own = (CELL - 1) / 2 * seen.pixel(row)
     cell = _onto(seen, seen.centres[row] + np.array([-own, own]))
     dimmed = Image.blend(image, Image.new("RGB", image.size, DARK), DIM)
     inside = box.clip(0, np.array(image.size[::-1]))

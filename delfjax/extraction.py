@@ -175,9 +175,7 @@ class Extractor:
         )
         if self.config.nms_iou < 1:
             config = self.config
-            features = features[
-                suppress(self.boxes(features), config.nms_iou, config.max_features)
-            ]
+            features = features[suppress(self.boxes(features), config.nms_iou, config.max_features)]
         return features
 
     def boxes(self, features: Features) -> Float[np.ndarray, "n 4"]:

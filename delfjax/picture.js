@@ -10,97 +10,89 @@ function render({ model, el }) {
   const box = document.createElement("div");
   frame.style.cssText = "position: relative; line-height: 0; overflow: hidden";
   image.style.cssText = "width: 100%; height: auto; cursor: crosshair; user-select: none";
-  box.style.cssText = "position: absolute; display: none; pointer-events: none; box-sizing: border-box;"
+  box.style.cssText = "position: absolute; display: none; pointer-events: none; "
     + "border: 2px solid white; outline: 1px solid #14141e; background: rgba(255, 255, 255, 0.15)";
-  image.tabIndex = 0; // arrow keys move the pointer
-  image.draggable = false;
+  image.tabIndex = 0; // so that arrow keys reach it
+  image.draggable = false; // the browser would drag the file
   frame.append(image, box);
   el.append(frame);
 
-  let start = null; // of a drag
-  let asked = 0; // the animation frame that will tell where the pointer is
+  let start = null; // of a drag: the event
+  let asked = 0; // the animation frame that will tell the pointer
 
   const show = () => {
-    const old = image.src;
+    URL.revokeObjectURL(image.src);
     image.src = URL.createObjectURL(new Blob([model.get("image")]));
-    if (old) URL.revokeObjectURL(old);
   };
   const describe = () => {
     image.alt = model.get("alt");
     image.style.touchAction = model.get("boxes") ? "none" : "pan-y";
   };
   const tell = (changes) => {
-    model.set(changes);
+    for (const [name, value] of Object.entries(changes)) model.set(name, value);
     model.save_changes();
   };
   const point = (pointer) => {
     cancelAnimationFrame(asked);
     asked = requestAnimationFrame(() => tell({ pointer }));
   };
-  const edges = (event) => { // (y, x) from the image's top left corner, in its own pixels
+  const size = () => [image.naturalHeight, image.naturalWidth];
+  const clamp = (place, low, high) => place.map((at, axis) => Math.min(Math.max(at, low), high[axis]));
+  const edges = ({ clientX, clientY }) => { // (y, x) in the image's pixels, 0 at its top left corner
     const { left, top, width, height } = image.getBoundingClientRect();
-    const within = (share, pixels) => Math.min(Math.max(share, 0), 1) * pixels;
-    return [
-      within((event.clientY - top) / height, image.naturalHeight),
-      within((event.clientX - left) / width, image.naturalWidth),
-    ];
+    const [rows, columns] = size();
+    return clamp([(clientY - top) * rows / height, (clientX - left) * columns / width], 0, size());
   };
   const centred = (event) => edges(event).map((edge) => edge - 0.5);
-  const corners = (event) => { // of the box from where the drag began: top, left, bottom, right
+  const corners = (event) => { // of the box since the drag began: top, left, bottom, right
     const [one, other] = [edges(start), edges(event)];
-    return [Math.min, Math.max].flatMap((pick) => [pick(one[0], other[0]), pick(one[1], other[1])]);
+    return [Math.min, Math.max].flatMap((pick) => one.map((at, axis) => pick(at, other[axis])));
   };
-  const draw = (event) => {
-    const [top, left, bottom, right] = corners(event);
-    const scale = 100 / image.naturalWidth, across = 100 / image.naturalHeight;
+  const isClick = ({ clientX, clientY }) =>
+    Math.hypot(clientX - start.clientX, clientY - start.clientY) < SLACK;
+  const draw = ([top, left, bottom, right]) => {
+    const [rows, columns] = size();
+    const inset = [top / rows, 1 - right / columns, 1 - bottom / rows, left / columns];
+    box.style.inset = inset.map((share) => `${100 * share}%`).join(" ");
     box.style.display = "block";
-    box.style.inset = `${top * across}% ${100 - right * scale}% ${100 - bottom * across}% ${left * scale}%`;
   };
-  const isClick = (event) =>
-    Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) < SLACK;
 
   image.addEventListener("pointermove", (event) => {
     point(centred(event));
-    if (start && model.get("boxes") && !isClick(event)) draw(event);
+    if (start && model.get("boxes") && !isClick(event)) draw(corners(event));
   });
   image.addEventListener("pointerdown", (event) => {
     start = event;
     if (model.get("boxes")) image.setPointerCapture(event.pointerId);
   });
   image.addEventListener("pointerup", (event) => {
-    if (!start) return;
-    if (isClick(event)) {
+    if (start && isClick(event)) {
       box.style.display = "none";
       tell({ clicked: centred(event), clicks: model.get("clicks") + 1, box: null });
-    } else if (model.get("boxes")) {
+    } else if (start && model.get("boxes")) {
       tell({ box: corners(event) });
     }
     start = null;
   });
   image.addEventListener("pointercancel", () => { start = null; });
-  image.addEventListener("pointerleave", () => point(null));
-  image.addEventListener("blur", () => point(null));
+  for (const name of ["pointerleave", "blur"]) image.addEventListener(name, () => point(null));
   image.addEventListener("keydown", (event) => {
     if (!(event.key in KEYS)) return;
-    const stride = image.naturalWidth / STRIDES;
-    const middle = [image.naturalHeight / 2, image.naturalWidth / 2];
-    const from = model.get("pointer") ?? middle;
-    const size = [image.naturalHeight, image.naturalWidth];
-    const to = from.map((at, axis) => at + stride * KEYS[event.key][axis]);
-    tell({ pointer: to.map((at, axis) => Math.min(Math.max(at, 0), size[axis] - 1)) });
     event.preventDefault();
     event.stopPropagation(); // JupyterLab would go to the next cell
+    const from = model.get("pointer") ?? size().map((side) => side / 2);
+    const stride = image.naturalWidth / STRIDES;
+    const to = from.map((at, axis) => at + stride * KEYS[event.key][axis]);
+    tell({ pointer: clamp(to, 0, size().map((side) => side - 1)) });
   });
 
   model.on("change:image", show);
-  model.on("change:alt change:boxes", describe);
+  for (const name of ["change:alt", "change:boxes"]) model.on(name, describe);
   show();
   describe();
   return () => {
     cancelAnimationFrame(asked);
     URL.revokeObjectURL(image.src);
-    model.off("change:image", show);
-    model.off("change:alt change:boxes", describe);
   };
 }
 

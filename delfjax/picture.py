@@ -38,6 +38,6 @@ class Picture(anywidget.AnyWidget):
         traitlets.Float(), traitlets.Float(), allow_none=True, default_value=None
     ).tag(sync=True)
     clicks = traitlets.Int(0).tag(sync=True)
-    box = traitlets.Tuple(
-        *[traitlets.Float()] * 4, allow_none=True, default_value=None
-    ).tag(sync=True)
+    box = traitlets.Tuple(*[traitlets.Float()] * 4, allow_none=True, default_value=None).tag(
+        sync=True
+    )

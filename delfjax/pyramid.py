@@ -95,9 +95,7 @@ def level_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def level_sizes(
-    image_size: tuple[int, int], config: PyramidConfig
-) -> Int[np.ndarray, "levels 2"]:
+def level_sizes(image_size: tuple[int, int], config: PyramidConfig) -> Int[np.ndarray, "levels 2"]:
     """Return the ``(height, width)`` of each level of a photo, in the level's pixels."""
     base = _shrunk(image_size, config.longest)
     return np.array([level_size(base, scale) for scale in config.scales])
