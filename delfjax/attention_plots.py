@@ -68,7 +68,7 @@ def receptive_fields(
         edge = Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour)
         edge.set(linewidth=2.2, path_effects=[Stroke(linewidth=4, foreground="white"), Normal()])
         ax.add_patch(edge)
-        label = f"{number + 1}: {right - left:.0f} pixels, scale {features.scales[number]:.2f}"
+        label = f"{number + 1}: scale {features.scales[number]:.2f}"
         ax.plot(*place[::-1], "o", color=colour, markeredgecolor="white", label=label)
     reach = np.vstack([boxes[:most], [-0.5, -0.5, height - 0.5, width - 0.5]])
     margin = 0.25 * np.array(
@@ -77,7 +77,7 @@ def receptive_fields(
     top, left = np.maximum(reach[:, :2].min(0) - 2, -margin)
     bottom, right = np.minimum(reach[:, 2:].max(0) + 2, (height, width) + margin)
     ax.set(xlim=(left, right), ylim=(bottom, top))
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return figure
 
 

@@ -173,8 +173,8 @@ def locate(
 
 def resized(
     points: Float[np.ndarray, "n 2"] | Int[np.ndarray, "n 2"],
-    size: Int[np.ndarray, "*n 2"],
-    other: Int[np.ndarray, "*n 2"],
+    size: Int[np.ndarray, "... 2"],
+    other: Int[np.ndarray, "... 2"],
 ) -> Float[np.ndarray, "n 2"]:
     """Return where points of an image of one size lie after it is resized to another.
 

@@ -121,7 +121,7 @@ class ReceptiveField:
         return self.around(self.centres(cells), np.ones(2))
 
     def around(
-        self, centres: Float[np.ndarray, "n 2"], pixel: Float[np.ndarray, "*n 2"]
+        self, centres: Float[np.ndarray, "n 2"], pixel: Float[np.ndarray, "... 2"]
     ) -> Float[np.ndarray, "n 4"]:
         """Return the boxes around centres on a photo that was resized for the network.
 
