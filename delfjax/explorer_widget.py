@@ -44,7 +44,7 @@ def explore(photos: Mapping[str, Photo], extractors: Mapping[str, Extractor]) ->
         raise ValueError(f"{len(photos)} photos, {len(extractors)} models; expected one at least")
     display(HTML(explorer_words.notice(_waiting(next(iter(photos)), next(iter(extractors))))))
     explorer = Explorer(photos, extractors)
-    clear_output(wait=True)  # the words make room for the widget
+    clear_output()  # the words make room for the widget
     return explorer
 
 

@@ -130,16 +130,18 @@ def _server(folder: Path) -> Iterator[str]:
     settings.mkdir(parents=True)
     for name, values in SETTINGS.items():
         (settings / f"{name}.jupyterlab-settings").write_text(json.dumps(values))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--port=0"]
-        + [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder / 'lab'}"],
-        env=_environment(home),
-        stdout=(folder / "server.log").open("w"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    log = folder / "server.log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--port=0"]
+            + [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder / 'lab'}"],
+            env=_environment(home),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # a Ctrl-C is the tests' own
+        )
     try:
-        yield _address(process, home / "runtime", folder / "server.log") + "{}?token=" + token
+        yield _address(process, home / "runtime", log) + "{}?token=" + token
     finally:
         process.send_signal(signal.SIGTERM)  # it stops its kernels, too
         try:

@@ -214,7 +214,7 @@ def test_pages_without_widgets_show_the_figure(made):
 def test_explore_says_what_it_waits_for_and_clears_it(monkeypatch):
     said = SimpleNamespace(shown=[], cleared=[])
     monkeypatch.setattr(explorer_widget, "display", said.shown.append)
-    monkeypatch.setattr(explorer_widget, "clear_output", lambda wait: said.cleared.append(wait))
+    monkeypatch.setattr(explorer_widget, "clear_output", lambda: said.cleared.append(True))
     assert isinstance(explore({"blocks": worlds.draw(0)}, models()), Explorer)
     assert "blocks goes through learnt" in said.shown[0].value
     assert said.cleared == [True]
