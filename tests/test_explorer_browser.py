@@ -26,7 +26,7 @@ paper = Picture(image=explorer.panels[0].picture.image, alt="drawing paper", box
 said = ipywidgets.HTML("nothing yet")
 tell = lambda _: setattr(said, "value", f"box {paper.box} click {paper.clicked}")
 paper.observe(tell, names=["box", "clicks"])
-ipywidgets.VBox([paper, said])
+ipywidgets.VBox([paper, said], layout={"width": "400px"})
 """,
 )
 
@@ -118,7 +118,7 @@ def draw_a_box(notebook: Notebook) -> None:
     page.mouse.down()
     page.mouse.move(*end, steps=4)
     page.mouse.up()
-    said = page.locator(".widget-html", has_text="click").last
+    said = page.locator(".widget-html", has_text=re.compile(r"^\s*box"))
     said.wait_for()
     expected = [120, 160, 360, 320]  # top, left, bottom, right of 480 x 640
     np.testing.assert_allclose(numbers(said.inner_text())[:4], expected, atol=1)
