@@ -133,9 +133,8 @@ class Explorer(VBox):
         self.export.on_click(self._offer_figure)
         for control in (self.photo, self.model, self.other):
             control.observe(self._reload, names="value")
-        for control in (self.score, self.scale, self.count, self.threshold):
-            control.observe(self._redraw, names="value")
-        for control in (self.colours, self.opacity):
+        chosen = (self.score, self.scale, self.count, self.threshold)
+        for control in (*chosen, self.colours, self.opacity):
             control.observe(self._redraw, names="value")
         for panel in self.panels:
             panel.picture.observe(self._follow, names="pointer")

@@ -23,11 +23,7 @@ STOPS = 17  # of the gradient that stands for a colour map
 
 def notice(text: str) -> str:
     """Say something that matters now; a screen reader speaks it at once."""
-    return (
-        f'<div role="alert" style="line-height:1.5"><b>{html.escape(text)}</b></div>'
-        if text
-        else ""
-    )
+    return f'<div role="alert" style="line-height:1.5"><b>{html.escape(text)}</b></div>'
 
 
 def heading(name: str, seen: Look, choice: Choice) -> str:
