@@ -6,8 +6,10 @@ import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from matplotlib.colors import Normalize
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
 
-from delfjax.axes import Photo
+from delfjax.axes import Features, Photo
 from delfjax.plots import COLOURS, HEAT, NEUTRAL, STYLE, Drawing, figure_of, show_photo, show_title
 
 
@@ -37,6 +39,45 @@ def heat_grid(
     )
     scale.set_ticks([0, 1], labels=["1st", "99.5th"])
     scale.set_label("percentile of the map's scores", fontsize=STYLE["font.size"])
+    return figure
+
+
+def receptive_fields(
+    photo: Photo,
+    features: Features,
+    boxes: Float[np.ndarray, "n 4"],
+    *,
+    most: int = 4,
+    title: str = "",
+) -> Drawing:
+    """Draw the best keypoints as dots, each with the box of all that its descriptor has seen.
+
+    Args:
+        photo: The photo.
+        features: Its features, best first.
+        boxes: What each sees, as `Extractor.boxes` tells; beyond the photo, the network saw zeros.
+        most: How many to draw.
+        title: What the figure says.
+    """
+    height, width = photo.shape[:2]
+    figure, axes = figure_of(6.2, 6.2 * height / width + 0.3)
+    ax = axes[0, 0]
+    show_photo(ax, (photo * 0.75).astype(np.uint8), title)
+    for number, (box, place) in enumerate(zip(boxes[:most], features.positions, strict=False)):
+        colour, (top, left, bottom, right) = COLOURS[number % len(COLOURS)], box
+        edge = Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour)
+        edge.set(linewidth=2.2, path_effects=[Stroke(linewidth=4, foreground="white"), Normal()])
+        ax.add_patch(edge)
+        label = f"{number + 1}: scale {features.scales[number]:.2f}"
+        ax.plot(*place[::-1], "o", color=colour, markeredgecolor="white", label=label)
+    reach = np.vstack([boxes[:most], [-0.5, -0.5, height - 0.5, width - 0.5]])
+    margin = 0.25 * np.array(
+        [height, width]
+    )  # the largest fields would leave no room for the photo
+    top, left = np.maximum(reach[:, :2].min(0) - 2, -margin)
+    bottom, right = np.minimum(reach[:, 2:].max(0) + 2, (height, width) + margin)
+    ax.set(xlim=(left, right), ylim=(bottom, top))
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return figure
 
 

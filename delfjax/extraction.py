@@ -19,7 +19,7 @@ from delfjax.attention import Attention
 from delfjax.axes import Features, Photo
 from delfjax.backbone import ResNet, checksum, fold, transpose_kernels
 from delfjax.photos import PhotoError
-from delfjax.pyramid import CELL, PyramidConfig, Sheet, compose, crop_levels, locate
+from delfjax.pyramid import CELL, PyramidConfig, Sheet, compose, crop_levels, level_sizes, locate
 from delfjax.resnet import receptive_field
 
 Selection = Literal["attention", "norm"]
@@ -60,12 +60,14 @@ class DenseMaps:
 
     Attributes:
         scales: The levels.
+        sizes: ``(height, width)`` of each level, in its pixels.
         norms: L2 norm of the conv4 descriptor at each cell of each level.
         attention: The attention head's score there; None without a head.
         image_size: ``(height, width)`` of the original photo.
     """
 
     scales: tuple[float, ...]
+    sizes: Int[np.ndarray, "levels 2"]
     norms: list[Float[np.ndarray, "_ _"]]
     attention: list[Float[np.ndarray, "_ _"]] | None
     image_size: tuple[int, int]
@@ -172,15 +174,21 @@ class Extractor:
             image_size=sheet.image_size,
         )
         if self.config.nms_iou < 1:
-            reach = self._reach(sheet)[levels]
-            boxes = np.concatenate([positions - reach, positions + reach], axis=1)
-            features = features[suppress(boxes, self.config.nms_iou, self.config.max_features)]
+            config = self.config
+            features = features[suppress(self.boxes(features), config.nms_iou, config.max_features)]
         return features
 
-    def _reach(self, sheet: Sheet) -> Float[np.ndarray, "levels 1"]:
-        """Half the side of each level's receptive field, in pixels of the photo."""
-        long_sides = sheet.levels[:, 2:].max(axis=1, keepdims=True)
-        return self.receptive_field.size / 2 * max(sheet.image_size) / long_sides
+    def boxes(self, features: Features) -> Float[np.ndarray, "n 4"]:
+        """Return what each feature sees: ``(y_min, x_min, y_max, x_max)``, in pixels of the photo.
+
+        A receptive field may reach beyond the photo: there the network sees zeros.
+        """
+        scales = np.array(self.config.pyramid.scales)
+        levels = np.abs(features.scales[:, None] - scales).argmin(axis=1)
+        pixels = np.array(features.image_size) / level_sizes(
+            features.image_size, self.config.pyramid
+        )
+        return self.receptive_field.around(features.positions, pixels[levels])
 
     def dense(self, photo: Photo) -> DenseMaps:
         """Compute the score maps of every pyramid level."""
@@ -191,7 +199,11 @@ class Extractor:
             for name in ("norm", "attention")
         )
         return DenseMaps(
-            scales=sheet.scales, norms=norms, attention=attention, image_size=sheet.image_size
+            scales=sheet.scales,
+            sizes=level_sizes(sheet.image_size, self.config.pyramid),
+            norms=norms,
+            attention=attention,
+            image_size=sheet.image_size,
         )
 
 

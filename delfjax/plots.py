@@ -46,18 +46,19 @@ class Drawing(Figure):
     def save(self, path: Path) -> None:
         """Write the figure to a file, in the format that its ending names; make its folder."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self._encoded(path.suffix.removeprefix(".").replace("jpg", "jpeg")))
+        path.write_bytes(self.encoded(path.suffix.removeprefix(".").replace("jpg", "jpeg")))
 
     def _repr_png_(self) -> bytes | None:
-        return None if self._has_photos() else self._encoded("png")
+        return None if self._has_photos() else self.encoded("png")
 
     def _repr_jpeg_(self) -> bytes | None:
-        return self._encoded("jpeg") if self._has_photos() else None
+        return self.encoded("jpeg") if self._has_photos() else None
 
     def _has_photos(self) -> bool:
         return any(ax.images for ax in self.axes)
 
-    def _encoded(self, format: str) -> bytes:
+    def encoded(self, format: str) -> bytes:
+        """Return the figure as a file of a format: ``"png"``, ``"jpeg"``, ``"pdf"``, ``"svg"``."""
         stream = io.BytesIO()
         options = {"pil_kwargs": {"quality": 85}} if format == "jpeg" else {}
         with mpl.rc_context(STYLE):

@@ -95,6 +95,12 @@ def level_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
+def level_sizes(image_size: tuple[int, int], config: PyramidConfig) -> Int[np.ndarray, "levels 2"]:
+    """Return the ``(height, width)`` of each level of a photo, in the level's pixels."""
+    base = _shrunk(image_size, config.longest)
+    return np.array([level_size(base, scale) for scale in config.scales])
+
+
 def bucket(size: tuple[int, int], longest: int) -> tuple[int, int]:
     """Return the smallest of the sizes that sheets are made for into which a wide photo fits."""
     height, width = size
@@ -155,18 +161,45 @@ def _place(
 def locate(
     sheet: Sheet, cells: Int[np.ndarray, "n 2"]
 ) -> tuple[Float[np.ndarray, "n 2"], Int[np.ndarray, " n"]]:
-    """Return where on the original photo cells of the sheet's feature map look, and their levels.
-
-    A cell's centre, ``p`` pixels into a level of height ``h`` made from a photo of height ``H``, lies
-    at ``(p + 1/2) H / h - 1/2`` of the photo: resizing keeps edges, not pixel centres, in place.
-    """
+    """Return where on the original photo cells of the sheet's feature map look, and their levels."""
     corners, sizes = sheet.levels[:, :2], sheet.levels[:, 2:]
     inside = cells[:, None] * CELL - corners
     number = np.argmax(((inside >= 0) & (inside < sizes)).all(-1), axis=1)
     offset = np.take_along_axis(inside, number[:, None, None], axis=1)[:, 0]
     photo_size = sheet.image_size[::-1] if sheet.transposed else sheet.image_size
-    positions = (offset + 0.5) * np.array(photo_size) / sizes[number] - 0.5
+    positions = resized(offset, sizes[number], np.array(photo_size))
     return positions[:, ::-1] if sheet.transposed else positions, number
+
+
+def resized(
+    points: Float[np.ndarray, "n 2"] | Int[np.ndarray, "n 2"],
+    size: Int[np.ndarray, "... 2"],
+    other: Int[np.ndarray, "... 2"],
+) -> Float[np.ndarray, "n 2"]:
+    """Return where points of an image of one size lie after it is resized to another.
+
+    A point ``p`` of an image of height ``h`` comes to ``(p + 1/2) H / h - 1/2`` at height ``H``: resizing
+    keeps edges, not pixel centres, in place.
+    """
+    return (points + 0.5) * other / size - 0.5
+
+
+def enlarge(
+    level: Float[np.ndarray, "y x"], size: tuple[int, int], other: tuple[int, int]
+) -> Float[np.ndarray, "h w"]:
+    """Spread a level's map over an image, each cell's value at the pixel that the cell looks at.
+
+    Args:
+        level: A value a cell.
+        size: ``(height, width)`` of the level in its pixels: cell ``i`` looks at pixel ``16 i``.
+        other: ``(height, width)`` of the image.
+    """
+    # In Pillow's coordinates, where cell i reaches from i to i + 1; the last ones are repeated, as
+    # the level may end up to 15 pixels after its last cell's centre.
+    padded = Image.fromarray(np.pad(level, ((0, 1), (0, 1)), mode="edge").astype(np.float32))
+    start, (bottom, right) = 0.5 - 0.5 / CELL, (0.5 + (side - 0.5) / CELL for side in size)
+    box = (start, start, right, bottom)
+    return np.asarray(padded.resize(other[::-1], Image.Resampling.BICUBIC, box=box))
 
 
 def crop_levels(sheet: Sheet, values: Float[np.ndarray, "y x"]) -> list[Float[np.ndarray, "_ _"]]:

@@ -118,7 +118,21 @@ class ReceptiveField:
 
     def boxes(self, cells: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 4"]:
         """Return ``(y_min, x_min, y_max, x_max)``, the outermost pixels each cell sees, inclusive."""
-        centres, reach = self.centres(cells), (self.size - 1) / 2
+        return self.around(self.centres(cells), np.ones(2))
+
+    def around(
+        self, centres: Float[np.ndarray, "n 2"], pixel: Float[np.ndarray, "... 2"]
+    ) -> Float[np.ndarray, "n 4"]:
+        """Return the boxes around centres on a photo that was resized for the network.
+
+        Args:
+            centres: ``(y, x)`` on the photo.
+            pixel: Height and width, on the photo, of a pixel of the network's input.
+
+        Returns:
+            ``(y_min, x_min, y_max, x_max)``, the centres of the outermost pixels, on the photo.
+        """
+        reach = (self.size - 1) / 2 * pixel
         return np.concatenate([centres - reach, centres + reach], axis=-1)
 
 

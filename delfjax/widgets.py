@@ -2,7 +2,7 @@
 
 import html
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +40,26 @@ def match_two(extractor: Extractor) -> ipywidgets.VBox:
 
 
 def _match_uploads(extractor: Extractor, uploads: list[ipywidgets.FileUpload]) -> Drawing:
-    photos = [_photo(upload.value[0]) for upload in uploads]
+    photos = [read_upload(upload.value[0]) for upload in uploads]
     features = reduce_pair(*(extractor(photo) for photo in photos))
     putative, verification = match(*features)
     title = f"{verification.count} inliers of {len(putative)} putative matches"
     return plots.matches(*photos, putative, verification.inliers, title=title)
 
 
-def _photo(uploaded: dict[str, Any]) -> Photo:
+def read_upload(uploaded: Mapping[str, Any]) -> Photo:
+    """Read a photo that a `FileUpload` holds.
+
+    Raises:
+        PhotoError: As `load_photo`, of the name that the file has on the visitor's machine.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / Path(uploaded["name"]).name
         path.write_bytes(uploaded["content"])
-        return load_photo(path)
+        try:
+            return load_photo(path)
+        except PhotoError as error:
+            raise PhotoError(str(error).replace(str(path), path.name)) from error
 
 
 def _show(draw: Callable[[], Drawing]) -> None:

@@ -1,7 +1,7 @@
 """Figures of attention: what is drawn, in numbers."""
 
 import numpy as np
-from worlds import draw
+from worlds import draw, extractor
 
 from delfjax import attention_plots
 
@@ -29,3 +29,15 @@ def test_histograms_share_their_bins():
     assert len(ax.patches) == 2 * 49
     edges = [patch.get_x() for patch in ax.patches]
     assert edges[:49] == edges[49:]
+
+
+def test_receptive_fields_are_boxes_around_the_best_keypoints():
+    photo = draw(0)
+    features = extractor()(photo)
+    boxes = extractor().boxes(features)
+    ax = attention_plots.receptive_fields(photo, features, boxes, most=3).axes[0]
+    assert len(ax.patches) == len(ax.lines) == 3
+    for patch, line, place in zip(ax.patches, ax.lines, features.positions, strict=False):
+        centre = (patch.get_y() + patch.get_height() / 2, patch.get_x() + patch.get_width() / 2)
+        np.testing.assert_allclose(centre, place, atol=1e-3)
+        np.testing.assert_allclose([line.get_ydata()[0], line.get_xdata()[0]], place)

@@ -234,16 +234,27 @@ def test_suppressed_features_do_not_overlap():
     config = replace(SMALL, nms_iou=0.4, max_features=SMALL.max_features // NMS_POOL)
     photo = draw(9)
     kept, every = extractor(config)(photo), extractor()(photo)
-    boxes, all_boxes = (
-        np.concatenate([f.positions - reach, f.positions + reach], axis=1)
-        for f in (kept, every)
-        for reach in [REACH / 2 / f.scales[:, None]]
-    )
+    boxes, all_boxes = extractor(config).boxes(kept), extractor().boxes(every)
     overlaps = [iou(a, b) for n, a in enumerate(boxes) for b in boxes[:n]]
-    assert 0.2 < max(overlaps) <= 0.4 + 0.03  # levels are rounded to whole pixels
+    assert 0.2 < max(overlaps) <= 0.4
     expected = suppress_slowly(all_boxes, 0.4, config.max_features)
     np.testing.assert_array_equal(kept.scores, every.scores[expected])
     np.testing.assert_array_equal(kept.positions, every.positions[expected])
+
+
+@pytest.mark.parametrize("size", [(100, 151), (151, 100), (48, 64)])
+def test_boxes_are_the_levels_receptive_fields_brought_to_the_photo(size):
+    photo = draw(9, size)  # some are first shrunk to a longest side of 64
+    features = extractor()(photo)
+    for box, scale in zip(extractor().boxes(features), features.scales, strict=True):
+        base = level_size(size, min(1.0, 64 / max(size)))
+        level = level_size(base, float(scale))
+        ends = (box.reshape(2, 2) + 0.5) * level / size - 0.5  # of the level: whole pixels
+        np.testing.assert_allclose(ends, np.rint(ends), atol=1e-3)
+        cell = ends.mean(0) / CELL
+        field = extractor().receptive_field
+        np.testing.assert_allclose(ends.ravel(), field.boxes(cell[None])[0], atol=1e-3)
+        np.testing.assert_allclose(cell, np.rint(cell), atol=1e-3)
 
 
 # --- what an extractor is made of

@@ -20,9 +20,12 @@ from delfjax.pyramid import (
     bucket,
     compose,
     crop_levels,
+    enlarge,
     layout,
     level_size,
+    level_sizes,
     locate,
+    resized,
 )
 
 quick = settings(max_examples=40, deadline=None)
@@ -269,3 +272,38 @@ def test_upright_photos_lie_on_their_side():
 def test_impossible_pyramids_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         PyramidConfig(**options)
+
+
+# Between a level and an image
+
+
+@quick
+@given(size=st.tuples(sides, sides), other=st.tuples(sides, sides))
+def test_resizing_keeps_corners_and_is_undone(size, other):
+    corners = np.array([[-0.5, -0.5], [size[0] - 0.5, size[1] - 0.5], [3.0, 4.0]])
+    moved = resized(corners, np.array(size), np.array(other))
+    np.testing.assert_allclose(moved[:2], [[-0.5, -0.5], [other[0] - 0.5, other[1] - 0.5]])
+    np.testing.assert_allclose(resized(moved, np.array(other), np.array(size)), corners)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (70, 41), (100, 151)])
+def test_level_sizes_are_those_on_the_sheet(size):
+    config = PyramidConfig(longest=96)
+    sheet = compose(draw(0, size), config)
+    drawn = sheet.levels[:, 2:]
+    upright = drawn[:, ::-1] if sheet.transposed else drawn
+    np.testing.assert_array_equal(level_sizes(size, config), upright)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (33, 50), (16, 1), (47, 81)])
+@pytest.mark.parametrize("factor", [1, 3])
+def test_an_enlarged_map_has_each_cells_value_where_the_cell_looks(size, factor):
+    cells = tuple(-(-side // CELL) for side in size)
+    level = np.random.default_rng(0).normal(0, 1, cells).astype(np.float32)
+    spread = enlarge(level, size, (factor * size[0], factor * size[1]))
+    assert spread.shape == (factor * size[0], factor * size[1])
+    # An odd factor has a pixel of the image at the centre of each of the level's.
+    middle = factor // 2
+    np.testing.assert_allclose(
+        spread[middle :: CELL * factor, middle :: CELL * factor], level, atol=1e-3
+    )
