@@ -11,9 +11,7 @@ from jaxtyping import Array, Bool, Float
 MINIMUM = 3  # matches that determine a map
 
 
-def solve(
-    source: Float[Array, "s 3 2"], target: Float[Array, "s 3 2"]
-) -> Float[Array, "s 2 3"]:
+def solve(source: Float[Array, "s 3 2"], target: Float[Array, "s 3 2"]) -> Float[Array, "s 2 3"]:
     """Solve ``A`` from three matches in closed form; three points on one line give NaN or infinity."""
     (a, b), (c, d) = _edges(source), _edges(target)
     determinant = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])[:, None]
@@ -48,6 +46,7 @@ def squared_residuals(
     model: Float[Array, "*s 2 3"], source: Float[Array, "m 2"], target: Float[Array, "m 2"]
 ) -> Float[Array, "*s m"]:
     """Return the squared distance of each mapped source point from its target, in pixels squared."""
+
     # Written out by coordinate: as a batched matrix product XLA is several times slower on CPU.
     def off(row: int) -> Float[Array, "*s m"]:
         a, b, shift = (model[..., row, column, None] for column in range(3))

@@ -79,9 +79,12 @@ class Evaluation:
         }
 
     def _what(self) -> str:
-        chosen = self.settings["extraction"]
-        count = self.settings["search"]["features"] or chosen["max_features"]
-        return f"mAP, {self.benchmark.name}, {count} features by {chosen['selection']}"
+        parts = ["mAP", self.benchmark.name]
+        if "search" in self.settings:
+            chosen = self.settings["extraction"]
+            count = self.settings["search"]["features"] or chosen["max_features"]
+            parts.append(f"{count} features by {chosen['selection']}")
+        return ", ".join([*parts, *self.settings.get("added", ())])
 
 
 def evaluate_folder(
@@ -147,9 +150,9 @@ def evaluate_benchmark(
     """
     search, reduction = search or SearchConfig(), reduction or ReductionConfig()
     seconds: dict[str, float] = {}
-    with _timed(seconds, "extract"):
+    with timed(seconds, "extract"):
         store, report = extract_benchmark(extractor, benchmark, store_path, config=reduction)
-    with _timed(seconds, "load"):
+    with timed(seconds, "load"):
         benchmark = benchmark.without(report.failed)
         if not any(len(t.positives) for truths in benchmark.truths.values() for t in truths):
             raise ValueError(
@@ -157,10 +160,10 @@ def evaluate_benchmark(
             )
         base = Database.load(store, benchmark.database, features=search.features)
         asked = [store.read(name)[: search.features] for name in benchmark.query_photos.names]
-    with _timed(seconds, "build index"):
+    with timed(seconds, "build index"):
         searcher = Searcher(base, build_index(base.descriptors, index), search)
     answers = _answer(searcher, asked, seconds)
-    with _timed(seconds, "measure recall"):
+    with timed(seconds, "measure recall"):
         recall = _recall(searcher.index, asked, len(base.descriptors))
     return Evaluation(
         benchmark=benchmark,
@@ -213,10 +216,10 @@ def _score(benchmark: Benchmark, rankings: list[np.ndarray], truths: Sequence[Tr
 def _answer(
     searcher: Searcher, asked: Sequence[Features], seconds: dict[str, float]
 ) -> list[Answer]:
-    with _timed(seconds, "neighbours"):
+    with timed(seconds, "neighbours"):
         bar = tqdm(asked, desc="neighbours", unit="query")
         neighbours = [searcher.neighbours(query) for query in bar]
-    with _timed(seconds, "vote and verify"):
+    with timed(seconds, "vote and verify"):
         pairs = zip(asked, neighbours, strict=True)
         bar = tqdm(pairs, total=len(asked), desc="verify", unit="query")
         return [searcher.rank(query, found) for query, found in bar]
@@ -230,7 +233,8 @@ def _recall(index: Index, asked: Sequence[Features], size: int) -> float:
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Keep the wall time of what happens inside, by the name of the stage."""
     start = time.perf_counter()
     yield
     seconds[stage] = time.perf_counter() - start

@@ -122,7 +122,9 @@ def fit(
     (y, x), centre, size = _normalised(source, weight, total)
     (u, v), aim, reach = _normalised(target, weight, total)
     *_, w = project(model, source)
-    weight = jnp.where(chosen, weight / w, 0.0)[:, None]  # the points that are not chosen may be beyond
+    weight = jnp.where(chosen, weight / w, 0.0)[
+        :, None
+    ]  # the points that are not chosen may be beyond
     zero, one = jnp.zeros_like(y), jnp.ones_like(y)
     rows = jnp.concatenate(
         [
