@@ -55,7 +55,7 @@ def average(
         alpha: 0 is the plain average, where all count alike; Radenovic et al. take 3.
     """
     weights = np.maximum(photos @ query, 0) ** alpha
-    return l2_normalise(query + weights @ photos)
+    return l2_normalise((query + weights @ photos)[None])[0]
 
 
 def trusted(answer: Answer, config: ExpansionConfig) -> Int[np.ndarray, " _"]:

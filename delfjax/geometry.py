@@ -54,10 +54,6 @@ class RansacConfig:
     max_stretch: float = 8.0
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise ValueError(f"model {self.model!r}: expected {' or '.join(MODELS)}")
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Verification:

@@ -23,7 +23,7 @@ from delfjax.axes import Photo
 from delfjax.collection import Report
 from delfjax.extraction import Extractor, drawn
 from delfjax.photos import PhotoError, PhotoFolder, iter_photos
-from delfjax.pooling import MOST_REGIONS, POOLINGS, Pooling, pool_regions, regions_of
+from delfjax.pooling import MOST_REGIONS, Pooling, pool_regions, regions_of
 from delfjax.pyramid import CELL, PyramidConfig, compose
 from delfjax.store import StoreError
 
@@ -43,10 +43,6 @@ class GlobalConfig:
     scales: tuple[float, ...] = (1.0,)
     longest: int = 1024
     exponent: float = 3.0
-
-    def __post_init__(self) -> None:
-        if self.pooling not in POOLINGS:
-            raise ValueError(f"pooling {self.pooling!r}: expected {', '.join(POOLINGS)}")
 
 
 class GlobalExtractor:
