@@ -95,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("photos", nargs=2, type=Path, metavar="PHOTO")
     sub.add_argument("--store", type=Path, help="use this store's PCA; else one of the two photos")
     sub.add_argument("--max-distance", type=float, default=0.8, help="between descriptors, 0 to 2")
+    sub.add_argument("--ratio", type=float, default=1.0, help="to the second nearest; 1 keeps all")
     sub.add_argument(
         "--figure", type=Path, help="draw the inliers into this file (.png, .pdf, ...)"
     )
@@ -162,7 +163,8 @@ def _match(options: argparse.Namespace) -> int:
     raw = [extractor(photo) for photo in tqdm(photos, desc="extract", unit="photo")]
     left, right = reduce_pair(*raw, reduction)
     ransac = ransac_config(options)
-    putative, verification = match(left, right, max_distance=options.max_distance, ransac=ransac)
+    limits = {"max_distance": options.max_distance, "ratio": options.ratio}
+    putative, verification = match(left, right, **limits, ransac=ransac)
     if options.figure:
         title = f"{verification.count} inliers of {len(putative)} matches"
         drawn = plots.matches(*photos, putative, verification.inliers, title=title)
@@ -175,7 +177,7 @@ def _match(options: argparse.Namespace) -> int:
         "affine": verification.affine.tolist() if verification.count else None,
         "config": {
             "extraction": asdict(extractor.config),
-            "max_distance": options.max_distance,
+            **limits,
             "ransac": asdict(ransac),
         },
         "versions": results.versions(),

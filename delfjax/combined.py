@@ -17,14 +17,19 @@ from tqdm.auto import tqdm
 from delfjax.axes import Features
 from delfjax.collection import ReductionConfig, Report, made_by
 from delfjax.datasets.benchmark import Benchmark
-from delfjax.evaluation import Evaluation, extract_benchmark, score, timed
+from delfjax.evaluation import Evaluation, extract_benchmark, measured_recall, score, timed
 from delfjax.expansion import ExpansionConfig, average, expand, trusted
 from delfjax.extraction import Extractor
 from delfjax.fusion import by_similarity, followed, fuse
-from delfjax.global_descriptors import GlobalConfig, GlobalExtractor, extract_vectors
+from delfjax.global_descriptors import (
+    GlobalConfig,
+    GlobalExtractor,
+    Vectors,
+    extract_vectors,
+    whitened,
+)
 from delfjax.index import build_index
 from delfjax.photos import PhotoFolder
-from delfjax.reduction import Reduction
 from delfjax.search import Answer, Database, SearchConfig, Searcher
 
 Expansion = Literal["local", "average", "alpha"]
@@ -168,26 +173,31 @@ def evaluate_combined(
     """
     search, reduction = search or SearchConfig(), reduction or ReductionConfig()
     seconds: dict[str, float] = {}
-    settings = made_by(extractor, reduction) | {"combined": asdict(config), "added": config.words}
-    report, vectors = Report(), {}
+    settings = made_by(extractor, reduction) | {"combined": asdict(config)}
+    settings["added"] = [*config.words, *([] if whiten is None else ["whitened"])]
+    report, vectors, searcher, recall = Report(), None, None, 1.0
+    queries: list[Features] = []
     if config.pooling is not None:
-        pooler = GlobalExtractor(extractor, config.pooling)
         with timed(seconds, "extract global"):
-            vectors, report = _vectors(pooler, benchmark, Path(vectors_path), whiten, config)
-        settings["added"] = [*config.words, *([] if whiten is None else ["whitened"])]
+            pooler = GlobalExtractor(extractor, config.pooling)
+            vectors = _vectors(pooler, benchmark, Path(vectors_path), report)
+            if whiten is not None:
+                beside = Path(vectors_path).with_stem(f"{Path(vectors_path).stem}-whitening")
+                others, _ = extract_vectors(pooler, whiten, beside)
+                vectors = whitened(vectors, others, config.whitened)
     if config.is_local:
         settings["search"] = asdict(search)
         with timed(seconds, "extract"):
             store, more = extract_benchmark(extractor, benchmark, store_path, config=reduction)
             report.add(more)
     benchmark = benchmark.without(report.failed)
-    searcher, asked = None, benchmark.query_photos.names
-    queries: Sequence[Features] = ()
     if config.is_local:
         with timed(seconds, "build index"):
             base = Database.load(store, benchmark.database, features=search.features)
             searcher = Searcher(base, build_index(base.descriptors, index), search)
-            queries = [store.read(name)[: search.features] for name in asked]
+            names = benchmark.query_photos.names
+            queries = [store.read(name)[: search.features] for name in names]
+            recall = measured_recall(searcher.index, queries, len(base.descriptors))
     with timed(seconds, "answer"):
         answers = _answers(searcher, queries, benchmark, vectors, config)
     return Evaluation(
@@ -197,42 +207,32 @@ def evaluate_combined(
         seconds=seconds,
         report=report,
         index_kind="none" if searcher is None else type(searcher.index).__name__,
-        recall=1.0,
+        recall=recall,
         settings=settings,
         store=Path(store_path if config.is_local else vectors_path),
     )
 
 
-def _vectors(
-    pooler: GlobalExtractor,
-    benchmark: Benchmark,
-    path: Path,
-    whiten: PhotoFolder | None,
-    config: CombinedConfig,
-) -> tuple[dict[str, Float[np.ndarray, " d"]], Report]:
-    """Return the vectors of database and queries by photo name."""
-    total = Report()
+def _vectors(pooler: GlobalExtractor, benchmark: Benchmark, path: Path, report: Report) -> Vectors:
+    """Return the vectors of database and queries; report what became of each photo."""
     for photos in (benchmark.base_photos, benchmark.distractor_photos, benchmark.query_photos):
-        vectors, report = extract_vectors(pooler, photos, path)
-        total.add(report)
-    rows = vectors.rows
-    if whiten is not None:
-        others, _ = extract_vectors(pooler, whiten, path.with_stem(f"{path.stem}-whitening"))
-        rows = Reduction.fit(others.rows, dimensions=config.whitened, whiten=True)(rows)
-    return dict(zip(vectors.names, rows, strict=True)), total
+        vectors, more = extract_vectors(pooler, photos, path)
+        report.add(more)
+    return vectors
 
 
 def _answers(
     searcher: Searcher | None,
     queries: Sequence[Features],
     benchmark: Benchmark,
-    vectors: dict[str, Float[np.ndarray, " d"]],
+    vectors: Vectors | None,
     config: CombinedConfig,
 ) -> list[Answer]:
-    if config.pooling is None:
+    if vectors is None:
         return [answer_local(searcher, query, config) for query in tqdm(queries, desc="answer")]
-    base = np.stack([vectors[name] for name in benchmark.database])
-    asked = [vectors[name] for name in benchmark.query_photos.names]
+    base, asked = (
+        vectors.of(names) for names in (benchmark.database, benchmark.query_photos.names)
+    )
     if searcher is None:
         return [answer_global(vector, base, config) for vector in asked]
     pairs = tqdm(zip(queries, asked, strict=True), total=len(asked), desc="answer", unit="query")

@@ -164,7 +164,7 @@ def evaluate_benchmark(
         searcher = Searcher(base, build_index(base.descriptors, index), search)
     answers = _answer(searcher, asked, seconds)
     with timed(seconds, "measure recall"):
-        recall = _recall(searcher.index, asked, len(base.descriptors))
+        recall = measured_recall(searcher.index, asked, len(base.descriptors))
     return Evaluation(
         benchmark=benchmark,
         answers=answers,
@@ -225,7 +225,8 @@ def _answer(
         return [searcher.rank(query, found) for query, found in bar]
 
 
-def _recall(index: Index, asked: Sequence[Features], size: int) -> float:
+def measured_recall(index: Index, asked: Sequence[Features], size: int) -> float:
+    """Measure an index's recall at the paper's number of neighbours, on queries."""
     if isinstance(index, ExactIndex):
         return 1.0
     sample = np.concatenate([query.descriptors for query in asked])

@@ -87,9 +87,7 @@ def expand(
         transported(database.features[image], answer.verifications[image].affine, query.image_size)
         for image in trusted(answer, config).tolist()
     ]
-    together = query
-    for photo in found:
-        together = _joined(together, photo)
+    together = _joined(query, *found)
     rows = _new(together, len(query), config)
     chosen = together[np.concatenate([np.arange(len(query)), rows])]
     return chosen[np.argsort(-chosen.scores, kind="stable")]
@@ -122,10 +120,10 @@ def transported(
     return moved[seen]
 
 
-def _joined(one: Features, other: Features) -> Features:
+def _joined(*photos: Features) -> Features:
     names = ("positions", "scales", "scores", "descriptors")
-    parts = {name: np.concatenate([getattr(each, name) for each in (one, other)]) for name in names}
-    return Features(**parts, image_size=one.image_size)
+    parts = {name: np.concatenate([getattr(each, name) for each in photos]) for name in names}
+    return Features(**parts, image_size=photos[0].image_size)
 
 
 def _new(together: Features, own: int, config: ExpansionConfig) -> Int[np.ndarray, " _"]:

@@ -6,7 +6,7 @@ One unit vector a photo (`delfjax.pooling`), optionally whitened by a PCA that w
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from delfjax.extraction import Extractor, drawn
 from delfjax.photos import PhotoError, PhotoFolder, iter_photos
 from delfjax.pooling import MOST_REGIONS, Pooling, pool_regions, regions_of
 from delfjax.pyramid import CELL, PyramidConfig, compose
+from delfjax.reduction import Reduction
 from delfjax.store import StoreError
 
 
@@ -183,6 +184,16 @@ def extract_vectors(
             )
             vectors.save(path)
     return vectors, report
+
+
+def whitened(vectors: Vectors, others: Vectors, dimensions: int) -> Vectors:
+    """Whiten vectors by a PCA learnt of other photos, which must not be those that are searched.
+
+    Raises:
+        ValueError: If there are fewer of these than dimensions.
+    """
+    reduction = Reduction.fit(others.rows, dimensions=dimensions, whiten=True)
+    return replace(vectors, rows=reduction(vectors.rows))
 
 
 def _opened(path: Path, made_by: dict[str, Any]) -> Vectors:

@@ -270,6 +270,7 @@ def match(
         there, away = ExactIndex(other.descriptors).search(query.descriptors, min(2, len(other)))
         back, _ = ExactIndex(query.descriptors).search(other.descriptors, 1)
         mutual = back[there[:, 0], 0] == np.arange(len(query))
+        # Of one feature there is no second to compare with.
         distinct = (away[:, 0] < ratio * away[:, -1]) | (ratio >= 1) | (len(other) < 2)
         kept = np.flatnonzero(mutual & distinct & (away[:, 0] <= max_distance))
         rows, distances = there[kept, 0], away[kept, 0]
