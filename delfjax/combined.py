@@ -180,11 +180,9 @@ def evaluate_combined(
     if config.pooling is not None:
         with timed(seconds, "extract global"):
             pooler = GlobalExtractor(extractor, config.pooling)
-            vectors = _vectors(pooler, benchmark, Path(vectors_path), report)
+            vectors, report = _vectors(pooler, benchmark, Path(vectors_path))
             if whiten is not None:
-                beside = Path(vectors_path).with_stem(f"{Path(vectors_path).stem}-whitening")
-                others, _ = extract_vectors(pooler, whiten, beside)
-                vectors = whitened(vectors, others, config.whitened)
+                vectors = _whitened(vectors, pooler, whiten, Path(vectors_path), config.whitened)
     if config.is_local:
         settings["search"] = asdict(search)
         with timed(seconds, "extract"):
@@ -213,12 +211,19 @@ def evaluate_combined(
     )
 
 
-def _vectors(pooler: GlobalExtractor, benchmark: Benchmark, path: Path, report: Report) -> Vectors:
-    """Return the vectors of database and queries; report what became of each photo."""
+def _vectors(pooler: GlobalExtractor, benchmark: Benchmark, path: Path) -> tuple[Vectors, Report]:
+    total = Report()
     for photos in (benchmark.base_photos, benchmark.distractor_photos, benchmark.query_photos):
-        vectors, more = extract_vectors(pooler, photos, path)
-        report.add(more)
-    return vectors
+        vectors, report = extract_vectors(pooler, photos, path)
+        total.add(report)
+    return vectors, total
+
+
+def _whitened(
+    vectors: Vectors, pooler: GlobalExtractor, photos: PhotoFolder, path: Path, dimensions: int
+) -> Vectors:
+    others, _ = extract_vectors(pooler, photos, path.with_stem(f"{path.stem}-whitening"))
+    return whitened(vectors, others, dimensions)
 
 
 def _answers(

@@ -21,8 +21,8 @@ def solve(source: Float[Array, "s 4 2"], target: Float[Array, "s 4 2"]) -> Float
     """Solve ``H`` from four matches in closed form; three points on one line give NaN or infinity.
 
     A projective basis is three points and their weights in the fourth, ``p_3 = sum_i l_i p_i``. So
-    ``H = sum_i (l'_i / l_i) p'_i (p_j x p_k)^T``, up to scale, takes one basis to the other (Hartley and
-    Zisserman, "Multiple View Geometry", 2nd ed., Sec. 2.3, by the basis instead of a linear system).
+    ``H = sum_i (l'_i / l_i) p'_i (p_j x p_k)^T``, up to scale, takes one basis to the other: the null
+    vector of the direct linear transform of four matches, without a linear system.
     """
     centre, aim = source.mean(1), target.mean(1)
     # About the centroids: the areas of raw pixels would lose half of float32's digits.
@@ -122,9 +122,8 @@ def fit(
     (y, x), centre, size = _normalised(source, weight, total)
     (u, v), aim, reach = _normalised(target, weight, total)
     *_, w = project(model, source)
-    weight = jnp.where(chosen, weight / w, 0.0)[
-        :, None
-    ]  # the points that are not chosen may be beyond
+    # Points that are not chosen may lie on the horizon.
+    weight = jnp.where(chosen, 1 / w, 0.0)[:, None]
     zero, one = jnp.zeros_like(y), jnp.ones_like(y)
     rows = jnp.concatenate(
         [
