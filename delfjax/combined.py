@@ -31,6 +31,7 @@ from delfjax.global_descriptors import (
 from delfjax.index import build_index
 from delfjax.photos import PhotoFolder
 from delfjax.search import Answer, Database, SearchConfig, Searcher
+from delfjax.weights import digest
 
 Expansion = Literal["local", "average", "alpha"]
 
@@ -166,7 +167,8 @@ def evaluate_combined(
         store_path: Where local features are kept.
         vectors_path: The file of global descriptors; those of ``whiten`` lie beside it.
         config: What is put around the search.
-        whiten: Photos of which the whitening is learnt, none of the benchmark's; None: no whitening.
+        whiten: Photos of which the whitening is learnt, none of the benchmark's; those that cannot be read
+            are left out. None: no whitening.
         index: Of local features.
         search: How local features are searched.
         reduction: How their PCA is learnt.
@@ -222,8 +224,12 @@ def _vectors(pooler: GlobalExtractor, benchmark: Benchmark, path: Path) -> tuple
 def _whitened(
     vectors: Vectors, pooler: GlobalExtractor, photos: PhotoFolder, path: Path, dimensions: int
 ) -> Vectors:
-    others, _ = extract_vectors(pooler, photos, path.with_stem(f"{path.stem}-whitening"))
-    return whitened(vectors, others, dimensions)
+    # A file for each folder: photos of two may have the same names.
+    folder = digest(str(photos.root.resolve()).encode())[:12]
+    beside = path.with_stem(f"{path.stem}-whitening-{folder}")
+    others, report = extract_vectors(pooler, photos, beside)
+    names = [name for name in photos.names if name not in report.failed]
+    return whitened(vectors, others.of(names), dimensions)
 
 
 def _answers(

@@ -186,13 +186,13 @@ def extract_vectors(
     return vectors, report
 
 
-def whitened(vectors: Vectors, others: Vectors, dimensions: int) -> Vectors:
-    """Whiten vectors by a PCA learnt of other photos, which must not be those that are searched.
+def whitened(vectors: Vectors, others: Float[np.ndarray, "b c"], dimensions: int) -> Vectors:
+    """Whiten vectors by a PCA learnt of those of other photos, none of them to be searched.
 
     Raises:
         ValueError: If there are fewer of these than dimensions.
     """
-    reduction = Reduction.fit(others.rows, dimensions=dimensions, whiten=True)
+    reduction = Reduction.fit(others, dimensions=dimensions, whiten=True)
     return replace(vectors, rows=reduction(vectors.rows))
 
 

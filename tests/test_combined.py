@@ -112,7 +112,10 @@ def test_photos_beyond_the_shortlist_are_not_verified(run):
 def test_whitening_is_learnt_of_other_photos(run, folder):
     others = flat(folder / "others", 12)
     found = run(whiten=others, pooling=POOLING, whitened=6)
-    assert (folder / "vectors-whitening.safetensors").exists()
+    run(whiten=others.select("[0-7].png"), pooling=POOLING, whitened=6)
+    assert len(list(folder.glob("vectors-whitening-*.safetensors"))) == 1
+    run(whiten=flat(folder / "more", 8), pooling=POOLING, whitened=6)
+    assert len(list(folder.glob("vectors-whitening-*.safetensors"))) == 2, "a file for each folder"
     assert found.summary()["what"].endswith("global gem, whitened")
     assert rankings(found) != rankings(run(pooling=POOLING))
 
