@@ -95,12 +95,15 @@ class Ranking:
             the photo was not verified.
         votes: Query features with at least one neighbour in the photo.
         affines: Query-to-database affine maps on homogeneous ``(y, x, 1)``; NaN where there is none.
+        scores: What the photos are ranked by, where it is not inliers and votes: the similarity of global
+            descriptors, or a fusion of the two.
     """
 
     images: Int[np.ndarray, " b"]
     inliers: Int[np.ndarray, " b"]
     votes: Int[np.ndarray, " b"]
     affines: Float[np.ndarray, "b 2 3"]
+    scores: Float[np.ndarray, " b"] | None = None
 
     def __len__(self) -> int:
         return len(self.images)

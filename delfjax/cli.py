@@ -42,7 +42,7 @@ from delfjax.options import (
     trained_options,
 )
 from delfjax.photos import PhotoError, load_photo, scan
-from delfjax.search import Database, Searcher, match, reduce_pair
+from delfjax.search import Searcher, match, reduce_pair
 from delfjax.store import FeatureStore, StoreError
 from delfjax.train_command import MODEL, train, train_options
 
@@ -95,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("photos", nargs=2, type=Path, metavar="PHOTO")
     sub.add_argument("--store", type=Path, help="use this store's PCA; else one of the two photos")
     sub.add_argument("--max-distance", type=float, default=0.8, help="between descriptors, 0 to 2")
+    sub.add_argument("--ratio", type=float, default=1.0, help="to the second nearest; 1 keeps all")
     sub.add_argument(
         "--figure", type=Path, help="draw the inliers into this file (.png, .pdf, ...)"
     )
@@ -162,7 +163,8 @@ def _match(options: argparse.Namespace) -> int:
     raw = [extractor(photo) for photo in tqdm(photos, desc="extract", unit="photo")]
     left, right = reduce_pair(*raw, reduction)
     ransac = ransac_config(options)
-    putative, verification = match(left, right, max_distance=options.max_distance, ransac=ransac)
+    limits = {"max_distance": options.max_distance, "ratio": options.ratio}
+    putative, verification = match(left, right, **limits, ransac=ransac)
     if options.figure:
         title = f"{verification.count} inliers of {len(putative)} matches"
         drawn = plots.matches(*photos, putative, verification.inliers, title=title)
@@ -175,7 +177,7 @@ def _match(options: argparse.Namespace) -> int:
         "affine": verification.affine.tolist() if verification.count else None,
         "config": {
             "extraction": asdict(extractor.config),
-            "max_distance": options.max_distance,
+            **limits,
             "ransac": asdict(ransac),
         },
         "versions": results.versions(),
@@ -205,7 +207,7 @@ def _extract(options: argparse.Namespace) -> int:
 
 
 def _index(options: argparse.Namespace) -> int:
-    database = Database.load(_filled(options.store))
+    database = _filled(options.store).gather()
     start = time.perf_counter()
     index = build_index(database.descriptors, options.index)
     built = time.perf_counter() - start
@@ -228,7 +230,7 @@ def _search(options: argparse.Namespace) -> int:
     query = extractor_of(store, options)(load_photo(options.photo))
     query = query.with_descriptors(store.reduction(query.descriptors))
     config = search_config(options)
-    database = Database.load(store, features=config.features)
+    database = store.gather(limit=config.features)
     index = build_index(database.descriptors, options.index)
     ranking = Searcher(database, index, config)(query[: config.features]).ranking
     top = list(zip(ranking.images, ranking.inliers, ranking.votes, strict=True))[: options.top]

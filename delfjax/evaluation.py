@@ -23,7 +23,7 @@ from delfjax.index import PAPER_NEIGHBOURS, ExactIndex, Index, build_index
 from delfjax.metrics import Scores, Truth, bootstrap, evaluate
 from delfjax.photos import PhotoFolder
 from delfjax.results import circumstances
-from delfjax.search import Answer, Database, SearchConfig, Searcher
+from delfjax.search import Answer, SearchConfig, Searcher
 from delfjax.store import FeatureStore
 
 KS = (1, 5, 10)
@@ -82,9 +82,12 @@ class Evaluation:
         }
 
     def _what(self) -> str:
-        chosen = self.settings["extraction"]
-        count = self.settings["search"]["features"] or chosen["max_features"]
-        return f"mAP, {self.benchmark.name}, {count} features by {chosen['selection']}"
+        parts = ["mAP", self.benchmark.name]
+        if "search" in self.settings:
+            chosen = self.settings["extraction"]
+            count = self.settings["search"]["features"] or chosen["max_features"]
+            parts.append(f"{count} features by {chosen['selection']}")
+        return ", ".join([*parts, *self.settings.get("added", ())])
 
 
 def evaluate_folder(
@@ -150,21 +153,21 @@ def evaluate_benchmark(
     """
     search, reduction = search or SearchConfig(), reduction or ReductionConfig()
     seconds: dict[str, float] = {}
-    with _timed(seconds, "extract"):
+    with timed(seconds, "extract"):
         store, report = extract_benchmark(extractor, benchmark, store_path, config=reduction)
-    with _timed(seconds, "load"):
+    with timed(seconds, "load"):
         benchmark = benchmark.without(report.failed)
         if not any(len(t.positives) for truths in benchmark.truths.values() for t in truths):
             raise ValueError(
                 f"{benchmark.root}: no query has another readable photo of its own in the database"
             )
-        base = Database.load(store, benchmark.database, features=search.features)
+        base = store.gather(benchmark.database, limit=search.features)
         asked = [store.read(name)[: search.features] for name in benchmark.query_photos.names]
-    with _timed(seconds, "build index"):
+    with timed(seconds, "build index"):
         searcher = Searcher(base, build_index(base.descriptors, index), search)
     answers = _answer(searcher, asked, seconds)
-    with _timed(seconds, "measure recall"):
-        recall = _recall(searcher.index, asked, len(base.descriptors))
+    with timed(seconds, "measure recall"):
+        recall = measured_recall(searcher.index, asked, len(base.descriptors))
     return Evaluation(
         benchmark=benchmark,
         answers=answers,
@@ -216,16 +219,17 @@ def _score(benchmark: Benchmark, rankings: list[np.ndarray], truths: Sequence[Tr
 def _answer(
     searcher: Searcher, asked: Sequence[Features], seconds: dict[str, float]
 ) -> list[Answer]:
-    with _timed(seconds, "neighbours"):
+    with timed(seconds, "neighbours"):
         bar = tqdm(asked, desc="neighbours", unit="query")
         neighbours = [searcher.neighbours(query) for query in bar]
-    with _timed(seconds, "vote and verify"):
+    with timed(seconds, "vote and verify"):
         pairs = zip(asked, neighbours, strict=True)
         bar = tqdm(pairs, total=len(asked), desc="verify", unit="query")
         return [searcher.rank(query, found) for query, found in bar]
 
 
-def _recall(index: Index, asked: Sequence[Features], size: int) -> float:
+def measured_recall(index: Index, asked: Sequence[Features], size: int) -> float:
+    """Measure an index's recall at the paper's number of neighbours, on queries."""
     if isinstance(index, ExactIndex):
         return 1.0
     sample = np.concatenate([query.descriptors for query in asked])
@@ -233,7 +237,8 @@ def _recall(index: Index, asked: Sequence[Features], size: int) -> float:
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Keep the wall time of what happens inside, by the name of the stage."""
     start = time.perf_counter()
     yield
     seconds[stage] = time.perf_counter() - start

@@ -10,12 +10,15 @@ import numpy as np
 from delfjax import datasets, weights
 from delfjax.answers import answer, complain
 from delfjax.collection import LocalExtractor
+from delfjax.combined import evaluate_combined
 from delfjax.datasets import rendered
 from delfjax.datasets.publishers import data_folder
 from delfjax.evaluation import Evaluation, evaluate_benchmark, evaluate_folder
 from delfjax.metrics import bootstrap
 from delfjax.networks import extractor_for, name_of
 from delfjax.options import (
+    combined_config,
+    combined_options,
     index_option,
     json_option,
     model_options,
@@ -46,6 +49,7 @@ def benchmark_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("name", metavar="NAME", help="such as rendered, or oxford5k+flickr100k")
     sub.add_argument("--root", type=Path, default=data_folder(), help="folder of the data sets")
     _shared_options(sub)
+    combined_options(sub)
 
 
 def _shared_options(sub: argparse.ArgumentParser) -> None:
@@ -80,13 +84,18 @@ def benchmark(options: argparse.Namespace) -> int:
     """Run ``delfjax benchmark``."""
     loaded, extractor = datasets.load(options.name, options.root), extractor_for(options)
     base = loaded.name.partition("+")[0]  # one store serves a set with and without distractors
-    evaluation = evaluate_benchmark(
-        extractor,
-        loaded,
-        _store(base, loaded.root, extractor, options),
-        index=options.index,
-        search=search_config(options),
-        reduction=reduction_config(options),
+    store, config = _store(base, loaded.root, extractor, options), combined_config(options)
+    settings = {
+        "index": options.index,
+        "search": search_config(options),
+        "reduction": reduction_config(options),
+    }
+    if config.is_plain:
+        return _report(evaluate_benchmark(extractor, loaded, store, **settings), options)
+    vectors = _file(base, loaded.root, extractor, asdict(config)["pooling"])
+    whiten = options.global_whiten and scan(options.global_whiten)
+    evaluation = evaluate_combined(
+        extractor, loaded, store, vectors, config=config, whiten=whiten, **settings
     )
     return _report(evaluation, options)
 
@@ -157,14 +166,16 @@ def _on_landmark(evaluation: Evaluation) -> dict[str, object]:
 
 def _store(name: str, photos: Path, extractor: LocalExtractor, options: argparse.Namespace) -> Path:
     """Return the store that was asked for, or one named after all that its features depend on."""
-    settings = json.dumps(
-        [
-            name,
-            str(photos.resolve()),
-            asdict(extractor.config),
-            asdict(reduction_config(options)),
-            extractor.checksum,
-        ]
-    )
-    folder = f"{name}-{weights.digest(settings.encode())[:12]}"
-    return options.store or weights.cache_folder() / "stores" / folder
+    settings = asdict(extractor.config), asdict(reduction_config(options))
+    return options.store or _named(name, photos, *settings, extractor.checksum)
+
+
+def _file(name: str, photos: Path, extractor: LocalExtractor, pooling: dict | None) -> Path:
+    """Return the file of global descriptors, named after all that they depend on."""
+    kind = f"{name}-{pooling['pooling']}" if pooling else name
+    return _named(kind, photos, pooling, extractor.checksum).with_suffix(".safetensors")
+
+
+def _named(name: str, photos: Path, *settings: object) -> Path:
+    words = json.dumps([name, str(photos.resolve()), *settings])
+    return weights.cache_folder() / "stores" / f"{name}-{weights.digest(words.encode())[:12]}"

@@ -122,6 +122,10 @@ class Extractor:
         """Of every parameter, to tell apart what two models have extracted."""
         return checksum(self._states[False])
 
+    def network(self, sheet: Sheet) -> tuple[nnx.GraphDef, nnx.State]:
+        """Return the network with the kernels for this sheet, to be merged in a compiled program."""
+        return self._graph, self._states[sheet.transposed]
+
     def __call__(self, photo: Photo) -> Features:
         """Extract a photo's features, best score first, descriptors as conv4 gives them (1024-d)."""
         sheet = compose(photo, self.config.pyramid)
@@ -153,8 +157,7 @@ class Extractor:
         """Start the extraction of a sheet and return without waiting for the accelerator."""
         pool = self.config.max_features * (NMS_POOL if self.config.nms_iou < 1 else 1)
         return _select(
-            self._graph,
-            self._states[sheet.transposed],
+            *self.network(sheet),
             sheet.pixels,
             sheet.levels,
             by=self.config.selection,
@@ -193,7 +196,7 @@ class Extractor:
     def dense(self, photo: Photo) -> DenseMaps:
         """Compute the score maps of every pyramid level."""
         sheet = compose(photo, self.config.pyramid)
-        maps = _score(self._graph, self._states[sheet.transposed], sheet.pixels, sheet.levels)
+        maps = _score(*self.network(sheet), sheet.pixels, sheet.levels)
         norms, attention = (
             None if name not in maps else crop_levels(sheet, np.asarray(maps[name]))
             for name in ("norm", "attention")

@@ -1,23 +1,27 @@
-"""Geometric verification: affine RANSAC over all candidates of a query in one program (Sec. 4.4).
+"""Geometric verification: RANSAC over all candidates of a query in one program (Sec. 4.4).
 
-Every candidate photo brings up to a thousand putative matches. For each, thousands of three-match
-models are solved in closed form, scored on a few matches, the best of them on all, and the winner is
-refined by least squares on its inliers. The paper's score of a photo is the number of inliers.
-
-Symbols: ``A`` a 2x3 affine map on homogeneous ``(y, x, 1)``, from query to database photo.
+Every candidate photo brings up to a thousand putative matches. For each, thousands of models of three
+matches (`delfjax.affine`: the paper's) or four (`delfjax.homography`) are solved in closed form, scored
+on a few matches, the best of them on all, and the winner is refined by least squares on its inliers.
+The paper's score of a photo is the number of inliers.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from delfjax import affine, homography
 from delfjax.axes import Matches
 
+Model = Literal["affine", "homography"]
+MODELS: dict[Model, ModuleType] = {"affine": affine, "homography": homography}
 MATCH_BUCKETS = (64, 256, 1024)  # matches are padded to one of these numbers
 CANDIDATE_BUCKETS = (1, 16, 128)  # and candidates to one of these
 
@@ -29,17 +33,20 @@ class RansacConfig:
     Attributes:
         residual: An inlier maps to within this many pixels of its counterpart in the database photo
             (official ``match_images``: 20).
-        hypotheses: Three-match models tried a photo (official code: 1000 trials).
+        model: What maps the query to the database photo: the official code's affine map, or a homography.
+        hypotheses: Models of three or four matches tried a photo (official code: 1000 trials).
         screened: Models that a quick look at ``screen_matches`` matches lets through.
         screen_matches: See ``screened``.
         refinements: Rounds of least squares on the inliers of the winner; they count anew each time.
         max_stretch: Models that stretch any direction by more than this, or shrink it so, are
             dropped, and so are mirrored ones: else a model that maps a whole photo to one point
             collects inliers for nothing. Not in the paper: the pyramid's scales span a factor of 8.
+            A homography must pass at each corner of the box around the query's matches.
         seed: Of the samples.
     """
 
     residual: float = 20.0
+    model: Model = "affine"
     hypotheses: int = 4096
     screened: int = 64
     screen_matches: int = 128
@@ -53,12 +60,15 @@ class Verification:
     """What RANSAC says of one candidate.
 
     Attributes:
-        affine: The best model; NaN where none has three inliers.
-        inliers: Which matches agree with it.
+        affine: The best model; of a homography, the affine map that agrees with it to first order at the
+            centroid of the inliers. NaN where no model has as many inliers as determine it.
+        inliers: Which matches agree with the model.
+        homography: The best model where homographies were asked for, NaN likewise.
     """
 
     affine: Float[np.ndarray, "2 3"]
     inliers: Bool[np.ndarray, " m"]
+    homography: Float[np.ndarray, "3 3"] | None = None
 
     @property
     def count(self) -> int:
@@ -92,9 +102,13 @@ def _verify_batch(candidates: Sequence[Matches], config: RansacConfig) -> list[V
         counts[row] = len(matches)
         points[0, row, : len(matches)] = matches.query
         points[1, row, : len(matches)] = matches.database
-    affines, inliers = (np.asarray(part) for part in _ransac_all(*points, counts, config))
+    models, affines, inliers = (np.asarray(part) for part in _ransac_all(*points, counts, config))
     return [
-        Verification(affine=affines[row], inliers=inliers[row, : len(matches)])
+        Verification(
+            affine=affines[row],
+            inliers=inliers[row, : len(matches)],
+            homography=models[row] if config.model == "homography" else None,
+        )
         for row, matches in enumerate(candidates)
     ]
 
@@ -105,12 +119,20 @@ def _ransac_all(
     target: Float[Array, "b m 2"],
     counts: Int[Array, " b"],
     config: RansacConfig,
-) -> tuple[Float[Array, "b 2 3"], Bool[Array, "b m"]]:
-    """Verify candidate after candidate: all at once would be bound by memory, not by arithmetic."""
+) -> tuple[Float[Array, "b r 3"], Float[Array, "b 2 3"], Bool[Array, "b m"]]:
+    """Verify candidate after candidate: all at once would be bound by memory, not by arithmetic.
+
+    Returns:
+        The models, affine maps for them, and their inliers.
+    """
     key = jax.random.key(config.seed)
 
-    def one(candidate: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-        return _ransac(*candidate, key, config)
+    def one(candidate: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        model, inliers = _ransac(*candidate, key, config)
+        if config.model == "affine":
+            return model, model, inliers
+        centre = (inliers[:, None] * candidate[0]).sum(0) / jnp.maximum(inliers.sum(), 1)
+        return model, homography.linearise(model, centre), inliers
 
     return jax.lax.map(one, (source, target, counts))
 
@@ -121,126 +143,89 @@ def _ransac(
     count: Int[Array, ""],
     key: Key[Array, ""],
     config: RansacConfig,
-) -> tuple[Float[Array, "2 3"], Bool[Array, " m"]]:
-    """Find the affine map that most of the first ``count`` matches agree with."""
+) -> tuple[Float[Array, "r 3"], Bool[Array, " m"]]:
+    """Find the map that most of the first ``count`` matches agree with."""
+    kind = MODELS[config.model]
     real = jnp.arange(len(source)) < count
+    corners = _corners(source, real)
     sample_key, screen_key = jax.random.split(key)
-    triples = sample_triples(sample_key, config.hypotheses, count)
-    models = solve_three(source[triples], target[triples])
-    plausible = is_plausible(models, config.max_stretch)
+    samples = draw_samples(sample_key, config.hypotheses, count, kind.MINIMUM)
+    models = kind.solve(source[samples], target[samples])
+    plausible = kind.is_plausible(models, corners, config.max_stretch)
 
     few = jnp.floor(
         jax.random.uniform(screen_key, (config.screen_matches,)) * count.astype(jnp.float32)
     ).astype(int)
-    rough = msac(models, source[few], target[few], real[few], config.residual)
+    rough = msac(kind.squared_residuals(models, source[few], target[few]), real[few], config)
     _, passed = jax.lax.top_k(jnp.where(plausible, rough, -1.0), config.screened)
-    scores = msac(models[passed], source, target, real, config.residual)
+    scores = msac(kind.squared_residuals(models[passed], source, target), real, config)
     best = passed[jnp.argmax(jnp.where(plausible[passed], scores, -1.0))]
 
     model = models[best]
     for _ in range(config.refinements):
-        model = _refine(model, source, target, real, config)
-    inliers = real & (residuals(model, source, target) <= config.residual)
-    found = plausible[best] & (count >= 3) & (inliers.sum() >= 3)
+        model = _refine(model, source, target, real, corners, config)
+    inliers = real & (residuals(kind, model, source, target) <= config.residual)
+    found = plausible[best] & (count >= kind.MINIMUM) & (inliers.sum() >= kind.MINIMUM)
     return jnp.where(found, model, jnp.nan), inliers & found
 
 
-def sample_triples(key: Key[Array, ""], number: int, count: Int[Array, ""]) -> Int[Array, "s 3"]:
-    """Draw triples of distinct numbers below ``count``, which may be traced (Floyd's scheme)."""
-    uniform = jax.random.uniform(key, (3, number))
-    below = jnp.maximum(count, 3).astype(jnp.float32) - jnp.array([2.0, 1.0, 0.0])[:, None]
-    first, second, third = jnp.minimum(jnp.floor(uniform * below), below - 1).astype(int)
-    # Where a draw is taken already, the largest number of its range cannot be: it stands in.
-    second = jnp.where(second == first, below[1].astype(int) - 1, second)
-    third = jnp.where((third == first) | (third == second), below[2].astype(int) - 1, third)
-    return jnp.stack([first, second, third], axis=1)
+def _corners(source: Float[Array, "m 2"], real: Bool[Array, " m"]) -> Float[Array, "4 2"]:
+    """Return the corners of the box around the real matches' places in the query."""
+    (top, left), (bottom, right) = (
+        jnp.where(real[:, None], source, jnp.inf).min(0),
+        jnp.where(real[:, None], source, -jnp.inf).max(0),
+    )
+    return jnp.array([[top, left], [top, right], [bottom, left], [bottom, right]])
 
 
-def solve_three(
-    source: Float[Array, "s 3 2"], target: Float[Array, "s 3 2"]
-) -> Float[Array, "s 2 3"]:
-    """Solve ``A`` from three matches in closed form; three points on one line give NaN or infinity."""
-    (a, b), (c, d) = _edges(source), _edges(target)
-    determinant = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])[:, None]
-    by_y = (c * b[:, 1:] - d * a[:, 1:]) / determinant
-    by_x = (d * a[:, :1] - c * b[:, :1]) / determinant
-    shift = target[:, 0] - by_y * source[:, 0, :1] - by_x * source[:, 0, 1:]
-    return jnp.stack([by_y, by_x, shift], axis=-1)
-
-
-def _edges(points: Float[Array, "s 3 2"]) -> tuple[Float[Array, "s 2"], Float[Array, "s 2"]]:
-    return points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
-
-
-def is_plausible(models: Float[Array, "s 2 3"], max_stretch: float) -> Bool[Array, " s"]:
-    """Tell which models keep handedness and stretch no direction by over ``max_stretch`` or its inverse."""
-    linear = models[..., :2]
-    determinant = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
-    squares = (linear**2).sum((1, 2))
-    # Singular values of a 2x2 matrix from its determinant and Frobenius norm.
-    gap = jnp.sqrt(jnp.maximum(squares**2 - 4 * determinant**2, 0.0))
-    largest = jnp.sqrt((squares + gap) / 2)
-    smallest = determinant / largest
-    return (smallest >= 1 / max_stretch) & (largest <= max_stretch)  # NaN compares false
+def draw_samples(
+    key: Key[Array, ""], number: int, count: Int[Array, ""], size: int
+) -> Int[Array, "s k"]:
+    """Draw samples of distinct numbers below ``count``, which may be traced (Floyd's scheme)."""
+    uniform = jax.random.uniform(key, (size, number))
+    ranges = jnp.maximum(count, size).astype(jnp.float32) - jnp.arange(size - 1.0, -1.0, -1.0)
+    below = ranges[:, None]
+    drawn: list[Int[Array, " s"]] = []
+    for place, first in enumerate(jnp.minimum(jnp.floor(uniform * below), below - 1).astype(int)):
+        # Where a draw is taken already, the largest number of its range cannot be: it stands in.
+        taken = jnp.zeros(number, bool)
+        for earlier in drawn:
+            taken |= first == earlier
+        drawn.append(jnp.where(taken, below[place].astype(int) - 1, first))
+    return jnp.stack(drawn, axis=1)
 
 
 def residuals(
-    model: Float[Array, "*s 2 3"], source: Float[Array, "m 2"], target: Float[Array, "m 2"]
-) -> Float[Array, "*s m"]:
+    kind: ModuleType,
+    model: Float[Array, "r 3"],
+    source: Float[Array, "m 2"],
+    target: Float[Array, "m 2"],
+) -> Float[Array, " m"]:
     """Return how far each mapped source point lies from its target, in pixels."""
-    return jnp.sqrt(_squared_residuals(model, source, target))
-
-
-def _squared_residuals(
-    model: Float[Array, "*s 2 3"], source: Float[Array, "m 2"], target: Float[Array, "m 2"]
-) -> Float[Array, "*s m"]:
-    # Written out by coordinate: as a batched matrix product XLA is several times slower on CPU.
-    def off(row: int) -> Float[Array, "*s m"]:
-        a, b, shift = (model[..., row, column, None] for column in range(3))
-        return a * source[:, 0] + b * source[:, 1] + (shift - target[:, row])
-
-    return off(0) ** 2 + off(1) ** 2
+    return jnp.sqrt(kind.squared_residuals(model, source, target))
 
 
 def msac(
-    models: Float[Array, "s 2 3"],
-    source: Float[Array, "m 2"],
-    target: Float[Array, "m 2"],
-    real: Bool[Array, " m"],
-    residual: float,
-) -> Float[Array, " s"]:
+    squared: Float[Array, "*s m"], real: Bool[Array, " m"], config: RansacConfig
+) -> Float[Array, "*s"]:
     """Score models by ``sum max(0, 1 - r^2 / t^2)``: inliers, the nearer the more (Torr 2000)."""
-    squared = _squared_residuals(models, source, target)
-    return jnp.where(real, jnp.maximum(0.0, 1 - squared / residual**2), 0.0).sum(-1)
+    return jnp.where(real, jnp.maximum(0.0, 1 - squared / config.residual**2), 0.0).sum(-1)
 
 
 def _refine(
-    model: Float[Array, "2 3"],
+    model: Float[Array, "r 3"],
     source: Float[Array, "m 2"],
     target: Float[Array, "m 2"],
     real: Bool[Array, " m"],
+    corners: Float[Array, "4 2"],
     config: RansacConfig,
-) -> Float[Array, "2 3"]:
+) -> Float[Array, "r 3"]:
     """Fit the model to its inliers; keep the fit if it has more of them (local optimisation)."""
-    inliers = real & (residuals(model, source, target) <= config.residual)
-    fitted = fit_affine(source, target, inliers)
-    better = msac(fitted[None], source, target, real, config.residual) > msac(
-        model[None], source, target, real, config.residual
+    kind = MODELS[config.model]
+    inliers = real & (residuals(kind, model, source, target) <= config.residual)
+    fitted = kind.fit(model, source, target, inliers)
+    now, before = (
+        msac(kind.squared_residuals(each, source, target), real, config) for each in (fitted, model)
     )
-    return jnp.where(better[0] & is_plausible(fitted[None], config.max_stretch)[0], fitted, model)
-
-
-def fit_affine(
-    source: Float[Array, "m 2"], target: Float[Array, "m 2"], chosen: Bool[Array, " m"]
-) -> Float[Array, "2 3"]:
-    """Fit ``A`` to the chosen matches by least squares, through the normal equations."""
-    weight = chosen.astype(source.dtype)[:, None]
-    total = jnp.maximum(weight.sum(), 1.0)
-    # About the centroids: the normal equations of raw pixels would lose half of float32's digits.
-    centre, aim = (weight * source).sum(0) / total, (weight * target).sum(0) / total
-    x, y = weight * (source - centre), target - aim
-    (p, q), (_, r) = jnp.einsum("mi,mj->ij", x, source - centre)
-    determinant = p * r - q * q
-    inverse = jnp.array([[r, -q], [-q, p]]) / determinant
-    linear = jnp.einsum("mi,mj->ij", y, x) @ inverse
-    return jnp.concatenate([linear, (aim - linear @ centre)[:, None]], axis=1)
+    good = kind.is_plausible(fitted[None], corners, config.max_stretch)[0]
+    return jnp.where((now > before) & good, fitted, model)

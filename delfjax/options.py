@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import get_args
 
 from delfjax.collection import ReductionConfig
+from delfjax.combined import CombinedConfig, Expansion
+from delfjax.expansion import ExpansionConfig
 from delfjax.extraction import ExtractionConfig, Selection
-from delfjax.geometry import RansacConfig
+from delfjax.geometry import MODELS, RansacConfig
+from delfjax.global_descriptors import GlobalConfig
 from delfjax.handmade import SPECS as HANDMADE
+from delfjax.pooling import POOLINGS
 from delfjax.pyramid import PyramidConfig
 from delfjax.resnet import RESNET50_V1, RESNET50_V15
 from delfjax.search import SearchConfig
@@ -75,6 +79,9 @@ def ransac_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--hypotheses", type=int, default=config.hypotheses, help="models tried a photo"
     )
+    sub.add_argument(
+        "--transform", choices=[*MODELS], default=config.model, help="between two photos"
+    )
     sub.add_argument("--seed", type=int, default=config.seed, help="of RANSAC")
 
 
@@ -88,8 +95,71 @@ def search_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--max-distance", type=float, default=config.max_distance, help="of neighbours"
     )
+    sub.add_argument(
+        "--ratio",
+        type=float,
+        default=config.ratio,
+        help="to the last neighbour's distance; 1 keeps all",
+    )
     sub.add_argument("--features", type=int, help="use only a photo's best (default: all)")
     ransac_options(sub)
+
+
+def combined_options(sub: argparse.ArgumentParser) -> None:
+    """Add what is put around the plain search."""
+    group = sub.add_argument_group("around the search")
+    group.add_argument(
+        "--global",
+        dest="pooling",
+        choices=POOLINGS,
+        help="global descriptors; alone, if neither --fuse nor --shortlist is given",
+    )
+    group.add_argument(
+        "--global-scales",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        metavar="SCALE",
+        help="of the photo",
+    )
+    group.add_argument(
+        "--global-whiten",
+        type=Path,
+        metavar="FOLDER",
+        help="of other photos, to learn a whitening of",
+    )
+    group.add_argument(
+        "--global-dimensions", type=int, default=CombinedConfig().whitened, help="after whitening"
+    )
+    group.add_argument(
+        "--fuse", type=float, metavar="WEIGHT", help="of inliers against similarity (paper: .25)"
+    )
+    group.add_argument(
+        "--shortlist", type=int, metavar="N", help="verify the N most similar photos only"
+    )
+    group.add_argument("--expand", choices=get_args(Expansion), help="the query, and ask again")
+    config = ExpansionConfig()
+    group.add_argument(
+        "--expand-photos", type=int, default=config.photos, help="that expand a query, at most"
+    )
+    group.add_argument(
+        "--expand-inliers", type=int, default=config.inliers, help="that these have, at least"
+    )
+
+
+def combined_config(options: argparse.Namespace) -> CombinedConfig:
+    """Return what is put around the plain search."""
+    pooling = options.pooling and GlobalConfig(
+        pooling=options.pooling, scales=tuple(options.global_scales), longest=options.longest
+    )
+    return CombinedConfig(
+        pooling=pooling,
+        whitened=options.global_dimensions,
+        fuse=options.fuse,
+        shortlist=options.shortlist,
+        expand=options.expand,
+        expansion=ExpansionConfig(photos=options.expand_photos, inliers=options.expand_inliers),
+    )
 
 
 def json_option(sub: argparse.ArgumentParser) -> None:
@@ -111,7 +181,12 @@ def reduction_config(options: argparse.Namespace) -> ReductionConfig:
 
 def ransac_config(options: argparse.Namespace) -> RansacConfig:
     """Return how matches are verified."""
-    return RansacConfig(residual=options.residual, hypotheses=options.hypotheses, seed=options.seed)
+    return RansacConfig(
+        residual=options.residual,
+        model=options.transform,
+        hypotheses=options.hypotheses,
+        seed=options.seed,
+    )
 
 
 def search_config(options: argparse.Namespace) -> SearchConfig:
@@ -119,6 +194,7 @@ def search_config(options: argparse.Namespace) -> SearchConfig:
     return SearchConfig(
         neighbours=options.neighbours,
         max_distance=options.max_distance,
+        ratio=options.ratio,
         verified=options.verified,
         features=options.features,
         ransac=ransac_config(options),

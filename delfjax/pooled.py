@@ -20,13 +20,16 @@ DRAWS = 500  # of queries, kept with a curve; not in the paper
 class Pooled(NamedTuple):
     """Results of all queries, with the number of the query that each belongs to."""
 
-    scores: Int[np.ndarray, " r"]
+    scores: Real[np.ndarray, " r"]
     correct: Bool[np.ndarray, " r"]
     queries: Int[np.ndarray, " r"]
 
 
 def pool(evaluation: Evaluation, protocol: str | None = None) -> Pooled:
-    """Put the verified results of all queries together, distractor queries last, junk left out."""
+    """Put the verified results of all queries together, distractor queries last, junk left out.
+
+    Of rankings by another score than inliers: all results.
+    """
     benchmark = evaluation.benchmark
     nothing = Truth(np.empty(0, int), np.empty(0, int))
     truths = [*benchmark.truths[protocol or benchmark.protocol]]
@@ -34,9 +37,11 @@ def pool(evaluation: Evaluation, protocol: str | None = None) -> Pooled:
     parts = []
     for number, (answer, truth) in enumerate(zip(evaluation.answers, truths, strict=True)):
         images, inliers = answer.ranking.images, answer.ranking.inliers
-        kept = (inliers >= 0) & ~np.isin(images, truth.junk)
+        scores = inliers if answer.ranking.scores is None else answer.ranking.scores
+        counted = (inliers >= 0) | (answer.ranking.scores is not None)
+        kept = counted & ~np.isin(images, truth.junk)
         found = np.isin(images[kept], truth.positives)
-        parts.append((inliers[kept], found, np.full(kept.sum(), number)))
+        parts.append((scores[kept], found, np.full(kept.sum(), number)))
     return Pooled(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

@@ -5,17 +5,17 @@ from each query feature that has a neighbour in it; the photos with most votes a
 ranked by their inliers.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from delfjax.axes import Features, Matches, Ranking
+from delfjax.database import Database
 from delfjax.geometry import RansacConfig, Verification, verify
 from delfjax.index import PAPER_NEIGHBOURS, ExactIndex, Index, Neighbours, build_index
 from delfjax.reduction import Reduction
-from delfjax.store import FeatureStore
 
 VERIFIED = 100  # official image_reranking: the top 100 are verified
 
@@ -28,6 +28,10 @@ class SearchConfig:
         neighbours: Nearest database features asked for each query feature.
         max_distance: Neighbours further away than this do not count (official ``match_images``: 0.8,
             ``image_reranking``: 0.9); infinite by default, as the paper speaks of none.
+        ratio: Neighbours count only if nearer than this times the last of the query feature's neighbours.
+            Lowe's second nearest would not do: of a landmark in many photos, the nearest of another photo is
+            as right as the nearest of all. The last stands for the background, as in Local Naive Bayes
+            Nearest Neighbor (McCann and Lowe, CVPR 2012). Not in the paper; 1 keeps all.
         one_to_one: Whether, of several query features with the same nearest feature of a photo, only
             the nearest keeps its match. Not in the paper nor in the official code: but a feature of
             sky or foliage is nearest to many, and each would count as an inlier.
@@ -39,44 +43,17 @@ class SearchConfig:
 
     neighbours: int = PAPER_NEIGHBOURS
     max_distance: float = float("inf")
+    ratio: float = 1.0
     one_to_one: bool = True
     verified: int = VERIFIED
     features: int | None = None
     ransac: RansacConfig = field(default_factory=RansacConfig)
 
-
-class Database:
-    """The features of a collection end to end, and whose they are.
-
-    Args:
-        names: Photo names.
-        features: Their features, in the same order.
-    """
-
-    def __init__(self, names: Sequence[str], features: Sequence[Features]) -> None:
-        if len(names) != len(features) or not names:
-            raise ValueError(f"{len(names)} names for {len(features)} photos; expected one each")
-        self.names = tuple(names)
-        self.owners = np.repeat(np.arange(len(names)), [len(each) for each in features])
-        self.descriptors = np.concatenate([each.descriptors for each in features])
-        self.positions = np.concatenate([each.positions for each in features])
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @classmethod
-    def load(
-        cls, store: FeatureStore, names: Iterable[str] | None = None, *, features: int | None = None
-    ) -> "Database":
-        """Read photos from a store: all of it, or those named; and all of their features, or the best."""
-        found = store.gather(names, limit=features)
-        if not found.names:
-            raise ValueError(f"{store.path}: no photos to load; expected one at least")
-        database = cls.__new__(cls)  # `__init__` asks for an object a photo
-        database.names = found.names
-        database.owners = np.repeat(np.arange(len(found.names)), np.diff(found.offsets))
-        database.descriptors, database.positions = found.descriptors, found.positions
-        return database
+    def __post_init__(self) -> None:
+        if not 0 < self.ratio <= 1:
+            raise ValueError(
+                f"ratio is {self.ratio}; expected over 0, and at most 1, which keeps all"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,6 +92,23 @@ class Searcher:
         """Rank the database for a query."""
         return self.rank(query, self.neighbours(query))
 
+    def add(self, names: Sequence[str], features: Sequence[Features]) -> None:
+        """Append photos to the database and to its index, which is not built anew."""
+        before = len(self.database.descriptors)
+        self.database = self.database.added(names, features)
+        self.index.add(self.database.descriptors[before:])
+
+    def among(self, query: Features, images: Int[np.ndarray, " b"]) -> Answer:
+        """Rank only some of the photos, as if there were no others: a shortlist, searched exactly."""
+        part = self.database.select(images)
+        answer = Searcher(part, ExactIndex(part.descriptors), self.config)(query)
+        ranking = replace(answer.ranking, images=images[answer.ranking.images])
+        matches, verifications = (
+            {int(images[image]): each for image, each in found.items()}
+            for found in (answer.matches, answer.verifications)
+        )
+        return Answer(ranking=ranking, matches=matches, verifications=verifications)
+
     def neighbours(self, query: Features) -> Neighbours:
         """Find the nearest database features of each query feature."""
         k = min(self.config.neighbours, len(self.database.descriptors))
@@ -144,6 +138,8 @@ class Searcher:
     def pair(self, neighbours: Neighbours) -> "Pairs":
         """Group neighbours by photo: of several in one photo, a query feature keeps the nearest."""
         near = np.isfinite(neighbours[1]) & (neighbours[1] <= self.config.max_distance)
+        if self.config.ratio < 1:
+            near &= neighbours[1] < self.config.ratio * neighbours[1][:, -1:]
         features, _ = np.nonzero(near)
         rows, distances = (part[near] for part in neighbours)
         pairs = Pairs(
@@ -203,6 +199,7 @@ def match(
     other: Features,
     *,
     max_distance: float = 0.8,
+    ratio: float = 1.0,
     ransac: RansacConfig | None = None,
 ) -> tuple[Matches, Verification]:
     """Match two photos: features that are each other's nearest, then RANSAC.
@@ -213,14 +210,18 @@ def match(
         query: Reduced features of the first photo.
         other: And of the second.
         max_distance: Matches further apart than this are dropped (official ``match_images``: 0.8).
+        ratio: And those that are not nearer than this times the second nearest feature of the other photo
+            (Lowe, "Distinctive image features from scale-invariant keypoints", IJCV 2004); 1 keeps all.
         ransac: How they are verified.
     """
     kept, rows, distances = (np.empty(0, int), np.empty(0, int), np.empty(0, np.float32))
     if len(query) and len(other):
-        there, away = ExactIndex(other.descriptors).search(query.descriptors, 1)
+        there, away = ExactIndex(other.descriptors).search(query.descriptors, min(2, len(other)))
         back, _ = ExactIndex(query.descriptors).search(other.descriptors, 1)
         mutual = back[there[:, 0], 0] == np.arange(len(query))
-        kept = np.flatnonzero(mutual & (away[:, 0] <= max_distance))
+        # Of one feature there is no second to compare with.
+        distinct = (away[:, 0] < ratio * away[:, -1]) | (ratio >= 1) | (len(other) < 2)
+        kept = np.flatnonzero(mutual & distinct & (away[:, 0] <= max_distance))
         rows, distances = there[kept, 0], away[kept, 0]
     putative = Matches(
         query=query.positions[kept], database=other.positions[rows], distances=distances

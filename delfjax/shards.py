@@ -17,12 +17,12 @@ file into memory, and reads only the rows that it is asked for.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -65,23 +65,6 @@ def write_shard(path: Path, photos: Mapping[str, Features], made_by: Mapping[str
 
 def _metadata(made_by: Mapping[str, Any]) -> dict[str, str]:
     return {"format": FORMAT, "made_by": json.dumps(made_by, sort_keys=True)}
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Gathered:
-    """The features of several photos end to end, in single precision.
-
-    Attributes:
-        names: Of the photos.
-        offsets: Photo ``i`` has the rows from ``offsets[i]`` to ``offsets[i + 1]``.
-        positions: ``(y, x)`` in pixels of the original photo.
-        descriptors: One row a feature.
-    """
-
-    names: tuple[str, ...]
-    offsets: Int[np.ndarray, " _"]
-    positions: Float[np.ndarray, "t 2"]
-    descriptors: Float[np.ndarray, "t d"]
 
 
 class Shard:

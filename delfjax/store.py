@@ -12,7 +12,6 @@ import re
 import secrets
 import time
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,9 +20,10 @@ import numpy as np
 from jaxtyping import Int
 
 from delfjax.axes import Features
+from delfjax.database import Database
 from delfjax.folders import Lock, StoreError, claim, whole
 from delfjax.reduction import Reduction
-from delfjax.shards import Gathered, Shard, stored, write_shard
+from delfjax.shards import PARTS, Shard, stored, write_shard
 
 MANIFEST, REDUCTION, SHARDS, SUFFIX = (
     "store.json",
@@ -203,8 +203,8 @@ class FeatureStore:
             raise StoreError(f"{self.path}: no features of {name!r}; extract that photo first")
         return self._places[name]
 
-    def gather(self, names: Iterable[str] | None = None, *, limit: int | None = None) -> Gathered:
-        """Return the features of many photos end to end, with no object a photo.
+    def gather(self, names: Iterable[str] | None = None, *, limit: int | None = None) -> Database:
+        """Return the features of many photos end to end.
 
         Args:
             names: The photos, in this order; None: all that are on disk, sorted.
@@ -215,13 +215,15 @@ class FeatureStore:
         """
         names = tuple(sorted(self._places) if names is None else names)
         offsets = np.concatenate([[0], np.cumsum(self._lengths(names, limit))])
-        positions = np.empty((offsets[-1], 2), np.float32)
-        descriptors = np.empty((offsets[-1], self._width or 0), np.float32)
-        for name, (start, end) in zip(names, pairwise(offsets.tolist()), strict=True):
-            features = self._read(name, limit)
-            positions[start:end] = features.positions
-            descriptors[start:end] = features.descriptors
-        return Gathered(names=names, offsets=offsets, positions=positions, descriptors=descriptors)
+        widths = {"positions": (2,), "descriptors": (self._width or 0,)}
+        parts = {p: np.empty((offsets[-1], *widths.get(p, ())), np.float32) for p in PARTS}
+        sizes = np.empty((len(names), 2), np.int32)
+        for number, name in enumerate(names):
+            features, (start, end) = self._read(name, limit), offsets[number : number + 2]
+            sizes[number] = features.image_size
+            for part, column in parts.items():
+                column[start:end] = getattr(features, part)
+        return Database(names=names, offsets=offsets, image_sizes=sizes, **parts)
 
     def _lengths(self, names: tuple[str, ...], limit: int | None) -> Int[np.ndarray, " _"]:
         lengths = {shard: np.diff(shard.offsets) for shard in self._shards}

@@ -294,6 +294,23 @@ def test_a_store_serves_a_benchmark_with_distractors_too(tmp_path, capsys):
     assert "holds" not in capsys.readouterr().err
 
 
+def test_benchmark_with_everything_around_the_search(tmp_path, capsys):
+    fakes.revisited(tmp_path)
+    command = "benchmark", "roxford5k", "--root", tmp_path, *MODEL, *RANSAC, "--dimensions", 8
+    assert run(*command, "--global", "gem") == 0
+    (vectors,) = (tmp_path / "cache" / "stores").iterdir()
+    assert vectors.suffix == ".safetensors", "global descriptors alone: no local features"
+    assert str(vectors) in capsys.readouterr().out
+    around = "--global", "gem", "--fuse", 0.25, "--expand", "local", "--ratio", 0.95
+    assert run(*command, *around, "--transform", "homography", "--json", "-") == 0
+    summary = strict(capsys.readouterr().out)
+    assert "global gem, fused at 0.25, local expansion" in summary["what"]
+    assert summary["config"]["search"]["ratio"] == 0.95
+    assert summary["config"]["search"]["ransac"]["model"] == "homography"
+    assert run(*command, "--fuse", 0.25) == 1
+    assert "need global descriptors" in capsys.readouterr().err
+
+
 def test_benchmark_says_what_is_missing_and_how_to_get_it(tmp_path, capsys):
     assert run("benchmark", "oxford5k", "--root", tmp_path) == 1
     assert "delfjax data fetch oxford5k" in capsys.readouterr().err

@@ -1,47 +1,15 @@
 """Votes, pairing, verification and ranking on a database whose answers are known."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from places import AFFINE, features, place, view
 
-from delfjax.axes import Features
+from delfjax.database import Database
 from delfjax.geometry import RansacConfig
 from delfjax.index import ExactIndex
-from delfjax.search import Database, SearchConfig, Searcher, match
-
-AFFINE = np.array([[0.8, 0.1, 30.0], [-0.1, 0.9, 12.0]])
-
-
-def features(positions, descriptors):
-    count = len(positions)
-    return Features(
-        positions=np.float32(positions),
-        scales=np.ones(count, np.float32),
-        scores=np.ones(count, np.float32),
-        descriptors=np.float32(descriptors),
-        image_size=(480, 640),
-    )
-
-
-def directions(count, seed):
-    vectors = np.random.default_rng(seed).normal(size=(count, 40))
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def place(seed, count=60):
-    """A photo of a place of its own: random positions and descriptors."""
-    positions = np.random.default_rng(seed).uniform(0, 450, (count, 2))
-    return features(positions, directions(count, 1000 + seed))
-
-
-def view(photo, seed, *, geometry=True, share=1.0):
-    """The same descriptors, a little off, seen through the affine map, or scattered."""
-    random = np.random.default_rng(seed)
-    keep = slice(round(share * len(photo)))
-    moved = photo.positions @ AFFINE[:, :2].T + AFFINE[:, 2]
-    positions = moved if geometry else random.uniform(0, 450, photo.positions.shape)
-    noisy = photo.descriptors + 0.02 * random.normal(size=photo.descriptors.shape)
-    noisy /= np.linalg.norm(noisy, axis=1, keepdims=True)
-    return features(positions, noisy)[keep]
+from delfjax.search import SearchConfig, Searcher, match
 
 
 @pytest.fixture
@@ -52,7 +20,7 @@ def database():
     photos[3] = view(query, 1)
     photos[7] = view(query, 2, geometry=False)
     photos[9] = view(query, 3, share=0.5)
-    return query, Database([f"photo{n}" for n in range(12)], photos)
+    return query, Database.of([f"photo{n}" for n in range(12)], photos)
 
 
 def test_verification_ranks_geometry_above_votes(database):
@@ -100,7 +68,7 @@ def test_unverified_photos_follow_by_votes(database):
 def test_ties_go_by_number():
     """Two copies of one photo score the same: the lower number comes first, always."""
     query = place(5)
-    base = Database(["a", "b", "c"], [place(1), view(query, 1), view(query, 1)])
+    base = Database.of(["a", "b", "c"], [place(1), view(query, 1), view(query, 1)])
     ranking = Searcher(base)(query).ranking
     assert ranking.inliers[0] == ranking.inliers[1]
     assert ranking.images[:2].tolist() == [1, 2]
@@ -108,7 +76,7 @@ def test_ties_go_by_number():
 
 def test_the_last_photo_is_found():
     query = place(5)
-    base = Database(["a", "b", "last"], [place(1), place(2), view(query, 1)])
+    base = Database.of(["a", "b", "last"], [place(1), place(2), view(query, 1)])
     assert Searcher(base)(query).ranking.images[0] == 2
 
 
@@ -187,4 +155,110 @@ def test_a_photo_without_features_matches_nothing(empty):
 
 def test_names_and_features_must_agree():
     with pytest.raises(ValueError, match="2 names for 1 photos"):
-        Database(["a", "b"], [place(1)])
+        Database.of(["a", "b"], [place(1)])
+
+
+# --- the ratio test
+
+
+def test_the_ratio_test_compares_with_the_last_neighbour(database):
+    query, base = database
+    config = SearchConfig(neighbours=20, ratio=0.7, one_to_one=False)
+    searcher = Searcher(base, config=config)
+    rows, distances = searcher.neighbours(query)
+    pairs = searcher.pair((rows, distances))
+    assert len(pairs.images) > 0
+    assert (pairs.distances < 0.7 * distances[pairs.features, -1]).all()
+    assert {3, 7, 9} == set(pairs.images.tolist()), "what is right is far nearer than the rest"
+
+
+def test_a_ratio_of_one_keeps_all_and_a_smaller_one_never_adds(database):
+    query, base = database
+    found = []
+    for ratio in (1.0, 0.9, 0.6, 0.3):
+        searcher = Searcher(base, config=SearchConfig(ratio=ratio, one_to_one=False))
+        pairs = searcher.pair(searcher.neighbours(query))
+        found.append(set(zip(pairs.features.tolist(), pairs.rows.tolist(), strict=True)))
+    assert all(less <= more for more, less in pairwise(found))
+    assert len(found[0]) > len(found[-1])
+
+
+@pytest.mark.parametrize("ratio", [0.0, -1.0, 1.5])
+def test_ratios_have_a_range(ratio):
+    with pytest.raises(ValueError, match="expected over 0, and at most 1"):
+        SearchConfig(ratio=ratio)
+
+
+def test_the_ratio_test_of_two_photos_is_lowes():
+    """A feature that the other photo shows twice is not distinct."""
+    one = place(5)
+    other = view(one, 1)
+    twice = features(
+        np.r_[other.positions, other.positions[:10] + 30],
+        np.r_[other.descriptors, other.descriptors[:10]],
+    )
+    putative, _ = match(one, twice, ratio=0.8)
+    assert sorted(map(tuple, putative.query)) == sorted(map(tuple, one.positions[10:]))
+    assert len(match(one, twice)[0]) == 60
+    assert len(match(one, other[:1], ratio=0.8)[0]) == 1, "no second to compare with"
+
+
+# --- the homography as the model
+
+
+def test_the_model_may_be_a_homography(database):
+    query, base = database
+    config = SearchConfig(ransac=RansacConfig(model="homography"))
+    answer = Searcher(base, config=config)(query)
+    assert answer.ranking.images[0] == 3
+    assert answer.ranking.inliers[0] == 60
+    np.testing.assert_allclose(answer.ranking.affines[0], AFFINE, atol=0.2)
+    assert answer.verifications[3].homography.shape == (3, 3)
+
+
+# --- more photos, and fewer
+
+
+class Growing(ExactIndex):
+    """An exact index that is built anew as it grows."""
+
+    def add(self, rows):
+        super().__init__(np.concatenate([self.descriptors, rows]))
+
+
+def test_photos_added_are_found_as_if_they_had_been_there(database):
+    query, base = database
+    photos = list(zip(base.names, map(base.photo, range(len(base))), strict=True))
+    first = Database.of(*zip(*photos[:3], strict=True))
+    searcher = Searcher(first, Growing(first.descriptors))
+    for part in (photos[3:8], photos[8:]):
+        searcher.add(*zip(*part, strict=True))
+    for name in ("names", "owners", "descriptors", "positions"):
+        np.testing.assert_array_equal(getattr(searcher.database, name), getattr(base, name))
+    grown, whole = searcher(query).ranking, Searcher(base)(query).ranking
+    for name in ("images", "inliers", "votes", "affines"):
+        np.testing.assert_array_equal(getattr(grown, name), getattr(whole, name))
+
+
+def test_the_last_photo_added_is_found():
+    query, base = place(5), Database.of(["a", "b"], [place(1), place(2)])
+    searcher = Searcher(base, Growing(base.descriptors))
+    searcher.add(["last"], [view(query, 1)])
+    assert searcher(query).ranking.images[0] == 2
+
+
+def test_a_photo_is_not_added_twice(database):
+    _, base = database
+    with pytest.raises(ValueError, match="'photo3' is in the database already"):
+        base.added(["new", "photo3"], [place(1), place(2)])
+
+
+def test_a_shortlist_is_ranked_as_a_database_of_its_own(database):
+    query, base = database
+    images = np.array([9, 1, 3, 5])
+    answer = Searcher(base).among(query, images)
+    assert answer.ranking.images[:2].tolist() == [3, 9]
+    assert set(answer.ranking.images.tolist()) <= {9, 1, 3, 5}
+    assert answer.verifications[3].count == answer.ranking.inliers[0] == 60
+    positions = base.photo(3).positions
+    assert {tuple(row) for row in answer.matches[3].database} <= {tuple(row) for row in positions}
