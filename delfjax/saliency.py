@@ -7,6 +7,7 @@ Symbols: ``s`` a score map, ``m`` the mask of the landmark, ``n`` keypoints.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -38,6 +39,25 @@ def hits_of_top(
     """
     hits = np.cumsum(on_landmark(features, mask))
     return np.array([hits[c - 1] / c if c <= len(hits) else np.nan for c in counts])
+
+
+def hits_when_moved(
+    photos: Sequence[Features],
+    masks: Sequence[Bool[np.ndarray, "h w"]],
+    count: int,
+    shift: float,
+) -> Float[np.ndarray, " b"]:
+    """Compute `hits_of_top` of keypoints moved down and right by some pixels of their level, photos not shrunk.
+
+    Where cells answer to what lies beside the centre of their receptive field, some other place hits more. What
+    is moved off the photo comes to its edge.
+    """
+    found = []
+    for features, mask in zip(photos, masks, strict=True):
+        best = features[:count]
+        moved = (best.positions + shift / best.scales[:, None]).astype(np.float32)
+        found.append(hits_of_top(replace(best, positions=moved), mask, [count])[0])
+    return np.array(found)
 
 
 def hits_in_store(

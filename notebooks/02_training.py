@@ -19,7 +19,7 @@ from delfjax.config import embedded, paper
 from delfjax.datasets import rendered
 
 # %%
-CHECKPOINTS = Path("../data/checkpoints")
+CHECKPOINTS, RESULTS = Path("../data/checkpoints"), Path("../data/results")
 RUNS = Path("../.cache/runs")  # a run that was cut short goes on from here
 TRAIN = False  # True: train all of it here, instead of reading what the committed run logged
 STEPS = 40  # of the small run
@@ -118,6 +118,23 @@ for name, model in models.items():
     made = checkpoints.read_manifest(CHECKPOINTS / f"{model}.safetensors")["training"]
     right = max(value for key, value in made.items() if key.endswith("accuracy"))
     print(f"{name:34} best at step {made['step']}, {right:.1%} right, {made['seconds']} s")
+
+# %% [markdown]
+# ## Both at once
+#
+# The paper found it unstable to learn descriptors and attention together, through the weighted pool alone, and
+# so trains in two steps. Here is what it rejects (`--variant joint`), beside step 2:
+
+# %%
+together = (RESULTS / "runs" / "joint0.jsonl").read_text()
+joint = [json.loads(line) for line in together.splitlines()]
+two_steps = logs["step 2: attention"]
+training_plots.curves({"step 2 of two": two_steps, "both at once": joint}, classes=49)
+
+# %% [markdown]
+# Nothing breaks: from ImageNet's descriptors, and with a rate thirty times lower for the backbone than for what is
+# new, the loss falls as steadily. What it is worth in retrieval is measured in
+# [03_attention](03_attention.ipynb).
 
 # %% [markdown]
 # ## What goes wrong, and how to see it

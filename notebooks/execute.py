@@ -23,6 +23,7 @@ from tqdm import tqdm
 FOLDER = Path(__file__).resolve().parent
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 WIDGET_STATE_LIMIT = 100_000  # bytes of JSON; above it the saved page goes without
+WIDGET = "application/vnd.jupyter.widget-view+json"
 UNSYNCED = "not in sync with its twin"
 
 
@@ -48,6 +49,12 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def has_stills(notebook: nbformat.NotebookNode) -> bool:
+    """Tell whether a widget has a picture that stands in for it: pages with its state would not show it."""
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    return any({WIDGET, "image/jpeg"} <= output.get("data", {}).keys() for output in outputs)
+
+
 def code_sha256(notebook: nbformat.NotebookNode) -> str:
     """Return the SHA-256 of the code cells end to end, with a NUL between two."""
     return hashlib.sha256("\0".join(c.source for c in code_cells(notebook)).encode()).hexdigest()
@@ -55,7 +62,8 @@ def code_sha256(notebook: nbformat.NotebookNode) -> str:
 
 def library_sha256(folder: Path = FOLDER.parent / "delfjax") -> str:
     """Return the SHA-256 of the library's sources, in the order of their paths."""
-    sources = [path.read_bytes() for path in sorted(folder.rglob("*.py"))]
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".js"))
+    sources = [path.read_bytes() for path in paths]
     return hashlib.sha256(b"\0".join(sources)).hexdigest()
 
 
@@ -98,7 +106,7 @@ def run(twin: Path, *, advance: Callable[[], object] = lambda: None) -> nbformat
     record["seconds"] = round(time.perf_counter() - start, 1)
     metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}, "delfjax": record}
     widgets = notebook.metadata.get("widgets")
-    if widgets and len(json.dumps(widgets)) <= WIDGET_STATE_LIMIT:
+    if widgets and len(json.dumps(widgets)) <= WIDGET_STATE_LIMIT and not has_stills(notebook):
         metadata["widgets"] = widgets
     notebook.metadata = nbformat.from_dict(metadata)
     return notebook

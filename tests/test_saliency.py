@@ -15,6 +15,7 @@ from delfjax.saliency import (
     entropy,
     hits_in_store,
     hits_of_top,
+    hits_when_moved,
     on_landmark,
 )
 from delfjax.store import FeatureStore
@@ -48,6 +49,14 @@ def test_hits_are_of_the_best(mask):
     features = keypoints([[6, 25], [0, 0], [7, 25], [8, 25]])
     found = hits_of_top(features, mask, [1, 2, 4, 5])
     np.testing.assert_allclose(found, [1, 1 / 2, 3 / 4, np.nan])
+
+
+def test_keypoints_are_moved_by_pixels_of_their_level(mask):
+    features = replace(keypoints([[3, 18], [3, 18]]), scales=np.array([1, 0.5], np.float32))
+    found = [hits_when_moved([features], [mask], 2, shift) for shift in (0, 2, 3)]
+    # By 2 the first comes to (5, 20), on the landmark, the second to (7, 22); by 3 still both.
+    np.testing.assert_allclose(np.concatenate(found), [0, 1, 1])
+    assert hits_when_moved([features], [mask], 2, 5) == [0.5], "(8, 23), and (13, 28)"
 
 
 def test_a_store_is_measured_photo_by_photo_without_junk(tmp_path, mask):
