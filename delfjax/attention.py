@@ -14,7 +14,25 @@ from jaxtyping import Array, Bool, Float
 
 from delfjax.products import convolve, weighted_sum
 
+LEAST_SLOPE = 0.01  # not in the paper: see `softplus`
 HIDDEN = 512  # official code: delf_model.AttentionModel; the paper gives two layers and no width
+
+
+@jax.custom_jvp
+def softplus(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Compute ``log(1 + exp(x))``, with a derivative of at least `LEAST_SLOPE`.
+
+    The derivative proper, ``sigmoid(x)``, vanishes where a score has come to 0, and with it all that could
+    raise the score again: the attention of one of three seeds died so within ten steps, and its loss stayed
+    at that of a blind guess.
+    """
+    return jax.nn.softplus(x)
+
+
+@softplus.defjvp
+def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (change,) = primals, tangents
+    return jax.nn.softplus(x), jnp.maximum(jax.nn.sigmoid(x), LEAST_SLOPE) * change
 
 
 class Attention(nnx.Module):
@@ -43,7 +61,7 @@ class Attention(nnx.Module):
 
     def __call__(self, maps: Float[Array, "b y x c"]) -> Float[Array, "b y x"]:
         """Score un-normalised conv4 descriptors. Scores are non-negative and have no upper bound."""
-        return jax.nn.softplus(self.score(jax.nn.relu(self.hidden(maps))))[..., 0]
+        return softplus(self.score(jax.nn.relu(self.hidden(maps))))[..., 0]
 
 
 def weighted_pool(

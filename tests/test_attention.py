@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from delfjax.attention import Attention, l2_normalise, weighted_pool
+from delfjax.attention import LEAST_SLOPE, Attention, l2_normalise, softplus, weighted_pool
 
 # O17: two descriptors, on a map of one row; their pre-softplus scores are 0 and 1.
 TOY = jnp.array([[[[3.0, 4.0], [0.0, 2.0]]]])
@@ -80,6 +80,13 @@ def test_scores_are_never_negative():
     assert scores.shape == (50, 3, 4)
     assert scores.min() >= 0
     assert scores.max() > 1000
+
+
+def test_a_score_of_zero_can_rise_again():
+    scores = jnp.array([-200.0, -1.0, 3.0])
+    np.testing.assert_array_equal(softplus(scores), jax.nn.softplus(scores))
+    slopes = jax.vmap(jax.grad(softplus))(scores)
+    np.testing.assert_allclose(slopes, [LEAST_SLOPE, *jax.nn.sigmoid(scores[1:])], rtol=1e-6)
 
 
 @pytest.mark.parametrize("normalise", [True, False])
