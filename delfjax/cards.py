@@ -14,10 +14,12 @@ from jaxtyping import UInt8
 from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
 
-from delfjax.axes import Photo
 from delfjax.explorer_plots import DARK, encode
 from delfjax.picture import Picture
 from delfjax.plots import NEUTRAL
+
+Pixels = UInt8[np.ndarray, "_ _ 3"]
+"""An RGB picture of any size: not a `Photo`, as pictures of several sizes meet here."""
 
 RATIO = 3 / 4  # of the room that a photo has, height to width
 PAPER, SHADE = (255, 255, 255), (238, 239, 242)  # behind the cards, and around a photo in its room
@@ -36,17 +38,17 @@ class Card:
         colour: Of a bar between the two; None: no bar.
     """
 
-    photo: Photo
+    photo: Pixels
     lines: tuple[str, ...]
     colour: str | None = None
 
 
-def thumbnail(photo: Photo, side: int) -> Photo:
+def thumbnail(photo: Pixels, side: int) -> Pixels:
     """Fit a photo into the room that it has on a card of that width."""
     return fitted(photo, (round(RATIO * _inner(side)), _inner(side)))
 
 
-def fitted(photo: Photo, room: tuple[int, int]) -> Photo:
+def fitted(photo: Pixels, room: tuple[int, int]) -> Pixels:
     """Resize a photo so that it just fits into a height and a width."""
     return resize(photo, fitted_size(photo.shape[:2], room))
 
@@ -57,7 +59,7 @@ def fitted_size(size: tuple[int, int], room: tuple[int, int]) -> tuple[int, int]
     return max(1, round(factor * size[0])), max(1, round(factor * size[1]))
 
 
-def resize(photo: Photo, size: tuple[int, int]) -> Photo:
+def resize(photo: Pixels, size: tuple[int, int]) -> Pixels:
     """Resize a photo to a height and a width."""
     return np.asarray(Image.fromarray(photo).resize(size[::-1], Image.Resampling.BICUBIC))
 
@@ -69,7 +71,7 @@ def sheet(
     side: int,
     chosen: int | None = None,
     pointed: int | None = None,
-) -> UInt8[np.ndarray, "h w 3"]:
+) -> Pixels:
     """Lay out cards row by row.
 
     Args:

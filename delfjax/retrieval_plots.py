@@ -7,11 +7,11 @@ lines have hard edges, which the browser then smooths.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 from PIL import Image, ImageDraw
 
-from delfjax.axes import Features, Matches, Photo
-from delfjax.cards import PAPER, Card, fitted, resize, sheet
+from delfjax.axes import Features, Matches
+from delfjax.cards import PAPER, Card, Pixels, fitted, resize, sheet
 from delfjax.explorer_plots import DARK, DIM
 from delfjax.photos import Box
 from delfjax.plots import COLOURS, NEUTRAL, Drawing, figure_of, show_photo
@@ -33,9 +33,7 @@ CARD = 320  # pixels: width of a result's card
 FIGURE_COLUMNS = 6  # cards a row of the figure
 
 
-def query_picture(
-    photo: Photo, features: Features, box: Box | None = None
-) -> UInt8[np.ndarray, "h w 3"]:
+def query_picture(photo: Pixels, features: Features, box: Box | None = None) -> Pixels:
     """Draw a query with a dot for each feature that is searched by, and dim what lies outside of a box.
 
     Args:
@@ -60,11 +58,11 @@ def query_picture(
 
 
 def pair_picture(
-    photos: tuple[Photo, Photo],
+    photos: tuple[Pixels, Pixels],
     sizes: tuple[tuple[int, int], tuple[int, int]],
     putative: Matches,
     inliers: Bool[np.ndarray, " m"] | None = None,
-) -> UInt8[np.ndarray, "h w 3"]:
+) -> Pixels:
     """Draw two photos side by side: inliers as bright lines, other matches as faint ones.
 
     Args:
@@ -89,16 +87,15 @@ def pair_picture(
     return np.asarray(_with_lines(paper, np.stack([starts, ends], axis=1), agree))
 
 
-def figure(
-    cards: Sequence[Card], pair: UInt8[np.ndarray, "h w 3"], titles: tuple[str, str]
-) -> Drawing:
+def figure(cards: Sequence[Card], pair: Pixels, titles: tuple[str, str]) -> Drawing:
     """Draw a query with its results, and one pair below them, to be kept.
 
     Args:
-        cards: The query, then the results, best first; of `CARD`.
+        cards: The query, then the results, best first; of width `CARD`. A last row that is not full is left out.
         pair: Of `pair_picture`.
         titles: Of the two.
     """
+    cards = cards[: max(1, len(cards) // FIGURE_COLUMNS) * FIGURE_COLUMNS]
     pictures = sheet(cards, columns=FIGURE_COLUMNS, side=CARD, chosen=0), pair
     inches = [9.5 * picture.shape[0] / picture.shape[1] for picture in pictures]
     drawing, axes = figure_of(9.5, sum(inches) + 0.7, 2, 1, height_ratios=inches)
@@ -131,7 +128,7 @@ def _dot(draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "n 2"]) -> None:
 
 
 def _onto(
-    points: Float[np.ndarray, "n 2"], size: tuple[int, int], shown: Photo
+    points: Float[np.ndarray, "n 2"], size: tuple[int, int], shown: Pixels
 ) -> Float[np.ndarray, "n 2"]:
     """Bring points of a photo to the picture of it that is shown."""
     return resized(points, np.array(size), np.array(shown.shape[:2]))

@@ -41,7 +41,7 @@ DISTANCES = tuple(
     round(0.05 * step, 2) for step in range(2, 25)
 )  # unit vectors lie at most 2 apart
 PAGE = 1050  # pixels of the screen: about the width that a notebook has
-WIDE = {"style": {"description_width": "8em"}, "layout": {"width": "auto"}}
+WIDE = {"style": {"description_width": "7em"}, "layout": {"width": "auto"}}
 
 
 def search_photos(
@@ -149,16 +149,16 @@ class RetrievalExplorer(VBox):
         self.distance = ipywidgets.SelectionSlider(
             options=_distances(config.max_distance),
             value=config.max_distance,
-            description="distance up to",
+            description="distance",
             **WIDE,
         )
         self.verification = ipywidgets.Checkbox(
-            True, description=f"verify the {config.verified} with most votes", **WIDE
+            True, description=f"verify the first {config.verified}", **WIDE
         )
         self.results = ipywidgets.IntSlider(
             min(RESULTS, photos), 1, min(MOST_RESULTS, photos), description="results", **WIDE
         )
-        self.rank = ipywidgets.IntSlider(1, 1, 1, description="matches of rank", **WIDE)
+        self.rank = ipywidgets.IntSlider(1, 1, 1, description="matches of", **WIDE)
         self.neighbours.tooltip = "database features asked for each query feature"
         self.distance.tooltip = "of descriptors: neighbours further away do not count"
         self.rank.tooltip = "the rank of the result whose matches are shown"
@@ -166,7 +166,7 @@ class RetrievalExplorer(VBox):
             accept="image/*",
             description="your own photo",
             disabled=self._extractor is None,
-            layout=Layout(width="auto", margin="0 0 0 8.5em"),
+            layout=Layout(width="auto", margin="0 0 0 7.5em"),
         )
 
     def _arranged(self) -> list[ipywidgets.Widget]:
@@ -326,19 +326,16 @@ class RetrievalExplorer(VBox):
 
     def _show_pair(self) -> None:
         """Draw the matches of the result that is chosen."""
-        some = bool(len(self._answer.ranking))
-        self.pair.layout.display = None if some else "none"
-        self.caption.value = self.pair.alt = ""
-        if some:
-            shown = self._pair_picture()
-            self.pair.layout.max_width = f"{PAGE * shown.shape[1] // PAIR}px"
-            self.pair.image, self.pair.alt = encode(shown), self._pair_words()
-            self.caption.value = html.escape(self._pair_words())
+        shown = self._pair_picture()
+        self.pair.layout.max_width = f"{PAGE * shown.shape[1] // PAIR}px"
+        self.pair.image, self.pair.alt = encode(shown), self._pair_words()
+        self.caption.value = html.escape(self._pair_words())
 
     @property
-    def _result(self) -> int:
-        """The database's number of the result whose matches are shown."""
-        return int(self._answer.ranking.images[self.rank.value - 1])
+    def _result(self) -> int | None:
+        """The database's number of the result whose matches are shown; None where nothing was found."""
+        found = self._answer.ranking.images.tolist()
+        return found[self.rank.value - 1] if found else None
 
     def _cards(self) -> list[Card]:
         images = self._answer.ranking.images[: self.results.value].tolist()
@@ -359,27 +356,31 @@ class RetrievalExplorer(VBox):
         truth = self._truths.get(self.photo.value)
         return None if truth is None else grade(truth, image)
 
-    def _matches(self) -> tuple[Matches, Verification | None]:
-        verified = self._answer.verifications.get(self._result)
+    def _matches(self, image: int) -> tuple[Matches, Verification | None]:
+        verified = self._answer.verifications.get(image)
         if verified is None:
-            return self._inquiry.matches(self._result, self.config), None
-        return self._answer.matches[self._result], verified
+            return self._inquiry.matches(image, self.config), None
+        return self._answer.matches[image], verified
 
     def _query_picture(self) -> Photo:
         name = self.photo.value
         return query_picture(self._photos[name], self._queries[name], self.box)
 
     def _pair_picture(self) -> Photo:
-        name, database = self.photo.value, self._searcher.database
-        photos = self._photos[name], self._load(database.names[self._result])
-        height, width = database.image_sizes[self._result].tolist()
+        """Draw the query with the result that is chosen; alone where there is none."""
+        name, image, database = self.photo.value, self._result, self._searcher.database
+        if image is None:
+            return self._query_picture()
+        photos = self._photos[name], self._load(database.names[image])
+        height, width = database.image_sizes[image].tolist()
         sizes = self._queries[name].image_size, (height, width)
-        putative, verified = self._matches()
-        inliers = None if verified is None else verified.inliers
-        return pair_picture(photos, sizes, putative, inliers)
+        putative, verified = self._matches(image)
+        return pair_picture(photos, sizes, putative, verified and verified.inliers)
 
     def _pair_words(self) -> str:
-        putative, verified = self._matches()
+        if self._result is None:
+            return "nothing was found"
+        putative, verified = self._matches(self._result)
         names = self.photo.value, self._searcher.database.names[self._result]
-        count = None if verified is None else verified.count
+        count = verified and verified.count
         return retrieval_words.pair(*names, self.rank.value - 1, len(putative), count)
