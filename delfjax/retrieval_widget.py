@@ -290,10 +290,12 @@ class RetrievalExplorer(VBox):
         self.upload.value = ()  # so that the same file can be chosen again
 
     def _extract(self, photo: Photo) -> Features:
+        """Extract and reduce; refuse what the database cannot be searched with."""
         features = self._extractor(photo)
-        if self._reduction is None:
-            return features
-        return features.with_descriptors(self._reduction(features.descriptors))
+        if self._reduction is not None:
+            features = features.with_descriptors(self._reduction(features.descriptors))
+        ask(self._searcher, features, most=1)
+        return features
 
     # --- showing
 
