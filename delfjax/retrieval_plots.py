@@ -111,7 +111,7 @@ def _with_lines(
     veil = Image.new("RGBA", image.size)
     draw = ImageDraw.Draw(veil)
     for ends in lines[~agree, :, ::-1]:
-        draw.line(ends.ravel().tolist(), PUTATIVE, 2)
+        draw.line(ends.ravel().tolist(), PUTATIVE, 3)
     bright = lines[agree]
     bright = bright[np.linspace(0, len(bright) - 1, min(MOST_LINES, len(bright))).astype(int)]
     for ends in bright[:, :, ::-1]:

@@ -5,8 +5,10 @@ in a tenth of a second.
 """
 
 import html
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -40,6 +42,7 @@ RESULTS, MOST_RESULTS = 12, 40
 DISTANCES = tuple(
     round(0.05 * step, 2) for step in range(2, 25)
 )  # unit vectors lie at most 2 apart
+PATIENCE = 0.5  # seconds
 PAGE = 1050  # pixels of the screen: about the width that a notebook has
 WIDE = {"style": {"description_width": "7em"}, "layout": {"width": "auto"}}
 
@@ -88,6 +91,18 @@ def _of_database(searcher: Searcher, names: Sequence[str]) -> dict[str, Features
             f"{searcher.database.names[0]!r}, or a mapping of names to features"
         )
     return {name: searcher.database.photo(numbers[name]) for name in names}
+
+
+@contextmanager
+def _said_meanwhile(place: HTML, words: str) -> Iterator[None]:
+    """Say something if what happens inside takes longer than usual; at once it would flicker."""
+    timer = threading.Timer(PATIENCE, setattr, (place, "value", words))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # or its words might come after the answer's
 
 
 def _distances(chosen: float) -> list[tuple[str, float]]:
@@ -258,12 +273,13 @@ class RetrievalExplorer(VBox):
     def _search(self, _: object = None, *, start: float | None = None) -> None:
         """Vote and verify by what the controls say; say how long that took, since an earlier start if given."""
         start = time.perf_counter() if start is None else start
-        self._answer = self._inquiry.answer(self.config)
-        truth = self._truths.get(self.photo.value)
+        with _said_meanwhile(self.summary, retrieval_words.waiting()):
+            self._answer = self._inquiry.answer(self.config)
+        seconds, truth = time.perf_counter() - start, self._truths.get(self.photo.value)
         self.summary.value = retrieval_words.summary(
             self._answer.ranking,
             len(self._searcher.database),
-            time.perf_counter() - start,
+            seconds,
             None if truth is None else average_precision(self._answer, truth),
         )
         self.status.value = ""

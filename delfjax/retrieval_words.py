@@ -53,7 +53,7 @@ def summary(ranking: Ranking, photos: int, seconds: float, precision: float | No
     said = [
         f"<b>{len(ranking):,} of {_count(photos, 'photo')} have votes</b>",
         f"{verified} verified" if verified else "ranked by votes alone",
-        f"answered in {seconds:.2f} s",
+        f"answered in {1000 * seconds:,.0f} ms",
     ]
     if seconds > SLOW:
         said[-1] += ", most of it compilation, once for a size"
@@ -93,6 +93,11 @@ def legend() -> str:
         for grade, (mark, colour) in MARKS.items()
     ]
     return _block("".join(parts))
+
+
+def waiting() -> str:
+    """Say that an answer takes longer than others, and why."""
+    return _block("Searching … the first search of its size compiles its programs.", role="status")
 
 
 def _block(content: str, role: str = "note") -> str:

@@ -195,7 +195,7 @@ def test_the_summary_counts_what_has_votes(searcher):
     said = retrieval_words.summary(ranking, COUNT, 0.123, 0.5)
     assert f"{len(ranking)} of 8 photos have votes" in said
     assert f"{len(ranking)} verified" in said
-    assert "answered in 0.12 s" in said
+    assert "answered in 123 ms" in said
     assert "average precision 50.0%" in said
     assert "compilation" in retrieval_words.summary(ranking, COUNT, 3.0, None)
     assert "precision" not in retrieval_words.summary(ranking, COUNT, 0.1, np.nan)

@@ -1,6 +1,7 @@
 """The retrieval explorer, driven as a visitor drives it, but for the browser."""
 
 import io
+import time
 from datetime import UTC, datetime
 
 import numpy as np
@@ -14,7 +15,7 @@ from delfjax.database import Database
 from delfjax.geometry import RansacConfig
 from delfjax.metrics import Truth
 from delfjax.region import inside
-from delfjax.retrieval import ask
+from delfjax.retrieval import Inquiry, ask
 from delfjax.retrieval_widget import RetrievalExplorer, search_photos
 from delfjax.search import SearchConfig, Searcher
 
@@ -185,6 +186,20 @@ def test_the_visitor_is_told_to_wait_for_compilation(searcher, monkeypatch):
     assert isinstance(search_photos(searcher, load, {"square": place(1)}), RetrievalExplorer)
     assert "compiles" in said[0]
     assert said[1:] == ["cleared"]
+
+
+def test_words_say_so_while_an_answer_takes_long_and_make_room_for_it(made, monkeypatch):
+    monkeypatch.setattr(retrieval_widget, "PATIENCE", 0.0)
+    answered = Inquiry.answer
+
+    def slow(inquiry, config):
+        while "compiles" not in made.summary.value:
+            time.sleep(0.01)
+        return answered(inquiry, config)
+
+    monkeypatch.setattr(Inquiry, "answer", slow)
+    made.neighbours.value = 5
+    assert "have votes" in made.summary.value
 
 
 def test_pages_without_widgets_show_the_figure(made):
