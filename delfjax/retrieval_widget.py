@@ -9,8 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from math import inf
 from typing import Any
 
 import ipywidgets
@@ -25,26 +23,21 @@ from delfjax.collection import LocalExtractor
 from delfjax.explorer_plots import encode
 from delfjax.explorer_words import notice
 from delfjax.geometry import Verification
-from delfjax.index import PAPER_NEIGHBOURS
 from delfjax.metrics import Truth
 from delfjax.photos import Box
 from delfjax.picture import Picture
 from delfjax.plots import Drawing
 from delfjax.reduction import Reduction
 from delfjax.retrieval import Grade, Inquiry, ask, average_precision, grade
+from delfjax.retrieval_controls import WIDE, RetrievalControls
 from delfjax.retrieval_plots import CARD, MARKS, PAIR, QUERY, pair_picture, query_picture
-from delfjax.search import Answer, SearchConfig, Searcher
+from delfjax.search import Answer, Searcher
 from delfjax.widgets import read_upload
 
 COLUMNS = 4  # results a row
 FEWEST, MOST, STRIP = 6, 12, 1800  # queries a row, and the width of the row
-RESULTS, MOST_RESULTS = 12, 40
-DISTANCES = tuple(
-    round(0.05 * step, 2) for step in range(2, 25)
-)  # unit vectors lie at most 2 apart
-PATIENCE = 0.5  # seconds
+PATIENCE = 0.5  # seconds: of a visitor, before words say what takes so long
 PAGE = 1050  # pixels of the screen: about the width that a notebook has
-WIDE = {"style": {"description_width": "7em"}, "layout": {"width": "auto"}}
 
 
 def search_photos(
@@ -105,12 +98,6 @@ def _said_meanwhile(place: HTML, words: str) -> Iterator[None]:
         timer.join()  # or its words might come after the answer's
 
 
-def _distances(chosen: float) -> list[tuple[str, float]]:
-    """Offer thresholds, the chosen one among them, and none."""
-    finite = sorted({*DISTANCES, chosen} - {inf})
-    return [*((f"{distance:.2f}", distance) for distance in finite), ("any", inf)]
-
-
 class RetrievalExplorer(VBox):
     """The widget that `search_photos` makes; its parts are attributes, so that a program can drive it, too.
 
@@ -118,9 +105,9 @@ class RetrievalExplorer(VBox):
         strip: The queries, to choose from.
         photo, upload: The one that is asked; adds a photo of the visitor's own.
         picture: The query, to drag a box on.
-        neighbours, distance, verification: The `SearchConfig`.
-        results, ranking: How many are shown; they, to choose from.
-        rank, pair: The result whose matches are shown; the two photos with them.
+        controls: How the query is answered, how many results are shown, and whose matches.
+        ranking: The results, to choose from.
+        pair: The query and one result, with their matches.
         heading, summary, caption: Words on the query, on the answer, and on the pair.
         status: What is being waited for, or went wrong.
     """
@@ -142,7 +129,14 @@ class RetrievalExplorer(VBox):
         self._inquiry: Inquiry
         self._answer: Answer
         self._quiet = False  # while the program itself changes controls
-        self._make_controls()
+        self.photo = ipywidgets.Dropdown(options=list(queries), description="query", **WIDE)
+        self.upload = ipywidgets.FileUpload(
+            accept="image/*",
+            description="your own photo",
+            disabled=extractor is None,
+            layout=Layout(width="auto", margin="0 0 0 7.5em"),
+        )
+        self.controls = RetrievalControls(searcher.config, len(searcher.database))
         self.strip, self.ranking = Cards(), Cards()
         self.picture, self.pair = Picture(boxes=True), Picture()
         self.heading, self.summary, self.caption, self.status = (HTML() for _ in range(4))
@@ -151,43 +145,8 @@ class RetrievalExplorer(VBox):
         self._show_queries()
         self._reload()
 
-    def _make_controls(self) -> None:
-        config, photos = self._searcher.config, len(self._searcher.database)
-        self.photo = ipywidgets.Dropdown(options=list(self._queries), description="query", **WIDE)
-        self.neighbours = ipywidgets.IntSlider(
-            config.neighbours,
-            1,
-            max(PAPER_NEIGHBOURS, config.neighbours),
-            description="neighbours",
-            **WIDE,
-        )
-        self.distance = ipywidgets.SelectionSlider(
-            options=_distances(config.max_distance),
-            value=config.max_distance,
-            description="distance",
-            **WIDE,
-        )
-        self.verification = ipywidgets.Checkbox(
-            True, description=f"verify the first {config.verified}", **WIDE
-        )
-        self.results = ipywidgets.IntSlider(
-            min(RESULTS, photos), 1, min(MOST_RESULTS, photos), description="results", **WIDE
-        )
-        self.rank = ipywidgets.IntSlider(1, 1, 1, description="matches of", **WIDE)
-        self.neighbours.tooltip = "database features asked for each query feature"
-        self.distance.tooltip = "of descriptors: neighbours further away do not count"
-        self.rank.tooltip = "the rank of the result whose matches are shown"
-        self.upload = ipywidgets.FileUpload(
-            accept="image/*",
-            description="your own photo",
-            disabled=self._extractor is None,
-            layout=Layout(width="auto", margin="0 0 0 7.5em"),
-        )
-
     def _arranged(self) -> list[ipywidgets.Widget]:
-        controls = [self.photo, self.neighbours, self.distance, self.verification]
-        controls += [self.results, self.rank, self.upload]
-        left = VBox([self.heading, self.picture, *controls])
+        left = VBox([self.heading, self.picture, self.photo, self.controls, self.upload])
         left.layout = Layout(flex="2 1 0", min_width="0")
         legend = retrieval_words.legend() if self._truths else ""
         right = VBox([self.summary, self.ranking, HTML(legend)])
@@ -199,22 +158,12 @@ class RetrievalExplorer(VBox):
         self.upload.observe(self._take_upload, names="value")
         self.photo.observe(self._reload, names="value")
         self.picture.observe(self._ask, names="box")
-        for control in (self.neighbours, self.distance, self.verification):
+        for control in self.controls.asked:
             control.observe(self._search, names="value")
-        for control in (self.results, self.rank):
+        for control in (self.controls.results, self.controls.rank):
             control.observe(self._show_results, names="value")
         self.strip.observe(self._choose_query, names="chosen")
         self.ranking.observe(self._choose_result, names="chosen")
-
-    @property
-    def config(self) -> SearchConfig:
-        """How the query is answered."""
-        return replace(
-            self._searcher.config,
-            neighbours=self.neighbours.value,
-            max_distance=self.distance.value,
-            verified=self._searcher.config.verified if self.verification.value else 0,
-        )
 
     @property
     def box(self) -> Box | None:
@@ -232,7 +181,7 @@ class RetrievalExplorer(VBox):
             photo=thumbnail(self._query_picture(), CARD),
             lines=("query", retrieval_words.stem(self.photo.value)),
         )
-        said = retrieval_words.settings(self.config, boxed=self.box is not None)
+        said = retrieval_words.settings(self.controls.config, boxed=self.box is not None)
         return retrieval_plots.figure(
             [query, *self._cards()], self._pair_picture(), (said, self._pair_words())
         )
@@ -251,7 +200,7 @@ class RetrievalExplorer(VBox):
         if self._quiet:
             return
         self._quiet = True
-        self.picture.box, self.rank.value = None, 1
+        self.picture.box, self.controls.rank.value = None, 1
         self._quiet = False
         self.strip.chosen = list(self._queries).index(self.photo.value)
         self._ask()
@@ -261,7 +210,7 @@ class RetrievalExplorer(VBox):
         if self._quiet:
             return
         start, query = time.perf_counter(), self._queries[self.photo.value]
-        self._inquiry = ask(self._searcher, query, self.box, most=self.neighbours.max)
+        self._inquiry = ask(self._searcher, query, self.box, most=self.controls.neighbours.max)
         self._search(start=start)
         used = None if self.box is None else len(self._inquiry.query)
         self.heading.value = retrieval_words.query(self.photo.value, len(query), used)
@@ -274,7 +223,7 @@ class RetrievalExplorer(VBox):
         """Vote and verify by what the controls say; say how long that took, since an earlier start if given."""
         start = time.perf_counter() if start is None else start
         with _said_meanwhile(self.summary, retrieval_words.waiting()):
-            self._answer = self._inquiry.answer(self.config)
+            self._answer = self._inquiry.answer(self.controls.config)
         seconds, truth = time.perf_counter() - start, self._truths.get(self.photo.value)
         self.summary.value = retrieval_words.summary(
             self._answer.ranking,
@@ -331,16 +280,16 @@ class RetrievalExplorer(VBox):
         if self._quiet:
             return
         self._quiet = True
-        self.rank.max = max(1, min(self.results.value, len(self._answer.ranking)))
+        self.controls.rank.max = max(1, min(self.controls.results.value, len(self._answer.ranking)))
         cards = self._cards()
-        self.ranking.show(cards, columns=COLUMNS, side=CARD, chosen=self.rank.value - 1)
+        self.ranking.show(cards, columns=COLUMNS, side=CARD, chosen=self.controls.rank.value - 1)
         self._quiet = False
         self.ranking.alt = "results: " + "; ".join(": ".join(card.lines) for card in cards)
         self._show_pair()
 
     def _choose_result(self, change: Mapping[str, Any]) -> None:
         if not self._quiet:
-            self.rank.value = change["new"] + 1
+            self.controls.rank.value = change["new"] + 1
 
     def _show_pair(self) -> None:
         """Draw the matches of the result that is chosen."""
@@ -353,10 +302,10 @@ class RetrievalExplorer(VBox):
     def _result(self) -> int | None:
         """The database's number of the result whose matches are shown; None where nothing was found."""
         found = self._answer.ranking.images.tolist()
-        return found[self.rank.value - 1] if found else None
+        return found[self.controls.rank.value - 1] if found else None
 
     def _cards(self) -> list[Card]:
-        images = self._answer.ranking.images[: self.results.value].tolist()
+        images = self._answer.ranking.images[: self.controls.results.value].tolist()
         return [self._card(place, image) for place, image in enumerate(images)]
 
     def _card(self, place: int, image: int) -> Card:
@@ -377,7 +326,7 @@ class RetrievalExplorer(VBox):
     def _matches(self, image: int) -> tuple[Matches, Verification | None]:
         verified = self._answer.verifications.get(image)
         if verified is None:
-            return self._inquiry.matches(image, self.config), None
+            return self._inquiry.matches(image, self.controls.config), None
         return self._answer.matches[image], verified
 
     def _query_picture(self) -> Photo:
@@ -401,4 +350,4 @@ class RetrievalExplorer(VBox):
         putative, verified = self._matches(self._result)
         names = self.photo.value, self._searcher.database.names[self._result]
         count = verified and verified.count
-        return retrieval_words.pair(*names, self.rank.value - 1, len(putative), count)
+        return retrieval_words.pair(*names, self.controls.rank.value - 1, len(putative), count)

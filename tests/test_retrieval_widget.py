@@ -58,7 +58,7 @@ def shown(made):
 
 def test_at_first_the_first_query_is_answered_with_the_searchers_settings(made, searcher):
     ranking = searcher(place(1)).ranking
-    assert made.config == CONFIG
+    assert made.controls.config == CONFIG
     first = made.ranking.alt.removeprefix("results: ").split("; ")[0]
     assert first == f"1  photo_2: ✓ right, {ranking.inliers[0]} inliers"
     assert "photo_3: ○ junk" in made.ranking.alt
@@ -80,12 +80,12 @@ def test_at_first_the_first_query_is_answered_with_the_searchers_settings(made, 
     ],
 )
 def test_every_control_changes_what_is_seen_and_back(made, control, value, words):
-    before, old = shown(made), getattr(made, control).value
-    getattr(made, control).value = value
+    before, old = shown(made), getattr(made.controls, control).value
+    getattr(made.controls, control).value = value
     assert shown(made) != before
     if control != "neighbours":
         assert words in made.summary.value
-    getattr(made, control).value = old
+    getattr(made.controls, control).value = old
     assert shown(made) == before
 
 
@@ -95,12 +95,12 @@ def test_neighbours_are_searched_once_for_a_query_and_a_box(made, searcher, monk
     monkeypatch.setattr(
         searcher.index, "search", lambda queries, k: searched.append(k) or real(queries, k)
     )
-    made.neighbours.value, made.distance.value = 3, 0.9
-    made.verification.value, made.rank.value = False, 2
+    made.controls.neighbours.value, made.controls.distance.value = 3, 0.9
+    made.controls.verification.value, made.controls.rank.value = False, 2
     assert not searched
     made.picture.box = (0.0, 0.0, 300.0, 400.0)
-    assert searched == [made.neighbours.max]
-    made.neighbours.value = 5
+    assert searched == [made.controls.neighbours.max]
+    made.controls.neighbours.value = 5
     made.photo.value = "tower"
     assert len(searched) == 2  # taking the box away with the query is no search of its own
 
@@ -133,10 +133,10 @@ def test_a_box_without_features_is_explained(made):
 
 
 def test_queries_are_picked_on_the_strip_or_the_menu_and_lose_the_box(made):
-    made.picture.box, made.rank.value = (0.0, 0.0, 300.0, 400.0), 2
+    made.picture.box, made.controls.rank.value = (0.0, 0.0, 300.0, 400.0), 2
     made.strip.chosen = 1
     assert made.photo.value == "tower"
-    assert (made.picture.box, made.rank.value) == (None, 1)
+    assert (made.picture.box, made.controls.rank.value) == (None, 1)
     assert "tower" in made.heading.value
     assert "1  photo_4: ✓ right" in made.ranking.alt
     made.photo.value = "unknown"
@@ -150,24 +150,33 @@ def test_a_click_on_a_result_shows_its_matches(made):
     height, width = pixels(made.ranking).shape[:2]
     with made.ranking.hold_trait_notifications():
         made.ranking.clicked, made.ranking.clicks = (0.2 * height, 0.3 * width), 1
-    assert made.rank.value == 2
+    assert made.controls.rank.value == 2
     assert "result 2, photo_0" in made.caption.value
     assert all(before != after for before, after in zip(first[::2], shown(made)[::2], strict=True))
-    made.rank.value = 1
+    made.controls.rank.value = 1
     assert shown(made) == first
 
 
 def test_what_was_not_verified_shows_its_putative_matches(made):
-    made.verification.value = False
+    made.controls.verification.value = False
     assert "putative matches, not verified" in made.caption.value
 
 
 def test_the_threshold_of_the_searcher_is_offered(searcher):
     own = Searcher(searcher.database, searcher.index, SearchConfig(max_distance=0.83))
     made = search_photos(own, load, {"square": place(1)})
-    assert made.distance.value == 0.83
-    assert made.distance.options[-1] == ("any", float("inf"))
-    assert made.config == own.config
+    assert made.controls.distance.value == 0.83
+    assert made.controls.distance.options[-1] == ("any", float("inf"))
+    assert made.controls.config == own.config
+
+
+def test_a_searcher_that_verifies_nothing_may_be_asked_to(searcher):
+    own = Searcher(searcher.database, searcher.index, SearchConfig(verified=0))
+    made = search_photos(own, load, {"square": place(1)})
+    assert made.controls.config == own.config
+    assert "by votes alone" in made.summary.value
+    made.controls.verification.value = True
+    assert "8 verified" in made.summary.value
 
 
 def test_queries_may_be_photos_of_the_database(searcher):
@@ -198,7 +207,7 @@ def test_words_say_so_while_an_answer_takes_long_and_make_room_for_it(made, monk
         return answered(inquiry, config)
 
     monkeypatch.setattr(Inquiry, "answer", slow)
-    made.neighbours.value = 5
+    made.controls.neighbours.value = 5
     assert "have votes" in made.summary.value
 
 
@@ -206,7 +215,7 @@ def test_pages_without_widgets_show_the_figure(made):
     bundle = made._repr_mimebundle_()
     assert bundle["image/jpeg"].startswith(b"\xff\xd8")
     assert "application/vnd.jupyter.widget-view+json" in bundle
-    made.verification.value, made.distance.value = False, 0.9
+    made.controls.verification.value, made.controls.distance.value = False, 0.9
     titles = [ax.get_title(loc="left") for ax in made.figure().axes]
     assert titles[0] == "the query, 12 neighbours within 0.90 a feature, by votes"
     assert "square and result 1" in titles[1]
@@ -251,7 +260,7 @@ def test_an_uploaded_photo_is_searched_with_and_stays_on_the_strip(own):
 
 
 def test_a_file_that_is_no_photo_is_explained_and_nothing_is_lost(own):
-    own.neighbours.value = 5
+    own.controls.neighbours.value = 5
     before = shown(own), own.summary.value, own.strip.image
     upload(own, "notes<b>.txt", b"not a photo")
     assert "<b>notes&lt;b&gt;.txt is not an image; expected JPEG" in own.status.value
