@@ -9,7 +9,7 @@ function render({ model, el }) {
   const image = document.createElement("img");
   const box = document.createElement("div");
   frame.style.cssText = "position: relative; line-height: 0; overflow: hidden";
-  image.style.cssText = "width: 100%; height: auto; cursor: crosshair; user-select: none";
+  image.style.cssText = "width: 100%; height: auto; user-select: none";
   box.style.cssText = "position: absolute; display: none; pointer-events: none; "
     + "border: 2px solid white; outline: 1px solid #14141e; background: rgba(255, 255, 255, 0.15)";
   image.tabIndex = 0; // so that arrow keys reach it
@@ -24,9 +24,11 @@ function render({ model, el }) {
     URL.revokeObjectURL(image.src);
     image.src = URL.createObjectURL(new Blob([model.get("image")]));
   };
+  const isTable = () => model.get("cells")[0] > 0;
   const describe = () => {
     image.alt = model.get("alt");
     image.style.touchAction = model.get("boxes") ? "none" : "pan-y";
+    image.style.cursor = isTable() ? "pointer" : "crosshair";
   };
   const tell = (changes) => {
     for (const [name, value] of Object.entries(changes)) model.set(name, value);
@@ -36,7 +38,11 @@ function render({ model, el }) {
     cancelAnimationFrame(asked);
     asked = requestAnimationFrame(() => tell({ pointer }));
   };
+  const click = (clicked) => tell({ clicked, clicks: model.get("clicks") + 1, box: null });
   const size = () => [image.naturalHeight, image.naturalWidth];
+  const stride = () => (isTable()
+    ? size().map((side, axis) => side / model.get("cells")[axis])
+    : [image.naturalWidth / STRIDES, image.naturalWidth / STRIDES]);
   const clamp = (place, low, high) => place.map((at, axis) => Math.min(Math.max(at, low), high[axis]));
   const edges = ({ clientX, clientY }) => { // (y, x) in the image's pixels, 0 at its top left corner
     const { left, top, width, height } = image.getBoundingClientRect();
@@ -50,11 +56,12 @@ function render({ model, el }) {
   };
   const isClick = ({ clientX, clientY }) =>
     Math.hypot(clientX - start.clientX, clientY - start.clientY) < SLACK;
-  const draw = ([top, left, bottom, right]) => {
-    const [rows, columns] = size();
+  const draw = (edges) => {
+    box.style.display = edges ? "block" : "none";
+    if (!edges) return;
+    const [[top, left, bottom, right], [rows, columns]] = [edges, size()];
     const inset = [top / rows, 1 - right / columns, 1 - bottom / rows, left / columns];
     box.style.inset = inset.map((share) => `${100 * share}%`).join(" ");
-    box.style.display = "block";
   };
 
   image.addEventListener("pointermove", (event) => {
@@ -67,8 +74,8 @@ function render({ model, el }) {
   });
   image.addEventListener("pointerup", (event) => {
     if (start && isClick(event)) {
-      box.style.display = "none";
-      tell({ clicked: centred(event), clicks: model.get("clicks") + 1, box: null });
+      draw(null); // of a drag that came back to where it began
+      click(centred(event));
     } else if (start && model.get("boxes")) {
       tell({ box: corners(event) });
     }
@@ -76,18 +83,24 @@ function render({ model, el }) {
   });
   image.addEventListener("pointercancel", () => { start = null; });
   for (const name of ["pointerleave", "blur"]) image.addEventListener(name, () => point(null));
+  image.addEventListener("focus", () => { // by the Tab key: a mouse is over it already
+    if (isTable() && !model.get("pointer")) point(stride().map((side) => side / 2));
+  });
   image.addEventListener("keydown", (event) => {
-    if (!(event.key in KEYS)) return;
+    const at = model.get("pointer");
+    if (event.shiftKey || event.ctrlKey) return; // Shift+Enter runs a notebook's cell
+    if (!(event.key in KEYS) && !(event.key === "Enter" && at)) return;
     event.preventDefault();
     event.stopPropagation(); // JupyterLab would go to the next cell
-    const from = model.get("pointer") ?? size().map((side) => side / 2);
-    const stride = image.naturalWidth / STRIDES;
-    const to = from.map((at, axis) => at + stride * KEYS[event.key][axis]);
+    if (event.key === "Enter") return click(at);
+    const from = at ?? size().map((side) => side / 2);
+    const to = from.map((place, axis) => place + stride()[axis] * KEYS[event.key][axis]);
     tell({ pointer: clamp(to, 0, size().map((side) => side - 1)) });
   });
 
   model.on("change:image", show);
-  for (const name of ["change:alt", "change:boxes"]) model.on(name, describe);
+  for (const name of ["alt", "boxes", "cells"]) model.on(`change:${name}`, describe);
+  model.on("change:box", () => draw(model.get("box")));
   show();
   describe();
   return () => {

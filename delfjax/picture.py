@@ -19,11 +19,13 @@ class Picture(anywidget.AnyWidget):
         image: The file, in a format that browsers show, such as JPEG.
         alt: What it shows, in words.
         boxes: Whether dragging draws a box, in place of scrolling by touch.
+        cells: ``(rows, columns)`` of an image that is a table: arrow keys go from cell to cell. ``(0, 0)``:
+            it is none. The Enter key clicks where the pointer is.
         pointer: ``(y, x)`` under the mouse, a finger, or the arrow keys; None off the image.
         clicked: ``(y, x)`` of the last click.
         clicks: How many there were: observe this one, as a click may be where the last one was.
         box: The last box: ``(top, left, bottom, right)``, edges between pixels, 0 at the top left, as in
-            `delfjax.photos.Box`. None at first, and after a click.
+            `delfjax.photos.Box`. None at first, and after a click; to set it draws it, or takes it away.
     """
 
     _esm = Path(__file__).with_suffix(".js")
@@ -31,6 +33,7 @@ class Picture(anywidget.AnyWidget):
     image = traitlets.Bytes().tag(sync=True)
     alt = traitlets.Unicode().tag(sync=True)
     boxes = traitlets.Bool(False).tag(sync=True)
+    cells = traitlets.Tuple(traitlets.Int(), traitlets.Int(), default_value=(0, 0)).tag(sync=True)
     pointer = traitlets.Tuple(
         traitlets.Float(), traitlets.Float(), allow_none=True, default_value=None
     ).tag(sync=True)

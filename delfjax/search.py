@@ -121,7 +121,7 @@ class Searcher:
         order = np.lexsort((np.arange(len(votes)), -votes))
         order = order[votes[order] > 0]
         chosen = order[: self.config.verified]
-        matches = {image: self._matches(query, pairs, image) for image in chosen.tolist()}
+        matches = {image: self.matches(query, pairs, image) for image in chosen.tolist()}
         verified = dict(
             zip(matches, verify(list(matches.values()), self.config.ransac), strict=True)
         )
@@ -148,7 +148,8 @@ class Searcher:
         pairs = pairs.nearest_of(pairs.images, pairs.features)
         return pairs.nearest_of(pairs.images, pairs.rows) if self.config.one_to_one else pairs
 
-    def _matches(self, query: Features, pairs: "Pairs", image: int) -> Matches:
+    def matches(self, query: Features, pairs: "Pairs", image: int) -> Matches:
+        """Return the pairs of one photo, by the places of their features."""
         here = slice(*np.searchsorted(pairs.images, [image, image + 1]))
         return Matches(
             query=query.positions[pairs.features[here]],
