@@ -141,9 +141,22 @@ training_plots.curves({"step 2 of two": two_steps, "both at once": joint}, class
 #
 # Users of other codes report an attention loss that stays at 7.2 to 7.4. For 1,300 to 1,600 landmarks
 # that is $\log M$: a blind guess. The dotted line above is its place here. Two causes can be seen at
-# once. The first: scores of zero everywhere. A ReLU at a bad start, or descriptors as long as conv4's under
-# a random last layer, push $\alpha$ to 0, and where $\alpha$ is 0 no gradient comes back. Here that
-# layer starts at 0, so that each cell starts with $\alpha = \log 2$.
+# once. The first: scores of zero everywhere, and where $\alpha$ is 0 the softplus has no slope, so that no gradient
+# comes back. A random last layer under descriptors as long as conv4's starts many photos so; here that layer starts
+# at 0, and each cell with $\alpha = \log 2$. That was not enough: with the third seed a few steps of Adam, each of
+# which can move a score by more than 1, took all scores to 0, and there they stayed.
+
+# %%
+stuck = (RESULTS / "runs" / "att2_stuck.jsonl").read_text()
+again = (RESULTS / "runs" / "att2.jsonl").read_text()
+third = {"as it was": stuck, "with a least slope": again}
+third = {name: [json.loads(line) for line in log.splitlines()] for name, log in third.items()}
+training_plots.curves(third, classes=49)
+
+# %% [markdown]
+# The mend leaves the paper's function as it is, and gives its derivative a least value of .01
+# (`attention.softplus`): a score of zero can rise again. Where a loss sticks at $\log M$, look at the norm of the
+# gradient: it falls, and stays small.
 #
 # The second: a learning rate for one pooling used with the other. A *sum* over cells grows with the photo's
 # area, so that with $\gamma$ the logits change sixteen-fold from batch to batch; a *mean* does not. Both
