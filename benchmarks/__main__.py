@@ -1,4 +1,4 @@
-"""Run the benchmarks named, or all: ``python -m benchmarks [verification] [neighbours] [extraction]``."""
+"""Run the benchmarks named, or all: ``python -m benchmarks [verification] [neighbours] [extraction] [scale]``."""
 
 import argparse
 import importlib
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from delfjax import results
 
-NAMES = ("verification", "extraction", "neighbours")
+NAMES = ("verification", "extraction", "neighbours", "scale")
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "results"
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)

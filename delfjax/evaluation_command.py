@@ -60,7 +60,7 @@ def evaluate(options: argparse.Namespace) -> int:
     evaluation = evaluate_folder(
         extractor,
         scan(options.folder),
-        _store(options.folder.resolve().name, options.folder, extractor, options),
+        store_path(options.folder.resolve().name, options.folder, extractor, options),
         queries=options.queries,
         database=options.database,
         index=options.index,
@@ -77,7 +77,7 @@ def benchmark(options: argparse.Namespace) -> int:
     evaluation = evaluate_benchmark(
         extractor,
         loaded,
-        _store(base, loaded.root, extractor, options),
+        store_path(base, loaded.root, extractor, options),
         index=options.index,
         search=search_config(options),
         reduction=reduction_config(options),
@@ -126,7 +126,7 @@ def _precision_at_recall(evaluation: Evaluation) -> dict[str, float]:
     return {str(recall): round(100 * precision_at(pooled, recall), 2) for recall in recalls}
 
 
-def _store(name: str, photos: Path, extractor: Extractor, options: argparse.Namespace) -> Path:
+def store_path(name: str, photos: Path, extractor: Extractor, options: argparse.Namespace) -> Path:
     """Return the store that was asked for, or one named after all that its features depend on."""
     settings = json.dumps(
         [

@@ -166,7 +166,6 @@ ASK = """
 import json, sys
 import numpy as np
 from delfjax import graph
-from delfjax.descent import descend
 from delfjax.index import load_index
 rows, _ = load_index(sys.argv[1]).search(np.load(sys.argv[2]), 60)
 misses = sum(graph.search_block.stats.cache_misses.values())
