@@ -21,7 +21,7 @@ from delfjax.index import Index, Neighbours, Value
 from delfjax.index_files import Parts
 
 BLOCK = 16  # queries; a thread is not worth its start for fewer
-PART = 16  # an upper level of the graph is this much smaller than the one below; hnswlib's M
+PART = 4  # an upper level of the graph is this much smaller than the one below; 16 loses small clusters
 STEPS = (
     "finding neighbours (the first time on a machine it compiles, about a minute)",
     "finding neighbours afar",
@@ -63,6 +63,9 @@ class NNDescentConfig:
 
 class NNDescentIndex(Index):
     """A graph over descriptors, searched by a beam.
+
+    It grows without being built anew; `add` is given many descriptors at once rather than one by one, as
+    each time the arrays are copied, and looked through for what is out of reach.
 
     Args:
         descriptors: The database.
@@ -164,9 +167,7 @@ def _nearest(
     """Return the nearest neighbours of every row; of a small database all rows."""
     if len(vectors) <= 2 * config.neighbours:
         return np.tile(np.arange(len(vectors), dtype=np.int32), (len(vectors), 1))
-    from delfjax.descent import (
-        descend,
-    )  # pynndescent takes seconds to import: only who builds waits
+    from delfjax.descent import descend  # imports pynndescent: seconds, for who builds alone
 
     return descend(vectors, config.neighbours, seed=config.seed, threads=threads)
 
@@ -206,7 +207,7 @@ def _strides(
     config: NNDescentConfig,
     threads: int,
 ) -> Int[np.ndarray, "2 f"]:
-    """Pair nodes with their nearest in random parts of the database, each a sixteenth of the one before.
+    """Pair nodes with their nearest in random parts of the database, each a quarter of the one before.
 
     A graph of nearest neighbours alone has no way from one cluster to the next. These are the
     upper levels of hnswlib's hierarchy, laid into the one graph.

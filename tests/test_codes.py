@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_index import DATABASE, QUERIES
 
-from delfjax.codes import CodesIndex
+from delfjax.codes import CodesConfig, CodesIndex
 from delfjax.index import ExactIndex, build_index
 
 try:
@@ -29,9 +29,8 @@ def test_a_descriptor_is_50_bits(index):
     assert index.memory == 3000 * (7 + 8) + (lists + 32) * 40 * 4
 
 
-@needs_faiss
-def test_the_papers_codebook_with_enough_descriptors():
-    config = CodesIndex.build(DATABASE).config
+def test_the_papers_figures_by_default():
+    config = CodesConfig()
     assert (config.lists, config.parts * config.bits) == (8192, 50)
 
 
