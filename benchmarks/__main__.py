@@ -8,7 +8,7 @@ from pathlib import Path
 
 from delfjax import results
 
-NAMES = ("verification", "extraction", "neighbours", "stores")
+NAMES = ("verification", "extraction", "neighbours", "stores", "scale")
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "results"
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)

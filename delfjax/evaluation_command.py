@@ -70,7 +70,7 @@ def evaluate(options: argparse.Namespace) -> int:
     evaluation = evaluate_folder(
         extractor,
         scan(options.folder),
-        _store(options.folder.resolve().name, options.folder, extractor, options),
+        store_path(options.folder.resolve().name, options.folder, extractor, options),
         queries=options.queries,
         database=options.database,
         index=options.index,
@@ -84,7 +84,7 @@ def benchmark(options: argparse.Namespace) -> int:
     """Run ``delfjax benchmark``."""
     loaded, extractor = datasets.load(options.name, options.root), extractor_for(options)
     base = loaded.name.partition("+")[0]  # one store serves a set with and without distractors
-    store, config = _store(base, loaded.root, extractor, options), combined_config(options)
+    store, config = store_path(base, loaded.root, extractor, options), combined_config(options)
     settings = {
         "index": options.index,
         "search": search_config(options),
@@ -164,7 +164,9 @@ def _on_landmark(evaluation: Evaluation) -> dict[str, object]:
     }
 
 
-def _store(name: str, photos: Path, extractor: LocalExtractor, options: argparse.Namespace) -> Path:
+def store_path(
+    name: str, photos: Path, extractor: LocalExtractor, options: argparse.Namespace
+) -> Path:
     """Return the store that was asked for, or one named after all that its features depend on."""
     settings = asdict(extractor.config), asdict(reduction_config(options))
     return options.store or _named(name, photos, *settings, extractor.checksum)

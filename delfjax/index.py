@@ -1,28 +1,42 @@
-"""Nearest neighbours of local descriptors: exact, and by NNDescent (in place of Sec. 4.4's index).
+"""Nearest neighbours of local descriptors: what every index does, and exact search (Sec. 4.4).
 
 The paper searches a product-quantised inverted file whose code was never released; here a graph of
-neighbours takes its place, and the exact search says how much it misses. Both indexes answer alike:
-``search(queries, k)`` gives the rows of the nearest database descriptors and their L2 distances.
+neighbours takes its place (`nndescent`), in shards where the database is too large for one (`sharded`),
+with the paper's own codes beside it (`codes`). The exact search says how much each of them misses. All
+answer alike: ``search(queries, k)`` gives the rows of the nearest database descriptors, nearest first,
+rows of equal distance in their order, and the L2 distances.
 """
 
-import os
 from abc import ABC, abstractmethod
 from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from tqdm.auto import tqdm
+
+from delfjax import index_files
+from delfjax.index_files import Parts
 
 PAPER_NEIGHBOURS = 60  # K of the re-implementations; no source of the paper that we read gives it
 QUERY_BUCKETS = (128, 1024)  # queries are padded to one of these numbers: two compiled programs
 CHUNK = 8192  # database rows a step: with 1024 queries, 32 MB of distances
+SMALLEST_CHUNK = 256  # from here on XLA's products on the CPU do not depend on the size, to the bit
 # On two CPU cores NNDescent, its compilation and its graph included, beats exact search over a hundred
 # queries from about this many descriptors on: data/results/bench_neighbours.json, by `make bench`.
 EXACT_LIMIT = 70_000
 TIE = 1e-4  # distances closer than this are a tie: float32 has no order for them
+KINDS = {  # where each is found: only who wants an index imports what it needs
+    "exact": ("delfjax.index", "ExactIndex"),
+    "nndescent": ("delfjax.nndescent", "NNDescentIndex"),
+    "sharded": ("delfjax.sharded", "ShardedIndex"),
+    "codes": ("delfjax.codes", "CodesIndex"),
+}
 
+Value = int | float | str | None  # of a setting
 Neighbours = tuple[Int[np.ndarray, "q k"], Float[np.ndarray, "q k"]]
 Best = tuple[Float[Array, "q k"], Int[Array, "q k"]]
 
@@ -31,31 +45,70 @@ class Index(ABC):
     """What every index can do.
 
     Attributes:
-        descriptors: The database, one row a descriptor.
+        kind: Its name for `build_index`.
+        effort: How hard it searches, a whole number of whatever it counts; None where that is not a choice.
     """
 
-    descriptors: Float[np.ndarray, "t d"]
+    kind: ClassVar[str]
+    effort: int | None = None
+
+    @classmethod
+    @abstractmethod
+    def build(cls, descriptors: Float[np.ndarray, "t d"], **settings: Value) -> "Index":
+        """Build an index: a plain function of descriptors and settings, which may run anywhere."""
+
+    @property
+    @abstractmethod
+    def descriptors(self) -> Float[np.ndarray, "t d"]:
+        """The database, one row a descriptor."""
+
+    @property
+    @abstractmethod
+    def memory(self) -> int:
+        """Bytes that it holds."""
+
+    def __len__(self) -> int:
+        return len(self.descriptors)
+
+    @property
+    def dimensions(self) -> int:
+        """Of a descriptor."""
+        return self.descriptors.shape[1]
 
     def search(self, queries: Float[np.ndarray, "q d"], k: int = PAPER_NEIGHBOURS) -> Neighbours:
         """Return the rows of the ``k`` nearest descriptors of each query, nearest first, and distances.
 
+        What an approximate search does not find has row -1 and an infinite distance.
+
         Raises:
             ValueError: If the database has fewer than ``k`` descriptors, or other dimensions.
         """
-        if k > len(self.descriptors):
-            raise ValueError(f"asked for {k} neighbours among {len(self.descriptors)} descriptors")
-        if queries.shape[1] != self.descriptors.shape[1]:
-            raise ValueError(
-                f"queries have {queries.shape[1]} dimensions, the database "
-                f"{self.descriptors.shape[1]}: reduce both by the same PCA"
-            )
+        if k > len(self):
+            raise ValueError(f"asked for {k} neighbours among {len(self)} descriptors")
+        self._check(queries)
         if not len(queries):
             return np.empty((0, k), np.int32), np.empty((0, k), np.float32)
-        return self._search(np.ascontiguousarray(queries, np.float32), k)
+        # A copy: what can be written to is always of one type for numba, which else compiles anew.
+        return self._search(np.array(queries, np.float32, order="C"), k)
 
-    @abstractmethod
-    def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbours:
-        """Search what `search` has checked."""
+    def add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
+        """Put descriptors behind those that are there; their rows go on from the last.
+
+        Raises:
+            ValueError: If they have other dimensions than the database.
+        """
+        self._check(descriptors)
+        if len(descriptors):
+            self._add(np.array(descriptors, np.float32, order="C"))
+
+    def save(self, path: Path | str) -> None:
+        """Write the index into a folder, whole or not at all; one that is there is replaced.
+
+        Raises:
+            IndexFileError: If the folder holds something else.
+        """
+        settings = {"kind": self.kind, "settings": self._settings(), "descriptors": len(self)}
+        index_files.write(Path(path), settings, self._parts())
 
     def recall(
         self,
@@ -64,30 +117,115 @@ class Index(ABC):
         *,
         sample: int = 200,
         seed: int = 0,
+        exact: "Index | None" = None,
     ) -> float:
         """Measure which share of the true ``k`` nearest neighbours is found, on a sample of queries.
+
+        Args:
+            queries: What is asked.
+            k: Neighbours of each.
+            sample: Queries that are tried, at most.
+            seed: Of the sample.
+            exact: Exact search of the same database; made if None, of the descriptors kept here.
 
         Returns:
             Recall at ``k``, 0 to 1. A neighbour as near as the true k-th counts: ties have no order.
         """
         random = np.random.default_rng(seed)
         chosen = queries[random.permutation(len(queries))[:sample]]
-        _, exact = ExactIndex(self.descriptors).search(chosen, k)
+        _, true = (exact or ExactIndex(self.descriptors)).search(chosen, k)
         _, found = self.search(chosen, k)
-        return float((found <= exact[:, -1:] + TIE).mean())
+        return float((found <= true[:, -1:] + TIE).mean())
+
+    def _check(self, descriptors: Float[np.ndarray, "q d"]) -> None:
+        if descriptors.shape[1] != self.dimensions:
+            raise ValueError(
+                f"descriptors have {descriptors.shape[1]} dimensions, those of the database "
+                f"{self.dimensions}: reduce both by the same PCA"
+            )
+
+    @abstractmethod
+    def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbours:
+        """Search what `search` has checked."""
+
+    @abstractmethod
+    def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
+        """Add what `add` has checked."""
+
+    @abstractmethod
+    def _settings(self) -> dict[str, Any]:
+        """Return what beside its arrays makes this index, for the manifest."""
+
+    @abstractmethod
+    def _parts(self) -> Parts:
+        """Return its arrays, by file and name."""
+
+    @classmethod
+    @abstractmethod
+    def _restore(cls, settings: dict[str, Any], parts: Parts) -> "Index":
+        """Make an index of its settings and arrays."""
 
 
 class ExactIndex(Index):
-    """Exhaustive search, a chunk of the database at a time; the same on CPU and GPU."""
+    """Exhaustive search, a chunk of the database at a time; the same on CPU and GPU.
+
+    Args:
+        descriptors: The database.
+    """
+
+    kind = "exact"
 
     def __init__(self, descriptors: Float[np.ndarray, "t d"]) -> None:
-        self.descriptors = np.asarray(descriptors, np.float32)
-        size = min(CHUNK, _power_of_two(len(descriptors)))
+        self._hold(np.asarray(descriptors, np.float32))
+
+    def _hold(self, descriptors: Float[np.ndarray, "t d"]) -> None:
+        size = min(CHUNK, max(SMALLEST_CHUNK, _power_of_two(len(descriptors))))
+        self._shape = descriptors.shape
         self._chunks = []
         for start in range(0, len(descriptors), size):
-            rows = self.descriptors[start : start + size]
+            rows = descriptors[start : start + size]
             padded = jnp.zeros((size, rows.shape[1])).at[: len(rows)].set(rows)
             self._chunks.append((padded, start, len(rows)))
+
+    @classmethod
+    def build(cls, descriptors: Float[np.ndarray, "t d"], **settings: Value) -> "ExactIndex":
+        """Hold the descriptors; there is nothing to set."""
+        if settings:
+            raise ValueError(f"exact search has no settings, got {', '.join(settings)}")
+        return cls(descriptors)
+
+    @property
+    def descriptors(self) -> Float[np.ndarray, "t d"]:
+        """The database, put together from its chunks."""
+        if not self._chunks:
+            return np.empty(self._shape, np.float32)
+        return np.concatenate([np.asarray(chunk)[:count] for chunk, _, count in self._chunks])
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the chunks."""
+        return sum(chunk.nbytes for chunk, _, _ in self._chunks)
+
+    def __len__(self) -> int:
+        return self._shape[0]
+
+    @property
+    def dimensions(self) -> int:
+        """Of a descriptor."""
+        return self._shape[1]
+
+    def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
+        self._hold(np.concatenate([self.descriptors, descriptors]))
+
+    def _settings(self) -> dict[str, Any]:
+        return {}
+
+    def _parts(self) -> Parts:
+        return {"index": {"descriptors": self.descriptors}}
+
+    @classmethod
+    def _restore(cls, settings: dict[str, Any], parts: Parts) -> "ExactIndex":
+        return cls(parts["index"]["descriptors"])
 
     def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbours:
         largest = QUERY_BUCKETS[-1]
@@ -132,68 +270,37 @@ def _power_of_two(count: int) -> int:
     return 1 << (max(count, 1) - 1).bit_length()
 
 
-class NNDescentIndex(Index):
-    """A graph of approximate nearest neighbours (Dong et al. 2011), by pynndescent.
-
-    The first one of a process compiles for about half a minute: the bar says so.
-
-    Args:
-        descriptors: The database.
-        neighbours: Edges a node; more is slower and finds more.
-        epsilon: How far beyond the current best the search looks; 0.1 to 0.3. Never 0: recall
-            falls below .05.
-        threads: For build and search; all cores where None.
-        seed: Of the graph.
-    """
-
-    def __init__(
-        self,
-        descriptors: Float[np.ndarray, "t d"],
-        *,
-        neighbours: int = 60,
-        epsilon: float = 0.15,
-        threads: int | None = None,
-        seed: int = 0,
-    ) -> None:
-        if epsilon <= 0:
-            raise ValueError(
-                f"epsilon must be over 0, got {epsilon}: the search would stop at once"
-            )
-        self.descriptors = np.ascontiguousarray(descriptors, np.float32)
-        self.epsilon = epsilon
-        first = "NNDescent: compiling, about half a minute once a process"
-        with tqdm(total=3, desc=first, bar_format="{desc} {bar} {elapsed}") as bar:
-            from pynndescent import NNDescent  # takes seconds to import: only who needs it waits
-
-            bar.update()
-            self._graph = NNDescent(
-                self.descriptors,
-                metric="euclidean",
-                n_neighbors=min(neighbours, len(descriptors) - 1),
-                random_state=seed,
-                n_jobs=threads or os.cpu_count(),
-                compressed=True,
-            )
-            bar.update()
-            bar.set_description("NNDescent: preparing the search graph")
-            self._graph.prepare()
-            bar.update()
-
-    def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbours:
-        rows, distances = self._graph.query(queries, k=k, epsilon=self.epsilon)
-        return rows.astype(np.int32), distances.astype(np.float32)
-
-
-def build_index(descriptors: Float[np.ndarray, "t d"], kind: str = "auto") -> Index:
+def build_index(
+    descriptors: Float[np.ndarray, "t d"], kind: str = "auto", **settings: Value
+) -> Index:
     """Build the index that is fastest in all: exact for small databases, NNDescent for large.
 
     Args:
         descriptors: The database.
-        kind: ``"exact"``, ``"nndescent"``, or ``"auto"`` to choose by size.
+        kind: ``"exact"``, ``"nndescent"``, ``"sharded"``, ``"codes"``, or ``"auto"`` to choose by size.
+        settings: What that kind's ``build`` takes.
+
+    Raises:
+        ValueError: If there is no such kind, or a setting is out of range.
     """
-    kinds = {"exact": ExactIndex, "nndescent": NNDescentIndex}
     if kind == "auto":
         kind = "exact" if len(descriptors) <= EXACT_LIMIT else "nndescent"
-    if kind not in kinds:
-        raise ValueError(f"index {kind!r}: expected auto, {', '.join(kinds)}")
-    return kinds[kind](descriptors)
+    return index_class(kind).build(descriptors, **settings)
+
+
+def load_index(path: Path | str) -> Index:
+    """Read what `Index.save` wrote.
+
+    Raises:
+        IndexFileError: If there is no index, or if its files are not what was written.
+    """
+    manifest, parts = index_files.read(Path(path))
+    return index_class(manifest["kind"])._restore(manifest["settings"], parts)
+
+
+def index_class(kind: str) -> type[Index]:
+    """Find the class of a kind of index."""
+    if kind not in KINDS:
+        raise ValueError(f"index {kind!r}: expected auto, {', '.join(KINDS)}")
+    module, name = KINDS[kind]
+    return getattr(import_module(module), name)

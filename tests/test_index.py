@@ -1,10 +1,10 @@
-"""Exact search against brute force, NNDescent against exact search."""
+"""Exact search against brute force, and what all indexes have in common."""
 
 import numpy as np
 import pytest
 
 from delfjax import index as module
-from delfjax.index import ExactIndex, NNDescentIndex, build_index
+from delfjax.index import ExactIndex, build_index
 
 
 def unit_vectors(count, seed=0, dimensions=40):
@@ -66,9 +66,32 @@ def test_small_databases_are_searched_exactly():
     assert isinstance(build_index(DATABASE), ExactIndex)
 
 
-def test_epsilon_zero_is_refused():
-    with pytest.raises(ValueError, match="epsilon"):
-        NNDescentIndex(DATABASE, epsilon=0.0)
+def test_unknown_settings_are_an_error():
+    with pytest.raises(ValueError, match="no settings, got beam"):
+        build_index(DATABASE, "exact", beam=3)
+
+
+@pytest.mark.parametrize("count", [5, 200, 500])
+def test_equal_descriptors_come_in_the_order_of_their_rows(monkeypatch, count):
+    monkeypatch.setattr(module, "CHUNK", 256)  # over several chunks, too
+    database = np.concatenate([DATABASE[:100], np.tile(DATABASE[7], (count, 1))])
+    rows, _ = ExactIndex(database).search(DATABASE[7:8], count + 1)
+    assert rows[0].tolist() == [7, *range(100, 100 + count)]
+
+
+@pytest.mark.parametrize("first", [0, 1, 2999])
+def test_exact_grows(first):
+    index = ExactIndex(DATABASE[:first])
+    index.add(DATABASE[first:])
+    np.testing.assert_array_equal(index.descriptors, DATABASE)
+    rows, distances = index.search(QUERIES, 60)
+    expected = ExactIndex(DATABASE).search(QUERIES, 60)
+    np.testing.assert_array_equal(rows, expected[0])
+    np.testing.assert_array_equal(distances, expected[1])
+
+
+def test_exact_holds_each_descriptor_once():
+    assert ExactIndex(DATABASE).memory == 4096 * 40 * 4  # chunks are padded
 
 
 def test_exact_recall_is_one():
@@ -82,25 +105,3 @@ def test_recall_counts_what_is_missed():
             return rows[:, ::2], distances[:, ::2]  # every second neighbour
 
     assert Forgetful(DATABASE).recall(QUERIES) == pytest.approx(0.5, abs=0.02)
-
-
-@pytest.fixture(scope="module")
-def graph():
-    return NNDescentIndex(DATABASE)
-
-
-def test_nndescent_finds_most_neighbours(graph):
-    assert graph.recall(QUERIES) > 0.9
-
-
-def test_nndescent_distances_are_true(graph):
-    rows, distances = graph.search(QUERIES, 60)
-    true = np.linalg.norm(QUERIES[:, None] - DATABASE[rows], axis=-1)
-    np.testing.assert_allclose(distances, true, atol=1e-3)
-    assert (np.diff(distances, axis=1) >= -1e-6).all()
-
-
-def test_nndescent_repeats_itself(graph):
-    rows, _ = graph.search(QUERIES, 60)
-    again, _ = NNDescentIndex(DATABASE).search(QUERIES, 60)
-    np.testing.assert_array_equal(rows, again)

@@ -1,0 +1,85 @@
+"""Real descriptors, and more of their kind than there are photos for.
+
+An invented descriptor is a real one, moved by half the difference of two of its near neighbours, back on
+the sphere: so it keeps to the directions in which descriptors there vary. `statistics` says how well: what
+half of the photos, doubled so, look like to descriptors of other photos, beside all of them.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from delfjax import cli, datasets
+from delfjax.descent import descend
+from delfjax.evaluation import extract_benchmark
+from delfjax.evaluation_command import store_path
+from delfjax.index import ExactIndex
+from delfjax.networks import extractor_for
+from delfjax.options import reduction_config
+from delfjax.reduction import l2_normalise
+from delfjax.store import FeatureStore
+
+OPTIONS = ["benchmark", "rendered+places", "--longest", "320"]  # of the results of the rendered set
+OPTIONS += ["--model", "data/checkpoints/delf_ft_att.safetensors"]
+HELD = 20  # photos that only ask
+QUERIES = 1000
+NEAR, STEP = 15, 0.5  # neighbours whose differences are taken, and how much of one
+
+
+def stored() -> FeatureStore:
+    """Open the features of the rendered set, extracting what is not there."""
+    options = cli.parser().parse_args(OPTIONS)
+    loaded, extractor = datasets.load(options.name, options.root), extractor_for(options)
+    path = store_path(loaded.name.partition("+")[0], loaded.root, extractor, options)
+    return extract_benchmark(extractor, loaded, path, config=reduction_config(options))[0]
+
+
+def split(store: FeatureStore, seed: int = 0) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the descriptors of each photo but a few, and queries from those few."""
+    random = np.random.default_rng(seed)
+    names = np.array(store.names)[random.permutation(len(store))].tolist()
+    held = store.gather(names[:HELD]).descriptors
+    return (
+        [store.read(name).descriptors for name in names[HELD:]],
+        held[random.permutation(len(held))[:QUERIES]],
+    )
+
+
+def enlarged(real: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
+    """Return ``count`` descriptors in random order: real ones, and invented ones where they do not do."""
+    random = np.random.default_rng(seed)
+    missing = max(count - len(real), 0)
+    near = descend(real, NEAR, seed=seed, threads=2) if missing else None
+    base = random.integers(len(real), size=missing)
+    ends = [
+        real[near[base, random.integers(NEAR, size=missing)]] for _ in range(2 if missing else 0)
+    ]
+    made = l2_normalise(real[base] + STEP * (ends[0] - ends[1])) if missing else real[:0]
+    rows = np.concatenate([real, made])[random.permutation(len(real) + missing)[:count]]
+    return rows.astype(np.float16).astype(np.float32)  # as a store would keep them
+
+
+def statistics(photos: list[np.ndarray], queries: np.ndarray) -> dict[str, dict[str, float]]:
+    """Compare all photos' descriptors with half of the photos' and with that half doubled."""
+    everything, half = np.concatenate(photos), np.concatenate(photos[::2])
+    doubled = enlarged(half, len(everything))
+    found = {"all photos": everything, "half of them": half, "that half, enlarged": doubled}
+    return {name: _seen(rows, queries) for name, rows in found.items()}
+
+
+def _seen(database: np.ndarray, queries: np.ndarray) -> dict[str, float]:
+    """Medians of the distances to neighbours and of the local dimension (Levina and Bickel 2004); hubness."""
+    rows, distances = ExactIndex(database).search(queries, 60)
+    distances = np.maximum(distances, 1e-6)
+    dimension = -1 / np.log(distances[:, :-1] / distances[:, -1:]).mean(1)
+    hits = np.bincount(rows.ravel())
+    hits = hits[hits > 0]
+    skew = ((hits - hits.mean()) ** 3).mean() / hits.std() ** 3
+    seen = {f"distance to neighbour {k}": np.median(distances[:, k - 1]) for k in (1, 10, 60)}
+    seen |= {"local dimension": np.median(dimension), "skewness of hits": skew}
+    return {"descriptors": len(database), **{key: round(float(x), 3) for key, x in seen.items()}}
+
+
+def read(path: Path | None = None) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return `split` of the rendered set's store, or of another one."""
+    return split(stored() if path is None else FeatureStore(path))
