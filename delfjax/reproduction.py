@@ -89,13 +89,12 @@ class Job:
         if not self.path.is_file():
             return "missing"
         result = results.read(self.path)
-        wanted = {
-            "command": self.command,
-            "code_sha256": code_sha256(),
-            "inputs_sha256": inputs_sha256(self.options),
+        checks = {
+            "another command": result.get("command") != self.command,
+            "other code": result.get("code_sha256") != code_sha256(),
+            "another model or set": result.get("inputs_sha256") != inputs_sha256(self.options),
         }
-        changed = [key.removesuffix("_sha256") for key in wanted if result.get(key) != wanted[key]]
-        return f"another {changed[0]}" if changed else None
+        return next((words for words, changed in checks.items() if changed), None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,7 @@ def test_what_is_there_is_kept_and_what_is_old_is_made_again(world, monkeypatch)
     results.write(path, made | {"command": "delfjax benchmark rendered"})
     assert reasons(run_all(NAMES, world)) == ["another command", ""]
     monkeypatch.setattr(reproduction, "code_sha256", lambda: "0" * 64)
-    assert reasons(run_all(NAMES, world)) == ["another code"] * 2
+    assert reasons(run_all(NAMES, world)) == ["other code"] * 2
 
 
 def test_another_model_makes_results_old(world, tmp_path, monkeypatch):
@@ -72,7 +72,7 @@ def test_another_model_makes_results_old(world, tmp_path, monkeypatch):
     (tmp_path / "data" / "checkpoints").mkdir(parents=True)
     shutil.copy("data/checkpoints/delf_att.safetensors", tmp_path / RUNS["ft_norm"].arguments[1])
     monkeypatch.chdir(tmp_path)
-    assert reasons(run_all(["rendered_ft_norm"], world)) == ["another inputs"]
+    assert reasons(run_all(["rendered_ft_norm"], world)) == ["another model or set"]
 
 
 def test_what_fails_is_told_and_stops_nothing(world, capsys, monkeypatch):
