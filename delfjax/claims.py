@@ -154,6 +154,24 @@ def ordered(claim: str, runs: Mapping[str, Sequence[Result]], *, curve: bool = F
     )
 
 
+def not_run(claim: str, missing: Sequence[str]) -> Claim:
+    """Keep a claim that nothing can be said of yet, with the results that it waits for."""
+    return Claim(claim=claim, passed=False, evidence={"verdict": "not run", "missing": [*missing]})
+
+
+def told(claims: Sequence[Claim]) -> str:
+    """Say of each claim what became of it, and by how much."""
+    lines = []
+    for each in claims:
+        lines.append(f"{each.evidence.get('verdict', '').upper():10} {each.claim}")
+        for name, found in each.evidence.get("differences", {}).items():
+            low, high = found["interval"]
+            lines.append(f"{'':13}{name}: {found['difference']:+.1f} [{low:+.1f}, {high:+.1f}]")
+        if "missing" in each.evidence:
+            lines.append(f"{'':13}waits for {', '.join(each.evidence['missing'])}")
+    return "\n".join(lines)
+
+
 def write(claims: Sequence[Claim], path: Path) -> None:
     """Write claims as a JSON list, whole or not at all."""
     results.write(path, [asdict(each) for each in claims])

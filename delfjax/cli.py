@@ -16,7 +16,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 import delfjax
-from delfjax import plots, results, weights
+from delfjax import claims, plots, results, weights
 from delfjax.answers import EXITS, FAILED, INTERRUPTED, OK, answer, complain
 from delfjax.collection import Report, extract_folder
 from delfjax.conversion import WeightsError
@@ -42,6 +42,7 @@ from delfjax.options import (
     trained_options,
 )
 from delfjax.photos import PhotoError, load_photo, scan
+from delfjax.reproduce_command import reproduce, reproduce_options
 from delfjax.search import Searcher, match, reduce_pair
 from delfjax.store import FeatureStore, StoreError
 from delfjax.train_command import MODEL, train, train_options
@@ -136,8 +137,12 @@ def parser() -> argparse.ArgumentParser:
 
     train_options(command(_train, "train descriptors or attention; goes on where it stopped"))
 
-    sub = command(_table, "print the table of results")
+    summary = "make every result of the paper's table and figures that is missing or out of date"
+    reproduce_options(command(reproduce, summary))
+
+    sub = command(_table, "print the table of results, and the claims that rest on them")
     sub.add_argument("--results", type=Path, default=Path("data/results"), metavar="FOLDER")
+    sub.add_argument("--all", action="store_true", help="sweeps and comparisons too")
     sub.add_argument("--page", type=Path, help="put the table into this page, between its marks")
     return top
 
@@ -230,9 +235,9 @@ def _search(options: argparse.Namespace) -> int:
     query = extractor_of(store, options)(load_photo(options.photo))
     query = query.with_descriptors(store.reduction(query.descriptors))
     config = search_config(options)
-    database = store.gather(limit=config.features)
+    database = config.database(store)
     index = build_index(database.descriptors, options.index)
-    ranking = Searcher(database, index, config)(query[: config.features]).ranking
+    ranking = Searcher(database, index, config)(config.query(query)).ranking
     top = list(zip(ranking.images, ranking.inliers, ranking.votes, strict=True))[: options.top]
     found = [
         {"photo": database.names[image], "inliers": int(inliers), "votes": int(votes)}
@@ -256,8 +261,10 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
-    shown = results.table(options.results)
+    shown = results.table(options.results, every=options.all)
     if options.page:
         results.show_in(options.page, shown)
     print(shown)
+    if (decided := options.results / results.CLAIMS).is_file():
+        print(f"\n{claims.told(claims.read(decided))}")
     return OK

@@ -193,10 +193,10 @@ def evaluate_combined(
     benchmark = benchmark.without(report.failed)
     if config.is_local:
         with timed(seconds, "build index"):
-            base = store.gather(benchmark.database, limit=search.features)
+            base = search.database(store, benchmark.database)
             searcher = Searcher(base, build_index(base.descriptors, index), search)
             names = benchmark.query_photos.names
-            queries = [store.read(name)[: search.features] for name in names]
+            queries = [search.query(store.read(name)) for name in names]
             recall = measured_recall(searcher.index, queries, len(base.descriptors))
     with timed(seconds, "answer"):
         answers = _answers(searcher, queries, benchmark, vectors, config)
@@ -240,11 +240,16 @@ def _answers(
     config: CombinedConfig,
 ) -> list[Answer]:
     if vectors is None:
-        return [answer_local(searcher, query, config) for query in tqdm(queries, desc="answer")]
+        return [
+            answer_local(searcher, query, config)
+            for query in tqdm(queries, desc="answer", leave=None)
+        ]
     base, asked = (
         vectors.of(names) for names in (benchmark.database, benchmark.query_photos.names)
     )
     if searcher is None:
         return [answer_global(vector, base, config) for vector in asked]
-    pairs = tqdm(zip(queries, asked, strict=True), total=len(asked), desc="answer", unit="query")
+    pairs = tqdm(
+        zip(queries, asked, strict=True), total=len(asked), desc="answer", unit="query", leave=None
+    )
     return [answer_both(searcher, query, vector, base, config) for query, vector in pairs]

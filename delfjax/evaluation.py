@@ -85,8 +85,10 @@ class Evaluation:
         parts = ["mAP", self.benchmark.name]
         if "search" in self.settings:
             chosen = self.settings["extraction"]
-            count = self.settings["search"]["features"] or chosen["max_features"]
+            search = self.settings["search"]
+            count = search["features"] or chosen["max_features"]
             parts.append(f"{count} features by {chosen['selection']}")
+            parts += [f"{search['truncate']} dimensions"] if search["truncate"] else []
         return ", ".join([*parts, *self.settings.get("added", ())])
 
 
@@ -161,8 +163,8 @@ def evaluate_benchmark(
             raise ValueError(
                 f"{benchmark.root}: no query has another readable photo of its own in the database"
             )
-        base = store.gather(benchmark.database, limit=search.features)
-        asked = [store.read(name)[: search.features] for name in benchmark.query_photos.names]
+        base = search.database(store, benchmark.database)
+        asked = [search.query(store.read(name)) for name in benchmark.query_photos.names]
     with timed(seconds, "build index"):
         searcher = Searcher(base, build_index(base.descriptors, index), search)
     answers = _answer(searcher, asked, seconds)
@@ -220,11 +222,11 @@ def _answer(
     searcher: Searcher, asked: Sequence[Features], seconds: dict[str, float]
 ) -> list[Answer]:
     with timed(seconds, "neighbours"):
-        bar = tqdm(asked, desc="neighbours", unit="query")
+        bar = tqdm(asked, desc="neighbours", unit="query", leave=None)
         neighbours = [searcher.neighbours(query) for query in bar]
     with timed(seconds, "vote and verify"):
         pairs = zip(asked, neighbours, strict=True)
-        bar = tqdm(pairs, total=len(asked), desc="verify", unit="query")
+        bar = tqdm(pairs, total=len(asked), desc="verify", unit="query", leave=None)
         return [searcher.rank(query, found) for query, found in bar]
 
 

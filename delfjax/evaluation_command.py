@@ -2,8 +2,10 @@
 
 import argparse
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,8 +14,10 @@ from delfjax.answers import answer, complain
 from delfjax.collection import LocalExtractor
 from delfjax.combined import evaluate_combined
 from delfjax.datasets import rendered
+from delfjax.datasets.benchmark import Benchmark
 from delfjax.datasets.publishers import data_folder
 from delfjax.evaluation import Evaluation, evaluate_benchmark, evaluate_folder
+from delfjax.fingerprint import code_sha256
 from delfjax.metrics import bootstrap
 from delfjax.networks import extractor_for, name_of
 from delfjax.options import (
@@ -83,6 +87,13 @@ def evaluate(options: argparse.Namespace) -> int:
 def benchmark(options: argparse.Namespace) -> int:
     """Run ``delfjax benchmark``."""
     loaded, extractor = datasets.load(options.name, options.root), extractor_for(options)
+    return _report(evaluate_as_asked(options, loaded, extractor), options)
+
+
+def evaluate_as_asked(
+    options: argparse.Namespace, loaded: Benchmark, extractor: LocalExtractor
+) -> Evaluation:
+    """Evaluate a benchmark as the options of ``delfjax benchmark`` say, features from the cache."""
     base = loaded.name.partition("+")[0]  # one store serves a set with and without distractors
     store, config = store_path(base, loaded.root, extractor, options), combined_config(options)
     settings = {
@@ -91,21 +102,50 @@ def benchmark(options: argparse.Namespace) -> int:
         "reduction": reduction_config(options),
     }
     if config.is_plain:
-        return _report(evaluate_benchmark(extractor, loaded, store, **settings), options)
+        return evaluate_benchmark(extractor, loaded, store, **settings)
     vectors = _file(base, loaded.root, extractor, asdict(config)["pooling"])
     whiten = options.global_whiten and scan(options.global_whiten)
-    evaluation = evaluate_combined(
+    return evaluate_combined(
         extractor, loaded, store, vectors, config=config, whiten=whiten, **settings
     )
-    return _report(evaluation, options)
+
+
+def result_of(evaluation: Evaluation, options: argparse.Namespace) -> dict[str, Any]:
+    """Return what is kept of an evaluation: figures, all they depend on, and the command."""
+    result = evaluation.summary()
+    result["what"] += f", {name_of(options)}"
+    others = list(evaluation.scores)[1:]
+    result["other_protocols"] = {p: evaluation.summary(p)["value"] for p in others}
+    if evaluation.benchmark.strangers:
+        result["precision_at_recall"] = _precision_at_recall(evaluation)
+        result["curve"] = curve_of(evaluation)
+    if evaluation.benchmark.name in datasets.RENDERED and "search" in evaluation.settings:
+        result["on_landmark"] = _on_landmark(evaluation)
+    return result | {
+        "command": options.typed,
+        "code_sha256": code_sha256(),
+        "inputs_sha256": inputs_sha256(options),
+    }
+
+
+def inputs_sha256(options: argparse.Namespace) -> dict[str, str]:
+    """Return the SHA-256 of the model's file, and of the rendered set's list of checksums."""
+    files = {"model": options.model, "weights": options.weights}
+    if getattr(options, "name", None) in datasets.RENDERED:
+        files["landmarks"] = rendered.ROOT / "SHA256SUMS"
+    return {name: weights.digest(path.read_bytes()) for name, path in files.items() if path}
 
 
 def _report(evaluation: Evaluation, options: argparse.Namespace) -> int:
     """Print what a benchmark's rankings are worth, and write the page that was asked for."""
     if options.page:
         write_page(evaluation, evaluation.benchmark.query_photos.load, options.page)
-    summary = evaluation.summary()
-    summary["what"] += f", {name_of(options)}"
+    result = result_of(evaluation, options)
+    answer(options, result, _words(evaluation, result))
+    return complain(evaluation.report)
+
+
+def _words(evaluation: Evaluation, result: dict[str, Any]) -> str:
     lines = []
     for protocol in evaluation.scores:
         scored = evaluation.summary(protocol)
@@ -115,26 +155,19 @@ def _report(evaluation: Evaluation, options: argparse.Namespace) -> int:
             f"mAP         {scored['value']:.1f}  (95% of bootstrap over queries: {low:.1f} to {high:.1f})",
             *(f"P@{k:<2}        {value:.1f}" for k, value in scored["precision_at"].items()),
         ]
-    if evaluation.benchmark.strangers:
-        summary["precision_at_recall"] = _precision_at_recall(evaluation)
-        summary["curve"] = curve_of(evaluation)
-        lines += [
-            f"precision   {value:.1f} when {recall} right results are found (Eq. 4)"
-            for recall, value in summary["precision_at_recall"].items()
-        ]
     lines += [
-        f"queries     {summary['queries']}, database {summary['database']} photos",
+        f"precision   {value:.1f} when {recall} right results are found (Eq. 4)"
+        for recall, value in result.get("precision_at_recall", {}).items()
+    ]
+    lines += [
+        f"queries     {result['queries']}, database {result['database']} photos",
         f"index       {evaluation.index_kind}, recall@60 {evaluation.recall:.3f}",
         *(f"{stage:16}{value:8.1f} s" for stage, value in evaluation.seconds.items()),
         f"store       {evaluation.store}",
     ]
-    if evaluation.benchmark.name.startswith("rendered"):
-        summary["on_landmark"] = _on_landmark(evaluation)
-        lines.append(f"on it       {summary['on_landmark']['value']} % of the best 100 keypoints")
-    others = {p: evaluation.summary(p)["value"] for p in list(evaluation.scores)[1:]}
-    told = {"other_protocols": others, "command": options.typed}
-    answer(options, summary | told, "\n".join(lines))
-    return complain(evaluation.report)
+    if "on_landmark" in result:
+        lines.append(f"on it       {result['on_landmark']['value']} % of the best 100 keypoints")
+    return "\n".join(lines)
 
 
 def _precision_at_recall(evaluation: Evaluation) -> dict[str, float]:
@@ -145,23 +178,32 @@ def _precision_at_recall(evaluation: Evaluation) -> dict[str, float]:
     return {str(recall): round(100 * precision_at(pooled, recall), 2) for recall in recalls}
 
 
-def _on_landmark(evaluation: Evaluation) -> dict[str, object]:
+def _on_landmark(evaluation: Evaluation) -> dict[str, Any]:
     """Return how many of the best 100 keypoints are on the landmark, in percent, with an interval."""
-    truths = rendered.truths(evaluation.benchmark.root.parent)
+    benchmark = evaluation.benchmark
+    truths = rendered.truths(benchmark.root.parent)
     hits = hits_in_store(FeatureStore(evaluation.store), truths, [100])
     shares = {photo: 100 * float(share) for photo, (share,) in hits.items()}
-    groups: dict[str, list[float]] = {}
-    for photo, share in shares.items():
-        groups.setdefault(truths[photo].landmark, []).append(share)
     interval = bootstrap(np.array([*shares.values()]), seed=0)
     chance = 100 * float(np.mean([truths[photo].area for photo in shares]))
+    precisions = 100 * evaluation.scores[benchmark.protocol].average_precision
+    asked = [truths[query.photo].landmark for query in benchmark.queries]
     return {
         "value": round(float(np.nanmean([*shares.values()])), 1),
         "interval": [round(edge, 1) for edge in interval],
         "chance": round(chance, 1),
         "photos": len(shares),
-        "by_landmark": {name: round(float(np.nanmean(group)), 1) for name, group in groups.items()},
+        "by_landmark": _means((truths[photo].landmark, share) for photo, share in shares.items()),
+        "average_precision": _means(zip(asked, precisions.tolist(), strict=True)),
     }
+
+
+def _means(values: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Average what belongs to one name."""
+    groups: dict[str, list[float]] = {}
+    for name, value in values:
+        groups.setdefault(name, []).append(value)
+    return {name: round(float(np.nanmean(group)), 1) for name, group in groups.items()}
 
 
 def store_path(

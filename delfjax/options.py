@@ -102,6 +102,9 @@ def search_options(sub: argparse.ArgumentParser) -> None:
         help="to the last neighbour's distance; 1 keeps all",
     )
     sub.add_argument("--features", type=int, help="use only a photo's best (default: all)")
+    sub.add_argument(
+        "--truncate", type=int, metavar="D", help="use only a descriptor's first dimensions"
+    )
     ransac_options(sub)
 
 
@@ -197,5 +200,6 @@ def search_config(options: argparse.Namespace) -> SearchConfig:
         ratio=options.ratio,
         verified=options.verified,
         features=options.features,
+        truncate=options.truncate,
         ransac=ransac_config(options),
     )

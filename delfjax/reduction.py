@@ -79,6 +79,26 @@ class Reduction:
         return cls(**tensors | {"whiten": bool(tensors["whiten"])})
 
 
+def truncated(
+    descriptors: Float[np.ndarray, "n d"], dimensions: int | None
+) -> Float[np.ndarray, "n e"]:
+    """Keep the first dimensions of reduced descriptors, ``l2(x[:e])``; all of them for None.
+
+    The axes of a PCA are nested: this is what a PCA to so many dimensions would have given.
+
+    Raises:
+        ValueError: If there are not so many.
+    """
+    if dimensions is None:
+        return descriptors
+    if not 0 < dimensions <= descriptors.shape[1]:
+        raise ValueError(
+            f"cannot keep {dimensions} of {descriptors.shape[1]} dimensions; expected 1 to "
+            f"{descriptors.shape[1]}"
+        )
+    return l2_normalise(descriptors[:, :dimensions])
+
+
 def l2_normalise(x: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n c"]:
     """Divide each row by its L2 norm; rows of zeros stay zeros."""
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)

@@ -57,8 +57,12 @@ def read(path: Path) -> dict[str, Any]:
     return result
 
 
-def table(folder: Path) -> str:
+def table(folder: Path, *, every: bool = False) -> str:
     """Lay out the results of a folder that carry a value: name, value, interval, what was measured.
+
+    Args:
+        folder: Of the results.
+        every: Whether those are shown, too, that say of themselves that they are no ``headline``.
 
     Raises:
         ValueError: If there are none.
@@ -66,7 +70,7 @@ def table(folder: Path) -> str:
     rows = []
     for path in sorted(set(folder.glob("*.json")) - {folder / CLAIMS}):
         result = read(path)
-        if "value" in result:
+        if "value" in result and (every or result.get("headline", True)):
             low, high = result.get("interval", (None, None))
             interval = "" if low is None else f"[{low}, {high}]"
             rows.append((path.stem, f"{result['value']}", interval, result.get("what", "")))

@@ -15,7 +15,8 @@ from delfjax.axes import Features, Matches, Ranking
 from delfjax.database import Database
 from delfjax.geometry import RansacConfig, Verification, verify
 from delfjax.index import PAPER_NEIGHBOURS, ExactIndex, Index, Neighbours, build_index
-from delfjax.reduction import Reduction
+from delfjax.reduction import Reduction, truncated
+from delfjax.store import FeatureStore
 
 VERIFIED = 100  # official image_reranking: the top 100 are verified
 
@@ -38,6 +39,8 @@ class SearchConfig:
         verified: Photos, by votes, that are verified.
         features: Use only so many of a photo's best features, of the query's as of the database's. None:
             all that were extracted.
+        truncate: Use only so many of a descriptor's first dimensions, as a smaller PCA would give them.
+            None: all.
         ransac: How.
     """
 
@@ -47,6 +50,7 @@ class SearchConfig:
     one_to_one: bool = True
     verified: int = VERIFIED
     features: int | None = None
+    truncate: int | None = None
     ransac: RansacConfig = field(default_factory=RansacConfig)
 
     def __post_init__(self) -> None:
@@ -54,6 +58,16 @@ class SearchConfig:
             raise ValueError(
                 f"ratio is {self.ratio}; expected over 0, and at most 1, which keeps all"
             )
+
+    def query(self, features: Features) -> Features:
+        """Keep what is used of a photo's features."""
+        best = features[: self.features]
+        return best.with_descriptors(truncated(best.descriptors, self.truncate))
+
+    def database(self, store: FeatureStore, names: Sequence[str] | None = None) -> Database:
+        """Gather what is used of photos of a store, of all of them by default."""
+        whole = store.gather(names, limit=self.features)
+        return replace(whole, descriptors=truncated(whole.descriptors, self.truncate))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

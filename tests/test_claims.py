@@ -129,3 +129,20 @@ def test_what_is_no_claims_is_an_error(tmp_path, text):
 def test_an_order_of_one_claims_nothing():
     with pytest.raises(ValueError, match="rests on no difference"):
         ordered("alone", {"a": [run()]})
+
+
+def test_claims_are_told_with_their_numbers():
+    made = [
+        decide("better", {"a - b": Difference(2.0, 1.0, 3.0)}),
+        decide("worse", {"b - a": Difference(-2.0, -3.0, -1.0)}),
+        claims.not_run("unknown", ["c", "d"]),
+    ]
+    assert claims.told(made).splitlines() == [
+        "PASSED     better",
+        "             a - b: +2.0 [+1.0, +3.0]",
+        "FAILED     worse",
+        "             b - a: -2.0 [-3.0, -1.0]",
+        "NOT RUN    unknown",
+        "             waits for c, d",
+    ]
+    assert not made[2].passed

@@ -22,7 +22,10 @@ from delfjax.datasets.download import DownloadError
 from delfjax.extraction import Extractor
 from delfjax.store import FeatureStore
 
-COMMANDS = "match", "extract", "index", "search", "evaluate", "benchmark", "data", "train", "table"
+COMMANDS = (
+    *("match", "extract", "index", "search", "evaluate", "benchmark", "data", "train"),
+    *("reproduce", "table"),
+)
 MODEL = ["--longest", "64", "--max-features", "60"]
 RANSAC = ["--hypotheses", "64", "--residual", "2"]
 
@@ -470,7 +473,7 @@ def test_weights_that_cannot_be_had_exit_with_1(photos, capsys, monkeypatch):
 @pytest.mark.parametrize("rows", [1, 5000])
 def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path, capsys, monkeypatch, rows):
     """As `delfjax table | head -1`: short output breaks when it is flushed, long when printed."""
-    monkeypatch.setattr(results, "table", lambda folder: "row\n" * rows)
+    monkeypatch.setattr(results, "table", lambda folder, **_: "row\n" * rows)
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as pipe:

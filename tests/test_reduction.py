@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import load_file
 from sklearn.decomposition import PCA
 
-from delfjax.reduction import PAPER_DIMENSIONS, Reduction, l2_normalise
+from delfjax.reduction import PAPER_DIMENSIONS, Reduction, l2_normalise, truncated
 
 
 def descriptors(count, channels=12, seed=0) -> np.ndarray:
@@ -48,6 +48,22 @@ def test_output_is_unit_vectors_in_float32(whiten):
 def test_length_of_a_descriptor_does_not_matter():
     reduction, data = Reduction.fit(descriptors(200), dimensions=5), descriptors(30, seed=1)
     np.testing.assert_allclose(reduction(data), reduction(7 * data), atol=1e-5)
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+def test_a_truncated_descriptor_is_that_of_a_smaller_pca(whiten):
+    large, small = (
+        Reduction.fit(descriptors(200), dimensions=size, whiten=whiten) for size in (9, 4)
+    )
+    data = descriptors(30, seed=1)
+    np.testing.assert_allclose(truncated(large(data), 4), small(data), atol=1e-5)
+    assert truncated(large(data), None).shape == (30, 9)
+
+
+@pytest.mark.parametrize("dimensions", [0, 10])
+def test_what_cannot_be_truncated_is_an_error(dimensions):
+    with pytest.raises(ValueError, match=rf"cannot keep {dimensions} of 9 dimensions"):
+        truncated(np.ones((2, 9), np.float32), dimensions)
 
 
 def test_paper_dimensions():

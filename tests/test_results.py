@@ -123,3 +123,17 @@ def test_a_page_without_marks_is_left_alone(tmp_path, text):
     with pytest.raises(ValueError, match="expected one <!-- results -->"):
         results.show_in(page, "table")
     assert page.read_text() == text
+
+
+def test_results_that_are_no_headline_are_shown_only_when_asked_for(tmp_path):
+    for name, headline in {
+        "bench": {},
+        "row": {"headline": True},
+        "sweep": {"headline": False},
+    }.items():
+        results.write(tmp_path / f"{name}.json", {"value": 1, "what": name} | headline)
+    names = {
+        every: [line.split()[0] for line in results.table(tmp_path, every=every).splitlines()[2:]]
+        for every in (False, True)
+    }
+    assert names == {False: ["bench", "row"], True: ["bench", "row", "sweep"]}

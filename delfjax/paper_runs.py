@@ -1,0 +1,200 @@
+"""The runs behind the paper's table and figures (Sec. 5), as one table; what has become of them is on disk.
+
+Each row is the arguments of a `delfjax benchmark`, beside the method of the paper that it stands for. Its result
+is ``<benchmark>_<run>.json`` in the folder of results.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from delfjax import datasets, results
+
+Kind = Literal["method", "global", "handmade", "around", "features", "dimensions"]
+
+MODELS = "data/checkpoints"  # in a checkout, whence these commands are run
+FOLDER = Path("data/results")
+WHITENING = "data/landmarks/train"
+COUNTS = (20, 50, 100, 200, 500, 1000)  # features of a photo
+DIMENSIONS = (8, 16, 24, 32)  # of a descriptor; 40 is every other run
+POOLINGS = {"mac": "MAC", "gem": "GeM", "rmac": "R-MAC"}
+HEADLINE = "rendered+places"  # the benchmark that claims are decided on
+# Results of the same with other seeds of training, by a pattern in ``runs``; `delfjax train` and `benchmark` made
+# them. Of joint training there is nothing else.
+SEEDS = {
+    "ft_norm": "ft?_norm_100.json",
+    "att": "att?_attention_100.json",
+    "ft_att": "ftatt?_attention_100.json",
+    "joint": "joint?_attention_100.json",
+}
+FUSED = "rmac"  # which global descriptor joins DELF: the paper's, DIR, is a learnt R-MAC
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A row of the paper, or a curve, or what it is compared with.
+
+    Attributes:
+        name: Of its result.
+        row: The paper's method, or what we call it where the paper has none.
+        arguments: Of ``delfjax benchmark``, after the benchmark's name; sizes are the profile's.
+        kind: What it belongs to: a figure of sweeps has runs of one kind.
+        features: Of a photo, where it is not the profile's number.
+        headline: Whether the README's table shows it.
+    """
+
+    name: str
+    row: str
+    arguments: tuple[str, ...]
+    kind: Kind = "method"
+    features: int | None = None
+    headline: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """How large photos are, and how much is kept of them.
+
+    Attributes:
+        longest: Longest side in pixels.
+        features: Of a photo.
+        folder: Where results belong, within the folder of results.
+    """
+
+    longest: int
+    features: int
+    folder: str
+
+
+# A hundred features of a photo of 320 x 240 are the share of its cells that a thousand are of the paper's.
+PROFILES = {
+    "embedded": Profile(longest=320, features=100, folder=""),
+    "paper": Profile(longest=1024, features=1000, folder="paper"),
+}
+
+NORM = ("--selection", "norm")
+FT, ATT, FT_ATT = (
+    ("--model", f"{MODELS}/{name}.safetensors") for name in ("delf_ft", "delf_att", "delf_ft_att")
+)
+FUSION = ("--global", FUSED, "--global-whiten", WHITENING, "--fuse", "0.25")
+
+
+def _methods() -> Iterable[Run]:
+    """Yield the four curves of Fig. 5; only the last of them is in Table 1."""
+    yield Run(name="norm", row="DELF-noFT", arguments=NORM, headline=True)
+    yield Run(name="ft_norm", row="DELF+FT", arguments=(*FT, *NORM), headline=True)
+    yield Run(name="att", row="DELF-noFT+ATT", arguments=ATT, headline=True)
+    yield Run(name="ft_att", row="DELF+FT+ATT", arguments=FT_ATT, headline=True)
+
+
+def _handmade() -> Iterable[Run]:
+    """Yield what takes the place of CONGAS and LIFT, in all its dimensions."""
+    for name, row in (("sift", "SIFT"), ("rootsift", "RootSIFT")):
+        arguments = ("--local", name, "--dimensions", "128")
+        headline = name == "rootsift"
+        yield Run(name=name, row=row, arguments=arguments, kind="handmade", headline=headline)
+
+
+def _globals() -> Iterable[Run]:
+    """Yield what takes the place of siaMAC and DIR, which were trained for retrieval; these were not."""
+    for pooling, title in POOLINGS.items():
+        for model, tuned, words in (((), "", ""), (FT, "ft_", ", fine-tuned")):
+            whitened = (*model, "--global", pooling, "--global-whiten", WHITENING)
+            name, headline = f"{tuned}{pooling}", bool(model) and pooling == FUSED
+            yield Run(
+                name=name, row=title + words, arguments=whitened, kind="global", headline=headline
+            )
+            yield Run(
+                name=f"{name}_qe",
+                row=f"{title}+QE{words}",
+                arguments=(*whitened, "--expand", "average"),
+                kind="global",
+                headline=headline,
+            )
+
+
+def _around() -> Iterable[Run]:
+    """Yield DELF with query expansion and with a global descriptor: the last row of Table 1 without DIR."""
+    for name, row, arguments in (
+        ("ft_att_qe", "DELF+FT+ATT+QE", ("--expand", "local")),
+        (f"ft_att_{FUSED}", "DELF+FT+ATT+R-MAC", FUSION),
+        (f"ft_att_{FUSED}_qe", "DELF+FT+ATT+R-MAC+QE", (*FUSION, "--expand", "average")),
+    ):
+        yield Run(name=name, row=row, arguments=(*FT_ATT, *arguments), kind="around", headline=True)
+
+
+def _sweeps() -> Iterable[Run]:
+    """Yield DELF+FT+ATT with fewer features and dimensions, and ImageNet's norm with all features."""
+    for count in COUNTS:
+        name, headline = f"ft_att_{count}f", count == COUNTS[-1]
+        yield Run(
+            name=name,
+            row=f"DELF+FT+ATT, {count} features",
+            arguments=FT_ATT,
+            kind="features",
+            features=count,
+            headline=headline,
+        )
+    yield Run(
+        name=f"norm_{COUNTS[-1]}f",
+        row=f"DELF-noFT, {COUNTS[-1]} features",
+        arguments=NORM,
+        features=COUNTS[-1],
+        headline=True,
+    )
+    for size in DIMENSIONS:
+        yield Run(
+            name=f"ft_att_{size}d",
+            row=f"DELF+FT+ATT, {size} dimensions",
+            arguments=(*FT_ATT, "--truncate", str(size)),
+            kind="dimensions",
+        )
+
+
+RUNS = {
+    run.name: run
+    for runs in (_methods(), _handmade(), _globals(), _around(), _sweeps())
+    for run in runs
+}
+
+
+def title(name: str) -> str:
+    """Return what a run is called where it is shown."""
+    return RUNS[name].row if name in RUNS else "joint training"
+
+
+def files(name: str, folder: Path, benchmark: str = HEADLINE) -> list[Path]:
+    """Return the results of a run that are there, with those of other seeds of training."""
+    own = [folder / f"{benchmark}_{name}.json"]
+    seeds = sorted((folder / "runs").glob(SEEDS[name])) if name in SEEDS else []
+    same = [path for path in seeds if results.read(path).get("benchmark") == benchmark]
+    return [path for path in (*own, *same) if path.is_file()]
+
+
+def by_row(folder: Path) -> dict[str, list[Path]]:
+    """Return the results of all runs but the sweeps on all benchmarks, for `delfjax.tables.table1`."""
+    rows = [run for run in RUNS.values() if run.features is None and run.kind != "dimensions"]
+    found = {
+        run.row: [path for each in datasets.NAMES for path in files(run.name, folder, each)]
+        for run in rows
+    }
+    return {row: paths for row, paths in found.items() if paths}
+
+
+def sweep(kind: Kind, folder: Path, benchmark: str = HEADLINE) -> dict[int, Mapping[str, Any]]:
+    """Return the results of a sweep, by the number of features or of dimensions.
+
+    With 40 dimensions it is the run that all others are compared with.
+    """
+    names = [run.name for run in RUNS.values() if run.kind == kind]
+    names += ["ft_att"] if kind == "dimensions" else []
+    paths = [folder / f"{benchmark}_{name}.json" for name in names]
+    return {_size(found, kind): found for found in (results.read(p) for p in paths if p.is_file())}
+
+
+def _size(result: Mapping[str, Any], kind: Kind) -> int:
+    config = result["config"]
+    if kind == "features":
+        return config["search"]["features"]
+    return config["search"]["truncate"] or config["reduction"]["dimensions"]

@@ -1,0 +1,59 @@
+"""The paper's claims: each rests on runs that there are, and is decided by what they gave."""
+
+import numpy as np
+
+from delfjax import results
+from delfjax.paper_claims import STATEMENTS, decide_all
+from delfjax.paper_runs import RUNS, SEEDS
+
+HEIGHTS = {"norm": 50, "ft_norm": 70, "att": 60, "ft_att": 90, "ft_att_qe": 80}
+
+
+def keep(folder, name, height):
+    random = np.random.default_rng(0)
+    result = {
+        "what": name,
+        "value": height,
+        "benchmark": "rendered+places",
+        "average_precision": (height + random.normal(0, 1, 20)).tolist(),
+        "curve": {"mean": height, "draws": [height] * 10},
+    }
+    results.write(folder / f"{name}.json", result)
+
+
+def verdicts(folder):
+    return {each.claim: each.evidence["verdict"] for each in decide_all(folder)}
+
+
+def test_every_statement_is_about_runs_that_there_are():
+    for statement in STATEMENTS:
+        assert {name for pair in statement.pairs for name in pair} <= {*RUNS, *SEEDS}
+    assert len({statement.claim for statement in STATEMENTS}) == len(STATEMENTS)
+
+
+def test_without_results_nothing_is_decided(tmp_path):
+    assert set(verdicts(tmp_path).values()) == {"not run"}
+    (joint,) = [each for each in decide_all(tmp_path) if "jointly" in each.claim]
+    assert joint.evidence["missing"] == ["DELF+FT+ATT", "joint training"]
+
+
+def test_results_decide(tmp_path):
+    for name, height in HEIGHTS.items():
+        keep(tmp_path, f"rendered+places_{name}", height)
+    found = verdicts(tmp_path)
+    assert found["Attention matters more than fine-tuning (mAP)"] == "failed"
+    assert found["Attention matters more than fine-tuning (Fig. 5)"] == "failed"
+    assert found["Fine-tuning helps where there is attention (mAP)"] == "passed"
+    assert found["Query expansion helps local features"] == "failed"
+    assert found["Local and global together are better than either"] == "not run"
+    keep(tmp_path, "runs/joint0_attention_100", 85)
+    assert verdicts(tmp_path)["Training in two steps is better than training jointly"] == "passed"
+
+
+def test_seeds_count_too(tmp_path):
+    for name, height in HEIGHTS.items():
+        keep(tmp_path, f"rendered+places_{name}", height)
+    keep(tmp_path, "runs/att1_attention_100", 100)
+    found = {each.claim: each.evidence for each in decide_all(tmp_path)}
+    (difference,) = found["Attention matters more than fine-tuning (mAP)"]["differences"].values()
+    assert difference["difference"] == (60 + 100) / 2 - 70
