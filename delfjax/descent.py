@@ -8,6 +8,8 @@ the metric fixed. What comes out is pynndescent's graph, to the bit.
 The functions called are not of pynndescent's documented interface: hence its version in pyproject.
 """
 
+# ruff: noqa: ANN001, ANN202 -- of what numba compiles: it infers the types
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -43,7 +45,8 @@ def descend(
         seed: Of the random trees from which it starts.
         threads: Which share the work; with another number the graph is another.
     """
-    count, begin = len(vectors), _kept(pynndescent.__version__)
+    count = len(vectors)
+    start, improve = _kept(pynndescent.__version__)
     random = np.random.RandomState(seed)  # the old generator: pynndescent's graph comes from it
     state = random.randint(*INT32, 3).astype(np.int64)
     random.randint(*INT32, 3)  # pynndescent draws its search's state before the trees
@@ -54,7 +57,6 @@ def descend(
             vectors, trees, leaf, int(random.randint(0, 2**62, dtype=np.int64))
         )
         heap = make_heap(count, neighbours)
-        start, improve = begin
         start(vectors, heap, leaves, state, neighbours, threads)
         rounds = max(5, round(np.log2(count)))
         space = _workspace(count, neighbours, threads)
@@ -86,32 +88,32 @@ def _workspace(count: int, neighbours: int, threads: int) -> tuple:
 def _kept(version: str) -> tuple[Callable, Callable]:
     """Return the two steps of NNDescent, compiled or read from disk.
 
-    numba's file is named after this code and the ``version`` in it, so that a new pynndescent is compiled
+    What is on disk holds for this code and the ``version`` in it, so that a new pynndescent is compiled
     anew. The metric stands with its module: the address of a bare name would be taken, and not be kept.
     """
 
     @no_type_check
     @numba.njit(cache=True)
-    def start(vectors, heap, leaves, state, neighbours, threads):  # noqa: ANN001, ANN202
+    def start(vectors, heap, leaves, state, neighbours, threads):
         version  # noqa: B018
         init_rp_tree(vectors, distances.squared_euclidean, heap, leaves, threads)
         init_random(neighbours, vectors, heap, distances.squared_euclidean, state)
 
     @no_type_check
     @numba.njit(cache=True)
-    def improve(  # noqa: ANN202
-        vectors,  # noqa: ANN001
-        heap,  # noqa: ANN001
-        state,  # noqa: ANN001
-        threads,  # noqa: ANN001
-        candidates,  # noqa: ANN001
-        active,  # noqa: ANN001
-        reverse,  # noqa: ANN001
-        bounds,  # noqa: ANN001
-        updates,  # noqa: ANN001
-        counts,  # noqa: ANN001
-        ordered,  # noqa: ANN001
-        offsets,  # noqa: ANN001
+    def improve(
+        vectors,
+        heap,
+        state,
+        threads,
+        candidates,
+        active,
+        reverse,
+        bounds,
+        updates,
+        counts,
+        ordered,
+        offsets,
     ):
         version  # noqa: B018
         count, width = candidates[0].shape

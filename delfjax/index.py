@@ -25,9 +25,10 @@ PAPER_NEIGHBOURS = 60  # K of the re-implementations; no source of the paper tha
 QUERY_BUCKETS = (128, 1024)  # queries are padded to one of these numbers: two compiled programs
 CHUNK = 8192  # database rows a step: with 1024 queries, 32 MB of distances
 SMALLEST_CHUNK = 256  # from here on XLA's products on the CPU do not depend on the size, to the bit
-# On two CPU cores NNDescent, its compilation and its graph included, beats exact search over a hundred
-# queries from about this many descriptors on: data/results/bench_neighbours.json, by `make bench`.
-EXACT_LIMIT = 70_000
+# On two CPU cores NNDescent beats exact search over a hundred photos from some 5,000 descriptors on, its graph
+# included (data/results/bench_neighbours.json, by `make bench`). Up to this many, exact search still answers
+# a photo of 1,000 features within about half a second, and misses nothing.
+EXACT_LIMIT = 50_000
 TIE = 1e-4  # distances closer than this are a tie: float32 has no order for them
 KINDS = {  # where each is found: only who wants an index imports what it needs
     "exact": ("delfjax.index", "ExactIndex"),
@@ -273,7 +274,7 @@ def _power_of_two(count: int) -> int:
 def build_index(
     descriptors: Float[np.ndarray, "t d"], kind: str = "auto", **settings: Value
 ) -> Index:
-    """Build the index that is fastest in all: exact for small databases, NNDescent for large.
+    """Build an index: by default exact search of a small database, NNDescent's graph of a large one.
 
     Args:
         descriptors: The database.
