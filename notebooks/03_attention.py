@@ -260,7 +260,7 @@ further["attention, fine-tuned"] = ["ftatt1_attention", "ftatt2_attention"]
 
 # %%
 seeds = {
-    name: [results.read(RESULTS / f"rendered_{run}_100.json")]
+    name: [results.read(RESULTS / f"rendered+places_{run}.json")]
     + [results.read(RESULTS / "runs" / f"{other}_100.json") for other in further[name]]
     for name, run in first.items()
 }
