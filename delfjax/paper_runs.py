@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from delfjax import datasets, results
 
-Kind = Literal["method", "global", "handmade", "around", "features", "dimensions"]
+Kind = Literal["method", "global", "handmade", "around", "features", "dimensions", "unselected"]
 
 MODELS = "data/checkpoints"  # in a checkout, whence these commands are run
 FOLDER = Path("data/results")
@@ -125,7 +125,7 @@ def _around() -> Iterable[Run]:
 
 
 def _sweeps() -> Iterable[Run]:
-    """Yield DELF+FT+ATT with fewer features and dimensions, and ImageNet's norm with all features."""
+    """Yield DELF+FT+ATT by features and dimensions, and ImageNet's norm where it hardly selects."""
     for count in COUNTS:
         name, headline = f"ft_att_{count}f", count == COUNTS[-1]
         yield Run(
@@ -140,6 +140,7 @@ def _sweeps() -> Iterable[Run]:
         name=f"norm_{COUNTS[-1]}f",
         row=f"DELF-noFT, {COUNTS[-1]} features",
         arguments=NORM,
+        kind="unselected",
         features=COUNTS[-1],
         headline=True,
     )
@@ -164,11 +165,11 @@ def title(name: str) -> str:
     return RUNS[name].row if name in RUNS else "joint training"
 
 
-def files(name: str, folder: Path, benchmark: str = HEADLINE) -> list[Path]:
-    """Return the results of a run that are there, with those of other seeds of training."""
+def files(name: str, folder: Path, benchmark: str = HEADLINE, *, seeds: bool = True) -> list[Path]:
+    """Return the results of a run that are there, with those of other seeds of training if so asked."""
     own = [folder / f"{benchmark}_{name}.json"]
-    seeds = sorted((folder / "runs").glob(SEEDS[name])) if name in SEEDS else []
-    same = [path for path in seeds if results.read(path).get("benchmark") == benchmark]
+    others = sorted((folder / "runs").glob(SEEDS[name])) if seeds and name in SEEDS else []
+    same = [path for path in others if results.read(path).get("benchmark") == benchmark]
     return [path for path in (*own, *same) if path.is_file()]
 
 

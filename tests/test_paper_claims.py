@@ -57,3 +57,7 @@ def test_seeds_count_too(tmp_path):
     found = {each.claim: each.evidence for each in decide_all(tmp_path)}
     (difference,) = found["Attention matters more than fine-tuning (mAP)"]["differences"].values()
     assert difference["difference"] == (60 + 100) / 2 - 70
+    keep(tmp_path, "runs/ftatt1_attention_100", 70)
+    found = {each.claim: each.evidence for each in decide_all(tmp_path)}
+    (difference,) = found["Query expansion helps local features"]["differences"].values()
+    assert difference["difference"] == 80 - 90, "of one model, with and without"

@@ -79,6 +79,7 @@ def test_results_are_found_with_their_seeds(tmp_path):
 
     assert found("ft_att") == ["rendered+places_ft_att", "ftatt1_attention_100"]
     assert found("ft_att", "rendered") == ["rendered_ft_att"]
+    assert files("joint", tmp_path, seeds=False) == []
     assert (found("joint"), found("norm")) == (["joint0_attention_100"], [])
     assert {row: len(paths) for row, paths in by_row(tmp_path).items()} == {
         **{"DELF+FT": 2, "DELF+FT+ATT": 3, "RootSIFT": 2}
