@@ -59,6 +59,11 @@ class Job:
         return self.folder / self.profile.folder / f"{self.name}.json"
 
     @property
+    def headline(self) -> bool:
+        """Whether the README's table shows it: without distractors, the rendered set is only a comparison."""
+        return self.run.headline and self.benchmark != "rendered"
+
+    @property
     def arguments(self) -> list[str]:
         """Everything that follows ``delfjax benchmark``."""
         root = [] if self.benchmark in datasets.RENDERED else ["--root", f"{self.data}"]
@@ -186,6 +191,7 @@ def run_all(
 def _run(job: Job, extractors: dict[str, LocalExtractor]) -> Outcome:
     reason = job.outdated()
     if reason is None:
+        results.write(job.path, results.read(job.path) | {"headline": job.headline})
         return Outcome(job=job, state="kept")
     options = job.options
     key = repr([options.model, options.local, options.selection])  # all else is the profile's
@@ -193,6 +199,6 @@ def _run(job: Job, extractors: dict[str, LocalExtractor]) -> Outcome:
         extractors[key] = extractor_for(options)
     loaded = datasets.load(job.benchmark, options.root)
     evaluation = evaluate_as_asked(options, loaded, extractors[key])
-    result = result_of(evaluation, options) | {"headline": job.run.headline}
+    result = result_of(evaluation, options) | {"headline": job.headline}
     results.write(job.path, result)
     return Outcome(job=job, state="made", reason=reason, unreadable=len(evaluation.report.failed))

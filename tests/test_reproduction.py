@@ -54,7 +54,7 @@ def test_what_is_there_is_kept_and_what_is_old_is_made_again(world, monkeypatch)
     kept, made = path.read_bytes(), results.read(path)
     assert made["code_sha256"] == fingerprint.code_sha256()
     assert set(made["inputs_sha256"]) == {"landmarks"}
-    assert made["headline"] is True
+    assert made["headline"] is False, "the rendered set alone is only a comparison"
     assert made["command"] == first[0].job.command
     assert "model" in results.read(world / "rendered_ft_norm.json")["inputs_sha256"]
 
@@ -122,6 +122,12 @@ def test_the_list_shows_commands_beside_scores(capsys):
     assert command.strip().startswith(
         "delfjax benchmark rendered+places --longest 320 --features 100"
     )
+
+
+def test_the_headline_is_of_the_set_with_distractors():
+    shown = {job.name for job in plan() if job.headline}
+    assert {"rendered+places_norm", "rendered+places_ft_att"} <= shown
+    assert not [name for name in shown if name.startswith("rendered_")]
 
 
 def test_names_choose_runs_benchmarks_and_results():
