@@ -197,8 +197,8 @@ for name, values in moved.items():
     )
 
 # %% [markdown]
-# All four hit most often half a cell further: what a cell of these networks answers to lies some 8 pixels of its
-# level beyond the centre of its receptive field, as if it stood for the 16 pixels that *begin* there. Training
+# All four hit more often 8 pixels further, and less often 8 pixels back: what a cell of these networks answers to
+# lies beyond the centre of its receptive field, as if the cell stood for the 16 pixels that *begin* there. Training
 # on even sizes with mirrored photos would teach just that. The paper takes the centre, and so do we; retrieval
 # does not mind, as all photos are off alike.
 
@@ -291,7 +291,8 @@ for better, worse in order:
 # %% [markdown]
 # Fine-tuning helps, and on ImageNet's descriptors attention helps as much: of a hundred features chosen by
 # their norm three quarters lie off the landmark, as chance would have it. But attention on top of fine-tuning
-# is worth next to nothing against the *norm* of the same descriptors, and there Fig. 5 of the paper says otherwise.
+# is worth hardly more than the *norm* of the same descriptors (each seed a little, no more than these queries can
+# tell), and there Fig. 5 of the paper says otherwise.
 #
 # Why? Step 1 averages descriptors as they are, and that is Eq. 1 with the norm for a score:
 #
