@@ -274,7 +274,7 @@ def test_descriptors_that_do_not_fit_the_database_are_explained(searcher):
     made = search_photos(searcher, load, {"square": place(1)}, extractor=worlds.extractor())
     before = shown(made)
     upload(made, "mine.png", png(worlds.draw(1)))
-    assert "64 dimensions, the database 40: reduce both by the same PCA" in made.status.value
+    assert "64 dimensions, those of the database 40: reduce both by" in made.status.value
     assert shown(made) == before
     assert made.photo.options == ("square",)
 
