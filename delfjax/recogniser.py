@@ -41,7 +41,7 @@ class RecogniserConfig:
         reduction: Of the weighted pool; see `delfjax.attention.weighted_pool`.
         normalise: Whether the weighted pool is one of unit vectors.
         normalise_descriptors: Whether the plain average of step 1 is. If not, a descriptor counts by its
-            norm, and step 1 teaches the norm where landmarks are.
+            norm.
         hidden: Width of the attention head.
         precision: Of the convolutions; parameters, pooling and losses are always float32.
     """
