@@ -3,6 +3,8 @@
 Both start and stop with a test; neither sees the settings, the kernels or the network of who runs it.
 """
 
+import base64
+import hashlib
 import json
 import os
 import secrets
@@ -29,6 +31,12 @@ FLAGS = [
     "--disable-sync",
 ]
 PATIENCE = 120_000  # milliseconds: a cell of a slow machine imports jax
+PIXELS = """image => {
+    const canvas = document.createElement("canvas");
+    canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
+    canvas.getContext("2d").drawImage(image, 0, 0);
+    return canvas.toDataURL();
+}"""
 ROOT = Path(__file__).resolve().parents[1]
 # Lab would ask in a dialog whether to fetch news.
 SETTINGS = {"notification": {"fetchNews": "false", "checkForUpdates": False}}
@@ -60,6 +68,11 @@ class Notebook:
         self.page.keyboard.press("Control+s")
         until(lambda: self.path.stat().st_mtime_ns != before)
         return nbformat.read(self.path, as_version=4)
+
+    def pixels(self, selector: str, number: int = 0) -> str:
+        """Return a digest of what an image really shows: its source is a new address at each change."""
+        shown = self.page.locator(selector).nth(number).evaluate(PIXELS)
+        return hashlib.sha256(base64.b64decode(shown.split(",")[1])).hexdigest()
 
     def screenshot(self, name: str) -> None:
         """Keep a picture of the page, if the environment says where."""

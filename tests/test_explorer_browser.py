@@ -1,7 +1,5 @@
 """The attention explorer in JupyterLab, in a headless Chromium."""
 
-import base64
-import hashlib
 import re
 
 import numpy as np
@@ -32,15 +30,7 @@ ipywidgets.VBox([paper, said], layout={"width": "400px"})
 
 
 def pixels(notebook: Notebook, panel: int = 0) -> str:
-    """A digest of what a panel's image really shows: its source is a new address at each change."""
-    script = """image => {
-        const canvas = document.createElement("canvas");
-        canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
-        canvas.getContext("2d").drawImage(image, 0, 0);
-        return canvas.toDataURL();
-    }"""
-    shown = notebook.page.locator("img[alt*='keypoints']").nth(panel).evaluate(script)
-    return hashlib.sha256(base64.b64decode(shown.split(",")[1])).hexdigest()
+    return notebook.pixels("img[alt*='keypoints']", panel)
 
 
 def test_the_explorer_lives_in_jupyterlab(tmp_path):

@@ -2,7 +2,6 @@
 
 import io
 import re
-from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import nbformat
@@ -11,6 +10,7 @@ import pytest
 import worlds
 from nbconvert import HTMLExporter
 from PIL import Image
+from uploads import png, upload
 
 from delfjax import explorer_widget
 from delfjax.explorer_widget import Explorer, explore
@@ -34,17 +34,6 @@ def made():
 def shown(made, panel=0):
     """The picture of a panel, decoded."""
     return np.asarray(Image.open(io.BytesIO(made.panels[panel].picture.image)))
-
-
-def upload(made, name, data):
-    file = {"name": name, "type": "", "size": len(data), "content": memoryview(data)}
-    made.upload.value = ({**file, "last_modified": datetime(2026, 1, 1, tzinfo=UTC)},)
-
-
-def png(photo):
-    stream = io.BytesIO()
-    Image.fromarray(photo).save(stream, "PNG")
-    return stream.getvalue()
 
 
 def test_at_first_the_first_photo_is_shown_by_attention_at_all_scales(made):

@@ -1,7 +1,5 @@
 """The retrieval explorer in JupyterLab, in a headless Chromium."""
 
-import base64
-import hashlib
 import re
 
 from browser import Notebook, opened, until
@@ -31,18 +29,10 @@ explorer = search_photos(
     "explorer",
 )
 READOUT = ".widget-readout"
-SCRIPT = """image => {
-    const canvas = document.createElement("canvas");
-    canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
-    canvas.getContext("2d").drawImage(image, 0, 0);
-    return canvas.toDataURL();
-}"""
 
 
 def pixels(notebook: Notebook, alt: str) -> str:
-    """A digest of what a picture really shows."""
-    shown = notebook.page.locator(f"img[alt^='{alt}']").evaluate(SCRIPT)
-    return hashlib.sha256(base64.b64decode(shown.split(",")[1])).hexdigest()
+    return notebook.pixels(f"img[alt^='{alt}']")
 
 
 def test_the_retrieval_explorer_lives_in_jupyterlab(tmp_path):

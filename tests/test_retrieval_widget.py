@@ -2,13 +2,13 @@
 
 import io
 import time
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 import worlds
 from PIL import Image
 from places import place, view
+from uploads import png, upload
 
 from delfjax import retrieval_widget
 from delfjax.database import Database
@@ -234,17 +234,6 @@ def own():
     return search_photos(
         searcher, lambda name: worlds.draw(int(name[0])), ["0.png"], extractor=extract
     )
-
-
-def upload(made, name, data):
-    file = {"name": name, "type": "", "size": len(data), "content": memoryview(data)}
-    made.upload.value = ({**file, "last_modified": datetime(2026, 1, 1, tzinfo=UTC)},)
-
-
-def png(photo):
-    stream = io.BytesIO()
-    Image.fromarray(photo).save(stream, "PNG")
-    return stream.getvalue()
 
 
 def test_an_uploaded_photo_is_searched_with_and_stays_on_the_strip(own):

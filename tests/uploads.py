@@ -1,0 +1,19 @@
+"""What a visitor of a widget brings along: a file for its upload button."""
+
+import io
+from datetime import UTC, datetime
+
+from PIL import Image
+
+
+def upload(made, name, data):
+    """Give a file to the upload button of a widget, as a browser does."""
+    file = {"name": name, "type": "", "size": len(data), "content": memoryview(data)}
+    made.upload.value = ({**file, "last_modified": datetime(2026, 1, 1, tzinfo=UTC)},)
+
+
+def png(photo):
+    """Return a photo as the bytes of a PNG file."""
+    stream = io.BytesIO()
+    Image.fromarray(photo).save(stream, "PNG")
+    return stream.getvalue()
