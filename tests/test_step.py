@@ -10,6 +10,7 @@ from flax import nnx
 from worlds import draw, fill, network, settings
 
 from delfjax.backbone import ResNet
+from delfjax.config import through_conv5
 from delfjax.losses import cross_entropy
 from delfjax.resnet import RESNET_TINY
 from delfjax.step import judge, prepare, train_step, trained_model, validation_step
@@ -51,6 +52,22 @@ def test_everything_that_is_trained_moves_and_nothing_else(variant):
         state, _ = train_step(task, state, squares(), LABELS, size=40)
     assert changed(before, arrays(nnx.state(trained_model(task, state)))) == trained
     assert {"conv4" in path for path in trained if "backbone" in path} <= {True}
+
+
+def test_conv5_moves_with_conv4_at_the_rate_of_the_backbone():
+    """Of one size of move (Adam's first is the rate), what starts at random makes thirty times it."""
+    config = through_conv5(settings(optimiser__new_rate=30.0))
+    task, before = prepare(config, network(conv5=True), CLASSES)
+    before_state = arrays(before.trained)
+    after, _ = train_step(task, before, squares(), LABELS, size=40)
+    moves = {
+        part: max(np.abs(value - before_state[path]).max() for path, value in found.items())
+        for part in ("conv4", "conv5", "classifier")
+        if (found := {path: v for path, v in arrays(after.trained).items() if part in path})
+    }
+    rate = config.optimiser.rate
+    expected = {"conv4": rate, "conv5": rate, "classifier": 30 * rate}
+    assert moves == pytest.approx(expected, rel=0.01)
 
 
 def test_attention_leaves_the_backbone_bit_by_bit_as_it_is():
