@@ -55,7 +55,9 @@ def test_options_take_the_place_of_settings():
 
 
 def test_through_conv5():
-    config = configured(options(*"--config paper --through conv5 --photos p --out r".split()))
+    config = configured(
+        options("--config", "paper", "--through", "conv5", "--photos", "p", "--out", "r")
+    )
     assert config == through_conv5(paper())
 
 
