@@ -147,7 +147,8 @@ def training(config: TrainingConfig, classes: int, *, spec: ResNetSpec = RESNET5
 
     def make() -> Recogniser:
         rngs = nnx.Rngs(0)
-        return Recogniser(ResNet(spec, rngs=rngs), classes, config.network, rngs=rngs)
+        backbone = ResNet(spec, conv5=config.network.through == "conv5", rngs=rngs)
+        return Recogniser(backbone, classes, config.network, rngs=rngs)
 
     def run() -> dict[str, Array]:
         photos, model = jnp.zeros((1, sides[0], sides[0], 3)), make()
@@ -159,7 +160,7 @@ def training(config: TrainingConfig, classes: int, *, spec: ResNetSpec = RESNET5
     if len(heads) != 1:
         raise ValueError(f"{config.network.variant} has classifiers {heads}; expected one")
     kernel = getattr(model, f"{heads[0]}_classifier").kernel.shape
-    maps = {name: shapes[name] for name in (*STAGES, "scores") if name in shapes}
+    maps = {name: shapes[name] for name in (*STAGES, "conv5", "scores") if name in shapes}
     return Training(
         config=config,
         sides=sides,
@@ -175,5 +176,10 @@ def _parts(model: Recogniser, config: TrainingConfig) -> dict[str, Part]:
         name = path[1] if path[0] == "backbone" else path[0]
         whole[name] += value.size
         moved[name] += value.size * is_trained(path, config.network)
-    order = [*STAGES, "attention", *(name for name in whole if name.endswith("_classifier"))]
+    order = [
+        *STAGES,
+        "conv5",
+        "attention",
+        *(name for name in whole if name.endswith("_classifier")),
+    ]
     return {name: Part(whole[name], moved[name]) for name in order if name in whole}

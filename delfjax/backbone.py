@@ -87,22 +87,29 @@ class Bottleneck(nnx.Module):
 
 
 class ResNet(nnx.Module):
-    """ResNet up to conv4, or with conv5 and the ImageNet classifier on top.
+    """ResNet up to conv4, or with conv5 on top, or with conv5 and the ImageNet classifier.
 
     Args:
         spec: Which network.
+        conv5: Whether to add conv5: descriptors do not need it, only classifiers do.
         classifier: Whether to add conv5, global average pooling and 1000 logits: only to prove that
             weights were read well.
         folded: Whether batch norms are folded away; use `fold` to make such a network.
     """
 
     def __init__(
-        self, spec: ResNetSpec, *, classifier: bool = False, folded: bool = False, rngs: nnx.Rngs
+        self,
+        spec: ResNetSpec,
+        *,
+        conv5: bool = False,
+        classifier: bool = False,
+        folded: bool = False,
+        rngs: nnx.Rngs,
     ) -> None:
         self.spec = spec
         self.folded = folded
         self.stem = ConvNorm(spec, 3, spec.width, same(STEM_KERNEL, 2), folded=folded, rngs=rngs)
-        self.stages = (2, 3, 4, 5) if classifier else (2, 3, 4)
+        self.stages = (2, 3, 4, 5) if conv5 or classifier else (2, 3, 4)
         for stage in self.stages:
             blocks = [
                 Bottleneck(spec, *sizes, folded=folded, rngs=rngs)
@@ -123,8 +130,8 @@ class ResNet(nnx.Module):
                 pixels and stand at least 16 pixels apart.
 
         Returns:
-            ``stem``, ``conv2``, ``conv3``, ``conv4`` (cells of stride 2, 4, 8, 16), and with a
-            classifier ``conv5`` and ``logits``.
+            ``stem``, ``conv2``, ``conv3``, ``conv4`` (cells of stride 2, 4, 8, 16), and where the
+            network has them ``conv5`` (of stride 32) and ``logits``.
         """
         x = _blank((photos - jnp.array(self.spec.mean)) / jnp.array(self.spec.std), valid)
         valid = _stride(valid, 2)
@@ -169,6 +176,16 @@ def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
     return functools.reduce(jnp.maximum, slices)
 
 
+def descriptors_of(model: ResNet) -> ResNet:
+    """Return the network up to conv4, which is all that descriptors need; its parameters are copies."""
+    cut = nnx.clone(model)
+    cut.classifier = None
+    if 5 in cut.stages:
+        del cut.conv5
+    cut.stages = (2, 3, 4)
+    return cut
+
+
 def fold(model: ResNet) -> ResNet:
     """Fold each frozen batch norm into its convolution: ``w' = w g / s``, ``b' = (b - m) g / s + beta``.
 
@@ -179,7 +196,11 @@ def fold(model: ResNet) -> ResNet:
         return model
     folded = nnx.eval_shape(
         lambda: ResNet(
-            model.spec, classifier=model.classifier is not None, folded=True, rngs=nnx.Rngs(0)
+            model.spec,
+            conv5=5 in model.stages,
+            classifier=model.classifier is not None,
+            folded=True,
+            rngs=nnx.Rngs(0),
         )
     )
     target = dict(nnx.iter_modules(folded))

@@ -1,8 +1,8 @@
 """Trained models as files: one safetensors file each, in half precision, with a manifest inside.
 
-A backbone is kept with its batch norms folded, and kept once: a model whose backbone was not trained holds
-its attention alone, and the checksum of the backbone that goes with it. That one is looked for in the
-other files of the folder, then among the ImageNet weights.
+A backbone is kept up to conv4, with its batch norms folded, and kept once: a model whose backbone was not
+trained holds its attention alone, and the checksum of the backbone that goes with it. That one is looked
+for in the other files of the folder, then among the ImageNet weights.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 
 from delfjax import results, weights
 from delfjax.attention import Attention
-from delfjax.backbone import ResNet, checksum, fold
+from delfjax.backbone import ResNet, checksum, descriptors_of, fold
 from delfjax.conversion import Tensors, WeightsError
 from delfjax.resnet import SPECS
 from delfjax.train import Trained
@@ -41,7 +41,8 @@ def export(trained: Trained, path: Path) -> None:
         **trained.validated,
     }
     changed = bool(config.network.stages)
-    save(path, fold(model.backbone), model.attention, with_backbone=changed, training=training)
+    backbone = fold(descriptors_of(model.backbone))
+    save(path, backbone, model.attention, with_backbone=changed, training=training)
 
 
 def save(

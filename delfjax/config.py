@@ -4,7 +4,7 @@ Training has two steps (Sec. 4.2): first the descriptors are fine-tuned (``"fine
 is learnt on top of them, frozen (``"attention"``). Each is a run of its own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from delfjax.augmentation import PAPER_GAMMAS, AugmentationConfig
 from delfjax.optimiser import OptimiserConfig
@@ -90,6 +90,18 @@ def embedded(variant: Variant = "finetune") -> TrainingConfig:
         balanced=True,
         save_every=50,
     )
+
+
+def through_conv5(config: TrainingConfig) -> TrainingConfig:
+    """Return the same settings with conv5 before the descriptors' classifier, trained with the rest.
+
+    The official code has it there; the paper does not say what is averaged.
+
+    Raises:
+        ValueError: If the variant has no such classifier.
+    """
+    stages = (*config.network.stages, "conv5")
+    return replace(config, network=replace(config.network, through="conv5", stages=stages))
 
 
 def _stages(variant: Variant, stages: tuple[str, ...]) -> tuple[str, ...]:

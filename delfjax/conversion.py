@@ -186,8 +186,8 @@ def _some(names: list[str]) -> str:
     return f"{len(names)} ({shown}{', ...' if len(names) > 4 else ''})" if names else "none"
 
 
-def _unfilled(spec: ResNetSpec, *, classifier: bool) -> ResNet:
-    return nnx.eval_shape(lambda: ResNet(spec, classifier=classifier, rngs=nnx.Rngs(0)))
+def _unfilled(spec: ResNetSpec, **top: bool) -> ResNet:
+    return nnx.eval_shape(lambda: ResNet(spec, **top, rngs=nnx.Rngs(0)))
 
 
 @cache
@@ -197,9 +197,9 @@ def _shapes(spec: ResNetSpec) -> dict[str, tuple[int, ...]]:
     return {".".join(map(str, path)): value.shape for path, value in flat}
 
 
-def fill(spec: ResNetSpec, tensors: Tensors, *, classifier: bool) -> ResNet:
+def fill(spec: ResNetSpec, tensors: Tensors, *, conv5: bool, classifier: bool) -> ResNet:
     """Make a network of converted tensors."""
-    model = _unfilled(spec, classifier=classifier)
+    model = _unfilled(spec, conv5=conv5, classifier=classifier)
     state = nnx.state(model)
     for path, value in nnx.to_flat_state(state):
         value.set_value(jnp.asarray(tensors[".".join(map(str, path))]))

@@ -25,7 +25,7 @@ class ResNetSpec:
         name: How configs, caches and results call it.
         stride_in: The convolution of a stage's first block that strides: ``"1x1"`` is v1,
             ``"3x3"`` is v1.5.
-        blocks: Bottlenecks in conv2, conv3, conv4 (and conv5, used by the classifier only).
+        blocks: Bottlenecks in conv2, conv3, conv4 (and conv5, used by classifiers only).
         width: Channels of the stem and inner channels of conv2; each later stage doubles them.
         conv_bias: Whether convolutions carry a bias beside their batch norm (Keras: yes).
         epsilon: Added to the variance by batch norm.

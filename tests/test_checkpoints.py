@@ -12,7 +12,7 @@ from worlds import SMALL, classes, draw, head, network, settings
 from delfjax import weights
 from delfjax.backbone import ResNet, fold
 from delfjax.checkpoints import KEY, export, load, read_manifest, save
-from delfjax.config import embedded
+from delfjax.config import embedded, through_conv5
 from delfjax.conversion import WeightsError
 from delfjax.extraction import ExtractionConfig, Extractor
 from delfjax.recogniser import Recogniser
@@ -170,16 +170,18 @@ def test_steps_1_and_2_make_two_models(tmp_path):
         np.testing.assert_array_equal(value, given.astype(np.float16))
 
 
-def test_batch_norms_are_folded_away(tmp_path):
-    """What is written sees photos as the trained network does, but for half precision."""
-    backbone = ResNet(RESNET_TINY, rngs=nnx.Rngs(0))
-    config = settings()
+@pytest.mark.parametrize("conv5", [False, True])
+def test_descriptors_are_kept_with_batch_norms_folded_away(tmp_path, conv5):
+    """What is written sees photos as the trained network does, but for half precision, up to conv4."""
+    backbone = ResNet(RESNET_TINY, conv5=conv5, rngs=nnx.Rngs(0))
+    config = through_conv5(settings()) if conv5 else settings()
     model = Recogniser(backbone, 3, config.network, rngs=nnx.Rngs(0))
     trained = Trained(
         config=config, model=model, step=1, log=[], seconds=1.0, classes=("a", "b"), failed={}
     )
     export(trained, tmp_path / "model.safetensors")
     found, _ = load(tmp_path / "model.safetensors")
+    assert parameters(found).keys() == parameters(network()).keys()
     photo = jnp.asarray(draw(0)[None], jnp.float32)
     conv4, expected = (
         np.asarray(jax.jit(lambda photo, model=model: model(photo)["conv4"])(photo))

@@ -1,8 +1,10 @@
 """The two sets of settings: what the paper says is what ours do, as far as they say they do."""
 
+from dataclasses import replace
+
 import pytest
 
-from delfjax.config import embedded, paper
+from delfjax.config import embedded, paper, through_conv5
 from delfjax.recogniser import STAGES
 
 VARIANTS = "finetune", "attention", "joint", "joint-stop"
@@ -25,6 +27,15 @@ def test_step_2_of_the_paper(variant):
 def test_only_the_attention_step_leaves_the_backbone_alone():
     for settings in (paper, embedded):
         assert [bool(settings(variant).network.stages) for variant in VARIANTS] == [1, 0, 1, 1]
+
+
+@pytest.mark.parametrize("settings", [paper, embedded])
+def test_through_conv5_trains_it_and_changes_nothing_else(settings):
+    plain, config = settings(), through_conv5(settings())
+    assert config.network.stages == (*plain.network.stages, "conv5")
+    assert config.network.through == "conv5"
+    network = replace(config.network, through="conv4", stages=plain.network.stages)
+    assert replace(config, network=network) == plain
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -9,8 +9,8 @@ import pytest
 from flax import nnx
 from worlds import draw, network
 
-from delfjax.attention import weighted_pool
-from delfjax.backbone import ResNet
+from delfjax.attention import l2_normalise, weighted_pool
+from delfjax.backbone import ResNet, descriptors_of
 from delfjax.losses import cross_entropy
 from delfjax.recogniser import HEADS, STAGES, Recogniser, RecogniserConfig, is_trained
 from delfjax.resnet import RESNET_TINY
@@ -18,10 +18,14 @@ from delfjax.resnet import RESNET_TINY
 PHOTOS = jnp.asarray(np.stack([draw(seed, (48, 64)) for seed in range(3)]), jnp.float32)
 
 
+THROUGH_CONV5 = {"through": "conv5", "stages": (*STAGES, "conv5")}
+
+
 def recogniser(variant, *, backbone=None, **changes):
     stages = () if variant == "attention" else STAGES
     config = RecogniserConfig(**{"variant": variant, "stages": stages, "hidden": 8} | changes)
-    return Recogniser(backbone or network(), 5, config, rngs=nnx.Rngs(0))
+    backbone = backbone or network(conv5=config.through == "conv5")
+    return Recogniser(backbone, 5, config, rngs=nnx.Rngs(0))
 
 
 def run(model, photos=PHOTOS):
@@ -52,6 +56,37 @@ def test_finetuning_classifies_the_mean_descriptor():
     np.testing.assert_allclose(outputs["descriptor"], expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("normalise", [True, False])
+def test_finetuning_through_conv5_classifies_the_mean_of_conv5(normalise):
+    model = recogniser("finetune", normalise_descriptors=normalise, **THROUGH_CONV5)
+    outputs, stages = run(model), run(model.backbone)
+    np.testing.assert_array_equal(outputs["conv4"], stages["conv4"])
+    maps = stages["conv5"]
+    assert maps.shape == (3, 2, 2, 2 * RESNET_TINY.channels)
+    maps = l2_normalise(maps) if normalise else maps
+    expected = model.descriptor_classifier(maps.mean((1, 2)))
+    np.testing.assert_allclose(outputs["descriptor"], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_attention_scores_conv4_whatever_descriptors_are_classified_through():
+    model = recogniser("joint-stop", **THROUGH_CONV5)
+    outputs = run(model)
+    assert outputs["scores"].shape == outputs["conv4"].shape[:3]
+    pooled = weighted_pool(outputs["conv4"], outputs["scores"])
+    expected = model.attention_classifier(pooled)
+    np.testing.assert_allclose(outputs["attention"], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_conv5_that_is_not_asked_for_changes_nothing():
+    conv5 = network(conv5=True)
+    found, expected = (
+        run(recogniser("finetune", backbone=each)) for each in (conv5, descriptors_of(conv5))
+    )
+    assert found.keys() == expected.keys() == {"conv4", "descriptor"}
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value)
+
+
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 @pytest.mark.parametrize("normalise", [True, False])
 def test_attention_classifies_the_weighted_pool(reduction, normalise):
@@ -69,9 +104,9 @@ def test_attention_starts_alike_everywhere():
     np.testing.assert_allclose(run(recogniser("attention"))["scores"], np.log(2), rtol=1e-6)
 
 
-def slopes(variant, head):
-    """Return the norm of one head's gradient in each part of the network."""
-    graph, state = nnx.split(recogniser(variant))
+def slopes(variant, head, **changes):
+    """Return the norm of one head's gradient in each part of the network and stage of the backbone."""
+    graph, state = nnx.split(recogniser(variant, **changes))
 
     @jax.jit
     def gradient(state):
@@ -81,9 +116,11 @@ def slopes(variant, head):
 
         return jax.grad(loss)(state)
 
+    parts = gradient(state)
+    parts |= parts["backbone"]
     return {
         name: float(sum(jnp.abs(leaf).sum() for leaf in jax.tree.leaves(part)))
-        for name, part in gradient(state).items()
+        for name, part in parts.items()
     }
 
 
@@ -100,6 +137,13 @@ def test_which_gradients_reach_the_backbone(variant, head, reaches):
     found = slopes(variant, head)
     assert (found["backbone"] > 0) == reaches
     assert found[f"{head}_classifier"] > 0
+
+
+@pytest.mark.parametrize("variant", ["finetune", "joint-stop"])
+def test_gradients_of_descriptors_reach_conv4_through_conv5(variant):
+    found = slopes(variant, "descriptor", **THROUGH_CONV5)
+    assert found["conv5"] > 0
+    assert found["conv4"] > 0
 
 
 def test_the_backbone_that_was_given_stays_as_it_is():
@@ -120,7 +164,8 @@ def test_bfloat16_is_nearly_float32():
 
 def trained(config):
     """Return the paths of trained parameters and statistics, of a network that has batch norms."""
-    backbone = nnx.eval_shape(lambda: ResNet(RESNET_TINY, rngs=nnx.Rngs(0)))
+    conv5 = config.through == "conv5"
+    backbone = nnx.eval_shape(lambda: ResNet(RESNET_TINY, conv5=conv5, rngs=nnx.Rngs(0)))
     model = nnx.eval_shape(lambda: Recogniser(backbone, 5, config, rngs=nnx.Rngs(0)))
     return {path for path, _ in nnx.to_flat_state(nnx.state(model)) if is_trained(path, config)}
 
@@ -144,6 +189,13 @@ def test_batch_norms_train_all_of_the_stages():
     assert {path[-1] for path in backbone} == {"kernel", "bias", "scale", "mean", "var"}
 
 
+@pytest.mark.parametrize("stages", [("conv4",), ("conv4", "conv5"), ("conv5",)])
+def test_conv5_trains_where_it_is_named(stages):
+    config = RecogniserConfig(variant="finetune", through="conv5", stages=stages)
+    backbone = {path for path in trained(config) if path[0] == "backbone"}
+    assert {path[1] for path in backbone} == set(stages)
+
+
 # --- refusals
 
 
@@ -153,11 +205,21 @@ def test_batch_norms_train_all_of_the_stages():
         ({"variant": "attention"}, r"variant attention with stages \('stem'.*expected \(\)"),
         ({"variant": "finetune", "stages": ()}, "expected some of"),
         ({"variant": "joint", "stages": ("conv5",)}, r"no such stages: \['conv5'\]"),
+        (
+            {"variant": "joint", **THROUGH_CONV5},
+            "variant joint through conv5; expected one of .*finetune",
+        ),
+        ({"variant": "attention", "stages": (), "through": "conv5"}, "attention through conv5"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         RecogniserConfig(**settings)
+
+
+def test_a_backbone_without_conv5_is_refused():
+    with pytest.raises(ValueError, match=r"does not have.*weights\.load\(conv5=True\)"):
+        recogniser("finetune", backbone=network(), **THROUGH_CONV5)
 
 
 def test_folded_norms_cannot_use_batches():

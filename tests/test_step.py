@@ -10,6 +10,7 @@ from flax import nnx
 from worlds import draw, fill, network, settings
 
 from delfjax.backbone import ResNet
+from delfjax.config import through_conv5
 from delfjax.losses import cross_entropy
 from delfjax.resnet import RESNET_TINY
 from delfjax.step import judge, prepare, train_step, trained_model, validation_step
@@ -51,6 +52,20 @@ def test_everything_that_is_trained_moves_and_nothing_else(variant):
         state, _ = train_step(task, state, squares(), LABELS, size=40)
     assert changed(before, arrays(nnx.state(trained_model(task, state)))) == trained
     assert {"conv4" in path for path in trained if "backbone" in path} <= {True}
+
+
+@pytest.mark.parametrize(
+    ("part", "rate"), [("conv4", 1), ("conv5", 1), ("descriptor_classifier", 30)]
+)
+def test_conv5_moves_at_the_rate_of_the_backbone(part, rate):
+    """Adam's first move is the rate, whatever the gradient."""
+    config = through_conv5(settings(optimiser__new_rate=30.0))
+    task, state = prepare(config, network(conv5=True), CLASSES)
+    before = arrays(state.trained)
+    state, _ = train_step(task, state, squares(), LABELS, size=40)
+    after = arrays(state.trained)
+    moved = max(np.abs(after[path] - before[path]).max() for path in before if part in path)
+    assert moved == pytest.approx(rate * config.optimiser.rate, rel=0.01)
 
 
 def test_attention_leaves_the_backbone_bit_by_bit_as_it_is():

@@ -15,6 +15,7 @@ from worlds import classes, network, settings
 
 from delfjax import train
 from delfjax.backbone import ResNet
+from delfjax.config import through_conv5
 from delfjax.photos import PhotoError
 from delfjax.store import StoreError
 from delfjax.train import DivergenceError, fit
@@ -100,11 +101,13 @@ def test_a_killed_run_comes_to_the_same(photos, whole, tmp_path, killed):
     assert resumed.step == whole.step
 
 
-def test_an_interrupted_run_comes_to_the_same(photos, tmp_path, monkeypatch):
+@pytest.mark.parametrize("conv5", [False, True], ids=["through conv4", "through conv5"])
+def test_an_interrupted_run_comes_to_the_same(photos, tmp_path, monkeypatch, conv5):
     """In between the batches of one update, with everything at random that there is."""
     changes = {"optimiser__accumulate": 3, "optimiser__kind": "sgd", "augmentation__flip": True}
     config = settings(steps=9, balanced=True, augmentation__gammas=(1.0, 0.5), **changes)
-    whole = fit(config, photos, network(), tmp_path / "whole")
+    config, backbone = through_conv5(config) if conv5 else config, network(conv5=conv5)
+    whole = fit(config, photos, backbone, tmp_path / "whole")
     step = train.train_step
 
     def interrupted(task, state, *arguments, **options):
@@ -114,9 +117,9 @@ def test_an_interrupted_run_comes_to_the_same(photos, tmp_path, monkeypatch):
 
     monkeypatch.setattr(train, "train_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        fit(config, photos, network(), tmp_path / "run")
+        fit(config, photos, backbone, tmp_path / "run")
     monkeypatch.setattr(train, "train_step", step)
-    resumed = fit(config, photos, network(), tmp_path / "run")
+    resumed = fit(config, photos, backbone, tmp_path / "run")
     assert parameters(resumed) == parameters(whole)
     assert losses(resumed.log) == losses(whole.log)
 

@@ -8,7 +8,7 @@ from worlds import classes, network, settings
 from delfjax import weights
 from delfjax.checkpoints import load, read_manifest
 from delfjax.cli import parser
-from delfjax.config import embedded, paper
+from delfjax.config import embedded, paper, through_conv5
 from delfjax.store import StoreError
 from delfjax.train_command import CONFIGS, configured
 
@@ -24,7 +24,9 @@ def run(*arguments) -> int:
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    monkeypatch.setattr(weights, "load", lambda spec, *, file=None: network())
+    monkeypatch.setattr(
+        weights, "load", lambda spec, *, file=None, conv5=False: network(conv5=conv5)
+    )
     monkeypatch.setitem(CONFIGS, "embedded", settings)
 
 
@@ -52,6 +54,13 @@ def test_options_take_the_place_of_settings():
     assert config.network == paper().network
 
 
+def test_through_conv5():
+    config = configured(
+        options("--config", "paper", "--through", "conv5", "--photos", "p", "--out", "r")
+    )
+    assert config == through_conv5(paper())
+
+
 def test_photos_and_run_have_to_be_named():
     with pytest.raises(SystemExit):
         options("--photos", "p")
@@ -60,9 +69,10 @@ def test_photos_and_run_have_to_be_named():
 # --- runs
 
 
-def test_both_steps_from_a_folder_to_a_model(photos, tmp_path, capsys):
+@pytest.mark.parametrize("through", ["conv4", "conv5"])
+def test_both_steps_from_a_folder_to_a_model(photos, tmp_path, capsys, through):
     one, two = tmp_path / "one", tmp_path / "two"
-    assert run("--photos", photos, "--out", one) == 0
+    assert run("--photos", photos, "--out", one, "--through", through) == 0
     out, err = capsys.readouterr()
     assert f"{one}/model.safetensors: step " in out
     assert "validation descriptor accuracy" in out
@@ -76,6 +86,7 @@ def test_both_steps_from_a_folder_to_a_model(photos, tmp_path, capsys):
     assert manifests[0]["backbone"] == manifests[1]["backbone"]
     backbone, attention = load(two / "model.safetensors")  # its backbone lies beside it
     assert backbone.folded
+    assert backbone.stages == (2, 3, 4)
     assert attention is not None
 
 

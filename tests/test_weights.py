@@ -284,12 +284,13 @@ def test_reading_torchvision(files):
 
 
 @each_kind
-@pytest.mark.parametrize("classifier", [False, True])
-def test_loading_a_file_fills_the_network(files, kind, classifier):
+@pytest.mark.parametrize("top", [(), ("conv5",), ("classifier",)])
+def test_loading_a_file_fills_the_network(files, kind, top):
     path, spec = files[kind]
     expected = convert(*read(path), spec)
-    found = parameters(load(spec, file=str(path), classifier=classifier))
-    assert ("classifier.kernel" in found) == classifier
+    found = parameters(load(spec, file=str(path), **dict.fromkeys(top, True)))
+    assert ("classifier.kernel" in found) == ("classifier" in top)
+    assert ("conv5.0.expand.conv.kernel" in found) == bool(top)
     assert_same_tensors(found, {name: expected[name] for name in found})
 
 

@@ -29,9 +29,9 @@ SMALL = ExtractionConfig(pyramid=PyramidConfig(longest=64), max_features=60)
 
 
 @cache
-def network(seed: int = 0) -> ResNet:
+def network(seed: int = 0, *, conv5: bool = False) -> ResNet:
     """A ResNet of one bottleneck a stage and 64-d descriptors, at random; no batch norm to fold."""
-    return fill(lambda: ResNet(RESNET_TINY, folded=True, rngs=nnx.Rngs(0)), seed)
+    return fill(lambda: ResNet(RESNET_TINY, conv5=conv5, folded=True, rngs=nnx.Rngs(0)), seed)
 
 
 @cache
