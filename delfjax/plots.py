@@ -17,7 +17,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from PIL import Image
 
 from delfjax.axes import Features, Matches, Photo
 from delfjax.pyramid import PAPER_SCALES
@@ -101,17 +100,6 @@ def photos(shown: Mapping[str, Photo], *, height: float = 3.2) -> Drawing:
     for ax, (caption, photo) in zip(axes[0], shown.items(), strict=True):
         show_photo(ax, photo, caption)
     return figure
-
-
-def merge_levels(
-    maps: Sequence[Float[np.ndarray, "_ _"]], size: tuple[int, int]
-) -> Float[np.ndarray, "h w"]:
-    """Bring every level's map to one size and keep the highest score of each pixel."""
-    enlarged = [
-        Image.fromarray(np.asarray(level, np.float32)).resize(size[::-1], Image.Resampling.BICUBIC)
-        for level in maps
-    ]
-    return np.max([np.asarray(level) for level in enlarged], axis=0)
 
 
 def heatmaps(
