@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,10 +69,20 @@ class Notebook:
         until(lambda: self.path.stat().st_mtime_ns != before)
         return nbformat.read(self.path, as_version=4)
 
-    def pixels(self, selector: str, number: int = 0) -> str:
+    def pixels(self, selector: str) -> str:
         """Return a digest of what an image really shows: its source is a new address at each change."""
-        shown = self.page.locator(selector).nth(number).evaluate(PIXELS)
+        shown = self.page.locator(selector).evaluate(PIXELS)
         return hashlib.sha256(base64.b64decode(shown.split(",")[1])).hexdigest()
+
+    def changes(self, act: Callable[[], object], *selectors: str) -> None:
+        """Do something, and wait until images have changed."""
+        before = {selector: self.pixels(selector) for selector in selectors}
+        act()
+        until(lambda: all(self.pixels(selector) != old for selector, old in before.items()))
+
+    def slider(self, name: str) -> Any:
+        """Find the handle of the slider of that name."""
+        return self.page.locator(".widget-slider", has_text=name).locator(".noUi-handle")
 
     def screenshot(self, name: str) -> None:
         """Keep a picture of the page, if the environment says where."""
