@@ -28,12 +28,12 @@ from delfjax.photos import Box
 from delfjax.picture import Picture
 from delfjax.plots import Drawing
 from delfjax.reduction import Reduction
-from delfjax.retrieval import Inquiry, ask
-from delfjax.retrieval_controls import WIDE, RetrievalControls
+from delfjax.retrieval import Inquiry, ask, of_database
+from delfjax.retrieval_controls import RetrievalControls
 from delfjax.retrieval_plots import CARD, PAIR, QUERY
 from delfjax.retrieval_view import View
 from delfjax.search import Searcher
-from delfjax.widgets import read_upload
+from delfjax.widgets import WIDE, read_upload
 
 COLUMNS = 4  # results a row
 FEWEST, MOST, STRIP = 6, 12, 1800  # queries a row, and the width of the row
@@ -68,23 +68,13 @@ def search_photos(
         ValueError: If there is no query, or one by name that the database does not have.
     """
     if not isinstance(queries, Mapping):
-        queries = _of_database(searcher, queries)
+        queries = of_database(searcher.database, queries)
     if not queries:
         raise ValueError("0 queries; expected one at least")
     display(HTML(notice("The first search compiles its programs: this takes some seconds …")))
     ask(searcher, next(iter(queries.values()))).answer(searcher.config)
     clear_output()  # the words make room for the widget
     return RetrievalExplorer(searcher, load, queries, truths or {}, extractor, reduction)
-
-
-def _of_database(searcher: Searcher, names: Sequence[str]) -> dict[str, Features]:
-    numbers = {name: number for number, name in enumerate(searcher.database.names)}
-    if missing := [name for name in names if name not in numbers]:
-        raise ValueError(
-            f"the database has no photo {missing[0]!r}; expected one of its names, such as "
-            f"{searcher.database.names[0]!r}, or a mapping of names to features"
-        )
-    return {name: searcher.database.photo(numbers[name]) for name in names}
 
 
 @contextmanager
