@@ -60,25 +60,22 @@ class View:
         """Make the cards of the first results."""
         return [self._card(place) for place in range(min(count, len(self.answer.ranking)))]
 
-    def pair_picture(self, place: int) -> Photo:
-        """Draw the query beside a result, with their matches; alone where nothing was found."""
+    def pair(self, place: int) -> tuple[Photo, str]:
+        """Draw the query beside a result, with their matches, and say how many; alone where nothing was found."""
         if not len(self.answer.ranking):
-            return self.query_picture()
+            return self.query_picture(), "nothing was found"
         image = int(self.answer.ranking.images[place])
+        result = self._database.names[image]
         height, width = self._database.image_sizes[image].tolist()
-        photos = self.photo, self.load(self._database.names[image])
         putative, verified = self._matches(image)
-        sizes = self.features.image_size, (height, width)
-        return pair_picture(photos, sizes, putative, verified and verified.inliers)
-
-    def pair_words(self, place: int) -> str:
-        """Say whose matches are shown, and how many of them agree."""
-        if not len(self.answer.ranking):
-            return "nothing was found"
-        image = int(self.answer.ranking.images[place])
-        putative, verified = self._matches(image)
-        result, count = self._database.names[image], verified and verified.count
-        return retrieval_words.pair(self.name, result, place, len(putative), count)
+        picture = pair_picture(
+            (self.photo, self.load(result)),
+            (self.features.image_size, (height, width)),
+            putative,
+            verified and verified.inliers,
+        )
+        count = verified and verified.count
+        return picture, retrieval_words.pair(self.name, result, place, len(putative), count)
 
     def figure(self, count: int, place: int) -> Drawing:
         """Draw the query, the first results, and the matches of one of them, to be kept."""
@@ -87,8 +84,8 @@ class View:
             lines=("query", retrieval_words.stem(self.name)),
         )
         said = retrieval_words.settings(self.config, boxed=self.box is not None)
-        titles = said, self.pair_words(place)
-        return retrieval_plots.figure([query, *self.cards(count)], self.pair_picture(place), titles)
+        picture, words = self.pair(place)
+        return retrieval_plots.figure([query, *self.cards(count)], picture, (said, words))
 
     @property
     def _database(self) -> Database:

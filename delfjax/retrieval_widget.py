@@ -124,9 +124,10 @@ class RetrievalExplorer(VBox):
         self.upload = ipywidgets.FileUpload(
             accept="image/*",
             description="your own photo",
-            disabled=extractor is None,
-            layout=Layout(width="auto", margin="0 0 0 7.5em"),
+            layout=Layout(width="max-content", margin="0 0 0 7.5em"),
         )
+        if extractor is None:
+            self.upload.layout.display = "none"
         self.controls = RetrievalControls(searcher.config, len(searcher.database))
         self.strip, self.ranking = Cards(), Cards()
         self.picture, self.pair = Picture(boxes=True), Picture()
@@ -291,7 +292,7 @@ class RetrievalExplorer(VBox):
 
     def _show_pair(self) -> None:
         """Draw the matches of the result that is chosen."""
-        shown, words = self._view.pair_picture(self._place), self._view.pair_words(self._place)
+        shown, words = self._view.pair(self._place)
         self.pair.layout.max_width = f"{PAGE * shown.shape[1] // PAIR}px"
         self.pair.image, self.pair.alt = encode(shown), words
         self.caption.value = html.escape(words)

@@ -269,4 +269,4 @@ def test_descriptors_that_do_not_fit_the_database_are_explained(searcher):
 
 
 def test_without_an_extractor_nothing_can_be_uploaded(made):
-    assert made.upload.disabled
+    assert made.upload.layout.display == "none"
