@@ -66,7 +66,7 @@ class Notebook:
         before = self.path.stat().st_mtime_ns
         self.page.keyboard.press("Escape")
         self.page.keyboard.press("Control+s")
-        until(lambda: self.path.stat().st_mtime_ns != before)
+        until(lambda: self.path.stat().st_mtime_ns != before and _is_whole(self.path))
         return nbformat.read(self.path, as_version=4)
 
     def pixels(self, selector: str) -> str:
@@ -96,6 +96,15 @@ def until(holds: Any, seconds: float = 30) -> None:
     while not holds():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether JSON is written to its end: on a slow machine a file is there before what it says."""
+    try:
+        json.loads(path.read_text())
+    except json.JSONDecodeError:
+        return False
+    return True
 
 
 @contextmanager
@@ -196,7 +205,7 @@ def _address(process: subprocess.Popen, runtime: Path, log: Path) -> str:
 
     def started() -> bool:
         assert process.poll() is None, log.read_text()
-        return any(runtime.glob("jpserver-*.json"))
+        return any(map(_is_whole, runtime.glob("jpserver-*.json")))
 
     until(started, 60)
     return json.loads(next(runtime.glob("jpserver-*.json")).read_text())["url"]
