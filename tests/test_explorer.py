@@ -229,6 +229,10 @@ def test_flat_scores_have_one_colour(seen):
     assert len(np.unique(image.reshape(-1, 3), axis=0)) == 1
 
 
+def test_one_keypoint_is_one(seen):
+    assert explorer_plots.words(seen, Choice(count=1)) == "attention, all scales, 1 keypoint"
+
+
 def test_the_figure_names_what_it_shows_and_is_png_and_pdf(seen):
     choice = Choice(scale=2.0, count=5, threshold=0.75)
     drawing = explorer_plots.figure({"one": seen, "two": seen}, choice, Style(), photo="temple")

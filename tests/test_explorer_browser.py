@@ -27,7 +27,7 @@ paper.observe(tell, names=["box", "clicks"])
 ipywidgets.VBox([paper, said], layout={"width": "400px"})
 """,
 )
-PANELS = [f"img[alt*='keypoints'] >> nth={number}" for number in (0, 1)]
+PANELS = [f"img[alt*='keypoint'] >> nth={number}" for number in (0, 1)]
 
 
 def test_the_explorer_lives_in_jupyterlab(tmp_path):
