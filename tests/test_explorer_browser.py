@@ -119,4 +119,4 @@ def numbers(text: str) -> list[float]:
 
 
 def heading(notebook: Notebook) -> str:
-    return notebook.page.locator(".widget-html", has_text="keypoints").first.inner_text()
+    return notebook.page.locator(".widget-html", has_text="keypoint").first.inner_text()
