@@ -10,7 +10,18 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 
 from delfjax.axes import Features, Photo
-from delfjax.plots import COLOURS, HEAT, NEUTRAL, STYLE, Drawing, figure_of, show_photo, show_title
+from delfjax.plots import (
+    COLOURS,
+    HEAT,
+    NEUTRAL,
+    STYLE,
+    Drawing,
+    dimmed,
+    figure_of,
+    show_heat,
+    show_photo,
+    show_title,
+)
 
 
 def heat_grid(
@@ -29,11 +40,8 @@ def heat_grid(
     figure, axes = figure_of(2.6 * columns, 1.95 * len(rows) + 0.3, len(rows), columns)
     for number, (line, (photo, maps)) in enumerate(zip(axes, rows, strict=True)):
         show_photo(line[0], photo, "photo" if number == 0 else "")
-        grey = np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
         for ax, (title, heat) in zip(line[1:], maps.items(), strict=True):
-            show_photo(ax, grey, title if number == 0 else "")
-            span = Normalize(*np.percentile(heat, (1, 99.5)))
-            ax.imshow(heat, cmap=HEAT, norm=span, alpha=opacity)
+            show_heat(ax, photo, heat, title if number == 0 else "", opacity)
     scale = figure.colorbar(
         mpl.cm.ScalarMappable(Normalize(0, 1), HEAT), ax=axes[:, 1:], fraction=0.012, pad=0.01
     )
@@ -59,10 +67,7 @@ def receptive_fields(
         most: How many to draw.
         title: What the figure says.
     """
-    height, width = photo.shape[:2]
-    figure, axes = figure_of(6.2, 6.2 * height / width + 0.3)
-    ax = axes[0, 0]
-    show_photo(ax, (photo * 0.75).astype(np.uint8), title)
+    figure, ax = dimmed(photo, title)
     for number, (box, place) in enumerate(zip(boxes[:most], features.positions, strict=False)):
         colour, (top, left, bottom, right) = COLOURS[number % len(COLOURS)], box
         edge = Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour)
@@ -70,12 +75,11 @@ def receptive_fields(
         ax.add_patch(edge)
         label = f"{number + 1}: scale {features.scales[number]:.2f}"
         ax.plot(*place[::-1], "o", color=colour, markeredgecolor="white", label=label)
-    reach = np.vstack([boxes[:most], [-0.5, -0.5, height - 0.5, width - 0.5]])
-    margin = 0.25 * np.array(
-        [height, width]
-    )  # the largest fields would leave no room for the photo
+    size = np.array(photo.shape[:2])
+    reach = np.vstack([boxes[:most], [-0.5, -0.5, *size - 0.5]])
+    margin = 0.25 * size  # the largest fields would leave no room for the photo
     top, left = np.maximum(reach[:, :2].min(0) - 2, -margin)
-    bottom, right = np.minimum(reach[:, 2:].max(0) + 2, (height, width) + margin)
+    bottom, right = np.minimum(reach[:, 2:].max(0) + 2, size + margin)
     ax.set(xlim=(left, right), ylim=(bottom, top))
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return figure

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from delfjax.axes import Photo
 from delfjax.extraction import DenseMaps, Extractor, Selection
-from delfjax.pyramid import CELL, enlarge, resized
+from delfjax.pyramid import CELL, merge_levels, resized
 from delfjax.resnet import ReceptiveField
 
 
@@ -144,7 +144,7 @@ def heat(seen: Look, choice: Choice, size: tuple[int, int]) -> Float[np.ndarray,
     """
     maps = seen.maps[seen.offered(choice.selection)]
     chosen = shown_levels(seen, choice.scale)
-    return np.max([enlarge(maps[n], tuple(seen.sizes[n].tolist()), size) for n in chosen], axis=0)
+    return merge_levels([maps[level] for level in chosen], seen.sizes[chosen], size)
 
 
 def keypoints(seen: Look, choice: Choice) -> Int[np.ndarray, " k"]:

@@ -110,7 +110,8 @@ def figure(
 def words(seen: Look, choice: Choice) -> str:
     """Say what is shown: score, scale, keypoints and threshold."""
     scale = "all scales" if choice.scale is None else f"scale {choice.scale:.2f}"
-    best = f"{len(keypoints(seen, choice))} keypoints"
+    count = len(keypoints(seen, choice))
+    best = f"{count} keypoint{'' if count == 1 else 's'}"
     floor = f", of the top {1 - choice.threshold:.0%} of cells" if choice.threshold else ""
     return f"{seen.offered(choice.selection)}, {scale}, {best}{floor}"
 

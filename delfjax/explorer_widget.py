@@ -20,11 +20,10 @@ from delfjax.photos import PhotoError
 from delfjax.picture import Picture
 from delfjax.plots import Drawing
 from delfjax.pyramid import resized
-from delfjax.widgets import read_upload
+from delfjax.widgets import WIDE, read_upload
 
 MOST = 1000  # keypoints: as many as the official configuration keeps
 ALL = "all"  # scales merged; a slider's value may not be None
-WIDE = {"style": {"description_width": "7em"}, "layout": {"width": "auto"}}
 
 
 def explore(photos: Mapping[str, Photo], extractors: Mapping[str, Extractor]) -> "Explorer":

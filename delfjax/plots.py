@@ -17,7 +17,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from PIL import Image
+from matplotlib.image import AxesImage
 
 from delfjax.axes import Features, Matches, Photo
 from delfjax.pyramid import PAPER_SCALES
@@ -88,6 +88,24 @@ def show_title(ax: Axes, title: str) -> None:
     ax.set_title(title, loc="left", fontsize=STYLE["axes.titlesize"])
 
 
+def show_heat(
+    ax: Axes, photo: Photo, heat: Float[np.ndarray, "h w"], title: str, opacity: float
+) -> AxesImage:
+    """Draw heat over a photo in grey; its colours run from its 1st to its 99.5th percentile."""
+    show_photo(ax, np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8), title)
+    # The top percent would otherwise squeeze all other scores into one colour.
+    span = Normalize(*np.percentile(heat, (1, 99.5)))
+    return ax.imshow(heat, cmap=HEAT, norm=span, alpha=opacity)
+
+
+def dimmed(photo: Photo, title: str) -> tuple[Drawing, Axes]:
+    """Make a figure of one photo, darker than it is, to draw on."""
+    height, width = photo.shape[:2]
+    figure, axes = figure_of(6.2, 6.2 * height / width + 0.3)
+    show_photo(axes[0, 0], (photo * 0.75).astype(np.uint8), title)
+    return figure, axes[0, 0]
+
+
 def photos(shown: Mapping[str, Photo], *, height: float = 3.2) -> Drawing:
     """Draw photos side by side, one height all, each under its caption.
 
@@ -101,17 +119,6 @@ def photos(shown: Mapping[str, Photo], *, height: float = 3.2) -> Drawing:
     for ax, (caption, photo) in zip(axes[0], shown.items(), strict=True):
         show_photo(ax, photo, caption)
     return figure
-
-
-def merge_levels(
-    maps: Sequence[Float[np.ndarray, "_ _"]], size: tuple[int, int]
-) -> Float[np.ndarray, "h w"]:
-    """Bring every level's map to one size and keep the highest score of each pixel."""
-    enlarged = [
-        Image.fromarray(np.asarray(level, np.float32)).resize(size[::-1], Image.Resampling.BICUBIC)
-        for level in maps
-    ]
-    return np.max([np.asarray(level) for level in enlarged], axis=0)
 
 
 def heatmaps(
@@ -129,10 +136,7 @@ def heatmaps(
     figure, axes = figure_of(4.2 * columns, 4.2 * height / width + 0.3, 1, columns)
     show_photo(axes[0, 0], photo, "photo")
     for ax, (title, heat) in zip(axes[0, 1:], maps.items(), strict=True):
-        show_photo(ax, np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8), title)
-        # The top percent would otherwise squeeze all other scores into one colour.
-        span = Normalize(*np.percentile(heat, (1, 99.5)))
-        drawn = ax.imshow(heat, cmap=HEAT, norm=span, alpha=opacity)
+        drawn = show_heat(ax, photo, heat, title, opacity)
         bar = figure.colorbar(drawn, ax=ax, fraction=0.035, pad=0.02)
         bar.solids.set_alpha(1)
         bar.set_label("score")
@@ -148,10 +152,7 @@ def keypoints(photo: Photo, features: Features, *, most: int = 300, title: str =
         most: How many to draw.
         title: What the figure says.
     """
-    height, width = photo.shape[:2]
-    figure, axes = figure_of(6.2, 6.2 * height / width + 0.3)
-    ax = axes[0, 0]
-    show_photo(ax, (photo * 0.75).astype(np.uint8), title)
+    figure, ax = dimmed(photo, title)
     best = features[:most]
     norm, colours = LogNorm(min(PAPER_SCALES), max(PAPER_SCALES)), mpl.colormaps["viridis_r"]
     ax.scatter(

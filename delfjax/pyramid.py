@@ -9,6 +9,7 @@ photos lie on their side and run with transposed kernels: they share the program
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -189,6 +190,8 @@ def enlarge(
 ) -> Float[np.ndarray, "h w"]:
     """Spread a level's map over an image, each cell's value at the pixel that the cell looks at.
 
+    Linear in between, so that a map is highest where a cell is, and nowhere beyond the cells' values.
+
     Args:
         level: A value a cell.
         size: ``(height, width)`` of the level in its pixels: cell ``i`` looks at pixel ``16 i``.
@@ -199,7 +202,26 @@ def enlarge(
     padded = Image.fromarray(np.pad(level, ((0, 1), (0, 1)), mode="edge").astype(np.float32))
     start, (bottom, right) = 0.5 - 0.5 / CELL, (0.5 + (side - 0.5) / CELL for side in size)
     box = (start, start, right, bottom)
-    return np.asarray(padded.resize(other[::-1], Image.Resampling.BICUBIC, box=box))
+    return np.asarray(padded.resize(other[::-1], Image.Resampling.BILINEAR, box=box))
+
+
+def merge_levels(
+    maps: Sequence[Float[np.ndarray, "_ _"]],
+    sizes: Int[np.ndarray, "levels 2"],
+    image_size: tuple[int, int],
+) -> Float[np.ndarray, "h w"]:
+    """Spread every level's map over an image, and keep the highest value of each pixel.
+
+    Args:
+        maps: A map a level.
+        sizes: ``(height, width)`` of each level, in its pixels.
+        image_size: ``(height, width)`` of the image.
+    """
+    spread = [
+        enlarge(level, tuple(size), image_size)
+        for level, size in zip(maps, sizes.tolist(), strict=True)
+    ]
+    return np.max(spread, axis=0)
 
 
 def crop_levels(sheet: Sheet, values: Float[np.ndarray, "y x"]) -> list[Float[np.ndarray, "_ _"]]:

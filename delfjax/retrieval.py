@@ -5,10 +5,12 @@ is done once, for the most neighbours that may be asked for. Fewer of them are t
 feature's come nearest first; what is left to do is to vote and to verify.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from delfjax.axes import Features, Matches
+from delfjax.database import Database
 from delfjax.index import PAPER_NEIGHBOURS, Neighbours
 from delfjax.metrics import Truth, evaluate
 from delfjax.photos import Box
@@ -74,6 +76,21 @@ def ask(
     count = min(most, len(searcher.database.descriptors))
     found = searcher.index.search(query.descriptors, count)
     return Inquiry(searcher=searcher, query=query, neighbours=found)
+
+
+def of_database(database: Database, names: Sequence[str]) -> dict[str, Features]:
+    """Take photos of a database for queries, by their names.
+
+    Raises:
+        ValueError: If the database does not have one of them.
+    """
+    numbers = {name: number for number, name in enumerate(database.names)}
+    if missing := [name for name in names if name not in numbers]:
+        raise ValueError(
+            f"the database has no photo {missing[0]!r}; expected one of its names, such as "
+            f"{database.names[0]!r}, or a mapping of names to features"
+        )
+    return {name: database.photo(numbers[name]) for name in names}
 
 
 def grade(truth: Truth, image: int) -> Grade:

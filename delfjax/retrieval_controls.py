@@ -7,10 +7,10 @@ import ipywidgets
 
 from delfjax.index import PAPER_NEIGHBOURS
 from delfjax.search import VERIFIED, SearchConfig
+from delfjax.widgets import WIDE
 
 RESULTS, MOST_RESULTS = 12, 40  # shown at first, and at most
 NEAREST, FARTHEST, STEP = 2, 24, 0.05  # thresholds in steps: unit vectors lie at most 2 apart
-WIDE = {"style": {"description_width": "7em"}, "layout": {"width": "auto"}}
 
 
 class RetrievalControls(ipywidgets.VBox):

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import ipywidgets
@@ -16,23 +17,23 @@ import numpy as np
 from IPython.display import clear_output, display
 from ipywidgets import HTML, HBox, Layout, VBox
 
-from delfjax import retrieval_plots, retrieval_words
-from delfjax.axes import Features, Matches, Photo
+from delfjax import retrieval_words
+from delfjax.axes import Features, Photo
 from delfjax.cards import Card, Cards, fitted_size, thumbnail
 from delfjax.collection import LocalExtractor
 from delfjax.explorer_plots import encode
 from delfjax.explorer_words import notice
-from delfjax.geometry import Verification
 from delfjax.metrics import Truth
 from delfjax.photos import Box
 from delfjax.picture import Picture
 from delfjax.plots import Drawing
 from delfjax.reduction import Reduction
-from delfjax.retrieval import Grade, Inquiry, ask, average_precision, grade
-from delfjax.retrieval_controls import WIDE, RetrievalControls
-from delfjax.retrieval_plots import CARD, MARKS, PAIR, QUERY, pair_picture, query_picture
-from delfjax.search import Answer, Searcher
-from delfjax.widgets import read_upload
+from delfjax.retrieval import Inquiry, ask, of_database
+from delfjax.retrieval_controls import RetrievalControls
+from delfjax.retrieval_plots import CARD, PAIR, QUERY
+from delfjax.retrieval_view import View
+from delfjax.search import Searcher
+from delfjax.widgets import WIDE, read_upload
 
 COLUMNS = 4  # results a row
 FEWEST, MOST, STRIP = 6, 12, 1800  # queries a row, and the width of the row
@@ -67,23 +68,13 @@ def search_photos(
         ValueError: If there is no query, or one by name that the database does not have.
     """
     if not isinstance(queries, Mapping):
-        queries = _of_database(searcher, queries)
+        queries = of_database(searcher.database, queries)
     if not queries:
         raise ValueError("0 queries; expected one at least")
     display(HTML(notice("The first search compiles its programs: this takes some seconds …")))
     ask(searcher, next(iter(queries.values()))).answer(searcher.config)
     clear_output()  # the words make room for the widget
     return RetrievalExplorer(searcher, load, queries, truths or {}, extractor, reduction)
-
-
-def _of_database(searcher: Searcher, names: Sequence[str]) -> dict[str, Features]:
-    numbers = {name: number for number, name in enumerate(searcher.database.names)}
-    if missing := [name for name in names if name not in numbers]:
-        raise ValueError(
-            f"the database has no photo {missing[0]!r}; expected one of its names, such as "
-            f"{searcher.database.names[0]!r}, or a mapping of names to features"
-        )
-    return {name: searcher.database.photo(numbers[name]) for name in names}
 
 
 @contextmanager
@@ -125,17 +116,18 @@ class RetrievalExplorer(VBox):
         self._extractor, self._reduction = extractor, reduction
         self._queries = dict(queries)
         self._photos = {name: load(name) for name in queries}  # of the queries
-        self._thumbnails: dict[str, Photo] = {}  # of results
+        self._load_small = cache(lambda name: thumbnail(load(name), CARD))
         self._inquiry: Inquiry
-        self._answer: Answer
+        self._view: View
         self._quiet = False  # while the program itself changes controls
         self.photo = ipywidgets.Dropdown(options=list(queries), description="query", **WIDE)
         self.upload = ipywidgets.FileUpload(
             accept="image/*",
             description="your own photo",
-            disabled=extractor is None,
-            layout=Layout(width="auto", margin="0 0 0 7.5em"),
+            layout=Layout(width="max-content", margin="0 0 0 7.5em"),
         )
+        if extractor is None:
+            self.upload.layout.display = "none"
         self.controls = RetrievalControls(searcher.config, len(searcher.database))
         self.strip, self.ranking = Cards(), Cards()
         self.picture, self.pair = Picture(boxes=True), Picture()
@@ -177,18 +169,16 @@ class RetrievalExplorer(VBox):
 
     def figure(self) -> Drawing:
         """Draw query, results and the matches of one of them, to be kept."""
-        query = Card(
-            photo=thumbnail(self._query_picture(), CARD),
-            lines=("query", retrieval_words.stem(self.photo.value)),
-        )
-        said = retrieval_words.settings(self.controls.config, boxed=self.box is not None)
-        return retrieval_plots.figure(
-            [query, *self._cards()], self._pair_picture(), (said, self._pair_words())
-        )
+        return self._view.figure(self.controls.results.value, self._place)
 
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, Any]:
         """Give the figure beside the widget: pages on which no widget lives show that."""
         return super()._repr_mimebundle_(**kwargs) | {"image/jpeg": self.figure().encoded("jpeg")}
+
+    @property
+    def _place(self) -> int:
+        """Of the result whose matches are shown, from 0."""
+        return self.controls.rank.value - 1
 
     # --- asking and answering
 
@@ -215,7 +205,7 @@ class RetrievalExplorer(VBox):
         used = None if self.box is None else len(self._inquiry.query)
         self.heading.value = retrieval_words.query(self.photo.value, len(query), used)
         self.picture.alt = f"query {retrieval_words.stem(self.photo.value)}"
-        shown = self._query_picture()
+        shown = self._view.query_picture()
         self.picture.layout.max_width = f"{shown.shape[1] // 2}px"
         self.picture.image = encode(shown)
 
@@ -223,16 +213,25 @@ class RetrievalExplorer(VBox):
         """Vote and verify by what the controls say; say how long that took, since an earlier start if given."""
         start = time.perf_counter() if start is None else start
         with _said_meanwhile(self.summary, retrieval_words.waiting()):
-            self._answer = self._inquiry.answer(self.controls.config)
-        seconds, truth = time.perf_counter() - start, self._truths.get(self.photo.value)
-        self.summary.value = retrieval_words.summary(
-            self._answer.ranking,
-            len(self._searcher.database),
-            seconds,
-            None if truth is None else average_precision(self._answer, truth),
-        )
+            self._view = self._answered()
+        self.summary.value = self._view.summary(time.perf_counter() - start)
         self.status.value = ""
         self._show_results()
+
+    def _answered(self) -> View:
+        name, config = self.photo.value, self.controls.config
+        return View(
+            name=name,
+            photo=self._photos[name],
+            features=self._queries[name],
+            box=self.box,
+            inquiry=self._inquiry,
+            config=config,
+            answer=self._inquiry.answer(config),
+            truth=self._truths.get(name),
+            load=self._load,
+            load_small=self._load_small,
+        )
 
     def _take_upload(self, change: Mapping[str, Any]) -> None:
         """Ask by a photo that was uploaded; of one that cannot be read say why, and stay where we are."""
@@ -280,9 +279,9 @@ class RetrievalExplorer(VBox):
         if self._quiet:
             return
         self._quiet = True
-        self.controls.rank.max = max(1, min(self.controls.results.value, len(self._answer.ranking)))
-        cards = self._cards()
-        self.ranking.show(cards, columns=COLUMNS, side=CARD, chosen=self.controls.rank.value - 1)
+        cards = self._view.cards(self.controls.results.value)
+        self.controls.rank.max = max(1, len(cards))
+        self.ranking.show(cards, columns=COLUMNS, side=CARD, chosen=self._place)
         self._quiet = False
         self.ranking.alt = "results: " + "; ".join(": ".join(card.lines) for card in cards)
         self._show_pair()
@@ -293,61 +292,7 @@ class RetrievalExplorer(VBox):
 
     def _show_pair(self) -> None:
         """Draw the matches of the result that is chosen."""
-        shown = self._pair_picture()
+        shown, words = self._view.pair(self._place)
         self.pair.layout.max_width = f"{PAGE * shown.shape[1] // PAIR}px"
-        self.pair.image, self.pair.alt = encode(shown), self._pair_words()
-        self.caption.value = html.escape(self._pair_words())
-
-    @property
-    def _result(self) -> int | None:
-        """The database's number of the result whose matches are shown; None where nothing was found."""
-        found = self._answer.ranking.images.tolist()
-        return found[self.controls.rank.value - 1] if found else None
-
-    def _cards(self) -> list[Card]:
-        images = self._answer.ranking.images[: self.controls.results.value].tolist()
-        return [self._card(place, image) for place, image in enumerate(images)]
-
-    def _card(self, place: int, image: int) -> Card:
-        name = self._searcher.database.names[image]
-        if name not in self._thumbnails:
-            self._thumbnails[name] = thumbnail(self._load(name), CARD)
-        graded = self._grade(image)
-        return Card(
-            photo=self._thumbnails[name],
-            lines=retrieval_words.card(self._answer.ranking, place, name, graded),
-            colour=None if graded is None else MARKS[graded][1],
-        )
-
-    def _grade(self, image: int) -> Grade | None:
-        truth = self._truths.get(self.photo.value)
-        return None if truth is None else grade(truth, image)
-
-    def _matches(self, image: int) -> tuple[Matches, Verification | None]:
-        verified = self._answer.verifications.get(image)
-        if verified is None:
-            return self._inquiry.matches(image, self.controls.config), None
-        return self._answer.matches[image], verified
-
-    def _query_picture(self) -> Photo:
-        name = self.photo.value
-        return query_picture(self._photos[name], self._queries[name], self.box)
-
-    def _pair_picture(self) -> Photo:
-        """Draw the query with the result that is chosen; alone where there is none."""
-        name, image, database = self.photo.value, self._result, self._searcher.database
-        if image is None:
-            return self._query_picture()
-        photos = self._photos[name], self._load(database.names[image])
-        height, width = database.image_sizes[image].tolist()
-        sizes = self._queries[name].image_size, (height, width)
-        putative, verified = self._matches(image)
-        return pair_picture(photos, sizes, putative, verified and verified.inliers)
-
-    def _pair_words(self) -> str:
-        if self._result is None:
-            return "nothing was found"
-        putative, verified = self._matches(self._result)
-        names = self.photo.value, self._searcher.database.names[self._result]
-        count = verified and verified.count
-        return retrieval_words.pair(*names, self.controls.rank.value - 1, len(putative), count)
+        self.pair.image, self.pair.alt = encode(shown), words
+        self.caption.value = html.escape(words)

@@ -16,6 +16,9 @@ from delfjax.photos import PhotoError, load_photo
 from delfjax.plots import Drawing
 from delfjax.search import match, reduce_pair
 
+# Controls below each other: their names in one column, and all the room there is.
+WIDE = {"style": {"description_width": "7em"}, "layout": {"width": "auto"}}
+
 
 def match_two(extractor: Extractor) -> ipywidgets.VBox:
     """Offer two upload buttons; once both hold a photo, show the matches that RANSAC keeps.

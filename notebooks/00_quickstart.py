@@ -16,7 +16,7 @@ import numpy as np
 
 from delfjax import checkpoints, plots, results, samples
 from delfjax.extraction import ExtractionConfig, Extractor
-from delfjax.pyramid import PyramidConfig, compose
+from delfjax.pyramid import PyramidConfig, compose, merge_levels
 from delfjax.search import match, reduce_pair
 
 # %%
@@ -71,9 +71,9 @@ print(extractor.receptive_field)
 # %%
 dense = extractor.dense(photo)
 heat = {
-    "L2 norm of the descriptor": plots.merge_levels(dense.norms, dense.image_size),
-    "attention, trained on rendered landmarks": plots.merge_levels(
-        dense.attention, dense.image_size
+    "L2 norm of the descriptor": merge_levels(dense.norms, dense.sizes, dense.image_size),
+    "attention, trained on rendered landmarks": merge_levels(
+        dense.attention, dense.sizes, dense.image_size
     ),
 }
 looked_at = plots.heatmaps(photo, heat)

@@ -18,7 +18,7 @@ from delfjax.explorer_widget import explore
 from delfjax.extraction import ExtractionConfig, Extractor
 from delfjax.metrics import bootstrap
 from delfjax.photos import load_photo
-from delfjax.pyramid import PyramidConfig
+from delfjax.pyramid import PyramidConfig, enlarge, merge_levels
 
 # %%
 SEED = 0  # of the photos that are shown and measured
@@ -72,8 +72,11 @@ dense = extractors["attention, fine-tuned"].dense(photo)
 scales = {
     f"x{scale:.2f}": level for scale, level in zip(dense.scales, dense.attention, strict=True)
 }
-seven = {name: plots.merge_levels([level], dense.image_size) for name, level in scales.items()}
-seven["all scales"] = plots.merge_levels(dense.attention, dense.image_size)
+seven = {
+    name: enlarge(level, tuple(size), dense.image_size)
+    for (name, level), size in zip(scales.items(), dense.sizes.tolist(), strict=True)
+}
+seven["all scales"] = merge_levels(dense.attention, dense.sizes, dense.image_size)
 
 # %%
 shown = list(seven.items())
@@ -99,7 +102,7 @@ for truth in chosen:
     learnt = extractors["attention, fine-tuned"].dense(picture)
     maps = {"norm, ImageNet": plain.norms, "norm, fine-tuned": learnt.norms}
     maps["attention, fine-tuned"] = learnt.attention
-    rows.append((picture, {k: plots.merge_levels(v, truth.size) for k, v in maps.items()}))
+    rows.append((picture, {k: merge_levels(v, plain.sizes, truth.size) for k, v in maps.items()}))
 
 # %%
 ninth = attention_plots.heat_grid(rows[::2])
@@ -215,7 +218,7 @@ for picture, truth in few:
     plain = extractors["norm, ImageNet"].dense(picture)
     learnt = extractors["attention, fine-tuned"].dense(picture)
     for name, levels in zip(measures, (plain.norms, learnt.norms, learnt.attention), strict=True):
-        measures[name].append(plots.merge_levels(levels, truth.size).clip(0))
+        measures[name].append(merge_levels(levels, plain.sizes, truth.size))
 
 # %%
 few_masks = [truth.mask for _, truth in few]

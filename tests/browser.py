@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,13 +66,23 @@ class Notebook:
         before = self.path.stat().st_mtime_ns
         self.page.keyboard.press("Escape")
         self.page.keyboard.press("Control+s")
-        until(lambda: self.path.stat().st_mtime_ns != before)
+        until(lambda: self.path.stat().st_mtime_ns != before and _is_whole(self.path))
         return nbformat.read(self.path, as_version=4)
 
-    def pixels(self, selector: str, number: int = 0) -> str:
+    def pixels(self, selector: str) -> str:
         """Return a digest of what an image really shows: its source is a new address at each change."""
-        shown = self.page.locator(selector).nth(number).evaluate(PIXELS)
+        shown = self.page.locator(selector).evaluate(PIXELS)
         return hashlib.sha256(base64.b64decode(shown.split(",")[1])).hexdigest()
+
+    def changes(self, act: Callable[[], object], *selectors: str) -> None:
+        """Do something, and wait until images have changed."""
+        before = {selector: self.pixels(selector) for selector in selectors}
+        act()
+        until(lambda: all(self.pixels(selector) != old for selector, old in before.items()))
+
+    def slider(self, name: str) -> Any:
+        """Find the handle of the slider of that name."""
+        return self.page.locator(".widget-slider", has_text=name).locator(".noUi-handle")
 
     def screenshot(self, name: str) -> None:
         """Keep a picture of the page, if the environment says where."""
@@ -86,6 +96,15 @@ def until(holds: Any, seconds: float = 30) -> None:
     while not holds():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether JSON is written to its end: on a slow machine a file is there before what it says."""
+    try:
+        json.loads(path.read_text())
+    except json.JSONDecodeError:
+        return False
+    return True
 
 
 @contextmanager
@@ -186,7 +205,7 @@ def _address(process: subprocess.Popen, runtime: Path, log: Path) -> str:
 
     def started() -> bool:
         assert process.poll() is None, log.read_text()
-        return any(runtime.glob("jpserver-*.json"))
+        return any(map(_is_whole, runtime.glob("jpserver-*.json")))
 
     until(started, 60)
     return json.loads(next(runtime.glob("jpserver-*.json")).read_text())["url"]

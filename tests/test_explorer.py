@@ -143,6 +143,20 @@ def test_merged_heat_is_the_highest_of_all_levels(seen, score):
     np.testing.assert_array_equal(merged, np.max(each, axis=0))
 
 
+@each_size
+def test_the_heat_of_a_cell_is_highest_at_its_keypoint(size):
+    seen = look(draw(4, size), extractor())
+    for row, level in enumerate(seen.levels):
+        alone = (np.arange(len(seen.levels)) == row)[seen.levels == level].astype(np.float32)
+        maps = [np.zeros_like(each) for each in seen.maps["norm"]]
+        maps[level] = alone.reshape(maps[level].shape)
+        for scale in (None, seen.scales[level]):
+            over = heat(replace(seen, maps={"norm": maps}), Choice(scale=scale), size)
+            tops = np.argwhere(over == over.max())  # several in the corner after the last cell
+            assert np.abs(tops - seen.centres[row]).max(1).min() <= 1
+            assert 0 < over.max() <= 1.000001
+
+
 def test_heat_over_the_photo_has_each_cells_score_at_its_centre(seen):
     """At scale 1/2 centres lie between pixels of the photo, at 1 on them."""
     scores = seen.scores["attention"][seen.levels == seen.scales.index(1.0)]
@@ -213,6 +227,10 @@ def test_flat_scores_have_one_colour(seen):
     flat = replace(flat, scores={"norm": np.ones(len(seen.levels), np.float32)})
     image = render(flat, Choice(count=0), Style(opacity=1))
     assert len(np.unique(image.reshape(-1, 3), axis=0)) == 1
+
+
+def test_one_keypoint_is_one(seen):
+    assert explorer_plots.words(seen, Choice(count=1)) == "attention, all scales, 1 keypoint"
 
 
 def test_the_figure_names_what_it_shows_and_is_png_and_pdf(seen):

@@ -27,10 +27,7 @@ paper.observe(tell, names=["box", "clicks"])
 ipywidgets.VBox([paper, said], layout={"width": "400px"})
 """,
 )
-
-
-def pixels(notebook: Notebook, panel: int = 0) -> str:
-    return notebook.pixels("img[alt*='keypoints']", panel)
+PANELS = [f"img[alt*='keypoint'] >> nth={number}" for number in (0, 1)]
 
 
 def test_the_explorer_lives_in_jupyterlab(tmp_path):
@@ -43,21 +40,19 @@ def test_the_explorer_lives_in_jupyterlab(tmp_path):
 def visit(notebook: Notebook) -> None:
     page = notebook.page
     notebook.run()
-    picture = page.locator("img[alt*='keypoints']").first
+    picture = page.locator(PANELS[0])
     picture.wait_for()
     until(lambda: picture.evaluate("image => image.naturalWidth") == 640)
     notebook.screenshot("explorer")
 
     def changes(act, panel: int = 0) -> None:
-        before = pixels(notebook, panel)
-        act()
-        until(lambda: pixels(notebook, panel) != before)
+        notebook.changes(act, PANELS[panel])
 
     # Sliders, by the keyboard; menus.
-    changes(lambda: slider(notebook, "keypoints").press("ArrowLeft"))
+    changes(lambda: notebook.slider("keypoints").press("ArrowLeft"))
     assert "90 keypoints" in heading(notebook)
     changes(lambda: page.get_by_label("score").select_option("norm"))
-    changes(lambda: slider(notebook, "scale").press("ArrowRight"))
+    changes(lambda: notebook.slider("scale").press("ArrowRight"))
     until(lambda: "norm, scale 0.25" in heading(notebook))
 
     # The pointer, in the image's own pixels: at the middle, wherever it is drawn.
@@ -74,13 +69,13 @@ def visit(notebook: Notebook) -> None:
     until(lambda: "268 x 268" not in readout.inner_text())
     changes(lambda: picture.click())  # keeps the cell
     page.mouse.move(5, 5)
-    changes(lambda: slider(notebook, "scale").press("ArrowRight"))
+    changes(lambda: notebook.slider("scale").press("ArrowRight"))
     until(lambda: "189 x 186" in readout.inner_text())  # 17 x 23 pixels at that scale
 
     # Two models side by side.
     page.get_by_label("compare with").select_option("another")
-    page.locator("img[alt*='keypoints']").nth(1).wait_for()
-    until(lambda: pixels(notebook, 0) != pixels(notebook, 1))
+    page.locator(PANELS[1]).wait_for()
+    until(lambda: notebook.pixels(PANELS[0]) != notebook.pixels(PANELS[1]))
     notebook.screenshot("explorer_compare")
     changes(lambda: page.get_by_label("photo", exact=True).select_option("stripes"), panel=1)
 
@@ -123,9 +118,5 @@ def numbers(text: str) -> list[float]:
     return [float(each) for each in re.findall(r"\d+(?:\.\d+)?", text)]
 
 
-def slider(notebook: Notebook, name: str):
-    return notebook.page.locator(".widget-slider", has_text=name).locator(".noUi-handle")
-
-
 def heading(notebook: Notebook) -> str:
-    return notebook.page.locator(".widget-html", has_text="keypoints").first.inner_text()
+    return notebook.page.locator(".widget-html", has_text="keypoint").first.inner_text()

@@ -141,11 +141,11 @@ def click(picture, point):
 
 
 def test_an_uploaded_photo_is_shown_and_stays_on_the_menu(made):
-    upload(made, "mine.png", png(worlds.draw(7, (48, 48))))
+    upload(made.upload, "mine.png", png(worlds.draw(7, (48, 48))))
     assert made.photo.value == "mine.png"
     assert shown(made).shape == (640, 640, 3)
     first = shown(made)
-    upload(made, "mine.png", png(worlds.draw(8, (48, 48))))  # another one of that name
+    upload(made.upload, "mine.png", png(worlds.draw(8, (48, 48))))  # another one of that name
     assert not np.array_equal(first, shown(made))
     made.photo.value = "blocks"
     assert made.photo.options == ("blocks", "upright", "mine.png")
@@ -154,11 +154,11 @@ def test_an_uploaded_photo_is_shown_and_stays_on_the_menu(made):
 def test_a_file_that_is_no_photo_is_explained_and_nothing_is_lost(made):
     made.count.value = 30
     before = made.panels[0].picture.image
-    upload(made, "notes<b>.txt", b"not a photo")
+    upload(made.upload, "notes<b>.txt", b"not a photo")
     assert "<b>notes&lt;b&gt;.txt is not an image; expected JPEG" in made.status.value
     assert made.panels[0].picture.image == before
     assert (made.photo.value, made.count.value) == ("blocks", 30)
-    upload(made, "mine.png", png(worlds.draw(7)))
+    upload(made.upload, "mine.png", png(worlds.draw(7)))
     assert made.status.value == ""
 
 

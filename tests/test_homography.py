@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skimage.measure import ransac
+from putative import assert_agrees_with_scikit_image, following, of
 from skimage.transform import ProjectiveTransform
 
 from delfjax import homography
-from delfjax.axes import Matches
 from delfjax.geometry import RansacConfig, verify
 
 # On (y, x, 1); the horizon is far outside of a photo of 480 pixels.
@@ -24,19 +23,9 @@ def seen(points, model=TRUE):
     return mapped[:, :2] / mapped[:, 2:]
 
 
-def of(query, database):
-    query, database = np.float32(query), np.float32(database)
-    return Matches(query=query, database=database, distances=np.zeros(len(query), np.float32))
-
-
-def made(count, share, *, seed=0, noise=1.0):
+def made(count, share, **others):
     """Matches of which a share follows the homography, and which those are."""
-    random = np.random.default_rng(seed)
-    query = random.uniform(0, 480, (count, 2))
-    database = seen(query) + random.normal(0, noise, (count, 2))
-    wrong = np.arange(count) >= round(share * count)
-    database[wrong] = random.uniform(-50, 640, (wrong.sum(), 2))
-    return of(query, database), ~wrong
+    return following(seen, count, share, **others)
 
 
 def error(model, other=TRUE):
@@ -128,16 +117,7 @@ def test_everything_to_one_point_is_no_evidence():
 def test_agrees_with_scikit_image(share):
     matches, _ = made(1000, share)
     (ours,) = verify([matches], CONFIG)
-    _, theirs = ransac(
-        (matches.query, matches.database),
-        ProjectiveTransform,
-        min_samples=4,
-        residual_threshold=20,
-        max_trials=3000,
-        rng=0,
-    )
-    assert ours.count >= 0.98 * theirs.sum()
-    assert (ours.inliers & theirs).sum() >= 0.95 * theirs.sum()
+    assert_agrees_with_scikit_image(ours, matches, ProjectiveTransform, 4)
 
 
 def test_fit_agrees_with_scikit_image():

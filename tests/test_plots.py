@@ -57,13 +57,6 @@ def test_save_makes_the_folder(tmp_path, suffix):
     assert path.stat().st_size > 1000
 
 
-def test_merged_levels_keep_the_highest_score():
-    maps = [np.full((3, 4), 1.0), np.full((6, 8), 2.0)]
-    merged = plots.merge_levels(maps, (48, 64))
-    assert merged.shape == (48, 64)
-    np.testing.assert_allclose(merged, 2.0, rtol=1e-5)
-
-
 def test_matches_are_drawn_at_x_y():
     """A match at (y, x) ends at (x, y) of the plot, the second photo's beside the first."""
     one = Matches(

@@ -25,6 +25,7 @@ from delfjax.pyramid import (
     level_size,
     level_sizes,
     locate,
+    merge_levels,
     resized,
 )
 
@@ -307,3 +308,14 @@ def test_an_enlarged_map_has_each_cells_value_where_the_cell_looks(size, factor)
     np.testing.assert_allclose(
         spread[middle :: CELL * factor, middle :: CELL * factor], level, atol=1e-3
     )
+
+
+def test_merged_levels_keep_the_highest_value_of_each_pixel():
+    random = np.random.default_rng(0)
+    sizes = np.array([(24, 33), (47, 66)])
+    maps = [random.normal(0, 1, -(-size // CELL)) for size in sizes]
+    merged = merge_levels(maps, sizes, (48, 64))
+    each = [merge_levels([maps[n]], sizes[n : n + 1], (48, 64)) for n in (0, 1)]
+    np.testing.assert_array_equal(merged, np.maximum(*each))
+    assert 0.1 < (merged == each[0]).mean() < 0.9
+    np.testing.assert_allclose(merged.max(), max(level.max() for level in maps), atol=0.1)

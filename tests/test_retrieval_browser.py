@@ -31,10 +31,6 @@ explorer = search_photos(
 READOUT = ".widget-readout"
 
 
-def pixels(notebook: Notebook, alt: str) -> str:
-    return notebook.pixels(f"img[alt^='{alt}']")
-
-
 def test_the_retrieval_explorer_lives_in_jupyterlab(tmp_path):
     with opened(tmp_path, *CELLS, size=(1280, 1250)) as notebook:
         visit(notebook)
@@ -53,9 +49,7 @@ def visit(notebook: Notebook) -> None:
     notebook.screenshot("retrieval")
 
     def changes(act, *pictures: str) -> None:
-        before = {alt: pixels(notebook, alt) for alt in pictures}
-        act()
-        until(lambda: all(pixels(notebook, alt) != before[alt] for alt in pictures))
+        notebook.changes(act, *(f"img[alt^='{alt}']" for alt in pictures))
 
     # A result: its matches, by a click and by the keyboard.
     first = caption.inner_text()
@@ -74,10 +68,10 @@ def visit(notebook: Notebook) -> None:
     page.keyboard.press("Tab")
 
     # Sliders and verification.
-    changes(lambda: slider(notebook, "matches of").press("ArrowRight"), "results", "square and")
-    slider(notebook, "neighbours").press("Home")
+    changes(lambda: notebook.slider("matches of").press("ArrowRight"), "results", "square and")
+    notebook.slider("neighbours").press("Home")
     until(lambda: readout(notebook, "neighbours") == "1")
-    slider(notebook, "neighbours").press("End")
+    notebook.slider("neighbours").press("End")
     assert "verified" in summary.inner_text()
     changes(lambda: page.get_by_label("verify the first 100").click(), "results")
     until(lambda: "ranked by votes alone" in summary.inner_text())
@@ -124,10 +118,6 @@ def drag(notebook: Notebook, at: dict[str, float]) -> None:
 
 def drawn_box(notebook: Notebook) -> bool:
     return notebook.page.locator("img[alt^='query '] + div").is_visible()
-
-
-def slider(notebook: Notebook, name: str):
-    return notebook.page.locator(".widget-slider", has_text=name).locator(".noUi-handle")
 
 
 def readout(notebook: Notebook, name: str) -> str:

@@ -237,12 +237,12 @@ def own():
 
 
 def test_an_uploaded_photo_is_searched_with_and_stays_on_the_strip(own):
-    upload(own, "mine.png", png(worlds.draw(2)))
+    upload(own.upload, "mine.png", png(worlds.draw(2)))
     assert own.photo.value == "mine.png"
     assert own.photo.options == ("0.png", "mine.png")
     assert own.strip.chosen == 1
     assert "1  2: " in own.ranking.alt
-    upload(own, "mine.png", png(worlds.draw(3)))  # another one of that name
+    upload(own.upload, "mine.png", png(worlds.draw(3)))  # another one of that name
     assert "1  3: " in own.ranking.alt
     assert own.upload.value == ()
     assert own.status.value == ""
@@ -251,22 +251,22 @@ def test_an_uploaded_photo_is_searched_with_and_stays_on_the_strip(own):
 def test_a_file_that_is_no_photo_is_explained_and_nothing_is_lost(own):
     own.controls.neighbours.value = 5
     before = shown(own), own.summary.value, own.strip.image
-    upload(own, "notes<b>.txt", b"not a photo")
+    upload(own.upload, "notes<b>.txt", b"not a photo")
     assert "<b>notes&lt;b&gt;.txt is not an image; expected JPEG" in own.status.value
     assert (shown(own), own.summary.value, own.strip.image) == before
     assert own.photo.options == ("0.png",)
-    upload(own, "mine.png", png(worlds.draw(1)))
+    upload(own.upload, "mine.png", png(worlds.draw(1)))
     assert own.status.value == ""
 
 
 def test_descriptors_that_do_not_fit_the_database_are_explained(searcher):
     made = search_photos(searcher, load, {"square": place(1)}, extractor=worlds.extractor())
     before = shown(made)
-    upload(made, "mine.png", png(worlds.draw(1)))
+    upload(made.upload, "mine.png", png(worlds.draw(1)))
     assert "64 dimensions, those of the database 40: reduce both by" in made.status.value
     assert shown(made) == before
     assert made.photo.options == ("square",)
 
 
 def test_without_an_extractor_nothing_can_be_uploaded(made):
-    assert made.upload.disabled
+    assert made.upload.layout.display == "none"

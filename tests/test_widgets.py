@@ -1,18 +1,13 @@
 """Widgets, driven as a visitor drives them, but for the browser."""
 
 import io
-from datetime import UTC, datetime
 
 import worlds
 from ipywidgets import FileUpload, HBox, Output
 from PIL import Image
+from uploads import upload
 
 from delfjax import samples, widgets
-
-
-def upload(button, name, data):
-    file = {"name": name, "type": "", "size": len(data), "content": memoryview(data)}
-    button.value = ({**file, "last_modified": datetime(2026, 1, 1, tzinfo=UTC)},)
 
 
 def jpeg(photo):

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from PIL import Image
 
 
-def upload(made, name, data):
-    """Give a file to the upload button of a widget, as a browser does."""
+def upload(button, name, data):
+    """Give a file to an upload button, as a browser does."""
     file = {"name": name, "type": "", "size": len(data), "content": memoryview(data)}
-    made.upload.value = ({**file, "last_modified": datetime(2026, 1, 1, tzinfo=UTC)},)
+    button.value = ({**file, "last_modified": datetime(2026, 1, 1, tzinfo=UTC)},)
 
 
 def png(photo):

@@ -7,7 +7,6 @@ places. Of each photo of `eval` the truth is known: which pixels are the landmar
 """
 
 import base64
-import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from PIL import Image
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
 from delfjax.datasets.oxford import read_ground_truth
 from delfjax.photos import PhotoFolder, scan
+from delfjax.weights import sha256
 
 ROOT = Path(__file__).resolve().parents[2] / "data" / "landmarks"  # of a checkout
 PLACE = "place_"  # names of photos without a landmark begin with it
@@ -134,7 +134,7 @@ def damaged(root: Path | None = None) -> list[str]:
     for line in (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines():
         checksum, name = line.split("  ", 1)
         path = folder / name
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != checksum:
+        if not path.is_file() or sha256(path) != checksum:
             bad.append(name)
     return bad
 
