@@ -19,7 +19,7 @@ from delfjax.collection import LocalExtractor, ReductionConfig, Report, extract_
 from delfjax.datasets.benchmark import Benchmark
 from delfjax.datasets.labelled import labelled
 from delfjax.google_metrics import retrieval
-from delfjax.index import PAPER_NEIGHBOURS, ExactIndex, Index, build_index
+from delfjax.index_config import IndexConfig, measured_recall
 from delfjax.metrics import Scores, Truth, bootstrap, evaluate
 from delfjax.photos import PhotoFolder
 from delfjax.results import circumstances
@@ -39,7 +39,7 @@ class Evaluation:
         scores: Of each protocol: average precision, and precision at 1, 5 and 10.
         seconds: Wall time by stage.
         report: What became of each photo.
-        index_kind: ``ExactIndex`` or ``NNDescentIndex``.
+        index_kind: The class of the index, such as ``ExactIndex``.
         recall: Of that index at 60 neighbours, against exact search.
         settings: Every configuration that the figures depend on.
         store: Where the features are kept.
@@ -92,6 +92,27 @@ class Evaluation:
         return ", ".join([*parts, *self.settings.get("added", ())])
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ready:
+    """A benchmark whose local features can be searched.
+
+    Attributes:
+        benchmark: Without the photos that could not be read.
+        searcher: Over its database.
+        asked: Features of the queries, and then of the distractor queries.
+        recall: Of the index.
+        report: What became of each photo.
+        seconds: Wall time by stage.
+    """
+
+    benchmark: Benchmark
+    searcher: Searcher
+    asked: list[Features]
+    recall: float
+    report: Report
+    seconds: dict[str, float]
+
+
 def evaluate_folder(
     extractor: LocalExtractor,
     photos: PhotoFolder,
@@ -99,7 +120,7 @@ def evaluate_folder(
     *,
     queries: str = "*",
     database: str = "*",
-    index: str = "auto",
+    index: IndexConfig | None = None,
     search: SearchConfig | None = None,
     reduction: ReductionConfig | None = None,
 ) -> Evaluation:
@@ -111,7 +132,7 @@ def evaluate_folder(
         store_path: Where features are kept: a second run reads them from there.
         queries: Which photos are queries, by a pattern of file names.
         database: Which are the database; the PCA is learnt of these.
-        index: ``"exact"``, ``"nndescent"`` or ``"auto"``.
+        index: Which.
         search: How queries are answered.
         reduction: How the PCA is learnt; ``database`` above says of which photos.
 
@@ -136,7 +157,7 @@ def evaluate_benchmark(
     benchmark: Benchmark,
     store_path: Path | str,
     *,
-    index: str = "auto",
+    index: IndexConfig | None = None,
     search: SearchConfig | None = None,
     reduction: ReductionConfig | None = None,
 ) -> Evaluation:
@@ -146,7 +167,7 @@ def evaluate_benchmark(
         extractor: Model and selection.
         benchmark: Photos, queries and truth. What cannot be read is left out, and reported.
         store_path: Where features are kept: a second run reads them from there.
-        index: ``"exact"``, ``"nndescent"`` or ``"auto"``.
+        index: Which.
         search: How queries are answered.
         reduction: How the PCA is learnt, from the database without its distractors.
 
@@ -154,33 +175,83 @@ def evaluate_benchmark(
         ValueError: If no query has anything to find.
     """
     search, reduction = search or SearchConfig(), reduction or ReductionConfig()
+    index = index or IndexConfig()
+    ready = prepare(
+        extractor, benchmark, store_path, index=index, search=search, reduction=reduction
+    )
+    answers = _answer(ready.searcher, ready.asked, ready.seconds)
+    return Evaluation(
+        benchmark=ready.benchmark,
+        answers=answers,
+        scores=score(ready.benchmark, answers),
+        seconds=ready.seconds,
+        report=ready.report,
+        index_kind=type(ready.searcher.index).__name__,
+        recall=ready.recall,
+        settings=made_by(extractor, reduction) | {"search": asdict(search), "index": asdict(index)},
+        store=Path(store_path),
+    )
+
+
+def prepare(
+    extractor: LocalExtractor,
+    benchmark: Benchmark,
+    store_path: Path | str,
+    *,
+    index: IndexConfig,
+    search: SearchConfig,
+    reduction: ReductionConfig,
+    report: Report | None = None,
+) -> Ready:
+    """Extract what is missing, build the index, and measure its recall: all but the answers.
+
+    Args:
+        extractor: Model and selection.
+        benchmark: Photos, queries and truth.
+        store_path: Where features are kept.
+        index: Which.
+        search: How queries are answered.
+        reduction: How the PCA is learnt.
+        report: What is known of the photos already; this adds to it.
+
+    Raises:
+        ValueError: If no query has anything to find.
+    """
     seconds: dict[str, float] = {}
+    report = Report() if report is None else report
     with timed(seconds, "extract"):
-        store, report = extract_benchmark(extractor, benchmark, store_path, config=reduction)
+        store, more = extract_benchmark(extractor, benchmark, store_path, config=reduction)
+        report.add(more)
     with timed(seconds, "load"):
-        benchmark = benchmark.without(report.failed)
-        if not any(len(t.positives) for truths in benchmark.truths.values() for t in truths):
-            raise ValueError(
-                f"{benchmark.root}: no query has another readable photo of its own in the database"
-            )
+        benchmark = answerable(benchmark, report)
         base = search.database(store, benchmark.database)
         asked = [search.query(store.read(name)) for name in benchmark.query_photos.names]
     with timed(seconds, "build index"):
-        searcher = Searcher(base, build_index(base.descriptors, index), search)
-    answers = _answer(searcher, asked, seconds)
+        searcher = Searcher(base, index.build(base.descriptors), search)
     with timed(seconds, "measure recall"):
-        recall = measured_recall(searcher.index, asked, len(base.descriptors))
-    return Evaluation(
+        recall = measured_recall(searcher.index, base.descriptors, asked)
+    return Ready(
         benchmark=benchmark,
-        answers=answers,
-        scores=score(benchmark, answers),
-        seconds=seconds,
-        report=report,
-        index_kind=type(searcher.index).__name__,
+        searcher=searcher,
+        asked=asked,
         recall=recall,
-        settings=made_by(extractor, reduction) | {"search": asdict(search)},
-        store=store.path,
+        report=report,
+        seconds=seconds,
     )
+
+
+def answerable(benchmark: Benchmark, report: Report) -> Benchmark:
+    """Leave out the photos that could not be read.
+
+    Raises:
+        ValueError: If no query has anything to find, then.
+    """
+    benchmark = benchmark.without(report.failed)
+    if not any(len(t.positives) for truths in benchmark.truths.values() for t in truths):
+        raise ValueError(
+            f"{benchmark.root}: no query has another readable photo of its own in the database"
+        )
+    return benchmark
 
 
 def extract_benchmark(
@@ -228,14 +299,6 @@ def _answer(
         pairs = zip(asked, neighbours, strict=True)
         bar = tqdm(pairs, total=len(asked), desc="verify", unit="query", leave=None)
         return [searcher.rank(query, found) for query, found in bar]
-
-
-def measured_recall(index: Index, asked: Sequence[Features], size: int) -> float:
-    """Measure an index's recall at the paper's number of neighbours, on queries."""
-    if isinstance(index, ExactIndex):
-        return 1.0
-    sample = np.concatenate([query.descriptors for query in asked])
-    return index.recall(sample, min(PAPER_NEIGHBOURS, size), sample=1000)
 
 
 @contextmanager
