@@ -105,7 +105,7 @@ def load_as_asked(options: argparse.Namespace) -> Benchmark:
     if options.name == LABELLED:
         return labelled(scan(options.root), *patterns)
     if patterns != ("*", "*"):
-        raise ValueError(f"--queries and --database are for {LABELLED}, not for {options.name}")
+        raise ValueError(f"--queries and --database are for {LABELLED}, not {options.name}")
     return datasets.load(options.name, options.root)
 
 
