@@ -70,7 +70,8 @@ def test_a_thing_is_no_better_than_itself():
 def test_a_rank_correlation_minds_order_alone():
     one = np.array([1.0, 2.0, 3.0, 4.0, np.nan, 5.0])
     found = rank_correlation(one, np.exp(one))
-    assert (found.value, found.high, found.verdict) == (pytest.approx(100), 100, "passed")
+    assert (found.value, found.high) == pytest.approx((100, 100))
+    assert found.verdict == "passed"
     assert rank_correlation(one, -one).value == pytest.approx(-100)
     assert rank_correlation(one, np.ones(6)) == (0, 0, 0), (
         "what is the same everywhere tells nothing"

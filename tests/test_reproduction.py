@@ -8,11 +8,10 @@ import pytest
 from worlds import draw, extractor, save
 
 from delfjax import cli, datasets, fingerprint, reproduction, results
-from delfjax.datasets.benchmark import DatasetError
 from delfjax.datasets.labelled import labelled
 from delfjax.evaluation_command import inputs_sha256, load_as_asked
 from delfjax.paper_runs import FOLDER, RUNS
-from delfjax.photos import scan
+from delfjax.photos import PhotoError, scan
 from delfjax.reproduction import LabelledFolder, lacking, plan, run_all
 from delfjax.weights import digest
 
@@ -148,7 +147,7 @@ def test_real_sets_that_are_missing_are_named_with_how_to_get_them(tmp_path):
     assert {job.benchmark for job in plan(data=tmp_path)} == {*datasets.RENDERED}
 
 
-def test_a_labelled_folder_is_a_benchmark_of_its_own(world, tmp_path, monkeypatch):
+def test_a_labelled_folder_is_a_benchmark_of_its_own(world, tmp_path):
     """With results apart from the checkout's; another photo makes them old."""
     cache = tmp_path / "cache"
     command = ["reproduce", "--labelled", str(tmp_path / "photos"), "--database=[012].*"]
@@ -175,7 +174,7 @@ def test_another_copy_of_the_rendered_set_is_the_one_that_counts(tmp_path):
     ours = inputs_sha256(options)
     options.root = tmp_path
     assert inputs_sha256(options) == {"landmarks": digest(b"of the copy")} != ours
-    with pytest.raises(DatasetError, match=str(tmp_path / "landmarks")):
+    with pytest.raises(PhotoError, match=str(tmp_path / "landmarks")):
         datasets.load("rendered", tmp_path)
 
 
