@@ -1,6 +1,7 @@
 """The options that commands share, and the configurations that they come to."""
 
 import argparse
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import get_args
@@ -67,16 +68,16 @@ def reduction_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--pca-seed", type=int, default=config.seed, help="of the PCA's sample")
 
 
-def index_option(sub: argparse.ArgumentParser) -> None:
+def index_option(
+    sub: argparse.ArgumentParser, kinds: Sequence[str] = ("auto", "exact", "nndescent")
+) -> None:
     """Add the kind of index."""
-    kinds = ("auto", "exact", "nndescent")
     sub.add_argument("--index", choices=kinds, default="auto", help="auto: the faster one in all")
 
 
 def index_options(sub: argparse.ArgumentParser) -> None:
     """Add the index of a benchmark: any kind, with settings of its own."""
-    kinds = ("auto", *KINDS)
-    sub.add_argument("--index", choices=kinds, default="auto", help="auto: the faster one in all")
+    index_option(sub, ("auto", *KINDS))
     sub.add_argument(
         "--index-settings",
         nargs="+",

@@ -168,18 +168,10 @@ def _sweeps() -> Iterable[Run]:
 
 def _indexes() -> Iterable[Run]:
     """Yield DELF+FT+ATT by what an index misses, and by the bits that it keeps of a descriptor."""
-    exact = ("--index", "exact")
-    graphs = {
-        f"{degree}e": (
-            "--index",
-            "nndescent",
-            "--index-settings",
-            f"degree={degree}",
-            f"beam={LEAST}",
-        )
-        for degree in DEGREES
-    }
-    for name, arguments in (graphs | {"exact": exact}).items():
+    graph = ("--index", "nndescent", "--index-settings", f"beam={LEAST}")
+    indexes = {f"{degree}e": (*graph, f"degree={degree}") for degree in DEGREES}
+    indexes["exact"] = ("--index", "exact")
+    for name, arguments in indexes.items():
         yield Run(
             name=f"ft_att_{GRAPH_FEATURES}f_{name}",
             row=f"DELF+FT+ATT, {GRAPH_FEATURES} features, {name}",

@@ -242,19 +242,6 @@ def test_the_index_is_built_as_asked_and_told(photos, tmp_path):
     assert found.settings["index"] == {"kind": "nndescent", "settings": dict(graph.settings)}
 
 
-@pytest.mark.parametrize(
-    ("index", "message"),
-    [
-        (IndexConfig(kind="nndescent", settings={"probes": 3}), "index nndescent: .*'probes'"),
-        (IndexConfig(kind="exact", settings={"beam": 3}), "exact search has no settings, got beam"),
-        (IndexConfig(kind="tree"), "index 'tree': expected auto, exact, nndescent"),
-    ],
-)
-def test_an_index_that_cannot_be_is_an_error(index, message):
-    with pytest.raises(ValueError, match=message):
-        index.build(np.eye(8, dtype=np.float32))
-
-
 # --- errors
 
 
