@@ -8,8 +8,9 @@
 # **Cost:** half a minute. Everything is read from `data/results`, which `delfjax reproduce` fills; that takes
 # minutes where features are cached, and otherwise about an hour on two CPU cores.
 #
-# Photos of your own, in one sub-folder a class, get the same tables: `delfjax reproduce --labelled FOLDER` makes the
-# results, and `DELFJAX_RESULTS`, where it says they are, and `DELFJAX_BENCHMARK=labelled` have them read here.
+# Photos of your own, in one sub-folder a class, get the same tables, outside this repository:
+# `delfjax reproduce --labelled PHOTOS --results FOLDER`, then
+# `DELFJAX_BENCHMARK=labelled DELFJAX_RESULTS=FOLDER python notebooks/execute.py 06 --out FOLDER`.
 
 # %%
 import os
@@ -113,8 +114,8 @@ for row, found in sorted(curves.items(), key=lambda each: -each[1]["curve"]["mea
 # descriptor cut short and normalised again is that of a smaller PCA. An index *misses* neighbours where its graph
 # has few edges (200 features a photo, as of 100 all are compared anyway); recall is its share of the true 60 nearest.
 # *Bits* are those of product quantisation, as the paper has it: 4, 10 and 20 sub-vectors of 5 or 8 bits, 10 x 5 = 50
-# being the paper's; every inverted list is read, so that only codes lose. The largest number is the store's own,
-# 40 numbers of 16 bits each.
+# being the paper's; every inverted list is read, so that only codes lose, and the list that a descriptor is in is
+# not counted, as in the paper. The largest number is the store's own, 40 numbers of 16 bits each.
 
 # %%
 counted = {
