@@ -230,8 +230,14 @@ def _on_landmark(evaluation: Evaluation) -> dict[str, Any]:
         "photos": len(shares),
         "by_landmark": _means((truths[photo].landmark, share) for photo, share in shares.items()),
         "average_precision": _means(zip(asked, precisions.tolist(), strict=True)),
-        "by_query": [round(shares[query.photo], 1) for query in benchmark.queries],
+        "by_query": [_rounded(shares[query.photo]) for query in benchmark.queries],
     }
+
+
+def _rounded(share: float) -> float | None:
+    return (
+        None if np.isnan(share) else round(share, 1)
+    )  # of a photo with fewer keypoints: no number
 
 
 def _means(values: Iterable[tuple[str, float]]) -> dict[str, float]:

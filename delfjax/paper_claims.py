@@ -14,6 +14,7 @@ from delfjax.claims import Claim, Difference, Result
 from delfjax.paper_runs import GRAPH_FEATURES, HEADLINE, files, title
 
 Runs = Mapping[str, list[Result]]  # by name: several are seeds
+Reason = Callable[[Runs], str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +34,18 @@ class Statement:
     pairs: tuple[tuple[str, str], ...]
     curve: bool = False
     seeds: bool = True
-    reason: Callable[[Runs], str] | None = None
+    reason: Reason | None = None
 
 
 def _alone(runs: Runs) -> str:
-    """Say what each method of a statement is worth."""
+    """Say what each method of a statement is worth by itself."""
     return "mAP: " + ", ".join(f"{title(name)} {_mean(found):.1f}" for name, found in runs.items())
 
 
-def _keypoints(runs: Runs) -> str:
-    """Say how many keypoints of each method lie on the landmark: if of the loser no fewer, they do not decide."""
+def _keypoints(runs: Runs) -> str | None:
+    """Say how many keypoints of each method lie on the landmark, which only a rendered set can tell."""
+    if not all("on_landmark" in run for found in runs.values() for run in found):
+        return None
     shares = {name: [run["on_landmark"]["value"] for run in found] for name, found in runs.items()}
     told = ", ".join(f"{title(name)} {np.mean(found):.1f}" for name, found in shares.items())
     return f"of the best 100 keypoints, % on the landmark: {told}"
@@ -58,7 +61,7 @@ def _mean(runs: list[Result]) -> float:
 
 
 def _by_both(
-    claim: str, *pairs: tuple[str, str], reason: Callable[[Runs], str] | None = None
+    claim: str, *pairs: tuple[str, str], reason: Reason | None = None
 ) -> tuple[Statement, Statement]:
     """State the same of the curves of Fig. 5, where the paper has it from, and of mAP."""
     return (
@@ -132,18 +135,21 @@ def _decide(statement: Statement, folder: Path, benchmark: str) -> Claim:
     runs = {name: [results.read(path) for path in found] for name, found in paths.items()}
     if missing := [title(name) for name, found in runs.items() if not found]:
         return claims.not_run(statement.claim, missing)
+    if statement.curve and not all("curve" in run for found in runs.values() for run in found):
+        return claims.not_run(statement.claim, ["distractor queries"])
     decided = claims.decide(statement.claim, _differences(statement, runs))
-    if statement.reason is not None and decided.evidence["verdict"] == "failed":
-        decided.evidence["reason"] = statement.reason(runs)
+    failed = decided.evidence["verdict"] == "failed"
+    if failed and statement.reason and (words := statement.reason(runs)):
+        decided.evidence["reason"] = words
     return decided
 
 
 def _predicted(claim: str, folder: Path, benchmark: str) -> Claim:
     """Decide whether keypoints on a landmark tell how well it is found: by each of the four methods."""
-    pairs, differences = PREDICTIONS[claim], {}
+    correlate, differences = PREDICTIONS[claim], {}
     for name in METHODS:
         for path in files(name, folder, benchmark, seeds=False):
-            if (found := pairs(results.read(path))) is not None:
+            if (found := correlate(results.read(path))) is not None:
                 differences[f"{title(name)}, rank correlation in hundredths"] = found
     if len(differences) < len(METHODS):
         return claims.not_run(claim, list(map(title, METHODS)))

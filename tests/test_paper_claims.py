@@ -23,7 +23,9 @@ def keep(folder, name, height):
             "average_precision": {name: 9.0 * number for number, name in enumerate("abcdefgh")},
         },
     }
-    results.write(folder / f"{name}.json", result)
+    path = folder / f"{name}.json"
+    results.write(path, result)
+    return path
 
 
 def verdicts(folder):
@@ -55,6 +57,19 @@ def test_results_decide(tmp_path):
     assert found["Local and global together are better than either"] == "not run"
     keep(tmp_path, "runs/joint0_attention_100", 85)
     assert verdicts(tmp_path)["Training in two steps is better than training jointly"] == "passed"
+
+
+def test_real_photos_without_distractor_queries_leave_claims_open(tmp_path):
+    for name, height in HEIGHTS.items():
+        path = keep(tmp_path, f"rendered+places_{name}", height)
+        lacking = {"curve", "on_landmark"}
+        results.write(path, {k: v for k, v in results.read(path).items() if k not in lacking})
+    found = {each.claim: each.evidence for each in decide_all(tmp_path)}
+    decided = found["Attention matters more than fine-tuning (mAP)"]
+    assert decided["verdict"] == "failed"
+    assert "reason" not in decided
+    open_one = found["Attention matters more than fine-tuning (Fig. 5)"]
+    assert (open_one["verdict"], open_one["missing"]) == ("not run", ["distractor queries"])
 
 
 def test_what_fails_gives_its_reason(tmp_path):
