@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from delfjax.axes import Features
 from delfjax.collection import ReductionConfig, Report, made_by
 from delfjax.datasets.benchmark import Benchmark
-from delfjax.evaluation import Evaluation, Ready, answerable, prepare, score, timed
+from delfjax.evaluation import Evaluation, score
 from delfjax.expansion import ExpansionConfig, average, expand, trusted
 from delfjax.extraction import Extractor
 from delfjax.fusion import by_similarity, followed, fuse
@@ -29,6 +29,7 @@ from delfjax.global_descriptors import (
 )
 from delfjax.index_config import IndexConfig
 from delfjax.photos import PhotoFolder
+from delfjax.preparation import Ready, answerable, prepare, timed
 from delfjax.search import Answer, SearchConfig, Searcher
 from delfjax.weights import digest
 

@@ -4,9 +4,7 @@ The same few lines serve Oxford5k, the rendered set and a class-labelled folder:
 their `Benchmark`.
 """
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +13,16 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from delfjax.axes import Features
-from delfjax.collection import LocalExtractor, ReductionConfig, Report, extract_folder, made_by
+from delfjax.collection import LocalExtractor, ReductionConfig, Report, made_by
 from delfjax.datasets.benchmark import Benchmark
 from delfjax.datasets.labelled import labelled
 from delfjax.google_metrics import retrieval
-from delfjax.index_config import IndexConfig, measured_recall
+from delfjax.index_config import IndexConfig
 from delfjax.metrics import Scores, Truth, bootstrap, evaluate
 from delfjax.photos import PhotoFolder
+from delfjax.preparation import prepare, timed
 from delfjax.results import circumstances
 from delfjax.search import Answer, SearchConfig, Searcher
-from delfjax.store import FeatureStore
 
 KS = (1, 5, 10)
 
@@ -90,27 +88,6 @@ class Evaluation:
             parts.append(f"{count} features by {chosen['selection']}")
             parts += [f"{search['truncate']} dimensions"] if search["truncate"] else []
         return ", ".join([*parts, *self.settings.get("added", ())])
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Ready:
-    """A benchmark whose local features can be searched.
-
-    Attributes:
-        benchmark: Without the photos that could not be read.
-        searcher: Over its database.
-        asked: Features of the queries, and then of the distractor queries.
-        recall: Of the index.
-        report: What became of each photo.
-        seconds: Wall time by stage.
-    """
-
-    benchmark: Benchmark
-    searcher: Searcher
-    asked: list[Features]
-    recall: float
-    report: Report
-    seconds: dict[str, float]
 
 
 def evaluate_folder(
@@ -193,85 +170,6 @@ def evaluate_benchmark(
     )
 
 
-def prepare(
-    extractor: LocalExtractor,
-    benchmark: Benchmark,
-    store_path: Path | str,
-    *,
-    index: IndexConfig,
-    search: SearchConfig,
-    reduction: ReductionConfig,
-    report: Report | None = None,
-) -> Ready:
-    """Extract what is missing, build the index, and measure its recall: all but the answers.
-
-    Args:
-        extractor: Model and selection.
-        benchmark: Photos, queries and truth.
-        store_path: Where features are kept.
-        index: Which.
-        search: How queries are answered.
-        reduction: How the PCA is learnt.
-        report: What is known of the photos already; this adds to it.
-
-    Raises:
-        ValueError: If no query has anything to find.
-    """
-    seconds: dict[str, float] = {}
-    report = Report() if report is None else report
-    with timed(seconds, "extract"):
-        store, more = extract_benchmark(extractor, benchmark, store_path, config=reduction)
-        report.add(more)
-    with timed(seconds, "load"):
-        benchmark = answerable(benchmark, report)
-        base = search.database(store, benchmark.database)
-        asked = [search.query(store.read(name)) for name in benchmark.query_photos.names]
-    with timed(seconds, "build index"):
-        searcher = Searcher(base, index.build(base.descriptors), search)
-    with timed(seconds, "measure recall"):
-        recall = measured_recall(searcher.index, base.descriptors, asked)
-    return Ready(
-        benchmark=benchmark,
-        searcher=searcher,
-        asked=asked,
-        recall=recall,
-        report=report,
-        seconds=seconds,
-    )
-
-
-def answerable(benchmark: Benchmark, report: Report) -> Benchmark:
-    """Leave out the photos that could not be read.
-
-    Raises:
-        ValueError: If no query has anything to find, then.
-    """
-    benchmark = benchmark.without(report.failed)
-    if not any(len(t.positives) for truths in benchmark.truths.values() for t in truths):
-        raise ValueError(
-            f"{benchmark.root}: no query has another readable photo of its own in the database"
-        )
-    return benchmark
-
-
-def extract_benchmark(
-    extractor: LocalExtractor,
-    benchmark: Benchmark,
-    store_path: Path | str,
-    *,
-    config: ReductionConfig | None = None,
-) -> tuple[FeatureStore, Report]:
-    """Extract the database, its distractors and the queries into one store, in this order.
-
-    The PCA is learnt as the first of them is extracted, so of the database alone.
-    """
-    total = Report()
-    for photos in (benchmark.base_photos, benchmark.distractor_photos, benchmark.query_photos):
-        store, report = extract_folder(extractor, photos, store_path, config=config)
-        total.add(report)
-    return store, total
-
-
 def score(benchmark: Benchmark, answers: Sequence[Answer]) -> dict[str, Scores]:
     """Score the rankings of a benchmark's queries, by each of its protocols."""
     rankings = [answer.ranking.images for answer in answers[: len(benchmark.queries)]]
@@ -299,11 +197,3 @@ def _answer(
         pairs = zip(asked, neighbours, strict=True)
         bar = tqdm(pairs, total=len(asked), desc="verify", unit="query", leave=None)
         return [searcher.rank(query, found) for query, found in bar]
-
-
-@contextmanager
-def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Keep the wall time of what happens inside, by the name of the stage."""
-    start = time.perf_counter()
-    yield
-    seconds[stage] = time.perf_counter() - start

@@ -96,7 +96,10 @@ class Gallery:
         return "\n".join(f"Fig. {each.number}  {self._where(each)}" for each in self.figures)
 
     def _repr_html_(self) -> str:
-        cells = [f"<td style='vertical-align:top'>{self._cell(each)}</td>" for each in self.figures]
+        cells = [
+            f"<td style='vertical-align:top;text-align:left;width:33%'>{self._cell(each)}</td>"
+            for each in self.figures
+        ]
         rows = [cells[start : start + COLUMNS] for start in range(0, len(cells), COLUMNS)]
         lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
         return f"<table>{lines}</table>"
