@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from scipy.stats import rankdata
 
 from delfjax import results
 from delfjax.metrics import bootstrap
@@ -114,6 +115,29 @@ def differ_in_curve(better: Sequence[Result], worse: Sequence[Result]) -> Differ
     )
 
 
+def rank_correlation(
+    one: Float[np.ndarray, " n"], other: Float[np.ndarray, " n"], *, seed: int = 0
+) -> Difference:
+    """Correlate by rank (Spearman), in hundredths: -100 to 100. Pairs without a number are left out.
+
+    Args:
+        one: What may tell, such as how many keypoints lie on a landmark.
+        other: What is told, such as how well it is found.
+        seed: Of the draws, of pairs.
+    """
+    pairs = np.stack([one, other], axis=1)
+    pairs = pairs[np.isfinite(pairs).all(1)]
+
+    def spearman(drawn: Float[np.ndarray, " n"]) -> float:
+        ranks = rankdata(pairs[drawn.astype(int)], axis=0)
+        centred = ranks - ranks.mean(0)
+        spread = np.prod(np.linalg.norm(centred, axis=0))
+        return 100 * float(np.prod(centred, axis=1).sum() / spread) if spread else 0.0
+
+    numbers = np.arange(len(pairs), dtype=float)
+    return Difference(spearman(numbers), *bootstrap(numbers, statistic=spearman, seed=seed))
+
+
 def decide(claim: str, differences: Mapping[str, Difference]) -> Claim:
     """Make a claim of differences that must all be above 0, by what each of them compares.
 
@@ -167,6 +191,8 @@ def told(claims: Sequence[Claim]) -> str:
         for name, found in each.evidence.get("differences", {}).items():
             low, high = found["interval"]
             lines.append(f"{'':13}{name}: {found['difference']:+.1f} [{low:+.1f}, {high:+.1f}]")
+        if "reason" in each.evidence:
+            lines.append(f"{'':13}{each.evidence['reason']}")
         if "missing" in each.evidence:
             lines.append(f"{'':13}waits for {', '.join(each.evidence['missing'])}")
     return "\n".join(lines)

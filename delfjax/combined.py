@@ -5,7 +5,6 @@ alone, the ranking is by similarity; with a shortlist, local features verify the
 only; with a weight, both scores are fused (Sec. 5); and each may be asked again with an expanded query.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,7 +16,7 @@ from tqdm.auto import tqdm
 from delfjax.axes import Features
 from delfjax.collection import ReductionConfig, Report, made_by
 from delfjax.datasets.benchmark import Benchmark
-from delfjax.evaluation import Evaluation, extract_benchmark, measured_recall, score, timed
+from delfjax.evaluation import Evaluation, score
 from delfjax.expansion import ExpansionConfig, average, expand, trusted
 from delfjax.extraction import Extractor
 from delfjax.fusion import by_similarity, followed, fuse
@@ -28,8 +27,9 @@ from delfjax.global_descriptors import (
     extract_vectors,
     whitened,
 )
-from delfjax.index import build_index
+from delfjax.index_config import IndexConfig
 from delfjax.photos import PhotoFolder
+from delfjax.preparation import Ready, answerable, prepare, timed
 from delfjax.search import Answer, SearchConfig, Searcher
 from delfjax.weights import digest
 
@@ -155,7 +155,7 @@ def evaluate_combined(
     *,
     config: CombinedConfig,
     whiten: PhotoFolder | None = None,
-    index: str = "auto",
+    index: IndexConfig | None = None,
     search: SearchConfig | None = None,
     reduction: ReductionConfig | None = None,
 ) -> Evaluation:
@@ -172,13 +172,16 @@ def evaluate_combined(
         index: Of local features.
         search: How local features are searched.
         reduction: How their PCA is learnt.
+
+    Raises:
+        ValueError: If no query has anything to find.
     """
     search, reduction = search or SearchConfig(), reduction or ReductionConfig()
+    index = index or IndexConfig()
     seconds: dict[str, float] = {}
     settings = made_by(extractor, reduction) | {"combined": asdict(config)}
     settings["added"] = [*config.words, *([] if whiten is None else ["whitened"])]
-    report, vectors, searcher, recall = Report(), None, None, 1.0
-    queries: list[Features] = []
+    report, vectors, ready = Report(), None, None
     if config.pooling is not None:
         with timed(seconds, "extract global"):
             pooler = GlobalExtractor(extractor, config.pooling)
@@ -186,28 +189,21 @@ def evaluate_combined(
             if whiten is not None:
                 vectors = _whitened(vectors, pooler, whiten, Path(vectors_path), config.whitened)
     if config.is_local:
-        settings["search"] = asdict(search)
-        with timed(seconds, "extract"):
-            store, more = extract_benchmark(extractor, benchmark, store_path, config=reduction)
-            report.add(more)
-    benchmark = benchmark.without(report.failed)
-    if config.is_local:
-        with timed(seconds, "build index"):
-            base = search.database(store, benchmark.database)
-            searcher = Searcher(base, build_index(base.descriptors, index), search)
-            names = benchmark.query_photos.names
-            queries = [search.query(store.read(name)) for name in names]
-            recall = measured_recall(searcher.index, queries, len(base.descriptors))
+        how = {"index": index, "search": search, "reduction": reduction, "report": report}
+        ready = prepare(extractor, benchmark, store_path, **how)
+        seconds |= ready.seconds
+        settings |= {"search": asdict(search), "index": asdict(index)}
+    benchmark = answerable(benchmark, report)
     with timed(seconds, "answer"):
-        answers = _answers(searcher, queries, benchmark, vectors, config)
+        answers = _answers(ready, benchmark, vectors, config)
     return Evaluation(
         benchmark=benchmark,
         answers=answers,
         scores=score(benchmark, answers),
         seconds=seconds,
         report=report,
-        index_kind="none" if searcher is None else type(searcher.index).__name__,
-        recall=recall,
+        index_kind="none" if ready is None else type(ready.searcher.index).__name__,
+        recall=1.0 if ready is None else ready.recall,
         settings=settings,
         store=Path(store_path if config.is_local else vectors_path),
     )
@@ -233,23 +229,16 @@ def _whitened(
 
 
 def _answers(
-    searcher: Searcher | None,
-    queries: Sequence[Features],
-    benchmark: Benchmark,
-    vectors: Vectors | None,
-    config: CombinedConfig,
+    ready: Ready | None, benchmark: Benchmark, vectors: Vectors | None, config: CombinedConfig
 ) -> list[Answer]:
     if vectors is None:
-        return [
-            answer_local(searcher, query, config)
-            for query in tqdm(queries, desc="answer", leave=None)
-        ]
+        bar = tqdm(ready.asked, desc="answer", unit="query", leave=None)
+        return [answer_local(ready.searcher, query, config) for query in bar]
     base, asked = (
         vectors.of(names) for names in (benchmark.database, benchmark.query_photos.names)
     )
-    if searcher is None:
+    if ready is None:
         return [answer_global(vector, base, config) for vector in asked]
-    pairs = tqdm(
-        zip(queries, asked, strict=True), total=len(asked), desc="answer", unit="query", leave=None
-    )
-    return [answer_both(searcher, query, vector, base, config) for query, vector in pairs]
+    pairs = zip(ready.asked, asked, strict=True)
+    bar = tqdm(pairs, total=len(asked), desc="answer", unit="query", leave=None)
+    return [answer_both(ready.searcher, query, vector, base, config) for query, vector in bar]

@@ -4,9 +4,7 @@ The same few lines serve Oxford5k, the rendered set and a class-labelled folder:
 their `Benchmark`.
 """
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +13,16 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from delfjax.axes import Features
-from delfjax.collection import LocalExtractor, ReductionConfig, Report, extract_folder, made_by
+from delfjax.collection import LocalExtractor, ReductionConfig, Report, made_by
 from delfjax.datasets.benchmark import Benchmark
 from delfjax.datasets.labelled import labelled
 from delfjax.google_metrics import retrieval
-from delfjax.index import PAPER_NEIGHBOURS, ExactIndex, Index, build_index
+from delfjax.index_config import IndexConfig
 from delfjax.metrics import Scores, Truth, bootstrap, evaluate
 from delfjax.photos import PhotoFolder
+from delfjax.preparation import prepare, timed
 from delfjax.results import circumstances
 from delfjax.search import Answer, SearchConfig, Searcher
-from delfjax.store import FeatureStore
 
 KS = (1, 5, 10)
 
@@ -39,7 +37,7 @@ class Evaluation:
         scores: Of each protocol: average precision, and precision at 1, 5 and 10.
         seconds: Wall time by stage.
         report: What became of each photo.
-        index_kind: ``ExactIndex`` or ``NNDescentIndex``.
+        index_kind: The class of the index, such as ``ExactIndex``.
         recall: Of that index at 60 neighbours, against exact search.
         settings: Every configuration that the figures depend on.
         store: Where the features are kept.
@@ -99,7 +97,7 @@ def evaluate_folder(
     *,
     queries: str = "*",
     database: str = "*",
-    index: str = "auto",
+    index: IndexConfig | None = None,
     search: SearchConfig | None = None,
     reduction: ReductionConfig | None = None,
 ) -> Evaluation:
@@ -111,7 +109,7 @@ def evaluate_folder(
         store_path: Where features are kept: a second run reads them from there.
         queries: Which photos are queries, by a pattern of file names.
         database: Which are the database; the PCA is learnt of these.
-        index: ``"exact"``, ``"nndescent"`` or ``"auto"``.
+        index: Which.
         search: How queries are answered.
         reduction: How the PCA is learnt; ``database`` above says of which photos.
 
@@ -136,7 +134,7 @@ def evaluate_benchmark(
     benchmark: Benchmark,
     store_path: Path | str,
     *,
-    index: str = "auto",
+    index: IndexConfig | None = None,
     search: SearchConfig | None = None,
     reduction: ReductionConfig | None = None,
 ) -> Evaluation:
@@ -146,7 +144,7 @@ def evaluate_benchmark(
         extractor: Model and selection.
         benchmark: Photos, queries and truth. What cannot be read is left out, and reported.
         store_path: Where features are kept: a second run reads them from there.
-        index: ``"exact"``, ``"nndescent"`` or ``"auto"``.
+        index: Which.
         search: How queries are answered.
         reduction: How the PCA is learnt, from the database without its distractors.
 
@@ -154,51 +152,22 @@ def evaluate_benchmark(
         ValueError: If no query has anything to find.
     """
     search, reduction = search or SearchConfig(), reduction or ReductionConfig()
-    seconds: dict[str, float] = {}
-    with timed(seconds, "extract"):
-        store, report = extract_benchmark(extractor, benchmark, store_path, config=reduction)
-    with timed(seconds, "load"):
-        benchmark = benchmark.without(report.failed)
-        if not any(len(t.positives) for truths in benchmark.truths.values() for t in truths):
-            raise ValueError(
-                f"{benchmark.root}: no query has another readable photo of its own in the database"
-            )
-        base = search.database(store, benchmark.database)
-        asked = [search.query(store.read(name)) for name in benchmark.query_photos.names]
-    with timed(seconds, "build index"):
-        searcher = Searcher(base, build_index(base.descriptors, index), search)
-    answers = _answer(searcher, asked, seconds)
-    with timed(seconds, "measure recall"):
-        recall = measured_recall(searcher.index, asked, len(base.descriptors))
-    return Evaluation(
-        benchmark=benchmark,
-        answers=answers,
-        scores=score(benchmark, answers),
-        seconds=seconds,
-        report=report,
-        index_kind=type(searcher.index).__name__,
-        recall=recall,
-        settings=made_by(extractor, reduction) | {"search": asdict(search)},
-        store=store.path,
+    index = index or IndexConfig()
+    ready = prepare(
+        extractor, benchmark, store_path, index=index, search=search, reduction=reduction
     )
-
-
-def extract_benchmark(
-    extractor: LocalExtractor,
-    benchmark: Benchmark,
-    store_path: Path | str,
-    *,
-    config: ReductionConfig | None = None,
-) -> tuple[FeatureStore, Report]:
-    """Extract the database, its distractors and the queries into one store, in this order.
-
-    The PCA is learnt as the first of them is extracted, so of the database alone.
-    """
-    total = Report()
-    for photos in (benchmark.base_photos, benchmark.distractor_photos, benchmark.query_photos):
-        store, report = extract_folder(extractor, photos, store_path, config=config)
-        total.add(report)
-    return store, total
+    answers = _answer(ready.searcher, ready.asked, ready.seconds)
+    return Evaluation(
+        benchmark=ready.benchmark,
+        answers=answers,
+        scores=score(ready.benchmark, answers),
+        seconds=ready.seconds,
+        report=ready.report,
+        index_kind=type(ready.searcher.index).__name__,
+        recall=ready.recall,
+        settings=made_by(extractor, reduction) | {"search": asdict(search), "index": asdict(index)},
+        store=Path(store_path),
+    )
 
 
 def score(benchmark: Benchmark, answers: Sequence[Answer]) -> dict[str, Scores]:
@@ -228,19 +197,3 @@ def _answer(
         pairs = zip(asked, neighbours, strict=True)
         bar = tqdm(pairs, total=len(asked), desc="verify", unit="query", leave=None)
         return [searcher.rank(query, found) for query, found in bar]
-
-
-def measured_recall(index: Index, asked: Sequence[Features], size: int) -> float:
-    """Measure an index's recall at the paper's number of neighbours, on queries."""
-    if isinstance(index, ExactIndex):
-        return 1.0
-    sample = np.concatenate([query.descriptors for query in asked])
-    return index.recall(sample, min(PAPER_NEIGHBOURS, size), sample=1000)
-
-
-@contextmanager
-def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Keep the wall time of what happens inside, by the name of the stage."""
-    start = time.perf_counter()
-    yield
-    seconds[stage] = time.perf_counter() - start

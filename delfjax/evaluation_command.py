@@ -15,6 +15,7 @@ from delfjax.collection import LocalExtractor
 from delfjax.combined import evaluate_combined
 from delfjax.datasets import rendered
 from delfjax.datasets.benchmark import Benchmark
+from delfjax.datasets.labelled import LABELLED, labelled
 from delfjax.datasets.publishers import data_folder
 from delfjax.evaluation import Evaluation, evaluate_benchmark, evaluate_folder
 from delfjax.fingerprint import code_sha256
@@ -23,7 +24,8 @@ from delfjax.networks import extractor_for, name_of
 from delfjax.options import (
     combined_config,
     combined_options,
-    index_option,
+    index_config,
+    index_options,
     json_option,
     model_options,
     reduction_config,
@@ -52,6 +54,9 @@ def benchmark_options(sub: argparse.ArgumentParser) -> None:
     """Add what ``delfjax benchmark`` takes."""
     sub.add_argument("name", metavar="NAME", help="such as rendered, or oxford5k+flickr100k")
     sub.add_argument("--root", type=Path, default=data_folder(), help="folder of the data sets")
+    words = "file names of the {} photos, where NAME is labelled: ROOT has a sub-folder a class"
+    sub.add_argument("--queries", default="*", help=words.format("query"))
+    sub.add_argument("--database", default="*", help=words.format("database"))
     _shared_options(sub)
     combined_options(sub)
 
@@ -63,7 +68,7 @@ def _shared_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--page", type=Path, help="write a page of ranked results to this .html file")
     model_options(sub)
     reduction_options(sub)
-    index_option(sub)
+    index_options(sub)
     search_options(sub)
     json_option(sub)
 
@@ -77,7 +82,7 @@ def evaluate(options: argparse.Namespace) -> int:
         store_path(options.folder.resolve().name, options.folder, extractor, options),
         queries=options.queries,
         database=options.database,
-        index=options.index,
+        index=index_config(options),
         search=search_config(options),
         reduction=reduction_config(options),
     )
@@ -86,8 +91,22 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def benchmark(options: argparse.Namespace) -> int:
     """Run ``delfjax benchmark``."""
-    loaded, extractor = datasets.load(options.name, options.root), extractor_for(options)
+    loaded, extractor = load_as_asked(options), extractor_for(options)
     return _report(evaluate_as_asked(options, loaded, extractor), options)
+
+
+def load_as_asked(options: argparse.Namespace) -> Benchmark:
+    """Load the benchmark that the options of ``delfjax benchmark`` name.
+
+    Raises:
+        ValueError: If patterns of file names are given for a benchmark that says itself what is asked.
+    """
+    patterns = options.queries, options.database
+    if options.name == LABELLED:
+        return labelled(scan(options.root), *patterns)
+    if patterns != ("*", "*"):
+        raise ValueError(f"--queries and --database are for {LABELLED}, not {options.name}")
+    return datasets.load(options.name, options.root)
 
 
 def evaluate_as_asked(
@@ -97,7 +116,7 @@ def evaluate_as_asked(
     base = loaded.name.partition("+")[0]  # one store serves a set with and without distractors
     store, config = store_path(base, loaded.root, extractor, options), combined_config(options)
     settings = {
-        "index": options.index,
+        "index": index_config(options),
         "search": search_config(options),
         "reduction": reduction_config(options),
     }
@@ -117,8 +136,7 @@ def result_of(evaluation: Evaluation, options: argparse.Namespace) -> dict[str, 
     others = list(evaluation.scores)[1:]
     result["other_protocols"] = {p: evaluation.summary(p)["value"] for p in others}
     if evaluation.benchmark.strangers:
-        result["precision_at_recall"] = _precision_at_recall(evaluation)
-        result["curve"] = curve_of(evaluation)
+        result |= _pooled(evaluation)
     if evaluation.benchmark.name in datasets.RENDERED and "search" in evaluation.settings:
         result["on_landmark"] = _on_landmark(evaluation)
     return result | {
@@ -129,11 +147,20 @@ def result_of(evaluation: Evaluation, options: argparse.Namespace) -> dict[str, 
 
 
 def inputs_sha256(options: argparse.Namespace) -> dict[str, str]:
-    """Return the SHA-256 of the model's file, and of the rendered set's list of checksums."""
+    """Return the SHA-256 of the model's file, and of the rendered set's list of checksums.
+
+    Of a labelled folder: of its files' names and sizes.
+    """
     files = {"model": options.model, "weights": options.weights}
-    if getattr(options, "name", None) in datasets.RENDERED:
-        files["landmarks"] = rendered.ROOT / "SHA256SUMS"
-    return {name: weights.digest(path.read_bytes()) for name, path in files.items() if path}
+    name = getattr(options, "name", None)
+    if name in datasets.RENDERED:
+        files["landmarks"] = datasets.rendered_root(options.root) / "SHA256SUMS"
+    found = {what: path.read_bytes() for what, path in files.items() if path}
+    if name == LABELLED:
+        photos = scan(options.root)
+        sizes = [f"{photo} {photos.path(photo).stat().st_size}" for photo in photos.names]
+        found["photos"] = "\n".join(sizes).encode()
+    return {what: weights.digest(content) for what, content in found.items()}
 
 
 def _report(evaluation: Evaluation, options: argparse.Namespace) -> int:
@@ -170,16 +197,24 @@ def _words(evaluation: Evaluation, result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _precision_at_recall(evaluation: Evaluation) -> dict[str, float]:
-    """Return the precision over all queries, distractor queries too, for some numbers of right results."""
-    pooled = pool(evaluation)
-    found = int(pooled.correct.sum())
-    recalls = [recall for recall in RECALLS if recall <= found]
-    return {str(recall): round(100 * precision_at(pooled, recall), 2) for recall in recalls}
+def _pooled(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the precision over all queries, distractor queries too: for some recalls, and as a curve."""
+    pooled, benchmark = pool(evaluation), evaluation.benchmark
+    recalls = [recall for recall in RECALLS if recall <= pooled.correct.sum()]
+    positives = sum(len(truth.positives) for truth in benchmark.truths[benchmark.protocol])
+    return {
+        "precision_at_recall": {
+            str(recall): round(100 * precision_at(pooled, recall), 2) for recall in recalls
+        },
+        "curve": curve_of(pooled, positives=positives, queries=len(evaluation.answers)),
+    }
 
 
 def _on_landmark(evaluation: Evaluation) -> dict[str, Any]:
-    """Return how many of the best 100 keypoints are on the landmark, in percent, with an interval."""
+    """Return how many of the best 100 keypoints are on the landmark, in percent, with an interval.
+
+    By query, of the whole photo that it is cut from.
+    """
     benchmark = evaluation.benchmark
     truths = rendered.truths(benchmark.root.parent)
     hits = hits_in_store(FeatureStore(evaluation.store), truths, [100])
@@ -195,7 +230,14 @@ def _on_landmark(evaluation: Evaluation) -> dict[str, Any]:
         "photos": len(shares),
         "by_landmark": _means((truths[photo].landmark, share) for photo, share in shares.items()),
         "average_precision": _means(zip(asked, precisions.tolist(), strict=True)),
+        "by_query": [_rounded(shares[query.photo]) for query in benchmark.queries],
     }
+
+
+def _rounded(share: float) -> float | None:
+    return (
+        None if np.isnan(share) else round(share, 1)
+    )  # of a photo with fewer keypoints: no number
 
 
 def _means(values: Iterable[tuple[str, float]]) -> dict[str, float]:

@@ -1,6 +1,8 @@
 """The options that commands share, and the configurations that they come to."""
 
 import argparse
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
@@ -11,6 +13,8 @@ from delfjax.extraction import ExtractionConfig, Selection
 from delfjax.geometry import MODELS, RansacConfig
 from delfjax.global_descriptors import GlobalConfig
 from delfjax.handmade import SPECS as HANDMADE
+from delfjax.index import KINDS, Value
+from delfjax.index_config import IndexConfig
 from delfjax.pooling import POOLINGS
 from delfjax.pyramid import PyramidConfig
 from delfjax.resnet import RESNET50_V1, RESNET50_V15
@@ -64,10 +68,39 @@ def reduction_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--pca-seed", type=int, default=config.seed, help="of the PCA's sample")
 
 
-def index_option(sub: argparse.ArgumentParser) -> None:
+def index_option(
+    sub: argparse.ArgumentParser, kinds: Sequence[str] = ("auto", "exact", "nndescent")
+) -> None:
     """Add the kind of index."""
-    kinds = ("auto", "exact", "nndescent")
     sub.add_argument("--index", choices=kinds, default="auto", help="auto: the faster one in all")
+
+
+def index_options(sub: argparse.ArgumentParser) -> None:
+    """Add the index of a benchmark: any kind, with settings of its own."""
+    index_option(sub, ("auto", *KINDS))
+    sub.add_argument(
+        "--index-settings",
+        nargs="+",
+        type=_setting,
+        default=[],
+        metavar="NAME=VALUE",
+        help="of that kind, such as beam=60 of nndescent, or parts=4 bits=5 of codes",
+    )
+
+
+def _setting(text: str) -> tuple[str, Value]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=VALUE")
+    for read in (int, float):
+        with suppress(ValueError):
+            return name, read(value)
+    return name, value
+
+
+def index_config(options: argparse.Namespace) -> IndexConfig:
+    """Return which index."""
+    return IndexConfig(kind=options.index, settings=dict(options.index_settings))
 
 
 def ransac_options(sub: argparse.ArgumentParser) -> None:

@@ -4,20 +4,33 @@ Each row is the arguments of a `delfjax benchmark`, beside the method of the pap
 is ``<benchmark>_<run>.json`` in the folder of results.
 """
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from delfjax import datasets, results
+from delfjax.datasets.labelled import LABELLED
 
-Kind = Literal["method", "global", "handmade", "around", "features", "dimensions", "unselected"]
+Kind = Literal[
+    *("method", "global", "handmade", "around", "unselected"),
+    *("features", "dimensions", "recall", "bits"),
+]
 
 MODELS = "data/checkpoints"  # in a checkout, whence these commands are run
 FOLDER = Path("data/results")
 WHITENING = "data/landmarks/train"
 COUNTS = (20, 50, 100, 200, 500, 1000)  # features of a photo
 DIMENSIONS = (8, 16, 24, 32)  # of a descriptor; 40 is every other run
+DEGREES = (3, 4, 8)  # edges a node of a graph that misses neighbours; `auto` takes 24
+LEAST = 60  # the beam of these, no wider than what is asked for
+GRAPH_FEATURES = 200  # of a photo: of 100, exact search is the faster, and `auto` takes it
+CODES = ((4, 5), (10, 5), (10, 8), (20, 8))  # sub-vectors of a descriptor, and bits of each
+# Runs of other kinds that have a place in a sweep.
+SHARED = {"dimensions": "ft_att", "bits": "ft_att", "recall": f"ft_att_{GRAPH_FEATURES}f"}
+HALF = 16  # bits of a number in a store: with 40 dimensions 640 a descriptor, of every other run
+EVERY_LIST = 8192  # probed: what is missed is then lost by the codes alone
 POOLINGS = {"mac": "MAC", "gem": "GeM", "rmac": "R-MAC"}
 HEADLINE = "rendered+places"  # the benchmark that claims are decided on
 # Results of the same with other seeds of training, by a pattern in ``runs``; `delfjax train` and `benchmark` made
@@ -153,9 +166,32 @@ def _sweeps() -> Iterable[Run]:
         )
 
 
+def _indexes() -> Iterable[Run]:
+    """Yield DELF+FT+ATT by what an index misses, and by the bits that it keeps of a descriptor."""
+    graph = ("--index", "nndescent", "--index-settings", f"beam={LEAST}")
+    indexes = {f"{degree}e": (*graph, f"degree={degree}") for degree in DEGREES}
+    indexes["exact"] = ("--index", "exact")
+    for name, arguments in indexes.items():
+        yield Run(
+            name=f"ft_att_{GRAPH_FEATURES}f_{name}",
+            row=f"DELF+FT+ATT, {GRAPH_FEATURES} features, {name}",
+            arguments=(*FT_ATT, *arguments),
+            kind="recall",
+            features=GRAPH_FEATURES,
+        )
+    for parts, bits in CODES:
+        settings = (f"parts={parts}", f"bits={bits}", f"probes={EVERY_LIST}")
+        yield Run(
+            name=f"ft_att_{parts * bits}b",
+            row=f"DELF+FT+ATT, {parts * bits} bits",
+            arguments=(*FT_ATT, "--index", "codes", "--index-settings", *settings),
+            kind="bits",
+        )
+
+
 RUNS = {
     run.name: run
-    for runs in (_methods(), _handmade(), _globals(), _around(), _sweeps())
+    for runs in (_methods(), _handmade(), _globals(), _around(), _sweeps(), _indexes())
     for run in runs
 }
 
@@ -175,27 +211,51 @@ def files(name: str, folder: Path, benchmark: str = HEADLINE, *, seeds: bool = T
 
 def by_row(folder: Path) -> dict[str, list[Path]]:
     """Return the results of all runs but the sweeps on all benchmarks, for `delfjax.tables.table1`."""
-    rows = [run for run in RUNS.values() if run.features is None and run.kind != "dimensions"]
+    rows = [run for run in RUNS.values() if run.features is None and run.kind not in SWEEPS]
+    names = (*datasets.NAMES, LABELLED)
     found = {
-        run.row: [path for each in datasets.NAMES for path in files(run.name, folder, each)]
-        for run in rows
+        run.row: [path for each in names for path in files(run.name, folder, each)] for run in rows
     }
     return {row: paths for row, paths in found.items() if paths}
 
 
-def sweep(kind: Kind, folder: Path, benchmark: str = HEADLINE) -> dict[int, Mapping[str, Any]]:
-    """Return the results of a sweep, by the number of features or of dimensions.
+def sweep(kind: Kind, folder: Path, benchmark: str = HEADLINE) -> dict[float, Mapping[str, Any]]:
+    """Return the results of a sweep, by the number that it is of; none, if none of its runs was made.
 
-    With 40 dimensions it is the run that all others are compared with.
+    Features of a photo; dimensions of a descriptor; bits of one; or recall of the index, in percent. Runs of other
+    kinds that have a place in it join it: with the largest number the others are compared.
     """
     names = [run.name for run in RUNS.values() if run.kind == kind]
-    names += ["ft_att"] if kind == "dimensions" else []
-    paths = [folder / f"{benchmark}_{name}.json" for name in names]
-    return {_size(found, kind): found for found in (results.read(p) for p in paths if p.is_file())}
+    found = [path for name in names for path in files(name, folder, benchmark, seeds=False)]
+    if found and kind in SHARED:
+        found += files(SHARED[kind], folder, benchmark, seeds=False)
+    return {SWEEPS[kind](result): result for result in map(results.read, found)}
 
 
-def _size(result: Mapping[str, Any], kind: Kind) -> int:
+def command(kind: Kind) -> str:
+    """Return the command that makes the runs of a kind."""
+    names = [run.name for run in RUNS.values() if run.kind == kind]
+    return shlex.join(["delfjax", "reproduce", "--only", *names])
+
+
+def _features(result: Mapping[str, Any]) -> int:
+    return result["config"]["search"]["features"]
+
+
+def _dimensions(result: Mapping[str, Any]) -> int:
     config = result["config"]
-    if kind == "features":
-        return config["search"]["features"]
     return config["search"]["truncate"] or config["reduction"]["dimensions"]
+
+
+def _recall(result: Mapping[str, Any]) -> float:
+    return 100 * result["index"]["recall_at_60"]
+
+
+def _bits(result: Mapping[str, Any]) -> int:
+    index = result["config"].get("index", {})
+    if index.get("kind") == "codes":
+        return index["settings"]["parts"] * index["settings"]["bits"]
+    return HALF * _dimensions(result)
+
+
+SWEEPS = {"features": _features, "dimensions": _dimensions, "recall": _recall, "bits": _bits}

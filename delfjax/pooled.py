@@ -86,22 +86,22 @@ def mean_precision(
     return np.array([mean(each[queries]) for each in (once if drawn is None else drawn)])
 
 
-def curve_of(
-    evaluation: Evaluation, protocol: str | None = None, *, seed: int = 0
-) -> dict[str, Any]:
-    """Return what is worth keeping of an evaluation's curve (Fig. 5), in percent.
+def curve_of(pooled: Pooled, *, positives: int, queries: int, seed: int = 0) -> dict[str, Any]:
+    """Return what is worth keeping of a curve of Fig. 5, in percent.
+
+    Args:
+        pooled: Results.
+        positives: How many right results all queries have.
+        queries: How many there are, distractor queries too; some may have no result.
+        seed: Of the draws.
 
     Returns:
         ``precisions`` at some ``recalls``; ``mean``, the `mean_precision`, and its 95% ``interval``; and
         ``draws`` of it over queries. All results of one benchmark have the same draws, one by one, so
         that the differences of two of them are paired.
     """
-    pooled = pool(evaluation, protocol)
-    truths = evaluation.benchmark.truths[protocol or evaluation.benchmark.protocol]
-    positives = sum(len(truth.positives) for truth in truths)
     recalls = np.geomspace(1, max(1, int(pooled.correct.sum())), POINTS).round().astype(int)
     recalls = np.unique(recalls)
-    queries = len(evaluation.answers)
     drawn = np.random.default_rng(seed).multinomial(queries, np.full(queries, 1 / queries), DRAWS)
     draws = mean_precision(pooled, positives, drawn)
     return {

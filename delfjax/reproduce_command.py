@@ -6,7 +6,8 @@ from pathlib import Path
 from delfjax import results
 from delfjax.answers import FAILED, OK, SOME_FAILED
 from delfjax.paper_runs import FOLDER, PROFILES
-from delfjax.reproduction import Job, Outcome, lacking, plan, run_all
+from delfjax.reproduction import Job, LabelledFolder, Outcome, lacking, plan, run_all
+from delfjax.weights import cache_folder
 
 
 def reproduce_options(sub: argparse.ArgumentParser) -> None:
@@ -14,6 +15,14 @@ def reproduce_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--data", type=Path, metavar="FOLDER", help="of real data sets, to run all that are there"
     )
+    sub.add_argument(
+        "--labelled",
+        type=Path,
+        metavar="FOLDER",
+        help="with one sub-folder a class, to run all on it alone",
+    )
+    sub.add_argument("--queries", default="*", help="file names of its query photos")
+    sub.add_argument("--database", default="*", help="file names of its database photos")
     sub.add_argument(
         "--profile", choices=PROFILES, default="embedded", help="sizes: ours, or the paper's"
     )
@@ -25,23 +34,38 @@ def reproduce_options(sub: argparse.ArgumentParser) -> None:
         help="runs, benchmarks or results, as --list names them",
     )
     sub.add_argument("--list", action="store_true", help="run nothing: show commands and scores")
-    sub.add_argument("--results", type=Path, default=FOLDER, metavar="FOLDER")
+    sub.add_argument(
+        "--results",
+        type=Path,
+        metavar="FOLDER",
+        help=f"default: {FOLDER}; of a labelled folder, one in the cache",
+    )
 
 
 def reproduce(options: argparse.Namespace) -> int:
     """Run ``delfjax reproduce``; return its exit code."""
-    asked = {"data": options.data, "profile": options.profile}
+    folder = options.labelled
+    labelled = folder and LabelledFolder(
+        folder=folder, queries=options.queries, database=options.database
+    )
+    asked = {"data": options.data, "labelled": labelled, "profile": options.profile}
+    kept = options.results or (_beside_the_cache(folder) if folder else FOLDER)
     if options.list:
-        for job in plan(options.only, options.results, **asked):
+        for job in plan(options.only, kept, **asked):
             print(_entry(job))
         return OK
-    outcomes = run_all(options.only, options.results, **asked)
+    outcomes = run_all(options.only, kept, **asked)
     print(_summary(outcomes))
     for missing in lacking(options.data) if options.data else ():
         print(f"not run: {missing}")
     if any(outcome.state == "failed" for outcome in outcomes):
         return FAILED
     return SOME_FAILED if any(outcome.unreadable for outcome in outcomes) else OK
+
+
+def _beside_the_cache(folder: Path) -> Path:
+    """Return where results of one's own photos are kept: never among those of the checkout."""
+    return cache_folder() / "results" / folder.resolve().name
 
 
 def _entry(job: Job) -> str:

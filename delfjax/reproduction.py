@@ -16,11 +16,13 @@ from tqdm.auto import tqdm
 
 from delfjax import datasets, results
 from delfjax.collection import LocalExtractor
+from delfjax.datasets.labelled import LABELLED
 from delfjax.datasets.publishers import absent, missing
 from delfjax.evaluation_command import (
     benchmark_options,
     evaluate_as_asked,
     inputs_sha256,
+    load_as_asked,
     result_of,
 )
 from delfjax.fingerprint import code_sha256
@@ -28,6 +30,28 @@ from delfjax.networks import extractor_for
 from delfjax.paper_runs import FOLDER, PROFILES, RUNS, Profile, Run
 
 State = Literal["kept", "made", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledFolder:
+    """A folder with one sub-folder a class, to be a benchmark; see `delfjax.datasets.labelled`.
+
+    Attributes:
+        folder: Which.
+        queries: Which photos are queries, by a pattern of file names.
+        database: Which are the database.
+    """
+
+    folder: Path
+    queries: str = "*"
+    database: str = "*"
+
+    @property
+    def arguments(self) -> list[str]:
+        """Say so to ``delfjax benchmark``."""
+        patterns = {"--queries": self.queries, "--database": self.database}
+        given = [f"{name}={pattern}" for name, pattern in patterns.items() if pattern != "*"]
+        return ["--root", f"{self.folder}", *given]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +64,7 @@ class Job:
         profile: Sizes.
         folder: Of the results.
         data: Of the real data sets.
+        labelled: The folder that is the benchmark, where it has no name.
     """
 
     run: Run
@@ -47,6 +72,7 @@ class Job:
     profile: Profile
     folder: Path = FOLDER
     data: Path | None = None
+    labelled: LabelledFolder | None = None
 
     @property
     def name(self) -> str:
@@ -67,6 +93,8 @@ class Job:
     def arguments(self) -> list[str]:
         """Everything that follows ``delfjax benchmark``."""
         root = [] if self.benchmark in datasets.RENDERED else ["--root", f"{self.data}"]
+        if self.labelled is not None:
+            root = self.labelled.arguments
         size = ["--longest", f"{self.profile.longest}"]
         if self.run.kind != "global":
             size += ["--features", f"{self.run.features or self.profile.features}"]
@@ -126,6 +154,7 @@ def plan(
     folder: Path = FOLDER,
     *,
     data: Path | None = None,
+    labelled: LabelledFolder | None = None,
     profile: str = "embedded",
 ) -> list[Job]:
     """List the jobs: every run on every benchmark that is there, the rendered ones first.
@@ -134,6 +163,7 @@ def plan(
         names: Of runs, benchmarks or results; none: all.
         folder: Of the results.
         data: Of the real data sets; None: the rendered ones alone.
+        labelled: A folder of photos that is the only benchmark.
         profile: Of `PROFILES`.
 
     Raises:
@@ -141,7 +171,8 @@ def plan(
     """
     there = datasets.RENDERED if data is None else datasets.available(data)
     benchmarks = sorted(there, key=lambda name: name not in datasets.RENDERED)
-    shared = {"profile": PROFILES[profile], "folder": folder, "data": data}
+    benchmarks = benchmarks if labelled is None else [LABELLED]
+    shared = {"profile": PROFILES[profile], "folder": folder, "data": data, "labelled": labelled}
     jobs = [Job(run=run, benchmark=name, **shared) for name in benchmarks for run in RUNS.values()]
     known = {*RUNS, *benchmarks, *(job.name for job in jobs)}
     if unknown := [name for name in names if name not in known]:
@@ -164,6 +195,7 @@ def run_all(
     folder: Path = FOLDER,
     *,
     data: Path | None = None,
+    labelled: LabelledFolder | None = None,
     profile: str = "embedded",
 ) -> list[Outcome]:
     """Make the results that are missing or out of date; see `plan` for the arguments.
@@ -173,7 +205,8 @@ def run_all(
     """
     extractors: dict[str, LocalExtractor] = {}
     outcomes = []
-    with tqdm(plan(names, folder, data=data, profile=profile), unit="run") as bar:
+    jobs = plan(names, folder, data=data, labelled=labelled, profile=profile)
+    with tqdm(jobs, unit="run") as bar:
         for job in bar:
             bar.set_description(job.name)
             start = time.perf_counter()
@@ -197,8 +230,7 @@ def _run(job: Job, extractors: dict[str, LocalExtractor]) -> Outcome:
     key = repr([options.model, options.local, options.selection])  # all else is the profile's
     if key not in extractors:
         extractors[key] = extractor_for(options)
-    loaded = datasets.load(job.benchmark, options.root)
-    evaluation = evaluate_as_asked(options, loaded, extractors[key])
+    evaluation = evaluate_as_asked(options, load_as_asked(options), extractors[key])
     result = result_of(evaluation, options) | {"headline": job.headline}
     results.write(job.path, result)
     return Outcome(job=job, state="made", reason=reason, unreadable=len(evaluation.report.failed))

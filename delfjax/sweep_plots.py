@@ -1,4 +1,4 @@
-"""mAP against what can be had cheaper: features, dimensions; and against where keypoints lie. Not in the paper."""
+"""mAP against what can be had cheaper, such as features or bits; and against where keypoints lie. Not in the paper."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,23 +8,31 @@ import numpy as np
 from delfjax.plots import COLOURS, NEUTRAL, Drawing, figure_of
 
 Result = Mapping[str, Any]
+WIDE = 4  # where the largest number is this many times the smallest, the axis is logarithmic
 
 
-def sweeps(found: Mapping[str, Mapping[int, Result]]) -> Drawing:
+def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Drawing:
     """Draw mAP with its interval against a number, a panel for each sweep.
 
     Args:
         found: By what is counted, such as "features of a photo": results by its number.
+
+    Raises:
+        ValueError: If a sweep has no result.
     """
-    figure, axes = figure_of(4.1 * len(found), 3.0, 1, len(found), sharey=True)
+    if not found or not all(found.values()):
+        raise ValueError(f"sweeps {[*found]}: one at least, with a result each; run them first")
+    figure, axes = figure_of(3.3 * len(found), 3.0, 1, len(found), sharey=True)
     for ax, (words, by_number) in zip(axes[0], found.items(), strict=True):
         numbers = sorted(by_number)
         value, low, high = np.transpose([_interval(by_number[number]) for number in numbers])
         ax.fill_between(numbers, low, high, color=COLOURS[0], alpha=0.15, linewidth=0)
         ax.plot(numbers, value, color=COLOURS[0], marker="o", markersize=4)
-        ax.set(xscale="log", xlabel=words)
-        ax.set_xticks(numbers, labels=map(str, numbers))
-        ax.minorticks_off()
+        ax.set(xlabel=words)
+        if numbers[-1] >= WIDE * numbers[0]:
+            ax.set_xscale("log")
+            ax.set_xticks(numbers, labels=map(str, numbers))
+            ax.minorticks_off()
         ax.grid(alpha=0.25, linewidth=0.6)
     axes[0, 0].set_ylabel("mAP, %, and 95% over queries")
     return figure

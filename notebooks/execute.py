@@ -38,6 +38,7 @@ def read_twin(twin: Path) -> nbformat.NotebookNode:
 def save(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Write a notebook aside and move it into place: a run cut short leaves the old one whole."""
     nbformat.validate(notebook)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         whole = Path(folder) / path.name
         whole.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
@@ -121,9 +122,12 @@ def refresh(twin: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def execute(twins: list[Path], *, force: bool = False) -> None:
-    """Execute and save the notebooks that are out of date, with one bar over all their cells."""
-    found = {twin: ["forced"] if force else problems(twin, library=True) for twin in twins}
+def execute(twins: list[Path], *, force: bool = False, out: Path | None = None) -> None:
+    """Execute and save the notebooks that are out of date, with one bar over all their cells.
+
+    With `out`, all of them into that folder: those beside the twins stay as they are.
+    """
+    found = {twin: ["forced"] if force or out else problems(twin, library=True) for twin in twins}
     stale = [twin for twin in twins if set(found[twin]) - {UNSYNCED}]
     total = sum(len(code_cells(read_twin(twin))) for twin in stale)
     with tqdm(total=total, unit="cell", disable=None if stale else True) as bar:
@@ -131,7 +135,7 @@ def execute(twins: list[Path], *, force: bool = False) -> None:
             bar.set_description(twin.stem)
             if found[twin]:
                 notebook = run(twin, advance=bar.update) if twin in stale else refresh(twin)
-                save(notebook, twin.with_suffix(".ipynb"))
+                save(notebook, (out or twin.parent) / f"{twin.stem}.ipynb")
             bar.write(f"{twin.stem}.ipynb: {'executed' if twin in stale else 'up to date'}")
 
 
@@ -141,6 +145,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=[""], help="such as 03; all, if there is none")
     parser.add_argument("--check", action="store_true", help="execute nothing: list what is wrong")
     parser.add_argument("--force", action="store_true", help="execute what is up to date, too")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="save into it, not beside twins")
     options = parser.parse_args()
     names = tuple(Path(name).stem for name in options.names)
     twins = [twin for twin in sorted(FOLDER.glob("[0-9][0-9]_*.py")) if twin.stem.startswith(names)]
@@ -150,7 +155,7 @@ def main() -> None:
         found = {twin.stem: ", ".join(problems(twin)) for twin in twins}
         bad = [f"{name}.ipynb: {words}" for name, words in found.items() if words]
         sys.exit("\n".join([*bad, "Mend: make notebooks"]) if bad else 0)
-    execute(twins, force=options.force)
+    execute(twins, force=options.force, out=options.out)
 
 
 if __name__ == "__main__":

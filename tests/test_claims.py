@@ -4,9 +4,19 @@ import json
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from delfjax import claims, results
-from delfjax.claims import Claim, Difference, decide, differ, differ_in_curve, ordered, per_query
+from delfjax.claims import (
+    Claim,
+    Difference,
+    decide,
+    differ,
+    differ_in_curve,
+    ordered,
+    per_query,
+    rank_correlation,
+)
 from delfjax.metrics import bootstrap
 
 QUERIES = 40
@@ -55,6 +65,21 @@ def test_a_difference_turns_its_sign_with_its_sides():
 def test_a_thing_is_no_better_than_itself():
     assert differ([run()], [run()]) == (0, 0, 0)
     assert differ_in_curve([run()], [run()]) == (0, 0, 0)
+
+
+def test_a_rank_correlation_minds_order_alone():
+    one = np.array([1.0, 2.0, 3.0, 4.0, np.nan, 5.0])
+    found = rank_correlation(one, np.exp(one))
+    assert (found.value, found.high) == pytest.approx((100, 100))
+    assert found.verdict == "passed"
+    assert rank_correlation(one, -one).value == pytest.approx(-100)
+    assert rank_correlation(one, np.ones(6)) == (0, 0, 0), (
+        "what is the same everywhere tells nothing"
+    )
+    random = np.random.default_rng(0).normal(size=(2, 60))
+    assert rank_correlation(*random).verdict == "undecided"
+    expected = spearmanr(*random).statistic
+    assert rank_correlation(*random).value == pytest.approx(100 * expected)
 
 
 def test_seeds_are_averaged_query_by_query():

@@ -77,6 +77,25 @@ def test_recall_needs_the_descriptors_that_codes_have_not(index):
 
 
 @needs_faiss
+def test_recall_counts_true_neighbours(index):
+    """Not rough distances, which may be too short: the rows that the true search gives, too."""
+    exact, every = ExactIndex(DATABASE), CodesIndex.build(DATABASE, probes=76)
+    rows, _ = every.search(QUERIES, 20)
+    truth, _ = exact.search(QUERIES, 20)
+    shared = np.mean([len(set(a) & set(b)) / 20 for a, b in zip(rows, truth, strict=True)])
+    found = every.recall(QUERIES, 20, sample=len(QUERIES), exact=exact)
+    assert found == pytest.approx(shared, abs=1e-3)
+    fine = CodesIndex.build(DATABASE, parts=40, probes=76)
+    assert fine.recall(QUERIES, 20, exact=exact) > found
+
+
+@needs_faiss
+def test_what_is_not_found_is_no_neighbour():
+    one = CodesIndex.build(DATABASE, probes=1)
+    assert one.recall(QUERIES, 1000, exact=ExactIndex(DATABASE)) < 0.5
+
+
+@needs_faiss
 @pytest.mark.parametrize(
     ("database", "settings", "message"),
     [

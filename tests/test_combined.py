@@ -8,11 +8,13 @@ from worlds import classes, extractor, flat
 
 from delfjax.collection import ReductionConfig
 from delfjax.combined import CombinedConfig, evaluate_combined
+from delfjax.datasets.benchmark import STANDARD
 from delfjax.datasets.labelled import labelled
 from delfjax.evaluation import evaluate_benchmark
 from delfjax.expansion import ExpansionConfig
 from delfjax.geometry import RansacConfig
 from delfjax.global_descriptors import GlobalConfig
+from delfjax.metrics import Truth
 from delfjax.pooled import pool
 from delfjax.search import SearchConfig
 
@@ -49,6 +51,10 @@ def run(folder, benchmark):
         )
 
     return evaluate
+
+
+def nothing() -> Truth:
+    return Truth(positives=np.empty(0, int), junk=np.empty(0, int))
 
 
 def rankings(evaluation):
@@ -134,6 +140,14 @@ def test_broken_photos_are_left_out(tmp_path):
     )
     assert list(found.report.failed) == ["a/1.png"]
     assert "a/1.png" not in found.benchmark.database
+
+
+@pytest.mark.parametrize("options", [{}, {"fuse": 0.25}])
+def test_nothing_to_find_is_an_error(run, folder, benchmark, options):
+    """With local features as without: what `evaluate_benchmark` says."""
+    alone = replace(benchmark, truths={STANDARD: (nothing(),) * len(benchmark.queries)})
+    with pytest.raises(ValueError, match="no query has another readable photo of its own"):
+        run(pooling=POOLING, benchmark=alone, **options)
 
 
 @pytest.mark.parametrize(

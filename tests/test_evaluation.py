@@ -13,6 +13,7 @@ from delfjax.datasets.benchmark import STANDARD, Benchmark, Query
 from delfjax.evaluation import Evaluation, evaluate_benchmark, evaluate_folder
 from delfjax.extraction import Extractor
 from delfjax.geometry import RansacConfig
+from delfjax.index_config import IndexConfig
 from delfjax.metrics import oxford_truth
 from delfjax.pages import write_page
 from delfjax.photos import Box, PhotoError, load_photo, scan
@@ -178,16 +179,17 @@ def test_distractors_do_not_teach_the_pca(photos, tmp_path):
 def test_results_are_pooled_without_junk_and_with_distractor_queries(photos, tmp_path):
     truth = oxford_truth([0], [1], [2])
     found = evaluate(parted(photos, truths={STANDARD: (truth,)}), tmp_path / "store")
-    scores, correct, queries = pool(found)
+    pooled = pool(found)
+    scores, correct, queries = pooled
     assert set(queries) == {0, 1}
     assert correct[queries == 0].sum() == 2
     assert not correct[queries == 1].any(), "nothing is right for a distractor query"
     assert (scores >= 0).all()
     assert (queries == 0).sum() == len(found.benchmark.database) - 1, "junk is left out"
-    curve = curve_of(found)
+    curve = curve_of(pooled, positives=2, queries=2)
     assert (curve["recalls"], curve["positives"]) == ([1, 2], 2)
     assert curve["interval"][0] <= curve["mean"] <= curve["interval"][1] <= 100
-    assert curve == curve_of(found)
+    assert curve == curve_of(pooled, positives=2, queries=2)
 
 
 def test_a_benchmark_renumbers_without_broken_photos(photos):
@@ -226,6 +228,18 @@ def test_the_summary_is_plain_json(evaluation):
     assert found["config"]["search"]["ransac"]["hypotheses"] == 64
     assert found["config"]["reduction"]["dimensions"] == 8
     assert {"versions", "hardware", "seconds"} <= set(found)
+
+
+# --- the index
+
+
+def test_the_index_is_built_as_asked_and_told(photos, tmp_path):
+    """A graph of one edge a node misses neighbours; and says so."""
+    graph = IndexConfig(kind="nndescent", settings={"degree": 1, "entries": 1, "beam": 1})
+    found = run(photos, tmp_path / "store", index=graph)
+    assert found.index_kind == "NNDescentIndex"
+    assert 0 < found.recall <= 1
+    assert found.settings["index"] == {"kind": "nndescent", "settings": dict(graph.settings)}
 
 
 # --- errors

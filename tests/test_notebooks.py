@@ -134,6 +134,15 @@ def test_runner_executes_saves_and_skips(
     ]
 
 
+def test_runner_saves_elsewhere_and_leaves_what_is_beside_the_twin(
+    twin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execute, "run", lambda twin, **_: execute.read_twin(twin))
+    execute.execute([twin], out=tmp_path / "else" / "where")
+    assert (tmp_path / "else" / "where" / "01_answer.ipynb").is_file()
+    assert not twin.with_suffix(".ipynb").exists()
+
+
 def test_runner_names_the_notebook_and_the_cell_that_fail(twin: Path) -> None:
     twin.write_text(TWIN + "\n# %%\nanswer / 0\n", encoding="utf-8")
     with pytest.raises(

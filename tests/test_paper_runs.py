@@ -3,13 +3,15 @@
 import pytest
 
 from delfjax import cli, datasets, results
-from delfjax.options import combined_config, search_config
+from delfjax.options import combined_config, index_config, search_config
 from delfjax.paper_runs import (
     DIMENSIONS,
     PROFILES,
     RUNS,
     SEEDS,
+    SWEEPS,
     by_row,
+    command,
     files,
     sweep,
     title,
@@ -31,6 +33,7 @@ def test_every_command_is_one_that_the_command_line_takes(profile):
         assert ours == {key: read[key] for key in ours}
         assert read["longest"] == PROFILES[profile].longest
         combined_config(job.options)
+        index_config(job.options)
         search_config(job.options)
 
 
@@ -87,6 +90,32 @@ def test_results_are_found_with_their_seeds(tmp_path):
     assert list(sweep("features", tmp_path)) == [20]
     assert list(sweep("dimensions", tmp_path)) == [8, 40]
     assert all(title(name) for name in {*RUNS, *SEEDS})
+
+
+def test_sweeps_by_recall_and_by_bits(tmp_path):
+    """With the run of another kind that all are compared with, once there is one to compare."""
+
+    def keep(name, recall=1.0, **index):
+        config = {"search": {"truncate": None}, "reduction": {"dimensions": 40}} | index
+        found = {"config": config, "index": {"recall_at_60": recall}}
+        results.write(tmp_path / f"rendered+places_{name}.json", found)
+
+    keep("ft_att")
+    keep("ft_att_200f", 0.995)
+    assert (sweep("bits", tmp_path), sweep("recall", tmp_path)) == ({}, {})
+    for name, parts, bits in (("20b", 4, 5), ("80b", 10, 8)):
+        settings = {"parts": parts, "bits": bits, "probes": 8192}
+        keep(f"ft_att_{name}", index={"kind": "codes", "settings": settings})
+    assert sorted(sweep("bits", tmp_path)) == [20, 80, 640]
+    keep("ft_att_200f_4e", 0.7)
+    keep("ft_att_200f_exact")
+    assert sorted(sweep("recall", tmp_path)) == pytest.approx([70, 99.5, 100])
+
+
+@pytest.mark.parametrize("kind", SWEEPS)
+def test_a_sweep_names_the_command_that_makes_it(kind):
+    read = cli.parser().parse_args(command(kind).split()[1:])
+    assert {RUNS[name].kind for name in read.only} == {kind}
 
 
 def test_dimensions_are_fewer_than_the_papers():

@@ -9,9 +9,11 @@ from worlds import draw, extractor, save
 
 from delfjax import cli, datasets, fingerprint, reproduction, results
 from delfjax.datasets.labelled import labelled
+from delfjax.evaluation_command import inputs_sha256, load_as_asked
 from delfjax.paper_runs import FOLDER, RUNS
-from delfjax.photos import scan
-from delfjax.reproduction import lacking, plan, run_all
+from delfjax.photos import PhotoError, scan
+from delfjax.reproduction import LabelledFolder, lacking, plan, run_all
+from delfjax.weights import digest
 
 NAMES = ["rendered_norm", "rendered_ft_norm"]
 
@@ -143,6 +145,44 @@ def test_real_sets_that_are_missing_are_named_with_how_to_get_them(tmp_path):
     assert len(told) == len(datasets.LOADERS) + len(datasets.DISTRACTORS)
     assert any("oxford5k" in words for words in told)
     assert {job.benchmark for job in plan(data=tmp_path)} == {*datasets.RENDERED}
+
+
+def test_a_labelled_folder_is_a_benchmark_of_its_own(world, tmp_path):
+    """With results apart from the checkout's; another photo makes them old."""
+    cache = tmp_path / "cache"
+    command = ["reproduce", "--labelled", str(tmp_path / "photos"), "--database=[012].*"]
+    command += ["--only", "norm"]
+    save(tmp_path / "photos" / "b" / "3.png", draw(1))
+    assert cli.main(command) == 0
+    (path,) = (cache / "results" / "photos").iterdir()
+    made = results.read(path)
+    assert (path.name, made["benchmark"]) == ("labelled_norm.json", "photos")
+    assert (made["queries"], made["database"]) == (4, 3)
+    assert "curve" not in made
+    assert cli.main([*command, "--list"]) == 0
+    save(tmp_path / "photos" / "b" / "4.png", draw(1))
+    folder = LabelledFolder(folder=tmp_path / "photos", database="[012].*")
+    (job,) = plan(["norm"], cache / "results" / "photos", labelled=folder)
+    assert job.outdated() == "another model or set"
+
+
+def test_another_copy_of_the_rendered_set_is_the_one_that_counts(tmp_path):
+    """`--root` names a folder that may have its own: its list of checksums is what a result keeps."""
+    (tmp_path / "landmarks").mkdir()
+    (tmp_path / "landmarks" / "SHA256SUMS").write_text("of the copy")
+    options = plan(["rendered_norm"])[0].options
+    ours = inputs_sha256(options)
+    options.root = tmp_path
+    assert inputs_sha256(options) == {"landmarks": digest(b"of the copy")} != ours
+    with pytest.raises(PhotoError, match=str(tmp_path / "landmarks")):
+        datasets.load("rendered", tmp_path)
+
+
+def test_patterns_are_for_labelled_folders():
+    options = plan(["rendered_norm"])[0].options
+    options.queries = "0.*"
+    with pytest.raises(ValueError, match="--queries and --database are for labelled, not rendered"):
+        load_as_asked(options)
 
 
 def test_results_of_the_papers_sizes_lie_apart():

@@ -1,6 +1,7 @@
 """What is drawn of sweeps and of landmarks, in numbers."""
 
 import numpy as np
+import pytest
 
 from delfjax.sweep_plots import landmarks, sweeps
 
@@ -17,8 +18,23 @@ def test_a_sweep_is_drawn_in_order_with_its_interval():
     assert line.get_ydata().tolist() == [60, 70]
     edges = left.collections[0].get_paths()[0].vertices[:, 1]
     assert (edges.min(), edges.max()) == (55, 74)
-    assert [text.get_text() for text in left.get_xticklabels()] == ["20", "50"]
     assert (left.get_xlabel(), right.get_xlabel()) == ("features", "dimensions")
+
+
+def test_numbers_far_apart_stand_on_a_logarithmic_axis():
+    found = {
+        "bits": {20: result(1.0), 640: result(2.0)},
+        "%": {61.5: result(1.0), 100: result(2.0)},
+    }
+    bits, recall = sweeps(found).axes
+    assert (bits.get_xscale(), recall.get_xscale()) == ("log", "linear")
+    assert [text.get_text() for text in bits.get_xticklabels()] == ["20", "640"]
+
+
+@pytest.mark.parametrize("found", [{}, {"bits": {}}])
+def test_without_results_nothing_is_drawn(found):
+    with pytest.raises(ValueError, match="run them first"):
+        sweeps(found)
 
 
 def test_a_landmark_is_a_point():

@@ -43,7 +43,7 @@ def load(name: str, root: Path | str) -> Benchmark:
 
     Args:
         name: One of `NAMES`; what follows a ``+`` are distractors.
-        root: The folder of data sets. The rendered set is not there but in this repository.
+        root: The folder of data sets; see `rendered_root` for where the rendered one is.
 
     Raises:
         DatasetError: There is no such benchmark, or its files say what cannot be.
@@ -53,7 +53,7 @@ def load(name: str, root: Path | str) -> Benchmark:
     if name not in NAMES:
         raise DatasetError(f"no benchmark {name!r}; expected one of {', '.join(NAMES)}")
     if name in RENDERED:
-        return rendered.load(distractors=bool(more))
+        return rendered.load(rendered_root(root), distractors=bool(more))
     for part in filter(None, (base, more)):
         if lacking := absent(part, root):
             raise missing(part, root, lacking)
@@ -65,11 +65,17 @@ def load(name: str, root: Path | str) -> Benchmark:
     return replace(benchmark, name=name, database=database, distractors=len(photos))
 
 
+def rendered_root(root: Path | str) -> Path:
+    """Return where the rendered set is: ``landmarks`` in the folder of data sets, or this checkout's."""
+    copy = Path(root) / rendered.ROOT.name
+    return copy if (copy / "SHA256SUMS").is_file() else rendered.ROOT
+
+
 def available(root: Path | str) -> tuple[str, ...]:
     """Return the benchmarks of which every part is there; whether each is whole, `load` finds out."""
     root = Path(root)
     whole = {part for part in (*LOADERS, *DISTRACTORS) if not absent(part, root)}
-    if (rendered.ROOT / "SHA256SUMS").is_file():
+    if (rendered_root(root) / "SHA256SUMS").is_file():
         whole |= {"rendered", "places"}
     return tuple(name for name in NAMES if whole.issuperset(name.split("+")))
 

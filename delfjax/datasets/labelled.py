@@ -12,6 +12,8 @@ from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
 from delfjax.metrics import Truth
 from delfjax.photos import PhotoFolder
 
+LABELLED = "labelled"  # stands for such a folder where a benchmark is named
+
 
 def labelled(folder: PhotoFolder, queries: str = "*", database: str = "*") -> Benchmark:
     """Make a benchmark of a folder.
