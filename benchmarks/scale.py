@@ -39,7 +39,7 @@ class Peer:
     efforts: tuple = (None,)
 
 
-def _ours(kind: str, efforts: tuple = (None,), **settings: object) -> Peer:
+def ours(kind: str, efforts: tuple = (None,), **settings: object) -> Peer:
     from delfjax.index import build_index, load_index
 
     def search(index, queries, effort):
@@ -141,12 +141,12 @@ def _faiss(kind: str, effort_name: str = "", efforts: tuple = (None,)) -> Peer:
 
 
 PEERS = {
-    "delfjax nndescent": lambda: _ours("nndescent", BEAMS, threads=THREADS),
+    "delfjax nndescent": lambda: ours("nndescent", BEAMS, threads=THREADS),
     "pynndescent": _pynndescent,
     "hnswlib": _hnswlib,
     "faiss HNSW": lambda: _faiss("HNSW16", "efSearch", BEAMS),
     "faiss IVF": lambda: _faiss("IVF{lists},Flat", "nprobe", (16, 32, 64, 128, 256)),
-    "delfjax exact": lambda: _ours("exact"),
+    "delfjax exact": lambda: ours("exact"),
     "faiss flat": lambda: _faiss("Flat"),
 }
 peer = cache(lambda name: PEERS[name]())
@@ -195,7 +195,7 @@ def run(size: int = 1_000_000, store: Path | None = None) -> dict:
         _start(rows, Path(folder), queries)
     matched = max(RECALL, *(min(curve)[0] for name, curve in curves.items() if len(curve) > 1))
     for name, curve in curves.items():
-        rows[name] |= _read_off(curve, matched)
+        rows[name] |= read_off(curve, matched)
     ours, theirs = rows["delfjax nndescent"], rows.get("hnswlib")
     ratio = ours["ms per 1,000 queries"] / theirs["ms per 1,000 queries"] if theirs else None
     return {
@@ -218,11 +218,11 @@ def _build(names: list[str], database: np.ndarray, folder: Path) -> tuple[dict, 
         built = time.perf_counter() - start
         path = folder / str(number)
         peer(name).save(indexes[name], path)
-        rows[name] = {"build s": round(built, 1), "MB on disk": round(_size(path) / 1e6, 1)}
+        rows[name] = {"build s": round(built, 1), "MB on disk": round(bytes_on_disk(path) / 1e6, 1)}
     return rows, indexes
 
 
-def _size(path: Path) -> int:
+def bytes_on_disk(path: Path) -> int:
     files = path.iterdir() if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files)
 
@@ -245,7 +245,7 @@ def _curves(indexes: dict, queries: np.ndarray) -> dict[str, list[tuple[float, f
     return {name: [tuple(point) for point in curve] for name, curve in curves.items()}
 
 
-def _read_off(curve: list[tuple[float, float]], recall: float) -> dict:
+def read_off(curve: list[tuple[float, float]], recall: float) -> dict:
     """Interpolate the time at a recall; at the most effort where the curve ends before."""
     recalls, seconds = (np.array(part) for part in zip(*sorted(curve), strict=True))
     reached = min(recall, recalls[-1]) if len(curve) > 1 else recalls[0]
