@@ -82,9 +82,10 @@ def run(largest: int = SIZES[-1], store: Path | None = None) -> dict:
         "rows": rows,
         "stages": stages(),
         "real descriptors": len(real),
-        "likeness of the invented ones": descriptors.statistics(photos, queries),
         "config": config | {"sizes": sizes},
     }
+    if sizes[-1] > len(real):
+        result["likeness of the invented ones"] = descriptors.statistics(photos, queries)
     kept.unlink()
     return result
 
@@ -134,7 +135,9 @@ def _cells(
                 del database
                 database = descriptors.enlarged(real, size)
                 true = _true(database, queries[:TRUTHS])
-            rows.append({"index": name, "descriptors": size, **_cell(name, database, queries, true)})
+            rows.append(
+                {"index": name, "descriptors": size, **_cell(name, database, queries, true)}
+            )
             results.write(kept, {"rows": rows})
     wanted = set(cells)
     return [row for row in rows if (row["index"], row["descriptors"]) in wanted]
@@ -164,7 +167,9 @@ def _cell(name: str, database: np.ndarray, queries: np.ndarray, true: np.ndarray
         "build s": round(built, 3),
         **scale.read_off(curve, max(RECALL, min(curve)[0])),
         "bytes on disk": disk and round(disk / len(database), 2),
-        "bytes in memory": round((memory or disk) / len(database), 2),  # HNSW: its file is its memory
+        "bytes in memory": round(
+            (memory or disk) / len(database), 2
+        ),  # HNSW: its file is its memory
     }
 
 
