@@ -35,7 +35,7 @@ class Peer:
     build: Callable
     save: Callable
     load: Callable
-    search: Callable  # index, queries, effort -> distances
+    search: Callable  # index, queries, effort -> rows, distances
     efforts: tuple = (None,)
 
 
@@ -45,7 +45,7 @@ def ours(kind: str, efforts: tuple = (None,), **settings: object) -> Peer:
     def search(index, queries, effort):
         if effort is not None:
             index.effort = effort
-        return index.search(queries, K)[1]
+        return index.search(queries, K)
 
     return Peer(
         needs="delfjax",
@@ -77,7 +77,7 @@ def _pynndescent() -> Peer:
         build=build,
         save=lambda index, path: path.write_bytes(pickle.dumps(index, protocol=5)),
         load=lambda path: pickle.loads(path.read_bytes()),
-        search=lambda index, queries, effort: index.query(queries, k=K, epsilon=effort)[1],
+        search=lambda index, queries, effort: index.query(queries, k=K, epsilon=effort),
         efforts=(0.01, 0.03, 0.06, 0.1, 0.15, 0.2),
     )
 
@@ -103,7 +103,8 @@ def _hnswlib() -> Peer:
 
     def search(index, queries, effort):
         index.set_ef(effort)
-        return np.sqrt(index.knn_query(queries, K)[1])
+        rows, squared = index.knn_query(queries, K)
+        return rows, np.sqrt(squared)
 
     save = lambda index, path: index.save_index(str(path))  # noqa: E731
     return Peer(needs="hnswlib", build=build, save=save, load=load, search=search, efforts=BEAMS)
@@ -128,7 +129,8 @@ def _faiss(kind: str, effort_name: str = "", efforts: tuple = (None,)) -> Peer:
     def search(index, queries, effort):
         if effort is not None:
             threaded().ParameterSpace().set_index_parameter(index, effort_name, effort)
-        return np.sqrt(np.maximum(index.search(queries, K)[0], 0))
+        squared, rows = index.search(queries, K)
+        return rows, np.sqrt(np.maximum(squared, 0))
 
     return Peer(
         needs="faiss",
@@ -229,11 +231,11 @@ def bytes_on_disk(path: Path) -> int:
 
 def _curves(indexes: dict, queries: np.ndarray) -> dict[str, list[tuple[float, float]]]:
     """Return recall and seconds of each index at each effort, timed in turn."""
-    true = peer("delfjax exact").search(indexes["delfjax exact"], queries, None)[:, -1:]
+    true = peer("delfjax exact").search(indexes["delfjax exact"], queries, None)[1][:, -1:]
     curves = {}
     for name, index in indexes.items():  # the first answers compile
         for effort in peer(name).efforts:
-            found = peer(name).search(index, queries, effort)
+            found = peer(name).search(index, queries, effort)[1]
             curves.setdefault(name, []).append([float((found <= true + TIE).mean()), np.inf])
     for _ in range(ROUNDS):
         for place in range(max(map(len, curves.values()))):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from delfjax.scale_plan import Machine, ShardCost, beside, plan, told
+from delfjax.tables import DASH
 
 SHARD = ShardCost(descriptors=1_000_000, build=360.0, query=0.1, each=256.0)
 MACHINE = Machine(memory=64, price=0.5)
@@ -50,4 +51,4 @@ def test_plans_are_told_a_row_each():
 
 def test_measured_rows_are_laid_side_by_side():
     rows = [{"index": "a", "ms": 1234.5, "disk": None}, {"index": "b", "ms": 2}]
-    assert beside(rows, ["index", "ms", "disk"]).rows == (("a", "1,234.5", "–"), ("b", "2", "–"))
+    assert beside(rows, ["index", "ms", "disk"]).rows == (("a", "1,234.5", DASH), ("b", "2", DASH))
