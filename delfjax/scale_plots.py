@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from delfjax import costs
-from delfjax.plots import COLOURS, NEUTRAL, Drawing, figure_of
+from delfjax.plots import COLOURS, NEUTRAL, Drawing, figure_of, show_title
 
 BILLION = 1e9
 PALETTE = (*COLOURS, NEUTRAL)
@@ -36,7 +36,10 @@ def cost_curves(
             values = np.array([row[column] for row in found], float)
             ax.plot(sizes, values, color=colour, marker="o", markersize=4, label=name)
             _beyond(ax, sizes[sizes >= least], values[sizes >= least], until, colour)
-        ax.set(xscale="log", yscale="log", xlabel="descriptors", title=words)
+        ax.set(xscale="log", yscale="log", xlabel="descriptors")
+        drawn = np.concatenate([line.get_ydata() for line in ax.lines])
+        ax.set_ylim(drawn.min() / 2, drawn.max() * 2)  # a wide band is not to flatten all lines
+        show_title(ax, words)
         ax.grid(alpha=0.25, linewidth=0.6)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(names))
@@ -46,10 +49,8 @@ def cost_curves(
 def _beyond(ax: Axes, sizes: np.ndarray, values: np.ndarray, until: float, colour: str) -> None:
     if len(sizes) < 3:
         return
-    law, further = (
-        costs.fit(sizes.tolist(), values.tolist()),
-        np.geomspace(sizes.max(), until, POINTS),
-    )
+    law = costs.fit(sizes.tolist(), values.tolist())
+    further = np.geomspace(sizes.max(), until, POINTS)
     ax.plot(further, law.at(further), color=colour, linestyle="--", linewidth=1)
     ax.fill_between(further, *law.band(further), color=colour, alpha=0.12, linewidth=0)
 

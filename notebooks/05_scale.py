@@ -57,7 +57,7 @@ for name, seen in likeness.items():
 # that an index of that size could be built: its memory would not be on this machine.
 
 # %%
-least = min(FITTED_FROM, sizes[-3])  # three sizes at least, where few were tried
+least = min(FITTED_FROM, sizes[-3:][0])  # three sizes at least, where few were tried
 shown = {"build s": "seconds to build", "ms per 1,000 queries": "milliseconds of a photo's queries"}
 curves = scale_plots.cost_curves(rows, shown, least=least)
 curves.save(FIGURES / "scale_costs.png")
