@@ -42,7 +42,7 @@ def cost_curves(
         show_title(ax, words)
         ax.grid(alpha=0.25, linewidth=0.6)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(names))
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(names), frameon=False)
     return figure
 
 
@@ -73,7 +73,8 @@ def bytes_bars(
         ax.barh(places, widths, left=ends, color=colour, label=part, height=0.6)
         ends = ends + widths
     for place, end in zip(places, ends, strict=True):
-        ax.text(end, place, f" {end:.4g}", va="center", fontsize=8)
+        label = ax.annotate(f"{end:.4g}", (end, place), (4, 0), textcoords="offset points")
+        label.set(va="center", fontsize=8, backgroundcolor="white")
     if yardstick:
         ax.axvline(
             yardstick[1] / 1000, color="black", linewidth=0.8, linestyle=":", label=yardstick[0]
@@ -81,5 +82,5 @@ def bytes_bars(
     ax.set(xlabel="kB of an image", xlim=(0, 1.12 * ends.max()))
     ax.set_yticks(places, labels=list(stacks))
     ax.set_ylim(len(stacks) - 0.5, -0.5)
-    figure.legend(loc="outside lower center", ncols=3)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure
