@@ -169,7 +169,7 @@ def _cell(name: str, database: np.ndarray, queries: np.ndarray, true: np.ndarray
     memory = getattr(index, "memory", None)
     disk = _saved(asked, index) if (memory or 0) <= SAVED else None
     return {
-        "build s": round(built, 3),
+        "build s": round(built, 5),
         **scale.read_off(curve, max(RECALL, min(curve)[0])),
         "bytes on disk": disk and round(disk / len(database), 2),
         "bytes in memory": round(
