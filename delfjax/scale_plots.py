@@ -12,6 +12,7 @@ from delfjax.plots import COLOURS, NEUTRAL, Drawing, figure_of, show_title
 BILLION = 1e9
 PALETTE = (*COLOURS, NEUTRAL)
 POINTS = 60  # of a curve that is computed
+FEWEST = 4  # sizes: the band of a law through three is as wide as the figure
 
 Row = Mapping[str, Any]
 
@@ -24,7 +25,7 @@ def cost_curves(
     Args:
         rows: What was measured: ``index``, ``descriptors`` and a number by each column; None: not measured.
         columns: What each panel shows, and its words.
-        least: Sizes from which on the law is fitted; with fewer than three of them it is not drawn.
+        least: Sizes from which on the law is fitted; with fewer than `FEWEST` of them it is not drawn.
         until: Size to which it is drawn.
     """
     figure, axes = figure_of(4.3 * len(columns), 3.6, 1, len(columns))
@@ -47,7 +48,7 @@ def cost_curves(
 
 
 def _beyond(ax: Axes, sizes: np.ndarray, values: np.ndarray, until: float, colour: str) -> None:
-    if len(sizes) < 3:
+    if len(sizes) < FEWEST:
         return
     law = costs.fit(sizes.tolist(), values.tolist())
     further = np.geomspace(sizes.max(), until, POINTS)

@@ -53,20 +53,19 @@ for name, seen in likeness.items():
 # ## Cost against size
 #
 # Points were measured. Dashed: a power law through those from `FITTED_FROM` on, $c = a\,n^b$, drawn to a billion, and
-# the band in which one more measurement would lie in 95 of 100 cases, *if this were the law*. It is not evidence
-# that an index of that size could be built: its memory would not be on this machine.
+# the band in which one more measurement would lie in 95 of 100 cases, *if this were the law*; of fewer than four
+# sizes there is none. It is no evidence that such an index could be built: this machine has not the memory.
 
 # %%
-least = min(FITTED_FROM, sizes[-3:][0])  # three sizes at least, where few were tried
 shown = {"build s": "seconds to build", "ms per 1,000 queries": "milliseconds of a photo's queries"}
-curves = scale_plots.cost_curves(rows, shown, least=least)
+curves = scale_plots.cost_curves(rows, shown, least=FITTED_FROM)
 curves.save(FIGURES / "scale_costs.png")
 curves
 
 # %%
 for name, found in kinds.items():
-    fitted = [row for row in found if row["descriptors"] >= least]
-    for column in shown if len(fitted) >= 3 else ():
+    fitted = [row for row in found if row["descriptors"] >= FITTED_FROM]
+    for column in shown if len(fitted) >= scale_plots.FEWEST else ():
         law = costs.fit([row["descriptors"] for row in fitted], [row[column] for row in fitted])
         print(f"{name:12}{shown[column]:35} grow as n^{law.exponent:.2f}, {law.count} sizes")
 

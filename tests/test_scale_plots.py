@@ -10,11 +10,11 @@ def rows(name, sizes, factor=1.0):
 
 
 def test_measured_costs_are_solid_and_the_law_beyond_is_dashed():
-    measured = rows("graph", [1e4, 1e5, 1e6], 2)
+    measured = rows("graph", [1e3, 1e4, 1e5, 1e6], 2)
     (ax,) = cost_curves(measured, {"s": "seconds"}).axes
     solid, dashed = ax.lines
     assert (solid.get_linestyle(), dashed.get_linestyle()) == ("-", "--")
-    np.testing.assert_array_equal(solid.get_xydata(), [[s, 2 * s] for s in (1e4, 1e5, 1e6)])
+    np.testing.assert_array_equal(solid.get_xydata(), [[s, 2 * s] for s in (1e3, 1e4, 1e5, 1e6)])
     further = dashed.get_xydata()
     np.testing.assert_allclose(further[[0, -1], 0], [1e6, 1e9])
     np.testing.assert_allclose(further[:, 1], 2 * further[:, 0])
@@ -23,16 +23,17 @@ def test_measured_costs_are_solid_and_the_law_beyond_is_dashed():
 
 
 def test_small_sizes_do_not_bend_the_law():
-    measured = [*rows("graph", [1e4, 1e5, 1e6]), {"index": "graph", "descriptors": 1e3, "s": 500.0}]
-    (ax,) = cost_curves(measured, {"s": "seconds"}, least=1e4).axes
+    measured = [{"index": "graph", "descriptors": 1e2, "s": 500.0}]
+    measured += rows("graph", [1e3, 1e4, 1e5, 1e6])
+    (ax,) = cost_curves(measured, {"s": "seconds"}, least=1e3).axes
     np.testing.assert_allclose(ax.lines[1].get_ydata()[-1], 1e9)
 
 
-def test_of_two_sizes_no_law_is_drawn_and_what_was_not_measured_is_left_out():
-    measured = [*rows("graph", [1e4, 1e5]), {"index": "graph", "descriptors": 1e6, "s": None}]
+def test_of_three_sizes_no_law_is_drawn_and_what_was_not_measured_is_left_out():
+    measured = [*rows("graph", [1e3, 1e4, 1e5]), {"index": "graph", "descriptors": 1e6, "s": None}]
     (ax,) = cost_curves(measured, {"s": "seconds"}).axes
     (solid,) = ax.lines
-    assert solid.get_xdata().tolist() == [1e4, 1e5]
+    assert solid.get_xdata().tolist() == [1e3, 1e4, 1e5]
     assert not ax.collections
 
 
