@@ -75,7 +75,9 @@ def bytes_bars(
         ends = ends + widths
     for place, end in zip(places, ends, strict=True):
         label = ax.annotate(f"{end:.4g}", (end, place), (4, 0), textcoords="offset points")
-        label.set(va="center", fontsize=8, backgroundcolor="white")
+        label.set(
+            va="center", fontsize=8, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1}
+        )
     if yardstick:
         ax.axvline(
             yardstick[1] / 1000, color="black", linewidth=0.8, linestyle=":", label=yardstick[0]
