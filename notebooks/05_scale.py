@@ -123,8 +123,9 @@ beside(stages, ["stage", "seconds", "measured"])
 # %% [markdown]
 # ## A billion, on paper
 #
-# A graph of a billion is extrapolation; four thousand graphs of 250,000 are not: each was measured, and a shard needs
-# nothing of the others. First, whether shards cost what one of them costs, times their number:
+# A graph of a billion is extrapolation; four thousand graphs of 250,000 are not: their size lies between those that
+# were measured, and none needs anything of the others. First, whether shards cost what one of them costs, times their
+# number (where more than one was tried):
 
 # %%
 graph = kinds["nndescent"]
@@ -139,8 +140,8 @@ for row in kinds.get("sharded", ()):
 
 # %% [markdown]
 # Then the plan. Machines are as fast as the one that was measured and hold the index in memory; they are as few as
-# that takes, or more; the features of a million images are extracted on the same machines. The price is an
-# assumption: change it. A search asks all shards of a machine in turn, all machines at once.
+# that takes, or more; the features of a million images, of the size above, are extracted on the same machines. The
+# price is an assumption: change it. A search asks all shards of a machine in turn, all machines at once.
 
 # %%
 used = {
@@ -180,8 +181,8 @@ _ = interact(planned, machines=IntSlider(20, min=1, max=400), memory=memory, pri
 
 # %% [markdown]
 # Extraction, not the index, is most of the hours. The graph buys its recall with memory, some forty times the
-# paper's code; and as each photo asks all shards, what a graph saves over exact search is won inside a shard only:
-# larger shards cost more to build and less to ask. Codes take the least memory, and find the fewest true neighbours.
+# paper's code; and as each photo asks all shards, what a graph saves over exact search is won inside a shard only.
+# Codes take the least memory, and find the fewest true neighbours.
 
 # %% [markdown]
 # ## What was claimed, checked
@@ -193,7 +194,7 @@ counted = sum(costs.index_bytes("nndescent", 1).values())
 assert abs(last["nndescent"]["bytes in memory"] / counted - 1) < 0.02, "bytes are as counted"
 assert min(at, key=lambda name: at[name]["bytes in memory"]) == "codes"
 assert min(at, key=lambda name: at[name]["recall@60"]) == "codes"
-assert min(row["recall@60"] for row in kinds["exact"]) == 1
+assert min(row["recall@60"] for row in kinds["exact"]) > 0.999
 assert min(row["recall@60"] for row in graph) > 0.9, "the graph finds nine of ten at every size"
 hours = plans["graph, in shards"]
 assert hours.extraction > hours.building, "extraction is most of the hours"
