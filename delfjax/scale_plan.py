@@ -11,6 +11,7 @@ from delfjax.tables import DASH, Table
 
 HOUR, GB = 3600, 1e9
 HEADER = ("", "shards", "GB of memory", "machines", "hours: features", "building", "until ready")
+HEADER += ("money", "a day ready", "seconds a photo")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,21 +132,16 @@ def told(plans: Mapping[str, Plan], *, remarks: Sequence[str] = ()) -> Table:
         )
         for name, each in plans.items()
     ]
-    header = (*HEADER, "money", "a day ready", "seconds a photo")
-    return Table(header=header, rows=tuple(rows), notes=(), remarks=tuple(remarks))
+    return Table(header=HEADER, rows=tuple(rows), notes=(), remarks=tuple(remarks))
 
 
 def beside(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> Table:
     """Lay measured rows out side by side: the index first, a dash where one has no such number."""
 
     def shown(value: object) -> str:
-        return (
-            DASH
-            if value is None
-            else f"{value:,}"
-            if isinstance(value, int | float)
-            else str(value)
-        )
+        if value is None:
+            return DASH
+        return f"{value:,}" if isinstance(value, int | float) else str(value)
 
     found = tuple(tuple(shown(row.get(column)) for column in columns) for row in rows)
     return Table(header=tuple(columns), rows=found, notes=())
