@@ -23,6 +23,7 @@ OPTIONS = ["benchmark", "rendered+places", "--longest", "320"]  # of the results
 OPTIONS += ["--model", "data/checkpoints/delf_ft_att.safetensors"]
 HELD = 20  # photos that only ask
 QUERIES = 1000
+BLOCK = 100_000  # invented descriptors made at a time
 NEAR, STEP = 15, 0.5  # neighbours whose differences are taken, and how much of one
 
 
@@ -51,12 +52,14 @@ def enlarged(real: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     missing = max(count - len(real), 0)
     near = descend(real, NEAR, seed=seed, threads=2) if missing else None
     base = random.integers(len(real), size=missing)
-    ends = [
-        real[near[base, random.integers(NEAR, size=missing)]] for _ in range(2 if missing else 0)
-    ]
-    made = l2_normalise(real[base] + STEP * (ends[0] - ends[1])) if missing else real[:0]
-    rows = np.concatenate([real, made])[random.permutation(len(real) + missing)[:count]]
-    return rows.astype(np.float16).astype(np.float32)  # as a store would keep them
+    ends = [near[base, random.integers(NEAR, size=missing)] for _ in range(2 if missing else 0)]
+    rows = np.empty((len(real) + missing, real.shape[1]), np.float16)  # as a store would keep them
+    rows[: len(real)] = real
+    for start in range(0, missing, BLOCK):  # of ten million, single precision would take gigabytes
+        one, other, around = (part[start : start + BLOCK] for part in (*ends, base))
+        made = l2_normalise(real[around] + STEP * (real[one] - real[other]))
+        rows[len(real) + start : len(real) + start + BLOCK] = made
+    return rows[random.permutation(len(rows))[:count]].astype(np.float32)
 
 
 def statistics(photos: list[np.ndarray], queries: np.ndarray) -> dict[str, dict[str, float]]:

@@ -35,17 +35,17 @@ class Peer:
     build: Callable
     save: Callable
     load: Callable
-    search: Callable  # index, queries, effort -> distances
+    search: Callable  # index, queries, effort -> rows, distances
     efforts: tuple = (None,)
 
 
-def _ours(kind: str, efforts: tuple = (None,), **settings: object) -> Peer:
+def ours(kind: str, efforts: tuple = (None,), **settings: object) -> Peer:
     from delfjax.index import build_index, load_index
 
     def search(index, queries, effort):
         if effort is not None:
             index.effort = effort
-        return index.search(queries, K)[1]
+        return index.search(queries, K)
 
     return Peer(
         needs="delfjax",
@@ -77,7 +77,7 @@ def _pynndescent() -> Peer:
         build=build,
         save=lambda index, path: path.write_bytes(pickle.dumps(index, protocol=5)),
         load=lambda path: pickle.loads(path.read_bytes()),
-        search=lambda index, queries, effort: index.query(queries, k=K, epsilon=effort)[1],
+        search=lambda index, queries, effort: index.query(queries, k=K, epsilon=effort),
         efforts=(0.01, 0.03, 0.06, 0.1, 0.15, 0.2),
     )
 
@@ -103,7 +103,8 @@ def _hnswlib() -> Peer:
 
     def search(index, queries, effort):
         index.set_ef(effort)
-        return np.sqrt(index.knn_query(queries, K)[1])
+        rows, squared = index.knn_query(queries, K)
+        return rows, np.sqrt(squared)
 
     save = lambda index, path: index.save_index(str(path))  # noqa: E731
     return Peer(needs="hnswlib", build=build, save=save, load=load, search=search, efforts=BEAMS)
@@ -128,7 +129,8 @@ def _faiss(kind: str, effort_name: str = "", efforts: tuple = (None,)) -> Peer:
     def search(index, queries, effort):
         if effort is not None:
             threaded().ParameterSpace().set_index_parameter(index, effort_name, effort)
-        return np.sqrt(np.maximum(index.search(queries, K)[0], 0))
+        squared, rows = index.search(queries, K)
+        return rows, np.sqrt(np.maximum(squared, 0))
 
     return Peer(
         needs="faiss",
@@ -141,12 +143,12 @@ def _faiss(kind: str, effort_name: str = "", efforts: tuple = (None,)) -> Peer:
 
 
 PEERS = {
-    "delfjax nndescent": lambda: _ours("nndescent", BEAMS, threads=THREADS),
+    "delfjax nndescent": lambda: ours("nndescent", BEAMS, threads=THREADS),
     "pynndescent": _pynndescent,
     "hnswlib": _hnswlib,
     "faiss HNSW": lambda: _faiss("HNSW16", "efSearch", BEAMS),
     "faiss IVF": lambda: _faiss("IVF{lists},Flat", "nprobe", (16, 32, 64, 128, 256)),
-    "delfjax exact": lambda: _ours("exact"),
+    "delfjax exact": lambda: ours("exact"),
     "faiss flat": lambda: _faiss("Flat"),
 }
 peer = cache(lambda name: PEERS[name]())
@@ -195,7 +197,7 @@ def run(size: int = 1_000_000, store: Path | None = None) -> dict:
         _start(rows, Path(folder), queries)
     matched = max(RECALL, *(min(curve)[0] for name, curve in curves.items() if len(curve) > 1))
     for name, curve in curves.items():
-        rows[name] |= _read_off(curve, matched)
+        rows[name] |= read_off(curve, matched)
     ours, theirs = rows["delfjax nndescent"], rows.get("hnswlib")
     ratio = ours["ms per 1,000 queries"] / theirs["ms per 1,000 queries"] if theirs else None
     return {
@@ -218,22 +220,22 @@ def _build(names: list[str], database: np.ndarray, folder: Path) -> tuple[dict, 
         built = time.perf_counter() - start
         path = folder / str(number)
         peer(name).save(indexes[name], path)
-        rows[name] = {"build s": round(built, 1), "MB on disk": round(_size(path) / 1e6, 1)}
+        rows[name] = {"build s": round(built, 1), "MB on disk": round(bytes_on_disk(path) / 1e6, 1)}
     return rows, indexes
 
 
-def _size(path: Path) -> int:
+def bytes_on_disk(path: Path) -> int:
     files = path.iterdir() if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files)
 
 
 def _curves(indexes: dict, queries: np.ndarray) -> dict[str, list[tuple[float, float]]]:
     """Return recall and seconds of each index at each effort, timed in turn."""
-    true = peer("delfjax exact").search(indexes["delfjax exact"], queries, None)[:, -1:]
+    true = peer("delfjax exact").search(indexes["delfjax exact"], queries, None)[1][:, -1:]
     curves = {}
     for name, index in indexes.items():  # the first answers compile
         for effort in peer(name).efforts:
-            found = peer(name).search(index, queries, effort)
+            found = peer(name).search(index, queries, effort)[1]
             curves.setdefault(name, []).append([float((found <= true + TIE).mean()), np.inf])
     for _ in range(ROUNDS):
         for place in range(max(map(len, curves.values()))):
@@ -245,7 +247,7 @@ def _curves(indexes: dict, queries: np.ndarray) -> dict[str, list[tuple[float, f
     return {name: [tuple(point) for point in curve] for name, curve in curves.items()}
 
 
-def _read_off(curve: list[tuple[float, float]], recall: float) -> dict:
+def read_off(curve: list[tuple[float, float]], recall: float) -> dict:
     """Interpolate the time at a recall; at the most effort where the curve ends before."""
     recalls, seconds = (np.array(part) for part in zip(*sorted(curve), strict=True))
     reached = min(recall, recalls[-1]) if len(curve) > 1 else recalls[0]
