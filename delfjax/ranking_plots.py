@@ -174,26 +174,26 @@ def query_card(photo: Photo, *lines: str) -> Card:
     return Card(photo=thumbnail(photo, CARD), lines=lines)
 
 
-def pages(rows: Mapping[str, Sequence[Card]], *, width: float = 8.6) -> Drawing:
+def pages(rows: Sequence[tuple[str, Sequence[Card]]], *, width: float = 8.6) -> Drawing:
     """Draw ranked results, a titled row for each ranking.
 
     Args:
-        rows: By title: cards, as many in each row, all with as many lines.
+        rows: Title and cards; as many cards in each row, with as many lines.
         width: In inches.
     """
-    sheets = [sheet(cards, columns=len(cards), side=CARD) for cards in rows.values()]
-    return stacked(dict(zip(rows, sheets, strict=True)), columns=1, width=width)
+    sheets = [(title, sheet(cards, columns=len(cards), side=CARD)) for title, cards in rows]
+    return stacked(sheets, columns=1, width=width)
 
 
-def stacked(pictures: Mapping[str, Pixels], *, columns: int, width: float = 8.6) -> Drawing:
+def stacked(pictures: Sequence[tuple[str, Pixels]], *, columns: int, width: float = 8.6) -> Drawing:
     """Draw pictures of any size in rows, each under its title.
 
     Args:
-        pictures: By title.
+        pictures: Title and picture.
         columns: Pictures a row.
         width: In inches, of all columns.
     """
-    shapes = [picture.shape[0] / picture.shape[1] for picture in pictures.values()]
+    shapes = [picture.shape[0] / picture.shape[1] for _, picture in pictures]
     inches = [
         width / columns * max(shapes[first : first + columns])
         for first in range(0, len(shapes), columns)
@@ -202,6 +202,6 @@ def stacked(pictures: Mapping[str, Pixels], *, columns: int, width: float = 8.6)
     figure, axes = figure_of(width, height, len(inches), columns, height_ratios=inches)
     for ax in axes.ravel():
         ax.set_axis_off()
-    for ax, (title, picture) in zip(axes.ravel(), pictures.items(), strict=False):
+    for ax, (title, picture) in zip(axes.ravel(), pictures, strict=False):
         show_photo(ax, picture, title)
     return figure

@@ -108,14 +108,14 @@ def test_cards_load_the_photo_of_their_number():
 
 def test_pages_have_a_titled_row_for_each_ranking():
     row = [query_card(PHOTO, "query"), *result_cards(ranking(), TRUTH, lambda image: PHOTO, [0, 1])]
-    figure = pages({"local": row, "global": row})
+    figure = pages([("local", row), ("global", row)])
     assert isinstance(figure, Drawing)
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["local", "global"]
     assert figure._repr_jpeg_()
 
 
 def test_pictures_are_stacked_in_reading_order():
-    figure = stacked({name: PHOTO for name in "abc"}, columns=2)
+    figure = stacked([(name, PHOTO) for name in "abc"], columns=2)
     titles = [ax.get_title(loc="left") for ax in figure.axes]
     assert titles == ["a", "b", "c", ""]
     assert [len(ax.images) for ax in figure.axes] == [1, 1, 1, 0]
