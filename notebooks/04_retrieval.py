@@ -22,7 +22,6 @@ import numpy as np
 from delfjax import (
     checkpoints,
     claims,
-    plots,
     ranking_plots,
     reproduction,
     results,
@@ -30,6 +29,8 @@ from delfjax import (
     tuning,
 )
 from delfjax.datasets import rendered
+
+# %%
 from delfjax.evaluation_command import evaluate_as_asked
 from delfjax.expansion import expand
 from delfjax.extraction import Extractor
@@ -371,17 +372,17 @@ def bearing(truth):
 pairs = []
 for number, each in enumerate(rankings):
     counted = each.images[~np.isin(each.images, truths[number].junk)]
-    first = set(counted[: len(truths[number].positives)].tolist())
+    best = set(counted[: len(truths[number].positives)].tolist())
     query = known[benchmark.queries[number].photo]
     for image in set(truths[number].positives.tolist()) - {own[number]}:
         photo = known[base.names[image]]
         angle = abs((bearing(query) - bearing(photo) + 180) % 360 - 180)
         light = "same light" if query.view["night"] == photo.view["night"] else "day and night"
-        pairs.append((angle, image in first, light))
-angles, found, lights = (np.array(column) for column in zip(*pairs, strict=True))
+        pairs.append((angle, image in best, light))
+angles, among, lights = (np.array(column) for column in zip(*pairs, strict=True))
 
 # %%
-ranking_plots.found_by_angle(angles, found, lights)
+ranking_plots.found_by_angle(angles, among, lights)
 
 # %% [markdown]
 # The further a camera has walked around the landmark, the less is found: a descriptor sees a face of the building, and
@@ -464,7 +465,7 @@ for points in curves.values():
 assert with_fewer.mean_average_precision > 0.5 * scores.mean_average_precision, "most can be missed"
 assert low > 0, "verification beats votes, by more than these queries' chance"
 assert np.median(counts["right"]) > np.median(counts["wrong"]), "right photos have more inliers"
-near, far = (found[part].mean() for part in (angles < 30, angles > 60))
+near, far = (among[part].mean() for part in (angles < 30, angles > 60))
 assert near > far, "what is seen from near the query's side is found more often"
 
 # %% [markdown]
