@@ -8,15 +8,18 @@ from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
+from matplotlib.ticker import LogFormatter
 
 from delfjax.axes import Photo, Ranking
 from delfjax.cards import Card, Pixels, sheet, thumbnail
 from delfjax.metrics import Truth
 from delfjax.plots import COLOURS, NEUTRAL, Drawing, figure_of, show_photo
 from delfjax.retrieval import Grade, grade
-from delfjax.retrieval_plots import CARD, MARKS
+from delfjax.retrieval_plots import MARKS, QUALITY
 
 ANGLES = (0, 15, 30, 45, 60, 90, 180)  # degrees: edges of the bins of `found_by_angle`
+WIDTH = 7.2  # inches, of figures with several panels
+SIDE = 160  # pixels: width of a card, small so that its text is large beside the photo
 FAINT = 0.25  # opacity of what is only context
 WORDS: dict[Grade, str] = {"right": "right", "wrong": "wrong", "junk": "junk, not counted"}
 
@@ -28,7 +31,7 @@ def spectra(variances: Mapping[str, Float[np.ndarray, " _"]], kept: int) -> Draw
         variances: Of all axes of each PCA, largest first, by its name.
         kept: Axes that the descriptors keep; the shares at this number are written beside the curves.
     """
-    figure, axes = figure_of(6.4, 3.2)
+    figure, axes = figure_of(5.8, 2.9)
     ax = axes[0, 0]
     for (name, each), colour in zip(variances.items(), COLOURS, strict=False):
         explained = 100 * np.cumsum(each) / each.sum()
@@ -41,7 +44,7 @@ def spectra(variances: Mapping[str, Float[np.ndarray, " _"]], kept: int) -> Draw
     ax.set_xticks([*ticks, kept], labels=map(str, [*ticks, kept]))
     ax.minorticks_off()
     ax.grid(alpha=FAINT, linewidth=0.6)
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower right", frameon=False)
     return figure
 
 
@@ -51,18 +54,20 @@ def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Drawin
     Args:
         curves: By name: ``(time, recall)`` of each setting; time as a share of exact search's, recall 0 to 1.
     """
-    figure, axes = figure_of(6.4, 3.2)
+    figure, axes = figure_of(5.8, 2.9)
     ax = axes[0, 0]
     for (name, points), colour in zip(curves.items(), COLOURS, strict=False):
         times, recalls = np.transpose(points)
         ax.plot(times, 100 * recalls, color=colour, marker="o", markersize=4, label=name)
     ax.axvline(1, color=NEUTRAL, linewidth=1, linestyle="--", zorder=0)
-    at = {"xytext": (4, 4), "textcoords": "offset points", "color": NEUTRAL, "fontsize": 8}
-    ax.annotate("exact search", (1, ax.get_ylim()[0]), **at)
+    at = {"xytext": (-4, 4), "textcoords": "offset points", "color": NEUTRAL, "fontsize": 8}
+    ax.annotate("exact search", (1, ax.get_ylim()[0]), ha="right", **at)
     ax.set(xscale="log", xlabel="time, as a multiple of exact search's (log scale)")
     ax.set_ylabel("true neighbours found, %")
+    for ticks in (ax.xaxis.set_major_formatter, ax.xaxis.set_minor_formatter):
+        ticks(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
     ax.grid(alpha=FAINT, linewidth=0.6)
-    ax.legend(loc="lower right", bbox_to_anchor=(1, 0.08))
+    ax.legend(loc="lower right", bbox_to_anchor=(0.97, 0.1), frameon=False)
     return figure
 
 
@@ -75,15 +80,16 @@ def bars(
         panels: Votes or inliers of the first photos, by what they are.
         grades: What each of those photos is, by the same names.
     """
-    figure, axes = figure_of(8.6, 1.75 * len(panels) + 0.3, len(panels), 1)
+    figure, axes = figure_of(WIDTH, 1.6 * len(panels) + 0.3, len(panels), 1)
     for ax, (name, counts) in zip(axes[:, 0], panels.items(), strict=True):
         for kind, (mark, colour) in MARKS.items():
             mine = np.flatnonzero([each == kind for each in grades[name]])
-            label = f"{mark} {WORDS[kind]}"
-            ax.bar(mine + 1, counts[mine], color=colour, width=0.82, label=label)
+            if len(mine):
+                label = f"{mark} {WORDS[kind]}"
+                ax.bar(mine + 1, counts[mine], color=colour, width=0.82, label=label)
         ax.set(ylabel=name, xlim=(0.3, len(counts) + 0.7))
     ax.set_xlabel("rank")
-    axes[0, 0].legend(loc="upper right", ncols=len(MARKS))
+    axes[0, 0].legend(loc="upper right", ncols=len(MARKS), frameon=False)
     return figure
 
 
@@ -93,7 +99,7 @@ def inlier_counts(counts: Mapping[Grade, Int[np.ndarray, " _"]]) -> Drawing:
     Args:
         counts: Inliers of the verified results of all queries, by what these are.
     """
-    figure, axes = figure_of(6.4, 3.2)
+    figure, axes = figure_of(5.8, 2.9)
     ax = axes[0, 0]
     most = max(int(each.max()) for each in counts.values())
     edges = np.arange(0, most + 6, 4)
@@ -108,7 +114,7 @@ def inlier_counts(counts: Mapping[Grade, Int[np.ndarray, " _"]]) -> Drawing:
     ax.axhline(0, color="black", linewidth=0.8)
     ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
     ax.set(xlabel="RANSAC inliers", ylabel="share of the results, %")
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower right", frameon=False)
     return figure
 
 
@@ -124,7 +130,7 @@ def found_by_angle(
         found: Whether that photo was.
         groups: A word for each such pair, drawn apart.
     """
-    figure, axes = figure_of(6.4, 3.0)
+    figure, axes = figure_of(5.8, 2.8)
     ax, names = axes[0, 0], np.unique(groups)
     places, width = np.arange(len(ANGLES) - 1), 0.8 / len(names)
     for number, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
@@ -137,7 +143,7 @@ def found_by_angle(
             ax.text(x, share + 1, f"of {count}", ha="center", fontsize=6.5, color=NEUTRAL)
     ax.set_xticks(places, [f"{a} to {b}°" for a, b in pairwise(ANGLES)])
     ax.set(ylim=(0, 108), xlabel="angle between the two cameras", ylabel="right photos found, %")
-    figure.legend(loc="outside upper right", ncols=len(names), fontsize=8)
+    figure.legend(loc="outside upper right", ncols=len(names), fontsize=8, frameon=False)
     return figure
 
 
@@ -149,6 +155,8 @@ def result_cards(
 ) -> list[Card]:
     """Make cards of some results: rank, whether it is right, and what it is ranked by.
 
+    That is inliers, votes in brackets where it was not verified, or the similarity of global descriptors.
+
     Args:
         ranking: What was found.
         truth: What should be.
@@ -159,33 +167,37 @@ def result_cards(
     for place in places:
         image = int(ranking.images[place])
         mark, colour = MARKS[grade(truth, image)]
-        score = (
-            f"{ranking.inliers[place]} inliers"
-            if ranking.scores is None
-            else f"{ranking.scores[place]:.2f} alike"
-        )
-        lines = (f"{place + 1}  {mark}  {score}",)
-        cards.append(Card(photo=thumbnail(load(image), CARD), lines=lines, colour=colour))
+        line = f"{place + 1} {mark} {_ranked_by(ranking, place)}"
+        cards.append(Card(photo=thumbnail(load(image), SIDE), lines=(line,), colour=colour))
     return cards
+
+
+def _ranked_by(ranking: Ranking, place: int) -> str:
+    if ranking.scores is not None:
+        return f"{ranking.scores[place]:.2f}"
+    inliers = ranking.inliers[place]
+    return f"{inliers}" if inliers >= 0 else f"({ranking.votes[place]})"
 
 
 def query_card(photo: Photo, *lines: str) -> Card:
     """Make the card of a query, to stand before its results."""
-    return Card(photo=thumbnail(photo, CARD), lines=lines)
+    return Card(photo=thumbnail(photo, SIDE), lines=lines)
 
 
-def pages(rows: Sequence[tuple[str, Sequence[Card]]], *, width: float = 8.6) -> Drawing:
+def pages(rows: Sequence[tuple[str, Sequence[Card]]], *, width: float = 6.4) -> Drawing:
     """Draw ranked results, a titled row for each ranking.
 
     Args:
         rows: Title and cards; as many cards in each row, with as many lines.
         width: In inches.
     """
-    sheets = [(title, sheet(cards, columns=len(cards), side=CARD)) for title, cards in rows]
+    sheets = [(title, sheet(cards, columns=len(cards), side=SIDE)) for title, cards in rows]
     return stacked(sheets, columns=1, width=width)
 
 
-def stacked(pictures: Sequence[tuple[str, Pixels]], *, columns: int, width: float = 8.6) -> Drawing:
+def stacked(
+    pictures: Sequence[tuple[str, Pixels]], *, columns: int, width: float = WIDTH
+) -> Drawing:
     """Draw pictures of any size in rows, each under its title.
 
     Args:
@@ -200,6 +212,8 @@ def stacked(pictures: Sequence[tuple[str, Pixels]], *, columns: int, width: floa
     ]
     height = sum(inches) + 0.26 * len(inches)
     figure, axes = figure_of(width, height, len(inches), columns, height_ratios=inches)
+    figure.quality = QUALITY
+    figure.get_layout_engine().set(wspace=0.04)
     for ax in axes.ravel():
         ax.set_axis_off()
     for ax, (title, picture) in zip(axes.ravel(), pictures, strict=False):

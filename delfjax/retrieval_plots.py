@@ -31,6 +31,7 @@ INLIER, PUTATIVE = (255, 214, 64, 240), (255, 255, 255, 130)  # of lines; RGBA
 MOST_LINES = 200  # of inliers: more would hide the photos
 CARD = 320  # pixels: width of a result's card
 FIGURE_COLUMNS = 6  # cards a row of the figure
+QUALITY = 72  # of the JPEG of many photos
 
 
 def query_picture(photo: Pixels, features: Features, box: Box | None = None) -> Pixels:
@@ -99,6 +100,7 @@ def figure(cards: Sequence[Card], pair: Pixels, titles: tuple[str, str]) -> Draw
     pictures = sheet(cards, columns=FIGURE_COLUMNS, side=CARD, chosen=0), pair
     inches = [9.5 * picture.shape[0] / picture.shape[1] for picture in pictures]
     drawing, axes = figure_of(9.5, sum(inches) + 0.7, 2, 1, height_ratios=inches)
+    drawing.quality = QUALITY
     for ax, picture, title in zip(axes[:, 0], pictures, titles, strict=True):
         show_photo(ax, picture, title)
     return drawing
