@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogLocator
 
 from delfjax.axes import Photo, Ranking
 from delfjax.cards import Card, Pixels, sheet, thumbnail
@@ -64,8 +64,9 @@ def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Drawin
     ax.annotate("exact search", (1, ax.get_ylim()[0]), ha="right", **at)
     ax.set(xscale="log", xlabel="time, as a multiple of exact search's (log scale)")
     ax.set_ylabel("true neighbours found, %")
-    for ticks in (ax.xaxis.set_major_formatter, ax.xaxis.set_minor_formatter):
-        ticks(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.minorticks_off()
     ax.grid(alpha=FAINT, linewidth=0.6)
     ax.legend(loc="lower right", bbox_to_anchor=(0.97, 0.1), frameon=False)
     return figure

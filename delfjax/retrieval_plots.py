@@ -63,6 +63,8 @@ def pair_picture(
     sizes: tuple[tuple[int, int], tuple[int, int]],
     putative: Matches,
     inliers: Bool[np.ndarray, " m"] | None = None,
+    *,
+    width: int = PAIR,
 ) -> Pixels:
     """Draw two photos side by side: inliers as bright lines, other matches as faint ones.
 
@@ -71,12 +73,13 @@ def pair_picture(
         sizes: ``(height, width)`` of the photos that the matches were found in.
         putative: The matches.
         inliers: Which of them agree with one map of the query; None: nobody asked.
+        width: Of the picture in pixels, at most; lines are as thick in a small one.
     """
-    height = round((PAIR - GAP) / sum(width / tall for tall, width in sizes))
+    height = round((width - GAP) / sum(wide / tall for tall, wide in sizes))
     height = min(height, TALLEST)
     left, right = (
-        resize(photo, (height, round(height * width / tall)))
-        for photo, (tall, width) in zip(photos, sizes, strict=True)
+        resize(photo, (height, round(height * wide / tall)))
+        for photo, (tall, wide) in zip(photos, sizes, strict=True)
     )
     shift = left.shape[1] + GAP
     paper = Image.new("RGB", (shift + right.shape[1], height), PAPER)

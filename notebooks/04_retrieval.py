@@ -263,7 +263,7 @@ for words, image in {"a right photo": best_right, "a wrong photo": best_wrong}.i
         f"{words}: {len(putative)} matches": np.ones(len(putative), bool),
         f"after RANSAC: {checked.count} inliers": checked.inliers,
     }.items():
-        pictures.append((title, pair_picture(tuple(photos), sizes, putative, inliers)))
+        pictures.append((title, pair_picture(tuple(photos), sizes, putative, inliers, width=900)))
 
 # %%
 eighth = ranking_plots.stacked(pictures, columns=2)
