@@ -31,7 +31,8 @@ INLIER, PUTATIVE = (255, 214, 64, 240), (255, 255, 255, 130)  # of lines; RGBA
 MOST_LINES = 200  # of inliers: more would hide the photos
 CARD = 320  # pixels: width of a result's card
 FIGURE_COLUMNS = 6  # cards a row of the figure
-QUALITY = 72  # of the JPEG of many photos
+FIGURE_WIDTH = 8.0  # inches
+QUALITY = 68  # of the JPEG of many photos
 
 
 def query_picture(photo: Pixels, features: Features, box: Box | None = None) -> Pixels:
@@ -101,8 +102,8 @@ def figure(cards: Sequence[Card], pair: Pixels, titles: tuple[str, str]) -> Draw
     """
     cards = cards[: max(1, len(cards) // FIGURE_COLUMNS) * FIGURE_COLUMNS]
     pictures = sheet(cards, columns=FIGURE_COLUMNS, side=CARD, chosen=0), pair
-    inches = [9.5 * picture.shape[0] / picture.shape[1] for picture in pictures]
-    drawing, axes = figure_of(9.5, sum(inches) + 0.7, 2, 1, height_ratios=inches)
+    inches = [FIGURE_WIDTH * picture.shape[0] / picture.shape[1] for picture in pictures]
+    drawing, axes = figure_of(FIGURE_WIDTH, sum(inches) + 0.7, 2, 1, height_ratios=inches)
     drawing.quality = QUALITY
     for ax, picture, title in zip(axes[:, 0], pictures, titles, strict=True):
         show_photo(ax, picture, title)

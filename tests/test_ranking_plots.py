@@ -48,10 +48,10 @@ def test_a_spectrum_ends_at_all_of_the_variance_and_says_what_is_kept():
     assert other.get_label() == "other: 50 % by 2 axes"
 
 
-def test_recall_is_drawn_in_percent_against_time():
-    figure = recall_curves({"K = 60": [(0.1, 0.5), (0.4, 1.0)]})
+def test_recall_is_drawn_in_percent_against_time_that_grows_with_effort():
+    figure = recall_curves({"K = 60": [(0.3, 0.25), (0.1, 0.5), (0.4, 1.0)]})
     line, exact = figure.axes[0].lines
-    np.testing.assert_allclose(line.get_xydata(), [[0.1, 50], [0.4, 100]])
+    np.testing.assert_allclose(line.get_xydata(), [[0.1, 25], [0.1, 50], [0.4, 100]])
     assert set(exact.get_xdata()) == {1}
 
 
