@@ -41,7 +41,12 @@ class Drawing(Figure):
     """A figure that a notebook shows by itself, whatever backend pyplot has, if it has one.
 
     With photos in it, it is shown as JPEG: a notebook of PNG photos has ten times the size.
+
+    Attributes:
+        quality: Of the JPEG, 1 to 95.
     """
+
+    quality: int = 85
 
     def save(self, path: Path) -> None:
         """Write the figure to a file, in the format that its ending names; make its folder."""
@@ -60,7 +65,7 @@ class Drawing(Figure):
     def encoded(self, format: str) -> bytes:
         """Return the figure as a file of a format: ``"png"``, ``"jpeg"``, ``"pdf"``, ``"svg"``."""
         stream = io.BytesIO()
-        options = {"pil_kwargs": {"quality": 85}} if format == "jpeg" else {}
+        options = {"pil_kwargs": {"quality": self.quality}} if format == "jpeg" else {}
         with mpl.rc_context(STYLE):
             self.savefig(stream, format=format, **options)
         return stream.getvalue()

@@ -31,6 +31,8 @@ INLIER, PUTATIVE = (255, 214, 64, 240), (255, 255, 255, 130)  # of lines; RGBA
 MOST_LINES = 200  # of inliers: more would hide the photos
 CARD = 320  # pixels: width of a result's card
 FIGURE_COLUMNS = 6  # cards a row of the figure
+FIGURE_WIDTH = 8.0  # inches
+QUALITY = 68  # of the JPEG of many photos
 
 
 def query_picture(photo: Pixels, features: Features, box: Box | None = None) -> Pixels:
@@ -62,6 +64,8 @@ def pair_picture(
     sizes: tuple[tuple[int, int], tuple[int, int]],
     putative: Matches,
     inliers: Bool[np.ndarray, " m"] | None = None,
+    *,
+    width: int = PAIR,
 ) -> Pixels:
     """Draw two photos side by side: inliers as bright lines, other matches as faint ones.
 
@@ -70,12 +74,13 @@ def pair_picture(
         sizes: ``(height, width)`` of the photos that the matches were found in.
         putative: The matches.
         inliers: Which of them agree with one map of the query; None: nobody asked.
+        width: Of the picture in pixels, at most; lines are as thick in a small one.
     """
-    height = round((PAIR - GAP) / sum(width / tall for tall, width in sizes))
+    height = round((width - GAP) / sum(wide / tall for tall, wide in sizes))
     height = min(height, TALLEST)
     left, right = (
-        resize(photo, (height, round(height * width / tall)))
-        for photo, (tall, width) in zip(photos, sizes, strict=True)
+        resize(photo, (height, round(height * wide / tall)))
+        for photo, (tall, wide) in zip(photos, sizes, strict=True)
     )
     shift = left.shape[1] + GAP
     paper = Image.new("RGB", (shift + right.shape[1], height), PAPER)
@@ -97,8 +102,9 @@ def figure(cards: Sequence[Card], pair: Pixels, titles: tuple[str, str]) -> Draw
     """
     cards = cards[: max(1, len(cards) // FIGURE_COLUMNS) * FIGURE_COLUMNS]
     pictures = sheet(cards, columns=FIGURE_COLUMNS, side=CARD, chosen=0), pair
-    inches = [9.5 * picture.shape[0] / picture.shape[1] for picture in pictures]
-    drawing, axes = figure_of(9.5, sum(inches) + 0.7, 2, 1, height_ratios=inches)
+    inches = [FIGURE_WIDTH * picture.shape[0] / picture.shape[1] for picture in pictures]
+    drawing, axes = figure_of(FIGURE_WIDTH, sum(inches) + 0.7, 2, 1, height_ratios=inches)
+    drawing.quality = QUALITY
     for ax, picture, title in zip(axes[:, 0], pictures, titles, strict=True):
         show_photo(ax, picture, title)
     return drawing
