@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from delfjax import index_files
-from delfjax.index_files import Parts
+from delfjax.index_files import IndexFileError, Parts
 
 PAPER_NEIGHBOURS = 60  # K of the re-implementations; no source of the paper that we read gives it
 QUERY_BUCKETS = (128, 1024)  # queries are padded to one of these numbers: two compiled programs
@@ -102,14 +102,18 @@ class Index(ABC):
         if len(descriptors):
             self._add(np.array(descriptors, np.float32, order="C"))
 
-    def save(self, path: Path | str) -> None:
+    def save(self, path: Path | str, *, database: str | None = None) -> None:
         """Write the index into a folder, whole or not at all; one that is there is replaced.
+
+        Args:
+            path: The folder.
+            database: Checksum of what it was built over, so that it is used with nothing else.
 
         Raises:
             IndexFileError: If the folder holds something else.
         """
         settings = {"kind": self.kind, "settings": self._settings(), "descriptors": len(self)}
-        index_files.write(Path(path), settings, self._parts())
+        index_files.write(Path(path), settings | {"database": database}, self._parts())
 
     def recall(
         self,
@@ -289,13 +293,22 @@ def build_index(
     return index_class(kind).build(descriptors, **settings)
 
 
-def load_index(path: Path | str) -> Index:
+def load_index(path: Path | str, *, database: str | None = None) -> Index:
     """Read what `Index.save` wrote.
 
+    Args:
+        path: The folder.
+        database: Checksum of what it has to have been built over; None: whatever it was.
+
     Raises:
-        IndexFileError: If there is no index, or if its files are not what was written.
+        IndexFileError: If there is no index, if its files are not what was written, or if it was built over
+            another database.
     """
     manifest, parts = index_files.read(Path(path))
+    if database not in (None, manifest.get("database")):
+        raise IndexFileError(
+            f"{path}: an index of other photos or descriptors than are to be searched; build it again"
+        )
     return index_class(manifest["kind"])._restore(manifest["settings"], parts)
 
 

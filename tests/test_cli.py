@@ -15,7 +15,7 @@ from PIL import Image
 from worlds import classes, draw, head, network, save
 
 import delfjax
-from delfjax import checkpoints, results, weights
+from delfjax import checkpoints, index_command, results, weights
 from delfjax.cli import main
 from delfjax.datasets import download
 from delfjax.datasets.download import DownloadError
@@ -163,6 +163,40 @@ def test_index_reports_cost_and_recall(store, capsys):
     assert lines["recall_at_60"] == "1.0"
     assert run("index", store, "--index", "exact", "--json", "-") == 0
     assert strict(capsys.readouterr().out)["photos"] == 9
+
+
+def test_search_takes_the_index_that_was_saved(photos, store, tmp_path, capsys, monkeypatch):
+    command = "search", store, photos.path("b/1.png"), "--neighbours", 20, *RANSAC, "--top", 4
+    assert run(*command) == 0
+    expected = capsys.readouterr().out
+    assert run("index", store, "--kind", "sharded", "--json", "-") == 0
+    assert strict(capsys.readouterr().out)["saved"] == f"{store}.index"
+    assert run("index", store, "--kind", "exact", "--out", tmp_path / "other") == 0
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(index_command, "build_index", None)
+        for saved in ((), ("--saved", tmp_path / "other")):
+            assert run(*command, *saved) == 0
+            assert capsys.readouterr().out == expected
+
+
+def test_search_refuses_an_index_of_something_else(photos, store, tmp_path, capsys):
+    command = "search", store, photos.path("a/0.png"), "--neighbours", 20, *RANSAC
+    assert run("index", store) == 0
+    assert run(*command, "--truncate", 4) == 1
+    mend = f"build it again (delfjax index {store} --out {store}.index), or search by --index exact"
+    assert f"{store}.index: an index of other photos or descriptors" in (
+        said := capsys.readouterr().err
+    )
+    assert said.endswith(f"{mend}\n")
+    assert run(*command, "--truncate", 4, "--index", "exact") == 0
+    assert run(*command, "--saved", tmp_path / "nowhere") == 1
+    assert "nowhere: no index here" in capsys.readouterr().err
+    more = save(tmp_path / "more" / "photo.png", draw(9)).parent
+    assert run("extract", more, store, *MODEL, "--dimensions", 8) == 0
+    assert run(*command) == 1, "a photo more"
+    assert run("index", store) == 0
+    assert run(*command) == 0
 
 
 def test_search_ranks_the_store(photos, store, capsys):

@@ -69,6 +69,16 @@ def test_the_manifest_says_what_made_it(tmp_path):
     assert {"delfjax", "numpy", "python"} <= set(manifest["versions"])
 
 
+def test_an_index_is_used_only_with_what_it_was_built_over(tmp_path):
+    ExactIndex(DATABASE).save(tmp_path, database="abc")
+    assert len(load_index(tmp_path)) == len(load_index(tmp_path, database="abc")) == 3000
+    with pytest.raises(IndexFileError, match=r"other photos or descriptors .*; build it again"):
+        load_index(tmp_path, database="other")
+    ExactIndex(DATABASE).save(tmp_path)
+    with pytest.raises(IndexFileError, match="build it again"):
+        load_index(tmp_path, database="abc")
+
+
 @pytest.mark.parametrize("exact", [True, False])
 def test_half_precision_is_used_where_it_is_exact(tmp_path, exact):
     database = DATABASE.astype(np.float16).astype(np.float32) if exact else DATABASE
