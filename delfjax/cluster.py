@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -25,7 +25,7 @@ AHEAD = 2  # parts a thread: one that it works at, and the next
 class Future(Protocol):
     """What will be the result of some work; while it is kept, so is the result."""
 
-    def result(self) -> Any:  # noqa: ANN401  (whatever the work returns)
+    def result(self) -> object:
         """Wait for the result; raise what the work raised."""
 
 

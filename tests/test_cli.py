@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import fakes
@@ -15,7 +16,7 @@ from PIL import Image
 from worlds import classes, draw, head, network, save
 
 import delfjax
-from delfjax import checkpoints, index_command, results, weights
+from delfjax import checkpoints, cli, index_command, results, weights
 from delfjax.cli import main
 from delfjax.datasets import download
 from delfjax.datasets.download import DownloadError
@@ -151,6 +152,35 @@ def test_broken_photos_exit_with_3(tmp_path, capsys):
     assert f"{photos.path('a/1.png')} is not an image" in err
     assert run("evaluate", photos.root, *MODEL, *RANSAC, "--dimensions", 8) == 3
     assert "a/1.png is not an image" in capsys.readouterr().err
+
+
+class Here:
+    """A cluster that is this process."""
+
+    def submit(self, work, *arguments, pure):
+        given = (each.result() if hasattr(each, "result") else each for each in arguments)
+        done = work(*given)
+        return SimpleNamespace(result=lambda: done)
+
+    def nthreads(self):
+        return {"here": 1}
+
+
+def test_extract_on_a_cluster_fills_the_same_store(photos, store, tmp_path, capsys, monkeypatch):
+    asked = []
+
+    @contextmanager
+    def connected(**options):
+        asked.append(options)
+        yield Here()
+
+    monkeypatch.setattr(cli, "connected", connected)
+    command = "extract", photos.root, tmp_path / "other", *MODEL, "--dimensions", 8
+    assert run(*command, "--workers", 2) == 0
+    assert asked == [{"scheduler": None, "workers": 2}]
+    assert "9 photos extracted, 0 there before, 0 failed" in capsys.readouterr().out
+    ours, theirs = FeatureStore(tmp_path / "other").gather(), FeatureStore(store).gather()
+    assert ours.checksum == theirs.checksum
 
 
 # --- index and search
@@ -454,6 +484,7 @@ def test_version(capsys):
     [
         *((), ("guess",), ("match", "one.jpg"), ("extract", "a", "b", "--backbone", "vgg")),
         *(("data",), ("data", "fetch"), ("data", "fetch", "oxford")),
+        ("extract", "a", "b", "--workers", "2", "--scheduler", "tcp://host:8786"),
     ],
 )
 def test_wrong_usage_exits_with_2(arguments, capsys):
