@@ -41,10 +41,10 @@ def findable(monkeypatch):
 
 def killed(work, *arguments, turn: int, ticks: int) -> list:
     """Run some work that is killed at one of its first ticks, or, every third turn, after a while."""
-    seeded = random.Random(turn)
     if turn % 3 == 0:
-        return kills.killed(work, *arguments, 0, after=seeded.uniform(0, 0.1))
-    return kills.killed(work, *arguments, seeded.randint(1, ticks), after=None)
+        return kills.killed(work, *arguments, 0, after=random.Random(turn).uniform(0, 0.5))
+    drawn = random.Random(0).sample(range(1, ticks + 1), ticks)
+    return kills.killed(work, *arguments, drawn[turn % ticks], after=None)
 
 
 def made_up(seed: int, dimensions: int = 8) -> Features:
@@ -130,10 +130,11 @@ def test_photos_added_to_a_store_are_neither_lost_nor_doubled(tmp_path):
         if expected is None or known == expected.names:
             draw(folder, range(12 * turn, 12 * (turn + 1)))
             expected, _ = extract_folder(Toy(Fuse(0)), scan(folder), tmp_path / "whole", config=FEW)
-        sent = killed(extract, str(folder), str(path), turn=turn, ticks=30)
+        sent = killed(extract, str(folder), str(path), turn=turn, ticks=24)
         flushed |= {name for names in sent for name in names}
         known = check(str(path), expected, []).names
         assert flushed <= set(known)
+    assert len(expected) > 12, "photos were added"
     store, report = extract_folder(Toy(Fuse(0)), scan(folder), path, config=FEW)
     assert report.kept == known
     assert check(str(path), expected, []).names == expected.names == store.names
@@ -165,14 +166,14 @@ def append(path: str, count: int, ticks: int, reports: Connection) -> None:
 
 
 def test_a_database_and_its_index_grow_whole_or_not_at_all(tmp_path):
-    path, indexed = tmp_path / "index", 10
+    path, indexed, grown = tmp_path / "index", 10, 0
     with FeatureStore(tmp_path / "store", MADE_BY) as store:
         for number in range(indexed):
             store.write(f"{number:04}", made_up(number))
     rows = store.gather()
     built(rows.descriptors).save(path, database=rows.checksum)
     for turn in range(KILLS):
-        sent = killed(append, str(tmp_path), indexed + 6, turn=turn, ticks=20)
+        sent = killed(append, str(tmp_path), indexed + 6, turn=turn, ticks=24)
         store = FeatureStore(tmp_path / "store")
         kept = [name for shard in store._shards for name in shard.names]
         assert sorted(kept) == store.names == [f"{number:04}" for number in range(len(kept))]
@@ -186,13 +187,13 @@ def test_a_database_and_its_index_grow_whole_or_not_at_all(tmp_path):
         else:
             with pytest.raises(IndexFileError, match="of other photos"):
                 load_index(path, database=rows.checksum)
+        grown += after > indexed
         indexed = after
+    assert 0 < grown < KILLS
 
 
-def saved(path: Path) -> np.ndarray | None:
-    """The descriptors of an index on disk; None if there is none."""
-    if not (path / index_files.MANIFEST).exists():
-        return None
+def saved(path: Path) -> np.ndarray:
+    """The descriptors of an index on disk."""
     _, parts = index_files.read(path)
     return np.concatenate([parts[name]["descriptors"] for name in sorted(parts)])
 
@@ -218,13 +219,17 @@ def rows_of(seed: int) -> np.ndarray:
 
 
 def test_an_index_is_saved_whole_or_not_at_all(tmp_path):
-    known = None
+    known, kept = rows_of(KILLS), 0
+    built(known).save(tmp_path)
     for turn in range(KILLS):
-        sent, after = killed(build, str(tmp_path), turn, turn=turn, ticks=12), rows_of(turn)
+        sent, after = killed(build, str(tmp_path), turn, turn=turn, ticks=13), rows_of(turn)
         found = saved(tmp_path)
-        if "saved" in sent or not np.array_equal(found, known):
+        if "saved" not in sent and np.array_equal(found, known):
+            kept += 1
+        else:
             np.testing.assert_array_equal(found, after)
         known = found
+    assert 0 < kept < KILLS
     built(after).save(tmp_path)
     assert len(list(tmp_path.iterdir())) == 1 + 3, "what was left behind is cleared away"
     np.testing.assert_array_equal(load_index(tmp_path).descriptors, after)
