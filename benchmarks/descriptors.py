@@ -13,7 +13,7 @@ from delfjax import cli, datasets
 from delfjax.descent import descend
 from delfjax.evaluation import extract_benchmark
 from delfjax.evaluation_command import store_path
-from delfjax.index import ExactIndex
+from delfjax.exact import ExactIndex
 from delfjax.networks import extractor_for
 from delfjax.options import reduction_config
 from delfjax.reduction import l2_normalise

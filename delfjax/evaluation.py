@@ -18,8 +18,9 @@ from delfjax.axes import Features
 from delfjax.collection import LocalExtractor, ReductionConfig, Report, extract_folder, made_by
 from delfjax.datasets.benchmark import Benchmark
 from delfjax.datasets.labelled import labelled
+from delfjax.exact import ExactIndex
 from delfjax.google_metrics import retrieval
-from delfjax.index import PAPER_NEIGHBOURS, ExactIndex, Index, build_index
+from delfjax.index import PAPER_NEIGHBOURS, Index, build_index
 from delfjax.metrics import Scores, Truth, bootstrap, evaluate
 from delfjax.photos import PhotoFolder
 from delfjax.results import circumstances

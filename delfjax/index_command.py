@@ -11,7 +11,8 @@ from pathlib import Path
 from delfjax import results
 from delfjax.answers import OK, answer
 from delfjax.database import Database
-from delfjax.index import KINDS, PAPER_NEIGHBOURS, ExactIndex, Index, build_index, load_index
+from delfjax.exact import ExactIndex
+from delfjax.index import KINDS, PAPER_NEIGHBOURS, Index, build_index, load_index
 from delfjax.index_files import MANIFEST, IndexFileError
 from delfjax.networks import extractor_of
 from delfjax.options import (

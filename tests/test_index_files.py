@@ -13,7 +13,8 @@ from safetensors.numpy import load_file
 from test_codes import needs_faiss
 from test_index import DATABASE, QUERIES
 
-from delfjax.index import ExactIndex, build_index, load_index
+from delfjax.exact import ExactIndex
+from delfjax.index import build_index, load_index
 from delfjax.index_files import MANIFEST, IndexFileError
 
 SETTINGS = {
@@ -134,7 +135,7 @@ def test_saving_again_replaces_and_leaves_nothing_behind(tmp_path):
 
 SAVE = """
 import sys, numpy as np
-from delfjax.index import ExactIndex
+from delfjax.exact import ExactIndex
 few, many = (ExactIndex(np.full((count, 40), 0.3, np.float32)) for count in (1000, 60_000))
 few.save(sys.argv[1])
 print("saved", flush=True)
