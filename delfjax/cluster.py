@@ -107,7 +107,12 @@ def connected(
         with distributed.Client(scheduler) as client:
             yield client
         return
-    options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+    # Its page at any free port: the default one may be another cluster's, which Dask would warn of.
+    options = {
+        "n_workers": workers,
+        "threads_per_worker": 1,
+        "dashboard_address": "127.0.0.1:0",
+    }
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         yield client
 

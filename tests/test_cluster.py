@@ -225,6 +225,16 @@ def _wait_and_add(part: int, shared: int) -> int:
     return part + shared
 
 
+def test_what_is_shared_may_be_as_large_as_a_network(client):
+    """Dask would warn of 10 MB, and warnings are errors here."""
+    found = in_parts(client, _add_length, range(3), np.zeros(2_000_000))
+    assert list(found) == [2_000_000, 2_000_001, 2_000_002]
+
+
+def _add_length(part: int, shared: np.ndarray) -> int:
+    return part + len(shared)
+
+
 def test_an_error_in_a_part_comes_back(client):
     with pytest.raises(ValueError, match="asked for 9 neighbours"):
         next(in_parts(client, _fail, [9]))
