@@ -12,7 +12,7 @@ import numpy as np
 from delfjax import cli, datasets
 from delfjax.descent import descend
 from delfjax.evaluation_command import store_path
-from delfjax.index import ExactIndex
+from delfjax.exact import ExactIndex
 from delfjax.networks import extractor_for
 from delfjax.options import reduction_config
 from delfjax.preparation import extract_benchmark

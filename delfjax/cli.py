@@ -6,7 +6,6 @@ Results go to standard output, progress and complaints to standard error.
 import argparse
 import os
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from tqdm.auto import tqdm
 import delfjax
 from delfjax import claims, plots, results, weights
 from delfjax.answers import EXITS, FAILED, INTERRUPTED, OK, answer, complain
+from delfjax.cluster import connected
 from delfjax.collection import Report, extract_folder
 from delfjax.conversion import WeightsError
 from delfjax.datasets.command import data, data_options
@@ -27,24 +27,26 @@ from delfjax.evaluation_command import (
     evaluate,
     evaluate_options,
 )
-from delfjax.index import PAPER_NEIGHBOURS, build_index
+from delfjax.index_command import (
+    filled,
+    index,
+    index_options,
+    search,
+    search_command_options,
+)
 from delfjax.networks import extractor_for, extractor_of
 from delfjax.options import (
-    index_option,
     json_option,
     model_options,
     ransac_config,
     ransac_options,
     reduction_config,
     reduction_options,
-    search_config,
-    search_options,
-    trained_options,
 )
 from delfjax.photos import PhotoError, load_photo, scan
 from delfjax.reproduce_command import reproduce, reproduce_options
-from delfjax.search import Searcher, match, reduce_pair
-from delfjax.store import FeatureStore, StoreError
+from delfjax.search import match, reduce_pair
+from delfjax.store import StoreError
 from delfjax.train_command import MODEL, train, train_options
 
 
@@ -112,22 +114,15 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--database", default="*", help="file names of the photos that the PCA learns of"
     )
+    place = sub.add_mutually_exclusive_group()
+    place.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that extracts")
+    place.add_argument("--workers", type=int, metavar="N", help="extract by N processes, of Dask")
     model_options(sub)
     reduction_options(sub)
 
-    sub = command(_index, "build an index over a store; report its cost and its recall")
-    sub.add_argument("store", type=Path, metavar="STORE")
-    index_option(sub)
-    json_option(sub)
-
-    sub = command(_search, "rank the photos of a store for one query photo")
-    sub.add_argument("store", type=Path, metavar="STORE")
-    sub.add_argument("photo", type=Path, metavar="PHOTO")
-    sub.add_argument("--top", type=int, default=10, help="results to print")
-    trained_options(sub)
-    index_option(sub)
-    search_options(sub)
-    json_option(sub)
+    summary = "build an index over a store and keep it; report its cost and its recall"
+    index_options(command(index, summary))
+    search_command_options(command(search, "rank the photos of a store for one query photo"))
 
     summary = "mAP over a folder with one sub-folder a class, times, index recall"
     evaluate_options(command(evaluate, summary))
@@ -147,21 +142,13 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _filled(path: Path) -> FeatureStore:
-    """Open a store to read from."""
-    store = FeatureStore(path)
-    if not len(store):
-        raise StoreError(f"{path}: holds no features yet; run: extract FOLDER {path}")
-    return store
-
-
 # --- commands --------------------------------------------------------------------------------------
 
 
 def _match(options: argparse.Namespace) -> int:
     photos = [load_photo(path) for path in options.photos]
     if options.store:
-        store = _filled(options.store)
+        store = filled(options.store)
         extractor, reduction = extractor_of(store, options), store.reduction
     else:
         extractor, reduction = extractor_for(options), None
@@ -197,59 +184,16 @@ def _match(options: argparse.Namespace) -> int:
 
 
 def _extract(options: argparse.Namespace) -> int:
-    photos = scan(options.folder)
-    store, report = extract_folder(
-        extractor_for(options),
-        photos,
-        options.store,
-        config=reduction_config(options),
-    )
+    photos, extractor = scan(options.folder), extractor_for(options)
+    with connected(scheduler=options.scheduler, workers=options.workers) as client:
+        store, report = extract_folder(
+            extractor, photos, options.store, config=reduction_config(options), client=client
+        )
     print(
         f"{store.path}: {len(report.extracted)} photos extracted, {len(report.kept)} there before, "
         f"{len(report.failed)} failed"
     )
     return complain(report)
-
-
-def _index(options: argparse.Namespace) -> int:
-    database = _filled(options.store).gather()
-    start = time.perf_counter()
-    index = build_index(database.descriptors, options.index)
-    built = time.perf_counter() - start
-    k = min(PAPER_NEIGHBOURS, len(database.descriptors))
-    result = {
-        "kind": type(index).__name__,
-        "photos": len(database),
-        "descriptors": len(database.descriptors),
-        "build_seconds": round(built, 2),
-        f"recall_at_{k}": round(index.recall(database.descriptors, k), 4),
-        "versions": results.versions(),
-        "hardware": results.hardware(),
-    }
-    answer(options, result, "\n".join(f"{key:16} {value}" for key, value in result.items()))
-    return OK
-
-
-def _search(options: argparse.Namespace) -> int:
-    store = _filled(options.store)
-    query = extractor_of(store, options)(load_photo(options.photo))
-    query = query.with_descriptors(store.reduction(query.descriptors))
-    config = search_config(options)
-    database = config.database(store)
-    index = build_index(database.descriptors, options.index)
-    ranking = Searcher(database, index, config)(config.query(query)).ranking
-    top = list(zip(ranking.images, ranking.inliers, ranking.votes, strict=True))[: options.top]
-    found = [
-        {"photo": database.names[image], "inliers": int(inliers), "votes": int(votes)}
-        for image, inliers, votes in top
-    ]
-    lines = [f"{row['inliers']:7} {row['votes']:5}  {row['photo']}" for row in found]
-    answer(
-        options,
-        {"query": str(options.photo), "results": found},
-        "\n".join(["inliers votes  photo", *lines]),
-    )
-    return OK
 
 
 def _train(options: argparse.Namespace) -> int:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from delfjax.index import PAPER_NEIGHBOURS, TIE, ExactIndex, Index, Neighbours, Value
+from delfjax.exact import ExactIndex
+from delfjax.index import PAPER_NEIGHBOURS, TIE, Index, Neighbours, Value
 from delfjax.index_files import Parts
 
 if TYPE_CHECKING:

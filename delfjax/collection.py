@@ -1,7 +1,12 @@
-"""A folder of photos becomes a store of features: long, resumable, and never stopped by a bad photo."""
+"""A folder of photos becomes a store of features: long, resumable, and never stopped by a bad photo.
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+On a cluster (`delfjax.cluster`) workers extract parts of the folder, and the caller writes what comes back, in
+the order of the names: the store is that of one process.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -11,12 +16,18 @@ from jaxtyping import Float
 from tqdm.auto import tqdm
 
 from delfjax.axes import Features, Photo
+from delfjax.cluster import Client, in_parts
 from delfjax.extraction import ExtractionConfig
 from delfjax.handmade import HandmadeConfig, HandmadeSpec
 from delfjax.photos import PhotoError, PhotoFolder, iter_photos
 from delfjax.reduction import PAPER_DIMENSIONS, Reduction
 from delfjax.resnet import ResNetSpec
 from delfjax.store import FeatureStore
+
+PART = 16  # photos that a worker extracts at a time: what its death may cost; not in the paper
+
+Extracted = Iterator[tuple[str, Features | PhotoError]]
+Source = Callable[[list[str], Reduction | None], Extracted]
 
 
 @runtime_checkable
@@ -95,6 +106,7 @@ def extract_folder(
     path: Path | str,
     *,
     config: ReductionConfig | None = None,
+    client: Client | None = None,
 ) -> tuple[FeatureStore, Report]:
     """Extract the features of every photo that the store does not hold yet.
 
@@ -103,6 +115,7 @@ def extract_folder(
         photos: The photos.
         path: The store's folder.
         config: How the PCA is learnt.
+        client: Of a Dask cluster that extracts; None: this process does. The store is the same.
 
     Returns:
         The store, and what became of each photo: broken ones are listed, not raised.
@@ -115,31 +128,59 @@ def extract_folder(
     store = FeatureStore(path, made_by(extractor, config))
     if all(name in store for name in photos.names):  # then it need not be written, nor be free to
         return store, Report(kept=list(photos.names))
+    source = partial(_by_workers, client) if client else extracted
     with store:
-        return store, _fill(store, extractor, photos, config)
+        return store, _fill(store, partial(source, extractor, photos), photos, config)
+
+
+def extracted(
+    extractor: LocalExtractor,
+    photos: PhotoFolder,
+    names: Iterable[str],
+    reduction: Reduction | None = None,
+) -> Extracted:
+    """Extract photos, and reduce their descriptors if the PCA is known already; errors pass through."""
+    for name, found in extractor.stream(iter_photos(photos, names)):
+        yield name, found if isinstance(found, PhotoError) else _reduced(_halved(found), reduction)
+
+
+def _by_workers(
+    client: Client,
+    extractor: LocalExtractor,
+    photos: PhotoFolder,
+    names: list[str],
+    reduction: Reduction | None = None,
+) -> Extracted:
+    parts = (names[start : start + PART] for start in range(0, len(names), PART))
+    shared = extractor, replace(photos, names=()), reduction
+    for part in in_parts(client, _part, parts, *shared):
+        yield from part
+
+
+def _part(
+    names: list[str], extractor: LocalExtractor, photos: PhotoFolder, reduction: Reduction | None
+) -> list[tuple[str, Features | PhotoError]]:
+    return list(extracted(extractor, photos, names, reduction))
 
 
 def _fill(
-    store: FeatureStore, extractor: LocalExtractor, photos: PhotoFolder, config: ReductionConfig
+    store: FeatureStore, source: Source, photos: PhotoFolder, config: ReductionConfig
 ) -> Report:
     """Extract what the store lacks; an error or an interrupt loses no photo that is ready."""
     report = Report(kept=[name for name in photos.names if name in store])
     if store.reduction is None:
-        _learn_reduction(extractor, photos, store, config, report)
+        _learn_reduction(source, photos, store, config, report)
     waiting = [n for n in photos.names if n not in store and n not in report.failed]
     bar = tqdm(total=len(photos), initial=len(photos) - len(waiting), desc="extract", unit="photo")
-    reduction = store.reduction
-    for name, features in _extract(extractor, photos, waiting, report, bar):
-        store.write(name, _reduced(_halved(features), reduction))
+    for name, features in _reported(source(waiting, store.reduction), report, bar):
+        store.write(name, features)
     bar.close()
     return report
 
 
-def _extract(
-    extractor: LocalExtractor, photos: PhotoFolder, names: list[str], report: Report, bar: tqdm
-) -> Iterator[tuple[str, Features]]:
-    """Yield the features of the photos that can be read; report those that cannot."""
-    for name, features in extractor.stream(iter_photos(photos, names)):
+def _reported(found: Extracted, report: Report, bar: tqdm) -> Iterator[tuple[str, Features]]:
+    """Yield the features of the photos that could be read; report those that could not."""
+    for name, features in found:
         bar.update()
         if isinstance(features, PhotoError):
             report.failed[name] = features
@@ -149,7 +190,7 @@ def _extract(
 
 
 def _learn_reduction(
-    extractor: LocalExtractor,
+    source: Source,
     photos: PhotoFolder,
     store: FeatureStore,
     config: ReductionConfig,
@@ -161,10 +202,11 @@ def _learn_reduction(
     if not len(database):
         raise ValueError(f"{photos.root}: no photo's file name matches {config.database!r}")
     count = min(config.photos, len(database))
-    names = random.permutation(database.names).tolist()  # in reserve: some may be broken
+    drawn = iter(random.permutation(database.names).tolist())
     bar = tqdm(total=count, desc="learn PCA", unit="photo")
-    drawn = islice(_extract(extractor, photos, names, report, bar), count)
-    whole = {name: _halved(features) for name, features in drawn}
+    whole: dict[str, Features] = {}
+    while names := list(islice(drawn, count - len(whole))):  # again in place of the broken ones
+        whole |= _reported(source(names, None), report, bar)
     bar.close()
     if not whole:
         raise next(iter(report.failed.values()))
@@ -187,7 +229,9 @@ def _halved(features: Features) -> Features:
     return features.with_descriptors(features.descriptors.astype(np.float16))
 
 
-def _reduced(features: Features, reduction: Reduction) -> Features:
+def _reduced(features: Features, reduction: Reduction | None) -> Features:
+    if reduction is None:
+        return features
     return features.with_descriptors(reduction(features.descriptors.astype(np.float32)))
 
 

@@ -1,5 +1,7 @@
 """The features of many photos end to end, and whose they are: what an index is built over (Sec. 4.4)."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,6 +58,15 @@ class Database:
     def owners(self) -> Int[np.ndarray, " t"]:
         """The number of the photo that each row belongs to."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    @cached_property
+    def checksum(self) -> str:
+        """Of all that an index over it and its answers depend on: names, whose rows are whose, descriptors."""
+        digest = hashlib.sha256(json.dumps(self.names).encode())
+        for array in (self.offsets.astype(np.int64), self.descriptors):
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
 
     def photo(self, image: int) -> Features:
         """Return the features of a photo, by its number."""

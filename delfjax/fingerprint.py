@@ -63,6 +63,9 @@ def _imports(tree: ast.Module, root: Path) -> list[str]:
             if package == root.name:
                 inner = (f"{module}.{each.name}".lstrip(".") for each in node.names)
                 found += [module, *inner]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            package, _, module = node.value.partition(".")  # imported by its name: `index.KINDS`
+            found += [module] * (package == root.name and module.isidentifier())
     return [module for module in found if module and _file(root, module).is_file()]
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from delfjax.axes import Features
-from delfjax.index import PAPER_NEIGHBOURS, ExactIndex, Index, Value, build_index
+from delfjax.exact import ExactIndex
+from delfjax.index import PAPER_NEIGHBOURS, Index, Value, build_index
 
 
 @dataclass(frozen=True, kw_only=True)

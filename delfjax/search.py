@@ -13,8 +13,9 @@ from jaxtyping import Float, Int
 
 from delfjax.axes import Features, Matches, Ranking
 from delfjax.database import Database
+from delfjax.exact import ExactIndex
 from delfjax.geometry import RansacConfig, Verification, verify
-from delfjax.index import PAPER_NEIGHBOURS, ExactIndex, Index, Neighbours, build_index
+from delfjax.index import PAPER_NEIGHBOURS, Index, Neighbours, build_index
 from delfjax.reduction import Reduction, truncated
 from delfjax.store import FeatureStore
 

@@ -2,7 +2,7 @@
 
 A shard is any index over consecutive rows, and building one, ``build_index(descriptors, kind,
 **settings)``, needs nothing of the others: it can be done on another machine, saved there, and loaded
-here. Merging is exact, by distance, then row: over exact shards the answer is that of one exact index.
+here, or stay there (`delfjax.cluster_index`). Merging is exact, by distance, then row: over exact shards the answer is that of one exact index.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from tqdm.auto import tqdm
 
+from delfjax.cluster import Client
 from delfjax.index import Index, Neighbours, Value, build_index, index_class
 from delfjax.index_files import Parts
 
@@ -46,21 +47,28 @@ class ShardedIndex(Index):
         *,
         size: int = SHARD,
         inner: str = "nndescent",
+        client: Client | None = None,
         **settings: Value,
     ) -> "ShardedIndex":
-        """Build the shards one after another.
+        """Build the shards: one after another, or on a cluster.
 
         Args:
             descriptors: The database.
             size: Descriptors a shard.
             inner: Kind of index that each is.
+            client: Of a Dask cluster whose workers build, keep and search the shards. They answer alike; of
+                graphs, where workers have as many cores as this machine, or are told their ``threads``.
             settings: Of each.
         """
         if size < 1:
             raise ValueError(f"size of a shard must be at least 1, got {size}")
-        starts = range(0, max(len(descriptors), 1), size)
-        bar = tqdm(starts, desc="shards", unit="shard")
-        shards = [build_index(descriptors[at : at + size], inner, **settings) for at in bar]
+        parts = [descriptors[:size], *_cut(descriptors[size:], size)]
+        if client:
+            from delfjax.cluster_index import ClusterIndex  # which is one of these
+
+            return ClusterIndex(client, parts, size=size, inner=inner, **settings)
+        bar = tqdm(parts, desc="shards", unit="shard")
+        shards = [build_index(rows, inner, **settings) for rows in bar]
         return cls(shards, size=size, **settings)
 
     @property
@@ -92,16 +100,21 @@ class ShardedIndex(Index):
         return self.shards[0].dimensions
 
     def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbours:
-        answers = [shard.search(queries, min(k, len(shard))) for shard in self.shards]
+        answers = self._answers(queries, k)
         starts = np.cumsum([0, *map(len, self.shards[:-1])])
         return merge(answers, starts.tolist(), k)
+
+    def _answers(self, queries: Float[np.ndarray, "q d"], k: int) -> list[Answer]:
+        return [shard.search(queries, min(k, len(shard))) for shard in self.shards]
 
     def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
         room = max(self.size - len(self.shards[-1]), 0)
         self.shards[-1].add(descriptors[:room])
-        for start in range(room, len(descriptors), self.size):
-            rows = descriptors[start : start + self.size]
-            self.shards.append(build_index(rows, self.shards[0].kind, **self._shard_settings))
+        self.shards += self._built(_cut(descriptors[room:], self.size))
+
+    def _built(self, parts: list[Float[np.ndarray, "_ d"]]) -> list[Index]:
+        kind = self.shards[0].kind
+        return [build_index(rows, kind, **self._shard_settings) for rows in parts]
 
     def _settings(self) -> dict[str, Any]:
         shards = [{"kind": shard.kind, "settings": shard._settings()} for shard in self.shards]
@@ -122,6 +135,10 @@ class ShardedIndex(Index):
             own = {name.removeprefix(mark): parts[name] for name in parts if name.startswith(mark)}
             shards.append(index_class(shard["kind"])._restore(shard["settings"], own))
         return cls(shards, size=settings["size"], **settings["settings"])
+
+
+def _cut(descriptors: Float[np.ndarray, "t d"], size: int) -> list[Float[np.ndarray, "_ d"]]:
+    return [descriptors[at : at + size] for at in range(0, len(descriptors), size)]
 
 
 def merge(answers: Sequence[Answer], starts: Sequence[int], k: int) -> Neighbours:

@@ -13,6 +13,11 @@ tensor          shape   type    what
 
 The file's metadata hold the names of the photos and what made the features, as JSON. A reader maps the
 file into memory, and reads only the rows that it is asked for.
+
+The numbers have no checksum. To compare one, whoever opens a store would read all of it: the SHA-256 of a shard of
+512 photos (49 MB) takes 27 ms, half of what it takes to read every row, where opening it takes 0.6 ms. What disks
+and networks garble they find by checksums of their own; a file cut short is refused here; and an index that was
+saved notices a descriptor that has changed since (`delfjax.database.Database.checksum`).
 """
 
 import json

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from delfjax.index import PAPER_NEIGHBOURS, ExactIndex, Index
+from delfjax.exact import ExactIndex
+from delfjax.index import PAPER_NEIGHBOURS, Index
 
 ROUNDS = 3  # timings of a setting, of which the shortest counts
 STEPS = 8  # of the ladder, for each doubling

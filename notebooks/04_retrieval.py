@@ -34,9 +34,10 @@ from delfjax.datasets import rendered
 
 # %%
 from delfjax.evaluation_command import evaluate_as_asked
+from delfjax.exact import ExactIndex
 from delfjax.expansion import expand
 from delfjax.extraction import Extractor
-from delfjax.index import ExactIndex, build_index
+from delfjax.index import build_index
 from delfjax.metrics import bootstrap, evaluate
 from delfjax.networks import extractor_for
 from delfjax.options import search_config

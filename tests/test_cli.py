@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import fakes
@@ -15,7 +16,7 @@ from PIL import Image
 from worlds import classes, draw, head, network, save
 
 import delfjax
-from delfjax import checkpoints, results, weights
+from delfjax import checkpoints, cli, index_command, results, weights
 from delfjax.cli import main
 from delfjax.datasets import download
 from delfjax.datasets.download import DownloadError
@@ -153,6 +154,35 @@ def test_broken_photos_exit_with_3(tmp_path, capsys):
     assert "a/1.png is not an image" in capsys.readouterr().err
 
 
+class Here:
+    """A cluster that is this process."""
+
+    def submit(self, work, *arguments, pure):
+        given = (each.result() if hasattr(each, "result") else each for each in arguments)
+        done = work(*given)
+        return SimpleNamespace(result=lambda: done)
+
+    def nthreads(self):
+        return {"here": 1}
+
+
+def test_extract_on_a_cluster_fills_the_same_store(photos, store, tmp_path, capsys, monkeypatch):
+    asked = []
+
+    @contextmanager
+    def connected(**options):
+        asked.append(options)
+        yield Here()
+
+    monkeypatch.setattr(cli, "connected", connected)
+    command = "extract", photos.root, tmp_path / "other", *MODEL, "--dimensions", 8
+    assert run(*command, "--workers", 2) == 0
+    assert asked == [{"scheduler": None, "workers": 2}]
+    assert "9 photos extracted, 0 there before, 0 failed" in capsys.readouterr().out
+    ours, theirs = FeatureStore(tmp_path / "other").gather(), FeatureStore(store).gather()
+    assert ours.checksum == theirs.checksum
+
+
 # --- index and search
 
 
@@ -163,6 +193,40 @@ def test_index_reports_cost_and_recall(store, capsys):
     assert lines["recall_at_60"] == "1.0"
     assert run("index", store, "--index", "exact", "--json", "-") == 0
     assert strict(capsys.readouterr().out)["photos"] == 9
+
+
+def test_search_takes_the_index_that_was_saved(photos, store, tmp_path, capsys, monkeypatch):
+    command = "search", store, photos.path("b/1.png"), "--neighbours", 20, *RANSAC, "--top", 4
+    assert run(*command) == 0
+    expected = capsys.readouterr().out
+    assert run("index", store, "--kind", "sharded", "--json", "-") == 0
+    assert strict(capsys.readouterr().out)["saved"] == f"{store}.index"
+    assert run("index", store, "--kind", "exact", "--out", tmp_path / "other") == 0
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(index_command, "build_index", None)
+        for saved in ((), ("--saved", tmp_path / "other")):
+            assert run(*command, *saved) == 0
+            assert capsys.readouterr().out == expected
+
+
+def test_search_refuses_an_index_of_something_else(photos, store, tmp_path, capsys):
+    command = "search", store, photos.path("a/0.png"), "--neighbours", 20, *RANSAC
+    assert run("index", store) == 0
+    assert run(*command, "--truncate", 4) == 1
+    mend = f"build it again (delfjax index {store} --out {store}.index), or search by --index exact"
+    assert f"{store}.index: an index of other photos or descriptors" in (
+        said := capsys.readouterr().err
+    )
+    assert said.endswith(f"{mend}\n")
+    assert run(*command, "--truncate", 4, "--index", "exact") == 0
+    assert run(*command, "--saved", tmp_path / "nowhere") == 1
+    assert "nowhere: no index here" in capsys.readouterr().err
+    more = save(tmp_path / "more" / "photo.png", draw(9)).parent
+    assert run("extract", more, store, *MODEL, "--dimensions", 8) == 0
+    assert run(*command) == 1, "a photo more"
+    assert run("index", store) == 0
+    assert run(*command) == 0
 
 
 def test_search_ranks_the_store(photos, store, capsys):
@@ -420,6 +484,7 @@ def test_version(capsys):
     [
         *((), ("guess",), ("match", "one.jpg"), ("extract", "a", "b", "--backbone", "vgg")),
         *(("data",), ("data", "fetch"), ("data", "fetch", "oxford")),
+        ("extract", "a", "b", "--workers", "2", "--scheduler", "tcp://host:8786"),
     ],
 )
 def test_wrong_usage_exits_with_2(arguments, capsys):

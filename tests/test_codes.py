@@ -7,7 +7,8 @@ import pytest
 from test_index import DATABASE, QUERIES
 
 from delfjax.codes import CodesConfig, CodesIndex
-from delfjax.index import ExactIndex, build_index
+from delfjax.exact import ExactIndex
+from delfjax.index import build_index
 
 try:
     import faiss

@@ -5,7 +5,7 @@ import pytest
 
 from delfjax import costs
 from delfjax.axes import Features
-from delfjax.index import ExactIndex
+from delfjax.exact import ExactIndex
 from delfjax.nndescent import NNDescentConfig, NNDescentIndex
 from delfjax.store import FeatureStore
 

@@ -52,6 +52,12 @@ def test_words_and_layout_do_not_count(old, new):
     assert structure(ast.parse(WRITTEN.replace(old, new))) == structure(ast.parse(WRITTEN))
 
 
+def test_modules_imported_by_their_name_count(tmp_path):
+    start = 'KINDS = {"other": ("pack.other", "Other")}'
+    one = fingerprint(package(tmp_path / "one", start=start, other="OTHER = 1"))
+    assert one != fingerprint(package(tmp_path / "two", start=start, other="OTHER = 2"))
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [("LIMIT = 3", "LIMIT = 4"), ("[:LIMIT]", "[LIMIT:]"), ("values: list", "found: list")],

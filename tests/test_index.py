@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from delfjax import index as module
-from delfjax.index import ExactIndex, build_index
+from delfjax import exact as module
+from delfjax.exact import ExactIndex
+from delfjax.index import build_index
 
 
 def unit_vectors(count, seed=0, dimensions=40):

@@ -7,7 +7,7 @@ import pytest
 from test_index import DATABASE, QUERIES
 
 from delfjax.axes import Features
-from delfjax.index import ExactIndex
+from delfjax.exact import ExactIndex
 from delfjax.index_config import IndexConfig, measured_recall
 from delfjax.options import index_config, index_options
 

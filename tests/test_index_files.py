@@ -13,7 +13,8 @@ from safetensors.numpy import load_file
 from test_codes import needs_faiss
 from test_index import DATABASE, QUERIES
 
-from delfjax.index import ExactIndex, build_index, load_index
+from delfjax.exact import ExactIndex
+from delfjax.index import build_index, load_index
 from delfjax.index_files import MANIFEST, IndexFileError
 
 SETTINGS = {
@@ -67,6 +68,16 @@ def test_the_manifest_says_what_made_it(tmp_path):
     assert (manifest["kind"], manifest["descriptors"]) == ("nndescent", 3000)
     assert manifest["settings"]["seed"] == 4
     assert {"delfjax", "numpy", "python"} <= set(manifest["versions"])
+
+
+def test_an_index_is_used_only_with_what_it_was_built_over(tmp_path):
+    ExactIndex(DATABASE).save(tmp_path, database="abc")
+    assert len(load_index(tmp_path)) == len(load_index(tmp_path, database="abc")) == 3000
+    with pytest.raises(IndexFileError, match=r"other photos or descriptors .*; build it again"):
+        load_index(tmp_path, database="other")
+    ExactIndex(DATABASE).save(tmp_path)
+    with pytest.raises(IndexFileError, match="build it again"):
+        load_index(tmp_path, database="abc")
 
 
 @pytest.mark.parametrize("exact", [True, False])
@@ -124,7 +135,7 @@ def test_saving_again_replaces_and_leaves_nothing_behind(tmp_path):
 
 SAVE = """
 import sys, numpy as np
-from delfjax.index import ExactIndex
+from delfjax.exact import ExactIndex
 few, many = (ExactIndex(np.full((count, 40), 0.3, np.float32)) for count in (1000, 60_000))
 few.save(sys.argv[1])
 print("saved", flush=True)

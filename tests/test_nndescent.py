@@ -10,7 +10,7 @@ from test_index import DATABASE, QUERIES, unit_vectors
 
 from delfjax import graph
 from delfjax.descent import descend
-from delfjax.index import ExactIndex
+from delfjax.exact import ExactIndex
 from delfjax.nndescent import NNDescentIndex
 
 

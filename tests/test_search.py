@@ -7,8 +7,8 @@ import pytest
 from places import AFFINE, features, place, view
 
 from delfjax.database import Database
+from delfjax.exact import ExactIndex
 from delfjax.geometry import RansacConfig
-from delfjax.index import ExactIndex
 from delfjax.search import SearchConfig, Searcher, match
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from test_index import DATABASE, QUERIES
 
-from delfjax.index import ExactIndex, build_index
+from delfjax.exact import ExactIndex
+from delfjax.index import build_index
 from delfjax.sharded import ShardedIndex, merge
 
 

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -151,6 +151,21 @@ def test_many_photos_are_gathered_end_to_end(tmp_path, limit):
             whole = np.concatenate([getattr(photo, part) for photo in photos])
             np.testing.assert_array_equal(getattr(found, part), whole)
             assert getattr(found, part).dtype == np.float32
+
+
+def test_a_databases_checksum_is_of_names_rows_and_descriptors(tmp_path):
+    store = fill(tmp_path, "a", "b", "c")
+    whole, names = store.gather(), ["a", "b", "c"]
+    assert whole.checksum == store.gather(names).checksum
+    assert whole.checksum == replace(whole, scores=whole.scores + 1).checksum
+    moved, other = whole.offsets.copy(), whole.descriptors.copy()
+    moved[1] += 1
+    other[0, 0] += 0.5
+    changed = [
+        *(store.gather(names[::-1]), store.gather(names[:2]), store.gather(limit=2)),
+        *(replace(whole, offsets=moved), replace(whole, descriptors=other)),
+    ]
+    assert len({whole.checksum, *(each.checksum for each in changed)}) == 6
 
 
 def test_nothing_is_gathered_of_an_empty_store(store):

@@ -1,15 +1,12 @@
 """A store whose writer is killed, 50 times at seeded moments: nothing half-written, lost or doubled."""
 
-import multiprocessing
 import os
 import random
-import signal
 import sys
-import time
 from multiprocessing.connection import Connection
 
+import kills
 import numpy as np
-import pytest
 
 from delfjax import shards
 from delfjax.axes import Features
@@ -18,12 +15,6 @@ from delfjax.store import SHARDS, FeatureStore
 PHOTOS, KILLS = 400, 50
 MADE_BY = {"model": "abc"}
 MOMENTS = ("any", "half a shard", "a whole shard without its name", "a shard without its report")
-
-if "forkserver" not in multiprocessing.get_all_start_methods():
-    pytest.skip("no forkserver on this system", allow_module_level=True)
-# Processes are forked from one that has imported this file, so the store, but neither jax nor threads.
-START = multiprocessing.get_context("forkserver")
-START.set_forkserver_preload([__name__])
 
 
 def name(number: int) -> str:
@@ -43,7 +34,7 @@ def made_up(number: int) -> Features:
     )
 
 
-def append(path: str, reports: Connection, moment: str, shard: int) -> None:
+def append(path: str, moment: str, shard: int, reports: Connection) -> None:
     """Write the photos that lack, and report each shard; die at a moment of some shard."""
     with FeatureStore(path, MADE_BY, photos=5) as store:
         reports.send([])
@@ -51,7 +42,7 @@ def append(path: str, reports: Connection, moment: str, shard: int) -> None:
 
         def die(when: str) -> None:
             if moment == when and next(flushes) == shard:
-                os.kill(os.getpid(), signal.SIGKILL)
+                kills.die()
 
         def save_or_die(tensors: dict, file: os.PathLike, metadata: dict) -> None:
             save(tensors, file, metadata)
@@ -80,22 +71,9 @@ def fill(store: FeatureStore) -> None:
 
 def killed(path: str, moment: str, seeded: random.Random) -> set[str]:
     """Append in a process that is killed, by itself or from here; return what it said it had flushed."""
-    here, there = START.Pipe(duplex=False)
-    arguments = (path, there, moment, seeded.randrange(8))
-    process = START.Process(target=append, args=arguments)
-    process.start()
-    there.close()
-    flushed = set(here.recv())  # it has begun
-    if moment == "any":
-        time.sleep(seeded.uniform(0, 0.03))
-        process.kill()
-    process.join()
-    try:
-        while True:
-            flushed |= set(here.recv())
-    except (EOFError, OSError):
-        here.close()
-    return flushed
+    after = seeded.uniform(0, 0.03) if moment == "any" else None
+    sent = kills.killed(append, path, moment, seeded.randrange(8), after=after)
+    return {name for names in sent for name in names}
 
 
 def check(path: str, expected: FeatureStore, known: list[str]) -> FeatureStore:
@@ -114,14 +92,14 @@ def check(path: str, expected: FeatureStore, known: list[str]) -> FeatureStore:
 def test_a_killed_writer_loses_only_what_waited(tmp_path, monkeypatch):
     """Killed until the store is full or 50 kills are done, then taken up by a run that is left alone."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # so that it finds this file
-    seeded, kills = random.Random(0), 0
+    seeded, done = random.Random(0), 0
     with FeatureStore(tmp_path / "whole", MADE_BY) as expected:
         fill(expected)
-    while kills < KILLS:
-        path, flushed, known = str(tmp_path / f"killed {kills}"), set(), []
-        while kills < KILLS and len(flushed) < PHOTOS:
-            flushed |= killed(path, MOMENTS[kills % len(MOMENTS)], seeded)
-            kills += 1
+    while done < KILLS:
+        path, flushed, known = str(tmp_path / f"killed {done}"), set(), []
+        while done < KILLS and len(flushed) < PHOTOS:
+            flushed |= killed(path, MOMENTS[done % len(MOMENTS)], seeded)
+            done += 1
             known = check(path, expected, known).names
             assert flushed <= set(known)
         with FeatureStore(path, MADE_BY, photos=5) as store:
