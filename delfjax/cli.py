@@ -143,7 +143,9 @@ def parser() -> argparse.ArgumentParser:
     sub = command(_table, "print the table of results, and the claims that rest on them")
     sub.add_argument("--results", type=Path, default=Path("data/results"), metavar="FOLDER")
     sub.add_argument("--all", action="store_true", help="sweeps and comparisons too")
-    sub.add_argument("--page", type=Path, help="put table and values into this page, where it marks them")
+    sub.add_argument(
+        "--page", type=Path, help="put table and values into this page, where it marks them"
+    )
     return top
 
 

@@ -13,7 +13,7 @@ import delfjax
 
 project = "delfjax"
 author = "the delfjax authors"
-copyright = f"{author}; Apache-2.0"  # noqa: A001 (Sphinx's name)
+copyright = f"{author}; Apache-2.0"
 release = version = delfjax.__version__
 
 # --- pages
@@ -72,14 +72,19 @@ default_role = "py:obj"  # `name` in a docstring is a link, where there is such 
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!delfjax\.).*"),  # other libraries' names: no network to ask about them
-    ("py:class", r"delfjax\.(background\.(Wanted|Read)|datasets\.google_files\.Value)"),  # type variables
+    (
+        "py:class",
+        r"delfjax\.(background\.(Wanted|Read)|datasets\.google_files\.Value)",
+    ),  # type variables
 ]
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 80
 napoleon_numpy_docstring = False
-napoleon_custom_sections = [("Attributes", "params_style")]  # one list: types stand in the signature
+napoleon_custom_sections = [
+    ("Attributes", "params_style")
+]  # one list: types stand in the signature
 
 # --- what they look like
 
@@ -104,7 +109,9 @@ def add_index(app: Sphinx, error: Exception | None) -> None:
         shutil.copy(Path(app.outdir, f"{root_doc}.html"), Path(app.outdir, "index.html"))
 
 
-def skip_fields(app: Sphinx, what: str, name: str, member: object, skip: bool, options: object) -> bool:
+def skip_fields(
+    app: Sphinx, what: str, name: str, member: object, skip: bool, options: object
+) -> bool:
     """Leave out "Alias for field number 0" and its like: a record's docstring says more of its fields."""
     return skip or (getattr(member, "__doc__", None) or "").startswith("Alias for field number")
 
