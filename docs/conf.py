@@ -116,8 +116,16 @@ def skip_fields(
     return skip or (getattr(member, "__doc__", None) or "").startswith("Alias for field number")
 
 
+def name_factories(
+    app: Sphinx, what: str, name: str, obj: object, options: object, *both: str
+) -> tuple:
+    """Write a field's default that is made anew each time as ``...``: ``<factory>`` is no Python to parse."""
+    return tuple(part and part.replace("<factory>", "...") for part in both)
+
+
 def setup(app: Sphinx) -> None:
     """Connect them."""
     app.connect("source-read", add_contents)
     app.connect("build-finished", add_index)
     app.connect("autodoc-skip-member", skip_fields)
+    app.connect("autodoc-process-signature", name_factories)
