@@ -68,14 +68,13 @@ myst_heading_anchors = 3  # as GitHub has them
 nb_execution_mode = "off"
 nb_ipywidgets_js = {}  # a picture stands in for every widget: nothing is fetched to show one
 
+highlight_language = "none"  # of code that names no language: shell, text
 default_role = "py:obj"  # `name` in a docstring is a link, where there is such a name
 nitpicky = True
+TYPE_VARIABLES = r"delfjax\.(background\.(Wanted|Read)|datasets\.google_files\.Value)"
 nitpick_ignore_regex = [
     ("py:.*", r"(?!delfjax\.).*"),  # other libraries' names: no network to ask about them
-    (
-        "py:class",
-        r"delfjax\.(background\.(Wanted|Read)|datasets\.google_files\.Value)",
-    ),  # type variables
+    ("py:class", TYPE_VARIABLES),
 ]
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_preserve_defaults = True
@@ -123,9 +122,16 @@ def name_factories(
     return tuple(part and part.replace("<factory>", "...") for part in both)
 
 
+def keep_colons(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Let a property's docstring have a colon: napoleon would take what is before it for a type."""
+    if what in ("attribute", "data", "property"):
+        lines.insert(0, "")
+
+
 def setup(app: Sphinx) -> None:
     """Connect them."""
     app.connect("source-read", add_contents)
     app.connect("build-finished", add_index)
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("autodoc-process-signature", name_factories)
+    app.connect("autodoc-process-docstring", keep_colons, priority=400)  # napoleon's is 500
