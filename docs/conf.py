@@ -81,9 +81,8 @@ autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 80
 napoleon_numpy_docstring = False
-napoleon_custom_sections = [
-    ("Attributes", "params_style")
-]  # one list: types stand in the signature
+# Types stand in the signature: attributes are one list, and the first words of "Returns" are no type.
+napoleon_custom_sections = [("Attributes", "params_style"), "Returns"]
 
 # --- what they look like
 
@@ -122,7 +121,9 @@ def name_factories(
     return tuple(part and part.replace("<factory>", "...") for part in both)
 
 
-def keep_colons(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+def keep_colons(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
     """Let a property's docstring have a colon: napoleon would take what is before it for a type."""
     if what in ("attribute", "data", "property"):
         lines.insert(0, "")
