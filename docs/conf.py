@@ -82,7 +82,7 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 80
 napoleon_numpy_docstring = False
 # Types stand in the signature: attributes are one list, and the first words of "Returns" are no type.
-napoleon_custom_sections = [("Attributes", "params_style"), "Returns"]
+napoleon_custom_sections = [("Attributes", "params_style"), "Returns", "Yields"]
 
 # --- what they look like
 
