@@ -121,12 +121,13 @@ def name_factories(
     return tuple(part and part.replace("<factory>", "...") for part in both)
 
 
-def keep_colons(
+def join_colons(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    """Let a property's docstring have a colon: napoleon would take what is before it for a type."""
-    if what in ("attribute", "data", "property"):
-        lines.insert(0, "")
+    """Undo that napoleon takes what stands before a colon in a property's docstring for its type."""
+    for kind in [line for line in lines if line.startswith(":type: ")]:
+        lines.remove(kind)
+        lines[0] = f"{kind.removeprefix(':type: ')}: {lines[0]}"
 
 
 def setup(app: Sphinx) -> None:
@@ -135,4 +136,4 @@ def setup(app: Sphinx) -> None:
     app.connect("build-finished", add_index)
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("autodoc-process-signature", name_factories)
-    app.connect("autodoc-process-docstring", keep_colons, priority=400)  # napoleon's is 500
+    app.connect("autodoc-process-docstring", join_colons, priority=600)  # napoleon's is 500

@@ -50,6 +50,10 @@ def tiny_network(monkeypatch, tmp_path):
 
     Its value is what was asked for, in order.
     """
+    compiled = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    compiled.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "xla").symlink_to(compiled)  # commands compile into it, and so do tests
     monkeypatch.setenv("DELFJAX_CACHE", str(tmp_path / "cache"))
     asked = []
 
