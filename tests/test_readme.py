@@ -73,8 +73,7 @@ def world(tmp_path, monkeypatch, tiny_network):
     for number in range(15):
         name = f"{'test' if number % 5 == 0 else 'train'}_{number}.png"
         save(tmp_path / "PHOTOS" / "abc"[number // 5] / name, draw(number // 5))
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "results").symlink_to(RESULTS)
+    (tmp_path / "data").symlink_to(ROOT / "data")  # which commands name as in a checkout
     monkeypatch.setattr(rendered, "ROOT", rendered_part(tmp_path / "rendered"))
     monkeypatch.setitem(CONFIGS, "embedded", settings)
     monkeypatch.setenv("DELFJAX_DATA", str(tmp_path / "sets"))
