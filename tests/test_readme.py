@@ -77,10 +77,8 @@ def world(tmp_path, monkeypatch, tiny_network):
     monkeypatch.setattr(rendered, "ROOT", rendered_part(tmp_path / "rendered"))
     monkeypatch.setitem(CONFIGS, "embedded", settings)
     monkeypatch.setenv("DELFJAX_DATA", str(tmp_path / "sets"))
-    for name in (
-        "oxford5k",
-        "paris6k",
-    ):  # of the revisited sets the photos are there, the truth is not
+    # Of the revisited sets the photos are there, and their truth is not.
+    for name in ("oxford5k", "paris6k"):
         fakes.revisited(tmp_path / "sets", name)
         fakes.write(tmp_path / "sets" / name / "gt" / "all_souls_1_query.txt", "")
     monkeypatch.setattr(download, "fetch", publish)
