@@ -8,6 +8,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PROFILE := embedded
+BUILDER := html
 QUIET := -qq --disable-pip-version-check
 CANDIDATES := python3.14 python3.13 python3.12 python3.11 python3
 VERSION := import sys, platform; assert sys.version_info >= (3, 11); print(platform.python_version())
@@ -25,7 +26,7 @@ FIND_PYTHON = python=; \
 		exit 1; \
 	fi
 
-.PHONY: help test reproduce notebooks lab bench lock clean
+.PHONY: help test reproduce notebooks docs lab bench lock clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3]"; echo
@@ -46,6 +47,10 @@ reproduce: $(STAMP) ## Run what the tables lack, then all notebooks, then print;
 notebooks: $(STAMP) ## Execute the notebooks that are out of date, and save them; ARGS=--force: all
 	$(RUN) notebooks/execute.py $(ARGS)
 
+# Warnings are errors; nothing is executed, and with html nothing fetched. The source folder is the repository.
+docs: $(STAMP) ## Build the site, docs/_build/html/index.html; BUILDER=linkcheck tries its links to the web
+	$(RUN) -m sphinx -b $(BUILDER) -W --keep-going -q -c docs -d docs/_build/doctrees . docs/_build/$(BUILDER) $(ARGS)
+
 # The server's root is the repository: jupytext finds pyproject.toml, and saves both twins.
 lab: $(STAMP) ## Open JupyterLab at the notebooks
 	$(RUN) -m jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks $(ARGS)
@@ -63,7 +68,7 @@ lock: ## Resolve requirements.lock anew; versions that still fit stay (ARGS=--up
 		--no-emit-index-url --no-emit-find-links --no-header $(ARGS) -o requirements.lock
 
 clean: ## Remove caches and build leftovers; the environment stays (rm -r .venv removes it)
-	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist docs/_build .pytest_cache .ruff_cache .hypothesis
 	find . -name $(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 		-type d -prune -exec rm -rf {} +
 

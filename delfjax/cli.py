@@ -138,7 +138,9 @@ def parser() -> argparse.ArgumentParser:
     sub = command(_table, "print the table of results, and the claims that rest on them")
     sub.add_argument("--results", type=Path, default=Path("data/results"), metavar="FOLDER")
     sub.add_argument("--all", action="store_true", help="sweeps and comparisons too")
-    sub.add_argument("--page", type=Path, help="put the table into this page, between its marks")
+    sub.add_argument(
+        "--page", type=Path, help="put table and values into this page, where it marks them"
+    )
     return top
 
 
@@ -207,7 +209,7 @@ def _train(options: argparse.Namespace) -> int:
 def _table(options: argparse.Namespace) -> int:
     shown = results.table(options.results, every=options.all)
     if options.page:
-        results.show_in(options.page, shown)
+        results.show_in(options.page, shown, options.results)
     print(shown)
     if (decided := options.results / results.CLAIMS).is_file():
         print(f"\n{claims.told(claims.read(decided))}")

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import platform
+import re
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import delfjax
 
 CLAIMS = "claims.json"  # beside the results, and none of them: see delfjax.claims
 MARK, END = "<!-- results -->", "<!-- /results -->"
+# <!-- value .1f: NAME/key - OTHER/key -->25.3<!-- /value -->: a key of NAME.json, "value" if none is named; less another.
+VALUE = re.compile(r"(<!-- value (\S+): (.+?) -->).*?(<!-- /value -->)", re.DOTALL)
 
 
 def write(path: Path, result: dict[str, Any] | list[Any]) -> None:
@@ -85,17 +88,48 @@ def table(folder: Path, *, every: bool = False) -> str:
     return "\n".join(lines)
 
 
-def show_in(page: Path, shown: str) -> None:
-    """Put a table into a page, in place of the one between its ``<!-- results -->`` marks.
+def show_in(page: Path, shown: str, folder: Path) -> None:
+    """Put a table into a page between its ``<!-- results -->`` marks, and values where its text marks them.
+
+    Args:
+        page: In Markdown or HTML.
+        shown: The table.
+        folder: Of the results that values are read from.
 
     Raises:
-        ValueError: If the page has no such marks.
+        ValueError: If the page has no such marks, or a mark names no number of the results.
     """
     text = page.read_text(encoding="utf-8")
     if len(parts := text.split(MARK)) != 2 or END not in parts[1]:
         raise ValueError(f"{page}: expected one {MARK} with {END} after it")
     after = parts[1].split(END, 1)[1]
-    page.write_text(f"{parts[0]}{MARK}\n```\n{shown}\n```\n{END}{after}", encoding="utf-8")
+    whole = f"{parts[0]}{MARK}\n```\n{shown}\n```\n{END}{after}"
+    page.write_text(with_values(whole, folder), encoding="utf-8")
+
+
+def with_values(text: str, folder: Path) -> str:
+    """Return a text with every value that it marks written anew: of one result, or of one less another.
+
+    Raises:
+        ValueError: If a mark names no number of the results.
+    """
+
+    def filled(mark: re.Match[str]) -> str:
+        first, *others = (_number(folder, name) for name in mark[3].split(" - "))
+        return f"{mark[1]}{first - sum(others):{mark[2]}}{mark[4]}"
+
+    return VALUE.sub(filled, text)
+
+
+def _number(folder: Path, name: str) -> float:
+    """Read what a mark names: ``NAME``, or ``NAME/key/...``."""
+    stem, *keys = name.split("/")
+    found: object = read(folder / f"{stem}.json")
+    for key in keys or ["value"]:
+        found = found.get(key) if isinstance(found, dict) else None
+    if not isinstance(found, int | float):
+        raise ValueError(f"{folder / stem}.json: no number for the mark {name!r} of a page")
+    return found
 
 
 def circumstances(config: object) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import functools
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,11 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+from worlds import network
+
+from delfjax import weights
 from delfjax.backbone import ResNet
 from delfjax.conversion import WeightsError
 from delfjax.resnet import RESNET50_V1, ResNetSpec
@@ -36,3 +42,29 @@ def imagenet():
             pytest.skip(str(error))
 
     return load_or_skip
+
+
+@pytest.fixture
+def tiny_network(monkeypatch, tmp_path):
+    """Put the tiny network in place of every download, and the cache in a folder of the test's own.
+
+    Its value is what was asked for, in order.
+    """
+    compiled = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    compiled.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "xla").symlink_to(compiled)  # commands compile into it, and so do tests
+    monkeypatch.setenv("DELFJAX_CACHE", str(tmp_path / "cache"))
+    asked = []
+
+    def load_tiny(spec: ResNetSpec = RESNET50_V1, *, file: Path | None = None) -> ResNet:
+        asked.append(SimpleNamespace(spec=spec.name, file=file))
+        return network()
+
+    monkeypatch.setattr(weights, "load", load_tiny)
+    options = "jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs"
+    before = {option: getattr(jax.config, option) for option in options}
+    yield asked
+    for option, value in before.items():
+        jax.config.update(option, value)
+    compilation_cache.reset_cache()

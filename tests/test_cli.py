@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import fakes
-import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 from worlds import classes, draw, head, network, save
 
@@ -30,6 +28,8 @@ COMMANDS = (
 MODEL = ["--longest", "64", "--max-features", "60"]
 RANSAC = ["--hypotheses", "64", "--residual", "2"]
 
+pytestmark = pytest.mark.usefixtures("tiny_network")
+
 
 def run(*arguments) -> int:
     return main([str(argument) for argument in arguments])
@@ -42,25 +42,6 @@ def strict(text: str):
         raise AssertionError(f"{constant} is not JSON")
 
     return json.loads(text, parse_constant=refuse)
-
-
-@pytest.fixture(autouse=True)
-def tiny_network(monkeypatch, tmp_path):
-    """Put the tiny network in place of every download, and the cache in a folder of the test's own."""
-    monkeypatch.setenv("DELFJAX_CACHE", str(tmp_path / "cache"))
-    asked = []
-
-    def load(spec, *, file=None):
-        asked.append(SimpleNamespace(spec=spec.name, file=file))
-        return network()
-
-    monkeypatch.setattr(weights, "load", load)
-    options = "jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs"
-    before = {option: getattr(jax.config, option) for option in options}
-    yield asked
-    for option, value in before.items():
-        jax.config.update(option, value)
-    compilation_cache.reset_cache()
 
 
 @pytest.fixture(scope="module")

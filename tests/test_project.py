@@ -18,7 +18,6 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from delfjax import results
 from delfjax.axes import Features
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -223,8 +222,3 @@ def test_no_file_names_a_registry_or_a_machine(files: list[Path]) -> None:
 
 def test_the_tree_is_small(files: list[Path]) -> None:
     assert sum(path.stat().st_size for path in files) < SIZE_LIMIT
-
-
-def test_readme_shows_the_results_that_runs_wrote():
-    shown = (ROOT / "README.md").read_text().split("<!-- results -->")[1].split("```")[1]
-    assert shown.strip() == results.table(ROOT / "data" / "results").strip()

@@ -111,7 +111,7 @@ def test_a_table_is_put_between_the_marks_of_a_page(tmp_path):
     page = tmp_path / "README.md"
     page.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
     for shown in ("first", "second"):
-        results.show_in(page, shown)
+        results.show_in(page, shown, tmp_path)
     expected = "before\n<!-- results -->\n```\nsecond\n```\n<!-- /results -->\nafter\n"
     assert page.read_text() == expected
 
@@ -121,8 +121,28 @@ def test_a_page_without_marks_is_left_alone(tmp_path, text):
     page = tmp_path / "README.md"
     page.write_text(text)
     with pytest.raises(ValueError, match="expected one <!-- results -->"):
-        results.show_in(page, "table")
+        results.show_in(page, "table", tmp_path)
     assert page.read_text() == text
+
+
+MARKED = "worth <!-- value .1f: run/shares/norm -->{}<!-- /value --> of <!-- value .0f: run - other -->{}<!-- /value -->"
+
+
+def test_values_are_written_where_a_text_marks_them(tmp_path):
+    results.write(tmp_path / "run.json", {"value": 79.25, "shares": {"norm": 26.04}})
+    results.write(tmp_path / "other.json", {"value": 54})
+    assert results.with_values(MARKED.format("old", ""), tmp_path) == MARKED.format("26.0", "25")
+    page = tmp_path / "README.md"
+    page.write_text(f"{MARKED}<!-- results --><!-- /results -->")
+    results.show_in(page, "table", tmp_path)
+    assert page.read_text().startswith(MARKED.format("26.0", "25"))
+
+
+@pytest.mark.parametrize("name", ["run/lacking", "run/what", "run/value/deeper"])
+def test_a_mark_that_names_no_number_is_an_error(tmp_path, name):
+    results.write(tmp_path / "run.json", {"value": 1, "what": "mAP"})
+    with pytest.raises(ValueError, match=rf"run\.json: no number for the mark '{name}'"):
+        results.with_values(f"<!-- value .0f: {name} -->1<!-- /value -->", tmp_path)
 
 
 def test_results_that_are_no_headline_are_shown_only_when_asked_for(tmp_path):
