@@ -138,7 +138,7 @@ def result_of(evaluation: Evaluation, options: argparse.Namespace) -> dict[str, 
     if evaluation.benchmark.strangers:
         result |= _pooled(evaluation)
     if evaluation.benchmark.name in datasets.RENDERED and "search" in evaluation.settings:
-        result["on_landmark"] = _on_landmark(evaluation)
+        result |= _on_landmark(evaluation)
     return result | {
         "command": options.typed,
         "code_sha256": code_sha256(),
@@ -213,17 +213,19 @@ def _pooled(evaluation: Evaluation) -> dict[str, Any]:
 def _on_landmark(evaluation: Evaluation) -> dict[str, Any]:
     """Return how many of the best 100 keypoints are on the landmark, in percent, with an interval.
 
-    By query, of the whole photo that it is cut from.
+    By query, of the whole photo that it is cut from. Nothing where photos have fewer keypoints.
     """
     benchmark = evaluation.benchmark
     truths = rendered.truths(benchmark.root.parent)
     hits = hits_in_store(FeatureStore(evaluation.store), truths, [100])
     shares = {photo: 100 * float(share) for photo, (share,) in hits.items()}
+    if np.isnan([*shares.values()]).all():
+        return {}
     interval = bootstrap(np.array([*shares.values()]), seed=0)
     chance = 100 * float(np.mean([truths[photo].area for photo in shares]))
     precisions = 100 * evaluation.scores[benchmark.protocol].average_precision
     asked = [truths[query.photo].landmark for query in benchmark.queries]
-    return {
+    found = {
         "value": round(float(np.nanmean([*shares.values()])), 1),
         "interval": [round(edge, 1) for edge in interval],
         "chance": round(chance, 1),
@@ -232,12 +234,12 @@ def _on_landmark(evaluation: Evaluation) -> dict[str, Any]:
         "average_precision": _means(zip(asked, precisions.tolist(), strict=True)),
         "by_query": [_rounded(shares[query.photo]) for query in benchmark.queries],
     }
+    return {"on_landmark": found}
 
 
 def _rounded(share: float) -> float | None:
-    return (
-        None if np.isnan(share) else round(share, 1)
-    )  # of a photo with fewer keypoints: no number
+    """Return no number for a photo that has fewer keypoints."""
+    return None if np.isnan(share) else round(share, 1)
 
 
 def _means(values: Iterable[tuple[str, float]]) -> dict[str, float]:

@@ -57,9 +57,11 @@ def tiny_network(monkeypatch, tmp_path):
     monkeypatch.setenv("DELFJAX_CACHE", str(tmp_path / "cache"))
     asked = []
 
-    def load_tiny(spec: ResNetSpec = RESNET50_V1, *, file: Path | None = None) -> ResNet:
+    def load_tiny(
+        spec: ResNetSpec = RESNET50_V1, *, file: Path | None = None, conv5: bool = False
+    ) -> ResNet:
         asked.append(SimpleNamespace(spec=spec.name, file=file))
-        return network()
+        return network(conv5=conv5)
 
     monkeypatch.setattr(weights, "load", load_tiny)
     options = "jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs"
