@@ -372,7 +372,8 @@ sixth
 # colours and its composition. Local features need only the landmark's own.
 #
 # Below, the global descriptor wins, or loses least. Look whether the landmark fills its photos: then there is nothing to
-# average away, and one vector of the whole may bear a change of view that local features do not.
+# average away, and one vector of the whole may bear a change of view that local features do not. Where all
+# that is shown is right in both rows, they differ further down: AP counts every right photo.
 
 # %%
 seventh = ranking_plots.pages(rows[2 * BETTER :])
