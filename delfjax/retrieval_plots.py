@@ -32,7 +32,7 @@ MOST_LINES = 200  # of inliers: more would hide the photos
 CARD = 320  # pixels: width of a result's card
 FIGURE_COLUMNS = 6  # cards a row of the figure
 FIGURE_WIDTH = 8.0  # inches
-QUALITY = 68  # of the JPEG of many photos
+QUALITY = 62  # of the JPEG of many photos
 
 
 def query_picture(photo: Pixels, features: Features, box: Box | None = None) -> Pixels:

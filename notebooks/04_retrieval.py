@@ -5,8 +5,8 @@
 # Sections 4.3, 4.4 and 5, Figs. 6, 7 and 8. **You will see** how a query photo becomes a ranked list of
 # database photos, one step at a time; what each step gains; where local features do better than one
 # descriptor of the whole photo and where they do worse; and which photos are not found, and why. **Cost:** about a
-# minute and a half on two CPU cores where features are cached, as `make reproduce` leaves them; ten minutes more
-# where they are not.
+# minute on two CPU cores where features are cached, as `make reproduce` leaves them; some ten minutes more where
+# they are not.
 #
 # Words: the *query* is the photo that is asked for, here a box cut out of a photo. The *database* is all
 # photos that are searched. A *feature* is a place in a photo with a descriptor, a vector that says what is seen there
@@ -373,7 +373,8 @@ sixth
 # colours and its composition. Local features need only the landmark's own.
 #
 # Below, the global descriptor wins, or loses least. Look whether the landmark fills its photos: then there is nothing to
-# average away, and one vector of the whole may bear a change of view that local features do not.
+# average away, and one vector of the whole may bear a change of view that local features do not. Where all
+# that is shown is right in both rows, they differ further down: AP counts every right photo.
 
 # %%
 seventh = ranking_plots.pages(rows[2 * BETTER :])
