@@ -38,7 +38,7 @@ QUICK = {
     "search": f"--neighbours 20 {RANSAC}",
     "evaluate": f"{SMALL} --dimensions 8 --neighbours 20 {RANSAC}",
     # 100 features: of these, benchmark says how many lie on the landmark. SIFT needs more pixels for them.
-    "benchmark": f"--longest 64 --max-features 100 --dimensions 8 --neighbours 20 {RANSAC}",
+    "benchmark": f"--longest 64 --max-features 100 --dimensions 10 --neighbours 20 {RANSAC}",
     "benchmark --local": f"--longest 320 --max-features 60 --dimensions 8 --neighbours 20 {RANSAC}",
     "train": "",  # by its configuration
     "data": "",  # from a publisher who is here
