@@ -84,7 +84,8 @@ looked_at
 # The norm is large on the pavilion and its roofs, small on water and foliage: a network that learnt to name
 # objects already knows where there is something to name. But it is largest along the border of the bright sky,
 # where nothing is: convolutions see zeros beyond a photo's edge, and take the step for an edge of the world.
-# Attention, which has only ever seen rendered buildings, is high on the pavilion, and low on sky and trees.
+# Attention, which has only ever seen rendered buildings, is high on the pavilion, and lower on trees and
+# most of the sky.
 
 # %% [markdown]
 # ## A thousand keypoints
@@ -125,7 +126,8 @@ error = np.linalg.norm(corners @ (verified.affine - view.affine).T, axis=1).mean
 print(f"mean error where the two photos overlap: {error:.1f} pixels")
 
 # %% [markdown]
-# And the stranger: some features are each other's nearest by chance, but few of them agree on anything.
+# And the stranger: few features are each other's nearest. Those that agree lie along the borders of both photos, where
+# the norm answers to the padding, and on nothing that is there. So a few inliers prove nothing; hundreds do.
 
 # %%
 others, verified_stranger = match(*reduce_pair(features[0], features[2]))

@@ -33,6 +33,9 @@ print(results.versions(), results.hardware())
 #
 # $$y = W \tfrac{1}{N}\sum_n f_n, \qquad L = -\,y^{*}\cdot\log\frac{\exp(y)}{\mathbf 1^{\top}\exp(y)}$$
 #
+# (The paper does not say which map is averaged. The official code puts conv5 in between, here `--through conv5`: what
+# that changes is in [03_attention](03_attention.ipynb).)
+#
 # Photos are cropped to their central square, brought to 250 x 250, and a random 224 x 224 of it is seen.
 #
 # ## Step 2: attention, by the same labels (Fig. 4b, Eqs. 1 to 3)
@@ -122,8 +125,8 @@ for name, model in models.items():
 # %% [markdown]
 # ## Both at once
 #
-# The paper found it unstable to learn descriptors and attention together, through the weighted pool alone, and
-# so trains in two steps. Here is what it rejects (`--variant joint`), beside step 2:
+# The paper found it unstable to learn both at once, and so trains in two steps. Our version of that, through the
+# weighted pool alone (`--variant joint`), beside step 2:
 
 # %%
 together = (RESULTS / "runs" / "joint0.jsonl").read_text()
@@ -133,14 +136,14 @@ training_plots.curves({"step 2 of two": two_steps, "both at once": joint}, class
 
 # %% [markdown]
 # Nothing breaks: from ImageNet's descriptors, and with a rate thirty times lower for the backbone than for what is
-# new, the loss falls as steadily. What it is worth in retrieval is measured in
+# new, the loss falls as far (one seed). What it is worth in retrieval is measured in
 # [03_attention](03_attention.ipynb).
 
 # %% [markdown]
 # ## What goes wrong, and how to see it
 #
-# Users of other codes report an attention loss that stays at 7.2 to 7.4. For 1,300 to 1,600 landmarks
-# that is $\log M$: a blind guess. The dotted line above is its place here. Two causes can be seen at
+# Users of other codes report an attention loss that stays at 7.2 to 7.4. A blind guess among $M$ landmarks has a
+# loss of $\log M$, 7.2 for 1,340 of them. The dotted line above is its place here. Two causes can be seen at
 # once. The first: scores of zero everywhere, and where $\alpha$ is 0 the softplus has no slope, so that no gradient
 # comes back. A random last layer under descriptors as long as conv4's starts many photos so; here that layer starts
 # at 0, and each cell with $\alpha = \log 2$. That was not enough: with the third seed a few steps of Adam, each of
@@ -155,8 +158,9 @@ training_plots.curves(third, classes=49)
 
 # %% [markdown]
 # The mend leaves the paper's function as it is, and gives its derivative a least value of .01
-# (`attention.softplus`): a score of zero can rise again. Where a loss sticks at $\log M$, look at the norm of the
-# gradient: it falls, and stays small.
+# (`attention.softplus`): a score of zero can rise again. For fifty steps the two runs cannot be told apart: a loss of
+# $\log M$, a gradient near .2. Then the mended one's gradient grows and its loss falls; the other's stays as it was (it
+# was stopped at step 100). A loss at $\log M$ with a gradient that does not grow is the sign.
 #
 # The second: a learning rate for one pooling used with the other. A *sum* over cells grows with the photo's
 # area, so that with $\gamma$ the logits change sixteen-fold from batch to batch; a *mean* does not. Both
@@ -182,10 +186,12 @@ for name, log in logs.items():
     assert min(held_out) < np.log(49) / 2, f"{name}: far better than a blind guess"
 
 # %% [markdown]
-# **What differs from the paper.** It trains on 49 landmarks of 12 photos each, not on the Landmarks set.
+# **What differs from the paper.** This notebook trains on 49 landmarks, 12 photos of each (3 more are held out), not on
+# the Landmarks set.
 # Batch norms and all stages but conv4 stay as ImageNet left them, and step 2 sees squares of 300 cut to 240,
 # not of 900 cut to 720: both for want of photos and of a GPU. Pooling is the official code's, a mean of unit
-# descriptors; Eq. 1 is a sum. Learning rate, optimiser and number of steps are in no source that we have.
+# descriptors; Eq. 1 is a sum. Learning rate, optimiser and number of steps of the paper are in no source that we have;
+# `paper()` has the official code's.
 #
 # **Two things to try.** Train step 2 with `reduction="sum"` in its `RecogniserConfig`: what does the
 # gradient's norm do? And fine-tune conv3 too (`stages=("conv3", "conv4")`): are 600 photos enough?

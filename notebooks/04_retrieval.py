@@ -65,7 +65,8 @@ print(results.versions(), results.hardware())
 #
 # Eleven rendered landmarks that no training has seen, and places without any; five queries a landmark. For
 # every query it is known which database photos are *right*, and which are *junk*: they show too little of the
-# landmark to count either way. The command that measured the row DELF+FT+ATT of `06_tables`:
+# landmark to count either way. As in Oxford5k, the photo that a query was cut from stays in the database and counts as
+# right: mAP includes it, the pages below leave it out. The command that measured the row DELF+FT+ATT of `06_tables`:
 
 # %%
 benchmark = rendered.load()
@@ -184,9 +185,10 @@ print(
 # %% [markdown]
 # The first build in a process is the slowest, as programs are compiled or read. So `delfjax` searches a database as small
 # as this one exactly, unless it is told not to, and takes the graph for larger ones: exact search takes longer in
-# proportion to the database, and the graph hardly longer.
+# proportion to the database, and the graph much less than that ([05_scale](05_scale.ipynb)).
 #
-# What would it cost to miss some? Here so many of the true neighbours are taken away at random, and all is ranked again:
+# What would it cost to miss some? Here half of the true neighbours (`LOST`) are taken away at random, where an
+# index would rather miss the far ones, and all is ranked again:
 
 # %%
 searcher, lottery = Searcher(base, exact, search), np.random.default_rng(SEED)
@@ -221,7 +223,8 @@ print(f"by inliers {100 * scores.mean_average_precision:.1f} %: {verification.va
 print(f"[{verification.low:+.1f}, {verification.high:+.1f}] over queries")
 
 # %% [markdown]
-# Where this interval holds 0, or lies below it, verification is no gain *here*, and the order by votes is as good. There
+# Where this interval lies below 0, verification *loses* here, and votes alone rank better; where it holds 0, these
+# queries cannot tell. There
 # may be several reasons, none of them tested: in this search a feature of a photo is matched once at most, which takes
 # votes from sky and foliage before RANSAC is asked; a hundred features leave few matches to agree; a building
 # seen from two sides obeys no one affine map; and the database is small. Are inliers at least better comparable from
@@ -442,9 +445,9 @@ angles, among, lights = (np.array(column) for column in zip(*pairs, strict=True)
 ranking_plots.found_by_angle(angles, among, lights)
 
 # %% [markdown]
-# From nearly the same side most is found, by day and by night; from another side less, and least if the light has changed,
-# too. A descriptor sees a face of the building, and the other side has another one; and RANSAC asks for *one* affine map,
-# which only a flat thing, or a distant one, obeys.
+# From nearly the same side most is found, by day and by night; beyond 60 degrees less, and least if the light has changed,
+# too. Where more is found again from the far side, buildings may look alike from opposite sides. That RANSAC asks for
+# *one* affine map, which only a flat thing, or a distant one, obeys, may be another reason; neither was tested.
 #
 # ## Asking again: query expansion
 #

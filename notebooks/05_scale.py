@@ -5,7 +5,7 @@
 # Section 4.4. **You will see** what each kind of index costs as a collection grows, measured on one machine; the
 # bytes of an image, beside the paper's code; and a plan for a billion descriptors: shards, machines, hours, money.
 # **Cost:** seconds. Everything is read from `data/results`; `python -m benchmarks costs` measures it again, and
-# `python -m benchmarks scale` the table at a million, each in about half an hour on two CPU cores.
+# `python -m benchmarks scale` the table at a million.
 
 # %%
 from functools import partial

@@ -9,7 +9,7 @@
 # minutes where features are cached, and otherwise about an hour on two CPU cores.
 #
 # Photos of your own, in one sub-folder a class, get the same tables, outside this repository:
-# `delfjax reproduce --labelled PHOTOS --results FOLDER`, then
+# `delfjax reproduce --labelled PHOTOS --results FOLDER`, FOLDER an absolute path, then
 # `DELFJAX_BENCHMARK=labelled DELFJAX_RESULTS=FOLDER python notebooks/execute.py 06 --out FOLDER`.
 
 # %%
@@ -76,7 +76,8 @@ paper_figures.Gallery(folder=Path("figures"))
 tables.table1(paper_values.table1(), paper_runs.by_row(RESULTS))
 
 # %% [markdown]
-# The command behind each number, with the score that it should give:
+# Where three seeds of training were run, a number is their mean (its note names three files); `rendered` is of seed 0
+# alone. The commands, and what seed 0, the committed checkpoints, should give:
 
 # %%
 for run in RUNS.values():
@@ -169,8 +170,10 @@ for row in rows:
 #
 # A claim has *passed* if the 95% interval of every difference that it rests on, over queries, lies above 0; it has
 # *failed* if one lies below; else it is *undecided*: these queries are too few to tell. A claim about
-# training rests on the seeds that were trained, and says nothing of others. The paper's claims come first; those on
-# features, dimensions, recall, bits and keypoints are ours, and so are the numbers under a claim that failed.
+# training rests on the seeds that were trained, and says nothing of others. Claims marked
+# (Fig. 5), and those on distractor queries and on fusion, are the paper's, the last without its query expansion; their
+# (mAP) twins and all others are ours. Under a claim that failed, one more line gives numbers that may tell why, seeds
+# averaged.
 
 # %%
 decided = paper_claims.decide_all(RESULTS, BENCHMARK)
@@ -198,6 +201,6 @@ if BENCHMARK == HEADLINE:
 # and CONGAS are not to be had, and R-MAC and RootSIFT take their places. A claim that fails here has failed
 # on these photos, with this training: it is no verdict on the paper's.
 #
-# **Two things to try.** Put Oxford5k into a folder (`delfjax data fetch oxford5k`) and run
+# **Two things to try.** Put Oxford5k into a folder (`delfjax data fetch oxford5k --root FOLDER`) and run
 # `make reproduce DATA=FOLDER PROFILE=paper`. And take the places away: does anything change in the order of
 # methods if the database is `rendered` alone (`paper_claims.decide_all(RESULTS, "rendered")`)?

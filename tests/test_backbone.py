@@ -210,7 +210,7 @@ def test_descriptors_need_nothing_above_conv4(top):
     model = random_network(RESNET_TINY, **top)
     cut, photo = descriptors_of(model), photos(1, *ALONE)
     expected, found = run(model, photo), run(cut, photo)
-    assert list(found) == ["stem", "conv2", "conv3", "conv4"]
+    assert set(found) == {"stem", "conv2", "conv3", "conv4"}
     for stage, maps in found.items():
         np.testing.assert_array_equal(maps, expected[stage])
     plain = nnx.eval_shape(lambda: ResNet(RESNET_TINY, rngs=nnx.Rngs(0)))
