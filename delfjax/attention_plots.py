@@ -43,7 +43,11 @@ def heat_grid(
         for ax, (title, heat) in zip(line[1:], maps.items(), strict=True):
             show_heat(ax, photo, heat, title if number == 0 else "", opacity)
     scale = figure.colorbar(
-        mpl.cm.ScalarMappable(Normalize(0, 1), HEAT), ax=axes[:, 1:], fraction=0.012, pad=0.01
+        mpl.cm.ScalarMappable(Normalize(0, 1), HEAT),
+        ax=axes[:, 1:],
+        fraction=0.012,
+        pad=0.01,
+        panchor=False,
     )
     scale.set_ticks([0, 1], labels=["1st", "99.5th"])
     scale.set_label("percentile of the map's scores", fontsize=STYLE["font.size"])

@@ -15,7 +15,7 @@ Axis words, as they stand in the shape annotations:
 ``q``       query features
 ``m``       putative matches
 ``d``       dimensions of a descriptor (40 after the reduction)
-``k``       neighbours of one query feature (60 in the paper)
+``k``       neighbours of one query feature (60 in re-implementations, and here)
 ``t``       features of a whole database
 =========== =====================================================================================
 """

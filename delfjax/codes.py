@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from delfjax.exact import ExactIndex
-from delfjax.index import PAPER_NEIGHBOURS, TIE, Index, Neighbours, Value
+from delfjax.index import NEIGHBOURS, TIE, Index, Neighbours, Value
 from delfjax.index_files import Parts
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class CodesIndex(Index):
     def recall(
         self,
         queries: Float[np.ndarray, "q d"],
-        k: int = PAPER_NEIGHBOURS,
+        k: int = NEIGHBOURS,
         *,
         sample: int = 200,
         seed: int = 0,

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from delfjax import index_files
 from delfjax.index_files import IndexFileError, Parts
 
-PAPER_NEIGHBOURS = 60  # K of the re-implementations; no source of the paper that we read gives it
+NEIGHBOURS = 60  # K of the re-implementations; no source of the paper that we read gives it
 # On two CPU cores NNDescent beats exact search over a hundred photos from some 5,000 descriptors on, its graph
 # included (data/results/bench_neighbours.json, by `make bench`). Up to this many, exact search still answers
 # a photo of 1,000 features within about half a second, and misses nothing.
@@ -69,7 +69,7 @@ class Index(ABC):
         """Of a descriptor."""
         return self.descriptors.shape[1]
 
-    def search(self, queries: Float[np.ndarray, "q d"], k: int = PAPER_NEIGHBOURS) -> Neighbours:
+    def search(self, queries: Float[np.ndarray, "q d"], k: int = NEIGHBOURS) -> Neighbours:
         """Return the rows of the ``k`` nearest descriptors of each query, nearest first, and distances.
 
         What an approximate search does not find has row -1 and an infinite distance.
@@ -111,7 +111,7 @@ class Index(ABC):
     def recall(
         self,
         queries: Float[np.ndarray, "q d"],
-        k: int = PAPER_NEIGHBOURS,
+        k: int = NEIGHBOURS,
         *,
         sample: int = 200,
         seed: int = 0,

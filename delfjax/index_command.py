@@ -12,7 +12,7 @@ from delfjax import results
 from delfjax.answers import OK, answer
 from delfjax.database import Database
 from delfjax.exact import ExactIndex
-from delfjax.index import KINDS, PAPER_NEIGHBOURS, Index, build_index, load_index
+from delfjax.index import KINDS, NEIGHBOURS, Index, build_index, load_index
 from delfjax.index_files import MANIFEST, IndexFileError
 from delfjax.networks import extractor_of
 from delfjax.options import (
@@ -34,7 +34,7 @@ def index_options(sub: argparse.ArgumentParser) -> None:
         *("--kind", "--index"),
         choices=("auto", *KINDS),
         default="auto",
-        help="auto: the faster one in all",
+        help="auto: exact up to 50,000 descriptors, then nndescent",
     )
     sub.add_argument(
         "--out", type=Path, metavar="FOLDER", help="of the index (default: STORE.index)"
@@ -67,7 +67,7 @@ def index(options: argparse.Namespace) -> int:
     seconds = time.perf_counter() - start
     path = options.out or _beside(options.store)
     built.save(path, database=database.checksum)
-    k = min(PAPER_NEIGHBOURS, len(database.descriptors))
+    k = min(NEIGHBOURS, len(database.descriptors))
     recall = built.recall(database.descriptors, k, exact=ExactIndex(database.descriptors))
     result = {
         "kind": type(built).__name__,
@@ -124,8 +124,9 @@ def _beside(store: Path) -> Path:
 def _index_of(database: Database, options: argparse.Namespace) -> Index:
     """Load the saved index, where one is there or asked for; build one elsewhere."""
     path = options.saved or _beside(options.store)
-    wanted = options.saved or (options.index == "auto" and (path / MANIFEST).exists())
-    if not wanted:
+    whole = options.features is None and options.truncate is None  # as the saved one is
+    there = options.index == "auto" and whole and (path / MANIFEST).exists()
+    if not (options.saved or there):
         return build_index(database.descriptors, options.index)
     try:
         return load_index(path, database=database.checksum)

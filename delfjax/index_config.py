@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from delfjax.axes import Features
 from delfjax.exact import ExactIndex
-from delfjax.index import PAPER_NEIGHBOURS, Index, Value, build_index
+from delfjax.index import NEIGHBOURS, Index, Value, build_index
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,5 +48,5 @@ def measured_recall(
     if isinstance(index, ExactIndex):
         return 1.0
     sample = np.concatenate([query.descriptors for query in asked])
-    k = min(PAPER_NEIGHBOURS, len(descriptors))
+    k = min(NEIGHBOURS, len(descriptors))
     return index.recall(sample, k, sample=1000, exact=ExactIndex(descriptors))

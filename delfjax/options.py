@@ -121,7 +121,9 @@ def ransac_options(sub: argparse.ArgumentParser) -> None:
 def search_options(sub: argparse.ArgumentParser) -> None:
     """Add how queries are answered."""
     config = SearchConfig()
-    sub.add_argument("--neighbours", type=int, default=config.neighbours, help="K of the paper")
+    sub.add_argument(
+        "--neighbours", type=int, default=config.neighbours, help="nearest features asked for, K"
+    )
     sub.add_argument(
         "--verified", type=int, default=config.verified, help="photos to verify a query"
     )

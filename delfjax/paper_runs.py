@@ -34,12 +34,19 @@ EVERY_LIST = 8192  # probed: what is missed is then lost by the codes alone
 POOLINGS = {"mac": "MAC", "gem": "GeM", "rmac": "R-MAC"}
 HEADLINE = "rendered+places"  # the benchmark that claims are decided on
 # Results of the same with other seeds of training, by a pattern in ``runs``; `delfjax train` and `benchmark` made
-# them. Of joint training there is nothing else.
+# them. Of joint training, and of step 1 through conv5, there is nothing else.
 SEEDS = {
     "ft_norm": "ft?_norm_100.json",
     "att": "att?_attention_100.json",
     "ft_att": "ftatt?_attention_100.json",
     "joint": "joint?_attention_100.json",
+    "conv5_ft_norm": "conv5ft?_norm_100.json",
+    "conv5_ft_att": "conv5ftatt?_attention_100.json",
+}
+ELSEWHERE = {
+    "joint": "joint training",
+    "conv5_ft_norm": "DELF+FT through conv5",
+    "conv5_ft_att": "DELF+FT+ATT through conv5",
 }
 FUSED = "rmac"  # which global descriptor joins DELF: the paper's, DIR, is a learnt R-MAC
 
@@ -198,7 +205,7 @@ RUNS = {
 
 def title(name: str) -> str:
     """Return what a run is called where it is shown."""
-    return RUNS[name].row if name in RUNS else "joint training"
+    return RUNS[name].row if name in RUNS else ELSEWHERE[name]
 
 
 def files(name: str, folder: Path, benchmark: str = HEADLINE, *, seeds: bool = True) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from delfjax.axes import Features, Matches
 from delfjax.database import Database
-from delfjax.index import PAPER_NEIGHBOURS, Neighbours
+from delfjax.index import NEIGHBOURS, Neighbours
 from delfjax.metrics import Truth, evaluate
 from delfjax.photos import Box
 from delfjax.region import inside
@@ -62,7 +62,7 @@ class Inquiry:
 
 
 def ask(
-    searcher: Searcher, query: Features, box: Box | None = None, *, most: int = PAPER_NEIGHBOURS
+    searcher: Searcher, query: Features, box: Box | None = None, *, most: int = NEIGHBOURS
 ) -> Inquiry:
     """Find the neighbours of a query, or of the part of it that lies in a box.
 

@@ -5,7 +5,7 @@ from math import inf
 
 import ipywidgets
 
-from delfjax.index import PAPER_NEIGHBOURS
+from delfjax.index import NEIGHBOURS
 from delfjax.search import VERIFIED, SearchConfig
 from delfjax.widgets import WIDE
 
@@ -30,7 +30,7 @@ class RetrievalControls(ipywidgets.VBox):
 
     def __init__(self, config: SearchConfig, photos: int) -> None:
         self._config = config
-        most = max(PAPER_NEIGHBOURS, config.neighbours)
+        most = max(NEIGHBOURS, config.neighbours)
         self.neighbours = ipywidgets.IntSlider(
             config.neighbours, 1, most, description="neighbours", **WIDE
         )

@@ -15,7 +15,7 @@ from delfjax.axes import Features, Matches, Ranking
 from delfjax.database import Database
 from delfjax.exact import ExactIndex
 from delfjax.geometry import RansacConfig, Verification, verify
-from delfjax.index import PAPER_NEIGHBOURS, Index, Neighbours, build_index
+from delfjax.index import NEIGHBOURS, Index, Neighbours, build_index
 from delfjax.reduction import Reduction, truncated
 from delfjax.store import FeatureStore
 
@@ -42,10 +42,10 @@ class SearchConfig:
             all that were extracted.
         truncate: Use only so many of a descriptor's first dimensions, as a smaller PCA would give them.
             None: all.
-        ransac: How.
+        ransac: How photos are verified.
     """
 
-    neighbours: int = PAPER_NEIGHBOURS
+    neighbours: int = NEIGHBOURS
     max_distance: float = float("inf")
     ratio: float = 1.0
     one_to_one: bool = True

@@ -41,7 +41,7 @@ def curves(logs: Mapping[str, Log], *, classes: int | None = None) -> Drawing:
     if classes:
         blind = {"color": NEUTRAL, "linestyle": ":", "linewidth": 1}
         loss.axhline(np.log(classes), **blind)
-        accuracy.axhline(1 / classes, **blind)
+        accuracy.axhline(1 / classes, label="blind guess", **blind)
     loss.set_ylim(0, 1.05 * max(loss.get_ylim()[1], np.log(classes or 1)))
     accuracy.set_ylim(0, 1)
     figure.legend(

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from delfjax.exact import ExactIndex
-from delfjax.index import PAPER_NEIGHBOURS, Index
+from delfjax.index import NEIGHBOURS, Index
 
 ROUNDS = 3  # timings of a setting, of which the shortest counts
 STEPS = 8  # of the ladder, for each doubling
@@ -39,7 +39,7 @@ def tune(
     index: Index,
     queries: Float[np.ndarray, "q d"],
     recall: float = 0.95,
-    k: int = PAPER_NEIGHBOURS,
+    k: int = NEIGHBOURS,
     *,
     sample: int = 1000,
     exact: Index | None = None,
@@ -86,9 +86,7 @@ def _ladder(largest: int) -> list[int]:
     return sorted({round(2**step) for step in steps} | {largest})
 
 
-def milliseconds(
-    index: Index, queries: Float[np.ndarray, "q d"], k: int = PAPER_NEIGHBOURS
-) -> float:
+def milliseconds(index: Index, queries: Float[np.ndarray, "q d"], k: int = NEIGHBOURS) -> float:
     """Time a search, and return the time of 1,000 queries: the shortest of some rounds."""
     seconds = []
     for _ in range(ROUNDS):

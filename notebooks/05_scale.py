@@ -36,8 +36,8 @@ print(measured["hardware"], measured["versions"], f"sizes {sizes[0]:,} to {sizes
 # Each kind of index, at each size that it can bear on this machine, is asked the 1,000 descriptors of held-out
 # photos for 60 neighbours each. `exact` compares with everything. `nndescent` is this project's graph, `sharded` is
 # several of them, `codes` are the paper's 50 bits (by faiss, without the paper's trees in each cell), and faiss' HNSW
-# is the peer. A search that can try harder is timed where it finds 95% of the true neighbours; the recall says
-# where it finds more at its least, or cannot find as many.
+# is the peer. A search that can try harder is timed where it finds 95% of the true neighbours; if it finds more at
+# its least effort, or fewer at its greatest, it is timed there, and the column recall@60 shows it.
 #
 # There are real descriptors for the smaller sizes. Beyond them each invented one is a real one, moved by half the
 # difference of two of its neighbours. How alike they are, as descriptors of other photos see them: half of the

@@ -89,7 +89,8 @@ for run in RUNS.values():
 # ## Precision and recall with distractor queries (Fig. 5)
 #
 # Queries of places that the database does not show can only lower precision: here a score must tell a right
-# result from a wrong one across queries, not only within one. Pale: the paper's curves, read off its figure.
+# result from a wrong one across queries, not only within one. Pale: the paper's curves, read off its figure; the two
+# sets have other photos and other numbers of right results, so that only the order of curves may be compared.
 
 # %%
 methods = [run.name for run in RUNS.values() if run.kind == "method"][::-1]

@@ -77,7 +77,7 @@ def test_what_fails_gives_its_reason(tmp_path):
         keep(tmp_path, f"rendered+places_{name}", height)
     found = {each.claim: each.evidence for each in decide_all(tmp_path)}
     assert found["Attention matters more than fine-tuning (mAP)"]["reason"] == (
-        "of the best 100 keypoints, % on the landmark: DELF-noFT+ATT 30.0, DELF+FT 35.0"
+        "seeds averaged, % of the best 100 keypoints on the landmark: DELF-noFT+ATT 30.0, DELF+FT 35.0"
     )
     told = found["Local and global together are better than either"]["reason"]
     assert told == "mAP: DELF+FT+ATT+R-MAC 70.0, DELF+FT+ATT 90.0, R-MAC, fine-tuned 60.0"
