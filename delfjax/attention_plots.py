@@ -81,7 +81,7 @@ def receptive_fields(
         ax.plot(*place[::-1], "o", color=colour, markeredgecolor="white", label=label)
     size = np.array(photo.shape[:2])
     reach = np.vstack([boxes[:most], [-0.5, -0.5, *size - 0.5]])
-    margin = 0.25 * size  # the largest fields would leave no room for the photo
+    margin = 0.5 * size  # the largest fields would leave no room for the photo
     top, left = np.maximum(reach[:, :2].min(0) - 2, -margin)
     bottom, right = np.minimum(reach[:, 2:].max(0) + 2, size + margin)
     ax.set(xlim=(left, right), ylim=(bottom, top))
@@ -107,8 +107,28 @@ def hits(
         ax.plot(counts, mean, color=colour, label=name, marker=".", linewidth=1.4)
         ax.fill_between(counts, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
     ax.axhline(chance, color=NEUTRAL, linestyle=":", label="chance: the landmark's area")
+    ax.fill_between([], [], color=NEUTRAL, alpha=0.3, linewidth=0, label="95%, over photos")
     ax.set_xscale("log")
     ax.set(xlabel="best keypoints of a photo", ylabel="share on the landmark", ylim=(0, 1))
+    ax.legend(frameon=False)
+    return figure
+
+
+def leaning(lean: Mapping[str, Float[np.ndarray, " 2"]]) -> Drawing:
+    """Draw to which side the kernels of each layer lean, as `centres.lean` tells: 0 is an even kernel.
+
+    Args:
+        lean: Taps down and to the right, by layer, in their order.
+    """
+    figure, axes = figure_of(6.6, 2.8)
+    ax, places = axes[0, 0], np.arange(len(lean))
+    ax.axhline(0, color=NEUTRAL, linestyle=":", label="an even kernel")
+    for values, colour, label in zip(
+        np.array([*lean.values()]).T, COLOURS, ("down", "to the right"), strict=False
+    ):
+        ax.plot(places, values, color=colour, marker="o", linestyle="none", label=label)
+    ax.set_xticks(places, labels=list(lean), rotation=60)
+    ax.set(ylabel="taps from the middle")
     ax.legend(frameon=False)
     return figure
 

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 import delfjax
-from delfjax import claims, plots, results, weights
+from delfjax import claims, plots, results, tables, weights
 from delfjax.answers import EXITS, FAILED, INTERRUPTED, OK, answer, complain
 from delfjax.cluster import connected
 from delfjax.collection import Report, extract_folder
@@ -207,10 +207,10 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
-    shown = results.table(options.results, every=options.all)
+    shown = tables.all_results(options.results, every=options.all)
     if options.page:
-        results.show_in(options.page, shown, options.results)
-    print(shown)
+        results.show_in(options.page, shown.markdown(), options.results)
+    print(shown.text())
     if (decided := options.results / results.CLAIMS).is_file():
         print(f"\n{claims.told(claims.read(decided))}")
     return OK

@@ -54,7 +54,11 @@ class Index(ABC):
     @property
     @abstractmethod
     def descriptors(self) -> Float[np.ndarray, "t d"]:
-        """The database, one row a descriptor."""
+        """The database, one row a descriptor.
+
+        Raises:
+            ValueError: If the index keeps codes in place of descriptors.
+        """
 
     @property
     @abstractmethod
@@ -100,7 +104,8 @@ class Index(ABC):
 
         Args:
             path: The folder.
-            database: Checksum of what it was built over, so that it is used with nothing else.
+            database: Checksum of what it was built over (`Database.checksum`), so that it is used with
+                nothing else.
 
         Raises:
             IndexFileError: If the folder holds something else.
@@ -171,7 +176,8 @@ def build_index(
 
     Args:
         descriptors: The database.
-        kind: ``"exact"``, ``"nndescent"``, ``"sharded"``, ``"codes"``, or ``"auto"`` to choose by size.
+        kind: ``"exact"``, ``"nndescent"``, ``"sharded"``, ``"codes"``, or ``"auto"``: exact up to `EXACT_LIMIT`
+            descriptors, then NNDescent.
         settings: What that kind's ``build`` takes.
 
     Raises:
@@ -187,7 +193,8 @@ def load_index(path: Path | str, *, database: str | None = None) -> Index:
 
     Args:
         path: The folder.
-        database: Checksum of what it has to have been built over; None: whatever it was.
+        database: Checksum of what it has to have been built over (`Database.checksum`); None: whatever it
+            was.
 
     Raises:
         IndexFileError: If there is no index, if its files are not what was written, or if it was built over

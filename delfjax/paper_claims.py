@@ -102,7 +102,7 @@ STATEMENTS = (
         seeds=False,
     ),
     Statement(
-        claim="Training in two steps is better than training jointly",
+        claim="Training in two steps finds more than training jointly (mAP)",
         pairs=(("ft_att", "joint"),),
     ),
     Statement(

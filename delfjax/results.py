@@ -60,8 +60,8 @@ def read(path: Path) -> dict[str, Any]:
     return result
 
 
-def table(folder: Path, *, every: bool = False) -> str:
-    """Lay out the results of a folder that carry a value: name, value, interval, what was measured.
+def rows(folder: Path, *, every: bool = False) -> list[tuple[str, str, str, str]]:
+    """Return the results of a folder that carry a value: name, what was measured, value, interval.
 
     Args:
         folder: Of the results.
@@ -70,22 +70,16 @@ def table(folder: Path, *, every: bool = False) -> str:
     Raises:
         ValueError: If there are none.
     """
-    rows = []
+    found = []
     for path in sorted(set(folder.glob("*.json")) - {folder / CLAIMS}):
         result = read(path)
         if "value" in result and (every or result.get("headline", True)):
             low, high = result.get("interval", (None, None))
             interval = "" if low is None else f"[{low}, {high}]"
-            rows.append((path.stem, f"{result['value']}", interval, result.get("what", "")))
-    if not rows:
+            found.append((path.stem, result.get("what", ""), f"{result['value']}", interval))
+    if not found:
         raise ValueError(f"{folder}: no results yet; run `make reproduce`")
-    header = ("result", "value", "95% interval", "what")
-    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(4)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (header, tuple("-" * width for width in widths), *rows)
-    ]
-    return "\n".join(lines)
+    return found
 
 
 def show_in(page: Path, shown: str, folder: Path) -> None:
@@ -93,7 +87,7 @@ def show_in(page: Path, shown: str, folder: Path) -> None:
 
     Args:
         page: In Markdown or HTML.
-        shown: The table.
+        shown: The table, in Markdown.
         folder: Of the results that values are read from.
 
     Raises:
@@ -103,7 +97,7 @@ def show_in(page: Path, shown: str, folder: Path) -> None:
     if len(parts := text.split(MARK)) != 2 or END not in parts[1]:
         raise ValueError(f"{page}: expected one {MARK} with {END} after it")
     after = parts[1].split(END, 1)[1]
-    whole = f"{parts[0]}{MARK}\n```\n{shown}\n```\n{END}{after}"
+    whole = f"{parts[0]}{MARK}\n{shown}\n{END}{after}"
     page.write_text(with_values(whole, folder), encoding="utf-8")
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from delfjax.tables import DASH, Table
 
 HOUR, GB = 3600, 1e9
-HEADER = ("", "shards", "GB of memory", "machines", "hours: features", "building", "until ready")
-HEADER += ("money", "a day ready", "seconds a photo")
+HEADER = ("", "shards", "GB of memory", "machines")
+HEADER += ("machine-hours: features", "machine-hours: building")
+HEADER += ("hours until ready", "money until ready", "money a day after", "seconds a query")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +133,7 @@ def told(plans: Mapping[str, Plan], *, remarks: Sequence[str] = ()) -> Table:
         )
         for name, each in plans.items()
     ]
-    return Table(header=HEADER, rows=tuple(rows), notes=(), remarks=tuple(remarks))
+    return Table(header=HEADER, rows=tuple(rows), remarks=tuple(remarks))
 
 
 def beside(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> Table:
@@ -144,4 +145,4 @@ def beside(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> Tabl
         return f"{value:,}" if isinstance(value, int | float) else str(value)
 
     found = tuple(tuple(shown(row.get(column)) for column in columns) for row in rows)
-    return Table(header=tuple(columns), rows=found, notes=())
+    return Table(header=tuple(columns), rows=found)

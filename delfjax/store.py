@@ -47,8 +47,9 @@ class FeatureStore:
         made_by: What determines the features: model checksum, extraction, reduction. None opens an
             existing store as it is.
         writer: Begins the names of the shards that are written.
-        photos: A shard is written as soon as so many photos wait for it,
-        seconds: or, with the next photo, after the first of them has waited so long.
+        photos: How many photos may wait in memory: as soon as there are so many, they become a shard.
+        seconds: How long a photo may wait: with the first photo that comes later, all that wait become a
+            shard, however few.
 
     Raises:
         StoreError: If the store was made by something else, if a shard of it is damaged, or if there is

@@ -63,12 +63,14 @@ class Table:
         rows: As many cells each.
         notes: Numbered below it: a cell ends in the number of its note in parentheses.
         remarks: Of the whole table.
+        wordy: So many columns, the first ones, hold words and stand at the left of a page, numbers at the right.
     """
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    wordy: int = 1
 
     def text(self) -> str:
         """Lay it out for a terminal."""
@@ -78,20 +80,23 @@ class Table:
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in (self.header, rule, *self.rows)
         ]
-        return "\n".join([*lines, "", *self._below()])
+        return "\n".join([*lines, "", *self._below()]).rstrip("\n")
 
     def markdown(self) -> str:
         """Lay it out for a page."""
-        rule = ["---"] + ["---:"] * (len(self.header) - 1)
+        rule = ["---"] * self.wordy + ["---:"] * (len(self.header) - self.wordy)
         lines = [_piped(row) for row in (self.header, rule, *self.rows)]
-        return "\n".join([*lines, "", *(f"- {_plain(line)}" for line in self._below())])
+        below = [f"- {_plain(line)}" for line in self._below()]
+        return "\n".join([*lines, "", *below]).rstrip("\n")
 
     def html(self) -> str:
         """Lay it out for a notebook."""
         head = "".join(f"<th>{escape(title)}</th>" for title in self.header)
+        left = "style='text-align:left'"
         body = "".join(
-            f"<tr><th style='text-align:left'>{escape(name)}</th>"
-            + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+            f"<tr><th {left}>{escape(name)}</th>"
+            + "".join(f"<td {left}>{escape(cell)}</td>" for cell in cells[: self.wordy - 1])
+            + "".join(f"<td>{escape(cell)}</td>" for cell in cells[self.wordy - 1 :])
             + "</tr>"
             for name, *cells in self.rows
         )
@@ -107,6 +112,17 @@ class Table:
     def _below(self) -> list[str]:
         numbered = [f"({number}) {note}" for number, note in enumerate(self.notes, start=1)]
         return [*self.remarks, *numbered]
+
+
+def all_results(folder: Path, *, every: bool = False) -> Table:
+    """List the results of a folder, as `results.rows` finds them.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    found = tuple(results.rows(folder, every=every))
+    header = ("result", "what", "value", "95% interval")
+    return Table(header=header, rows=found, wordy=2)
 
 
 def table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Table:

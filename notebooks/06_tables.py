@@ -155,7 +155,8 @@ for words, found in swept.items():
 #
 # A point is a landmark: how many of the best 100 keypoints of its photos lie on it, and how well its queries
 # do. Only a rendered set can tell. Whether the one predicts the other is among the claims below: a rank correlation,
-# with an interval over landmarks, and one over queries.
+# with an interval over landmarks, and one over queries. Shares are over all good and ok photos of the evaluation set;
+# notebook 03 takes a sample of them.
 
 # %%
 rows = [row for row in map(paper_runs.title, methods) if "on_landmark" in ours.get(row, {})]

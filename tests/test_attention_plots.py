@@ -22,6 +22,14 @@ def test_hits_show_means_and_leave_out_what_is_missing():
     assert ax.lines[1].get_ydata()[0] == 0.25
 
 
+def test_leaning_shows_both_sides_of_every_layer():
+    lean = {"stem": np.array([0.5, 0.6]), "conv2.0": np.array([0, -0.1])}
+    ax = attention_plots.leaning(lean).axes[0]
+    down, right = ax.lines[1:]
+    assert [*down.get_ydata(), *right.get_ydata()] == [0.5, 0, 0.6, -0.1]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["stem", "conv2.0"]
+
+
 def test_histograms_share_their_bins():
     random = np.random.default_rng(0)
     scores = {"a": (random.normal(3, 1, 500), random.normal(0, 1, 500))}

@@ -12,7 +12,7 @@ import fakes
 import pytest
 from worlds import SIZE, draw, save, settings
 
-from delfjax import results
+from delfjax import results, tables
 from delfjax.cli import main, parser
 from delfjax.datasets import download, rendered
 from delfjax.train_command import CONFIGS
@@ -180,8 +180,8 @@ def subcommands():
 
 
 def test_the_table_is_that_of_the_results():
-    shown = README.split(results.MARK)[1].split("```")[1]
-    assert shown.strip() == results.table(RESULTS).strip(), "mend: delfjax table --page README.md"
+    shown = README.split(results.MARK)[1].split(results.END)[0].strip()
+    assert shown == tables.all_results(RESULTS).markdown(), "mend: delfjax table --page README.md"
 
 
 def test_values_in_the_text_are_those_of_the_results():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from delfjax import paper_values, results
-from delfjax.tables import DASH, Table, table1
+from delfjax.tables import DASH, Table, all_results, table1
 
 PAPER = paper_values.table1()
 EACH = [40.0, 60.0, None, 80.0]
@@ -87,6 +87,25 @@ def test_markdown_has_as_many_cells_everywhere(table):
     lines = [line for line in table.markdown().splitlines() if line.startswith("|")]
     assert {line.count(" | ") for line in lines} == {len(table.header) - 1}
     assert "DIR+QE\\*" in table.markdown()
+
+
+def test_all_results_are_a_row_each(tmp_path):
+    results.write(tmp_path / "b_ox.json", {"value": 83.25, "interval": [80, 86], "what": "mAP"})
+    results.write(tmp_path / "a.json", {"value": 7, "what": "ms a query"})
+    found = all_results(tmp_path)
+    assert found.text().splitlines() == [
+        "result  what        value  95% interval",
+        "------  ----------  -----  ------------",
+        "a       ms a query  7",
+        "b_ox    mAP         83.25  [80, 86]",
+    ]
+    assert found.markdown().splitlines() == [
+        "| result | what | value | 95% interval |",
+        "| --- | --- | ---: | ---: |",
+        "| a | ms a query | 7 |  |",
+        "| b\\_ox | mAP | 83.25 | [80, 86] |",
+    ]
+    assert found.html().count("text-align:left") == 4, "two rows, two columns of words"
 
 
 def test_html_is_escaped_and_whole():
