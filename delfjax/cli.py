@@ -43,6 +43,7 @@ from delfjax.options import (
     reduction_config,
     reduction_options,
 )
+from delfjax.paper_runs import readme_table
 from delfjax.photos import PhotoError, load_photo, scan
 from delfjax.reproduce_command import reproduce, reproduce_options
 from delfjax.search import match, reduce_pair
@@ -139,7 +140,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--results", type=Path, default=Path("data/results"), metavar="FOLDER")
     sub.add_argument("--all", action="store_true", help="sweeps and comparisons too")
     sub.add_argument(
-        "--page", type=Path, help="put table and values into this page, where it marks them"
+        "--page",
+        type=Path,
+        help="put Table 1, in short, and values into this page, where it marks them",
     )
     return top
 
@@ -207,10 +210,9 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
-    shown = tables.all_results(options.results, every=options.all)
     if options.page:
-        results.show_in(options.page, shown.markdown(), options.results)
-    print(shown.text())
+        results.show_in(options.page, readme_table(options.results).markdown(), options.results)
+    print(tables.all_results(options.results, every=options.all).text())
     if (decided := options.results / results.CLAIMS).is_file():
         print(f"\n{claims.told(claims.read(decided))}")
     return OK

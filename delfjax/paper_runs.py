@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from delfjax import datasets, results
+from delfjax import datasets, paper_values, results, tables
 from delfjax.datasets.labelled import LABELLED
+from delfjax.tables import Table
 
 Kind = Literal[
     *("method", "global", "handmade", "around", "unselected"),
@@ -47,6 +48,12 @@ ELSEWHERE = {
     "joint": "joint training",
     "conv5_ft_norm": "DELF+FT through conv5",
     "conv5_ft_att": "DELF+FT+ATT through conv5",
+}
+STAND_INS = {  # by a row of ours: the method of Table 1, not to be had here, whose place it takes
+    "RootSIFT": "CONGAS",
+    "R-MAC, fine-tuned": "DIR",
+    "R-MAC+QE, fine-tuned": "DIR+QE",
+    "DELF+FT+ATT+R-MAC+QE": "DELF+FT+ATT+DIR+QE",
 }
 FUSED = "rmac"  # which global descriptor joins DELF: the paper's, DIR, is a learnt R-MAC
 
@@ -216,14 +223,25 @@ def files(name: str, folder: Path, benchmark: str = HEADLINE, *, seeds: bool = T
     return [path for path in (*own, *same) if path.is_file()]
 
 
-def by_row(folder: Path) -> dict[str, list[Path]]:
-    """Return the results of all runs but the sweeps on all benchmarks, for `delfjax.tables.table1`."""
+def by_row(folder: Path, *, headline: bool = False) -> dict[str, list[Path]]:
+    """Return the results of all runs but the sweeps on all benchmarks, for `delfjax.tables.table1`.
+
+    Args:
+        folder: Of the results.
+        headline: Whether only those are wanted that the README shows.
+    """
     rows = [run for run in RUNS.values() if run.features is None and run.kind not in SWEEPS]
+    rows = [run for run in rows if run.headline or not headline]
     names = (*datasets.NAMES, LABELLED)
     found = {
         run.row: [path for each in names for path in files(run.name, folder, each)] for run in rows
     }
     return {row: paths for row, paths in found.items() if paths}
+
+
+def readme_table(folder: Path) -> Table:
+    """Return Table 1 in short, for the README."""
+    return tables.summary(paper_values.table1(), by_row(folder, headline=True), STAND_INS)
 
 
 def sweep(kind: Kind, folder: Path, benchmark: str = HEADLINE) -> dict[float, Mapping[str, Any]]:

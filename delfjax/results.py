@@ -61,7 +61,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def rows(folder: Path, *, every: bool = False) -> list[tuple[str, str, str, str]]:
-    """Return the results of a folder that carry a value: name, what was measured, value, interval.
+    """Return the results of a folder that carry a value: name, value, interval, what was measured.
 
     Args:
         folder: Of the results.
@@ -76,7 +76,7 @@ def rows(folder: Path, *, every: bool = False) -> list[tuple[str, str, str, str]
         if "value" in result and (every or result.get("headline", True)):
             low, high = result.get("interval", (None, None))
             interval = "" if low is None else f"[{low}, {high}]"
-            found.append((path.stem, result.get("what", ""), f"{result['value']}", interval))
+            found.append((path.stem, f"{result['value']}", interval, result.get("what", "")))
     if not found:
         raise ValueError(f"{folder}: no results yet; run `make reproduce`")
     return found
@@ -97,7 +97,7 @@ def show_in(page: Path, shown: str, folder: Path) -> None:
     if len(parts := text.split(MARK)) != 2 or END not in parts[1]:
         raise ValueError(f"{page}: expected one {MARK} with {END} after it")
     after = parts[1].split(END, 1)[1]
-    whole = f"{parts[0]}{MARK}\n{shown}\n{END}{after}"
+    whole = f"{parts[0]}{MARK}\n\n{shown}\n\n{END}{after}"
     page.write_text(with_values(whole, folder), encoding="utf-8")
 
 

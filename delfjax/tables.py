@@ -63,14 +63,12 @@ class Table:
         rows: As many cells each.
         notes: Numbered below it: a cell ends in the number of its note in parentheses.
         remarks: Of the whole table.
-        wordy: So many columns, the first ones, hold words and stand at the left of a page, numbers at the right.
     """
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-    wordy: int = 1
 
     def text(self) -> str:
         """Lay it out for a terminal."""
@@ -84,7 +82,7 @@ class Table:
 
     def markdown(self) -> str:
         """Lay it out for a page."""
-        rule = ["---"] * self.wordy + ["---:"] * (len(self.header) - self.wordy)
+        rule = ["---"] + ["---:"] * (len(self.header) - 1)
         lines = [_piped(row) for row in (self.header, rule, *self.rows)]
         below = [f"- {_plain(line)}" for line in self._below()]
         return "\n".join([*lines, "", *below]).rstrip("\n")
@@ -92,11 +90,9 @@ class Table:
     def html(self) -> str:
         """Lay it out for a notebook."""
         head = "".join(f"<th>{escape(title)}</th>" for title in self.header)
-        left = "style='text-align:left'"
         body = "".join(
-            f"<tr><th {left}>{escape(name)}</th>"
-            + "".join(f"<td {left}>{escape(cell)}</td>" for cell in cells[: self.wordy - 1])
-            + "".join(f"<td>{escape(cell)}</td>" for cell in cells[self.wordy - 1 :])
+            f"<tr><th style='text-align:left'>{escape(name)}</th>"
+            + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
             + "</tr>"
             for name, *cells in self.rows
         )
@@ -121,8 +117,8 @@ def all_results(folder: Path, *, every: bool = False) -> Table:
         ValueError: If there are none.
     """
     found = tuple(results.rows(folder, every=every))
-    header = ("result", "what", "value", "95% interval")
-    return Table(header=header, rows=found, wordy=2)
+    header = ("result", "value", "95% interval", "what")
+    return Table(header=header, rows=found)
 
 
 def table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Table:
@@ -149,8 +145,7 @@ def table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Table:
 
     rows = []
     for method in dict.fromkeys([*paper.rows, *cells]):
-        values = paper.rows.get(method, np.full(len(paper.sets), np.nan))
-        printed = [DASH if np.isnan(value) else f"{value:.1f}" for value in values]
+        printed = _printed(paper, method, paper.sets)
         own = [shown(cells.get(method, {}).get(column)) for column in columns]
         rows.append((method, *printed, *own))
     header = ("method", *(f"{name}, paper" for name in paper.sets))
@@ -164,6 +159,42 @@ def table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Table:
             f"Here: the same unit, with 95% intervals over queries. {DASH}: no such number.",
         ),
     )
+
+
+def summary(
+    paper: PaperTable,
+    ours: Mapping[str, Sequence[Path]],
+    stand_ins: Mapping[str, str],
+    benchmark: str = OURS[-1],
+) -> Table:
+    """Put the paper's numbers on the small sets beside ours of one benchmark, mAP in percent, for a first look.
+
+    Args:
+        paper: Its values.
+        ours: Result files by method, as `table1` takes them.
+        stand_ins: By a method of ours that the paper has not: the one of the paper whose place it takes.
+        benchmark: Whose results are shown.
+
+    Raises:
+        ValueError: If a file holds no mAP of a benchmark.
+    """
+    small = paper.sets[0], paper.sets[2]
+    rows = []
+    for method, paths in ours.items():
+        cell = _cells(paths).get(benchmark)
+        its = stand_ins.get(method, method)
+        its = its if its in paper.rows else DASH
+        rows.append((method, str(cell or DASH), its, *_printed(paper, its, small)))
+    return Table(
+        header=("here", benchmark, "in the paper", *small),
+        rows=tuple(rows),
+    )
+
+
+def _printed(paper: PaperTable, method: str, columns: Sequence[str]) -> list[str]:
+    """Return the paper's numbers of a method in some columns, dashes where it has none."""
+    values = [paper.value(method, c) if method in paper.rows else np.nan for c in columns]
+    return [DASH if np.isnan(value) else f"{value:.1f}" for value in values]
 
 
 def _cells(paths: Sequence[Path]) -> dict[str, Cell]:

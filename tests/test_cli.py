@@ -368,7 +368,7 @@ def test_benchmark_says_what_is_missing_and_how_to_get_it(tmp_path, capsys):
 def test_table_lists_results(tmp_path, capsys):
     results.write(tmp_path / "run.json", {"value": 12.5, "what": "mAP"})
     assert run("table", "--results", tmp_path) == 0
-    assert capsys.readouterr().out.splitlines()[-1].split() == ["run", "mAP", "12.5"]
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["run", "12.5", "mAP"]
 
 
 # --- data
@@ -520,7 +520,7 @@ def test_weights_that_cannot_be_had_exit_with_1(photos, capsys, monkeypatch):
 @pytest.mark.parametrize("rows", [1, 5000])
 def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path, capsys, monkeypatch, rows):
     """As `delfjax table | head -1`: short output breaks when it is flushed, long when printed."""
-    row = ("row", "what", "1", "")
+    row = ("row", "1", "", "what")
     monkeypatch.setattr(results, "rows", lambda folder, **_: [row] * rows)
     reading, writing = os.pipe()
     os.close(reading)

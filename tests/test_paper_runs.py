@@ -69,7 +69,7 @@ def test_results_are_found_with_their_seeds(tmp_path):
         same = {"benchmark": benchmark if benchmark in datasets.NAMES else "rendered+places"}
         results.write(tmp_path / f"{name}.json", same | config)
 
-    for name in ("ft_att", "ft_norm", "ft_att_20f", "ft_att_8d", "rootsift"):
+    for name in ("ft_att", "ft_norm", "ft_att_20f", "ft_att_8d", "sift", "rootsift"):
         search = {"features": 20, "truncate": 8 if name.endswith("d") else None}
         config = {"search": search, "reduction": {"dimensions": 40}}
         keep(f"rendered+places_{name}", config=config)
@@ -85,8 +85,9 @@ def test_results_are_found_with_their_seeds(tmp_path):
     assert files("joint", tmp_path, seeds=False) == []
     assert (found("joint"), found("norm")) == (["joint0_attention_100"], [])
     assert {row: len(paths) for row, paths in by_row(tmp_path).items()} == {
-        **{"DELF+FT": 2, "DELF+FT+ATT": 3, "RootSIFT": 2}
+        **{"DELF+FT": 2, "DELF+FT+ATT": 3, "SIFT": 2, "RootSIFT": 2}
     }
+    assert [*by_row(tmp_path, headline=True)] == ["DELF+FT", "DELF+FT+ATT", "RootSIFT"]
     assert list(sweep("features", tmp_path)) == [20]
     assert list(sweep("dimensions", tmp_path)) == [8, 40]
     assert all(title(name) for name in {*RUNS, *SEEDS})

@@ -12,9 +12,10 @@ import fakes
 import pytest
 from worlds import SIZE, draw, save, settings
 
-from delfjax import results, tables
+from delfjax import results
 from delfjax.cli import main, parser
 from delfjax.datasets import download, rendered
+from delfjax.paper_runs import readme_table
 from delfjax.train_command import CONFIGS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -181,7 +182,7 @@ def subcommands():
 
 def test_the_table_is_that_of_the_results():
     shown = README.split(results.MARK)[1].split(results.END)[0].strip()
-    assert shown == tables.all_results(RESULTS).markdown(), "mend: delfjax table --page README.md"
+    assert shown == readme_table(RESULTS).markdown(), "mend: delfjax table --page README.md"
 
 
 def test_values_in_the_text_are_those_of_the_results():

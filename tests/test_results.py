@@ -82,8 +82,8 @@ def test_the_table_has_a_row_a_result(tmp_path):
     results.write(tmp_path / "curve.json", {"points": [1, 2]})  # no single value: no row
     (tmp_path / "notes.txt").write_text("not a result")
     assert results.rows(tmp_path) == [
-        ("bench", "ms a query", "7", ""),
-        ("retrieval", "mAP", "83.25", "[80.1, 86.0]"),
+        ("bench", "7", "", "ms a query"),
+        ("retrieval", "83.25", "[80.1, 86.0]", "mAP"),
     ]
 
 
@@ -110,7 +110,7 @@ def test_a_table_is_put_between_the_marks_of_a_page(tmp_path):
     page.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
     for shown in ("first", "second"):
         results.show_in(page, shown, tmp_path)
-    expected = "before\n<!-- results -->\nsecond\n<!-- /results -->\nafter\n"
+    expected = "before\n<!-- results -->\n\nsecond\n\n<!-- /results -->\nafter\n"
     assert page.read_text() == expected
 
 
