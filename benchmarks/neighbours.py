@@ -14,7 +14,7 @@ import numpy as np
 from delfjax.index import build_index
 
 KINDS = ("exact", "nndescent")
-SIZES = (3_000, 100_000)
+SIZES = (500, 5_000, 100_000)
 QUERIES = 1000  # of one photo
 SESSION = 100  # photos asked in one session
 

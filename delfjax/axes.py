@@ -93,7 +93,7 @@ class Ranking:
         images: Database photo numbers.
         inliers: Matches that agree with the photo's affine model: the score of the paper. -1 where
             the photo was not verified.
-        votes: Query features with at least one neighbour in the photo.
+        votes: Query features with a neighbour in the photo, of those that `SearchConfig` keeps.
         affines: Query-to-database affine maps on homogeneous ``(y, x, 1)``; NaN where there is none.
         scores: What the photos are ranked by, where it is not inliers and votes: the similarity of global
             descriptors, or a fusion of the two.

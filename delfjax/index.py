@@ -132,13 +132,16 @@ class Index(ABC):
             exact: Exact search of the same database; made if None, of the descriptors kept here.
 
         Returns:
-            Recall at ``k``, 0 to 1. A neighbour as near as the true k-th counts: ties have no order.
+            Recall at ``k``, 0 to 1. A neighbour as near as the true k-th counts: ties have no order. How
+            near it is, its descriptor says, not the index, which may know distances of codes only.
         """
+        exact = exact or build_index(self.descriptors, "exact")
         random = np.random.default_rng(seed)
         chosen = queries[random.permutation(len(queries))[:sample]]
-        _, true = (exact or build_index(self.descriptors, "exact")).search(chosen, k)
-        _, found = self.search(chosen, k)
-        return float((found <= true[:, -1:] + TIE).mean())
+        _, true = exact.search(chosen, k)
+        rows, _ = self.search(chosen, k)
+        apart = np.linalg.norm(exact.descriptors[rows] - chosen[:, None], axis=-1)
+        return float(((rows >= 0) & (apart <= true[:, -1:] + TIE)).mean())
 
     def _check(self, descriptors: Float[np.ndarray, "q d"]) -> None:
         if descriptors.shape[1] != self.dimensions:
@@ -205,7 +208,13 @@ def load_index(path: Path | str, *, database: str | None = None) -> Index:
         raise IndexFileError(
             f"{path}: an index of other photos or descriptors than are to be searched; build it again"
         )
-    return index_class(manifest["kind"])._restore(manifest["settings"], parts)
+    try:
+        return index_class(manifest["kind"])._restore(manifest["settings"], parts)
+    except (KeyError, TypeError, ValueError) as error:
+        raise IndexFileError(
+            f"{path}: made by delfjax {manifest.get('versions', {}).get('delfjax')}, whose settings this version "
+            f"does not know ({type(error).__name__}: {error}); build it again"
+        ) from error
 
 
 def index_class(kind: str) -> type[Index]:

@@ -125,6 +125,11 @@ def _index_of(database: Database, options: argparse.Namespace) -> Index:
     """Load the saved index, where one is there or asked for; build one elsewhere."""
     path = options.saved or _beside(options.store)
     whole = options.features is None and options.truncate is None  # as the saved one is
+    if options.saved and not (whole and options.index == "auto"):
+        raise ValueError(
+            f"--saved {path}: a saved index is of whole descriptors and of one kind; leave out --saved, or "
+            "--features, --truncate and --index"
+        )
     there = options.index == "auto" and whole and (path / MANIFEST).exists()
     if not (options.saved or there):
         return build_index(database.descriptors, options.index)

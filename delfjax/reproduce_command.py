@@ -7,7 +7,7 @@ from delfjax import results
 from delfjax.answers import FAILED, OK, SOME_FAILED
 from delfjax.paper_runs import FOLDER, PROFILES
 from delfjax.reproduction import Job, LabelledFolder, Outcome, lacking, plan, run_all
-from delfjax.weights import cache_folder
+from delfjax.weights import cache_folder, digest
 
 
 def reproduce_options(sub: argparse.ArgumentParser) -> None:
@@ -45,11 +45,13 @@ def reproduce_options(sub: argparse.ArgumentParser) -> None:
 def reproduce(options: argparse.Namespace) -> int:
     """Run ``delfjax reproduce``; return its exit code."""
     folder = options.labelled
+    if folder is None and (options.queries, options.database) != ("*", "*"):
+        raise ValueError("--queries and --database are of a labelled folder; name it by --labelled")
     labelled = folder and LabelledFolder(
         folder=folder, queries=options.queries, database=options.database
     )
     asked = {"data": options.data, "labelled": labelled, "profile": options.profile}
-    kept = options.results or (_beside_the_cache(folder) if folder else FOLDER)
+    kept = options.results or (_beside_the_cache(labelled) if labelled else FOLDER)
     if options.list:
         for job in plan(options.only, kept, **asked):
             print(_entry(job))
@@ -63,9 +65,11 @@ def reproduce(options: argparse.Namespace) -> int:
     return SOME_FAILED if any(outcome.unreadable for outcome in outcomes) else OK
 
 
-def _beside_the_cache(folder: Path) -> Path:
+def _beside_the_cache(labelled: LabelledFolder) -> Path:
     """Return where results of one's own photos are kept: never among those of the checkout."""
-    return cache_folder() / "results" / folder.resolve().name
+    folder = labelled.folder.resolve()
+    words = f"{folder} {labelled.queries} {labelled.database}"  # others may have its name
+    return cache_folder() / "results" / f"{folder.name}-{digest(words.encode())[:12]}"
 
 
 def _entry(job: Job) -> str:

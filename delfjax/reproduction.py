@@ -1,7 +1,7 @@
 """The runs of `delfjax.paper_runs` on the benchmarks that are here: makes the results that are missing.
 
-A result is kept for as long as command, code, model and photos are what they were, and is made again once one
-of them is not.
+A result is kept for as long as command, code and model are what they were, and the photos of the rendered set or of
+a labelled folder; it is made again once one of them is not. Of a real set photos are not compared.
 """
 
 import argparse
@@ -121,7 +121,10 @@ class Job:
         """
         if not self.path.is_file():
             return "missing"
-        result = results.read(self.path)
+        try:
+            result = results.read(self.path)
+        except ValueError:
+            return "damaged"
         checks = {
             "another command": result.get("command") != self.command,
             "other code": result.get("code_sha256") != code_sha256(),
@@ -224,8 +227,9 @@ def run_all(
 def _run(job: Job, extractors: dict[str, LocalExtractor]) -> Outcome:
     reason = job.outdated()
     if reason is None:
-        results.write(job.path, results.read(job.path) | {"headline": job.headline})
-        return Outcome(job=job, state="kept")
+        kept = results.read(job.path)
+        results.write(job.path, kept | {"headline": job.headline})
+        return Outcome(job=job, state="kept", unreadable=len(kept.get("failed", ())))
     options = job.options
     key = repr([options.model, options.local, options.selection])  # all else is the profile's
     if key not in extractors:

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 import delfjax
+from delfjax.folders import whole
 
 CLAIMS = "claims.json"  # beside the results, and none of them: see delfjax.claims
 MARK, END = "<!-- results -->", "<!-- /results -->"
@@ -23,9 +24,8 @@ VALUE = re.compile(r"(<!-- value (\S+): (.+?) -->).*?(<!-- /value -->)", re.DOTA
 def write(path: Path, result: dict[str, Any] | list[Any]) -> None:
     """Write a result, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.part")  # a name that no table lists
-    temporary.write_text(to_json(result) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with whole(path) as temporary:
+        temporary.write_text(to_json(result) + "\n", encoding="utf-8")
 
 
 def to_json(result: dict[str, Any] | list[Any]) -> str:

@@ -84,7 +84,8 @@ beside([row for row in rows if row["descriptors"] == common], columns)
 beside([found[-1] for found in kinds.values()], columns)
 
 # %% [markdown]
-# At a million descriptors, beside hnswlib, pynndescent and faiss, all timed in turn at one recall:
+# At a million descriptors, beside hnswlib, pynndescent and faiss, all timed in turn at one recall. This is another
+# run, on a faster machine, as the row of exact search tells: compare within a table.
 
 # %%
 million = RESULTS / "bench_scale.json"

@@ -194,12 +194,9 @@ def test_search_takes_the_index_that_was_saved(photos, store, tmp_path, capsys, 
 def test_search_refuses_an_index_of_something_else(photos, store, tmp_path, capsys):
     command = "search", store, photos.path("a/0.png"), "--neighbours", 20, *RANSAC
     assert run("index", store) == 0
-    assert run(*command, "--saved", f"{store}.index", "--truncate", 4) == 1
-    mend = f"build it again (delfjax index {store} --out {store}.index), or search by --index exact"
-    assert f"{store}.index: an index of other photos or descriptors" in (
-        said := capsys.readouterr().err
-    )
-    assert said.endswith(f"{mend}\n")
+    for surplus in ("--truncate", 4), ("--features", 20), ("--index", "exact"):
+        assert run(*command, "--saved", f"{store}.index", *surplus) == 1
+        assert "leave out --saved, or --features" in capsys.readouterr().err
     for cut in ("--truncate", 4), ("--features", 20):  # the index that was kept is of the whole
         assert run(*command, *cut) == 0
     assert run(*command, "--saved", tmp_path / "nowhere") == 1
@@ -207,6 +204,11 @@ def test_search_refuses_an_index_of_something_else(photos, store, tmp_path, caps
     more = save(tmp_path / "more" / "photo.png", draw(9)).parent
     assert run("extract", more, store, *MODEL, "--dimensions", 8) == 0
     assert run(*command) == 1, "a photo more"
+    said = capsys.readouterr().err
+    assert f"{store}.index: an index of other photos or descriptors" in said
+    mend = f"build it again (delfjax index {store} --out {store}.index), or search by --index exact"
+    assert said.endswith(f"{mend}\n")
+    assert run(*command, "--index", "exact") == 0
     assert run("index", store) == 0
     assert run(*command) == 0
 

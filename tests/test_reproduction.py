@@ -63,6 +63,8 @@ def test_what_is_there_is_kept_and_what_is_old_is_made_again(world, monkeypatch)
     assert states(run_all(NAMES, world)) == ["kept", "kept"]
     assert path.read_bytes() == kept
 
+    path.write_text("{")
+    assert reasons(run_all(NAMES, world)) == ["damaged", ""]
     results.write(path, made | {"command": "delfjax benchmark rendered"})
     assert reasons(run_all(NAMES, world)) == ["another command", ""]
     monkeypatch.setattr(reproduction, "code_sha256", lambda: "0" * 64)
@@ -101,11 +103,19 @@ def test_an_interrupt_is_none_of_the_failures(world, monkeypatch):
     assert cli.main(["reproduce", "--results", str(world), "--only", *NAMES]) == 130
 
 
-def test_photos_that_cannot_be_read_are_told(world, tmp_path, capsys):
+def test_photos_that_cannot_be_read_are_told(world, tmp_path, capsys, monkeypatch):
+    command = ["reproduce", "--results", str(world), "--only", "rendered_norm"]
     (tmp_path / "photos" / "a" / "0.png").write_text("no photo")
-    save(tmp_path / "photos" / "b" / "3.png", draw(1))
-    assert cli.main(["reproduce", "--results", str(world), "--only", "rendered_norm"]) == 1
+    assert cli.main(command) == 1
     assert "no query has another readable photo" in capsys.readouterr().out
+    save(tmp_path / "photos" / "b" / "3.png", draw(1))
+    loaded = replace(labelled(scan(tmp_path / "photos")), name="drawn")
+    monkeypatch.setattr(datasets, "load", lambda name, root: loaded)
+    for told in ("1 made", "0 made, 1 up to date"):
+        assert cli.main(command) == 3
+        out = capsys.readouterr().out
+        assert told in out
+        assert "rendered_norm.json: 1 photos could not be read; `failed` in it names them" in out
 
 
 def test_each_network_is_loaded_once(world, monkeypatch):
@@ -154,15 +164,18 @@ def test_a_labelled_folder_is_a_benchmark_of_its_own(world, tmp_path):
     command += ["--only", "norm"]
     save(tmp_path / "photos" / "b" / "3.png", draw(1))
     assert cli.main(command) == 0
-    (path,) = (cache / "results" / "photos").iterdir()
+    (path,) = (cache / "results").glob("photos-*/*.json")
     made = results.read(path)
     assert (path.name, made["benchmark"]) == ("labelled_norm.json", "photos")
     assert (made["queries"], made["database"]) == (4, 3)
     assert "curve" not in made
     assert cli.main([*command, "--list"]) == 0
+    assert cli.main([*command, "--queries=0.*"]) == 0
+    assert len([*(cache / "results").glob("photos-*/*.json")]) == 2, "other queries lie apart"
+    assert cli.main(["reproduce", "--queries=0.*"]) == 1, "of no folder"
     save(tmp_path / "photos" / "b" / "4.png", draw(1))
     folder = LabelledFolder(folder=tmp_path / "photos", database="[012].*")
-    (job,) = plan(["norm"], cache / "results" / "photos", labelled=folder)
+    (job,) = plan(["norm"], path.parent, labelled=folder)
     assert job.outdated() == "another model or set"
 
 
