@@ -73,8 +73,6 @@ class CombinedConfig:
             raise ValueError(
                 "the local expansion needs local features: fuse, or ask for a shortlist"
             )
-        if self.fuse is not None and not 0 <= self.fuse <= 1:
-            raise ValueError(f"weight of the local score is {self.fuse}; expected 0 to 1")
         if self.shortlist is not None and self.shortlist < 1:
             raise ValueError(f"shortlist is {self.shortlist}; expected at least 1 photo")
 
@@ -179,8 +177,7 @@ def evaluate_combined(
         ValueError: If no query has anything to find.
     """
     search, reduction = search or SearchConfig(), reduction or ReductionConfig()
-    # A shortlist is searched exactly, and no index is asked.
-    index = IndexConfig(kind="exact") if config.shortlist is not None else index or IndexConfig()
+    index = index or IndexConfig()
     seconds: dict[str, float] = {}
     settings = made_by(extractor, reduction) | {"combined": asdict(config)}
     settings["added"] = [*config.words, *([] if whiten is None else ["whitened"])]

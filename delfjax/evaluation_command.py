@@ -122,7 +122,7 @@ def evaluate_as_asked(
     }
     if config.is_plain:
         return evaluate_benchmark(extractor, loaded, store, **settings)
-    vectors = _file(base, loaded.root, extractor, options)
+    vectors = _file(base, loaded.root, extractor, asdict(config)["pooling"])
     whiten = options.global_whiten and scan(options.global_whiten)
     return evaluate_combined(
         extractor, loaded, store, vectors, config=config, whiten=whiten, **settings
@@ -254,24 +254,16 @@ def store_path(
     name: str, photos: Path, extractor: LocalExtractor, options: argparse.Namespace
 ) -> Path:
     """Return the store that was asked for, or one named after all that its features depend on."""
-    config = asdict(extractor.config), asdict(reduction_config(options))
-    return options.store or _named(name, photos, options, extractor.checksum, *config)
+    settings = asdict(extractor.config), asdict(reduction_config(options))
+    return options.store or _named(name, photos, *settings, extractor.checksum)
 
 
-def _file(name: str, photos: Path, extractor: LocalExtractor, options: argparse.Namespace) -> Path:
+def _file(name: str, photos: Path, extractor: LocalExtractor, pooling: dict | None) -> Path:
     """Return the file of global descriptors, named after all that they depend on."""
-    pooling = combined_config(options).pooling
-    kind = f"{name}-{pooling.pooling}" if pooling else name
-    config = pooling and asdict(pooling)
-    return _named(kind, photos, options, extractor.checksum, config).with_suffix(".safetensors")
+    kind = f"{name}-{pooling['pooling']}" if pooling else name
+    return _named(kind, photos, pooling, extractor.checksum).with_suffix(".safetensors")
 
 
-def _named(name: str, photos: Path, options: argparse.Namespace, *settings: object) -> Path:
-    """Name what is extracted after settings, code and the rendered set's checksums.
-
-    A photo of another folder that is replaced by one of its name is not noticed.
-    """
-    code = [code_sha256(module) for module in ("collection", "networks", "global_descriptors")]
-    landmarks = inputs_sha256(options).get("landmarks")
-    words = json.dumps([name, str(photos.resolve()), code, landmarks, *settings])
+def _named(name: str, photos: Path, *settings: object) -> Path:
+    words = json.dumps([name, str(photos.resolve()), *settings])
     return weights.cache_folder() / "stores" / f"{name}-{weights.digest(words.encode())[:12]}"

@@ -41,13 +41,6 @@ class ExpansionConfig:
     radius: float = 20.0
     distance: float = 0.5
 
-    def __post_init__(self) -> None:
-        for name in ("photos", "inliers", "growth", "radius", "distance"):
-            if getattr(self, name) < 0:
-                raise ValueError(
-                    f"{name} of an expansion is {getattr(self, name)}; expected 0 or more"
-                )
-
 
 def average(
     query: Float[np.ndarray, " d"],

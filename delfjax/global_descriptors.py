@@ -22,7 +22,6 @@ from tqdm.auto import tqdm
 from delfjax.axes import Photo
 from delfjax.collection import Report
 from delfjax.extraction import Extractor, drawn
-from delfjax.folders import whole
 from delfjax.photos import PhotoError, PhotoFolder, iter_photos
 from delfjax.pooling import MOST_REGIONS, Pooling, pool_regions, regions_of
 from delfjax.pyramid import CELL, PyramidConfig, compose
@@ -127,9 +126,10 @@ class Vectors:
     def save(self, path: Path) -> None:
         """Write the vectors as safetensors; the file appears whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}")
         words = {"names": json.dumps(self.names), "made_by": json.dumps(self.made_by)}
-        with whole(path) as temporary:
-            save_file({"vectors": np.ascontiguousarray(self.rows)}, temporary, words)
+        save_file({"vectors": np.ascontiguousarray(self.rows)}, temporary, words)
+        temporary.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "Vectors":

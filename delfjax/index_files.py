@@ -8,6 +8,7 @@ Nothing is opened before its checksum has been compared, and nothing is ever unp
 
 import hashlib
 import json
+import os
 import platform
 import re
 from collections.abc import Mapping
@@ -18,7 +19,6 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 import delfjax
-from delfjax.folders import whole
 
 MANIFEST = "index.json"
 OURS = re.compile(r"[\w-]+-[0-9a-f]{16}\.safetensors|\..+\.part")  # files that `write` makes
@@ -122,5 +122,8 @@ def _digest(file: Path) -> str:
 
 
 def _write(file: Path, data: bytes) -> None:
-    with whole(file) as temporary:
-        temporary.write_bytes(data)
+    temporary = file.with_name(f".{file.name}.part")
+    with temporary.open("wb") as stream:
+        stream.write(data)
+        os.fsync(stream.fileno())
+    temporary.replace(file)

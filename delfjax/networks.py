@@ -42,7 +42,6 @@ def name_of(options: argparse.Namespace) -> str:
 def _handmade(options: argparse.Namespace) -> HandmadeExtractor:
     given = {"--model": options.model, "--weights": options.weights}
     given |= {"--selection": options.selection, "--nms-iou": options.nms_iou < 1}
-    given["--global"] = getattr(options, "pooling", None)
     if surplus := [name for name, value in given.items() if value]:
         raise ValueError(
             f"--local {options.local} with {', '.join(surplus)}: hand-made features have no network, "

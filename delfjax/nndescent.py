@@ -150,7 +150,7 @@ class NNDescentIndex(Index):
         self._vectors, self._edges = vectors, edges
 
     def _settings(self) -> dict[str, Any]:
-        return {"config": asdict(self.config), "effort": self.effort}
+        return asdict(self.config) | {"beam": self.effort}
 
     def _parts(self) -> Parts:
         arrays = {"descriptors": self._vectors, "edges": self._edges, "entries": self._entries}
@@ -158,9 +158,7 @@ class NNDescentIndex(Index):
 
     @classmethod
     def _restore(cls, settings: dict[str, Any], parts: Parts) -> "NNDescentIndex":
-        index = cls(**parts["index"], config=NNDescentConfig(**settings["config"]))
-        index.effort = settings["effort"]
-        return index
+        return cls(**parts["index"], config=NNDescentConfig(**settings))
 
 
 def _nearest(

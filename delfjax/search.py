@@ -2,8 +2,7 @@
 
 Each query feature asks the index for its 60 nearest database features; a database photo gets a vote
 from each query feature that has a neighbour in it; the photos with most votes are verified, and
-ranked by their inliers. Where several query features have one feature of a photo for their nearest there, only one
-of them votes (`SearchConfig.one_to_one`).
+ranked by their inliers.
 """
 
 from collections.abc import Sequence
@@ -60,10 +59,6 @@ class SearchConfig:
             raise ValueError(
                 f"ratio is {self.ratio}; expected over 0, and at most 1, which keeps all"
             )
-        for name in ("neighbours", "verified", "features", "truncate"):
-            least, value = int(name != "verified"), getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name} is {value}; expected at least {least}")
 
     def query(self, features: Features) -> Features:
         """Keep what is used of a photo's features."""
@@ -114,9 +109,9 @@ class Searcher:
 
     def add(self, names: Sequence[str], features: Sequence[Features]) -> None:
         """Append photos to the database and to its index, which is not built anew."""
-        grown = self.database.added(names, features)
-        self.index.add(grown.descriptors[len(self.database.descriptors) :])
-        self.database = grown  # not before the index has them: that may fail
+        before = len(self.database.descriptors)
+        self.database = self.database.added(names, features)
+        self.index.add(self.database.descriptors[before:])
 
     def among(self, query: Features, images: Int[np.ndarray, " b"]) -> Answer:
         """Rank only some of the photos, as if there were no others: a shortlist, searched exactly."""

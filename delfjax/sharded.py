@@ -67,15 +67,8 @@ class ShardedIndex(Index):
             from delfjax.cluster_index import ClusterIndex  # which is one of these
 
             return ClusterIndex(client, parts, size=size, inner=inner, **settings)
-        shards = []
-        for rows in tqdm(parts, desc="shards", unit="shard"):
-            try:
-                shards.append(build_index(rows, inner, **settings))
-            except ValueError as error:
-                raise ValueError(
-                    f"shard {len(shards)}, of {len(rows)} of the {len(descriptors)} descriptors: {error}, or "
-                    f"another size than {size}"
-                ) from error
+        bar = tqdm(parts, desc="shards", unit="shard")
+        shards = [build_index(rows, inner, **settings) for rows in bar]
         return cls(shards, size=size, **settings)
 
     @property
@@ -116,11 +109,8 @@ class ShardedIndex(Index):
 
     def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
         room = max(self.size - len(self.shards[-1]), 0)
-        further = self._built(_cut(descriptors[room:], self.size))  # first: this may fail
-        for shard in further if self.effort is not None else ():
-            shard.effort = self.effort
         self.shards[-1].add(descriptors[:room])
-        self.shards += further
+        self.shards += self._built(_cut(descriptors[room:], self.size))
 
     def _built(self, parts: list[Float[np.ndarray, "_ d"]]) -> list[Index]:
         kind = self.shards[0].kind

@@ -158,10 +158,6 @@ def test_nothing_to_find_is_an_error(run, folder, benchmark, options):
         ({"expand": "alpha"}, "need global descriptors"),
         ({"pooling": POOLING, "expand": "local"}, "needs local features"),
         ({"pooling": POOLING, "shortlist": 0}, "shortlist is 0"),
-        (
-            {"pooling": POOLING, "fuse": 25.0},
-            r"weight of the local score is 25\.0; expected 0 to 1",
-        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(options, message):

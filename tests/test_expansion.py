@@ -131,8 +131,3 @@ def test_the_same_input_expands_alike(world):
     one, other = (expand(query, answer, base, ExpansionConfig(inliers=10)) for _ in range(2))
     np.testing.assert_array_equal(one.positions, other.positions)
     np.testing.assert_array_equal(one.descriptors, other.descriptors)
-
-
-def test_expansions_have_a_range():
-    with pytest.raises(ValueError, match="inliers of an expansion is -1; expected 0 or more"):
-        ExpansionConfig(inliers=-1)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from test_index import DATABASE, QUERIES
 
-from delfjax import sharded
 from delfjax.exact import ExactIndex
 from delfjax.index import build_index
 from delfjax.sharded import ShardedIndex, merge
@@ -48,42 +47,9 @@ def test_shards_built_elsewhere_are_put_together(exact):
 
 def test_shards_of_graphs_find_more_than_one_graph():
     index = ShardedIndex.build(DATABASE, size=1000, beam=60)
-    assert index.recall(QUERIES) >= build_index(DATABASE, "nndescent", beam=60).recall(QUERIES)
+    assert index.recall(QUERIES) > 0.95
     index.effort = 200
     assert [shard.effort for shard in index.shards] == [200] * 3
-    index.add(DATABASE[:1500])
-    assert [shard.effort for shard in index.shards] == [200] * 5, "new ones, too"
-
-
-def test_a_shard_that_cannot_be_built_is_named():
-    pytest.importorskip("faiss")
-    told = r"shard 1, of 1200 of the 2700 descriptors: .* another size than 1500"
-    with pytest.raises(ValueError, match=told):
-        ShardedIndex.build(DATABASE[:2700], size=1500, inner="codes")
-
-
-def test_recall_of_shards_of_codes_is_by_true_distances():
-    """Those that codes know are too short: by them, more than is true would seem as near as the nearest."""
-    pytest.importorskip("faiss")
-    exact = ExactIndex(DATABASE)
-    index = ShardedIndex.build(DATABASE, size=1500, inner="codes")
-    rows, _ = index.search(QUERIES, 20)
-    truth, _ = exact.search(QUERIES, 20)
-    shared = np.mean([len(set(a) & set(b)) / 20 for a, b in zip(rows, truth, strict=True)])
-    found = index.recall(QUERIES, 20, sample=len(QUERIES), exact=exact)
-    assert found == pytest.approx(shared, abs=5e-3)
-
-
-def test_what_cannot_grow_stays_as_it_is(monkeypatch):
-    index = ShardedIndex.build(DATABASE[:900], size=1000, inner="exact")
-
-    def fail(*_, **__):
-        raise ValueError("too few")
-
-    monkeypatch.setattr(sharded, "build_index", fail)
-    with pytest.raises(ValueError, match="too few"):
-        index.add(DATABASE[900:1100])
-    assert len(index) == 900
 
 
 def test_what_no_shard_finds_stays_unfound():
