@@ -61,3 +61,14 @@ def test_the_workflow_runs_make_docs():
     text = (ROOT / ".github" / "workflows" / "docs.yml").read_text(encoding="utf-8")
     (job,) = yaml.safe_load(text)["jobs"].values()
     assert [step["run"] for step in job["steps"] if "run" in step] == ["make docs"]
+
+
+def test_type_variables_are_known_to_be_no_classes():
+    """Sphinx looks for a page of theirs, there is none, and each is a warning, which is an error."""
+    found = {
+        f"delfjax.{'.'.join(path.relative_to(ROOT / 'delfjax').with_suffix('').parts)}.{name}"
+        for path in (ROOT / "delfjax").rglob("*.py")
+        for name in re.findall(r"^(\w+) = TypeVar\(", path.read_text(), flags=re.MULTILINE)
+    }
+    assert found
+    assert [each for each in sorted(found) if not re.fullmatch(CONF["TYPE_VARIABLES"], each)] == []
