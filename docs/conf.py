@@ -71,9 +71,8 @@ nb_ipywidgets_js = {}  # a picture stands in for every widget: nothing is fetche
 highlight_language = "none"  # of code that names no language: shell, text
 default_role = "py:obj"  # `name` in a docstring is a link, where there is such a name
 nitpicky = True
-TYPE_VARIABLES = (
-    r"delfjax\.(background\.(Wanted|Read)|cluster\.(Part|Result)|datasets\.google_files\.Value)"
-)
+TYPE_VARIABLES = r"delfjax\.(background\.(Wanted|Read)|checkpoints\.Module|cluster\.(Part|Result)"
+TYPE_VARIABLES += r"|datasets\.google_files\.Value)"
 nitpick_ignore_regex = [
     ("py:.*", r"(?!delfjax\.).*"),  # other libraries' names: no network to ask about them
     ("py:class", TYPE_VARIABLES),
