@@ -18,6 +18,7 @@ from delfjax.folders import whole
 CLAIMS = "claims.json"  # beside the results, and none of them: see delfjax.claims
 MARK, END = "<!-- results -->", "<!-- /results -->"
 # <!-- value .1f: NAME/key - OTHER/key -->25.3<!-- /value -->: a key of NAME.json, "value" if none is named; less another.
+PLAIN_LIST, LINE_BREAK = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]"), re.compile(r",\n\s+")
 VALUE = re.compile(r"(<!-- value (\S+): (.+?) -->).*?(<!-- /value -->)", re.DOTALL)
 
 
@@ -34,7 +35,9 @@ def to_json(result: dict[str, Any] | list[Any]) -> str:
     Raises:
         ValueError: If a number is NaN.
     """
-    return json.dumps(_finite(result), indent=2, sort_keys=True, allow_nan=False)
+    text = json.dumps(_finite(result), indent=2, sort_keys=True, allow_nan=False)
+    # A list of plain values stands on one line; no string of JSON has a line break to be mistaken for one.
+    return PLAIN_LIST.sub(lambda found: f"[{LINE_BREAK.sub(', ', found[1])}]", text)
 
 
 def _finite(value: object) -> object:

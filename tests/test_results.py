@@ -64,6 +64,20 @@ def test_no_limit_is_null(tmp_path):
     assert found["config"]["neighbours"] == SearchConfig().neighbours
 
 
+def test_a_list_of_plain_values_stands_on_one_line():
+    result = {"each": [1.5, None, "a, [b]"], "deep": [[1, 2], []], "rows": [{"x": 1}]}
+    text = results.to_json(result)
+    assert json.loads(text) == result
+    plain = results.to_json({"each": [1.5, None, "a"], "deep": [[1, 2], []]})
+    assert plain.splitlines()[1:-1] == [
+        '  "deep": [',
+        "    [1, 2],",
+        "    []",
+        "  ],",
+        '  "each": [1.5, null, "a"]',
+    ]
+
+
 def test_circumstances_name_versions_and_hardware():
     found = results.circumstances({"seed": 0})
     assert found["config"] == {"seed": 0}
