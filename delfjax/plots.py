@@ -46,7 +46,7 @@ class Drawing(Figure):
         quality: Of the JPEG, 1 to 95.
     """
 
-    quality: int = 85
+    quality: int = 75
 
     def save(self, path: Path) -> None:
         """Write the figure to a file, in the format that its ending names; make its folder."""
