@@ -12,7 +12,7 @@ from delfjax import results
 from delfjax.answers import OK, answer
 from delfjax.database import Database
 from delfjax.exact import ExactIndex
-from delfjax.index import KINDS, NEIGHBOURS, Index, build_index, load_index
+from delfjax.index import EXACT_LIMIT, KINDS, NEIGHBOURS, Index, build_index, load_index
 from delfjax.index_files import MANIFEST, IndexFileError
 from delfjax.networks import extractor_of
 from delfjax.options import (
@@ -34,7 +34,7 @@ def index_options(sub: argparse.ArgumentParser) -> None:
         *("--kind", "--index"),
         choices=("auto", *KINDS),
         default="auto",
-        help="auto: exact up to 50,000 descriptors, then nndescent",
+        help=f"auto: exact up to {EXACT_LIMIT:,} descriptors, then nndescent",
     )
     sub.add_argument(
         "--out", type=Path, metavar="FOLDER", help="of the index (default: STORE.index)"
@@ -125,13 +125,13 @@ def _index_of(database: Database, options: argparse.Namespace) -> Index:
     """Load the saved index, where one is there or asked for; build one elsewhere."""
     path = options.saved or _beside(options.store)
     whole = options.features is None and options.truncate is None  # as the saved one is
-    if options.saved and not (whole and options.index == "auto"):
+    fits = whole and options.index == "auto"
+    if options.saved and not fits:
         raise ValueError(
             f"--saved {path}: a saved index is of whole descriptors and of one kind; leave out --saved, or "
             "--features, --truncate and --index"
         )
-    there = options.index == "auto" and whole and (path / MANIFEST).exists()
-    if not (options.saved or there):
+    if not (options.saved or (fits and (path / MANIFEST).exists())):
         return build_index(database.descriptors, options.index)
     try:
         return load_index(path, database=database.checksum)

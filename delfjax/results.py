@@ -17,8 +17,9 @@ from delfjax.folders import whole
 
 CLAIMS = "claims.json"  # beside the results, and none of them: see delfjax.claims
 MARK, END = "<!-- results -->", "<!-- /results -->"
-# <!-- value .1f: NAME/key - OTHER/key -->25.3<!-- /value -->: a key of NAME.json, "value" if none is named; less another.
+# A list of numbers and words as json.dumps breaks it into lines, and the breaks.
 PLAIN_LIST, LINE_BREAK = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]"), re.compile(r",\n\s+")
+# <!-- value .1f: NAME/key - OTHER/key -->25.3<!-- /value -->: a key of NAME.json, "value" if none is named; less another.
 VALUE = re.compile(r"(<!-- value (\S+): (.+?) -->).*?(<!-- /value -->)", re.DOTALL)
 
 
@@ -100,8 +101,8 @@ def show_in(page: Path, shown: str, folder: Path) -> None:
     if len(parts := text.split(MARK)) != 2 or END not in parts[1]:
         raise ValueError(f"{page}: expected one {MARK} with {END} after it")
     after = parts[1].split(END, 1)[1]
-    whole = f"{parts[0]}{MARK}\n\n{shown}\n\n{END}{after}"
-    page.write_text(with_values(whole, folder), encoding="utf-8")
+    text = f"{parts[0]}{MARK}\n\n{shown}\n\n{END}{after}"
+    page.write_text(with_values(text, folder), encoding="utf-8")
 
 
 def with_values(text: str, folder: Path) -> str:

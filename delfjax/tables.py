@@ -116,9 +116,8 @@ def all_results(folder: Path, *, every: bool = False) -> Table:
     Raises:
         ValueError: If there are none.
     """
-    found = tuple(results.rows(folder, every=every))
     header = ("result", "value", "95% interval", "what")
-    return Table(header=header, rows=found)
+    return Table(header=header, rows=tuple(results.rows(folder, every=every)))
 
 
 def table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Table:
@@ -185,10 +184,7 @@ def summary(
         its = stand_ins.get(method, method)
         its = its if its in paper.rows else DASH
         rows.append((method, str(cell or DASH), its, *_printed(paper, its, small)))
-    return Table(
-        header=("here", benchmark, "in the paper", *small),
-        rows=tuple(rows),
-    )
+    return Table(header=("here", benchmark, "in the paper", *small), rows=tuple(rows))
 
 
 def _printed(paper: PaperTable, method: str, columns: Sequence[str]) -> list[str]:
