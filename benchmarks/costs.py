@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from benchmarks import descriptors, scale
 from benchmarks.scale import BEAMS, RECALL, THREADS, K, Peer
-from delfjax import results, weights
-from delfjax.reduction import Reduction
-from delfjax.sharded import SHARD
+from delfjax import files, provenance
+from delfjax.features.pca import Reduction
+from delfjax.search.distributed import SHARD
 
 SIZES = (3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
 TRUTHS = 128  # queries whose true neighbours are known: as many as exact search answers at once
@@ -74,8 +74,8 @@ def run(largest: int = SIZES[-1], store: Path | None = None) -> dict:
     real, sizes = np.concatenate(photos), [size for size in SIZES if size <= largest]
     names = [name for name, kind in KINDS.items() if find_spec(kind.needs)]
     config = {"k": K, "threads": THREADS, "queries": len(queries), "recall": RECALL, "shard": SHARD}
-    of = results.to_json(config | results.versions() | {"real": weights.digest(real.tobytes())})
-    kept = weights.cache_folder() / "costs" / f"{weights.digest(of.encode())[:12]}.json"
+    of = provenance.to_json(config | provenance.versions() | {"real": files.digest(real.tobytes())})
+    kept = files.cache_folder() / "costs" / f"{files.digest(of.encode())[:12]}.json"
     rows = _cells(kept, names, sizes, real, queries)
     graphs = [row for row in rows if row["index"] == "nndescent"]
     result = {
@@ -96,10 +96,10 @@ def run(largest: int = SIZES[-1], store: Path | None = None) -> dict:
 def stages() -> list[dict]:
     """Seconds of what does not depend on the size: a photo's, but for the candidates of a query."""
     extraction, stores, verification = (
-        results.read(RESULTS / f"bench_{name}.json")
+        provenance.read(RESULTS / f"bench_{name}.json")
         for name in ("extraction", "stores", "verification")
     )
-    (store,) = (row for row in stores["rows"] if row["format"] == "delfjax.store")
+    (store,) = (row for row in stores["rows"] if row["format"] == "delfjax.features.store")
     longest = extraction["config"]["longest"]
     extracted = extraction["rows"][1]["features of a photo, 7 scales (s)"]
     verified = max(row["ours, 100 candidates (s)"] for row in verification["rows"])
@@ -125,7 +125,7 @@ def _cells(
     kept: Path, names: list[str], sizes: list[int], real: np.ndarray, queries: np.ndarray
 ) -> list[dict]:
     """Measure each cell that ``kept`` does not hold yet, size by size."""
-    rows = results.read(kept)["rows"] if kept.exists() else []
+    rows = provenance.read(kept)["rows"] if kept.exists() else []
     done = {(row["index"], row["descriptors"]) for row in rows}
     cells = [(n, size) for size in sizes for n in names if KINDS[n].least <= size <= KINDS[n].most]
     database, true = np.empty((0, 40), np.float32), np.empty(0)
@@ -141,7 +141,7 @@ def _cells(
             rows.append(
                 {"index": name, "descriptors": size, **_cell(name, database, queries, true)}
             )
-            results.write(kept, {"rows": rows})
+            provenance.write(kept, {"rows": rows})
     found = {(row["index"], row["descriptors"]): row for row in rows}
     return [found[cell] for cell in cells]
 

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from delfjax import cli, datasets
-from delfjax.descent import descend
-from delfjax.evaluation_command import store_path
-from delfjax.exact import ExactIndex
-from delfjax.networks import extractor_for
-from delfjax.options import reduction_config
-from delfjax.preparation import extract_benchmark
-from delfjax.reduction import l2_normalise
-from delfjax.store import FeatureStore
+from delfjax import datasets
+from delfjax.cli import main
+from delfjax.cli.evaluate import store_path
+from delfjax.cli.networks import extractor_for
+from delfjax.cli.options import reduction_config
+from delfjax.evaluation.benchmark import extract_benchmark
+from delfjax.features.pca import l2_normalise
+from delfjax.features.store import FeatureStore
+from delfjax.search.descent import descend
+from delfjax.search.exact import ExactIndex
 
 OPTIONS = ["benchmark", "rendered+places", "--longest", "320"]  # of the results of the rendered set
 OPTIONS += ["--model", "data/checkpoints/delf_ft_att.safetensors"]
@@ -29,7 +30,7 @@ NEAR, STEP = 15, 0.5  # neighbours whose differences are taken, and how much of 
 
 def stored() -> FeatureStore:
     """Open the features of the rendered set, extracting what is not there."""
-    options = cli.parser().parse_args(OPTIONS)
+    options = main.parser().parse_args(OPTIONS)
     loaded, extractor = datasets.load(options.name, options.root), extractor_for(options)
     path = store_path(loaded.name.partition("+")[0], loaded.root, extractor, options)
     return extract_benchmark(extractor, loaded, path, config=reduction_config(options))[0]

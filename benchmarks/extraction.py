@@ -11,11 +11,11 @@ import numpy as np
 from flax import nnx
 
 from benchmarks.timing import in_turn
-from delfjax.backbone import ResNet, fold
-from delfjax.extraction import ExtractionConfig, Extractor
-from delfjax.pyramid import PyramidConfig
-from delfjax.resnet import RESNET50_V1
-from delfjax.samples import temple
+from delfjax.features.extraction import ExtractionConfig, Extractor
+from delfjax.features.pyramid import PyramidConfig
+from delfjax.images.samples import temple
+from delfjax.models.backbone import ResNet, fold
+from delfjax.models.resnet import RESNET50_V1
 
 LONGEST = 480
 

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from delfjax.index import build_index
+from delfjax.search.index import build_index
 
 KINDS = ("exact", "nndescent")
 SIZES = (500, 5_000, 100_000)

@@ -40,7 +40,7 @@ class Peer:
 
 
 def ours(kind: str, efforts: tuple = (None,), **settings: object) -> Peer:
-    from delfjax.index import build_index, load_index
+    from delfjax.search.index import build_index, load_index
 
     def search(index, queries, effort):
         if effort is not None:

@@ -21,8 +21,8 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from delfjax.axes import Features
-from delfjax.store import SHARD_PHOTOS, FeatureStore
+from delfjax.features.store import SHARD_PHOTOS, FeatureStore
+from delfjax.types import Features
 
 PHOTOS, FEATURES, DIMENSIONS = 2000, 1000, 40  # features and dimensions: the paper's
 RANDOM = 200  # photos that are read one by one
@@ -253,7 +253,7 @@ def open_store(folder: Path) -> tuple[Read, ReadAll]:
 
 FORMATS = {
     "npz a photo": (None, write_npz, open_npz),
-    "delfjax.store": (None, write_store, open_store),
+    "delfjax.features.store": (None, write_store, open_store),
     "safetensors": (None, write_safetensors, open_safetensors),
     "npy": (None, write_npy, open_npy),
     "hdf5": ("h5py", write_hdf5, open_hdf5),

@@ -5,8 +5,8 @@ from skimage.measure import ransac
 from skimage.transform import AffineTransform
 
 from benchmarks.timing import in_turn
-from delfjax.axes import Matches
-from delfjax.geometry import RansacConfig, verify
+from delfjax.geometry.ransac import RansacConfig, verify
+from delfjax.types import Matches
 
 AFFINE = np.array([[0.9, -0.3, 20.0], [0.25, 1.1, -10.0]])
 TRIALS = 1000  # official code

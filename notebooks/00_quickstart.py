@@ -14,16 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from delfjax import checkpoints, plots, results, samples
-from delfjax.extraction import ExtractionConfig, Extractor
-from delfjax.pyramid import PyramidConfig, compose, merge_levels
-from delfjax.search import match, reduce_pair
+from delfjax import provenance
+from delfjax.features.extraction import ExtractionConfig, Extractor
+from delfjax.features.pyramid import PyramidConfig, compose, merge_levels
+from delfjax.images import samples
+from delfjax.models import checkpoints
+from delfjax.plots import base
+from delfjax.search.searcher import match, reduce_pair
 
 # %%
 LONGEST = 640  # pixels of a photo's longest side
 SEED = 0  # of the made view, and of RANSAC
 RESULTS, FIGURES = Path("../data/results"), Path("figures")
-print(results.versions(), results.hardware())
+print(provenance.versions(), provenance.hardware())
 
 # %% [markdown]
 # ## Three photos
@@ -35,7 +38,7 @@ print(results.versions(), results.hardware())
 photo = samples.temple()
 view = samples.another_view(photo, seed=SEED)
 stranger = samples.flower()
-plots.photos({"photo": photo, "another view": view.photo, "stranger": stranger})
+base.photos({"photo": photo, "another view": view.photo, "stranger": stranger})
 
 # %% [markdown]
 # ## Every level of the pyramid on one sheet
@@ -47,7 +50,7 @@ plots.photos({"photo": photo, "another view": view.photo, "stranger": stranger})
 # %%
 config = ExtractionConfig(pyramid=PyramidConfig(longest=LONGEST))
 sheet = compose(photo, config.pyramid)
-plots.photos(
+base.photos(
     {f"pyramid sheet, {sheet.pixels.shape[1]} x {sheet.pixels.shape[0]} pixels": sheet.pixels}
 )
 
@@ -76,7 +79,7 @@ heat = {
         dense.attention, dense.sizes, dense.image_size
     ),
 }
-looked_at = plots.heatmaps(photo, heat)
+looked_at = base.heatmaps(photo, heat)
 looked_at.save(FIGURES / "quickstart_attention.jpg")
 looked_at
 
@@ -94,7 +97,7 @@ looked_at
 
 # %%
 features = [extractor(each) for each in (photo, view.photo, stranger)]
-plots.keypoints(photo, features[0], title="the 300 features with the largest norm")
+base.keypoints(photo, features[0], title="the 300 features with the largest norm")
 
 # %% [markdown]
 # ## Match, then verify
@@ -106,11 +109,11 @@ plots.keypoints(photo, features[0], title="the 300 features with the largest nor
 # %%
 left, right = reduce_pair(features[0], features[1])
 putative, verified = match(left, right)
-plots.matches(photo, view.photo, putative, title=f"before: {len(putative)} putative matches")
+base.matches(photo, view.photo, putative, title=f"before: {len(putative)} putative matches")
 
 # %%
 title = f"after: {verified.count} inliers, 200 of them drawn"
-after = plots.matches(photo, view.photo, putative, verified.inliers, title=title)
+after = base.matches(photo, view.photo, putative, verified.inliers, title=title)
 after.save(FIGURES / "quickstart.jpg")
 after
 
@@ -132,7 +135,7 @@ print(f"mean error where the two photos overlap: {error:.1f} pixels")
 # %%
 others, verified_stranger = match(*reduce_pair(features[0], features[2]))
 title = f"a stranger: {verified_stranger.count} inliers of {len(others)} putative matches"
-plots.matches(photo, stranger, others, verified_stranger.inliers, title=title)
+base.matches(photo, stranger, others, verified_stranger.inliers, title=title)
 
 # %% [markdown]
 # ## Now yours
@@ -141,9 +144,9 @@ plots.matches(photo, stranger, others, verified_stranger.inliers, title=title)
 # notebook with `make lab`.)
 
 # %%
-from delfjax import widgets
+from delfjax.widgets import upload
 
-widgets.match_two(extractor)
+upload.match_two(extractor)
 
 # %% [markdown]
 # ## What was claimed, checked
@@ -154,7 +157,7 @@ assert error < 10, "the affine map must be the true one, to within a cell"
 what = f"RANSAC inliers of two views of one photo; {verified_stranger.count} with a stranger"
 record = {"value": verified.count, "what": what, "stranger_inliers": verified_stranger.count}
 record |= {"affine_error_pixels": round(float(error), 2), "seed": SEED}
-results.write(RESULTS / "quickstart.json", record | results.circumstances(config))
+provenance.write(RESULTS / "quickstart.json", record | provenance.circumstances(config))
 
 # %% [markdown]
 # **What differs from the paper.** The weights are ImageNet's, not fine-tuned on landmarks, and selection

@@ -15,17 +15,18 @@ from pathlib import Path
 
 import numpy as np
 
-from delfjax import dataset_plots, datasets, plots, results
+from delfjax import datasets, provenance
 from delfjax.datasets import rendered
 from delfjax.datasets.publishers import data_folder
-from delfjax.photos import load_photo
+from delfjax.images.reading import load_photo
+from delfjax.plots import base, datasets
 
 # %%
 SEED = 0  # of the photos that are shown
 DATA = data_folder()  # where real benchmarks lie, if you have some: $DELFJAX_DATA
 FIGURES = Path("figures")
 random, on_disk = np.random.default_rng(SEED), datasets.available(DATA)
-print(results.versions())
+print(provenance.versions())
 
 # %% [markdown]
 # ## Sixty invented landmarks
@@ -36,7 +37,7 @@ print(results.versions())
 
 # %%
 sheet = load_photo(rendered.ROOT / "contact_sheet.jpg")
-plots.photos({"one photo of each landmark": sheet}, height=6)
+base.photos({"one photo of each landmark": sheet}, height=6)
 
 # %%
 training, benchmark = rendered.training(), rendered.load()
@@ -59,7 +60,7 @@ labels = sorted(random.choice(sorted(set(training.labels)), 5, replace=False))
 names = [name for label in labels for name in training.names if name.startswith(f"{label}/")]
 chosen = [names[15 * row + column] for row in range(5) for column in range(7)]
 captions = ["" if k % 7 else name.split("/")[0] for k, name in enumerate(chosen)]
-dataset_plots.grid(
+datasets.grid(
     [(training.load(n), c, None) for n, c in zip(chosen, captions, strict=True)], columns=7
 )
 
@@ -71,7 +72,7 @@ dataset_plots.grid(
 
 # %%
 shown = [(load_photo(benchmark.root / q.photo), q.name, q.box) for q in benchmark.queries]
-queries = dataset_plots.grid([shown[5 * k + k % 5] for k in range(11)], columns=6, width=2)
+queries = datasets.grid([shown[5 * k + k % 5] for k in range(11)], columns=6, width=2)
 queries.save(FIGURES / "data_queries.jpg")
 queries
 
@@ -83,7 +84,7 @@ queries
 places = random.choice(benchmark.distractor_photos.names, 7, replace=False)
 strangers = random.choice([query.photo for query in benchmark.strangers], 7, replace=False)
 mixed = [(load_photo(benchmark.root / name), "", None) for name in chain(places, strangers)]
-dataset_plots.grid(mixed, columns=7)
+datasets.grid(mixed, columns=7)
 
 # %% [markdown]
 # ## What no collection of photos knows
@@ -98,8 +99,8 @@ few = [known[k] for k in random.choice(len(known), 6, replace=False)]
 pictures = [load_photo(benchmark.root / truth.photo) for truth in few]
 told = [f"{truth.shown:.0%} shown, {truth.area:.0%} of pixels" for truth in few]
 cells = [(photo, caption, None) for photo, caption in zip(pictures, told, strict=True)]
-cells += [(dataset_plots.masked(p, t), "", None) for p, t in zip(pictures, few, strict=True)]
-dataset_plots.grid(cells, columns=6, width=2)
+cells += [(datasets.masked(p, t), "", None) for p, t in zip(pictures, few, strict=True)]
+datasets.grid(cells, columns=6, width=2)
 
 # %% [markdown]
 # ## How good, ok and junk come about
@@ -110,13 +111,13 @@ dataset_plots.grid(cells, columns=6, width=2)
 
 # %%
 bars = json.loads((benchmark.root / "grades.json").read_text())
-dataset_plots.grades(known, good=bars["good"], ok=bars["ok"])
+datasets.grades(known, good=bars["good"], ok=bars["ok"])
 
 # %%
 counts = {name: Counter() for name in sorted(rendered.footprints())}
 for truth in known:
     counts[truth.landmark][truth.grade] += 1
-dataset_plots.class_counts(counts)
+datasets.class_counts(counts)
 
 # %% [markdown]
 # One landmark's photos, sorted so. Junk counts neither for nor against a ranking.
@@ -125,7 +126,7 @@ dataset_plots.class_counts(counts)
 order = ["good", "ok", "junk"]
 one = [t for g in order for t in known if (t.landmark, t.grade) == ("striped_duomo", g)]
 graded = [(load_photo(benchmark.root / truth.photo), truth.grade, None) for truth in one]
-dataset_plots.grid(graded, columns=7)
+datasets.grid(graded, columns=7)
 
 # %% [markdown]
 # ## Where the cameras stood (in place of the map of Fig. 3)
@@ -135,7 +136,7 @@ dataset_plots.grid(graded, columns=7)
 # are drawn as square roots; the rings tell how far).
 
 # %%
-above = dataset_plots.from_above(known, rendered.footprints())
+above = datasets.from_above(known, rendered.footprints())
 above.save(FIGURES / "data_from_above.png")
 above
 
@@ -161,7 +162,7 @@ for name in datasets.NAMES:
 for name in set(on_disk) - set(datasets.RENDERED):
     each = datasets.load(name, DATA)
     asked = [(load_photo(each.root / q.photo), q.name, q.box) for q in each.queries[:12]]
-    display(dataset_plots.grid(asked, columns=6, width=2))  # noqa: F821, IPython has it
+    display(datasets.grid(asked, columns=6, width=2))  # noqa: F821, IPython has it
 
 # %% [markdown]
 # ## What was claimed, checked

@@ -13,17 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from delfjax import checkpoints, results, training_plots, weights
-from delfjax.augmentation import draw_size
-from delfjax.config import embedded, paper
+from delfjax import provenance
 from delfjax.datasets import rendered
+from delfjax.models import checkpoints, weights
+from delfjax.plots import training
+from delfjax.training.augmentation import draw_size
+from delfjax.training.config import embedded, paper
 
 # %%
 CHECKPOINTS, RESULTS = Path("../data/checkpoints"), Path("../data/results")
 RUNS = Path("../.cache/runs")  # a run that was cut short goes on from here
 TRAIN = False  # True: train all of it here, instead of reading what the committed run logged
 STEPS = 40  # of the small run
-print(results.versions(), results.hardware())
+print(provenance.versions(), provenance.hardware())
 
 # %% [markdown]
 # ## Step 1: descriptors that know landmarks (Fig. 4a)
@@ -72,8 +74,8 @@ print("sides of the first batches of step 2:", drawn)
 # %%
 from dataclasses import replace
 
-from delfjax.photos import PhotoFolder
-from delfjax.train import fit
+from delfjax.images.reading import PhotoFolder
+from delfjax.training.loop import fit
 
 photos = rendered.training()
 ten = sorted(set(photos.labels))[::5]
@@ -85,7 +87,7 @@ short = replace(config.optimiser, steps=STEPS)
 small = replace(config, optimiser=short, save_every=10)
 backbone = weights.load()
 learnt = fit(small, few, backbone, RUNS / "small")
-training_plots.curves({"ten landmarks": learnt.log}, classes=len(ten))
+training.curves({"ten landmarks": learnt.log}, classes=len(ten))
 
 # %% [markdown]
 # Loss falls within some ten batches: descriptors that know ImageNet need little to know landmarks.
@@ -112,7 +114,7 @@ paths = {
     n: RUNS / m / "log.jsonl" if TRAIN else CHECKPOINTS / f"{m}.jsonl" for n, m in models.items()
 }
 logs = {n: [json.loads(line) for line in p.read_text().splitlines()] for n, p in paths.items()}
-figure = training_plots.curves(logs, classes=49)
+figure = training.curves(logs, classes=49)
 figure.save(Path("figures/training_curves.png"))
 figure
 
@@ -132,7 +134,7 @@ for name, model in models.items():
 together = (RESULTS / "runs" / "joint0.jsonl").read_text()
 joint = [json.loads(line) for line in together.splitlines()]
 two_steps = logs["step 2: attention"]
-training_plots.curves({"step 2 of two": two_steps, "both at once": joint}, classes=49)
+training.curves({"step 2 of two": two_steps, "both at once": joint}, classes=49)
 
 # %% [markdown]
 # Nothing breaks: from ImageNet's descriptors, and with a rate thirty times lower for the backbone than for what is
@@ -154,7 +156,7 @@ stuck = (RESULTS / "runs" / "att2_stuck.jsonl").read_text()
 again = (RESULTS / "runs" / "att2.jsonl").read_text()
 third = {"as it was": stuck, "with a least slope": again}
 third = {name: [json.loads(line) for line in log.splitlines()] for name, log in third.items()}
-training_plots.curves(third, classes=49)
+training.curves(third, classes=49)
 
 # %% [markdown]
 # The mend leaves the paper's function as it is, and gives its derivative a least value of .01

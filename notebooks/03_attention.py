@@ -12,13 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from delfjax import attention_plots, centres, checkpoints, claims, plots, results, saliency
+from delfjax import provenance
 from delfjax.datasets import rendered
-from delfjax.explorer_widget import explore
-from delfjax.extraction import ExtractionConfig, Extractor
-from delfjax.metrics import bootstrap
-from delfjax.photos import load_photo
-from delfjax.pyramid import PyramidConfig, enlarge, merge_levels
+from delfjax.evaluation import localization, significance
+from delfjax.evaluation.metrics import bootstrap
+from delfjax.features import effective_receptive_field
+from delfjax.features.extraction import ExtractionConfig, Extractor
+from delfjax.features.pyramid import PyramidConfig, enlarge, merge_levels
+from delfjax.images.reading import load_photo
+from delfjax.models import checkpoints
+from delfjax.plots import attention, base
+from delfjax.widgets.attention_explorer import explore
 
 # %%
 SEED = 0  # of the photos that are shown and measured
@@ -30,7 +34,7 @@ CHECKPOINTS, RESULTS, FIGURES = (
     Path("figures"),
 )
 random = np.random.default_rng(SEED)
-print(results.versions(), results.hardware())
+print(provenance.versions(), provenance.hardware())
 
 # %% [markdown]
 # ## Two backbones, two heads
@@ -80,10 +84,10 @@ seven["all scales"] = merge_levels(dense.attention, dense.sizes, dense.image_siz
 
 # %%
 shown = list(seven.items())
-attention_plots.heat_grid([(photo, dict(shown[:4]))])
+attention.heat_grid([(photo, dict(shown[:4]))])
 
 # %%
-attention_plots.heat_grid([(photo, dict(shown[4:]))])
+attention.heat_grid([(photo, dict(shown[4:]))])
 
 # %% [markdown]
 # ## Norm against attention (Fig. 9)
@@ -105,12 +109,12 @@ for truth in chosen:
     rows.append((picture, {k: merge_levels(v, plain.sizes, truth.size) for k, v in maps.items()}))
 
 # %%
-ninth = attention_plots.heat_grid(rows[::2])
+ninth = attention.heat_grid(rows[::2])
 ninth.save(FIGURES / "attention_fig9.jpg")
 ninth
 
 # %%
-attention_plots.heat_grid(rows[1::2])
+attention.heat_grid(rows[1::2])
 
 # %% [markdown]
 # ## The best keypoints
@@ -119,11 +123,11 @@ attention_plots.heat_grid(rows[1::2])
 
 # %%
 features = extractors["norm, ImageNet"](photo)
-plots.keypoints(photo, features, most=100, title="the 100 best by norm, ImageNet")
+base.keypoints(photo, features, most=100, title="the 100 best by norm, ImageNet")
 
 # %%
 features = extractors["attention, fine-tuned"](photo)
-plots.keypoints(photo, features, most=100, title="the 100 best by attention, fine-tuned")
+base.keypoints(photo, features, most=100, title="the 100 best by attention, fine-tuned")
 
 # %% [markdown]
 # A keypoint is a dot, but its descriptor has seen all of a box, and the larger the coarser its level.
@@ -133,7 +137,7 @@ apart = replace(by_attention, nms_iou=0.4, max_features=4)
 spread = Extractor(tuned, attention, apart)
 features = spread(photo)
 title = "best by attention, fine-tuned, boxes overlapping by at most 40%"
-attention_plots.receptive_fields(photo, features, spread.boxes(features), title=title)
+attention.receptive_fields(photo, features, spread.boxes(features), title=title)
 
 # %% [markdown]
 # ## Look around
@@ -166,10 +170,10 @@ best = {name: [extractor(p) for p in pictures] for name, extractor in extractors
 shares = {}
 for name, found in best.items():
     pairs = zip(found, masks, strict=True)
-    shares[name] = np.array([saliency.hits_of_top(f, mask, COUNTS) for f, mask in pairs])
+    shares[name] = np.array([localization.hits_of_top(f, mask, COUNTS) for f, mask in pairs])
 
 # %%
-hits = attention_plots.hits(COUNTS, shares, chance)
+hits = attention.hits(COUNTS, shares, chance)
 hits.save(FIGURES / "attention_hits.png")
 hits
 
@@ -191,7 +195,7 @@ print(f"{'chance':24} {chance:6.1%}")
 # %%
 shifts = [-8, 0, 8, 16]
 moved = {
-    name: [np.mean(saliency.hits_when_moved(found, masks, 100, shift)) for shift in shifts]
+    name: [np.mean(localization.hits_when_moved(found, masks, 100, shift)) for shift in shifts]
     for name, found in best.items()
 }
 for name, values in moved.items():
@@ -207,7 +211,7 @@ for name, values in moved.items():
 # %%
 backbones = {"ImageNet": imagenet, "fine-tuned": tuned}
 for name, backbone in backbones.items():
-    aside = centres.look(backbone, pictures, seed=SEED)
+    aside = effective_receptive_field.look(backbone, pictures, seed=SEED)
     error = 1.96 * aside.std(0) / np.sqrt(len(aside))
     (down, right), (one_way, other_way) = aside.mean(0), error
     print(f"{name:12} a patch lies {down:.1f} ± {one_way:.1f} pixels below", end=", ")
@@ -217,8 +221,8 @@ for name, backbone in backbones.items():
 # So it is the network. Its kernels lean: where the weight of each lies, in taps from the middle one.
 
 # %%
-lean = centres.lean(imagenet)
-attention_plots.leaning(lean)
+lean = effective_receptive_field.lean(imagenet)
+attention.leaning(lean)
 
 # %% [markdown]
 # Every spatial layer of ImageNet's network leans down and to the right, each by a little, and steps of later layers
@@ -249,9 +253,9 @@ few_masks = [truth.mask for _, truth in few]
 # %%
 for name, maps in measures.items():
     detected = [
-        saliency.detection_average_precision(m, k) for m, k in zip(maps, few_masks, strict=True)
+        localization.detection_average_precision(m, k) for m, k in zip(maps, few_masks, strict=True)
     ]
-    spread = [saliency.entropy(m) for m in maps]
+    spread = [localization.entropy(m) for m in maps]
     print(f"{name:24} average precision {np.nanmean(detected):.2f}, entropy {np.mean(spread):.3f}")
 
 # %% [markdown]
@@ -268,7 +272,7 @@ on_off = {
 }
 
 # %%
-attention_plots.score_histograms(on_off)
+attention.score_histograms(on_off)
 
 # %% [markdown]
 # ## Does it help to find landmarks?
@@ -290,15 +294,15 @@ further["attention, fine-tuned"] = ["ftatt1_attention", "ftatt2_attention"]
 
 # %%
 seeds = {
-    name: [results.read(RESULTS / f"rendered+places_{run}.json")]
-    + [results.read(RESULTS / "runs" / f"{other}_100.json") for other in further[name]]
+    name: [provenance.read(RESULTS / f"rendered+places_{run}.json")]
+    + [provenance.read(RESULTS / "runs" / f"{other}_100.json") for other in further[name]]
     for name, run in first.items()
 }
 for name, found in seeds.items():
-    low, high = bootstrap(claims.per_query(found), seed=SEED)
+    low, high = bootstrap(significance.per_query(found), seed=SEED)
     each = ", ".join(f"{run['value']:.1f}" for run in found)
     print(
-        f"{name:24} mAP {np.mean(claims.per_query(found)):5.1f} [{low:.1f}, {high:.1f}]  seeds: {each}"
+        f"{name:24} mAP {np.mean(significance.per_query(found)):5.1f} [{low:.1f}, {high:.1f}]  seeds: {each}"
     )
 
 # %% [markdown]
@@ -313,7 +317,7 @@ order = [
     ("attention, ImageNet", "norm, ImageNet"),
 ]
 for better, worse in order:
-    gain = claims.differ(seeds[better], seeds[worse])
+    gain = significance.differ(seeds[better], seeds[worse])
     print(
         f"{better} over {worse}: {gain.value:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}], {gain.verdict}"
     )
@@ -343,7 +347,7 @@ for better, worse in order:
 through = {"norm": "conv5ft?_norm_100.json", "attention": "conv5ftatt?_attention_100.json"}
 conv5 = {
     f"{selection}, fine-tuned through conv5": [
-        results.read(path) for path in sorted((RESULTS / "runs").glob(pattern))
+        provenance.read(path) for path in sorted((RESULTS / "runs").glob(pattern))
     ]
     for selection, pattern in through.items()
 }
@@ -360,7 +364,7 @@ for words, one, other in [
     ("the same over attention, ImageNet", by_attention_5, fewer["attention, ImageNet"]),
     ("attention, ImageNet, over norm through conv5", fewer["attention, ImageNet"], by_norm_5),
 ]:
-    gain = claims.differ(one, other)
+    gain = significance.differ(one, other)
     print(f"{words:45} {gain.value:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}], {gain.verdict}")
 
 # %% [markdown]
@@ -378,8 +382,8 @@ for words, one, other in [
 # weighted pool alone (`--variant joint`), on the same photos:
 
 # %%
-joint = [results.read(RESULTS / "runs" / "joint0_attention_100.json")]
-gain = claims.differ(seeds["attention, fine-tuned"][:1], joint)
+joint = [provenance.read(RESULTS / "runs" / "joint0_attention_100.json")]
+gain = significance.differ(seeds["attention, fine-tuned"][:1], joint)
 hit = joint[0]["on_landmark"]["value"], seeds["attention, fine-tuned"][0]["on_landmark"]["value"]
 print(
     f"joint: mAP {joint[0]['value']} {joint[0]['interval']}; two steps over it: {gain.value:+.1f}"
@@ -403,7 +407,7 @@ assert intervals["attention, fine-tuned"].low > mean["norm, ImageNet"], (
 )
 assert intervals["attention, fine-tuned"].low > chance, "and chance"
 averaged_4 = seeds["attention, fine-tuned"], seeds["norm, fine-tuned"]
-worth = [claims.differ(*pair) for pair in (averaged_4, (by_attention_5, by_norm_5))]
+worth = [significance.differ(*pair) for pair in (averaged_4, (by_attention_5, by_norm_5))]
 assert worth[1].low > 0, "through conv5, attention adds to fine-tuning"
 
 # %%
@@ -419,7 +423,7 @@ record = {
     "attention_over_norm": {"conv4": round(worth[0].value, 1), "conv5": round(worth[1].value, 1)},
     "seed": SEED,
 }
-results.write(RESULTS / "attention_hits.json", record | results.circumstances(by_attention))
+provenance.write(RESULTS / "attention_hits.json", record | provenance.circumstances(by_attention))
 
 # %% [markdown]
 # **What differs from the paper.** The paper shows Fig. 9 by pictures of real photos, and counts nothing. The

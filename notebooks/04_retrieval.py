@@ -11,7 +11,6 @@
 # Words: the *query* is the photo that is asked for, here a box cut out of a photo. The *database* is all
 # photos that are searched. A *feature* is a place in a photo with a descriptor, a vector that says what is seen there
 # (`00_quickstart`).
-
 # %%
 import os
 import time
@@ -21,33 +20,31 @@ from pathlib import Path
 import numpy as np
 from IPython.display import clear_output
 
-from delfjax import (
-    checkpoints,
-    claims,
-    ranking_plots,
-    reproduction,
-    results,
-    retrieval,
-    tuning,
-)
-from delfjax.datasets import rendered
+from delfjax import provenance
 
 # %%
-from delfjax.evaluation_command import evaluate_as_asked
-from delfjax.exact import ExactIndex
-from delfjax.expansion import expand
-from delfjax.extraction import Extractor
-from delfjax.index import build_index
-from delfjax.metrics import bootstrap, evaluate
-from delfjax.networks import extractor_for
-from delfjax.options import search_config
-from delfjax.pooled import mean_precision, pool
-from delfjax.pyramid import PyramidConfig
-from delfjax.reduction import Reduction, l2_normalise
-from delfjax.retrieval_plots import pair_picture
-from delfjax.retrieval_widget import search_photos
-from delfjax.search import Searcher
-from delfjax.store import FeatureStore
+from delfjax.cli.evaluate import evaluate_as_asked
+from delfjax.cli.networks import extractor_for
+from delfjax.cli.options import search_config
+from delfjax.datasets import rendered, truth
+from delfjax.evaluation import significance
+from delfjax.evaluation.metrics import bootstrap, evaluate
+from delfjax.evaluation.precision_recall import mean_precision, pool
+from delfjax.features.extraction import Extractor
+from delfjax.features.pca import Reduction, l2_normalise
+from delfjax.features.pyramid import PyramidConfig
+from delfjax.features.store import FeatureStore
+from delfjax.models import checkpoints
+from delfjax.paper import reproduce
+from delfjax.plots import retrieval
+from delfjax.plots.match_pictures import pair_picture
+from delfjax.search import tuning
+from delfjax.search.exact import ExactIndex
+from delfjax.search.expansion import expand
+from delfjax.search.index import build_index
+from delfjax.search.searcher import Searcher
+from delfjax.widgets import retrieval_state
+from delfjax.widgets.retrieval_explorer import search_photos
 
 # %%
 SEED = 0  # of samples
@@ -58,7 +55,7 @@ SHOWN = 5  # results of a query
 BETTER, WORSE, LOWEST = 2, 2, 1  # queries on the three pages
 os.chdir("..")  # the checkout: the commands behind the results are run there
 RESULTS, FIGURES = Path("data/results"), Path("notebooks/figures")
-print(results.versions(), results.hardware())
+print(provenance.versions(), provenance.hardware())
 
 # %% [markdown]
 # ## A question and a database
@@ -71,7 +68,7 @@ print(results.versions(), results.hardware())
 # %%
 benchmark = rendered.load()
 truths = benchmark.truths[benchmark.protocol]
-jobs = {job.run.name: job for job in reproduction.plan([benchmark.name])}
+jobs = {job.run.name: job for job in reproduce.plan([benchmark.name])}
 options = jobs["ft_att"].options
 print(jobs["ft_att"].command)
 
@@ -119,7 +116,7 @@ for name, run in {"fine-tuned": "ft_att", "ImageNet": "att"}.items():
     variances[name] = Reduction.fit(cells, dimensions=cells.shape[1]).variances
 
 # %%
-ranking_plots.spectra(variances, kept=base.descriptors.shape[1])
+retrieval.spectra(variances, kept=base.descriptors.shape[1])
 
 # %% [markdown]
 # The axes that are left out hold many small differences: that 40 are enough is shown by what is found with them,
@@ -169,7 +166,7 @@ for k, efforts in EFFORTS.items():
     curves["the nearest (K = 1)" if k == 1 else f"K = {k} nearest"] = points
 
 # %%
-recall = ranking_plots.recall_curves(curves)
+recall = retrieval.recall_curves(curves)
 recall.save(FIGURES / "retrieval_curve.png")
 recall
 
@@ -215,7 +212,7 @@ rankings = [answer.ranking for answer in answers[: len(asked)]]
 by_votes = [each.images[np.lexsort((each.images, -each.votes))] for each in rankings]
 before = evaluate(by_votes, truths, ks=(1,))
 gain = 100 * (scores.average_precision - before.average_precision)
-verification = claims.Difference(float(gain.mean()), *bootstrap(gain, seed=SEED))
+verification = significance.Difference(float(gain.mean()), *bootstrap(gain, seed=SEED))
 
 # %%
 print(f"mAP by votes {100 * before.mean_average_precision:.1f} %, ", end="")
@@ -251,10 +248,10 @@ voted = np.lexsort((ranking.images, -ranking.votes))[:first]
 panels = {"votes": ranking.votes[voted], "inliers": ranking.inliers[:first]}
 places = {"votes": voted, "inliers": np.arange(first)}
 grades = {
-    name: [retrieval.grade(truth, int(image)) for image in ranking.images[rows]]
+    name: [truth.grade(truth, int(image)) for image in ranking.images[rows]]
     for name, rows in places.items()
 }
-ranking_plots.bars(panels, grades)
+retrieval.bars(panels, grades)
 
 # %% [markdown]
 # Votes have a long tail: a piece of sky, wall or foliage has its like everywhere. RANSAC leaves less of it, since
@@ -267,7 +264,7 @@ ranking_plots.bars(panels, grades)
 
 # %%
 own = [benchmark.database.index(query.photo) for query in benchmark.queries]  # whence it is cut
-kinds = np.array([retrieval.grade(truth, int(image)) for image in ranking.images])
+kinds = np.array([truth.grade(truth, int(image)) for image in ranking.images])
 verified = np.isin(ranking.images, list(answers[one].matches)) & (ranking.images != own[one])
 best_right = int(ranking.images[np.flatnonzero(verified & (kinds == "right"))[0]])
 wrong = np.flatnonzero(verified & (kinds == "wrong"))
@@ -289,7 +286,7 @@ for words, image in {"a right photo": best_right, "a wrong photo": best_wrong}.i
         pictures.append((title, pair_picture(tuple(photos), sizes, putative, inliers, width=900)))
 
 # %%
-eighth = ranking_plots.stacked(pictures, columns=2)
+eighth = retrieval.stacked(pictures, columns=2)
 eighth.save(FIGURES / "retrieval_fig8.jpg")
 eighth
 
@@ -300,11 +297,11 @@ eighth
 counts = {"right": [], "wrong": []}
 for number, each in enumerate(rankings):
     for image, inliers in zip(each.images.tolist(), each.inliers.tolist(), strict=True):
-        kind = retrieval.grade(truths[number], image)
+        kind = truth.grade(truths[number], image)
         if kind != "junk" and inliers >= 0 and image != own[number]:
             counts[kind].append(inliers)
 counts = {kind: np.array(found) for kind, found in counts.items()}
-ranking_plots.inlier_counts(counts)
+retrieval.inlier_counts(counts)
 
 # %% [markdown]
 # Where the two overlap is where rankings go wrong. A photo is accepted by its rank, not by a threshold; but with
@@ -351,7 +348,7 @@ def load(image):
 
 # %%
 cards = [
-    ranking_plots.query_card(benchmark.query_photos.load(name), query.name)
+    retrieval.query_card(benchmark.query_photos.load(name), query.name)
     for name, query in zip(names, benchmark.queries, strict=True)
 ]
 
@@ -362,11 +359,11 @@ for query in chosen:
         title = f"{method}, AP {100 * scored.average_precision[query]:.0f} %"
         found = ranked.answers[query].ranking
         others = np.flatnonzero(found.images != own[query])[:SHOWN].tolist()
-        ranked_cards = ranking_plots.result_cards(found, truths[query], load, others)
+        ranked_cards = retrieval.result_cards(found, truths[query], load, others)
         rows.append((title, [cards[query], *ranked_cards]))
 
 # %%
-sixth = ranking_plots.pages(rows[: 2 * BETTER])
+sixth = retrieval.pages(rows[: 2 * BETTER])
 sixth.save(FIGURES / "retrieval_fig6.jpg")
 sixth
 
@@ -380,7 +377,7 @@ sixth
 # that is shown is right in both rows, they differ further down: AP counts every right photo.
 
 # %%
-seventh = ranking_plots.pages(rows[2 * BETTER :])
+seventh = retrieval.pages(rows[2 * BETTER :])
 seventh.save(FIGURES / "retrieval_fig7.jpg")
 seventh
 
@@ -400,13 +397,11 @@ for query in list(lowest.values())[:LOWEST]:
     others = np.flatnonzero(images != own[query])[:SHOWN]
     titles = f"first results, AP {100 * precision:.0f} %", "right photos that came last"
     for title, found in zip(titles, (others, np.flatnonzero(right)[-SHOWN:]), strict=True):
-        ranked_cards = ranking_plots.result_cards(
-            rankings[query], truths[query], load, found.tolist()
-        )
+        ranked_cards = retrieval.result_cards(rankings[query], truths[query], load, found.tolist())
         rows.append((title, [cards[query], *ranked_cards]))
 
 # %%
-ranking_plots.pages(rows)
+retrieval.pages(rows)
 
 # %% [markdown]
 # Compare the query with what came last: is it the same side of the landmark, the same part of it, as large, in the same
@@ -442,7 +437,7 @@ for number, each in enumerate(rankings):
 angles, among, lights = (np.array(column) for column in zip(*pairs, strict=True))
 
 # %%
-ranking_plots.found_by_angle(angles, among, lights)
+retrieval.found_by_angle(angles, among, lights)
 
 # %% [markdown]
 # From nearly the same side most is found, by day and by night; beyond 60 degrees less, and least if the light has changed,
@@ -457,7 +452,7 @@ ranking_plots.found_by_angle(angles, among, lights)
 
 # %%
 larger = expand(asked[one], answers[one], base)
-again = retrieval.average_precision(searcher(larger), truths[one])
+again = retrieval_state.average_precision(searcher(larger), truths[one])
 print(f"{len(asked[one])} features become {len(larger)}; AP", end=" ")
 print(f"{100 * scores.average_precision[one]:.1f} % becomes {100 * again:.1f} %")
 
@@ -465,8 +460,10 @@ print(f"{100 * scores.average_precision[one]:.1f} % becomes {100 * again:.1f} %"
 # And over all queries, as `make reproduce` measured it:
 
 # %%
-runs = [results.read(RESULTS / f"{benchmark.name}_{name}.json") for name in ("ft_att_qe", "ft_att")]
-expansion = claims.differ(runs[:1], runs[1:])
+runs = [
+    provenance.read(RESULTS / f"{benchmark.name}_{name}.json") for name in ("ft_att_qe", "ft_att")
+]
+expansion = significance.differ(runs[:1], runs[1:])
 print(f"mAP {runs[1]['value']:.1f} % becomes {runs[0]['value']:.1f} %:", end=" ")
 print(f"{expansion.value:+.1f} [{expansion.low:+.1f}, {expansion.high:+.1f}], {expansion.verdict}")
 
@@ -483,8 +480,8 @@ small = int(np.argmin(areas))
 query, truth = benchmark.queries[small], truths[small]
 whole = search.query(store.read(query.photo))
 for words, box in {"the whole photo": None, "its features in the box": query.box}.items():
-    inquiry = retrieval.ask(searcher, whole, box)
-    found = retrieval.average_precision(inquiry.answer(search), truth)
+    inquiry = retrieval_state.ask(searcher, whole, box)
+    found = retrieval_state.average_precision(inquiry.answer(search), truth)
     print(f"{words:28}{len(inquiry.query):4} features, AP {100 * found:.1f} %")
 cut = 100 * scores.average_precision[small]
 print(f"{'the box, cut out':28}{len(asked[small]):4} features, AP {cut:.1f} %")

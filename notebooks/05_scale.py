@@ -13,8 +13,9 @@ from pathlib import Path
 
 from ipywidgets import FloatSlider, IntSlider, interact
 
-from delfjax import costs, results, scale_plots
-from delfjax.scale_plan import Machine, ShardCost, beside, plan, told
+from benchmarks import scale_costs, scale_plots
+from benchmarks.scale_plan import Machine, ShardCost, beside, plan, told
+from delfjax import provenance
 
 # %%
 RESULTS, FIGURES = Path("../data/results"), Path("figures")
@@ -25,7 +26,7 @@ MEMORY, PRICE = 64, 0.10  # GB of a machine, and money for an hour: assumptions,
 YARDSTICK = 8.0  # GB for the billion
 
 # %%
-measured = results.read(RESULTS / "bench_costs.json")
+measured = provenance.read(RESULTS / "bench_costs.json")
 rows, sizes = measured["rows"], measured["config"]["sizes"]
 kinds = {row["index"]: [each for each in rows if each["index"] == row["index"]] for row in rows}
 print(measured["hardware"], measured["versions"], f"sizes {sizes[0]:,} to {sizes[-1]:,}", sep="\n")
@@ -66,7 +67,9 @@ curves
 for name, found in kinds.items():
     fitted = [row for row in found if row["descriptors"] >= FITTED_FROM]
     for column in shown if len(fitted) >= scale_plots.FEWEST else ():
-        law = costs.fit([row["descriptors"] for row in fitted], [row[column] for row in fitted])
+        law = scale_costs.fit(
+            [row["descriptors"] for row in fitted], [row[column] for row in fitted]
+        )
         print(f"{name:12}{shown[column]:35} grow as n^{law.exponent:.2f}, {law.count} sizes")
 
 # %% [markdown]
@@ -91,7 +94,7 @@ beside([found[-1] for found in kinds.values()], columns)
 million = RESULTS / "bench_scale.json"
 columns = ["index", "build s", "ms per 1,000 queries", "recall@60"]
 columns += ["MB on disk", "MB in memory", "cold start s"]
-side = results.read(million)["rows"] if million.exists() else []
+side = provenance.read(million)["rows"] if million.exists() else []
 beside(side, columns) if side else "not measured yet: python -m benchmarks scale"
 
 # %% [markdown]
@@ -104,9 +107,9 @@ beside(side, columns) if side else "not measured yet: python -m benchmarks scale
 
 # %%
 names = {"nndescent": "graph of 24 edges", "exact": "exact", "codes": "codes, row numbers"}
-stacks = {"features in the store": costs.store_bytes(FEATURES)}
-stacks |= {words: costs.index_bytes(kind, FEATURES) for kind, words in names.items()}
-stacks["the paper's code alone"] = costs.index_bytes("paper", FEATURES)
+stacks = {"features in the store": scale_costs.store_bytes(FEATURES)}
+stacks |= {words: scale_costs.index_bytes(kind, FEATURES) for kind, words in names.items()}
+stacks["the paper's code alone"] = scale_costs.index_bytes("paper", FEATURES)
 budget = (f"{YARDSTICK:g} GB for {IMAGES:,} images", YARDSTICK * 1e9 / IMAGES)
 scale_plots.bytes_bars(stacks, yardstick=budget)
 
@@ -132,7 +135,7 @@ beside(stages, ["stage", "seconds", "measured"])
 graph = kinds["nndescent"]
 size = min(SHARD, graph[-1]["descriptors"])
 columns_of = {column: [row[column] for row in graph] for column in ("descriptors", *shown)}
-build, ask = (costs.between(size, columns_of["descriptors"], columns_of[c]) for c in shown)
+build, ask = (scale_costs.between(size, columns_of["descriptors"], columns_of[c]) for c in shown)
 for row in kinds.get("sharded", ()):
     times = row["descriptors"] / size
     print(f"{row['descriptors']:,} in shards, measured over predicted:", end=" ")
@@ -191,7 +194,7 @@ _ = interact(planned, machines=IntSlider(20, min=1, max=400), memory=memory, pri
 # %%
 last = {name: found[-1] for name, found in kinds.items()}
 at = {row["index"]: row for row in rows if row["descriptors"] == common}
-counted = sum(costs.index_bytes("nndescent", 1).values())
+counted = sum(scale_costs.index_bytes("nndescent", 1).values())
 assert abs(last["nndescent"]["bytes in memory"] / counted - 1) < 0.02, "bytes are as counted"
 assert min(at, key=lambda name: at[name]["bytes in memory"]) == "codes"
 assert min(at, key=lambda name: at[name]["recall@60"]) == "codes"
@@ -199,7 +202,7 @@ assert min(row["recall@60"] for row in kinds["exact"]) > 0.999
 assert min(row["recall@60"] for row in graph) > 0.9, "the graph finds nine of ten at every size"
 hours = plans["graph, in shards"]
 assert hours.extraction > hours.building, "extraction is most of the hours"
-assert sum(costs.index_bytes("paper").values()) * IMAGES / 1e9 == 6.25
+assert sum(scale_costs.index_bytes("paper").values()) * IMAGES / 1e9 == 6.25
 
 # %% [markdown]
 # **What differs from the paper.** It searches codes by trees within each cell of an inverted file, and never released

@@ -11,27 +11,18 @@
 # Photos of your own, in one sub-folder a class, get the same tables, outside this repository:
 # `delfjax reproduce --labelled PHOTOS --results FOLDER`, FOLDER an absolute path, then
 # `DELFJAX_BENCHMARK=labelled DELFJAX_RESULTS=FOLDER python notebooks/execute.py 06 --out FOLDER`.
-
 # %%
 import os
 from pathlib import Path
 
-from delfjax import (
-    architecture,
-    claims,
-    paper_claims,
-    paper_figures,
-    paper_plots,
-    paper_runs,
-    paper_values,
-    results,
-    sweep_plots,
-    tables,
-)
-from delfjax.architecture_plots import fig1, fig4
-from delfjax.config import embedded
+from delfjax import paper_figures, provenance
 from delfjax.datasets import rendered
-from delfjax.paper_runs import HEADLINE, PROFILES, RUNS
+from delfjax.evaluation import significance
+from delfjax.paper import claims, figures, runs, tables, values
+from delfjax.paper.runs import HEADLINE, PROFILES, RUNS
+from delfjax.plots import network_shapes
+from delfjax.plots.architecture import fig1, fig4
+from delfjax.training.config import embedded
 
 # %%
 PROFILE = os.environ.get("DELFJAX_PROFILE", "embedded")  # "paper": the paper's sizes
@@ -39,7 +30,7 @@ RESULTS = Path(os.environ.get("DELFJAX_RESULTS", "../data/results")) / PROFILES[
 BENCHMARK = os.environ.get("DELFJAX_BENCHMARK", HEADLINE)
 FIGURES = RESULTS / "figures" if "DELFJAX_RESULTS" in os.environ else Path("figures")
 FIGURES.mkdir(exist_ok=True)
-print(results.versions(), results.hardware())
+print(provenance.versions(), provenance.hardware())
 
 # %% [markdown]
 # ## What is computed (Figs. 1 and 4)
@@ -48,13 +39,13 @@ print(results.versions(), results.hardware())
 # typed in. The first is of a photo of 1024 x 768, the second of the settings that trained this repository's models.
 
 # %%
-system = fig1(architecture.extraction((768, 1024)))
+system = fig1(network_shapes.extraction((768, 1024)))
 system.save(FIGURES / "tables_fig1.png")
 system
 
 # %%
 landmarks = len(set(rendered.training().labels))
-steps = [architecture.training(embedded(step), landmarks) for step in ("finetune", "attention")]
+steps = [network_shapes.training(embedded(step), landmarks) for step in ("finetune", "attention")]
 fig4(*steps)
 
 # %% [markdown]
@@ -73,7 +64,7 @@ paper_figures.Gallery(folder=Path("figures"))
 # benchmark that is in a folder. Global descriptors here were never trained for retrieval, as DIR and siaMAC were.
 
 # %%
-tables.table1(paper_values.table1(), paper_runs.by_row(RESULTS))
+tables.table1(values.table1(), runs.by_row(RESULTS))
 
 # %% [markdown]
 # Where three seeds of training were run, a number is their mean (its note names three files); `rendered` is of seed 0
@@ -81,8 +72,8 @@ tables.table1(paper_values.table1(), paper_runs.by_row(RESULTS))
 
 # %%
 for run in RUNS.values():
-    for path in paper_runs.files(run.name, RESULTS, BENCHMARK, seeds=False) if run.headline else ():
-        found = results.read(path)
+    for path in runs.files(run.name, RESULTS, BENCHMARK, seeds=False) if run.headline else ():
+        found = provenance.read(path)
         print(f"{run.row:30}{found['value']:6.1f}   {found['command']}")
 
 # %% [markdown]
@@ -95,12 +86,12 @@ for run in RUNS.values():
 # %%
 methods = [run.name for run in RUNS.values() if run.kind == "method"][::-1]
 shown = [*methods, "rootsift", "ft_rmac", "ft_rmac_qe"]
-paths = {RUNS[name].row: paper_runs.files(name, RESULTS, BENCHMARK, seeds=False) for name in shown}
-ours = {row: results.read(path) for row, found in paths.items() for path in found}
+paths = {RUNS[name].row: runs.files(name, RESULTS, BENCHMARK, seeds=False) for name in shown}
+ours = {row: provenance.read(path) for row, found in paths.items() for path in found}
 curves = {row: found for row, found in ours.items() if "curve" in found}
 
 # %%
-fifth = paper_plots.fig5(curves, paper_values.fig5(), where=f"{BENCHMARK}, here")
+fifth = figures.fig5(curves, values.fig5(), where=f"{BENCHMARK}, here")
 fifth.save(FIGURES / "tables_fig5.png")
 fifth
 
@@ -126,16 +117,16 @@ counted = {
     "recall of the index, %": "recall",
     "bits of a descriptor": "bits",
 }
-swept = {words: paper_runs.sweep(kind, RESULTS, BENCHMARK) for words, kind in counted.items()}
+swept = {words: runs.sweep(kind, RESULTS, BENCHMARK) for words, kind in counted.items()}
 swept = {words: found for words, found in swept.items() if found}
 
 # %%
 for words, kind in counted.items():
     if words not in swept:
-        print(f"not run yet, {words}:\n  {paper_runs.command(kind)}")
+        print(f"not run yet, {words}:\n  {runs.command(kind)}")
 
 # %%
-drawn = sweep_plots.sweeps(swept) if swept else None
+drawn = figures.sweeps(swept) if swept else None
 if drawn is not None:
     drawn.save(FIGURES / "tables_sweeps.png")
 drawn
@@ -146,7 +137,7 @@ drawn
 # %%
 for words, found in swept.items():
     for number in sorted(found)[:-1]:
-        gain = claims.differ([found[number]], [found[max(found)]])
+        gain = significance.differ([found[number]], [found[max(found)]])
         shown_gain = f"{gain.value:+5.1f} [{gain.low:+.1f}, {gain.high:+.1f}]"
         print(f"{number:6.4g} {words:22} against {max(found):.4g}: {shown_gain}")
 
@@ -159,8 +150,8 @@ for words, found in swept.items():
 # notebook 03 takes a sample of them.
 
 # %%
-rows = [row for row in map(paper_runs.title, methods) if "on_landmark" in ours.get(row, {})]
-sweep_plots.landmarks({row: ours[row] for row in rows}) if rows else None
+rows = [row for row in map(runs.title, methods) if "on_landmark" in ours.get(row, {})]
+figures.landmarks({row: ours[row] for row in rows}) if rows else None
 
 # %%
 for row in rows:
@@ -178,8 +169,8 @@ for row in rows:
 # averaged.
 
 # %%
-decided = paper_claims.decide_all(RESULTS, BENCHMARK)
-claims.write(decided, RESULTS / results.CLAIMS)
+decided = claims.decide_all(RESULTS, BENCHMARK)
+claims.write(decided, RESULTS / provenance.CLAIMS)
 print(claims.told(decided))
 
 # %%
@@ -192,7 +183,7 @@ print(", ".join(f"{len(found)} {verdict}" for verdict, found in by_verdict.items
 # ## What was claimed, checked
 
 # %%
-assert claims.read(RESULTS / results.CLAIMS) == decided
+assert claims.read(RESULTS / provenance.CLAIMS) == decided
 if BENCHMARK == HEADLINE:
     assert len(curves) == len(shown), "every curve was run"
     assert ours["DELF+FT+ATT"]["value"] > ours["DELF-noFT"]["value"], "training helps"

@@ -17,11 +17,11 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache
 from worlds import network
 
-from delfjax import weights
-from delfjax.backbone import ResNet
-from delfjax.conversion import WeightsError
-from delfjax.resnet import RESNET50_V1, ResNetSpec
-from delfjax.weights import load
+from delfjax.models import weights
+from delfjax.models.backbone import ResNet
+from delfjax.models.conversion import WeightsError
+from delfjax.models.resnet import RESNET50_V1, ResNetSpec
+from delfjax.models.weights import load
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from delfjax.axes import Features
+from delfjax.types import Features
 
 AFFINE = np.array([[0.8, 0.1, 30.0], [-0.1, 0.9, 12.0]])
 

@@ -3,7 +3,7 @@
 import numpy as np
 from skimage.measure import ransac
 
-from delfjax.axes import Matches
+from delfjax.types import Matches
 
 
 def of(query, database):

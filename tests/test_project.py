@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from delfjax.axes import Features
+from delfjax.types import Features
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -77,8 +77,8 @@ def test_environment_pip_part_really_installs(tmp_path: Path) -> None:
     run(python, *install, "-r", lines, cwd=ROOT)
 
     ask = (
-        "import json, delfjax.axes, importlib.metadata as m; d = m.distribution('delfjax');"
-        "print(json.dumps([str(d.locate_file('')), d.version, delfjax.axes.__file__]))"
+        "import json, delfjax.types, importlib.metadata as m; d = m.distribution('delfjax');"
+        "print(json.dumps([str(d.locate_file('')), d.version, delfjax.types.__file__]))"
     )
     folder, version, module = json.loads(run(python, "-I", "-c", ask, cwd=tmp_path))
     assert Path(folder).resolve() == there.resolve()

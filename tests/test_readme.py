@@ -12,11 +12,11 @@ import fakes
 import pytest
 from worlds import SIZE, draw, save, settings
 
-from delfjax import results
 from delfjax.cli import main, parser
+from delfjax.cli.train import CONFIGS
 from delfjax.datasets import download, rendered
-from delfjax.paper_runs import readme_table
-from delfjax.train_command import CONFIGS
+from delfjax.paper import tables
+from delfjax.paper.runs import readme_table
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "data" / "results"
@@ -24,7 +24,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
-SHOWN = README.split(results.MARK)[0] + README.split(results.END)[1]  # all but the table of results
+SHOWN = README.split(tables.MARK)[0] + README.split(tables.END)[1]  # all but the table of results
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", SHOWN, flags=re.DOTALL | re.MULTILINE)
 PROSE = re.sub(r"^```.*?^```$", "", SHOWN, flags=re.DOTALL | re.MULTILINE)
 INLINE = re.findall(r"`([^`\n]+)`", PROSE)
@@ -181,13 +181,13 @@ def subcommands():
 
 
 def test_the_table_is_that_of_the_results():
-    shown = README.split(results.MARK)[1].split(results.END)[0].strip()
+    shown = README.split(tables.MARK)[1].split(tables.END)[0].strip()
     assert shown == readme_table(RESULTS).markdown(), "mend: delfjax table --page README.md"
 
 
 def test_values_in_the_text_are_those_of_the_results():
-    assert len(results.VALUE.findall(README)) > 5
-    assert results.with_values(README, RESULTS) == README, "mend: delfjax table --page README.md"
+    assert len(tables.VALUE.findall(README)) > 5
+    assert tables.with_values(README, RESULTS) == README, "mend: delfjax table --page README.md"
 
 
 def test_no_line_begins_with_a_mark():
@@ -197,7 +197,7 @@ def test_no_line_begins_with_a_mark():
 
 def test_no_measurement_in_the_text_is_typed_in():
     """Where nothing repeats a measurement, a star says so."""
-    text = re.sub(r"^\\\*.*?\n\n", "", results.VALUE.sub("", PROSE), flags=re.M | re.S)
+    text = re.sub(r"^\\\*.*?\n\n", "", tables.VALUE.sub("", PROSE), flags=re.M | re.S)
     lines = [line for line in text.splitlines() if not line.endswith("without * |")]
     typed = [line for line in lines if re.search(r"\d ?(%|points|seconds)|mAP \d", line)]
     assert typed == []

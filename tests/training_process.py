@@ -8,9 +8,9 @@ from pathlib import Path
 
 from worlds import network, settings
 
-from delfjax import devices, train
-from delfjax.photos import scan
-from delfjax.runs import Run
+from delfjax.images.reading import scan
+from delfjax.training import devices, loop
+from delfjax.training.run_folder import Run
 
 
 def die() -> None:
@@ -19,14 +19,14 @@ def die() -> None:
 
 def die_in_step(number: int) -> None:
     """Be killed while a step runs."""
-    whole = train.train_step
+    whole = loop.train_step
 
     def step(task, state, *arguments, **options):
         if int(state.step) == number:
             threading.Timer(0.001, die).start()
         return whole(task, state, *arguments, **options)
 
-    train.train_step = step
+    loop.train_step = step
 
 
 def die_in_save(number: int) -> None:
@@ -56,4 +56,4 @@ if __name__ == "__main__":
         die_in_step(options.die_in_step)
     if options.die_in_save is not None:
         die_in_save(options.die_in_save)
-    train.fit(settings(), scan(options.photos), network(), options.run)
+    loop.fit(settings(), scan(options.photos), network(), options.run)

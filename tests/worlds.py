@@ -10,16 +10,16 @@ import numpy as np
 from flax import nnx
 from PIL import Image
 
-from delfjax.attention import Attention
-from delfjax.augmentation import AugmentationConfig
-from delfjax.backbone import ResNet
-from delfjax.config import TrainingConfig
-from delfjax.extraction import ExtractionConfig, Extractor
-from delfjax.optimiser import OptimiserConfig
-from delfjax.photos import PhotoFolder, scan
-from delfjax.pyramid import PyramidConfig
-from delfjax.recogniser import RecogniserConfig
-from delfjax.resnet import RESNET_TINY
+from delfjax.features.extraction import ExtractionConfig, Extractor
+from delfjax.features.pyramid import PyramidConfig
+from delfjax.images.reading import PhotoFolder, scan
+from delfjax.models.attention import Attention
+from delfjax.models.backbone import ResNet
+from delfjax.models.resnet import RESNET_TINY
+from delfjax.training.augmentation import AugmentationConfig
+from delfjax.training.classifier import RecogniserConfig
+from delfjax.training.config import TrainingConfig
+from delfjax.training.optimizer import OptimiserConfig
 
 Model = TypeVar("Model", bound=nnx.Module)
 

@@ -23,7 +23,7 @@ from typing import IO, NamedTuple
 from tqdm.auto import tqdm
 
 from delfjax.datasets.benchmark import DatasetError
-from delfjax.weights import sha256
+from delfjax.files import sha256
 
 # Google-Landmarks' tars have 1 GB and 8,000 photos each, Oxford5k's 2 GB and 5,000.
 MAX_MEMBERS = 500_000

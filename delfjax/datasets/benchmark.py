@@ -14,8 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from delfjax.metrics import Truth
-from delfjax.photos import Box, Crop, PhotoFolder
+from delfjax.datasets.truth import Truth
+from delfjax.images.reading import Box, Crop, PhotoFolder
 
 Measure = Literal["trapezoid", "at_100"]
 """How a ranking becomes a number: `metrics.average_precision`, or Google-Landmarks' mAP@100."""

@@ -18,7 +18,7 @@ import requests
 from tqdm.auto import tqdm
 
 from delfjax.datasets.benchmark import DatasetError
-from delfjax.weights import sha256
+from delfjax.files import sha256
 
 TIMEOUT = (20, 60)  # seconds to connect, and between two pieces
 CHUNK = 1 << 14  # bytes; of a cut connection the last piece, not whole, is lost

@@ -13,7 +13,7 @@ import numpy as np
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
 from delfjax.datasets.google_files import read_labels, read_retrieval_solution
 from delfjax.datasets.oxford import photos_of
-from delfjax.metrics import Truth
+from delfjax.datasets.truth import Truth
 
 SOLUTION = "retrieval_solution_v2.1.csv"
 NOTHING = np.empty(0, int)

@@ -13,10 +13,9 @@ from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from delfjax.datasets.benchmark import DatasetError
-from delfjax.google_metrics import Prediction
 
 PHOTO = re.compile(r"[0-9a-f]{16}")
 LANDMARK = re.compile(r"[0-9]{1,18}")
@@ -45,6 +44,13 @@ class Predictions(Generic[Value]):
 
     public: dict[str, Value]
     private: dict[str, Value]
+
+
+class Prediction(NamedTuple):
+    """What is said of a photo: the landmark that it shows, and how sure that is."""
+
+    landmark: int
+    score: float
 
 
 def read_labels(path: Path) -> dict[str, int | None]:

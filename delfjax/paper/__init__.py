@@ -1,0 +1,1 @@
+"""The paper's runs, tables, figures and claims."""

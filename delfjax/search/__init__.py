@@ -1,0 +1,1 @@
+"""Nearest neighbors, votes and rankings."""

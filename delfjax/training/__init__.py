@@ -1,0 +1,1 @@
+"""Train descriptors and attention with image labels only."""

@@ -1,0 +1,237 @@
+"""What grows is killed, 51 times at seeded moments: a folder's store, a database with its index, an index built.
+
+Two kills of three fall at a step of the work that is drawn, such as half of a file; every third at a time.
+"""
+
+import os
+import random
+import sys
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import SimpleNamespace
+
+import kills
+import numpy as np
+import pytest
+from kills import Fuse
+from PIL import Image
+from test_store_kill import check
+
+from delfjax.features import extract_folder as module
+from delfjax.features import shards
+from delfjax.features.extract_folder import ReductionConfig, extract_folder
+from delfjax.features.handcrafted import HandmadeConfig
+from delfjax.features.store import FeatureStore
+from delfjax.images.reading import scan
+from delfjax.search import index_files
+from delfjax.search.index import Index, build_index, load_index
+from delfjax.search.index_files import IndexFileError
+from delfjax.types import Features
+
+KILLS = 17
+FEW = ReductionConfig(dimensions=8, photos=5, features=20)
+MADE_BY = {"model": "abc"}
+ROWS, SHARD = 20, 100  # descriptors of a photo, of an index' shard
+
+
+@pytest.fixture(autouse=True)
+def findable(monkeypatch):
+    """So that new processes find this file."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+
+
+def killed(work, *arguments, turn: int, ticks: int) -> list:
+    """Run some work that is killed at one of its first ticks, or, every third turn, after a while."""
+    if turn % 3 == 0:
+        return kills.killed(work, *arguments, 0, after=random.Random(turn).uniform(0, 0.5))
+    drawn = random.Random(0).sample(range(1, ticks + 1), ticks)
+    return kills.killed(work, *arguments, drawn[turn % ticks], after=None)
+
+
+def made_up(seed: int, dimensions: int = 8) -> Features:
+    seeded = np.random.default_rng(seed)
+    descriptors = seeded.normal(size=(ROWS, dimensions)).astype(np.float16)
+    return Features(
+        positions=seeded.uniform(0, 9, (ROWS, 2)).astype(np.float32),
+        scales=np.ones(ROWS, np.float32),
+        scores=seeded.uniform(0, 9, ROWS).astype(np.float32),
+        descriptors=descriptors.astype(np.float32),
+        image_size=(16, 16),
+    )
+
+
+def save_by_halves(fuse: Fuse) -> None:
+    """Have shards and the files of an index written half, then whole, then under their names: ticks."""
+    save, write, unlink = shards.save_file, index_files._write, Path.unlink
+
+    def save_shard(tensors: dict, file: Path, metadata: dict) -> None:
+        save(tensors, file, metadata)
+        content = file.read_bytes()
+        file.write_bytes(content[: len(content) // 2])
+        fuse.tick()
+        file.write_bytes(content)
+        fuse.tick()
+
+    def save_part(file: Path, data: bytes) -> None:
+        file.with_name(f".{file.name}.part").write_bytes(data[: len(data) // 2])
+        fuse.tick()
+        write(file, data)
+        fuse.tick()
+
+    def remove(file: Path) -> None:
+        fuse.tick()
+        unlink(file)
+
+    shards.save_file, index_files._write, Path.unlink = save_shard, save_part, remove
+
+
+# --- photos are added to a folder, and to its store
+
+
+class Toy:
+    """An extractor whose every photo is a tick."""
+
+    spec = SimpleNamespace(name="toy")
+    config = HandmadeConfig()
+    checksum = "toy"
+
+    def __init__(self, fuse: Fuse) -> None:
+        self.fuse = fuse
+
+    def __call__(self, photo: np.ndarray) -> Features:
+        self.fuse.tick()
+        return made_up(int(photo.sum()), dimensions=32)
+
+    def stream(self, photos):
+        return ((name, self(photo)) for name, photo in photos)
+
+
+def extract(folder: str, path: str, ticks: int, reports: Connection) -> None:
+    """Extract what lacks; report each shard."""
+
+    class Reporting(FeatureStore):
+        def flush(self) -> None:
+            waiting = list(self._waiting)
+            super().flush()
+            fuse.tick()
+            reports.send(waiting)
+
+    fuse = Fuse(ticks)
+    save_by_halves(fuse)
+    module.FeatureStore = partial(Reporting, photos=4)
+    reports.send([])
+    extract_folder(Toy(fuse), scan(folder), path, config=FEW)
+    kills.die()
+
+
+def test_photos_added_to_a_store_are_neither_lost_nor_doubled(tmp_path):
+    folder, path, known, flushed = tmp_path / "photos", tmp_path / "store", [], set()
+    expected = None
+    for turn in range(KILLS):
+        if expected is None or known == expected.names:
+            draw(folder, range(12 * turn, 12 * (turn + 1)))
+            expected, _ = extract_folder(Toy(Fuse(0)), scan(folder), tmp_path / "whole", config=FEW)
+        sent = killed(extract, str(folder), str(path), turn=turn, ticks=24)
+        flushed |= {name for names in sent for name in names}
+        known = check(str(path), expected, []).names
+        assert flushed <= set(known)
+    assert len(expected) > 12, "photos were added"
+    store, report = extract_folder(Toy(Fuse(0)), scan(folder), path, config=FEW)
+    assert report.kept == known
+    assert check(str(path), expected, []).names == expected.names == store.names
+    assert np.array_equal(store.reduction.components, expected.reduction.components)
+
+
+def draw(folder: Path, numbers: range) -> None:
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        photo = np.random.default_rng(number).integers(0, 256, (16, 16, 3), np.uint8)
+        Image.fromarray(photo).save(folder / f"{number:04}.png")
+
+
+# --- photos are added to a database, and to its index
+
+
+def append(path: str, count: int, ticks: int, reports: Connection) -> None:
+    """Add photos to a store, and their rows to the index of those that were there."""
+    save_by_halves(Fuse(ticks))
+    reports.send("begun")
+    with FeatureStore(f"{path}/store", MADE_BY, photos=4) as store:
+        for number in range(count):
+            store.write(f"{number:04}", made_up(number))
+    database, index = store.gather(), load_index(f"{path}/index")
+    index.add(database.descriptors[len(index) :])
+    index.save(f"{path}/index", database=database.checksum)
+    reports.send("saved")
+    kills.die()
+
+
+def test_a_database_and_its_index_grow_whole_or_not_at_all(tmp_path):
+    path, indexed, grown = tmp_path / "index", 10, 0
+    with FeatureStore(tmp_path / "store", MADE_BY) as store:
+        for number in range(indexed):
+            store.write(f"{number:04}", made_up(number))
+    rows = store.gather()
+    built(rows.descriptors).save(path, database=rows.checksum)
+    for turn in range(KILLS):
+        sent = killed(append, str(tmp_path), indexed + 6, turn=turn, ticks=24)
+        store = FeatureStore(tmp_path / "store")
+        kept = [name for shard in store._shards for name in shard.names]
+        assert sorted(kept) == store.names == [f"{number:04}" for number in range(len(kept))]
+        rows, found = store.gather(), saved(path)
+        wanted = [made_up(number).descriptors for number in range(len(store))]
+        np.testing.assert_array_equal(rows.descriptors, np.concatenate(wanted))
+        after = indexed + 6 if "saved" in sent or len(found) > ROWS * indexed else indexed
+        np.testing.assert_array_equal(found, rows.descriptors[: ROWS * after])
+        if after == len(store):  # then it is this database's, and else no index of it
+            assert len(load_index(path, database=rows.checksum)) == len(found)
+        else:
+            with pytest.raises(IndexFileError, match="of other photos"):
+                load_index(path, database=rows.checksum)
+        grown += after > indexed
+        indexed = after
+    assert 0 < grown < KILLS
+
+
+def saved(path: Path) -> np.ndarray:
+    """The descriptors of an index on disk."""
+    _, parts = index_files.read(path)
+    return np.concatenate([parts[name]["descriptors"] for name in sorted(parts)])
+
+
+# --- an index is built, and saved in place of another
+
+
+def built(descriptors: np.ndarray) -> Index:
+    return build_index(descriptors, "sharded", inner="exact", size=SHARD)
+
+
+def build(path: str, seed: int, ticks: int, reports: Connection) -> None:
+    reports.send("begun")
+    save_by_halves(Fuse(ticks))
+    built(rows_of(seed)).save(path)
+    reports.send("saved")
+    kills.die()
+
+
+def rows_of(seed: int) -> np.ndarray:
+    """Three shards."""
+    return np.concatenate([made_up(10 * seed + number).descriptors for number in range(15)])
+
+
+def test_an_index_is_saved_whole_or_not_at_all(tmp_path):
+    known, kept = rows_of(KILLS), 0
+    built(known).save(tmp_path)
+    for turn in range(KILLS):
+        sent, after = killed(build, str(tmp_path), turn, turn=turn, ticks=13), rows_of(turn)
+        found = saved(tmp_path)
+        if "saved" not in sent and np.array_equal(found, known):
+            kept += 1
+        else:
+            np.testing.assert_array_equal(found, after)
+        known = found
+    assert 0 < kept < KILLS
+    built(after).save(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1 + 3, "what was left behind is cleared away"
+    np.testing.assert_array_equal(load_index(tmp_path).descriptors, after)

@@ -1,0 +1,188 @@
+"""A folder to a store: bad photos do not stop it, it goes on where it stopped, queries stay out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from worlds import SMALL, draw, extractor, flat, network, save
+
+from delfjax.features.extract_folder import ReductionConfig, extract_folder
+from delfjax.features.extraction import Extractor
+from delfjax.features.pca import Reduction
+from delfjax.features.store import FeatureStore, StoreError
+from delfjax.images.reading import PhotoError, scan
+
+FEW = ReductionConfig(dimensions=8, photos=3, features=30)
+
+
+def extract(photos, path, **options):
+    return extract_folder(extractor(), photos, path, **{"config": FEW} | options)
+
+
+def contents(store: FeatureStore) -> dict[str, bytes]:
+    """What a store holds, to the bit, however it is parted into shards."""
+    found = {"reduction": (store.path / "reduction.safetensors").read_bytes()}
+    for name in FeatureStore(store.path).names:
+        *parts, image_size = vars(store.read(name)).values()
+        found[name] = b"".join(part.tobytes() for part in (*parts, np.array(image_size)))
+    return found
+
+
+def test_a_folder_becomes_a_store(tmp_path):
+    photos = flat(tmp_path / "photos", 5)
+    save(photos.root / "class" / "5.png", draw(5, (64, 48)))
+    photos = scan(photos.root)
+    store, report = extract(photos, tmp_path / "store")
+    assert tuple(store.names) == photos.names
+    assert sorted(report.extracted) == store.names
+    assert (report.kept, report.failed) == ([], {})
+    for name in photos.names:
+        features = store.read(name)
+        assert features.descriptors.shape == (SMALL.max_features, 8)
+        np.testing.assert_allclose(np.linalg.norm(features.descriptors, axis=1), 1, atol=1e-3)
+    whole = extractor()(draw(4))
+    np.testing.assert_array_equal(store.read("4.png").positions, whole.positions)
+    reduced = store.reduction(whole.descriptors)
+    np.testing.assert_allclose(store.read("4.png").descriptors, reduced, atol=2e-3)
+
+
+def test_the_same_seed_gives_the_same_store(tmp_path):
+    photos = flat(tmp_path / "photos", 5)
+    first, again, other = (
+        contents(extract(photos, tmp_path / str(n), config=replace(FEW, seed=seed))[0])
+        for n, seed in enumerate((0, 0, 1))
+    )
+    assert first == again
+    assert first["reduction"] != other["reduction"]
+
+
+def test_broken_photos_are_listed_and_the_others_extracted(tmp_path):
+    photos = flat(tmp_path / "photos", 4)
+    (photos.root / "1.png").write_text("no photo")
+    (photos.root / "5.png").write_bytes((photos.root / "2.png").read_bytes()[:200])
+    photos = scan(photos.root)
+    # The PCA draws some of them, whichever: 5 of 5 photos.
+    for path, config in (("all", replace(FEW, photos=5)), ("some", replace(FEW, photos=1))):
+        store, report = extract(photos, tmp_path / path, config=config)
+        assert store.names == ["0.png", "2.png", "3.png"]
+        assert sorted(report.failed) == ["1.png", "5.png"]
+        assert sorted(report.extracted) == store.names
+        assert "is not an image" in str(report.failed["1.png"])
+    save(photos.root / "1.png", draw(1))  # mended: only this one is new
+    store, report = extract(photos, tmp_path / "some", config=config)
+    assert report.extracted == ["1.png"]
+    assert report.kept == ["0.png", "2.png", "3.png"]
+    assert list(report.failed) == ["5.png"]
+
+
+def test_a_folder_of_broken_photos_is_an_error(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        (tmp_path / "photos" / name).write_text("no photo")
+    with pytest.raises(PhotoError, match=r"a\.jpg is not an image"):
+        extract(scan(tmp_path / "photos"), tmp_path / "store")
+    assert FeatureStore(tmp_path / "store").names == []
+
+
+def test_too_few_descriptors_for_the_pca_is_an_error(tmp_path):
+    photos = flat(tmp_path / "photos", 1)
+    with pytest.raises(ValueError, match="cannot fit 40 dimensions to 30 descriptors: give more"):
+        extract(photos, tmp_path / "store", config=replace(FEW, dimensions=40))
+
+
+@pytest.mark.parametrize("after", [0, 2, 3, 5])
+def test_an_interrupted_run_is_taken_up(tmp_path, monkeypatch, after):
+    """Bit for bit, whether it was cut off among the photos of the PCA (three) or after them."""
+    photos = flat(tmp_path / "photos", 6)
+    expected, _ = extract(photos, tmp_path / "at once")
+    write, written = FeatureStore.write, []
+
+    def stop(store, name, features):
+        if len(written) == after:
+            raise KeyboardInterrupt
+        written.append(name)
+        write(store, name, features)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureStore, "write", stop)
+        with pytest.raises(KeyboardInterrupt):
+            extract(photos, tmp_path / "store")
+    assert FeatureStore(tmp_path / "store").names == sorted(written)
+    store, report = extract(photos, tmp_path / "store")
+    assert report.kept == sorted(written)
+    assert len(report.extracted) == 6 - after
+    assert set(report.extracted).isdisjoint(report.kept)
+    assert contents(store) == contents(expected)
+
+
+def test_a_folder_that_another_process_extracts_is_refused_at_once(tmp_path, monkeypatch):
+    photos = flat(tmp_path / "photos", 3)
+    store, _ = extract(photos, tmp_path / "store")
+    save(photos.root / "3.png", draw(3))
+    more = scan(photos.root)
+    monkeypatch.setattr(Extractor, "launch", None)
+    with FeatureStore(store.path):
+        with pytest.raises(StoreError, match="held by another process"):
+            extract(more, store.path)
+        assert len(extract(photos, store.path)[1].kept) == 3, "what is finished is only read"
+
+
+def test_a_finished_store_is_left_as_it_is(tmp_path, monkeypatch):
+    photos = flat(tmp_path / "photos", 3)
+    before = contents(extract(photos, tmp_path / "store")[0])
+    monkeypatch.setattr(Extractor, "launch", None)
+    store, report = extract(photos, tmp_path / "store")
+    assert (report.kept, report.extracted) == (["0.png", "1.png", "2.png"], [])
+    assert contents(store) == before
+
+
+def test_the_pca_never_sees_a_query(tmp_path, monkeypatch):
+    """Other query photos, the same PCA; other database photos, another."""
+    fit, seen = Reduction.fit, []
+
+    def spy(descriptors, **options):
+        seen.append(len(descriptors))
+        return fit(descriptors, **options)
+
+    monkeypatch.setattr(Reduction, "fit", spy)
+
+    def learnt(path, queries, database):
+        for n in range(3):
+            save(path / f"query_{n}.png", draw(queries + n))
+            save(path / f"base_{n}.png", draw(database + n))
+        config = replace(FEW, photos=9, database="base_*")
+        return extract(scan(path), path / ".store", config=config)[0]
+
+    one, two, three = (
+        learnt(tmp_path / str(n), *seeds) for n, seeds in enumerate([(0, 50), (10, 50), (0, 60)])
+    )
+    assert (
+        one.names
+        == two.names
+        == [*(f"base_{n}.png" for n in range(3)), *map("query_{}.png".format, range(3))]
+    )
+    np.testing.assert_array_equal(one.reduction.components, two.reduction.components)
+    assert not np.array_equal(one.reduction.components, three.reduction.components)
+    assert seen == [3 * FEW.features] * 3
+
+
+@pytest.mark.parametrize(
+    ("other", "config", "key"),
+    [
+        (extractor, replace(FEW, dimensions=9), "reduction"),
+        (lambda: extractor(replace(SMALL, max_features=59)), FEW, "extraction"),
+        (lambda: Extractor(network(1), config=SMALL), FEW, "model"),
+    ],
+)
+def test_what_makes_other_features_is_refused(tmp_path, other, config, key):
+    photos = flat(tmp_path / "photos", 3)
+    extract(photos, tmp_path / "store")
+    with pytest.raises(StoreError, match=f"made with {key} = .* is asked for; use another folder"):
+        extract_folder(other(), photos, tmp_path / "store", config=config)
+
+
+def test_a_pattern_without_photos_is_an_error(tmp_path):
+    save(tmp_path / "photos" / "0.png", draw(0))
+    config = replace(FEW, database="train_*")
+    with pytest.raises(ValueError, match="no photo's file name matches 'train_"):
+        extract(scan(tmp_path / "photos"), tmp_path / "store", config=config)

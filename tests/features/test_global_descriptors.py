@@ -1,0 +1,120 @@
+"""Global descriptors: one vector a photo, whatever its size; the file that keeps them."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from worlds import classes, draw, extractor, network
+
+from delfjax.features import global_descriptors
+from delfjax.features.global_descriptors import (
+    GlobalConfig,
+    GlobalExtractor,
+    Vectors,
+    extract_vectors,
+)
+from delfjax.features.store import StoreError
+from delfjax.models.pooling import POOLINGS
+
+
+def pooler(**options) -> GlobalExtractor:
+    return GlobalExtractor(extractor(), GlobalConfig(**{"longest": 64} | options))
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return classes(tmp_path_factory.mktemp("global") / "photos", count=3, views=2)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_a_photo_is_one_unit_vector(pooling):
+    vector = pooler(pooling=pooling)(draw(0))
+    assert vector.shape == (64,)
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+    assert (vector >= 0).all(), "conv4 ends in a ReLU"
+
+
+@pytest.mark.parametrize("size", [(48, 64), (64, 48), (40, 56)])
+def test_the_sheet_changes_nothing(size):
+    """As if the network had seen the upright photo alone, without blank cells around it."""
+    photo = draw(1, size)
+    maps = np.asarray(network()(jnp.float32(photo)[None])["conv4"][0], float)
+    expected = (maps**3).mean((0, 1)) ** (1 / 3)
+    found = pooler(pooling="gem")(photo)
+    np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=1e-4)
+
+
+def test_photos_of_one_bucket_share_a_program(monkeypatch):
+    described = pooler(pooling="rmac", exponent=3.25)  # a setting that no other test has compiled
+    before = global_descriptors._describe._cache_size()
+    for size in ((48, 64), (47, 60), (44, 64), (64, 48), (60, 47)):
+        described(draw(0, size))
+    assert global_descriptors._describe._cache_size() == before + 1
+
+
+def test_more_scales_are_the_sum_of_each(photos):
+    photo = photos.load("a/0.png")
+    both = pooler(scales=(1.0, 0.5))(photo)
+    one, half = (pooler(scales=(scale,))(photo) for scale in (1.0, 0.5))
+    np.testing.assert_allclose(both, (one + half) / np.linalg.norm(one + half), atol=1e-4)
+
+
+# --- the file
+
+
+def test_a_file_is_filled_once(photos, tmp_path, monkeypatch):
+    path = tmp_path / "new" / "gem.safetensors"
+    vectors, report = extract_vectors(pooler(), photos, path)
+    assert report.extracted == list(photos.names) == list(vectors.names)
+    monkeypatch.setattr(GlobalExtractor, "__call__", None)
+    again, report = extract_vectors(pooler(), photos, path)
+    assert (report.extracted, report.kept) == ([], list(photos.names))
+    np.testing.assert_array_equal(again.rows, vectors.rows)
+    some = ["c/1.png", "a/0.png"]
+    np.testing.assert_array_equal(again.of(some), vectors.rows[[5, 0]])
+    assert again.made_by == vectors.made_by
+
+
+def test_an_interrupted_run_goes_on(photos, tmp_path, monkeypatch):
+    whole, _ = extract_vectors(pooler(), photos, tmp_path / "whole.safetensors")
+    path, done = tmp_path / "parts.safetensors", []
+    original = GlobalExtractor.__call__
+
+    def stop(self, photo):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(photo)
+        return original(self, photo)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(GlobalExtractor, "__call__", stop)
+        with pytest.raises(KeyboardInterrupt):
+            extract_vectors(pooler(), photos, path)
+    parts, report = extract_vectors(pooler(), photos, path)
+    assert (len(report.kept), len(report.extracted)) == (2, 4)
+    np.testing.assert_array_equal(parts.rows, whole.rows)
+
+
+def test_broken_photos_are_listed(tmp_path):
+    photos = classes(tmp_path / "photos", count=2, views=2)
+    photos.path("a/1.png").write_text("no photo")
+    vectors, report = extract_vectors(pooler(), photos, tmp_path / "gem.safetensors")
+    assert list(report.failed) == ["a/1.png"]
+    assert len(vectors.names) == 3
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [({"pooling": "mac"}, "made with global = "), ({"longest": 32}, "'longest': 64")],
+)
+def test_a_file_of_other_settings_is_refused(photos, tmp_path, other, message):
+    path = tmp_path / "gem.safetensors"
+    extract_vectors(pooler(), photos, path)
+    with pytest.raises(StoreError, match=message):
+        extract_vectors(pooler(**other), photos, path)
+
+
+def test_another_file_is_refused(tmp_path):
+    path = tmp_path / "gem.safetensors"
+    path.write_bytes(b"something else")
+    with pytest.raises(StoreError, match="no global descriptors"):
+        Vectors.load(path)

@@ -1,0 +1,169 @@
+"""Homographies: properties on made matches, alone and in RANSAC; parity with scikit-image."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from putative import assert_agrees_with_scikit_image, following, of
+from skimage.transform import ProjectiveTransform
+
+from delfjax.geometry import homography
+from delfjax.geometry.ransac import RansacConfig, verify
+
+# On (y, x, 1); the horizon is far outside of a photo of 480 pixels.
+TRUE = np.array([[0.9, -0.2, 30.0], [0.15, 1.1, -10.0], [4e-4, -5e-4, 1.0]])
+CONFIG = RansacConfig(model="homography")
+CORNERS = jnp.array([[0.0, 0.0], [0.0, 480.0], [480.0, 0.0], [480.0, 480.0]])
+
+
+def seen(points, model=TRUE):
+    """Where a homography maps points to."""
+    mapped = np.c_[points, np.ones(len(points))] @ np.transpose(model)
+    return mapped[:, :2] / mapped[:, 2:]
+
+
+def made(count, share, **others):
+    """Matches of which a share follows the homography, and which those are."""
+    return following(seen, count, share, **others)
+
+
+def error(model, other=TRUE):
+    """The largest distance, in pixels, between two homographies over the photo."""
+    grid = np.stack(np.meshgrid(*[np.linspace(0, 480, 9)] * 2), -1).reshape(-1, 2)
+    return np.linalg.norm(seen(grid, model) - seen(grid, other), axis=1).max()
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.2])
+def test_finds_the_homography_and_its_inliers(share):
+    matches, right = made(1000, share)
+    (found,) = verify([matches], CONFIG)
+    assert error(found.homography) < 3
+    assert found.inliers[right].mean() > 0.98
+    assert found.inliers[~right].sum() < 20
+
+
+def test_a_noise_free_homography_is_exact():
+    matches, _ = made(200, 1.0, noise=0.0)
+    (found,) = verify([matches], CONFIG)
+    assert found.count == 200
+    assert error(found.homography) < 0.02
+
+
+def test_finds_what_no_affine_map_explains():
+    matches, _ = made(500, 1.0)
+    (found,), (affine,) = verify([matches], CONFIG), verify([matches])
+    assert found.count == 500 > affine.count + 50
+    assert affine.homography is None
+
+
+def test_the_affine_map_is_that_of_its_inliers_centroid():
+    matches, _ = made(300, 0.5)
+    (found,) = verify([matches], CONFIG)
+    centre = matches.query[found.inliers].mean(0)
+    near = centre + np.array([[0, 0], [1, 0], [0, 1], [-1, 1]])
+    there = near @ found.affine[:, :2].T + found.affine[:, 2]
+    np.testing.assert_allclose(there, seen(near, found.homography), atol=0.02)
+
+
+def test_alone_as_in_company():
+    """To the last bit where the others do not ask for longer arrays; else with the same inliers."""
+    candidates = [made(count, 0.5, seed=count)[0] for count in (40, 60, 20, 7)]
+    longer = made(150, 0.3)[0]
+    together = verify(candidates, CONFIG)
+    among = verify([*candidates, longer], CONFIG)
+    for matches, found, other in zip(candidates, together, among[:-1], strict=True):
+        (alone,) = verify([matches], CONFIG)
+        np.testing.assert_array_equal(alone.homography, found.homography)
+        np.testing.assert_array_equal(alone.inliers, found.inliers)
+        np.testing.assert_array_equal(alone.inliers, other.inliers)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_fewer_than_four_matches_are_no_evidence(count):
+    (found,) = verify([made(count, 1.0)[0]], CONFIG)
+    assert found.count == 0
+    assert np.isnan(found.homography).all()
+    assert np.isnan(found.affine).all()
+
+
+def test_four_matches_are_enough():
+    corners = np.array([[0, 0], [0, 100], [100, 0], [100, 110]])
+    (found,) = verify([of(corners, seen(corners))], CONFIG)
+    assert found.count == 4
+    assert error(found.homography) < 0.1
+
+
+def test_matches_on_one_line_give_no_model():
+    line = np.stack([np.arange(50.0), 2 * np.arange(50.0)], axis=1)
+    (found,) = verify([of(line, line)], CONFIG)
+    assert found.count == 0
+
+
+def test_a_mirrored_photo_is_no_match():
+    points = np.random.default_rng(0).uniform(0, 600, (300, 2))
+    (found,) = verify([of(points, points * [1, -1] + [0, 600])], CONFIG)
+    assert found.count < 60
+
+
+def test_everything_to_one_point_is_no_evidence():
+    random = np.random.default_rng(0)
+    target = 300 + random.normal(0, 3, (500, 2))
+    (found,) = verify([of(random.uniform(0, 600, (500, 2)), target)], CONFIG)
+    assert found.count < 150
+
+
+@pytest.mark.parametrize("share", [0.5, 0.2])
+def test_agrees_with_scikit_image(share):
+    matches, _ = made(1000, share)
+    (ours,) = verify([matches], CONFIG)
+    assert_agrees_with_scikit_image(ours, matches, ProjectiveTransform, 4)
+
+
+def test_fit_agrees_with_scikit_image():
+    matches, right = made(200, 0.7, noise=2.0)
+    points = jnp.array(matches.query), jnp.array(matches.database)
+    model = jnp.eye(3)
+    for _ in range(3):
+        model = homography.fit(model, *points, jnp.array(right))
+    theirs = ProjectiveTransform.from_estimate(matches.query[right], matches.database[right])
+    assert error(np.asarray(model), theirs.params) < 1
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=30, deadline=None)
+def test_solve_maps_its_points(seed):
+    """Four corners of a photo, each moved at random, to four likewise."""
+    random = np.random.default_rng(seed)
+    corners = np.array([[0, 0], [0, 400], [400, 0], [400, 400]])
+    source, target = corners + random.uniform(-90, 90, (2, 16, 4, 2)).astype(np.float32)
+    models = np.asarray(homography.solve(jnp.float32(source), jnp.float32(target)))
+    for points, aims, model in zip(source, target, models, strict=True):
+        np.testing.assert_allclose(seen(points, model), aims, atol=0.05)
+        *_, w = homography.project(jnp.array(model), jnp.array(points.mean(0)[None], jnp.float32))
+        np.testing.assert_allclose(w, 1, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("model", "plausible"),
+    [
+        (np.eye(3), True),
+        (TRUE, True),
+        (np.array([[1, 0, 0], [0, 1, 0], [-3e-3, 0, 1]]), False),  # the horizon crosses the photo
+        (np.array([[1, 0, 0], [0, 1, 0], [9e-3, 0, 1]]), False),  # shrinks its far end by over 8
+        (np.diag([1.0, -1.0, 1.0]), False),
+        (-np.eye(3), False),
+        (np.full((3, 3), np.nan), False),
+    ],
+)
+def test_plausible_homographies(model, plausible):
+    models = jnp.array(model[None], jnp.float32)
+    assert bool(homography.is_plausible(models, CORNERS, 8.0)[0]) is plausible
+
+
+def test_points_beyond_the_horizon_are_infinitely_far_off():
+    model = jnp.array([[1.0, 0, 0], [0, 1, 0], [-0.01, 0, 1]])
+    points = jnp.array([[50.0, 0], [100.0, 0], [150.0, 0]])
+    off = homography.squared_residuals(model, points, points)
+    assert np.isfinite(off[0])
+    assert np.isinf(off[1:]).all()

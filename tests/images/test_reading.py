@@ -1,0 +1,775 @@
+"""Photos of every kind and every kind of damage, made here by Pillow and numpy."""
+
+import os
+import pickle
+import struct
+import threading
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import ExifTags, Image, ImageFile
+
+from delfjax.images import reading
+from delfjax.images.reading import (
+    PhotoError,
+    PhotoFolder,
+    iter_photos,
+    load_photo,
+    original_size,
+    scan,
+)
+
+HEIGHT, WIDTH = 30, 44
+LOSSLESS = ("png", "tif", "bmp", "ppm")
+RAMP = np.linspace(0, 1, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH)
+GREY = np.rint(255 * RAMP).astype(np.uint8)
+# What each EXIF orientation means: the stored photo, made upright. EXIF 2.32, tag 0x0112.
+UPRIGHT = {
+    1: lambda x: x,
+    2: lambda x: x[:, ::-1],
+    3: lambda x: x[::-1, ::-1],
+    4: lambda x: x[::-1],
+    5: lambda x: x.swapaxes(0, 1),
+    6: lambda x: np.rot90(x, -1),
+    7: lambda x: np.rot90(x, 2).swapaxes(0, 1),
+    8: lambda x: np.rot90(x),
+}
+
+
+@pytest.fixture
+def colours():
+    """A smooth photo, so that JPEG and chroma subsampling change little."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    channels = 255 * y / HEIGHT, 255 * x / WIDTH, 255 - 120 * y / HEIGHT - 120 * x / WIDTH
+    return np.stack(channels, axis=-1).astype(np.uint8)
+
+
+def save(path, pixels, mode=None, **options):
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    image.convert(mode or image.mode).save(path, **options)
+    return path
+
+
+def mode_of(path):
+    with Image.open(path) as image:
+        return image.mode
+
+
+def exif(orientation):
+    tags = Image.Exif()
+    tags[ExifTags.Base.Orientation] = orientation
+    return tags
+
+
+def png(width, height, *chunks, depth=8):
+    """The bytes of an RGB PNG with the given header and chunks."""
+    header = b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
+    parts = [
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in (header, *chunks)
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def same(photo, expected):
+    assert photo.dtype == np.uint8
+    np.testing.assert_array_equal(photo, expected)
+
+
+def close(photo, expected, tolerance):
+    assert photo.dtype == np.uint8
+    assert photo.shape == expected.shape
+    assert np.abs(photo.astype(float) - expected).max() <= tolerance
+
+
+def grey_rgb(grey):
+    return np.repeat(grey[..., None], 3, axis=-1)
+
+
+# --- formats and modes
+
+
+@pytest.mark.parametrize("suffix", LOSSLESS)
+def test_lossless_formats_give_back_their_pixels(tmp_path, colours, suffix):
+    path = save(tmp_path / f"photo.{suffix}", colours)
+    same(load_photo(path), colours)
+    same(load_photo(str(path)), colours)
+    assert original_size(path) == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "jp2", "avif"])
+def test_lossy_formats_come_close(tmp_path, colours, suffix):
+    if suffix == "avif" and "AVIF" not in Image.SAVE:
+        pytest.skip("this Pillow writes no AVIF")
+    close(load_photo(save(tmp_path / f"photo.{suffix}", colours, quality=95)), colours, 12)
+
+
+def test_jpeg_is_as_pillow_decodes_it(tmp_path, colours):
+    path = save(tmp_path / "photo.jpg", colours, quality=60)
+    with Image.open(path) as image:
+        same(load_photo(path), np.asarray(image))
+
+
+def test_content_counts_not_the_name(tmp_path, colours):
+    same(load_photo(save(tmp_path / "photo.jpg", colours, format="PNG")), colours)
+    same(load_photo(save(tmp_path / "photo", colours, format="PNG")), colours)
+
+
+def test_a_photo_may_be_written_on(tmp_path, colours):
+    load_photo(save(tmp_path / "photo.png", colours))[0, 0] = 1
+
+
+def test_grey_has_three_equal_channels(tmp_path):
+    same(load_photo(save(tmp_path / "grey.png", GREY)), grey_rgb(GREY))
+
+
+def test_one_bit_is_black_and_white(tmp_path):
+    bits = GREY > 100
+    path = save(tmp_path / "bits.png", Image.fromarray(bits))
+    assert mode_of(path) == "1"
+    same(load_photo(path), grey_rgb(np.where(bits, 255, 0)))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+def test_alpha_is_over_white(tmp_path, colours, suffix):
+    alpha = GREY[::-1]
+    rgba = np.dstack([colours, alpha])
+    path = save(
+        tmp_path / f"alpha.{suffix}", rgba, **({"lossless": True} if suffix == "webp" else {})
+    )
+    opacity = alpha[..., None] / 255
+    close(load_photo(path), opacity * colours + (1 - opacity) * 255, 1)
+
+
+def test_opaque_alpha_changes_nothing(tmp_path, colours):
+    rgba = np.dstack([colours, np.full((HEIGHT, WIDTH), 255, np.uint8)])
+    same(load_photo(save(tmp_path / "opaque.png", rgba)), colours)
+
+
+def test_grey_alpha_is_over_white(tmp_path):
+    alpha = np.where(GREY > 100, 255, 0).astype(np.uint8)
+    image = Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(alpha)])
+    path = save(tmp_path / "la.png", image)
+    assert mode_of(path) == "LA"
+    same(load_photo(path), grey_rgb(np.where(alpha == 255, GREY, 255)))
+
+
+def test_premultiplied_alpha_of_tiff(tmp_path):
+    image = Image.merge("LA", [Image.new("L", (WIDTH, HEIGHT), level) for level in (90, 128)])
+    path = save(tmp_path / "la.tif", image)
+    # The tag ExtraSamples, one short: 2 is plain alpha, 1 premultiplied.
+    tag = struct.pack("<HHI", 338, 3, 1)
+    whole = path.read_bytes()
+    assert whole.count(tag + b"\2") == 1
+    path.write_bytes(whole.replace(tag + b"\2", tag + b"\1"))
+    assert mode_of(path) == "La"
+    close(load_photo(path), np.full((HEIGHT, WIDTH, 3), 90 + 255 - 128), 1)
+
+
+def test_palette_with_alpha_of_tiff(tmp_path):
+    grey = Image.fromarray(np.full((HEIGHT, WIDTH), 90, np.uint8))
+    path = save(tmp_path / "pa.tif", grey.convert("LA"), "PA")
+    assert mode_of(path) == "PA"
+    same(load_photo(path), np.full((HEIGHT, WIDTH, 3), 90))
+
+
+def test_palette(tmp_path):
+    image = Image.fromarray(GREY // 64)
+    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9])
+    expected = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]])[GREY // 64]
+    for suffix in ("png", "gif", "tif", "bmp"):
+        same(load_photo(save(tmp_path / f"palette.{suffix}", image)), expected)
+
+
+@pytest.mark.parametrize("transparency", [1, b"\xff\x00\xff\xff"])
+def test_palette_with_transparency_is_over_white(tmp_path, transparency):
+    image = Image.fromarray(GREY // 64)
+    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9])
+    expected = np.array([[255, 0, 0], [255, 255, 255], [0, 0, 255], [9, 9, 9]])[GREY // 64]
+    for suffix in ("png", "gif") if isinstance(transparency, int) else ("png",):
+        path = save(tmp_path / f"palette.{suffix}", image, transparency=transparency)
+        same(load_photo(path), expected)
+
+
+@pytest.mark.parametrize("key", [77, (10, 20, 30)])
+def test_transparent_colour_key_is_white(tmp_path, key):
+    pixels = np.full((HEIGHT, WIDTH, *np.shape(key)), key, np.uint8)
+    pixels[:9] = 5
+    photo = load_photo(save(tmp_path / "key.png", pixels, transparency=key))
+    assert (photo[:9] == 5).all()
+    assert (photo[9:] == 255).all()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif"])
+def test_cmyk(tmp_path, colours, suffix):
+    path = save(tmp_path / f"cmyk.{suffix}", colours, "CMYK", quality=95)
+    assert mode_of(path) == "CMYK"
+    close(load_photo(path), colours, 12)
+
+
+@pytest.mark.parametrize(("mode", "tolerance"), [("YCbCr", 3), ("LAB", 15)])
+def test_other_colour_spaces(tmp_path, colours, mode, tolerance):
+    path = save(tmp_path / "space.tif", colours // 2 + 60, mode)
+    assert mode_of(path) == mode
+    close(load_photo(path), colours // 2 + 60, tolerance)
+
+
+# --- deep greys
+
+
+@pytest.mark.parametrize(
+    ("suffix", "dtype", "white"),
+    [
+        ("png", "<u2", 65535),
+        ("tif", "<u2", 65535),
+        ("pgm", "<u2", 65535),
+        ("jp2", "<u2", 65535),
+        ("tif", "<i4", 65535),
+        ("tif", "<f4", 65535),
+        ("tif", "<f4", 255),
+        ("tif", "<f4", 1),
+    ],
+)
+def test_deep_greys_scale_to_eight_bits(tmp_path, suffix, dtype, white):
+    levels = (white * RAMP).astype(dtype)
+    path = save(tmp_path / f"deep.{suffix}", levels)
+    assert mode_of(path) in ("I", "F", "I;16")
+    same(load_photo(path), grey_rgb(np.rint(levels / white * 255).astype(np.uint8)))
+
+
+def test_big_endian_tiff(tmp_path):
+    levels = np.rint(65535 * RAMP).astype(">u2")
+    tags = {256: WIDTH, 257: HEIGHT, 258: 16, 259: 1, 262: 1, 273: 512, 277: 1, 279: levels.nbytes}
+    entries = b"".join(struct.pack(">HHII", tag, 4, 1, value) for tag, value in tags.items())
+    head = struct.pack(">2sHIH", b"MM", 42, 8, len(tags)) + entries + bytes(4)
+    path = tmp_path / "big.tif"
+    path.write_bytes(head.ljust(512, b"\0") + levels.tobytes())
+    assert mode_of(path) == "I;16B"
+    same(load_photo(path), grey_rgb(np.rint(RAMP * 255).astype(np.uint8)))
+
+
+def test_deep_greys_keep_their_order(tmp_path):
+    grey = load_photo(save(tmp_path / "deep.png", (65535 * RAMP).astype(np.uint16)))[..., 0]
+    assert (np.diff(grey.ravel().astype(int)) >= 0).all()
+    assert (grey.min(), grey.max()) == (0, 255)
+    assert len(np.unique(grey)) == 256
+
+
+def test_a_dark_deep_photo_stays_dark(tmp_path):
+    path = save(tmp_path / "dark.png", np.full((HEIGHT, WIDTH), 514, np.uint16))
+    same(load_photo(path), np.full((HEIGHT, WIDTH, 3), 2))
+
+
+@pytest.mark.parametrize(
+    "levels", [np.int32([[-1, 5]]), np.int32([[0, 65536]]), np.float32([[0, np.nan]])]
+)
+def test_levels_out_of_range_are_refused_not_cut(tmp_path, levels):
+    path = save(tmp_path / "range.tif", np.tile(levels, (HEIGHT, WIDTH)))
+    with pytest.raises(PhotoError, match=r"grey levels from .* expected 0 to 65535"):
+        load_photo(path)
+
+
+def test_deep_rgb_png(tmp_path, colours):
+    rows = b"".join(b"\0" + (257 * row.astype(">u2")).tobytes() for row in colours)
+    path = tmp_path / "deep.png"
+    path.write_bytes(png(WIDTH, HEIGHT, (b"IDAT", zlib.compress(rows)), (b"IEND", b""), depth=16))
+    same(load_photo(path), colours)
+
+
+# --- several frames
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif", "mpo"])
+def test_animations_give_their_first_frame(tmp_path, suffix):
+    frames = [Image.new("RGB", (WIDTH, HEIGHT), colour) for colour in ("red", "lime", "blue")]
+    options = {"lossless": True} if suffix == "webp" else {}
+    path = tmp_path / f"frames.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:], **options)
+    with Image.open(path) as image:
+        assert image.n_frames == 3
+    close(load_photo(path), np.full((HEIGHT, WIDTH, 3), (255, 0, 0)), 2)
+    close(load_photo(path, longest=11), np.full((8, 11, 3), (255, 0, 0)), 2)
+
+
+# --- orientation
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp", "jpg", "mpo"])
+def test_orientation(tmp_path, colours, suffix, orientation):
+    options = {"webp": {"lossless": True}, "jpg": {"quality": 95}}.get(suffix, {})
+    path = save(tmp_path / f"turned.{suffix}", colours, exif=exif(orientation), **options)
+    upright = UPRIGHT[orientation](colours)
+    close(load_photo(path), upright, 12 if suffix in ("jpg", "mpo") else 0)
+    assert original_size(path) == load_photo(path).shape[:2] == upright.shape[:2]
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_orientation_of_compressed_tiff(tmp_path, colours, orientation):
+    options = {"exif": exif(orientation), "compression": "tiff_lzw"}
+    path = save(tmp_path / "turned.tif", colours, **options)
+    same(load_photo(path), UPRIGHT[orientation](colours))
+    assert original_size(path) == UPRIGHT[orientation](colours).shape[:2]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16"])
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_orientation_of_every_mode(tmp_path, mode, orientation):
+    image = Image.fromarray(GREY)
+    image = image.convert("RGB").convert(mode) if mode == "P" else image.convert(mode)
+    plain = load_photo(save(tmp_path / "plain.png", image))
+    turned = load_photo(save(tmp_path / "turned.png", image, exif=exif(orientation)))
+    same(turned, UPRIGHT[orientation](plain))
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_shrinking_and_turning_commute(tmp_path, suffix, orientation):
+    y, x = np.mgrid[:301, :437]
+    large = np.stack([y * 0.8, x * 0.5, 255 - x * 0.5], axis=-1).astype(np.uint8)
+    plain = load_photo(save(tmp_path / f"plain.{suffix}", large, quality=95), longest=50)
+    path = save(tmp_path / f"turned.{suffix}", large, quality=95, exif=exif(orientation))
+    same(load_photo(path, longest=50), UPRIGHT[orientation](plain))
+
+
+def test_orientation_of_xmp(tmp_path, colours):
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
+    path = save(tmp_path / "xmp.webp", colours, lossless=True, xmp=xmp)
+    same(load_photo(path), UPRIGHT[6](colours))
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_unknown_orientation_is_upright(tmp_path, colours, orientation):
+    same(load_photo(save(tmp_path / "odd.png", colours, exif=exif(orientation))), colours)
+
+
+@pytest.mark.parametrize("tags", [b"Exif\0\0", b"Exif\0\0nonsense" * 9, b"Exif\0\0MM\0*"])
+def test_broken_exif_leaves_the_photo(tmp_path, colours, tags):
+    path = save(tmp_path / "odd.jpg", colours, quality=95, exif=tags)
+    close(load_photo(path), colours, 12)
+    assert original_size(path) == (HEIGHT, WIDTH)
+
+
+# --- shrinking
+
+
+@given(size=st.tuples(*[st.integers(16, 3000)] * 2), longest=st.integers(1, 3000))
+def test_shrunk_size(size, longest):
+    shrunk = reading._shrunk(size, longest)
+    assert max(shrunk) == min(longest, max(size))
+    assert reading._shrunk(size, None) == size
+    for old, new in zip(size, shrunk, strict=True):
+        assert new == max(1, round(old * min(1, longest / max(size))))
+
+
+@pytest.mark.parametrize("longest", [WIDTH, WIDTH + 1, 10**9, None])
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_never_enlarged(tmp_path, colours, suffix, longest):
+    path = save(tmp_path / f"photo.{suffix}", colours)
+    same(load_photo(path, longest=longest), load_photo(path))
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+@pytest.mark.parametrize("longest", [500, 200, 100, 50])
+def test_shrinking_keeps_positions(tmp_path, suffix, longest):
+    """A ramp of odd length stays that ramp to the end, though a JPEG is decoded at a fraction."""
+    ramp = np.tile(np.arange(1001) // 4, (301, 1)).astype(np.uint8)
+    photo = load_photo(save(tmp_path / f"ramp.{suffix}", ramp, quality=98), longest=longest)
+    # Column i covers the original's up to (i + 1) 1001 / columns; its centre lies half a step back.
+    centres = (np.arange(longest) + 0.5) * 1001 / longest - 0.5
+    error = photo[..., 0].mean(axis=0) - (centres / 4 - 0.375)
+    assert np.abs(error[2:-2]).max() < 1.1  # grey levels: 4.4 pixels, less than the padding
+
+
+def test_reduced_decoding_is_as_good_as_full(tmp_path):
+    rng = np.random.default_rng(0)
+    rough = Image.fromarray(rng.integers(0, 256, (50, 70, 3), np.uint8))
+    path = save(tmp_path / "rough.jpg", rough.resize((700, 500)), quality=95)
+    with Image.open(path) as image:
+        full = image.resize((140, 100), Image.Resampling.BICUBIC)
+    photo = load_photo(path, longest=140)
+    assert 0 < np.sqrt(np.mean((photo - np.asarray(full, float)) ** 2)) < 2
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_shrinking_does_not_alias(tmp_path, suffix):
+    y, x = np.mgrid[:256, :256]
+    checks = grey_rgb((255 * ((x + y) % 2)).astype(np.uint8))
+    photo = load_photo(save(tmp_path / f"checks.{suffix}", checks, quality=95), longest=64)
+    close(photo[2:-2, 2:-2], np.full((60, 60, 3), 127.5), 4)
+
+
+def test_transparent_pixels_do_not_bleed_when_shrunk(tmp_path):
+    rgba = np.zeros((64, 64, 4), np.uint8)
+    rgba[:, 32:] = 255
+    photo = load_photo(save(tmp_path / "alpha.png", rgba), longest=16)
+    same(photo, np.full((16, 16, 3), 255))
+
+
+@pytest.mark.parametrize("longest", [0, -3])
+def test_senseless_longest(tmp_path, colours, longest):
+    with pytest.raises(ValueError, match=f"longest is {longest}; expected at least 1") as caught:
+        load_photo(save(tmp_path / "photo.png", colours), longest=longest)
+    assert not isinstance(caught.value, PhotoError)
+
+
+# --- what is refused
+
+
+def refuse(path, *patterns, readers=(load_photo, original_size)):
+    """Hold that a file is refused in one sentence that names it, what was expected, and a mend."""
+    for read in (*readers, lambda path: load_photo(path, longest=20)):
+        with pytest.raises(PhotoError) as caught:
+            read(path)
+        message = str(caught.value)
+        assert message.startswith(f"{path} ")
+        assert "; expected " in message
+        assert message.endswith(".")
+        for pattern in patterns:
+            assert pattern in message
+
+
+SUFFIXES = ("jpg", "png", "gif", "tif", "bmp", "webp", "ppm", "jp2")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.5, 0.7, 0.9])
+def test_truncated(tmp_path, suffix, share):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    path = save(tmp_path / f"whole.{suffix}", noise)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    refuse(path, "cannot be read", "Copy it again", readers=[load_photo])
+
+
+def test_damaged_in_the_middle(tmp_path, colours):
+    path = save(tmp_path / "damaged.png", colours)
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 255
+    path.write_bytes(whole)
+    refuse(path, "cannot be read", readers=[load_photo])
+
+
+STARTS = (b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"MM\0*", b"BM", b"P6")
+
+
+@given(start=st.sampled_from(STARTS), rest=st.binary(max_size=80))
+def test_rubbish_is_refused_whatever_it_is(tmp_path_factory, start, rest):
+    path = tmp_path_factory.getbasetemp() / "rubbish.jpg"
+    path.write_bytes(start + rest)
+    refuse(path)
+
+
+@pytest.mark.parametrize("name", ["README.md", "notes.txt", "photo.jpg", "table.csv"])
+@pytest.mark.parametrize(
+    "text", ["# Photos\n\nOf a walk.\n", "P", "a" * 10_000, "%!PS-Adobe-3.0\n"]
+)
+def test_not_an_image(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text)
+    refuse(path, "is not an image", "expected JPEG, PNG, ")
+
+
+def test_empty(tmp_path):
+    path = tmp_path / "empty.jpg"
+    path.touch()
+    refuse(path, "is empty (0 bytes)")
+
+
+# Below Pillow's limit, where it is silent; where it warns; where it raises.
+@pytest.mark.parametrize("side", [10_001, 11_000, 50_000, 2**31 - 1])
+def test_bomb_is_refused_by_its_header(tmp_path, side):
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png(side, side, (b"IDAT", b"")))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        refuse(path, f"is {side} x {side} pixels", "at most 100,000,000 in all")
+    assert not caught
+
+
+def test_bomb_is_refused_before_it_is_decoded(tmp_path, colours, monkeypatch):
+    path = save(tmp_path / "photo.png", colours)
+    monkeypatch.setattr(reading, "MAX_PIXELS", HEIGHT * WIDTH)
+    same(load_photo(path), colours)
+    monkeypatch.setattr(reading, "MAX_PIXELS", HEIGHT * WIDTH - 1)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("decoded"))
+    refuse(path, f"is {HEIGHT} x {WIDTH} pixels (height x width)")
+
+
+def test_bomb_that_pillow_itself_finds(tmp_path):
+    """A WebP header of 16383 x 16383: Pillow refuses it before its size can be asked for."""
+    side = struct.pack("<I", 16382)[:3]
+    body = b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + side + side + bytes(100)
+    path = tmp_path / "bomb.webp"
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    refuse(path, "cannot be read")
+
+
+@pytest.mark.parametrize("size", [(0, 0), (0, 44), (44, 0)])
+def test_zero_sized(tmp_path, size):
+    path = tmp_path / "zero.png"
+    path.write_bytes(png(*size, (b"IDAT", b"")))
+    refuse(path)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (15, 200), (200, 15)])
+def test_too_small(tmp_path, size):
+    path = save(tmp_path / "small.png", Image.new("RGB", size))
+    refuse(path, f"is {size[1]} x {size[0]} pixels", "at least 16 a side")
+
+
+def test_just_large_enough(tmp_path):
+    assert load_photo(save(tmp_path / "small.png", Image.new("RGB", (16, 16)))).shape == (16, 16, 3)
+
+
+def test_missing(tmp_path):
+    refuse(tmp_path / "missing.jpg", "No such file", "Check its name")
+    (tmp_path / "link.jpg").symlink_to("missing.jpg")
+    refuse(tmp_path / "link.jpg", "No such file")
+
+
+def test_a_file_for_a_folder(tmp_path):
+    (tmp_path / "file").touch()
+    refuse(tmp_path / "file" / "photo.jpg", "Not a directory")
+
+
+def test_folder_for_a_photo(tmp_path):
+    refuse(tmp_path, "is not a file", "delfjax.images.reading.scan")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    refuse(tmp_path / "pipe.jpg", "is not a file")
+
+
+def test_no_permission(tmp_path, colours, monkeypatch):
+    path = save(tmp_path / "mine.png", colours)
+    path.chmod(0)
+    if os.access(path, os.R_OK):  # root may read everything
+
+        def denied(path, mode):
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(type(path), "open", denied)
+    refuse(path, "Permission denied", "your rights to it")
+
+
+def test_error_is_a_value_error_that_travels(tmp_path):
+    with pytest.raises(ValueError, match=r"missing\.jpg") as caught:
+        load_photo(tmp_path / "missing.jpg")
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (type(copy), str(copy)) == (PhotoError, str(caught.value))
+
+
+def test_global_state_of_pillow_is_left_alone(tmp_path, colours):
+    before = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters))
+    load_photo(save(tmp_path / "photo.png", colours))
+    (tmp_path / "bomb.png").write_bytes(png(50_000, 50_000, (b"IDAT", b"")))
+    refuse(tmp_path / "bomb.png")
+    after = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters))
+    assert before == after
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts open files on Linux")
+def test_files_are_closed(tmp_path, colours):
+    whole = save(tmp_path / "photo.png", colours)
+    short = tmp_path / "short.png"
+    short.write_bytes(whole.read_bytes()[:60])
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        load_photo(whole)
+        original_size(whole)
+        refuse(short, readers=[load_photo])
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+# --- folders
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def test_scan_finds_every_file_sorted(tmp_path):
+    touch(tmp_path, "b/2.jpg", "b/1.jpg", "a/deep/3.png", "notes.txt", "B.jpg")
+    folder = scan(tmp_path)
+    assert folder.names == ("B.jpg", "a/deep/3.png", "b/1.jpg", "b/2.jpg", "notes.txt")
+    assert folder.root == tmp_path
+    assert len(folder) == 5
+    assert all(folder.path(name).is_file() for name in folder.names)
+    assert scan(str(tmp_path)) == folder
+
+
+def test_scan_leaves_out_hidden_files_and_clutter(tmp_path):
+    touch(tmp_path, "a/1.jpg", ".hidden.jpg", ".git/2.jpg", "__MACOSX/a/3.jpg", "a/.DS_Store")
+    touch(tmp_path, "Thumbs.db", "a/thumbs.db", "a/desktop.ini", "a/Desktop.ini")
+    assert scan(tmp_path).names == ("a/1.jpg",)
+
+
+def test_scan_of_a_hidden_root(tmp_path):
+    touch(tmp_path, ".cache/a.jpg")
+    assert scan(tmp_path / ".cache").names == ("a.jpg",)
+
+
+def test_scan_keeps_links_to_files_and_nothing_else_odd(tmp_path):
+    touch(tmp_path, "real.jpg", "sub/1.jpg")
+    (tmp_path / "link.jpg").symlink_to("real.jpg")
+    (tmp_path / "broken.jpg").symlink_to("missing.jpg")
+    (tmp_path / "sub" / "loop").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert scan(tmp_path).names == ("link.jpg", "real.jpg", "sub/1.jpg")
+
+
+def test_scan_opens_nothing(tmp_path, monkeypatch):
+    touch(tmp_path, "1.jpg")
+    monkeypatch.setattr("builtins.open", lambda *args, **kwargs: pytest.fail("opened"))
+    assert len(scan(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("root", "found"),
+    [("missing", "No such file"), ("file", "Not a directory"), ("empty", "holds no files")],
+)
+def test_scan_of_no_folder(tmp_path, root, found):
+    (tmp_path / "file").touch()
+    touch(tmp_path, "empty/.hidden")
+    with pytest.raises(PhotoError, match=f"{root} .*{found}.*; expected .*folder"):
+        scan(tmp_path / root)
+
+
+def test_scan_says_which_part_may_not_be_read(tmp_path, monkeypatch):
+    touch(tmp_path, "1.jpg", "locked/2.jpg")
+    scandir = os.scandir
+
+    def denied(folder):
+        if str(folder).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(PhotoError, match=r"locked cannot be read .*Permission denied"):
+        scan(tmp_path)
+
+
+def folder_of(*names):
+    return PhotoFolder(root=reading.Path("root"), names=names)
+
+
+def test_labels():
+    assert folder_of("petra/1.jpg", "petra/x/2.jpg", "rome/1.jpg").labels == (
+        "petra",
+        "petra",
+        "rome",
+    )
+    assert folder_of("1.jpg", "2.jpg").labels is None
+    assert folder_of("README.md", "petra/1.jpg").labels == ("", "petra")
+
+
+def test_select_goes_by_the_file_name():
+    folder = folder_of("a/test_1.jpg", "a/train_1.jpg", "test_b/2.jpg", "test_3.jpg")
+    assert folder.select("test_*") == folder_of("a/test_1.jpg", "test_3.jpg")
+    assert folder.select("TEST_*") == folder_of()
+    assert folder.select("*") == folder
+
+
+# --- many photos
+
+
+@pytest.fixture
+def mixed(tmp_path, colours):
+    """Nine good photos among five bad ones."""
+    for number in range(9):
+        save(tmp_path / f"{number}_good.png", np.roll(colours, number, axis=0))
+    (tmp_path / "2_short.png").write_bytes((tmp_path / "2_good.png").read_bytes()[:90])
+    (tmp_path / "4_empty.jpg").touch()
+    (tmp_path / "6_bomb.png").write_bytes(png(50_000, 50_000, (b"IDAT", b"")))
+    (tmp_path / "README.md").write_text("# Photos")
+    save(tmp_path / "0_small.png", Image.new("L", (3, 3)))
+    return scan(tmp_path)
+
+
+PIXEL = np.zeros((1, 1, 3), np.uint8)
+BAD = ["0_small.png", "2_short.png", "4_empty.jpg", "6_bomb.png", "README.md"]
+
+
+@pytest.mark.parametrize("ahead", [1, 2, 4, 50])
+def test_bad_photos_stop_nothing(mixed, ahead):
+    results = list(iter_photos(mixed, ahead=ahead))
+    assert [name for name, _ in results] == list(mixed.names)
+    errors = {name: result for name, result in results if isinstance(result, PhotoError)}
+    assert list(errors) == BAD
+    assert "is not an image" in str(errors["README.md"])
+    for name, result in results:
+        if name in errors:
+            assert str(mixed.path(name)) in str(result)
+        else:
+            same(result, load_photo(mixed.path(name)))
+
+
+def test_errors_keep_no_photo_alive(mixed):
+    for _, result in iter_photos(mixed, BAD):
+        assert result.__traceback__ is result.__cause__ is result.__context__ is None
+
+
+def test_chosen_names_in_their_order(mixed):
+    names = ["8_good.png", "gone.png", "0_good.png", "8_good.png"]
+    results = list(iter_photos(mixed, (name for name in names), longest=22))
+    assert [name for name, _ in results] == names
+    assert [getattr(photo, "shape", None) for _, photo in results] == [
+        (15, 22, 3),
+        None,
+        (15, 22, 3),
+        (15, 22, 3),
+    ]
+    assert list(iter_photos(mixed, [])) == []
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_no_more_photos_wait_than_asked_for(mixed, monkeypatch, ahead):
+    begun = []
+
+    def load(path, longest):
+        begun.append(path)
+        return PIXEL
+
+    monkeypatch.setattr(reading, "load_photo", load)
+    for taken, _ in enumerate(iter_photos(mixed, ahead=ahead), start=1):
+        assert taken <= len(begun) <= taken + ahead
+
+
+def test_photos_are_read_while_the_caller_works(mixed, monkeypatch):
+    second = threading.Event()
+
+    def load(path, longest):
+        if path.name == mixed.names[1]:
+            second.set()
+        return PIXEL
+
+    monkeypatch.setattr(reading, "load_photo", load)
+    stream = iter_photos(mixed, ahead=1)
+    next(stream)
+    assert second.wait(timeout=60)
+    stream.close()
+
+
+def test_leaving_early_ends_the_threads(mixed):
+    before = threading.active_count()
+    for _ in iter_photos(mixed):
+        break
+    stream = iter_photos(mixed)
+    next(stream)
+    stream.close()
+    assert threading.active_count() == before
+
+
+def test_mistakes_of_the_caller_are_not_taken_for_bad_photos(mixed):
+    with pytest.raises(ValueError, match="ahead is 0; expected at least 1"):
+        next(iter_photos(mixed, ahead=0))
+    with pytest.raises(ValueError, match="longest is 0"):
+        next(iter_photos(mixed, longest=0))

@@ -1,0 +1,30 @@
+"""Made views: the truth they carry is true."""
+
+import numpy as np
+
+from delfjax.images.samples import another_view, flower, temple
+
+
+def test_the_affine_leads_to_the_same_pixels():
+    """A ramp photo encodes each pixel's own position in its colour."""
+    y, x = np.mgrid[:256, :256]
+    ramp = np.stack([y, x, np.zeros_like(x)], axis=-1).astype(np.uint8)
+    view = another_view(ramp, size=(200, 220))
+    points = np.random.default_rng(0).uniform(60, 160, (200, 2))
+    seen = np.rint(points @ view.affine[:, :2].T + view.affine[:, 2]).astype(int)
+    inside = ((seen >= 3) & (seen < np.array([197, 217]))).all(1)
+    assert inside.sum() > 100
+    row, column = seen[inside].T
+    colours = view.photo[row, column, :2].astype(float)
+    expected = 255 * (points[inside] / 255) ** 1.25 * [1.0, 0.95]
+    assert np.median(np.abs(colours - expected)) < 4  # the noise's own size
+
+
+def test_same_seed_same_view():
+    first, again, other = (another_view(temple(), seed=seed).photo for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_photos_are_there():
+    assert temple().shape == flower().shape == (427, 640, 3)

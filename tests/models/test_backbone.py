@@ -1,0 +1,285 @@
+"""Backbone: its geometry against its gradients, its stages against a ResNet in NumPy, its masks."""
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference_resnet
+from flax import nnx
+
+from delfjax.models.backbone import ResNet, descriptors_of, fold, max_pool, transpose_kernels
+from delfjax.models.conversion import conversion_table, convert
+from delfjax.models.resnet import (
+    RESNET50_V1,
+    RESNET50_V15,
+    RESNET_TINY,
+    ReceptiveField,
+    receptive_field,
+)
+
+TINY = {"v1": RESNET_TINY, "v1.5": replace(RESNET_TINY, stride_in="3x3")}
+RESNET50 = {"v1": RESNET50_V1, "v1.5": RESNET50_V15}
+ALONE = (37, 48)  # height and width of a photo
+SIZES = {"v1": 291, "v1.5": 267}  # O16; 291 is the official code's number too
+
+both_variants = pytest.mark.parametrize("variant", ["v1", "v1.5"])
+# Compiling is what these tests wait for, not running.
+quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def made_up(spec, draw, **options) -> ResNet:
+    """Build a network whose tensors are ``draw(name, shape)``."""
+    model = nnx.eval_shape(lambda: ResNet(spec, **options, rngs=nnx.Rngs(0)))
+    state = nnx.state(model)
+    for path, variable in nnx.to_flat_state(state):
+        drawn = np.broadcast_to(draw(path[-1], variable.shape), variable.shape)
+        variable.set_value(jnp.asarray(drawn, jnp.float32))
+    nnx.update(model, state)
+    return model
+
+
+def random_network(spec, seed=0, **options) -> ResNet:
+    """Build a network of random kernels, biases and batch-norm statistics."""
+    rng = np.random.default_rng(seed)
+    draws = {
+        "kernel": lambda shape: rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape),
+        "bias": lambda shape: rng.normal(0, 0.5, shape),
+        "mean": lambda shape: rng.normal(0, 0.5, shape),
+        "scale": lambda shape: rng.uniform(0.3, 1.5, shape),
+        "var": lambda shape: rng.uniform(0.3, 3, shape),
+    }
+    return made_up(spec, lambda name, shape: draws[name](shape), **options)
+
+
+@partial(quick_jit, static_argnums=0)
+def run_split(graph, state, photos, valid):
+    return nnx.merge(graph, state)(photos, valid)
+
+
+def run(model, photos, valid=None) -> dict[str, np.ndarray]:
+    return jax.tree.map(np.asarray, run_split(*nnx.split(model), photos, valid))
+
+
+def photos(*shape, seed=0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(0, 255, (*shape, 3)).astype(np.float32)
+
+
+def assert_close(found, expected, tolerance):
+    """Compare two maps; the tolerance is a share of the largest value expected."""
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max()
+
+
+# Receptive field
+
+
+@both_variants
+def test_receptive_field_of_resnet50(variant):
+    assert receptive_field(RESNET50[variant]) == ReceptiveField(SIZES[variant], 16, 0.0)
+
+
+@both_variants
+def test_receptive_field_agrees_with_walking_back_from_one_cell(variant):
+    # Kernels and strides as in Table 1 of He et al., written out, from the photo to conv4.
+    plain, wide = [(3, 1)], [(3, 1)]
+    first = [(1, 2), (3, 1)] if variant == "v1" else [(3, 2)]
+    layers = [(7, 2), (3, 2), *plain * 3, *first, *wide * 3, *first, *wide * 5]
+    low = high = 0
+    for kernel, stride in reversed(layers):
+        low, high = low * stride - kernel // 2, high * stride + kernel // 2
+    assert (low, high) == (-(SIZES[variant] // 2), SIZES[variant] // 2)
+
+
+@both_variants
+def test_receptive_field_is_where_the_gradient_reaches(variant):
+    cell = np.array([12, 14])
+    spec = replace(RESNET50[variant], width=2)
+    # All weights positive and all pixels above the mean: no ReLU is ever shut.
+    drawn = {"kernel": 0.1, "scale": 1, "bias": 0, "mean": 0, "var": 1}
+    model = made_up(spec, lambda name, _: drawn[name])
+    graph, state = nnx.split(model)
+
+    @quick_jit
+    def gradient(photo):
+        def activation(photo):
+            return nnx.merge(graph, state)(photo)["conv4"][0, *cell].sum()
+
+        return jax.grad(activation)(photo)
+
+    seen = np.zeros((420, 420), bool)
+    for seed in range(3):  # a max pool passes the gradient to one cell of nine
+        photo = np.random.default_rng(seed).uniform(150, 255, (1, 420, 420, 3))
+        seen |= np.asarray(gradient(photo.astype(np.float32))[0] != 0).any(-1)
+
+    reach = SIZES[variant] // 2
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    extents = np.array([rows[0], columns[0], rows[-1], columns[-1]])
+    np.testing.assert_array_equal(extents, [*(16 * cell - reach), *(16 * cell + reach)])
+    field = receptive_field(spec)
+    np.testing.assert_array_equal(field.boxes(cell[None].astype(float))[0], extents)
+    np.testing.assert_array_equal(field.centres(cell[None].astype(float))[0], 16 * cell)
+
+
+def test_boxes_of_the_official_code():
+    # O10: height 1, width 2, stride 32; "pad 145" is what centres cell 0 on pixel 0.
+    boxes = ReceptiveField(291, 32, 0.0).boxes(np.array([[0.0, 0.0], [0.0, 1.0]]))
+    np.testing.assert_array_equal(boxes, [[-145, -145, 145, 145], [-145, -113, 145, 177]])
+
+
+def test_centres_of_the_official_code():
+    # O10: three boxes of 22 pixels, reached from their centres.
+    boxes = [[-10.0, 0, 11, 21], [-2.5, 5, 18.5, 26], [45, -2.5, 66, 18.5]]
+    centres = np.array([[0.5, 10.5], [8, 15.5], [55.5, 8]])
+    np.testing.assert_allclose(ReceptiveField(22, 1, 0.0).boxes(centres), boxes)
+    np.testing.assert_allclose(ReceptiveField(22, 1, 0.5).centres(centres - 0.5), centres)
+
+
+# The network's shape
+
+
+@both_variants
+@pytest.mark.parametrize(("pixels", "cells"), [(321, 21), (224, 14), (720, 45)])
+def test_cells_of_a_photo(variant, pixels, cells):
+    model = nnx.eval_shape(lambda: ResNet(TINY[variant], rngs=nnx.Rngs(0)))
+    sheet = jax.ShapeDtypeStruct((1, pixels, pixels + 16, 3), jnp.float32)
+    maps = nnx.eval_shape(lambda model, x: model(x), model, sheet)
+    assert maps["conv4"].shape == (1, cells, cells + 1, 64)
+
+
+# Parity with the reference
+
+
+# The full depth is compared with Keras' in test_weights.py.
+@pytest.mark.parametrize(
+    ("stride_in", "theirs"), [("1x1", "conv1"), ("3x3", "conv2")], ids=["v1", "v1.5"]
+)
+def test_stages_agree_with_numpy(stride_in, theirs):
+    spec = replace(RESNET50_V15, width=8, stride_in=stride_in, blocks=(1, 1, 2, 1))
+    tensors = reference_resnet.made_up_tensors(1, blocks=spec.blocks, width=spec.width)
+    ours = convert(tensors, "torchvision", spec)
+    model = nnx.eval_shape(lambda: ResNet(spec, classifier=True, rngs=nnx.Rngs(0)))
+    state = nnx.state(model)
+    for path, variable in nnx.to_flat_state(state):
+        variable.set_value(jnp.asarray(ours.pop(".".join(map(str, path)))))
+    assert not ours
+    nnx.update(model, state)
+
+    photo = photos(64, 96)
+    expected = reference_resnet.forward(photo.astype(float), tensors, stride_in=theirs)
+    found = run(model, photo[None])
+    assert found.keys() == expected.keys()
+    assert found["conv4"].shape == (1, 4, 6, 128)
+    for stage, maps in expected.items():
+        assert np.std(maps) > 0.1, f"{stage}: nothing to compare"
+        assert_close(found[stage][0], maps, 1e-4)
+
+
+def test_tensors_of_resnet50_are_those_of_the_reference():
+    theirs = reference_resnet.made_up_tensors(0, blocks=(3, 4, 6, 3), width=1)
+    known = conversion_table(RESNET50_V15, "torchvision").values()
+    assert set(known) == {name for name in theirs if "batches" not in name}
+    assert len(set(known)) == len(known)
+
+
+@pytest.mark.parametrize("size", [(7, 9), (8, 6), (5, 8), (2, 3), (1, 1)])
+def test_max_pool_agrees_with_numpy(size):
+    maps = np.random.default_rng(0).uniform(0, 1, (2, *size, 3)).astype(np.float32)
+    expected = [reference_resnet.pool(x.transpose(2, 0, 1)).transpose(1, 2, 0) for x in maps]
+    np.testing.assert_array_equal(quick_jit(max_pool)(maps), expected)
+
+
+# Folding and transposition
+
+
+@pytest.mark.parametrize(
+    ("variant", "conv_bias", "top"),
+    [("v1", True, {}), ("v1", True, {"conv5": True}), ("v1.5", False, {"classifier": True})],
+)
+def test_folding_changes_nothing(variant, conv_bias, top):
+    spec = replace(TINY[variant], conv_bias=conv_bias)
+    model = random_network(spec, **top)
+    folded = fold(model)
+    assert folded.folded
+    assert not [m for _, m in nnx.iter_modules(folded) if isinstance(m, nnx.BatchNorm)]
+    photo = photos(1, *ALONE)
+    expected, found = run(model, photo), run(folded, photo)
+    assert found.keys() == expected.keys()
+    for stage, maps in expected.items():
+        assert_close(found[stage], maps, 1e-5)
+
+
+@pytest.mark.parametrize("top", [{}, {"conv5": True}, {"classifier": True}])
+def test_descriptors_need_nothing_above_conv4(top):
+    model = random_network(RESNET_TINY, **top)
+    cut, photo = descriptors_of(model), photos(1, *ALONE)
+    expected, found = run(model, photo), run(cut, photo)
+    assert set(found) == {"stem", "conv2", "conv3", "conv4"}
+    for stage, maps in found.items():
+        np.testing.assert_array_equal(maps, expected[stage])
+    plain = nnx.eval_shape(lambda: ResNet(RESNET_TINY, rngs=nnx.Rngs(0)))
+    paths = [path for path, _ in nnx.to_flat_state(nnx.state(cut))]
+    assert paths == [path for path, _ in nnx.to_flat_state(nnx.state(plain))]
+    assert set(run(model, photo)) == set(expected)  # the model itself stays as it is
+
+
+@both_variants
+def test_transposed_network_sees_a_transposed_photo_as_the_photo(variant):
+    model = random_network(TINY[variant])
+    graph, state = nnx.split(model)
+    photo = photos(1, *ALONE)
+    expected = run(model, photo)
+    found = run(nnx.merge(graph, transpose_kernels(state)), photo.swapaxes(1, 2))
+    for stage, maps in expected.items():
+        assert_close(found[stage].swapaxes(1, 2), maps, 1e-5)
+
+
+# Several photos on one sheet
+
+# Two photos on a garbage background, (top, left, height, width): at multiples of 16, the gap between
+# them exactly 16 columns, their sizes not multiples of anything.
+SHEET = (96, 160)
+PLACES = ((16, 32, *ALONE), (32, 96, 51, 61))
+
+
+def drawn_on(background, places) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a photo at each place of a sheet; return the sheet and what of it is photo."""
+    sheet, valid = background.copy(), np.zeros(background.shape[:3], bool)
+    for seed, (top, left, height, width) in enumerate(places, start=1):
+        window = np.s_[:, top : top + height, left : left + width]
+        sheet[window], valid[window] = photos(1, height, width, seed=seed), True
+    return sheet, valid
+
+
+@both_variants
+@pytest.mark.parametrize("background", ["noise", "not a number"])
+def test_photos_on_a_sheet_are_as_if_alone(variant, background):
+    model = random_network(TINY[variant])
+    noise = photos(1, *SHEET)
+    sheet, valid = drawn_on(noise if background == "noise" else noise * np.nan, PLACES)
+    maps = run(model, sheet, valid)
+    for seed, (top, left, height, width) in enumerate(PLACES, start=1):
+        alone = run(model, photos(1, height, width, seed=seed))
+        for stage, stride in (("stem", 2), ("conv2", 4), ("conv3", 8), ("conv4", 16)):
+            y, x = top // stride, left // stride
+            rows, columns = alone[stage].shape[1:3]
+            assert_close(maps[stage][:, y : y + rows, x : x + columns], alone[stage], 1e-5)
+
+
+@both_variants
+def test_without_the_mask_a_photo_sees_what_is_around_it(variant):
+    model = random_network(TINY[variant])
+    sheet, valid = drawn_on(photos(1, *SHEET), PLACES)
+    masked, bare = run(model, sheet, valid)["conv4"], run(model, sheet)["conv4"]
+    inside = valid[0, ::16, ::16]
+    assert np.abs(masked - bare)[0, inside].max() > 0.01 * np.abs(masked).max()
+
+
+@both_variants
+def test_a_mask_of_the_whole_sheet_is_no_mask(variant):
+    model = random_network(TINY[variant])
+    sheet = photos(1, *SHEET)
+    masked = run(model, sheet, np.ones((1, *SHEET), bool))["conv4"]
+    assert_close(masked, run(model, sheet)["conv4"], 1e-6)

@@ -1,0 +1,133 @@
+"""Pooling: the oracles, limits and invariances, and the regions of R-MAC."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from delfjax.models.pooling import (
+    MOST_REGIONS,
+    RMAC_EXTRA,
+    pool,
+    pool_regions,
+    regions_of,
+    rmac_regions,
+)
+
+KINDS = pytest.mark.parametrize("kind", ["mac", "spoc", "gem", "rmac"])
+
+
+def maps(seed, shape=(5, 7, 4)):
+    return jnp.float32(np.random.default_rng(seed).gamma(1.0, size=shape))
+
+
+def everywhere(values):
+    return jnp.ones(values.shape[:2], bool)
+
+
+# Oracle O13: one row of four cells, two channels, and the values of the official tests.
+FOUR = jnp.array([[[0.0, 1], [2, 3]], [[4, 5], [6, 7]]])
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("mac", [6, 7]), ("spoc", [3, 4]), ("gem", [4.1601677, 4.9866314]), ("rmac", [6, 7])],
+)
+def test_the_official_values(kind, expected):
+    np.testing.assert_allclose(pool(FOUR, everywhere(FOUR), kind), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [([[0, 2], [1, -1]], [0.707107, 1.414214]), ([[1, 100], [1, 0]], [1.0, 70.710678])],
+)
+def test_the_official_values_of_gem_with_another_exponent(cells, expected):
+    values = jnp.float32(cells)[None]
+    found = pool(values, everywhere(values), "gem", exponent=2.0, floor=0.0)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_gem_lies_between_mean_and_maximum_and_reaches_both(seed):
+    values = maps(seed)
+    mean, most = (np.asarray(pool(values, everywhere(values), kind)) for kind in ("spoc", "mac"))
+    powers = [
+        np.asarray(pool(values, everywhere(values), "gem", exponent=p)) for p in (1.0, 3.0, 300.0)
+    ]
+    np.testing.assert_allclose(powers[0], mean, rtol=1e-4)
+    np.testing.assert_allclose(powers[2], most, rtol=0.02)
+    assert (powers[1] >= mean - 1e-5).all()
+    assert (powers[1] <= most + 1e-5).all()
+
+
+@KINDS
+def test_cells_that_are_not_chosen_do_not_matter(kind):
+    values, chosen = maps(0), jnp.zeros((5, 7), bool).at[1:4, 2:6].set(True)
+    found = pool(values, chosen, kind)
+    spoilt = jnp.where(chosen[..., None], values, 1e6)
+    np.testing.assert_array_equal(pool(spoilt, chosen, kind), found)
+    part = values[1:4, 2:6]
+    np.testing.assert_allclose(pool(part, everywhere(part), kind), found, rtol=1e-5)
+
+
+@KINDS
+def test_the_unit_vector_does_not_know_the_photos_contrast(kind):
+    values = maps(0)
+    regions = jnp.array(regions_of(np.array([[0, 0, 5, 7]]), kind))
+    one, other = (
+        pool_regions(scale * values, regions, jnp.array(len(regions)), kind) for scale in (1, 50)
+    )
+    assert np.linalg.norm(one) == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@KINDS
+def test_padded_regions_do_not_count(kind):
+    values, regions = maps(0), regions_of(np.array([[0, 0, 5, 7]]), kind)
+    padded = jnp.array(np.r_[regions, np.full((3, 4), 9)])
+    one = pool_regions(values, jnp.array(regions), jnp.array(len(regions)), kind)
+    other = pool_regions(values, padded, jnp.array(len(regions)), kind)
+    np.testing.assert_array_equal(one, other)
+
+
+def test_rmac_is_the_sum_of_its_regions_unit_maxima():
+    values, regions = maps(3), regions_of(np.array([[0, 0, 5, 7]]), "rmac")
+    total = np.zeros(4)
+    for top, left, height, width in regions:
+        most = np.asarray(values[top : top + height, left : left + width]).max((0, 1))
+        total += most / np.linalg.norm(most)
+    found = pool_regions(values, jnp.array(regions), jnp.array(len(regions)), "rmac")
+    np.testing.assert_allclose(found, total / np.linalg.norm(total), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "count"), [((20, 20), 14), ((15, 20), 20), ((20, 15), 20), ((1, 1), 14)]
+)
+def test_rmac_counts_as_tolias_do(size, count):
+    """1 + 4 + 9 squares of a square map; one more along the long side of a camera's photo."""
+    assert len(rmac_regions(*size)) == count
+
+
+@given(st.integers(1, 60), st.integers(1, 60))
+def test_rmac_regions_lie_in_the_map_and_touch_its_ends(height, width):
+    regions = np.array(rmac_regions(height, width))
+    assert (regions[:, :2] >= 0).all()
+    assert (regions[:, :2] + regions[:, 2:] <= (height, width)).all()
+    assert (regions[:, 2] == regions[:, 3]).all()
+    assert regions[0, 2] == min(height, width)
+    if max(height, width) <= RMAC_EXTRA * min(height, width):
+        largest = regions[regions[:, 2] == min(height, width)]
+        assert ((largest[:, :2] + largest[:, 2:]).max(0) == (height, width)).all()
+    assert len(regions) < MOST_REGIONS
+    turned = {(x, y, side) for y, x, side, _ in rmac_regions(width, height)}
+    assert {(y, x, side) for y, x, side, _ in regions.tolist()} == turned
+
+
+@KINDS
+def test_every_level_is_pooled_as_a_whole(kind):
+    levels = np.array([[0, 0, 6, 8], [7, 0, 3, 4]])
+    regions = regions_of(levels, kind).tolist()
+    assert all(level in regions for level in levels.tolist())
+    assert (len(regions) == 2) is (kind != "rmac")

@@ -1,0 +1,141 @@
+"""Table 1: nothing invented, nothing lost, in three layouts."""
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from delfjax import provenance
+from delfjax.paper import values
+from delfjax.paper.tables import DASH, Table, all_results, summary, table1
+
+PAPER = values.table1()
+EACH = [40.0, 60.0, None, 80.0]
+
+
+def keep(path, benchmark="rendered", gain=0.0, **changes):
+    found = [None if value is None else value + gain for value in EACH]
+    result = {
+        "value": 60.0 + gain,
+        "interval": [45.0 + gain, 75.0 + gain],
+        "what": f"mAP, {benchmark}",
+        "benchmark": benchmark,
+        "protocol": "standard",
+        "queries": 4,
+        "average_precision": found,
+    }
+    provenance.write(path, result | changes)
+    return path
+
+
+@pytest.fixture
+def table(tmp_path) -> Table:
+    ours = {
+        "DELF+FT+ATT": [
+            keep(tmp_path / "ft_att.json", "rendered+places"),
+            keep(tmp_path / "ox.json", "oxford5k", 20),
+        ],
+        "RootSIFT": [keep(tmp_path / "rootsift.json", "rendered+places", -20)],
+    }
+    return table1(PAPER, ours)
+
+
+def row(table, method):
+    (found,) = [row for row in table.rows if row[0] == method]
+    return dict(zip(table.header, found, strict=True))
+
+
+def test_the_papers_values_stand_as_they_are(table):
+    assert [line[0] for line in table.rows] == [*PAPER.rows, "RootSIFT"]
+    for method, scores in PAPER.rows.items():
+        for name, value in zip(PAPER.sets, scores, strict=True):
+            shown = row(table, method)[f"{name}, paper"]
+            assert shown == (DASH if np.isnan(value) else f"{value:.1f}")
+
+
+def test_ours_stand_beside_them_with_interval_and_file(table):
+    found = row(table, "DELF+FT+ATT")
+    assert found["rendered+places, here"] == "60.0 [45.0, 75.0] (1)"
+    assert found["Oxf5k, paper"] == "83.8"
+    assert found["Oxf5k, here"] == "80.0 [65.0, 95.0] (2)"
+    assert table.notes[1] == "ox.json: mAP, oxford5k; protocol standard"
+
+
+def test_a_summary_has_a_row_a_method_of_ours(tmp_path):
+    seeds = [keep(tmp_path / f"{seed}.json", "rendered+places", seed) for seed in (0, 2)]
+    ours = {
+        "DELF+FT+ATT": [*seeds, keep(tmp_path / "ox.json", "oxford5k")],
+        "RootSIFT": [keep(tmp_path / "sift.json")],
+        "DELF-noFT": [],
+    }
+    found = summary(PAPER, ours, {"RootSIFT": "LIFT"})
+    assert found.header == ("here", "rendered+places", "in the paper", "Oxf5k", "Par6k")
+    first, *others = found.rows
+    assert first[0] == first[2] == "DELF+FT+ATT"
+    assert first[1].startswith("61.0 [")
+    assert first[3:] == ("83.8", "85.0")
+    assert others == [("RootSIFT", DASH, "LIFT", "54.0", "53.6"), ("DELF-noFT", *[DASH] * 4)]
+
+
+def test_what_is_missing_is_a_dash(table):
+    assert set(row(table, "RootSIFT").values()) == {"RootSIFT", DASH, "40.0 [25.0, 55.0] (3)"}
+    assert {line["rendered, here"] for line in (row(table, n) for n in PAPER.rows)} == {DASH}
+    empty = table1(PAPER, {})
+    assert empty.header[-2:] == ("rendered, here", "rendered+places, here")
+    assert (len(empty.rows), empty.notes) == (10, ())
+
+
+def test_seeds_are_averaged(tmp_path):
+    seeds = [keep(tmp_path / f"{seed}.json", gain=seed) for seed in (0, 2)]
+    shown = row(table1(PAPER, {"ours": seeds}), "ours")["rendered, here"]
+    assert shown.startswith("61.0 [")
+    assert "0.json, 2.json" in table1(PAPER, {"ours": seeds}).notes[0]
+
+
+def test_text_is_aligned(table):
+    header, rule, *lines = table.text().split("\n\n")[0].splitlines()
+    assert len(lines) == 11
+    starts = [header.index(title) for title in table.header]
+    assert all(line[start - 1] == " " for line in (rule, *lines) for start in starts[1:5])
+    assert "(3) rootsift.json" in table.text()
+
+
+def test_markdown_has_as_many_cells_everywhere(table):
+    lines = [line for line in table.markdown().splitlines() if line.startswith("|")]
+    assert {line.count(" | ") for line in lines} == {len(table.header) - 1}
+    assert "DIR+QE\\*" in table.markdown()
+
+
+def test_all_results_are_a_row_each(tmp_path):
+    provenance.write(tmp_path / "b_ox.json", {"value": 83.25, "interval": [80, 86], "what": "mAP"})
+    provenance.write(tmp_path / "a.json", {"value": 7, "what": "ms a query"})
+    found = all_results(tmp_path)
+    assert found.text().splitlines() == [
+        "result  value  95% interval  what",
+        "------  -----  ------------  ----------",
+        "a       7                    ms a query",
+        "b_ox    83.25  [80, 86]      mAP",
+    ]
+
+
+def test_html_is_escaped_and_whole():
+    class Counter(HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.tags = []
+
+        def handle_starttag(self, tag, attrs):
+            self.tags.append(tag)
+
+    page = Table(header=("<b>", "x"), rows=(("a & b", "1"),), notes=("<i>",))._repr_html_()
+    counter = Counter()
+    counter.feed(page)
+    assert "b" not in counter.tags
+    assert "i" not in counter.tags
+    assert (counter.tags.count("tr"), counter.tags.count("td")) == (2, 1)
+
+
+def test_a_file_without_map_is_an_error(tmp_path):
+    provenance.write(tmp_path / "bench.json", {"value": 1, "what": "seconds"})
+    with pytest.raises(ValueError, match=r"bench.json: no mAP; expected what `delfjax benchmark"):
+        table1(PAPER, {"ours": [tmp_path / "bench.json"]})

@@ -1,0 +1,54 @@
+"""The paper's numbers: the files hold what the paper has, whole, and say where it comes from."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from delfjax.paper import values
+
+
+def test_the_rows_of_table_1():
+    table = values.table1()
+    assert table.sets == ("Oxf5k", "Oxf105k", "Par6k", "Par106k")
+    assert len(table.rows) == 10
+    assert table.rows["DELF+FT+ATT"].tolist() == [83.8, 82.6, 85.0, 81.7]
+    assert table.value("DELF+FT+ATT+DIR+QE", "Par6k") == 95.7
+    assert np.isnan(table.value("LIFT", "Oxf105k"))
+    assert "read" in table.status
+
+
+def test_distractors_never_help_in_table_1():
+    for scores in values.table1().rows.values():
+        assert not (scores[1::2] > scores[::2]).any()
+
+
+def test_the_curves_of_figure_5():
+    figure = values.fig5()
+    assert (len(figure.curves), figure.error) == (7, 0.03)
+    assert "digitised" in figure.status
+    for curve in figure.curves.values():
+        assert (np.diff(curve.recall) > 0).all()
+        assert ((curve.precision > 0) & (curve.precision <= 1)).all()
+    best = figure.curves["DELF+FT+ATT"]
+    assert best.recall[best.approximate].tolist() == [30, 70]
+    congas = figure.curves["CONGAS"]  # ends between two of the recalls
+    assert (congas.recall[-1], congas.precision[-1], congas.approximate[-1]) == (85, 0.43, True)
+    assert figure.curves["DIR+QE"].recall[0] == 30  # not drawn before
+
+
+@pytest.mark.parametrize(("name", "rows"), [("table1", "rows"), ("fig5", "precision")])
+def test_a_row_that_lacks_a_number_is_an_error(tmp_path, name, rows):
+    shutil.copytree(values.ROOT, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / f"{name}.json"
+    found = json.loads(path.read_text())
+    found[rows]["DIR"].pop()
+    path.write_text(json.dumps(found))
+    with pytest.raises(ValueError, match=r"\['DIR'\]; expected"):
+        getattr(values, name)(tmp_path)
+
+
+def test_a_missing_file_names_the_mend(tmp_path):
+    with pytest.raises(ValueError, match="run from a checkout"):
+        values.table1(tmp_path)

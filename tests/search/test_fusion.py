@@ -1,0 +1,85 @@
+"""Late fusion: limits, ties, and what is kept of the local answer."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delfjax.search.fusion import PAPER_WEIGHT, by_similarity, followed, fuse, normalise
+from delfjax.search.searcher import Answer
+from delfjax.types import Ranking
+
+SIMILARITIES = np.array([0.9, 0.5, 0.7, 0.5, 0.1])
+
+
+def answer(images, inliers):
+    """A local answer that has votes for these photos."""
+    images, count = np.array(images), len(images)
+    affines = np.tile(np.eye(2, 3, dtype=np.float32), (count, 1, 1))
+    votes = np.arange(count) + 10
+    ranking = Ranking(images=images, inliers=np.array(inliers), votes=votes, affines=affines)
+    return Answer(ranking=ranking, matches={}, verifications={})
+
+
+@given(st.lists(st.integers(-5, 50), min_size=1, max_size=9), st.integers(1, 9), st.integers(-9, 9))
+def test_normalised_scores_do_not_know_their_unit(scores, factor, shift):
+    scores = np.array(scores)
+    found = normalise(scores)
+    assert ((found >= 0) & (found <= 1)).all()
+    np.testing.assert_allclose(normalise(factor * scores + shift), found)
+    if scores.min() < scores.max():
+        assert (found.min(), found.max()) == (0, 1)
+
+
+def test_equal_scores_are_all_zero():
+    assert normalise(np.full(3, 7)).tolist() == [0, 0, 0]
+
+
+def test_the_worked_example():
+    """Inliers 40, 10 and none; at the paper's weight similarity decides, but not everywhere."""
+    found = fuse(answer([2, 3], [40, 10]), SIMILARITIES).ranking
+    expected = 0.25 * np.array([0, 0, 1, 0.25, 0]) + 0.75 * np.array([1, 0.5, 0.75, 0.5, 0])
+    np.testing.assert_allclose(found.scores, np.sort(expected)[::-1])
+    assert found.images.tolist() == [2, 0, 3, 1, 4]
+    assert PAPER_WEIGHT == 0.25
+
+
+def test_a_weight_of_zero_is_similarity_and_of_one_inliers():
+    local = answer([4, 1], [30, 3])
+    assert fuse(local, SIMILARITIES, weight=0.0).ranking.images.tolist() == [0, 2, 1, 3, 4]
+    assert fuse(local, SIMILARITIES, weight=1.0).ranking.images.tolist() == [4, 1, 0, 2, 3]
+
+
+def test_similarity_alone_goes_by_number_where_it_ties():
+    ranking = by_similarity(SIMILARITIES).ranking
+    assert ranking.images.tolist() == [0, 2, 1, 3, 4]
+    np.testing.assert_array_equal(ranking.scores, SIMILARITIES[ranking.images])
+    assert (ranking.inliers == -1).all()
+    assert np.isnan(ranking.affines).all()
+
+
+@pytest.mark.parametrize("combine", [fuse, followed])
+def test_what_the_local_answer_says_stays_with_its_photo(combine):
+    ranking = combine(answer([3, 0], [8, 5]), SIMILARITIES).ranking
+    by_photo = dict(zip(ranking.images.tolist(), ranking.inliers.tolist(), strict=True))
+    assert by_photo == {0: 5, 1: -1, 2: -1, 3: 8, 4: -1}
+    assert ranking.votes[ranking.images.tolist().index(0)] == 11
+    assert np.isfinite(ranking.affines[ranking.inliers >= 0]).all()
+
+
+def test_photos_outside_of_the_shortlist_follow_by_similarity():
+    ranking = followed(answer([3, 4], [8, 5]), SIMILARITIES).ranking
+    assert ranking.images.tolist() == [3, 4, 0, 2, 1]
+    assert ranking.scores is None
+
+
+def test_a_query_that_finds_nothing_is_ranked_by_similarity():
+    nothing = answer([1], [1])
+    empty = Ranking(**{k: v[:0] for k, v in vars(nothing.ranking).items() if v is not None})
+    none = Answer(ranking=empty, matches={}, verifications={})
+    assert fuse(none, SIMILARITIES).ranking.images.tolist() == [0, 2, 1, 3, 4]
+
+
+def test_weights_have_a_range():
+    with pytest.raises(ValueError, match=r"is 1\.5; expected 0 to 1"):
+        fuse(answer([0], [1]), SIMILARITIES, weight=1.5)

@@ -1,0 +1,163 @@
+"""Indexes on disk: the same answers after loading, damage refused, and a killed process leaves no half."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from test_index import DATABASE, QUERIES
+from test_product_quantization import needs_faiss
+
+from delfjax.search.exact import ExactIndex
+from delfjax.search.index import build_index, load_index
+from delfjax.search.index_files import MANIFEST, IndexFileError
+
+SETTINGS = {
+    "exact": {},
+    "nndescent": {"beam": 70},
+    "sharded": {"size": 1000, "inner": "nndescent"},
+    "codes": {"probes": 20},
+}
+KINDS = [
+    "exact",
+    "nndescent",
+    "sharded",
+    pytest.param("codes", marks=needs_faiss),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_loaded_index_answers_the_same(kind, tmp_path):
+    index = build_index(DATABASE[:2800], kind, **SETTINGS[kind])
+    index.add(DATABASE[2800:])
+    index.save(tmp_path / "index")
+    loaded = load_index(tmp_path / "index")
+    assert type(loaded) is type(index)
+    assert (len(loaded), loaded.effort, loaded.memory) == (3000, index.effort, index.memory)
+    for ours, theirs in zip(index.search(QUERIES), loaded.search(QUERIES), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    loaded.save(tmp_path / "again")
+    files = [
+        sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("index", "again")
+    ]
+    assert files[0] == files[1]  # the files are called after what is in them
+
+
+def test_a_loaded_graph_can_grow(tmp_path):
+    build_index(DATABASE[:2800], "nndescent").save(tmp_path)
+    index = load_index(tmp_path)
+    index.add(DATABASE[2800:])
+    assert index.recall(QUERIES) > 0.9
+
+
+def test_effort_is_kept(tmp_path):
+    index = build_index(DATABASE, "nndescent")
+    index.effort = 123
+    index.save(tmp_path)
+    assert load_index(tmp_path).effort == 123
+
+
+def test_the_manifest_says_what_made_it(tmp_path):
+    build_index(DATABASE, "nndescent", seed=4).save(tmp_path)
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    assert (manifest["kind"], manifest["descriptors"]) == ("nndescent", 3000)
+    assert manifest["settings"]["seed"] == 4
+    assert {"delfjax", "numpy", "python"} <= set(manifest["versions"])
+
+
+def test_an_index_is_used_only_with_what_it_was_built_over(tmp_path):
+    ExactIndex(DATABASE).save(tmp_path, database="abc")
+    assert len(load_index(tmp_path)) == len(load_index(tmp_path, database="abc")) == 3000
+    with pytest.raises(IndexFileError, match=r"other photos or descriptors .*; build it again"):
+        load_index(tmp_path, database="other")
+    ExactIndex(DATABASE).save(tmp_path)
+    with pytest.raises(IndexFileError, match="build it again"):
+        load_index(tmp_path, database="abc")
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_half_precision_is_used_where_it_is_exact(tmp_path, exact):
+    database = DATABASE.astype(np.float16).astype(np.float32) if exact else DATABASE
+    ExactIndex(database).save(tmp_path)
+    (file,) = tmp_path.glob("*.safetensors")
+    assert load_file(file)["descriptors"].dtype == (np.float16 if exact else np.float32)
+    np.testing.assert_array_equal(load_index(tmp_path).descriptors, database)
+
+
+def test_a_changed_byte_is_refused(tmp_path):
+    build_index(DATABASE, "sharded", inner="exact", size=2000).save(tmp_path)
+    file = sorted(tmp_path.glob("shard0001-*"))[0]
+    data = bytearray(file.read_bytes())
+    data[-5] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(IndexFileError, match=f"{file.name}: damaged.*build it again"):
+        load_index(tmp_path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    ExactIndex(DATABASE).save(tmp_path)
+    (file,) = tmp_path.glob("*.safetensors")
+    file.unlink()
+    with pytest.raises(IndexFileError, match=f"{file.name}: missing"):
+        load_index(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"kind": "exact"}'])
+def test_a_damaged_manifest_is_named(tmp_path, text):
+    (tmp_path / MANIFEST).write_text(text)
+    with pytest.raises(IndexFileError, match=r"index\.json: damaged"):
+        load_index(tmp_path)
+
+
+def test_no_index_is_an_error(tmp_path):
+    with pytest.raises(IndexFileError, match="no index here"):
+        load_index(tmp_path / "nowhere")
+
+
+def test_other_peoples_folders_are_left_alone(tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(IndexFileError, match=r"letter\.txt"):
+        ExactIndex(DATABASE).save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_saving_again_replaces_and_leaves_nothing_behind(tmp_path):
+    ExactIndex(DATABASE).save(tmp_path)
+    build_index(DATABASE[:500], "sharded", inner="exact", size=200).save(tmp_path)
+    assert len(load_index(tmp_path)) == 500
+    assert len(list(tmp_path.iterdir())) == 1 + 3
+
+
+SAVE = """
+import sys, numpy as np
+from delfjax.search.exact import ExactIndex
+few, many = (ExactIndex(np.full((count, 40), 0.3, np.float32)) for count in (1000, 60_000))
+few.save(sys.argv[1])
+print("saved", flush=True)
+while True:
+    many.save(sys.argv[1])
+    few.save(sys.argv[1])
+"""
+
+
+def test_a_killed_process_leaves_the_old_or_the_new(tmp_path):
+    random = np.random.default_rng(0)
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", SAVE, tmp_path], stdout=subprocess.PIPE)
+        assert process.stdout.readline() == b"saved\n"
+        for _ in range(4):  # stopped in the middle of writing, several times, and killed at last
+            time.sleep(random.uniform(0, 0.1))
+            os.kill(process.pid, signal.SIGSTOP)
+            assert len(load_index(tmp_path)) in (1000, 60_000)
+            os.kill(process.pid, signal.SIGCONT)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        assert len(load_index(tmp_path)) in (1000, 60_000)
+    ExactIndex(DATABASE).save(tmp_path)  # and what was left behind is cleared away
+    assert len(list(tmp_path.iterdir())) == 2
