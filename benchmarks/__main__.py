@@ -8,7 +8,7 @@ from pathlib import Path
 
 from delfjax import provenance
 
-NAMES = ("verification", "extraction", "neighbours", "stores", "scale", "costs")
+NAMES = ("verification", "extraction", "neighbors", "stores", "scale", "costs")
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "results"
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)

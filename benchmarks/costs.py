@@ -20,11 +20,11 @@ from tqdm import tqdm
 from benchmarks import descriptors, scale
 from benchmarks.scale import BEAMS, RECALL, THREADS, K, Peer
 from delfjax import files, provenance
-from delfjax.features.pca import Reduction
+from delfjax.features.pca import PCA
 from delfjax.search.distributed import SHARD
 
 SIZES = (3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
-TRUTHS = 128  # queries whose true neighbours are known: as many as exact search answers at once
+TRUTHS = 128  # queries whose true neighbors are known: as many as exact search answers at once
 LEAST, ROUNDS = 3, 5  # a search is timed so often,
 ENOUGH = 2.0  # and less than five times if that takes so many seconds
 FEW = 12_000  # descriptors of the first use: of fewer, NNDescent does not compile all that it has
@@ -105,19 +105,19 @@ def stages() -> list[dict]:
     verified = max(row["ours, 100 candidates (s)"] for row in verification["rows"])
     found = [
         (f"extraction, 7 scales, {longest} pixels", extracted, "bench_extraction.json"),
-        (f"reduction of {FEATURES} descriptors to 40", _reduction(), "here"),
+        (f"reduction of {FEATURES} descriptors to 40", _pca(), "here"),
         ("reading from the store", store["read of a photo (ms)"] / 1000, "bench_stores.json"),
         ("verification of 100 candidates", verified, "bench_verification.json"),
     ]
     return [dict(zip(("stage", "seconds", "measured"), each, strict=True)) for each in found]
 
 
-def _reduction() -> float:
+def _pca() -> float:
     """Seconds of the PCA of one photo: what its axes are does not matter."""
     random = np.random.default_rng(0)
     rows = random.standard_normal((FEATURES, CHANNELS), np.float32)
     axes = random.standard_normal((40, CHANNELS), np.float32)
-    reduce = Reduction(mean=rows[0], components=axes, variances=axes[:, 0])
+    reduce = PCA(mean=rows[0], components=axes, variances=axes[:, 0])
     return round(_timed(lambda: reduce(rows))[1], 5)
 
 
@@ -147,7 +147,7 @@ def _cells(
 
 
 def _true(database: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """Distance of each query's K-th neighbour, by exact search."""
+    """Distance of each query's K-th neighbor, by exact search."""
     exact = peer("exact")
     return exact.search(exact.build(database), queries, None)[1][:, -1:]
 

@@ -1,6 +1,6 @@
 """Real descriptors, and more of their kind than there are photos for.
 
-An invented descriptor is a real one, moved by half the difference of two of its near neighbours, back on
+An invented descriptor is a real one, moved by half the difference of two of its near neighbors, back on
 the sphere: so it keeps to the directions in which descriptors there vary. `statistics` says how well: what
 half of the photos, doubled so, look like to descriptors of other photos, beside all of them.
 """
@@ -13,9 +13,9 @@ from delfjax import datasets
 from delfjax.cli import main
 from delfjax.cli.evaluate import store_path
 from delfjax.cli.networks import extractor_for
-from delfjax.cli.options import reduction_config
+from delfjax.cli.options import pca_config
 from delfjax.evaluation.benchmark import extract_benchmark
-from delfjax.features.pca import l2_normalise
+from delfjax.features.pca import l2_normalize
 from delfjax.features.store import FeatureStore
 from delfjax.search.descent import descend
 from delfjax.search.exact import ExactIndex
@@ -25,7 +25,7 @@ OPTIONS += ["--model", "data/checkpoints/delf_ft_att.safetensors"]
 HELD = 20  # photos that only ask
 QUERIES = 1000
 BLOCK = 100_000  # invented descriptors made at a time
-NEAR, STEP = 15, 0.5  # neighbours whose differences are taken, and how much of one
+NEAR, STEP = 15, 0.5  # neighbors whose differences are taken, and how much of one
 
 
 def stored() -> FeatureStore:
@@ -33,7 +33,7 @@ def stored() -> FeatureStore:
     options = main.parser().parse_args(OPTIONS)
     loaded, extractor = datasets.load(options.name, options.root), extractor_for(options)
     path = store_path(loaded.name.partition("+")[0], loaded.root, extractor, options)
-    return extract_benchmark(extractor, loaded, path, config=reduction_config(options))[0]
+    return extract_benchmark(extractor, loaded, path, config=pca_config(options))[0]
 
 
 def split(store: FeatureStore, seed: int = 0) -> tuple[list[np.ndarray], np.ndarray]:
@@ -58,7 +58,7 @@ def enlarged(real: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     rows[: len(real)] = real
     for start in range(0, missing, BLOCK):  # of ten million, single precision would take gigabytes
         one, other, around = (part[start : start + BLOCK] for part in (*ends, base))
-        made = l2_normalise(real[around] + STEP * (real[one] - real[other]))
+        made = l2_normalize(real[around] + STEP * (real[one] - real[other]))
         rows[len(real) + start : len(real) + start + BLOCK] = made
     return rows[random.permutation(len(rows))[:count]].astype(np.float32)
 
@@ -72,14 +72,14 @@ def statistics(photos: list[np.ndarray], queries: np.ndarray) -> dict[str, dict[
 
 
 def _seen(database: np.ndarray, queries: np.ndarray) -> dict[str, float]:
-    """Medians of the distances to neighbours and of the local dimension (Levina and Bickel 2004); hubness."""
+    """Medians of the distances to neighbors and of the local dimension (Levina and Bickel 2004); hubness."""
     rows, distances = ExactIndex(database).search(queries, 60)
     distances = np.maximum(distances, 1e-6)
     dimension = -1 / np.log(distances[:, :-1] / distances[:, -1:]).mean(1)
     hits = np.bincount(rows.ravel())
     hits = hits[hits > 0]
     skew = ((hits - hits.mean()) ** 3).mean() / hits.std() ** 3
-    seen = {f"distance to neighbour {k}": np.median(distances[:, k - 1]) for k in (1, 10, 60)}
+    seen = {f"distance to neighbor {k}": np.median(distances[:, k - 1]) for k in (1, 10, 60)}
     seen |= {"local dimension": np.median(dimension), "skewness of hits": skew}
     return {"descriptors": len(database), **{key: round(float(x), 3) for key, x in seen.items()}}
 

@@ -20,10 +20,10 @@ SESSION = 100  # photos asked in one session
 
 
 def made(count: int, seed: int = 0, dimensions: int = 40) -> np.ndarray:
-    """Unit vectors around ``count / 50`` centres."""
+    """Unit vectors around ``count / 50`` centers."""
     random = np.random.default_rng(seed)
-    centres = np.random.default_rng(99).normal(size=(max(count // 50, 1), dimensions))
-    vectors = centres[random.integers(len(centres), size=count)]
+    centers = np.random.default_rng(99).normal(size=(max(count // 50, 1), dimensions))
+    vectors = centers[random.integers(len(centers), size=count)]
     vectors = vectors + 0.35 * random.normal(size=vectors.shape)
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
@@ -59,9 +59,7 @@ def run() -> dict:
     """Time every size, and find by interpolation where both cost the same."""
     rows = []
     for count in SIZES:
-        code = (
-            f"import json; from benchmarks.neighbours import one; print(json.dumps(one({count})))"
-        )
+        code = f"import json; from benchmarks.neighbors import one; print(json.dumps(one({count})))"
         done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)
         rows.append(json.loads(done.stdout.splitlines()[-1]))
     total = {

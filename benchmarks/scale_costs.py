@@ -47,7 +47,7 @@ def index_bytes(
     *,
     degree: int = NNDescentConfig().degree,
 ) -> dict[str, float]:
-    """Return the bytes that an image takes in an index in memory, by part, centres and entries left out.
+    """Return the bytes that an image takes in an index in memory, by part, centers and entries left out.
 
     Args:
         kind: ``"exact"``, ``"nndescent"``, ``"codes"``, or ``"paper"``: of its index only the 50 bits of
@@ -80,15 +80,15 @@ class PowerLaw:
 
     Attributes:
         exponent: ``b``: 1 where cost grows as the size does.
-        centre: Mean logarithm of the sizes.
+        center: Mean logarithm of the sizes.
         level: Logarithm of the cost there.
         deviation: Of the residuals, of which two were used up by the fit; in logarithms.
-        spread: Sum of squared distances of the logarithms of sizes from the centre.
+        spread: Sum of squared distances of the logarithms of sizes from the center.
         count: Sizes that were measured.
     """
 
     exponent: float
-    centre: float
+    center: float
     level: float
     deviation: float
     spread: float
@@ -96,11 +96,11 @@ class PowerLaw:
 
     def at(self, sizes: Sizes) -> Costs:
         """Return the cost of sizes."""
-        return np.exp(self.level + self.exponent * (np.log(sizes) - self.centre))
+        return np.exp(self.level + self.exponent * (np.log(sizes) - self.center))
 
     def band(self, sizes: Sizes, share: float = 0.95) -> tuple[Costs, Costs]:
         """Return between what one more measurement would lie, in a ``share`` of cases, were this the law."""
-        away = np.log(sizes) - self.centre
+        away = np.log(sizes) - self.center
         error = self.deviation * np.sqrt(1 + 1 / self.count + away**2 / self.spread)
         factor = np.exp(stats.t.ppf((1 + share) / 2, self.count - 2) * error)
         return self.at(sizes) / factor, self.at(sizes) * factor
@@ -129,7 +129,7 @@ def fit(sizes: Sequence[float], costs: Sequence[float]) -> PowerLaw:
     residuals = y - y.mean() - exponent * away
     return PowerLaw(
         exponent=exponent,
-        centre=float(x.mean()),
+        center=float(x.mean()),
         level=float(y.mean()),
         deviation=float(np.sqrt(residuals @ residuals / (len(x) - 2))),
         spread=spread,
@@ -138,7 +138,7 @@ def fit(sizes: Sequence[float], costs: Sequence[float]) -> PowerLaw:
 
 
 def between(size: float, sizes: Sequence[float], costs: Sequence[float]) -> float:
-    """Return the cost of a size between measured ones, on the line through logarithms of its neighbours.
+    """Return the cost of a size between measured ones, on the line through logarithms of its neighbors.
 
     Raises:
         ValueError: If it lies outside: that is extrapolation, and `fit` says how sure it is.

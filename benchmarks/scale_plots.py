@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from benchmarks import scale_costs
-from delfjax.plots.base import COLOURS, NEUTRAL, Drawing, figure_of, show_title
+from delfjax.plots.base import COLORS, NEUTRAL, Drawing, figure_of, show_title
 
 BILLION = 1e9
-PALETTE = (*COLOURS, NEUTRAL)
+PALETTE = (*COLORS, NEUTRAL)
 POINTS = 60  # of a curve that is computed
 FEWEST = 4  # sizes: the band of a law through three is as wide as the figure
 
@@ -31,12 +31,12 @@ def cost_curves(
     figure, axes = figure_of(4.3 * len(columns), 3.6, 1, len(columns))
     names = list(dict.fromkeys(row["index"] for row in rows))
     for ax, (column, words) in zip(axes[0], columns.items(), strict=True):
-        for name, colour in zip(names, PALETTE, strict=False):
+        for name, color in zip(names, PALETTE, strict=False):
             found = [row for row in rows if row["index"] == name and row[column] is not None]
             sizes = np.array([row["descriptors"] for row in found], float)
             values = np.array([row[column] for row in found], float)
-            ax.plot(sizes, values, color=colour, marker="o", markersize=4, label=name)
-            _beyond(ax, sizes[sizes >= least], values[sizes >= least], until, colour)
+            ax.plot(sizes, values, color=color, marker="o", markersize=4, label=name)
+            _beyond(ax, sizes[sizes >= least], values[sizes >= least], until, color)
         ax.set(xscale="log", yscale="log", xlabel="descriptors")
         drawn = np.concatenate([line.get_ydata() for line in ax.lines])
         ax.set_ylim(drawn.min() / 2, drawn.max() * 2)  # a wide band is not to flatten all lines
@@ -47,13 +47,13 @@ def cost_curves(
     return figure
 
 
-def _beyond(ax: Axes, sizes: np.ndarray, values: np.ndarray, until: float, colour: str) -> None:
+def _beyond(ax: Axes, sizes: np.ndarray, values: np.ndarray, until: float, color: str) -> None:
     if len(sizes) < FEWEST:
         return
     law = scale_costs.fit(sizes.tolist(), values.tolist())
     further = np.geomspace(sizes.max(), until, POINTS)
-    ax.plot(further, law.at(further), color=colour, linestyle="--", linewidth=1)
-    ax.fill_between(further, *law.band(further), color=colour, alpha=0.12, linewidth=0)
+    ax.plot(further, law.at(further), color=color, linestyle="--", linewidth=1)
+    ax.fill_between(further, *law.band(further), color=color, alpha=0.12, linewidth=0)
 
 
 def bytes_bars(
@@ -69,9 +69,9 @@ def bytes_bars(
     ax = axes[0, 0]
     parts = list(dict.fromkeys(part for stack in stacks.values() for part in stack))
     places, ends = np.arange(len(stacks)), np.zeros(len(stacks))
-    for part, colour in zip(parts, PALETTE, strict=False):
+    for part, color in zip(parts, PALETTE, strict=False):
         widths = np.array([stack.get(part, 0) / 1000 for stack in stacks.values()])
-        ax.barh(places, widths, left=ends, color=colour, label=part, height=0.6)
+        ax.barh(places, widths, left=ends, color=color, label=part, height=0.6)
         ends = ends + widths
     for place, end in zip(places, ends, strict=True):
         label = ax.annotate(f"{end:.4g}", (end, place), (4, 0), textcoords="offset points")

@@ -22,7 +22,9 @@ class StoreError(RuntimeError):
     """A folder of features, or of a training run, holds something else than what is asked of it."""
 
 
-def claim(path: Path, manifest: str, made_by: Mapping[str, Any], *, kind: str) -> dict[str, Any]:
+def claim_folder(
+    path: Path, manifest: str, made_by: Mapping[str, Any], *, kind: str
+) -> dict[str, Any]:
     """Take a folder for what is made by given settings, or find it taken for just that.
 
     Args:
@@ -51,13 +53,15 @@ def claim(path: Path, manifest: str, made_by: Mapping[str, Any], *, kind: str) -
     if path.exists() and any(not each.name.startswith(f".{manifest}.") for each in path.iterdir()):
         raise StoreError(f"{path}: neither empty nor a {kind}; choose another folder")
     path.mkdir(parents=True, exist_ok=True)
-    with whole(path / manifest, mark=secrets.token_hex(4)) as temporary:  # others may claim it now
+    with atomic_write(
+        path / manifest, mark=secrets.token_hex(4)
+    ) as temporary:  # others may claim it now
         temporary.write_text(json.dumps(wanted, indent=2, sort_keys=True) + "\n")
     return wanted
 
 
 @contextmanager
-def whole(path: Path, *, mark: str = "part") -> Iterator[Path]:
+def atomic_write(path: Path, *, mark: str = "part") -> Iterator[Path]:
     """Have a file appear whole or not at all, whatever becomes of process and machine.
 
     Args:

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 import delfjax
-from delfjax.files import whole
+from delfjax.files import atomic_write
 
 CLAIMS = "claims.json"  # beside the results, and none of them: see delfjax.evaluation.significance
 # A list of numbers and words as json.dumps breaks it into lines, and the breaks.
@@ -23,7 +23,7 @@ PLAIN_LIST, LINE_BREAK = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]"), re.compile(
 def write(path: Path, result: dict[str, Any] | list[Any]) -> None:
     """Write a result, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(to_json(result) + "\n", encoding="utf-8")
 
 

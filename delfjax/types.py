@@ -1,7 +1,7 @@
 """The words of this package: array axes, coordinates, and the records that pass between its stages.
 
 Coordinates. Every position is ``(y, x)``, in pixels of the *original* photo (after EXIF rotation),
-with ``(0, 0)`` at the centre of the top-left pixel; so ``photo[y, x]`` is the pixel at an integer
+with ``(0, 0)`` at the center of the top-left pixel; so ``photo[y, x]`` is the pixel at an integer
 position. Plots and OpenCV want ``(x, y)``: the swap happens there, and nowhere else.
 
 Axis words, as they stand in the shape annotations:
@@ -14,8 +14,8 @@ Axis words, as they stand in the shape annotations:
 ``n``       features of one photo, at most 1000
 ``q``       query features
 ``m``       putative matches
-``d``       dimensions of a descriptor (40 after the reduction)
-``k``       neighbours of one query feature (60 in re-implementations, and here)
+``d``       dimensions of a descriptor (40 after the PCA)
+``k``       neighbors of one query feature (60 in re-implementations, and here)
 ``t``       features of a whole database
 =========== =====================================================================================
 """
@@ -34,12 +34,12 @@ class Features:
     """The local features of one photo, best score first.
 
     Attributes:
-        positions: Receptive-field centres, ``(y, x)`` in pixels of the original photo. A centre
+        positions: Receptive-field centers, ``(y, x)`` in pixels of the original photo. A center
             always lies within the photo.
         scales: Pyramid level each feature comes from, as the factor by which the photo was resized
             (0.25 to 2.0): the receptive field covers ``291 / scale`` pixels of the photo.
         scores: What the features were selected by: attention, or the L2 norm. Non-negative.
-        descriptors: One row a feature; after the reduction, unit vectors.
+        descriptors: One row a feature; after the PCA, unit vectors.
         image_size: ``(height, width)`` of the original photo in pixels.
     """
 
@@ -93,7 +93,7 @@ class Ranking:
         images: Database photo numbers.
         inliers: Matches that agree with the photo's affine model: the score of the paper. -1 where
             the photo was not verified.
-        votes: Query features with a neighbour in the photo, of those that `SearchConfig` keeps.
+        votes: Query features with a neighbor in the photo, of those that `SearchConfig` keeps.
         affines: Query-to-database affine maps on homogeneous ``(y, x, 1)``; NaN where there is none.
         scores: What the photos are ranked by, where it is not inliers and votes: the similarity of global
             descriptors, or a fusion of the two.

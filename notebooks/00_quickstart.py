@@ -84,7 +84,7 @@ looked_at.save(FIGURES / "quickstart_attention.jpg")
 looked_at
 
 # %% [markdown]
-# The norm is large on the pavilion and its roofs, small on water and foliage: a network that learnt to name
+# The norm is large on the pavilion and its roofs, small on water and foliage: a network that learned to name
 # objects already knows where there is something to name. But it is largest along the border of the bright sky,
 # where nothing is: convolutions see zeros beyond a photo's edge, and take the step for an edge of the world.
 # Attention, which has only ever seen rendered buildings, is high on the pavilion, and lower on trees and
@@ -93,7 +93,7 @@ looked_at
 # %% [markdown]
 # ## A thousand keypoints
 #
-# The best thousand cells of all levels become keypoints, each at the centre of its receptive field.
+# The best thousand cells of all levels become keypoints, each at the center of its receptive field.
 
 # %%
 features = [extractor(each) for each in (photo, view.photo, stranger)]
@@ -102,7 +102,7 @@ base.keypoints(photo, features[0], title="the 300 features with the largest norm
 # %% [markdown]
 # ## Match, then verify
 #
-# Descriptors are L2-normalised, reduced to 40 dimensions by PCA, and normalised again. Features
+# Descriptors are L2-normalized, reduced to 40 dimensions by PCA, and normalized again. Features
 # of the two photos that are each other's nearest are putative matches. RANSAC looks for an affine map that
 # many of them agree with: those are the *inliers*, and their number is DELF's score.
 
@@ -161,7 +161,7 @@ provenance.write(RESULTS / "quickstart.json", record | provenance.circumstances(
 
 # %% [markdown]
 # **What differs from the paper.** The weights are ImageNet's, not fine-tuned on landmarks, and selection
-# is by norm: training is the matter of `02_training`. The PCA is learnt from the two photos, for want of a
+# is by norm: training is the matter of `02_training`. The PCA is learned from the two photos, for want of a
 # database. The official code takes a match for putative if one feature is the nearest to the other; here
 # each has to be the other's nearest.
 #

@@ -44,7 +44,7 @@ training, benchmark = rendered.training(), rendered.load()
 print(f"training:   {len(training)} photos of {len(set(training.labels))} landmarks")
 print(f"evaluation: {len(benchmark.base_photos)} photos of 11 other landmarks,")
 print(f"            {benchmark.distractors} of places without a landmark")
-print(f"queries:    {len(benchmark.queries)}, and {len(benchmark.strangers)} distractor queries")
+print(f"queries:    {len(benchmark.queries)}, and {len(benchmark.distractor queries)} distractor queries")
 print("damaged files:", rendered.damaged() or "none")
 
 # %% [markdown]
@@ -82,8 +82,8 @@ queries
 
 # %%
 places = random.choice(benchmark.distractor_photos.names, 7, replace=False)
-strangers = random.choice([query.photo for query in benchmark.strangers], 7, replace=False)
-mixed = [(load_photo(benchmark.root / name), "", None) for name in chain(places, strangers)]
+distractor_queries = random.choice([query.photo for query in benchmark.distractor_queries], 7, replace=False)
+mixed = [(load_photo(benchmark.root / name), "", None) for name in chain(places, distractor_queries)]
 datasets.grid(mixed, columns=7)
 
 # %% [markdown]
@@ -172,7 +172,7 @@ evaluated, trained = {t.landmark for t in known}, set(training.labels)
 assert not evaluated & trained, "no landmark is both trained and evaluated on"
 assert len(trained) >= 40
 assert min(Counter(training.labels).values()) >= 15
-assert (len(benchmark.queries), len(benchmark.strangers)) == (55, 40)
+assert (len(benchmark.queries), len(benchmark.distractor_queries)) == (55, 40)
 good = {name: [t for t in known if t.landmark == name and t.grade == "good"] for name in evaluated}
 assert min(map(len, good.values())) >= 5, "every query is a good photo"
 assert all(t.shown >= 0.25 for t in known if t.grade != "junk"), "ok shows more than a quarter"
@@ -181,7 +181,7 @@ assert not rendered.damaged(), "every file is as it was published"
 # %% [markdown]
 # **What differs from the paper.** Google-Landmarks has a million photos; this set has about a thousand, of
 # invented places, small enough for a laptop. Its classes are measured, not judged. A landmark's
-# photos share one place and its neighbours, as real ones do, but the neighbours are drawn from one stock:
+# photos share one place and its neighbors, as real ones do, but the neighbors are drawn from one stock:
 # a real city gives more away.
 #
 # **Two things to try.** Show the photos of `statue_bridge` as those of `striped_duomo` above: why are so few

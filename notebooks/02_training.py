@@ -30,7 +30,7 @@ print(provenance.versions(), provenance.hardware())
 # %% [markdown]
 # ## Step 1: descriptors that know landmarks (Fig. 4a)
 #
-# A ResNet-50 that learnt ImageNet's classes is taught to name landmarks: its conv4 map is averaged over
+# A ResNet-50 that learned ImageNet's classes is taught to name landmarks: its conv4 map is averaged over
 # all cells, and a linear classifier $W$ says which landmark it is. Image labels are all that is needed.
 #
 # $$y = W \tfrac{1}{N}\sum_n f_n, \qquad L = -\,y^{*}\cdot\log\frac{\exp(y)}{\mathbf 1^{\top}\exp(y)}$$
@@ -59,7 +59,7 @@ for name, make in {"paper": paper, "embedded": embedded}.items():
         config = make(variant)
         cut, sizes = config.augmentation, sorted(config.augmentation.sizes)
         print(f"{name:9} {variant:10} {cut.square} -> {cut.crop}, seen at {sizes} pixels,", end=" ")
-        print(f"batch {config.batch}, {config.optimiser.steps:,} steps of {config.optimiser.kind}")
+        print(f"batch {config.batch}, {config.optimizer.steps:,} steps of {config.optimizer.kind}")
 
 # %%
 step_2 = embedded("attention")
@@ -83,11 +83,11 @@ few = PhotoFolder(root=photos.root, names=tuple(n for n in photos.names if n.spl
 
 # %%
 config = embedded("finetune")
-short = replace(config.optimiser, steps=STEPS)
-small = replace(config, optimiser=short, save_every=10)
+short = replace(config.optimizer, steps=STEPS)
+small = replace(config, optimizer=short, save_every=10)
 backbone = weights.load()
-learnt = fit(small, few, backbone, RUNS / "small")
-training.curves({"ten landmarks": learnt.log}, classes=len(ten))
+learned = fit(small, few, backbone, RUNS / "small")
+training.curves({"ten landmarks": learned.log}, classes=len(ten))
 
 # %% [markdown]
 # Loss falls within some ten batches: descriptors that know ImageNet need little to know landmarks.
@@ -166,7 +166,7 @@ training.curves(third, classes=49)
 #
 # The second: a learning rate for one pooling used with the other. A *sum* over cells grows with the photo's
 # area, so that with $\gamma$ the logits change sixteen-fold from batch to batch; a *mean* does not. Both
-# are options of `RecogniserConfig`; the mean is the official code's, and the default here.
+# are options of `ClassifierConfig`; the mean is the official code's, and the default here.
 
 # %%
 start = [log[0] for log in logs.values()]
@@ -181,7 +181,7 @@ print(
 # ## What was claimed, checked
 
 # %%
-first, last = learnt.log[0]["loss"], learnt.log[-2]["loss"]
+first, last = learned.log[0]["loss"], learned.log[-2]["loss"]
 assert last < first / 2, "the small run learns"
 for name, log in logs.items():
     held_out = [record["validation_loss"] for record in log if "validation_loss" in record]
@@ -192,8 +192,8 @@ for name, log in logs.items():
 # the Landmarks set.
 # Batch norms and all stages but conv4 stay as ImageNet left them, and step 2 sees squares of 300 cut to 240,
 # not of 900 cut to 720: both for want of photos and of a GPU. Pooling is the official code's, a mean of unit
-# descriptors; Eq. 1 is a sum. Learning rate, optimiser and number of steps of the paper are in no source that we have;
+# descriptors; Eq. 1 is a sum. Learning rate, optimizer and number of steps of the paper are in no source that we have;
 # `paper()` has the official code's.
 #
-# **Two things to try.** Train step 2 with `reduction="sum"` in its `RecogniserConfig`: what does the
+# **Two things to try.** Train step 2 with `reduction="sum"` in its `ClassifierConfig`: what does the
 # gradient's norm do? And fine-tune conv3 too (`stages=("conv3", "conv4")`): are 600 photos enough?

@@ -40,7 +40,7 @@ print(provenance.versions(), provenance.hardware())
 # ## Two backbones, two heads
 #
 # Descriptors are ImageNet's, or fine-tuned on the training landmarks; cells are chosen by the norm of their
-# descriptor, or by attention learnt on top of it. None of the landmarks below was seen in training.
+# descriptor, or by attention learned on top of it. None of the landmarks below was seen in training.
 
 # %%
 imagenet, attention_on_imagenet = checkpoints.load(CHECKPOINTS / "delf_att.safetensors")
@@ -93,7 +93,7 @@ attention.heat_grid([(photo, dict(shown[4:]))])
 # ## Norm against attention (Fig. 9)
 #
 # The norm of ImageNet's descriptors is large wherever something has a shape, and along the borders of plain
-# skies, bright or dark, probably because zero padding makes an edge there. Attention learnt from the *names* of landmarks alone; nobody told
+# skies, bright or dark, probably because zero padding makes an edge there. Attention learned from the *names* of landmarks alone; nobody told
 # it where they are.
 
 # %%
@@ -103,9 +103,9 @@ rows = []
 for truth in chosen:
     picture = load_photo(benchmark.root / truth.photo)
     plain = extractors["norm, ImageNet"].dense(picture)
-    learnt = extractors["attention, fine-tuned"].dense(picture)
-    maps = {"norm, ImageNet": plain.norms, "norm, fine-tuned": learnt.norms}
-    maps["attention, fine-tuned"] = learnt.attention
+    learned = extractors["attention, fine-tuned"].dense(picture)
+    maps = {"norm, ImageNet": plain.norms, "norm, fine-tuned": learned.norms}
+    maps["attention, fine-tuned"] = learned.attention
     rows.append((picture, {k: merge_levels(v, plain.sizes, truth.size) for k, v in maps.items()}))
 
 # %%
@@ -155,8 +155,8 @@ explore(views, models)
 # ## How often is it right?
 #
 # We know which pixels are the landmark. Of the best keypoints of a photo, how many lie on it? Points
-# thrown at random would hit it as often as its area says. A keypoint is the *centre* of what its cell sees,
-# 291 pixels at full scale: a cell that sees the landmark may well have its centre beside it.
+# thrown at random would hit it as often as its area says. A keypoint is the *center* of what its cell sees,
+# 291 pixels at full scale: a cell that sees the landmark may well have its center beside it.
 
 # %%
 groups = [[t for t in truths.values() if t.landmark == n and t.grade != "junk"] for n in names]
@@ -205,7 +205,7 @@ for name, values in moved.items():
 
 # %% [markdown]
 # All four hit more often 8 pixels further, and less often 8 pixels back: what a cell of these networks answers to
-# lies beyond the centre of its receptive field. Is that so of these photos only? Put small patches on an empty canvas,
+# lies beyond the center of its receptive field. Is that so of these photos only? Put small patches on an empty canvas,
 # one at a time, and ask which cells change.
 
 # %%
@@ -228,14 +228,14 @@ attention.leaning(lean)
 # Every spatial layer of ImageNet's network leans down and to the right, each by a little, and steps of later layers
 # are larger in pixels. Alsallakh et al. (*Mind the Pad*, ICLR 2021) describe the likely cause: where a layer with
 # stride 2 meets a map of even size, as in training on 224 x 224, padding is used up at the top and the left only, and
-# kernels learn to make up for it. Fine-tuning on such crops goes on with it. The paper takes the centre, and so do we:
+# kernels learn to make up for it. Fine-tuning on such crops goes on with it. The paper takes the center, and so do we:
 # where all keypoints are moved by the same, an affine map takes no notice.
 
 # %% [markdown]
 # ## The score as a detector, and how far it spreads
 #
 # Average precision of the merged score map against the mask, pixel by pixel; and the entropy of the map,
-# 1 where all cells have one score. Maps are drawn where keypoints are, at the centres of what cells see: 8 pixels
+# 1 where all cells have one score. Maps are drawn where keypoints are, at the centers of what cells see: 8 pixels
 # of each level further they would score higher, as was just seen.
 
 # %%
@@ -243,8 +243,8 @@ few = list(zip(pictures, measured, strict=True))[::2]
 measures = {"norm, ImageNet": [], "norm, fine-tuned": [], "attention, fine-tuned": []}
 for picture, truth in few:
     plain = extractors["norm, ImageNet"].dense(picture)
-    learnt = extractors["attention, fine-tuned"].dense(picture)
-    for name, levels in zip(measures, (plain.norms, learnt.norms, learnt.attention), strict=True):
+    learned = extractors["attention, fine-tuned"].dense(picture)
+    for name, levels in zip(measures, (plain.norms, learned.norms, learned.attention), strict=True):
         measures[name].append(merge_levels(levels, plain.sizes, truth.size))
 
 # %%
@@ -335,7 +335,7 @@ for better, worse in order:
 #
 # So the image labels that teach descriptors could teach their norms where landmarks are, and the norm does become
 # an attention of its own: above, its keypoints go from chance to as many hits as attention's. But the average alone does
-# not explain it. With *unit* vectors averaged in step 1 (`normalise_descriptors`; one seed, and AdamW in place of SGD; 83%
+# not explain it. With *unit* vectors averaged in step 1 (`normalize_descriptors`; one seed, and AdamW in place of SGD; 83%
 # of held-out photos right, as many as without), where a norm has no say in the loss, the norm's best hundred still hit
 # the landmark 48 times in a hundred (`data/results/runs/README.md`, `unit0`).
 #

@@ -31,7 +31,7 @@ from delfjax.evaluation import significance
 from delfjax.evaluation.metrics import bootstrap, evaluate
 from delfjax.evaluation.precision_recall import mean_precision, pool
 from delfjax.features.extraction import Extractor
-from delfjax.features.pca import Reduction, l2_normalise
+from delfjax.features.pca import PCA, l2_normalize
 from delfjax.features.pyramid import PyramidConfig
 from delfjax.features.store import FeatureStore
 from delfjax.models import checkpoints
@@ -50,7 +50,7 @@ from delfjax.widgets.retrieval_explorer import search_photos
 SEED = 0  # of samples
 EVERY = 11  # the PCA's spectrum is shown of every 11th database photo
 EFFORTS = {1: [1, 2, 4, 8, 16, 32, 64], 60: [60, 80, 120, 200, 400]}  # of the graph, by K
-LOST = 0.5  # share of the neighbours that is taken away to see what it costs
+LOST = 0.5  # share of the neighbors that is taken away to see what it costs
 SHOWN = 5  # results of a query
 BETTER, WORSE, LOWEST = 2, 2, 1  # queries on the three pages
 os.chdir("..")  # the checkout: the commands behind the results are run there
@@ -100,7 +100,7 @@ print(f"{len(asked)} queries, {len(asked[0])} features each")
 #
 # $$x \mapsto \hat x = \frac{x}{\lVert x\rVert} \mapsto z = P(\hat x - \mu) \mapsto \frac{z}{\lVert z\rVert}, \qquad P \in \mathbb{R}^{40 \times 1024}.$$
 #
-# How much is left? The axes of a PCA, learnt here of some photos at one scale, with ImageNet's network and with the
+# How much is left? The axes of a PCA, learned here of some photos at one scale, with ImageNet's network and with the
 # one that was fine-tuned on other landmarks:
 
 # %%
@@ -113,7 +113,7 @@ variances = {}
 for name, run in {"fine-tuned": "ft_att", "ImageNet": "att"}.items():
     extract = Extractor(*checkpoints.load(jobs[run].options.model), one_scale)
     cells = np.concatenate([extract(photo).descriptors for photo in sample])
-    variances[name] = Reduction.fit(cells, dimensions=cells.shape[1]).variances
+    variances[name] = PCA.fit(cells, dimensions=cells.shape[1]).variances
 
 # %%
 retrieval.spectra(variances, kept=base.descriptors.shape[1])
@@ -127,8 +127,8 @@ retrieval.spectra(variances, kept=base.descriptors.shape[1])
 
 # %%
 features = extractor(benchmark.query_photos.load(names[0]))
-projected = store.reduction.project(l2_normalise(features.descriptors))
-by_hand = l2_normalise(projected)[: len(asked[0])]
+projected = store.pca.project(l2_normalize(features.descriptors))
+by_hand = l2_normalize(projected)[: len(asked[0])]
 worst = float(np.abs(by_hand - asked[0].descriptors).max())
 
 # %%
@@ -137,7 +137,7 @@ print(f"lengths before the second division: {length.min():.2f} to {length.max():
 print(f"largest difference from the store, which keeps half precision: {worst:.5f}")
 
 # %% [markdown]
-# ## The nearest neighbours (Sec. 4.4)
+# ## The nearest neighbors (Sec. 4.4)
 #
 # Each feature of the query asks for its K = 60 nearest features of the whole database. To compare it with all of
 # them is *exact*; it takes time in proportion to the database. `delfjax` has a graph for large ones, made by NNDescent:
@@ -184,28 +184,28 @@ print(
 # as this one exactly, unless it is told not to, and takes the graph for larger ones: exact search takes longer in
 # proportion to the database, and the graph much less than that ([05_scale](05_scale.ipynb)).
 #
-# What would it cost to miss some? Here half of the true neighbours (`LOST`) are taken away at random, where an
+# What would it cost to miss some? Here half of the true neighbors (`LOST`) are taken away at random, where an
 # index would rather miss the far ones, and all is ranked again:
 
 # %%
 searcher, lottery = Searcher(base, exact, search), np.random.default_rng(SEED)
 thinned = []
 for query in asked:
-    rows, distances = searcher.neighbours(query)
+    rows, distances = searcher.neighbors(query)
     kept = np.where(lottery.random(rows.shape) < LOST, np.inf, distances).astype(np.float32)
     thinned.append(searcher.rank(query, (rows, kept)).ranking.images)
 
 # %%
 with_fewer = evaluate(thinned, truths, ks=(1,))
-print(f"mAP with all neighbours {100 * scores.mean_average_precision:.1f} %,", end=" ")
+print(f"mAP with all neighbors {100 * scores.mean_average_precision:.1f} %,", end=" ")
 print(f"without {LOST:.0%} of them {100 * with_fewer.mean_average_precision:.1f} %")
 
 # %% [markdown]
 # ## Votes
 #
-# A database photo has a vote of each query feature that has a neighbour in it. Votes are a ranking already. The
+# A database photo has a vote of each query feature that has a neighbor in it. Votes are a ranking already. The
 # photos with most of them, here a hundred, are *verified*: RANSAC looks for one affine map that takes query features
-# to their neighbours in the photo, and counts those that it does take there to within 20 pixels, the *inliers*.
+# to their neighbors in the photo, and counts those that it does take there to within 20 pixels, the *inliers*.
 
 # %%
 rankings = [answer.ranking for answer in answers[: len(asked)]]
@@ -370,7 +370,7 @@ sixth
 # %% [markdown]
 # Above, local features win. A global descriptor averages over all that a photo shows: look whether right photos show
 # the landmark small, from afar, or in another light, and whether the wrong ones share with the query its sky, its
-# colours and its composition. Local features need only the landmark's own.
+# colors and its composition. Local features need only the landmark's own.
 #
 # Below, the global descriptor wins, or loses least. Look whether the landmark fills its photos: then there is nothing to
 # average away, and one vector of the whole may bear a change of view that local features do not. Where all
@@ -508,7 +508,7 @@ explorer = search_photos(
     queries,
     truths=truths_shown,
     extractor=for_yours,
-    reduction=store.reduction,
+    pca=store.pca,
 )
 
 # %%
@@ -522,7 +522,7 @@ explorer
 # %%
 assert worst < 5e-3, "the store holds L2, PCA, L2 of what the network gives"
 for points in curves.values():
-    assert points[-1][1] > 0.95, "a wide beam finds nearly all true neighbours"
+    assert points[-1][1] > 0.95, "a wide beam finds nearly all true neighbors"
     assert points[-1][1] >= points[0][1], "and a wider one no fewer"
 assert with_fewer.mean_average_precision > 0.5 * scores.mean_average_precision, "most can be missed"
 assert np.median(counts["right"]) > np.median(counts["wrong"]), "right photos have more inliers"
@@ -530,11 +530,11 @@ near, far = (among[part].mean() for part in (angles < 30, angles > 60))
 assert near > far, "what is seen from near the query's side is found more often"
 
 # %% [markdown]
-# **What differs from the paper.** Its index is an inverted file of product-quantised descriptors with a KD-tree in each
+# **What differs from the paper.** Its index is an inverted file of product-quantized descriptors with a KD-tree in each
 # cell; that code was never released, and a graph, or exact search, takes its place. K = 60 is what re-implementations
 # take. The rival of Figs. 6 and 7 is an R-MAC that was not trained for retrieval, where the paper has DIR. RANSAC
 # draws its models all at once, and allows none that stretches a photo beyond eight times.
 #
-# **Two things to try.** Set `LOST = 0.9`: how many neighbours does a ranking need? And ask with
+# **Two things to try.** Set `LOST = 0.9`: how many neighbors does a ranking need? And ask with
 # `replace(search, max_distance=0.8)` in a `Searcher`: whom does a limit on the distance help, the right photos or the
 # wrong ones?

@@ -35,13 +35,13 @@ print(measured["hardware"], measured["versions"], f"sizes {sizes[0]:,} to {sizes
 # ## What is measured
 #
 # Each kind of index, at each size that it can bear on this machine, is asked the 1,000 descriptors of held-out
-# photos for 60 neighbours each. `exact` compares with everything. `nndescent` is this project's graph, `sharded` is
+# photos for 60 neighbors each. `exact` compares with everything. `nndescent` is this project's graph, `sharded` is
 # several of them, `codes` are the paper's 50 bits (by faiss, without the paper's trees in each cell), and faiss' HNSW
-# is the peer. A search that can try harder is timed where it finds 95% of the true neighbours; if it finds more at
+# is the peer. A search that can try harder is timed where it finds 95% of the true neighbors; if it finds more at
 # its least effort, or fewer at its greatest, it is timed there, and the column recall@60 shows it.
 #
 # There are real descriptors for the smaller sizes. Beyond them each invented one is a real one, moved by half the
-# difference of two of its neighbours. How alike they are, as descriptors of other photos see them: half of the
+# difference of two of its neighbors. How alike they are, as descriptors of other photos see them: half of the
 # photos, doubled so, should look like all photos.
 
 # %%
@@ -186,7 +186,7 @@ _ = interact(planned, machines=IntSlider(20, min=1, max=400), memory=memory, pri
 # %% [markdown]
 # Extraction, not the index, is most of the hours. The graph buys its recall with memory, some forty times the
 # paper's code; and as each photo asks all shards, what a graph saves over exact search is won inside a shard only.
-# Codes take the least memory, and find the fewest true neighbours.
+# Codes take the least memory, and find the fewest true neighbors.
 
 # %% [markdown]
 # ## What was claimed, checked

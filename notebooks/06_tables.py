@@ -4,13 +4,13 @@
 # **Paper:** Noh et al., *Large-Scale Image Retrieval with Attentive Deep Local Features*, ICCV 2017,
 # Section 5: Table 1, Figs. 1, 4 and 5, and where the others are. **You will see** the paper's numbers beside ours,
 # what each of its claims comes to on the rendered landmarks, and what can be had with fewer features, dimensions
-# and bits, and by an index that misses some neighbours.
+# and bits, and by an index that misses some neighbors.
 # **Cost:** half a minute. Everything is read from `data/results`, which `delfjax reproduce` fills; that takes
 # minutes where features are cached, and otherwise about an hour on two CPU cores.
 #
 # Photos of your own, in one sub-folder a class, get the same tables, outside this repository:
-# `delfjax reproduce --labelled PHOTOS --results FOLDER`, FOLDER an absolute path, then
-# `DELFJAX_BENCHMARK=labelled DELFJAX_RESULTS=FOLDER python notebooks/execute.py 06 --out FOLDER`.
+# `delfjax reproduce --labeled PHOTOS --results FOLDER`, FOLDER an absolute path, then
+# `DELFJAX_BENCHMARK=labeled DELFJAX_RESULTS=FOLDER python notebooks/execute.py 06 --out FOLDER`.
 # %%
 import os
 from pathlib import Path
@@ -104,9 +104,9 @@ for row, found in sorted(curves.items(), key=lambda each: -each[1]["curve"]["mea
 # ## With fewer features, dimensions and bits, and by an index that misses some
 #
 # Nothing is extracted anew for any of these. Features are taken best first. The axes of a PCA are nested: a
-# descriptor cut short and normalised again is that of a smaller PCA. An index *misses* neighbours where its graph
+# descriptor cut short and normalized again is that of a smaller PCA. An index *misses* neighbors where its graph
 # has few edges (200 features a photo, as of 100 all are compared anyway); recall is its share of the true 60 nearest.
-# *Bits* are those of product quantisation, as the paper has it: 4, 10 and 20 sub-vectors of 5 or 8 bits, 10 x 5 = 50
+# *Bits* are those of product quantization, as the paper has it: 4, 10 and 20 sub-vectors of 5 or 8 bits, 10 x 5 = 50
 # being the paper's; every inverted list is read, so that only codes lose, and the list that a descriptor is in is
 # not counted, as in the paper. The largest number is the store's own, 40 numbers of 16 bits each.
 
@@ -187,7 +187,7 @@ assert claims.read(RESULTS / provenance.CLAIMS) == decided
 if BENCHMARK == HEADLINE:
     assert len(curves) == len(shown), "every curve was run"
     assert ours["DELF+FT+ATT"]["value"] > ours["DELF-noFT"]["value"], "training helps"
-    assert ours["DELF-noFT"]["value"] > ours["RootSIFT"]["value"], "and learnt features do"
+    assert ours["DELF-noFT"]["value"] > ours["RootSIFT"]["value"], "and learned features do"
 
 # %% [markdown]
 # **What differs from the paper.** Photos are rendered, of one small world; the training set is small; DIR

@@ -62,7 +62,7 @@ def test_no_limit_is_null(tmp_path):
     text = (tmp_path / "result.json").read_text()
     found = json.loads(text, parse_constant=strict)
     assert found["config"]["max_distance"] is None
-    assert found["config"]["neighbours"] == SearchConfig().neighbours
+    assert found["config"]["neighbors"] == SearchConfig().neighbors
 
 
 def test_a_list_of_plain_values_stands_on_one_line():

@@ -36,11 +36,11 @@ QUICK = {
     "match": f"{SMALL} {RANSAC}",
     "extract": f"{SMALL} --dimensions 8",
     "index": "",
-    "search": f"--neighbours 20 {RANSAC}",
-    "evaluate": f"{SMALL} --dimensions 8 --neighbours 20 {RANSAC}",
+    "search": f"--neighbors 20 {RANSAC}",
+    "evaluate": f"{SMALL} --dimensions 8 --neighbors 20 {RANSAC}",
     # 100 features: of these, benchmark says how many lie on the landmark. SIFT needs more pixels for them.
-    "benchmark": f"--longest 64 --max-features 100 --dimensions 10 --neighbours 20 {RANSAC}",
-    "benchmark --local": f"--longest 320 --max-features 60 --dimensions 8 --neighbours 20 {RANSAC}",
+    "benchmark": f"--longest 64 --max-features 100 --dimensions 10 --neighbors 20 {RANSAC}",
+    "benchmark --local": f"--longest 320 --max-features 60 --dimensions 8 --neighbors 20 {RANSAC}",
     "train": "",  # by its configuration
     "data": "",  # from a publisher who is here
     "reproduce": "--list",  # a run takes minutes
@@ -87,7 +87,7 @@ def world(tmp_path, monkeypatch, tiny_network):
 
 
 def rendered_part(folder: Path) -> Path:
-    """Copy two landmarks of the rendered set, a place and the strangers of another."""
+    """Copy two landmarks of the rendered set, a place and the distractor queries of another."""
     parts = [f"gt/{name}_*" for name in LANDMARKS] + [f"images/{name}_*" for name in LANDMARKS]
     parts += ["images/place_000_*", "strangers/place_100_*", "*.json*"]
     for path in [path for part in parts for path in (rendered.ROOT / "eval").glob(part)]:

@@ -17,9 +17,9 @@ from delfjax.models.attention import Attention
 from delfjax.models.backbone import ResNet
 from delfjax.models.resnet import RESNET_TINY
 from delfjax.training.augmentation import AugmentationConfig
-from delfjax.training.classifier import RecogniserConfig
+from delfjax.training.classifier import ClassifierConfig
 from delfjax.training.config import TrainingConfig
-from delfjax.training.optimizer import OptimiserConfig
+from delfjax.training.optimizer import OptimizerConfig
 
 Model = TypeVar("Model", bound=nnx.Module)
 
@@ -57,10 +57,10 @@ def extractor(config: ExtractionConfig = SMALL, *, attention: bool = False) -> E
 
 
 def draw(seed: int, size: tuple[int, int] = SIZE, *, block: int = 6) -> np.ndarray:
-    """A photo of coloured blocks."""
+    """A photo of colored blocks."""
     rows, columns = (-(-side // block) for side in size)
-    colours = np.random.default_rng(seed).integers(0, 256, (rows, columns, 3), np.uint8)
-    return colours.repeat(block, 0).repeat(block, 1)[: size[0], : size[1]]
+    colors = np.random.default_rng(seed).integers(0, 256, (rows, columns, 3), np.uint8)
+    return colors.repeat(block, 0).repeat(block, 1)[: size[0], : size[1]]
 
 
 def save(path, photo: np.ndarray):
@@ -92,11 +92,11 @@ def classes(root, count: int = 3, views: int = 3) -> PhotoFolder:
 def settings(variant="finetune", *, steps=6, **changes) -> TrainingConfig:
     """Settings that train the tiny network on photos of SIZE in a few seconds; ``part__name`` changes one."""
     parts = {
-        "network": RecogniserConfig(
+        "network": ClassifierConfig(
             variant=variant, stages=() if variant == "attention" else ("conv4",), hidden=8
         ),
         "augmentation": AugmentationConfig(square=48, crop=40),
-        "optimiser": OptimiserConfig(
+        "optimizer": OptimizerConfig(
             steps=steps, rate=3e-3, kind="adamw", decay=0.0, schedule="constant"
         ),
     }

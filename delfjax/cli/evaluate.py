@@ -18,15 +18,15 @@ from delfjax.cli.options import (
     index_options,
     json_option,
     model_options,
-    reduction_config,
-    reduction_options,
+    pca_config,
+    pca_options,
     search_config,
     search_options,
 )
 from delfjax.cli.output import answer, complain
 from delfjax.datasets import rendered
 from delfjax.datasets.benchmark import Benchmark
-from delfjax.datasets.labeled import LABELLED, labelled
+from delfjax.datasets.labeled import LABELED, labeled
 from delfjax.datasets.publishers import data_folder
 from delfjax.evaluation.benchmark import (
     Evaluation,
@@ -58,7 +58,7 @@ def benchmark_options(sub: argparse.ArgumentParser) -> None:
     """Add what ``delfjax benchmark`` takes."""
     sub.add_argument("name", metavar="NAME", help="such as rendered, or oxford5k+flickr100k")
     sub.add_argument("--root", type=Path, default=data_folder(), help="folder of the data sets")
-    words = "file names of the {} photos, where NAME is labelled: ROOT has a sub-folder a class"
+    words = "file names of the {} photos, where NAME is labeled: ROOT has a sub-folder a class"
     sub.add_argument("--queries", default="*", help=words.format("query"))
     sub.add_argument("--database", default="*", help=words.format("database"))
     _shared_options(sub)
@@ -71,7 +71,7 @@ def _shared_options(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--page", type=Path, help="write a page of ranked results to this .html file")
     model_options(sub)
-    reduction_options(sub)
+    pca_options(sub)
     index_options(sub)
     search_options(sub)
     json_option(sub)
@@ -88,7 +88,7 @@ def evaluate(options: argparse.Namespace) -> int:
         database=options.database,
         index=index_config(options),
         search=search_config(options),
-        reduction=reduction_config(options),
+        pca=pca_config(options),
     )
     return _report(evaluation, options)
 
@@ -106,10 +106,10 @@ def load_as_asked(options: argparse.Namespace) -> Benchmark:
         ValueError: If patterns of file names are given for a benchmark that says itself what is asked.
     """
     patterns = options.queries, options.database
-    if options.name == LABELLED:
-        return labelled(scan(options.root), *patterns)
+    if options.name == LABELED:
+        return labeled(scan(options.root), *patterns)
     if patterns != ("*", "*"):
-        raise ValueError(f"--queries and --database are for {LABELLED}, not {options.name}")
+        raise ValueError(f"--queries and --database are for {LABELED}, not {options.name}")
     return datasets.load(options.name, options.root)
 
 
@@ -122,7 +122,7 @@ def evaluate_as_asked(
     settings = {
         "index": index_config(options),
         "search": search_config(options),
-        "reduction": reduction_config(options),
+        "pca": pca_config(options),
     }
     if config.is_plain:
         return evaluate_benchmark(extractor, loaded, store, **settings)
@@ -139,7 +139,7 @@ def result_of(evaluation: Evaluation, options: argparse.Namespace) -> dict[str, 
     result["what"] += f", {name_of(options)}"
     others = list(evaluation.scores)[1:]
     result["other_protocols"] = {p: evaluation.summary(p)["value"] for p in others}
-    if evaluation.benchmark.strangers:
+    if evaluation.benchmark.distractor_queries:
         result |= _pooled(evaluation)
     if evaluation.benchmark.name in datasets.RENDERED and "search" in evaluation.settings:
         result |= _on_landmark(evaluation)
@@ -153,14 +153,14 @@ def result_of(evaluation: Evaluation, options: argparse.Namespace) -> dict[str, 
 def inputs_sha256(options: argparse.Namespace) -> dict[str, str]:
     """Return the SHA-256 of the model's file, and of the rendered set's list of checksums.
 
-    Of a labelled folder: of its files' names and sizes.
+    Of a labeled folder: of its files' names and sizes.
     """
     files = {"model": options.model, "weights": options.weights}
     name = getattr(options, "name", None)
     if name in datasets.RENDERED:
         files["landmarks"] = datasets.rendered_root(options.root) / "SHA256SUMS"
     found = {what: path.read_bytes() for what, path in files.items() if path}
-    if name == LABELLED:
+    if name == LABELED:
         photos = scan(options.root)
         sizes = [f"{photo} {photos.path(photo).stat().st_size}" for photo in photos.names]
         found["photos"] = "\n".join(sizes).encode()
@@ -258,7 +258,7 @@ def store_path(
     name: str, photos: Path, extractor: LocalExtractor, options: argparse.Namespace
 ) -> Path:
     """Return the store that was asked for, or one named after all that its features depend on."""
-    settings = asdict(extractor.config), asdict(reduction_config(options))
+    settings = asdict(extractor.config), asdict(pca_config(options))
     return options.store or _named(name, photos, *settings, extractor.checksum)
 
 

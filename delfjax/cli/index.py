@@ -25,7 +25,7 @@ from delfjax.search.exact import ExactIndex
 from delfjax.search.index import (
     EXACT_LIMIT,
     KINDS,
-    NEIGHBOURS,
+    NEIGHBORS,
     Index,
     build_index,
     load_index,
@@ -74,7 +74,7 @@ def index(options: argparse.Namespace) -> int:
     seconds = time.perf_counter() - start
     path = options.out or _beside(options.store)
     built.save(path, database=database.checksum)
-    k = min(NEIGHBOURS, len(database.descriptors))
+    k = min(NEIGHBORS, len(database.descriptors))
     recall = built.recall(database.descriptors, k, exact=ExactIndex(database.descriptors))
     result = {
         "kind": type(built).__name__,
@@ -94,7 +94,7 @@ def search(options: argparse.Namespace) -> int:
     """Run ``delfjax search``."""
     store = filled(options.store)
     query = extractor_of(store, options)(load_photo(options.photo))
-    query = query.with_descriptors(store.reduction(query.descriptors))
+    query = query.with_descriptors(store.pca(query.descriptors))
     config = search_config(options)
     database = config.database(store)
     ranking = Searcher(database, _index_of(database, options), config)(config.query(query)).ranking

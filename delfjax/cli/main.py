@@ -23,10 +23,10 @@ from delfjax.cli.networks import extractor_for, extractor_of
 from delfjax.cli.options import (
     json_option,
     model_options,
+    pca_config,
+    pca_options,
     ransac_config,
     ransac_options,
-    reduction_config,
-    reduction_options,
 )
 from delfjax.cli.output import EXITS, FAILED, INTERRUPTED, OK, answer, complain
 from delfjax.cli.reproduce import reproduce, reproduce_options
@@ -110,7 +110,7 @@ def parser() -> argparse.ArgumentParser:
     place.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that extracts")
     place.add_argument("--workers", type=int, metavar="N", help="extract by N processes, of Dask")
     model_options(sub)
-    reduction_options(sub)
+    pca_options(sub)
 
     summary = "build an index over a store and keep it; report its cost and its recall"
     index_options(command(index, summary))
@@ -145,11 +145,11 @@ def _match(options: argparse.Namespace) -> int:
     photos = [load_photo(path) for path in options.photos]
     if options.store:
         store = filled(options.store)
-        extractor, reduction = extractor_of(store, options), store.reduction
+        extractor, pca = extractor_of(store, options), store.pca
     else:
-        extractor, reduction = extractor_for(options), None
+        extractor, pca = extractor_for(options), None
     raw = [extractor(photo) for photo in tqdm(photos, desc="extract", unit="photo")]
-    left, right = reduce_pair(*raw, reduction)
+    left, right = reduce_pair(*raw, pca)
     ransac = ransac_config(options)
     limits = {"max_distance": options.max_distance, "ratio": options.ratio}
     putative, verification = match(left, right, **limits, ransac=ransac)
@@ -183,7 +183,7 @@ def _extract(options: argparse.Namespace) -> int:
     photos, extractor = scan(options.folder), extractor_for(options)
     with connected(scheduler=options.scheduler, workers=options.workers) as client:
         store, report = extract_folder(
-            extractor, photos, options.store, config=reduction_config(options), client=client
+            extractor, photos, options.store, config=pca_config(options), client=client
         )
     print(
         f"{store.path}: {len(report.extracted)} photos extracted, {len(report.kept)} there before, "
@@ -194,7 +194,7 @@ def _extract(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     trained = train(options)
-    print(f"{options.out / MODEL}: step {trained.step} of {trained.config.optimiser.steps}")
+    print(f"{options.out / MODEL}: step {trained.step} of {trained.config.optimizer.steps}")
     for name, value in trained.validated.items():
         print(f"{name.replace('_', ' '):32}{value:.3f}")
     return complain(Report(failed=trained.failed))

@@ -4,8 +4,8 @@ import argparse
 
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.extraction import ExtractionConfig, Extractor
-from delfjax.features.handcrafted import SPECS as HANDMADE
-from delfjax.features.handcrafted import HandmadeConfig, HandmadeExtractor
+from delfjax.features.handcrafted import SPECS as HANDCRAFTED
+from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedExtractor
 from delfjax.features.pyramid import PyramidConfig
 from delfjax.features.store import FeatureStore, StoreError
 from delfjax.models import weights
@@ -18,10 +18,10 @@ def extractor_for(options: argparse.Namespace) -> LocalExtractor:
     """Make the extractor that `options.model_options` describe.
 
     Raises:
-        ValueError: If hand-made features are asked for together with what only a network has.
+        ValueError: If handcrafted features are asked for together with what only a network has.
     """
     if options.local:
-        return _handmade(options)
+        return _handcrafted(options)
     backbone, attention = _network(options, options.backbone)
     config = ExtractionConfig(
         pyramid=PyramidConfig(longest=options.longest),
@@ -39,16 +39,16 @@ def name_of(options: argparse.Namespace) -> str:
     return options.model.stem if options.model else "ImageNet weights"
 
 
-def _handmade(options: argparse.Namespace) -> HandmadeExtractor:
+def _handcrafted(options: argparse.Namespace) -> HandcraftedExtractor:
     given = {"--model": options.model, "--weights": options.weights}
     given |= {"--selection": options.selection, "--nms-iou": options.nms_iou < 1}
     if surplus := [name for name, value in given.items() if value]:
         raise ValueError(
-            f"--local {options.local} with {', '.join(surplus)}: hand-made features have no network, "
+            f"--local {options.local} with {', '.join(surplus)}: handcrafted features have no network, "
             "and are chosen by their response; leave out one or the other"
         )
-    config = HandmadeConfig(longest=options.longest, max_features=options.max_features)
-    return HandmadeExtractor(HANDMADE[options.local], config)
+    config = HandcraftedConfig(longest=options.longest, max_features=options.max_features)
+    return HandcraftedExtractor(HANDCRAFTED[options.local], config)
 
 
 def _network(options: argparse.Namespace, name: str) -> tuple[ResNet, Attention | None]:
@@ -65,8 +65,8 @@ def _network(options: argparse.Namespace, name: str) -> tuple[ResNet, Attention 
 def extractor_of(store: FeatureStore, options: argparse.Namespace) -> LocalExtractor:
     """Make the extractor that a store was filled with."""
     made_by = store.made_by
-    if spec := HANDMADE.get(made_by["backbone"]):
-        extractor = HandmadeExtractor(spec, HandmadeConfig(**made_by["extraction"]))
+    if spec := HANDCRAFTED.get(made_by["backbone"]):
+        extractor = HandcraftedExtractor(spec, HandcraftedConfig(**made_by["extraction"]))
         mend = f"they were of {made_by['model']}: install that, or extract again"
     else:
         network = _network(options, made_by["backbone"])

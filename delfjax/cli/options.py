@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import get_args
 
 from delfjax.evaluation.benchmark import CombinedConfig, Expansion
-from delfjax.features.extract_folder import ReductionConfig
+from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.extraction import ExtractionConfig, Selection
 from delfjax.features.global_descriptors import GlobalConfig
-from delfjax.features.handcrafted import SPECS as HANDMADE
+from delfjax.features.handcrafted import SPECS as HANDCRAFTED
 from delfjax.features.pyramid import PyramidConfig
 from delfjax.geometry.ransac import MODELS, RansacConfig
 from delfjax.models.pooling import POOLINGS
@@ -44,7 +44,7 @@ def model_options(sub: argparse.ArgumentParser) -> None:
     backbone_option(sub)
     trained_options(sub)
     sub.add_argument(
-        "--local", choices=sorted(HANDMADE), help="hand-made features in place of a network's"
+        "--local", choices=sorted(HANDCRAFTED), help="handcrafted features in place of a network's"
     )
     sub.add_argument(
         "--selection", choices=get_args(Selection), help="default: attention where there is a head"
@@ -59,9 +59,9 @@ def model_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--nms-iou", type=float, default=extraction.nms_iou, help="1 keeps all")
 
 
-def reduction_options(sub: argparse.ArgumentParser) -> None:
-    """Add how the PCA is learnt."""
-    config = ReductionConfig()
+def pca_options(sub: argparse.ArgumentParser) -> None:
+    """Add how the PCA is learned."""
+    config = PCAConfig()
     sub.add_argument("--dimensions", type=int, default=config.dimensions, help="of the PCA")
     sub.add_argument("--whiten", action="store_true", help="whiten the PCA")
     sub.add_argument("--pca-seed", type=int, default=config.seed, help="of the PCA's sample")
@@ -121,19 +121,17 @@ def search_options(sub: argparse.ArgumentParser) -> None:
     """Add how queries are answered."""
     config = SearchConfig()
     sub.add_argument(
-        "--neighbours", type=int, default=config.neighbours, help="nearest features asked for, K"
+        "--neighbors", type=int, default=config.neighbors, help="nearest features asked for, K"
     )
     sub.add_argument(
         "--verified", type=int, default=config.verified, help="photos to verify a query"
     )
-    sub.add_argument(
-        "--max-distance", type=float, default=config.max_distance, help="of neighbours"
-    )
+    sub.add_argument("--max-distance", type=float, default=config.max_distance, help="of neighbors")
     sub.add_argument(
         "--ratio",
         type=float,
         default=config.ratio,
-        help="to the last neighbour's distance; 1 keeps all",
+        help="to the last neighbor's distance; 1 keeps all",
     )
     sub.add_argument("--features", type=int, help="use only a photo's best (default: all)")
     sub.add_argument(
@@ -206,9 +204,9 @@ def json_option(sub: argparse.ArgumentParser) -> None:
     )
 
 
-def reduction_config(options: argparse.Namespace) -> ReductionConfig:
-    """Return how the PCA is learnt."""
-    return ReductionConfig(
+def pca_config(options: argparse.Namespace) -> PCAConfig:
+    """Return how the PCA is learned."""
+    return PCAConfig(
         dimensions=options.dimensions,
         whiten=options.whiten,
         seed=options.pca_seed,
@@ -229,7 +227,7 @@ def ransac_config(options: argparse.Namespace) -> RansacConfig:
 def search_config(options: argparse.Namespace) -> SearchConfig:
     """Return how queries are answered."""
     return SearchConfig(
-        neighbours=options.neighbours,
+        neighbors=options.neighbors,
         max_distance=options.max_distance,
         ratio=options.ratio,
         verified=options.verified,

@@ -6,7 +6,7 @@ from pathlib import Path
 from delfjax import provenance
 from delfjax.cli.output import FAILED, OK, SOME_FAILED
 from delfjax.files import cache_folder, digest
-from delfjax.paper.reproduce import Job, LabelledFolder, Outcome, lacking, plan, run_all
+from delfjax.paper.reproduce import Job, LabeledFolder, Outcome, lacking, plan, run_all
 from delfjax.paper.runs import FOLDER, PROFILES
 
 
@@ -16,7 +16,7 @@ def reproduce_options(sub: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="FOLDER", help="of real data sets, to run all that are there"
     )
     sub.add_argument(
-        "--labelled",
+        "--labeled",
         type=Path,
         metavar="FOLDER",
         help="with one sub-folder a class, to run all on it alone",
@@ -38,20 +38,20 @@ def reproduce_options(sub: argparse.ArgumentParser) -> None:
         "--results",
         type=Path,
         metavar="FOLDER",
-        help=f"default: {FOLDER}; of a labelled folder, one in the cache",
+        help=f"default: {FOLDER}; of a labeled folder, one in the cache",
     )
 
 
 def reproduce(options: argparse.Namespace) -> int:
     """Run ``delfjax reproduce``; return its exit code."""
-    folder = options.labelled
+    folder = options.labeled
     if folder is None and (options.queries, options.database) != ("*", "*"):
-        raise ValueError("--queries and --database are of a labelled folder; name it by --labelled")
-    labelled = folder and LabelledFolder(
+        raise ValueError("--queries and --database are of a labeled folder; name it by --labeled")
+    labeled = folder and LabeledFolder(
         folder=folder, queries=options.queries, database=options.database
     )
-    asked = {"data": options.data, "labelled": labelled, "profile": options.profile}
-    kept = options.results or (_beside_the_cache(labelled) if labelled else FOLDER)
+    asked = {"data": options.data, "labeled": labeled, "profile": options.profile}
+    kept = options.results or (_beside_the_cache(labeled) if labeled else FOLDER)
     if options.list:
         for job in plan(options.only, kept, **asked):
             print(_entry(job))
@@ -65,10 +65,10 @@ def reproduce(options: argparse.Namespace) -> int:
     return SOME_FAILED if any(outcome.unreadable for outcome in outcomes) else OK
 
 
-def _beside_the_cache(labelled: LabelledFolder) -> Path:
+def _beside_the_cache(labeled: LabeledFolder) -> Path:
     """Return where results of one's own photos are kept: never among those of the checkout."""
-    folder = labelled.folder.resolve()
-    words = f"{folder} {labelled.queries} {labelled.database}"  # others may have its name
+    folder = labeled.folder.resolve()
+    words = f"{folder} {labeled.queries} {labeled.database}"  # others may have its name
     return cache_folder() / "results" / f"{folder.name}-{digest(words.encode())[:12]}"
 
 

@@ -59,7 +59,7 @@ def configured(options: argparse.Namespace) -> TrainingConfig:
     moves = {name: getattr(options, name) for name in ("steps", "rate")}
     moves = {name: value for name, value in moves.items() if value is not None}
     given = {name: value for name, value in given.items() if value is not None}
-    return replace(config, **given, optimiser=replace(config.optimiser, **moves))
+    return replace(config, **given, optimizer=replace(config.optimizer, **moves))
 
 
 def train(options: argparse.Namespace) -> "Trained":

@@ -92,5 +92,5 @@ def _moved(benchmark: Benchmark, root: Path) -> Benchmark:
         root=root,
         database=tuple(f"{folder}/{photo}" for photo in benchmark.database),
         queries=moved(benchmark.queries),
-        strangers=moved(benchmark.strangers),
+        distractor_queries=moved(benchmark.distractor_queries),
     )

@@ -54,7 +54,7 @@ class Benchmark:
         distractors: How many of these, at the end, were added to make the search harder.
         queries: What is asked.
         truths: For each protocol, what each query should find, in the order of the queries.
-        strangers: Distractor queries: nothing in the database is correct (the paper's Sec. 5, Eq. 4).
+        distractor queries: Distractor queries: nothing in the database is correct (the paper's Sec. 5, Eq. 4).
         measure: How rankings are scored.
     """
 
@@ -63,7 +63,7 @@ class Benchmark:
     database: tuple[str, ...]
     queries: tuple[Query, ...]
     truths: Mapping[str, tuple[Truth, ...]]
-    strangers: tuple[Query, ...] = ()
+    distractor_queries: tuple[Query, ...] = ()
     distractors: int = 0
     measure: Measure = "trapezoid"
 
@@ -82,7 +82,7 @@ class Benchmark:
     @property
     def asked(self) -> tuple[Query, ...]:
         """Queries, then distractor queries."""
-        return self.queries + self.strangers
+        return self.queries + self.distractor_queries
 
     @property
     def protocol(self) -> str:
@@ -133,7 +133,7 @@ class Benchmark:
             database=tuple(compress(self.database, kept)),
             distractors=sum(kept[self._base :]),
             queries=tuple(compress(self.queries, asked)),
-            strangers=tuple(compress(self.strangers, asked[first:])),
+            distractor_queries=tuple(compress(self.distractor_queries, asked[first:])),
             truths={
                 protocol: tuple(
                     Truth(*(numbers[ids[stay[ids]]] for ids in (each.positives, each.junk)))

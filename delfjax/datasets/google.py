@@ -24,7 +24,7 @@ def load_v2(folder: Path) -> Benchmark:
 
     Photo ``0123456789abcdef`` of the index is ``index/0/1/2/0123456789abcdef.jpg``, as the archives
     unpack. The protocols are the public and the private half; a query has nothing to find in the half
-    that it is not of. Ignored test photos, which nobody has labelled, are no distractor queries: they
+    that it is not of. Ignored test photos, which nobody has labeled, are no distractor queries: they
     are left out.
 
     Raises:
@@ -91,7 +91,9 @@ def load_v1(folder: Path) -> Benchmark:
         database=tuple(database),
         queries=_queries(queries),
         truths={STANDARD: tuple(queries.values())},
-        strangers=_queries({photo: mark for photo, mark in asked.items() if photo not in queries}),
+        distractor_queries=_queries(
+            {photo: mark for photo, mark in asked.items() if photo not in queries}
+        ),
     )
 
 

@@ -12,10 +12,10 @@ from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
 from delfjax.datasets.truth import Truth
 from delfjax.images.reading import PhotoFolder
 
-LABELLED = "labelled"  # stands for such a folder where a benchmark is named
+LABELED = "labeled"  # stands for such a folder where a benchmark is named
 
 
-def labelled(folder: PhotoFolder, queries: str = "*", database: str = "*") -> Benchmark:
+def labeled(folder: PhotoFolder, queries: str = "*", database: str = "*") -> Benchmark:
     """Make a benchmark of a folder.
 
     A query's positives are the database photos of its class. Its junk is the query itself, where it

@@ -146,7 +146,7 @@ FLICKR100K = Publisher(
     ),
 )
 # Ground truth: python/download.py of filipradenovic/revisitop, over plain HTTP. That repository has
-# no licence file.
+# no license file.
 REVISITOP = "http://cmp.felk.cvut.cz/revisitop"
 ROXFORD5K, RPARIS6K = (
     Publisher(
@@ -205,7 +205,7 @@ GOOGLE_LANDMARKS_V1 = Publisher(
     other_parts=("index/*/*", "test/*"),
     steps=("if you have a copy, put its photos and tables here; else use google_landmarks_v2",),
 )
-# README.md of cvdfoundation/google-landmark, version 2.1: files, sizes, MD5 sums and licences. The
+# README.md of cvdfoundation/google-landmark, version 2.1: files, sizes, MD5 sums and licenses. The
 # train set, 500 GB more, is not part of the benchmark.
 GOOGLE = "https://s3.amazonaws.com/google-landmark"
 GOOGLE_LANDMARKS_V2 = Publisher(
@@ -246,7 +246,7 @@ def publisher_of(name: str) -> Publisher:
     """Return the entry of a data set.
 
     Raises:
-        DatasetError: It is not in the catalogue.
+        DatasetError: It is not in the catalog.
     """
     if name not in PUBLISHERS:
         raise DatasetError(f"{name!r}: no such data set; expected one of {', '.join(PUBLISHERS)}")

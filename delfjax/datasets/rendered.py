@@ -93,7 +93,7 @@ def load(root: Path | None = None, *, distractors: bool = True) -> Benchmark:
     shown = [name for name in names if not name.startswith(PLACE)]
     database = tuple(f"images/{name}" for name in (*shown, *places))
     queries, truths = read_ground_truth(folder / "gt", folder, database)
-    strangers = scan(folder / "strangers").names
+    distractor_queries = scan(folder / "strangers").names
     return Benchmark(
         name="rendered+places" if distractors else "rendered",
         root=folder,
@@ -101,8 +101,8 @@ def load(root: Path | None = None, *, distractors: bool = True) -> Benchmark:
         distractors=len(places),
         queries=queries,
         truths={STANDARD: truths},
-        strangers=tuple(
-            Query(name=Path(name).stem, photo=f"strangers/{name}") for name in strangers
+        distractor_queries=tuple(
+            Query(name=Path(name).stem, photo=f"strangers/{name}") for name in distractor_queries
         ),
     )
 

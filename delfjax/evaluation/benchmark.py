@@ -15,13 +15,13 @@ from jaxtyping import Float
 from tqdm.auto import tqdm
 
 from delfjax.datasets.benchmark import Benchmark
-from delfjax.datasets.labeled import labelled
+from delfjax.datasets.labeled import labeled
 from delfjax.datasets.truth import Truth
 from delfjax.evaluation.google_landmarks import retrieval
 from delfjax.evaluation.metrics import Scores, bootstrap, evaluate
 from delfjax.features.extract_folder import (
     LocalExtractor,
-    ReductionConfig,
+    PCAConfig,
     Report,
     extract_folder,
     made_by,
@@ -73,7 +73,7 @@ def prepare(
     *,
     index: IndexConfig,
     search: SearchConfig,
-    reduction: ReductionConfig,
+    pca: PCAConfig,
     report: Report | None = None,
 ) -> Ready:
     """Extract what is missing, build the index, and measure its recall: all but the answers.
@@ -84,7 +84,7 @@ def prepare(
         store_path: Where features are kept.
         index: Which.
         search: How queries are answered.
-        reduction: How the PCA is learnt.
+        pca: How the PCA is learned.
         report: What is known of the photos already; this adds to it.
 
     Raises:
@@ -93,7 +93,7 @@ def prepare(
     seconds: dict[str, float] = {}
     report = Report() if report is None else report
     with timed(seconds, "extract"):
-        store, more = extract_benchmark(extractor, benchmark, store_path, config=reduction)
+        store, more = extract_benchmark(extractor, benchmark, store_path, config=pca)
         report.add(more)
     with timed(seconds, "load"):
         benchmark = answerable(benchmark, report)
@@ -132,11 +132,11 @@ def extract_benchmark(
     benchmark: Benchmark,
     store_path: Path | str,
     *,
-    config: ReductionConfig | None = None,
+    config: PCAConfig | None = None,
 ) -> tuple[FeatureStore, Report]:
     """Extract the database, its distractors and the queries into one store, in this order.
 
-    The PCA is learnt as the first of them is extracted, so of the database alone.
+    The PCA is learned as the first of them is extracted, so of the database alone.
     """
     total = Report()
     for photos in (benchmark.base_photos, benchmark.distractor_photos, benchmark.query_photos):
@@ -167,7 +167,7 @@ class Evaluation:
         seconds: Wall time by stage.
         report: What became of each photo.
         index_kind: The class of the index, such as ``ExactIndex``.
-        recall: Of that index at 60 neighbours, against exact search.
+        recall: Of that index at 60 neighbors, against exact search.
         settings: Every configuration that the figures depend on.
         store: Where the features are kept.
     """
@@ -228,19 +228,19 @@ def evaluate_folder(
     database: str = "*",
     index: IndexConfig | None = None,
     search: SearchConfig | None = None,
-    reduction: ReductionConfig | None = None,
+    pca: PCAConfig | None = None,
 ) -> Evaluation:
-    """Evaluate a folder with one sub-folder a class; see `labelled` and `evaluate_benchmark`.
+    """Evaluate a folder with one sub-folder a class; see `labeled` and `evaluate_benchmark`.
 
     Args:
         extractor: Model and selection.
         photos: The folder.
         store_path: Where features are kept: a second run reads them from there.
         queries: Which photos are queries, by a pattern of file names.
-        database: Which are the database; the PCA is learnt of these.
+        database: Which are the database; the PCA is learned of these.
         index: Which.
         search: How queries are answered.
-        reduction: How the PCA is learnt; ``database`` above says of which photos.
+        pca: How the PCA is learned; ``database`` above says of which photos.
 
     Raises:
         ValueError: If the folder has no classes, a pattern matches no photo, or no query has anything
@@ -248,11 +248,11 @@ def evaluate_folder(
     """
     evaluation = evaluate_benchmark(
         extractor,
-        labelled(photos, queries, database),
+        labeled(photos, queries, database),
         store_path,
         index=index,
         search=search,
-        reduction=replace(reduction or ReductionConfig(), database=database),
+        pca=replace(pca or PCAConfig(), database=database),
     )
     evaluation.settings |= {"queries": queries, "database": database}
     return evaluation
@@ -265,7 +265,7 @@ def evaluate_benchmark(
     *,
     index: IndexConfig | None = None,
     search: SearchConfig | None = None,
-    reduction: ReductionConfig | None = None,
+    pca: PCAConfig | None = None,
 ) -> Evaluation:
     """Extract what is missing, search every query, and score the rankings.
 
@@ -275,16 +275,14 @@ def evaluate_benchmark(
         store_path: Where features are kept: a second run reads them from there.
         index: Which.
         search: How queries are answered.
-        reduction: How the PCA is learnt, from the database without its distractors.
+        pca: How the PCA is learned, from the database without its distractors.
 
     Raises:
         ValueError: If no query has anything to find.
     """
-    search, reduction = search or SearchConfig(), reduction or ReductionConfig()
+    search, pca = search or SearchConfig(), pca or PCAConfig()
     index = index or IndexConfig()
-    ready = prepare(
-        extractor, benchmark, store_path, index=index, search=search, reduction=reduction
-    )
+    ready = prepare(extractor, benchmark, store_path, index=index, search=search, pca=pca)
     answers = _answer(ready.searcher, ready.asked, ready.seconds)
     return Evaluation(
         benchmark=ready.benchmark,
@@ -294,7 +292,7 @@ def evaluate_benchmark(
         report=ready.report,
         index_kind=type(ready.searcher.index).__name__,
         recall=ready.recall,
-        settings=made_by(extractor, reduction) | {"search": asdict(search), "index": asdict(index)},
+        settings=made_by(extractor, pca) | {"search": asdict(search), "index": asdict(index)},
         store=Path(store_path),
     )
 
@@ -319,11 +317,11 @@ def _score(benchmark: Benchmark, rankings: list[np.ndarray], truths: Sequence[Tr
 def _answer(
     searcher: Searcher, asked: Sequence[Features], seconds: dict[str, float]
 ) -> list[Answer]:
-    with timed(seconds, "neighbours"):
-        bar = tqdm(asked, desc="neighbours", unit="query", leave=None)
-        neighbours = [searcher.neighbours(query) for query in bar]
+    with timed(seconds, "neighbors"):
+        bar = tqdm(asked, desc="neighbors", unit="query", leave=None)
+        neighbors = [searcher.neighbors(query) for query in bar]
     with timed(seconds, "vote and verify"):
-        pairs = zip(asked, neighbours, strict=True)
+        pairs = zip(asked, neighbors, strict=True)
         bar = tqdm(pairs, total=len(asked), desc="verify", unit="query", leave=None)
         return [searcher.rank(query, found) for query, found in bar]
 
@@ -452,7 +450,7 @@ def evaluate_combined(
     whiten: PhotoFolder | None = None,
     index: IndexConfig | None = None,
     search: SearchConfig | None = None,
-    reduction: ReductionConfig | None = None,
+    pca: PCAConfig | None = None,
 ) -> Evaluation:
     """Evaluate a benchmark as `evaluate_benchmark` does, with what ``config`` puts around the search.
 
@@ -462,19 +460,19 @@ def evaluate_combined(
         store_path: Where local features are kept.
         vectors_path: The file of global descriptors; those of ``whiten`` lie beside it.
         config: What is put around the search.
-        whiten: Photos of which the whitening is learnt, none of the benchmark's; those that cannot be read
+        whiten: Photos of which the whitening is learned, none of the benchmark's; those that cannot be read
             are left out. None: no whitening.
         index: Of local features.
         search: How local features are searched.
-        reduction: How their PCA is learnt.
+        pca: How their PCA is learned.
 
     Raises:
         ValueError: If no query has anything to find.
     """
-    search, reduction = search or SearchConfig(), reduction or ReductionConfig()
+    search, pca = search or SearchConfig(), pca or PCAConfig()
     index = index or IndexConfig()
     seconds: dict[str, float] = {}
-    settings = made_by(extractor, reduction) | {"combined": asdict(config)}
+    settings = made_by(extractor, pca) | {"combined": asdict(config)}
     settings["added"] = [*config.words, *([] if whiten is None else ["whitened"])]
     report, vectors, ready = Report(), None, None
     if config.pooling is not None:
@@ -484,7 +482,7 @@ def evaluate_combined(
             if whiten is not None:
                 vectors = _whitened(vectors, pooler, whiten, Path(vectors_path), config.whitened)
     if config.is_local:
-        how = {"index": index, "search": search, "reduction": reduction, "report": report}
+        how = {"index": index, "search": search, "pca": pca, "report": report}
         ready = prepare(extractor, benchmark, store_path, **how)
         seconds |= ready.seconds
         settings |= {"search": asdict(search), "index": asdict(index)}

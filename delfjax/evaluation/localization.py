@@ -49,7 +49,7 @@ def hits_when_moved(
 ) -> Float[np.ndarray, " b"]:
     """Compute `hits_of_top` of keypoints moved down and right by some pixels of their level, photos not shrunk.
 
-    Where cells answer to what lies beside the centre of their receptive field, some other place hits more. What
+    Where cells answer to what lies beside the center of their receptive field, some other place hits more. What
     is moved off the photo comes to its edge.
     """
     found = []

@@ -110,9 +110,9 @@ def rank_correlation(
 
     def spearman(drawn: Float[np.ndarray, " n"]) -> float:
         ranks = rankdata(pairs[drawn.astype(int)], axis=0)
-        centred = ranks - ranks.mean(0)
-        spread = np.prod(np.linalg.norm(centred, axis=0))
-        return 100 * float(np.prod(centred, axis=1).sum() / spread) if spread else 0.0
+        centered = ranks - ranks.mean(0)
+        spread = np.prod(np.linalg.norm(centered, axis=0))
+        return 100 * float(np.prod(centered, axis=1).sum() / spread) if spread else 0.0
 
     numbers = np.arange(len(pairs), dtype=float)
     return Difference(spearman(numbers), *bootstrap(numbers, statistic=spearman, seed=seed))

@@ -1,6 +1,6 @@
-"""Where cells look: not quite at the centre of their receptive field, and why.
+"""Where cells look: not quite at the center of their receptive field, and why.
 
-Keypoints are put at the centre of what a cell can see (Sec. 4.1). What it answers to can be measured, by small
+Keypoints are put at the center of what a cell can see (Sec. 4.1). What it answers to can be measured, by small
 patches on an empty canvas; and it can be seen in the kernels, which for ImageNet's weights lean to one side. Not
 in the paper. That kernels come to lean where padding is used up on one side only, as with strides on maps of an
 even size: Alsallakh et al., "Mind the Pad -- CNNs Can Develop Blind Spots", ICLR 2021.
@@ -23,11 +23,11 @@ AT_ONCE = 8  # canvases
 def look(
     backbone: ResNet, photos: Sequence[Photo], *, patch: int = 17, count: int = 40, seed: int = 0
 ) -> Float[np.ndarray, "count 2"]:
-    """Measure how far from the centres of the cells that answer a thing lies, ``(y, x)`` in pixels.
+    """Measure how far from the centers of the cells that answer a thing lies, ``(y, x)`` in pixels.
 
-    Patches, cut out of photos at random, are put one by one on a canvas of the mean colour, near its middle.
-    The answer of a cell is the square of what the patch changes of its descriptor; the centre of mass of all
-    answers is compared with the patch's centre. 0 where a network looks straight ahead; above 0 where a patch
+    Patches, cut out of photos at random, are put one by one on a canvas of the mean color, near its middle.
+    The answer of a cell is the square of what the patch changes of its descriptor; the center of mass of all
+    answers is compared with the patch's center. 0 where a network looks straight ahead; above 0 where a patch
     excites cells up and to the left of it.
 
     Args:
@@ -52,7 +52,7 @@ def look(
         np.square(describe(backbone, canvases[start : start + AT_ONCE]) - blank).sum(-1)
         for start in range(0, count, AT_ONCE)
     ]
-    return places - CELL * _centres_of_mass(np.concatenate(found))
+    return places - CELL * _centers_of_mass(np.concatenate(found))
 
 
 def lean(backbone: ResNet) -> dict[str, Float[np.ndarray, " 2"]]:
@@ -68,11 +68,11 @@ def lean(backbone: ResNet) -> dict[str, Float[np.ndarray, " 2"]]:
             weight = np.square(kernel).sum((2, 3))
             middle = (np.array(weight.shape) - 1) / 2
             block = [str(part) for part in path if part not in ("spatial", "conv", "kernel")]
-            found[".".join(block)] = _centres_of_mass(weight[None])[0] - middle
+            found[".".join(block)] = _centers_of_mass(weight[None])[0] - middle
     return dict(sorted(found.items(), key=lambda layer: (layer[0] != "stem", layer[0])))
 
 
-def _centres_of_mass(maps: Float[np.ndarray, "b h w"]) -> Float[np.ndarray, "b 2"]:
+def _centers_of_mass(maps: Float[np.ndarray, "b h w"]) -> Float[np.ndarray, "b 2"]:
     """Return the mean ``(y, x)`` of each map, its cells weighted by their values."""
     total = maps.sum((1, 2))
     rows, columns = (np.arange(size) for size in maps.shape[1:])

@@ -17,8 +17,8 @@ from tqdm.auto import tqdm
 
 from delfjax.features.cluster import Client, in_parts
 from delfjax.features.extraction import ExtractionConfig
-from delfjax.features.handcrafted import HandmadeConfig, HandmadeSpec
-from delfjax.features.pca import PAPER_DIMENSIONS, Reduction
+from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedSpec
+from delfjax.features.pca import PAPER_DIMENSIONS, PCA
 from delfjax.features.store import FeatureStore
 from delfjax.images.reading import PhotoError, PhotoFolder, iter_photos
 from delfjax.models.resnet import ResNetSpec
@@ -27,12 +27,12 @@ from delfjax.types import Features, Photo
 PART = 16  # photos that a worker extracts at a time: what its death may cost; not in the paper
 
 Extracted = Iterator[tuple[str, Features | PhotoError]]
-Source = Callable[[list[str], Reduction | None], Extracted]
+Source = Callable[[list[str], PCA | None], Extracted]
 
 
 @runtime_checkable
 class LocalExtractor(Protocol):
-    """What makes local features of photos: `delfjax.features.extraction.Extractor`, or a hand-made one.
+    """What makes local features of photos: `delfjax.features.extraction.Extractor`, or a handcrafted one.
 
     Attributes:
         spec: Has the name of what makes them.
@@ -40,8 +40,8 @@ class LocalExtractor(Protocol):
         checksum: Of all else that determines them.
     """
 
-    spec: ResNetSpec | HandmadeSpec
-    config: ExtractionConfig | HandmadeConfig
+    spec: ResNetSpec | HandcraftedSpec
+    config: ExtractionConfig | HandcraftedConfig
     checksum: str
 
     def __call__(self, photo: Photo) -> Features:
@@ -54,13 +54,13 @@ class LocalExtractor(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReductionConfig:
-    """How a collection's PCA is learnt.
+class PCAConfig:
+    """How a collection's PCA is learned.
 
     Attributes:
         dimensions: Of a reduced descriptor (Sec. 4.3: 40).
         whiten: Whether to whiten.
-        photos: It is learnt from this many photos, drawn at random. Not in the paper.
+        photos: It is learned from this many photos, drawn at random. Not in the paper.
         features: And from this many features of each, likewise.
         seed: Of the draws.
         database: Photos are drawn from those with such a file name: queries must stay out.
@@ -90,13 +90,13 @@ class Report:
         self.failed |= other.failed
 
 
-def made_by(extractor: LocalExtractor, reduction: ReductionConfig) -> dict[str, Any]:
+def made_by(extractor: LocalExtractor, pca: PCAConfig) -> dict[str, Any]:
     """Return all that determines a store's features."""
     return {
         "backbone": extractor.spec.name,
         "model": extractor.checksum,
         "extraction": asdict(extractor.config),
-        "reduction": asdict(reduction),
+        "reduction": asdict(pca),
     }
 
 
@@ -105,7 +105,7 @@ def extract_folder(
     photos: PhotoFolder,
     path: Path | str,
     *,
-    config: ReductionConfig | None = None,
+    config: PCAConfig | None = None,
     client: Client | None = None,
 ) -> tuple[FeatureStore, Report]:
     """Extract the features of every photo that the store does not hold yet.
@@ -114,7 +114,7 @@ def extract_folder(
         extractor: Model and selection.
         photos: The photos.
         path: The store's folder.
-        config: How the PCA is learnt.
+        config: How the PCA is learned.
         client: Of a Dask cluster that extracts; None: this process does. The store is the same.
 
     Returns:
@@ -124,7 +124,7 @@ def extract_folder(
         StoreError: If the store was made by another model or configuration, or if another process is
             writing to it.
     """
-    config = config or ReductionConfig()
+    config = config or PCAConfig()
     store = FeatureStore(path, made_by(extractor, config))
     if all(name in store for name in photos.names):  # then it need not be written, nor be free to
         return store, Report(kept=list(photos.names))
@@ -137,11 +137,11 @@ def extracted(
     extractor: LocalExtractor,
     photos: PhotoFolder,
     names: Iterable[str],
-    reduction: Reduction | None = None,
+    pca: PCA | None = None,
 ) -> Extracted:
     """Extract photos, and reduce their descriptors if the PCA is known already; errors pass through."""
     for name, found in extractor.stream(iter_photos(photos, names)):
-        yield name, found if isinstance(found, PhotoError) else _reduced(_halved(found), reduction)
+        yield name, found if isinstance(found, PhotoError) else _reduced(_halved(found), pca)
 
 
 def _by_workers(
@@ -149,30 +149,28 @@ def _by_workers(
     extractor: LocalExtractor,
     photos: PhotoFolder,
     names: list[str],
-    reduction: Reduction | None = None,
+    pca: PCA | None = None,
 ) -> Extracted:
     parts = (names[start : start + PART] for start in range(0, len(names), PART))
-    shared = extractor, replace(photos, names=()), reduction
+    shared = extractor, replace(photos, names=()), pca
     for part in in_parts(client, _part, parts, *shared):
         yield from part
 
 
 def _part(
-    names: list[str], extractor: LocalExtractor, photos: PhotoFolder, reduction: Reduction | None
+    names: list[str], extractor: LocalExtractor, photos: PhotoFolder, pca: PCA | None
 ) -> list[tuple[str, Features | PhotoError]]:
-    return list(extracted(extractor, photos, names, reduction))
+    return list(extracted(extractor, photos, names, pca))
 
 
-def _fill(
-    store: FeatureStore, source: Source, photos: PhotoFolder, config: ReductionConfig
-) -> Report:
+def _fill(store: FeatureStore, source: Source, photos: PhotoFolder, config: PCAConfig) -> Report:
     """Extract what the store lacks; an error or an interrupt loses no photo that is ready."""
     report = Report(kept=[name for name in photos.names if name in store])
-    if store.reduction is None:
-        _learn_reduction(source, photos, store, config, report)
+    if store.pca is None:
+        _learn_pca(source, photos, store, config, report)
     waiting = [n for n in photos.names if n not in store and n not in report.failed]
     bar = tqdm(total=len(photos), initial=len(photos) - len(waiting), desc="extract", unit="photo")
-    for name, features in _reported(source(waiting, store.reduction), report, bar):
+    for name, features in _reported(source(waiting, store.pca), report, bar):
         store.write(name, features)
     bar.close()
     return report
@@ -189,11 +187,11 @@ def _reported(found: Extracted, report: Report, bar: tqdm) -> Iterator[tuple[str
             yield name, features
 
 
-def _learn_reduction(
+def _learn_pca(
     source: Source,
     photos: PhotoFolder,
     store: FeatureStore,
-    config: ReductionConfig,
+    config: PCAConfig,
     report: Report,
 ) -> None:
     """Fit the PCA on some photos of the database, and keep their features so as not to redo them."""
@@ -211,14 +209,14 @@ def _learn_reduction(
     if not whole:
         raise next(iter(report.failed.values()))
     sample = [_sample(features.descriptors, config.features, random) for features in whole.values()]
-    store.reduction = reduction = Reduction.fit(
+    store.pca = pca = PCA.fit(
         np.concatenate(sample),
         dimensions=config.dimensions,
         whiten=config.whiten,
         seed=config.seed,
     )
     for name, features in whole.items():
-        store.write(name, _reduced(features, reduction))
+        store.write(name, _reduced(features, pca))
 
 
 def _halved(features: Features) -> Features:
@@ -229,10 +227,10 @@ def _halved(features: Features) -> Features:
     return features.with_descriptors(features.descriptors.astype(np.float16))
 
 
-def _reduced(features: Features, reduction: Reduction | None) -> Features:
-    if reduction is None:
+def _reduced(features: Features, pca: PCA | None) -> Features:
+    if pca is None:
         return features
-    return features.with_descriptors(reduction(features.descriptors.astype(np.float32)))
+    return features.with_descriptors(pca(features.descriptors.astype(np.float32)))
 
 
 def _sample(

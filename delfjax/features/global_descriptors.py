@@ -1,6 +1,6 @@
 """Global descriptors of a collection: extracted with DELF's backbone, kept in one file, compared by dot.
 
-One unit vector a photo (`delfjax.models.pooling`), optionally whitened by a PCA that was learnt of other photos
+One unit vector a photo (`delfjax.models.pooling`), optionally whitened by a PCA that was learned of other photos
 (`delfjax.features.pca`). The paper's peers for whole-photo retrieval, and a first stage for verification.
 """
 
@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from delfjax.features.extract_folder import Report
 from delfjax.features.extraction import Extractor, drawn
-from delfjax.features.pca import Reduction
+from delfjax.features.pca import PCA
 from delfjax.features.pyramid import CELL, PyramidConfig, compose
 from delfjax.features.store import StoreError
 from delfjax.images.reading import PhotoError, PhotoFolder, iter_photos
@@ -37,7 +37,7 @@ class GlobalConfig:
         pooling: ``"mac"``, ``"spoc"``, ``"gem"`` or ``"rmac"``.
         scales: Of the photo; the vectors of several are added up. Radenovic et al. take 1, 1/sqrt(2), 1/2.
         longest: Photos with a longer side, in pixels, are first shrunk to it.
-        exponent: Of GeM. Learnt ones are near the default (Radenovic et al.).
+        exponent: Of GeM. Learned ones are near the default (Radenovic et al.).
     """
 
     pooling: Pooling = "gem"
@@ -187,13 +187,13 @@ def extract_vectors(
 
 
 def whitened(vectors: Vectors, others: Float[np.ndarray, "b c"], dimensions: int) -> Vectors:
-    """Whiten vectors by a PCA learnt of those of other photos, none of them to be searched.
+    """Whiten vectors by a PCA learned of those of other photos, none of them to be searched.
 
     Raises:
         ValueError: If there are fewer of these than dimensions.
     """
-    reduction = Reduction.fit(others, dimensions=dimensions, whiten=True)
-    return replace(vectors, rows=reduction(vectors.rows))
+    pca = PCA.fit(others, dimensions=dimensions, whiten=True)
+    return replace(vectors, rows=pca(vectors.rows))
 
 
 def _opened(path: Path, made_by: dict[str, Any]) -> Vectors:

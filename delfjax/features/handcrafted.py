@@ -1,8 +1,8 @@
-"""Hand-made local features, SIFT and RootSIFT, in place of learnt ones: the baselines of Sec. 5.
+"""Handcrafted local features, SIFT and RootSIFT, in place of learned ones: the baselines of Sec. 5.
 
 Table 1 has CONGAS and LIFT for comparison; neither is available here. SIFT (Lowe 2004) and RootSIFT (Arandjelovic & Zisserman, CVPR 2012) take their
 place, found by OpenCV, which is not among the dependencies. All that follows extraction (store, PCA, index,
-votes, RANSAC) is the same as for learnt features.
+votes, RANSAC) is the same as for learned features.
 
 RootSIFT is ``sqrt(d / |d|_1)``: the L2 distance of two such vectors is the Hellinger distance of the
 histograms that SIFT counts.
@@ -30,7 +30,7 @@ SIGMA = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class HandmadeSpec:
+class HandcraftedSpec:
     """Which descriptor.
 
     Attributes:
@@ -42,12 +42,15 @@ class HandmadeSpec:
     root: bool
 
 
-SIFT, ROOTSIFT = HandmadeSpec(name="sift", root=False), HandmadeSpec(name="rootsift", root=True)
+SIFT, ROOTSIFT = (
+    HandcraftedSpec(name="sift", root=False),
+    HandcraftedSpec(name="rootsift", root=True),
+)
 SPECS = {spec.name: spec for spec in (SIFT, ROOTSIFT)}
 
 
 @dataclass(frozen=True, kw_only=True)
-class HandmadeConfig:
+class HandcraftedConfig:
     """How keypoints are found and chosen.
 
     Attributes:
@@ -72,7 +75,7 @@ class HandmadeConfig:
             )
 
 
-class HandmadeExtractor:
+class HandcraftedExtractor:
     """Extracts SIFT or RootSIFT; stands wherever `delfjax.features.extraction.Extractor` does.
 
     Args:
@@ -83,9 +86,11 @@ class HandmadeExtractor:
         ImportError: If OpenCV is not installed.
     """
 
-    def __init__(self, spec: HandmadeSpec = ROOTSIFT, config: HandmadeConfig | None = None) -> None:
+    def __init__(
+        self, spec: HandcraftedSpec = ROOTSIFT, config: HandcraftedConfig | None = None
+    ) -> None:
         self.spec = spec
-        self.config = config or HandmadeConfig()
+        self.config = config or HandcraftedConfig()
         self._cv2 = opencv()
         self._sift = self._cv2.SIFT_create(
             nfeatures=self.config.max_features,
@@ -108,8 +113,8 @@ class HandmadeExtractor:
         descriptor sees about ``12 sigma = 19 / scale`` pixels: 4 histograms, each 3 ``sigma`` wide.
         """
         size = level_size(photo.shape[:2], min(1.0, self.config.longest / max(photo.shape[:2])))
-        grey = Image.fromarray(photo).resize(size[::-1], RESAMPLING).convert("L")
-        found, descriptors = self._sift.detectAndCompute(np.asarray(grey), None)
+        gray = Image.fromarray(photo).resize(size[::-1], RESAMPLING).convert("L")
+        found, descriptors = self._sift.detectAndCompute(np.asarray(gray), None)
         responses = np.array([keypoint.response for keypoint in found], np.float32)
         best = np.argsort(-responses, kind="stable")[: self.config.max_features]
         points = np.array([keypoint.pt[::-1] for keypoint in found]).reshape(-1, 2)[best]

@@ -1,6 +1,6 @@
 """L2 -> PCA -> L2: from 1024 dimensions to 40 (Sec. 4.3).
 
-The PCA is learnt from descriptors of the database, never of the queries, by scikit-learn.
+The PCA is learned from descriptors of the database, never of the queries, by scikit-learn.
 """
 
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 from safetensors.numpy import load_file, save_file
-from sklearn.decomposition import PCA
+from sklearn import decomposition
 
 PAPER_DIMENSIONS = 40  # Sec. 4.3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Reduction:
-    """A fitted PCA between two L2 normalisations: ``l2(P (l2(x) - mean))``.
+class PCA:
+    """A fitted PCA between two L2 normalizations: ``l2(P (l2(x) - mean))``.
 
     Attributes:
-        mean: Mean of the normalised descriptors it was fitted on.
+        mean: Mean of the normalized descriptors it was fitted on.
         components: Principal axes, strongest first, one a row.
         variances: Variance along each axis.
         whiten: Whether each projection is divided by its standard deviation; the paper does not.
@@ -32,7 +32,7 @@ class Reduction:
 
     def __call__(self, descriptors: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n d"]:
         """Reduce descriptors to unit vectors of ``d`` dimensions."""
-        return l2_normalise(self.project(l2_normalise(descriptors)))
+        return l2_normalize(self.project(l2_normalize(descriptors)))
 
     def project(self, descriptors: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n d"]:
         """Apply the PCA alone, ``(x - mean) P^T``, whitened if so configured."""
@@ -47,7 +47,7 @@ class Reduction:
         dimensions: int = PAPER_DIMENSIONS,
         whiten: bool = False,
         seed: int = 0,
-    ) -> "Reduction":
+    ) -> "PCA":
         """Learn the axes from database descriptors, as the backbone gives them.
 
         Raises:
@@ -60,7 +60,9 @@ class Reduction:
             )
         # The full solver would need n x n numbers; the covariance is 1024 x 1024 whatever n is.
         solver = "covariance_eigh" if len(descriptors) > descriptors.shape[1] else "auto"
-        pca = PCA(dimensions, svd_solver=solver, random_state=seed).fit(l2_normalise(descriptors))
+        pca = decomposition.PCA(dimensions, svd_solver=solver, random_state=seed).fit(
+            l2_normalize(descriptors)
+        )
         fitted = (pca.mean_, pca.components_, pca.explained_variance_)
         mean, components, variances = (part.astype(np.float32) for part in fitted)
         return cls(mean=mean, components=components, variances=variances, whiten=whiten)
@@ -73,7 +75,7 @@ class Reduction:
         save_file(tensors | {"whiten": np.array(self.whiten)}, path)
 
     @classmethod
-    def load(cls, path: Path) -> "Reduction":
+    def load(cls, path: Path) -> "PCA":
         """Read what `save` wrote."""
         tensors = load_file(path)
         return cls(**tensors | {"whiten": bool(tensors["whiten"])})
@@ -96,9 +98,9 @@ def truncated(
             f"cannot keep {dimensions} of {descriptors.shape[1]} dimensions; expected 1 to "
             f"{descriptors.shape[1]}"
         )
-    return l2_normalise(descriptors[:, :dimensions])
+    return l2_normalize(descriptors[:, :dimensions])
 
 
-def l2_normalise(x: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n c"]:
+def l2_normalize(x: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n c"]:
     """Divide each row by its L2 norm; rows of zeros stay zeros."""
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)

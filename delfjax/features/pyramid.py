@@ -119,7 +119,7 @@ def layout(
     Returns:
         The sheet's ``(height, width)`` and each level's ``(top, left)``, all multiples of 16 pixels.
     """
-    # In cells, with the blank row and column that keeps neighbours apart.
+    # In cells, with the blank row and column that keeps neighbors apart.
     boxes = [tuple(-(-side // CELL) + 1 for side in level_size(size, scale)) for scale in scales]
     widest = max(width for _, width in boxes)
     widths = sorted({widest} | {widest + width for _, width in boxes})
@@ -180,7 +180,7 @@ def resized(
     """Return where points of an image of one size lie after it is resized to another.
 
     A point ``p`` of an image of height ``h`` comes to ``(p + 1/2) H / h - 1/2`` at height ``H``: resizing
-    keeps edges, not pixel centres, in place.
+    keeps edges, not pixel centers, in place.
     """
     return (points + 0.5) * other / size - 0.5
 
@@ -198,7 +198,7 @@ def enlarge(
         other: ``(height, width)`` of the image.
     """
     # In Pillow's coordinates, where cell i reaches from i to i + 1; the last ones are repeated, as
-    # the level may end up to 15 pixels after its last cell's centre.
+    # the level may end up to 15 pixels after its last cell's center.
     padded = Image.fromarray(np.pad(level, ((0, 1), (0, 1)), mode="edge").astype(np.float32))
     start, (bottom, right) = 0.5 - 0.5 / CELL, (0.5 + (side - 0.5) / CELL for side in size)
     box = (start, start, right, bottom)

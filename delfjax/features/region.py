@@ -15,7 +15,7 @@ def inside(features: Features, box: Box, *, field: float = 0.0) -> Features:
 
     Args:
         features: Of a photo.
-        box: The part of the photo; its edges lie between pixels, positions at pixels' centres.
+        box: The part of the photo; its edges lie between pixels, positions at pixels' centers.
         field: Side of the receptive field at scale 1, in pixels of the photo: the box must hold it, as far
             as it lies in the photo. 291 for ResNet-50 v1 (`delfjax.models.resnet.receptive_field`), and more in
             proportion where the photo was shrunk before extraction. 0 asks only for positions.

@@ -31,7 +31,7 @@ from jaxtyping import Int
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from delfjax.files import StoreError, whole
+from delfjax.files import StoreError, atomic_write
 from delfjax.types import Features
 
 FORMAT = "delfjax features 1"
@@ -64,7 +64,7 @@ def write_shard(path: Path, photos: Mapping[str, Features], made_by: Mapping[str
         "offsets": np.cumsum([0, *lengths], dtype=np.int64),
         "image_sizes": np.array(sizes, np.int32),
     }
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file(parts | rest, temporary, _metadata(made_by) | {"names": json.dumps(list(photos))})
 
 

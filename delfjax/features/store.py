@@ -1,6 +1,6 @@
 """The features of a collection on disk: shards of some hundred photos, and what made them.
 
-A store remembers the model, the extraction and the reduction it was filled with and refuses to mix:
+A store remembers the model, the extraction and the PCA it was filled with and refuses to mix:
 features of two models cannot be compared. Photos gather in memory until they are enough for a shard, or
 have waited long enough; a shard appears whole or not at all and never changes. So a run that was cut short
 goes on where it stopped, one that was killed loses what waited and extracts it again, and whoever reads
@@ -20,12 +20,12 @@ import numpy as np
 from jaxtyping import Int
 
 from delfjax.features.database import Database
-from delfjax.features.pca import Reduction
+from delfjax.features.pca import PCA
 from delfjax.features.shards import PARTS, Shard, stored, write_shard
-from delfjax.files import Lock, StoreError, claim, whole
+from delfjax.files import Lock, StoreError, atomic_write, claim_folder
 from delfjax.types import Features
 
-MANIFEST, REDUCTION, SHARDS, SUFFIX = (
+MANIFEST, PCA_FILE, SHARDS, SUFFIX = (
     "store.json",
     "reduction.safetensors",
     "shards",
@@ -79,7 +79,7 @@ class FeatureStore:
                 "no more; remove the folder, or use another one, and extract again"
             )
         if made_by is not None:
-            self.made_by = claim(self.path, MANIFEST, made_by, kind="feature store")
+            self.made_by = claim_folder(self.path, MANIFEST, made_by, kind="feature store")
         elif (self.path / MANIFEST).exists():
             self.made_by = json.loads((self.path / MANIFEST).read_text())
         else:
@@ -232,15 +232,15 @@ class FeatureStore:
         found = np.array([lengths[shard][row] for shard, row in places], np.int64)
         return found if limit is None else np.minimum(found, limit)
 
-    # --- the reduction
+    # --- the PCA
 
     @property
-    def reduction(self) -> Reduction | None:
+    def pca(self) -> PCA | None:
         """The PCA that this store's descriptors went through; None until one is set."""
-        path = self.path / REDUCTION
-        return Reduction.load(path) if path.exists() else None
+        path = self.path / PCA_FILE
+        return PCA.load(path) if path.exists() else None
 
-    @reduction.setter
-    def reduction(self, reduction: Reduction) -> None:
-        with whole(self.path / REDUCTION, mark=secrets.token_hex(4)) as temporary:
-            reduction.save(temporary)
+    @pca.setter
+    def pca(self, pca: PCA) -> None:
+        with atomic_write(self.path / PCA_FILE, mark=secrets.token_hex(4)) as temporary:
+            pca.save(temporary)

@@ -68,10 +68,10 @@ def fit(
     weight = chosen.astype(source.dtype)[:, None]
     total = jnp.maximum(weight.sum(), 1.0)
     # About the centroids: the normal equations of raw pixels would lose half of float32's digits.
-    centre, aim = (weight * source).sum(0) / total, (weight * target).sum(0) / total
-    x, y = weight * (source - centre), target - aim
-    (p, q), (_, r) = jnp.einsum("mi,mj->ij", x, source - centre)
+    center, aim = (weight * source).sum(0) / total, (weight * target).sum(0) / total
+    x, y = weight * (source - center), target - aim
+    (p, q), (_, r) = jnp.einsum("mi,mj->ij", x, source - center)
     determinant = p * r - q * q
     inverse = jnp.array([[r, -q], [-q, p]]) / determinant
     linear = jnp.einsum("mi,mj->ij", y, x) @ inverse
-    return jnp.concatenate([linear, (aim - linear @ centre)[:, None]], axis=1)
+    return jnp.concatenate([linear, (aim - linear @ center)[:, None]], axis=1)

@@ -24,14 +24,14 @@ def solve(source: Float[Array, "s 4 2"], target: Float[Array, "s 4 2"]) -> Float
     ``H = sum_i (l'_i / l_i) p'_i (p_j x p_k)^T``, up to scale, takes one basis to the other: the null
     vector of the direct linear transform of four matches, without a linear system.
     """
-    centre, aim = source.mean(1), target.mean(1)
+    center, aim = source.mean(1), target.mean(1)
     # About the centroids: the areas of raw pixels would lose half of float32's digits.
     (weights, dual, _), (other, _, basis) = (
-        _basis(source - centre[:, None]),
+        _basis(source - center[:, None]),
         _basis(target - aim[:, None]),
     )
     ratios = other / weights
-    return _moved(jnp.einsum("si,sia,sib->sab", ratios, basis, dual), centre, aim)
+    return _moved(jnp.einsum("si,sia,sib->sab", ratios, basis, dual), center, aim)
 
 
 def _basis(
@@ -46,11 +46,11 @@ def _basis(
 
 
 def _moved(
-    model: Float[Array, "*s 3 3"], centre: Float[Array, "*s 2"], aim: Float[Array, "*s 2"]
+    model: Float[Array, "*s 3 3"], center: Float[Array, "*s 2"], aim: Float[Array, "*s 2"]
 ) -> Float[Array, "*s 3 3"]:
     """Return the homography of raw pixels for one about two centroids; ``w`` is 1 at the first one."""
     model = model / model[..., 2:, 2:]
-    shift = model[..., 2] - (model[..., :2] * centre[..., None, :]).sum(-1)
+    shift = model[..., 2] - (model[..., :2] * center[..., None, :]).sum(-1)
     model = jnp.concatenate([model[..., :2], shift[..., None]], axis=-1)
     top = model[..., :2, :] + aim[..., :, None] * model[..., 2:, :]
     return jnp.concatenate([top, model[..., 2:, :]], axis=-2)
@@ -112,15 +112,15 @@ def fit(
     target: Float[Array, "m 2"],
     chosen: Bool[Array, " m"],
 ) -> Float[Array, "3 3"]:
-    """Fit ``H`` to the chosen matches by the normalised direct linear transform (Hartley 1997).
+    """Fit ``H`` to the chosen matches by the normalized direct linear transform (Hartley 1997).
 
     Each equation is divided by what ``model`` says of its ``w``: fitted again and again, the algebraic
     error so nears the squared pixels. ``w`` is 1 at the centroid, which leaves eight unknowns.
     """
     weight = chosen.astype(source.dtype)
     total = jnp.maximum(weight.sum(), 1.0)
-    (y, x), centre, size = _normalised(source, weight, total)
-    (u, v), aim, reach = _normalised(target, weight, total)
+    (y, x), center, size = _normalized(source, weight, total)
+    (u, v), aim, reach = _normalized(target, weight, total)
     *_, w = project(model, source)
     # Points that are not chosen may lie on the horizon.
     weight = jnp.where(chosen, 1 / w, 0.0)[:, None]
@@ -137,14 +137,14 @@ def fit(
     )
     scaled = jnp.append(unknown, 1.0).reshape(3, 3)
     scaled = scaled * jnp.array([reach, reach, 1.0])[:, None] / jnp.array([size, size, 1.0])
-    return _moved(scaled, centre, aim)
+    return _moved(scaled, center, aim)
 
 
-def _normalised(
+def _normalized(
     points: Float[Array, "m 2"], weight: Float[Array, " m"], total: Float[Array, ""]
 ) -> tuple[Float[Array, "2 m"], Float[Array, " 2"], Float[Array, ""]]:
     """Move the weighted points' centroid to 0 and scale their mean square to 1; say by how much."""
-    centre = (weight[:, None] * points).sum(0) / total
-    moved = points - centre
+    center = (weight[:, None] * points).sum(0) / total
+    moved = points - center
     size = jnp.sqrt((weight[:, None] * moved**2).sum() / total)
-    return (moved / size).T, centre, size
+    return (moved / size).T, center, size

@@ -131,8 +131,8 @@ def _ransac_all(
         model, inliers = _ransac(*candidate, key, config)
         if config.model == "affine":
             return model, model, inliers
-        centre = (inliers[:, None] * candidate[0]).sum(0) / jnp.maximum(inliers.sum(), 1)
-        return model, homography.linearise(model, centre), inliers
+        center = (inliers[:, None] * candidate[0]).sum(0) / jnp.maximum(inliers.sum(), 1)
+        return model, homography.linearise(model, center), inliers
 
     return jax.lax.map(one, (source, target, counts))
 
@@ -220,7 +220,7 @@ def _refine(
     corners: Float[Array, "4 2"],
     config: RansacConfig,
 ) -> Float[Array, "r 3"]:
-    """Fit the model to its inliers; keep the fit if it has more of them (local optimisation)."""
+    """Fit the model to its inliers; keep the fit if it has more of them (local optimization)."""
     kind = MODELS[config.model]
     inliers = real & (residuals(kind, model, source, target) <= config.residual)
     fitted = kind.fit(model, source, target, inliers)

@@ -9,7 +9,7 @@ from typing import TypeVar
 Wanted, Read = TypeVar("Wanted"), TypeVar("Read")
 
 
-def in_background(
+def prefetch(
     read: Callable[[Wanted], Read], wanted: Iterable[Wanted], *, ahead: int = 4
 ) -> Iterator[Read]:
     """Yield ``read(each)`` for all that is wanted, in order.

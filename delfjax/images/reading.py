@@ -1,8 +1,8 @@
 """Photos on disk: one read safely into pixels, and a folder of many.
 
-Not in the paper, which takes its photos as given. Real ones are turned, grey, transparent, 16 bits
+Not in the paper, which takes its photos as given. Real ones are turned, gray, transparent, 16 bits
 deep, cut off half way, or no photos at all: each becomes upright RGB, or a `PhotoError` that says
-what to do. Colour profiles are not applied.
+what to do. Color profiles are not applied.
 
 Symbols: ``h w`` rows and columns; only Pillow's own sizes are ``(width, height)``.
 """
@@ -19,7 +19,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageFile
 
-from delfjax.images.prefetch import in_background
+from delfjax.images.prefetch import prefetch
 from delfjax.types import Photo
 
 # None of these constants is in the paper.
@@ -28,7 +28,7 @@ MAX_PIXELS = 100_000_000  # 0.3 GB as RGB; more is a scan, or a bomb that a few 
 WHITE = 65535  # of 16 bits
 FLOAT_WHITES = (1, 255, WHITE)  # the conventions in use for photos of floats
 # A JPEG may be decoded at 1/2, 1/4 or 1/8, but to no less than this many times the size asked for.
-# On 12 megapixels 1.5 halves the time and differs from a full decode by 2 grey levels (RMS), as
+# On 12 megapixels 1.5 halves the time and differs from a full decode by 2 gray levels (RMS), as
 # Lanczos does from bicubic. A margin of 1 gives 4 levels.
 DRAFT_MARGIN = 1.5
 # Pillow's other readers are left out: old, rare, and one of them (EPS) starts another program.
@@ -67,7 +67,7 @@ class Crop(NamedTuple):
 def load_photo(path: str | os.PathLike[str], *, longest: int | None = None) -> Photo:
     """Read a photo as upright RGB: its first frame, over white where transparent.
 
-    Deep greys are scaled so that white is 255: integers from 65535, floats from the least of 1, 255
+    Deep grays are scaled so that white is 255: integers from 65535, floats from the least of 1, 255
     and 65535 that holds them all.
 
     Args:
@@ -203,14 +203,14 @@ def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
     return image.convert("RGB")
 
 
-def _eight_bits(grey: np.ndarray, path: Path) -> np.ndarray:
-    """Compute ``round(255 grey / white)``, where Pillow's own conversion would cut off at 255."""
-    low, high = grey.min(), grey.max()
+def _eight_bits(gray: np.ndarray, path: Path) -> np.ndarray:
+    """Compute ``round(255 gray / white)``, where Pillow's own conversion would cut off at 255."""
+    low, high = gray.min(), gray.max()
     if not (low >= 0 and high <= WHITE):  # so put that NaN is caught as well
-        found = f"has grey levels from {low} to {high}"
+        found = f"has gray levels from {low} to {high}"
         raise _error(path, found, f"0 to {WHITE}", "Save it with 8 bits a channel.")
-    white = WHITE if grey.dtype.kind != "f" else min(w for w in FLOAT_WHITES if high <= w)
-    return np.rint(grey.astype(np.float32) * np.float32(255 / white)).astype(np.uint8)
+    white = WHITE if gray.dtype.kind != "f" else min(w for w in FLOAT_WHITES if high <= w)
+    return np.rint(gray.astype(np.float32) * np.float32(255 / white)).astype(np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,4 +299,4 @@ def iter_photos(
         except PhotoError as error:  # anew: a traceback would keep the half-decoded photo alive
             return name, PhotoError(*error.args)
 
-    yield from in_background(read, folder.names if names is None else names, ahead=ahead)
+    yield from prefetch(read, folder.names if names is None else names, ahead=ahead)

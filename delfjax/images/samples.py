@@ -59,7 +59,7 @@ def another_view(
     angle = np.deg2rad(turn)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = zoom * rotation @ np.diag([1.0, squeeze])
-    # A point left of the centre of the original comes to the middle of the view.
+    # A point left of the center of the original comes to the middle of the view.
     middle = np.array([photo.shape[0] * 0.5, photo.shape[1] * 0.42])
     shift = (np.array(size) - 1) / 2 - linear @ middle
     inverse = np.linalg.inv(linear)

@@ -60,7 +60,7 @@ class Attention(nnx.Module):
         )
 
     def __call__(self, maps: Float[Array, "b y x c"]) -> Float[Array, "b y x"]:
-        """Score un-normalised conv4 descriptors. Scores are non-negative and have no upper bound."""
+        """Score un-normalized conv4 descriptors. Scores are non-negative and have no upper bound."""
         return softplus(self.score(jax.nn.relu(self.hidden(maps))))[..., 0]
 
 
@@ -70,7 +70,7 @@ def weighted_pool(
     valid: Bool[Array, "b y x"] | None = None,
     *,
     reduction: Literal["sum", "mean"] = "mean",
-    normalise: bool = True,
+    normalize: bool = True,
 ) -> Float[Array, "b c"]:
     """Pool descriptors by their scores, ``sum_n alpha_n f_n`` (Eq. 1 without its ``W``).
 
@@ -81,11 +81,11 @@ def weighted_pool(
         reduction: ``"sum"`` is Eq. 1. ``"mean"``, the default, is the official code: it divides by the
             number of cells, so that logits do not grow with the area when photos of several sizes
             are trained on.
-        normalise: Whether each descriptor is first L2-normalised, as the official code does and Eq. 1
+        normalize: Whether each descriptor is first L2-normalized, as the official code does and Eq. 1
             does not say.
     """
-    if normalise:
-        maps = l2_normalise(maps)
+    if normalize:
+        maps = l2_normalize(maps)
     weights = scores if valid is None else jnp.where(valid, scores, 0)
     cells = (len(maps), -1)
     pooled = weighted_sum(weights.reshape(cells), maps.reshape(*cells, maps.shape[-1]))
@@ -95,7 +95,7 @@ def weighted_pool(
     return pooled / jnp.maximum(count, 1)[:, None]
 
 
-def l2_normalise(x: Float[Array, "*shape c"]) -> Float[Array, "*shape c"]:
+def l2_normalize(x: Float[Array, "*shape c"]) -> Float[Array, "*shape c"]:
     """Divide by the L2 norm along the last axis; zero stays zero."""
     # The floor is the smallest square that float32 still divides by without overflow.
     return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), 1e-24))

@@ -51,7 +51,7 @@ class ConvNorm(nnx.Module):
         )
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x e"]:
-        """Convolve, then normalise."""
+        """Convolve, then normalize."""
         x = self.conv(x)
         return x if self.norm is None else self.norm(x)
 

@@ -5,7 +5,7 @@ pooled from the backbone that DELF has. A photo is pooled region by region, ``x 
 where R-MAC has a grid of regions and the others one: the whole of each pyramid level.
 
 Sources: MAC and R-MAC: Tolias et al., "Particular object retrieval with integral max-pooling of CNN
-activations", ICLR 2016; SPoC: Babenko and Lempitsky, ICCV 2015, here without its centre prior; GeM:
+activations", ICLR 2016; SPoC: Babenko and Lempitsky, ICCV 2015, here without its center prior; GeM:
 Radenovic et al., PAMI 2018.
 
 Symbols: ``f`` the pooling, ``r`` a region ``(top, left, height, width)``, in cells.
@@ -18,13 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from delfjax.models.attention import l2_normalise
+from delfjax.models.attention import l2_normalize
 
 Pooling = Literal["mac", "spoc", "gem", "rmac"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 FLOOR = 1e-6  # of activations, in GeM: the official code's epsilon
 RMAC_LEVELS = 3  # Tolias et al.: L = 3
-RMAC_OVERLAP = 0.4  # and of neighbouring regions, as near to this as can be
+RMAC_OVERLAP = 0.4  # and of neighboring regions, as near to this as can be
 RMAC_EXTRA = 6  # regions more along the long side, at most
 # Of one photo: the whole, and three grids with six more regions along the long side.
 MOST_REGIONS = 1 + sum(level * (level + RMAC_EXTRA) for level in range(1, RMAC_LEVELS + 1))
@@ -73,9 +73,9 @@ def pool_regions(
     def add(number: Int[Array, ""], total: Float[Array, " c"]) -> Float[Array, " c"]:
         top, left, height, width = regions[number]
         within = (y >= top) & (y < top + height) & (x >= left) & (x < left + width)
-        return total + l2_normalise(pool(maps, within, kind, exponent=exponent))
+        return total + l2_normalize(pool(maps, within, kind, exponent=exponent))
 
-    return l2_normalise(jax.lax.fori_loop(0, count, add, jnp.zeros(maps.shape[-1])))
+    return l2_normalize(jax.lax.fori_loop(0, count, add, jnp.zeros(maps.shape[-1])))
 
 
 def regions_of(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[np.ndarray, "r 4"]:

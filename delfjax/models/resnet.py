@@ -44,7 +44,7 @@ class ResNetSpec:
 
     @property
     def channels(self) -> int:
-        """Channels of conv4: the dimension of a local descriptor before its reduction."""
+        """Channels of conv4: the dimension of a local descriptor before its PCA."""
         return 4 * self.width * EXPANSION
 
     def bottlenecks(self, stage: int) -> Iterator[tuple[int, int, int]]:
@@ -103,37 +103,37 @@ def split_stride(spec: ResNetSpec, stride: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """What an output cell sees: ``size`` pixels, moved by ``stride``, cell 0 centred at ``offset``.
+    """What an output cell sees: ``size`` pixels, moved by ``stride``, cell 0 centered at ``offset``.
 
-    All in pixels of the network's input, ``(0, 0)`` at the centre of its top-left pixel.
+    All in pixels of the network's input, ``(0, 0)`` at the center of its top-left pixel.
     """
 
     size: int
     stride: int
     offset: float
 
-    def centres(self, cells: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
-        """Return the pixel at the centre of each cell's receptive field, ``(y, x)``."""
+    def centers(self, cells: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+        """Return the pixel at the center of each cell's receptive field, ``(y, x)``."""
         return self.stride * np.asarray(cells, float) + self.offset
 
     def boxes(self, cells: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 4"]:
         """Return ``(y_min, x_min, y_max, x_max)``, the outermost pixels each cell sees, inclusive."""
-        return self.around(self.centres(cells), np.ones(2))
+        return self.around(self.centers(cells), np.ones(2))
 
     def around(
-        self, centres: Float[np.ndarray, "n 2"], pixel: Float[np.ndarray, "... 2"]
+        self, centers: Float[np.ndarray, "n 2"], pixel: Float[np.ndarray, "... 2"]
     ) -> Float[np.ndarray, "n 4"]:
-        """Return the boxes around centres on a photo that was resized for the network.
+        """Return the boxes around centers on a photo that was resized for the network.
 
         Args:
-            centres: ``(y, x)`` on the photo.
+            centers: ``(y, x)`` on the photo.
             pixel: Height and width, on the photo, of a pixel of the network's input.
 
         Returns:
-            ``(y_min, x_min, y_max, x_max)``, the centres of the outermost pixels, on the photo.
+            ``(y_min, x_min, y_max, x_max)``, the centers of the outermost pixels, on the photo.
         """
         reach = (self.size - 1) / 2 * pixel
-        return np.concatenate([centres - reach, centres + reach], axis=-1)
+        return np.concatenate([centers - reach, centers + reach], axis=-1)
 
 
 def receptive_field(spec: ResNetSpec) -> ReceptiveField:

@@ -10,15 +10,15 @@ from matplotlib.lines import Line2D
 
 from delfjax.evaluation.precision_recall import Pooled, precisions_at
 from delfjax.paper.values import PaperFigure
-from delfjax.plots.base import COLOURS, NEUTRAL, Drawing, figure_of
+from delfjax.plots.base import COLORS, NEUTRAL, Drawing, figure_of
 from delfjax.plots.diagrams import QUIET
 
 Points = tuple[Real[np.ndarray, " k"], Float[np.ndarray, " k"]]  # recalls and precisions
-Line = tuple[str, str | tuple[int, tuple[float, ...]], str]  # colour, dashes, marker
+Line = tuple[str, str | tuple[int, tuple[float, ...]], str]  # color, dashes, marker
 
-BLUE, ORANGE, GREEN, PURPLE = COLOURS
+BLUE, ORANGE, GREEN, PURPLE = COLORS
 # Attention is blue, the norm orange with rings; fine-tuned is solid, not fine-tuned is dashed: each line can
-# be told by its colour and, in grey, by its dashes and rings.
+# be told by its color and, in gray, by its dashes and rings.
 LONG, MIXED, DOTS = (0, (5, 1.6)), (0, (5, 1.5, 1, 1.5)), (0, (1, 1.3))
 MANY = (0, (6, 1.5, 1, 1.5, 1, 1.5))
 LINES: dict[str, Line] = {
@@ -32,7 +32,7 @@ LINES: dict[str, Line] = {
     "DIR+QE": (GREEN, DOTS, ""),
 }
 AXIS, TICKS = (10, 1000), (10, 30, 100, 300, 1000)  # of the paper's figure
-OTHERS = ("#23272f", NEUTRAL, "#a3423e")  # colours of runs of other names
+OTHERS = ("#23272f", NEUTRAL, "#a3423e")  # colors of runs of other names
 
 
 def fig5(
@@ -77,9 +77,9 @@ def fig5(
 
 
 def _draw(ax: Axes, points: Points, line: Line, **style: object) -> list[Line2D]:
-    colour, dashes, marker = line
+    color, dashes, marker = line
     rings = {"marker": marker, "markersize": 4, "markerfacecolor": "white", "markevery": 0.11}
-    return ax.plot(*points, color=colour, linestyle=dashes, **rings, **style)
+    return ax.plot(*points, color=color, linestyle=dashes, **rings, **style)
 
 
 def _points(run: Pooled | Mapping[str, Any]) -> Points:
@@ -110,8 +110,8 @@ def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Drawing:
     for ax, (words, by_number) in zip(axes[0], found.items(), strict=True):
         numbers = sorted(by_number)
         value, low, high = np.transpose([_interval(by_number[number]) for number in numbers])
-        ax.fill_between(numbers, low, high, color=COLOURS[0], alpha=0.15, linewidth=0)
-        ax.plot(numbers, value, color=COLOURS[0], marker="o", markersize=4)
+        ax.fill_between(numbers, low, high, color=COLORS[0], alpha=0.15, linewidth=0)
+        ax.plot(numbers, value, color=COLORS[0], marker="o", markersize=4)
         ax.set(xlabel=words)
         if numbers[-1] >= WIDE * numbers[0]:
             ax.set_xscale("log")
@@ -130,12 +130,12 @@ def landmarks(runs: Mapping[str, Result]) -> Drawing:
     """
     figure, axes = figure_of(6.2, 3.6)
     ax = axes[0, 0]
-    for (name, run), colour in zip(runs.items(), (*COLOURS, NEUTRAL), strict=False):
+    for (name, run), color in zip(runs.items(), (*COLORS, NEUTRAL), strict=False):
         shares, precisions = (
             run["on_landmark"][key] for key in ("by_landmark", "average_precision")
         )
         points = np.transpose([(shares[landmark], precisions[landmark]) for landmark in precisions])
-        ax.scatter(*points, s=22, color=colour, label=name, alpha=0.85)
+        ax.scatter(*points, s=22, color=color, label=name, alpha=0.85)
     ax.set(xlabel="best 100 keypoints on the landmark, %", ylabel="average precision, %")
     ax.set(xlim=(0, 100), ylim=(0, 102))
     ax.grid(alpha=0.25, linewidth=0.6)

@@ -1,7 +1,7 @@
 """The runs of `delfjax.paper.runs` on the benchmarks that are here: makes the results that are missing.
 
 A result is kept for as long as command, code and model are what they were, and the photos of the rendered set or of
-a labelled folder; it is made again once one of them is not. Of a real set photos are not compared.
+a labeled folder; it is made again once one of them is not. Of a real set photos are not compared.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from delfjax.cli.evaluate import (
     result_of,
 )
 from delfjax.cli.networks import extractor_for
-from delfjax.datasets.labeled import LABELLED
+from delfjax.datasets.labeled import LABELED
 from delfjax.datasets.publishers import absent, missing
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.fingerprint import code_sha256
@@ -33,7 +33,7 @@ State = Literal["kept", "made", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledFolder:
+class LabeledFolder:
     """A folder with one sub-folder a class, to be a benchmark; see `delfjax.datasets.labeled`.
 
     Attributes:
@@ -64,7 +64,7 @@ class Job:
         profile: Sizes.
         folder: Of the results.
         data: Of the real data sets.
-        labelled: The folder that is the benchmark, where it has no name.
+        labeled: The folder that is the benchmark, where it has no name.
     """
 
     run: Run
@@ -72,7 +72,7 @@ class Job:
     profile: Profile
     folder: Path = FOLDER
     data: Path | None = None
-    labelled: LabelledFolder | None = None
+    labeled: LabeledFolder | None = None
 
     @property
     def name(self) -> str:
@@ -93,8 +93,8 @@ class Job:
     def arguments(self) -> list[str]:
         """Everything that follows ``delfjax benchmark``."""
         root = [] if self.benchmark in datasets.RENDERED else ["--root", f"{self.data}"]
-        if self.labelled is not None:
-            root = self.labelled.arguments
+        if self.labeled is not None:
+            root = self.labeled.arguments
         size = ["--longest", f"{self.profile.longest}"]
         if self.run.kind != "global":
             size += ["--features", f"{self.run.features or self.profile.features}"]
@@ -157,7 +157,7 @@ def plan(
     folder: Path = FOLDER,
     *,
     data: Path | None = None,
-    labelled: LabelledFolder | None = None,
+    labeled: LabeledFolder | None = None,
     profile: str = "embedded",
 ) -> list[Job]:
     """List the jobs: every run on every benchmark that is there, the rendered ones first.
@@ -166,7 +166,7 @@ def plan(
         names: Of runs, benchmarks or results; none: all.
         folder: Of the results.
         data: Of the real data sets; None: the rendered ones alone.
-        labelled: A folder of photos that is the only benchmark.
+        labeled: A folder of photos that is the only benchmark.
         profile: Of `PROFILES`.
 
     Raises:
@@ -174,8 +174,8 @@ def plan(
     """
     there = datasets.RENDERED if data is None else datasets.available(data)
     benchmarks = sorted(there, key=lambda name: name not in datasets.RENDERED)
-    benchmarks = benchmarks if labelled is None else [LABELLED]
-    shared = {"profile": PROFILES[profile], "folder": folder, "data": data, "labelled": labelled}
+    benchmarks = benchmarks if labeled is None else [LABELED]
+    shared = {"profile": PROFILES[profile], "folder": folder, "data": data, "labeled": labeled}
     jobs = [Job(run=run, benchmark=name, **shared) for name in benchmarks for run in RUNS.values()]
     known = {*RUNS, *benchmarks, *(job.name for job in jobs)}
     if unknown := [name for name in names if name not in known]:
@@ -198,7 +198,7 @@ def run_all(
     folder: Path = FOLDER,
     *,
     data: Path | None = None,
-    labelled: LabelledFolder | None = None,
+    labeled: LabeledFolder | None = None,
     profile: str = "embedded",
 ) -> list[Outcome]:
     """Make the results that are missing or out of date; see `plan` for the arguments.
@@ -208,7 +208,7 @@ def run_all(
     """
     extractors: dict[str, LocalExtractor] = {}
     outcomes = []
-    jobs = plan(names, folder, data=data, labelled=labelled, profile=profile)
+    jobs = plan(names, folder, data=data, labeled=labeled, profile=profile)
     with tqdm(jobs, unit="run") as bar:
         for job in bar:
             bar.set_description(job.name)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from delfjax import datasets, provenance
-from delfjax.datasets.labeled import LABELLED
+from delfjax.datasets.labeled import LABELED
 from delfjax.paper import tables, values
 from delfjax.paper.tables import Table
 
 Kind = Literal[
-    *("method", "global", "handmade", "around", "unselected"),
+    *("method", "global", "handcrafted", "around", "unselected"),
     *("features", "dimensions", "recall", "bits"),
 ]
 
@@ -25,7 +25,7 @@ FOLDER = Path("data/results")
 WHITENING = "data/landmarks/train"
 COUNTS = (20, 50, 100, 200, 500, 1000)  # features of a photo
 DIMENSIONS = (8, 16, 24, 32)  # of a descriptor; 40 is every other run
-DEGREES = (3, 4, 8)  # edges a node of a graph that misses neighbours; `auto` takes 24
+DEGREES = (3, 4, 8)  # edges a node of a graph that misses neighbors; `auto` takes 24
 LEAST = 60  # the beam of these, no wider than what is asked for
 GRAPH_FEATURES = 200  # of a photo: of 100, exact search is the faster, and `auto` takes it
 CODES = ((4, 5), (10, 5), (10, 8), (20, 8))  # sub-vectors of a descriptor, and bits of each
@@ -56,7 +56,7 @@ STAND_INS = {  # by a row of ours: the method of Table 1, not to be had here, wh
     "R-MAC+QE, fine-tuned": "DIR+QE",
     "DELF+FT+ATT+R-MAC+QE": "DELF+FT+ATT+DIR+QE",
 }
-FUSED = "rmac"  # which global descriptor joins DELF: the paper's, DIR, is a learnt R-MAC
+FUSED = "rmac"  # which global descriptor joins DELF: the paper's, DIR, is a learned R-MAC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +116,12 @@ def _methods() -> Iterable[Run]:
     yield Run(name="ft_att", row="DELF+FT+ATT", arguments=FT_ATT, headline=True)
 
 
-def _handmade() -> Iterable[Run]:
+def _handcrafted() -> Iterable[Run]:
     """Yield what takes the place of CONGAS and LIFT, in all its dimensions."""
     for name, row in (("sift", "SIFT"), ("rootsift", "RootSIFT")):
         arguments = ("--local", name, "--dimensions", "128")
         headline = name == "rootsift"
-        yield Run(name=name, row=row, arguments=arguments, kind="handmade", headline=headline)
+        yield Run(name=name, row=row, arguments=arguments, kind="handcrafted", headline=headline)
 
 
 def _globals() -> Iterable[Run]:
@@ -206,7 +206,7 @@ def _indexes() -> Iterable[Run]:
 
 RUNS = {
     run.name: run
-    for runs in (_methods(), _handmade(), _globals(), _around(), _sweeps(), _indexes())
+    for runs in (_methods(), _handcrafted(), _globals(), _around(), _sweeps(), _indexes())
     for run in runs
 }
 
@@ -233,7 +233,7 @@ def by_row(folder: Path, *, headline: bool = False) -> dict[str, list[Path]]:
     """
     rows = [run for run in RUNS.values() if run.features is None and run.kind not in SWEEPS]
     rows = [run for run in rows if run.headline or not headline]
-    names = (*datasets.NAMES, LABELLED)
+    names = (*datasets.NAMES, LABELED)
     found = {
         run.row: [path for each in names for path in files(run.name, folder, each)] for run in rows
     }

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 
 from delfjax.plots.base import (
-    COLOURS,
+    COLORS,
     HEAT,
     NEUTRAL,
     STYLE,
@@ -27,9 +27,9 @@ from delfjax.types import Features, Photo
 def heat_grid(
     rows: Sequence[tuple[Photo, Mapping[str, Float[np.ndarray, "h w"]]]], *, opacity: float = 0.72
 ) -> Drawing:
-    """Draw a photo a row, and beside it each score map over the photo in grey (Fig. 9).
+    """Draw a photo a row, and beside it each score map over the photo in gray (Fig. 9).
 
-    Scores of two models have no common unit: each map's colours run from its 1st to its 99.5th
+    Scores of two models have no common unit: each map's colors run from its 1st to its 99.5th
     percentile.
 
     Args:
@@ -73,12 +73,12 @@ def receptive_fields(
     """
     figure, ax = dimmed(photo, title)
     for number, (box, place) in enumerate(zip(boxes[:most], features.positions, strict=False)):
-        colour, (top, left, bottom, right) = COLOURS[number % len(COLOURS)], box
-        edge = Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour)
+        color, (top, left, bottom, right) = COLORS[number % len(COLORS)], box
+        edge = Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=color)
         edge.set(linewidth=2.2, path_effects=[Stroke(linewidth=4, foreground="white"), Normal()])
         ax.add_patch(edge)
         label = f"{number + 1}: scale {features.scales[number]:.2f}"
-        ax.plot(*place[::-1], "o", color=colour, markeredgecolor="white", label=label)
+        ax.plot(*place[::-1], "o", color=color, markeredgecolor="white", label=label)
     size = np.array(photo.shape[:2])
     reach = np.vstack([boxes[:most], [-0.5, -0.5, *size - 0.5]])
     margin = 0.5 * size  # the largest fields would leave no room for the photo
@@ -101,11 +101,11 @@ def hits(
     """
     figure, axes = figure_of(5.6, 3.4)
     ax = axes[0, 0]
-    for colour, (name, values) in zip(COLOURS, shares.items(), strict=False):
+    for color, (name, values) in zip(COLORS, shares.items(), strict=False):
         mean = np.nanmean(values, 0)
         spread = 1.96 * np.nanstd(values, 0) / np.sqrt((~np.isnan(values)).sum(0))
-        ax.plot(counts, mean, color=colour, label=name, marker=".", linewidth=1.4)
-        ax.fill_between(counts, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+        ax.plot(counts, mean, color=color, label=name, marker=".", linewidth=1.4)
+        ax.fill_between(counts, mean - spread, mean + spread, color=color, alpha=0.15, linewidth=0)
     ax.axhline(chance, color=NEUTRAL, linestyle=":", label="chance: the landmark's area")
     ax.fill_between([], [], color=NEUTRAL, alpha=0.3, linewidth=0, label="95%, over photos")
     ax.set_xscale("log")
@@ -115,7 +115,7 @@ def hits(
 
 
 def leaning(lean: Mapping[str, Float[np.ndarray, " 2"]]) -> Drawing:
-    """Draw to which side the kernels of each layer lean, as `centres.lean` tells: 0 is an even kernel.
+    """Draw to which side the kernels of each layer lean, as `centers.lean` tells: 0 is an even kernel.
 
     Args:
         lean: Taps down and to the right, by layer, in their order.
@@ -123,10 +123,10 @@ def leaning(lean: Mapping[str, Float[np.ndarray, " 2"]]) -> Drawing:
     figure, axes = figure_of(6.6, 2.8)
     ax, places = axes[0, 0], np.arange(len(lean))
     ax.axhline(0, color=NEUTRAL, linestyle=":", label="an even kernel")
-    for values, colour, label in zip(
-        np.array([*lean.values()]).T, COLOURS, ("down", "to the right"), strict=False
+    for values, color, label in zip(
+        np.array([*lean.values()]).T, COLORS, ("down", "to the right"), strict=False
     ):
-        ax.plot(places, values, color=colour, marker="o", linestyle="none", label=label)
+        ax.plot(places, values, color=color, marker="o", linestyle="none", label=label)
     ax.set_xticks(places, labels=list(lean), rotation=60)
     ax.set(ylabel="taps from the middle")
     ax.legend(frameon=False)
@@ -144,8 +144,8 @@ def score_histograms(
     figure, axes = figure_of(3.4 * len(scores), 2.6, 1, len(scores))
     for ax, (name, (on, off)) in zip(axes[0], scores.items(), strict=True):
         bins = np.linspace(*np.percentile(np.concatenate([on, off]), (0, 99.5)), 50)
-        for values, colour, label in ((off, NEUTRAL, "elsewhere"), (on, COLOURS[1], "landmark")):
-            ax.hist(values, bins, density=True, color=colour, alpha=0.6, label=label)
+        for values, color, label in ((off, NEUTRAL, "elsewhere"), (on, COLORS[1], "landmark")):
+            ax.hist(values, bins, density=True, color=color, alpha=0.6, label=label)
         show_title(ax, name)
         ax.set_xlabel("score")
         ax.set_yticks([])

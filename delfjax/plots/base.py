@@ -35,7 +35,7 @@ STYLE: dict[str, Any] = {
 }
 HEAT = "magma"
 GOOD, BAD, NEUTRAL = "#3fbf7f", "#d9534f", "#8a8f98"
-COLOURS = ("#3b6fb6", "#d98032", "#4a9d6f", "#a05fa8")  # of curves, in their order
+COLORS = ("#3b6fb6", "#d98032", "#4a9d6f", "#a05fa8")  # of curves, in their order
 
 
 class Drawing(Figure):
@@ -97,9 +97,9 @@ def show_title(ax: Axes, title: str) -> None:
 def show_heat(
     ax: Axes, photo: Photo, heat: Float[np.ndarray, "h w"], title: str, opacity: float
 ) -> AxesImage:
-    """Draw heat over a photo in grey; its colours run from its 1st to its 99.5th percentile."""
+    """Draw heat over a photo in gray; its colors run from its 1st to its 99.5th percentile."""
     show_photo(ax, np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8), title)
-    # The top percent would otherwise squeeze all other scores into one colour.
+    # The top percent would otherwise squeeze all other scores into one color.
     span = Normalize(*np.percentile(heat, (1, 99.5)))
     return ax.imshow(heat, cmap=HEAT, norm=span, alpha=opacity)
 
@@ -130,7 +130,7 @@ def photos(shown: Mapping[str, Photo], *, height: float = 3.2) -> Drawing:
 def heatmaps(
     photo: Photo, maps: Mapping[str, Float[np.ndarray, "h w"]], *, opacity: float = 0.6
 ) -> Drawing:
-    """Draw a photo, and beside it each map over the photo with its own colour bar.
+    """Draw a photo, and beside it each map over the photo with its own color bar.
 
     Args:
         photo: The photo.
@@ -160,16 +160,16 @@ def keypoints(photo: Photo, features: Features, *, most: int = 300, title: str =
     """
     figure, ax = dimmed(photo, title)
     best = features[:most]
-    norm, colours = LogNorm(min(PAPER_SCALES), max(PAPER_SCALES)), mpl.colormaps["viridis_r"]
+    norm, colors = LogNorm(min(PAPER_SCALES), max(PAPER_SCALES)), mpl.colormaps["viridis_r"]
     ax.scatter(
         *best.positions.T[::-1],
         s=14 / best.scales,
         facecolors="none",
-        edgecolors=colours(norm(best.scales)),
+        edgecolors=colors(norm(best.scales)),
         linewidths=1.1,
         alpha=0.9,
     )
-    bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, fraction=0.03, pad=0.02)
+    bar = figure.colorbar(ScalarMappable(norm, colors), ax=ax, fraction=0.03, pad=0.02)
     bar.set_label("pyramid scale")
     bar.set_ticks(PAPER_SCALES, labels=[f"{scale:.2f}" for scale in PAPER_SCALES])
     bar.minorticks_off()
@@ -207,9 +207,9 @@ def matches(
     show_photo(ax, canvas, title)
     ends = putative.database[chosen, ::-1] + [left.shape[1] + gap, 0]
     lines = np.stack([putative.query[chosen, ::-1], ends], axis=1)
-    colour = NEUTRAL if inliers is None else GOOD
-    ax.add_collection(LineCollection(lines, colors=colour, linewidths=0.7, alpha=0.7))
-    ax.scatter(*lines.reshape(-1, 2).T, s=5, color=colour, linewidths=0)
+    color = NEUTRAL if inliers is None else GOOD
+    ax.add_collection(LineCollection(lines, colors=color, linewidths=0.7, alpha=0.7))
+    ax.scatter(*lines.reshape(-1, 2).T, s=5, color=color, linewidths=0)
     ax.set_xlim(0, canvas.shape[1])
     ax.set_ylim(height, 0)
     return figure
@@ -253,11 +253,11 @@ def inlier_histogram(
     ax = axes[0, 0]
     top = max([*true_pairs, *false_pairs, 1])
     bins = np.unique(np.round(np.geomspace(1, top + 1, 24)) - 1)
-    for counts, colour, label in (
+    for counts, color, label in (
         (false_pairs, BAD, "two places"),
         (true_pairs, GOOD, "one place"),
     ):
-        ax.hist(counts, bins=bins, color=colour, alpha=0.7, density=True, label=label)
+        ax.hist(counts, bins=bins, color=color, alpha=0.7, density=True, label=label)
     ax.axvline(
         threshold, color="black", linestyle="--", linewidth=1, label=f"{threshold:g} inliers"
     )
@@ -270,7 +270,7 @@ def inlier_histogram(
 DIM = 0.5  # of the light goes where a cell does not see
 
 
-LIGHT, DARK = (255, 255, 255), (20, 20, 30)  # a line and its casing: seen on any colour
+LIGHT, DARK = (255, 255, 255), (20, 20, 30)  # a line and its casing: seen on any color
 
 
 def encode(image: UInt8[np.ndarray, "h w 3"]) -> bytes:

@@ -43,7 +43,7 @@ def grid(
 
 
 def _frame(ax: Axes, box: Box) -> None:
-    """Draw a box; its edges lie between pixels, whose centres are at integers."""
+    """Draw a box; its edges lie between pixels, whose centers are at integers."""
     corner = (box.left - 0.5, box.top - 0.5)
     size = (box.right - box.left, box.bottom - box.top)
     ax.add_patch(Rectangle(corner, *size, fill=False, edgecolor="#ffd23f", linewidth=2))
@@ -64,9 +64,9 @@ def class_counts(counts: Mapping[str, Mapping[str, int]]) -> Drawing:
     figure, axes = figure_of(7.5, 0.26 * len(counts) + 0.8)
     ax = axes[0, 0]
     rows, left = np.arange(len(counts)), np.zeros(len(counts))
-    for grade, colour in GRADES.items():
+    for grade, color in GRADES.items():
         width = np.array([each[grade] for each in counts.values()])
-        ax.barh(rows, width, left=left, color=colour, label=grade, height=0.72)
+        ax.barh(rows, width, left=left, color=color, label=grade, height=0.72)
         for row, count, start in zip(rows, width, left, strict=True):
             if count:
                 ax.text(start + count / 2, row, str(count), ha="center", va="center", fontsize=8)
@@ -91,12 +91,12 @@ def grades(
     figure, axes = figure_of(6.2, 3.6)
     ax = axes[0, 0]
     floor = 0.3 * ok[1]
-    for grade, colour in GRADES.items():
+    for grade, color in GRADES.items():
         mine = [truth for truth in truths if truth.grade == grade]
         shown, area = [t.shown for t in mine], [max(t.area, floor) for t in mine]
-        ax.scatter(shown, area, s=16, color=colour, alpha=0.8, linewidths=0, label=grade)
-    for (shown, area), colour in ((good, GRADES["good"]), (ok, GRADES["ok"])):
-        ax.plot([shown, shown, 1.02], [1, area, area], color=colour, linewidth=1)
+        ax.scatter(shown, area, s=16, color=color, alpha=0.8, linewidths=0, label=grade)
+    for (shown, area), color in ((good, GRADES["good"]), (ok, GRADES["ok"])):
+        ax.plot([shown, shown, 1.02], [1, area, area], color=color, linewidth=1)
     ax.set_yscale("log")
     ax.set(xlim=(0, 1.02), ylim=(floor, 1))
     ax.set_xlabel("share of the landmark that the photo shows")
@@ -129,7 +129,7 @@ def from_above(
         low, high = footprints[name]
         _map(ax, [truth for truth in truths if truth.landmark == name], low[:2], high[:2])
         show_title(ax, name.replace("_", " "))
-    handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in GRADES.values()]
+    handles = [Rectangle((0, 0), 1, 1, color=color) for color in GRADES.values()]
     figure.legend(handles, GRADES, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
@@ -143,10 +143,10 @@ def _map(ax: Axes, truths: Sequence[PhotoTruth], low: np.ndarray, high: np.ndarr
         ax.text(0, np.sqrt(radius), f"{radius} m", **at)
     ax.add_patch(Polygon(_rooted(_outline(low - middle, high - middle)), color="#30343b"))
     for truth in truths:
-        colour, eye = GRADES[truth.grade], truth.eye[:2] - middle
+        color, eye = GRADES[truth.grade], truth.eye[:2] - middle
         wedge = _rooted(np.array([eye]))[0] + 3.2 * np.array([[0, 0], *_rays(truth, eye)])
-        ax.add_patch(Polygon(wedge, color=colour, alpha=0.25, linewidth=0))
-        ax.plot(*wedge[0], ".", color=colour, markersize=5)
+        ax.add_patch(Polygon(wedge, color=color, alpha=0.25, linewidth=0))
+        ax.plot(*wedge[0], ".", color=color, markersize=5)
     reach = 1.12 * np.sqrt(RINGS[-1])
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
 

@@ -14,13 +14,13 @@ from delfjax.datasets.truth import Grade
 from delfjax.features.pyramid import resized
 from delfjax.features.region import inside
 from delfjax.images.reading import Box
-from delfjax.plots.base import COLOURS, DARK, DIM, NEUTRAL, Drawing, figure_of, show_photo
+from delfjax.plots.base import COLORS, DARK, DIM, NEUTRAL, Drawing, figure_of, show_photo
 from delfjax.plots.thumbnails import PAPER, Card, Pixels, fitted, resize, sheet
 from delfjax.types import Features, Matches
 
-MARKS: dict[Grade, tuple[str, str]] = {  # and colours, none red or green
-    "right": ("✓", COLOURS[0]),
-    "wrong": ("✗", COLOURS[1]),
+MARKS: dict[Grade, tuple[str, str]] = {  # and colors, none red or green
+    "right": ("✓", COLORS[0]),
+    "wrong": ("✗", COLORS[1]),
     "junk": ("○", NEUTRAL),
 }
 QUERY = 560, 840  # pixels: the room of the query, height and width
@@ -120,16 +120,16 @@ def _with_lines(
     bright = lines[agree]
     bright = bright[np.linspace(0, len(bright) - 1, min(MOST_LINES, len(bright))).astype(int)]
     for ends in bright[:, :, ::-1]:
-        for colour, width in (((*DARK, 120), 7), (INLIER, 4)):
-            draw.line(ends.ravel().tolist(), colour, width)
+        for color, width in (((*DARK, 120), 7), (INLIER, 4)):
+            draw.line(ends.ravel().tolist(), color, width)
     _dot(draw, bright.reshape(-1, 2))
     return Image.alpha_composite(image.convert("RGBA"), veil).convert("RGB")
 
 
 def _dot(draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "n 2"]) -> None:
     for y, x in points.tolist():
-        for colour, radius in ((DARK, 6), (INLIER[:3], 4)):
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), colour)
+        for color, radius in ((DARK, 6), (INLIER[:3], 4)):
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), color)
 
 
 def _onto(

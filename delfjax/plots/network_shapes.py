@@ -19,7 +19,7 @@ from delfjax.features.pyramid import level_size
 from delfjax.models.attention import HIDDEN, Attention
 from delfjax.models.backbone import ResNet
 from delfjax.models.resnet import RESNET50_V1, ReceptiveField, ResNetSpec, receptive_field
-from delfjax.training.classifier import STAGES, Recogniser, is_trained
+from delfjax.training.classifier import STAGES, Classifier, is_trained
 from delfjax.training.config import TrainingConfig
 
 Shape = tuple[int, ...]
@@ -145,10 +145,10 @@ def training(config: TrainingConfig, classes: int, *, spec: ResNetSpec = RESNET5
     """
     sides = tuple(sorted(config.augmentation.sizes, reverse=True))
 
-    def make() -> Recogniser:
+    def make() -> Classifier:
         rngs = nnx.Rngs(0)
         backbone = ResNet(spec, conv5=config.network.through == "conv5", rngs=rngs)
-        return Recogniser(backbone, classes, config.network, rngs=rngs)
+        return Classifier(backbone, classes, config.network, rngs=rngs)
 
     def run() -> dict[str, Array]:
         photos, model = jnp.zeros((1, sides[0], sides[0], 3)), make()
@@ -170,7 +170,7 @@ def training(config: TrainingConfig, classes: int, *, spec: ResNetSpec = RESNET5
     )
 
 
-def _parts(model: Recogniser, config: TrainingConfig) -> dict[str, Part]:
+def _parts(model: Classifier, config: TrainingConfig) -> dict[str, Part]:
     whole, moved = Counter(), Counter()
     for path, value in nnx.to_flat_state(nnx.state(model, nnx.Param)):
         name = path[1] if path[0] == "backbone" else path[0]

@@ -1,4 +1,4 @@
-"""Figures of a ranking as it comes about: PCA, neighbours, votes, inliers, and pages of results (Secs. 4.3, 4.4).
+"""Figures of a ranking as it comes about: PCA, neighbors, votes, inliers, and pages of results (Secs. 4.3, 4.4).
 
 As in `plots`, functions take arrays and records and return a figure.
 """
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from matplotlib.ticker import LogLocator
 
 from delfjax.datasets.truth import Grade, Truth, grade
-from delfjax.plots.base import COLOURS, NEUTRAL, Drawing, figure_of, show_photo
+from delfjax.plots.base import COLORS, NEUTRAL, Drawing, figure_of, show_photo
 from delfjax.plots.match_pictures import MARKS, QUALITY
 from delfjax.plots.thumbnails import Card, Pixels, sheet, thumbnail
 from delfjax.types import Photo, Ranking
@@ -32,11 +32,11 @@ def spectra(variances: Mapping[str, Float[np.ndarray, " _"]], kept: int) -> Draw
     """
     figure, axes = figure_of(5.8, 2.9)
     ax = axes[0, 0]
-    for (name, each), colour in zip(variances.items(), COLOURS, strict=False):
+    for (name, each), color in zip(variances.items(), COLORS, strict=False):
         explained = 100 * np.cumsum(each) / each.sum()
         label = f"{name}: {explained[kept - 1]:.0f} % by {kept} axes"
-        ax.plot(np.arange(1, len(each) + 1), explained, color=colour, label=label)
-        ax.plot(kept, explained[kept - 1], "o", color=colour, markersize=5)
+        ax.plot(np.arange(1, len(each) + 1), explained, color=color, label=label)
+        ax.plot(kept, explained[kept - 1], "o", color=color, markersize=5)
     ax.axvline(kept, color=NEUTRAL, linewidth=1, linestyle="--", zorder=0)
     ax.set(xscale="log", ylim=(0, 102), xlabel="axes of the PCA", ylabel="variance explained, %")
     ticks = [2**n for n in range(0, 11, 2)]
@@ -59,15 +59,15 @@ def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Drawin
     """
     figure, axes = figure_of(5.8, 2.9)
     ax = axes[0, 0]
-    for (name, points), colour in zip(curves.items(), COLOURS, strict=False):
+    for (name, points), color in zip(curves.items(), COLORS, strict=False):
         times, recalls = np.transpose(points)
         times = np.minimum.accumulate(times[::-1])[::-1]
-        ax.plot(times, 100 * recalls, color=colour, marker="o", markersize=4, label=name)
+        ax.plot(times, 100 * recalls, color=color, marker="o", markersize=4, label=name)
     ax.axvline(1, color=NEUTRAL, linewidth=1, linestyle="--", zorder=0)
     at = {"xytext": (-4, 4), "textcoords": "offset points", "color": NEUTRAL, "fontsize": 8}
     ax.annotate("exact search", (1, ax.get_ylim()[0]), ha="right", **at)
     ax.set(xscale="log", xlabel="time, as a multiple of exact search's (log scale)")
-    ax.set_ylabel("true neighbours found, %")
+    ax.set_ylabel("true neighbors found, %")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.minorticks_off()
@@ -79,7 +79,7 @@ def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Drawin
 def bars(
     panels: Mapping[str, Int[np.ndarray, " b"]], grades: Mapping[str, Sequence[Grade]]
 ) -> Drawing:
-    """Draw rankings as bars, best first: what each photo is ranked by, coloured by whether it is right.
+    """Draw rankings as bars, best first: what each photo is ranked by, colored by whether it is right.
 
     Args:
         panels: Votes or inliers of the first photos, by what they are.
@@ -87,11 +87,11 @@ def bars(
     """
     figure, axes = figure_of(WIDTH, 1.6 * len(panels) + 0.3, len(panels), 1)
     for ax, (name, counts) in zip(axes[:, 0], panels.items(), strict=True):
-        for kind, (mark, colour) in MARKS.items():
+        for kind, (mark, color) in MARKS.items():
             mine = np.flatnonzero([each == kind for each in grades[name]])
             if len(mine):
                 label = f"{mark} {WORDS[kind]}"
-                ax.bar(mine + 1, counts[mine], color=colour, width=0.82, label=label)
+                ax.bar(mine + 1, counts[mine], color=color, width=0.82, label=label)
         ax.set(ylabel=name, xlim=(0.3, len(counts) + 0.7))
     ax.set_xlabel("rank")
     axes[0, 0].legend(loc="upper right", ncols=len(MARKS), frameon=False)
@@ -138,12 +138,12 @@ def found_by_angle(
     figure, axes = figure_of(5.8, 2.8)
     ax, names = axes[0, 0], np.unique(groups)
     places, width = np.arange(len(ANGLES) - 1), 0.8 / len(names)
-    for number, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
+    for number, (name, color) in enumerate(zip(names, COLORS, strict=False)):
         mine = groups == name
         every = np.histogram(angles[mine], ANGLES)[0]
         shares = 100 * np.histogram(angles[mine & found], ANGLES)[0] / np.maximum(every, 1)
         left = places - 0.4 + (number + 0.5) * width
-        ax.bar(left, shares, width=0.92 * width, color=colour, label=name)
+        ax.bar(left, shares, width=0.92 * width, color=color, label=name)
         for x, share, count in zip(left, shares, every, strict=True):
             ax.text(x, share + 1, f"of {count}", ha="center", fontsize=6.5, color=NEUTRAL)
     ax.set_xticks(places, [f"{a} to {b}°" for a, b in pairwise(ANGLES)])
@@ -171,9 +171,9 @@ def result_cards(
     cards = []
     for place in places:
         image = int(ranking.images[place])
-        mark, colour = MARKS[grade(truth, image)]
+        mark, color = MARKS[grade(truth, image)]
         line = f"{place + 1} {mark} {_ranked_by(ranking, place)}"
-        cards.append(Card(photo=thumbnail(load(image), SIDE), lines=(line,), colour=colour))
+        cards.append(Card(photo=thumbnail(load(image), SIDE), lines=(line,), color=color))
     return cards
 
 

@@ -32,12 +32,12 @@ class Card:
     Attributes:
         photo: Small, as `thumbnail` makes it.
         lines: Of text.
-        colour: Of a bar between the two; None: no bar.
+        color: Of a bar between the two; None: no bar.
     """
 
     photo: Pixels
     lines: tuple[str, ...]
-    colour: str | None = None
+    color: str | None = None
 
 
 def thumbnail(photo: Pixels, side: int) -> Pixels:
@@ -84,11 +84,11 @@ def sheet(
     corners = [(n % columns * side, n // columns * height) for n in range(len(cards))]
     for card, corner in zip(cards, corners, strict=True):
         paper.paste(_drawn(card, side), corner)
-    for number, colour in ((pointed, NEUTRAL), (chosen, DARK)):
+    for number, color in ((pointed, NEUTRAL), (chosen, DARK)):
         if number is not None:
             left, top = corners[number]
             edges = (left + 1, top + 1, left + side - 2, top + height - 2)
-            draw.rounded_rectangle(edges, radius=_margin(side), outline=colour, width=FRAME)
+            draw.rounded_rectangle(edges, radius=_margin(side), outline=color, width=FRAME)
     return np.asarray(paper)
 
 
@@ -98,7 +98,7 @@ def card_at(
     """Return the number of the card at a point of a sheet; None where there is none.
 
     Args:
-        point: ``(y, x)``, 0 at the centre of the top left pixel.
+        point: ``(y, x)``, 0 at the center of the top left pixel.
         size: ``(height, width)`` of the sheet.
         cards: How many it has.
         columns: Cards a row.
@@ -121,8 +121,8 @@ def _drawn(card: Card, side: int) -> Image.Image:
     rows, columns = card.photo.shape[:2]
     corner = margin + (inner - columns) // 2, margin + (below - margin - rows) // 2
     image.paste(Image.fromarray(card.photo), corner)
-    if card.colour is not None:
-        draw.rectangle((margin, below, margin + inner - 1, below + margin // 2), fill=card.colour)
+    if card.color is not None:
+        draw.rectangle((margin, below, margin + inner - 1, below + margin // 2), fill=card.color)
     for number, line in enumerate(card.lines):
         top = below + margin + number * _line_height(side)
         draw.text((margin, top), _cut(line, _font(side), inner), font=_font(side), fill=DARK)

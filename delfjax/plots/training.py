@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from delfjax.plots.base import COLOURS, NEUTRAL, Drawing, figure_of, show_title
+from delfjax.plots.base import COLORS, NEUTRAL, Drawing, figure_of, show_title
 
 Log = Sequence[Mapping[str, Any]]
 
@@ -20,8 +20,8 @@ def curves(logs: Mapping[str, Log], *, classes: int | None = None) -> Drawing:
     """
     figure, axes = figure_of(10.5, 3.0, 1, 4)
     loss, accuracy, rate, gradient = axes[0]
-    for colour, (name, log) in zip(COLOURS, logs.items(), strict=False):
-        style = {"color": colour, "label": name, "linewidth": 1.4}
+    for color, (name, log) in zip(COLORS, logs.items(), strict=False):
+        style = {"color": color, "label": name, "linewidth": 1.4}
         _line(loss, log, "loss", **style | {"alpha": 0.45, "label": None})
         _line(loss, log, "validation_loss", **style, marker=".")
         head = next(k for record in log for k in record if k.endswith("_accuracy"))

@@ -1,4 +1,4 @@
-"""The neighbours of every row, by pynndescent's NNDescent (Dong et al. 2011), compiled once on a machine.
+"""The neighbors of every row, by pynndescent's NNDescent (Dong et al. 2011), compiled once on a machine.
 
 pynndescent compiles for more than twenty seconds in each new process: its outer function asks numba for
 the number of threads, by an address that differs from process to process, and takes the metric as an
@@ -27,7 +27,7 @@ from pynndescent.utils import build_candidates_owner, make_heap
 
 
 BLOCK = 16384  # rows whose candidates are compared at a time; these figures are pynndescent's own
-DELTA = 0.001  # it ends when a smaller share of the neighbours changes
+DELTA = 0.001  # it ends when a smaller share of the neighbors changes
 MAX_CANDIDATES = 60  # of a row, in one round
 LEAF_SIZES = (60, 256)
 INT32 = (np.iinfo(np.int32).min + 1, np.iinfo(np.int32).max - 1)
@@ -36,13 +36,13 @@ Rng = Int[np.ndarray, "3"]
 
 
 def descend(
-    vectors: Float[np.ndarray, "t d"], neighbours: int, *, seed: int = 0, threads: int = 1
+    vectors: Float[np.ndarray, "t d"], neighbors: int, *, seed: int = 0, threads: int = 1
 ) -> Int[np.ndarray, "t m"]:
-    """Find about the nearest ``neighbours`` of each row, itself not among them, in no order.
+    """Find about the nearest ``neighbors`` of each row, itself not among them, in no order.
 
     Args:
         vectors: Two rows at least.
-        neighbours: How many; -1 stands for those that were not found.
+        neighbors: How many; -1 stands for those that were not found.
         seed: Of the random trees from which it starts.
         threads: Which share the work; with another number the graph is another.
     """
@@ -52,31 +52,31 @@ def descend(
     state = random.randint(*INT32, 3).astype(np.int64)
     random.randint(*INT32, 3)  # pynndescent draws its search's state before the trees
     trees = max(3, min(12, round(2 * np.log10(count))))
-    leaf = int(np.clip(5 * neighbours, *LEAF_SIZES))
+    leaf = int(np.clip(5 * neighbors, *LEAF_SIZES))
     with _numba_threads(threads) as threads:
         leaves = make_hybrid_leaf_array(
             vectors, trees, leaf, int(random.randint(0, 2**62, dtype=np.int64))
         )
-        heap = make_heap(count, neighbours)
-        start(vectors, heap, leaves, state, neighbours, threads)
+        heap = make_heap(count, neighbors)
+        start(vectors, heap, leaves, state, neighbors, threads)
         rounds = max(5, round(np.log2(count)))
-        space = _workspace(count, neighbours, threads)
+        space = _workspace(count, neighbors, threads)
         for _ in range(rounds):
-            if improve(vectors, heap, state, threads, *space) <= DELTA * neighbours * count:
+            if improve(vectors, heap, state, threads, *space) <= DELTA * neighbors * count:
                 break
     return heap[0]
 
 
-def _workspace(count: int, neighbours: int, threads: int) -> tuple:
+def _workspace(count: int, neighbors: int, threads: int) -> tuple:
     """Allocate the arrays in which the rounds keep candidates and updates."""
-    candidates = min(MAX_CANDIDATES, neighbours)
+    candidates = min(MAX_CANDIDATES, neighbors)
     updates = int((candidates**2 + candidates * (candidates - 1) / 2) * BLOCK / threads) + 1024
     rows = [np.full((count, candidates), -1, np.int32) for _ in range(2)]
     priorities = [np.full((count, candidates), np.inf, np.float32) for _ in range(2)]
     return (
         (rows[0], priorities[0], rows[1], priorities[1]),
         np.ones(count, np.uint8),
-        (np.empty(count * neighbours, np.int32), np.empty(count * neighbours, np.int32)),
+        (np.empty(count * neighbors, np.int32), np.empty(count * neighbors, np.int32)),
         np.zeros((threads, threads + 1), np.int64),
         np.empty((threads, updates, 3), np.float32),
         np.zeros(threads, np.int32),
@@ -95,10 +95,10 @@ def _kept(version: str) -> tuple[Callable, Callable]:
 
     @no_type_check
     @numba.njit(cache=True)
-    def start(vectors, heap, leaves, state, neighbours, threads):
+    def start(vectors, heap, leaves, state, neighbors, threads):
         version  # noqa: B018
         init_rp_tree(vectors, distances.squared_euclidean, heap, leaves, threads)
-        init_random(neighbours, vectors, heap, distances.squared_euclidean, state)
+        init_random(neighbors, vectors, heap, distances.squared_euclidean, state)
 
     @no_type_check
     @numba.njit(cache=True)

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from tqdm.auto import tqdm
 
 from delfjax.features.cluster import Client, Future, submit
-from delfjax.search.index import Index, Neighbours, Value, build_index, index_class
+from delfjax.search.index import Index, Neighbors, Value, build_index, index_class
 from delfjax.search.index_files import Parts
 
 SHARD = 250_000  # descriptors; not in the paper: a graph of about a minute's building
@@ -100,7 +100,7 @@ class ShardedIndex(Index):
         """Of a descriptor."""
         return self.shards[0].dimensions
 
-    def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbours:
+    def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
         answers = self._answers(queries, k)
         starts = np.cumsum([0, *map(len, self.shards[:-1])])
         return merge(answers, starts.tolist(), k)
@@ -142,13 +142,13 @@ def _cut(descriptors: Float[np.ndarray, "t d"], size: int) -> list[Float[np.ndar
     return [descriptors[at : at + size] for at in range(0, len(descriptors), size)]
 
 
-def merge(answers: Sequence[Answer], starts: Sequence[int], k: int) -> Neighbours:
+def merge(answers: Sequence[Answer], starts: Sequence[int], k: int) -> Neighbors:
     """Merge the answers of shards.
 
     Args:
         answers: Rows and distances of each shard.
         starts: Row of the whole database at which each begins.
-        k: Neighbours to keep.
+        k: Neighbors to keep.
     """
     rows = np.concatenate(
         [

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours of local descriptors: what the other indexes are measured against (Sec. 4.4).
+"""Exact nearest neighbors of local descriptors: what the other indexes are measured against (Sec. 4.4).
 
 The squared distance of query ``q`` and descriptor ``x`` is ``|q|^2 + |x|^2 - 2 q x``: a matrix product, of some
 queries with a chunk of the database at a time, and the nearest of each chunk are merged with those before.
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from delfjax.search.index import Index, Neighbours, Value
+from delfjax.search.index import Index, Neighbors, Value
 from delfjax.search.index_files import Parts
 
 QUERY_BUCKETS = (128, 1024)  # queries are padded to one of these numbers: two compiled programs
@@ -83,7 +83,7 @@ class ExactIndex(Index):
     def _restore(cls, settings: dict[str, Any], parts: Parts) -> "ExactIndex":
         return cls(parts["index"]["descriptors"])
 
-    def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbours:
+    def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
         largest = QUERY_BUCKETS[-1]
         parts = [
             self._search_bucket(queries[start : start + largest], k)
@@ -92,7 +92,7 @@ class ExactIndex(Index):
         rows, distances = (np.concatenate(part) for part in zip(*parts, strict=True))
         return rows, distances
 
-    def _search_bucket(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbours:
+    def _search_bucket(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
         size = next(bucket for bucket in QUERY_BUCKETS if bucket >= len(queries))
         padded = jnp.zeros((size, queries.shape[1])).at[: len(queries)].set(queries)
         best = jnp.full((size, k), jnp.inf), jnp.full((size, k), -1)

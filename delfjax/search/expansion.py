@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from delfjax.features.database import Database
-from delfjax.features.pca import l2_normalise
+from delfjax.features.pca import l2_normalize
 from delfjax.search.searcher import Answer
 from delfjax.types import Features
 
@@ -56,7 +56,7 @@ def average(
         alpha: 0 is the plain average, where all count alike; Radenovic et al. take 3.
     """
     weights = np.maximum(photos @ query, 0) ** alpha
-    return l2_normalise((query + weights @ photos)[None])[0]
+    return l2_normalize((query + weights @ photos)[None])[0]
 
 
 def trusted(answer: Answer, config: ExpansionConfig) -> Int[np.ndarray, " _"]:

@@ -2,7 +2,7 @@
 
 The paper's best row of Table 1 fuses DELF's score with DIR's: "a weighted mean of two normalized scores,
 where the weight for DELF is set to 0.25" (an author, tensorflow/models issue 6409). How the scores are
-normalised nobody says; here each query's scores are stretched to 0 to 1 over the whole database.
+normalized nobody says; here each query's scores are stretched to 0 to 1 over the whole database.
 
 That makes two rankings comparable, and takes from the score what is the paper's own measure with
 distractor queries (Eq. 4): a query with nothing to find has a best photo of score 1 too.
@@ -17,7 +17,7 @@ from delfjax.types import Ranking
 PAPER_WEIGHT = 0.25  # of the local score
 
 
-def normalise(scores: Real[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
+def normalize(scores: Real[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
     """Stretch scores to 0 to 1; where all are alike, to 0."""
     low, high = scores.min(), scores.max()
     return (scores - low) / (high - low) if high > low else np.zeros(len(scores))
@@ -31,7 +31,7 @@ def by_similarity(similarities: Float[np.ndarray, " t"]) -> Answer:
 def fuse(
     answer: Answer, similarities: Float[np.ndarray, " t"], *, weight: float = PAPER_WEIGHT
 ) -> Answer:
-    """Rank the whole database by ``w n(inliers) + (1 - w) n(similarity)``, with `normalise` for ``n``.
+    """Rank the whole database by ``w n(inliers) + (1 - w) n(similarity)``, with `normalize` for ``n``.
 
     Args:
         answer: What local features found; photos that were not verified have no inliers.
@@ -45,7 +45,7 @@ def fuse(
         raise ValueError(f"weight of the local score is {weight}; expected 0 to 1")
     inliers = np.zeros(len(similarities))
     inliers[answer.ranking.images] = np.maximum(answer.ranking.inliers, 0)
-    fused = weight * normalise(inliers) + (1 - weight) * normalise(similarities)
+    fused = weight * normalize(inliers) + (1 - weight) * normalize(similarities)
     return _reordered(answer, fused, similarities, fused)
 
 

@@ -1,4 +1,4 @@
-"""A graph of neighbours: choosing its edges, and searching it (in place of Sec. 4.4's index).
+"""A graph of neighbors: choosing its edges, and searching it (in place of Sec. 4.4's index).
 
 A node is a database row; its edges lead to at most ``e`` others, near it and in different directions.
 A search keeps the ``beam`` nearest nodes seen so far, goes on from the nearest that it has not left yet,
@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-NONE = -1  # in place of an edge, or of a neighbour that was not found
+NONE = -1  # in place of an edge, or of a neighbor that was not found
 
 Vectors = Float[np.ndarray, "t d"]
 Edges = Int[np.ndarray, "t e"]
@@ -154,7 +154,7 @@ def search_block(
 def _prune(vectors: Vectors, keys: Keys, spread: float, kept: Rows) -> None:
     """Keep of a node's candidates, nearest first, who is nearer to it than to any that is kept.
 
-    The rule of the relative neighbourhood graph; ``spread`` times the squared distance to another is
+    The rule of the relative neighborhood graph; ``spread`` times the squared distance to another is
     compared, so that more than 1 keeps more.
     """
     kept[:] = NONE

@@ -1,7 +1,7 @@
-"""Nearest neighbours of local descriptors: what every index does, and how one is chosen (Sec. 4.4).
+"""Nearest neighbors of local descriptors: what every index does, and how one is chosen (Sec. 4.4).
 
-The paper searches a product-quantised inverted file whose code was never released; here a graph of
-neighbours takes its place (`nndescent`), in shards where the database is too large for one (`sharded`),
+The paper searches a product-quantized inverted file whose code was never released; here a graph of
+neighbors takes its place (`nndescent`), in shards where the database is too large for one (`sharded`),
 with the paper's own codes beside it (`codes`). The exact search (`exact`) says how much each of them misses.
 All answer alike: ``search(queries, k)`` gives the rows of the nearest database descriptors, nearest first,
 rows of equal distance in their order, and the L2 distances.
@@ -22,9 +22,9 @@ from delfjax.search.exact import ExactIndex
 from delfjax.search.index_files import IndexFileError, Parts
 from delfjax.types import Features
 
-NEIGHBOURS = 60  # K of the re-implementations; no source of the paper that we read gives it
+NEIGHBORS = 60  # K of the re-implementations; no source of the paper that we read gives it
 # On two CPU cores NNDescent beats exact search over a hundred photos from some 2,000 descriptors on, its graph
-# included (data/results/bench_neighbours.json, by `make bench`). Up to this many, exact search still answers
+# included (data/results/bench_neighbors.json, by `make bench`). Up to this many, exact search still answers
 # a photo of 1,000 features within about half a second, and misses nothing.
 EXACT_LIMIT = 50_000
 TIE = 1e-4  # distances closer than this are a tie: float32 has no order for them
@@ -36,7 +36,7 @@ KINDS = {  # where each is found: only who wants an index imports what it needs
 }
 
 Value = int | float | str | None  # of a setting
-Neighbours = tuple[Int[np.ndarray, "q k"], Float[np.ndarray, "q k"]]
+Neighbors = tuple[Int[np.ndarray, "q k"], Float[np.ndarray, "q k"]]
 
 
 class Index(ABC):
@@ -77,7 +77,7 @@ class Index(ABC):
         """Of a descriptor."""
         return self.descriptors.shape[1]
 
-    def search(self, queries: Float[np.ndarray, "q d"], k: int = NEIGHBOURS) -> Neighbours:
+    def search(self, queries: Float[np.ndarray, "q d"], k: int = NEIGHBORS) -> Neighbors:
         """Return the rows of the ``k`` nearest descriptors of each query, nearest first, and distances.
 
         What an approximate search does not find has row -1 and an infinite distance.
@@ -86,7 +86,7 @@ class Index(ABC):
             ValueError: If the database has fewer than ``k`` descriptors, or other dimensions.
         """
         if k > len(self):
-            raise ValueError(f"asked for {k} neighbours among {len(self)} descriptors")
+            raise ValueError(f"asked for {k} neighbors among {len(self)} descriptors")
         self._check(queries)
         if not len(queries):
             return np.empty((0, k), np.int32), np.empty((0, k), np.float32)
@@ -120,23 +120,23 @@ class Index(ABC):
     def recall(
         self,
         queries: Float[np.ndarray, "q d"],
-        k: int = NEIGHBOURS,
+        k: int = NEIGHBORS,
         *,
         sample: int = 200,
         seed: int = 0,
         exact: "Index | None" = None,
     ) -> float:
-        """Measure which share of the true ``k`` nearest neighbours is found, on a sample of queries.
+        """Measure which share of the true ``k`` nearest neighbors is found, on a sample of queries.
 
         Args:
             queries: What is asked.
-            k: Neighbours of each.
+            k: Neighbors of each.
             sample: Queries that are tried, at most.
             seed: Of the sample.
             exact: Exact search of the same database; made if None, of the descriptors kept here.
 
         Returns:
-            Recall at ``k``, 0 to 1. A neighbour as near as the true k-th counts: ties have no order.
+            Recall at ``k``, 0 to 1. A neighbor as near as the true k-th counts: ties have no order.
         """
         random = np.random.default_rng(seed)
         chosen = queries[random.permutation(len(queries))[:sample]]
@@ -152,7 +152,7 @@ class Index(ABC):
             )
 
     @abstractmethod
-    def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbours:
+    def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
         """Search what `search` has checked."""
 
     @abstractmethod
@@ -247,7 +247,7 @@ class IndexConfig:
 def measured_recall(
     index: Index, descriptors: Float[np.ndarray, "t d"], asked: Sequence[Features]
 ) -> float:
-    """Measure an index's recall at the paper's number of neighbours, on queries.
+    """Measure an index's recall at the paper's number of neighbors, on queries.
 
     Args:
         index: Over ``descriptors``; it need not keep them.
@@ -257,5 +257,5 @@ def measured_recall(
     if isinstance(index, ExactIndex):
         return 1.0
     sample = np.concatenate([query.descriptors for query in asked])
-    k = min(NEIGHBOURS, len(descriptors))
+    k = min(NEIGHBORS, len(descriptors))
     return index.recall(sample, k, sample=1000, exact=ExactIndex(descriptors))

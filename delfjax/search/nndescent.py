@@ -1,6 +1,6 @@
-"""NNDescent (Dong et al. 2011): approximate neighbours by a graph (in place of Sec. 4.4's index).
+"""NNDescent (Dong et al. 2011): approximate neighbors by a graph (in place of Sec. 4.4's index).
 
-pynndescent finds the nearest neighbours of every database row; of these `graph` keeps the edges worth
+pynndescent finds the nearest neighbors of every database row; of these `graph` keeps the edges worth
 following, and searches along them. What is saved is the descriptors, the edges and the entries: a
 process that loads and searches needs no pynndescent, and compiles nothing that was compiled before.
 """
@@ -17,14 +17,14 @@ from jaxtyping import Float, Int
 from tqdm.auto import tqdm
 
 from delfjax.search import graph
-from delfjax.search.index import Index, Neighbours, Value
+from delfjax.search.index import Index, Neighbors, Value
 from delfjax.search.index_files import Parts
 
 BLOCK = 16  # queries; a thread is not worth its start for fewer
 PART = 4  # an upper level of the graph is this much smaller than the one below; 16 loses small clusters
 STEPS = (
-    "finding neighbours (the first time on a machine it compiles, about a minute)",
-    "finding neighbours afar",
+    "finding neighbors (the first time on a machine it compiles, about a minute)",
+    "finding neighbors afar",
     "choosing edges",
     "connecting",
 )
@@ -35,16 +35,16 @@ class NNDescentConfig:
     """How a graph is built, and searched. None of it is in the paper; chosen on DELF descriptors.
 
     Attributes:
-        neighbours: Nearest neighbours that NNDescent looks for, of which the edges are chosen.
+        neighbors: Nearest neighbors that NNDescent looks for, of which the edges are chosen.
         degree: Edges a node, at most.
         spread: Edges kept in like directions: an edge is dropped if a shorter one leads to within
-            ``1 / sqrt(spread)`` of its length from its end. 1: the relative neighbourhood graph.
+            ``1 / sqrt(spread)`` of its length from its end. 1: the relative neighborhood graph.
         entries: Nodes at which a search starts, drawn at random.
         beam: Nearest nodes that a search keeps: more find more, and take longer.
         seed: Of the graph and its entries.
     """
 
-    neighbours: int = 30
+    neighbors: int = 30
     degree: int = 24
     spread: float = 1.4
     entries: int = 256
@@ -52,7 +52,7 @@ class NNDescentConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("neighbours", "degree", "entries", "beam"):
+        for name in ("neighbors", "degree", "entries", "beam"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.spread < 1:
@@ -127,7 +127,7 @@ class NNDescentIndex(Index):
         """Bytes of descriptors, edges and entries."""
         return self._vectors.nbytes + self._edges.nbytes + self._entries.nbytes
 
-    def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbours:
+    def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
         rows = np.empty((len(queries), k), np.int32)
         distances = np.empty((len(queries), k), np.float32)
         beam = max(self.effort, k)
@@ -144,7 +144,7 @@ class NNDescentIndex(Index):
         empty = np.full((len(descriptors), self.config.degree), graph.NONE, np.int32)
         vectors = np.concatenate([self._vectors, descriptors])
         edges = np.concatenate([self._edges, empty])
-        beam = max(self.config.beam, self.config.neighbours)
+        beam = max(self.config.beam, self.config.neighbors)
         graph.insert(vectors, edges, self._entries, first, beam, self.config.spread)
         self._entries = _connected(vectors, edges, self._entries, self.config)
         self._vectors, self._edges = vectors, edges
@@ -164,14 +164,14 @@ class NNDescentIndex(Index):
 def _nearest(
     vectors: Float[np.ndarray, "t d"], config: NNDescentConfig, threads: int
 ) -> Int[np.ndarray, "t m"]:
-    """Return the nearest neighbours of every row; of a small database all rows."""
-    if len(vectors) <= 2 * config.neighbours:
+    """Return the nearest neighbors of every row; of a small database all rows."""
+    if len(vectors) <= 2 * config.neighbors:
         return np.tile(np.arange(len(vectors), dtype=np.int32), (len(vectors), 1))
     from delfjax.search.descent import (
         descend,  # imports pynndescent: seconds, for who builds alone
     )
 
-    return descend(vectors, config.neighbours, seed=config.seed, threads=threads)
+    return descend(vectors, config.neighbors, seed=config.seed, threads=threads)
 
 
 def _build_edges(
@@ -181,7 +181,7 @@ def _build_edges(
     threads: int,
     step: Iterator[None],
 ) -> Int[np.ndarray, "t e"]:
-    """Choose each node's edges among its neighbours, then among those, who chose it, and far ones."""
+    """Choose each node's edges among its neighbors, then among those, who chose it, and far ones."""
     count = len(vectors)
     edges = np.empty((count, config.degree), np.int32)
 
@@ -211,12 +211,12 @@ def _strides(
 ) -> Int[np.ndarray, "2 f"]:
     """Pair nodes with their nearest in random parts of the database, each a quarter of the one before.
 
-    A graph of nearest neighbours alone has no way from one cluster to the next. These are the
+    A graph of nearest neighbors alone has no way from one cluster to the next. These are the
     upper levels of hnswlib's hierarchy, laid into the one graph.
     """
     pairs = [np.empty((2, 0), np.int32)]
     size = len(order) // PART
-    while size > config.neighbours:
+    while size > config.neighbors:
         part = np.sort(order[:size])
         near = _nearest(vectors[part], config, threads)
         owners = np.broadcast_to(part[:, None], near.shape)

@@ -1,9 +1,9 @@
 """The paper's compressed index: an inverted file of 50-bit codes, by faiss (Sec. 4.4).
 
-A descriptor is given to the nearest of 8,192 coarse centres, and what is left of it is quantised: 10
-sub-vectors of 4 dimensions, each to one of 32 centres, 10 x 5 = 50 bits. A query is not encoded: its
+A descriptor is given to the nearest of 8,192 coarse centers, and what is left of it is quantized: 10
+sub-vectors of 4 dimensions, each to one of 32 centers, 10 x 5 = 50 bits. A query is not encoded: its
 distances to the codes are read from a table (asymmetric distance). The paper also puts a KD-tree into
-each coarse cell and optimises the codes within it (LOPQ); that is not done here: whole lists are scanned.
+each coarse cell and optimizes the codes within it (LOPQ); that is not done here: whole lists are scanned.
 
 Descriptors themselves are not kept: 7 bytes (50 bits, rounded up) and an 8-byte row number each.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from delfjax.search.exact import ExactIndex
-from delfjax.search.index import NEIGHBOURS, TIE, Index, Neighbours, Value
+from delfjax.search.index import NEIGHBORS, TIE, Index, Neighbors, Value
 from delfjax.search.index_files import Parts
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PAPER_LISTS = 8192  # Sec. 4.4: "codebook 8K"
 PAPER_PARTS, PAPER_BITS = 10, 5  # Sec. 4.4: 50 bits
-TRAINED = 39  # not in the paper: faiss warns of fewer descriptors than this a centre
+TRAINED = 39  # not in the paper: faiss warns of fewer descriptors than this a center
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +32,11 @@ class CodesConfig:
     """How descriptors are encoded, and searched.
 
     Attributes:
-        lists: Coarse centres, at most: a small database gets fewer, so that each is learnt from enough.
+        lists: Coarse centers, at most: a small database gets fewer, so that each is learned from enough.
         parts: Sub-vectors of a descriptor; must divide its dimensions.
         bits: Of a sub-vector's code.
         probes: Lists that a query reads.
-        seed: Of the centres.
+        seed: Of the centers.
     """
 
     lists: int = PAPER_LISTS
@@ -47,7 +47,7 @@ class CodesConfig:
 
 
 class CodesIndex(Index):
-    """An inverted file of product-quantised codes.
+    """An inverted file of product-quantized codes.
 
     Args:
         file: faiss' index.
@@ -66,7 +66,7 @@ class CodesIndex(Index):
 
     @classmethod
     def build(cls, descriptors: Float[np.ndarray, "t d"], **settings: Value) -> "CodesIndex":
-        """Learn the centres of the descriptors themselves, and encode them.
+        """Learn the centers of the descriptors themselves, and encode them.
 
         Raises:
             ValueError: If there are too few to learn from, or the parts do not divide the dimensions.
@@ -76,13 +76,13 @@ class CodesIndex(Index):
         count, dimensions = descriptors.shape
         if count < (least := TRAINED << config.bits):
             raise ValueError(
-                f"{count} descriptors: codes are learnt from {least} at least; use exact"
+                f"{count} descriptors: codes are learned from {least} at least; use exact"
             )
         if dimensions % config.parts:
             raise ValueError(f"{config.parts} parts do not divide {dimensions} dimensions")
         lists = min(config.lists, count // TRAINED)
-        centres = faiss.IndexFlatL2(dimensions)
-        file = faiss.IndexIVFPQ(centres, dimensions, lists, config.parts, config.bits)
+        centers = faiss.IndexFlatL2(dimensions)
+        file = faiss.IndexIVFPQ(centers, dimensions, lists, config.parts, config.bits)
         file.cp.seed = file.pq.cp.seed = config.seed + 1  # faiss takes 0 for no seed
         vectors = np.ascontiguousarray(descriptors, np.float32)
         file.train(vectors)
@@ -103,7 +103,7 @@ class CodesIndex(Index):
     def recall(
         self,
         queries: Float[np.ndarray, "q d"],
-        k: int = NEIGHBOURS,
+        k: int = NEIGHBORS,
         *,
         sample: int = 200,
         seed: int = 0,
@@ -120,10 +120,10 @@ class CodesIndex(Index):
 
     @property
     def memory(self) -> int:
-        """Bytes of codes, row numbers and centres."""
+        """Bytes of codes, row numbers and centers."""
         entry = self._file.code_size + np.dtype(np.int64).itemsize
-        centres = (self._file.nlist + (1 << self.config.bits)) * self.dimensions
-        return len(self) * entry + centres * np.dtype(np.float32).itemsize
+        centers = (self._file.nlist + (1 << self.config.bits)) * self.dimensions
+        return len(self) * entry + centers * np.dtype(np.float32).itemsize
 
     def __len__(self) -> int:
         return self._file.ntotal
@@ -133,7 +133,7 @@ class CodesIndex(Index):
         """Of a descriptor."""
         return self._file.d
 
-    def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbours:
+    def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
         probes = _faiss().SearchParametersIVF(nprobe=min(self.effort, self._file.nlist))
         squared, rows = self._file.search(queries, k, params=probes)
         distances = np.where(rows < 0, np.inf, np.sqrt(np.maximum(squared, 0))).astype(np.float32)

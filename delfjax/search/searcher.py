@@ -1,7 +1,7 @@
-"""From a query photo to a ranking: neighbours, votes, verification (Sec. 4.4).
+"""From a query photo to a ranking: neighbors, votes, verification (Sec. 4.4).
 
 Each query feature asks the index for its 60 nearest database features; a database photo gets a vote
-from each query feature that has a neighbour in it; the photos with most votes are verified, and
+from each query feature that has a neighbor in it; the photos with most votes are verified, and
 ranked by their inliers.
 """
 
@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from delfjax.features.database import Database
-from delfjax.features.pca import Reduction, truncated
+from delfjax.features.pca import PCA, truncated
 from delfjax.features.store import FeatureStore
 from delfjax.geometry.ransac import RansacConfig, Verification, verify
 from delfjax.search.exact import ExactIndex
-from delfjax.search.index import NEIGHBOURS, Index, Neighbours, build_index
+from delfjax.search.index import NEIGHBORS, Index, Neighbors, build_index
 from delfjax.types import Features, Matches, Ranking
 
 VERIFIED = 100  # official image_reranking: the top 100 are verified
@@ -27,10 +27,10 @@ class SearchConfig:
     """How a query is answered.
 
     Attributes:
-        neighbours: Nearest database features asked for each query feature.
-        max_distance: Neighbours further away than this do not count (official ``match_images``: 0.8,
+        neighbors: Nearest database features asked for each query feature.
+        max_distance: Neighbors further away than this do not count (official ``match_images``: 0.8,
             ``image_reranking``: 0.9); infinite by default, as the paper speaks of none.
-        ratio: Neighbours count only if nearer than this times the last of the query feature's neighbours.
+        ratio: Neighbors count only if nearer than this times the last of the query feature's neighbors.
             Lowe's second nearest would not do: of a landmark in many photos, the nearest of another photo is
             as right as the nearest of all. The last stands for the background, as in Local Naive Bayes
             Nearest Neighbor (McCann and Lowe, CVPR 2012). Not in the paper; 1 keeps all.
@@ -45,7 +45,7 @@ class SearchConfig:
         ransac: How photos are verified.
     """
 
-    neighbours: int = NEIGHBOURS
+    neighbors: int = NEIGHBORS
     max_distance: float = float("inf")
     ratio: float = 1.0
     one_to_one: bool = True
@@ -105,7 +105,7 @@ class Searcher:
 
     def __call__(self, query: Features) -> Answer:
         """Rank the database for a query."""
-        return self.rank(query, self.neighbours(query))
+        return self.rank(query, self.neighbors(query))
 
     def add(self, names: Sequence[str], features: Sequence[Features]) -> None:
         """Append photos to the database and to its index, which is not built anew."""
@@ -124,14 +124,14 @@ class Searcher:
         )
         return Answer(ranking=ranking, matches=matches, verifications=verifications)
 
-    def neighbours(self, query: Features) -> Neighbours:
+    def neighbors(self, query: Features) -> Neighbors:
         """Find the nearest database features of each query feature."""
-        k = min(self.config.neighbours, len(self.database.descriptors))
+        k = min(self.config.neighbors, len(self.database.descriptors))
         return self.index.search(query.descriptors, k)
 
-    def rank(self, query: Features, neighbours: Neighbours) -> Answer:
+    def rank(self, query: Features, neighbors: Neighbors) -> Answer:
         """Vote, verify the photos with most votes, and rank."""
-        pairs = self.pair(neighbours)
+        pairs = self.pair(neighbors)
         votes = np.bincount(pairs.images, minlength=len(self.database))
         order = np.lexsort((np.arange(len(votes)), -votes))
         order = order[votes[order] > 0]
@@ -150,13 +150,13 @@ class Searcher:
         )
         return Answer(ranking=ranking, matches=matches, verifications=verified)
 
-    def pair(self, neighbours: Neighbours) -> "Pairs":
-        """Group neighbours by photo: of several in one photo, a query feature keeps the nearest."""
-        near = np.isfinite(neighbours[1]) & (neighbours[1] <= self.config.max_distance)
+    def pair(self, neighbors: Neighbors) -> "Pairs":
+        """Group neighbors by photo: of several in one photo, a query feature keeps the nearest."""
+        near = np.isfinite(neighbors[1]) & (neighbors[1] <= self.config.max_distance)
         if self.config.ratio < 1:
-            near &= neighbours[1] < self.config.ratio * neighbours[1][:, -1:]
+            near &= neighbors[1] < self.config.ratio * neighbors[1][:, -1:]
         features, _ = np.nonzero(near)
-        rows, distances = (part[near] for part in neighbours)
+        rows, distances = (part[near] for part in neighbors)
         pairs = Pairs(
             images=self.database.owners[rows], features=features, rows=rows, distances=distances
         )
@@ -203,11 +203,11 @@ class Pairs:
 
 
 def reduce_pair(
-    left: Features, right: Features, reduction: Reduction | None = None
+    left: Features, right: Features, pca: PCA | None = None
 ) -> tuple[Features, Features]:
     """Reduce the descriptors of two photos, by a PCA of the two where there is no other."""
-    reduction = reduction or Reduction.fit(np.concatenate([left.descriptors, right.descriptors]))
-    return tuple(each.with_descriptors(reduction(each.descriptors)) for each in (left, right))
+    pca = pca or PCA.fit(np.concatenate([left.descriptors, right.descriptors]))
+    return tuple(each.with_descriptors(pca(each.descriptors)) for each in (left, right))
 
 
 def match(

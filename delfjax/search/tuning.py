@@ -1,4 +1,4 @@
-"""The least effort of an approximate index that finds a wanted share of the true neighbours (Sec. 4.4).
+"""The least effort of an approximate index that finds a wanted share of the true neighbors (Sec. 4.4).
 
 Recall grows with effort, which is the beam of a graph, or the lists that are probed: so the least that is
 enough is found by halving.
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from delfjax.search.exact import ExactIndex
-from delfjax.search.index import NEIGHBOURS, Index
+from delfjax.search.index import NEIGHBORS, Index
 
 ROUNDS = 3  # timings of a setting, of which the shortest counts
 STEPS = 8  # of the ladder, for each doubling
@@ -39,7 +39,7 @@ def tune(
     index: Index,
     queries: Float[np.ndarray, "q d"],
     recall: float = 0.95,
-    k: int = NEIGHBOURS,
+    k: int = NEIGHBORS,
     *,
     sample: int = 1000,
     exact: Index | None = None,
@@ -50,7 +50,7 @@ def tune(
         index: An approximate one; its ``effort`` is set.
         queries: Such as will be asked: not rows of the database, which find themselves.
         recall: Wanted, 0 to 1.
-        k: Neighbours of each.
+        k: Neighbors of each.
         sample: Queries tried, at most.
         exact: Exact search of the same database; made if None.
 
@@ -86,7 +86,7 @@ def _ladder(largest: int) -> list[int]:
     return sorted({round(2**step) for step in steps} | {largest})
 
 
-def milliseconds(index: Index, queries: Float[np.ndarray, "q d"], k: int = NEIGHBOURS) -> float:
+def milliseconds(index: Index, queries: Float[np.ndarray, "q d"], k: int = NEIGHBORS) -> float:
     """Time a search, and return the time of 1,000 queries: the shortest of some rounds."""
     seconds = []
     for _ in range(ROUNDS):

@@ -1,6 +1,6 @@
 """What happens to a training photo on its way into the network (Secs. 4.1 and 4.2).
 
-The host cuts the largest centred square out of a photo and rescales it to ``square`` pixels; the
+The host cuts the largest centered square out of a photo and rescales it to ``square`` pixels; the
 accelerator cuts a random part of ``crop`` pixels from it and, for the attention, rescales the whole batch
 by one random ``gamma``. One gamma is one shape, so five gammas are five compiled programs.
 """
@@ -22,7 +22,7 @@ class AugmentationConfig:
     """How a photo is cut and rescaled.
 
     Attributes:
-        square: Side that the centred square is rescaled to, in pixels.
+        square: Side that the centered square is rescaled to, in pixels.
         crop: Side of the random part of it.
         gammas: Factors of which each step draws one, for its whole batch.
         flip: Whether to mirror every other photo. Not in the paper.
@@ -79,7 +79,7 @@ def augment(
     return _rescale(parts, size)
 
 
-def centre(photos: UInt8[Array, "b h h 3"], *, crop: int) -> Float[Array, "b {crop} {crop} 3"]:
+def center(photos: UInt8[Array, "b h h 3"], *, crop: int) -> Float[Array, "b {crop} {crop} 3"]:
     """Cut the middle of each square: what validation sees."""
     start = (photos.shape[1] - crop) // 2
     return photos[:, start : start + crop, start : start + crop].astype(jnp.float32)
@@ -97,8 +97,8 @@ def _rescale(photos: UInt8[Array, "b s s 3"], size: int) -> Float[Array, "b t t 
     return jax.image.resize(photos, (len(photos), size, size, 3), "linear", antialias=True)
 
 
-def centre_square(photo: Photo) -> UInt8[np.ndarray, "s s 3"]:
-    """Return the largest centred square of a photo."""
+def center_square(photo: Photo) -> UInt8[np.ndarray, "s s 3"]:
+    """Return the largest centered square of a photo."""
     height, width = photo.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

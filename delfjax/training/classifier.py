@@ -1,7 +1,7 @@
 """The networks that image labels train (Sec. 4.2, Fig. 4).
 
 Descriptors are fine-tuned through average-pooled conv4 and a softmax classifier (Fig. 4a), or, as in the
-official code, with conv5 in between; then, with them frozen, attention is learnt through the score-weighted
+official code, with conv5 in between; then, with them frozen, attention is learned through the score-weighted
 pool and a classifier of its own (Fig. 4b, Eq. 1). For comparison there are two other ways: both at once,
 which the paper rejects, and both at once with no gradient from the attention into the backbone, which is
 the official code's.
@@ -27,7 +27,7 @@ DESCRIPTOR_VARIANTS = ("finetune", "joint-stop")  # which have the first of them
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecogniserConfig:
+class ClassifierConfig:
     """What is trained, and through which pooling.
 
     Attributes:
@@ -41,11 +41,11 @@ class RecogniserConfig:
             the official code puts ``"conv5"`` on top of the descriptors, which are conv4's all the same.
             It starts from ImageNet's weights, and no trained model keeps it.
         norm: Batch norm. ``"frozen"`` keeps ImageNet's statistics, scales and shifts and trains the
-            kernels alone: for small sets and small batches. ``"batch"`` normalises by each batch and
+            kernels alone: for small sets and small batches. ``"batch"`` normalizes by each batch and
             trains everything. The paper does not say.
         reduction: Of the weighted pool; see `delfjax.models.attention.weighted_pool`.
-        normalise: Whether the weighted pool is one of unit vectors.
-        normalise_descriptors: Whether the plain average of step 1 is. If not, a descriptor counts by its
+        normalize: Whether the weighted pool is one of unit vectors.
+        normalize_descriptors: Whether the plain average of step 1 is. If not, a descriptor counts by its
             norm.
         hidden: Width of the attention head.
         precision: Of the convolutions; parameters, pooling and losses are always float32.
@@ -56,8 +56,8 @@ class RecogniserConfig:
     through: Literal["conv4", "conv5"] = "conv4"
     norm: Literal["frozen", "batch"] = "frozen"
     reduction: Literal["sum", "mean"] = "mean"
-    normalise: bool = True
-    normalise_descriptors: bool = False
+    normalize: bool = True
+    normalize_descriptors: bool = False
     hidden: int = HIDDEN
     precision: Literal["float32", "bfloat16"] = "float32"
 
@@ -77,7 +77,7 @@ class RecogniserConfig:
             )
 
 
-class Recogniser(nnx.Module):
+class Classifier(nnx.Module):
     """Backbone, attention and classifiers, as a variant needs them.
 
     Args:
@@ -88,7 +88,7 @@ class Recogniser(nnx.Module):
     """
 
     def __init__(
-        self, backbone: ResNet, classes: int, config: RecogniserConfig, *, rngs: nnx.Rngs
+        self, backbone: ResNet, classes: int, config: ClassifierConfig, *, rngs: nnx.Rngs
     ) -> None:
         if config.norm == "batch" and backbone.folded:
             raise ValueError(
@@ -136,7 +136,7 @@ class Recogniser(nnx.Module):
             # As a weighted pool, that is a matrix product, which XLA does faster than a mean on a CPU.
             averaged = stages[self.config.through].astype(jnp.float32)
             ones = jnp.ones(averaged.shape[:3])
-            pooled = weighted_pool(averaged, ones, normalise=self.config.normalise_descriptors)
+            pooled = weighted_pool(averaged, ones, normalize=self.config.normalize_descriptors)
             outputs["descriptor"] = self.descriptor_classifier(pooled)
         if self.attention is not None:
             if self.config.variant == "joint-stop":
@@ -146,14 +146,14 @@ class Recogniser(nnx.Module):
                 maps,
                 outputs["scores"],
                 reduction=self.config.reduction,
-                normalise=self.config.normalise,
+                normalize=self.config.normalize,
             )
             outputs["attention"] = self.attention_classifier(pooled)
         return outputs
 
 
-def is_trained(path: tuple, config: RecogniserConfig) -> bool:
-    """Tell of a parameter of `Recogniser`, by its path, whether training moves it."""
+def is_trained(path: tuple, config: ClassifierConfig) -> bool:
+    """Tell of a parameter of `Classifier`, by its path, whether training moves it."""
     if path[0] != "backbone":
         return True
     return path[1] in config.stages and (config.norm == "batch" or path[-1] == "kernel")

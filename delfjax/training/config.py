@@ -1,16 +1,16 @@
 """The settings of a training run, and two sets of them: the paper's, and this repository's.
 
 Training has two steps (Sec. 4.2): first the descriptors are fine-tuned (``"finetune"``), then the attention
-is learnt on top of them, frozen (``"attention"``). Each is a run of its own.
+is learned on top of them, frozen (``"attention"``). Each is a run of its own.
 """
 
 from dataclasses import dataclass, replace
 
 from delfjax.training.augmentation import PAPER_GAMMAS, AugmentationConfig
-from delfjax.training.classifier import STAGES, RecogniserConfig, Variant
-from delfjax.training.optimizer import OptimiserConfig
+from delfjax.training.classifier import STAGES, ClassifierConfig, Variant
+from delfjax.training.optimizer import OptimizerConfig
 
-# Optimiser, rate, and factor on the rate of what starts at random.
+# Optimizer, rate, and factor on the rate of what starts at random.
 EMBEDDED_RATES: dict[Variant, tuple[str, float, float]] = {
     "finetune": ("sgd", 1e-3, 10.0),
     "attention": ("adamw", 1e-3, 1.0),
@@ -26,7 +26,7 @@ class TrainingConfig:
     Attributes:
         network: What is trained.
         augmentation: What happens to photos.
-        optimiser: How parameters move, and for how long.
+        optimizer: How parameters move, and for how long.
         batch: Photos of a batch, over all devices.
         balanced: Whether every class is seen equally often, whatever its number of photos.
         validation: Part of each class's photos that is held out; the state that did best on them is
@@ -35,9 +35,9 @@ class TrainingConfig:
         seed: Of initial weights, of the order of photos, of how they are cut.
     """
 
-    network: RecogniserConfig
+    network: ClassifierConfig
     augmentation: AugmentationConfig
-    optimiser: OptimiserConfig
+    optimizer: OptimizerConfig
     batch: int = 32
     balanced: bool = False
     validation: float = 0.2
@@ -49,19 +49,19 @@ def paper(variant: Variant = "finetune") -> TrainingConfig:
     """Return the paper's settings, and the official code's where the paper is silent.
 
     From the paper: squares of 250 cut to 224 for the descriptors; squares of 900 cut to 720 and rescaled
-    by one of five gammas for the attention. From the official code: batch, optimiser, number of steps.
+    by one of five gammas for the attention. From the official code: batch, optimizer, number of steps.
     From neither: the weight decay, which is that of a later re-implementation.
 
     Cost: not run here. It is meant for GPUs and some hundred thousand photos.
     """
     return TrainingConfig(
-        network=RecogniserConfig(variant=variant, stages=_stages(variant, STAGES)),
+        network=ClassifierConfig(variant=variant, stages=_stages(variant, STAGES)),
         augmentation=(
             AugmentationConfig(square=250, crop=224)
             if variant == "finetune"
             else AugmentationConfig(square=900, crop=720, gammas=PAPER_GAMMAS)
         ),
-        optimiser=OptimiserConfig(steps=500_000, rate=0.01),
+        optimizer=OptimizerConfig(steps=500_000, rate=0.01),
     )
 
 
@@ -73,17 +73,17 @@ def embedded(variant: Variant = "finetune") -> TrainingConfig:
     paper's; they were chosen by loss and accuracy on the photos held out.
 
     Cost on that CPU: about six minutes for ``"finetune"``, five for ``"attention"``. Expect, of the photos
-    of 49 rendered landmarks that were held out, 84% to be recognised after ``"finetune"`` (one seed).
+    of 49 rendered landmarks that were held out, 84% to be recognized after ``"finetune"`` (one seed).
     """
     kind, rate, new_rate = EMBEDDED_RATES[variant]
     return TrainingConfig(
-        network=RecogniserConfig(variant=variant, stages=_stages(variant, ("conv4",))),
+        network=ClassifierConfig(variant=variant, stages=_stages(variant, ("conv4",))),
         augmentation=(
             AugmentationConfig(square=250, crop=224)
             if variant == "finetune"
             else AugmentationConfig(square=300, crop=240, gammas=PAPER_GAMMAS)
         ),
-        optimiser=OptimiserConfig(
+        optimizer=OptimizerConfig(
             steps=400, rate=rate, kind=kind, new_rate=new_rate, schedule="cosine", warmup=0.05
         ),
         batch=16 if variant == "finetune" else 32,

@@ -1,4 +1,4 @@
-"""Batches of labelled photos, in an order that depends on the seed and the number of the step alone.
+"""Batches of labeled photos, in an order that depends on the seed and the number of the step alone.
 
 A photo's class is the folder it lies in. Batches are cut from an endless row of photos, one permutation of
 them after another; so a run that is taken up again at any step goes on with the very photos that were
@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from PIL import Image
 
-from delfjax.images.prefetch import in_background
+from delfjax.images.prefetch import prefetch
 from delfjax.images.reading import PhotoError, PhotoFolder
-from delfjax.training.augmentation import centre_square
+from delfjax.training.augmentation import center_square
 from delfjax.types import Photo
 
 # Bytes; not in the paper: a set of photos no larger than this stays in memory, decoded.
@@ -26,8 +26,8 @@ Batch = tuple[UInt8[np.ndarray, "b h h 3"], Int[np.ndarray, " b"]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LabelledPhotos:
-    """Photos with their classes; `labelled` makes them of a folder.
+class LabeledPhotos:
+    """Photos with their classes; `labeled` makes them of a folder.
 
     Attributes:
         photos: Where they are.
@@ -44,13 +44,13 @@ class LabelledPhotos:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, rows: Int[np.ndarray, " m"]) -> "LabelledPhotos":
+    def __getitem__(self, rows: Int[np.ndarray, " m"]) -> "LabeledPhotos":
         """Keep some of the photos, and all classes."""
         names = tuple(self.names[row] for row in rows)
         return replace(self, names=names, labels=self.labels[rows])
 
 
-def labelled(photos: PhotoFolder) -> LabelledPhotos:
+def labeled(photos: PhotoFolder) -> LabeledPhotos:
     """Take for a photo's class the first folder by which names differ; leave out photos beside those.
 
     Raises:
@@ -66,7 +66,7 @@ def labelled(photos: PhotoFolder) -> LabelledPhotos:
         )
     numbers = {name: number for number, name in enumerate(classes)}
     inside = [row for row, part in enumerate(parts) if len(part) > 1]
-    return LabelledPhotos(
+    return LabeledPhotos(
         photos=photos,
         names=tuple(photos.names[row] for row in inside),
         labels=np.array([numbers[parts[row][0]] for row in inside]),
@@ -74,9 +74,7 @@ def labelled(photos: PhotoFolder) -> LabelledPhotos:
     )
 
 
-def divide(
-    photos: LabelledPhotos, part: float, *, seed: int
-) -> tuple[LabelledPhotos, LabelledPhotos]:
+def divide(photos: LabeledPhotos, part: float, *, seed: int) -> tuple[LabeledPhotos, LabeledPhotos]:
     """Hold out a part of each class, drawn at random; a class always keeps a photo to learn from."""
     random = np.random.default_rng(seed)
     held: list[int] = []
@@ -127,7 +125,7 @@ def batch_rows(
 
 
 class Squares:
-    """Reads the centred squares of photos; keeps them, decoded, if all of them fit into memory.
+    """Reads the centered squares of photos; keeps them, decoded, if all of them fit into memory.
 
     Args:
         photos: The photos.
@@ -139,7 +137,7 @@ class Squares:
             of the folder, stands in for such a photo.
     """
 
-    def __init__(self, photos: LabelledPhotos, side: int, *, hold: int = HELD) -> None:
+    def __init__(self, photos: LabeledPhotos, side: int, *, hold: int = HELD) -> None:
         self.photos = photos
         self.side = side
         self.failed: dict[str, PhotoError] = {}
@@ -167,7 +165,7 @@ class Squares:
         if name in self.failed:
             return None
         try:
-            photo = centre_square(self.photos.photos.load(name))
+            photo = center_square(self.photos.photos.load(name))
         except PhotoError as error:
             with self._lock:
                 self.failed[name] = PhotoError(*error.args)
@@ -206,4 +204,4 @@ def batches(
         rows = batch_rows(labels, batch=batch, step=step, seed=seed, balanced=balanced)
         return squares(rows[part])
 
-    return in_background(read, steps, ahead=ahead)
+    return prefetch(read, steps, ahead=ahead)

@@ -1,7 +1,7 @@
 """Data parallelism: every device has the parameters, and its share of each batch.
 
 Not in the paper. One axis, ``photos``, runs over the devices of all hosts; XLA sums losses and gradients
-over it, so what is learnt does not depend on how many there are.
+over it, so what is learned does not depend on how many there are.
 """
 
 import jax

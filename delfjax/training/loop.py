@@ -1,4 +1,4 @@
-"""A whole training run: from labelled photos and a backbone to a trained model (Sec. 4.2).
+"""A whole training run: from labeled photos and a backbone to a trained model (Sec. 4.2).
 
 `fit` goes on where the run's folder says it stopped. After a kill at any moment it comes to what it would
 have come to without, on one CPU bit by bit.
@@ -22,9 +22,9 @@ from delfjax.images.reading import PhotoError, PhotoFolder
 from delfjax.models.backbone import ResNet, checksum, fold
 from delfjax.training import devices
 from delfjax.training.augmentation import draw_size
-from delfjax.training.classifier import Recogniser
+from delfjax.training.classifier import Classifier
 from delfjax.training.config import TrainingConfig
-from delfjax.training.data import LabelledPhotos, Squares, batches, divide, labelled
+from delfjax.training.data import LabeledPhotos, Squares, batches, divide, labeled
 from delfjax.training.run_folder import Run
 from delfjax.training.step import State, Task, prepare, train_step, trained_model, validation_step
 
@@ -50,7 +50,7 @@ class Trained:
     """
 
     config: TrainingConfig
-    model: Recogniser
+    model: Classifier
     step: int
     log: list[dict[str, Any]]
     seconds: float
@@ -94,7 +94,7 @@ def fit(
     """
     mesh = devices.all_devices()
     devices.check_batch(config.batch, mesh.size)
-    everything = labelled(photos)
+    everything = labeled(photos)
     learning, held_out = divide(everything, config.validation, seed=config.seed)
     side = config.augmentation.square
     squares, validation = Squares(learning, side), Squares(held_out, side)
@@ -116,8 +116,8 @@ def fit(
         )
 
 
-def _made_by(config: TrainingConfig, photos: LabelledPhotos, backbone: ResNet) -> dict[str, Any]:
-    """Return all that determines what is learnt, one level deep, so that a difference is easily named."""
+def _made_by(config: TrainingConfig, photos: LabeledPhotos, backbone: ResNet) -> dict[str, Any]:
+    """Return all that determines what is learned, one level deep, so that a difference is easily named."""
     made_by: dict[str, Any] = {}
     for name, value in asdict(config).items():
         nested = isinstance(value, dict)
@@ -137,7 +137,7 @@ def _train(
 ) -> State:
     """Make the steps that are left; log, validate and save on the way."""
     config = task.config
-    steps = range(run.saved, config.optimiser.steps)
+    steps = range(run.saved, config.optimizer.steps)
     bar = tqdm(steps, config.network.variant, unit="step", initial=steps.start, total=steps.stop)
     running: tuple[int, Mapping[str, Array]] | None = None
     incoming = batches(

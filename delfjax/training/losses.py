@@ -1,4 +1,4 @@
-"""What training minimises (Eq. 2): the cross-entropy of a photo's landmark class.
+"""What training minimizes (Eq. 2): the cross-entropy of a photo's landmark class.
 
 Symbols: ``y`` the logits of Eq. 1, ``y*`` the true class.
 """
@@ -14,6 +14,6 @@ def cross_entropy(logits: Float[Array, "b k"], labels: Int[Array, " b"]) -> Floa
     return -jnp.take_along_axis(chances, labels[:, None], axis=1)[:, 0]
 
 
-def is_right(logits: Float[Array, "b k"], labels: Int[Array, " b"]) -> Bool[Array, " b"]:
+def is_correct(logits: Float[Array, "b k"], labels: Int[Array, " b"]) -> Bool[Array, " b"]:
     """Tell for each photo whether its own class has the highest logit."""
     return logits.argmax(-1) == labels

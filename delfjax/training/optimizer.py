@@ -13,8 +13,8 @@ from jaxtyping import PyTree
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimiserConfig:
-    """The optimiser and its schedule; nothing in it is from the paper.
+class OptimizerConfig:
+    """The optimizer and its schedule; nothing in it is from the paper.
 
     Attributes:
         steps: Batches in all.
@@ -54,7 +54,7 @@ class OptimiserConfig:
         return self.steps // self.accumulate
 
 
-def rate_of(config: OptimiserConfig) -> optax.Schedule:
+def rate_of(config: OptimizerConfig) -> optax.Schedule:
     """Return the learning rate as a function of the updates made so far."""
     rising = round(config.warmup * config.updates)
     falling = max(1, config.updates - rising)
@@ -70,8 +70,8 @@ def rate_of(config: OptimiserConfig) -> optax.Schedule:
     return optax.join_schedules([before, after], [rising])
 
 
-def optimiser(config: OptimiserConfig) -> optax.GradientTransformation:
-    """Make the optimiser."""
+def optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
+    """Make the optimizer."""
     schedule = rate_of(config)
     if config.kind == "sgd":
         decay = optax.add_decayed_weights(config.decay, mask=_is_kernel)

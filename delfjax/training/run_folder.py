@@ -27,7 +27,7 @@ class Run:
 
     Args:
         path: The folder; made if missing.
-        made_by: All that determines what is learnt.
+        made_by: All that determines what is learned.
         tensorboard: Whether to write event files beside the log.
 
     Attributes:

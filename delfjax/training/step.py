@@ -15,11 +15,11 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from delfjax.models.backbone import ResNet
-from delfjax.training.augmentation import augment, centre
-from delfjax.training.classifier import HEADS, Recogniser, is_trained
+from delfjax.training.augmentation import augment, center
+from delfjax.training.classifier import HEADS, Classifier, is_trained
 from delfjax.training.config import TrainingConfig
-from delfjax.training.losses import cross_entropy, is_right
-from delfjax.training.optimizer import optimiser, rate_of
+from delfjax.training.losses import cross_entropy, is_correct
+from delfjax.training.optimizer import optimizer, rate_of
 
 Logged = dict[str, Float[Array, ""]]
 
@@ -31,7 +31,7 @@ class State(NamedTuple):
         step: Batches seen.
         trained: Parameters.
         statistics: Running statistics of batch norms; empty where they are frozen.
-        moments: What the optimiser remembers.
+        moments: What the optimizer remembers.
     """
 
     step: Int[Array, ""]
@@ -64,7 +64,7 @@ class Task:
 
 def prepare(config: TrainingConfig, backbone: ResNet, classes: int) -> tuple[Task, State]:
     """Make the network, and sort what is trained from what stays as it is."""
-    model = Recogniser(backbone, classes, config.network, rngs=nnx.Rngs(config.seed))
+    model = Classifier(backbone, classes, config.network, rngs=nnx.Rngs(config.seed))
     training, trained, statistics, frozen = nnx.split(
         model, nnx.All(nnx.Param, _trained(config)), _moving(config), ...
     )
@@ -72,7 +72,7 @@ def prepare(config: TrainingConfig, backbone: ResNet, classes: int) -> tuple[Tas
     trained, statistics = jax.tree.map(jnp.copy, (trained, statistics))
     model.eval()
     task = Task(config=config, training=training, validating=nnx.graphdef(model), frozen=frozen)
-    moments = optimiser(config.optimiser).init(trained)
+    moments = optimizer(config.optimizer).init(trained)
     return task, State(jnp.zeros((), jnp.int32), trained, statistics, moments)
 
 
@@ -98,7 +98,7 @@ def train_step(
     Args:
         task: What is trained, and how.
         state: Where training stands; its memory is used again.
-        photos: Centred squares.
+        photos: Centerd squares.
         labels: Their classes.
         size: Side that the batch is rescaled to: one compiled program each.
 
@@ -116,10 +116,10 @@ def train_step(
         return judged["loss"], (nnx.state(model, _moving(config)), judged)
 
     gradient, (statistics, logged) = jax.grad(loss, has_aux=True)(state.trained)
-    moves, moments = optimiser(config.optimiser).update(gradient, state.moments, state.trained)
+    moves, moments = optimizer(config.optimizer).update(gradient, state.moments, state.trained)
     trained = optax.apply_updates(state.trained, moves)
     logged["gradient_norm"] = optax.tree.norm(gradient)
-    logged["rate"] = rate_of(config.optimiser)(state.step // config.optimiser.accumulate)
+    logged["rate"] = rate_of(config.optimizer)(state.step // config.optimizer.accumulate)
     return State(state.step + 1, trained, statistics, moments), logged
 
 
@@ -128,7 +128,7 @@ def judge(outputs: dict[str, Array], labels: Int[Array, " b"]) -> dict[str, Floa
     judged = {}
     for head in (name for name in HEADS if name in outputs):
         judged[f"{head}_loss"] = cross_entropy(outputs[head], labels)
-        judged[f"{head}_accuracy"] = is_right(outputs[head], labels).astype(jnp.float32)
+        judged[f"{head}_accuracy"] = is_correct(outputs[head], labels).astype(jnp.float32)
     return judged | {"loss": sum(judged[name] for name in judged if name.endswith("_loss"))}
 
 
@@ -142,10 +142,10 @@ def validation_step(
 ) -> Logged:
     """Sum losses and right answers over the photos of a batch that are real and no filling."""
     model = nnx.merge(task.validating, state.trained, state.statistics, task.frozen)
-    judged = judge(model(centre(photos, crop=task.config.augmentation.crop)), labels)
+    judged = judge(model(center(photos, crop=task.config.augmentation.crop)), labels)
     return {name: jnp.where(real, each, 0).sum() for name, each in judged.items()}
 
 
-def trained_model(task: Task, state: State) -> Recogniser:
+def trained_model(task: Task, state: State) -> Classifier:
     """Put the network together again, as it is used."""
     return nnx.merge(task.validating, state.trained, state.statistics, task.frozen)

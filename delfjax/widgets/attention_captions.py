@@ -1,4 +1,4 @@
-"""What the attention explorer says beside its pictures, as HTML: names, colours, the cell under the pointer."""
+"""What the attention explorer says beside its pictures, as HTML: names, colors, the cell under the pointer."""
 
 import base64
 import html
@@ -15,10 +15,10 @@ GUIDE = (
     "Point at the photo to see a cell: its score, and what it sees. "
     "A click keeps it, another lets it go."
 )
-HEADINGS = ("model", "score", "rank", "scale", "centre (y, x)", "sees (pixels)")
+HEADINGS = ("model", "score", "rank", "scale", "center (y, x)", "sees (pixels)")
 CELL = "padding:0 2em 0 0;text-align:left;white-space:nowrap;line-height:1.5"
 FILES = {"png": "image/png", "pdf": "application/pdf"}  # what a figure is saved as
-STOPS = 17  # of the gradient that stands for a colour map
+STOPS = 17  # of the gradient that stands for a color map
 
 
 def notice(text: str) -> str:
@@ -32,9 +32,9 @@ def heading(name: str, seen: Look, choice: Choice) -> str:
     return f'<div style="line-height:1.5"><b>{html.escape(name)}</b><br>{said}</div>'
 
 
-def legend(seen: Look, choice: Choice, colours: str) -> str:
-    """Draw the colour map as a bar between the scores that its ends stand for."""
-    stops = ",".join(to_hex(colormaps[colours](stop / (STOPS - 1))) for stop in range(STOPS))
+def legend(seen: Look, choice: Choice, colors: str) -> str:
+    """Draw the color map as a bar between the scores that its ends stand for."""
+    stops = ",".join(to_hex(colormaps[colors](stop / (STOPS - 1))) for stop in range(STOPS))
     low, high = (f"{edge:.4g}" for edge in span(seen, choice))
     bar = f"flex:1;height:0.8em;background:linear-gradient(to right,{stops})"
     row = "display:flex;align-items:center;gap:0.7em;line-height:1.5"
@@ -44,7 +44,7 @@ def legend(seen: Look, choice: Choice, colours: str) -> str:
 
 
 def readout(looks: Mapping[str, Look], cells: Mapping[str, Cell]) -> str:
-    """Tell of the cell of each model: score, rank, scale, centre and receptive field; empty of none."""
+    """Tell of the cell of each model: score, rank, scale, center and receptive field; empty of none."""
     rows = [_row(name, seen, cells.get(name)) for name, seen in looks.items()]
     head = "".join(f'<th style="{CELL}">{heading}</th>' for heading in HEADINGS)
     return f'<table><tr>{head}</tr>{"".join(rows)}</table><div style="{CELL}">{GUIDE}</div>'
@@ -64,7 +64,7 @@ def links(figure: Drawing, name: str) -> str:
 def _row(name: str, seen: Look, cell: Cell | None) -> str:
     parts = [html.escape(name)] + ["-"] * (len(HEADINGS) - 1)
     if cell is not None:
-        y, x = seen.centres[cell.row]
+        y, x = seen.centers[cell.row]
         top, left, bottom, right = seen.boxes[cell.row]
         height, width = (bottom - top, right - left) + seen.pixel(cell.row)
         place, sees = f"({y:.0f}, {x:.0f})", f"{height:.0f} x {width:.0f}"

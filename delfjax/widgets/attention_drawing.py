@@ -1,7 +1,7 @@
 """Pictures of the attention explorer: one in milliseconds for the screen, one with axes for keeping.
 
-The first is made by Pillow, as Matplotlib takes longer than a slider may; Matplotlib's colour maps serve
-as tables of colours.
+The first is made by Pillow, as Matplotlib takes longer than a slider may; Matplotlib's color maps serve
+as tables of colors.
 """
 
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ from delfjax.features.pyramid import CELL, resized
 from delfjax.plots.base import DARK, DIM, HEAT, LIGHT, Drawing, figure_of, show_photo
 from delfjax.widgets.attention_state import Choice, Look, heat, keypoints
 
-COLOUR_MAPS = (HEAT, "inferno", "viridis", "cividis")  # perceptual; none parts red from green
+COLOR_MAPS = (HEAT, "inferno", "viridis", "cividis")  # perceptual; none parts red from green
 SMALLEST, LARGEST = 640, 960  # pixels of the longer side of what is shown
-SPAN = (1, 99.5)  # percentiles: the very highest scores would squeeze all others into one colour
+SPAN = (1, 99.5)  # percentiles: the very highest scores would squeeze all others into one color
 RADIUS = 4.0  # pixels: of the ring of a keypoint of scale 1
 
 
@@ -31,11 +31,11 @@ class Style:
     """How heat is drawn.
 
     Attributes:
-        colours: A colour map, such as one of `COLOUR_MAPS`.
+        colors: A color map, such as one of `COLOR_MAPS`.
         opacity: How much of the photo the heat hides, 0 to 1.
     """
 
-    colours: str = HEAT
+    colors: str = HEAT
     opacity: float = 0.6
 
 
@@ -49,42 +49,42 @@ def shown_size(image_size: tuple[int, int]) -> tuple[int, int]:
 def render(
     seen: Look, choice: Choice, style: Style, row: int | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Draw the heat over the photo in grey, a ring a keypoint, and what one cell sees.
+    """Draw the heat over the photo in gray, a ring a keypoint, and what one cell sees.
 
     Args:
         seen: The photo.
         choice: Score, scale and keypoints.
-        style: Colours.
+        style: Colors.
         row: A cell: what it does not see is dimmed, and its own 16 pixels are framed.
 
     Returns:
         An image of `shown_size`.
     """
     shades, _ = _shades(seen, seen.offered(choice.selection), choice.scale)
-    coloured = Image.fromarray(shades)
-    coloured.putpalette(_table(style.colours).tobytes())
-    image = Image.blend(_grey(seen), coloured.convert("RGB"), style.opacity)
+    colored = Image.fromarray(shades)
+    colored.putpalette(_table(style.colors).tobytes())
+    image = Image.blend(_gray(seen), colored.convert("RGB"), style.opacity)
     for place, scale in zip(*_rings(seen, choice), strict=True):
-        for mask, colour in zip(_ring(RADIUS / scale**0.5), (DARK, LIGHT), strict=True):
+        for mask, color in zip(_ring(RADIUS / scale**0.5), (DARK, LIGHT), strict=True):
             corner = np.rint(place - (np.array(mask.size) - 1) / 2).astype(int)
-            image.paste(colour, tuple(corner[::-1].tolist()), mask)
+            image.paste(color, tuple(corner[::-1].tolist()), mask)
     return np.asarray(image if row is None else _with_field(image, seen, row))
 
 
 def span(seen: Look, choice: Choice) -> tuple[float, float]:
-    """Return the scores of the first and the last colour: the 1st and the 99.5th percentile."""
+    """Return the scores of the first and the last color: the 1st and the 99.5th percentile."""
     return _shades(seen, seen.offered(choice.selection), choice.scale)[1]
 
 
 def figure(
     looks: Mapping[str, Look], choice: Choice, style: Style, *, photo: str = "photo"
 ) -> Drawing:
-    """Draw what the explorer shows as a figure with a colour bar a model, to be kept.
+    """Draw what the explorer shows as a figure with a color bar a model, to be kept.
 
     Args:
         looks: The photo as each model sees it, by the model's name.
         choice: Score, scale and keypoints.
-        style: Colours.
+        style: Colors.
         photo: The photo's name.
     """
     height, width = next(iter(looks.values())).image_size
@@ -108,15 +108,15 @@ def words(seen: Look, choice: Choice) -> str:
 
 def _draw(drawing: Drawing, ax: Axes, seen: Look, choice: Choice, style: Style, title: str) -> None:
     show_photo(ax, render(seen, choice, style), f"{title}\n{words(seen, choice)}")
-    colours = ScalarMappable(Normalize(*span(seen, choice)), style.colours)
-    bar = drawing.colorbar(colours, ax=ax, fraction=0.035, pad=0.02, extend="both")
+    colors = ScalarMappable(Normalize(*span(seen, choice)), style.colors)
+    bar = drawing.colorbar(colors, ax=ax, fraction=0.035, pad=0.02, extend="both")
     bar.set_label(seen.offered(choice.selection))
 
 
 def _rings(seen: Look, choice: Choice) -> tuple[Float[np.ndarray, "k 2"], Float[np.ndarray, " k"]]:
     """Return where the keypoints are in the image that is shown, and their scales."""
     rows = keypoints(seen, choice)[::-1]  # the best ones on top
-    return _onto(seen, seen.centres[rows]), np.array(seen.scales)[seen.levels[rows]]
+    return _onto(seen, seen.centers[rows]), np.array(seen.scales)[seen.levels[rows]]
 
 
 def _onto(seen: Look, points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
@@ -128,7 +128,7 @@ def _with_field(image: Image.Image, seen: Look, row: int) -> Image.Image:
     """Dim what a cell does not see, and frame what it sees and its own 16 pixels."""
     box = _onto(seen, seen.boxes[row].reshape(2, 2))
     own = (CELL - 1) / 2 * seen.pixel(row)
-    cell = _onto(seen, seen.centres[row] + np.array([-own, own]))
+    cell = _onto(seen, seen.centers[row] + np.array([-own, own]))
     dimmed = Image.blend(image, Image.new("RGB", image.size, DARK), DIM)
     inside = box.clip(0, np.array(image.size[::-1]))
     corners = np.rint([*inside[0, ::-1], *inside[1, ::-1] + 1]).astype(int).tolist()
@@ -152,12 +152,12 @@ def _ring(radius: float) -> tuple[Image.Image, Image.Image]:
 
 
 @lru_cache(maxsize=4)
-def _table(colours: str) -> UInt8[np.ndarray, "256 3"]:
-    return (255 * mpl.colormaps[colours](np.arange(256))[:, :3]).round().astype(np.uint8)
+def _table(colors: str) -> UInt8[np.ndarray, "256 3"]:
+    return (255 * mpl.colormaps[colors](np.arange(256))[:, :3]).round().astype(np.uint8)
 
 
 @lru_cache(maxsize=8)
-def _grey(seen: Look) -> Image.Image:
+def _gray(seen: Look) -> Image.Image:
     photo = Image.fromarray(seen.photo).convert("L").convert("RGB")
     return photo.resize(shown_size(seen.image_size)[::-1], Image.Resampling.BICUBIC)
 
@@ -166,7 +166,7 @@ def _grey(seen: Look) -> Image.Image:
 def _shades(
     seen: Look, selection: str, scale: float | None
 ) -> tuple[UInt8[np.ndarray, "h w"], tuple[float, float]]:
-    """Return the heat as numbers of colours, and the scores of the first and last colour."""
+    """Return the heat as numbers of colors, and the scores of the first and last color."""
     scores = heat(seen, Choice(selection=selection, scale=scale), shown_size(seen.image_size))
     low, high = (float(edge) for edge in np.percentile(scores[::2, ::2], SPAN))  # heat is smooth
     shares = (scores - low) / max(high - low, np.finfo(np.float32).tiny)

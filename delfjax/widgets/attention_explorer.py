@@ -18,7 +18,7 @@ from delfjax.plots.base import Drawing, encode
 from delfjax.types import Photo
 from delfjax.widgets import attention_captions, attention_drawing
 from delfjax.widgets.attention_drawing import (
-    COLOUR_MAPS,
+    COLOR_MAPS,
     SMALLEST,
     Style,
     render,
@@ -58,7 +58,7 @@ def _waiting(photo: str, model: str) -> str:
 
 
 class Panel(VBox):
-    """One model's picture, its name above it and its scores' colours below."""
+    """One model's picture, its name above it and its scores' colors below."""
 
     def __init__(self) -> None:
         self.heading, self.picture, self.legend = HTML(), Picture(), HTML()
@@ -72,7 +72,7 @@ class Explorer(VBox):
     Attributes:
         photo, upload, model, other: What is looked at, by which models.
         score, scale, count, threshold: The `Choice`.
-        colours, opacity: The `Style`.
+        colors, opacity: The `Style`.
         export, links: Makes a figure; where to get it.
         panels: A picture a model.
         readout: The cells under the pointer.
@@ -102,7 +102,7 @@ class Explorer(VBox):
             description="compare with",
             **WIDE,
         )
-        self.colours = ipywidgets.Dropdown(options=COLOUR_MAPS, description="colours", **WIDE)
+        self.colors = ipywidgets.Dropdown(options=COLOR_MAPS, description="colors", **WIDE)
         self.score = ipywidgets.Dropdown(options=["attention", "norm"], description="score", **WIDE)
         self.scale = ipywidgets.SelectionSlider(options=[(ALL, ALL)], description="scale", **WIDE)
         self.count = ipywidgets.IntSlider(
@@ -125,7 +125,7 @@ class Explorer(VBox):
         buttons = HBox([self.upload, self.export], layout=Layout(margin="0 0 0 7.5em"))
         column = Layout(flex="1 1 22em", max_width="34em")
         sides = (
-            [self.photo, self.model, self.other, self.score, self.colours],
+            [self.photo, self.model, self.other, self.score, self.colors],
             [self.scale, self.count, self.threshold, self.opacity, buttons],
         )
         wrapped = Layout(flex_flow="row wrap", grid_gap="0 2em")
@@ -139,7 +139,7 @@ class Explorer(VBox):
         for control in (self.photo, self.model, self.other):
             control.observe(self._reload, names="value")
         chosen = (self.score, self.scale, self.count, self.threshold)
-        for control in (*chosen, self.colours, self.opacity):
+        for control in (*chosen, self.colors, self.opacity):
             control.observe(self._redraw, names="value")
         for panel in self.panels:
             panel.picture.observe(self._follow, names="pointer")
@@ -158,10 +158,10 @@ class Explorer(VBox):
     @property
     def manner(self) -> Style:
         """How it is drawn."""
-        return Style(colours=self.colours.value, opacity=self.opacity.value)
+        return Style(colors=self.colors.value, opacity=self.opacity.value)
 
     def figure(self) -> Drawing:
-        """Draw what is shown as a figure with colour bars, to be kept."""
+        """Draw what is shown as a figure with color bars, to be kept."""
         return attention_drawing.figure(
             self._looks, self.choice, self.manner, photo=self.photo.value
         )
@@ -210,7 +210,7 @@ class Explorer(VBox):
         self.links.value = ""  # to a figure of something else
         for panel, (name, seen) in zip(self.panels, self._looks.items(), strict=False):
             panel.heading.value = attention_captions.heading(name, seen, self.choice)
-            panel.legend.value = attention_captions.legend(seen, self.choice, self.manner.colours)
+            panel.legend.value = attention_captions.legend(seen, self.choice, self.manner.colors)
             panel.picture.alt = f"{self.photo.value}: {attention_captions.words(seen, self.choice)}"
             height, width = shown_size(seen.image_size)
             panel.layout.max_width = f"{SMALLEST * width // max(height, width)}px"

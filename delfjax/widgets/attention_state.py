@@ -53,7 +53,7 @@ class Look:
         sizes: ``(height, width)`` of each level, in its pixels.
         maps: A map a level, for each score that the model gives.
         levels: The level of each cell.
-        centres: Where on the photo it looks, ``(y, x)``.
+        centers: Where on the photo it looks, ``(y, x)``.
         boxes: What it sees: ``(y_min, x_min, y_max, x_max)`` on the photo, and beyond it.
         scores: Each cell's scores.
     """
@@ -63,7 +63,7 @@ class Look:
     sizes: Int[np.ndarray, "levels 2"]
     maps: Mapping[Selection, Sequence[Float[np.ndarray, "_ _"]]]
     levels: Int[np.ndarray, " n"]
-    centres: Float[np.ndarray, "n 2"]
+    centers: Float[np.ndarray, "n 2"]
     boxes: Float[np.ndarray, "n 4"]
     scores: Mapping[Selection, Float[np.ndarray, " n"]]
 
@@ -105,15 +105,15 @@ def placed(photo: Photo, dense: DenseMaps, field: ReceptiveField) -> Look:
     levels = np.repeat(np.arange(len(cells)), [len(level) for level in cells])
     sizes = dense.sizes[levels]
     pixels = np.concatenate(cells) * CELL
-    centres = resized(pixels, sizes, np.array(dense.image_size))
+    centers = resized(pixels, sizes, np.array(dense.image_size))
     return Look(
         photo=photo,
         scales=dense.scales,
         sizes=dense.sizes,
         maps=maps,
         levels=levels,
-        centres=centres,
-        boxes=field.around(centres, np.array(dense.image_size) / sizes),
+        centers=centers,
+        boxes=field.around(centers, np.array(dense.image_size) / sizes),
         scores={
             name: np.concatenate([level.ravel() for level in part]) for name, part in maps.items()
         },

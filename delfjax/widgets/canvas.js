@@ -49,7 +49,7 @@ function render({ model, el }) {
     const [rows, columns] = size();
     return clamp([(clientY - top) * rows / height, (clientX - left) * columns / width], 0, size());
   };
-  const centred = (event) => edges(event).map((edge) => edge - 0.5);
+  const centered = (event) => edges(event).map((edge) => edge - 0.5);
   const corners = (event) => { // of the box since the drag began: top, left, bottom, right
     const [one, other] = [edges(start), edges(event)];
     return [Math.min, Math.max].flatMap((pick) => one.map((at, axis) => pick(at, other[axis])));
@@ -65,7 +65,7 @@ function render({ model, el }) {
   };
 
   image.addEventListener("pointermove", (event) => {
-    point(centred(event));
+    point(centered(event));
     if (start && model.get("boxes") && !isClick(event)) draw(corners(event));
   });
   image.addEventListener("pointerdown", (event) => {
@@ -75,7 +75,7 @@ function render({ model, el }) {
   image.addEventListener("pointerup", (event) => {
     if (start && isClick(event)) {
       draw(null); // of a drag that came back to where it began
-      click(centred(event));
+      click(centered(event));
     } else if (start && model.get("boxes")) {
       tell({ box: corners(event) });
     }

@@ -12,7 +12,7 @@ import traitlets
 class Picture(anywidget.AnyWidget):
     """An image, the pointer over it, clicks, and a box that is dragged.
 
-    Pixels are those of the image itself, however large it is drawn; ``(0, 0)`` is the centre of the top-left
+    Pixels are those of the image itself, however large it is drawn; ``(0, 0)`` is the center of the top-left
     one. While the kernel is busy, the browser keeps back all positions but the latest.
 
     Attributes:

@@ -83,14 +83,14 @@ def settings(config: SearchConfig, *, boxed: bool) -> str:
     asked = "a part of the query" if boxed else "the query"
     limit = "" if config.max_distance == inf else f" within {config.max_distance:.2f}"
     order = f"the {config.verified} with most votes verified" if config.verified else "by votes"
-    return f"{asked}, {_count(config.neighbours, 'neighbour')}{limit} a feature, {order}"
+    return f"{asked}, {_count(config.neighbors, 'neighbor')}{limit} a feature, {order}"
 
 
 def legend() -> str:
-    """Explain the colours of the results."""
+    """Explain the colors of the results."""
     parts = [
-        f'<span style="border-bottom:4px solid {colour};margin-right:1.5em">{mark} {grade}</span>'
-        for grade, (mark, colour) in MARKS.items()
+        f'<span style="border-bottom:4px solid {color};margin-right:1.5em">{mark} {grade}</span>'
+        for grade, (mark, color) in MARKS.items()
     ]
     return _block("".join(parts))
 

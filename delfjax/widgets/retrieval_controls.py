@@ -5,7 +5,7 @@ from math import inf
 
 import ipywidgets
 
-from delfjax.search.index import NEIGHBOURS
+from delfjax.search.index import NEIGHBORS
 from delfjax.search.searcher import VERIFIED, SearchConfig
 from delfjax.widgets.upload import WIDE
 
@@ -21,8 +21,8 @@ class RetrievalControls(ipywidgets.VBox):
         photos: In the database.
 
     Attributes:
-        neighbours: Database features asked for each query feature.
-        distance: Of descriptors: neighbours further away do not count.
+        neighbors: Database features asked for each query feature.
+        distance: Of descriptors: neighbors further away do not count.
         verification: Whether RANSAC has a say.
         results: How many are shown.
         rank: The result whose matches are shown, from 1.
@@ -30,9 +30,9 @@ class RetrievalControls(ipywidgets.VBox):
 
     def __init__(self, config: SearchConfig, photos: int) -> None:
         self._config = config
-        most = max(NEIGHBOURS, config.neighbours)
-        self.neighbours = ipywidgets.IntSlider(
-            config.neighbours, 1, most, description="neighbours", **WIDE
+        most = max(NEIGHBORS, config.neighbors)
+        self.neighbors = ipywidgets.IntSlider(
+            config.neighbors, 1, most, description="neighbors", **WIDE
         )
         self.distance = ipywidgets.SelectionSlider(
             options=_distances(config.max_distance), description="distance", **WIDE
@@ -46,22 +46,22 @@ class RetrievalControls(ipywidgets.VBox):
             min(RESULTS, photos), 1, min(MOST_RESULTS, photos), description="results", **WIDE
         )
         self.rank = ipywidgets.IntSlider(1, 1, 1, description="matches of", **WIDE)
-        self.neighbours.tooltip = "database features asked for each query feature"
-        self.distance.tooltip = "neighbours whose descriptors lie further away do not count"
+        self.neighbors.tooltip = "database features asked for each query feature"
+        self.distance.tooltip = "neighbors whose descriptors lie further away do not count"
         self.rank.tooltip = "the rank of the result whose matches are shown"
         super().__init__([*self.asked, self.results, self.rank])
 
     @property
     def asked(self) -> list[ipywidgets.ValueWidget]:
         """Those that change the answer."""
-        return [self.neighbours, self.distance, self.verification]
+        return [self.neighbors, self.distance, self.verification]
 
     @property
     def config(self) -> SearchConfig:
         """How the query is answered."""
         return replace(
             self._config,
-            neighbours=self.neighbours.value,
+            neighbors=self.neighbors.value,
             max_distance=self.distance.value,
             verified=self._verified if self.verification.value else 0,
         )

@@ -1,6 +1,6 @@
 """The retrieval explorer: ask by a photo or a part of it, and see the ranking follow the settings (Sec. 4.4).
 
-Neighbours are searched once for a query and a box; whatever is moved after that is answered and drawn anew
+Neighbors are searched once for a query and a box; whatever is moved after that is answered and drawn anew
 in a tenth of a second.
 """
 
@@ -19,7 +19,7 @@ from ipywidgets import HTML, HBox, Layout, VBox
 
 from delfjax.datasets.truth import Truth
 from delfjax.features.extract_folder import LocalExtractor
-from delfjax.features.pca import Reduction
+from delfjax.features.pca import PCA
 from delfjax.images.reading import Box
 from delfjax.plots.base import Drawing, encode
 from delfjax.plots.match_pictures import CARD, PAIR, QUERY
@@ -48,7 +48,7 @@ def search_photos(
     *,
     truths: Mapping[str, Truth] | None = None,
     extractor: LocalExtractor | None = None,
-    reduction: Reduction | None = None,
+    pca: PCA | None = None,
 ) -> "RetrievalExplorer":
     """Offer queries, and the visitor's own photos, to search a database with.
 
@@ -59,7 +59,7 @@ def search_photos(
             database is.
         truths: What a query should find, by its name, where that is known.
         extractor: Of a visitor's photo; without one, none can be uploaded.
-        reduction: The database's, for the extractor's descriptors; None: they are compared as they come.
+        pca: The database's, for the extractor's descriptors; None: they are compared as they come.
 
     Returns:
         A widget. Where widgets do not live, as on a page that shows a saved notebook, its figure is seen.
@@ -74,7 +74,7 @@ def search_photos(
     display(HTML(notice("The first search compiles its programs: this takes some seconds …")))
     ask(searcher, next(iter(queries.values()))).answer(searcher.config)
     clear_output()  # the words make room for the widget
-    return RetrievalExplorer(searcher, load, queries, truths or {}, extractor, reduction)
+    return RetrievalExplorer(searcher, load, queries, truths or {}, extractor, pca)
 
 
 @contextmanager
@@ -110,10 +110,10 @@ class RetrievalExplorer(VBox):
         queries: Mapping[str, Features],
         truths: Mapping[str, Truth],
         extractor: LocalExtractor | None,
-        reduction: Reduction | None,
+        pca: PCA | None,
     ) -> None:
         self._searcher, self._load, self._truths = searcher, load, truths
-        self._extractor, self._reduction = extractor, reduction
+        self._extractor, self._pca = extractor, pca
         self._queries = dict(queries)
         self._photos = {name: load(name) for name in queries}  # of the queries
         self._load_small = cache(lambda name: thumbnail(load(name), CARD))
@@ -196,11 +196,11 @@ class RetrievalExplorer(VBox):
         self._ask()
 
     def _ask(self, _: object = None) -> None:
-        """Find the neighbours of the query, or of what is in the box."""
+        """Find the neighbors of the query, or of what is in the box."""
         if self._quiet:
             return
         start, query = time.perf_counter(), self._queries[self.photo.value]
-        self._inquiry = ask(self._searcher, query, self.box, most=self.controls.neighbours.max)
+        self._inquiry = ask(self._searcher, query, self.box, most=self.controls.neighbors.max)
         self._search(start=start)
         used = None if self.box is None else len(self._inquiry.query)
         self.heading.value = retrieval_captions.query(self.photo.value, len(query), used)
@@ -256,8 +256,8 @@ class RetrievalExplorer(VBox):
     def _extract(self, photo: Photo) -> Features:
         """Extract and reduce; refuse what the database cannot be searched with."""
         features = self._extractor(photo)
-        if self._reduction is not None:
-            features = features.with_descriptors(self._reduction(features.descriptors))
+        if self._pca is not None:
+            features = features.with_descriptors(self._pca(features.descriptors))
         ask(self._searcher, features, most=1)
         return features
 

@@ -1,7 +1,7 @@
 """One question asked again and again with other settings, while somebody moves a slider (Sec. 4.4).
 
-The search for neighbours is the part that grows with the database, and depends on nothing but the query: it
-is done once, for the most neighbours that may be asked for. Fewer of them are the first of those, as each
+The search for neighbors is the part that grows with the database, and depends on nothing but the query: it
+is done once, for the most neighbors that may be asked for. Fewer of them are the first of those, as each
 feature's come nearest first; what is left to do is to vote and to verify.
 """
 
@@ -13,30 +13,30 @@ from delfjax.evaluation.metrics import evaluate
 from delfjax.features.database import Database
 from delfjax.features.region import inside
 from delfjax.images.reading import Box
-from delfjax.search.index import NEIGHBOURS, Neighbours
+from delfjax.search.index import NEIGHBORS, Neighbors
 from delfjax.search.searcher import Answer, SearchConfig, Searcher
 from delfjax.types import Features, Matches
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Inquiry:
-    """A query whose neighbours are known.
+    """A query whose neighbors are known.
 
     Attributes:
         searcher: Has the database.
         query: The features that are searched by.
-        neighbours: The nearest database features of each, nearest first.
+        neighbors: The nearest database features of each, nearest first.
     """
 
     searcher: Searcher
     query: Features
-    neighbours: Neighbours
+    neighbors: Neighbors
 
     def answer(self, config: SearchConfig) -> Answer:
         """Rank the database, as a `Searcher` of that configuration does; by votes where none is verified.
 
         Raises:
-            ValueError: If it asks for more neighbours than are known.
+            ValueError: If it asks for more neighbors than are known.
         """
         return self._searcher(config).rank(self.query, self._nearest(config))
 
@@ -48,31 +48,31 @@ class Inquiry:
     def _searcher(self, config: SearchConfig) -> Searcher:
         return Searcher(self.searcher.database, self.searcher.index, config)
 
-    def _nearest(self, config: SearchConfig) -> Neighbours:
-        rows, distances = self.neighbours
+    def _nearest(self, config: SearchConfig) -> Neighbors:
+        rows, distances = self.neighbors
         known, total = rows.shape[1], len(self.searcher.database.descriptors)
-        if min(config.neighbours, total) > known:
+        if min(config.neighbors, total) > known:
             raise ValueError(
-                f"{config.neighbours} neighbours asked for, {known} known: ask with most={config.neighbours}"
+                f"{config.neighbors} neighbors asked for, {known} known: ask with most={config.neighbors}"
             )
-        return rows[:, : config.neighbours], distances[:, : config.neighbours]
+        return rows[:, : config.neighbors], distances[:, : config.neighbors]
 
 
 def ask(
-    searcher: Searcher, query: Features, box: Box | None = None, *, most: int = NEIGHBOURS
+    searcher: Searcher, query: Features, box: Box | None = None, *, most: int = NEIGHBORS
 ) -> Inquiry:
-    """Find the neighbours of a query, or of the part of it that lies in a box.
+    """Find the neighbors of a query, or of the part of it that lies in a box.
 
     Args:
         searcher: Over the database.
         query: Features of a photo, reduced as the database is.
         box: The part, in pixels of the photo.
-        most: Neighbours of each feature: as many as will ever be asked for.
+        most: Neighbors of each feature: as many as will ever be asked for.
     """
     query = query if box is None else inside(query, box)
     count = min(most, len(searcher.database.descriptors))
     found = searcher.index.search(query.descriptors, count)
-    return Inquiry(searcher=searcher, query=query, neighbours=found)
+    return Inquiry(searcher=searcher, query=query, neighbors=found)
 
 
 def of_database(database: Database, names: Sequence[str]) -> dict[str, Features]:

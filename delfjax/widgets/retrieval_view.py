@@ -101,7 +101,7 @@ class View:
         return Card(
             photo=self.load_small(name),
             lines=retrieval_captions.card(self.answer.ranking, place, name, graded),
-            colour=None if graded is None else MARKS[graded][1],
+            color=None if graded is None else MARKS[graded][1],
         )
 
     def _matches(self, image: int) -> tuple[Matches, Verification | None]:

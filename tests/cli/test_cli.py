@@ -178,7 +178,7 @@ def test_index_reports_cost_and_recall(store, capsys):
 
 
 def test_search_takes_the_index_that_was_saved(photos, store, tmp_path, capsys, monkeypatch):
-    command = "search", store, photos.path("b/1.png"), "--neighbours", 20, *RANSAC, "--top", 4
+    command = "search", store, photos.path("b/1.png"), "--neighbors", 20, *RANSAC, "--top", 4
     assert run(*command) == 0
     expected = capsys.readouterr().out
     assert run("index", store, "--kind", "sharded", "--json", "-") == 0
@@ -193,7 +193,7 @@ def test_search_takes_the_index_that_was_saved(photos, store, tmp_path, capsys, 
 
 
 def test_search_refuses_an_index_of_something_else(photos, store, tmp_path, capsys):
-    command = "search", store, photos.path("a/0.png"), "--neighbours", 20, *RANSAC
+    command = "search", store, photos.path("a/0.png"), "--neighbors", 20, *RANSAC
     assert run("index", store) == 0
     for surplus in ("--truncate", 4), ("--features", 20), ("--index", "exact"):
         assert run(*command, "--saved", f"{store}.index", *surplus) == 1
@@ -215,7 +215,7 @@ def test_search_refuses_an_index_of_something_else(photos, store, tmp_path, caps
 
 
 def test_search_ranks_the_store(photos, store, capsys):
-    command = "search", store, photos.path("b/1.png"), "--neighbours", 20, *RANSAC, "--top", 4
+    command = "search", store, photos.path("b/1.png"), "--neighbors", 20, *RANSAC, "--top", 4
     assert run(*command) == 0
     header, *rows = capsys.readouterr().out.splitlines()
     assert header.split() == ["inliers", "votes", "photo"]
@@ -240,7 +240,7 @@ def test_other_weights_than_the_stores_are_refused(photos, store, capsys, monkey
 
 @pytest.mark.parametrize("command", ["match", "index", "search"])
 def test_a_store_that_was_never_filled_is_named(photos, store, tmp_path, capsys, command):
-    """As when its first extraction was cut short while it learnt the PCA."""
+    """As when its first extraction was cut short while it learned the PCA."""
     bare = FeatureStore(tmp_path / "bare", FeatureStore(store).made_by).path
     photo = photos.path("a/0.png")
     arguments = {
@@ -257,7 +257,7 @@ def test_a_store_that_was_never_filled_is_named(photos, store, tmp_path, capsys,
 
 def test_evaluate_prints_map_and_keeps_its_store(photos, tmp_path, capsys, monkeypatch):
     outputs = "--json", tmp_path / "run.json", "--page", tmp_path / "page.html"
-    command = "evaluate", photos.root, *MODEL, *RANSAC, "--dimensions", 8, "--neighbours", 20
+    command = "evaluate", photos.root, *MODEL, *RANSAC, "--dimensions", 8, "--neighbors", 20
     assert run(*command, *outputs) == 0
     out = capsys.readouterr().out
     assert "mAP  " in out
@@ -301,7 +301,7 @@ def test_a_trained_model_selects_by_its_attention(photos, tmp_path, capsys, mode
     store = tmp_path / "store"
     assert run("extract", photos.root, store, *MODEL, "--dimensions", 8, "--model", model) == 0
     assert FeatureStore(store).made_by["extraction"]["selection"] == "attention"
-    search = "search", store, photos.path("a/0.png"), "--neighbours", 20, *RANSAC
+    search = "search", store, photos.path("a/0.png"), "--neighbors", 20, *RANSAC
     assert run(*search, "--model", model) == 0
     assert "a/0.png" in capsys.readouterr().out
     assert run(*search) == 1

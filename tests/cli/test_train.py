@@ -49,7 +49,7 @@ def test_settings_are_those_of_the_configuration(variant, monkeypatch):
 def test_options_take_the_place_of_settings():
     changes = "--steps 40 --batch 16 --rate 0.5 --seed 7 --save-every 20"
     config = configured(options(*f"--config paper --photos p --out r {changes}".split()))
-    assert (config.optimiser.steps, config.optimiser.rate) == (40, 0.5)
+    assert (config.optimizer.steps, config.optimizer.rate) == (40, 0.5)
     assert (config.batch, config.seed, config.save_every) == (16, 7, 20)
     assert config.network == paper().network
 

@@ -236,7 +236,7 @@ def test_version_2(tmp_path):
     asked = [fakes.photo_id(number) for number in (18, 19, 16)]
     assert [query.name for query in found.queries] == asked
     assert found.queries[0].photo == f"google_landmarks_v2/test/1/2/2/{asked[0]}.jpg"
-    assert not found.strangers
+    assert not found.distractor_queries
     assert list(found.truths) == ["private", "public"]
     assert {p: [truth.positives.tolist() for truth in found.truths[p]] for p in found.truths} == {
         "private": [[2], [3, 2], []],
@@ -277,8 +277,10 @@ def test_version_1(tmp_path):
     assert found.database == tuple(f"google_landmarks_v1/{name}.jpg" for name in names)
     assert [query.name for query in found.queries] == [fakes.photo_id(16), fakes.photo_id(17)]
     assert positives(found) == [[2], [0, 1]]
-    assert [query.name for query in found.strangers] == [fakes.photo_id(n) for n in (18, 19, 20)]
-    assert found.strangers[0].photo == f"google_landmarks_v1/test/{fakes.photo_id(18)}.jpg"
+    assert [query.name for query in found.distractor_queries] == [
+        fakes.photo_id(n) for n in (18, 19, 20)
+    ]
+    assert found.distractor_queries[0].photo == f"google_landmarks_v1/test/{fakes.photo_id(18)}.jpg"
 
 
 def test_version_1_in_folders(tmp_path):
@@ -292,7 +294,7 @@ def test_version_1_in_folders(tmp_path):
     ]
     assert [query.name for query in found.queries] == ["eiffel/a", "petra/b"]
     assert positives(found) == [[0, 1], [2]]
-    assert [query.name for query in found.strangers] == ["rome/a", "stranger"]
+    assert [query.name for query in found.distractor_queries] == ["rome/a", "stranger"]
 
 
 def test_version_1_without_labels_of_its_queries(tmp_path):

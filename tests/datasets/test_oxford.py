@@ -36,7 +36,7 @@ def test_oxford(tmp_path, folder):
     assert found.database == tuple(sorted(found.database))
     assert set(found.truths) == {STANDARD}
     assert found.measure == "trapezoid"
-    assert not found.strangers
+    assert not found.distractor_queries
     query, truth = found.queries[1], found.truths[STANDARD][1]
     assert (query.name, query.photo) == ("all_souls_2", "oxford5k/all_souls_000002.jpg")
     assert query.box == Box(top=2.0, left=4.5, bottom=46.25, right=60.0)

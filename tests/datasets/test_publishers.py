@@ -1,4 +1,4 @@
-"""The catalogue of publishers holds what it says it does; a data set is fetched whole, once.
+"""The catalog of publishers holds what it says it does; a data set is fetched whole, once.
 
 No test here reaches the network: the publisher is a folder, served on this machine.
 """
@@ -36,7 +36,7 @@ google_landmarks_v2"""
 each = pytest.mark.parametrize("publisher", PUBLISHERS.values(), ids=PUBLISHERS)
 
 
-# The catalogue
+# The catalog
 
 
 def test_every_data_set_is_in_it():

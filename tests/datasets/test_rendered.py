@@ -37,7 +37,7 @@ def test_training_has_forty_nine_landmarks_of_fifteen_photos():
 
 def test_the_evaluation_has_oxfords_shape(benchmark):
     assert len(benchmark.queries) == 55
-    assert len(benchmark.strangers) == 40
+    assert len(benchmark.distractor_queries) == 40
     assert (len(benchmark.base_photos), benchmark.distractors) == (11 * 24, 128)
     names = Counter(query.name.rpartition("_")[0] for query in benchmark.queries)
     assert len(names) == 11
@@ -52,7 +52,7 @@ def test_no_landmark_or_place_is_shared(benchmark):
     evaluated = set(rendered.footprints())
     assert not trained & evaluated
     places = {name.rpartition("_")[0] for name in benchmark.distractor_photos.names}
-    strange = {query.photo.rpartition("_")[0] for query in benchmark.strangers}
+    strange = {query.photo.rpartition("_")[0] for query in benchmark.distractor_queries}
     assert not {name.split("/")[1] for name in places} & {name.split("/")[1] for name in strange}
 
 

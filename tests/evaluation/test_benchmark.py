@@ -13,7 +13,7 @@ from delfjax.datasets.truth import oxford_truth
 from delfjax.evaluation.benchmark import Evaluation, evaluate_benchmark, evaluate_folder
 from delfjax.evaluation.html_report import write_page
 from delfjax.evaluation.precision_recall import curve_of, pool
-from delfjax.features.extract_folder import ReductionConfig
+from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.extraction import Extractor
 from delfjax.features.store import FeatureStore
 from delfjax.geometry.ransac import RansacConfig
@@ -22,12 +22,12 @@ from delfjax.provenance import to_json
 from delfjax.search.index import IndexConfig
 from delfjax.search.searcher import SearchConfig
 
-SEARCH = SearchConfig(neighbours=20, ransac=RansacConfig(hypotheses=64, residual=2.0))
-REDUCTION = ReductionConfig(dimensions=8)
+SEARCH = SearchConfig(neighbors=20, ransac=RansacConfig(hypotheses=64, residual=2.0))
+PCA_FILE = PCAConfig(dimensions=8)
 
 
 def run(photos, store, **options) -> Evaluation:
-    settings = {"search": SEARCH, "reduction": REDUCTION} | options
+    settings = {"search": SEARCH, "reduction": PCA_FILE} | options
     return evaluate_folder(extractor(), photos, store, **settings)
 
 
@@ -81,7 +81,7 @@ def test_views_of_one_picture_are_found(evaluation):
         "extract",
         "load",
         "build index",
-        "neighbours",
+        "neighbors",
         "vote and verify",
         "measure recall",
     }
@@ -139,7 +139,7 @@ def parted(photos, **fields) -> Benchmark:
 
 
 def evaluate(benchmark, store) -> Evaluation:
-    return evaluate_benchmark(extractor(), benchmark, store, search=SEARCH, reduction=REDUCTION)
+    return evaluate_benchmark(extractor(), benchmark, store, search=SEARCH, pca=PCA_FILE)
 
 
 def test_a_query_is_the_part_in_its_box(photos, tmp_path):
@@ -157,7 +157,7 @@ def test_only_the_best_features_are_used(photos, tmp_path):
     """The same store serves; of each photo the first of its features remain."""
     few = replace(SEARCH, features=7)
     found = evaluate_benchmark(
-        extractor(), parted(photos), tmp_path / "store", search=few, reduction=REDUCTION
+        extractor(), parted(photos), tmp_path / "store", search=few, pca=PCA_FILE
     )
     assert max(found.answers[0].ranking.votes) <= 7
     again = evaluate(parted(photos), tmp_path / "store")
@@ -172,7 +172,7 @@ def test_distractors_do_not_teach_the_pca(photos, tmp_path):
     evaluate(parted(photos, database=names), tmp_path / "few")
     more = parted(photos, database=(*names, "c/1.png"), distractors=1)
     evaluate(more, tmp_path / "more")
-    one, other = (FeatureStore(tmp_path / name).reduction for name in ("few", "more"))
+    one, other = (FeatureStore(tmp_path / name).pca for name in ("few", "more"))
     np.testing.assert_array_equal(one.components, other.components)
 
 
@@ -199,7 +199,7 @@ def test_a_benchmark_renumbers_without_broken_photos(photos):
     less = whole.without({names[1], names[8], "c/0.png"})
     assert less.database == tuple(n for n in names if n not in (names[1], names[8], "c/0.png"))
     assert less.distractors == 1
-    assert less.strangers == ()
+    assert less.distractor_queries == ()
     (left,) = less.truths[STANDARD]
     assert (left.positives.tolist(), left.junk.tolist()) == ([0, 1], [2])
     assert whole.without({"queries/a_1"}).queries == ()
@@ -234,7 +234,7 @@ def test_the_summary_is_plain_json(evaluation):
 
 
 def test_the_index_is_built_as_asked_and_told(photos, tmp_path):
-    """A graph of one edge a node misses neighbours; and says so."""
+    """A graph of one edge a node misses neighbors; and says so."""
     graph = IndexConfig(kind="nndescent", settings={"degree": 1, "entries": 1, "beam": 1})
     found = run(photos, tmp_path / "store", index=graph)
     assert found.index_kind == "NNDescentIndex"

@@ -7,7 +7,7 @@ import pytest
 from worlds import classes, extractor, flat
 
 from delfjax.datasets.benchmark import STANDARD
-from delfjax.datasets.labeled import labelled
+from delfjax.datasets.labeled import labeled
 from delfjax.datasets.truth import Truth
 from delfjax.evaluation.benchmark import (
     CombinedConfig,
@@ -15,14 +15,14 @@ from delfjax.evaluation.benchmark import (
     evaluate_combined,
 )
 from delfjax.evaluation.precision_recall import pool
-from delfjax.features.extract_folder import ReductionConfig
+from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.global_descriptors import GlobalConfig
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.search.expansion import ExpansionConfig
 from delfjax.search.searcher import SearchConfig
 
-SEARCH = SearchConfig(neighbours=20, ransac=RansacConfig(hypotheses=64, residual=2.0))
-REDUCTION = ReductionConfig(dimensions=8)
+SEARCH = SearchConfig(neighbors=20, ransac=RansacConfig(hypotheses=64, residual=2.0))
+PCA_FILE = PCAConfig(dimensions=8)
 POOLING = GlobalConfig(longest=64)
 TRUST = ExpansionConfig(inliers=8)
 
@@ -34,7 +34,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def benchmark(folder):
-    return labelled(classes(folder / "photos"))
+    return labeled(classes(folder / "photos"))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def run(folder, benchmark):
             config=CombinedConfig(expansion=TRUST, **options),
             whiten=whiten,
             search=SEARCH,
-            reduction=REDUCTION,
+            pca=PCA_FILE,
         )
 
     return evaluate
@@ -66,7 +66,7 @@ def rankings(evaluation):
 
 def test_with_nothing_around_it_is_the_plain_search(run, folder, benchmark):
     plain = evaluate_benchmark(
-        extractor(), benchmark, folder / "store", search=SEARCH, reduction=REDUCTION
+        extractor(), benchmark, folder / "store", search=SEARCH, pca=PCA_FILE
     )
     assert rankings(run()) == rankings(plain)
     assert CombinedConfig().is_plain
@@ -118,7 +118,7 @@ def test_photos_beyond_the_shortlist_are_not_verified(run):
     assert all(len(answer.ranking) == 9 for answer in found.answers)
 
 
-def test_whitening_is_learnt_of_other_photos(run, folder):
+def test_whitening_is_learned_of_other_photos(run, folder):
     others = flat(folder / "others", 12)
     found = run(whiten=others, pooling=POOLING, whitened=6)
     run(whiten=others.select("[0-7].png"), pooling=POOLING, whitened=6)
@@ -134,12 +134,12 @@ def test_broken_photos_are_left_out(tmp_path):
     photos.path("a/1.png").write_text("no photo")
     found = evaluate_combined(
         extractor(),
-        labelled(photos),
+        labeled(photos),
         tmp_path / "store",
         tmp_path / "vectors.safetensors",
         config=CombinedConfig(pooling=POOLING, fuse=0.25),
         search=SEARCH,
-        reduction=REDUCTION,
+        pca=PCA_FILE,
     )
     assert list(found.report.failed) == ["a/1.png"]
     assert "a/1.png" not in found.benchmark.database

@@ -112,7 +112,7 @@ def test_equal_scores_go_by_photo():
 
 
 @st.composite
-def recognised(draw):
+def recognized(draw):
     """Photos with landmarks, maybe none, and predictions for some of them."""
     landmarks = st.sets(st.integers(0, 4), max_size=3).map(tuple)
     truth = draw(st.lists(landmarks, min_size=1, max_size=12))
@@ -124,7 +124,7 @@ def recognised(draw):
     return predictions, dict(zip(names, truth, strict=True))
 
 
-@given(recognised(), st.booleans())
+@given(recognized(), st.booleans())
 def test_gap_agrees_with_walking_down_the_list(case, ignore):
     predictions, solution = case
     if not any(solution.values()):

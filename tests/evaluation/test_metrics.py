@@ -78,12 +78,12 @@ def queries(draw) -> tuple[list[int], list[int], list[int]]:
     """Draw a ranking, maybe truncated, and its positives (one or more) and junk."""
     photos = draw(st.permutations(range(draw(st.integers(1, 25)))))
     kinds = ["positive", *draw(st.lists(st.sampled_from(["positive", "junk", "wrong"])))]
-    labelled = list(zip(photos, kinds, strict=False))
+    labeled = list(zip(photos, kinds, strict=False))
     ranking = draw(st.permutations(photos))[: draw(st.integers(0, len(photos)))]
     return (
         list(ranking),
-        [photo for photo, kind in labelled if kind == "positive"],
-        [photo for photo, kind in labelled if kind == "junk"],
+        [photo for photo, kind in labeled if kind == "positive"],
+        [photo for photo, kind in labeled if kind == "junk"],
     )
 
 

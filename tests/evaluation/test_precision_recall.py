@@ -40,17 +40,17 @@ def test_it_is_the_precision_of_the_shortest_list_that_finds_enough(results):
         assert precision_at(pooled, recall) == pytest.approx(lists[0].mean())
 
 
-def many(seed: int, strangers: int) -> Pooled:
+def many(seed: int, distractor_queries: int) -> Pooled:
     """Thirty queries of ten results, whose right ones score higher, and distractor queries."""
     random = np.random.default_rng(seed)
-    queries = np.repeat(np.arange(30 + strangers), 10)
+    queries = np.repeat(np.arange(30 + distractor_queries), 10)
     correct = (random.random(len(queries)) < 0.4) & (queries < 30)
     scores = random.poisson(np.where(correct, 14, 6))
     return Pooled(scores, correct, queries)
 
 
 def test_intervals_hold_the_value_and_follow_from_the_seed():
-    pooled, recalls = many(0, strangers=10), np.array([10, 40, 80])
+    pooled, recalls = many(0, distractor_queries=10), np.array([10, 40, 80])
     intervals = precision_intervals(pooled, recalls, queries=40, resamples=100, seed=3)
     for recall, (low, high) in zip(recalls.tolist(), intervals, strict=True):
         assert low <= precision_at(pooled, recall) <= high
@@ -59,7 +59,7 @@ def test_intervals_hold_the_value_and_follow_from_the_seed():
 
 
 def test_distractor_queries_only_lower_precision():
-    alone, pooled = many(0, strangers=0), many(0, strangers=30)
+    alone, pooled = many(0, distractor_queries=0), many(0, distractor_queries=30)
     few = Pooled(*(column[pooled.queries < 30] for column in pooled))
     for recall in (10, 40, 80):
         assert precision_at(pooled, recall) <= precision_at(few, recall)
@@ -67,7 +67,7 @@ def test_distractor_queries_only_lower_precision():
 
 
 def test_queries_may_be_in_any_order():
-    pooled, recalls = many(1, strangers=5), np.array([30])
+    pooled, recalls = many(1, distractor_queries=5), np.array([30])
     order = np.random.default_rng(0).permutation(len(pooled.scores))
     mixed = Pooled(*(column[order] for column in pooled))
     assert precision_intervals(
@@ -95,14 +95,14 @@ def test_the_mean_height_of_a_curve_by_hand():
 
 
 def test_the_mean_height_is_that_of_precisions_at():
-    pooled, positives = many(0, strangers=10), 130
+    pooled, positives = many(0, distractor_queries=10), 130
     recalls = np.geomspace(10, positives, POINTS)
     expected = np.nan_to_num(precisions_at(pooled, recalls)).mean()
     assert mean_precision(pooled, positives) == pytest.approx([expected])
 
 
 def test_a_draw_is_the_results_of_the_queries_drawn():
-    pooled, random = many(2, strangers=5), np.random.default_rng(0)
+    pooled, random = many(2, distractor_queries=5), np.random.default_rng(0)
     drawn = random.multinomial(35, np.full(35, 1 / 35), 4)
     for counts, found in zip(drawn, mean_precision(pooled, 100, drawn), strict=True):
         rows = np.repeat(np.arange(len(pooled.scores)), counts[pooled.queries])

@@ -20,8 +20,8 @@ from test_store_kill import check
 
 from delfjax.features import extract_folder as module
 from delfjax.features import shards
-from delfjax.features.extract_folder import ReductionConfig, extract_folder
-from delfjax.features.handcrafted import HandmadeConfig
+from delfjax.features.extract_folder import PCAConfig, extract_folder
+from delfjax.features.handcrafted import HandcraftedConfig
 from delfjax.features.store import FeatureStore
 from delfjax.images.reading import scan
 from delfjax.search import index_files
@@ -30,7 +30,7 @@ from delfjax.search.index_files import IndexFileError
 from delfjax.types import Features
 
 KILLS = 17
-FEW = ReductionConfig(dimensions=8, photos=5, features=20)
+FEW = PCAConfig(dimensions=8, photos=5, features=20)
 MADE_BY = {"model": "abc"}
 ROWS, SHARD = 20, 100  # descriptors of a photo, of an index' shard
 
@@ -93,7 +93,7 @@ class Toy:
     """An extractor whose every photo is a tick."""
 
     spec = SimpleNamespace(name="toy")
-    config = HandmadeConfig()
+    config = HandcraftedConfig()
     checksum = "toy"
 
     def __init__(self, fuse: Fuse) -> None:
@@ -140,7 +140,7 @@ def test_photos_added_to_a_store_are_neither_lost_nor_doubled(tmp_path):
     store, report = extract_folder(Toy(Fuse(0)), scan(folder), path, config=FEW)
     assert report.kept == known
     assert check(str(path), expected, []).names == expected.names == store.names
-    assert np.array_equal(store.reduction.components, expected.reduction.components)
+    assert np.array_equal(store.pca.components, expected.pca.components)
 
 
 def draw(folder: Path, numbers: range) -> None:

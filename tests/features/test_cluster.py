@@ -17,7 +17,7 @@ from worlds import classes, extractor, flat
 from delfjax.features import extract_folder as module
 from delfjax.features.cluster import Client, connected, in_parts
 from delfjax.features.extract_folder import extract_folder
-from delfjax.features.handcrafted import HandmadeConfig
+from delfjax.features.handcrafted import HandcraftedConfig
 from delfjax.images.reading import PhotoError, scan
 from delfjax.search.distributed import ClusterIndex, ShardedIndex
 from delfjax.search.index import build_index, load_index
@@ -48,7 +48,7 @@ class Slow:
     log: Path
     seconds: float = 0.02
     spec: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(name="slow"))
-    config: HandmadeConfig = field(default_factory=HandmadeConfig)
+    config: HandcraftedConfig = field(default_factory=HandcraftedConfig)
     checksum: str = "slow"
 
     def __call__(self, photo):
@@ -107,7 +107,7 @@ def test_two_workers_fill_the_store_of_one_process(tmp_path, client):
 def test_a_worker_killed_at_extraction_loses_and_doubles_nothing(
     tmp_path, client, monkeypatch, after
 ):
-    """While the PCA is learnt, or after that."""
+    """While the PCA is learned, or after that."""
     monkeypatch.setattr(module, "PART", 4)
     photos, slow = flat(tmp_path / "photos", 40), Slow(tmp_path / "log")
     alone, _ = extract_folder(Slow(tmp_path / "other"), photos, tmp_path / "alone", config=FEW)
@@ -191,7 +191,7 @@ def test_a_killed_worker_does_not_forget_what_was_added(store, client):
 
 def test_effort_goes_with_the_question(client):
     rows = np.random.default_rng(0).normal(size=(900, 8)).astype(np.float32)
-    settings = {"size": 500, "threads": 1, "neighbours": 5, "beam": 5}
+    settings = {"size": 500, "threads": 1, "neighbors": 5, "beam": 5}
     alone = ShardedIndex.build(rows, **settings)
     index = ShardedIndex.build(rows, **settings, client=client)
     for effort in (5, 50):
@@ -235,12 +235,12 @@ def _add_length(part: int, shared: np.ndarray) -> int:
 
 
 def test_an_error_in_a_part_comes_back(client):
-    with pytest.raises(ValueError, match="asked for 9 neighbours"):
+    with pytest.raises(ValueError, match="asked for 9 neighbors"):
         next(in_parts(client, _fail, [9]))
 
 
 def _fail(part: int) -> None:
-    raise ValueError(f"asked for {part} neighbours")
+    raise ValueError(f"asked for {part} neighbors")
 
 
 def test_without_dask_the_mend_is_named(monkeypatch):

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from worlds import SMALL, draw, extractor, flat, network, save
 
-from delfjax.features.extract_folder import ReductionConfig, extract_folder
+from delfjax.features.extract_folder import PCAConfig, extract_folder
 from delfjax.features.extraction import Extractor
-from delfjax.features.pca import Reduction
+from delfjax.features.pca import PCA
 from delfjax.features.store import FeatureStore, StoreError
 from delfjax.images.reading import PhotoError, scan
 
-FEW = ReductionConfig(dimensions=8, photos=3, features=30)
+FEW = PCAConfig(dimensions=8, photos=3, features=30)
 
 
 def extract(photos, path, **options):
@@ -42,7 +42,7 @@ def test_a_folder_becomes_a_store(tmp_path):
         np.testing.assert_allclose(np.linalg.norm(features.descriptors, axis=1), 1, atol=1e-3)
     whole = extractor()(draw(4))
     np.testing.assert_array_equal(store.read("4.png").positions, whole.positions)
-    reduced = store.reduction(whole.descriptors)
+    reduced = store.pca(whole.descriptors)
     np.testing.assert_allclose(store.read("4.png").descriptors, reduced, atol=2e-3)
 
 
@@ -138,15 +138,15 @@ def test_a_finished_store_is_left_as_it_is(tmp_path, monkeypatch):
 
 def test_the_pca_never_sees_a_query(tmp_path, monkeypatch):
     """Other query photos, the same PCA; other database photos, another."""
-    fit, seen = Reduction.fit, []
+    fit, seen = PCA.fit, []
 
     def spy(descriptors, **options):
         seen.append(len(descriptors))
         return fit(descriptors, **options)
 
-    monkeypatch.setattr(Reduction, "fit", spy)
+    monkeypatch.setattr(PCA, "fit", spy)
 
-    def learnt(path, queries, database):
+    def learned(path, queries, database):
         for n in range(3):
             save(path / f"query_{n}.png", draw(queries + n))
             save(path / f"base_{n}.png", draw(database + n))
@@ -154,15 +154,15 @@ def test_the_pca_never_sees_a_query(tmp_path, monkeypatch):
         return extract(scan(path), path / ".store", config=config)[0]
 
     one, two, three = (
-        learnt(tmp_path / str(n), *seeds) for n, seeds in enumerate([(0, 50), (10, 50), (0, 60)])
+        learned(tmp_path / str(n), *seeds) for n, seeds in enumerate([(0, 50), (10, 50), (0, 60)])
     )
     assert (
         one.names
         == two.names
         == [*(f"base_{n}.png" for n in range(3)), *map("query_{}.png".format, range(3))]
     )
-    np.testing.assert_array_equal(one.reduction.components, two.reduction.components)
-    assert not np.array_equal(one.reduction.components, three.reduction.components)
+    np.testing.assert_array_equal(one.pca.components, two.pca.components)
+    assert not np.array_equal(one.pca.components, three.pca.components)
     assert seen == [3 * FEW.features] * 3
 
 

@@ -77,7 +77,7 @@ def conv4(network, photo):
 def without_a_sheet(photo: np.ndarray, scale: float) -> np.ndarray:
     """Conv4 of one level alone: no sheet, no blank, no photo on its side."""
     # Pillow resizes rows first and rounds in between, so an upright photo is resized on its side:
-    # the features would differ by what a rounded grey level makes of them.
+    # the features would differ by what a rounded gray level makes of them.
     upright = photo.shape[0] > photo.shape[1]
     wide = photo.swapaxes(0, 1) if upright else photo
     size = level_size(wide.shape[:2], scale)[::-1]

@@ -11,18 +11,18 @@ from worlds import classes, save
 from delfjax.cli.main import parser
 from delfjax.evaluation.benchmark import evaluate_folder
 from delfjax.features import handcrafted
-from delfjax.features.extract_folder import LocalExtractor, ReductionConfig, extract_folder
+from delfjax.features.extract_folder import LocalExtractor, PCAConfig, extract_folder
 from delfjax.features.handcrafted import (
     ROOTSIFT,
     SIFT,
-    HandmadeConfig,
-    HandmadeExtractor,
+    HandcraftedConfig,
+    HandcraftedExtractor,
     hellinger,
 )
 from delfjax.features.store import FeatureStore
 from delfjax.images.reading import PhotoError, scan
 
-SMALL = HandmadeConfig(longest=320, max_features=60)
+SMALL = HandcraftedConfig(longest=320, max_features=60)
 
 
 needs_opencv = pytest.mark.skipif(
@@ -36,10 +36,10 @@ def command(*arguments) -> int:
     return options.run(options)
 
 
-def blob(centre, *, size=(160, 200), sigma=5.0):
+def blob(center, *, size=(160, 200), sigma=5.0):
     y, x = np.mgrid[: size[0], : size[1]]
-    grey = 40 + 180 * np.exp(-((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / (2 * sigma**2))
-    return np.repeat(grey[..., None], 3, -1).astype(np.uint8)
+    gray = 40 + 180 * np.exp(-((y - center[0]) ** 2 + (x - center[1]) ** 2) / (2 * sigma**2))
+    return np.repeat(gray[..., None], 3, -1).astype(np.uint8)
 
 
 def noise(seed=0, size=(96, 128)):
@@ -48,31 +48,33 @@ def noise(seed=0, size=(96, 128)):
 
 
 @needs_opencv
-@pytest.mark.parametrize("centre", [(80.0, 100.0), (70.3, 111.7)])
-def test_a_blob_is_found_at_its_centre(centre):
+@pytest.mark.parametrize("center", [(80.0, 100.0), (70.3, 111.7)])
+def test_a_blob_is_found_at_its_center(center):
     """OpenCV's default is off by a quarter of a pixel, down and to the right."""
-    features = HandmadeExtractor(SIFT, SMALL)(blob(centre))
-    np.testing.assert_allclose(features.positions[0], centre, atol=0.1)
+    features = HandcraftedExtractor(SIFT, SMALL)(blob(center))
+    np.testing.assert_allclose(features.positions[0], center, atol=0.1)
 
 
 @needs_opencv
 @pytest.mark.parametrize("longest", [100, 200])
 def test_positions_are_of_the_photo_however_small_it_is_made(longest):
-    features = HandmadeExtractor(SIFT, HandmadeConfig(longest=longest))(blob((80, 100), sigma=8))
+    features = HandcraftedExtractor(SIFT, HandcraftedConfig(longest=longest))(
+        blob((80, 100), sigma=8)
+    )
     np.testing.assert_allclose(features.positions[0], (80, 100), atol=0.5)
     assert features.image_size == (160, 200)
 
 
 @needs_opencv
 def test_larger_blobs_have_smaller_scales():
-    extractor = HandmadeExtractor(SIFT, SMALL)
+    extractor = HandcraftedExtractor(SIFT, SMALL)
     small, large = (extractor(blob((80, 100), sigma=sigma)).scales[0] for sigma in (4, 8))
     assert small / large == pytest.approx(2, rel=0.05)
 
 
 @needs_opencv
 def test_the_best_come_first_and_no_more_than_asked():
-    extractor = HandmadeExtractor(ROOTSIFT, SMALL)
+    extractor = HandcraftedExtractor(ROOTSIFT, SMALL)
     features = extractor(noise())
     assert len(features) == 60
     assert (np.diff(features.scores) <= 0).all()
@@ -83,7 +85,7 @@ def test_the_best_come_first_and_no_more_than_asked():
 
 @needs_opencv
 def test_rootsift_is_the_hellinger_kernel():
-    sift, root = (HandmadeExtractor(spec, SMALL)(noise()) for spec in (SIFT, ROOTSIFT))
+    sift, root = (HandcraftedExtractor(spec, SMALL)(noise()) for spec in (SIFT, ROOTSIFT))
     np.testing.assert_array_equal(sift.positions, root.positions)
     shares = sift.descriptors / sift.descriptors.sum(1, keepdims=True)
     kernel = np.sqrt(shares[:, None] * shares[None]).sum(-1)
@@ -100,10 +102,10 @@ def test_a_flat_photo_has_no_features_and_stops_nothing(tmp_path):
     photos = classes(tmp_path / "photos")
     save(tmp_path / "photos" / "a" / "flat.png", np.full((48, 64, 3), 99, np.uint8))
     found = evaluate_folder(
-        HandmadeExtractor(SIFT, SMALL),
+        HandcraftedExtractor(SIFT, SMALL),
         scan(photos.root),
         tmp_path / "store",
-        reduction=ReductionConfig(dimensions=8),
+        pca=PCAConfig(dimensions=8),
     )
     assert not found.report.failed
     assert len(FeatureStore(tmp_path / "store").read("a/flat.png")) == 0
@@ -127,7 +129,7 @@ def test_store_index_and_search_run_as_with_a_network(tmp_path, capsys):
 
 @needs_opencv
 def test_it_is_an_extractor_and_passes_errors_on(tmp_path):
-    extractor = HandmadeExtractor(SIFT, SMALL)
+    extractor = HandcraftedExtractor(SIFT, SMALL)
     assert isinstance(extractor, LocalExtractor)
     broken = PhotoError("no photo")
     (first, error), (second, features) = extractor.stream([("a", broken), ("b", noise())])
@@ -136,7 +138,7 @@ def test_it_is_an_extractor_and_passes_errors_on(tmp_path):
         extractor,
         classes(tmp_path / "photos", count=1),
         tmp_path / "store",
-        config=ReductionConfig(dimensions=4),
+        config=PCAConfig(dimensions=4),
     )
     assert store.made_by["extraction"] == asdict(SMALL)
 
@@ -146,17 +148,17 @@ def test_it_is_an_extractor_and_passes_errors_on(tmp_path):
 )
 def test_options_of_a_network_are_an_error(tmp_path, options):
     photos = classes(tmp_path / "photos", count=1)
-    with pytest.raises(ValueError, match=f"--local sift with {options[0]}: hand-made features"):
+    with pytest.raises(ValueError, match=f"--local sift with {options[0]}: handcrafted features"):
         command("extract", photos.root, tmp_path / "store", "--local", "sift", *options)
 
 
 def test_without_opencv_the_error_names_the_mend(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(ImportError, match="pip install opencv-python-headless"):
-        HandmadeExtractor()
+        HandcraftedExtractor()
 
 
 def test_nonsense_is_an_error():
     with pytest.raises(ValueError, match="expected at least 1"):
-        HandmadeConfig(longest=0)
+        HandcraftedConfig(longest=0)
     assert set(handcrafted.SPECS) == {"sift", "rootsift"}

@@ -171,7 +171,7 @@ def test_number_of_features_of_a_photo():
     """Oracle O16 has 24,429 for 1024 x 768; ours are 24,463, the 34 more all at scale 0.707.
 
     That level has 724 x 543 pixels, 45.25 x 33.9 cells. O16 rounds to whole cells, 45 x 34; we keep
-    the started one, 46 x 34, whose centre still lies on the photo. At the other scales both agree.
+    the started one, 46 x 34, whose center still lies on the photo. At the other scales both agree.
     """
     sizes = [level_size((768, 1024), scale) for scale in PAPER_SCALES]
     cells = [ceil(h / CELL) * ceil(w / CELL) for h, w in sizes]
@@ -193,7 +193,7 @@ def ramp(height: int, width: int) -> np.ndarray:
 @pytest.mark.parametrize("longest", [300, 120])
 @pytest.mark.parametrize("size", [(160, 230), (230, 160), (200, 200), (37, 211)])
 def test_cells_look_where_they_are_located(size, longest):
-    """The photo's own colours say where each pixel of the sheet was taken."""
+    """The photo's own colors say where each pixel of the sheet was taken."""
     photo = ramp(*size)
     sheet = compose(photo, PyramidConfig(longest=longest))
     cells = valid_cells(sheet)
@@ -204,13 +204,13 @@ def test_cells_look_where_they_are_located(size, longest):
     support = np.maximum(1, 1 / factor)[:, None]
     inner = (positions >= support) & (positions <= np.array(size) - 1 - support)
     assert inner.mean() > 0.5
-    assert np.abs(seen - positions)[inner].max() <= 1.05  # rounded to whole colours twice
+    assert np.abs(seen - positions)[inner].max() <= 1.05  # rounded to whole colors twice
     assert (np.abs(seen - positions) <= 1 + support).all()
 
 
 @quick
 @given(st.tuples(st.integers(1, 150), st.integers(1, 150)), scale_lists, st.sampled_from([30, 100]))
-def test_centres_lie_on_the_photo(size, scales, longest):
+def test_centers_lie_on_the_photo(size, scales, longest):
     sheet = compose(np.zeros((*size, 3), np.uint8), PyramidConfig(scales=scales, longest=longest))
     cells = valid_cells(sheet)
     positions, levels = locate(sheet, cells)
@@ -220,7 +220,7 @@ def test_centres_lie_on_the_photo(size, scales, longest):
 
 
 def test_resizing_keeps_edges_in_place():
-    """A level of half the size: its first pixel covers pixels 0 and 1 of the photo, centred at 1/2."""
+    """A level of half the size: its first pixel covers pixels 0 and 1 of the photo, centered at 1/2."""
     sheet = compose(draw(0, (64, 96)), PyramidConfig(scales=(0.5, 1.0, 2.0), longest=96))
     corners = sheet.levels[:, :2] // CELL
     positions, levels = locate(sheet, corners)
@@ -303,7 +303,7 @@ def test_an_enlarged_map_has_each_cells_value_where_the_cell_looks(size, factor)
     level = np.random.default_rng(0).normal(0, 1, cells).astype(np.float32)
     spread = enlarge(level, size, (factor * size[0], factor * size[1]))
     assert spread.shape == (factor * size[0], factor * size[1])
-    # An odd factor has a pixel of the image at the centre of each of the level's.
+    # An odd factor has a pixel of the image at the center of each of the level's.
     middle = factor // 2
     np.testing.assert_allclose(
         spread[middle :: CELL * factor, middle :: CELL * factor], level, atol=1e-3

@@ -31,12 +31,12 @@ def test_the_whole_photo_holds_all():
 
 
 @given(*[st.floats(0, 200)] * 4)
-def test_positions_are_pixels_centres(top, left, bottom, right):
+def test_positions_are_pixels_centers(top, left, bottom, right):
     box = Box(min(top, bottom), min(left, right), max(top, bottom), max(left, right))
     y, x = grid().positions.T
-    centre = (y + 0.5 >= box.top) & (y + 0.5 <= box.bottom)
-    centre &= (x + 0.5 >= box.left) & (x + 0.5 <= box.right)
-    np.testing.assert_array_equal(inside(grid(), box).positions, grid().positions[centre])
+    center = (y + 0.5 >= box.top) & (y + 0.5 <= box.bottom)
+    center &= (x + 0.5 >= box.left) & (x + 0.5 <= box.right)
+    np.testing.assert_array_equal(inside(grid(), box).positions, grid().positions[center])
 
 
 def test_fields_shrink_with_the_scale():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import delfjax.features.store
 from delfjax.features import shards
-from delfjax.features.pca import Reduction
+from delfjax.features.pca import PCA
 from delfjax.features.store import SHARDS, FeatureStore, StoreError
 from delfjax.files import Lock
 from delfjax.types import Features
@@ -175,12 +175,12 @@ def test_nothing_is_gathered_of_an_empty_store(store):
 
 
 @pytest.mark.parametrize("whiten", [False, True])
-def test_the_reduction_comes_back(store, whiten):
-    assert store.reduction is None
+def test_the_pca_comes_back(store, whiten):
+    assert store.pca is None
     descriptors = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
-    store.reduction = Reduction.fit(descriptors, dimensions=4, whiten=whiten)
-    found = FeatureStore(store.path).reduction
-    np.testing.assert_array_equal(found(descriptors), store.reduction(descriptors))
+    store.pca = PCA.fit(descriptors, dimensions=4, whiten=whiten)
+    found = FeatureStore(store.path).pca
+    np.testing.assert_array_equal(found(descriptors), store.pca(descriptors))
     assert found.whiten is whiten
     assert store.names == []
 

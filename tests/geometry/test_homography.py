@@ -60,8 +60,8 @@ def test_finds_what_no_affine_map_explains():
 def test_the_affine_map_is_that_of_its_inliers_centroid():
     matches, _ = made(300, 0.5)
     (found,) = verify([matches], CONFIG)
-    centre = matches.query[found.inliers].mean(0)
-    near = centre + np.array([[0, 0], [1, 0], [0, 1], [-1, 1]])
+    center = matches.query[found.inliers].mean(0)
+    near = center + np.array([[0, 0], [1, 0], [0, 1], [-1, 1]])
     there = near @ found.affine[:, :2].T + found.affine[:, 2]
     np.testing.assert_allclose(there, seen(near, found.homography), atol=0.02)
 

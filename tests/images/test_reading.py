@@ -26,7 +26,7 @@ from delfjax.images.reading import (
 HEIGHT, WIDTH = 30, 44
 LOSSLESS = ("png", "tif", "bmp", "ppm")
 RAMP = np.linspace(0, 1, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH)
-GREY = np.rint(255 * RAMP).astype(np.uint8)
+GRAY = np.rint(255 * RAMP).astype(np.uint8)
 # What each EXIF orientation means: the stored photo, made upright. EXIF 2.32, tag 0x0112.
 UPRIGHT = {
     1: lambda x: x,
@@ -41,7 +41,7 @@ UPRIGHT = {
 
 
 @pytest.fixture
-def colours():
+def colors():
     """A smooth photo, so that JPEG and chroma subsampling change little."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     channels = 255 * y / HEIGHT, 255 * x / WIDTH, 255 - 120 * y / HEIGHT - 120 * x / WIDTH
@@ -86,76 +86,76 @@ def close(photo, expected, tolerance):
     assert np.abs(photo.astype(float) - expected).max() <= tolerance
 
 
-def grey_rgb(grey):
-    return np.repeat(grey[..., None], 3, axis=-1)
+def gray_rgb(gray):
+    return np.repeat(gray[..., None], 3, axis=-1)
 
 
 # --- formats and modes
 
 
 @pytest.mark.parametrize("suffix", LOSSLESS)
-def test_lossless_formats_give_back_their_pixels(tmp_path, colours, suffix):
-    path = save(tmp_path / f"photo.{suffix}", colours)
-    same(load_photo(path), colours)
-    same(load_photo(str(path)), colours)
+def test_lossless_formats_give_back_their_pixels(tmp_path, colors, suffix):
+    path = save(tmp_path / f"photo.{suffix}", colors)
+    same(load_photo(path), colors)
+    same(load_photo(str(path)), colors)
     assert original_size(path) == (HEIGHT, WIDTH)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "webp", "jp2", "avif"])
-def test_lossy_formats_come_close(tmp_path, colours, suffix):
+def test_lossy_formats_come_close(tmp_path, colors, suffix):
     if suffix == "avif" and "AVIF" not in Image.SAVE:
         pytest.skip("this Pillow writes no AVIF")
-    close(load_photo(save(tmp_path / f"photo.{suffix}", colours, quality=95)), colours, 12)
+    close(load_photo(save(tmp_path / f"photo.{suffix}", colors, quality=95)), colors, 12)
 
 
-def test_jpeg_is_as_pillow_decodes_it(tmp_path, colours):
-    path = save(tmp_path / "photo.jpg", colours, quality=60)
+def test_jpeg_is_as_pillow_decodes_it(tmp_path, colors):
+    path = save(tmp_path / "photo.jpg", colors, quality=60)
     with Image.open(path) as image:
         same(load_photo(path), np.asarray(image))
 
 
-def test_content_counts_not_the_name(tmp_path, colours):
-    same(load_photo(save(tmp_path / "photo.jpg", colours, format="PNG")), colours)
-    same(load_photo(save(tmp_path / "photo", colours, format="PNG")), colours)
+def test_content_counts_not_the_name(tmp_path, colors):
+    same(load_photo(save(tmp_path / "photo.jpg", colors, format="PNG")), colors)
+    same(load_photo(save(tmp_path / "photo", colors, format="PNG")), colors)
 
 
-def test_a_photo_may_be_written_on(tmp_path, colours):
-    load_photo(save(tmp_path / "photo.png", colours))[0, 0] = 1
+def test_a_photo_may_be_written_on(tmp_path, colors):
+    load_photo(save(tmp_path / "photo.png", colors))[0, 0] = 1
 
 
-def test_grey_has_three_equal_channels(tmp_path):
-    same(load_photo(save(tmp_path / "grey.png", GREY)), grey_rgb(GREY))
+def test_gray_has_three_equal_channels(tmp_path):
+    same(load_photo(save(tmp_path / "gray.png", GRAY)), gray_rgb(GRAY))
 
 
 def test_one_bit_is_black_and_white(tmp_path):
-    bits = GREY > 100
+    bits = GRAY > 100
     path = save(tmp_path / "bits.png", Image.fromarray(bits))
     assert mode_of(path) == "1"
-    same(load_photo(path), grey_rgb(np.where(bits, 255, 0)))
+    same(load_photo(path), gray_rgb(np.where(bits, 255, 0)))
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
-def test_alpha_is_over_white(tmp_path, colours, suffix):
-    alpha = GREY[::-1]
-    rgba = np.dstack([colours, alpha])
+def test_alpha_is_over_white(tmp_path, colors, suffix):
+    alpha = GRAY[::-1]
+    rgba = np.dstack([colors, alpha])
     path = save(
         tmp_path / f"alpha.{suffix}", rgba, **({"lossless": True} if suffix == "webp" else {})
     )
     opacity = alpha[..., None] / 255
-    close(load_photo(path), opacity * colours + (1 - opacity) * 255, 1)
+    close(load_photo(path), opacity * colors + (1 - opacity) * 255, 1)
 
 
-def test_opaque_alpha_changes_nothing(tmp_path, colours):
-    rgba = np.dstack([colours, np.full((HEIGHT, WIDTH), 255, np.uint8)])
-    same(load_photo(save(tmp_path / "opaque.png", rgba)), colours)
+def test_opaque_alpha_changes_nothing(tmp_path, colors):
+    rgba = np.dstack([colors, np.full((HEIGHT, WIDTH), 255, np.uint8)])
+    same(load_photo(save(tmp_path / "opaque.png", rgba)), colors)
 
 
-def test_grey_alpha_is_over_white(tmp_path):
-    alpha = np.where(GREY > 100, 255, 0).astype(np.uint8)
-    image = Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(alpha)])
+def test_gray_alpha_is_over_white(tmp_path):
+    alpha = np.where(GRAY > 100, 255, 0).astype(np.uint8)
+    image = Image.merge("LA", [Image.fromarray(GRAY), Image.fromarray(alpha)])
     path = save(tmp_path / "la.png", image)
     assert mode_of(path) == "LA"
-    same(load_photo(path), grey_rgb(np.where(alpha == 255, GREY, 255)))
+    same(load_photo(path), gray_rgb(np.where(alpha == 255, GRAY, 255)))
 
 
 def test_premultiplied_alpha_of_tiff(tmp_path):
@@ -171,32 +171,32 @@ def test_premultiplied_alpha_of_tiff(tmp_path):
 
 
 def test_palette_with_alpha_of_tiff(tmp_path):
-    grey = Image.fromarray(np.full((HEIGHT, WIDTH), 90, np.uint8))
-    path = save(tmp_path / "pa.tif", grey.convert("LA"), "PA")
+    gray = Image.fromarray(np.full((HEIGHT, WIDTH), 90, np.uint8))
+    path = save(tmp_path / "pa.tif", gray.convert("LA"), "PA")
     assert mode_of(path) == "PA"
     same(load_photo(path), np.full((HEIGHT, WIDTH, 3), 90))
 
 
 def test_palette(tmp_path):
-    image = Image.fromarray(GREY // 64)
+    image = Image.fromarray(GRAY // 64)
     image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9])
-    expected = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]])[GREY // 64]
+    expected = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]])[GRAY // 64]
     for suffix in ("png", "gif", "tif", "bmp"):
         same(load_photo(save(tmp_path / f"palette.{suffix}", image)), expected)
 
 
 @pytest.mark.parametrize("transparency", [1, b"\xff\x00\xff\xff"])
 def test_palette_with_transparency_is_over_white(tmp_path, transparency):
-    image = Image.fromarray(GREY // 64)
+    image = Image.fromarray(GRAY // 64)
     image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9])
-    expected = np.array([[255, 0, 0], [255, 255, 255], [0, 0, 255], [9, 9, 9]])[GREY // 64]
+    expected = np.array([[255, 0, 0], [255, 255, 255], [0, 0, 255], [9, 9, 9]])[GRAY // 64]
     for suffix in ("png", "gif") if isinstance(transparency, int) else ("png",):
         path = save(tmp_path / f"palette.{suffix}", image, transparency=transparency)
         same(load_photo(path), expected)
 
 
 @pytest.mark.parametrize("key", [77, (10, 20, 30)])
-def test_transparent_colour_key_is_white(tmp_path, key):
+def test_transparent_color_key_is_white(tmp_path, key):
     pixels = np.full((HEIGHT, WIDTH, *np.shape(key)), key, np.uint8)
     pixels[:9] = 5
     photo = load_photo(save(tmp_path / "key.png", pixels, transparency=key))
@@ -205,20 +205,20 @@ def test_transparent_colour_key_is_white(tmp_path, key):
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "tif"])
-def test_cmyk(tmp_path, colours, suffix):
-    path = save(tmp_path / f"cmyk.{suffix}", colours, "CMYK", quality=95)
+def test_cmyk(tmp_path, colors, suffix):
+    path = save(tmp_path / f"cmyk.{suffix}", colors, "CMYK", quality=95)
     assert mode_of(path) == "CMYK"
-    close(load_photo(path), colours, 12)
+    close(load_photo(path), colors, 12)
 
 
 @pytest.mark.parametrize(("mode", "tolerance"), [("YCbCr", 3), ("LAB", 15)])
-def test_other_colour_spaces(tmp_path, colours, mode, tolerance):
-    path = save(tmp_path / "space.tif", colours // 2 + 60, mode)
+def test_other_color_spaces(tmp_path, colors, mode, tolerance):
+    path = save(tmp_path / "space.tif", colors // 2 + 60, mode)
     assert mode_of(path) == mode
-    close(load_photo(path), colours // 2 + 60, tolerance)
+    close(load_photo(path), colors // 2 + 60, tolerance)
 
 
-# --- deep greys
+# --- deep grays
 
 
 @pytest.mark.parametrize(
@@ -234,11 +234,11 @@ def test_other_colour_spaces(tmp_path, colours, mode, tolerance):
         ("tif", "<f4", 1),
     ],
 )
-def test_deep_greys_scale_to_eight_bits(tmp_path, suffix, dtype, white):
+def test_deep_grays_scale_to_eight_bits(tmp_path, suffix, dtype, white):
     levels = (white * RAMP).astype(dtype)
     path = save(tmp_path / f"deep.{suffix}", levels)
     assert mode_of(path) in ("I", "F", "I;16")
-    same(load_photo(path), grey_rgb(np.rint(levels / white * 255).astype(np.uint8)))
+    same(load_photo(path), gray_rgb(np.rint(levels / white * 255).astype(np.uint8)))
 
 
 def test_big_endian_tiff(tmp_path):
@@ -249,14 +249,14 @@ def test_big_endian_tiff(tmp_path):
     path = tmp_path / "big.tif"
     path.write_bytes(head.ljust(512, b"\0") + levels.tobytes())
     assert mode_of(path) == "I;16B"
-    same(load_photo(path), grey_rgb(np.rint(RAMP * 255).astype(np.uint8)))
+    same(load_photo(path), gray_rgb(np.rint(RAMP * 255).astype(np.uint8)))
 
 
-def test_deep_greys_keep_their_order(tmp_path):
-    grey = load_photo(save(tmp_path / "deep.png", (65535 * RAMP).astype(np.uint16)))[..., 0]
-    assert (np.diff(grey.ravel().astype(int)) >= 0).all()
-    assert (grey.min(), grey.max()) == (0, 255)
-    assert len(np.unique(grey)) == 256
+def test_deep_grays_keep_their_order(tmp_path):
+    gray = load_photo(save(tmp_path / "deep.png", (65535 * RAMP).astype(np.uint16)))[..., 0]
+    assert (np.diff(gray.ravel().astype(int)) >= 0).all()
+    assert (gray.min(), gray.max()) == (0, 255)
+    assert len(np.unique(gray)) == 256
 
 
 def test_a_dark_deep_photo_stays_dark(tmp_path):
@@ -269,15 +269,15 @@ def test_a_dark_deep_photo_stays_dark(tmp_path):
 )
 def test_levels_out_of_range_are_refused_not_cut(tmp_path, levels):
     path = save(tmp_path / "range.tif", np.tile(levels, (HEIGHT, WIDTH)))
-    with pytest.raises(PhotoError, match=r"grey levels from .* expected 0 to 65535"):
+    with pytest.raises(PhotoError, match=r"gray levels from .* expected 0 to 65535"):
         load_photo(path)
 
 
-def test_deep_rgb_png(tmp_path, colours):
-    rows = b"".join(b"\0" + (257 * row.astype(">u2")).tobytes() for row in colours)
+def test_deep_rgb_png(tmp_path, colors):
+    rows = b"".join(b"\0" + (257 * row.astype(">u2")).tobytes() for row in colors)
     path = tmp_path / "deep.png"
     path.write_bytes(png(WIDTH, HEIGHT, (b"IDAT", zlib.compress(rows)), (b"IEND", b""), depth=16))
-    same(load_photo(path), colours)
+    same(load_photo(path), colors)
 
 
 # --- several frames
@@ -285,7 +285,7 @@ def test_deep_rgb_png(tmp_path, colours):
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif", "mpo"])
 def test_animations_give_their_first_frame(tmp_path, suffix):
-    frames = [Image.new("RGB", (WIDTH, HEIGHT), colour) for colour in ("red", "lime", "blue")]
+    frames = [Image.new("RGB", (WIDTH, HEIGHT), color) for color in ("red", "lime", "blue")]
     options = {"lossless": True} if suffix == "webp" else {}
     path = tmp_path / f"frames.{suffix}"
     frames[0].save(path, save_all=True, append_images=frames[1:], **options)
@@ -300,26 +300,26 @@ def test_animations_give_their_first_frame(tmp_path, suffix):
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp", "jpg", "mpo"])
-def test_orientation(tmp_path, colours, suffix, orientation):
+def test_orientation(tmp_path, colors, suffix, orientation):
     options = {"webp": {"lossless": True}, "jpg": {"quality": 95}}.get(suffix, {})
-    path = save(tmp_path / f"turned.{suffix}", colours, exif=exif(orientation), **options)
-    upright = UPRIGHT[orientation](colours)
+    path = save(tmp_path / f"turned.{suffix}", colors, exif=exif(orientation), **options)
+    upright = UPRIGHT[orientation](colors)
     close(load_photo(path), upright, 12 if suffix in ("jpg", "mpo") else 0)
     assert original_size(path) == load_photo(path).shape[:2] == upright.shape[:2]
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
-def test_orientation_of_compressed_tiff(tmp_path, colours, orientation):
+def test_orientation_of_compressed_tiff(tmp_path, colors, orientation):
     options = {"exif": exif(orientation), "compression": "tiff_lzw"}
-    path = save(tmp_path / "turned.tif", colours, **options)
-    same(load_photo(path), UPRIGHT[orientation](colours))
-    assert original_size(path) == UPRIGHT[orientation](colours).shape[:2]
+    path = save(tmp_path / "turned.tif", colors, **options)
+    same(load_photo(path), UPRIGHT[orientation](colors))
+    assert original_size(path) == UPRIGHT[orientation](colors).shape[:2]
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16"])
 @pytest.mark.parametrize("orientation", [3, 6])
 def test_orientation_of_every_mode(tmp_path, mode, orientation):
-    image = Image.fromarray(GREY)
+    image = Image.fromarray(GRAY)
     image = image.convert("RGB").convert(mode) if mode == "P" else image.convert(mode)
     plain = load_photo(save(tmp_path / "plain.png", image))
     turned = load_photo(save(tmp_path / "turned.png", image, exif=exif(orientation)))
@@ -336,21 +336,21 @@ def test_shrinking_and_turning_commute(tmp_path, suffix, orientation):
     same(load_photo(path, longest=50), UPRIGHT[orientation](plain))
 
 
-def test_orientation_of_xmp(tmp_path, colours):
+def test_orientation_of_xmp(tmp_path, colors):
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
-    path = save(tmp_path / "xmp.webp", colours, lossless=True, xmp=xmp)
-    same(load_photo(path), UPRIGHT[6](colours))
+    path = save(tmp_path / "xmp.webp", colors, lossless=True, xmp=xmp)
+    same(load_photo(path), UPRIGHT[6](colors))
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_unknown_orientation_is_upright(tmp_path, colours, orientation):
-    same(load_photo(save(tmp_path / "odd.png", colours, exif=exif(orientation))), colours)
+def test_unknown_orientation_is_upright(tmp_path, colors, orientation):
+    same(load_photo(save(tmp_path / "odd.png", colors, exif=exif(orientation))), colors)
 
 
 @pytest.mark.parametrize("tags", [b"Exif\0\0", b"Exif\0\0nonsense" * 9, b"Exif\0\0MM\0*"])
-def test_broken_exif_leaves_the_photo(tmp_path, colours, tags):
-    path = save(tmp_path / "odd.jpg", colours, quality=95, exif=tags)
-    close(load_photo(path), colours, 12)
+def test_broken_exif_leaves_the_photo(tmp_path, colors, tags):
+    path = save(tmp_path / "odd.jpg", colors, quality=95, exif=tags)
+    close(load_photo(path), colors, 12)
     assert original_size(path) == (HEIGHT, WIDTH)
 
 
@@ -368,8 +368,8 @@ def test_shrunk_size(size, longest):
 
 @pytest.mark.parametrize("longest", [WIDTH, WIDTH + 1, 10**9, None])
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_never_enlarged(tmp_path, colours, suffix, longest):
-    path = save(tmp_path / f"photo.{suffix}", colours)
+def test_never_enlarged(tmp_path, colors, suffix, longest):
+    path = save(tmp_path / f"photo.{suffix}", colors)
     same(load_photo(path, longest=longest), load_photo(path))
 
 
@@ -379,10 +379,10 @@ def test_shrinking_keeps_positions(tmp_path, suffix, longest):
     """A ramp of odd length stays that ramp to the end, though a JPEG is decoded at a fraction."""
     ramp = np.tile(np.arange(1001) // 4, (301, 1)).astype(np.uint8)
     photo = load_photo(save(tmp_path / f"ramp.{suffix}", ramp, quality=98), longest=longest)
-    # Column i covers the original's up to (i + 1) 1001 / columns; its centre lies half a step back.
-    centres = (np.arange(longest) + 0.5) * 1001 / longest - 0.5
-    error = photo[..., 0].mean(axis=0) - (centres / 4 - 0.375)
-    assert np.abs(error[2:-2]).max() < 1.1  # grey levels: 4.4 pixels, less than the padding
+    # Column i covers the original's up to (i + 1) 1001 / columns; its center lies half a step back.
+    centers = (np.arange(longest) + 0.5) * 1001 / longest - 0.5
+    error = photo[..., 0].mean(axis=0) - (centers / 4 - 0.375)
+    assert np.abs(error[2:-2]).max() < 1.1  # gray levels: 4.4 pixels, less than the padding
 
 
 def test_reduced_decoding_is_as_good_as_full(tmp_path):
@@ -398,7 +398,7 @@ def test_reduced_decoding_is_as_good_as_full(tmp_path):
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_shrinking_does_not_alias(tmp_path, suffix):
     y, x = np.mgrid[:256, :256]
-    checks = grey_rgb((255 * ((x + y) % 2)).astype(np.uint8))
+    checks = gray_rgb((255 * ((x + y) % 2)).astype(np.uint8))
     photo = load_photo(save(tmp_path / f"checks.{suffix}", checks, quality=95), longest=64)
     close(photo[2:-2, 2:-2], np.full((60, 60, 3), 127.5), 4)
 
@@ -411,9 +411,9 @@ def test_transparent_pixels_do_not_bleed_when_shrunk(tmp_path):
 
 
 @pytest.mark.parametrize("longest", [0, -3])
-def test_senseless_longest(tmp_path, colours, longest):
+def test_senseless_longest(tmp_path, colors, longest):
     with pytest.raises(ValueError, match=f"longest is {longest}; expected at least 1") as caught:
-        load_photo(save(tmp_path / "photo.png", colours), longest=longest)
+        load_photo(save(tmp_path / "photo.png", colors), longest=longest)
     assert not isinstance(caught.value, PhotoError)
 
 
@@ -446,8 +446,8 @@ def test_truncated(tmp_path, suffix, share):
     refuse(path, "cannot be read", "Copy it again", readers=[load_photo])
 
 
-def test_damaged_in_the_middle(tmp_path, colours):
-    path = save(tmp_path / "damaged.png", colours)
+def test_damaged_in_the_middle(tmp_path, colors):
+    path = save(tmp_path / "damaged.png", colors)
     whole = bytearray(path.read_bytes())
     whole[len(whole) // 2] ^= 255
     path.write_bytes(whole)
@@ -491,10 +491,10 @@ def test_bomb_is_refused_by_its_header(tmp_path, side):
     assert not caught
 
 
-def test_bomb_is_refused_before_it_is_decoded(tmp_path, colours, monkeypatch):
-    path = save(tmp_path / "photo.png", colours)
+def test_bomb_is_refused_before_it_is_decoded(tmp_path, colors, monkeypatch):
+    path = save(tmp_path / "photo.png", colors)
     monkeypatch.setattr(reading, "MAX_PIXELS", HEIGHT * WIDTH)
-    same(load_photo(path), colours)
+    same(load_photo(path), colors)
     monkeypatch.setattr(reading, "MAX_PIXELS", HEIGHT * WIDTH - 1)
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("decoded"))
     refuse(path, f"is {HEIGHT} x {WIDTH} pixels (height x width)")
@@ -546,8 +546,8 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     refuse(tmp_path / "pipe.jpg", "is not a file")
 
 
-def test_no_permission(tmp_path, colours, monkeypatch):
-    path = save(tmp_path / "mine.png", colours)
+def test_no_permission(tmp_path, colors, monkeypatch):
+    path = save(tmp_path / "mine.png", colors)
     path.chmod(0)
     if os.access(path, os.R_OK):  # root may read everything
 
@@ -565,9 +565,9 @@ def test_error_is_a_value_error_that_travels(tmp_path):
     assert (type(copy), str(copy)) == (PhotoError, str(caught.value))
 
 
-def test_global_state_of_pillow_is_left_alone(tmp_path, colours):
+def test_global_state_of_pillow_is_left_alone(tmp_path, colors):
     before = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters))
-    load_photo(save(tmp_path / "photo.png", colours))
+    load_photo(save(tmp_path / "photo.png", colors))
     (tmp_path / "bomb.png").write_bytes(png(50_000, 50_000, (b"IDAT", b"")))
     refuse(tmp_path / "bomb.png")
     after = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters))
@@ -575,8 +575,8 @@ def test_global_state_of_pillow_is_left_alone(tmp_path, colours):
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts open files on Linux")
-def test_files_are_closed(tmp_path, colours):
-    whole = save(tmp_path / "photo.png", colours)
+def test_files_are_closed(tmp_path, colors):
+    whole = save(tmp_path / "photo.png", colors)
     short = tmp_path / "short.png"
     short.write_bytes(whole.read_bytes()[:60])
     before = len(os.listdir("/proc/self/fd"))
@@ -682,10 +682,10 @@ def test_select_goes_by_the_file_name():
 
 
 @pytest.fixture
-def mixed(tmp_path, colours):
+def mixed(tmp_path, colors):
     """Nine good photos among five bad ones."""
     for number in range(9):
-        save(tmp_path / f"{number}_good.png", np.roll(colours, number, axis=0))
+        save(tmp_path / f"{number}_good.png", np.roll(colors, number, axis=0))
     (tmp_path / "2_short.png").write_bytes((tmp_path / "2_good.png").read_bytes()[:90])
     (tmp_path / "4_empty.jpg").touch()
     (tmp_path / "6_bomb.png").write_bytes(png(50_000, 50_000, (b"IDAT", b"")))

@@ -6,7 +6,7 @@ from delfjax.images.samples import another_view, flower, temple
 
 
 def test_the_affine_leads_to_the_same_pixels():
-    """A ramp photo encodes each pixel's own position in its colour."""
+    """A ramp photo encodes each pixel's own position in its color."""
     y, x = np.mgrid[:256, :256]
     ramp = np.stack([y, x, np.zeros_like(x)], axis=-1).astype(np.uint8)
     view = another_view(ramp, size=(200, 220))
@@ -15,9 +15,9 @@ def test_the_affine_leads_to_the_same_pixels():
     inside = ((seen >= 3) & (seen < np.array([197, 217]))).all(1)
     assert inside.sum() > 100
     row, column = seen[inside].T
-    colours = view.photo[row, column, :2].astype(float)
+    colors = view.photo[row, column, :2].astype(float)
     expected = 255 * (points[inside] / 255) ** 1.25 * [1.0, 0.95]
-    assert np.median(np.abs(colours - expected)) < 4  # the noise's own size
+    assert np.median(np.abs(colors - expected)) < 4  # the noise's own size
 
 
 def test_same_seed_same_view():

@@ -120,21 +120,21 @@ def test_receptive_field_is_where_the_gradient_reaches(variant):
     np.testing.assert_array_equal(extents, [*(16 * cell - reach), *(16 * cell + reach)])
     field = receptive_field(spec)
     np.testing.assert_array_equal(field.boxes(cell[None].astype(float))[0], extents)
-    np.testing.assert_array_equal(field.centres(cell[None].astype(float))[0], 16 * cell)
+    np.testing.assert_array_equal(field.centers(cell[None].astype(float))[0], 16 * cell)
 
 
 def test_boxes_of_the_official_code():
-    # O10: height 1, width 2, stride 32; "pad 145" is what centres cell 0 on pixel 0.
+    # O10: height 1, width 2, stride 32; "pad 145" is what centers cell 0 on pixel 0.
     boxes = ReceptiveField(291, 32, 0.0).boxes(np.array([[0.0, 0.0], [0.0, 1.0]]))
     np.testing.assert_array_equal(boxes, [[-145, -145, 145, 145], [-145, -113, 145, 177]])
 
 
-def test_centres_of_the_official_code():
-    # O10: three boxes of 22 pixels, reached from their centres.
+def test_centers_of_the_official_code():
+    # O10: three boxes of 22 pixels, reached from their centers.
     boxes = [[-10.0, 0, 11, 21], [-2.5, 5, 18.5, 26], [45, -2.5, 66, 18.5]]
-    centres = np.array([[0.5, 10.5], [8, 15.5], [55.5, 8]])
-    np.testing.assert_allclose(ReceptiveField(22, 1, 0.0).boxes(centres), boxes)
-    np.testing.assert_allclose(ReceptiveField(22, 1, 0.5).centres(centres - 0.5), centres)
+    centers = np.array([[0.5, 10.5], [8, 15.5], [55.5, 8]])
+    np.testing.assert_allclose(ReceptiveField(22, 1, 0.0).boxes(centers), boxes)
+    np.testing.assert_allclose(ReceptiveField(22, 1, 0.5).centers(centers - 0.5), centers)
 
 
 # The network's shape

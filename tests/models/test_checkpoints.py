@@ -15,7 +15,7 @@ from delfjax.models.backbone import ResNet, fold
 from delfjax.models.checkpoints import KEY, load, read_manifest, save
 from delfjax.models.conversion import WeightsError
 from delfjax.models.resnet import RESNET50_V1, RESNET_TINY
-from delfjax.training.classifier import Recogniser
+from delfjax.training.classifier import Classifier
 from delfjax.training.config import embedded, through_conv5
 from delfjax.training.export import export
 from delfjax.training.loop import Trained, fit
@@ -176,7 +176,7 @@ def test_descriptors_are_kept_with_batch_norms_folded_away(tmp_path, conv5):
     """What is written sees photos as the trained network does, but for half precision, up to conv4."""
     backbone = ResNet(RESNET_TINY, conv5=conv5, rngs=nnx.Rngs(0))
     config = through_conv5(settings()) if conv5 else settings()
-    model = Recogniser(backbone, 3, config.network, rngs=nnx.Rngs(0))
+    model = Classifier(backbone, 3, config.network, rngs=nnx.Rngs(0))
     trained = Trained(
         config=config, model=model, step=1, log=[], seconds=1.0, classes=("a", "b"), failed={}
     )
@@ -196,7 +196,7 @@ def test_all_models_of_the_repository_stay_below_20_megabytes():
     sizes = []
     for config in (embedded("finetune"), embedded("attention"), embedded("attention")):
         model = nnx.eval_shape(
-            lambda config=config: Recogniser(
+            lambda config=config: Classifier(
                 ResNet(RESNET50_V1, folded=True, rngs=nnx.Rngs(0)),
                 49,
                 config.network,

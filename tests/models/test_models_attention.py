@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from delfjax.models.attention import LEAST_SLOPE, Attention, l2_normalise, softplus, weighted_pool
+from delfjax.models.attention import LEAST_SLOPE, Attention, l2_normalize, softplus, weighted_pool
 
 # O17: two descriptors, on a map of one row; their pre-softplus scores are 0 and 1.
 TOY = jnp.array([[[[3.0, 4.0], [0.0, 2.0]]]])
 TOY_SCORES = jnp.array([[[np.log(2), 1.313262]]])
 
-pool = jax.jit(weighted_pool, static_argnames=("reduction", "normalise"))
+pool = jax.jit(weighted_pool, static_argnames=("reduction", "normalize"))
 
 
 def head(*, hidden: tuple, score: tuple) -> Attention:
@@ -55,19 +55,19 @@ def test_scores_of_the_toy():
     ("reduction", "expected"),
     [("mean", [0.207944, 0.933890]), ("sum", [0.415888, 1.867779])],
 )
-def test_pooling_of_the_toy(reduction, expected):
-    pooled = pool(TOY, toy_head()(TOY), reduction=reduction)
+def test_pooling_of_the_toy(pca, expected):
+    pooled = pool(TOY, toy_head()(TOY), pca=pca)
     np.testing.assert_allclose(pooled[0], expected, atol=1e-6)
 
 
-def test_pooling_of_the_toy_without_normalisation():
-    pooled = pool(TOY, TOY_SCORES, reduction="sum", normalise=False)
+def test_pooling_of_the_toy_without_normalization():
+    pooled = pool(TOY, TOY_SCORES, pca="sum", normalize=False)
     np.testing.assert_allclose(pooled[0], [3 * 0.693147, 4 * 0.693147 + 2 * 1.313262], rtol=1e-6)
 
 
 def test_l2_norm_of_the_official_code():
     # O13
-    found = l2_normalise(jnp.array([-4.0, 0.0, 4.0]))
+    found = l2_normalize(jnp.array([-4.0, 0.0, 4.0]))
     np.testing.assert_allclose(found, [-0.70710677, 0, 0.70710677], rtol=1e-6)
 
 
@@ -89,34 +89,34 @@ def test_a_score_of_zero_can_rise_again():
     np.testing.assert_allclose(slopes, [LEAST_SLOPE, *jax.nn.sigmoid(scores[1:])], rtol=1e-6)
 
 
-@pytest.mark.parametrize("normalise", [True, False])
-def test_mean_is_the_sum_by_the_cells(normalise):
+@pytest.mark.parametrize("normalize", [True, False])
+def test_mean_is_the_sum_by_the_cells(normalize):
     maps, scores = random_maps(0)
-    mean = pool(maps, scores, normalise=normalise)
-    total = pool(maps, scores, reduction="sum", normalise=normalise)
+    mean = pool(maps, scores, normalize=normalize)
+    total = pool(maps, scores, pca="sum", normalize=normalize)
     np.testing.assert_allclose(mean, total / 12, rtol=1e-6)
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_mask_leaves_out_cells(reduction):
+def test_mask_leaves_out_cells(pca):
     maps, scores = random_maps(0)
     valid = jnp.zeros((2, 3, 4), bool).at[0, :2, :3].set(True).at[1, :2, :3].set(True)
-    found = pool(maps, scores, valid, reduction=reduction)
-    cropped = pool(maps[:, :2, :3], scores[:, :2, :3], reduction=reduction)
+    found = pool(maps, scores, valid, pca=pca)
+    cropped = pool(maps[:, :2, :3], scores[:, :2, :3], pca=pca)
     np.testing.assert_allclose(found, cropped, rtol=1e-5)
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_photo_without_a_valid_cell_pools_to_zero(reduction):
+def test_photo_without_a_valid_cell_pools_to_zero(pca):
     maps, scores = random_maps(0)
     valid = jnp.ones((2, 3, 4), bool).at[1].set(False)
-    pooled = pool(maps, scores, valid, reduction=reduction)
+    pooled = pool(maps, scores, valid, pca=pca)
     assert (pooled[0] != 0).all()
     assert (pooled[1] == 0).all()
 
 
 def test_blank_descriptors_stay_zero_and_have_a_gradient():
-    assert (l2_normalise(jnp.zeros((2, 3))) == 0).all()
+    assert (l2_normalize(jnp.zeros((2, 3))) == 0).all()
     gradient = jax.jit(jax.grad(lambda maps: weighted_pool(maps, TOY_SCORES).sum()))(0 * TOY)
     assert np.isfinite(gradient).all()
 
@@ -141,7 +141,7 @@ def equation_3(photo, scores):
 
 def training_loss(photo, scores):
     maps, loss, classes = photo
-    return loss(classes @ weighted_pool(maps, scores, reduction="sum", normalise=False)[0])
+    return loss(classes @ weighted_pool(maps, scores, pca="sum", normalize=False)[0])
 
 
 def test_gradient_of_the_scores_is_equation_3(photo):

@@ -48,7 +48,7 @@ def test_a_method_looks_the_same_here_and_in_the_paper():
     assert (ours.get_color(), ours.get_linestyle()) == (same.get_color(), same.get_linestyle())
 
 
-def test_no_two_methods_need_colour_to_be_told():
+def test_no_two_methods_need_color_to_be_told():
     assert {*PAPER.curves} < {*LINES}
     assert LINES["RootSIFT"] == LINES["CONGAS"], "which it stands for"
     for one, other in combinations(PAPER.curves, 2):

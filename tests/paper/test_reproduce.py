@@ -10,11 +10,11 @@ from worlds import draw, extractor, save
 from delfjax import datasets, fingerprint, provenance
 from delfjax.cli import main
 from delfjax.cli.evaluate import inputs_sha256, load_as_asked
-from delfjax.datasets.labeled import labelled
+from delfjax.datasets.labeled import labeled
 from delfjax.files import digest
 from delfjax.images.reading import PhotoError, scan
 from delfjax.paper import reproduce
-from delfjax.paper.reproduce import LabelledFolder, lacking, plan, run_all
+from delfjax.paper.reproduce import LabeledFolder, lacking, plan, run_all
 from delfjax.paper.runs import FOLDER, RUNS
 
 NAMES = ["rendered_norm", "rendered_ft_norm"]
@@ -25,7 +25,7 @@ def world(tmp_path, monkeypatch):
     """A set of three drawn photos in the place of the rendered one, and a tiny network for each model."""
     for number in (0, 1, 2):
         save(tmp_path / "photos" / "ab"[number % 2] / f"{number}.png", draw(number % 2))
-    loaded = replace(labelled(scan(tmp_path / "photos")), name="drawn")
+    loaded = replace(labeled(scan(tmp_path / "photos")), name="drawn")
     monkeypatch.setattr(datasets, "load", lambda name, root: loaded)
     monkeypatch.setattr(reproduce, "extractor_for", lambda options: extractor())
     monkeypatch.setenv("DELFJAX_CACHE", str(tmp_path / "cache"))
@@ -111,7 +111,7 @@ def test_photos_that_cannot_be_read_are_told(world, tmp_path, capsys, monkeypatc
     assert main.main(command) == 1
     assert "no query has another readable photo" in capsys.readouterr().out
     save(tmp_path / "photos" / "b" / "3.png", draw(1))
-    loaded = replace(labelled(scan(tmp_path / "photos")), name="drawn")
+    loaded = replace(labeled(scan(tmp_path / "photos")), name="drawn")
     monkeypatch.setattr(datasets, "load", lambda name, root: loaded)
     for told in ("1 made", "0 made, 1 up to date"):
         assert main.main(command) == 3
@@ -159,16 +159,16 @@ def test_real_sets_that_are_missing_are_named_with_how_to_get_them(tmp_path):
     assert {job.benchmark for job in plan(data=tmp_path)} == {*datasets.RENDERED}
 
 
-def test_a_labelled_folder_is_a_benchmark_of_its_own(world, tmp_path):
+def test_a_labeled_folder_is_a_benchmark_of_its_own(world, tmp_path):
     """With results apart from the checkout's; another photo makes them old."""
     cache = tmp_path / "cache"
-    command = ["reproduce", "--labelled", str(tmp_path / "photos"), "--database=[012].*"]
+    command = ["reproduce", "--labeled", str(tmp_path / "photos"), "--database=[012].*"]
     command += ["--only", "norm"]
     save(tmp_path / "photos" / "b" / "3.png", draw(1))
     assert main.main(command) == 0
     (path,) = (cache / "results").glob("photos-*/*.json")
     made = provenance.read(path)
-    assert (path.name, made["benchmark"]) == ("labelled_norm.json", "photos")
+    assert (path.name, made["benchmark"]) == ("labeled_norm.json", "photos")
     assert (made["queries"], made["database"]) == (4, 3)
     assert "curve" not in made
     assert main.main([*command, "--list"]) == 0
@@ -176,8 +176,8 @@ def test_a_labelled_folder_is_a_benchmark_of_its_own(world, tmp_path):
     assert len([*(cache / "results").glob("photos-*/*.json")]) == 2, "other queries lie apart"
     assert main.main(["reproduce", "--queries=0.*"]) == 1, "of no folder"
     save(tmp_path / "photos" / "b" / "4.png", draw(1))
-    folder = LabelledFolder(folder=tmp_path / "photos", database="[012].*")
-    (job,) = plan(["norm"], path.parent, labelled=folder)
+    folder = LabeledFolder(folder=tmp_path / "photos", database="[012].*")
+    (job,) = plan(["norm"], path.parent, labeled=folder)
     assert job.outdated() == "another model or set"
 
 
@@ -193,10 +193,10 @@ def test_another_copy_of_the_rendered_set_is_the_one_that_counts(tmp_path):
         datasets.load("rendered", tmp_path)
 
 
-def test_patterns_are_for_labelled_folders():
+def test_patterns_are_for_labeled_folders():
     options = plan(["rendered_norm"])[0].options
     options.queries = "0.*"
-    with pytest.raises(ValueError, match="--queries and --database are for labelled, not rendered"):
+    with pytest.raises(ValueError, match="--queries and --database are for labeled, not rendered"):
         load_as_asked(options)
 
 

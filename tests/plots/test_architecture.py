@@ -31,7 +31,7 @@ def words(figure: Figure) -> str:
 
 
 def test_figure_1_says_what_the_shapes_say(extraction):
-    said = words(fig1(extraction, SearchConfig(neighbours=9, verified=13)))
+    said = words(fig1(extraction, SearchConfig(neighbors=9, verified=13)))
     for part in (
         "48 \N{MULTIPLICATION SIGN} 64",
         "3 \N{MULTIPLICATION SIGN} 4 \N{MULTIPLICATION SIGN} 64",
@@ -89,10 +89,10 @@ def test_parts_take_up_what_they_return():
     place = diagrams.box(ax, (2, 1), (1, 0.5), "title", "note")
     assert place == (1.5, 0.75, 2.5, 1.25)
     assert (place.east, place.north) == ((2.5, 1), (2, 1.25))
-    slab = diagrams.slab(ax, (1, 1), (0.4, 0.4), 0.2, colour="#3b6fb6")
+    slab = diagrams.slab(ax, (1, 1), (0.4, 0.4), 0.2, color="#3b6fb6")
     assert slab == pytest.approx((0.8, 0.8, 1.4, 1.3))
 
 
-def test_tints_are_between_white_and_the_colour():
+def test_tints_are_between_white_and_the_color():
     assert diagrams.tint("#000000", 1).tolist() == [0, 0, 0]
     assert diagrams.tint("#000000", 0).tolist() == [1, 1, 1]

@@ -46,6 +46,6 @@ def test_receptive_fields_are_boxes_around_the_best_keypoints():
     ax = attention.receptive_fields(photo, features, boxes, most=3).axes[0]
     assert len(ax.patches) == len(ax.lines) == 3
     for patch, line, place in zip(ax.patches, ax.lines, features.positions, strict=False):
-        centre = (patch.get_y() + patch.get_height() / 2, patch.get_x() + patch.get_width() / 2)
-        np.testing.assert_allclose(centre, place, atol=1e-3)
+        center = (patch.get_y() + patch.get_height() / 2, patch.get_x() + patch.get_width() / 2)
+        np.testing.assert_allclose(center, place, atol=1e-3)
         np.testing.assert_allclose([line.get_ydata()[0], line.get_xdata()[0]], place)

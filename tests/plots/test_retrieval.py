@@ -55,7 +55,7 @@ def test_recall_is_drawn_in_percent_against_time_that_grows_with_effort():
     assert set(exact.get_xdata()) == {1}
 
 
-def test_bars_stand_at_their_ranks_in_the_colour_of_what_they_are():
+def test_bars_stand_at_their_ranks_in_the_color_of_what_they_are():
     figure = bars({"votes": np.array([9, 7, 3])}, {"votes": ["right", "junk", "right"]})
     drawn = {bar.get_label(): bar for bar in figure.axes[0].containers}
     right = drawn["✓ right"]
@@ -91,7 +91,7 @@ def test_cards_say_rank_grade_and_score():
         ("3 ○ (12)",),
         ("2 ✗ 9",),
     ]
-    assert [card.colour for card in cards] == [MARKS[k][1] for k in ("right", "junk", "wrong")]
+    assert [card.color for card in cards] == [MARKS[k][1] for k in ("right", "junk", "wrong")]
     similar = ranking(scores=np.array([0.912, 0.5, 0.25]))
     assert result_cards(similar, TRUTH, lambda image: PHOTO, [0])[0].lines == ("1 ✓ 0.91",)
 

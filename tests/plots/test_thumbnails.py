@@ -49,8 +49,8 @@ def test_a_frame_goes_around_one_card_and_touches_no_other():
     assert not np.array_equal(pointed, framed)
 
 
-def test_the_bar_has_the_colour_that_is_asked_for():
-    shown = sheet(deck(1, colour="#123456"), columns=1, side=SIDE)
+def test_the_bar_has_the_color_that_is_asked_for():
+    shown = sheet(deck(1, color="#123456"), columns=1, side=SIDE)
     assert (shown == (0x12, 0x34, 0x56)).all(-1).sum() > SIDE
     plain = sheet(deck(1), columns=1, side=SIDE)
     assert not (plain == (0x12, 0x34, 0x56)).all(-1).any()

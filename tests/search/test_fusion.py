@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delfjax.search.fusion import PAPER_WEIGHT, by_similarity, followed, fuse, normalise
+from delfjax.search.fusion import PAPER_WEIGHT, by_similarity, followed, fuse, normalize
 from delfjax.search.searcher import Answer
 from delfjax.types import Ranking
 
@@ -22,17 +22,17 @@ def answer(images, inliers):
 
 
 @given(st.lists(st.integers(-5, 50), min_size=1, max_size=9), st.integers(1, 9), st.integers(-9, 9))
-def test_normalised_scores_do_not_know_their_unit(scores, factor, shift):
+def test_normalized_scores_do_not_know_their_unit(scores, factor, shift):
     scores = np.array(scores)
-    found = normalise(scores)
+    found = normalize(scores)
     assert ((found >= 0) & (found <= 1)).all()
-    np.testing.assert_allclose(normalise(factor * scores + shift), found)
+    np.testing.assert_allclose(normalize(factor * scores + shift), found)
     if scores.min() < scores.max():
         assert (found.min(), found.max()) == (0, 1)
 
 
 def test_equal_scores_are_all_zero():
-    assert normalise(np.full(3, 7)).tolist() == [0, 0, 0]
+    assert normalize(np.full(3, 7)).tolist() == [0, 0, 0]
 
 
 def test_the_worked_example():

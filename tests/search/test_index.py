@@ -9,11 +9,11 @@ from delfjax.search.index import build_index
 
 
 def unit_vectors(count, seed=0, dimensions=40):
-    """Clustered, as descriptors are: isotropic noise has no neighbours worth finding."""
+    """Clustered, as descriptors are: isotropic noise has no neighbors worth finding."""
     random = np.random.default_rng(seed)
-    centres = random.normal(size=(50, dimensions))
+    centers = random.normal(size=(50, dimensions))
     noise = 0.35 * random.normal(size=(count, dimensions))
-    vectors = centres[random.integers(50, size=count)] + noise
+    vectors = centers[random.integers(50, size=count)] + noise
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
@@ -42,14 +42,14 @@ def test_any_number_of_queries(count):
     assert rows.shape == distances.shape == (count, 7)
 
 
-def test_as_many_neighbours_as_descriptors(monkeypatch):
+def test_as_many_neighbors_as_descriptors(monkeypatch):
     monkeypatch.setattr(module, "CHUNK", 16)
     rows, _ = ExactIndex(DATABASE[:50]).search(QUERIES[:2], 50)
     assert (np.sort(rows) == np.arange(50)).all()
 
 
-def test_too_many_neighbours_is_an_error():
-    with pytest.raises(ValueError, match="60 neighbours among 50 descriptors"):
+def test_too_many_neighbors_is_an_error():
+    with pytest.raises(ValueError, match="60 neighbors among 50 descriptors"):
         ExactIndex(DATABASE[:50]).search(QUERIES, 60)
 
 
@@ -103,6 +103,6 @@ def test_recall_counts_what_is_missed():
     class Forgetful(ExactIndex):
         def search(self, queries, k=60):
             rows, distances = super().search(queries, 2 * k)
-            return rows[:, ::2], distances[:, ::2]  # every second neighbour
+            return rows[:, ::2], distances[:, ::2]  # every second neighbor
 
     assert Forgetful(DATABASE).recall(QUERIES) == pytest.approx(0.5, abs=0.02)

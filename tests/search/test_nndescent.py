@@ -1,4 +1,4 @@
-"""The graph of neighbours: what it finds, that it repeats itself, grows, and leaves nothing out of reach."""
+"""The graph of neighbors: what it finds, that it repeats itself, grows, and leaves nothing out of reach."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ def reached(index):
     return found
 
 
-def test_finds_most_neighbours(index):
+def test_finds_most_neighbors(index):
     assert index.recall(QUERIES) > 0.9  # of queries from other clusters than the database's
     assert index.recall(unit_vectors(200, seed=0)[::-1] + 0.02) > 0.95
 
@@ -73,7 +73,7 @@ def test_tiny_databases(count):
     np.testing.assert_allclose(distances, exact, atol=1e-3)
 
 
-def test_more_neighbours_than_the_beam_is_wide(index):
+def test_more_neighbors_than_the_beam_is_wide(index):
     rows, _ = index.search(QUERIES, 300)
     assert (rows >= 0).all()
 
@@ -103,8 +103,8 @@ def test_equal_descriptors_are_all_found_in_order():
 
 def test_separate_clusters_are_all_within_reach():
     random = np.random.default_rng(0)
-    centres = np.repeat(np.eye(40, dtype=np.float32), 100, axis=0)
-    islands = (centres + 1e-3 * random.normal(size=centres.shape)).astype(np.float32)
+    centers = np.repeat(np.eye(40, dtype=np.float32), 100, axis=0)
+    islands = (centers + 1e-3 * random.normal(size=centers.shape)).astype(np.float32)
     index = NNDescentIndex.build(islands, entries=3)
     assert len(reached(index)) == len(islands)
     assert index.recall(islands[::37] + 1e-4, 60) > 0.8  # three ways into forty clusters
@@ -187,7 +187,7 @@ def test_a_new_process_loads_and_searches_without_compiling(index, tmp_path):
     np.testing.assert_array_equal(rows, index.search(QUERIES, 60)[0])
 
 
-def test_neighbours_are_near():
+def test_neighbors_are_near():
     rows = descend(DATABASE, 20, seed=3)
     true, _ = ExactIndex(DATABASE).search(DATABASE, 21)
     found = [len(set(ours) & set(near[1:])) for ours, near in zip(rows, true, strict=True)]

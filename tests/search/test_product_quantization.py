@@ -36,7 +36,7 @@ def test_the_papers_figures_by_default():
 
 
 @needs_faiss
-def test_finds_neighbours_coarsely(index):
+def test_finds_neighbors_coarsely(index):
     index.effort = 76
     rows, distances = index.search(QUERIES, 60)
     truth, _ = ExactIndex(DATABASE).search(QUERIES, 60)
@@ -78,7 +78,7 @@ def test_recall_needs_the_descriptors_that_codes_have_not(index):
 
 
 @needs_faiss
-def test_recall_counts_true_neighbours(index):
+def test_recall_counts_true_neighbors(index):
     """Not rough distances, which may be too short: the rows that the true search gives, too."""
     exact, every = ExactIndex(DATABASE), CodesIndex.build(DATABASE, probes=76)
     rows, _ = every.search(QUERIES, 20)
@@ -91,7 +91,7 @@ def test_recall_counts_true_neighbours(index):
 
 
 @needs_faiss
-def test_what_is_not_found_is_no_neighbour():
+def test_what_is_not_found_is_no_neighbor():
     one = CodesIndex.build(DATABASE, probes=1)
     assert one.recall(QUERIES, 1000, exact=ExactIndex(DATABASE)) < 0.5
 
@@ -100,7 +100,7 @@ def test_what_is_not_found_is_no_neighbour():
 @pytest.mark.parametrize(
     ("database", "settings", "message"),
     [
-        (DATABASE[:1000], {}, "1000 descriptors: codes are learnt from 1248 at least"),
+        (DATABASE[:1000], {}, "1000 descriptors: codes are learned from 1248 at least"),
         (DATABASE, {"parts": 7}, "7 parts do not divide 40 dimensions"),
     ],
 )

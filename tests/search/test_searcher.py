@@ -35,7 +35,7 @@ def test_verification_ranks_geometry_above_votes(database):
 
 def test_votes_count_query_features_once_a_photo(database):
     query, base = database
-    config = SearchConfig(neighbours=3, max_distance=0.5)
+    config = SearchConfig(neighbors=3, max_distance=0.5)
     ranking = Searcher(base, config=config)(query).ranking
     assert dict(zip(ranking.images.tolist(), ranking.votes.tolist(), strict=True)) == {
         3: 60,
@@ -59,7 +59,7 @@ def test_a_query_without_features_finds_nothing(database):
 
 def test_unverified_photos_follow_by_votes(database):
     query, base = database
-    ranking = Searcher(base, config=SearchConfig(neighbours=3, verified=1))(query).ranking
+    ranking = Searcher(base, config=SearchConfig(neighbors=3, verified=1))(query).ranking
     assert (ranking.inliers[1:] == -1).all()
     assert np.isnan(ranking.affines[1:]).all()
     assert (np.diff(ranking.votes[1:]) <= 0).all()
@@ -88,9 +88,9 @@ def test_same_seed_same_ranking(database):
     np.testing.assert_array_equal(first.inliers, again.inliers)
 
 
-def literal_pairs(base, neighbours, config):
+def literal_pairs(base, neighbors, config):
     """The rule of pairing, feature by feature and photo by photo."""
-    rows, distances = neighbours
+    rows, distances = neighbors
     found = {}
     for feature, (near, far) in enumerate(zip(rows, distances, strict=True)):
         for row, distance in zip(near, far, strict=True):
@@ -110,14 +110,14 @@ def literal_pairs(base, neighbours, config):
 @pytest.mark.parametrize("max_distance", [float("inf"), 1.2])
 def test_pairing_follows_its_rule(database, one_to_one, max_distance):
     query, base = database
-    config = SearchConfig(neighbours=20, max_distance=max_distance, one_to_one=one_to_one)
+    config = SearchConfig(neighbors=20, max_distance=max_distance, one_to_one=one_to_one)
     searcher = Searcher(base, ExactIndex(base.descriptors), config)
-    neighbours = searcher.neighbours(query)
-    pairs = searcher.pair(neighbours)
+    neighbors = searcher.neighbors(query)
+    pairs = searcher.pair(neighbors)
     ours = set(
         zip(pairs.images.tolist(), pairs.features.tolist(), pairs.rows.tolist(), strict=True)
     )
-    assert ours == literal_pairs(base, neighbours, config)
+    assert ours == literal_pairs(base, neighbors, config)
     assert (np.diff(pairs.images) >= 0).all()
 
 
@@ -127,7 +127,7 @@ def test_match_two_photos():
     assert len(putative) == verification.count == 60
 
 
-def test_match_of_strangers_finds_nothing():
+def test_match_of_distractor_queries_finds_nothing():
     putative, verification = match(place(5), place(6), max_distance=0.3)
     assert len(putative) == verification.count == 0
 
@@ -161,11 +161,11 @@ def test_names_and_features_must_agree():
 # --- the ratio test
 
 
-def test_the_ratio_test_compares_with_the_last_neighbour(database):
+def test_the_ratio_test_compares_with_the_last_neighbor(database):
     query, base = database
-    config = SearchConfig(neighbours=20, ratio=0.7, one_to_one=False)
+    config = SearchConfig(neighbors=20, ratio=0.7, one_to_one=False)
     searcher = Searcher(base, config=config)
-    rows, distances = searcher.neighbours(query)
+    rows, distances = searcher.neighbors(query)
     pairs = searcher.pair((rows, distances))
     assert len(pairs.images) > 0
     assert (pairs.distances < 0.7 * distances[pairs.features, -1]).all()
@@ -177,7 +177,7 @@ def test_a_ratio_of_one_keeps_all_and_a_smaller_one_never_adds(database):
     found = []
     for ratio in (1.0, 0.9, 0.6, 0.3):
         searcher = Searcher(base, config=SearchConfig(ratio=ratio, one_to_one=False))
-        pairs = searcher.pair(searcher.neighbours(query))
+        pairs = searcher.pair(searcher.neighbors(query))
         found.append(set(zip(pairs.features.tolist(), pairs.rows.tolist(), strict=True)))
     assert all(less <= more for more, less in pairwise(found))
     assert len(found[0]) > len(found[-1])

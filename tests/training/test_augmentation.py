@@ -11,8 +11,8 @@ from delfjax.training.augmentation import (
     PAPER_GAMMAS,
     AugmentationConfig,
     augment,
-    centre,
-    centre_square,
+    center,
+    center_square,
     draw_size,
 )
 
@@ -103,7 +103,7 @@ def test_half_of_the_photos_are_mirrored():
 
 @pytest.mark.parametrize("size", [7, 15, 30])
 def test_rescaling_keeps_brightness_and_does_not_alias(size):
-    """A fine checkerboard shrinks to grey: to skip pixels would leave it black or white."""
+    """A fine checkerboard shrinks to gray: to skip pixels would leave it black or white."""
     board = (np.indices((30, 30)).sum(0) % 2 * 255).astype(np.uint8)
     photos = np.repeat(board[None, :, :, None], 3, axis=3)
     part = np.asarray(cut(jax.random.key(0), photos, crop=30, size=size))
@@ -115,14 +115,14 @@ def test_rescaling_keeps_brightness_and_does_not_alias(size):
 
 def test_validation_sees_the_middle():
     photos = squares(2, 40)
-    middle = jax.jit(partial(centre, crop=30))(photos)
+    middle = jax.jit(partial(center, crop=30))(photos)
     np.testing.assert_array_equal(middle, photos[:, 5:35, 5:35])
 
 
 @pytest.mark.parametrize("size", [(40, 60), (60, 40), (50, 50), (41, 60)])
-def test_centre_square_is_the_largest_in_the_middle(size):
+def test_center_square_is_the_largest_in_the_middle(size):
     photo = draw(0, size, block=1)
-    square = centre_square(photo)
+    square = center_square(photo)
     side = min(size)
     assert square.shape == (side, side, 3)
     top, left = (size[0] - side) // 2, (size[1] - side) // 2

@@ -9,10 +9,10 @@ import pytest
 from flax import nnx
 from worlds import draw, network
 
-from delfjax.models.attention import l2_normalise, weighted_pool
+from delfjax.models.attention import l2_normalize, weighted_pool
 from delfjax.models.backbone import ResNet, descriptors_of
 from delfjax.models.resnet import RESNET_TINY
-from delfjax.training.classifier import HEADS, STAGES, Recogniser, RecogniserConfig, is_trained
+from delfjax.training.classifier import HEADS, STAGES, Classifier, ClassifierConfig, is_trained
 from delfjax.training.losses import cross_entropy
 
 PHOTOS = jnp.asarray(np.stack([draw(seed, (48, 64)) for seed in range(3)]), jnp.float32)
@@ -21,11 +21,11 @@ PHOTOS = jnp.asarray(np.stack([draw(seed, (48, 64)) for seed in range(3)]), jnp.
 THROUGH_CONV5 = {"through": "conv5", "stages": (*STAGES, "conv5")}
 
 
-def recogniser(variant, *, backbone=None, **changes):
+def classifier(variant, *, backbone=None, **changes):
     stages = () if variant == "attention" else STAGES
-    config = RecogniserConfig(**{"variant": variant, "stages": stages, "hidden": 8} | changes)
+    config = ClassifierConfig(**{"variant": variant, "stages": stages, "hidden": 8} | changes)
     backbone = backbone or network(conv5=config.through == "conv5")
-    return Recogniser(backbone, 5, config, rngs=nnx.Rngs(0))
+    return Classifier(backbone, 5, config, rngs=nnx.Rngs(0))
 
 
 def run(model, photos=PHOTOS):
@@ -43,33 +43,33 @@ def run(model, photos=PHOTOS):
     ],
 )
 def test_heads_of_each_variant(variant, heads):
-    outputs = run(recogniser(variant))
+    outputs = run(classifier(variant))
     assert set(outputs) & set(HEADS) == heads
     assert ("scores" in outputs) == ("attention" in heads)
     assert all(outputs[head].shape == (3, 5) for head in heads)
 
 
 def test_finetuning_classifies_the_mean_descriptor():
-    model = recogniser("finetune")
+    model = classifier("finetune")
     outputs = run(model)
     expected = model.descriptor_classifier(outputs["conv4"].mean((1, 2)))
     np.testing.assert_allclose(outputs["descriptor"], expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("normalise", [True, False])
-def test_finetuning_through_conv5_classifies_the_mean_of_conv5(normalise):
-    model = recogniser("finetune", normalise_descriptors=normalise, **THROUGH_CONV5)
+@pytest.mark.parametrize("normalize", [True, False])
+def test_finetuning_through_conv5_classifies_the_mean_of_conv5(normalize):
+    model = classifier("finetune", normalize_descriptors=normalize, **THROUGH_CONV5)
     outputs, stages = run(model), run(model.backbone)
     np.testing.assert_array_equal(outputs["conv4"], stages["conv4"])
     maps = stages["conv5"]
     assert maps.shape == (3, 2, 2, 2 * RESNET_TINY.channels)
-    maps = l2_normalise(maps) if normalise else maps
+    maps = l2_normalize(maps) if normalize else maps
     expected = model.descriptor_classifier(maps.mean((1, 2)))
     np.testing.assert_allclose(outputs["descriptor"], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_attention_scores_conv4_whatever_descriptors_are_classified_through():
-    model = recogniser("joint-stop", **THROUGH_CONV5)
+    model = classifier("joint-stop", **THROUGH_CONV5)
     outputs = run(model)
     assert outputs["scores"].shape == outputs["conv4"].shape[:3]
     pooled = weighted_pool(outputs["conv4"], outputs["scores"])
@@ -80,7 +80,7 @@ def test_attention_scores_conv4_whatever_descriptors_are_classified_through():
 def test_a_conv5_that_is_not_asked_for_changes_nothing():
     conv5 = network(conv5=True)
     found, expected = (
-        run(recogniser("finetune", backbone=each)) for each in (conv5, descriptors_of(conv5))
+        run(classifier("finetune", backbone=each)) for each in (conv5, descriptors_of(conv5))
     )
     assert found.keys() == expected.keys() == {"conv4", "descriptor"}
     for name, value in expected.items():
@@ -88,12 +88,12 @@ def test_a_conv5_that_is_not_asked_for_changes_nothing():
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-@pytest.mark.parametrize("normalise", [True, False])
-def test_attention_classifies_the_weighted_pool(reduction, normalise):
-    model = recogniser("attention", reduction=reduction, normalise=normalise)
+@pytest.mark.parametrize("normalize", [True, False])
+def test_attention_classifies_the_weighted_pool(reduction, normalize):
+    model = classifier("attention", reduction=reduction, normalize=normalize)
     outputs = run(model)
     pooled = weighted_pool(
-        outputs["conv4"], outputs["scores"], reduction=reduction, normalise=normalise
+        outputs["conv4"], outputs["scores"], reduction=reduction, normalize=normalize
     )
     expected = model.attention_classifier(pooled)
     np.testing.assert_allclose(outputs["attention"], expected, rtol=1e-4, atol=1e-4)
@@ -101,12 +101,12 @@ def test_attention_classifies_the_weighted_pool(reduction, normalise):
 
 def test_attention_starts_alike_everywhere():
     """Descriptors of this network are long: a random start would leave photos without any score."""
-    np.testing.assert_allclose(run(recogniser("attention"))["scores"], np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(run(classifier("attention"))["scores"], np.log(2), rtol=1e-6)
 
 
 def slopes(variant, head, **changes):
     """Return the norm of one head's gradient in each part of the network and stage of the backbone."""
-    graph, state = nnx.split(recogniser(variant, **changes))
+    graph, state = nnx.split(classifier(variant, **changes))
 
     @jax.jit
     def gradient(state):
@@ -148,12 +148,12 @@ def test_gradients_of_descriptors_reach_conv4_through_conv5(variant):
 
 def test_the_backbone_that_was_given_stays_as_it_is():
     backbone = network()
-    recogniser("joint", precision="bfloat16")
+    classifier("joint", precision="bfloat16")
     assert backbone.stem.conv.dtype is None
 
 
 def test_bfloat16_is_nearly_float32():
-    outputs, exact = (run(recogniser("joint-stop", precision=p)) for p in ("bfloat16", "float32"))
+    outputs, exact = (run(classifier("joint-stop", precision=p)) for p in ("bfloat16", "float32"))
     assert all(each.dtype == jnp.float32 for each in outputs.values())
     difference = np.abs(outputs["conv4"] - exact["conv4"]).max() / np.abs(exact["conv4"]).max()
     assert 1e-5 < difference < 0.05
@@ -166,24 +166,24 @@ def trained(config):
     """Return the paths of trained parameters and statistics, of a network that has batch norms."""
     conv5 = config.through == "conv5"
     backbone = nnx.eval_shape(lambda: ResNet(RESNET_TINY, conv5=conv5, rngs=nnx.Rngs(0)))
-    model = nnx.eval_shape(lambda: Recogniser(backbone, 5, config, rngs=nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: Classifier(backbone, 5, config, rngs=nnx.Rngs(0)))
     return {path for path, _ in nnx.to_flat_state(nnx.state(model)) if is_trained(path, config)}
 
 
 def test_attention_trains_nothing_of_the_backbone():
-    paths = trained(RecogniserConfig(variant="attention", stages=()))
+    paths = trained(ClassifierConfig(variant="attention", stages=()))
     assert {path[0] for path in paths} == {"attention", "attention_classifier"}
 
 
 def test_frozen_norms_leave_kernels_alone_to_train():
-    paths = trained(RecogniserConfig(variant="finetune"))
+    paths = trained(ClassifierConfig(variant="finetune"))
     backbone = {path for path in paths if path[0] == "backbone"}
     assert {path[1] for path in backbone} == set(STAGES)
     assert {path[-1] for path in backbone} == {"kernel"}
 
 
 def test_batch_norms_train_all_of_the_stages():
-    config = RecogniserConfig(variant="finetune", stages=("conv4",), norm="batch")
+    config = ClassifierConfig(variant="finetune", stages=("conv4",), norm="batch")
     backbone = {path for path in trained(config) if path[0] == "backbone"}
     assert {path[1] for path in backbone} == {"conv4"}
     assert {path[-1] for path in backbone} == {"kernel", "bias", "scale", "mean", "var"}
@@ -191,7 +191,7 @@ def test_batch_norms_train_all_of_the_stages():
 
 @pytest.mark.parametrize("stages", [("conv4",), ("conv4", "conv5"), ("conv5",)])
 def test_conv5_trains_where_it_is_named(stages):
-    config = RecogniserConfig(variant="finetune", through="conv5", stages=stages)
+    config = ClassifierConfig(variant="finetune", through="conv5", stages=stages)
     backbone = {path for path in trained(config) if path[0] == "backbone"}
     assert {path[1] for path in backbone} == set(stages)
 
@@ -214,15 +214,15 @@ def test_conv5_trains_where_it_is_named(stages):
 )
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        RecogniserConfig(**settings)
+        ClassifierConfig(**settings)
 
 
 def test_a_backbone_without_conv5_is_refused():
     with pytest.raises(ValueError, match=r"does not have.*weights\.load\(conv5=True\)"):
-        recogniser("finetune", backbone=network(), **THROUGH_CONV5)
+        classifier("finetune", backbone=network(), **THROUGH_CONV5)
 
 
 def test_folded_norms_cannot_use_batches():
-    config = replace(recogniser("finetune").config, norm="batch")
+    config = replace(classifier("finetune").config, norm="batch")
     with pytest.raises(ValueError, match="batch norms of this backbone are folded away"):
-        Recogniser(network(), 5, config, rngs=nnx.Rngs(0))
+        Classifier(network(), 5, config, rngs=nnx.Rngs(0))

@@ -50,5 +50,5 @@ def test_embedded_cuts_photos_as_the_paper_does(variant):
 def test_settings_are_whole(settings, variant):
     config = settings(variant)
     assert config.network.variant == variant
-    assert config.optimiser.steps % config.save_every == 0
+    assert config.optimizer.steps % config.save_every == 0
     assert hash(config) == hash(settings(variant))

@@ -6,7 +6,7 @@ from worlds import classes, draw, flat, save
 
 from delfjax.images.reading import PhotoError, load_photo, scan
 from delfjax.training import data
-from delfjax.training.augmentation import centre_square
+from delfjax.training.augmentation import center_square
 from delfjax.training.data import (
     Squares,
     batch_rows,
@@ -14,7 +14,7 @@ from delfjax.training.data import (
     divide,
     epoch_length,
     epoch_order,
-    labelled,
+    labeled,
 )
 
 UNEVEN = np.array([0] * 7 + [1] * 2 + [2] * 3)
@@ -23,7 +23,7 @@ UNEVEN = np.array([0] * 7 + [1] * 2 + [2] * 3)
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """Three classes of four photos."""
-    return labelled(classes(tmp_path_factory.mktemp("loader"), 3, 4))
+    return labeled(classes(tmp_path_factory.mktemp("loader"), 3, 4))
 
 
 # --- classes
@@ -38,7 +38,7 @@ def test_class_is_the_folder(photos):
 def test_folders_that_all_photos_share_are_no_class(tmp_path, shared):
     for name in ("a/0.png", "a/1.png", "b/more/0.png"):
         save(tmp_path / shared / name, draw(0))
-    found = labelled(scan(tmp_path))
+    found = labeled(scan(tmp_path))
     assert found.classes == ("a", "b")
     assert found.names == tuple(
         f"{shared}/{name}" for name in ("a/0.png", "a/1.png", "b/more/0.png")
@@ -48,7 +48,7 @@ def test_folders_that_all_photos_share_are_no_class(tmp_path, shared):
 def test_photos_beside_the_folders_have_no_class(tmp_path):
     classes(tmp_path, 2, 1)
     save(tmp_path / "stray.png", draw(0))
-    assert labelled(scan(tmp_path)).names == ("a/0.png", "b/0.png")
+    assert labeled(scan(tmp_path)).names == ("a/0.png", "b/0.png")
 
 
 def test_one_class_is_not_enough(tmp_path):
@@ -56,7 +56,7 @@ def test_one_class_is_not_enough(tmp_path):
     flat(tmp_path / "flat", 2)
     for folder in ("one", "flat"):
         with pytest.raises(PhotoError, match=f"{folder}.*expected at least two sub-folders"):
-            labelled(scan(tmp_path / folder))
+            labeled(scan(tmp_path / folder))
 
 
 # --- holding out
@@ -124,7 +124,7 @@ def test_batches_hold_squares_and_their_classes(photos):
     assert labels.tolist() == photos.labels[rows].tolist()
     for square, row in zip(pixels, rows, strict=True):
         whole = load_photo(photos.photos.path(photos.names[row]))
-        np.testing.assert_array_equal(square, centre_square(whole))
+        np.testing.assert_array_equal(square, center_square(whole))
 
 
 @pytest.mark.parametrize("hold", [0, 2**20])
@@ -148,15 +148,15 @@ def test_hosts_read_their_parts_of_one_batch(photos):
 @pytest.mark.parametrize(("hold", "reads"), [(0, 24), (2**20, 12)])
 def test_small_sets_are_read_once(photos, monkeypatch, hold, reads):
     read = []
-    whole = data.centre_square
-    monkeypatch.setattr(data, "centre_square", lambda photo: read.append(1) or whole(photo))
+    whole = data.center_square
+    monkeypatch.setattr(data, "center_square", lambda photo: read.append(1) or whole(photo))
     squares = Squares(photos, 20, hold=hold)
     list(batches(squares, batch=6, steps=range(4), seed=0, ahead=1))
     assert len(read) == reads
 
 
 def test_a_broken_photo_is_listed_and_replaced(tmp_path):
-    photos = labelled(classes(tmp_path, 2, 2))
+    photos = labeled(classes(tmp_path, 2, 2))
     photos.photos.path("a/1.png").write_text("no photo")
     squares = Squares(photos, 20)
     pixels, labels = squares(np.array([0, 1, 2]))
@@ -166,7 +166,7 @@ def test_a_broken_photo_is_listed_and_replaced(tmp_path):
 
 
 def test_nothing_but_broken_photos_is_an_error(tmp_path):
-    photos = labelled(classes(tmp_path, 2, 1))
+    photos = labeled(classes(tmp_path, 2, 1))
     for name in photos.names:
         photos.photos.path(name).write_text("no photo")
     with pytest.raises(PhotoError, match=r"a/0.png is not an image"):

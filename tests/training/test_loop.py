@@ -104,7 +104,7 @@ def test_a_killed_run_comes_to_the_same(photos, whole, tmp_path, killed):
 @pytest.mark.parametrize("conv5", [False, True], ids=["through conv4", "through conv5"])
 def test_an_interrupted_run_comes_to_the_same(photos, tmp_path, monkeypatch, conv5):
     """In between the batches of one update, with everything at random that there is."""
-    changes = {"optimiser__accumulate": 3, "optimiser__kind": "sgd", "augmentation__flip": True}
+    changes = {"optimizer__accumulate": 3, "optimizer__kind": "sgd", "augmentation__flip": True}
     config = settings(steps=9, balanced=True, augmentation__gammas=(1.0, 0.5), **changes)
     config, backbone = through_conv5(config) if conv5 else config, network(conv5=conv5)
     whole = fit(config, photos, backbone, tmp_path / "whole")
@@ -187,7 +187,7 @@ def test_divergence_names_the_step_and_the_last_good_state(photos, tmp_path, mon
 
 
 def test_a_wild_rate_diverges_and_nothing_of_it_is_saved(photos, tmp_path):
-    wild = settings(optimiser__kind="sgd", optimiser__rate=1e30, save_every=1)
+    wild = settings(optimizer__kind="sgd", optimizer__rate=1e30, save_every=1)
     with pytest.raises(DivergenceError, match=r"step 1: .*no state had been saved yet"):
         fit(wild, photos, network(), tmp_path / "run")
     assert not list((tmp_path / "run" / "states").glob("[0-9]*"))
@@ -200,7 +200,7 @@ def test_a_wild_rate_diverges_and_nothing_of_it_is_saved(photos, tmp_path):
     ("changes", "message"),
     [
         ({"seed": 1}, "made with seed = 0, but 1 is asked for"),
-        ({"optimiser__rate": 0.5}, r"made with optimiser.rate = 0.003, but 0.5 is asked for"),
+        ({"optimizer__rate": 0.5}, r"made with optimizer.rate = 0.003, but 0.5 is asked for"),
     ],
 )
 def test_other_settings_are_refused(photos, tmp_path, changes, message):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from delfjax.training.losses import cross_entropy, is_right
+from delfjax.training.losses import cross_entropy, is_correct
 
 
 def test_equation_2_by_hand():
@@ -41,4 +41,4 @@ def test_gradient_is_chance_minus_truth():
 
 def test_right_is_the_highest_logit():
     logits = jnp.array([[1.0, 2.0], [3.0, 2.0], [0.0, 1.0]])
-    assert is_right(logits, jnp.array([1, 1, 1])).tolist() == [True, False, True]
+    assert is_correct(logits, jnp.array([1, 1, 1])).tolist() == [True, False, True]

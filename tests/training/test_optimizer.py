@@ -1,4 +1,4 @@
-"""The optimiser: values of the schedules, and what each safeguard does to one step."""
+"""The optimizer: values of the schedules, and what each safeguard does to one step."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from delfjax.training.optimizer import OptimiserConfig, optimiser, rate_of
+from delfjax.training.optimizer import OptimizerConfig, optimizer, rate_of
 
 OLD, NEW = "backbone", "attention"  # parameters that were there, and that start at random
 
@@ -21,7 +21,7 @@ def gradient(value):
 
 def moved(config, *gradients):
     """Return by how much parameters move in all, after some gradients."""
-    move = optimiser(config)
+    move = optimizer(config)
     now, moments = parameters(), move.init(parameters())
     for each in gradients:
         updates, moments = move.update(each, moments, now)
@@ -31,31 +31,31 @@ def moved(config, *gradients):
 
 def plain(**changes):
     settings = {"steps": 10, "rate": 0.1, "momentum": 0.0, "decay": 0.0, "clip": 1e9}
-    return OptimiserConfig(**settings | {"schedule": "constant"} | changes)
+    return OptimizerConfig(**settings | {"schedule": "constant"} | changes)
 
 
 # --- schedules
 
 
 def test_linear_falls_to_nothing():
-    rate = rate_of(OptimiserConfig(steps=100, rate=0.4))
+    rate = rate_of(OptimizerConfig(steps=100, rate=0.4))
     np.testing.assert_allclose([rate(0), rate(50), rate(75), rate(100)], [0.4, 0.2, 0.1, 0.0])
 
 
 def test_cosine_falls_to_nothing():
-    rate = rate_of(OptimiserConfig(steps=100, rate=0.4, schedule="cosine"))
+    rate = rate_of(OptimizerConfig(steps=100, rate=0.4, schedule="cosine"))
     expected = [0.4, 0.2, 0.2 * (1 - np.cos(np.pi / 4)), 0.0]
     np.testing.assert_allclose([rate(0), rate(50), rate(75), rate(100)], expected, atol=1e-8)
 
 
 def test_constant_stays():
-    rate = rate_of(OptimiserConfig(steps=100, rate=0.4, schedule="constant"))
+    rate = rate_of(OptimizerConfig(steps=100, rate=0.4, schedule="constant"))
     assert [float(rate(step)) for step in (0, 50, 99)] == [pytest.approx(0.4)] * 3
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
 def test_warmup_rises_from_the_first_update_to_the_highest_rate(schedule):
-    config = OptimiserConfig(steps=100, rate=0.4, schedule=schedule, warmup=0.1)
+    config = OptimizerConfig(steps=100, rate=0.4, schedule=schedule, warmup=0.1)
     rates = np.array([rate_of(config)(step) for step in range(100)])
     np.testing.assert_allclose(rates[:10], 0.4 * np.arange(1, 11) / 10, rtol=1e-5)
     assert rates.argmax() in (9, 10)
@@ -63,7 +63,7 @@ def test_warmup_rises_from_the_first_update_to_the_highest_rate(schedule):
 
 
 def test_schedule_counts_updates_not_batches():
-    config = OptimiserConfig(steps=100, rate=0.4, accumulate=4)
+    config = OptimizerConfig(steps=100, rate=0.4, accumulate=4)
     assert config.updates == 25
     assert rate_of(config)(25) == 0
 

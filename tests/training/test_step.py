@@ -16,7 +16,7 @@ from delfjax.training.losses import cross_entropy
 from delfjax.training.step import judge, prepare, train_step, trained_model, validation_step
 
 CLASSES = 4
-WHOLE = {"augmentation__square": 96, "augmentation__crop": 96, "optimiser__rate": 1e-2}
+WHOLE = {"augmentation__square": 96, "augmentation__crop": 96, "optimizer__rate": 1e-2}
 LABELS = jnp.arange(8) % CLASSES
 
 
@@ -59,13 +59,13 @@ def test_everything_that_is_trained_moves_and_nothing_else(variant):
 )
 def test_conv5_moves_at_the_rate_of_the_backbone(part, rate):
     """Adam's first move is the rate, whatever the gradient."""
-    config = through_conv5(settings(optimiser__new_rate=30.0))
+    config = through_conv5(settings(optimizer__new_rate=30.0))
     task, state = prepare(config, network(conv5=True), CLASSES)
     before = arrays(state.trained)
     state, _ = train_step(task, state, squares(), LABELS, size=40)
     after = arrays(state.trained)
     moved = max(np.abs(after[path] - before[path]).max() for path in before if part in path)
-    assert moved == pytest.approx(rate * config.optimiser.rate, rel=0.01)
+    assert moved == pytest.approx(rate * config.optimizer.rate, rel=0.01)
 
 
 def test_attention_leaves_the_backbone_bit_by_bit_as_it_is():
@@ -134,7 +134,7 @@ def test_step_repeats_itself_bit_by_bit():
 
 def test_each_step_cuts_photos_elsewhere():
     """With a rate of nothing, only the cuts can change the loss."""
-    task, state = ready(optimiser__rate=0.0)
+    task, state = ready(optimizer__rate=0.0)
     losses = set()
     for _ in range(3):
         state, logged = train_step(task, state, squares(), LABELS, size=40)
@@ -161,17 +161,17 @@ def learn(task, state, photos, labels, steps, size):
 
 
 @pytest.mark.parametrize("variant", ["finetune", "joint", "joint-stop"])
-def test_classes_that_can_be_told_apart_are_learnt(variant):
-    """Each class has its colour."""
-    colours = np.random.default_rng(0).integers(0, 256, (CLASSES, 3))
-    photos = squares() // 4 + (colours[LABELS] * 3 // 4).astype(np.uint8)[:, None, None]
+def test_classes_that_can_be_told_apart_are_learned(variant):
+    """Each class has its color."""
+    colors = np.random.default_rng(0).integers(0, 256, (CLASSES, 3))
+    photos = squares() // 4 + (colors[LABELS] * 3 // 4).astype(np.uint8)[:, None, None]
     task, state = ready(variant, backbone=calm_network())
     _, losses = learn(task, state, photos, LABELS, 60, 40)
     assert np.mean(losses[-5:]) < 0.5 * losses[0]
 
 
 class Cells(ResNet):
-    """In a backbone's place: descriptors that are the colours of their cells, and of nothing beside."""
+    """In a backbone's place: descriptors that are the colors of their cells, and of nothing beside."""
 
     def __init__(self):
         self.spec, self.folded = RESNET_TINY, True
@@ -179,17 +179,17 @@ class Cells(ResNet):
 
     def __call__(self, photos, valid=None):
         count, side = len(photos), photos.shape[1] // 16
-        colours = photos.reshape(count, side, 16, side, 16, 3).mean((2, 4))
-        return {"conv4": jax.nn.relu(colours / 255 @ jnp.asarray(self.mixing, jnp.float32))}
+        colors = photos.reshape(count, side, 16, side, 16, 3).mean((2, 4))
+        return {"conv4": jax.nn.relu(colors / 255 @ jnp.asarray(self.mixing, jnp.float32))}
 
 
 def test_attention_learns_where_classes_differ():
-    """Photos of cells of any colour, but for one, pure red or pure blue: that is the class."""
+    """Photos of cells of any color, but for one, pure red or pure blue: that is the class."""
     random = np.random.default_rng(0)
-    colours = random.integers(0, 256, (256, 36, 3), np.uint8)
+    colors = random.integers(0, 256, (256, 36, 3), np.uint8)
     labels, places = np.arange(256) % 2, random.integers(0, 36, 256)
-    colours[np.arange(256), places] = np.array([(255, 0, 0), (0, 0, 255)])[labels]
-    photos = colours.reshape(256, 6, 6, 3).repeat(16, 1).repeat(16, 2)
+    colors[np.arange(256), places] = np.array([(255, 0, 0), (0, 0, 255)])[labels]
+    photos = colors.reshape(256, 6, 6, 3).repeat(16, 1).repeat(16, 2)
     task, state = ready("attention", backbone=Cells(), **WHOLE)
     state, losses = learn(task, state, photos, jnp.asarray(labels), 200, 96)
     assert losses[-1] < 0.3 * losses[0]

@@ -12,7 +12,7 @@ from delfjax.widgets.attention_explorer import explore
 from delfjax.features.extraction import Extractor
 
 another = Extractor(worlds.network(1), worlds.head(1), worlds.SMALL)
-models = {"learnt": worlds.extractor(attention=True), "another": another}
+models = {"learned": worlds.extractor(attention=True), "another": another}
 """,
     'explorer = explore({"blocks": worlds.draw(0), "stripes": worlds.draw(1)}, models)',
     "explorer",

@@ -20,7 +20,7 @@ from delfjax.widgets.canvas import Picture
 
 def models():
     return {
-        "learnt": worlds.extractor(attention=True),
+        "learned": worlds.extractor(attention=True),
         "another": Extractor(worlds.network(1), worlds.head(1), worlds.SMALL),
         "headless": worlds.extractor(),
     }
@@ -51,7 +51,7 @@ def test_at_first_the_first_photo_is_shown_by_attention_at_all_scales(made):
         ("threshold", 0.9, "of the top 10% of cells"),
         ("score", "norm", "norm, all scales"),
         ("opacity", 0.2, "attention"),
-        ("colours", "cividis", "attention"),
+        ("colors", "cividis", "attention"),
     ],
 )
 def test_every_control_changes_the_picture(made, control, value, words):
@@ -97,7 +97,7 @@ def test_two_models_stand_side_by_side_and_share_the_pointer(made):
     for panel in (0, 1):
         assert not np.array_equal(bare[panel], shown(made, panel))
     rows = re.findall("<tr>.*?</tr>", made.readout.value)
-    assert [name in row for name, row in zip(("learnt", "another"), rows[1:], strict=True)]
+    assert [name in row for name, row in zip(("learned", "another"), rows[1:], strict=True)]
     made.other.value = ""
     assert made.panels[1].layout.display == "none"
 
@@ -105,7 +105,7 @@ def test_two_models_stand_side_by_side_and_share_the_pointer(made):
 def test_a_model_without_attention_offers_the_norm_only(made):
     made.model.value = "headless"
     assert made.score.options == ("norm",)
-    made.other.value = "learnt"
+    made.other.value = "learned"
     made.score.value = "attention"
     assert "norm" in made.panels[0].heading.value
     assert "attention" in made.panels[1].heading.value
@@ -205,7 +205,7 @@ def test_explore_says_what_it_waits_for_and_clears_it(monkeypatch):
     monkeypatch.setattr(attention_explorer, "display", said.shown.append)
     monkeypatch.setattr(attention_explorer, "clear_output", lambda: said.cleared.append(True))
     assert isinstance(explore({"blocks": worlds.draw(0)}, models()), Explorer)
-    assert "blocks goes through learnt" in said.shown[0].value
+    assert "blocks goes through learned" in said.shown[0].value
     assert said.cleared == [True]
 
 

@@ -49,7 +49,7 @@ def test_the_best_cells_are_the_extractors_features(size, score, count):
     features = attentive(config)(photo)
     seen = look(photo, attentive())
     rows = keypoints(seen, Choice(selection=score, count=count))
-    np.testing.assert_allclose(seen.centres[rows], features.positions, atol=1e-3)
+    np.testing.assert_allclose(seen.centers[rows], features.positions, atol=1e-3)
     np.testing.assert_allclose(seen.scores[score][rows], features.scores, rtol=1e-5)
     scales = np.array(seen.scales)[seen.levels[rows]]
     np.testing.assert_allclose(scales, features.scales, rtol=1e-6)
@@ -58,11 +58,11 @@ def test_the_best_cells_are_the_extractors_features(size, score, count):
 
 
 @each_size
-def test_a_box_is_centred_on_its_cell_and_has_the_receptive_fields_size(size):
+def test_a_box_is_centered_on_its_cell_and_has_the_receptive_fields_size(size):
     seen = look(draw(4, size), extractor())
     field = extractor().receptive_field.size
     corners = seen.boxes.reshape(-1, 2, 2)
-    np.testing.assert_allclose(corners.mean(1), seen.centres, atol=1e-9)
+    np.testing.assert_allclose(corners.mean(1), seen.centers, atol=1e-9)
     for row in range(0, len(seen.levels), 7):
         level = seen.sizes[seen.levels[row]]
         # From the first pixel's edge to the last one's, in pixels of the level.
@@ -71,11 +71,11 @@ def test_a_box_is_centred_on_its_cell_and_has_the_receptive_fields_size(size):
 
 
 @each_size
-def test_the_cell_at_its_own_centre_is_itself(size):
+def test_the_cell_at_its_own_center_is_itself(size):
     seen = look(draw(4, size), attentive())
     for row in range(len(seen.levels)):
         scale = seen.scales[seen.levels[row]]
-        found = cell_at(seen, Choice(scale=scale), tuple(seen.centres[row].tolist()))
+        found = cell_at(seen, Choice(scale=scale), tuple(seen.centers[row].tolist()))
         assert (found.row, found.scale) == (row, scale)
         assert found.score == seen.scores["attention"][row]
 
@@ -92,7 +92,7 @@ def test_of_all_scales_the_best_scoring_cell_under_the_pointer_is_found(seen):
 def test_ranks_count_from_the_best_keypoint(seen, scale):
     choice = Choice(scale=scale, count=9)
     for rank, row in enumerate(keypoints(seen, choice), start=1):
-        point = tuple(seen.centres[row].tolist())
+        point = tuple(seen.centers[row].tolist())
         assert cell_at(seen, replace(choice, scale=seen.scales[seen.levels[row]]), point).row == row
         if scale is not None:
             assert cell_at(seen, choice, point).rank == rank
@@ -154,16 +154,16 @@ def test_the_heat_of_a_cell_is_highest_at_its_keypoint(size):
         for scale in (None, seen.scales[level]):
             over = heat(replace(seen, maps={"norm": maps}), Choice(scale=scale), size)
             tops = np.argwhere(over == over.max())  # several in the corner after the last cell
-            assert np.abs(tops - seen.centres[row]).max(1).min() <= 1
+            assert np.abs(tops - seen.centers[row]).max(1).min() <= 1
             assert 0 < over.max() <= 1.000001
 
 
-def test_heat_over_the_photo_has_each_cells_score_at_its_centre(seen):
-    """At scale 1/2 centres lie between pixels of the photo, at 1 on them."""
+def test_heat_over_the_photo_has_each_cells_score_at_its_center(seen):
+    """At scale 1/2 centers lie between pixels of the photo, at 1 on them."""
     scores = seen.scores["attention"][seen.levels == seen.scales.index(1.0)]
-    centres = seen.centres[seen.levels == seen.scales.index(1.0)]
-    y, x = centres.astype(int).T
-    np.testing.assert_array_equal(centres, np.c_[y, x])
+    centers = seen.centers[seen.levels == seen.scales.index(1.0)]
+    y, x = centers.astype(int).T
+    np.testing.assert_array_equal(centers, np.c_[y, x])
     over = heat(seen, Choice(scale=1.0), seen.image_size)
     np.testing.assert_allclose(over[y, x], scores, rtol=1e-4)
 
@@ -182,9 +182,9 @@ def test_small_photos_are_enlarged_and_large_ones_shrunk(size, shown):
 
 def test_rendering_draws_the_photo_where_heat_is_off_and_heat_where_it_is_full(seen):
     plain = render(seen, Choice(count=0), Style(opacity=0))
-    grey = Image.fromarray(seen.photo).convert("L").resize(plain.shape[1::-1], Image.BICUBIC)
-    np.testing.assert_array_equal(plain, np.asarray(grey.convert("RGB")))
-    full = render(seen, Choice(count=0), Style(opacity=1, colours="cividis"))
+    gray = Image.fromarray(seen.photo).convert("L").resize(plain.shape[1::-1], Image.BICUBIC)
+    np.testing.assert_array_equal(plain, np.asarray(gray.convert("RGB")))
+    full = render(seen, Choice(count=0), Style(opacity=1, colors="cividis"))
     assert len(np.unique(full.reshape(-1, 3), axis=0)) <= 256
     assert not np.array_equal(full, render(seen, Choice(count=0), Style(opacity=1)))
 
@@ -194,7 +194,7 @@ def test_rings_are_drawn_at_the_keypoints_and_nowhere_else(seen):
     y, x = np.nonzero((bare != ringed).any(-1))
     (row,) = keypoints(seen, Choice(count=1))
     factor = np.array(bare.shape[:2]) / seen.image_size
-    expected = (seen.centres[row] + 0.5) * factor - 0.5
+    expected = (seen.centers[row] + 0.5) * factor - 0.5
     np.testing.assert_allclose([(y.min() + y.max()) / 2, (x.min() + x.max()) / 2], expected, atol=1)
 
 
@@ -204,7 +204,7 @@ def test_what_a_cell_does_not_see_is_dimmed_and_the_rest_untouched(seen):
     bare, lit = (render(seen, choice, Style(), each) for each in (None, row))
     factor = bare.shape[0] / seen.image_size[0]
     own = CELL / 2 / 2 * factor + 12  # half the cell's own frame, and its line
-    y, x = (seen.centres[row] * factor).astype(int)
+    y, x = (seen.centers[row] * factor).astype(int)
     top, left, bottom, right = (seen.boxes[row] * factor).astype(int) + [12, 12, -12, -12]
     inside = np.zeros(bare.shape[:2], bool)
     inside[max(top, 0) : bottom, max(left, 0) : right] = True
@@ -223,7 +223,7 @@ def test_the_picture_is_encoded_as_it_is(seen):
     assert np.abs(decoded.astype(int) - image).mean() < 3
 
 
-def test_flat_scores_have_one_colour(seen):
+def test_flat_scores_have_one_color(seen):
     flat = replace(seen, maps={"norm": [np.ones_like(level) for level in seen.maps["norm"]]})
     flat = replace(flat, scores={"norm": np.ones(len(seen.levels), np.float32)})
     image = render(flat, Choice(count=0), Style(opacity=1))

@@ -16,7 +16,7 @@ from delfjax.search.searcher import SearchConfig, Searcher
 import numpy as np
 
 photos = [view(place(n // 2), n, geometry=n % 2 == 0, share=0.9 - n / 20) for n in range(8)]
-config = SearchConfig(neighbours=12, ransac=RansacConfig(hypotheses=256))
+config = SearchConfig(neighbors=12, ransac=RansacConfig(hypotheses=256))
 searcher = Searcher(Database.of([f"photo_{n}" for n in range(8)], photos), config=config)
 queries = {"square": place(1), "tower": place(2)}
 truths = {"square": Truth(np.array([2]), np.array([3]))}
@@ -69,9 +69,9 @@ def visit(notebook: Notebook) -> None:
 
     # Sliders and verification.
     changes(lambda: notebook.slider("matches of").press("ArrowRight"), "results", "square and")
-    notebook.slider("neighbours").press("Home")
-    until(lambda: readout(notebook, "neighbours") == "1")
-    notebook.slider("neighbours").press("End")
+    notebook.slider("neighbors").press("Home")
+    until(lambda: readout(notebook, "neighbors") == "1")
+    notebook.slider("neighbors").press("End")
     assert "verified" in summary.inner_text()
     changes(lambda: page.get_by_label("verify the first 100").click(), "results")
     until(lambda: "ranked by votes alone" in summary.inner_text())

@@ -19,7 +19,7 @@ from delfjax.widgets import retrieval_explorer
 from delfjax.widgets.retrieval_explorer import RetrievalExplorer, search_photos
 from delfjax.widgets.retrieval_state import Inquiry, ask
 
-CONFIG = SearchConfig(neighbours=12, ransac=RansacConfig(hypotheses=256))
+CONFIG = SearchConfig(neighbors=12, ransac=RansacConfig(hypotheses=256))
 COUNT = 8
 NONE = np.array([], int)
 TRUTHS = {
@@ -72,7 +72,7 @@ def test_at_first_the_first_query_is_answered_with_the_searchers_settings(made, 
 @pytest.mark.parametrize(
     ("control", "value", "words"),
     [
-        ("neighbours", 1, "12 neighbours"),
+        ("neighbors", 1, "12 neighbors"),
         ("distance", 0.1, "1 of 8 photos have votes"),
         ("verification", False, "ranked by votes alone"),
         ("results", 1, "have votes"),
@@ -83,24 +83,24 @@ def test_every_control_changes_what_is_seen_and_back(made, control, value, words
     before, old = shown(made), getattr(made.controls, control).value
     getattr(made.controls, control).value = value
     assert shown(made) != before
-    if control != "neighbours":
+    if control != "neighbors":
         assert words in made.summary.value
     getattr(made.controls, control).value = old
     assert shown(made) == before
 
 
-def test_neighbours_are_searched_once_for_a_query_and_a_box(made, searcher, monkeypatch):
+def test_neighbors_are_searched_once_for_a_query_and_a_box(made, searcher, monkeypatch):
     searched = []
     real = searcher.index.search
     monkeypatch.setattr(
         searcher.index, "search", lambda queries, k: searched.append(k) or real(queries, k)
     )
-    made.controls.neighbours.value, made.controls.distance.value = 3, 0.9
+    made.controls.neighbors.value, made.controls.distance.value = 3, 0.9
     made.controls.verification.value, made.controls.rank.value = False, 2
     assert not searched
     made.picture.box = (0.0, 0.0, 300.0, 400.0)
-    assert searched == [made.controls.neighbours.max]
-    made.controls.neighbours.value = 5
+    assert searched == [made.controls.neighbors.max]
+    made.controls.neighbors.value = 5
     made.photo.value = "tower"
     assert len(searched) == 2  # taking the box away with the query is no search of its own
 
@@ -207,7 +207,7 @@ def test_words_say_so_while_an_answer_takes_long_and_make_room_for_it(made, monk
         return answered(inquiry, config)
 
     monkeypatch.setattr(Inquiry, "answer", slow)
-    made.controls.neighbours.value = 5
+    made.controls.neighbors.value = 5
     assert "have votes" in made.summary.value
 
 
@@ -217,7 +217,7 @@ def test_pages_without_widgets_show_the_figure(made):
     assert "application/vnd.jupyter.widget-view+json" in bundle
     made.controls.verification.value, made.controls.distance.value = False, 0.9
     titles = [ax.get_title(loc="left") for ax in made.figure().axes]
-    assert titles[0] == "the query, 12 neighbours within 0.90 a feature, by votes"
+    assert titles[0] == "the query, 12 neighbors within 0.90 a feature, by votes"
     assert "square and result 1" in titles[1]
 
 
@@ -249,7 +249,7 @@ def test_an_uploaded_photo_is_searched_with_and_stays_on_the_strip(own):
 
 
 def test_a_file_that_is_no_photo_is_explained_and_nothing_is_lost(own):
-    own.controls.neighbours.value = 5
+    own.controls.neighbors.value = 5
     before = shown(own), own.summary.value, own.strip.image
     upload(own.upload, "notes<b>.txt", b"not a photo")
     assert "<b>notes&lt;b&gt;.txt is not an image; expected JPEG" in own.status.value

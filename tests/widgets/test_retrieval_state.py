@@ -17,7 +17,7 @@ from delfjax.types import Matches
 from delfjax.widgets import retrieval_captions
 from delfjax.widgets.retrieval_state import ask, average_precision
 
-CONFIG = SearchConfig(neighbours=12, ransac=RansacConfig(hypotheses=256))
+CONFIG = SearchConfig(neighbors=12, ransac=RansacConfig(hypotheses=256))
 COUNT = 8
 BOX = Box(50.0, 80.0, 300.0, 330.0)
 
@@ -42,8 +42,8 @@ def same(answer, other):
     "changes",
     [
         {},
-        {"neighbours": 3},
-        {"neighbours": 1, "max_distance": 0.3},
+        {"neighbors": 3},
+        {"neighbors": 1, "max_distance": 0.3},
         {"max_distance": 0.2, "one_to_one": False},
         {"ratio": 0.8},
         {"verified": 1},
@@ -62,7 +62,7 @@ def test_answers_are_the_searchers(searcher, changes):
 def test_settings_leave_no_trace(searcher):
     inquiry = ask(searcher, place(1))
     before = inquiry.answer(CONFIG)
-    inquiry.answer(replace(CONFIG, neighbours=2, verified=0))
+    inquiry.answer(replace(CONFIG, neighbors=2, verified=0))
     same(inquiry.answer(CONFIG), before)
 
 
@@ -104,13 +104,13 @@ def test_matches_are_those_that_were_verified_and_others_can_be_had(searcher):
     assert len(unverified) == len(answer.matches[2])
 
 
-def test_more_neighbours_than_were_found_cannot_be_asked_for(searcher):
+def test_more_neighbors_than_were_found_cannot_be_asked_for(searcher):
     inquiry = ask(searcher, place(1), most=5)
-    with pytest.raises(ValueError, match="12 neighbours asked for, 5 known: ask with most=12"):
+    with pytest.raises(ValueError, match="12 neighbors asked for, 5 known: ask with most=12"):
         inquiry.answer(CONFIG)
 
 
-def test_in_a_small_database_all_features_are_neighbours():
+def test_in_a_small_database_all_features_are_neighbors():
     searcher = Searcher(Database.of(["one"], [place(0, count=7)]), config=CONFIG)
     same(ask(searcher, place(0)).answer(CONFIG), searcher(place(0)))
 
