@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-ROOT = Path(__file__).resolve().parents[1] / "data" / "paper"  # of a checkout
+ROOT = Path(__file__).resolve().parents[2] / "data" / "paper"  # of a checkout
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

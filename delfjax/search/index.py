@@ -18,7 +18,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from delfjax.search import index_files
-from delfjax.search.exact import ExactIndex
 from delfjax.search.index_files import IndexFileError, Parts
 from delfjax.types import Features
 
@@ -254,8 +253,8 @@ def measured_recall(
         descriptors: The database.
         asked: The queries, of which 1,000 descriptors are tried.
     """
-    if isinstance(index, ExactIndex):
+    if index.kind == "exact":
         return 1.0
     sample = np.concatenate([query.descriptors for query in asked])
     k = min(NEIGHBORS, len(descriptors))
-    return index.recall(sample, k, sample=1000, exact=ExactIndex(descriptors))
+    return index.recall(sample, k, sample=1000, exact=build_index(descriptors, "exact"))

@@ -16,7 +16,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
-from delfjax.features.store import claim
+from delfjax.files import claim_folder
 from delfjax.training.step import State
 
 MANIFEST, STATES, LOG = "run.json", "states", "log.jsonl"
