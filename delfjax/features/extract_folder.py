@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -35,11 +35,13 @@ class LocalExtractor(Protocol):
     """What makes local features of photos: `delfjax.features.extraction.Extractor`, or a handcrafted one.
 
     Attributes:
-        spec: Has the name of what makes them.
-        config: How they are chosen.
-        checksum: Of all else that determines them.
+        name: Name of the model or of the handcrafted descriptor, such as ``"delf_att"``.
+        spec: Describes the backbone or the handcrafted descriptor.
+        config: Configuration of the extraction.
+        checksum: Identifies everything else that determines the features, such as the weights.
     """
 
+    name: str
     spec: ResNetSpec | HandcraftedSpec
     config: ExtractionConfig | HandcraftedConfig
     checksum: str
@@ -51,6 +53,9 @@ class LocalExtractor(Protocol):
         self, photos: Iterable[tuple[str, Photo | PhotoError]]
     ) -> Iterator[tuple[str, Features | PhotoError]]:
         """Extract photo after photo; errors pass through."""
+
+    def with_config(self, config: ExtractionConfig) -> Self:
+        """Return the same model with another configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)

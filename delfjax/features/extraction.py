@@ -5,6 +5,7 @@ or, the paper's baseline, by the L2 norm of the descriptor.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -106,6 +107,10 @@ class Extractor:
         backbone: A ResNet; its batch norms are folded here.
         attention: The head; needed for ``selection="attention"``.
         config: Pyramid and selection.
+        name: Name of the model, such as ``"delf_att"``; the backbone's name if empty.
+
+    Raises:
+        ValueError: If features shall be selected by attention, but there is no attention head.
     """
 
     def __init__(
@@ -113,17 +118,34 @@ class Extractor:
         backbone: ResNet,
         attention: Attention | None = None,
         config: ExtractionConfig | None = None,
+        name: str = "",
     ) -> None:
         self.config = config or ExtractionConfig()
-        if self.config.selection == "attention" and attention is None:
-            raise ValueError('selection="attention" needs an attention head; got attention=None')
         self.spec = backbone.spec
+        self.name = name or backbone.spec.name
+        self._has_attention = attention is not None
+        self._check_selection()
         self.receptive_field = receptive_field(backbone.spec)
         if self.receptive_field.stride != CELL or self.receptive_field.offset != 0:
             raise ValueError(f"{backbone.spec.name}: expected cells at multiples of {CELL} pixels")
         model = Delf(fold(backbone), attention)
         self._graph, upright = nnx.split(model)
         self._states = {False: upright, True: transpose_kernels(upright)}
+
+    def _check_selection(self) -> None:
+        if self.config.selection == "attention" and not self._has_attention:
+            raise ValueError('selection="attention" needs an attention head; got attention=None')
+
+    def with_config(self, config: ExtractionConfig) -> "Extractor":
+        """Return an extractor of the same network with another configuration.
+
+        Raises:
+            ValueError: If features shall be selected by attention, but there is no attention head.
+        """
+        other = copy(self)
+        other.config = config
+        other._check_selection()
+        return other
 
     @cached_property
     def checksum(self) -> str:

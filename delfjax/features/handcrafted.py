@@ -10,7 +10,7 @@ histograms that SIFT counts.
 
 import importlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import ModuleType
 from typing import Literal
@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
+from delfjax.features.extraction import ExtractionConfig
 from delfjax.features.pyramid import RESAMPLING, level_size
 from delfjax.images.reading import PhotoError
 from delfjax.types import Features, Photo
@@ -81,15 +82,20 @@ class HandcraftedExtractor:
     Args:
         spec: Which descriptor.
         config: How keypoints are found and chosen.
+        name: Name of the extractor; the spec's name if empty.
 
     Raises:
         ImportError: If OpenCV is not installed.
     """
 
     def __init__(
-        self, spec: HandcraftedSpec = ROOTSIFT, config: HandcraftedConfig | None = None
+        self,
+        spec: HandcraftedSpec = ROOTSIFT,
+        config: HandcraftedConfig | None = None,
+        name: str = "",
     ) -> None:
         self.spec = spec
+        self.name = name or spec.name
         self.config = config or HandcraftedConfig()
         self._cv2 = opencv()
         self._sift = self._cv2.SIFT_create(
@@ -99,6 +105,14 @@ class HandcraftedExtractor:
             sigma=SIGMA,
             enable_precise_upscale=True,  # else all keypoints lie a quarter of a pixel off
         )
+
+    def with_config(self, config: ExtractionConfig) -> "HandcraftedExtractor":
+        """Return the same descriptor with the longest side and ``max_features`` of a configuration.
+
+        The other fields of an extraction configuration have no meaning for handcrafted features.
+        """
+        own = replace(self.config, longest=config.pyramid.longest, max_features=config.max_features)
+        return HandcraftedExtractor(self.spec, own, self.name)
 
     @cached_property
     def checksum(self) -> str:

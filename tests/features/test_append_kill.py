@@ -92,12 +92,16 @@ def save_by_halves(fuse: Fuse) -> None:
 class Toy:
     """An extractor whose every photo is a tick."""
 
+    name = "toy"
     spec = SimpleNamespace(name="toy")
     config = HandcraftedConfig()
     checksum = "toy"
 
     def __init__(self, fuse: Fuse) -> None:
         self.fuse = fuse
+
+    def with_config(self, config):
+        raise NotImplementedError
 
     def __call__(self, photo: np.ndarray) -> Features:
         self.fuse.tick()

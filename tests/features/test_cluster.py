@@ -50,6 +50,10 @@ class Slow:
     spec: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(name="slow"))
     config: HandcraftedConfig = field(default_factory=HandcraftedConfig)
     checksum: str = "slow"
+    name: str = "slow"
+
+    def with_config(self, config):
+        raise NotImplementedError
 
     def __call__(self, photo):
         seeded = np.random.default_rng(int(photo.sum()))

@@ -14,6 +14,7 @@ from flax import nnx
 from PIL import Image
 from worlds import SMALL, draw, extractor, fill, head, network
 
+from delfjax.features import extraction
 from delfjax.features.extraction import NMS_POOL, ExtractionConfig, Extractor, drawn, suppress
 from delfjax.features.pyramid import CELL, RESAMPLING, PyramidConfig, bucket, compose, level_size
 from delfjax.images.reading import PhotoError
@@ -274,6 +275,18 @@ def test_a_network_comes_with_its_batch_norms():
             value.set_value(1 + abs(value[...]))
     features, folded = (Extractor(each, config=SMALL)(PHOTO) for each in (unfolded, fold(unfolded)))
     np.testing.assert_array_equal(features.descriptors, folded.descriptors)
+
+
+def test_with_config_keeps_the_network(monkeypatch):
+    named = Extractor(network(), head(), SMALL, name="tiny_att")
+    monkeypatch.setattr(extraction, "fold", None)  # folding would compute the weights again
+    other = named.with_config(replace(SMALL, selection="attention", max_features=5))
+    assert (other.name, other.checksum, other.spec) == ("tiny_att", named.checksum, named.spec)
+    assert len(other(PHOTO)) == 5
+    assert (named.config, len(named(PHOTO))) == (SMALL, SMALL.max_features)
+    assert extractor().name == RESNET_TINY.name
+    with pytest.raises(ValueError, match="needs an attention head"):
+        extractor().with_config(replace(SMALL, selection="attention"))
 
 
 def test_cells_see_what_the_tests_say():

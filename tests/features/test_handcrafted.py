@@ -12,6 +12,7 @@ from delfjax.cli.main import parser
 from delfjax.evaluation.benchmark import evaluate_folder
 from delfjax.features import handcrafted
 from delfjax.features.extract_folder import LocalExtractor, PCAConfig, extract_folder
+from delfjax.features.extraction import ExtractionConfig
 from delfjax.features.handcrafted import (
     ROOTSIFT,
     SIFT,
@@ -19,6 +20,7 @@ from delfjax.features.handcrafted import (
     HandcraftedExtractor,
     hellinger,
 )
+from delfjax.features.pyramid import PyramidConfig
 from delfjax.features.store import FeatureStore
 from delfjax.images.reading import PhotoError, scan
 
@@ -141,6 +143,16 @@ def test_it_is_an_extractor_and_passes_errors_on(tmp_path):
         config=PCAConfig(dimensions=4),
     )
     assert store.made_by["extraction"] == asdict(SMALL)
+
+
+@needs_opencv
+def test_with_config_takes_the_size_and_the_number_of_features():
+    extractor = HandcraftedExtractor(SIFT, HandcraftedConfig(contrast=0.01), name="mine")
+    wanted = ExtractionConfig(pyramid=PyramidConfig(longest=99), max_features=7)
+    other = extractor.with_config(wanted)
+    assert other.config == HandcraftedConfig(longest=99, max_features=7, contrast=0.01)
+    assert (other.spec, other.name, extractor.name) == (SIFT, "mine", "mine")
+    assert HandcraftedExtractor(SIFT).name == "sift"
 
 
 @pytest.mark.parametrize(
