@@ -20,7 +20,7 @@ from delfjax.features.pyramid import PyramidConfig, compose, merge_levels
 from delfjax.images import samples
 from delfjax.models import checkpoints
 from delfjax.plots import base
-from delfjax.search.searcher import match, reduce_pair
+from delfjax.search.matching import match
 
 # %%
 LONGEST = 640  # pixels of a photo's longest side
@@ -107,13 +107,13 @@ base.keypoints(photo, features[0], title="the 300 features with the largest norm
 # many of them agree with: those are the *inliers*, and their number is DELF's score.
 
 # %%
-left, right = reduce_pair(features[0], features[1])
-putative, verified = match(left, right)
-base.matches(photo, view.photo, putative, title=f"before: {len(putative)} putative matches")
+pair = match(features[0], features[1])
+before = f"before: {len(pair.matches)} putative matches"
+base.matches(photo, view.photo, pair.matches, title=before)
 
 # %%
-title = f"after: {verified.count} inliers, 200 of them drawn"
-after = base.matches(photo, view.photo, putative, verified.inliers, title=title)
+title = f"after: {pair.num_inliers} inliers, 200 of them drawn"
+after = base.matches(photo, view.photo, pair.matches, pair.inliers, title=title)
 after.save(FIGURES / "quickstart.jpg")
 after
 
@@ -123,9 +123,9 @@ after
 
 # %%
 print("true affine, (y, x, 1) of the photo to (y, x) of the view:\n", view.affine.round(2))
-print("found:\n", verified.affine.round(2))
+print("found:\n", pair.affine.round(2))
 corners = np.array([[60, 60, 1], [60, 480, 1], [360, 60, 1], [360, 480, 1]])
-error = np.linalg.norm(corners @ (verified.affine - view.affine).T, axis=1).mean()
+error = np.linalg.norm(corners @ (pair.affine - view.affine).T, axis=1).mean()
 print(f"mean error where the two photos overlap: {error:.1f} pixels")
 
 # %% [markdown]
@@ -133,9 +133,9 @@ print(f"mean error where the two photos overlap: {error:.1f} pixels")
 # the norm answers to the padding, and on nothing that is there. So a few inliers prove nothing; hundreds do.
 
 # %%
-others, verified_stranger = match(*reduce_pair(features[0], features[2]))
-title = f"a stranger: {verified_stranger.count} inliers of {len(others)} putative matches"
-base.matches(photo, stranger, others, verified_stranger.inliers, title=title)
+unrelated = match(features[0], features[2])
+title = f"a stranger: {unrelated.num_inliers} inliers of {len(unrelated.matches)} putative matches"
+base.matches(photo, stranger, unrelated.matches, unrelated.inliers, title=title)
 
 # %% [markdown]
 # ## Now yours
@@ -152,10 +152,10 @@ upload.match_two(extractor)
 # ## What was claimed, checked
 
 # %%
-assert verified.count > 3 * verified_stranger.count, "two views of one place must stand out"
+assert pair.num_inliers > 3 * unrelated.num_inliers, "two views of one place must stand out"
 assert error < 10, "the affine map must be the true one, to within a cell"
-what = f"RANSAC inliers of two views of one photo; {verified_stranger.count} with a stranger"
-record = {"value": verified.count, "what": what, "stranger_inliers": verified_stranger.count}
+what = f"RANSAC inliers of two views of one photo; {unrelated.num_inliers} with a stranger"
+record = {"value": pair.num_inliers, "what": what, "stranger_inliers": unrelated.num_inliers}
 record |= {"affine_error_pixels": round(float(error), 2), "seed": SEED}
 provenance.write(RESULTS / "quickstart.json", record | provenance.circumstances(config))
 

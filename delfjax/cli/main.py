@@ -39,7 +39,7 @@ from delfjax.models.conversion import WeightsError
 from delfjax.paper import claims, tables
 from delfjax.paper.runs import readme_table
 from delfjax.plots import base
-from delfjax.search.searcher import match, reduce_pair
+from delfjax.search.matching import match
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -149,20 +149,19 @@ def _match(options: argparse.Namespace) -> int:
     else:
         extractor, pca = extractor_for(options), None
     raw = [extractor(photo) for photo in tqdm(photos, desc="extract", unit="photo")]
-    left, right = reduce_pair(*raw, pca)
     ransac = ransac_config(options)
     limits = {"max_distance": options.max_distance, "ratio": options.ratio}
-    putative, verification = match(left, right, **limits, ransac=ransac)
+    pair = match(*raw, pca=pca, **limits, ransac=ransac)
     if options.figure:
-        title = f"{verification.count} inliers of {len(putative)} matches"
-        drawn = base.matches(*photos, putative, verification.inliers, title=title)
+        title = f"{pair.num_inliers} inliers of {len(pair.matches)} matches"
+        drawn = base.matches(*photos, pair.matches, pair.inliers, title=title)
         drawn.save(options.figure)
     result = {
         "photos": [str(path) for path in options.photos],
-        "features": [len(left), len(right)],
-        "matches": len(putative),
-        "inliers": verification.count,
-        "affine": verification.affine.tolist() if verification.count else None,
+        "features": [len(features) for features in raw],
+        "matches": len(pair.matches),
+        "inliers": pair.num_inliers,
+        "affine": pair.affine.tolist() if pair.num_inliers else None,
         "config": {
             "extraction": asdict(extractor.config),
             **limits,
@@ -170,10 +169,10 @@ def _match(options: argparse.Namespace) -> int:
         },
         "versions": provenance.versions(),
     }
-    rows = np.array2string(verification.affine, precision=4, suppress_small=True)
+    rows = np.array2string(pair.affine, precision=4, suppress_small=True)
     text = (
-        f"features  {len(left)} and {len(right)}\nmatches   {len(putative)}\n"
-        f"inliers   {verification.count}\naffine    (y, x, 1) of the first photo to the second's\n{rows}"
+        f"features  {len(raw[0])} and {len(raw[1])}\nmatches   {len(pair.matches)}\n"
+        f"inliers   {pair.num_inliers}\naffine    (y, x, 1) of the first photo to the second's\n{rows}"
     )
     answer(options, result, text)
     return OK

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from delfjax.features.database import Database
-from delfjax.features.pca import PCA, truncated
+from delfjax.features.pca import truncated
 from delfjax.features.store import FeatureStore
 from delfjax.geometry.ransac import RansacConfig, Verification, verify
 from delfjax.search.exact import ExactIndex
@@ -200,46 +200,3 @@ class Pairs:
             rows=self.rows[kept],
             distances=self.distances[kept],
         )
-
-
-def reduce_pair(
-    left: Features, right: Features, pca: PCA | None = None
-) -> tuple[Features, Features]:
-    """Reduce the descriptors of two photos, by a PCA of the two where there is no other."""
-    pca = pca or PCA.fit(np.concatenate([left.descriptors, right.descriptors]))
-    return tuple(each.with_descriptors(pca(each.descriptors)) for each in (left, right))
-
-
-def match(
-    query: Features,
-    other: Features,
-    *,
-    max_distance: float = 0.8,
-    ratio: float = 1.0,
-    ransac: RansacConfig | None = None,
-) -> tuple[Matches, Verification]:
-    """Match two photos: features that are each other's nearest, then RANSAC.
-
-    The official code asks of a match only that the other feature is the nearest to this one.
-
-    Args:
-        query: Reduced features of the first photo.
-        other: And of the second.
-        max_distance: Matches further apart than this are dropped (official ``match_images``: 0.8).
-        ratio: And those that are not nearer than this times the second nearest feature of the other photo
-            (Lowe, "Distinctive image features from scale-invariant keypoints", IJCV 2004); 1 keeps all.
-        ransac: How they are verified.
-    """
-    kept, rows, distances = (np.empty(0, int), np.empty(0, int), np.empty(0, np.float32))
-    if len(query) and len(other):
-        there, away = ExactIndex(other.descriptors).search(query.descriptors, min(2, len(other)))
-        back, _ = ExactIndex(query.descriptors).search(other.descriptors, 1)
-        mutual = back[there[:, 0], 0] == np.arange(len(query))
-        # Of one feature there is no second to compare with.
-        distinct = (away[:, 0] < ratio * away[:, -1]) | (ratio >= 1) | (len(other) < 2)
-        kept = np.flatnonzero(mutual & distinct & (away[:, 0] <= max_distance))
-        rows, distances = there[kept, 0], away[kept, 0]
-    putative = Matches(
-        query=query.positions[kept], database=other.positions[rows], distances=distances
-    )
-    return putative, verify([putative], ransac)[0]

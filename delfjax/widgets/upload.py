@@ -12,8 +12,8 @@ from IPython.display import display
 from delfjax.features.extraction import Extractor
 from delfjax.images.reading import PhotoError, load_photo
 from delfjax.plots import base
-from delfjax.plots.base import Drawing
-from delfjax.search.searcher import match, reduce_pair
+from delfjax.plots.base import Figure
+from delfjax.search.matching import match
 from delfjax.types import Photo
 
 # Controls below each other: their names in one column, and all the room there is.
@@ -42,12 +42,11 @@ def match_two(extractor: Extractor) -> ipywidgets.VBox:
     return ipywidgets.VBox([ipywidgets.HBox(uploads), output])
 
 
-def _match_uploads(extractor: Extractor, uploads: list[ipywidgets.FileUpload]) -> Drawing:
+def _match_uploads(extractor: Extractor, uploads: list[ipywidgets.FileUpload]) -> Figure:
     photos = [read_upload(upload.value[0]) for upload in uploads]
-    features = reduce_pair(*(extractor(photo) for photo in photos))
-    putative, verification = match(*features)
-    title = f"{verification.count} inliers of {len(putative)} putative matches"
-    return base.matches(*photos, putative, verification.inliers, title=title)
+    pair = match(*(extractor(photo) for photo in photos))
+    title = f"{pair.num_inliers} inliers of {len(pair.matches)} putative matches"
+    return base.matches(*photos, pair.matches, pair.inliers, title=title)
 
 
 def read_upload(uploaded: Mapping[str, Any]) -> Photo:
@@ -65,7 +64,7 @@ def read_upload(uploaded: Mapping[str, Any]) -> Photo:
             raise PhotoError(str(error).replace(str(path), path.name)) from error
 
 
-def _show(draw: Callable[[], Drawing]) -> None:
+def _show(draw: Callable[[], Figure]) -> None:
     try:
         display(draw())
     except PhotoError as error:  # a wrong file is the visitor's to mend, not a traceback

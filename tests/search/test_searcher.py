@@ -4,12 +4,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from places import AFFINE, features, place, view
+from places import AFFINE, place, view
 
 from delfjax.features.database import Database
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.search.exact import ExactIndex
-from delfjax.search.searcher import SearchConfig, Searcher, match
+from delfjax.search.searcher import SearchConfig, Searcher
 
 
 @pytest.fixture
@@ -121,38 +121,6 @@ def test_pairing_follows_its_rule(database, one_to_one, max_distance):
     assert (np.diff(pairs.images) >= 0).all()
 
 
-def test_match_two_photos():
-    query = place(5)
-    putative, verification = match(query, view(query, 1))
-    assert len(putative) == verification.count == 60
-
-
-def test_match_of_distractor_queries_finds_nothing():
-    putative, verification = match(place(5), place(6), max_distance=0.3)
-    assert len(putative) == verification.count == 0
-
-
-def test_matches_are_mutual():
-    """Two query features nearest to one: only the nearer of them has it, whichever comes first."""
-    one, two = place(5), place(6)
-    crowd = features(
-        np.r_[one.positions, one.positions[:20]],
-        np.r_[one.descriptors, one.descriptors[:20] + 0.05 * two.descriptors[:20]],
-    )
-    putative, _ = match(crowd, view(one, 1))
-    assert len(putative) == 60
-    there, _ = match(view(one, 1), crowd)
-    np.testing.assert_array_equal(np.sort(there.database, 0), np.sort(putative.query, 0))
-
-
-@pytest.mark.parametrize("empty", [0, 1])
-def test_a_photo_without_features_matches_nothing(empty):
-    pair = [place(5), place(6)]
-    pair[empty] = pair[empty][:0]
-    putative, verification = match(*pair)
-    assert len(putative) == verification.count == 0
-
-
 def test_names_and_features_must_agree():
     with pytest.raises(ValueError, match="2 names for 1 photos"):
         Database.of(["a", "b"], [place(1)])
@@ -187,20 +155,6 @@ def test_a_ratio_of_one_keeps_all_and_a_smaller_one_never_adds(database):
 def test_ratios_have_a_range(ratio):
     with pytest.raises(ValueError, match="expected over 0, and at most 1"):
         SearchConfig(ratio=ratio)
-
-
-def test_the_ratio_test_of_two_photos_is_lowes():
-    """A feature that the other photo shows twice is not distinct."""
-    one = place(5)
-    other = view(one, 1)
-    twice = features(
-        np.r_[other.positions, other.positions[:10] + 30],
-        np.r_[other.descriptors, other.descriptors[:10]],
-    )
-    putative, _ = match(one, twice, ratio=0.8)
-    assert sorted(map(tuple, putative.query)) == sorted(map(tuple, one.positions[10:]))
-    assert len(match(one, twice)[0]) == 60
-    assert len(match(one, other[:1], ratio=0.8)[0]) == 1, "no second to compare with"
 
 
 # --- the homography as the model
