@@ -25,7 +25,7 @@ Model = TypeVar("Model", bound=nnx.Module)
 
 SIZE = 48, 64  # of drawn photos: as they all have it, one program extracts them
 # The paper's seven scales: a photo of SIZE has 112 cells.
-SMALL = ExtractionConfig(pyramid=PyramidConfig(longest=64), max_features=60)
+SMALL = ExtractionConfig(pyramid=PyramidConfig(longest=64), selection="norm", max_features=60)
 
 
 @cache

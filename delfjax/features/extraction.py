@@ -6,7 +6,7 @@ or, the paper's baseline, by the L2 norm of the descriptor.
 
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ from delfjax.features.pyramid import (
 )
 from delfjax.images.reading import PhotoError
 from delfjax.models.attention import Attention
-from delfjax.models.backbone import ResNet, checksum, fold, transpose_kernels
+from delfjax.models.backbone import ResNet, checksum, fold_batch_norm, transpose_kernels
 from delfjax.models.resnet import receptive_field
 from delfjax.types import Features, Photo
 
@@ -44,14 +44,15 @@ class ExtractionConfig:
 
     Attributes:
         pyramid: Scales and size of the image pyramid.
-        selection: Keep the cells with the highest attention, or with the largest L2 norm.
+        selection: Score by which features are selected: ``"attention"``, or the L2 ``"norm"`` of the
+            descriptor. By default attention if the model has a head, else the norm.
         max_features: Features kept of a photo (official config: 1000).
         nms_iou: Drop a feature whose receptive field overlaps that of a better one by more than this
             intersection over union. The default keeps all, as the official config does.
     """
 
     pyramid: PyramidConfig = field(default_factory=PyramidConfig)
-    selection: Selection = "norm"
+    selection: Selection | None = None
     max_features: int = 1000
     nms_iou: float = 1.0
 
@@ -120,21 +121,26 @@ class Extractor:
         config: ExtractionConfig | None = None,
         name: str = "",
     ) -> None:
-        self.config = config or ExtractionConfig()
         self.spec = backbone.spec
         self.name = name or backbone.spec.name
-        self._has_attention = attention is not None
-        self._check_selection()
+        self.has_attention = attention is not None
+        self.config = self._resolve(config or ExtractionConfig())
         self.receptive_field = receptive_field(backbone.spec)
         if self.receptive_field.stride != CELL or self.receptive_field.offset != 0:
             raise ValueError(f"{backbone.spec.name}: expected cells at multiples of {CELL} pixels")
-        model = Delf(fold(backbone), attention)
+        model = Delf(fold_batch_norm(backbone), attention)
         self._graph, upright = nnx.split(model)
         self._states = {False: upright, True: transpose_kernels(upright)}
 
-    def _check_selection(self) -> None:
-        if self.config.selection == "attention" and not self._has_attention:
-            raise ValueError('selection="attention" needs an attention head; got attention=None')
+    def _resolve(self, config: ExtractionConfig) -> ExtractionConfig:
+        """Choose the selection where the configuration leaves it open."""
+        if config.selection == "attention" and not self.has_attention:
+            raise ValueError(
+                f'{self.name}: selection "attention" needs an attention head. Fix: select by "norm", '
+                "or load a model with attention"
+            )
+        default = "attention" if self.has_attention else "norm"
+        return replace(config, selection=config.selection or default)
 
     def with_config(self, config: ExtractionConfig) -> "Extractor":
         """Return an extractor of the same network with another configuration.
@@ -143,8 +149,7 @@ class Extractor:
             ValueError: If features shall be selected by attention, but there is no attention head.
         """
         other = copy(self)
-        other.config = config
-        other._check_selection()
+        other.config = self._resolve(config)
         return other
 
     @cached_property
@@ -221,7 +226,7 @@ class Extractor:
         pixels = np.array(features.image_size) / level_sizes(
             features.image_size, self.config.pyramid
         )
-        return self.receptive_field.around(features.positions, pixels[levels])
+        return self.receptive_field.boxes_around(features.positions, pixels[levels])
 
     def dense(self, photo: Photo) -> DenseMaps:
         """Compute the score maps of every pyramid level."""

@@ -1,0 +1,99 @@
+"""Load a model by its name or file, ready to turn photos into local features."""
+
+from pathlib import Path
+
+from delfjax.features.extract_folder import LocalExtractor
+from delfjax.features.extraction import ExtractionConfig, Extractor
+from delfjax.features.handcrafted import SPECS as HANDCRAFTED
+from delfjax.features.handcrafted import HandcraftedExtractor
+from delfjax.features.store import FeatureStore
+from delfjax.files import StoreError
+from delfjax.models.resnet import SPECS as BACKBONES
+
+DEFAULT_MODEL = "resnet50_v1"  # the paper's backbone with ImageNet weights, no attention
+
+
+def model_names() -> tuple[str, ...]:
+    """Return the names that `load` accepts: trained models, ImageNet backbones, handcrafted features."""
+    from delfjax.models.zoo import zoo
+
+    return (*zoo(), *BACKBONES, *HANDCRAFTED)
+
+
+def load(
+    model: str | Path = DEFAULT_MODEL,
+    config: ExtractionConfig | None = None,
+    *,
+    weights: Path | str | None = None,
+) -> LocalExtractor:
+    """Load a model that extracts local features.
+
+    Args:
+        model: One of `model_names`, or a ``.safetensors`` file that `delfjax train` wrote. ImageNet
+            backbones have no attention head: they select features by the L2 norm.
+        config: Pyramid and selection of features. By default the paper's scales, and attention
+            where the model has a head.
+        weights: File with the weights of an ImageNet backbone, instead of a download.
+
+    Returns:
+        An extractor: call it with a photo to get its `Features`.
+
+    Raises:
+        WeightsError: If the model does not exist, or its weights cannot be read or downloaded.
+        ValueError: If ``weights`` is given for a model that has its own.
+    """
+    name = str(model)
+    if weights is not None and name not in BACKBONES:
+        raise ValueError(
+            f"weights {weights}: the model {name!r} has its own. "
+            f"Fix: leave the weights out, or choose one of {', '.join(BACKBONES)}"
+        )
+    if name in HANDCRAFTED:
+        extractor = HandcraftedExtractor(HANDCRAFTED[name])
+        return extractor if config is None else extractor.with_config(config)
+    if name in BACKBONES:
+        from delfjax.models.weights import load_backbone
+
+        return Extractor(load_backbone(BACKBONES[name], file=weights), None, config, name)
+    # Imported late: reading a trained model needs modules that the other models do not.
+    from delfjax.models import checkpoints
+    from delfjax.models.zoo import model_path
+
+    path = model_path(model)
+    return Extractor(*checkpoints.load_model(path), config, path.stem)
+
+
+def extractor_of(
+    store: FeatureStore, model: str | Path | None = None, *, weights: Path | str | None = None
+) -> LocalExtractor:
+    """Load the model whose features a store holds.
+
+    Args:
+        store: The feature store.
+        model: The model that extracted the features. By default the ImageNet backbone or the
+            handcrafted features that the store names.
+        weights: File with the weights of an ImageNet backbone, instead of a download.
+
+    Raises:
+        StoreError: If the model is another one than the store was made with.
+    """
+    made_by = store.made_by
+    extractor = load(model or made_by["backbone"], weights=weights)
+    if isinstance(extractor, Extractor):
+        config = ExtractionConfig.from_dict(made_by["extraction"])
+        if config.selection == "attention" and not extractor.has_attention:
+            raise StoreError(
+                f"{store.path}: its features were selected by attention, and {extractor.name} has no "
+                "attention head. Fix: pass the model that extracted them with --model"
+            )
+        extractor = extractor.with_config(config)
+    else:
+        extractor = type(extractor)(
+            extractor.spec, type(extractor.config)(**made_by["extraction"]), extractor.name
+        )
+    if extractor.checksum != made_by["model"]:
+        raise StoreError(
+            f"{store.path}: its features come from another model than {extractor.name}. "
+            "Fix: pass the model that extracted them with --model, or extract again into a new store"
+        )
+    return extractor
