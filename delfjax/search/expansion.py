@@ -12,6 +12,7 @@ Symbols: ``A`` the affine map from query to database photo, ``s = sqrt(det A)`` 
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -21,22 +22,29 @@ from delfjax.features.pca import l2_normalize
 from delfjax.search.searcher import Answer
 from delfjax.types import Features
 
+ExpansionKind = Literal["local", "average", "alpha"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExpansionConfig:
     """Whom an expansion trusts, and how far. None of the defaults is in the paper.
 
     Attributes:
+        kind: What expands a query: ``"local"``, the features of verified photos; ``"average"`` or
+            ``"alpha"``, the mean or weighted mean with the global descriptors of the best photos.
         photos: At most so many photos, the best ones, expand a query.
         inliers: And only those with at least so many inliers: one wrong photo draws in its like.
+        alpha: Exponent of the similarity in the weights of kind ``"alpha"`` (Radenovic et al.: 3).
         growth: Of local features: at most this many times the query's own number are added.
         radius: A feature is added only if none is there already, with a descriptor nearer than `distance`
             and within so many pixels of the query photo.
         distance: See ``radius``.
     """
 
+    kind: ExpansionKind = "local"
     photos: int = 5
     inliers: int = 20
+    alpha: float = 3.0
     growth: float = 1.0
     radius: float = 20.0
     distance: float = 0.5
