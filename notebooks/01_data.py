@@ -17,8 +17,8 @@ import numpy as np
 
 from delfjax import datasets, provenance
 from delfjax.datasets import rendered
-from delfjax.datasets.publishers import data_folder
-from delfjax.images.reading import load_photo
+from delfjax.datasets.catalog import data_folder
+from delfjax.images.reading import read_image
 from delfjax.plots import base, datasets
 
 # %%
@@ -36,16 +36,16 @@ print(provenance.versions())
 # others to evaluate on.
 
 # %%
-sheet = load_photo(rendered.ROOT / "contact_sheet.jpg")
+sheet = read_image(rendered.ROOT / "contact_sheet.jpg")
 base.photos({"one photo of each landmark": sheet}, height=6)
 
 # %%
-training, benchmark = rendered.training(), rendered.load()
+training, benchmark = rendered.training_photos(), rendered.load()
 print(f"training:   {len(training)} photos of {len(set(training.labels))} landmarks")
 print(f"evaluation: {len(benchmark.base_photos)} photos of 11 other landmarks,")
-print(f"            {benchmark.distractors} of places without a landmark")
+print(f"            {benchmark.distractor_count} of places without a landmark")
 print(f"queries:    {len(benchmark.queries)}, and {len(benchmark.distractor queries)} distractor queries")
-print("damaged files:", rendered.damaged() or "none")
+print("damaged files:", rendered.damaged_files() or "none")
 
 # %% [markdown]
 # ## What a training photo looks like
@@ -71,7 +71,7 @@ datasets.grid(
 # its box. The landmarks are not among those of the training.
 
 # %%
-shown = [(load_photo(benchmark.root / q.photo), q.name, q.box) for q in benchmark.queries]
+shown = [(read_image(benchmark.root / q.photo), q.name, q.box) for q in benchmark.queries]
 queries = datasets.grid([shown[5 * k + k % 5] for k in range(11)], columns=6, width=2)
 queries.save(FIGURES / "data_queries.jpg")
 queries
@@ -83,7 +83,7 @@ queries
 # %%
 places = random.choice(benchmark.distractor_photos.names, 7, replace=False)
 distractor_queries = random.choice([query.photo for query in benchmark.distractor_queries], 7, replace=False)
-mixed = [(load_photo(benchmark.root / name), "", None) for name in chain(places, distractor_queries)]
+mixed = [(read_image(benchmark.root / name), "", None) for name in chain(places, distractor_queries)]
 datasets.grid(mixed, columns=7)
 
 # %% [markdown]
@@ -93,11 +93,11 @@ datasets.grid(mixed, columns=7)
 # it look at the landmark, or at the houses beside it?
 
 # %%
-truths = rendered.truths()
+truths = rendered.annotations()
 known = [truth for truth in truths.values() if truth.landmark]
 few = [known[k] for k in random.choice(len(known), 6, replace=False)]
-pictures = [load_photo(benchmark.root / truth.photo) for truth in few]
-told = [f"{truth.shown:.0%} shown, {truth.area:.0%} of pixels" for truth in few]
+pictures = [read_image(benchmark.root / truth.photo) for truth in few]
+told = [f"{truth.visible_fraction:.0%} shown, {truth.area_fraction:.0%} of pixels" for truth in few]
 cells = [(photo, caption, None) for photo, caption in zip(pictures, told, strict=True)]
 cells += [(datasets.masked(p, t), "", None) for p, t in zip(pictures, few, strict=True)]
 datasets.grid(cells, columns=6, width=2)
@@ -114,7 +114,7 @@ bars = json.loads((benchmark.root / "grades.json").read_text())
 datasets.grades(known, good=bars["good"], ok=bars["ok"])
 
 # %%
-counts = {name: Counter() for name in sorted(rendered.footprints())}
+counts = {name: Counter() for name in sorted(rendered.landmark_bounds())}
 for truth in known:
     counts[truth.landmark][truth.grade] += 1
 datasets.class_counts(counts)
@@ -125,7 +125,7 @@ datasets.class_counts(counts)
 # %%
 order = ["good", "ok", "junk"]
 one = [t for g in order for t in known if (t.landmark, t.grade) == ("striped_duomo", g)]
-graded = [(load_photo(benchmark.root / truth.photo), truth.grade, None) for truth in one]
+graded = [(read_image(benchmark.root / truth.photo), truth.grade, None) for truth in one]
 datasets.grid(graded, columns=7)
 
 # %% [markdown]
@@ -136,7 +136,7 @@ datasets.grid(graded, columns=7)
 # are drawn as square roots; the rings tell how far).
 
 # %%
-above = datasets.from_above(known, rendered.footprints())
+above = datasets.from_above(known, rendered.landmark_bounds())
 above.save(FIGURES / "data_from_above.png")
 above
 
@@ -155,13 +155,13 @@ for name in datasets.NAMES:
         print(f"{name:22} {'not on disk':>9}")
         continue
     each = datasets.load(name, DATA)
-    find = np.mean([len(truth.positives) for truth in each.truths[each.protocol]])
+    find = np.mean([len(truth.positives) for truth in each.truths[each.default_protocol]])
     print(f"{name:22} {len(each.database):9,} {len(each.queries):8,} {find:13.1f}")
 
 # %%
 for name in set(on_disk) - set(datasets.RENDERED):
     each = datasets.load(name, DATA)
-    asked = [(load_photo(each.root / q.photo), q.name, q.box) for q in each.queries[:12]]
+    asked = [(read_image(each.root / q.photo), q.name, q.box) for q in each.queries[:12]]
     display(datasets.grid(asked, columns=6, width=2))  # noqa: F821, IPython has it
 
 # %% [markdown]
@@ -175,8 +175,8 @@ assert min(Counter(training.labels).values()) >= 15
 assert (len(benchmark.queries), len(benchmark.distractor_queries)) == (55, 40)
 good = {name: [t for t in known if t.landmark == name and t.grade == "good"] for name in evaluated}
 assert min(map(len, good.values())) >= 5, "every query is a good photo"
-assert all(t.shown >= 0.25 for t in known if t.grade != "junk"), "ok shows more than a quarter"
-assert not rendered.damaged(), "every file is as it was published"
+assert all(t.visible_fraction >= 0.25 for t in known if t.grade != "junk"), "ok shows more than a quarter"
+assert not rendered.damaged_files(), "every file is as it was published"
 
 # %% [markdown]
 # **What differs from the paper.** Google-Landmarks has a million photos; this set has about a thousand, of
@@ -185,5 +185,5 @@ assert not rendered.damaged(), "every file is as it was published"
 # a real city gives more away.
 #
 # **Two things to try.** Show the photos of `statue_bridge` as those of `striped_duomo` above: why are so few
-# of them good? And find the photos taken from behind, `truth.eye[1]` above the landmark's middle: would you
+# of them good? And find the photos taken from behind, `truth.camera_center[1]` above the landmark's middle: would you
 # know it from there?

@@ -9,16 +9,17 @@ from pathlib import Path
 
 from delfjax.datasets import archives, download
 from delfjax.datasets.benchmark import DatasetError
-from delfjax.datasets.publishers import (
+from delfjax.datasets.catalog import (
     PHOTOS,
-    PUBLISHERS,
+    DATASETS,
     UNFINISHED,
-    File,
-    absent,
+    RemoteFile,
+    missing_parts,
     data_folder,
-    describe,
-    missing,
-    publisher_of,
+
+    MissingDataError,
+    missing_message,
+    get_entry,
 )
 
 ARCHIVES = (".tar", ".tgz", ".tar.gz", ".zip")
@@ -46,7 +47,7 @@ def data_options(sub: argparse.ArgumentParser) -> None:
     )
     fetching = action("fetch", "download, check and unpack data sets; goes on where it stopped")
     fetching.add_argument(
-        "names", nargs="+", choices=PUBLISHERS, metavar="NAME", help=", ".join(PUBLISHERS)
+        "names", nargs="+", choices=DATASETS, metavar="NAME", help=", ".join(DATASETS)
     )
     fetching.add_argument("--keep", action="store_true", help="keep archives once unpacked")
 
@@ -55,21 +56,21 @@ def data(options: argparse.Namespace) -> int:
     """Run ``delfjax data``; return its exit code: 1 if a data set could not be had."""
     if options.action == "fetch":
         return max([_get(name, options.root, keep=options.keep) for name in options.names])
-    for name, publisher in PUBLISHERS.items():
-        print(f"{_state(name, options.root)}\n{describe(publisher)}")
+    for name, publisher in DATASETS.items():
+        print(f"{_state(name, options.root)}\n{publisher.description}")
     return 0
 
 
 def _state(name: str, root: Path) -> str:
-    lacking = ", ".join(absent(name, root))
+    lacking = ", ".join(missing_parts(name, root))
     return f"{root / name}: lacks {lacking}" if lacking else f"{root / name}: here"
 
 
 def _get(name: str, root: Path, *, keep: bool) -> int:
     """Fetch one of several: that another could not be had is no reason not to."""
-    publisher = publisher_of(name)
-    if publisher.fetchable and absent(name, root):
-        print(f"{root / name}\n{describe(publisher)}", flush=True)  # the terms come first
+    publisher = get_entry(name)
+    if publisher.files and missing_parts(name, root):
+        print(f"{root / name}\n{publisher.description}", flush=True)  # the terms come first
     try:
         fetched = fetch(name, root, keep=keep)
     except DatasetError as error:
@@ -91,27 +92,27 @@ def fetch(name: str, root: Path, *, keep: bool = False) -> bool:
         Whether there was anything to do.
 
     Raises:
-        MissingData: It has to be got by hand.
+        MissingDataError: It has to be got by hand.
         DatasetError: A download or an archive failed; the same call goes on.
     """
-    publisher, folder = publisher_of(name), root / name
-    if not (lacking := absent(name, root)):
+    publisher, folder = get_entry(name), root / name
+    if not (lacking := missing_parts(name, root)):
         return False
-    if not publisher.fetchable:
-        raise missing(name, root, lacking)
+    if not publisher.files:
+        raise MissingDataError(missing_message(name, root, lacking))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / UNFINISHED).write_text("\n".join(lacking))
     for file in publisher.files:
         if file.part in lacking:
             _fetch_file(file, folder, keep=keep)
-    if publisher.photos_of:
-        fetch(publisher.photos_of, root, keep=keep)
-        _share(root / publisher.photos_of / PHOTOS, folder / PHOTOS)
+    if publisher.photos_from:
+        fetch(publisher.photos_from, root, keep=keep)
+        _share(root / publisher.photos_from / PHOTOS, folder / PHOTOS)
     (folder / UNFINISHED).unlink()
     return True
 
 
-def _fetch_file(file: File, folder: Path, *, keep: bool) -> None:
+def _fetch_file(file: RemoteFile, folder: Path, *, keep: bool) -> None:
     target = folder / file.folder
     if not file.name.endswith(ARCHIVES):
         download.fetch(file.url, target / file.name, checksum=file.checksum)
@@ -120,14 +121,14 @@ def _fetch_file(file: File, folder: Path, *, keep: bool) -> None:
     stamp = archive.with_name(f"{file.name}.sha256")
     if stamp.exists() and archives.is_unpacked(stamp.read_text().strip(), target):
         return
-    checksum = file.checksum or _published_md5(file, archive.parent)
+    checksum = _published_md5(file, archive.parent)
     download.fetch(file.url, archive, checksum=checksum)
     archives.unpack(archive, target, flat=file.flat)
     if not keep:
         archive.unlink()
 
 
-def _published_md5(file: File, folder: Path) -> str | None:
+def _published_md5(file: RemoteFile, folder: Path) -> str | None:
     if file.md5_url is None:
         return None
     path = download.fetch(file.md5_url, folder / file.md5_url.rpartition("/")[2])

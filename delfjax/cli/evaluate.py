@@ -26,8 +26,8 @@ from delfjax.cli.options import (
 from delfjax.cli.output import answer, complain
 from delfjax.datasets import rendered
 from delfjax.datasets.benchmark import Benchmark
-from delfjax.datasets.labeled import LABELED, labeled
-from delfjax.datasets.publishers import data_folder
+from delfjax.datasets.labeled_folder import LABELED, labeled
+from delfjax.datasets.catalog import data_folder
 from delfjax.evaluation.benchmark import (
     Evaluation,
     evaluate_benchmark,
@@ -158,7 +158,7 @@ def inputs_sha256(options: argparse.Namespace) -> dict[str, str]:
     files = {"model": options.model, "weights": options.weights}
     name = getattr(options, "name", None)
     if name in datasets.RENDERED:
-        files["landmarks"] = datasets.rendered_root(options.root) / "SHA256SUMS"
+        files["landmarks"] = rendered.find_folder(options.root) / "SHA256SUMS"
     found = {what: path.read_bytes() for what, path in files.items() if path}
     if name == LABELED:
         photos = scan(options.root)
@@ -205,7 +205,7 @@ def _pooled(evaluation: Evaluation) -> dict[str, Any]:
     """Return the precision over all queries, distractor queries too: for some recalls, and as a curve."""
     pooled, benchmark = pool(evaluation), evaluation.benchmark
     recalls = [recall for recall in RECALLS if recall <= pooled.correct.sum()]
-    positives = sum(len(truth.positives) for truth in benchmark.truths[benchmark.protocol])
+    positives = sum(len(truth.positives) for truth in benchmark.truths[benchmark.default_protocol])
     return {
         "precision_at_recall": {
             str(recall): round(100 * precision_at(pooled, recall), 2) for recall in recalls
@@ -220,14 +220,14 @@ def _on_landmark(evaluation: Evaluation) -> dict[str, Any]:
     By query, of the whole photo that it is cut from. Nothing where photos have fewer keypoints.
     """
     benchmark = evaluation.benchmark
-    truths = rendered.truths(benchmark.root.parent)
+    truths = rendered.annotations(benchmark.root.parent)
     hits = hits_in_store(FeatureStore(evaluation.store), truths, [100])
     shares = {photo: 100 * float(share) for photo, (share,) in hits.items()}
     if np.isnan([*shares.values()]).all():
         return {}
     interval = bootstrap(np.array([*shares.values()]), seed=0)
-    chance = 100 * float(np.mean([truths[photo].area for photo in shares]))
-    precisions = 100 * evaluation.scores[benchmark.protocol].average_precision
+    chance = 100 * float(np.mean([truths[photo].area_fraction for photo in shares]))
+    precisions = 100 * evaluation.scores[benchmark.default_protocol].average_precision
     asked = [truths[query.photo].landmark for query in benchmark.queries]
     found = {
         "value": round(float(np.nanmean([*shares.values()])), 1),

@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from delfjax.datasets import google, holidays, oxford, rendered, revisited
+from delfjax.datasets import google_landmarks, holidays, oxford, rendered, revisited
 from delfjax.datasets.benchmark import Benchmark, DatasetError, Query
-from delfjax.datasets.publishers import absent, missing
+from delfjax.datasets.catalog import MissingDataError, missing_message, missing_parts
 
 LOADERS: dict[str, Callable[[Path], Benchmark]] = {
     "oxford5k": partial(oxford.load, "oxford5k"),
@@ -18,8 +18,8 @@ LOADERS: dict[str, Callable[[Path], Benchmark]] = {
     "roxford5k": partial(revisited.load, "roxford5k"),
     "rparis6k": partial(revisited.load, "rparis6k"),
     "holidays": holidays.load,
-    "google_landmarks_v1": google.load_v1,
-    "google_landmarks_v2": google.load_v2,
+    "google_landmarks_v1": google_landmarks.load_v1,
+    "google_landmarks_v2": google_landmarks.load_v2,
 }
 DISTRACTORS: dict[str, Callable[[Path], tuple[str, ...]]] = {
     "flickr100k": oxford.photos_of,
@@ -43,39 +43,33 @@ def load(name: str, root: Path | str) -> Benchmark:
 
     Args:
         name: One of `NAMES`; what follows a ``+`` are distractors.
-        root: The folder of data sets; see `rendered_root` for where the rendered one is.
+        root: The folder of data sets; see `rendered.find_folder` for where the rendered one is.
 
     Raises:
         DatasetError: There is no such benchmark, or its files say what cannot be.
-        MissingData: Files are missing; it says which, and where to get them.
+        MissingDataError: Files are missing; it says which, and where to get them.
     """
     root, (base, _, more) = Path(root), name.partition("+")
     if name not in NAMES:
         raise DatasetError(f"no benchmark {name!r}; expected one of {', '.join(NAMES)}")
     if name in RENDERED:
-        return rendered.load(rendered_root(root), distractors=bool(more))
+        return rendered.load(rendered.find_folder(root), distractors=bool(more))
     for part in filter(None, (base, more)):
-        if lacking := absent(part, root):
-            raise missing(part, root, lacking)
+        if lacking := missing_parts(part, root):
+            raise MissingDataError(missing_message(part, root, lacking))
     benchmark = _moved(LOADERS[base](root / base), root)
     if not more:
         return benchmark
     photos = tuple(f"{more}/{photo}" for photo in DISTRACTORS[more](root / more))
     database = benchmark.database + photos
-    return replace(benchmark, name=name, database=database, distractors=len(photos))
-
-
-def rendered_root(root: Path | str) -> Path:
-    """Return where the rendered set is: ``landmarks`` in the folder of data sets, or this checkout's."""
-    copy = Path(root) / rendered.ROOT.name
-    return copy if (copy / "SHA256SUMS").is_file() else rendered.ROOT
+    return replace(benchmark, name=name, database=database, distractor_count=len(photos))
 
 
 def available(root: Path | str) -> tuple[str, ...]:
     """Return the benchmarks of which every part is there; whether each is whole, `load` finds out."""
     root = Path(root)
-    whole = {part for part in (*LOADERS, *DISTRACTORS) if not absent(part, root)}
-    if (rendered_root(root) / "SHA256SUMS").is_file():
+    whole = {part for part in (*LOADERS, *DISTRACTORS) if not missing_parts(part, root)}
+    if (rendered.find_folder(root) / "SHA256SUMS").is_file():
         whole |= {"rendered", "places"}
     return tuple(name for name in NAMES if whole.issuperset(name.split("+")))
 

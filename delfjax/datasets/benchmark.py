@@ -17,7 +17,7 @@ import numpy as np
 from delfjax.datasets.truth import Truth
 from delfjax.images.reading import Box, Crop, PhotoFolder
 
-Measure = Literal["trapezoid", "at_100"]
+Metric = Literal["trapezoidal_ap", "map_at_100"]
 """How a ranking becomes a number: `metrics.average_precision`, or Google-Landmarks' mAP@100."""
 
 STANDARD = "standard"  # the protocol of a benchmark that has only one
@@ -51,11 +51,11 @@ class Benchmark:
         name: Of the data set, such as ``oxford5k``.
         root: Its folder.
         database: Photos to search, relative to the folder. Their order gives them their numbers.
-        distractors: How many of these, at the end, were added to make the search harder.
+        distractor_count: How many of these, at the end, were added to make the search harder.
         queries: What is asked.
         truths: For each protocol, what each query should find, in the order of the queries.
         distractor queries: Distractor queries: nothing in the database is correct (the paper's Sec. 5, Eq. 4).
-        measure: How rankings are scored.
+        metric: How rankings are scored.
     """
 
     name: str
@@ -64,11 +64,11 @@ class Benchmark:
     queries: tuple[Query, ...]
     truths: Mapping[str, tuple[Truth, ...]]
     distractor_queries: tuple[Query, ...] = ()
-    distractors: int = 0
-    measure: Measure = "trapezoid"
+    distractor_count: int = 0
+    metric: Metric = "trapezoidal_ap"
 
     def __post_init__(self) -> None:
-        names = [query.name for query in self.asked]
+        names = [query.name for query in self.all_queries]
         for what, listed in (("database photo", self.database), ("query", names)):
             if len(set(listed)) < len(listed):
                 twice = Counter(listed).most_common(1)[0][0]
@@ -80,12 +80,12 @@ class Benchmark:
                 )
 
     @property
-    def asked(self) -> tuple[Query, ...]:
+    def all_queries(self) -> tuple[Query, ...]:
         """Queries, then distractor queries."""
         return self.queries + self.distractor_queries
 
     @property
-    def protocol(self) -> str:
+    def default_protocol(self) -> str:
         """The first protocol: the one that is meant where none is named."""
         return next(iter(self.truths))
 
@@ -101,23 +101,23 @@ class Benchmark:
 
     @property
     def _base(self) -> int:
-        return len(self.database) - self.distractors
+        return len(self.database) - self.distractor_count
 
     @cached_property
     def query_photos(self) -> PhotoFolder:
         """The queries as photos, in the order of `asked`: whole ones by their path, parts as crops."""
         crops = {
             f"{QUERY_FOLDER}/{query.name}": Crop(query.photo, query.box)
-            for query in self.asked
+            for query in self.all_queries
             if query.box is not None
         }
         names = tuple(
             query.photo if query.box is None else f"{QUERY_FOLDER}/{query.name}"
-            for query in self.asked
+            for query in self.all_queries
         )
         return PhotoFolder(root=self.root, names=names, crops=crops)
 
-    def without(self, broken: Container[str]) -> "Benchmark":
+    def drop_photos(self, broken: Container[str]) -> "Benchmark":
         """Leave out photos that cannot be read, by the names that `base_photos` and its like give.
 
         The others are numbered anew, and truths follow.
@@ -131,7 +131,7 @@ class Benchmark:
         return replace(
             self,
             database=tuple(compress(self.database, kept)),
-            distractors=sum(kept[self._base :]),
+            distractor_count=sum(kept[self._base :]),
             queries=tuple(compress(self.queries, asked)),
             distractor_queries=tuple(compress(self.distractor_queries, asked[first:])),
             truths={

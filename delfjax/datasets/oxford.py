@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
-from delfjax.datasets.publishers import missing
+from delfjax.datasets.catalog import MissingDataError, missing_message
 from delfjax.datasets.truth import Truth, oxford_truth
 from delfjax.images.reading import Box, original_size, scan
 
@@ -167,7 +167,7 @@ def _check_names(name: str, folder: Path, found: Collection[str]) -> None:
             f"{', '.join(landmarks)}. Remove what is of another data set"
         )
     if lacking := [f"{query}_query.txt" for query in expected if query not in found]:
-        raise missing(name, folder.parent, lacking)
+        raise MissingDataError(missing_message(name, folder.parent, lacking))
 
 
 # --- what the files of other publishers share with these -------------------------------------------

@@ -29,50 +29,50 @@ PLACE = "place_"  # names of photos without a landmark begin with it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PhotoTruth:
+class PhotoAnnotation:
     """What is known of a photo of the `eval` split.
 
     Attributes:
         photo: Relative to the split's folder.
         landmark: Which it shows; None: none.
         grade: ``"good"``, ``"ok"`` or ``"junk"``; None without a landmark.
-        framed: Share of the landmark's silhouette that is in the frame, 0 to 1; what lies more than a
+        framed_fraction: Share of the landmark's silhouette that is in the frame, 0 to 1; what lies more than a
             frame beyond the frame does not count.
-        unhidden: Share of the framed silhouette that nothing hides.
-        area: Share of the photo's pixels that show the landmark.
+        unoccluded_fraction: Share of the framed silhouette that nothing hides.
+        area_fraction: Share of the photo's pixels that show the landmark.
         size: ``(height, width)`` in pixels.
         intrinsics: Camera matrix, in pixels, on ``(x, y, 1)`` with x right, y down.
         pose: World (metres, z up) to camera (x right, y down, z ahead).
         view: Kind of shot, weather, and what the camera did: see ``View`` in ``data/render/views.py``.
-        packed: The mask as a 1-bit PNG in base64; ``""`` without a landmark.
+        encoded_mask: The mask as a 1-bit PNG in base64; ``""`` without a landmark.
     """
 
     photo: str
     landmark: str | None
     grade: str | None
-    framed: float
-    unhidden: float
-    area: float
+    framed_fraction: float
+    unoccluded_fraction: float
+    area_fraction: float
     size: tuple[int, int]
     intrinsics: Float[np.ndarray, "3 3"]
     pose: Float[np.ndarray, "3 4"]
     view: Mapping[str, Any]
-    packed: str
+    encoded_mask: str
 
     @property
-    def shown(self) -> float:
+    def visible_fraction(self) -> float:
         """Share of the whole landmark that the photo shows: framed and not hidden."""
-        return self.framed * self.unhidden
+        return self.framed_fraction * self.unoccluded_fraction
 
     @cached_property
     def mask(self) -> Bool[np.ndarray, "h w"]:
         """The pixels that show the landmark."""
-        if not self.packed:
+        if not self.encoded_mask:
             return np.zeros(self.size, bool)
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(self.packed)))).astype(bool)
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(self.encoded_mask)))).astype(bool)
 
     @property
-    def eye(self) -> Float[np.ndarray, " 3"]:
+    def camera_center(self) -> Float[np.ndarray, " 3"]:
         """Where the camera stood: ``-R^T t``, in metres."""
         return -self.pose[:, :3].T @ self.pose[:, 3]
 
@@ -85,7 +85,7 @@ def load(root: Path | None = None, *, distractors: bool = True) -> Benchmark:
         distractors: Whether photos of places without a landmark join the database.
 
     Raises:
-        DatasetError: If the set is not there; see `damaged` for whether it is whole.
+        DatasetError: If the set is not there; see `damaged_files` for whether it is whole.
     """
     folder = _whole(root) / "eval"
     names = scan(folder / "images").names
@@ -98,7 +98,7 @@ def load(root: Path | None = None, *, distractors: bool = True) -> Benchmark:
         name="rendered+places" if distractors else "rendered",
         root=folder,
         database=database,
-        distractors=len(places),
+        distractor_count=len(places),
         queries=queries,
         truths={STANDARD: truths},
         distractor_queries=tuple(
@@ -107,12 +107,12 @@ def load(root: Path | None = None, *, distractors: bool = True) -> Benchmark:
     )
 
 
-def training(root: Path | None = None) -> PhotoFolder:
+def training_photos(root: Path | None = None) -> PhotoFolder:
     """Return the training split: one sub-folder a landmark."""
     return scan(_whole(root) / "train")
 
 
-def truths(root: Path | None = None) -> dict[str, PhotoTruth]:
+def annotations(root: Path | None = None) -> dict[str, PhotoAnnotation]:
     """Read the truth of each photo of `eval`, by the names that `load` gives its photos."""
     path = _whole(root) / "eval" / "truth.jsonl"
     with path.open(encoding="utf-8") as lines:
@@ -120,14 +120,14 @@ def truths(root: Path | None = None) -> dict[str, PhotoTruth]:
     return {each.photo: each for each in found}
 
 
-def footprints(root: Path | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def landmark_bounds(root: Path | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the lowest and the highest corner ``(x, y, z)`` of each `eval` landmark, in metres."""
     path = _whole(root) / "eval" / "landmarks.json"
     boxes = json.loads(path.read_text(encoding="utf-8"))
     return {name: (np.array(box["low"]), np.array(box["high"])) for name, box in boxes.items()}
 
 
-def damaged(root: Path | None = None) -> list[str]:
+def damaged_files(root: Path | None = None) -> list[str]:
     """List the files that differ from the set's SHA256SUMS, or are missing."""
     folder = _whole(root)
     bad = []
@@ -149,19 +149,25 @@ def _whole(root: Path | None) -> Path:
     return root
 
 
-def _truth(record: Mapping[str, Any]) -> PhotoTruth:
+def _truth(record: Mapping[str, Any]) -> PhotoAnnotation:
     seen = record.get("visibility") or {"framed": 0.0, "unhidden": 0.0, "area": 0.0}
     camera = record["camera"]
-    return PhotoTruth(
+    return PhotoAnnotation(
         photo=record["photo"],
         landmark=record["landmark"],
         grade=record.get("grade"),
-        framed=seen["framed"],
-        unhidden=seen["unhidden"],
-        area=seen["area"],
+        framed_fraction=seen["framed"],
+        unoccluded_fraction=seen["unhidden"],
+        area_fraction=seen["area"],
         size=(record["height"], record["width"]),
         intrinsics=np.array(camera["intrinsics"]),
         pose=np.array(camera["pose"]),
         view=record["view"],
-        packed=record.get("mask", ""),
+        encoded_mask=record.get("mask", ""),
     )
+
+
+def find_folder(root: Path | str) -> Path:
+    """Return the folder of the rendered set: ``landmarks`` below ``root``, or the checkout's."""
+    copy = Path(root) / ROOT.name
+    return copy if (copy / "SHA256SUMS").is_file() else ROOT

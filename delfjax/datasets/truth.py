@@ -22,17 +22,17 @@ class Truth:
     junk: Int[np.ndarray, " j"]
 
     def __post_init__(self) -> None:
-        photo_numbers("positives and junk", self.positives, self.junk)
+        join_photo_numbers("positives and junk", self.positives, self.junk)
 
 
 def oxford_truth(good: ArrayLike, ok: ArrayLike, junk: ArrayLike) -> Truth:
     """Make the truth of an Oxford5k or Paris6k query: good (with the query itself) and ok count."""
-    return Truth(photo_numbers("good and ok", good, ok), photo_numbers("junk", junk))
+    return Truth(join_photo_numbers("good and ok", good, ok), join_photo_numbers("junk", junk))
 
 
 def holidays_truth(query: int, positives: ArrayLike) -> Truth:
     """Make the truth of a Holidays query: the query photo is junk, wherever it is ranked."""
-    return Truth(photo_numbers("positives", positives), np.array([query]))
+    return Truth(join_photo_numbers("positives", positives), np.array([query]))
 
 
 def revisited_truth(
@@ -45,26 +45,26 @@ def revisited_truth(
     """
     match protocol:
         case "easy":
-            return Truth(photo_numbers("easy", easy), photo_numbers("junk and hard", junk, hard))
+            return Truth(join_photo_numbers("easy", easy), join_photo_numbers("junk and hard", junk, hard))
         case "medium":
-            return Truth(photo_numbers("easy and hard", easy, hard), photo_numbers("junk", junk))
+            return Truth(join_photo_numbers("easy and hard", easy, hard), join_photo_numbers("junk", junk))
         case "hard":
-            return Truth(photo_numbers("hard", hard), photo_numbers("junk and easy", junk, easy))
+            return Truth(join_photo_numbers("hard", hard), join_photo_numbers("junk and easy", junk, easy))
     raise ValueError(f"protocol {protocol!r}: expected 'easy', 'medium' or 'hard'")
 
 
-Grade = Literal["right", "wrong", "junk"]
+Relevance = Literal["correct", "wrong", "junk"]
 """What a result is: correct, not correct, or neither, as where too little of the landmark is seen."""
 
 
-def grade(truth: Truth, image: int) -> Grade:
+def relevance(truth: Truth, image: int) -> Relevance:
     """Say what a photo is, as a result."""
     if image in truth.junk:
         return "junk"
-    return "right" if image in truth.positives else "wrong"
+    return "correct" if image in truth.positives else "wrong"
 
 
-def photo_numbers(what: str, *groups: ArrayLike) -> Int[np.ndarray, " _"]:
+def join_photo_numbers(what: str, *groups: ArrayLike) -> Int[np.ndarray, " _"]:
     """Return the photo numbers of the groups in one array; check that they are, and none twice."""
     # NumPy makes floats of an empty list.
     ids = np.concatenate([np.asarray(group, None if np.size(group) else int) for group in groups])

@@ -15,24 +15,24 @@ from jaxtyping import Float
 from tqdm.auto import tqdm
 
 from delfjax.datasets.benchmark import Benchmark
-from delfjax.datasets.labeled import labeled
+from delfjax.datasets.labeled_folder import labeled
 from delfjax.datasets.truth import Truth
 from delfjax.evaluation.google_landmarks import retrieval
 from delfjax.evaluation.metrics import Scores, bootstrap, evaluate
 from delfjax.features.extract_folder import (
     LocalExtractor,
     PCAConfig,
-    Report,
+    ExtractionReport,
     extract_folder,
-    made_by,
+    store_settings,
 )
 from delfjax.features.extraction import Extractor
 from delfjax.features.global_descriptors import (
     GlobalConfig,
     GlobalExtractor,
-    Vectors,
-    extract_vectors,
-    whitened,
+    GlobalDescriptors,
+    extract_global_descriptors,
+    whiten_descriptors,
 )
 from delfjax.features.store import FeatureStore
 from delfjax.files import digest
@@ -62,7 +62,7 @@ class Ready:
     searcher: Searcher
     asked: list[Features]
     recall: float
-    report: Report
+    report: ExtractionReport
     seconds: dict[str, float]
 
 
@@ -74,7 +74,7 @@ def prepare(
     index: IndexConfig,
     search: SearchConfig,
     pca: PCAConfig,
-    report: Report | None = None,
+    report: ExtractionReport | None = None,
 ) -> Ready:
     """Extract what is missing, build the index, and measure its recall: all but the answers.
 
@@ -91,10 +91,10 @@ def prepare(
         ValueError: If no query has anything to find.
     """
     seconds: dict[str, float] = {}
-    report = Report() if report is None else report
+    report = ExtractionReport() if report is None else report
     with timed(seconds, "extract"):
         store, more = extract_benchmark(extractor, benchmark, store_path, config=pca)
-        report.add(more)
+        report.update(more)
     with timed(seconds, "load"):
         benchmark = answerable(benchmark, report)
         base = search.database(store, benchmark.database)
@@ -113,13 +113,13 @@ def prepare(
     )
 
 
-def answerable(benchmark: Benchmark, report: Report) -> Benchmark:
+def answerable(benchmark: Benchmark, report: ExtractionReport) -> Benchmark:
     """Leave out the photos that could not be read.
 
     Raises:
         ValueError: If no query has anything to find, then.
     """
-    benchmark = benchmark.without(report.failed)
+    benchmark = benchmark.drop_photos(report.failed)
     if not any(len(t.positives) for truths in benchmark.truths.values() for t in truths):
         raise ValueError(
             f"{benchmark.root}: no query has another readable photo of its own in the database"
@@ -133,15 +133,15 @@ def extract_benchmark(
     store_path: Path | str,
     *,
     config: PCAConfig | None = None,
-) -> tuple[FeatureStore, Report]:
+) -> tuple[FeatureStore, ExtractionReport]:
     """Extract the database, its distractors and the queries into one store, in this order.
 
     The PCA is learned as the first of them is extracted, so of the database alone.
     """
-    total = Report()
+    total = ExtractionReport()
     for photos in (benchmark.base_photos, benchmark.distractor_photos, benchmark.query_photos):
         store, report = extract_folder(extractor, photos, store_path, config=config)
-        total.add(report)
+        total.update(report)
     return store, total
 
 
@@ -176,7 +176,7 @@ class Evaluation:
     answers: list[Answer]
     scores: dict[str, Scores]
     seconds: dict[str, float]
-    report: Report
+    report: ExtractionReport
     index_kind: str
     recall: float
     settings: dict[str, Any]
@@ -184,7 +184,7 @@ class Evaluation:
 
     def summary(self, protocol: str | None = None) -> dict[str, Any]:
         """Return what is worth keeping of a protocol (by default the first), as numbers and words."""
-        scores = self.scores[protocol or self.benchmark.protocol]
+        scores = self.scores[protocol or self.benchmark.default_protocol]
         low, high = bootstrap(scores.average_precision, seed=0)
         return {
             "value": round(100 * scores.mean_average_precision, 2),
@@ -195,7 +195,7 @@ class Evaluation:
             },
             "what": self._what(),
             "benchmark": self.benchmark.name,
-            "protocol": protocol or self.benchmark.protocol,
+            "protocol": protocol or self.benchmark.default_protocol,
             "average_precision": [
                 None if np.isnan(value) else round(100 * value, 2)  # nothing to find: no number
                 for value in scores.average_precision.tolist()
@@ -292,7 +292,7 @@ def evaluate_benchmark(
         report=ready.report,
         index_kind=type(ready.searcher.index).__name__,
         recall=ready.recall,
-        settings=made_by(extractor, pca) | {"search": asdict(search), "index": asdict(index)},
+        settings=store_settings(extractor, pca) | {"search": asdict(search), "index": asdict(index)},
         store=Path(store_path),
     )
 
@@ -307,7 +307,7 @@ def score(benchmark: Benchmark, answers: Sequence[Answer]) -> dict[str, Scores]:
 
 
 def _score(benchmark: Benchmark, rankings: list[np.ndarray], truths: Sequence[Truth]) -> Scores:
-    if benchmark.measure == "at_100":
+    if benchmark.metric == "map_at_100":
         found = dict(enumerate(ranking.tolist() for ranking in rankings))
         return retrieval(found, dict(enumerate(t.positives.tolist() for t in truths)), ks=KS)
     size = len(benchmark.database)
@@ -472,9 +472,9 @@ def evaluate_combined(
     search, pca = search or SearchConfig(), pca or PCAConfig()
     index = index or IndexConfig()
     seconds: dict[str, float] = {}
-    settings = made_by(extractor, pca) | {"combined": asdict(config)}
+    settings = store_settings(extractor, pca) | {"combined": asdict(config)}
     settings["added"] = [*config.words, *([] if whiten is None else ["whitened"])]
-    report, vectors, ready = Report(), None, None
+    report, vectors, ready = ExtractionReport(), None, None
     if config.pooling is not None:
         with timed(seconds, "extract global"):
             pooler = GlobalExtractor(extractor, config.pooling)
@@ -502,33 +502,33 @@ def evaluate_combined(
     )
 
 
-def _vectors(pooler: GlobalExtractor, benchmark: Benchmark, path: Path) -> tuple[Vectors, Report]:
-    total = Report()
+def _vectors(pooler: GlobalExtractor, benchmark: Benchmark, path: Path) -> tuple[GlobalDescriptors, ExtractionReport]:
+    total = ExtractionReport()
     for photos in (benchmark.base_photos, benchmark.distractor_photos, benchmark.query_photos):
-        vectors, report = extract_vectors(pooler, photos, path)
-        total.add(report)
+        vectors, report = extract_global_descriptors(pooler, photos, path)
+        total.update(report)
     return vectors, total
 
 
 def _whitened(
-    vectors: Vectors, pooler: GlobalExtractor, photos: PhotoFolder, path: Path, dimensions: int
-) -> Vectors:
+    vectors: GlobalDescriptors, pooler: GlobalExtractor, photos: PhotoFolder, path: Path, dimensions: int
+) -> GlobalDescriptors:
     # A file for each folder: photos of two may have the same names.
     folder = digest(str(photos.root.resolve()).encode())[:12]
     beside = path.with_stem(f"{path.stem}-whitening-{folder}")
-    others, report = extract_vectors(pooler, photos, beside)
+    others, report = extract_global_descriptors(pooler, photos, beside)
     names = [name for name in photos.names if name not in report.failed]
-    return whitened(vectors, others.of(names), dimensions)
+    return whiten_descriptors(vectors, others.select(names), dimensions)
 
 
 def _answers(
-    ready: Ready | None, benchmark: Benchmark, vectors: Vectors | None, config: CombinedConfig
+    ready: Ready | None, benchmark: Benchmark, vectors: GlobalDescriptors | None, config: CombinedConfig
 ) -> list[Answer]:
     if vectors is None:
         bar = tqdm(ready.asked, desc="answer", unit="query", leave=None)
         return [answer_local(ready.searcher, query, config) for query in bar]
     base, asked = (
-        vectors.of(names) for names in (benchmark.database, benchmark.query_photos.names)
+        vectors.select(names) for names in (benchmark.database, benchmark.query_photos.names)
     )
     if ready is None:
         return [answer_global(vector, base, config) for vector in asked]

@@ -23,8 +23,8 @@ from delfjax.cli.evaluate import (
     result_of,
 )
 from delfjax.cli.networks import extractor_for
-from delfjax.datasets.labeled import LABELED
-from delfjax.datasets.publishers import absent, missing
+from delfjax.datasets.labeled_folder import LABELED
+from delfjax.datasets.catalog import DATASETS, missing_message, missing_parts
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.fingerprint import code_sha256
 from delfjax.paper.runs import FOLDER, PROFILES, RUNS, Profile, Run
@@ -189,8 +189,8 @@ def plan(
 def lacking(data: Path) -> list[str]:
     """Say of every real data set that is not in a folder what is missing, and how to get it."""
     parts = dict.fromkeys(part for name in datasets.NAMES for part in name.split("+"))
-    real = [part for part in parts if part in (*datasets.LOADERS, *datasets.DISTRACTORS)]
-    return [str(missing(part, data, found)) for part in real if (found := absent(part, data))]
+    real = [part for part in parts if part in DATASETS]
+    return [missing_message(part, data, found) for part in real if (found := missing_parts(part, data))]
 
 
 def run_all(

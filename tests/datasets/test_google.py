@@ -229,7 +229,7 @@ def test_version_2(tmp_path):
     folder = fakes.google_v2(tmp_path)
     found = datasets.load("google_landmarks_v2", tmp_path)
     names = [fakes.photo_id(number) for number in range(4)]
-    assert found.measure == "at_100"
+    assert found.metric == "map_at_100"
     assert found.database == tuple(
         f"google_landmarks_v2/index/0/{i}/2/{names[i]}.jpg" for i in range(4)
     )

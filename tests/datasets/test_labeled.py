@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delfjax.datasets.benchmark import STANDARD, DatasetError
-from delfjax.datasets.labeled import labeled
+from delfjax.datasets.labeled_folder import labeled
 from delfjax.images.reading import Path, PhotoFolder
 
 

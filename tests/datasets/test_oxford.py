@@ -9,7 +9,7 @@ import pytest
 from delfjax import datasets
 from delfjax.datasets import oxford, rendered
 from delfjax.datasets.benchmark import STANDARD, DatasetError
-from delfjax.datasets.publishers import UNFINISHED, MissingData, publisher_of
+from delfjax.datasets.catalog import UNFINISHED, MissingDataError, get_entry
 from delfjax.images.reading import Box, PhotoError
 
 
@@ -35,7 +35,7 @@ def test_oxford(tmp_path, folder):
     assert (len(found.database), len(found.queries)) == (78, 55)
     assert found.database == tuple(sorted(found.database))
     assert set(found.truths) == {STANDARD}
-    assert found.measure == "trapezoid"
+    assert found.metric == "trapezoidal_ap"
     assert not found.distractor_queries
     query, truth = found.queries[1], found.truths[STANDARD][1]
     assert (query.name, query.photo) == ("all_souls_2", "oxford5k/all_souls_000002.jpg")
@@ -202,7 +202,7 @@ def test_a_file_of_a_query_is_missing(tmp_path, folder, kind):
 def test_a_query_is_missing(tmp_path, folder):
     for kind in oxford.KINDS:
         (folder / f"keble_5_{kind}.txt").unlink()
-    refuse(tmp_path, "keble_5_query.txt", error=MissingData)
+    refuse(tmp_path, "keble_5_query.txt", error=MissingDataError)
 
 
 def test_an_unknown_landmark(tmp_path, folder):
@@ -247,25 +247,25 @@ def test_distractors_go_with_their_own_set(tmp_path, name):
 
 @pytest.mark.parametrize("name", sorted(set(datasets.NAMES) - set(datasets.RENDERED)))
 def test_nothing_is_there(tmp_path, name):
-    first, *_ = publisher_of(name.partition("+")[0]).parts
-    refuse(tmp_path / "nowhere", first, error=MissingData, name=name)
+    first, *_ = get_entry(name.partition("+")[0]).parts
+    refuse(tmp_path / "nowhere", first, error=MissingDataError, name=name)
 
 
 def test_parts_that_are_missing_are_named(tmp_path, folder):
     for path in folder.glob("*_query.txt"):
         path.unlink()
-    text = refuse(tmp_path, "_query.txt", error=MissingData)
+    text = refuse(tmp_path, "_query.txt", error=MissingDataError)
     assert ".jpg" not in text
-    refuse(tmp_path, "_query.txt", error=MissingData, name="oxford5k+flickr100k")
+    refuse(tmp_path, "_query.txt", error=MissingDataError, name="oxford5k+flickr100k")
 
 
 def test_distractors_are_missing(tmp_path, folder):
-    refuse(tmp_path, "flickr100k", error=MissingData, name="oxford5k+flickr100k")
+    refuse(tmp_path, "flickr100k", error=MissingDataError, name="oxford5k+flickr100k")
 
 
 def test_a_fetch_that_is_not_over(tmp_path, folder):
     (folder / UNFINISHED).write_text("**/*.jpg")
-    refuse(tmp_path, "oxford5k: lacks", error=MissingData)
+    refuse(tmp_path, "oxford5k: lacks", error=MissingDataError)
     assert "oxford5k" not in datasets.available(tmp_path)
 
 
@@ -274,7 +274,7 @@ def test_distractors_join_the_database_and_nothing_else(tmp_path, folder):
     alone = datasets.load("oxford5k", tmp_path)
     joined = datasets.load("oxford5k+flickr100k", str(tmp_path))
     assert joined.name == "oxford5k+flickr100k"
-    assert (alone.distractors, joined.distractors) == (0, 3)
+    assert (alone.distractors, joined.distractor_count) == (0, 3)
     assert joined.base_photos == alone.base_photos
     assert joined.distractor_photos.names == (
         "flickr100k/oxc1_100k/airshow/000001.jpg",
@@ -310,7 +310,7 @@ def test_the_rendered_set_comes_with_the_code(tmp_path, monkeypatch):
     found = datasets.load("rendered", tmp_path / "nowhere")
     assert (found.name, len(found.database), len(found.queries)) == ("rendered", 7, 5)
     joined = datasets.load("rendered+places", tmp_path / "nowhere")
-    assert (joined.name, len(joined.database), joined.distractors) == ("rendered+places", 8, 1)
+    assert (joined.name, len(joined.database), joined.distractor_count) == ("rendered+places", 8, 1)
 
 
 # --- the parser by itself

@@ -19,40 +19,40 @@ from delfjax.cli import data
 from delfjax.cli.data import fetch
 from delfjax.datasets import archives, download
 from delfjax.datasets.benchmark import DatasetError
-from delfjax.datasets.publishers import (
-    PUBLISHERS,
+from delfjax.datasets.catalog import (
+    DATASETS,
     File,
-    MissingData,
+    MissingDataError,
     Publisher,
-    absent,
+    missing_parts,
     data_folder,
     missing,
-    publisher_of,
+    get_entry,
 )
 
 NAMES = """oxford5k paris6k flickr100k roxford5k rparis6k revisitop1m holidays google_landmarks_v1
 google_landmarks_v2"""
 
-each = pytest.mark.parametrize("publisher", PUBLISHERS.values(), ids=PUBLISHERS)
+each = pytest.mark.parametrize("publisher", DATASETS.values(), ids=DATASETS)
 
 
 # The catalog
 
 
 def test_every_data_set_is_in_it():
-    assert list(PUBLISHERS) == NAMES.split()
+    assert list(DATASETS) == NAMES.split()
 
 
 @each
 def test_entry_is_complete(publisher):
-    assert publisher == PUBLISHERS[publisher.name]
+    assert publisher == DATASETS[publisher.name]
     assert publisher.title
     assert publisher.about
     assert publisher.terms
     assert publisher.parts
     # By command or by hand, not both and not neither.
     assert publisher.fetchable == (not publisher.steps)
-    assert publisher.photos_of is None or PUBLISHERS[publisher.photos_of].fetchable
+    assert publisher.photos_of is None or DATASETS[publisher.photos_of].fetchable
 
 
 @each
@@ -84,7 +84,7 @@ def test_files_go_into_the_parts(publisher):
 
 
 def test_addresses_of_google_landmarks():
-    files = PUBLISHERS["google_landmarks_v2"].files
+    files = DATASETS["google_landmarks_v2"].files
     tars = [file for file in files if file.name.endswith(".tar")]
     assert len(tars) == 120
     assert tars[-1] == File(
@@ -96,9 +96,9 @@ def test_addresses_of_google_landmarks():
 
 
 def test_addresses_of_revisited_oxford():
-    (truth,) = PUBLISHERS["roxford5k"].files
+    (truth,) = DATASETS["roxford5k"].files
     assert truth.url.endswith("/revisitop/data/datasets/roxford5k/gnd_roxford5k.pkl")
-    names = [file.name for file in PUBLISHERS["revisitop1m"].files]
+    names = [file.name for file in DATASETS["revisitop1m"].files]
     assert names[:2] + names[-1:] == [
         "revisitop1m.txt",
         "revisitop1m.1.tar.gz",
@@ -110,7 +110,7 @@ def test_name_that_is_not_in_it():
     with pytest.raises(
         DatasetError, match=r"'oxford': no such data set; expected one of oxford5k, "
     ):
-        publisher_of("oxford")
+        get_entry("oxford")
 
 
 def test_data_folder_is_the_users_to_choose(monkeypatch, tmp_path):
@@ -126,7 +126,7 @@ def test_data_folder_is_the_users_to_choose(monkeypatch, tmp_path):
 
 def test_missing_names_folder_parts_and_command():
     error = missing("oxford5k", Path("/my data"), ("jpg", "gt"))
-    assert isinstance(error, MissingData)
+    assert isinstance(error, MissingDataError)
     assert isinstance(error, DatasetError)
     lines = str(error).splitlines()
     assert lines[0] == f"{Path('/my data/oxford5k')}: lacks jpg, gt"
@@ -159,25 +159,25 @@ def touch(path: Path) -> Path:
 
 
 def test_absent_lists_the_parts(tmp_path):
-    assert absent("roxford5k", tmp_path) == ("jpg/*.jpg", "gnd_roxford5k.pkl")
+    assert missing_parts("roxford5k", tmp_path) == ("jpg/*.jpg", "gnd_roxford5k.pkl")
     touch(tmp_path / "roxford5k" / "gnd_roxford5k.pkl")
-    assert absent("roxford5k", tmp_path) == ("jpg/*.jpg",)
+    assert missing_parts("roxford5k", tmp_path) == ("jpg/*.jpg",)
     touch(tmp_path / "roxford5k" / "jpg" / "a.jpg")
-    assert absent("roxford5k", tmp_path) == ()
+    assert missing_parts("roxford5k", tmp_path) == ()
 
 
 def test_absent_finds_what_lies_deeper(tmp_path):
     touch(tmp_path / "paris6k" / "jpg" / "paris" / "a.jpg")
     touch(tmp_path / "paris6k" / "eiffel_1_query.txt")
-    assert absent("paris6k", tmp_path) == ()
+    assert missing_parts("paris6k", tmp_path) == ()
 
 
 def test_absent_takes_another_layout_as_a_whole(tmp_path):
     touch(tmp_path / "google_landmarks_v1" / "index" / "7" / "a.jpg")
     first = ("train.csv", "test.csv", "train/*", "test/*")
-    assert absent("google_landmarks_v1", tmp_path) == first
+    assert missing_parts("google_landmarks_v1", tmp_path) == first
     touch(tmp_path / "google_landmarks_v1" / "test" / "b.jpg")
-    assert absent("google_landmarks_v1", tmp_path) == ()
+    assert missing_parts("google_landmarks_v1", tmp_path) == ()
 
 
 # Fetching
@@ -249,7 +249,7 @@ def publish(url: str, monkeypatch):
         **words,
     )
     for publisher in (small, revisited):
-        monkeypatch.setitem(PUBLISHERS, publisher.name, publisher)
+        monkeypatch.setitem(DATASETS, publisher.name, publisher)
 
 
 def held(folder: Path) -> dict[str, bytes]:
@@ -269,7 +269,7 @@ def test_fetch_downloads_checks_and_unpacks(served, tmp_path):
     assert fetch("small", tmp_path)
     assert held(tmp_path / "small") == SMALL
     assert served.asked == ["1.tgz", "md5.2.txt", "2.tgz", "gt.tgz"]
-    assert absent("small", tmp_path) == ()
+    assert missing_parts("small", tmp_path) == ()
     assert not list(tmp_path.rglob("small/**/*.tgz"))  # unpacked, and so deleted
     assert not fetch("small", tmp_path)
     assert len(served.asked) == 4
@@ -288,9 +288,9 @@ def test_photos_of_another_set_are_shared(served, tmp_path):
     assert (tmp_path / "rsmall" / "gnd_rsmall.pkl").read_bytes() == b"]."
     # The root may be moved, and a link that leads nowhere comes to life.
     moved = tmp_path.rename(tmp_path.with_name(f"{tmp_path.name}-moved"))
-    assert absent("rsmall", moved) == ()
+    assert missing_parts("rsmall", moved) == ()
     (moved / "small" / "jpg").rename(moved / "small" / "away")
-    assert absent("rsmall", moved) == ("jpg/*.jpg",)
+    assert missing_parts("rsmall", moved) == ("jpg/*.jpg",)
     (moved / "small" / "away").rename(moved / "small" / "jpg")
     moved.rename(tmp_path)
 
@@ -321,7 +321,7 @@ def test_fetch_goes_on_archive_by_archive(served, tmp_path):
         fetch("small", tmp_path)
     # Photos are there, but not all of them.
     assert held(tmp_path / "small") == {"jpg/a.jpg": b"a"}
-    assert absent("small", tmp_path) == ("**/*.jpg", "gt/*")
+    assert missing_parts("small", tmp_path) == ("**/*.jpg", "gt/*")
     (served.folder / "away").rename(served.folder / "2.tgz")
     served.asked.clear()
     assert fetch("small", tmp_path)
@@ -362,7 +362,7 @@ def test_parts_that_are_there_are_not_asked_for(served, tmp_path):
 
 
 def test_fetch_of_what_is_got_by_hand(tmp_path):
-    with pytest.raises(MissingData, match=r"lacks jpg/\*\.jpg\n(.*\n)+  get it by hand"):
+    with pytest.raises(MissingDataError, match=r"lacks jpg/\*\.jpg\n(.*\n)+  get it by hand"):
         fetch("holidays", tmp_path)
     assert not list(tmp_path.iterdir())
     touch(tmp_path / "holidays" / "jpg" / "100000.jpg")
@@ -370,7 +370,7 @@ def test_fetch_of_what_is_got_by_hand(tmp_path):
 
 
 def test_archives_by_name_are_those_that_can_be_unpacked():
-    names = {file.name for publisher in PUBLISHERS.values() for file in publisher.files}
+    names = {file.name for publisher in DATASETS.values() for file in publisher.files}
     plain = {Path(name).suffix for name in names if not name.endswith(data.ARCHIVES)}
     assert plain == {".csv", ".txt", ".pkl"}
     assert archives.MAX_BYTES > 2 * 1.94e9  # of Oxford5k's archive, the largest

@@ -8,9 +8,10 @@ import pytest
 from worlds import draw, extractor, save
 
 from delfjax import datasets, fingerprint, provenance
+from delfjax.datasets import catalog
 from delfjax.cli import main
 from delfjax.cli.evaluate import inputs_sha256, load_as_asked
-from delfjax.datasets.labeled import labeled
+from delfjax.datasets.labeled_folder import labeled
 from delfjax.files import digest
 from delfjax.images.reading import PhotoError, scan
 from delfjax.paper import reproduce
@@ -76,7 +77,7 @@ def test_what_is_there_is_kept_and_what_is_old_is_made_again(world, monkeypatch)
 def test_another_model_makes_results_old(world, tmp_path, monkeypatch):
     run_all(["rendered_ft_norm"], world)
     (tmp_path / "data" / "checkpoints").mkdir(parents=True)
-    shutil.copy("data/checkpoints/delf_att.safetensors", tmp_path / RUNS["ft_norm"].arguments[1])
+    shutil.copy("delfjax/models/zoo/delf_att.safetensors", tmp_path / RUNS["ft_norm"].arguments[1])
     monkeypatch.chdir(tmp_path)
     assert reasons(run_all(["rendered_ft_norm"], world)) == ["another model or set"]
 
@@ -154,7 +155,7 @@ def test_names_choose_runs_benchmarks_and_results():
 
 def test_real_sets_that_are_missing_are_named_with_how_to_get_them(tmp_path):
     told = lacking(tmp_path)
-    assert len(told) == len(datasets.LOADERS) + len(datasets.DISTRACTORS)
+    assert len(told) == len(catalog.DATASETS)
     assert any("oxford5k" in words for words in told)
     assert {job.benchmark for job in plan(data=tmp_path)} == {*datasets.RENDERED}
 

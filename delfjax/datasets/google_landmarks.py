@@ -48,7 +48,7 @@ def load_v2(folder: Path) -> Benchmark:
             protocol: tuple(truth(half.get(photo, ())) for photo in asked)
             for protocol, half in halves.items()
         },
-        measure="at_100",
+        metric="map_at_100",
     )
 
 
