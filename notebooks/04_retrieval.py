@@ -26,7 +26,8 @@ from delfjax import provenance
 from delfjax.cli.evaluate import evaluate_as_asked
 from delfjax.cli.networks import extractor_for
 from delfjax.cli.options import search_config
-from delfjax.datasets import rendered, truth
+from delfjax.datasets import rendered
+from delfjax.datasets.truth import relevance
 from delfjax.evaluation import significance
 from delfjax.evaluation.metrics import bootstrap, evaluate
 from delfjax.evaluation.precision_recall import mean_precision, pool
@@ -37,7 +38,7 @@ from delfjax.features.store import FeatureStore
 from delfjax.models import checkpoints
 from delfjax.paper import reproduce
 from delfjax.plots import retrieval
-from delfjax.plots.match_pictures import pair_picture
+from delfjax.plots.match_images import pair_image
 from delfjax.search import tuning
 from delfjax.search.exact import ExactIndex
 from delfjax.search.expansion import expand
@@ -67,7 +68,7 @@ print(provenance.versions(), provenance.hardware())
 
 # %%
 benchmark = rendered.load()
-truths = benchmark.truths[benchmark.protocol]
+truths = benchmark.truths[benchmark.default_protocol]
 jobs = {job.run.name: job for job in reproduce.plan([benchmark.name])}
 options = jobs["ft_att"].options
 print(jobs["ft_att"].command)
@@ -79,7 +80,7 @@ print(jobs["ft_att"].command)
 extractor = extractor_for(options)
 evaluation = evaluate_as_asked(options, benchmark, extractor)
 clear_output()  # the bars
-answers, scores = evaluation.answers, evaluation.scores[benchmark.protocol]
+answers, scores = evaluation.answers, evaluation.scores[benchmark.default_protocol]
 print(f"mAP {100 * scores.mean_average_precision:.1f} % over {len(benchmark.queries)} queries")
 
 # %%
@@ -111,7 +112,7 @@ one_scale = replace(extractor.config, pyramid=PyramidConfig(longest=options.long
 # %%
 variances = {}
 for name, run in {"fine-tuned": "ft_att", "ImageNet": "att"}.items():
-    extract = Extractor(*checkpoints.load(jobs[run].options.model), one_scale)
+    extract = Extractor(*checkpoints.load_model(jobs[run].options.model), one_scale)
     cells = np.concatenate([extract(photo).descriptors for photo in sample])
     variances[name] = PCA.fit(cells, dimensions=cells.shape[1]).variances
 
@@ -248,7 +249,7 @@ voted = np.lexsort((ranking.images, -ranking.votes))[:first]
 panels = {"votes": ranking.votes[voted], "inliers": ranking.inliers[:first]}
 places = {"votes": voted, "inliers": np.arange(first)}
 grades = {
-    name: [truth.grade(truth, int(image)) for image in ranking.images[rows]]
+    name: [relevance(truth, int(image)) for image in ranking.images[rows]]
     for name, rows in places.items()
 }
 retrieval.bars(panels, grades)
@@ -264,9 +265,9 @@ retrieval.bars(panels, grades)
 
 # %%
 own = [benchmark.database.index(query.photo) for query in benchmark.queries]  # whence it is cut
-kinds = np.array([truth.grade(truth, int(image)) for image in ranking.images])
+kinds = np.array([relevance(truth, int(image)) for image in ranking.images])
 verified = np.isin(ranking.images, list(answers[one].matches)) & (ranking.images != own[one])
-best_right = int(ranking.images[np.flatnonzero(verified & (kinds == "right"))[0]])
+best_right = int(ranking.images[np.flatnonzero(verified & (kinds == "correct"))[0]])
 wrong = np.flatnonzero(verified & (kinds == "wrong"))
 best_wrong = int(ranking.images[wrong[np.argmax(ranking.votes[wrong])]])
 
@@ -281,9 +282,9 @@ for words, image in {"a right photo": best_right, "a wrong photo": best_wrong}.i
     sizes = asked[one].image_size, tuple(base.image_sizes[image].tolist())
     for title, inliers in {
         f"{words}: {len(putative)} matches": np.ones(len(putative), bool),
-        f"after RANSAC: {checked.count} inliers": checked.inliers,
+        f"after RANSAC: {checked.num_inliers} inliers": checked.inliers,
     }.items():
-        pictures.append((title, pair_picture(tuple(photos), sizes, putative, inliers, width=900)))
+        pictures.append((title, pair_image(tuple(photos), sizes, putative, inliers, width=900)))
 
 # %%
 eighth = retrieval.stacked(pictures, columns=2)
@@ -294,10 +295,10 @@ eighth
 # A wrong photo has some inliers, too. How many, over all queries? (Without the photo that a query was cut from.)
 
 # %%
-counts = {"right": [], "wrong": []}
+counts = {"correct": [], "wrong": []}
 for number, each in enumerate(rankings):
     for image, inliers in zip(each.images.tolist(), each.inliers.tolist(), strict=True):
-        kind = truth.grade(truths[number], image)
+        kind = relevance(truths[number], image)
         if kind != "junk" and inliers >= 0 and image != own[number]:
             counts[kind].append(inliers)
 counts = {kind: np.array(found) for kind, found in counts.items()}
@@ -315,7 +316,7 @@ retrieval.inlier_counts(counts)
 # %%
 asked_globally = jobs["ft_rmac"].options
 globally = evaluate_as_asked(asked_globally, benchmark, extractor_for(asked_globally))
-rival = globally.scores[benchmark.protocol]
+rival = globally.scores[benchmark.default_protocol]
 margin = scores.average_precision - rival.average_precision
 
 # %%
@@ -410,13 +411,13 @@ retrieval.pages(rows)
 # is *found* if it is among the first as many results as there are right ones.
 
 # %%
-known = rendered.truths()
-middles = {name: (low + high) / 2 for name, (low, high) in rendered.footprints().items()}
+known = rendered.annotations()
+middles = {name: (low + high) / 2 for name, (low, high) in rendered.landmark_bounds().items()}
 
 
 def bearing(truth):
     """Degrees around the landmark at which the camera stood."""
-    return np.degrees(np.arctan2(*(truth.eye - middles[truth.landmark])[1::-1]))
+    return np.degrees(np.arctan2(*(truth.camera_center - middles[truth.landmark])[1::-1]))
 
 
 # %%
@@ -499,7 +500,7 @@ truths_shown = {names[number]: truths[number] for number in firsts.values()}
 
 # %%
 config = replace(extractor.config, max_features=search.features)
-for_yours = Extractor(*checkpoints.load(options.model), config)
+for_yours = Extractor(*checkpoints.load_model(options.model), config)
 
 # %%
 explorer = search_photos(
@@ -525,7 +526,7 @@ for points in curves.values():
     assert points[-1][1] > 0.95, "a wide beam finds nearly all true neighbors"
     assert points[-1][1] >= points[0][1], "and a wider one no fewer"
 assert with_fewer.mean_average_precision > 0.5 * scores.mean_average_precision, "most can be missed"
-assert np.median(counts["right"]) > np.median(counts["wrong"]), "right photos have more inliers"
+assert np.median(counts["correct"]) > np.median(counts["wrong"]), "right photos have more inliers"
 near, far = (among[part].mean() for part in (angles < 30, angles > 60))
 assert near > far, "what is seen from near the query's side is found more often"
 

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Polygon, Rectangle
 
-from delfjax.datasets.rendered import PhotoTruth
+from delfjax.datasets.rendered import PhotoAnnotation
 from delfjax.images.reading import Box
-from delfjax.plots.base import NEUTRAL, Drawing, figure_of, show_photo, show_title
+from delfjax.plots.base import NEUTRAL, Figure, subplots, draw_photo, set_title
 from delfjax.types import Photo
 
 GRADES = {"good": "#1f8a85", "ok": "#e0a030", "junk": "#8c4a86"}  # apart without green and red, too
@@ -22,7 +22,7 @@ VEIL = 0.25  # what is left of the light outside a mask
 
 def grid(
     photos: Sequence[tuple[Photo, str, Box | None]], *, columns: int, width: float = 1.7
-) -> Drawing:
+) -> Figure:
     """Draw photos in rows, each under its caption, with the box that a query asks for.
 
     Args:
@@ -32,11 +32,11 @@ def grid(
     """
     rows = -(-len(photos) // columns)
     titled = any(caption for _, caption, _ in photos)
-    figure, axes = figure_of(columns * width, rows * (0.75 * width + 0.22 * titled), rows, columns)
+    figure, axes = subplots(columns * width, rows * (0.75 * width + 0.22 * titled), rows, columns)
     for ax in axes.ravel():
         ax.set_axis_off()
     for ax, (photo, caption, box) in zip(axes.ravel(), photos, strict=False):
-        show_photo(ax, photo, caption)
+        draw_photo(ax, photo, caption)
         if box is not None:
             _frame(ax, box)
     return figure
@@ -49,19 +49,19 @@ def _frame(ax: Axes, box: Box) -> None:
     ax.add_patch(Rectangle(corner, *size, fill=False, edgecolor="#ffd23f", linewidth=2))
 
 
-def masked(photo: Photo, truth: PhotoTruth) -> Photo:
+def masked(photo: Photo, truth: PhotoAnnotation) -> Photo:
     """Darken all but the landmark."""
     light = np.where(truth.mask, 1.0, VEIL)[..., None]
     return (photo * light).astype(np.uint8)
 
 
-def class_counts(counts: Mapping[str, Mapping[str, int]]) -> Drawing:
+def class_counts(counts: Mapping[str, Mapping[str, int]]) -> Figure:
     """Draw how many photos of each class a landmark has, as stacked bars.
 
     Args:
         counts: By landmark: the number of good, ok and junk photos.
     """
-    figure, axes = figure_of(7.5, 0.26 * len(counts) + 0.8)
+    figure, axes = subplots(7.5, 0.26 * len(counts) + 0.8)
     ax = axes[0, 0]
     rows, left = np.arange(len(counts)), np.zeros(len(counts))
     for grade, color in GRADES.items():
@@ -79,8 +79,8 @@ def class_counts(counts: Mapping[str, Mapping[str, int]]) -> Drawing:
 
 
 def grades(
-    truths: Sequence[PhotoTruth], good: tuple[float, float], ok: tuple[float, float]
-) -> Drawing:
+    truths: Sequence[PhotoAnnotation], good: tuple[float, float], ok: tuple[float, float]
+) -> Figure:
     """Draw how photos become good, ok and junk: what each shows, how large, and where the bars lie.
 
     Args:
@@ -88,12 +88,12 @@ def grades(
         good: Share shown, and share of the photo's pixels, from which a photo is good.
         ok: The same for ok.
     """
-    figure, axes = figure_of(6.2, 3.6)
+    figure, axes = subplots(6.2, 3.6)
     ax = axes[0, 0]
     floor = 0.3 * ok[1]
     for grade, color in GRADES.items():
         mine = [truth for truth in truths if truth.grade == grade]
-        shown, area = [t.shown for t in mine], [max(t.area, floor) for t in mine]
+        shown, area = [t.visible_fraction for t in mine], [max(t.area_fraction, floor) for t in mine]
         ax.scatter(shown, area, s=16, color=color, alpha=0.8, linewidths=0, label=grade)
     for (shown, area), color in ((good, GRADES["good"]), (ok, GRADES["ok"])):
         ax.plot([shown, shown, 1.02], [1, area, area], color=color, linewidth=1)
@@ -106,11 +106,11 @@ def grades(
 
 
 def from_above(
-    truths: Sequence[PhotoTruth],
+    truths: Sequence[PhotoAnnotation],
     footprints: Mapping[str, tuple[np.ndarray, np.ndarray]],
     *,
     columns: int = 4,
-) -> Drawing:
+) -> Figure:
     """Draw every landmark from above, and the cameras around it with what they look at.
 
     Distances from the middle are drawn as their square roots, as the nearest camera would otherwise
@@ -122,19 +122,19 @@ def from_above(
         columns: Maps a row.
     """
     rows = -(-len(footprints) // columns)
-    figure, axes = figure_of(2.4 * columns, 2.55 * rows + 0.3, rows, columns)
+    figure, axes = subplots(2.4 * columns, 2.55 * rows + 0.3, rows, columns)
     for ax in axes.ravel():
         ax.set_axis_off()
     for ax, name in zip(axes.ravel(), sorted(footprints), strict=False):
         low, high = footprints[name]
         _map(ax, [truth for truth in truths if truth.landmark == name], low[:2], high[:2])
-        show_title(ax, name.replace("_", " "))
+        set_title(ax, name.replace("_", " "))
     handles = [Rectangle((0, 0), 1, 1, color=color) for color in GRADES.values()]
     figure.legend(handles, GRADES, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
-def _map(ax: Axes, truths: Sequence[PhotoTruth], low: np.ndarray, high: np.ndarray) -> None:
+def _map(ax: Axes, truths: Sequence[PhotoAnnotation], low: np.ndarray, high: np.ndarray) -> None:
     middle = (low + high) / 2
     for radius in RINGS:
         ring = Circle((0, 0), np.sqrt(radius), fill=False, edgecolor="#d5d8dd", linewidth=0.8)
@@ -143,7 +143,7 @@ def _map(ax: Axes, truths: Sequence[PhotoTruth], low: np.ndarray, high: np.ndarr
         ax.text(0, np.sqrt(radius), f"{radius} m", **at)
     ax.add_patch(Polygon(_rooted(_outline(low - middle, high - middle)), color="#30343b"))
     for truth in truths:
-        color, eye = GRADES[truth.grade], truth.eye[:2] - middle
+        color, eye = GRADES[truth.grade], truth.camera_center[:2] - middle
         wedge = _rooted(np.array([eye]))[0] + 3.2 * np.array([[0, 0], *_rays(truth, eye)])
         ax.add_patch(Polygon(wedge, color=color, alpha=0.25, linewidth=0))
         ax.plot(*wedge[0], ".", color=color, markersize=5)
@@ -164,7 +164,7 @@ def _outline(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.concatenate([a + steps * (b - a) for a, b in pairwise(corners)])
 
 
-def _rays(truth: PhotoTruth, eye: np.ndarray) -> np.ndarray:
+def _rays(truth: PhotoAnnotation, eye: np.ndarray) -> np.ndarray:
     """Return the directions `(2, 2)` of the photo's left and right edge, on the map of roots.
 
     A direction at ``p`` is turned as the map's derivative there does: ``I - p p^T / (2 |p|^2)``.

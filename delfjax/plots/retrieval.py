@@ -10,27 +10,27 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 from matplotlib.ticker import LogLocator
 
-from delfjax.datasets.truth import Grade, Truth, grade
-from delfjax.plots.base import COLORS, NEUTRAL, Drawing, figure_of, show_photo
-from delfjax.plots.match_pictures import MARKS, QUALITY
-from delfjax.plots.thumbnails import Card, Pixels, sheet, thumbnail
+from delfjax.datasets.truth import Relevance, Truth, relevance
+from delfjax.plots.base import COLORS, NEUTRAL, Figure, subplots, draw_photo
+from delfjax.plots.match_images import GRADE_MARKS, QUALITY
+from delfjax.plots.thumbnails import Card, RgbImage, sheet, thumbnail
 from delfjax.types import Photo, Ranking
 
 ANGLES = (0, 15, 30, 45, 60, 90, 180)  # degrees: edges of the bins of `found_by_angle`
 WIDTH = 7.2  # inches, of figures with several panels
 SIDE = 160  # pixels: width of a card, small so that its text is large beside the photo
 FAINT = 0.25  # opacity of what is only context
-WORDS: dict[Grade, str] = {"right": "right", "wrong": "wrong", "junk": "junk, not counted"}
+WORDS: dict[Relevance, str] = {"correct": "correct", "wrong": "wrong", "junk": "junk, not counted"}
 
 
-def spectra(variances: Mapping[str, Float[np.ndarray, " _"]], kept: int) -> Drawing:
+def spectra(variances: Mapping[str, Float[np.ndarray, " _"]], kept: int) -> Figure:
     """Draw the share of the variance that the first axes of a PCA explain, against their number.
 
     Args:
         variances: Of all axes of each PCA, largest first, by its name.
         kept: Axes that the descriptors keep; the shares at this number are written beside the curves.
     """
-    figure, axes = figure_of(5.8, 2.9)
+    figure, axes = subplots(5.8, 2.9)
     ax = axes[0, 0]
     for (name, each), color in zip(variances.items(), COLORS, strict=False):
         explained = 100 * np.cumsum(each) / each.sum()
@@ -47,7 +47,7 @@ def spectra(variances: Mapping[str, Float[np.ndarray, " _"]], kept: int) -> Draw
     return figure
 
 
-def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Drawing:
+def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
     """Draw what an approximate search finds against the time that it takes.
 
     Less effort cannot take longer: where it was measured so, another process had the processor, and the time
@@ -57,7 +57,7 @@ def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Drawin
         curves: By name: ``(time, recall)`` of each setting, least effort first; time as a share of exact
             search's, recall 0 to 1.
     """
-    figure, axes = figure_of(5.8, 2.9)
+    figure, axes = subplots(5.8, 2.9)
     ax = axes[0, 0]
     for (name, points), color in zip(curves.items(), COLORS, strict=False):
         times, recalls = np.transpose(points)
@@ -77,44 +77,44 @@ def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Drawin
 
 
 def bars(
-    panels: Mapping[str, Int[np.ndarray, " b"]], grades: Mapping[str, Sequence[Grade]]
-) -> Drawing:
+    panels: Mapping[str, Int[np.ndarray, " b"]], grades: Mapping[str, Sequence[Relevance]]
+) -> Figure:
     """Draw rankings as bars, best first: what each photo is ranked by, colored by whether it is right.
 
     Args:
         panels: Votes or inliers of the first photos, by what they are.
         grades: What each of those photos is, by the same names.
     """
-    figure, axes = figure_of(WIDTH, 1.6 * len(panels) + 0.3, len(panels), 1)
+    figure, axes = subplots(WIDTH, 1.6 * len(panels) + 0.3, len(panels), 1)
     for ax, (name, counts) in zip(axes[:, 0], panels.items(), strict=True):
-        for kind, (mark, color) in MARKS.items():
+        for kind, (mark, color) in GRADE_MARKS.items():
             mine = np.flatnonzero([each == kind for each in grades[name]])
             if len(mine):
                 label = f"{mark} {WORDS[kind]}"
                 ax.bar(mine + 1, counts[mine], color=color, width=0.82, label=label)
         ax.set(ylabel=name, xlim=(0.3, len(counts) + 0.7))
     ax.set_xlabel("rank")
-    axes[0, 0].legend(loc="upper right", ncols=len(MARKS), frameon=False)
+    axes[0, 0].legend(loc="upper right", ncols=len(GRADE_MARKS), frameon=False)
     return figure
 
 
-def inlier_counts(counts: Mapping[Grade, Int[np.ndarray, " _"]]) -> Drawing:
+def inlier_counts(counts: Mapping[Relevance, Int[np.ndarray, " _"]]) -> Figure:
     """Draw how many inliers results have, right ones up and wrong ones down, as shares of their kind.
 
     Args:
         counts: Inliers of the verified results of all queries, by what these are.
     """
-    figure, axes = figure_of(5.8, 2.9)
+    figure, axes = subplots(5.8, 2.9)
     ax = axes[0, 0]
     most = max(int(each.max()) for each in counts.values())
     edges = np.arange(0, most + 6, 4)
     for (kind, each), sign in zip(counts.items(), (1, -1), strict=False):
         shares = 100 * np.histogram(each, edges)[0] / len(each)
         label = (
-            f"{MARKS[kind][0]} {WORDS[kind]}: {len(each):,} results, median {np.median(each):.0f}"
+            f"{GRADE_MARKS[kind][0]} {WORDS[kind]}: {len(each):,} results, median {np.median(each):.0f}"
         )
         ax.bar(
-            edges[:-1], sign * shares, width=3.7, align="edge", color=MARKS[kind][1], label=label
+            edges[:-1], sign * shares, width=3.7, align="edge", color=GRADE_MARKS[kind][1], label=label
         )
     ax.axhline(0, color="black", linewidth=0.8)
     ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
@@ -127,7 +127,7 @@ def found_by_angle(
     angles: Float[np.ndarray, " p"],
     found: Bool[np.ndarray, " p"],
     groups: Shaped[np.ndarray, " p"],
-) -> Drawing:
+) -> Figure:
     """Draw which share of the right photos is found, by the angle between the two cameras.
 
     Args:
@@ -135,7 +135,7 @@ def found_by_angle(
         found: Whether that photo was.
         groups: A word for each such pair, drawn apart.
     """
-    figure, axes = figure_of(5.8, 2.8)
+    figure, axes = subplots(5.8, 2.8)
     ax, names = axes[0, 0], np.unique(groups)
     places, width = np.arange(len(ANGLES) - 1), 0.8 / len(names)
     for number, (name, color) in enumerate(zip(names, COLORS, strict=False)):
@@ -171,7 +171,7 @@ def result_cards(
     cards = []
     for place in places:
         image = int(ranking.images[place])
-        mark, color = MARKS[grade(truth, image)]
+        mark, color = GRADE_MARKS[relevance(truth, image)]
         line = f"{place + 1} {mark} {_ranked_by(ranking, place)}"
         cards.append(Card(photo=thumbnail(load(image), SIDE), lines=(line,), color=color))
     return cards
@@ -189,7 +189,7 @@ def query_card(photo: Photo, *lines: str) -> Card:
     return Card(photo=thumbnail(photo, SIDE), lines=lines)
 
 
-def pages(rows: Sequence[tuple[str, Sequence[Card]]], *, width: float = 6.4) -> Drawing:
+def pages(rows: Sequence[tuple[str, Sequence[Card]]], *, width: float = 6.4) -> Figure:
     """Draw ranked results, a titled row for each ranking.
 
     Args:
@@ -201,8 +201,8 @@ def pages(rows: Sequence[tuple[str, Sequence[Card]]], *, width: float = 6.4) -> 
 
 
 def stacked(
-    pictures: Sequence[tuple[str, Pixels]], *, columns: int, width: float = WIDTH
-) -> Drawing:
+    pictures: Sequence[tuple[str, RgbImage]], *, columns: int, width: float = WIDTH
+) -> Figure:
     """Draw pictures of any size in rows, each under its title.
 
     Args:
@@ -216,11 +216,11 @@ def stacked(
         for first in range(0, len(shapes), columns)
     ]
     height = sum(inches) + 0.26 * len(inches)
-    figure, axes = figure_of(width, height, len(inches), columns, height_ratios=inches)
+    figure, axes = subplots(width, height, len(inches), columns, height_ratios=inches)
     figure.quality = QUALITY
     figure.get_layout_engine().set(wspace=0.04)
     for ax in axes.ravel():
         ax.set_axis_off()
     for ax, (title, picture) in zip(axes.ravel(), pictures, strict=False):
-        show_photo(ax, picture, title)
+        draw_photo(ax, picture, title)
     return figure

@@ -4,8 +4,8 @@ import html
 from math import inf, isnan
 from pathlib import PurePosixPath
 
-from delfjax.datasets.truth import Grade
-from delfjax.plots.match_pictures import MARKS
+from delfjax.datasets.truth import Relevance
+from delfjax.plots.match_images import GRADE_MARKS
 from delfjax.search.searcher import SearchConfig
 from delfjax.types import Ranking
 
@@ -30,11 +30,11 @@ def query(name: str, total: int, used: int | None) -> str:
     return _block(f"<b>{html.escape(stem(name))}</b>, {part}. {GUIDE}")
 
 
-def card(ranking: Ranking, place: int, name: str, grade: Grade | None) -> tuple[str, str]:
+def card(ranking: Ranking, place: int, name: str, grade: Relevance | None) -> tuple[str, str]:
     """Give the lines below a result: rank and name; grade, and what it is ranked by."""
     inliers, votes = int(ranking.inliers[place]), int(ranking.votes[place])
     found = _count(votes, "vote") if inliers < 0 else _count(inliers, "inlier")
-    marked = found if grade is None else f"{MARKS[grade][0]} {grade}, {found}"
+    marked = found if grade is None else f"{GRADE_MARKS[grade][0]} {grade}, {found}"
     return f"{place + 1}  {stem(name)}", marked
 
 
@@ -90,7 +90,7 @@ def legend() -> str:
     """Explain the colors of the results."""
     parts = [
         f'<span style="border-bottom:4px solid {color};margin-right:1.5em">{mark} {grade}</span>'
-        for grade, (mark, color) in MARKS.items()
+        for grade, (mark, color) in GRADE_MARKS.items()
     ]
     return _block("".join(parts))
 

@@ -6,13 +6,13 @@ Results have places, from 0: the best one's.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from delfjax.datasets.truth import Truth, grade
+from delfjax.datasets.truth import Truth, relevance
 from delfjax.features.database import Database
 from delfjax.geometry.ransac import Verification
 from delfjax.images.reading import Box
-from delfjax.plots import match_pictures
-from delfjax.plots.base import Drawing
-from delfjax.plots.match_pictures import CARD, MARKS, pair_picture, query_picture
+from delfjax.plots import match_images
+from delfjax.plots.base import Figure
+from delfjax.plots.match_images import CARD_WIDTH, GRADE_MARKS, pair_image, query_image
 from delfjax.plots.thumbnails import Card, thumbnail
 from delfjax.search.searcher import Answer, SearchConfig
 from delfjax.types import Features, Matches, Photo
@@ -55,9 +55,9 @@ class View:
             self.answer.ranking, len(self._database), seconds, precision
         )
 
-    def query_picture(self) -> Photo:
+    def query_image(self) -> Photo:
         """Draw the query with its features, and the box."""
-        return query_picture(self.photo, self.features, self.box)
+        return query_image(self.photo, self.features, self.box)
 
     def cards(self, count: int) -> list[Card]:
         """Make the cards of the first results."""
@@ -66,29 +66,29 @@ class View:
     def pair(self, place: int) -> tuple[Photo, str]:
         """Draw the query beside a result, with their matches, and say how many; alone where nothing was found."""
         if not len(self.answer.ranking):
-            return self.query_picture(), "nothing was found"
+            return self.query_image(), "nothing was found"
         image = int(self.answer.ranking.images[place])
         result = self._database.names[image]
         height, width = self._database.image_sizes[image].tolist()
         putative, verified = self._matches(image)
-        picture = pair_picture(
+        picture = pair_image(
             (self.photo, self.load(result)),
             (self.features.image_size, (height, width)),
             putative,
             verified and verified.inliers,
         )
-        count = verified and verified.count
+        count = verified and verified.num_inliers
         return picture, retrieval_captions.pair(self.name, result, place, len(putative), count)
 
-    def figure(self, count: int, place: int) -> Drawing:
+    def figure(self, count: int, place: int) -> Figure:
         """Draw the query, the first results, and the matches of one of them, to be kept."""
         query = Card(
-            photo=thumbnail(self.query_picture(), CARD),
+            photo=thumbnail(self.query_image(), CARD_WIDTH),
             lines=("query", retrieval_captions.stem(self.name)),
         )
         said = retrieval_captions.settings(self.config, boxed=self.box is not None)
         picture, words = self.pair(place)
-        return match_pictures.figure([query, *self.cards(count)], picture, (said, words))
+        return match_images.result_figure([query, *self.cards(count)], picture, (said, words))
 
     @property
     def _database(self) -> Database:
@@ -97,11 +97,11 @@ class View:
     def _card(self, place: int) -> Card:
         image = int(self.answer.ranking.images[place])
         name = self._database.names[image]
-        graded = None if self.truth is None else grade(self.truth, image)
+        graded = None if self.truth is None else relevance(self.truth, image)
         return Card(
             photo=self.load_small(name),
             lines=retrieval_captions.card(self.answer.ranking, place, name, graded),
-            color=None if graded is None else MARKS[graded][1],
+            color=None if graded is None else GRADE_MARKS[graded][1],
         )
 
     def _matches(self, image: int) -> tuple[Matches, Verification | None]:

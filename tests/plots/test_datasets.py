@@ -3,7 +3,7 @@
 import numpy as np
 from worlds import draw
 
-from delfjax.datasets.rendered import PhotoTruth
+from delfjax.datasets.rendered import PhotoAnnotation
 from delfjax.images.reading import Box
 from delfjax.plots import datasets
 
@@ -11,18 +11,18 @@ from delfjax.plots import datasets
 def seen(grade: str = "good", *, at=(3.0, -20.0), shown: float = 0.8, area: float = 0.2):
     """A photo taken from `at` on the map, looking north, level, 90 degrees wide."""
     turn = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
-    return PhotoTruth(
+    return PhotoAnnotation(
         photo="a.jpg",
         landmark="tower",
         grade=grade,
-        framed=shown,
-        unhidden=1.0,
-        area=area,
+        framed_fraction=shown,
+        unoccluded_fraction=1.0,
+        area_fraction=area,
         size=(48, 64),
         intrinsics=np.array([[32.0, 0, 32], [0, 32, 24], [0, 0, 1]]),
         pose=np.column_stack([turn, -turn @ np.array([*at, 2.0])]),
         view={},
-        packed="",
+        encoded_mask="",
     )
 
 
@@ -46,7 +46,7 @@ def test_a_mask_darkens_the_rest():
 
 def test_the_camera_stands_where_it_was_and_looks_ahead():
     truth = seen(at=(3.0, -20.0))
-    np.testing.assert_allclose(truth.eye, [3, -20, 2], atol=1e-12)
+    np.testing.assert_allclose(truth.camera_center, [3, -20, 2], atol=1e-12)
     left, right = datasets._rays(truth, np.array([1000.0, 0.0]))
     # Across the map, distances shrink by half as much again as along it.
     np.testing.assert_allclose([left, right], np.array([[-0.5, 1], [0.5, 1]]) / np.sqrt(1.25))

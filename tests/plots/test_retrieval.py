@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from delfjax.datasets.truth import Truth
-from delfjax.plots.base import Drawing
-from delfjax.plots.match_pictures import MARKS
+from delfjax.plots.base import Figure
+from delfjax.plots.match_images import GRADE_MARKS
 from delfjax.plots.retrieval import (
     ANGLES,
     bars,
@@ -56,7 +56,7 @@ def test_recall_is_drawn_in_percent_against_time_that_grows_with_effort():
 
 
 def test_bars_stand_at_their_ranks_in_the_color_of_what_they_are():
-    figure = bars({"votes": np.array([9, 7, 3])}, {"votes": ["right", "junk", "right"]})
+    figure = bars({"votes": np.array([9, 7, 3])}, {"votes": ["correct", "junk", "correct"]})
     drawn = {bar.get_label(): bar for bar in figure.axes[0].containers}
     right = drawn["✓ right"]
     assert [patch.get_center()[0] for patch in right] == [1, 3]
@@ -64,7 +64,7 @@ def test_bars_stand_at_their_ranks_in_the_color_of_what_they_are():
 
 
 def test_shares_of_inlier_counts_add_up_and_wrong_ones_hang_down():
-    counts = {"right": np.array([40, 42, 3]), "wrong": np.array([3, 4, 5, 6])}
+    counts = {"correct": np.array([40, 42, 3]), "wrong": np.array([3, 4, 5, 6])}
     figure = inlier_counts(counts)
     up, down = heights(figure.axes[0]).values()
     assert sum(up) == pytest.approx(100)
@@ -91,7 +91,7 @@ def test_cards_say_rank_grade_and_score():
         ("3 ○ (12)",),
         ("2 ✗ 9",),
     ]
-    assert [card.color for card in cards] == [MARKS[k][1] for k in ("right", "junk", "wrong")]
+    assert [card.color for card in cards] == [GRADE_MARKS[k][1] for k in ("correct", "junk", "wrong")]
     similar = ranking(scores=np.array([0.912, 0.5, 0.25]))
     assert result_cards(similar, TRUTH, lambda image: PHOTO, [0])[0].lines == ("1 ✓ 0.91",)
 
@@ -105,7 +105,7 @@ def test_cards_load_the_photo_of_their_number():
 def test_pages_have_a_titled_row_for_each_ranking():
     row = [query_card(PHOTO, "query"), *result_cards(ranking(), TRUTH, lambda image: PHOTO, [0, 1])]
     figure = pages([("local", row), ("global", row)])
-    assert isinstance(figure, Drawing)
+    assert isinstance(figure, Figure)
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["local", "global"]
     assert figure._repr_jpeg_()
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from places import place, view
 
-from delfjax.datasets.truth import Truth, grade
+from delfjax.datasets.truth import Truth, relevance
 from delfjax.features.database import Database
 from delfjax.features.region import inside
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.images.reading import Box
-from delfjax.plots.match_pictures import GAP, PAIR, QUERY, TALLEST, pair_picture, query_picture
+from delfjax.plots.match_images import GAP, PAIR_WIDTH, QUERY_SIZE, PAIR_MAX_HEIGHT, pair_image, query_image
 from delfjax.search.searcher import SearchConfig, Searcher
 from delfjax.types import Matches
 from delfjax.widgets import retrieval_captions
@@ -26,7 +26,7 @@ BOX = Box(50.0, 80.0, 300.0, 330.0)
 def searcher():
     """Photos 0, 2, 4, 6 are views of places 0 to 3; of 1, 3, 5, 7 the geometry is wrong."""
     photos = [view(place(n // 2), n, geometry=n % 2 == 0, share=0.9 - n / 20) for n in range(COUNT)]
-    return Searcher(Database.of([f"photo_{n}" for n in range(COUNT)], photos), config=CONFIG)
+    return Searcher(Database.from_features([f"photo_{n}" for n in range(COUNT)], photos), config=CONFIG)
 
 
 def same(answer, other):
@@ -111,13 +111,13 @@ def test_more_neighbors_than_were_found_cannot_be_asked_for(searcher):
 
 
 def test_in_a_small_database_all_features_are_neighbors():
-    searcher = Searcher(Database.of(["one"], [place(0, count=7)]), config=CONFIG)
+    searcher = Searcher(Database.from_features(["one"], [place(0, count=7)]), config=CONFIG)
     same(ask(searcher, place(0)).answer(CONFIG), searcher(place(0)))
 
 
 def test_grades():
     truth = Truth(np.array([1, 2]), np.array([5]))
-    assert [grade(truth, image) for image in (1, 5, 0)] == ["right", "junk", "wrong"]
+    assert [relevance(truth, image) for image in (1, 5, 0)] == ["correct", "junk", "wrong"]
 
 
 # --- pictures
@@ -126,9 +126,9 @@ def test_grades():
 @pytest.mark.parametrize("size", [(48, 64), (64, 20), (900, 1300)])
 def test_the_query_fits_its_room_and_what_is_outside_of_a_box_is_dimmed(size):
     photo, features = np.full((*size, 3), 200, np.uint8), place(1)  # of 480 x 640
-    shown = query_picture(photo, features)
-    assert shown.shape[0] == QUERY[0] or shown.shape[1] == QUERY[1]
-    bare = query_picture(photo, features[:0], BOX)
+    shown = query_image(photo, features)
+    assert shown.shape[0] == QUERY_SIZE[0] or shown.shape[1] == QUERY_SIZE[1]
+    bare = query_image(photo, features[:0], BOX)
     scale = np.array(bare.shape[:2]) / features.image_size
     y, x = np.nonzero((bare == 200).all(-1))
     corners = np.array([y.min(), x.min(), y.max() + 1, x.max() + 1])
@@ -140,9 +140,9 @@ def test_only_the_features_in_the_box_have_dots():
     photo = np.full((560, 746, 3), 200, np.uint8)
     features = place(1)
     outside = features[~np.isin(features.positions, inside(features, BOX).positions).all(1)]
-    dotted = query_picture(photo, outside, BOX)
-    np.testing.assert_array_equal(dotted, query_picture(photo, outside[:0], BOX))
-    assert not np.array_equal(dotted, query_picture(photo, features, BOX))
+    dotted = query_image(photo, outside, BOX)
+    np.testing.assert_array_equal(dotted, query_image(photo, outside[:0], BOX))
+    assert not np.array_equal(dotted, query_image(photo, features, BOX))
 
 
 def line(start, end):
@@ -155,7 +155,7 @@ def test_a_match_is_drawn_from_its_place_to_its_place(scale):
     """Whatever the size at which the photos were loaded."""
     sizes = (300, 400), (300, 200)
     photos = tuple(np.zeros((h * scale, w * scale, 3), np.uint8) for h, w in sizes)
-    shown = pair_picture(photos, sizes, line((30, 50), (250, 150)), np.array([True]))
+    shown = pair_image(photos, sizes, line((30, 50), (250, 150)), np.array([True]))
     factor = shown.shape[0] / 300
     assert shown.shape[1] == pytest.approx(600 * factor + GAP, abs=1)
     bright = (shown[:, :, 0] > 200) & (shown[:, :, 2] < 100)
@@ -168,11 +168,11 @@ def test_a_match_is_drawn_from_its_place_to_its_place(scale):
 def test_other_matches_are_fainter_and_a_pair_is_never_too_tall():
     sizes, black = ((400, 100), (400, 100)), np.zeros((400, 100, 3), np.uint8)
     inlier, other = (
-        pair_picture((black, black), sizes, line((30, 50), (250, 50)), inliers)
+        pair_image((black, black), sizes, line((30, 50), (250, 50)), inliers)
         for inliers in (np.array([True]), None)
     )
-    assert inlier.shape[0] == TALLEST
-    assert inlier.shape[1] < PAIR
+    assert inlier.shape[0] == PAIR_MAX_HEIGHT
+    assert inlier.shape[1] < PAIR_WIDTH
     left = slice(0, inlier.shape[1] // 2 - GAP)
     assert 60 < other[:, left].max() < inlier[:, left].max()
 
@@ -184,7 +184,7 @@ def test_words_say_by_what_a_result_is_ranked(searcher):
     inquiry = ask(searcher, place(1))
     for verified, noun in ((100, "inlier"), (0, "vote")):
         ranking = inquiry.answer(replace(CONFIG, verified=verified)).ranking
-        head, said = retrieval_captions.card(ranking, 0, "folder/photo_2.jpg", "right")
+        head, said = retrieval_captions.card(ranking, 0, "folder/photo_2.jpg", "correct")
         assert head == "1  photo_2"
         count = (ranking.inliers if verified else ranking.votes)[0]
         assert said == f"✓ right, {count} {noun}s"
