@@ -21,7 +21,7 @@ from benchmarks import descriptors, scale
 from benchmarks.scale import BEAMS, RECALL, THREADS, K, Peer
 from delfjax import files, provenance
 from delfjax.features.pca import PCA
-from delfjax.search.distributed import SHARD
+from delfjax.search.distributed import SHARD_SIZE
 
 SIZES = (3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
 TRUTHS = 128  # queries whose true neighbors are known: as many as exact search answers at once
@@ -49,7 +49,7 @@ KINDS = {
     "faiss HNSW": Kind(made=scale.PEERS["faiss HNSW"], needs="faiss", most=1_000_000),
     "nndescent": Kind(made=scale.PEERS["delfjax nndescent"], most=1_000_000),
     "sharded": Kind(
-        made=lambda: scale.ours("sharded", BEAMS, threads=THREADS), least=SHARD + 1, most=3_000_000
+        made=lambda: scale.ours("sharded", BEAMS, threads=THREADS), least=SHARD_SIZE + 1, most=3_000_000
     ),
 }
 
@@ -73,7 +73,7 @@ def run(largest: int = SIZES[-1], store: Path | None = None) -> dict:
     photos, queries = descriptors.read(store)
     real, sizes = np.concatenate(photos), [size for size in SIZES if size <= largest]
     names = [name for name, kind in KINDS.items() if find_spec(kind.needs)]
-    config = {"k": K, "threads": THREADS, "queries": len(queries), "recall": RECALL, "shard": SHARD}
+    config = {"k": K, "threads": THREADS, "queries": len(queries), "recall": RECALL, "shard": SHARD_SIZE}
     of = provenance.to_json(config | provenance.versions() | {"real": files.digest(real.tobytes())})
     kept = files.cache_folder() / "costs" / f"{files.digest(of.encode())[:12]}.json"
     rows = _cells(kept, names, sizes, real, queries)
@@ -96,7 +96,7 @@ def run(largest: int = SIZES[-1], store: Path | None = None) -> dict:
 def stages() -> list[dict]:
     """Seconds of what does not depend on the size: a photo's, but for the candidates of a query."""
     extraction, stores, verification = (
-        provenance.read(RESULTS / f"bench_{name}.json")
+        provenance.read_result(RESULTS / f"bench_{name}.json")
         for name in ("extraction", "stores", "verification")
     )
     (store,) = (row for row in stores["rows"] if row["format"] == "delfjax.features.store")
@@ -125,7 +125,7 @@ def _cells(
     kept: Path, names: list[str], sizes: list[int], real: np.ndarray, queries: np.ndarray
 ) -> list[dict]:
     """Measure each cell that ``kept`` does not hold yet, size by size."""
-    rows = provenance.read(kept)["rows"] if kept.exists() else []
+    rows = provenance.read_result(kept)["rows"] if kept.exists() else []
     done = {(row["index"], row["descriptors"]) for row in rows}
     cells = [(n, size) for size in sizes for n in names if KINDS[n].least <= size <= KINDS[n].most]
     database, true = np.empty((0, 40), np.float32), np.empty(0)
@@ -141,7 +141,7 @@ def _cells(
             rows.append(
                 {"index": name, "descriptors": size, **_cell(name, database, queries, true)}
             )
-            provenance.write(kept, {"rows": rows})
+            provenance.write_result(kept, {"rows": rows})
     found = {(row["index"], row["descriptors"]): row for row in rows}
     return [found[cell] for cell in cells]
 

@@ -41,7 +41,7 @@ from delfjax.plots import retrieval
 from delfjax.plots.match_images import pair_image
 from delfjax.search import tuning
 from delfjax.search.exact import ExactIndex
-from delfjax.search.expansion import expand
+from delfjax.search.expansion import expand_local
 from delfjax.search.index import build_index
 from delfjax.search.searcher import Searcher
 from delfjax.widgets import retrieval_state
@@ -85,9 +85,9 @@ print(f"mAP {100 * scores.mean_average_precision:.1f} % over {len(benchmark.quer
 
 # %%
 store, search = FeatureStore(evaluation.store), search_config(options)
-base = search.database(store, benchmark.database)
+base = search.load_database(store, benchmark.database)
 names = benchmark.query_photos.names[: len(benchmark.queries)]
-asked = [search.query(store.read(name)) for name in names]
+asked = [search.limit_features(store.read(name)) for name in names]
 print(
     f"{len(base)} photos, {len(base.descriptors):,} features, {base.descriptors.nbytes / 1e6:.1f} MB"
 )
@@ -159,10 +159,10 @@ clear_output()
 # %%
 curves = {}
 for k, efforts in EFFORTS.items():
-    whole, points = tuning.milliseconds(exact, questions, k), []
+    whole, points = tuning.time_search(exact, questions, k), []
     for graph.effort in efforts:
         found = graph.recall(questions, k, sample=len(questions), exact=exact)
-        quickest = min(tuning.milliseconds(graph, questions, k) for _ in range(4))
+        quickest = min(tuning.time_search(graph, questions, k) for _ in range(4))
         points.append((quickest / whole, found))
     curves["the nearest (K = 1)" if k == 1 else f"K = {k} nearest"] = points
 
@@ -192,7 +192,7 @@ print(
 searcher, lottery = Searcher(base, exact, search), np.random.default_rng(SEED)
 thinned = []
 for query in asked:
-    rows, distances = searcher.neighbors(query)
+    rows, distances = searcher.find_neighbors(query)
     kept = np.where(lottery.random(rows.shape) < LOST, np.inf, distances).astype(np.float32)
     thinned.append(searcher.rank(query, (rows, kept)).ranking.images)
 
@@ -452,7 +452,7 @@ retrieval.found_by_angle(angles, among, lights)
 # most:
 
 # %%
-larger = expand(asked[one], answers[one], base)
+larger = expand_local(asked[one], answers[one], base)
 again = retrieval_state.average_precision(searcher(larger), truths[one])
 print(f"{len(asked[one])} features become {len(larger)}; AP", end=" ")
 print(f"{100 * scores.average_precision[one]:.1f} % becomes {100 * again:.1f} %")
@@ -462,7 +462,7 @@ print(f"{100 * scores.average_precision[one]:.1f} % becomes {100 * again:.1f} %"
 
 # %%
 runs = [
-    provenance.read(RESULTS / f"{benchmark.name}_{name}.json") for name in ("ft_att_qe", "ft_att")
+    provenance.read_result(RESULTS / f"{benchmark.name}_{name}.json") for name in ("ft_att_qe", "ft_att")
 ]
 expansion = significance.differ(runs[:1], runs[1:])
 print(f"mAP {runs[1]['value']:.1f} % becomes {runs[0]['value']:.1f} %:", end=" ")
@@ -479,7 +479,7 @@ print(f"{expansion.value:+.1f} [{expansion.low:+.1f}, {expansion.high:+.1f}], {e
 areas = [(b.bottom - b.top) * (b.right - b.left) for b in (q.box for q in benchmark.queries)]
 small = int(np.argmin(areas))
 query, truth = benchmark.queries[small], truths[small]
-whole = search.query(store.read(query.photo))
+whole = search.limit_features(store.read(query.photo))
 for words, box in {"the whole photo": None, "its features in the box": query.box}.items():
     inquiry = retrieval_state.ask(searcher, whole, box)
     found = retrieval_state.average_precision(inquiry.answer(search), truth)

@@ -19,8 +19,9 @@ from delfjax.cli.options import (
 )
 from delfjax.cli.output import OK, answer
 from delfjax.features.database import Database
-from delfjax.features.store import FeatureStore, StoreError
-from delfjax.images.reading import load_photo
+from delfjax.features.store import FeatureStore
+from delfjax.files import StoreError
+from delfjax.images.reading import read_image
 from delfjax.search.exact import ExactIndex
 from delfjax.search.index import (
     EXACT_LIMIT,
@@ -93,11 +94,11 @@ def index(options: argparse.Namespace) -> int:
 def search(options: argparse.Namespace) -> int:
     """Run ``delfjax search``."""
     store = filled(options.store)
-    query = extractor_of(store, options)(load_photo(options.photo))
+    query = extractor_of(store, options)(read_image(options.photo))
     query = query.with_descriptors(store.pca(query.descriptors))
     config = search_config(options)
-    database = config.database(store)
-    ranking = Searcher(database, _index_of(database, options), config)(config.query(query)).ranking
+    database = config.load_database(store)
+    ranking = Searcher(database, _index_of(database, options), config)(config.limit_features(query)).ranking
     top = list(zip(ranking.images, ranking.inliers, ranking.votes, strict=True))[: options.top]
     found = [
         {"photo": database.names[image], "inliers": int(inliers), "votes": int(votes)}

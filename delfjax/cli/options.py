@@ -175,10 +175,10 @@ def combined_options(sub: argparse.ArgumentParser) -> None:
     group.add_argument("--expand", choices=get_args(Expansion), help="the query, and ask again")
     config = ExpansionConfig()
     group.add_argument(
-        "--expand-photos", type=int, default=config.photos, help="that expand a query, at most"
+        "--expand-photos", type=int, default=config.max_photos, help="that expand a query, at most"
     )
     group.add_argument(
-        "--expand-inliers", type=int, default=config.inliers, help="that these have, at least"
+        "--expand-inliers", type=int, default=config.min_inliers, help="that these have, at least"
     )
 
 
@@ -193,7 +193,9 @@ def combined_config(options: argparse.Namespace) -> CombinedConfig:
         fuse=options.fuse,
         shortlist=options.shortlist,
         expand=options.expand,
-        expansion=ExpansionConfig(photos=options.expand_photos, inliers=options.expand_inliers),
+        expansion=ExpansionConfig(
+            max_photos=options.expand_photos, min_inliers=options.expand_inliers
+        ),
     )
 
 

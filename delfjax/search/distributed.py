@@ -17,7 +17,7 @@ from delfjax.features.cluster import Client, Future, submit
 from delfjax.search.index import Index, Neighbors, Value, build_index, index_class
 from delfjax.search.index_files import Parts
 
-SHARD = 250_000  # descriptors; not in the paper: a graph of about a minute's building
+SHARD_SIZE = 250_000  # descriptors; not in the paper: a graph of about a minute's building
 
 
 Answer = tuple[Int[np.ndarray, "q _"], Float[np.ndarray, "q _"]]  # of one shard
@@ -34,7 +34,9 @@ class ShardedIndex(Index):
 
     kind = "sharded"
 
-    def __init__(self, shards: Sequence[Index], *, size: int = SHARD, **settings: Value) -> None:
+    def __init__(
+        self, shards: Sequence[Index], *, size: int = SHARD_SIZE, **settings: Value
+    ) -> None:
         if not shards:
             raise ValueError("expected at least one shard, got none: build one of no descriptors")
         self.shards = list(shards)
@@ -46,7 +48,7 @@ class ShardedIndex(Index):
         cls,
         descriptors: Float[np.ndarray, "t d"],
         *,
-        size: int = SHARD,
+        size: int = SHARD_SIZE,
         inner: str = "nndescent",
         client: Client | None = None,
         **settings: Value,

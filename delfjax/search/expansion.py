@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 
 from delfjax.features.database import Database
 from delfjax.features.pca import l2_normalize
-from delfjax.search.searcher import Answer
+from delfjax.search.searcher import SearchResult
 from delfjax.types import Features
 
 ExpansionKind = Literal["local", "average", "alpha"]
@@ -32,25 +32,25 @@ class ExpansionConfig:
     Attributes:
         kind: What expands a query: ``"local"``, the features of verified photos; ``"average"`` or
             ``"alpha"``, the mean or weighted mean with the global descriptors of the best photos.
-        photos: At most so many photos, the best ones, expand a query.
-        inliers: And only those with at least so many inliers: one wrong photo draws in its like.
+        max_photos: At most so many photos, the best ones, expand a query.
+        min_inliers: And only those with at least so many inliers: one wrong photo draws in its like.
         alpha: Exponent of the similarity in the weights of kind ``"alpha"`` (Radenovic et al.: 3).
-        growth: Of local features: at most this many times the query's own number are added.
+        max_growth: Of local features: at most this many times the query's own number are added.
         radius: A feature is added only if none is there already, with a descriptor nearer than `distance`
             and within so many pixels of the query photo.
         distance: See ``radius``.
     """
 
     kind: ExpansionKind = "local"
-    photos: int = 5
-    inliers: int = 20
+    max_photos: int = 5
+    min_inliers: int = 20
     alpha: float = 3.0
-    growth: float = 1.0
+    max_growth: float = 1.0
     radius: float = 20.0
     distance: float = 0.5
 
 
-def average(
+def expand_global(
     query: Float[np.ndarray, " d"],
     photos: Float[np.ndarray, "b d"],
     *,
@@ -67,16 +67,16 @@ def average(
     return l2_normalize((query + weights @ photos)[None])[0]
 
 
-def trusted(answer: Answer, config: ExpansionConfig) -> Int[np.ndarray, " _"]:
+def trusted_photos(answer: SearchResult, config: ExpansionConfig) -> Int[np.ndarray, " _"]:
     """Return the verified photos that may expand a query, best first."""
     ranking = answer.ranking
     images = ranking.images[np.argsort(-ranking.inliers, kind="stable")]
     counts = np.sort(ranking.inliers)[::-1]
-    return images[counts >= config.inliers][: config.photos]
+    return images[counts >= config.min_inliers][: config.max_photos]
 
 
-def expand(
-    query: Features, answer: Answer, database: Database, config: ExpansionConfig | None = None
+def expand_local(
+    query: Features, answer: SearchResult, database: Database, config: ExpansionConfig | None = None
 ) -> Features:
     """Add to a query the features that verified photos show within it.
 
@@ -86,15 +86,15 @@ def expand(
         query: Reduced features of the query.
         answer: What it found.
         database: In which it was found.
-        config: Which photos are trusted.
+        config: Which photos are trusted_photos.
 
     Returns:
         The query with the new features, best score first.
     """
     config = config or ExpansionConfig()
     found = [
-        transported(database.photo(image), answer.verifications[image].affine, query.image_size)
-        for image in trusted(answer, config).tolist()
+        map_to_query(database.features(image), answer.verifications[image].affine, query.image_size)
+        for image in trusted_photos(answer, config).tolist()
     ]
     together = _joined(query, *found)
     rows = _new(together, len(query), config)
@@ -102,7 +102,7 @@ def expand(
     return chosen[np.argsort(-chosen.scores, kind="stable")]
 
 
-def transported(
+def map_to_query(
     photo: Features, affine: Float[np.ndarray, "2 3"], size: tuple[int, int]
 ) -> Features:
     """Move a photo's features into the query's frame; leave out those that fall outside of it.
@@ -141,7 +141,7 @@ def _new(together: Features, own: int, config: ExpansionConfig) -> Int[np.ndarra
     order = own + np.argsort(-together.scores[own:], kind="stable")
     added: list[int] = []
     for row in order.tolist():
-        if len(added) >= config.growth * own:
+        if len(added) >= config.max_growth * own:
             break
         if not _alike(together, row, config)[kept].any():
             kept[row] = True

@@ -11,7 +11,7 @@ distractor queries (Eq. 4): a query with nothing to find has a best photo of sco
 import numpy as np
 from jaxtyping import Float, Real
 
-from delfjax.search.searcher import Answer
+from delfjax.search.searcher import SearchResult
 from delfjax.types import Ranking
 
 PAPER_WEIGHT = 0.25  # of the local score
@@ -23,14 +23,14 @@ def normalize(scores: Real[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
     return (scores - low) / (high - low) if high > low else np.zeros(len(scores))
 
 
-def by_similarity(similarities: Float[np.ndarray, " t"]) -> Answer:
+def rank_by_similarity(similarities: Float[np.ndarray, " t"]) -> SearchResult:
     """Rank the whole database by global descriptors alone; equal photos by number."""
     return _reordered(None, similarities, similarities, similarities)
 
 
 def fuse(
-    answer: Answer, similarities: Float[np.ndarray, " t"], *, weight: float = PAPER_WEIGHT
-) -> Answer:
+    answer: SearchResult, similarities: Float[np.ndarray, " t"], *, weight: float = PAPER_WEIGHT
+) -> SearchResult:
     """Rank the whole database by ``w n(inliers) + (1 - w) n(similarity)``, with `normalize` for ``n``.
 
     Args:
@@ -49,7 +49,9 @@ def fuse(
     return _reordered(answer, fused, similarities, fused)
 
 
-def followed(answer: Answer, similarities: Float[np.ndarray, " t"]) -> Answer:
+def append_by_similarity(
+    answer: SearchResult, similarities: Float[np.ndarray, " t"]
+) -> SearchResult:
     """Let the photos that an answer leaves out follow by similarity: the first stage's ranking.
 
     For an answer of `Searcher.among`, which has verified a shortlist of the most similar photos.
@@ -61,11 +63,11 @@ def followed(answer: Answer, similarities: Float[np.ndarray, " t"]) -> Answer:
 
 
 def _reordered(
-    answer: Answer | None,
+    answer: SearchResult | None,
     key: Float[np.ndarray, " t"],
     similarities: Float[np.ndarray, " t"],
     scores: Float[np.ndarray, " t"] | None,
-) -> Answer:
+) -> SearchResult:
     """Rank all photos by a key, then by similarity, then by number; keep what an answer says of them."""
     count = len(key)
     order = np.lexsort((np.arange(count), -similarities, -key))
@@ -83,4 +85,4 @@ def _reordered(
         scores=None if scores is None else scores[order],
     )
     matches, verifications = ({}, {}) if answer is None else (answer.matches, answer.verifications)
-    return Answer(ranking=ranking, matches=matches, verifications=verifications)
+    return SearchResult(ranking=ranking, matches=matches, verifications=verifications)

@@ -31,7 +31,7 @@ KINDS = {  # where each is found: only who wants an index imports what it needs
     "exact": ("delfjax.search.exact", "ExactIndex"),
     "nndescent": ("delfjax.search.nndescent", "NNDescentIndex"),
     "sharded": ("delfjax.search.distributed", "ShardedIndex"),
-    "codes": ("delfjax.search.product_quantization", "CodesIndex"),
+    "codes": ("delfjax.search.product_quantization", "ProductQuantizationIndex"),
 }
 
 Value = int | float | str | None  # of a setting
@@ -243,7 +243,7 @@ class IndexConfig:
             raise ValueError(f"index {self.kind}: {error}") from error
 
 
-def measured_recall(
+def measure_recall(
     index: Index, descriptors: Float[np.ndarray, "t d"], asked: Sequence[Features]
 ) -> float:
     """Measure an index's recall at the paper's number of neighbors, on queries.

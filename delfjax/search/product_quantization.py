@@ -28,7 +28,7 @@ TRAINED = 39  # not in the paper: faiss warns of fewer descriptors than this a c
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodesConfig:
+class ProductQuantizationConfig:
     """How descriptors are encoded, and searched.
 
     Attributes:
@@ -46,7 +46,7 @@ class CodesConfig:
     seed: int = 0
 
 
-class CodesIndex(Index):
+class ProductQuantizationIndex(Index):
     """An inverted file of product-quantized codes.
 
     Args:
@@ -59,20 +59,22 @@ class CodesIndex(Index):
 
     kind = "codes"
 
-    def __init__(self, file: "faiss.IndexIVFPQ", config: CodesConfig) -> None:
+    def __init__(self, file: "faiss.IndexIVFPQ", config: ProductQuantizationConfig) -> None:
         self._file = file
         self.config = config
         self.effort = config.probes
 
     @classmethod
-    def build(cls, descriptors: Float[np.ndarray, "t d"], **settings: Value) -> "CodesIndex":
+    def build(
+        cls, descriptors: Float[np.ndarray, "t d"], **settings: Value
+    ) -> "ProductQuantizationIndex":
         """Learn the centers of the descriptors themselves, and encode them.
 
         Raises:
             ValueError: If there are too few to learn from, or the parts do not divide the dimensions.
             ImportError: If faiss is not installed.
         """
-        config, faiss = CodesConfig(**settings), _faiss()
+        config, faiss = ProductQuantizationConfig(**settings), _faiss()
         count, dimensions = descriptors.shape
         if count < (least := TRAINED << config.bits):
             raise ValueError(
@@ -151,8 +153,11 @@ class CodesIndex(Index):
         return {"index": {"faiss": _faiss().serialize_index(self._file)}}
 
     @classmethod
-    def _restore(cls, settings: dict[str, Any], parts: Parts) -> "CodesIndex":
-        return cls(_faiss().deserialize_index(parts["index"]["faiss"]), CodesConfig(**settings))
+    def _restore(cls, settings: dict[str, Any], parts: Parts) -> "ProductQuantizationIndex":
+        return cls(
+            _faiss().deserialize_index(parts["index"]["faiss"]),
+            ProductQuantizationConfig(**settings),
+        )
 
 
 def _faiss() -> ModuleType:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from delfjax.features.database import Database
-from delfjax.features.pca import truncated
+from delfjax.features.pca import truncate_descriptors
 from delfjax.features.store import FeatureStore
 from delfjax.geometry.ransac import RansacConfig, Verification, verify
 from delfjax.search.exact import ExactIndex
@@ -60,19 +60,19 @@ class SearchConfig:
                 f"ratio is {self.ratio}; expected over 0, and at most 1, which keeps all"
             )
 
-    def query(self, features: Features) -> Features:
+    def limit_features(self, features: Features) -> Features:
         """Keep what is used of a photo's features."""
         best = features[: self.features]
-        return best.with_descriptors(truncated(best.descriptors, self.truncate))
+        return best.with_descriptors(truncate_descriptors(best.descriptors, self.truncate))
 
-    def database(self, store: FeatureStore, names: Sequence[str] | None = None) -> Database:
+    def load_database(self, store: FeatureStore, names: Sequence[str] | None = None) -> Database:
         """Gather what is used of photos of a store, of all of them by default."""
         whole = store.gather(names, limit=self.features)
-        return replace(whole, descriptors=truncated(whole.descriptors, self.truncate))
+        return replace(whole, descriptors=truncate_descriptors(whole.descriptors, self.truncate))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Answer:
+class SearchResult:
     """A ranking and what it rests on.
 
     Attributes:
@@ -103,17 +103,17 @@ class Searcher:
         self.index = build_index(database.descriptors) if index is None else index
         self.config = config or SearchConfig()
 
-    def __call__(self, query: Features) -> Answer:
+    def __call__(self, query: Features) -> SearchResult:
         """Rank the database for a query."""
-        return self.rank(query, self.neighbors(query))
+        return self.rank(query, self.find_neighbors(query))
 
     def add(self, names: Sequence[str], features: Sequence[Features]) -> None:
         """Append photos to the database and to its index, which is not built anew."""
         before = len(self.database.descriptors)
-        self.database = self.database.added(names, features)
+        self.database = self.database.with_photos(names, features)
         self.index.add(self.database.descriptors[before:])
 
-    def among(self, query: Features, images: Int[np.ndarray, " b"]) -> Answer:
+    def search_subset(self, query: Features, images: Int[np.ndarray, " b"]) -> SearchResult:
         """Rank only some of the photos, as if there were no others: a shortlist, searched exactly."""
         part = self.database.select(images)
         answer = Searcher(part, ExactIndex(part.descriptors), self.config)(query)
@@ -122,48 +122,51 @@ class Searcher:
             {int(images[image]): each for image, each in found.items()}
             for found in (answer.matches, answer.verifications)
         )
-        return Answer(ranking=ranking, matches=matches, verifications=verifications)
+        return SearchResult(ranking=ranking, matches=matches, verifications=verifications)
 
-    def neighbors(self, query: Features) -> Neighbors:
+    def find_neighbors(self, query: Features) -> Neighbors:
         """Find the nearest database features of each query feature."""
         k = min(self.config.neighbors, len(self.database.descriptors))
         return self.index.search(query.descriptors, k)
 
-    def rank(self, query: Features, neighbors: Neighbors) -> Answer:
+    def rank(self, query: Features, neighbors: Neighbors) -> SearchResult:
         """Vote, verify the photos with most votes, and rank."""
-        pairs = self.pair(neighbors)
+        pairs = self.pair_features(neighbors)
         votes = np.bincount(pairs.images, minlength=len(self.database))
         order = np.lexsort((np.arange(len(votes)), -votes))
         order = order[votes[order] > 0]
         chosen = order[: self.config.verified]
-        matches = {image: self.matches(query, pairs, image) for image in chosen.tolist()}
+        matches = {image: self.photo_matches(query, pairs, image) for image in chosen.tolist()}
         verified = dict(
             zip(matches, verify(list(matches.values()), self.config.ransac), strict=True)
         )
         inliers = np.full(len(votes), -1)
         affines = np.full((len(votes), 2, 3), np.nan, np.float32)
         for image, verification in verified.items():
-            inliers[image], affines[image] = verification.count, verification.affine
+            inliers[image], affines[image] = verification.num_inliers, verification.affine
         order = order[np.lexsort((order, -votes[order], -inliers[order]))]
         ranking = Ranking(
             images=order, inliers=inliers[order], votes=votes[order], affines=affines[order]
         )
-        return Answer(ranking=ranking, matches=matches, verifications=verified)
+        return SearchResult(ranking=ranking, matches=matches, verifications=verified)
 
-    def pair(self, neighbors: Neighbors) -> "Pairs":
+    def pair_features(self, neighbors: Neighbors) -> "FeaturePairs":
         """Group neighbors by photo: of several in one photo, a query feature keeps the nearest."""
         near = np.isfinite(neighbors[1]) & (neighbors[1] <= self.config.max_distance)
         if self.config.ratio < 1:
             near &= neighbors[1] < self.config.ratio * neighbors[1][:, -1:]
         features, _ = np.nonzero(near)
         rows, distances = (part[near] for part in neighbors)
-        pairs = Pairs(
-            images=self.database.owners[rows], features=features, rows=rows, distances=distances
+        pairs = FeaturePairs(
+            images=self.database.photo_indices[rows],
+            features=features,
+            rows=rows,
+            distances=distances,
         )
         pairs = pairs.nearest_of(pairs.images, pairs.features)
         return pairs.nearest_of(pairs.images, pairs.rows) if self.config.one_to_one else pairs
 
-    def matches(self, query: Features, pairs: "Pairs", image: int) -> Matches:
+    def photo_matches(self, query: Features, pairs: "FeaturePairs", image: int) -> Matches:
         """Return the pairs of one photo, by the places of their features."""
         here = slice(*np.searchsorted(pairs.images, [image, image + 1]))
         return Matches(
@@ -174,7 +177,7 @@ class Searcher:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Pairs:
+class FeaturePairs:
     """Putative matches with the whole database, sorted by photo.
 
     Attributes:
@@ -189,12 +192,12 @@ class Pairs:
     rows: Int[np.ndarray, " m"]
     distances: Float[np.ndarray, " m"]
 
-    def nearest_of(self, *keys: Int[np.ndarray, " m"]) -> "Pairs":
+    def nearest_of(self, *keys: Int[np.ndarray, " m"]) -> "FeaturePairs":
         """Keep the nearest pair of each combination of keys, sorted by the keys in their order."""
         order = np.lexsort((self.distances, *keys[::-1]))
         changes = [np.diff(key[order], prepend=-1) != 0 for key in keys]
         kept = order[np.logical_or.reduce(changes)]
-        return Pairs(
+        return FeaturePairs(
             images=self.images[kept],
             features=self.features[kept],
             rows=self.rows[kept],

@@ -18,7 +18,7 @@ STEPS = 8  # of the ladder, for each doubling
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class TunedEffort:
     """A setting, and what was measured of it.
 
     Attributes:
@@ -43,7 +43,7 @@ def tune(
     *,
     sample: int = 1000,
     exact: Index | None = None,
-) -> Setting:
+) -> TunedEffort:
     """Find the cheapest setting for a recall, and leave the index at it.
 
     Args:
@@ -75,8 +75,8 @@ def tune(
             f"recall {found:.4f} at the most effort, {index.effort}, but {recall} is asked for: "
             "build the index with more edges, or longer codes"
         )
-    return Setting(
-        effort=index.effort, recall=found, milliseconds=milliseconds(index, queries[:sample], k)
+    return TunedEffort(
+        effort=index.effort, recall=found, milliseconds=time_search(index, queries[:sample], k)
     )
 
 
@@ -86,7 +86,7 @@ def _ladder(largest: int) -> list[int]:
     return sorted({round(2**step) for step in steps} | {largest})
 
 
-def milliseconds(index: Index, queries: Float[np.ndarray, "q d"], k: int = NEIGHBORS) -> float:
+def time_search(index: Index, queries: Float[np.ndarray, "q d"], k: int = NEIGHBORS) -> float:
     """Time a search, and return the time of 1,000 queries: the shortest of some rounds."""
     seconds = []
     for _ in range(ROUNDS):

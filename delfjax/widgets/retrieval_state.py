@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from delfjax.datasets.truth import Truth
 from delfjax.evaluation.metrics import evaluate
 from delfjax.features.database import Database
-from delfjax.features.region import inside
 from delfjax.images.reading import Box
 from delfjax.search.index import NEIGHBORS, Neighbors
-from delfjax.search.searcher import Answer, SearchConfig, Searcher
+from delfjax.search.searcher import SearchResult, SearchConfig, Searcher
 from delfjax.types import Features, Matches
 
 
@@ -32,7 +31,7 @@ class Inquiry:
     query: Features
     neighbors: Neighbors
 
-    def answer(self, config: SearchConfig) -> Answer:
+    def answer(self, config: SearchConfig) -> SearchResult:
         """Rank the database, as a `Searcher` of that configuration does; by votes where none is verified.
 
         Raises:
@@ -43,7 +42,7 @@ class Inquiry:
     def matches(self, image: int, config: SearchConfig) -> Matches:
         """Return the putative matches with one photo, which need not have been verified."""
         searcher = self._searcher(config)
-        return searcher.matches(self.query, searcher.pair(self._nearest(config)), image)
+        return searcher.photo_matches(self.query, searcher.pair_features(self._nearest(config)), image)
 
     def _searcher(self, config: SearchConfig) -> Searcher:
         return Searcher(self.searcher.database, self.searcher.index, config)
@@ -69,7 +68,7 @@ def ask(
         box: The part, in pixels of the photo.
         most: Neighbors of each feature: as many as will ever be asked for.
     """
-    query = query if box is None else inside(query, box)
+    query = query if box is None else query.inside(box)
     count = min(most, len(searcher.database.descriptors))
     found = searcher.index.search(query.descriptors, count)
     return Inquiry(searcher=searcher, query=query, neighbors=found)
@@ -87,9 +86,9 @@ def of_database(database: Database, names: Sequence[str]) -> dict[str, Features]
             f"the database has no photo {missing[0]!r}; expected one of its names, such as "
             f"{database.names[0]!r}, or a mapping of names to features"
         )
-    return {name: database.photo(numbers[name]) for name in names}
+    return {name: database.features(numbers[name]) for name in names}
 
 
-def average_precision(answer: Answer, truth: Truth) -> float:
+def average_precision(answer: SearchResult, truth: Truth) -> float:
     """Score a ranking against the truth, 0 to 1; NaN where there is nothing to find."""
     return float(evaluate([answer.ranking.images], [truth], ks=()).average_precision[0])

@@ -12,9 +12,9 @@ from delfjax.geometry.ransac import Verification
 from delfjax.images.reading import Box
 from delfjax.plots import match_images
 from delfjax.plots.base import Figure
-from delfjax.plots.match_images import CARD_WIDTH, GRADE_MARKS, pair_image, query_image
+from delfjax.plots.match_images import CARD_WIDTH, RELEVANCE_MARKS, pair_image, query_image
 from delfjax.plots.thumbnails import Card, thumbnail
-from delfjax.search.searcher import Answer, SearchConfig
+from delfjax.search.searcher import SearchResult, SearchConfig
 from delfjax.types import Features, Matches, Photo
 from delfjax.widgets import retrieval_captions
 from delfjax.widgets.retrieval_state import Inquiry, average_precision
@@ -43,7 +43,7 @@ class View:
     box: Box | None
     inquiry: Inquiry
     config: SearchConfig
-    answer: Answer
+    answer: SearchResult
     truth: Truth | None
     load: Callable[[str], Photo]
     load_small: Callable[[str], Photo]
@@ -101,7 +101,7 @@ class View:
         return Card(
             photo=self.load_small(name),
             lines=retrieval_captions.card(self.answer.ranking, place, name, graded),
-            color=None if graded is None else GRADE_MARKS[graded][1],
+            color=None if graded is None else RELEVANCE_MARKS[graded][1],
         )
 
     def _matches(self, image: int) -> tuple[Matches, Verification | None]:

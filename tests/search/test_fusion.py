@@ -5,8 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delfjax.search.fusion import PAPER_WEIGHT, by_similarity, followed, fuse, normalize
-from delfjax.search.searcher import Answer
+from delfjax.search.fusion import (
+    PAPER_WEIGHT,
+    rank_by_similarity,
+    append_by_similarity,
+    fuse,
+    normalize,
+)
+from delfjax.search.searcher import SearchResult
 from delfjax.types import Ranking
 
 SIMILARITIES = np.array([0.9, 0.5, 0.7, 0.5, 0.1])
@@ -18,7 +24,7 @@ def answer(images, inliers):
     affines = np.tile(np.eye(2, 3, dtype=np.float32), (count, 1, 1))
     votes = np.arange(count) + 10
     ranking = Ranking(images=images, inliers=np.array(inliers), votes=votes, affines=affines)
-    return Answer(ranking=ranking, matches={}, verifications={})
+    return SearchResult(ranking=ranking, matches={}, verifications={})
 
 
 @given(st.lists(st.integers(-5, 50), min_size=1, max_size=9), st.integers(1, 9), st.integers(-9, 9))
@@ -51,14 +57,14 @@ def test_a_weight_of_zero_is_similarity_and_of_one_inliers():
 
 
 def test_similarity_alone_goes_by_number_where_it_ties():
-    ranking = by_similarity(SIMILARITIES).ranking
+    ranking = rank_by_similarity(SIMILARITIES).ranking
     assert ranking.images.tolist() == [0, 2, 1, 3, 4]
     np.testing.assert_array_equal(ranking.scores, SIMILARITIES[ranking.images])
     assert (ranking.inliers == -1).all()
     assert np.isnan(ranking.affines).all()
 
 
-@pytest.mark.parametrize("combine", [fuse, followed])
+@pytest.mark.parametrize("combine", [fuse, append_by_similarity])
 def test_what_the_local_answer_says_stays_with_its_photo(combine):
     ranking = combine(answer([3, 0], [8, 5]), SIMILARITIES).ranking
     by_photo = dict(zip(ranking.images.tolist(), ranking.inliers.tolist(), strict=True))
@@ -68,7 +74,7 @@ def test_what_the_local_answer_says_stays_with_its_photo(combine):
 
 
 def test_photos_outside_of_the_shortlist_follow_by_similarity():
-    ranking = followed(answer([3, 4], [8, 5]), SIMILARITIES).ranking
+    ranking = append_by_similarity(answer([3, 4], [8, 5]), SIMILARITIES).ranking
     assert ranking.images.tolist() == [3, 4, 0, 2, 1]
     assert ranking.scores is None
 
@@ -76,7 +82,7 @@ def test_photos_outside_of_the_shortlist_follow_by_similarity():
 def test_a_query_that_finds_nothing_is_ranked_by_similarity():
     nothing = answer([1], [1])
     empty = Ranking(**{k: v[:0] for k, v in vars(nothing.ranking).items() if v is not None})
-    none = Answer(ranking=empty, matches={}, verifications={})
+    none = SearchResult(ranking=empty, matches={}, verifications={})
     assert fuse(none, SIMILARITIES).ranking.images.tolist() == [0, 2, 1, 3, 4]
 
 

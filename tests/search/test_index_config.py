@@ -8,7 +8,7 @@ from test_index import DATABASE, QUERIES
 
 from delfjax.cli.options import index_config, index_options
 from delfjax.search.exact import ExactIndex
-from delfjax.search.index import IndexConfig, measured_recall
+from delfjax.search.index import IndexConfig, measure_recall
 from delfjax.types import Features
 
 
@@ -61,6 +61,6 @@ def test_an_index_that_cannot_be_is_an_error(index, message):
 def test_recall_is_measured_against_exact_search():
     asked = [features(QUERIES[:20]), features(QUERIES[20:])]
     poor = IndexConfig(kind="nndescent", settings={"degree": 2, "beam": 1}).build(DATABASE)
-    found = measured_recall(poor, DATABASE, asked)
+    found = measure_recall(poor, DATABASE, asked)
     assert found == poor.recall(QUERIES, 60, sample=1000, exact=ExactIndex(DATABASE)) < 1
-    assert measured_recall(ExactIndex(DATABASE), DATABASE, asked) == 1
+    assert measure_recall(ExactIndex(DATABASE), DATABASE, asked) == 1

@@ -8,7 +8,7 @@ from test_index import DATABASE, QUERIES
 
 from delfjax.search.exact import ExactIndex
 from delfjax.search.index import build_index
-from delfjax.search.product_quantization import CodesConfig, CodesIndex
+from delfjax.search.product_quantization import ProductQuantizationConfig, ProductQuantizationIndex
 
 try:
     import faiss
@@ -31,7 +31,7 @@ def test_a_descriptor_is_50_bits(index):
 
 
 def test_the_papers_figures_by_default():
-    config = CodesConfig()
+    config = ProductQuantizationConfig()
     assert (config.lists, config.parts * config.bits) == (8192, 50)
 
 
@@ -56,14 +56,14 @@ def test_what_the_probed_lists_lack_is_at_infinity(index):
 @needs_faiss
 def test_repeats_itself(index):
     index.effort = 64
-    again = CodesIndex.build(DATABASE)
+    again = ProductQuantizationIndex.build(DATABASE)
     for ours, theirs in zip(index.search(QUERIES), again.search(QUERIES), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
 @needs_faiss
 def test_grows():
-    index = CodesIndex.build(DATABASE[:2500])
+    index = ProductQuantizationIndex.build(DATABASE[:2500])
     index.add(DATABASE[2500:])
     assert len(index) == 3000
     rows, _ = index.search(DATABASE[2500:], 20)
@@ -80,19 +80,19 @@ def test_recall_needs_the_descriptors_that_codes_have_not(index):
 @needs_faiss
 def test_recall_counts_true_neighbors(index):
     """Not rough distances, which may be too short: the rows that the true search gives, too."""
-    exact, every = ExactIndex(DATABASE), CodesIndex.build(DATABASE, probes=76)
+    exact, every = ExactIndex(DATABASE), ProductQuantizationIndex.build(DATABASE, probes=76)
     rows, _ = every.search(QUERIES, 20)
     truth, _ = exact.search(QUERIES, 20)
     shared = np.mean([len(set(a) & set(b)) / 20 for a, b in zip(rows, truth, strict=True)])
     found = every.recall(QUERIES, 20, sample=len(QUERIES), exact=exact)
     assert found == pytest.approx(shared, abs=1e-3)
-    fine = CodesIndex.build(DATABASE, parts=40, probes=76)
+    fine = ProductQuantizationIndex.build(DATABASE, parts=40, probes=76)
     assert fine.recall(QUERIES, 20, exact=exact) > found
 
 
 @needs_faiss
 def test_what_is_not_found_is_no_neighbor():
-    one = CodesIndex.build(DATABASE, probes=1)
+    one = ProductQuantizationIndex.build(DATABASE, probes=1)
     assert one.recall(QUERIES, 1000, exact=ExactIndex(DATABASE)) < 0.5
 
 
@@ -106,10 +106,10 @@ def test_what_is_not_found_is_no_neighbor():
 )
 def test_what_cannot_be_encoded_is_an_error(database, settings, message):
     with pytest.raises(ValueError, match=message):
-        CodesIndex.build(database, **settings)
+        ProductQuantizationIndex.build(database, **settings)
 
 
 def test_without_faiss_the_mend_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ImportError, match="delfjax\\[index\\]"):
-        CodesIndex.build(DATABASE)
+        ProductQuantizationIndex.build(DATABASE)

@@ -20,7 +20,7 @@ def database():
     photos[3] = view(query, 1)
     photos[7] = view(query, 2, geometry=False)
     photos[9] = view(query, 3, share=0.5)
-    return query, Database.of([f"photo{n}" for n in range(12)], photos)
+    return query, Database.from_features([f"photo{n}" for n in range(12)], photos)
 
 
 def test_verification_ranks_geometry_above_votes(database):
@@ -68,7 +68,7 @@ def test_unverified_photos_follow_by_votes(database):
 def test_ties_go_by_number():
     """Two copies of one photo score the same: the lower number comes first, always."""
     query = place(5)
-    base = Database.of(["a", "b", "c"], [place(1), view(query, 1), view(query, 1)])
+    base = Database.from_features(["a", "b", "c"], [place(1), view(query, 1), view(query, 1)])
     ranking = Searcher(base)(query).ranking
     assert ranking.inliers[0] == ranking.inliers[1]
     assert ranking.images[:2].tolist() == [1, 2]
@@ -76,7 +76,7 @@ def test_ties_go_by_number():
 
 def test_the_last_photo_is_found():
     query = place(5)
-    base = Database.of(["a", "b", "last"], [place(1), place(2), view(query, 1)])
+    base = Database.from_features(["a", "b", "last"], [place(1), place(2), view(query, 1)])
     assert Searcher(base)(query).ranking.images[0] == 2
 
 
@@ -94,7 +94,7 @@ def literal_pairs(base, neighbors, config):
     found = {}
     for feature, (near, far) in enumerate(zip(rows, distances, strict=True)):
         for row, distance in zip(near, far, strict=True):
-            key = (base.owners[row], feature)
+            key = (base.photo_indices[row], feature)
             if distance <= config.max_distance and key not in found:
                 found[key] = (row, distance)
     if config.one_to_one:
@@ -112,8 +112,8 @@ def test_pairing_follows_its_rule(database, one_to_one, max_distance):
     query, base = database
     config = SearchConfig(neighbors=20, max_distance=max_distance, one_to_one=one_to_one)
     searcher = Searcher(base, ExactIndex(base.descriptors), config)
-    neighbors = searcher.neighbors(query)
-    pairs = searcher.pair(neighbors)
+    neighbors = searcher.find_neighbors(query)
+    pairs = searcher.pair_features(neighbors)
     ours = set(
         zip(pairs.images.tolist(), pairs.features.tolist(), pairs.rows.tolist(), strict=True)
     )
@@ -123,7 +123,7 @@ def test_pairing_follows_its_rule(database, one_to_one, max_distance):
 
 def test_names_and_features_must_agree():
     with pytest.raises(ValueError, match="2 names for 1 photos"):
-        Database.of(["a", "b"], [place(1)])
+        Database.from_features(["a", "b"], [place(1)])
 
 
 # --- the ratio test
@@ -133,8 +133,8 @@ def test_the_ratio_test_compares_with_the_last_neighbor(database):
     query, base = database
     config = SearchConfig(neighbors=20, ratio=0.7, one_to_one=False)
     searcher = Searcher(base, config=config)
-    rows, distances = searcher.neighbors(query)
-    pairs = searcher.pair((rows, distances))
+    rows, distances = searcher.find_neighbors(query)
+    pairs = searcher.pair_features((rows, distances))
     assert len(pairs.images) > 0
     assert (pairs.distances < 0.7 * distances[pairs.features, -1]).all()
     assert {3, 7, 9} == set(pairs.images.tolist()), "what is right is far nearer than the rest"
@@ -145,7 +145,7 @@ def test_a_ratio_of_one_keeps_all_and_a_smaller_one_never_adds(database):
     found = []
     for ratio in (1.0, 0.9, 0.6, 0.3):
         searcher = Searcher(base, config=SearchConfig(ratio=ratio, one_to_one=False))
-        pairs = searcher.pair(searcher.neighbors(query))
+        pairs = searcher.pair_features(searcher.find_neighbors(query))
         found.append(set(zip(pairs.features.tolist(), pairs.rows.tolist(), strict=True)))
     assert all(less <= more for more, less in pairwise(found))
     assert len(found[0]) > len(found[-1])
@@ -183,11 +183,11 @@ class Growing(ExactIndex):
 def test_photos_added_are_found_as_if_they_had_been_there(database):
     query, base = database
     photos = list(zip(base.names, map(base.photo, range(len(base))), strict=True))
-    first = Database.of(*zip(*photos[:3], strict=True))
+    first = Database.from_features(*zip(*photos[:3], strict=True))
     searcher = Searcher(first, Growing(first.descriptors))
     for part in (photos[3:8], photos[8:]):
         searcher.add(*zip(*part, strict=True))
-    for name in ("names", "owners", "descriptors", "positions"):
+    for name in ("names", "photo_indices", "descriptors", "positions"):
         np.testing.assert_array_equal(getattr(searcher.database, name), getattr(base, name))
     grown, whole = searcher(query).ranking, Searcher(base)(query).ranking
     for name in ("images", "inliers", "votes", "affines"):
@@ -195,7 +195,7 @@ def test_photos_added_are_found_as_if_they_had_been_there(database):
 
 
 def test_the_last_photo_added_is_found():
-    query, base = place(5), Database.of(["a", "b"], [place(1), place(2)])
+    query, base = place(5), Database.from_features(["a", "b"], [place(1), place(2)])
     searcher = Searcher(base, Growing(base.descriptors))
     searcher.add(["last"], [view(query, 1)])
     assert searcher(query).ranking.images[0] == 2
@@ -204,15 +204,15 @@ def test_the_last_photo_added_is_found():
 def test_a_photo_is_not_added_twice(database):
     _, base = database
     with pytest.raises(ValueError, match="'photo3' is in the database already"):
-        base.added(["new", "photo3"], [place(1), place(2)])
+        base.with_photos(["new", "photo3"], [place(1), place(2)])
 
 
 def test_a_shortlist_is_ranked_as_a_database_of_its_own(database):
     query, base = database
     images = np.array([9, 1, 3, 5])
-    answer = Searcher(base).among(query, images)
+    answer = Searcher(base).search_subset(query, images)
     assert answer.ranking.images[:2].tolist() == [3, 9]
     assert set(answer.ranking.images.tolist()) <= {9, 1, 3, 5}
-    assert answer.verifications[3].count == answer.ranking.inliers[0] == 60
-    positions = base.photo(3).positions
+    assert answer.verifications[3].num_inliers == answer.ranking.inliers[0] == 60
+    positions = base.features(3).positions
     assert {tuple(row) for row in answer.matches[3].database} <= {tuple(row) for row in positions}
