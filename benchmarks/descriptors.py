@@ -17,11 +17,12 @@ from delfjax.cli.options import pca_config
 from delfjax.evaluation.benchmark import extract_benchmark
 from delfjax.features.pca import l2_normalize
 from delfjax.features.store import FeatureStore
+from delfjax.models.zoo import zoo
 from delfjax.search.descent import descend
 from delfjax.search.exact import ExactIndex
 
 OPTIONS = ["benchmark", "rendered+places", "--longest", "320"]  # of the results of the rendered set
-OPTIONS += ["--model", "data/checkpoints/delf_ft_att.safetensors"]
+OPTIONS += ["--model", str(zoo()["delf_ft_att"])]
 HELD = 20  # photos that only ask
 QUERIES = 1000
 BLOCK = 100_000  # invented descriptors made at a time

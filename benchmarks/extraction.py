@@ -14,7 +14,7 @@ from benchmarks.timing import in_turn
 from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.features.pyramid import PyramidConfig
 from delfjax.images.samples import temple
-from delfjax.models.backbone import ResNet, fold
+from delfjax.models.backbone import ResNet, fold_batch_norm
 from delfjax.models.resnet import RESNET50_V1
 
 LONGEST = 480
@@ -22,7 +22,7 @@ LONGEST = 480
 
 def run() -> dict:
     """Time the backbone on one image, then a whole pyramid."""
-    backbone = fold(ResNet(RESNET50_V1, rngs=nnx.Rngs(0)))
+    backbone = fold_batch_norm(ResNet(RESNET50_V1, rngs=nnx.Rngs(0)))
     graph, state = nnx.split(backbone)
     forward = jax.jit(lambda state, x: nnx.merge(graph, state)(x)["conv4"])
     whole = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(320, 480, 3))

@@ -44,7 +44,7 @@ def run() -> dict:
             return model[1]
 
         ours, theirs, ratio = in_turn(lambda c=candidates: verify(c), peer)
-        found = {"ours": verify(candidates)[0].count, "scikit-image": int(peer().sum())}
+        found = {"ours": verify(candidates)[0].num_inliers, "scikit-image": int(peer().sum())}
         rows.append(
             {
                 "share of inliers": share,

@@ -1,4 +1,8 @@
-"""Folders that results are kept in: for one purpose, written by one process, of files that are whole."""
+"""Write files and claim folders safely: atomic writes, locks, checksums and the cache folder.
+
+A process can be killed at any time, and two processes can use one folder. With these helpers a file
+is either complete or absent, and a folder holds the output of one configuration.
+"""
 
 import hashlib
 import json
@@ -19,65 +23,34 @@ except ImportError:  # Windows
 
 
 class StoreError(RuntimeError):
-    """A folder of features, or of a training run, holds something else than what is asked of it."""
-
-
-def claim_folder(
-    path: Path, manifest: str, made_by: Mapping[str, Any], *, kind: str
-) -> dict[str, Any]:
-    """Take a folder for what is made by given settings, or find it taken for just that.
-
-    Args:
-        path: The folder; made if missing.
-        manifest: Name of the file in it that holds the settings.
-        made_by: All that determines what the folder will hold.
-        kind: What it will be, in words.
-
-    Returns:
-        The settings, as JSON keeps them.
-
-    Raises:
-        StoreError: If it is taken for other settings, or for something else.
-    """
-    wanted = json.loads(json.dumps(made_by))  # tuples become lists, as they are on disk
-    if (path / manifest).exists():
-        found = json.loads((path / manifest).read_text())
-        for key in sorted(wanted.keys() | found.keys()):
-            if wanted.get(key) != found.get(key):
-                raise StoreError(
-                    f"{path}: made with {key} = {found.get(key)}, but {wanted.get(key)} is "
-                    "asked for; use another folder, or remove this one to start again"
-                )
-        return wanted
-    # What a claim that was killed has left does not count.
-    if path.exists() and any(not each.name.startswith(f".{manifest}.") for each in path.iterdir()):
-        raise StoreError(f"{path}: neither empty nor a {kind}; choose another folder")
-    path.mkdir(parents=True, exist_ok=True)
-    with atomic_write(
-        path / manifest, mark=secrets.token_hex(4)
-    ) as temporary:  # others may claim it now
-        temporary.write_text(json.dumps(wanted, indent=2, sort_keys=True) + "\n")
-    return wanted
+    """A folder is locked, damaged, or holds the output of another configuration."""
 
 
 @contextmanager
-def atomic_write(path: Path, *, mark: str = "part") -> Iterator[Path]:
-    """Have a file appear whole or not at all, whatever becomes of process and machine.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Write a file so that it appears complete or not at all.
+
+    Write to the path that this context manager yields. On success that temporary file replaces
+    ``path`` in one step. On an exception it is removed. Every call uses a new random name, so
+    several processes may write the same file: the last one wins. A killed process leaves a hidden
+    file behind that no reader opens; `remove_leftovers` deletes it.
 
     Args:
-        path: The file.
-        mark: Ends the name of the hidden file that becomes it. What a kill leaves of that one, the next
-            of the same name overwrites; two processes that may write the same file need two marks.
+        path: The file to write. Its folder must exist.
 
     Yields:
-        Where to write it to.
+        Path of the temporary file, in the same folder: ``.NAME.TOKEN.part``.
     """
-    temporary = path.with_name(f".{path.name}.{mark}")
-    yield temporary
-    with temporary.open("rb+") as stream:
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-    if os.name == "posix":  # elsewhere a folder cannot be opened
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    try:
+        yield temporary
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())  # else a power failure could leave an empty file
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # other systems cannot open a folder
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -85,16 +58,67 @@ def atomic_write(path: Path, *, mark: str = "part") -> Iterator[Path]:
             os.close(folder)
 
 
-class Lock:
-    """A file that one process holds at a time, until it lets go or ends, however it ends.
-
-    The file stays; it is the system that forgets who held it.
+def remove_leftovers(folder: Path, pattern: str = "*") -> None:
+    """Remove the temporary files that killed processes left behind.
 
     Args:
-        path: The file; made if missing.
+        folder: The folder to clean.
+        pattern: Glob pattern of the files that were being written. No other process may write such
+            files now; hold a `Lock` to make sure.
+    """
+    for path in folder.glob(f".{pattern}.*.part"):
+        path.unlink(missing_ok=True)
+
+
+def claim_folder(
+    path: Path, manifest: str, made_by: Mapping[str, Any], *, kind: str
+) -> dict[str, Any]:
+    """Reserve a folder for the output of one configuration.
+
+    The first call writes the configuration into the folder. Later calls compare theirs with it.
+
+    Args:
+        path: The folder. It is created if it does not exist.
+        manifest: Name of the JSON file in the folder that holds the configuration.
+        made_by: Everything that determines what the folder will hold.
+        kind: What the folder holds, for error messages, such as "feature store".
+
+    Returns:
+        The configuration as JSON returns it: tuples become lists.
 
     Raises:
-        StoreError: If it is held.
+        StoreError: If the folder belongs to another configuration, or holds other files.
+    """
+    requested = json.loads(json.dumps(made_by))
+    if (path / manifest).exists():
+        found = json.loads((path / manifest).read_text())
+        for key in sorted(requested.keys() | found.keys()):
+            if requested.get(key) != found.get(key):
+                raise StoreError(
+                    f"{path}: made with {key} = {found.get(key)}, but {requested.get(key)} was "
+                    "requested. Fix: use another folder, or remove this one to start again"
+                )
+        return requested
+    # A killed process may have left temporary files of the manifest.
+    if path.exists() and any(not each.name.startswith(f".{manifest}.") for each in path.iterdir()):
+        raise StoreError(f"{path}: neither empty nor a {kind}. Fix: choose another folder")
+    path.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path / manifest) as temporary:
+        temporary.write_text(json.dumps(requested, indent=2, sort_keys=True) + "\n")
+    return requested
+
+
+class Lock:
+    """Lock a file, so that only one process at a time writes into a folder.
+
+    The operating system releases the lock when the process ends, even if it is killed. The file
+    itself stays.
+
+    Args:
+        path: The lock file. It is created if it does not exist.
+
+    Raises:
+        StoreError: If another process holds the lock.
     """
 
     def __init__(self, path: Path) -> None:
@@ -107,26 +131,26 @@ class Lock:
         except OSError as error:
             self._stream.close()
             raise StoreError(
-                f"{path}: held by another process, which writes there ({error.strerror}); wait until "
-                "it has ended, or end it"
+                f"{path}: held by another process, which writes into this folder ({error.strerror}). "
+                "Fix: wait until that process has ended, or end it"
             ) from None
 
     def release(self) -> None:
-        """Let go."""
+        """Release the lock."""
         self._stream.close()
 
 
 def cache_folder() -> Path:
-    """Return where converted weights are kept: ``$DELFJAX_CACHE``, or the user's cache folder."""
+    """Return the folder of downloaded weights: ``$DELFJAX_CACHE``, or the user's cache folder."""
     return Path(os.environ.get("DELFJAX_CACHE") or pooch.os_cache("delfjax"))
 
 
 def sha256(path: Path) -> str:
-    """Return a file's SHA-256 in hex."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def digest(data: bytes) -> str:
-    """Return the SHA-256 of bytes in hex."""
+    """Return the SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()

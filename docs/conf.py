@@ -40,7 +40,7 @@ docs/reference/index
 :caption: What comes with it
 
 data/landmarks/README
-data/checkpoints/README
+delfjax/models/zoo/README
 data/results/runs/README
 CHANGELOG
 ```
@@ -49,6 +49,7 @@ include_patterns = [
     "README.md",
     "CHANGELOG.md",
     "data/*/README.md",
+    "delfjax/models/zoo/README.md",
     "data/results/runs/README.md",
     "docs/reference/*.md",
     "notebooks/*.ipynb",
@@ -71,7 +72,7 @@ nb_ipywidgets_js = {}  # a picture stands in for every widget: nothing is fetche
 highlight_language = "none"  # of code that names no language: shell, text
 default_role = "py:obj"  # `name` in a docstring is a link, where there is such a name
 nitpicky = True
-TYPE_VARIABLES = r"delfjax\.(background\.(Wanted|Read)|checkpoints\.Module|cluster\.(Part|Result)"
+TYPE_VARIABLES = r"delfjax\.(background\.(Wanted|Read)|models\.checkpoints\.Module|cluster\.(Part|Result)"
 TYPE_VARIABLES += r"|datasets\.google_files\.Value)"
 nitpick_ignore_regex = [
     ("py:.*", r"(?!delfjax\.).*"),  # other libraries' names: no network to ask about them

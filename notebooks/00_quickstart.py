@@ -16,7 +16,7 @@ import numpy as np
 
 from delfjax import provenance
 from delfjax.features.extraction import ExtractionConfig, Extractor
-from delfjax.features.pyramid import PyramidConfig, compose, merge_levels
+from delfjax.features.pyramid import PyramidConfig, build_mosaic, merge_levels
 from delfjax.images import samples
 from delfjax.models import checkpoints
 from delfjax.plots import base
@@ -36,7 +36,7 @@ print(provenance.versions(), provenance.hardware())
 
 # %%
 photo = samples.temple()
-view = samples.another_view(photo, seed=SEED)
+view = samples.synthetic_view(photo, seed=SEED)
 stranger = samples.flower()
 base.photos({"photo": photo, "another view": view.photo, "stranger": stranger})
 
@@ -49,7 +49,7 @@ base.photos({"photo": photo, "another view": view.photo, "stranger": stranger})
 
 # %%
 config = ExtractionConfig(pyramid=PyramidConfig(longest=LONGEST))
-sheet = compose(photo, config.pyramid)
+sheet = build_mosaic(photo, config.pyramid)
 base.photos(
     {f"pyramid sheet, {sheet.pixels.shape[1]} x {sheet.pixels.shape[0]} pixels": sheet.pixels}
 )
@@ -67,12 +67,12 @@ base.photos(
 # descriptors; this is a real photo. Everything after this figure selects by the norm.
 
 # %%
-backbone, attention = checkpoints.load(Path("../data/checkpoints/delf_att.safetensors"))
+backbone, attention = checkpoints.load_model("delf_att")
 extractor = Extractor(backbone, attention, config)
 print(extractor.receptive_field)
 
 # %%
-dense = extractor.dense(photo)
+dense = extractor.score_maps(photo)
 heat = {
     "L2 norm of the descriptor": merge_levels(dense.norms, dense.sizes, dense.image_size),
     "attention, trained on rendered landmarks": merge_levels(
@@ -157,7 +157,7 @@ assert error < 10, "the affine map must be the true one, to within a cell"
 what = f"RANSAC inliers of two views of one photo; {unrelated.num_inliers} with a stranger"
 record = {"value": pair.num_inliers, "what": what, "stranger_inliers": unrelated.num_inliers}
 record |= {"affine_error_pixels": round(float(error), 2), "seed": SEED}
-provenance.write(RESULTS / "quickstart.json", record | provenance.circumstances(config))
+provenance.write_result(RESULTS / "quickstart.json", record | provenance.describe(config))
 
 # %% [markdown]
 # **What differs from the paper.** The weights are ImageNet's, not fine-tuned on landmarks, and selection
@@ -165,5 +165,5 @@ provenance.write(RESULTS / "quickstart.json", record | provenance.circumstances(
 # database. The official code takes a match for putative if one feature is the nearest to the other; here
 # each has to be the other's nearest.
 #
-# **Two things to try.** Set `turn=40` in `another_view`: how far can a photo be turned before the
+# **Two things to try.** Set `turn=40` in `synthetic_view`: how far can a photo be turned before the
 # inliers are gone? And set `max_features=100` in the configuration: how few features are enough?

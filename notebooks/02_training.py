@@ -21,7 +21,7 @@ from delfjax.training.augmentation import draw_size
 from delfjax.training.config import embedded, paper
 
 # %%
-CHECKPOINTS, RESULTS = Path("../data/checkpoints"), Path("../data/results")
+CHECKPOINTS, RESULTS = Path("../delfjax/models/zoo"), Path("../data/results")
 RUNS = Path("../.cache/runs")  # a run that was cut short goes on from here
 TRAIN = False  # True: train all of it here, instead of reading what the committed run logged
 STEPS = 40  # of the small run
@@ -77,7 +77,7 @@ from dataclasses import replace
 from delfjax.images.reading import PhotoFolder
 from delfjax.training.loop import fit
 
-photos = rendered.training()
+photos = rendered.training_photos()
 ten = sorted(set(photos.labels))[::5]
 few = PhotoFolder(root=photos.root, names=tuple(n for n in photos.names if n.split("/")[0] in ten))
 
@@ -85,7 +85,7 @@ few = PhotoFolder(root=photos.root, names=tuple(n for n in photos.names if n.spl
 config = embedded("finetune")
 short = replace(config.optimizer, steps=STEPS)
 small = replace(config, optimizer=short, save_every=10)
-backbone = weights.load()
+backbone = weights.load_backbone()
 learned = fit(small, few, backbone, RUNS / "small")
 training.curves({"ten landmarks": learned.log}, classes=len(ten))
 

@@ -18,8 +18,8 @@ from delfjax.evaluation import localization, significance
 from delfjax.evaluation.metrics import bootstrap
 from delfjax.features import effective_receptive_field
 from delfjax.features.extraction import ExtractionConfig, Extractor
-from delfjax.features.pyramid import PyramidConfig, enlarge, merge_levels
-from delfjax.images.reading import load_photo
+from delfjax.features.pyramid import PyramidConfig, upsample_map, merge_levels
+from delfjax.images.reading import read_image
 from delfjax.models import checkpoints
 from delfjax.plots import attention, base
 from delfjax.widgets.attention_explorer import explore
@@ -29,7 +29,7 @@ SEED = 0  # of the photos that are shown and measured
 EACH = 4  # photos of each evaluation landmark that are measured
 COUNTS = [10, 20, 50, 100, 200, 500]  # best keypoints
 CHECKPOINTS, RESULTS, FIGURES = (
-    Path("../data/checkpoints"),
+    Path("../delfjax/models/zoo"),
     Path("../data/results"),
     Path("figures"),
 )
@@ -43,8 +43,8 @@ print(provenance.versions(), provenance.hardware())
 # descriptor, or by attention learned on top of it. None of the landmarks below was seen in training.
 
 # %%
-imagenet, attention_on_imagenet = checkpoints.load(CHECKPOINTS / "delf_att.safetensors")
-tuned, attention = checkpoints.load(CHECKPOINTS / "delf_ft_att.safetensors")
+imagenet, attention_on_imagenet = checkpoints.load_model("delf_att")
+tuned, attention = checkpoints.load_model("delf_ft_att")
 
 # %%
 pyramid = PyramidConfig(longest=320)
@@ -64,20 +64,20 @@ extractors = {
 # see the landmark as a whole, fine ones its parts.
 
 # %%
-benchmark, truths = rendered.load(), rendered.truths()
+benchmark, truths = rendered.load(), rendered.annotations()
 good = [truth for truth in truths.values() if truth.grade == "good"]
 one = next(truth for truth in good if truth.landmark == "blue_portal")
-photo = load_photo(benchmark.root / one.photo)
+photo = read_image(benchmark.root / one.photo)
 
 # %%
-dense = extractors["attention, fine-tuned"].dense(photo)
+dense = extractors["attention, fine-tuned"].score_maps(photo)
 
 # %%
 scales = {
     f"x{scale:.2f}": level for scale, level in zip(dense.scales, dense.attention, strict=True)
 }
 seven = {
-    name: enlarge(level, tuple(size), dense.image_size)
+    name: upsample_map(level, tuple(size), dense.image_size)
     for (name, level), size in zip(scales.items(), dense.sizes.tolist(), strict=True)
 }
 seven["all scales"] = merge_levels(dense.attention, dense.sizes, dense.image_size)
@@ -97,13 +97,13 @@ attention.heat_grid([(photo, dict(shown[4:]))])
 # it where they are.
 
 # %%
-names = sorted(rendered.footprints())
+names = sorted(rendered.landmark_bounds())
 chosen = [next(t for t in good if t.landmark == name) for name in names]
 rows = []
 for truth in chosen:
-    picture = load_photo(benchmark.root / truth.photo)
-    plain = extractors["norm, ImageNet"].dense(picture)
-    learned = extractors["attention, fine-tuned"].dense(picture)
+    picture = read_image(benchmark.root / truth.photo)
+    plain = extractors["norm, ImageNet"].score_maps(picture)
+    learned = extractors["attention, fine-tuned"].score_maps(picture)
     maps = {"norm, ImageNet": plain.norms, "norm, fine-tuned": learned.norms}
     maps["attention, fine-tuned"] = learned.attention
     rows.append((picture, {k: merge_levels(v, plain.sizes, truth.size) for k, v in maps.items()}))
@@ -137,7 +137,7 @@ apart = replace(by_attention, nms_iou=0.4, max_features=4)
 spread = Extractor(tuned, attention, apart)
 features = spread(photo)
 title = "best by attention, fine-tuned, boxes overlapping by at most 40%"
-attention.receptive_fields(photo, features, spread.boxes(features), title=title)
+attention.receptive_fields(photo, features, spread.receptive_field_boxes(features), title=title)
 
 # %% [markdown]
 # ## Look around
@@ -146,7 +146,7 @@ attention.receptive_fields(photo, features, spread.boxes(features), title=title)
 # without a kernel: a still picture of the same.
 
 # %%
-views = {t.landmark: load_photo(benchmark.root / t.photo) for t in [one, *chosen]}
+views = {t.landmark: read_image(benchmark.root / t.photo) for t in [one, *chosen]}
 models = {"fine-tuned": extractors["attention, fine-tuned"]}
 models["ImageNet"] = extractors["attention, ImageNet"]
 explore(views, models)
@@ -161,8 +161,8 @@ explore(views, models)
 # %%
 groups = [[t for t in truths.values() if t.landmark == n and t.grade != "junk"] for n in names]
 measured = [g[k] for g in groups for k in random.choice(len(g), EACH, replace=False)]
-pictures = [load_photo(benchmark.root / truth.photo) for truth in measured]
-chance = float(np.mean([truth.area for truth in measured]))
+pictures = [read_image(benchmark.root / truth.photo) for truth in measured]
+chance = float(np.mean([truth.area_fraction for truth in measured]))
 
 # %%
 masks = [truth.mask for truth in measured]
@@ -211,7 +211,7 @@ for name, values in moved.items():
 # %%
 backbones = {"ImageNet": imagenet, "fine-tuned": tuned}
 for name, backbone in backbones.items():
-    aside = effective_receptive_field.look(backbone, pictures, seed=SEED)
+    aside = effective_receptive_field.receptive_field_offsets(backbone, pictures, seed=SEED)
     error = 1.96 * aside.std(0) / np.sqrt(len(aside))
     (down, right), (one_way, other_way) = aside.mean(0), error
     print(f"{name:12} a patch lies {down:.1f} ± {one_way:.1f} pixels below", end=", ")
@@ -221,7 +221,7 @@ for name, backbone in backbones.items():
 # So it is the network. Its kernels lean: where the weight of each lies, in taps from the middle one.
 
 # %%
-lean = effective_receptive_field.lean(imagenet)
+lean = effective_receptive_field.kernel_offsets(imagenet)
 attention.leaning(lean)
 
 # %% [markdown]
@@ -242,8 +242,8 @@ attention.leaning(lean)
 few = list(zip(pictures, measured, strict=True))[::2]
 measures = {"norm, ImageNet": [], "norm, fine-tuned": [], "attention, fine-tuned": []}
 for picture, truth in few:
-    plain = extractors["norm, ImageNet"].dense(picture)
-    learned = extractors["attention, fine-tuned"].dense(picture)
+    plain = extractors["norm, ImageNet"].score_maps(picture)
+    learned = extractors["attention, fine-tuned"].score_maps(picture)
     for name, levels in zip(measures, (plain.norms, learned.norms, learned.attention), strict=True):
         measures[name].append(merge_levels(levels, plain.sizes, truth.size))
 
@@ -294,8 +294,8 @@ further["attention, fine-tuned"] = ["ftatt1_attention", "ftatt2_attention"]
 
 # %%
 seeds = {
-    name: [provenance.read(RESULTS / f"rendered+places_{run}.json")]
-    + [provenance.read(RESULTS / "runs" / f"{other}_100.json") for other in further[name]]
+    name: [provenance.read_result(RESULTS / f"rendered+places_{run}.json")]
+    + [provenance.read_result(RESULTS / "runs" / f"{other}_100.json") for other in further[name]]
     for name, run in first.items()
 }
 for name, found in seeds.items():
@@ -347,7 +347,7 @@ for better, worse in order:
 through = {"norm": "conv5ft?_norm_100.json", "attention": "conv5ftatt?_attention_100.json"}
 conv5 = {
     f"{selection}, fine-tuned through conv5": [
-        provenance.read(path) for path in sorted((RESULTS / "runs").glob(pattern))
+        provenance.read_result(path) for path in sorted((RESULTS / "runs").glob(pattern))
     ]
     for selection, pattern in through.items()
 }
@@ -382,7 +382,7 @@ for words, one, other in [
 # weighted pool alone (`--variant joint`), on the same photos:
 
 # %%
-joint = [provenance.read(RESULTS / "runs" / "joint0_attention_100.json")]
+joint = [provenance.read_result(RESULTS / "runs" / "joint0_attention_100.json")]
 gain = significance.differ(seeds["attention, fine-tuned"][:1], joint)
 hit = joint[0]["on_landmark"]["value"], seeds["attention, fine-tuned"][0]["on_landmark"]["value"]
 print(
@@ -423,7 +423,7 @@ record = {
     "attention_over_norm": {"conv4": round(worth[0].value, 1), "conv5": round(worth[1].value, 1)},
     "seed": SEED,
 }
-provenance.write(RESULTS / "attention_hits.json", record | provenance.circumstances(by_attention))
+provenance.write_result(RESULTS / "attention_hits.json", record | provenance.describe(by_attention))
 
 # %% [markdown]
 # **What differs from the paper.** The paper shows Fig. 9 by pictures of real photos, and counts nothing. The

@@ -21,7 +21,7 @@ from delfjax.models import weights
 from delfjax.models.backbone import ResNet
 from delfjax.models.conversion import WeightsError
 from delfjax.models.resnet import RESNET50_V1, ResNetSpec
-from delfjax.models.weights import load
+from delfjax.models.weights import load_backbone
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,7 @@ def imagenet():
     @functools.cache
     def load_or_skip(spec: ResNetSpec = RESNET50_V1, *, classifier: bool = False) -> ResNet:
         try:
-            return load(spec, classifier=classifier)
+            return load_backbone(spec, classifier=classifier)
         except WeightsError as error:
             if os.environ.get("DELFJAX_REQUIRE_WEIGHTS") == "1":
                 pytest.fail(str(error))
@@ -63,7 +63,7 @@ def tiny_network(monkeypatch, tmp_path):
         asked.append(SimpleNamespace(spec=spec.name, file=file))
         return network(conv5=conv5)
 
-    monkeypatch.setattr(weights, "load", load_tiny)
+    monkeypatch.setattr(weights, "load_backbone", load_tiny)
     options = "jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs"
     before = {option: getattr(jax.config, option) for option in options}
     yield asked

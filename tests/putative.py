@@ -32,5 +32,5 @@ def assert_agrees_with_scikit_image(found, matches, transform, samples):
         max_trials=3000,
         rng=0,
     )
-    assert found.count >= 0.98 * theirs.sum()
+    assert found.num_inliers >= 0.98 * theirs.sum()
     assert (found.inliers & theirs).sum() >= 0.95 * theirs.sum()

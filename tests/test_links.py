@@ -46,5 +46,5 @@ def test_links_lead_to_files(page):
 
 def test_every_notebook_and_card_is_linked_from_readme():
     linked = {ROOT / link for link in LINK.findall(text_of(ROOT / "README.md"))}
-    cards = {ROOT / "data" / name / "README.md" for name in ("landmarks", "checkpoints")}
+    cards = {ROOT / name / "README.md" for name in ("data/landmarks", "delfjax/models/zoo")}
     assert {*ROOT.glob("notebooks/*.ipynb"), *cards, ROOT / "CHANGELOG.md"} <= linked

@@ -125,7 +125,7 @@ def test_commands_run(block, world):
 def test_python_runs(block, world):
     names: dict[str, object] = {}
     exec(compile(block, "README.md", "exec"), names)
-    assert names["verified"].count > 3
+    assert names["verified"].num_inliers > 3
     assert names["left"].positions.shape == (len(names["left"]), 2)
 
 

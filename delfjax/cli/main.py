@@ -31,10 +31,11 @@ from delfjax.cli.options import (
 from delfjax.cli.output import EXITS, FAILED, INTERRUPTED, OK, answer, complain
 from delfjax.cli.reproduce import reproduce, reproduce_options
 from delfjax.cli.train import MODEL, train, train_options
-from delfjax.features.cluster import connected
-from delfjax.features.extract_folder import Report, extract_folder
-from delfjax.features.store import StoreError
-from delfjax.images.reading import PhotoError, load_photo, scan
+from delfjax.features.cluster import connect_cluster
+from delfjax.features.extract_folder import extract_folder
+from delfjax.features.store import ExtractionReport
+from delfjax.files import StoreError
+from delfjax.images.reading import PhotoError, read_image, scan
 from delfjax.models.conversion import WeightsError
 from delfjax.paper import claims, tables
 from delfjax.paper.runs import readme_table
@@ -142,7 +143,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _match(options: argparse.Namespace) -> int:
-    photos = [load_photo(path) for path in options.photos]
+    photos = [read_image(path) for path in options.photos]
     if options.store:
         store = filled(options.store)
         extractor, pca = extractor_of(store, options), store.pca
@@ -180,10 +181,11 @@ def _match(options: argparse.Namespace) -> int:
 
 def _extract(options: argparse.Namespace) -> int:
     photos, extractor = scan(options.folder), extractor_for(options)
-    with connected(scheduler=options.scheduler, workers=options.workers) as client:
-        store, report = extract_folder(
+    with connect_cluster(scheduler=options.scheduler, workers=options.workers) as client:
+        store = extract_folder(
             extractor, photos, options.store, config=pca_config(options), client=client
         )
+    report = store.report
     print(
         f"{store.path}: {len(report.extracted)} photos extracted, {len(report.kept)} there before, "
         f"{len(report.failed)} failed"
@@ -196,7 +198,7 @@ def _train(options: argparse.Namespace) -> int:
     print(f"{options.out / MODEL}: step {trained.step} of {trained.config.optimizer.steps}")
     for name, value in trained.validated.items():
         print(f"{name.replace('_', ' '):32}{value:.3f}")
-    return complain(Report(failed=trained.failed))
+    return complain(ExtractionReport(failed=trained.failed))
 
 
 def _table(options: argparse.Namespace) -> int:

@@ -7,7 +7,8 @@ from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.features.handcrafted import SPECS as HANDCRAFTED
 from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedExtractor
 from delfjax.features.pyramid import PyramidConfig
-from delfjax.features.store import FeatureStore, StoreError
+from delfjax.features.store import FeatureStore
+from delfjax.files import StoreError
 from delfjax.models import weights
 from delfjax.models.attention import Attention
 from delfjax.models.backbone import ResNet
@@ -54,12 +55,12 @@ def _handcrafted(options: argparse.Namespace) -> HandcraftedExtractor:
 def _network(options: argparse.Namespace, name: str) -> tuple[ResNet, Attention | None]:
     """Load the model that was asked for, or ImageNet's weights, which have no attention."""
     if options.model is None:
-        return weights.load(SPECS[name], file=options.weights), None
+        return weights.load_backbone(SPECS[name], file=options.weights), None
     from delfjax.models import (
         checkpoints,  # Orbax with it, which the other commands need not wait for
     )
 
-    return checkpoints.load(options.model)
+    return checkpoints.load_model(options.model)
 
 
 def extractor_of(store: FeatureStore, options: argparse.Namespace) -> LocalExtractor:

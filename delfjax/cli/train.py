@@ -73,10 +73,10 @@ def train(options: argparse.Namespace) -> "Trained":
     if options.coordinator:
         devices.connect(options.coordinator, options.hosts, options.host)
     if options.start:
-        backbone, _ = checkpoints.load(options.start)
+        backbone, _ = checkpoints.load_model(options.start)
     else:
         conv5 = config.network.through == "conv5"
-        backbone = weights.load(SPECS[options.backbone], file=options.weights, conv5=conv5)
+        backbone = weights.load_backbone(SPECS[options.backbone], file=options.weights, conv5=conv5)
     trained = fit(
         config,
         scan(options.photos),

@@ -17,13 +17,13 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from delfjax.features.pyramid import (
-    CELL,
+    STRIDE,
+    Mosaic,
     PyramidConfig,
-    Sheet,
-    compose,
-    crop_levels,
+    build_mosaic,
+    cell_positions,
     level_sizes,
-    locate,
+    split_levels,
 )
 from delfjax.images.reading import PhotoError
 from delfjax.models.attention import Attention
@@ -65,7 +65,7 @@ class ExtractionConfig:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class DenseMaps:
+class ScoreMaps:
     """Scores before selection: one map a pyramid level, for heatmaps.
 
     Attributes:
@@ -126,8 +126,10 @@ class Extractor:
         self.has_attention = attention is not None
         self.config = self._resolve(config or ExtractionConfig())
         self.receptive_field = receptive_field(backbone.spec)
-        if self.receptive_field.stride != CELL or self.receptive_field.offset != 0:
-            raise ValueError(f"{backbone.spec.name}: expected cells at multiples of {CELL} pixels")
+        if self.receptive_field.stride != STRIDE or self.receptive_field.offset != 0:
+            raise ValueError(
+                f"{backbone.spec.name}: expected cells at multiples of {STRIDE} pixels"
+            )
         model = Delf(fold_batch_norm(backbone), attention)
         self._graph, upright = nnx.split(model)
         self._states = {False: upright, True: transpose_kernels(upright)}
@@ -157,30 +159,30 @@ class Extractor:
         """Of every parameter, to tell apart what two models have extracted."""
         return checksum(self._states[False])
 
-    def network(self, sheet: Sheet) -> tuple[nnx.GraphDef, nnx.State]:
-        """Return the network with the kernels for this sheet, to be merged in a compiled program."""
-        return self._graph, self._states[sheet.transposed]
+    def network(self, mosaic: Mosaic) -> tuple[nnx.GraphDef, nnx.State]:
+        """Return the network with the kernels for this mosaic, to be merged in a compiled program."""
+        return self._graph, self._states[mosaic.transposed]
 
     def __call__(self, photo: Photo) -> Features:
         """Extract a photo's features, best score first, descriptors as conv4 gives them (1024-d)."""
-        sheet = compose(photo, self.config.pyramid)
-        return self.collect(sheet, self.launch(sheet))
+        mosaic = build_mosaic(photo, self.config.pyramid)
+        return self.collect(mosaic, self.launch(mosaic))
 
     def stream(
         self, photos: Iterable[tuple[str, Photo | PhotoError]]
     ) -> Iterator[tuple[str, Features | PhotoError]]:
-        """Extract photo after photo, drawing the next sheet while the accelerator is at the last.
+        """Extract photo after photo, drawing the next mosaic while the accelerator is at the last.
 
         Args:
             photos: Names and photos, as `delfjax.images.reading.iter_photos` gives them; errors pass through.
         """
-        running: tuple[str, Sheet, Selected] | None = None
+        running: tuple[str, Mosaic, Selected] | None = None
         for name, photo in photos:
             failed = isinstance(photo, PhotoError)
-            sheet = None if failed else compose(photo, self.config.pyramid)
+            mosaic = None if failed else build_mosaic(photo, self.config.pyramid)
             # The last one first, then the next: on a CPU two at once would be two memories.
             done = None if running is None else (running[0], self.collect(*running[1:]))
-            running = None if sheet is None else (name, sheet, self.launch(sheet))
+            running = None if mosaic is None else (name, mosaic, self.launch(mosaic))
             if done is not None:
                 yield done
             if failed:
@@ -188,35 +190,39 @@ class Extractor:
         if running is not None:
             yield running[0], self.collect(*running[1:])
 
-    def launch(self, sheet: Sheet) -> Selected:
-        """Start the extraction of a sheet and return without waiting for the accelerator."""
+    def launch(self, mosaic: Mosaic) -> Selected:
+        """Start the extraction of a mosaic and return without waiting for the accelerator."""
         pool = self.config.max_features * (NMS_POOL if self.config.nms_iou < 1 else 1)
         return _select(
-            *self.network(sheet),
-            sheet.pixels,
-            sheet.levels,
+            *self.network(mosaic),
+            mosaic.pixels,
+            mosaic.levels,
             by=self.config.selection,
             count=pool,
         )
 
-    def collect(self, sheet: Sheet, selected: Selected) -> Features:
+    def collect(self, mosaic: Mosaic, selected: Selected) -> Features:
         """Wait for what `launch` started and place the features on the photo."""
         cells, scores, descriptors = (np.asarray(part) for part in selected)
         real = np.isfinite(scores)  # a small photo has fewer cells than features wanted
-        positions, levels = locate(sheet, cells[real])
+        positions, levels = cell_positions(mosaic, cells[real])
         features = Features(
             positions=positions.astype(np.float32),
-            scales=np.array(sheet.scales, np.float32)[levels],
+            scales=np.array(mosaic.scales, np.float32)[levels],
             scores=scores[real],
             descriptors=descriptors[real],
-            image_size=sheet.image_size,
+            image_size=mosaic.image_size,
         )
         if self.config.nms_iou < 1:
             config = self.config
-            features = features[suppress(self.boxes(features), config.nms_iou, config.max_features)]
+            features = features[
+                non_maximum_suppression(
+                    self.receptive_field_boxes(features), config.nms_iou, config.max_features
+                )
+            ]
         return features
 
-    def boxes(self, features: Features) -> Float[np.ndarray, "n 4"]:
+    def receptive_field_boxes(self, features: Features) -> Float[np.ndarray, "n 4"]:
         """Return what each feature sees: ``(y_min, x_min, y_max, x_max)``, in pixels of the photo.
 
         A receptive field may reach beyond the photo: there the network sees zeros.
@@ -228,25 +234,25 @@ class Extractor:
         )
         return self.receptive_field.boxes_around(features.positions, pixels[levels])
 
-    def dense(self, photo: Photo) -> DenseMaps:
+    def score_maps(self, photo: Photo) -> ScoreMaps:
         """Compute the score maps of every pyramid level."""
-        sheet = compose(photo, self.config.pyramid)
-        maps = _score(*self.network(sheet), sheet.pixels, sheet.levels)
+        mosaic = build_mosaic(photo, self.config.pyramid)
+        maps = _score(*self.network(mosaic), mosaic.pixels, mosaic.levels)
         norms, attention = (
-            None if name not in maps else crop_levels(sheet, np.asarray(maps[name]))
+            None if name not in maps else split_levels(mosaic, np.asarray(maps[name]))
             for name in ("norm", "attention")
         )
-        return DenseMaps(
-            scales=sheet.scales,
-            sizes=level_sizes(sheet.image_size, self.config.pyramid),
+        return ScoreMaps(
+            scales=mosaic.scales,
+            sizes=level_sizes(mosaic.image_size, self.config.pyramid),
             norms=norms,
             attention=attention,
-            image_size=sheet.image_size,
+            image_size=mosaic.image_size,
         )
 
 
-def drawn(shape: tuple[int, int], levels: Int[Array, "levels 4"]) -> Bool[Array, "h w"]:
-    """Mark the pixels of a sheet that a level covers."""
+def level_mask(shape: tuple[int, int], levels: Int[Array, "levels 4"]) -> Bool[Array, "h w"]:
+    """Mark the pixels of a mosaic that a level covers."""
     y, x = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])[None]
 
     def covers(level: Int[Array, " 4"]) -> Bool[Array, "h w"]:
@@ -258,23 +264,25 @@ def drawn(shape: tuple[int, int], levels: Int[Array, "levels 4"]) -> Bool[Array,
 
 @partial(jax.jit, static_argnames="graph")
 def _score(graph: nnx.GraphDef, state: nnx.State, pixels: Array, levels: Array) -> dict[str, Array]:
-    return nnx.merge(graph, state)(pixels, drawn(pixels.shape[:2], levels))[1]
+    return nnx.merge(graph, state)(pixels, level_mask(pixels.shape[:2], levels))[1]
 
 
 @partial(jax.jit, static_argnames=("graph", "by", "count"))
 def _select(
     graph: nnx.GraphDef, state: nnx.State, pixels: Array, levels: Array, *, by: str, count: int
 ) -> Selected:
-    """Run the model over a sheet; return the best cells, their scores and their descriptors."""
-    valid = drawn(pixels.shape[:2], levels)
+    """Run the model over a mosaic; return the best cells, their scores and their descriptors."""
+    valid = level_mask(pixels.shape[:2], levels)
     maps, scores = nnx.merge(graph, state)(pixels, valid)
-    masked = jnp.where(valid[::CELL, ::CELL], scores[by], -jnp.inf).ravel()
+    masked = jnp.where(valid[::STRIDE, ::STRIDE], scores[by], -jnp.inf).ravel()
     best, flat = jax.lax.top_k(masked, min(count, masked.size))
-    cells = jnp.stack(jnp.unravel_index(flat, valid[::CELL, ::CELL].shape), axis=1)
+    cells = jnp.stack(jnp.unravel_index(flat, valid[::STRIDE, ::STRIDE].shape), axis=1)
     return cells, best, maps.reshape(-1, maps.shape[-1])[flat]
 
 
-def suppress(boxes: Float[np.ndarray, "n 4"], iou: float, keep: int) -> Int[np.ndarray, " _"]:
+def non_maximum_suppression(
+    boxes: Float[np.ndarray, "n 4"], iou: float, keep: int
+) -> Int[np.ndarray, " _"]:
     """Greedy non-maximum suppression of boxes ``(y0, x0, y1, x1)`` that come best first.
 
     Returns:

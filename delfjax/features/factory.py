@@ -7,7 +7,7 @@ from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.features.handcrafted import SPECS as HANDCRAFTED
 from delfjax.features.handcrafted import HandcraftedExtractor
 from delfjax.features.store import FeatureStore
-from delfjax.files import StoreError
+from delfjax.files import StoreError, sha256
 from delfjax.models.resnet import SPECS as BACKBONES
 
 DEFAULT_MODEL = "resnet50_v1"  # the paper's backbone with ImageNet weights, no attention
@@ -61,6 +61,13 @@ def load(
 
     path = model_path(model)
     return Extractor(*checkpoints.load_model(path), config, path.stem)
+
+
+def model_sha256(model: str | Path) -> str | None:
+    """Return the SHA-256 of a model's file; None for published backbones and handcrafted features."""
+    from delfjax.models.zoo import model_path
+
+    return None if str(model) in (*BACKBONES, *HANDCRAFTED) else sha256(model_path(model))
 
 
 def extractor_of(

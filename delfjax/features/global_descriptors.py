@@ -1,12 +1,13 @@
-"""Global descriptors of a collection: extracted with DELF's backbone, kept in one file, compared by dot.
+"""Global descriptors: one unit vector per photo, pooled from DELF's backbone.
 
-One unit vector a photo (`delfjax.models.pooling`), optionally whitened by a PCA that was learned of other photos
-(`delfjax.features.pca`). The paper's peers for whole-photo retrieval, and a first stage for verification.
+Two photos are compared by the dot product of their vectors. The methods are those that the paper compares
+with (Sec. 5, Table 1); a search can also use them to choose photos for geometric verification. See
+`delfjax.models.pooling` for the formulas. The vectors of a folder are saved in one safetensors file.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,25 +20,27 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from tqdm.auto import tqdm
 
-from delfjax.features.extract_folder import Report
-from delfjax.features.extraction import Extractor, drawn
+from delfjax.features.extraction import Extractor, level_mask
 from delfjax.features.pca import PCA
-from delfjax.features.pyramid import CELL, PyramidConfig, compose
-from delfjax.features.store import StoreError
+from delfjax.features.pyramid import STRIDE, PyramidConfig, build_mosaic
+from delfjax.features.store import ExtractionReport
+from delfjax.files import StoreError, atomic_write
 from delfjax.images.reading import PhotoError, PhotoFolder, iter_photos
-from delfjax.models.pooling import MOST_REGIONS, Pooling, pool_regions, regions_of
+from delfjax.models.pooling import MAX_REGIONS, Pooling, pool_regions, pooling_regions
 from delfjax.types import Photo
 
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalConfig:
-    """How a photo becomes one vector.
+    """How a photo is turned into one vector.
 
     Attributes:
         pooling: ``"mac"``, ``"spoc"``, ``"gem"`` or ``"rmac"``.
-        scales: Of the photo; the vectors of several are added up. Radenovic et al. take 1, 1/sqrt(2), 1/2.
-        longest: Photos with a longer side, in pixels, are first shrunk to it.
-        exponent: Of GeM. Learned ones are near the default (Radenovic et al.).
+        scales: Factors by which the photo is resized. The vectors of all scales are added. Radenovic et
+            al. use 1, 1/sqrt(2) and 1/2.
+        longest: Maximum length of the longer side, in pixels. Larger photos are shrunk first.
+        exponent: Exponent p of GeM pooling. Learned exponents are close to the default (Radenovic et
+            al.).
     """
 
     pooling: Pooling = "gem"
@@ -47,10 +50,10 @@ class GlobalConfig:
 
 
 class GlobalExtractor:
-    """Computes the vector of photos of any size, in a handful of compiled programs.
+    """Computes the global descriptor of photos of any size.
 
     Args:
-        extractor: Whose backbone to use; its own configuration does not matter here.
+        extractor: Model whose backbone is used. Its own configuration has no effect here.
         config: Pooling and scales.
     """
 
@@ -61,31 +64,31 @@ class GlobalExtractor:
 
     @property
     def made_by(self) -> dict[str, Any]:
-        """All that determines a vector."""
+        """Everything that determines a global descriptor, as JSON represents it."""
         settings = {
             "backbone": self.extractor.spec.name,
             "model": self.extractor.checksum,
             "global": asdict(self.config),
         }
-        return json.loads(json.dumps(settings))  # tuples become lists, as they are on disk
+        return json.loads(json.dumps(settings))  # JSON turns tuples into lists
 
     def __call__(self, photo: Photo) -> Float[np.ndarray, " c"]:
-        """Return the photo's unit vector, of as many dimensions as conv4 has channels."""
-        sheet = compose(photo, self._pyramid)
-        regions = regions_of(-(-sheet.levels // CELL), self.config.pooling)
-        padded = np.zeros((MOST_REGIONS * len(sheet.levels), 4), np.int32)
+        """Return the unit vector of a photo, with one value per channel of conv4."""
+        mosaic = build_mosaic(photo, self._pyramid)
+        regions = pooling_regions(-(-mosaic.levels // STRIDE), self.config.pooling)
+        # A fixed number of regions, so that all photos of a mosaic size share one compiled program.
+        padded = np.zeros((MAX_REGIONS * len(mosaic.levels), 4), np.int32)
         padded[: len(regions)] = regions
-        return np.asarray(
-            _describe(
-                *self.extractor.network(sheet),
-                sheet.pixels,
-                sheet.levels,
-                padded,
-                len(regions),
-                kind=self.config.pooling,
-                exponent=self.config.exponent,
-            )
+        descriptor = _describe(
+            *self.extractor.network(mosaic),
+            mosaic.pixels,
+            mosaic.levels,
+            padded,
+            len(regions),
+            kind=self.config.pooling,
+            exponent=self.config.exponent,
         )
+        return np.asarray(descriptor)
 
 
 @partial(jax.jit, static_argnames=("graph", "kind", "exponent"))
@@ -100,110 +103,121 @@ def _describe(
     kind: Pooling,
     exponent: float,
 ) -> Float[Array, " c"]:
-    maps, _ = nnx.merge(graph, state)(pixels, drawn(pixels.shape[:2], levels))
+    maps, _ = nnx.merge(graph, state)(pixels, level_mask(pixels.shape[:2], levels))
     return pool_regions(maps, regions, count, kind, exponent=exponent)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Vectors:
-    """The global descriptors of a collection.
+class GlobalDescriptors:
+    """Global descriptors of many photos.
 
     Attributes:
-        names: Photo names.
-        rows: Their unit vectors.
-        made_by: Model and configuration.
+        names: Names of the photos.
+        vectors: Unit vectors, one row per photo.
+        made_by: Model and configuration, as `GlobalExtractor.made_by` returns them.
+        report: Photos that the last extraction extracted, kept, and failed to read.
     """
 
     names: tuple[str, ...]
-    rows: Float[np.ndarray, "b d"]
+    vectors: Float[np.ndarray, "b d"]
     made_by: dict[str, Any]
+    report: ExtractionReport = field(default_factory=ExtractionReport)
 
-    def of(self, names: Sequence[str]) -> Float[np.ndarray, "b d"]:
-        """Return the vectors of some photos, in the order of their names."""
-        places = {name: row for row, name in enumerate(self.names)}
-        return self.rows[[places[name] for name in names]]
+    def select(self, names: Sequence[str]) -> Float[np.ndarray, "b d"]:
+        """Return the vectors of the named photos, in the order of the names."""
+        rows = {name: row for row, name in enumerate(self.names)}
+        return self.vectors[[rows[name] for name in names]]
 
     def save(self, path: Path) -> None:
-        """Write the vectors as safetensors; the file appears whole or not at all."""
+        """Write the descriptors to a safetensors file. The file is complete or does not exist."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}")
-        words = {"names": json.dumps(self.names), "made_by": json.dumps(self.made_by)}
-        save_file({"vectors": np.ascontiguousarray(self.rows)}, temporary, words)
-        temporary.replace(path)
+        metadata = {"names": json.dumps(self.names), "made_by": json.dumps(self.made_by)}
+        with atomic_write(path) as temporary:
+            save_file({"vectors": np.ascontiguousarray(self.vectors)}, temporary, metadata)
 
     @classmethod
-    def load(cls, path: Path) -> "Vectors":
-        """Read what `save` wrote.
+    def load(cls, path: Path) -> "GlobalDescriptors":
+        """Read a file that `save` wrote.
 
         Raises:
-            StoreError: If the file is something else, or damaged.
+            StoreError: If the file is damaged or contains something else.
         """
         try:
             with safe_open(path, "np") as file:
-                words = file.metadata()
-                names, made_by = (json.loads(words[key]) for key in ("names", "made_by"))
-                return cls(names=tuple(names), rows=file.get_tensor("vectors"), made_by=made_by)
+                metadata = file.metadata()
+                names, made_by = (json.loads(metadata[key]) for key in ("names", "made_by"))
+                return cls(names=tuple(names), vectors=file.get_tensor("vectors"), made_by=made_by)
         except (SafetensorError, KeyError, TypeError) as error:
             raise StoreError(
-                f"{path}: no global descriptors ({error}); remove it and extract again"
+                f"{path}: not a file of global descriptors ({error}). "
+                "Fix: remove it and extract again"
             ) from error
 
 
-def extract_vectors(
+def extract_global_descriptors(
     extractor: GlobalExtractor, photos: PhotoFolder, path: Path | str
-) -> tuple[Vectors, Report]:
-    """Compute the vectors that a file does not hold yet, and keep them there.
+) -> GlobalDescriptors:
+    """Compute the descriptors of all photos that the file does not contain yet, and add them to it.
 
-    An interrupted run keeps what it has.
+    An interrupted run keeps the descriptors that it has computed.
+
+    Args:
+        extractor: Model and configuration.
+        photos: The photos.
+        path: File of the descriptors. It is created if it does not exist.
 
     Returns:
-        All vectors of the file, and what became of each photo: broken ones are listed, not raised.
+        All descriptors in the file. Their ``report`` lists the photos of this call that were extracted,
+        kept, and failed.
 
     Raises:
-        StoreError: If the file was made by another model or configuration.
+        StoreError: If the file was made with another model or configuration.
     """
     path = Path(path)
-    vectors = _opened(path, extractor.made_by)
-    known = dict(zip(vectors.names, vectors.rows, strict=True))
-    report = Report(kept=[name for name in photos.names if name in known])
-    waiting = [name for name in photos.names if name not in known]
-    if not waiting:
-        return vectors, report
-    bar = tqdm(iter_photos(photos, waiting), total=len(waiting), desc="global", unit="photo")
+    saved = _open_or_create(path, extractor.made_by)
+    known = dict(zip(saved.names, saved.vectors, strict=True))
+    report = ExtractionReport(kept=[name for name in photos.names if name in known])
+    missing = [name for name in photos.names if name not in known]
+    bar = tqdm(iter_photos(photos, missing), total=len(missing), desc="global", unit="photo")
     try:
-        for name, photo in bar:
+        for name, photo in bar if missing else ():
             if isinstance(photo, PhotoError):
                 report.failed[name] = photo
             else:
                 known[name] = extractor(photo)
                 report.extracted.append(name)
     finally:
-        if known:
-            vectors = Vectors(
-                names=tuple(known), rows=np.stack([*known.values()]), made_by=extractor.made_by
-            )
-            vectors.save(path)
-    return vectors, report
+        if report.extracted:
+            saved = replace(saved, names=tuple(known), vectors=np.stack([*known.values()]))
+            saved.save(path)
+    return replace(saved, report=report)
 
 
-def whitened(vectors: Vectors, others: Float[np.ndarray, "b c"], dimensions: int) -> Vectors:
-    """Whiten vectors by a PCA learned of those of other photos, none of them to be searched.
+def whiten(
+    descriptors: GlobalDescriptors, training: Float[np.ndarray, "n c"], dimensions: int
+) -> GlobalDescriptors:
+    """Reduce descriptors by a whitening PCA.
+
+    Args:
+        descriptors: Descriptors to reduce.
+        training: Vectors that the PCA is learned from. Use photos that are neither queries nor database.
+        dimensions: Number of dimensions of the result.
 
     Raises:
-        ValueError: If there are fewer of these than dimensions.
+        ValueError: If there are fewer training vectors than dimensions.
     """
-    pca = PCA.fit(others, dimensions=dimensions, whiten=True)
-    return replace(vectors, rows=pca(vectors.rows))
+    pca = PCA.fit(training, dimensions=dimensions, whiten=True)
+    return replace(descriptors, vectors=pca(descriptors.vectors))
 
 
-def _opened(path: Path, made_by: dict[str, Any]) -> Vectors:
+def _open_or_create(path: Path, made_by: dict[str, Any]) -> GlobalDescriptors:
     if not path.exists():
-        return Vectors(names=(), rows=np.empty((0, 1), np.float32), made_by=made_by)
-    vectors = Vectors.load(path)
+        return GlobalDescriptors(names=(), vectors=np.empty((0, 1), np.float32), made_by=made_by)
+    saved = GlobalDescriptors.load(path)
     for key, wanted in made_by.items():
-        if vectors.made_by.get(key) != wanted:
+        if saved.made_by.get(key) != wanted:
             raise StoreError(
-                f"{path}: made with {key} = {vectors.made_by.get(key)}, but {wanted} is asked for; "
-                "use another file, or remove this one to start again"
+                f"{path}: made with {key} = {saved.made_by.get(key)}, not with {wanted}. "
+                "Fix: use another file, or remove this one and extract again"
             )
-    return vectors
+    return saved

@@ -9,9 +9,9 @@ disturbs nobody.
 
 import json
 import re
-import secrets
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,8 +21,9 @@ from jaxtyping import Int
 
 from delfjax.features.database import Database
 from delfjax.features.pca import PCA
-from delfjax.features.shards import PARTS, Shard, stored, write_shard
-from delfjax.files import Lock, StoreError, atomic_write, claim_folder
+from delfjax.features.shards import FIELDS, Shard, to_stored_precision, write_shard
+from delfjax.files import Lock, StoreError, atomic_write, claim_folder, remove_leftovers
+from delfjax.images.reading import PhotoError
 from delfjax.types import Features
 
 MANIFEST, PCA_FILE, SHARDS, SUFFIX = (
@@ -33,6 +34,28 @@ MANIFEST, PCA_FILE, SHARDS, SUFFIX = (
 )
 SHARD_PHOTOS = 512  # of 1000 40-d features each, 49 MB; a million photos are 2000 files
 SHARD_SECONDS = 120.0  # what a kill may cost
+
+
+@dataclass(kw_only=True)
+class ExtractionReport:
+    """Result of an extraction, photo by photo.
+
+    Attributes:
+        extracted: Names of the photos that were extracted now.
+        kept: Names of the photos that the store contained before.
+        failed: Errors of the photos that could not be read, by name.
+    """
+
+    extracted: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    failed: dict[str, PhotoError] = field(default_factory=dict)
+
+    def update(self, other: "ExtractionReport") -> None:
+        """Add the photos of another report. A photo that is listed here already is not repeated."""
+        known = {*self.extracted, *self.kept}
+        self.extracted += [name for name in other.extracted if name not in known]
+        self.kept += [name for name in other.kept if name not in known]
+        self.failed |= other.failed
 
 
 class FeatureStore:
@@ -63,13 +86,14 @@ class FeatureStore:
         made_by: Mapping[str, Any] | None = None,
         *,
         writer: str = "shard",
-        photos: int = SHARD_PHOTOS,
-        seconds: float = SHARD_SECONDS,
+        shard_photos: int = SHARD_PHOTOS,
+        shard_seconds: float = SHARD_SECONDS,
     ) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", writer):
             raise ValueError(f"writer {writer!r}: expected letters, digits, - and _ only")
         self.path, self.writer = Path(path), writer
-        self._photos, self._seconds = photos, seconds
+        self.report = ExtractionReport()
+        self._shard_photos, self._shard_seconds = shard_photos, shard_seconds
         self._lock: Lock | None = None
         self._waiting: dict[str, Features] = {}
         self._since = 0.0  # when the first of those came
@@ -116,6 +140,7 @@ class FeatureStore:
         folder.mkdir(exist_ok=True)
         lock = Lock(folder / f".{self.writer}.lock")
         try:
+            remove_leftovers(folder, f"{self.writer}-??????{SUFFIX}")
             self._look()  # another may have written since
         except BaseException:
             lock.release()
@@ -152,8 +177,11 @@ class FeatureStore:
                 f"{name}: descriptors of {width} dimensions, but those of {self.path} have {self._width}"
             )
         self._since = self._since if self._waiting else time.monotonic()
-        self._waiting[name] = stored(features)
-        if len(self._waiting) >= self._photos or time.monotonic() - self._since >= self._seconds:
+        self._waiting[name] = to_stored_precision(features)
+        if (
+            len(self._waiting) >= self._shard_photos
+            or time.monotonic() - self._since >= self._shard_seconds
+        ):
             self.flush()
 
     @property
@@ -217,7 +245,7 @@ class FeatureStore:
         names = tuple(sorted(self._places) if names is None else names)
         offsets = np.concatenate([[0], np.cumsum(self._lengths(names, limit))])
         widths = {"positions": (2,), "descriptors": (self._width or 0,)}
-        parts = {p: np.empty((offsets[-1], *widths.get(p, ())), np.float32) for p in PARTS}
+        parts = {p: np.empty((offsets[-1], *widths.get(p, ())), np.float32) for p in FIELDS}
         sizes = np.empty((len(names), 2), np.int32)
         for number, name in enumerate(names):
             features, (start, end) = self._read(name, limit), offsets[number : number + 2]
@@ -242,5 +270,5 @@ class FeatureStore:
 
     @pca.setter
     def pca(self, pca: PCA) -> None:
-        with atomic_write(self.path / PCA_FILE, mark=secrets.token_hex(4)) as temporary:
+        with atomic_write(self.path / PCA_FILE) as temporary:
             pca.save(temporary)

@@ -8,7 +8,7 @@ Symbols: ``A`` a 2x3 affine map on homogeneous ``(y, x, 1)``, from query to data
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-MINIMUM = 3  # matches that determine a map
+SAMPLE_SIZE = 3  # matches that determine a map
 
 
 def solve(source: Float[Array, "s 3 2"], target: Float[Array, "s 3 2"]) -> Float[Array, "s 2 3"]:

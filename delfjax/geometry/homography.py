@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float
 
 from delfjax.geometry import affine
 
-MINIMUM = 4  # matches that determine a homography
+SAMPLE_SIZE = 4  # matches that determine a homography
 Coordinates = tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]
 
 
@@ -67,12 +67,12 @@ def is_plausible(
     good = jnp.ones(len(models), bool)
     for corner in corners:
         *_, w = project(models, corner[None])
-        local = linearise(models, corner)
+        local = linearize(models, corner)
         good &= (w[:, 0] > 0) & affine.is_plausible(local, corners, max_stretch)
     return good
 
 
-def linearise(model: Float[Array, "*s 3 3"], point: Float[Array, " 2"]) -> Float[Array, "*s 2 3"]:
+def linearize(model: Float[Array, "*s 3 3"], point: Float[Array, " 2"]) -> Float[Array, "*s 2 3"]:
     """Return the affine map that agrees with a homography at a point to first order."""
     y, x, w = (part[..., 0] for part in project(model, point[None]))
     seen = jnp.stack([y, x], axis=-1)

@@ -71,7 +71,7 @@ class Verification:
     homography: Float[np.ndarray, "3 3"] | None = None
 
     @property
-    def count(self) -> int:
+    def num_inliers(self) -> int:
         """The number of inliers: the score of the paper."""
         return int(self.inliers.sum())
 
@@ -132,7 +132,7 @@ def _ransac_all(
         if config.model == "affine":
             return model, model, inliers
         center = (inliers[:, None] * candidate[0]).sum(0) / jnp.maximum(inliers.sum(), 1)
-        return model, homography.linearise(model, center), inliers
+        return model, homography.linearize(model, center), inliers
 
     return jax.lax.map(one, (source, target, counts))
 
@@ -149,7 +149,7 @@ def _ransac(
     real = jnp.arange(len(source)) < count
     corners = _corners(source, real)
     sample_key, screen_key = jax.random.split(key)
-    samples = draw_samples(sample_key, config.hypotheses, count, kind.MINIMUM)
+    samples = draw_samples(sample_key, config.hypotheses, count, kind.SAMPLE_SIZE)
     models = kind.solve(source[samples], target[samples])
     plausible = kind.is_plausible(models, corners, config.max_stretch)
 
@@ -165,7 +165,7 @@ def _ransac(
     for _ in range(config.refinements):
         model = _refine(model, source, target, real, corners, config)
     inliers = real & (residuals(kind, model, source, target) <= config.residual)
-    found = plausible[best] & (count >= kind.MINIMUM) & (inliers.sum() >= kind.MINIMUM)
+    found = plausible[best] & (count >= kind.SAMPLE_SIZE) & (inliers.sum() >= kind.SAMPLE_SIZE)
     return jnp.where(found, model, jnp.nan), inliers & found
 
 

@@ -64,7 +64,7 @@ class Crop(NamedTuple):
     box: Box
 
 
-def load_photo(path: str | os.PathLike[str], *, longest: int | None = None) -> Photo:
+def read_image(path: str | os.PathLike[str], *, longest: int | None = None) -> Photo:
     """Read a photo as upright RGB: its first frame, over white where transparent.
 
     Deep grays are scaled so that white is 255: integers from 65535, floats from the least of 1, 255
@@ -96,25 +96,25 @@ def original_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Return ``(height, width)`` of the upright photo at full size, from the header if it is there.
 
     Raises:
-        PhotoError: As `load_photo`, except that damage further down the file goes unseen.
+        PhotoError: As `read_image`, except that damage further down the file goes unseen.
     """
     with _opened(Path(path)) as image:
         width, height = image.size
         return (width, height) if _orientation(image) in SIDEWAYS else (height, width)
 
 
-def load_crop(path: str | os.PathLike[str], box: Box, *, longest: int | None = None) -> Photo:
+def read_crop(path: str | os.PathLike[str], box: Box, *, longest: int | None = None) -> Photo:
     """Read a part of a photo, the box rounded to whole pixels and cut to the photo.
 
     Args:
         path: The photo.
         box: The part.
-        longest: As in `load_photo`, of the part.
+        longest: As in `read_image`, of the part.
 
     Raises:
-        PhotoError: As `load_photo`, or if the part that lies in the photo is under `MIN_SIDE`.
+        PhotoError: As `read_image`, or if the part that lies in the photo is under `MIN_SIDE`.
     """
-    photo = load_photo(path)
+    photo = read_image(path)
     (height, width), (top, left, bottom, right) = photo.shape[:2], (round(edge) for edge in box)
     part = photo[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     if min(part.shape[:2]) < MIN_SIDE:
@@ -241,10 +241,10 @@ class PhotoFolder:
         return self.root / (self.crops[name].photo if name in self.crops else name)
 
     def load(self, name: str, *, longest: int | None = None) -> Photo:
-        """Read a photo, as `load_photo` or `load_crop` does."""
+        """Read a photo, as `read_image` or `read_crop` does."""
         if name in self.crops:
-            return load_crop(self.path(name), self.crops[name].box, longest=longest)
-        return load_photo(self.path(name), longest=longest)
+            return read_crop(self.path(name), self.crops[name].box, longest=longest)
+        return read_image(self.path(name), longest=longest)
 
     def select(self, pattern: str) -> "PhotoFolder":
         """Keep the photos whose file name matches, as ``test_*`` does; case matters."""
@@ -289,7 +289,7 @@ def iter_photos(
     Args:
         folder: Where the photos are.
         names: Which of them; all by default.
-        longest: As in `load_photo`.
+        longest: As in `read_image`.
         ahead: How many threads read, and how many photos may wait beside the one handed out.
     """
 

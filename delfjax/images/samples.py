@@ -1,6 +1,6 @@
 """Photos to try things on without any data set: scikit-learn's two, and views of them made here.
 
-`another_view` photographs a photo anew from a known direction and in another light, so that what
+`synthetic_view` photographs a photo anew from a known direction and in another light, so that what
 RANSAC finds can be held against the truth.
 """
 
@@ -15,7 +15,7 @@ from delfjax.types import Photo
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class View:
+class SyntheticView:
     """A made photo and the truth about it.
 
     Attributes:
@@ -37,7 +37,7 @@ def flower() -> Photo:
     return load_sample_image("flower.jpg")
 
 
-def another_view(
+def synthetic_view(
     photo: Photo,
     *,
     size: tuple[int, int] = (360, 400),
@@ -45,7 +45,7 @@ def another_view(
     turn: float = 8.0,
     squeeze: float = 0.85,
     seed: int = 0,
-) -> View:
+) -> SyntheticView:
     """Photograph a photo anew: turned, squeezed as if from the side, in dim light, with noise.
 
     Args:
@@ -76,4 +76,4 @@ def another_view(
     )
     dim = 255 * (np.asarray(seen, np.float32) / 255) ** 1.25 * np.array([1.0, 0.95, 0.85])
     noisy = dim + np.random.default_rng(seed).normal(0, 4, dim.shape)
-    return View(photo=noisy.clip(0, 255).astype(np.uint8), affine=np.c_[linear, shift])
+    return SyntheticView(photo=noisy.clip(0, 255).astype(np.uint8), affine=np.c_[linear, shift])

@@ -12,15 +12,17 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from delfjax.models.layers import convolve, weighted_sum
+from delfjax.models.layers import convolve, l2_normalize, weighted_sum
 
-LEAST_SLOPE = 0.01  # not in the paper: see `softplus`
-HIDDEN = 512  # official code: delf_model.AttentionModel; the paper gives two layers and no width
+MIN_SLOPE = 0.01  # not in the paper: see `softplus`
+HIDDEN_CHANNELS = (
+    512  # official code: delf_model.AttentionModel; the paper gives two layers and no width
+)
 
 
 @jax.custom_jvp
 def softplus(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Compute ``log(1 + exp(x))``, with a derivative of at least `LEAST_SLOPE`.
+    """Compute ``log(1 + exp(x))``, with a derivative of at least `MIN_SLOPE`.
 
     The derivative proper, ``sigmoid(x)``, vanishes where a score has come to 0, and with it all that could
     raise the score again: the attention of one of three seeds died so within ten steps, and its loss stayed
@@ -32,7 +34,7 @@ def softplus(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 @softplus.defjvp
 def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (x,), (change,) = primals, tangents
-    return jax.nn.softplus(x), jnp.maximum(jax.nn.sigmoid(x), LEAST_SLOPE) * change
+    return jax.nn.softplus(x), jnp.maximum(jax.nn.sigmoid(x), MIN_SLOPE) * change
 
 
 class Attention(nnx.Module):
@@ -48,7 +50,7 @@ class Attention(nnx.Module):
         rngs: Where initial weights are drawn from.
     """
 
-    def __init__(self, channels: int, *, hidden: int = HIDDEN, rngs: nnx.Rngs) -> None:
+    def __init__(self, channels: int, *, hidden: int = HIDDEN_CHANNELS, rngs: nnx.Rngs) -> None:
         self.hidden = nnx.Conv(channels, hidden, (1, 1), conv_general_dilated=convolve, rngs=rngs)
         self.score = nnx.Conv(
             hidden,
@@ -93,9 +95,3 @@ def weighted_pool(
         return pooled
     count = jnp.full(len(maps), scores[0].size) if valid is None else valid.sum((1, 2))
     return pooled / jnp.maximum(count, 1)[:, None]
-
-
-def l2_normalize(x: Float[Array, "*shape c"]) -> Float[Array, "*shape c"]:
-    """Divide by the L2 norm along the last axis; zero stays zero."""
-    # The floor is the smallest square that float32 still divides by without overflow.
-    return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), 1e-24))

@@ -1,7 +1,7 @@
 """ResNet cut at conv4_x: the dense local descriptors of DELF (Sec. 4.1).
 
 A fully convolutional ResNet-50 gives one 1024-d descriptor for every 16th pixel. The network takes RGB
-photos of range 0 to 255; `fold` makes of it the faster one that extraction runs.
+photos of range 0 to 255; `fold_batch_norm` makes of it the faster one that extraction runs.
 
 Symbols: ``x`` an image or feature map, ``valid`` the pixels of it that are photo and not border.
 """
@@ -29,7 +29,7 @@ from delfjax.models.resnet import (
 
 
 class ConvNorm(nnx.Module):
-    """Convolution and batch norm; after `fold`, one convolution with a bias."""
+    """Convolution and batch norm; after `fold_batch_norm`, one convolution with a bias."""
 
     def __init__(
         self, spec: ResNetSpec, cin: int, cout: int, window: Window, *, folded: bool, rngs: nnx.Rngs
@@ -94,7 +94,7 @@ class ResNet(nnx.Module):
         conv5: Whether to add conv5: descriptors do not need it, only classifiers do.
         classifier: Whether to add conv5, global average pooling and 1000 logits: only to prove that
             weights were read well.
-        folded: Whether batch norms are folded away; use `fold` to make such a network.
+        folded: Whether batch norms are folded away; use `fold_batch_norm` to make such a network.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
     return functools.reduce(jnp.maximum, slices)
 
 
-def descriptors_of(model: ResNet) -> ResNet:
+def cut_at_conv4(model: ResNet) -> ResNet:
     """Return the network up to conv4, which is all that descriptors need; its parameters are copies."""
     cut = nnx.clone(model)
     cut.classifier = None
@@ -186,7 +186,7 @@ def descriptors_of(model: ResNet) -> ResNet:
     return cut
 
 
-def fold(model: ResNet) -> ResNet:
+def fold_batch_norm(model: ResNet) -> ResNet:
     """Fold each frozen batch norm into its convolution: ``w' = w g / s``, ``b' = (b - m) g / s + beta``.
 
     ``s = sqrt(variance + epsilon)``, ``g`` the scale, ``m`` the running mean. A folded network is

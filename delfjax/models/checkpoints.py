@@ -21,16 +21,17 @@ from safetensors.numpy import load_file, save_file
 from delfjax import provenance
 from delfjax.models import weights
 from delfjax.models.attention import Attention
-from delfjax.models.backbone import ResNet, checksum, fold
+from delfjax.models.backbone import ResNet, checksum, fold_batch_norm
 from delfjax.models.conversion import Tensors, WeightsError
 from delfjax.models.resnet import SPECS
+from delfjax.models.zoo import model_path
 
 KEY = "delfjax"  # of the manifest, among a file's metadata
 
 Module = TypeVar("Module", bound=nnx.Module)
 
 
-def save(
+def save_model(
     path: Path,
     backbone: ResNet,
     attention: Attention | None,
@@ -68,7 +69,7 @@ def save(
     temporary.replace(path)
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path | str) -> dict[str, Any]:
     """Read what a model's file says of it: its backbone, and how it was trained.
 
     Raises:
@@ -81,12 +82,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise WeightsError(f"{path}: not a trained model of delfjax ({error})") from error
 
 
-def load(path: Path) -> tuple[ResNet, Attention | None]:
+def load_model(path: Path | str) -> tuple[ResNet, Attention | None]:
     """Read a model: the folded backbone, and the attention head if it has one.
 
     Raises:
         WeightsError: If the file is damaged, or its backbone cannot be found.
     """
+    path = model_path(path)
     manifest = read_manifest(path)
     tensors = load_file(path)
     if manifest["sha256"] != _digest(tensors):
@@ -104,8 +106,8 @@ def _find_backbone(path: Path, wanted: Mapping[str, str]) -> ResNet:
         with suppress(WeightsError):  # a file of something else
             manifest = read_manifest(other)
             if manifest["backbone"] == wanted and "backbone" in manifest["holds"]:
-                return load(other)[0]
-    backbone = fold(weights.load(SPECS[wanted["name"]]))
+                return load_model(other)[0]
+    backbone = fold_batch_norm(weights.load_backbone(SPECS[wanted["name"]]))
     if (found := checksum(nnx.state(backbone))) != wanted["checksum"]:
         raise WeightsError(
             f"{path}: was trained on a {wanted['name']} of checksum {wanted['checksum'][:16]}, which is "

@@ -29,7 +29,7 @@ class WeightsError(RuntimeError):
     """Weights could not be had, or are not the weights they should be."""
 
 
-def read(path: Path) -> tuple[Tensors, Scheme]:
+def read_weights(path: Path) -> tuple[Tensors, Scheme]:
     """Read a weight file's tensors, under the names its publisher gave them."""
     readers = {".h5": read_keras, ".tgz": read_tfjs, ".safetensors": read_safetensors}
     if path.suffix not in readers:
@@ -197,7 +197,7 @@ def _shapes(spec: ResNetSpec) -> dict[str, tuple[int, ...]]:
     return {".".join(map(str, path)): value.shape for path, value in flat}
 
 
-def fill(spec: ResNetSpec, tensors: Tensors, *, conv5: bool, classifier: bool) -> ResNet:
+def build_resnet(spec: ResNetSpec, tensors: Tensors, *, conv5: bool, classifier: bool) -> ResNet:
     """Make a network of converted tensors."""
     model = _unfilled(spec, conv5=conv5, classifier=classifier)
     state = nnx.state(model)

@@ -66,3 +66,9 @@ def _sum_backward(kept: tuple[Array, Array], gradient: Array) -> tuple[Array, Ar
 
 
 weighted_sum.defvjp(_sum_forward, _sum_backward)
+
+
+def l2_normalize(x: Float[Array, "*shape c"]) -> Float[Array, "*shape c"]:
+    """Divide by the L2 norm along the last axis; zero stays zero."""
+    # The floor is the smallest square that float32 still divides by without overflow.
+    return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), 1e-24))

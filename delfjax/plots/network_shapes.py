@@ -16,7 +16,7 @@ from jaxtyping import Array
 from delfjax.features.extraction import Delf, ExtractionConfig
 from delfjax.features.pca import PAPER_DIMENSIONS
 from delfjax.features.pyramid import level_size
-from delfjax.models.attention import HIDDEN, Attention
+from delfjax.models.attention import HIDDEN_CHANNELS, Attention
 from delfjax.models.backbone import ResNet
 from delfjax.models.resnet import RESNET50_V1, ReceptiveField, ResNetSpec, receptive_field
 from delfjax.training.classifier import STAGES, Classifier, is_trained
@@ -34,7 +34,7 @@ class Level(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extraction:
+class ExtractionShapes:
     """The shapes of extraction, at one size of photo.
 
     Attributes:
@@ -61,7 +61,7 @@ class Extraction:
         return sum(level.conv4[0] * level.conv4[1] for level in self.levels)
 
 
-class Part(NamedTuple):
+class PartParameters(NamedTuple):
     """A part of a network in training: its parameters, and how many of them move."""
 
     parameters: int
@@ -69,7 +69,7 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class TrainingShapes:
     """The shapes of a step of training, for one photo.
 
     Attributes:
@@ -84,17 +84,17 @@ class Training:
     sides: tuple[int, ...]
     maps: Mapping[str, Shape]
     classifier: tuple[str, Shape]
-    parts: Mapping[str, Part]
+    parts: Mapping[str, PartParameters]
 
 
-def extraction(
+def trace_extraction(
     photo: tuple[int, int],
     *,
     spec: ResNetSpec = RESNET50_V1,
     config: ExtractionConfig | None = None,
     dimensions: int = PAPER_DIMENSIONS,
-    hidden: int = HIDDEN,
-) -> Extraction:
+    hidden: int = HIDDEN_CHANNELS,
+) -> ExtractionShapes:
     """Trace extraction at a size of photo.
 
     Args:
@@ -121,7 +121,7 @@ def extraction(
 
     levels = tuple(trace(scale) for scale in sorted(config.pyramid.scales))
     cells = sum(level.conv4[0] * level.conv4[1] for level in levels)
-    return Extraction(
+    return ExtractionShapes(
         spec=spec,
         photo=photo,
         levels=levels,
@@ -132,7 +132,7 @@ def extraction(
     )
 
 
-def training(config: TrainingConfig, classes: int, *, spec: ResNetSpec = RESNET50_V1) -> Training:
+def trace_training(config: TrainingConfig, classes: int, *, spec: ResNetSpec = RESNET50_V1) -> TrainingShapes:
     """Trace a step of training.
 
     Args:
@@ -161,7 +161,7 @@ def training(config: TrainingConfig, classes: int, *, spec: ResNetSpec = RESNET5
         raise ValueError(f"{config.network.variant} has classifiers {heads}; expected one")
     kernel = getattr(model, f"{heads[0]}_classifier").kernel.shape
     maps = {name: shapes[name] for name in (*STAGES, "conv5", "scores") if name in shapes}
-    return Training(
+    return TrainingShapes(
         config=config,
         sides=sides,
         maps=maps,
@@ -170,7 +170,7 @@ def training(config: TrainingConfig, classes: int, *, spec: ResNetSpec = RESNET5
     )
 
 
-def _parts(model: Classifier, config: TrainingConfig) -> dict[str, Part]:
+def _parts(model: Classifier, config: TrainingConfig) -> dict[str, PartParameters]:
     whole, moved = Counter(), Counter()
     for path, value in nnx.to_flat_state(nnx.state(model, nnx.Param)):
         name = path[1] if path[0] == "backbone" else path[0]
@@ -182,4 +182,4 @@ def _parts(model: Classifier, config: TrainingConfig) -> dict[str, Part]:
         "attention",
         *(name for name in whole if name.endswith("_classifier")),
     ]
-    return {name: Part(whole[name], moved[name]) for name in order if name in whole}
+    return {name: PartParameters(whole[name], moved[name]) for name in order if name in whole}

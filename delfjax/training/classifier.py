@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from delfjax.models.attention import HIDDEN, Attention, weighted_pool
+from delfjax.models.attention import HIDDEN_CHANNELS, Attention, weighted_pool
 from delfjax.models.backbone import ResNet
 
 Variant = Literal["finetune", "attention", "joint", "joint-stop"]
@@ -58,7 +58,7 @@ class ClassifierConfig:
     reduction: Literal["sum", "mean"] = "mean"
     normalize: bool = True
     normalize_descriptors: bool = False
-    hidden: int = HIDDEN
+    hidden: int = HIDDEN_CHANNELS
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
@@ -98,7 +98,7 @@ class Classifier(nnx.Module):
         if config.through == "conv5" and 5 not in backbone.stages:
             raise ValueError(
                 'through is "conv5", which this backbone does not have, as no trained model does; start '
-                'from ImageNet weights, weights.load(conv5=True), or use through="conv4"'
+                'from ImageNet weights, weights.load_backbone(conv5=True), or use through="conv4"'
             )
         channels = backbone.spec.channels
 

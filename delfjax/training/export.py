@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from delfjax import provenance
-from delfjax.models.backbone import descriptors_of, fold
-from delfjax.models.checkpoints import save
+from delfjax.models.backbone import cut_at_conv4, fold_batch_norm
+from delfjax.models.checkpoints import save_model
 from delfjax.training.loop import Trained
 
 
@@ -12,12 +12,12 @@ def export(trained: Trained, path: Path) -> None:
     """Write what a run has come to, and how it came to it."""
     model, config = trained.model, trained.config
     training = {
-        **provenance.circumstances(config),
+        **provenance.describe(config),
         "seconds": round(trained.seconds),
         "classes": len(trained.classes),
         "step": trained.step,
         **trained.validated,
     }
     changed = bool(config.network.stages)
-    backbone = fold(descriptors_of(model.backbone))
-    save(path, backbone, model.attention, with_backbone=changed, training=training)
+    backbone = fold_batch_norm(cut_at_conv4(model.backbone))
+    save_model(path, backbone, model.attention, with_backbone=changed, training=training)

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from delfjax.files import digest
 from delfjax.images.reading import PhotoError, PhotoFolder
-from delfjax.models.backbone import ResNet, checksum, fold
+from delfjax.models.backbone import ResNet, checksum, fold_batch_norm
 from delfjax.training import devices
 from delfjax.training.augmentation import draw_size
 from delfjax.training.classifier import Classifier
@@ -99,7 +99,7 @@ def fit(
     side = config.augmentation.square
     squares, validation = Squares(learning, side), Squares(held_out, side)
     if not config.network.stages:
-        backbone = fold(backbone)  # nothing in it is trained, and so it is faster
+        backbone = fold_batch_norm(backbone)  # nothing in it is trained, and so it is faster
     task, state = devices.everywhere(mesh, prepare(config, backbone, len(everything.classes)))
     with Run(path, _made_by(config, everything, backbone), tensorboard=tensorboard) as run:
         if run.saved:

@@ -45,7 +45,7 @@ class Run:
         self._leads = jax.process_index() == 0  # of several hosts, one writes
         writer = _event_writer() if tensorboard else None
         if self._leads:
-            claim(self.path, MANIFEST, made_by, kind="training run")
+            claim_folder(self.path, MANIFEST, made_by, kind="training run")
         self._states = ocp.CheckpointManager(self.path / STATES, options=_policy())
         self.log = [record for record in _read(self.path / LOG) if record["step"] <= self.saved]
         self._started = time.monotonic() - (self.log[-1]["seconds"] if self.log else 0)

@@ -10,7 +10,7 @@ import ipywidgets
 from IPython.display import display
 
 from delfjax.features.extraction import Extractor
-from delfjax.images.reading import PhotoError, load_photo
+from delfjax.images.reading import PhotoError, read_image
 from delfjax.plots import base
 from delfjax.plots.base import Figure
 from delfjax.search.matching import match
@@ -53,13 +53,13 @@ def read_upload(uploaded: Mapping[str, Any]) -> Photo:
     """Read a photo that a `FileUpload` holds.
 
     Raises:
-        PhotoError: As `load_photo`, of the name that the file has on the visitor's machine.
+        PhotoError: As `read_image`, of the name that the file has on the visitor's machine.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / Path(uploaded["name"]).name
         path.write_bytes(uploaded["content"])
         try:
-            return load_photo(path)
+            return read_image(path)
         except PhotoError as error:
             raise PhotoError(str(error).replace(str(path), path.name)) from error
 

@@ -152,11 +152,11 @@ def test_extract_on_a_cluster_fills_the_same_store(photos, store, tmp_path, caps
     asked = []
 
     @contextmanager
-    def connected(**options):
+    def connect_cluster(**options):
         asked.append(options)
         yield Here()
 
-    monkeypatch.setattr(main, "connected", connected)
+    monkeypatch.setattr(main, "connect_cluster", connect_cluster)
     command = "extract", photos.root, tmp_path / "other", *MODEL, "--dimensions", 8
     assert run(*command, "--workers", 2) == 0
     assert asked == [{"scheduler": None, "workers": 2}]
@@ -230,7 +230,7 @@ def test_search_ranks_the_store(photos, store, capsys):
 
 
 def test_other_weights_than_the_stores_are_refused(photos, store, capsys, monkeypatch):
-    monkeypatch.setattr(weights, "load", lambda spec, *, file=None: network(1))
+    monkeypatch.setattr(weights, "load_backbone", lambda spec, *, file=None: network(1))
     assert run("search", store, photos.path("a/0.png")) == 1
     assert (
         "filled by other weights; pass the same with --weights or --model FILE"
@@ -293,7 +293,7 @@ def test_evaluate_parts_queries_from_the_database(photos, tmp_path, capsys):
 def model(tmp_path):
     """A trained model with attention, and its backbone inside."""
     path = tmp_path / "model.safetensors"
-    checkpoints.save(path, network(1), head(1), with_backbone=True, training={})
+    checkpoints.save_model(path, network(1), head(1), with_backbone=True, training={})
     return path
 
 
@@ -369,7 +369,7 @@ def test_benchmark_says_what_is_missing_and_how_to_get_it(tmp_path, capsys):
 
 
 def test_table_lists_results(tmp_path, capsys):
-    provenance.write(tmp_path / "run.json", {"value": 12.5, "what": "mAP"})
+    provenance.write_result(tmp_path / "run.json", {"value": 12.5, "what": "mAP"})
     assert run("table", "--results", tmp_path) == 0
     assert capsys.readouterr().out.splitlines()[-1].split() == ["run", "12.5", "mAP"]
 
@@ -515,7 +515,7 @@ def test_weights_that_cannot_be_had_exit_with_1(photos, capsys, monkeypatch):
     def load(spec, *, file=None):
         raise weights.WeightsError("could not download")
 
-    monkeypatch.setattr(weights, "load", load)
+    monkeypatch.setattr(weights, "load_backbone", load)
     assert run("match", photos.path("a/0.png"), photos.path("a/1.png")) == 1
     assert capsys.readouterr().err.endswith("delfjax match: could not download\n")
 

@@ -7,9 +7,9 @@ from worlds import classes, network, settings
 
 from delfjax.cli.main import parser
 from delfjax.cli.train import CONFIGS, configured
-from delfjax.features.store import StoreError
+from delfjax.files import StoreError
 from delfjax.models import weights
-from delfjax.models.checkpoints import load, read_manifest
+from delfjax.models.checkpoints import load_model, read_manifest
 from delfjax.training.config import embedded, paper, through_conv5
 
 
@@ -25,7 +25,7 @@ def run(*arguments) -> int:
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     monkeypatch.setattr(
-        weights, "load", lambda spec, *, file=None, conv5=False: network(conv5=conv5)
+        weights, "load_backbone", lambda spec, *, file=None, conv5=False: network(conv5=conv5)
     )
     monkeypatch.setitem(CONFIGS, "embedded", settings)
 
@@ -84,7 +84,7 @@ def test_both_steps_from_a_folder_to_a_model(photos, tmp_path, capsys, through):
     manifests = [read_manifest(folder / "model.safetensors") for folder in (one, two)]
     assert [manifest["holds"] for manifest in manifests] == [["backbone"], ["attention"]]
     assert manifests[0]["backbone"] == manifests[1]["backbone"]
-    backbone, attention = load(two / "model.safetensors")  # its backbone lies beside it
+    backbone, attention = load_model(two / "model.safetensors")  # its backbone lies beside it
     assert backbone.folded
     assert backbone.stages == (2, 3, 4)
     assert attention is not None
@@ -95,7 +95,7 @@ def test_the_same_command_goes_on_and_another_is_refused(photos, tmp_path, capsy
     assert [run(*command), run(*command)] == [0, 0]
     first, second = capsys.readouterr().out.split(f"{tmp_path / 'run'}/model")[1:]
     assert first == second
-    with pytest.raises(StoreError, match="made with seed = 0, but 1 is asked for"):
+    with pytest.raises(StoreError, match="made with seed = 0, but 1 was requested"):
         run(*command, "--seed", 1)
 
 

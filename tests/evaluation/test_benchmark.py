@@ -17,7 +17,7 @@ from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.extraction import Extractor
 from delfjax.features.store import FeatureStore
 from delfjax.geometry.ransac import RansacConfig
-from delfjax.images.reading import Box, PhotoError, load_photo, scan
+from delfjax.images.reading import Box, PhotoError, read_image, scan
 from delfjax.provenance import to_json
 from delfjax.search.index import IndexConfig
 from delfjax.search.searcher import SearchConfig
@@ -51,7 +51,7 @@ def truths(evaluation):
 
 
 def load(photos):
-    return lambda name: load_photo(photos.path(name))
+    return lambda name: read_image(photos.path(name))
 
 
 # --- the protocol
@@ -133,7 +133,7 @@ def parted(photos, **fields) -> Benchmark:
         "database": database,
         "queries": (Query(name="a_1", photo="a/0.png", box=box),),
         "truths": {STANDARD: (oxford_truth([0, 1], [2], []),)},
-        "strangers": (Query(name="c_1", photo="c/0.png"),),
+        "distractor_queries": (Query(name="c_1", photo="c/0.png"),),
     }
     return Benchmark(**options | fields)
 
@@ -170,7 +170,7 @@ def test_distractors_do_not_teach_the_pca(photos, tmp_path):
     """With and without distractors at the end of the database, the PCA is the same."""
     names = parted(photos).database
     evaluate(parted(photos, database=names), tmp_path / "few")
-    more = parted(photos, database=(*names, "c/1.png"), distractors=1)
+    more = parted(photos, database=(*names, "c/1.png"), distractor_count=1)
     evaluate(more, tmp_path / "more")
     one, other = (FeatureStore(tmp_path / name).pca for name in ("few", "more"))
     np.testing.assert_array_equal(one.components, other.components)
@@ -195,15 +195,15 @@ def test_results_are_pooled_without_junk_and_with_distractor_queries(photos, tmp
 def test_a_benchmark_renumbers_without_broken_photos(photos):
     names = photos.names
     truth = oxford_truth([0, 1], [2], [3])
-    whole = parted(photos, database=names, distractors=2, truths={STANDARD: (truth,)})
-    less = whole.without({names[1], names[8], "c/0.png"})
+    whole = parted(photos, database=names, distractor_count=2, truths={STANDARD: (truth,)})
+    less = whole.drop_photos({names[1], names[8], "c/0.png"})
     assert less.database == tuple(n for n in names if n not in (names[1], names[8], "c/0.png"))
-    assert less.distractors == 1
+    assert less.distractor_count == 1
     assert less.distractor_queries == ()
     (left,) = less.truths[STANDARD]
     assert (left.positives.tolist(), left.junk.tolist()) == ([0, 1], [2])
-    assert whole.without({"queries/a_1"}).queries == ()
-    assert whole.without(set()) is whole
+    assert whole.drop_photos({"queries/a_1"}).queries == ()
+    assert whole.drop_photos(set()) is whole
 
 
 def test_a_benchmark_names_what_is_listed_twice(photos):

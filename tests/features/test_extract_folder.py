@@ -9,7 +9,8 @@ from worlds import SMALL, draw, extractor, flat, network, save
 from delfjax.features.extract_folder import PCAConfig, extract_folder
 from delfjax.features.extraction import Extractor
 from delfjax.features.pca import PCA
-from delfjax.features.store import FeatureStore, StoreError
+from delfjax.features.store import FeatureStore
+from delfjax.files import StoreError
 from delfjax.images.reading import PhotoError, scan
 
 FEW = PCAConfig(dimensions=8, photos=3, features=30)
@@ -32,7 +33,8 @@ def test_a_folder_becomes_a_store(tmp_path):
     photos = flat(tmp_path / "photos", 5)
     save(photos.root / "class" / "5.png", draw(5, (64, 48)))
     photos = scan(photos.root)
-    store, report = extract(photos, tmp_path / "store")
+    store = extract(photos, tmp_path / "store")
+    report = store.report
     assert tuple(store.names) == photos.names
     assert sorted(report.extracted) == store.names
     assert (report.kept, report.failed) == ([], {})
@@ -49,7 +51,7 @@ def test_a_folder_becomes_a_store(tmp_path):
 def test_the_same_seed_gives_the_same_store(tmp_path):
     photos = flat(tmp_path / "photos", 5)
     first, again, other = (
-        contents(extract(photos, tmp_path / str(n), config=replace(FEW, seed=seed))[0])
+        contents(extract(photos, tmp_path / str(n), config=replace(FEW, seed=seed)))
         for n, seed in enumerate((0, 0, 1))
     )
     assert first == again
@@ -63,13 +65,15 @@ def test_broken_photos_are_listed_and_the_others_extracted(tmp_path):
     photos = scan(photos.root)
     # The PCA draws some of them, whichever: 5 of 5 photos.
     for path, config in (("all", replace(FEW, photos=5)), ("some", replace(FEW, photos=1))):
-        store, report = extract(photos, tmp_path / path, config=config)
+        store = extract(photos, tmp_path / path, config=config)
+        report = store.report
         assert store.names == ["0.png", "2.png", "3.png"]
         assert sorted(report.failed) == ["1.png", "5.png"]
         assert sorted(report.extracted) == store.names
         assert "is not an image" in str(report.failed["1.png"])
     save(photos.root / "1.png", draw(1))  # mended: only this one is new
-    store, report = extract(photos, tmp_path / "some", config=config)
+    store = extract(photos, tmp_path / "some", config=config)
+    report = store.report
     assert report.extracted == ["1.png"]
     assert report.kept == ["0.png", "2.png", "3.png"]
     assert list(report.failed) == ["5.png"]
@@ -94,7 +98,7 @@ def test_too_few_descriptors_for_the_pca_is_an_error(tmp_path):
 def test_an_interrupted_run_is_taken_up(tmp_path, monkeypatch, after):
     """Bit for bit, whether it was cut off among the photos of the PCA (three) or after them."""
     photos = flat(tmp_path / "photos", 6)
-    expected, _ = extract(photos, tmp_path / "at once")
+    expected = extract(photos, tmp_path / "at once")
     write, written = FeatureStore.write, []
 
     def stop(store, name, features):
@@ -108,7 +112,8 @@ def test_an_interrupted_run_is_taken_up(tmp_path, monkeypatch, after):
         with pytest.raises(KeyboardInterrupt):
             extract(photos, tmp_path / "store")
     assert FeatureStore(tmp_path / "store").names == sorted(written)
-    store, report = extract(photos, tmp_path / "store")
+    store = extract(photos, tmp_path / "store")
+    report = store.report
     assert report.kept == sorted(written)
     assert len(report.extracted) == 6 - after
     assert set(report.extracted).isdisjoint(report.kept)
@@ -117,21 +122,22 @@ def test_an_interrupted_run_is_taken_up(tmp_path, monkeypatch, after):
 
 def test_a_folder_that_another_process_extracts_is_refused_at_once(tmp_path, monkeypatch):
     photos = flat(tmp_path / "photos", 3)
-    store, _ = extract(photos, tmp_path / "store")
+    store = extract(photos, tmp_path / "store")
     save(photos.root / "3.png", draw(3))
     more = scan(photos.root)
     monkeypatch.setattr(Extractor, "launch", None)
     with FeatureStore(store.path):
         with pytest.raises(StoreError, match="held by another process"):
             extract(more, store.path)
-        assert len(extract(photos, store.path)[1].kept) == 3, "what is finished is only read"
+        assert len(extract(photos, store.path).report.kept) == 3, "what is finished is only read"
 
 
 def test_a_finished_store_is_left_as_it_is(tmp_path, monkeypatch):
     photos = flat(tmp_path / "photos", 3)
-    before = contents(extract(photos, tmp_path / "store")[0])
+    before = contents(extract(photos, tmp_path / "store"))
     monkeypatch.setattr(Extractor, "launch", None)
-    store, report = extract(photos, tmp_path / "store")
+    store = extract(photos, tmp_path / "store")
+    report = store.report
     assert (report.kept, report.extracted) == (["0.png", "1.png", "2.png"], [])
     assert contents(store) == before
 
@@ -151,7 +157,7 @@ def test_the_pca_never_sees_a_query(tmp_path, monkeypatch):
             save(path / f"query_{n}.png", draw(queries + n))
             save(path / f"base_{n}.png", draw(database + n))
         config = replace(FEW, photos=9, database="base_*")
-        return extract(scan(path), path / ".store", config=config)[0]
+        return extract(scan(path), path / ".store", config=config)
 
     one, two, three = (
         learned(tmp_path / str(n), *seeds) for n, seeds in enumerate([(0, 50), (10, 50), (0, 60)])
@@ -177,7 +183,9 @@ def test_the_pca_never_sees_a_query(tmp_path, monkeypatch):
 def test_what_makes_other_features_is_refused(tmp_path, other, config, key):
     photos = flat(tmp_path / "photos", 3)
     extract(photos, tmp_path / "store")
-    with pytest.raises(StoreError, match=f"made with {key} = .* is asked for; use another folder"):
+    with pytest.raises(
+        StoreError, match=f"made with {key} = .* was requested. Fix: use another folder"
+    ):
         extract_folder(other(), photos, tmp_path / "store", config=config)
 
 

@@ -1,4 +1,4 @@
-"""Extraction: as without the sheet, in a handful of programs, and the features it says it keeps."""
+"""Extraction: as without the mosaic, in a handful of programs, and the features it says it keeps."""
 
 import json
 from collections.abc import Iterator
@@ -15,8 +15,21 @@ from PIL import Image
 from worlds import SMALL, draw, extractor, fill, head, network
 
 from delfjax.features import extraction
-from delfjax.features.extraction import NMS_POOL, ExtractionConfig, Extractor, drawn, suppress
-from delfjax.features.pyramid import CELL, RESAMPLING, PyramidConfig, bucket, compose, level_size
+from delfjax.features.extraction import (
+    NMS_POOL,
+    ExtractionConfig,
+    Extractor,
+    level_mask,
+    non_maximum_suppression,
+)
+from delfjax.features.pyramid import (
+    RESAMPLING,
+    STRIDE,
+    PyramidConfig,
+    bucket_size,
+    build_mosaic,
+    level_size,
+)
 from delfjax.images.reading import PhotoError
 from delfjax.models.backbone import ResNet, fold_batch_norm
 from delfjax.models.resnet import RESNET_TINY
@@ -52,7 +65,7 @@ def test_photos_of_two_hundred_sizes_compile_four_programs():
     with compilations("jit(_select)") as programs:
         for size in sizes:
             extractor(config)(np.zeros((*size, 3), np.uint8))
-    # One a shape of sheet. Photos under 3/4 of `longest` use smaller ones: sixteen in all.
+    # One a shape of mosaic. Photos under 3/4 of `longest` use smaller ones: sixteen in all.
     assert len(programs) == 4
 
 
@@ -76,7 +89,7 @@ def conv4(network, photo):
 
 
 def without_a_sheet(photo: np.ndarray, scale: float) -> np.ndarray:
-    """Conv4 of one level alone: no sheet, no blank, no photo on its side."""
+    """Conv4 of one level alone: no mosaic, no blank, no photo on its side."""
     # Pillow resizes rows first and rounds in between, so an upright photo is resized on its side:
     # the features would differ by what a rounded gray level makes of them.
     upright = photo.shape[0] > photo.shape[1]
@@ -92,9 +105,9 @@ SCALES = 0.75, 1.4
 
 @pytest.mark.parametrize("size", [(50, 70), (70, 50)])
 def test_features_are_those_of_each_level_alone(size):
-    """Neither the blank of the sheet nor the other levels show, whichever way the photo lies."""
-    # Far smaller than its bucket, and with sides that are no multiples of a cell.
-    assert bucket((50, 70), 96) == (54, 72)
+    """Neither the blank of the mosaic nor the other levels show, whichever way the photo lies."""
+    # Far smaller than its bucket_size, and with sides that are no multiples of a cell.
+    assert bucket_size((50, 70), 96) == (54, 72)
     config = ExtractionConfig(pyramid=PyramidConfig(scales=SCALES, longest=96), max_features=999)
     photo = draw(3, size)
     features = extractor(config)(photo)
@@ -106,7 +119,7 @@ def test_features_are_those_of_each_level_alone(size):
         here = features[features.scales == np.float32(scale)]
         assert len(here) == rows * columns
         level = np.array(level_size(size, scale))
-        cells = ((here.positions + 0.5) * level / size - 0.5) / CELL
+        cells = ((here.positions + 0.5) * level / size - 0.5) / STRIDE
         np.testing.assert_allclose(cells, np.rint(cells), atol=1e-4)
         y, x = np.rint(cells).astype(int).T
         wanted = expected[y, x]
@@ -139,7 +152,7 @@ def test_a_tiny_photo_has_fewer_features_than_wanted():
 
 
 def test_norm_selection_keeps_the_largest_norms_of_all_cells():
-    features, dense = extractor()(PHOTO), extractor().dense(PHOTO)
+    features, dense = extractor()(PHOTO), extractor().score_maps(PHOTO)
     every = np.sort(np.concatenate([level.ravel() for level in dense.norms]))[::-1]
     assert len(every) > SMALL.max_features
     np.testing.assert_allclose(features.scores, every[: SMALL.max_features], rtol=1e-5)
@@ -151,7 +164,7 @@ def test_norm_selection_keeps_the_largest_norms_of_all_cells():
 def test_attention_selection_keeps_the_highest_attention():
     config = replace(SMALL, selection="attention")
     chosen = extractor(config, attention=True)
-    features, dense = chosen(PHOTO), chosen.dense(PHOTO)
+    features, dense = chosen(PHOTO), chosen.score_maps(PHOTO)
     every = np.sort(np.concatenate([level.ravel() for level in dense.attention]))[::-1]
     np.testing.assert_allclose(features.scores, every[: SMALL.max_features], rtol=1e-5)
     scores = head()(jnp.asarray(features.descriptors)[None, None])[0, 0]
@@ -169,16 +182,16 @@ def test_attention_selection_needs_a_head():
 @pytest.mark.parametrize("size", [(48, 64), (64, 48)])
 def test_dense_maps_are_upright_and_agree_with_the_features(size):
     photo = draw(6, size)
-    features, dense = extractor()(photo), extractor().dense(photo)
+    features, dense = extractor()(photo), extractor().score_maps(photo)
     assert dense.scales == SMALL.pyramid.scales
     assert dense.image_size == features.image_size == size
     sizes = [level_size(size, scale) for scale in dense.scales]
     assert [level.shape for level in dense.norms] == [
-        (-(-height // CELL), -(-width // CELL)) for height, width in sizes
+        (-(-height // STRIDE), -(-width // STRIDE)) for height, width in sizes
     ]
     for number, scale in enumerate(dense.scales):
         here = features[features.scales == np.float32(scale)]
-        cells = ((here.positions + 0.5) * sizes[number] / size - 0.5) / CELL
+        cells = ((here.positions + 0.5) * sizes[number] / size - 0.5) / STRIDE
         y, x = np.rint(cells).astype(int).T
         np.testing.assert_allclose(dense.norms[number][y, x], here.scores, rtol=1e-5)
 
@@ -227,15 +240,20 @@ def test_suppression_agrees_with_its_definition(limit, keep):
     for _ in range(20):
         corners = random.uniform(0, 10, (30, 2))
         boxes = np.concatenate([corners, corners + random.uniform(1, 8, (30, 2))], axis=1)
-        assert suppress(boxes, limit, keep).tolist() == suppress_slowly(boxes, limit, keep)
-    assert suppress(np.empty((0, 4)), limit, keep).tolist() == []
+        assert non_maximum_suppression(boxes, limit, keep).tolist() == suppress_slowly(
+            boxes, limit, keep
+        )
+    assert non_maximum_suppression(np.empty((0, 4)), limit, keep).tolist() == []
 
 
 def test_suppressed_features_do_not_overlap():
     config = replace(SMALL, nms_iou=0.4, max_features=SMALL.max_features // NMS_POOL)
     photo = draw(9)
     kept, every = extractor(config)(photo), extractor()(photo)
-    boxes, all_boxes = extractor(config).boxes(kept), extractor().boxes(every)
+    boxes, all_boxes = (
+        extractor(config).receptive_field_boxes(kept),
+        extractor().receptive_field_boxes(every),
+    )
     overlaps = [iou(a, b) for n, a in enumerate(boxes) for b in boxes[:n]]
     assert 0.2 < max(overlaps) <= 0.4
     expected = suppress_slowly(all_boxes, 0.4, config.max_features)
@@ -247,12 +265,14 @@ def test_suppressed_features_do_not_overlap():
 def test_boxes_are_the_levels_receptive_fields_brought_to_the_photo(size):
     photo = draw(9, size)  # some are first shrunk to a longest side of 64
     features = extractor()(photo)
-    for box, scale in zip(extractor().boxes(features), features.scales, strict=True):
+    for box, scale in zip(
+        extractor().receptive_field_boxes(features), features.scales, strict=True
+    ):
         base = level_size(size, min(1.0, 64 / max(size)))
         level = level_size(base, float(scale))
         ends = (box.reshape(2, 2) + 0.5) * level / size - 0.5  # of the level: whole pixels
         np.testing.assert_allclose(ends, np.rint(ends), atol=1e-3)
-        cell = ends.mean(0) / CELL
+        cell = ends.mean(0) / STRIDE
         field = extractor().receptive_field
         np.testing.assert_allclose(ends.ravel(), field.boxes(cell[None])[0], atol=1e-3)
         np.testing.assert_allclose(cell, np.rint(cell), atol=1e-3)
@@ -273,13 +293,17 @@ def test_a_network_comes_with_its_batch_norms():
     for path, value in nnx.to_flat_state(nnx.state(unfolded)):
         if path[-1] in ("var", "scale"):
             value.set_value(1 + abs(value[...]))
-    features, folded = (Extractor(each, config=SMALL)(PHOTO) for each in (unfolded, fold_batch_norm(unfolded)))
+    features, folded = (
+        Extractor(each, config=SMALL)(PHOTO) for each in (unfolded, fold_batch_norm(unfolded))
+    )
     np.testing.assert_array_equal(features.descriptors, folded.descriptors)
 
 
 def test_with_config_keeps_the_network(monkeypatch):
     named = Extractor(network(), head(), SMALL, name="tiny_att")
-    monkeypatch.setattr(extraction, "fold_batch_norm", None)  # folding would compute the weights again
+    monkeypatch.setattr(
+        extraction, "fold_batch_norm", None
+    )  # folding would compute the weights again
     other = named.with_config(replace(SMALL, selection="attention", max_features=5))
     assert (other.name, other.checksum, other.spec) == ("tiny_att", named.checksum, named.spec)
     assert len(other(PHOTO)) == 5
@@ -300,9 +324,9 @@ def test_configuration_survives_json():
 
 
 def test_drawn_marks_the_pixels_of_levels():
-    sheet = compose(PHOTO, PyramidConfig(scales=(0.5, 1.0), longest=64))
-    expected = np.zeros(sheet.pixels.shape[:2], bool)
-    for top, left, height, width in sheet.levels:
+    mosaic = build_mosaic(PHOTO, PyramidConfig(scales=(0.5, 1.0), longest=64))
+    expected = np.zeros(mosaic.pixels.shape[:2], bool)
+    for top, left, height, width in mosaic.levels:
         expected[top : top + height, left : left + width] = True
-    found = jax.jit(drawn, static_argnums=0)(expected.shape, sheet.levels)
+    found = jax.jit(level_mask, static_argnums=0)(expected.shape, mosaic.levels)
     np.testing.assert_array_equal(found, expected)

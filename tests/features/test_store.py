@@ -17,7 +17,7 @@ from delfjax.files import Lock
 from delfjax.types import Features
 
 MADE_BY = {"model": "abc", "extraction": {"scales": (0.5, 1.0)}, "reduction": {"dimensions": 4}}
-PARTS = ("positions", "scales", "scores", "descriptors")
+FIELDS = ("positions", "scales", "scores", "descriptors")
 
 
 def made_up(count: int, seed: int = 0) -> Features:
@@ -115,7 +115,7 @@ WRITES = st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 3), st.integers(0
 def test_any_writes_flushes_and_reopenings_read_back(tmp_path_factory, sessions, photos):
     """A session is a list of writes, and of flushes, which are None."""
     path, expected = tmp_path_factory.mktemp("any") / "store", {}
-    store = FeatureStore(path, MADE_BY, photos=photos)
+    store = FeatureStore(path, MADE_BY, shard_photos=photos)
     for session in sessions:
         with store:
             for step in session:
@@ -131,15 +131,15 @@ def test_any_writes_flushes_and_reopenings_read_back(tmp_path_factory, sessions,
         assert found.names == sorted(expected)
         assert len(found) == len(expected)
         for name, features in expected.items():
-            for part in PARTS:
-                whole = getattr(shards.stored(features), part)
+            for part in FIELDS:
+                whole = getattr(shards.to_stored_precision(features), part)
                 np.testing.assert_array_equal(getattr(found.read(name), part), whole)
 
 
 @pytest.mark.parametrize("limit", [None, 0, 4, 99])
 def test_many_photos_are_gathered_end_to_end(tmp_path, limit):
     lengths = {"c": 5, "a": 0, "b": 9, "d": 2}
-    with FeatureStore(tmp_path, MADE_BY, photos=3) as store:
+    with FeatureStore(tmp_path, MADE_BY, shard_photos=3) as store:
         for seed, (name, count) in enumerate(lengths.items()):
             store.write(name, made_up(count, seed))
     for names in (None, ["d", "b"], ["a"], ["b", "b"]):
@@ -189,7 +189,7 @@ def test_the_pca_comes_back(store, whiten):
 
 
 def test_a_shard_is_written_when_enough_photos_wait(tmp_path):
-    with FeatureStore(tmp_path, MADE_BY, photos=2) as store:
+    with FeatureStore(tmp_path, MADE_BY, shard_photos=2) as store:
         for number, there in enumerate([0, 1, 1, 2, 2]):
             store.write(str(number), made_up(1))
             assert len(files(store)) == there
@@ -201,7 +201,7 @@ def test_a_shard_is_written_when_enough_photos_wait(tmp_path):
 def test_a_shard_is_written_when_photos_wait_too_long(tmp_path, monkeypatch):
     now = [0.0]
     monkeypatch.setattr("delfjax.features.store.time.monotonic", lambda: now[0])
-    with FeatureStore(tmp_path, MADE_BY, seconds=10) as store:
+    with FeatureStore(tmp_path, MADE_BY, shard_seconds=10) as store:
         for at, there in ((100, 0), (109, 0), (110, 1), (119, 1), (128, 1), (129, 2)):
             now[0] = at
             store.write(str(at), made_up(1))
@@ -237,7 +237,7 @@ def test_a_reader_reads_no_more_than_it_is_asked_for(tmp_path, monkeypatch):
         assert (len(store), "b" in store, taken) == (3, True, [])
         store.read("b")
     assert taken[:2] == [("offsets", slice(1, 3)), ("image_sizes", 1)]
-    assert dict(taken[2:]) == dict.fromkeys(PARTS, slice(7, 14))
+    assert dict(taken[2:]) == dict.fromkeys(FIELDS, slice(7, 14))
 
 
 def test_descriptors_have_one_width(store):
@@ -324,7 +324,7 @@ def test_a_store_opens_with_what_made_it_or_without(store):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": "xyz"}, "made with model = abc, but xyz is asked for; use another folder"),
+        ({"model": "xyz"}, "made with model = abc, but xyz was requested. Fix: use another folder"),
         ({"reduction": {"dimensions": 8}}, "made with reduction = {'dimensions': 4}, but"),
         ({"seed": 1}, "made with seed = None, but 1"),
     ],

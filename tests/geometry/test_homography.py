@@ -46,14 +46,14 @@ def test_finds_the_homography_and_its_inliers(share):
 def test_a_noise_free_homography_is_exact():
     matches, _ = made(200, 1.0, noise=0.0)
     (found,) = verify([matches], CONFIG)
-    assert found.count == 200
+    assert found.num_inliers == 200
     assert error(found.homography) < 0.02
 
 
 def test_finds_what_no_affine_map_explains():
     matches, _ = made(500, 1.0)
     (found,), (affine,) = verify([matches], CONFIG), verify([matches])
-    assert found.count == 500 > affine.count + 50
+    assert found.num_inliers == 500 > affine.num_inliers + 50
     assert affine.homography is None
 
 
@@ -82,7 +82,7 @@ def test_alone_as_in_company():
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
 def test_fewer_than_four_matches_are_no_evidence(count):
     (found,) = verify([made(count, 1.0)[0]], CONFIG)
-    assert found.count == 0
+    assert found.num_inliers == 0
     assert np.isnan(found.homography).all()
     assert np.isnan(found.affine).all()
 
@@ -90,27 +90,27 @@ def test_fewer_than_four_matches_are_no_evidence(count):
 def test_four_matches_are_enough():
     corners = np.array([[0, 0], [0, 100], [100, 0], [100, 110]])
     (found,) = verify([of(corners, seen(corners))], CONFIG)
-    assert found.count == 4
+    assert found.num_inliers == 4
     assert error(found.homography) < 0.1
 
 
 def test_matches_on_one_line_give_no_model():
     line = np.stack([np.arange(50.0), 2 * np.arange(50.0)], axis=1)
     (found,) = verify([of(line, line)], CONFIG)
-    assert found.count == 0
+    assert found.num_inliers == 0
 
 
 def test_a_mirrored_photo_is_no_match():
     points = np.random.default_rng(0).uniform(0, 600, (300, 2))
     (found,) = verify([of(points, points * [1, -1] + [0, 600])], CONFIG)
-    assert found.count < 60
+    assert found.num_inliers < 60
 
 
 def test_everything_to_one_point_is_no_evidence():
     random = np.random.default_rng(0)
     target = 300 + random.normal(0, 3, (500, 2))
     (found,) = verify([of(random.uniform(0, 600, (500, 2)), target)], CONFIG)
-    assert found.count < 150
+    assert found.num_inliers < 150
 
 
 @pytest.mark.parametrize("share", [0.5, 0.2])

@@ -37,7 +37,7 @@ def test_finds_the_map_and_its_inliers(share):
 def test_noise_free_map_is_exact():
     matches, _ = made(200, 1.0, noise=0.0)
     (found,) = verify([matches])
-    assert found.count == 200
+    assert found.num_inliers == 200
     np.testing.assert_allclose(found.affine, TRUE, atol=2e-3)
 
 
@@ -60,7 +60,7 @@ def test_result_does_not_depend_on_company():
 
 def test_more_candidates_than_one_program_holds():
     candidates = [made(30, 0.8, seed=seed)[0] for seed in range(130)]
-    counts = [found.count for found in verify(candidates)]
+    counts = [found.num_inliers for found in verify(candidates)]
     assert len(counts) == 130
     assert min(counts) >= 20
 
@@ -69,20 +69,20 @@ def test_more_candidates_than_one_program_holds():
 def test_fewer_than_three_matches_are_no_evidence(count):
     matches, _ = made(count, 1.0)
     (found,) = verify([matches])
-    assert found.count == 0
+    assert found.num_inliers == 0
     assert np.isnan(found.affine).all()
     assert found.inliers.shape == (count,)
 
 
 def test_three_matches_are_enough():
     (found,) = verify([of([[0, 0], [0, 100], [100, 0]], [[10, 10], [10, 110], [110, 10]])])
-    assert found.count == 3
+    assert found.num_inliers == 3
 
 
 def test_matches_on_one_line_give_no_model():
     line = np.stack([np.arange(50.0), 2 * np.arange(50.0)], axis=1)
     (found,) = verify([of(line, line)])
-    assert found.count == 0
+    assert found.num_inliers == 0
 
 
 def test_everything_to_one_point_is_no_evidence():
@@ -90,13 +90,13 @@ def test_everything_to_one_point_is_no_evidence():
     random = np.random.default_rng(0)
     target = 300 + random.normal(0, 3, (500, 2))
     (found,) = verify([of(random.uniform(0, 600, (500, 2)), target)])
-    assert found.count < 100
+    assert found.num_inliers < 100
 
 
 def test_a_mirrored_photo_is_no_match():
     points = np.random.default_rng(0).uniform(0, 600, (300, 2))
     (found,) = verify([of(points, points * [1, -1] + [0, 600])])
-    assert found.count < 60
+    assert found.num_inliers < 60
 
 
 @pytest.mark.parametrize("share", [0.5, 0.2])

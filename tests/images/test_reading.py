@@ -18,8 +18,8 @@ from delfjax.images.reading import (
     PhotoError,
     PhotoFolder,
     iter_photos,
-    load_photo,
     original_size,
+    read_image,
     scan,
 )
 
@@ -96,8 +96,8 @@ def gray_rgb(gray):
 @pytest.mark.parametrize("suffix", LOSSLESS)
 def test_lossless_formats_give_back_their_pixels(tmp_path, colors, suffix):
     path = save(tmp_path / f"photo.{suffix}", colors)
-    same(load_photo(path), colors)
-    same(load_photo(str(path)), colors)
+    same(read_image(path), colors)
+    same(read_image(str(path)), colors)
     assert original_size(path) == (HEIGHT, WIDTH)
 
 
@@ -105,33 +105,33 @@ def test_lossless_formats_give_back_their_pixels(tmp_path, colors, suffix):
 def test_lossy_formats_come_close(tmp_path, colors, suffix):
     if suffix == "avif" and "AVIF" not in Image.SAVE:
         pytest.skip("this Pillow writes no AVIF")
-    close(load_photo(save(tmp_path / f"photo.{suffix}", colors, quality=95)), colors, 12)
+    close(read_image(save(tmp_path / f"photo.{suffix}", colors, quality=95)), colors, 12)
 
 
 def test_jpeg_is_as_pillow_decodes_it(tmp_path, colors):
     path = save(tmp_path / "photo.jpg", colors, quality=60)
     with Image.open(path) as image:
-        same(load_photo(path), np.asarray(image))
+        same(read_image(path), np.asarray(image))
 
 
 def test_content_counts_not_the_name(tmp_path, colors):
-    same(load_photo(save(tmp_path / "photo.jpg", colors, format="PNG")), colors)
-    same(load_photo(save(tmp_path / "photo", colors, format="PNG")), colors)
+    same(read_image(save(tmp_path / "photo.jpg", colors, format="PNG")), colors)
+    same(read_image(save(tmp_path / "photo", colors, format="PNG")), colors)
 
 
 def test_a_photo_may_be_written_on(tmp_path, colors):
-    load_photo(save(tmp_path / "photo.png", colors))[0, 0] = 1
+    read_image(save(tmp_path / "photo.png", colors))[0, 0] = 1
 
 
 def test_gray_has_three_equal_channels(tmp_path):
-    same(load_photo(save(tmp_path / "gray.png", GRAY)), gray_rgb(GRAY))
+    same(read_image(save(tmp_path / "gray.png", GRAY)), gray_rgb(GRAY))
 
 
 def test_one_bit_is_black_and_white(tmp_path):
     bits = GRAY > 100
     path = save(tmp_path / "bits.png", Image.fromarray(bits))
     assert mode_of(path) == "1"
-    same(load_photo(path), gray_rgb(np.where(bits, 255, 0)))
+    same(read_image(path), gray_rgb(np.where(bits, 255, 0)))
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
@@ -142,12 +142,12 @@ def test_alpha_is_over_white(tmp_path, colors, suffix):
         tmp_path / f"alpha.{suffix}", rgba, **({"lossless": True} if suffix == "webp" else {})
     )
     opacity = alpha[..., None] / 255
-    close(load_photo(path), opacity * colors + (1 - opacity) * 255, 1)
+    close(read_image(path), opacity * colors + (1 - opacity) * 255, 1)
 
 
 def test_opaque_alpha_changes_nothing(tmp_path, colors):
     rgba = np.dstack([colors, np.full((HEIGHT, WIDTH), 255, np.uint8)])
-    same(load_photo(save(tmp_path / "opaque.png", rgba)), colors)
+    same(read_image(save(tmp_path / "opaque.png", rgba)), colors)
 
 
 def test_gray_alpha_is_over_white(tmp_path):
@@ -155,7 +155,7 @@ def test_gray_alpha_is_over_white(tmp_path):
     image = Image.merge("LA", [Image.fromarray(GRAY), Image.fromarray(alpha)])
     path = save(tmp_path / "la.png", image)
     assert mode_of(path) == "LA"
-    same(load_photo(path), gray_rgb(np.where(alpha == 255, GRAY, 255)))
+    same(read_image(path), gray_rgb(np.where(alpha == 255, GRAY, 255)))
 
 
 def test_premultiplied_alpha_of_tiff(tmp_path):
@@ -167,14 +167,14 @@ def test_premultiplied_alpha_of_tiff(tmp_path):
     assert whole.count(tag + b"\2") == 1
     path.write_bytes(whole.replace(tag + b"\2", tag + b"\1"))
     assert mode_of(path) == "La"
-    close(load_photo(path), np.full((HEIGHT, WIDTH, 3), 90 + 255 - 128), 1)
+    close(read_image(path), np.full((HEIGHT, WIDTH, 3), 90 + 255 - 128), 1)
 
 
 def test_palette_with_alpha_of_tiff(tmp_path):
     gray = Image.fromarray(np.full((HEIGHT, WIDTH), 90, np.uint8))
     path = save(tmp_path / "pa.tif", gray.convert("LA"), "PA")
     assert mode_of(path) == "PA"
-    same(load_photo(path), np.full((HEIGHT, WIDTH, 3), 90))
+    same(read_image(path), np.full((HEIGHT, WIDTH, 3), 90))
 
 
 def test_palette(tmp_path):
@@ -182,7 +182,7 @@ def test_palette(tmp_path):
     image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9])
     expected = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]])[GRAY // 64]
     for suffix in ("png", "gif", "tif", "bmp"):
-        same(load_photo(save(tmp_path / f"palette.{suffix}", image)), expected)
+        same(read_image(save(tmp_path / f"palette.{suffix}", image)), expected)
 
 
 @pytest.mark.parametrize("transparency", [1, b"\xff\x00\xff\xff"])
@@ -192,14 +192,14 @@ def test_palette_with_transparency_is_over_white(tmp_path, transparency):
     expected = np.array([[255, 0, 0], [255, 255, 255], [0, 0, 255], [9, 9, 9]])[GRAY // 64]
     for suffix in ("png", "gif") if isinstance(transparency, int) else ("png",):
         path = save(tmp_path / f"palette.{suffix}", image, transparency=transparency)
-        same(load_photo(path), expected)
+        same(read_image(path), expected)
 
 
 @pytest.mark.parametrize("key", [77, (10, 20, 30)])
 def test_transparent_color_key_is_white(tmp_path, key):
     pixels = np.full((HEIGHT, WIDTH, *np.shape(key)), key, np.uint8)
     pixels[:9] = 5
-    photo = load_photo(save(tmp_path / "key.png", pixels, transparency=key))
+    photo = read_image(save(tmp_path / "key.png", pixels, transparency=key))
     assert (photo[:9] == 5).all()
     assert (photo[9:] == 255).all()
 
@@ -208,14 +208,14 @@ def test_transparent_color_key_is_white(tmp_path, key):
 def test_cmyk(tmp_path, colors, suffix):
     path = save(tmp_path / f"cmyk.{suffix}", colors, "CMYK", quality=95)
     assert mode_of(path) == "CMYK"
-    close(load_photo(path), colors, 12)
+    close(read_image(path), colors, 12)
 
 
 @pytest.mark.parametrize(("mode", "tolerance"), [("YCbCr", 3), ("LAB", 15)])
 def test_other_color_spaces(tmp_path, colors, mode, tolerance):
     path = save(tmp_path / "space.tif", colors // 2 + 60, mode)
     assert mode_of(path) == mode
-    close(load_photo(path), colors // 2 + 60, tolerance)
+    close(read_image(path), colors // 2 + 60, tolerance)
 
 
 # --- deep grays
@@ -238,7 +238,7 @@ def test_deep_grays_scale_to_eight_bits(tmp_path, suffix, dtype, white):
     levels = (white * RAMP).astype(dtype)
     path = save(tmp_path / f"deep.{suffix}", levels)
     assert mode_of(path) in ("I", "F", "I;16")
-    same(load_photo(path), gray_rgb(np.rint(levels / white * 255).astype(np.uint8)))
+    same(read_image(path), gray_rgb(np.rint(levels / white * 255).astype(np.uint8)))
 
 
 def test_big_endian_tiff(tmp_path):
@@ -249,11 +249,11 @@ def test_big_endian_tiff(tmp_path):
     path = tmp_path / "big.tif"
     path.write_bytes(head.ljust(512, b"\0") + levels.tobytes())
     assert mode_of(path) == "I;16B"
-    same(load_photo(path), gray_rgb(np.rint(RAMP * 255).astype(np.uint8)))
+    same(read_image(path), gray_rgb(np.rint(RAMP * 255).astype(np.uint8)))
 
 
 def test_deep_grays_keep_their_order(tmp_path):
-    gray = load_photo(save(tmp_path / "deep.png", (65535 * RAMP).astype(np.uint16)))[..., 0]
+    gray = read_image(save(tmp_path / "deep.png", (65535 * RAMP).astype(np.uint16)))[..., 0]
     assert (np.diff(gray.ravel().astype(int)) >= 0).all()
     assert (gray.min(), gray.max()) == (0, 255)
     assert len(np.unique(gray)) == 256
@@ -261,7 +261,7 @@ def test_deep_grays_keep_their_order(tmp_path):
 
 def test_a_dark_deep_photo_stays_dark(tmp_path):
     path = save(tmp_path / "dark.png", np.full((HEIGHT, WIDTH), 514, np.uint16))
-    same(load_photo(path), np.full((HEIGHT, WIDTH, 3), 2))
+    same(read_image(path), np.full((HEIGHT, WIDTH, 3), 2))
 
 
 @pytest.mark.parametrize(
@@ -270,14 +270,14 @@ def test_a_dark_deep_photo_stays_dark(tmp_path):
 def test_levels_out_of_range_are_refused_not_cut(tmp_path, levels):
     path = save(tmp_path / "range.tif", np.tile(levels, (HEIGHT, WIDTH)))
     with pytest.raises(PhotoError, match=r"gray levels from .* expected 0 to 65535"):
-        load_photo(path)
+        read_image(path)
 
 
 def test_deep_rgb_png(tmp_path, colors):
     rows = b"".join(b"\0" + (257 * row.astype(">u2")).tobytes() for row in colors)
     path = tmp_path / "deep.png"
     path.write_bytes(png(WIDTH, HEIGHT, (b"IDAT", zlib.compress(rows)), (b"IEND", b""), depth=16))
-    same(load_photo(path), colors)
+    same(read_image(path), colors)
 
 
 # --- several frames
@@ -291,8 +291,8 @@ def test_animations_give_their_first_frame(tmp_path, suffix):
     frames[0].save(path, save_all=True, append_images=frames[1:], **options)
     with Image.open(path) as image:
         assert image.n_frames == 3
-    close(load_photo(path), np.full((HEIGHT, WIDTH, 3), (255, 0, 0)), 2)
-    close(load_photo(path, longest=11), np.full((8, 11, 3), (255, 0, 0)), 2)
+    close(read_image(path), np.full((HEIGHT, WIDTH, 3), (255, 0, 0)), 2)
+    close(read_image(path, longest=11), np.full((8, 11, 3), (255, 0, 0)), 2)
 
 
 # --- orientation
@@ -304,15 +304,15 @@ def test_orientation(tmp_path, colors, suffix, orientation):
     options = {"webp": {"lossless": True}, "jpg": {"quality": 95}}.get(suffix, {})
     path = save(tmp_path / f"turned.{suffix}", colors, exif=exif(orientation), **options)
     upright = UPRIGHT[orientation](colors)
-    close(load_photo(path), upright, 12 if suffix in ("jpg", "mpo") else 0)
-    assert original_size(path) == load_photo(path).shape[:2] == upright.shape[:2]
+    close(read_image(path), upright, 12 if suffix in ("jpg", "mpo") else 0)
+    assert original_size(path) == read_image(path).shape[:2] == upright.shape[:2]
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
 def test_orientation_of_compressed_tiff(tmp_path, colors, orientation):
     options = {"exif": exif(orientation), "compression": "tiff_lzw"}
     path = save(tmp_path / "turned.tif", colors, **options)
-    same(load_photo(path), UPRIGHT[orientation](colors))
+    same(read_image(path), UPRIGHT[orientation](colors))
     assert original_size(path) == UPRIGHT[orientation](colors).shape[:2]
 
 
@@ -321,8 +321,8 @@ def test_orientation_of_compressed_tiff(tmp_path, colors, orientation):
 def test_orientation_of_every_mode(tmp_path, mode, orientation):
     image = Image.fromarray(GRAY)
     image = image.convert("RGB").convert(mode) if mode == "P" else image.convert(mode)
-    plain = load_photo(save(tmp_path / "plain.png", image))
-    turned = load_photo(save(tmp_path / "turned.png", image, exif=exif(orientation)))
+    plain = read_image(save(tmp_path / "plain.png", image))
+    turned = read_image(save(tmp_path / "turned.png", image, exif=exif(orientation)))
     same(turned, UPRIGHT[orientation](plain))
 
 
@@ -331,26 +331,26 @@ def test_orientation_of_every_mode(tmp_path, mode, orientation):
 def test_shrinking_and_turning_commute(tmp_path, suffix, orientation):
     y, x = np.mgrid[:301, :437]
     large = np.stack([y * 0.8, x * 0.5, 255 - x * 0.5], axis=-1).astype(np.uint8)
-    plain = load_photo(save(tmp_path / f"plain.{suffix}", large, quality=95), longest=50)
+    plain = read_image(save(tmp_path / f"plain.{suffix}", large, quality=95), longest=50)
     path = save(tmp_path / f"turned.{suffix}", large, quality=95, exif=exif(orientation))
-    same(load_photo(path, longest=50), UPRIGHT[orientation](plain))
+    same(read_image(path, longest=50), UPRIGHT[orientation](plain))
 
 
 def test_orientation_of_xmp(tmp_path, colors):
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
     path = save(tmp_path / "xmp.webp", colors, lossless=True, xmp=xmp)
-    same(load_photo(path), UPRIGHT[6](colors))
+    same(read_image(path), UPRIGHT[6](colors))
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
 def test_unknown_orientation_is_upright(tmp_path, colors, orientation):
-    same(load_photo(save(tmp_path / "odd.png", colors, exif=exif(orientation))), colors)
+    same(read_image(save(tmp_path / "odd.png", colors, exif=exif(orientation))), colors)
 
 
 @pytest.mark.parametrize("tags", [b"Exif\0\0", b"Exif\0\0nonsense" * 9, b"Exif\0\0MM\0*"])
 def test_broken_exif_leaves_the_photo(tmp_path, colors, tags):
     path = save(tmp_path / "odd.jpg", colors, quality=95, exif=tags)
-    close(load_photo(path), colors, 12)
+    close(read_image(path), colors, 12)
     assert original_size(path) == (HEIGHT, WIDTH)
 
 
@@ -370,7 +370,7 @@ def test_shrunk_size(size, longest):
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_never_enlarged(tmp_path, colors, suffix, longest):
     path = save(tmp_path / f"photo.{suffix}", colors)
-    same(load_photo(path, longest=longest), load_photo(path))
+    same(read_image(path, longest=longest), read_image(path))
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
@@ -378,7 +378,7 @@ def test_never_enlarged(tmp_path, colors, suffix, longest):
 def test_shrinking_keeps_positions(tmp_path, suffix, longest):
     """A ramp of odd length stays that ramp to the end, though a JPEG is decoded at a fraction."""
     ramp = np.tile(np.arange(1001) // 4, (301, 1)).astype(np.uint8)
-    photo = load_photo(save(tmp_path / f"ramp.{suffix}", ramp, quality=98), longest=longest)
+    photo = read_image(save(tmp_path / f"ramp.{suffix}", ramp, quality=98), longest=longest)
     # Column i covers the original's up to (i + 1) 1001 / columns; its center lies half a step back.
     centers = (np.arange(longest) + 0.5) * 1001 / longest - 0.5
     error = photo[..., 0].mean(axis=0) - (centers / 4 - 0.375)
@@ -391,7 +391,7 @@ def test_reduced_decoding_is_as_good_as_full(tmp_path):
     path = save(tmp_path / "rough.jpg", rough.resize((700, 500)), quality=95)
     with Image.open(path) as image:
         full = image.resize((140, 100), Image.Resampling.BICUBIC)
-    photo = load_photo(path, longest=140)
+    photo = read_image(path, longest=140)
     assert 0 < np.sqrt(np.mean((photo - np.asarray(full, float)) ** 2)) < 2
 
 
@@ -399,30 +399,30 @@ def test_reduced_decoding_is_as_good_as_full(tmp_path):
 def test_shrinking_does_not_alias(tmp_path, suffix):
     y, x = np.mgrid[:256, :256]
     checks = gray_rgb((255 * ((x + y) % 2)).astype(np.uint8))
-    photo = load_photo(save(tmp_path / f"checks.{suffix}", checks, quality=95), longest=64)
+    photo = read_image(save(tmp_path / f"checks.{suffix}", checks, quality=95), longest=64)
     close(photo[2:-2, 2:-2], np.full((60, 60, 3), 127.5), 4)
 
 
 def test_transparent_pixels_do_not_bleed_when_shrunk(tmp_path):
     rgba = np.zeros((64, 64, 4), np.uint8)
     rgba[:, 32:] = 255
-    photo = load_photo(save(tmp_path / "alpha.png", rgba), longest=16)
+    photo = read_image(save(tmp_path / "alpha.png", rgba), longest=16)
     same(photo, np.full((16, 16, 3), 255))
 
 
 @pytest.mark.parametrize("longest", [0, -3])
 def test_senseless_longest(tmp_path, colors, longest):
     with pytest.raises(ValueError, match=f"longest is {longest}; expected at least 1") as caught:
-        load_photo(save(tmp_path / "photo.png", colors), longest=longest)
+        read_image(save(tmp_path / "photo.png", colors), longest=longest)
     assert not isinstance(caught.value, PhotoError)
 
 
 # --- what is refused
 
 
-def refuse(path, *patterns, readers=(load_photo, original_size)):
+def refuse(path, *patterns, readers=(read_image, original_size)):
     """Hold that a file is refused in one sentence that names it, what was expected, and a mend."""
-    for read in (*readers, lambda path: load_photo(path, longest=20)):
+    for read in (*readers, lambda path: read_image(path, longest=20)):
         with pytest.raises(PhotoError) as caught:
             read(path)
         message = str(caught.value)
@@ -443,7 +443,7 @@ def test_truncated(tmp_path, suffix, share):
     path = save(tmp_path / f"whole.{suffix}", noise)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    refuse(path, "cannot be read", "Copy it again", readers=[load_photo])
+    refuse(path, "cannot be read", "Copy it again", readers=[read_image])
 
 
 def test_damaged_in_the_middle(tmp_path, colors):
@@ -451,7 +451,7 @@ def test_damaged_in_the_middle(tmp_path, colors):
     whole = bytearray(path.read_bytes())
     whole[len(whole) // 2] ^= 255
     path.write_bytes(whole)
-    refuse(path, "cannot be read", readers=[load_photo])
+    refuse(path, "cannot be read", readers=[read_image])
 
 
 STARTS = (b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"MM\0*", b"BM", b"P6")
@@ -494,7 +494,7 @@ def test_bomb_is_refused_by_its_header(tmp_path, side):
 def test_bomb_is_refused_before_it_is_decoded(tmp_path, colors, monkeypatch):
     path = save(tmp_path / "photo.png", colors)
     monkeypatch.setattr(reading, "MAX_PIXELS", HEIGHT * WIDTH)
-    same(load_photo(path), colors)
+    same(read_image(path), colors)
     monkeypatch.setattr(reading, "MAX_PIXELS", HEIGHT * WIDTH - 1)
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("decoded"))
     refuse(path, f"is {HEIGHT} x {WIDTH} pixels (height x width)")
@@ -523,7 +523,7 @@ def test_too_small(tmp_path, size):
 
 
 def test_just_large_enough(tmp_path):
-    assert load_photo(save(tmp_path / "small.png", Image.new("RGB", (16, 16)))).shape == (16, 16, 3)
+    assert read_image(save(tmp_path / "small.png", Image.new("RGB", (16, 16)))).shape == (16, 16, 3)
 
 
 def test_missing(tmp_path):
@@ -560,14 +560,14 @@ def test_no_permission(tmp_path, colors, monkeypatch):
 
 def test_error_is_a_value_error_that_travels(tmp_path):
     with pytest.raises(ValueError, match=r"missing\.jpg") as caught:
-        load_photo(tmp_path / "missing.jpg")
+        read_image(tmp_path / "missing.jpg")
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (type(copy), str(copy)) == (PhotoError, str(caught.value))
 
 
 def test_global_state_of_pillow_is_left_alone(tmp_path, colors):
     before = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters))
-    load_photo(save(tmp_path / "photo.png", colors))
+    read_image(save(tmp_path / "photo.png", colors))
     (tmp_path / "bomb.png").write_bytes(png(50_000, 50_000, (b"IDAT", b"")))
     refuse(tmp_path / "bomb.png")
     after = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters))
@@ -581,9 +581,9 @@ def test_files_are_closed(tmp_path, colors):
     short.write_bytes(whole.read_bytes()[:60])
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
-        load_photo(whole)
+        read_image(whole)
         original_size(whole)
-        refuse(short, readers=[load_photo])
+        refuse(short, readers=[read_image])
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -709,7 +709,7 @@ def test_bad_photos_stop_nothing(mixed, ahead):
         if name in errors:
             assert str(mixed.path(name)) in str(result)
         else:
-            same(result, load_photo(mixed.path(name)))
+            same(result, read_image(mixed.path(name)))
 
 
 def test_errors_keep_no_photo_alive(mixed):
@@ -738,7 +738,7 @@ def test_no_more_photos_wait_than_asked_for(mixed, monkeypatch, ahead):
         begun.append(path)
         return PIXEL
 
-    monkeypatch.setattr(reading, "load_photo", load)
+    monkeypatch.setattr(reading, "read_image", load)
     for taken, _ in enumerate(iter_photos(mixed, ahead=ahead), start=1):
         assert taken <= len(begun) <= taken + ahead
 
@@ -751,7 +751,7 @@ def test_photos_are_read_while_the_caller_works(mixed, monkeypatch):
             second.set()
         return PIXEL
 
-    monkeypatch.setattr(reading, "load_photo", load)
+    monkeypatch.setattr(reading, "read_image", load)
     stream = iter_photos(mixed, ahead=1)
     next(stream)
     assert second.wait(timeout=60)

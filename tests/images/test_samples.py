@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from delfjax.images.samples import another_view, flower, temple
+from delfjax.images.samples import flower, synthetic_view, temple
 
 
 def test_the_affine_leads_to_the_same_pixels():
     """A ramp photo encodes each pixel's own position in its color."""
     y, x = np.mgrid[:256, :256]
     ramp = np.stack([y, x, np.zeros_like(x)], axis=-1).astype(np.uint8)
-    view = another_view(ramp, size=(200, 220))
+    view = synthetic_view(ramp, size=(200, 220))
     points = np.random.default_rng(0).uniform(60, 160, (200, 2))
     seen = np.rint(points @ view.affine[:, :2].T + view.affine[:, 2]).astype(int)
     inside = ((seen >= 3) & (seen < np.array([197, 217]))).all(1)
@@ -21,7 +21,7 @@ def test_the_affine_leads_to_the_same_pixels():
 
 
 def test_same_seed_same_view():
-    first, again, other = (another_view(temple(), seed=seed).photo for seed in (1, 1, 2))
+    first, again, other = (synthetic_view(temple(), seed=seed).photo for seed in (1, 1, 2))
     assert (first == again).all()
     assert (first != other).any()
 

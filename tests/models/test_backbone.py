@@ -10,7 +10,13 @@ import pytest
 import reference_resnet
 from flax import nnx
 
-from delfjax.models.backbone import ResNet, descriptors_of, fold, max_pool, transpose_kernels
+from delfjax.models.backbone import (
+    ResNet,
+    cut_at_conv4,
+    fold_batch_norm,
+    max_pool,
+    transpose_kernels,
+)
 from delfjax.models.conversion import conversion_table, convert
 from delfjax.models.resnet import (
     RESNET50_V1,
@@ -201,7 +207,7 @@ def test_max_pool_agrees_with_numpy(size):
 def test_folding_changes_nothing(variant, conv_bias, top):
     spec = replace(TINY[variant], conv_bias=conv_bias)
     model = random_network(spec, **top)
-    folded = fold(model)
+    folded = fold_batch_norm(model)
     assert folded.folded
     assert not [m for _, m in nnx.iter_modules(folded) if isinstance(m, nnx.BatchNorm)]
     photo = photos(1, *ALONE)
@@ -214,7 +220,7 @@ def test_folding_changes_nothing(variant, conv_bias, top):
 @pytest.mark.parametrize("top", [{}, {"conv5": True}, {"classifier": True}])
 def test_descriptors_need_nothing_above_conv4(top):
     model = random_network(RESNET_TINY, **top)
-    cut, photo = descriptors_of(model), photos(1, *ALONE)
+    cut, photo = cut_at_conv4(model), photos(1, *ALONE)
     expected, found = run(model, photo), run(cut, photo)
     assert set(found) == {"stem", "conv2", "conv3", "conv4"}
     for stage, maps in found.items():

@@ -11,8 +11,8 @@ from worlds import SMALL, classes, draw, head, network, settings
 
 from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.models import weights
-from delfjax.models.backbone import ResNet, fold
-from delfjax.models.checkpoints import KEY, load, read_manifest, save
+from delfjax.models.backbone import ResNet, fold_batch_norm
+from delfjax.models.checkpoints import KEY, load_model, read_manifest, save_model
 from delfjax.models.conversion import WeightsError
 from delfjax.models.resnet import RESNET50_V1, RESNET_TINY
 from delfjax.training.classifier import Classifier
@@ -32,21 +32,21 @@ def parameters(module):
 
 def write(path, *, backbone=True, attention=True, seed=0):
     heads = head(seed) if attention else None
-    save(path, network(seed), heads, with_backbone=backbone, training=TRAINING)
+    save_model(path, network(seed), heads, with_backbone=backbone, training=TRAINING)
     return path
 
 
 @pytest.fixture(autouse=True)
 def published(monkeypatch):
     """Put a tiny network in the place of ImageNet's."""
-    monkeypatch.setattr(weights, "load", lambda spec: network(9))
+    monkeypatch.setattr(weights, "load_backbone", lambda spec: network(9))
 
 
 # --- what is written is read back
 
 
 def test_parameters_come_back_in_half_precision(tmp_path):
-    backbone, attention = load(write(tmp_path / "model.safetensors"))
+    backbone, attention = load_model(write(tmp_path / "model.safetensors"))
     for found, given in ((backbone, network()), (attention, head())):
         found, given = parameters(found), parameters(given)
         assert found.keys() == given.keys()
@@ -56,14 +56,16 @@ def test_parameters_come_back_in_half_precision(tmp_path):
 
 
 def test_what_was_read_is_written_without_loss(tmp_path):
-    backbone, attention = load(write(tmp_path / "one.safetensors"))
-    save(tmp_path / "two.safetensors", backbone, attention, with_backbone=True, training=TRAINING)
+    backbone, attention = load_model(write(tmp_path / "one.safetensors"))
+    save_model(
+        tmp_path / "two.safetensors", backbone, attention, with_backbone=True, training=TRAINING
+    )
     one, two = (read_manifest(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
     assert one == two
 
 
 def test_a_backbone_alone_has_no_attention(tmp_path):
-    backbone, attention = load(write(tmp_path / "model.safetensors", attention=False))
+    backbone, attention = load_model(write(tmp_path / "model.safetensors", attention=False))
     assert attention is None
     assert backbone.folded
 
@@ -76,7 +78,7 @@ def test_manifest_says_how_it_was_made(tmp_path):
 
 
 def test_extractor_takes_what_is_loaded(tmp_path):
-    backbone, attention = load(write(tmp_path / "model.safetensors"))
+    backbone, attention = load_model(write(tmp_path / "model.safetensors"))
     config = ExtractionConfig(pyramid=SMALL.pyramid, selection="attention", max_features=20)
     features = Extractor(backbone, attention, config)(draw(0))
     assert len(features) == 20
@@ -88,26 +90,30 @@ def test_extractor_takes_what_is_loaded(tmp_path):
 def test_heads_share_the_backbone_beside_them(tmp_path):
     write(tmp_path / "tuned.safetensors", attention=False)
     for seed in range(2):
-        backbone, _ = load(tmp_path / "tuned.safetensors")
+        backbone, _ = load_model(tmp_path / "tuned.safetensors")
         name = tmp_path / f"head{seed}.safetensors"
-        save(name, backbone, head(seed), with_backbone=False, training=TRAINING)
+        save_model(name, backbone, head(seed), with_backbone=False, training=TRAINING)
         assert name.stat().st_size < (tmp_path / "tuned.safetensors").stat().st_size / 2
-        found, attention = load(name)
+        found, attention = load_model(name)
         np.testing.assert_equal(parameters(found), parameters(backbone))
         assert parameters(attention)["score.kernel"].any()
 
 
 def test_a_head_on_imagenet_finds_it(tmp_path):
-    save(tmp_path / "a.safetensors", network(9), head(), with_backbone=False, training=TRAINING)
+    save_model(
+        tmp_path / "a.safetensors", network(9), head(), with_backbone=False, training=TRAINING
+    )
     write(tmp_path / "b.safetensors")  # another backbone
     save_file({"x": np.ones(2, np.float32)}, tmp_path / "c.safetensors")  # something else
-    np.testing.assert_equal(parameters(load(tmp_path / "a.safetensors")[0]), parameters(network(9)))
+    np.testing.assert_equal(
+        parameters(load_model(tmp_path / "a.safetensors")[0]), parameters(network(9))
+    )
 
 
 def test_a_head_without_its_backbone_is_refused(tmp_path):
     write(tmp_path / "head.safetensors", backbone=False)
     with pytest.raises(WeightsError, match=r"trained on a resnet_tiny .* put its file beside"):
-        load(tmp_path / "head.safetensors")
+        load_model(tmp_path / "head.safetensors")
 
 
 # --- damage
@@ -121,7 +127,7 @@ def test_a_changed_parameter_is_noticed(tmp_path):
     tensors["attention.score.bias"] += np.float16(0.5)
     save_file(tensors, path, metadata=metadata)
     with pytest.raises(WeightsError, match=r"model\.safetensors: damaged"):
-        load(path)
+        load_model(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no model at all", None])
@@ -132,7 +138,7 @@ def test_other_files_are_no_models(tmp_path, content):
     else:
         path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"model\.safetensors: not a trained model of delfjax"):
-        load(path)
+        load_model(path)
     assert KEY == "delfjax"
 
 
@@ -140,7 +146,7 @@ def test_parameters_beyond_half_precision_are_refused(tmp_path):
     attention = nnx.clone(head())
     attention.score.bias.set_value(jnp.array([1e5]))
     with pytest.raises(WeightsError, match=r"attention.score.bias has values up to 1e\+05"):
-        save(tmp_path / "m", network(), attention, with_backbone=False, training={})
+        save_model(tmp_path / "m", network(), attention, with_backbone=False, training={})
     assert not (tmp_path / "m").exists()
 
 
@@ -152,7 +158,7 @@ def test_steps_1_and_2_make_two_models(tmp_path):
     models = tmp_path / "models"
     tuned = fit(settings(steps=2), photos, network(9), tmp_path / "one")
     export(tuned, models / "tuned.safetensors")
-    backbone, _ = load(models / "tuned.safetensors")
+    backbone, _ = load_model(models / "tuned.safetensors")
     attentive = fit(settings("attention", steps=2), photos, backbone, tmp_path / "two")
     export(attentive, models / "attention.safetensors")
 
@@ -164,7 +170,7 @@ def test_steps_1_and_2_make_two_models(tmp_path):
     assert training["config"]["seed"] == 0
     assert training["classes"] == 3
     assert {"seconds", "hardware", "versions", "validation_loss"} <= training.keys()
-    found, attention = load(models / "attention.safetensors")
+    found, attention = load_model(models / "attention.safetensors")
     np.testing.assert_equal(parameters(found), parameters(backbone))
     for name, value in parameters(attention).items():
         given = parameters(attentive.model.attention)[name]
@@ -181,12 +187,12 @@ def test_descriptors_are_kept_with_batch_norms_folded_away(tmp_path, conv5):
         config=config, model=model, step=1, log=[], seconds=1.0, classes=("a", "b"), failed={}
     )
     export(trained, tmp_path / "model.safetensors")
-    found, _ = load(tmp_path / "model.safetensors")
+    found, _ = load_model(tmp_path / "model.safetensors")
     assert parameters(found).keys() == parameters(network()).keys()
     photo = jnp.asarray(draw(0)[None], jnp.float32)
     conv4, expected = (
         np.asarray(jax.jit(lambda photo, model=model: model(photo)["conv4"])(photo))
-        for model in (found, fold(backbone))
+        for model in (found, fold_batch_norm(backbone))
     )
     np.testing.assert_allclose(conv4, expected, atol=0.01 * expected.max())
 

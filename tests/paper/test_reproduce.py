@@ -56,19 +56,19 @@ def test_what_is_there_is_kept_and_what_is_old_is_made_again(world, monkeypatch)
     assert states(first) == ["made", "made"]
     assert reasons(first) == ["missing", "missing"]
     path = world / "rendered_norm.json"
-    kept, made = path.read_bytes(), provenance.read(path)
+    kept, made = path.read_bytes(), provenance.read_result(path)
     assert made["code_sha256"] == fingerprint.code_sha256()
     assert set(made["inputs_sha256"]) == {"landmarks"}
     assert made["headline"] is False, "the rendered set alone is only a comparison"
     assert made["command"] == first[0].job.command
-    assert "model" in provenance.read(world / "rendered_ft_norm.json")["inputs_sha256"]
+    assert "model" in provenance.read_result(world / "rendered_ft_norm.json")["inputs_sha256"]
 
     assert states(run_all(NAMES, world)) == ["kept", "kept"]
     assert path.read_bytes() == kept
 
     path.write_text("{")
     assert reasons(run_all(NAMES, world)) == ["damaged", ""]
-    provenance.write(path, made | {"command": "delfjax benchmark rendered"})
+    provenance.write_result(path, made | {"command": "delfjax benchmark rendered"})
     assert reasons(run_all(NAMES, world)) == ["another command", ""]
     monkeypatch.setattr(reproduce, "code_sha256", lambda: "0" * 64)
     assert reasons(run_all(NAMES, world)) == ["other code"] * 2
@@ -168,7 +168,7 @@ def test_a_labeled_folder_is_a_benchmark_of_its_own(world, tmp_path):
     save(tmp_path / "photos" / "b" / "3.png", draw(1))
     assert main.main(command) == 0
     (path,) = (cache / "results").glob("photos-*/*.json")
-    made = provenance.read(path)
+    made = provenance.read_result(path)
     assert (path.name, made["benchmark"]) == ("labeled_norm.json", "photos")
     assert (made["queries"], made["database"]) == (4, 3)
     assert "curve" not in made

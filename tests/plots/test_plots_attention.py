@@ -42,7 +42,7 @@ def test_histograms_share_their_bins():
 def test_receptive_fields_are_boxes_around_the_best_keypoints():
     photo = draw(0)
     features = extractor()(photo)
-    boxes = extractor().boxes(features)
+    boxes = extractor().receptive_field_boxes(features)
     ax = attention.receptive_fields(photo, features, boxes, most=3).axes[0]
     assert len(ax.patches) == len(ax.lines) == 3
     for patch, line, place in zip(ax.patches, ax.lines, features.positions, strict=False):

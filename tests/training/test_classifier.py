@@ -9,8 +9,9 @@ import pytest
 from flax import nnx
 from worlds import draw, network
 
-from delfjax.models.attention import l2_normalize, weighted_pool
-from delfjax.models.backbone import ResNet, descriptors_of
+from delfjax.models.attention import weighted_pool
+from delfjax.models.layers import l2_normalize
+from delfjax.models.backbone import ResNet, cut_at_conv4
 from delfjax.models.resnet import RESNET_TINY
 from delfjax.training.classifier import HEADS, STAGES, Classifier, ClassifierConfig, is_trained
 from delfjax.training.losses import cross_entropy
@@ -80,7 +81,7 @@ def test_attention_scores_conv4_whatever_descriptors_are_classified_through():
 def test_a_conv5_that_is_not_asked_for_changes_nothing():
     conv5 = network(conv5=True)
     found, expected = (
-        run(classifier("finetune", backbone=each)) for each in (conv5, descriptors_of(conv5))
+        run(classifier("finetune", backbone=each)) for each in (conv5, cut_at_conv4(conv5))
     )
     assert found.keys() == expected.keys() == {"conv4", "descriptor"}
     for name, value in expected.items():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from worlds import classes, draw, flat, save
 
-from delfjax.images.reading import PhotoError, load_photo, scan
+from delfjax.images.reading import PhotoError, read_image, scan
 from delfjax.training import data
 from delfjax.training.augmentation import center_square
 from delfjax.training.data import (
@@ -123,7 +123,7 @@ def test_batches_hold_squares_and_their_classes(photos):
     assert labels.dtype == np.int32
     assert labels.tolist() == photos.labels[rows].tolist()
     for square, row in zip(pixels, rows, strict=True):
-        whole = load_photo(photos.photos.path(photos.names[row]))
+        whole = read_image(photos.photos.path(photos.names[row]))
         np.testing.assert_array_equal(square, center_square(whole))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from delfjax.features.store import StoreError
+from delfjax.files import StoreError
 from delfjax.training.run_folder import Run
 from delfjax.training.step import State
 
@@ -101,7 +101,7 @@ def test_time_goes_on_where_it_stopped(tmp_path):
 
 def test_another_run_is_refused(tmp_path):
     Run(tmp_path / "run", MADE_BY).__exit__(None, None, None)
-    with pytest.raises(StoreError, match=r"made with rate = 0.1, but 0.2 is asked for"):
+    with pytest.raises(StoreError, match=r"made with rate = 0.1, but 0.2 was requested"):
         Run(tmp_path / "run", {**MADE_BY, "rate": 0.2})
 
 
