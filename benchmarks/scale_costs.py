@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 from delfjax.features.pca import PAPER_DIMENSIONS
-from delfjax.features.shards import PARTS
+from delfjax.features.shards import FIELDS
 from delfjax.search.nndescent import NNDescentConfig
 from delfjax.search.product_quantization import PAPER_BITS, PAPER_PARTS
 
@@ -35,7 +35,7 @@ def store_bytes(
 ) -> dict[str, float]:
     """Return the bytes that the features of an image take in a store, by part."""
     numbers = {"positions": 2, "scales": 1, "scores": 1, "descriptors": dimensions}
-    bytes_of = {part: np.dtype(kind).itemsize * numbers[part] for part, kind in PARTS.items()}
+    bytes_of = {part: np.dtype(kind).itemsize * numbers[part] for part, kind in FIELDS.items()}
     descriptors = bytes_of.pop("descriptors")
     return {"descriptors": features * descriptors, "keypoints": features * sum(bytes_of.values())}
 

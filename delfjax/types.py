@@ -1,10 +1,10 @@
-"""The words of this package: array axes, coordinates, and the records that pass between its stages.
+"""Records that the pipeline stages exchange, with the axis names and coordinates that they use.
 
-Coordinates. Every position is ``(y, x)``, in pixels of the *original* photo (after EXIF rotation),
-with ``(0, 0)`` at the center of the top-left pixel; so ``photo[y, x]`` is the pixel at an integer
-position. Plots and OpenCV want ``(x, y)``: the swap happens there, and nowhere else.
+Coordinates: every position is ``(y, x)`` in pixels of the *original* photo, after EXIF rotation.
+``(0, 0)`` is the center of the top-left pixel, so ``photo[y, x]`` is the pixel at an integer position.
+Matplotlib, Pillow and OpenCV expect ``(x, y)``: swap only when you call them.
 
-Axis words, as they stand in the shape annotations:
+Axis names in shape annotations:
 
 =========== =====================================================================================
 ``b``       photos of a batch, or candidate photos of a query
@@ -15,31 +15,45 @@ Axis words, as they stand in the shape annotations:
 ``q``       query features
 ``m``       putative matches
 ``d``       dimensions of a descriptor (40 after the PCA)
-``k``       neighbors of one query feature (60 in re-implementations, and here)
-``t``       features of a whole database
+``k``       neighbors of one query feature (60 by default)
+``t``       features of the whole database
 =========== =====================================================================================
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 Photo = UInt8[np.ndarray, "h w 3"]
-"""An RGB photo, 0 to 255, upright."""
+"""An upright RGB photo with values from 0 to 255."""
+
+
+class Box(NamedTuple):
+    """A rectangle in a photo, in pixels of the upright original.
+
+    Edges lie between pixels: 0 is the outer edge of the first row or column. The box covers the rows
+    ``top`` to ``bottom - 1`` and the columns ``left`` to ``right - 1``.
+    """
+
+    top: float
+    left: float
+    bottom: float
+    right: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Features:
-    """The local features of one photo, best score first.
+    """Local features of one photo, sorted by score from high to low.
 
     Attributes:
-        positions: Receptive-field centers, ``(y, x)`` in pixels of the original photo. A center
-            always lies within the photo.
-        scales: Pyramid level each feature comes from, as the factor by which the photo was resized
-            (0.25 to 2.0): the receptive field covers ``291 / scale`` pixels of the photo.
-        scores: What the features were selected by: attention, or the L2 norm. Non-negative.
-        descriptors: One row a feature; after the PCA, unit vectors.
+        positions: Centers of the receptive fields, ``(y, x)`` in pixels of the original photo. They
+            always lie inside the photo.
+        scales: Pyramid level of each feature: the factor by which the photo was resized, 0.25 to 2.
+            The receptive field covers ``291 / scale`` pixels of the photo.
+        scores: Attention or L2 norm, by which the features were selected. Non-negative.
+        descriptors: Descriptor of each feature. Unit vectors after the PCA.
         image_size: ``(height, width)`` of the original photo in pixels.
     """
 
@@ -53,7 +67,7 @@ class Features:
         return len(self.positions)
 
     def __getitem__(self, rows: slice | np.ndarray) -> "Features":
-        """Keep some of the features: a slice, an index array or a boolean mask."""
+        """Return some of the features, by a slice, an index array or a boolean mask."""
         return replace(
             self,
             positions=self.positions[rows],
@@ -63,8 +77,14 @@ class Features:
         )
 
     def with_descriptors(self, descriptors: Float[np.ndarray, "n e"]) -> "Features":
-        """Return the same keypoints with other descriptors."""
+        """Return the same features with other descriptors."""
         return replace(self, descriptors=descriptors)
+
+    def inside(self, box: Box) -> "Features":
+        """Return the features whose positions lie inside a box."""
+        edges = self.positions + 0.5  # a box counts from the edge of the first pixel, not its center
+        kept = (edges >= box[:2]) & (edges <= box[2:])
+        return self[kept.all(1)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,8 +93,8 @@ class Matches:
 
     Attributes:
         query: ``(y, x)`` positions in the query photo, in its pixels.
-        database: ``(y, x)`` positions in the database photo, row by row the counterparts.
-        distances: L2 distance of the two descriptors, 0 to 2.
+        database: ``(y, x)`` position in the database photo that each query position matches.
+        distances: L2 distance between the two descriptors of each match, 0 to 2.
     """
 
     query: Float[np.ndarray, "m 2"]
@@ -87,16 +107,16 @@ class Matches:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ranking:
-    """A ranked list of database photos for one query, best first, one row a photo.
+    """Database photos ranked for one query, best first.
 
     Attributes:
-        images: Database photo numbers.
-        inliers: Matches that agree with the photo's affine model: the score of the paper. -1 where
-            the photo was not verified.
-        votes: Query features with a neighbor in the photo, of those that `SearchConfig` keeps.
-        affines: Query-to-database affine maps on homogeneous ``(y, x, 1)``; NaN where there is none.
-        scores: What the photos are ranked by, where it is not inliers and votes: the similarity of global
-            descriptors, or a fusion of the two.
+        images: Row number of each photo in the database.
+        inliers: Number of RANSAC inliers of each photo, which is the paper's score. -1 if the photo was
+            not verified.
+        votes: Number of query features that have a neighbor in the photo.
+        affines: Affine map from the query to each photo, on ``(y, x, 1)``. NaN if there is none.
+        scores: What the photos are ranked by, if not inliers and votes: the similarity of global
+            descriptors, or a late fusion of both.
     """
 
     images: Int[np.ndarray, " b"]

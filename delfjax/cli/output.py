@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from delfjax import provenance
-from delfjax.features.extract_folder import Report
+from delfjax.features.store import ExtractionReport
 
 OK, FAILED, SOME_FAILED = 0, 1, 3  # argparse itself exits with 2
 INTERRUPTED = 130  # as shells report it
@@ -22,10 +22,10 @@ def answer(options: argparse.Namespace, result: dict[str, Any], text: str) -> No
         return
     print(text)
     if options.json:
-        provenance.write(options.json, result)
+        provenance.write_result(options.json, result)
 
 
-def complain(report: Report) -> int:
+def complain(report: ExtractionReport) -> int:
     """List the photos that could not be read; return the exit code."""
     if not report.failed:
         return OK

@@ -1,6 +1,6 @@
 """Work in parts on a cluster of machines, by Dask: a part whose worker dies is done again by another.
 
-`in_parts` is all that extraction and index need of it: parts go out, a few ahead of what is asked for, and
+`map_in_order` is all that extraction and index need of it: parts go out, a few ahead of what is asked for, and
 their results come back in the order of the parts, each once. So whoever takes them, such as the one writer
 of a store, cannot tell a cluster from a loop, and neither can what it makes.
 
@@ -40,7 +40,7 @@ class Client(Protocol):
         """Return the threads of each worker."""
 
 
-def in_parts(
+def map_in_order(
     client: Client, work: Callable[..., Result], parts: Iterable[Part], *shared: object
 ) -> Iterator[Result]:
     """Yield ``work(part, *shared)`` of each part, in their order.
@@ -78,7 +78,7 @@ def submit(client: Client, work: Callable, *arguments: object) -> Future:
 
 
 @contextmanager
-def connected(
+def connect_cluster(
     *, scheduler: str | None = None, workers: int | None = None
 ) -> Iterator[Client | None]:
     """Connect to a cluster for a while.

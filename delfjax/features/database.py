@@ -35,7 +35,7 @@ class Database:
     descriptors: Float[np.ndarray, "t d"]
 
     @classmethod
-    def of(cls, names: Sequence[str], features: Sequence[Features]) -> "Database":
+    def from_features(cls, names: Sequence[str], features: Sequence[Features]) -> "Database":
         """Put the features of photos end to end.
 
         Raises:
@@ -55,7 +55,7 @@ class Database:
         return len(self.names)
 
     @cached_property
-    def owners(self) -> Int[np.ndarray, " t"]:
+    def photo_indices(self) -> Int[np.ndarray, " t"]:
         """The number of the photo that each row belongs to."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
@@ -68,7 +68,7 @@ class Database:
             digest.update(np.ascontiguousarray(array))
         return digest.hexdigest()
 
-    def photo(self, image: int) -> Features:
+    def features(self, image: int) -> Features:
         """Return the features of a photo, by its number."""
         rows = slice(*self.offsets[image : image + 2])
         height, width = self.image_sizes[image].tolist()
@@ -83,9 +83,11 @@ class Database:
     def select(self, images: Int[np.ndarray, " b"]) -> "Database":
         """Return some of the photos, by number and in this order; they are numbered anew."""
         chosen = images.tolist()
-        return Database.of([self.names[image] for image in chosen], list(map(self.photo, chosen)))
+        return Database.from_features(
+            [self.names[image] for image in chosen], list(map(self.features, chosen))
+        )
 
-    def added(self, names: Sequence[str], features: Sequence[Features]) -> "Database":
+    def with_photos(self, names: Sequence[str], features: Sequence[Features]) -> "Database":
         """Return these photos and more: those get the next numbers, and their features the next rows.
 
         Raises:
@@ -95,5 +97,5 @@ class Database:
             raise ValueError(
                 f"{known[0]!r} is in the database already; remove it from what is added"
             )
-        present = list(map(self.photo, range(len(self))))
-        return Database.of([*self.names, *names], [*present, *features])
+        present = list(map(self.features, range(len(self))))
+        return Database.from_features([*self.names, *names], [*present, *features])

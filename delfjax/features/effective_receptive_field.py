@@ -12,7 +12,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from delfjax.features.pyramid import CELL
+from delfjax.features.pyramid import STRIDE
 from delfjax.models.backbone import ResNet
 from delfjax.types import Photo
 
@@ -20,7 +20,7 @@ CANVAS = 384  # pixels a side: more than a receptive field around every patch
 AT_ONCE = 8  # canvases
 
 
-def look(
+def receptive_field_offsets(
     backbone: ResNet, photos: Sequence[Photo], *, patch: int = 17, count: int = 40, seed: int = 0
 ) -> Float[np.ndarray, "count 2"]:
     """Measure how far from the centers of the cells that answer a thing lies, ``(y, x)`` in pixels.
@@ -43,7 +43,7 @@ def look(
     for canvas, place in zip(canvases, places, strict=True):
         photo = photos[random.integers(len(photos))]
         top, left = (random.integers(size - patch + 1) for size in photo.shape[:2])
-        y, x = random.integers((CANVAS - patch) // 2 - CELL, (CANVAS - patch) // 2 + CELL, 2)
+        y, x = random.integers((CANVAS - patch) // 2 - STRIDE, (CANVAS - patch) // 2 + STRIDE, 2)
         canvas[y : y + patch, x : x + patch] = photo[top : top + patch, left : left + patch]
         place[:] = y + (patch - 1) / 2, x + (patch - 1) / 2
     describe = nnx.jit(lambda network, images: network(images)["conv4"])
@@ -52,10 +52,10 @@ def look(
         np.square(describe(backbone, canvases[start : start + AT_ONCE]) - blank).sum(-1)
         for start in range(0, count, AT_ONCE)
     ]
-    return places - CELL * _centers_of_mass(np.concatenate(found))
+    return places - STRIDE * _centers_of_mass(np.concatenate(found))
 
 
-def lean(backbone: ResNet) -> dict[str, Float[np.ndarray, " 2"]]:
+def kernel_offsets(backbone: ResNet) -> dict[str, Float[np.ndarray, " 2"]]:
     """Return where the weight of each layer's kernels lies, ``(y, x)`` in taps from the middle tap.
 
     Of squared weights, all channels together, by the name of the layer's block, from the stem on. Layers of one

@@ -1,11 +1,12 @@
-"""A folder of photos becomes a store of features: long, resumable, and never stopped by a bad photo.
+"""Extract the local features of every photo of a folder into a `FeatureStore`.
 
-On a cluster (`delfjax.features.cluster`) workers extract parts of the folder, and the caller writes what comes back, in
-the order of the names: the store is that of one process.
+Photos that cannot be read are reported and skipped. An interrupted run continues where it stopped. The PCA
+(Sec. 4.3) is learned first, from a sample of the photos. With a Dask client, workers extract the photos and
+this process writes the store. The store is then the same as without workers.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -15,28 +16,31 @@ import numpy as np
 from jaxtyping import Float
 from tqdm.auto import tqdm
 
-from delfjax.features.cluster import Client, in_parts
+from delfjax.features.cluster import Client, map_in_order
 from delfjax.features.extraction import ExtractionConfig
 from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedSpec
 from delfjax.features.pca import PAPER_DIMENSIONS, PCA
-from delfjax.features.store import FeatureStore
-from delfjax.images.reading import PhotoError, PhotoFolder, iter_photos
+from delfjax.features.store import ExtractionReport, FeatureStore
+from delfjax.images.reading import PhotoError, PhotoFolder, iter_photos, scan
 from delfjax.models.resnet import ResNetSpec
 from delfjax.types import Features, Photo
 
-PART = 16  # photos that a worker extracts at a time: what its death may cost; not in the paper
+CHUNK_PHOTOS = 16  # photos per task of a worker; if a worker dies, its task is repeated
 
 Extracted = Iterator[tuple[str, Features | PhotoError]]
-Source = Callable[[list[str], PCA | None], Extracted]
+Extract = Callable[[list[str], PCA | None], Extracted]  # from photo names and the PCA, if known
 
 
 @runtime_checkable
 class LocalExtractor(Protocol):
-    """What makes local features of photos: `delfjax.features.extraction.Extractor`, or a handcrafted one.
+    """Interface of a model that turns photos into local features.
+
+    `delfjax.features.extraction.Extractor` (a network) and
+    `delfjax.features.handcrafted.HandcraftedExtractor` (SIFT) implement it.
 
     Attributes:
         name: Name of the model or of the handcrafted descriptor, such as ``"delf_att"``.
-        spec: Describes the backbone or the handcrafted descriptor.
+        spec: Description of the backbone or of the handcrafted descriptor.
         config: Configuration of the extraction.
         checksum: Identifies everything else that determines the features, such as the weights.
     """
@@ -47,12 +51,12 @@ class LocalExtractor(Protocol):
     checksum: str
 
     def __call__(self, photo: Photo) -> Features:
-        """Extract a photo's features, best score first."""
+        """Extract the features of a photo, highest score first."""
 
     def stream(
         self, photos: Iterable[tuple[str, Photo | PhotoError]]
     ) -> Iterator[tuple[str, Features | PhotoError]]:
-        """Extract photo after photo; errors pass through."""
+        """Extract many photos, in order. Errors in the input are yielded unchanged."""
 
     def with_config(self, config: ExtractionConfig) -> Self:
         """Return the same model with another configuration."""
@@ -60,15 +64,18 @@ class LocalExtractor(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class PCAConfig:
-    """How a collection's PCA is learned.
+    """How the PCA of a store is learned.
+
+    The paper does not say how many descriptors its PCA is learned from; those values are ours.
 
     Attributes:
-        dimensions: Of a reduced descriptor (Sec. 4.3: 40).
-        whiten: Whether to whiten.
-        photos: It is learned from this many photos, drawn at random. Not in the paper.
-        features: And from this many features of each, likewise.
-        seed: Of the draws.
-        database: Photos are drawn from those with such a file name: queries must stay out.
+        dimensions: Number of dimensions of a reduced descriptor (Sec. 4.3: 40).
+        whiten: Whether to divide each dimension by its standard deviation. The paper does not.
+        photos: Number of photos to learn from, chosen at random.
+        features: Number of features per photo to learn from, chosen at random.
+        seed: Random seed of both choices.
+        database: Pattern of file names, such as ``"base_*"``. Only matching photos are used to learn the
+            PCA. Exclude the queries of a benchmark this way.
     """
 
     dimensions: int = PAPER_DIMENSIONS
@@ -79,111 +86,99 @@ class PCAConfig:
     database: str = "*"
 
 
-@dataclass(kw_only=True)
-class Report:
-    """What became of each photo of a folder."""
-
-    extracted: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
-    failed: dict[str, PhotoError] = field(default_factory=dict)
-
-    def add(self, other: "Report") -> None:
-        """Take over what another report says, each photo once."""
-        known = {*self.extracted, *self.kept}
-        self.extracted += [name for name in other.extracted if name not in known]
-        self.kept += [name for name in other.kept if name not in known]
-        self.failed |= other.failed
-
-
-def made_by(extractor: LocalExtractor, pca: PCAConfig) -> dict[str, Any]:
-    """Return all that determines a store's features."""
+def store_settings(model: LocalExtractor, pca: PCAConfig) -> dict[str, Any]:
+    """Return everything that determines the features in a store, as `FeatureStore.made_by` holds it."""
     return {
-        "backbone": extractor.spec.name,
-        "model": extractor.checksum,
-        "extraction": asdict(extractor.config),
+        "backbone": model.spec.name,
+        "model": model.checksum,
+        "extraction": asdict(model.config),
         "reduction": asdict(pca),
     }
 
 
 def extract_folder(
-    extractor: LocalExtractor,
-    photos: PhotoFolder,
+    model: LocalExtractor,
+    photos: PhotoFolder | Path | str,
     path: Path | str,
     *,
     config: PCAConfig | None = None,
     client: Client | None = None,
-) -> tuple[FeatureStore, Report]:
-    """Extract the features of every photo that the store does not hold yet.
+) -> FeatureStore:
+    """Extract the features of all photos that the store does not contain yet.
 
     Args:
-        extractor: Model and selection.
-        photos: The photos.
-        path: The store's folder.
+        model: Model that extracts the features.
+        photos: Folder of photos. A path is searched for photos recursively.
+        path: Folder of the store. It is created if it does not exist.
         config: How the PCA is learned.
-        client: Of a Dask cluster that extracts; None: this process does. The store is the same.
+        client: Client of a Dask cluster whose workers extract the photos. By default this process does.
 
     Returns:
-        The store, and what became of each photo: broken ones are listed, not raised.
+        The store. Its ``report`` lists the photos that were extracted, kept, and failed.
 
     Raises:
-        StoreError: If the store was made by another model or configuration, or if another process is
-            writing to it.
+        StoreError: If the store was made with another model or configuration, or if another process
+            writes to it.
+        PhotoError: If the folder cannot be read, or if none of the photos for the PCA can be read.
+        ValueError: If no photo matches ``config.database``, or if the photos have too few descriptors
+            for the PCA.
     """
+    photos = photos if isinstance(photos, PhotoFolder) else scan(photos)
     config = config or PCAConfig()
-    store = FeatureStore(path, made_by(extractor, config))
-    if all(name in store for name in photos.names):  # then it need not be written, nor be free to
-        return store, Report(kept=list(photos.names))
-    source = partial(_by_workers, client) if client else extracted
+    store = FeatureStore(path, store_settings(model, config))
+    if all(
+        name in store for name in photos.names
+    ):  # read only: another process may write meanwhile
+        store.report = ExtractionReport(kept=list(photos.names))
+        return store
+    extract = partial(_extract_on_workers, client) if client else _extract
     with store:
-        return store, _fill(store, partial(source, extractor, photos), photos, config)
+        _fill(store, photos, config, partial(extract, model, photos))
+    return store
 
 
-def extracted(
-    extractor: LocalExtractor,
-    photos: PhotoFolder,
-    names: Iterable[str],
-    pca: PCA | None = None,
+def _extract(
+    model: LocalExtractor, photos: PhotoFolder, names: list[str], pca: PCA | None
 ) -> Extracted:
-    """Extract photos, and reduce their descriptors if the PCA is known already; errors pass through."""
-    for name, found in extractor.stream(iter_photos(photos, names)):
-        yield name, found if isinstance(found, PhotoError) else _reduced(_halved(found), pca)
+    """Extract photos in this process. Reduce their descriptors if the PCA is known."""
+    for name, features in model.stream(iter_photos(photos, names)):
+        failed = isinstance(features, PhotoError)
+        yield name, features if failed else _reduce(_round_to_half(features), pca)
 
 
-def _by_workers(
-    client: Client,
-    extractor: LocalExtractor,
-    photos: PhotoFolder,
-    names: list[str],
-    pca: PCA | None = None,
+def _extract_on_workers(
+    client: Client, model: LocalExtractor, photos: PhotoFolder, names: list[str], pca: PCA | None
 ) -> Extracted:
-    parts = (names[start : start + PART] for start in range(0, len(names), PART))
-    shared = extractor, replace(photos, names=()), pca
-    for part in in_parts(client, _part, parts, *shared):
-        yield from part
+    """Extract photos on the workers of a cluster, in order."""
+    chunks = (names[start : start + CHUNK_PHOTOS] for start in range(0, len(names), CHUNK_PHOTOS))
+    shared = model, replace(photos, names=()), pca  # a chunk brings its own names
+    for chunk in map_in_order(client, _extract_chunk, chunks, *shared):
+        yield from chunk
 
 
-def _part(
-    names: list[str], extractor: LocalExtractor, photos: PhotoFolder, pca: PCA | None
+def _extract_chunk(
+    names: list[str], model: LocalExtractor, photos: PhotoFolder, pca: PCA | None
 ) -> list[tuple[str, Features | PhotoError]]:
-    return list(extracted(extractor, photos, names, pca))
+    return list(_extract(model, photos, names, pca))
 
 
-def _fill(store: FeatureStore, source: Source, photos: PhotoFolder, config: PCAConfig) -> Report:
-    """Extract what the store lacks; an error or an interrupt loses no photo that is ready."""
-    report = Report(kept=[name for name in photos.names if name in store])
+def _fill(store: FeatureStore, photos: PhotoFolder, config: PCAConfig, extract: Extract) -> None:
+    """Extract the missing photos into an entered store, and report all."""
+    report = store.report = ExtractionReport(kept=[n for n in photos.names if n in store])
     if store.pca is None:
-        _learn_pca(source, photos, store, config, report)
-    waiting = [n for n in photos.names if n not in store and n not in report.failed]
-    bar = tqdm(total=len(photos), initial=len(photos) - len(waiting), desc="extract", unit="photo")
-    for name, features in _reported(source(waiting, store.pca), report, bar):
+        _learn_pca(store, photos, config, extract)
+    missing = [n for n in photos.names if n not in store and n not in report.failed]
+    bar = tqdm(total=len(photos), initial=len(photos) - len(missing), desc="extract", unit="photo")
+    for name, features in _readable(extract(missing, store.pca), report, bar):
         store.write(name, features)
     bar.close()
-    return report
 
 
-def _reported(found: Extracted, report: Report, bar: tqdm) -> Iterator[tuple[str, Features]]:
-    """Yield the features of the photos that could be read; report those that could not."""
-    for name, features in found:
+def _readable(
+    extracted: Extracted, report: ExtractionReport, bar: tqdm
+) -> Iterator[tuple[str, Features]]:
+    """Yield the features of readable photos. Add every photo to the report."""
+    for name, features in extracted:
         bar.update()
         if isinstance(features, PhotoError):
             report.failed[name] = features
@@ -193,53 +188,53 @@ def _reported(found: Extracted, report: Report, bar: tqdm) -> Iterator[tuple[str
 
 
 def _learn_pca(
-    source: Source,
-    photos: PhotoFolder,
-    store: FeatureStore,
-    config: PCAConfig,
-    report: Report,
+    store: FeatureStore, photos: PhotoFolder, config: PCAConfig, extract: Extract
 ) -> None:
-    """Fit the PCA on some photos of the database, and keep their features so as not to redo them."""
+    """Learn the PCA from a random sample of photos, and write the features of these photos."""
     random = np.random.default_rng(config.seed)
-    database = photos.select(config.database)
-    if not len(database):
-        raise ValueError(f"{photos.root}: no photo's file name matches {config.database!r}")
-    count = min(config.photos, len(database))
-    drawn = iter(random.permutation(database.names).tolist())
+    candidates = photos.select(config.database)
+    if not len(candidates):
+        raise ValueError(
+            f"{photos.root}: no photo's file name matches {config.database!r}, the pattern of photos "
+            "for the PCA. Fix: use another pattern"
+        )
+    count = min(config.photos, len(candidates))
+    shuffled = iter(random.permutation(candidates.names).tolist())
     bar = tqdm(total=count, desc="learn PCA", unit="photo")
-    whole: dict[str, Features] = {}
-    while names := list(islice(drawn, count - len(whole))):  # again in place of the broken ones
-        whole |= _reported(source(names, None), report, bar)
+    sample: dict[str, Features] = {}
+    while names := list(
+        islice(shuffled, count - len(sample))
+    ):  # replace unreadable photos by others
+        sample |= _readable(extract(names, None), store.report, bar)
     bar.close()
-    if not whole:
-        raise next(iter(report.failed.values()))
-    sample = [_sample(features.descriptors, config.features, random) for features in whole.values()]
+    if not sample:
+        raise next(iter(store.report.failed.values()))
+    rows = [_choose_rows(each.descriptors, config.features, random) for each in sample.values()]
     store.pca = pca = PCA.fit(
-        np.concatenate(sample),
-        dimensions=config.dimensions,
-        whiten=config.whiten,
-        seed=config.seed,
+        np.concatenate(rows), dimensions=config.dimensions, whiten=config.whiten, seed=config.seed
     )
-    for name, features in whole.items():
-        store.write(name, _reduced(features, pca))
+    for name, features in sample.items():
+        store.write(name, _reduce(features, pca))
 
 
-def _halved(features: Features) -> Features:
-    """Round descriptors to half precision: while the PCA waits for them, 2 MB a photo instead of 4.
+def _choose_rows(
+    descriptors: Float[np.ndarray, "n c"], count: int, random: np.random.Generator
+) -> Float[np.ndarray, "s c"]:
+    """Return at most ``count`` descriptors, chosen at random, in single precision."""
+    rows = random.permutation(len(descriptors))[:count]
+    return descriptors[rows].astype(np.float32)
 
-    Those that need not wait are rounded too, so that a run cut short and taken up gives the same store.
+
+def _round_to_half(features: Features) -> Features:
+    """Round descriptors to half precision.
+
+    This halves the memory of the photos that wait for the PCA: 2 MB each. Photos that are extracted
+    after the PCA are rounded too, so that an interrupted run gives the same store.
     """
     return features.with_descriptors(features.descriptors.astype(np.float16))
 
 
-def _reduced(features: Features, pca: PCA | None) -> Features:
+def _reduce(features: Features, pca: PCA | None) -> Features:
     if pca is None:
         return features
     return features.with_descriptors(pca(features.descriptors.astype(np.float32)))
-
-
-def _sample(
-    descriptors: Float[np.ndarray, "n c"], count: int, random: np.random.Generator
-) -> Float[np.ndarray, "s c"]:
-    rows = random.permutation(len(descriptors))[:count]
-    return descriptors[rows].astype(np.float32)

@@ -81,7 +81,7 @@ class PCA:
         return cls(**tensors | {"whiten": bool(tensors["whiten"])})
 
 
-def truncated(
+def truncate_descriptors(
     descriptors: Float[np.ndarray, "n d"], dimensions: int | None
 ) -> Float[np.ndarray, "n e"]:
     """Keep the first dimensions of reduced descriptors, ``l2(x[:e])``; all of them for None.

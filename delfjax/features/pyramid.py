@@ -1,8 +1,8 @@
-"""The image pyramid on one sheet (Sec. 4.1: seven scales, sqrt(2) apart, 0.25 to 2.0).
+"""The image pyramid on one mosaic (Sec. 4.1: seven scales, sqrt(2) apart, 0.25 to 2.0).
 
-All levels of a photo are drawn side by side on one sheet, which goes through the network once. Sheets
+All levels of a photo are drawn side by side on one mosaic, which goes through the network once. Sheets
 come in a few sizes only, so that a collection of photos of every size runs in a handful of compiled
-programs; what is left blank on a sheet is masked in the network and changes no feature.
+programs; what is left blank on a mosaic is masked in the network and changes no feature.
 
 Levels stand at multiples of the network's stride with at least one blank cell between them. Upright
 photos lie on their side and run with transposed kernels: they share the programs of wide ones.
@@ -21,12 +21,12 @@ from delfjax.types import Photo
 
 PAPER_SCALES = tuple(2.0 ** (step / 2) for step in range(-4, 3))  # Sec. 4.1; official config
 RESAMPLING = Image.Resampling.BILINEAR  # with antialiasing where it shrinks
-CELL = 16  # pixels a cell: conv4's stride in every ResNet of delfjax.models.backbone
+STRIDE = 16  # pixels a cell: conv4's stride in every ResNet of delfjax.models.backbone
 
-# Not in the paper: the sizes sheets are made for. Short side over long side: the shapes of cameras.
-ASPECTS = (9 / 16, 2 / 3, 3 / 4, 1.0)
+# Not in the paper: the sizes mosaics are made for. Short side over long side: the shapes of cameras.
+ASPECT_RATIOS = (9 / 16, 2 / 3, 3 / 4, 1.0)
 # Long side over the longest: photos that are smaller than `longest` share the programs of a few sizes.
-RUNGS = (1.0, 0.75, 0.5, 0.25)
+SIZE_FRACTIONS = (1.0, 0.75, 0.5, 0.25)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +50,12 @@ class PyramidConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Sheet:
+class Mosaic:
     """A photo's pyramid, ready for the network.
 
     Attributes:
         pixels: The drawn levels, 0 to 255; blank elsewhere.
-        levels: ``(top, left, height, width)`` of each level on the sheet, in its pixels.
+        levels: ``(top, left, height, width)`` of each level on the mosaic, in its pixels.
         scales: The configured scale of each level.
         image_size: ``(height, width)`` of the original photo.
         transposed: Whether the photo lies on its side.
@@ -68,13 +68,13 @@ class Sheet:
     transposed: bool
 
 
-def compose(photo: Photo, config: PyramidConfig) -> Sheet:
-    """Draw a photo's pyramid on the sheet of its bucket."""
+def build_mosaic(photo: Photo, config: PyramidConfig) -> Mosaic:
+    """Draw a photo's pyramid on the mosaic of its bucket_size."""
     image_size = photo.shape[:2]
     transposed = image_size[0] > image_size[1]
     wide = photo.transpose(1, 0, 2) if transposed else photo
-    base = _shrunk(wide.shape[:2], config.longest)
-    shape, corners = layout(bucket(base, config.longest), config.scales)
+    base = _limit_size(wide.shape[:2], config.longest)
+    shape, corners = pack_levels(bucket_size(base, config.longest), config.scales)
     pixels = np.zeros((*shape, 3), np.uint8)
     levels = np.empty((len(config.scales), 4), np.int32)
     source = Image.fromarray(np.ascontiguousarray(wide)).resize(base[::-1], RESAMPLING)
@@ -83,10 +83,10 @@ def compose(photo: Photo, config: PyramidConfig) -> Sheet:
         level = source.resize((width, height), RESAMPLING)
         pixels[top : top + height, left : left + width] = level
         levels[number] = top, left, height, width
-    return Sheet(pixels, levels, config.scales, image_size, transposed)
+    return Mosaic(pixels, levels, config.scales, image_size, transposed)
 
 
-def _shrunk(size: tuple[int, int], longest: int) -> tuple[int, int]:
+def _limit_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
     """Scale a size down until no side is over ``longest``."""
     return level_size(size, min(1.0, longest / max(size)))
 
@@ -98,34 +98,34 @@ def level_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 def level_sizes(image_size: tuple[int, int], config: PyramidConfig) -> Int[np.ndarray, "levels 2"]:
     """Return the ``(height, width)`` of each level of a photo, in the level's pixels."""
-    base = _shrunk(image_size, config.longest)
+    base = _limit_size(image_size, config.longest)
     return np.array([level_size(base, scale) for scale in config.scales])
 
 
-def bucket(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """Return the smallest of the sizes that sheets are made for into which a wide photo fits."""
+def bucket_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Return the smallest of the sizes that mosaics are made for into which a wide photo fits."""
     height, width = size
-    long_side = min(side for rung in RUNGS if (side := math.ceil(longest * rung)) >= width)
-    sides = [math.ceil(long_side * aspect) for aspect in ASPECTS]
+    long_side = min(side for rung in SIZE_FRACTIONS if (side := math.ceil(longest * rung)) >= width)
+    sides = [math.ceil(long_side * aspect) for aspect in ASPECT_RATIOS]
     return min(side for side in sides if side >= height), long_side
 
 
 @lru_cache(maxsize=256)
-def layout(
+def pack_levels(
     size: tuple[int, int], scales: tuple[float, ...]
 ) -> tuple[tuple[int, int], tuple[tuple[int, int], ...]]:
-    """Place the levels of a photo of this size on the smallest sheet found.
+    """Place the levels of a photo of this size on the smallest mosaic found.
 
     Returns:
-        The sheet's ``(height, width)`` and each level's ``(top, left)``, all multiples of 16 pixels.
+        The mosaic's ``(height, width)`` and each level's ``(top, left)``, all multiples of 16 pixels.
     """
     # In cells, with the blank row and column that keeps neighbors apart.
-    boxes = [tuple(-(-side // CELL) + 1 for side in level_size(size, scale)) for scale in scales]
+    boxes = [tuple(-(-side // STRIDE) + 1 for side in level_size(size, scale)) for scale in scales]
     widest = max(width for _, width in boxes)
     widths = sorted({widest} | {widest + width for _, width in boxes})
     packings = [_pack(boxes, width) for width in widths]
     (height, width), corners = min(packings, key=lambda packing: packing[0][0] * packing[0][1])
-    return (height * CELL, width * CELL), tuple((y * CELL, x * CELL) for y, x in corners)
+    return (height * STRIDE, width * STRIDE), tuple((y * STRIDE, x * STRIDE) for y, x in corners)
 
 
 def _pack(
@@ -159,20 +159,20 @@ def _place(
     return top, 0
 
 
-def locate(
-    sheet: Sheet, cells: Int[np.ndarray, "n 2"]
+def cell_positions(
+    mosaic: Mosaic, cells: Int[np.ndarray, "n 2"]
 ) -> tuple[Float[np.ndarray, "n 2"], Int[np.ndarray, " n"]]:
-    """Return where on the original photo cells of the sheet's feature map look, and their levels."""
-    corners, sizes = sheet.levels[:, :2], sheet.levels[:, 2:]
-    inside = cells[:, None] * CELL - corners
+    """Return where on the original photo cells of the mosaic's feature map look, and their levels."""
+    corners, sizes = mosaic.levels[:, :2], mosaic.levels[:, 2:]
+    inside = cells[:, None] * STRIDE - corners
     number = np.argmax(((inside >= 0) & (inside < sizes)).all(-1), axis=1)
     offset = np.take_along_axis(inside, number[:, None, None], axis=1)[:, 0]
-    photo_size = sheet.image_size[::-1] if sheet.transposed else sheet.image_size
-    positions = resized(offset, sizes[number], np.array(photo_size))
-    return positions[:, ::-1] if sheet.transposed else positions, number
+    photo_size = mosaic.image_size[::-1] if mosaic.transposed else mosaic.image_size
+    positions = scale_points(offset, sizes[number], np.array(photo_size))
+    return positions[:, ::-1] if mosaic.transposed else positions, number
 
 
-def resized(
+def scale_points(
     points: Float[np.ndarray, "n 2"] | Int[np.ndarray, "n 2"],
     size: Int[np.ndarray, "... 2"],
     other: Int[np.ndarray, "... 2"],
@@ -185,7 +185,7 @@ def resized(
     return (points + 0.5) * other / size - 0.5
 
 
-def enlarge(
+def upsample_map(
     level: Float[np.ndarray, "y x"], size: tuple[int, int], other: tuple[int, int]
 ) -> Float[np.ndarray, "h w"]:
     """Spread a level's map over an image, each cell's value at the pixel that the cell looks at.
@@ -200,7 +200,7 @@ def enlarge(
     # In Pillow's coordinates, where cell i reaches from i to i + 1; the last ones are repeated, as
     # the level may end up to 15 pixels after its last cell's center.
     padded = Image.fromarray(np.pad(level, ((0, 1), (0, 1)), mode="edge").astype(np.float32))
-    start, (bottom, right) = 0.5 - 0.5 / CELL, (0.5 + (side - 0.5) / CELL for side in size)
+    start, (bottom, right) = 0.5 - 0.5 / STRIDE, (0.5 + (side - 0.5) / STRIDE for side in size)
     box = (start, start, right, bottom)
     return np.asarray(padded.resize(other[::-1], Image.Resampling.BILINEAR, box=box))
 
@@ -218,16 +218,18 @@ def merge_levels(
         image_size: ``(height, width)`` of the image.
     """
     spread = [
-        enlarge(level, tuple(size), image_size)
+        upsample_map(level, tuple(size), image_size)
         for level, size in zip(maps, sizes.tolist(), strict=True)
     ]
     return np.max(spread, axis=0)
 
 
-def crop_levels(sheet: Sheet, values: Float[np.ndarray, "y x"]) -> list[Float[np.ndarray, "_ _"]]:
-    """Cut a map over the whole sheet into one upright map a level, of ``ceil(side / 16)`` cells."""
+def split_levels(
+    mosaic: Mosaic, values: Float[np.ndarray, "y x"]
+) -> list[Float[np.ndarray, "_ _"]]:
+    """Cut a map over the whole mosaic into one upright map a level, of ``ceil(side / 16)`` cells."""
     maps = []
-    for top, left, height, width in -(-sheet.levels // CELL):
+    for top, left, height, width in -(-mosaic.levels // STRIDE):
         level = values[top : top + height, left : left + width]
-        maps.append(level.T if sheet.transposed else level)
+        maps.append(level.T if mosaic.transposed else level)
     return maps

@@ -35,7 +35,7 @@ from delfjax.files import StoreError, atomic_write
 from delfjax.types import Features
 
 FORMAT = "delfjax features 1"
-PARTS = {
+FIELDS = {
     "positions": np.float32,
     "scales": np.float32,
     "scores": np.float32,
@@ -43,9 +43,9 @@ PARTS = {
 }
 
 
-def stored(features: Features) -> Features:
+def to_stored_precision(features: Features) -> Features:
     """Copy features in the precision that a shard keeps: descriptors in half, all else in single."""
-    parts = {part: getattr(features, part).astype(kind) for part, kind in PARTS.items()}
+    parts = {part: getattr(features, part).astype(kind) for part, kind in FIELDS.items()}
     return replace(features, **parts)
 
 
@@ -57,7 +57,7 @@ def write_shard(path: Path, photos: Mapping[str, Features], made_by: Mapping[str
         photos: Features by photo name, as `stored` gives them; at least one photo.
         made_by: What determines the features.
     """
-    parts = {part: np.concatenate([getattr(f, part) for f in photos.values()]) for part in PARTS}
+    parts = {part: np.concatenate([getattr(f, part) for f in photos.values()]) for part in FIELDS}
     lengths = [len(features) for features in photos.values()]
     sizes = [features.image_size for features in photos.values()]
     rest = {
@@ -98,7 +98,7 @@ class Shard:
                     f"{path}: made by another model, configuration or version than this store says; "
                     "move the file away and extract again"
                 )
-            self._parts = {part: self._file.get_slice(part) for part in PARTS}
+            self._parts = {part: self._file.get_slice(part) for part in FIELDS}
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise StoreError(f"{path}: damaged ({error}); remove it and extract again") from error
 
@@ -118,11 +118,11 @@ class Shard:
         if limit is not None:
             end = min(end, start + limit)
         height, width = self._file.get_slice("image_sizes")[row].tolist()
-        parts = {part: self._rows(part, start, end) for part in PARTS}
+        parts = {part: self._rows(part, start, end) for part in FIELDS}
         return Features(**parts, image_size=(height, width))
 
     def _rows(self, part: str, start: int, end: int) -> np.ndarray:
         tensor = self._parts[part]
         if start == end:  # safetensors refuses some slices of no rows
-            return np.empty((0, *tensor.get_shape()[1:]), PARTS[part])
+            return np.empty((0, *tensor.get_shape()[1:]), FIELDS[part])
         return tensor[start:end]

@@ -11,14 +11,13 @@ from jaxtyping import Bool, Float
 from PIL import Image, ImageDraw
 
 from delfjax.datasets.truth import Relevance
-from delfjax.features.pyramid import resized
-from delfjax.features.region import inside
+from delfjax.features.pyramid import scale_points
 from delfjax.images.reading import Box
 from delfjax.plots.base import COLORS, DARK, DIM, NEUTRAL, Figure, RgbImage, photos
 from delfjax.plots.thumbnails import BACKGROUND, Card, draw_cards, fit, resize
 from delfjax.types import Features, Matches
 
-GRADE_MARKS: dict[Relevance, tuple[str, str]] = {  # a mark and a color; no color is red or green
+RELEVANCE_MARKS: dict[Relevance, tuple[str, str]] = {  # a mark and a color; no color is red or green
     "correct": ("✓", COLORS[0]),
     "wrong": ("✗", COLORS[1]),
     "junk": ("○", NEUTRAL),
@@ -46,7 +45,7 @@ def query_image(photo: RgbImage, features: Features, box: Box | None = None) -> 
     shown = fit(photo, QUERY_SIZE)
     image = Image.fromarray(shown)
     if box is not None:
-        features = inside(features, box)
+        features = features.inside(box)
         scale = np.tile(np.array(shown.shape[:2]) / features.image_size, 2)
         top, left, bottom, right = np.rint(np.array(box) * scale).astype(int).tolist()
         selected = image.crop((left, top, right, bottom))
@@ -130,5 +129,5 @@ def _draw_dots(draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "n 2"]) -> N
 def _to_image(
     points: Float[np.ndarray, "n 2"], size: tuple[int, int], shown: RgbImage
 ) -> Float[np.ndarray, "n 2"]:
-    """Map points from the original photo to its resized image."""
-    return resized(points, np.array(size), np.array(shown.shape[:2]))
+    """Map points from the original photo to its scale_points image."""
+    return scale_points(points, np.array(size), np.array(shown.shape[:2]))

@@ -1,94 +1,196 @@
-"""One question asked again and again with other settings, while somebody moves a slider (Sec. 4.4).
+"""State of the retrieval explorer: one query, searched with changing settings (Sec. 4.4).
 
-The search for neighbors is the part that grows with the database, and depends on nothing but the query: it
-is done once, for the most neighbors that may be asked for. Fewer of them are the first of those, as each
-feature's come nearest first; what is left to do is to vote and to verify.
+The nearest-neighbor search takes the most time and depends on the query only. `cache_neighbors` runs
+it once, with the largest number of neighbors. A search with other settings uses the first of these
+neighbors and repeats only voting and verification, so it can follow a slider.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from delfjax.datasets.truth import Truth
+from delfjax.datasets.truth import Truth, relevance
 from delfjax.evaluation.metrics import evaluate
 from delfjax.features.database import Database
 from delfjax.images.reading import Box
+from delfjax.plots.base import Figure
+from delfjax.plots.match_images import (
+    CARD_WIDTH,
+    RELEVANCE_MARKS,
+    pair_image,
+    query_image,
+    result_figure,
+)
+from delfjax.plots.thumbnails import Card, thumbnail
 from delfjax.search.index import NEIGHBORS, Neighbors
-from delfjax.search.searcher import SearchResult, SearchConfig, Searcher
-from delfjax.types import Features, Matches
+from delfjax.search.searcher import SearchConfig, Searcher, SearchResult
+from delfjax.types import Features, Matches, Photo
+from delfjax.widgets import captions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Inquiry:
-    """A query whose neighbors are known.
+class CachedSearch:
+    """A query with its nearest neighbors, ready for searches with different settings.
 
     Attributes:
-        searcher: Has the database.
-        query: The features that are searched by.
-        neighbors: The nearest database features of each, nearest first.
+        searcher: Searcher of the database. Its configuration is not used.
+        query: Features of the query.
+        neighbors: Rows and distances of each feature's nearest database features, nearest first.
     """
 
     searcher: Searcher
     query: Features
     neighbors: Neighbors
 
-    def answer(self, config: SearchConfig) -> SearchResult:
-        """Rank the database, as a `Searcher` of that configuration does; by votes where none is verified.
+    def search(self, config: SearchConfig) -> SearchResult:
+        """Rank the database, with the same result as a `Searcher` of this configuration.
 
         Raises:
-            ValueError: If it asks for more neighbors than are known.
+            ValueError: If the configuration needs more neighbors than are cached.
         """
-        return self._searcher(config).rank(self.query, self._nearest(config))
+        return self._searcher(config).rank(self.query, self._first_neighbors(config))
 
     def matches(self, image: int, config: SearchConfig) -> Matches:
-        """Return the putative matches with one photo, which need not have been verified."""
+        """Return the putative matches with one photo, whether or not it is verified.
+
+        Args:
+            image: Number of the photo in the database.
+            config: Search settings.
+        """
         searcher = self._searcher(config)
-        return searcher.photo_matches(self.query, searcher.pair_features(self._nearest(config)), image)
+        pairs = searcher.pair_features(self._first_neighbors(config))
+        return searcher.photo_matches(self.query, pairs, image)
 
     def _searcher(self, config: SearchConfig) -> Searcher:
         return Searcher(self.searcher.database, self.searcher.index, config)
 
-    def _nearest(self, config: SearchConfig) -> Neighbors:
+    def _first_neighbors(self, config: SearchConfig) -> Neighbors:
         rows, distances = self.neighbors
-        known, total = rows.shape[1], len(self.searcher.database.descriptors)
-        if min(config.neighbors, total) > known:
+        cached, total = rows.shape[1], len(self.searcher.database.descriptors)
+        if min(config.neighbors, total) > cached:
             raise ValueError(
-                f"{config.neighbors} neighbors asked for, {known} known: ask with most={config.neighbors}"
+                f"the configuration needs {config.neighbors} neighbors, but only {cached} are cached. "
+                f"Fix: pass max_neighbors={config.neighbors} to cache_neighbors"
             )
         return rows[:, : config.neighbors], distances[:, : config.neighbors]
 
 
-def ask(
-    searcher: Searcher, query: Features, box: Box | None = None, *, most: int = NEIGHBORS
-) -> Inquiry:
-    """Find the neighbors of a query, or of the part of it that lies in a box.
+def cache_neighbors(
+    searcher: Searcher, query: Features, box: Box | None = None, *, max_neighbors: int = NEIGHBORS
+) -> CachedSearch:
+    """Find the nearest neighbors of a query, or of the part of it inside a box.
 
     Args:
-        searcher: Over the database.
-        query: Features of a photo, reduced as the database is.
-        box: The part, in pixels of the photo.
-        most: Neighbors of each feature: as many as will ever be asked for.
+        searcher: Searcher of the database.
+        query: Features of the query, with descriptors reduced like those of the database.
+        box: Part of the query to search with, in pixels of its photo. None: all of it.
+        max_neighbors: Number of neighbors per feature, the maximum for later searches.
     """
     query = query if box is None else query.inside(box)
-    count = min(most, len(searcher.database.descriptors))
-    found = searcher.index.search(query.descriptors, count)
-    return Inquiry(searcher=searcher, query=query, neighbors=found)
+    count = min(max_neighbors, len(searcher.database.descriptors))
+    neighbors = searcher.index.search(query.descriptors, count)
+    return CachedSearch(searcher=searcher, query=query, neighbors=neighbors)
 
 
-def of_database(database: Database, names: Sequence[str]) -> dict[str, Features]:
-    """Take photos of a database for queries, by their names.
+def average_precision(result: SearchResult, truth: Truth) -> float:
+    """Return the average precision of one ranking, 0 to 1, or NaN for a query without positives."""
+    return float(evaluate([result.ranking.images], [truth], ks=()).average_precision[0])
 
-    Raises:
-        ValueError: If the database does not have one of them.
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SearchView:
+    """A query and its search result, with the images and captions that the explorer shows.
+
+    The position of a result is its place in the ranking, from 0.
+
+    Attributes:
+        name: Name of the query.
+        photo: Photo of the query, at any size.
+        features: All features of the query.
+        box: Part of the query that was searched with, in pixels of the photo that the features were
+            extracted from. None: all of it.
+        search: The cached neighbors of the query.
+        config: Settings of the search.
+        result: Result of the search.
+        truth: Correct results of the query. None: not known.
+        load: Function that reads a database photo by its name, at any size.
+        load_thumbnail: Function that reads a database photo at the size of a card.
     """
-    numbers = {name: number for number, name in enumerate(database.names)}
-    if missing := [name for name in names if name not in numbers]:
-        raise ValueError(
-            f"the database has no photo {missing[0]!r}; expected one of its names, such as "
-            f"{database.names[0]!r}, or a mapping of names to features"
+
+    name: str
+    photo: Photo
+    features: Features
+    box: Box | None
+    search: CachedSearch
+    config: SearchConfig
+    result: SearchResult
+    truth: Truth | None
+    load: Callable[[str], Photo]
+    load_thumbnail: Callable[[str], Photo]
+
+    def summary(self, seconds: float) -> str:
+        """Summarize the search, which took this many seconds."""
+        score = None if self.truth is None else average_precision(self.result, self.truth)
+        return captions.search_summary(self.result.ranking, len(self._database), seconds, score)
+
+    def query_image(self) -> Photo:
+        """Draw the query with its features and the box."""
+        return query_image(self.photo, self.features, self.box)
+
+    def cards(self, count: int) -> list[Card]:
+        """Return the cards of the first results."""
+        return [self._card(position) for position in range(min(count, len(self.result.ranking)))]
+
+    def pair(self, position: int) -> tuple[Photo, str]:
+        """Draw the matches of the query and one result.
+
+        Args:
+            position: Position of the result.
+
+        Returns:
+            The image and its caption. If nothing is found, the image shows the query alone.
+        """
+        if not len(self.result.ranking):
+            return self.query_image(), "no results"
+        image = int(self.result.ranking.images[position])
+        photo = self._database.names[image]
+        height, width = self._database.image_sizes[image].tolist()
+        verification = self.result.verifications.get(image)
+        if verification is None:
+            matches, inliers, count = self.search.matches(image, self.config), None, None
+        else:
+            matches, inliers = self.result.matches[image], verification.inliers
+            count = verification.num_inliers
+        drawn = pair_image(
+            (self.photo, self.load(photo)),
+            (self.features.image_size, (height, width)),
+            matches,
+            inliers,
         )
-    return {name: database.features(numbers[name]) for name in names}
+        return drawn, captions.pair_caption(self.name, photo, position, len(matches), count)
 
+    def figure(self, count: int, position: int) -> Figure:
+        """Draw a figure of the query, its first results, and the matches of one result.
 
-def average_precision(answer: SearchResult, truth: Truth) -> float:
-    """Score a ranking against the truth, 0 to 1; NaN where there is nothing to find."""
-    return float(evaluate([answer.ranking.images], [truth], ks=()).average_precision[0])
+        Args:
+            count: Number of results.
+            position: Position of the result whose matches are drawn.
+        """
+        photo = thumbnail(self.query_image(), CARD_WIDTH)
+        query = Card(photo=photo, lines=("query", captions.short_name(self.name)))
+        settings = captions.search_settings(self.config, has_box=self.box is not None)
+        drawn, caption = self.pair(position)
+        return result_figure([query, *self.cards(count)], drawn, (settings, caption))
+
+    @property
+    def _database(self) -> Database:
+        return self.search.searcher.database
+
+    def _card(self, position: int) -> Card:
+        image = int(self.result.ranking.images[position])
+        photo = self._database.names[image]
+        kind = None if self.truth is None else relevance(self.truth, image)
+        return Card(
+            photo=self.load_thumbnail(photo),
+            lines=captions.result_lines(self.result.ranking, position, photo, kind),
+            color=None if kind is None else RELEVANCE_MARKS[kind][1],
+        )

@@ -123,7 +123,7 @@ def extract(folder: str, path: str, ticks: int, reports: Connection) -> None:
 
     fuse = Fuse(ticks)
     save_by_halves(fuse)
-    module.FeatureStore = partial(Reporting, photos=4)
+    module.FeatureStore = partial(Reporting, shard_photos=4)
     reports.send([])
     extract_folder(Toy(fuse), scan(folder), path, config=FEW)
     kills.die()
@@ -135,14 +135,14 @@ def test_photos_added_to_a_store_are_neither_lost_nor_doubled(tmp_path):
     for turn in range(KILLS):
         if expected is None or known == expected.names:
             draw(folder, range(12 * turn, 12 * (turn + 1)))
-            expected, _ = extract_folder(Toy(Fuse(0)), scan(folder), tmp_path / "whole", config=FEW)
+            expected = extract_folder(Toy(Fuse(0)), scan(folder), tmp_path / "whole", config=FEW)
         sent = killed(extract, str(folder), str(path), turn=turn, ticks=24)
         flushed |= {name for names in sent for name in names}
         known = check(str(path), expected, []).names
         assert flushed <= set(known)
     assert len(expected) > 12, "photos were added"
-    store, report = extract_folder(Toy(Fuse(0)), scan(folder), path, config=FEW)
-    assert report.kept == known
+    store = extract_folder(Toy(Fuse(0)), scan(folder), path, config=FEW)
+    assert store.report.kept == known
     assert check(str(path), expected, []).names == expected.names == store.names
     assert np.array_equal(store.pca.components, expected.pca.components)
 
@@ -161,7 +161,7 @@ def append(path: str, count: int, ticks: int, reports: Connection) -> None:
     """Add photos to a store, and their rows to the index of those that were there."""
     save_by_halves(Fuse(ticks))
     reports.send("begun")
-    with FeatureStore(f"{path}/store", MADE_BY, photos=4) as store:
+    with FeatureStore(f"{path}/store", MADE_BY, shard_photos=4) as store:
         for number in range(count):
             store.write(f"{number:04}", made_up(number))
     database, index = store.gather(), load_index(f"{path}/index")

@@ -15,7 +15,7 @@ from test_extract_folder import FEW, contents
 from worlds import classes, extractor, flat
 
 from delfjax.features import extract_folder as module
-from delfjax.features.cluster import Client, connected, in_parts
+from delfjax.features.cluster import Client, connect_cluster, map_in_order
 from delfjax.features.extract_folder import extract_folder
 from delfjax.features.handcrafted import HandcraftedConfig
 from delfjax.images.reading import PhotoError, scan
@@ -29,7 +29,7 @@ pytest.importorskip("distributed")
 
 @pytest.fixture(scope="module")
 def client():
-    with connected(workers=2) as client:
+    with connect_cluster(workers=2) as client:
         client.wait_for_workers(2)
         yield client
 
@@ -97,12 +97,13 @@ class Slow:
 def test_two_workers_fill_the_store_of_one_process(tmp_path, client):
     photos = classes(tmp_path / "photos", count=3, views=4)
     photos.path("b/1.png").write_text("no photo")
-    alone, expected = extract_folder(extractor(), photos, tmp_path / "alone", config=FEW)
-    store, report = extract_folder(
-        extractor(), photos, tmp_path / "together", config=FEW, client=client
+    alone = extract_folder(extractor(), photos, tmp_path / "alone", config=FEW)
+    store = extract_folder(extractor(), photos, tmp_path / "together", config=FEW, client=client)
+    assert (store.report.extracted, list(store.report.failed)) == (
+        alone.report.extracted,
+        ["b/1.png"],
     )
-    assert (report.extracted, list(report.failed)) == (expected.extracted, ["b/1.png"])
-    assert str(report.failed["b/1.png"]) == str(expected.failed["b/1.png"])
+    assert str(store.report.failed["b/1.png"]) == str(alone.report.failed["b/1.png"])
     assert store.made_by == alone.made_by
     assert contents(store) == contents(alone)
 
@@ -112,13 +113,13 @@ def test_a_worker_killed_at_extraction_loses_and_doubles_nothing(
     tmp_path, client, monkeypatch, after
 ):
     """While the PCA is learned, or after that."""
-    monkeypatch.setattr(module, "PART", 4)
+    monkeypatch.setattr(module, "CHUNK_PHOTOS", 4)
     photos, slow = flat(tmp_path / "photos", 40), Slow(tmp_path / "log")
-    alone, _ = extract_folder(Slow(tmp_path / "other"), photos, tmp_path / "alone", config=FEW)
+    alone = extract_folder(Slow(tmp_path / "other"), photos, tmp_path / "alone", config=FEW)
     killer = slow.kill_after(after)
-    store, report = extract_folder(slow, photos, tmp_path / "store", config=FEW, client=client)
+    store = extract_folder(slow, photos, tmp_path / "store", config=FEW, client=client)
     killer.join()
-    assert sorted(report.extracted) == list(photos.names)
+    assert sorted(store.report.extracted) == list(photos.names)
     kept = [name for shard in store._shards for name in shard.names]
     assert sorted(kept) == list(photos.names)
     assert contents(store) == contents(alone)
@@ -131,10 +132,8 @@ def test_what_is_there_is_not_extracted_again(tmp_path, client):
     photos, slow = flat(tmp_path / "photos", 6), Slow(tmp_path / "log", seconds=0)
     extract_folder(slow, photos, tmp_path / "store", config=FEW)
     flat(photos.root, 8)
-    _, report = extract_folder(
-        slow, scan(photos.root), tmp_path / "store", config=FEW, client=client
-    )
-    assert report.extracted == ["6.png", "7.png"]
+    store = extract_folder(slow, scan(photos.root), tmp_path / "store", config=FEW, client=client)
+    assert store.report.extracted == ["6.png", "7.png"]
     assert [name for _, name in slow.begun][-2:] == ["6.png", "7.png"]
 
 
@@ -145,7 +144,7 @@ def test_what_is_there_is_not_extracted_again(tmp_path, client):
 def store(tmp_path_factory):
     """Nine photos of three landmarks: 540 descriptors."""
     root = tmp_path_factory.mktemp("store")
-    return extract_folder(extractor(), classes(root / "photos"), root / "store", config=FEW)[0]
+    return extract_folder(extractor(), classes(root / "photos"), root / "store", config=FEW)
 
 
 def answers(store, index) -> list[np.ndarray]:
@@ -219,7 +218,7 @@ def test_shards_are_saved_from_a_cluster_as_from_one_process(store, client, tmp_
 
 
 def test_parts_come_in_order_whoever_is_quicker(client):
-    assert list(in_parts(client, _wait_and_add, range(9), 100)) == list(range(100, 109))
+    assert list(map_in_order(client, _wait_and_add, range(9), 100)) == list(range(100, 109))
     assert isinstance(client, Client)
 
 
@@ -230,7 +229,7 @@ def _wait_and_add(part: int, shared: int) -> int:
 
 def test_what_is_shared_may_be_as_large_as_a_network(client):
     """Dask would warn of 10 MB, and warnings are errors here."""
-    found = in_parts(client, _add_length, range(3), np.zeros(2_000_000))
+    found = map_in_order(client, _add_length, range(3), np.zeros(2_000_000))
     assert list(found) == [2_000_000, 2_000_001, 2_000_002]
 
 
@@ -240,7 +239,7 @@ def _add_length(part: int, shared: np.ndarray) -> int:
 
 def test_an_error_in_a_part_comes_back(client):
     with pytest.raises(ValueError, match="asked for 9 neighbors"):
-        next(in_parts(client, _fail, [9]))
+        next(map_in_order(client, _fail, [9]))
 
 
 def _fail(part: int) -> None:
@@ -258,8 +257,8 @@ def test_without_dask_the_mend_is_named(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with (
         pytest.raises(ImportError, match=r"pip install 'delfjax\[cluster\]'"),
-        connected(workers=2),
+        connect_cluster(workers=2),
     ):
         pass
-    with connected() as nobody:
+    with connect_cluster() as nobody:
         assert nobody is None

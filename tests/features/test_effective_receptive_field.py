@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from delfjax.features.effective_receptive_field import lean, look
+from delfjax.features.effective_receptive_field import kernel_offsets, receptive_field_offsets
 from delfjax.models.backbone import ResNet
 from delfjax.models.resnet import RESNET_TINY
 
@@ -37,23 +37,30 @@ def photos():
 
 def test_even_kernels_look_straight_ahead(photos):
     made = network(even)
-    assert list(lean(made)) == ["stem", "conv2.0", "conv3.0", "conv4.0"]
-    np.testing.assert_allclose(list(lean(made).values()), 0, atol=1e-5)
-    found = look(made, photos)
+    assert list(kernel_offsets(made)) == ["stem", "conv2.0", "conv3.0", "conv4.0"]
+    np.testing.assert_allclose(list(kernel_offsets(made).values()), 0, atol=1e-5)
+    found = receptive_field_offsets(made, photos)
     assert found.shape == (40, 2)
     np.testing.assert_allclose(found.mean(0), 0, atol=1.5)
 
 
 def test_leaning_kernels_look_aside(photos):
     made = network(down_only)
-    assert [tuple(taps) for taps in lean(made).values()] == [(3, 0), (1, 0), (1, 0), (1, 0)]
-    down, right = look(made, photos).mean(0)
+    assert [tuple(taps) for taps in kernel_offsets(made).values()] == [
+        (3, 0),
+        (1, 0),
+        (1, 0),
+        (1, 0),
+    ]
+    down, right = receptive_field_offsets(made, photos).mean(0)
     assert down > 2, "by the stem alone it is three pixels"
     assert abs(right) < 1.5
 
 
 def test_the_same_seed_gives_the_same(photos):
     made = network(even)
-    first, again, other = (look(made, photos, count=8, seed=seed) for seed in (3, 3, 4))
+    first, again, other = (
+        receptive_field_offsets(made, photos, count=8, seed=seed) for seed in (3, 3, 4)
+    )
     assert (first == again).all()
     assert (first != other).any()

@@ -8,11 +8,11 @@ from worlds import classes, draw, extractor, network
 from delfjax.features import global_descriptors
 from delfjax.features.global_descriptors import (
     GlobalConfig,
+    GlobalDescriptors,
     GlobalExtractor,
-    Vectors,
-    extract_vectors,
+    extract_global_descriptors,
 )
-from delfjax.features.store import StoreError
+from delfjax.files import StoreError
 from delfjax.models.pooling import POOLINGS
 
 
@@ -63,19 +63,19 @@ def test_more_scales_are_the_sum_of_each(photos):
 
 def test_a_file_is_filled_once(photos, tmp_path, monkeypatch):
     path = tmp_path / "new" / "gem.safetensors"
-    vectors, report = extract_vectors(pooler(), photos, path)
-    assert report.extracted == list(photos.names) == list(vectors.names)
+    vectors = extract_global_descriptors(pooler(), photos, path)
+    assert vectors.report.extracted == list(photos.names) == list(vectors.names)
     monkeypatch.setattr(GlobalExtractor, "__call__", None)
-    again, report = extract_vectors(pooler(), photos, path)
-    assert (report.extracted, report.kept) == ([], list(photos.names))
-    np.testing.assert_array_equal(again.rows, vectors.rows)
+    again = extract_global_descriptors(pooler(), photos, path)
+    assert (again.report.extracted, again.report.kept) == ([], list(photos.names))
+    np.testing.assert_array_equal(again.vectors, vectors.vectors)
     some = ["c/1.png", "a/0.png"]
-    np.testing.assert_array_equal(again.of(some), vectors.rows[[5, 0]])
+    np.testing.assert_array_equal(again.select(some), vectors.vectors[[5, 0]])
     assert again.made_by == vectors.made_by
 
 
 def test_an_interrupted_run_goes_on(photos, tmp_path, monkeypatch):
-    whole, _ = extract_vectors(pooler(), photos, tmp_path / "whole.safetensors")
+    whole = extract_global_descriptors(pooler(), photos, tmp_path / "whole.safetensors")
     path, done = tmp_path / "parts.safetensors", []
     original = GlobalExtractor.__call__
 
@@ -88,17 +88,17 @@ def test_an_interrupted_run_goes_on(photos, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(GlobalExtractor, "__call__", stop)
         with pytest.raises(KeyboardInterrupt):
-            extract_vectors(pooler(), photos, path)
-    parts, report = extract_vectors(pooler(), photos, path)
-    assert (len(report.kept), len(report.extracted)) == (2, 4)
-    np.testing.assert_array_equal(parts.rows, whole.rows)
+            extract_global_descriptors(pooler(), photos, path)
+    parts = extract_global_descriptors(pooler(), photos, path)
+    assert (len(parts.report.kept), len(parts.report.extracted)) == (2, 4)
+    np.testing.assert_array_equal(parts.vectors, whole.vectors)
 
 
 def test_broken_photos_are_listed(tmp_path):
     photos = classes(tmp_path / "photos", count=2, views=2)
     photos.path("a/1.png").write_text("no photo")
-    vectors, report = extract_vectors(pooler(), photos, tmp_path / "gem.safetensors")
-    assert list(report.failed) == ["a/1.png"]
+    vectors = extract_global_descriptors(pooler(), photos, tmp_path / "gem.safetensors")
+    assert list(vectors.report.failed) == ["a/1.png"]
     assert len(vectors.names) == 3
 
 
@@ -108,13 +108,13 @@ def test_broken_photos_are_listed(tmp_path):
 )
 def test_a_file_of_other_settings_is_refused(photos, tmp_path, other, message):
     path = tmp_path / "gem.safetensors"
-    extract_vectors(pooler(), photos, path)
+    extract_global_descriptors(pooler(), photos, path)
     with pytest.raises(StoreError, match=message):
-        extract_vectors(pooler(**other), photos, path)
+        extract_global_descriptors(pooler(**other), photos, path)
 
 
 def test_another_file_is_refused(tmp_path):
     path = tmp_path / "gem.safetensors"
     path.write_bytes(b"something else")
-    with pytest.raises(StoreError, match="no global descriptors"):
-        Vectors.load(path)
+    with pytest.raises(StoreError, match="not a file of global descriptors"):
+        GlobalDescriptors.load(path)

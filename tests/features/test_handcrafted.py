@@ -136,7 +136,7 @@ def test_it_is_an_extractor_and_passes_errors_on(tmp_path):
     broken = PhotoError("no photo")
     (first, error), (second, features) = extractor.stream([("a", broken), ("b", noise())])
     assert (first, error, second, len(features)) == ("a", broken, "b", 60)
-    store, _ = extract_folder(
+    store = extract_folder(
         extractor,
         classes(tmp_path / "photos", count=1),
         tmp_path / "store",

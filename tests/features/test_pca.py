@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import load_file
 from sklearn import decomposition
 
-from delfjax.features.pca import PAPER_DIMENSIONS, PCA, l2_normalize, truncated
+from delfjax.features.pca import PAPER_DIMENSIONS, PCA, l2_normalize, truncate_descriptors
 
 
 def descriptors(count, channels=12, seed=0) -> np.ndarray:
@@ -54,14 +54,14 @@ def test_length_of_a_descriptor_does_not_matter():
 def test_a_truncated_descriptor_is_that_of_a_smaller_pca(whiten):
     large, small = (PCA.fit(descriptors(200), dimensions=size, whiten=whiten) for size in (9, 4))
     data = descriptors(30, seed=1)
-    np.testing.assert_allclose(truncated(large(data), 4), small(data), atol=1e-5)
-    assert truncated(large(data), None).shape == (30, 9)
+    np.testing.assert_allclose(truncate_descriptors(large(data), 4), small(data), atol=1e-5)
+    assert truncate_descriptors(large(data), None).shape == (30, 9)
 
 
 @pytest.mark.parametrize("dimensions", [0, 10])
 def test_what_cannot_be_truncated_is_an_error(dimensions):
     with pytest.raises(ValueError, match=rf"cannot keep {dimensions} of 9 dimensions"):
-        truncated(np.ones((2, 9), np.float32), dimensions)
+        truncate_descriptors(np.ones((2, 9), np.float32), dimensions)
 
 
 def test_paper_dimensions():
@@ -73,7 +73,11 @@ def test_paper_dimensions():
 @pytest.mark.parametrize("count", [200, 9], ids=["more than channels", "fewer than channels"])
 def test_projection_agrees_with_sklearn(count, whiten):
     data, others = descriptors(count), l2_normalize(descriptors(30, seed=1))
-    expected = PCA(5, svd_solver="full", whiten=whiten).fit(l2_normalize(data)).transform(others)
+    expected = (
+        decomposition.PCA(5, svd_solver="full", whiten=whiten)
+        .fit(l2_normalize(data))
+        .transform(others)
+    )
     found = PCA.fit(data, dimensions=5, whiten=whiten).project(others)
     signs = np.sign((found * expected).sum(0))  # of an axis, either direction is as good
     np.testing.assert_allclose(found * signs, expected, atol=1e-4 * np.abs(expected).max())

@@ -36,7 +36,7 @@ def made_up(number: int) -> Features:
 
 def append(path: str, moment: str, shard: int, reports: Connection) -> None:
     """Write the photos that lack, and report each shard; die at a moment of some shard."""
-    with FeatureStore(path, MADE_BY, photos=5) as store:
+    with FeatureStore(path, MADE_BY, shard_photos=5) as store:
         reports.send([])
         save, flush, flushes = shards.save_file, store.flush, iter(range(PHOTOS))
 
@@ -102,7 +102,7 @@ def test_a_killed_writer_loses_only_what_waited(tmp_path, monkeypatch):
             done += 1
             known = check(path, expected, known).names
             assert flushed <= set(known)
-        with FeatureStore(path, MADE_BY, photos=5) as store:
+        with FeatureStore(path, MADE_BY, shard_photos=5) as store:
             fill(store)
         assert check(path, expected, []).names == expected.names
         assert not list((store.path / SHARDS).glob("*.part")), (

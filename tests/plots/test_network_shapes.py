@@ -21,7 +21,7 @@ TINY = {"spec": RESNET_TINY, "hidden": 8}
 def test_levels_are_those_of_extraction():
     config = extractor().config
     found = network_shapes.extraction((48, 64), config=config, **TINY)
-    dense = extractor().dense(draw(0))
+    dense = extractor().score_maps(draw(0))
     assert [level.scale for level in found.levels] == sorted(dense.scales)
     shapes = [(*each.shape, RESNET_TINY.channels) for each in dense.norms]
     assert [level.conv4 for level in found.levels] == shapes

@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 from worlds import classes, network, settings
 
-from delfjax.features.store import StoreError
+from delfjax.files import StoreError
 from delfjax.images.reading import PhotoError
 from delfjax.models.backbone import ResNet
 from delfjax.training import loop

@@ -10,7 +10,7 @@ from PIL import Image
 from worlds import SMALL, draw, extractor, fill, network
 
 from delfjax.features.extraction import ExtractionConfig, Extractor
-from delfjax.features.pyramid import CELL
+from delfjax.features.pyramid import STRIDE
 from delfjax.models.attention import Attention
 from delfjax.models.resnet import RESNET_TINY
 from delfjax.plots import base
@@ -53,7 +53,7 @@ def test_the_best_cells_are_the_extractors_features(size, score, count):
     np.testing.assert_allclose(seen.scores[score][rows], features.scores, rtol=1e-5)
     scales = np.array(seen.scales)[seen.levels[rows]]
     np.testing.assert_allclose(scales, features.scales, rtol=1e-6)
-    boxes = attentive().boxes(features)
+    boxes = attentive().receptive_field_boxes(features)
     np.testing.assert_allclose(seen.boxes[rows], boxes, atol=1e-3)
 
 
@@ -203,7 +203,7 @@ def test_what_a_cell_does_not_see_is_dimmed_and_the_rest_untouched(seen):
     row = cell_at(seen, choice, (24.0, 32.0)).row
     bare, lit = (render(seen, choice, Style(), each) for each in (None, row))
     factor = bare.shape[0] / seen.image_size[0]
-    own = CELL / 2 / 2 * factor + 12  # half the cell's own frame, and its line
+    own = STRIDE / 2 / 2 * factor + 12  # half the cell's own frame, and its line
     y, x = (seen.centers[row] * factor).astype(int)
     top, left, bottom, right = (seen.boxes[row] * factor).astype(int) + [12, 12, -12, -12]
     inside = np.zeros(bare.shape[:2], bool)
@@ -219,7 +219,7 @@ def test_what_a_cell_does_not_see_is_dimmed_and_the_rest_untouched(seen):
 
 def test_the_picture_is_encoded_as_it_is(seen):
     image = render(seen, Choice(), Style())
-    decoded = np.asarray(Image.open(io.BytesIO(base.encode(image))))
+    decoded = np.asarray(Image.open(io.BytesIO(base.encode_jpeg(image))))
     assert np.abs(decoded.astype(int) - image).mean() < 3
 
 
@@ -241,5 +241,5 @@ def test_the_figure_names_what_it_shows_and_is_png_and_pdf(seen):
     assert titles[0] == "temple, one\nattention, scale 2.00, 5 keypoints, of the top 25% of cells"
     assert titles[1].startswith("temple, two")
     assert [ax.get_ylabel() for ax in drawing.axes if not ax.images] == ["attention"] * 2
-    assert drawing.encoded("png").startswith(b"\x89PNG")
-    assert drawing.encoded("pdf").startswith(b"%PDF")
+    assert drawing.to_bytes("png").startswith(b"\x89PNG")
+    assert drawing.to_bytes("pdf").startswith(b"%PDF")

@@ -17,7 +17,7 @@ import numpy as np
 
 photos = [view(place(n // 2), n, geometry=n % 2 == 0, share=0.9 - n / 20) for n in range(8)]
 config = SearchConfig(neighbors=12, ransac=RansacConfig(hypotheses=256))
-searcher = Searcher(Database.of([f"photo_{n}" for n in range(8)], photos), config=config)
+searcher = Searcher(Database.from_features([f"photo_{n}" for n in range(8)], photos), config=config)
 queries = {"square": place(1), "tower": place(2)}
 truths = {"square": Truth(np.array([2]), np.array([3]))}
 """,

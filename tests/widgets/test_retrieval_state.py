@@ -8,7 +8,6 @@ from places import place, view
 
 from delfjax.datasets.truth import Truth, relevance
 from delfjax.features.database import Database
-from delfjax.features.region import inside
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.images.reading import Box
 from delfjax.plots.match_images import GAP, PAIR_WIDTH, QUERY_SIZE, PAIR_MAX_HEIGHT, pair_image, query_image
@@ -81,7 +80,7 @@ def test_without_verification_votes_rank(searcher):
 def test_a_region_is_the_part_of_the_query_in_it(searcher):
     query = place(1)
     inquiry = ask(searcher, query, BOX)
-    part = inside(query, BOX)
+    part = query.inside(BOX)
     assert 0 < len(part) < len(query)
     np.testing.assert_array_equal(inquiry.query.positions, part.positions)
     same(inquiry.answer(CONFIG), searcher(part))
@@ -139,7 +138,7 @@ def test_the_query_fits_its_room_and_what_is_outside_of_a_box_is_dimmed(size):
 def test_only_the_features_in_the_box_have_dots():
     photo = np.full((560, 746, 3), 200, np.uint8)
     features = place(1)
-    outside = features[~np.isin(features.positions, inside(features, BOX).positions).all(1)]
+    outside = features[~np.isin(features.positions, features.inside(BOX).positions).all(1)]
     dotted = query_image(photo, outside, BOX)
     np.testing.assert_array_equal(dotted, query_image(photo, outside[:0], BOX))
     assert not np.array_equal(dotted, query_image(photo, features, BOX))
