@@ -82,7 +82,9 @@ class Features:
 
     def inside(self, box: Box) -> "Features":
         """Return the features whose positions lie inside a box."""
-        edges = self.positions + 0.5  # a box counts from the edge of the first pixel, not its center
+        edges = (
+            self.positions + 0.5
+        )  # a box counts from the edge of the first pixel, not its center
         kept = (edges >= box[:2]) & (edges <= box[2:])
         return self[kept.all(1)]
 

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from delfjax import provenance
+from delfjax import plots, provenance
 from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.features.pyramid import PyramidConfig, build_mosaic, merge_levels
 from delfjax.images import samples
 from delfjax.models import checkpoints
-from delfjax.plots import base
 from delfjax.search.matching import match
 
 # %%
@@ -38,7 +37,7 @@ print(provenance.versions(), provenance.hardware())
 photo = samples.temple()
 view = samples.synthetic_view(photo, seed=SEED)
 stranger = samples.flower()
-base.photos({"photo": photo, "another view": view.photo, "stranger": stranger})
+plots.photos([photo, view.photo, stranger], ["photo", "another view", "stranger"])
 
 # %% [markdown]
 # ## Every level of the pyramid on one sheet
@@ -50,9 +49,8 @@ base.photos({"photo": photo, "another view": view.photo, "stranger": stranger})
 # %%
 config = ExtractionConfig(pyramid=PyramidConfig(longest=LONGEST))
 sheet = build_mosaic(photo, config.pyramid)
-base.photos(
-    {f"pyramid sheet, {sheet.pixels.shape[1]} x {sheet.pixels.shape[0]} pixels": sheet.pixels}
-)
+height, width = sheet.pixels.shape[:2]
+plots.photos([sheet.pixels], [f"all pyramid levels, {width} x {height} pixels"])
 
 # %% [markdown]
 # ## A descriptor for every 16th pixel, and a score for each
@@ -79,7 +77,7 @@ heat = {
         dense.attention, dense.sizes, dense.image_size
     ),
 }
-looked_at = base.heatmaps(photo, heat)
+looked_at = plots.heatmaps(photo, heat)
 looked_at.save(FIGURES / "quickstart_attention.jpg")
 looked_at
 
@@ -97,7 +95,7 @@ looked_at
 
 # %%
 features = [extractor(each) for each in (photo, view.photo, stranger)]
-base.keypoints(photo, features[0], title="the 300 features with the largest norm")
+plots.keypoints(photo, features[0], title="the 300 features with the largest norm")
 
 # %% [markdown]
 # ## Match, then verify
@@ -109,11 +107,11 @@ base.keypoints(photo, features[0], title="the 300 features with the largest norm
 # %%
 pair = match(features[0], features[1])
 before = f"before: {len(pair.matches)} putative matches"
-base.matches(photo, view.photo, pair.matches, title=before)
+plots.matches(photo, view.photo, pair.matches, title=before)
 
 # %%
 title = f"after: {pair.num_inliers} inliers, 200 of them drawn"
-after = base.matches(photo, view.photo, pair.matches, pair.inliers, title=title)
+after = plots.matches(photo, view.photo, pair, title=title)
 after.save(FIGURES / "quickstart.jpg")
 after
 
@@ -135,7 +133,7 @@ print(f"mean error where the two photos overlap: {error:.1f} pixels")
 # %%
 unrelated = match(features[0], features[2])
 title = f"a stranger: {unrelated.num_inliers} inliers of {len(unrelated.matches)} putative matches"
-base.matches(photo, stranger, unrelated.matches, unrelated.inliers, title=title)
+plots.matches(photo, stranger, unrelated, title=title)
 
 # %% [markdown]
 # ## Now yours
@@ -144,9 +142,9 @@ base.matches(photo, stranger, unrelated.matches, unrelated.inliers, title=title)
 # notebook with `make lab`.)
 
 # %%
-from delfjax.widgets import upload
+from delfjax.widgets import match_uploads
 
-upload.match_two(extractor)
+match_uploads(extractor)
 
 # %% [markdown]
 # ## What was claimed, checked
@@ -165,5 +163,5 @@ provenance.write_result(RESULTS / "quickstart.json", record | provenance.describ
 # database. The official code takes a match for putative if one feature is the nearest to the other; here
 # each has to be the other's nearest.
 #
-# **Two things to try.** Set `turn=40` in `synthetic_view`: how far can a photo be turned before the
+# **Two things to try.** Set `rotation=40` in `synthetic_view`: how far can a photo be turned before the
 # inliers are gone? And set `max_features=100` in the configuration: how few features are enough?

@@ -1,4 +1,4 @@
-"""Reading ahead in the background: what is wanted next is there when it is asked for. Not in the paper."""
+"""Compute the next items in background threads while the caller works on the current one."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -6,28 +6,28 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-Wanted, Read = TypeVar("Wanted"), TypeVar("Read")
+Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 def prefetch(
-    read: Callable[[Wanted], Read], wanted: Iterable[Wanted], *, ahead: int = 4
-) -> Iterator[Read]:
-    """Yield ``read(each)`` for all that is wanted, in order.
+    function: Callable[[Item], Result], items: Iterable[Item], *, ahead: int = 4
+) -> Iterator[Result]:
+    """Yield ``function(item)`` for each item, in order, computed in threads.
 
     Args:
-        read: What threads run.
-        wanted: What they run it on; it may have no end.
-        ahead: How many threads there are, and how many results may wait beside the one handed out.
+        function: The function that the threads call.
+        items: Its arguments. They may be endless.
+        ahead: Number of threads, and of results that are computed in advance.
     """
     if ahead < 1:
         raise ValueError(f"ahead is {ahead}; expected at least 1.")
-    remaining = iter(wanted)
+    remaining = iter(items)
     pool = ThreadPoolExecutor(ahead, thread_name_prefix="photos")
     try:
-        waiting = deque(pool.submit(read, each) for each in islice(remaining, ahead))
-        while waiting:
-            done = waiting.popleft().result()
-            waiting.extend(pool.submit(read, each) for each in islice(remaining, 1))
-            yield done
+        pending = deque(pool.submit(function, item) for item in islice(remaining, ahead))
+        while pending:
+            result = pending.popleft().result()
+            pending.extend(pool.submit(function, item) for item in islice(remaining, 1))
+            yield result
     finally:
         pool.shutdown(cancel_futures=True)

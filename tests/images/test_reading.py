@@ -1,4 +1,4 @@
-"""Photos of every kind and every kind of damage, made here by Pillow and numpy."""
+"""Read photos of every format, mode and orientation, and refuse damaged ones."""
 
 import os
 import pickle
@@ -27,7 +27,7 @@ HEIGHT, WIDTH = 30, 44
 LOSSLESS = ("png", "tif", "bmp", "ppm")
 RAMP = np.linspace(0, 1, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH)
 GRAY = np.rint(255 * RAMP).astype(np.uint8)
-# What each EXIF orientation means: the stored photo, made upright. EXIF 2.32, tag 0x0112.
+# How to turn a stored photo upright, by its EXIF orientation. EXIF 2.32, tag 0x0112.
 UPRIGHT = {
     1: lambda x: x,
     2: lambda x: x[:, ::-1],
@@ -75,12 +75,12 @@ def png(width, height, *chunks, depth=8):
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def same(photo, expected):
+def assert_same(photo, expected):
     assert photo.dtype == np.uint8
     np.testing.assert_array_equal(photo, expected)
 
 
-def close(photo, expected, tolerance):
+def assert_close(photo, expected, tolerance):
     assert photo.dtype == np.uint8
     assert photo.shape == expected.shape
     assert np.abs(photo.astype(float) - expected).max() <= tolerance
@@ -94,87 +94,87 @@ def gray_rgb(gray):
 
 
 @pytest.mark.parametrize("suffix", LOSSLESS)
-def test_lossless_formats_give_back_their_pixels(tmp_path, colors, suffix):
+def test_lossless_formats_return_their_pixels(tmp_path, colors, suffix):
     path = save(tmp_path / f"photo.{suffix}", colors)
-    same(read_image(path), colors)
-    same(read_image(str(path)), colors)
+    assert_same(read_image(path), colors)
+    assert_same(read_image(str(path)), colors)
     assert original_size(path) == (HEIGHT, WIDTH)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "webp", "jp2", "avif"])
-def test_lossy_formats_come_close(tmp_path, colors, suffix):
+def test_lossy_formats_are_close(tmp_path, colors, suffix):
     if suffix == "avif" and "AVIF" not in Image.SAVE:
         pytest.skip("this Pillow writes no AVIF")
-    close(read_image(save(tmp_path / f"photo.{suffix}", colors, quality=95)), colors, 12)
+    assert_close(read_image(save(tmp_path / f"photo.{suffix}", colors, quality=95)), colors, 12)
 
 
-def test_jpeg_is_as_pillow_decodes_it(tmp_path, colors):
+def test_jpeg_equals_the_decoding_of_pillow(tmp_path, colors):
     path = save(tmp_path / "photo.jpg", colors, quality=60)
     with Image.open(path) as image:
-        same(read_image(path), np.asarray(image))
+        assert_same(read_image(path), np.asarray(image))
 
 
-def test_content_counts_not_the_name(tmp_path, colors):
-    same(read_image(save(tmp_path / "photo.jpg", colors, format="PNG")), colors)
-    same(read_image(save(tmp_path / "photo", colors, format="PNG")), colors)
+def test_format_is_detected_from_the_content(tmp_path, colors):
+    assert_same(read_image(save(tmp_path / "photo.jpg", colors, format="PNG")), colors)
+    assert_same(read_image(save(tmp_path / "photo", colors, format="PNG")), colors)
 
 
-def test_a_photo_may_be_written_on(tmp_path, colors):
+def test_photo_is_writable(tmp_path, colors):
     read_image(save(tmp_path / "photo.png", colors))[0, 0] = 1
 
 
-def test_gray_has_three_equal_channels(tmp_path):
-    same(read_image(save(tmp_path / "gray.png", GRAY)), gray_rgb(GRAY))
+def test_gray_becomes_three_equal_channels(tmp_path):
+    assert_same(read_image(save(tmp_path / "gray.png", GRAY)), gray_rgb(GRAY))
 
 
-def test_one_bit_is_black_and_white(tmp_path):
+def test_one_bit_becomes_black_and_white(tmp_path):
     bits = GRAY > 100
     path = save(tmp_path / "bits.png", Image.fromarray(bits))
     assert mode_of(path) == "1"
-    same(read_image(path), gray_rgb(np.where(bits, 255, 0)))
+    assert_same(read_image(path), gray_rgb(np.where(bits, 255, 0)))
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
-def test_alpha_is_over_white(tmp_path, colors, suffix):
+def test_alpha_is_blended_over_white(tmp_path, colors, suffix):
     alpha = GRAY[::-1]
     rgba = np.dstack([colors, alpha])
     path = save(
         tmp_path / f"alpha.{suffix}", rgba, **({"lossless": True} if suffix == "webp" else {})
     )
     opacity = alpha[..., None] / 255
-    close(read_image(path), opacity * colors + (1 - opacity) * 255, 1)
+    assert_close(read_image(path), opacity * colors + (1 - opacity) * 255, 1)
 
 
 def test_opaque_alpha_changes_nothing(tmp_path, colors):
     rgba = np.dstack([colors, np.full((HEIGHT, WIDTH), 255, np.uint8)])
-    same(read_image(save(tmp_path / "opaque.png", rgba)), colors)
+    assert_same(read_image(save(tmp_path / "opaque.png", rgba)), colors)
 
 
-def test_gray_alpha_is_over_white(tmp_path):
+def test_gray_alpha_is_blended_over_white(tmp_path):
     alpha = np.where(GRAY > 100, 255, 0).astype(np.uint8)
     image = Image.merge("LA", [Image.fromarray(GRAY), Image.fromarray(alpha)])
     path = save(tmp_path / "la.png", image)
     assert mode_of(path) == "LA"
-    same(read_image(path), gray_rgb(np.where(alpha == 255, GRAY, 255)))
+    assert_same(read_image(path), gray_rgb(np.where(alpha == 255, GRAY, 255)))
 
 
 def test_premultiplied_alpha_of_tiff(tmp_path):
     image = Image.merge("LA", [Image.new("L", (WIDTH, HEIGHT), level) for level in (90, 128)])
     path = save(tmp_path / "la.tif", image)
-    # The tag ExtraSamples, one short: 2 is plain alpha, 1 premultiplied.
+    # The TIFF tag ExtraSamples: 2 is plain alpha, 1 is premultiplied alpha.
     tag = struct.pack("<HHI", 338, 3, 1)
     whole = path.read_bytes()
     assert whole.count(tag + b"\2") == 1
     path.write_bytes(whole.replace(tag + b"\2", tag + b"\1"))
     assert mode_of(path) == "La"
-    close(read_image(path), np.full((HEIGHT, WIDTH, 3), 90 + 255 - 128), 1)
+    assert_close(read_image(path), np.full((HEIGHT, WIDTH, 3), 90 + 255 - 128), 1)
 
 
 def test_palette_with_alpha_of_tiff(tmp_path):
     gray = Image.fromarray(np.full((HEIGHT, WIDTH), 90, np.uint8))
     path = save(tmp_path / "pa.tif", gray.convert("LA"), "PA")
     assert mode_of(path) == "PA"
-    same(read_image(path), np.full((HEIGHT, WIDTH, 3), 90))
+    assert_same(read_image(path), np.full((HEIGHT, WIDTH, 3), 90))
 
 
 def test_palette(tmp_path):
@@ -182,21 +182,21 @@ def test_palette(tmp_path):
     image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9])
     expected = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]])[GRAY // 64]
     for suffix in ("png", "gif", "tif", "bmp"):
-        same(read_image(save(tmp_path / f"palette.{suffix}", image)), expected)
+        assert_same(read_image(save(tmp_path / f"palette.{suffix}", image)), expected)
 
 
 @pytest.mark.parametrize("transparency", [1, b"\xff\x00\xff\xff"])
-def test_palette_with_transparency_is_over_white(tmp_path, transparency):
+def test_transparent_palette_entry_becomes_white(tmp_path, transparency):
     image = Image.fromarray(GRAY // 64)
     image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9])
     expected = np.array([[255, 0, 0], [255, 255, 255], [0, 0, 255], [9, 9, 9]])[GRAY // 64]
     for suffix in ("png", "gif") if isinstance(transparency, int) else ("png",):
         path = save(tmp_path / f"palette.{suffix}", image, transparency=transparency)
-        same(read_image(path), expected)
+        assert_same(read_image(path), expected)
 
 
 @pytest.mark.parametrize("key", [77, (10, 20, 30)])
-def test_transparent_color_key_is_white(tmp_path, key):
+def test_transparent_color_key_becomes_white(tmp_path, key):
     pixels = np.full((HEIGHT, WIDTH, *np.shape(key)), key, np.uint8)
     pixels[:9] = 5
     photo = read_image(save(tmp_path / "key.png", pixels, transparency=key))
@@ -208,17 +208,17 @@ def test_transparent_color_key_is_white(tmp_path, key):
 def test_cmyk(tmp_path, colors, suffix):
     path = save(tmp_path / f"cmyk.{suffix}", colors, "CMYK", quality=95)
     assert mode_of(path) == "CMYK"
-    close(read_image(path), colors, 12)
+    assert_close(read_image(path), colors, 12)
 
 
 @pytest.mark.parametrize(("mode", "tolerance"), [("YCbCr", 3), ("LAB", 15)])
 def test_other_color_spaces(tmp_path, colors, mode, tolerance):
     path = save(tmp_path / "space.tif", colors // 2 + 60, mode)
     assert mode_of(path) == mode
-    close(read_image(path), colors // 2 + 60, tolerance)
+    assert_close(read_image(path), colors // 2 + 60, tolerance)
 
 
-# --- deep grays
+# --- 16-bit and float grays
 
 
 @pytest.mark.parametrize(
@@ -234,11 +234,11 @@ def test_other_color_spaces(tmp_path, colors, mode, tolerance):
         ("tif", "<f4", 1),
     ],
 )
-def test_deep_grays_scale_to_eight_bits(tmp_path, suffix, dtype, white):
+def test_deep_grays_are_scaled_to_8_bits(tmp_path, suffix, dtype, white):
     levels = (white * RAMP).astype(dtype)
     path = save(tmp_path / f"deep.{suffix}", levels)
     assert mode_of(path) in ("I", "F", "I;16")
-    same(read_image(path), gray_rgb(np.rint(levels / white * 255).astype(np.uint8)))
+    assert_same(read_image(path), gray_rgb(np.rint(levels / white * 255).astype(np.uint8)))
 
 
 def test_big_endian_tiff(tmp_path):
@@ -249,7 +249,7 @@ def test_big_endian_tiff(tmp_path):
     path = tmp_path / "big.tif"
     path.write_bytes(head.ljust(512, b"\0") + levels.tobytes())
     assert mode_of(path) == "I;16B"
-    same(read_image(path), gray_rgb(np.rint(RAMP * 255).astype(np.uint8)))
+    assert_same(read_image(path), gray_rgb(np.rint(RAMP * 255).astype(np.uint8)))
 
 
 def test_deep_grays_keep_their_order(tmp_path):
@@ -259,15 +259,15 @@ def test_deep_grays_keep_their_order(tmp_path):
     assert len(np.unique(gray)) == 256
 
 
-def test_a_dark_deep_photo_stays_dark(tmp_path):
+def test_dark_16_bit_photo_stays_dark(tmp_path):
     path = save(tmp_path / "dark.png", np.full((HEIGHT, WIDTH), 514, np.uint16))
-    same(read_image(path), np.full((HEIGHT, WIDTH, 3), 2))
+    assert_same(read_image(path), np.full((HEIGHT, WIDTH, 3), 2))
 
 
 @pytest.mark.parametrize(
     "levels", [np.int32([[-1, 5]]), np.int32([[0, 65536]]), np.float32([[0, np.nan]])]
 )
-def test_levels_out_of_range_are_refused_not_cut(tmp_path, levels):
+def test_gray_levels_out_of_range_are_refused(tmp_path, levels):
     path = save(tmp_path / "range.tif", np.tile(levels, (HEIGHT, WIDTH)))
     with pytest.raises(PhotoError, match=r"gray levels from .* expected 0 to 65535"):
         read_image(path)
@@ -277,22 +277,22 @@ def test_deep_rgb_png(tmp_path, colors):
     rows = b"".join(b"\0" + (257 * row.astype(">u2")).tobytes() for row in colors)
     path = tmp_path / "deep.png"
     path.write_bytes(png(WIDTH, HEIGHT, (b"IDAT", zlib.compress(rows)), (b"IEND", b""), depth=16))
-    same(read_image(path), colors)
+    assert_same(read_image(path), colors)
 
 
 # --- several frames
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif", "mpo"])
-def test_animations_give_their_first_frame(tmp_path, suffix):
+def test_animation_returns_its_first_frame(tmp_path, suffix):
     frames = [Image.new("RGB", (WIDTH, HEIGHT), color) for color in ("red", "lime", "blue")]
     options = {"lossless": True} if suffix == "webp" else {}
     path = tmp_path / f"frames.{suffix}"
     frames[0].save(path, save_all=True, append_images=frames[1:], **options)
     with Image.open(path) as image:
         assert image.n_frames == 3
-    close(read_image(path), np.full((HEIGHT, WIDTH, 3), (255, 0, 0)), 2)
-    close(read_image(path, longest=11), np.full((8, 11, 3), (255, 0, 0)), 2)
+    assert_close(read_image(path), np.full((HEIGHT, WIDTH, 3), (255, 0, 0)), 2)
+    assert_close(read_image(path, longest=11), np.full((8, 11, 3), (255, 0, 0)), 2)
 
 
 # --- orientation
@@ -304,7 +304,7 @@ def test_orientation(tmp_path, colors, suffix, orientation):
     options = {"webp": {"lossless": True}, "jpg": {"quality": 95}}.get(suffix, {})
     path = save(tmp_path / f"turned.{suffix}", colors, exif=exif(orientation), **options)
     upright = UPRIGHT[orientation](colors)
-    close(read_image(path), upright, 12 if suffix in ("jpg", "mpo") else 0)
+    assert_close(read_image(path), upright, 12 if suffix in ("jpg", "mpo") else 0)
     assert original_size(path) == read_image(path).shape[:2] == upright.shape[:2]
 
 
@@ -312,18 +312,18 @@ def test_orientation(tmp_path, colors, suffix, orientation):
 def test_orientation_of_compressed_tiff(tmp_path, colors, orientation):
     options = {"exif": exif(orientation), "compression": "tiff_lzw"}
     path = save(tmp_path / "turned.tif", colors, **options)
-    same(read_image(path), UPRIGHT[orientation](colors))
+    assert_same(read_image(path), UPRIGHT[orientation](colors))
     assert original_size(path) == UPRIGHT[orientation](colors).shape[:2]
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16"])
 @pytest.mark.parametrize("orientation", [3, 6])
-def test_orientation_of_every_mode(tmp_path, mode, orientation):
+def test_orientation_in_every_mode(tmp_path, mode, orientation):
     image = Image.fromarray(GRAY)
     image = image.convert("RGB").convert(mode) if mode == "P" else image.convert(mode)
     plain = read_image(save(tmp_path / "plain.png", image))
     turned = read_image(save(tmp_path / "turned.png", image, exif=exif(orientation)))
-    same(turned, UPRIGHT[orientation](plain))
+    assert_same(turned, UPRIGHT[orientation](plain))
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
@@ -333,56 +333,56 @@ def test_shrinking_and_turning_commute(tmp_path, suffix, orientation):
     large = np.stack([y * 0.8, x * 0.5, 255 - x * 0.5], axis=-1).astype(np.uint8)
     plain = read_image(save(tmp_path / f"plain.{suffix}", large, quality=95), longest=50)
     path = save(tmp_path / f"turned.{suffix}", large, quality=95, exif=exif(orientation))
-    same(read_image(path, longest=50), UPRIGHT[orientation](plain))
+    assert_same(read_image(path, longest=50), UPRIGHT[orientation](plain))
 
 
 def test_orientation_of_xmp(tmp_path, colors):
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
     path = save(tmp_path / "xmp.webp", colors, lossless=True, xmp=xmp)
-    same(read_image(path), UPRIGHT[6](colors))
+    assert_same(read_image(path), UPRIGHT[6](colors))
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_unknown_orientation_is_upright(tmp_path, colors, orientation):
-    same(read_image(save(tmp_path / "odd.png", colors, exif=exif(orientation))), colors)
+def test_unknown_orientation_is_ignored(tmp_path, colors, orientation):
+    assert_same(read_image(save(tmp_path / "odd.png", colors, exif=exif(orientation))), colors)
 
 
 @pytest.mark.parametrize("tags", [b"Exif\0\0", b"Exif\0\0nonsense" * 9, b"Exif\0\0MM\0*"])
-def test_broken_exif_leaves_the_photo(tmp_path, colors, tags):
+def test_broken_exif_is_ignored(tmp_path, colors, tags):
     path = save(tmp_path / "odd.jpg", colors, quality=95, exif=tags)
-    close(read_image(path), colors, 12)
+    assert_close(read_image(path), colors, 12)
     assert original_size(path) == (HEIGHT, WIDTH)
 
 
-# --- shrinking
+# --- resizing
 
 
 @given(size=st.tuples(*[st.integers(16, 3000)] * 2), longest=st.integers(1, 3000))
-def test_shrunk_size(size, longest):
-    shrunk = reading._shrunk(size, longest)
+def test_limited_size(size, longest):
+    shrunk = reading._limited_size(size, longest)
     assert max(shrunk) == min(longest, max(size))
-    assert reading._shrunk(size, None) == size
+    assert reading._limited_size(size, None) == size
     for old, new in zip(size, shrunk, strict=True):
         assert new == max(1, round(old * min(1, longest / max(size))))
 
 
 @pytest.mark.parametrize("longest", [WIDTH, WIDTH + 1, 10**9, None])
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_never_enlarged(tmp_path, colors, suffix, longest):
+def test_photo_is_never_enlarged(tmp_path, colors, suffix, longest):
     path = save(tmp_path / f"photo.{suffix}", colors)
-    same(read_image(path, longest=longest), read_image(path))
+    assert_same(read_image(path, longest=longest), read_image(path))
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 @pytest.mark.parametrize("longest", [500, 200, 100, 50])
 def test_shrinking_keeps_positions(tmp_path, suffix, longest):
-    """A ramp of odd length stays that ramp to the end, though a JPEG is decoded at a fraction."""
+    """A ramp of odd length keeps its slope to the end, although a JPEG is decoded at a fraction."""
     ramp = np.tile(np.arange(1001) // 4, (301, 1)).astype(np.uint8)
     photo = read_image(save(tmp_path / f"ramp.{suffix}", ramp, quality=98), longest=longest)
-    # Column i covers the original's up to (i + 1) 1001 / columns; its center lies half a step back.
+    # Column i ends at (i + 1) 1001 / columns of the original; its center lies half a step before.
     centers = (np.arange(longest) + 0.5) * 1001 / longest - 0.5
     error = photo[..., 0].mean(axis=0) - (centers / 4 - 0.375)
-    assert np.abs(error[2:-2]).max() < 1.1  # gray levels: 4.4 pixels, less than the padding
+    assert np.abs(error[2:-2]).max() < 1.1  # 1.1 gray levels are 4.4 pixels, less than the padding
 
 
 def test_reduced_decoding_is_as_good_as_full(tmp_path):
@@ -400,34 +400,35 @@ def test_shrinking_does_not_alias(tmp_path, suffix):
     y, x = np.mgrid[:256, :256]
     checks = gray_rgb((255 * ((x + y) % 2)).astype(np.uint8))
     photo = read_image(save(tmp_path / f"checks.{suffix}", checks, quality=95), longest=64)
-    close(photo[2:-2, 2:-2], np.full((60, 60, 3), 127.5), 4)
+    assert_close(photo[2:-2, 2:-2], np.full((60, 60, 3), 127.5), 4)
 
 
 def test_transparent_pixels_do_not_bleed_when_shrunk(tmp_path):
     rgba = np.zeros((64, 64, 4), np.uint8)
     rgba[:, 32:] = 255
     photo = read_image(save(tmp_path / "alpha.png", rgba), longest=16)
-    same(photo, np.full((16, 16, 3), 255))
+    assert_same(photo, np.full((16, 16, 3), 255))
 
 
 @pytest.mark.parametrize("longest", [0, -3])
-def test_senseless_longest(tmp_path, colors, longest):
+def test_invalid_longest_is_refused(tmp_path, colors, longest):
     with pytest.raises(ValueError, match=f"longest is {longest}; expected at least 1") as caught:
         read_image(save(tmp_path / "photo.png", colors), longest=longest)
     assert not isinstance(caught.value, PhotoError)
 
 
-# --- what is refused
+# --- refused files
 
 
-def refuse(path, *patterns, readers=(read_image, original_size)):
-    """Hold that a file is refused in one sentence that names it, what was expected, and a mend."""
+def assert_refused(path, *patterns, readers=(read_image, original_size)):
+    """Check that the error names the file, what was expected, and a fix."""
     for read in (*readers, lambda path: read_image(path, longest=20)):
         with pytest.raises(PhotoError) as caught:
             read(path)
         message = str(caught.value)
         assert message.startswith(f"{path} ")
         assert "; expected " in message
+        assert ". Fix: " in message
         assert message.endswith(".")
         for pattern in patterns:
             assert pattern in message
@@ -438,138 +439,138 @@ SUFFIXES = ("jpg", "png", "gif", "tif", "bmp", "webp", "ppm", "jp2")
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.5, 0.7, 0.9])
-def test_truncated(tmp_path, suffix, share):
+def test_truncated_file_is_refused(tmp_path, suffix, share):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     path = save(tmp_path / f"whole.{suffix}", noise)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    refuse(path, "cannot be read", "Copy it again", readers=[read_image])
+    assert_refused(path, "cannot be read", "copy it again", readers=[read_image])
 
 
-def test_damaged_in_the_middle(tmp_path, colors):
+def test_damaged_file_is_refused(tmp_path, colors):
     path = save(tmp_path / "damaged.png", colors)
     whole = bytearray(path.read_bytes())
     whole[len(whole) // 2] ^= 255
     path.write_bytes(whole)
-    refuse(path, "cannot be read", readers=[read_image])
+    assert_refused(path, "cannot be read", readers=[read_image])
 
 
 STARTS = (b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"MM\0*", b"BM", b"P6")
 
 
 @given(start=st.sampled_from(STARTS), rest=st.binary(max_size=80))
-def test_rubbish_is_refused_whatever_it_is(tmp_path_factory, start, rest):
-    path = tmp_path_factory.getbasetemp() / "rubbish.jpg"
+def test_random_bytes_are_refused(tmp_path_factory, start, rest):
+    path = tmp_path_factory.getbasetemp() / "random.jpg"
     path.write_bytes(start + rest)
-    refuse(path)
+    assert_refused(path)
 
 
 @pytest.mark.parametrize("name", ["README.md", "notes.txt", "photo.jpg", "table.csv"])
 @pytest.mark.parametrize(
     "text", ["# Photos\n\nOf a walk.\n", "P", "a" * 10_000, "%!PS-Adobe-3.0\n"]
 )
-def test_not_an_image(tmp_path, name, text):
+def test_text_file_is_refused(tmp_path, name, text):
     path = tmp_path / name
     path.write_text(text)
-    refuse(path, "is not an image", "expected JPEG, PNG, ")
+    assert_refused(path, "is not an image", "expected JPEG, PNG, ")
 
 
-def test_empty(tmp_path):
+def test_empty_file_is_refused(tmp_path):
     path = tmp_path / "empty.jpg"
     path.touch()
-    refuse(path, "is empty (0 bytes)")
+    assert_refused(path, "is empty (0 bytes)")
 
 
-# Below Pillow's limit, where it is silent; where it warns; where it raises.
+# Sizes for which Pillow is silent, warns, and raises.
 @pytest.mark.parametrize("side", [10_001, 11_000, 50_000, 2**31 - 1])
 def test_bomb_is_refused_by_its_header(tmp_path, side):
     path = tmp_path / "bomb.png"
     path.write_bytes(png(side, side, (b"IDAT", b"")))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        refuse(path, f"is {side} x {side} pixels", "at most 100,000,000 in all")
+        assert_refused(path, f"is {side} x {side} pixels", "at most 100,000,000 in total")
     assert not caught
 
 
 def test_bomb_is_refused_before_it_is_decoded(tmp_path, colors, monkeypatch):
     path = save(tmp_path / "photo.png", colors)
     monkeypatch.setattr(reading, "MAX_PIXELS", HEIGHT * WIDTH)
-    same(read_image(path), colors)
+    assert_same(read_image(path), colors)
     monkeypatch.setattr(reading, "MAX_PIXELS", HEIGHT * WIDTH - 1)
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("decoded"))
-    refuse(path, f"is {HEIGHT} x {WIDTH} pixels (height x width)")
+    assert_refused(path, f"is {HEIGHT} x {WIDTH} pixels (height x width)")
 
 
-def test_bomb_that_pillow_itself_finds(tmp_path):
-    """A WebP header of 16383 x 16383: Pillow refuses it before its size can be asked for."""
+def test_bomb_refused_by_pillow_is_a_photo_error(tmp_path):
+    """A WebP header of 16383 x 16383: Pillow refuses it before it returns the size."""
     side = struct.pack("<I", 16382)[:3]
     body = b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + side + side + bytes(100)
     path = tmp_path / "bomb.webp"
     path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
-    refuse(path, "cannot be read")
+    assert_refused(path, "cannot be read")
 
 
 @pytest.mark.parametrize("size", [(0, 0), (0, 44), (44, 0)])
-def test_zero_sized(tmp_path, size):
+def test_image_without_pixels_is_refused(tmp_path, size):
     path = tmp_path / "zero.png"
     path.write_bytes(png(*size, (b"IDAT", b"")))
-    refuse(path)
+    assert_refused(path)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (15, 200), (200, 15)])
-def test_too_small(tmp_path, size):
+def test_small_photo_is_refused(tmp_path, size):
     path = save(tmp_path / "small.png", Image.new("RGB", size))
-    refuse(path, f"is {size[1]} x {size[0]} pixels", "at least 16 a side")
+    assert_refused(path, f"is {size[1]} x {size[0]} pixels", "at least 16 a side")
 
 
-def test_just_large_enough(tmp_path):
+def test_photo_of_the_minimum_size_is_read(tmp_path):
     assert read_image(save(tmp_path / "small.png", Image.new("RGB", (16, 16)))).shape == (16, 16, 3)
 
 
-def test_missing(tmp_path):
-    refuse(tmp_path / "missing.jpg", "No such file", "Check its name")
+def test_missing_file_is_refused(tmp_path):
+    assert_refused(tmp_path / "missing.jpg", "No such file", "check its name")
     (tmp_path / "link.jpg").symlink_to("missing.jpg")
-    refuse(tmp_path / "link.jpg", "No such file")
+    assert_refused(tmp_path / "link.jpg", "No such file")
 
 
-def test_a_file_for_a_folder(tmp_path):
+def test_file_in_place_of_a_folder_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    refuse(tmp_path / "file" / "photo.jpg", "Not a directory")
+    assert_refused(tmp_path / "file" / "photo.jpg", "Not a directory")
 
 
-def test_folder_for_a_photo(tmp_path):
-    refuse(tmp_path, "is not a file", "delfjax.images.reading.scan")
+def test_folder_in_place_of_a_photo_is_refused(tmp_path):
+    assert_refused(tmp_path, "is not a file", "delfjax.images.reading.scan")
 
 
-def test_a_pipe_is_not_waited_for(tmp_path):
+def test_pipe_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
-    refuse(tmp_path / "pipe.jpg", "is not a file")
+    assert_refused(tmp_path / "pipe.jpg", "is not a file")
 
 
-def test_no_permission(tmp_path, colors, monkeypatch):
+def test_unreadable_file_is_refused(tmp_path, colors, monkeypatch):
     path = save(tmp_path / "mine.png", colors)
     path.chmod(0)
-    if os.access(path, os.R_OK):  # root may read everything
+    if os.access(path, os.R_OK):  # root can read every file
 
         def denied(path, mode):
             raise PermissionError(13, "Permission denied", str(path))
 
         monkeypatch.setattr(type(path), "open", denied)
-    refuse(path, "Permission denied", "your rights to it")
+    assert_refused(path, "Permission denied", "permissions")
 
 
-def test_error_is_a_value_error_that_travels(tmp_path):
+def test_error_is_a_value_error_that_can_be_pickled(tmp_path):
     with pytest.raises(ValueError, match=r"missing\.jpg") as caught:
         read_image(tmp_path / "missing.jpg")
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (type(copy), str(copy)) == (PhotoError, str(caught.value))
 
 
-def test_global_state_of_pillow_is_left_alone(tmp_path, colors):
+def test_global_state_of_pillow_does_not_change(tmp_path, colors):
     before = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters))
     read_image(save(tmp_path / "photo.png", colors))
     (tmp_path / "bomb.png").write_bytes(png(50_000, 50_000, (b"IDAT", b"")))
-    refuse(tmp_path / "bomb.png")
+    assert_refused(tmp_path / "bomb.png")
     after = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters))
     assert before == after
 
@@ -583,7 +584,7 @@ def test_files_are_closed(tmp_path, colors):
     for _ in range(5):
         read_image(whole)
         original_size(whole)
-        refuse(short, readers=[read_image])
+        assert_refused(short, readers=[read_image])
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -606,7 +607,7 @@ def test_scan_finds_every_file_sorted(tmp_path):
     assert scan(str(tmp_path)) == folder
 
 
-def test_scan_leaves_out_hidden_files_and_clutter(tmp_path):
+def test_scan_skips_hidden_and_system_files(tmp_path):
     touch(tmp_path, "a/1.jpg", ".hidden.jpg", ".git/2.jpg", "__MACOSX/a/3.jpg", "a/.DS_Store")
     touch(tmp_path, "Thumbs.db", "a/thumbs.db", "a/desktop.ini", "a/Desktop.ini")
     assert scan(tmp_path).names == ("a/1.jpg",)
@@ -617,7 +618,7 @@ def test_scan_of_a_hidden_root(tmp_path):
     assert scan(tmp_path / ".cache").names == ("a.jpg",)
 
 
-def test_scan_keeps_links_to_files_and_nothing_else_odd(tmp_path):
+def test_scan_keeps_links_to_files_but_not_pipes_or_broken_links(tmp_path):
     touch(tmp_path, "real.jpg", "sub/1.jpg")
     (tmp_path / "link.jpg").symlink_to("real.jpg")
     (tmp_path / "broken.jpg").symlink_to("missing.jpg")
@@ -634,16 +635,16 @@ def test_scan_opens_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("root", "found"),
-    [("missing", "No such file"), ("file", "Not a directory"), ("empty", "holds no files")],
+    [("missing", "No such file"), ("file", "Not a directory"), ("empty", "contains no files")],
 )
-def test_scan_of_no_folder(tmp_path, root, found):
+def test_scan_of_a_missing_or_empty_folder_is_refused(tmp_path, root, found):
     (tmp_path / "file").touch()
     touch(tmp_path, "empty/.hidden")
     with pytest.raises(PhotoError, match=f"{root} .*{found}.*; expected .*folder"):
         scan(tmp_path / root)
 
 
-def test_scan_says_which_part_may_not_be_read(tmp_path, monkeypatch):
+def test_scan_names_the_unreadable_subfolder(tmp_path, monkeypatch):
     touch(tmp_path, "1.jpg", "locked/2.jpg")
     scandir = os.scandir
 
@@ -661,7 +662,7 @@ def folder_of(*names):
     return PhotoFolder(root=reading.Path("root"), names=names)
 
 
-def test_labels():
+def test_labels_are_the_first_folders():
     assert folder_of("petra/1.jpg", "petra/x/2.jpg", "rome/1.jpg").labels == (
         "petra",
         "petra",
@@ -671,7 +672,7 @@ def test_labels():
     assert folder_of("README.md", "petra/1.jpg").labels == ("", "petra")
 
 
-def test_select_goes_by_the_file_name():
+def test_select_matches_the_file_name():
     folder = folder_of("a/test_1.jpg", "a/train_1.jpg", "test_b/2.jpg", "test_3.jpg")
     assert folder.select("test_*") == folder_of("a/test_1.jpg", "test_3.jpg")
     assert folder.select("TEST_*") == folder_of()
@@ -699,7 +700,7 @@ BAD = ["0_small.png", "2_short.png", "4_empty.jpg", "6_bomb.png", "README.md"]
 
 
 @pytest.mark.parametrize("ahead", [1, 2, 4, 50])
-def test_bad_photos_stop_nothing(mixed, ahead):
+def test_bad_photos_are_returned_as_errors(mixed, ahead):
     results = list(iter_photos(mixed, ahead=ahead))
     assert [name for name, _ in results] == list(mixed.names)
     errors = {name: result for name, result in results if isinstance(result, PhotoError)}
@@ -709,15 +710,15 @@ def test_bad_photos_stop_nothing(mixed, ahead):
         if name in errors:
             assert str(mixed.path(name)) in str(result)
         else:
-            same(result, read_image(mixed.path(name)))
+            assert_same(result, read_image(mixed.path(name)))
 
 
-def test_errors_keep_no_photo_alive(mixed):
+def test_errors_hold_no_reference_to_a_photo(mixed):
     for _, result in iter_photos(mixed, BAD):
         assert result.__traceback__ is result.__cause__ is result.__context__ is None
 
 
-def test_chosen_names_in_their_order(mixed):
+def test_photos_come_in_the_requested_order(mixed):
     names = ["8_good.png", "gone.png", "0_good.png", "8_good.png"]
     results = list(iter_photos(mixed, (name for name in names), longest=22))
     assert [name for name, _ in results] == names
@@ -731,7 +732,7 @@ def test_chosen_names_in_their_order(mixed):
 
 
 @pytest.mark.parametrize("ahead", [1, 3])
-def test_no_more_photos_wait_than_asked_for(mixed, monkeypatch, ahead):
+def test_at_most_ahead_photos_are_read_in_advance(mixed, monkeypatch, ahead):
     begun = []
 
     def load(path, longest):
@@ -758,7 +759,7 @@ def test_photos_are_read_while_the_caller_works(mixed, monkeypatch):
     stream.close()
 
 
-def test_leaving_early_ends_the_threads(mixed):
+def test_closing_the_iterator_ends_the_threads(mixed):
     before = threading.active_count()
     for _ in iter_photos(mixed):
         break
@@ -768,7 +769,7 @@ def test_leaving_early_ends_the_threads(mixed):
     assert threading.active_count() == before
 
 
-def test_mistakes_of_the_caller_are_not_taken_for_bad_photos(mixed):
+def test_invalid_arguments_raise_instead_of_counting_as_bad_photos(mixed):
     with pytest.raises(ValueError, match="ahead is 0; expected at least 1"):
         next(iter_photos(mixed, ahead=0))
     with pytest.raises(ValueError, match="longest is 0"):

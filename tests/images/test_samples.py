@@ -1,12 +1,12 @@
-"""Made views: the truth they carry is true."""
+"""Check the sample photos and the ground truth of synthetic views."""
 
 import numpy as np
 
 from delfjax.images.samples import flower, synthetic_view, temple
 
 
-def test_the_affine_leads_to_the_same_pixels():
-    """A ramp photo encodes each pixel's own position in its color."""
+def test_affine_map_leads_to_the_same_pixels():
+    """In this photo the color of each pixel encodes its position."""
     y, x = np.mgrid[:256, :256]
     ramp = np.stack([y, x, np.zeros_like(x)], axis=-1).astype(np.uint8)
     view = synthetic_view(ramp, size=(200, 220))
@@ -17,14 +17,14 @@ def test_the_affine_leads_to_the_same_pixels():
     row, column = seen[inside].T
     colors = view.photo[row, column, :2].astype(float)
     expected = 255 * (points[inside] / 255) ** 1.25 * [1.0, 0.95]
-    assert np.median(np.abs(colors - expected)) < 4  # the noise's own size
+    assert np.median(np.abs(colors - expected)) < 4  # the standard deviation of the noise
 
 
-def test_same_seed_same_view():
+def test_same_seed_gives_the_same_view():
     first, again, other = (synthetic_view(temple(), seed=seed).photo for seed in (1, 1, 2))
     assert (first == again).all()
     assert (first != other).any()
 
 
-def test_photos_are_there():
+def test_sample_photos_have_their_size():
     assert temple().shape == flower().shape == (427, 640, 3)
