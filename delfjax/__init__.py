@@ -1,7 +1,13 @@
-"""DELF, attentive deep local features, in JAX (Noh et al., ICCV 2017)."""
+"""DELF, attentive deep local features, in JAX (Noh et al., ICCV 2017).
+
+``import delfjax as dx`` gives what a notebook or a script needs. The public names are listed in
+``__init__.pyi`` and imported on first use, so that the import itself is fast.
+"""
 
 import os
 from importlib.metadata import version
+
+import lazy_loader
 
 __version__ = version("delfjax")
 
@@ -10,3 +16,5 @@ __version__ = version("delfjax")
 _FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 if version("jaxlib").startswith("0.10.") and _FLAG not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAG}=".strip()
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -2,6 +2,6 @@
 
 import sys
 
-from delfjax.cli import main
+from delfjax.cli.main import main
 
 sys.exit(main())

@@ -1,80 +1,124 @@
-"""Results on disk: one JSON file each, written by a run, and the only source of every printed figure."""
+"""Results on disk, one JSON file each, with the configuration, versions and hardware behind them."""
 
 import json
 import math
 import os
 import platform
 import re
-from dataclasses import asdict, is_dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any
-
-import jax
-import numpy as np
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import delfjax
 from delfjax.files import atomic_write
 
-CLAIMS = "claims.json"  # beside the results, and none of them: see delfjax.evaluation.significance
+PROTOCOL = 1
+"""Version of how numbers are computed. Raise it when a change is meant to change results: every
+result of an older protocol is then out of date and made again by `delfjax reproduce`."""
+
 # A list of numbers and words as json.dumps breaks it into lines, and the breaks.
 PLAIN_LIST, LINE_BREAK = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]"), re.compile(r",\n\s+")
 
+Config = TypeVar("Config")
 
-def write(path: Path, result: dict[str, Any] | list[Any]) -> None:
-    """Write a result, whole or not at all."""
+
+def write_result(path: Path, result: dict[str, Any] | list[Any]) -> None:
+    """Write a result as JSON, completely or not at all; its folder is made if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
         temporary.write_text(to_json(result) + "\n", encoding="utf-8")
 
 
-def to_json(result: dict[str, Any] | list[Any]) -> str:
-    """Return a result as JSON. That knows no infinity, which means "no limit" here: it becomes null.
-
-    Raises:
-        ValueError: If a number is NaN.
-    """
-    text = json.dumps(_finite(result), indent=2, sort_keys=True, allow_nan=False)
-    # A list of plain values stands on one line; no string of JSON has a line break to be mistaken for one.
-    return PLAIN_LIST.sub(lambda found: f"[{LINE_BREAK.sub(', ', found[1])}]", text)
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and math.isinf(value) else value
-
-
-def read(path: Path) -> dict[str, Any]:
+def read_result(path: Path) -> dict[str, Any]:
     """Read a result.
 
     Raises:
-        ValueError: If the file is no result of ours.
+        ValueError: If the file is missing or holds something else.
     """
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(result, dict):
-            raise ValueError(f"a {type(result).__name__}, expected an object")
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: not a result file ({error}); run `make reproduce`") from error
+            raise ValueError(f"expected an object, found a {type(result).__name__}")
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path}: not a result file ({error}). Fix: run `make reproduce`"
+        ) from error
     return result
 
 
-def circumstances(config: object) -> dict[str, Any]:
-    """Return what every result is kept with: its configuration, the versions and the hardware."""
+def to_json(result: dict[str, Any] | list[Any]) -> str:
+    """Return a result as JSON text. Infinity, which JSON does not have, becomes null.
+
+    Raises:
+        ValueError: If a number is NaN.
+    """
+    text = json.dumps(to_plain(result), indent=2, sort_keys=True, allow_nan=False)
+    # A list of plain values stands on one line; no string of JSON has a line break to be mistaken for one.
+    return PLAIN_LIST.sub(lambda found: f"[{LINE_BREAK.sub(', ', found[1])}]", text)
+
+
+def to_plain(value: object) -> object:
+    """Return a value as JSON keeps it: tuples become lists, mappings dicts, infinity None."""
+    if isinstance(value, Mapping):
+        return {key: to_plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(each) for each in value]
+    return None if isinstance(value, float) and math.isinf(value) else value
+
+
+def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
+    """Make a configuration, a dataclass of plain values and other configurations, from a dict.
+
+    A null for a field that cannot be None means infinity, as `to_plain` writes it: the field's
+    default. Missing fields get their defaults too.
+
+    Raises:
+        ValueError: If a field is unknown or a value is out of range.
+    """
+    hints = get_type_hints(cls)
+    known = {each.name for each in fields(cls)}
+    if unknown := sorted(values.keys() - known):
+        raise ValueError(
+            f"{cls.__name__}: unknown fields {', '.join(unknown)}; expected {', '.join(sorted(known))}"
+        )
+    found = {}
+    for name, value in values.items():
+        kinds = get_args(hints[name]) or (hints[name],)
+        if value is None and type(None) not in kinds:
+            continue
+        nested = next((kind for kind in kinds if is_dataclass(kind)), None)
+        if nested is not None and isinstance(value, Mapping):
+            value = config_from_dict(nested, value)
+        elif get_origin(hints[name]) is tuple and isinstance(value, list):
+            value = tuple(value)
+        found[name] = value
+    return cls(**found)
+
+
+def describe(config: object) -> dict[str, Any]:
+    """Return what is kept with every result: the configuration, the versions and the hardware.
+
+    Args:
+        config: A dataclass, or a dictionary of plain values.
+    """
     settings = asdict(config) if is_dataclass(config) else config
-    return {"config": settings, "versions": versions(), "hardware": hardware()}
+    return {"config": to_plain(settings), "versions": versions(), "hardware": hardware()}
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
+    """Return the versions of delfjax and of the packages that results depend on."""
+    import jax
+    import numpy as np
+
     packages = {"delfjax": delfjax.__version__, "jax": jax.__version__, "numpy": np.__version__}
     return packages | {"python": platform.python_version()}
 
 
 def hardware() -> str:
-    """Name the device that computed."""
+    """Return the name of the device that computes."""
+    import jax
+
     device = jax.devices()[0]
     if device.platform == "cpu":
         return f"{platform.machine()} CPU, {os.cpu_count()} cores"

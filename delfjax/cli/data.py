@@ -1,156 +1,58 @@
-"""The command ``delfjax data``: which data sets are here, and getting those that are not.
-
-Everything that was cut short goes on at the next call, archive by archive.
-"""
+"""The command ``delfjax data``: list the data sets, and fetch missing ones."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from delfjax.datasets import archives, download
 from delfjax.datasets.benchmark import DatasetError
-from delfjax.datasets.catalog import (
-    PHOTOS,
-    DATASETS,
-    UNFINISHED,
-    RemoteFile,
-    missing_parts,
-    data_folder,
-
-    MissingDataError,
-    missing_message,
-    get_entry,
-)
-
-ARCHIVES = (".tar", ".tgz", ".tar.gz", ".zip")
-DOWNLOADS = "downloads"  # in a data set's folder: archives until they are unpacked, and checksums
+from delfjax.datasets.catalog import DATASETS, data_folder, get_entry, missing_parts
+from delfjax.datasets.fetch import fetch_dataset
 
 
 def data_options(sub: argparse.ArgumentParser) -> None:
-    """Add what ``delfjax data`` may do."""
+    """Add the actions of ``delfjax data`` to its parser."""
     actions = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
 
-    def action(name: str, summary: str) -> argparse.ArgumentParser:
+    def add_action(name: str, summary: str) -> argparse.ArgumentParser:
         style = {"description": summary, "formatter_class": sub.formatter_class}
-        added = actions.add_parser(name, help=summary, **style)
-        added.add_argument(
+        action = actions.add_parser(name, help=summary, **style)
+        action.add_argument(
             "--root",
             type=Path,
             default=data_folder(),
             metavar="FOLDER",
-            help="of data sets; $DELFJAX_DATA sets another default",
+            help="folder of the data sets; $DELFJAX_DATA changes the default",
         )
-        return added
+        return action
 
-    action(
-        "list", "say of each data set what it is, whether it is here, and on what terms it comes"
-    )
-    fetching = action("fetch", "download, check and unpack data sets; goes on where it stopped")
-    fetching.add_argument(
+    add_action("list", "list the data sets: content, terms, and whether they are on disk")
+    fetch = add_action("fetch", "download, verify and unpack data sets; resumes if interrupted")
+    fetch.add_argument(
         "names", nargs="+", choices=DATASETS, metavar="NAME", help=", ".join(DATASETS)
     )
-    fetching.add_argument("--keep", action="store_true", help="keep archives once unpacked")
+    fetch.add_argument("--keep", action="store_true", help="keep the archives after unpacking")
 
 
 def data(options: argparse.Namespace) -> int:
-    """Run ``delfjax data``; return its exit code: 1 if a data set could not be had."""
+    """Run ``delfjax data`` and return its exit code: 1 if a data set could not be fetched."""
     if options.action == "fetch":
-        return max([_get(name, options.root, keep=options.keep) for name in options.names])
-    for name, publisher in DATASETS.items():
-        print(f"{_state(name, options.root)}\n{publisher.description}")
+        return max([_fetch(name, options.root, keep=options.keep) for name in options.names])
+    for name, entry in DATASETS.items():
+        missing = missing_parts(name, options.root)
+        state = f"missing {', '.join(missing)}" if missing else "complete"
+        print(f"{options.root / name}: {state}\n{entry.description}")
     return 0
 
 
-def _state(name: str, root: Path) -> str:
-    lacking = ", ".join(missing_parts(name, root))
-    return f"{root / name}: lacks {lacking}" if lacking else f"{root / name}: here"
-
-
-def _get(name: str, root: Path, *, keep: bool) -> int:
-    """Fetch one of several: that another could not be had is no reason not to."""
-    publisher = get_entry(name)
-    if publisher.files and missing_parts(name, root):
-        print(f"{root / name}\n{publisher.description}", flush=True)  # the terms come first
+def _fetch(name: str, root: Path, *, keep: bool) -> int:
+    """Fetch one data set; report an error without raising it, so that the others are fetched."""
+    entry = get_entry(name)
+    if entry.files and missing_parts(name, root):  # show the terms before downloading anything
+        print(f"{root / name}\n{entry.description}", flush=True)
     try:
-        fetched = fetch(name, root, keep=keep)
+        fetched = fetch_dataset(name, root, keep_archives=keep)
     except DatasetError as error:
         print(f"delfjax data: {error}", file=sys.stderr)
         return 1
-    print(f"{root / name}: {'fetched' if fetched else 'all is there'}")
+    print(f"{root / name}: {'fetched' if fetched else 'complete, nothing to fetch'}")
     return 0
-
-
-def fetch(name: str, root: Path, *, keep: bool = False) -> bool:
-    """Download and unpack what is missing of a data set.
-
-    Args:
-        name: The data set.
-        root: The folder of data sets.
-        keep: Whether archives stay once they are unpacked.
-
-    Returns:
-        Whether there was anything to do.
-
-    Raises:
-        MissingDataError: It has to be got by hand.
-        DatasetError: A download or an archive failed; the same call goes on.
-    """
-    publisher, folder = get_entry(name), root / name
-    if not (lacking := missing_parts(name, root)):
-        return False
-    if not publisher.files:
-        raise MissingDataError(missing_message(name, root, lacking))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / UNFINISHED).write_text("\n".join(lacking))
-    for file in publisher.files:
-        if file.part in lacking:
-            _fetch_file(file, folder, keep=keep)
-    if publisher.photos_from:
-        fetch(publisher.photos_from, root, keep=keep)
-        _share(root / publisher.photos_from / PHOTOS, folder / PHOTOS)
-    (folder / UNFINISHED).unlink()
-    return True
-
-
-def _fetch_file(file: RemoteFile, folder: Path, *, keep: bool) -> None:
-    target = folder / file.folder
-    if not file.name.endswith(ARCHIVES):
-        download.fetch(file.url, target / file.name, checksum=file.checksum)
-        return
-    archive = folder / DOWNLOADS / file.folder / file.name
-    stamp = archive.with_name(f"{file.name}.sha256")
-    if stamp.exists() and archives.is_unpacked(stamp.read_text().strip(), target):
-        return
-    checksum = _published_md5(file, archive.parent)
-    download.fetch(file.url, archive, checksum=checksum)
-    archives.unpack(archive, target, flat=file.flat)
-    if not keep:
-        archive.unlink()
-
-
-def _published_md5(file: RemoteFile, folder: Path) -> str | None:
-    if file.md5_url is None:
-        return None
-    path = download.fetch(file.md5_url, folder / file.md5_url.rpartition("/")[2])
-    checksum = f"md5:{path.read_text(errors='replace').partition(' ')[0].strip()}"
-    if not download.CHECKSUM.fullmatch(checksum):
-        raise DatasetError(f"{path}: does not begin with an MD5; remove it, and fetch again")
-    return checksum
-
-
-def _share(photos: Path, link: Path) -> None:
-    """Let a folder of photos stand for another data set's, as revisitop's authors do."""
-    if link.exists() or link.is_symlink():
-        return
-    if next(photos.glob("*.jpg"), None) is None:
-        raise DatasetError(
-            f"{photos}: holds no photos; {link.parent.name} expects those of {photos.parent.name} "
-            "there, without folders. Move them there"
-        )
-    target = Path("..", photos.parent.name, photos.name)  # so that the root may be moved
-    try:
-        link.symlink_to(target, target_is_directory=True)
-    except OSError as error:  # not every Windows lets its users make links
-        raise DatasetError(
-            f"{link}: cannot be made a link to {target} ({error.strerror}); copy that folder here"
-        ) from error

@@ -1,153 +1,165 @@
-"""The options that commands share, and the configurations that they come to."""
+"""Options that several commands share, and the configurations that they make."""
 
 import argparse
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
-from delfjax.evaluation.benchmark import CombinedConfig, Expansion
+from delfjax.evaluation.config import RunConfig
 from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.extraction import ExtractionConfig, Selection
+from delfjax.features.factory import DEFAULT_MODEL, model_names
 from delfjax.features.global_descriptors import GlobalConfig
-from delfjax.features.handcrafted import SPECS as HANDCRAFTED
 from delfjax.features.pyramid import PyramidConfig
 from delfjax.geometry.ransac import MODELS, RansacConfig
 from delfjax.models.pooling import POOLINGS
-from delfjax.models.resnet import RESNET50_V1, RESNET50_V15
-from delfjax.search.expansion import ExpansionConfig
+from delfjax.search.expansion import ExpansionConfig, ExpansionKind
 from delfjax.search.index import KINDS, IndexConfig, Value
 from delfjax.search.searcher import SearchConfig
 
 
-def weights_options(sub: argparse.ArgumentParser) -> None:
-    """Add where weights come from."""
-    sub.add_argument("--weights", type=Path, help="a weight file on disk, in place of a download")
-
-
-def trained_options(sub: argparse.ArgumentParser) -> None:
-    """Add where a network comes from: ImageNet weights, or a model trained here."""
-    weights_options(sub)
-    sub.add_argument(
-        "--model", type=Path, help="a model that `train` wrote, in place of ImageNet's"
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that writes the result as JSON."""
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the result as JSON; - is standard output"
     )
 
 
-def backbone_option(sub: argparse.ArgumentParser) -> None:
-    """Add which backbone."""
-    names = [RESNET50_V1.name, RESNET50_V15.name]
-    sub.add_argument("--backbone", choices=names, default=names[0], help="the paper's is v1")
+def add_model_options(parser: argparse.ArgumentParser, default: str | None = DEFAULT_MODEL) -> None:
+    """Add the options that choose the model."""
+    parser.add_argument(
+        "--model",
+        default=default,
+        metavar="NAME",
+        help=f"model: a file that `train` wrote, or one of {', '.join(model_names())}",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="file with the weights of an ImageNet backbone, instead of a download",
+    )
 
 
-def model_options(sub: argparse.ArgumentParser) -> None:
-    """Add the backbone, its weights, the pyramid and the selection."""
-    backbone_option(sub)
-    trained_options(sub)
-    sub.add_argument(
-        "--local", choices=sorted(HANDCRAFTED), help="handcrafted features in place of a network's"
-    )
-    sub.add_argument(
-        "--selection", choices=get_args(Selection), help="default: attention where there is a head"
-    )
+def add_extraction_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the image pyramid and of the selection of features."""
     pyramid, extraction = PyramidConfig(), ExtractionConfig()
-    sub.add_argument(
-        "--longest", type=int, default=pyramid.longest, help="shrink longer sides to this"
+    parser.add_argument(
+        "--selection",
+        choices=get_args(Selection),
+        help="score that selects features (default: attention if the model has it, else norm)",
     )
-    sub.add_argument(
-        "--max-features", type=int, default=extraction.max_features, help="of one photo"
+    parser.add_argument(
+        "--longest", type=int, default=pyramid.longest, help="longest side of a photo in pixels"
     )
-    sub.add_argument("--nms-iou", type=float, default=extraction.nms_iou, help="1 keeps all")
+    parser.add_argument(
+        "--max-features", type=int, default=extraction.max_features, help="features per photo"
+    )
+    parser.add_argument(
+        "--nms-iou",
+        type=float,
+        default=extraction.nms_iou,
+        help="overlap above which the weaker of two features is dropped; 1 keeps all",
+    )
 
 
-def pca_options(sub: argparse.ArgumentParser) -> None:
-    """Add how the PCA is learned."""
+def add_pca_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the PCA of local descriptors."""
     config = PCAConfig()
-    sub.add_argument("--dimensions", type=int, default=config.dimensions, help="of the PCA")
-    sub.add_argument("--whiten", action="store_true", help="whiten the PCA")
-    sub.add_argument("--pca-seed", type=int, default=config.seed, help="of the PCA's sample")
-
-
-def index_option(
-    sub: argparse.ArgumentParser, kinds: Sequence[str] = ("auto", "exact", "nndescent")
-) -> None:
-    """Add the kind of index."""
-    sub.add_argument("--index", choices=kinds, default="auto", help="auto: the faster one in all")
-
-
-def index_options(sub: argparse.ArgumentParser) -> None:
-    """Add the index of a benchmark: any kind, with settings of its own."""
-    index_option(sub, ("auto", *KINDS))
-    sub.add_argument(
-        "--index-settings",
-        nargs="+",
-        type=_setting,
-        default=[],
-        metavar="NAME=VALUE",
-        help="of that kind, such as beam=60 of nndescent, or parts=4 bits=5 of codes",
+    parser.add_argument(
+        "--dimensions", type=int, default=config.dimensions, help="dimensions after the PCA"
+    )
+    parser.add_argument("--whiten", action="store_true", help="whiten the PCA")
+    parser.add_argument(
+        "--pca-seed", type=int, default=config.seed, help="seed of the photos that the PCA uses"
     )
 
 
-def _setting(text: str) -> tuple[str, Value]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=VALUE")
-    for read in (int, float):
-        with suppress(ValueError):
-            return name, read(value)
-    return name, value
+def add_index_options(parser: argparse.ArgumentParser, *, settings: bool = True) -> None:
+    """Add the option of the kind of index, and those of its settings."""
+    parser.add_argument(
+        "--index",
+        choices=("auto", *KINDS),
+        default="auto",
+        help="kind of index; auto: exact search, and nndescent for a very large database",
+    )
+    if settings:
+        parser.add_argument(
+            "--index-settings",
+            nargs="+",
+            type=_setting,
+            default=[],
+            metavar="NAME=VALUE",
+            help="settings of that kind, such as beam=60 of nndescent, or parts=4 bits=5 of pq",
+        )
 
 
-def index_config(options: argparse.Namespace) -> IndexConfig:
-    """Return which index."""
-    return IndexConfig(kind=options.index, settings=dict(options.index_settings))
-
-
-def ransac_options(sub: argparse.ArgumentParser) -> None:
-    """Add how matches are verified."""
+def add_ransac_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of geometric verification."""
     config = RansacConfig()
-    sub.add_argument(
-        "--residual", type=float, default=config.residual, help="of an inlier, in pixels"
+    parser.add_argument(
+        "--residual",
+        type=float,
+        default=config.residual,
+        help="inlier threshold: largest distance of an inlier from the model, in pixels",
     )
-    sub.add_argument(
-        "--hypotheses", type=int, default=config.hypotheses, help="models tried a photo"
+    parser.add_argument(
+        "--hypotheses",
+        type=int,
+        default=config.hypotheses,
+        help="RANSAC samples per pair of photos",
     )
-    sub.add_argument(
-        "--transform", choices=[*MODELS], default=config.model, help="between two photos"
+    parser.add_argument(
+        "--transform", choices=[*MODELS], default=config.model, help="model between two photos"
     )
-    sub.add_argument("--seed", type=int, default=config.seed, help="of RANSAC")
+    parser.add_argument("--seed", type=int, default=config.seed, help="seed of RANSAC")
 
 
-def search_options(sub: argparse.ArgumentParser) -> None:
-    """Add how queries are answered."""
+def add_search_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of votes and verification."""
     config = SearchConfig()
-    sub.add_argument(
-        "--neighbors", type=int, default=config.neighbors, help="nearest features asked for, K"
+    parser.add_argument(
+        "--neighbors",
+        type=int,
+        default=config.neighbors,
+        help="nearest neighbors of each query feature, K",
     )
-    sub.add_argument(
-        "--verified", type=int, default=config.verified, help="photos to verify a query"
+    parser.add_argument(
+        "--verified",
+        type=int,
+        default=config.verified,
+        help="photos with the most votes that are verified; 0 ranks by votes alone",
     )
-    sub.add_argument("--max-distance", type=float, default=config.max_distance, help="of neighbors")
-    sub.add_argument(
+    parser.add_argument(
+        "--max-distance",
+        type=float,
+        default=config.max_distance,
+        help="largest distance of a neighbor",
+    )
+    parser.add_argument(
         "--ratio",
         type=float,
         default=config.ratio,
-        help="to the last neighbor's distance; 1 keeps all",
+        help="largest ratio of a neighbor's distance to the K-th neighbor's; 1 keeps all",
     )
-    sub.add_argument("--features", type=int, help="use only a photo's best (default: all)")
-    sub.add_argument(
-        "--truncate", type=int, metavar="D", help="use only a descriptor's first dimensions"
+    parser.add_argument(
+        "--features", type=int, help="use only this many best features per photo (default: all)"
     )
-    ransac_options(sub)
+    parser.add_argument(
+        "--truncate", type=int, metavar="D", help="use only the first D dimensions (default: all)"
+    )
+    add_ransac_options(parser)
 
 
-def combined_options(sub: argparse.ArgumentParser) -> None:
-    """Add what is put around the plain search."""
-    group = sub.add_argument_group("around the search")
+def add_stage_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of global descriptors, late fusion and query expansion."""
+    expansion, run = ExpansionConfig(), RunConfig()
+    group = parser.add_argument_group("optional stages")
     group.add_argument(
         "--global",
         dest="pooling",
         choices=POOLINGS,
-        help="global descriptors; alone, if neither --fuse nor --shortlist is given",
+        help="use global descriptors; alone, unless --fuse or --shortlist is given",
     )
     group.add_argument(
         "--global-scales",
@@ -155,69 +167,72 @@ def combined_options(sub: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[1.0],
         metavar="SCALE",
-        help="of the photo",
+        help="scales of the photo for global descriptors",
     )
     group.add_argument(
         "--global-whiten",
-        type=Path,
         metavar="FOLDER",
-        help="of other photos, to learn a whitening of",
+        help="folder of other photos to learn a whitening from; 'rendered': the rendered ones",
     )
     group.add_argument(
-        "--global-dimensions", type=int, default=CombinedConfig().whitened, help="after whitening"
+        "--global-dimensions",
+        type=int,
+        default=run.whitening_dimensions,
+        help="dimensions after the whitening",
     )
     group.add_argument(
-        "--fuse", type=float, metavar="WEIGHT", help="of inliers against similarity (paper: .25)"
+        "--fuse",
+        type=float,
+        metavar="WEIGHT",
+        help="fuse inliers and similarity with this weight of the inliers (paper: 0.25)",
     )
     group.add_argument(
-        "--shortlist", type=int, metavar="N", help="verify the N most similar photos only"
-    )
-    group.add_argument("--expand", choices=get_args(Expansion), help="the query, and ask again")
-    config = ExpansionConfig()
-    group.add_argument(
-        "--expand-photos", type=int, default=config.max_photos, help="that expand a query, at most"
+        "--shortlist", type=int, metavar="N", help="verify only the N most similar photos"
     )
     group.add_argument(
-        "--expand-inliers", type=int, default=config.min_inliers, help="that these have, at least"
+        "--expand", choices=get_args(ExpansionKind), help="expand the query and search again"
+    )
+    group.add_argument(
+        "--expand-photos",
+        type=int,
+        default=expansion.max_photos,
+        help="largest number of photos that expand a query",
+    )
+    group.add_argument(
+        "--expand-inliers",
+        type=int,
+        default=expansion.min_inliers,
+        help="smallest number of inliers of a photo that expands a query",
     )
 
 
-def combined_config(options: argparse.Namespace) -> CombinedConfig:
-    """Return what is put around the plain search."""
-    pooling = options.pooling and GlobalConfig(
-        pooling=options.pooling, scales=tuple(options.global_scales), longest=options.longest
-    )
-    return CombinedConfig(
-        pooling=pooling,
-        whitened=options.global_dimensions,
-        fuse=options.fuse,
-        shortlist=options.shortlist,
-        expand=options.expand,
-        expansion=ExpansionConfig(
-            max_photos=options.expand_photos, min_inliers=options.expand_inliers
-        ),
+def extraction_config(options: argparse.Namespace) -> ExtractionConfig:
+    """Make the configuration of pyramid and selection."""
+    return ExtractionConfig(
+        pyramid=PyramidConfig(longest=options.longest),
+        selection=options.selection,
+        max_features=options.max_features,
+        nms_iou=options.nms_iou,
     )
 
 
-def json_option(sub: argparse.ArgumentParser) -> None:
-    """Add where the result is written as JSON."""
-    sub.add_argument(
-        "--json", type=Path, help="write the result to this file; - is standard output"
-    )
+def pca_config(options: argparse.Namespace, database: str = "*") -> PCAConfig:
+    """Make the configuration of the PCA.
 
-
-def pca_config(options: argparse.Namespace) -> PCAConfig:
-    """Return how the PCA is learned."""
+    Args:
+        options: Parsed options.
+        database: Pattern of the file names from which the PCA may be learned.
+    """
     return PCAConfig(
         dimensions=options.dimensions,
         whiten=options.whiten,
         seed=options.pca_seed,
-        database=getattr(options, "database", "*"),  # of a benchmark: all of it
+        database=database,
     )
 
 
 def ransac_config(options: argparse.Namespace) -> RansacConfig:
-    """Return how matches are verified."""
+    """Make the configuration of geometric verification."""
     return RansacConfig(
         residual=options.residual,
         model=options.transform,
@@ -227,7 +242,7 @@ def ransac_config(options: argparse.Namespace) -> RansacConfig:
 
 
 def search_config(options: argparse.Namespace) -> SearchConfig:
-    """Return how queries are answered."""
+    """Make the configuration of votes and verification."""
     return SearchConfig(
         neighbors=options.neighbors,
         max_distance=options.max_distance,
@@ -237,3 +252,38 @@ def search_config(options: argparse.Namespace) -> SearchConfig:
         truncate=options.truncate,
         ransac=ransac_config(options),
     )
+
+
+def run_config(options: argparse.Namespace) -> RunConfig:
+    """Make the configuration of an evaluation."""
+    descriptor = options.pooling and GlobalConfig(
+        pooling=options.pooling, scales=tuple(options.global_scales), longest=options.longest
+    )
+    expansion = options.expand and ExpansionConfig(
+        kind=options.expand,
+        max_photos=options.expand_photos,
+        min_inliers=options.expand_inliers,
+    )
+    return RunConfig(
+        model=options.model,
+        extraction=extraction_config(options),
+        pca=pca_config(options),
+        index=IndexConfig(kind=options.index, settings=dict(options.index_settings)),
+        search=search_config(options),
+        global_descriptor=descriptor,
+        whitening=options.global_whiten,
+        whitening_dimensions=options.global_dimensions,
+        fusion_weight=options.fuse,
+        shortlist=options.shortlist,
+        expansion=expansion,
+    )
+
+
+def _setting(text: str) -> tuple[str, Value]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=VALUE")
+    for kind in (int, float):
+        with suppress(ValueError):
+            return name, kind(value)
+    return name, value

@@ -1,32 +1,34 @@
-"""What commands answer: a result for people or as JSON, what could not be read, and the exit code."""
+"""Print results of commands, list the photos that failed, and define the exit codes."""
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from delfjax import provenance
-from delfjax.features.store import ExtractionReport
+from delfjax.provenance import to_json, write_result
+
+if TYPE_CHECKING:
+    from delfjax.features.store import ExtractionReport
 
 OK, FAILED, SOME_FAILED = 0, 1, 3  # argparse itself exits with 2
 INTERRUPTED = 130  # as shells report it
-EXITS = (
-    "exit codes: 0 all well; 1 failed, the reason on standard error; 2 wrong usage; "
-    "3 finished, but some photos could not be read (listed on standard error); 130 interrupted"
+EXIT_CODES = (
+    "exit codes: 0 success; 1 failure, with the reason on standard error; 2 wrong usage; "
+    "3 success, but some photos could not be read (listed on standard error); 130 interrupted"
 )
 
 
-def answer(options: argparse.Namespace, result: dict[str, Any], text: str) -> None:
-    """Print a result for people, or write it as JSON."""
+def print_result(options: argparse.Namespace, result: dict[str, Any], text: str) -> None:
+    """Print a result as text, or as JSON if ``--json -`` is given; write it to any other file."""
     if str(options.json) == "-":
-        print(provenance.to_json(result))
+        print(to_json(result))
         return
     print(text)
     if options.json:
-        provenance.write_result(options.json, result)
+        write_result(options.json, result)
 
 
-def complain(report: ExtractionReport) -> int:
-    """List the photos that could not be read; return the exit code."""
+def list_failures(report: "ExtractionReport") -> int:
+    """List the photos that could not be read on standard error; return the exit code."""
     if not report.failed:
         return OK
     print(f"{len(report.failed)} photos could not be read:", file=sys.stderr)

@@ -1,99 +1,133 @@
-"""The command ``delfjax reproduce``: make every result of the paper's table and figures that is not there."""
+"""The commands ``delfjax reproduce`` and ``delfjax table``: the results behind the paper's table."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from delfjax import provenance
 from delfjax.cli.output import FAILED, OK, SOME_FAILED
+from delfjax.datasets import missing_data
 from delfjax.files import cache_folder, digest
-from delfjax.paper.reproduce import Job, LabeledFolder, Outcome, lacking, plan, run_all
-from delfjax.paper.runs import FOLDER, PROFILES
+from delfjax.paper.claims import FILE as CLAIMS
+from delfjax.paper.claims import format_claims, read_claims
+from delfjax.paper.reproduce import (
+    Job,
+    LabeledFolder,
+    Outcome,
+    Reproduction,
+    plan,
+    run_all,
+)
+from delfjax.paper.runs import PROFILES, RESULTS
+from delfjax.paper.tables import all_results, update_page
+from delfjax.provenance import read_result
 
 
-def reproduce_options(sub: argparse.ArgumentParser) -> None:
-    """Add what ``delfjax reproduce`` takes."""
-    sub.add_argument(
-        "--data", type=Path, metavar="FOLDER", help="of real data sets, to run all that are there"
+def reproduce_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``delfjax reproduce``."""
+    parser.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="folder of real data sets: run all in it too"
     )
-    sub.add_argument(
+    parser.add_argument(
         "--labeled",
         type=Path,
         metavar="FOLDER",
-        help="with one sub-folder a class, to run all on it alone",
+        help="folder with one sub-folder per class: run only on it",
     )
-    sub.add_argument("--queries", default="*", help="file names of its query photos")
-    sub.add_argument("--database", default="*", help="file names of its database photos")
-    sub.add_argument(
+    parser.add_argument("--queries", default="*", help="pattern of its query photos")
+    parser.add_argument("--database", default="*", help="pattern of its database photos")
+    parser.add_argument(
         "--profile", choices=PROFILES, default="embedded", help="sizes: ours, or the paper's"
     )
-    sub.add_argument(
+    parser.add_argument(
         "--only",
         nargs="+",
         default=[],
         metavar="NAME",
         help="runs, benchmarks or results, as --list names them",
     )
-    sub.add_argument("--list", action="store_true", help="run nothing: show commands and scores")
-    sub.add_argument(
+    parser.add_argument("--list", action="store_true", help="only list the results and their state")
+    parser.add_argument(
         "--results",
         type=Path,
         metavar="FOLDER",
-        help=f"default: {FOLDER}; of a labeled folder, one in the cache",
+        help="folder of the results (default: data/results; for --labeled one in the cache)",
     )
 
 
 def reproduce(options: argparse.Namespace) -> int:
-    """Run ``delfjax reproduce``; return its exit code."""
-    folder = options.labeled
-    if folder is None and (options.queries, options.database) != ("*", "*"):
-        raise ValueError("--queries and --database are of a labeled folder; name it by --labeled")
-    labeled = folder and LabeledFolder(
-        folder=folder, queries=options.queries, database=options.database
-    )
-    asked = {"data": options.data, "labeled": labeled, "profile": options.profile}
-    kept = options.results or (_beside_the_cache(labeled) if labeled else FOLDER)
+    """Run ``delfjax reproduce``."""
+    labeled = None
+    if options.labeled is not None:
+        patterns = {"queries": options.queries, "database": options.database}
+        labeled = LabeledFolder(folder=options.labeled, **patterns)
+    elif (options.queries, options.database) != ("*", "*"):
+        raise ValueError(
+            "--queries and --database need a labeled folder. Fix: add --labeled FOLDER"
+        )
+    folder = options.results or (_cached_results(labeled) if labeled else RESULTS)
+    choice = {"data": options.data, "labeled": labeled, "profile": options.profile}
+    jobs = plan(options.only, folder, **choice)
     if options.list:
-        for job in plan(options.only, kept, **asked):
-            print(_entry(job))
+        reproduction = Reproduction()
+        for job in jobs:
+            print(_describe(job, reproduction.outdated(job) or "up to date"))
         return OK
-    outcomes = run_all(options.only, kept, **asked)
-    print(_summary(outcomes))
-    for missing in lacking(options.data) if options.data else ():
+    outcomes = run_all(jobs)
+    print(_summarize(outcomes))
+    for missing in missing_data(options.data) if options.data else ():
         print(f"not run: {missing}")
     if any(outcome.state == "failed" for outcome in outcomes):
         return FAILED
     return SOME_FAILED if any(outcome.unreadable for outcome in outcomes) else OK
 
 
-def _beside_the_cache(labeled: LabeledFolder) -> Path:
-    """Return where results of one's own photos are kept: never among those of the checkout."""
-    folder = labeled.folder.resolve()
-    words = f"{folder} {labeled.queries} {labeled.database}"  # others may have its name
-    return cache_folder() / "results" / f"{folder.name}-{digest(words.encode())[:12]}"
-
-
-def _entry(job: Job) -> str:
-    """Show a run: its score, where there is one, beside the command that should give it."""
-    score = "no result"
-    if job.path.is_file():
-        result = provenance.read(job.path)
-        score = f"mAP {result['value']} {result['interval']}"
-    return (
-        f"{job.name}  {job.run.row}\n  {score}, {job.outdated() or 'up to date'}\n  {job.command}"
+def table_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``delfjax table``."""
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, metavar="FOLDER", help="folder of the results"
+    )
+    parser.add_argument("--all", action="store_true", help="show sweeps and comparisons too")
+    parser.add_argument(
+        "--page", type=Path, help="put the summary of Table 1 into this page, between its marks"
     )
 
 
-def _summary(outcomes: list[Outcome]) -> str:
-    """Say what became of all of them, the failed ones last and each with its reason."""
+def table(options: argparse.Namespace) -> int:
+    """Run ``delfjax table``."""
+    if options.page:
+        update_page(options.page, options.results)
+    print(all_results(options.results, headline=not options.all).text())
+    if (claims := options.results / CLAIMS).is_file():
+        print(f"\n{format_claims(read_claims(claims))}")
+    return OK
+
+
+def _cached_results(labeled: LabeledFolder) -> Path:
+    """Return the folder of results of a labeled folder, outside the checkout."""
+    folder = labeled.folder.resolve()
+    key = f"{folder} {labeled.queries} {labeled.database}"  # two folders may share a name
+    return cache_folder() / "results" / f"{folder.name}-{digest(key.encode())[:12]}"
+
+
+def _describe(job: Job, state: str) -> str:
+    """Describe a job: its score, its state, and the command that makes its result."""
+    score = "no result"
+    if job.path.is_file():
+        result = read_result(job.path)
+        score = f"mAP {result['value']} {result['interval']}"
+    return f"{job.name}  {job.run.row}\n  {score}, {state}\n  {job.command}"
+
+
+def _summarize(outcomes: Sequence[Outcome]) -> str:
+    """List the results that were made, and the jobs that failed last, each with its reason."""
     made = [each for each in outcomes if each.state == "made"]
     failed = [each for each in outcomes if each.state == "failed"]
     lines = [f"{each.job.path}: {each.seconds:.0f} s ({each.reason})" for each in made]
     lines += [
-        f"{each.job.path}: {each.unreadable} photos could not be read; `failed` in it names them"
+        f"{each.job.path}: {each.unreadable} photos could not be read, see `failed` in it"
         for each in outcomes
         if each.unreadable
     ]
-    lines.append(
-        f"{len(made)} made, {len(outcomes) - len(made) - len(failed)} up to date, {len(failed)} failed"
-    )
+    kept = len(outcomes) - len(made) - len(failed)
+    lines.append(f"{len(made)} made, {kept} up to date, {len(failed)} failed")
     return "\n".join([*lines, *(f"FAILED {each.job.name}: {each.reason}" for each in failed)])

@@ -1,91 +1,90 @@
-"""The command ``delfjax train``: its options, and what they come to."""
+"""The command ``delfjax train``: its options, the training configuration they make, and its output."""
 
 import argparse
-import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import jax
 
-from delfjax.cli.options import backbone_option, weights_options
-from delfjax.images.reading import scan
+from delfjax import training
+from delfjax.cli.options import weights_options
+from delfjax.cli.output import complain
+from delfjax.features.store import ExtractionReport
 from delfjax.models import weights
-from delfjax.models.resnet import SPECS
-from delfjax.training import devices, export
-from delfjax.training.classifier import Variant
-from delfjax.training.config import TrainingConfig, embedded, paper, through_conv5
+from delfjax.models.resnet import RESNET50_V1, SPECS
+from delfjax.training import TrainingConfig, Variant, paper_config, small_config, with_conv5
 
-if TYPE_CHECKING:
-    from delfjax.training.loop import Trained
-
-CONFIGS = {"embedded": embedded, "paper": paper}
-MODEL, START = "model.safetensors", "start.safetensors"  # in a run's folder
+CONFIGS = {"small": small_config, "paper": paper_config}
 
 
 def train_options(sub: argparse.ArgumentParser) -> None:
-    """Add what is trained, on what, how, and where."""
-    sub.add_argument("--config", choices=CONFIGS, default="embedded", help="settings to begin with")
-    sub.add_argument("--variant", choices=get_args(Variant), default="finetune", help="the step")
+    """Add the options of ``delfjax train`` to a parser."""
     sub.add_argument(
-        "--through",
+        "--photos", type=Path, required=True, help="folder with one sub-folder per class"
+    )
+    sub.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="RUN",
+        help="folder of the run, to write or resume",
+    )
+    sub.add_argument(
+        "--variant",
+        choices=get_args(Variant),
+        default="finetune",
+        help="finetune is step 1 of the paper, attention is step 2",
+    )
+    sub.add_argument(
+        "--start",
+        default=RESNET50_V1.name,
+        metavar="MODEL",
+        help="initial backbone: a model file, a model of the zoo, or an ImageNet backbone",
+    )
+    weights_options(sub)
+    sub.add_argument("--config", choices=CONFIGS, default="small", help="preset of all settings")
+    sub.add_argument(
+        "--pooled-layer",
         choices=("conv4", "conv5"),
         default="conv4",
-        help="the map that classifies plain descriptors; with conv5 that one is trained, too",
+        help="layer whose average step 1 classifies; conv5, as in the official code, is trained, too",
     )
-    sub.add_argument("--photos", type=Path, required=True, help="folder, one sub-folder a class")
-    sub.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
-    sub.add_argument("--start", type=Path, help="trained model whose backbone to start from")
-    backbone_option(sub)
-    weights_options(sub)
-    ours = "the configuration's if not given"
-    sub.add_argument("--steps", type=int, help=f"batches in all; {ours}")
-    sub.add_argument("--batch", type=int, help=f"photos of a batch; {ours}")
-    sub.add_argument("--rate", type=float, help=f"highest learning rate; {ours}")
-    sub.add_argument("--seed", type=int, help=f"of weights, order and crops; {ours}")
-    sub.add_argument("--save-every", type=int, help=f"steps between two saved states; {ours}")
+    preset = "overrides the preset"
+    sub.add_argument("--steps", type=int, help=f"number of batches; {preset}")
+    sub.add_argument("--batch-size", type=int, help=f"photos per batch; {preset}")
+    sub.add_argument("--learning-rate", type=float, help=f"highest learning rate; {preset}")
+    sub.add_argument("--seed", type=int, help=f"seed of weights, order and crops; {preset}")
+    sub.add_argument("--save-every", type=int, help=f"steps between saved states; {preset}")
     sub.add_argument("--tensorboard", action="store_true", help="write event files into RUN")
-    sub.add_argument("--coordinator", help="address:port of host 0, if there are several hosts")
-    sub.add_argument("--hosts", type=int, default=1, help="how many there are")
-    sub.add_argument("--host", type=int, default=0, help="which of them this is")
+    sub.add_argument("--coordinator", help="address:port of host 0, to train on several hosts")
+    sub.add_argument("--hosts", type=int, default=1, help="number of hosts")
+    sub.add_argument("--host", type=int, default=0, help="number of this host, from 0")
 
 
-def configured(options: argparse.Namespace) -> TrainingConfig:
-    """Return the settings that options ask for."""
+def training_config(options: argparse.Namespace) -> TrainingConfig:
+    """Return the training configuration that command-line options describe."""
     config = CONFIGS[options.config](options.variant)
-    if options.through == "conv5":
-        config = through_conv5(config)
-    given = {name: getattr(options, name) for name in ("batch", "seed", "save_every")}
-    moves = {name: getattr(options, name) for name in ("steps", "rate")}
-    moves = {name: value for name, value in moves.items() if value is not None}
-    given = {name: value for name, value in given.items() if value is not None}
-    return replace(config, **given, optimizer=replace(config.optimizer, **moves))
+    if options.pooled_layer == "conv5":
+        config = with_conv5(config)
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    run = {name: given[name] for name in ("batch_size", "seed", "save_every") if name in given}
+    optimizer = {name: given[name] for name in ("steps", "learning_rate") if name in given}
+    return replace(config, **run, optimizer=replace(config.optimizer, **optimizer))
 
 
-def train(options: argparse.Namespace) -> "Trained":
-    """Train, and write the model into the run's folder."""
-    from delfjax.models import (
-        checkpoints,  # Orbax with it, which the other commands need not wait for
+def train(options: argparse.Namespace) -> int:
+    """Train a model, print its validation metrics, and return the exit code."""
+    config, start = training_config(options), options.start
+    if options.coordinator:  # before anything else uses JAX
+        jax.distributed.initialize(options.coordinator, options.hosts, options.host)
+    if options.weights:
+        conv5 = config.network.pooled_layer == "conv5"
+        start = weights.load_backbone(SPECS[start], file=options.weights, conv5=conv5)
+    trained = training.train(
+        options.photos, options.out, config=config, start=start, tensorboard=options.tensorboard
     )
-    from delfjax.training.loop import fit
-
-    config = configured(options)
-    if options.coordinator:
-        devices.connect(options.coordinator, options.hosts, options.host)
-    if options.start:
-        backbone, _ = checkpoints.load_model(options.start)
-    else:
-        conv5 = config.network.through == "conv5"
-        backbone = weights.load_backbone(SPECS[options.backbone], file=options.weights, conv5=conv5)
-    trained = fit(
-        config,
-        scan(options.photos),
-        backbone,
-        options.out,
-        tensorboard=options.tensorboard,
-    )
-    if jax.process_index() == 0:
-        if options.start:  # beside the model, which may need its backbone
-            shutil.copyfile(options.start, options.out / START)
-        export.export(trained, options.out / MODEL)
-    return trained
+    print(f"{trained.file}: step {trained.step} of {config.optimizer.steps}")
+    for name, value in trained.validation_metrics.items():
+        print(f"{name.replace('_', ' '):32}{value:.3f}")
+    return complain(ExtractionReport(failed=trained.failed))

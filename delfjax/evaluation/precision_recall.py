@@ -1,162 +1,187 @@
 """Precision and recall over the results of all queries together (Sec. 5: Eq. 4 and Fig. 5).
 
-A query to which nothing in the database is the answer, a distractor query, can only lower precision:
-here a method shows whether its score knows a wrong result from a right one.
+The paper puts the results of all queries into one list, sorted by score. Distractor queries have no
+correct result, so their results can only lower the precision. This measures whether a score
+separates correct results from wrong ones across queries, which mAP cannot measure.
+
+Axes: ``r`` results of all queries, ``s`` distinct scores, ``q`` queries, ``k`` recalls.
 """
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Real
 
 from delfjax.datasets.truth import Truth
 from delfjax.evaluation.benchmark import Evaluation
-from delfjax.evaluation.metrics import Interval, bootstrap, precision_recall
 
-FIRST = 10  # right results at which Fig. 5's axis begins
-POINTS = 60  # of a curve that is kept, evenly spaced on its axis; not in the paper
-DRAWS = 500  # of queries, kept with a curve; not in the paper
+MIN_RECALL = 10  # number of correct results at which the axis of Fig. 5 begins
+# Not in the paper:
+CURVE_POINTS = 60  # points of a summarized curve, evenly spaced on a logarithmic axis
+RESAMPLES = 500  # bootstrap resamples that are stored with a summarized curve
 
 
-class Pooled(NamedTuple):
-    """Results of all queries, with the number of the query that each belongs to."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PooledResults:
+    """Results of all queries in one list, in any order.
+
+    Attributes:
+        scores: Score of each result, such as its number of inliers.
+        correct: Whether each result is correct for its query.
+        queries: Number of the query that each result belongs to, from 0.
+
+    Raises:
+        ValueError: A score is NaN.
+    """
 
     scores: Real[np.ndarray, " r"]
     correct: Bool[np.ndarray, " r"]
     queries: Int[np.ndarray, " r"]
 
+    def __post_init__(self) -> None:
+        if np.isnan(self.scores).any():
+            raise ValueError("a score is NaN; expected numbers. Fix: leave such results out")
 
-def pool(evaluation: Evaluation, protocol: str | None = None) -> Pooled:
-    """Put the verified results of all queries together, distractor queries last, junk left out.
+    def __len__(self) -> int:
+        return len(self.scores)
 
-    Of rankings by another score than inliers: all results.
+    def __getitem__(self, rows: np.ndarray) -> "PooledResults":
+        """Select results by an index array or a boolean mask."""
+        return PooledResults(
+            scores=self.scores[rows], correct=self.correct[rows], queries=self.queries[rows]
+        )
+
+
+def pool(evaluation: Evaluation, protocol: str | None = None) -> PooledResults:
+    """Collect the results of all queries, followed by those of the distractor queries.
+
+    Junk is left out. If rankings are sorted by inliers, photos that were not verified are left out
+    too, because they have no score.
+
+    Args:
+        evaluation: Rankings of a benchmark.
+        protocol: Protocol of the benchmark that defines correct results and junk. None: its first.
     """
     benchmark = evaluation.benchmark
-    nothing = Truth(np.empty(0, int), np.empty(0, int))
-    truths = [*benchmark.truths[protocol or benchmark.protocol]]
-    truths += [nothing] * len(benchmark.distractor_queries)
-    parts = []
-    for number, (answer, truth) in enumerate(zip(evaluation.answers, truths, strict=True)):
-        images, inliers = answer.ranking.images, answer.ranking.inliers
-        scores = inliers if answer.ranking.scores is None else answer.ranking.scores
-        counted = (inliers >= 0) | (answer.ranking.scores is not None)
-        kept = counted & ~np.isin(images, truth.junk)
-        found = np.isin(images[kept], truth.positives)
-        parts.append((scores[kept], found, np.full(kept.sum(), number)))
-    return Pooled(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    no_positives = Truth(np.empty(0, int), np.empty(0, int))
+    truths = [*benchmark.truths[protocol or benchmark.default_protocol]]
+    truths += [no_positives] * len(benchmark.distractor_queries)
+    scores, correct, queries = [], [], []
+    for query, (result, truth) in enumerate(zip(evaluation.results, truths, strict=True)):
+        ranking = result.ranking
+        kept = ~np.isin(ranking.images, truth.junk)
+        if ranking.scores is None:
+            kept &= ranking.inliers >= 0
+        scores.append((ranking.inliers if ranking.scores is None else ranking.scores)[kept])
+        correct.append(np.isin(ranking.images[kept], truth.positives))
+        queries.append(np.full(kept.sum(), query))
+    return PooledResults(
+        scores=np.concatenate(scores),
+        correct=np.concatenate(correct),
+        queries=np.concatenate(queries),
+    )
 
 
-def precision_at(pooled: Pooled, recall: int) -> float:
-    """Compute the precision at the highest threshold that finds ``recall`` right results (Fig. 5).
+def precision_at_recall(
+    results: PooledResults, recalls: Real[np.ndarray, " k"]
+) -> Float[np.ndarray, " k"]:
+    """Compute the precision at the highest threshold that reaches each recall (Fig. 5).
 
-    NaN if not so many are found at all.
+    ``PRE = sum_q |R_q^TP| / sum_q |R_q|`` and ``REC = sum_q |R_q^TP|`` (Eq. 4). ``R_q`` are the
+    results of query ``q`` that score at least the threshold, and ``R_q^TP`` are the correct ones
+    among them. The recall is a number of results, not a fraction.
+
+    Args:
+        results: Results of all queries.
+        recalls: Numbers of correct results.
+
+    Returns:
+        0 to 1 for each recall; NaN for a recall that is not reached.
     """
-    return float(precisions_at(pooled, np.array([recall]))[0])
-
-
-def precisions_at(pooled: Pooled, recalls: Real[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
-    """Compute `precision_at` each recall."""
-    curve = precision_recall(pooled.scores, pooled.correct)
-    first = np.searchsorted(curve.recall, recalls)  # thresholds fall: the first is the highest
-    return np.append(curve.precision, np.nan)[first]
+    results, ends = _sort(results)
+    return _precisions(results, ends, recalls, np.ones(len(results), int))
 
 
 def mean_precision(
-    pooled: Pooled, positives: int, drawn: Int[np.ndarray, "draws q"] | None = None
-) -> Float[np.ndarray, " draws"]:
-    """Compute the mean height of a curve of Fig. 5 over its log axis. Not in the paper.
+    results: PooledResults,
+    positives: int,
+    query_counts: Int[np.ndarray, "resamples q"] | None = None,
+) -> Float[np.ndarray, " resamples"]:
+    """Compute the mean precision of a curve over the logarithmic axis of Fig. 5. Not in the paper.
 
-    From 10 right results to all there are; where these are not found precision counts as 0.
-
-    Args:
-        pooled: Results.
-        positives: How many right results all queries have.
-        drawn: How often each query counts, draw by draw; once each where None.
-    """
-    order = np.argsort(-pooled.scores, kind="stable")
-    scores, correct, queries = (column[order] for column in pooled)
-    last = np.flatnonzero(np.diff(scores, append=-1))  # equal scores enter together
-    recalls = np.geomspace(min(FIRST, positives), positives, POINTS)
-
-    def mean(counts: Int[np.ndarray, " r"]) -> float:
-        found, right = np.cumsum(counts)[last], np.cumsum(counts * correct)[last]
-        precision = np.append(right / np.maximum(found, 1), 0.0)
-        return precision[np.searchsorted(right, recalls)].mean()
-
-    once = np.ones((1, queries.max(initial=0) + 1), int)
-    return np.array([mean(each[queries]) for each in (once if drawn is None else drawn)])
-
-
-def curve_of(pooled: Pooled, *, positives: int, queries: int, seed: int = 0) -> dict[str, Any]:
-    """Return what is worth keeping of a curve of Fig. 5, in percent.
+    The mean is over recalls from 10 to all positives. The precision is 0 at recalls that are not
+    reached.
 
     Args:
-        pooled: Results.
-        positives: How many right results all queries have.
-        queries: How many there are, distractor queries too; some may have no result.
-        seed: Of the draws.
+        results: Results of all queries.
+        positives: Number of positives of all queries together.
+        query_counts: How often each query occurs in each bootstrap resample. None: one resample
+            with each query once.
 
     Returns:
-        ``precisions`` at some ``recalls``; ``mean``, the `mean_precision`, and its 95% ``interval``; and
-        ``draws`` of it over queries. All results of one benchmark have the same draws, one by one, so
-        that the differences of two of them are paired.
+        0 to 1 for each resample.
     """
-    recalls = np.geomspace(1, max(1, int(pooled.correct.sum())), POINTS).round().astype(int)
+    results, ends = _sort(results)
+    recalls = np.geomspace(min(MIN_RECALL, positives), positives, CURVE_POINTS)
+    if query_counts is None:
+        query_counts = np.ones((1, results.queries.max(initial=0) + 1), int)
+    resampled = (_precisions(results, ends, recalls, row[results.queries]) for row in query_counts)
+    return np.array([np.nan_to_num(precisions).mean() for precisions in resampled])
+
+
+def summarize_curve(results: PooledResults, *, positives: int, queries: int) -> dict[str, Any]:
+    """Return the precision-recall curve of Fig. 5 in a short form for a result file.
+
+    Args:
+        results: Results of all queries.
+        positives: Number of positives of all queries together.
+        queries: Number of queries, with distractor queries and queries without results.
+
+    Returns:
+        Precisions in percent. ``recalls`` and ``precisions`` are points of the curve. ``mean`` is
+        its `mean_precision`, ``interval`` the 95% bootstrap interval over queries, and ``draws``
+        the mean precision of each resample.
+    """
+    recalls = np.geomspace(1, max(1, int(results.correct.sum())), CURVE_POINTS).round().astype(int)
     recalls = np.unique(recalls)
-    drawn = np.random.default_rng(seed).multinomial(queries, np.full(queries, 1 / queries), DRAWS)
-    draws = mean_precision(pooled, positives, drawn)
+    # A fixed seed gives all results of one benchmark the same resamples, so that
+    # `significance.paired_curve_difference` can subtract them one by one.
+    random = np.random.default_rng(0)
+    query_counts = random.multinomial(queries, np.full(queries, 1 / queries), RESAMPLES)
+    resampled = mean_precision(results, positives, query_counts)
     return {
         "recalls": recalls.tolist(),
-        "precisions": _percent(np.nan_to_num(precisions_at(pooled, recalls))),
+        "precisions": _percent(np.nan_to_num(precision_at_recall(results, recalls))),
         "positives": positives,
-        "mean": _percent(mean_precision(pooled, positives))[0],
-        "interval": _percent(np.quantile(draws, [0.025, 0.975])),
-        "draws": _percent(draws),
+        "mean": _percent(mean_precision(results, positives))[0],
+        "interval": _percent(np.quantile(resampled, [0.025, 0.975])),
+        "draws": _percent(resampled),
     }
+
+
+def _sort(results: PooledResults) -> tuple[PooledResults, Int[np.ndarray, " s"]]:
+    """Sort results by score, the highest first, and return the last row of each distinct score.
+
+    Results with equal scores pass a threshold together, so a curve has one point for all of them.
+    """
+    results = results[np.argsort(-results.scores, kind="stable")]
+    _, counts = np.unique(-results.scores, return_counts=True)
+    return results, np.cumsum(counts) - 1
+
+
+def _precisions(
+    results: PooledResults,
+    ends: Int[np.ndarray, " s"],
+    recalls: Real[np.ndarray, " k"],
+    counts: Int[np.ndarray, " r"],
+) -> Float[np.ndarray, " k"]:
+    """Return the precision at each recall if each of the sorted results occurs ``counts`` times."""
+    retrieved, correct = np.cumsum(counts)[ends], np.cumsum(counts * results.correct)[ends]
+    precisions = np.append(correct / np.maximum(retrieved, 1), np.nan)
+    # Thresholds fall, so the first that reaches a recall is the highest.
+    return precisions[np.searchsorted(correct, recalls)]
 
 
 def _percent(values: Float[np.ndarray, " _"]) -> list[float]:
     return (100 * values).round(2).tolist()
-
-
-def precision_intervals(
-    pooled: Pooled,
-    recalls: Int[np.ndarray, " k"],
-    *,
-    queries: int,
-    resamples: int = 500,
-    seed: int,
-) -> list[Interval]:
-    """Compute a 95% bootstrap interval of `precision_at` each recall, over queries. Not in the paper.
-
-    Queries are drawn with all their results, distractor queries among them. Where a draw does not reach a
-    recall its precision counts as 0, so near the highest recall intervals reach far down.
-
-    Args:
-        pooled: Results.
-        recalls: Numbers of right results.
-        queries: How many queries there were; some may have no result.
-        resamples: Number of draws.
-        seed: Of the draws.
-
-    Raises:
-        ValueError: A recall is not reached by all the queries.
-    """
-    rows = [np.flatnonzero(pooled.queries == query) for query in range(queries)]
-    if not all(pooled.correct.sum() >= recall for recall in recalls):
-        raise ValueError(
-            f"recalls {recalls} of {pooled.correct.sum()} right results: expected fewer"
-        )
-
-    def at(recall: int, drawn: Float[np.ndarray, " q"]) -> float:
-        chosen = np.concatenate([rows[int(query)] for query in drawn])
-        found = precision_at(Pooled(*(column[chosen] for column in pooled)), recall)
-        return 0.0 if np.isnan(found) else found
-
-    numbers = np.arange(len(rows), dtype=float)
-    return [
-        bootstrap(
-            numbers, statistic=lambda drawn, r=r: at(r, drawn), resamples=resamples, seed=seed
-        )
-        for r in recalls.tolist()
-    ]

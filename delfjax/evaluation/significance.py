@@ -1,31 +1,35 @@
-"""What a reproduction claims, as assertions with intervals. Not in the paper.
+"""Bootstrap confidence intervals over queries, and paired differences between methods.
 
-A claim is that one thing is better than another. It rests on the difference of the two over the same
-queries, and on a 95% bootstrap interval of it over queries. The whole interval above 0: the claim has
-*passed*. All of it below: it has *failed*, the opposite is shown. Else it is *undecided*: these queries do
-not tell, and a reader should not take it for refuted. Several differences, as of an order, must all pass; one
-that fails fails the claim.
-
-Intervals are of queries alone, one by one, 95% each: seeds of training are averaged first.
+Two methods are compared on the same queries: the difference of each query is resampled, not each
+method by itself. Queries vary much more than methods do, so paired differences have far narrower
+intervals. Intervals cover the choice of queries only; several seeds of training are averaged first.
+Not in the paper.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import rankdata
 
-from delfjax.evaluation.metrics import bootstrap
-
 Result = Mapping[str, Any]
+"""Record of one run, as `delfjax.evaluation.report.report` returns it and `read_result` reads it."""
 Verdict = Literal["passed", "failed", "undecided"]
-DECIMALS = 2
-SAME = "benchmark", "protocol", "queries"  # what two results must share to be compared
+RESAMPLES = 2000
+LEVEL = 0.95  # fraction of the resampled statistics inside an interval
+COMPARABLE_KEYS = "benchmark", "protocol", "queries"  # values that compared results must share
 
 
-class Difference(NamedTuple):
-    """How much better one thing is than another, in percent points, with a 95% interval."""
+class Interval(NamedTuple):
+    """A confidence interval."""
+
+    low: float
+    high: float
+
+
+class Estimate(NamedTuple):
+    """A value with its 95% confidence interval."""
 
     value: float
     low: float
@@ -33,98 +37,136 @@ class Difference(NamedTuple):
 
     @property
     def verdict(self) -> Verdict:
-        """What the interval tells of "it is better"."""
+        """Result of testing whether the value is positive.
+
+        ``"passed"``: the interval is above 0. ``"failed"``: it is below 0. ``"undecided"``: it
+        contains 0, so the queries are too few to decide.
+        """
         if self.low > 0:
             return "passed"
         return "failed" if self.high < 0 else "undecided"
 
 
-def per_query(runs: Sequence[Result]) -> Float[np.ndarray, " q"]:
-    """Average the average precision of each query over runs, such as seeds, in percent.
+def bootstrap_interval(
+    values: Float[np.ndarray, " q"],
+    *,
+    statistic: Callable[[np.ndarray], float] = np.nanmean,
+    seed: int,
+) -> Interval:
+    """Compute the 95% percentile bootstrap interval of a statistic over queries.
 
     Args:
-        runs: Results as `delfjax.evaluation.benchmark.Evaluation.summary` gives them, of one benchmark.
-
-    Returns:
-        One number a query; NaN where the query has nothing to find.
+        values: One value per query. NaN is left out before resampling.
+        statistic: Function from resampled values to one number; by default the mean.
+        seed: Seed of the random numbers.
 
     Raises:
-        ValueError: If results are of several benchmarks, or an old one has no such list.
+        ValueError: All values are NaN, or there are none.
     """
-    _check_same(runs)
-    if missing := [_name(run) for run in runs if "average_precision" not in run]:
-        raise ValueError(f"{missing}: no average_precision of each query; run them again")
+    values = values[~np.isnan(values)]
+    if not len(values):
+        raise ValueError("no values; expected at least one that is not NaN")
+    draw = np.random.default_rng(seed).integers
+    estimates = [statistic(values[draw(len(values), size=len(values))]) for _ in range(RESAMPLES)]
+    return Interval(*np.quantile(estimates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist())
+
+
+def average_precisions(runs: Sequence[Result]) -> Float[np.ndarray, " q"]:
+    """Return the average precision of each query in percent, averaged over runs.
+
+    Args:
+        runs: Results on one benchmark, such as those of several seeds.
+
+    Returns:
+        One value per query, 0 to 100; NaN for a query without positives.
+
+    Raises:
+        ValueError: Results are of different benchmarks, or lack the values of single queries.
+    """
+    _check_comparable(runs, "average_precision")
     return np.mean([np.array(run["average_precision"], float) for run in runs], axis=0)
 
 
-def differ(better: Sequence[Result], worse: Sequence[Result], *, seed: int = 0) -> Difference:
-    """Compare mean average precisions: the same queries are drawn for both.
+def paired_difference(better: Sequence[Result], worse: Sequence[Result]) -> Estimate:
+    """Estimate how much higher the mAP of one method is than that of another.
 
     Args:
-        better: Runs of what the claim says is better; several are seeds.
-        worse: Runs of the other.
-        seed: Of the draws.
+        better: Runs of the method that is expected to be better, such as several seeds.
+        worse: Runs of the other method, on the same queries.
+
+    Returns:
+        Difference of the two mAP in percentage points, with its interval over queries.
 
     Raises:
-        ValueError: If the runs cannot be compared query by query.
+        ValueError: The runs are not of the same queries.
     """
-    _check_same([*better, *worse])
-    gain = per_query(better) - per_query(worse)
-    return Difference(float(np.nanmean(gain)), *bootstrap(gain, seed=seed))
+    _check_comparable([*better, *worse], "average_precision")
+    gain = average_precisions(better) - average_precisions(worse)
+    return Estimate(float(np.nanmean(gain)), *bootstrap_interval(gain, seed=0))
 
 
-def differ_in_curve(better: Sequence[Result], worse: Sequence[Result]) -> Difference:
-    """Compare the mean heights of curves of Fig. 5, by the draws that are kept with them.
+def paired_curve_difference(better: Sequence[Result], worse: Sequence[Result]) -> Estimate:
+    """Estimate how much higher the mean precision of one precision-recall curve is (Fig. 5).
+
+    The stored resamples of two curves use the same queries, so they are subtracted one by one.
 
     Args:
-        better: Runs of what the claim says is better, with a ``curve`` as `delfjax.evaluation.precision_recall.curve_of` gives.
-        worse: Runs of the other.
+        better: Runs of the method that is expected to be better. Each has a ``curve``, as
+            `delfjax.evaluation.precision_recall.summarize_curve` returns it.
+        worse: Runs of the other method, on the same queries.
+
+    Returns:
+        Difference of the two mean precisions in percentage points, with its interval over queries.
 
     Raises:
-        ValueError: If the runs cannot be compared draw by draw.
+        ValueError: The runs are not of the same queries, or lack a curve.
     """
-    _check_same([*better, *worse])
-    if missing := [_name(run) for run in [*better, *worse] if "curve" not in run]:
-        raise ValueError(f"{missing}: no curve; run them again, with distractor queries")
-    one, other = (
-        np.mean([run["curve"]["draws"] for run in runs], axis=0) for runs in (better, worse)
-    )
+    _check_comparable([*better, *worse], "curve")
     means = [np.mean([run["curve"]["mean"] for run in runs]) for runs in (better, worse)]
-    return Difference(
-        float(means[0] - means[1]), *np.quantile(one - other, [0.025, 0.975]).tolist()
-    )
+    resamples = [
+        np.mean([run["curve"]["draws"] for run in runs], axis=0) for runs in (better, worse)
+    ]
+    low, high = np.quantile(resamples[0] - resamples[1], [0.025, 0.975]).tolist()
+    return Estimate(float(means[0] - means[1]), low, high)
 
 
-def rank_correlation(
-    one: Float[np.ndarray, " n"], other: Float[np.ndarray, " n"], *, seed: int = 0
-) -> Difference:
-    """Correlate by rank (Spearman), in hundredths: -100 to 100. Pairs without a number are left out.
+def rank_correlation(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> Estimate:
+    """Estimate Spearman's rank correlation of two variables, in hundredths (-100 to 100).
 
     Args:
-        one: What may tell, such as how many keypoints lie on a landmark.
-        other: What is told, such as how well it is found.
-        seed: Of the draws, of pairs.
+        x: Values of the first variable.
+        y: Values of the second variable. Pairs with a NaN or an infinite value are left out.
+
+    Returns:
+        The correlation, with its interval over pairs; 0 if a variable is constant.
     """
-    pairs = np.stack([one, other], axis=1)
+    pairs = np.stack([x, y], axis=1)
     pairs = pairs[np.isfinite(pairs).all(1)]
 
-    def spearman(drawn: Float[np.ndarray, " n"]) -> float:
-        ranks = rankdata(pairs[drawn.astype(int)], axis=0)
+    def spearman(rows: Float[np.ndarray, " n"]) -> float:
+        # scipy.stats.spearmanr would warn about constant resamples and return NaN.
+        ranks = rankdata(pairs[rows.astype(int)], axis=0)
         centered = ranks - ranks.mean(0)
         spread = np.prod(np.linalg.norm(centered, axis=0))
         return 100 * float(np.prod(centered, axis=1).sum() / spread) if spread else 0.0
 
-    numbers = np.arange(len(pairs), dtype=float)
-    return Difference(spearman(numbers), *bootstrap(numbers, statistic=spearman, seed=seed))
+    rows = np.arange(len(pairs), dtype=float)
+    return Estimate(spearman(rows), *bootstrap_interval(rows, statistic=spearman, seed=0))
 
 
-def _check_same(runs: Sequence[Result]) -> None:
+def _check_comparable(runs: Sequence[Result], required: str) -> None:
+    """Check that runs are of the same queries and have a required key."""
     for run in runs:
-        for key in SAME:
+        if required not in run:
+            raise ValueError(
+                f"{_name(run)}: the result has no {required!r}. Fix: run the benchmark again"
+                + (", one with distractor queries" if required == "curve" else "")
+            )
+        for key in COMPARABLE_KEYS:
             if run.get(key) != runs[0].get(key):
                 raise ValueError(
-                    f"{_name(runs[0])} and {_name(run)}: {key} {runs[0].get(key)!r} and "
-                    f"{run.get(key)!r}; only results of the same queries can be compared"
+                    f"{_name(runs[0])} and {_name(run)}: {key} is {runs[0].get(key)!r} and "
+                    f"{run.get(key)!r}; expected results of the same queries"
                 )
 
 

@@ -1,34 +1,37 @@
-"""What the paper says of its methods (Sec. 5), what we say beside it, and what our results say of that.
+"""Decide the paper's claims (Sec. 5), and some of ours, from the results.
 
-A statement is that some runs are better than others, by mAP or by the curves of Fig. 5; `delfjax.evaluation.significance` decides.
+A claim says that some runs are better than others, by mAP or by the curves of Fig. 5. It passes if
+the 95% intervals of all its differences are above 0, fails if one is below 0, and is undecided else.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from delfjax import provenance
 from delfjax.evaluation import significance
-from delfjax.evaluation.significance import DECIMALS, Difference, Result, differ, differ_in_curve
-from delfjax.paper.runs import GRAPH_FEATURES, HEADLINE, files, title
+from delfjax.evaluation.significance import DECIMALS, Estimate, Result
+from delfjax.paper.runs import GRAPH_FEATURES, HEADLINE, result_files, title
+from delfjax.provenance import read_result, write_result
 
+FILE = "claims.json"  # in the folder of results
+DECIMALS = 2  # of the numbers in a claim's evidence
 Runs = Mapping[str, list[Result]]  # by name: several are seeds
 Reason = Callable[[Runs], str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A claim and what became of it.
+    """A claim and the verdict on it.
 
     Attributes:
-        claim: In words.
-        passed: Whether it holds; False where it is undecided, too: ``evidence["verdict"]`` tells.
-        evidence: Numbers with intervals.
+        claim: The claim as a sentence.
+        passed: Whether the claim holds. False if it failed, is undecided or was not run:
+            ``evidence["verdict"]`` says which.
+        evidence: The verdict, and the differences with their intervals.
     """
 
     claim: str
@@ -36,14 +39,21 @@ class Claim:
     evidence: dict[str, Any] = field(default_factory=dict)
 
 
-def decide(claim: str, differences: Mapping[str, Difference]) -> Claim:
-    """Make a claim of differences that must all be above 0, by what each of them compares.
+def decide(claim: str, differences: Mapping[str, Estimate]) -> Claim:
+    """Decide a claim that requires all its differences to be above 0.
+
+    One difference whose interval is below 0 fails the claim. Otherwise, one whose interval contains
+    0 leaves it undecided.
+
+    Args:
+        claim: The claim as a sentence.
+        differences: Differences by a name of the comparison.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there are no differences.
     """
     if not differences:
-        raise ValueError(f"{claim!r}: rests on no difference; expected at least two methods")
+        raise ValueError(f"{claim!r}: no differences; expected at least one")
     verdicts = {each.verdict for each in differences.values()}
     verdict = next(each for each in ("failed", "undecided", "passed") if each in verdicts)
     shown = {
@@ -61,28 +71,13 @@ def decide(claim: str, differences: Mapping[str, Difference]) -> Claim:
     )
 
 
-def ordered(claim: str, runs: Mapping[str, Sequence[Result]], *, curve: bool = False) -> Claim:
-    """Claim that methods come in an order, best first: each is better than the next.
-
-    Args:
-        claim: In words.
-        runs: Results of each method, by name, best first.
-        curve: Whether they are compared by their curves (Fig. 5), and not by mAP.
-    """
-    compare = differ_in_curve if curve else differ
-    return decide(
-        claim,
-        {f"{one} - {other}": compare(runs[one], runs[other]) for one, other in pairwise(runs)},
-    )
-
-
 def not_run(claim: str, missing: Sequence[str]) -> Claim:
-    """Keep a claim that nothing can be said of yet, with the results that it waits for."""
+    """Return a claim without a verdict, with the results that are missing."""
     return Claim(claim=claim, passed=False, evidence={"verdict": "not run", "missing": [*missing]})
 
 
-def told(claims: Sequence[Claim]) -> str:
-    """Say of each claim what became of it, and by how much."""
+def format_claims(claims: Sequence[Claim]) -> str:
+    """Format claims with their verdicts and differences for a terminal."""
     lines = []
     for each in claims:
         lines.append(f"{each.evidence.get('verdict', '').upper():10} {each.claim}")
@@ -92,17 +87,17 @@ def told(claims: Sequence[Claim]) -> str:
         if "reason" in each.evidence:
             lines.append(f"{'':13}{each.evidence['reason']}")
         if "missing" in each.evidence:
-            lines.append(f"{'':13}waits for {', '.join(each.evidence['missing'])}")
+            lines.append(f"{'':13}missing: {', '.join(each.evidence['missing'])}")
     return "\n".join(lines)
 
 
-def write(claims: Sequence[Claim], path: Path) -> None:
-    """Write claims as a JSON list, whole or not at all."""
-    provenance.write(path, [asdict(each) for each in claims])
+def write_claims(claims: Sequence[Claim], path: Path) -> None:
+    """Write claims as a JSON list."""
+    write_result(path, [asdict(each) for each in claims])
 
 
-def read(path: Path) -> list[Claim]:
-    """Read what `write` wrote.
+def read_claims(path: Path) -> list[Claim]:
+    """Read what `write_claims` wrote.
 
     Raises:
         ValueError: If the file holds something else.
@@ -110,20 +105,21 @@ def read(path: Path) -> list[Claim]:
     try:
         return [Claim(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
     except (OSError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: no claims ({error}); run the notebook of the tables") from error
+        raise ValueError(
+            f"{path}: not a file of claims ({error}). Fix: run the notebook 06_tables"
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """Something to be decided.
+    """A claim to decide from results.
 
     Attributes:
-        claim: In words.
-        pairs: Names of runs: in each pair, the first is better than the second.
-        curve: Whether by the curves of Fig. 5, where distractor queries count, and not by mAP.
-        seeds: Whether all seeds of training count. Not where one side has been run with one seed alone, on the
-            same model: then a seed must not be taken for a gain.
-        reason: What our results tell, in words, of why it fails, if it does.
+        claim: The claim as a sentence.
+        pairs: Pairs of run names: the claim says that the first of each pair is better.
+        curve: Whether to compare the curves of Fig. 5, which count distractor queries, instead of mAP.
+        seeds: Whether to average all seeds of training. False if one side has one seed only.
+        reason: Function that explains a failed claim from the results.
     """
 
     claim: str
@@ -133,33 +129,33 @@ class Statement:
     reason: Reason | None = None
 
 
-def _alone(runs: Runs) -> str:
-    """Say what each method of a statement is worth by itself."""
+def _scores(runs: Runs) -> str:
+    """Return the mAP of each method."""
     return "mAP: " + ", ".join(f"{title(name)} {_mean(found):.1f}" for name, found in runs.items())
 
 
 def _keypoints(runs: Runs) -> str | None:
-    """Say how many keypoints of each method lie on the landmark, which only a rendered set can tell."""
+    """Return the share of keypoints on the landmark by method; None without the rendered masks."""
     if not all("on_landmark" in run for found in runs.values() for run in found):
         return None
     shares = {name: [run["on_landmark"]["value"] for run in found] for name, found in runs.items()}
-    told = ", ".join(f"{title(name)} {np.mean(found):.1f}" for name, found in shares.items())
-    return f"seeds averaged, % of the best 100 keypoints on the landmark: {told}"
+    listed = ", ".join(f"{title(name)} {np.mean(found):.1f}" for name, found in shares.items())
+    return f"seeds averaged, % of the best 100 keypoints on the landmark: {listed}"
 
 
 def _graph(degree: int) -> tuple[str, str]:
-    """Name the runs of exact search and of a graph of so few edges a node."""
-    return f"ft_att_{GRAPH_FEATURES}f_exact", f"ft_att_{GRAPH_FEATURES}f_{degree}e"
+    """Return the names of the runs with exact search and with a graph of few edges."""
+    return f"ft_att_{GRAPH_FEATURES}f", f"ft_att_{GRAPH_FEATURES}f_{degree}e"
 
 
 def _mean(runs: list[Result]) -> float:
     return float(np.mean([run["value"] for run in runs]))
 
 
-def _by_both(
+def _curve_and_map(
     claim: str, *pairs: tuple[str, str], reason: Reason | None = None
 ) -> tuple[Statement, Statement]:
-    """State the same of the curves of Fig. 5, where the paper has it from, and of mAP."""
+    """Return the same statement for the curves of Fig. 5, as in the paper, and for mAP."""
     return (
         Statement(claim=f"{claim} (Fig. 5)", pairs=pairs, curve=True, reason=reason),
         Statement(claim=f"{claim} (mAP)", pairs=pairs, reason=reason),
@@ -167,9 +163,11 @@ def _by_both(
 
 
 STATEMENTS = (
-    *_by_both("Attention matters more than fine-tuning", ("att", "ft_norm"), reason=_keypoints),
-    *_by_both("Fine-tuning helps where there is attention", ("ft_att", "att")),
-    *_by_both(
+    *_curve_and_map(
+        "Attention matters more than fine-tuning", ("att", "ft_norm"), reason=_keypoints
+    ),
+    *_curve_and_map("Fine-tuning helps where there is attention", ("ft_att", "att")),
+    *_curve_and_map(
         "Attention helps after fine-tuning, which helps by itself",
         ("ft_att", "ft_norm"),
         ("ft_norm", "norm"),
@@ -190,7 +188,7 @@ STATEMENTS = (
         claim="Local and global together are better than either",
         pairs=(("ft_att_rmac", "ft_att"), ("ft_att_rmac", "ft_rmac")),
         seeds=False,
-        reason=_alone,
+        reason=_scores,
     ),
     Statement(
         claim="Query expansion helps local features",
@@ -206,33 +204,36 @@ STATEMENTS = (
         pairs=(("conv5_ft_att", "conv5_ft_norm"),),
     ),
 )
-# Not in the paper, which gives one number of features, of dimensions and of bits, without others beside it.
+# Not in the paper, which reports a single number of features, dimensions and bits.
 OURS = tuple(
     Statement(claim=claim, pairs=(pair,), seeds=False)
     for claim, pair in {
-        "A hundred features of a photo find more than twenty": ("ft_att_100f", "ft_att_20f"),
-        "A thousand features of a photo find more than a hundred": ("ft_att_1000f", "ft_att_100f"),
-        "Forty dimensions find more than eight": ("ft_att", "ft_att_8d"),
-        "Forty dimensions find more than thirty-two": ("ft_att", "ft_att_32d"),
-        "An exact index finds more than one that misses a tenth": _graph(8),
-        "An exact index finds more than one that misses a third": _graph(4),
-        "Half-precision numbers find more than codes of 160 bits": ("ft_att", "ft_att_160b"),
-        "Half-precision numbers find more than the paper's 50 bits": ("ft_att", "ft_att_50b"),
+        "100 features per photo find more than 20": ("ft_att_100f", "ft_att_20f"),
+        "1000 features per photo find more than 100": ("ft_att_1000f", "ft_att_100f"),
+        "40 dimensions find more than 8": ("ft_att", "ft_att_8d"),
+        "40 dimensions find more than 32": ("ft_att", "ft_att_32d"),
+        "An exact index finds more than one with a recall of about 90%": _graph(8),
+        "An exact index finds more than one with a recall of about 65%": _graph(4),
+        "Half-precision descriptors find more than 160-bit codes": ("ft_att", "ft_att_160b"),
+        "Half-precision descriptors find more than the paper's 50-bit codes": (
+            "ft_att",
+            "ft_att_50b",
+        ),
     }.items()
 )
 METHODS = ("ft_att", "att", "ft_norm", "norm")
 
 
 def decide_all(folder: Path, benchmark: str = HEADLINE) -> list[Claim]:
-    """Decide every statement by the results of a folder; those that lack one are "not run"."""
+    """Decide every claim from the results of a folder; one without all its results is "not run"."""
     decided = [_decide(statement, folder, benchmark) for statement in (*STATEMENTS, *OURS)]
     return decided + [_predicted(claim, folder, benchmark) for claim in PREDICTIONS]
 
 
 def _decide(statement: Statement, folder: Path, benchmark: str) -> Claim:
     names = list(dict.fromkeys(name for pair in statement.pairs for name in pair))
-    paths = {name: files(name, folder, benchmark, seeds=statement.seeds) for name in names}
-    runs = {name: [provenance.read(path) for path in found] for name, found in paths.items()}
+    paths = {name: result_files(name, folder, benchmark, seeds=statement.seeds) for name in names}
+    runs = {name: [read_result(path) for path in found] for name, found in paths.items()}
     if missing := [title(name) for name, found in runs.items() if not found]:
         return not_run(statement.claim, missing)
     if statement.curve and not all("curve" in run for found in runs.values() for run in found):
@@ -245,18 +246,18 @@ def _decide(statement: Statement, folder: Path, benchmark: str) -> Claim:
 
 
 def _predicted(claim: str, folder: Path, benchmark: str) -> Claim:
-    """Decide whether keypoints on a landmark tell how well it is found: by each of the four methods."""
+    """Decide whether keypoints on a landmark predict how well it is found, for each method."""
     correlate, differences = PREDICTIONS[claim], {}
     for name in METHODS:
-        for path in files(name, folder, benchmark, seeds=False):
-            if (found := correlate(provenance.read(path))) is not None:
+        for path in result_files(name, folder, benchmark, seeds=False):
+            if (found := correlate(read_result(path))) is not None:
                 differences[f"{title(name)}, rank correlation in hundredths"] = found
     if len(differences) < len(METHODS):
         return not_run(claim, list(map(title, METHODS)))
     return decide(claim, differences)
 
 
-def _of_landmarks(run: Result) -> Difference | None:
+def _of_landmarks(run: Result) -> Estimate | None:
     on = run.get("on_landmark")
     if on is None:
         return None
@@ -265,10 +266,10 @@ def _of_landmarks(run: Result) -> Difference | None:
     return significance.rank_correlation(*both)
 
 
-def _of_queries(run: Result) -> Difference | None:
+def _of_queries(run: Result) -> Estimate | None:
     shares = run.get("on_landmark", {}).get("by_query")
     return shares and significance.rank_correlation(
-        np.array(shares, float), significance.per_query([run])
+        np.array(shares, float), significance.average_precisions([run])
     )
 
 
@@ -278,8 +279,10 @@ PREDICTIONS = {
 }
 
 
-def _differences(statement: Statement, runs: Runs) -> dict[str, Difference]:
-    compare = significance.differ_in_curve if statement.curve else significance.differ
+def _differences(statement: Statement, runs: Runs) -> dict[str, Estimate]:
+    compare = (
+        significance.paired_curve_difference if statement.curve else significance.paired_difference
+    )
     return {
         f"{title(one)} - {title(other)}": compare(runs[one], runs[other])
         for one, other in statement.pairs

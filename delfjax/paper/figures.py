@@ -1,4 +1,4 @@
-"""Precision against recall with distractor queries: Fig. 5, of our results, and the paper's behind them."""
+"""Figures of the results: Fig. 5 beside the paper's curves, sweeps, and keypoints on landmarks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,17 +8,16 @@ from jaxtyping import Float, Real
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from delfjax.evaluation.precision_recall import Pooled, precisions_at
+from delfjax.evaluation.precision_recall import PooledResults, precision_at_recall
 from delfjax.paper.values import PaperFigure
-from delfjax.plots.base import COLORS, NEUTRAL, Drawing, figure_of
-from delfjax.plots.diagrams import QUIET
+from delfjax.plots.base import COLORS, MUTED, NEUTRAL, Figure, subplots
 
 Points = tuple[Real[np.ndarray, " k"], Float[np.ndarray, " k"]]  # recalls and precisions
 Line = tuple[str, str | tuple[int, tuple[float, ...]], str]  # color, dashes, marker
 
 BLUE, ORANGE, GREEN, PURPLE = COLORS
-# Attention is blue, the norm orange with rings; fine-tuned is solid, not fine-tuned is dashed: each line can
-# be told by its color and, in gray, by its dashes and rings.
+# Attention is blue, the norm is orange with rings; fine-tuned is solid, without fine-tuning is dashed. Dashes
+# and rings tell the lines apart in gray.
 LONG, MIXED, DOTS = (0, (5, 1.6)), (0, (5, 1.5, 1, 1.5)), (0, (1, 1.3))
 MANY = (0, (6, 1.5, 1, 1.5, 1, 1.5))
 LINES: dict[str, Line] = {
@@ -31,48 +30,50 @@ LINES: dict[str, Line] = {
     "DIR": (GREEN, MIXED, ""),
     "DIR+QE": (GREEN, DOTS, ""),
 }
-AXIS, TICKS = (10, 1000), (10, 30, 100, 300, 1000)  # of the paper's figure
-OTHERS = ("#23272f", NEUTRAL, "#a3423e")  # colors of runs of other names
+AXIS, TICKS = (10, 1000), (10, 30, 100, 300, 1000)  # as in the paper's figure
+OTHERS = ("#23272f", NEUTRAL, "#a3423e")  # colors of other runs
 
 
 def fig5(
-    runs: Mapping[str, Pooled | Mapping[str, Any]],
+    runs: Mapping[str, PooledResults | Mapping[str, Any]],
     paper: PaperFigure | None = None,
     *,
-    where: str = "here",
-) -> Drawing:
-    """Draw precision against the number of right results, distractor queries among the queries (Fig. 5).
+    heading: str = "here",
+) -> Figure:
+    """Plot precision against the number of correct results over all queries (Fig. 5).
+
+    Distractor queries are among the queries.
 
     Args:
-        runs: By name: pooled results, or a result with a ``curve``. Names of the paper's methods, and
-            RootSIFT in the place of CONGAS, have lines of their own.
-        paper: Its digitised curves, drawn pale behind ours.
-        where: Over our names in the legend, such as the benchmark's.
+        runs: Pooled results, or a result with a ``curve``, by method. Methods of the paper have fixed
+            line styles; RootSIFT has that of CONGAS.
+        paper: The paper's digitized curves, drawn pale behind ours.
+        heading: Heading above our methods in the legend, such as the name of the benchmark.
     """
-    figure, axes = figure_of(8.2, 4.2)
+    figure, axes = subplots(8.2, 4.2)
     ax = axes[0, 0]
     others = [name for name in runs if name not in LINES]
     styles = LINES | {name: (OTHERS[n % len(OTHERS)], "-", "s") for n, name in enumerate(others)}
-    lines = [Line2D([], [], linestyle="none", label=where)]
+    lines = [Line2D([], [], linestyle="none", label=heading)]
     for name, run in runs.items():
         lines += _draw(ax, _points(run), styles[name], label=name, linewidth=1.9)
     if paper:
-        said = f"the paper, Google-Landmarks\n({paper.status}, \N{PLUS-MINUS SIGN}{paper.error})"
-        lines += [Line2D([], [], linestyle="none", label=said)]
+        source = f"the paper, Google-Landmarks\n({paper.status}, \N{PLUS-MINUS SIGN}{paper.error})"
+        lines += [Line2D([], [], linestyle="none", label=source)]
         for name, curve in paper.curves.items():
             pale = {"label": name, "linewidth": 1.0, "alpha": 0.42, "zorder": 1}
             lines += _draw(ax, (curve.recall, curve.precision), LINES[name], **pale)
     ax.set(xscale="log", xlim=AXIS, ylim=(0, 1.02))
-    ax.set(xlabel="right results of all queries", ylabel="precision")
+    ax.set(xlabel="correct results of all queries", ylabel="precision")
     ax.set_xticks(TICKS, labels=map(str, TICKS))
     ax.minorticks_off()
     ax.grid(alpha=0.25, linewidth=0.6)
     legend = figure.legend(
         handles=lines, loc="outside right upper", frameon=False, handlelength=3.2, fontsize=8
     )
-    for line, words in zip(lines, legend.get_texts(), strict=True):
+    for line, text in zip(lines, legend.get_texts(), strict=True):
         if line.get_linestyle() == "None":
-            words.set(color=QUIET, position=(-28, 0))
+            text.set(color=MUTED, position=(-28, 0))
     return figure
 
 
@@ -82,53 +83,55 @@ def _draw(ax: Axes, points: Points, line: Line, **style: object) -> list[Line2D]
     return ax.plot(*points, color=color, linestyle=dashes, **rings, **style)
 
 
-def _points(run: Pooled | Mapping[str, Any]) -> Points:
-    """Return recalls, and the precision at each, 0 to 1."""
-    if isinstance(run, Pooled):
+def _points(run: PooledResults | Mapping[str, Any]) -> Points:
+    """Return recalls and the precision at each, 0 to 1."""
+    if isinstance(run, PooledResults):
         recalls = np.arange(1, run.correct.sum() + 1)
-        return recalls, precisions_at(run, recalls)
+        return recalls, precision_at_recall(run, recalls)
     curve = run["curve"]
     return np.array(curve["recalls"]), np.array(curve["precisions"]) / 100
 
 
 Result = Mapping[str, Any]
-WIDE = 4  # where the largest number is this many times the smallest, the axis is logarithmic
+LOG_RANGE = 4  # from this ratio of the largest to the smallest number on, the axis is logarithmic
 
 
-def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Drawing:
-    """Draw mAP with its interval against a number, a panel for each sweep.
+def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Figure:
+    """Plot mAP with its interval against the number that varies, one panel per sweep.
 
     Args:
-        found: By what is counted, such as "features of a photo": results by its number.
+        found: Results of each sweep by number; sweeps by axis label, such as "features per photo".
 
     Raises:
         ValueError: If a sweep has no result.
     """
     if not found or not all(found.values()):
-        raise ValueError(f"sweeps {[*found]}: one at least, with a result each; run them first")
-    figure, axes = figure_of(3.3 * len(found), 3.0, 1, len(found), sharey=True)
-    for ax, (words, by_number) in zip(axes[0], found.items(), strict=True):
+        raise ValueError(
+            f"sweeps {[*found]}: expected at least one sweep, each with results. Fix: run `make reproduce`"
+        )
+    figure, axes = subplots(3.3 * len(found), 3.0, 1, len(found), sharey=True)
+    for ax, (label, by_number) in zip(axes[0], found.items(), strict=True):
         numbers = sorted(by_number)
         value, low, high = np.transpose([_interval(by_number[number]) for number in numbers])
         ax.fill_between(numbers, low, high, color=COLORS[0], alpha=0.15, linewidth=0)
         ax.plot(numbers, value, color=COLORS[0], marker="o", markersize=4)
-        ax.set(xlabel=words)
-        if numbers[-1] >= WIDE * numbers[0]:
+        ax.set(xlabel=label)
+        if numbers[-1] >= LOG_RANGE * numbers[0]:
             ax.set_xscale("log")
             ax.set_xticks(numbers, labels=map(str, numbers))
             ax.minorticks_off()
         ax.grid(alpha=0.25, linewidth=0.6)
-    axes[0, 0].set_ylabel("mAP, %, and 95% over queries")
+    axes[0, 0].set_ylabel("mAP (%), 95% interval over queries")
     return figure
 
 
-def landmarks(runs: Mapping[str, Result]) -> Drawing:
-    """Draw a point a landmark: how many of the best 100 keypoints lie on it, and its average precision.
+def landmarks(runs: Mapping[str, Result]) -> Figure:
+    """Plot average precision against the share of keypoints on the landmark, one point per landmark.
 
     Args:
-        runs: Results on the rendered landmarks, by name.
+        runs: Results on the rendered landmarks by name.
     """
-    figure, axes = figure_of(6.2, 3.6)
+    figure, axes = subplots(6.2, 3.6)
     ax = axes[0, 0]
     for (name, run), color in zip(runs.items(), (*COLORS, NEUTRAL), strict=False):
         shares, precisions = (
@@ -136,7 +139,7 @@ def landmarks(runs: Mapping[str, Result]) -> Drawing:
         )
         points = np.transpose([(shares[landmark], precisions[landmark]) for landmark in precisions])
         ax.scatter(*points, s=22, color=color, label=name, alpha=0.85)
-    ax.set(xlabel="best 100 keypoints on the landmark, %", ylabel="average precision, %")
+    ax.set(xlabel="best 100 keypoints on the landmark (%)", ylabel="average precision (%)")
     ax.set(xlim=(0, 100), ylim=(0, 102))
     ax.grid(alpha=0.25, linewidth=0.6)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)

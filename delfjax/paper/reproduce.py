@@ -1,10 +1,9 @@
-"""The runs of `delfjax.paper.runs` on the benchmarks that are here: makes the results that are missing.
+"""Make the results of `delfjax.paper.runs` that are missing or out of date.
 
-A result is kept for as long as command, code and model are what they were, and the photos of the rendered set or of
-a labeled folder; it is made again once one of them is not. Of a real set photos are not compared.
+A result is up to date while its configuration, its model, its photos and the `PROTOCOL` number are
+the same. Of a real data set, only names and sizes of the photos are compared.
 """
 
-import argparse
 import shlex
 import time
 from collections.abc import Sequence
@@ -14,135 +13,125 @@ from typing import Literal
 
 from tqdm.auto import tqdm
 
-from delfjax import datasets, provenance
-from delfjax.cli.evaluate import (
-    benchmark_options,
-    evaluate_as_asked,
-    inputs_sha256,
-    load_as_asked,
-    result_of,
-)
-from delfjax.cli.networks import extractor_for
-from delfjax.datasets.labeled_folder import LABELED
-from delfjax.datasets.catalog import DATASETS, missing_message, missing_parts
+from delfjax import datasets
+from delfjax.datasets.benchmark import Benchmark
+from delfjax.evaluation.benchmark import evaluate, photos_sha256
+from delfjax.evaluation.config import RunConfig
+from delfjax.evaluation.report import report
 from delfjax.features.extract_folder import LocalExtractor
-from delfjax.fingerprint import code_sha256
-from delfjax.paper.runs import FOLDER, PROFILES, RUNS, Profile, Run
+from delfjax.features.factory import load, model_sha256
+from delfjax.paper.runs import PROFILES, RESULTS, RUNS, Profile, Run
+from delfjax.provenance import PROTOCOL, read_result, write_result
 
 State = Literal["kept", "made", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabeledFolder:
-    """A folder with one sub-folder a class, to be a benchmark; see `delfjax.datasets.labeled`.
+    """A folder with one sub-folder per class that is evaluated like a benchmark.
 
     Attributes:
-        folder: Which.
-        queries: Which photos are queries, by a pattern of file names.
-        database: Which are the database.
+        folder: The folder.
+        queries: Pattern of the file names of query photos.
+        database: Pattern of the file names of database photos.
     """
 
     folder: Path
     queries: str = "*"
     database: str = "*"
 
-    @property
-    def arguments(self) -> list[str]:
-        """Say so to ``delfjax benchmark``."""
-        patterns = {"--queries": self.queries, "--database": self.database}
-        given = [f"{name}={pattern}" for name, pattern in patterns.items() if pattern != "*"]
-        return ["--root", f"{self.folder}", *given]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A run on a benchmark.
+    """One run on one benchmark.
 
     Attributes:
-        run: Which.
-        benchmark: Its name.
-        profile: Sizes.
-        folder: Of the results.
-        data: Of the real data sets.
-        labeled: The folder that is the benchmark, where it has no name.
+        run: The run.
+        benchmark: Name of the benchmark.
+        profile: Sizes of photos and numbers of features.
+        folder: Folder of the results.
+        data: Folder of the real data sets.
+        labeled: The folder that is the benchmark, instead of a named one.
     """
 
     run: Run
     benchmark: str
     profile: Profile
-    folder: Path = FOLDER
+    folder: Path = RESULTS
     data: Path | None = None
     labeled: LabeledFolder | None = None
 
     @property
     def name(self) -> str:
-        """The name of its result."""
+        """Name of the result."""
         return f"{self.benchmark}_{self.run.name}"
 
     @property
     def path(self) -> Path:
-        """The file of its result."""
+        """File of the result."""
         return self.folder / self.profile.folder / f"{self.name}.json"
 
     @property
     def headline(self) -> bool:
-        """Whether the README's table shows it: without distractors, the rendered set is only a comparison."""
+        """Whether the README's table shows the result; the set without distractors is left out."""
         return self.run.headline and self.benchmark != "rendered"
 
     @property
-    def arguments(self) -> list[str]:
-        """Everything that follows ``delfjax benchmark``."""
-        root = [] if self.benchmark in datasets.RENDERED else ["--root", f"{self.data}"]
-        if self.labeled is not None:
-            root = self.labeled.arguments
-        size = ["--longest", f"{self.profile.longest}"]
-        if self.run.kind != "global":
-            size += ["--features", f"{self.run.features or self.profile.features}"]
-        return [self.benchmark, *root, *size, *self.run.arguments, "--json", f"{self.path}"]
+    def config(self) -> RunConfig:
+        """Configuration of the evaluation."""
+        return self.run.at(self.profile)
 
     @property
     def command(self) -> str:
-        """What one would type."""
-        return shlex.join(["delfjax", "benchmark", *self.arguments])
+        """Command that makes the result."""
+        words = ["delfjax", "reproduce", "--only", self.name]
+        if self.labeled is not None:
+            words += ["--labeled", str(self.labeled.folder)]
+            words += ["--queries", self.labeled.queries, "--database", self.labeled.database]
+        elif self.benchmark not in datasets.RENDERED:
+            words += ["--data", str(self.data)]
+        return shlex.join(words)
 
-    @property
-    def options(self) -> argparse.Namespace:
-        """The arguments, read as the command line reads them."""
-        parser = argparse.ArgumentParser(prog="delfjax benchmark")
-        benchmark_options(parser)
-        options = parser.parse_args(self.arguments)
-        options.typed = self.command
-        return options
+    def load_benchmark(self) -> Benchmark:
+        """Load the benchmark's photos, queries and truth."""
+        if self.labeled is not None:
+            own = self.labeled
+            benchmark = datasets.labeled(own.folder, own.queries, own.database)
+            return replace(benchmark, name=datasets.LABELED)
+        return datasets.load(self.benchmark, self.data)
 
-    def outdated(self) -> str | None:
-        """Say why the result has to be made, in a word or two; None where it may stay.
+    def outdated(self, photos: str) -> str | None:
+        """Say in a few words why the result has to be made; None if it is up to date.
 
-        The configuration follows from command and code, and a model's weights from its file.
+        Args:
+            photos: `photos_sha256` of the benchmark.
         """
         if not self.path.is_file():
             return "missing"
         try:
-            result = provenance.read(self.path)
+            result = read_result(self.path)
         except ValueError:
             return "damaged"
+        inputs, model = result.get("inputs_sha256", {}), model_sha256(self.config.model)
         checks = {
-            "another command": result.get("command") != self.command,
-            "other code": result.get("code_sha256") != code_sha256(),
-            "another model or set": result.get("inputs_sha256") != inputs_sha256(self.options),
+            "another protocol": result.get("protocol_version") != PROTOCOL,
+            "another configuration": result.get("config") != self.config.to_dict(),
+            "another model": model is not None and inputs.get("model") != model,
+            "other photos": inputs.get("photos") != photos,
         }
         return next((words for words, changed in checks.items() if changed), None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a job.
+    """What happened to a job.
 
     Attributes:
-        job: Which.
-        state: Its result was there, was made, or could not be.
-        reason: Why it was made, or why it could not be.
-        seconds: It took.
-        unreadable: Photos that the result does without.
+        job: The job.
+        state: Whether its result was up to date, was made, or failed.
+        reason: Why the result was made, or why it failed.
+        seconds: Wall time.
+        unreadable: Number of photos that could not be read.
     """
 
     job: Job
@@ -154,87 +143,90 @@ class Outcome:
 
 def plan(
     names: Sequence[str] = (),
-    folder: Path = FOLDER,
+    folder: Path = RESULTS,
     *,
     data: Path | None = None,
     labeled: LabeledFolder | None = None,
     profile: str = "embedded",
 ) -> list[Job]:
-    """List the jobs: every run on every benchmark that is there, the rendered ones first.
+    """List every run on every available benchmark, the rendered sets first.
 
     Args:
-        names: Of runs, benchmarks or results; none: all.
-        folder: Of the results.
-        data: Of the real data sets; None: the rendered ones alone.
-        labeled: A folder of photos that is the only benchmark.
-        profile: Of `PROFILES`.
+        names: Names of runs, benchmarks or results to keep; by default all.
+        folder: Folder of the results.
+        data: Folder of the real data sets; None: only the rendered sets.
+        labeled: A folder of photos to evaluate, instead of all benchmarks.
+        profile: Name of one of `PROFILES`.
 
     Raises:
-        ValueError: If a name is none of these.
+        ValueError: If a name is unknown.
     """
-    there = datasets.RENDERED if data is None else datasets.available(data)
-    benchmarks = sorted(there, key=lambda name: name not in datasets.RENDERED)
-    benchmarks = benchmarks if labeled is None else [LABELED]
+    available = datasets.RENDERED if data is None else datasets.available(data)
+    benchmarks = sorted(available, key=lambda name: name not in datasets.RENDERED)
+    benchmarks = benchmarks if labeled is None else [datasets.LABELED]
     shared = {"profile": PROFILES[profile], "folder": folder, "data": data, "labeled": labeled}
     jobs = [Job(run=run, benchmark=name, **shared) for name in benchmarks for run in RUNS.values()]
     known = {*RUNS, *benchmarks, *(job.name for job in jobs)}
     if unknown := [name for name in names if name not in known]:
         raise ValueError(
-            f"no run, benchmark or result {', '.join(unknown)}; expected a run ({', '.join(RUNS)}), a "
-            f"benchmark that is here ({', '.join(benchmarks)}), or both, as in rendered_norm"
+            f"{', '.join(unknown)}: unknown. Expected a run ({', '.join(RUNS)}), an available "
+            f"benchmark ({', '.join(benchmarks)}), or both, as in rendered_norm"
         )
     return [job for job in jobs if not names or {job.run.name, job.benchmark, job.name} & {*names}]
 
 
-def lacking(data: Path) -> list[str]:
-    """Say of every real data set that is not in a folder what is missing, and how to get it."""
-    parts = dict.fromkeys(part for name in datasets.NAMES for part in name.split("+"))
-    real = [part for part in parts if part in DATASETS]
-    return [missing_message(part, data, found) for part in real if (found := missing_parts(part, data))]
+class Reproduction:
+    """Runs jobs, and keeps models and benchmarks loaded between them."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, LocalExtractor] = {}
+        self._benchmarks: dict[str, Benchmark] = {}
+        self._photos: dict[str, str] = {}
+
+    def outdated(self, job: Job) -> str | None:
+        """Say why a job's result has to be made; None if it is up to date."""
+        if job.benchmark not in self._photos:
+            self._photos[job.benchmark] = photos_sha256(self._benchmark(job))
+        return job.outdated(self._photos[job.benchmark])
+
+    def run(self, job: Job) -> Outcome:
+        """Make a job's result if it is missing or out of date."""
+        start = time.perf_counter()
+        try:
+            outcome = self._run(job)
+        except Exception as error:  # one failed run must not stop the others
+            reason = f"{type(error).__name__}: {error}"
+            outcome = Outcome(job=job, state="failed", reason=reason)
+        return replace(outcome, seconds=time.perf_counter() - start)
+
+    def _run(self, job: Job) -> Outcome:
+        reason = self.outdated(job)
+        if reason is None:
+            kept = read_result(job.path)
+            return Outcome(job=job, state="kept", unreadable=len(kept.get("failed", ())))
+        name = job.config.model
+        if name not in self._models:
+            self._models[name] = load(name)
+        evaluation = evaluate(self._models[name], self._benchmark(job), job.config)
+        added = {"headline": job.headline, "command": job.command}
+        write_result(job.path, report(evaluation) | added)
+        unreadable = len(evaluation.report.failed)
+        return Outcome(job=job, state="made", reason=reason, unreadable=unreadable)
+
+    def _benchmark(self, job: Job) -> Benchmark:
+        if job.benchmark not in self._benchmarks:
+            self._benchmarks[job.benchmark] = job.load_benchmark()
+        return self._benchmarks[job.benchmark]
 
 
-def run_all(
-    names: Sequence[str] = (),
-    folder: Path = FOLDER,
-    *,
-    data: Path | None = None,
-    labeled: LabeledFolder | None = None,
-    profile: str = "embedded",
-) -> list[Outcome]:
-    """Make the results that are missing or out of date; see `plan` for the arguments.
+def run_all(jobs: Sequence[Job]) -> list[Outcome]:
+    """Run jobs one after another. A job that fails is reported and stops no other.
 
-    What cannot be made is told by its outcome, and stops nothing else. Interrupted, it goes on with the next
-    call: results that were made stay, and so do features in the cache.
+    After an interrupt, the next call goes on: results and cached features stay.
     """
-    extractors: dict[str, LocalExtractor] = {}
-    outcomes = []
-    jobs = plan(names, folder, data=data, labeled=labeled, profile=profile)
+    reproduction, outcomes = Reproduction(), []
     with tqdm(jobs, unit="run") as bar:
         for job in bar:
             bar.set_description(job.name)
-            start = time.perf_counter()
-            try:
-                outcome = _run(job, extractors)
-            except (
-                Exception
-            ) as error:  # whatever it is: a night's other runs must not be lost to it
-                reason = f"{type(error).__name__}: {error}"
-                outcome = Outcome(job=job, state="failed", reason=reason)
-            outcomes.append(replace(outcome, seconds=time.perf_counter() - start))
+            outcomes.append(reproduction.run(job))
     return outcomes
-
-
-def _run(job: Job, extractors: dict[str, LocalExtractor]) -> Outcome:
-    reason = job.outdated()
-    if reason is None:
-        kept = provenance.read(job.path)
-        provenance.write(job.path, kept | {"headline": job.headline})
-        return Outcome(job=job, state="kept", unreadable=len(kept.get("failed", ())))
-    options = job.options
-    key = repr([options.model, options.local, options.selection])  # all else is the profile's
-    if key not in extractors:
-        extractors[key] = extractor_for(options)
-    evaluation = evaluate_as_asked(options, load_as_asked(options), extractors[key])
-    result = result_of(evaluation, options) | {"headline": job.headline}
-    provenance.write(job.path, result)
-    return Outcome(job=job, state="made", reason=reason, unreadable=len(evaluation.report.failed))

@@ -1,42 +1,45 @@
-"""The runs behind the paper's table and figures (Sec. 5), as one table; what has become of them is on disk.
+"""The runs behind the paper's table and figures (Sec. 5): one `RunConfig` each.
 
-Each row is the arguments of a `delfjax benchmark`, beside the method of the paper that it stands for. Its result
-is ``<benchmark>_<run>.json`` in the folder of results.
+The result of a run on a benchmark is the file ``<benchmark>_<run>.json`` in `RESULTS`.
 """
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from delfjax import datasets, provenance
-from delfjax.datasets.labeled import LABELED
-from delfjax.paper import tables, values
-from delfjax.paper.tables import Table
+from delfjax import datasets
+from delfjax.evaluation.config import RunConfig
+from delfjax.features.extract_folder import PCAConfig
+from delfjax.features.extraction import ExtractionConfig
+from delfjax.features.global_descriptors import GlobalConfig
+from delfjax.provenance import read_result
+from delfjax.search.expansion import ExpansionConfig
+from delfjax.search.index import IndexConfig
+from delfjax.search.searcher import SearchConfig
+
+RESULTS = Path(__file__).resolve().parents[2] / "data" / "results"  # in a checkout
+HEADLINE = "rendered+places"  # the benchmark on which claims are decided
 
 Kind = Literal[
-    *("method", "global", "handcrafted", "around", "unselected"),
+    *("method", "global", "handcrafted", "combined", "unselected"),
     *("features", "dimensions", "recall", "bits"),
 ]
-
-MODELS = "data/checkpoints"  # in a checkout, whence these commands are run
-FOLDER = Path("data/results")
-WHITENING = "data/landmarks/train"
-COUNTS = (20, 50, 100, 200, 500, 1000)  # features of a photo
-DIMENSIONS = (8, 16, 24, 32)  # of a descriptor; 40 is every other run
-DEGREES = (3, 4, 8)  # edges a node of a graph that misses neighbors; `auto` takes 24
-LEAST = 60  # the beam of these, no wider than what is asked for
-GRAPH_FEATURES = 200  # of a photo: of 100, exact search is the faster, and `auto` takes it
-CODES = ((4, 5), (10, 5), (10, 8), (20, 8))  # sub-vectors of a descriptor, and bits of each
-# Runs of other kinds that have a place in a sweep.
-SHARED = {"dimensions": "ft_att", "bits": "ft_att", "recall": f"ft_att_{GRAPH_FEATURES}f"}
-HALF = 16  # bits of a number in a store: with 40 dimensions 640 a descriptor, of every other run
-EVERY_LIST = 8192  # probed: what is missed is then lost by the codes alone
 POOLINGS = {"mac": "MAC", "gem": "GeM", "rmac": "R-MAC"}
-HEADLINE = "rendered+places"  # the benchmark that claims are decided on
-# Results of the same with other seeds of training, by a pattern in ``runs``; `delfjax train` and `benchmark` made
-# them. Of joint training, and of step 1 through conv5, there is nothing else.
+FUSED = "rmac"  # the paper fuses DELF with DIR, which is a learned R-MAC
+COUNTS = (20, 50, 100, 200, 500, 1000)  # features per photo
+DIMENSIONS = (8, 16, 24, 32)  # of a descriptor; every other run has 40
+DEGREES = (3, 4, 8, 24)  # edges per node of a graph; fewer edges miss more neighbors
+GRAPH_FEATURES = 200  # features per photo of the runs with a graph
+GRAPH_BEAM = 60  # as narrow as the number of neighbors allows
+CODES = ((4, 5), (10, 5), (10, 8), (20, 8))  # sub-vectors of a descriptor, and bits for each
+ALL_LISTS = 8192  # lists probed: only the compression loses neighbors
+HALF_PRECISION = 16  # bits of a number in a feature store
+# Runs of another kind that are one point of a sweep.
+SHARED = {"dimensions": "ft_att", "bits": "ft_att", "recall": f"ft_att_{GRAPH_FEATURES}f"}
+
+# Results with other seeds of training, in the folder "runs"; its README has the commands.
 SEEDS = {
     "ft_norm": "ft?_norm_100.json",
     "att": "att?_attention_100.json",
@@ -45,49 +48,21 @@ SEEDS = {
     "conv5_ft_norm": "conv5ft?_norm_100.json",
     "conv5_ft_att": "conv5ftatt?_attention_100.json",
 }
-ELSEWHERE = {
+TITLES = {  # of results that exist only in the folder "runs"
     "joint": "joint training",
     "conv5_ft_norm": "DELF+FT through conv5",
     "conv5_ft_att": "DELF+FT+ATT through conv5",
 }
-STAND_INS = {  # by a row of ours: the method of Table 1, not to be had here, whose place it takes
-    "RootSIFT": "CONGAS",
-    "R-MAC, fine-tuned": "DIR",
-    "R-MAC+QE, fine-tuned": "DIR+QE",
-    "DELF+FT+ATT+R-MAC+QE": "DELF+FT+ATT+DIR+QE",
-}
-FUSED = "rmac"  # which global descriptor joins DELF: the paper's, DIR, is a learned R-MAC
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """A row of the paper, or a curve, or what it is compared with.
-
-    Attributes:
-        name: Of its result.
-        row: The paper's method, or what we call it where the paper has none.
-        arguments: Of ``delfjax benchmark``, after the benchmark's name; sizes are the profile's.
-        kind: What it belongs to: a figure of sweeps has runs of one kind.
-        features: Of a photo, where it is not the profile's number.
-        headline: Whether the README's table shows it.
-    """
-
-    name: str
-    row: str
-    arguments: tuple[str, ...]
-    kind: Kind = "method"
-    features: int | None = None
-    headline: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """How large photos are, and how much is kept of them.
+    """Sizes of photos and numbers of features.
 
     Attributes:
-        longest: Longest side in pixels.
-        features: Of a photo.
-        folder: Where results belong, within the folder of results.
+        longest: Longest side of a photo in pixels.
+        features: Number of features per photo.
+        folder: Sub-folder of `RESULTS` for the results.
     """
 
     longest: int
@@ -95,167 +70,218 @@ class Profile:
     folder: str
 
 
-# A hundred features of a photo of 320 x 240 are the share of its cells that a thousand are of the paper's.
+# 100 features of a 320 x 240 photo are the same share of its cells as the paper's 1000.
 PROFILES = {
     "embedded": Profile(longest=320, features=100, folder=""),
     "paper": Profile(longest=1024, features=1000, folder="paper"),
 }
 
-NORM = ("--selection", "norm")
-FT, ATT, FT_ATT = (
-    ("--model", f"{MODELS}/{name}.safetensors") for name in ("delf_ft", "delf_att", "delf_ft_att")
-)
-FUSION = ("--global", FUSED, "--global-whiten", WHITENING, "--fuse", "0.25")
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One row of the paper's table, one point of a figure, or a comparison.
+
+    Attributes:
+        name: Name of the run, part of the name of its result.
+        row: The paper's name of the method, or ours if the paper has none.
+        kind: Group of the run; the runs of a sweep share one kind.
+        config: The configuration without sizes; `at` adds these.
+        features: Number of features per photo, if it is not the profile's.
+        headline: Whether the README's table shows the run.
+    """
+
+    name: str
+    row: str
+    kind: Kind
+    config: RunConfig
+    features: int | None = None
+    headline: bool = False
+
+    def at(self, profile: Profile) -> RunConfig:
+        """Return the configuration with the sizes of a profile."""
+        config, longest = self.config, profile.longest
+        pyramid = replace(config.extraction.pyramid, longest=longest)
+        if config.uses_local_features:
+            search = replace(config.search, features=self.features or profile.features)
+            config = replace(config, search=search)
+        if config.global_descriptor is not None:
+            descriptor = replace(config.global_descriptor, longest=longest)
+            config = replace(config, global_descriptor=descriptor)
+        return replace(config, extraction=replace(config.extraction, pyramid=pyramid))
+
+
+NORM, ATTENTION = ExtractionConfig(selection="norm"), ExtractionConfig(selection="attention")
+DELF_NOFT = RunConfig(model="resnet50_v1", extraction=NORM)
+DELF_FT = RunConfig(model="delf_ft", extraction=NORM)
+DELF_ATT = RunConfig(model="delf_att", extraction=ATTENTION)
+DELF_FT_ATT = RunConfig(model="delf_ft_att", extraction=ATTENTION)
 
 
 def _methods() -> Iterable[Run]:
-    """Yield the four curves of Fig. 5; only the last of them is in Table 1."""
-    yield Run(name="norm", row="DELF-noFT", arguments=NORM, headline=True)
-    yield Run(name="ft_norm", row="DELF+FT", arguments=(*FT, *NORM), headline=True)
-    yield Run(name="att", row="DELF-noFT+ATT", arguments=ATT, headline=True)
-    yield Run(name="ft_att", row="DELF+FT+ATT", arguments=FT_ATT, headline=True)
+    """Yield the four curves of Fig. 5; Table 1 has only the last one."""
+    for name, row, config in (
+        ("norm", "DELF-noFT", DELF_NOFT),
+        ("ft_norm", "DELF+FT", DELF_FT),
+        ("att", "DELF-noFT+ATT", DELF_ATT),
+        ("ft_att", "DELF+FT+ATT", DELF_FT_ATT),
+    ):
+        yield Run(name=name, row=row, kind="method", config=config, headline=True)
 
 
 def _handcrafted() -> Iterable[Run]:
-    """Yield what takes the place of CONGAS and LIFT, in all its dimensions."""
+    """Yield the handcrafted features that replace CONGAS and LIFT, in all their dimensions."""
     for name, row in (("sift", "SIFT"), ("rootsift", "RootSIFT")):
-        arguments = ("--local", name, "--dimensions", "128")
+        config = RunConfig(model=name, pca=PCAConfig(dimensions=128))
         headline = name == "rootsift"
-        yield Run(name=name, row=row, arguments=arguments, kind="handcrafted", headline=headline)
+        yield Run(name=name, row=row, kind="handcrafted", config=config, headline=headline)
 
 
 def _globals() -> Iterable[Run]:
-    """Yield what takes the place of siaMAC and DIR, which were trained for retrieval; these were not."""
+    """Yield the global descriptors that replace siaMAC and DIR, which were trained for retrieval."""
     for pooling, title in POOLINGS.items():
-        for model, tuned, words in (((), "", ""), (FT, "ft_", ", fine-tuned")):
-            whitened = (*model, "--global", pooling, "--global-whiten", WHITENING)
-            name, headline = f"{tuned}{pooling}", bool(model) and pooling == FUSED
-            yield Run(
-                name=name, row=title + words, arguments=whitened, kind="global", headline=headline
+        for base, prefix, suffix in ((DELF_NOFT, "", ""), (DELF_FT, "ft_", ", fine-tuned")):
+            config = replace(
+                base, global_descriptor=GlobalConfig(pooling=pooling), whitening="rendered"
             )
-            yield Run(
-                name=f"{name}_qe",
-                row=f"{title}+QE{words}",
-                arguments=(*whitened, "--expand", "average"),
-                kind="global",
-                headline=headline,
-            )
+            expanded = replace(config, expansion=ExpansionConfig(kind="average"))
+            shared = {"kind": "global", "headline": bool(prefix) and pooling == FUSED}
+            name = f"{prefix}{pooling}"
+            yield Run(name=name, row=f"{title}{suffix}", config=config, **shared)
+            yield Run(name=f"{name}_qe", row=f"{title}+QE{suffix}", config=expanded, **shared)
 
 
-def _around() -> Iterable[Run]:
+def _combined() -> Iterable[Run]:
     """Yield DELF with query expansion and with a global descriptor: the last row of Table 1 without DIR."""
-    for name, row, arguments in (
-        ("ft_att_qe", "DELF+FT+ATT+QE", ("--expand", "local")),
-        (f"ft_att_{FUSED}", "DELF+FT+ATT+R-MAC", FUSION),
-        (f"ft_att_{FUSED}_qe", "DELF+FT+ATT+R-MAC+QE", (*FUSION, "--expand", "average")),
+    fused = replace(
+        DELF_FT_ATT,
+        global_descriptor=GlobalConfig(pooling=FUSED),
+        whitening="rendered",
+        fusion_weight=0.25,
+    )
+    for name, row, config in (
+        (
+            "ft_att_qe",
+            "DELF+FT+ATT+QE",
+            replace(DELF_FT_ATT, expansion=ExpansionConfig(kind="local")),
+        ),
+        (f"ft_att_{FUSED}", "DELF+FT+ATT+R-MAC", fused),
+        (
+            f"ft_att_{FUSED}_qe",
+            "DELF+FT+ATT+R-MAC+QE",
+            replace(fused, expansion=ExpansionConfig(kind="average")),
+        ),
     ):
-        yield Run(name=name, row=row, arguments=(*FT_ATT, *arguments), kind="around", headline=True)
+        yield Run(name=name, row=row, kind="combined", config=config, headline=True)
 
 
 def _sweeps() -> Iterable[Run]:
-    """Yield DELF+FT+ATT by features and dimensions, and ImageNet's norm where it hardly selects."""
+    """Yield DELF+FT+ATT by number of features and dimensions, and DELF-noFT with many features."""
+    most = COUNTS[-1]
     for count in COUNTS:
-        name, headline = f"ft_att_{count}f", count == COUNTS[-1]
         yield Run(
-            name=name,
+            name=f"ft_att_{count}f",
             row=f"DELF+FT+ATT, {count} features",
-            arguments=FT_ATT,
             kind="features",
+            config=DELF_FT_ATT,
             features=count,
-            headline=headline,
+            headline=count == most,
         )
     yield Run(
-        name=f"norm_{COUNTS[-1]}f",
-        row=f"DELF-noFT, {COUNTS[-1]} features",
-        arguments=NORM,
+        name=f"norm_{most}f",
+        row=f"DELF-noFT, {most} features",
         kind="unselected",
-        features=COUNTS[-1],
+        config=DELF_NOFT,
+        features=most,
         headline=True,
     )
     for size in DIMENSIONS:
         yield Run(
             name=f"ft_att_{size}d",
             row=f"DELF+FT+ATT, {size} dimensions",
-            arguments=(*FT_ATT, "--truncate", str(size)),
             kind="dimensions",
+            config=replace(DELF_FT_ATT, search=SearchConfig(truncate=size)),
         )
 
 
 def _indexes() -> Iterable[Run]:
-    """Yield DELF+FT+ATT by what an index misses, and by the bits that it keeps of a descriptor."""
-    graph = ("--index", "nndescent", "--index-settings", f"beam={LEAST}")
-    indexes = {f"{degree}e": (*graph, f"degree={degree}") for degree in DEGREES}
-    indexes["exact"] = ("--index", "exact")
-    for name, arguments in indexes.items():
+    """Yield DELF+FT+ATT by the recall of a graph, and by the bits of a compressed descriptor."""
+    for degree in DEGREES:
+        index = IndexConfig(kind="nndescent", settings={"beam": GRAPH_BEAM, "degree": degree})
         yield Run(
-            name=f"ft_att_{GRAPH_FEATURES}f_{name}",
-            row=f"DELF+FT+ATT, {GRAPH_FEATURES} features, {name}",
-            arguments=(*FT_ATT, *arguments),
+            name=f"ft_att_{GRAPH_FEATURES}f_{degree}e",
+            row=f"DELF+FT+ATT, {GRAPH_FEATURES} features, {degree} edges",
             kind="recall",
+            config=replace(DELF_FT_ATT, index=index),
             features=GRAPH_FEATURES,
         )
     for parts, bits in CODES:
-        settings = (f"parts={parts}", f"bits={bits}", f"probes={EVERY_LIST}")
+        settings = {"parts": parts, "bits": bits, "probes": ALL_LISTS}
         yield Run(
             name=f"ft_att_{parts * bits}b",
             row=f"DELF+FT+ATT, {parts * bits} bits",
-            arguments=(*FT_ATT, "--index", "codes", "--index-settings", *settings),
             kind="bits",
+            config=replace(DELF_FT_ATT, index=IndexConfig(kind="pq", settings=settings)),
         )
 
 
 RUNS = {
     run.name: run
-    for runs in (_methods(), _handcrafted(), _globals(), _around(), _sweeps(), _indexes())
+    for runs in (_methods(), _handcrafted(), _globals(), _combined(), _sweeps(), _indexes())
     for run in runs
 }
 
 
 def title(name: str) -> str:
-    """Return what a run is called where it is shown."""
-    return RUNS[name].row if name in RUNS else ELSEWHERE[name]
+    """Return the title of a run for tables and figures."""
+    return RUNS[name].row if name in RUNS else TITLES[name]
 
 
-def files(name: str, folder: Path, benchmark: str = HEADLINE, *, seeds: bool = True) -> list[Path]:
-    """Return the results of a run that are there, with those of other seeds of training if so asked."""
-    own = [folder / f"{benchmark}_{name}.json"]
-    others = sorted((folder / "runs").glob(SEEDS[name])) if seeds and name in SEEDS else []
-    same = [path for path in others if provenance.read(path).get("benchmark") == benchmark]
-    return [path for path in (*own, *same) if path.is_file()]
-
-
-def by_row(folder: Path, *, headline: bool = False) -> dict[str, list[Path]]:
-    """Return the results of all runs but the sweeps on all benchmarks, for `delfjax.paper.tables.table1`.
+def result_files(
+    name: str, folder: Path = RESULTS, benchmark: str = HEADLINE, *, seeds: bool = True
+) -> list[Path]:
+    """Return the existing results of a run on a benchmark.
 
     Args:
-        folder: Of the results.
-        headline: Whether only those are wanted that the README shows.
+        name: Name of the run.
+        folder: Folder of the results.
+        benchmark: Name of the benchmark.
+        seeds: Whether to add the results with other seeds of training.
+    """
+    found = [folder / f"{benchmark}_{name}.json"]
+    others = sorted((folder / "runs").glob(SEEDS[name])) if seeds and name in SEEDS else []
+    found += [path for path in others if read_result(path).get("benchmark") == benchmark]
+    return [path for path in found if path.is_file()]
+
+
+def results_by_row(folder: Path = RESULTS, *, headline: bool = False) -> dict[str, list[Path]]:
+    """Return the results of all runs but the sweeps, on all benchmarks, by the row of Table 1.
+
+    Args:
+        folder: Folder of the results.
+        headline: Whether to return only the rows that the README shows.
     """
     rows = [run for run in RUNS.values() if run.features is None and run.kind not in SWEEPS]
-    rows = [run for run in rows if run.headline or not headline]
-    names = (*datasets.NAMES, LABELED)
+    benchmarks = (*datasets.NAMES, datasets.LABELED)
     found = {
-        run.row: [path for each in names for path in files(run.name, folder, each)] for run in rows
+        run.row: [path for each in benchmarks for path in result_files(run.name, folder, each)]
+        for run in rows
+        if run.headline or not headline
     }
     return {row: paths for row, paths in found.items() if paths}
 
 
-def readme_table(folder: Path) -> Table:
-    """Return Table 1 in short, for the README."""
-    return tables.summary(values.table1(), by_row(folder, headline=True), STAND_INS)
+def sweep(
+    kind: Kind, folder: Path = RESULTS, benchmark: str = HEADLINE
+) -> dict[float, Mapping[str, Any]]:
+    """Return the results of a sweep by the number that varies; empty if no run was made.
 
-
-def sweep(kind: Kind, folder: Path, benchmark: str = HEADLINE) -> dict[float, Mapping[str, Any]]:
-    """Return the results of a sweep, by the number that it is of; none, if none of its runs was made.
-
-    Features of a photo; dimensions of a descriptor; bits of one; or recall of the index, in percent. Runs of other
-    kinds that have a place in it join it: with the largest number the others are compared.
+    The number is features per photo, dimensions or bits of a descriptor, or recall in percent.
     """
     names = [run.name for run in RUNS.values() if run.kind == kind]
-    found = [path for name in names for path in files(name, folder, benchmark, seeds=False)]
+    found = [path for name in names for path in result_files(name, folder, benchmark, seeds=False)]
     if found and kind in SHARED:
-        found += files(SHARED[kind], folder, benchmark, seeds=False)
-    return {SWEEPS[kind](result): result for result in map(provenance.read, found)}
+        found += result_files(SHARED[kind], folder, benchmark, seeds=False)
+    return {SWEEPS[kind](result): result for result in map(read_result, found)}
 
 
 def command(kind: Kind) -> str:
@@ -270,7 +296,7 @@ def _features(result: Mapping[str, Any]) -> int:
 
 def _dimensions(result: Mapping[str, Any]) -> int:
     config = result["config"]
-    return config["search"]["truncate"] or config["reduction"]["dimensions"]
+    return config["search"]["truncate"] or config["pca"]["dimensions"]
 
 
 def _recall(result: Mapping[str, Any]) -> float:
@@ -278,10 +304,10 @@ def _recall(result: Mapping[str, Any]) -> float:
 
 
 def _bits(result: Mapping[str, Any]) -> int:
-    index = result["config"].get("index", {})
-    if index.get("kind") == "codes":
+    index = result["config"]["index"]
+    if index["kind"] == "pq":
         return index["settings"]["parts"] * index["settings"]["bits"]
-    return HALF * _dimensions(result)
+    return HALF_PRECISION * _dimensions(result)
 
 
 SWEEPS = {"features": _features, "dimensions": _dimensions, "recall": _recall, "bits": _bits}

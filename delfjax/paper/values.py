@@ -1,7 +1,7 @@
-"""The numbers that the paper prints (Table 1) and shows (Fig. 5), as data, with where they come from.
+"""The paper's published numbers, Table 1 and Fig. 5, as data with their sources.
 
-Table 1 was read; the curves of Fig. 5 were digitised from its pixels and are good to 0.03. What the paper
-does not give is NaN here, and a dash wherever it is shown.
+The curves of Fig. 5 were digitized from its pixels and are accurate to 0.03. A number that the paper
+does not give is NaN.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-ROOT = Path(__file__).resolve().parents[2] / "data" / "paper"  # of a checkout
+ROOT = Path(__file__).resolve().parents[2] / "data" / "paper"  # in a checkout
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -20,12 +20,12 @@ class PaperTable:
     """A table of the paper.
 
     Attributes:
-        source: Which.
-        status: How its numbers came here.
-        unit: Of the numbers.
-        sets: Its columns.
-        rows: By method: one number a column, NaN where the paper has none.
-        notes: What must be known to read it.
+        source: Name of the table.
+        status: How its numbers were read.
+        unit: Unit of the numbers.
+        sets: Titles of the columns: the data sets.
+        rows: One number per column by method, NaN if the paper has none.
+        notes: Remarks that a reader of the table needs.
     """
 
     source: str
@@ -36,18 +36,18 @@ class PaperTable:
     notes: tuple[str, ...]
 
     def value(self, method: str, column: str) -> float:
-        """Return a number of the table; NaN where it has none."""
+        """Return the number of a method in a column; NaN if the paper has none."""
         return float(self.rows[method][self.sets.index(column)])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PaperCurve:
-    """A digitised curve: precision, 0 to 1, at some recalls.
+    """A digitized curve: precision at some recalls.
 
     Attributes:
-        recall: Absolute numbers of right results, rising.
-        precision: At each of them, 0 to 1.
-        approximate: Where the curve could hardly be read.
+        recall: Numbers of correct results, rising.
+        precision: Precision at each recall, 0 to 1.
+        approximate: Whether a point is uncertain because the curve is hard to read there.
     """
 
     recall: Float[np.ndarray, " k"]
@@ -60,12 +60,12 @@ class PaperFigure:
     """A figure of the paper with its curves.
 
     Attributes:
-        source: Which.
-        status: How its curves came here.
-        error: How far a digitised precision may be off.
-        what: What it shows.
-        caption: What its caption says of it.
-        curves: By method, in the paper's order.
+        source: Name of the figure.
+        status: How its curves were read.
+        error: Largest error of a digitized precision.
+        what: What the figure shows.
+        caption: The figure's caption, in short.
+        curves: Curves by method, in the paper's order.
     """
 
     source: str
@@ -80,7 +80,7 @@ def table1(root: Path = ROOT) -> PaperTable:
     """Read Table 1: mAP on Oxford5k and Paris6k, with and without 100,000 distractors.
 
     Raises:
-        ValueError: If a row has not a number, or null, for each column.
+        ValueError: If a row does not have one number, or null, for each column.
     """
     found = _read(root / "table1.json")
     rows = {name: np.array(values, float) for name, values in found.pop("rows").items()}
@@ -94,15 +94,15 @@ def fig5(root: Path = ROOT) -> PaperFigure:
     """Read Fig. 5: precision against recall on Google-Landmarks, with distractor queries.
 
     Raises:
-        ValueError: If a curve has not a number, or null, for each recall.
+        ValueError: If a curve does not have one number, or null, for each recall.
     """
     found = _read(root / "fig5.json")
     recall, curves = found.pop("recall"), found.pop("precision")
     if bad := [name for name, values in curves.items() if len(values) != len(recall)]:
         raise ValueError(f"{root / 'fig5.json'}: {bad}; expected {len(recall)} numbers")
-    doubtful, ends = found.pop("approximate"), found.pop("ends")
+    uncertain, ends = found.pop("approximate"), found.pop("ends")
     points = {
-        name: [(r, p, r in doubtful.get(name, ())) for r, p in zip(recall, values, strict=True)]
+        name: [(r, p, r in uncertain.get(name, ())) for r, p in zip(recall, values, strict=True)]
         for name, values in curves.items()
     }
     for name, end in ends.items():
@@ -126,5 +126,5 @@ def _read(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"{path}: cannot be read ({error}); it comes with the repository: run from a checkout"
+            f"{path}: cannot be read ({error}). Fix: run in a checkout of the repository"
         ) from error

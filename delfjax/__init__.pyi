@@ -1,0 +1,47 @@
+# The public names of delfjax. Type checkers read this file; lazy_loader imports the names on first use.
+from . import datasets, plots
+from .evaluation.benchmark import Evaluation, evaluate
+from .evaluation.config import RunConfig
+from .features.extract_folder import PCAConfig, extract_folder
+from .features.extraction import ExtractionConfig
+from .features.factory import load, model_names
+from .features.pyramid import PyramidConfig
+from .features.store import FeatureStore
+from .images.reading import read_image
+from .search.index import IndexConfig
+from .search.matching import PairMatch, match
+from .search.searcher import SearchConfig, Searcher, SearchResult
+from .training import TrainingConfig, train
+from .types import Features, Matches, Ranking
+from .widgets.attention_explorer import explore
+from .widgets.retrieval_explorer import search_photos
+
+__version__: str
+__all__ = [
+    "Evaluation",
+    "ExtractionConfig",
+    "FeatureStore",
+    "Features",
+    "IndexConfig",
+    "Matches",
+    "PCAConfig",
+    "PairMatch",
+    "PyramidConfig",
+    "Ranking",
+    "RunConfig",
+    "SearchConfig",
+    "SearchResult",
+    "Searcher",
+    "TrainingConfig",
+    "datasets",
+    "evaluate",
+    "explore",
+    "extract_folder",
+    "load",
+    "match",
+    "model_names",
+    "plots",
+    "read_image",
+    "search_photos",
+    "train",
+]

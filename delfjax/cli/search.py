@@ -1,0 +1,269 @@
+"""The commands ``delfjax match``, ``extract``, ``index`` and ``search``."""
+
+import argparse
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from delfjax.cli.options import (
+    add_extraction_options,
+    add_index_options,
+    add_json_option,
+    add_model_options,
+    add_pca_options,
+    add_ransac_options,
+    add_search_options,
+    extraction_config,
+    pca_config,
+    ransac_config,
+    search_config,
+)
+from delfjax.cli.output import OK, list_failures, print_result
+from delfjax.features.cluster import connected
+from delfjax.features.database import Database
+from delfjax.features.extract_folder import extract_folder
+from delfjax.features.factory import extractor_of, load
+from delfjax.features.store import FeatureStore
+from delfjax.files import StoreError
+from delfjax.images.reading import read_image, scan
+from delfjax.provenance import hardware, to_plain, versions
+from delfjax.search.exact import ExactIndex
+from delfjax.search.index import EXACT_LIMIT, KINDS, NEIGHBORS, Index, build_index, load_index
+from delfjax.search.index_files import MANIFEST, IndexFileError
+from delfjax.search.matching import MAX_DISTANCE
+from delfjax.search.matching import match as match_features
+from delfjax.search.searcher import Searcher
+
+# --- match -----------------------------------------------------------------------------------------
+
+
+def match_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``delfjax match``."""
+    parser.add_argument("photos", nargs=2, type=Path, metavar="PHOTO")
+    parser.add_argument(
+        "--store", type=Path, help="use the model and PCA of this feature store (default: own PCA)"
+    )
+    parser.add_argument(
+        "--max-distance",
+        type=float,
+        default=MAX_DISTANCE,
+        help="largest distance between matching descriptors, 0 to 2",
+    )
+    parser.add_argument(
+        "--ratio",
+        type=float,
+        default=1.0,
+        help="largest ratio of the nearest neighbor's distance to the second's; 1 keeps all",
+    )
+    parser.add_argument(
+        "--figure", type=Path, help="draw the inliers into this file (.png, .pdf, ...)"
+    )
+    add_model_options(parser, default=None)
+    add_extraction_options(parser)
+    add_ransac_options(parser)
+    add_json_option(parser)
+
+
+def match(options: argparse.Namespace) -> int:
+    """Run ``delfjax match``."""
+    photos = [read_image(path) for path in options.photos]
+    pca = None
+    if options.store:
+        store = open_store(options.store)
+        model, pca = extractor_of(store, options.model, weights=options.weights), store.pca
+    else:
+        chosen = () if options.model is None else (options.model,)
+        model = load(*chosen, config=extraction_config(options), weights=options.weights)
+    features = [model(photo) for photo in tqdm(photos, desc="extract", unit="photo")]
+    limits = {"max_distance": options.max_distance, "ratio": options.ratio}
+    ransac = ransac_config(options)
+    pair = match_features(*features, pca=pca, **limits, ransac=ransac)
+    if options.figure:
+        from delfjax import plots
+
+        plots.matches(*photos, pair).save(options.figure)
+    result = {
+        "photos": [str(path) for path in options.photos],
+        "features": [len(each) for each in features],
+        "matches": len(pair.matches),
+        "inliers": pair.num_inliers,
+        "affine": pair.affine.tolist() if pair.num_inliers else None,
+        "config": {
+            "model": model.name,
+            "extraction": to_plain(asdict(model.config)),
+            **limits,
+            "ransac": asdict(ransac),
+        },
+        "versions": versions(),
+    }
+    text = (
+        f"features  {len(features[0])} and {len(features[1])}\n"
+        f"matches   {len(pair.matches)}\n"
+        f"inliers   {pair.num_inliers}\n"
+        "affine    from (y, x, 1) of the first photo to (y, x) of the second\n"
+        f"{np.array2string(pair.affine, precision=4, suppress_small=True)}"
+    )
+    print_result(options, result, text)
+    return OK
+
+
+# --- extract ---------------------------------------------------------------------------------------
+
+
+def extract_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``delfjax extract``."""
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("store", type=Path, metavar="STORE")
+    parser.add_argument(
+        "--database", default="*", help="pattern of the file names from which the PCA is learned"
+    )
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument(
+        "--scheduler", metavar="ADDRESS", help="extract on the Dask cluster at this address"
+    )
+    place.add_argument(
+        "--workers", type=int, metavar="N", help="extract with N Dask workers on this machine"
+    )
+    add_model_options(parser)
+    add_extraction_options(parser)
+    add_pca_options(parser)
+
+
+def extract(options: argparse.Namespace) -> int:
+    """Run ``delfjax extract``."""
+    photos = scan(options.folder)
+    model = load(options.model, extraction_config(options), weights=options.weights)
+    config = pca_config(options, options.database)
+    with connected(scheduler=options.scheduler, workers=options.workers) as client:
+        store = extract_folder(model, photos, options.store, config=config, client=client)
+    report = store.report
+    print(
+        f"{store.path}: {len(report.extracted)} photos extracted, {len(report.kept)} already in the "
+        f"store, {len(report.failed)} failed"
+    )
+    return list_failures(report)
+
+
+# --- index and search ------------------------------------------------------------------------------
+
+
+def index_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``delfjax index``."""
+    parser.add_argument("store", type=Path, metavar="STORE")
+    parser.add_argument(
+        *("--kind", "--index"),
+        choices=("auto", *KINDS),
+        default="auto",
+        help=f"kind of index; auto: exact up to {EXACT_LIMIT:,} descriptors, then nndescent",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="folder of the index (default: STORE.index)"
+    )
+    add_json_option(parser)
+
+
+def index(options: argparse.Namespace) -> int:
+    """Run ``delfjax index``: build an index and keep it beside its store.
+
+    The index carries the checksum of the database's names and descriptors, so that no other database
+    is searched with it.
+    """
+    database = open_store(options.store).gather()
+    start = time.perf_counter()
+    built = build_index(database.descriptors, options.kind)
+    seconds = time.perf_counter() - start
+    path = options.out or _default_index(options.store)
+    built.save(path, database=database.checksum)
+    k = min(NEIGHBORS, len(database.descriptors))
+    recall = built.recall(database.descriptors, k, exact=ExactIndex(database.descriptors))
+    result = {
+        "kind": built.kind,
+        "photos": len(database),
+        "descriptors": len(database.descriptors),
+        "build_seconds": round(seconds, 2),
+        f"recall_at_{k}": round(recall, 4),
+        "saved": str(path),
+        "versions": versions(),
+        "hardware": hardware(),
+    }
+    text = "\n".join(f"{key:16} {value}" for key, value in result.items())
+    print_result(options, result, text)
+    return OK
+
+
+def search_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``delfjax search``."""
+    parser.add_argument("store", type=Path, metavar="STORE")
+    parser.add_argument("photo", type=Path, metavar="PHOTO")
+    parser.add_argument("--top", type=int, default=10, help="number of results")
+    parser.add_argument(
+        "--saved",
+        type=Path,
+        metavar="FOLDER",
+        help="index that `delfjax index` wrote (default: STORE.index if it exists)",
+    )
+    add_model_options(parser, default=None)
+    add_index_options(parser, settings=False)
+    add_search_options(parser)
+    add_json_option(parser)
+
+
+def search(options: argparse.Namespace) -> int:
+    """Run ``delfjax search``."""
+    if options.top < 1:
+        raise ValueError(f"--top is {options.top}; expected at least 1")
+    store, config = open_store(options.store), search_config(options)
+    model = extractor_of(store, options.model, weights=options.weights)
+    query = model(read_image(options.photo))
+    query = query.with_descriptors(store.pca(query.descriptors))
+    database = config.database(store)
+    searcher = Searcher(database, _load_or_build(database, options), config)
+    ranking = searcher(config.query(query)).ranking
+    best = zip(ranking.images, ranking.inliers, ranking.votes, strict=True)
+    found = [
+        {"photo": database.names[image], "inliers": int(inliers), "votes": int(votes)}
+        for image, inliers, votes in list(best)[: options.top]
+    ]
+    lines = [f"{row['inliers']:7} {row['votes']:5}  {row['photo']}" for row in found]
+    text = "\n".join(["inliers votes  photo", *lines])
+    print_result(options, {"query": str(options.photo), "results": found}, text)
+    return OK
+
+
+def open_store(path: Path) -> FeatureStore:
+    """Open a feature store for reading.
+
+    Raises:
+        StoreError: If there is no store, or it is empty.
+    """
+    store = FeatureStore(path)
+    if not len(store):
+        raise StoreError(f"{path}: the store is empty. Fix: run delfjax extract FOLDER {path}")
+    return store
+
+
+def _default_index(store: Path) -> Path:
+    return store.with_name(f"{store.name}.index")
+
+
+def _load_or_build(database: Database, options: argparse.Namespace) -> Index:
+    """Load the saved index if it fits the options; build one otherwise."""
+    path = options.saved or _default_index(options.store)
+    complete = options.features is None and options.truncate is None
+    fits = complete and options.index == "auto"
+    if options.saved and not fits:
+        raise ValueError(
+            f"--saved {path}: a saved index has one kind and holds complete descriptors. "
+            "Fix: leave out --saved, or --features, --truncate and --index"
+        )
+    if not (options.saved or (fits and (path / MANIFEST).exists())):
+        return build_index(database.descriptors, options.index)
+    try:
+        return load_index(path, database=database.checksum)
+    except IndexFileError as error:
+        raise IndexFileError(
+            f"{error}. Fix: run delfjax index {options.store} --out {path}, or search with --index exact"
+        ) from error

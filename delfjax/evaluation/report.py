@@ -1,0 +1,113 @@
+"""Turn an evaluation into the record that is kept of it: scores, curves and measures for JSON and text."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from delfjax import datasets
+from delfjax.datasets import rendered
+from delfjax.evaluation.benchmark import Evaluation
+from delfjax.evaluation.localization import hit_rates_in_store
+from delfjax.evaluation.precision_recall import pool, precision_at_recall, summarize_curve
+from delfjax.evaluation.significance import bootstrap_interval
+from delfjax.features.store import FeatureStore
+
+RECALLS = (10, 30, 100, 300, 1000)  # numbers of correct results on the axis of Fig. 5
+BEST = 100  # keypoints of a photo that are checked against the landmark's mask
+
+
+def report(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the record of an evaluation: its summary, other protocols, curves and keypoint hits.
+
+    The precision-recall curve of Fig. 5 needs distractor queries. The share of keypoints on the
+    landmark needs the masks of the rendered set.
+    """
+    benchmark = evaluation.benchmark
+    result = evaluation.summary()
+    others = list(evaluation.scores)[1:]
+    result["other_protocols"] = {name: evaluation.summary(name)["value"] for name in others}
+    if benchmark.distractor_queries:
+        result |= _precision_recall(evaluation)
+    if benchmark.name in datasets.RENDERED and evaluation.config.uses_local_features:
+        result |= _keypoints_on_landmark(evaluation)
+    return result
+
+
+def format_report(evaluation: Evaluation, result: dict[str, Any]) -> str:
+    """Format a record for a terminal."""
+    lines = []
+    for protocol in evaluation.scores:
+        scores = evaluation.summary(protocol)
+        low, high = scores["interval"]
+        lines += [
+            f"protocol    {protocol}",
+            f"mAP         {scores['value']:.1f}  (95% interval over queries: {low:.1f} to {high:.1f})",
+            *(f"P@{k:<2}        {value:.1f}" for k, value in scores["precision_at"].items()),
+        ]
+    lines += [
+        f"precision   {value:.1f} at {recall} correct results of all queries (Eq. 4)"
+        for recall, value in result.get("precision_at_recall", {}).items()
+    ]
+    lines += [
+        f"queries     {result['queries']}, database {result['database']} photos",
+        f"index       {evaluation.index_kind}, recall@60 {evaluation.recall:.3f}",
+        *(f"{stage:16}{value:8.1f} s" for stage, value in evaluation.seconds.items()),
+        f"features    {evaluation.store}",
+    ]
+    if "on_landmark" in result:
+        value = result["on_landmark"]["value"]
+        lines.append(f"landmark    {value} % of the best {BEST} keypoints lie on it")
+    return "\n".join(lines)
+
+
+def _precision_recall(evaluation: Evaluation) -> dict[str, Any]:
+    """Return precision over all queries, with distractor queries: at some recalls, and as a curve."""
+    pooled, benchmark = pool(evaluation), evaluation.benchmark
+    recalls = [recall for recall in RECALLS if recall <= pooled.correct.sum()]
+    precisions = precision_at_recall(pooled, np.array(recalls, int))
+    positives = sum(len(truth.positives) for truth in benchmark.truths[benchmark.protocol])
+    return {
+        "precision_at_recall": {
+            str(recall): round(100 * precision, 2)
+            for recall, precision in zip(recalls, precisions.tolist(), strict=True)
+        },
+        "curve": summarize_curve(pooled, positives=positives, queries=len(evaluation.results)),
+    }
+
+
+def _keypoints_on_landmark(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the share of the best keypoints that lie on the landmark, in percent, with an interval.
+
+    Measured on the whole photo that each query is cut from; empty if photos have too few keypoints.
+    """
+    benchmark = evaluation.benchmark
+    truths = rendered.truths(benchmark.root.parent)
+    hits = hit_rates_in_store(FeatureStore(evaluation.store), truths, [BEST])
+    shares = {photo: 100 * float(share) for photo, (share,) in hits.items()}
+    values = np.array([*shares.values()])
+    if np.isnan(values).all():
+        return {}
+    precisions = 100 * evaluation.scores[benchmark.protocol].average_precision
+    landmarks = [truths[query.photo].landmark for query in benchmark.queries]
+    found = {
+        "value": round(float(np.nanmean(values)), 1),
+        "interval": [round(edge, 1) for edge in bootstrap_interval(values, seed=0)],
+        "chance": round(100 * float(np.mean([truths[photo].area for photo in shares])), 1),
+        "photos": len(shares),
+        "by_landmark": _means((truths[photo].landmark, share) for photo, share in shares.items()),
+        "average_precision": _means(zip(landmarks, precisions.tolist(), strict=True)),
+        "by_query": [
+            None if np.isnan(shares[query.photo]) else round(shares[query.photo], 1)
+            for query in benchmark.queries
+        ],
+    }
+    return {"on_landmark": found}
+
+
+def _means(values: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Average the values of each name."""
+    groups: dict[str, list[float]] = {}
+    for name, value in values:
+        groups.setdefault(name, []).append(value)
+    return {name: round(float(np.nanmean(group)), 1) for name, group in groups.items()}
