@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from benchmarks import scale_costs
-from delfjax.plots.base import COLORS, NEUTRAL, Drawing, figure_of, show_title
+from delfjax.plots.base import COLORS, NEUTRAL, Figure, subplots, set_title
 
 BILLION = 1e9
 PALETTE = (*COLORS, NEUTRAL)
@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 
 def cost_curves(
     rows: Sequence[Row], columns: Mapping[str, str], *, least: float = 0, until: float = BILLION
-) -> Drawing:
+) -> Figure:
     """Draw costs against size, a panel each: measured ones solid, the power law beyond them dashed in its band.
 
     Args:
@@ -28,7 +28,7 @@ def cost_curves(
         least: Sizes from which on the law is fitted; with fewer than `FEWEST` of them it is not drawn.
         until: Size to which it is drawn.
     """
-    figure, axes = figure_of(4.3 * len(columns), 3.6, 1, len(columns))
+    figure, axes = subplots(4.3 * len(columns), 3.6, 1, len(columns))
     names = list(dict.fromkeys(row["index"] for row in rows))
     for ax, (column, words) in zip(axes[0], columns.items(), strict=True):
         for name, color in zip(names, PALETTE, strict=False):
@@ -40,7 +40,7 @@ def cost_curves(
         ax.set(xscale="log", yscale="log", xlabel="descriptors")
         drawn = np.concatenate([line.get_ydata() for line in ax.lines])
         ax.set_ylim(drawn.min() / 2, drawn.max() * 2)  # a wide band is not to flatten all lines
-        show_title(ax, words)
+        set_title(ax, words)
         ax.grid(alpha=0.25, linewidth=0.6)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(names), frameon=False)
@@ -58,14 +58,14 @@ def _beyond(ax: Axes, sizes: np.ndarray, values: np.ndarray, until: float, color
 
 def bytes_bars(
     stacks: Mapping[str, Mapping[str, float]], *, yardstick: tuple[str, float] | None = None
-) -> Drawing:
+) -> Figure:
     """Draw the bytes of an image as bars of stacked parts.
 
     Args:
         stacks: Bytes by part, by what they are of; the first is drawn on top.
         yardstick: Words and bytes of a line across all bars.
     """
-    figure, axes = figure_of(7.2, 0.5 * len(stacks) + 1.3)
+    figure, axes = subplots(7.2, 0.5 * len(stacks) + 1.3)
     ax = axes[0, 0]
     parts = list(dict.fromkeys(part for stack in stacks.values() for part in stack))
     places, ends = np.arange(len(stacks)), np.zeros(len(stacks))

@@ -15,11 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from delfjax import datasets, provenance
+from delfjax import datasets, plots, provenance
 from delfjax.datasets import rendered
 from delfjax.datasets.catalog import data_folder
 from delfjax.images.reading import read_image
-from delfjax.plots import base, datasets
 
 # %%
 SEED = 0  # of the photos that are shown
@@ -37,14 +36,14 @@ print(provenance.versions())
 
 # %%
 sheet = read_image(rendered.ROOT / "contact_sheet.jpg")
-base.photos({"one photo of each landmark": sheet}, height=6)
+plots.photos([sheet], ["one photo of each landmark"])
 
 # %%
 training, benchmark = rendered.training_photos(), rendered.load()
 print(f"training:   {len(training)} photos of {len(set(training.labels))} landmarks")
 print(f"evaluation: {len(benchmark.base_photos)} photos of 11 other landmarks,")
 print(f"            {benchmark.distractor_count} of places without a landmark")
-print(f"queries:    {len(benchmark.queries)}, and {len(benchmark.distractor queries)} distractor queries")
+print(f"queries:    {len(benchmark.queries)}, and {len(benchmark.distractor_queries)} distractor queries")
 print("damaged files:", rendered.damaged_files() or "none")
 
 # %% [markdown]
@@ -60,9 +59,7 @@ labels = sorted(random.choice(sorted(set(training.labels)), 5, replace=False))
 names = [name for label in labels for name in training.names if name.startswith(f"{label}/")]
 chosen = [names[15 * row + column] for row in range(5) for column in range(7)]
 captions = ["" if k % 7 else name.split("/")[0] for k, name in enumerate(chosen)]
-datasets.grid(
-    [(training.load(n), c, None) for n, c in zip(chosen, captions, strict=True)], columns=7
-)
+plots.photos([training.load(name) for name in chosen], captions, columns=7, width=12)
 
 # %% [markdown]
 # ## Queries (as in Fig. 2)
@@ -71,8 +68,14 @@ datasets.grid(
 # its box. The landmarks are not among those of the training.
 
 # %%
-shown = [(read_image(benchmark.root / q.photo), q.name, q.box) for q in benchmark.queries]
-queries = datasets.grid([shown[5 * k + k % 5] for k in range(11)], columns=6, width=2)
+shown = [benchmark.queries[5 * k + k % 5] for k in range(11)]
+queries = plots.photos(
+    [read_image(benchmark.root / query.photo) for query in shown],
+    [query.name for query in shown],
+    boxes=[query.box for query in shown],
+    columns=6,
+    width=12,
+)
 queries.save(FIGURES / "data_queries.jpg")
 queries
 
@@ -83,8 +86,8 @@ queries
 # %%
 places = random.choice(benchmark.distractor_photos.names, 7, replace=False)
 distractor_queries = random.choice([query.photo for query in benchmark.distractor_queries], 7, replace=False)
-mixed = [(read_image(benchmark.root / name), "", None) for name in chain(places, distractor_queries)]
-datasets.grid(mixed, columns=7)
+mixed = [read_image(benchmark.root / name) for name in chain(places, distractor_queries)]
+plots.photos(mixed, columns=7, width=12)
 
 # %% [markdown]
 # ## What no collection of photos knows
@@ -98,9 +101,9 @@ known = [truth for truth in truths.values() if truth.landmark]
 few = [known[k] for k in random.choice(len(known), 6, replace=False)]
 pictures = [read_image(benchmark.root / truth.photo) for truth in few]
 told = [f"{truth.visible_fraction:.0%} shown, {truth.area_fraction:.0%} of pixels" for truth in few]
-cells = [(photo, caption, None) for photo, caption in zip(pictures, told, strict=True)]
-cells += [(datasets.masked(p, t), "", None) for p, t in zip(pictures, few, strict=True)]
-datasets.grid(cells, columns=6, width=2)
+light = [np.where(truth.mask, 1, 0.25)[..., None] for truth in few]
+masked = [(p * share).astype(np.uint8) for p, share in zip(pictures, light, strict=True)]
+plots.photos([*pictures, *masked], told, columns=6, width=12)
 
 # %% [markdown]
 # ## How good, ok and junk come about
@@ -111,13 +114,34 @@ datasets.grid(cells, columns=6, width=2)
 
 # %%
 bars = json.loads((benchmark.root / "grades.json").read_text())
-datasets.grades(known, good=bars["good"], ok=bars["ok"])
+figure, axes = plots.subplots(6.2, 3.6)
+for grade, color in plots.GRADE_COLORS.items():
+    of_grade = [photo for photo in known if photo.grade == grade]
+    shares = [photo.visible_fraction for photo in of_grade]
+    areas = [max(photo.area_fraction, 0.003) for photo in of_grade]  # the axis starts there
+    axes[0, 0].scatter(shares, areas, s=16, color=color, alpha=0.8, linewidths=0, label=grade)
+for grade in ("good", "ok"):
+    share, area = bars[grade]
+    axes[0, 0].plot([share, share, 1.02], [1, area, area], color=plots.GRADE_COLORS[grade])
+axes[0, 0].set(xlabel="share of the landmark that the photo shows", xlim=(0, 1.02))
+axes[0, 0].set(ylabel="share of the photo's pixels", yscale="log", ylim=(0.003, 1))
+figure.legend(loc="outside right upper", title="grade")
+figure
 
 # %%
 counts = {name: Counter() for name in sorted(rendered.landmark_bounds())}
 for truth in known:
     counts[truth.landmark][truth.grade] += 1
-datasets.class_counts(counts)
+figure, axes = plots.subplots(7.5, 3.6)
+names, left = [name.replace("_", " ") for name in counts], 0
+for grade, color in plots.GRADE_COLORS.items():
+    width = np.array([each[grade] for each in counts.values()])
+    drawn = axes[0, 0].barh(names, width, left=left, color=color, label=grade)
+    axes[0, 0].bar_label(drawn, [count or "" for count in width], label_type="center")
+    left = left + width
+axes[0, 0].set(xlabel="number of photos", ylim=(len(names) - 0.5, -0.5))
+figure.legend(loc="outside upper center", ncols=3)
+figure
 
 # %% [markdown]
 # One landmark's photos, sorted so. Junk counts neither for nor against a ranking.
@@ -125,8 +149,8 @@ datasets.class_counts(counts)
 # %%
 order = ["good", "ok", "junk"]
 one = [t for g in order for t in known if (t.landmark, t.grade) == ("striped_duomo", g)]
-graded = [(read_image(benchmark.root / truth.photo), truth.grade, None) for truth in one]
-datasets.grid(graded, columns=7)
+images = [read_image(benchmark.root / truth.photo) for truth in one]
+plots.photos(images, [truth.grade for truth in one], columns=7, width=12)
 
 # %% [markdown]
 # ## Where the cameras stood (in place of the map of Fig. 3)
@@ -136,7 +160,7 @@ datasets.grid(graded, columns=7)
 # are drawn as square roots; the rings tell how far).
 
 # %%
-above = datasets.from_above(known, rendered.landmark_bounds())
+above = plots.camera_maps(known, rendered.landmark_bounds())
 above.save(FIGURES / "data_from_above.png")
 above
 
@@ -161,8 +185,10 @@ for name in datasets.NAMES:
 # %%
 for name in set(on_disk) - set(datasets.RENDERED):
     each = datasets.load(name, DATA)
-    asked = [(read_image(each.root / q.photo), q.name, q.box) for q in each.queries[:12]]
-    display(datasets.grid(asked, columns=6, width=2))  # noqa: F821, IPython has it
+    queries = each.queries[:12]
+    images = [read_image(each.root / query.photo) for query in queries]
+    titles, boxes = [query.name for query in queries], [query.box for query in queries]
+    display(plots.photos(images, titles, boxes=boxes, columns=6, width=12))  # noqa: F821
 
 # %% [markdown]
 # ## What was claimed, checked

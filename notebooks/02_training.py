@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from delfjax import provenance
+from delfjax import plots, provenance
 from delfjax.datasets import rendered
 from delfjax.models import checkpoints, weights
-from delfjax.plots import training
-from delfjax.training.augmentation import draw_size
-from delfjax.training.config import embedded, paper
+from delfjax.training import paper_config, small_config, train
+from delfjax.training.augmentation import sample_input_size
 
 # %%
 CHECKPOINTS, RESULTS = Path("../delfjax/models/zoo"), Path("../data/results")
@@ -35,7 +34,7 @@ print(provenance.versions(), provenance.hardware())
 #
 # $$y = W \tfrac{1}{N}\sum_n f_n, \qquad L = -\,y^{*}\cdot\log\frac{\exp(y)}{\mathbf 1^{\top}\exp(y)}$$
 #
-# (The paper does not say which map is averaged. The official code puts conv5 in between, here `--through conv5`: what
+# (The paper does not say which map is averaged. The official code puts conv5 in between, here `--pooled-layer conv5`: what
 # that changes is in [03_attention](03_attention.ipynb).)
 #
 # Photos are cropped to their central square, brought to 250 x 250, and a random 224 x 224 of it is seen.
@@ -54,16 +53,16 @@ print(provenance.versions(), provenance.hardware())
 # $\{1, 2^{-1/2}, \dots, 1/4\}$, so that attention knows landmarks from near and far.
 
 # %%
-for name, make in {"paper": paper, "embedded": embedded}.items():
+for name, make in {"paper": paper_config, "small": small_config}.items():
     for variant in ("finetune", "attention"):
         config = make(variant)
-        cut, sizes = config.augmentation, sorted(config.augmentation.sizes)
-        print(f"{name:9} {variant:10} {cut.square} -> {cut.crop}, seen at {sizes} pixels,", end=" ")
-        print(f"batch {config.batch}, {config.optimizer.steps:,} steps of {config.optimizer.kind}")
+        cut, sizes = config.augmentation, sorted(config.augmentation.input_sizes)
+        print(f"{name:9} {variant:10} {cut.resize} -> {cut.crop}, seen at {sizes} pixels,", end=" ")
+        print(f"batch {config.batch_size}, {config.optimizer.steps:,} steps of {config.optimizer.kind}")
 
 # %%
-step_2 = embedded("attention")
-drawn = [draw_size(step_2.augmentation, seed=step_2.seed, step=step) for step in range(12)]
+step_2 = small_config("attention")
+drawn = [sample_input_size(step_2.augmentation, seed=step_2.seed, step=step) for step in range(12)]
 print("sides of the first batches of step 2:", drawn)
 
 # %% [markdown]
@@ -82,12 +81,12 @@ ten = sorted(set(photos.labels))[::5]
 few = PhotoFolder(root=photos.root, names=tuple(n for n in photos.names if n.split("/")[0] in ten))
 
 # %%
-config = embedded("finetune")
+config = small_config("finetune")
 short = replace(config.optimizer, steps=STEPS)
 small = replace(config, optimizer=short, save_every=10)
 backbone = weights.load_backbone()
 learned = fit(small, few, backbone, RUNS / "small")
-training.curves({"ten landmarks": learned.log}, classes=len(ten))
+plots.training_curves({"ten landmarks": learned.log}, classes=len(ten))
 
 # %% [markdown]
 # Loss falls within some ten batches: descriptors that know ImageNet need little to know landmarks.
@@ -104,17 +103,17 @@ models |= {"step 2 on ImageNet's descriptors": "delf_att"}
 
 # %%
 if TRAIN:
-    step_1 = fit(embedded("finetune"), photos, backbone, RUNS / "delf_ft")
+    step_1 = fit(small_config("finetune"), photos, backbone, RUNS / "delf_ft")
     tuned = step_1.model.backbone
-    fit(embedded("attention"), photos, tuned, RUNS / "delf_ft_att")
-    fit(embedded("attention"), photos, backbone, RUNS / "delf_att")
+    fit(small_config("attention"), photos, tuned, RUNS / "delf_ft_att")
+    fit(small_config("attention"), photos, backbone, RUNS / "delf_att")
 
 # %%
 paths = {
     n: RUNS / m / "log.jsonl" if TRAIN else CHECKPOINTS / f"{m}.jsonl" for n, m in models.items()
 }
 logs = {n: [json.loads(line) for line in p.read_text().splitlines()] for n, p in paths.items()}
-figure = training.curves(logs, classes=49)
+figure = plots.training_curves(logs, classes=49)
 figure.save(Path("figures/training_curves.png"))
 figure
 
@@ -134,7 +133,7 @@ for name, model in models.items():
 together = (RESULTS / "runs" / "joint0.jsonl").read_text()
 joint = [json.loads(line) for line in together.splitlines()]
 two_steps = logs["step 2: attention"]
-training.curves({"step 2 of two": two_steps, "both at once": joint}, classes=49)
+plots.training_curves({"step 2 of two": two_steps, "both at once": joint}, classes=49)
 
 # %% [markdown]
 # Nothing breaks: from ImageNet's descriptors, and with a rate thirty times lower for the backbone than for what is
@@ -156,7 +155,7 @@ stuck = (RESULTS / "runs" / "att2_stuck.jsonl").read_text()
 again = (RESULTS / "runs" / "att2.jsonl").read_text()
 third = {"as it was": stuck, "with a least slope": again}
 third = {name: [json.loads(line) for line in log.splitlines()] for name, log in third.items()}
-training.curves(third, classes=49)
+plots.training_curves(third, classes=49)
 
 # %% [markdown]
 # The mend leaves the paper's function as it is, and gives its derivative a least value of .01
@@ -193,7 +192,7 @@ for name, log in logs.items():
 # Batch norms and all stages but conv4 stay as ImageNet left them, and step 2 sees squares of 300 cut to 240,
 # not of 900 cut to 720: both for want of photos and of a GPU. Pooling is the official code's, a mean of unit
 # descriptors; Eq. 1 is a sum. Learning rate, optimizer and number of steps of the paper are in no source that we have;
-# `paper()` has the official code's.
+# `paper_config()` has the official code's.
 #
-# **Two things to try.** Train step 2 with `reduction="sum"` in its `ClassifierConfig`: what does the
-# gradient's norm do? And fine-tune conv3 too (`stages=("conv3", "conv4")`): are 600 photos enough?
+# **Two things to try.** Train step 2 with `pooling="sum"` in its `ClassifierConfig`: what does the
+# gradient's norm do? And fine-tune conv3 too (`trainable_stages=("conv3", "conv4")`): are 600 photos enough?

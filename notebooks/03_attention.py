@@ -12,17 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from delfjax import provenance
+from delfjax import plots, provenance
 from delfjax.datasets import rendered
 from delfjax.evaluation import localization, significance
-from delfjax.evaluation.metrics import bootstrap
+from delfjax.evaluation.significance import bootstrap_interval
 from delfjax.features import effective_receptive_field
 from delfjax.features.extraction import ExtractionConfig, Extractor
-from delfjax.features.pyramid import PyramidConfig, upsample_map, merge_levels
+from delfjax.features.pyramid import PyramidConfig, merge_levels, upsample_map
 from delfjax.images.reading import read_image
 from delfjax.models import checkpoints
-from delfjax.plots import attention, base
-from delfjax.widgets.attention_explorer import explore
+from delfjax.widgets import explore
 
 # %%
 SEED = 0  # of the photos that are shown and measured
@@ -84,10 +83,10 @@ seven["all scales"] = merge_levels(dense.attention, dense.sizes, dense.image_siz
 
 # %%
 shown = list(seven.items())
-attention.heat_grid([(photo, dict(shown[:4]))])
+plots.heatmap_grid([(photo, dict(shown[:4]))])
 
 # %%
-attention.heat_grid([(photo, dict(shown[4:]))])
+plots.heatmap_grid([(photo, dict(shown[4:]))])
 
 # %% [markdown]
 # ## Norm against attention (Fig. 9)
@@ -109,12 +108,12 @@ for truth in chosen:
     rows.append((picture, {k: merge_levels(v, plain.sizes, truth.size) for k, v in maps.items()}))
 
 # %%
-ninth = attention.heat_grid(rows[::2])
+ninth = plots.heatmap_grid(rows[::2])
 ninth.save(FIGURES / "attention_fig9.jpg")
 ninth
 
 # %%
-attention.heat_grid(rows[1::2])
+plots.heatmap_grid(rows[1::2])
 
 # %% [markdown]
 # ## The best keypoints
@@ -123,11 +122,11 @@ attention.heat_grid(rows[1::2])
 
 # %%
 features = extractors["norm, ImageNet"](photo)
-base.keypoints(photo, features, most=100, title="the 100 best by norm, ImageNet")
+plots.keypoints(photo, features, max_keypoints=100, title="the 100 best by norm, ImageNet")
 
 # %%
 features = extractors["attention, fine-tuned"](photo)
-base.keypoints(photo, features, most=100, title="the 100 best by attention, fine-tuned")
+plots.keypoints(photo, features, max_keypoints=100, title="the 100 best by attention, fine-tuned")
 
 # %% [markdown]
 # A keypoint is a dot, but its descriptor has seen all of a box, and the larger the coarser its level.
@@ -137,7 +136,7 @@ apart = replace(by_attention, nms_iou=0.4, max_features=4)
 spread = Extractor(tuned, attention, apart)
 features = spread(photo)
 title = "best by attention, fine-tuned, boxes overlapping by at most 40%"
-attention.receptive_fields(photo, features, spread.receptive_field_boxes(features), title=title)
+plots.receptive_fields(photo, features, spread.receptive_field_boxes(features), title=title)
 
 # %% [markdown]
 # ## Look around
@@ -170,16 +169,16 @@ best = {name: [extractor(p) for p in pictures] for name, extractor in extractors
 shares = {}
 for name, found in best.items():
     pairs = zip(found, masks, strict=True)
-    shares[name] = np.array([localization.hits_of_top(f, mask, COUNTS) for f, mask in pairs])
+    shares[name] = np.array([localization.hit_rate(f, mask, COUNTS) for f, mask in pairs])
 
 # %%
-hits = attention.hits(COUNTS, shares, chance)
+hits = plots.landmark_hits(COUNTS, shares, chance)
 hits.save(FIGURES / "attention_hits.png")
 hits
 
 # %%
 hundred = {name: values[:, COUNTS.index(100)] for name, values in shares.items()}
-intervals = {name: bootstrap(values, seed=SEED) for name, values in hundred.items()}
+intervals = {name: bootstrap_interval(values, seed=SEED) for name, values in hundred.items()}
 
 # %%
 for name, (low, high) in intervals.items():
@@ -195,7 +194,7 @@ print(f"{'chance':24} {chance:6.1%}")
 # %%
 shifts = [-8, 0, 8, 16]
 moved = {
-    name: [np.mean(localization.hits_when_moved(found, masks, 100, shift)) for shift in shifts]
+    name: [np.mean(localization.shifted_hit_rates(found, masks, 100, shift)) for shift in shifts]
     for name, found in best.items()
 }
 for name, values in moved.items():
@@ -222,7 +221,14 @@ for name, backbone in backbones.items():
 
 # %%
 lean = effective_receptive_field.kernel_offsets(imagenet)
-attention.leaning(lean)
+figure, axes = plots.subplots(6.6, 2.8)
+axes[0, 0].axhline(0, color=plots.NEUTRAL, linestyle=":", label="symmetric kernel")
+for values, label, color in zip(np.transpose([*lean.values()]), ("down", "right"), plots.COLORS):
+    axes[0, 0].plot(list(lean), values, "o", color=color, label=label)
+axes[0, 0].tick_params(axis="x", rotation=60)
+axes[0, 0].set(xlabel="layer", ylabel="offset from the middle (taps)")
+figure.legend(loc="outside upper right", ncols=3)
+figure
 
 # %% [markdown]
 # Every spatial layer of ImageNet's network leans down and to the right, each by a little, and steps of later layers
@@ -253,9 +259,9 @@ few_masks = [truth.mask for _, truth in few]
 # %%
 for name, maps in measures.items():
     detected = [
-        localization.detection_average_precision(m, k) for m, k in zip(maps, few_masks, strict=True)
+        localization.pixel_average_precision(m, k) for m, k in zip(maps, few_masks, strict=True)
     ]
-    spread = [localization.entropy(m) for m in maps]
+    spread = [localization.normalized_entropy(m) for m in maps]
     print(f"{name:24} average precision {np.nanmean(detected):.2f}, entropy {np.mean(spread):.3f}")
 
 # %% [markdown]
@@ -272,7 +278,15 @@ on_off = {
 }
 
 # %%
-attention.score_histograms(on_off)
+figure, axes = plots.subplots(3.4 * len(on_off), 2.6, 1, len(on_off))
+for ax, (name, (on, off)) in zip(axes[0], on_off.items(), strict=True):
+    bins = np.linspace(*np.percentile(np.concatenate([on, off]), (0, 99.5)), 50)
+    ax.hist(off, bins, density=True, color=plots.NEUTRAL, alpha=0.6, label="elsewhere")
+    ax.hist(on, bins, density=True, color=plots.COLORS[1], alpha=0.6, label="on the landmark")
+    plots.set_title(ax, name)
+    ax.set(xlabel="score", ylabel="density of pixels", yticks=[])
+figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+figure
 
 # %% [markdown]
 # ## Does it help to find landmarks?
@@ -299,10 +313,10 @@ seeds = {
     for name, run in first.items()
 }
 for name, found in seeds.items():
-    low, high = bootstrap(significance.per_query(found), seed=SEED)
+    low, high = bootstrap_interval(significance.average_precisions(found), seed=SEED)
     each = ", ".join(f"{run['value']:.1f}" for run in found)
     print(
-        f"{name:24} mAP {np.mean(significance.per_query(found)):5.1f} [{low:.1f}, {high:.1f}]  seeds: {each}"
+        f"{name:24} mAP {np.mean(significance.average_precisions(found)):5.1f} [{low:.1f}, {high:.1f}]  seeds: {each}"
     )
 
 # %% [markdown]
@@ -317,7 +331,7 @@ order = [
     ("attention, ImageNet", "norm, ImageNet"),
 ]
 for better, worse in order:
-    gain = significance.differ(seeds[better], seeds[worse])
+    gain = significance.paired_difference(seeds[better], seeds[worse])
     print(
         f"{better} over {worse}: {gain.value:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}], {gain.verdict}"
     )
@@ -335,12 +349,12 @@ for better, worse in order:
 #
 # So the image labels that teach descriptors could teach their norms where landmarks are, and the norm does become
 # an attention of its own: above, its keypoints go from chance to as many hits as attention's. But the average alone does
-# not explain it. With *unit* vectors averaged in step 1 (`normalize_descriptors`; one seed, and AdamW in place of SGD; 83%
+# not explain it. With *unit* vectors averaged in step 1 (`normalize_average`; one seed, and AdamW in place of SGD; 83%
 # of held-out photos right, as many as without), where a norm has no say in the loss, the norm's best hundred still hit
 # the landmark 48 times in a hundred (`data/results/runs/README.md`, `unit0`).
 #
 # The second guess: what *averages* conv4 makes conv4 say where landmarks are. The paper does not tell which map step 1
-# averages; the official code puts conv5 between the descriptors and the classifier (`--through conv5`). Same photos,
+# averages; the official code puts conv5 between the descriptors and the classifier (`--pooled-layer conv5`). Same photos,
 # same steps, same seed, and conv5 is trained with conv4:
 
 # %%
@@ -364,7 +378,7 @@ for words, one, other in [
     ("the same over attention, ImageNet", by_attention_5, fewer["attention, ImageNet"]),
     ("attention, ImageNet, over norm through conv5", fewer["attention, ImageNet"], by_norm_5),
 ]:
-    gain = significance.differ(one, other)
+    gain = significance.paired_difference(one, other)
     print(f"{words:45} {gain.value:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}], {gain.verdict}")
 
 # %% [markdown]
@@ -383,7 +397,7 @@ for words, one, other in [
 
 # %%
 joint = [provenance.read_result(RESULTS / "runs" / "joint0_attention_100.json")]
-gain = significance.differ(seeds["attention, fine-tuned"][:1], joint)
+gain = significance.paired_difference(seeds["attention, fine-tuned"][:1], joint)
 hit = joint[0]["on_landmark"]["value"], seeds["attention, fine-tuned"][0]["on_landmark"]["value"]
 print(
     f"joint: mAP {joint[0]['value']} {joint[0]['interval']}; two steps over it: {gain.value:+.1f}"
@@ -407,7 +421,7 @@ assert intervals["attention, fine-tuned"].low > mean["norm, ImageNet"], (
 )
 assert intervals["attention, fine-tuned"].low > chance, "and chance"
 averaged_4 = seeds["attention, fine-tuned"], seeds["norm, fine-tuned"]
-worth = [significance.differ(*pair) for pair in (averaged_4, (by_attention_5, by_norm_5))]
+worth = [significance.paired_difference(*pair) for pair in (averaged_4, (by_attention_5, by_norm_5))]
 assert worth[1].low > 0, "through conv5, attention adds to fine-tuning"
 
 # %%

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from IPython.display import clear_output
 
-from delfjax import provenance
+from delfjax import plots, provenance
 
 # %%
 from delfjax.cli.evaluate import evaluate_as_asked
@@ -29,23 +29,22 @@ from delfjax.cli.options import search_config
 from delfjax.datasets import rendered
 from delfjax.datasets.truth import relevance
 from delfjax.evaluation import significance
-from delfjax.evaluation.metrics import bootstrap, evaluate
+from delfjax.evaluation.metrics import score_rankings
 from delfjax.evaluation.precision_recall import mean_precision, pool
+from delfjax.evaluation.significance import bootstrap_interval
 from delfjax.features.extraction import Extractor
 from delfjax.features.pca import PCA, l2_normalize
 from delfjax.features.pyramid import PyramidConfig
 from delfjax.features.store import FeatureStore
 from delfjax.models import checkpoints
 from delfjax.paper import reproduce
-from delfjax.plots import retrieval
-from delfjax.plots.match_images import pair_image
 from delfjax.search import tuning
 from delfjax.search.exact import ExactIndex
 from delfjax.search.expansion import expand_local
 from delfjax.search.index import build_index
 from delfjax.search.searcher import Searcher
-from delfjax.widgets import retrieval_state
-from delfjax.widgets.retrieval_explorer import search_photos
+from delfjax.widgets import search_photos
+from delfjax.widgets.retrieval_state import average_precision, cache_neighbors
 
 # %%
 SEED = 0  # of samples
@@ -117,7 +116,17 @@ for name, run in {"fine-tuned": "ft_att", "ImageNet": "att"}.items():
     variances[name] = PCA.fit(cells, dimensions=cells.shape[1]).variances
 
 # %%
-retrieval.spectra(variances, kept=base.descriptors.shape[1])
+figure, axes = plots.subplots(5.8, 2.9)
+kept = base.descriptors.shape[1]
+for (name, each), color in zip(variances.items(), plots.COLORS, strict=False):
+    explained = 100 * np.cumsum(each) / each.sum()
+    label = f"{name}: {explained[kept - 1]:.0f} % by {kept} dimensions"
+    axes[0, 0].plot(np.arange(1, len(each) + 1), explained, color=color, label=label)
+axes[0, 0].axvline(kept, color=plots.NEUTRAL, linestyle="--", linewidth=1)
+axes[0, 0].set(xscale="log", xlabel="dimensions of the PCA", ylim=(0, 102))
+axes[0, 0].set_ylabel("variance explained (%)")
+axes[0, 0].legend(loc="lower right")
+figure
 
 # %% [markdown]
 # The axes that are left out hold many small differences: that 40 are enough is shown by what is found with them,
@@ -167,7 +176,7 @@ for k, efforts in EFFORTS.items():
     curves["the nearest (K = 1)" if k == 1 else f"K = {k} nearest"] = points
 
 # %%
-recall = retrieval.recall_curves(curves)
+recall = plots.recall_curves(curves)
 recall.save(FIGURES / "retrieval_curve.png")
 recall
 
@@ -197,7 +206,7 @@ for query in asked:
     thinned.append(searcher.rank(query, (rows, kept)).ranking.images)
 
 # %%
-with_fewer = evaluate(thinned, truths, ks=(1,))
+with_fewer = score_rankings(thinned, truths, ks=(1,))
 print(f"mAP with all neighbors {100 * scores.mean_average_precision:.1f} %,", end=" ")
 print(f"without {LOST:.0%} of them {100 * with_fewer.mean_average_precision:.1f} %")
 
@@ -211,9 +220,9 @@ print(f"without {LOST:.0%} of them {100 * with_fewer.mean_average_precision:.1f}
 # %%
 rankings = [answer.ranking for answer in answers[: len(asked)]]
 by_votes = [each.images[np.lexsort((each.images, -each.votes))] for each in rankings]
-before = evaluate(by_votes, truths, ks=(1,))
+before = score_rankings(by_votes, truths, ks=(1,))
 gain = 100 * (scores.average_precision - before.average_precision)
-verification = significance.Difference(float(gain.mean()), *bootstrap(gain, seed=SEED))
+verification = significance.Estimate(float(gain.mean()), *bootstrap_interval(gain, seed=SEED))
 
 # %%
 print(f"mAP by votes {100 * before.mean_average_precision:.1f} %, ", end="")
@@ -248,11 +257,21 @@ truth, ranking, first = truths[one], rankings[one], 60
 voted = np.lexsort((ranking.images, -ranking.votes))[:first]
 panels = {"votes": ranking.votes[voted], "inliers": ranking.inliers[:first]}
 places = {"votes": voted, "inliers": np.arange(first)}
-grades = {
-    name: [relevance(truth, int(image)) for image in ranking.images[rows]]
+kinds = {
+    name: np.array([relevance(truth, int(image)) for image in ranking.images[rows]])
     for name, rows in places.items()
 }
-retrieval.bars(panels, grades)
+
+# %%
+figure, axes = plots.subplots(7.2, 3.5, len(panels), 1)
+for ax, (name, counts) in zip(axes[:, 0], panels.items(), strict=True):
+    for kind, (mark, color) in plots.RELEVANCE_MARKS.items():
+        rows = np.flatnonzero(kinds[name] == kind)
+        ax.bar(rows + 1, counts[rows], width=0.82, color=color, label=f"{mark} {kind}")
+    ax.set(ylabel=name, xlim=(0.3, first + 0.7))
+axes[-1, 0].set_xlabel("rank")
+axes[0, 0].legend(loc="upper right", ncols=3)
+figure
 
 # %% [markdown]
 # Votes have a long tail: a piece of sky, wall or foliage has its like everywhere. RANSAC leaves less of it, since
@@ -272,7 +291,7 @@ wrong = np.flatnonzero(verified & (kinds == "wrong"))
 best_wrong = int(ranking.images[wrong[np.argmax(ranking.votes[wrong])]])
 
 # %%
-pictures = []
+pictures, titles = [], []
 for words, image in {"a right photo": best_right, "a wrong photo": best_wrong}.items():
     putative, checked = answers[one].matches[image], answers[one].verifications[image]
     photos = [
@@ -284,10 +303,11 @@ for words, image in {"a right photo": best_right, "a wrong photo": best_wrong}.i
         f"{words}: {len(putative)} matches": np.ones(len(putative), bool),
         f"after RANSAC: {checked.num_inliers} inliers": checked.inliers,
     }.items():
-        pictures.append((title, pair_image(tuple(photos), sizes, putative, inliers, width=900)))
+        titles.append(title)
+        pictures.append(plots.pair_image(tuple(photos), sizes, putative, inliers, width=900))
 
 # %%
-eighth = retrieval.stacked(pictures, columns=2)
+eighth = plots.photos(pictures, titles, columns=2)
 eighth.save(FIGURES / "retrieval_fig8.jpg")
 eighth
 
@@ -302,7 +322,7 @@ for number, each in enumerate(rankings):
         if kind != "junk" and inliers >= 0 and image != own[number]:
             counts[kind].append(inliers)
 counts = {kind: np.array(found) for kind, found in counts.items()}
-retrieval.inlier_counts(counts)
+plots.inlier_histogram(counts)
 
 # %% [markdown]
 # Where the two overlap is where rankings go wrong. A photo is accepted by its rank, not by a threshold; but with
@@ -349,7 +369,7 @@ def load(image):
 
 # %%
 cards = [
-    retrieval.query_card(benchmark.query_photos.load(name), query.name)
+    plots.query_card(benchmark.query_photos.load(name), query.name)
     for name, query in zip(names, benchmark.queries, strict=True)
 ]
 
@@ -360,11 +380,11 @@ for query in chosen:
         title = f"{method}, AP {100 * scored.average_precision[query]:.0f} %"
         found = ranked.answers[query].ranking
         others = np.flatnonzero(found.images != own[query])[:SHOWN].tolist()
-        ranked_cards = retrieval.result_cards(found, truths[query], load, others)
+        ranked_cards = plots.result_cards(found, load, others, truths[query])
         rows.append((title, [cards[query], *ranked_cards]))
 
 # %%
-sixth = retrieval.pages(rows[: 2 * BETTER])
+sixth = plots.result_rows(rows[: 2 * BETTER])
 sixth.save(FIGURES / "retrieval_fig6.jpg")
 sixth
 
@@ -378,7 +398,7 @@ sixth
 # that is shown is right in both rows, they differ further down: AP counts every right photo.
 
 # %%
-seventh = retrieval.pages(rows[2 * BETTER :])
+seventh = plots.result_rows(rows[2 * BETTER :])
 seventh.save(FIGURES / "retrieval_fig7.jpg")
 seventh
 
@@ -398,11 +418,11 @@ for query in list(lowest.values())[:LOWEST]:
     others = np.flatnonzero(images != own[query])[:SHOWN]
     titles = f"first results, AP {100 * precision:.0f} %", "right photos that came last"
     for title, found in zip(titles, (others, np.flatnonzero(right)[-SHOWN:]), strict=True):
-        ranked_cards = retrieval.result_cards(rankings[query], truths[query], load, found.tolist())
+        ranked_cards = plots.result_cards(rankings[query], load, found.tolist(), truths[query])
         rows.append((title, [cards[query], *ranked_cards]))
 
 # %%
-retrieval.pages(rows)
+plots.result_rows(rows)
 
 # %% [markdown]
 # Compare the query with what came last: is it the same side of the landmark, the same part of it, as large, in the same
@@ -438,7 +458,7 @@ for number, each in enumerate(rankings):
 angles, among, lights = (np.array(column) for column in zip(*pairs, strict=True))
 
 # %%
-retrieval.found_by_angle(angles, among, lights)
+plots.recall_by_angle(angles, among, lights)
 
 # %% [markdown]
 # From nearly the same side most is found, by day and by night; beyond 60 degrees less, and least if the light has changed,
@@ -453,7 +473,7 @@ retrieval.found_by_angle(angles, among, lights)
 
 # %%
 larger = expand_local(asked[one], answers[one], base)
-again = retrieval_state.average_precision(searcher(larger), truths[one])
+again = average_precision(searcher(larger), truths[one])
 print(f"{len(asked[one])} features become {len(larger)}; AP", end=" ")
 print(f"{100 * scores.average_precision[one]:.1f} % becomes {100 * again:.1f} %")
 
@@ -464,7 +484,7 @@ print(f"{100 * scores.average_precision[one]:.1f} % becomes {100 * again:.1f} %"
 runs = [
     provenance.read_result(RESULTS / f"{benchmark.name}_{name}.json") for name in ("ft_att_qe", "ft_att")
 ]
-expansion = significance.differ(runs[:1], runs[1:])
+expansion = significance.paired_difference(runs[:1], runs[1:])
 print(f"mAP {runs[1]['value']:.1f} % becomes {runs[0]['value']:.1f} %:", end=" ")
 print(f"{expansion.value:+.1f} [{expansion.low:+.1f}, {expansion.high:+.1f}], {expansion.verdict}")
 
@@ -481,9 +501,9 @@ small = int(np.argmin(areas))
 query, truth = benchmark.queries[small], truths[small]
 whole = search.limit_features(store.read(query.photo))
 for words, box in {"the whole photo": None, "its features in the box": query.box}.items():
-    inquiry = retrieval_state.ask(searcher, whole, box)
-    found = retrieval_state.average_precision(inquiry.answer(search), truth)
-    print(f"{words:28}{len(inquiry.query):4} features, AP {100 * found:.1f} %")
+    cached = cache_neighbors(searcher, whole, box)
+    found = average_precision(cached.search(search), truth)
+    print(f"{words:28}{len(cached.query):4} features, AP {100 * found:.1f} %")
 cut = 100 * scores.average_precision[small]
 print(f"{'the box, cut out':28}{len(asked[small]):4} features, AP {cut:.1f} %")
 
@@ -508,7 +528,7 @@ explorer = search_photos(
     benchmark.query_photos.load,
     queries,
     truths=truths_shown,
-    extractor=for_yours,
+    model=for_yours,
     pca=store.pca,
 )
 

@@ -15,14 +15,12 @@
 import os
 from pathlib import Path
 
-from delfjax import paper_figures, provenance
+from delfjax import paper_figures, plots, provenance
 from delfjax.datasets import rendered
 from delfjax.evaluation import significance
 from delfjax.paper import claims, figures, runs, tables, values
 from delfjax.paper.runs import HEADLINE, PROFILES, RUNS
-from delfjax.plots import network_shapes
-from delfjax.plots.architecture import fig1, fig4
-from delfjax.training.config import embedded
+from delfjax.training import small_config
 
 # %%
 PROFILE = os.environ.get("DELFJAX_PROFILE", "embedded")  # "paper": the paper's sizes
@@ -39,14 +37,14 @@ print(provenance.versions(), provenance.hardware())
 # typed in. The first is of a photo of 1024 x 768, the second of the settings that trained this repository's models.
 
 # %%
-system = fig1(network_shapes.extraction((768, 1024)))
+system = plots.system_diagram(plots.trace_extraction((768, 1024)))
 system.save(FIGURES / "tables_fig1.png")
 system
 
 # %%
-landmarks = len(set(rendered.training().labels))
-steps = [network_shapes.training(embedded(step), landmarks) for step in ("finetune", "attention")]
-fig4(*steps)
+landmarks = len(set(rendered.training_photos().labels))
+steps = [plots.trace_training(small_config(step), landmarks) for step in ("finetune", "attention")]
+plots.training_diagram(*steps)
 
 # %% [markdown]
 # ## Every figure of the paper: where ours is
@@ -73,7 +71,7 @@ tables.table1(values.table1(), runs.by_row(RESULTS))
 # %%
 for run in RUNS.values():
     for path in runs.files(run.name, RESULTS, BENCHMARK, seeds=False) if run.headline else ():
-        found = provenance.read(path)
+        found = provenance.read_result(path)
         print(f"{run.row:30}{found['value']:6.1f}   {found['command']}")
 
 # %% [markdown]
@@ -87,7 +85,7 @@ for run in RUNS.values():
 methods = [run.name for run in RUNS.values() if run.kind == "method"][::-1]
 shown = [*methods, "rootsift", "ft_rmac", "ft_rmac_qe"]
 paths = {RUNS[name].row: runs.files(name, RESULTS, BENCHMARK, seeds=False) for name in shown}
-ours = {row: provenance.read(path) for row, found in paths.items() for path in found}
+ours = {row: provenance.read_result(path) for row, found in paths.items() for path in found}
 curves = {row: found for row, found in ours.items() if "curve" in found}
 
 # %%
@@ -137,7 +135,7 @@ drawn
 # %%
 for words, found in swept.items():
     for number in sorted(found)[:-1]:
-        gain = significance.differ([found[number]], [found[max(found)]])
+        gain = significance.paired_difference([found[number]], [found[max(found)]])
         shown_gain = f"{gain.value:+5.1f} [{gain.low:+.1f}, {gain.high:+.1f}]"
         print(f"{number:6.4g} {words:22} against {max(found):.4g}: {shown_gain}")
 

@@ -1,6 +1,6 @@
-"""The paper's diagrams, Fig. 1 (the system) and Fig. 4 (its training), drawn of the modules' own shapes.
+"""Diagrams of the system (Fig. 1) and of its training (Fig. 4).
 
-Every number in them is traced by `delfjax.plots.network_shapes` or stands in a configuration.
+Every number in them is traced by `delfjax.plots.network_shapes` or comes from a configuration.
 """
 
 import re
@@ -12,230 +12,214 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
+from delfjax.features.pca import PAPER_DIMENSIONS
+from delfjax.models.attention import HIDDEN_CHANNELS
 from delfjax.models.resnet import ResNetSpec
 from delfjax.plots import diagrams
-from delfjax.plots.base import BAD, COLORS, GOOD, HEAT, NEUTRAL, Drawing
-from delfjax.plots.diagrams import Box, Point, arrow, aside, box, name
-from delfjax.plots.network_shapes import Extraction, Part, Training
+from delfjax.plots.base import COLORS, HEATMAP_COLORS, NEUTRAL, TEXT, Figure
+from delfjax.plots.diagrams import Extent, draw_arrow, draw_label, draw_note, draw_step
+from delfjax.plots.network_shapes import ExtractionShapes, ParameterCount, TrainingShapes
 from delfjax.search.searcher import SearchConfig
 
-DESCRIPTORS, ATTENTION, INDEX, GEOMETRY = COLORS  # what colors mean
-CLASSIFIER = INDEX
-STEP = (1.35, 0.64)  # inches: a box
+DESCRIPTOR_COLOR, ATTENTION_COLOR, SEARCH_COLOR, GEOMETRY_COLOR = COLORS
+CLASSIFIER_COLOR = SEARCH_COLOR
+STEP_SIZE = (1.35, 0.64)  # inches
+MARGIN, WIDTH = 0.1, 10  # inches
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
-def fig1(shapes: Extraction, search: SearchConfig | None = None) -> Drawing:
-    """Draw the system (Fig. 1): above, from a photo to its features; below, from a query to a ranking.
+def system_diagram(shapes: ExtractionShapes, search: SearchConfig | None = None) -> Figure:
+    """Draw the system (Fig. 1): feature extraction above, retrieval below.
 
     Args:
-        shapes: Of extraction, as `delfjax.plots.network_shapes.extraction` traces them, chosen by attention.
-        search: How queries are answered.
+        shapes: Shapes of extraction, from `trace_extraction`.
+        search: Settings of the search. None: the defaults.
     """
-    figure, ax = diagrams.canvas(10, 5.5)
-    maps = _dense(ax, shapes, y=3.75)
-    _selection(ax, shapes, maps, y=3.75)
-    _rule(ax, 2.7)
-    _retrieval(ax, search or SearchConfig(), y=0.85)
+    figure, ax = diagrams.create_canvas(WIDTH, 4.9)
+    maps = _draw_dense_extraction(ax, shapes, y=3.25)
+    _draw_selection(ax, shapes, maps, y=3.25)
+    _draw_rule(ax, 2.2)
+    _draw_retrieval(ax, search or SearchConfig(), y=0.45)
     return figure
 
 
-def _dense(ax: Axes, shapes: Extraction, y: float) -> Box:
-    """Draw the pyramid, the network and its map; return the map's place."""
+def training_diagram(finetune: TrainingShapes, attention: TrainingShapes) -> Figure:
+    """Draw the two steps of training (Fig. 4).
+
+    Trained parts are colored. Gray parts are frozen or have no parameters.
+
+    Args:
+        finetune: Shapes of step 1, from `trace_training`.
+        attention: Shapes of step 2, from `trace_training`.
+    """
+    figure, ax = diagrams.create_canvas(WIDTH, 5.6)
+    _draw_training_step(ax, finetune, "(a) Step 1: descriptors are fine-tuned", y=4.35)
+    _draw_rule(ax, 3.1)
+    _draw_training_step(ax, attention, "(b) Step 2: attention is learned", y=1.05)
+    return figure
+
+
+def _draw_dense_extraction(ax: Axes, shapes: ExtractionShapes, y: float) -> Extent:
+    """Draw image pyramid, backbone and conv4 map; return the extent of the map."""
     levels, field = shapes.levels, shapes.receptive_field
-    _heading(ax, y + 1.6, "From a photo to its features", "Secs. 4.1 to 4.3")
-    height, width = shapes.photo
-    sizes = [1.25 * level.size[1] / levels[-1].size[1] for level in reversed(levels)]
-    cards = diagrams.pyramid(ax, (0.95, y), sizes, height / width, gap=0.13, color=NEUTRAL)
+    _draw_heading(ax, y + 1.5, "From a photo to its features", "Secs. 4.1 to 4.3")
+    widths = [1.25 * level.size[1] / levels[-1].size[1] for level in reversed(levels)]
+    pyramid = diagrams.draw_pyramid(ax, (0.95, y), widths, gap=0.13, color=NEUTRAL)
     scales = f"{len(levels)} scales, {levels[0].scale:g} to {levels[-1].scale:g}"
-    aside(ax, (0.95, y - 0.5), f"photo {_by(shapes.photo)}\n{scales}")
-    seen = f"to conv4: stride {field.stride},\nreceptive field {field.size}"
-    network = box(ax, (2.7, y), (1.4, 0.8), _called(shapes.spec), seen, color=DESCRIPTORS)
-    arrow(ax, (cards.right, y), network.west)
-    maps = diagrams.slab(ax, (4.15, y), (0.5, 0.62), 0.34, color=DESCRIPTORS)
-    arrow(ax, network.east, (maps.left, y))
-    one = min(levels, key=lambda level: abs(level.scale - 1))
-    shown = f"{_by(one.conv4)} at scale {one.scale:g}\n{shapes.cells:,} cells in all"
-    aside(ax, (4.3, y - 0.55), shown)
+    draw_note(ax, (0.95, y - 0.5), f"photo {_join(shapes.photo)}\n{scales}")
+    note = f"to conv4: stride {field.stride},\nreceptive field {field.size}"
+    name = _display_name(shapes.spec)
+    backbone = draw_step(ax, (2.7, y), (1.4, 0.8), name, note, color=DESCRIPTOR_COLOR)
+    draw_arrow(ax, (pyramid.right, y), backbone.west)
+    maps = diagrams.draw_feature_map(ax, (4.15, y), 0.56, 0.34, color=DESCRIPTOR_COLOR)
+    draw_arrow(ax, backbone.east, (maps.left, y))
+    original = min(levels, key=lambda level: abs(level.scale - 1))
+    note = f"{_join(original.conv4)} at scale {original.scale:g}\n{shapes.cells:,} cells in all"
+    draw_note(ax, (4.3, y - 0.55), note)
     return maps
 
 
-def _selection(ax: Axes, shapes: Extraction, maps: Box, y: float) -> None:
-    """Draw how the best descriptors are chosen and reduced."""
-    up, channels = y + 1.05, shapes.levels[0].conv4[-1]
-    layers = f"1{TIMES}1: {channels} to {shapes.hidden} to 1,\nsoftplus"
-    head = box(ax, (5.55, up), (1.5, 0.74), "attention", layers, color=ATTENTION)
-    arrow(ax, (4.3, maps.top), head.west, bent=True)
-    scores = diagrams.grid(ax, (7.1, up), _bump(6, 8), 0.1, cmap=HEAT)
-    arrow(ax, head.east, scores.west)
-    aside(ax, (scores.right + 0.1, up), "a score\na cell", ha="left")
+def _draw_selection(ax: Axes, shapes: ExtractionShapes, maps: Extent, y: float) -> None:
+    """Draw attention, selection and PCA."""
+    upper, channels = y + 1.05, shapes.levels[0].conv4[-1]
+    note = f"1{TIMES}1: {channels} to {HIDDEN_CHANNELS} to 1,\nsoftplus"
+    head = draw_step(ax, (5.55, upper), (1.5, 0.74), "attention", note, color=ATTENTION_COLOR)
+    draw_arrow(ax, (4.3, maps.top), head.west, bent=True)
+    scores = diagrams.draw_cells(ax, (7.1, upper), _peak(6, 8), 0.1, cmap=HEATMAP_COLORS)
+    draw_arrow(ax, head.east, scores.west)
+    draw_note(ax, (scores.right + 0.1, upper), "one score\nper cell", ha="left")
     count = f"{shapes.features:,}"
-    best = box(ax, (7.1, y), STEP, f"best {count}", "keypoints by score", color=ATTENTION)
-    arrow(ax, (maps.right, y), best.west, "descriptors")
-    arrow(ax, scores.south, best.north)
-    reduced = f"PCA {shapes.dimensions}"
-    pca = box(ax, (8.95, y), STEP, reduced, "L2 before and after", color=DESCRIPTORS)
-    arrow(ax, best.east, pca.west)
-    vectors = diagrams.grid(ax, (8.95, y - 0.72), _noise(3, 11), 0.09, cmap="Blues")
-    arrow(ax, pca.south, vectors.north)
-    size = f"{count} {TIMES} {shapes.dimensions}"
-    aside(ax, (vectors.left - 0.08, y - 0.72), size, ha="right")
+    best = draw_step(
+        ax, (7.1, y), STEP_SIZE, f"best {count}", "cells by score", color=ATTENTION_COLOR
+    )
+    draw_arrow(ax, (maps.right, y), best.west, "descriptors")
+    draw_arrow(ax, scores.south, best.north)
+    title, note = f"PCA to {PAPER_DIMENSIONS}", "L2 before and after"
+    pca = draw_step(ax, (8.95, y), STEP_SIZE, title, note, color=DESCRIPTOR_COLOR)
+    draw_arrow(ax, best.east, pca.west)
+    features = diagrams.draw_cells(ax, (8.95, y - 0.72), _random(3, 11), 0.09, cmap="Blues")
+    draw_arrow(ax, pca.south, features.north)
+    size = f"features, {count} {TIMES} {PAPER_DIMENSIONS}"
+    draw_note(ax, (features.left - 0.08, y - 0.72), size, ha="right")
 
 
-def _retrieval(ax: Axes, search: SearchConfig, y: float) -> None:
-    up, down = y + 0.95, y - 0.25
-    _heading(ax, y + 1.6, "From a query to a ranking", "Sec. 4.4")
-    nearest = _neighbors(ax, search, up, down)
-    votes = box(ax, (5.15, down), STEP, "votes", "matches by photo", color=INDEX)
-    diagrams.bars(ax, (5.15, up), (0.9, 0.62, 0.5, 0.33, 0.2), color=INDEX)
-    checked = f"affine RANSAC,\nbest {search.verified} photos"
-    verified = box(ax, (7.0, down), (1.35, 0.78), "verification", checked, color=GEOMETRY)
-    _matches(ax, (7.0, up))
-    ranked = box(ax, (8.95, down), STEP, "ranking", "by inliers", color=GEOMETRY)
-    for number, length in enumerate((0.75, 0.5, 0.15)):
-        height = up + 0.33 - 0.33 * number
-        diagrams.photo(ax, (8.6, height), (0.38, 0.28), color=GEOMETRY)
-        diagrams.bars(ax, (8.9 + length / 2, height), [length], color=GEOMETRY)
-    for one, other in pairwise((nearest, votes, verified, ranked)):
-        arrow(ax, one.east, other.west)
+def _draw_retrieval(ax: Axes, search: SearchConfig, y: float) -> None:
+    upper = y + 0.95
+    _draw_heading(ax, y + 1.55, "From a query to a ranking", "Sec. 4.4")
+    for offset in (0, 0.09, 0.18):
+        database = diagrams.draw_photo_icon(ax, (0.62 + offset, upper + 0.09 - offset), (0.6, 0.45))
+    draw_note(ax, (0.7, upper - 0.42), "database")
+    query = diagrams.draw_photo_icon(ax, (0.7, y), (0.6, 0.45), color=TEXT)
+    draw_note(ax, (0.7, y - 0.35), "query")
+    index = draw_step(ax, (3.3, upper), STEP_SIZE, "index", "exact, or a graph", color=SEARCH_COLOR)
+    note = f"{search.neighbors} per feature"
+    nearest = draw_step(ax, (3.3, y), STEP_SIZE, "neighbors", note, color=SEARCH_COLOR)
+    for photo, step in ((database, index), (query, nearest)):
+        height = step.west[1]
+        features = diagrams.draw_cells(ax, (1.9, height), _random(3, 5), 0.09, cmap="Blues")
+        draw_arrow(ax, (photo.right, height), features.west)
+        draw_arrow(ax, features.east, step.west)
+    draw_arrow(ax, index.south, nearest.north)
+    votes = draw_step(ax, (5.15, y), STEP_SIZE, "votes", "matches per photo", color=SEARCH_COLOR)
+    note = f"affine RANSAC,\nbest {search.verified} photos"
+    verified = draw_step(ax, (7.0, y), (1.35, 0.78), "verification", note, color=GEOMETRY_COLOR)
+    ranked = draw_step(ax, (8.95, y), STEP_SIZE, "ranking", "by inliers", color=GEOMETRY_COLOR)
+    for step, following in pairwise((nearest, votes, verified, ranked)):
+        draw_arrow(ax, step.east, following.west)
 
 
-def _neighbors(ax: Axes, search: SearchConfig, up: float, down: float) -> Box:
-    """Draw database, query, and where their features meet; return the last step's place."""
-    for number in range(3):
-        there = diagrams.photo(ax, (0.62 + 0.09 * number, up + 0.09 - 0.09 * number), (0.72, 0.54))
-    aside(ax, (0.7, up - 0.5), "database")
-    asked = diagrams.photo(ax, (0.7, down), (0.72, 0.54), color=diagrams.INK)
-    aside(ax, (0.7, down - 0.4), "query")
-    a_feature = f"{search.neighbors} a feature"
-    index = box(ax, (3.3, up), STEP, "index", "exact, or a graph", color=INDEX)
-    nearest = box(ax, (3.3, down), STEP, "neighbors", a_feature, color=INDEX)
-    for height, picture, step in ((up, there, index), (down, asked, nearest)):
-        vectors = diagrams.grid(ax, (1.9, height), _noise(3, 5), 0.09, cmap="Blues")
-        arrow(ax, (picture.right, height), vectors.west)
-        arrow(ax, vectors.east, step.west)
-    arrow(ax, index.south, nearest.north)
-    return nearest
+def _draw_training_step(ax: Axes, shapes: TrainingShapes, title: str, y: float) -> None:
+    settings, attentive = shapes.config.network, "scores" in shapes.maps
+    total, trained = np.sum([*shapes.parameters.values()], 0) / 1e6
+    counts = f"{trained:.1f} of {total:.1f} million parameters are trained"
+    _draw_heading(ax, y + (1.75 if attentive else 1.0), title, counts)
+    maps = _draw_stages(ax, shapes, y)
+    unit = settings.normalize_weighted if attentive else settings.normalize_average
+    pool = f"weighted {settings.pooling}" if attentive else "mean"
+    note = "of unit descriptors" if unit else "of descriptors"
+    pooled = draw_step(ax, (6.35, y), STEP_SIZE, pool, note)
+    draw_arrow(ax, (maps.right, y), pooled.west)
+    if attentive:
+        _draw_attention(ax, shapes, maps, pooled)
+    parameters = [*shapes.parameters.values()][-1]
+    note, color = f"{shapes.channels} to {shapes.classes}", _color(parameters, CLASSIFIER_COLOR)
+    classifier = draw_step(ax, (7.95, y), STEP_SIZE, "classifier", note, color=color)
+    draw_note(ax, (7.95, classifier.bottom - 0.17), _describe(parameters))
+    loss = draw_step(ax, (9.35, y), (1.05, STEP_SIZE[1]), "softmax", "cross-entropy")
+    draw_arrow(ax, pooled.east, classifier.west)
+    draw_arrow(ax, classifier.east, loss.west)
 
 
-def _matches(ax: Axes, center: Point) -> None:
-    """Draw two photos, of which some points agree and some do not."""
-    x, y = center
-    diagrams.photo(ax, (x - 0.48, y), (0.62, 0.5), color=diagrams.INK)
-    diagrams.photo(ax, (x + 0.48, y + 0.08), (0.62, 0.5))
-    points = np.array([(-0.02, 0.1), (-0.1, -0.02), (0.08, 0.0), (-0.08, -0.16), (0.1, -0.17)])
-    here, there = points + (x - 0.48, y), points + (x + 0.48, y + 0.08)
-    astray = (x + 0.7, y + 0.24)
-    ax.plot(*zip(here[0] + (0.2, 0.1), astray, strict=True), color=BAD, lw=0.8, ls=":", zorder=4)
-    for one, other in zip(here, there, strict=True):
-        ax.plot(*zip(one, other, strict=True), ".-", color=GOOD, lw=0.9, ms=3.5, zorder=4)
-
-
-def fig4(finetune: Training, attention: Training) -> Drawing:
-    """Draw the two steps of training (Fig. 4).
-
-    What is colored moves; what is gray is frozen, or has no parameters.
-
-    Args:
-        finetune: Step 1, as `delfjax.plots.network_shapes.training` traces it.
-        attention: Step 2.
-    """
-    figure, ax = diagrams.canvas(10, 5.6)
-    _step(ax, finetune, "(a) Descriptors are fine-tuned", y=4.35)
-    _rule(ax, 3.1)
-    _step(ax, attention, "(b) Attention is learned on top of them", y=1.05)
-    return figure
-
-
-def _step(ax: Axes, shapes: Training, title: str, y: float) -> None:
-    settings, scored = shapes.config.network, "scores" in shapes.maps
-    moved, whole = np.sum([(part.trained, part.parameters) for part in shapes.parts.values()], 0)
-    counts = f"{moved / 1e6:.1f} of {whole / 1e6:.1f} million parameters move"
-    _heading(ax, y + (1.75 if scored else 1.0), title, counts)
-    maps = _backbone(ax, shapes, y)
-    unit = settings.normalize if scored else settings.normalize_descriptors
-    pool, of = f"weighted {settings.reduction}" if scored else "mean", "unit vectors"
-    pooled = box(ax, (6.35, y), STEP, pool, f"of {of if unit else 'descriptors'}")
-    arrow(ax, (maps.right, y), pooled.west)
-    if scored:
-        _scores(ax, shapes, maps, pooled)
-    kind, (channels, classes) = shapes.classifier
-    part, sizes = shapes.parts[f"{kind}_classifier"], f"{channels} to {classes}"
-    classifier = box(ax, (7.95, y), STEP, "classifier", sizes, color=_color(part, CLASSIFIER))
-    aside(ax, (7.95, classifier.bottom - 0.17), _moved(part))
-    loss = box(ax, (9.35, y), (1.05, STEP[1]), "softmax", "cross-entropy")
-    arrow(ax, pooled.east, classifier.west)
-    arrow(ax, classifier.east, loss.west)
-
-
-def _backbone(ax: Axes, shapes: Training, y: float) -> Box:
-    """Draw the photo and what each stage makes of it; return the last one's place."""
+def _draw_stages(ax: Axes, shapes: TrainingShapes, y: float) -> Extent:
+    """Draw the photo and the output of each backbone stage; return the extent of the last one."""
     first, *others = shapes.sides
-    place = diagrams.photo(ax, (0.6, y), (0.8, 0.8), color=diagrams.INK)
-    scaled = textwrap.fill(f"or {', '.join(map(str, others))}", 14) if others else ""
-    said = f"{_by((first, first))}\n{scaled}".strip()
-    aside(ax, (0.6, y - 0.62 - 0.06 * said.count("\n")), said)
+    extent = diagrams.draw_photo_icon(ax, (0.6, y), (0.8, 0.8), color=TEXT)
+    smaller = textwrap.fill(f"or {', '.join(map(str, others))}", 14) if others else ""
+    note = f"{_join((first, first))}\n{smaller}".strip()
+    draw_note(ax, (0.6, y - 0.62 - 0.06 * note.count("\n")), note)
     stages = [stage for stage in shapes.maps if stage != "scores"]
-    for stage, x in zip(stages, (1.55, 2.6, 3.65, 4.7), strict=True):
+    # With conv5 there are five stages; they share the same room.
+    for stage, x in zip(stages, np.linspace(1.55, 4.7, len(stages)), strict=True):
         side, _, channels = shapes.maps[stage]
-        front = 1.05 * (side / first) ** 0.5
-        color = _color(shapes.parts[stage], DESCRIPTORS)
+        color = _color(shapes.parameters[stage], DESCRIPTOR_COLOR)
         depth = 0.07 * (np.log2(channels) - 3)
-        slab = diagrams.slab(ax, (x, y), (front, front), depth, color=color)
-        arrow(ax, (place.right, y), (slab.left, y))
-        name(ax, (x + depth / 2, y - 0.55), stage)
-        said = f"{_by(shapes.maps[stage])}\n{_moved(shapes.parts[stage])}"
-        aside(ax, (x + depth / 2, y - 0.8), said)
-        place = slab
-    return place
+        front = 1.05 * (side / first) ** 0.5
+        drawn = diagrams.draw_feature_map(ax, (x, y), front, depth, color=color)
+        draw_arrow(ax, (extent.right, y), (drawn.left, y))
+        draw_label(ax, (x + depth / 2, y - 0.55), stage)
+        note = f"{_join(shapes.maps[stage])}\n{_describe(shapes.parameters[stage])}"
+        draw_note(ax, (x + depth / 2, y - 0.8), note)
+        extent = drawn
+    return extent
 
 
-def _scores(ax: Axes, shapes: Training, maps: Box, pooled: Box) -> None:
-    """Draw the branch of attention, from the descriptors to their weights."""
-    part, x, up = shapes.parts["attention"], pooled.north[0], pooled.top + 0.8
-    left = (maps.left + maps.right) / 2
-    color = _color(part, ATTENTION)
-    head = box(ax, (left, up), STEP, "attention", _moved(part), color=color)
-    arrow(ax, (left, maps.top), head.south)
-    scores = diagrams.grid(ax, (x, up), _bump(6, 6), 0.1, cmap=HEAT)
-    arrow(ax, head.east, scores.west)
-    arrow(ax, scores.south, pooled.north)
-    aside(ax, (scores.right + 0.1, up), f"{_by(shapes.maps['scores'])}\nscores", ha="left")
+def _draw_attention(ax: Axes, shapes: TrainingShapes, maps: Extent, pooled: Extent) -> None:
+    """Draw the attention branch, from descriptors to weights."""
+    parameters, upper = shapes.parameters["attention"], pooled.top + 0.8
+    x, color = maps.north[0], _color(parameters, ATTENTION_COLOR)
+    head = draw_step(ax, (x, upper), STEP_SIZE, "attention", _describe(parameters), color=color)
+    draw_arrow(ax, (x, maps.top), head.south)
+    center = pooled.north[0], upper
+    scores = diagrams.draw_cells(ax, center, _peak(6, 6), 0.1, cmap=HEATMAP_COLORS)
+    draw_arrow(ax, head.east, scores.west)
+    draw_arrow(ax, scores.south, pooled.north)
+    note = f"{_join(shapes.maps['scores'])}\nscores"
+    draw_note(ax, (scores.right + 0.1, upper), note, ha="left")
 
 
-def _heading(ax: Axes, y: float, words: str, beside: str) -> None:
-    name(ax, (0.1, y), words, ha="left")
-    aside(ax, (9.9, y), beside, ha="right")
+def _draw_heading(ax: Axes, y: float, title: str, note: str) -> None:
+    draw_label(ax, (MARGIN, y), title, ha="left")
+    draw_note(ax, (WIDTH - MARGIN, y), note, ha="right")
 
 
-def _rule(ax: Axes, y: float) -> None:
-    ax.plot([0.1, 9.9], [y, y], color=NEUTRAL, linewidth=0.6, alpha=0.5)
+def _draw_rule(ax: Axes, y: float) -> None:
+    ax.plot([MARGIN, WIDTH - MARGIN], [y, y], color=NEUTRAL, linewidth=0.6, alpha=0.5)
 
 
-def _called(spec: ResNetSpec) -> str:
+def _display_name(spec: ResNetSpec) -> str:
     return re.sub("resnet_?", "ResNet-", spec.name).replace("_", " ")
 
 
-def _color(part: Part, color: str) -> str:
-    return color if part.trained else NEUTRAL
+def _color(parameters: ParameterCount, color: str) -> str:
+    return color if parameters.trained else NEUTRAL
 
 
-def _moved(part: Part) -> str:
-    if not part.trained:
+def _describe(parameters: ParameterCount) -> str:
+    if not parameters.trained:
         return "frozen"
-    size, unit = (1e6, "M") if part.trained > 1e5 else (1e3, "k")
-    return f"{part.trained / size:.1f} {unit} trained"
+    size, unit = (1e6, "M") if parameters.trained > 1e5 else (1e3, "k")
+    return f"{parameters.trained / size:.1f} {unit} trained"
 
 
-def _by(shape: Sequence[int]) -> str:
+def _join(shape: Sequence[int]) -> str:
     return f" {TIMES} ".join(map(str, shape))
 
 
-def _bump(rows: int, columns: int) -> Float[np.ndarray, "y x"]:
-    """Return scores as attention gives them: high on one thing."""
+def _peak(rows: int, columns: int) -> Float[np.ndarray, "y x"]:
+    """Return example attention scores with one peak."""
     y, x = np.mgrid[:rows, :columns]
     return 0.12 + 0.85 * np.exp(-((y - 0.5 * rows) ** 2 / 4 + (x - 0.45 * columns) ** 2 / 6))
 
 
-def _noise(rows: int, columns: int) -> Float[np.ndarray, "y x"]:
+def _random(rows: int, columns: int) -> Float[np.ndarray, "y x"]:
     return np.random.default_rng(0).uniform(0.15, 0.85, (rows, columns))

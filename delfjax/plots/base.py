@@ -1,27 +1,24 @@
-"""Figures: photos under heatmaps, keypoints, matches and rankings.
+"""The style shared by all figures, and the photo grid that most of them build on.
 
-Every function takes arrays and records and returns a `Figure`, made without pyplot's global state,
-so that a notebook, a script and a widget can each show or save it. ``(y, x)`` becomes ``(x, y)`` here.
+Functions of `delfjax.plots` take arrays and records and return a `Figure`. They do not use pyplot's global
+state, so notebooks, scripts and widgets can all show or save the result. Positions come in as ``(y, x)`` and
+are swapped to matplotlib's ``(x, y)`` here.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import UInt8
+from matplotlib import figure as mpl_figure
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.collections import LineCollection
-from matplotlib.colors import LogNorm, Normalize
-from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
 from PIL import Image
 
-from delfjax.features.pyramid import PAPER_SCALES
-from delfjax.types import Features, Matches, Photo
+from delfjax.images.reading import Box
 
 STYLE: dict[str, Any] = {
     "font.size": 9,
@@ -33,248 +30,140 @@ STYLE: dict[str, Any] = {
     "savefig.bbox": "tight",
     "legend.frameon": False,
 }
-HEAT = "magma"
-GOOD, BAD, NEUTRAL = "#3fbf7f", "#d9534f", "#8a8f98"
-COLORS = ("#3b6fb6", "#d98032", "#4a9d6f", "#a05fa8")  # of curves, in their order
+HEATMAP_COLORS = "magma"
+NEUTRAL = "#8a8f98"
+TEXT, MUTED = "#23272f", "#626974"  # of main and of secondary text
+COLORS = ("#3b6fb6", "#d98032", "#4a9d6f", "#a05fa8")  # of the curves of a plot, in their order
+LIGHT, DARK = (255, 255, 255), (20, 20, 30)  # a line and its outline: visible on any photo
+DIM = 0.5  # opacity of the dark layer over the part of a photo that is not selected
+FIGURE_QUALITY, WIDGET_QUALITY = 70, 90  # JPEG quality, 1 to 95
+
+RgbImage = UInt8[np.ndarray, "_ _ 3"]
+"""An RGB image of any size. `Photo` would require all images of one call to have the same size."""
 
 
-class Drawing(Figure):
-    """A figure that a notebook shows by itself, whatever backend pyplot has, if it has one.
+class Figure(mpl_figure.Figure):
+    """A matplotlib figure that displays itself in a notebook without pyplot.
 
-    With photos in it, it is shown as JPEG: a notebook of PNG photos has ten times the size.
-
-    Attributes:
-        quality: Of the JPEG, 1 to 95.
+    Figures with photos are displayed as JPEG: as PNG they would make notebooks ten times larger.
     """
 
-    quality: int = 75
-
     def save(self, path: Path) -> None:
-        """Write the figure to a file, in the format that its ending names; make its folder."""
+        """Write the figure to a file, and create its folder if needed.
+
+        Args:
+            path: File to write. Its suffix sets the format, such as ``.png``, ``.jpg`` or ``.pdf``.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self.encoded(path.suffix.removeprefix(".").replace("jpg", "jpeg")))
+        path.write_bytes(self.to_bytes(path.suffix.removeprefix(".").replace("jpg", "jpeg")))
 
-    def _repr_png_(self) -> bytes | None:
-        return None if self._has_photos() else self.encoded("png")
-
-    def _repr_jpeg_(self) -> bytes | None:
-        return self.encoded("jpeg") if self._has_photos() else None
-
-    def _has_photos(self) -> bool:
-        return any(ax.images for ax in self.axes)
-
-    def encoded(self, format: str) -> bytes:
-        """Return the figure as a file of a format: ``"png"``, ``"jpeg"``, ``"pdf"``, ``"svg"``."""
+    def to_bytes(self, format: str) -> bytes:
+        """Encode the figure as ``"png"``, ``"jpeg"``, ``"pdf"`` or ``"svg"``."""
         stream = io.BytesIO()
-        options = {"pil_kwargs": {"quality": self.quality}} if format == "jpeg" else {}
+        options = {"pil_kwargs": {"quality": FIGURE_QUALITY}} if format == "jpeg" else {}
         with mpl.rc_context(STYLE):
             self.savefig(stream, format=format, **options)
         return stream.getvalue()
 
+    def _repr_png_(self) -> bytes | None:
+        return None if self._has_photos() else self.to_bytes("png")
 
-def figure_of(
+    def _repr_jpeg_(self) -> bytes | None:
+        return self.to_bytes("jpeg") if self._has_photos() else None
+
+    def _has_photos(self) -> bool:
+        return any(ax.images for ax in self.axes)
+
+
+def subplots(
     width: float, height: float, rows: int = 1, columns: int = 1, **grid: object
-) -> tuple[Drawing, np.ndarray]:
-    """Make a figure of a size in inches in the project's style, and its axes, rows x columns."""
+) -> tuple[Figure, np.ndarray]:
+    """Create a figure in the shared style, like ``plt.subplots``.
+
+    Args:
+        width: Width in inches.
+        height: Height in inches.
+        rows: Rows of axes.
+        columns: Columns of axes.
+        **grid: Further arguments of `matplotlib.figure.Figure.subplots`.
+
+    Returns:
+        The figure, and its axes as an array of shape ``(rows, columns)``.
+    """
     with mpl.rc_context(STYLE):
-        figure = Drawing(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False, **grid)
     return figure, axes
 
 
-def show_photo(ax: Axes, photo: Photo, title: str = "") -> None:
-    """Draw a photo alone, under its title."""
-    ax.imshow(photo)
-    show_title(ax, title)
-    ax.set_axis_off()
-
-
-def show_title(ax: Axes, title: str) -> None:
-    """Put a title where all titles are."""
+def set_title(ax: Axes, title: str) -> None:
+    """Set the title of axes in the shared style: small, and at the left."""
     ax.set_title(title, loc="left", fontsize=STYLE["axes.titlesize"])
 
 
-def show_heat(
-    ax: Axes, photo: Photo, heat: Float[np.ndarray, "h w"], title: str, opacity: float
-) -> AxesImage:
-    """Draw heat over a photo in gray; its colors run from its 1st to its 99.5th percentile."""
-    show_photo(ax, np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8), title)
-    # The top percent would otherwise squeeze all other scores into one color.
-    span = Normalize(*np.percentile(heat, (1, 99.5)))
-    return ax.imshow(heat, cmap=HEAT, norm=span, alpha=opacity)
+def draw_photo(ax: Axes, photo: RgbImage, title: str = "") -> None:
+    """Draw a photo without axis ticks, under its title."""
+    ax.imshow(photo)
+    set_title(ax, title)
+    ax.set_axis_off()
 
 
-def dimmed(photo: Photo, title: str) -> tuple[Drawing, Axes]:
-    """Make a figure of one photo, darker than it is, to draw on."""
-    height, width = photo.shape[:2]
-    figure, axes = figure_of(6.2, 6.2 * height / width + 0.3)
-    show_photo(axes[0, 0], (photo * 0.75).astype(np.uint8), title)
-    return figure, axes[0, 0]
+def photos(
+    images: Sequence[RgbImage],
+    titles: Sequence[str] = (),
+    *,
+    boxes: Sequence[Box | None] = (),
+    columns: int | None = None,
+    width: float = 10,
+) -> Figure:
+    """Draw photos in a grid.
 
-
-def photos(shown: Mapping[str, Photo], *, height: float = 3.2) -> Drawing:
-    """Draw photos side by side, one height all, each under its caption.
+    Photos of a single row get the same height. In several rows, all columns have the same width.
 
     Args:
-        shown: Photos by caption.
-        height: In inches.
+        images: At least one photo. Sizes may differ.
+        titles: A title for each photo; photos without one come last.
+        boxes: A box to outline on each photo, in its pixels, or None.
+        columns: Photos per row. None: all in one row.
+        width: Width of the figure in inches.
     """
-    ratios = [photo.shape[1] / photo.shape[0] for photo in shown.values()]
-    width = height * sum(ratios)
-    figure, axes = figure_of(width, height + 0.25, 1, len(shown), width_ratios=ratios)
-    for ax, (caption, photo) in zip(axes[0], shown.items(), strict=True):
-        show_photo(ax, photo, caption)
-    return figure
-
-
-def heatmaps(
-    photo: Photo, maps: Mapping[str, Float[np.ndarray, "h w"]], *, opacity: float = 0.6
-) -> Drawing:
-    """Draw a photo, and beside it each map over the photo with its own color bar.
-
-    Args:
-        photo: The photo.
-        maps: Score maps of the photo's size, by title.
-        opacity: Of the heat, 0 to 1.
-    """
-    height, width = photo.shape[:2]
-    columns = 1 + len(maps)
-    figure, axes = figure_of(4.2 * columns, 4.2 * height / width + 0.3, 1, columns)
-    show_photo(axes[0, 0], photo, "photo")
-    for ax, (title, heat) in zip(axes[0, 1:], maps.items(), strict=True):
-        drawn = show_heat(ax, photo, heat, title, opacity)
-        bar = figure.colorbar(drawn, ax=ax, fraction=0.035, pad=0.02)
-        bar.solids.set_alpha(1)
-        bar.set_label("score")
-    return figure
-
-
-def keypoints(photo: Photo, features: Features, *, most: int = 300, title: str = "") -> Drawing:
-    """Draw the best features: a ring a keypoint, larger and lighter the coarser its level.
-
-    Args:
-        photo: The photo.
-        features: Its features, best first.
-        most: How many to draw.
-        title: What the figure says.
-    """
-    figure, ax = dimmed(photo, title)
-    best = features[:most]
-    norm, colors = LogNorm(min(PAPER_SCALES), max(PAPER_SCALES)), mpl.colormaps["viridis_r"]
-    ax.scatter(
-        *best.positions.T[::-1],
-        s=14 / best.scales,
-        facecolors="none",
-        edgecolors=colors(norm(best.scales)),
-        linewidths=1.1,
-        alpha=0.9,
+    columns = columns or len(images)
+    aspects = np.array([image.shape[0] / image.shape[1] for image in images])
+    widths = np.ones(columns) if len(images) > columns else 1 / aspects
+    heights = [
+        width * np.max(widths[: len(row)] * row) / widths.sum()
+        for row in np.split(aspects, range(columns, len(aspects), columns))
+    ]
+    titled = [any(titles[row * columns : (row + 1) * columns]) for row in range(len(heights))]
+    figure, axes = subplots(
+        width,
+        sum(heights) + 0.24 * sum(titled),
+        len(heights),
+        columns,
+        width_ratios=widths,
+        height_ratios=heights,
     )
-    bar = figure.colorbar(ScalarMappable(norm, colors), ax=ax, fraction=0.03, pad=0.02)
-    bar.set_label("pyramid scale")
-    bar.set_ticks(PAPER_SCALES, labels=[f"{scale:.2f}" for scale in PAPER_SCALES])
-    bar.minorticks_off()
-    return figure
-
-
-def matches(
-    left: Photo,
-    right: Photo,
-    putative: Matches,
-    inliers: Bool[np.ndarray, " m"] | None = None,
-    *,
-    title: str = "",
-    most: int = 200,
-) -> Drawing:
-    """Draw matches as lines between two photos: all of them, or only the inliers.
-
-    Args:
-        left: The query photo.
-        right: The database photo.
-        putative: The matches.
-        inliers: Which of them to draw; all where None.
-        title: What the figure says.
-        most: How many lines at most, evenly chosen: more hide the photos.
-    """
-    chosen = np.arange(len(putative)) if inliers is None else np.flatnonzero(inliers)
-    chosen = chosen[np.linspace(0, len(chosen) - 1, min(most, len(chosen))).astype(int)]
-    gap = 12
-    height = max(len(left), len(right))
-    canvas = np.full((height, left.shape[1] + gap + right.shape[1], 3), 255, np.uint8)
-    canvas[: len(left), : left.shape[1]] = left
-    canvas[: len(right), left.shape[1] + gap :] = right
-    figure, axes = figure_of(9.5, 9.5 * height / canvas.shape[1] + 0.3)
-    ax = axes[0, 0]
-    show_photo(ax, canvas, title)
-    ends = putative.database[chosen, ::-1] + [left.shape[1] + gap, 0]
-    lines = np.stack([putative.query[chosen, ::-1], ends], axis=1)
-    color = NEUTRAL if inliers is None else GOOD
-    ax.add_collection(LineCollection(lines, colors=color, linewidths=0.7, alpha=0.7))
-    ax.scatter(*lines.reshape(-1, 2).T, s=5, color=color, linewidths=0)
-    ax.set_xlim(0, canvas.shape[1])
-    ax.set_ylim(height, 0)
-    return figure
-
-
-def ranking(
-    query: Photo,
-    results: Sequence[tuple[Photo, str, bool | None]],
-    *,
-    title: str = "query",
-    columns: int = 6,
-) -> Drawing:
-    """Draw a query and the photos ranked for it, framed by whether they are right.
-
-    Args:
-        query: The query photo.
-        results: Photo, caption and whether it is a true result (None: not known), best first.
-        title: Caption of the query.
-        columns: Photos a row, the query included.
-    """
-    rows = -(-(1 + len(results)) // columns)
-    figure, axes = figure_of(1.9 * columns, 1.75 * rows, rows, columns)
-    for ax in axes.ravel():
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
+    for number, ax in enumerate(axes.ravel()):
         ax.set_axis_off()
-    cells = [(query, title, None), *results]
-    for ax, (photo, caption, right) in zip(axes.ravel(), cells, strict=False):
-        show_photo(ax, photo, caption)
-        if right is not None:
-            ax.set_axis_on()
-            ax.set(xticks=[], yticks=[])
-            for spine in ax.spines.values():
-                spine.set(visible=True, color=GOOD if right else BAD, linewidth=2.5)
+        if number < len(images):
+            draw_photo(ax, images[number], titles[number] if number < len(titles) else "")
+        if number < len(boxes) and boxes[number] is not None:
+            _outline(ax, boxes[number])
     return figure
 
 
-def inlier_histogram(
-    true_pairs: Sequence[int], false_pairs: Sequence[int], threshold: float
-) -> Drawing:
-    """Draw inlier counts of pairs of one place and of two, and the count that parts them."""
-    figure, axes = figure_of(6, 3)
-    ax = axes[0, 0]
-    top = max([*true_pairs, *false_pairs, 1])
-    bins = np.unique(np.round(np.geomspace(1, top + 1, 24)) - 1)
-    for counts, color, label in (
-        (false_pairs, BAD, "two places"),
-        (true_pairs, GOOD, "one place"),
-    ):
-        ax.hist(counts, bins=bins, color=color, alpha=0.7, density=True, label=label)
-    ax.axvline(
-        threshold, color="black", linestyle="--", linewidth=1, label=f"{threshold:g} inliers"
-    )
-    ax.set_xscale("symlog", linthresh=10)
-    ax.set(xlabel="RANSAC inliers", ylabel="density of pairs", title="")
-    ax.legend()
-    return figure
-
-
-DIM = 0.5  # of the light goes where a cell does not see
-
-
-LIGHT, DARK = (255, 255, 255), (20, 20, 30)  # a line and its casing: seen on any color
-
-
-def encode(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
-    """Return an image as JPEG: ten times as fast as PNG, and a tenth of its size."""
+def encode_jpeg(image: RgbImage) -> bytes:
+    """Encode an image as JPEG for a widget: ten times faster than PNG, and a tenth of its size."""
     stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "JPEG", quality=90, subsampling=0)
+    Image.fromarray(image).save(stream, "JPEG", quality=WIDGET_QUALITY, subsampling=0)
     return stream.getvalue()
+
+
+def _outline(ax: Axes, box: Box) -> None:
+    corner = (
+        box.left - 0.5,
+        box.top - 0.5,
+    )  # box edges lie between pixels, whose centers are integers
+    size = (box.right - box.left, box.bottom - box.top)
+    ax.add_patch(Rectangle(corner, *size, fill=False, edgecolor="#ffd23f", linewidth=2))

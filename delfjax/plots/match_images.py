@@ -17,7 +17,9 @@ from delfjax.plots.base import COLORS, DARK, DIM, NEUTRAL, Figure, RgbImage, pho
 from delfjax.plots.thumbnails import BACKGROUND, Card, draw_cards, fit, resize
 from delfjax.types import Features, Matches
 
-RELEVANCE_MARKS: dict[Relevance, tuple[str, str]] = {  # a mark and a color; no color is red or green
+RELEVANCE_MARKS: dict[
+    Relevance, tuple[str, str]
+] = {  # a mark and a color; no color is red or green
     "correct": ("✓", COLORS[0]),
     "wrong": ("✗", COLORS[1]),
     "junk": ("○", NEUTRAL),
@@ -129,5 +131,5 @@ def _draw_dots(draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "n 2"]) -> N
 def _to_image(
     points: Float[np.ndarray, "n 2"], size: tuple[int, int], shown: RgbImage
 ) -> Float[np.ndarray, "n 2"]:
-    """Map points from the original photo to its scale_points image."""
+    """Map points from the original photo to its resized image."""
     return scale_points(points, np.array(size), np.array(shown.shape[:2]))

@@ -1,7 +1,4 @@
-"""Figures of a ranking as it comes about: PCA, neighbors, votes, inliers, and pages of results (Secs. 4.3, 4.4).
-
-As in `plots`, functions take arrays and records and return a figure.
-"""
+"""Figures of retrieval: ranked results, recall of an index, and inliers (Secs. 4.4 and 5)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -11,51 +8,96 @@ from jaxtyping import Bool, Float, Int, Shaped
 from matplotlib.ticker import LogLocator
 
 from delfjax.datasets.truth import Relevance, Truth, relevance
-from delfjax.plots.base import COLORS, NEUTRAL, Figure, subplots, draw_photo
-from delfjax.plots.match_images import GRADE_MARKS, QUALITY
-from delfjax.plots.thumbnails import Card, RgbImage, sheet, thumbnail
+from delfjax.plots.base import COLORS, NEUTRAL, Figure, RgbImage, photos, subplots
+from delfjax.plots.match_images import RELEVANCE_MARKS
+from delfjax.plots.thumbnails import Card, draw_cards, thumbnail
 from delfjax.types import Photo, Ranking
 
-ANGLES = (0, 15, 30, 45, 60, 90, 180)  # degrees: edges of the bins of `found_by_angle`
-WIDTH = 7.2  # inches, of figures with several panels
-SIDE = 160  # pixels: width of a card, small so that its text is large beside the photo
-FAINT = 0.25  # opacity of what is only context
-WORDS: dict[Relevance, str] = {"correct": "correct", "wrong": "wrong", "junk": "junk, not counted"}
+ANGLE_EDGES = (0, 15, 30, 45, 60, 90, 180)  # degrees: bins of `recall_by_angle`
+RESULT_CARD_WIDTH = 160  # pixels: narrow, so that the text is large beside the photo
+BIN_WIDTH = 4  # inliers: bins of `inlier_histogram`
 
 
-def spectra(variances: Mapping[str, Float[np.ndarray, " _"]], kept: int) -> Figure:
-    """Draw the share of the variance that the first axes of a PCA explain, against their number.
+def results(
+    query: Photo,
+    ranking: Ranking,
+    load: Callable[[int], Photo],
+    *,
+    truth: Truth | None = None,
+    count: int = 5,
+    title: str = "",
+) -> Figure:
+    """Draw a query and its best results in a row; see `result_cards` for their captions.
 
     Args:
-        variances: Of all axes of each PCA, largest first, by its name.
-        kept: Axes that the descriptors keep; the shares at this number are written beside the curves.
+        query: The query photo.
+        ranking: The ranked database photos.
+        load: Function that reads a database photo by its number.
+        truth: The correct photos, or None if they are not known.
+        count: Number of results.
+        title: Title of the figure.
     """
-    figure, axes = subplots(5.8, 2.9)
-    ax = axes[0, 0]
-    for (name, each), color in zip(variances.items(), COLORS, strict=False):
-        explained = 100 * np.cumsum(each) / each.sum()
-        label = f"{name}: {explained[kept - 1]:.0f} % by {kept} axes"
-        ax.plot(np.arange(1, len(each) + 1), explained, color=color, label=label)
-        ax.plot(kept, explained[kept - 1], "o", color=color, markersize=5)
-    ax.axvline(kept, color=NEUTRAL, linewidth=1, linestyle="--", zorder=0)
-    ax.set(xscale="log", ylim=(0, 102), xlabel="axes of the PCA", ylabel="variance explained, %")
-    ticks = [2**n for n in range(0, 11, 2)]
-    ax.set_xticks([*ticks, kept], labels=map(str, [*ticks, kept]))
-    ax.minorticks_off()
-    ax.grid(alpha=FAINT, linewidth=0.6)
-    ax.legend(loc="lower right", frameon=False)
-    return figure
+    rows = range(min(count, len(ranking)))
+    return result_rows(
+        [(title, [query_card(query, "query"), *result_cards(ranking, load, rows, truth)])]
+    )
+
+
+def result_cards(
+    ranking: Ranking,
+    load: Callable[[int], Photo],
+    rows: Sequence[int],
+    truth: Truth | None = None,
+) -> list[Card]:
+    """Make cards of ranked results, captioned with rank, relevance and score.
+
+    Relevance is correct (✓), wrong (✗) or junk (○). The score is the number of inliers, or the number of
+    votes in brackets if the photo was not verified, or the similarity of global descriptors.
+
+    Args:
+        ranking: The ranked database photos.
+        load: Function that reads a database photo by its number.
+        rows: Rows of the ranking to show; row 0 is the best result.
+        truth: The correct photos, or None if they are not known.
+    """
+    cards = []
+    for row in rows:
+        image = int(ranking.images[row])
+        mark, color = ("", None) if truth is None else RELEVANCE_MARKS[relevance(truth, image)]
+        line = " ".join(filter(None, (str(row + 1), mark, _score(ranking, row))))
+        photo = thumbnail(load(image), RESULT_CARD_WIDTH)
+        cards.append(Card(photo=photo, lines=(line,), color=color))
+    return cards
+
+
+def query_card(photo: Photo, *lines: str) -> Card:
+    """Make the card of a query, to put before its results."""
+    return Card(photo=thumbnail(photo, RESULT_CARD_WIDTH), lines=lines)
+
+
+def result_rows(rows: Sequence[tuple[str, Sequence[Card]]], *, width: float = 6.4) -> Figure:
+    """Draw one titled row of cards for each ranking (Figs. 6 and 7).
+
+    Args:
+        rows: Title and cards of each row. All rows need the same number of cards, and all cards the
+            same number of text lines.
+        width: Width of the figure in inches.
+    """
+    images: list[RgbImage] = [
+        draw_cards(cards, columns=len(cards), card_width=RESULT_CARD_WIDTH) for _, cards in rows
+    ]
+    return photos(images, [title for title, _ in rows], columns=1, width=width)
 
 
 def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
-    """Draw what an approximate search finds against the time that it takes.
+    """Draw the recall of an approximate index against its search time.
 
-    Less effort cannot take longer: where it was measured so, another process had the processor, and the time
-    of the next effort stands in its place.
+    A wider search cannot take less time. If it did when measured, another process slowed the narrower
+    search down, and its time is replaced by that of the wider one.
 
     Args:
-        curves: By name: ``(time, recall)`` of each setting, least effort first; time as a share of exact
-            search's, recall 0 to 1.
+        curves: ``(time, recall)`` of each setting by name, narrowest search first. Times are relative
+            to exact search; recall is 0 to 1.
     """
     figure, axes = subplots(5.8, 2.9)
     ax = axes[0, 0]
@@ -63,164 +105,72 @@ def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure
         times, recalls = np.transpose(points)
         times = np.minimum.accumulate(times[::-1])[::-1]
         ax.plot(times, 100 * recalls, color=color, marker="o", markersize=4, label=name)
-    ax.axvline(1, color=NEUTRAL, linewidth=1, linestyle="--", zorder=0)
-    at = {"xytext": (-4, 4), "textcoords": "offset points", "color": NEUTRAL, "fontsize": 8}
-    ax.annotate("exact search", (1, ax.get_ylim()[0]), ha="right", **at)
-    ax.set(xscale="log", xlabel="time, as a multiple of exact search's (log scale)")
-    ax.set_ylabel("true neighbors found, %")
+    ax.axvline(
+        1, color=NEUTRAL, linewidth=1, linestyle="--", zorder=0, label="time of exact search"
+    )
+    ax.set(xscale="log", xlabel="search time relative to exact search (log scale)")
+    ax.set_ylabel("true neighbors found (%)")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.minorticks_off()
-    ax.grid(alpha=FAINT, linewidth=0.6)
-    ax.legend(loc="lower right", bbox_to_anchor=(0.97, 0.1), frameon=False)
+    ax.grid(alpha=0.25, linewidth=0.6)
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
-def bars(
-    panels: Mapping[str, Int[np.ndarray, " b"]], grades: Mapping[str, Sequence[Relevance]]
-) -> Figure:
-    """Draw rankings as bars, best first: what each photo is ranked by, colored by whether it is right.
+def inlier_histogram(counts: Mapping[Relevance, Int[np.ndarray, " _"]]) -> Figure:
+    """Draw histograms of inlier counts: of one kind of results upward, of the other downward.
 
     Args:
-        panels: Votes or inliers of the first photos, by what they are.
-        grades: What each of those photos is, by the same names.
-    """
-    figure, axes = subplots(WIDTH, 1.6 * len(panels) + 0.3, len(panels), 1)
-    for ax, (name, counts) in zip(axes[:, 0], panels.items(), strict=True):
-        for kind, (mark, color) in GRADE_MARKS.items():
-            mine = np.flatnonzero([each == kind for each in grades[name]])
-            if len(mine):
-                label = f"{mark} {WORDS[kind]}"
-                ax.bar(mine + 1, counts[mine], color=color, width=0.82, label=label)
-        ax.set(ylabel=name, xlim=(0.3, len(counts) + 0.7))
-    ax.set_xlabel("rank")
-    axes[0, 0].legend(loc="upper right", ncols=len(GRADE_MARKS), frameon=False)
-    return figure
-
-
-def inlier_counts(counts: Mapping[Relevance, Int[np.ndarray, " _"]]) -> Figure:
-    """Draw how many inliers results have, right ones up and wrong ones down, as shares of their kind.
-
-    Args:
-        counts: Inliers of the verified results of all queries, by what these are.
+        counts: Numbers of inliers of the verified results of all queries, by two kinds of relevance.
     """
     figure, axes = subplots(5.8, 2.9)
     ax = axes[0, 0]
-    most = max(int(each.max()) for each in counts.values())
-    edges = np.arange(0, most + 6, 4)
-    for (kind, each), sign in zip(counts.items(), (1, -1), strict=False):
+    edges = np.arange(0, max(each.max() for each in counts.values()) + BIN_WIDTH + 2, BIN_WIDTH)
+    for (kind, each), sign in zip(counts.items(), (1, -1), strict=True):
         shares = 100 * np.histogram(each, edges)[0] / len(each)
-        label = (
-            f"{GRADE_MARKS[kind][0]} {WORDS[kind]}: {len(each):,} results, median {np.median(each):.0f}"
-        )
-        ax.bar(
-            edges[:-1], sign * shares, width=3.7, align="edge", color=GRADE_MARKS[kind][1], label=label
-        )
+        mark, color = RELEVANCE_MARKS[kind]
+        label = f"{mark} {kind}: {len(each):,} results, median {np.median(each):.0f}"
+        ax.bar(edges[:-1], sign * shares, 0.92 * BIN_WIDTH, align="edge", color=color, label=label)
     ax.axhline(0, color="black", linewidth=0.8)
     ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
-    ax.set(xlabel="RANSAC inliers", ylabel="share of the results, %")
-    ax.legend(loc="lower right", frameon=False)
+    ax.set(xlabel="RANSAC inliers of a result", ylabel="share of the results (%)")
+    ax.legend(loc="lower right")
     return figure
 
 
-def found_by_angle(
+def recall_by_angle(
     angles: Float[np.ndarray, " p"],
     found: Bool[np.ndarray, " p"],
     groups: Shaped[np.ndarray, " p"],
 ) -> Figure:
-    """Draw which share of the right photos is found, by the angle between the two cameras.
+    """Draw the share of correct photos that are found, by the angle between the two cameras.
 
     Args:
-        angles: Degrees, 0 to 180, between query and right photo, seen from the landmark.
-        found: Whether that photo was.
-        groups: A word for each such pair, drawn apart.
+        angles: Angle between query and correct photo, seen from the landmark: 0 to 180 degrees.
+        found: Whether the correct photo was found.
+        groups: Name of the group that each pair belongs to; groups have separate bars.
     """
     figure, axes = subplots(5.8, 2.8)
     ax, names = axes[0, 0], np.unique(groups)
-    places, width = np.arange(len(ANGLES) - 1), 0.8 / len(names)
+    bins, width = np.arange(len(ANGLE_EDGES) - 1), 0.8 / len(names)
     for number, (name, color) in enumerate(zip(names, COLORS, strict=False)):
-        mine = groups == name
-        every = np.histogram(angles[mine], ANGLES)[0]
-        shares = 100 * np.histogram(angles[mine & found], ANGLES)[0] / np.maximum(every, 1)
-        left = places - 0.4 + (number + 0.5) * width
-        ax.bar(left, shares, width=0.92 * width, color=color, label=name)
-        for x, share, count in zip(left, shares, every, strict=True):
-            ax.text(x, share + 1, f"of {count}", ha="center", fontsize=6.5, color=NEUTRAL)
-    ax.set_xticks(places, [f"{a} to {b}°" for a, b in pairwise(ANGLES)])
-    ax.set(ylim=(0, 108), xlabel="angle between the two cameras", ylabel="right photos found, %")
-    figure.legend(loc="outside upper right", ncols=len(names), fontsize=8, frameon=False)
+        in_group = groups == name
+        total = np.histogram(angles[in_group], ANGLE_EDGES)[0]
+        shares = 100 * np.histogram(angles[in_group & found], ANGLE_EDGES)[0] / np.maximum(total, 1)
+        x = bins - 0.4 + (number + 0.5) * width
+        drawn = ax.bar(x, shares, width=0.92 * width, color=color, label=name)
+        labels = [f"of {count}" for count in total]
+        ax.bar_label(drawn, labels, padding=1, fontsize=6.5, color=NEUTRAL)
+    ax.set_xticks(bins, [f"{low} to {high}°" for low, high in pairwise(ANGLE_EDGES)])
+    ax.set(ylim=(0, 108), xlabel="angle between the two cameras")
+    ax.set_ylabel("correct photos found (%)")
+    figure.legend(loc="outside upper right", ncols=len(names), fontsize=8)
     return figure
 
 
-def result_cards(
-    ranking: Ranking,
-    truth: Truth,
-    load: Callable[[int], Photo],
-    places: Sequence[int],
-) -> list[Card]:
-    """Make cards of some results: rank, whether it is right, and what it is ranked by.
-
-    That is inliers, votes in brackets where it was not verified, or the similarity of global descriptors.
-
-    Args:
-        ranking: What was found.
-        truth: What should be.
-        load: Reads a database photo by its number.
-        places: In the ranking, from 0.
-    """
-    cards = []
-    for place in places:
-        image = int(ranking.images[place])
-        mark, color = GRADE_MARKS[relevance(truth, image)]
-        line = f"{place + 1} {mark} {_ranked_by(ranking, place)}"
-        cards.append(Card(photo=thumbnail(load(image), SIDE), lines=(line,), color=color))
-    return cards
-
-
-def _ranked_by(ranking: Ranking, place: int) -> str:
+def _score(ranking: Ranking, row: int) -> str:
     if ranking.scores is not None:
-        return f"{ranking.scores[place]:.2f}"
-    inliers = ranking.inliers[place]
-    return f"{inliers}" if inliers >= 0 else f"({ranking.votes[place]})"
-
-
-def query_card(photo: Photo, *lines: str) -> Card:
-    """Make the card of a query, to stand before its results."""
-    return Card(photo=thumbnail(photo, SIDE), lines=lines)
-
-
-def pages(rows: Sequence[tuple[str, Sequence[Card]]], *, width: float = 6.4) -> Figure:
-    """Draw ranked results, a titled row for each ranking.
-
-    Args:
-        rows: Title and cards; as many cards in each row, with as many lines.
-        width: In inches.
-    """
-    sheets = [(title, sheet(cards, columns=len(cards), side=SIDE)) for title, cards in rows]
-    return stacked(sheets, columns=1, width=width)
-
-
-def stacked(
-    pictures: Sequence[tuple[str, RgbImage]], *, columns: int, width: float = WIDTH
-) -> Figure:
-    """Draw pictures of any size in rows, each under its title.
-
-    Args:
-        pictures: Title and picture.
-        columns: Pictures a row.
-        width: In inches, of all columns.
-    """
-    shapes = [picture.shape[0] / picture.shape[1] for _, picture in pictures]
-    inches = [
-        width / columns * max(shapes[first : first + columns])
-        for first in range(0, len(shapes), columns)
-    ]
-    height = sum(inches) + 0.26 * len(inches)
-    figure, axes = subplots(width, height, len(inches), columns, height_ratios=inches)
-    figure.quality = QUALITY
-    figure.get_layout_engine().set(wspace=0.04)
-    for ax in axes.ravel():
-        ax.set_axis_off()
-    for ax, (title, picture) in zip(axes.ravel(), pictures, strict=False):
-        draw_photo(ax, picture, title)
-    return figure
+        return f"{ranking.scores[row]:.2f}"
+    inliers = ranking.inliers[row]
+    return f"{inliers}" if inliers >= 0 else f"({ranking.votes[row]})"

@@ -1,4 +1,4 @@
-"""Figures of training: the curves of runs."""
+"""Training curves."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,51 +6,50 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from delfjax.plots.base import COLORS, NEUTRAL, Drawing, figure_of, show_title
+from delfjax.plots.base import COLORS, NEUTRAL, Figure, set_title, subplots
 
 Log = Sequence[Mapping[str, Any]]
 
 
-def curves(logs: Mapping[str, Log], *, classes: int | None = None) -> Drawing:
-    """Draw loss, accuracy on held-out photos, learning rate and gradient norm of runs.
+def training_curves(logs: Mapping[str, Log], *, classes: int | None = None) -> Figure:
+    """Draw loss, held-out accuracy, learning rate and gradient norm of training runs.
 
     Args:
-        logs: Records of each run, as `delfjax.training.loop.fit` logs them.
-        classes: Number of landmarks: a dotted line marks the loss and accuracy of a blind guess.
+        logs: Log records by run name, as `delfjax.training.train` returns them.
+        classes: Number of landmarks. If given, dotted lines mark the loss and accuracy of random guesses.
     """
-    figure, axes = figure_of(10.5, 3.0, 1, 4)
-    loss, accuracy, rate, gradient = axes[0]
+    figure, axes = subplots(10.5, 3.0, 1, 4)
+    loss, accuracy, learning_rate, gradient = axes[0]
     for color, (name, log) in zip(COLORS, logs.items(), strict=False):
         style = {"color": color, "label": name, "linewidth": 1.4}
-        _line(loss, log, "loss", **style | {"alpha": 0.45, "label": None})
-        _line(loss, log, "validation_loss", **style, marker=".")
-        head = next(k for record in log for k in record if k.endswith("_accuracy"))
-        _line(accuracy, log, f"validation_{head.removeprefix('validation_')}", **style, marker=".")
-        _line(rate, log, "rate", **style)
-        _line(gradient, log, "gradient_norm", **style)
+        _plot(loss, log, "loss", **style | {"alpha": 0.45, "label": None})
+        _plot(loss, log, "validation_loss", **style, marker=".")
+        head = next(key for record in log for key in record if key.endswith("_accuracy"))
+        _plot(accuracy, log, f"validation_{head.removeprefix('validation_')}", **style, marker=".")
+        _plot(learning_rate, log, "learning_rate", **style)
+        _plot(gradient, log, "gradient_norm", **style)
     titles = {
-        loss: "loss (pale: in training)",
+        loss: "loss (pale: training, dots: held-out)",
         accuracy: "accuracy on held-out photos",
-        rate: "learning rate",
-        gradient: "norm of the gradient",
+        learning_rate: "learning rate",
+        gradient: "gradient norm",
     }
     for ax, title in titles.items():
-        show_title(ax, title)
+        set_title(ax, title)
         ax.set_xlabel("step")
     gradient.set_yscale("log")
     if classes:
-        blind = {"color": NEUTRAL, "linestyle": ":", "linewidth": 1}
-        loss.axhline(np.log(classes), **blind)
-        accuracy.axhline(1 / classes, label="blind guess", **blind)
+        style = {"color": NEUTRAL, "linestyle": ":", "linewidth": 1}
+        loss.axhline(np.log(classes), **style)
+        accuracy.axhline(1 / classes, label="random guess", **style)
     loss.set_ylim(0, 1.05 * max(loss.get_ylim()[1], np.log(classes or 1)))
     accuracy.set_ylim(0, 1)
-    figure.legend(
-        *accuracy.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False
-    )
+    handles, labels = accuracy.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
     return figure
 
 
-def _line(ax: Axes, log: Log, name: str, **style: object) -> None:
-    points = [(record["step"], record[name]) for record in log if name in record]
+def _plot(ax: Axes, log: Log, key: str, **style: object) -> None:
+    points = [(record["step"], record[key]) for record in log if key in record]
     if points:
         ax.plot(*zip(*points, strict=True), **style)
