@@ -72,8 +72,7 @@ nb_ipywidgets_js = {}  # a picture stands in for every widget: nothing is fetche
 highlight_language = "none"  # of code that names no language: shell, text
 default_role = "py:obj"  # `name` in a docstring is a link, where there is such a name
 nitpicky = True
-TYPE_VARIABLES = r"delfjax\.(background\.(Wanted|Read)|models\.checkpoints\.Module|cluster\.(Part|Result)"
-TYPE_VARIABLES += r"|datasets\.google_files\.Value)"
+TYPE_VARIABLES = r"delfjax\.(background\.(Wanted|Read)|models\.checkpoints\.Module|cluster\.(Part|Result))"
 nitpick_ignore_regex = [
     ("py:.*", r"(?!delfjax\.).*"),  # other libraries' names: no network to ask about them
     ("py:class", TYPE_VARIABLES),

@@ -1,6 +1,7 @@
-"""Benchmarks of the field, real and rendered, behind one door: `load` returns a `Benchmark`.
+"""Load benchmarks: the published ones, the rendered set, or any folder with one sub-folder per class.
 
-Real ones lie in one folder, each in a folder of its own name, as their publishers' archives unpack.
+Published data sets lie in one root folder (``$DELFJAX_DATA``), each in a sub-folder of its own name.
+``delfjax data`` lists and downloads them.
 """
 
 from collections.abc import Callable
@@ -10,9 +11,28 @@ from pathlib import Path
 
 from delfjax.datasets import google_landmarks, holidays, oxford, rendered, revisited
 from delfjax.datasets.benchmark import Benchmark, DatasetError, Query
-from delfjax.datasets.catalog import MissingDataError, missing_message, missing_parts
+from delfjax.datasets.catalog import (
+    data_folder,
+    missing_message,
+    missing_parts,
+)
+from delfjax.datasets.labeled_folder import LABELED, labeled
+from delfjax.datasets.text_files import list_photos
 
-LOADERS: dict[str, Callable[[Path], Benchmark]] = {
+__all__ = [
+    "LABELED",
+    "NAMES",
+    "RENDERED",
+    "Benchmark",
+    "DatasetError",
+    "Query",
+    "available",
+    "data_folder",
+    "labeled",
+    "load",
+]
+
+_LOADERS: dict[str, Callable[[Path], Benchmark]] = {
     "oxford5k": partial(oxford.load, "oxford5k"),
     "paris6k": partial(oxford.load, "paris6k"),
     "roxford5k": partial(revisited.load, "roxford5k"),
@@ -21,13 +41,13 @@ LOADERS: dict[str, Callable[[Path], Benchmark]] = {
     "google_landmarks_v1": google_landmarks.load_v1,
     "google_landmarks_v2": google_landmarks.load_v2,
 }
-DISTRACTORS: dict[str, Callable[[Path], tuple[str, ...]]] = {
-    "flickr100k": oxford.photos_of,
-    "revisitop1m": revisited.distractors,
+_DISTRACTORS: dict[str, Callable[[Path], tuple[str, ...]]] = {
+    "flickr100k": list_photos,
+    "revisitop1m": revisited.list_distractors,
 }
 RENDERED = ("rendered", "rendered+places")
 NAMES = (
-    *LOADERS,
+    *_LOADERS,
     "oxford5k+flickr100k",
     "paris6k+flickr100k",
     "roxford5k+revisitop1m",
@@ -36,55 +56,72 @@ NAMES = (
 )
 
 
-def load(name: str, root: Path | str) -> Benchmark:
+def load(name: str, root: Path | str | None = None) -> Benchmark:
     """Load a benchmark.
 
-    Photos are named relative to ``root``, so that a set's features serve it with distractors too.
-
     Args:
-        name: One of `NAMES`; what follows a ``+`` are distractors.
-        root: The folder of data sets; see `rendered.find_folder` for where the rendered one is.
+        name: One of `NAMES`. ``+NAME`` adds distractors to the database, such as in
+            ``oxford5k+flickr100k``.
+        root: Folder that holds the folders of all data sets. None: ``$DELFJAX_DATA``, or ``datasets``
+            in the cache folder. The rendered set comes with the repository and needs no root.
+
+    Returns:
+        The benchmark. Photo paths of published data sets are relative to ``root``, so that stored
+        features can be reused with and without distractors.
 
     Raises:
-        DatasetError: There is no such benchmark, or its files say what cannot be.
-        MissingDataError: Files are missing; it says which, and where to get them.
+        DatasetError: The name is unknown, or files are missing or invalid. The message says which, and
+            how to get them.
     """
-    root, (base, _, more) = Path(root), name.partition("+")
+    root = data_folder() if root is None else Path(root)
     if name not in NAMES:
         raise DatasetError(f"no benchmark {name!r}; expected one of {', '.join(NAMES)}")
+    base, _, distractors = name.partition("+")
     if name in RENDERED:
-        return rendered.load(rendered.find_folder(root), distractors=bool(more))
-    for part in filter(None, (base, more)):
-        if lacking := missing_parts(part, root):
-            raise MissingDataError(missing_message(part, root, lacking))
-    benchmark = _moved(LOADERS[base](root / base), root)
-    if not more:
+        return rendered.load(rendered.find_folder(root), distractors=bool(distractors))
+    for part in filter(None, (base, distractors)):
+        if missing := missing_parts(part, root):
+            raise DatasetError(missing_message(part, root, missing))
+    benchmark = _relative_to(root, _LOADERS[base](root / base))
+    if not distractors:
         return benchmark
-    photos = tuple(f"{more}/{photo}" for photo in DISTRACTORS[more](root / more))
-    database = benchmark.database + photos
-    return replace(benchmark, name=name, database=database, distractor_count=len(photos))
+    listed = _DISTRACTORS[distractors](root / distractors)
+    photos = tuple(f"{distractors}/{photo}" for photo in listed)
+    return replace(
+        benchmark,
+        name=name,
+        database=benchmark.database + photos,
+        distractor_count=len(photos),
+    )
 
 
-def available(root: Path | str) -> tuple[str, ...]:
-    """Return the benchmarks of which every part is there; whether each is whole, `load` finds out."""
-    root = Path(root)
-    whole = {part for part in (*LOADERS, *DISTRACTORS) if not missing_parts(part, root)}
-    if (rendered.find_folder(root) / "SHA256SUMS").is_file():
-        whole |= {"rendered", "places"}
-    return tuple(name for name in NAMES if whole.issuperset(name.split("+")))
+def available(root: Path | str | None = None) -> tuple[str, ...]:
+    """List the benchmarks that are on disk, as far as a quick look can tell.
+
+    Args:
+        root: Folder that holds the folders of all data sets; as in `load`.
+
+    Returns:
+        Names from `NAMES`.
+    """
+    root = data_folder() if root is None else Path(root)
+    complete = {part for part in (*_LOADERS, *_DISTRACTORS) if not missing_parts(part, root)}
+    if (rendered.find_folder(root) / rendered.CHECKSUMS).is_file():
+        complete |= {"rendered", "places"}
+    return tuple(name for name in NAMES if complete.issuperset(name.split("+")))
 
 
-def _moved(benchmark: Benchmark, root: Path) -> Benchmark:
-    """Name photos relative to ``root``, above the benchmark's own folder."""
+def _relative_to(root: Path, benchmark: Benchmark) -> Benchmark:
+    """Make photo paths relative to ``root``, the parent of the benchmark's own folder."""
     folder = benchmark.root.relative_to(root).as_posix()
 
-    def moved(queries: tuple[Query, ...]) -> tuple[Query, ...]:
+    def prefix(queries: tuple[Query, ...]) -> tuple[Query, ...]:
         return tuple(replace(query, photo=f"{folder}/{query.photo}") for query in queries)
 
     return replace(
         benchmark,
         root=root,
         database=tuple(f"{folder}/{photo}" for photo in benchmark.database),
-        queries=moved(benchmark.queries),
-        distractor_queries=moved(benchmark.distractor_queries),
+        queries=prefix(benchmark.queries),
+        distractor_queries=prefix(benchmark.distractor_queries),
     )

@@ -1,7 +1,7 @@
-"""What every benchmark is, behind one door: photos, queries with boxes, and the truth (Sec. 5).
+"""The common form of every benchmark: photos to search, queries, and ground truth (Sec. 5).
 
-Oxford5k and Google-Landmarks differ in their files, not in what they are. A loader reads its
-publisher's files and returns a `Benchmark`; evaluation, tables and notebooks know nothing else.
+The loaders of this package read the files of a publisher and return a `Benchmark`. Evaluation,
+tables and notebooks depend only on this class.
 """
 
 from collections import Counter
@@ -18,24 +18,24 @@ from delfjax.datasets.truth import Truth
 from delfjax.images.reading import Box, Crop, PhotoFolder
 
 Metric = Literal["trapezoidal_ap", "map_at_100"]
-"""How a ranking becomes a number: `metrics.average_precision`, or Google-Landmarks' mAP@100."""
+"""How to score a ranking: the average precision of Oxford5k, or that of Google-Landmarks v2."""
 
-STANDARD = "standard"  # the protocol of a benchmark that has only one
-QUERY_FOLDER = "queries"  # names of cropped queries begin with it: no file lies there
+STANDARD = "standard"  # name of the protocol of a benchmark that has only one
+QUERY_FOLDER = "queries"  # names of cropped queries begin with it; no such folder exists on disk
 
 
 class DatasetError(ValueError):
-    """A data set that cannot be read: which file, what is wrong with it, and the mend."""
+    """Raised when a data set cannot be read; the message names the file and the fix."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """One question to the database.
+    """A query photo, or a region of one.
 
     Attributes:
-        name: What its publisher calls it, such as ``all_souls_1``; none twice in a benchmark.
-        photo: The photo it is cut from, relative to the benchmark's folder.
-        box: The part of the photo that is asked for; None: all of it.
+        name: Name that the publisher gives it, such as ``all_souls_1``; unique in a benchmark.
+        photo: Path of the photo, relative to the root folder of the benchmark.
+        box: Region of the photo to search with, in pixels. None: the whole photo.
     """
 
     name: str
@@ -45,17 +45,22 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Benchmark:
-    """Photos, queries and truth.
+    """A database of photos, queries, and the ground truth of each query.
 
     Attributes:
-        name: Of the data set, such as ``oxford5k``.
-        root: Its folder.
-        database: Photos to search, relative to the folder. Their order gives them their numbers.
-        distractor_count: How many of these, at the end, were added to make the search harder.
-        queries: What is asked.
-        truths: For each protocol, what each query should find, in the order of the queries.
-        distractor queries: Distractor queries: nothing in the database is correct (the paper's Sec. 5, Eq. 4).
-        metric: How rankings are scored.
+        name: Name of the benchmark, such as ``oxford5k``.
+        root: Folder that all photo paths are relative to.
+        database: Paths of the photos to search. The position in this tuple is the photo's number.
+        queries: Queries that have ground truth.
+        truths: Ground truth of each query, in the order of ``queries``, for each protocol.
+        distractor_queries: Queries for which the database holds no correct photo (Sec. 5, Eq. 4).
+        distractor_count: Number of distractors: photos at the end of the database that only make
+            the search harder.
+        metric: How to score a ranking.
+
+    Raises:
+        DatasetError: A photo or query is listed twice, or a protocol does not have exactly one truth
+            per query.
     """
 
     name: str
@@ -71,8 +76,8 @@ class Benchmark:
         names = [query.name for query in self.all_queries]
         for what, listed in (("database photo", self.database), ("query", names)):
             if len(set(listed)) < len(listed):
-                twice = Counter(listed).most_common(1)[0][0]
-                raise DatasetError(f"{self.name}: {what} {twice!r} is listed twice")
+                duplicate = Counter(listed).most_common(1)[0][0]
+                raise DatasetError(f"{self.name}: {what} {duplicate!r} is listed twice")
         for protocol, truths in self.truths.items():
             if len(truths) != len(self.queries):
                 raise DatasetError(
@@ -81,31 +86,35 @@ class Benchmark:
 
     @property
     def all_queries(self) -> tuple[Query, ...]:
-        """Queries, then distractor queries."""
+        """The queries, followed by the distractor queries."""
         return self.queries + self.distractor_queries
 
     @property
     def default_protocol(self) -> str:
-        """The first protocol: the one that is meant where none is named."""
+        """Name of the first protocol, which is used unless another one is chosen."""
         return next(iter(self.truths))
 
     @property
     def base_photos(self) -> PhotoFolder:
-        """The database's photos without the distractors."""
-        return PhotoFolder(root=self.root, names=self.database[: self._base])
+        """Database photos without the distractors."""
+        return PhotoFolder(root=self.root, names=self.database[: self._base_count])
 
     @property
     def distractor_photos(self) -> PhotoFolder:
-        """The database's distractors."""
-        return PhotoFolder(root=self.root, names=self.database[self._base :])
+        """Database photos that are distractors."""
+        return PhotoFolder(root=self.root, names=self.database[self._base_count :])
 
     @property
-    def _base(self) -> int:
+    def _base_count(self) -> int:
         return len(self.database) - self.distractor_count
 
     @cached_property
     def query_photos(self) -> PhotoFolder:
-        """The queries as photos, in the order of `asked`: whole ones by their path, parts as crops."""
+        """All queries as photos, in the order of `all_queries`.
+
+        A query without a box has the path of its photo as its name; a query with a box is a crop
+        named ``queries/NAME``.
+        """
         crops = {
             f"{QUERY_FOLDER}/{query.name}": Crop(query.photo, query.box)
             for query in self.all_queries
@@ -117,28 +126,34 @@ class Benchmark:
         )
         return PhotoFolder(root=self.root, names=names, crops=crops)
 
-    def drop_photos(self, broken: Container[str]) -> "Benchmark":
-        """Leave out photos that cannot be read, by the names that `base_photos` and its like give.
+    def drop_photos(self, names: Container[str]) -> "Benchmark":
+        """Return the benchmark without some photos, for example unreadable ones.
 
-        The others are numbered anew, and truths follow.
+        The remaining photos get new numbers, and the ground truth is adapted to them.
+
+        Args:
+            names: Names from `base_photos`, `distractor_photos` and `query_photos`.
         """
-        kept = [name not in broken for name in self.database]
-        asked = [name not in broken for name in self.query_photos.names]
-        if all(kept) and all(asked):
+        keep = [name not in names for name in self.database]
+        keep_query = [name not in names for name in self.query_photos.names]
+        if all(keep) and all(keep_query):
             return self
-        numbers, stay = np.cumsum(kept) - 1, np.array(kept)
-        first = len(self.queries)
+        new_numbers, kept = np.cumsum(keep) - 1, np.array(keep)
+
+        def renumber(truth: Truth) -> Truth:
+            old = (truth.positives, truth.junk)
+            return Truth(*(new_numbers[numbers[kept[numbers]]] for numbers in old))
+
         return replace(
             self,
-            database=tuple(compress(self.database, kept)),
-            distractor_count=sum(kept[self._base :]),
-            queries=tuple(compress(self.queries, asked)),
-            distractor_queries=tuple(compress(self.distractor_queries, asked[first:])),
+            database=tuple(compress(self.database, keep)),
+            distractor_count=sum(keep[self._base_count :]),
+            queries=tuple(compress(self.queries, keep_query)),
+            distractor_queries=tuple(
+                compress(self.distractor_queries, keep_query[len(self.queries) :])
+            ),
             truths={
-                protocol: tuple(
-                    Truth(*(numbers[ids[stay[ids]]] for ids in (each.positives, each.junk)))
-                    for each in compress(truths, asked)
-                )
+                protocol: tuple(map(renumber, compress(truths, keep_query)))
                 for protocol, truths in self.truths.items()
             },
         )

@@ -19,10 +19,6 @@ PHOTOS = "jpg"  # folder that archives of photos are unpacked into
 ALL_PHOTOS, ALL_QUERIES = "**/*.jpg", "**/*_query.txt"
 
 
-class MissingDataError(DatasetError):
-    """Raised when files of a data set are not on disk; the message says how to get them."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class RemoteFile:
     """A file that ``delfjax data fetch`` downloads.
@@ -65,7 +61,6 @@ class CatalogEntry:
         homepage: Web page of the publisher.
         terms: Terms of use, in one sentence.
         parts: Glob patterns; a complete folder has at least one match of each.
-        alternative_parts: Patterns of a second layout that is also accepted.
         files: Files to download. Empty: the data set has to be fetched by hand.
         manual_steps: Instructions for fetching it by hand.
         gigabytes: Approximate download size; None: unknown.
@@ -78,7 +73,6 @@ class CatalogEntry:
     homepage: str
     terms: str
     parts: tuple[str, ...]
-    alternative_parts: tuple[str, ...] = ()
     files: tuple[RemoteFile, ...] = ()
     manual_steps: tuple[str, ...] = ()
     gigabytes: float | None = None
@@ -209,7 +203,6 @@ GOOGLE_LANDMARKS_V1 = CatalogEntry(
     homepage="https://www.kaggle.com/google/google-landmarks-dataset",
     terms="it is no longer available from its publisher",
     parts=("train.csv", "test.csv", "train/*", "test/*"),
-    alternative_parts=("index/*/*", "test/*"),
     manual_steps=(
         "if you have a copy, put its photos and csv files here; otherwise use google_landmarks_v2",
     ),
@@ -280,11 +273,7 @@ def missing_parts(name: str, root: Path) -> tuple[str, ...]:
     entry, folder = get_entry(name), root / name
     unfinished = folder / UNFINISHED
     incomplete = unfinished.read_text().splitlines() if unfinished.exists() else []
-    missing, alternative = (
-        tuple(part for part in parts if part in incomplete or not any(folder.glob(part)))
-        for parts in (entry.parts, entry.alternative_parts)
-    )
-    return () if entry.alternative_parts and not alternative else missing
+    return tuple(part for part in entry.parts if part in incomplete or not any(folder.glob(part)))
 
 
 def missing_message(name: str, root: Path, parts: Sequence[str]) -> str:

@@ -1,51 +1,60 @@
-"""Google-Landmarks: version 2, with its solutions, and version 1 as the paper used its data (Sec. 5).
+"""Load Google-Landmarks: version 2 with its solution file, and version 1, used by the paper (Sec. 5).
 
-Photos are not looked for: of five million some are always gone, and what cannot be read is reported
-when it is read. All else is checked as it is loaded, in time linear in the number of photos.
+Photos are identified by 16 hexadecimal digits. The csv files are checked as they are read. The photos
+are not looked for on disk: of millions, some are always unavailable, and unreadable photos are reported
+when they are read. Source: the data set's page, and ``dataset_file_io.py`` of tensorflow/models.
 """
 
+import csv
+import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
-from delfjax.datasets.google_files import read_labels, read_retrieval_solution
-from delfjax.datasets.oxford import photos_of
 from delfjax.datasets.truth import Truth
 
-SOLUTION = "retrieval_solution_v2.1.csv"
-NOTHING = np.empty(0, int)
+SOLUTION_FILE = "retrieval_solution_v2.1.csv"
+PHOTO_ID = re.compile(r"[0-9a-f]{16}")
+LANDMARK_ID = re.compile(r"[0-9]{1,18}")
+NO_LANDMARK = ("", "None")
+LABEL_HEADERS = (("id", "url", "landmark_id"), ("id", "url"), ("id",))
+SOLUTION_HEADER = ("id", "images", "Usage")
+PROTOCOLS = {"Private": "private", "Public": "public"}  # by the value of Usage
+NO_JUNK = np.empty(0, int)
 
 
 def load_v2(folder: Path) -> Benchmark:
-    """Read ``google_landmarks_v2``: the test photos that have truth against the index.
+    """Load ``google_landmarks_v2``: search the index with the test photos that have ground truth.
 
     Photo ``0123456789abcdef`` of the index is ``index/0/1/2/0123456789abcdef.jpg``, as the archives
-    unpack. The protocols are the public and the private half; a query has nothing to find in the half
-    that it is not of. Ignored test photos, which nobody has labeled, are no distractor queries: they
-    are left out.
+    unpack. The protocols are ``private`` and ``public``. In each, the queries of the other half have no
+    positives. Ignored test photos are left out: nobody has labeled them, so they are not distractor
+    queries.
+
+    Args:
+        folder: Folder of the data set.
 
     Raises:
-        DatasetError: A file cannot be read, or a line of it says what cannot be.
+        DatasetError: A file cannot be read or its content is invalid.
     """
     index = read_labels(folder / "index.csv")
-    solution = read_retrieval_solution(folder / SOLUTION, index)
+    halves = read_solution(folder / SOLUTION_FILE, index)
     numbers = {photo: number for number, photo in enumerate(index)}
-    halves = {"private": solution.private, "public": solution.public}
-    asked = [photo for half in halves.values() for photo in half]
+    query_ids = [photo for half in halves.values() for photo in half]
 
     def truth(photos: tuple[str, ...]) -> Truth:
-        return Truth(np.array([numbers[photo] for photo in photos], int), NOTHING)
+        return Truth(np.array([numbers[photo] for photo in photos], int), NO_JUNK)
 
     return Benchmark(
         name="google_landmarks_v2",
         root=folder,
-        database=tuple(_path("index", photo) for photo in index),
-        queries=tuple(Query(name=photo, photo=_path("test", photo)) for photo in asked),
+        database=tuple(_v2_path("index", photo) for photo in index),
+        queries=tuple(Query(name=photo, photo=_v2_path("test", photo)) for photo in query_ids),
         truths={
-            protocol: tuple(truth(half.get(photo, ())) for photo in asked)
+            protocol: tuple(truth(half.get(photo, ())) for photo in query_ids)
             for protocol, half in halves.items()
         },
         metric="map_at_100",
@@ -53,68 +62,152 @@ def load_v2(folder: Path) -> Benchmark:
 
 
 def load_v1(folder: Path) -> Benchmark:
-    """Read ``google_landmarks_v1``: photos that are correct where they show the query's landmark.
+    """Load ``google_landmarks_v1``: database photos of the query's landmark are correct.
 
-    A query without a landmark, or with one that is not in the database, is a distractor query. The
-    layout is one of two:
+    A query without a landmark, or with one that the database lacks, is a distractor query. The file
+    ``train.csv`` (``id,url,landmark_id``) lists the database. ``test.csv`` lists the queries; its
+    publisher left out the column ``landmark_id``, which has to be added. If there is ``index.csv``
+    (``id,url``), its photos join the database and count as wrong. Photos are ``train/ID.jpg``, and so
+    on.
 
-    - ``train.csv`` (``id,url,landmark_id``), which is searched, and ``test.csv`` with a column
-      ``landmark_id`` added to its ``id,url``. Where there is ``index.csv`` (``id,url``), its photos
-      are searched too and count as wrong. Photos are ``train/ID.jpg``, and so on.
-    - Folders ``index/LANDMARK/`` and ``test/LANDMARK/``. Photos of ``test`` in no such folder are
-      distractor queries.
+    Args:
+        folder: Folder of the data set.
 
     Raises:
         DatasetError: A file cannot be read, or no query has a landmark of the database.
     """
-    if (folder / "train.csv").exists():
-        database = _listed(folder, "train")
-        if (folder / "index.csv").exists():
-            database |= _listed(folder, "index")
-        asked = _listed(folder, "test")
-    else:
-        database, asked = _foldered(folder, "index"), _foldered(folder, "test")
-    members: dict[object, list[int]] = defaultdict(list)
+    database, queries = _v1_labels(folder, "train"), _v1_labels(folder, "test")
+    if (folder / "index.csv").exists():
+        database |= _v1_labels(folder, "index")
+    members: dict[int | None, list[int]] = defaultdict(list)
     for number, landmark in enumerate(database.values()):
         members[landmark].append(number)
     members.pop(None, None)
-    truths = {landmark: Truth(np.array(each), NOTHING) for landmark, each in members.items()}
-    queries = {photo: truths[mark] for photo, mark in asked.items() if mark in truths}
-    if not queries:
+    # Queries of one landmark share a single Truth, which saves memory.
+    truth_of = {landmark: Truth(np.array(photos), NO_JUNK) for landmark, photos in members.items()}
+    truths = {photo: truth_of[mark] for photo, mark in queries.items() if mark in truth_of}
+    if not truths:
         raise DatasetError(
-            f"{folder}: no photo of test has a landmark of the database; expected landmark_id in "
-            "test.csv, or folders named as in index"
+            f"{folder / 'test.csv'}: no query has a landmark of the database. Fix: add the column "
+            "landmark_id"
         )
     return Benchmark(
         name="google_landmarks_v1",
         root=folder,
         database=tuple(database),
-        queries=_queries(queries),
-        truths={STANDARD: tuple(queries.values())},
-        distractor_queries=_queries(
-            {photo: mark for photo, mark in asked.items() if photo not in queries}
-        ),
+        queries=_v1_queries(truths),
+        truths={STANDARD: tuple(truths.values())},
+        distractor_queries=_v1_queries(photo for photo in queries if photo not in truths),
     )
 
 
-def _path(split: str, photo: str) -> str:
+def read_labels(path: Path) -> dict[str, int | None]:
+    """Read photos and their landmarks from a csv file.
+
+    Args:
+        path: A file such as ``train.csv``, or one without landmarks, such as ``index.csv``.
+
+    Returns:
+        Landmark by photo, in the order of the file; None for a photo without a landmark.
+
+    Raises:
+        DatasetError: The file cannot be read or a line is invalid.
+    """
+    labels: dict[str, int | None] = {}
+    for location, row in _read_rows(path, LABEL_HEADERS):
+        photo, label = _new_photo(row["id"], labels, location), row.get("landmark_id", "")
+        labels[photo] = None if label in NO_LANDMARK else _landmark(label, location)
+    return labels
+
+
+def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Read ``retrieval_solution_v2.1.csv``: the correct index photos of each test photo.
+
+    Args:
+        path: The file.
+        index: Photos of the index.
+
+    Returns:
+        For each half of the test photos, ``private`` and ``public``: index photos by test photo. Test
+        photos that are not scored are left out.
+
+    Raises:
+        DatasetError: The file cannot be read, a line is invalid, or a photo is not in the index.
+    """
+    halves: dict[str, dict[str, tuple[str, ...]]] = {half: {} for half in PROTOCOLS.values()}
+    seen: set[str] = set()
+    for location, row in _read_rows(path, (SOLUTION_HEADER,)):
+        photo, usage = _new_photo(row["id"], seen, location), row["Usage"]
+        seen.add(photo)
+        if usage not in (*PROTOCOLS, "Ignored"):
+            raise DatasetError(f"{location}: usage {usage!r}; expected Public, Private or Ignored")
+        if row["images"] == "None" or usage == "Ignored":
+            continue
+        positives = tuple(row["images"].split())
+        if len(set(positives)) < len(positives):
+            raise DatasetError(f"{location}: a photo is listed twice; expected each photo once")
+        if unknown := [each for each in positives if each not in index]:
+            raise DatasetError(
+                f"{location}: {unknown[0]!r} is not in the index; expected one of its photos"
+            )
+        halves[PROTOCOLS[usage]][photo] = positives
+    return halves
+
+
+def _v2_path(split: str, photo: str) -> str:
     return f"{split}/{photo[0]}/{photo[1]}/{photo[2]}/{photo}.jpg"
 
 
-def _listed(folder: Path, split: str) -> dict[str, int | None]:
-    """Return the landmarks of the photos of a csv file, by their paths."""
+def _v1_labels(folder: Path, split: str) -> dict[str, int | None]:
+    """Return the landmark of each photo path."""
     labels = read_labels(folder / f"{split}.csv")
     return {f"{split}/{photo}.jpg": landmark for photo, landmark in labels.items()}
 
 
-def _foldered(folder: Path, split: str) -> dict[str, str | None]:
-    """Return the landmarks of photos that were sorted into folders, by their paths."""
-    names = photos_of(folder / split)
-    return {f"{split}/{name}": name.split("/")[0] if "/" in name else None for name in names}
-
-
-def _queries(asked: Mapping[str, object]) -> tuple[Query, ...]:
-    """Make queries, named by their paths without ``test/`` and suffix."""
+def _v1_queries(photos: Iterable[str]) -> tuple[Query, ...]:
+    """Return queries named by their path without ``test/`` and suffix."""
     return tuple(
-        Query(name=photo.removeprefix("test/").rpartition(".")[0], photo=photo) for photo in asked
+        Query(name=photo.removeprefix("test/").rpartition(".")[0], photo=photo) for photo in photos
     )
+
+
+def _read_rows(
+    path: Path, headers: tuple[tuple[str, ...], ...]
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the location and the fields by column name of each line, without blank lines."""
+    expected = " or ".join(",".join(header) for header in headers)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            lines = csv.reader(stream)
+            header = tuple(next(lines, ()))
+            if header not in headers:
+                raise DatasetError(
+                    f"{path}, line 1: header {','.join(header)!r}; expected {expected}"
+                )
+            for fields in filter(None, lines):
+                location = f"{path}, line {lines.line_num}"
+                if len(fields) != len(header):
+                    raise DatasetError(
+                        f"{location}: {len(fields)} fields; expected {len(header)}: {','.join(header)}"
+                    )
+                yield location, dict(zip(header, fields, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(
+            f"{path}: cannot be read ({error}); expected a csv file with header {expected}. Fix: get it "
+            "again from its publisher"
+        ) from error
+
+
+def _new_photo(photo: str, seen: Container[str], location: str) -> str:
+    """Check the name of a photo, and that no earlier line has it."""
+    if not PHOTO_ID.fullmatch(photo):
+        raise DatasetError(f"{location}: photo {photo!r}; expected 16 digits 0 to 9 or a to f")
+    if photo in seen:
+        raise DatasetError(f"{location}: {photo!r} is already on an earlier line; expected it once")
+    return photo
+
+
+def _landmark(text: str, location: str) -> int:
+    if not LANDMARK_ID.fullmatch(text):
+        raise DatasetError(f"{location}: landmark {text!r}; expected an integer")
+    return int(text)

@@ -1,38 +1,43 @@
-"""A folder with one sub-folder a class, as a benchmark: what shares a query's class is correct.
+"""Make a benchmark of any folder with one sub-folder per class.
 
-Classes are not views: photos of one class may show nothing in common. Figures serve for order and
-sanity, not for the paper's tables.
+A database photo is correct if it has the class of the query. Limitation: two photos of one class may
+show nothing in common, so the scores are useful for comparisons only.
 """
 
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
 from delfjax.datasets.truth import Truth
-from delfjax.images.reading import PhotoFolder
+from delfjax.images.reading import PhotoFolder, scan
 
-LABELED = "labeled"  # stands for such a folder where a benchmark is named
+LABELED = "labeled"  # name that stands for such a folder on the command line and in results
 
 
-def labeled(folder: PhotoFolder, queries: str = "*", database: str = "*") -> Benchmark:
-    """Make a benchmark of a folder.
+def labeled(folder: Path | str, queries: str = "*", database: str = "*") -> Benchmark:
+    """Make a benchmark of a folder with one sub-folder per class.
 
-    A query's positives are the database photos of its class. Its junk is the query itself, where it
-    is in the database too.
+    The positives of a query are the database photos of its class. If the query itself is in the
+    database, it is junk.
 
     Args:
-        folder: The folder; a photo's class is its first sub-folder.
-        queries: Which photos are queries, by a pattern of file names.
-        database: Which are the database.
+        folder: The folder. The class of a photo is its first sub-folder.
+        queries: Pattern of the file names to use as queries, such as ``test_*``.
+        database: Pattern of the file names to search.
 
     Raises:
-        DatasetError: The folder has no classes, or a pattern matches no photo.
+        DatasetError: The folder has no sub-folders, or a pattern matches no photo.
+        PhotoError: The folder does not exist or holds no files.
     """
-    if folder.labels is None:
-        raise DatasetError(f"{folder.root}: expected one sub-folder a class, found photos only")
-    asked, searched = _matching(folder, queries), _matching(folder, database)
-    numbers = {name: number for number, name in enumerate(searched)}
+    photos = scan(folder)
+    if photos.labels is None:
+        raise DatasetError(
+            f"{folder}: holds photos but no sub-folders; expected one sub-folder per class"
+        )
+    query_names, database_names = _select(photos, queries), _select(photos, database)
+    numbers = {name: number for number, name in enumerate(database_names)}
     members: dict[str, list[int]] = defaultdict(list)
     for name, number in numbers.items():
         members[_label(name)].append(number)
@@ -43,17 +48,17 @@ def labeled(folder: PhotoFolder, queries: str = "*", database: str = "*") -> Ben
         return Truth(positives=others, junk=np.array(itself, int))
 
     return Benchmark(
-        name=folder.root.resolve().name,
-        root=folder.root,
-        database=searched,
-        queries=tuple(Query(name=name, photo=name) for name in asked),
-        truths={STANDARD: tuple(map(truth, asked))},
+        name=photos.root.resolve().name,
+        root=photos.root,
+        database=database_names,
+        queries=tuple(Query(name=name, photo=name) for name in query_names),
+        truths={STANDARD: tuple(map(truth, query_names))},
     )
 
 
-def _matching(folder: PhotoFolder, pattern: str) -> tuple[str, ...]:
-    if not (names := folder.select(pattern).names):
-        raise DatasetError(f"{folder.root}: no photo's file name matches {pattern!r}")
+def _select(photos: PhotoFolder, pattern: str) -> tuple[str, ...]:
+    if not (names := photos.select(pattern).names):
+        raise DatasetError(f"{photos.root}: no file name matches the pattern {pattern!r}")
     return names
 
 

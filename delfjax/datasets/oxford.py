@@ -1,36 +1,33 @@
-"""Oxford5k and Paris6k: photos, and four text files a query (the paper's Table 1).
+"""Load Oxford5k and Paris6k, the benchmarks of the paper's Table 1.
 
-``LANDMARK_1_query.txt`` names a photo and a box in it; ``_good``, ``_ok`` and ``_junk`` list photos,
-one a line. Good and ok are positives, and so is the query's own photo, which stays in the database.
-Photos are named by their *stem*, without folder and suffix: Oxford's archive unpacks flat, those of
-Paris into folders. Source: ``compute_ap.cpp`` of Philbin et al., CVPR 2007, and its data.
+Each query has four text files. ``LANDMARK_1_query.txt`` names a photo and a box in it. The files
+``_good``, ``_ok`` and ``_junk`` list photos, one per line. Good and ok photos are positives, including
+the photo of the query, which stays in the database. Photos are identified by their *stem*: the file
+name without folder and suffix. Source: ``compute_ap.cpp`` of Philbin et al., CVPR 2007.
 """
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
-from delfjax.datasets.catalog import MissingDataError, missing_message
+from delfjax.datasets.text_files import (
+    Line,
+    box_from_corners,
+    check_photos_exist,
+    list_photos,
+    read_lines,
+)
 from delfjax.datasets.truth import Truth, oxford_truth
-from delfjax.images.reading import Box, original_size, scan
+from delfjax.images.reading import scan
 
-LANDMARKS = {
-    "oxford5k": "all_souls ashmolean balliol bodleian christ_church cornmarket hertford keble "
-    "magdalen pitt_rivers radcliffe_camera",
-    "paris6k": "defense eiffel invalides louvre moulinrouge museedorsay notredame pantheon pompidou "
-    "sacrecoeur triomphe",
-}
-QUERIES = 5  # of each landmark
-PREFIX = "oxc1_"  # stems begin with it in Oxford's query files, and nowhere else
+QUERY_COUNT = 55  # 5 of each of 11 landmarks
+QUERY_PREFIX = "oxc1_"  # precedes the stem in Oxford's query files, and only there
 KINDS = ("query", "good", "ok", "junk")
 TRUTH_FILE = re.compile(rf"(.+/)?[^/]+_({'|'.join(KINDS)})\.txt")
-SUFFIXES = (".jpg", ".jpeg", ".png")
-# In the archives of Paris6k these are no photos, and its publisher lists them as corrupt. As is
-# usual, they are left out of database and truth.
+# Files of Paris6k that are damaged according to its publisher. As usual, they are left out of the
+# database and of the ground truth.
 CORRUPT_NUMBERS = {
     "louvre": (136, 146),
     "moulinrouge": (422,),
@@ -42,30 +39,30 @@ CORRUPT_NUMBERS = {
     "triomphe": (662, 833, 863, 867),
 }
 CORRUPT = frozenset(
-    f"paris_{place}_{number:06d}"
-    for place, numbers in CORRUPT_NUMBERS.items()
+    f"paris_{landmark}_{number:06d}"
+    for landmark, numbers in CORRUPT_NUMBERS.items()
     for number in numbers
 )
-NAMED = 10  # names that an error lists at most
-
-
-class Line(NamedTuple):
-    """A line of a text file, and where it stands, for errors."""
-
-    text: str
-    where: str
 
 
 def load(name: str, folder: Path) -> Benchmark:
-    """Read ``oxford5k`` or ``paris6k``.
+    """Load ``oxford5k`` or ``paris6k``.
+
+    Args:
+        name: Name of the benchmark.
+        folder: Folder that holds its photos and text files, in any sub-folders.
 
     Raises:
-        DatasetError: A file is missing or says what cannot be.
-        PhotoError: A query's photo cannot be read.
+        DatasetError: A file is missing or its content is invalid.
+        PhotoError: The photo of a query cannot be read.
     """
-    photos = tuple(photo for photo in photos_of(folder) if _stem(photo) not in CORRUPT)
+    photos = tuple(photo for photo in list_photos(folder) if _stem(photo) not in CORRUPT)
     queries, truths = read_ground_truth(folder, folder, photos, ignored=CORRUPT)
-    _check_names(name, folder, {query.name for query in queries})
+    if len(queries) != QUERY_COUNT:
+        raise DatasetError(
+            f"{folder}: found {len(queries)} queries; expected {QUERY_COUNT}. Fix: unpack the ground "
+            f"truth of {name} again, and remove that of other data sets"
+        )
     truth = {STANDARD: truths}
     return Benchmark(name=name, root=folder, database=photos, queries=queries, truths=truth)
 
@@ -73,180 +70,116 @@ def load(name: str, folder: Path) -> Benchmark:
 def read_ground_truth(
     folder: Path, root: Path, database: Iterable[str], *, ignored: Collection[str] = ()
 ) -> tuple[tuple[Query, ...], tuple[Truth, ...]]:
-    """Read the queries, sorted by name, and what each should find.
+    """Read the queries and their ground truth from text files in the layout of Oxford5k.
 
     Args:
-        folder: The text files lie in it or below it.
-        root: Where the photos lie.
-        database: The photos, relative to ``root``. Their order gives them their numbers.
-        ignored: Stems to pass over where they are listed.
+        folder: Folder that holds the text files, in any sub-folders.
+        root: Folder of the photos.
+        database: Paths of the photos, relative to ``root``, in the order of their numbers.
+        ignored: Stems to skip where they are listed.
+
+    Returns:
+        The queries, sorted by name, and the ground truth of each.
 
     Raises:
-        DatasetError: A file of a query is missing or says what cannot be.
-        PhotoError: A query's photo cannot be read.
+        DatasetError: A file of a query is missing or its content is invalid.
+        PhotoError: The photo of a query cannot be read.
     """
-    photos = by_stem(database)
-    texts = by_stem(name for name in scan(folder).names if TRUTH_FILE.fullmatch(name))
-    names = {stem.rpartition("_")[0] for stem in texts}
-    stated = [_read_query(name, folder, texts, ignored) for name in sorted(names)]
-    named = (line for query in stated for lines in query.listed.values() for line in lines)
-    check_on_disk(named, photos, root)
+    photos = _by_stem(database)
+    text_files = _by_stem(name for name in scan(folder).names if TRUTH_FILE.fullmatch(name))
+    names = sorted({stem.rpartition("_")[0] for stem in text_files})
+    annotations = [_read_query(name, folder, text_files, ignored) for name in names]
+    listed = (line for query in annotations for lines in query.lists.values() for line in lines)
+    check_photos_exist(listed, photos, root)
     numbers = {stem: number for number, stem in enumerate(photos)}
     queries, truths = [], []
-    for query in stated:
+    for query in annotations:
         photo = photos[query.stem]
-        box = box_of(query.corners, root / photo, query.where)
+        box = box_from_corners(query.corners, root / photo, query.location)
         queries.append(Query(name=query.name, photo=photo, box=box))
         kinds = {
-            kind: [numbers[line.text] for line in lines] for kind, lines in query.listed.items()
+            kind: [numbers[line.text] for line in lines] for kind, lines in query.lists.items()
         }
         truths.append(oxford_truth(**kinds))
     return tuple(queries), tuple(truths)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Stated:
-    """What a query's files say, photos by their stems."""
+class _QueryFiles:
+    """Content of the four text files of a query.
+
+    Attributes:
+        name: Name of the query, such as ``all_souls_1``.
+        stem: Stem of the query's photo.
+        corners: The box in it, ``x1 y1 x2 y2``.
+        location: Where stem and box are stated.
+        lists: Stems of the good, ok and junk photos.
+    """
 
     name: str
-    where: str
     stem: str
-    corners: tuple[float, ...]
-    listed: dict[str, list[Line]]
+    corners: tuple[float, float, float, float]
+    location: str
+    lists: dict[str, list[Line]]
 
 
 def _read_query(
-    name: str, folder: Path, texts: Mapping[str, str], ignored: Collection[str]
-) -> _Stated:
+    name: str, folder: Path, text_files: Mapping[str, str], ignored: Collection[str]
+) -> _QueryFiles:
     for kind in KINDS:
-        if f"{name}_{kind}" not in texts:
+        if f"{name}_{kind}" not in text_files:
             raise DatasetError(
-                f"{folder}: {name}_{kind}.txt is missing; expected {', '.join(KINDS)} of each query. "
-                "Unpack the ground truth anew"
+                f"{folder}: {name}_{kind}.txt is missing; expected the files {', '.join(KINDS)} of each "
+                "query. Fix: unpack the ground truth again"
             )
-    lines = {kind: read_lines(folder / texts[f"{name}_{kind}"]) for kind in KINDS}
-    where, stem, corners = _read_box(lines.pop("query"), folder / texts[f"{name}_query"])
-    listed = {kind: [line for line in lines[kind] if line.text not in ignored] for kind in lines}
-    if stem not in {line.text for line in listed["good"] + listed["ok"]}:
-        listed["good"].append(Line(stem, where))
-    _check_once(listed)
-    return _Stated(name=name, where=where, stem=stem, corners=corners, listed=listed)
+    lines = {kind: read_lines(folder / text_files[f"{name}_{kind}"]) for kind in KINDS}
+    path = folder / text_files[f"{name}_query"]
+    stem, corners, location = _parse_query_file(lines.pop("query"), path)
+    lists = {kind: [line for line in lines[kind] if line.text not in ignored] for kind in lines}
+    if stem not in {line.text for line in lists["good"] + lists["ok"]}:
+        lists["good"].append(Line(stem, location))
+    _check_listed_once(lists)
+    return _QueryFiles(name=name, stem=stem, corners=corners, location=location, lists=lists)
 
 
-def _read_box(lines: Sequence[Line], path: Path) -> tuple[str, str, tuple[float, ...]]:
-    """Return where the line of a query file is, its photo's stem, and the box."""
-    text, where = lines[0] if lines else ("", f"{path}, line 1")
+def _parse_query_file(
+    lines: Sequence[Line], path: Path
+) -> tuple[str, tuple[float, float, float, float], str]:
+    """Return the stem, the corners of the box, and the location of the single line."""
+    text, location = lines[0] if lines else ("", f"{path}, line 1")
     try:
         (_,), (stem, *numbers) = lines, text.split()
         left, top, right, bottom = map(float, numbers)
     except ValueError:
         raise DatasetError(
-            f"{where}: {text!r}, {len(lines)} lines; expected one of five words: a photo's name "
-            "and a box in it, x1 y1 x2 y2"
+            f"{location}: {text!r}, {len(lines)} lines; expected one line of five words: the name of a "
+            "photo and a box in it, x1 y1 x2 y2"
         ) from None
-    return where, stem.removeprefix(PREFIX), (left, top, right, bottom)
+    return stem.removeprefix(QUERY_PREFIX), (left, top, right, bottom), location
 
 
-def _check_once(listed: Mapping[str, list[Line]]) -> None:
+def _check_listed_once(lists: Mapping[str, list[Line]]) -> None:
     seen: dict[str, str] = {}
-    for lines in listed.values():
-        for stem, where in lines:
+    for lines in lists.values():
+        for stem, location in lines:
             if stem in seen:
                 raise DatasetError(
-                    f"{where}: {stem} is in {seen[stem]} too; expected once, as good, ok or junk"
+                    f"{location}: {stem} is also listed in {seen[stem]}; expected it once, as good, ok "
+                    "or junk"
                 )
-            seen[stem] = where
+            seen[stem] = location
 
 
-def _check_names(name: str, folder: Path, found: Collection[str]) -> None:
-    landmarks = LANDMARKS[name].split()
-    expected = [f"{landmark}_{i}" for landmark in landmarks for i in range(1, QUERIES + 1)]
-    if unknown := set(found).difference(expected):
-        raise DatasetError(
-            f"{folder}: {min(unknown)}_query.txt is no query of {name}; expected 1 to {QUERIES} of "
-            f"{', '.join(landmarks)}. Remove what is of another data set"
-        )
-    if lacking := [f"{query}_query.txt" for query in expected if query not in found]:
-        raise MissingDataError(missing_message(name, folder.parent, lacking))
-
-
-# --- what the files of other publishers share with these -------------------------------------------
-
-
-def photos_of(folder: Path) -> tuple[str, ...]:
-    """List the photos in a folder and below it, relative to it, by their suffix."""
-    return tuple(name for name in scan(folder).names if name.casefold().endswith(SUFFIXES))
-
-
-def by_stem(names: Iterable[str]) -> dict[str, str]:
-    """Key paths by their stem.
-
-    Raises:
-        DatasetError: Two have the same.
-    """
+def _by_stem(names: Iterable[str]) -> dict[str, str]:
+    """Return paths by their stem; raise an error if two have the same."""
     found: dict[str, str] = {}
     for name in names:
         stem = _stem(name)
         if found.setdefault(stem, name) != name:
             raise DatasetError(
-                f"{found[stem]} and {name}: expected one file named {stem}; remove one of the two"
+                f"{found[stem]} and {name}: expected a single file named {stem}. Fix: remove one of them"
             )
     return found
-
-
-def read_lines(path: Path) -> list[Line]:
-    """Read the lines of a text file that are not blank, stripped.
-
-    Raises:
-        DatasetError: The file cannot be read, or is not text.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(
-            f"{path}: cannot be read as text ({error}); get it again from its publisher"
-        ) from error
-    numbered = enumerate(map(str.strip, lines), start=1)
-    return [Line(text, f"{path}, line {number}") for number, text in numbered if text]
-
-
-def check_on_disk(named: Iterable[Line], photos: Collection[str], root: Path) -> None:
-    """Refuse names that are not among the photos.
-
-    Raises:
-        DatasetError: It lists them, and says where the first is named.
-    """
-    absent: dict[str, str] = {}
-    for text, where in named:
-        if text not in photos:
-            absent.setdefault(text, where)
-    if absent:
-        listed = ", ".join(list(absent)[:NAMED])
-        more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""
-        raise DatasetError(
-            f"{next(iter(absent.values()))}: {listed}{more}: no such photo in {root}; expected every "
-            "photo that is named. Unpack the photos anew"
-        )
-
-
-def box_of(corners: Sequence[float], photo: Path, where: str) -> Box:
-    """Return the box of ``x1 y1 x2 y2``: here, and nowhere else, x and y change places.
-
-    Published boxes overhang by a pixel or so, which is cut off when the photo is read.
-
-    Raises:
-        DatasetError: The box is inverted, or wholly outside the photo.
-        PhotoError: The photo cannot be read.
-    """
-    left, top, right, bottom = corners
-    height, width = original_size(photo)
-    inside = max(left, 0) < min(right, width) and max(top, 0) < min(bottom, height)
-    if not (inside and all(map(isfinite, corners))):
-        raise DatasetError(
-            f"{where}: box {left} {top} {right} {bottom} (x1 y1 x2 y2) of {photo}, {width} pixels wide "
-            f"and {height} high; expected x1 < x2 and y1 < y2, within the photo"
-        )
-    return Box(top=top, left=left, bottom=bottom, right=right)
 
 
 def _stem(name: str) -> str:

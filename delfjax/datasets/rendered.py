@@ -1,9 +1,9 @@
-"""The embedded set: rendered landmarks, with the truth about each evaluation photo, in Oxford5k's layout.
+"""The rendered set: sixty synthetic landmarks with exact annotations, in the layout of Oxford5k.
 
-Sixty procedural landmarks, photographed as tourists do (`data/render` makes them, `data/landmarks`
-holds them): 49 to train on, with image labels, and 11 others to evaluate on, with queries, boxes, good,
-ok and junk as in Oxford5k, photos of places without a landmark, and 40 distractor queries of other
-places. Of each photo of `eval` the truth is known: which pixels are the landmark, and the camera.
+The photos imitate those of tourists. 49 landmarks with image labels are for training. The other 11 are
+for evaluation: queries with boxes, good, ok and junk photos, distractor photos, and 40 distractor
+queries. For each evaluation photo the landmark's pixels and the camera are known. ``data/render``
+makes the set and ``data/landmarks`` holds it.
 """
 
 import base64
@@ -24,27 +24,29 @@ from delfjax.datasets.oxford import read_ground_truth
 from delfjax.files import sha256
 from delfjax.images.reading import PhotoFolder, scan
 
-ROOT = Path(__file__).resolve().parents[2] / "data" / "landmarks"  # of a checkout
-PLACE = "place_"  # names of photos without a landmark begin with it
+ROOT = Path(__file__).resolve().parents[2] / "data" / "landmarks"  # in a checkout of the repository
+CHECKSUMS = "SHA256SUMS"
+DISTRACTOR_PREFIX = "place_"  # file names of photos without a landmark begin with it
+DISTRACTOR_QUERIES = "strangers"  # folder of the distractor queries
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PhotoAnnotation:
-    """What is known of a photo of the `eval` split.
+    """Everything known about an evaluation photo.
 
     Attributes:
-        photo: Relative to the split's folder.
-        landmark: Which it shows; None: none.
+        photo: Path relative to the folder ``eval``.
+        landmark: Name of the landmark in the photo; None if it shows none.
         grade: ``"good"``, ``"ok"`` or ``"junk"``; None without a landmark.
-        framed_fraction: Share of the landmark's silhouette that is in the frame, 0 to 1; what lies more than a
-            frame beyond the frame does not count.
-        unoccluded_fraction: Share of the framed silhouette that nothing hides.
-        area_fraction: Share of the photo's pixels that show the landmark.
+        framed_fraction: Fraction of the landmark's silhouette inside the frame, 0 to 1. Parts more
+            than one frame away from the frame do not count.
+        unoccluded_fraction: Fraction of the framed silhouette that nothing hides, 0 to 1.
+        area_fraction: Fraction of the photo's pixels that show the landmark, 0 to 1.
         size: ``(height, width)`` in pixels.
-        intrinsics: Camera matrix, in pixels, on ``(x, y, 1)`` with x right, y down.
-        pose: World (metres, z up) to camera (x right, y down, z ahead).
-        view: Kind of shot, weather, and what the camera did: see ``View`` in ``data/render/views.py``.
-        encoded_mask: The mask as a 1-bit PNG in base64; ``""`` without a landmark.
+        intrinsics: Camera matrix in pixels, for points ``(x, y, 1)`` with x to the right and y down.
+        pose: Transform from world (meters, z up) to camera (x right, y down, z forward) coordinates.
+        view: Kind of shot, weather and camera settings; see ``View`` in ``data/render/views.py``.
+        encoded_mask: The mask as a base64-encoded 1-bit PNG; empty without a landmark.
     """
 
     photo: str
@@ -61,113 +63,126 @@ class PhotoAnnotation:
 
     @property
     def visible_fraction(self) -> float:
-        """Share of the whole landmark that the photo shows: framed and not hidden."""
+        """Fraction of the whole landmark that is visible: inside the frame and not hidden."""
         return self.framed_fraction * self.unoccluded_fraction
 
     @cached_property
     def mask(self) -> Bool[np.ndarray, "h w"]:
-        """The pixels that show the landmark."""
+        """Pixels that show the landmark."""
         if not self.encoded_mask:
             return np.zeros(self.size, bool)
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(self.encoded_mask)))).astype(bool)
 
     @property
     def camera_center(self) -> Float[np.ndarray, " 3"]:
-        """Where the camera stood: ``-R^T t``, in metres."""
+        """Position of the camera in the world, ``-R^T t``, in meters."""
         return -self.pose[:, :3].T @ self.pose[:, 3]
 
 
-def load(root: Path | None = None, *, distractors: bool = True) -> Benchmark:
-    """Load the evaluation split.
+def find_folder(root: Path | str) -> Path:
+    """Return the folder of the rendered set.
 
     Args:
-        root: The set's folder; None: the one of this checkout.
-        distractors: Whether photos of places without a landmark join the database.
+        root: Folder of all data sets. ``root/landmarks`` is used if it holds the set; otherwise the
+            copy in this checkout.
+    """
+    copy = Path(root) / ROOT.name
+    return copy if (copy / CHECKSUMS).is_file() else ROOT
+
+
+def load(folder: Path | None = None, *, distractors: bool = True) -> Benchmark:
+    """Load the evaluation photos as a benchmark.
+
+    Args:
+        folder: Folder of the rendered set. None: the copy in this checkout.
+        distractors: Whether photos without a landmark are part of the database.
 
     Raises:
-        DatasetError: If the set is not there; see `damaged_files` for whether it is whole.
+        DatasetError: The set is not in the folder. `damaged_files` verifies its files.
     """
-    folder = _whole(root) / "eval"
-    names = scan(folder / "images").names
-    places = [name for name in names if name.startswith(PLACE)] if distractors else []
-    shown = [name for name in names if not name.startswith(PLACE)]
-    database = tuple(f"images/{name}" for name in (*shown, *places))
-    queries, truths = read_ground_truth(folder / "gt", folder, database)
-    distractor_queries = scan(folder / "strangers").names
+    root = _checked_folder(folder) / "eval"
+    names = scan(root / "images").names
+    others = [name for name in names if name.startswith(DISTRACTOR_PREFIX)] if distractors else []
+    landmarks = [name for name in names if not name.startswith(DISTRACTOR_PREFIX)]
+    database = tuple(f"images/{name}" for name in (*landmarks, *others))
+    queries, truths = read_ground_truth(root / "gt", root, database)
     return Benchmark(
         name="rendered+places" if distractors else "rendered",
-        root=folder,
+        root=root,
         database=database,
-        distractor_count=len(places),
+        distractor_count=len(others),
         queries=queries,
         truths={STANDARD: truths},
         distractor_queries=tuple(
-            Query(name=Path(name).stem, photo=f"strangers/{name}") for name in distractor_queries
+            Query(name=Path(name).stem, photo=f"{DISTRACTOR_QUERIES}/{name}")
+            for name in scan(root / DISTRACTOR_QUERIES).names
         ),
     )
 
 
-def training_photos(root: Path | None = None) -> PhotoFolder:
-    """Return the training split: one sub-folder a landmark."""
-    return scan(_whole(root) / "train")
+def training_photos(folder: Path | None = None) -> PhotoFolder:
+    """Return the training photos, in one sub-folder per landmark."""
+    return scan(_checked_folder(folder) / "train")
 
 
-def annotations(root: Path | None = None) -> dict[str, PhotoAnnotation]:
-    """Read the truth of each photo of `eval`, by the names that `load` gives its photos."""
-    path = _whole(root) / "eval" / "truth.jsonl"
+def annotations(folder: Path | None = None) -> dict[str, PhotoAnnotation]:
+    """Read the annotations of all evaluation photos.
+
+    Returns:
+        Annotations by photo path, as in the benchmark that `load` returns.
+    """
+    path = _checked_folder(folder) / "eval" / "truth.jsonl"
     with path.open(encoding="utf-8") as lines:
-        found = [_truth(json.loads(line)) for line in lines]
+        found = [_annotation(json.loads(line)) for line in lines]
     return {each.photo: each for each in found}
 
 
-def landmark_bounds(root: Path | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return the lowest and the highest corner ``(x, y, z)`` of each `eval` landmark, in metres."""
-    path = _whole(root) / "eval" / "landmarks.json"
+def landmark_bounds(folder: Path | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the bounding box of each evaluation landmark.
+
+    Returns:
+        Lowest and highest corner ``(x, y, z)`` in meters, by landmark name.
+    """
+    path = _checked_folder(folder) / "eval" / "landmarks.json"
     boxes = json.loads(path.read_text(encoding="utf-8"))
     return {name: (np.array(box["low"]), np.array(box["high"])) for name, box in boxes.items()}
 
 
-def damaged_files(root: Path | None = None) -> list[str]:
-    """List the files that differ from the set's SHA256SUMS, or are missing."""
-    folder = _whole(root)
-    bad = []
-    for line in (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines():
+def damaged_files(folder: Path | None = None) -> list[str]:
+    """List the files that are missing or do not match their SHA-256 checksum."""
+    root = _checked_folder(folder)
+    damaged = []
+    for line in (root / CHECKSUMS).read_text(encoding="utf-8").splitlines():
         checksum, name = line.split("  ", 1)
-        path = folder / name
-        if not path.is_file() or sha256(path) != checksum:
-            bad.append(name)
-    return bad
+        if not (root / name).is_file() or sha256(root / name) != checksum:
+            damaged.append(name)
+    return damaged
 
 
-def _whole(root: Path | None) -> Path:
-    root = ROOT if root is None else Path(root)
-    if not (root / "SHA256SUMS").is_file():
+def _checked_folder(folder: Path | None) -> Path:
+    root = ROOT if folder is None else Path(folder)
+    if not (root / CHECKSUMS).is_file():
         raise DatasetError(
-            f"{root}: the rendered set is not here (SHA256SUMS is missing); it comes with the "
-            "repository, in data/landmarks: name that folder, or run from a checkout"
+            f"{root}: the rendered set is not here ({CHECKSUMS} is missing). Fix: use the folder "
+            "data/landmarks of the repository, or run from a checkout"
         )
     return root
 
 
-def _truth(record: Mapping[str, Any]) -> PhotoAnnotation:
-    seen = record.get("visibility") or {"framed": 0.0, "unhidden": 0.0, "area": 0.0}
+def _annotation(record: Mapping[str, Any]) -> PhotoAnnotation:
+    """Convert a line of ``truth.jsonl``."""
+    visibility = record.get("visibility") or {"framed": 0.0, "unhidden": 0.0, "area": 0.0}
     camera = record["camera"]
     return PhotoAnnotation(
         photo=record["photo"],
         landmark=record["landmark"],
         grade=record.get("grade"),
-        framed_fraction=seen["framed"],
-        unoccluded_fraction=seen["unhidden"],
-        area_fraction=seen["area"],
+        framed_fraction=visibility["framed"],
+        unoccluded_fraction=visibility["unhidden"],
+        area_fraction=visibility["area"],
         size=(record["height"], record["width"]),
         intrinsics=np.array(camera["intrinsics"]),
         pose=np.array(camera["pose"]),
         view=record["view"],
         encoded_mask=record.get("mask", ""),
     )
-
-
-def find_folder(root: Path | str) -> Path:
-    """Return the folder of the rendered set: ``landmarks`` below ``root``, or the checkout's."""
-    copy = Path(root) / ROOT.name
-    return copy if (copy / "SHA256SUMS").is_file() else ROOT

@@ -1,42 +1,53 @@
-"""Revisited Oxford and Paris, and their million distractors (Radenovic et al., CVPR 2018).
+"""Load Revisited Oxford and Paris, and their million distractors (Radenovic et al., CVPR 2018).
 
-``gnd_roxford5k.pkl`` holds ``imlist`` and ``qimlist``, the photos of ``jpg/`` without suffix, and
-``gnd``: of each query a box ``bbx``, and as numbers in ``imlist``, from 0, what is ``easy``, ``hard``
-and ``junk``. Queries are cropped, and are not in the database. Not in the paper, which is older.
+The file ``gnd_roxford5k.pkl`` holds the names of the database photos (``imlist``) and of the queries
+(``qimlist``), without suffix. For each query, ``gnd`` holds a box ``bbx`` and the ``easy``, ``hard`` and
+``junk`` photos, as positions in ``imlist`` from 0. Queries are cropped and are not in the database.
+These benchmarks are newer than the paper.
 """
 
 from pathlib import Path, PurePosixPath
-
-import numpy as np
+from reprlib import repr as short_repr
 
 from delfjax.datasets.benchmark import Benchmark, DatasetError, Query
-from delfjax.datasets.oxford import Line, box_of, check_on_disk, photos_of, read_lines
 from delfjax.datasets.pickles import load_plain
+from delfjax.datasets.text_files import (
+    Line,
+    box_from_corners,
+    check_photos_exist,
+    list_photos,
+    read_lines,
+)
 from delfjax.datasets.truth import Truth, revisited_truth
 from delfjax.images.reading import Box
 
-PROTOCOLS = ("medium", "easy", "hard")  # the first is what results are usually given by
+PROTOCOLS = ("medium", "easy", "hard")  # the first is the default
 LEVELS = ("easy", "hard", "junk")
-LIST = "revisitop1m.txt"  # of the distractors
+DISTRACTOR_LIST = "revisitop1m.txt"
 
 
 def load(name: str, folder: Path) -> Benchmark:
-    """Read ``roxford5k`` or ``rparis6k``.
+    """Load ``roxford5k`` or ``rparis6k``.
+
+    Args:
+        name: Name of the benchmark.
+        folder: Folder that holds ``gnd_NAME.pkl``, and the photos in ``jpg``.
 
     Raises:
-        DatasetError: A file is missing or says what cannot be.
-        PhotoError: A query's photo cannot be read.
+        DatasetError: A file is missing or its content is invalid.
+        PhotoError: The photo of a query cannot be read.
     """
     path = folder / f"gnd_{name}.pkl"
-    database, asked, stated = _read(path)
+    database, query_names, annotations = _read(path)
     photos = {photo.name for photo in (folder / "jpg").iterdir()}
-    listed = (Line(f"{stem}.jpg", str(path)) for stem in (*database, *asked))
-    check_on_disk(listed, photos, folder / "jpg")
+    listed = (Line(f"{stem}.jpg", str(path)) for stem in (*database, *query_names))
+    check_photos_exist(listed, photos, folder / "jpg")
     queries, truths = [], []
-    for stem, query in zip(asked, stated, strict=True):
-        photo, where = f"jpg/{stem}.jpg", f"{path}, query {stem}"
-        queries.append(Query(name=stem, photo=photo, box=_box(query, folder / photo, where)))
-        truths.append(_truths(query, len(database), where))
+    for stem, annotation in zip(query_names, annotations, strict=True):
+        photo, location = f"jpg/{stem}.jpg", f"{path}, query {stem}"
+        box = _box(annotation, folder / photo, location)
+        queries.append(Query(name=stem, photo=photo, box=box))
+        truths.append(_truths(annotation, len(database), location))
     return Benchmark(
         name=name,
         root=folder,
@@ -46,73 +57,81 @@ def load(name: str, folder: Path) -> Benchmark:
     )
 
 
-def distractors(folder: Path) -> tuple[str, ...]:
-    """List the photos of ``revisitop1m``: those of its list, unopened, or without it, those there.
+def list_distractors(folder: Path) -> tuple[str, ...]:
+    """List the photos of ``revisitop1m``.
+
+    If the publisher's list is present, its photos are returned without looking for them on disk.
+
+    Args:
+        folder: Folder of the data set.
+
+    Returns:
+        Paths relative to the folder.
 
     Raises:
-        DatasetError: The list names what lies elsewhere, or cannot be read.
+        DatasetError: The list cannot be read, or names a file outside the folder of photos.
     """
-    if not (folder / LIST).exists():
-        return photos_of(folder)
+    if not (folder / DISTRACTOR_LIST).exists():
+        return list_photos(folder)
     names = []
-    for text, where in read_lines(folder / LIST):
+    for text, location in read_lines(folder / DISTRACTOR_LIST):
         name = PurePosixPath("jpg", text)
         if ".." in name.parts or name.parts[0] != "jpg":
-            raise DatasetError(f"{where}: {text!r}; expected a photo within {folder / 'jpg'}")
+            raise DatasetError(f"{location}: {text!r}; expected a photo within {folder / 'jpg'}")
         names.append(str(name if name.suffix else name.with_suffix(".jpg")))
     return tuple(names)
 
 
 def _read(path: Path) -> tuple[list[str], list[str], list[dict]]:
-    """Return the names of the database and of the queries, and what is stated of each query."""
+    """Return the database names, the query names, and the annotation of each query."""
     match load_plain(path):
-        case {"imlist": list(database), "qimlist": list(asked), "gnd": list(stated)}:
+        case {"imlist": list(database), "qimlist": list(queries), "gnd": list(annotations)}:
             pass
         case _:
-            raise DatasetError(f"{path}: expected a dict of lists: imlist, qimlist and gnd")
-    for name in (*database, *asked):
+            raise DatasetError(f"{path}: expected a dict of the lists imlist, qimlist and gnd")
+    for name in (*database, *queries):
         if not isinstance(name, str) or "/" in name:
             raise DatasetError(
-                f"{path}: photo {name!r}; expected a name, without folder and suffix"
+                f"{path}: photo {short_repr(name)}; expected a name without folder and suffix"
             )
-    if len(asked) != len(stated) or not all(isinstance(query, dict) for query in stated):
+    if len(queries) != len(annotations) or not all(isinstance(each, dict) for each in annotations):
         raise DatasetError(
-            f"{path}: {len(asked)} names in qimlist, {len(stated)} queries in gnd; expected a dict "
-            "for each name"
+            f"{path}: {len(queries)} names in qimlist, {len(annotations)} entries in gnd; expected one "
+            "dict per name"
         )
-    if both := set(database).intersection(asked):
-        raise DatasetError(f"{path}: {min(both)} is in qimlist and imlist; expected it in one")
-    return database, asked, stated
+    if both := set(database).intersection(queries):
+        raise DatasetError(f"{path}: {min(both)} is in both qimlist and imlist; expected it in one")
+    return database, queries, annotations
 
 
-def _box(query: dict, photo: Path, where: str) -> Box:
+def _box(annotation: dict, photo: Path, location: str) -> Box:
     try:
-        left, top, right, bottom = map(float, query["bbx"])
+        left, top, right, bottom = map(float, annotation["bbx"])
     except (KeyError, TypeError, ValueError, OverflowError):
         raise DatasetError(
-            f"{where}: bbx {query.get('bbx')}; expected four numbers, x1 y1 x2 y2"
+            f"{location}: bbx {short_repr(annotation.get('bbx'))}; expected four numbers, x1 y1 x2 y2"
         ) from None
-    return box_of((left, top, right, bottom), photo, where)
+    return box_from_corners((left, top, right, bottom), photo, location)
 
 
-def _truths(query: dict, size: int, where: str) -> dict[str, Truth]:
-    levels = [_numbers(query, level, size, where) for level in LEVELS]
+def _truths(annotation: dict, database_size: int, location: str) -> dict[str, Truth]:
+    """Return the ground truth of a query for each protocol."""
+    levels = [_photo_numbers(annotation, level, database_size, location) for level in LEVELS]
     try:
         return {protocol: revisited_truth(*levels, protocol) for protocol in PROTOCOLS}
     except ValueError as error:  # a photo is listed twice
-        raise DatasetError(f"{where}: {', '.join(LEVELS)}: {error}") from None
+        raise DatasetError(f"{location}: {', '.join(LEVELS)}: {error}") from None
 
 
-def _numbers(query: dict, level: str, size: int, where: str) -> list[int]:
-    """Return the photos of a level, a list or an array, once they prove to be in the database."""
-    numbers = query.get(level)
-    flat = isinstance(numbers, list | tuple) or (
-        isinstance(numbers, np.ndarray) and numbers.ndim == 1
-    )
-    if not flat or not all(type(n) is int or isinstance(n, np.integer) for n in numbers):
-        raise DatasetError(f"{where}: {level} {numbers!r}; expected a flat list of integers")
-    if strange := [int(n) for n in numbers if not 0 <= n < size]:
+def _photo_numbers(annotation: dict, level: str, database_size: int, location: str) -> list[int]:
+    numbers = annotation.get(level)
+    if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
         raise DatasetError(
-            f"{where}: {level} has photo {strange[0]}; expected 0 to {size - 1}, as imlist has {size}"
+            f"{location}: {level} {short_repr(numbers)}; expected a list of integers"
         )
-    return [int(n) for n in numbers]
+    if invalid := [number for number in numbers if not 0 <= number < database_size]:
+        raise DatasetError(
+            f"{location}: {level} has photo {invalid[0]}; expected 0 to {database_size - 1}, since imlist "
+            f"has {database_size} names"
+        )
+    return numbers

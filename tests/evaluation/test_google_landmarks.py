@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from delfjax.datasets.google_files import Prediction
 from delfjax.evaluation.google_landmarks import (
+    Prediction,
     global_average_precision,
-    retrieval,
+    score_retrieval,
     top1_accuracy,
 )
 
@@ -66,7 +66,7 @@ RETRIEVED = {
 
 
 def test_retrieval_state():
-    found = retrieval(RETRIEVED, WANTED)
+    found = score_retrieval(RETRIEVED, WANTED)
     np.testing.assert_allclose(found.average_precision, [0, 1 / 2, 1 / 3, 1])
     assert found.mean_average_precision == pytest.approx(0.458333, abs=1e-6)
     assert found.ks == tuple(range(1, 101))
@@ -76,22 +76,22 @@ def test_retrieval_state():
 
 
 def test_retrieval_of_one_result():
-    found = retrieval(RETRIEVED, WANTED, limit=1)
+    found = score_retrieval(RETRIEVED, WANTED, limit=1)
     assert found.mean_average_precision == 0.5
     np.testing.assert_allclose(found.mean_precision_at, [0.5])
     assert (found.mean_position, found.median_position) == (1.5, 1.5)
 
 
 def test_a_result_listed_again_uses_up_a_rank():
-    once = retrieval({"q": ["a", "x", "b"]}, {"q": ["a", "b"]}, limit=3)
-    again = retrieval({"q": ["a", "a", "b"]}, {"q": ["a", "b"]}, limit=3)
+    once = score_retrieval({"q": ["a", "x", "b"]}, {"q": ["a", "b"]}, limit=3)
+    again = score_retrieval({"q": ["a", "a", "b"]}, {"q": ["a", "b"]}, limit=3)
     assert once.average_precision == again.average_precision == pytest.approx((1 + 2 / 3) / 2)
-    wrong = retrieval({"q": ["x", "x", "a"]}, {"q": ["a"]}, limit=3)
+    wrong = score_retrieval({"q": ["x", "x", "a"]}, {"q": ["a"]}, limit=3)
     assert wrong.average_precision == pytest.approx(1 / 3)
 
 
 def test_a_right_answer_listed_again_counts_once():
-    assert retrieval({"q": ["a"]}, {"q": ["a", "a"]}).mean_average_precision == 1
+    assert score_retrieval({"q": ["a"]}, {"q": ["a", "a"]}).mean_average_precision == 1
 
 
 # Order of equal scores: by photo, then by landmark
@@ -176,7 +176,7 @@ def test_retrieval_agrees_with_scikit_learn(seed):
         average_precision_score(np.isin(rankings[query], wanted[query]), -np.arange(size))
         for query in range(queries)
     ]
-    np.testing.assert_allclose(retrieval(rankings, wanted).average_precision, expected)
+    np.testing.assert_allclose(score_retrieval(rankings, wanted).average_precision, expected)
 
 
 @st.composite
@@ -193,7 +193,7 @@ def retrieved(draw):
 @given(retrieved())
 def test_retrieval_agrees_with_walking_down_the_list(case):
     predictions, wanted, limit = case
-    found = retrieval(predictions, wanted, limit=limit)
+    found = score_retrieval(predictions, wanted, limit=limit)
     for query, photos in wanted.items():
         if not photos:
             assert np.isnan(found.average_precision[query])
@@ -216,7 +216,7 @@ def test_retrieval_agrees_with_walking_down_the_list(case):
 @given(retrieved())
 def test_cutoffs_are_columns(case):
     predictions, wanted, limit = case
-    whole, some = (retrieval(predictions, wanted, limit=limit, ks=ks) for ks in (None, [limit, 1]))
+    whole, some = (score_retrieval(predictions, wanted, limit=limit, ks=ks) for ks in (None, [limit, 1]))
     for name in ("precision_at", "recall_at"):
         chosen = getattr(whole, name)[:, [limit - 1, 0]]
         np.testing.assert_array_equal(getattr(some, name), chosen)
@@ -228,8 +228,8 @@ def test_cutoffs_are_columns(case):
 
 def test_queries_without_truth_are_in_no_mean():
     predictions = {"a": ["x"], "b": ["x"], "c": ["y"]}
-    alone = retrieval({"a": ["x"]}, {"a": ["x"]})
-    found = retrieval(predictions, {"b": [], "a": ["x"], "c": []})
+    alone = score_retrieval({"a": ["x"]}, {"a": ["x"]})
+    found = score_retrieval(predictions, {"b": [], "a": ["x"], "c": []})
     assert found.mean_average_precision == alone.mean_average_precision == 1
     assert (found.mean_position, found.median_position) == (1, 1)
     np.testing.assert_array_equal(found.mean_precision_at, alone.mean_precision_at)
@@ -239,7 +239,7 @@ def test_no_truth_at_all_is_nan_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for solution in ({}, {"a": ()}):
-            found = retrieval({}, solution)
+            found = score_retrieval({}, solution)
             assert np.isnan([found.mean_average_precision, found.mean_position]).all()
             assert np.isnan(found.median_position)
             assert np.isnan(found.mean_precision_at).all()
@@ -249,7 +249,7 @@ def test_no_truth_at_all_is_nan_without_a_warning():
 
 def test_no_predictions_score_0():
     assert global_average_precision({}, SOLUTION) == top1_accuracy({}, SOLUTION) == 0
-    assert retrieval({}, WANTED).mean_average_precision == 0
+    assert score_retrieval({}, WANTED).mean_average_precision == 0
 
 
 # Errors
@@ -263,7 +263,7 @@ def test_a_photo_that_is_not_in_the_solution(metric):
 
 def test_a_query_that_is_not_in_the_solution():
     with pytest.raises(ValueError, match="prediction for 'ffff', which the solution lacks"):
-        retrieval(RETRIEVED | {"ffff": index(210)}, WANTED)
+        score_retrieval(RETRIEVED | {"ffff": index(210)}, WANTED)
 
 
 def test_a_score_that_is_no_number():
@@ -274,4 +274,4 @@ def test_a_score_that_is_no_number():
 @pytest.mark.parametrize("options", [{"limit": 0}, {"limit": 3, "ks": [4]}, {"ks": [0]}])
 def test_impossible_cutoffs(options):
     with pytest.raises(ValueError, match="expected ks of 1 to the limit"):
-        retrieval(RETRIEVED, WANTED, **options)
+        score_retrieval(RETRIEVED, WANTED, **options)

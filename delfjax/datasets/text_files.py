@@ -1,0 +1,101 @@
+"""Read text files that list photos, and check what they state against the photos on disk.
+
+Several publishers use such files. Each line keeps its location, so that an error can name it.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import NamedTuple
+
+from delfjax.datasets.benchmark import DatasetError
+from delfjax.images.reading import Box, original_size, scan
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
+MAX_LISTED = 10  # missing photos that an error message names
+
+
+class Line(NamedTuple):
+    """A line of a text file.
+
+    Attributes:
+        text: The line without surrounding white space.
+        location: File and line number, for error messages.
+    """
+
+    text: str
+    location: str
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Read the lines of a UTF-8 text file, without blank ones.
+
+    Raises:
+        DatasetError: The file cannot be read or is not text.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(
+            f"{path}: cannot be read as text ({error}). Fix: get it again from its publisher"
+        ) from error
+    numbered = enumerate(map(str.strip, lines), start=1)
+    return [Line(text, f"{path}, line {number}") for number, text in numbered if text]
+
+
+def list_photos(folder: Path) -> tuple[str, ...]:
+    """List the photos in a folder and below it, by suffix.
+
+    Returns:
+        Paths relative to the folder, sorted.
+    """
+    return tuple(name for name in scan(folder).names if name.casefold().endswith(PHOTO_SUFFIXES))
+
+
+def check_photos_exist(listed: Iterable[Line], photos: Collection[str], folder: Path) -> None:
+    """Raise an error if a listed photo is not among the photos on disk.
+
+    Args:
+        listed: Names of photos, and where they are listed.
+        photos: Names of the photos on disk.
+        folder: Folder of the photos, for the error message.
+
+    Raises:
+        DatasetError: Photos are missing; the message names the first ones.
+    """
+    missing: dict[str, str] = {}
+    for name, location in listed:
+        if name not in photos:
+            missing.setdefault(name, location)
+    if missing:
+        names = ", ".join(list(missing)[:MAX_LISTED])
+        more = f" and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
+        raise DatasetError(
+            f"{next(iter(missing.values()))}: {names}{more}: no such photo in {folder}; expected all "
+            "listed photos. Fix: unpack the photos again"
+        )
+
+
+def box_from_corners(corners: Sequence[float], photo: Path, location: str) -> Box:
+    """Convert a published box ``x1 y1 x2 y2`` into a `Box`, which has y before x.
+
+    Published boxes may exceed the photo by a pixel or so. They are clipped when the photo is read.
+
+    Args:
+        corners: The four numbers, in pixels of the photo.
+        photo: Path of the photo.
+        location: Where the box is stated, for the error message.
+
+    Raises:
+        DatasetError: The box is empty, not finite, or completely outside the photo.
+        PhotoError: The photo cannot be read.
+    """
+    left, top, right, bottom = corners
+    height, width = original_size(photo)
+    overlaps = max(left, 0) < min(right, width) and max(top, 0) < min(bottom, height)
+    if not (overlaps and all(map(isfinite, corners))):
+        raise DatasetError(
+            f"{location}: box {left} {top} {right} {bottom} (x1 y1 x2 y2) of {photo}, {width} pixels wide "
+            f"and {height} high; expected x1 < x2 and y1 < y2, within the photo"
+        )
+    return Box(top=top, left=left, bottom=bottom, right=right)
