@@ -16,10 +16,12 @@ from delfjax.images.reading import PhotoFolder, scan
 from delfjax.models.attention import Attention
 from delfjax.models.backbone import ResNet
 from delfjax.models.resnet import RESNET_TINY
-from delfjax.training.augmentation import AugmentationConfig
-from delfjax.training.classifier import ClassifierConfig
-from delfjax.training.config import TrainingConfig
-from delfjax.training.optimizer import OptimizerConfig
+from delfjax.training.config import (
+    AugmentationConfig,
+    ClassifierConfig,
+    OptimizerConfig,
+    TrainingConfig,
+)
 
 Model = TypeVar("Model", bound=nnx.Module)
 
@@ -93,11 +95,13 @@ def settings(variant="finetune", *, steps=6, **changes) -> TrainingConfig:
     """Settings that train the tiny network on photos of SIZE in a few seconds; ``part__name`` changes one."""
     parts = {
         "network": ClassifierConfig(
-            variant=variant, stages=() if variant == "attention" else ("conv4",), hidden=8
+            variant=variant,
+            trainable_stages=() if variant == "attention" else ("conv4",),
+            hidden_channels=8,
         ),
-        "augmentation": AugmentationConfig(square=48, crop=40),
+        "augmentation": AugmentationConfig(resize=48, crop=40),
         "optimizer": OptimizerConfig(
-            steps=steps, rate=3e-3, kind="adamw", decay=0.0, schedule="constant"
+            steps=steps, learning_rate=3e-3, kind="adamw", weight_decay=0.0, schedule="constant"
         ),
     }
     own = {}
@@ -107,4 +111,6 @@ def settings(variant="finetune", *, steps=6, **changes) -> TrainingConfig:
             parts[part] = replace(parts[part], **{field: value})
         else:
             own[name] = value
-    return TrainingConfig(**{"batch": 8, "save_every": 2, "validation": 0.4} | parts | own)
+    return TrainingConfig(
+        **{"batch_size": 8, "save_every": 2, "validation_fraction": 0.4} | parts | own
+    )

@@ -1,17 +1,26 @@
-"""The settings of a training run, and two sets of them: the paper's, and this repository's.
+"""The settings of a training run, and two presets: the paper's, and a small one for a CPU.
 
-Training has two steps (Sec. 4.2): first the descriptors are fine-tuned (``"finetune"``), then the attention
-is learned on top of them, frozen (``"attention"``). Each is a run of its own.
+Training has two steps (Sec. 4.2). Step 1 (``"finetune"``) fine-tunes the descriptors. Step 2
+(``"attention"``) trains the attention on frozen descriptors. Each step is a run of its own.
+
+The paper's random rescaling factor gamma is set by `AugmentationConfig.gammas`.
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from delfjax.training.augmentation import PAPER_GAMMAS, AugmentationConfig
-from delfjax.training.classifier import STAGES, ClassifierConfig, Variant
-from delfjax.training.optimizer import OptimizerConfig
+from delfjax.models.attention import HIDDEN_CHANNELS
 
-# Optimizer, rate, and factor on the rate of what starts at random.
-EMBEDDED_RATES: dict[Variant, tuple[str, float, float]] = {
+Variant = Literal["finetune", "attention", "joint", "joint-stop"]
+STAGES = ("stem", "conv2", "conv3", "conv4")  # the backbone up to the descriptors
+DESCRIPTOR_VARIANTS = (
+    "finetune",
+    "joint-stop",
+)  # variants with a classifier of average descriptors
+PAPER_GAMMAS = (0.25, 0.3536, 0.5, 0.7072, 1.0)  # Sec. 4.2; the author confirms a uniform choice
+
+# Optimizer, learning rate, and factor on the learning rate of attention and classifiers.
+SMALL_OPTIMIZERS: dict[Variant, tuple[Literal["sgd", "adamw"], float, float]] = {
     "finetune": ("sgd", 1e-3, 10.0),
     "attention": ("adamw", 1e-3, 1.0),
     "joint": ("adamw", 3e-5, 30.0),
@@ -20,90 +29,249 @@ EMBEDDED_RATES: dict[Variant, tuple[str, float, float]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """All that determines what a run learns from its photos and from the backbone it starts with.
+class ClassifierConfig:
+    """What is trained, and how descriptors are pooled for classification (Sec. 4.2, Fig. 4).
 
     Attributes:
-        network: What is trained.
-        augmentation: What happens to photos.
-        optimizer: How parameters move, and for how long.
-        batch: Photos of a batch, over all devices.
-        balanced: Whether every class is seen equally often, whatever its number of photos.
-        validation: Part of each class's photos that is held out; the state that did best on them is
-            what a run comes to. The authors tuned on a validation set, of a size they do not say.
-        save_every: Steps between two saved states, each of them validated.
-        seed: Of initial weights, of the order of photos, of how they are cut.
+        variant: ``"finetune"`` is step 1 of the paper. ``"attention"`` is step 2, on a frozen
+            backbone. ``"joint"`` trains backbone and attention at once, through the weighted
+            pooling; the paper found this unstable. ``"joint-stop"`` trains both at once, each
+            through its own classifier, and stops the attention's gradient before the backbone. The
+            official code trains this way, with ``pooled_layer="conv5"``.
+        trainable_stages: Stages of the backbone to train; none for ``"attention"``. Freezing the
+            first stages is not in the paper; it saves time on a CPU.
+        pooled_layer: Layer whose average the classifier of step 1 sees. The paper does not say
+            which. The official code uses ``"conv5"``, trained from ImageNet's weights. Descriptors
+            come from conv4 in both cases, and model files leave conv5 out.
+        batch_norm: ``"frozen"`` keeps the statistics, scales and shifts of ImageNet and trains the
+            kernels only, which suits small data sets and batches. ``"train"`` normalizes by the
+            statistics of each batch and trains everything. The paper does not say.
+        pooling: Pooling of score-weighted descriptors: ``"sum"`` (Eq. 1) or ``"mean"`` (official
+            code); see `delfjax.models.attention.weighted_pool`.
+        normalize_weighted: Whether to L2-normalize descriptors before the weighted pooling.
+        normalize_average: Whether to L2-normalize descriptors before the average of step 1. If
+            not, longer descriptors count more.
+        hidden_channels: Width of the attention's hidden layer.
+        precision: Number format of the convolutions. Parameters, pooling and losses are float32.
+
+    Raises:
+        ValueError: If stages, layer and variant contradict each other.
+    """
+
+    variant: Variant
+    trainable_stages: tuple[str, ...] = STAGES
+    pooled_layer: Literal["conv4", "conv5"] = "conv4"
+    batch_norm: Literal["frozen", "train"] = "frozen"
+    pooling: Literal["sum", "mean"] = "mean"
+    normalize_weighted: bool = True
+    normalize_average: bool = False
+    hidden_channels: int = HIDDEN_CHANNELS
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        stages = (*STAGES, "conv5") if self.pooled_layer == "conv5" else STAGES
+        if unknown := set(self.trainable_stages) - set(stages):
+            raise ValueError(
+                f"trainable_stages contains {sorted(unknown)}; expected some of {stages}"
+            )
+        if self.pooled_layer == "conv5" and self.variant not in DESCRIPTOR_VARIANTS:
+            raise ValueError(
+                f'pooled_layer is "conv5" with variant "{self.variant}"; expected one of the variants '
+                f"{DESCRIPTOR_VARIANTS}. The others do not classify average descriptors"
+            )
+        if (self.variant == "attention") == bool(self.trainable_stages):
+            expected = "()" if self.variant == "attention" else f"some of {STAGES}"
+            raise ValueError(
+                f'trainable_stages is {self.trainable_stages} with variant "{self.variant}"; '
+                f"expected {expected}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationConfig:
+    """How a training photo is cropped and rescaled (Secs. 4.1 and 4.2).
+
+    A photo is cropped to its largest centered square and resized. Each training step cuts a random
+    crop out of every square, and rescales the whole batch by one random factor gamma.
+
+    Attributes:
+        resize: Side of the centered square after resizing, in pixels.
+        crop: Side of the random crop, in pixels.
+        gammas: The paper's gamma (Sec. 4.2): factors that a step chooses from at random, each above 0
+            and at most 1. `PAPER_GAMMAS` holds the paper's five. The default does not rescale.
+
+    Raises:
+        ValueError: If the crop or a factor is out of range.
+    """
+
+    resize: int
+    crop: int
+    gammas: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.crop <= self.resize:
+            raise ValueError(
+                f"crop is {self.crop}; expected 1 to {self.resize}, the value of resize"
+            )
+        if not self.gammas or min(self.gammas) <= 0 or max(self.gammas) > 1:
+            raise ValueError(f"gammas are {self.gammas}; expected factors above 0 and at most 1")
+
+    @property
+    def input_sizes(self) -> tuple[int, ...]:
+        """Side of the network's input for each gamma, in pixels: 180, 255, 360, 509 and 720 in the paper."""
+        return tuple(round(gamma * self.crop) for gamma in self.gammas)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """The optimizer and its learning rate schedule.
+
+    The paper gives none of these values. The defaults are those of the official code (train.py): SGD
+    with momentum 0.9, a learning rate that falls linearly to 0, and gradients clipped to norm 10.
+
+    Attributes:
+        steps: Number of batches.
+        learning_rate: Highest learning rate.
+        kind: ``"sgd"`` or ``"adamw"``.
+        momentum: Momentum of SGD.
+        weight_decay: Weight decay, applied to kernels only.
+        clip_norm: Gradients with a larger global norm are scaled down to it.
+        schedule: How the learning rate falls to 0 after the warmup. ``"constant"`` keeps it.
+        warmup_fraction: Fraction of the updates in which the learning rate rises linearly from 0.
+        head_learning_rate_factor: Factor on the learning rate of attention and classifiers, which
+            start from random weights.
+        accumulate_steps: Number of batches whose mean gradient makes one update. This gives a large
+            batch in little memory.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    steps: int
+    learning_rate: float
+    kind: Literal["sgd", "adamw"] = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    clip_norm: float = 10.0
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_fraction: float = 0.0
+    head_learning_rate_factor: float = 1.0
+    accumulate_steps: int = 1
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}; expected at least 1")
+        if not 1 <= self.accumulate_steps <= self.steps:
+            raise ValueError(
+                f"accumulate_steps is {self.accumulate_steps}; expected 1 to {self.steps}, the number "
+                "of steps"
+            )
+        if not 0 <= self.warmup_fraction < 1:
+            raise ValueError(
+                f"warmup_fraction is {self.warmup_fraction}; expected at least 0 and below 1"
+            )
+
+    @property
+    def updates(self) -> int:
+        """Number of parameter updates."""
+        return self.steps // self.accumulate_steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """All settings of a training run.
+
+    Together with the photos and the initial backbone they determine the trained parameters.
+
+    Attributes:
+        network: What is trained, and how descriptors are pooled.
+        augmentation: How photos are cropped and rescaled.
+        optimizer: Optimizer, learning rate and number of steps.
+        batch_size: Number of photos per batch, over all devices.
+        balance_classes: Whether every class is seen equally often, whatever its number of photos.
+        validation_fraction: Fraction of each class's photos to hold out, from 0 to 1. The state with
+            the lowest loss on them becomes the trained model. The authors tuned on a validation set
+            of unknown size.
+        save_every: Number of steps between two saved and validated states.
+        seed: Seed of initial weights, held-out photos, their order and their crops.
     """
 
     network: ClassifierConfig
     augmentation: AugmentationConfig
     optimizer: OptimizerConfig
-    batch: int = 32
-    balanced: bool = False
-    validation: float = 0.2
+    batch_size: int = 32
+    balance_classes: bool = False
+    validation_fraction: float = 0.2
     save_every: int = 1000
     seed: int = 0
 
 
-def paper(variant: Variant = "finetune") -> TrainingConfig:
-    """Return the paper's settings, and the official code's where the paper is silent.
+def paper_config(variant: Variant = "finetune") -> TrainingConfig:
+    """Return the paper's settings, and the official code's where the paper gives none.
 
-    From the paper: squares of 250 cut to 224 for the descriptors; squares of 900 cut to 720 and rescaled
-    by one of five gammas for the attention. From the official code: batch, optimizer, number of steps.
-    From neither: the weight decay, which is that of a later re-implementation.
+    From the paper: 250-pixel squares cropped to 224 for the descriptors; 900-pixel squares cropped to
+    720 and rescaled by one of five factors for the attention. From the official code: batch size, optimizer
+    and number of steps. The weight decay comes from a later re-implementation.
 
-    Cost: not run here. It is meant for GPUs and some hundred thousand photos.
+    Cost: meant for GPUs and some hundred thousand photos. This repository has not run it.
     """
     return TrainingConfig(
-        network=ClassifierConfig(variant=variant, stages=_stages(variant, STAGES)),
+        network=ClassifierConfig(variant=variant, trainable_stages=_stages(variant, STAGES)),
         augmentation=(
-            AugmentationConfig(square=250, crop=224)
+            AugmentationConfig(resize=250, crop=224)
             if variant == "finetune"
-            else AugmentationConfig(square=900, crop=720, gammas=PAPER_GAMMAS)
+            else AugmentationConfig(resize=900, crop=720, gammas=PAPER_GAMMAS)
         ),
-        optimizer=OptimizerConfig(steps=500_000, rate=0.01),
+        optimizer=OptimizerConfig(steps=500_000, learning_rate=0.01),
     )
 
 
-def embedded(variant: Variant = "finetune") -> TrainingConfig:
-    """Return settings for some hundred photos of 320 x 240 and a CPU of two cores.
+def small_config(variant: Variant = "finetune") -> TrainingConfig:
+    """Return settings for some hundred photos of 320 x 240 pixels and a CPU with two cores.
 
-    As in the paper, except that photos are smaller in step 2 (300 cut to 240, and the same gammas), that
-    of the backbone only conv4 is trained, and that a few epochs are enough. None of the numbers is the
-    paper's; they were chosen by loss and accuracy on the photos held out.
+    Differences from the paper: photos are smaller in step 2 (300-pixel squares cropped to 240, the
+    same gammas), only conv4 is trained, and a few epochs suffice. The numbers were chosen by loss and
+    accuracy on held-out photos.
 
-    Cost on that CPU: about six minutes for ``"finetune"``, five for ``"attention"``. Expect, of the photos
-    of 49 rendered landmarks that were held out, 84% to be recognized after ``"finetune"`` (one seed).
+    Cost on that CPU: about six minutes for ``"finetune"`` and five for ``"attention"``. After
+    ``"finetune"``, 84% of the held-out photos of 49 rendered landmarks are classified correctly (one
+    seed).
     """
-    kind, rate, new_rate = EMBEDDED_RATES[variant]
+    kind, learning_rate, head_factor = SMALL_OPTIMIZERS[variant]
     return TrainingConfig(
-        network=ClassifierConfig(variant=variant, stages=_stages(variant, ("conv4",))),
+        network=ClassifierConfig(variant=variant, trainable_stages=_stages(variant, ("conv4",))),
         augmentation=(
-            AugmentationConfig(square=250, crop=224)
+            AugmentationConfig(resize=250, crop=224)
             if variant == "finetune"
-            else AugmentationConfig(square=300, crop=240, gammas=PAPER_GAMMAS)
+            else AugmentationConfig(resize=300, crop=240, gammas=PAPER_GAMMAS)
         ),
         optimizer=OptimizerConfig(
-            steps=400, rate=rate, kind=kind, new_rate=new_rate, schedule="cosine", warmup=0.05
+            steps=400,
+            learning_rate=learning_rate,
+            kind=kind,
+            head_learning_rate_factor=head_factor,
+            schedule="cosine",
+            warmup_fraction=0.05,
         ),
-        batch=16 if variant == "finetune" else 32,
-        balanced=True,
+        batch_size=16 if variant == "finetune" else 32,
+        balance_classes=True,
         save_every=50,
     )
 
 
-def through_conv5(config: TrainingConfig) -> TrainingConfig:
-    """Return the same settings with conv5 before the descriptors' classifier, trained with the rest.
+def with_conv5(config: TrainingConfig) -> TrainingConfig:
+    """Return the same settings, but pool conv5 for the classifier of step 1 and train it.
 
-    The official code has it there; the paper does not say what is averaged.
+    The official code does this; the paper does not say which layer is averaged.
 
     Raises:
-        ValueError: If the variant has no such classifier.
+        ValueError: If the variant does not classify average descriptors.
     """
-    stages = (*config.network.stages, "conv5")
-    return replace(config, network=replace(config.network, through="conv5", stages=stages))
+    stages = (*config.network.trainable_stages, "conv5")
+    network = replace(config.network, pooled_layer="conv5", trainable_stages=stages)
+    return replace(config, network=network)
 
 
 def _stages(variant: Variant, stages: tuple[str, ...]) -> tuple[str, ...]:
-    """Return which stages are trained: none of them for the attention."""
+    """Return the stages to train: none for the attention, whose backbone is frozen."""
     return () if variant == "attention" else stages

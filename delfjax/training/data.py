@@ -1,12 +1,11 @@
-"""Batches of labeled photos, in an order that depends on the seed and the number of the step alone.
+"""Read labeled photos in batches, in an order that depends only on the seed and the number of the step.
 
-A photo's class is the folder it lies in. Batches are cut from an endless row of photos, one permutation of
-them after another; so a run that is taken up again at any step goes on with the very photos that were
-next, and reads none of those before.
+The class of a photo is the folder it lies in. Batches are cut from an endless stream of photos, one random
+permutation after another. A resumed run continues this stream at any step, without reading the photos of
+earlier steps.
 """
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from threading import Lock
 
@@ -14,144 +13,164 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from PIL import Image
 
-from delfjax.images.prefetch import prefetch
 from delfjax.images.reading import PhotoError, PhotoFolder
 from delfjax.training.augmentation import center_square
 from delfjax.types import Photo
 
-# Bytes; not in the paper: a set of photos no larger than this stays in memory, decoded.
-HELD = 2**31
+# Decoded photos are kept in memory if all of them need at most this many bytes; not in the paper.
+CACHE_BYTES = 2**31
 
 Batch = tuple[UInt8[np.ndarray, "b h h 3"], Int[np.ndarray, " b"]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabeledPhotos:
-    """Photos with their classes; `labeled` makes them of a folder.
+    """Photos with their classes; `label_by_folder` makes them from a folder.
 
     Attributes:
-        photos: Where they are.
-        names: Which of them.
-        labels: Class of each, from 0.
-        classes: Names of the classes.
+        folder: The photos.
+        labels: Class number of each photo, from 0.
+        classes: Names of the classes, by class number.
     """
 
-    photos: PhotoFolder
-    names: tuple[str, ...]
+    folder: PhotoFolder
     labels: Int[np.ndarray, " n"]
     classes: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.folder)
 
-    def __getitem__(self, rows: Int[np.ndarray, " m"]) -> "LabeledPhotos":
-        """Keep some of the photos, and all classes."""
-        names = tuple(self.names[row] for row in rows)
-        return replace(self, names=names, labels=self.labels[rows])
+    def select(self, rows: Int[np.ndarray, " m"]) -> "LabeledPhotos":
+        """Return some of the photos, with the names of all classes."""
+        names = tuple(self.folder.names[row] for row in rows)
+        return replace(self, folder=replace(self.folder, names=names), labels=self.labels[rows])
 
 
-def labeled(photos: PhotoFolder) -> LabeledPhotos:
-    """Take for a photo's class the first folder by which names differ; leave out photos beside those.
+def label_by_folder(photos: PhotoFolder) -> LabeledPhotos:
+    """Label each photo with the first folder on its path that not all photos share.
+
+    Photos that lie beside these folders have no class and are left out.
 
     Raises:
-        PhotoError: If there are not two classes.
+        PhotoError: If there are fewer than two classes.
     """
     shared = os.path.commonpath([f"{name}/" for name in photos.names] or [""])
-    parts = [name.removeprefix(f"{shared}/").split("/") for name in photos.names]
-    classes = tuple(sorted({part[0] for part in parts if len(part) > 1}))
+    paths = [name.removeprefix(f"{shared}/").split("/") for name in photos.names]
+    classes = sorted({path[0] for path in paths if len(path) > 1})
     if len(classes) < 2:
         raise PhotoError(
-            f"{photos.root / shared}: expected at least two sub-folders of photos, one a class; found "
-            f"{len(classes)}. Put the photos of each landmark into a folder of their own."
+            f"{photos.root / shared}: found photos in {len(classes)} sub-folders; expected at least "
+            "two sub-folders, one per class. Fix: put the photos of each landmark into a folder of "
+            "their own"
         )
-    numbers = {name: number for number, name in enumerate(classes)}
-    inside = [row for row, part in enumerate(parts) if len(part) > 1]
+    rows = [row for row, path in enumerate(paths) if len(path) > 1]
     return LabeledPhotos(
-        photos=photos,
-        names=tuple(photos.names[row] for row in inside),
-        labels=np.array([numbers[parts[row][0]] for row in inside]),
-        classes=classes,
+        folder=replace(photos, names=tuple(photos.names[row] for row in rows)),
+        labels=np.array([classes.index(paths[row][0]) for row in rows]),
+        classes=tuple(classes),
     )
 
 
-def divide(photos: LabeledPhotos, part: float, *, seed: int) -> tuple[LabeledPhotos, LabeledPhotos]:
-    """Hold out a part of each class, drawn at random; a class always keeps a photo to learn from."""
+def split_validation(
+    photos: LabeledPhotos, fraction: float, *, seed: int
+) -> tuple[LabeledPhotos, LabeledPhotos]:
+    """Split photos at random into a training set and a validation set, class by class.
+
+    Args:
+        photos: The photos to split.
+        fraction: Fraction of each class to hold out, from 0 to 1. At least one photo of each class
+            stays in the training set.
+        seed: Seed of the random choice.
+
+    Returns:
+        The training set and the validation set.
+    """
     random = np.random.default_rng(seed)
-    held: list[int] = []
+    held_out: list[int] = []
     for label in range(len(photos.classes)):
         rows = random.permutation(np.flatnonzero(photos.labels == label))
-        held += rows[: min(round(part * len(rows)), len(rows) - 1)].tolist()
-    rest = np.setdiff1d(np.arange(len(photos)), held)
-    return photos[rest], photos[np.sort(np.array(held, int))]
+        held_out += rows[: min(round(fraction * len(rows)), len(rows) - 1)].tolist()
+    rest = np.setdiff1d(np.arange(len(photos)), held_out)
+    return photos.select(rest), photos.select(np.sort(np.array(held_out, int)))
 
 
-def epoch_order(
-    labels: Int[np.ndarray, " n"], *, seed: int, epoch: int, balanced: bool
-) -> Int[np.ndarray, " m"]:
-    """Return the rows of one epoch, shuffled.
-
-    Args:
-        labels: Class of each row.
-        seed: Randomness, together with the epoch.
-        epoch: Its number.
-        balanced: Whether each class comes as often as the largest, its photos repeated in turn.
-    """
-    random = np.random.default_rng((seed, epoch))
-    if not balanced:
-        return random.permutation(len(labels))
-    classes = [random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
-    longest = max(map(len, classes))
-    return random.permutation(np.concatenate([np.resize(rows, longest) for rows in classes]))
-
-
-def epoch_length(labels: Int[np.ndarray, " n"], *, balanced: bool) -> int:
-    """Return how many rows `epoch_order` gives."""
-    counts = np.bincount(labels)
-    return int(counts.max() * np.count_nonzero(counts)) if balanced else len(labels)
-
-
-def batch_rows(
-    labels: Int[np.ndarray, " n"], *, batch: int, step: int, seed: int, balanced: bool = False
-) -> Int[np.ndarray, " b"]:
-    """Return the rows of one step's batch; it may reach from one epoch into the next."""
-    length = epoch_length(labels, balanced=balanced)
-    first, start = divmod(step * batch, length)
-    last = (start + batch - 1) // length + first
-    epochs = [
-        epoch_order(labels, seed=seed, epoch=epoch, balanced=balanced)
-        for epoch in range(first, last + 1)
-    ]
-    return np.concatenate(epochs)[start : start + batch]
-
-
-class Squares:
-    """Reads the centered squares of photos; keeps them, decoded, if all of them fit into memory.
-
-    Args:
-        photos: The photos.
-        side: Of a square, in pixels.
-        hold: Bytes of memory that may be used for keeping them.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BatchSampler:
+    """Choose the photos of each batch: shuffled epochs, one after another, cut into batches.
 
     Attributes:
-        failed: Photos that could not be read, with their errors. The next readable one, in the order
-            of the folder, stands in for such a photo.
+        labels: Class number of each photo.
+        batch_size: Number of photos per batch.
+        seed: Seed of the order.
+        balanced: Whether an epoch repeats photos of smaller classes, so that all classes are equally
+            frequent.
     """
 
-    def __init__(self, photos: LabeledPhotos, side: int, *, hold: int = HELD) -> None:
+    labels: Int[np.ndarray, " n"]
+    batch_size: int
+    seed: int
+    balanced: bool = False
+
+    @property
+    def epoch_length(self) -> int:
+        """Number of photos per epoch, with repetitions."""
+        counts = np.bincount(self.labels)
+        return int(counts.max() * np.count_nonzero(counts)) if self.balanced else len(self.labels)
+
+    def epoch_rows(self, epoch: int) -> Int[np.ndarray, " m"]:
+        """Return the rows of an epoch in random order."""
+        random = np.random.default_rng((self.seed, epoch))
+        if not self.balanced:
+            return random.permutation(len(self.labels))
+        labels = np.unique(self.labels)
+        classes = [random.permutation(np.flatnonzero(self.labels == label)) for label in labels]
+        largest = max(map(len, classes))
+        return random.permutation(np.concatenate([np.resize(rows, largest) for rows in classes]))
+
+    def batch_rows(self, step: int) -> Int[np.ndarray, " b"]:
+        """Return the rows of a step's batch, which can reach into the next epochs."""
+        first, start = divmod(step * self.batch_size, self.epoch_length)
+        stop = start + self.batch_size
+        last = first + (stop - 1) // self.epoch_length
+        epochs = [self.epoch_rows(epoch) for epoch in range(first, last + 1)]
+        return np.concatenate(epochs)[start:stop]
+
+
+class SquareReader:
+    """Read photos as centered squares, and keep them in memory if all of them fit.
+
+    Args:
+        photos: The photos to read.
+        side: Side of a square, in pixels.
+        cache_bytes: Memory that decoded photos may take, in bytes.
+
+    Attributes:
+        failed: Errors of the photos that could not be read, by name. The next readable photo of the
+            folder takes the place of such a photo.
+    """
+
+    def __init__(self, photos: LabeledPhotos, side: int, *, cache_bytes: int = CACHE_BYTES) -> None:
         self.photos = photos
         self.side = side
         self.failed: dict[str, PhotoError] = {}
-        self._held: dict[int, Photo] | None = {} if 3 * side**2 * len(photos) <= hold else None
+        fits = 3 * side**2 * len(photos) <= cache_bytes
+        self._cache: dict[int, Photo] | None = {} if fits else None
         self._lock = Lock()
 
     def __call__(self, rows: Int[np.ndarray, " b"]) -> Batch:
-        """Read photos, and return them with their classes."""
-        read = [self._read(int(row)) for row in rows]
-        pixels, found = zip(*read, strict=True)
-        return np.stack(pixels), self.photos.labels[list(found)].astype(np.int32)
+        """Read the photos of some rows.
+
+        Returns:
+            The squares and their class numbers.
+
+        Raises:
+            PhotoError: If no photo can be read.
+        """
+        squares, found = zip(*(self._read(int(row)) for row in rows), strict=True)
+        return np.stack(squares), self.photos.labels[list(found)].astype(np.int32)
 
     def _read(self, row: int) -> tuple[Photo, int]:
-        """Return the square of the first readable photo from a row on, and its row."""
+        """Return the square and the row of the first readable photo, starting at a row."""
         for offset in range(len(self.photos)):
             found = (row + offset) % len(self.photos)
             if (square := self._square(found)) is not None:
@@ -159,49 +178,19 @@ class Squares:
         raise next(iter(self.failed.values()))
 
     def _square(self, row: int) -> Photo | None:
-        if self._held is not None and row in self._held:
-            return self._held[row]
-        name = self.photos.names[row]
+        if self._cache is not None and row in self._cache:
+            return self._cache[row]
+        name = self.photos.folder.names[row]
         if name in self.failed:
             return None
         try:
-            photo = center_square(self.photos.photos.load(name))
+            photo = center_square(self.photos.folder.load(name))
         except PhotoError as error:
             with self._lock:
                 self.failed[name] = PhotoError(*error.args)
             return None
         image = Image.fromarray(photo)
         square = np.asarray(image.resize((self.side, self.side), Image.Resampling.BICUBIC))
-        if self._held is not None:
-            self._held[row] = square
+        if self._cache is not None:
+            self._cache[row] = square
         return square
-
-
-def batches(
-    squares: Squares,
-    *,
-    batch: int,
-    steps: range,
-    seed: int,
-    balanced: bool = False,
-    part: slice = slice(None),
-    ahead: int = 4,
-) -> Iterator[Batch]:
-    """Yield the batches of steps, read in the background.
-
-    Args:
-        squares: The photos.
-        batch: How many make a batch.
-        steps: Which steps.
-        seed: Of the order.
-        balanced: Whether classes come equally often.
-        part: Which photos of each batch to read: on several hosts, each one reads its own.
-        ahead: How many batches are read at a time.
-    """
-    labels = squares.photos.labels
-
-    def read(step: int) -> Batch:
-        rows = batch_rows(labels, batch=batch, step=step, seed=seed, balanced=balanced)
-        return squares(rows[part])
-
-    return prefetch(read, steps, ahead=ahead)

@@ -1,7 +1,7 @@
-"""Data parallelism: every device has the parameters, and its share of each batch.
+"""Data parallelism: every device holds all parameters and its share of each batch.
 
-Not in the paper. One axis, ``photos``, runs over the devices of all hosts; XLA sums losses and gradients
-over it, so what is learned does not depend on how many there are.
+Not in the paper. One mesh axis, ``photos``, spans the devices of all hosts. XLA sums losses and gradients
+over it, so the result does not depend on the number of devices.
 """
 
 import jax
@@ -12,44 +12,35 @@ from jaxtyping import Array, PyTree
 AXIS = "photos"
 
 
-def connect(coordinator: str, hosts: int, host: int) -> None:
-    """Join the other hosts of a run; before anything else of jax is used.
-
-    Args:
-        coordinator: Address and port of host 0.
-        hosts: How many there are.
-        host: Which of them this is.
-    """
-    jax.distributed.initialize(coordinator, hosts, host)
-
-
-def all_devices() -> Mesh:
-    """Return the devices of all hosts."""
+def device_mesh() -> Mesh:
+    """Return a mesh of the devices of all hosts."""
     return Mesh(np.array(jax.devices()), (AXIS,))
 
 
-def check_batch(batch: int, devices: int) -> None:
-    """Refuse a batch that devices cannot share equally.
+def check_batch_size(batch_size: int, devices: int) -> None:
+    """Check that all devices get the same number of photos.
 
     Raises:
-        ValueError: If it cannot be divided.
+        ValueError: If the batch cannot be divided equally.
     """
-    if batch < 1 or batch % devices:
-        raise ValueError(f"a batch of {batch} photos for {devices} devices; expected a multiple")
+    if batch_size < 1 or batch_size % devices:
+        raise ValueError(
+            f"batch_size is {batch_size}; expected a multiple of {devices}, the number of devices"
+        )
 
 
-def own_part(batch: int) -> slice:
-    """Return which photos of a batch this host has to read."""
-    share = batch // jax.process_count()
+def host_rows(batch_size: int) -> slice:
+    """Return the rows of a batch that this host reads."""
+    share = batch_size // jax.process_count()
     return slice(jax.process_index() * share, (jax.process_index() + 1) * share)
 
 
-def spread(mesh: Mesh, *arrays: np.ndarray) -> tuple[Array, ...]:
-    """Make of each host's part of a batch one batch that lies on all devices."""
+def shard_batch(mesh: Mesh, *arrays: np.ndarray) -> tuple[Array, ...]:
+    """Join the rows that each host has read to one batch, divided over all devices."""
     sharding = NamedSharding(mesh, PartitionSpec(AXIS))
     return tuple(jax.make_array_from_process_local_data(sharding, array) for array in arrays)
 
 
-def everywhere(mesh: Mesh, tree: PyTree) -> PyTree:
-    """Put a copy of every array onto each device."""
+def replicate(mesh: Mesh, tree: PyTree) -> PyTree:
+    """Copy every array to every device."""
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))

@@ -1,54 +1,77 @@
-"""A whole training run: from labeled photos and a backbone to a trained model (Sec. 4.2).
+"""Train a model: from a folder of labeled photos to a model file (Sec. 4.2).
 
-`fit` goes on where the run's folder says it stopped. After a kill at any moment it comes to what it would
-have come to without, on one CPU bit by bit.
+An interrupted run resumes. On one CPU a resumed run gives exactly the parameters of an uninterrupted one,
+bit by bit.
 """
 
 import json
 import math
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array
 from tqdm.auto import tqdm
 
+from delfjax import provenance
 from delfjax.files import digest
-from delfjax.images.reading import PhotoError, PhotoFolder
-from delfjax.models.backbone import ResNet, checksum, fold_batch_norm
+from delfjax.images.prefetch import prefetch
+from delfjax.images.reading import PhotoError, PhotoFolder, scan
+from delfjax.models import checkpoints, weights
+from delfjax.models.backbone import ResNet, checksum, cut_at_conv4, fold_batch_norm
+from delfjax.models.resnet import RESNET50_V1, SPECS
+from delfjax.models.zoo import model_path
 from delfjax.training import devices
-from delfjax.training.augmentation import draw_size
+from delfjax.training.augmentation import sample_input_size
 from delfjax.training.classifier import Classifier
-from delfjax.training.config import TrainingConfig
-from delfjax.training.data import LabeledPhotos, Squares, batches, divide, labeled
-from delfjax.training.run_folder import Run
-from delfjax.training.step import State, Task, prepare, train_step, trained_model, validation_step
+from delfjax.training.config import TrainingConfig, Variant, small_config
+from delfjax.training.data import (
+    BatchSampler,
+    LabeledPhotos,
+    SquareReader,
+    label_by_folder,
+    split_validation,
+)
+from delfjax.training.run_folder import RunFolder
+from delfjax.training.step import (
+    TrainContext,
+    TrainState,
+    init_training,
+    merge_model,
+    train_step,
+    validation_step,
+)
 
-LOG_EVERY = 10  # steps between two records of the log
+LOG_EVERY = 10  # steps between two log records
+MODEL, START = "model.safetensors", "start.safetensors"  # files in the folder of a run
 
 
 class DivergenceError(ValueError):
-    """A loss or a gradient is no number any more."""
+    """A loss or a gradient became NaN or infinite."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
-    """What a run has come to.
+class TrainedModel:
+    """The result of a training run.
 
     Attributes:
-        config: Its settings.
-        model: The network in its best state.
-        step: Which state that is.
-        log: What was logged on the way.
-        seconds: How long it took.
-        classes: Names of the landmarks.
-        failed: Photos that could not be read.
+        folder: Folder of the run.
+        config: Settings of the run.
+        model: The network in the state with the lowest validation loss.
+        step: Number of steps that led to this state.
+        log: Log records of the run, each with ``step``, metrics and ``seconds``.
+        seconds: Duration of the training, in seconds.
+        classes: Names of the classes.
+        failed: Errors of the photos that could not be read, by name.
     """
 
+    folder: Path
     config: TrainingConfig
     model: Classifier
     step: int
@@ -58,8 +81,13 @@ class Trained:
     failed: dict[str, PhotoError]
 
     @property
-    def validated(self) -> dict[str, float]:
-        """What validation said of that state; nothing where no photos were held out."""
+    def file(self) -> Path:
+        """Path of the model file that `train` writes."""
+        return self.folder / MODEL
+
+    @property
+    def validation_metrics(self) -> dict[str, float]:
+        """Validation loss and accuracies of the model; empty if no photos were held out."""
         records = [record for record in self.log if record["step"] == self.step]
         return {
             name: value
@@ -69,144 +97,204 @@ class Trained:
         }
 
 
-def fit(
-    config: TrainingConfig,
-    photos: PhotoFolder,
-    backbone: ResNet,
-    path: Path | str,
+def train(
+    photos: PhotoFolder | Path | str,
+    out: Path | str,
     *,
+    config: TrainingConfig | None = None,
+    variant: Variant | None = None,
+    start: Path | str | ResNet = RESNET50_V1.name,
     tensorboard: bool = False,
-) -> Trained:
-    """Train, or go on training, or find that it is done.
+) -> TrainedModel:
+    """Train descriptors or attention on a folder of photos, and write ``out/model.safetensors``.
+
+    The same call resumes an interrupted run. If the run is finished, the call only loads it.
 
     Args:
-        config: All settings.
-        photos: A folder of photos, one sub-folder a landmark.
-        backbone: What to start from: ImageNet's, or for step 2 the one that step 1 has fine-tuned.
-        path: Folder of the run.
-        tensorboard: Whether to write event files.
+        photos: Folder with one sub-folder of photos per landmark.
+        out: Folder of the run; created if missing. Besides the model it holds settings, log and saved
+            states.
+        config: All settings of the run. By default `small_config`.
+        variant: Which variant `small_config` trains: ``"finetune"`` (the default) is step 1 of the
+            paper, ``"attention"`` is step 2. Give either this or ``config``.
+        start: The initial backbone. By default ``"resnet50_v1"``, with ImageNet weights. Step 2 starts
+            from the model that step 1 wrote: pass its file, or its name in the model zoo. A `ResNet`
+            works, too.
+        tensorboard: Whether to write TensorBoard event files into ``out``.
 
     Raises:
-        StoreError: If the folder holds another run.
+        StoreError: If ``out`` belongs to a run with other settings.
         DivergenceError: If the loss becomes NaN or infinite.
-        PhotoError: If the photos have no classes, or none can be read.
-        ValueError: If the devices cannot share a batch.
+        PhotoError: If the photos have fewer than two classes, or none of them can be read.
+        WeightsError: If the model or the weights to start from cannot be loaded.
+        ValueError: If both ``config`` and ``variant`` are given, or the devices cannot share a batch
+            equally.
     """
-    mesh = devices.all_devices()
-    devices.check_batch(config.batch, mesh.size)
-    everything = labeled(photos)
-    learning, held_out = divide(everything, config.validation, seed=config.seed)
-    side = config.augmentation.square
-    squares, validation = Squares(learning, side), Squares(held_out, side)
-    if not config.network.stages:
-        backbone = fold_batch_norm(backbone)  # nothing in it is trained, and so it is faster
-    task, state = devices.everywhere(mesh, prepare(config, backbone, len(everything.classes)))
-    with Run(path, _made_by(config, everything, backbone), tensorboard=tensorboard) as run:
-        if run.saved:
-            state = run.restore(run.saved, state)
-        state = _train(task, state, squares, validation, run, mesh)
-        return Trained(
+    if config and variant:
+        raise ValueError(
+            f'both a config and the variant "{variant}" were given; expected one of them. Fix: leave '
+            "out the variant, which the config sets as well"
+        )
+    config = config or small_config(variant or "finetune")
+    mesh = devices.device_mesh()
+    devices.check_batch_size(config.batch_size, mesh.size)
+    labeled = label_by_folder(photos if isinstance(photos, PhotoFolder) else scan(photos))
+    training, validation = (
+        SquareReader(part, config.augmentation.resize)
+        for part in split_validation(labeled, config.validation_fraction, seed=config.seed)
+    )
+    backbone = _initial_backbone(start, config)
+    initial = init_training(config, backbone, len(labeled.classes))
+    context, state = devices.replicate(mesh, initial)
+    settings = _run_settings(config, labeled, backbone)
+    with RunFolder(out, settings, tensorboard=tensorboard) as run:
+        if run.last_step:
+            state = run.restore(run.last_step, state)
+        state = _train(context, state, training, validation, run, mesh)
+        trained = TrainedModel(
+            folder=Path(out),
             config=config,
-            model=trained_model(task, run.restore(run.best, state)),
-            step=run.best,
+            model=merge_model(context, run.restore(run.best_step, state)),
+            step=run.best_step,
             log=run.log,
             seconds=run.log[-1]["seconds"],
-            classes=everything.classes,
-            failed=squares.failed | validation.failed,
+            classes=labeled.classes,
+            failed=training.failed | validation.failed,
         )
+    if jax.process_index() == 0:
+        _save_model(trained, start)
+    return trained
 
 
-def _made_by(config: TrainingConfig, photos: LabeledPhotos, backbone: ResNet) -> dict[str, Any]:
-    """Return all that determines what is learned, one level deep, so that a difference is easily named."""
-    made_by: dict[str, Any] = {}
+def _initial_backbone(start: Path | str | ResNet, config: TrainingConfig) -> ResNet:
+    """Load the backbone that training starts from."""
+    if isinstance(start, ResNet):
+        backbone = start
+    elif str(start) in SPECS:
+        conv5 = config.network.pooled_layer == "conv5"
+        backbone = weights.load_backbone(SPECS[str(start)], conv5=conv5)
+    else:
+        backbone, _ = checkpoints.load_model(model_path(start))
+    # A frozen backbone is faster without batch norms.
+    return backbone if config.network.trainable_stages else fold_batch_norm(backbone)
+
+
+def _save_model(trained: TrainedModel, start: Path | str | ResNet) -> None:
+    """Write the model file. A frozen backbone that comes from a file is copied beside it."""
+    is_trained = bool(trained.config.network.trainable_stages)
+    checkpoints.save_model(
+        trained.file,
+        fold_batch_norm(cut_at_conv4(trained.model.backbone)),
+        trained.model.attention,
+        with_backbone=is_trained or isinstance(start, ResNet),
+        training={
+            **provenance.circumstances(trained.config),
+            "seconds": round(trained.seconds),
+            "classes": len(trained.classes),
+            "step": trained.step,
+            **trained.validation_metrics,
+        },
+    )
+    if not (is_trained or isinstance(start, ResNet) or str(start) in SPECS):
+        shutil.copyfile(model_path(start), trained.folder / START)
+
+
+def _run_settings(
+    config: TrainingConfig, photos: LabeledPhotos, backbone: ResNet
+) -> dict[str, Any]:
+    """Return everything that determines the result, as a flat dict, so that errors can name a difference."""
+    settings: dict[str, Any] = {}
     for name, value in asdict(config).items():
-        nested = isinstance(value, dict)
-        made_by |= (
-            {f"{name}.{key}": each for key, each in value.items()} if nested else {name: value}
-        )
+        if isinstance(value, dict):
+            settings |= {f"{name}.{key}": each for key, each in value.items()}
+        else:
+            settings[name] = value
     files = [
         f"{photos.classes[label]}/{name.rpartition('/')[2]}"
-        for name, label in zip(photos.names, photos.labels, strict=True)
+        for name, label in zip(photos.folder.names, photos.labels, strict=True)
     ]
-    made_by["photos"] = f"{len(files)}, {digest(json.dumps(files).encode())[:16]}"
-    return made_by | {"backbone": checksum(nnx.state(backbone))[:16]}
+    settings["photos"] = f"{len(files)}, {digest(json.dumps(files).encode())[:16]}"
+    return settings | {"backbone": checksum(nnx.state(backbone))[:16]}
 
 
 def _train(
-    task: Task, state: State, squares: Squares, validation: Squares, run: Run, mesh: Mesh
-) -> State:
-    """Make the steps that are left; log, validate and save on the way."""
-    config = task.config
-    steps = range(run.saved, config.optimizer.steps)
+    context: TrainContext,
+    state: TrainState,
+    training: SquareReader,
+    validation: SquareReader,
+    run: RunFolder,
+    mesh: Mesh,
+) -> TrainState:
+    """Run the remaining steps, and log, validate and save at regular intervals."""
+    config = context.config
+    steps = range(run.last_step, config.optimizer.steps)
     bar = tqdm(steps, config.network.variant, unit="step", initial=steps.start, total=steps.stop)
-    running: tuple[int, Mapping[str, Array]] | None = None
-    incoming = batches(
-        squares,
-        batch=config.batch,
-        steps=steps,
+    pending: tuple[int, Mapping[str, Array]] | None = None
+    sampler = BatchSampler(
+        labels=training.photos.labels,
+        batch_size=config.batch_size,
         seed=config.seed,
-        balanced=config.balanced,
-        part=devices.own_part(config.batch),
+        balanced=config.balance_classes,
     )
-    for step, batch in zip(bar, incoming, strict=True):
-        size = draw_size(config.augmentation, seed=config.seed, step=step)
-        state, logged = train_step(task, state, *devices.spread(mesh, *batch), size=size)
-        # The last step's numbers first: to wait for these would leave the accelerator idle.
-        if running:
-            _record(run, *running, bar)
-        running = step + 1, logged
+    own = devices.host_rows(config.batch_size)
+    batches = prefetch(lambda step: training(sampler.batch_rows(step)[own]), steps)
+    for step, batch in zip(bar, batches, strict=True):
+        size = sample_input_size(config.augmentation, seed=config.seed, step=step)
+        state, metrics = train_step(context, state, *devices.shard_batch(mesh, *batch), size=size)
+        # Record the previous step while this one runs; waiting for it would idle the accelerator.
+        if pending:
+            _record(run, *pending, bar)
+        pending = step + 1, metrics
         if (step + 1) % config.save_every == 0 or step + 1 == steps.stop:
-            _record(run, *running, bar)
-            running = None
-            judged = validate(task, state, validation, mesh)
-            _check(run, step + 1, judged)
-            run.write({"step": step + 1, **judged})
-            # Without photos to validate on, the last state is the best.
-            run.save(step + 1, state, loss=judged.get("validation_loss", -step))
+            _record(run, *pending, bar)
+            pending = None
+            validated = validate(context, state, validation, mesh)
+            _check_finite(run, step + 1, validated)
+            run.write_log({"step": step + 1, **validated})
+            # Without validation photos, the last state counts as the best.
+            run.save(step + 1, state, loss=validated.get("validation_loss", -step))
     return state
 
 
-def _record(run: Run, step: int, logged: Mapping[str, Array], bar: tqdm) -> None:
-    """Check a step's numbers, and log them every so often."""
-    numbers = {name: float(value) for name, value in logged.items()}
-    _check(run, step, numbers)
+def _record(run: RunFolder, step: int, metrics: Mapping[str, Array], bar: tqdm) -> None:
+    """Check the metrics of a step, and log them every `LOG_EVERY` steps."""
+    values = {name: float(value) for name, value in metrics.items()}
+    _check_finite(run, step, values)
     if step % LOG_EVERY == 0:
-        bar.set_postfix(loss=f"{numbers['loss']:.3f}", refresh=False)
-        run.write({"step": step, **numbers})
+        bar.set_postfix(loss=f"{values['loss']:.3f}", refresh=False)
+        run.write_log({"step": step, **values})
 
 
-def _check(run: Run, step: int, numbers: Mapping[str, float]) -> None:
-    """Stop where a loss or a gradient is no number any more.
-
-    Raises:
-        DivergenceError: Naming the step, and the state to go back to.
-    """
-    broken = {name: value for name, value in numbers.items() if not math.isfinite(value)}
+def _check_finite(run: RunFolder, step: int, metrics: Mapping[str, float]) -> None:
+    """Raise a `DivergenceError` if a metric is NaN or infinite."""
+    broken = {name: value for name, value in metrics.items() if not math.isfinite(value)}
     if not broken:
         return
-    kept = "no state had been saved yet"
-    if run.saved:
-        kept = f"the last good state, of step {run.saved}, is kept in {run.state_folder(run.saved)}"
     name, value = next(iter(broken.items()))
+    saved = "no state was saved before"
+    if run.last_step:
+        saved = f"the last good state, of step {run.last_step}, is {run.state_path(run.last_step)}"
     raise DivergenceError(
-        f"step {step}: the {name.replace('_', ' ')} is {value}, expected a finite number; {kept}. "
-        "Start a run in another folder with a lower rate or a longer warm-up"
+        f"step {step}: {name.replace('_', ' ')} is {value}; expected a finite number; {saved}. "
+        "Fix: start a run in another folder with a lower learning rate or a longer warmup"
     )
 
 
-def validate(task: Task, state: State, squares: Squares, mesh: Mesh) -> dict[str, float]:
-    """Return mean loss and accuracy over photos, their middles cut out; nothing if there are none."""
+def validate(
+    context: TrainContext, state: TrainState, reader: SquareReader, mesh: Mesh
+) -> dict[str, float]:
+    """Return the mean loss and accuracy over the center crops of photos; empty without photos."""
     totals: dict[str, float] = {}
-    for rows, real in _fillings(len(squares.photos), task.config.batch):
-        part = devices.own_part(len(rows))
-        batch = (*squares(rows[part]), real[part])
-        sums = validation_step(task, state, *devices.spread(mesh, *batch))
+    for rows, is_real in _padded_batches(len(reader.photos), context.config.batch_size):
+        own = devices.host_rows(len(rows))
+        batch = devices.shard_batch(mesh, *reader(rows[own]), is_real[own])
+        sums = validation_step(context, state, *batch)
         totals = {name: totals.get(name, 0) + float(value) for name, value in sums.items()}
-    return {f"validation_{name}": total / len(squares.photos) for name, total in totals.items()}
+    return {f"validation_{name}": total / len(reader.photos) for name, total in totals.items()}
 
 
-def _fillings(count: int, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield rows in batches of one size, and which of them are no filling."""
-    for start in range(0, count, batch):
-        rows = np.arange(start, start + batch)
+def _padded_batches(count: int, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield row numbers in batches of equal size, and which of them are no repetition."""
+    for start in range(0, count, batch_size):
+        rows = np.arange(start, start + batch_size)
         yield rows % count, rows < count

@@ -1,97 +1,54 @@
-"""How parameters move: stochastic gradient descent, its rate over time, and its safeguards.
+"""The optimizer: SGD or AdamW with a learning rate schedule, clipping and gradient accumulation.
 
-The paper names none of this. The defaults are the official code's (train.py: SGD with momentum .9, a rate
-that falls linearly to 0, gradients clipped to norm 10); each can be changed.
+The paper gives no details; `delfjax.training.config.OptimizerConfig` explains the defaults.
 """
-
-from dataclasses import dataclass
-from typing import Literal
 
 import jax
 import optax
 from jaxtyping import PyTree
 
-
-@dataclass(frozen=True, kw_only=True)
-class OptimizerConfig:
-    """The optimizer and its schedule; nothing in it is from the paper.
-
-    Attributes:
-        steps: Batches in all.
-        rate: Highest learning rate.
-        kind: ``"sgd"`` or ``"adamw"``.
-        momentum: Of SGD.
-        decay: Weight decay, of kernels only.
-        clip: Gradients are scaled down to at most this global norm.
-        schedule: How the rate falls to 0 after its warm-up; ``"constant"`` does not.
-        warmup: Part of the steps in which the rate rises from 0, linearly.
-        new_rate: Factor on the rate of what starts at random: attention and classifiers.
-        accumulate: Batches whose mean gradient makes one update: a large batch in little memory.
-    """
-
-    steps: int
-    rate: float
-    kind: Literal["sgd", "adamw"] = "sgd"
-    momentum: float = 0.9
-    decay: float = 1e-4
-    clip: float = 10.0
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    warmup: float = 0.0
-    new_rate: float = 1.0
-    accumulate: int = 1
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.accumulate <= self.steps:
-            raise ValueError(
-                f"accumulate is {self.accumulate}; expected 1 to {self.steps}, the number of steps"
-            )
-        if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup is {self.warmup}; expected a part of the steps, 0 to 1")
-
-    @property
-    def updates(self) -> int:
-        """Updates of the parameters in all."""
-        return self.steps // self.accumulate
+from delfjax.training.config import OptimizerConfig
 
 
-def rate_of(config: OptimizerConfig) -> optax.Schedule:
-    """Return the learning rate as a function of the updates made so far."""
-    rising = round(config.warmup * config.updates)
-    falling = max(1, config.updates - rising)
-    after = {
-        "linear": optax.linear_schedule(config.rate, 0.0, falling),
-        "cosine": optax.cosine_decay_schedule(config.rate, falling),
-        "constant": optax.constant_schedule(config.rate),
+def learning_rate_schedule(config: OptimizerConfig) -> optax.Schedule:
+    """Return the learning rate as a function of the number of updates so far."""
+    warmup = round(config.warmup_fraction * config.updates)
+    decay = max(1, config.updates - warmup)
+    main = {
+        "linear": optax.linear_schedule(config.learning_rate, 0.0, decay),
+        "cosine": optax.cosine_decay_schedule(config.learning_rate, decay),
+        "constant": optax.constant_schedule(config.learning_rate),
     }[config.schedule]
-    if not rising:
-        return after
-    # From the first update on: a rate of exactly 0 would waste it.
-    before = optax.linear_schedule(config.rate / rising, config.rate, max(1, rising - 1))
-    return optax.join_schedules([before, after], [rising])
+    if not warmup:
+        return main
+    # The first update already has a learning rate above 0; otherwise it would be wasted.
+    first = config.learning_rate / warmup
+    rise = optax.linear_schedule(first, config.learning_rate, max(1, warmup - 1))
+    return optax.join_schedules([rise, main], [warmup])
 
 
-def optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
-    """Make the optimizer."""
-    schedule = rate_of(config)
+def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
+    """Return the optimizer for the parameters of a `delfjax.training.classifier.Classifier`."""
+    schedule = learning_rate_schedule(config)
     if config.kind == "sgd":
-        decay = optax.add_decayed_weights(config.decay, mask=_is_kernel)
-        moves = [decay, optax.sgd(schedule, momentum=config.momentum)]
+        decay = optax.add_decayed_weights(config.weight_decay, mask=_are_kernels)
+        updates = [decay, optax.sgd(schedule, momentum=config.momentum)]
     else:
-        moves = [optax.adamw(schedule, weight_decay=config.decay, mask=_is_kernel)]
+        updates = [optax.adamw(schedule, weight_decay=config.weight_decay, mask=_are_kernels)]
     chain = optax.chain(
-        optax.clip_by_global_norm(config.clip),
-        *moves,
-        optax.masked(optax.scale(config.new_rate), _is_new),
+        optax.clip_by_global_norm(config.clip_norm),
+        *updates,
+        optax.masked(optax.scale(config.head_learning_rate_factor), _are_heads),
     )
-    if config.accumulate == 1:
+    if config.accumulate_steps == 1:
         return chain
-    return optax.MultiSteps(chain, config.accumulate).gradient_transformation()
+    return optax.MultiSteps(chain, config.accumulate_steps).gradient_transformation()
 
 
-def _is_kernel(parameters: PyTree) -> PyTree:
+def _are_kernels(parameters: PyTree) -> PyTree:
     return jax.tree.map(lambda value: value.ndim > 1, parameters)
 
 
-def _is_new(parameters: PyTree) -> PyTree:
-    """Tell the backbone from what starts at random, by the first part of each parameter's path."""
+def _are_heads(parameters: PyTree) -> PyTree:
+    """Mark the parameters of attention and classifiers: all that are not in the backbone."""
     return jax.tree.map_with_path(lambda path, _: path[0].key != "backbone", parameters)

@@ -1,8 +1,8 @@
-"""The folder of a training run: its settings, its states, its log.
+"""The folder of a training run: its settings, saved states and log.
 
-A run remembers all that determines what it learns and refuses anything else. States are saved by Orbax,
-whole or not at all: the last one, from which a run that was cut short goes on, and the best one on the
-validation photos. What was logged after the state that a run goes on from is dropped.
+A folder belongs to one configuration and refuses another. Orbax saves states atomically. Two are kept: the
+last one, from which an interrupted run resumes, and the one with the lowest validation loss. Resuming
+drops log records that are newer than the last state.
 """
 
 import json
@@ -16,44 +16,50 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
-from delfjax.files import claim_folder
-from delfjax.training.step import State
+from delfjax.files import StoreError, atomic_write, claim_folder
+from delfjax.training.step import TrainState
 
-MANIFEST, STATES, LOG = "run.json", "states", "log.jsonl"
+SETTINGS, STATES, LOG = "run.json", "states", "log.jsonl"
 
 
-class Run:
-    """A folder that a run is kept in.
+class RunFolder:
+    """The folder of a training run, opened to save states and to write the log.
 
     Args:
-        path: The folder; made if missing.
-        made_by: All that determines what is learned.
-        tensorboard: Whether to write event files beside the log.
+        path: The folder; created if missing.
+        settings: Everything that determines the result of the run.
+        tensorboard: Whether to write TensorBoard event files as well.
 
     Attributes:
-        log: Records so far, one a logged step.
+        log: Records so far, each with a ``step``, its metrics and ``seconds`` since the start.
 
     Raises:
-        StoreError: If the folder holds another run, or something else.
-        ModuleNotFoundError: If event files are asked for, and tensorboardX is not installed.
+        StoreError: If the folder belongs to another run, to delfjax 0.1.0, or holds other files.
+        ModuleNotFoundError: If ``tensorboard`` needs the package tensorboardX, and it is missing.
     """
 
     def __init__(
-        self, path: Path | str, made_by: Mapping[str, Any], *, tensorboard: bool = False
+        self, path: Path | str, settings: Mapping[str, Any], *, tensorboard: bool = False
     ) -> None:
-        self.path = Path(path).absolute()  # as Orbax wants it
-        self._leads = jax.process_index() == 0  # of several hosts, one writes
-        writer = _event_writer() if tensorboard else None
-        if self._leads:
-            claim_folder(self.path, MANIFEST, made_by, kind="training run")
-        self._states = ocp.CheckpointManager(self.path / STATES, options=_policy())
-        self.log = [record for record in _read(self.path / LOG) if record["step"] <= self.saved]
+        self.path = Path(path).absolute()  # Orbax needs an absolute path
+        self._writes = jax.process_index() == 0  # one of several hosts writes
+        event_writer = _import_event_writer() if tensorboard else None
+        if self._writes:
+            _refuse_old_run(self.path)
+            claim_folder(self.path, SETTINGS, settings, kind="training run")
+        self._states = ocp.CheckpointManager(self.path / STATES, options=_options())
+        self.log = [
+            record for record in _read_log(self.path / LOG) if record["step"] <= self.last_step
+        ]
         self._started = time.monotonic() - (self.log[-1]["seconds"] if self.log else 0)
-        if self._leads:
-            _write(self.path / LOG, self.log)
+        if self._writes:
+            with atomic_write(self.path / LOG) as temporary:
+                temporary.write_text("".join(json.dumps(record) + "\n" for record in self.log))
         self._events = None
-        if writer and self._leads:  # what earlier files say of later steps no longer holds
-            self._events = writer(str(self.path), purge_step=self.saved + 1 if self.saved else None)
+        if event_writer and self._writes:
+            # Events of earlier attempts after the last state are no longer valid.
+            purge_step = self.last_step + 1 if self.last_step else None
+            self._events = event_writer(str(self.path), purge_step=purge_step)
 
     def __enter__(self) -> Self:
         return self
@@ -66,39 +72,48 @@ class Run:
             self._events.close()
 
     @property
-    def saved(self) -> int:
+    def last_step(self) -> int:
         """Step of the last saved state; 0 if there is none."""
         return self._states.latest_step() or 0
 
     @property
-    def best(self) -> int:
-        """Step of the state that did best on the validation photos."""
+    def best_step(self) -> int:
+        """Step of the saved state with the lowest loss; 0 if there is none."""
         return self._states.best_step() or 0
 
-    def state_folder(self, step: int) -> Path:
-        """Return where a state is kept."""
+    def state_path(self, step: int) -> Path:
+        """Return the folder of a saved state."""
         return self.path / STATES / str(step)
 
-    def save(self, step: int, state: State, *, loss: float) -> None:
-        """Keep a state, and forget those that are neither the last nor the best.
+    def save(self, step: int, state: TrainState, *, loss: float) -> None:
+        """Save a state, and delete those that are neither the last nor the best.
 
         Args:
-            step: How many steps it has made.
+            step: Number of steps that led to the state.
             state: The state.
-            loss: What it is judged by; lower is better.
+            loss: Validation loss of the state. The lowest is the best.
         """
         self._states.save(step, args=ocp.args.StandardSave(state), metrics={"loss": loss})
 
-    def restore(self, step: int, like: State) -> State:
-        """Return a saved state, on the devices that another one is on."""
-        shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    def restore(self, step: int, example: TrainState) -> TrainState:
+        """Return a saved state.
+
+        Args:
+            step: Step of the state.
+            example: A state with the same shapes, on the devices that the state shall be loaded to.
+        """
+        shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, example)
         return self._states.restore(step, args=ocp.args.StandardRestore(shapes))
 
-    def write(self, record: Mapping[str, float | int]) -> None:
-        """Log a ``step`` and whatever was measured, with the time that all parts of the run took."""
+    def write_log(self, record: Mapping[str, float | int]) -> None:
+        """Append a record to the log, with the seconds since the run started.
+
+        Args:
+            record: A ``step`` and its metrics. Seconds count the time before an interruption, too.
+        """
         record = {**record, "seconds": round(time.monotonic() - self._started, 2)}
         self.log.append(record)
-        if self._leads:
+        if self._writes:
             with (self.path / LOG).open("a") as file:
                 file.write(json.dumps(record) + "\n")
         if self._events:
@@ -106,14 +121,25 @@ class Run:
                 self._events.add_scalar(name, value, record["step"])
 
 
-def _policy() -> ocp.CheckpointManagerOptions:
+def _refuse_old_run(path: Path) -> None:
+    """Raise an error for a run of delfjax 0.1.0, whose settings and states have other names."""
+    settings = path / SETTINGS
+    if settings.exists() and "optimizer.rate" in json.loads(settings.read_text()):
+        raise StoreError(
+            f"{path}: this run was started by delfjax 0.1.0, and this version cannot resume it. Fix: "
+            "finish it with delfjax 0.1.0, or use another folder. Its model.safetensors can still be "
+            "loaded"
+        )
+
+
+def _options() -> ocp.CheckpointManagerOptions:
     keep = [LatestN(1), BestN(get_metric_fn=_loss, reverse=True, n=1)]
     return ocp.CheckpointManagerOptions(
         best_fn=_loss,
         best_mode="min",
         preservation_policy=AnyPreservationPolicy(keep),
-        cleanup_tmp_directories=True,  # of a state that was being written when the run was killed
-        enable_async_checkpointing=False,  # the next step takes the state's memory
+        cleanup_tmp_directories=True,  # a killed process may have left a state half written
+        enable_async_checkpointing=False,  # the next step reuses the memory of the state
     )
 
 
@@ -121,24 +147,18 @@ def _loss(metrics: Mapping[str, float]) -> float:
     return metrics["loss"]
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    """Read a log, without the line that may have been cut short."""
+def _read_log(path: Path) -> list[dict[str, Any]]:
+    """Read a log without its last line, if a kill cut it short."""
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
-def _write(path: Path, records: list[dict[str, Any]]) -> None:
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text("".join(json.dumps(record) + "\n" for record in records))
-    temporary.replace(path)
-
-
-def _event_writer() -> Callable[..., Any]:
+def _import_event_writer() -> Callable[..., Any]:
     try:
-        from tensorboardX import SummaryWriter  # an extra: most runs do without
+        from tensorboardX import SummaryWriter  # an optional dependency
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "TensorBoard's event files need the package tensorboardX, which is not installed; "
-            "install delfjax[train], or leave out --tensorboard"
+            "TensorBoard event files need the package tensorboardX, which is not installed. "
+            "Fix: install delfjax[train], or leave out --tensorboard"
         ) from error
     return SummaryWriter
