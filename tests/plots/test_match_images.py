@@ -1,0 +1,71 @@
+"""Tests of the images of a query and of matched pairs."""
+
+import numpy as np
+import pytest
+from places import place
+
+from delfjax.images.reading import Box
+from delfjax.plots.match_images import (
+    GAP,
+    PAIR_MAX_HEIGHT,
+    PAIR_WIDTH,
+    QUERY_SIZE,
+    pair_image,
+    query_image,
+)
+from delfjax.types import Matches
+
+BOX = Box(50.0, 80.0, 300.0, 330.0)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (64, 20), (900, 1300)])
+def test_query_fills_its_space_and_is_dimmed_outside_of_the_box(size):
+    photo, features = np.full((*size, 3), 200, np.uint8), place(1)  # features of 480 x 640 pixels
+    image = query_image(photo, features)
+    assert image.shape[0] == QUERY_SIZE[0] or image.shape[1] == QUERY_SIZE[1]
+    without_dots = query_image(photo, features[:0], BOX)
+    scale = np.array(without_dots.shape[:2]) / features.image_size
+    y, x = np.nonzero((without_dots == 200).all(-1))
+    corners = np.array([y.min(), x.min(), y.max() + 1, x.max() + 1])
+    np.testing.assert_allclose(corners, np.array(BOX) * np.tile(scale, 2), atol=1)
+    assert (without_dots[0, 0] < 120).all()
+
+
+def test_only_features_in_the_box_have_dots():
+    photo = np.full((560, 746, 3), 200, np.uint8)
+    features = place(1)
+    inside = np.isin(features.positions, features.inside(BOX).positions).all(1)
+    image = query_image(photo, features[~inside], BOX)
+    np.testing.assert_array_equal(image, query_image(photo, features[:0], BOX))
+    assert not np.array_equal(image, query_image(photo, features, BOX))
+
+
+def one_match(query, database):
+    points = (np.array([point], np.float32) for point in (query, database))
+    return Matches(query=next(points), database=next(points), distances=np.zeros(1, np.float32))
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_line_connects_the_positions_of_a_match_at_any_size_of_the_photos(scale):
+    sizes = (300, 400), (300, 200)
+    photos = tuple(np.zeros((h * scale, w * scale, 3), np.uint8) for h, w in sizes)
+    image = pair_image(photos, sizes, one_match((30, 50), (250, 150)), np.array([True]))
+    factor = image.shape[0] / 300
+    assert image.shape[1] == pytest.approx(600 * factor + GAP, abs=1)
+    bright = (image[:, :, 0] > 200) & (image[:, :, 2] < 100)
+    y, x = np.nonzero(bright)
+    start, end = np.array([30.5, 50.5]) * factor, np.array([250.5, 150.5 + 400]) * factor
+    np.testing.assert_allclose((y.min(), x.min()), start - 0.5, atol=6)
+    np.testing.assert_allclose((y.max(), x.max()), end - 0.5 + [0, GAP], atol=6)
+
+
+def test_outliers_are_fainter_and_the_height_of_a_pair_is_limited():
+    sizes, black = ((400, 100), (400, 100)), np.zeros((400, 100, 3), np.uint8)
+    inlier, outlier = (
+        pair_image((black, black), sizes, one_match((30, 50), (250, 50)), inliers)
+        for inliers in (np.array([True]), None)
+    )
+    assert inlier.shape[0] == PAIR_MAX_HEIGHT
+    assert inlier.shape[1] < PAIR_WIDTH
+    left = slice(0, inlier.shape[1] // 2 - GAP)
+    assert 60 < outlier[:, left].max() < inlier[:, left].max()

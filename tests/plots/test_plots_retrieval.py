@@ -1,0 +1,91 @@
+"""Tests of figures of rankings, recall and inliers."""
+
+import numpy as np
+import pytest
+
+from delfjax import plots
+from delfjax.datasets.truth import Truth
+from delfjax.plots.retrieval import ANGLE_EDGES
+from delfjax.types import Ranking
+
+PHOTO = np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8)
+TRUTH = Truth(np.array([4]), np.array([2]))
+
+
+def ranking(scores=None):
+    return Ranking(
+        images=np.array([4, 1, 2]),
+        inliers=np.array([30, 9, -1]),
+        votes=np.array([40, 41, 12]),
+        affines=np.zeros((3, 2, 3), np.float32),
+        scores=scores,
+    )
+
+
+def load(image):
+    return PHOTO
+
+
+def bar_heights(ax):
+    """Return the heights of the bars of each legend entry."""
+    return {bars.get_label(): [bar.get_height() for bar in bars] for bars in ax.containers}
+
+
+def test_cards_show_rank_relevance_and_score():
+    cards = plots.result_cards(ranking(), load, [0, 2, 1], TRUTH)
+    assert [card.lines for card in cards] == [("1 ✓ 30",), ("3 ○ (12)",), ("2 ✗ 9",)]
+    colors = [plots.RELEVANCE_MARKS[kind][1] for kind in ("correct", "junk", "wrong")]
+    assert [card.color for card in cards] == colors
+    by_similarity = ranking(scores=np.array([0.912, 0.5, 0.25]))
+    assert plots.result_cards(by_similarity, load, [0], TRUTH)[0].lines == ("1 ✓ 0.91",)
+
+
+def test_cards_without_truth_have_no_mark():
+    (card,) = plots.result_cards(ranking(), load, [1])
+    assert (card.lines, card.color) == (("2 9",), None)
+
+
+def test_cards_load_photos_by_number():
+    loaded = []
+    plots.result_cards(ranking(), lambda image: loaded.append(image) or PHOTO, [0, 1])
+    assert loaded == [4, 1]
+
+
+def test_result_rows_have_titles():
+    cards = [plots.query_card(PHOTO, "query"), *plots.result_cards(ranking(), load, [0, 1], TRUTH)]
+    figure = plots.result_rows([("local", cards), ("global", cards)])
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["local", "global"]
+    assert figure._repr_jpeg_()
+
+
+def test_results_show_no_more_photos_than_the_ranking_has():
+    few, many = (plots.results(PHOTO, ranking(), load, count=n) for n in (2, 9))
+    widths = [figure.axes[0].images[0].get_array().shape[1] for figure in (few, many)]
+    assert widths[1] / widths[0] == pytest.approx(4 / 3)  # the query and three results, or two
+
+
+def test_search_time_does_not_fall_with_recall():
+    figure = plots.recall_curves({"K = 60": [(0.3, 0.25), (0.1, 0.5), (0.4, 1.0)]})
+    line, exact = figure.axes[0].lines
+    np.testing.assert_allclose(line.get_xydata(), [[0.1, 25], [0.1, 50], [0.4, 100]])
+    assert set(exact.get_xdata()) == {1}
+
+
+def test_inlier_histogram_shows_shares_in_percent():
+    counts = {"correct": np.array([40, 42, 3]), "wrong": np.array([3, 4, 5, 6])}
+    ax = plots.inlier_histogram(counts).axes[0]
+    up, down = bar_heights(ax).values()
+    assert sum(up) == pytest.approx(100)
+    assert sum(down) == pytest.approx(-100)
+    assert min(up) == 0
+    assert ax.containers[0].get_label() == "✓ correct: 3 results, median 40"
+
+
+def test_recall_by_angle_has_bars_per_group():
+    angles = np.array([5.0, 10.0, 20.0, 170.0])
+    found = np.array([True, False, True, False])
+    ax = plots.recall_by_angle(angles, found, np.array(["day", "day", "day", "night"])).axes[0]
+    heights = bar_heights(ax)
+    assert heights["day"] == [50, 100, 0, 0, 0, 0]
+    assert heights["night"] == [0] * (len(ANGLE_EDGES) - 1)
+    assert [text.get_text() for text in ax.texts][:2] == ["of 2", "of 1"]
