@@ -1,6 +1,7 @@
-"""JupyterLab in a headless Chromium: a notebook driven as a visitor drives it.
+"""Run a notebook in JupyterLab and a headless Chromium, and control it like a user.
 
-Both start and stop with a test; neither sees the settings, the kernels or the network of who runs it.
+Server and browser start and stop with the test. They do not use the settings or kernels of the user who
+runs the test. Every wait has a time limit.
 """
 
 import base64
@@ -30,7 +31,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 120_000  # milliseconds: a cell of a slow machine imports jax
+PAGE_TIMEOUT = 120_000  # milliseconds: on a slow machine, the first cell takes long to import JAX
 PIXELS = """image => {
     const canvas = document.createElement("canvas");
     canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
@@ -38,68 +39,69 @@ PIXELS = """image => {
     return canvas.toDataURL();
 }"""
 ROOT = Path(__file__).resolve().parents[1]
-# Lab would ask in a dialog whether to fetch news.
+# Without these, JupyterLab opens a dialog that offers news.
 SETTINGS = {"notification": {"fetchNews": "false", "checkForUpdates": False}}
 
 
 class Notebook:
-    """A notebook that is open in JupyterLab; `page` is Playwright's, for all that is not here."""
+    """A notebook that is open in JupyterLab. Use `page`, the Playwright page, for everything else."""
 
     def __init__(self, page: Any, path: Path) -> None:
         self.page, self.path = page, path
-        self.complaints: list[str] = []
-        page.on("console", lambda said: said.type == "error" and self._note(said.text))
-        page.on("pageerror", lambda error: self._note(str(error)))
+        self.errors: list[str] = []
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
 
-    def _note(self, text: str) -> None:
-        self.complaints.append(text)
+    def _on_console(self, message: Any) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
 
     def run(self) -> None:
-        """Run every cell; the kernel may go on after this returns."""
+        """Start all cells; the kernel can still be busy when this returns."""
         self.page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
         self.page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for()
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
     def save(self) -> nbformat.NotebookNode:
-        """Save the notebook, and read the file."""
+        """Save the notebook and read the file."""
         before = self.path.stat().st_mtime_ns
         self.page.keyboard.press("Escape")
         self.page.keyboard.press("Control+s")
-        until(lambda: self.path.stat().st_mtime_ns != before and _is_whole(self.path))
+        wait_until(lambda: self.path.stat().st_mtime_ns != before and _is_complete(self.path))
         return nbformat.read(self.path, as_version=4)
 
     def pixels(self, selector: str) -> str:
-        """Return a digest of what an image really shows: its source is a new address at each change."""
-        shown = self.page.locator(selector).evaluate(PIXELS)
-        return hashlib.sha256(base64.b64decode(shown.split(",")[1])).hexdigest()
+        """Return a digest of the pixels of an image, whose address changes with every update."""
+        data_url = self.page.locator(selector).evaluate(PIXELS)
+        return hashlib.sha256(base64.b64decode(data_url.split(",")[1])).hexdigest()
 
-    def changes(self, act: Callable[[], object], *selectors: str) -> None:
-        """Do something, and wait until images have changed."""
+    def wait_for_change(self, action: Callable[[], object], *selectors: str) -> None:
+        """Do something, and wait until all these images have changed."""
         before = {selector: self.pixels(selector) for selector in selectors}
-        act()
-        until(lambda: all(self.pixels(selector) != old for selector, old in before.items()))
+        action()
+        wait_until(lambda: all(self.pixels(selector) != old for selector, old in before.items()))
 
     def slider(self, name: str) -> Any:
-        """Find the handle of the slider of that name."""
+        """Return the handle of the slider with this label."""
         return self.page.locator(".widget-slider", has_text=name).locator(".noUi-handle")
 
     def screenshot(self, name: str) -> None:
-        """Keep a picture of the page, if the environment says where."""
+        """Save a screenshot in the folder DELFJAX_SCREENSHOTS, if that variable is set."""
         if folder := os.environ.get("DELFJAX_SCREENSHOTS"):
             self.page.screenshot(path=Path(folder) / f"{name}.png")
 
 
-def until(holds: Any, seconds: float = 30) -> None:
-    """Wait until a condition holds."""
+def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Wait until a condition holds; fail after this many seconds."""
     end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "waited in vain"
+    while not condition():
+        assert time.monotonic() < end, f"the condition does not hold after {seconds} seconds"
         time.sleep(0.05)
 
 
-def _is_whole(path: Path) -> bool:
-    """Tell whether JSON is written to its end: on a slow machine a file is there before what it says."""
+def _is_complete(path: Path) -> bool:
+    """Return whether a JSON file is complete. On a slow machine it can be seen half written."""
     try:
         json.loads(path.read_text())
     except json.JSONDecodeError:
@@ -108,54 +110,56 @@ def _is_whole(path: Path) -> bool:
 
 
 @contextmanager
-def opened(folder: Path, *cells: str, size: tuple[int, int] = (1280, 1000)) -> Iterator[Notebook]:
-    """Open a notebook of these code cells in JupyterLab.
+def open_notebook(
+    folder: Path, *cells: str, size: tuple[int, int] = (1280, 1000)
+) -> Iterator[Notebook]:
+    """Open a notebook with these code cells in JupyterLab.
 
-    Skips the test where there is no browser; fails it where DELFJAX_REQUIRE_BROWSER is set.
+    Without a browser the test is skipped, or fails if DELFJAX_REQUIRE_BROWSER is set.
 
     Args:
-        folder: A temporary one, for all that the server keeps.
-        cells: Sources.
-        size: Width and height of the window.
+        folder: A temporary folder for all files of the server.
+        cells: Source of each cell.
+        size: Width and height of the window in pixels.
     """
-    executable, start = _chromium()
-    path = folder / "lab" / "visit.ipynb"
+    executable, start = _find_chromium()
+    path = folder / "lab" / "test.ipynb"
     path.parent.mkdir()
     code = [nbformat.v4.new_code_cell(cell) for cell in cells]
-    # Without a kernel's name Lab would ask for one.
+    # Without a kernel name, JupyterLab opens a dialog that asks for one.
     kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
     nbformat.write(nbformat.v4.new_notebook(cells=code, metadata={"kernelspec": kernel}), path)
-    with _server(folder) as address, start() as playwright:
+    with _start_server(folder) as address, start() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         try:
             page = browser.new_page(viewport=dict(zip(("width", "height"), size, strict=True)))
-            page.set_default_timeout(PATIENCE)
+            page.set_default_timeout(PAGE_TIMEOUT)
             notebook = Notebook(page, path)
-            page.goto(address.format("lab/tree/visit.ipynb"))
+            page.goto(address.format("lab/tree/test.ipynb"))
             yield notebook
         finally:
             browser.close()
 
 
-def _chromium() -> tuple[str, Any]:
-    """Find the browser, and what drives it."""
+def _find_chromium() -> tuple[str, Any]:
+    """Return the path of the browser, and the function that starts Playwright."""
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        missing = "playwright is not installed: pip install playwright"
+        missing = "playwright is not installed. Fix: pip install playwright"
     else:
         if executable:
             return executable, sync_playwright
-        missing = f"there is no {', '.join(BROWSERS)} on the PATH: apt install chromium"
+        missing = f"no browser ({', '.join(BROWSERS)}) on the PATH. Fix: apt install chromium"
     if os.environ.get("DELFJAX_REQUIRE_BROWSER"):
         pytest.fail(missing)
     pytest.skip(missing)
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[str]:
-    """Run JupyterLab on a free port; give its address, with room for a path."""
+def _start_server(folder: Path) -> Iterator[str]:
+    """Run JupyterLab on a free port, and yield its address as a format string for a path."""
     token = secrets.token_hex()
     home = folder / "home"
     settings = home / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
@@ -170,17 +174,17 @@ def _server(folder: Path) -> Iterator[str]:
             env=_environment(home),
             stdout=file,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # a Ctrl-C is the tests' own
+            start_new_session=True,  # Ctrl-C goes to the tests only
         )
     try:
-        yield _address(process, home / "runtime", log) + "{}?token=" + token
+        yield _server_address(process, home / "runtime", log) + "{}?token=" + token
     finally:
-        process.send_signal(signal.SIGTERM)  # it stops its kernels, too
+        process.send_signal(signal.SIGTERM)  # the server stops its kernels
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            process.wait(20)
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -200,12 +204,12 @@ def _environment(home: Path) -> dict[str, str]:
     }
 
 
-def _address(process: subprocess.Popen, runtime: Path, log: Path) -> str:
-    """Wait for the file in which a server says where it listens."""
+def _server_address(process: subprocess.Popen, runtime: Path, log: Path) -> str:
+    """Wait for the file in which the server writes its address, and return the address."""
 
-    def started() -> bool:
+    def is_started() -> bool:
         assert process.poll() is None, log.read_text()
-        return any(map(_is_whole, runtime.glob("jpserver-*.json")))
+        return any(map(_is_complete, runtime.glob("jpserver-*.json")))
 
-    until(started, 60)
+    wait_until(is_started, 60)
     return json.loads(next(runtime.glob("jpserver-*.json")).read_text())["url"]

@@ -1,4 +1,4 @@
-"""What a visitor of a widget brings along: a file for its upload button."""
+"""Files for upload buttons."""
 
 import io
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def upload(button, name, data):
-    """Give a file to an upload button, as a browser does."""
+    """Upload a file with an upload button, as a browser does."""
     file = {"name": name, "type": "", "size": len(data), "content": memoryview(data)}
     button.value = ({**file, "last_modified": datetime(2026, 1, 1, tzinfo=UTC)},)
 

@@ -14,7 +14,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from PIL import Image, ImageDraw
 
-from delfjax.features.pyramid import CELL, scale_points
+from delfjax.features.pyramid import STRIDE, scale_points
 from delfjax.plots.base import DARK, DIM, LIGHT, Figure, draw_photo, subplots
 from delfjax.widgets.attention_state import (
     ScoredPhoto,
@@ -97,13 +97,15 @@ def figure(
 
 def _to_display(scored: ScoredPhoto, points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
     """Convert points from pixels of the photo to pixels of the displayed image."""
-    return scale_points(points, np.array(scored.image_size), np.array(display_size(scored.image_size)))
+    return scale_points(
+        points, np.array(scored.image_size), np.array(display_size(scored.image_size))
+    )
 
 
 def _with_receptive_field(image: Image.Image, scored: ScoredPhoto, row: int) -> Image.Image:
     """Dim the outside of a cell's receptive field; frame the field and the cell's 16 pixels."""
     field = _to_display(scored, scored.receptive_fields[row].reshape(2, 2))
-    half = (CELL - 1) / 2 * scored.level_pixel(row)
+    half = (STRIDE - 1) / 2 * scored.level_pixel(row)
     cell = _to_display(scored, scored.centers[row] + np.array([-half, half]))
     dimmed = Image.blend(image, Image.new("RGB", image.size, DARK), DIM)
     inside = field.clip(0, np.array(image.size[::-1]))

@@ -1,6 +1,6 @@
-"""The attention explorer: sliders over `delfjax.widgets.attention_state`, for one model or two side by side (Sec. 4.2).
+"""The attention explorer: a widget that shows the score maps of one or two models (Sec. 4.2).
 
-The network runs once for a photo and a model; whatever is moved after that is drawn anew in milliseconds.
+The network runs once for a photo and a model. Every later change is drawn in milliseconds.
 """
 
 from collections.abc import Mapping
@@ -12,259 +12,281 @@ from IPython.display import clear_output, display
 from ipywidgets import HTML, HBox, Layout, VBox
 
 from delfjax.features.extraction import Extractor
-from delfjax.features.pyramid import resized
+from delfjax.features.pyramid import scale_points
 from delfjax.images.reading import PhotoError
-from delfjax.plots.base import Drawing, encode
+from delfjax.plots.base import Figure, encode_jpeg
 from delfjax.types import Photo
-from delfjax.widgets import attention_captions, attention_drawing
-from delfjax.widgets.attention_drawing import (
+from delfjax.widgets import attention_drawing, captions
+from delfjax.widgets.attention_drawing import MIN_SIDE, display_size, render
+from delfjax.widgets.attention_state import (
     COLOR_MAPS,
-    SMALLEST,
-    Style,
-    render,
-    shown_size,
+    ScoredPhoto,
+    ViewSettings,
+    cell_at,
+    describe_view,
+    score_photo,
 )
-from delfjax.widgets.attention_state import Choice, Look, cell_at, look
-from delfjax.widgets.canvas import Picture
-from delfjax.widgets.upload import WIDE, read_upload
+from delfjax.widgets.canvas import ImageCanvas
+from delfjax.widgets.upload import LABELED, read_upload, upload_button
 
-MOST = 1000  # keypoints: as many as the official configuration keeps
-ALL = "all"  # scales merged; a slider's value may not be None
+MAX_KEYPOINTS = 1000  # the official configuration keeps as many features per photo
+ALL = "all"  # the scale slider's value for all scales, since it cannot be None
 
 
-def explore(photos: Mapping[str, Photo], extractors: Mapping[str, Extractor]) -> "Explorer":
-    """Offer photos, and the visitor's own, to look at with the attention of models, or the norm.
+def explore(
+    photos: Mapping[str, Photo] | Photo, models: Mapping[str, Extractor] | Extractor
+) -> "AttentionExplorer":
+    """Show where models find features in photos, in a widget with heatmaps and keypoints.
+
+    You can compare two models, upload photos, and save the view as a figure.
 
     Args:
-        photos: By the name that the menu has.
-        extractors: Models by name. Of their configuration the pyramid counts.
+        photos: Photos by name, or a single photo.
+        models: DELF models by name, as `delfjax.load` returns them, or a single one.
 
     Returns:
-        A widget. Where widgets do not live, as on a page that shows a saved notebook, its figure is seen.
+        The widget. On pages that cannot run widgets, such as GitHub's, it shows a figure.
 
     Raises:
-        ValueError: If there is no photo, or no model.
+        ValueError: If there is no photo or no model, or a model is not a DELF model.
+
+    Example:
+        >>> model = dx.load("delf_att")
+        >>> dx.explore(dx.read_image("one.jpg"), model)
     """
-    if not photos or not extractors:
-        raise ValueError(f"{len(photos)} photos, {len(extractors)} models; expected one at least")
-    display(HTML(attention_captions.notice(_waiting(next(iter(photos)), next(iter(extractors))))))
-    explorer = Explorer(photos, extractors)
-    clear_output()  # the words make room for the widget
+    photos = photos if isinstance(photos, Mapping) else {"photo": photos}
+    models = models if isinstance(models, Mapping) else {models.name: models}
+    if not photos or not models:
+        raise ValueError(f"{len(photos)} photos, {len(models)} models; expected at least one each")
+    for name, model in models.items():
+        if not isinstance(model, Extractor):
+            raise ValueError(f"{name} is not a DELF model; expected one that has score maps")
+    display(HTML(captions.running(next(iter(models)), next(iter(photos)))))
+    explorer = AttentionExplorer(photos, models)
+    clear_output()  # the widget replaces the message
     return explorer
 
 
-def _waiting(photo: str, model: str) -> str:
-    return f"{photo} goes through {model}, scale by scale: this takes some seconds …"
-
-
 class Panel(VBox):
-    """One model's picture, its name above it and its scores' colors below."""
+    """The image of one model, with a heading above and a color bar below."""
 
     def __init__(self) -> None:
-        self.heading, self.picture, self.legend = HTML(), Picture(), HTML()
-        super().__init__([self.heading, self.picture, self.legend])
+        self.heading, self.canvas, self.color_bar = HTML(), ImageCanvas(), HTML()
+        super().__init__([self.heading, self.canvas, self.color_bar])
         self.layout = Layout(flex="1 1 0", min_width="0")
 
 
-class Explorer(VBox):
-    """The widget that `explore` makes; its parts are attributes, so that a program can drive it, too.
+class AttentionExplorer(VBox):
+    """The widget that `explore` returns. Its controls are attributes, so a program can use them too.
 
     Attributes:
-        photo, upload, model, other: What is looked at, by which models.
-        score, scale, count, threshold: The `Choice`.
-        colors, opacity: The `Style`.
-        export, links: Makes a figure; where to get it.
-        panels: A picture a model.
-        readout: The cells under the pointer.
-        status: What is being waited for, or went wrong.
+        photo: Menu of the photos.
+        upload: Button that adds a photo.
+        model: Menu of the models.
+        other_model: Menu of the model to compare with, or none.
+        score: Menu of the scores.
+        scale: Slider of the pyramid scale.
+        count: Slider of the maximum number of keypoints.
+        threshold: Slider of the score threshold.
+        color_map: Menu of the color maps.
+        opacity: Slider of the heatmap's opacity.
+        export: Button that makes a figure of the view.
+        links: Links that download the figure.
+        panels: One panel per model.
+        cell_table: Table of the cell under the pointer.
+        status: Messages.
     """
 
-    def __init__(self, photos: Mapping[str, Photo], extractors: Mapping[str, Extractor]) -> None:
-        self._photos, self._extractors = dict(photos), dict(extractors)
-        self._known: dict[tuple[str, str], Look] = {}
-        self._looks: dict[str, Look] = {}  # those that are shown, by model
-        self._pointer: tuple[float, float] | None = None  # on the photo
-        self._kept: tuple[float, float] | None = None  # where a click was
-        self._quiet = False  # while the program itself changes what a control offers
-        self._make_controls()
+    def __init__(self, photos: Mapping[str, Photo], models: Mapping[str, Extractor]) -> None:
+        self._photos, self._models = dict(photos), dict(models)
+        self._cache: dict[tuple[str, str], ScoredPhoto] = {}  # by photo and model
+        self._shown: dict[str, ScoredPhoto] = {}  # by model
+        self._pointer: tuple[float, float] | None = None  # (y, x) on the photo
+        self._pinned: tuple[float, float] | None = None  # (y, x) of the click that pinned a cell
+        self._paused = False  # whether changes of controls are ignored
+        self._create_controls()
         self.panels = (Panel(), Panel())
-        self.readout, self.status, self.links = HTML(), HTML(), HTML()
-        super().__init__(self._arranged())
-        self._observe()
+        self.cell_table, self.status, self.links = HTML(), HTML(), HTML()
+        super().__init__(self._arrange())
+        self._connect()
         self._reload()
 
-    def _make_controls(self) -> None:
-        models = list(self._extractors)
-        self.photo = ipywidgets.Dropdown(options=list(self._photos), description="photo", **WIDE)
-        self.model = ipywidgets.Dropdown(options=models, description="model", **WIDE)
-        self.other = ipywidgets.Dropdown(
+    def _create_controls(self) -> None:
+        models, defaults = list(self._models), ViewSettings()
+        self.photo = ipywidgets.Dropdown(options=list(self._photos), description="photo", **LABELED)
+        self.model = ipywidgets.Dropdown(options=models, description="model", **LABELED)
+        self.other_model = ipywidgets.Dropdown(
             options=[("none", ""), *((name, name) for name in models)],
             description="compare with",
-            **WIDE,
+            **LABELED,
         )
-        self.colors = ipywidgets.Dropdown(options=COLOR_MAPS, description="colors", **WIDE)
-        self.score = ipywidgets.Dropdown(options=["attention", "norm"], description="score", **WIDE)
-        self.scale = ipywidgets.SelectionSlider(options=[(ALL, ALL)], description="scale", **WIDE)
+        self.score = ipywidgets.Dropdown(
+            options=["attention", "norm"], description="score", **LABELED
+        )
+        self.color_map = ipywidgets.Dropdown(options=COLOR_MAPS, description="color map", **LABELED)
+        self.scale = ipywidgets.SelectionSlider(
+            options=[(ALL, ALL)], description="scale", **LABELED
+        )
         self.count = ipywidgets.IntSlider(
-            Choice().count, 0, MOST, 10, description="keypoints", **WIDE
+            defaults.count, 0, MAX_KEYPOINTS, 10, description="keypoints", **LABELED
         )
         self.threshold = ipywidgets.FloatSlider(
-            0, min=0, max=0.99, step=0.01, description="threshold", readout_format=".0%", **WIDE
+            defaults.threshold,
+            min=0,
+            max=0.99,
+            step=0.01,
+            description="threshold",
+            readout_format=".0%",
+            tooltip="Share of the cells, those with the lowest scores, that are not keypoints",
+            **LABELED,
         )
-        self.threshold.tooltip = "quantile of the scores under which no cell becomes a keypoint"
         self.opacity = ipywidgets.FloatSlider(
-            Style().opacity, min=0, max=1, step=0.05, description="opacity", **WIDE
+            defaults.opacity, min=0, max=1, step=0.05, description="opacity", **LABELED
         )
-        own = Layout(width="auto")
-        self.upload = ipywidgets.FileUpload(
-            accept="image/*", description="your own photo", layout=own
-        )
-        self.export = ipywidgets.Button(description="make a figure", icon="picture-o", layout=own)
+        self.upload = upload_button("upload a photo")
+        self.export = ipywidgets.Button(description="make a figure", icon="picture-o")
+        self.upload.layout.width = self.export.layout.width = "auto"
 
-    def _arranged(self) -> list[ipywidgets.Widget]:
+    def _arrange(self) -> list[ipywidgets.Widget]:
         buttons = HBox([self.upload, self.export], layout=Layout(margin="0 0 0 7.5em"))
         column = Layout(flex="1 1 22em", max_width="34em")
         sides = (
-            [self.photo, self.model, self.other, self.score, self.colors],
+            [self.photo, self.model, self.other_model, self.score, self.color_map],
             [self.scale, self.count, self.threshold, self.opacity, buttons],
         )
         wrapped = Layout(flex_flow="row wrap", grid_gap="0 2em")
         controls = HBox([VBox(side, layout=column) for side in sides], layout=wrapped)
-        pictures = HBox(self.panels, layout=Layout(grid_gap="0 1em"))
-        return [controls, self.links, self.status, pictures, self.readout]
+        panels = HBox(self.panels, layout=Layout(grid_gap="0 1em"))
+        return [controls, self.links, self.status, panels, self.cell_table]
 
-    def _observe(self) -> None:
-        self.upload.observe(self._take_upload, names="value")
-        self.export.on_click(self._offer_figure)
-        for control in (self.photo, self.model, self.other):
+    def _connect(self) -> None:
+        self.upload.observe(self._on_upload, names="value")
+        self.export.on_click(self._on_export)
+        for control in (self.photo, self.model, self.other_model):
             control.observe(self._reload, names="value")
-        chosen = (self.score, self.scale, self.count, self.threshold)
-        for control in (*chosen, self.colors, self.opacity):
+        settings = (self.score, self.scale, self.count, self.threshold)
+        for control in (*settings, self.color_map, self.opacity):
             control.observe(self._redraw, names="value")
         for panel in self.panels:
-            panel.picture.observe(self._follow, names="pointer")
-            panel.picture.observe(self._keep, names="clicks")
+            panel.canvas.observe(self._on_pointer, names="pointer")
+            panel.canvas.observe(self._on_click, names="clicks")
 
     @property
-    def choice(self) -> Choice:
-        """What of the scores is shown."""
-        return Choice(
-            selection=self.score.value,
+    def settings(self) -> ViewSettings:
+        """The settings of the controls."""
+        return ViewSettings(
+            score=self.score.value,
             scale=None if self.scale.value == ALL else self.scale.value,
             count=self.count.value,
             threshold=self.threshold.value,
+            color_map=self.color_map.value,
+            opacity=self.opacity.value,
         )
 
-    @property
-    def manner(self) -> Style:
-        """How it is drawn."""
-        return Style(colors=self.colors.value, opacity=self.opacity.value)
-
-    def figure(self) -> Drawing:
-        """Draw what is shown as a figure with color bars, to be kept."""
-        return attention_drawing.figure(
-            self._looks, self.choice, self.manner, photo=self.photo.value
-        )
+    def figure(self) -> Figure:
+        """Draw the current view as a figure with color bars."""
+        return attention_drawing.figure(self._shown, self.settings, photo=self.photo.value)
 
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, Any]:
-        """Give the figure beside the widget: pages on which no widget lives show that."""
-        return super()._repr_mimebundle_(**kwargs) | {"image/jpeg": self.figure().encoded("jpeg")}
+        """Add the figure to the widget's output, for pages that cannot run widgets."""
+        return super()._repr_mimebundle_(**kwargs) | {"image/jpeg": self.figure().to_bytes("jpeg")}
 
     def _reload(self, _: object = None) -> None:
-        """Look at the photo by the models that are chosen; offer what they all have."""
-        if self._quiet:
+        """Show the chosen photo and models; offer the scales and scores that the models have."""
+        if self._paused:
             return
         self.status.value = ""
-        models = dict.fromkeys(filter(None, (self.model.value, self.other.value)))
-        self._looks = {name: self._look(name) for name in models}
-        seen = list(self._looks.values())
-        scales = [s for s in seen[0].scales if all(np.isclose(s, e.scales).any() for e in seen)]
-        scores = [name for name in ("attention", "norm") if any(name in e.scores for e in seen)]
-        self._offer(self.scale, [(ALL, ALL), *((f"{scale:.2f}", scale) for scale in scales)])
-        self._offer(self.score, scores)
-        self._pointer = self._kept = None
+        models = dict.fromkeys(filter(None, (self.model.value, self.other_model.value)))
+        self._shown = {model: self._score_photo(model) for model in models}
+        shown = list(self._shown.values())
+        scales = [s for s in shown[0].scales if all(np.isclose(s, e.scales).any() for e in shown)]
+        scores = [name for name in ("attention", "norm") if any(name in e.scores for e in shown)]
+        self._set_options(self.scale, [(ALL, ALL), *((f"{scale:.2f}", scale) for scale in scales)])
+        self._set_options(self.score, scores)
+        self._pointer = self._pinned = None
         self._redraw()
 
-    def _look(self, model: str) -> Look:
-        """Run the network, if it has not seen this photo yet, and say so meanwhile."""
+    def _score_photo(self, model: str) -> ScoredPhoto:
+        """Run the model on the chosen photo, unless its scores are in the cache."""
         key = self.photo.value, model
-        if key not in self._known:
-            self.status.value = attention_captions.notice(_waiting(*key))
-            self._known[key] = look(self._photos[key[0]], self._extractors[model])
+        if key not in self._cache:
+            self.status.value = captions.running(model, self.photo.value)
+            self._cache[key] = score_photo(self._photos[self.photo.value], self._models[model])
             self.status.value = ""
-        return self._known[key]
+        return self._cache[key]
 
-    def _offer(self, control: ipywidgets.ValueWidget, options: list[Any]) -> None:
-        """Change what a control offers, and keep its value if it is still among it."""
+    def _set_options(self, control: ipywidgets.ValueWidget, options: list[Any]) -> None:
+        """Change the options of a control; keep its value if it is still an option."""
         if list(control.options) != options:
-            before, self._quiet = control.value, True
+            before, self._paused = control.value, True
             control.options = options
             if before in [option[1] if isinstance(option, tuple) else option for option in options]:
                 control.value = before
-            self._quiet = False
+            self._paused = False
 
     def _redraw(self, _: object = None) -> None:
-        """Draw everything anew, for what the controls say."""
-        if self._quiet:
+        """Draw everything with the current settings."""
+        if self._paused:
             return
-        self.links.value = ""  # to a figure of something else
-        for panel, (name, seen) in zip(self.panels, self._looks.items(), strict=False):
-            panel.heading.value = attention_captions.heading(name, seen, self.choice)
-            panel.legend.value = attention_captions.legend(seen, self.choice, self.manner.colors)
-            panel.picture.alt = f"{self.photo.value}: {attention_captions.words(seen, self.choice)}"
-            height, width = shown_size(seen.image_size)
-            panel.layout.max_width = f"{SMALLEST * width // max(height, width)}px"
-        self.panels[1].layout.display = "flex" if len(self._looks) > 1 else "none"
-        self._redraw_pictures()
+        self.links.value = ""  # the links are to a figure of the previous view
+        settings = self.settings
+        for panel, (model, scored) in zip(self.panels, self._shown.items(), strict=False):
+            panel.heading.value = captions.model_heading(model, scored, settings)
+            panel.color_bar.value = captions.color_bar(scored, settings)
+            view = describe_view(scored, settings)
+            panel.canvas.alt = f"{self.photo.value}: {view}"
+            height, width = display_size(scored.image_size)
+            panel.layout.max_width = f"{MIN_SIDE * width // max(height, width)}px"
+        self.panels[1].layout.display = "flex" if len(self._shown) > 1 else "none"
+        self._redraw_images()
 
-    def _redraw_pictures(self) -> None:
-        """Draw the pictures, with the cell under the pointer, and tell of that."""
-        point = self._pointer or self._kept
+    def _redraw_images(self) -> None:
+        """Draw the images, and describe the cell under the pointer or the pinned one."""
+        point, settings = self._pointer or self._pinned, self.settings
         cells = {}
-        for panel, (name, seen) in zip(self.panels, self._looks.items(), strict=False):
+        for panel, (model, scored) in zip(self.panels, self._shown.items(), strict=False):
             row = None
             if point is not None:
-                cells[name] = cell_at(seen, self.choice, point)
-                row = cells[name].row
-            panel.picture.image = encode(render(seen, self.choice, self.manner, row))
-        self.readout.value = attention_captions.readout(self._looks, cells)
+                cells[model] = cell_at(scored, settings, point)
+                row = cells[model].row
+            panel.canvas.image = encode_jpeg(render(scored, settings, row))
+        self.cell_table.value = captions.cell_table(self._shown, cells)
 
-    def _follow(self, change: Mapping[str, Any]) -> None:
+    def _on_pointer(self, change: Mapping[str, Any]) -> None:
         self._pointer = self._on_photo(change["new"])
-        self._redraw_pictures()
+        self._redraw_images()
 
-    def _keep(self, change: Mapping[str, Any]) -> None:
+    def _on_click(self, change: Mapping[str, Any]) -> None:
         clicked = self._on_photo(change["owner"].clicked)
-        self._kept = clicked if self._kept is None else None
-        self._redraw_pictures()
+        self._pinned = clicked if self._pinned is None else None
+        self._redraw_images()
 
     def _on_photo(self, point: tuple[float, float] | None) -> tuple[float, float] | None:
-        """Bring a point of a picture to the photo."""
+        """Convert a point from pixels of the displayed image to pixels of the photo."""
         if point is None:
             return None
-        size = self._photos[self.photo.value].shape[:2]
-        y, x = resized(np.array([point]), np.array(shown_size(size)), np.array(size))[0].tolist()
+        size = np.array(self._photos[self.photo.value].shape[:2])
+        displayed = np.array(display_size(tuple(size.tolist())))
+        y, x = scale_points(np.array([point]), displayed, size)[0].tolist()
         return y, x
 
-    def _take_upload(self, change: Mapping[str, Any]) -> None:
-        """Add a photo that was uploaded; of one that cannot be read say why, and stay where we are."""
+    def _on_upload(self, change: Mapping[str, Any]) -> None:
+        """Show an uploaded photo; if it cannot be read, show the reason and keep the view."""
         if not change["new"]:
             return
         name = change["new"][0]["name"]
         try:
             self._photos[name] = read_upload(change["new"][0])
         except PhotoError as error:
-            self.status.value = attention_captions.notice(str(error))
+            self.status.value = captions.notice(str(error))
         else:
-            self._known = {key: seen for key, seen in self._known.items() if key[0] != name}
-            self._quiet = True
+            self._cache = {key: scored for key, scored in self._cache.items() if key[0] != name}
+            self._paused = True
             self.photo.options, self.photo.value = list(self._photos), name
-            self._quiet = False
+            self._paused = False
             self._reload()
-        self.upload.value = ()  # so that the same file can be chosen again
+        self.upload.value = ()  # allows uploading the same file again
 
-    def _offer_figure(self, _: object = None) -> None:
-        """Make the figure, and links by which a browser saves it."""
-        self.links.value = attention_captions.links(
-            self.figure(), f"{self.photo.value} {self.score.value}"
-        )
+    def _on_export(self, _: object = None) -> None:
+        name = f"{self.photo.value} {self.score.value}"
+        self.links.value = captions.download_links(self.figure(), name)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from delfjax.features.extraction import Extractor, Selection
-from delfjax.features.pyramid import CELL, merge_levels, scale_points
+from delfjax.features.pyramid import STRIDE, merge_levels, scale_points
 from delfjax.types import Photo
 
 # Color maps of the heatmap. The first one is the default; the explorer's menu offers all of them.
@@ -120,7 +120,7 @@ def score_photo(photo: Photo, model: Extractor) -> ScoredPhoto:
     cells = [np.argwhere(np.ones(level.shape, bool)) for level in dense.norms]
     levels = np.repeat(np.arange(len(cells)), [len(level) for level in cells])
     sizes, image_size = dense.sizes[levels], np.array(dense.image_size)
-    centers = scale_points(np.concatenate(cells) * CELL, sizes, image_size)
+    centers = scale_points(np.concatenate(cells) * STRIDE, sizes, image_size)
     return ScoredPhoto(
         photo=photo,
         scales=dense.scales,
@@ -175,7 +175,7 @@ def cell_at(scored: ScoredPhoto, settings: ViewSettings, point: tuple[float, flo
     points = np.array([point] * len(levels))
     on_levels = scale_points(points, np.array(scored.image_size), scored.level_sizes[levels])
     rows = []
-    for level, cell in zip(levels, np.rint(on_levels / CELL).astype(int), strict=True):
+    for level, cell in zip(levels, np.rint(on_levels / STRIDE).astype(int), strict=True):
         shape = np.array(scored.maps[name][level].shape)
         y, x = cell.clip(0, shape - 1)
         rows.append(int(np.searchsorted(scored.levels, level) + y * shape[1] + x))
@@ -206,5 +206,7 @@ def _shown_levels(scored: ScoredPhoto, scale: float | None) -> Int[np.ndarray, "
         return np.arange(len(scored.scales))
     found = np.flatnonzero(np.isclose(scored.scales, scale))
     if not len(found):
-        raise ValueError(f"no pyramid level has scale {scale}; expected None or one of {scored.scales}")
+        raise ValueError(
+            f"no pyramid level has scale {scale}; expected None or one of {scored.scales}"
+        )
     return found

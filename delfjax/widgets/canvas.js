@@ -1,110 +1,114 @@
-// An image that tells where the pointer is on it; picture.py has the traits and their units.
+// An image that reports the pointer, clicks and a dragged box. canvas.py documents the traits.
 
-const KEYS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-const STRIDES = 40; // presses of an arrow key from side to side
-const SLACK = 4; // pixels of the screen: a shorter drag is a click
+const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+const STEPS = 40; // arrow key presses across the image, if it is no grid
+const CLICK_DISTANCE = 4; // pixels of the screen: a shorter drag is a click
 
 function render({ model, el }) {
   const frame = document.createElement("div");
   const image = document.createElement("img");
-  const box = document.createElement("div");
+  const boxOutline = document.createElement("div");
   frame.style.cssText = "position: relative; line-height: 0; overflow: hidden";
   image.style.cssText = "width: 100%; height: auto; user-select: none";
-  box.style.cssText = "position: absolute; display: none; pointer-events: none; "
+  boxOutline.style.cssText = "position: absolute; display: none; pointer-events: none; "
     + "border: 2px solid white; outline: 1px solid #14141e; background: rgba(255, 255, 255, 0.15)";
-  image.tabIndex = 0; // so that arrow keys reach it
-  image.draggable = false; // the browser would drag the file
-  frame.append(image, box);
+  image.tabIndex = 0; // lets the image receive key presses
+  image.draggable = false; // otherwise the browser drags the image file
+  frame.append(image, boxOutline);
   el.append(frame);
 
-  let start = null; // of a drag: the event
-  let asked = 0; // the animation frame that will tell the pointer
+  let dragStart = null; // the event that started a drag
+  let frameRequest = 0; // the animation frame that sends the pointer's position
 
-  const show = () => {
+  const showImage = () => {
     URL.revokeObjectURL(image.src);
     image.src = URL.createObjectURL(new Blob([model.get("image")]));
   };
-  const isTable = () => model.get("cells")[0] > 0;
-  const describe = () => {
+  const isGrid = () => model.get("grid")[0] > 0;
+  const applySettings = () => {
     image.alt = model.get("alt");
-    image.style.touchAction = model.get("boxes") ? "none" : "pan-y";
-    image.style.cursor = isTable() ? "pointer" : "crosshair";
+    image.style.touchAction = model.get("draws_boxes") ? "none" : "pan-y";
+    image.style.cursor = isGrid() ? "pointer" : "crosshair";
   };
-  const tell = (changes) => {
+  const send = (changes) => {
     for (const [name, value] of Object.entries(changes)) model.set(name, value);
     model.save_changes();
   };
-  const point = (pointer) => {
-    cancelAnimationFrame(asked);
-    asked = requestAnimationFrame(() => tell({ pointer }));
+  const sendPointer = (pointer) => {
+    cancelAnimationFrame(frameRequest);
+    frameRequest = requestAnimationFrame(() => send({ pointer }));
   };
-  const click = (clicked) => tell({ clicked, clicks: model.get("clicks") + 1, box: null });
-  const size = () => [image.naturalHeight, image.naturalWidth];
-  const stride = () => (isTable()
-    ? size().map((side, axis) => side / model.get("cells")[axis])
-    : [image.naturalWidth / STRIDES, image.naturalWidth / STRIDES]);
-  const clamp = (place, low, high) => place.map((at, axis) => Math.min(Math.max(at, low), high[axis]));
-  const edges = ({ clientX, clientY }) => { // (y, x) in the image's pixels, 0 at its top left corner
+  const sendClick = (clicked) => send({ clicked, clicks: model.get("clicks") + 1, box: null });
+
+  const imageSize = () => [image.naturalHeight, image.naturalWidth];
+  const arrowStep = () => (isGrid()
+    ? imageSize().map((side, axis) => side / model.get("grid")[axis])
+    : [image.naturalWidth / STEPS, image.naturalWidth / STEPS]);
+  const clamp = (point, low, high) =>
+    point.map((value, axis) => Math.min(Math.max(value, low), high[axis]));
+  const eventPosition = ({ clientX, clientY }) => { // (y, x), 0 at the image's top-left corner
     const { left, top, width, height } = image.getBoundingClientRect();
-    const [rows, columns] = size();
-    return clamp([(clientY - top) * rows / height, (clientX - left) * columns / width], 0, size());
+    const [rows, columns] = imageSize();
+    return clamp([(clientY - top) * rows / height, (clientX - left) * columns / width], 0, imageSize());
   };
-  const centered = (event) => edges(event).map((edge) => edge - 0.5);
-  const corners = (event) => { // of the box since the drag began: top, left, bottom, right
-    const [one, other] = [edges(start), edges(event)];
-    return [Math.min, Math.max].flatMap((pick) => one.map((at, axis) => pick(at, other[axis])));
+  const eventPixel = (event) => eventPosition(event).map((edge) => edge - 0.5);
+  const draggedBox = (event) => { // top, left, bottom, right
+    const [start, end] = [eventPosition(dragStart), eventPosition(event)];
+    return [Math.min, Math.max].flatMap((pick) => start.map((value, axis) => pick(value, end[axis])));
   };
   const isClick = ({ clientX, clientY }) =>
-    Math.hypot(clientX - start.clientX, clientY - start.clientY) < SLACK;
-  const draw = (edges) => {
-    box.style.display = edges ? "block" : "none";
-    if (!edges) return;
-    const [[top, left, bottom, right], [rows, columns]] = [edges, size()];
+    Math.hypot(clientX - dragStart.clientX, clientY - dragStart.clientY) < CLICK_DISTANCE;
+  const drawBox = (box) => {
+    boxOutline.style.display = box ? "block" : "none";
+    if (!box) return;
+    const [[top, left, bottom, right], [rows, columns]] = [box, imageSize()];
     const inset = [top / rows, 1 - right / columns, 1 - bottom / rows, left / columns];
-    box.style.inset = inset.map((share) => `${100 * share}%`).join(" ");
+    boxOutline.style.inset = inset.map((fraction) => `${100 * fraction}%`).join(" ");
   };
 
   image.addEventListener("pointermove", (event) => {
-    point(centered(event));
-    if (start && model.get("boxes") && !isClick(event)) draw(corners(event));
+    sendPointer(eventPixel(event));
+    if (dragStart && model.get("draws_boxes") && !isClick(event)) drawBox(draggedBox(event));
   });
   image.addEventListener("pointerdown", (event) => {
-    start = event;
-    if (model.get("boxes")) image.setPointerCapture(event.pointerId);
+    dragStart = event;
+    if (model.get("draws_boxes")) image.setPointerCapture(event.pointerId);
   });
   image.addEventListener("pointerup", (event) => {
-    if (start && isClick(event)) {
-      draw(null); // of a drag that came back to where it began
-      click(centered(event));
-    } else if (start && model.get("boxes")) {
-      tell({ box: corners(event) });
+    if (dragStart && isClick(event)) {
+      drawBox(null); // removes the box of a drag that returned to its start
+      sendClick(eventPixel(event));
+    } else if (dragStart && model.get("draws_boxes")) {
+      send({ box: draggedBox(event) });
     }
-    start = null;
+    dragStart = null;
   });
-  image.addEventListener("pointercancel", () => { start = null; });
-  for (const name of ["pointerleave", "blur"]) image.addEventListener(name, () => point(null));
-  image.addEventListener("focus", () => { // by the Tab key: a mouse is over it already
-    if (isTable() && !model.get("pointer")) point(stride().map((side) => side / 2));
+  image.addEventListener("pointercancel", () => { dragStart = null; });
+  for (const name of ["pointerleave", "blur"]) {
+    image.addEventListener(name, () => sendPointer(null));
+  }
+  image.addEventListener("focus", () => { // by the Tab key: a mouse has set the pointer already
+    if (isGrid() && !model.get("pointer")) sendPointer(arrowStep().map((side) => side / 2));
   });
   image.addEventListener("keydown", (event) => {
-    const at = model.get("pointer");
+    const pointer = model.get("pointer");
     if (event.shiftKey || event.ctrlKey) return; // Shift+Enter runs a notebook's cell
-    if (!(event.key in KEYS) && !(event.key === "Enter" && at)) return;
+    if (!(event.key in ARROWS) && !(event.key === "Enter" && pointer)) return;
     event.preventDefault();
-    event.stopPropagation(); // JupyterLab would go to the next cell
-    if (event.key === "Enter") return click(at);
-    const from = at ?? size().map((side) => side / 2);
-    const to = from.map((place, axis) => place + stride()[axis] * KEYS[event.key][axis]);
-    tell({ pointer: clamp(to, 0, size().map((side) => side - 1)) });
+    event.stopPropagation(); // otherwise JupyterLab moves to the next cell
+    if (event.key === "Enter") return sendClick(pointer);
+    const from = pointer ?? imageSize().map((side) => side / 2);
+    const to = from.map((value, axis) => value + arrowStep()[axis] * ARROWS[event.key][axis]);
+    send({ pointer: clamp(to, 0, imageSize().map((side) => side - 1)) });
   });
 
-  model.on("change:image", show);
-  for (const name of ["alt", "boxes", "cells"]) model.on(`change:${name}`, describe);
-  model.on("change:box", () => draw(model.get("box")));
-  show();
-  describe();
+  model.on("change:image", showImage);
+  for (const name of ["alt", "draws_boxes", "grid"]) model.on(`change:${name}`, applySettings);
+  model.on("change:box", () => drawBox(model.get("box")));
+  showImage();
+  applySettings();
   return () => {
-    cancelAnimationFrame(asked);
+    cancelAnimationFrame(frameRequest);
     URL.revokeObjectURL(image.src);
   };
 }

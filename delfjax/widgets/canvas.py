@@ -1,46 +1,118 @@
-"""A picture in a notebook that tells where the pointer is on it: the one widget that is made here.
+"""Images in a notebook that react to the pointer, to clicks, to dragged boxes and to arrow keys.
 
-ipywidgets knows no mouse; anywidget needs no build step, only the ES module `picture.js` beside this file.
+ipywidgets reports no pointer events. `ImageCanvas` does so with anywidget and the JavaScript module
+``canvas.js`` beside this file. `ThumbnailGrid` is a canvas on which thumbnails can be selected.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import anywidget
 import traitlets
 
+from delfjax.plots.base import encode_jpeg
+from delfjax.plots.thumbnails import Card, card_at, draw_cards
 
-class Picture(anywidget.AnyWidget):
-    """An image, the pointer over it, clicks, and a box that is dragged.
 
-    Pixels are those of the image itself, however large it is drawn; ``(0, 0)`` is the center of the top-left
-    one. While the kernel is busy, the browser keeps back all positions but the latest.
+def _floats(count: int) -> traitlets.Tuple:
+    floats = [traitlets.Float() for _ in range(count)]
+    return traitlets.Tuple(*floats, allow_none=True, default_value=None).tag(sync=True)
+
+
+class ImageCanvas(anywidget.AnyWidget):
+    """An image that reports the pointer, clicks and a dragged box.
+
+    All positions are in pixels of the image itself, at whatever size the browser displays it. Points
+    have ``(0, 0)`` at the center of the top-left pixel. While the kernel is busy, the browser drops
+    all pointer positions but the latest.
 
     Attributes:
-        image: The file, in a format that browsers show, such as JPEG.
-        alt: What it shows, in words.
-        boxes: Whether dragging draws a box, in place of scrolling by touch.
-        cells: ``(rows, columns)`` of an image that is a table: arrow keys go from cell to cell. ``(0, 0)``:
-            it is none. The Enter key clicks where the pointer is.
-        pointer: ``(y, x)`` under the mouse, a finger, or the arrow keys; None off the image.
+        image: Encoded image, in a format that browsers display, for example JPEG.
+        alt: Description of the image for screen readers.
+        draws_boxes: Whether dragging draws a box. Otherwise dragging by touch scrolls the page.
+        grid: ``(rows, columns)`` of an image that shows a grid: arrow keys move by one grid cell.
+            ``(0, 0)``: the image is no grid. The Enter key clicks at the pointer.
+        pointer: ``(y, x)`` of the mouse, the finger or the arrow keys; None outside of the image.
         clicked: ``(y, x)`` of the last click.
-        clicks: How many there were: observe this one, as a click may be where the last one was.
-        box: The last box: ``(top, left, bottom, right)``, edges between pixels, 0 at the top left, as in
-            `delfjax.images.reading.Box`. None at first, and after a click; to set it draws it, or takes it away.
+        clicks: Number of clicks. Observe it instead of ``clicked``, which does not change when two
+            clicks are at the same point.
+        box: The box: ``(top, left, bottom, right)`` with edges between pixels, 0 at the top-left
+            corner, as in `delfjax.images.reading.Box`. None before the first drag and after a click.
+            Set it to draw or remove the box.
     """
 
     _esm = Path(__file__).with_suffix(".js")
 
     image = traitlets.Bytes().tag(sync=True)
     alt = traitlets.Unicode().tag(sync=True)
-    boxes = traitlets.Bool(False).tag(sync=True)
-    cells = traitlets.Tuple(traitlets.Int(), traitlets.Int(), default_value=(0, 0)).tag(sync=True)
-    pointer = traitlets.Tuple(
-        traitlets.Float(), traitlets.Float(), allow_none=True, default_value=None
-    ).tag(sync=True)
-    clicked = traitlets.Tuple(
-        traitlets.Float(), traitlets.Float(), allow_none=True, default_value=None
-    ).tag(sync=True)
+    draws_boxes = traitlets.Bool(False).tag(sync=True)
+    grid = traitlets.Tuple(traitlets.Int(), traitlets.Int(), default_value=(0, 0)).tag(sync=True)
+    pointer = _floats(2)
+    clicked = _floats(2)
     clicks = traitlets.Int(0).tag(sync=True)
-    box = traitlets.Tuple(*[traitlets.Float()] * 4, allow_none=True, default_value=None).tag(
-        sync=True
-    )
+    box = _floats(4)
+
+
+class ThumbnailGrid(ImageCanvas):
+    """A grid of thumbnails, selected by a click, or by the arrow keys and the Enter key.
+
+    Attributes:
+        selected: Number of the selected card, from 0.
+    """
+
+    selected = traitlets.Int(0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cards: Sequence[Card] = ()
+        self._card_width = 0
+        self._hovered: int | None = None
+        self.observe(self._on_pointer, names="pointer")
+        self.observe(self._on_click, names="clicks")
+        self.observe(self._draw, names="selected")
+
+    def show_cards(
+        self, cards: Sequence[Card], *, columns: int, card_width: int, selected: int
+    ) -> None:
+        """Draw cards; without cards, hide the grid.
+
+        Args:
+            cards: The cards, row by row.
+            columns: Cards per row.
+            card_width: Width of a card in pixels.
+            selected: Number of the card with a dark frame.
+        """
+        self._cards, self._card_width, self._hovered = cards, card_width, None
+        self.grid = (-(-len(cards) // columns), columns)
+        self.layout.display = None if cards else "none"
+        if self.selected == selected:
+            self._draw()
+        self.selected = selected
+
+    def _draw(self, _: object = None) -> None:
+        if self._cards:
+            image = draw_cards(
+                self._cards,
+                columns=self.grid[1],
+                card_width=self._card_width,
+                selected=self.selected,
+                hovered=self._hovered,
+            )
+            self._size = image.shape[:2]
+            self.image = encode_jpeg(image)
+
+    def _card_at(self, point: tuple[float, float] | None) -> int | None:
+        if point is None or not self._cards:
+            return None
+        return card_at(point, self._size, cards=len(self._cards), columns=self.grid[1])
+
+    def _on_pointer(self, _: object) -> None:
+        card = self._card_at(self.pointer)
+        if card != self._hovered:
+            self._hovered = card
+            self._draw()
+
+    def _on_click(self, _: object) -> None:
+        card = self._card_at(self.clicked)
+        if card is not None:
+            self.selected = card

@@ -1,7 +1,7 @@
-"""The retrieval explorer: ask by a photo or a part of it, and see the ranking follow the settings (Sec. 4.4).
+"""The retrieval explorer: a widget that searches photos with a photo or a part of it (Sec. 4.4).
 
-Neighbors are searched once for a query and a box; whatever is moved after that is answered and drawn anew
-in a tenth of a second.
+The nearest-neighbor search runs once for a query and a box. Every later change is drawn in about a
+tenth of a second.
 """
 
 import html
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -18,89 +19,112 @@ from IPython.display import clear_output, display
 from ipywidgets import HTML, HBox, Layout, VBox
 
 from delfjax.datasets.truth import Truth
+from delfjax.features.database import Database
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.pca import PCA
-from delfjax.images.reading import Box
-from delfjax.plots.base import Drawing, encode
-from delfjax.plots.match_pictures import CARD, PAIR, QUERY
-from delfjax.plots.thumbnails import Card, fitted_size, thumbnail
+from delfjax.images.reading import Box, read_image
+from delfjax.plots.base import Figure, encode_jpeg
+from delfjax.plots.match_images import CARD_WIDTH, PAIR_WIDTH, QUERY_SIZE
+from delfjax.plots.thumbnails import Card, fit_size, thumbnail
 from delfjax.search.searcher import Searcher
 from delfjax.types import Features, Photo
-from delfjax.widgets import retrieval_captions
-from delfjax.widgets.attention_captions import notice
-from delfjax.widgets.canvas import Picture
-from delfjax.widgets.card_sheet import Cards
+from delfjax.widgets import captions
+from delfjax.widgets.canvas import ImageCanvas, ThumbnailGrid
 from delfjax.widgets.retrieval_controls import RetrievalControls
-from delfjax.widgets.retrieval_state import Inquiry, ask, of_database
-from delfjax.widgets.retrieval_view import View
-from delfjax.widgets.upload import WIDE, read_upload
+from delfjax.widgets.retrieval_state import CachedSearch, SearchView, cache_neighbors
+from delfjax.widgets.upload import LABELED, read_upload, upload_button
 
-COLUMNS = 4  # results a row
-FEWEST, MOST, STRIP = 6, 12, 1800  # queries a row, and the width of the row
-PATIENCE = 0.5  # seconds: of a visitor, before words say what takes so long
-PAGE = 1050  # pixels of the screen: about the width that a notebook has
+DEFAULT_QUERIES = 12  # database photos that are offered as queries by default
+RESULT_COLUMNS = 4
+MIN_QUERY_COLUMNS, MAX_QUERY_COLUMNS = 6, 12
+QUERY_GRID_WIDTH = 1800  # pixels
+MESSAGE_DELAY = 0.5  # seconds: faster searches show no message, which would only flicker
+PAGE_WIDTH = 1050  # approximate width of a notebook's output on screen, in pixels
 
 
 def search_photos(
     searcher: Searcher,
-    load: Callable[[str], Photo],
-    queries: Sequence[str] | Mapping[str, Features],
+    photos: str | Path | Callable[[str], Photo],
+    queries: Sequence[str] | Mapping[str, Features] | None = None,
     *,
     truths: Mapping[str, Truth] | None = None,
-    extractor: LocalExtractor | None = None,
+    model: LocalExtractor | None = None,
     pca: PCA | None = None,
 ) -> "RetrievalExplorer":
-    """Offer queries, and the visitor's own photos, to search a database with.
+    """Search a photo collection in a widget: choose a query, drag a box on it, change the settings.
 
     Args:
-        searcher: Over the database. Its configuration is what the controls begin with.
-        load: Reads a photo by its name, of the database or a query, at any size.
-        queries: Names of photos of the database; or the features of other photos by name, reduced as the
-            database is.
-        truths: What a query should find, by its name, where that is known.
-        extractor: Of a visitor's photo; without one, none can be uploaded.
-        pca: The database's, for the extractor's descriptors; None: they are compared as they come.
+        searcher: Searcher of the collection. Its configuration sets the controls at the start.
+        photos: Folder of the photos, or a function that reads a photo by its name, at any size. It
+            must hold the queries, too.
+        queries: Names of photos in the database; or features by name, with descriptors reduced like
+            those of the database. None: the first 12 photos of the database.
+        truths: Correct results of each query, by its name, where they are known.
+        model: Extractor for uploaded photos. None: no upload button.
+        pca: PCA that reduces the descriptors of uploaded photos, the database's. None: the database's
+            descriptors are not reduced.
 
     Returns:
-        A widget. Where widgets do not live, as on a page that shows a saved notebook, its figure is seen.
+        The widget. On pages that cannot run widgets, such as GitHub's, it shows a figure.
 
     Raises:
-        ValueError: If there is no query, or one by name that the database does not have.
+        ValueError: If there is no query, or the database has no photo of a query's name.
+
+    Example:
+        >>> features = dx.extract_folder(model, "photos", "features")
+        >>> dx.search_photos(dx.Searcher(features), "photos")
     """
+    if queries is None:
+        queries = searcher.database.names[:DEFAULT_QUERIES]
     if not isinstance(queries, Mapping):
-        queries = of_database(searcher.database, queries)
+        queries = _database_features(searcher.database, queries)
     if not queries:
-        raise ValueError("0 queries; expected one at least")
-    display(HTML(notice("The first search compiles its programs: this takes some seconds …")))
-    ask(searcher, next(iter(queries.values()))).answer(searcher.config)
-    clear_output()  # the words make room for the widget
-    return RetrievalExplorer(searcher, load, queries, truths or {}, extractor, pca)
+        raise ValueError("0 queries; expected at least one")
+    load = photos if callable(photos) else lambda name: read_image(Path(photos) / name)
+    display(HTML(captions.notice("Compiling the search. This takes a few seconds …")))
+    cache_neighbors(searcher, next(iter(queries.values()))).search(searcher.config)
+    clear_output()  # the widget replaces the message
+    return RetrievalExplorer(searcher, load, queries, truths or {}, model, pca)
+
+
+def _database_features(database: Database, names: Sequence[str]) -> dict[str, Features]:
+    """Return the features of database photos by name."""
+    numbers = {name: number for number, name in enumerate(database.names)}
+    if missing := [name for name in names if name not in numbers]:
+        raise ValueError(
+            f"the database has no photo {missing[0]!r}; expected names such as "
+            f"{database.names[0]!r}, or features by name"
+        )
+    return {name: database.features(numbers[name]) for name in names}
 
 
 @contextmanager
-def _said_meanwhile(place: HTML, words: str) -> Iterator[None]:
-    """Say something if what happens inside takes longer than usual; at once it would flicker."""
-    timer = threading.Timer(PATIENCE, setattr, (place, "value", words))
+def _message_if_slow(target: HTML, message: str) -> Iterator[None]:
+    """Show a message if the code inside takes longer than `MESSAGE_DELAY`."""
+    timer = threading.Timer(MESSAGE_DELAY, setattr, (target, "value", message))
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
-        timer.join()  # or its words might come after the answer's
+        timer.join()  # otherwise the message could replace the result
 
 
 class RetrievalExplorer(VBox):
-    """The widget that `search_photos` makes; its parts are attributes, so that a program can drive it, too.
+    """The widget that `search_photos` returns. Its controls are attributes, so a program can use them.
 
     Attributes:
-        strip: The queries, to choose from.
-        photo, upload: The one that is asked; adds a photo of the visitor's own.
-        picture: The query, to drag a box on.
-        controls: How the query is answered, how many results are shown, and whose matches.
-        ranking: The results, to choose from.
-        pair: The query and one result, with their matches.
-        heading, summary, caption: Words on the query, on the answer, and on the pair.
-        status: What is being waited for, or went wrong.
+        query_grid: Thumbnails of the queries.
+        query: Menu of the queries.
+        upload: Button that adds a query.
+        query_canvas: The query, on which a box can be dragged.
+        controls: Sliders for the search settings and the shown results.
+        result_grid: Thumbnails of the results.
+        pair_canvas: The query and one result, with their matches.
+        heading: Text above the query.
+        summary: Text above the results.
+        caption: Text above the pair.
+        status: Messages.
     """
 
     def __init__(
@@ -109,190 +133,189 @@ class RetrievalExplorer(VBox):
         load: Callable[[str], Photo],
         queries: Mapping[str, Features],
         truths: Mapping[str, Truth],
-        extractor: LocalExtractor | None,
+        model: LocalExtractor | None,
         pca: PCA | None,
     ) -> None:
         self._searcher, self._load, self._truths = searcher, load, truths
-        self._extractor, self._pca = extractor, pca
-        self._queries = dict(queries)
-        self._photos = {name: load(name) for name in queries}  # of the queries
-        self._load_small = cache(lambda name: thumbnail(load(name), CARD))
-        self._inquiry: Inquiry
-        self._view: View
-        self._quiet = False  # while the program itself changes controls
-        self.photo = ipywidgets.Dropdown(options=list(queries), description="query", **WIDE)
-        self.upload = ipywidgets.FileUpload(
-            accept="image/*",
-            description="your own photo",
-            layout=Layout(width="max-content", margin="0 0 0 7.5em"),
-        )
-        if extractor is None:
+        self._model, self._pca = model, pca
+        self._features = dict(queries)
+        self._photos = {name: load(name) for name in queries}
+        self._load_thumbnail = cache(lambda name: thumbnail(load(name), CARD_WIDTH))
+        self._search: CachedSearch
+        self._view: SearchView
+        self._paused = False  # whether changes of controls are ignored
+        self.query = ipywidgets.Dropdown(options=list(queries), description="query", **LABELED)
+        self.upload = upload_button("upload a photo")
+        self.upload.layout = Layout(width="max-content", margin="0 0 0 7.5em")
+        if model is None:
             self.upload.layout.display = "none"
         self.controls = RetrievalControls(searcher.config, len(searcher.database))
-        self.strip, self.ranking = Cards(), Cards()
-        self.picture, self.pair = Picture(boxes=True), Picture()
+        self.query_grid, self.result_grid = ThumbnailGrid(), ThumbnailGrid()
+        self.query_canvas, self.pair_canvas = ImageCanvas(draws_boxes=True), ImageCanvas()
         self.heading, self.summary, self.caption, self.status = (HTML() for _ in range(4))
-        super().__init__(self._arranged())
-        self._observe()
+        super().__init__(self._arrange())
+        self._connect()
         self._show_queries()
         self._reload()
 
-    def _arranged(self) -> list[ipywidgets.Widget]:
-        left = VBox([self.heading, self.picture, self.photo, self.controls, self.upload])
+    def _arrange(self) -> list[ipywidgets.Widget]:
+        left = VBox([self.heading, self.query_canvas, self.query, self.controls, self.upload])
         left.layout = Layout(flex="2 1 0", min_width="0")
-        legend = retrieval_captions.legend() if self._truths else ""
-        right = VBox([self.summary, self.ranking, HTML(legend)])
+        legend = captions.relevance_legend() if self._truths else ""
+        right = VBox([self.summary, self.result_grid, HTML(legend)])
         right.layout = Layout(flex="3 1 0", min_width="0")
-        both = HBox([left, right], layout=Layout(grid_gap="0 1.5em"))
-        return [self.strip, self.status, both, self.caption, self.pair]
+        columns = HBox([left, right], layout=Layout(grid_gap="0 1.5em"))
+        return [self.query_grid, self.status, columns, self.caption, self.pair_canvas]
 
-    def _observe(self) -> None:
-        self.upload.observe(self._take_upload, names="value")
-        self.photo.observe(self._reload, names="value")
-        self.picture.observe(self._ask, names="box")
-        for control in self.controls.asked:
-            control.observe(self._search, names="value")
+    def _connect(self) -> None:
+        self.upload.observe(self._on_upload, names="value")
+        self.query.observe(self._reload, names="value")
+        self.query_canvas.observe(self._search_neighbors, names="box")
+        for control in self.controls.search_controls:
+            control.observe(self._search_and_show, names="value")
         for control in (self.controls.results, self.controls.rank):
             control.observe(self._show_results, names="value")
-        self.strip.observe(self._choose_query, names="chosen")
-        self.ranking.observe(self._choose_result, names="chosen")
+        self.query_grid.observe(self._on_query_selected, names="selected")
+        self.result_grid.observe(self._on_result_selected, names="selected")
 
     @property
     def box(self) -> Box | None:
-        """The part of the query that is searched by, in pixels of its photo."""
-        if self.picture.box is None:
+        """The dragged box in pixels of the query's photo, or None for the whole query."""
+        if self.query_canvas.box is None:
             return None
-        name = self.photo.value
-        size = np.array(self._queries[name].image_size)
-        shown = fitted_size(self._photos[name].shape[:2], QUERY)
-        return Box(*(np.array(self.picture.box) * np.tile(size / shown, 2)).tolist())
+        name = self.query.value
+        size = np.array(self._features[name].image_size)
+        displayed = fit_size(self._photos[name].shape[:2], QUERY_SIZE)
+        return Box(*(np.array(self.query_canvas.box) * np.tile(size / displayed, 2)).tolist())
 
-    def figure(self) -> Drawing:
-        """Draw query, results and the matches of one of them, to be kept."""
-        return self._view.figure(self.controls.results.value, self._place)
+    def figure(self) -> Figure:
+        """Draw the query, the results and the matches of one result as a figure."""
+        return self._view.figure(self.controls.results.value, self._position)
 
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, Any]:
-        """Give the figure beside the widget: pages on which no widget lives show that."""
-        return super()._repr_mimebundle_(**kwargs) | {"image/jpeg": self.figure().encoded("jpeg")}
+        """Add the figure to the widget's output, for pages that cannot run widgets."""
+        return super()._repr_mimebundle_(**kwargs) | {"image/jpeg": self.figure().to_bytes("jpeg")}
 
     @property
-    def _place(self) -> int:
-        """Of the result whose matches are shown, from 0."""
+    def _position(self) -> int:
+        """Position in the ranking, from 0, of the result whose matches are shown."""
         return self.controls.rank.value - 1
 
-    # --- asking and answering
+    # --- searching
 
-    def _choose_query(self, change: Mapping[str, Any]) -> None:
-        self.photo.value = list(self._queries)[change["new"]]
+    def _on_query_selected(self, change: Mapping[str, Any]) -> None:
+        self.query.value = list(self._features)[change["new"]]
 
     def _reload(self, _: object = None) -> None:
-        """Ask by another photo, all of it."""
-        if self._quiet:
+        """Search with the whole chosen query."""
+        if self._paused:
             return
-        self._quiet = True
-        self.picture.box, self.controls.rank.value = None, 1
-        self._quiet = False
-        self.strip.chosen = list(self._queries).index(self.photo.value)
-        self._ask()
+        self._paused = True
+        self.query_canvas.box, self.controls.rank.value = None, 1
+        self._paused = False
+        self.query_grid.selected = list(self._features).index(self.query.value)
+        self._search_neighbors()
 
-    def _ask(self, _: object = None) -> None:
-        """Find the neighbors of the query, or of what is in the box."""
-        if self._quiet:
+    def _search_neighbors(self, _: object = None) -> None:
+        """Find the neighbors of the query, or of the features in the box; then rank the photos."""
+        if self._paused:
             return
-        start, query = time.perf_counter(), self._queries[self.photo.value]
-        self._inquiry = ask(self._searcher, query, self.box, most=self.controls.neighbors.max)
-        self._search(start=start)
-        used = None if self.box is None else len(self._inquiry.query)
-        self.heading.value = retrieval_captions.query(self.photo.value, len(query), used)
-        self.picture.alt = f"query {retrieval_captions.stem(self.photo.value)}"
-        shown = self._view.query_picture()
-        self.picture.layout.max_width = f"{shown.shape[1] // 2}px"
-        self.picture.image = encode(shown)
+        start, name, box = time.perf_counter(), self.query.value, self.box
+        features, most = self._features[name], self.controls.neighbors.max
+        self._search = cache_neighbors(self._searcher, features, box, max_neighbors=most)
+        self._search_and_show(start=start)
+        in_box = None if box is None else len(self._search.query)
+        self.heading.value = captions.query_heading(name, len(features), in_box)
+        self.query_canvas.alt = f"query {captions.short_name(name)}"
+        image = self._view.query_image()
+        self.query_canvas.layout.max_width = f"{image.shape[1] // 2}px"
+        self.query_canvas.image = encode_jpeg(image)
 
-    def _search(self, _: object = None, *, start: float | None = None) -> None:
-        """Vote and verify by what the controls say; say how long that took, since an earlier start if given."""
+    def _search_and_show(self, _: object = None, *, start: float | None = None) -> None:
+        """Rank the photos with the current settings, and show the results.
+
+        Args:
+            start: When the search began, as `time.perf_counter` gives it. None: now.
+        """
         start = time.perf_counter() if start is None else start
-        with _said_meanwhile(self.summary, retrieval_captions.waiting()):
-            self._view = self._answered()
+        name, config = self.query.value, self.controls.config
+        with _message_if_slow(self.summary, captions.searching()):
+            self._view = SearchView(
+                name=name,
+                photo=self._photos[name],
+                features=self._features[name],
+                box=self.box,
+                search=self._search,
+                config=config,
+                result=self._search.search(config),
+                truth=self._truths.get(name),
+                load=self._load,
+                load_thumbnail=self._load_thumbnail,
+            )
         self.summary.value = self._view.summary(time.perf_counter() - start)
         self.status.value = ""
         self._show_results()
 
-    def _answered(self) -> View:
-        name, config = self.photo.value, self.controls.config
-        return View(
-            name=name,
-            photo=self._photos[name],
-            features=self._queries[name],
-            box=self.box,
-            inquiry=self._inquiry,
-            config=config,
-            answer=self._inquiry.answer(config),
-            truth=self._truths.get(name),
-            load=self._load,
-            load_small=self._load_small,
-        )
-
-    def _take_upload(self, change: Mapping[str, Any]) -> None:
-        """Ask by a photo that was uploaded; of one that cannot be read say why, and stay where we are."""
+    def _on_upload(self, change: Mapping[str, Any]) -> None:
+        """Search with an uploaded photo; if that fails, show the reason and keep the view."""
         if not change["new"]:
             return
         name = change["new"][0]["name"]
-        self.status.value = notice(f"{name} goes through the network: this takes some seconds …")
+        self.status.value = captions.running("the network", name)
         try:
             photo = read_upload(change["new"][0])
             features = self._extract(photo)
         except ValueError as error:  # such as a PhotoError
-            self.status.value = notice(str(error))
+            self.status.value = captions.notice(str(error))
         else:
-            self._photos[name], self._queries[name] = photo, features
-            self._quiet = True
-            self.photo.options, self.photo.value = list(self._queries), name
-            self._quiet = False
+            self._photos[name], self._features[name] = photo, features
+            self._paused = True
+            self.query.options, self.query.value = list(self._features), name
+            self._paused = False
             self._show_queries()
             self._reload()
-        self.upload.value = ()  # so that the same file can be chosen again
+        self.upload.value = ()  # allows uploading the same file again
 
     def _extract(self, photo: Photo) -> Features:
-        """Extract and reduce; refuse what the database cannot be searched with."""
-        features = self._extractor(photo)
+        """Extract features, reduce them, and check that the database can be searched with them."""
+        features = self._model(photo)
         if self._pca is not None:
             features = features.with_descriptors(self._pca(features.descriptors))
-        ask(self._searcher, features, most=1)
+        cache_neighbors(self._searcher, features, max_neighbors=1)
         return features
 
     # --- showing
 
     def _show_queries(self) -> None:
-        columns = int(np.clip(len(self._queries), FEWEST, MOST))
-        side, names = STRIP // columns, list(self._queries)
+        names = list(self._features)
+        columns = int(np.clip(len(names), MIN_QUERY_COLUMNS, MAX_QUERY_COLUMNS))
+        width = QUERY_GRID_WIDTH // columns
+        labels = [captions.short_name(name) for name in names]
         cards = [
-            Card(photo=thumbnail(self._photos[name], side), lines=(retrieval_captions.stem(name),))
-            for name in names
+            Card(photo=thumbnail(self._photos[name], width), lines=(label,))
+            for name, label in zip(names, labels, strict=True)
         ]
-        chosen = names.index(self.photo.value)
-        self.strip.show(cards, columns=columns, side=side, chosen=chosen)
-        self.strip.alt = f"queries: {', '.join(map(retrieval_captions.stem, names))}"
+        selected = names.index(self.query.value)
+        self.query_grid.show_cards(cards, columns=columns, card_width=width, selected=selected)
+        self.query_grid.alt = f"queries: {', '.join(labels)}"
 
     def _show_results(self, _: object = None) -> None:
-        """Draw the first results, and the matches of the one that is chosen."""
-        if self._quiet:
+        """Show the first results, and the matches of one of them."""
+        if self._paused:
             return
-        self._quiet = True
+        self._paused = True
         cards = self._view.cards(self.controls.results.value)
         self.controls.rank.max = max(1, len(cards))
-        self.ranking.show(cards, columns=COLUMNS, side=CARD, chosen=self._place)
-        self._quiet = False
-        self.ranking.alt = "results: " + "; ".join(": ".join(card.lines) for card in cards)
-        self._show_pair()
+        self.result_grid.show_cards(
+            cards, columns=RESULT_COLUMNS, card_width=CARD_WIDTH, selected=self._position
+        )
+        self._paused = False
+        self.result_grid.alt = "results: " + "; ".join(": ".join(card.lines) for card in cards)
+        image, caption = self._view.pair(self._position)
+        self.pair_canvas.layout.max_width = f"{PAGE_WIDTH * image.shape[1] // PAIR_WIDTH}px"
+        self.pair_canvas.image, self.pair_canvas.alt = encode_jpeg(image), caption
+        self.caption.value = html.escape(caption)
 
-    def _choose_result(self, change: Mapping[str, Any]) -> None:
-        if not self._quiet:
+    def _on_result_selected(self, change: Mapping[str, Any]) -> None:
+        if not self._paused:
             self.controls.rank.value = change["new"] + 1
-
-    def _show_pair(self) -> None:
-        """Draw the matches of the result that is chosen."""
-        shown, words = self._view.pair(self._place)
-        self.pair.layout.max_width = f"{PAGE * shown.shape[1] // PAIR}px"
-        self.pair.image, self.pair.alt = encode(shown), words
-        self.caption.value = html.escape(words)

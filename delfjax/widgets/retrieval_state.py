@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from delfjax.datasets.truth import Truth, relevance
-from delfjax.evaluation.metrics import evaluate
+from delfjax.evaluation.metrics import score_rankings
 from delfjax.features.database import Database
 from delfjax.images.reading import Box
 from delfjax.plots.base import Figure
@@ -34,7 +34,7 @@ class CachedSearch:
     Attributes:
         searcher: Searcher of the database. Its configuration is not used.
         query: Features of the query.
-        neighbors: Rows and distances of each feature's nearest database features, nearest first.
+        neighbors: Nearest database features of each feature of the query.
     """
 
     searcher: Searcher
@@ -64,14 +64,13 @@ class CachedSearch:
         return Searcher(self.searcher.database, self.searcher.index, config)
 
     def _first_neighbors(self, config: SearchConfig) -> Neighbors:
-        rows, distances = self.neighbors
-        cached, total = rows.shape[1], len(self.searcher.database.descriptors)
+        cached, total = self.neighbors.rows.shape[1], len(self.searcher.database.descriptors)
         if min(config.neighbors, total) > cached:
             raise ValueError(
                 f"the configuration needs {config.neighbors} neighbors, but only {cached} are cached. "
                 f"Fix: pass max_neighbors={config.neighbors} to cache_neighbors"
             )
-        return rows[:, : config.neighbors], distances[:, : config.neighbors]
+        return Neighbors(*(part[:, : config.neighbors] for part in self.neighbors))
 
 
 def cache_neighbors(
@@ -93,7 +92,7 @@ def cache_neighbors(
 
 def average_precision(result: SearchResult, truth: Truth) -> float:
     """Return the average precision of one ranking, 0 to 1, or NaN for a query without positives."""
-    return float(evaluate([result.ranking.images], [truth], ks=()).average_precision[0])
+    return float(score_rankings([result.ranking.images], [truth], ks=()).average_precision[0])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

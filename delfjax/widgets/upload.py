@@ -1,59 +1,69 @@
-"""Widgets for the notebooks: what people try with their own photos."""
+"""Upload buttons for your own photos, and a widget that matches two of them."""
 
-import html
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import ipywidgets
 from IPython.display import display
 
-from delfjax.features.extraction import Extractor
+from delfjax.features.extract_folder import LocalExtractor
 from delfjax.images.reading import PhotoError, read_image
-from delfjax.plots import base
-from delfjax.plots.base import Figure
+from delfjax.plots.features import matches
 from delfjax.search.matching import match
 from delfjax.types import Photo
+from delfjax.widgets import captions
 
-# Controls below each other: their names in one column, and all the room there is.
-WIDE = {"style": {"description_width": "7em"}, "layout": {"width": "auto"}}
+# Layout of controls below each other: all labels have the same width, and controls take the rest.
+LABELED = {"style": {"description_width": "7em"}, "layout": {"width": "auto"}}
 
 
-def match_two(extractor: Extractor) -> ipywidgets.VBox:
-    """Offer two upload buttons; once both hold a photo, show the matches that RANSAC keeps.
+def match_uploads(model: LocalExtractor) -> ipywidgets.VBox:
+    """Show two upload buttons, and the matches of the two photos once both are uploaded.
 
     Args:
-        extractor: Model and selection.
+        model: Extractor of the photos' features, as `delfjax.load` returns it.
+
+    Example:
+        >>> model = dx.load("delf_att")
+        >>> match_uploads(model)
     """
     names = ("first photo", "second photo")
-    uploads = [ipywidgets.FileUpload(accept="image/*", description=name) for name in names]
+    uploads = [upload_button(name) for name in names]
     output = ipywidgets.Output()
 
-    def answer(_: object) -> None:
+    def show_matches(_: object) -> None:
         if all(upload.value for upload in uploads):
             output.clear_output(wait=True)
             with output:
-                _show(lambda: _match_uploads(extractor, uploads))
+                try:
+                    photos = [read_upload(upload.value[0]) for upload in uploads]
+                    pair = match(*(model(photo) for photo in photos))
+                except ValueError as error:  # such as a PhotoError
+                    display(ipywidgets.HTML(captions.notice(str(error))))
+                else:
+                    display(matches(*photos, pair))
 
     for upload in uploads:
-        upload.observe(answer, names="value")
+        upload.observe(show_matches, names="value")
         upload.layout.width = "16em"
     return ipywidgets.VBox([ipywidgets.HBox(uploads), output])
 
 
-def _match_uploads(extractor: Extractor, uploads: list[ipywidgets.FileUpload]) -> Figure:
-    photos = [read_upload(upload.value[0]) for upload in uploads]
-    pair = match(*(extractor(photo) for photo in photos))
-    title = f"{pair.num_inliers} inliers of {len(pair.matches)} putative matches"
-    return base.matches(*photos, pair.matches, pair.inliers, title=title)
+def upload_button(description: str) -> ipywidgets.FileUpload:
+    """Return a button that uploads one photo."""
+    return ipywidgets.FileUpload(accept="image/*", description=description)
 
 
 def read_upload(uploaded: Mapping[str, Any]) -> Photo:
-    """Read a photo that a `FileUpload` holds.
+    """Read an uploaded photo.
+
+    Args:
+        uploaded: An item of the ``value`` of an upload button.
 
     Raises:
-        PhotoError: As `read_image`, of the name that the file has on the visitor's machine.
+        PhotoError: If the file cannot be read as a photo. The message names the uploaded file.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / Path(uploaded["name"]).name
@@ -62,10 +72,3 @@ def read_upload(uploaded: Mapping[str, Any]) -> Photo:
             return read_image(path)
         except PhotoError as error:
             raise PhotoError(str(error).replace(str(path), path.name)) from error
-
-
-def _show(draw: Callable[[], Figure]) -> None:
-    try:
-        display(draw())
-    except PhotoError as error:  # a wrong file is the visitor's to mend, not a traceback
-        display(ipywidgets.HTML(f"<b>{html.escape(str(error))}</b>"))

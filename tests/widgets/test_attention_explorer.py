@@ -1,4 +1,4 @@
-"""The attention explorer, driven as a visitor drives it, but for the browser."""
+"""Tests of the attention explorer without a browser: the test sets the controls."""
 
 import io
 import re
@@ -14,213 +14,204 @@ from uploads import png, upload
 
 from delfjax.features.extraction import Extractor
 from delfjax.widgets import attention_explorer
-from delfjax.widgets.attention_explorer import Explorer, explore
-from delfjax.widgets.canvas import Picture
+from delfjax.widgets.attention_explorer import AttentionExplorer, explore
 
 
 def models():
     return {
-        "learned": worlds.extractor(attention=True),
-        "another": Extractor(worlds.network(1), worlds.head(1), worlds.SMALL),
-        "headless": worlds.extractor(),
+        "trained": worlds.extractor(attention=True),
+        "other": Extractor(worlds.network(1), worlds.head(1), worlds.SMALL),
+        "no attention": worlds.extractor(),
     }
 
 
 @pytest.fixture
-def made():
-    return Explorer({"blocks": worlds.draw(0), "upright": worlds.draw(1, (64, 48))}, models())
+def explorer():
+    photos = {"blocks": worlds.draw(0), "upright": worlds.draw(1, (64, 48))}
+    return AttentionExplorer(photos, models())
 
 
-def shown(made, panel=0):
-    """The picture of a panel, decoded."""
-    return np.asarray(Image.open(io.BytesIO(made.panels[panel].picture.image)))
+def image(explorer, panel=0):
+    """Return the decoded image of a panel."""
+    return np.asarray(Image.open(io.BytesIO(explorer.panels[panel].canvas.image)))
 
 
-def test_at_first_the_first_photo_is_shown_by_attention_at_all_scales(made):
-    assert shown(made).shape == (480, 640, 3)
-    assert "attention, all scales, 100 keypoints" in made.panels[0].heading.value
-    assert "blocks" in made.panels[0].picture.alt
-    assert made.panels[1].layout.display == "none"
+def click(canvas, point):
+    with canvas.hold_trait_notifications():
+        canvas.clicked, canvas.clicks = point, canvas.clicks + 1
+
+
+def test_first_view_is_the_first_photo_with_attention_at_all_scales(explorer):
+    assert image(explorer).shape == (480, 640, 3)
+    assert "attention, all scales, 100 keypoints" in explorer.panels[0].heading.value
+    assert "blocks" in explorer.panels[0].canvas.alt
+    assert explorer.panels[1].layout.display == "none"
 
 
 @pytest.mark.parametrize(
-    ("control", "value", "words"),
+    ("control", "value", "heading"),
     [
         ("scale", 0.5, "scale 0.50"),
         ("count", 20, "20 keypoints"),
-        ("threshold", 0.9, "of the top 10% of cells"),
+        ("threshold", 0.9, "from the top 10% of cells"),
         ("score", "norm", "norm, all scales"),
         ("opacity", 0.2, "attention"),
-        ("colors", "cividis", "attention"),
+        ("color_map", "cividis", "attention"),
     ],
 )
-def test_every_control_changes_the_picture(made, control, value, words):
-    before = shown(made)
-    getattr(made, control).value = value
-    assert not np.array_equal(before, shown(made))
-    assert words in made.panels[0].heading.value
+def test_every_control_changes_the_image(explorer, control, value, heading):
+    before = image(explorer)
+    getattr(explorer, control).value = value
+    assert not np.array_equal(before, image(explorer))
+    assert heading in explorer.panels[0].heading.value
 
 
-def test_the_network_runs_once_for_a_photo_and_a_model(made, monkeypatch):
-    ran = []
-    real = attention_explorer.look
+def test_network_runs_once_for_a_photo_and_a_model(explorer, monkeypatch):
+    runs = []
+    original = attention_explorer.score_photo
     monkeypatch.setattr(
-        attention_explorer, "look", lambda photo, model: ran.append(1) or real(photo, model)
+        attention_explorer, "score_photo", lambda *args: runs.append(1) or original(*args)
     )
-    made.scale.value, made.count.value, made.score.value = 1.0, 10, "norm"
-    made.panels[0].picture.pointer = (100.0, 100.0)
-    assert not ran
-    made.photo.value = "upright"
-    made.photo.value = "blocks"
-    made.photo.value = "upright"
-    assert len(ran) == 1
-    assert shown(made).shape == (640, 480, 3)
+    explorer.scale.value, explorer.count.value, explorer.score.value = 1.0, 10, "norm"
+    explorer.panels[0].canvas.pointer = (100.0, 100.0)
+    assert not runs
+    explorer.photo.value = "upright"
+    explorer.photo.value = "blocks"
+    explorer.photo.value = "upright"
+    assert len(runs) == 1
+    assert image(explorer).shape == (640, 480, 3)
 
 
-def test_while_the_network_runs_words_say_so(made, monkeypatch):
-    said = []
-    real = attention_explorer.look
+def test_message_is_shown_while_the_network_runs(explorer, monkeypatch):
+    messages = []
+    original = attention_explorer.score_photo
     monkeypatch.setattr(
-        attention_explorer, "look", lambda *all: said.append(made.status.value) or real(*all)
+        attention_explorer,
+        "score_photo",
+        lambda *args: messages.append(explorer.status.value) or original(*args),
     )
-    made.model.value = "another"
-    assert "blocks goes through another" in said[0]
-    assert made.status.value == ""
+    explorer.model.value = "other"
+    assert "Running other on blocks" in messages[0]
+    assert explorer.status.value == ""
 
 
-def test_two_models_stand_side_by_side_and_share_the_pointer(made):
-    made.other.value = "another"
-    assert made.panels[1].layout.display == "flex"
-    bare = shown(made, 0), shown(made, 1)
-    assert not np.array_equal(*bare)
-    made.panels[1].picture.pointer = (200.0, 300.0)
+def test_two_models_are_side_by_side_and_share_the_pointer(explorer):
+    explorer.other_model.value = "other"
+    assert explorer.panels[1].layout.display == "flex"
+    before = image(explorer, 0), image(explorer, 1)
+    assert not np.array_equal(*before)
+    explorer.panels[1].canvas.pointer = (200.0, 300.0)
     for panel in (0, 1):
-        assert not np.array_equal(bare[panel], shown(made, panel))
-    rows = re.findall("<tr>.*?</tr>", made.readout.value)
-    assert [name in row for name, row in zip(("learned", "another"), rows[1:], strict=True)]
-    made.other.value = ""
-    assert made.panels[1].layout.display == "none"
+        assert not np.array_equal(before[panel], image(explorer, panel))
+    rows = re.findall("<tr>.*?</tr>", explorer.cell_table.value)
+    assert [name in row for name, row in zip(("trained", "other"), rows[1:], strict=True)]
+    explorer.other_model.value = ""
+    assert explorer.panels[1].layout.display == "none"
 
 
-def test_a_model_without_attention_offers_the_norm_only(made):
-    made.model.value = "headless"
-    assert made.score.options == ("norm",)
-    made.other.value = "learned"
-    made.score.value = "attention"
-    assert "norm" in made.panels[0].heading.value
-    assert "attention" in made.panels[1].heading.value
+def test_model_without_attention_offers_only_the_norm(explorer):
+    explorer.model.value = "no attention"
+    assert explorer.score.options == ("norm",)
+    explorer.other_model.value = "trained"
+    explorer.score.value = "attention"
+    assert "norm" in explorer.panels[0].heading.value
+    assert "attention" in explorer.panels[1].heading.value
 
 
-def test_the_cell_under_the_pointer_is_told_and_forgotten(made):
-    bare = shown(made)
-    made.scale.value = 1.0  # one cell of 16 pixels is 160 of the picture's
-    made.panels[0].picture.pointer = (200.0, 300.0)
-    assert "(16, 32)" in made.readout.value  # of the photo
-    assert "67 x 67" in made.readout.value
-    assert re.search(r"\d+ of 12<", made.readout.value)
-    made.panels[0].picture.pointer = None
-    assert "(16, 32)" not in made.readout.value
-    made.scale.value = "all"
-    assert np.array_equal(bare, shown(made))
+def test_pointer_shows_a_cell_until_it_leaves(explorer):
+    before = image(explorer)
+    explorer.scale.value = 1.0  # a cell of 16 pixels has 160 pixels on the screen
+    explorer.panels[0].canvas.pointer = (200.0, 300.0)
+    assert "(16, 32)" in explorer.cell_table.value  # in pixels of the photo
+    assert "67 x 67" in explorer.cell_table.value
+    assert re.search(r"\d+ of 12<", explorer.cell_table.value)
+    explorer.panels[0].canvas.pointer = None
+    assert "(16, 32)" not in explorer.cell_table.value
+    explorer.scale.value = "all"
+    assert np.array_equal(before, image(explorer))
 
 
-def test_a_click_keeps_a_cell_through_changes_of_scale_and_another_lets_it_go(made):
-    picture = made.panels[0].picture
-    click(picture, (200.0, 300.0))
-    made.scale.value = 1.0
-    assert "(16, 32)" in made.readout.value
-    made.scale.value = 2.0
-    assert "34 x 34" in made.readout.value
-    click(picture, (200.0, 300.0))
-    assert " x 34" not in made.readout.value
+def test_click_pins_a_cell_and_a_second_click_releases_it(explorer):
+    canvas = explorer.panels[0].canvas
+    click(canvas, (200.0, 300.0))
+    explorer.scale.value = 1.0
+    assert "(16, 32)" in explorer.cell_table.value
+    explorer.scale.value = 2.0
+    assert "34 x 34" in explorer.cell_table.value
+    click(canvas, (200.0, 300.0))
+    assert " x 34" not in explorer.cell_table.value
 
 
-def click(picture, point):
-    with picture.hold_trait_notifications():
-        picture.clicked, picture.clicks = point, picture.clicks + 1
+def test_uploaded_photo_is_shown_and_added_to_the_menu(explorer):
+    upload(explorer.upload, "mine.png", png(worlds.draw(7, (48, 48))))
+    assert explorer.photo.value == "mine.png"
+    assert image(explorer).shape == (640, 640, 3)
+    first = image(explorer)
+    upload(explorer.upload, "mine.png", png(worlds.draw(8, (48, 48))))  # replaces the first one
+    assert not np.array_equal(first, image(explorer))
+    explorer.photo.value = "blocks"
+    assert explorer.photo.options == ("blocks", "upright", "mine.png")
 
 
-def test_an_uploaded_photo_is_shown_and_stays_on_the_menu(made):
-    upload(made.upload, "mine.png", png(worlds.draw(7, (48, 48))))
-    assert made.photo.value == "mine.png"
-    assert shown(made).shape == (640, 640, 3)
-    first = shown(made)
-    upload(made.upload, "mine.png", png(worlds.draw(8, (48, 48))))  # another one of that name
-    assert not np.array_equal(first, shown(made))
-    made.photo.value = "blocks"
-    assert made.photo.options == ("blocks", "upright", "mine.png")
+def test_unreadable_upload_shows_a_message_and_keeps_the_view(explorer):
+    explorer.count.value = 30
+    before = explorer.panels[0].canvas.image
+    upload(explorer.upload, "notes<b>.txt", b"not a photo")
+    assert "<b>notes&lt;b&gt;.txt is not an image; expected JPEG" in explorer.status.value
+    assert explorer.panels[0].canvas.image == before
+    assert (explorer.photo.value, explorer.count.value) == ("blocks", 30)
+    upload(explorer.upload, "mine.png", png(worlds.draw(7)))
+    assert explorer.status.value == ""
 
 
-def test_a_file_that_is_no_photo_is_explained_and_nothing_is_lost(made):
-    made.count.value = 30
-    before = made.panels[0].picture.image
-    upload(made.upload, "notes<b>.txt", b"not a photo")
-    assert "<b>notes&lt;b&gt;.txt is not an image; expected JPEG" in made.status.value
-    assert made.panels[0].picture.image == before
-    assert (made.photo.value, made.count.value) == ("blocks", 30)
-    upload(made.upload, "mine.png", png(worlds.draw(7)))
-    assert made.status.value == ""
-
-
-def test_a_figure_is_offered_until_something_else_is_shown(made):
-    made.export.click()
-    found = re.findall(r'download="(.*?)" href="data:(.*?);base64,(\w+)', made.links.value)
-    assert [(name, kind) for name, kind, _ in found] == [
+def test_figure_can_be_downloaded_until_the_view_changes(explorer):
+    explorer.export.click()
+    found = re.findall(r'download="(.*?)" href="data:(.*?);base64,(\w+)', explorer.links.value)
+    assert [(name, mime_type) for name, mime_type, _ in found] == [
         ("blocks attention.png", "image/png"),
         ("blocks attention.pdf", "application/pdf"),
     ]
-    made.scale.value = 1.0
-    assert made.links.value == ""
+    explorer.scale.value = 1.0
+    assert explorer.links.value == ""
 
 
-def test_scales_that_models_do_not_share_are_not_offered():
-    coarse = worlds.replace(worlds.SMALL, pyramid=worlds.PyramidConfig(scales=(0.5, 1.0, 3.0)))
-    pair = {"seven": worlds.extractor(), "three": worlds.extractor(coarse)}
-    made = Explorer({"blocks": worlds.draw(0)}, pair)
-    made.scale.value = 2.0
-    made.other.value = "three"
-    assert [label for label, _ in made.scale.options] == ["all", "0.50", "1.00"]
-    assert made.scale.value == "all"
+def test_only_scales_of_both_models_are_offered():
+    config = worlds.replace(worlds.SMALL, pyramid=worlds.PyramidConfig(scales=(0.5, 1.0, 3.0)))
+    pair = {"seven": worlds.extractor(), "three": worlds.extractor(config)}
+    explorer = AttentionExplorer({"blocks": worlds.draw(0)}, pair)
+    explorer.scale.value = 2.0
+    explorer.other_model.value = "three"
+    assert [label for label, _ in explorer.scale.options] == ["all", "0.50", "1.00"]
+    assert explorer.scale.value == "all"
 
 
-def test_nothing_to_explore_is_an_error():
-    with pytest.raises(ValueError, match="0 photos, 3 models; expected one at least"):
-        explore({}, models())
-
-
-def test_pages_without_widgets_show_the_figure(made):
-    """nbconvert, as GitHub's and nbviewer's pages, takes the picture where it has no widget state."""
-    bundle = made._repr_mimebundle_()
+def test_pages_without_widgets_show_the_figure(explorer):
+    """GitHub, nbviewer and nbconvert show the image of a widget output without widget state."""
+    bundle = explorer._repr_mimebundle_()
     assert bundle["image/jpeg"].startswith(b"\xff\xd8")
     assert "application/vnd.jupyter.widget-view+json" in bundle
     data = bundle | {"image/jpeg": "L0pQRUc="}
     output = nbformat.v4.new_output("execute_result", data=data, execution_count=1)
-    cell = nbformat.v4.new_code_cell("explore(photos, extractors)", outputs=[output])
+    cell = nbformat.v4.new_code_cell("explore(photos, models)", outputs=[output])
     page, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
     assert "data:image/jpeg;base64,L0pQRUc=" in page
 
 
-def test_explore_says_what_it_waits_for_and_clears_it(monkeypatch):
-    said = SimpleNamespace(shown=[], cleared=[])
-    monkeypatch.setattr(attention_explorer, "display", said.shown.append)
-    monkeypatch.setattr(attention_explorer, "clear_output", lambda: said.cleared.append(True))
-    assert isinstance(explore({"blocks": worlds.draw(0)}, models()), Explorer)
-    assert "blocks goes through learned" in said.shown[0].value
-    assert said.cleared == [True]
+def test_explore_shows_a_message_until_the_widget_is_ready(monkeypatch):
+    calls = SimpleNamespace(displayed=[], cleared=[])
+    monkeypatch.setattr(attention_explorer, "display", calls.displayed.append)
+    monkeypatch.setattr(attention_explorer, "clear_output", lambda: calls.cleared.append(True))
+    assert isinstance(explore({"blocks": worlds.draw(0)}, models()), AttentionExplorer)
+    assert "Running trained on blocks" in calls.displayed[0].value
+    assert calls.cleared == [True]
 
 
-# --- the picture
+def test_explore_accepts_a_single_photo_and_a_single_model():
+    explorer = explore(worlds.draw(0), worlds.extractor())
+    assert explorer.photo.options == ("photo",)
+    assert explorer.model.options == (worlds.extractor().name,)
 
 
-def test_a_picture_takes_lists_as_a_browser_sends_them():
-    picture = Picture()
-    assert (picture.pointer, picture.clicked, picture.box) == (None, None, None)
-    picture.set_state({"pointer": [1, 2.5], "clicked": [3.0, 4.0], "box": [0, 1, 2, 3]})
-    assert (picture.pointer, picture.clicked) == ((1, 2.5), (3.0, 4.0))
-    assert picture.box == (0, 1, 2, 3)
-    picture.set_state({"pointer": None})
-    assert picture.pointer is None
-
-
-def test_the_module_is_beside_the_widget():
-    assert "export default { render }" in str(Picture._esm)
+def test_explore_needs_photos_and_delf_models():
+    with pytest.raises(ValueError, match="0 photos, 3 models; expected at least one each"):
+        explore({}, models())

@@ -1,4 +1,4 @@
-"""The retrieval explorer, driven as a visitor drives it, but for the browser."""
+"""Tests of the retrieval explorer without a browser: the test sets the controls."""
 
 import io
 import time
@@ -12,261 +12,279 @@ from uploads import png, upload
 
 from delfjax.datasets.truth import Truth
 from delfjax.features.database import Database
-from delfjax.features.region import inside
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.search.searcher import SearchConfig, Searcher
 from delfjax.widgets import retrieval_explorer
 from delfjax.widgets.retrieval_explorer import RetrievalExplorer, search_photos
-from delfjax.widgets.retrieval_state import Inquiry, ask
+from delfjax.widgets.retrieval_state import CachedSearch, cache_neighbors
 
 CONFIG = SearchConfig(neighbors=12, ransac=RansacConfig(hypotheses=256))
 COUNT = 8
-NONE = np.array([], int)
+NO_JUNK = np.array([], int)
 TRUTHS = {
     "square": Truth(np.array([2]), np.array([3])),
-    "tower": Truth(np.array([4]), NONE),
+    "tower": Truth(np.array([4]), NO_JUNK),
 }
 
 
 def load(name):
-    """Any photo, at another size than its features come from."""
+    """Return a photo whose size differs from that of the features."""
     return worlds.draw(sum(name.encode()))
 
 
 @pytest.fixture(scope="module")
 def searcher():
-    """Photos 0, 2, 4, 6 are views of places 0 to 3; of 1, 3, 5, 7 the geometry is wrong."""
+    """Photos 0, 2, 4, 6 are views of places 0 to 3; photos 1, 3, 5, 7 have the wrong geometry."""
     photos = [view(place(n // 2), n, geometry=n % 2 == 0, share=0.9 - n / 20) for n in range(COUNT)]
     names = [f"folder/photo_{n}.jpg" for n in range(COUNT)]
-    return Searcher(Database.of(names, photos), config=CONFIG)
+    return Searcher(Database.from_features(names, photos), config=CONFIG)
 
 
 @pytest.fixture
-def made(searcher):
+def explorer(searcher):
     queries = {"square": place(1), "tower": place(2), "unknown": place(9)}
     return search_photos(searcher, load, queries, truths=TRUTHS)
 
 
-def pixels(picture):
-    return np.asarray(Image.open(io.BytesIO(picture.image)))
+def image(canvas):
+    return np.asarray(Image.open(io.BytesIO(canvas.image)))
 
 
-def shown(made):
-    """What is seen of the answer."""
-    return made.ranking.image, made.ranking.alt, made.pair.image, made.caption.value
+def shown(explorer):
+    """Return everything that shows the search result."""
+    results, pair = explorer.result_grid, explorer.pair_canvas
+    return results.image, results.alt, pair.image, explorer.caption.value
 
 
-def test_at_first_the_first_query_is_answered_with_the_searchers_settings(made, searcher):
+def click(canvas, point, **changes):
+    with canvas.hold_trait_notifications():  # the browser sends all changes of a click together
+        canvas.clicked, canvas.clicks = point, canvas.clicks + 1
+        canvas.set_trait("box", changes.get("box", canvas.box))
+
+
+def test_first_view_is_the_first_query_with_the_searchers_settings(explorer, searcher):
     ranking = searcher(place(1)).ranking
-    assert made.controls.config == CONFIG
-    first = made.ranking.alt.removeprefix("results: ").split("; ")[0]
-    assert first == f"1  photo_2: ✓ right, {ranking.inliers[0]} inliers"
-    assert "photo_3: ○ junk" in made.ranking.alt
-    assert "✗ wrong" in made.ranking.alt or len(ranking) == 2
-    assert f"{len(ranking)} of 8 photos have votes" in made.summary.value
-    assert "average precision 100.0%" in made.summary.value
-    assert "square and result 1, photo_2" in made.caption.value
-    assert made.status.value == ""
+    assert explorer.controls.config == CONFIG
+    first = explorer.result_grid.alt.removeprefix("results: ").split("; ")[0]
+    assert first == f"1  photo_2: ✓ correct, {ranking.inliers[0]} inliers"
+    assert "photo_3: ○ junk" in explorer.result_grid.alt
+    assert "✗ wrong" in explorer.result_grid.alt or len(ranking) == 2
+    assert f"{len(ranking)} of 8 photos have votes" in explorer.summary.value
+    assert "average precision 100.0%" in explorer.summary.value
+    assert "square and result 1, photo_2" in explorer.caption.value
+    assert explorer.status.value == ""
 
 
 @pytest.mark.parametrize(
-    ("control", "value", "words"),
+    ("control", "value", "summary"),
     [
-        ("neighbors", 1, "12 neighbors"),
+        ("neighbors", 1, "photos have votes"),
         ("distance", 0.1, "1 of 8 photos have votes"),
-        ("verification", False, "ranked by votes alone"),
-        ("results", 1, "have votes"),
-        ("rank", 2, "have votes"),
+        ("verification", False, "ranked by votes, none verified"),
+        ("results", 1, "photos have votes"),
+        ("rank", 2, "photos have votes"),
     ],
 )
-def test_every_control_changes_what_is_seen_and_back(made, control, value, words):
-    before, old = shown(made), getattr(made.controls, control).value
-    getattr(made.controls, control).value = value
-    assert shown(made) != before
-    if control != "neighbors":
-        assert words in made.summary.value
-    getattr(made.controls, control).value = old
-    assert shown(made) == before
+def test_every_control_changes_the_view_and_back(explorer, control, value, summary):
+    before, old = shown(explorer), getattr(explorer.controls, control).value
+    getattr(explorer.controls, control).value = value
+    assert shown(explorer) != before
+    assert summary in explorer.summary.value
+    getattr(explorer.controls, control).value = old
+    assert shown(explorer) == before
 
 
-def test_neighbors_are_searched_once_for_a_query_and_a_box(made, searcher, monkeypatch):
-    searched = []
-    real = searcher.index.search
+def test_neighbors_are_searched_once_for_a_query_and_a_box(explorer, searcher, monkeypatch):
+    searches = []
+    original = searcher.index.search
     monkeypatch.setattr(
-        searcher.index, "search", lambda queries, k: searched.append(k) or real(queries, k)
+        searcher.index, "search", lambda queries, k: searches.append(k) or original(queries, k)
     )
-    made.controls.neighbors.value, made.controls.distance.value = 3, 0.9
-    made.controls.verification.value, made.controls.rank.value = False, 2
-    assert not searched
-    made.picture.box = (0.0, 0.0, 300.0, 400.0)
-    assert searched == [made.controls.neighbors.max]
-    made.controls.neighbors.value = 5
-    made.photo.value = "tower"
-    assert len(searched) == 2  # taking the box away with the query is no search of its own
+    controls = explorer.controls
+    controls.neighbors.value, controls.distance.value = 3, 0.9
+    controls.verification.value, controls.rank.value = False, 2
+    assert not searches
+    explorer.query_canvas.box = (0.0, 0.0, 300.0, 400.0)
+    assert searches == [controls.neighbors.max]
+    controls.neighbors.value = 5
+    explorer.query.value = "tower"
+    assert len(searches) == 2  # a new query removes the box, without another search
 
 
-def test_a_box_asks_by_what_is_in_it_and_a_click_by_all(made, searcher):
-    before = shown(made)
-    height, width = pixels(made.picture).shape[:2]
-    made.picture.box = (0.1 * height, 0.2 * width, 0.6 * height, 0.7 * width)
-    box = made.box
-    np.testing.assert_allclose(box, (48, 128, 288, 448), rtol=1e-6)  # of 480 x 640
-    part = inside(place(1), box)
-    assert f"{len(part)} of 60 features" in made.heading.value
-    ranking = ask(searcher, place(1), box).answer(CONFIG).ranking
-    assert f": ✓ right, {ranking.inliers[0]} inliers" in made.ranking.alt
-    assert shown(made) != before
-    with made.picture.hold_trait_notifications():  # as the browser tells a click
-        made.picture.clicked, made.picture.clicks, made.picture.box = (3.0, 3.0), 1, None
-    assert shown(made) == before
-    assert "60 features" in made.heading.value
+def test_box_searches_with_its_features_until_a_click_removes_it(explorer, searcher):
+    before = shown(explorer)
+    height, width = image(explorer.query_canvas).shape[:2]
+    explorer.query_canvas.box = (0.1 * height, 0.2 * width, 0.6 * height, 0.7 * width)
+    box = explorer.box
+    np.testing.assert_allclose(box, (48, 128, 288, 448), rtol=1e-6)  # of 480 x 640 pixels
+    assert f"{len(place(1).inside(box))} of 60 features" in explorer.heading.value
+    ranking = cache_neighbors(searcher, place(1), box).search(CONFIG).ranking
+    assert f": ✓ correct, {ranking.inliers[0]} inliers" in explorer.result_grid.alt
+    assert shown(explorer) != before
+    click(explorer.query_canvas, (3.0, 3.0), box=None)
+    assert shown(explorer) == before
+    assert "60 features" in explorer.heading.value
 
 
-def test_a_box_without_features_is_explained(made):
-    made.picture.box = (0.0, 0.0, 0.5, 0.5)
-    assert "No photo has a vote" in made.summary.value
-    assert made.ranking.layout.display == "none"
-    assert "nothing was found" in made.caption.value
-    assert made.figure().encoded("jpeg")
-    made.picture.box = None
-    assert made.ranking.layout.display is None
+def test_box_without_features_shows_a_message(explorer):
+    explorer.query_canvas.box = (0.0, 0.0, 0.5, 0.5)
+    assert "No photo has a vote" in explorer.summary.value
+    assert explorer.result_grid.layout.display == "none"
+    assert "no results" in explorer.caption.value
+    assert explorer.figure().to_bytes("jpeg")
+    explorer.query_canvas.box = None
+    assert explorer.result_grid.layout.display is None
 
 
-def test_queries_are_picked_on_the_strip_or_the_menu_and_lose_the_box(made):
-    made.picture.box, made.controls.rank.value = (0.0, 0.0, 300.0, 400.0), 2
-    made.strip.chosen = 1
-    assert made.photo.value == "tower"
-    assert (made.picture.box, made.controls.rank.value) == (None, 1)
-    assert "tower" in made.heading.value
-    assert "1  photo_4: ✓ right" in made.ranking.alt
-    made.photo.value = "unknown"
-    assert made.strip.chosen == 2
-    assert "right" not in made.ranking.alt
-    assert "precision" not in made.summary.value
+def test_thumbnail_or_menu_selects_a_query_and_removes_the_box(explorer):
+    explorer.query_canvas.box, explorer.controls.rank.value = (0.0, 0.0, 300.0, 400.0), 2
+    explorer.query_grid.selected = 1
+    assert explorer.query.value == "tower"
+    assert (explorer.query_canvas.box, explorer.controls.rank.value) == (None, 1)
+    assert "tower" in explorer.heading.value
+    assert "1  photo_4: ✓ correct" in explorer.result_grid.alt
+    explorer.query.value = "unknown"
+    assert explorer.query_grid.selected == 2
+    assert "correct" not in explorer.result_grid.alt
+    assert "precision" not in explorer.summary.value
 
 
-def test_a_click_on_a_result_shows_its_matches(made):
-    first = shown(made)
-    height, width = pixels(made.ranking).shape[:2]
-    with made.ranking.hold_trait_notifications():
-        made.ranking.clicked, made.ranking.clicks = (0.2 * height, 0.3 * width), 1
-    assert made.controls.rank.value == 2
-    assert "result 2, photo_0" in made.caption.value
-    assert all(before != after for before, after in zip(first[::2], shown(made)[::2], strict=True))
-    made.controls.rank.value = 1
-    assert shown(made) == first
+def test_click_on_a_result_shows_its_matches(explorer):
+    before = shown(explorer)
+    height, width = image(explorer.result_grid).shape[:2]
+    click(explorer.result_grid, (0.2 * height, 0.3 * width))
+    assert explorer.controls.rank.value == 2
+    assert "result 2, photo_0" in explorer.caption.value
+    images = zip(before[::2], shown(explorer)[::2], strict=True)
+    assert all(old != new for old, new in images)
+    explorer.controls.rank.value = 1
+    assert shown(explorer) == before
 
 
-def test_what_was_not_verified_shows_its_putative_matches(made):
-    made.controls.verification.value = False
-    assert "putative matches, not verified" in made.caption.value
+def test_unverified_results_show_their_putative_matches(explorer):
+    explorer.controls.verification.value = False
+    assert "putative matches, not verified" in explorer.caption.value
 
 
-def test_the_threshold_of_the_searcher_is_offered(searcher):
-    own = Searcher(searcher.database, searcher.index, SearchConfig(max_distance=0.83))
-    made = search_photos(own, load, {"square": place(1)})
-    assert made.controls.distance.value == 0.83
-    assert made.controls.distance.options[-1] == ("any", float("inf"))
-    assert made.controls.config == own.config
+def test_maximum_distance_of_the_searcher_is_offered(searcher):
+    config = SearchConfig(max_distance=0.83)
+    own = Searcher(searcher.database, searcher.index, config)
+    explorer = search_photos(own, load, {"square": place(1)})
+    assert explorer.controls.distance.value == 0.83
+    assert explorer.controls.distance.options[-1] == ("any", float("inf"))
+    assert explorer.controls.config == config
 
 
-def test_a_searcher_that_verifies_nothing_may_be_asked_to(searcher):
-    own = Searcher(searcher.database, searcher.index, SearchConfig(verified=0))
-    made = search_photos(own, load, {"square": place(1)})
-    assert made.controls.config == own.config
-    assert "by votes alone" in made.summary.value
-    made.controls.verification.value = True
-    assert "8 verified" in made.summary.value
+def test_verification_can_be_switched_on_if_the_searcher_has_none(searcher):
+    config = SearchConfig(verified=0)
+    own = Searcher(searcher.database, searcher.index, config)
+    explorer = search_photos(own, load, {"square": place(1)})
+    assert explorer.controls.config == config
+    assert "ranked by votes" in explorer.summary.value
+    explorer.controls.verification.value = True
+    assert "8 verified" in explorer.summary.value
 
 
-def test_queries_may_be_photos_of_the_database(searcher):
-    made = search_photos(searcher, load, ["folder/photo_4.jpg"])
-    assert "1  photo_4: 42 inliers" in made.ranking.alt
-    with pytest.raises(ValueError, match=r"no photo 'nowhere\.jpg'; expected one of its names"):
+def test_queries_can_be_photos_of_the_database(searcher):
+    explorer = search_photos(searcher, load, ["folder/photo_4.jpg"])
+    assert "1  photo_4: 42 inliers" in explorer.result_grid.alt
+    with pytest.raises(ValueError, match=r"no photo 'nowhere\.jpg'; expected names such as"):
         search_photos(searcher, load, ["nowhere.jpg"])
-    with pytest.raises(ValueError, match="0 queries; expected one at least"):
+    with pytest.raises(ValueError, match="0 queries; expected at least one"):
         search_photos(searcher, load, {})
 
 
-def test_the_visitor_is_told_to_wait_for_compilation(searcher, monkeypatch):
-    said = []
-    monkeypatch.setattr(retrieval_explorer, "display", lambda shown: said.append(shown.value))
-    monkeypatch.setattr(retrieval_explorer, "clear_output", lambda: said.append("cleared"))
+def test_photos_are_read_from_a_folder_and_are_queries_by_default(searcher, tmp_path):
+    for name in searcher.database.names:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(png(load(name)))
+    explorer = search_photos(searcher, tmp_path)
+    assert explorer.query.options == searcher.database.names
+    expected = search_photos(searcher, load, searcher.database.names)
+    assert shown(explorer) == shown(expected)
+
+
+def test_message_is_shown_until_the_widget_is_ready(searcher, monkeypatch):
+    calls = []
+    monkeypatch.setattr(retrieval_explorer, "display", lambda shown: calls.append(shown.value))
+    monkeypatch.setattr(retrieval_explorer, "clear_output", lambda: calls.append("cleared"))
     assert isinstance(search_photos(searcher, load, {"square": place(1)}), RetrievalExplorer)
-    assert "compiles" in said[0]
-    assert said[1:] == ["cleared"]
+    assert "Compiling the search" in calls[0]
+    assert calls[1:] == ["cleared"]
 
 
-def test_words_say_so_while_an_answer_takes_long_and_make_room_for_it(made, monkeypatch):
-    monkeypatch.setattr(retrieval_explorer, "PATIENCE", 0.0)
-    answered = Inquiry.answer
+def test_message_is_shown_during_a_slow_search_only(explorer, monkeypatch):
+    monkeypatch.setattr(retrieval_explorer, "MESSAGE_DELAY", 0.0)
+    original = CachedSearch.search
 
-    def slow(inquiry, config):
-        while "compiles" not in made.summary.value:
+    def slow_search(cached, config):
+        end = time.monotonic() + 30
+        while "Searching" not in explorer.summary.value:
+            assert time.monotonic() < end, "no message within 30 seconds"
             time.sleep(0.01)
-        return answered(inquiry, config)
+        return original(cached, config)
 
-    monkeypatch.setattr(Inquiry, "answer", slow)
-    made.controls.neighbors.value = 5
-    assert "have votes" in made.summary.value
+    monkeypatch.setattr(CachedSearch, "search", slow_search)
+    explorer.controls.neighbors.value = 5
+    assert "have votes" in explorer.summary.value
 
 
-def test_pages_without_widgets_show_the_figure(made):
-    bundle = made._repr_mimebundle_()
+def test_pages_without_widgets_show_the_figure(explorer):
+    bundle = explorer._repr_mimebundle_()
     assert bundle["image/jpeg"].startswith(b"\xff\xd8")
     assert "application/vnd.jupyter.widget-view+json" in bundle
-    made.controls.verification.value, made.controls.distance.value = False, 0.9
-    titles = [ax.get_title(loc="left") for ax in made.figure().axes]
-    assert titles[0] == "the query, 12 neighbors within 0.90 a feature, by votes"
+    explorer.controls.verification.value, explorer.controls.distance.value = False, 0.9
+    titles = [ax.get_title(loc="left") for ax in explorer.figure().axes]
+    expected = "the query, 12 neighbors per feature within distance 0.90, ranked by votes"
+    assert titles[0] == expected
     assert "square and result 1" in titles[1]
 
 
-# --- a photo of one's own
+# --- uploaded photos
 
 
 @pytest.fixture
-def own():
-    """A database of drawn photos, whose features the tiny network made."""
-    extract = worlds.extractor()
+def uploader():
+    """Return an explorer of drawn photos, with features of the small network."""
+    model = worlds.extractor()
     names = [f"{seed}.png" for seed in range(4)]
-    photos = [extract(worlds.draw(seed)) for seed in range(4)]
-    searcher = Searcher(Database.of(names, photos), config=CONFIG)
-    return search_photos(
-        searcher, lambda name: worlds.draw(int(name[0])), ["0.png"], extractor=extract
-    )
+    photos = [model(worlds.draw(seed)) for seed in range(4)]
+    searcher = Searcher(Database.from_features(names, photos), config=CONFIG)
+    return search_photos(searcher, lambda name: worlds.draw(int(name[0])), ["0.png"], model=model)
 
 
-def test_an_uploaded_photo_is_searched_with_and_stays_on_the_strip(own):
-    upload(own.upload, "mine.png", png(worlds.draw(2)))
-    assert own.photo.value == "mine.png"
-    assert own.photo.options == ("0.png", "mine.png")
-    assert own.strip.chosen == 1
-    assert "1  2: " in own.ranking.alt
-    upload(own.upload, "mine.png", png(worlds.draw(3)))  # another one of that name
-    assert "1  3: " in own.ranking.alt
-    assert own.upload.value == ()
-    assert own.status.value == ""
+def test_uploaded_photo_is_searched_and_added_to_the_queries(uploader):
+    upload(uploader.upload, "mine.png", png(worlds.draw(2)))
+    assert uploader.query.value == "mine.png"
+    assert uploader.query.options == ("0.png", "mine.png")
+    assert uploader.query_grid.selected == 1
+    assert "1  2: " in uploader.result_grid.alt
+    upload(uploader.upload, "mine.png", png(worlds.draw(3)))  # replaces the first one
+    assert "1  3: " in uploader.result_grid.alt
+    assert uploader.upload.value == ()
+    assert uploader.status.value == ""
 
 
-def test_a_file_that_is_no_photo_is_explained_and_nothing_is_lost(own):
-    own.controls.neighbors.value = 5
-    before = shown(own), own.summary.value, own.strip.image
-    upload(own.upload, "notes<b>.txt", b"not a photo")
-    assert "<b>notes&lt;b&gt;.txt is not an image; expected JPEG" in own.status.value
-    assert (shown(own), own.summary.value, own.strip.image) == before
-    assert own.photo.options == ("0.png",)
-    upload(own.upload, "mine.png", png(worlds.draw(1)))
-    assert own.status.value == ""
+def test_unreadable_upload_shows_a_message_and_keeps_the_view(uploader):
+    uploader.controls.neighbors.value = 5
+    before = shown(uploader), uploader.summary.value, uploader.query_grid.image
+    upload(uploader.upload, "notes<b>.txt", b"not a photo")
+    assert "<b>notes&lt;b&gt;.txt is not an image; expected JPEG" in uploader.status.value
+    assert (shown(uploader), uploader.summary.value, uploader.query_grid.image) == before
+    assert uploader.query.options == ("0.png",)
+    upload(uploader.upload, "mine.png", png(worlds.draw(1)))
+    assert uploader.status.value == ""
 
 
-def test_descriptors_that_do_not_fit_the_database_are_explained(searcher):
-    made = search_photos(searcher, load, {"square": place(1)}, extractor=worlds.extractor())
-    before = shown(made)
-    upload(made.upload, "mine.png", png(worlds.draw(1)))
-    assert "64 dimensions, those of the database 40: reduce both by" in made.status.value
-    assert shown(made) == before
-    assert made.photo.options == ("square",)
+def test_descriptors_of_another_size_show_a_message(searcher):
+    explorer = search_photos(searcher, load, {"square": place(1)}, model=worlds.extractor())
+    before = shown(explorer)
+    upload(explorer.upload, "mine.png", png(worlds.draw(1)))
+    assert "64 dimensions" in explorer.status.value
+    assert shown(explorer) == before
+    assert explorer.query.options == ("square",)
 
 
-def test_without_an_extractor_nothing_can_be_uploaded(made):
-    assert made.upload.layout.display == "none"
+def test_without_a_model_there_is_no_upload_button(explorer):
+    assert explorer.upload.layout.display == "none"

@@ -1,4 +1,4 @@
-"""Widgets, driven as a visitor drives them, but for the browser."""
+"""Tests of the widget that matches two uploaded photos."""
 
 import io
 
@@ -8,7 +8,8 @@ from PIL import Image
 from uploads import upload
 
 from delfjax.images import samples
-from delfjax.widgets import upload as module
+from delfjax.widgets import match_uploads
+from delfjax.widgets import upload as upload_module
 
 
 def jpeg(photo):
@@ -17,30 +18,30 @@ def jpeg(photo):
     return stream.getvalue()
 
 
-def parts(box):
-    buttons, output = box.children
-    assert isinstance(buttons, HBox)
+def buttons(box):
+    row, output = box.children
+    assert isinstance(row, HBox)
     assert isinstance(output, Output)
-    assert all(isinstance(button, FileUpload) for button in buttons.children)
-    return *buttons.children, output
+    assert all(isinstance(button, FileUpload) for button in row.children)
+    return row.children
 
 
 def test_two_uploads_are_matched(monkeypatch):
-    shown = []
-    monkeypatch.setattr(module, "display", shown.append)
-    first, second, _ = parts(module.match_two(worlds.extractor()))
+    displayed = []
+    monkeypatch.setattr(upload_module, "display", displayed.append)
+    first, second = buttons(match_uploads(worlds.extractor()))
     upload(first, "one.jpg", jpeg(samples.temple()))
-    assert shown == []  # one photo is no pair
+    assert displayed == []  # one photo is not enough
     upload(second, "two.jpg", jpeg(samples.temple()))
-    assert len(shown) == 1
-    assert "inliers" in shown[0].axes[0].get_title(loc="left")
+    assert len(displayed) == 1
+    assert "inliers" in displayed[0].axes[0].get_title(loc="left")
 
 
-def test_a_wrong_file_is_explained(monkeypatch):
-    shown = []
-    monkeypatch.setattr(module, "display", shown.append)
-    first, second, _ = parts(module.match_two(worlds.extractor()))
+def test_unreadable_file_shows_a_message(monkeypatch):
+    displayed = []
+    monkeypatch.setattr(upload_module, "display", displayed.append)
+    first, second = buttons(match_uploads(worlds.extractor()))
     upload(first, "one.jpg", jpeg(samples.temple()))
     upload(second, "notes.txt", b"<b>not a photo</b>")
-    assert "notes.txt" in shown[0].value
-    assert "not an image" in shown[0].value
+    assert "notes.txt" in displayed[0].value
+    assert "not an image" in displayed[0].value
