@@ -1,110 +1,139 @@
-"""Precision and recall over all queries' results: the worked example, properties, intervals."""
+"""Precision and recall over the results of all queries: worked examples, properties, errors."""
 
+import jaxtyping
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from delfjax.evaluation.precision_recall import (
-    POINTS,
-    Pooled,
+    CURVE_POINTS,
+    PooledResults,
     mean_precision,
-    precision_at,
-    precision_intervals,
-    precisions_at,
-)
-
-# Oracle O17: (score, correct) of two queries and two distractor queries.
-WORKED = Pooled(
-    scores=np.array([12, 5, 9, 8, 7, 3]),
-    correct=np.array([True, False, True, True, False, False]),
-    queries=np.array([0, 0, 1, 1, 2, 3]),
+    precision_at_recall,
+    summarize_curve,
 )
 
 
-def test_the_worked_example():
-    assert precision_at(WORKED, 1) == 1
-    assert precision_at(WORKED, 3) == 1
-    assert np.isnan(precision_at(WORKED, 4))
-    last = WORKED._replace(scores=np.array([12, 5, 9, 4, 7, 3]))
-    assert precision_at(last, 3) == pytest.approx(3 / 5)
+def pooled(scores, correct, queries=None) -> PooledResults:
+    correct = np.array(correct, bool)
+    queries = np.zeros(len(correct), int) if queries is None else np.array(queries)
+    return PooledResults(scores=np.array(scores), correct=correct, queries=queries)
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=30))
-def test_it_is_the_precision_of_the_shortest_list_that_finds_enough(results):
-    scores, correct = (np.array(column) for column in zip(*results, strict=True))
-    pooled = Pooled(scores, correct, np.zeros(len(scores), int))
-    for recall in range(1, correct.sum() + 1):
-        thresholds = sorted(set(scores.tolist()), reverse=True)
-        lists = [correct[scores >= t] for t in thresholds if correct[scores >= t].sum() >= recall]
-        assert precision_at(pooled, recall) == pytest.approx(lists[0].mean())
-
-
-def many(seed: int, distractor_queries: int) -> Pooled:
-    """Thirty queries of ten results, whose right ones score higher, and distractor queries."""
+def random_results(seed: int, distractor_queries: int) -> PooledResults:
+    """Return ten results for each of thirty queries, where correct ones score higher, and of others."""
     random = np.random.default_rng(seed)
     queries = np.repeat(np.arange(30 + distractor_queries), 10)
     correct = (random.random(len(queries)) < 0.4) & (queries < 30)
-    scores = random.poisson(np.where(correct, 14, 6))
-    return Pooled(scores, correct, queries)
+    return pooled(random.poisson(np.where(correct, 14, 6)), correct, queries)
 
 
-def test_intervals_hold_the_value_and_follow_from_the_seed():
-    pooled, recalls = many(0, distractor_queries=10), np.array([10, 40, 80])
-    intervals = precision_intervals(pooled, recalls, queries=40, resamples=100, seed=3)
-    for recall, (low, high) in zip(recalls.tolist(), intervals, strict=True):
-        assert low <= precision_at(pooled, recall) <= high
-        assert low < high or low == 1
-    assert intervals == precision_intervals(pooled, recalls, queries=40, resamples=100, seed=3)
+# Oracle O17: results of two queries and of two distractor queries
+WORKED = pooled([12, 5, 9, 8, 7, 3], [1, 0, 1, 1, 0, 0], [0, 0, 1, 1, 2, 3])
 
 
-def test_distractor_queries_only_lower_precision():
-    alone, pooled = many(0, distractor_queries=0), many(0, distractor_queries=30)
-    few = Pooled(*(column[pooled.queries < 30] for column in pooled))
-    for recall in (10, 40, 80):
-        assert precision_at(pooled, recall) <= precision_at(few, recall)
-    assert len(alone.scores) == len(few.scores)
+def test_worked_example():
+    np.testing.assert_array_equal(precision_at_recall(WORKED, np.array([1, 2, 3])), 1)
+    lower = pooled([12, 5, 9, 4, 7, 3], WORKED.correct, WORKED.queries)
+    np.testing.assert_allclose(precision_at_recall(lower, np.array([1, 2, 3])), [1, 1, 3 / 5])
 
 
-def test_queries_may_be_in_any_order():
-    pooled, recalls = many(1, distractor_queries=5), np.array([30])
-    order = np.random.default_rng(0).permutation(len(pooled.scores))
-    mixed = Pooled(*(column[order] for column in pooled))
-    assert precision_intervals(
-        pooled, recalls, queries=35, resamples=50, seed=0
-    ) == precision_intervals(mixed, recalls, queries=35, resamples=50, seed=0)
+def test_a_recall_that_is_not_reached_has_no_precision():
+    assert np.isnan(precision_at_recall(WORKED, np.array([4]))).all()
+    empty = pooled(np.empty(0), [])
+    assert np.isnan(precision_at_recall(empty, np.array([1]))).all()
 
 
-def test_a_recall_out_of_reach_is_an_error():
-    with pytest.raises(ValueError, match="of 3 right results"):
-        precision_intervals(WORKED, np.array([4]), queries=4, seed=0)
+@pytest.mark.parametrize("correct", [[1, 0, 0, 1], [0, 0, 1, 1]])
+def test_equal_scores_pass_a_threshold_together(correct):
+    precisions = precision_at_recall(pooled([4, 4, 4, 2], correct), np.array([1, 2]))
+    np.testing.assert_allclose(precisions, [1 / 3, 2 / 4])
 
 
-def test_a_query_without_results_is_drawn_too():
-    """Nine queries with one right result each, and as many without any: half of a draw is empty."""
-    pooled = Pooled(np.full(9, 5), np.ones(9, bool), np.arange(9))
-    (low, high), *_ = precision_intervals(pooled, np.array([9]), queries=18, resamples=200, seed=0)
-    assert (low, high) == (0, 1)
+def test_scores_may_be_negative():
+    precisions = precision_at_recall(pooled([0.5, -0.2, -1.0], [1, 0, 1]), np.array([1, 2]))
+    np.testing.assert_allclose(precisions, [1, 2 / 3])
 
 
-def test_the_mean_height_of_a_curve_by_hand():
-    """All right results first: precision 1 to the last; half of them missing: 0 from there on."""
-    perfect = Pooled(np.arange(100, 0, -1), np.ones(100, bool), np.arange(100))
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=30))
+def test_precision_agrees_with_counting(pairs):
+    scores, correct = (np.array(column) for column in zip(*pairs, strict=True))
+    recalls = np.arange(1, correct.sum() + 1)
+    precisions = precision_at_recall(pooled(scores, correct), recalls)
+    for recall, precision in zip(recalls.tolist(), precisions, strict=True):
+        thresholds = sorted(set(scores.tolist()), reverse=True)
+        lists = [correct[scores >= threshold] for threshold in thresholds]
+        shortest = next(each for each in lists if each.sum() >= recall)
+        assert precision == pytest.approx(shortest.mean())
+
+
+def test_distractor_queries_lower_precision():
+    results, recalls = random_results(0, distractor_queries=30), np.array([10, 40, 80])
+    without = results[results.queries < 30]
+    assert len(without) == 300
+    with_distractors = precision_at_recall(results, recalls)
+    assert (with_distractors <= precision_at_recall(without, recalls)).all()
+
+
+def test_results_may_be_in_any_order():
+    results, recalls = random_results(1, distractor_queries=5), np.array([30, 60])
+    shuffled = results[np.random.default_rng(0).permutation(len(results))]
+    expected = precision_at_recall(results, recalls)
+    np.testing.assert_array_equal(precision_at_recall(shuffled, recalls), expected)
+    options = {"positives": 130, "queries": 35}
+    assert summarize_curve(shuffled, **options) == summarize_curve(results, **options)
+
+
+# Mean precision
+
+
+def test_mean_precision_of_perfect_results():
+    """Precision is 1 if all positives are found first, and 0 from the first that is missing."""
+    perfect = pooled(np.arange(100, 0, -1), np.ones(100), np.arange(100))
     assert mean_precision(perfect, 100) == pytest.approx([1])
     assert mean_precision(perfect, 1000) == pytest.approx([0.5], abs=0.02)
 
 
-def test_the_mean_height_is_that_of_precisions_at():
-    pooled, positives = many(0, distractor_queries=10), 130
-    recalls = np.geomspace(10, positives, POINTS)
-    expected = np.nan_to_num(precisions_at(pooled, recalls)).mean()
-    assert mean_precision(pooled, positives) == pytest.approx([expected])
+def test_mean_precision_agrees_with_the_precisions():
+    results, positives = random_results(0, distractor_queries=10), 130
+    recalls = np.geomspace(10, positives, CURVE_POINTS)
+    expected = np.nan_to_num(precision_at_recall(results, recalls)).mean()
+    assert mean_precision(results, positives) == pytest.approx([expected])
 
 
-def test_a_draw_is_the_results_of_the_queries_drawn():
-    pooled, random = many(2, distractor_queries=5), np.random.default_rng(0)
-    drawn = random.multinomial(35, np.full(35, 1 / 35), 4)
-    for counts, found in zip(drawn, mean_precision(pooled, 100, drawn), strict=True):
-        rows = np.repeat(np.arange(len(pooled.scores)), counts[pooled.queries])
-        alone = Pooled(*(column[rows] for column in pooled))
-        assert mean_precision(alone, 100) == pytest.approx([found])
+def test_a_resample_repeats_the_results_of_its_queries():
+    results, random = random_results(2, distractor_queries=5), np.random.default_rng(0)
+    query_counts = random.multinomial(35, np.full(35, 1 / 35), 4)
+    precisions = mean_precision(results, 100, query_counts)
+    for counts, precision in zip(query_counts, precisions, strict=True):
+        repeated = results[np.repeat(np.arange(len(results)), counts[results.queries])]
+        assert mean_precision(repeated, 100) == pytest.approx([precision])
+
+
+# Summary
+
+
+def test_a_summary_holds_the_curve_and_its_mean():
+    results = random_results(0, distractor_queries=10)
+    summary = summarize_curve(results, positives=130, queries=40)
+    expected = precision_at_recall(results, np.array(summary["recalls"]))
+    np.testing.assert_allclose(summary["precisions"], 100 * expected, atol=0.005)
+    assert summary["recalls"][-1] == results.correct.sum()
+    assert summary["mean"] == pytest.approx(100 * mean_precision(results, 130)[0], abs=0.005)
+    low, high = summary["interval"]
+    assert 0 < low < summary["mean"] < high < 100
+    np.testing.assert_allclose(
+        np.quantile(summary["draws"], [0.025, 0.975]), [low, high], atol=0.01
+    )
+
+
+def test_a_summary_of_no_correct_result():
+    summary = summarize_curve(pooled([3, 2], [0, 0], [0, 1]), positives=5, queries=2)
+    assert (summary["recalls"], summary["precisions"], summary["mean"]) == ([1], [0], 0)
+
+
+def test_a_score_that_is_nan_is_an_error(monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ValueError, match="a score is NaN; expected numbers"):
+        pooled([1.0, np.nan], [1, 1])
