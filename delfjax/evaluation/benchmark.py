@@ -19,9 +19,7 @@ from tqdm.auto import tqdm
 
 from delfjax.datasets import rendered
 from delfjax.datasets.benchmark import Benchmark
-from delfjax.datasets.truth import Truth
 from delfjax.evaluation.config import RunConfig
-from delfjax.evaluation.google_landmarks import score_retrieval
 from delfjax.evaluation.metrics import Scores, score_rankings
 from delfjax.evaluation.significance import bootstrap_interval
 from delfjax.features.extract_folder import ExtractionReport, LocalExtractor, extract_folder
@@ -77,14 +75,14 @@ class Evaluation:
     @property
     def mean_average_precision(self) -> float:
         """Mean average precision by the benchmark's first protocol, 0 to 1."""
-        return self.scores[self.benchmark.protocol].mean_average_precision
+        return self.scores[self.benchmark.default_protocol].mean_average_precision
 
     def summary(self, protocol: str | None = None) -> dict[str, Any]:
         """Return the scores of a protocol (by default the first) and all they depend on, for JSON.
 
         Scores are in percent, with 95% bootstrap intervals over queries.
         """
-        protocol = protocol or self.benchmark.protocol
+        protocol = protocol or self.benchmark.default_protocol
         scores = self.scores[protocol]
         low, high = bootstrap_interval(scores.average_precision, seed=0)
         return {
@@ -216,8 +214,10 @@ def score(benchmark: Benchmark, results: Sequence[SearchResult]) -> dict[str, Sc
         results: One result for each query; further ones, of distractor queries, are ignored.
     """
     rankings = [result.ranking.images for result in results[: len(benchmark.queries)]]
+    size, metric = len(benchmark.database), benchmark.metric
+    ks = [k for k in CUTOFFS if k <= size]
     return {
-        protocol: _score(benchmark, rankings, truths)
+        protocol: score_rankings(rankings, truths, ks=ks, database_size=size, metric=metric)
         for protocol, truths in benchmark.truths.items()
     }
 
@@ -317,19 +317,9 @@ def _expanded(
     return expand_global(vector, photos, alpha=config.expansion.alpha if weighted else 0.0)
 
 
-def _score(benchmark: Benchmark, rankings: list[np.ndarray], truths: Sequence[Truth]) -> Scores:
-    if benchmark.measure == "at_100":
-        found = dict(enumerate(ranking.tolist() for ranking in rankings))
-        positives = dict(enumerate(truth.positives.tolist() for truth in truths))
-        return score_retrieval(found, positives, ks=CUTOFFS)
-    size = len(benchmark.database)
-    ks = [k for k in CUTOFFS if k <= size]
-    return score_rankings(rankings, truths, ks=ks, database_size=size)
-
-
 def _readable(benchmark: Benchmark, report: ExtractionReport) -> Benchmark:
     """Leave out the photos that could not be read."""
-    benchmark = benchmark.without(report.failed)
+    benchmark = benchmark.drop_photos(report.failed)
     if not any(len(t.positives) for truths in benchmark.truths.values() for t in truths):
         raise ValueError(
             f"{benchmark.root}: no query has a readable photo of its own class in the database. "

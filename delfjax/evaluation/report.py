@@ -66,7 +66,7 @@ def _precision_recall(evaluation: Evaluation) -> dict[str, Any]:
     pooled, benchmark = pool(evaluation), evaluation.benchmark
     recalls = [recall for recall in RECALLS if recall <= pooled.correct.sum()]
     precisions = precision_at_recall(pooled, np.array(recalls, int))
-    positives = sum(len(truth.positives) for truth in benchmark.truths[benchmark.protocol])
+    positives = sum(len(truth.positives) for truth in benchmark.truths[benchmark.default_protocol])
     return {
         "precision_at_recall": {
             str(recall): round(100 * precision, 2)
@@ -82,18 +82,18 @@ def _keypoints_on_landmark(evaluation: Evaluation) -> dict[str, Any]:
     Measured on the whole photo that each query is cut from; empty if photos have too few keypoints.
     """
     benchmark = evaluation.benchmark
-    truths = rendered.truths(benchmark.root.parent)
+    truths = rendered.annotations(benchmark.root.parent)
     hits = hit_rates_in_store(FeatureStore(evaluation.store), truths, [BEST])
     shares = {photo: 100 * float(share) for photo, (share,) in hits.items()}
     values = np.array([*shares.values()])
     if np.isnan(values).all():
         return {}
-    precisions = 100 * evaluation.scores[benchmark.protocol].average_precision
+    precisions = 100 * evaluation.scores[benchmark.default_protocol].average_precision
     landmarks = [truths[query.photo].landmark for query in benchmark.queries]
     found = {
         "value": round(float(np.nanmean(values)), 1),
         "interval": [round(edge, 1) for edge in bootstrap_interval(values, seed=0)],
-        "chance": round(100 * float(np.mean([truths[photo].area for photo in shares])), 1),
+        "chance": round(100 * float(np.mean([truths[photo].area_fraction for photo in shares])), 1),
         "photos": len(shares),
         "by_landmark": _means((truths[photo].landmark, share) for photo, share in shares.items()),
         "average_precision": _means(zip(landmarks, precisions.tolist(), strict=True)),
