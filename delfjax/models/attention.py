@@ -1,8 +1,8 @@
-"""The attention head: which of the dense descriptors matter (Sec. 4.2, Eqs. 1 to 3).
+"""The attention head: a score for each local descriptor, learned from image labels (Sec. 4.2, Eqs. 1 to 3).
 
-A score ``alpha(f) >= 0`` for each local descriptor ``f`` comes from two 1x1 convolutions and a
-softplus. In training a photo is the score-weighted sum of its descriptors, ``y = W sum_n alpha(f_n)
-f_n`` (Eq. 1), so that image labels alone teach the scores; in retrieval the scores pick keypoints.
+Two 1x1 convolutions and a softplus give a score ``alpha(f) >= 0`` for each descriptor ``f``. In training, a
+photo is the weighted sum of its descriptors, ``y = W sum_n alpha(f_n) f_n`` (Eq. 1), so image labels are
+enough to learn the scores. In retrieval, the scores select the keypoints.
 """
 
 from typing import Literal
@@ -15,39 +15,36 @@ from jaxtyping import Array, Bool, Float
 from delfjax.models.layers import convolve, l2_normalize, weighted_sum
 
 MIN_SLOPE = 0.01  # not in the paper: see `softplus`
-HIDDEN_CHANNELS = (
-    512  # official code: delf_model.AttentionModel; the paper gives two layers and no width
-)
+HIDDEN_CHANNELS = 512  # official code: delf_model.AttentionModel; the paper gives no width
 
 
 @jax.custom_jvp
 def softplus(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Compute ``log(1 + exp(x))``, with a derivative of at least `MIN_SLOPE`.
 
-    The derivative proper, ``sigmoid(x)``, vanishes where a score has come to 0, and with it all that could
-    raise the score again: the attention of one of three seeds died so within ten steps, and its loss stayed
-    at that of a blind guess.
+    The true derivative, ``sigmoid(x)``, vanishes for scores near 0, so such scores could never rise
+    again. Without the limit, the attention of one in three seeds died within ten steps.
     """
     return jax.nn.softplus(x)
 
 
 @softplus.defjvp
 def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    (x,), (change,) = primals, tangents
-    return jax.nn.softplus(x), jnp.maximum(jax.nn.sigmoid(x), MIN_SLOPE) * change
+    (x,), (tangent,) = primals, tangents
+    return jax.nn.softplus(x), jnp.maximum(jax.nn.sigmoid(x), MIN_SLOPE) * tangent
 
 
 class Attention(nnx.Module):
-    """``alpha(f) = softplus(w2 . relu(W1 f + b1) + b2)``, at every cell.
+    """Score each descriptor by ``alpha(f) = softplus(w2 . relu(W1 f + b1) + b2)``.
 
-    The official code puts a batch norm after ``W1``; the paper does not speak of one, nor is one here.
-    ``w2`` starts at 0, so that attention starts as ``ln 2`` everywhere. Not in the paper: descriptors are
-    long, and a random ``w2`` starts many photos with scores of 0 throughout, which learn nothing.
+    The official code has a batch norm after ``W1``. The paper does not mention it, and it is left out.
+    ``w2`` starts at 0, so all scores start at ``ln 2``. This is not in the paper: conv4 descriptors are
+    long vectors, so a random ``w2`` gives many photos scores of 0 everywhere, and these never learn.
 
     Args:
         channels: Dimension of a descriptor (1024 at conv4).
-        hidden: Width of the first convolution.
-        rngs: Where initial weights are drawn from.
+        hidden: Number of channels after the first convolution.
+        rngs: Random state that initializes the weights.
     """
 
     def __init__(self, channels: int, *, hidden: int = HIDDEN_CHANNELS, rngs: nnx.Rngs) -> None:
@@ -62,7 +59,7 @@ class Attention(nnx.Module):
         )
 
     def __call__(self, maps: Float[Array, "b y x c"]) -> Float[Array, "b y x"]:
-        """Score un-normalized conv4 descriptors. Scores are non-negative and have no upper bound."""
+        """Return the score of each conv4 descriptor, which must not be normalized. Scores are >= 0."""
         return softplus(self.score(jax.nn.relu(self.hidden(maps))))[..., 0]
 
 
@@ -74,17 +71,19 @@ def weighted_pool(
     reduction: Literal["sum", "mean"] = "mean",
     normalize: bool = True,
 ) -> Float[Array, "b c"]:
-    """Pool descriptors by their scores, ``sum_n alpha_n f_n`` (Eq. 1 without its ``W``).
+    """Pool the descriptors of each photo, weighted by score: ``sum_n alpha_n f_n`` (Eq. 1 without ``W``).
 
     Args:
-        maps: Conv4 descriptors, as the scores saw them.
-        scores: ``alpha`` at each cell.
-        valid: Cells that belong to the photo; all of them where None.
-        reduction: ``"sum"`` is Eq. 1. ``"mean"``, the default, is the official code: it divides by the
-            number of cells, so that logits do not grow with the area when photos of several sizes
-            are trained on.
-        normalize: Whether each descriptor is first L2-normalized, as the official code does and Eq. 1
-            does not say.
+        maps: Conv4 descriptors, not normalized.
+        scores: Score ``alpha`` of each cell.
+        valid: Cells that belong to the photo. None: all of them.
+        reduction: ``"sum"`` is Eq. 1. ``"mean"`` divides by the number of cells, as the official code
+            does: logits then do not grow with the area of the photo.
+        normalize: Whether to L2-normalize each descriptor first. The official code does; Eq. 1 does not
+            mention it.
+
+    Returns:
+        One vector per photo. Zero for a photo without valid cells.
     """
     if normalize:
         maps = l2_normalize(maps)

@@ -1,9 +1,9 @@
-"""ResNet cut at conv4_x: the dense local descriptors of DELF (Sec. 4.1).
+"""ResNet up to conv4: a fully convolutional network that computes dense local descriptors (Sec. 4.1).
 
-A fully convolutional ResNet-50 gives one 1024-d descriptor for every 16th pixel. The network takes RGB
-photos of range 0 to 255; `fold_batch_norm` makes of it the faster one that extraction runs.
+ResNet-50 gives one 1024-d descriptor for every 16th pixel in each direction. The network takes RGB photos
+with values from 0 to 255. `fold_batch_norm` returns the faster network that extraction runs.
 
-Symbols: ``x`` an image or feature map, ``valid`` the pixels of it that are photo and not border.
+Symbols: ``x`` an image or feature map; ``valid`` marks its pixels that belong to a photo.
 """
 
 import functools
@@ -23,13 +23,13 @@ from delfjax.models.resnet import (
     STEM_KERNEL,
     ResNetSpec,
     Window,
-    same,
+    same_window,
     split_stride,
 )
 
 
 class ConvNorm(nnx.Module):
-    """Convolution and batch norm; after `fold_batch_norm`, one convolution with a bias."""
+    """A convolution and a batch norm, or, after `fold_batch_norm`, one convolution with a bias."""
 
     def __init__(
         self, spec: ResNetSpec, cin: int, cout: int, window: Window, *, folded: bool, rngs: nnx.Rngs
@@ -51,13 +51,16 @@ class ConvNorm(nnx.Module):
         )
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x e"]:
-        """Convolve, then normalize."""
+        """Convolve and normalize."""
         x = self.conv(x)
         return x if self.norm is None else self.norm(x)
 
 
 class Bottleneck(nnx.Module):
-    """``relu(x + expand(relu(spatial(relu(reduce(x))))))`` with a 1x1 shortcut where shapes change."""
+    """A bottleneck, ``relu(shortcut(x) + expand(relu(spatial(relu(reduce(x))))))``.
+
+    The shortcut is a 1x1 convolution where the shape changes, else the identity.
+    """
 
     def __init__(
         self, spec: ResNetSpec, cin: int, inner: int, stride: int, *, folded: bool, rngs: nnx.Rngs
@@ -65,36 +68,43 @@ class Bottleneck(nnx.Module):
         def unit(*args: object) -> ConvNorm:
             return ConvNorm(spec, *args, folded=folded, rngs=rngs)
 
-        one, three = split_stride(spec, stride)
+        stride_1x1, stride_3x3 = split_stride(spec, stride)
         cout = inner * EXPANSION
         self.stride = stride
-        self.strides_first = one > 1
-        self.reduce = unit(cin, inner, same(1, one))
-        self.spatial = unit(inner, inner, same(SPATIAL_KERNEL, three))
-        self.expand = unit(inner, cout, same(1, 1))
-        self.shortcut = unit(cin, cout, same(1, stride)) if cin != cout or stride > 1 else None
+        self.strides_first = stride_1x1 > 1
+        self.reduce = unit(cin, inner, same_window(1, stride_1x1))
+        self.spatial = unit(inner, inner, same_window(SPATIAL_KERNEL, stride_3x3))
+        self.expand = unit(inner, cout, same_window(1, 1))
+        has_shortcut = cin != cout or stride > 1
+        self.shortcut = unit(cin, cout, same_window(1, stride)) if has_shortcut else None
 
     def __call__(
         self, x: Float[Array, "b h w c"], valid: Bool[Array, "b h w"] | None = None
     ) -> Float[Array, "b y x e"]:
-        """Add to the input what the three convolutions make of it."""
-        past = x if self.shortcut is None else self.shortcut(x)
+        """Compute the bottleneck.
+
+        Args:
+            x: The input.
+            valid: Cells of the input that belong to a photo. None: all.
+        """
+        shortcut = x if self.shortcut is None else self.shortcut(x)
         if self.strides_first:
-            valid = _stride(valid, self.stride)
-        # Only the 3x3 looks sideways, so only its input has to be zero outside the photo.
-        inner = _blank(jax.nn.relu(self.reduce(x)), valid)
-        return jax.nn.relu(past + self.expand(jax.nn.relu(self.spatial(inner))))
+            valid = _stride_mask(valid, self.stride)
+        # Only the 3x3 convolution mixes cells, so only its input must be zero outside the photo.
+        inner = _mask(jax.nn.relu(self.reduce(x)), valid)
+        return jax.nn.relu(shortcut + self.expand(jax.nn.relu(self.spatial(inner))))
 
 
 class ResNet(nnx.Module):
-    """ResNet up to conv4, or with conv5 on top, or with conv5 and the ImageNet classifier.
+    """ResNet up to conv4, optionally with conv5 and the ImageNet classifier.
 
     Args:
-        spec: Which network.
-        conv5: Whether to add conv5: descriptors do not need it, only classifiers do.
-        classifier: Whether to add conv5, global average pooling and 1000 logits: only to prove that
-            weights were read well.
-        folded: Whether batch norms are folded away; use `fold_batch_norm` to make such a network.
+        spec: Specification of the network.
+        conv5: Whether to add conv5. Descriptors do not need it, but a classifier may.
+        classifier: Whether to add conv5, global average pooling and 1000 logits. It serves to check
+            that weights were read correctly.
+        folded: Whether the batch norms are folded into the convolutions, as `fold_batch_norm` does.
+        rngs: Random state that initializes the weights.
     """
 
     def __init__(
@@ -108,7 +118,9 @@ class ResNet(nnx.Module):
     ) -> None:
         self.spec = spec
         self.folded = folded
-        self.stem = ConvNorm(spec, 3, spec.width, same(STEM_KERNEL, 2), folded=folded, rngs=rngs)
+        self.stem = ConvNorm(
+            spec, 3, spec.width, same_window(STEM_KERNEL, 2), folded=folded, rngs=rngs
+        )
         self.stages = (2, 3, 4, 5) if conv5 or classifier else (2, 3, 4)
         for stage in self.stages:
             blocks = [
@@ -121,49 +133,49 @@ class ResNet(nnx.Module):
     def __call__(
         self, photos: Float[Array, "b h w 3"], valid: Bool[Array, "b h w"] | None = None
     ) -> dict[str, Array]:
-        """Compute every stage.
+        """Compute the feature maps of every stage.
 
         Args:
-            photos: RGB, 0 to 255.
-            valid: Which pixels are photo. The others may hold anything: what is computed at the valid
-                ones is as if the photo ended there. Photos on one sheet must start at multiples of 16
-                pixels and stand at least 16 pixels apart.
+            photos: RGB photos with values from 0 to 255. One sheet may hold several photos, which start at
+                multiples of 16 pixels, at least 16 pixels apart.
+            valid: Pixels that belong to a photo. The other pixels may have any value; the result is as if
+                the photo ended there. None: all pixels.
 
         Returns:
-            ``stem``, ``conv2``, ``conv3``, ``conv4`` (cells of stride 2, 4, 8, 16), and where the
-            network has them ``conv5`` (of stride 32) and ``logits``.
+            Maps ``stem``, ``conv2``, ``conv3`` and ``conv4`` (strides 2, 4, 8 and 16), and if the network
+            has them ``conv5`` (stride 32) and ``logits``.
         """
-        x = _blank((photos - jnp.array(self.spec.mean)) / jnp.array(self.spec.std), valid)
-        valid = _stride(valid, 2)
+        x = _mask((photos - jnp.array(self.spec.mean)) / jnp.array(self.spec.std), valid)
+        valid = _stride_mask(valid, 2)
         stages = {"stem": jax.nn.relu(self.stem(x))}
-        x = max_pool(_blank(stages["stem"], valid))
-        valid = _stride(valid, 2)
+        x = max_pool(_mask(stages["stem"], valid))
+        valid = _stride_mask(valid, 2)
         for stage in self.stages:
             for block in getattr(self, f"conv{stage}"):
                 x = block(x, valid)
-                valid = _stride(valid, block.stride)
+                valid = _stride_mask(valid, block.stride)
             stages[f"conv{stage}"] = x
         if self.classifier is not None:
             stages["logits"] = self.classifier(x.mean(axis=(1, 2)))
         return stages
 
 
-def _blank(
+def _mask(
     x: Float[Array, "b h w c"], valid: Bool[Array, "b h w"] | None
 ) -> Float[Array, "b h w c"]:
-    """Put the zeros of 'no photo here' outside the photo, where convolution would see padding."""
+    """Set cells outside the photos to zero, as padding does."""
     return x if valid is None else jnp.where(valid[..., None], x, 0)
 
 
-def _stride(valid: Bool[Array, "b h w"] | None, stride: int) -> Bool[Array, "b y x"] | None:
+def _stride_mask(valid: Bool[Array, "b h w"] | None, stride: int) -> Bool[Array, "b y x"] | None:
     return valid if valid is None or stride == 1 else valid[:, ::stride, ::stride]
 
 
 def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
-    """Max-pool 3x3, stride 2, padding 1, of non-negative maps, as the maximum of nine slices.
+    """Max-pool non-negative maps with kernel 3, stride 2 and padding 1.
 
-    Not in the paper: on CPU XLA runs this several times faster than its window reduction. Padding
-    by zero equals padding by minus infinity because a ReLU comes before.
+    It is computed as the maximum of nine slices, which XLA runs several times faster on a CPU than its
+    window reduction. Zero padding equals padding by minus infinity, because a ReLU comes before.
     """
     height, width = x.shape[1:3]
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
@@ -177,7 +189,7 @@ def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
 
 
 def cut_at_conv4(model: ResNet) -> ResNet:
-    """Return the network up to conv4, which is all that descriptors need; its parameters are copies."""
+    """Return a copy of the network without conv5 and classifier, which descriptors do not need."""
     cut = nnx.clone(model)
     cut.classifier = None
     if 5 in cut.stages:
@@ -187,10 +199,10 @@ def cut_at_conv4(model: ResNet) -> ResNet:
 
 
 def fold_batch_norm(model: ResNet) -> ResNet:
-    """Fold each frozen batch norm into its convolution: ``w' = w g / s``, ``b' = (b - m) g / s + beta``.
+    """Fold each batch norm into its convolution: ``w' = w g / s``, ``b' = (b - m) g / s + beta``.
 
-    ``s = sqrt(variance + epsilon)``, ``g`` the scale, ``m`` the running mean. A folded network is
-    returned as it is.
+    ``s = sqrt(variance + epsilon)``, ``g`` is the scale and ``m`` the running mean. A folded network is
+    returned unchanged.
     """
     if model.folded:
         return model
@@ -206,18 +218,18 @@ def fold_batch_norm(model: ResNet) -> ResNet:
     target = dict(nnx.iter_modules(folded))
     for path, module in nnx.iter_modules(model):
         if isinstance(module, ConvNorm):
-            holder, (kernel, bias) = target[path].conv, _folded(module)
+            layer, (kernel, bias) = target[path].conv, _folded_parameters(module)
         elif isinstance(module, nnx.Linear):
-            holder, kernel, bias = target[path], module.kernel[...], module.bias[...]
+            layer, kernel, bias = target[path], module.kernel[...], module.bias[...]
         else:
             continue
-        holder.kernel.set_value(kernel)
-        holder.bias.set_value(bias)
+        layer.kernel.set_value(kernel)
+        layer.bias.set_value(bias)
     return folded
 
 
-def _folded(unit: ConvNorm) -> tuple[Array, Array]:
-    # In NumPy: JAX would compile each operation for each of twenty shapes, for two or three seconds.
+def _folded_parameters(unit: ConvNorm) -> tuple[Array, Array]:
+    # In NumPy, because JAX would take seconds to compile the operations for each of twenty shapes.
     norm, conv = jax.tree.map(np.asarray, (nnx.state(unit.norm), nnx.state(unit.conv)))
     gain = norm["scale"][...] / np.sqrt(norm["var"][...] + np.float32(unit.norm.epsilon))
     bias = conv["bias"][...] if "bias" in conv else 0.0
@@ -226,15 +238,15 @@ def _folded(unit: ConvNorm) -> tuple[Array, Array]:
 
 
 def transpose_kernels(state: nnx.State) -> nnx.State:
-    """Swap y and x in every kernel, so that the network sees a transposed photo as the photo.
+    """Swap y and x in every kernel: the network then maps transposed photos to transposed maps.
 
-    Not in the paper: an upright photo can then run through the program compiled for wide ones.
+    Portrait photos can so share the program that is compiled for landscape photos. Not in the paper.
     """
     return jax.tree.map(lambda w: w.transpose(1, 0, 2, 3) if w.ndim == 4 else w, state)
 
 
 def checksum(state: nnx.State) -> str:
-    """Return a SHA-256 over every parameter, with its name."""
+    """Return the SHA-256 of all parameters and their names, in hexadecimal."""
     digest = hashlib.sha256()
     for path, value in nnx.to_flat_state(state):
         digest.update(".".join(map(str, path)).encode())

@@ -1,8 +1,8 @@
-"""Trained models as files: one safetensors file each, in half precision, with a manifest inside.
+"""Save and load trained models: one safetensors file each, in half precision, with a manifest inside.
 
-A backbone is kept up to conv4, with its batch norms folded, and kept once: a model whose backbone was not
-trained holds its attention alone, and the checksum of the backbone that goes with it. That one is looked
-for in the other files of the folder, then among the ImageNet weights.
+A file holds an attention head, a backbone up to conv4 with folded batch norms, or both. If training did
+not change the backbone, the file only stores its checksum. Loading then looks for that backbone in the
+other files of the folder, and among the ImageNet weights.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from delfjax import provenance
+from delfjax.files import atomic_write
 from delfjax.models import weights
 from delfjax.models.attention import Attention
 from delfjax.models.backbone import ResNet, checksum, fold_batch_norm
@@ -26,7 +27,7 @@ from delfjax.models.conversion import Tensors, WeightsError
 from delfjax.models.resnet import SPECS
 from delfjax.models.zoo import model_path
 
-KEY = "delfjax"  # of the manifest, among a file's metadata
+MANIFEST_KEY = "delfjax"  # in the metadata of a safetensors file
 
 Module = TypeVar("Module", bound=nnx.Module)
 
@@ -39,117 +40,130 @@ def save_model(
     with_backbone: bool,
     training: Mapping[str, Any],
 ) -> None:
-    """Write a model.
+    """Save a model.
 
     Args:
-        path: The file; its folder is made if missing.
-        backbone: The folded backbone.
-        attention: The head, if there is one.
-        with_backbone: Whether to keep the backbone itself, or only its checksum.
-        training: How the model was made, for the manifest.
+        path: The file to write. Its folder is created if it does not exist.
+        backbone: The backbone, with folded batch norms.
+        attention: The attention head, if the model has one.
+        with_backbone: Whether to store the backbone itself, or only its checksum.
+        training: How the model was trained, for the manifest.
 
     Raises:
-        WeightsError: If a parameter does not fit half precision.
+        WeightsError: If a parameter is too large for half precision.
     """
     tensors: Tensors = {}
     if with_backbone:
-        tensors |= _halved("backbone", backbone)
-        backbone = _filled_backbone(backbone.spec.name, tensors)  # as it will be read
+        tensors |= _half_precision("backbone", backbone)
+        backbone = _build_backbone(backbone.spec.name, tensors)  # for the checksum of what is read
     if attention is not None:
-        tensors |= _halved("attention", attention)
+        tensors |= _half_precision("attention", attention)
     manifest = {
         "holds": sorted({name.split(".")[0] for name in tensors}),
         "backbone": {"name": backbone.spec.name, "checksum": checksum(nnx.state(backbone))},
-        "sha256": _digest(tensors),
+        "sha256": _tensors_sha256(tensors),
         "training": training,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    save_file(tensors, temporary, metadata={KEY: provenance.to_json(manifest)})
-    temporary.replace(path)
+    with atomic_write(path) as temporary:
+        save_file(tensors, temporary, metadata={MANIFEST_KEY: provenance.to_json(manifest)})
 
 
-def read_manifest(path: Path | str) -> dict[str, Any]:
-    """Read what a model's file says of it: its backbone, and how it was trained.
+def read_manifest(name_or_path: Path | str) -> dict[str, Any]:
+    """Read the manifest of a model: its parts, its backbone, and how it was trained.
+
+    Args:
+        name_or_path: A model in the zoo or a file, as in `model_path`.
 
     Raises:
-        WeightsError: If it is no such file.
+        WeightsError: If there is no such model, or the file is not a trained model.
     """
+    path = model_path(name_or_path)
     try:
         with safe_open(path, "np") as file:
-            return json.loads((file.metadata() or {})[KEY])
+            return json.loads((file.metadata() or {})[MANIFEST_KEY])
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise WeightsError(f"{path}: not a trained model of delfjax ({error})") from error
+        raise WeightsError(
+            f"{path}: not a trained model of delfjax ({error}). "
+            "Fix: pass a file that `delfjax train` has written"
+        ) from error
 
 
-def load_model(path: Path | str) -> tuple[ResNet, Attention | None]:
-    """Read a model: the folded backbone, and the attention head if it has one.
+def load_model(name_or_path: Path | str) -> tuple[ResNet, Attention | None]:
+    """Load a model.
+
+    Args:
+        name_or_path: A model in the zoo or a file, as in `model_path`.
+
+    Returns:
+        The backbone with folded batch norms, and the attention head if the model has one.
 
     Raises:
-        WeightsError: If the file is damaged, or its backbone cannot be found.
+        WeightsError: If there is no such model, the file is damaged, or its backbone is missing.
     """
-    path = model_path(path)
+    path = model_path(name_or_path)
     manifest = read_manifest(path)
     tensors = load_file(path)
-    if manifest["sha256"] != _digest(tensors):
-        raise WeightsError(f"{path}: damaged, its checksum is another; copy it again")
+    if manifest["sha256"] != _tensors_sha256(tensors):
+        raise WeightsError(f"{path}: damaged, its checksum is wrong. Fix: copy the file again")
     if "backbone" in manifest["holds"]:
-        backbone = _filled_backbone(manifest["backbone"]["name"], tensors)
+        backbone = _build_backbone(manifest["backbone"]["name"], tensors)
     else:
         backbone = _find_backbone(path, manifest["backbone"])
-    return backbone, _filled_attention(tensors) if "attention" in manifest["holds"] else None
+    return backbone, _build_attention(tensors) if "attention" in manifest["holds"] else None
 
 
-def _find_backbone(path: Path, wanted: Mapping[str, str]) -> ResNet:
-    """Look for the backbone of a model that does not hold its own."""
+def _find_backbone(path: Path, expected: Mapping[str, str]) -> ResNet:
+    """Find the backbone of a model that does not store its own, by name and checksum."""
     for other in sorted(path.parent.glob("*.safetensors")):
-        with suppress(WeightsError):  # a file of something else
+        with suppress(WeightsError):  # the file is no model
             manifest = read_manifest(other)
-            if manifest["backbone"] == wanted and "backbone" in manifest["holds"]:
+            if manifest["backbone"] == expected and "backbone" in manifest["holds"]:
                 return load_model(other)[0]
-    backbone = fold_batch_norm(weights.load_backbone(SPECS[wanted["name"]]))
-    if (found := checksum(nnx.state(backbone))) != wanted["checksum"]:
+    backbone = fold_batch_norm(weights.load_backbone(SPECS[expected["name"]]))
+    if (found := checksum(nnx.state(backbone))) != expected["checksum"]:
         raise WeightsError(
-            f"{path}: was trained on a {wanted['name']} of checksum {wanted['checksum'][:16]}, which is "
-            f"neither in {path.parent} nor ImageNet's ({found[:16]}); put its file beside this one"
+            f"{path}: trained on a {expected['name']} with checksum {expected['checksum'][:16]}, which "
+            f"is neither in {path.parent} nor the ImageNet one ({found[:16]}). "
+            "Fix: copy the model file of that backbone to the same folder"
         )
     return backbone
 
 
-def _halved(part: str, module: nnx.Module) -> Tensors:
-    """Return a module's parameters in half precision, by name."""
+def _half_precision(part: str, module: nnx.Module) -> Tensors:
+    """Return the parameters of a module in half precision, by name."""
     tensors = {}
-    for names, value in nnx.to_flat_state(nnx.state(module)):
-        full, name = np.asarray(value[...]), _name(part, names)
+    for path, value in nnx.to_flat_state(nnx.state(module)):
+        full, name = np.asarray(value[...]), _tensor_name(part, path)
         if (largest := np.abs(full).max()) > np.finfo(np.float16).max:
             raise WeightsError(f"{name} has values up to {largest:.3g}; expected at most 65504")
         tensors[name] = np.ascontiguousarray(full.astype(np.float16))
     return tensors
 
 
-def _filled_backbone(spec: str, tensors: Tensors) -> ResNet:
-    return _filled(lambda: ResNet(SPECS[spec], folded=True, rngs=nnx.Rngs(0)), "backbone", tensors)
+def _build_backbone(spec: str, tensors: Tensors) -> ResNet:
+    return _build(lambda: ResNet(SPECS[spec], folded=True, rngs=nnx.Rngs(0)), "backbone", tensors)
 
 
-def _filled_attention(tensors: Tensors) -> Attention:
+def _build_attention(tensors: Tensors) -> Attention:
     channels, hidden = tensors["attention.hidden.kernel"].shape[2:]
-    return _filled(
+    return _build(
         lambda: Attention(channels, hidden=hidden, rngs=nnx.Rngs(0)), "attention", tensors
     )
 
 
-def _filled(make: Callable[[], Module], part: str, tensors: Tensors) -> Module:
-    module = nnx.eval_shape(make)
-    for names, value in nnx.to_flat_state(nnx.state(module)):
-        value.set_value(jnp.asarray(tensors[_name(part, names)], jnp.float32))
+def _build(create: Callable[[], Module], part: str, tensors: Tensors) -> Module:
+    module = nnx.eval_shape(create)
+    for path, value in nnx.to_flat_state(nnx.state(module)):
+        value.set_value(jnp.asarray(tensors[_tensor_name(part, path)], jnp.float32))
     return module
 
 
-def _name(part: str, names: tuple[str | int, ...]) -> str:
-    return ".".join(map(str, (part, *names)))
+def _tensor_name(part: str, path: tuple[str | int, ...]) -> str:
+    return ".".join(map(str, (part, *path)))
 
 
-def _digest(tensors: Tensors) -> str:
+def _tensors_sha256(tensors: Tensors) -> str:
     found = hashlib.sha256()
     for name in sorted(tensors):
         found.update(name.encode())

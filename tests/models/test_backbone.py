@@ -1,4 +1,4 @@
-"""Backbone: its geometry against its gradients, its stages against a ResNet in NumPy, its masks."""
+"""Check the receptive field, the parity with a NumPy ResNet, folding, transposition and masks."""
 
 from dataclasses import replace
 from functools import partial
@@ -28,16 +28,16 @@ from delfjax.models.resnet import (
 
 TINY = {"v1": RESNET_TINY, "v1.5": replace(RESNET_TINY, stride_in="3x3")}
 RESNET50 = {"v1": RESNET50_V1, "v1.5": RESNET50_V15}
-ALONE = (37, 48)  # height and width of a photo
-SIZES = {"v1": 291, "v1.5": 267}  # O16; 291 is the official code's number too
+SIZE = (37, 48)  # height and width of a photo
+SIZES = {"v1": 291, "v1.5": 267}  # O16; the official code also uses 291
 
 both_variants = pytest.mark.parametrize("variant", ["v1", "v1.5"])
-# Compiling is what these tests wait for, not running.
+# Most of the time is spent in compilation.
 quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
-def made_up(spec, draw, **options) -> ResNet:
-    """Build a network whose tensors are ``draw(name, shape)``."""
+def build_network(spec, draw, **options) -> ResNet:
+    """Build a network with the tensors ``draw(name, shape)``."""
     model = nnx.eval_shape(lambda: ResNet(spec, **options, rngs=nnx.Rngs(0)))
     state = nnx.state(model)
     for path, variable in nnx.to_flat_state(state):
@@ -48,7 +48,7 @@ def made_up(spec, draw, **options) -> ResNet:
 
 
 def random_network(spec, seed=0, **options) -> ResNet:
-    """Build a network of random kernels, biases and batch-norm statistics."""
+    """Build a network with random kernels, biases and batch-norm statistics."""
     rng = np.random.default_rng(seed)
     draws = {
         "kernel": lambda shape: rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape),
@@ -57,7 +57,7 @@ def random_network(spec, seed=0, **options) -> ResNet:
         "scale": lambda shape: rng.uniform(0.3, 1.5, shape),
         "var": lambda shape: rng.uniform(0.3, 3, shape),
     }
-    return made_up(spec, lambda name, shape: draws[name](shape), **options)
+    return build_network(spec, lambda name, shape: draws[name](shape), **options)
 
 
 @partial(quick_jit, static_argnums=0)
@@ -74,7 +74,7 @@ def photos(*shape, seed=0) -> np.ndarray:
 
 
 def assert_close(found, expected, tolerance):
-    """Compare two maps; the tolerance is a share of the largest value expected."""
+    """Compare two maps. The tolerance is relative to the largest expected value."""
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max()
 
@@ -88,8 +88,8 @@ def test_receptive_field_of_resnet50(variant):
 
 
 @both_variants
-def test_receptive_field_agrees_with_walking_back_from_one_cell(variant):
-    # Kernels and strides as in Table 1 of He et al., written out, from the photo to conv4.
+def test_receptive_field_equals_the_windows_traced_back_to_the_photo(variant):
+    # Kernels and strides of Table 1 of He et al., from the photo to conv4.
     plain, wide = [(3, 1)], [(3, 1)]
     first = [(1, 2), (3, 1)] if variant == "v1" else [(3, 2)]
     layers = [(7, 2), (3, 2), *plain * 3, *first, *wide * 3, *first, *wide * 5]
@@ -100,12 +100,12 @@ def test_receptive_field_agrees_with_walking_back_from_one_cell(variant):
 
 
 @both_variants
-def test_receptive_field_is_where_the_gradient_reaches(variant):
+def test_receptive_field_equals_the_extent_of_the_gradient(variant):
     cell = np.array([12, 14])
     spec = replace(RESNET50[variant], width=2)
-    # All weights positive and all pixels above the mean: no ReLU is ever shut.
+    # Positive weights and pixels above the mean: every ReLU passes its input.
     drawn = {"kernel": 0.1, "scale": 1, "bias": 0, "mean": 0, "var": 1}
-    model = made_up(spec, lambda name, _: drawn[name])
+    model = build_network(spec, lambda name, _: drawn[name])
     graph, state = nnx.split(model)
 
     @quick_jit
@@ -116,7 +116,7 @@ def test_receptive_field_is_where_the_gradient_reaches(variant):
         return jax.grad(activation)(photo)
 
     seen = np.zeros((420, 420), bool)
-    for seed in range(3):  # a max pool passes the gradient to one cell of nine
+    for seed in range(3):  # because a max pool passes the gradient to one of nine cells only
         photo = np.random.default_rng(seed).uniform(150, 255, (1, 420, 420, 3))
         seen |= np.asarray(gradient(photo.astype(np.float32))[0] != 0).any(-1)
 
@@ -125,25 +125,27 @@ def test_receptive_field_is_where_the_gradient_reaches(variant):
     extents = np.array([rows[0], columns[0], rows[-1], columns[-1]])
     np.testing.assert_array_equal(extents, [*(16 * cell - reach), *(16 * cell + reach)])
     field = receptive_field(spec)
-    np.testing.assert_array_equal(field.boxes(cell[None].astype(float))[0], extents)
-    np.testing.assert_array_equal(field.centers(cell[None].astype(float))[0], 16 * cell)
+    box = field.boxes_around(16 * cell[None].astype(float), np.ones(2))[0]
+    np.testing.assert_array_equal(box, extents)
 
 
 def test_boxes_of_the_official_code():
-    # O10: height 1, width 2, stride 32; "pad 145" is what centers cell 0 on pixel 0.
-    boxes = ReceptiveField(291, 32, 0.0).boxes(np.array([[0.0, 0.0], [0.0, 1.0]]))
+    # O10: two cells of stride 32, then three boxes of 22 pixels.
+    centers = np.array([[0.0, 0.0], [0.0, 32.0]])
+    boxes = ReceptiveField(291, 32, 0.0).boxes_around(centers, np.ones(2))
     np.testing.assert_array_equal(boxes, [[-145, -145, 145, 145], [-145, -113, 145, 177]])
-
-
-def test_centers_of_the_official_code():
-    # O10: three boxes of 22 pixels, reached from their centers.
-    boxes = [[-10.0, 0, 11, 21], [-2.5, 5, 18.5, 26], [45, -2.5, 66, 18.5]]
     centers = np.array([[0.5, 10.5], [8, 15.5], [55.5, 8]])
-    np.testing.assert_allclose(ReceptiveField(22, 1, 0.0).boxes(centers), boxes)
-    np.testing.assert_allclose(ReceptiveField(22, 1, 0.5).centers(centers - 0.5), centers)
+    boxes = ReceptiveField(22, 1, 0.0).boxes_around(centers, np.ones(2))
+    expected = [[-10.0, 0, 11, 21], [-2.5, 5, 18.5, 26], [45, -2.5, 66, 18.5]]
+    np.testing.assert_allclose(boxes, expected)
 
 
-# The network's shape
+def test_boxes_are_in_pixels_of_the_original_photo():
+    boxes = ReceptiveField(11, 1, 0.0).boxes_around(np.array([[50.0, 60.0]]), np.array([2.0, 3.0]))
+    np.testing.assert_array_equal(boxes, [[40, 45, 60, 75]])
+
+
+# Shapes
 
 
 @both_variants
@@ -155,14 +157,14 @@ def test_cells_of_a_photo(variant, pixels, cells):
     assert maps["conv4"].shape == (1, cells, cells + 1, 64)
 
 
-# Parity with the reference
+# Parity with the NumPy reference
 
 
-# The full depth is compared with Keras' in test_weights.py.
+# test_weights.py compares the full depth with Keras.
 @pytest.mark.parametrize(
     ("stride_in", "theirs"), [("1x1", "conv1"), ("3x3", "conv2")], ids=["v1", "v1.5"]
 )
-def test_stages_agree_with_numpy(stride_in, theirs):
+def test_stages_equal_those_of_numpy(stride_in, theirs):
     spec = replace(RESNET50_V15, width=8, stride_in=stride_in, blocks=(1, 1, 2, 1))
     tensors = reference_resnet.made_up_tensors(1, blocks=spec.blocks, width=spec.width)
     ours = convert(tensors, "torchvision", spec)
@@ -179,11 +181,11 @@ def test_stages_agree_with_numpy(stride_in, theirs):
     assert found.keys() == expected.keys()
     assert found["conv4"].shape == (1, 4, 6, 128)
     for stage, maps in expected.items():
-        assert np.std(maps) > 0.1, f"{stage}: nothing to compare"
+        assert np.std(maps) > 0.1, f"{stage}: no variation to compare"
         assert_close(found[stage][0], maps, 1e-4)
 
 
-def test_tensors_of_resnet50_are_those_of_the_reference():
+def test_tensor_names_of_resnet50_equal_those_of_the_reference():
     theirs = reference_resnet.made_up_tensors(0, blocks=(3, 4, 6, 3), width=1)
     known = conversion_table(RESNET50_V15, "torchvision").values()
     assert set(known) == {name for name in theirs if "batches" not in name}
@@ -191,7 +193,7 @@ def test_tensors_of_resnet50_are_those_of_the_reference():
 
 
 @pytest.mark.parametrize("size", [(7, 9), (8, 6), (5, 8), (2, 3), (1, 1)])
-def test_max_pool_agrees_with_numpy(size):
+def test_max_pool_equals_numpy(size):
     maps = np.random.default_rng(0).uniform(0, 1, (2, *size, 3)).astype(np.float32)
     expected = [reference_resnet.pool(x.transpose(2, 0, 1)).transpose(1, 2, 0) for x in maps]
     np.testing.assert_array_equal(quick_jit(max_pool)(maps), expected)
@@ -204,13 +206,13 @@ def test_max_pool_agrees_with_numpy(size):
     ("variant", "conv_bias", "top"),
     [("v1", True, {}), ("v1", True, {"conv5": True}), ("v1.5", False, {"classifier": True})],
 )
-def test_folding_changes_nothing(variant, conv_bias, top):
+def test_folding_keeps_the_maps(variant, conv_bias, top):
     spec = replace(TINY[variant], conv_bias=conv_bias)
     model = random_network(spec, **top)
     folded = fold_batch_norm(model)
     assert folded.folded
     assert not [m for _, m in nnx.iter_modules(folded) if isinstance(m, nnx.BatchNorm)]
-    photo = photos(1, *ALONE)
+    photo = photos(1, *SIZE)
     expected, found = run(model, photo), run(folded, photo)
     assert found.keys() == expected.keys()
     for stage, maps in expected.items():
@@ -218,9 +220,9 @@ def test_folding_changes_nothing(variant, conv_bias, top):
 
 
 @pytest.mark.parametrize("top", [{}, {"conv5": True}, {"classifier": True}])
-def test_descriptors_need_nothing_above_conv4(top):
+def test_cut_network_computes_the_same_conv4(top):
     model = random_network(RESNET_TINY, **top)
-    cut, photo = cut_at_conv4(model), photos(1, *ALONE)
+    cut, photo = cut_at_conv4(model), photos(1, *SIZE)
     expected, found = run(model, photo), run(cut, photo)
     assert set(found) == {"stem", "conv2", "conv3", "conv4"}
     for stage, maps in found.items():
@@ -228,14 +230,14 @@ def test_descriptors_need_nothing_above_conv4(top):
     plain = nnx.eval_shape(lambda: ResNet(RESNET_TINY, rngs=nnx.Rngs(0)))
     paths = [path for path, _ in nnx.to_flat_state(nnx.state(cut))]
     assert paths == [path for path, _ in nnx.to_flat_state(nnx.state(plain))]
-    assert set(run(model, photo)) == set(expected)  # the model itself stays as it is
+    assert set(run(model, photo)) == set(expected)  # the original is unchanged
 
 
 @both_variants
-def test_transposed_network_sees_a_transposed_photo_as_the_photo(variant):
+def test_transposed_network_maps_a_transposed_photo_to_transposed_maps(variant):
     model = random_network(TINY[variant])
     graph, state = nnx.split(model)
-    photo = photos(1, *ALONE)
+    photo = photos(1, *SIZE)
     expected = run(model, photo)
     found = run(nnx.merge(graph, transpose_kernels(state)), photo.swapaxes(1, 2))
     for stage, maps in expected.items():
@@ -244,14 +246,14 @@ def test_transposed_network_sees_a_transposed_photo_as_the_photo(variant):
 
 # Several photos on one sheet
 
-# Two photos on a garbage background, (top, left, height, width): at multiples of 16, the gap between
-# them exactly 16 columns, their sizes not multiples of anything.
+# Two photos on a sheet, (top, left, height, width). They start at multiples of 16, with a gap of exactly
+# 16 columns. Their sizes are not multiples of 16.
 SHEET = (96, 160)
-PLACES = ((16, 32, *ALONE), (32, 96, 51, 61))
+PLACES = ((16, 32, *SIZE), (32, 96, 51, 61))
 
 
-def drawn_on(background, places) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a photo at each place of a sheet; return the sheet and what of it is photo."""
+def place_photos(background, places) -> tuple[np.ndarray, np.ndarray]:
+    """Put photos on a sheet; return the sheet and the mask of its photo pixels."""
     sheet, valid = background.copy(), np.zeros(background.shape[:3], bool)
     for seed, (top, left, height, width) in enumerate(places, start=1):
         window = np.s_[:, top : top + height, left : left + width]
@@ -261,10 +263,10 @@ def drawn_on(background, places) -> tuple[np.ndarray, np.ndarray]:
 
 @both_variants
 @pytest.mark.parametrize("background", ["noise", "not a number"])
-def test_photos_on_a_sheet_are_as_if_alone(variant, background):
+def test_photos_on_a_sheet_give_the_same_maps_as_alone(variant, background):
     model = random_network(TINY[variant])
     noise = photos(1, *SHEET)
-    sheet, valid = drawn_on(noise if background == "noise" else noise * np.nan, PLACES)
+    sheet, valid = place_photos(noise if background == "noise" else noise * np.nan, PLACES)
     maps = run(model, sheet, valid)
     for seed, (top, left, height, width) in enumerate(PLACES, start=1):
         alone = run(model, photos(1, height, width, seed=seed))
@@ -275,16 +277,16 @@ def test_photos_on_a_sheet_are_as_if_alone(variant, background):
 
 
 @both_variants
-def test_without_the_mask_a_photo_sees_what_is_around_it(variant):
+def test_without_a_mask_the_background_changes_the_maps(variant):
     model = random_network(TINY[variant])
-    sheet, valid = drawn_on(photos(1, *SHEET), PLACES)
+    sheet, valid = place_photos(photos(1, *SHEET), PLACES)
     masked, bare = run(model, sheet, valid)["conv4"], run(model, sheet)["conv4"]
     inside = valid[0, ::16, ::16]
     assert np.abs(masked - bare)[0, inside].max() > 0.01 * np.abs(masked).max()
 
 
 @both_variants
-def test_a_mask_of_the_whole_sheet_is_no_mask(variant):
+def test_mask_of_the_whole_sheet_changes_nothing(variant):
     model = random_network(TINY[variant])
     sheet = photos(1, *SHEET)
     masked = run(model, sheet, np.ones((1, *SHEET), bool))["conv4"]

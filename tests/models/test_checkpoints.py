@@ -1,4 +1,6 @@
-"""Trained models as files: what is written is read back, in half precision, with its backbone."""
+"""Save and load models: half precision, shared backbones, damaged files, and the zoo."""
+
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -7,18 +9,15 @@ import pytest
 from flax import nnx
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-from worlds import SMALL, classes, draw, head, network, settings
+from worlds import SMALL, draw, head, network
 
 from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.models import weights
-from delfjax.models.backbone import ResNet, fold_batch_norm
-from delfjax.models.checkpoints import KEY, load_model, read_manifest, save_model
+from delfjax.models.backbone import ResNet, cut_at_conv4, fold_batch_norm
+from delfjax.models.checkpoints import MANIFEST_KEY, load_model, read_manifest, save_model
 from delfjax.models.conversion import WeightsError
 from delfjax.models.resnet import RESNET50_V1, RESNET_TINY
-from delfjax.training.classifier import Classifier
-from delfjax.training.config import embedded, through_conv5
-from delfjax.training.export import export
-from delfjax.training.loop import Trained, fit
+from delfjax.models.zoo import model_path, zoo
 
 TRAINING = {"seed": 3, "hardware": "a machine"}
 
@@ -37,15 +36,15 @@ def write(path, *, backbone=True, attention=True, seed=0):
 
 
 @pytest.fixture(autouse=True)
-def published(monkeypatch):
-    """Put a tiny network in the place of ImageNet's."""
+def imagenet_backbone(monkeypatch):
+    """Replace the ImageNet weights by a tiny network."""
     monkeypatch.setattr(weights, "load_backbone", lambda spec: network(9))
 
 
-# --- what is written is read back
+# --- round trip
 
 
-def test_parameters_come_back_in_half_precision(tmp_path):
+def test_parameters_are_saved_in_half_precision(tmp_path):
     backbone, attention = load_model(write(tmp_path / "model.safetensors"))
     for found, given in ((backbone, network()), (attention, head())):
         found, given = parameters(found), parameters(given)
@@ -55,7 +54,7 @@ def test_parameters_come_back_in_half_precision(tmp_path):
             np.testing.assert_array_equal(value, given[name].astype(np.float16))
 
 
-def test_what_was_read_is_written_without_loss(tmp_path):
+def test_loaded_model_is_saved_without_loss(tmp_path):
     backbone, attention = load_model(write(tmp_path / "one.safetensors"))
     save_model(
         tmp_path / "two.safetensors", backbone, attention, with_backbone=True, training=TRAINING
@@ -64,30 +63,30 @@ def test_what_was_read_is_written_without_loss(tmp_path):
     assert one == two
 
 
-def test_a_backbone_alone_has_no_attention(tmp_path):
+def test_backbone_without_attention(tmp_path):
     backbone, attention = load_model(write(tmp_path / "model.safetensors", attention=False))
     assert attention is None
     assert backbone.folded
 
 
-def test_manifest_says_how_it_was_made(tmp_path):
+def test_manifest_describes_parts_and_training(tmp_path):
     manifest = read_manifest(write(tmp_path / "model.safetensors"))
     assert manifest["training"] == TRAINING
     assert manifest["holds"] == ["attention", "backbone"]
     assert manifest["backbone"]["name"] == "resnet_tiny"
 
 
-def test_extractor_takes_what_is_loaded(tmp_path):
+def test_extractor_runs_a_loaded_model(tmp_path):
     backbone, attention = load_model(write(tmp_path / "model.safetensors"))
     config = ExtractionConfig(pyramid=SMALL.pyramid, selection="attention", max_features=20)
     features = Extractor(backbone, attention, config)(draw(0))
     assert len(features) == 20
 
 
-# --- a backbone is kept once
+# --- shared backbones
 
 
-def test_heads_share_the_backbone_beside_them(tmp_path):
+def test_heads_share_the_backbone_in_their_folder(tmp_path):
     write(tmp_path / "tuned.safetensors", attention=False)
     for seed in range(2):
         backbone, _ = load_model(tmp_path / "tuned.safetensors")
@@ -99,27 +98,29 @@ def test_heads_share_the_backbone_beside_them(tmp_path):
         assert parameters(attention)["score.kernel"].any()
 
 
-def test_a_head_on_imagenet_finds_it(tmp_path):
+def test_head_on_imagenet_loads_the_imagenet_backbone(tmp_path):
     save_model(
         tmp_path / "a.safetensors", network(9), head(), with_backbone=False, training=TRAINING
     )
-    write(tmp_path / "b.safetensors")  # another backbone
-    save_file({"x": np.ones(2, np.float32)}, tmp_path / "c.safetensors")  # something else
+    write(tmp_path / "b.safetensors")  # a model with another backbone
+    save_file({"x": np.ones(2, np.float32)}, tmp_path / "c.safetensors")  # not a model
     np.testing.assert_equal(
         parameters(load_model(tmp_path / "a.safetensors")[0]), parameters(network(9))
     )
 
 
-def test_a_head_without_its_backbone_is_refused(tmp_path):
+def test_head_without_its_backbone_is_refused(tmp_path):
     write(tmp_path / "head.safetensors", backbone=False)
-    with pytest.raises(WeightsError, match=r"trained on a resnet_tiny .* put its file beside"):
+    with pytest.raises(
+        WeightsError, match=r"trained on a resnet_tiny .* Fix: copy the model file of that backbone"
+    ):
         load_model(tmp_path / "head.safetensors")
 
 
-# --- damage
+# --- damaged and wrong files
 
 
-def test_a_changed_parameter_is_noticed(tmp_path):
+def test_changed_parameter_is_refused(tmp_path):
     path = write(tmp_path / "model.safetensors")
     with safe_open(path, "np") as file:
         metadata = file.metadata()
@@ -131,7 +132,7 @@ def test_a_changed_parameter_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no model at all", None])
-def test_other_files_are_no_models(tmp_path, content):
+def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "model.safetensors"
     if content is None:
         save_file({"x": np.ones(2, np.float32)}, path, metadata={"other": "1"})
@@ -139,7 +140,7 @@ def test_other_files_are_no_models(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"model\.safetensors: not a trained model of delfjax"):
         load_model(path)
-    assert KEY == "delfjax"
+    assert MANIFEST_KEY == "delfjax"
 
 
 def test_parameters_beyond_half_precision_are_refused(tmp_path):
@@ -150,65 +151,60 @@ def test_parameters_beyond_half_precision_are_refused(tmp_path):
     assert not (tmp_path / "m").exists()
 
 
-# --- from a run
-
-
-def test_steps_1_and_2_make_two_models(tmp_path):
-    photos = classes(tmp_path / "photos", 3, 3)
-    models = tmp_path / "models"
-    tuned = fit(settings(steps=2), photos, network(9), tmp_path / "one")
-    export(tuned, models / "tuned.safetensors")
-    backbone, _ = load_model(models / "tuned.safetensors")
-    attentive = fit(settings("attention", steps=2), photos, backbone, tmp_path / "two")
-    export(attentive, models / "attention.safetensors")
-
-    manifests = [read_manifest(models / f"{name}.safetensors") for name in ("tuned", "attention")]
-    assert [manifest["holds"] for manifest in manifests] == [["backbone"], ["attention"]]
-    assert manifests[0]["backbone"] == manifests[1]["backbone"]
-    training = manifests[1]["training"]
-    assert training["config"]["network"]["variant"] == "attention"
-    assert training["config"]["seed"] == 0
-    assert training["classes"] == 3
-    assert {"seconds", "hardware", "versions", "validation_loss"} <= training.keys()
-    found, attention = load_model(models / "attention.safetensors")
-    np.testing.assert_equal(parameters(found), parameters(backbone))
-    for name, value in parameters(attention).items():
-        given = parameters(attentive.model.attention)[name]
-        np.testing.assert_array_equal(value, given.astype(np.float16))
-
-
 @pytest.mark.parametrize("conv5", [False, True])
-def test_descriptors_are_kept_with_batch_norms_folded_away(tmp_path, conv5):
-    """What is written sees photos as the trained network does, but for half precision, up to conv4."""
-    backbone = ResNet(RESNET_TINY, conv5=conv5, rngs=nnx.Rngs(0))
-    config = through_conv5(settings()) if conv5 else settings()
-    model = Classifier(backbone, 3, config.network, rngs=nnx.Rngs(0))
-    trained = Trained(
-        config=config, model=model, step=1, log=[], seconds=1.0, classes=("a", "b"), failed={}
-    )
-    export(trained, tmp_path / "model.safetensors")
-    found, _ = load_model(tmp_path / "model.safetensors")
-    assert parameters(found).keys() == parameters(network()).keys()
+def test_saved_backbone_computes_the_same_conv4(tmp_path, conv5):
+    """A saved backbone, cut and folded, equals the original up to conv4, except for half precision."""
+    original = ResNet(RESNET_TINY, conv5=conv5, rngs=nnx.Rngs(0))
+    backbone = fold_batch_norm(cut_at_conv4(original))
+    path = tmp_path / "model.safetensors"
+    save_model(path, backbone, None, with_backbone=True, training=TRAINING)
+    loaded, _ = load_model(path)
+    assert parameters(loaded).keys() == parameters(network()).keys()
     photo = jnp.asarray(draw(0)[None], jnp.float32)
-    conv4, expected = (
+    found, expected = (
         np.asarray(jax.jit(lambda photo, model=model: model(photo)["conv4"])(photo))
-        for model in (found, fold_batch_norm(backbone))
+        for model in (loaded, original)
     )
-    np.testing.assert_allclose(conv4, expected, atol=0.01 * expected.max())
+    np.testing.assert_allclose(found, expected, atol=0.01 * expected.max())
 
 
-def test_all_models_of_the_repository_stay_below_20_megabytes():
-    """One fine-tuned backbone and two heads."""
-    sizes = []
-    for config in (embedded("finetune"), embedded("attention"), embedded("attention")):
-        model = nnx.eval_shape(
-            lambda config=config: Classifier(
-                ResNet(RESNET50_V1, folded=True, rngs=nnx.Rngs(0)),
-                49,
-                config.network,
-                rngs=nnx.Rngs(0),
-            )
-        )
-        kept = model.backbone if config.network.stages else model.attention
-        sizes.append(sum(2 * leaf.size for leaf in jax.tree.leaves(nnx.state(kept))))
-    assert sum(sizes) + len(sizes) * 20_000 < 20_000_000  # names and manifests
+# --- the zoo and older files
+
+
+def test_models_of_the_zoo_are_smaller_than_20_megabytes():
+    assert sum(path.stat().st_size for path in zoo().values()) < 20_000_000
+
+
+def test_zoo_models_are_found_by_name_or_path(tmp_path):
+    assert set(zoo()) == {"delf_att", "delf_ft", "delf_ft_att"}
+    for name, path in zoo().items():
+        assert model_path(name) == model_path(path) == path
+        assert read_manifest(name)["training"]["config"]["seed"] == 0
+    own = write(tmp_path / "own.safetensors")
+    assert model_path(str(own)) == own
+
+
+def test_unknown_model_is_refused_with_the_names_of_the_zoo(tmp_path):
+    for load in (model_path, read_manifest, load_model):
+        with pytest.raises(
+            WeightsError, match=r"delf_at: no such .* delf_att, delf_ft, delf_ft_att"
+        ):
+            load("delf_at")
+    with pytest.raises(WeightsError, match="no such model file"):
+        model_path(tmp_path)
+
+
+def test_fine_tuned_zoo_model_loads_with_its_backbone():
+    backbone, attention = load_model("delf_ft_att")
+    assert backbone.spec == RESNET50_V1
+    assert attention is not None
+    assert load_model("delf_ft")[1] is None
+
+
+def test_model_written_by_version_0_1_0_loads():
+    backbone, attention = load_model(Path("tests/data/v0_1_0/model.safetensors"))
+    for found, original in ((backbone, network()), (attention, head())):
+        found, original = parameters(found), parameters(original)
+        assert found.keys() == original.keys()
+        for name, value in found.items():
+            np.testing.assert_array_equal(value, original[name].astype(np.float16), err_msg=name)

@@ -1,4 +1,4 @@
-"""Products in another order are the same products: values and gradients against jax's own."""
+"""Compare values and gradients of the layers with those of jax."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ def random(seed, *shape):
 @pytest.mark.parametrize("kernel", [1, 3])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [(6, 8), (7, 5)])
-def test_convolution_is_jax_own(kernel, stride, size):
+def test_convolution_equals_that_of_jax(kernel, stride, size):
     x, w = random(0, 2, *size, 4), random(1, kernel, kernel, 4, 5)
     padding = [(kernel // 2, kernel // 2)] * 2
 
@@ -26,18 +26,18 @@ def test_convolution_is_jax_own(kernel, stride, size):
         y = convolution(x, w, (stride, stride), padding, **LAYOUT)
         return jnp.square(y).sum(), y
 
-    (_, ours), slopes = jax.value_and_grad(
+    (_, ours), gradients = jax.value_and_grad(
         lambda x, w: loss(convolve, x, w), argnums=(0, 1), has_aux=True
     )(x, w)
     (_, theirs), expected = jax.value_and_grad(
         lambda x, w: loss(lax.conv_general_dilated, x, w), argnums=(0, 1), has_aux=True
     )(x, w)
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    for found, right in zip(slopes, expected, strict=True):
-        np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-4)
+    for found, wanted in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 
-def test_weighted_sum_is_its_formula():
+def test_weighted_sum_equals_its_formula():
     weights, vectors = random(0, 3, 6), random(1, 3, 6, 5)
 
     def formula(weights, vectors):
@@ -50,5 +50,5 @@ def test_weighted_sum_is_its_formula():
         jax.vjp(function, weights, vectors)[1](random(2, 3, 5))
         for function in (weighted_sum, formula)
     )
-    for found, right in zip(pull, expected, strict=True):
-        np.testing.assert_allclose(found, right, rtol=1e-5, atol=1e-6)
+    for found, wanted in zip(pull, expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)

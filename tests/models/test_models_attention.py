@@ -1,4 +1,4 @@
-"""Attention: the worked toy, properties, the mask, and the gradient of Eq. 3."""
+"""Check the attention head and its pooling: a worked example, properties, masks, and Eq. 3."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ pool = jax.jit(weighted_pool, static_argnames=("reduction", "normalize"))
 
 
 def head(*, hidden: tuple, score: tuple) -> Attention:
-    """Make a head of given kernels, ``(in, out)``, and biases."""
+    """Build a head from kernels of shape ``(in, out)`` and biases."""
     channels, width = np.shape(hidden[0])
     made = nnx.eval_shape(lambda: Attention(channels, hidden=width, rngs=nnx.Rngs(0)))
     for conv, (kernel, bias) in ((made.hidden, hidden), (made.score, score)):
@@ -27,25 +27,25 @@ def head(*, hidden: tuple, score: tuple) -> Attention:
 
 
 def toy_head() -> Attention:
-    """Make a head that scores the toy's descriptors 0 and 1: ``relu(1 - f[0])``."""
+    """Build a head that computes ``relu(1 - f[0])`` before the softplus: 0 and 1 for the toy."""
     return head(hidden=([[-1], [0]], [1]), score=([[1]], [0]))
 
 
 def random_head(channels: int) -> Attention:
-    """Make a head of random weights, three channels wide."""
+    """Build a head of three hidden channels with random weights."""
     rng = np.random.default_rng(3)
     hidden = rng.normal(size=(channels, 3)), rng.normal(size=3)
     return head(hidden=hidden, score=(rng.normal(size=(3, 1)), rng.normal(size=1)))
 
 
 def random_maps(seed, shape=(2, 3, 4, 5)):
-    """Draw descriptors and scores of a batch."""
+    """Return random descriptors and scores of a batch."""
     rng = np.random.default_rng(seed)
     maps = rng.normal(size=shape).astype(np.float32)
     return jnp.asarray(maps), jnp.asarray(rng.uniform(0, 3, shape[:3]).astype(np.float32))
 
 
-# The worked toy
+# A worked example
 
 
 def test_scores_of_the_toy():
@@ -83,7 +83,7 @@ def test_scores_are_never_negative():
     assert scores.max() > 1000
 
 
-def test_a_score_of_zero_can_rise_again():
+def test_softplus_has_a_minimum_slope():
     scores = jnp.array([-200.0, -1.0, 3.0])
     np.testing.assert_array_equal(softplus(scores), jax.nn.softplus(scores))
     slopes = jax.vmap(jax.grad(softplus))(scores)
@@ -91,7 +91,7 @@ def test_a_score_of_zero_can_rise_again():
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-def test_mean_is_the_sum_by_the_cells(normalize):
+def test_mean_is_the_sum_divided_by_the_number_of_cells(normalize):
     maps, scores = random_maps(0)
     mean = pool(maps, scores, normalize=normalize)
     total = pool(maps, scores, reduction="sum", normalize=normalize)
@@ -99,7 +99,7 @@ def test_mean_is_the_sum_by_the_cells(normalize):
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_mask_leaves_out_cells(reduction):
+def test_mask_excludes_cells(reduction):
     maps, scores = random_maps(0)
     valid = jnp.zeros((2, 3, 4), bool).at[0, :2, :3].set(True).at[1, :2, :3].set(True)
     found = pool(maps, scores, valid, reduction=reduction)
@@ -116,7 +116,7 @@ def test_photo_without_a_valid_cell_pools_to_zero(reduction):
     assert (pooled[1] == 0).all()
 
 
-def test_blank_descriptors_stay_zero_and_have_a_gradient():
+def test_zero_descriptors_stay_zero_and_have_a_finite_gradient():
     assert (l2_normalize(jnp.zeros((2, 3))) == 0).all()
     gradient = jax.jit(jax.grad(lambda maps: weighted_pool(maps, TOY_SCORES).sum()))(0 * TOY)
     assert np.isfinite(gradient).all()
@@ -127,14 +127,14 @@ def test_blank_descriptors_stay_zero_and_have_a_gradient():
 
 @pytest.fixture
 def photo():
-    """Return a photo's descriptors, a loss of ``y``, and ``W``: six classes from four channels."""
+    """Return descriptors of a photo, a loss of ``y``, and ``W`` for six classes and four channels."""
     maps, _ = random_maps(1, (1, 2, 3, 4))
     classes = np.random.default_rng(2).normal(size=(6, 4)).astype(np.float32)
     return maps, lambda y: -jax.nn.log_softmax(y)[3], classes
 
 
 def equation_3(photo, scores):
-    """Compute dL/dalpha_n = dL/dy . W f_n at each cell."""
+    """Compute ``dL/dalpha_n = dL/dy . W f_n`` at each cell."""
     maps, loss, classes = photo
     y = classes @ sum(scores[0, i, j] * maps[0, i, j] for i in range(2) for j in range(3))
     return jax.grad(loss)(y) @ classes @ maps[0].reshape(6, 4).T
@@ -145,14 +145,14 @@ def training_loss(photo, scores):
     return loss(classes @ weighted_pool(maps, scores, reduction="sum", normalize=False)[0])
 
 
-def test_gradient_of_the_scores_is_equation_3(photo):
+def test_gradient_of_the_scores_equals_equation_3(photo):
     _, scores = random_maps(1, (1, 2, 3, 4))
     found = jax.jit(jax.grad(lambda scores: training_loss(photo, scores)))(scores)
     expected = jax.jit(lambda scores: equation_3(photo, scores))(scores)
     np.testing.assert_allclose(found.ravel(), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_gradient_of_the_parameters_is_equation_3(photo):
+def test_gradient_of_the_parameters_equals_equation_3(photo):
     graph, parameters = nnx.split(random_head(4))
 
     def scores(parameters):

