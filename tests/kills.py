@@ -1,4 +1,4 @@
-"""Processes that tests kill: forked from one that has imported these files already, and so begun in no time."""
+"""Run processes that tests kill. They are forked from a server that has imported the tests already."""
 
 import multiprocessing
 import os
@@ -12,17 +12,17 @@ import pytest
 if "forkserver" not in multiprocessing.get_all_start_methods():
     pytest.skip("no forkserver on this system", allow_module_level=True)
 START = multiprocessing.get_context("forkserver")
-START.set_forkserver_preload(
-    ["test_store_kill", "test_append_kill"]
-)  # it needs PYTHONPATH to find them
+# The server finds these files by PYTHONPATH.
+START.set_forkserver_preload(["test_store_kill", "test_append_kill"])
 
 
 def die() -> NoReturn:
+    """Kill this process."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Fuse:
-    """Kills this process at its last tick; one of no ticks does not."""
+    """Kills this process after a number of ticks. 0 never kills it."""
 
     def __init__(self, ticks: int) -> None:
         self.left = ticks
@@ -34,24 +34,28 @@ class Fuse:
 
 
 def killed(work: Callable, *arguments: object, after: float | None) -> list:
-    """Run ``work(*arguments, reports)`` in a process that is killed; return what it had sent by then.
+    """Run ``work(*arguments, connection)`` in a process that is killed.
 
     Args:
-        work: It sends something as it begins.
-        after: It is killed so many seconds later; None: it kills itself, or ends.
+        work: Function to run. It must send something through the connection when it starts.
+        arguments: Arguments of the function.
+        after: Seconds after which to kill the process. None: the process kills itself or ends.
+
+    Returns:
+        Everything that the process sent.
     """
-    here, there = START.Pipe(duplex=False)
-    process = START.Process(target=work, args=(*arguments, there))
+    receiver, sender = START.Pipe(duplex=False)
+    process = START.Process(target=work, args=(*arguments, sender))
     process.start()
-    there.close()
-    sent = [here.recv()]  # it has begun
+    sender.close()
+    sent = [receiver.recv()]  # the process has started
     if after is not None:
         time.sleep(after)
         process.kill()
     process.join()
     try:
         while True:
-            sent.append(here.recv())
+            sent.append(receiver.recv())
     except (EOFError, OSError):
-        here.close()
+        receiver.close()
     return sent

@@ -1,1 +1,1 @@
-"""From photos to stored local features."""
+"""Local and global features: image pyramid, extraction, PCA, handcrafted descriptors and stores."""

@@ -1,12 +1,14 @@
-"""Work in parts on a cluster of machines, by Dask: a part whose worker dies is done again by another.
+"""Run work on a cluster of machines with Dask.
 
-`map_in_order` is all that extraction and index need of it: parts go out, a few ahead of what is asked for, and
-their results come back in the order of the parts, each once. So whoever takes them, such as the one writer
-of a store, cannot tell a cluster from a loop, and neither can what it makes.
+`map_in_order` splits work into parts and returns the results in order. If a worker dies, another
+one repeats its parts. The result is the same as that of a loop in one process.
 
-Workers read photos where the caller says they are: the folder must be at the same place on every machine. A
-network takes all cores of a machine, so start workers of one thread, one a machine or a GPU. Between
-processors of different kinds the last bits of a network's features may differ. Not in the paper.
+Limitations:
+
+- The folder of photos must have the same path on all machines.
+- A network uses all cores, so start one worker with one thread per machine or GPU.
+- Processors of different types can differ in the last bits of a descriptor.
+- Only connecting has a timeout. A task waits until a worker is available.
 """
 
 from collections import deque
@@ -18,81 +20,90 @@ from typing import Protocol, TypeVar, runtime_checkable
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
-AHEAD = 2  # parts a thread: one that it works at, and the next
+TASKS_PER_THREAD = 2  # one that runs and one that waits
+CONNECT_SECONDS = 30  # time that a scheduler has to respond
 
 
 @runtime_checkable
 class Future(Protocol):
-    """What will be the result of some work; while it is kept, so is the result."""
+    """A task on the cluster. The cluster keeps the result while this object exists."""
 
     def result(self) -> object:
-        """Wait for the result; raise what the work raised."""
+        """Wait for the result and return it. Raise the error of the task."""
 
 
 @runtime_checkable
 class Client(Protocol):
-    """What is used of a `distributed.Client`: so that nobody needs the package who has no cluster."""
+    """The methods of ``distributed.Client`` that are used here. Dask is an optional dependency."""
 
-    def submit(self, work: Callable, *arguments: object, **options: object) -> Future:
-        """Have work done."""
+    def submit(self, function: Callable, *arguments: object, **options: object) -> Future:
+        """Start a task on a worker."""
 
     def nthreads(self) -> Mapping[str, int]:
-        """Return the threads of each worker."""
+        """Return the number of threads of each worker, by its address."""
 
 
 def map_in_order(
-    client: Client, work: Callable[..., Result], parts: Iterable[Part], *shared: object
+    client: Client, function: Callable[..., Result], parts: Iterable[Part], *shared: object
 ) -> Iterator[Result]:
-    """Yield ``work(part, *shared)`` of each part, in their order.
+    """Call ``function(part, *shared)`` for each part, and yield the results in order.
 
     Args:
-        client: Of the cluster; workers may come and go meanwhile.
-        work: A function of a module, without side effects: of what a dead worker did, nothing is left.
-        parts: What to work at.
-        shared: Goes to each worker once.
+        client: Client of the cluster. Workers may join and leave during the work.
+        function: A function defined in a module, without side effects. It can run twice for one
+            part.
+        parts: First argument of each call.
+        shared: Further arguments. Each is sent to a worker once.
 
     Raises:
-        Exception: What the work raises; or a ``distributed.KilledWorker`` for a part that several workers
-            died of.
+        Exception: The error of a call, or ``distributed.KilledWorker`` if several workers died
+            during the same part.
     """
-    parts, waiting = iter(parts), deque()
-    held = [submit(client, _itself, each) for each in shared]
+    parts, tasks = iter(parts), deque()
+    sent = [submit(client, _identity, each) for each in shared]
     while True:
-        room = AHEAD * max(1, sum(client.nthreads().values())) - len(waiting)
-        waiting.extend(submit(client, work, part, *held) for part in islice(parts, max(room, 0)))
-        if not waiting:
+        free = TASKS_PER_THREAD * max(1, sum(client.nthreads().values())) - len(tasks)
+        tasks.extend(submit(client, function, part, *sent) for part in islice(parts, max(free, 0)))
+        if not tasks:
             return
-        yield waiting.popleft().result()
+        yield tasks.popleft().result()
 
 
-def submit(client: Client, work: Callable, *arguments: object) -> Future:
-    """Have a worker do some work.
+def submit(client: Client, function: Callable, *arguments: object) -> Future:
+    """Start a task on a worker.
 
-    The scheduler keeps the arguments as long as the future is kept: from them it can have the result made
-    again. They may be large, such as a network, or the rows of an index, which Dask would warn of.
+    The scheduler keeps the arguments while the future exists, so that it can repeat the task.
+    Arguments may be large, such as a network or the descriptors of an index.
+
+    Args:
+        client: Client of the cluster.
+        function: Function to call.
+        arguments: Arguments of the call.
     """
     import dask
 
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "16 GiB"}):
-        return client.submit(work, *arguments, pure=False)  # the same arguments, yet another result
+        # pure=False: Dask must not reuse the result of an earlier task with equal arguments.
+        return client.submit(function, *arguments, pure=False)
 
 
 @contextmanager
 def connect_cluster(
     *, scheduler: str | None = None, workers: int | None = None
 ) -> Iterator[Client | None]:
-    """Connect to a cluster for a while.
+    """Connect to a cluster, or start one on this machine.
 
     Args:
-        scheduler: Address of a scheduler that runs, such as ``tcp://10.0.0.1:8786``.
-        workers: Without one: start so many workers on this machine, of one thread each.
+        scheduler: Address of a running scheduler, such as ``tcp://10.0.0.1:8786``.
+        workers: Number of workers to start on this machine if no scheduler is given. Each has one
+            thread.
 
     Yields:
-        A client; None if neither is asked for.
+        A client. None if neither argument is given.
 
     Raises:
-        ImportError: If Dask is missing.
-        OSError: If no scheduler answers.
+        ImportError: If Dask is not installed.
+        OSError: If the scheduler does not respond.
     """
     if not (scheduler or workers):
         yield None
@@ -101,22 +112,21 @@ def connect_cluster(
         import distributed
     except ImportError as error:
         raise ImportError(
-            "a cluster needs Dask distributed: pip install 'delfjax[cluster]'"
+            "a cluster needs Dask distributed. Fix: pip install 'delfjax[cluster]'"
         ) from error
     if scheduler:
-        with distributed.Client(scheduler) as client:
+        with distributed.Client(scheduler, timeout=CONNECT_SECONDS) as client:
             yield client
         return
-    # Its page at any free port: the default one may be another cluster's, which Dask would warn of.
     options = {
         "n_workers": workers,
         "threads_per_worker": 1,
-        "dashboard_address": "127.0.0.1:0",
+        "dashboard_address": "127.0.0.1:0",  # any free port; the default one may be in use
     }
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         yield client
 
 
-def _itself(shared: Part) -> Part:
-    """Return what is shared: as a result, workers have it from each other, and again if it is lost."""
+def _identity(shared: Part) -> Part:
+    """Return the argument. As the result of a task, workers can send it to each other."""
     return shared

@@ -1,4 +1,4 @@
-"""The features of many photos end to end, and whose they are: what an index is built over (Sec. 4.4)."""
+"""Concatenate the features of all database photos, to build a search index on them (Sec. 4.4)."""
 
 import hashlib
 import json
@@ -14,16 +14,18 @@ from delfjax.types import Features
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Database:
-    """Photos by number, and their features by row, in single precision.
+    """Features of many photos, concatenated photo after photo. All values have single precision.
 
     Attributes:
-        names: Of the photos.
-        offsets: Photo ``i`` has the rows from ``offsets[i]`` to ``offsets[i + 1]``.
-        image_sizes: ``(height, width)`` of each photo.
-        positions: ``(y, x)`` in pixels of the photo.
+        names: Name of each photo.
+        offsets: First row of each photo's features, and the total number of rows at the end. Photo
+            ``i`` has the rows ``offsets[i]`` to ``offsets[i + 1] - 1``.
+        image_sizes: ``(height, width)`` of each photo in pixels.
+        positions: ``(y, x)`` of each feature, in pixels of its photo.
         scales: Pyramid level of each feature.
-        scores: What it was selected by; each photo's best comes first.
-        descriptors: One row a feature.
+        scores: Score by which each feature was selected. Each photo's features are sorted by it,
+            highest first.
+        descriptors: Descriptor of each feature.
     """
 
     names: tuple[str, ...]
@@ -36,19 +38,23 @@ class Database:
 
     @classmethod
     def from_features(cls, names: Sequence[str], features: Sequence[Features]) -> "Database":
-        """Put the features of photos end to end.
+        """Concatenate the features of photos.
+
+        Args:
+            names: Name of each photo.
+            features: Features of each photo.
 
         Raises:
-            ValueError: If there is no photo, or not a name for each.
+            ValueError: If there is no photo, or if the numbers of names and photos differ.
         """
         if len(names) != len(features) or not names:
             raise ValueError(f"{len(names)} names for {len(features)} photos; expected one each")
-        parts = ("positions", "scales", "scores", "descriptors")
+        fields = ("positions", "scales", "scores", "descriptors")
         return cls(
             names=tuple(names),
             offsets=np.cumsum([0, *map(len, features)]),
             image_sizes=np.array([each.image_size for each in features]),
-            **{part: np.concatenate([getattr(each, part) for each in features]) for part in parts},
+            **{name: np.concatenate([getattr(each, name) for each in features]) for name in fields},
         )
 
     def __len__(self) -> int:
@@ -56,22 +62,26 @@ class Database:
 
     @cached_property
     def photo_indices(self) -> Int[np.ndarray, " t"]:
-        """The number of the photo that each row belongs to."""
+        """Index of the photo that each feature belongs to."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @cached_property
     def checksum(self) -> str:
-        """Of all that an index over it and its answers depend on: names, whose rows are whose, descriptors."""
+        """SHA-256 of everything that an index depends on: names, offsets and descriptors."""
         digest = hashlib.sha256(json.dumps(self.names).encode())
         for array in (self.offsets.astype(np.int64), self.descriptors):
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array))
         return digest.hexdigest()
 
-    def features(self, image: int) -> Features:
-        """Return the features of a photo, by its number."""
-        rows = slice(*self.offsets[image : image + 2])
-        height, width = self.image_sizes[image].tolist()
+    def features(self, photo: int) -> Features:
+        """Return the features of one photo.
+
+        Args:
+            photo: Index of the photo.
+        """
+        rows = slice(*self.offsets[photo : photo + 2])
+        height, width = self.image_sizes[photo].tolist()
         return Features(
             positions=self.positions[rows],
             scales=self.scales[rows],
@@ -80,22 +90,30 @@ class Database:
             image_size=(height, width),
         )
 
-    def select(self, images: Int[np.ndarray, " b"]) -> "Database":
-        """Return some of the photos, by number and in this order; they are numbered anew."""
-        chosen = images.tolist()
+    def select(self, photos: Int[np.ndarray, " b"]) -> "Database":
+        """Return a database of some of the photos.
+
+        Args:
+            photos: Indices of the photos, in the order of the result.
+        """
+        chosen = photos.tolist()
         return Database.from_features(
-            [self.names[image] for image in chosen], list(map(self.features, chosen))
+            [self.names[photo] for photo in chosen], list(map(self.features, chosen))
         )
 
     def with_photos(self, names: Sequence[str], features: Sequence[Features]) -> "Database":
-        """Return these photos and more: those get the next numbers, and their features the next rows.
+        """Return a database with more photos. The new photos follow the present ones.
+
+        Args:
+            names: Name of each new photo.
+            features: Features of each new photo.
 
         Raises:
-            ValueError: If a photo is there already, under the same name.
+            ValueError: If the database contains a photo of the same name.
         """
         if known := sorted({*self.names} & {*names}):
             raise ValueError(
-                f"{known[0]!r} is in the database already; remove it from what is added"
+                f"{known[0]!r} is in the database already. Fix: add only photos with new names"
             )
         present = list(map(self.features, range(len(self))))
         return Database.from_features([*self.names, *names], [*present, *features])

@@ -1,9 +1,10 @@
-"""Where cells look: not quite at the center of their receptive field, and why.
+"""Measure where in its receptive field a cell of the network responds. Not in the paper.
 
-Keypoints are put at the center of what a cell can see (Sec. 4.1). What it answers to can be measured, by small
-patches on an empty canvas; and it can be seen in the kernels, which for ImageNet's weights lean to one side. Not
-in the paper. That kernels come to lean where padding is used up on one side only, as with strides on maps of an
-even size: Alsallakh et al., "Mind the Pad -- CNNs Can Develop Blind Spots", ICLR 2021.
+A keypoint is placed at the center of a cell's receptive field (Sec. 4.1). The effective receptive
+field, the part that the cell responds to, can lie beside that center. Here it is measured by small
+patches on an empty image, and traced to the kernels, which are not symmetric in ImageNet networks.
+A likely cause is padding that strided layers use on one side only: Alsallakh et al., "Mind the Pad
+-- CNNs Can Develop Blind Spots", ICLR 2021.
 """
 
 from collections.abc import Sequence
@@ -16,64 +17,78 @@ from delfjax.features.pyramid import STRIDE
 from delfjax.models.backbone import ResNet
 from delfjax.types import Photo
 
-CANVAS = 384  # pixels a side: more than a receptive field around every patch
-AT_ONCE = 8  # canvases
+IMAGE_SIDE = 384  # pixels; the receptive field of every cell near the middle lies inside
+BATCH = 8  # images per call of the network
 
 
 def receptive_field_offsets(
-    backbone: ResNet, photos: Sequence[Photo], *, patch: int = 17, count: int = 40, seed: int = 0
+    backbone: ResNet,
+    photos: Sequence[Photo],
+    *,
+    patch_size: int = 17,
+    count: int = 40,
+    seed: int = 0,
 ) -> Float[np.ndarray, "count 2"]:
-    """Measure how far from the centers of the cells that answer a thing lies, ``(y, x)`` in pixels.
+    """Measure the offset from the cells that respond to a patch to the patch itself.
 
-    Patches, cut out of photos at random, are put one by one on a canvas of the mean color, near its middle.
-    The answer of a cell is the square of what the patch changes of its descriptor; the center of mass of all
-    answers is compared with the patch's center. 0 where a network looks straight ahead; above 0 where a patch
-    excites cells up and to the left of it.
+    Patches are cut from photos at random. Each is placed near the middle of an image of the mean
+    color. The response of a cell is the squared change of its descriptor. A symmetric network has
+    offsets of 0 on average. A positive offset means that cells above and to the left of the patch
+    respond.
 
     Args:
         backbone: The network.
-        photos: To cut from; each larger than a patch.
-        patch: Pixels a side.
-        count: Patches.
-        seed: Of what is cut, and where it is put.
+        photos: Photos to cut patches from. Each must be larger than a patch.
+        patch_size: Side of a patch in pixels.
+        count: Number of patches.
+        seed: Random seed of the choice and the position of the patches.
+
+    Returns:
+        For each patch, its center minus the center of mass of all responses: ``(y, x)`` in pixels.
     """
     random = np.random.default_rng(seed)
-    empty = np.tile(np.float32(backbone.spec.mean), (CANVAS, CANVAS, 1))
-    canvases, places = np.tile(empty, (count, 1, 1, 1)), np.empty((count, 2))
-    for canvas, place in zip(canvases, places, strict=True):
+    empty = np.tile(np.float32(backbone.spec.mean), (IMAGE_SIDE, IMAGE_SIDE, 1))
+    images, centers = np.tile(empty, (count, 1, 1, 1)), np.empty((count, 2))
+    middle = (IMAGE_SIDE - patch_size) // 2
+    for image, center in zip(images, centers, strict=True):
         photo = photos[random.integers(len(photos))]
-        top, left = (random.integers(size - patch + 1) for size in photo.shape[:2])
-        y, x = random.integers((CANVAS - patch) // 2 - STRIDE, (CANVAS - patch) // 2 + STRIDE, 2)
-        canvas[y : y + patch, x : x + patch] = photo[top : top + patch, left : left + patch]
-        place[:] = y + (patch - 1) / 2, x + (patch - 1) / 2
-    describe = nnx.jit(lambda network, images: network(images)["conv4"])
-    blank = describe(backbone, empty[None])
-    found = [
-        np.square(describe(backbone, canvases[start : start + AT_ONCE]) - blank).sum(-1)
-        for start in range(0, count, AT_ONCE)
+        top, left = (random.integers(size - patch_size + 1) for size in photo.shape[:2])
+        y, x = random.integers(middle - STRIDE, middle + STRIDE, 2)
+        patch = photo[top : top + patch_size, left : left + patch_size]
+        image[y : y + patch_size, x : x + patch_size] = patch
+        center[:] = y + (patch_size - 1) / 2, x + (patch_size - 1) / 2
+    describe = nnx.jit(lambda network, batch: network(batch)["conv4"])
+    reference = describe(backbone, empty[None])
+    responses = [
+        np.square(describe(backbone, images[start : start + BATCH]) - reference).sum(-1)
+        for start in range(0, count, BATCH)
     ]
-    return places - STRIDE * _centers_of_mass(np.concatenate(found))
+    return centers - STRIDE * _centers_of_mass(np.concatenate(responses))
 
 
 def kernel_offsets(backbone: ResNet) -> dict[str, Float[np.ndarray, " 2"]]:
-    """Return where the weight of each layer's kernels lies, ``(y, x)`` in taps from the middle tap.
+    """Compute the center of mass of the squared weights of each layer's kernels.
 
-    Of squared weights, all channels together, by the name of the layer's block, from the stem on. Layers of one
-    tap have no side to lean to, and are left out.
+    Args:
+        backbone: The network.
+
+    Returns:
+        Offset of the center of mass from the middle of the kernel, ``(y, x)`` in taps, by layer
+        name. The stem comes first. Layers with 1 x 1 kernels are left out.
     """
-    found = {}
+    offsets = {}
     for path, parameter in nnx.to_flat_state(nnx.state(backbone, nnx.Param)):
         kernel = np.asarray(parameter[...], np.float32)
         if kernel.ndim == 4 and min(kernel.shape[:2]) > 1:
-            weight = np.square(kernel).sum((2, 3))
-            middle = (np.array(weight.shape) - 1) / 2
-            block = [str(part) for part in path if part not in ("spatial", "conv", "kernel")]
-            found[".".join(block)] = _centers_of_mass(weight[None])[0] - middle
-    return dict(sorted(found.items(), key=lambda layer: (layer[0] != "stem", layer[0])))
+            energy = np.square(kernel).sum((2, 3))
+            middle = (np.array(energy.shape) - 1) / 2
+            layer = [str(part) for part in path if part not in ("spatial", "conv", "kernel")]
+            offsets[".".join(layer)] = _centers_of_mass(energy[None])[0] - middle
+    return dict(sorted(offsets.items(), key=lambda item: (item[0] != "stem", item[0])))
 
 
 def _centers_of_mass(maps: Float[np.ndarray, "b h w"]) -> Float[np.ndarray, "b 2"]:
-    """Return the mean ``(y, x)`` of each map, its cells weighted by their values."""
+    """Return the mean ``(y, x)`` of each map's cells, weighted by their values."""
     total = maps.sum((1, 2))
     rows, columns = (np.arange(size) for size in maps.shape[1:])
     return np.stack([maps.sum(2) @ rows, maps.sum(1) @ columns], 1) / total[:, None]

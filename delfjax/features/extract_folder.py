@@ -1,8 +1,8 @@
 """Extract the local features of every photo of a folder into a `FeatureStore`.
 
-Photos that cannot be read are reported and skipped. An interrupted run continues where it stopped. The PCA
-(Sec. 4.3) is learned first, from a sample of the photos. With a Dask client, workers extract the photos and
-this process writes the store. The store is then the same as without workers.
+Photos that cannot be read are reported and skipped. An interrupted run continues where it stopped.
+The PCA (Sec. 4.3) is learned first, from a sample of the photos. With a Dask client, workers
+extract the photos and this process writes the store. The store is then the same as without workers.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -66,7 +66,7 @@ class LocalExtractor(Protocol):
 class PCAConfig:
     """How the PCA of a store is learned.
 
-    The paper does not say how many descriptors its PCA is learned from; those values are ours.
+    The paper does not say how many descriptors its PCA is learned from. These numbers are ours.
 
     Attributes:
         dimensions: Number of dimensions of a reduced descriptor (Sec. 4.3: 40).
@@ -74,8 +74,8 @@ class PCAConfig:
         photos: Number of photos to learn from, chosen at random.
         features: Number of features per photo to learn from, chosen at random.
         seed: Random seed of both choices.
-        database: Pattern of file names, such as ``"base_*"``. Only matching photos are used to learn the
-            PCA. Exclude the queries of a benchmark this way.
+        database: Pattern of file names, such as ``"base_*"``. Only matching photos are used to
+            learn the PCA. Exclude the queries of a benchmark this way.
     """
 
     dimensions: int = PAPER_DIMENSIONS
@@ -87,7 +87,7 @@ class PCAConfig:
 
 
 def store_settings(model: LocalExtractor, pca: PCAConfig) -> dict[str, Any]:
-    """Return everything that determines the features in a store, as `FeatureStore.made_by` holds it."""
+    """Return everything that determines the features in a store: `FeatureStore.made_by`."""
     return {
         "backbone": model.spec.name,
         "model": model.checksum,
@@ -111,7 +111,8 @@ def extract_folder(
         photos: Folder of photos. A path is searched for photos recursively.
         path: Folder of the store. It is created if it does not exist.
         config: How the PCA is learned.
-        client: Client of a Dask cluster whose workers extract the photos. By default this process does.
+        client: Client of a Dask cluster whose workers extract the photos. By default this process
+            does.
 
     Returns:
         The store. Its ``report`` lists the photos that were extracted, kept, and failed.
@@ -120,15 +121,13 @@ def extract_folder(
         StoreError: If the store was made with another model or configuration, or if another process
             writes to it.
         PhotoError: If the folder cannot be read, or if none of the photos for the PCA can be read.
-        ValueError: If no photo matches ``config.database``, or if the photos have too few descriptors
-            for the PCA.
+        ValueError: If no photo matches ``config.database``, or if the photos have too few
+            descriptors for the PCA.
     """
     photos = photos if isinstance(photos, PhotoFolder) else scan(photos)
     config = config or PCAConfig()
     store = FeatureStore(path, store_settings(model, config))
-    if all(
-        name in store for name in photos.names
-    ):  # read only: another process may write meanwhile
+    if all(name in store for name in photos.names):  # no lock: another process may be writing
         store.report = ExtractionReport(kept=list(photos.names))
         return store
     extract = partial(_extract_on_workers, client) if client else _extract
@@ -195,8 +194,8 @@ def _learn_pca(
     candidates = photos.select(config.database)
     if not len(candidates):
         raise ValueError(
-            f"{photos.root}: no photo's file name matches {config.database!r}, the pattern of photos "
-            "for the PCA. Fix: use another pattern"
+            f"{photos.root}: no photo's file name matches {config.database!r}, the pattern of "
+            "photos for the PCA. Fix: use another pattern"
         )
     count = min(config.photos, len(candidates))
     shuffled = iter(random.permutation(candidates.names).tolist())

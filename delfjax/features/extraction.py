@@ -1,7 +1,8 @@
-"""From a photo to its local features: one pass over the pyramid, then selection (Secs. 4.1, 4.2).
+"""Extract the local features of a photo: image pyramid, network, selection (Secs. 4.1, 4.2).
 
-Every cell of every pyramid level has a descriptor and a score; the best 1000 are kept, by attention
-or, the paper's baseline, by the L2 norm of the descriptor.
+The network gives every cell of every pyramid level a descriptor and a score. The 1000 cells with
+the highest scores become features. The score is the attention or, as the paper's baseline, the L2
+norm of the descriptor.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,23 +33,24 @@ from delfjax.models.resnet import receptive_field
 from delfjax.types import Features, Photo
 
 Selection = Literal["attention", "norm"]
-Selected = tuple[
+SelectedCells = tuple[
     Int[Array, "n 2"], Float[Array, " n"], Float[Array, "n c"]
 ]  # cells, scores, descriptors
-NMS_POOL = 5  # not in the paper: suppression chooses from this many times the features wanted
+NMS_CANDIDATES = 5  # candidates of non-maximum suppression per feature; our choice, not the paper's
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractionConfig:
-    """How features are chosen.
+    """How features are extracted and selected.
 
     Attributes:
         pyramid: Scales and size of the image pyramid.
-        selection: Score by which features are selected: ``"attention"``, or the L2 ``"norm"`` of the
-            descriptor. By default attention if the model has a head, else the norm.
-        max_features: Features kept of a photo (official config: 1000).
-        nms_iou: Drop a feature whose receptive field overlaps that of a better one by more than this
-            intersection over union. The default keeps all, as the official config does.
+        selection: Score by which features are selected: ``"attention"``, or the L2 ``"norm"`` of
+            the descriptor. By default attention if the model has an attention head, else the norm.
+        max_features: Maximum number of features per photo (official configuration: 1000).
+        nms_iou: Non-maximum suppression: drop a feature if its receptive field overlaps that of a
+            feature with a higher score by more than this intersection over union. 1, the default,
+            drops none, as in the official configuration.
     """
 
     pyramid: PyramidConfig = field(default_factory=PyramidConfig)
@@ -58,7 +60,7 @@ class ExtractionConfig:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "ExtractionConfig":
-        """Make a configuration of what `dataclasses.asdict` gave, as JSON keeps it."""
+        """Build a configuration from the result of `dataclasses.asdict`, before or after JSON."""
         pyramid = dict(fields["pyramid"])
         pyramid["scales"] = tuple(pyramid["scales"])
         return cls(**{**fields, "pyramid": PyramidConfig(**pyramid)})
@@ -66,14 +68,15 @@ class ExtractionConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoreMaps:
-    """Scores before selection: one map a pyramid level, for heatmaps.
+    """Scores of all cells, before selection. For heatmaps.
 
     Attributes:
-        scales: The levels.
-        sizes: ``(height, width)`` of each level, in its pixels.
-        norms: L2 norm of the conv4 descriptor at each cell of each level.
-        attention: The attention head's score there; None without a head.
-        image_size: ``(height, width)`` of the original photo.
+        scales: Scale of each pyramid level.
+        sizes: ``(height, width)`` of each level, in pixels of the level.
+        norms: One map per level: L2 norm of the conv4 descriptor of each cell.
+        attention: One map per level: attention score of each cell. None if the model has no
+            attention head.
+        image_size: ``(height, width)`` of the original photo in pixels.
     """
 
     scales: tuple[float, ...]
@@ -84,7 +87,12 @@ class ScoreMaps:
 
 
 class Delf(nnx.Module):
-    """Backbone and attention head: all that extraction computes on the accelerator."""
+    """Backbone and attention head in one module. This is the part of extraction that JAX compiles.
+
+    Args:
+        backbone: Computes the descriptors.
+        attention: Computes the attention scores, if given.
+    """
 
     def __init__(self, backbone: ResNet, attention: Attention | None) -> None:
         self.backbone = backbone
@@ -93,7 +101,16 @@ class Delf(nnx.Module):
     def __call__(
         self, pixels: UInt8[Array, "h w 3"], valid: Bool[Array, "h w"]
     ) -> tuple[Float[Array, "y x c"], dict[str, Float[Array, "y x"]]]:
-        """Return the descriptor of every cell, and its scores by each way of selection."""
+        """Compute the descriptor and the scores of every cell.
+
+        Args:
+            pixels: RGB image, 0 to 255.
+            valid: Pixels that belong to the image. The others are masked in every layer.
+
+        Returns:
+            Descriptors of all cells, and maps of their scores by kind: ``"norm"`` and, if there is
+            an attention head, ``"attention"``.
+        """
         maps = self.backbone(pixels[None].astype(jnp.float32), valid[None])["conv4"]
         scores = {"norm": jnp.linalg.norm(maps[0], axis=-1)}
         if self.attention is not None:
@@ -102,16 +119,26 @@ class Delf(nnx.Module):
 
 
 class Extractor:
-    """Extracts local features from photos of any size, in a handful of compiled programs.
+    """Extracts local features from photos of any size.
+
+    Photos of all sizes share a few compiled programs; see `delfjax.features.pyramid`.
 
     Args:
-        backbone: A ResNet; its batch norms are folded here.
-        attention: The head; needed for ``selection="attention"``.
+        backbone: Network that computes the descriptors. Its batch normalization is folded into the
+            convolutions.
+        attention: Attention head. Selection by attention needs it.
         config: Pyramid and selection.
-        name: Name of the model, such as ``"delf_att"``; the backbone's name if empty.
+        name: Name of the model, such as ``"delf_att"``. By default the name of the backbone.
+
+    Attributes:
+        spec: Description of the backbone.
+        name: Name of the model.
+        config: Pyramid and selection. The selection is never None.
+        has_attention: Whether the model has an attention head.
+        receptive_field: Receptive field of a conv4 cell.
 
     Raises:
-        ValueError: If features shall be selected by attention, but there is no attention head.
+        ValueError: If the configuration selects by attention, but there is no attention head.
     """
 
     def __init__(
@@ -128,27 +155,28 @@ class Extractor:
         self.receptive_field = receptive_field(backbone.spec)
         if self.receptive_field.stride != STRIDE or self.receptive_field.offset != 0:
             raise ValueError(
-                f"{backbone.spec.name}: expected cells at multiples of {STRIDE} pixels"
+                f"{backbone.spec.name}: expected cells centered at multiples of {STRIDE} pixels, "
+                f"got {self.receptive_field}"
             )
         model = Delf(fold_batch_norm(backbone), attention)
         self._graph, upright = nnx.split(model)
         self._states = {False: upright, True: transpose_kernels(upright)}
 
     def _resolve(self, config: ExtractionConfig) -> ExtractionConfig:
-        """Choose the selection where the configuration leaves it open."""
+        """Replace the selection None by the default of the model."""
         if config.selection == "attention" and not self.has_attention:
             raise ValueError(
-                f'{self.name}: selection "attention" needs an attention head. Fix: select by "norm", '
-                "or load a model with attention"
+                f'{self.name}: selection "attention" needs an attention head. '
+                'Fix: select by "norm", or load a model with attention'
             )
         default = "attention" if self.has_attention else "norm"
         return replace(config, selection=config.selection or default)
 
     def with_config(self, config: ExtractionConfig) -> "Extractor":
-        """Return an extractor of the same network with another configuration.
+        """Return an extractor with the same network and another configuration.
 
         Raises:
-            ValueError: If features shall be selected by attention, but there is no attention head.
+            ValueError: If the configuration selects by attention, but there is no attention head.
         """
         other = copy(self)
         other.config = self._resolve(config)
@@ -156,31 +184,43 @@ class Extractor:
 
     @cached_property
     def checksum(self) -> str:
-        """Of every parameter, to tell apart what two models have extracted."""
+        """SHA-256 of all parameters. Models with different weights have different checksums."""
         return checksum(self._states[False])
 
     def network(self, mosaic: Mosaic) -> tuple[nnx.GraphDef, nnx.State]:
-        """Return the network with the kernels for this mosaic, to be merged in a compiled program."""
+        """Return graph and state of the network for a mosaic, as arguments of a compiled function.
+
+        The kernels are transposed if the mosaic is.
+        """
         return self._graph, self._states[mosaic.transposed]
 
     def __call__(self, photo: Photo) -> Features:
-        """Extract a photo's features, best score first, descriptors as conv4 gives them (1024-d)."""
+        """Extract the features of a photo, highest score first.
+
+        The descriptors are those of conv4 (1024 dimensions), neither normalized nor reduced by a
+        PCA.
+        """
         mosaic = build_mosaic(photo, self.config.pyramid)
         return self.collect(mosaic, self.launch(mosaic))
 
     def stream(
         self, photos: Iterable[tuple[str, Photo | PhotoError]]
     ) -> Iterator[tuple[str, Features | PhotoError]]:
-        """Extract photo after photo, drawing the next mosaic while the accelerator is at the last.
+        """Extract many photos. While the accelerator runs, the CPU prepares the next photo.
 
         Args:
-            photos: Names and photos, as `delfjax.images.reading.iter_photos` gives them; errors pass through.
+            photos: Names and photos, as `delfjax.images.reading.iter_photos` yields them.
+
+        Yields:
+            The name of each photo, in order, with its features. A `PhotoError` is yielded
+            unchanged.
         """
-        running: tuple[str, Mosaic, Selected] | None = None
+        running: tuple[str, Mosaic, SelectedCells] | None = None
         for name, photo in photos:
             failed = isinstance(photo, PhotoError)
             mosaic = None if failed else build_mosaic(photo, self.config.pyramid)
-            # The last one first, then the next: on a CPU two at once would be two memories.
+            # Finish the previous photo before the next starts: on a CPU, two at once need twice the
+            # memory.
             done = None if running is None else (running[0], self.collect(*running[1:]))
             running = None if mosaic is None else (name, mosaic, self.launch(mosaic))
             if done is not None:
@@ -190,52 +230,54 @@ class Extractor:
         if running is not None:
             yield running[0], self.collect(*running[1:])
 
-    def launch(self, mosaic: Mosaic) -> Selected:
-        """Start the extraction of a mosaic and return without waiting for the accelerator."""
-        pool = self.config.max_features * (NMS_POOL if self.config.nms_iou < 1 else 1)
+    def launch(self, mosaic: Mosaic) -> SelectedCells:
+        """Start the network on a mosaic. Return without waiting for the accelerator."""
+        candidates = NMS_CANDIDATES if self.config.nms_iou < 1 else 1
         return _select(
             *self.network(mosaic),
             mosaic.pixels,
             mosaic.levels,
             by=self.config.selection,
-            count=pool,
+            count=candidates * self.config.max_features,
         )
 
-    def collect(self, mosaic: Mosaic, selected: Selected) -> Features:
-        """Wait for what `launch` started and place the features on the photo."""
+    def collect(self, mosaic: Mosaic, selected: SelectedCells) -> Features:
+        """Wait for the result of `launch`, and convert its cells to features of the photo."""
         cells, scores, descriptors = (np.asarray(part) for part in selected)
-        real = np.isfinite(scores)  # a small photo has fewer cells than features wanted
-        positions, levels = cell_positions(mosaic, cells[real])
+        valid = np.isfinite(scores)  # a small photo can have fewer cells than max_features
+        positions, levels = cell_positions(mosaic, cells[valid])
         features = Features(
             positions=positions.astype(np.float32),
             scales=np.array(mosaic.scales, np.float32)[levels],
-            scores=scores[real],
-            descriptors=descriptors[real],
+            scores=scores[valid],
+            descriptors=descriptors[valid],
             image_size=mosaic.image_size,
         )
-        if self.config.nms_iou < 1:
-            config = self.config
-            features = features[
-                non_maximum_suppression(
-                    self.receptive_field_boxes(features), config.nms_iou, config.max_features
-                )
-            ]
-        return features
+        if self.config.nms_iou >= 1:
+            return features
+        boxes = self.receptive_field_boxes(features)
+        return features[
+            non_maximum_suppression(boxes, self.config.nms_iou, self.config.max_features)
+        ]
 
     def receptive_field_boxes(self, features: Features) -> Float[np.ndarray, "n 4"]:
-        """Return what each feature sees: ``(y_min, x_min, y_max, x_max)``, in pixels of the photo.
+        """Return the receptive field of each feature as a box in the photo.
 
-        A receptive field may reach beyond the photo: there the network sees zeros.
+        Args:
+            features: Features that this extractor made.
+
+        Returns:
+            ``(y_min, x_min, y_max, x_max)`` in pixels of the photo. A box may extend beyond the
+            photo: the network sees zeros there.
         """
         scales = np.array(self.config.pyramid.scales)
         levels = np.abs(features.scales[:, None] - scales).argmin(axis=1)
-        pixels = np.array(features.image_size) / level_sizes(
-            features.image_size, self.config.pyramid
-        )
-        return self.receptive_field.boxes_around(features.positions, pixels[levels])
+        sizes = level_sizes(features.image_size, self.config.pyramid)
+        pixel_sizes = np.array(features.image_size) / sizes  # of a level's pixel, on the photo
+        return self.receptive_field.boxes_around(features.positions, pixel_sizes[levels])
 
     def score_maps(self, photo: Photo) -> ScoreMaps:
-        """Compute the score maps of every pyramid level."""
+        """Compute the scores of all cells of every pyramid level."""
         mosaic = build_mosaic(photo, self.config.pyramid)
         maps = _score(*self.network(mosaic), mosaic.pixels, mosaic.levels)
         norms, attention = (
@@ -252,7 +294,12 @@ class Extractor:
 
 
 def level_mask(shape: tuple[int, int], levels: Int[Array, "levels 4"]) -> Bool[Array, "h w"]:
-    """Mark the pixels of a mosaic that a level covers."""
+    """Return which pixels of a mosaic belong to a pyramid level.
+
+    Args:
+        shape: ``(height, width)`` of the mosaic.
+        levels: ``(top, left, height, width)`` of each level.
+    """
     y, x = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])[None]
 
     def covers(level: Int[Array, " 4"]) -> Bool[Array, "h w"]:
@@ -270,8 +317,8 @@ def _score(graph: nnx.GraphDef, state: nnx.State, pixels: Array, levels: Array) 
 @partial(jax.jit, static_argnames=("graph", "by", "count"))
 def _select(
     graph: nnx.GraphDef, state: nnx.State, pixels: Array, levels: Array, *, by: str, count: int
-) -> Selected:
-    """Run the model over a mosaic; return the best cells, their scores and their descriptors."""
+) -> SelectedCells:
+    """Run the network on a mosaic, and return the cells with the highest scores."""
     valid = level_mask(pixels.shape[:2], levels)
     maps, scores = nnx.merge(graph, state)(pixels, valid)
     masked = jnp.where(valid[::STRIDE, ::STRIDE], scores[by], -jnp.inf).ravel()
@@ -283,10 +330,15 @@ def _select(
 def non_maximum_suppression(
     boxes: Float[np.ndarray, "n 4"], iou: float, keep: int
 ) -> Int[np.ndarray, " _"]:
-    """Greedy non-maximum suppression of boxes ``(y0, x0, y1, x1)`` that come best first.
+    """Keep boxes that do not overlap a better box (greedy non-maximum suppression).
+
+    Args:
+        boxes: ``(y_min, x_min, y_max, x_max)`` of each box, best box first.
+        iou: Drop a box if its intersection over union with a kept, better box exceeds this.
+        keep: Maximum number of boxes to keep.
 
     Returns:
-        Rows of the at most ``keep`` boxes of which none overlaps a better kept one by more than ``iou``.
+        Row numbers of the kept boxes.
     """
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     alive = np.ones(len(boxes), bool)
@@ -295,7 +347,7 @@ def non_maximum_suppression(
         if not alive[row] or len(kept) == keep:
             continue
         kept.append(row)
-        corner = np.minimum(boxes[:, 2:], boxes[row, 2:]) - np.maximum(boxes[:, :2], boxes[row, :2])
-        shared = corner.clip(0).prod(1)
-        alive &= shared <= iou * (areas + areas[row] - shared)
+        sides = np.minimum(boxes[:, 2:], boxes[row, 2:]) - np.maximum(boxes[:, :2], boxes[row, :2])
+        intersections = sides.clip(0).prod(1)
+        alive &= intersections <= iou * (areas + areas[row] - intersections)
     return np.array(kept, int)

@@ -1,8 +1,9 @@
-"""Global descriptors: one unit vector per photo, pooled from DELF's backbone.
+"""Compute global descriptors: one unit vector per photo, pooled from the conv4 map of the backbone.
 
-Two photos are compared by the dot product of their vectors. The methods are those that the paper compares
-with (Sec. 5, Table 1); a search can also use them to choose photos for geometric verification. See
-`delfjax.models.pooling` for the formulas. The vectors of a folder are saved in one safetensors file.
+Two photos are compared by the dot product of their vectors. The paper compares with trained global
+descriptors of this kind (Table 1). A search can combine them with local features.
+`delfjax.models.pooling` has the formulas. The vectors of a folder are saved in one safetensors
+file.
 """
 
 import json
@@ -36,11 +37,11 @@ class GlobalConfig:
 
     Attributes:
         pooling: ``"mac"``, ``"spoc"``, ``"gem"`` or ``"rmac"``.
-        scales: Factors by which the photo is resized. The vectors of all scales are added. Radenovic et
-            al. use 1, 1/sqrt(2) and 1/2.
+        scales: Factors by which the photo is resized. The vectors of all scales are added.
+            Radenovic et al. use 1, 1/sqrt(2) and 1/2.
         longest: Maximum length of the longer side, in pixels. Larger photos are shrunk first.
-        exponent: Exponent p of GeM pooling. Learned exponents are close to the default (Radenovic et
-            al.).
+        exponent: Exponent p of GeM pooling. Learned exponents are close to the default (Radenovic
+            et al., PAMI 2018).
     """
 
     pooling: Pooling = "gem"
@@ -167,8 +168,8 @@ def extract_global_descriptors(
         path: File of the descriptors. It is created if it does not exist.
 
     Returns:
-        All descriptors in the file. Their ``report`` lists the photos of this call that were extracted,
-        kept, and failed.
+        All descriptors in the file. Their ``report`` lists the photos of this call that were
+        extracted, kept, and failed.
 
     Raises:
         StoreError: If the file was made with another model or configuration.
@@ -200,7 +201,8 @@ def whiten(
 
     Args:
         descriptors: Descriptors to reduce.
-        training: Vectors that the PCA is learned from. Use photos that are neither queries nor database.
+        training: Vectors that the PCA is learned from. Use photos that are neither queries nor
+            database.
         dimensions: Number of dimensions of the result.
 
     Raises:

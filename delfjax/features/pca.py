@@ -1,6 +1,7 @@
-"""L2 -> PCA -> L2: from 1024 dimensions to 40 (Sec. 4.3).
+"""Reduce descriptors by a PCA, from 1024 to 40 dimensions (Sec. 4.3).
 
-The PCA is learned from descriptors of the database, never of the queries, by scikit-learn.
+Descriptors are L2-normalized before and after the PCA. The PCA is learned from descriptors of
+database photos, never from queries.
 """
 
 from dataclasses import dataclass
@@ -16,13 +17,13 @@ PAPER_DIMENSIONS = 40  # Sec. 4.3
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PCA:
-    """A fitted PCA between two L2 normalizations: ``l2(P (l2(x) - mean))``.
+    """A fitted PCA with L2 normalization before and after it.
 
     Attributes:
-        mean: Mean of the normalized descriptors it was fitted on.
-        components: Principal axes, strongest first, one a row.
+        mean: Mean of the normalized descriptors that the PCA was fitted on.
+        components: Principal axes, one per row, largest variance first.
         variances: Variance along each axis.
-        whiten: Whether each projection is divided by its standard deviation; the paper does not.
+        whiten: Whether to divide each dimension by its standard deviation. The paper does not.
     """
 
     mean: Float[np.ndarray, " c"]
@@ -35,7 +36,7 @@ class PCA:
         return l2_normalize(self.project(l2_normalize(descriptors)))
 
     def project(self, descriptors: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n d"]:
-        """Apply the PCA alone, ``(x - mean) P^T``, whitened if so configured."""
+        """Apply the PCA without normalization: ``(x - mean) @ components.T``, whitened if set."""
         projected = (descriptors - self.mean) @ self.components.T
         return projected / np.sqrt(self.variances) if self.whiten else projected
 
@@ -48,35 +49,41 @@ class PCA:
         whiten: bool = False,
         seed: int = 0,
     ) -> "PCA":
-        """Learn the axes from database descriptors, as the backbone gives them.
+        """Learn a PCA.
+
+        Args:
+            descriptors: Descriptors of database photos. They are L2-normalized here.
+            dimensions: Number of dimensions to keep.
+            whiten: Whether to whiten.
+            seed: Random seed of the solver.
 
         Raises:
-            ValueError: If there are fewer descriptors than dimensions wanted.
+            ValueError: If there are fewer descriptors than dimensions.
         """
         if len(descriptors) < dimensions:
             raise ValueError(
-                f"cannot fit {dimensions} dimensions to {len(descriptors)} descriptors: "
-                "give more photos, or ask for fewer dimensions"
+                f"cannot fit {dimensions} dimensions to {len(descriptors)} descriptors. "
+                "Fix: use more photos, or fewer dimensions"
             )
-        # The full solver would need n x n numbers; the covariance is 1024 x 1024 whatever n is.
+        # The covariance has c x c numbers. scikit-learn's default solver may need n x n.
         solver = "covariance_eigh" if len(descriptors) > descriptors.shape[1] else "auto"
         pca = decomposition.PCA(dimensions, svd_solver=solver, random_state=seed).fit(
             l2_normalize(descriptors)
         )
         fitted = (pca.mean_, pca.components_, pca.explained_variance_)
-        mean, components, variances = (part.astype(np.float32) for part in fitted)
+        mean, components, variances = (array.astype(np.float32) for array in fitted)
         return cls(mean=mean, components=components, variances=variances, whiten=whiten)
 
     def save(self, path: Path) -> None:
-        """Write the PCA as safetensors."""
+        """Write the PCA to a safetensors file."""
         tensors = {"mean": self.mean, "components": self.components, "variances": self.variances}
-        # save_file writes memory as it lies, and scikit-learn's components lie column by column.
+        # save_file ignores strides, and scikit-learn's components are stored column by column.
         tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
         save_file(tensors | {"whiten": np.array(self.whiten)}, path)
 
     @classmethod
     def load(cls, path: Path) -> "PCA":
-        """Read what `save` wrote."""
+        """Read a file that `save` wrote."""
         tensors = load_file(path)
         return cls(**tensors | {"whiten": bool(tensors["whiten"])})
 
@@ -84,12 +91,16 @@ class PCA:
 def truncate_descriptors(
     descriptors: Float[np.ndarray, "n d"], dimensions: int | None
 ) -> Float[np.ndarray, "n e"]:
-    """Keep the first dimensions of reduced descriptors, ``l2(x[:e])``; all of them for None.
+    """Keep the first dimensions of reduced descriptors, and normalize again.
 
-    The axes of a PCA are nested: this is what a PCA to so many dimensions would have given.
+    The result equals that of a PCA with fewer dimensions.
+
+    Args:
+        descriptors: Descriptors after the PCA.
+        dimensions: Number of dimensions to keep. None keeps all.
 
     Raises:
-        ValueError: If there are not so many.
+        ValueError: If the descriptors have fewer dimensions.
     """
     if dimensions is None:
         return descriptors
@@ -102,5 +113,5 @@ def truncate_descriptors(
 
 
 def l2_normalize(x: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n c"]:
-    """Divide each row by its L2 norm; rows of zeros stay zeros."""
+    """Divide each row by its L2 norm. Rows of zeros stay zeros."""
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)

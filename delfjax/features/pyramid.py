@@ -1,11 +1,13 @@
-"""The image pyramid on one mosaic (Sec. 4.1: seven scales, sqrt(2) apart, 0.25 to 2.0).
+"""Build the image pyramid of a photo, packed into one image (Sec. 4.1: seven scales, 0.25 to 2).
 
-All levels of a photo are drawn side by side on one mosaic, which goes through the network once. Sheets
-come in a few sizes only, so that a collection of photos of every size runs in a handful of compiled
-programs; what is left blank on a mosaic is masked in the network and changes no feature.
+All levels of the pyramid are placed on one image, the mosaic, so that the network runs once per
+photo. Mosaics have only a few sizes: JAX compiles a program per size, and photos of all sizes share
+these programs. The network masks the area between the levels, so packing does not change the
+features.
 
-Levels stand at multiples of the network's stride with at least one blank cell between them. Upright
-photos lie on their side and run with transposed kernels: they share the programs of wide ones.
+Each level starts at a multiple of the network's stride, with at least one empty cell to the next
+level. An upright photo is transposed and uses transposed kernels. It shares the programs of
+landscape photos.
 """
 
 import math
@@ -19,24 +21,25 @@ from PIL import Image
 
 from delfjax.types import Photo
 
-PAPER_SCALES = tuple(2.0 ** (step / 2) for step in range(-4, 3))  # Sec. 4.1; official config
-RESAMPLING = Image.Resampling.BILINEAR  # with antialiasing where it shrinks
-STRIDE = 16  # pixels a cell: conv4's stride in every ResNet of delfjax.models.backbone
+PAPER_SCALES = tuple(2.0 ** (step / 2) for step in range(-4, 3))  # Sec. 4.1; official configuration
+RESAMPLING = Image.Resampling.BILINEAR  # Pillow filters against aliasing when it shrinks
+STRIDE = 16  # pixels between two cells: the stride of conv4 in every ResNet of delfjax.models
 
-# Not in the paper: the sizes mosaics are made for. Short side over long side: the shapes of cameras.
+# Sizes of mosaics; not in the paper. Ratios of short to long side, as cameras have them.
 ASPECT_RATIOS = (9 / 16, 2 / 3, 3 / 4, 1.0)
-# Long side over the longest: photos that are smaller than `longest` share the programs of a few sizes.
+# Ratios of the long side to PyramidConfig.longest, for photos that are smaller.
 SIZE_FRACTIONS = (1.0, 0.75, 0.5, 0.25)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PyramidConfig:
-    """How a photo becomes a pyramid.
+    """Scales and size of the image pyramid.
 
     Attributes:
-        scales: Factors by which the photo is resized, level by level.
-        longest: Photos with a longer side than this, in pixels, are first shrunk to it. Not in the
-            paper, whose photos of Oxford and Paris have a longest side of 1024.
+        scales: Factors by which the photo is resized, one per level.
+        longest: Maximum length of the longer side, in pixels. Larger photos are shrunk before they
+            are resized. Not in the paper; the photos of Oxford and Paris have a longer side of
+            1024.
     """
 
     scales: tuple[float, ...] = PAPER_SCALES
@@ -46,19 +49,19 @@ class PyramidConfig:
         if self.longest < 1:
             raise ValueError(f"longest is {self.longest}; expected at least 1 pixel")
         if not self.scales or min(self.scales) <= 0:
-            raise ValueError(f"scales are {self.scales}; expected at least one, all over 0")
+            raise ValueError(f"scales are {self.scales}; expected at least one, all positive")
 
 
 @dataclass(frozen=True, eq=False)
 class Mosaic:
-    """A photo's pyramid, ready for the network.
+    """All pyramid levels of a photo on one image.
 
     Attributes:
-        pixels: The drawn levels, 0 to 255; blank elsewhere.
-        levels: ``(top, left, height, width)`` of each level on the mosaic, in its pixels.
-        scales: The configured scale of each level.
-        image_size: ``(height, width)`` of the original photo.
-        transposed: Whether the photo lies on its side.
+        pixels: RGB values, 0 to 255; 0 between the levels.
+        levels: ``(top, left, height, width)`` of each level, in pixels of the mosaic.
+        scales: Scale of each level.
+        image_size: ``(height, width)`` of the original photo in pixels.
+        transposed: Whether the levels are transposed, because the photo is upright.
     """
 
     pixels: UInt8[np.ndarray, "h w 3"]
@@ -69,15 +72,15 @@ class Mosaic:
 
 
 def build_mosaic(photo: Photo, config: PyramidConfig) -> Mosaic:
-    """Draw a photo's pyramid on the mosaic of its bucket_size."""
+    """Build the pyramid of a photo on one image."""
     image_size = photo.shape[:2]
     transposed = image_size[0] > image_size[1]
-    wide = photo.transpose(1, 0, 2) if transposed else photo
-    base = _limit_size(wide.shape[:2], config.longest)
+    landscape = photo.transpose(1, 0, 2) if transposed else photo
+    base = _limit_size(landscape.shape[:2], config.longest)
     shape, corners = pack_levels(bucket_size(base, config.longest), config.scales)
     pixels = np.zeros((*shape, 3), np.uint8)
     levels = np.empty((len(config.scales), 4), np.int32)
-    source = Image.fromarray(np.ascontiguousarray(wide)).resize(base[::-1], RESAMPLING)
+    source = Image.fromarray(np.ascontiguousarray(landscape)).resize(base[::-1], RESAMPLING)
     for number, (scale, (top, left)) in enumerate(zip(config.scales, corners, strict=True)):
         height, width = level_size(base, scale)
         level = source.resize((width, height), RESAMPLING)
@@ -87,26 +90,28 @@ def build_mosaic(photo: Photo, config: PyramidConfig) -> Mosaic:
 
 
 def _limit_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """Scale a size down until no side is over ``longest``."""
+    """Shrink a size in proportion until no side is longer than ``longest``."""
     return level_size(size, min(1.0, longest / max(size)))
 
 
 def level_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """Return the size of a pyramid level, rounded to whole pixels, at least one."""
+    """Return the ``(height, width)`` of a pyramid level: rounded to whole pixels, at least 1."""
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def level_sizes(image_size: tuple[int, int], config: PyramidConfig) -> Int[np.ndarray, "levels 2"]:
-    """Return the ``(height, width)`` of each level of a photo, in the level's pixels."""
+    """Return the ``(height, width)`` of each level of a photo's pyramid, in pixels of the level."""
     base = _limit_size(image_size, config.longest)
     return np.array([level_size(base, scale) for scale in config.scales])
 
 
 def bucket_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """Return the smallest of the sizes that mosaics are made for into which a wide photo fits."""
+    """Round the size of a landscape photo up to one of the few sizes that mosaics are made for."""
     height, width = size
-    long_side = min(side for rung in SIZE_FRACTIONS if (side := math.ceil(longest * rung)) >= width)
-    sides = [math.ceil(long_side * aspect) for aspect in ASPECT_RATIOS]
+    long_side = min(
+        side for fraction in SIZE_FRACTIONS if (side := math.ceil(longest * fraction)) >= width
+    )
+    sides = [math.ceil(long_side * ratio) for ratio in ASPECT_RATIOS]
     return min(side for side in sides if side >= height), long_side
 
 
@@ -114,36 +119,43 @@ def bucket_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
 def pack_levels(
     size: tuple[int, int], scales: tuple[float, ...]
 ) -> tuple[tuple[int, int], tuple[tuple[int, int], ...]]:
-    """Place the levels of a photo of this size on the smallest mosaic found.
+    """Pack the pyramid levels of a photo of this size into a small rectangle.
 
     Returns:
-        The mosaic's ``(height, width)`` and each level's ``(top, left)``, all multiples of 16 pixels.
+        ``(height, width)`` of the mosaic and ``(top, left)`` of each level, all multiples of 16
+        pixels.
     """
-    # In cells, with the blank row and column that keeps neighbors apart.
+    # Sizes in cells. One more row and column separate a level from the next.
     boxes = [tuple(-(-side // STRIDE) + 1 for side in level_size(size, scale)) for scale in scales]
     widest = max(width for _, width in boxes)
     widths = sorted({widest} | {widest + width for _, width in boxes})
-    packings = [_pack(boxes, width) for width in widths]
+    packings = [_pack_on_shelves(boxes, width) for width in widths]
     (height, width), corners = min(packings, key=lambda packing: packing[0][0] * packing[0][1])
     return (height * STRIDE, width * STRIDE), tuple((y * STRIDE, x * STRIDE) for y, x in corners)
 
 
-def _pack(
-    boxes: list[tuple[int, int]], sheet_width: int
+def _pack_on_shelves(
+    boxes: list[tuple[int, int]], total_width: int
 ) -> tuple[tuple[int, int], list[tuple[int, int]]]:
-    """Pack boxes on shelves: each goes under another of its shelf, else beside, else on a new shelf."""
+    """Pack boxes ``(height, width)`` on shelves, largest first.
+
+    A box goes below another box on a shelf, else beside the boxes on a shelf, else on a new shelf.
+
+    Returns:
+        ``(height, width)`` of all shelves, and ``(top, left)`` of each box.
+    """
     corners: list[tuple[int, int]] = [(0, 0)] * len(boxes)
-    # A shelf is [top, height, columns]; a column is [left, width, height already used].
+    # A shelf is [top, height, columns]. A column is [left, width, occupied height].
     shelves: list[tuple[int, int, list[list[int]]]] = []
     for number in sorted(range(len(boxes)), key=lambda n: boxes[n], reverse=True):
         height, width = boxes[number]
-        corners[number] = _place(height, width, shelves, sheet_width)
+        corners[number] = _place_box(height, width, shelves, total_width)
     used = max(left + width for _, _, columns in shelves for left, width, _ in columns)
     return (sum(height for _, height, _ in shelves), used), corners
 
 
-def _place(
-    height: int, width: int, shelves: list[tuple[int, int, list[list[int]]]], sheet_width: int
+def _place_box(
+    height: int, width: int, shelves: list[tuple[int, int, list[list[int]]]], total_width: int
 ) -> tuple[int, int]:
     for top, shelf_height, columns in shelves:
         for column in columns:
@@ -151,7 +163,7 @@ def _place(
                 column[2] += height
                 return top + column[2] - height, column[0]
         left = columns[-1][0] + columns[-1][1]
-        if left + width <= sheet_width:
+        if left + width <= total_width:
             columns.append([left, width, height])
             return top, left
     top = sum(shelf_height for _, shelf_height, _ in shelves)
@@ -162,11 +174,20 @@ def _place(
 def cell_positions(
     mosaic: Mosaic, cells: Int[np.ndarray, "n 2"]
 ) -> tuple[Float[np.ndarray, "n 2"], Int[np.ndarray, " n"]]:
-    """Return where on the original photo cells of the mosaic's feature map look, and their levels."""
+    """Compute where cells of the mosaic's feature map lie on the photo.
+
+    Args:
+        mosaic: Mosaic of the photo.
+        cells: ``(row, column)`` of cells of the feature map. Each lies in a pyramid level.
+
+    Returns:
+        Center of each cell's receptive field, ``(y, x)`` in pixels of the original photo, and the
+        number of its level.
+    """
     corners, sizes = mosaic.levels[:, :2], mosaic.levels[:, 2:]
-    inside = cells[:, None] * STRIDE - corners
-    number = np.argmax(((inside >= 0) & (inside < sizes)).all(-1), axis=1)
-    offset = np.take_along_axis(inside, number[:, None, None], axis=1)[:, 0]
+    offsets = cells[:, None] * STRIDE - corners
+    number = np.argmax(((offsets >= 0) & (offsets < sizes)).all(-1), axis=1)
+    offset = np.take_along_axis(offsets, number[:, None, None], axis=1)[:, 0]
     photo_size = mosaic.image_size[::-1] if mosaic.transposed else mosaic.image_size
     positions = scale_points(offset, sizes[number], np.array(photo_size))
     return positions[:, ::-1] if mosaic.transposed else positions, number
@@ -174,35 +195,44 @@ def cell_positions(
 
 def scale_points(
     points: Float[np.ndarray, "n 2"] | Int[np.ndarray, "n 2"],
-    size: Int[np.ndarray, "... 2"],
-    other: Int[np.ndarray, "... 2"],
+    from_size: Int[np.ndarray, "... 2"],
+    to_size: Int[np.ndarray, "... 2"],
 ) -> Float[np.ndarray, "n 2"]:
-    """Return where points of an image of one size lie after it is resized to another.
+    """Compute where points of an image lie after the image is resized.
 
-    A point ``p`` of an image of height ``h`` comes to ``(p + 1/2) H / h - 1/2`` at height ``H``: resizing
-    keeps edges, not pixel centers, in place.
+    Resizing keeps the edges of an image in place, not the centers of its corner pixels. A row ``y``
+    of an image of height ``h`` becomes the row ``(y + 1/2) H / h - 1/2`` at height ``H``.
+
+    Args:
+        points: ``(y, x)`` in pixels of the image.
+        from_size: ``(height, width)`` of the image.
+        to_size: ``(height, width)`` after resizing.
     """
-    return (points + 0.5) * other / size - 0.5
+    return (points + 0.5) * to_size / from_size - 0.5
 
 
 def upsample_map(
-    level: Float[np.ndarray, "y x"], size: tuple[int, int], other: tuple[int, int]
+    values: Float[np.ndarray, "y x"], level_size: tuple[int, int], image_size: tuple[int, int]
 ) -> Float[np.ndarray, "h w"]:
-    """Spread a level's map over an image, each cell's value at the pixel that the cell looks at.
+    """Interpolate the map of a pyramid level bilinearly to the pixels of an image.
 
-    Linear in between, so that a map is highest where a cell is, and nowhere beyond the cells' values.
+    Each cell's value appears at the center of its receptive field.
 
     Args:
-        level: A value a cell.
-        size: ``(height, width)`` of the level in its pixels: cell ``i`` looks at pixel ``16 i``.
-        other: ``(height, width)`` of the image.
+        values: One value per cell.
+        level_size: ``(height, width)`` of the level in pixels. Cell ``i`` is centered at pixel ``16
+            i``.
+        image_size: ``(height, width)`` of the image.
     """
-    # In Pillow's coordinates, where cell i reaches from i to i + 1; the last ones are repeated, as
-    # the level may end up to 15 pixels after its last cell's center.
-    padded = Image.fromarray(np.pad(level, ((0, 1), (0, 1)), mode="edge").astype(np.float32))
-    start, (bottom, right) = 0.5 - 0.5 / STRIDE, (0.5 + (side - 0.5) / STRIDE for side in size)
+    # In Pillow's coordinates, cell i extends from i to i + 1. The last row and column are repeated,
+    # because a level can extend up to 15 pixels beyond the center of its last cell.
+    padded = Image.fromarray(np.pad(values, ((0, 1), (0, 1)), mode="edge").astype(np.float32))
+    start, (bottom, right) = (
+        0.5 - 0.5 / STRIDE,
+        (0.5 + (side - 0.5) / STRIDE for side in level_size),
+    )
     box = (start, start, right, bottom)
-    return np.asarray(padded.resize(other[::-1], Image.Resampling.BILINEAR, box=box))
+    return np.asarray(padded.resize(image_size[::-1], Image.Resampling.BILINEAR, box=box))
 
 
 def merge_levels(
@@ -210,24 +240,32 @@ def merge_levels(
     sizes: Int[np.ndarray, "levels 2"],
     image_size: tuple[int, int],
 ) -> Float[np.ndarray, "h w"]:
-    """Spread every level's map over an image, and keep the highest value of each pixel.
+    """Upsample the maps of all levels to an image, and take the maximum of each pixel.
 
     Args:
-        maps: A map a level.
-        sizes: ``(height, width)`` of each level, in its pixels.
+        maps: One map per level.
+        sizes: ``(height, width)`` of each level in pixels.
         image_size: ``(height, width)`` of the image.
     """
-    spread = [
-        upsample_map(level, tuple(size), image_size)
-        for level, size in zip(maps, sizes.tolist(), strict=True)
+    upsampled = [
+        upsample_map(values, tuple(size), image_size)
+        for values, size in zip(maps, sizes.tolist(), strict=True)
     ]
-    return np.max(spread, axis=0)
+    return np.max(upsampled, axis=0)
 
 
 def split_levels(
     mosaic: Mosaic, values: Float[np.ndarray, "y x"]
 ) -> list[Float[np.ndarray, "_ _"]]:
-    """Cut a map over the whole mosaic into one upright map a level, of ``ceil(side / 16)`` cells."""
+    """Cut a map of the whole mosaic into one map per level, in the orientation of the photo.
+
+    Args:
+        mosaic: The mosaic.
+        values: One value per cell of the mosaic.
+
+    Returns:
+        Maps of ``ceil(height / 16)`` by ``ceil(width / 16)`` cells.
+    """
     maps = []
     for top, left, height, width in -(-mosaic.levels // STRIDE):
         level = values[top : top + height, left : left + width]

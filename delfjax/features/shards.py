@@ -1,23 +1,23 @@
-"""A shard: the features of some photos end to end, in one safetensors file that never changes.
+"""Read and write shards: safetensors files that each hold the features of some photos.
+
+A shard is written once and never changes. It holds these tensors:
 
 =============== ======= ======= ================================================================
-tensor          shape   type    what
+tensor          shape   type    content
 =============== ======= ======= ================================================================
-``descriptors`` ``t d`` float16 rows of all photos, photo after photo
-``positions``   ``t 2`` float32 ``(y, x)``
-``scales``      ``t``   float32
-``scores``      ``t``   float32
-``offsets``     ``b+1`` int64   photo ``i`` has the rows from ``offsets[i]`` to ``offsets[i + 1]``
-``image_sizes`` ``b 2`` int32   ``(height, width)``
+``descriptors`` ``t d`` float16 descriptors of all photos, concatenated photo after photo
+``positions``   ``t 2`` float32 ``(y, x)`` of each feature, in pixels of its photo
+``scales``      ``t``   float32 pyramid level of each feature
+``scores``      ``t``   float32 score by which each feature was selected
+``offsets``     ``b+1`` int64   photo ``i`` has the rows ``offsets[i]`` to ``offsets[i + 1] - 1``
+``image_sizes`` ``b 2`` int32   ``(height, width)`` of each photo
 =============== ======= ======= ================================================================
 
-The file's metadata hold the names of the photos and what made the features, as JSON. A reader maps the
-file into memory, and reads only the rows that it is asked for.
+The metadata of the file are JSON: the names of the photos, and the settings that made the features.
+A reader maps the file into memory and reads only the rows that it needs.
 
-The numbers have no checksum. To compare one, whoever opens a store would read all of it: the SHA-256 of a shard of
-512 photos (49 MB) takes 27 ms, half of what it takes to read every row, where opening it takes 0.6 ms. What disks
-and networks garble they find by checksums of their own; a file cut short is refused here; and an index that was
-saved notices a descriptor that has changed since (`delfjax.features.database.Database.checksum`).
+Limitation: a shard has no checksum, because a reader would have to read the whole file to compare
+it. A truncated file is refused. A saved index detects changed descriptors by `Database.checksum`.
 """
 
 import json
@@ -44,28 +44,26 @@ FIELDS = {
 
 
 def to_stored_precision(features: Features) -> Features:
-    """Copy features in the precision that a shard keeps: descriptors in half, all else in single."""
-    parts = {part: getattr(features, part).astype(kind) for part, kind in FIELDS.items()}
-    return replace(features, **parts)
+    """Convert arrays to the precision of a shard: half for descriptors, single for the rest."""
+    arrays = {name: getattr(features, name).astype(dtype) for name, dtype in FIELDS.items()}
+    return replace(features, **arrays)
 
 
 def write_shard(path: Path, photos: Mapping[str, Features], made_by: Mapping[str, Any]) -> None:
-    """Write a shard, whole or not at all.
+    """Write a shard. The file is complete or does not exist.
 
     Args:
         path: The file.
-        photos: Features by photo name, as `stored` gives them; at least one photo.
-        made_by: What determines the features.
+        photos: Features of at least one photo, by photo name. `to_stored_precision` made them.
+        made_by: Settings that made the features.
     """
-    parts = {part: np.concatenate([getattr(f, part) for f in photos.values()]) for part in FIELDS}
+    tensors = {f: np.concatenate([getattr(each, f) for each in photos.values()]) for f in FIELDS}
     lengths = [len(features) for features in photos.values()]
     sizes = [features.image_size for features in photos.values()]
-    rest = {
-        "offsets": np.cumsum([0, *lengths], dtype=np.int64),
-        "image_sizes": np.array(sizes, np.int32),
-    }
+    tensors["offsets"] = np.cumsum([0, *lengths], dtype=np.int64)
+    tensors["image_sizes"] = np.array(sizes, np.int32)
     with atomic_write(path) as temporary:
-        save_file(parts | rest, temporary, _metadata(made_by) | {"names": json.dumps(list(photos))})
+        save_file(tensors, temporary, _metadata(made_by) | {"names": json.dumps(list(photos))})
 
 
 def _metadata(made_by: Mapping[str, Any]) -> dict[str, str]:
@@ -73,56 +71,63 @@ def _metadata(made_by: Mapping[str, Any]) -> dict[str, str]:
 
 
 class Shard:
-    """A shard to read from.
+    """A shard, opened to read.
 
     Args:
         path: The file.
-        made_by: What has to have made it.
+        made_by: Settings that must have made the shard.
 
     Attributes:
         path: The file.
-        names: Of its photos, in the order of the file.
+        names: Names of the photos, in the order of the file.
 
     Raises:
-        StoreError: If the file is damaged, or holds something else.
+        StoreError: If the file is damaged, or was made with other settings.
     """
 
     def __init__(self, path: Path, made_by: Mapping[str, Any]) -> None:
         self.path = path
         try:
-            self._file = safe_open(path, "np")  # keeps a map of the file, but no descriptor
+            self._file = safe_open(path, "np")  # a memory map; it keeps no file descriptor open
             metadata = self._file.metadata() or {}
             self.names: list[str] = json.loads(metadata.pop("names"))
             if metadata != _metadata(made_by):
                 raise StoreError(
-                    f"{path}: made by another model, configuration or version than this store says; "
-                    "move the file away and extract again"
+                    f"{path}: made with another model, configuration or format than this store. "
+                    "Fix: move the file away and extract again"
                 )
-            self._parts = {part: self._file.get_slice(part) for part in FIELDS}
+            self._tensors = {name: self._file.get_slice(name) for name in FIELDS}
         except (SafetensorError, KeyError, ValueError, OSError) as error:
-            raise StoreError(f"{path}: damaged ({error}); remove it and extract again") from error
+            raise StoreError(
+                f"{path}: damaged ({error}). Fix: remove the file and extract again"
+            ) from error
 
     @property
-    def width(self) -> int:
-        """Dimensions of a descriptor."""
-        return self._parts["descriptors"].get_shape()[1]
+    def dimensions(self) -> int:
+        """Number of dimensions of a descriptor."""
+        return self._tensors["descriptors"].get_shape()[1]
 
     @property
     def offsets(self) -> Int[np.ndarray, " _"]:
-        """Where each photo's rows begin, and where the last one's end."""
+        """First row of each photo's features, and the total number of rows at the end."""
         return self._file.get_tensor("offsets")
 
-    def read(self, row: int, limit: int | None = None) -> Features:
-        """Return the features of a photo, by its place in `names`, or only the first of them."""
-        start, end = self._file.get_slice("offsets")[row : row + 2].tolist()
+    def read(self, photo: int, limit: int | None = None) -> Features:
+        """Read the features of one photo.
+
+        Args:
+            photo: Index of the photo in ``names``.
+            limit: Read at most this many features: those with the highest scores.
+        """
+        start, end = self._file.get_slice("offsets")[photo : photo + 2].tolist()
         if limit is not None:
             end = min(end, start + limit)
-        height, width = self._file.get_slice("image_sizes")[row].tolist()
-        parts = {part: self._rows(part, start, end) for part in FIELDS}
-        return Features(**parts, image_size=(height, width))
+        height, width = self._file.get_slice("image_sizes")[photo].tolist()
+        arrays = {name: self._read_rows(name, start, end) for name in FIELDS}
+        return Features(**arrays, image_size=(height, width))
 
-    def _rows(self, part: str, start: int, end: int) -> np.ndarray:
-        tensor = self._parts[part]
-        if start == end:  # safetensors refuses some slices of no rows
-            return np.empty((0, *tensor.get_shape()[1:]), FIELDS[part])
+    def _read_rows(self, name: str, start: int, end: int) -> np.ndarray:
+        tensor = self._tensors[name]
+        if start == end:  # safetensors refuses some empty slices
+            return np.empty((0, *tensor.get_shape()[1:]), FIELDS[name])
         return tensor[start:end]

@@ -1,14 +1,13 @@
-"""The features of a collection on disk: shards of some hundred photos, and what made them.
+"""Store the features of many photos on disk.
 
-A store remembers the model, the extraction and the PCA it was filled with and refuses to mix:
-features of two models cannot be compared. Photos gather in memory until they are enough for a shard, or
-have waited long enough; a shard appears whole or not at all and never changes. So a run that was cut short
-goes on where it stopped, one that was killed loses what waited and extracts it again, and whoever reads
-disturbs nobody.
+A store is a folder of shards with some hundred photos each. It records the model and the
+configuration that made its features, and refuses features that were made otherwise: they cannot be
+compared. New photos are collected in memory and then written as one shard. A shard is complete or
+absent, and never changes. So an interrupted run continues where it stopped, and readers can open
+the store while a process writes.
 """
 
 import json
-import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,14 +25,12 @@ from delfjax.files import Lock, StoreError, atomic_write, claim_folder, remove_l
 from delfjax.images.reading import PhotoError
 from delfjax.types import Features
 
-MANIFEST, PCA_FILE, SHARDS, SUFFIX = (
-    "store.json",
-    "reduction.safetensors",
-    "shards",
-    ".safetensors",
-)
-SHARD_PHOTOS = 512  # of 1000 40-d features each, 49 MB; a million photos are 2000 files
-SHARD_SECONDS = 120.0  # what a kill may cost
+MANIFEST = "store.json"
+PCA_FILE = "reduction.safetensors"
+SHARDS = "shards"  # folder of the files shard-000000.safetensors, shard-000001.safetensors, ...
+PREFIX, SUFFIX = "shard", ".safetensors"
+SHARD_PHOTOS = 512  # a shard of 1000 40-d features per photo has 49 MB
+SHARD_SECONDS = 120.0  # a killed process loses at most this much work
 
 
 @dataclass(kw_only=True)
@@ -59,25 +56,30 @@ class ExtractionReport:
 
 
 class FeatureStore:
-    """A folder of features, by photo name.
+    """A folder with the features of many photos.
 
-    To write, enter it: ``with FeatureStore(path, made_by) as store: store.write(name, features)``. One
-    process at a time writes; of a cluster each gives itself a name as ``writer``. Readers are free; they
-    see the shards that were there when they opened the store.
+    To write, enter the store: ``with FeatureStore(path, made_by) as store: store.write(name,
+    features)``. Only one process at a time can write. Any number of processes can read; they see
+    the shards that existed when they opened the store.
 
     Args:
-        path: The folder; made if missing.
-        made_by: What determines the features: model checksum, extraction, reduction. None opens an
-            existing store as it is.
-        writer: Begins the names of the shards that are written.
-        photos: How many photos may wait in memory: as soon as there are so many, they become a shard.
-        seconds: How long a photo may wait: with the first photo that comes later, all that wait become a
-            shard, however few.
+        path: The folder. It is created if it does not exist and ``made_by`` is given.
+        made_by: Everything that determines the features: model, extraction and PCA, as
+            `delfjax.features.extract_folder.store_settings` returns them. None opens an existing
+            store.
+        shard_photos: Write a shard when this many photos are in memory.
+        shard_seconds: Write a shard when the oldest photo has been in memory for this long. The
+            time is checked when the next photo is added.
+
+    Attributes:
+        path: The folder.
+        made_by: Everything that determines the features, as JSON returns it.
+        report: Photos that the last `delfjax.features.extract_folder.extract_folder` extracted into
+            this store, kept, and failed to read.
 
     Raises:
-        StoreError: If the store was made by something else, if a shard of it is damaged, or if there is
-            no store to open.
-        ValueError: If the writer's name would be no file name.
+        StoreError: If the store was made with other settings, if a shard is damaged, or if
+            ``made_by`` is None and there is no store.
     """
 
     def __init__(
@@ -85,22 +87,19 @@ class FeatureStore:
         path: Path | str,
         made_by: Mapping[str, Any] | None = None,
         *,
-        writer: str = "shard",
         shard_photos: int = SHARD_PHOTOS,
         shard_seconds: float = SHARD_SECONDS,
     ) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", writer):
-            raise ValueError(f"writer {writer!r}: expected letters, digits, - and _ only")
-        self.path, self.writer = Path(path), writer
+        self.path = Path(path)
         self.report = ExtractionReport()
         self._shard_photos, self._shard_seconds = shard_photos, shard_seconds
         self._lock: Lock | None = None
-        self._waiting: dict[str, Features] = {}
-        self._since = 0.0  # when the first of those came
+        self._pending: dict[str, Features] = {}  # photos that are not on disk yet
+        self._pending_since = 0.0  # time at which the oldest of them was added
         if (self.path / "features").is_dir():
             raise StoreError(
-                f"{self.path}: features in the format of delfjax 0.1.0, a file a photo, which is read "
-                "no more; remove the folder, or use another one, and extract again"
+                f"{self.path}: a store of an early version with one file per photo, which cannot be "
+                "read any more. Fix: extract again into another folder"
             )
         if made_by is not None:
             self.made_by = claim_folder(self.path, MANIFEST, made_by, kind="feature store")
@@ -108,40 +107,41 @@ class FeatureStore:
             self.made_by = json.loads((self.path / MANIFEST).read_text())
         else:
             raise StoreError(
-                f"{self.path}: no feature store here; make one with: extract FOLDER STORE"
+                f"{self.path}: no feature store here. "
+                "Fix: make one with delfjax extract PHOTOS STORE"
             )
-        self._look()
+        self._open_shards()
 
-    def _look(self) -> None:
-        """Find out which shards there are; a photo that is in two counts in the first."""
+    def _open_shards(self) -> None:
+        """Open all shards on disk. If two shards contain a photo, the first one counts."""
         files = sorted((self.path / SHARDS).glob(f"*{SUFFIX}"))
         self._shards: list[Shard] = []
-        self._places: dict[str, tuple[Shard, int]] = {}
+        self._locations: dict[str, tuple[Shard, int]] = {}  # shard and index of each photo
         for file in files:
-            self._add(Shard(file, self.made_by))
-        parts = (file.stem.rpartition("-") for file in files)
-        own = [int(n) for writer, _, n in parts if writer == self.writer and n.isdecimal()]
-        self._next = 1 + max(own, default=-1)
+            self._add_shard(Shard(file, self.made_by))
+        stems = (file.stem.rpartition("-") for file in files)
+        numbers = [int(n) for prefix, _, n in stems if prefix == PREFIX and n.isdecimal()]
+        self._next_number = 1 + max(numbers, default=-1)
 
-    def _add(self, shard: Shard) -> None:
+    def _add_shard(self, shard: Shard) -> None:
         self._shards.append(shard)
-        for row, name in enumerate(shard.names):
-            self._places.setdefault(name, (shard, row))
+        for index, name in enumerate(shard.names):
+            self._locations.setdefault(name, (shard, index))
 
     # --- writing
 
     def __enter__(self) -> Self:
-        """Become the writer.
+        """Lock the store for writing.
 
         Raises:
-            StoreError: If another process is, or if a shard is damaged.
+            StoreError: If another process writes to the store, or if a shard is damaged.
         """
         folder = self.path / SHARDS
         folder.mkdir(exist_ok=True)
-        lock = Lock(folder / f".{self.writer}.lock")
+        lock = Lock(folder / f".{PREFIX}.lock")
         try:
-            remove_leftovers(folder, f"{self.writer}-??????{SUFFIX}")
-            self._look()  # another may have written since
+            remove_leftovers(folder, f"{PREFIX}-??????{SUFFIX}")
+            self._open_shards()  # another process may have written since this store was opened
         except BaseException:
             lock.release()
             raise
@@ -151,7 +151,7 @@ class FeatureStore:
     def __exit__(
         self, kind: type | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Keep what waits, whatever has happened, and let another process write."""
+        """Write the photos in memory, also after an error, and unlock the store."""
         try:
             self.flush()
         finally:
@@ -159,112 +159,124 @@ class FeatureStore:
             self._lock = None
 
     def write(self, name: str, features: Features) -> None:
-        """Keep a photo's features; descriptors in half precision.
+        """Add a photo. Its descriptors are rounded to half precision.
 
-        A photo that is there stays as it is: what made this store would only make the same again.
+        A photo that the store contains already is not replaced.
+
+        Args:
+            name: Name of the photo.
+            features: Features of the photo.
 
         Raises:
             StoreError: If the store was not entered.
-            ValueError: If the descriptors have not as many dimensions as the others here.
+            ValueError: If the descriptors have another number of dimensions than those in the
+                store.
         """
         if self._lock is None:
-            raise StoreError(f"{self.path}: open to read; write inside of: with store")
+            raise StoreError(
+                f"{self.path}: opened only for reading. Fix: write inside of a with statement, "
+                "with FeatureStore(...) as store"
+            )
         if name in self:
             return
-        width = features.descriptors.shape[1]
-        if self._width not in (width, None):
+        dimensions = features.descriptors.shape[1]
+        if self._dimensions not in (dimensions, None):
             raise ValueError(
-                f"{name}: descriptors of {width} dimensions, but those of {self.path} have {self._width}"
+                f"{name}: descriptors have {dimensions} dimensions, but those of {self.path} have "
+                f"{self._dimensions}"
             )
-        self._since = self._since if self._waiting else time.monotonic()
-        self._waiting[name] = to_stored_precision(features)
+        now = time.monotonic()
+        self._pending_since = self._pending_since if self._pending else now
+        self._pending[name] = to_stored_precision(features)
         if (
-            len(self._waiting) >= self._shard_photos
-            or time.monotonic() - self._since >= self._shard_seconds
+            len(self._pending) >= self._shard_photos
+            or now - self._pending_since >= self._shard_seconds
         ):
             self.flush()
 
     @property
-    def _width(self) -> int | None:
-        for features in self._waiting.values():
+    def _dimensions(self) -> int | None:
+        for features in self._pending.values():
             return features.descriptors.shape[1]
-        return self._shards[0].width if self._shards else None
+        return self._shards[0].dimensions if self._shards else None
 
     def flush(self) -> None:
-        """Write what waits as a shard: from then on no kill can harm it."""
-        if self._waiting:
-            # Where an interrupt falls between two of these lines, the next flush writes the same again:
-            # over that file or beside it, but never other photos over it.
-            path = self.path / SHARDS / f"{self.writer}-{self._next:06d}{SUFFIX}"
-            write_shard(path, self._waiting, self.made_by)
-            self._next += 1
-            self._add(Shard(path, self.made_by))
-            self._waiting = {}
+        """Write the photos in memory to disk as one shard."""
+        if self._pending:
+            # An interrupt between two of these lines is harmless: the next flush writes the same
+            # photos again, into the same file or into a second one.
+            path = self.path / SHARDS / f"{PREFIX}-{self._next_number:06d}{SUFFIX}"
+            write_shard(path, self._pending, self.made_by)
+            self._next_number += 1
+            self._add_shard(Shard(path, self.made_by))
+            self._pending = {}
 
     # --- reading
 
     def __contains__(self, name: str) -> bool:
-        return name in self._places or name in self._waiting
+        return name in self._locations or name in self._pending
 
     def __len__(self) -> int:
-        return len(self._places) + len(self._waiting)
+        return len(self._locations) + len(self._pending)
 
     @property
     def names(self) -> list[str]:
-        """Photo names in the store, sorted."""
-        return sorted([*self._places, *self._waiting])
+        """Names of the photos in the store, sorted."""
+        return sorted([*self._locations, *self._pending])
 
     def read(self, name: str) -> Features:
-        """Return a photo's features, in single precision.
+        """Return the features of a photo, in single precision.
 
         Raises:
-            StoreError: If the store has no such photo.
+            StoreError: If the store does not contain the photo.
         """
-        features = self._waiting[name] if name in self._waiting else self._read(name)
+        features = self._pending[name] if name in self._pending else self._read(name)
         return features.with_descriptors(features.descriptors.astype(np.float32))
 
     def _read(self, name: str, limit: int | None = None) -> Features:
-        shard, row = self._place(name)
-        return shard.read(row, limit)
+        shard, index = self._locate(name)
+        return shard.read(index, limit)
 
-    def _place(self, name: str) -> tuple[Shard, int]:
-        if name not in self._places:
-            raise StoreError(f"{self.path}: no features of {name!r}; extract that photo first")
-        return self._places[name]
+    def _locate(self, name: str) -> tuple[Shard, int]:
+        if name not in self._locations:
+            raise StoreError(f"{self.path}: no features of {name!r}. Fix: extract this photo first")
+        return self._locations[name]
 
     def gather(self, names: Iterable[str] | None = None, *, limit: int | None = None) -> Database:
-        """Return the features of many photos end to end.
+        """Return the features of many photos as one database.
 
         Args:
-            names: The photos, in this order; None: all that are on disk, sorted.
-            limit: Only so many of each one's best features.
+            names: Names of the photos, in the order of the database. None takes all photos on disk,
+                sorted by name.
+            limit: Maximum number of features per photo: those with the highest scores.
 
         Raises:
-            StoreError: If one of them is not on disk.
+            StoreError: If a photo is not on disk.
         """
-        names = tuple(sorted(self._places) if names is None else names)
+        names = tuple(sorted(self._locations) if names is None else names)
         offsets = np.concatenate([[0], np.cumsum(self._lengths(names, limit))])
-        widths = {"positions": (2,), "descriptors": (self._width or 0,)}
-        parts = {p: np.empty((offsets[-1], *widths.get(p, ())), np.float32) for p in FIELDS}
+        shapes = {"positions": (2,), "descriptors": (self._dimensions or 0,)}
+        arrays = {f: np.empty((offsets[-1], *shapes.get(f, ())), np.float32) for f in FIELDS}
         sizes = np.empty((len(names), 2), np.int32)
-        for number, name in enumerate(names):
-            features, (start, end) = self._read(name, limit), offsets[number : number + 2]
-            sizes[number] = features.image_size
-            for part, column in parts.items():
-                column[start:end] = getattr(features, part)
-        return Database(names=names, offsets=offsets, image_sizes=sizes, **parts)
+        for photo, name in enumerate(names):
+            features, (start, end) = self._read(name, limit), offsets[photo : photo + 2]
+            sizes[photo] = features.image_size
+            for field_name, array in arrays.items():
+                array[start:end] = getattr(features, field_name)
+        return Database(names=names, offsets=offsets, image_sizes=sizes, **arrays)
 
     def _lengths(self, names: tuple[str, ...], limit: int | None) -> Int[np.ndarray, " _"]:
-        lengths = {shard: np.diff(shard.offsets) for shard in self._shards}
-        places = map(self._place, names)
-        found = np.array([lengths[shard][row] for shard, row in places], np.int64)
-        return found if limit is None else np.minimum(found, limit)
+        """Return the number of features of each photo."""
+        by_shard = {shard: np.diff(shard.offsets) for shard in self._shards}
+        locations = map(self._locate, names)
+        lengths = np.array([by_shard[shard][index] for shard, index in locations], np.int64)
+        return lengths if limit is None else np.minimum(lengths, limit)
 
-    # --- the PCA
+    # --- PCA
 
     @property
     def pca(self) -> PCA | None:
-        """The PCA that this store's descriptors went through; None until one is set."""
+        """PCA that reduced the descriptors of this store. None before it is set."""
         path = self.path / PCA_FILE
         return PCA.load(path) if path.exists() else None
 

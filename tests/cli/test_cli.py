@@ -416,7 +416,7 @@ def test_data_fetch_gives_the_terms_before_anything_else(tmp_path, capsys, monke
     def unreachable(url, path, **_):
         raise DownloadError(f"{url}: no connection")
 
-    monkeypatch.setattr(download, "fetch", unreachable)
+    monkeypatch.setattr(download, "download_file", unreachable)
     assert run("data", "fetch", "paris6k", "--root", tmp_path) == 1
     out, err = capsys.readouterr()
     assert out.startswith(f"{tmp_path / 'paris6k'}\n  The Paris Dataset: ")
@@ -425,7 +425,7 @@ def test_data_fetch_gives_the_terms_before_anything_else(tmp_path, capsys, monke
 
 
 def test_data_fetch_reports_success(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(download, "fetch", lambda url, path, **_: path)
+    monkeypatch.setattr(download, "download_file", lambda url, path, **_: path)
     touch(tmp_path / "oxford5k" / "jpg" / "all_souls_000000.jpg")
     touch(tmp_path / "oxford5k" / "gt" / "all_souls_1_query.txt")
     assert run("data", "fetch", "roxford5k", "--root", tmp_path) == 0
@@ -487,7 +487,7 @@ def test_wrong_usage_exits_with_2(arguments, capsys):
         ("match none.png none.png", "none.png cannot be read (No such file or directory)"),
         ("extract none store", "none cannot be read (No such file or directory)"),
         ("evaluate none", "none cannot be read"),
-        ("index none", "none: no feature store here; make one with: extract FOLDER STORE"),
+        ("index none", "none: no feature store here. Fix: make one with delfjax extract"),
         ("search none none.png", "none: no feature store here"),
         ("match {photo} {photo} --store none", "none: no feature store here"),
         ("match {photo} {photo} --longest 0", "longest is 0; expected at least 1 pixel"),

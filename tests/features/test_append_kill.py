@@ -1,6 +1,6 @@
-"""What grows is killed, 51 times at seeded moments: a folder's store, a database with its index, an index built.
+"""Kill processes that extend a store, extend an index, or save an index, 51 times at seeded moments.
 
-Two kills of three fall at a step of the work that is drawn, such as half of a file; every third at a time.
+Two of three kills happen at a step of the work, such as half of a file. Every third happens at a time.
 """
 
 import os
@@ -32,24 +32,24 @@ from delfjax.types import Features
 KILLS = 17
 FEW = PCAConfig(dimensions=8, photos=5, features=20)
 MADE_BY = {"model": "abc"}
-ROWS, SHARD = 20, 100  # descriptors of a photo, of an index' shard
+ROWS, SHARD = 20, 100  # descriptors per photo, and per shard of an index
 
 
 @pytest.fixture(autouse=True)
 def findable(monkeypatch):
-    """So that new processes find this file."""
+    """Let new processes import this file."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
 
 
 def killed(work, *arguments, turn: int, ticks: int) -> list:
-    """Run some work that is killed at one of its first ticks, or, every third turn, after a while."""
+    """Run work in a process that is killed at one of its first ticks, or every third time after a delay."""
     if turn % 3 == 0:
         return kills.killed(work, *arguments, 0, after=random.Random(turn).uniform(0, 0.5))
-    drawn = random.Random(0).sample(range(1, ticks + 1), ticks)
-    return kills.killed(work, *arguments, drawn[turn % ticks], after=None)
+    order = random.Random(0).sample(range(1, ticks + 1), ticks)
+    return kills.killed(work, *arguments, order[turn % ticks], after=None)
 
 
-def made_up(seed: int, dimensions: int = 8) -> Features:
+def random_features(seed: int, dimensions: int = 8) -> Features:
     seeded = np.random.default_rng(seed)
     descriptors = seeded.normal(size=(ROWS, dimensions)).astype(np.float16)
     return Features(
@@ -62,7 +62,7 @@ def made_up(seed: int, dimensions: int = 8) -> Features:
 
 
 def save_by_halves(fuse: Fuse) -> None:
-    """Have shards and the files of an index written half, then whole, then under their names: ticks."""
+    """Let the writing of shards and index files tick: half written, written, renamed."""
     save, write, unlink = shards.save_file, index_files._write, Path.unlink
 
     def save_shard(tensors: dict, file: Path, metadata: dict) -> None:
@@ -86,11 +86,11 @@ def save_by_halves(fuse: Fuse) -> None:
     shards.save_file, index_files._write, Path.unlink = save_shard, save_part, remove
 
 
-# --- photos are added to a folder, and to its store
+# --- photos are added to a folder and to its store
 
 
 class Toy:
-    """An extractor whose every photo is a tick."""
+    """An extractor that ticks at each photo."""
 
     name = "toy"
     spec = SimpleNamespace(name="toy")
@@ -105,21 +105,21 @@ class Toy:
 
     def __call__(self, photo: np.ndarray) -> Features:
         self.fuse.tick()
-        return made_up(int(photo.sum()), dimensions=32)
+        return random_features(int(photo.sum()), dimensions=32)
 
     def stream(self, photos):
         return ((name, self(photo)) for name, photo in photos)
 
 
 def extract(folder: str, path: str, ticks: int, reports: Connection) -> None:
-    """Extract what lacks; report each shard."""
+    """Extract the missing photos, and report each shard."""
 
     class Reporting(FeatureStore):
         def flush(self) -> None:
-            waiting = list(self._waiting)
+            pending = list(self._pending)
             super().flush()
             fuse.tick()
-            reports.send(waiting)
+            reports.send(pending)
 
     fuse = Fuse(ticks)
     save_by_halves(fuse)
@@ -129,13 +129,13 @@ def extract(folder: str, path: str, ticks: int, reports: Connection) -> None:
     kills.die()
 
 
-def test_photos_added_to_a_store_are_neither_lost_nor_doubled(tmp_path):
+def test_photos_added_to_a_store_are_neither_lost_nor_duplicated(tmp_path):
     folder, path, known, flushed = tmp_path / "photos", tmp_path / "store", [], set()
     expected = None
     for turn in range(KILLS):
         if expected is None or known == expected.names:
             draw(folder, range(12 * turn, 12 * (turn + 1)))
-            expected = extract_folder(Toy(Fuse(0)), scan(folder), tmp_path / "whole", config=FEW)
+            expected = extract_folder(Toy(Fuse(0)), scan(folder), tmp_path / "expected", config=FEW)
         sent = killed(extract, str(folder), str(path), turn=turn, ticks=24)
         flushed |= {name for names in sent for name in names}
         known = check(str(path), expected, []).names
@@ -154,16 +154,16 @@ def draw(folder: Path, numbers: range) -> None:
         Image.fromarray(photo).save(folder / f"{number:04}.png")
 
 
-# --- photos are added to a database, and to its index
+# --- photos are added to a database and to its index
 
 
 def append(path: str, count: int, ticks: int, reports: Connection) -> None:
-    """Add photos to a store, and their rows to the index of those that were there."""
+    """Add photos to a store, and their descriptors to the index of the previous photos."""
     save_by_halves(Fuse(ticks))
     reports.send("begun")
     with FeatureStore(f"{path}/store", MADE_BY, shard_photos=4) as store:
         for number in range(count):
-            store.write(f"{number:04}", made_up(number))
+            store.write(f"{number:04}", random_features(number))
     database, index = store.gather(), load_index(f"{path}/index")
     index.add(database.descriptors[len(index) :])
     index.save(f"{path}/index", database=database.checksum)
@@ -171,11 +171,11 @@ def append(path: str, count: int, ticks: int, reports: Connection) -> None:
     kills.die()
 
 
-def test_a_database_and_its_index_grow_whole_or_not_at_all(tmp_path):
+def test_an_index_is_extended_completely_or_not_at_all(tmp_path):
     path, indexed, grown = tmp_path / "index", 10, 0
     with FeatureStore(tmp_path / "store", MADE_BY) as store:
         for number in range(indexed):
-            store.write(f"{number:04}", made_up(number))
+            store.write(f"{number:04}", random_features(number))
     rows = store.gather()
     built(rows.descriptors).save(path, database=rows.checksum)
     for turn in range(KILLS):
@@ -184,11 +184,11 @@ def test_a_database_and_its_index_grow_whole_or_not_at_all(tmp_path):
         kept = [name for shard in store._shards for name in shard.names]
         assert sorted(kept) == store.names == [f"{number:04}" for number in range(len(kept))]
         rows, found = store.gather(), saved(path)
-        wanted = [made_up(number).descriptors for number in range(len(store))]
+        wanted = [random_features(number).descriptors for number in range(len(store))]
         np.testing.assert_array_equal(rows.descriptors, np.concatenate(wanted))
         after = indexed + 6 if "saved" in sent or len(found) > ROWS * indexed else indexed
         np.testing.assert_array_equal(found, rows.descriptors[: ROWS * after])
-        if after == len(store):  # then it is this database's, and else no index of it
+        if after == len(store):  # the index belongs to the current database
             assert len(load_index(path, database=rows.checksum)) == len(found)
         else:
             with pytest.raises(IndexFileError, match="of other photos"):
@@ -199,12 +199,12 @@ def test_a_database_and_its_index_grow_whole_or_not_at_all(tmp_path):
 
 
 def saved(path: Path) -> np.ndarray:
-    """The descriptors of an index on disk."""
+    """Return the descriptors of an index on disk."""
     _, parts = index_files.read(path)
     return np.concatenate([parts[name]["descriptors"] for name in sorted(parts)])
 
 
-# --- an index is built, and saved in place of another
+# --- an index is saved in place of another
 
 
 def built(descriptors: np.ndarray) -> Index:
@@ -220,11 +220,11 @@ def build(path: str, seed: int, ticks: int, reports: Connection) -> None:
 
 
 def rows_of(seed: int) -> np.ndarray:
-    """Three shards."""
-    return np.concatenate([made_up(10 * seed + number).descriptors for number in range(15)])
+    """Return the descriptors of three shards."""
+    return np.concatenate([random_features(10 * seed + number).descriptors for number in range(15)])
 
 
-def test_an_index_is_saved_whole_or_not_at_all(tmp_path):
+def test_an_index_is_saved_completely_or_not_at_all(tmp_path):
     known, kept = rows_of(KILLS), 0
     built(known).save(tmp_path)
     for turn in range(KILLS):
@@ -237,5 +237,5 @@ def test_an_index_is_saved_whole_or_not_at_all(tmp_path):
         known = found
     assert 0 < kept < KILLS
     built(after).save(tmp_path)
-    assert len(list(tmp_path.iterdir())) == 1 + 3, "what was left behind is cleared away"
+    assert len(list(tmp_path.iterdir())) == 1 + 3, "temporary files are removed"
     np.testing.assert_array_equal(load_index(tmp_path).descriptors, after)

@@ -1,4 +1,4 @@
-"""Two workers do what one process does, to the bit, even where one of them is killed at it."""
+"""A cluster of two workers gives the results of one process, even if a worker is killed."""
 
 import builtins
 import os
@@ -36,14 +36,14 @@ def client():
 
 @pytest.fixture(autouse=True)
 def two_workers(request):
-    """Wait until whoever a test killed has been replaced."""
+    """Wait until killed workers have been replaced."""
     if "client" in request.fixturenames:
         request.getfixturevalue("client").wait_for_workers(2)
 
 
 @dataclass(frozen=True)
 class Slow:
-    """An extractor that says who begins with a photo, and takes its time."""
+    """An extractor that logs process and name when it starts a photo, and then sleeps."""
 
     log: Path
     seconds: float = 0.02
@@ -73,18 +73,18 @@ class Slow:
             yield name, photo if isinstance(photo, PhotoError) else self(photo)
 
     @property
-    def begun(self) -> list[tuple[int, str]]:
-        """Process and photo, in the order of time."""
+    def started(self) -> list[tuple[int, str]]:
+        """Return process and photo of each start, in order of time."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return [(int(pid), name) for pid, name in map(str.split, lines)]
 
     def kill_after(self, count: int) -> threading.Thread:
-        """Kill whoever begins with the photo of this number, at it."""
+        """Kill the process that starts the photo of this number, during that photo."""
 
         def wait_and_kill() -> None:
-            while len(self.begun) < count:
+            while len(self.started) < count:
                 time.sleep(0.002)
-            os.kill(self.begun[count - 1][0], signal.SIGKILL)
+            os.kill(self.started[count - 1][0], signal.SIGKILL)
 
         thread = threading.Thread(target=wait_and_kill)
         thread.start()
@@ -94,7 +94,7 @@ class Slow:
 # --- extraction
 
 
-def test_two_workers_fill_the_store_of_one_process(tmp_path, client):
+def test_two_workers_give_the_store_of_one_process(tmp_path, client):
     photos = classes(tmp_path / "photos", count=3, views=4)
     photos.path("b/1.png").write_text("no photo")
     alone = extract_folder(extractor(), photos, tmp_path / "alone", config=FEW)
@@ -109,10 +109,8 @@ def test_two_workers_fill_the_store_of_one_process(tmp_path, client):
 
 
 @pytest.mark.parametrize("after", [3, 30])
-def test_a_worker_killed_at_extraction_loses_and_doubles_nothing(
-    tmp_path, client, monkeypatch, after
-):
-    """While the PCA is learned, or after that."""
+def test_a_killed_worker_loses_and_duplicates_no_photo(tmp_path, client, monkeypatch, after):
+    """The worker is killed before or after the PCA is learned."""
     monkeypatch.setattr(module, "CHUNK_PHOTOS", 4)
     photos, slow = flat(tmp_path / "photos", 40), Slow(tmp_path / "log")
     alone = extract_folder(Slow(tmp_path / "other"), photos, tmp_path / "alone", config=FEW)
@@ -123,18 +121,20 @@ def test_a_worker_killed_at_extraction_loses_and_doubles_nothing(
     kept = [name for shard in store._shards for name in shard.names]
     assert sorted(kept) == list(photos.names)
     assert contents(store) == contents(alone)
-    killed, at = slow.begun[after - 1]
-    assert killed in {pid for pid, name in slow.begun if name == at}
-    assert any(pid != killed for pid, name in slow.begun if name == at), "another did it again"
+    killed, photo = slow.started[after - 1]
+    assert killed in {pid for pid, name in slow.started if name == photo}
+    assert any(pid != killed for pid, name in slow.started if name == photo), (
+        "another worker repeated it"
+    )
 
 
-def test_what_is_there_is_not_extracted_again(tmp_path, client):
+def test_stored_photos_are_not_extracted_again(tmp_path, client):
     photos, slow = flat(tmp_path / "photos", 6), Slow(tmp_path / "log", seconds=0)
     extract_folder(slow, photos, tmp_path / "store", config=FEW)
     flat(photos.root, 8)
     store = extract_folder(slow, scan(photos.root), tmp_path / "store", config=FEW, client=client)
     assert store.report.extracted == ["6.png", "7.png"]
-    assert [name for _, name in slow.begun][-2:] == ["6.png", "7.png"]
+    assert [name for _, name in slow.started][-2:] == ["6.png", "7.png"]
 
 
 # --- index and search
@@ -147,23 +147,23 @@ def store(tmp_path_factory):
     return extract_folder(extractor(), classes(root / "photos"), root / "store", config=FEW)
 
 
-def answers(store, index) -> list[np.ndarray]:
+def rank_all(store, index) -> list[np.ndarray]:
     searcher = Searcher(store.gather(), index)
     rankings = [searcher(store.read(name)).ranking for name in store.names]
     return [
-        getattr(ranking, part)
+        getattr(ranking, name)
         for ranking in rankings
-        for part in ("images", "inliers", "votes", "affines")
+        for name in ("images", "inliers", "votes", "affines")
     ]
 
 
-def assert_same(found, expected):
-    for ours, theirs in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+def assert_equal(found, expected):
+    for array, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(array, other)
 
 
 @pytest.mark.parametrize("inner", ["exact", "nndescent"])
-def test_rankings_are_those_of_one_process(store, client, inner):
+def test_rankings_equal_those_of_one_process(store, client, inner):
     descriptors, settings = store.gather().descriptors, {"size": 200, "inner": inner}
     alone = ShardedIndex.build(descriptors, **settings)
     index = ShardedIndex.build(descriptors, **settings, client=client)
@@ -171,38 +171,38 @@ def test_rankings_are_those_of_one_process(store, client, inner):
     assert [len(shard) for shard in index.shards] == [200, 200, 140]
     assert (len(index), index.dimensions) == (540, 8)
     assert (index.memory, index.effort) == (alone.memory, alone.effort)
-    assert_same(answers(store, index), answers(store, alone))
+    assert_equal(rank_all(store, index), rank_all(store, alone))
 
 
-def test_a_worker_killed_between_build_and_search_changes_no_ranking(store, client):
+def test_a_worker_killed_after_building_changes_no_ranking(store, client):
     descriptors = store.gather().descriptors
     index = ShardedIndex.build(descriptors, size=100, inner="exact", client=client)
     workers, held = client.run(os.getpid), index.shards[0]._held
     (address, *_) = client.who_has([held])[held.key]
     os.kill(workers[address], signal.SIGKILL)
-    assert_same(answers(store, index), answers(store, build_index(descriptors, "exact")))
+    assert_equal(rank_all(store, index), rank_all(store, build_index(descriptors, "exact")))
 
 
-def test_a_killed_worker_does_not_forget_what_was_added(store, client):
+def test_a_killed_worker_loses_no_added_descriptors(store, client):
     descriptors = store.gather().descriptors
     index = ShardedIndex.build(descriptors[:250], size=200, inner="exact", client=client)
     index.add(descriptors[250:])
     assert [len(shard) for shard in index.shards] == [200, 200, 140]
     os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
-    assert_same(answers(store, index), answers(store, build_index(descriptors, "exact")))
+    assert_equal(rank_all(store, index), rank_all(store, build_index(descriptors, "exact")))
 
 
-def test_effort_goes_with_the_question(client):
+def test_each_search_uses_the_current_effort(client):
     rows = np.random.default_rng(0).normal(size=(900, 8)).astype(np.float32)
     settings = {"size": 500, "threads": 1, "neighbors": 5, "beam": 5}
     alone = ShardedIndex.build(rows, **settings)
     index = ShardedIndex.build(rows, **settings, client=client)
     for effort in (5, 50):
         alone.effort = index.effort = effort
-        assert_same(index.search(rows[:20], 5), alone.search(rows[:20], 5))
+        assert_equal(index.search(rows[:20], 5), alone.search(rows[:20], 5))
 
 
-def test_shards_are_saved_from_a_cluster_as_from_one_process(store, client, tmp_path):
+def test_shards_on_a_cluster_are_saved_like_those_of_one_process(store, client, tmp_path):
     descriptors, settings = store.gather().descriptors, {"size": 200, "inner": "exact"}
     ShardedIndex.build(descriptors, **settings).save(tmp_path / "alone")
     ShardedIndex.build(descriptors, **settings, client=client).save(tmp_path / "together")
@@ -217,7 +217,7 @@ def test_shards_are_saved_from_a_cluster_as_from_one_process(store, client, tmp_
 # --- the cluster itself
 
 
-def test_parts_come_in_order_whoever_is_quicker(client):
+def test_results_are_yielded_in_the_order_of_the_parts(client):
     assert list(map_in_order(client, _wait_and_add, range(9), 100)) == list(range(100, 109))
     assert isinstance(client, Client)
 
@@ -227,17 +227,17 @@ def _wait_and_add(part: int, shared: int) -> int:
     return part + shared
 
 
-def test_what_is_shared_may_be_as_large_as_a_network(client):
-    """Dask would warn of 10 MB, and warnings are errors here."""
-    found = map_in_order(client, _add_length, range(3), np.zeros(2_000_000))
-    assert list(found) == [2_000_000, 2_000_001, 2_000_002]
+def test_shared_arguments_can_be_as_large_as_a_network(client):
+    """Dask warns above 10 MB by default, and warnings are errors in these tests."""
+    results = map_in_order(client, _add_length, range(3), np.zeros(2_000_000))
+    assert list(results) == [2_000_000, 2_000_001, 2_000_002]
 
 
 def _add_length(part: int, shared: np.ndarray) -> int:
     return part + len(shared)
 
 
-def test_an_error_in_a_part_comes_back(client):
+def test_the_error_of_a_part_is_raised(client):
     with pytest.raises(ValueError, match="asked for 9 neighbors"):
         next(map_in_order(client, _fail, [9]))
 
@@ -246,19 +246,19 @@ def _fail(part: int) -> None:
     raise ValueError(f"asked for {part} neighbors")
 
 
-def test_without_dask_the_mend_is_named(monkeypatch):
-    find = builtins.__import__
+def test_without_dask_the_error_names_the_package(monkeypatch):
+    real_import = builtins.__import__
 
-    def without(name, *rest, **options):
+    def import_without_distributed(name, *rest, **options):
         if name == "distributed":
             raise ImportError("no distributed")
-        return find(name, *rest, **options)
+        return real_import(name, *rest, **options)
 
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setattr(builtins, "__import__", import_without_distributed)
     with (
         pytest.raises(ImportError, match=r"pip install 'delfjax\[cluster\]'"),
         connect_cluster(workers=2),
     ):
         pass
-    with connect_cluster() as nobody:
-        assert nobody is None
+    with connect_cluster() as client:
+        assert client is None

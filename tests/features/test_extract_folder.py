@@ -1,6 +1,8 @@
-"""A folder to a store: bad photos do not stop it, it goes on where it stopped, queries stay out."""
+"""Extraction of a folder: broken photos, interrupted runs, and which photos the PCA is learned from."""
 
 from dataclasses import replace
+from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from delfjax.features.store import FeatureStore
 from delfjax.files import StoreError
 from delfjax.images.reading import PhotoError, scan
 
+V0_1_0 = Path(__file__).parents[1] / "data" / "v0_1_0"
 FEW = PCAConfig(dimensions=8, photos=3, features=30)
 
 
@@ -21,12 +24,12 @@ def extract(photos, path, **options):
 
 
 def contents(store: FeatureStore) -> dict[str, bytes]:
-    """What a store holds, to the bit, however it is parted into shards."""
-    found = {"reduction": (store.path / "reduction.safetensors").read_bytes()}
+    """Return everything in a store, independent of how it is divided into shards."""
+    data = {"reduction": (store.path / "reduction.safetensors").read_bytes()}
     for name in FeatureStore(store.path).names:
-        *parts, image_size = vars(store.read(name)).values()
-        found[name] = b"".join(part.tobytes() for part in (*parts, np.array(image_size)))
-    return found
+        *arrays, image_size = vars(store.read(name)).values()
+        data[name] = b"".join(array.tobytes() for array in (*arrays, np.array(image_size)))
+    return data
 
 
 def test_a_folder_becomes_a_store(tmp_path):
@@ -42,10 +45,15 @@ def test_a_folder_becomes_a_store(tmp_path):
         features = store.read(name)
         assert features.descriptors.shape == (SMALL.max_features, 8)
         np.testing.assert_allclose(np.linalg.norm(features.descriptors, axis=1), 1, atol=1e-3)
-    whole = extractor()(draw(4))
-    np.testing.assert_array_equal(store.read("4.png").positions, whole.positions)
-    reduced = store.pca(whole.descriptors)
+    features = extractor()(draw(4))
+    np.testing.assert_array_equal(store.read("4.png").positions, features.positions)
+    reduced = store.pca(features.descriptors)
     np.testing.assert_allclose(store.read("4.png").descriptors, reduced, atol=2e-3)
+
+
+def test_a_path_can_be_given_instead_of_a_folder_of_photos(tmp_path):
+    photos = flat(tmp_path / "photos", 3)
+    assert extract(str(photos.root), tmp_path / "store").names == list(photos.names)
 
 
 def test_the_same_seed_gives_the_same_store(tmp_path):
@@ -58,12 +66,12 @@ def test_the_same_seed_gives_the_same_store(tmp_path):
     assert first["reduction"] != other["reduction"]
 
 
-def test_broken_photos_are_listed_and_the_others_extracted(tmp_path):
+def test_broken_photos_are_reported_and_the_others_extracted(tmp_path):
     photos = flat(tmp_path / "photos", 4)
     (photos.root / "1.png").write_text("no photo")
     (photos.root / "5.png").write_bytes((photos.root / "2.png").read_bytes()[:200])
     photos = scan(photos.root)
-    # The PCA draws some of them, whichever: 5 of 5 photos.
+    # In the first run the PCA uses all 5 photos, so broken ones must be replaced.
     for path, config in (("all", replace(FEW, photos=5)), ("some", replace(FEW, photos=1))):
         store = extract(photos, tmp_path / path, config=config)
         report = store.report
@@ -71,7 +79,7 @@ def test_broken_photos_are_listed_and_the_others_extracted(tmp_path):
         assert sorted(report.failed) == ["1.png", "5.png"]
         assert sorted(report.extracted) == store.names
         assert "is not an image" in str(report.failed["1.png"])
-    save(photos.root / "1.png", draw(1))  # mended: only this one is new
+    save(photos.root / "1.png", draw(1))  # repaired: only this photo is new
     store = extract(photos, tmp_path / "some", config=config)
     report = store.report
     assert report.extracted == ["1.png"]
@@ -79,7 +87,7 @@ def test_broken_photos_are_listed_and_the_others_extracted(tmp_path):
     assert list(report.failed) == ["5.png"]
 
 
-def test_a_folder_of_broken_photos_is_an_error(tmp_path):
+def test_a_folder_of_broken_photos_raises(tmp_path):
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / "photos").mkdir(exist_ok=True)
         (tmp_path / "photos" / name).write_text("no photo")
@@ -88,17 +96,17 @@ def test_a_folder_of_broken_photos_is_an_error(tmp_path):
     assert FeatureStore(tmp_path / "store").names == []
 
 
-def test_too_few_descriptors_for_the_pca_is_an_error(tmp_path):
+def test_too_few_descriptors_for_the_pca_raise(tmp_path):
     photos = flat(tmp_path / "photos", 1)
-    with pytest.raises(ValueError, match="cannot fit 40 dimensions to 30 descriptors: give more"):
+    with pytest.raises(ValueError, match="cannot fit 40 dimensions to 30 descriptors"):
         extract(photos, tmp_path / "store", config=replace(FEW, dimensions=40))
 
 
 @pytest.mark.parametrize("after", [0, 2, 3, 5])
-def test_an_interrupted_run_is_taken_up(tmp_path, monkeypatch, after):
-    """Bit for bit, whether it was cut off among the photos of the PCA (three) or after them."""
+def test_an_interrupted_run_continues(tmp_path, monkeypatch, after):
+    """The result is bit-identical if the run stops during the three photos of the PCA or later."""
     photos = flat(tmp_path / "photos", 6)
-    expected = extract(photos, tmp_path / "at once")
+    expected = extract(photos, tmp_path / "complete")
     write, written = FeatureStore.write, []
 
     def stop(store, name, features):
@@ -120,7 +128,7 @@ def test_an_interrupted_run_is_taken_up(tmp_path, monkeypatch, after):
     assert contents(store) == contents(expected)
 
 
-def test_a_folder_that_another_process_extracts_is_refused_at_once(tmp_path, monkeypatch):
+def test_a_store_that_another_process_writes_is_refused_before_extraction(tmp_path, monkeypatch):
     photos = flat(tmp_path / "photos", 3)
     store = extract(photos, tmp_path / "store")
     save(photos.root / "3.png", draw(3))
@@ -129,10 +137,10 @@ def test_a_folder_that_another_process_extracts_is_refused_at_once(tmp_path, mon
     with FeatureStore(store.path):
         with pytest.raises(StoreError, match="held by another process"):
             extract(more, store.path)
-        assert len(extract(photos, store.path).report.kept) == 3, "what is finished is only read"
+        assert len(extract(photos, store.path).report.kept) == 3, "a complete store is only read"
 
 
-def test_a_finished_store_is_left_as_it_is(tmp_path, monkeypatch):
+def test_a_complete_store_does_not_change(tmp_path, monkeypatch):
     photos = flat(tmp_path / "photos", 3)
     before = contents(extract(photos, tmp_path / "store"))
     monkeypatch.setattr(Extractor, "launch", None)
@@ -143,16 +151,16 @@ def test_a_finished_store_is_left_as_it_is(tmp_path, monkeypatch):
 
 
 def test_the_pca_never_sees_a_query(tmp_path, monkeypatch):
-    """Other query photos, the same PCA; other database photos, another."""
-    fit, seen = PCA.fit, []
+    """The PCA depends on the database photos but not on the query photos."""
+    fit, counts = PCA.fit, []
 
-    def spy(descriptors, **options):
-        seen.append(len(descriptors))
+    def fit_and_count(descriptors, **options):
+        counts.append(len(descriptors))
         return fit(descriptors, **options)
 
-    monkeypatch.setattr(PCA, "fit", spy)
+    monkeypatch.setattr(PCA, "fit", fit_and_count)
 
-    def learned(path, queries, database):
+    def extract_with(path, queries, database):
         for n in range(3):
             save(path / f"query_{n}.png", draw(queries + n))
             save(path / f"base_{n}.png", draw(database + n))
@@ -160,7 +168,8 @@ def test_the_pca_never_sees_a_query(tmp_path, monkeypatch):
         return extract(scan(path), path / ".store", config=config)
 
     one, two, three = (
-        learned(tmp_path / str(n), *seeds) for n, seeds in enumerate([(0, 50), (10, 50), (0, 60)])
+        extract_with(tmp_path / str(n), *seeds)
+        for n, seeds in enumerate([(0, 50), (10, 50), (0, 60)])
     )
     assert (
         one.names
@@ -169,7 +178,7 @@ def test_the_pca_never_sees_a_query(tmp_path, monkeypatch):
     )
     np.testing.assert_array_equal(one.pca.components, two.pca.components)
     assert not np.array_equal(one.pca.components, three.pca.components)
-    assert seen == [3 * FEW.features] * 3
+    assert counts == [3 * FEW.features] * 3
 
 
 @pytest.mark.parametrize(
@@ -180,7 +189,7 @@ def test_the_pca_never_sees_a_query(tmp_path, monkeypatch):
         (lambda: Extractor(network(1), config=SMALL), FEW, "model"),
     ],
 )
-def test_what_makes_other_features_is_refused(tmp_path, other, config, key):
+def test_other_settings_are_refused(tmp_path, other, config, key):
     photos = flat(tmp_path / "photos", 3)
     extract(photos, tmp_path / "store")
     with pytest.raises(
@@ -189,8 +198,21 @@ def test_what_makes_other_features_is_refused(tmp_path, other, config, key):
         extract_folder(other(), photos, tmp_path / "store", config=config)
 
 
-def test_a_pattern_without_photos_is_an_error(tmp_path):
+def test_a_pattern_that_matches_no_photo_raises(tmp_path):
     save(tmp_path / "photos" / "0.png", draw(0))
     config = replace(FEW, database="train_*")
     with pytest.raises(ValueError, match="no photo's file name matches 'train_"):
         extract(scan(tmp_path / "photos"), tmp_path / "store", config=config)
+
+
+def test_extraction_continues_in_a_store_of_version_0_1_0(tmp_path):
+    copytree(V0_1_0 / "store", tmp_path / "store")
+    photos = flat(tmp_path / "photos", 7)
+    config = PCAConfig(dimensions=8, photos=6, features=50)
+    store = extract_folder(extractor(attention=True), photos, tmp_path / "store", config=config)
+    assert store.report.kept == [f"{number}.png" for number in range(6)]
+    assert store.report.extracted == ["6.png"]
+    features = extractor(attention=True)(draw(6))
+    np.testing.assert_array_equal(store.read("6.png").positions, features.positions)
+    reduced = store.pca(features.descriptors)
+    np.testing.assert_allclose(store.read("6.png").descriptors, reduced, atol=2e-3)

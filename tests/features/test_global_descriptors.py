@@ -1,4 +1,4 @@
-"""Global descriptors: one vector a photo, whatever its size; the file that keeps them."""
+"""Global descriptors: values, compiled programs, and the file that stores them."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +16,7 @@ from delfjax.files import StoreError
 from delfjax.models.pooling import POOLINGS
 
 
-def pooler(**options) -> GlobalExtractor:
+def global_extractor(**options) -> GlobalExtractor:
     return GlobalExtractor(extractor(), GlobalConfig(**{"longest": 64} | options))
 
 
@@ -26,57 +26,61 @@ def photos(tmp_path_factory):
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_a_photo_is_one_unit_vector(pooling):
-    vector = pooler(pooling=pooling)(draw(0))
+def test_the_descriptor_of_a_photo_is_a_unit_vector(pooling):
+    vector = global_extractor(pooling=pooling)(draw(0))
     assert vector.shape == (64,)
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
-    assert (vector >= 0).all(), "conv4 ends in a ReLU"
+    assert (vector >= 0).all(), "conv4 ends with a ReLU"
 
 
 @pytest.mark.parametrize("size", [(48, 64), (64, 48), (40, 56)])
-def test_the_sheet_changes_nothing(size):
-    """As if the network had seen the upright photo alone, without blank cells around it."""
+def test_the_mosaic_does_not_change_the_descriptor(size):
+    """The result equals that of the network applied to the photo without padding."""
     photo = draw(1, size)
     maps = np.asarray(network()(jnp.float32(photo)[None])["conv4"][0], float)
     expected = (maps**3).mean((0, 1)) ** (1 / 3)
-    found = pooler(pooling="gem")(photo)
-    np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=1e-4)
+    vector = global_extractor(pooling="gem")(photo)
+    np.testing.assert_allclose(vector, expected / np.linalg.norm(expected), atol=1e-4)
 
 
-def test_photos_of_one_bucket_share_a_program(monkeypatch):
-    described = pooler(pooling="rmac", exponent=3.25)  # a setting that no other test has compiled
+def test_photos_of_one_mosaic_size_share_a_program():
+    describe = global_extractor(
+        pooling="rmac", exponent=3.25
+    )  # no other test compiles this setting
     before = global_descriptors._describe._cache_size()
     for size in ((48, 64), (47, 60), (44, 64), (64, 48), (60, 47)):
-        described(draw(0, size))
+        describe(draw(0, size))
     assert global_descriptors._describe._cache_size() == before + 1
 
 
-def test_more_scales_are_the_sum_of_each(photos):
+def test_the_descriptors_of_several_scales_are_added(photos):
     photo = photos.load("a/0.png")
-    both = pooler(scales=(1.0, 0.5))(photo)
-    one, half = (pooler(scales=(scale,))(photo) for scale in (1.0, 0.5))
+    both = global_extractor(scales=(1.0, 0.5))(photo)
+    one, half = (global_extractor(scales=(scale,))(photo) for scale in (1.0, 0.5))
     np.testing.assert_allclose(both, (one + half) / np.linalg.norm(one + half), atol=1e-4)
 
 
 # --- the file
 
 
-def test_a_file_is_filled_once(photos, tmp_path, monkeypatch):
+def test_a_second_run_extracts_nothing(photos, tmp_path, monkeypatch):
     path = tmp_path / "new" / "gem.safetensors"
-    vectors = extract_global_descriptors(pooler(), photos, path)
+    vectors = extract_global_descriptors(global_extractor(), photos, path)
     assert vectors.report.extracted == list(photos.names) == list(vectors.names)
     monkeypatch.setattr(GlobalExtractor, "__call__", None)
-    again = extract_global_descriptors(pooler(), photos, path)
+    again = extract_global_descriptors(global_extractor(), photos, path)
     assert (again.report.extracted, again.report.kept) == ([], list(photos.names))
     np.testing.assert_array_equal(again.vectors, vectors.vectors)
-    some = ["c/1.png", "a/0.png"]
-    np.testing.assert_array_equal(again.select(some), vectors.vectors[[5, 0]])
+    names = ["c/1.png", "a/0.png"]
+    np.testing.assert_array_equal(again.select(names), vectors.vectors[[5, 0]])
     assert again.made_by == vectors.made_by
 
 
-def test_an_interrupted_run_goes_on(photos, tmp_path, monkeypatch):
-    whole = extract_global_descriptors(pooler(), photos, tmp_path / "whole.safetensors")
-    path, done = tmp_path / "parts.safetensors", []
+def test_an_interrupted_run_continues(photos, tmp_path, monkeypatch):
+    complete = extract_global_descriptors(
+        global_extractor(), photos, tmp_path / "complete.safetensors"
+    )
+    path, done = tmp_path / "continued.safetensors", []
     original = GlobalExtractor.__call__
 
     def stop(self, photo):
@@ -88,16 +92,16 @@ def test_an_interrupted_run_goes_on(photos, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(GlobalExtractor, "__call__", stop)
         with pytest.raises(KeyboardInterrupt):
-            extract_global_descriptors(pooler(), photos, path)
-    parts = extract_global_descriptors(pooler(), photos, path)
-    assert (len(parts.report.kept), len(parts.report.extracted)) == (2, 4)
-    np.testing.assert_array_equal(parts.vectors, whole.vectors)
+            extract_global_descriptors(global_extractor(), photos, path)
+    continued = extract_global_descriptors(global_extractor(), photos, path)
+    assert (len(continued.report.kept), len(continued.report.extracted)) == (2, 4)
+    np.testing.assert_array_equal(continued.vectors, complete.vectors)
 
 
-def test_broken_photos_are_listed(tmp_path):
+def test_broken_photos_are_reported(tmp_path):
     photos = classes(tmp_path / "photos", count=2, views=2)
     photos.path("a/1.png").write_text("no photo")
-    vectors = extract_global_descriptors(pooler(), photos, tmp_path / "gem.safetensors")
+    vectors = extract_global_descriptors(global_extractor(), photos, tmp_path / "gem.safetensors")
     assert list(vectors.report.failed) == ["a/1.png"]
     assert len(vectors.names) == 3
 
@@ -106,14 +110,14 @@ def test_broken_photos_are_listed(tmp_path):
     ("other", "message"),
     [({"pooling": "mac"}, "made with global = "), ({"longest": 32}, "'longest': 64")],
 )
-def test_a_file_of_other_settings_is_refused(photos, tmp_path, other, message):
+def test_a_file_made_with_other_settings_is_refused(photos, tmp_path, other, message):
     path = tmp_path / "gem.safetensors"
-    extract_global_descriptors(pooler(), photos, path)
+    extract_global_descriptors(global_extractor(), photos, path)
     with pytest.raises(StoreError, match=message):
-        extract_global_descriptors(pooler(**other), photos, path)
+        extract_global_descriptors(global_extractor(**other), photos, path)
 
 
-def test_another_file_is_refused(tmp_path):
+def test_a_file_with_other_content_is_refused(tmp_path):
     path = tmp_path / "gem.safetensors"
     path.write_bytes(b"something else")
     with pytest.raises(StoreError, match="not a file of global descriptors"):

@@ -1,4 +1,4 @@
-"""SIFT and RootSIFT: where keypoints are, how vectors relate, and that all else takes them as they are."""
+"""SIFT and RootSIFT: positions and scales of keypoints, descriptors, and search."""
 
 import sys
 from dataclasses import asdict
@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from worlds import classes, save
 
-from delfjax.cli.main import parser
-from delfjax.evaluation.benchmark import evaluate_folder
 from delfjax.features import handcrafted
 from delfjax.features.extract_folder import LocalExtractor, PCAConfig, extract_folder
 from delfjax.features.extraction import ExtractionConfig
@@ -18,11 +16,11 @@ from delfjax.features.handcrafted import (
     SIFT,
     HandcraftedConfig,
     HandcraftedExtractor,
-    hellinger,
+    to_rootsift,
 )
 from delfjax.features.pyramid import PyramidConfig
-from delfjax.features.store import FeatureStore
-from delfjax.images.reading import PhotoError, scan
+from delfjax.images.reading import PhotoError
+from delfjax.search.searcher import Searcher
 
 SMALL = HandcraftedConfig(longest=320, max_features=60)
 
@@ -30,12 +28,6 @@ SMALL = HandcraftedConfig(longest=320, max_features=60)
 needs_opencv = pytest.mark.skipif(
     find_spec("cv2") is None, reason="needs OpenCV: pip install opencv-python-headless"
 )
-
-
-def command(*arguments) -> int:
-    options = parser().parse_args([str(argument) for argument in arguments])
-    options.typed = ""
-    return options.run(options)
 
 
 def blob(center, *, size=(160, 200), sigma=5.0):
@@ -59,7 +51,7 @@ def test_a_blob_is_found_at_its_center(center):
 
 @needs_opencv
 @pytest.mark.parametrize("longest", [100, 200])
-def test_positions_are_of_the_photo_however_small_it_is_made(longest):
+def test_positions_refer_to_the_original_photo(longest):
     features = HandcraftedExtractor(SIFT, HandcraftedConfig(longest=longest))(
         blob((80, 100), sigma=8)
     )
@@ -75,7 +67,7 @@ def test_larger_blobs_have_smaller_scales():
 
 
 @needs_opencv
-def test_the_best_come_first_and_no_more_than_asked():
+def test_features_are_sorted_by_response_and_limited_in_number():
     extractor = HandcraftedExtractor(ROOTSIFT, SMALL)
     features = extractor(noise())
     assert len(features) == 60
@@ -86,63 +78,44 @@ def test_the_best_come_first_and_no_more_than_asked():
 
 
 @needs_opencv
-def test_rootsift_is_the_hellinger_kernel():
+def test_dot_products_of_rootsift_are_the_hellinger_kernel():
     sift, root = (HandcraftedExtractor(spec, SMALL)(noise()) for spec in (SIFT, ROOTSIFT))
     np.testing.assert_array_equal(sift.positions, root.positions)
-    shares = sift.descriptors / sift.descriptors.sum(1, keepdims=True)
-    kernel = np.sqrt(shares[:, None] * shares[None]).sum(-1)
+    histograms = sift.descriptors / sift.descriptors.sum(1, keepdims=True)
+    kernel = np.sqrt(histograms[:, None] * histograms[None]).sum(-1)
     np.testing.assert_allclose(root.descriptors @ root.descriptors.T, kernel, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(root.descriptors, axis=1), 1, atol=1e-5)
 
 
-def test_nothing_stays_nothing():
-    np.testing.assert_array_equal(hellinger(np.zeros((2, 128), np.float32)), 0)
+def test_rows_of_zeros_stay_zeros_in_rootsift():
+    np.testing.assert_array_equal(to_rootsift(np.zeros((2, 128), np.float32)), 0)
 
 
 @needs_opencv
-def test_a_flat_photo_has_no_features_and_stops_nothing(tmp_path):
+def test_a_store_of_rootsift_can_be_searched(tmp_path):
+    """A photo without keypoints has no features and no results."""
     photos = classes(tmp_path / "photos")
-    save(tmp_path / "photos" / "a" / "flat.png", np.full((48, 64, 3), 99, np.uint8))
-    found = evaluate_folder(
-        HandcraftedExtractor(SIFT, SMALL),
-        scan(photos.root),
-        tmp_path / "store",
-        pca=PCAConfig(dimensions=8),
-    )
-    assert not found.report.failed
-    assert len(FeatureStore(tmp_path / "store").read("a/flat.png")) == 0
-    flat = found.benchmark.query_photos.names.index("a/flat.png")
-    assert len(found.answers[flat].ranking) == 0
+    save(photos.root / "a" / "flat.png", np.full((48, 64, 3), 99, np.uint8))
+    extractor, config = HandcraftedExtractor(ROOTSIFT, SMALL), PCAConfig(dimensions=8)
+    store = extract_folder(extractor, photos.root, tmp_path / "store", config=config)
+    assert not store.report.failed
+    assert store.made_by["backbone"] == "rootsift"
+    assert store.made_by["model"].startswith("rootsift, OpenCV ")
+    assert store.made_by["extraction"] == asdict(SMALL)
+    searcher = Searcher(store.gather())
+    best = searcher(store.read("b/1.png")).ranking.images[0]
+    assert store.names[best] == "b/1.png"
+    assert len(store.read("a/flat.png")) == 0
+    assert len(searcher(store.read("a/flat.png")).ranking) == 0
 
 
 @needs_opencv
-def test_store_index_and_search_run_as_with_a_network(tmp_path, capsys):
-    photos = classes(tmp_path / "photos")
-    options = ("--local", "rootsift", "--dimensions", 8, "--store", tmp_path / "store")
-    assert command("evaluate", photos.root, *options) == 0
-    assert "mAP" in capsys.readouterr().out
-    made_by = FeatureStore(tmp_path / "store").made_by
-    assert made_by["backbone"] == "rootsift"
-    assert made_by["model"].startswith("rootsift, OpenCV ")
-    assert made_by["extraction"]["selection"] == "response"
-    assert command("search", tmp_path / "store", photos.path("b/1.png"), "--top", 1) == 0
-    assert "b/1.png" in capsys.readouterr().out
-
-
-@needs_opencv
-def test_it_is_an_extractor_and_passes_errors_on(tmp_path):
+def test_a_stream_yields_errors_unchanged():
     extractor = HandcraftedExtractor(SIFT, SMALL)
     assert isinstance(extractor, LocalExtractor)
     broken = PhotoError("no photo")
     (first, error), (second, features) = extractor.stream([("a", broken), ("b", noise())])
     assert (first, error, second, len(features)) == ("a", broken, "b", 60)
-    store = extract_folder(
-        extractor,
-        classes(tmp_path / "photos", count=1),
-        tmp_path / "store",
-        config=PCAConfig(dimensions=4),
-    )
-    assert store.made_by["extraction"] == asdict(SMALL)
 
 
 @needs_opencv
@@ -155,22 +128,13 @@ def test_with_config_takes_the_size_and_the_number_of_features():
     assert HandcraftedExtractor(SIFT).name == "sift"
 
 
-@pytest.mark.parametrize(
-    "options", [("--model", "m.safetensors"), ("--selection", "norm"), ("--nms-iou", 0.5)]
-)
-def test_options_of_a_network_are_an_error(tmp_path, options):
-    photos = classes(tmp_path / "photos", count=1)
-    with pytest.raises(ValueError, match=f"--local sift with {options[0]}: handcrafted features"):
-        command("extract", photos.root, tmp_path / "store", "--local", "sift", *options)
-
-
-def test_without_opencv_the_error_names_the_mend(monkeypatch):
+def test_without_opencv_the_error_names_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(ImportError, match="pip install opencv-python-headless"):
         HandcraftedExtractor()
 
 
-def test_nonsense_is_an_error():
+def test_invalid_sizes_raise():
     with pytest.raises(ValueError, match="expected at least 1"):
         HandcraftedConfig(longest=0)
     assert set(handcrafted.SPECS) == {"sift", "rootsift"}

@@ -1,4 +1,4 @@
-"""The pyramid on one mosaic: where levels stand, in how many sizes, and where a cell looks."""
+"""Image pyramid: packing of levels, sizes of mosaics, and positions of cells on the photo."""
 
 from itertools import combinations
 from math import ceil
@@ -35,14 +35,14 @@ scale_lists = st.lists(st.floats(0.2, 2.5), min_size=1, max_size=8).map(tuple)
 
 
 @st.composite
-def wide_sizes(draw, longest: int) -> tuple[int, int]:
-    """Draw a size of at least as many columns as rows."""
+def landscape_sizes(draw, longest: int) -> tuple[int, int]:
+    """Draw a size with at least as many columns as rows."""
     width = draw(st.integers(1, longest))
     return draw(st.integers(1, width)), width
 
 
-def check_layout(shape, levels) -> None:
-    """Levels stand on whole cells of the mosaic, and no two within one cell of each other."""
+def check_packing(shape, levels) -> None:
+    """Check that levels start at whole cells, and that two levels are at least one cell apart."""
     assert shape[0] % STRIDE == shape[1] % STRIDE == 0
     for top, left, height, width in levels:
         assert top % STRIDE == left % STRIDE == 0
@@ -54,7 +54,7 @@ def check_layout(shape, levels) -> None:
 
 
 def valid_cells(mosaic: Mosaic) -> np.ndarray:
-    """Every cell of every level, level by level, row by row."""
+    """Return every cell of every level, level by level, row by row."""
     cells = []
     for top, left, height, width in mosaic.levels:
         rows, columns = np.indices((ceil(height / STRIDE), ceil(width / STRIDE))).reshape(2, -1)
@@ -62,33 +62,33 @@ def valid_cells(mosaic: Mosaic) -> np.ndarray:
     return np.concatenate(cells)
 
 
-# --- pack_levels
+# --- packing
 
 
 @quick
 @given(st.tuples(sides, sides), scale_lists)
-def test_levels_stand_on_cells_and_apart(size, scales):
+def test_levels_start_at_cells_and_do_not_touch(size, scales):
     shape, corners = pack_levels(size, scales)
     sizes = [level_size(size, scale) for scale in scales]
-    check_layout(shape, [(*c, *s) for c, s in zip(corners, sizes, strict=True)])
+    check_packing(shape, [(*c, *s) for c, s in zip(corners, sizes, strict=True)])
 
 
 @pytest.mark.parametrize("aspect", ASPECT_RATIOS)
-def test_sheets_are_mostly_drawn(aspect):
+def test_mosaics_have_little_empty_area(aspect):
     size = ceil(1024 * aspect), 1024
     (height, width), _ = pack_levels(size, PAPER_SCALES)
-    drawn = sum(np.prod(level_size(size, scale)) for scale in PAPER_SCALES)
-    assert drawn < height * width < 1.16 * drawn
+    used = sum(np.prod(level_size(size, scale)) for scale in PAPER_SCALES)
+    assert used < height * width < 1.16 * used
 
 
 @quick
 @given(st.tuples(st.integers(1, 150), st.integers(1, 150)), scale_lists, st.integers(20, 100))
-def test_every_photo_fits_the_sheet_of_its_bucket(size, scales, longest):
+def test_every_photo_fits_the_mosaic_of_its_bucket(size, scales, longest):
     photo = np.full((*size, 3), 255, np.uint8)
     mosaic = build_mosaic(photo, PyramidConfig(scales=scales, longest=longest))
-    check_layout(mosaic.pixels.shape, mosaic.levels.tolist())
-    wide = _limit_size(tuple(sorted(size)), longest)
-    assert mosaic.levels[:, 2:].tolist() == [list(level_size(wide, scale)) for scale in scales]
+    check_packing(mosaic.pixels.shape, mosaic.levels.tolist())
+    base = _limit_size(tuple(sorted(size)), longest)
+    assert mosaic.levels[:, 2:].tolist() == [list(level_size(base, scale)) for scale in scales]
     assert (mosaic.transposed, mosaic.image_size) == (size[0] > size[1], size)
     assert (mosaic.pixels == 255).all(-1).sum() == mosaic.levels[:, 2:].prod(1).sum()
     assert (mosaic.pixels == 0).all(-1).sum() + (mosaic.pixels == 255).all(-1).sum() == (
@@ -101,8 +101,8 @@ def test_every_photo_fits_the_sheet_of_its_bucket(size, scales, longest):
 
 @quick
 @given(st.data(), st.integers(16, 2048))
-def test_a_photo_fits_its_bucket_and_a_larger_one_gets_no_smaller(data, longest):
-    size = data.draw(wide_sizes(longest))
+def test_a_photo_fits_its_bucket_and_a_larger_photo_has_no_smaller_bucket(data, longest):
+    size = data.draw(landscape_sizes(longest))
     found = bucket_size(size, longest)
     assert size[0] <= found[0] <= found[1] <= longest
     assert size[1] <= found[1]
@@ -110,16 +110,16 @@ def test_a_photo_fits_its_bucket_and_a_larger_one_gets_no_smaller(data, longest)
     assert bucket_size(higher, longest)[0] >= found[0]
     wider = size[0], data.draw(st.integers(size[1], longest))
     assert bucket_size(wider, longest)[1] >= found[1]
-    # Its height alone may fall: a square of 512 needs 512 rows, 400 x 513 needs 432 of 768.
+    # The height alone may decrease: 512 x 512 needs 512 rows, 400 x 513 needs 432 rows of 768.
     assert np.prod(bucket_size(wider, longest)) >= np.prod(found)
     assert bucket_size(found, longest) == found
 
 
-def test_photos_of_all_sizes_share_sixteen_sheets():
+def test_photos_of_all_sizes_share_sixteen_mosaic_sizes():
     ends = [*range(1, 1024, 9), 1024]
     found = {bucket_size((h, w), 1024) for w in ends for h in ends if h <= w}
     assert len(found) == len(SIZE_FRACTIONS) * len(ASPECT_RATIOS) == 16
-    # And those of a camera, which are all larger than `longest`, share four.
+    # Photos of a camera are all larger than `longest` and share four.
     assert {bucket_size((h, 1024), 1024) for h in range(1, 1025)} == {
         (576, 1024),
         (683, 1024),
@@ -131,27 +131,27 @@ def test_photos_of_all_sizes_share_sixteen_sheets():
 # --- sizes
 
 
-def test_level_sizes_are_rounded_and_never_empty():
-    assert level_size((30, 41), 0.5) == (15, 20)  # 20.5: to even
+def test_level_sizes_are_rounded_and_at_least_one_pixel():
+    assert level_size((30, 41), 0.5) == (15, 20)  # 20.5 is rounded to even
     assert level_size((31, 43), 0.5) == (16, 22)  # 15.5, 21.5
     assert level_size((100, 101), 2**0.5) == (141, 143)
     assert level_size((1, 3), 0.25) == (1, 1)
 
 
-# Oracle O11, of a photo of 4 x 2: the largest size asked for, a factor, and the size that comes out.
-# Left out are the rows that we have no option for (a least size, squares), and those that say that
-# the factor does nothing without a largest size: our scales always apply.
+# Oracle O11: a photo size, the maximum size, a scale factor, and the resulting size.
+# Rows of options that we do not have are left out (a minimum size, squares), as are rows in which the
+# factor has no effect without a maximum size: our scales always apply.
 @pytest.mark.parametrize(
     ("size", "longest", "factor", "expected"),
     [
         ((4, 2), 10**6, 1, (4, 2)),
         ((4, 2), 2, 1, (2, 1)),
-        ((4, 2), 8, 1, (4, 2)),  # shrunk only, never enlarged
+        ((4, 2), 8, 1, (4, 2)),  # photos are never enlarged
         ((4, 2), 2, 2, (4, 2)),
         ((3, 2), 2, 1, (2, 1)),  # rounded: by 0.666 and by 0.5
     ],
 )
-def test_sizes_of_the_official_code(size, longest, factor, expected):
+def test_sizes_agree_with_the_official_code(size, longest, factor, expected):
     assert level_size(_limit_size(size, longest), factor) == expected
     assert level_size(_limit_size(size[::-1], longest), factor) == expected[::-1]
 
@@ -167,11 +167,11 @@ def test_photos_are_shrunk_in_proportion_and_never_enlarged(size, longest):
     assert all(abs(a - max(1, b * factor)) <= 0.5 for a, b in zip(found, size, strict=True))
 
 
-def test_number_of_features_of_a_photo():
-    """Oracle O16 has 24,429 for 1024 x 768; ours are 24,463, the 34 more all at scale 0.707.
+def test_number_of_cells_of_a_photo():
+    """A photo of 1024 x 768 has 24,463 cells. Oracle O16 has 24,429: 34 fewer, all at scale 0.707.
 
-    That level has 724 x 543 pixels, 45.25 x 33.9 cells. O16 rounds to whole cells, 45 x 34; we keep
-    the started one, 46 x 34, whose center still lies on the photo. At the other scales both agree.
+    That level has 724 x 543 pixels, which are 45.25 x 33.9 cells. O16 rounds to 45 x 34 cells. We round
+    up to 46 x 34, because the center of the last cell lies inside the photo.
     """
     sizes = [level_size((768, 1024), scale) for scale in PAPER_SCALES]
     cells = [ceil(h / STRIDE) * ceil(w / STRIDE) for h, w in sizes]
@@ -181,36 +181,36 @@ def test_number_of_features_of_a_photo():
     assert sum(rounded) == 24_429
 
 
-# --- from cells to the photo
+# --- positions of cells on the photo
 
 
 def ramp(height: int, width: int) -> np.ndarray:
-    """A photo whose green is its row and whose red is its column."""
+    """Return a photo whose red value is the column and whose green value is the row."""
     y, x = np.mgrid[:height, :width]
     return np.stack([x, y, 0 * x], axis=-1).astype(np.uint8)
 
 
 @pytest.mark.parametrize("longest", [300, 120])
 @pytest.mark.parametrize("size", [(160, 230), (230, 160), (200, 200), (37, 211)])
-def test_cells_look_where_they_are_located(size, longest):
-    """The photo's own colors say where each pixel of the mosaic was taken."""
+def test_cell_positions_agree_with_the_pixels_of_the_mosaic(size, longest):
+    """The color of each pixel of the mosaic encodes its position on the photo."""
     photo = ramp(*size)
     mosaic = build_mosaic(photo, PyramidConfig(longest=longest))
     cells = valid_cells(mosaic)
     positions, levels = cell_positions(mosaic, cells)
     seen = mosaic.pixels[tuple((STRIDE * cells).T)][:, [1, 0]].astype(float)
-    # Where a pixel of the level is made of pixels beyond the border, those at the border count more.
+    # Near the border, a resized pixel has the color of a position that is farther inside.
     factor = mosaic.levels[levels, 2:].max(1) / max(size)
     support = np.maximum(1, 1 / factor)[:, None]
     inner = (positions >= support) & (positions <= np.array(size) - 1 - support)
     assert inner.mean() > 0.5
-    assert np.abs(seen - positions)[inner].max() <= 1.05  # rounded to whole colors twice
+    assert np.abs(seen - positions)[inner].max() <= 1.05  # colors are rounded twice
     assert (np.abs(seen - positions) <= 1 + support).all()
 
 
 @quick
 @given(st.tuples(st.integers(1, 150), st.integers(1, 150)), scale_lists, st.sampled_from([30, 100]))
-def test_centers_lie_on_the_photo(size, scales, longest):
+def test_positions_lie_inside_the_photo(size, scales, longest):
     mosaic = build_mosaic(
         np.zeros((*size, 3), np.uint8), PyramidConfig(scales=scales, longest=longest)
     )
@@ -222,7 +222,7 @@ def test_centers_lie_on_the_photo(size, scales, longest):
 
 
 def test_resizing_keeps_edges_in_place():
-    """A level of half the size: its first pixel covers pixels 0 and 1 of the photo, centered at 1/2."""
+    """At half size, the first pixel covers pixels 0 and 1 of the photo. Its center is at 1/2."""
     mosaic = build_mosaic(draw(0, (64, 96)), PyramidConfig(scales=(0.5, 1.0, 2.0), longest=96))
     corners = mosaic.levels[:, :2] // STRIDE
     positions, levels = cell_positions(mosaic, corners)
@@ -233,7 +233,7 @@ def test_resizing_keeps_edges_in_place():
 
 
 @pytest.mark.parametrize("size", [(60, 100), (100, 60), (64, 64), (17, 100)])
-def test_maps_are_cut_into_upright_levels(size):
+def test_maps_are_split_into_levels_in_the_orientation_of_the_photo(size):
     scales = (0.5, 1.0, 1.7)
     mosaic = build_mosaic(draw(1, size), PyramidConfig(scales=scales, longest=200))
     cells = valid_cells(mosaic)
@@ -250,19 +250,19 @@ def test_maps_are_cut_into_upright_levels(size):
         np.testing.assert_allclose(columns, at_columns[None].repeat(rows.shape[0], 0))
 
 
-def test_upright_photos_lie_on_their_side():
+def test_upright_photos_are_transposed():
     photo = draw(2, (90, 50))
-    upright, wide = (
+    upright, landscape = (
         build_mosaic(np.ascontiguousarray(p), PyramidConfig(longest=90))
         for p in (photo, photo.swapaxes(0, 1))
     )
     assert upright.transposed
-    assert not wide.transposed
-    np.testing.assert_array_equal(upright.pixels, wide.pixels)
-    np.testing.assert_array_equal(upright.levels, wide.levels)
-    cells = valid_cells(wide)
+    assert not landscape.transposed
+    np.testing.assert_array_equal(upright.pixels, landscape.pixels)
+    np.testing.assert_array_equal(upright.levels, landscape.levels)
+    cells = valid_cells(landscape)
     np.testing.assert_array_equal(
-        cell_positions(upright, cells)[0], cell_positions(wide, cells)[0][:, ::-1]
+        cell_positions(upright, cells)[0], cell_positions(landscape, cells)[0][:, ::-1]
     )
 
 
@@ -271,20 +271,20 @@ def test_upright_photos_lie_on_their_side():
     [
         ({"longest": 0}, "longest is 0; expected at least 1 pixel"),
         ({"scales": ()}, r"scales are \(\); expected at least one"),
-        ({"scales": (1.0, -0.5)}, "expected at least one, all over 0"),
+        ({"scales": (1.0, -0.5)}, "expected at least one, all positive"),
     ],
 )
-def test_impossible_pyramids_are_refused(options, message):
+def test_invalid_configurations_raise(options, message):
     with pytest.raises(ValueError, match=message):
         PyramidConfig(**options)
 
 
-# Between a level and an image
+# --- conversions between a level and an image
 
 
 @quick
 @given(size=st.tuples(sides, sides), other=st.tuples(sides, sides))
-def test_resizing_keeps_corners_and_is_undone(size, other):
+def test_scaling_points_keeps_corners_and_can_be_inverted(size, other):
     corners = np.array([[-0.5, -0.5], [size[0] - 0.5, size[1] - 0.5], [3.0, 4.0]])
     moved = scale_points(corners, np.array(size), np.array(other))
     np.testing.assert_allclose(moved[:2], [[-0.5, -0.5], [other[0] - 0.5, other[1] - 0.5]])
@@ -292,29 +292,29 @@ def test_resizing_keeps_corners_and_is_undone(size, other):
 
 
 @pytest.mark.parametrize("size", [(48, 64), (70, 41), (100, 151)])
-def test_level_sizes_are_those_on_the_sheet(size):
+def test_level_sizes_agree_with_the_mosaic(size):
     config = PyramidConfig(longest=96)
     mosaic = build_mosaic(draw(0, size), config)
-    drawn = mosaic.levels[:, 2:]
-    upright = drawn[:, ::-1] if mosaic.transposed else drawn
-    np.testing.assert_array_equal(level_sizes(size, config), upright)
+    sizes = mosaic.levels[:, 2:]
+    expected = sizes[:, ::-1] if mosaic.transposed else sizes
+    np.testing.assert_array_equal(level_sizes(size, config), expected)
 
 
 @pytest.mark.parametrize("size", [(48, 64), (33, 50), (16, 1), (47, 81)])
 @pytest.mark.parametrize("factor", [1, 3])
-def test_an_enlarged_map_has_each_cells_value_where_the_cell_looks(size, factor):
+def test_an_upsampled_map_has_each_value_at_the_center_of_its_cell(size, factor):
     cells = tuple(-(-side // STRIDE) for side in size)
     level = np.random.default_rng(0).normal(0, 1, cells).astype(np.float32)
-    spread = upsample_map(level, size, (factor * size[0], factor * size[1]))
-    assert spread.shape == (factor * size[0], factor * size[1])
-    # An odd factor has a pixel of the image at the center of each of the level's.
+    upsampled = upsample_map(level, size, (factor * size[0], factor * size[1]))
+    assert upsampled.shape == (factor * size[0], factor * size[1])
+    # With an odd factor, a pixel of the image lies at the center of each pixel of the level.
     middle = factor // 2
     np.testing.assert_allclose(
-        spread[middle :: STRIDE * factor, middle :: STRIDE * factor], level, atol=1e-3
+        upsampled[middle :: STRIDE * factor, middle :: STRIDE * factor], level, atol=1e-3
     )
 
 
-def test_merged_levels_keep_the_highest_value_of_each_pixel():
+def test_merged_levels_have_the_maximum_of_each_pixel():
     random = np.random.default_rng(0)
     sizes = np.array([(24, 33), (47, 66)])
     maps = [random.normal(0, 1, -(-size // STRIDE)) for size in sizes]

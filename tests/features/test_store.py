@@ -1,8 +1,10 @@
-"""The store: what is written is read back, nothing is mixed, nothing is seen half-written."""
+"""Feature store: reading what was written, shards, locks, settings, interrupted and damaged files."""
 
+import json
 import subprocess
 import sys
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,15 +14,16 @@ from hypothesis import strategies as st
 import delfjax.features.store
 from delfjax.features import shards
 from delfjax.features.pca import PCA
-from delfjax.features.store import SHARDS, FeatureStore, StoreError
-from delfjax.files import Lock
+from delfjax.features.store import SHARDS, FeatureStore
+from delfjax.files import Lock, StoreError
 from delfjax.types import Features
 
+V0_1_0 = Path(__file__).parents[1] / "data" / "v0_1_0"
 MADE_BY = {"model": "abc", "extraction": {"scales": (0.5, 1.0)}, "reduction": {"dimensions": 4}}
 FIELDS = ("positions", "scales", "scores", "descriptors")
 
 
-def made_up(count: int, seed: int = 0) -> Features:
+def random_features(count: int, seed: int = 0) -> Features:
     random = np.random.default_rng(seed)
     descriptors = random.normal(size=(count, 4)).astype(np.float32)
     return Features(
@@ -34,7 +37,7 @@ def made_up(count: int, seed: int = 0) -> Features:
 
 @pytest.fixture
 def store(tmp_path):
-    """An empty store, open to read and to write; nothing is on disk before it is flushed."""
+    """Yield an empty store that was entered. Photos stay in memory until it is flushed."""
     with FeatureStore(tmp_path / "store", MADE_BY) as store:
         yield store
 
@@ -46,32 +49,32 @@ def files(store: FeatureStore) -> list[str]:
 def fill(path, *names: str, count: int = 3, **options) -> FeatureStore:
     with FeatureStore(path, MADE_BY, **options) as store:
         for name in names:
-            store.write(name, made_up(count))
+            store.write(name, random_features(count))
     return store
 
 
-# --- what is written is read back
+# --- reading what was written
 
 
 @pytest.mark.parametrize("flushed", [False, True])
 @pytest.mark.parametrize("count", [0, 1, 50])
-def test_features_come_back(store, count, flushed):
-    features = made_up(count)
+def test_written_features_can_be_read(store, count, flushed):
+    features = random_features(count)
     store.write("photo.jpg", features)
     if flushed:
         store.flush()
-    found = store.read("photo.jpg")
-    assert len(found) == count
-    assert found.image_size == (90, 100)
-    for part in ("positions", "scales", "scores"):
-        np.testing.assert_array_equal(getattr(found, part), getattr(features, part))
-    # Half precision has 11 bits; the numbers of a unit vector are at most 1.
-    np.testing.assert_allclose(found.descriptors, features.descriptors, rtol=0, atol=2**-11)
-    assert all(getattr(found, f.name).dtype == np.float32 for f in fields(found)[:-1])
+    stored = store.read("photo.jpg")
+    assert len(stored) == count
+    assert stored.image_size == (90, 100)
+    for name in ("positions", "scales", "scores"):
+        np.testing.assert_array_equal(getattr(stored, name), getattr(features, name))
+    # Half precision has 11 bits, and the values of a unit vector are at most 1.
+    np.testing.assert_allclose(stored.descriptors, features.descriptors, rtol=0, atol=2**-11)
+    assert all(getattr(stored, f.name).dtype == np.float32 for f in fields(stored)[:-1])
 
 
-def test_what_was_read_is_written_without_loss(store):
-    store.write("one", made_up(9))
+def test_writing_again_loses_no_precision(store):
+    store.write("one", random_features(9))
     store.write("two", store.read("one"))
     np.testing.assert_array_equal(store.read("two").descriptors, store.read("one").descriptors)
 
@@ -79,9 +82,9 @@ def test_what_was_read_is_written_without_loss(store):
 @pytest.mark.parametrize(
     "name", ["a.jpg", "class/a.jpg", "a/b/c d.jpg", "Zürich/東京.png", "a\nb", "\udcff.jpg", ""]
 )
-def test_names_are_those_of_photos(store, name):
+def test_any_name_of_a_photo_can_be_used(store, name):
     assert name not in store
-    store.write(name, made_up(2))
+    store.write(name, random_features(2))
     store.flush()
     assert name in store
     assert store.names == [name]
@@ -91,18 +94,18 @@ def test_names_are_those_of_photos(store, name):
 
 def test_names_are_sorted_and_counted(store):
     for name in ("b/2", "a/10", "b/1", "a/2"):
-        store.write(name, made_up(1))
+        store.write(name, random_features(1))
         store.flush()
     assert store.names == ["a/10", "a/2", "b/1", "b/2"]
     assert len(store) == 4
 
 
 @pytest.mark.parametrize("flushed", [False, True])
-def test_a_photo_that_is_there_stays(store, flushed):
-    store.write("a", made_up(3))
+def test_a_stored_photo_is_not_replaced(store, flushed):
+    store.write("a", random_features(3))
     if flushed:
         store.flush()
-    store.write("a", made_up(5))
+    store.write("a", random_features(5))
     assert len(store.read("a")) == 3
     assert len(store) == 1
 
@@ -112,8 +115,8 @@ WRITES = st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 3), st.integers(0
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.lists(st.lists(st.one_of(WRITES, st.none()), max_size=8), max_size=4), st.integers(1, 4))
-def test_any_writes_flushes_and_reopenings_read_back(tmp_path_factory, sessions, photos):
-    """A session is a list of writes, and of flushes, which are None."""
+def test_any_sequence_of_writes_and_flushes_can_be_read(tmp_path_factory, sessions, photos):
+    """A session is a list of writes and flushes. None is a flush."""
     path, expected = tmp_path_factory.mktemp("any") / "store", {}
     store = FeatureStore(path, MADE_BY, shard_photos=photos)
     for session in sessions:
@@ -123,147 +126,149 @@ def test_any_writes_flushes_and_reopenings_read_back(tmp_path_factory, sessions,
                     store.flush()
                     continue
                 name, count, seed = step
-                store.write(name, made_up(count, seed))
-                expected.setdefault(name, made_up(count, seed))
+                store.write(name, random_features(count, seed))
+                expected.setdefault(name, random_features(count, seed))
                 assert name in store
             assert store.names == sorted(expected)
-    for found in (store, FeatureStore(path)):
-        assert found.names == sorted(expected)
-        assert len(found) == len(expected)
+    for reader in (store, FeatureStore(path)):
+        assert reader.names == sorted(expected)
+        assert len(reader) == len(expected)
         for name, features in expected.items():
-            for part in FIELDS:
-                whole = getattr(shards.to_stored_precision(features), part)
-                np.testing.assert_array_equal(getattr(found.read(name), part), whole)
+            for key in FIELDS:
+                array = getattr(shards.to_stored_precision(features), key)
+                np.testing.assert_array_equal(getattr(reader.read(name), key), array)
 
 
 @pytest.mark.parametrize("limit", [None, 0, 4, 99])
-def test_many_photos_are_gathered_end_to_end(tmp_path, limit):
+def test_photos_are_gathered_into_one_database(tmp_path, limit):
     lengths = {"c": 5, "a": 0, "b": 9, "d": 2}
     with FeatureStore(tmp_path, MADE_BY, shard_photos=3) as store:
         for seed, (name, count) in enumerate(lengths.items()):
-            store.write(name, made_up(count, seed))
+            store.write(name, random_features(count, seed))
     for names in (None, ["d", "b"], ["a"], ["b", "b"]):
-        found = store.gather(names, limit=limit)
-        assert found.names == (tuple(names) if names else ("a", "b", "c", "d"))
-        photos = [store.read(name)[:limit] for name in found.names]
-        np.testing.assert_array_equal(np.diff(found.offsets), [len(photo) for photo in photos])
-        for part in ("positions", "descriptors"):
-            whole = np.concatenate([getattr(photo, part) for photo in photos])
-            np.testing.assert_array_equal(getattr(found, part), whole)
-            assert getattr(found, part).dtype == np.float32
+        database = store.gather(names, limit=limit)
+        assert database.names == (tuple(names) if names else ("a", "b", "c", "d"))
+        photos = [store.read(name)[:limit] for name in database.names]
+        np.testing.assert_array_equal(np.diff(database.offsets), [len(photo) for photo in photos])
+        for key in ("positions", "descriptors"):
+            expected = np.concatenate([getattr(photo, key) for photo in photos])
+            np.testing.assert_array_equal(getattr(database, key), expected)
+            assert getattr(database, key).dtype == np.float32
 
 
-def test_a_databases_checksum_is_of_names_rows_and_descriptors(tmp_path):
+def test_the_checksum_of_a_database_depends_on_names_offsets_and_descriptors(tmp_path):
     store = fill(tmp_path, "a", "b", "c")
-    whole, names = store.gather(), ["a", "b", "c"]
-    assert whole.checksum == store.gather(names).checksum
-    assert whole.checksum == replace(whole, scores=whole.scores + 1).checksum
-    moved, other = whole.offsets.copy(), whole.descriptors.copy()
+    database, names = store.gather(), ["a", "b", "c"]
+    assert database.checksum == store.gather(names).checksum
+    assert database.checksum == replace(database, scores=database.scores + 1).checksum
+    moved, other = database.offsets.copy(), database.descriptors.copy()
     moved[1] += 1
     other[0, 0] += 0.5
     changed = [
         *(store.gather(names[::-1]), store.gather(names[:2]), store.gather(limit=2)),
-        *(replace(whole, offsets=moved), replace(whole, descriptors=other)),
+        *(replace(database, offsets=moved), replace(database, descriptors=other)),
     ]
-    assert len({whole.checksum, *(each.checksum for each in changed)}) == 6
+    assert len({database.checksum, *(each.checksum for each in changed)}) == 6
 
 
-def test_nothing_is_gathered_of_an_empty_store(store):
+def test_an_empty_store_gives_an_empty_database(store):
     assert store.gather().names == ()
-    with pytest.raises(StoreError, match="no features of 'a'; extract that photo first"):
+    with pytest.raises(StoreError, match=r"no features of 'a'\. Fix: extract this photo first"):
         store.gather(["a"])
 
 
 @pytest.mark.parametrize("whiten", [False, True])
-def test_the_pca_comes_back(store, whiten):
+def test_the_pca_can_be_read(store, whiten):
     assert store.pca is None
     descriptors = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
     store.pca = PCA.fit(descriptors, dimensions=4, whiten=whiten)
-    found = FeatureStore(store.path).pca
-    np.testing.assert_array_equal(found(descriptors), store.pca(descriptors))
-    assert found.whiten is whiten
+    pca = FeatureStore(store.path).pca
+    np.testing.assert_array_equal(pca(descriptors), store.pca(descriptors))
+    assert pca.whiten is whiten
     assert store.names == []
 
 
 # --- shards
 
 
-def test_a_shard_is_written_when_enough_photos_wait(tmp_path):
+def test_a_shard_is_written_when_enough_photos_are_in_memory(tmp_path):
     with FeatureStore(tmp_path, MADE_BY, shard_photos=2) as store:
-        for number, there in enumerate([0, 1, 1, 2, 2]):
-            store.write(str(number), made_up(1))
-            assert len(files(store)) == there
+        for number, written in enumerate([0, 1, 1, 2, 2]):
+            store.write(str(number), random_features(1))
+            assert len(files(store)) == written
     assert files(store) == [f"shard-{number:06d}.safetensors" for number in range(3)]
     assert fill(tmp_path, "5").names == list("012345")
     assert len(files(store)) == 4
 
 
-def test_a_shard_is_written_when_photos_wait_too_long(tmp_path, monkeypatch):
+def test_a_shard_is_written_when_a_photo_is_in_memory_too_long(tmp_path, monkeypatch):
     now = [0.0]
     monkeypatch.setattr("delfjax.features.store.time.monotonic", lambda: now[0])
     with FeatureStore(tmp_path, MADE_BY, shard_seconds=10) as store:
-        for at, there in ((100, 0), (109, 0), (110, 1), (119, 1), (128, 1), (129, 2)):
+        for at, written in ((100, 0), (109, 0), (110, 1), (119, 1), (128, 1), (129, 2)):
             now[0] = at
-            store.write(str(at), made_up(1))
-            assert len(files(store)) == there
+            store.write(str(at), random_features(1))
+            assert len(files(store)) == written
 
 
-def test_a_reader_reads_no_more_than_it_is_asked_for(tmp_path, monkeypatch):
-    """Opening takes names alone; a photo, its own rows."""
+def test_a_reader_reads_only_the_rows_it_needs(tmp_path, monkeypatch):
+    """Opening a store reads only names. Reading a photo reads only its own rows."""
     fill(tmp_path, "a", "b", "c", count=7)
-    taken, whole = [], shards.safe_open
+    reads, real_open = [], shards.safe_open
 
     class Spy:
         def __init__(self, *arguments):
-            self.file = whole(*arguments)
+            self.file = real_open(*arguments)
 
         def metadata(self):
             return self.file.metadata()
 
-        def get_slice(self, part):
-            return SpySlice(self.file.get_slice(part), part)
+        def get_slice(self, key):
+            return SpySlice(self.file.get_slice(key), key)
 
     class SpySlice:
-        def __init__(self, tensor, part):
-            self.tensor, self.part = tensor, part
+        def __init__(self, tensor, key):
+            self.tensor, self.key = tensor, key
 
         def __getitem__(self, rows):
-            taken.append((self.part, rows))
+            reads.append((self.key, rows))
             return self.tensor[rows]
 
     with monkeypatch.context() as patch:
         patch.setattr(shards, "safe_open", Spy)
         store = FeatureStore(tmp_path)
-        assert (len(store), "b" in store, taken) == (3, True, [])
+        assert (len(store), "b" in store, reads) == (3, True, [])
         store.read("b")
-    assert taken[:2] == [("offsets", slice(1, 3)), ("image_sizes", 1)]
-    assert dict(taken[2:]) == dict.fromkeys(FIELDS, slice(7, 14))
+    assert reads[:2] == [("offsets", slice(1, 3)), ("image_sizes", 1)]
+    assert dict(reads[2:]) == dict.fromkeys(FIELDS, slice(7, 14))
 
 
-def test_descriptors_have_one_width(store):
-    store.write("a", made_up(3))
-    narrow = made_up(3).with_descriptors(made_up(3).descriptors[:, :2])
+def test_all_descriptors_have_the_same_number_of_dimensions(store):
+    store.write("a", random_features(3))
+    narrow = random_features(3).with_descriptors(random_features(3).descriptors[:, :2])
     for _ in range(2):
-        with pytest.raises(ValueError, match=r"b: descriptors of 2 dimensions, but those of .* 4"):
+        with pytest.raises(
+            ValueError, match=r"b: descriptors have 2 dimensions, but those of .* 4"
+        ):
             store.write("b", narrow)
         store.flush()
 
 
-# --- one writer, or several
+# --- locking
 
 
-def test_one_process_at_a_time_writes(store):
-    store.write("a", made_up(3))
+def test_only_one_process_at_a_time_can_write(store):
+    store.write("a", random_features(3))
     store.flush()
     other = FeatureStore(store.path, MADE_BY)
     with pytest.raises(StoreError, match=r"\.shard\.lock: held by another process.* wait until"):
         other.__enter__()
-    assert other.names == ["a"], "readers are free"
-    with pytest.raises(StoreError, match="open to read; write inside of: with store"):
-        other.write("b", made_up(1))
+    assert other.names == ["a"], "readers need no lock"
+    with pytest.raises(StoreError, match=r"opened only for reading\. Fix: write inside"):
+        other.write("b", random_features(1))
 
 
-def test_the_lock_is_let_go_of_by_whoever_ends(tmp_path):
+def test_the_lock_of_a_killed_process_is_released(tmp_path):
     path = tmp_path / "lock"
     hold = (
         "import sys; from pathlib import Path; from delfjax.files import Lock\n"
@@ -278,45 +283,37 @@ def test_the_lock_is_let_go_of_by_whoever_ends(tmp_path):
     Lock(path).release()
 
 
-def test_a_writer_sees_what_was_written_before_it_entered(tmp_path):
+def test_a_writer_sees_shards_written_before_it_entered(tmp_path):
     late = FeatureStore(tmp_path, MADE_BY)
     fill(tmp_path, "a")
     assert late.names == []
     with late:
         assert late.names == ["a"]
-        late.write("b", made_up(1))
+        late.write("b", random_features(1))
     assert FeatureStore(tmp_path).names == ["a", "b"]
 
 
-def test_several_writers_fill_one_store(tmp_path):
-    """A photo that two have written counts once, in the first shard by name."""
-    with (
-        FeatureStore(tmp_path, MADE_BY, writer="worker-2") as two,
-        FeatureStore(tmp_path, MADE_BY, writer="worker-1") as one,
-    ):
-        two.write("both", made_up(2))
-        one.write("both", made_up(1))
-        two.write("second", made_up(2))
-        one.write("first", made_up(1))
-    store = FeatureStore(tmp_path)
-    assert files(store) == ["worker-1-000000.safetensors", "worker-2-000000.safetensors"]
+def test_a_photo_in_two_shards_counts_once(tmp_path):
+    """The first shard by file name counts. Shards of other tools can have other names."""
+    store = fill(tmp_path / "store", "both", "second", count=2)
+    other = fill(tmp_path / "other", "both", "first", count=1)
+    folder = store.path / SHARDS
+    (other.path / SHARDS / files(other)[0]).rename(folder / "a-000007.safetensors")
+    store = FeatureStore(store.path)
     assert store.names == ["both", "first", "second"]
-    assert len(store.read("both")) == 1
     assert store.gather().offsets.tolist() == [0, 1, 2, 4]
-    fill(tmp_path, "third", writer="worker-1")
-    assert files(store)[1] == "worker-1-000001.safetensors"
+    fill(store.path, "third")
+    assert files(store) == [
+        "a-000007.safetensors",
+        "shard-000000.safetensors",
+        "shard-000001.safetensors",
+    ]
 
 
-@pytest.mark.parametrize("writer", ["", "a/b", "..", "a b"])
-def test_a_writers_name_is_that_of_files(tmp_path, writer):
-    with pytest.raises(ValueError, match="expected letters, digits, - and _ only"):
-        FeatureStore(tmp_path, MADE_BY, writer=writer)
+# --- settings
 
 
-# --- nothing is mixed
-
-
-def test_a_store_opens_with_what_made_it_or_without(store):
+def test_a_store_can_be_opened_with_or_without_its_settings(store):
     assert FeatureStore(store.path, MADE_BY).made_by == FeatureStore(store.path).made_by
     assert FeatureStore(str(store.path)).made_by["model"] == "abc"
 
@@ -329,7 +326,7 @@ def test_a_store_opens_with_what_made_it_or_without(store):
         ({"seed": 1}, "made with seed = None, but 1"),
     ],
 )
-def test_a_store_refuses_to_mix(store, change, message):
+def test_other_settings_are_refused(store, change, message):
     with pytest.raises(StoreError, match=message):
         FeatureStore(store.path, MADE_BY | change)
     fewer = {key: value for key, value in MADE_BY.items() if key != "model"}
@@ -337,24 +334,26 @@ def test_a_store_refuses_to_mix(store, change, message):
         FeatureStore(store.path, fewer)
 
 
-def test_a_store_is_not_made_among_other_files(tmp_path):
+def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("...")
     with pytest.raises(StoreError, match="neither empty nor a feature store"):
         FeatureStore(tmp_path, MADE_BY)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_store_may_be_made_in_an_empty_folder(tmp_path):
+def test_a_store_can_be_created_in_an_empty_folder(tmp_path):
     assert FeatureStore(tmp_path, MADE_BY).names == []
 
 
-def test_a_store_whose_making_was_killed_is_made(tmp_path):
+def test_a_store_can_be_created_after_a_killed_attempt(tmp_path):
     (tmp_path / ".store.json.0123abcd").write_text('{"mod')
     assert FeatureStore(tmp_path, MADE_BY).made_by["model"] == "abc"
 
 
-def test_there_has_to_be_a_store_to_open(tmp_path):
-    with pytest.raises(StoreError, match="no feature store here; make one with: extract"):
+def test_opening_a_missing_store_raises(tmp_path):
+    with pytest.raises(
+        StoreError, match=r"no feature store here\. Fix: make one with delfjax extract"
+    ):
         FeatureStore(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
 
@@ -362,40 +361,52 @@ def test_there_has_to_be_a_store_to_open(tmp_path):
 def test_shards_of_another_store_are_refused(tmp_path):
     fill(tmp_path / "a", "photo")
     with FeatureStore(tmp_path / "b", MADE_BY | {"model": "xyz"}) as other:
-        other.write("photo", made_up(3))
+        other.write("photo", random_features(3))
     (other.path / SHARDS / files(other)[0]).rename(tmp_path / "a" / SHARDS / "w-000000.safetensors")
-    with pytest.raises(StoreError, match=r"w-000000\.safetensors: made by another model.* move"):
+    with pytest.raises(StoreError, match=r"w-000000\.safetensors: made with another model.* move"):
         FeatureStore(tmp_path / "a")
 
 
-def test_the_old_format_is_refused(tmp_path):
+def test_the_format_of_early_versions_is_refused(tmp_path):
     FeatureStore(tmp_path, MADE_BY)
     (tmp_path / "features").mkdir()
     for made_by in (MADE_BY, None):
         with pytest.raises(
-            StoreError, match=r"a file a photo, which is read no more.* extract again"
+            StoreError, match=r"early version with one file per photo.* extract again"
         ):
             FeatureStore(tmp_path, made_by)
 
 
-# --- nothing is half-written
+# --- stores of earlier versions
 
 
-@pytest.mark.parametrize("moment", ["before", "amid", "after"])
-def test_a_write_cut_short_leaves_no_shard_and_loses_no_photo(store, monkeypatch, moment):
-    """Whether the interrupt falls before the shard is whole or after: at last every photo is there once."""
-    whole = shards.save_file
+def test_a_store_of_version_0_1_0_can_be_read():
+    expected = json.loads((V0_1_0 / "store.json").read_text())
+    store = FeatureStore(V0_1_0 / "store")
+    assert store.names == expected["names"]
+    assert store.pca.components.shape == (8, 64)
+    assert store.read("0.png").descriptors[0].tolist() == expected["first"]
+    assert store.gather().checksum == expected["checksum"]
+
+
+# --- interrupted writes and damaged files
+
+
+@pytest.mark.parametrize("moment", ["before", "during", "after"])
+def test_an_interrupted_write_leaves_no_shard_and_loses_no_photo(store, monkeypatch, moment):
+    """After the next flush every photo is stored once, whether the shard was complete or not."""
+    real_save = shards.save_file
 
     def interrupted(tensors, path, metadata):
         if moment == "after":
-            whole(tensors, path, metadata)
-        elif moment == "amid":
+            real_save(tensors, path, metadata)
+        elif moment == "during":
             path.write_bytes(b"half a file")
         raise KeyboardInterrupt
 
-    store.write("old", made_up(3))
+    store.write("old", random_features(3))
     store.flush()
-    store.write("new", made_up(5))
+    store.write("new", random_features(5))
     with monkeypatch.context() as patch:
         patch.setattr(shards, "save_file", interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -409,57 +420,59 @@ def test_a_write_cut_short_leaves_no_shard_and_loses_no_photo(store, monkeypatch
 
 
 @pytest.mark.parametrize("line", ["Shard", "write_shard"])
-def test_an_interrupt_between_the_lines_of_a_flush_doubles_nothing(store, monkeypatch, line):
-    whole = getattr(delfjax.features.store, line)
+def test_an_interrupted_flush_duplicates_no_photo(store, monkeypatch, line):
+    real = getattr(delfjax.features.store, line)
 
     def interrupted(*arguments):
-        whole(*arguments)
+        real(*arguments)
         raise KeyboardInterrupt
 
-    store.write("a", made_up(3))
+    store.write("a", random_features(3))
     with monkeypatch.context() as patch:
         patch.setattr(delfjax.features.store, line, interrupted)
         with pytest.raises(KeyboardInterrupt):
             store.flush()
-    store.write("b", made_up(5))
+    store.write("b", random_features(5))
     store.flush()
-    for found in (store, FeatureStore(store.path)):
-        assert (found.names, len(found)) == (["a", "b"], 2)
-        assert [len(found.read(name)) for name in "ab"] == [3, 5]
+    for reader in (store, FeatureStore(store.path)):
+        assert (reader.names, len(reader)) == (["a", "b"], 2)
+        assert [len(reader.read(name)) for name in "ab"] == [3, 5]
 
 
-def test_an_error_keeps_what_was_ready(tmp_path):
+def test_photos_in_memory_are_written_after_an_error(tmp_path):
     def extract() -> None:
         with FeatureStore(tmp_path, MADE_BY) as store:
-            store.write("a", made_up(3))
+            store.write("a", random_features(3))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         extract()
     assert FeatureStore(tmp_path).names == ["a"]
-    assert fill(tmp_path, "b").names == ["a", "b"], "and lets another write"
+    assert fill(tmp_path, "b").names == ["a", "b"], "the store is unlocked"
 
 
-def test_a_missing_photo_is_named(store):
-    with pytest.raises(StoreError, match=r"no features of 'a/b.jpg'; extract that photo first"):
+def test_reading_a_missing_photo_raises(store):
+    with pytest.raises(
+        StoreError, match=r"no features of 'a/b.jpg'. Fix: extract this photo first"
+    ):
         store.read("a/b.jpg")
 
 
 @pytest.mark.parametrize("left", [0, 7, 400, -1])
-def test_a_damaged_file_is_named(tmp_path, left):
+def test_a_damaged_file_raises(tmp_path, left):
     store = fill(tmp_path, "a.jpg")
     path = tmp_path / SHARDS / files(store)[0]
     path.write_bytes(path.read_bytes()[:left])
     for access in (lambda: FeatureStore(tmp_path), store.__enter__):
         with pytest.raises(
-            StoreError, match=r"shard-000000\.safetensors: damaged .*; remove it and"
+            StoreError, match=r"shard-000000\.safetensors: damaged .* Fix: remove the file"
         ):
             access()
     path.unlink()
     assert fill(tmp_path, "a.jpg").names == ["a.jpg"]
 
 
-def test_a_foreign_safetensors_file_is_named(tmp_path):
+def test_a_safetensors_file_with_other_content_raises(tmp_path):
     store = fill(tmp_path, "a.jpg")
     shards.save_file({"x": np.zeros(3)}, tmp_path / SHARDS / "other-000000.safetensors")
     with pytest.raises(StoreError, match=r"other-000000\.safetensors: damaged \('names'\)"):

@@ -1,4 +1,4 @@
-"""A store whose writer is killed, 50 times at seeded moments: nothing half-written, lost or doubled."""
+"""Kill the writer of a store 50 times at seeded moments: no photo is lost, duplicated or incomplete."""
 
 import os
 import random
@@ -14,15 +14,15 @@ from delfjax.types import Features
 
 PHOTOS, KILLS = 400, 50
 MADE_BY = {"model": "abc"}
-MOMENTS = ("any", "half a shard", "a whole shard without its name", "a shard without its report")
+MOMENTS = ("any", "half a shard", "before renaming a shard", "before reporting a shard")
 
 
 def name(number: int) -> str:
     return f"class {number % 7}/{number:04d}.jpg"
 
 
-def made_up(number: int) -> Features:
-    """Features of a photo, which depend on its number alone; some photos have none."""
+def random_features(number: int) -> Features:
+    """Return features that depend only on the number of the photo. Some photos have none."""
     seeded = np.random.default_rng(number)
     count = int(seeded.integers(0, 60))
     return Features(
@@ -35,7 +35,7 @@ def made_up(number: int) -> Features:
 
 
 def append(path: str, moment: str, shard: int, reports: Connection) -> None:
-    """Write the photos that lack, and report each shard; die at a moment of some shard."""
+    """Write the missing photos and report each shard. Die at the given moment of the given shard."""
     with FeatureStore(path, MADE_BY, shard_photos=5) as store:
         reports.send([])
         save, flush, flushes = shards.save_file, store.flush, iter(range(PHOTOS))
@@ -46,7 +46,7 @@ def append(path: str, moment: str, shard: int, reports: Connection) -> None:
 
         def save_or_die(tensors: dict, file: os.PathLike, metadata: dict) -> None:
             save(tensors, file, metadata)
-            die("a whole shard without its name")
+            die("before renaming a shard")
             if moment == "half a shard":
                 content = file.read_bytes()
                 file.write_bytes(content[: len(content) // 2])
@@ -54,10 +54,10 @@ def append(path: str, moment: str, shard: int, reports: Connection) -> None:
                 file.write_bytes(content)
 
         def flush_and_report() -> None:
-            waiting = list(store._waiting)
+            pending = list(store._pending)
             flush()
-            die("a shard without its report")
-            reports.send(waiting)
+            die("before reporting a shard")
+            reports.send(pending)
 
         shards.save_file, store.flush = save_or_die, flush_and_report
         fill(store)
@@ -66,34 +66,35 @@ def append(path: str, moment: str, shard: int, reports: Connection) -> None:
 def fill(store: FeatureStore) -> None:
     for number in range(PHOTOS):
         if name(number) not in store:
-            store.write(name(number), made_up(number))
+            store.write(name(number), random_features(number))
 
 
 def killed(path: str, moment: str, seeded: random.Random) -> set[str]:
-    """Append in a process that is killed, by itself or from here; return what it said it had flushed."""
+    """Run `append` in a process that is killed, and return the photos that it reported as written."""
     after = seeded.uniform(0, 0.03) if moment == "any" else None
     sent = kills.killed(append, path, moment, seeded.randrange(8), after=after)
     return {name for names in sent for name in names}
 
 
 def check(path: str, expected: FeatureStore, known: list[str]) -> FeatureStore:
-    """All that is in a store is there once, and what was not known is whole."""
+    """Check that each photo is stored once, and that photos which are not in ``known`` are complete."""
     store = FeatureStore(path)
     kept = [each for shard in store._shards for each in shard.names]
     assert sorted(kept) == store.names, "each photo is in one shard"
     assert set(known) <= set(kept)
-    fresh = sorted(set(kept) - set(known))
-    found, wanted = store.gather(fresh), expected.gather(fresh)
+    new = sorted(set(kept) - set(known))
+    found, wanted = store.gather(new), expected.gather(new)
     for part in ("offsets", "positions", "descriptors"):
         np.testing.assert_array_equal(getattr(found, part).ravel(), getattr(wanted, part).ravel())
     return store
 
 
-def test_a_killed_writer_loses_only_what_waited(tmp_path, monkeypatch):
-    """Killed until the store is full or 50 kills are done, then taken up by a run that is left alone."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # so that it finds this file
+def test_a_killed_writer_loses_only_the_photos_in_memory(tmp_path, monkeypatch):
+    """Kill the writer until the store is complete or 50 times, then let a last run finish."""
+    # New processes import this file.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     seeded, done = random.Random(0), 0
-    with FeatureStore(tmp_path / "whole", MADE_BY) as expected:
+    with FeatureStore(tmp_path / "expected", MADE_BY) as expected:
         fill(expected)
     while done < KILLS:
         path, flushed, known = str(tmp_path / f"killed {done}"), set(), []
@@ -105,9 +106,7 @@ def test_a_killed_writer_loses_only_what_waited(tmp_path, monkeypatch):
         with FeatureStore(path, MADE_BY, shard_photos=5) as store:
             fill(store)
         assert check(path, expected, []).names == expected.names
-        assert not list((store.path / SHARDS).glob("*.part")), (
-            "what was half-written is overwritten"
-        )
+        assert not list((store.path / SHARDS).glob("*.part")), "temporary files are removed"
         for each in seeded.sample(expected.names, 20):
             *parts, size = vars(store.read(each)).values()
             *wanted, wanted_size = vars(expected.read(each)).values()
