@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from delfjax.evaluation import significance
-from delfjax.evaluation.significance import DECIMALS, Estimate, Result
+from delfjax.evaluation.significance import Estimate, Result
 from delfjax.paper.runs import GRAPH_FEATURES, HEADLINE, result_files, title
 from delfjax.provenance import read_result, write_result
 

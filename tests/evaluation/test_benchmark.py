@@ -11,8 +11,7 @@ from worlds import classes, extractor, flat
 from delfjax.datasets.benchmark import STANDARD, Benchmark, Query
 from delfjax.datasets.truth import oxford_truth
 from delfjax.evaluation.benchmark import Evaluation, evaluate_benchmark, evaluate_folder
-from delfjax.evaluation.html_report import write_page
-from delfjax.evaluation.precision_recall import curve_of, pool
+from delfjax.evaluation.precision_recall import summarize_curve, pool
 from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.extraction import Extractor
 from delfjax.features.store import FeatureStore
@@ -186,31 +185,10 @@ def test_results_are_pooled_without_junk_and_with_distractor_queries(photos, tmp
     assert not correct[queries == 1].any(), "nothing is right for a distractor query"
     assert (scores >= 0).all()
     assert (queries == 0).sum() == len(found.benchmark.database) - 1, "junk is left out"
-    curve = curve_of(pooled, positives=2, queries=2)
+    curve = summarize_curve(pooled, positives=2, queries=2)
     assert (curve["recalls"], curve["positives"]) == ([1, 2], 2)
     assert curve["interval"][0] <= curve["mean"] <= curve["interval"][1] <= 100
-    assert curve == curve_of(pooled, positives=2, queries=2)
-
-
-def test_a_benchmark_renumbers_without_broken_photos(photos):
-    names = photos.names
-    truth = oxford_truth([0, 1], [2], [3])
-    whole = parted(photos, database=names, distractor_count=2, truths={STANDARD: (truth,)})
-    less = whole.drop_photos({names[1], names[8], "c/0.png"})
-    assert less.database == tuple(n for n in names if n not in (names[1], names[8], "c/0.png"))
-    assert less.distractor_count == 1
-    assert less.distractor_queries == ()
-    (left,) = less.truths[STANDARD]
-    assert (left.positives.tolist(), left.junk.tolist()) == ([0, 1], [2])
-    assert whole.drop_photos({"queries/a_1"}).queries == ()
-    assert whole.drop_photos(set()) is whole
-
-
-def test_a_benchmark_names_what_is_listed_twice(photos):
-    with pytest.raises(ValueError, match=r"drawn: database photo 'a/0.png' is listed twice"):
-        parted(photos, database=("a/0.png", "a/0.png"))
-    with pytest.raises(ValueError, match=r"drawn, standard: 0 truths for 1 queries"):
-        parted(photos, truths={STANDARD: ()})
+    assert curve == summarize_curve(pooled, positives=2, queries=2)
 
 
 # --- what is kept of it
@@ -271,32 +249,3 @@ def test_nothing_to_find_is_an_error(tmp_path):
             run(photos, tmp_path / str(number), queries=query)
     with pytest.raises(PhotoError, match="is not an image"):
         run(photos, tmp_path / "2", database="1.*")
-
-
-# --- the page
-
-
-def test_the_page_is_one_file(evaluation, photos, tmp_path):
-    path = tmp_path / "new" / "page.html"
-    write_page(evaluation, load(photos), path, top=3)
-    page = path.read_text(encoding="utf-8")
-    sources = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"'\s>)]+)""", page)
-    assert len(sources) == 9 * (1 + 3)
-    assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
-    assert "://" not in page
-    assert page.count("<section>") == page.count("class=query") == 9
-    assert page.count("class=right") + page.count("class=wrong") == 9 * 3
-    assert f"mAP {100 * evaluation.scores[STANDARD].mean_average_precision:.1f}" in page
-    precisions = [float(number) for number in re.findall(r"AP ([\d.]+)</h2>", page)]
-    assert precisions == sorted(precisions)  # the worst first
-
-
-def test_the_page_escapes_names(tmp_path):
-    photos = classes(tmp_path / "photos", count=2, views=2)
-    odd = "<b>&'q'"
-    (photos.root / "a").rename(photos.root / odd)
-    photos = scan(photos.root)
-    write_page(run(photos, tmp_path / "store"), load(photos), tmp_path / "page.html")
-    page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "&lt;b&gt;&amp;&#x27;q&#x27;/0.png" in page
-    assert "<b>" not in page

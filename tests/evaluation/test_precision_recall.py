@@ -1,15 +1,21 @@
 """Precision and recall over the results of all queries: worked examples, properties, errors."""
 
+from pathlib import Path
+
 import jaxtyping
 import numpy as np
 import pytest
+from evaluations import evaluation_of, ranked
 from hypothesis import given
 from hypothesis import strategies as st
 
+from delfjax.datasets.benchmark import Benchmark, Query
+from delfjax.datasets.truth import Truth
 from delfjax.evaluation.precision_recall import (
     CURVE_POINTS,
     PooledResults,
     mean_precision,
+    pool,
     precision_at_recall,
     summarize_curve,
 )
@@ -29,7 +35,52 @@ def random_results(seed: int, distractor_queries: int) -> PooledResults:
     return pooled(random.poisson(np.where(correct, 14, 6)), correct, queries)
 
 
-# Oracle O17: results of two queries and of two distractor queries
+# Pooling
+
+
+BENCHMARK = Benchmark(
+    name="two queries",
+    root=Path(),
+    database=("0.jpg", "1.jpg", "2.jpg", "3.jpg"),
+    queries=(Query(name="query", photo="query.jpg"),),
+    truths={
+        "first": (Truth(np.array([0]), np.array([1])),),
+        "second": (Truth(np.array([0, 1]), np.array([], int)),),
+    },
+    distractor_queries=(Query(name="distractor", photo="distractor.jpg"),),
+)
+
+
+def columns(results: PooledResults) -> list[list]:
+    return [results.scores.tolist(), results.correct.tolist(), results.queries.tolist()]
+
+
+def test_pooling_leaves_out_junk_and_photos_that_were_not_verified():
+    results = ranked([1, 0, 2, 3], [9, 7, 5, -1]), ranked([0, 1], [3, 2])
+    evaluation = evaluation_of(BENCHMARK, *results)
+    assert columns(pool(evaluation)) == [
+        [7, 5, 3, 2],
+        [True, False, False, False],
+        [0, 0, 1, 1],
+    ]
+    assert columns(pool(evaluation, "second")) == [
+        [9, 7, 5, 3, 2],
+        [True, True, False, False, False],
+        [0, 0, 0, 1, 1],
+    ]
+
+
+def test_pooling_keeps_all_results_of_another_score():
+    results = ranked([0, 2], [-1, -1], [0.5, -0.5]), ranked([3, 1], [-1, 4], [0.4, 0.3])
+    pooled_results = pool(evaluation_of(BENCHMARK, *results))
+    assert columns(pooled_results) == [
+        [0.5, -0.5, 0.4, 0.3],
+        [True, False, False, False],
+        [0, 0, 1, 1],
+    ]
+
+
+# Precision at a recall. Oracle O17: results of two queries and of two distractor queries
 WORKED = pooled([12, 5, 9, 8, 7, 3], [1, 0, 1, 1, 0, 0], [0, 0, 1, 1, 2, 3])
 
 

@@ -1,9 +1,24 @@
 """The paper's claims: each rests on runs that there are, and is decided by what they gave."""
 
+import json
+
 import numpy as np
+import pytest
 
 from delfjax import provenance
-from delfjax.paper.claims import OURS, PREDICTIONS, STATEMENTS, decide_all
+from delfjax.evaluation.significance import Estimate
+from delfjax.paper.claims import (
+    OURS,
+    PREDICTIONS,
+    STATEMENTS,
+    Claim,
+    decide,
+    decide_all,
+    format_claims,
+    not_run,
+    read_claims,
+    write_claims,
+)
 from delfjax.paper.runs import RUNS, SEEDS
 
 HEIGHTS = {"norm": 50, "ft_norm": 70, "att": 60, "ft_att": 90, "ft_att_qe": 80}
@@ -24,7 +39,7 @@ def keep(folder, name, height):
         },
     }
     path = folder / f"{name}.json"
-    provenance.write(path, result)
+    provenance.write_result(path, result)
     return path
 
 
@@ -64,7 +79,7 @@ def test_real_photos_without_distractor_queries_leave_claims_open(tmp_path):
     for name, height in HEIGHTS.items():
         path = keep(tmp_path, f"rendered+places_{name}", height)
         lacking = {"curve", "on_landmark"}
-        provenance.write(path, {k: v for k, v in provenance.read(path).items() if k not in lacking})
+        provenance.write_result(path, {k: v for k, v in provenance.read_result(path).items() if k not in lacking})
     found = {each.claim: each.evidence for each in decide_all(tmp_path)}
     decided = found["Attention matters more than fine-tuning (mAP)"]
     assert decided["verdict"] == "failed"
@@ -106,3 +121,56 @@ def test_seeds_count_too(tmp_path):
     found = {each.claim: each.evidence for each in decide_all(tmp_path)}
     (difference,) = found["Query expansion helps local features"]["differences"].values()
     assert difference["difference"] == 80 - 90, "of one model, with and without"
+
+
+# Single claims: Estimate(value, low, high) is a difference with its interval
+
+
+def test_a_claim_passes_if_all_its_differences_do():
+    passed, failed, undecided = Estimate(2, 1, 3), Estimate(-2, -3, -1), Estimate(1, -1, 3)
+    cases = {
+        "passed": [passed, passed],
+        "undecided": [passed, undecided],
+        "failed": [passed, undecided, failed],
+    }
+    for verdict, differences in cases.items():
+        claim = decide("better", dict(zip("abc", differences, strict=False)))
+        assert (claim.evidence["verdict"], claim.passed) == (verdict, verdict == "passed")
+
+
+def test_a_claim_without_differences_is_an_error():
+    with pytest.raises(ValueError, match="'better': no differences; expected at least one"):
+        decide("better", {})
+
+
+def test_claims_can_be_written_and_read(tmp_path):
+    claims = [decide("better", {"a - b": Estimate(2.0, 1.0, 3.0)}), Claim(claim="x", passed=False)]
+    path = tmp_path / "claims.json"
+    write_claims(claims, path)
+    assert read_claims(path) == claims
+    for record in json.loads(path.read_text()):
+        assert set(record) == {"claim", "passed", "evidence"}
+
+
+@pytest.mark.parametrize("text", ["", "{}x", '[{"other": 1}]', "3"])
+def test_a_file_without_claims_is_an_error(tmp_path, text):
+    path = tmp_path / "claims.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="not a file of claims"):
+        read_claims(path)
+
+
+def test_claims_are_formatted_with_their_differences():
+    claims = [
+        decide("better", {"a - b": Estimate(2.0, 1.0, 3.0)}),
+        decide("worse", {"b - a": Estimate(-2.0, -3.0, -1.0)}),
+        not_run("unknown", ["c", "d"]),
+    ]
+    assert format_claims(claims).splitlines() == [
+        "PASSED     better",
+        "             a - b: +2.0 [+1.0, +3.0]",
+        "FAILED     worse",
+        "             b - a: -2.0 [-3.0, -1.0]",
+        "NOT RUN    unknown",
+        "             missing: c, d",
+    ]
