@@ -1,1 +1,1 @@
-"""Geometric verification by RANSAC."""
+"""Geometric verification of matches between two photos."""

@@ -1,8 +1,8 @@
-"""Affine maps between two photos: solved from three matches, fitted to many, and judged (Sec. 4.4).
+"""Affine maps between two photos: solve from three matches, fit to many, and check plausibility (Sec. 4.4).
 
-`delfjax.geometry.homography` has functions of the same names: `delfjax.geometry.ransac` takes either module.
+`delfjax.geometry.homography` has functions of the same names. `delfjax.geometry.ransac` works with either.
 
-Symbols: ``A`` a 2x3 affine map on homogeneous ``(y, x, 1)``, from query to database photo.
+Symbols: ``A`` a 2x3 affine map on ``(y, x, 1)``, from the query to the database photo.
 """
 
 import jax.numpy as jnp
@@ -12,13 +12,13 @@ SAMPLE_SIZE = 3  # matches that determine a map
 
 
 def solve(source: Float[Array, "s 3 2"], target: Float[Array, "s 3 2"]) -> Float[Array, "s 2 3"]:
-    """Solve ``A`` from three matches in closed form; three points on one line give NaN or infinity."""
+    """Solve ``A`` from three matches in closed form. Collinear points give NaN or infinity."""
     (a, b), (c, d) = _edges(source), _edges(target)
     determinant = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])[:, None]
-    by_y = (c * b[:, 1:] - d * a[:, 1:]) / determinant
-    by_x = (d * a[:, :1] - c * b[:, :1]) / determinant
-    shift = target[:, 0] - by_y * source[:, 0, :1] - by_x * source[:, 0, 1:]
-    return jnp.stack([by_y, by_x, shift], axis=-1)
+    y_column = (c * b[:, 1:] - d * a[:, 1:]) / determinant
+    x_column = (d * a[:, :1] - c * b[:, :1]) / determinant
+    shift = target[:, 0] - y_column * source[:, 0, :1] - x_column * source[:, 0, 1:]
+    return jnp.stack([y_column, x_column, shift], axis=-1)
 
 
 def _edges(points: Float[Array, "s 3 2"]) -> tuple[Float[Array, "s 2"], Float[Array, "s 2"]]:
@@ -28,14 +28,17 @@ def _edges(points: Float[Array, "s 3 2"]) -> tuple[Float[Array, "s 2"], Float[Ar
 def is_plausible(
     models: Float[Array, "s 2 3"], corners: Float[Array, "p 2"], max_stretch: float
 ) -> Bool[Array, " s"]:
-    """Tell which models keep handedness and stretch no direction by over ``max_stretch`` or its inverse.
+    """Return which maps do not mirror, and scale every direction by a factor within limits.
 
-    An affine map does so alike everywhere, whatever the corners.
+    Args:
+        models: The maps.
+        corners: Unused: an affine map scales equally everywhere.
+        max_stretch: Largest allowed scale factor. The smallest one is its inverse.
     """
     linear = models[..., :2]
     determinant = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
     squares = (linear**2).sum((1, 2))
-    # Singular values of a 2x2 matrix from its determinant and Frobenius norm.
+    # The singular values of a 2x2 matrix follow from its determinant and Frobenius norm.
     gap = jnp.sqrt(jnp.maximum(squares**2 - 4 * determinant**2, 0.0))
     largest = jnp.sqrt((squares + gap) / 2)
     smallest = determinant / largest
@@ -45,33 +48,40 @@ def is_plausible(
 def squared_residuals(
     model: Float[Array, "*s 2 3"], source: Float[Array, "m 2"], target: Float[Array, "m 2"]
 ) -> Float[Array, "*s m"]:
-    """Return the squared distance of each mapped source point from its target, in pixels squared."""
+    """Return the squared distance between each mapped source point and its target, in pixels squared."""
 
-    # Written out by coordinate: as a batched matrix product XLA is several times slower on CPU.
-    def off(row: int) -> Float[Array, "*s m"]:
+    # By coordinate, because XLA's batched matrix product is several times slower on a CPU.
+    def difference(row: int) -> Float[Array, "*s m"]:
         a, b, shift = (model[..., row, column, None] for column in range(3))
         return a * source[:, 0] + b * source[:, 1] + (shift - target[:, row])
 
-    return off(0) ** 2 + off(1) ** 2
+    return difference(0) ** 2 + difference(1) ** 2
 
 
 def fit(
     model: Float[Array, "2 3"],
     source: Float[Array, "m 2"],
     target: Float[Array, "m 2"],
-    chosen: Bool[Array, " m"],
+    mask: Bool[Array, " m"],
 ) -> Float[Array, "2 3"]:
-    """Fit ``A`` to the chosen matches by least squares, through the normal equations.
+    """Fit ``A`` to matches by least squares, with the normal equations.
 
-    The least squares need no model to start from.
+    Args:
+        model: Unused: linear least squares need no initial map.
+        source: Points in the query photo.
+        target: Their matches in the database photo.
+        mask: The matches to fit.
     """
-    weight = chosen.astype(source.dtype)[:, None]
+    weight = mask.astype(source.dtype)[:, None]
     total = jnp.maximum(weight.sum(), 1.0)
-    # About the centroids: the normal equations of raw pixels would lose half of float32's digits.
-    center, aim = (weight * source).sum(0) / total, (weight * target).sum(0) / total
-    x, y = weight * (source - center), target - aim
-    (p, q), (_, r) = jnp.einsum("mi,mj->ij", x, source - center)
+    # Relative to the centroids: with raw pixels, the normal equations lose half of float32's digits.
+    source_center, target_center = (
+        (weight * source).sum(0) / total,
+        (weight * target).sum(0) / total,
+    )
+    x, y = weight * (source - source_center), target - target_center
+    (p, q), (_, r) = jnp.einsum("mi,mj->ij", x, source - source_center)
     determinant = p * r - q * q
     inverse = jnp.array([[r, -q], [-q, p]]) / determinant
     linear = jnp.einsum("mi,mj->ij", y, x) @ inverse
-    return jnp.concatenate([linear, (aim - linear @ center)[:, None]], axis=1)
+    return jnp.concatenate([linear, (target_center - linear @ source_center)[:, None]], axis=1)

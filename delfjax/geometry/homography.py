@@ -1,11 +1,11 @@
-"""Homographies between two photos: solved from four matches, fitted to many, and judged.
+"""Homographies between two photos: solve from four matches, fit to many, and check plausibility.
 
-Not in the paper, whose model is affine (`delfjax.geometry.affine`, with functions of the same names): a
-homography also holds for one plane, such as a facade, seen from two sides.
+Not in the paper, which uses affine maps (`delfjax.geometry.affine` has functions of the same names). A
+homography is exact for a plane, such as a facade, that is seen from two viewpoints.
 
-Symbols: ``H`` a 3x3 homography on homogeneous ``(y, x, 1)``, from query to database photo: ``(u, v, w) =
-H (y, x, 1)`` is seen at ``(u / w, v / w)``. Its scale is free; here ``w`` is 1 at the centroid of
-the matches it was made from, so that ``w > 0`` is the side of the horizon they lie on.
+Symbols: ``H`` a 3x3 homography on ``(y, x, 1)``, from the query to the database photo. A point maps to ``(u /
+w, v / w)`` with ``(u, v, w) = H (y, x, 1)``. Points with ``w <= 0`` lie at or beyond the horizon. ``H`` is
+scaled so that ``w`` is 1 at the centroid of the matches it is computed from.
 """
 
 import jax.numpy as jnp
@@ -18,26 +18,27 @@ Coordinates = tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."
 
 
 def solve(source: Float[Array, "s 4 2"], target: Float[Array, "s 4 2"]) -> Float[Array, "s 3 3"]:
-    """Solve ``H`` from four matches in closed form; three points on one line give NaN or infinity.
+    """Solve ``H`` from four matches in closed form. Three collinear points give NaN or infinity.
 
-    A projective basis is three points and their weights in the fourth, ``p_3 = sum_i l_i p_i``. So
-    ``H = sum_i (l'_i / l_i) p'_i (p_j x p_k)^T``, up to scale, takes one basis to the other: the null
-    vector of the direct linear transform of four matches, without a linear system.
+    Three points ``p_i`` and the weights ``l_i`` of the fourth, ``p_3 = sum_i l_i p_i``, are a projective basis.
+    ``H = sum_i (l'_i / l_i) p'_i (p_j x p_k)^T`` maps one basis to the other, up to scale. This equals the
+    direct linear transform of four matches, but needs no linear system.
     """
-    center, aim = source.mean(1), target.mean(1)
-    # About the centroids: the areas of raw pixels would lose half of float32's digits.
-    (weights, dual, _), (other, _, basis) = (
-        _basis(source - center[:, None]),
-        _basis(target - aim[:, None]),
+    source_center, target_center = source.mean(1), target.mean(1)
+    # Relative to the centroids: with raw pixels, the areas lose half of float32's digits.
+    (source_weights, dual, _), (target_weights, _, basis) = (
+        _basis(source - source_center[:, None]),
+        _basis(target - target_center[:, None]),
     )
-    ratios = other / weights
-    return _moved(jnp.einsum("si,sia,sib->sab", ratios, basis, dual), center, aim)
+    ratios = target_weights / source_weights
+    centered = jnp.einsum("si,sia,sib->sab", ratios, basis, dual)
+    return _to_pixels(centered, source_center, target_center)
 
 
 def _basis(
     points: Float[Array, "s 4 2"],
 ) -> tuple[Float[Array, "s 3"], Float[Array, "s 3 3"], Float[Array, "s 3 3"]]:
-    """Return the weights of the first three points in the fourth, their cross products, and them."""
+    """Return the weights of the fourth point, the cross products of the first three, and those three."""
     ones = jnp.ones((*points.shape[:2], 1), points.dtype)
     homogeneous = jnp.concatenate([points, ones], axis=2)
     three, fourth = homogeneous[:, :3], homogeneous[:, 3]
@@ -45,61 +46,65 @@ def _basis(
     return jnp.einsum("sia,sa->si", dual, fourth), dual, three
 
 
-def _moved(
-    model: Float[Array, "*s 3 3"], center: Float[Array, "*s 2"], aim: Float[Array, "*s 2"]
+def _to_pixels(
+    model: Float[Array, "*s 3 3"],
+    source_center: Float[Array, "*s 2"],
+    target_center: Float[Array, "*s 2"],
 ) -> Float[Array, "*s 3 3"]:
-    """Return the homography of raw pixels for one about two centroids; ``w`` is 1 at the first one."""
+    """Convert a homography of centered coordinates to pixels, with ``w`` of 1 at the source center."""
     model = model / model[..., 2:, 2:]
-    shift = model[..., 2] - (model[..., :2] * center[..., None, :]).sum(-1)
+    shift = model[..., 2] - (model[..., :2] * source_center[..., None, :]).sum(-1)
     model = jnp.concatenate([model[..., :2], shift[..., None]], axis=-1)
-    top = model[..., :2, :] + aim[..., :, None] * model[..., 2:, :]
+    top = model[..., :2, :] + target_center[..., :, None] * model[..., 2:, :]
     return jnp.concatenate([top, model[..., 2:, :]], axis=-2)
 
 
 def is_plausible(
     models: Float[Array, "s 3 3"], corners: Float[Array, "p 2"], max_stretch: float
 ) -> Bool[Array, " s"]:
-    """Tell which models behave, at every corner, as `affine.is_plausible` asks of an affine map.
+    """Return which maps are plausible at every corner, as `affine.is_plausible` checks affine maps.
 
-    The corners are those of the box around all matches, right and wrong: so the horizon crosses no
-    part of it either.
+    Args:
+        models: The maps.
+        corners: Corners of the box around all matches. The horizon must not cross this box.
+        max_stretch: Largest allowed scale factor. The smallest one is its inverse.
     """
-    good = jnp.ones(len(models), bool)
+    plausible = jnp.ones(len(models), bool)
     for corner in corners:
         *_, w = project(models, corner[None])
         local = linearize(models, corner)
-        good &= (w[:, 0] > 0) & affine.is_plausible(local, corners, max_stretch)
-    return good
+        plausible &= (w[:, 0] > 0) & affine.is_plausible(local, corners, max_stretch)
+    return plausible
 
 
 def linearize(model: Float[Array, "*s 3 3"], point: Float[Array, " 2"]) -> Float[Array, "*s 2 3"]:
-    """Return the affine map that agrees with a homography at a point to first order."""
+    """Return the affine map that approximates a homography at a point to first order."""
     y, x, w = (part[..., 0] for part in project(model, point[None]))
-    seen = jnp.stack([y, x], axis=-1)
-    slope = model[..., :2, :2] - seen[..., :, None] * model[..., 2:, :2]
+    mapped = jnp.stack([y, x], axis=-1)
+    slope = model[..., :2, :2] - mapped[..., :, None] * model[..., 2:, :2]
     linear = slope / w[..., None, None]
-    shift = seen - (linear * point).sum(-1)
+    shift = mapped - (linear * point).sum(-1)
     return jnp.concatenate([linear, shift[..., None]], axis=-1)
 
 
 def project(model: Float[Array, "*s 3 3"], points: Float[Array, "m 2"]) -> Coordinates:
-    """Return ``(y, x)`` of the points in the other photo, and ``w`` before the division by it."""
+    """Map points. Return their ``y`` and ``x`` in the other photo, and the divisor ``w``."""
 
-    # Written out by coordinate: as a batched matrix product XLA is several times slower on CPU.
-    def row(number: int) -> Float[Array, "*s m"]:
-        a, b, shift = (model[..., number, column, None] for column in range(3))
+    # By coordinate, because XLA's batched matrix product is several times slower on a CPU.
+    def product(row: int) -> Float[Array, "*s m"]:
+        a, b, shift = (model[..., row, column, None] for column in range(3))
         return a * points[:, 0] + b * points[:, 1] + shift
 
-    u, v, w = row(0), row(1), row(2)
+    u, v, w = product(0), product(1), product(2)
     return u / w, v / w, w
 
 
 def squared_residuals(
     model: Float[Array, "*s 3 3"], source: Float[Array, "m 2"], target: Float[Array, "m 2"]
 ) -> Float[Array, "*s m"]:
-    """Return the squared distance of each mapped source point from its target, in pixels squared.
+    """Return the squared distance between each mapped source point and its target, in pixels squared.
 
-    Points at or beyond the horizon are infinitely far off.
+    It is infinite for points at or beyond the horizon.
     """
     y, x, w = project(model, source)
     squared = (y - target[:, 0]) ** 2 + (x - target[:, 1]) ** 2
@@ -110,20 +115,27 @@ def fit(
     model: Float[Array, "3 3"],
     source: Float[Array, "m 2"],
     target: Float[Array, "m 2"],
-    chosen: Bool[Array, " m"],
+    mask: Bool[Array, " m"],
 ) -> Float[Array, "3 3"]:
-    """Fit ``H`` to the chosen matches by the normalized direct linear transform (Hartley 1997).
+    """Fit ``H`` to matches by the normalized direct linear transform (Hartley 1997).
 
-    Each equation is divided by what ``model`` says of its ``w``: fitted again and again, the algebraic
-    error so nears the squared pixels. ``w`` is 1 at the centroid, which leaves eight unknowns.
+    Each equation is divided by the ``w`` that the initial map gives. With repeated fits, the algebraic
+    error approaches the squared distance in pixels. ``w`` is fixed to 1 at the centroid, which leaves
+    eight unknowns.
+
+    Args:
+        model: The initial map.
+        source: Points in the query photo.
+        target: Their matches in the database photo.
+        mask: The matches to fit.
     """
-    weight = chosen.astype(source.dtype)
+    weight = mask.astype(source.dtype)
     total = jnp.maximum(weight.sum(), 1.0)
-    (y, x), center, size = _normalized(source, weight, total)
-    (u, v), aim, reach = _normalized(target, weight, total)
+    (y, x), source_center, source_size = _normalize(source, weight, total)
+    (u, v), target_center, target_size = _normalize(target, weight, total)
     *_, w = project(model, source)
-    # Points that are not chosen may lie on the horizon.
-    weight = jnp.where(chosen, 1 / w, 0.0)[:, None]
+    # Points outside of the mask may lie on the horizon.
+    weight = jnp.where(mask, 1 / w, 0.0)[:, None]
     zero, one = jnp.zeros_like(y), jnp.ones_like(y)
     rows = jnp.concatenate(
         [
@@ -132,19 +144,23 @@ def fit(
         ]
     )
     right = (weight * jnp.stack([u, v], axis=1)).T.ravel()
-    unknown = jnp.linalg.solve(
+    solution = jnp.linalg.solve(
         jnp.einsum("ma,mb->ab", rows, rows), jnp.einsum("ma,m->a", rows, right)
     )
-    scaled = jnp.append(unknown, 1.0).reshape(3, 3)
-    scaled = scaled * jnp.array([reach, reach, 1.0])[:, None] / jnp.array([size, size, 1.0])
-    return _moved(scaled, center, aim)
+    normalized = jnp.append(solution, 1.0).reshape(3, 3)
+    centered = (
+        normalized
+        * jnp.array([target_size, target_size, 1.0])[:, None]
+        / jnp.array([source_size, source_size, 1.0])
+    )
+    return _to_pixels(centered, source_center, target_center)
 
 
-def _normalized(
+def _normalize(
     points: Float[Array, "m 2"], weight: Float[Array, " m"], total: Float[Array, ""]
 ) -> tuple[Float[Array, "2 m"], Float[Array, " 2"], Float[Array, ""]]:
-    """Move the weighted points' centroid to 0 and scale their mean square to 1; say by how much."""
+    """Move the weighted centroid to 0 and scale the mean square to 1. Return also centroid and scale."""
     center = (weight[:, None] * points).sum(0) / total
-    moved = points - center
-    size = jnp.sqrt((weight[:, None] * moved**2).sum() / total)
-    return (moved / size).T, center, size
+    centered = points - center
+    size = jnp.sqrt((weight[:, None] * centered**2).sum() / total)
+    return (centered / size).T, center, size

@@ -1,9 +1,9 @@
-"""Geometric verification: RANSAC over all candidates of a query in one program (Sec. 4.4).
+"""Verify the candidates of a query by RANSAC, all of them in one compiled program (Sec. 4.4).
 
-Every candidate photo brings up to a thousand putative matches. For each, thousands of models of three
-matches (`delfjax.geometry.affine`: the paper's) or four (`delfjax.geometry.homography`) are solved in closed form, scored
-on a few matches, the best of them on all, and the winner is refined by least squares on its inliers.
-The paper's score of a photo is the number of inliers.
+Each candidate photo has up to 1000 putative matches. RANSAC solves thousands of models from samples of
+three matches (`delfjax.geometry.affine`, as in the paper) or four (`delfjax.geometry.homography`). It scores
+them on a few matches, the best of them on all matches, and refines the winner by least squares on its
+inliers. The number of inliers is the paper's score of a photo.
 """
 
 from collections.abc import Sequence
@@ -22,27 +22,29 @@ from delfjax.types import Matches
 
 Model = Literal["affine", "homography"]
 MODELS: dict[Model, ModuleType] = {"affine": affine, "homography": homography}
-MATCH_BUCKETS = (64, 256, 1024)  # matches are padded to one of these numbers
-CANDIDATE_BUCKETS = (1, 16, 128)  # and candidates to one of these
+# Arrays are padded to one of these sizes, so that few programs are compiled.
+MATCH_BUCKETS = (64, 256, 1024)
+CANDIDATE_BUCKETS = (1, 16, 128)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RansacConfig:
-    """How matches are verified.
+    """Settings of RANSAC.
 
     Attributes:
-        residual: An inlier maps to within this many pixels of its counterpart in the database photo
-            (official ``match_images``: 20).
-        model: What maps the query to the database photo: the official code's affine map, or a homography.
-        hypotheses: Models of three or four matches tried a photo (official code: 1000 trials).
-        screened: Models that a quick look at ``screen_matches`` matches lets through.
-        screen_matches: See ``screened``.
-        refinements: Rounds of least squares on the inliers of the winner; they count anew each time.
-        max_stretch: Models that stretch any direction by more than this, or shrink it so, are
-            dropped, and so are mirrored ones: else a model that maps a whole photo to one point
-            collects inliers for nothing. Not in the paper: the pyramid's scales span a factor of 8.
-            A homography must pass at each corner of the box around the query's matches.
-        seed: Of the samples.
+        residual: Inlier threshold: largest distance in pixels, in the database photo, between a mapped
+            query point and its match (official ``match_images``: 20).
+        model: Kind of map from the query to the database photo. ``"affine"`` is that of the official
+            code.
+        hypotheses: Number of models that are solved from samples (official code: 1000).
+        screened: Number of models that pass the first scoring, on ``screen_matches`` random matches.
+        screen_matches: Number of matches in the first scoring.
+        refinements: Number of least-squares fits to the inliers of the winner.
+        max_stretch: Largest scale factor of a model in any direction; the smallest one is its inverse.
+            Models beyond it and mirrored ones are rejected. Otherwise a model that maps a whole photo
+            to one point collects inliers. Not in the paper; the pyramid's scales span a factor of 8. A
+            homography must pass at each corner of the box around the query's matches.
+        seed: Random seed of the samples.
     """
 
     residual: float = 20.0
@@ -57,13 +59,13 @@ class RansacConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Verification:
-    """What RANSAC says of one candidate.
+    """Result of RANSAC for one candidate photo.
 
     Attributes:
-        affine: The best model; of a homography, the affine map that agrees with it to first order at the
-            centroid of the inliers. NaN where no model has as many inliers as determine it.
-        inliers: Which matches agree with the model.
-        homography: The best model where homographies were asked for, NaN likewise.
+        affine: Affine map from the query to the candidate, on ``(y, x, 1)``. For a homography, its
+            first-order approximation at the centroid of the inliers. NaN if no model was found.
+        inliers: Whether each match is an inlier.
+        homography: The homography, if ``RansacConfig.model`` is ``"homography"``. NaN if none was found.
     """
 
     affine: Float[np.ndarray, "2 3"]
@@ -72,14 +74,21 @@ class Verification:
 
     @property
     def num_inliers(self) -> int:
-        """The number of inliers: the score of the paper."""
+        """Number of inliers: the paper's score of a photo."""
         return int(self.inliers.sum())
 
 
 def verify(candidates: Sequence[Matches], config: RansacConfig | None = None) -> list[Verification]:
-    """Verify every candidate of a query at once.
+    """Verify the candidates of one query by RANSAC.
 
-    The same matches and seed give the same result, alone or among others.
+    The result of a candidate does not depend on the other candidates.
+
+    Args:
+        candidates: Putative matches between the query and each candidate photo.
+        config: Settings. By default those of the paper's affine map.
+
+    Returns:
+        One result per candidate, in order.
     """
     config = config or RansacConfig()
     results: list[Verification] = []
@@ -91,7 +100,7 @@ def verify(candidates: Sequence[Matches], config: RansacConfig | None = None) ->
 
 def _verify_batch(candidates: Sequence[Matches], config: RansacConfig) -> list[Verification]:
     most = max(len(matches) for matches in candidates)
-    # More matches than the largest bucket do not occur with 1000 features a photo, but may.
+    # More matches than the largest bucket occur only with more than 1000 features per photo.
     size = next(
         (bucket for bucket in MATCH_BUCKETS if bucket >= most), 1 << (most - 1).bit_length()
     )
@@ -120,21 +129,21 @@ def _ransac_all(
     counts: Int[Array, " b"],
     config: RansacConfig,
 ) -> tuple[Float[Array, "b r 3"], Float[Array, "b 2 3"], Bool[Array, "b m"]]:
-    """Verify candidate after candidate: all at once would be bound by memory, not by arithmetic.
+    """Verify candidate after candidate. All at once would be limited by memory bandwidth.
 
     Returns:
-        The models, affine maps for them, and their inliers.
+        The model of each candidate, its affine map, and its inliers.
     """
     key = jax.random.key(config.seed)
 
-    def one(candidate: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    def verify_one(candidate: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         model, inliers = _ransac(*candidate, key, config)
         if config.model == "affine":
             return model, model, inliers
         center = (inliers[:, None] * candidate[0]).sum(0) / jnp.maximum(inliers.sum(), 1)
         return model, homography.linearize(model, center), inliers
 
-    return jax.lax.map(one, (source, target, counts))
+    return jax.lax.map(verify_one, (source, target, counts))
 
 
 def _ransac(
@@ -144,36 +153,37 @@ def _ransac(
     key: Key[Array, ""],
     config: RansacConfig,
 ) -> tuple[Float[Array, "r 3"], Bool[Array, " m"]]:
-    """Find the map that most of the first ``count`` matches agree with."""
+    """Find the model with the best score on the first ``count`` matches, and its inliers."""
     kind = MODELS[config.model]
-    real = jnp.arange(len(source)) < count
-    corners = _corners(source, real)
+    valid = jnp.arange(len(source)) < count
+    corners = _corners(source, valid)
     sample_key, screen_key = jax.random.split(key)
     samples = draw_samples(sample_key, config.hypotheses, count, kind.SAMPLE_SIZE)
     models = kind.solve(source[samples], target[samples])
     plausible = kind.is_plausible(models, corners, config.max_stretch)
 
-    few = jnp.floor(
+    subset = jnp.floor(
         jax.random.uniform(screen_key, (config.screen_matches,)) * count.astype(jnp.float32)
     ).astype(int)
-    rough = msac(kind.squared_residuals(models, source[few], target[few]), real[few], config)
-    _, passed = jax.lax.top_k(jnp.where(plausible, rough, -1.0), config.screened)
-    scores = msac(kind.squared_residuals(models[passed], source, target), real, config)
+    screen_residuals = kind.squared_residuals(models, source[subset], target[subset])
+    screen_scores = msac_score(screen_residuals, valid[subset], config)
+    _, passed = jax.lax.top_k(jnp.where(plausible, screen_scores, -1.0), config.screened)
+    scores = msac_score(kind.squared_residuals(models[passed], source, target), valid, config)
     best = passed[jnp.argmax(jnp.where(plausible[passed], scores, -1.0))]
 
     model = models[best]
     for _ in range(config.refinements):
-        model = _refine(model, source, target, real, corners, config)
-    inliers = real & (residuals(kind, model, source, target) <= config.residual)
+        model = _refine(model, source, target, valid, corners, config)
+    inliers = valid & (residuals(kind, model, source, target) <= config.residual)
     found = plausible[best] & (count >= kind.SAMPLE_SIZE) & (inliers.sum() >= kind.SAMPLE_SIZE)
     return jnp.where(found, model, jnp.nan), inliers & found
 
 
-def _corners(source: Float[Array, "m 2"], real: Bool[Array, " m"]) -> Float[Array, "4 2"]:
-    """Return the corners of the box around the real matches' places in the query."""
+def _corners(source: Float[Array, "m 2"], valid: Bool[Array, " m"]) -> Float[Array, "4 2"]:
+    """Return the corners of the box around the valid matches in the query."""
     (top, left), (bottom, right) = (
-        jnp.where(real[:, None], source, jnp.inf).min(0),
-        jnp.where(real[:, None], source, -jnp.inf).max(0),
+        jnp.where(valid[:, None], source, jnp.inf).min(0),
+        jnp.where(valid[:, None], source, -jnp.inf).max(0),
     )
     return jnp.array([[top, left], [top, right], [bottom, left], [bottom, right]])
 
@@ -181,17 +191,25 @@ def _corners(source: Float[Array, "m 2"], real: Bool[Array, " m"]) -> Float[Arra
 def draw_samples(
     key: Key[Array, ""], number: int, count: Int[Array, ""], size: int
 ) -> Int[Array, "s k"]:
-    """Draw samples of distinct numbers below ``count``, which may be traced (Floyd's scheme)."""
+    """Draw samples of distinct row numbers by Floyd's algorithm.
+
+    Args:
+        key: Random key.
+        number: Number of samples.
+        count: Row numbers are smaller than this. It may be traced.
+        size: Row numbers per sample.
+    """
     uniform = jax.random.uniform(key, (size, number))
     ranges = jnp.maximum(count, size).astype(jnp.float32) - jnp.arange(size - 1.0, -1.0, -1.0)
     below = ranges[:, None]
     drawn: list[Int[Array, " s"]] = []
-    for place, first in enumerate(jnp.minimum(jnp.floor(uniform * below), below - 1).astype(int)):
-        # Where a draw is taken already, the largest number of its range cannot be: it stands in.
+    candidates = jnp.minimum(jnp.floor(uniform * below), below - 1).astype(int)
+    for column, candidate in enumerate(candidates):
+        # A number that is already in the sample is replaced by the largest of the range, which is not.
         taken = jnp.zeros(number, bool)
         for earlier in drawn:
-            taken |= first == earlier
-        drawn.append(jnp.where(taken, below[place].astype(int) - 1, first))
+            taken |= candidate == earlier
+        drawn.append(jnp.where(taken, below[column].astype(int) - 1, candidate))
     return jnp.stack(drawn, axis=1)
 
 
@@ -201,31 +219,38 @@ def residuals(
     source: Float[Array, "m 2"],
     target: Float[Array, "m 2"],
 ) -> Float[Array, " m"]:
-    """Return how far each mapped source point lies from its target, in pixels."""
+    """Return the distance between each mapped source point and its target, in pixels."""
     return jnp.sqrt(kind.squared_residuals(model, source, target))
 
 
-def msac(
-    squared: Float[Array, "*s m"], real: Bool[Array, " m"], config: RansacConfig
+def msac_score(
+    squared: Float[Array, "*s m"], valid: Bool[Array, " m"], config: RansacConfig
 ) -> Float[Array, "*s"]:
-    """Score models by ``sum max(0, 1 - r^2 / t^2)``: inliers, the nearer the more (Torr 2000)."""
-    return jnp.where(real, jnp.maximum(0.0, 1 - squared / config.residual**2), 0.0).sum(-1)
+    """Score models by ``sum max(0, 1 - r^2 / t^2)``, which prefers close inliers (Torr and Zisserman 2000).
+
+    Args:
+        squared: Squared residuals ``r^2`` of each model and match.
+        valid: Matches to count.
+        config: Its ``residual`` is the threshold ``t``.
+    """
+    return jnp.where(valid, jnp.maximum(0.0, 1 - squared / config.residual**2), 0.0).sum(-1)
 
 
 def _refine(
     model: Float[Array, "r 3"],
     source: Float[Array, "m 2"],
     target: Float[Array, "m 2"],
-    real: Bool[Array, " m"],
+    valid: Bool[Array, " m"],
     corners: Float[Array, "4 2"],
     config: RansacConfig,
 ) -> Float[Array, "r 3"]:
-    """Fit the model to its inliers; keep the fit if it has more of them (local optimization)."""
+    """Fit the model to its inliers, and keep the fit if its score is higher (local optimization)."""
     kind = MODELS[config.model]
-    inliers = real & (residuals(kind, model, source, target) <= config.residual)
+    inliers = valid & (residuals(kind, model, source, target) <= config.residual)
     fitted = kind.fit(model, source, target, inliers)
-    now, before = (
-        msac(kind.squared_residuals(each, source, target), real, config) for each in (fitted, model)
+    new_score, old_score = (
+        msac_score(kind.squared_residuals(each, source, target), valid, config)
+        for each in (fitted, model)
     )
-    good = kind.is_plausible(fitted[None], corners, config.max_stretch)[0]
-    return jnp.where((now > before) & good, fitted, model)
+    plausible = kind.is_plausible(fitted[None], corners, config.max_stretch)[0]
+    return jnp.where((new_score > old_score) & plausible, fitted, model)

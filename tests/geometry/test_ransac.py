@@ -1,4 +1,4 @@
-"""RANSAC with affine maps: properties on made matches, parity with scikit-image."""
+"""Check RANSAC with affine maps on synthetic matches, and its parity with scikit-image."""
 
 import jax
 import jax.numpy as jnp
@@ -6,43 +6,43 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from putative import assert_agrees_with_scikit_image, following, of
+from putative import assert_agrees_with_scikit_image, matches_of, synthetic_matches
 from skimage.transform import AffineTransform
 
 from delfjax.geometry import affine
-from delfjax.geometry.ransac import RansacConfig, draw_samples, msac, residuals, verify
+from delfjax.geometry.ransac import RansacConfig, draw_samples, msac_score, residuals, verify
 
 TRUE = np.array([[0.9, -0.3, 20.0], [0.25, 1.1, -10.0]], np.float32)
 
 
-def seen(points):
-    """Where the affine map takes points."""
+def apply(points):
+    """Map points by the true affine map."""
     return points @ TRUE[:, :2].T + TRUE[:, 2]
 
 
-def made(count, share, **others):
-    """Matches of which a share follows the affine map, and which those are."""
-    return following(seen, count, share, **others)
+def matches_with(count, share, **options):
+    """Return matches of which a share follows the affine map, and the mask of those."""
+    return synthetic_matches(apply, count, share, **options)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.2, 0.1])
-def test_finds_the_map_and_its_inliers(share):
-    matches, right = made(1000, share)
+def test_ransac_finds_the_map_and_its_inliers(share):
+    matches, true = matches_with(1000, share)
     (found,) = verify([matches])
     np.testing.assert_allclose(found.affine[:, :2], TRUE[:, :2], atol=0.03)
-    assert found.inliers[right].mean() > 0.98
-    assert found.inliers[~right].sum() < 20
+    assert found.inliers[true].mean() > 0.98
+    assert found.inliers[~true].sum() < 20
 
 
-def test_noise_free_map_is_exact():
-    matches, _ = made(200, 1.0, noise=0.0)
+def test_map_without_noise_is_exact():
+    matches, _ = matches_with(200, 1.0, noise=0.0)
     (found,) = verify([matches])
     assert found.num_inliers == 200
     np.testing.assert_allclose(found.affine, TRUE, atol=2e-3)
 
 
-def test_same_seed_same_result_and_another_seed_may_differ():
-    candidates = [made(300, 0.03, seed=seed)[0] for seed in range(8)]
+def test_result_depends_only_on_the_seed():
+    candidates = [matches_with(300, 0.03, seed=seed)[0] for seed in range(8)]
     first, again, other = (
         [each.inliers for each in verify(candidates, RansacConfig(seed=seed))] for seed in (1, 1, 2)
     )
@@ -50,24 +50,24 @@ def test_same_seed_same_result_and_another_seed_may_differ():
     assert any((a != b).any() for a, b in zip(first, other, strict=True))
 
 
-def test_result_does_not_depend_on_company():
-    candidates = [made(count, 0.3, seed=count)[0] for count in (40, 150, 60, 20)]
+def test_result_does_not_depend_on_other_candidates():
+    candidates = [matches_with(count, 0.3, seed=count)[0] for count in (40, 150, 60, 20)]
     together = verify(candidates)
     for matches, found in zip(candidates, together, strict=True):
         (alone,) = verify([matches])
         assert (alone.inliers == found.inliers).all()
 
 
-def test_more_candidates_than_one_program_holds():
-    candidates = [made(30, 0.8, seed=seed)[0] for seed in range(130)]
+def test_more_candidates_than_the_largest_bucket():
+    candidates = [matches_with(30, 0.8, seed=seed)[0] for seed in range(130)]
     counts = [found.num_inliers for found in verify(candidates)]
     assert len(counts) == 130
     assert min(counts) >= 20
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_fewer_than_three_matches_are_no_evidence(count):
-    matches, _ = made(count, 1.0)
+def test_fewer_than_three_matches_give_no_model(count):
+    matches, _ = matches_with(count, 1.0)
     (found,) = verify([matches])
     assert found.num_inliers == 0
     assert np.isnan(found.affine).all()
@@ -75,33 +75,32 @@ def test_fewer_than_three_matches_are_no_evidence(count):
 
 
 def test_three_matches_are_enough():
-    (found,) = verify([of([[0, 0], [0, 100], [100, 0]], [[10, 10], [10, 110], [110, 10]])])
+    (found,) = verify([matches_of([[0, 0], [0, 100], [100, 0]], [[10, 10], [10, 110], [110, 10]])])
     assert found.num_inliers == 3
 
 
-def test_matches_on_one_line_give_no_model():
+def test_collinear_matches_give_no_model():
     line = np.stack([np.arange(50.0), 2 * np.arange(50.0)], axis=1)
-    (found,) = verify([of(line, line)])
+    (found,) = verify([matches_of(line, line)])
     assert found.num_inliers == 0
 
 
-def test_everything_to_one_point_is_no_evidence():
-    """The collapse that inflates the scores of false pairs where nothing forbids it."""
+def test_collapse_to_one_point_has_few_inliers():
     random = np.random.default_rng(0)
     target = 300 + random.normal(0, 3, (500, 2))
-    (found,) = verify([of(random.uniform(0, 600, (500, 2)), target)])
+    (found,) = verify([matches_of(random.uniform(0, 600, (500, 2)), target)])
     assert found.num_inliers < 100
 
 
-def test_a_mirrored_photo_is_no_match():
+def test_mirrored_photo_has_few_inliers():
     points = np.random.default_rng(0).uniform(0, 600, (300, 2))
-    (found,) = verify([of(points, points * [1, -1] + [0, 600])])
+    (found,) = verify([matches_of(points, points * [1, -1] + [0, 600])])
     assert found.num_inliers < 60
 
 
 @pytest.mark.parametrize("share", [0.5, 0.2])
-def test_agrees_with_scikit_image(share):
-    matches, _ = made(1000, share)
+def test_ransac_agrees_with_scikit_image(share):
+    matches, _ = matches_with(1000, share)
     (ours,) = verify([matches])
     assert_agrees_with_scikit_image(ours, matches, AffineTransform, 3)
 
@@ -128,7 +127,7 @@ def test_samples_are_uniform(size):
     assert counts.std() < 0.05 * counts.mean()
 
 
-def test_solve_maps_its_points():
+def test_solved_map_is_exact_on_its_points():
     source, target = np.random.default_rng(0).uniform(0, 500, (2, 512, 3, 2)).astype(np.float32)
     models = np.asarray(affine.solve(jnp.array(source), jnp.array(target)))
     area = np.abs(np.linalg.det(source[:, 1:] - source[:, :1]))
@@ -137,11 +136,11 @@ def test_solve_maps_its_points():
 
 
 def test_fit_is_least_squares():
-    matches, right = made(100, 0.7, noise=3.0)
+    matches, true = matches_with(100, 0.7, noise=3.0)
     points = jnp.array(matches.query), jnp.array(matches.database)
-    ours = affine.fit(jnp.zeros((2, 3)), *points, jnp.array(right))
-    design = np.c_[matches.query, np.ones(100)][right].astype(float)
-    expected = np.linalg.lstsq(design, matches.database[right], rcond=None)[0].T
+    ours = affine.fit(jnp.zeros((2, 3)), *points, jnp.array(true))
+    design = np.c_[matches.query, np.ones(100)][true].astype(float)
+    expected = np.linalg.lstsq(design, matches.database[true], rcond=None)[0].T
     np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-2)
 
 
@@ -163,17 +162,17 @@ def test_plausible_models(linear, plausible):
     assert bool(affine.is_plausible(model, jnp.zeros((4, 2)), 8.0)[0]) is plausible
 
 
-def test_msac_counts_near_inliers_for_more():
+def test_msac_prefers_close_inliers():
     points = np.float32([[0, 0], [10, 0], [0, 10], [500, 500]])
     shifts = np.float32([[0, 0], [0, 10], [0, 20.5], [0, 0]])
     identity = jnp.array([[[1, 0, 0], [0, 1, 0]]], jnp.float32)
     real = jnp.array([True, True, True, False])
     squared = affine.squared_residuals(identity, jnp.array(points), jnp.array(points + shifts))
-    score = msac(squared, real, RansacConfig(residual=20.0))
+    score = msac_score(squared, real, RansacConfig(residual=20.0))
     np.testing.assert_allclose(score, [1 + (1 - 0.25) + 0], rtol=1e-6)
 
 
-def test_residuals_are_pixels():
+def test_residuals_are_in_pixels():
     points = np.float32([[1, 2], [3, 4]])
     shift = jnp.array([[1, 0, 3], [0, 1, 4]], jnp.float32)
     off = residuals(affine, shift, jnp.array(points), jnp.array(points))

@@ -1,0 +1,94 @@
+"""Check atomic writes, the cleaning of leftovers, claimed folders, locks and checksums."""
+
+import hashlib
+
+import pytest
+
+from delfjax.files import (
+    Lock,
+    StoreError,
+    atomic_write,
+    claim_folder,
+    digest,
+    remove_leftovers,
+    sha256,
+)
+
+SETTINGS = {"rate": 0.1, "scales": (1, 2)}
+
+
+def test_atomic_write_replaces_the_file(tmp_path):
+    path = tmp_path / "result.json"
+    for text in ("old", "new"):
+        with atomic_write(path) as temporary:
+            temporary.write_text(text)
+            assert temporary.parent == tmp_path
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_failed_write_keeps_the_old_file(tmp_path, error):
+    path = tmp_path / "result.json"
+    path.write_text("old")
+
+    def write():
+        with atomic_write(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writers_of_the_same_file_do_not_share_a_temporary_file(tmp_path):
+    path = tmp_path / "result.json"
+    with atomic_write(path) as first, atomic_write(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first", "the last one to finish wins"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_leftovers_of_killed_writers_are_removed(tmp_path):
+    names = (".a-1.json.0123.part", ".a-2.json.0123.part", ".b-1.json.0123.part", "a-1.json")
+    for name in names:
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path, "a-?.json")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".b-1.json.0123.part", "a-1.json"]
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a-1.json"]
+
+
+def test_folder_is_claimed_for_one_configuration(tmp_path):
+    path = tmp_path / "new" / "run"
+    for _ in range(2):
+        found = claim_folder(path, "manifest.json", SETTINGS, kind="training run")
+        assert found == {"rate": 0.1, "scales": [1, 2]}
+    with pytest.raises(StoreError, match=r"run: made with rate = 0.1, but 0.2 was requested"):
+        claim_folder(path, "manifest.json", SETTINGS | {"rate": 0.2}, kind="training run")
+    with pytest.raises(StoreError, match=r"made with seed = None, but 1 was requested"):
+        claim_folder(path, "manifest.json", SETTINGS | {"seed": 1}, kind="training run")
+
+
+def test_folder_with_other_files_is_refused_but_leftovers_are_ignored(tmp_path):
+    (tmp_path / ".manifest.json.0123.part").touch()
+    claim_folder(tmp_path, "manifest.json", SETTINGS, kind="training run")
+    (tmp_path / "manifest.json").rename(tmp_path / "notes.txt")
+    with pytest.raises(StoreError, match="neither empty nor a training run"):
+        claim_folder(tmp_path, "manifest.json", SETTINGS, kind="training run")
+
+
+def test_lock_is_exclusive_until_released(tmp_path):
+    lock = Lock(tmp_path / "lock")
+    with pytest.raises(StoreError, match="held by another process"):
+        Lock(tmp_path / "lock")
+    lock.release()
+    Lock(tmp_path / "lock").release()
+
+
+def test_checksums_equal_those_of_hashlib(tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    assert sha256(tmp_path / "file") == digest(b"content") == hashlib.sha256(b"content").hexdigest()
