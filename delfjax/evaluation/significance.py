@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 Result = Mapping[str, Any]
 """Record of one run, as `delfjax.evaluation.report.report` returns it and `read_result` reads it."""
 Verdict = Literal["passed", "failed", "undecided"]
-RESAMPLES = 2000
+RESAMPLES = 2000  # bootstrap resamples of an interval
 LEVEL = 0.95  # fraction of the resampled statistics inside an interval
 COMPARABLE_KEYS = "benchmark", "protocol", "queries"  # values that compared results must share
 
