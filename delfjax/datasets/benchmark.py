@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 
 from delfjax.datasets.truth import Truth
-from delfjax.images.reading import Box, Crop, PhotoFolder
+from delfjax.images.reading import Crop, PhotoFolder
+from delfjax.types import Box
 
 Metric = Literal["trapezoidal_ap", "map_at_100"]
 """How to score a ranking: the average precision of Oxford5k, or that of Google-Landmarks v2."""

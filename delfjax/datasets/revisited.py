@@ -19,7 +19,7 @@ from delfjax.datasets.text_files import (
     read_lines,
 )
 from delfjax.datasets.truth import Truth, revisited_truth
-from delfjax.images.reading import Box
+from delfjax.types import Box
 
 PROTOCOLS = ("medium", "easy", "hard")  # the first is the default
 LEVELS = ("easy", "hard", "junk")

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from delfjax.datasets.benchmark import DatasetError
-from delfjax.images.reading import Box, original_size, scan
+from delfjax.images.reading import original_size, scan
+from delfjax.types import Box
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 MAX_LISTED = 10  # missing photos that an error message names

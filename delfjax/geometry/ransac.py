@@ -85,7 +85,7 @@ def verify(candidates: Sequence[Matches], config: RansacConfig | None = None) ->
 
     Args:
         candidates: Putative matches between the query and each candidate photo.
-        config: Settings. By default those of the paper's affine map.
+        config: Settings. By default `RansacConfig()`.
 
     Returns:
         One result per candidate, in order.

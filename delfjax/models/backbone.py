@@ -240,7 +240,7 @@ def _folded_parameters(unit: ConvNorm) -> tuple[Array, Array]:
 def transpose_kernels(state: nnx.State) -> nnx.State:
     """Swap y and x in every kernel: the network then maps transposed photos to transposed maps.
 
-    Portrait photos can so share the program that is compiled for landscape photos. Not in the paper.
+    Portrait photos can then share the program that is compiled for landscape photos. Not in the paper.
     """
     return jax.tree.map(lambda w: w.transpose(1, 0, 2, 3) if w.ndim == 4 else w, state)
 

@@ -15,10 +15,11 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib import figure as mpl_figure
 from matplotlib.axes import Axes
+from matplotlib.legend import Legend
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from delfjax.images.reading import Box
+from delfjax.types import Box
 
 STYLE: dict[str, Any] = {
     "font.size": 9,
@@ -28,7 +29,6 @@ STYLE: dict[str, Any] = {
     "axes.spines.right": False,
     "figure.dpi": 110,
     "savefig.bbox": "tight",
-    "legend.frameon": False,
 }
 HEATMAP_COLORS = "magma"
 NEUTRAL = "#8a8f98"
@@ -47,6 +47,10 @@ class Figure(mpl_figure.Figure):
 
     Figures with photos are displayed as JPEG: as PNG they would make notebooks ten times larger.
     """
+
+    def legend(self, *handles_labels: object, **options: object) -> Legend:
+        """Add a legend without a frame; see `matplotlib.figure.Figure.legend`."""
+        return super().legend(*handles_labels, **{"frameon": False} | options)
 
     def save(self, path: Path) -> None:
         """Write the figure to a file, and create its folder if needed.
@@ -118,7 +122,8 @@ def photos(
 ) -> Figure:
     """Draw photos in a grid.
 
-    Photos of a single row get the same height. In several rows, all columns have the same width.
+    Photos of a single row get the same height. In several rows, all columns have the same width, and
+    photos that are taller than most of their row are scaled down.
 
     Args:
         images: At least one photo. Sizes may differ.
@@ -131,7 +136,7 @@ def photos(
     aspects = np.array([image.shape[0] / image.shape[1] for image in images])
     widths = np.ones(columns) if len(images) > columns else 1 / aspects
     heights = [
-        width * np.max(widths[: len(row)] * row) / widths.sum()
+        width * np.median(widths[: len(row)] * row) / widths.sum()
         for row in np.split(aspects, range(columns, len(aspects), columns))
     ]
     titled = [any(titles[row * columns : (row + 1) * columns]) for row in range(len(heights))]
@@ -148,6 +153,7 @@ def photos(
         ax.set_axis_off()
         if number < len(images):
             draw_photo(ax, images[number], titles[number] if number < len(titles) else "")
+            ax.set_anchor("NW")
         if number < len(boxes) and boxes[number] is not None:
             _outline(ax, boxes[number])
     return figure

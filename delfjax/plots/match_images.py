@@ -12,10 +12,9 @@ from PIL import Image, ImageDraw
 
 from delfjax.datasets.truth import Relevance
 from delfjax.features.pyramid import scale_points
-from delfjax.images.reading import Box
 from delfjax.plots.base import COLORS, DARK, DIM, NEUTRAL, Figure, RgbImage, photos
 from delfjax.plots.thumbnails import BACKGROUND, Card, draw_cards, fit, resize
-from delfjax.types import Features, Matches
+from delfjax.types import Box, Features, Matches
 
 RELEVANCE_MARKS: dict[
     Relevance, tuple[str, str]
@@ -112,7 +111,8 @@ def _draw_lines(
     layer = Image.new("RGBA", image.size)
     draw = ImageDraw.Draw(layer)
     for ends in lines[~inliers, :, ::-1]:
-        draw.line(ends.ravel().tolist(), OUTLIER_COLOR, 3)
+        for color, width in (((*DARK, 50), 5), (OUTLIER_COLOR, 3)):
+            draw.line(ends.ravel().tolist(), color, width)
     shown = lines[inliers]
     shown = shown[np.linspace(0, len(shown) - 1, min(MAX_INLIER_LINES, len(shown))).astype(int)]
     for ends in shown[:, :, ::-1]:

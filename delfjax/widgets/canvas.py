@@ -37,7 +37,7 @@ class ImageCanvas(anywidget.AnyWidget):
         clicks: Number of clicks. Observe it instead of ``clicked``, which does not change when two
             clicks are at the same point.
         box: The box: ``(top, left, bottom, right)`` with edges between pixels, 0 at the top-left
-            corner, as in `delfjax.images.reading.Box`. None before the first drag and after a click.
+            corner, as in `delfjax.types.Box`. None before the first drag and after a click.
             Set it to draw or remove the box.
     """
 

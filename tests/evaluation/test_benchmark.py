@@ -1,7 +1,6 @@
 """Evaluation of a folder of classes: the whole way through, and the page that shows it."""
 
 import json
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,15 +10,16 @@ from worlds import classes, extractor, flat
 from delfjax.datasets.benchmark import STANDARD, Benchmark, Query
 from delfjax.datasets.truth import oxford_truth
 from delfjax.evaluation.benchmark import Evaluation, evaluate_benchmark, evaluate_folder
-from delfjax.evaluation.precision_recall import summarize_curve, pool
+from delfjax.evaluation.precision_recall import pool, summarize_curve
 from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.extraction import Extractor
 from delfjax.features.store import FeatureStore
 from delfjax.geometry.ransac import RansacConfig
-from delfjax.images.reading import Box, PhotoError, read_image, scan
+from delfjax.images.reading import PhotoError, read_image
 from delfjax.provenance import to_json
 from delfjax.search.index import IndexConfig
 from delfjax.search.searcher import SearchConfig
+from delfjax.types import Box
 
 SEARCH = SearchConfig(neighbors=20, ransac=RansacConfig(hypotheses=64, residual=2.0))
 PCA_FILE = PCAConfig(dimensions=8)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from places import place
 
-from delfjax.images.reading import Box
 from delfjax.plots.match_images import (
     GAP,
     PAIR_MAX_HEIGHT,
@@ -13,7 +12,7 @@ from delfjax.plots.match_images import (
     pair_image,
     query_image,
 )
-from delfjax.types import Matches
+from delfjax.types import Box, Matches
 
 BOX = Box(50.0, 80.0, 300.0, 330.0)
 
