@@ -1,6 +1,6 @@
-"""Fake data sets in the layouts that their publishers' archives unpack to, with tiny photos.
+"""Fake data sets with tiny photos, in the layouts of the published archives.
 
-Photos of one landmark are views of one drawn picture, so that they can be found.
+The photos of one landmark are shifted views of one image, so that they can be matched.
 """
 
 import pickle
@@ -8,38 +8,41 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 from worlds import SIZE, draw
 
-from delfjax.datasets.oxford import LANDMARKS
-
 HEIGHT, WIDTH = SIZE
 BOX = "4.5 2.0 60.0 46.25"  # x1 y1 x2 y2
-WEB_PAGE = b"<html><head><title>302 Found</title></head></html>\n"  # what corrupt photos hold
+WEB_PAGE = b"<html><head><title>302 Found</title></head></html>\n"  # content of corrupt photos
+LANDMARKS = {
+    "oxford5k": "all_souls ashmolean balliol bodleian christ_church cornmarket hertford keble "
+    "magdalen pitt_rivers radcliffe_camera",
+    "paris6k": "defense eiffel invalides louvre moulinrouge museedorsay notredame pantheon pompidou "
+    "sacrecoeur triomphe",
+}
 
 
 @cache
 def view(landmark: int, number: int = 0) -> bytes:
-    """A JPEG of a landmark, which differs a little from number to number."""
-    room = 4 * (number % 8)
-    whole = draw(landmark, (HEIGHT + 32, WIDTH + 32))
+    """Return a JPEG of a landmark; each number is a slightly different view."""
+    shift = 4 * (number % 8)
+    large = draw(landmark, (HEIGHT + 32, WIDTH + 32))
     stream = BytesIO()
-    Image.fromarray(whole[room : room + HEIGHT, room : room + WIDTH]).save(stream, "JPEG")
+    Image.fromarray(large[shift : shift + HEIGHT, shift : shift + WIDTH]).save(stream, "JPEG")
     return stream.getvalue()
 
 
 def write(path: Path, content: bytes | str) -> Path:
-    """Write a file, and the folders that it goes to."""
+    """Write a file, creating its folder, and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
 
 
 def oxford5k(root: Path) -> Path:
-    """All of it flat in one folder, as the archive unpacks: 55 queries, 78 photos.
+    """Make 55 queries and 78 photos, all in one folder, as the archives unpack.
 
-    Of each landmark photos 1 to 5 are good, and the queries; 6 is ok, 7 junk.
+    Of each landmark, photos 1 to 5 are good and are the queries; photo 6 is ok and 7 is junk.
     """
     folder = root / "oxford5k"
     for number, landmark in enumerate(LANDMARKS["oxford5k"].split()):
@@ -53,7 +56,7 @@ def oxford5k(root: Path) -> Path:
 
 
 def paris6k(root: Path) -> Path:
-    """Photos in folders, truth in another; some of the photos are web pages: 78 whole photos."""
+    """Make photos in sub-folders, with the ground truth apart: 78 valid photos, one corrupt."""
     folder = root / "paris6k"
     for number, landmark in enumerate(LANDMARKS["paris6k"].split()):
         stems = [f"paris_{landmark}_{i:06d}" for i in range(1, 8)]
@@ -68,7 +71,7 @@ def paris6k(root: Path) -> Path:
 
 
 def ground_truth(folder: Path, landmark: str, stems: list[str], prefix: str = "") -> None:
-    """Five queries of a landmark, of seven photos."""
+    """Write the text files of five queries of a landmark that has seven photos."""
     for i in range(1, 6):
         files = {
             "query": f"{prefix}{stems[i - 1]} {BOX}\n",
@@ -81,7 +84,7 @@ def ground_truth(folder: Path, landmark: str, stems: list[str], prefix: str = ""
 
 
 def flickr100k(root: Path) -> Path:
-    """Three photos in folders by topic; a name may be in two of them."""
+    """Make three photos in folders by topic; two photos have the same file name."""
     folder = root / "flickr100k"
     for number, name in enumerate(("airshow/000001", "airshow/000002", "zoo/000001")):
         write(folder / "oxc1_100k" / f"{name}.jpg", view(200 + number))
@@ -89,21 +92,21 @@ def flickr100k(root: Path) -> Path:
 
 
 def gnd() -> dict:
-    """The ground truth of a revisited set: eight photos, three queries, of which one has no hard."""
+    """Return the ground truth of a revisited set: eight photos, three queries, one without hard ones."""
     box = [4.5, 2.0, 60.0, 46.25]
     return {
         "imlist": [f"all_souls_{i:06d}" for i in range(8)],
         "qimlist": ["all_souls_000100", "all_souls_000101", "oxford_000102"],
         "gnd": [
             {"bbx": box, "easy": [0, 1], "hard": [2], "junk": [3]},
-            {"bbx": np.array(box), "easy": np.array([4]), "hard": np.array([]), "junk": []},
+            {"bbx": box, "easy": [4], "hard": [], "junk": []},
             {"bbx": box, "easy": [], "hard": [5, 6], "junk": []},
         ],
     }
 
 
 def revisited(root: Path, name: str = "roxford5k", truth: object = None) -> Path:
-    """Photos in `jpg`, and the pickle beside it."""
+    """Make a revisited set: photos in ``jpg``, and the pickle beside that folder."""
     folder, truth = root / name, gnd() if truth is None else truth
     for number, stem in enumerate((*gnd()["imlist"], *gnd()["qimlist"])):
         write(folder / "jpg" / f"{stem}.jpg", view(number // 3, number))
@@ -112,7 +115,7 @@ def revisited(root: Path, name: str = "roxford5k", truth: object = None) -> Path
 
 
 def revisitop1m(root: Path) -> Path:
-    """Three photos, and the list of them, where a suffix may lack."""
+    """Make three photos and the list of them, in which one has no suffix."""
     folder = root / "revisitop1m"
     for number, name in enumerate(("0a/a", "0a/b", "1/c")):
         write(folder / "jpg" / f"{name}.jpg", view(300 + number))
@@ -121,7 +124,7 @@ def revisitop1m(root: Path) -> Path:
 
 
 def holidays(root: Path, *, listed: bool = True) -> Path:
-    """Two scenes, of two and three photos, and a photo that the list leaves out."""
+    """Make two scenes of two and three photos, and one photo that is not listed."""
     folder = root / "holidays"
     names = ["100000.jpg", "100001.jpg", "100100.jpg", "100101.jpg", "100102.jpg"]
     for name in (*names, "100103.jpg"):
@@ -132,12 +135,12 @@ def holidays(root: Path, *, listed: bool = True) -> Path:
 
 
 def photo_id(number: int) -> str:
-    """A name as Google-Landmarks has them."""
+    """Return a photo name in the form of Google-Landmarks."""
     return f"{number:02x}23456789abcdef"
 
 
 def google_v2(root: Path) -> Path:
-    """Four index photos of two landmarks; of five test photos one public, two private, two ignored."""
+    """Make four index photos of two landmarks, and five test photos: 1 public, 2 private, 2 ignored."""
     folder = root / "google_landmarks_v2"
     index, test = [photo_id(i) for i in range(4)], [photo_id(i) for i in range(16, 21)]
     for split, names in (("index", index), ("test", test)):
@@ -162,7 +165,7 @@ def google_v2(root: Path) -> Path:
 
 
 def google_v1(root: Path) -> Path:
-    """Three photos of landmarks, one of none and one of the index; five queries, two with truth."""
+    """Make five database photos, two of them without landmark; five queries, two with ground truth."""
     folder = root / "google_landmarks_v1"
     rows = {"train": (5, 5, 7, "None"), "test": (7, 5, "None", "", 9)}
     for split, landmarks in rows.items():
@@ -177,22 +180,13 @@ def google_v1(root: Path) -> Path:
     return folder
 
 
-def google_v1_foldered(root: Path) -> Path:
-    """The same as folders of landmarks."""
-    folder = root / "google_landmarks_v1"
-    names = ("index/eiffel/a", "index/eiffel/b", "index/petra/a", "test/eiffel/a", "test/petra/b")
-    for number, name in enumerate((*names, "test/stranger", "test/rome/a")):
-        write(folder / f"{name}.jpg", view(number))
-    return folder
-
-
 def csv(*lines: str) -> str:
-    """The text of a file of these lines."""
+    """Return the text of a file with these lines."""
     return "".join(f"{line}\n" for line in lines)
 
 
 def everything(root: Path) -> None:
-    """Every one of them."""
+    """Make every data set."""
     for make in (oxford5k, paris6k, flickr100k, revisitop1m, holidays, google_v1, google_v2):
         make(root)
     for name in ("roxford5k", "rparis6k"):

@@ -14,7 +14,6 @@ import re
 import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from tqdm.auto import tqdm
 
@@ -114,11 +113,11 @@ def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
             for member in tar:
                 if member.isdir():  # folders are created only for files
                     continue
+                path = _checked_path(archive, member)
                 count, total = count + 1, total + member.size
                 if count > MAX_FILES or total > MAX_BYTES:
                     limits = f"{MAX_FILES:,} files and {MAX_BYTES:,} bytes"
                     raise _refusal(archive, member.name, f"exceeds the limit of {limits}")
-                path = _checked_path(archive, member)
                 _write_file(archive, tar, member, folder / (path.name if flat else path))
                 bar.update(file.tell() - bar.n)
             _check_end(stream, tar.offset)
@@ -148,7 +147,7 @@ def _write_file(archive: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, ta
         raise EOFError(f"{member.name} ends early")
 
 
-def _check_end(stream: IO[bytes], offset: int) -> None:
+def _check_end(stream: io.BufferedIOBase, offset: int) -> None:
     """Check that the archive is complete: tarfile takes a damaged header for the end."""
     stream.seek(offset)
     if stream.read(len(END_OF_TAR)) != END_OF_TAR:

@@ -14,7 +14,7 @@ from delfjax.datasets.catalog import (
     missing_parts,
 )
 
-ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tar.gz", ".zip")
+ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tar.gz")
 DOWNLOADS = "downloads"  # folder of archives and their checksums, in the folder of a data set
 MD5 = re.compile(r"[0-9a-f]{32}")
 

@@ -98,7 +98,7 @@ def load(folder: Path | None = None, *, distractors: bool = True) -> Benchmark:
         distractors: Whether photos without a landmark are part of the database.
 
     Raises:
-        DatasetError: The set is not in the folder. `damaged_files` verifies its files.
+        DatasetError: The set is not in the folder. `damaged` verifies its files.
     """
     root = _checked_folder(folder) / "eval"
     names = scan(root / "images").names
@@ -148,15 +148,15 @@ def landmark_bounds(folder: Path | None = None) -> dict[str, tuple[np.ndarray, n
     return {name: (np.array(box["low"]), np.array(box["high"])) for name, box in boxes.items()}
 
 
-def damaged_files(folder: Path | None = None) -> list[str]:
+def damaged(folder: Path | None = None) -> list[str]:
     """List the files that are missing or do not match their SHA-256 checksum."""
     root = _checked_folder(folder)
-    damaged = []
+    names = []
     for line in (root / CHECKSUMS).read_text(encoding="utf-8").splitlines():
         checksum, name = line.split("  ", 1)
         if not (root / name).is_file() or sha256(root / name) != checksum:
-            damaged.append(name)
-    return damaged
+            names.append(name)
+    return names
 
 
 def _checked_folder(folder: Path | None) -> Path:
