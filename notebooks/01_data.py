@@ -44,7 +44,7 @@ print(f"training:   {len(training)} photos of {len(set(training.labels))} landma
 print(f"evaluation: {len(benchmark.base_photos)} photos of 11 other landmarks,")
 print(f"            {benchmark.distractor_count} of places without a landmark")
 print(f"queries:    {len(benchmark.queries)}, and {len(benchmark.distractor_queries)} distractor queries")
-print("damaged files:", rendered.damaged_files() or "none")
+print("damaged files:", rendered.damaged() or "none")
 
 # %% [markdown]
 # ## What a training photo looks like
@@ -202,7 +202,7 @@ assert (len(benchmark.queries), len(benchmark.distractor_queries)) == (55, 40)
 good = {name: [t for t in known if t.landmark == name and t.grade == "good"] for name in evaluated}
 assert min(map(len, good.values())) >= 5, "every query is a good photo"
 assert all(t.visible_fraction >= 0.25 for t in known if t.grade != "junk"), "ok shows more than a quarter"
-assert not rendered.damaged_files(), "every file is as it was published"
+assert not rendered.damaged(), "every file is as it was published"
 
 # %% [markdown]
 # **What differs from the paper.** Google-Landmarks has a million photos; this set has about a thousand, of

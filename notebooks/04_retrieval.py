@@ -125,7 +125,7 @@ for (name, each), color in zip(variances.items(), plots.COLORS, strict=False):
 axes[0, 0].axvline(kept, color=plots.NEUTRAL, linestyle="--", linewidth=1)
 axes[0, 0].set(xscale="log", xlabel="dimensions of the PCA", ylim=(0, 102))
 axes[0, 0].set_ylabel("variance explained (%)")
-axes[0, 0].legend(loc="lower right")
+axes[0, 0].legend(loc="lower right", frameon=False)
 figure
 
 # %% [markdown]
@@ -270,7 +270,7 @@ for ax, (name, counts) in zip(axes[:, 0], panels.items(), strict=True):
         ax.bar(rows + 1, counts[rows], width=0.82, color=color, label=f"{mark} {kind}")
     ax.set(ylabel=name, xlim=(0.3, first + 0.7))
 axes[-1, 0].set_xlabel("rank")
-axes[0, 0].legend(loc="upper right", ncols=3)
+axes[0, 0].legend(loc="upper right", ncols=3, frameon=False)
 figure
 
 # %% [markdown]
@@ -321,8 +321,18 @@ for number, each in enumerate(rankings):
         kind = relevance(truths[number], image)
         if kind != "junk" and inliers >= 0 and image != own[number]:
             counts[kind].append(inliers)
-counts = {kind: np.array(found) for kind, found in counts.items()}
-plots.inlier_histogram(counts)
+
+# %%
+figure, axes = plots.subplots(5.8, 2.9)
+bins = range(0, max(map(max, counts.values())) + 4, 4)
+for kind, found in counts.items():
+    mark, color = plots.RELEVANCE_MARKS[kind]
+    label = f"{mark} {kind}: {len(found):,} results, median {np.median(found):.0f}"
+    share = np.full(len(found), 100 / len(found))
+    axes[0, 0].hist(found, bins, weights=share, color=color, alpha=0.6, label=label)
+axes[0, 0].set(xlabel="RANSAC inliers of a result", ylabel="share of the results (%)")
+axes[0, 0].legend(frameon=False)
+figure
 
 # %% [markdown]
 # Where the two overlap is where rankings go wrong. A photo is accepted by its rank, not by a threshold; but with
@@ -503,7 +513,7 @@ whole = search.limit_features(store.read(query.photo))
 for words, box in {"the whole photo": None, "its features in the box": query.box}.items():
     cached = cache_neighbors(searcher, whole, box)
     found = average_precision(cached.search(search), truth)
-    print(f"{words:28}{len(cached.query):4} features, AP {100 * found:.1f} %")
+    print(f"{words:28}{len(cached.features):4} features, AP {100 * found:.1f} %")
 cut = 100 * scores.average_precision[small]
 print(f"{'the box, cut out':28}{len(asked[small]):4} features, AP {cut:.1f} %")
 

@@ -7,7 +7,6 @@ from .features import keypoints, matches, receptive_fields
 from .match_images import RELEVANCE_MARKS, pair_image
 from .network_shapes import trace_extraction, trace_training
 from .retrieval import (
-    inlier_histogram,
     query_card,
     recall_by_angle,
     recall_curves,
@@ -26,7 +25,6 @@ __all__ = [
     "camera_maps",
     "heatmap_grid",
     "heatmaps",
-    "inlier_histogram",
     "keypoints",
     "landmark_hits",
     "matches",

@@ -66,8 +66,8 @@ def _draw_dense_extraction(ax: Axes, shapes: ExtractionShapes, y: float) -> Exte
     widths = [1.25 * level.size[1] / levels[-1].size[1] for level in reversed(levels)]
     pyramid = diagrams.draw_pyramid(ax, (0.95, y), widths, gap=0.13, color=NEUTRAL)
     scales = f"{len(levels)} scales, {levels[0].scale:g} to {levels[-1].scale:g}"
-    draw_note(ax, (0.95, y - 0.5), f"photo {_join(shapes.photo)}\n{scales}")
-    note = f"to conv4: stride {field.stride},\nreceptive field {field.size}"
+    draw_note(ax, (0.95, y - 0.5), f"photo {_join(shapes.photo)} px\n{scales}")
+    note = f"to conv4: stride {field.stride},\nreceptive field {field.size} px"
     name = _display_name(shapes.spec)
     backbone = draw_step(ax, (2.7, y), (1.4, 0.8), name, note, color=DESCRIPTOR_COLOR)
     draw_arrow(ax, (pyramid.right, y), backbone.west)
@@ -97,10 +97,7 @@ def _draw_selection(ax: Axes, shapes: ExtractionShapes, maps: Extent, y: float) 
     title, note = f"PCA to {PAPER_DIMENSIONS}", "L2 before and after"
     pca = draw_step(ax, (8.95, y), STEP_SIZE, title, note, color=DESCRIPTOR_COLOR)
     draw_arrow(ax, best.east, pca.west)
-    features = diagrams.draw_cells(ax, (8.95, y - 0.72), _random(3, 11), 0.09, cmap="Blues")
-    draw_arrow(ax, pca.south, features.north)
-    size = f"features, {count} {TIMES} {PAPER_DIMENSIONS}"
-    draw_note(ax, (features.left - 0.08, y - 0.72), size, ha="right")
+    draw_note(ax, (8.95, y - 0.5), f"features, {count} {TIMES} {PAPER_DIMENSIONS}")
 
 
 def _draw_retrieval(ax: Axes, search: SearchConfig, y: float) -> None:
@@ -115,10 +112,7 @@ def _draw_retrieval(ax: Axes, search: SearchConfig, y: float) -> None:
     note = f"{search.neighbors} per feature"
     nearest = draw_step(ax, (3.3, y), STEP_SIZE, "neighbors", note, color=SEARCH_COLOR)
     for photo, step in ((database, index), (query, nearest)):
-        height = step.west[1]
-        features = diagrams.draw_cells(ax, (1.9, height), _random(3, 5), 0.09, cmap="Blues")
-        draw_arrow(ax, (photo.right, height), features.west)
-        draw_arrow(ax, features.east, step.west)
+        draw_arrow(ax, (photo.right, step.west[1]), step.west, "features")
     draw_arrow(ax, index.south, nearest.north)
     votes = draw_step(ax, (5.15, y), STEP_SIZE, "votes", "matches per photo", color=SEARCH_COLOR)
     note = f"affine RANSAC,\nbest {search.verified} photos"
@@ -219,7 +213,3 @@ def _peak(rows: int, columns: int) -> Float[np.ndarray, "y x"]:
     """Return example attention scores with one peak."""
     y, x = np.mgrid[:rows, :columns]
     return 0.12 + 0.85 * np.exp(-((y - 0.5 * rows) ** 2 / 4 + (x - 0.45 * columns) ** 2 / 6))
-
-
-def _random(rows: int, columns: int) -> Float[np.ndarray, "y x"]:
-    return np.random.default_rng(0).uniform(0.15, 0.85, (rows, columns))

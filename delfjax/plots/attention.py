@@ -49,8 +49,9 @@ def heatmap_grid(
         opacity: Opacity of the maps, 0 to 1.
     """
     columns = 1 + len(rows[0][1])
-    height = 2.6 * sum(photo.shape[0] / photo.shape[1] for photo, _ in rows)
-    figure, axes = subplots(2.6 * columns, height + 0.3, len(rows), columns)
+    heights = [2.6 * photo.shape[0] / photo.shape[1] for photo, _ in rows]
+    size = 2.6 * columns + 0.6, sum(heights) + 0.3
+    figure, axes = subplots(*size, len(rows), columns, height_ratios=heights)
     for row, (photo, maps) in zip(axes, rows, strict=True):
         draw_photo(row[0], photo)
         gray = np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8)

@@ -1,8 +1,8 @@
 """The style shared by all figures, and the photo grid that most of them build on.
 
 Functions of `delfjax.plots` take arrays and records and return a `Figure`. They do not use pyplot's global
-state, so notebooks, scripts and widgets can all show or save the result. Positions come in as ``(y, x)`` and
-are swapped to matplotlib's ``(x, y)`` here.
+state, so notebooks, scripts and widgets can all show or save the result. They take positions as ``(y, x)``
+and swap them to matplotlib's ``(x, y)``.
 """
 
 import io
@@ -33,7 +33,7 @@ STYLE: dict[str, Any] = {
 HEATMAP_COLORS = "magma"
 NEUTRAL = "#8a8f98"
 TEXT, MUTED = "#23272f", "#626974"  # of main and of secondary text
-COLORS = ("#3b6fb6", "#d98032", "#4a9d6f", "#a05fa8")  # of the curves of a plot, in their order
+COLORS = ("#3b6fb6", "#d98032", "#4a9d6f", "#a05fa8")  # of the first, second, ... curve of a plot
 LIGHT, DARK = (255, 255, 255), (20, 20, 30)  # a line and its outline: visible on any photo
 DIM = 0.5  # opacity of the dark layer over the part of a photo that is not selected
 FIGURE_QUALITY, WIDGET_QUALITY = 70, 90  # JPEG quality, 1 to 95

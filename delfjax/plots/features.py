@@ -16,7 +16,7 @@ from delfjax.search.matching import PairMatch
 from delfjax.types import Features, Matches, Photo
 
 BRIGHTNESS = 0.75  # of the photo under keypoints, so that they stand out
-MIN_RING_AREA = 14  # square points, at scale 1
+RING_AREA = 14  # of a keypoint of scale 1, in square points
 
 
 def keypoints(
@@ -35,7 +35,7 @@ def keypoints(
     norm, colors = LogNorm(min(PAPER_SCALES), max(PAPER_SCALES)), mpl.colormaps["viridis_r"]
     ax.scatter(
         *best.positions.T[::-1],
-        s=MIN_RING_AREA / best.scales,
+        s=RING_AREA / best.scales,
         facecolors="none",
         edgecolors=colors(norm(best.scales)),
         linewidths=1.1,
@@ -82,7 +82,7 @@ def receptive_fields(
     top, left = np.maximum(corners[:, :2].min(0) - 2, -margin)
     bottom, right = np.minimum(corners[:, 2:].max(0) + 2, size + margin)
     ax.set(xlim=(left, right), ylim=(bottom, top))
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), title="keypoint, best first")
+    figure.legend(loc="outside right upper", title="keypoint, best first")
     return figure
 
 
@@ -91,7 +91,8 @@ def matches(
 ) -> Figure:
     """Draw the matches between two photos as lines.
 
-    Inliers are bright, at most 200 of them, evenly chosen. All other matches are faint.
+    Inliers are bright, all other matches are faint. Matches that are not verified are all bright. At most
+    200 bright lines are drawn, evenly chosen.
 
     Args:
         photo_a: The first photo (the query), in the size that its features were extracted from.
@@ -103,7 +104,7 @@ def matches(
         found, inliers = pair.matches, pair.inliers
         default = f"{pair.num_inliers} inliers of {len(found)} matches"
     else:
-        found, inliers, default = pair, None, f"{len(pair)} matches"
+        found, inliers, default = pair, np.ones(len(pair), bool), f"{len(pair)} matches"
     sizes = photo_a.shape[:2], photo_b.shape[:2]
     image = pair_image((photo_a, photo_b), sizes, found, inliers)
     return photos([image], [default if title is None else title], width=9.5)

@@ -1,13 +1,13 @@
-"""Figures of retrieval: ranked results, recall of an index, and inliers (Secs. 4.4 and 5)."""
+"""Figures of retrieval: ranked results, and recall (Secs. 4.4 and 5)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Shaped
 from matplotlib.ticker import LogLocator
 
-from delfjax.datasets.truth import Relevance, Truth, relevance
+from delfjax.datasets.truth import Truth, relevance
 from delfjax.plots.base import COLORS, NEUTRAL, Figure, RgbImage, photos, subplots
 from delfjax.plots.match_images import RELEVANCE_MARKS
 from delfjax.plots.thumbnails import Card, draw_cards, thumbnail
@@ -15,7 +15,6 @@ from delfjax.types import Photo, Ranking
 
 ANGLE_EDGES = (0, 15, 30, 45, 60, 90, 180)  # degrees: bins of `recall_by_angle`
 RESULT_CARD_WIDTH = 160  # pixels: narrow, so that the text is large beside the photo
-BIN_WIDTH = 4  # inliers: bins of `inlier_histogram`
 
 
 def results(
@@ -37,10 +36,9 @@ def results(
         count: Number of results.
         title: Title of the figure.
     """
-    rows = range(min(count, len(ranking)))
-    return result_rows(
-        [(title, [query_card(query, "query"), *result_cards(ranking, load, rows, truth)])]
-    )
+    found = result_cards(ranking, load, range(min(count, len(ranking))), truth)
+    cards = [query_card(query, "query"), *found]
+    return result_rows([(title, cards)], width=1.07 * len(cards))
 
 
 def result_cards(
@@ -115,27 +113,6 @@ def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure
     ax.minorticks_off()
     ax.grid(alpha=0.25, linewidth=0.6)
     figure.legend(loc="outside lower center", ncols=3)
-    return figure
-
-
-def inlier_histogram(counts: Mapping[Relevance, Int[np.ndarray, " _"]]) -> Figure:
-    """Draw histograms of inlier counts: of one kind of results upward, of the other downward.
-
-    Args:
-        counts: Numbers of inliers of the verified results of all queries, by two kinds of relevance.
-    """
-    figure, axes = subplots(5.8, 2.9)
-    ax = axes[0, 0]
-    edges = np.arange(0, max(each.max() for each in counts.values()) + BIN_WIDTH + 2, BIN_WIDTH)
-    for (kind, each), sign in zip(counts.items(), (1, -1), strict=True):
-        shares = 100 * np.histogram(each, edges)[0] / len(each)
-        mark, color = RELEVANCE_MARKS[kind]
-        label = f"{mark} {kind}: {len(each):,} results, median {np.median(each):.0f}"
-        ax.bar(edges[:-1], sign * shares, 0.92 * BIN_WIDTH, align="edge", color=color, label=label)
-    ax.axhline(0, color="black", linewidth=0.8)
-    ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
-    ax.set(xlabel="RANSAC inliers of a result", ylabel="share of the results (%)")
-    ax.legend(loc="lower right")
     return figure
 
 

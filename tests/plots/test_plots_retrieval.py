@@ -1,4 +1,4 @@
-"""Tests of figures of rankings, recall and inliers."""
+"""Tests of figures of rankings and recall."""
 
 import numpy as np
 import pytest
@@ -69,16 +69,6 @@ def test_search_time_does_not_fall_with_recall():
     line, exact = figure.axes[0].lines
     np.testing.assert_allclose(line.get_xydata(), [[0.1, 25], [0.1, 50], [0.4, 100]])
     assert set(exact.get_xdata()) == {1}
-
-
-def test_inlier_histogram_shows_shares_in_percent():
-    counts = {"correct": np.array([40, 42, 3]), "wrong": np.array([3, 4, 5, 6])}
-    ax = plots.inlier_histogram(counts).axes[0]
-    up, down = bar_heights(ax).values()
-    assert sum(up) == pytest.approx(100)
-    assert sum(down) == pytest.approx(-100)
-    assert min(up) == 0
-    assert ax.containers[0].get_label() == "✓ correct: 3 results, median 40"
 
 
 def test_recall_by_angle_has_bars_per_group():
