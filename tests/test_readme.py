@@ -75,13 +75,13 @@ def world(tmp_path, monkeypatch, tiny_network):
         save(tmp_path / "PHOTOS" / "abc"[number // 5] / name, draw(number // 5))
     (tmp_path / "data").symlink_to(ROOT / "data")  # which commands name as in a checkout
     monkeypatch.setattr(rendered, "ROOT", rendered_part(tmp_path / "rendered"))
-    monkeypatch.setitem(CONFIGS, "embedded", settings)
+    monkeypatch.setitem(CONFIGS, "small", settings)
     monkeypatch.setenv("DELFJAX_DATA", str(tmp_path / "sets"))
     # Of the revisited sets the photos are there, and their truth is not.
     for name in ("oxford5k", "paris6k"):
         fakes.revisited(tmp_path / "sets", name)
         fakes.write(tmp_path / "sets" / name / "gt" / "all_souls_1_query.txt", "")
-    monkeypatch.setattr(download, "fetch", publish)
+    monkeypatch.setattr(download, "download_file", publish)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -16,8 +16,6 @@ from worlds import classes, draw, head, network, save
 import delfjax
 from delfjax import provenance
 from delfjax.cli import index, main
-from delfjax.datasets import download
-from delfjax.datasets.download import DownloadError
 from delfjax.features.extraction import Extractor
 from delfjax.features.store import FeatureStore
 from delfjax.models import checkpoints, weights
@@ -372,64 +370,6 @@ def test_table_lists_results(tmp_path, capsys):
     provenance.write_result(tmp_path / "run.json", {"value": 12.5, "what": "mAP"})
     assert run("table", "--results", tmp_path) == 0
     assert capsys.readouterr().out.splitlines()[-1].split() == ["run", "12.5", "mAP"]
-
-
-# --- data
-
-
-def touch(path):
-    path.parent.mkdir(parents=True)
-    path.touch()
-
-
-def test_data_list_says_what_is_here_and_on_what_terms(tmp_path, capsys, monkeypatch):
-    touch(tmp_path / "holidays" / "jpg" / "100000.jpg")
-    assert run("data", "list", "--root", tmp_path) == 0
-    out = capsys.readouterr().out
-    assert f"{tmp_path / 'holidays'}: here\n  INRIA Holidays: 1,491 photos" in out
-    assert f"{tmp_path / 'roxford5k'}: lacks jpg/*.jpg, gnd_roxford5k.pkl\n" in out
-    assert "about 95 GB" in out
-    assert "  terms: INRIA has the copyright" in out
-    # The same by the environment.
-    monkeypatch.setenv("DELFJAX_DATA", str(tmp_path))
-    assert run("data", "list") == 0
-    assert capsys.readouterr().out == out
-
-
-def test_data_list_looks_beside_the_cache(tmp_path, capsys, monkeypatch):
-    monkeypatch.delenv("DELFJAX_DATA", raising=False)
-    assert run("data", "list") == 0
-    folder = tmp_path / "cache" / "datasets" / "oxford5k"
-    assert f"{folder}: lacks **/*.jpg, **/*_query.txt\n" in capsys.readouterr().out
-
-
-def test_data_fetch_says_what_is_done_by_hand(tmp_path, capsys):
-    touch(tmp_path / "flickr100k" / "oxc1_100k" / "beach" / "1.jpg")
-    assert run("data", "fetch", "holidays", "flickr100k", "--root", tmp_path) == 1
-    out, err = capsys.readouterr()
-    assert out == f"{tmp_path / 'flickr100k'}: all is there\n"
-    assert err.startswith(f"delfjax data: {tmp_path / 'holidays'}: lacks jpg/*.jpg\n")
-    assert "get it by hand" in err
-
-
-def test_data_fetch_gives_the_terms_before_anything_else(tmp_path, capsys, monkeypatch):
-    def unreachable(url, path, **_):
-        raise DownloadError(f"{url}: no connection")
-
-    monkeypatch.setattr(download, "download_file", unreachable)
-    assert run("data", "fetch", "paris6k", "--root", tmp_path) == 1
-    out, err = capsys.readouterr()
-    assert out.startswith(f"{tmp_path / 'paris6k'}\n  The Paris Dataset: ")
-    assert "  terms: " in out
-    assert err.startswith("delfjax data: https://www.robots.ox.ac.uk/")
-
-
-def test_data_fetch_reports_success(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(download, "download_file", lambda url, path, **_: path)
-    touch(tmp_path / "oxford5k" / "jpg" / "all_souls_000000.jpg")
-    touch(tmp_path / "oxford5k" / "gt" / "all_souls_1_query.txt")
-    assert run("data", "fetch", "roxford5k", "--root", tmp_path) == 0
-    assert capsys.readouterr().out.endswith(f"{tmp_path / 'roxford5k'}: fetched\n")
 
 
 # --- help
