@@ -6,11 +6,23 @@ The network runs once for a photo and a model. Every later change is drawn in mi
 from collections.abc import Mapping
 from typing import Any
 
-import ipywidgets
 import numpy as np
 from IPython.display import clear_output, display
-from ipywidgets import HTML, HBox, Layout, VBox
+from ipywidgets import (
+    HTML,
+    Button,
+    Dropdown,
+    FloatSlider,
+    HBox,
+    IntSlider,
+    Layout,
+    SelectionSlider,
+    ValueWidget,
+    VBox,
+    Widget,
+)
 
+from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.extraction import Extractor
 from delfjax.features.pyramid import scale_points
 from delfjax.images.reading import PhotoError
@@ -27,14 +39,15 @@ from delfjax.widgets.attention_state import (
     score_photo,
 )
 from delfjax.widgets.canvas import ImageCanvas
-from delfjax.widgets.upload import LABELED, read_upload, upload_button
+from delfjax.widgets.controls import labeled
+from delfjax.widgets.upload import read_upload, upload_button
 
 MAX_KEYPOINTS = 1000  # the official configuration keeps as many features per photo
 ALL = "all"  # the scale slider's value for all scales, since it cannot be None
 
 
 def explore(
-    photos: Mapping[str, Photo] | Photo, models: Mapping[str, Extractor] | Extractor
+    photos: Mapping[str, Photo] | Photo, models: Mapping[str, LocalExtractor] | LocalExtractor
 ) -> "AttentionExplorer":
     """Show where models find features in photos, in a widget with heatmaps and keypoints.
 
@@ -48,7 +61,7 @@ def explore(
         The widget. On pages that cannot run widgets, such as GitHub's, it shows a figure.
 
     Raises:
-        ValueError: If there is no photo or no model, or a model is not a DELF model.
+        ValueError: If there is no photo or no model, or a model has no score maps, like SIFT.
 
     Example:
         >>> model = dx.load("delf_att")
@@ -60,7 +73,7 @@ def explore(
         raise ValueError(f"{len(photos)} photos, {len(models)} models; expected at least one each")
     for name, model in models.items():
         if not isinstance(model, Extractor):
-            raise ValueError(f"{name} is not a DELF model; expected one that has score maps")
+            raise ValueError(f"{name} has no score maps. Fix: use a DELF model")
     display(HTML(captions.running(next(iter(models)), next(iter(photos)))))
     explorer = AttentionExplorer(photos, models)
     clear_output()  # the widget replaces the message
@@ -113,41 +126,26 @@ class AttentionExplorer(VBox):
 
     def _create_controls(self) -> None:
         models, defaults = list(self._models), ViewSettings()
-        self.photo = ipywidgets.Dropdown(options=list(self._photos), description="photo", **LABELED)
-        self.model = ipywidgets.Dropdown(options=models, description="model", **LABELED)
-        self.other_model = ipywidgets.Dropdown(
-            options=[("none", ""), *((name, name) for name in models)],
-            description="compare with",
-            **LABELED,
+        other_models = [("none", ""), *((name, name) for name in models)]
+        self.photo = labeled(Dropdown, "photo", options=list(self._photos))
+        self.model = labeled(Dropdown, "model", options=models)
+        self.other_model = labeled(Dropdown, "compare with", options=other_models)
+        self.score = labeled(Dropdown, "score", options=["attention", "norm"])
+        self.color_map = labeled(Dropdown, "color map", options=COLOR_MAPS)
+        self.scale = labeled(SelectionSlider, "scale", options=[(ALL, ALL)])
+        self.count = labeled(
+            IntSlider, "keypoints", value=defaults.count, max=MAX_KEYPOINTS, step=10
         )
-        self.score = ipywidgets.Dropdown(
-            options=["attention", "norm"], description="score", **LABELED
+        self.threshold = labeled(
+            FloatSlider, "threshold", max=0.99, step=0.01, readout_format=".0%"
         )
-        self.color_map = ipywidgets.Dropdown(options=COLOR_MAPS, description="color map", **LABELED)
-        self.scale = ipywidgets.SelectionSlider(
-            options=[(ALL, ALL)], description="scale", **LABELED
-        )
-        self.count = ipywidgets.IntSlider(
-            defaults.count, 0, MAX_KEYPOINTS, 10, description="keypoints", **LABELED
-        )
-        self.threshold = ipywidgets.FloatSlider(
-            defaults.threshold,
-            min=0,
-            max=0.99,
-            step=0.01,
-            description="threshold",
-            readout_format=".0%",
-            tooltip="Share of the cells, those with the lowest scores, that are not keypoints",
-            **LABELED,
-        )
-        self.opacity = ipywidgets.FloatSlider(
-            defaults.opacity, min=0, max=1, step=0.05, description="opacity", **LABELED
-        )
+        self.threshold.tooltip = "Share of the cells, with the lowest scores, that are left out"
+        self.opacity = labeled(FloatSlider, "opacity", value=defaults.opacity, max=1, step=0.05)
         self.upload = upload_button("upload a photo")
-        self.export = ipywidgets.Button(description="make a figure", icon="picture-o")
+        self.export = Button(description="make a figure", icon="picture-o")
         self.upload.layout.width = self.export.layout.width = "auto"
 
-    def _arrange(self) -> list[ipywidgets.Widget]:
+    def _arrange(self) -> list[Widget]:
         buttons = HBox([self.upload, self.export], layout=Layout(margin="0 0 0 7.5em"))
         column = Layout(flex="1 1 22em", max_width="34em")
         sides = (
@@ -215,7 +213,7 @@ class AttentionExplorer(VBox):
             self.status.value = ""
         return self._cache[key]
 
-    def _set_options(self, control: ipywidgets.ValueWidget, options: list[Any]) -> None:
+    def _set_options(self, control: ValueWidget, options: list[Any]) -> None:
         """Change the options of a control; keep its value if it is still an option."""
         if list(control.options) != options:
             before, self._paused = control.value, True

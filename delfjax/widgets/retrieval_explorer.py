@@ -5,40 +5,42 @@ tenth of a second.
 """
 
 import html
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import ipywidgets
 import numpy as np
 from IPython.display import clear_output, display
-from ipywidgets import HTML, HBox, Layout, VBox
+from ipywidgets import HTML, Dropdown, HBox, Layout, VBox, Widget
 
 from delfjax.datasets.truth import Truth
 from delfjax.features.database import Database
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.pca import PCA
-from delfjax.images.reading import Box, read_image
+from delfjax.images.reading import read_image
 from delfjax.plots.base import Figure, encode_jpeg
 from delfjax.plots.match_images import CARD_WIDTH, PAIR_WIDTH, QUERY_SIZE
 from delfjax.plots.thumbnails import Card, fit_size, thumbnail
 from delfjax.search.searcher import Searcher
-from delfjax.types import Features, Photo
+from delfjax.types import Box, Features, Photo
 from delfjax.widgets import captions
 from delfjax.widgets.canvas import ImageCanvas, ThumbnailGrid
-from delfjax.widgets.retrieval_controls import RetrievalControls
-from delfjax.widgets.retrieval_state import CachedSearch, SearchView, cache_neighbors
-from delfjax.widgets.upload import LABELED, read_upload, upload_button
+from delfjax.widgets.controls import RetrievalControls, labeled, message_if_slow
+from delfjax.widgets.retrieval_state import (
+    CachedSearch,
+    Query,
+    SearchView,
+    cache_neighbors,
+    short_name,
+)
+from delfjax.widgets.upload import read_upload, upload_button
 
 DEFAULT_QUERIES = 12  # database photos that are offered as queries by default
 RESULT_COLUMNS = 4
 MIN_QUERY_COLUMNS, MAX_QUERY_COLUMNS = 6, 12
 QUERY_GRID_WIDTH = 1800  # pixels
-MESSAGE_DELAY = 0.5  # seconds: faster searches show no message, which would only flicker
 PAGE_WIDTH = 1050  # approximate width of a notebook's output on screen, in pixels
 
 
@@ -98,18 +100,6 @@ def _database_features(database: Database, names: Sequence[str]) -> dict[str, Fe
     return {name: database.features(numbers[name]) for name in names}
 
 
-@contextmanager
-def _message_if_slow(target: HTML, message: str) -> Iterator[None]:
-    """Show a message if the code inside takes longer than `MESSAGE_DELAY`."""
-    timer = threading.Timer(MESSAGE_DELAY, setattr, (target, "value", message))
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()  # otherwise the message could replace the result
-
-
 class RetrievalExplorer(VBox):
     """The widget that `search_photos` returns. Its controls are attributes, so a program can use them.
 
@@ -136,15 +126,16 @@ class RetrievalExplorer(VBox):
         model: LocalExtractor | None,
         pca: PCA | None,
     ) -> None:
-        self._searcher, self._load, self._truths = searcher, load, truths
-        self._model, self._pca = model, pca
-        self._features = dict(queries)
-        self._photos = {name: load(name) for name in queries}
+        self._searcher, self._load, self._model, self._pca = searcher, load, model, pca
+        self._queries = {
+            name: Query(name=name, photo=load(name), features=features, truth=truths.get(name))
+            for name, features in queries.items()
+        }
         self._load_thumbnail = cache(lambda name: thumbnail(load(name), CARD_WIDTH))
         self._search: CachedSearch
         self._view: SearchView
         self._paused = False  # whether changes of controls are ignored
-        self.query = ipywidgets.Dropdown(options=list(queries), description="query", **LABELED)
+        self.query = labeled(Dropdown, "query", options=list(queries))
         self.upload = upload_button("upload a photo")
         self.upload.layout = Layout(width="max-content", margin="0 0 0 7.5em")
         if model is None:
@@ -153,15 +144,15 @@ class RetrievalExplorer(VBox):
         self.query_grid, self.result_grid = ThumbnailGrid(), ThumbnailGrid()
         self.query_canvas, self.pair_canvas = ImageCanvas(draws_boxes=True), ImageCanvas()
         self.heading, self.summary, self.caption, self.status = (HTML() for _ in range(4))
-        super().__init__(self._arrange())
+        super().__init__(self._arrange(has_truths=bool(truths)))
         self._connect()
         self._show_queries()
         self._reload()
 
-    def _arrange(self) -> list[ipywidgets.Widget]:
+    def _arrange(self, *, has_truths: bool) -> list[Widget]:
         left = VBox([self.heading, self.query_canvas, self.query, self.controls, self.upload])
         left.layout = Layout(flex="2 1 0", min_width="0")
-        legend = captions.relevance_legend() if self._truths else ""
+        legend = captions.relevance_legend() if has_truths else ""
         right = VBox([self.summary, self.result_grid, HTML(legend)])
         right.layout = Layout(flex="3 1 0", min_width="0")
         columns = HBox([left, right], layout=Layout(grid_gap="0 1.5em"))
@@ -183,9 +174,9 @@ class RetrievalExplorer(VBox):
         """The dragged box in pixels of the query's photo, or None for the whole query."""
         if self.query_canvas.box is None:
             return None
-        name = self.query.value
-        size = np.array(self._features[name].image_size)
-        displayed = fit_size(self._photos[name].shape[:2], QUERY_SIZE)
+        query = self._queries[self.query.value]
+        size = np.array(query.features.image_size)
+        displayed = fit_size(query.photo.shape[:2], QUERY_SIZE)
         return Box(*(np.array(self.query_canvas.box) * np.tile(size / displayed, 2)).tolist())
 
     def figure(self) -> Figure:
@@ -204,7 +195,7 @@ class RetrievalExplorer(VBox):
     # --- searching
 
     def _on_query_selected(self, change: Mapping[str, Any]) -> None:
-        self.query.value = list(self._features)[change["new"]]
+        self.query.value = list(self._queries)[change["new"]]
 
     def _reload(self, _: object = None) -> None:
         """Search with the whole chosen query."""
@@ -213,20 +204,19 @@ class RetrievalExplorer(VBox):
         self._paused = True
         self.query_canvas.box, self.controls.rank.value = None, 1
         self._paused = False
-        self.query_grid.selected = list(self._features).index(self.query.value)
+        self.query_grid.selected = list(self._queries).index(self.query.value)
         self._search_neighbors()
 
     def _search_neighbors(self, _: object = None) -> None:
         """Find the neighbors of the query, or of the features in the box; then rank the photos."""
         if self._paused:
             return
-        start, name, box = time.perf_counter(), self.query.value, self.box
-        features, most = self._features[name], self.controls.neighbors.max
-        self._search = cache_neighbors(self._searcher, features, box, max_neighbors=most)
+        start, query = time.perf_counter(), self._queries[self.query.value]
+        most = self.controls.neighbors.max
+        self._search = cache_neighbors(self._searcher, query.features, self.box, max_neighbors=most)
         self._search_and_show(start=start)
-        in_box = None if box is None else len(self._search.query)
-        self.heading.value = captions.query_heading(name, len(features), in_box)
-        self.query_canvas.alt = f"query {captions.short_name(name)}"
+        self.heading.value = self._view.heading()
+        self.query_canvas.alt = f"query {short_name(query.name)}"
         image = self._view.query_image()
         self.query_canvas.layout.max_width = f"{image.shape[1] // 2}px"
         self.query_canvas.image = encode_jpeg(image)
@@ -238,17 +228,16 @@ class RetrievalExplorer(VBox):
             start: When the search began, as `time.perf_counter` gives it. None: now.
         """
         start = time.perf_counter() if start is None else start
-        name, config = self.query.value, self.controls.config
-        with _message_if_slow(self.summary, captions.searching()):
+        config = self.controls.config
+        with message_if_slow(
+            self.summary, "Searching. The first search of each size is compiled …"
+        ):
             self._view = SearchView(
-                name=name,
-                photo=self._photos[name],
-                features=self._features[name],
+                query=self._queries[self.query.value],
                 box=self.box,
                 search=self._search,
                 config=config,
                 result=self._search.search(config),
-                truth=self._truths.get(name),
                 load=self._load,
                 load_thumbnail=self._load_thumbnail,
             )
@@ -268,9 +257,9 @@ class RetrievalExplorer(VBox):
         except ValueError as error:  # such as a PhotoError
             self.status.value = captions.notice(str(error))
         else:
-            self._photos[name], self._features[name] = photo, features
+            self._queries[name] = Query(name=name, photo=photo, features=features)
             self._paused = True
-            self.query.options, self.query.value = list(self._features), name
+            self.query.options, self.query.value = list(self._queries), name
             self._paused = False
             self._show_queries()
             self._reload()
@@ -287,15 +276,14 @@ class RetrievalExplorer(VBox):
     # --- showing
 
     def _show_queries(self) -> None:
-        names = list(self._features)
-        columns = int(np.clip(len(names), MIN_QUERY_COLUMNS, MAX_QUERY_COLUMNS))
+        columns = min(max(len(self._queries), MIN_QUERY_COLUMNS), MAX_QUERY_COLUMNS)
         width = QUERY_GRID_WIDTH // columns
-        labels = [captions.short_name(name) for name in names]
+        labels = [short_name(name) for name in self._queries]
         cards = [
-            Card(photo=thumbnail(self._photos[name], width), lines=(label,))
-            for name, label in zip(names, labels, strict=True)
+            Card(photo=thumbnail(query.photo, width), lines=(label,))
+            for query, label in zip(self._queries.values(), labels, strict=True)
         ]
-        selected = names.index(self.query.value)
+        selected = list(self._queries).index(self.query.value)
         self.query_grid.show_cards(cards, columns=columns, card_width=width, selected=selected)
         self.query_grid.alt = f"queries: {', '.join(labels)}"
 

@@ -1,4 +1,4 @@
-"""Upload buttons for your own photos, and a widget that matches two of them."""
+"""Upload buttons for photos, and a widget that matches two uploaded photos."""
 
 import tempfile
 from collections.abc import Mapping
@@ -14,9 +14,6 @@ from delfjax.plots.features import matches
 from delfjax.search.matching import match
 from delfjax.types import Photo
 from delfjax.widgets import captions
-
-# Layout of controls below each other: all labels have the same width, and controls take the rest.
-LABELED = {"style": {"description_width": "7em"}, "layout": {"width": "auto"}}
 
 
 def match_uploads(model: LocalExtractor) -> ipywidgets.VBox:

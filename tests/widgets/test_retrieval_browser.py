@@ -42,7 +42,7 @@ def check_explorer(notebook: Notebook) -> None:
     results.wait_for()
     wait_until(lambda: results.evaluate("image => image.naturalWidth") == 1280)
     caption = page.locator(".widget-html", has_text="putative matches")
-    heading = page.locator(".widget-html", has_text="Drag a box")
+    heading = page.locator(".widget-html", has_text="60 features")
     summary = page.locator(".widget-html", has_text="photos have votes")
     notebook.screenshot("retrieval")
 

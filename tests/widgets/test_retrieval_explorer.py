@@ -14,7 +14,7 @@ from delfjax.datasets.truth import Truth
 from delfjax.features.database import Database
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.search.searcher import SearchConfig, Searcher
-from delfjax.widgets import retrieval_explorer
+from delfjax.widgets import controls, retrieval_explorer
 from delfjax.widgets.retrieval_explorer import RetrievalExplorer, search_photos
 from delfjax.widgets.retrieval_state import CachedSearch, cache_neighbors
 
@@ -100,13 +100,13 @@ def test_neighbors_are_searched_once_for_a_query_and_a_box(explorer, searcher, m
     monkeypatch.setattr(
         searcher.index, "search", lambda queries, k: searches.append(k) or original(queries, k)
     )
-    controls = explorer.controls
-    controls.neighbors.value, controls.distance.value = 3, 0.9
-    controls.verification.value, controls.rank.value = False, 2
+    sliders = explorer.controls
+    sliders.neighbors.value, sliders.distance.value = 3, 0.9
+    sliders.verification.value, sliders.rank.value = False, 2
     assert not searches
     explorer.query_canvas.box = (0.0, 0.0, 300.0, 400.0)
-    assert searches == [controls.neighbors.max]
-    controls.neighbors.value = 5
+    assert searches == [sliders.neighbors.max]
+    sliders.neighbors.value = 5
     explorer.query.value = "tower"
     assert len(searches) == 2  # a new query removes the box, without another search
 
@@ -215,7 +215,7 @@ def test_message_is_shown_until_the_widget_is_ready(searcher, monkeypatch):
 
 
 def test_message_is_shown_during_a_slow_search_only(explorer, monkeypatch):
-    monkeypatch.setattr(retrieval_explorer, "MESSAGE_DELAY", 0.0)
+    monkeypatch.setattr(controls, "MESSAGE_DELAY", 0.0)
     original = CachedSearch.search
 
     def slow_search(cached, config):

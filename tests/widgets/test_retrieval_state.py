@@ -1,18 +1,18 @@
-"""Tests of searches with cached neighbors, and of the images and captions of the retrieval explorer."""
+"""Tests of searches with cached neighbors, and of the retrieval explorer's cards and summary."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from places import place, view
+from places import place
+from places import view as view_of
 
 from delfjax.datasets.truth import Truth
 from delfjax.features.database import Database
 from delfjax.geometry.ransac import RansacConfig
-from delfjax.images.reading import Box
 from delfjax.search.searcher import SearchConfig, Searcher
-from delfjax.widgets import captions
-from delfjax.widgets.retrieval_state import average_precision, cache_neighbors
+from delfjax.types import Box
+from delfjax.widgets.retrieval_state import Query, SearchView, average_precision, cache_neighbors
 
 CONFIG = SearchConfig(neighbors=12, ransac=RansacConfig(hypotheses=256))
 COUNT = 8
@@ -22,7 +22,9 @@ BOX = Box(50.0, 80.0, 300.0, 330.0)
 @pytest.fixture(scope="module")
 def searcher():
     """Photos 0, 2, 4, 6 are views of places 0 to 3; photos 1, 3, 5, 7 have the wrong geometry."""
-    photos = [view(place(n // 2), n, geometry=n % 2 == 0, share=0.9 - n / 20) for n in range(COUNT)]
+    photos = [
+        view_of(place(n // 2), n, geometry=n % 2 == 0, share=0.9 - n / 20) for n in range(COUNT)
+    ]
     names = [f"photo_{n}" for n in range(COUNT)]
     return Searcher(Database.from_features(names, photos), config=CONFIG)
 
@@ -80,7 +82,7 @@ def test_box_keeps_the_features_inside_it(searcher):
     cached = cache_neighbors(searcher, query, BOX)
     part = query.inside(BOX)
     assert 0 < len(part) < len(query)
-    np.testing.assert_array_equal(cached.query.positions, part.positions)
+    np.testing.assert_array_equal(cached.features.positions, part.positions)
     assert_same(cached.search(CONFIG), searcher(part))
 
 
@@ -117,21 +119,42 @@ def test_small_database_can_have_fewer_features_than_neighbors():
 # --- captions
 
 
-def test_lines_of_a_result_have_inliers_or_votes(searcher):
-    cached = cache_neighbors(searcher, place(1))
-    for verified, noun in ((100, "inlier"), (0, "vote")):
-        ranking = cached.search(replace(CONFIG, verified=verified)).ranking
-        lines = captions.result_lines(ranking, 0, "folder/photo_2.jpg", "correct")
-        count = (ranking.inliers if verified else ranking.votes)[0]
-        assert lines == ("1  photo_2", f"✓ correct, {count} {noun}s")
+@pytest.fixture
+def view(searcher):
+    """The view of a query whose correct result is photo 2."""
+    truth = Truth(np.array([2]), np.array([3]))
+    photo = np.zeros((48, 64, 3), np.uint8)
+    search = cache_neighbors(searcher, place(1))
+    return SearchView(
+        query=Query(name="query.jpg", photo=photo, features=place(1), truth=truth),
+        box=None,
+        search=search,
+        config=CONFIG,
+        result=search.search(CONFIG),
+        load=lambda name: photo,
+        load_thumbnail=lambda name: photo,
+    )
 
 
-def test_summary_has_counts_time_and_average_precision(searcher):
-    ranking = cache_neighbors(searcher, place(1)).search(CONFIG).ranking
-    summary = captions.search_summary(ranking, COUNT, 0.123, 0.5)
-    assert f"{len(ranking)} of 8 photos have votes" in summary
-    assert f"{len(ranking)} verified" in summary
+def test_card_has_rank_name_relevance_and_inliers_or_votes(view):
+    count = view.result.ranking.inliers[0]
+    assert view.cards(1)[0].lines == ("1  photo_2", f"✓ correct, {count} inliers")
+    by_votes = view.search.search(replace(CONFIG, verified=0))
+    count = by_votes.ranking.votes[0]
+    assert replace(view, result=by_votes).cards(1)[0].lines[1].endswith(f", {count} votes")
+    unknown = replace(view, query=replace(view.query, truth=None))
+    assert unknown.cards(1)[0].lines[1] == f"{view.result.ranking.inliers[0]} inliers"
+
+
+def test_summary_has_counts_time_and_average_precision(view):
+    found = len(view.result.ranking)
+    summary = view.summary(0.123)
+    assert f"{found} of 8 photos have votes" in summary
+    assert f"{found} verified" in summary
     assert "123 ms" in summary
-    assert "average precision 50.0%" in summary
-    assert "compilation" in captions.search_summary(ranking, COUNT, 3.0, None)
-    assert "precision" not in captions.search_summary(ranking, COUNT, 0.1, np.nan)
+    assert "average precision 100.0%" in summary
+    assert "compilation" in view.summary(3.0)
+    no_positives = Truth(np.array([], int), np.array([3]))
+    for truth in (None, no_positives):
+        unknown = replace(view, query=replace(view.query, truth=truth))
+        assert "precision" not in unknown.summary(0.1)
