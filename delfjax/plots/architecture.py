@@ -158,12 +158,12 @@ def _draw_stages(ax: Axes, shapes: TrainingShapes, y: float) -> Extent:
         color = _color(shapes.parameters[stage], DESCRIPTOR_COLOR)
         depth = 0.07 * (np.log2(channels) - 3)
         front = 1.05 * (side / first) ** 0.5
-        drawn = diagrams.draw_feature_map(ax, (x, y), front, depth, color=color)
-        draw_arrow(ax, (extent.right, y), (drawn.left, y))
+        feature_map = diagrams.draw_feature_map(ax, (x, y), front, depth, color=color)
+        draw_arrow(ax, (extent.right, y), (feature_map.left, y))
         draw_label(ax, (x + depth / 2, y - 0.55), stage)
         note = f"{_join(shapes.maps[stage])}\n{_describe(shapes.parameters[stage])}"
         draw_note(ax, (x + depth / 2, y - 0.8), note)
-        extent = drawn
+        extent = feature_map
     return extent
 
 

@@ -136,9 +136,9 @@ def recall_by_angle(
         total = np.histogram(angles[in_group], ANGLE_EDGES)[0]
         shares = 100 * np.histogram(angles[in_group & found], ANGLE_EDGES)[0] / np.maximum(total, 1)
         x = bins - 0.4 + (number + 0.5) * width
-        drawn = ax.bar(x, shares, width=0.92 * width, color=color, label=name)
+        bars = ax.bar(x, shares, width=0.92 * width, color=color, label=name)
         labels = [f"of {count}" for count in total]
-        ax.bar_label(drawn, labels, padding=1, fontsize=6.5, color=NEUTRAL)
+        ax.bar_label(bars, labels, padding=1, fontsize=6.5, color=NEUTRAL)
     ax.set_xticks(bins, [f"{low} to {high}°" for low, high in pairwise(ANGLE_EDGES)])
     ax.set(ylim=(0, 108), xlabel="angle between the two cameras")
     ax.set_ylabel("correct photos found (%)")

@@ -1,7 +1,7 @@
 """Photo cards: thumbnails with a few lines of text, drawn together as one image.
 
 A single image is faster in a notebook than one widget per photo. All cards of an image have the same size,
-so `card_at` can compute which card was clicked. Text is drawn at twice its size on the page.
+so `card_at` can compute which card was clicked. A page shows the image at half its size.
 """
 
 from collections.abc import Sequence

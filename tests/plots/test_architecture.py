@@ -86,8 +86,8 @@ def test_primitives_return_their_extent():
     step = diagrams.draw_step(ax, (2, 1), (1, 0.5), "label", "note")
     assert step == (1.5, 0.75, 2.5, 1.25)
     assert (step.east, step.north) == ((2.5, 1), (2, 1.25))
-    drawn = diagrams.draw_feature_map(ax, (1, 1), 0.4, 0.2, color="#3b6fb6")
-    assert drawn == pytest.approx((0.8, 0.8, 1.4, 1.3))
+    feature_map = diagrams.draw_feature_map(ax, (1, 1), 0.4, 0.2, color="#3b6fb6")
+    assert feature_map == pytest.approx((0.8, 0.8, 1.4, 1.3))
 
 
 def test_tint_mixes_with_white():
