@@ -30,13 +30,12 @@ def data_options(sub: argparse.ArgumentParser) -> None:
     fetch.add_argument(
         "names", nargs="+", choices=DATASETS, metavar="NAME", help=", ".join(DATASETS)
     )
-    fetch.add_argument("--keep", action="store_true", help="keep the archives after unpacking")
 
 
 def data(options: argparse.Namespace) -> int:
     """Run ``delfjax data`` and return its exit code: 1 if a data set could not be fetched."""
     if options.action == "fetch":
-        return max([_fetch(name, options.root, keep=options.keep) for name in options.names])
+        return max([_fetch(name, options.root) for name in options.names])
     for name, entry in DATASETS.items():
         missing = missing_parts(name, options.root)
         state = f"missing {', '.join(missing)}" if missing else "complete"
@@ -44,13 +43,13 @@ def data(options: argparse.Namespace) -> int:
     return 0
 
 
-def _fetch(name: str, root: Path, *, keep: bool) -> int:
+def _fetch(name: str, root: Path) -> int:
     """Fetch one data set; report an error without raising it, so that the others are fetched."""
     entry = get_entry(name)
     if entry.files and missing_parts(name, root):  # show the terms before downloading anything
         print(f"{root / name}\n{entry.description}", flush=True)
     try:
-        fetched = fetch_dataset(name, root, keep_archives=keep)
+        fetched = fetch_dataset(name, root)
     except DatasetError as error:
         print(f"delfjax data: {error}", file=sys.stderr)
         return 1

@@ -23,9 +23,7 @@ from delfjax.files import sha256
 # Each tar of Google-Landmarks has 1 GB and 8,000 photos; that of Oxford5k has 2 GB and 5,000.
 MAX_FILES = 500_000
 MAX_BYTES = 20_000_000_000
-MAX_READ = (
-    16_000_000  # bytes that tarfile may read at once: it reads headers of any size into memory
-)
+MAX_READ = 16_000_000  # bytes at once; tarfile reads headers of any size into memory
 FORBIDDEN = re.compile(r"[\\:\x00-\x1f\x7f]")  # in names: Windows drives and separators, controls
 MARKERS, TEMPORARY = ".unpacked", ".unpacking-"  # names of folders in the destination
 END_OF_TAR = bytes(512)

@@ -22,7 +22,7 @@ from delfjax.files import sha256
 
 TIMEOUT = (20, 60)  # seconds: to connect, and between two chunks
 CHUNK = 1 << 14  # bytes; the incomplete last chunk of a broken connection is lost
-MAX_ATTEMPTS = 5  # consecutive ones that bring no bytes
+MAX_ATTEMPTS = 5  # consecutive requests that fail or bring no bytes
 BACKOFF = 1.0  # seconds; urllib3 doubles the pause after each failed connection or status
 TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
 

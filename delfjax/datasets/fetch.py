@@ -19,13 +19,12 @@ DOWNLOADS = "downloads"  # folder of archives and their checksums, in the folder
 MD5 = re.compile(r"[0-9a-f]{32}")
 
 
-def fetch_dataset(name: str, root: Path, *, keep_archives: bool = False) -> bool:
-    """Download and unpack the missing parts of a data set.
+def fetch_dataset(name: str, root: Path) -> bool:
+    """Download and unpack the missing parts of a data set; delete archives after unpacking.
 
     Args:
         name: Name of the data set.
         root: Folder that holds the folders of all data sets.
-        keep_archives: Whether to keep archives after unpacking them.
 
     Returns:
         False if nothing was missing.
@@ -43,15 +42,15 @@ def fetch_dataset(name: str, root: Path, *, keep_archives: bool = False) -> bool
     (folder / UNFINISHED).write_text("\n".join(missing))
     for file in entry.files:
         if file.part in missing:
-            _fetch_file(file, folder, keep_archives=keep_archives)
+            _fetch_file(file, folder)
     if entry.photos_from:
-        fetch_dataset(entry.photos_from, root, keep_archives=keep_archives)
+        fetch_dataset(entry.photos_from, root)
         _link_photos(root / entry.photos_from / PHOTOS, folder / PHOTOS)
     (folder / UNFINISHED).unlink()
     return True
 
 
-def _fetch_file(file: RemoteFile, folder: Path, *, keep_archives: bool) -> None:
+def _fetch_file(file: RemoteFile, folder: Path) -> None:
     target = folder / file.folder
     if not file.name.endswith(ARCHIVE_SUFFIXES):
         download.download_file(file.url, target / file.name)
@@ -62,8 +61,7 @@ def _fetch_file(file: RemoteFile, folder: Path, *, keep_archives: bool) -> None:
         return
     download.download_file(file.url, archive, md5=_published_md5(file, archive.parent))
     archives.unpack(archive, target, flat=file.flat)
-    if not keep_archives:
-        archive.unlink()
+    archive.unlink()
 
 
 def _published_md5(file: RemoteFile, folder: Path) -> str | None:

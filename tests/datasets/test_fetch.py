@@ -120,11 +120,6 @@ def test_a_data_set_is_downloaded_and_unpacked_once(server, tmp_path):
     assert len(server.requests) == 4
 
 
-def test_archives_can_be_kept(server, tmp_path):
-    fetch_dataset("small", tmp_path, keep_archives=True)
-    assert (tmp_path / "small" / "downloads" / "jpg" / "1.tgz").read_bytes() == FIRST
-
-
 def test_photos_of_another_data_set_are_linked(server, tmp_path):
     fetch_dataset("rsmall", tmp_path)
     assert contents(tmp_path / "small") == SMALL
