@@ -20,9 +20,9 @@ Coordinates = tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."
 def solve(source: Float[Array, "s 4 2"], target: Float[Array, "s 4 2"]) -> Float[Array, "s 3 3"]:
     """Solve ``H`` from four matches in closed form. Three collinear points give NaN or infinity.
 
-    Three points ``p_i`` and the weights ``l_i`` of the fourth, ``p_3 = sum_i l_i p_i``, are a projective basis.
-    ``H = sum_i (l'_i / l_i) p'_i (p_j x p_k)^T`` maps one basis to the other, up to scale. This equals the
-    direct linear transform of four matches, but needs no linear system.
+    Three points ``p_i`` and the weights ``l_i`` of the fourth, ``p_3 = sum_i l_i p_i``, are a projective
+    basis. ``H = sum_i (l'_i / l_i) p'_i (p_j x p_k)^T`` maps one basis to the other, up to scale. The result
+    is that of the direct linear transform of four matches, without a linear system to solve.
     """
     source_center, target_center = source.mean(1), target.mean(1)
     # Relative to the centroids: with raw pixels, the areas lose half of float32's digits.
