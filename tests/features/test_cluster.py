@@ -19,7 +19,7 @@ from delfjax.features.cluster import Client, connect_cluster, map_in_order
 from delfjax.features.extract_folder import extract_folder
 from delfjax.features.handcrafted import HandcraftedConfig
 from delfjax.images.reading import PhotoError, scan
-from delfjax.search.distributed import ClusterIndex, ShardedIndex
+from delfjax.search.distributed import ShardedIndex
 from delfjax.search.index import build_index, load_index
 from delfjax.search.searcher import Searcher
 from delfjax.types import Features
@@ -167,8 +167,8 @@ def test_rankings_equal_those_of_one_process(store, client, inner):
     descriptors, settings = store.gather().descriptors, {"size": 200, "inner": inner}
     alone = ShardedIndex.build(descriptors, **settings)
     index = ShardedIndex.build(descriptors, **settings, client=client)
-    assert isinstance(index, ClusterIndex)
-    assert [len(shard) for shard in index.shards] == [200, 200, 140]
+    assert index.client is client
+    assert [info.count for info in index.infos] == [200, 200, 140]
     assert (len(index), index.dimensions) == (540, 8)
     assert (index.memory, index.effort) == (alone.memory, alone.effort)
     assert_equal(rank_all(store, index), rank_all(store, alone))
@@ -177,8 +177,8 @@ def test_rankings_equal_those_of_one_process(store, client, inner):
 def test_a_worker_killed_after_building_changes_no_ranking(store, client):
     descriptors = store.gather().descriptors
     index = ShardedIndex.build(descriptors, size=100, inner="exact", client=client)
-    workers, held = client.run(os.getpid), index.shards[0]._held
-    (address, *_) = client.who_has([held])[held.key]
+    workers, shard = client.run(os.getpid), index.shards[0]
+    (address, *_) = client.who_has([shard])[shard.key]
     os.kill(workers[address], signal.SIGKILL)
     assert_equal(rank_all(store, index), rank_all(store, build_index(descriptors, "exact")))
 
@@ -187,7 +187,7 @@ def test_a_killed_worker_loses_no_added_descriptors(store, client):
     descriptors = store.gather().descriptors
     index = ShardedIndex.build(descriptors[:250], size=200, inner="exact", client=client)
     index.add(descriptors[250:])
-    assert [len(shard) for shard in index.shards] == [200, 200, 140]
+    assert [info.count for info in index.infos] == [200, 200, 140]
     os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
     assert_equal(rank_all(store, index), rank_all(store, build_index(descriptors, "exact")))
 
