@@ -59,9 +59,9 @@ def label_by_folder(photos: PhotoFolder) -> LabeledPhotos:
     classes = sorted({path[0] for path in paths if len(path) > 1})
     if len(classes) < 2:
         raise PhotoError(
-            f"{photos.root / shared}: found photos in {len(classes)} sub-folders; expected at least "
-            "two sub-folders, one per class. Fix: put the photos of each landmark into a folder of "
-            "their own"
+            f"{photos.root / shared}: photos are in {len(classes)} sub-folders "
+            f"({', '.join(classes) or 'none'}); expected at least two sub-folders, one per class. "
+            "Fix: put the photos of each landmark into a folder of their own"
         )
     rows = [row for row, path in enumerate(paths) if len(path) > 1]
     return LabeledPhotos(

@@ -174,7 +174,7 @@ def _initial_backbone(start: Path | str | ResNet, config: TrainingConfig) -> Res
         conv5 = config.network.pooled_layer == "conv5"
         backbone = weights.load_backbone(SPECS[str(start)], conv5=conv5)
     else:
-        backbone, _ = checkpoints.load_model(model_path(start))
+        backbone, _ = checkpoints.load_model(start)
     # A frozen backbone is faster without batch norms.
     return backbone if config.network.trainable_stages else fold_batch_norm(backbone)
 
@@ -188,7 +188,7 @@ def _save_model(trained: TrainedModel, start: Path | str | ResNet) -> None:
         trained.model.attention,
         with_backbone=is_trained or isinstance(start, ResNet),
         training={
-            **provenance.circumstances(trained.config),
+            **provenance.describe(trained.config),
             "seconds": round(trained.seconds),
             "classes": len(trained.classes),
             "step": trained.step,

@@ -1,4 +1,4 @@
-"""What happens to photos: cuts, mirrors, sizes, and that the same key does the same."""
+"""Cropping and rescaling of training photos."""
 
 from functools import partial
 
@@ -7,46 +7,42 @@ import numpy as np
 import pytest
 from worlds import draw
 
-from delfjax.training.augmentation import (
-    PAPER_GAMMAS,
-    AugmentationConfig,
-    augment,
-    center,
-    center_square,
-    draw_size,
-)
+from delfjax.training.augmentation import augment, center_crop, center_square, sample_input_size
+from delfjax.training.config import PAPER_GAMMAS, AugmentationConfig
 
-PAPER = AugmentationConfig(square=900, crop=720, gammas=PAPER_GAMMAS)
-cut = jax.jit(augment, static_argnames=("crop", "size", "flip"))
+PAPER = AugmentationConfig(resize=900, crop=720, gammas=PAPER_GAMMAS)
+jit_augment = jax.jit(augment, static_argnames=("crop", "size"))
 
 
 def squares(count: int, side: int = 40) -> np.ndarray:
     return np.stack([draw(seed, (side, side), block=1) for seed in range(count)])
 
 
-def found_in(part: np.ndarray, whole: np.ndarray) -> list[tuple[int, int]]:
-    """Return where a part lies in a photo."""
-    windows = np.lib.stride_tricks.sliding_window_view(whole, part.shape)[:, :, 0]
-    return [tuple(place) for place in np.argwhere((windows == part).all((2, 3, 4)))]
+def find_crop(crop: np.ndarray, photo: np.ndarray) -> list[tuple[int, int]]:
+    """Return the top left corners at which a crop occurs in a photo."""
+    windows = np.lib.stride_tricks.sliding_window_view(photo, crop.shape)[:, :, 0]
+    return [tuple(corner) for corner in np.argwhere((windows == crop).all((2, 3, 4)))]
 
 
 # --- gammas and sizes
 
 
-def test_sizes_of_the_paper():
-    assert PAPER.sizes == (180, 255, 360, 509, 720)
+def test_input_sizes_of_the_paper():
+    assert PAPER.input_sizes == (180, 255, 360, 509, 720)
 
 
-def test_each_gamma_is_drawn_as_often():
-    drawn = [draw_size(PAPER, seed=0, step=step) for step in range(2000)]
-    counts = np.array([drawn.count(size) for size in PAPER.sizes])
+def test_all_gammas_are_equally_frequent():
+    sizes = [sample_input_size(PAPER, seed=0, step=step) for step in range(2000)]
+    counts = np.array([sizes.count(size) for size in PAPER.input_sizes])
     assert counts.sum() == 2000
     assert abs(counts - 400).max() < 90  # five standard deviations
 
 
-def test_size_depends_on_seed_and_step_alone():
-    drawn = [[draw_size(PAPER, seed=seed, step=step) for step in range(50)] for seed in (0, 0, 1)]
-    assert drawn[0] == drawn[1] != drawn[2]
+def test_size_depends_only_on_seed_and_step():
+    first, same, other = (
+        [sample_input_size(PAPER, seed=seed, step=step) for step in range(50)] for seed in (0, 0, 1)
+    )
+    assert first == same != other
 
 
 @pytest.mark.parametrize(
@@ -55,75 +51,67 @@ def test_size_depends_on_seed_and_step_alone():
         ({"crop": 901}, "crop is 901; expected 1 to 900"),
         ({"crop": 0}, "crop is 0"),
         ({"crop": 720, "gammas": ()}, "gammas are ()"),
-        ({"crop": 720, "gammas": (0.5, 1.5)}, "expected factors over 0, at most 1"),
+        ({"crop": 720, "gammas": (0.5, 1.5)}, "expected factors above 0 and at most 1"),
     ],
 )
-def test_impossible_settings_are_refused(settings, message):
+def test_invalid_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message.replace("(", r"\(").replace(")", r"\)")):
-        AugmentationConfig(square=900, **settings)
+        AugmentationConfig(resize=900, **settings)
 
 
-# --- cuts
+# --- crops
 
 
-def test_parts_are_cut_from_their_photos_each_elsewhere():
+def test_every_crop_comes_from_its_photo_at_a_corner_of_its_own():
     photos = squares(12)
-    parts = np.asarray(cut(jax.random.key(0), photos, crop=32, size=32))
-    assert parts.dtype == np.float32
-    places = [found_in(part, photo) for part, photo in zip(parts, photos, strict=True)]
-    assert all(len(place) == 1 for place in places)
-    assert len({place[0] for place in places}) > 6
+    crops = np.asarray(jit_augment(jax.random.key(0), photos, crop=32, size=32))
+    assert crops.dtype == np.float32
+    corners = [find_crop(crop, photo) for crop, photo in zip(crops, photos, strict=True)]
+    assert all(len(found) == 1 for found in corners)
+    assert len({found[0] for found in corners}) > 6
 
 
-def test_every_corner_is_reached():
+def test_all_corners_are_possible():
     photo = squares(1, 4)
     keys = jax.random.split(jax.random.key(0), 200)
-    parts = np.asarray(jax.vmap(lambda key: cut(key, photo, crop=3, size=3))(keys))[:, 0]
-    places = {found_in(part, photo[0])[0] for part in parts}
-    assert places == {(0, 0), (0, 1), (1, 0), (1, 1)}
+    crops = np.asarray(jax.vmap(lambda key: jit_augment(key, photo, crop=3, size=3))(keys))[:, 0]
+    corners = {find_crop(crop, photo[0])[0] for crop in crops}
+    assert corners == {(0, 0), (0, 1), (1, 0), (1, 1)}
 
 
-def test_same_key_same_cut():
+def test_same_key_gives_same_crops():
     photos = squares(4)
-    one, same, other = (
-        np.asarray(cut(jax.random.key(seed), photos, crop=30, size=20, flip=True))
+    first, same, other = (
+        np.asarray(jit_augment(jax.random.key(seed), photos, crop=30, size=20))
         for seed in (0, 0, 1)
     )
-    np.testing.assert_array_equal(one, same)
-    assert (one != other).any()
-
-
-def test_half_of_the_photos_are_mirrored():
-    photos = squares(1, 8).repeat(64, 0)
-    parts = np.asarray(cut(jax.random.key(0), photos, crop=8, size=8, flip=True))
-    mirrored = (parts == photos[:, :, ::-1]).all((1, 2, 3))
-    assert ((parts == photos).all((1, 2, 3)) ^ mirrored).all()
-    assert 16 < mirrored.sum() < 48
+    np.testing.assert_array_equal(first, same)
+    assert (first != other).any()
 
 
 @pytest.mark.parametrize("size", [7, 15, 30])
 def test_rescaling_keeps_brightness_and_does_not_alias(size):
-    """A fine checkerboard shrinks to gray: to skip pixels would leave it black or white."""
+    """A fine checkerboard becomes gray. Skipping pixels would leave it black or white."""
     board = (np.indices((30, 30)).sum(0) % 2 * 255).astype(np.uint8)
     photos = np.repeat(board[None, :, :, None], 3, axis=3)
-    part = np.asarray(cut(jax.random.key(0), photos, crop=30, size=size))
-    assert part.shape == (1, size, size, 3)
-    np.testing.assert_allclose(part.mean(), 127.5, atol=2)
+    crop = np.asarray(jit_augment(jax.random.key(0), photos, crop=30, size=size))
+    assert crop.shape == (1, size, size, 3)
+    np.testing.assert_allclose(crop.mean(), 127.5, atol=2)
     if size < 16:
-        np.testing.assert_allclose(part, 127.5, atol=40)
+        np.testing.assert_allclose(crop, 127.5, atol=40)
 
 
-def test_validation_sees_the_middle():
+def test_center_crop_cuts_the_center():
     photos = squares(2, 40)
-    middle = jax.jit(partial(center, crop=30))(photos)
-    np.testing.assert_array_equal(middle, photos[:, 5:35, 5:35])
+    center = jax.jit(partial(center_crop, crop=30))(photos)
+    np.testing.assert_array_equal(center, photos[:, 5:35, 5:35])
 
 
 @pytest.mark.parametrize("size", [(40, 60), (60, 40), (50, 50), (41, 60)])
-def test_center_square_is_the_largest_in_the_middle(size):
+def test_center_square_is_the_largest_centered_square(size):
     photo = draw(0, size, block=1)
     square = center_square(photo)
     side = min(size)
     assert square.shape == (side, side, 3)
     top, left = (size[0] - side) // 2, (size[1] - side) // 2
-    assert found_in(square, photo) == [(top, left)]
+    assert find_crop(square, photo) == [(top, left)]

@@ -1,4 +1,4 @@
-"""The networks that labels train: what each variant has, trains, and lets gradients into."""
+"""The network in training: heads, trained parameters and gradients of each variant."""
 
 from dataclasses import replace
 
@@ -10,22 +10,22 @@ from flax import nnx
 from worlds import draw, network
 
 from delfjax.models.attention import weighted_pool
-from delfjax.models.layers import l2_normalize
 from delfjax.models.backbone import ResNet, cut_at_conv4
+from delfjax.models.layers import l2_normalize
 from delfjax.models.resnet import RESNET_TINY
-from delfjax.training.classifier import HEADS, STAGES, Classifier, ClassifierConfig, is_trained
-from delfjax.training.losses import cross_entropy
+from delfjax.training.classifier import HEADS, Classifier, is_trainable
+from delfjax.training.config import STAGES, ClassifierConfig
+from delfjax.training.step import cross_entropy
 
 PHOTOS = jnp.asarray(np.stack([draw(seed, (48, 64)) for seed in range(3)]), jnp.float32)
-
-
-THROUGH_CONV5 = {"through": "conv5", "stages": (*STAGES, "conv5")}
+POOL_CONV5 = {"pooled_layer": "conv5", "trainable_stages": (*STAGES, "conv5")}
 
 
 def classifier(variant, *, backbone=None, **changes):
     stages = () if variant == "attention" else STAGES
-    config = ClassifierConfig(**{"variant": variant, "stages": stages, "hidden": 8} | changes)
-    backbone = backbone or network(conv5=config.through == "conv5")
+    settings = {"variant": variant, "trainable_stages": stages, "hidden_channels": 8}
+    config = ClassifierConfig(**settings | changes)
+    backbone = backbone or network(conv5=config.pooled_layer == "conv5")
     return Classifier(backbone, 5, config, rngs=nnx.Rngs(0))
 
 
@@ -50,7 +50,7 @@ def test_heads_of_each_variant(variant, heads):
     assert all(outputs[head].shape == (3, 5) for head in heads)
 
 
-def test_finetuning_classifies_the_mean_descriptor():
+def test_finetuning_classifies_the_average_descriptor():
     model = classifier("finetune")
     outputs = run(model)
     expected = model.descriptor_classifier(outputs["conv4"].mean((1, 2)))
@@ -58,8 +58,8 @@ def test_finetuning_classifies_the_mean_descriptor():
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-def test_finetuning_through_conv5_classifies_the_mean_of_conv5(normalize):
-    model = classifier("finetune", normalize_descriptors=normalize, **THROUGH_CONV5)
+def test_finetuning_with_conv5_classifies_the_average_of_conv5(normalize):
+    model = classifier("finetune", normalize_average=normalize, **POOL_CONV5)
     outputs, stages = run(model), run(model.backbone)
     np.testing.assert_array_equal(outputs["conv4"], stages["conv4"])
     maps = stages["conv5"]
@@ -69,8 +69,8 @@ def test_finetuning_through_conv5_classifies_the_mean_of_conv5(normalize):
     np.testing.assert_allclose(outputs["descriptor"], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_attention_scores_conv4_whatever_descriptors_are_classified_through():
-    model = classifier("joint-stop", **THROUGH_CONV5)
+def test_attention_scores_conv4_if_conv5_is_pooled():
+    model = classifier("joint-stop", **POOL_CONV5)
     outputs = run(model)
     assert outputs["scores"].shape == outputs["conv4"].shape[:3]
     pooled = weighted_pool(outputs["conv4"], outputs["scores"])
@@ -78,7 +78,7 @@ def test_attention_scores_conv4_whatever_descriptors_are_classified_through():
     np.testing.assert_allclose(outputs["attention"], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_conv5_that_is_not_asked_for_changes_nothing():
+def test_unused_conv5_has_no_effect():
     conv5 = network(conv5=True)
     found, expected = (
         run(classifier("finetune", backbone=each)) for each in (conv5, cut_at_conv4(conv5))
@@ -88,25 +88,25 @@ def test_a_conv5_that_is_not_asked_for_changes_nothing():
         np.testing.assert_array_equal(found[name], value)
 
 
-@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("pooling", ["sum", "mean"])
 @pytest.mark.parametrize("normalize", [True, False])
-def test_attention_classifies_the_weighted_pool(reduction, normalize):
-    model = classifier("attention", reduction=reduction, normalize=normalize)
+def test_attention_classifies_pooled_weighted_descriptors(pooling, normalize):
+    model = classifier("attention", pooling=pooling, normalize_weighted=normalize)
     outputs = run(model)
     pooled = weighted_pool(
-        outputs["conv4"], outputs["scores"], reduction=reduction, normalize=normalize
+        outputs["conv4"], outputs["scores"], reduction=pooling, normalize=normalize
     )
     expected = model.attention_classifier(pooled)
     np.testing.assert_allclose(outputs["attention"], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_attention_starts_alike_everywhere():
-    """Descriptors of this network are long: a random start would leave photos without any score."""
+def test_initial_attention_is_uniform():
+    """Descriptors of this network are long. Random initial weights would give many scores of 0."""
     np.testing.assert_allclose(run(classifier("attention"))["scores"], np.log(2), rtol=1e-6)
 
 
-def slopes(variant, head, **changes):
-    """Return the norm of one head's gradient in each part of the network and stage of the backbone."""
+def gradient_norms(variant, head, **changes):
+    """Return the L1 norm of one head's gradient in each part of the network and stage of the backbone."""
     graph, state = nnx.split(classifier(variant, **changes))
 
     @jax.jit
@@ -135,95 +135,104 @@ def slopes(variant, head, **changes):
     ],
 )
 def test_which_gradients_reach_the_backbone(variant, head, reaches):
-    found = slopes(variant, head)
+    found = gradient_norms(variant, head)
     assert (found["backbone"] > 0) == reaches
     assert found[f"{head}_classifier"] > 0
 
 
 @pytest.mark.parametrize("variant", ["finetune", "joint-stop"])
-def test_gradients_of_descriptors_reach_conv4_through_conv5(variant):
-    found = slopes(variant, "descriptor", **THROUGH_CONV5)
+def test_gradients_of_pooled_conv5_reach_conv4(variant):
+    found = gradient_norms(variant, "descriptor", **POOL_CONV5)
     assert found["conv5"] > 0
     assert found["conv4"] > 0
 
 
-def test_the_backbone_that_was_given_stays_as_it_is():
+def test_given_backbone_is_not_changed():
     backbone = network()
     classifier("joint", precision="bfloat16")
     assert backbone.stem.conv.dtype is None
 
 
-def test_bfloat16_is_nearly_float32():
+def test_bfloat16_is_close_to_float32():
     outputs, exact = (run(classifier("joint-stop", precision=p)) for p in ("bfloat16", "float32"))
     assert all(each.dtype == jnp.float32 for each in outputs.values())
     difference = np.abs(outputs["conv4"] - exact["conv4"]).max() / np.abs(exact["conv4"]).max()
     assert 1e-5 < difference < 0.05
 
 
-# --- what is trained
+# --- trained parameters
 
 
-def trained(config):
-    """Return the paths of trained parameters and statistics, of a network that has batch norms."""
-    conv5 = config.through == "conv5"
+def trainable_paths(config):
+    """Return the paths of trained parameters and statistics in a network with batch norms."""
+    conv5 = config.pooled_layer == "conv5"
     backbone = nnx.eval_shape(lambda: ResNet(RESNET_TINY, conv5=conv5, rngs=nnx.Rngs(0)))
     model = nnx.eval_shape(lambda: Classifier(backbone, 5, config, rngs=nnx.Rngs(0)))
-    return {path for path, _ in nnx.to_flat_state(nnx.state(model)) if is_trained(path, config)}
+    return {path for path, _ in nnx.to_flat_state(nnx.state(model)) if is_trainable(path, config)}
 
 
-def test_attention_trains_nothing_of_the_backbone():
-    paths = trained(ClassifierConfig(variant="attention", stages=()))
+def test_attention_freezes_the_backbone():
+    paths = trainable_paths(ClassifierConfig(variant="attention", trainable_stages=()))
     assert {path[0] for path in paths} == {"attention", "attention_classifier"}
 
 
-def test_frozen_norms_leave_kernels_alone_to_train():
-    paths = trained(ClassifierConfig(variant="finetune"))
+def test_frozen_batch_norms_train_only_kernels():
+    paths = trainable_paths(ClassifierConfig(variant="finetune"))
     backbone = {path for path in paths if path[0] == "backbone"}
     assert {path[1] for path in backbone} == set(STAGES)
     assert {path[-1] for path in backbone} == {"kernel"}
 
 
-def test_batch_norms_train_all_of_the_stages():
-    config = ClassifierConfig(variant="finetune", stages=("conv4",), norm="batch")
-    backbone = {path for path in trained(config) if path[0] == "backbone"}
+def test_trained_batch_norms_train_all_parameters_of_the_stages():
+    config = ClassifierConfig(variant="finetune", trainable_stages=("conv4",), batch_norm="train")
+    backbone = {path for path in trainable_paths(config) if path[0] == "backbone"}
     assert {path[1] for path in backbone} == {"conv4"}
     assert {path[-1] for path in backbone} == {"kernel", "bias", "scale", "mean", "var"}
 
 
 @pytest.mark.parametrize("stages", [("conv4",), ("conv4", "conv5"), ("conv5",)])
-def test_conv5_trains_where_it_is_named(stages):
-    config = ClassifierConfig(variant="finetune", through="conv5", stages=stages)
-    backbone = {path for path in trained(config) if path[0] == "backbone"}
+def test_conv5_is_trained_if_named(stages):
+    config = ClassifierConfig(variant="finetune", pooled_layer="conv5", trainable_stages=stages)
+    backbone = {path for path in trainable_paths(config) if path[0] == "backbone"}
     assert {path[1] for path in backbone} == set(stages)
 
 
-# --- refusals
+# --- invalid settings
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"variant": "attention"}, r"variant attention with stages \('stem'.*expected \(\)"),
-        ({"variant": "finetune", "stages": ()}, "expected some of"),
-        ({"variant": "joint", "stages": ("conv5",)}, r"no such stages: \['conv5'\]"),
         (
-            {"variant": "joint", **THROUGH_CONV5},
-            "variant joint through conv5; expected one of .*finetune",
+            {"variant": "attention"},
+            r"trainable_stages is \('stem'.* with variant \"attention\"; expected \(\)",
         ),
-        ({"variant": "attention", "stages": (), "through": "conv5"}, "attention through conv5"),
+        ({"variant": "finetune", "trainable_stages": ()}, "expected some of"),
+        (
+            {"variant": "joint", "trainable_stages": ("conv5",)},
+            r"trainable_stages contains \['conv5'\]",
+        ),
+        (
+            {"variant": "joint", **POOL_CONV5},
+            'pooled_layer is "conv5" with variant "joint"; expected one of .*finetune',
+        ),
+        (
+            {"variant": "attention", "trainable_stages": (), "pooled_layer": "conv5"},
+            'pooled_layer is "conv5" with variant "attention"',
+        ),
     ],
 )
-def test_impossible_settings_are_refused(settings, message):
+def test_invalid_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         ClassifierConfig(**settings)
 
 
-def test_a_backbone_without_conv5_is_refused():
-    with pytest.raises(ValueError, match=r"does not have.*weights\.load\(conv5=True\)"):
-        classifier("finetune", backbone=network(), **THROUGH_CONV5)
+def test_backbone_without_conv5_is_refused():
+    with pytest.raises(ValueError, match=r"ends at conv4.*Fix: start from ImageNet"):
+        classifier("finetune", backbone=network(), **POOL_CONV5)
 
 
-def test_folded_norms_cannot_use_batches():
-    config = replace(classifier("finetune").config, norm="batch")
-    with pytest.raises(ValueError, match="batch norms of this backbone are folded away"):
+def test_folded_batch_norms_cannot_be_trained():
+    config = replace(classifier("finetune").config, batch_norm="train")
+    with pytest.raises(ValueError, match="batch norms of this backbone are folded"):
         Classifier(network(), 5, config, rngs=nnx.Rngs(0))

@@ -1,4 +1,4 @@
-"""Batches: which photos have which class, in which order, whatever was read before, and what is broken."""
+"""Classes, splits, order and reading of training photos."""
 
 import numpy as np
 import pytest
@@ -7,167 +7,146 @@ from worlds import classes, draw, flat, save
 from delfjax.images.reading import PhotoError, read_image, scan
 from delfjax.training import data
 from delfjax.training.augmentation import center_square
-from delfjax.training.data import (
-    Squares,
-    batch_rows,
-    batches,
-    divide,
-    epoch_length,
-    epoch_order,
-    labeled,
-)
+from delfjax.training.data import BatchSampler, SquareReader, label_by_folder, split_validation
 
-UNEVEN = np.array([0] * 7 + [1] * 2 + [2] * 3)
+LABELS = np.array([0] * 7 + [1] * 2 + [2] * 3)  # classes of different sizes
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Three classes of four photos."""
-    return labeled(classes(tmp_path_factory.mktemp("loader"), 3, 4))
+    """Return three classes of four photos each."""
+    return label_by_folder(classes(tmp_path_factory.mktemp("data"), 3, 4))
+
+
+def names(photos):
+    return photos.folder.names
 
 
 # --- classes
 
 
-def test_class_is_the_folder(photos):
+def test_class_of_a_photo_is_its_folder(photos):
     assert photos.classes == ("a", "b", "c")
-    assert [name[0] for name in photos.names] == [photos.classes[label] for label in photos.labels]
+    assert [name[0] for name in names(photos)] == [photos.classes[label] for label in photos.labels]
 
 
 @pytest.mark.parametrize("shared", ["train", "some/where/train"])
-def test_folders_that_all_photos_share_are_no_class(tmp_path, shared):
+def test_folders_shared_by_all_photos_are_no_classes(tmp_path, shared):
     for name in ("a/0.png", "a/1.png", "b/more/0.png"):
         save(tmp_path / shared / name, draw(0))
-    found = labeled(scan(tmp_path))
+    found = label_by_folder(scan(tmp_path))
     assert found.classes == ("a", "b")
-    assert found.names == tuple(
+    assert names(found) == tuple(
         f"{shared}/{name}" for name in ("a/0.png", "a/1.png", "b/more/0.png")
     )
 
 
-def test_photos_beside_the_folders_have_no_class(tmp_path):
+def test_photos_outside_of_class_folders_are_left_out(tmp_path):
     classes(tmp_path, 2, 1)
     save(tmp_path / "stray.png", draw(0))
-    assert labeled(scan(tmp_path)).names == ("a/0.png", "b/0.png")
+    assert names(label_by_folder(scan(tmp_path))) == ("a/0.png", "b/0.png")
 
 
-def test_one_class_is_not_enough(tmp_path):
+def test_fewer_than_two_classes_are_refused(tmp_path):
     classes(tmp_path / "one", 1)
     flat(tmp_path / "flat", 2)
     for folder in ("one", "flat"):
         with pytest.raises(PhotoError, match=f"{folder}.*expected at least two sub-folders"):
-            labeled(scan(tmp_path / folder))
+            label_by_folder(scan(tmp_path / folder))
 
 
-# --- holding out
+# --- validation split
 
 
-def test_each_class_is_divided(photos):
-    learning, held = divide(photos, 0.25, seed=0)
-    assert np.bincount(learning.labels).tolist() == [3, 3, 3]
+def test_each_class_is_split(photos):
+    training, held = split_validation(photos, 0.25, seed=0)
+    assert np.bincount(training.labels).tolist() == [3, 3, 3]
     assert np.bincount(held.labels).tolist() == [1, 1, 1]
-    assert sorted(learning.names + held.names) == sorted(photos.names)
-    assert learning.classes == held.classes == photos.classes
+    assert sorted(names(training) + names(held)) == sorted(names(photos))
+    assert training.classes == held.classes == photos.classes
     assert all(
-        name[0] == held.classes[label] for name, label in zip(held.names, held.labels, strict=True)
+        name[0] == held.classes[label] for name, label in zip(names(held), held.labels, strict=True)
     )
 
 
-def test_division_depends_on_the_seed_alone(photos):
-    first, again, other = (divide(photos, 0.5, seed=seed)[1].names for seed in (0, 0, 1))
-    assert first == again != other
+def test_split_depends_only_on_the_seed(photos):
+    first, same, other = (names(split_validation(photos, 0.5, seed=s)[1]) for s in (0, 0, 1))
+    assert first == same != other
 
 
-@pytest.mark.parametrize("part", [0.0, 1.0])
-def test_nothing_or_all_but_one_of_each_class_is_held_out(photos, part):
-    learning, held = divide(photos, part, seed=0)
-    assert len(held) == (0 if part == 0 else 9)
-    assert set(learning.labels) == {0, 1, 2}
+@pytest.mark.parametrize(("fraction", "count"), [(0.0, 0), (1.0, 9)])
+def test_training_set_keeps_a_photo_of_each_class(photos, fraction, count):
+    training, held = split_validation(photos, fraction, seed=0)
+    assert len(held) == count
+    assert set(training.labels) == {0, 1, 2}
 
 
 # --- order
 
 
-@pytest.mark.parametrize("batch", [1, 5, 12, 30])
-def test_each_epoch_holds_every_photo_once(batch):
-    rows = [batch_rows(UNEVEN, batch=batch, step=step, seed=3) for step in range(60)]
-    stream = np.concatenate(rows)
+@pytest.mark.parametrize("batch_size", [1, 5, 12, 30])
+def test_each_epoch_contains_every_photo_once(batch_size):
+    sampler = BatchSampler(labels=LABELS, batch_size=batch_size, seed=3)
+    stream = np.concatenate([sampler.batch_rows(step) for step in range(60)])
     for epoch in range(len(stream) // 12):
         assert sorted(stream[12 * epoch : 12 * epoch + 12]) == list(range(12))
 
 
 def test_epochs_differ_and_seeds_differ():
     orders = [
-        tuple(epoch_order(UNEVEN, seed=seed, epoch=epoch, balanced=False))
+        tuple(BatchSampler(labels=LABELS, batch_size=4, seed=seed).epoch_rows(epoch))
         for seed, epoch in ((0, 0), (0, 0), (0, 1), (1, 0))
     ]
     assert orders[0] == orders[1]
     assert len(set(orders)) == 3
 
 
-def test_balanced_epochs_hold_every_class_as_often_and_every_photo():
-    order = epoch_order(UNEVEN, seed=0, epoch=0, balanced=True)
-    assert len(order) == epoch_length(UNEVEN, balanced=True) == 21
-    assert np.bincount(UNEVEN[order]).tolist() == [7, 7, 7]
-    assert set(order) == set(range(12))
-    assert max(np.bincount(order)[7:9]) <= 4  # two photos take turns to fill seven places
+def test_balanced_epochs_contain_all_classes_equally_often_and_every_photo():
+    sampler = BatchSampler(labels=LABELS, batch_size=4, seed=0, balanced=True)
+    rows = sampler.epoch_rows(0)
+    assert len(rows) == sampler.epoch_length == 21
+    assert np.bincount(LABELS[rows]).tolist() == [7, 7, 7]
+    assert set(rows) == set(range(12))
+    assert max(np.bincount(rows)[7:9]) <= 4  # the two photos of class 1 alternate
 
 
-# --- batches
+# --- reading
 
 
-def test_batches_hold_squares_and_their_classes(photos):
-    squares = Squares(photos, 48)
-    ((pixels, labels),) = batches(squares, batch=5, steps=range(3, 4), seed=1)
-    rows = batch_rows(photos.labels, batch=5, step=3, seed=1)
+def test_batches_contain_squares_and_their_classes(photos):
+    rows = np.array([3, 0, 11])
+    squares, labels = SquareReader(photos, 48)(rows)
     assert labels.dtype == np.int32
     assert labels.tolist() == photos.labels[rows].tolist()
-    for square, row in zip(pixels, rows, strict=True):
-        whole = read_image(photos.photos.path(photos.names[row]))
-        np.testing.assert_array_equal(square, center_square(whole))
+    for square, row in zip(squares, rows, strict=True):
+        photo = read_image(photos.folder.path(names(photos)[row]))
+        np.testing.assert_array_equal(square, center_square(photo))
 
 
-@pytest.mark.parametrize("hold", [0, 2**20])
-def test_any_step_can_come_first(photos, hold):
-    every = list(batches(Squares(photos, 20, hold=hold), batch=5, steps=range(8), seed=0))
-    later = list(batches(Squares(photos, 20, hold=hold), batch=5, steps=range(6, 8), seed=0))
-    for (pixels, labels), (expected, right) in zip(later, every[6:], strict=True):
-        np.testing.assert_array_equal(pixels, expected)
-        np.testing.assert_array_equal(labels, right)
-
-
-def test_hosts_read_their_parts_of_one_batch(photos):
-    whole, one, other = (
-        next(batches(Squares(photos, 20), batch=6, steps=range(1), seed=0, part=part))
-        for part in (slice(None), slice(0, 3), slice(3, 6))
-    )
-    for all_, first, second in zip(whole, one, other, strict=True):
-        np.testing.assert_array_equal(all_, np.concatenate([first, second]))
-
-
-@pytest.mark.parametrize(("hold", "reads"), [(0, 24), (2**20, 12)])
-def test_small_sets_are_read_once(photos, monkeypatch, hold, reads):
+@pytest.mark.parametrize(("cache_bytes", "reads"), [(0, 24), (2**20, 12)])
+def test_photos_that_fit_into_memory_are_read_once(photos, monkeypatch, cache_bytes, reads):
     read = []
-    whole = data.center_square
-    monkeypatch.setattr(data, "center_square", lambda photo: read.append(1) or whole(photo))
-    squares = Squares(photos, 20, hold=hold)
-    list(batches(squares, batch=6, steps=range(4), seed=0, ahead=1))
+    original = data.center_square
+    monkeypatch.setattr(data, "center_square", lambda photo: read.append(1) or original(photo))
+    reader = SquareReader(photos, 20, cache_bytes=cache_bytes)
+    first, second = (reader(np.arange(12)) for _ in range(2))
     assert len(read) == reads
+    np.testing.assert_array_equal(first[0], second[0])
 
 
-def test_a_broken_photo_is_listed_and_replaced(tmp_path):
-    photos = labeled(classes(tmp_path, 2, 2))
-    photos.photos.path("a/1.png").write_text("no photo")
-    squares = Squares(photos, 20)
-    pixels, labels = squares(np.array([0, 1, 2]))
-    assert list(squares.failed) == ["a/1.png"]
-    assert labels.tolist() == [0, 1, 1]  # the next one, with its own class
-    np.testing.assert_array_equal(pixels[1], pixels[2])
+def test_broken_photo_is_listed_and_replaced_by_the_next_one(tmp_path):
+    photos = label_by_folder(classes(tmp_path, 2, 2))
+    photos.folder.path("a/1.png").write_text("no photo")
+    reader = SquareReader(photos, 20)
+    squares, labels = reader(np.array([0, 1, 2]))
+    assert list(reader.failed) == ["a/1.png"]
+    assert labels.tolist() == [0, 1, 1]
+    np.testing.assert_array_equal(squares[1], squares[2])
 
 
-def test_nothing_but_broken_photos_is_an_error(tmp_path):
-    photos = labeled(classes(tmp_path, 2, 1))
-    for name in photos.names:
-        photos.photos.path(name).write_text("no photo")
+def test_only_broken_photos_are_an_error(tmp_path):
+    photos = label_by_folder(classes(tmp_path, 2, 1))
+    for name in names(photos):
+        photos.folder.path(name).write_text("no photo")
     with pytest.raises(PhotoError, match=r"a/0.png is not an image"):
-        Squares(photos, 20)(np.array([0]))
+        SquareReader(photos, 20)(np.array([0]))

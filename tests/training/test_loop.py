@@ -1,4 +1,4 @@
-"""Whole runs: killed and taken up again, on one device, on eight, on two hosts; diverged; refused."""
+"""Complete training runs: resumed after a kill, on several devices and hosts, diverged, refused."""
 
 import json
 import os
@@ -8,34 +8,41 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from worlds import classes, network, settings
+from worlds import classes, draw, network, settings
 
 from delfjax.files import StoreError
 from delfjax.images.reading import PhotoError
-from delfjax.models.backbone import ResNet
-from delfjax.training import loop
-from delfjax.training.config import through_conv5
-from delfjax.training.loop import DivergenceError, fit
+from delfjax.models import weights
+from delfjax.models.backbone import ResNet, cut_at_conv4, fold_batch_norm
+from delfjax.models.checkpoints import load_model, read_manifest
+from delfjax.training import loop, train, with_conv5
+from delfjax.training.loop import DivergenceError
 
-PROCESS = Path(__file__).with_name("training_process.py")
+PROCESS = Path(__file__).parents[1] / "training_process.py"
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Three classes of five photos, two of each held out."""
+    """Return three classes of five photos each. Two photos of each class are held out."""
     return classes(tmp_path_factory.mktemp("train") / "photos", 3, 5)
 
 
 @pytest.fixture(scope="module")
-def whole(photos, tmp_path_factory):
-    """A run that nothing interrupted."""
-    return fit(settings(), photos, network(), tmp_path_factory.mktemp("whole") / "run")
+def uninterrupted(photos, tmp_path_factory):
+    """Return the result of a run without interruptions."""
+    return run(photos, tmp_path_factory.mktemp("uninterrupted") / "run")
 
 
-def losses(log):
+def run(photos, path, config=None, start=None):
+    """Train the tiny network."""
+    return train(photos, path, config=config or settings(), start=start or network())
+
+
+def validation_losses(log):
     return {record["step"]: record["validation_loss"] for record in log}
 
 
@@ -43,35 +50,44 @@ def parameters(trained):
     return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(nnx.state(trained.model))]
 
 
+def arrays(module):
+    return {path: np.asarray(value[...]) for path, value in nnx.to_flat_state(nnx.state(module))}
+
+
 # --- a run
 
 
-def test_a_run_logs_validates_and_keeps_the_best(whole):
-    assert list(losses(whole.log)) == [2, 4, 6]
-    assert whole.step == min(losses(whole.log), key=losses(whole.log).get)
-    assert whole.validated["validation_loss"] == losses(whole.log)[whole.step]
-    assert whole.classes == ("a", "b", "c")
-    assert whole.seconds > 0
-    assert not whole.failed
+def test_run_logs_validates_and_keeps_the_best_state(uninterrupted):
+    assert list(validation_losses(uninterrupted.log)) == [2, 4, 6]
+    assert uninterrupted.step == min(
+        validation_losses(uninterrupted.log), key=validation_losses(uninterrupted.log).get
+    )
+    assert (
+        uninterrupted.validation_metrics["validation_loss"]
+        == validation_losses(uninterrupted.log)[uninterrupted.step]
+    )
+    assert uninterrupted.classes == ("a", "b", "c")
+    assert uninterrupted.seconds > 0
+    assert not uninterrupted.failed
 
 
-def test_a_run_that_is_done_is_only_read(photos, whole, tmp_path, monkeypatch):
-    first = fit(settings(steps=2), photos, network(), tmp_path / "run")
+def test_finished_run_is_only_loaded(photos, tmp_path, monkeypatch):
+    first = run(photos, tmp_path / "run", settings(steps=2))
     monkeypatch.setattr(loop, "train_step", None)
-    again = fit(settings(steps=2), photos, network(), tmp_path / "run")
-    assert parameters(again) == parameters(first)
-    assert again.log == first.log
+    second = run(photos.root, str(tmp_path / "run"), settings(steps=2))
+    assert parameters(second) == parameters(first)
+    assert second.log == first.log
 
 
-def test_without_validation_the_last_state_counts(photos, tmp_path):
-    trained = fit(settings(validation=0.0), photos, network(), tmp_path / "run")
+def test_without_validation_the_last_state_is_the_best(photos, tmp_path):
+    trained = run(photos, tmp_path / "run", settings(validation_fraction=0.0))
     assert trained.step == 6
-    assert trained.validated == {}
+    assert trained.validation_metrics == {}
 
 
-def test_the_backbone_of_step_2_is_folded_and_stays(photos, tmp_path):
+def test_step_2_folds_its_frozen_backbone(photos, tmp_path):
     backbone = ResNet(network().spec, rngs=nnx.Rngs(0))
-    trained = fit(settings("attention"), photos, backbone, tmp_path / "run")
+    trained = run(photos, tmp_path / "run", settings("attention"), backbone)
     assert trained.model.backbone.folded
     assert trained.model.attention is not None
 
@@ -80,71 +96,71 @@ def test_broken_photos_are_listed(tmp_path):
     photos = classes(tmp_path / "photos", 2, 4)
     for name in ("a/0.png", "b/3.png"):
         photos.path(name).write_text("no photo")
-    trained = fit(settings(), photos, network(), tmp_path / "run")
+    trained = run(photos, tmp_path / "run")
     assert set(trained.failed) == {"a/0.png", "b/3.png"}
 
 
-# --- killed
+# --- interrupted runs
 
 
-@pytest.mark.parametrize("killed", [("--die-in-step", 3), ("--die-in-save", 4)])
-def test_a_killed_run_comes_to_the_same(photos, whole, tmp_path, killed):
+@pytest.mark.parametrize("killed", [("--kill-in-step", 3), ("--kill-in-save", 4)])
+def test_killed_run_resumes_bit_by_bit(photos, uninterrupted, tmp_path, killed):
     option, number = killed
-    done = start(photos.root, tmp_path / "run", option, str(number))
-    _, err = done.communicate()
-    assert done.returncode == -9, err
+    process = start_process(photos.root, tmp_path / "run", option, str(number))
+    _, err = process.communicate()
+    assert process.returncode == -9, err
     assert (tmp_path / "run" / "states" / "2").is_dir()
     assert not (tmp_path / "run" / "states" / "6").exists()
-    resumed = fit(settings(), photos, network(), tmp_path / "run")
-    assert parameters(resumed) == parameters(whole)
-    assert losses(resumed.log) == losses(whole.log)
-    assert resumed.step == whole.step
+    resumed = run(photos, tmp_path / "run")
+    assert parameters(resumed) == parameters(uninterrupted)
+    assert validation_losses(resumed.log) == validation_losses(uninterrupted.log)
+    assert resumed.step == uninterrupted.step
 
 
-@pytest.mark.parametrize("conv5", [False, True], ids=["through conv4", "through conv5"])
-def test_an_interrupted_run_comes_to_the_same(photos, tmp_path, monkeypatch, conv5):
-    """In between the batches of one update, with everything at random that there is."""
-    changes = {"optimizer__accumulate": 3, "optimizer__kind": "sgd", "augmentation__flip": True}
-    config = settings(steps=9, balanced=True, augmentation__gammas=(1.0, 0.5), **changes)
-    config, backbone = through_conv5(config) if conv5 else config, network(conv5=conv5)
-    whole = fit(config, photos, backbone, tmp_path / "whole")
-    step = loop.train_step
+@pytest.mark.parametrize("conv5", [False, True], ids=["pooled conv4", "pooled conv5"])
+def test_run_interrupted_within_an_update_resumes_bit_by_bit(photos, tmp_path, monkeypatch, conv5):
+    """The interruption falls between the batches of one update. All random choices are in use."""
+    changes = {"optimizer__accumulate_steps": 3, "optimizer__kind": "sgd", "balance_classes": True}
+    config = settings(steps=9, augmentation__gammas=(1.0, 0.5), **changes)
+    config, backbone = with_conv5(config) if conv5 else config, network(conv5=conv5)
+    uninterrupted = run(photos, tmp_path / "uninterrupted", config, backbone)
+    original = loop.train_step
 
-    def interrupted(task, state, *arguments, **options):
+    def interrupted_step(context, state, *arguments, **options):
         if int(state.step) == 5:
             raise KeyboardInterrupt
-        return step(task, state, *arguments, **options)
+        return original(context, state, *arguments, **options)
 
-    monkeypatch.setattr(loop, "train_step", interrupted)
+    monkeypatch.setattr(loop, "train_step", interrupted_step)
     with pytest.raises(KeyboardInterrupt):
-        fit(config, photos, backbone, tmp_path / "run")
-    monkeypatch.setattr(loop, "train_step", step)
-    resumed = fit(config, photos, backbone, tmp_path / "run")
-    assert parameters(resumed) == parameters(whole)
-    assert losses(resumed.log) == losses(whole.log)
+        run(photos, tmp_path / "run", config, backbone)
+    monkeypatch.setattr(loop, "train_step", original)
+    resumed = run(photos, tmp_path / "run", config, backbone)
+    assert parameters(resumed) == parameters(uninterrupted)
+    assert validation_losses(resumed.log) == validation_losses(uninterrupted.log)
 
 
 # --- several devices, several hosts
 
 
-def test_eight_devices_learn_what_one_does(photos, whole, tmp_path):
+def test_eight_devices_give_the_result_of_one(photos, uninterrupted, tmp_path):
     flag = "--xla_force_host_platform_device_count=8"
-    finish(start(photos.root, tmp_path / "run", flags=flag))
-    compare(tmp_path / "run", whole)
+    finish(start_process(photos.root, tmp_path / "run", flags=flag))
+    compare_losses(tmp_path / "run", uninterrupted)
 
 
-def test_two_hosts_learn_what_one_does(photos, whole, tmp_path):
+def test_two_hosts_give_the_result_of_one(photos, uninterrupted, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    join = photos.root, tmp_path / "run", "--join", address, "--host"
-    hosts = [start(*join, str(host)) for host in range(2)]
-    for host in hosts:
-        finish(host)
-    compare(tmp_path / "run", whole)
+    arguments = photos.root, tmp_path / "run", "--coordinator", address, "--host"
+    processes = [start_process(*arguments, str(host)) for host in range(2)]
+    for process in processes:
+        finish(process)
+    compare_losses(tmp_path / "run", uninterrupted)
 
 
-def start(*arguments, flags=""):
+def start_process(*arguments, flags=""):
     """Start a training run in a process of its own."""
     environment = os.environ | {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()}
     environment["PYTHONPATH"] = str(PROCESS.parents[1])
@@ -158,65 +174,121 @@ def finish(process):
     assert process.returncode == 0, out + err
 
 
-def compare(run, whole):
-    lines = (run / "log.jsonl").read_text().splitlines()
-    found, expected = losses(map(json.loads, lines)), losses(whole.log)
+def compare_losses(folder, trained):
+    lines = (folder / "log.jsonl").read_text().splitlines()
+    found, expected = validation_losses(map(json.loads, lines)), validation_losses(trained.log)
     assert list(found) == list(expected)
     np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=1e-5)
 
 
-# --- diverged
+# --- divergence
 
 
 def test_divergence_names_the_step_and_the_last_good_state(photos, tmp_path, monkeypatch):
-    whole = loop.train_step
+    original = loop.train_step
 
-    def step(task, state, *arguments, **options):
-        number = int(state.step)
-        state, logged = whole(task, state, *arguments, **options)
-        return state, logged | ({"loss": np.float32("nan")} if number == 4 else {})
+    def diverging_step(context, state, *arguments, **options):
+        step = int(state.step)
+        state, metrics = original(context, state, *arguments, **options)
+        return state, metrics | ({"loss": np.float32("nan")} if step == 4 else {})
 
-    monkeypatch.setattr(loop, "train_step", step)
+    monkeypatch.setattr(loop, "train_step", diverging_step)
     with pytest.raises(DivergenceError) as error:
-        fit(settings(), photos, network(), tmp_path / "run")
-    kept = tmp_path / "run" / "states" / "4"
+        run(photos, tmp_path / "run")
+    saved = tmp_path / "run" / "states" / "4"
     assert str(error.value).startswith(
-        f"step 5: the loss is nan, expected a finite number; the last good state, of step 4, is kept in {kept}"
+        f"step 5: loss is nan; expected a finite number; the last good state, of step 4, is {saved}"
     )
-    assert kept.is_dir()
+    assert saved.is_dir()
 
 
-def test_a_wild_rate_diverges_and_nothing_of_it_is_saved(photos, tmp_path):
-    wild = settings(optimizer__kind="sgd", optimizer__rate=1e30, save_every=1)
-    with pytest.raises(DivergenceError, match=r"step 1: .*no state had been saved yet"):
-        fit(wild, photos, network(), tmp_path / "run")
+def test_diverged_state_is_not_saved(photos, tmp_path):
+    config = settings(optimizer__kind="sgd", optimizer__learning_rate=1e30, save_every=1)
+    with pytest.raises(DivergenceError, match=r"step 1: .*no state was saved before"):
+        run(photos, tmp_path / "run", config)
     assert not list((tmp_path / "run" / "states").glob("[0-9]*"))
 
 
-# --- refused
+# --- refused runs
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seed": 1}, "made with seed = 0, but 1 is asked for"),
-        ({"optimizer__rate": 0.5}, r"made with optimizer.rate = 0.003, but 0.5 is asked for"),
+        ({"seed": 1}, "made with seed = 0, but 1 was requested"),
+        (
+            {"optimizer__learning_rate": 0.5},
+            r"made with optimizer\.learning_rate = 0\.003, but 0\.5 was requested",
+        ),
     ],
 )
 def test_other_settings_are_refused(photos, tmp_path, changes, message):
-    fit(settings(steps=2), photos, network(), tmp_path / "run")
+    run(photos, tmp_path / "run", settings(steps=2))
     with pytest.raises(StoreError, match=message):
-        fit(settings(steps=2, **changes), photos, network(), tmp_path / "run")
+        run(photos, tmp_path / "run", settings(steps=2, **changes))
 
 
 def test_another_backbone_or_other_photos_are_refused(photos, tmp_path):
-    fit(settings(steps=2), photos, network(), tmp_path / "run")
+    run(photos, tmp_path / "run", settings(steps=2))
     with pytest.raises(StoreError, match="made with backbone = "):
-        fit(settings(steps=2), photos, network(1), tmp_path / "run")
+        run(photos, tmp_path / "run", settings(steps=2), network(1))
     with pytest.raises(StoreError, match=r"made with photos = 15, .* but 12, "):
-        fit(settings(steps=2), photos.select("[0-3]*"), network(), tmp_path / "run")
+        run(photos.select("[0-3]*"), tmp_path / "run", settings(steps=2))
 
 
 def test_photos_without_classes_are_refused(photos, tmp_path):
     with pytest.raises(PhotoError, match="expected at least two sub-folders"):
-        fit(settings(), photos.select("none"), network(), tmp_path / "run")
+        run(photos.select("none"), tmp_path / "run")
+
+
+def test_config_and_variant_together_are_refused(photos, tmp_path):
+    with pytest.raises(ValueError, match="both a config and the variant"):
+        train(photos, tmp_path / "run", config=settings(), variant="attention")
+
+
+# --- model files
+
+
+def test_steps_1_and_2_write_models_that_share_a_backbone(photos, tmp_path):
+    step_1 = run(photos, tmp_path / "one", settings(steps=2))
+    step_2 = run(photos, tmp_path / "two", settings("attention", steps=2), step_1.file)
+    manifests = [read_manifest(trained.file) for trained in (step_1, step_2)]
+    assert [manifest["holds"] for manifest in manifests] == [["backbone"], ["attention"]]
+    assert manifests[0]["backbone"] == manifests[1]["backbone"]
+    training = manifests[1]["training"]
+    assert training["config"]["network"]["variant"] == "attention"
+    assert training["config"]["seed"] == 0
+    assert training["classes"] == 3
+    assert {"seconds", "hardware", "versions", "validation_loss"} <= training.keys()
+    backbone, attention = load_model(step_2.file)  # finds the copied backbone of step 1
+    np.testing.assert_equal(arrays(backbone), arrays(load_model(step_1.file)[0]))
+    for path, value in arrays(step_2.model.attention).items():
+        np.testing.assert_array_equal(arrays(attention)[path], value.astype(np.float16))
+
+
+def test_training_starts_from_imagenet_by_default(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "load_backbone", lambda *_, **__: network(9))
+    trained = train(photos, tmp_path / "run", config=settings("attention", steps=2))
+    assert read_manifest(trained.file)["holds"] == ["attention"]
+    np.testing.assert_equal(arrays(load_model(trained.file)[0]), arrays(network(9)))
+
+
+def test_model_holds_a_frozen_backbone_that_no_file_holds(photos, tmp_path):
+    trained = run(photos, tmp_path / "run", settings("attention", steps=2))
+    assert read_manifest(trained.file)["holds"] == ["attention", "backbone"]
+
+
+@pytest.mark.parametrize("conv5", [False, True])
+def test_model_file_gives_the_descriptors_of_the_trained_network(photos, tmp_path, conv5):
+    """Batch norms are folded, conv5 is cut off, and parameters are rounded to half precision."""
+    start = ResNet(network().spec, conv5=conv5, rngs=nnx.Rngs(0))
+    config = settings(steps=2)
+    trained = run(photos, tmp_path / "run", with_conv5(config) if conv5 else config, start)
+    loaded, _ = load_model(trained.file)
+    assert arrays(loaded).keys() == arrays(network()).keys()
+    photo = jnp.asarray(draw(0)[None], jnp.float32)
+    found, expected = (
+        np.asarray(jax.jit(lambda photo, model=model: model(photo)["conv4"])(photo))
+        for model in (loaded, fold_batch_norm(cut_at_conv4(trained.model.backbone)))
+    )
+    np.testing.assert_allclose(found, expected, atol=0.01 * expected.max())

@@ -1,4 +1,4 @@
-"""One step: what it moves and what not, that it learns, and that it repeats itself exactly."""
+"""Training and validation steps: updated parameters, metrics, learning and exact repetition."""
 
 from dataclasses import replace
 
@@ -11,12 +11,17 @@ from worlds import draw, fill, network, settings
 
 from delfjax.models.backbone import ResNet
 from delfjax.models.resnet import RESNET_TINY
-from delfjax.training.config import through_conv5
-from delfjax.training.losses import cross_entropy
-from delfjax.training.step import judge, prepare, train_step, trained_model, validation_step
+from delfjax.training import with_conv5
+from delfjax.training.step import (
+    cross_entropy,
+    init_training,
+    merge_model,
+    photo_metrics,
+    train_step,
+    validation_step,
+)
 
 CLASSES = 4
-WHOLE = {"augmentation__square": 96, "augmentation__crop": 96, "optimizer__rate": 1e-2}
 LABELS = jnp.arange(8) % CLASSES
 
 
@@ -24,8 +29,8 @@ def squares(side=48, seed=0):
     return np.stack([draw(seed + number, (side, side)) for number in range(8)])
 
 
-def ready(variant="finetune", *, backbone=None, **changes):
-    return prepare(settings(variant, **changes), backbone or network(), CLASSES)
+def start(variant="finetune", *, backbone=None, **changes):
+    return init_training(settings(variant, **changes), backbone or network(), CLASSES)
 
 
 def arrays(tree):
@@ -33,145 +38,172 @@ def arrays(tree):
 
 
 def changed(before, after):
-    """Return the paths of what is not, bit by bit, what it was."""
+    """Return the paths of arrays that differ in any bit."""
     assert before.keys() == after.keys()
     return {path for path in before if before[path].tobytes() != after[path].tobytes()}
 
 
-# --- what moves
+# --- updated parameters
 
 
 @pytest.mark.parametrize("variant", ["finetune", "attention", "joint", "joint-stop"])
-def test_everything_that_is_trained_moves_and_nothing_else(variant):
-    task, state = ready(variant)
-    before = arrays(nnx.state(trained_model(task, state)))
-    trained = {path for path in before if path in arrays(state.trained)}
-    for _ in range(
-        2
-    ):  # the attention's hidden layer moves once its score's kernel is not 0 any more
-        state, _ = train_step(task, state, squares(), LABELS, size=40)
-    assert changed(before, arrays(nnx.state(trained_model(task, state)))) == trained
-    assert {"conv4" in path for path in trained if "backbone" in path} <= {True}
+def test_only_trainable_parameters_change(variant):
+    context, state = start(variant)
+    before = arrays(nnx.state(merge_model(context, state)))
+    trainable = {path for path in before if path in arrays(state.trainable)}
+    # The attention's hidden layer changes in the second step: the layer after it starts at 0.
+    for _ in range(2):
+        state, _ = train_step(context, state, squares(), LABELS, size=40)
+    assert changed(before, arrays(nnx.state(merge_model(context, state)))) == trainable
+    assert {"conv4" in path for path in trainable if "backbone" in path} <= {True}
 
 
 @pytest.mark.parametrize(
-    ("part", "rate"), [("conv4", 1), ("conv5", 1), ("descriptor_classifier", 30)]
+    ("part", "factor"), [("conv4", 1), ("conv5", 1), ("descriptor_classifier", 30)]
 )
-def test_conv5_moves_at_the_rate_of_the_backbone(part, rate):
-    """Adam's first move is the rate, whatever the gradient."""
-    config = through_conv5(settings(optimizer__new_rate=30.0))
-    task, state = prepare(config, network(conv5=True), CLASSES)
-    before = arrays(state.trained)
-    state, _ = train_step(task, state, squares(), LABELS, size=40)
-    after = arrays(state.trained)
-    moved = max(np.abs(after[path] - before[path]).max() for path in before if part in path)
-    assert moved == pytest.approx(rate * config.optimizer.rate, rel=0.01)
+def test_conv5_has_the_learning_rate_of_the_backbone(part, factor):
+    """The size of Adam's first update is the learning rate, whatever the gradient."""
+    config = with_conv5(settings(optimizer__head_learning_rate_factor=30.0))
+    context, state = init_training(config, network(conv5=True), CLASSES)
+    before = arrays(state.trainable)
+    state, _ = train_step(context, state, squares(), LABELS, size=40)
+    after = arrays(state.trainable)
+    update = max(np.abs(after[path] - before[path]).max() for path in before if part in path)
+    assert update == pytest.approx(factor * config.optimizer.learning_rate, rel=0.01)
 
 
-def test_attention_leaves_the_backbone_bit_by_bit_as_it_is():
-    task, state = ready("attention")
+def test_attention_does_not_change_the_backbone():
+    context, state = start("attention")
     for _ in range(3):
-        state, _ = train_step(task, state, squares(), LABELS, size=40)
-    found = arrays(nnx.state(trained_model(task, state).backbone))
+        state, _ = train_step(context, state, squares(), LABELS, size=40)
+    found = arrays(nnx.state(merge_model(context, state).backbone))
     assert not changed(found, arrays(nnx.state(network())))
 
 
-def test_batch_statistics_move_only_where_they_are_not_frozen():
+def test_running_statistics_change_only_if_batch_norms_are_trained():
     unfolded = fill(lambda: ResNet(RESNET_TINY, rngs=nnx.Rngs(0)), 0)
     variances = nnx.state(unfolded, nnx.All(nnx.BatchStat, nnx.PathContains("var")))
     nnx.update(unfolded, jax.tree.map(lambda var: jnp.abs(var) + 1, variances))
-    for norm, moving in (("frozen", 0), ("batch", 8)):
-        task, state = ready(backbone=unfolded, network__norm=norm)
+    for batch_norm, count in (("frozen", 0), ("train", 8)):
+        context, state = start(backbone=unfolded, network__batch_norm=batch_norm)
         before = arrays(state.statistics)
-        state, _ = train_step(task, state, squares(), LABELS, size=40)
+        state, _ = train_step(context, state, squares(), LABELS, size=40)
         after = arrays(state.statistics)
-        assert len(before) == moving  # means and variances of conv4's four convolutions
+        assert len(before) == count  # means and variances of conv4's four convolutions
         assert all((before[path] != after[path]).any() for path in before)
 
 
-# --- what a step is
+# --- loss and metrics
 
 
-def test_logged_loss_is_equation_2_of_what_the_network_says():
-    task, state = ready(augmentation__square=40)
-    model = trained_model(task, state)
+def test_cross_entropy_by_hand():
+    logits = jnp.array([[1.0, 2.0, 3.0], [0.0, 0.0, np.log(2)]])
+    expected = [np.log(1 + np.e + np.e**2), np.log(2)]
+    np.testing.assert_allclose(cross_entropy(logits, jnp.array([0, 2])), expected, rtol=1e-6)
+
+
+def test_cross_entropy_of_equal_logits_is_the_logarithm_of_the_number_of_classes():
+    np.testing.assert_allclose(cross_entropy(jnp.zeros((1, 49)), jnp.array([7])), np.log(49))
+
+
+def test_cross_entropy_does_not_depend_on_a_shift_of_all_logits():
+    logits = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32))
+    labels = jnp.array([0, 1, 2, 3, 0])
+    shifted = cross_entropy(logits + 50, labels)
+    np.testing.assert_allclose(shifted, cross_entropy(logits, labels), rtol=1e-4)
+
+
+def test_cross_entropy_of_large_logits_is_finite():
+    losses = [cross_entropy(jnp.array([[1e30, -1e30]]), jnp.array([label]))[0] for label in (0, 1)]
+    assert losses == [0, pytest.approx(2e30)]
+
+
+def test_gradient_of_cross_entropy_is_probability_minus_truth():
+    logits = jnp.array([[0.5, -1.0, 2.0]])
+    gradient = jax.grad(lambda y: cross_entropy(y, jnp.array([1]))[0])(logits)
+    np.testing.assert_allclose(gradient, jax.nn.softmax(logits) - jnp.eye(3)[1], rtol=1e-5)
+
+
+def test_logged_loss_is_equation_2_of_the_logits():
+    context, state = start(augmentation__resize=40)
+    model = merge_model(context, state)
     logits = model(jnp.asarray(squares(40), jnp.float32))["descriptor"]
     expected = cross_entropy(logits, LABELS).mean()
-    _, logged = train_step(task, state, squares(40), LABELS, size=40)
-    np.testing.assert_allclose(logged["loss"], expected, rtol=1e-5)
-    assert set(logged) == {
-        *("loss", "descriptor_loss", "descriptor_accuracy", "gradient_norm", "rate")
+    _, metrics = train_step(context, state, squares(40), LABELS, size=40)
+    np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
+    assert set(metrics) == {
+        *("loss", "descriptor_loss", "descriptor_accuracy", "gradient_norm", "learning_rate")
     }
 
 
-def test_losses_of_two_classifiers_add_up():
+def test_losses_of_two_classifiers_are_added():
     outputs = {"descriptor": jnp.eye(4), "attention": jnp.zeros((4, 4)), "conv4": jnp.zeros(4)}
-    judged = judge(outputs, jnp.arange(4))
+    metrics = photo_metrics(outputs, jnp.arange(4))
     np.testing.assert_allclose(
-        judged["loss"], judged["descriptor_loss"] + judged["attention_loss"], rtol=1e-6
+        metrics["loss"], metrics["descriptor_loss"] + metrics["attention_loss"], rtol=1e-6
     )
-    assert judged["descriptor_accuracy"].tolist() == [1, 1, 1, 1]
+    assert metrics["descriptor_accuracy"].tolist() == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("gamma", [0.25, 0.3536, 0.5, 0.7072, 1.0])
-def test_every_gamma_trains(gamma):
-    task, state = ready("attention", augmentation__crop=48, augmentation__gammas=(gamma,))
-    (size,) = task.config.augmentation.sizes
-    state, logged = train_step(task, state, squares(), LABELS, size=size)
-    assert np.isfinite(logged["loss"])
-    assert logged["gradient_norm"] > 0
+def test_all_gammas_train(gamma):
+    context, state = start("attention", augmentation__crop=48, augmentation__gammas=(gamma,))
+    (size,) = context.config.augmentation.input_sizes
+    state, metrics = train_step(context, state, squares(), LABELS, size=size)
+    assert np.isfinite(metrics["loss"])
+    assert metrics["gradient_norm"] > 0
 
 
-def test_step_repeats_itself_bit_by_bit():
-    ends = []
+def test_steps_are_deterministic_bit_by_bit():
+    states = []
     for _ in range(2):
-        task, state = ready(augmentation__flip=True)
+        context, state = start()
         for _ in range(3):
-            state, _ = train_step(task, state, squares(), LABELS, size=40)
-        ends.append(arrays(state))
-    assert not changed(*ends)
+            state, _ = train_step(context, state, squares(), LABELS, size=40)
+        states.append(arrays(state))
+    assert not changed(*states)
 
 
-def test_each_step_cuts_photos_elsewhere():
-    """With a rate of nothing, only the cuts can change the loss."""
-    task, state = ready(optimizer__rate=0.0)
+def test_each_step_uses_other_crops():
+    """With a learning rate of 0, only the crops can change the loss."""
+    context, state = start(optimizer__learning_rate=0.0)
     losses = set()
     for _ in range(3):
-        state, logged = train_step(task, state, squares(), LABELS, size=40)
-        losses.add(float(logged["loss"]))
+        state, metrics = train_step(context, state, squares(), LABELS, size=40)
+        losses.add(float(metrics["loss"]))
     assert len(losses) == 3
 
 
-# --- that it learns
+# --- learning
 
 
-def calm_network():
-    """A network whose descriptors are as long as ImageNet's, not thousands of units."""
+def scaled_network():
+    """Return a network whose descriptors are as long as ImageNet's, and not thousands of units."""
     model = nnx.clone(network())
     model.stem.conv.kernel.set_value(network().stem.conv.kernel[...] / 50)
     return model
 
 
-def learn(task, state, photos, labels, steps, size):
+def learn(context, state, photos, labels, steps, size):
     losses = []
     for _ in range(steps):
-        state, logged = train_step(task, state, photos, labels, size=size)
-        losses.append(float(logged["loss"]))
+        state, metrics = train_step(context, state, photos, labels, size=size)
+        losses.append(float(metrics["loss"]))
     return state, losses
 
 
 @pytest.mark.parametrize("variant", ["finetune", "joint", "joint-stop"])
-def test_classes_that_can_be_told_apart_are_learned(variant):
-    """Each class has its color."""
+def test_separable_classes_are_learned(variant):
+    """Each class has a color of its own."""
     colors = np.random.default_rng(0).integers(0, 256, (CLASSES, 3))
     photos = squares() // 4 + (colors[LABELS] * 3 // 4).astype(np.uint8)[:, None, None]
-    task, state = ready(variant, backbone=calm_network())
-    _, losses = learn(task, state, photos, LABELS, 60, 40)
+    context, state = start(variant, backbone=scaled_network())
+    _, losses = learn(context, state, photos, LABELS, 60, 40)
     assert np.mean(losses[-5:]) < 0.5 * losses[0]
 
 
-class Cells(ResNet):
-    """In a backbone's place: descriptors that are the colors of their cells, and of nothing beside."""
+class ColorNetwork(ResNet):
+    """A backbone whose descriptors depend only on the mean color of their cells."""
 
     def __init__(self):
         self.spec, self.folded = RESNET_TINY, True
@@ -183,47 +215,49 @@ class Cells(ResNet):
         return {"conv4": jax.nn.relu(colors / 255 @ jnp.asarray(self.mixing, jnp.float32))}
 
 
-def test_attention_learns_where_classes_differ():
-    """Photos of cells of any color, but for one, pure red or pure blue: that is the class."""
+def test_attention_finds_the_cells_in_which_classes_differ():
+    """All cells have random colors, except for one. It is red or blue: that is the class."""
     random = np.random.default_rng(0)
+    changes = {"augmentation__resize": 96, "augmentation__crop": 96}
+    changes |= {"optimizer__learning_rate": 1e-2}
     colors = random.integers(0, 256, (256, 36, 3), np.uint8)
-    labels, places = np.arange(256) % 2, random.integers(0, 36, 256)
-    colors[np.arange(256), places] = np.array([(255, 0, 0), (0, 0, 255)])[labels]
+    labels, cells = np.arange(256) % 2, random.integers(0, 36, 256)
+    colors[np.arange(256), cells] = np.array([(255, 0, 0), (0, 0, 255)])[labels]
     photos = colors.reshape(256, 6, 6, 3).repeat(16, 1).repeat(16, 2)
-    task, state = ready("attention", backbone=Cells(), **WHOLE)
-    state, losses = learn(task, state, photos, jnp.asarray(labels), 200, 96)
+    context, state = start("attention", backbone=ColorNetwork(), **changes)
+    state, losses = learn(context, state, photos, jnp.asarray(labels), 200, 96)
     assert losses[-1] < 0.3 * losses[0]
 
-    outputs = trained_model(task, state)(jnp.asarray(photos, jnp.float32))
+    outputs = merge_model(context, state)(jnp.asarray(photos, jnp.float32))
     scores = np.asarray(outputs["scores"]).reshape(256, 36)
-    assert scores[np.arange(256), places].mean() > 3 * scores.mean()
-    assert (scores.argmax(1) == places).mean() > 0.8  # by chance 1/36
+    assert scores[np.arange(256), cells].mean() > 3 * scores.mean()
+    assert (scores.argmax(1) == cells).mean() > 0.8  # by chance 1/36
 
 
 # --- validation
 
 
-def test_validation_leaves_out_filling():
-    task, state = ready()
+def test_validation_ignores_repeated_photos():
+    context, state = start()
     photos = squares()
-    real = jnp.arange(8) < 5
-    sums = validation_step(task, state, photos, LABELS, real)
+    is_real = jnp.arange(8) < 5
+    sums = validation_step(context, state, photos, LABELS, is_real)
     for filling in (photos[:5], squares(seed=50)[:5]):
         mixed = np.concatenate([photos[:5], filling[:3]])
-        again = validation_step(task, state, mixed, LABELS, real)
+        again = validation_step(context, state, mixed, LABELS, is_real)
         np.testing.assert_allclose(again["loss"], sums["loss"], rtol=1e-5)
 
 
 def test_validation_uses_running_statistics():
     unfolded = fill(lambda: ResNet(RESNET_TINY, rngs=nnx.Rngs(0)), 0)
-    task, state = ready(backbone=unfolded, network__norm="batch")
-    one = validation_step(task, state, squares(), LABELS, jnp.arange(8) < 1)
+    context, state = start(backbone=unfolded, network__batch_norm="train")
+    one = validation_step(context, state, squares(), LABELS, jnp.arange(8) < 1)
     other = np.concatenate([squares()[:1], squares(seed=50)[:7]])
-    again = validation_step(task, state, other, LABELS, jnp.arange(8) < 1)
+    again = validation_step(context, state, other, LABELS, jnp.arange(8) < 1)
     np.testing.assert_allclose(one["loss"], again["loss"], rtol=1e-4)
 
 
-def test_settings_are_part_of_what_is_compiled():
-    task, _ = ready()
-    other = replace(task, config=replace(task.config, seed=1))
-    assert jax.tree.structure(task) != jax.tree.structure(other)
+def test_other_settings_compile_another_program():
+    context, _ = start()
+    other = replace(context, config=replace(context.config, seed=1))
+    assert jax.tree.structure(context) != jax.tree.structure(other)
