@@ -198,7 +198,7 @@ print(
 # index would rather miss the far ones, and all is ranked again:
 
 # %%
-searcher, lottery = Searcher(base, exact, search), np.random.default_rng(SEED)
+searcher, lottery = Searcher(base, exact, search, pca=store.pca), np.random.default_rng(SEED)
 thinned = []
 for query in asked:
     rows, distances = searcher.find_neighbors(query)
@@ -539,7 +539,6 @@ explorer = search_photos(
     queries,
     truths=truths_shown,
     model=for_yours,
-    pca=store.pca,
 )
 
 # %%

@@ -18,7 +18,6 @@ from ipywidgets import HTML, Dropdown, HBox, Layout, VBox, Widget
 from delfjax.datasets.truth import Truth
 from delfjax.features.database import Database
 from delfjax.features.extract_folder import LocalExtractor
-from delfjax.features.pca import PCA
 from delfjax.images.reading import read_image
 from delfjax.plots.base import Figure, encode_jpeg
 from delfjax.plots.match_images import CARD_WIDTH, PAIR_WIDTH, QUERY_SIZE
@@ -51,7 +50,6 @@ def search_photos(
     *,
     truths: Mapping[str, Truth] | None = None,
     model: LocalExtractor | None = None,
-    pca: PCA | None = None,
 ) -> "RetrievalExplorer":
     """Search a photo collection in a widget: choose a query, drag a box on it, change the settings.
 
@@ -59,12 +57,10 @@ def search_photos(
         searcher: Searcher of the collection. Its configuration sets the controls at the start.
         photos: Folder of the photos, or a function that reads a photo by its name, at any size. It
             must hold the queries, too.
-        queries: Names of photos in the database; or features by name, with descriptors reduced like
-            those of the database. None: the first 12 photos of the database.
+        queries: Names of photos in the database, or features of photos by name. None: the first 12
+            photos of the database.
         truths: Correct results of each query, by its name, where they are known.
-        model: Extractor for uploaded photos. None: no upload button.
-        pca: PCA that reduces the descriptors of uploaded photos, the database's. None: the database's
-            descriptors are not reduced.
+        model: Extractor for uploaded photos, the one of the database. None: no upload button.
 
     Returns:
         The widget. On pages that cannot run widgets, such as GitHub's, it shows a figure.
@@ -86,7 +82,7 @@ def search_photos(
     display(HTML(captions.notice("Compiling the search. This takes a few seconds …")))
     cache_neighbors(searcher, next(iter(queries.values()))).search(searcher.config)
     clear_output()  # the widget replaces the message
-    return RetrievalExplorer(searcher, load, queries, truths or {}, model, pca)
+    return RetrievalExplorer(searcher, load, queries, truths or {}, model)
 
 
 def _database_features(database: Database, names: Sequence[str]) -> dict[str, Features]:
@@ -124,11 +120,15 @@ class RetrievalExplorer(VBox):
         queries: Mapping[str, Features],
         truths: Mapping[str, Truth],
         model: LocalExtractor | None,
-        pca: PCA | None,
     ) -> None:
-        self._searcher, self._load, self._model, self._pca = searcher, load, model, pca
+        self._searcher, self._load, self._model = searcher, load, model
         self._queries = {
-            name: Query(name=name, photo=load(name), features=features, truth=truths.get(name))
+            name: Query(
+                name=name,
+                photo=load(name),
+                features=searcher.reduce(features),
+                truth=truths.get(name),
+            )
             for name, features in queries.items()
         }
         self._load_thumbnail = cache(lambda name: thumbnail(load(name), CARD_WIDTH))
@@ -253,7 +253,8 @@ class RetrievalExplorer(VBox):
         self.status.value = captions.running("the network", name)
         try:
             photo = read_upload(change["new"][0])
-            features = self._extract(photo)
+            features = self._searcher.reduce(self._model(photo))
+            cache_neighbors(self._searcher, features, max_neighbors=1)  # fails if they do not fit
         except ValueError as error:  # such as a PhotoError
             self.status.value = captions.notice(str(error))
         else:
@@ -264,14 +265,6 @@ class RetrievalExplorer(VBox):
             self._show_queries()
             self._reload()
         self.upload.value = ()  # allows uploading the same file again
-
-    def _extract(self, photo: Photo) -> Features:
-        """Extract features, reduce them, and check that the database can be searched with them."""
-        features = self._model(photo)
-        if self._pca is not None:
-            features = features.with_descriptors(self._pca(features.descriptors))
-        cache_neighbors(self._searcher, features, max_neighbors=1)
-        return features
 
     # --- showing
 

@@ -90,10 +90,11 @@ def cache_neighbors(
 
     Args:
         searcher: Searcher of the database.
-        features: Features of the query, with descriptors reduced like those of the database.
+        features: Features of the query, as extracted or reduced like those of the database.
         box: Part of the query to search with, in pixels of its photo. None: all of it.
         max_neighbors: Number of neighbors per feature, the maximum for later searches.
     """
+    features = searcher.reduce(features)
     features = features if box is None else features.inside(box)
     k = min(max_neighbors, len(searcher.database.descriptors))
     neighbors = searcher.index.search(features.descriptors, k)
@@ -112,7 +113,7 @@ class Query:
     Attributes:
         name: Name of the photo.
         photo: The photo, at any size.
-        features: Features of the photo at its original size.
+        features: Features of the photo at its original size, reduced like those of the database.
         truth: Correct results. None: not known.
     """
 
