@@ -18,8 +18,8 @@ from delfjax.evaluation.benchmark import extract_benchmark
 from delfjax.features.pca import l2_normalize
 from delfjax.features.store import FeatureStore
 from delfjax.models.zoo import zoo
-from delfjax.search.descent import descend
 from delfjax.search.exact import ExactIndex
+from delfjax.search.nndescent import nearest_neighbors
 
 OPTIONS = ["benchmark", "rendered+places", "--longest", "320"]  # of the results of the rendered set
 OPTIONS += ["--model", str(zoo()["delf_ft_att"])]
@@ -52,7 +52,7 @@ def enlarged(real: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     """Return ``count`` descriptors in random order: real ones, and invented ones where they do not do."""
     random = np.random.default_rng(seed)
     missing = max(count - len(real), 0)
-    near = descend(real, NEAR, seed=seed, threads=2) if missing else None
+    near = nearest_neighbors(real, NEAR, seed=seed, threads=2) if missing else None
     base = random.integers(len(real), size=missing)
     ends = [near[base, random.integers(NEAR, size=missing)] for _ in range(2 if missing else 0)]
     rows = np.empty((len(real) + missing, real.shape[1]), np.float16)  # as a store would keep them

@@ -201,9 +201,10 @@ print(
 searcher, lottery = Searcher(base, exact, search, pca=store.pca), np.random.default_rng(SEED)
 thinned = []
 for query in asked:
-    rows, distances = searcher.find_neighbors(query)
-    kept = np.where(lottery.random(rows.shape) < LOST, np.inf, distances).astype(np.float32)
-    thinned.append(searcher.rank(query, (rows, kept)).ranking.images)
+    found = searcher.find_neighbors(query)
+    lost = lottery.random(found.rows.shape) < LOST
+    kept = found._replace(distances=np.where(lost, np.inf, found.distances).astype(np.float32))
+    thinned.append(searcher.rank(query, kept).ranking.images)
 
 # %%
 with_fewer = score_rankings(thinned, truths, ks=(1,))

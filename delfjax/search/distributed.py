@@ -1,47 +1,83 @@
-"""A database in shards: each is built and searched by itself, and the answers are merged (Sec. 4.4 at scale).
+"""A database in shards, in this process or on the workers of a Dask cluster (Sec. 4.4 at scale).
 
-A shard is any index over consecutive rows, and building one, ``build_index(descriptors, kind,
-**settings)``, needs nothing of the others: it can be done on another machine, saved there, and loaded
-here, or stay there (`delfjax.search.distributed`). Merging is exact, by distance, then row: over exact shards the answer is that of one exact index.
+A shard is an index of consecutive database rows. Shards are built and searched independently, and
+their results are merged by distance, then row. Over exact shards, the result equals that of one exact
+index.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy, deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from tqdm.auto import tqdm
 
 from delfjax.features.cluster import Client, Future, submit
-from delfjax.search.index import Index, Neighbors, Value, build_index, index_class
-from delfjax.search.index_files import Parts
+from delfjax.search.index import (
+    Index,
+    Neighbors,
+    Value,
+    build_index,
+    current_names,
+    restore_index,
+)
+from delfjax.search.index_files import TensorFiles
 
-SHARD_SIZE = 250_000  # descriptors; not in the paper: a graph of about a minute's building
+SHARD_SIZE = 250_000  # descriptors; not in the paper: a graph of this size takes a minute to build
+
+Rows = Float[np.ndarray, "_ d"]
 
 
-Answer = tuple[Int[np.ndarray, "q _"], Float[np.ndarray, "q _"]]  # of one shard
+class ShardInfo(NamedTuple):
+    """Metadata of a shard, which a worker may hold.
+
+    Attributes:
+        kind: Kind of index.
+        count: Number of descriptors.
+        dimensions: Dimensions of a descriptor.
+        memory: Size in bytes.
+        effort: Effort at which it searches by default.
+    """
+
+    kind: str
+    count: int
+    dimensions: int
+    memory: int
+    effort: int | None
 
 
 class ShardedIndex(Index):
-    """Several indexes in a row.
+    """An index in shards.
 
     Args:
-        shards: At least one, in the order of their rows.
-        size: Descriptors a shard, at most: beyond that, `add` opens another.
-        settings: That the shards were built with.
+        shards: At least one index, in the order of their rows; with a client, their futures.
+        size: Maximum number of descriptors in a shard; beyond it, `add` builds new shards.
+        client: Dask client of the cluster whose workers hold the shards. None: this process does.
+        settings: Settings with which `add` builds new shards.
+
+    Attributes:
+        infos: Metadata of each shard.
+        effort: Effort at which every shard is searched; see `Index.effort`.
     """
 
     kind = "sharded"
 
     def __init__(
-        self, shards: Sequence[Index], *, size: int = SHARD_SIZE, **settings: Value
+        self,
+        shards: Sequence[Index | Future],
+        *,
+        size: int = SHARD_SIZE,
+        client: Client | None = None,
+        **settings: Value,
     ) -> None:
         if not shards:
-            raise ValueError("expected at least one shard, got none: build one of no descriptors")
+            raise ValueError("no shards. Fix: pass at least one; it may be empty")
         self.shards = list(shards)
-        self.size = size
+        self.size, self.client = size, client
         self._shard_settings = settings
+        self.infos: list[ShardInfo] = self._run(_get_info, self.shards)
+        self.effort = self.infos[0].effort
 
     @classmethod
     def build(
@@ -53,245 +89,167 @@ class ShardedIndex(Index):
         client: Client | None = None,
         **settings: Value,
     ) -> "ShardedIndex":
-        """Build the shards: one after another, or on a cluster.
+        """Build the shards one after another, or in parallel on a cluster.
 
         Args:
             descriptors: The database.
-            size: Descriptors a shard.
-            inner: Kind of index that each is.
-            client: Of a Dask cluster whose workers build, keep and search the shards. They answer alike; of
-                graphs, where workers have as many cores as this machine, or are told their ``threads``.
-            settings: Of each.
+            size: Maximum number of descriptors in a shard.
+            inner: Kind of index of each shard, as for `build_index`.
+            client: Dask client; the cluster's workers then build, keep and search the shards. Results
+                are the same; for graphs, if workers use the same number of ``threads``.
+            settings: Settings of each shard.
+
+        Raises:
+            ValueError: If the size is less than 1, or a shard cannot be built.
         """
         if size < 1:
-            raise ValueError(f"size of a shard must be at least 1, got {size}")
-        parts = [descriptors[:size], *_cut(descriptors[size:], size)]
-        if client:
-            from delfjax.search.distributed import ClusterIndex  # which is one of these
-
-            return ClusterIndex(client, parts, size=size, inner=inner, **settings)
-        bar = tqdm(parts, desc="shards", unit="shard")
-        shards = [build_index(rows, inner, **settings) for rows in bar]
-        return cls(shards, size=size, **settings)
+            raise ValueError(f"size is {size}; expected at least 1 descriptor a shard")
+        parts = [descriptors[:size], *_split(descriptors[size:], size)]
+        shards = _build_shards(parts, inner, settings, client)
+        return cls(shards, size=size, client=client, **settings)
 
     @property
     def descriptors(self) -> Float[np.ndarray, "t d"]:
-        """The database."""
-        return np.concatenate([shard.descriptors for shard in self.shards])
+        """The database, copied from the shards."""
+        return np.concatenate(self._call("descriptors"))
 
     @property
     def memory(self) -> int:
-        """Bytes of all shards."""
-        return sum(shard.memory for shard in self.shards)
-
-    @property
-    def effort(self) -> int | None:
-        """How hard each shard searches."""
-        return self.shards[0].effort
-
-    @effort.setter
-    def effort(self, effort: int) -> None:
-        for shard in self.shards:
-            shard.effort = effort
+        """Size of all shards in bytes."""
+        return sum(info.memory for info in self.infos)
 
     def __len__(self) -> int:
-        return sum(map(len, self.shards))
+        return sum(info.count for info in self.infos)
 
     @property
     def dimensions(self) -> int:
-        """Of a descriptor."""
-        return self.shards[0].dimensions
+        """Dimensions of a descriptor."""
+        return self.infos[0].dimensions
 
     def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
-        answers = self._answers(queries, k)
-        starts = np.cumsum([0, *map(len, self.shards[:-1])])
-        return merge(answers, starts.tolist(), k)
-
-    def _answers(self, queries: Float[np.ndarray, "q d"], k: int) -> list[Answer]:
-        return [shard.search(queries, min(k, len(shard))) for shard in self.shards]
+        found = self._run(_search, self.shards, self.effort, queries, k)
+        starts = np.cumsum([0, *(info.count for info in self.infos[:-1])])
+        return merge(found, starts.tolist(), k)
 
     def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
-        room = max(self.size - len(self.shards[-1]), 0)
-        self.shards[-1].add(descriptors[:room])
-        self.shards += self._built(_cut(descriptors[room:], self.size))
+        # Any step may fail. Until the last lines, nothing of this index has changed.
+        last = self.infos[-1]
+        room = max(self.size - last.count, 0)
+        parts = _split(descriptors[room:], self.size)
+        new = _build_shards(parts, last.kind, self._shard_settings, self.client)
+        grown = self.shards[-1:]
+        if room:
+            grown = self._submit(_copy_and_add, grown, descriptors[:room])
+        infos = self._run(_get_info, [*grown, *new])
+        self.shards[-1:], self.infos[-1:] = [*grown, *new], infos
 
-    def _built(self, parts: list[Float[np.ndarray, "_ d"]]) -> list[Index]:
-        kind = self.shards[0].kind
-        return [build_index(rows, kind, **self._shard_settings) for rows in parts]
+    def _call(self, name: str) -> list:
+        """Return an attribute of every shard, or the result of a method."""
+        return self._run(_call, self.shards, self.effort, name)
+
+    def _run(self, work: Callable, shards: Sequence[Index | Future], *arguments: object) -> list:
+        """Return ``work(shard, *arguments)`` of each shard."""
+        found = self._submit(work, shards, *arguments)
+        return found if self.client is None else [future.result() for future in found]
+
+    def _submit(self, work: Callable, shards: Sequence[Index | Future], *arguments: object) -> list:
+        """Run ``work(shard, *arguments)`` for each shard; keep the results where the shards are."""
+        if self.client is None:
+            return [work(shard, *arguments) for shard in shards]
+        return [submit(self.client, work, shard, *arguments) for shard in shards]
 
     def _settings(self) -> dict[str, Any]:
-        shards = [{"kind": shard.kind, "settings": shard._settings()} for shard in self.shards]
+        settings = zip(self.infos, self._call("_settings"), strict=True)
+        shards = [{"kind": info.kind, "settings": each} for info, each in settings]
         return {"size": self.size, "settings": self._shard_settings, "shards": shards}
 
-    def _parts(self) -> Parts:
+    def _tensors(self) -> TensorFiles:
         return {
             f"shard{number:04}-{name}": tensors
-            for number, shard in enumerate(self.shards)
-            for name, tensors in shard._parts().items()
+            for number, shard in enumerate(self._call("_tensors"))
+            for name, tensors in shard.items()
         }
 
     @classmethod
-    def _restore(cls, settings: dict[str, Any], parts: Parts) -> "ShardedIndex":
+    def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "ShardedIndex":
         shards = []
         for number, shard in enumerate(settings["shards"]):
-            mark = f"shard{number:04}-"
-            own = {name.removeprefix(mark): parts[name] for name in parts if name.startswith(mark)}
-            shards.append(index_class(shard["kind"])._restore(shard["settings"], own))
-        return cls(shards, size=settings["size"], **settings["settings"])
+            prefix = f"shard{number:04}-"
+            own = {
+                name.removeprefix(prefix): each
+                for name, each in tensors.items()
+                if name.startswith(prefix)
+            }
+            shards.append(restore_index(shard["kind"], shard["settings"], own))
+        return cls(shards, size=settings["size"], **current_names(settings["settings"]))
 
 
-def _cut(descriptors: Float[np.ndarray, "t d"], size: int) -> list[Float[np.ndarray, "_ d"]]:
+def merge(found: Sequence[Neighbors], starts: Sequence[int], k: int) -> Neighbors:
+    """Merge the neighbors found in several shards.
+
+    Args:
+        found: Neighbors in each shard, as rows of that shard.
+        starts: First database row of each shard.
+        k: Number of neighbors to keep.
+    """
+    pairs = zip(found, starts, strict=True)
+    rows = [np.where(each.rows < 0, each.rows, each.rows + start) for each, start in pairs]
+    rows = np.concatenate(rows, axis=1)
+    distances = np.concatenate([each.distances for each in found], axis=1)
+    order = np.lexsort((rows, distances), axis=1)[:, :k]
+    return Neighbors(*(np.take_along_axis(each, order, axis=1) for each in (rows, distances)))
+
+
+def _split(descriptors: Float[np.ndarray, "t d"], size: int) -> list[Rows]:
     return [descriptors[at : at + size] for at in range(0, len(descriptors), size)]
 
 
-def merge(answers: Sequence[Answer], starts: Sequence[int], k: int) -> Neighbors:
-    """Merge the answers of shards.
-
-    Args:
-        answers: Rows and distances of each shard.
-        starts: Row of the whole database at which each begins.
-        k: Neighbors to keep.
-    """
-    rows = np.concatenate(
-        [
-            np.where(rows < 0, rows, rows + start)
-            for (rows, _), start in zip(answers, starts, strict=True)
-        ],
-        axis=1,
-    )
-    distances = np.concatenate([distances for _, distances in answers], axis=1)
-    order = np.lexsort((rows, distances), axis=1)[:, :k]
-    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(distances, order, axis=1)
+def _build_shards(
+    parts: Sequence[Rows], kind: str, settings: dict[str, Value], client: Client | None
+) -> list[Index | Future]:
+    """Build a shard of each part, here or on a cluster."""
+    shards = []
+    if client is not None:
+        shards = [submit(client, _build, rows, kind, settings) for rows in parts]
+    for number, rows in enumerate(tqdm(parts, desc="shards", unit="shard", disable=not parts)):
+        try:
+            if client is None:
+                shards.append(_build(rows, kind, settings))
+            else:
+                submit(client, _get_info, shards[number]).result()  # waits, and raises its error
+        except ValueError as error:
+            raise ValueError(f"shard {number} of {len(rows)} descriptors: {error}") from error
+    return shards
 
 
-class Facts(NamedTuple):
-    """What is known here of a shard that is elsewhere."""
-
-    kind: str
-    count: int
-    dimensions: int
-    memory: int
-    effort: int | None
+# Functions of one shard. They must not change their arguments: Dask may run them again.
 
 
-class RemoteShard:
-    """A shard that a worker has; it answers to what `ShardedIndex` asks of its shards.
-
-    Args:
-        client: Of the cluster.
-        held: The shard, an index.
-        facts: About it.
-
-    Attributes:
-        effort: How hard it is searched; goes with each question.
-    """
-
-    def __init__(self, client: Client, held: Future, facts: Facts) -> None:
-        self._client, self._held, self._facts = client, held, facts
-        self.effort = facts.effort
-
-    def __len__(self) -> int:
-        return self._facts.count
-
-    @property
-    def kind(self) -> str:
-        """Of the index."""
-        return self._facts.kind
-
-    @property
-    def dimensions(self) -> int:
-        """Of a descriptor."""
-        return self._facts.dimensions
-
-    @property
-    def memory(self) -> int:
-        """Bytes that the worker holds."""
-        return self._facts.memory
-
-    @property
-    def descriptors(self) -> Float[np.ndarray, "t d"]:
-        """Its rows, fetched."""
-        return self._ask("descriptors").result()
-
-    def search(self, queries: Float[np.ndarray, "q d"], k: int) -> Future:
-        """Begin to search."""
-        return self._ask("search", queries, k)
-
-    def add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
-        """Have it grow."""
-        if len(descriptors):
-            self._held = submit(self._client, _grown, self._held, descriptors)
-            self._facts = submit(self._client, _facts, self._held).result()
-
-    def _settings(self) -> dict[str, Any]:
-        return self._ask("_settings").result()
-
-    def _parts(self) -> Parts:
-        return self._ask("_parts").result()
-
-    def _ask(self, name: str, *arguments: object) -> Future:
-        return submit(self._client, _asked, self._held, self.effort, name, *arguments)
+def _build(rows: Rows, kind: str, settings: dict[str, Value]) -> Index:
+    return build_index(rows, kind, **settings)
 
 
-class ClusterIndex(ShardedIndex):
-    """A `ShardedIndex` whose shards are on workers: what its ``build`` makes where that is given a client.
-
-    Args:
-        client: Of the cluster.
-        parts: Consecutive rows, of which each shard is built; at least one part.
-        size: Descriptors a shard.
-        inner: Kind of index that each is.
-        settings: Of each.
-    """
-
-    def __init__(
-        self,
-        client: Client,
-        parts: Sequence[Float[np.ndarray, "_ d"]],
-        *,
-        size: int,
-        inner: str,
-        **settings: Value,
-    ) -> None:
-        self._client, self._inner = client, inner
-        self.size, self._shard_settings = size, settings
-        self.shards = self._built(parts)
-
-    def _built(self, parts: Sequence[Float[np.ndarray, "_ d"]]) -> list[RemoteShard]:
-        """Have shards built, all at once."""
-        held = [
-            submit(self._client, _build, rows, self._inner, self._shard_settings) for rows in parts
-        ]
-        facts = [submit(self._client, _facts, each) for each in held]
-        bar = tqdm(zip(held, facts, strict=True), desc="shards", unit="shard", total=len(parts))
-        return [RemoteShard(self._client, each, known.result()) for each, known in bar]
-
-    def _answers(self, queries: Float[np.ndarray, "q d"], k: int) -> list[Answer]:
-        asked = [shard.search(queries, min(k, len(shard))) for shard in self.shards]
-        return [each.result() for each in asked]
+def _get_info(index: Index) -> ShardInfo:
+    return ShardInfo(index.kind, len(index), index.dimensions, index.memory, index.effort)
 
 
-# --- what workers do: without a trace in what they hold, of which the scheduler may want another copy ------
+def _copy_and_add(index: Index, descriptors: Rows) -> Index:
+    index = deepcopy(index)
+    index.add(descriptors)
+    return index
 
 
-def _build(rows: Float[np.ndarray, "_ d"], inner: str, settings: dict[str, Value]) -> Index:
-    return build_index(rows, inner, **settings)
+def _search(index: Index, effort: int | None, queries: Rows, k: int) -> Neighbors:
+    return _at_effort(index, effort).search(queries, min(k, len(index)))
 
 
-def _facts(index: Index) -> Facts:
-    return Facts(index.kind, len(index), index.dimensions, index.memory, index.effort)
+def _call(index: Index, effort: int | None, name: str) -> object:
+    found = getattr(_at_effort(index, effort), name)
+    return found() if callable(found) else found
 
 
-def _grown(index: Index, descriptors: Float[np.ndarray, "a d"]) -> Index:
-    grown = deepcopy(index)
-    grown.add(descriptors)
-    return grown
-
-
-def _asked(index: Index, effort: int | None, name: str, *arguments: object) -> object:
-    """Return an index's attribute, or what its method returns, at an effort."""
-    tuned = copy(index)
+def _at_effort(index: Index, effort: int | None) -> Index:
+    index = copy(index)
     if effort is not None:
-        tuned.effort = effort
-    found = getattr(tuned, name)
-    return found(*arguments) if callable(found) else found
+        index.effort = effort
+    return index

@@ -1,14 +1,12 @@
-"""Query expansion: ask again with what the first answer's best photos add to the query.
+"""Query expansion: add to a query what its best results show, and search again.
 
-The paper reports DIR and siaMAC with it (Table 1: +QE), DELF never alone. Two kinds:
+The paper reports it for DIR and siaMAC (Table 1: +QE), never for DELF alone. A global descriptor is averaged
+with those of the best photos (Chum et al., "Total recall", ICCV 2007), or with weights
+``similarity^alpha`` (Radenovic et al., "Fine-tuning CNN image retrieval with no human annotation", PAMI
+2018). To local features are added those of verified photos, moved into the query by the affine map that
+verified the photo, as "Total recall" does with visual words.
 
-- of global descriptors: the query's vector becomes an average with those of its best photos, alike (Chum
-  et al., "Total recall", ICCV 2007) or weighted by ``similarity^alpha`` (Radenovic et al., "Fine-tuning CNN
-  image retrieval with no human annotation", PAMI 2018);
-- of local features, as "Total recall" does it with visual words: features of verified photos that lie, by
-  the affine map that verified them, within the query are moved into its frame and join it.
-
-Symbols: ``A`` the affine map from query to database photo, ``s = sqrt(det A)`` how much it enlarges.
+Symbols: ``A`` is the affine map from query to database photo, ``s = sqrt(det A)`` its scale.
 """
 
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 
 from delfjax.features.database import Database
 from delfjax.features.pca import l2_normalize
+from delfjax.search.index import check_minimums
 from delfjax.search.searcher import SearchResult
 from delfjax.types import Features
 
@@ -27,18 +26,21 @@ ExpansionKind = Literal["local", "average", "alpha"]
 
 @dataclass(frozen=True, kw_only=True)
 class ExpansionConfig:
-    """Whom an expansion trusts, and how far. None of the defaults is in the paper.
+    """Which photos expand a query, and by how much. The defaults are not in the paper.
 
     Attributes:
         kind: What expands a query: ``"local"``, the features of verified photos; ``"average"`` or
             ``"alpha"``, the mean or weighted mean with the global descriptors of the best photos.
-        max_photos: At most so many photos, the best ones, expand a query.
-        min_inliers: And only those with at least so many inliers: one wrong photo draws in its like.
+        max_photos: Maximum number of photos that expand a query.
+        min_inliers: Minimum number of inliers of such a photo: one wrong photo attracts others like it.
         alpha: Exponent of the similarity in the weights of kind ``"alpha"`` (Radenovic et al.: 3).
-        max_growth: Of local features: at most this many times the query's own number are added.
-        radius: A feature is added only if none is there already, with a descriptor nearer than `distance`
-            and within so many pixels of the query photo.
-        distance: See ``radius``.
+        max_growth: Maximum number of local features added, as a multiple of the query's own.
+        radius: A feature is a duplicate of another if it lies within this many pixels of the query
+            photo and their descriptors are nearer than ``distance``. Duplicates are not added.
+        distance: L2 distance of descriptors; see ``radius``.
+
+    Raises:
+        ValueError: If a value is out of range.
     """
 
     kind: ExpansionKind = "local"
@@ -49,6 +51,10 @@ class ExpansionConfig:
     radius: float = 20.0
     distance: float = 0.5
 
+    def __post_init__(self) -> None:
+        check_minimums(self, max_photos=0, min_inliers=0)
+        check_minimums(self, alpha=0.0, max_growth=0.0, radius=0.0, distance=0.0)
+
 
 def expand_global(
     query: Float[np.ndarray, " d"],
@@ -56,69 +62,72 @@ def expand_global(
     *,
     alpha: float = 0.0,
 ) -> Float[np.ndarray, " d"]:
-    """Compute ``l2(q + sum_i max(0, q . v_i)^alpha v_i)``.
+    """Average a query's global descriptor with others: ``l2(q + sum_i max(0, q . v_i)^alpha v_i)``.
 
     Args:
-        query: Unit vector.
-        photos: Unit vectors of the photos that expand it; without any, the query stays as it is.
-        alpha: 0 is the plain average, where all count alike; Radenovic et al. take 3.
+        query: Unit vector ``q``.
+        photos: Unit vectors ``v_i`` of the photos that expand it. Without any, ``q`` is returned.
+        alpha: Exponent of the weights; 0 is the plain average, Radenovic et al. take 3.
     """
     weights = np.maximum(photos @ query, 0) ** alpha
     return l2_normalize((query + weights @ photos)[None])[0]
 
 
-def trusted_photos(answer: SearchResult, config: ExpansionConfig) -> Int[np.ndarray, " _"]:
-    """Return the verified photos that may expand a query, best first."""
-    ranking = answer.ranking
+def trusted_photos(result: SearchResult, config: ExpansionConfig) -> Int[np.ndarray, " _"]:
+    """Return the verified photos that may expand a query, most inliers first."""
+    ranking = result.ranking
     images = ranking.images[np.argsort(-ranking.inliers, kind="stable")]
-    counts = np.sort(ranking.inliers)[::-1]
-    return images[counts >= config.min_inliers][: config.max_photos]
+    inliers = np.sort(ranking.inliers)[::-1]
+    return images[inliers >= config.min_inliers][: config.max_photos]
 
 
 def expand_local(
-    query: Features, answer: SearchResult, database: Database, config: ExpansionConfig | None = None
+    query: Features,
+    result: SearchResult,
+    database: Database,
+    config: ExpansionConfig | None = None,
 ) -> Features:
-    """Add to a query the features that verified photos show within it.
+    """Add to a query the local features that its verified photos show within its frame.
 
-    Best scores go first: of two that are alike one is added. The same input gives the same output.
+    Features with higher scores are added first; see `ExpansionConfig` for duplicates.
 
     Args:
-        query: Reduced features of the query.
-        answer: What it found.
-        database: In which it was found.
-        config: Which photos are trusted_photos.
+        query: Features of the query, reduced like the database.
+        result: Its search result.
+        database: The database that was searched.
+        config: Which photos expand the query, and by how much.
 
     Returns:
-        The query with the new features, best score first.
+        The query with the added features, highest score first.
     """
     config = config or ExpansionConfig()
-    found = [
-        map_to_query(database.features(image), answer.verifications[image].affine, query.image_size)
-        for image in trusted_photos(answer, config).tolist()
+    added = [
+        map_to_query(database.features(image), result.verifications[image].affine, query.image_size)
+        for image in trusted_photos(result, config).tolist()
     ]
-    together = _joined(query, *found)
-    rows = _new(together, len(query), config)
-    chosen = together[np.concatenate([np.arange(len(query)), rows])]
-    return chosen[np.argsort(-chosen.scores, kind="stable")]
+    features = _concatenate(query, *added)
+    rows = _choose_new(features, len(query), config)
+    expanded = features[np.concatenate([np.arange(len(query)), rows])]
+    return expanded[np.argsort(-expanded.scores, kind="stable")]
 
 
 def map_to_query(
     photo: Features, affine: Float[np.ndarray, "2 3"], size: tuple[int, int]
 ) -> Features:
-    """Move a photo's features into the query's frame; leave out those that fall outside of it.
+    """Move a photo's features into the query's frame, and drop those that fall outside.
 
     Args:
         photo: Features of a database photo.
         affine: ``A``.
-        size: ``(height, width)`` of the query photo.
+        size: ``(height, width)`` of the query photo in pixels.
 
     Returns:
-        The features at ``A^-1 p``, of scale ``s`` times their own: what covers ``291 / scale`` pixels
-        there covers ``s`` times fewer here.
+        The features at ``A^-1 p``, with ``s`` times their scale: a receptive field of ``291 / scale``
+        pixels of the photo covers ``s`` times fewer pixels of the query.
     """
     linear = affine[:, :2].astype(float)
     positions = (photo.positions - affine[:, 2]) @ np.linalg.inv(linear).T
-    seen = ((positions >= -0.5) & (positions < np.array(size) - 0.5)).all(1)  # edges of pixels
+    inside = ((positions >= -0.5) & (positions < np.array(size) - 0.5)).all(1)  # edges of pixels
     moved = Features(
         positions=positions.astype(np.float32),
         scales=(photo.scales * np.sqrt(np.linalg.det(linear))).astype(np.float32),
@@ -126,31 +135,33 @@ def map_to_query(
         descriptors=photo.descriptors,
         image_size=size,
     )
-    return moved[seen]
+    return moved[inside]
 
 
-def _joined(*photos: Features) -> Features:
+def _concatenate(*photos: Features) -> Features:
     names = ("positions", "scales", "scores", "descriptors")
-    parts = {name: np.concatenate([getattr(each, name) for each in photos]) for name in names}
-    return Features(**parts, image_size=photos[0].image_size)
+    arrays = {name: np.concatenate([getattr(each, name) for each in photos]) for name in names}
+    return Features(**arrays, image_size=photos[0].image_size)
 
 
-def _new(together: Features, own: int, config: ExpansionConfig) -> Int[np.ndarray, " _"]:
-    """Choose, after the query's ``own`` first, the best features that nothing chosen is like."""
-    kept = np.arange(len(together)) < own
-    order = own + np.argsort(-together.scores[own:], kind="stable")
+def _choose_new(features: Features, own: int, config: ExpansionConfig) -> Int[np.ndarray, " _"]:
+    """Choose rows after the query's ``own`` first, best score first, without duplicates."""
+    kept = np.arange(len(features)) < own
+    order = own + np.argsort(-features.scores[own:], kind="stable")
     added: list[int] = []
     for row in order.tolist():
         if len(added) >= config.max_growth * own:
             break
-        if not _alike(together, row, config)[kept].any():
+        if not _find_duplicates(features, row, config)[kept].any():
             kept[row] = True
             added.append(row)
     return np.array(added, int)
 
 
-def _alike(features: Features, row: int, config: ExpansionConfig) -> Bool[np.ndarray, " n"]:
-    """Tell which features are near a feature both in place and in descriptor."""
-    there = np.linalg.norm(features.positions - features.positions[row], axis=1)
-    apart = np.linalg.norm(features.descriptors - features.descriptors[row], axis=1)
-    return (there <= config.radius) & (apart < config.distance)
+def _find_duplicates(
+    features: Features, row: int, config: ExpansionConfig
+) -> Bool[np.ndarray, " n"]:
+    """Return which features are near one feature in both position and descriptor."""
+    pixels = np.linalg.norm(features.positions - features.positions[row], axis=1)
+    distances = np.linalg.norm(features.descriptors - features.descriptors[row], axis=1)
+    return (pixels <= config.radius) & (distances < config.distance)

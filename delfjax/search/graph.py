@@ -1,13 +1,12 @@
-"""A graph of neighbors: choosing its edges, and searching it (in place of Sec. 4.4's index).
+"""Beam search over a neighbor graph, and the choice of the graph's edges, compiled by numba.
 
-A node is a database row; its edges lead to at most ``e`` others, near it and in different directions.
-A search keeps the ``beam`` nearest nodes seen so far, goes on from the nearest that it has not left yet,
-and ends when it has left them all, as hnswlib does (Malkov and Yashunin 2016), but from a set of entries
-in place of a hierarchy. Numba compiles each function once and keeps it on disk. Nothing here is random,
-and no result depends on how many threads share the work.
+A node is a database row. Its edges lead to at most ``e`` near nodes in different directions. A beam
+search keeps the nearest nodes seen so far, follows the edges of the nearest one not yet expanded, and
+ends when all are expanded (Malkov and Yashunin 2016), starting from fixed entries. pynndescent has a
+search of its own; this one starts ten times faster in a new process and is saved without pickle.
 
-Symbols: ``edges`` has -1 where a node has fewer; a *key* is a squared distance and a row in one integer,
-ordered by distance, then row; its lowest bit says that the search has left that node.
+Symbols: ``edges`` holds -1 where a node has fewer edges. A *key* packs a squared distance, a row and an
+"expanded" bit into one integer, ordered by distance, then row.
 """
 
 from typing import no_type_check
@@ -16,24 +15,22 @@ import numba
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-NONE = -1  # in place of an edge, or of a neighbor that was not found
+NONE = -1  # in place of a missing edge or neighbor
 
 Vectors = Float[np.ndarray, "t d"]
 Edges = Int[np.ndarray, "t e"]
 Rows = Int[np.ndarray, " s"]
 Keys = Int[np.ndarray, " m"]
-Workspace = tuple[
-    Keys, Int[np.ndarray, " bytes"], Rows
-]  # pool, a bit a node, rows whose bit is set
+Workspace = tuple[Keys, Int[np.ndarray, " bytes"], Rows]  # beam, one bit per node, visited nodes
 
-# A distance is a sum of squares in any order, so that the compiler may take several terms at once.
+# fastmath lets the compiler sum several terms at once. Results do not depend on the number of threads.
 compiled = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 
 
-# The shape checks of the tests wrap what is typed, and numba cannot compile a wrapper: hence no_type_check.
+# no_type_check: the tests wrap annotated functions in shape checks, and numba cannot compile those.
 @no_type_check
 @compiled
-def _squared(query: Float[np.ndarray, " d"], vectors: Vectors, row: int) -> float:
+def _squared_distance(query: Float[np.ndarray, " d"], vectors: Vectors, row: int) -> float:
     total = np.float32(0)
     for axis in range(vectors.shape[1]):
         difference = query[axis] - vectors[row, axis]
@@ -43,8 +40,8 @@ def _squared(query: Float[np.ndarray, " d"], vectors: Vectors, row: int) -> floa
 
 @no_type_check
 @compiled
-def _key(squared: float, row: int) -> int:
-    # The bits of floats that are not negative are ordered as the floats are.
+def _pack(squared: float, row: int) -> int:
+    # The bits of non-negative floats have the same order as the floats.
     return np.int64(np.float32(squared).view(np.int32)) << 32 | np.int64(row) << 1
 
 
@@ -56,47 +53,51 @@ def _row(key: int) -> int:
 
 @no_type_check
 @compiled
-def _distance(key: int) -> float:
+def _squared(key: int) -> float:
     return np.int32(key >> 32).view(np.float32)
 
 
 @no_type_check
 @compiled
-def _insert(pool: Keys, size: int, key: int) -> int:
-    """Put a key into its place among the ``size`` first; return that place, or the pool's length."""
-    length = len(pool)
-    if size == length and key >= pool[length - 1]:
+def _insert_key(beam: Keys, size: int, key: int) -> int:
+    """Insert a key into the ``size`` sorted keys of a beam; return its position, or the beam's length."""
+    length = len(beam)
+    if size == length and key >= beam[length - 1]:
         return length
     low, high = 0, size
     while low < high:
         middle = (low + high) >> 1
-        if pool[middle] < key:
+        if beam[middle] < key:
             low = middle + 1
         else:
             high = middle
-    for place in range(min(size, length - 1), low, -1):
-        pool[place] = pool[place - 1]
-    pool[low] = key
+    for position in range(min(size, length - 1), low, -1):
+        beam[position] = beam[position - 1]
+    beam[low] = key
     return low
 
 
 @no_type_check
 @compiled
-def workspace(count: int, beam: int) -> Workspace:
-    """Return what `walk` needs: the pool, a bit for each of ``count`` nodes, and room for a trail."""
-    return np.empty(beam, np.int64), np.zeros((count >> 3) + 1, np.uint8), np.empty(count, np.int32)
+def _workspace(count: int, width: int) -> Workspace:
+    """Allocate what `_beam_search` needs for ``count`` nodes and a beam of some width."""
+    return (
+        np.empty(width, np.int64),
+        np.zeros((count >> 3) + 1, np.uint8),
+        np.empty(count, np.int32),
+    )
 
 
 @no_type_check
 @compiled
-def walk(
+def _beam_search(
     query: Float[np.ndarray, " d"], vectors: Vectors, edges: Edges, entries: Rows, space: Workspace
 ) -> int:
-    """Fill the pool with the nearest nodes found, nearest first; return how many."""
-    pool, seen, trail = space
-    fresh = np.empty(max(edges.shape[1], len(entries)), np.int32)
-    squared = np.empty(len(fresh), np.float32)
-    size = steps = place = 0
+    """Fill the beam of a workspace with the nearest nodes found, nearest first; return their number."""
+    beam, seen, visited = space
+    new = np.empty(max(edges.shape[1], len(entries)), np.int32)
+    squared = np.empty(len(new), np.float32)
+    size = steps = position = 0
     reached = entries
     while True:
         count = 0
@@ -106,25 +107,27 @@ def walk(
             bit = np.uint8(1 << (row & 7))
             if not seen[row >> 3] & bit:
                 seen[row >> 3] |= bit
-                fresh[count] = row
+                new[count] = row
                 count += 1
-        for each in range(count):  # in a loop of its own: the processor fetches many rows at once
-            squared[each] = _squared(query, vectors, fresh[each])
+        for each in range(
+            count
+        ):  # a separate loop, so that the processor fetches many rows at once
+            squared[each] = _squared_distance(query, vectors, new[each])
         for each in range(count):
-            trail[steps] = fresh[each]
+            visited[steps] = new[each]
             steps += 1
-            found = _insert(pool, size, _key(squared[each], fresh[each]))
-            if found < len(pool):
-                size = min(size + 1, len(pool))
-                place = min(place, found)
-        while place < size and pool[place] & 1:
-            place += 1
-        if place == size:
+            inserted = _insert_key(beam, size, _pack(squared[each], new[each]))
+            if inserted < len(beam):
+                size = min(size + 1, len(beam))
+                position = min(position, inserted)
+        while position < size and beam[position] & 1:
+            position += 1
+        if position == size:
             break
-        pool[place] |= 1
-        reached = edges[_row(pool[place])]
+        beam[position] |= 1
+        reached = edges[_row(beam[position])]
     for step in range(steps):
-        seen[trail[step] >> 3] = 0
+        seen[visited[step] >> 3] = 0
     return size
 
 
@@ -135,40 +138,56 @@ def search_block(
     vectors: Vectors,
     edges: Edges,
     entries: Rows,
-    beam: int,
+    width: int,
     rows: Int[np.ndarray, "q k"],
     distances: Float[np.ndarray, "q k"],
 ) -> None:
-    """Answer queries into ``rows`` and ``distances`` (L2), nearest first; what is not found is infinite."""
-    space = workspace(len(vectors), beam)
+    """Search for the nearest neighbors of queries.
+
+    Args:
+        queries: One descriptor a row.
+        vectors: The database.
+        edges: Edges of the graph.
+        entries: Nodes at which a search starts.
+        width: Width of the beam.
+        rows: Receives the neighbors, nearest first; -1 where fewer are found.
+        distances: Receives their L2 distances; infinite where fewer are found.
+    """
+    space = _workspace(len(vectors), width)
     rows[:], distances[:] = NONE, np.inf
     for query in range(len(queries)):
-        found = walk(queries[query], vectors, edges, entries, space)
+        found = _beam_search(queries[query], vectors, edges, entries, space)
         for column in range(min(found, rows.shape[1])):
             rows[query, column] = _row(space[0][column])
-            distances[query, column] = np.sqrt(_distance(space[0][column]))
+            distances[query, column] = np.sqrt(_squared(space[0][column]))
 
 
 @no_type_check
 @compiled
 def _prune(vectors: Vectors, keys: Keys, spread: float, kept: Rows) -> None:
-    """Keep of a node's candidates, nearest first, who is nearer to it than to any that is kept.
+    """Choose edges among candidates: those nearer to the node than to every edge chosen before.
 
-    The rule of the relative neighborhood graph; ``spread`` times the squared distance to another is
-    compared, so that more than 1 keeps more.
+    This is the rule of the relative neighborhood graph, with ``spread`` times the squared distance
+    between two candidates, so that a spread over 1 keeps more edges.
+
+    Args:
+        vectors: The database.
+        keys: Candidates, nearest to the node first.
+        spread: As in `NNDescentConfig`.
+        kept: Receives the chosen edges.
     """
     kept[:] = NONE
     size = 0
     for key in keys:
         row = _row(key)
-        near = False
+        covered = False
         for other in range(size):
-            if kept[other] == row or spread * _squared(
+            if kept[other] == row or spread * _squared_distance(
                 vectors[row], vectors, kept[other]
-            ) < _distance(key):
-                near = True
+            ) < _squared(key):
+                covered = True
                 break
-        if not near:
+        if not covered:
             kept[size] = row
             size += 1
             if size == len(kept):
@@ -186,57 +205,65 @@ def choose_block(
     spread: float,
     edges: Edges,
 ) -> None:
-    """Choose the edges of the nodes ``first`` to ``last`` among candidates.
+    """Choose the edges of the nodes ``first`` to ``last - 1`` among candidates.
 
-    Those of a node are ``candidates[starts[node] : starts[node + 1]]``; some may be the node itself, or -1.
+    Args:
+        vectors: The database.
+        candidates: Candidates of all nodes, grouped by node; -1 and the node itself are skipped.
+        starts: Start of each node's group, and the end of the last.
+        first: First node.
+        last: Node after the last one.
+        spread: As in `NNDescentConfig`.
+        edges: Receives the edges.
     """
     for node in range(first, last):
         keys = np.empty(starts[node + 1] - starts[node], np.int64)
         count = 0
         for row in candidates[starts[node] : starts[node + 1]]:
             if row >= 0 and row != node:
-                keys[count] = _key(_squared(vectors[node], vectors, row), row)
+                keys[count] = _pack(_squared_distance(vectors[node], vectors, row), row)
                 count += 1
         _prune(vectors, np.sort(keys[:count]), spread, edges[node])
 
 
 @no_type_check
 @compiled
-def _offer(vectors: Vectors, edges: Edges, host: int, node: int, spread: float) -> None:
-    """Give ``host`` an edge to ``node``: where it has room for one, else if its edges prune to it."""
+def _add_edge(vectors: Vectors, edges: Edges, node: int, target: int, spread: float) -> None:
+    """Add an edge to a node; if the node has no free one, prune its edges and the new one."""
     degree = edges.shape[1]
-    if edges[host, degree - 1] < 0:
+    if edges[node, degree - 1] < 0:
         for edge in range(degree):
-            if edges[host, edge] < 0:
-                edges[host, edge] = node
+            if edges[node, edge] < 0:
+                edges[node, edge] = target
                 return
     keys = np.empty(degree + 1, np.int64)
     for edge in range(degree):
-        keys[edge] = _key(_squared(vectors[host], vectors, edges[host, edge]), edges[host, edge])
-    keys[degree] = _key(_squared(vectors[host], vectors, node), node)
-    _prune(vectors, np.sort(keys), spread, edges[host])
+        squared = _squared_distance(vectors[node], vectors, edges[node, edge])
+        keys[edge] = _pack(squared, edges[node, edge])
+    keys[degree] = _pack(_squared_distance(vectors[node], vectors, target), target)
+    _prune(vectors, np.sort(keys), spread, edges[node])
 
 
 @no_type_check
 @compiled
 def insert(
-    vectors: Vectors, edges: Edges, entries: Rows, first: int, beam: int, spread: float
+    vectors: Vectors, edges: Edges, entries: Rows, first: int, width: int, spread: float
 ) -> None:
-    """Link the nodes from ``first`` on, one after another, to the nearest that a search finds."""
-    space = workspace(len(vectors), beam)
+    """Link the nodes from ``first`` on, one after another, to the nearest nodes that a search finds."""
+    space = _workspace(len(vectors), width)
     for node in range(first, len(vectors)):
-        found = walk(vectors[node], vectors, edges, entries, space)
+        found = _beam_search(vectors[node], vectors, edges, entries, space)
         _prune(vectors, space[0][:found], spread, edges[node])
-        for host in edges[node]:
-            if host < 0:
+        for neighbor in edges[node]:
+            if neighbor < 0:
                 break
-            _offer(vectors, edges, host, node, spread)
+            _add_edge(vectors, edges, neighbor, node, spread)
 
 
 @no_type_check
 @compiled
-def _flood(edges: Edges, node: int, reached: Bool[np.ndarray, " t"], stack: Rows) -> None:
-    """Mark all that can be reached from ``node``."""
+def _mark_reachable(edges: Edges, node: int, reached: Bool[np.ndarray, " t"], stack: Rows) -> None:
+    """Mark every node that can be reached from a node."""
     size = 1
     stack[0], reached[node] = node, True
     while size:
@@ -250,27 +277,28 @@ def _flood(edges: Edges, node: int, reached: Bool[np.ndarray, " t"], stack: Rows
 
 @no_type_check
 @compiled
-def connect(vectors: Vectors, edges: Edges, entries: Rows, beam: int) -> Rows:
-    """Link each node that no entry leads to with the nearest found that has room for an edge.
+def connect(vectors: Vectors, edges: Edges, entries: Rows, width: int) -> Rows:
+    """Add an edge to each node that cannot be reached, from the nearest node found with a free edge.
 
     Returns:
-        Nodes for which there was none: they must become entries.
+        Nodes for which no such node was found; they must become entries.
     """
-    space = workspace(len(vectors), beam)
+    space = _workspace(len(vectors), width)
     reached = np.zeros(len(vectors), np.bool_)
     stack = np.empty(len(vectors), np.int32)
     for entry in entries:
-        _flood(edges, entry, reached, stack)
-    lonely = np.zeros(len(vectors), np.bool_)
+        _mark_reachable(edges, entry, reached, stack)
+    isolated = np.zeros(len(vectors), np.bool_)
     for node in range(len(vectors)):
         if reached[node]:
             continue
-        lonely[node] = True
-        for key in space[0][: walk(vectors[node], vectors, edges, entries, space)]:
-            host = edges[_row(key)]
-            if host[-1] < 0:
-                host[np.argmax(host < 0)] = node
-                lonely[node] = False
+        isolated[node] = True
+        found = _beam_search(vectors[node], vectors, edges, entries, space)
+        for key in space[0][:found]:
+            free = edges[_row(key)]
+            if free[-1] < 0:
+                free[np.argmax(free < 0)] = node
+                isolated[node] = False
                 break
-        _flood(edges, node, reached, stack)
-    return np.flatnonzero(lonely).astype(np.int32)
+        _mark_reachable(edges, node, reached, stack)
+    return np.flatnonzero(isolated).astype(np.int32)

@@ -1,14 +1,12 @@
-"""An index on disk: a folder of safetensors and the manifest that names them.
+"""Read and write an index as a folder: safetensors files and a manifest with their SHA-256.
 
-The manifest says of what kind the index is, what made it, and the SHA-256 of each file. Files are
-called after their content, so that a new index lies beside the old one until the manifest, which is
-replaced in one step, names the new one's: a process that is killed leaves the one or the other.
-Nothing is opened before its checksum has been compared, and nothing is ever unpickled.
+Each file is named after its content, so a new index lies beside the old one until the new manifest
+replaces the old in one step: a killed process leaves either the old index or the new. Nothing is
+read before its checksum is compared, and nothing is unpickled.
 """
 
 import hashlib
 import json
-import os
 import platform
 import re
 from collections.abc import Mapping
@@ -19,51 +17,53 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 import delfjax
+from delfjax.files import atomic_write, sha256
 
 MANIFEST = "index.json"
-OURS = re.compile(r"[\w-]+-[0-9a-f]{16}\.safetensors|\..+\.part")  # files that `write` makes
+FILE_NAMES = re.compile(r"[\w-]+-[0-9a-f]{16}\.safetensors|\..+\.part")  # all that `write` makes
 
 Tensors = dict[str, np.ndarray]
-Parts = dict[str, Tensors]
+TensorFiles = dict[str, Tensors]
 
 
 class IndexFileError(ValueError):
-    """A folder holds no index, another one's files, or damaged ones."""
+    """A folder holds no index, another database's index, or damaged files."""
 
 
-def write(path: Path, described: Mapping[str, Any], parts: Mapping[str, Tensors]) -> None:
-    """Write an index, in place of the one that is there.
+def write(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensors]) -> None:
+    """Write an index into a folder and remove the index that was there.
 
-    Numbers that half precision holds exactly, as descriptors from a store are, take half the room.
+    Single-precision tensors that half precision represents exactly, as descriptors from a feature
+    store are, take half the space.
 
     Args:
         path: The folder; made if missing.
-        described: What the index is: its kind and settings.
-        parts: Its arrays, by file and name.
+        manifest: Kind, settings and database of the index.
+        tensors: Tensors by file and name.
 
     Raises:
-        IndexFileError: If the folder holds something else.
+        IndexFileError: If the folder holds other files.
     """
     path.mkdir(parents=True, exist_ok=True)
-    strange = [file.name for file in path.iterdir() if not _is_ours(file)]
-    if strange:
-        raise IndexFileError(f"{path}: holds {strange[0]}, no index; choose another folder")
-    files = {name: _write_part(path, name, tensors) for name, tensors in parts.items()}
+    other = [file.name for file in path.iterdir() if not _is_index_file(file)]
+    if other:
+        raise IndexFileError(f"{path}: holds {other[0]}, not an index. Fix: choose another folder")
+    files = {name: _write_tensors(path, name, each) for name, each in tensors.items()}
     versions = {"delfjax": delfjax.__version__, "numpy": np.__version__}
     versions["python"] = platform.python_version()
-    manifest = {**described, "versions": versions, "files": files}
-    _write(path / MANIFEST, (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode())
+    content = {**manifest, "versions": versions, "files": files}
+    _write(path / MANIFEST, (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())
     kept = {MANIFEST, *(entry["file"] for entry in files.values())}
     for file in path.iterdir():
         if file.name not in kept:
             file.unlink()
 
 
-def read(path: Path) -> tuple[dict[str, Any], Parts]:
-    """Read an index: its manifest, and its arrays by file and name.
+def read(path: Path) -> tuple[dict[str, Any], TensorFiles]:
+    """Read the manifest of an index, and its tensors by file and name.
 
     Raises:
-        IndexFileError: If there is none, or if a file is missing or not what was written.
+        IndexFileError: If there is no index, or a file is missing or damaged.
     """
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
@@ -73,38 +73,40 @@ def read(path: Path) -> tuple[dict[str, Any], Parts]:
         }
         _ = manifest["kind"], manifest["settings"]
     except FileNotFoundError:
-        raise IndexFileError(f"{path}: no index here; build one and save it") from None
+        raise IndexFileError(f"{path}: no index here. Fix: build one and save it") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IndexFileError(
-            f"{path / MANIFEST}: damaged ({error}); build the index again"
+            f"{path / MANIFEST}: damaged ({error}). Fix: build the index again"
         ) from error
-    return manifest, {name: _read_part(*entry) for name, entry in files.items()}
+    return manifest, {name: _read_tensors(*entry) for name, entry in files.items()}
 
 
-def _is_ours(file: Path) -> bool:
-    return file.name == MANIFEST or OURS.fullmatch(file.name) is not None
+def _is_index_file(file: Path) -> bool:
+    return file.name == MANIFEST or FILE_NAMES.fullmatch(file.name) is not None
 
 
-def _write_part(path: Path, name: str, tensors: Tensors) -> dict[str, str]:
-    """Write a file under the name of its content; return that name and the checksum."""
-    data = save({key: np.ascontiguousarray(_narrow(each)) for key, each in tensors.items()})
+def _write_tensors(path: Path, name: str, tensors: Tensors) -> dict[str, str]:
+    """Write a file named after its content; return its manifest entry."""
+    data = save({key: np.ascontiguousarray(_to_half(each)) for key, each in tensors.items()})
     digest = hashlib.sha256(data).hexdigest()
     file = f"{name}-{digest[:16]}.safetensors"
     _write(path / file, data)
     return {"file": file, "sha256": digest}
 
 
-def _read_part(file: Path, digest: str) -> Tensors:
+def _read_tensors(file: Path, digest: str) -> Tensors:
     if not file.exists():
-        raise IndexFileError(f"{file}: missing; copy the index again, or build it again")
-    if _digest(file) != digest:
+        raise IndexFileError(f"{file}: missing. Fix: copy the index again, or build it again")
+    if sha256(file) != digest:
         raise IndexFileError(
-            f"{file}: damaged, its checksum is not the manifest's; copy the index again, or build it again"
+            f"{file}: damaged, its checksum differs from the manifest's. Fix: copy the index again, "
+            "or build it again"
         )
-    return {name: _widen(each) for name, each in load_file(file).items()}
+    return {name: _to_single(each) for name, each in load_file(file).items()}
 
 
-def _narrow(array: np.ndarray) -> np.ndarray:
+def _to_half(array: np.ndarray) -> np.ndarray:
+    """Convert to half precision if that loses nothing."""
     if array.dtype != np.float32:
         return array
     with np.errstate(over="ignore", under="ignore"):
@@ -112,18 +114,10 @@ def _narrow(array: np.ndarray) -> np.ndarray:
     return half if np.array_equal(half, array) else array
 
 
-def _widen(array: np.ndarray) -> np.ndarray:
+def _to_single(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _write(file: Path, data: bytes) -> None:
-    temporary = file.with_name(f".{file.name}.part")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        os.fsync(stream.fileno())
-    temporary.replace(file)
+    with atomic_write(file) as temporary:
+        temporary.write_bytes(data)

@@ -1,8 +1,8 @@
-"""NNDescent (Dong et al. 2011): approximate neighbors by a graph (in place of Sec. 4.4's index).
+"""Approximate nearest neighbors by a neighbor graph, built with NNDescent (Dong et al. 2011).
 
-pynndescent finds the nearest neighbors of every database row; of these `graph` keeps the edges worth
-following, and searches along them. What is saved is the descriptors, the edges and the entries: a
-process that loads and searches needs no pynndescent, and compiles nothing that was compiled before.
+It takes the place of the paper's index (Sec. 4.4). pynndescent finds the nearest neighbors of every
+database descriptor; of these, `graph` keeps the edges that a search needs, and searches along them.
+The neighbors of a small database are found exactly.
 """
 
 import os
@@ -12,19 +12,24 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
+import numba
 import numpy as np
 from jaxtyping import Float, Int
 from tqdm.auto import tqdm
 
+from delfjax.provenance import config_from_dict
 from delfjax.search import graph
-from delfjax.search.index import Index, Neighbors, Value
-from delfjax.search.index_files import Parts
+from delfjax.search.index import Index, Neighbors, Value, check_minimums
+from delfjax.search.index_files import TensorFiles
 
-BLOCK = 16  # queries; a thread is not worth its start for fewer
-PART = 4  # an upper level of the graph is this much smaller than the one below; 16 loses small clusters
+BRUTE_FORCE_LIMIT = (
+    20_000  # rows; exact search takes seconds, pynndescent compiles for half a minute
+)
+QUERIES_PER_THREAD = 16  # for fewer queries, starting a thread costs more than it saves
+LEVEL_RATIO = 4  # each level of long edges has this many times fewer nodes; 16 loses small clusters
 STEPS = (
-    "finding neighbors (the first time on a machine it compiles, about a minute)",
-    "finding neighbors afar",
+    "finding neighbors (of many descriptors: half a minute to compile first)",
+    "finding distant neighbors",
     "choosing edges",
     "connecting",
 )
@@ -32,16 +37,19 @@ STEPS = (
 
 @dataclass(frozen=True, kw_only=True)
 class NNDescentConfig:
-    """How a graph is built, and searched. None of it is in the paper; chosen on DELF descriptors.
+    """How a graph is built and searched. Not in the paper; chosen on DELF descriptors.
 
     Attributes:
-        neighbors: Nearest neighbors that NNDescent looks for, of which the edges are chosen.
-        degree: Edges a node, at most.
-        spread: Edges kept in like directions: an edge is dropped if a shorter one leads to within
-            ``1 / sqrt(spread)`` of its length from its end. 1: the relative neighborhood graph.
-        entries: Nodes at which a search starts, drawn at random.
-        beam: Nearest nodes that a search keeps: more find more, and take longer.
-        seed: Of the graph and its entries.
+        neighbors: Nearest neighbors that NNDescent finds for each node, candidates for its edges.
+        degree: Maximum number of edges of a node.
+        spread: How many edges may point in similar directions, at least 1. An edge is dropped if a
+            shorter edge leads to within ``1 / sqrt(spread)`` of its length from its end.
+        entries: Number of random nodes at which every search starts.
+        beam: Number of nearest nodes that a search keeps; see `NNDescentIndex.effort`.
+        seed: Seed of the graph and the entries.
+
+    Raises:
+        ValueError: If a value is out of range.
     """
 
     neighbors: int = 30
@@ -52,30 +60,24 @@ class NNDescentConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("neighbors", "degree", "entries", "beam"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.spread < 1:
-            raise ValueError(
-                f"spread must be at least 1, got {self.spread}: the graph would fall apart"
-            )
+        check_minimums(self, neighbors=1, degree=1, spread=1.0, entries=1, beam=1, seed=0)
 
 
 class NNDescentIndex(Index):
-    """A graph over descriptors, searched by a beam.
+    """A neighbor graph over descriptors, searched by a beam search.
 
-    It grows without being built anew; `add` is given many descriptors at once rather than one by one, as
-    each time the arrays are copied, and looked through for what is out of reach.
+    `add` links new descriptors into the graph without building it again. Add many at once: every
+    call copies all arrays and checks that all nodes can be reached.
 
     Args:
         descriptors: The database.
-        edges: Of each node, -1 where it has fewer.
-        entries: Nodes at which a search starts.
+        edges: Neighbors of each node, -1 where it has fewer than the maximum.
+        entries: Nodes at which every search starts.
         config: How the graph was built.
-        threads: For the search; the answers do not depend on it. None: one a core.
+        threads: Threads of a search; results do not depend on it. None: one per core.
 
     Attributes:
-        effort: Width of the beam; what a search costs, and finds. May be set.
+        effort: Beam width of a search. Set it to trade time for recall.
     """
 
     kind = "nndescent"
@@ -88,7 +90,7 @@ class NNDescentIndex(Index):
         config: NNDescentConfig,
         threads: int | None = None,
     ) -> None:
-        # Copies: numba compiles anew for arrays that cannot be written to, as loaded ones may be.
+        # Copies are writable: numba would compile again for read-only arrays, as loaded ones may be.
         self._vectors = np.array(descriptors, np.float32, order="C")
         self._edges, self._entries = np.array(edges, np.int32), np.array(entries, np.int32)
         self.config = config
@@ -99,21 +101,29 @@ class NNDescentIndex(Index):
     def build(
         cls, descriptors: Float[np.ndarray, "t d"], *, threads: int | None = None, **settings: Value
     ) -> "NNDescentIndex":
-        """Build the graph, from descriptors and the fields of `NNDescentConfig`.
+        """Build the graph of descriptors.
 
-        The same seed and number of threads give the same graph; pynndescent shares out its work by
-        threads, so another number gives another graph, as good.
+        The same seed and number of threads give the same graph. Another number of threads gives
+        another graph of the same quality, as pynndescent splits its work by threads.
+
+        Args:
+            descriptors: The database; at least one.
+            threads: Threads for building and searching. None: one per core.
+            settings: Fields of `NNDescentConfig`.
+
+        Raises:
+            ValueError: If there are no descriptors, or a setting is unknown or out of range.
         """
-        config = NNDescentConfig(**settings)
+        config = config_from_dict(NNDescentConfig, settings)
         if not len(descriptors):
-            raise ValueError("no descriptors to build a graph of; use exact search")
+            raise ValueError("index nndescent: no descriptors. Fix: use exact search")
         threads = threads or os.cpu_count() or 1
         vectors = np.array(descriptors, np.float32, order="C")
         order = np.random.default_rng(config.seed).permutation(len(vectors)).astype(np.int32)
         entries = np.sort(order[: config.entries])
         with tqdm(total=len(STEPS), bar_format="{desc} {bar} {elapsed}") as bar:
-            edges = _build_edges(vectors, order, config, threads, _steps(bar))
-            entries = _connected(vectors, edges, entries, config)
+            edges = _build_edges(vectors, order, config, threads, _show_steps(bar))
+            entries = _connect(vectors, edges, entries, config)
             bar.update()
         return cls(vectors, edges, entries, config, threads)
 
@@ -124,7 +134,7 @@ class NNDescentIndex(Index):
 
     @property
     def memory(self) -> int:
-        """Bytes of descriptors, edges and entries."""
+        """Size of descriptors, edges and entries in bytes."""
         return self._vectors.nbytes + self._edges.nbytes + self._entries.nbytes
 
     def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
@@ -132,46 +142,39 @@ class NNDescentIndex(Index):
         distances = np.empty((len(queries), k), np.float32)
         beam = max(self.effort, k)
 
-        def answer(block: slice) -> None:
+        def search_block(block: slice) -> None:
             arrays = self._vectors, self._edges, self._entries
             graph.search_block(queries[block], *arrays, beam, rows[block], distances[block])
 
-        _in_threads(answer, len(queries), min(self.threads, -(-len(queries) // BLOCK)))
-        return rows, distances
+        blocks = -(-len(queries) // QUERIES_PER_THREAD)
+        _run_in_threads(search_block, len(queries), min(self.threads, blocks))
+        return Neighbors(rows, distances)
 
     def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
         first = len(self._vectors)
-        empty = np.full((len(descriptors), self.config.degree), graph.NONE, np.int32)
+        no_edges = np.full((len(descriptors), self.config.degree), graph.NONE, np.int32)
         vectors = np.concatenate([self._vectors, descriptors])
-        edges = np.concatenate([self._edges, empty])
+        edges = np.concatenate([self._edges, no_edges])
         beam = max(self.config.beam, self.config.neighbors)
         graph.insert(vectors, edges, self._entries, first, beam, self.config.spread)
-        self._entries = _connected(vectors, edges, self._entries, self.config)
+        self._entries = _connect(vectors, edges, self._entries, self.config)
         self._vectors, self._edges = vectors, edges
 
     def _settings(self) -> dict[str, Any]:
-        return asdict(self.config) | {"beam": self.effort}
+        return {"config": asdict(self.config), "effort": self.effort}
 
-    def _parts(self) -> Parts:
+    def _tensors(self) -> TensorFiles:
         arrays = {"descriptors": self._vectors, "edges": self._edges, "entries": self._entries}
         return {"index": arrays}
 
     @classmethod
-    def _restore(cls, settings: dict[str, Any], parts: Parts) -> "NNDescentIndex":
-        return cls(**parts["index"], config=NNDescentConfig(**settings))
-
-
-def _nearest(
-    vectors: Float[np.ndarray, "t d"], config: NNDescentConfig, threads: int
-) -> Int[np.ndarray, "t m"]:
-    """Return the nearest neighbors of every row; of a small database all rows."""
-    if len(vectors) <= 2 * config.neighbors:
-        return np.tile(np.arange(len(vectors), dtype=np.int32), (len(vectors), 1))
-    from delfjax.search.descent import (
-        descend,  # imports pynndescent: seconds, for who builds alone
-    )
-
-    return descend(vectors, config.neighbors, seed=config.seed, threads=threads)
+    def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "NNDescentIndex":
+        if "config" not in settings:  # version 0.1.0 saved the effort in place of the beam
+            settings = {"config": settings, "effort": settings["beam"]}
+        config = config_from_dict(NNDescentConfig, settings["config"])
+        index = cls(**tensors["index"], config=config)
+        index.effort = settings["effort"]
+        return index
 
 
 def _build_edges(
@@ -181,75 +184,118 @@ def _build_edges(
     threads: int,
     step: Iterator[None],
 ) -> Int[np.ndarray, "t e"]:
-    """Choose each node's edges among its neighbors, then among those, who chose it, and far ones."""
+    """Choose the edges of every node.
+
+    The candidates are first the node's nearest neighbors. Then they are the edges chosen of these,
+    the nodes that chose an edge to this node, and distant neighbors.
+    """
     count = len(vectors)
     edges = np.empty((count, config.degree), np.int32)
 
     def choose(candidates: Int[np.ndarray, " c"], starts: Int[np.ndarray, " s"]) -> None:
-        def block(part: slice) -> None:
-            bounds = part.start, part.stop
+        def choose_block(block: slice) -> None:
+            bounds = block.start, block.stop
             graph.choose_block(vectors, candidates, starts, *bounds, config.spread, edges)
 
-        _in_threads(block, count, threads)
+        _run_in_threads(choose_block, count, threads)
 
     next(step)
-    rows = _nearest(vectors, config, threads)
+    rows = nearest_neighbors(vectors, config.neighbors, seed=config.seed, threads=threads)
     next(step)
-    far = _strides(vectors, order, config, threads)
+    distant = _distant_pairs(vectors, order, config, threads)
     next(step)
     choose(rows.ravel(), np.arange(count + 1) * rows.shape[1])
-    choose(*_both_ways(edges, far))
+    choose(*_both_directions(edges, distant))
     next(step)
     return edges
 
 
-def _strides(
+def nearest_neighbors(
+    vectors: Float[np.ndarray, "t d"], count: int, *, seed: int = 0, threads: int = 1
+) -> Int[np.ndarray, "t m"]:
+    """Find the nearest neighbors of each row among the other rows: exactly for few rows, else by pynndescent.
+
+    Args:
+        vectors: One vector a row.
+        count: Maximum number of neighbors of each row.
+        seed: Seed of pynndescent.
+        threads: Threads of pynndescent; another number gives slightly different neighbors.
+
+    Returns:
+        Neighbors of each row, -1 for those not found.
+    """
+    count = min(count, len(vectors) - 1)
+    if not count:
+        return np.full((len(vectors), 1), graph.NONE, np.int32)
+    # The libraries are imported here as they take seconds, and a search does not need them.
+    if len(vectors) <= BRUTE_FORCE_LIMIT:
+        from sklearn.neighbors import NearestNeighbors
+
+        exact = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(vectors)
+        return exact.kneighbors(return_distance=False).astype(np.int32)
+    from pynndescent import NNDescent
+
+    threads = min(threads, numba.config.NUMBA_NUM_THREADS)
+    # pynndescent returns each row as its own first neighbor.
+    found = NNDescent(vectors, n_neighbors=count + 1, random_state=seed, n_jobs=threads)
+    return found.neighbor_graph[0][:, 1:]
+
+
+def _distant_pairs(
     vectors: Float[np.ndarray, "t d"],
     order: Int[np.ndarray, " t"],
     config: NNDescentConfig,
     threads: int,
 ) -> Int[np.ndarray, "2 f"]:
-    """Pair nodes with their nearest in random parts of the database, each a quarter of the one before.
+    """Pair nodes with their nearest neighbors in random subsets, each a quarter of the one before.
 
-    A graph of nearest neighbors alone has no way from one cluster to the next. These are the
-    upper levels of hnswlib's hierarchy, laid into the one graph.
+    A graph of nearest neighbors alone has no path between clusters. These pairs are the upper levels
+    of hnswlib's hierarchy, merged into one graph.
     """
     pairs = [np.empty((2, 0), np.int32)]
-    size = len(order) // PART
+    size = len(order) // LEVEL_RATIO
     while size > config.neighbors:
-        part = np.sort(order[:size])
-        near = _nearest(vectors[part], config, threads)
-        owners = np.broadcast_to(part[:, None], near.shape)
-        pairs.append(np.stack([owners[near >= 0], part[near[near >= 0]]]))
-        size //= PART
+        subset = np.sort(order[:size])
+        near = nearest_neighbors(
+            vectors[subset], config.neighbors, seed=config.seed, threads=threads
+        )
+        nodes = np.broadcast_to(subset[:, None], near.shape)
+        pairs.append(np.stack([nodes[near >= 0], subset[near[near >= 0]]]))
+        size //= LEVEL_RATIO
     return np.concatenate(pairs, axis=1)
 
 
-def _both_ways(
-    edges: Int[np.ndarray, "t e"], far: Int[np.ndarray, "2 f"]
+def _both_directions(
+    edges: Int[np.ndarray, "t e"], pairs: Int[np.ndarray, "2 f"]
 ) -> tuple[Int[np.ndarray, " c"], Int[np.ndarray, " s"]]:
-    """Return, node by node, whom it or a pair of ``far`` chose and who chose it, and where each begins."""
+    """List the nodes joined to each node by an edge or a pair, in either direction.
+
+    Returns:
+        The joined nodes, grouped by node, and the start of each group.
+    """
     nodes, columns = np.nonzero(edges >= 0)
     ends = edges[nodes, columns]
     nodes = nodes.astype(np.int32)
-    owners, others = np.concatenate([nodes, ends, *far]), np.concatenate([ends, nodes, *far[::-1]])
+    owners = np.concatenate([nodes, ends, *pairs])
+    others = np.concatenate([ends, nodes, *pairs[::-1]])
     starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(edges)))])
     return others[np.argsort(owners, kind="stable")], starts
 
 
-def _connected(
+def _connect(
     vectors: Float[np.ndarray, "t d"],
     edges: Int[np.ndarray, "t e"],
     entries: Int[np.ndarray, " s"],
     config: NNDescentConfig,
 ) -> Int[np.ndarray, " r"]:
-    """Link what no entry leads to, in place; return the entries, with those that could not be linked."""
+    """Add edges in place until every node can be reached; return the entries, with new ones if needed."""
     return np.concatenate([entries, graph.connect(vectors, edges, entries, config.beam)])
 
 
-def _in_threads(work: Callable[[slice], None], count: int, threads: int) -> None:
-    """Share out ``count`` rows; what is compiled by numba lets go of Python's lock."""
-    blocks = list(_blocks(count, threads))
+def _run_in_threads(work: Callable[[slice], None], count: int, threads: int) -> None:
+    """Run work on ``count`` rows in parallel blocks; numba functions release Python's lock."""
+    bounds = [count * part // threads for part in range(threads + 1)]
+    blocks = [slice(start, stop) for start, stop in pairwise(bounds) if start < stop]
     if len(blocks) == 1:
         work(blocks[0])
         return
@@ -257,13 +303,8 @@ def _in_threads(work: Callable[[slice], None], count: int, threads: int) -> None
         list(pool.map(work, blocks))
 
 
-def _blocks(count: int, parts: int) -> Iterator[slice]:
-    bounds = [count * part // parts for part in range(parts + 1)]
-    return (slice(*pair) for pair in pairwise(bounds) if pair[0] < pair[1])
-
-
-def _steps(bar: tqdm) -> Iterator[None]:
-    """Show, one after another, what is being done."""
+def _show_steps(bar: tqdm) -> Iterator[None]:
+    """Show the next step of building in the progress bar at each ``next``."""
     for step in STEPS:
         bar.set_description(f"NNDescent: {step}")
         yield

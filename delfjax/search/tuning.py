@@ -1,7 +1,7 @@
-"""The least effort of an approximate index that finds a wanted share of the true neighbors (Sec. 4.4).
+"""Find the lowest effort at which an approximate index reaches a recall (Sec. 4.4).
 
-Recall grows with effort, which is the beam of a graph, or the lists that are probed: so the least that is
-enough is found by halving.
+Recall grows with effort, which is the beam width of a graph or the number of lists searched. So the lowest
+effort is found by bisection.
 """
 
 import time
@@ -10,21 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from delfjax.search.exact import ExactIndex
-from delfjax.search.index import NEIGHBORS, Index
+from delfjax.search.index import NEIGHBORS, Index, build_index
 
-ROUNDS = 3  # timings of a setting, of which the shortest counts
-STEPS = 8  # of the ladder, for each doubling
+TIMINGS = 3  # a search is timed this often, and the shortest time counts
+STEPS_PER_DOUBLING = 8  # of the efforts tried
 
 
 @dataclass(frozen=True, kw_only=True)
 class TunedEffort:
-    """A setting, and what was measured of it.
+    """An effort, and what was measured at it.
 
     Attributes:
-        effort: For ``index.effort``.
-        recall: Found by it, 0 to 1.
-        milliseconds: For 1,000 queries.
+        effort: Value for ``index.effort``.
+        recall: Recall at this effort, 0 to 1.
+        milliseconds: Time of 1,000 queries.
     """
 
     effort: int
@@ -44,53 +43,51 @@ def tune(
     sample: int = 1000,
     exact: Index | None = None,
 ) -> TunedEffort:
-    """Find the cheapest setting for a recall, and leave the index at it.
+    """Set an index to the lowest effort that reaches a recall.
 
     Args:
-        index: An approximate one; its ``effort`` is set.
-        queries: Such as will be asked: not rows of the database, which find themselves.
-        recall: Wanted, 0 to 1.
-        k: Neighbors of each.
-        sample: Queries tried, at most.
-        exact: Exact search of the same database; made if None.
+        index: An approximate index; its ``effort`` is set.
+        queries: Typical queries. Database descriptors will not do, as they find themselves.
+        recall: Recall to reach, 0 to 1.
+        k: Number of neighbors of each query.
+        sample: Maximum number of queries to search for.
+        exact: Exact search of the same database; built if None.
 
     Raises:
-        ValueError: If the index has nothing to tune, or does not get there at any effort.
+        ValueError: If the index has no effort, or does not reach the recall at any.
     """
     if index.effort is None:
-        raise ValueError(f"{type(index).__name__} has no effort to tune: it finds what there is")
-    exact = exact or ExactIndex(index.descriptors)
-    ladder = _ladder(max(len(index), 1))
-    measured = {}
-    low, high = 0, len(ladder) - 1
+        raise ValueError(f"{type(index).__name__} is exact and has no effort to tune")
+    exact = exact or build_index(index.descriptors, "exact")
+    efforts = _efforts(max(len(index), 1))
+    low, high = 0, len(efforts) - 1
     while low < high:
         middle = (low + high) // 2
-        index.effort = ladder[middle]
-        measured[middle] = index.recall(queries, k, sample=sample, exact=exact)
-        low, high = (low, middle) if measured[middle] >= recall else (middle + 1, high)
-    index.effort = ladder[low]
+        index.effort = efforts[middle]
+        reached = index.recall(queries, k, sample=sample, exact=exact) >= recall
+        low, high = (low, middle) if reached else (middle + 1, high)
+    index.effort = efforts[low]
     found = index.recall(queries, k, sample=sample, exact=exact)
     if found < recall:
         raise ValueError(
-            f"recall {found:.4f} at the most effort, {index.effort}, but {recall} is asked for: "
-            "build the index with more edges, or longer codes"
+            f"recall is {found:.4f} at the highest effort, {index.effort}; expected {recall}. Fix: build "
+            "the index with more edges or longer codes"
         )
-    return TunedEffort(
-        effort=index.effort, recall=found, milliseconds=time_search(index, queries[:sample], k)
-    )
-
-
-def _ladder(largest: int) -> list[int]:
-    """Return efforts from 1 to about ``largest``, eight for each doubling."""
-    steps = np.arange(STEPS * np.log2(largest)) / STEPS
-    return sorted({round(2**step) for step in steps} | {largest})
+    milliseconds = time_search(index, queries[:sample], k)
+    return TunedEffort(effort=index.effort, recall=found, milliseconds=milliseconds)
 
 
 def time_search(index: Index, queries: Float[np.ndarray, "q d"], k: int = NEIGHBORS) -> float:
-    """Time a search, and return the time of 1,000 queries: the shortest of some rounds."""
+    """Return the milliseconds of 1,000 queries, the shortest of a few searches."""
     seconds = []
-    for _ in range(ROUNDS):
+    for _ in range(TIMINGS):
         start = time.perf_counter()
         index.search(queries, k)
         seconds.append(time.perf_counter() - start)
     return 1e6 * min(seconds) / len(queries)
+
+
+def _efforts(largest: int) -> list[int]:
+    """Return efforts from 1 to ``largest`` in geometric steps."""
+    exponents = np.arange(STEPS_PER_DOUBLING * np.log2(largest)) / STEPS_PER_DOUBLING
+    return sorted({round(2**exponent) for exponent in exponents} | {largest})

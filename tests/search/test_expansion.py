@@ -1,4 +1,4 @@
-"""Query expansion: of vectors, and of local features through the affine map that verified a photo."""
+"""Query expansion of global descriptors and of local features."""
 
 import numpy as np
 import pytest
@@ -25,28 +25,28 @@ def unit(seed, count=None):
     return vectors if count else vectors[0]
 
 
-# --- vectors
+# --- global descriptors
 
 
 @given(st.integers(0, 1000), st.sampled_from([0.0, 1.0, 3.0]))
-def test_an_average_is_a_unit_vector_and_takes_photos_in_any_order(seed, alpha):
+def test_an_average_is_a_unit_vector_and_ignores_the_order_of_photos(seed, alpha):
     query, photos = unit(seed), unit(seed + 1, 5)
     found = expand_global(query, photos, alpha=alpha)
     assert np.linalg.norm(found) == pytest.approx(1)
     np.testing.assert_allclose(found, expand_global(query, photos[::-1], alpha=alpha))
 
 
-def test_without_photos_the_query_stays():
+def test_without_photos_the_query_is_unchanged():
     np.testing.assert_allclose(expand_global(unit(0), unit(1, 1)[:0]), unit(0))
 
 
-def test_alpha_0_is_the_mean_of_query_and_photos():
+def test_alpha_0_gives_the_mean_of_query_and_photos():
     query, photos = unit(0), unit(1, 4)
     mean = np.r_[query[None], photos].mean(0)
     np.testing.assert_allclose(expand_global(query, photos), mean / np.linalg.norm(mean))
 
 
-def test_alpha_trusts_the_nearer_photos_more():
+def test_a_larger_alpha_gives_similar_photos_more_weight():
     query, near, far = np.eye(16)[0], np.eye(16)[1], np.eye(16)[2]
     photos = np.stack([0.9 * query + 0.436 * near, 0.3 * query + 0.954 * far])
     plain, weighted = (expand_global(query, photos, alpha=alpha) for alpha in (0.0, 3.0))
@@ -59,8 +59,8 @@ def test_alpha_trusts_the_nearer_photos_more():
 
 
 @pytest.fixture
-def world():
-    """The query shows half of a place: photo 2 shows all of it, photo 3 only what the query lacks."""
+def scene():
+    """The query shows half of a place, photo 2 all of it, and photo 3 the other half."""
     whole = place(50, count=120)
     base = Database.from_features(
         [f"photo{n}" for n in range(5)],
@@ -69,16 +69,16 @@ def world():
     return whole[:60], whole, base
 
 
-def test_trust_takes_inliers(world):
-    query, _, base = world
-    answer = Searcher(base)(query)
-    assert trusted_photos(answer, ExpansionConfig(min_inliers=40)).tolist() == [2]
-    assert len(trusted_photos(answer, ExpansionConfig(min_inliers=61))) == 0
-    assert len(trusted_photos(answer, ExpansionConfig(min_inliers=0, max_photos=2))) == 2
+def test_trusted_photos_have_enough_inliers(scene):
+    query, _, base = scene
+    result = Searcher(base)(query)
+    assert trusted_photos(result, ExpansionConfig(min_inliers=40)).tolist() == [2]
+    assert len(trusted_photos(result, ExpansionConfig(min_inliers=61))) == 0
+    assert len(trusted_photos(result, ExpansionConfig(min_inliers=0, max_photos=2))) == 2
 
 
-def test_features_come_to_where_the_query_would_see_them(world):
-    _, whole, base = world
+def test_features_are_mapped_into_the_query(scene):
+    _, whole, base = scene
     found = map_to_query(base.features(2), np.float32(AFFINE), SIZE)
     np.testing.assert_allclose(found.positions, whole.positions, atol=0.01)
     enlarges = np.sqrt(np.linalg.det(AFFINE[:, :2]))
@@ -86,56 +86,62 @@ def test_features_come_to_where_the_query_would_see_them(world):
     assert found.image_size == SIZE
 
 
-def test_what_lies_outside_of_the_query_is_left_out(world):
-    _, whole, base = world
+def test_features_outside_the_query_are_dropped(scene):
+    _, whole, base = scene
     found = map_to_query(base.features(2), np.float32(AFFINE), (200, 300))
     expected = ((whole.positions >= -0.5) & (whole.positions < (199.5, 299.5))).all(1)
     assert len(found) == expected.sum() < len(whole)
 
 
-def test_a_query_gains_what_a_verified_photo_shows_beside(world):
-    query, whole, base = world
-    answer = Searcher(base)(query)
+def test_a_query_gains_the_other_features_of_a_verified_photo(scene):
+    query, whole, base = scene
+    result = Searcher(base)(query)
     config = ExpansionConfig(min_inliers=40)
-    more = expand_local(query, answer, base, config)
-    assert len(more) == 120, "60 of its own, 60 new ones; those it had are not doubled"
-    places = {tuple(np.round(row / 3)) for row in whole.positions}
-    assert np.mean([tuple(np.round(row / 3)) in places for row in more.positions]) > 0.8
-    before = dict(zip(answer.ranking.images, answer.ranking.inliers, strict=True))
-    again = Searcher(base)(more).ranking
+    expanded = expand_local(query, result, base, config)
+    assert len(expanded) == 120, "60 of its own and 60 new ones, without duplicates"
+    cells = {tuple(np.round(row / 3)) for row in whole.positions}
+    assert np.mean([tuple(np.round(row / 3)) in cells for row in expanded.positions]) > 0.8
+    before = dict(zip(result.ranking.images, result.ranking.inliers, strict=True))
+    again = Searcher(base)(expanded).ranking
     after = dict(zip(again.images, again.inliers, strict=True))
-    assert after[3] > before[3] + 40, "found only by what was added"
+    assert after[3] > before[3] + 40, "found only by the added features"
     assert again.images[:2].tolist() == [2, 3]
 
 
-def test_growth_is_bounded_and_takes_the_best(world):
-    query, _, base = world
+def test_growth_is_limited_and_adds_the_best_features(scene):
+    query, _, base = scene
     scores = np.linspace(2, 1, len(base.features(2))).astype(np.float32)
     base.scores[slice(*base.offsets[2:4])] = scores
-    answer = Searcher(base)(query)
+    result = Searcher(base)(query)
     config = ExpansionConfig(min_inliers=40, max_growth=0.25)
-    more = expand_local(query, answer, base, config)
-    assert len(more) == 75
-    assert (np.diff(more.scores) <= 0).all()
-    added = more.scores[more.scores != 1]
-    assert set(added) <= set(scores[60:76]), "the first 60 are what the query has already"
+    expanded = expand_local(query, result, base, config)
+    assert len(expanded) == 75
+    assert (np.diff(expanded.scores) <= 0).all()
+    added = expanded.scores[expanded.scores != 1]
+    assert set(added) <= set(scores[60:76]), "the first 60 duplicate the query's own"
 
 
-def test_without_a_trusted_photo_the_query_stays(world):
-    query, _, base = world
-    answer = Searcher(base)(query)
-    same = expand_local(query, answer, base, ExpansionConfig(min_inliers=100))
+def test_without_a_trusted_photo_the_query_is_unchanged(scene):
+    query, _, base = scene
+    result = Searcher(base)(query)
+    same = expand_local(query, result, base, ExpansionConfig(min_inliers=100))
     np.testing.assert_array_equal(same.positions, query.positions)
     np.testing.assert_array_equal(same.descriptors, query.descriptors)
-    nothing = features(np.empty((0, 2)), np.empty((0, 40)))
-    assert len(expand_local(nothing, Searcher(base)(nothing), base)) == 0
+    empty = features(np.empty((0, 2)), np.empty((0, 40)))
+    assert len(expand_local(empty, Searcher(base)(empty), base)) == 0
 
 
-def test_the_same_input_expands_alike(world):
-    query, _, base = world
-    answer = Searcher(base)(query)
+def test_expansion_is_deterministic(scene):
+    query, _, base = scene
+    result = Searcher(base)(query)
     one, other = (
-        expand_local(query, answer, base, ExpansionConfig(min_inliers=10)) for _ in range(2)
+        expand_local(query, result, base, ExpansionConfig(min_inliers=10)) for _ in range(2)
     )
     np.testing.assert_array_equal(one.positions, other.positions)
     np.testing.assert_array_equal(one.descriptors, other.descriptors)
+
+
+@pytest.mark.parametrize("name", ["max_photos", "min_inliers", "max_growth", "radius", "distance"])
+def test_settings_out_of_range_are_an_error(name):
+    with pytest.raises(ValueError, match=rf"{name} is -1; expected a .*number of at least 0"):
+        ExpansionConfig(**{name: -1})

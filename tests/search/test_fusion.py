@@ -1,4 +1,4 @@
-"""Late fusion: limits, ties, and what is kept of the local answer."""
+"""Late fusion: its limits, ties, and the inliers and votes it keeps."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from delfjax.search.fusion import (
     PAPER_WEIGHT,
-    rank_by_similarity,
     append_by_similarity,
     fuse,
     normalize,
+    rank_by_similarity,
 )
 from delfjax.search.searcher import SearchResult
 from delfjax.types import Ranking
@@ -18,8 +18,8 @@ from delfjax.types import Ranking
 SIMILARITIES = np.array([0.9, 0.5, 0.7, 0.5, 0.1])
 
 
-def answer(images, inliers):
-    """A local answer that has votes for these photos."""
+def local_result(images, inliers):
+    """A result of local features with votes for these photos."""
     images, count = np.array(images), len(images)
     affines = np.tile(np.eye(2, 3, dtype=np.float32), (count, 1, 1))
     votes = np.arange(count) + 10
@@ -28,7 +28,7 @@ def answer(images, inliers):
 
 
 @given(st.lists(st.integers(-5, 50), min_size=1, max_size=9), st.integers(1, 9), st.integers(-9, 9))
-def test_normalized_scores_do_not_know_their_unit(scores, factor, shift):
+def test_normalized_scores_do_not_depend_on_scale_and_offset(scores, factor, shift):
     scores = np.array(scores)
     found = normalize(scores)
     assert ((found >= 0) & (found <= 1)).all()
@@ -37,26 +37,26 @@ def test_normalized_scores_do_not_know_their_unit(scores, factor, shift):
         assert (found.min(), found.max()) == (0, 1)
 
 
-def test_equal_scores_are_all_zero():
+def test_equal_scores_become_zero():
     assert normalize(np.full(3, 7)).tolist() == [0, 0, 0]
 
 
-def test_the_worked_example():
-    """Inliers 40, 10 and none; at the paper's weight similarity decides, but not everywhere."""
-    found = fuse(answer([2, 3], [40, 10]), SIMILARITIES).ranking
+def test_a_worked_example():
+    """Photos with 40, 10 and no inliers, at the paper's weight."""
+    found = fuse(local_result([2, 3], [40, 10]), SIMILARITIES).ranking
     expected = 0.25 * np.array([0, 0, 1, 0.25, 0]) + 0.75 * np.array([1, 0.5, 0.75, 0.5, 0])
     np.testing.assert_allclose(found.scores, np.sort(expected)[::-1])
     assert found.images.tolist() == [2, 0, 3, 1, 4]
     assert PAPER_WEIGHT == 0.25
 
 
-def test_a_weight_of_zero_is_similarity_and_of_one_inliers():
-    local = answer([4, 1], [30, 3])
+def test_weight_0_ranks_by_similarity_and_1_by_inliers():
+    local = local_result([4, 1], [30, 3])
     assert fuse(local, SIMILARITIES, weight=0.0).ranking.images.tolist() == [0, 2, 1, 3, 4]
     assert fuse(local, SIMILARITIES, weight=1.0).ranking.images.tolist() == [4, 1, 0, 2, 3]
 
 
-def test_similarity_alone_goes_by_number_where_it_ties():
+def test_equal_similarities_are_ranked_by_index():
     ranking = rank_by_similarity(SIMILARITIES).ranking
     assert ranking.images.tolist() == [0, 2, 1, 3, 4]
     np.testing.assert_array_equal(ranking.scores, SIMILARITIES[ranking.images])
@@ -65,27 +65,27 @@ def test_similarity_alone_goes_by_number_where_it_ties():
 
 
 @pytest.mark.parametrize("combine", [fuse, append_by_similarity])
-def test_what_the_local_answer_says_stays_with_its_photo(combine):
-    ranking = combine(answer([3, 0], [8, 5]), SIMILARITIES).ranking
+def test_inliers_and_votes_stay_with_their_photo(combine):
+    ranking = combine(local_result([3, 0], [8, 5]), SIMILARITIES).ranking
     by_photo = dict(zip(ranking.images.tolist(), ranking.inliers.tolist(), strict=True))
     assert by_photo == {0: 5, 1: -1, 2: -1, 3: 8, 4: -1}
     assert ranking.votes[ranking.images.tolist().index(0)] == 11
     assert np.isfinite(ranking.affines[ranking.inliers >= 0]).all()
 
 
-def test_photos_outside_of_the_shortlist_follow_by_similarity():
-    ranking = append_by_similarity(answer([3, 4], [8, 5]), SIMILARITIES).ranking
+def test_photos_outside_the_shortlist_follow_by_similarity():
+    ranking = append_by_similarity(local_result([3, 4], [8, 5]), SIMILARITIES).ranking
     assert ranking.images.tolist() == [3, 4, 0, 2, 1]
     assert ranking.scores is None
 
 
-def test_a_query_that_finds_nothing_is_ranked_by_similarity():
-    nothing = answer([1], [1])
+def test_a_query_without_results_is_ranked_by_similarity():
+    nothing = local_result([1], [1])
     empty = Ranking(**{k: v[:0] for k, v in vars(nothing.ranking).items() if v is not None})
     none = SearchResult(ranking=empty, matches={}, verifications={})
     assert fuse(none, SIMILARITIES).ranking.images.tolist() == [0, 2, 1, 3, 4]
 
 
-def test_weights_have_a_range():
+def test_weights_out_of_range_are_an_error():
     with pytest.raises(ValueError, match=r"is 1\.5; expected 0 to 1"):
-        fuse(answer([0], [1]), SIMILARITIES, weight=1.5)
+        fuse(local_result([0], [1]), SIMILARITIES, weight=1.5)

@@ -1,4 +1,4 @@
-"""Indexes on disk: the same answers after loading, damage refused, and a killed process leaves no half."""
+"""Indexes on disk: same results after loading, damage is refused, a killed process leaves no half index."""
 
 import json
 import os
@@ -6,33 +6,31 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from descriptors import DATABASE, QUERIES
 from safetensors.numpy import load_file
-from test_index import DATABASE, QUERIES
 from test_product_quantization import needs_faiss
 
+from delfjax.features.store import FeatureStore
 from delfjax.search.exact import ExactIndex
 from delfjax.search.index import build_index, load_index
 from delfjax.search.index_files import MANIFEST, IndexFileError
 
+V0_1_0 = Path(__file__).parents[1] / "data" / "v0_1_0"
 SETTINGS = {
     "exact": {},
     "nndescent": {"beam": 70},
     "sharded": {"size": 1000, "inner": "nndescent"},
-    "codes": {"probes": 20},
+    "pq": {"probes": 20},
 }
-KINDS = [
-    "exact",
-    "nndescent",
-    "sharded",
-    pytest.param("codes", marks=needs_faiss),
-]
+KINDS = ["exact", "nndescent", "sharded", pytest.param("pq", marks=needs_faiss)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_loaded_index_answers_the_same(kind, tmp_path):
+def test_a_loaded_index_gives_the_same_results(kind, tmp_path):
     index = build_index(DATABASE[:2800], kind, **SETTINGS[kind])
     index.add(DATABASE[2800:])
     index.save(tmp_path / "index")
@@ -45,7 +43,25 @@ def test_a_loaded_index_answers_the_same(kind, tmp_path):
     files = [
         sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("index", "again")
     ]
-    assert files[0] == files[1]  # the files are called after what is in them
+    assert files[0] == files[1], "files are named after their content"
+
+
+@pytest.mark.parametrize(
+    "kind", ["exact", "nndescent", "sharded", pytest.param("codes", marks=needs_faiss)]
+)
+def test_an_index_of_version_0_1_0_gives_the_same_results(kind):
+    database = FeatureStore(V0_1_0 / "store").gather()
+    index = load_index(V0_1_0 / f"index_{kind}", database=database.checksum)
+    expected = json.loads((V0_1_0 / f"index_{kind}.search.json").read_text())
+    found = index.search(database.descriptors[:5], 3)
+    assert found.rows.tolist() == expected["rows"]
+    np.testing.assert_allclose(found.distances, expected["distances"], atol=1e-3)
+    assert index.kind == {"codes": "pq"}.get(kind, kind)
+
+
+def test_a_graph_of_version_0_1_0_has_its_settings():
+    index = load_index(V0_1_0 / "index_nndescent")
+    assert (index.effort, index.config.neighbors, index.config.degree) == (33, 8, 6)
 
 
 def test_a_loaded_graph_can_grow(tmp_path):
@@ -55,25 +71,42 @@ def test_a_loaded_graph_can_grow(tmp_path):
     assert index.recall(QUERIES) > 0.9
 
 
-def test_effort_is_kept(tmp_path):
-    index = build_index(DATABASE, "nndescent")
+@pytest.mark.parametrize("kind", ["nndescent", pytest.param("pq", marks=needs_faiss)])
+def test_effort_and_settings_are_kept_separately(kind, tmp_path):
+    index = build_index(DATABASE, kind)
     index.effort = 123
     index.save(tmp_path)
-    assert load_index(tmp_path).effort == 123
+    loaded = load_index(tmp_path)
+    assert (loaded.effort, loaded.config) == (123, index.config)
 
 
-def test_the_manifest_says_what_made_it(tmp_path):
-    build_index(DATABASE, "nndescent", seed=4).save(tmp_path)
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"config": {"unheard_of": 1}, "effort": 3}, {"config": {"beam": 0}, "effort": 3}],
+)
+def test_unknown_settings_are_an_error_of_one_line(tmp_path, settings):
+    build_index(DATABASE[:50], "nndescent").save(tmp_path)
     manifest = json.loads((tmp_path / MANIFEST).read_text())
-    assert (manifest["kind"], manifest["descriptors"]) == ("nndescent", 3000)
-    assert manifest["settings"]["seed"] == 4
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest | {"settings": settings}))
+    with pytest.raises(
+        IndexFileError, match=r"written by delfjax .* cannot be read .*Fix"
+    ) as error:
+        load_index(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_the_manifest_holds_kind_settings_and_versions(tmp_path):
+    build_index(DATABASE[:50], "nndescent", seed=4).save(tmp_path)
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    assert (manifest["kind"], manifest["descriptors"]) == ("nndescent", 50)
+    assert manifest["settings"]["config"]["seed"] == 4
     assert {"delfjax", "numpy", "python"} <= set(manifest["versions"])
 
 
-def test_an_index_is_used_only_with_what_it_was_built_over(tmp_path):
+def test_an_index_of_another_database_is_an_error(tmp_path):
     ExactIndex(DATABASE).save(tmp_path, database="abc")
     assert len(load_index(tmp_path)) == len(load_index(tmp_path, database="abc")) == 3000
-    with pytest.raises(IndexFileError, match=r"other photos or descriptors .*; build it again"):
+    with pytest.raises(IndexFileError, match=r"other photos or descriptors .*build it again"):
         load_index(tmp_path, database="other")
     ExactIndex(DATABASE).save(tmp_path)
     with pytest.raises(IndexFileError, match="build it again"):
@@ -81,7 +114,7 @@ def test_an_index_is_used_only_with_what_it_was_built_over(tmp_path):
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_half_precision_is_used_where_it_is_exact(tmp_path, exact):
+def test_half_precision_is_used_only_without_loss(tmp_path, exact):
     database = DATABASE.astype(np.float16).astype(np.float32) if exact else DATABASE
     ExactIndex(database).save(tmp_path)
     (file,) = tmp_path.glob("*.safetensors")
@@ -89,7 +122,7 @@ def test_half_precision_is_used_where_it_is_exact(tmp_path, exact):
     np.testing.assert_array_equal(load_index(tmp_path).descriptors, database)
 
 
-def test_a_changed_byte_is_refused(tmp_path):
+def test_a_changed_byte_is_an_error(tmp_path):
     build_index(DATABASE, "sharded", inner="exact", size=2000).save(tmp_path)
     file = sorted(tmp_path.glob("shard0001-*"))[0]
     data = bytearray(file.read_bytes())
@@ -99,7 +132,7 @@ def test_a_changed_byte_is_refused(tmp_path):
         load_index(tmp_path)
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_missing_file_is_an_error(tmp_path):
     ExactIndex(DATABASE).save(tmp_path)
     (file,) = tmp_path.glob("*.safetensors")
     file.unlink()
@@ -108,25 +141,25 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"kind": "exact"}'])
-def test_a_damaged_manifest_is_named(tmp_path, text):
+def test_a_damaged_manifest_is_an_error(tmp_path, text):
     (tmp_path / MANIFEST).write_text(text)
     with pytest.raises(IndexFileError, match=r"index\.json: damaged"):
         load_index(tmp_path)
 
 
-def test_no_index_is_an_error(tmp_path):
+def test_a_missing_index_is_an_error(tmp_path):
     with pytest.raises(IndexFileError, match="no index here"):
         load_index(tmp_path / "nowhere")
 
 
-def test_other_peoples_folders_are_left_alone(tmp_path):
+def test_a_folder_of_other_files_is_left_alone(tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(IndexFileError, match=r"letter\.txt"):
+    with pytest.raises(IndexFileError, match=r"holds letter\.txt, not an index"):
         ExactIndex(DATABASE).save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
-def test_saving_again_replaces_and_leaves_nothing_behind(tmp_path):
+def test_saving_again_replaces_all_files(tmp_path):
     ExactIndex(DATABASE).save(tmp_path)
     build_index(DATABASE[:500], "sharded", inner="exact", size=200).save(tmp_path)
     assert len(load_index(tmp_path)) == 500
@@ -145,12 +178,12 @@ while True:
 """
 
 
-def test_a_killed_process_leaves_the_old_or_the_new(tmp_path):
+def test_a_killed_process_leaves_the_old_or_the_new_index(tmp_path):
     random = np.random.default_rng(0)
     for _ in range(3):
         process = subprocess.Popen([sys.executable, "-c", SAVE, tmp_path], stdout=subprocess.PIPE)
         assert process.stdout.readline() == b"saved\n"
-        for _ in range(4):  # stopped in the middle of writing, several times, and killed at last
+        for _ in range(4):  # stopped several times while writing, and finally killed
             time.sleep(random.uniform(0, 0.1))
             os.kill(process.pid, signal.SIGSTOP)
             assert len(load_index(tmp_path)) in (1000, 60_000)
@@ -159,5 +192,5 @@ def test_a_killed_process_leaves_the_old_or_the_new(tmp_path):
         process.wait()
         process.stdout.close()
         assert len(load_index(tmp_path)) in (1000, 60_000)
-    ExactIndex(DATABASE).save(tmp_path)  # and what was left behind is cleared away
-    assert len(list(tmp_path.iterdir())) == 2
+    ExactIndex(DATABASE).save(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2, "temporary files are removed"

@@ -1,4 +1,4 @@
-"""The graph of neighbors: what it finds, that it repeats itself, grows, and leaves nothing out of reach."""
+"""The neighbor graph: recall, determinism, growth, and that every node can be reached."""
 
 import json
 import subprocess
@@ -6,12 +6,11 @@ import sys
 
 import numpy as np
 import pytest
-from test_index import DATABASE, QUERIES, unit_vectors
+from descriptors import DATABASE, QUERIES, unit_vectors
 
-from delfjax.search import graph
-from delfjax.search.descent import descend
+from delfjax.search import graph, nndescent
 from delfjax.search.exact import ExactIndex
-from delfjax.search.nndescent import NNDescentIndex
+from delfjax.search.nndescent import NNDescentConfig, NNDescentIndex, nearest_neighbors
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +19,7 @@ def index():
 
 
 def reached(index):
-    """Every node that the entries lead to."""
+    """Return every node that can be reached from the entries."""
     found, waiting = set(), index._entries.tolist()
     while waiting:
         if (node := waiting.pop()) not in found:
@@ -29,20 +28,20 @@ def reached(index):
     return found
 
 
-def test_finds_most_neighbors(index):
-    assert index.recall(QUERIES) > 0.9  # of queries from other clusters than the database's
+def test_most_neighbors_are_found(index):
+    assert index.recall(QUERIES) > 0.9, "the queries are in other clusters than the database"
     assert index.recall(unit_vectors(200, seed=0)[::-1] + 0.02) > 0.95
 
 
-def test_finds_all_with_enough_effort():
+def test_all_neighbors_are_found_with_enough_effort():
     index = NNDescentIndex.build(DATABASE[:500])
     index.effort = 500
     rows, _ = index.search(QUERIES, 60)
     expected, _ = ExactIndex(DATABASE[:500]).search(QUERIES, 60)
-    assert (rows == expected).mean() > 0.999  # but for ties within float32
+    assert (rows == expected).mean() > 0.999, "except ties within float32"
 
 
-def test_distances_are_true_and_in_order(index):
+def test_distances_are_exact_and_sorted(index):
     rows, distances = index.search(QUERIES, 60)
     true = np.linalg.norm(QUERIES[:, None] - DATABASE[rows], axis=-1)
     np.testing.assert_allclose(distances, true, atol=1e-5)
@@ -50,7 +49,7 @@ def test_distances_are_true_and_in_order(index):
     assert all(len(set(row)) == 60 for row in rows.tolist())
 
 
-def test_repeats_itself_whatever_the_threads_of_the_search(index):
+def test_results_do_not_depend_on_the_threads_of_a_search(index):
     again = NNDescentIndex.build(DATABASE)
     np.testing.assert_array_equal(index._edges, again._edges)
     rows, distances = index.search(QUERIES, 60)
@@ -60,7 +59,7 @@ def test_repeats_itself_whatever_the_threads_of_the_search(index):
         np.testing.assert_array_equal(found[1], distances)
 
 
-def test_another_seed_is_another_graph(index):
+def test_another_seed_gives_another_graph(index):
     assert (NNDescentIndex.build(DATABASE, seed=1)._edges != index._edges).any()
 
 
@@ -73,7 +72,7 @@ def test_tiny_databases(count):
     np.testing.assert_allclose(distances, exact, atol=1e-3)
 
 
-def test_more_neighbors_than_the_beam_is_wide(index):
+def test_more_neighbors_than_the_beam_width(index):
     rows, _ = index.search(QUERIES, 300)
     assert (rows >= 0).all()
 
@@ -83,7 +82,7 @@ def test_no_queries(index):
     assert rows.shape == distances.shape == (0, 60)
 
 
-def test_queries_that_cannot_be_written_to_are_nothing_to_compile(index):
+def test_read_only_queries_are_not_compiled_again(index):
     index.search(QUERIES, 60)
     compiled = len(graph.search_block.signatures)
     queries = QUERIES[:2].copy()
@@ -92,7 +91,7 @@ def test_queries_that_cannot_be_written_to_are_nothing_to_compile(index):
     assert len(graph.search_block.signatures) == compiled
 
 
-def test_equal_descriptors_are_all_found_in_order():
+def test_equal_descriptors_are_returned_in_row_order():
     database = np.concatenate([DATABASE[:400], np.tile(DATABASE[7], (100, 1))])
     index = NNDescentIndex.build(database)
     index.effort = 200
@@ -101,21 +100,21 @@ def test_equal_descriptors_are_all_found_in_order():
     assert (distances == 0).all()
 
 
-def test_separate_clusters_are_all_within_reach():
+def test_separate_clusters_can_be_reached():
     random = np.random.default_rng(0)
     centers = np.repeat(np.eye(40, dtype=np.float32), 100, axis=0)
     islands = (centers + 1e-3 * random.normal(size=centers.shape)).astype(np.float32)
     index = NNDescentIndex.build(islands, entries=3)
     assert len(reached(index)) == len(islands)
-    assert index.recall(islands[::37] + 1e-4, 60) > 0.8  # three ways into forty clusters
+    assert index.recall(islands[::37] + 1e-4, 60) > 0.8, "three entries for forty clusters"
     assert NNDescentIndex.build(islands).recall(islands[::37] + 1e-4, 60) > 0.99
 
 
-def test_every_node_is_within_reach(index):
+def test_every_node_can_be_reached(index):
     assert len(reached(index)) == len(DATABASE)
 
 
-def test_edges_are_to_others_and_to_each_once(index):
+def test_edges_lead_to_other_nodes_once_each(index):
     for node, row in enumerate(index._edges.tolist()):
         ends = [end for end in row if end >= 0]
         assert node not in ends
@@ -123,49 +122,52 @@ def test_edges_are_to_others_and_to_each_once(index):
         assert row == ends + [-1] * (len(row) - len(ends))
 
 
-def test_added_descriptors_are_found_as_if_built_with():
+def test_added_descriptors_are_found_as_well_as_built_ones():
     grown = NNDescentIndex.build(DATABASE[:2700])
     grown.add(DATABASE[2700:])
     assert len(grown) == 3000
     assert len(reached(grown)) == 3000
     np.testing.assert_array_equal(grown.descriptors, DATABASE)
     assert grown.recall(QUERIES) > NNDescentIndex.build(DATABASE).recall(QUERIES) - 0.01
-    rows, _ = grown.search(DATABASE[2700:], 1)  # the new ones find themselves
-    assert (rows[:, 0] == np.arange(2700, 3000)).mean() > 0.99
+    rows, _ = grown.search(DATABASE[2700:], 1)
+    assert (rows[:, 0] == np.arange(2700, 3000)).mean() > 0.99, "each finds itself"
 
 
-def test_a_graph_grown_from_one_descriptor():
+def test_a_graph_can_grow_from_one_descriptor():
     grown = NNDescentIndex.build(DATABASE[:1])
     grown.add(DATABASE[1:1000])
     assert len(reached(grown)) == 1000
     assert grown.recall(QUERIES) > 0.9
 
 
-def test_nothing_added_is_nothing_changed(index):
+def test_adding_nothing_changes_nothing(index):
     edges = index._edges
     index.add(DATABASE[:0])
     assert index._edges is edges
 
 
-@pytest.mark.parametrize("setting", [{"beam": 0}, {"degree": 0}, {"spread": 0.5}])
-def test_settings_out_of_range_are_refused(setting):
-    with pytest.raises(ValueError, match=f"{next(iter(setting))} must be at least 1, got"):
-        NNDescentIndex.build(DATABASE, **setting)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("beam", 0), ("degree", 0), ("neighbors", 0), ("entries", 0), ("spread", 0.5), ("seed", -1)],
+)
+def test_settings_out_of_range_are_an_error(name, value):
+    with pytest.raises(ValueError, match=rf"{name} is {value}; expected a .*number of at least"):
+        NNDescentConfig(**{name: value})
 
 
-def test_no_descriptors_are_refused():
-    with pytest.raises(ValueError, match="no descriptors to build a graph of"):
+def test_an_empty_database_is_an_error():
+    with pytest.raises(ValueError, match=r"no descriptors\. Fix: use exact search"):
         NNDescentIndex.build(DATABASE[:0])
 
 
-def test_memory_is_that_of_its_arrays(index):
+def test_memory_is_the_size_of_the_arrays(index):
     assert index.memory == 3000 * (40 + index.config.degree) * 4 + len(index._entries) * 4
 
 
-ASK = """
+SEARCH = """
 import json, sys
 import numpy as np
-from delfjax import graph
+from delfjax.search import graph
 from delfjax.search.index import load_index
 rows, _ = load_index(sys.argv[1]).search(np.load(sys.argv[2]), 60)
 misses = sum(graph.search_block.stats.cache_misses.values())
@@ -173,23 +175,34 @@ print(json.dumps([rows.tolist(), misses, "pynndescent" in sys.modules, "sklearn"
 """
 
 
-def test_a_new_process_loads_and_searches_without_compiling(index, tmp_path):
+def test_a_new_process_searches_without_compiling(index, tmp_path):
     index.save(tmp_path / "index")
     np.save(tmp_path / "queries.npy", QUERIES)
 
-    def ask():
-        command = [sys.executable, "-c", ASK, tmp_path / "index", tmp_path / "queries.npy"]
+    def search():
+        command = [sys.executable, "-c", SEARCH, tmp_path / "index", tmp_path / "queries.npy"]
         return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
-    ask()  # the tests' shape checks are not in this process: it may be the first of its kind
-    rows, *rest = ask()
+    search()  # without the tests' shape checks, the code may not have been compiled before
+    rows, *rest = search()
     assert rest == [0, False, False]
     np.testing.assert_array_equal(rows, index.search(QUERIES, 60)[0])
 
 
-def test_neighbors_are_near():
-    rows = descend(DATABASE, 20, seed=3)
+@pytest.mark.parametrize("limit", [0, 20_000])
+def test_nearest_neighbors_of_rows_are_near_and_not_the_row_itself(monkeypatch, limit):
+    """Found by pynndescent or exactly."""
+    monkeypatch.setattr(nndescent, "BRUTE_FORCE_LIMIT", limit)
+    rows = nearest_neighbors(DATABASE, 20, seed=3)
+    assert rows.shape == (3000, 20)
     true, _ = ExactIndex(DATABASE).search(DATABASE, 21)
     found = [len(set(ours) & set(near[1:])) for ours, near in zip(rows, true, strict=True)]
-    assert np.mean(found) > 0.97 * 20
+    assert np.mean(found) > (0.97 if limit == 0 else 0.999) * 20
     assert (rows != np.arange(3000)[:, None]).all()
+
+
+def test_a_graph_of_pynndescents_neighbors_finds_as_much(monkeypatch, index):
+    monkeypatch.setattr(nndescent, "BRUTE_FORCE_LIMIT", 0)
+    other = NNDescentIndex.build(DATABASE)
+    assert other.recall(QUERIES) == pytest.approx(index.recall(QUERIES), abs=0.01)
+    assert len(reached(other)) == len(DATABASE)

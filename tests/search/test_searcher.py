@@ -1,26 +1,38 @@
-"""Votes, pairing, verification and ranking on a database whose answers are known."""
+"""Votes, pairing, verification and ranking on a database with known results."""
 
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from places import AFFINE, place, view
+from places import AFFINE, directions, place, view
 
 from delfjax.features.database import Database
+from delfjax.features.pca import PCA
+from delfjax.features.store import FeatureStore
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.search.exact import ExactIndex
+from delfjax.search.index import IndexConfig
+from delfjax.search.nndescent import NNDescentIndex
 from delfjax.search.searcher import SearchConfig, Searcher
 
 
 @pytest.fixture
 def database():
-    """Photo 3 is the query's place; 7 has its descriptors at random positions; 9 half of them."""
+    """Photo 3 shows the query's place, 7 its descriptors at random positions, 9 half of it."""
     photos = [place(seed) for seed in range(12)]
     query = place(99)
     photos[3] = view(query, 1)
     photos[7] = view(query, 2, geometry=False)
     photos[9] = view(query, 3, share=0.5)
     return query, Database.from_features([f"photo{n}" for n in range(12)], photos)
+
+
+def assert_same(found, expected):
+    for name in ("images", "inliers", "votes", "affines"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+# --- ranking
 
 
 def test_verification_ranks_geometry_above_votes(database):
@@ -33,18 +45,15 @@ def test_verification_ranks_geometry_above_votes(database):
     np.testing.assert_allclose(ranking.affines[0], AFFINE, atol=0.05)
 
 
-def test_votes_count_query_features_once_a_photo(database):
+def test_each_query_feature_votes_once_per_photo(database):
     query, base = database
     config = SearchConfig(neighbors=3, max_distance=0.5)
     ranking = Searcher(base, config=config)(query).ranking
-    assert dict(zip(ranking.images.tolist(), ranking.votes.tolist(), strict=True)) == {
-        3: 60,
-        7: 60,
-        9: 30,
-    }
+    votes = dict(zip(ranking.images.tolist(), ranking.votes.tolist(), strict=True))
+    assert votes == {3: 60, 7: 60, 9: 30}
 
 
-def test_photos_without_a_vote_are_not_ranked(database):
+def test_photos_without_votes_are_not_ranked(database):
     query, base = database
     ranking = Searcher(base, config=SearchConfig(max_distance=0.5))(query).ranking
     assert sorted(ranking.images) == [3, 7, 9]
@@ -52,9 +61,9 @@ def test_photos_without_a_vote_are_not_ranked(database):
 
 def test_a_query_without_features_finds_nothing(database):
     query, base = database
-    answer = Searcher(base)(query[:0])
-    assert len(answer.ranking) == 0
-    assert answer.matches == {}
+    result = Searcher(base)(query[:0])
+    assert len(result.ranking) == 0
+    assert result.matches == {}
 
 
 def test_unverified_photos_follow_by_votes(database):
@@ -65,11 +74,11 @@ def test_unverified_photos_follow_by_votes(database):
     assert (np.diff(ranking.votes[1:]) <= 0).all()
 
 
-def test_ties_go_by_number():
-    """Two copies of one photo score the same: the lower number comes first, always."""
+def test_ties_are_ranked_by_index():
+    """Two copies of one photo have the same score."""
     query = place(5)
-    base = Database.from_features(["a", "b", "c"], [place(1), view(query, 1), view(query, 1)])
-    ranking = Searcher(base)(query).ranking
+    photos = [place(1), view(query, 1), view(query, 1)]
+    ranking = Searcher(Database.from_features(["a", "b", "c"], photos))(query).ranking
     assert ranking.inliers[0] == ranking.inliers[1]
     assert ranking.images[:2].tolist() == [1, 2]
 
@@ -80,16 +89,41 @@ def test_the_last_photo_is_found():
     assert Searcher(base)(query).ranking.images[0] == 2
 
 
-def test_same_seed_same_ranking(database):
+def test_the_same_seed_gives_the_same_ranking(database):
     query, base = database
     config = SearchConfig(ransac=RansacConfig(seed=3))
-    first, again = (Searcher(base, config=config)(query).ranking for _ in range(2))
-    np.testing.assert_array_equal(first.images, again.images)
-    np.testing.assert_array_equal(first.inliers, again.inliers)
+    assert_same(*(Searcher(base, config=config)(query).ranking for _ in range(2)))
 
 
-def literal_pairs(base, neighbors, config):
-    """The rule of pairing, feature by feature and photo by photo."""
+def test_the_model_can_be_a_homography(database):
+    query, base = database
+    config = SearchConfig(ransac=RansacConfig(model="homography"))
+    result = Searcher(base, config=config)(query)
+    assert result.ranking.images[0] == 3
+    assert result.ranking.inliers[0] == 60
+    np.testing.assert_allclose(result.ranking.affines[0], AFFINE, atol=0.2)
+    assert result.verifications[3].homography.shape == (3, 3)
+
+
+@pytest.mark.parametrize("index", ["nndescent", IndexConfig(kind="nndescent"), "built"])
+def test_the_index_is_a_kind_a_configuration_or_built(database, index):
+    query, base = database
+    index = NNDescentIndex.build(base.descriptors) if index == "built" else index
+    searcher = Searcher(base, index)
+    assert isinstance(searcher.index, NNDescentIndex)
+    assert searcher(query).ranking.images[0] == 3
+
+
+def test_names_and_features_must_agree():
+    with pytest.raises(ValueError, match="2 names for 1 photos"):
+        Database.from_features(["a", "b"], [place(1)])
+
+
+# --- pairing
+
+
+def pair_by_definition(base, neighbors, config):
+    """Pair features by the rule, one feature and one photo at a time."""
     rows, distances = neighbors
     found = {}
     for feature, (near, far) in enumerate(zip(rows, distances, strict=True)):
@@ -108,111 +142,170 @@ def literal_pairs(base, neighbors, config):
 
 @pytest.mark.parametrize("one_to_one", [True, False])
 @pytest.mark.parametrize("max_distance", [float("inf"), 1.2])
-def test_pairing_follows_its_rule(database, one_to_one, max_distance):
+def test_pairs_follow_the_definition(database, one_to_one, max_distance):
     query, base = database
     config = SearchConfig(neighbors=20, max_distance=max_distance, one_to_one=one_to_one)
     searcher = Searcher(base, ExactIndex(base.descriptors), config)
     neighbors = searcher.find_neighbors(query)
     pairs = searcher.pair_features(neighbors)
-    ours = set(
-        zip(pairs.images.tolist(), pairs.features.tolist(), pairs.rows.tolist(), strict=True)
-    )
-    assert ours == literal_pairs(base, neighbors, config)
+    columns = pairs.images, pairs.query_rows, pairs.database_rows
+    found = set(zip(*(column.tolist() for column in columns), strict=True))
+    assert found == pair_by_definition(base, neighbors, config)
     assert (np.diff(pairs.images) >= 0).all()
-
-
-def test_names_and_features_must_agree():
-    with pytest.raises(ValueError, match="2 names for 1 photos"):
-        Database.from_features(["a", "b"], [place(1)])
-
-
-# --- the ratio test
 
 
 def test_the_ratio_test_compares_with_the_last_neighbor(database):
     query, base = database
     config = SearchConfig(neighbors=20, ratio=0.7, one_to_one=False)
     searcher = Searcher(base, config=config)
-    rows, distances = searcher.find_neighbors(query)
-    pairs = searcher.pair_features((rows, distances))
+    neighbors = searcher.find_neighbors(query)
+    pairs = searcher.pair_features(neighbors)
     assert len(pairs.images) > 0
-    assert (pairs.distances < 0.7 * distances[pairs.features, -1]).all()
-    assert {3, 7, 9} == set(pairs.images.tolist()), "what is right is far nearer than the rest"
+    assert (pairs.distances < 0.7 * neighbors.distances[pairs.query_rows, -1]).all()
+    assert {3, 7, 9} == set(pairs.images.tolist()), "correct neighbors are far nearer than others"
 
 
-def test_a_ratio_of_one_keeps_all_and_a_smaller_one_never_adds(database):
+def test_a_smaller_ratio_keeps_fewer_pairs(database):
     query, base = database
     found = []
     for ratio in (1.0, 0.9, 0.6, 0.3):
         searcher = Searcher(base, config=SearchConfig(ratio=ratio, one_to_one=False))
         pairs = searcher.pair_features(searcher.find_neighbors(query))
-        found.append(set(zip(pairs.features.tolist(), pairs.rows.tolist(), strict=True)))
+        found.append(set(zip(pairs.query_rows.tolist(), pairs.database_rows.tolist(), strict=True)))
     assert all(less <= more for more, less in pairwise(found))
     assert len(found[0]) > len(found[-1])
 
 
-@pytest.mark.parametrize("ratio", [0.0, -1.0, 1.5])
-def test_ratios_have_a_range(ratio):
-    with pytest.raises(ValueError, match="expected over 0, and at most 1"):
+# --- ranges of the configuration
+
+
+@pytest.mark.parametrize("ratio", [0.0, -1.0, 1.5, float("nan")])
+def test_ratios_out_of_range_are_an_error(ratio):
+    with pytest.raises(ValueError, match="expected over 0 and at most 1"):
         SearchConfig(ratio=ratio)
 
 
-# --- the homography as the model
+@pytest.mark.parametrize("name", ["neighbors", "verified", "features", "truncate"])
+def test_counts_out_of_range_are_an_error(name):
+    with pytest.raises(ValueError, match=f"{name} is -1; expected a whole number of at least"):
+        SearchConfig(**{name: -1})
+    assert SearchConfig(verified=0).verified == 0, "ranked by votes alone"
 
 
-def test_the_model_may_be_a_homography(database):
+@pytest.mark.parametrize("distance", [-0.1, float("nan")])
+def test_distances_out_of_range_are_an_error(distance):
+    with pytest.raises(ValueError, match=r"max_distance is .*; expected a number of at least 0"):
+        SearchConfig(max_distance=distance)
+
+
+# --- stores, and features that are not reduced
+
+
+@pytest.fixture(scope="module")
+def reduction():
+    """A PCA of 64 dimensions to 40, and its inverse for unit vectors."""
+    axes = np.linalg.qr(np.random.default_rng(0).normal(size=(64, 40)))[0].T.astype(np.float32)
+    pca = PCA(mean=np.zeros(64, np.float32), components=axes, variances=np.ones(40, np.float32))
+    return pca, axes
+
+
+def unreduced(photo, axes):
+    return photo.with_descriptors(7 * photo.descriptors @ axes)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, reduction):
+    query = place(99)
+    photos = {"a": place(1), "b": view(query, 1), "c": place(2)}
+    with FeatureStore(tmp_path_factory.mktemp("features") / "store", {"model": "none"}) as store:
+        for name, photo in photos.items():
+            store.write(name, photo)
+    store.pca = reduction[0]
+    return store
+
+
+def test_a_searcher_of_a_store_reduces_queries(store, reduction):
+    query = place(99)
+    searcher = Searcher(store)
+    reduced = searcher.reduce(unreduced(query, reduction[1]))
+    np.testing.assert_allclose(reduced.descriptors, query.descriptors, atol=1e-5)
+    assert searcher.reduce(query) is query, "as many dimensions as the database"
+    result = searcher(unreduced(query, reduction[1]))
+    assert searcher.database.names[result.ranking.images[0]] == "b"
+    assert_same(result.ranking, Searcher(store.gather())(reduced).ranking)
+
+
+def test_a_searcher_of_a_store_limits_database_and_queries(store, reduction):
+    config = SearchConfig(features=30, truncate=16)
+    searcher = Searcher(store, config=config)
+    assert searcher.database.descriptors.shape == (90, 16)
+    for query in (place(99), unreduced(place(99), reduction[1])):
+        reduced = searcher.reduce(query)
+        assert reduced.descriptors.shape == (30, 16)
+        expected = config.limit_features(place(99)).descriptors
+        np.testing.assert_allclose(reduced.descriptors, expected, atol=1e-5)
+
+
+def test_a_database_can_be_given_its_pca(store, reduction):
+    searcher = Searcher(store.gather(), pca=reduction[0])
+    searcher.add(["d"], [unreduced(place(3), reduction[1])])
+    assert searcher(unreduced(place(3), reduction[1])).ranking.images[0] == 3
+
+
+def test_features_of_another_model_are_an_error(store):
+    photo = place(1).with_descriptors(np.float32(directions(60, 0)[:, :30]))
+    with pytest.raises(ValueError, match="30 dimensions, but the database has 40"):
+        Searcher(store)(photo)
+
+
+# --- adding photos, and searching some of them
+
+
+def test_added_photos_are_found_as_if_they_had_been_there(database):
     query, base = database
-    config = SearchConfig(ransac=RansacConfig(model="homography"))
-    answer = Searcher(base, config=config)(query)
-    assert answer.ranking.images[0] == 3
-    assert answer.ranking.inliers[0] == 60
-    np.testing.assert_allclose(answer.ranking.affines[0], AFFINE, atol=0.2)
-    assert answer.verifications[3].homography.shape == (3, 3)
-
-
-# --- more photos, and fewer
-
-
-class Growing(ExactIndex):
-    """An exact index that is built anew as it grows."""
-
-    def add(self, rows):
-        super().__init__(np.concatenate([self.descriptors, rows]))
-
-
-def test_photos_added_are_found_as_if_they_had_been_there(database):
-    query, base = database
-    photos = list(zip(base.names, map(base.photo, range(len(base))), strict=True))
+    photos = [(name, base.features(number)) for number, name in enumerate(base.names)]
     first = Database.from_features(*zip(*photos[:3], strict=True))
-    searcher = Searcher(first, Growing(first.descriptors))
+    searcher = Searcher(first)
     for part in (photos[3:8], photos[8:]):
         searcher.add(*zip(*part, strict=True))
     for name in ("names", "photo_indices", "descriptors", "positions"):
         np.testing.assert_array_equal(getattr(searcher.database, name), getattr(base, name))
-    grown, whole = searcher(query).ranking, Searcher(base)(query).ranking
-    for name in ("images", "inliers", "votes", "affines"):
-        np.testing.assert_array_equal(getattr(grown, name), getattr(whole, name))
+    assert_same(searcher(query).ranking, Searcher(base)(query).ranking)
 
 
 def test_the_last_photo_added_is_found():
     query, base = place(5), Database.from_features(["a", "b"], [place(1), place(2)])
-    searcher = Searcher(base, Growing(base.descriptors))
+    searcher = Searcher(base)
     searcher.add(["last"], [view(query, 1)])
     assert searcher(query).ranking.images[0] == 2
 
 
-def test_a_photo_is_not_added_twice(database):
+def test_a_photo_that_the_index_refuses_is_not_added():
+    class Full(ExactIndex):
+        def add(self, descriptors):
+            raise ValueError("full")
+
+    base = Database.from_features(["a", "b"], [place(1), place(2)])
+    searcher = Searcher(base, Full(base.descriptors))
+    with pytest.raises(ValueError, match="full"):
+        searcher.add(["last"], [place(3)])
+    assert searcher.database is base
+
+
+def test_a_photo_cannot_be_added_twice(database):
     _, base = database
+    searcher = Searcher(base)
     with pytest.raises(ValueError, match="'photo3' is in the database already"):
-        base.with_photos(["new", "photo3"], [place(1), place(2)])
+        searcher.add(["new", "photo3"], [place(1), place(2)])
+    assert len(searcher.index) == len(base.descriptors)
 
 
-def test_a_shortlist_is_ranked_as_a_database_of_its_own(database):
+def test_a_subset_is_ranked_like_a_database_of_its_own(database):
     query, base = database
     images = np.array([9, 1, 3, 5])
-    answer = Searcher(base).search_subset(query, images)
-    assert answer.ranking.images[:2].tolist() == [3, 9]
-    assert set(answer.ranking.images.tolist()) <= {9, 1, 3, 5}
-    assert answer.verifications[3].num_inliers == answer.ranking.inliers[0] == 60
-    positions = base.features(3).positions
-    assert {tuple(row) for row in answer.matches[3].database} <= {tuple(row) for row in positions}
+    result = Searcher(base).search_subset(query, images)
+    assert result.ranking.images[:2].tolist() == [3, 9]
+    assert set(result.ranking.images.tolist()) <= {9, 1, 3, 5}
+    assert result.verifications[3].num_inliers == result.ranking.inliers[0] == 60
+    positions = {tuple(row) for row in base.features(3).positions}
+    assert {tuple(row) for row in result.matches[3].database} <= positions
