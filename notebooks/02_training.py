@@ -15,7 +15,7 @@ import numpy as np
 
 from delfjax import plots, provenance
 from delfjax.datasets import rendered
-from delfjax.models import checkpoints, weights
+from delfjax.models import checkpoints
 from delfjax.training import paper_config, small_config, train
 from delfjax.training.augmentation import sample_input_size
 
@@ -74,7 +74,6 @@ print("sides of the first batches of step 2:", drawn)
 from dataclasses import replace
 
 from delfjax.images.reading import PhotoFolder
-from delfjax.training.loop import fit
 
 photos = rendered.training_photos()
 ten = sorted(set(photos.labels))[::5]
@@ -84,8 +83,7 @@ few = PhotoFolder(root=photos.root, names=tuple(n for n in photos.names if n.spl
 config = small_config("finetune")
 short = replace(config.optimizer, steps=STEPS)
 small = replace(config, optimizer=short, save_every=10)
-backbone = weights.load_backbone()
-learned = fit(small, few, backbone, RUNS / "small")
+learned = train(few, RUNS / "small", config=small)
 plots.training_curves({"ten landmarks": learned.log}, classes=len(ten))
 
 # %% [markdown]
@@ -103,10 +101,9 @@ models |= {"step 2 on ImageNet's descriptors": "delf_att"}
 
 # %%
 if TRAIN:
-    step_1 = fit(small_config("finetune"), photos, backbone, RUNS / "delf_ft")
-    tuned = step_1.model.backbone
-    fit(small_config("attention"), photos, tuned, RUNS / "delf_ft_att")
-    fit(small_config("attention"), photos, backbone, RUNS / "delf_att")
+    step_1 = train(photos, RUNS / "delf_ft")
+    train(photos, RUNS / "delf_ft_att", variant="attention", start=step_1.file)
+    train(photos, RUNS / "delf_att", variant="attention")
 
 # %%
 paths = {

@@ -47,7 +47,7 @@ def load_backbone(
         file: Weight file on disk that is used instead of a download: Keras' ``.h5``, the npm package's
             ``.tgz``, or torchvision's ``.safetensors``.
         conv5: Whether to add conv5, for fine-tuning through it
-            (`delfjax.training.config.through_conv5`).
+            (`delfjax.training.with_conv5`).
         classifier: Whether to add conv5 and the 1000 ImageNet logits.
 
     Raises:
