@@ -13,20 +13,20 @@ QUIET := -qq --disable-pip-version-check
 CANDIDATES := python3.14 python3.13 python3.12 python3.11 python3
 VERSION := import sys, platform; assert sys.version_info >= (3, 11); print(platform.python_version())
 
-# Shell words that set $$python: PYTHON, or else the newest candidate that runs (a pyenv shim may not).
+# Sets $$python in the shell: PYTHON, or the newest candidate that runs (a pyenv shim may not).
 FIND_PYTHON = python=; \
 	if [ -n "$(PYTHON)" ]; then set -- "$(PYTHON)"; else set -- $(CANDIDATES); fi; \
 	for name in "$$@"; do \
 		if "$$name" -c 'import venv, ensurepip; $(VERSION)' >/dev/null 2>&1; then python=$$name; break; fi; \
 	done; \
 	if [ -z "$$python" ]; then \
-		echo "No Python >= 3.11 that can make an environment; tried: $$*" >&2; \
-		echo "Mend: install one (on Debian and Ubuntu: apt install python3 python3-venv), or name" >&2; \
+		echo "Found no Python >= 3.11 with venv; tried: $$*" >&2; \
+		echo "Fix: install one (on Debian and Ubuntu: apt install python3 python3-venv), or name" >&2; \
 		echo "one that is not on the PATH: make PYTHON=/path/to/python3" >&2; \
 		exit 1; \
 	fi
 
-.PHONY: help test reproduce notebooks docs lab bench lock clean
+.PHONY: help test reproduce notebooks docs lab bench wheel lock clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3]"; echo
@@ -38,29 +38,32 @@ test: $(STAMP) ## Check style, then run the tests; ARGS='tests/test_notebooks.py
 	$(RUN) -m ruff format --check
 	$(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
 
-# 3: all was run, but photos of a data set could not be read. DATA is a folder of real data sets.
-reproduce: $(STAMP) ## Run what the tables lack, then all notebooks, then print; DATA=FOLDER PROFILE=paper
+# Exit code 3 means that some photos of a data set could not be read. DATA is a folder of real data sets.
+reproduce: $(STAMP) ## Make missing results, execute all notebooks into build/, print; DATA=FOLDER PROFILE=paper
 	$(RUN) -m delfjax reproduce --profile $(PROFILE) $(if $(DATA),--data "$(DATA)") || [ $$? -eq 3 ]
-	DELFJAX_PROFILE=$(PROFILE) $(RUN) notebooks/execute.py --force $(ARGS)
+	DELFJAX_PROFILE=$(PROFILE) $(RUN) notebooks/execute.py --out build/notebooks $(ARGS)
 	$(RUN) -m delfjax table --page README.md
 
-notebooks: $(STAMP) ## Execute the notebooks that are out of date, and save them; ARGS=--force: all
+notebooks: $(STAMP) ## Execute the notebooks that are out of date, and save them in place; ARGS=--force: all
 	$(RUN) notebooks/execute.py $(ARGS)
 
-# Warnings are errors; nothing is executed, and with html nothing fetched. The source folder is the repository.
-docs: $(STAMP) ## Build the site, docs/_build/html/index.html; BUILDER=linkcheck tries its links to the web
+# Warnings are errors. Nothing is executed, and nothing is downloaded with html. The sources are the repository.
+docs: $(STAMP) ## Build the site, docs/_build/html/index.html; BUILDER=linkcheck checks its links
 	$(RUN) -m sphinx -b $(BUILDER) -W --keep-going -q -c docs -d docs/_build/doctrees . docs/_build/$(BUILDER) $(ARGS)
 
-# The server's root is the repository: jupytext finds pyproject.toml, and saves both twins.
+# The server's root is the repository, so that jupytext finds pyproject.toml and saves both files of a notebook.
 lab: $(STAMP) ## Open JupyterLab at the notebooks
 	$(RUN) -m jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks $(ARGS)
 
 bench: $(STAMP) ## Run the benchmarks
 	$(RUN) -m benchmarks $(ARGS)
 
-lock: ## Resolve requirements.lock anew; versions that still fit stay (ARGS=--upgrade: the newest)
+wheel: $(STAMP) ## Build the wheel into dist/
+	$(RUN) -m pip wheel $(QUIET) --no-deps --no-build-isolation --wheel-dir dist .
+
+lock: ## Resolve requirements.lock; versions that still fit stay (ARGS=--upgrade: the newest)
 	@$(FIND_PYTHON); folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
-	echo "Resolving with uv, in an environment that is thrown away" && \
+	echo "Resolving with uv, in a temporary environment" && \
 	"$$python" -m venv "$$folder" && \
 	"$$folder/bin/python" -m pip install $(QUIET) uv && \
 	"$$folder/bin/uv" pip compile pyproject.toml --quiet --python "$$folder/bin/python" \
@@ -72,7 +75,7 @@ clean: ## Remove caches and build leftovers; the environment stays (rm -r .venv 
 	find . -name $(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 		-type d -prune -exec rm -rf {} +
 
-# An environment of another version than PYTHON's is made anew.
+# An environment of another Python version than PYTHON's is created again.
 ifneq ($(PYTHON),)
 ifneq ($(shell "$(PYTHON)" -c '$(VERSION)' 2>/dev/null),$(shell $(RUN) -c '$(VERSION)' 2>/dev/null))
 $(STAMP): FORCE
@@ -80,7 +83,7 @@ endif
 endif
 FORCE:
 
-# The stamp is written last: an installation that fails, or is cut short, is tried again.
+# The stamp is written last, so that an installation that fails or is interrupted is repeated.
 $(STAMP): requirements.lock pyproject.toml
 	@rm -f $@; have=$$($(RUN) -c 'import pip; $(VERSION)' 2>/dev/null); \
 	if [ -z "$$have" ] || [ -n "$(PYTHON)" ]; then \

@@ -20,6 +20,8 @@ result of an older protocol is then out of date and made again by `delfjax repro
 # A list of numbers and words as json.dumps breaks it into lines, and the breaks.
 PLAIN_LIST, LINE_BREAK = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]"), re.compile(r",\n\s+")
 
+VOLATILE = ("seconds", "versions", "hardware")  # keys that differ between two runs of one result
+
 Config = TypeVar("Config")
 
 
@@ -28,6 +30,16 @@ def write_result(path: Path, result: dict[str, Any] | list[Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
         temporary.write_text(to_json(result) + "\n", encoding="utf-8")
+
+
+def update_result(path: Path, result: dict[str, Any], *, tolerance: float = 0.02) -> None:
+    """Write a result only if it differs from the one on disk.
+
+    Times, versions and hardware do not count, nor do differences of numbers within a relative
+    tolerance: another kind of CPU rounds differently.
+    """
+    if not path.is_file() or not _same(_lasting(read_result(path)), _lasting(result), tolerance):
+        write_result(path, result)
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -65,6 +77,26 @@ def to_plain(value: object) -> object:
     if isinstance(value, list | tuple):
         return [to_plain(each) for each in value]
     return None if isinstance(value, float) and math.isinf(value) else value
+
+
+def _lasting(result: Mapping[str, Any]) -> object:
+    kept = {key: value for key, value in result.items() if key not in VOLATILE}
+    return json.loads(to_json(kept))
+
+
+def _same(one: object, other: object, tolerance: float) -> bool:
+    """Compare two values of JSON, numbers within a relative tolerance."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(
+            _same(value, other[key], tolerance) for key, value in one.items()
+        )
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(
+            _same(*pair, tolerance) for pair in zip(one, other, strict=True)
+        )
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance)
+    return one == other
 
 
 def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:

@@ -1,7 +1,7 @@
-"""The site: README as the front page, the notebooks as they were committed, the reference from docstrings.
+"""The site: the README as front page, the notebooks with their saved outputs, the reference from docstrings.
 
-Its source folder is the repository, so that every relative link is the same on the site and in the tree;
-this folder is only its configuration. ``make docs`` builds it, without a network, and never runs a notebook.
+The sources are the whole repository, so that relative links work on the site and on GitHub. ``make docs``
+builds the site without a network and never runs a notebook.
 """
 
 import shutil
@@ -30,36 +30,48 @@ notebooks/*
 
 ```{toctree}
 :hidden:
-:caption: Reference
+:caption: Documentation
 
-docs/reference/index
+docs/api
+docs/differences
+docs/questions
+ARCHITECTURE
+CONTRIBUTING
+CHANGELOG
 ```
 
 ```{toctree}
 :hidden:
-:caption: What comes with it
+:caption: Data and models
 
 data/landmarks/README
 delfjax/models/zoo/README
 data/results/runs/README
-CHANGELOG
+```
+
+```{toctree}
+:hidden:
+:caption: All modules
+
+docs/reference/delfjax
 ```
 """
 include_patterns = [
-    "README.md",
-    "CHANGELOG.md",
+    "*.md",
     "data/*/README.md",
-    "delfjax/models/zoo/README.md",
     "data/results/runs/README.md",
-    "docs/reference/*.md",
+    "delfjax/models/zoo/README.md",
+    "docs/*.md",
+    "docs/reference/*.rst",
     "notebooks/*.ipynb",
 ]
 exclude_patterns = [".*", "docs/_build", "**/.ipynb_checkpoints"]
 
-# --- what reads them
+# --- extensions
 
 extensions = [
     "myst_nb",
+    "sphinx.ext.apidoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
@@ -67,25 +79,28 @@ extensions = [
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3  # as GitHub has them
 nb_execution_mode = "off"
-nb_ipywidgets_js = {}  # a picture stands in for every widget: nothing is fetched to show one
+nb_ipywidgets_js = {}  # a picture replaces every widget, so that pages load nothing from the network
 
-highlight_language = "none"  # of code that names no language: shell, text
-default_role = "py:obj"  # `name` in a docstring is a link, where there is such a name
+highlight_language = "none"  # for code blocks without a language: shell and text
+default_role = "py:obj"  # `name` in a docstring is a link if the name exists
 nitpicky = True
-TYPE_VARIABLES = r"delfjax\.(background\.(Wanted|Read)|models\.checkpoints\.Module|cluster\.(Part|Result))"
+# Type variables and aliases of one module have no page of their own.
+UNDOCUMENTED = r"delfjax\.[\w.]+\.(Item|Result|Config|Module|Value|Part|Wanted|Read)"
 nitpick_ignore_regex = [
-    ("py:.*", r"(?!delfjax\.).*"),  # other libraries' names: no network to ask about them
-    ("py:class", TYPE_VARIABLES),
+    ("py:.*", r"(?!delfjax\.).*"),  # names of other libraries: resolving them needs a network
+    ("py:.*", UNDOCUMENTED),
 ]
+# One page for each package, from the docstrings of its modules.
+apidoc_modules = [{"path": "../delfjax", "destination": "reference", "max_depth": 2}]
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 80
 napoleon_numpy_docstring = False
-# Types stand in the signature: attributes are one list, and the first words of "Returns" are no type.
+# Types are in the signature, so attributes are a plain list, and "Returns" does not begin with a type.
 napoleon_custom_sections = [("Attributes", "params_style"), "Returns", "Yields"]
 
-# --- what they look like
+# --- theme
 
 html_theme = "sphinx_book_theme"
 html_title = "delfjax: DELF in JAX"

@@ -1,15 +1,14 @@
-"""Execute the notebooks in order, and save them with their outputs.
+"""Execute the notebooks in order.
 
-A notebook's source is its twin ``NN_noun.py`` in the percent format; ``NN_noun.ipynb`` is made from
-it, and keeps the SHA-256 of its code cells and of the library they ran with. While both still hold
-it is not run again: an edit of the prose alone takes the outputs over.
+The source of a notebook is ``NN_noun.py`` in the percent format. ``NN_noun.ipynb`` is made from it and
+keeps the outputs, the SHA-256 of the code cells, and the `PROTOCOL` number of the library. A notebook
+is up to date while both are unchanged; a change of the text alone keeps the outputs.
 """
 
 import argparse
 import hashlib
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,90 +19,99 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from tqdm import tqdm
 
+from delfjax.files import atomic_write
+from delfjax.provenance import PROTOCOL
+
 FOLDER = Path(__file__).resolve().parent
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-WIDGET_STATE_LIMIT = 100_000  # bytes of JSON; above it the saved page goes without
+CELL_TIMEOUT = 3600  # seconds
+WIDGET_STATE_LIMIT = 100_000  # bytes of JSON; a larger state is not saved
 WIDGET = "application/vnd.jupyter.widget-view+json"
-UNSYNCED = "not in sync with its twin"
+OUT_OF_SYNC = "text differs from its .py file"
 
 
-def read_twin(twin: Path) -> nbformat.NotebookNode:
-    """Read a percent script as a notebook that has not run, with the same cell ids every time."""
-    notebook = nbformat.v4.new_notebook(cells=jupytext.read(twin, fmt="py:percent").cells)
+def read_source(source: Path) -> nbformat.NotebookNode:
+    """Read a percent script as a notebook without outputs, with the same cell ids every time."""
+    notebook = nbformat.v4.new_notebook(cells=jupytext.read(source, fmt="py:percent").cells)
     for number, cell in enumerate(notebook.cells, start=1):
         cell.id = f"cell-{number:03d}"
     return notebook
 
 
 def save(notebook: nbformat.NotebookNode, path: Path) -> None:
-    """Write a notebook aside and move it into place: a run cut short leaves the old one whole."""
+    """Write a notebook, completely or not at all."""
     nbformat.validate(notebook)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        whole = Path(folder) / path.name
-        whole.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
-        whole.replace(path)
+    with atomic_write(path) as temporary:
+        temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
 
 
 def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """Return a notebook's code cells, in order."""
+    """Return the code cells of a notebook."""
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def has_stills(notebook: nbformat.NotebookNode) -> bool:
-    """Tell whether a widget has a picture that stands in for it: pages with its state would not show it."""
+    """Return whether a widget has a picture beside it; pages show the picture without its state."""
     outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
     return any({WIDGET, "image/jpeg"} <= output.get("data", {}).keys() for output in outputs)
 
 
 def code_sha256(notebook: nbformat.NotebookNode) -> str:
-    """Return the SHA-256 of the code cells end to end, with a NUL between two."""
+    """Return the SHA-256 of the code cells, joined by NUL."""
     return hashlib.sha256("\0".join(c.source for c in code_cells(notebook)).encode()).hexdigest()
 
 
-def library_sha256(folder: Path = FOLDER.parent / "delfjax") -> str:
-    """Return the SHA-256 of the library's sources, in the order of their paths."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".js"))
-    sources = [path.read_bytes() for path in paths]
-    return hashlib.sha256(b"\0".join(sources)).hexdigest()
-
-
-def problems(twin: Path, *, library: bool = False) -> list[str]:
-    """List what a reader of the saved notebook should not see; with `library`, its age as well."""
-    if not twin.with_suffix(".ipynb").exists():
+def problems(source: Path) -> list[str]:
+    """List what is wrong with the saved notebook of a source."""
+    saved_path = source.with_suffix(".ipynb")
+    if not saved_path.exists():
         return ["not executed yet"]
-    saved, source = nbformat.read(twin.with_suffix(".ipynb"), as_version=4), read_twin(twin)
+    saved, wanted = nbformat.read(saved_path, as_version=4), read_source(source)
     record = saved.metadata.get("delfjax", {})
-    cells, wanted = ([(c.cell_type, c.source) for c in book.cells] for book in (saved, source))
-    hashes = {record.get("code_sha256"), code_sha256(saved), code_sha256(source)}
+    cells = [[(cell.cell_type, cell.source) for cell in book.cells] for book in (saved, wanted)]
+    hashes = {record.get("code_sha256"), code_sha256(saved), code_sha256(wanted)}
     outputs = [output for cell in code_cells(saved) for output in cell.outputs]
     checks = {
-        UNSYNCED: cells != wanted,
+        OUT_OF_SYNC: cells[0] != cells[1],
         "older than its code": len(hashes) > 1,
+        "made with another protocol": record.get("protocol") != PROTOCOL,
         "an error in its outputs": any(output.output_type == "error" for output in outputs),
         "stderr in its outputs": any(output.get("name") == "stderr" for output in outputs),
-        "older than the library": library and record.get("library_sha256") != library_sha256(),
     }
     return [words for words, found in checks.items() if found]
 
 
-def run(twin: Path, *, advance: Callable[[], object] = lambda: None) -> nbformat.NotebookNode:
-    """Run a twin in a kernel of its own, in its own folder; exit at the first cell that fails."""
-    notebook, started, start = read_twin(twin), [], time.perf_counter()
-    record = {"code_sha256": code_sha256(notebook), "library_sha256": library_sha256()}
+def run(
+    source: Path, folder: Path, *, advance: Callable[[], object] = lambda: None
+) -> nbformat.NotebookNode:
+    """Run a notebook in a kernel of its own.
+
+    Args:
+        source: The ``.py`` file.
+        folder: Working folder of the kernel.
+        advance: Called after every cell.
+
+    Raises:
+        SystemExit: If a cell fails; the message names notebook and cell.
+    """
+    notebook, started, start = read_source(source), [], time.perf_counter()
+    record = {"code_sha256": code_sha256(notebook), "protocol": PROTOCOL}
     client = NotebookClient(
         notebook,
+        timeout=CELL_TIMEOUT,
         record_timing=False,
         coalesce_streams=True,
         extra_arguments=["--log-level=ERROR"],
-        resources={"metadata": {"path": str(twin.parent)}},
+        resources={"metadata": {"path": str(folder)}},
         on_cell_execute=lambda cell_index, **_: started.append(cell_index + 1),
         on_cell_executed=lambda **_: advance(),
     )
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
     try:
         client.execute()
-    except (CellExecutionError, DeadKernelError) as error:
-        raise SystemExit(f"{twin.stem}.ipynb, cell {started[-1]}: {error}") from error
+    except (CellExecutionError, DeadKernelError, TimeoutError) as error:
+        raise SystemExit(f"{source.stem}.ipynb, cell {started[-1]}: {error}") from error
     record["seconds"] = round(time.perf_counter() - start, 1)
     metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}, "delfjax": record}
     widgets = notebook.metadata.get("widgets")
@@ -113,49 +121,56 @@ def run(twin: Path, *, advance: Callable[[], object] = lambda: None) -> nbformat
     return notebook
 
 
-def refresh(twin: Path) -> nbformat.NotebookNode:
-    """Return a twin's new prose around the outputs of the same code, as they were saved."""
-    notebook, saved = read_twin(twin), nbformat.read(twin.with_suffix(".ipynb"), as_version=4)
+def refresh(source: Path) -> nbformat.NotebookNode:
+    """Return a notebook with the new text of its source and the saved outputs of the same code."""
+    notebook = read_source(source)
+    saved = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     notebook.metadata = saved.metadata
     for cell, before in zip(code_cells(notebook), code_cells(saved), strict=True):
         cell.execution_count, cell.outputs = before.execution_count, before.outputs
     return notebook
 
 
-def execute(twins: list[Path], *, force: bool = False, out: Path | None = None) -> None:
-    """Execute and save the notebooks that are out of date, with one bar over all their cells.
+def execute(sources: list[Path], *, force: bool = False, out: Path | None = None) -> None:
+    """Execute and save the notebooks that are out of date, with one progress bar over all cells.
 
-    With `out`, all of them into that folder: those beside the twins stay as they are.
+    Args:
+        sources: The ``.py`` files.
+        force: Whether to execute the others too.
+        out: Execute all of them in this folder and save them there, and leave the saved ones unchanged.
     """
-    found = {twin: ["forced"] if force or out else problems(twin, library=True) for twin in twins}
-    stale = [twin for twin in twins if set(found[twin]) - {UNSYNCED}]
-    total = sum(len(code_cells(read_twin(twin))) for twin in stale)
+    found = {source: ["forced"] if force or out else problems(source) for source in sources}
+    stale = [source for source in sources if set(found[source]) - {OUT_OF_SYNC}]
+    total = sum(len(code_cells(read_source(source))) for source in stale)
     with tqdm(total=total, unit="cell", disable=None if stale else True) as bar:
-        for twin in twins:
-            bar.set_description(twin.stem)
-            if found[twin]:
-                notebook = run(twin, advance=bar.update) if twin in stale else refresh(twin)
-                save(notebook, (out or twin.parent) / f"{twin.stem}.ipynb")
-            bar.write(f"{twin.stem}.ipynb: {'executed' if twin in stale else 'up to date'}")
+        for source in sources:
+            bar.set_description(source.stem)
+            folder = out or source.parent
+            if source in stale:
+                folder.mkdir(parents=True, exist_ok=True)
+                save(run(source, folder, advance=bar.update), folder / f"{source.stem}.ipynb")
+            elif found[source]:
+                save(refresh(source), folder / f"{source.stem}.ipynb")
+            bar.write(f"{source.stem}.ipynb: {'executed' if source in stale else 'up to date'}")
 
 
 def main() -> None:
-    """Run the command line; exit with 1 if a notebook fails, or the check finds something."""
+    """Run the command line; exit with 1 if a notebook fails, or the check finds a problem."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", default=[""], help="such as 03; all, if there is none")
-    parser.add_argument("--check", action="store_true", help="execute nothing: list what is wrong")
-    parser.add_argument("--force", action="store_true", help="execute what is up to date, too")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="save into it, not beside twins")
+    parser.add_argument("names", nargs="*", default=[""], help="such as 03 (default: all)")
+    parser.add_argument("--check", action="store_true", help="only list what is out of date")
+    parser.add_argument("--force", action="store_true", help="execute the others too")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="execute and save them there")
     options = parser.parse_args()
     names = tuple(Path(name).stem for name in options.names)
-    twins = [twin for twin in sorted(FOLDER.glob("[0-9][0-9]_*.py")) if twin.stem.startswith(names)]
-    if any(names) and not twins:
+    sources = [path for path in sorted(FOLDER.glob("[0-9]*_*.py")) if path.stem.startswith(names)]
+    if any(names) and not sources:
         parser.error(f"no notebook {', '.join(names)} in {FOLDER.name}/")
     if options.check:
-        found = {twin.stem: ", ".join(problems(twin)) for twin in twins}
+        found = {source.stem: ", ".join(problems(source)) for source in sources}
         bad = [f"{name}.ipynb: {words}" for name, words in found.items() if words]
-        sys.exit("\n".join([*bad, "Mend: make notebooks"]) if bad else 0)
-    execute(twins, force=options.force, out=options.out)
+        sys.exit("\n".join([*bad, "Fix: run make notebooks"]) if bad else 0)
+    execute(sources, force=options.force, out=options.out and options.out.resolve())
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def _run(benchmark: Benchmark, options: argparse.Namespace) -> int:
     model = load(options.model, config.extraction, weights=options.weights)
     evaluation = evaluate_benchmark(model, benchmark, config, store=options.store)
     if options.page:
-        write_html_report(evaluation, evaluation.benchmark.query_photos.load, options.page)
+        write_html_report(evaluation, options.page)
     result = report(evaluation) | {"command": shlex.join(["delfjax", *sys.argv[1:]])}
     print_result(options, result, format_report(evaluation, result))
     return list_failures(evaluation.report)

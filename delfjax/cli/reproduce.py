@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from delfjax.cli.output import FAILED, OK, SOME_FAILED
-from delfjax.datasets import missing_data
+from delfjax.datasets.catalog import DATASETS, missing_message, missing_parts
 from delfjax.files import cache_folder, digest
 from delfjax.paper.claims import FILE as CLAIMS
 from delfjax.paper.claims import format_claims, read_claims
@@ -74,8 +74,9 @@ def reproduce(options: argparse.Namespace) -> int:
         return OK
     outcomes = run_all(jobs)
     print(_summarize(outcomes))
-    for missing in missing_data(options.data) if options.data else ():
-        print(f"not run: {missing}")
+    for name in DATASETS if options.data else ():
+        if parts := missing_parts(name, options.data):
+            print(f"not run: {missing_message(name, options.data, parts)}")
     if any(outcome.state == "failed" for outcome in outcomes):
         return FAILED
     return SOME_FAILED if any(outcome.unreadable for outcome in outcomes) else OK

@@ -22,7 +22,7 @@ from delfjax.cli.options import (
     search_config,
 )
 from delfjax.cli.output import OK, list_failures, print_result
-from delfjax.features.cluster import connected
+from delfjax.features.cluster import connect_cluster
 from delfjax.features.database import Database
 from delfjax.features.extract_folder import extract_folder
 from delfjax.features.factory import extractor_of, load
@@ -137,7 +137,7 @@ def extract(options: argparse.Namespace) -> int:
     photos = scan(options.folder)
     model = load(options.model, extraction_config(options), weights=options.weights)
     config = pca_config(options, options.database)
-    with connected(scheduler=options.scheduler, workers=options.workers) as client:
+    with connect_cluster(scheduler=options.scheduler, workers=options.workers) as client:
         store = extract_folder(model, photos, options.store, config=config, client=client)
     report = store.report
     print(
