@@ -148,7 +148,10 @@ def evaluate(
         config = RunConfig(extraction=own) if isinstance(own, ExtractionConfig) else RunConfig()
     else:
         model = model.with_config(config.extraction)
-    if Path(config.model).stem != model.name:  # a model that was passed without its name or file
+    checksum = model.checksum
+    if Path(config.model).stem == model.name:
+        checksum = model_sha256(config.model) or checksum
+    else:  # the model was made without the name or file of the configuration
         config = replace(config, model=model.name)
     if isinstance(model, Extractor):
         config = replace(config, extraction=model.config)
@@ -157,8 +160,7 @@ def evaluate(
             f"{model.name}: handcrafted features have no network to compute global descriptors. "
             "Fix: leave the global descriptors out, or choose another model"
         )
-    file = model_sha256(config.model)
-    inputs = {"model": file or model.checksum, "photos": photos_sha256(benchmark)}
+    inputs = {"model": checksum, "photos": photos_sha256(benchmark)}
     seconds: dict[str, float] = {}
     report, searcher, queries, recall = ExtractionReport(), None, None, 1.0
     descriptors, path = None, None
@@ -231,9 +233,8 @@ def photos_sha256(benchmark: Benchmark) -> str:
     checksums = benchmark.root.parent / "SHA256SUMS"
     if checksums.is_file():
         return digest(checksums.read_bytes())
-    names = {*benchmark.base_photos.names, *(query.photo for query in benchmark.all_queries)}
     lines = []
-    for name in sorted(names):
+    for name in (*benchmark.base_photos.names, *(query.photo for query in benchmark.all_queries)):
         path = benchmark.base_photos.path(name)
         lines.append(f"{name} {path.stat().st_size if path.is_file() else 'missing'}")
     return digest("\n".join(lines).encode())

@@ -1,4 +1,4 @@
-"""Evaluation of a folder of classes: the whole way through, and the page that shows it."""
+"""Evaluation from photos to scores, with a tiny network: the plain search, and every optional stage."""
 
 import json
 from dataclasses import replace
@@ -7,27 +7,52 @@ import numpy as np
 import pytest
 from worlds import classes, extractor, flat
 
+from delfjax.datasets import labeled
 from delfjax.datasets.benchmark import STANDARD, Benchmark, Query
-from delfjax.datasets.truth import oxford_truth
-from delfjax.evaluation.benchmark import Evaluation, evaluate_benchmark, evaluate_folder
-from delfjax.evaluation.precision_recall import pool, summarize_curve
+from delfjax.datasets.truth import Truth, oxford_truth
+from delfjax.evaluation.benchmark import Evaluation, evaluate, photos_sha256
+from delfjax.evaluation.config import RunConfig
+from delfjax.evaluation.precision_recall import pool
 from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.extraction import Extractor
+from delfjax.features.global_descriptors import GlobalConfig
 from delfjax.features.store import FeatureStore
 from delfjax.geometry.ransac import RansacConfig
-from delfjax.images.reading import PhotoError, read_image
-from delfjax.provenance import to_json
+from delfjax.images.reading import PhotoError
+from delfjax.provenance import PROTOCOL, to_json
+from delfjax.search.expansion import ExpansionConfig
 from delfjax.search.index import IndexConfig
 from delfjax.search.searcher import SearchConfig
 from delfjax.types import Box
 
-SEARCH = SearchConfig(neighbors=20, ransac=RansacConfig(hypotheses=64, residual=2.0))
-PCA_FILE = PCAConfig(dimensions=8)
+CONFIG = RunConfig(
+    extraction=extractor().config,
+    pca=PCAConfig(dimensions=8),
+    search=SearchConfig(neighbors=20, ransac=RansacConfig(hypotheses=64, residual=2.0)),
+)
+POOLING = GlobalConfig(longest=64)
+GLOBAL = replace(CONFIG, global_descriptor=POOLING)
 
 
-def run(photos, store, **options) -> Evaluation:
-    settings = {"search": SEARCH, "reduction": PCA_FILE} | options
-    return evaluate_folder(extractor(), photos, store, **settings)
+def expansion(kind: str) -> ExpansionConfig:
+    return ExpansionConfig(kind=kind, min_inliers=8)
+
+
+def run(benchmark: Benchmark, config: RunConfig = CONFIG, store=None) -> Evaluation:
+    return evaluate(extractor(), benchmark, config, store=store)
+
+
+def rankings(evaluation: Evaluation) -> list[list[int]]:
+    return [result.ranking.images.tolist() for result in evaluation.results]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """Keep features in a cache of this module's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DELFJAX_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -36,216 +61,267 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def store(photos):
-    return photos.root.parent / "store"
+def benchmark(photos):
+    return labeled(photos.root)
 
 
 @pytest.fixture(scope="module")
-def evaluation(photos, store):
-    return run(photos, store)
+def plain(benchmark):
+    return run(benchmark)
 
 
-def truths(evaluation):
-    return evaluation.benchmark.truths[STANDARD]
+# --- a labeled folder
 
 
-def load(photos):
-    return lambda name: read_image(photos.path(name))
+def test_every_photo_is_a_query_and_never_counts_for_itself(plain, photos):
+    names = plain.benchmark.query_photos.names
+    assert names == plain.benchmark.database == photos.names
+    for number, truth in enumerate(plain.benchmark.truths[STANDARD]):
+        assert truth.junk.tolist() == [number]
+        classes = {photos.names[positive][0] for positive in truth.positives}
+        assert (len(truth.positives), classes) == (2, {photos.names[number][0]})
+    # A photo is most similar to itself. If that counted, every query would have a precision of 1.
+    assert [images[0] for images in rankings(plain)] == list(range(9))
 
 
-# --- the protocol
-
-
-def test_every_photo_is_asked_for_and_itself_never_counts(evaluation, photos):
-    asked = evaluation.benchmark.query_photos.names
-    assert asked == evaluation.benchmark.database == photos.names
-    for number, (name, found) in enumerate(zip(asked, truths(evaluation), strict=True)):
-        assert found.junk.tolist() == [number]
-        labels = {photos.names[positive][0] for positive in found.positives}
-        assert (len(found.positives), labels) == (2, {name[0]})
-    # A photo is nearest to itself; had that counted, the mean precision at 1 would be 1 for nothing.
-    assert all(
-        answer.ranking.images[0] == number for number, answer in enumerate(evaluation.answers)
-    )
-
-
-def test_views_of_one_picture_are_found(evaluation):
-    """By chance, two right photos among eight have an expected average precision of about 0.4."""
-    scores = evaluation.scores[STANDARD]
-    assert 0.6 < scores.mean_average_precision <= 1
+def test_views_of_one_picture_are_found(plain):
+    """A random ranking of two correct photos among eight has a mean AP of about 0.4."""
+    scores = plain.scores[STANDARD]
+    assert 0.6 < plain.mean_average_precision == scores.mean_average_precision <= 1
     assert ((scores.average_precision >= 0) & np.isfinite(scores.average_precision)).all()
-    assert scores.ks == (1, 5)  # ten are more than there are photos
-    assert (evaluation.index_kind, evaluation.recall) == ("ExactIndex", 1.0)
-    assert set(evaluation.seconds) == {
-        "extract",
-        "load",
-        "build index",
-        "neighbors",
-        "vote and verify",
-        "measure recall",
-    }
+    assert scores.ks == (1, 5)  # ten is more than the database holds
+    assert (plain.index_kind, plain.recall) == ("exact", 1.0)
+    assert [*plain.seconds] == ["extract", "load", "build index", "measure recall", "search"]
 
 
-def test_patterns_part_queries_from_the_database(photos, store):
-    found = run(photos, store.with_name("parted"), queries="0.*", database="[12].png")
+def test_patterns_separate_queries_from_the_database(photos):
+    found = run(labeled(photos.root, queries="0.*", database="[12].png"))
     assert found.benchmark.query_photos.names == ("a/0.png", "b/0.png", "c/0.png")
     assert found.benchmark.database == tuple(name for name in photos.names if "0.png" not in name)
-    assert [each.junk.tolist() for each in truths(found)] == [[]] * 3
-    assert [each.positives.tolist() for each in truths(found)] == [[0, 1], [2, 3], [4, 5]]
-    assert (found.settings["queries"], found.settings["database"]) == ("0.*", "[12].png")
+    truths = found.benchmark.truths[STANDARD]
+    assert [truth.junk.tolist() for truth in truths] == [[]] * 3
+    assert [truth.positives.tolist() for truth in truths] == [[0, 1], [2, 3], [4, 5]]
 
 
-def test_a_second_run_extracts_nothing_and_finds_the_same(evaluation, photos, store, monkeypatch):
+def test_a_second_run_extracts_nothing_and_finds_the_same(plain, benchmark, photos, monkeypatch):
     monkeypatch.setattr(Extractor, "launch", None)
-    again = run(photos, store)
-    assert again.report.extracted == []
-    assert again.report.kept == list(photos.names)
-    for one, other in zip(evaluation.answers, again.answers, strict=True):
+    again = run(benchmark)
+    assert (again.report.extracted, again.report.kept) == ([], list(photos.names))
+    for one, other in zip(plain.results, again.results, strict=True):
         np.testing.assert_array_equal(one.ranking.images, other.ranking.images)
         np.testing.assert_array_equal(one.ranking.inliers, other.ranking.inliers)
+
+
+def test_the_models_own_extraction_settings_are_the_default(benchmark, photos):
+    found = evaluate(extractor(), benchmark)
+    assert found.config.extraction == extractor().config
+    assert found.config.model == extractor().name
+
+
+def test_photos_that_were_replaced_get_new_features(tmp_path):
+    """The cache is named by what the photos are, not only by their folder."""
+    photos = classes(tmp_path / "photos", count=2)
+    first = run(labeled(photos.root))
+    path = photos.path("a/1.png")
+    path.write_bytes(photos.path("b/1.png").read_bytes())
+    second = run(labeled(photos.root))
+    assert second.store != first.store
+    assert second.inputs["photos"] != first.inputs["photos"]
+    assert len(second.report.extracted) == len(photos)
+
+
+def test_a_checksum_of_photos_names_missing_ones(photos, benchmark, tmp_path):
+    assert photos_sha256(benchmark) == photos_sha256(labeled(photos.root))
+    assert photos_sha256(benchmark) != photos_sha256(replace(benchmark, root=tmp_path))
 
 
 def test_broken_photos_are_left_out(tmp_path):
     photos = classes(tmp_path / "photos", count=2)
     photos.path("a/1.png").write_text("no photo")
-    found = run(photos, tmp_path / "store")
-    assert list(found.report.failed) == ["a/1.png"]
-    assert (
-        found.benchmark.query_photos.names
-        == found.benchmark.database
-        == tuple(n for n in photos.names if n != "a/1.png")
-    )
-    assert truths(found)[0].positives.tolist() == [1]
-    assert "a/1.png" in found.summary()["failed"]
+    for config in (CONFIG, replace(GLOBAL, fusion_weight=0.25)):
+        found = run(labeled(photos.root), config)
+        readable = tuple(name for name in photos.names if name != "a/1.png")
+        assert list(found.report.failed) == ["a/1.png"]
+        assert found.benchmark.query_photos.names == found.benchmark.database == readable
+        assert found.benchmark.truths[STANDARD][0].positives.tolist() == [1]
+        assert "a/1.png" in found.summary()["failed"]
 
 
-# --- any benchmark
+# --- benchmarks with boxes, junk, distractors and distractor queries
 
 
-def parted(photos, **fields) -> Benchmark:
-    """Ask for a part of a photo of class a, and for one of class c that the database lacks."""
-    database = tuple(name for name in photos.names if not name.startswith("c"))
-    box = Box(top=0, left=0, bottom=40, right=48)
+def boxed(photos, **fields) -> Benchmark:
+    """Search classes a and b for a part of a photo of a, and for a photo of c, which is a distractor query."""
     options = {
-        "name": "drawn",
+        "name": "boxed",
         "root": photos.root,
-        "database": database,
-        "queries": (Query(name="a_1", photo="a/0.png", box=box),),
+        "database": tuple(name for name in photos.names if not name.startswith("c")),
+        "queries": (
+            Query(name="a_1", photo="a/0.png", box=Box(top=0, left=0, bottom=40, right=48)),
+        ),
         "truths": {STANDARD: (oxford_truth([0, 1], [2], []),)},
         "distractor_queries": (Query(name="c_1", photo="c/0.png"),),
     }
     return Benchmark(**options | fields)
 
 
-def evaluate(benchmark, store) -> Evaluation:
-    return evaluate_benchmark(extractor(), benchmark, store, search=SEARCH, pca=PCA_FILE)
-
-
 def test_a_query_is_the_part_in_its_box(photos, tmp_path):
-    found = evaluate(parted(photos), tmp_path / "store")
-    *searched, query, stranger = found.report.extracted
-    assert sorted(searched) == sorted(parted(photos).database)
-    assert (query, stranger) == ("queries/a_1", "c/0.png")
-    assert found.scores[STANDARD].mean_average_precision > 0.6
-    assert found.summary()["benchmark"] == "drawn"
-    height, width = FeatureStore(tmp_path / "store").read("queries/a_1").image_size
-    assert (height, width) == (40, 48)
+    found = run(boxed(photos), store=tmp_path / "store")
+    *searched, query, distractor = found.report.extracted
+    assert sorted(searched) == sorted(boxed(photos).database)
+    assert (query, distractor) == ("queries/a_1", "c/0.png")
+    assert found.mean_average_precision > 0.6
+    assert FeatureStore(tmp_path / "store").read("queries/a_1").image_size == (40, 48)
 
 
-def test_only_the_best_features_are_used(photos, tmp_path):
-    """The same store serves; of each photo the first of its features remain."""
-    few = replace(SEARCH, features=7)
-    found = evaluate_benchmark(
-        extractor(), parted(photos), tmp_path / "store", search=few, pca=PCA_FILE
-    )
-    assert max(found.answers[0].ranking.votes) <= 7
-    again = evaluate(parted(photos), tmp_path / "store")
-    assert again.report.extracted == []
-    assert max(again.answers[0].ranking.votes) > 7
-    assert found.settings["search"]["features"] == 7
+def test_fewer_features_come_from_the_same_store(photos):
+    few = run(boxed(photos), replace(CONFIG, search=replace(CONFIG.search, features=7)))
+    assert max(few.results[0].ranking.votes) <= 7
+    every = run(boxed(photos))
+    assert every.report.extracted == []
+    assert max(every.results[0].ranking.votes) > 7
 
 
-def test_distractors_do_not_teach_the_pca(photos, tmp_path):
-    """With and without distractors at the end of the database, the PCA is the same."""
-    names = parted(photos).database
-    evaluate(parted(photos, database=names), tmp_path / "few")
-    more = parted(photos, database=(*names, "c/1.png"), distractor_count=1)
-    evaluate(more, tmp_path / "more")
+def test_the_pca_is_learned_without_distractors(photos, tmp_path):
+    names = boxed(photos).database
+    run(boxed(photos, database=names), store=tmp_path / "few")
+    more = boxed(photos, database=(*names, "c/1.png"), distractor_count=1)
+    run(more, store=tmp_path / "more")
     one, other = (FeatureStore(tmp_path / name).pca for name in ("few", "more"))
     np.testing.assert_array_equal(one.components, other.components)
 
 
-def test_results_are_pooled_without_junk_and_with_distractor_queries(photos, tmp_path):
-    truth = oxford_truth([0], [1], [2])
-    found = evaluate(parted(photos, truths={STANDARD: (truth,)}), tmp_path / "store")
+def test_pooled_results_are_without_junk_and_with_distractor_queries(photos):
+    truths = {STANDARD: (oxford_truth([0], [1], [2]),)}
+    found = run(boxed(photos, truths=truths))
     pooled = pool(found)
-    scores, correct, queries = pooled
-    assert set(queries) == {0, 1}
-    assert correct[queries == 0].sum() == 2
-    assert not correct[queries == 1].any(), "nothing is right for a distractor query"
-    assert (scores >= 0).all()
-    assert (queries == 0).sum() == len(found.benchmark.database) - 1, "junk is left out"
-    curve = summarize_curve(pooled, positives=2, queries=2)
-    assert (curve["recalls"], curve["positives"]) == ([1, 2], 2)
-    assert curve["interval"][0] <= curve["mean"] <= curve["interval"][1] <= 100
-    assert curve == summarize_curve(pooled, positives=2, queries=2)
+    assert set(pooled.queries) == {0, 1}
+    assert pooled.correct[pooled.queries == 0].sum() == 2
+    assert not pooled.correct[pooled.queries == 1].any()
+    assert (pooled.queries == 0).sum() == len(found.benchmark.database) - 1
 
 
-# --- what is kept of it
+# --- the record and the index
 
 
-def test_the_summary_is_plain_json(evaluation):
-    summary = evaluation.summary()
-    found = json.loads(to_json(summary))
-    assert found["value"] == round(100 * evaluation.scores[STANDARD].mean_average_precision, 2)
+def test_the_summary_is_plain_json(plain):
+    found = json.loads(to_json(plain.summary()))
+    assert found["value"] == round(100 * plain.mean_average_precision, 2)
     low, high = found["interval"]
     assert 0 <= low <= found["value"] <= high <= 100
     assert list(found["precision_at"]) == ["1", "5"]
     assert (found["queries"], found["database"], found["failed"]) == (9, 9, {})
-    assert found["index"] == {"kind": "ExactIndex", "recall_at_60": 1.0}
-    assert found["config"]["search"]["ransac"]["hypotheses"] == 64
-    assert found["config"]["reduction"]["dimensions"] == 8
+    assert found["index"] == {"kind": "exact", "recall_at_60": 1.0}
+    assert RunConfig.from_dict(found["config"]) == plain.config
+    assert found["protocol_version"] == PROTOCOL
+    assert {"model", "photos"} == set(found["inputs_sha256"])
     assert {"versions", "hardware", "seconds"} <= set(found)
 
 
-# --- the index
-
-
-def test_the_index_is_built_as_asked_and_told(photos, tmp_path):
-    """A graph of one edge a node misses neighbors; and says so."""
+def test_the_index_has_its_settings_and_its_recall_is_measured(benchmark):
+    """A graph with one edge per node misses neighbors."""
     graph = IndexConfig(kind="nndescent", settings={"degree": 1, "entries": 1, "beam": 1})
-    found = run(photos, tmp_path / "store", index=graph)
-    assert found.index_kind == "NNDescentIndex"
-    assert 0 < found.recall <= 1
-    assert found.settings["index"] == {"kind": "nndescent", "settings": dict(graph.settings)}
+    found = run(benchmark, replace(CONFIG, index=graph))
+    assert found.index_kind == "nndescent"
+    assert 0 < found.recall < 1
+    assert found.summary()["config"]["index"] == {"kind": "nndescent", "settings": graph.settings}
+
+
+# --- optional stages
+
+
+def test_global_descriptors_alone_need_no_local_features(benchmark, cache):
+    found = run(replace(benchmark, name="alone"), GLOBAL)
+    assert all(sorted(images) == list(range(9)) for images in rankings(found))
+    assert [images[0] for images in rankings(found)] == list(range(9))
+    assert (found.index_kind, found.store.suffix) == ("none", ".safetensors")
+    assert found.summary()["what"] == f"mAP, alone, global gem, {extractor().name}"
+    assert len(pool(found).scores) == 9 * 8, "all results count but junk"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"expansion": expansion("local"), "global_descriptor": None},
+        {"fusion_weight": 0.25},
+        {"shortlist": 4},
+        {"expansion": expansion("alpha")},
+        {"fusion_weight": 0.25, "expansion": expansion("average")},
+        {"fusion_weight": 0.5, "shortlist": 3, "expansion": expansion("local")},
+    ],
+)
+def test_every_combination_finds_the_photo_itself_and_repeats(benchmark, fields):
+    config = replace(GLOBAL, **fields)
+    found, again = run(benchmark, config), run(benchmark, config)
+    assert rankings(found) == rankings(again)
+    assert np.mean([images[0] == n for n, images in enumerate(rankings(found))]) > 0.8
+
+
+def test_a_fusion_weight_of_0_ranks_by_similarity(benchmark):
+    fused = run(benchmark, replace(GLOBAL, fusion_weight=0.0))
+    assert rankings(fused) == rankings(run(benchmark, GLOBAL))
+
+
+def test_a_shortlist_of_all_photos_verifies_what_the_plain_search_verifies(plain, benchmark):
+    every = run(benchmark, replace(GLOBAL, shortlist=9))
+    for one, other in zip(every.results, plain.results, strict=True):
+        count = len(other.ranking)
+        np.testing.assert_array_equal(one.ranking.inliers[:count], other.ranking.inliers)
+
+
+def test_a_shortlist_needs_no_index(benchmark):
+    graph = IndexConfig(kind="nndescent", settings={"degree": 1, "entries": 1, "beam": 1})
+    found = run(benchmark, replace(GLOBAL, shortlist=2, index=graph))
+    assert (found.index_kind, found.recall) == ("exact", 1.0)
+    assert all((result.ranking.inliers[2:] == -1).all() for result in found.results)
+    assert all(len(result.ranking) == 9 for result in found.results)
+
+
+def test_the_whitening_is_learned_from_other_photos(benchmark, tmp_path, cache):
+    def whitenings() -> int:
+        return len(list((cache / "stores").glob("*-whitening-*.safetensors")))
+
+    whitened = replace(
+        GLOBAL, whitening=str(flat(tmp_path / "one", 12).root), whitening_dimensions=6
+    )
+    found = run(benchmark, whitened)
+    assert whitenings() == 1
+    run(benchmark, replace(whitened, whitening=str(flat(tmp_path / "other", 8).root)))
+    assert whitenings() == 2, "one file for each folder"
+    assert ", global gem, whitened, " in found.summary()["what"]
+    assert rankings(found) != rankings(run(benchmark, GLOBAL))
+
+
+def test_handcrafted_features_have_no_global_descriptors(benchmark):
+    pytest.importorskip("cv2")
+    from delfjax.features.factory import load
+
+    with pytest.raises(ValueError, match="rootsift: handcrafted features have no network"):
+        evaluate(load("rootsift"), benchmark, GLOBAL)
 
 
 # --- errors
 
 
-def test_a_flat_folder_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="expected one sub-folder a class, found photos only"):
-        run(flat(tmp_path / "photos", 2), tmp_path / "store")
-    assert not (tmp_path / "store").exists()
-
-
-@pytest.mark.parametrize("which", ["queries", "database"])
-def test_a_pattern_without_photos_is_an_error(photos, tmp_path, which):
-    with pytest.raises(ValueError, match=r"no photo's file name matches 'x_\*'"):
-        run(photos, tmp_path / "store", **{which: "x_*"})
-    assert not (tmp_path / "store").exists()
+MESSAGE = "no query has a readable photo of its own class in the database"
 
 
 def test_nothing_to_find_is_an_error(tmp_path):
-    """One photo a class; a class whose others are broken; no readable query at all."""
     photos = classes(tmp_path / "photos", count=2, views=2)
-    message = "no query has another readable photo of its own in the database"
-    with pytest.raises(ValueError, match=message):
-        run(photos, tmp_path / "store", queries="0.*", database="0.*")
+    with pytest.raises(ValueError, match=MESSAGE):
+        run(labeled(photos.root, queries="0.*", database="0.*"))
     for name in ("a/1.png", "b/1.png"):
         photos.path(name).write_text("no photo")
-    for number, query in enumerate(("0.*", "1.*")):
-        with pytest.raises(ValueError, match=message):
-            run(photos, tmp_path / str(number), queries=query)
-    with pytest.raises(PhotoError, match="is not an image"):
-        run(photos, tmp_path / "2", database="1.*")
+    for pattern in ("0.*", "1.*"):
+        with pytest.raises(ValueError, match=MESSAGE):
+            run(labeled(photos.root, queries=pattern))
+    with pytest.raises(PhotoError, match="not an image"):
+        run(labeled(photos.root, database="1.*"))
+
+
+@pytest.mark.parametrize("config", [GLOBAL, replace(GLOBAL, fusion_weight=0.25)])
+def test_a_benchmark_without_positives_is_an_error(benchmark, config):
+    nothing = Truth(positives=np.empty(0, int), junk=np.empty(0, int))
+    alone = replace(benchmark, truths={STANDARD: (nothing,) * len(benchmark.queries)})
+    with pytest.raises(ValueError, match=MESSAGE):
+        run(alone, config)

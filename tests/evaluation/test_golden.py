@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,6 @@ def test_scores_and_rankings_are_those_of_the_golden_run(name, stores, imagenet)
         ranked = [evaluation.benchmark.database[image] for image in result.ranking.images]
         if config.fusion_weight is not None:
             continue  # fused scores have no natural unit to compare
-        for (photo, inliers), (other, fewer) in zip(expected, expected[1:], strict=False):
+        for (photo, inliers), (other, fewer) in pairwise(expected):
             if inliers - fewer >= CLEAR:
                 assert ranked.index(photo) < ranked.index(other)
