@@ -13,10 +13,7 @@ from delfjax.models.attention import HIDDEN_CHANNELS
 
 Variant = Literal["finetune", "attention", "joint", "joint-stop"]
 STAGES = ("stem", "conv2", "conv3", "conv4")  # the backbone up to the descriptors
-DESCRIPTOR_VARIANTS = (
-    "finetune",
-    "joint-stop",
-)  # variants with a classifier of average descriptors
+DESCRIPTOR_VARIANTS = ("finetune", "joint-stop")  # those that classify average descriptors
 PAPER_GAMMAS = (0.25, 0.3536, 0.5, 0.7072, 1.0)  # Sec. 4.2; the author confirms a uniform choice
 
 # Optimizer, learning rate, and factor on the learning rate of attention and classifiers.
