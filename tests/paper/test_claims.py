@@ -79,7 +79,9 @@ def test_real_photos_without_distractor_queries_leave_claims_open(tmp_path):
     for name, height in HEIGHTS.items():
         path = keep(tmp_path, f"rendered+places_{name}", height)
         lacking = {"curve", "on_landmark"}
-        provenance.write_result(path, {k: v for k, v in provenance.read_result(path).items() if k not in lacking})
+        provenance.write_result(
+            path, {k: v for k, v in provenance.read_result(path).items() if k not in lacking}
+        )
     found = {each.claim: each.evidence for each in decide_all(tmp_path)}
     decided = found["Attention matters more than fine-tuning (mAP)"]
     assert decided["verdict"] == "failed"

@@ -1,17 +1,17 @@
-"""Fig. 5: what is drawn, in numbers."""
+"""Figures of the results: the data that they draw."""
 
 from itertools import combinations
 
 import numpy as np
 import pytest
 
-from delfjax.evaluation.precision_recall import Pooled
+from delfjax.evaluation.precision_recall import PooledResults
 from delfjax.paper import values
-from delfjax.paper.figures import LINES, fig5
+from delfjax.paper.figures import LINES, fig5, landmarks, sweeps
 
 PAPER = values.fig5()
 SAVED = {"curve": {"recalls": [1, 10, 100], "precisions": [100.0, 80.0, 25.0]}}
-POOLED = Pooled(
+POOLED = PooledResults(
     scores=np.array([12, 5, 9, 8, 7, 3]),
     correct=np.array([True, False, True, True, False, False]),
     queries=np.array([0, 0, 1, 1, 2, 3]),
@@ -29,38 +29,77 @@ def test_pooled_results_and_saved_curves_are_drawn():
     assert other.get_ydata().tolist() == [1, 0.8, 0.25]
 
 
-def test_the_papers_curves_are_pale_and_say_that_they_are_digitised():
-    figure = fig5({"DELF+FT": SAVED}, PAPER, where="rendered")
+def test_the_papers_curves_are_pale_and_marked_as_digitized():
+    figure = fig5({"DELF+FT": SAVED}, PAPER, heading="rendered")
     ours, *theirs = lines(figure)
     assert [line.get_label() for line in theirs] == list(PAPER.curves)
     for line in theirs:
         np.testing.assert_array_equal(line.get_ydata(), PAPER.curves[line.get_label()].precision)
         assert line.get_alpha() < 0.5
         assert line.get_zorder() < ours.get_zorder()
-    said = " ".join(text.get_text() for text in figure.legends[0].get_texts())
+    legend = " ".join(text.get_text() for text in figure.legends[0].get_texts())
     for words in ("rendered", "digitised from the figure", "0.03", "Google-Landmarks"):
-        assert words in said
+        assert words in legend
 
 
-def test_a_method_looks_the_same_here_and_in_the_paper():
+def test_a_method_has_one_line_style():
     ours, *theirs = lines(fig5({"DIR": SAVED}, PAPER))
     (same,) = [line for line in theirs if line.get_label() == "DIR"]
     assert (ours.get_color(), ours.get_linestyle()) == (same.get_color(), same.get_linestyle())
 
 
-def test_no_two_methods_need_color_to_be_told():
+def test_methods_differ_without_color():
     assert {*PAPER.curves} < {*LINES}
-    assert LINES["RootSIFT"] == LINES["CONGAS"], "which it stands for"
+    assert LINES["RootSIFT"] == LINES["CONGAS"], "which it replaces"
     for one, other in combinations(PAPER.curves, 2):
         assert LINES[one][1:] != LINES[other][1:] or LINES[one] == LINES[other]
 
 
-def test_the_axis_is_the_papers():
+def test_the_axis_is_that_of_the_paper():
     ax = fig5({"DIR": SAVED}).axes[0]
     assert (ax.get_xscale(), ax.get_xlim()) == ("log", (10, 1000))
 
 
 @pytest.mark.parametrize("count", [1, 4])
-def test_runs_of_other_names_are_drawn_too(count):
+def test_runs_without_a_style_of_their_own_are_drawn(count):
     names = [f"run {number}" for number in range(count)]
     assert [line.get_label() for line in lines(fig5(dict.fromkeys(names, SAVED)))] == names
+
+
+def result(value):
+    return {"value": value, "interval": [value - 5, value + 4]}
+
+
+def test_a_sweep_is_sorted_and_has_its_interval():
+    found = {"features": {50: result(70.0), 20: result(60.0)}, "dimensions": {8: result(50.0)}}
+    left, right = sweeps(found).axes
+    (line,) = left.lines
+    assert line.get_xdata().tolist() == [20, 50]
+    assert line.get_ydata().tolist() == [60, 70]
+    edges = left.collections[0].get_paths()[0].vertices[:, 1]
+    assert (edges.min(), edges.max()) == (55, 74)
+    assert (left.get_xlabel(), right.get_xlabel()) == ("features", "dimensions")
+
+
+def test_a_wide_range_has_a_logarithmic_axis():
+    found = {
+        "bits": {20: result(1.0), 640: result(2.0)},
+        "%": {61.5: result(1.0), 100: result(2.0)},
+    }
+    bits, recall = sweeps(found).axes
+    assert (bits.get_xscale(), recall.get_xscale()) == ("log", "linear")
+    assert [text.get_text() for text in bits.get_xticklabels()] == ["20", "640"]
+
+
+@pytest.mark.parametrize("found", [{}, {"bits": {}}])
+def test_a_sweep_without_results_is_an_error(found):
+    with pytest.raises(ValueError, match="expected at least one sweep, each with results"):
+        sweeps(found)
+
+
+def test_every_landmark_is_one_point():
+    on = {"by_landmark": {"a": 20.0, "b": 60.0}, "average_precision": {"b": 90.0, "a": 40.0}}
+    figure = landmarks({"norm": {"on_landmark": on}, "attention": {"on_landmark": on}})
+    one, other = figure.axes[0].collections
+    np.testing.assert_array_equal(one.get_offsets(), [[60, 90], [20, 40]])
+    assert [one.get_label(), other.get_label()] == ["norm", "attention"]

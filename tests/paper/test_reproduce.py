@@ -1,145 +1,148 @@
-"""Making what is missing: what is there is kept, what is out of date is made again, what fails stops nothing."""
+"""Results are made if they are missing or out of date; a run that fails stops no other."""
 
-import shutil
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from worlds import draw, extractor, save
 
-from delfjax import datasets, fingerprint, provenance
-from delfjax.datasets import catalog
-from delfjax.cli import main
-from delfjax.cli.evaluate import inputs_sha256, load_as_asked
-from delfjax.datasets.labeled_folder import labeled
-from delfjax.files import digest
-from delfjax.images.reading import PhotoError, scan
+from delfjax import datasets
+from delfjax.cli.main import main
+from delfjax.datasets import catalog, labeled
+from delfjax.features.extract_folder import PCAConfig
+from delfjax.geometry.ransac import RansacConfig
 from delfjax.paper import reproduce
-from delfjax.paper.reproduce import LabeledFolder, lacking, plan, run_all
-from delfjax.paper.runs import FOLDER, RUNS
+from delfjax.paper.reproduce import LabeledFolder, Reproduction, plan, run_all
+from delfjax.paper.runs import RESULTS, RUNS, Run
+from delfjax.provenance import read_result, write_result
 
 NAMES = ["rendered_norm", "rendered_ft_norm"]
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
-    """A set of three drawn photos in the place of the rendered one, and a tiny network for each model."""
+def results(tmp_path, monkeypatch):
+    """Replace the rendered set by three synthetic photos, and every model by a tiny network."""
     for number in (0, 1, 2):
         save(tmp_path / "photos" / "ab"[number % 2] / f"{number}.png", draw(number % 2))
-    loaded = replace(labeled(scan(tmp_path / "photos")), name="drawn")
-    monkeypatch.setattr(datasets, "load", lambda name, root: loaded)
-    monkeypatch.setattr(reproduce, "extractor_for", lambda options: extractor())
+    benchmark = replace(labeled(tmp_path / "photos"), name="synthetic")
+    monkeypatch.setattr(datasets, "load", lambda name, root: benchmark)
+    monkeypatch.setattr(reproduce, "load", tiny)
     monkeypatch.setenv("DELFJAX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(reproduce.Job, "arguments", property(small(reproduce.Job.arguments)))
+    monkeypatch.setattr(Run, "at", quick(Run.at))
     return tmp_path / "results"
 
 
-def small(arguments: property):
-    """Make commands of the same runs that take no time."""
-
-    def made(job):
-        return [*arguments.fget(job), "--dimensions", "8", "--hypotheses", "64"]
-
-    return made
+def tiny(model):
+    """Return a tiny network under the name of a model."""
+    loaded = extractor()
+    loaded.name = model
+    return loaded
 
 
-def states(outcomes):
-    return [outcome.state for outcome in outcomes]
+def quick(at):
+    """Return the same configurations with small sizes."""
+
+    def small(run, profile):
+        config = at(run, replace(profile, longest=64))
+        search = replace(config.search, ransac=RansacConfig(hypotheses=64))
+        return replace(config, pca=PCAConfig(dimensions=8), search=search)
+
+    return small
 
 
-def reasons(outcomes):
-    return [outcome.reason for outcome in outcomes]
+def states(folder, names=NAMES):
+    return [outcome.state for outcome in run_all(plan(names, folder))]
 
 
-def test_what_is_there_is_kept_and_what_is_old_is_made_again(world, monkeypatch):
-    first = run_all(NAMES, world)
-    assert states(first) == ["made", "made"]
-    assert reasons(first) == ["missing", "missing"]
-    path = world / "rendered_norm.json"
-    kept, made = path.read_bytes(), provenance.read_result(path)
-    assert made["code_sha256"] == fingerprint.code_sha256()
-    assert set(made["inputs_sha256"]) == {"landmarks"}
-    assert made["headline"] is False, "the rendered set alone is only a comparison"
-    assert made["command"] == first[0].job.command
-    assert "model" in provenance.read_result(world / "rendered_ft_norm.json")["inputs_sha256"]
+def reasons(folder, names=NAMES):
+    return [outcome.reason for outcome in run_all(plan(names, folder))]
 
-    assert states(run_all(NAMES, world)) == ["kept", "kept"]
+
+def test_results_are_kept_until_something_they_depend_on_changes(results, monkeypatch):
+    jobs = plan(NAMES, results)
+    assert [outcome.reason for outcome in run_all(jobs)] == ["missing", "missing"]
+    path = results / "rendered_norm.json"
+    kept, made = path.read_bytes(), read_result(path)
+    assert made["config"] == jobs[0].config.to_dict()
+    assert set(made["inputs_sha256"]) == {"model", "photos"}
+    assert made["headline"] is False, "the README shows the set with distractors only"
+    assert made["command"] == "delfjax reproduce --only rendered_norm"
+    assert states(results) == ["kept", "kept"]
     assert path.read_bytes() == kept
 
+    for change, reason in (
+        ({"protocol_version": 0}, "another protocol"),
+        ({"config": made["config"] | {"shortlist": 3}}, "another configuration"),
+        ({"inputs_sha256": made["inputs_sha256"] | {"photos": "0"}}, "other photos"),
+    ):
+        write_result(path, made | change)
+        assert reasons(results) == [reason, ""]
     path.write_text("{")
-    assert reasons(run_all(NAMES, world)) == ["damaged", ""]
-    provenance.write_result(path, made | {"command": "delfjax benchmark rendered"})
-    assert reasons(run_all(NAMES, world)) == ["another command", ""]
-    monkeypatch.setattr(reproduce, "code_sha256", lambda: "0" * 64)
-    assert reasons(run_all(NAMES, world)) == ["other code"] * 2
+    assert reasons(results) == ["damaged", ""]
+    monkeypatch.setattr(reproduce, "model_sha256", lambda model: "0")
+    assert reasons(results) == ["another model"] * 2
 
 
-def test_another_model_makes_results_old(world, tmp_path, monkeypatch):
-    run_all(["rendered_ft_norm"], world)
-    (tmp_path / "data" / "checkpoints").mkdir(parents=True)
-    shutil.copy("delfjax/models/zoo/delf_att.safetensors", tmp_path / RUNS["ft_norm"].arguments[1])
-    monkeypatch.chdir(tmp_path)
-    assert reasons(run_all(["rendered_ft_norm"], world)) == ["another model or set"]
+def test_a_failed_run_is_reported_and_stops_no_other(results, capsys, monkeypatch):
+    def fail(model):
+        if model == "resnet50_v1":
+            raise RuntimeError("out of memory")
+        return tiny(model)
 
-
-def test_what_fails_is_told_and_stops_nothing(world, capsys, monkeypatch):
-    def fail(options):
-        if options.model is None:
-            raise RuntimeError("no such luck")
-        return extractor()
-
-    monkeypatch.setattr(reproduce, "extractor_for", fail)
-    command = ["reproduce", "--results", str(world), "--only", *NAMES]
-    assert main.main(command) == 1
-    assert "FAILED rendered_norm: RuntimeError: no such luck" in capsys.readouterr().out
-    assert [path.name for path in world.iterdir()] == ["rendered_ft_norm.json"]
-    monkeypatch.setattr(reproduce, "extractor_for", lambda options: extractor())
-    assert main.main(command) == 0
+    monkeypatch.setattr(reproduce, "load", fail)
+    command = ["reproduce", "--results", str(results), "--only", *NAMES]
+    assert main(command) == 1
+    assert "FAILED rendered_norm: RuntimeError: out of memory" in capsys.readouterr().out
+    assert [path.name for path in results.iterdir()] == ["rendered_ft_norm.json"]
+    monkeypatch.setattr(reproduce, "load", tiny)
+    assert main(command) == 0
     assert "1 made, 1 up to date, 0 failed" in capsys.readouterr().out
 
 
-def test_an_interrupt_is_none_of_the_failures(world, monkeypatch):
+def test_an_interrupt_ends_the_command(results, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(reproduce, "evaluate_as_asked", interrupt)
-    assert main.main(["reproduce", "--results", str(world), "--only", *NAMES]) == 130
+    monkeypatch.setattr(reproduce, "evaluate", interrupt)
+    assert main(["reproduce", "--results", str(results), "--only", *NAMES]) == 130
 
 
-def test_photos_that_cannot_be_read_are_told(world, tmp_path, capsys, monkeypatch):
-    command = ["reproduce", "--results", str(world), "--only", "rendered_norm"]
+def test_photos_that_cannot_be_read_are_counted(results, tmp_path, capsys, monkeypatch):
+    command = ["reproduce", "--results", str(results), "--only", "rendered_norm"]
     (tmp_path / "photos" / "a" / "0.png").write_text("no photo")
-    assert main.main(command) == 1
-    assert "no query has another readable photo" in capsys.readouterr().out
+    assert main(command) == 1
+    assert "no query has a readable photo of its own class" in capsys.readouterr().out
     save(tmp_path / "photos" / "b" / "3.png", draw(1))
-    loaded = replace(labeled(scan(tmp_path / "photos")), name="drawn")
-    monkeypatch.setattr(datasets, "load", lambda name, root: loaded)
-    for told in ("1 made", "0 made, 1 up to date"):
-        assert main.main(command) == 3
+    benchmark = replace(labeled(tmp_path / "photos"), name="synthetic")
+    monkeypatch.setattr(datasets, "load", lambda name, root: benchmark)
+    for state in ("1 made", "0 made, 1 up to date"):
+        assert main(command) == 3
         out = capsys.readouterr().out
-        assert told in out
-        assert "rendered_norm.json: 1 photos could not be read; `failed` in it names them" in out
+        assert state in out
+        assert "rendered_norm.json: 1 photos could not be read" in out
 
 
-def test_each_network_is_loaded_once(world, monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        reproduce, "extractor_for", lambda options: asked.append(options.model) or extractor()
-    )
-    run_all(["norm", "ft_norm"], world)
-    assert len(asked) == 2
+def test_each_model_is_loaded_once(results, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(reproduce, "load", lambda model: loaded.append(model) or tiny(model))
+    run_all(plan(["norm", "ft_norm"], results))
+    assert loaded == ["resnet50_v1", "delf_ft"]
 
 
-def test_the_list_shows_commands_beside_scores(capsys):
-    assert main.main(["reproduce", "--list", "--only", "rendered+places_ft_att"]) == 0
-    name, _, command = capsys.readouterr().out.splitlines()
+def test_the_list_shows_scores_states_and_commands(capsys):
+    assert main(["reproduce", "--list", "--only", "rendered+places_ft_att"]) == 0
+    name, state, command = capsys.readouterr().out.splitlines()
     assert name == "rendered+places_ft_att  DELF+FT+ATT"
-    assert command.strip().startswith(
-        "delfjax benchmark rendered+places --longest 320 --features 100"
-    )
+    assert state.startswith("  mAP ")
+    assert command.strip() == "delfjax reproduce --only rendered+places_ft_att"
 
 
-def test_the_headline_is_of_the_set_with_distractors():
+def test_every_committed_result_is_up_to_date():
+    reproduction = Reproduction()
+    outdated = {job.name: reproduction.outdated(job) for job in plan()}
+    assert {name: reason for name, reason in outdated.items() if reason} == {}
+
+
+def test_the_readme_shows_the_set_with_distractors():
     shown = {job.name for job in plan() if job.headline}
     assert {"rendered+places_norm", "rendered+places_ft_att"} <= shown
     assert not [name for name in shown if name.startswith("rendered_")]
@@ -149,60 +152,45 @@ def test_names_choose_runs_benchmarks_and_results():
     assert len(plan()) == 2 * len(RUNS)
     assert [job.name for job in plan(["sift"])] == ["rendered_sift", "rendered+places_sift"]
     assert len(plan(["rendered"])) == len(RUNS)
-    with pytest.raises(ValueError, match="no run, benchmark or result nonsense; expected a run"):
+    with pytest.raises(ValueError, match=r"nonsense: unknown. Expected a run"):
         plan(["nonsense"])
 
 
-def test_real_sets_that_are_missing_are_named_with_how_to_get_them(tmp_path):
-    told = lacking(tmp_path)
-    assert len(told) == len(catalog.DATASETS)
-    assert any("oxford5k" in words for words in told)
+def test_missing_data_sets_are_listed_with_the_way_to_get_them(results, tmp_path, capsys):
+    command = ["reproduce", "--results", str(results), "--only", "rendered_norm"]
+    assert main([*command, "--data", str(tmp_path / "none")]) == 0
+    listed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("not run: ")]
+    assert len(listed) == len(catalog.DATASETS)
     assert {job.benchmark for job in plan(data=tmp_path)} == {*datasets.RENDERED}
 
 
-def test_a_labeled_folder_is_a_benchmark_of_its_own(world, tmp_path):
-    """With results apart from the checkout's; another photo makes them old."""
+def test_a_labeled_folder_has_results_of_its_own(results, tmp_path):
     cache = tmp_path / "cache"
     command = ["reproduce", "--labeled", str(tmp_path / "photos"), "--database=[012].*"]
     command += ["--only", "norm"]
     save(tmp_path / "photos" / "b" / "3.png", draw(1))
-    assert main.main(command) == 0
+    assert main(command) == 0
     (path,) = (cache / "results").glob("photos-*/*.json")
-    made = provenance.read_result(path)
-    assert (path.name, made["benchmark"]) == ("labeled_norm.json", "photos")
+    made = read_result(path)
+    assert (path.name, made["benchmark"]) == ("labeled_norm.json", "labeled")
     assert (made["queries"], made["database"]) == (4, 3)
     assert "curve" not in made
-    assert main.main([*command, "--list"]) == 0
-    assert main.main([*command, "--queries=0.*"]) == 0
-    assert len([*(cache / "results").glob("photos-*/*.json")]) == 2, "other queries lie apart"
-    assert main.main(["reproduce", "--queries=0.*"]) == 1, "of no folder"
+    assert main([*command, "--list"]) == 0
+    assert main([*command, "--queries=0.*"]) == 0
+    assert len([*(cache / "results").glob("photos-*/*.json")]) == 2, "one folder for each pattern"
     save(tmp_path / "photos" / "b" / "4.png", draw(1))
     folder = LabeledFolder(folder=tmp_path / "photos", database="[012].*")
     (job,) = plan(["norm"], path.parent, labeled=folder)
-    assert job.outdated() == "another model or set"
+    assert Reproduction().outdated(job) == "other photos"
 
 
-def test_another_copy_of_the_rendered_set_is_the_one_that_counts(tmp_path):
-    """`--root` names a folder that may have its own: its list of checksums is what a result keeps."""
-    (tmp_path / "landmarks").mkdir()
-    (tmp_path / "landmarks" / "SHA256SUMS").write_text("of the copy")
-    options = plan(["rendered_norm"])[0].options
-    ours = inputs_sha256(options)
-    options.root = tmp_path
-    assert inputs_sha256(options) == {"landmarks": digest(b"of the copy")} != ours
-    with pytest.raises(PhotoError, match=str(tmp_path / "landmarks")):
-        datasets.load("rendered", tmp_path)
+def test_patterns_need_a_labeled_folder(capsys):
+    assert main(["reproduce", "--queries=0.*"]) == 1
+    assert "Fix: add --labeled FOLDER" in capsys.readouterr().err
 
 
-def test_patterns_are_for_labeled_folders():
-    options = plan(["rendered_norm"])[0].options
-    options.queries = "0.*"
-    with pytest.raises(ValueError, match="--queries and --database are for labeled, not rendered"):
-        load_as_asked(options)
-
-
-def test_results_of_the_papers_sizes_lie_apart():
-    ours, theirs = (plan(["rendered_norm"], profile=name)[0] for name in ("embedded", "paper"))
-    assert ours.path == FOLDER / "rendered_norm.json"
-    assert theirs.path == FOLDER / "paper" / "rendered_norm.json"
-    assert np.all([size in theirs.command for size in ("--longest 1024", "--features 1000")])
+def test_results_of_the_papers_sizes_have_a_folder_of_their_own():
+    ours, papers = (plan(["rendered_norm"], profile=name)[0] for name in ("embedded", "paper"))
+    assert ours.path == RESULTS / "rendered_norm.json"
+    assert papers.path == RESULTS / "paper" / "rendered_norm.json"
+    assert (papers.config.extraction.pyramid.longest, papers.config.search.features) == (1024, 1000)

@@ -1,13 +1,20 @@
-"""Table 1: nothing invented, nothing lost, in three layouts."""
+"""Table 1 beside our results, in three formats, and the list of all results."""
 
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from delfjax import provenance
 from delfjax.paper import values
-from delfjax.paper.tables import DASH, Table, all_results, summary, table1
+from delfjax.paper.tables import (
+    DASH,
+    Table,
+    all_results,
+    compare_table1,
+    summarize_table1,
+    update_page,
+)
+from delfjax.provenance import write_result
 
 PAPER = values.table1()
 EACH = [40.0, 60.0, None, 80.0]
@@ -24,7 +31,7 @@ def keep(path, benchmark="rendered", gain=0.0, **changes):
         "queries": 4,
         "average_precision": found,
     }
-    provenance.write(path, result | changes)
+    write_result(path, result | changes)
     return path
 
 
@@ -37,7 +44,7 @@ def table(tmp_path) -> Table:
         ],
         "RootSIFT": [keep(tmp_path / "rootsift.json", "rendered+places", -20)],
     }
-    return table1(PAPER, ours)
+    return compare_table1(PAPER, ours)
 
 
 def row(table, method):
@@ -45,7 +52,7 @@ def row(table, method):
     return dict(zip(table.header, found, strict=True))
 
 
-def test_the_papers_values_stand_as_they_are(table):
+def test_the_papers_values_are_shown_unchanged(table):
     assert [line[0] for line in table.rows] == [*PAPER.rows, "RootSIFT"]
     for method, scores in PAPER.rows.items():
         for name, value in zip(PAPER.sets, scores, strict=True):
@@ -53,7 +60,7 @@ def test_the_papers_values_stand_as_they_are(table):
             assert shown == (DASH if np.isnan(value) else f"{value:.1f}")
 
 
-def test_ours_stand_beside_them_with_interval_and_file(table):
+def test_our_values_have_interval_and_file(table):
     found = row(table, "DELF+FT+ATT")
     assert found["rendered+places, here"] == "60.0 [45.0, 75.0] (1)"
     assert found["Oxf5k, paper"] == "83.8"
@@ -61,35 +68,35 @@ def test_ours_stand_beside_them_with_interval_and_file(table):
     assert table.notes[1] == "ox.json: mAP, oxford5k; protocol standard"
 
 
-def test_a_summary_has_a_row_a_method_of_ours(tmp_path):
+def test_the_summary_has_one_row_per_method_of_ours(tmp_path):
     seeds = [keep(tmp_path / f"{seed}.json", "rendered+places", seed) for seed in (0, 2)]
     ours = {
         "DELF+FT+ATT": [*seeds, keep(tmp_path / "ox.json", "oxford5k")],
         "RootSIFT": [keep(tmp_path / "sift.json")],
         "DELF-noFT": [],
     }
-    found = summary(PAPER, ours, {"RootSIFT": "LIFT"})
+    found = summarize_table1(PAPER, ours)
     assert found.header == ("here", "rendered+places", "in the paper", "Oxf5k", "Par6k")
     first, *others = found.rows
     assert first[0] == first[2] == "DELF+FT+ATT"
     assert first[1].startswith("61.0 [")
     assert first[3:] == ("83.8", "85.0")
-    assert others == [("RootSIFT", DASH, "LIFT", "54.0", "53.6"), ("DELF-noFT", *[DASH] * 4)]
+    assert others == [("RootSIFT", DASH, "CONGAS", "70.8", "67.1"), ("DELF-noFT", *[DASH] * 4)]
 
 
-def test_what_is_missing_is_a_dash(table):
+def test_a_missing_number_is_a_dash(table):
     assert set(row(table, "RootSIFT").values()) == {"RootSIFT", DASH, "40.0 [25.0, 55.0] (3)"}
     assert {line["rendered, here"] for line in (row(table, n) for n in PAPER.rows)} == {DASH}
-    empty = table1(PAPER, {})
+    empty = compare_table1(PAPER, {})
     assert empty.header[-2:] == ("rendered, here", "rendered+places, here")
     assert (len(empty.rows), empty.notes) == (10, ())
 
 
 def test_seeds_are_averaged(tmp_path):
     seeds = [keep(tmp_path / f"{seed}.json", gain=seed) for seed in (0, 2)]
-    shown = row(table1(PAPER, {"ours": seeds}), "ours")["rendered, here"]
+    shown = row(compare_table1(PAPER, {"ours": seeds}), "ours")["rendered, here"]
     assert shown.startswith("61.0 [")
-    assert "0.json, 2.json" in table1(PAPER, {"ours": seeds}).notes[0]
+    assert "0.json, 2.json" in compare_table1(PAPER, {"ours": seeds}).notes[0]
 
 
 def test_text_is_aligned(table):
@@ -100,15 +107,15 @@ def test_text_is_aligned(table):
     assert "(3) rootsift.json" in table.text()
 
 
-def test_markdown_has_as_many_cells_everywhere(table):
+def test_every_row_of_markdown_has_all_cells(table):
     lines = [line for line in table.markdown().splitlines() if line.startswith("|")]
     assert {line.count(" | ") for line in lines} == {len(table.header) - 1}
     assert "DIR+QE\\*" in table.markdown()
 
 
-def test_all_results_are_a_row_each(tmp_path):
-    provenance.write(tmp_path / "b_ox.json", {"value": 83.25, "interval": [80, 86], "what": "mAP"})
-    provenance.write(tmp_path / "a.json", {"value": 7, "what": "ms a query"})
+def test_every_result_has_a_row(tmp_path):
+    write_result(tmp_path / "b_ox.json", {"value": 83.25, "interval": [80, 86], "what": "mAP"})
+    write_result(tmp_path / "a.json", {"value": 7, "what": "ms a query"})
     found = all_results(tmp_path)
     assert found.text().splitlines() == [
         "result  value  95% interval  what",
@@ -118,7 +125,7 @@ def test_all_results_are_a_row_each(tmp_path):
     ]
 
 
-def test_html_is_escaped_and_whole():
+def test_html_is_escaped_and_complete():
     class Counter(HTMLParser):
         def __init__(self):
             super().__init__()
@@ -136,6 +143,49 @@ def test_html_is_escaped_and_whole():
 
 
 def test_a_file_without_map_is_an_error(tmp_path):
-    provenance.write(tmp_path / "bench.json", {"value": 1, "what": "seconds"})
+    write_result(tmp_path / "bench.json", {"value": 1, "what": "seconds"})
     with pytest.raises(ValueError, match=r"bench.json: no mAP; expected what `delfjax benchmark"):
-        table1(PAPER, {"ours": [tmp_path / "bench.json"]})
+        compare_table1(PAPER, {"ours": [tmp_path / "bench.json"]})
+
+
+def test_results_that_are_no_headline_are_shown_on_request(tmp_path):
+    for name, headline in {
+        "bench": {},
+        "row": {"headline": True},
+        "sweep": {"headline": False},
+    }.items():
+        write_result(tmp_path / f"{name}.json", {"value": 1, "what": name} | headline)
+    write_result(tmp_path / "curve.json", {"points": [1, 2]})  # no single value: no row
+    (tmp_path / "notes.txt").write_text("not a result")
+    assert [row[0] for row in all_results(tmp_path).rows] == ["bench", "row"]
+    assert [row[0] for row in all_results(tmp_path, headline=False).rows] == [
+        "bench",
+        "row",
+        "sweep",
+    ]
+
+
+def test_a_folder_without_results_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match=r"no results\. Fix: run `make reproduce`"):
+        all_results(tmp_path / "nowhere")
+
+
+def test_the_summary_is_put_between_the_marks_of_a_page(tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
+    keep(tmp_path / "rendered+places_ft_att.json", "rendered+places")
+    for _ in range(2):
+        update_page(page, tmp_path)
+        before, table, after = page.read_text().partition("| DELF+FT+ATT | 60.0 [45.0, 75.0] |")
+        assert before.startswith("before\n<!-- results -->\n\n| here | rendered+places |")
+        assert table
+        assert after.endswith("\n\n<!-- /results -->\nafter\n")
+
+
+@pytest.mark.parametrize("text", ["none", "<!-- /results --> <!-- results -->"])
+def test_a_page_without_marks_is_left_unchanged(tmp_path, text):
+    page = tmp_path / "README.md"
+    page.write_text(text)
+    with pytest.raises(ValueError, match="expected one <!-- results -->"):
+        update_page(page, tmp_path)
+    assert page.read_text() == text

@@ -49,6 +49,6 @@ def test_a_row_that_lacks_a_number_is_an_error(tmp_path, name, rows):
         getattr(values, name)(tmp_path)
 
 
-def test_a_missing_file_names_the_mend(tmp_path):
-    with pytest.raises(ValueError, match="run from a checkout"):
+def test_a_missing_file_is_named_with_the_fix(tmp_path):
+    with pytest.raises(ValueError, match="Fix: run in a checkout"):
         values.table1(tmp_path)
