@@ -19,10 +19,10 @@ for name in options.names or NAMES:
     start = time.perf_counter()
     limits = {"largest": options.largest} if name == "costs" and options.largest else {}
     result = importlib.import_module(f"benchmarks.{name}").run(**limits)
-    result |= provenance.circumstances(result["config"])
+    result |= provenance.describe(result["config"])
     result["seconds"] = round(time.perf_counter() - start, 1)
     words = [f" --{key} {value}" for key, value in limits.items()]
     result["command"] = f"python -m benchmarks {name}{''.join(words)}"
-    provenance.write(FOLDER / f"bench_{name}.json", result)
+    provenance.write_result(FOLDER / f"bench_{name}.json", result)
     print(f"{name}: {result['value']}, {result['what']}")
     print(json.dumps(result["rows"], indent=2))

@@ -26,7 +26,7 @@ MEMORY, PRICE = 64, 0.10  # GB of a machine, and money for an hour: assumptions,
 YARDSTICK = 8.0  # GB for the billion
 
 # %%
-measured = provenance.read(RESULTS / "bench_costs.json")
+measured = provenance.read_result(RESULTS / "bench_costs.json")
 rows, sizes = measured["rows"], measured["config"]["sizes"]
 kinds = {row["index"]: [each for each in rows if each["index"] == row["index"]] for row in rows}
 print(measured["hardware"], measured["versions"], f"sizes {sizes[0]:,} to {sizes[-1]:,}", sep="\n")
@@ -94,7 +94,7 @@ beside([found[-1] for found in kinds.values()], columns)
 million = RESULTS / "bench_scale.json"
 columns = ["index", "build s", "ms per 1,000 queries", "recall@60"]
 columns += ["MB on disk", "MB in memory", "cold start s"]
-side = provenance.read(million)["rows"] if million.exists() else []
+side = provenance.read_result(million)["rows"] if million.exists() else []
 beside(side, columns) if side else "not measured yet: python -m benchmarks scale"
 
 # %% [markdown]
