@@ -206,6 +206,7 @@ class RetrievalExplorer(VBox):
         self._paused = False
         self.query_grid.selected = list(self._queries).index(self.query.value)
         self._search_neighbors()
+        self.controls.rank.value = self._view.first_other_result() + 1
 
     def _search_neighbors(self, _: object = None) -> None:
         """Find the neighbors of the query, or of the features in the box; then rank the photos."""

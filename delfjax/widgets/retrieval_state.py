@@ -173,6 +173,12 @@ class SearchView:
             parts.append(f"average precision {average_precision(self.result, truth):.1%}")
         return captions.block(" · ".join(parts), role="status")
 
+    def first_other_result(self) -> int:
+        """Return the position of the first result that is not the query photo itself."""
+        images = self.result.ranking.images[:2].tolist()
+        itself = [self._database.names[image] == self.query.name for image in images]
+        return 1 if itself == [True, False] else 0
+
     def query_image(self) -> Photo:
         """Draw the query with its features and the box."""
         return query_image(self.query.photo, self.query.features, self.box)
@@ -210,7 +216,7 @@ class SearchView:
         )
         return drawn, (
             f"{short_name(self.query.name)} and result {position + 1}, {short_name(name)}: "
-            f"{len(matches)} putative matches, {verified}"
+            f"{len(matches):,} putative matches, {verified}"
         )
 
     def figure(self, results: int, position: int) -> Figure:

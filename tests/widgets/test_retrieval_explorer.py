@@ -188,6 +188,7 @@ def test_verification_can_be_switched_on_if_the_searcher_has_none(searcher):
 def test_queries_can_be_photos_of_the_database(searcher):
     explorer = search_photos(searcher, load, ["folder/photo_4.jpg"])
     assert "1  photo_4: 42 inliers" in explorer.result_grid.alt
+    assert "photo_4 and result 2" in explorer.caption.value  # not the match with itself
     with pytest.raises(ValueError, match=r"no photo 'nowhere\.jpg'; expected names such as"):
         search_photos(searcher, load, ["nowhere.jpg"])
     with pytest.raises(ValueError, match="0 queries; expected at least one"):
