@@ -153,7 +153,7 @@ class Extractor:
         self.has_attention = attention is not None
         self.config = self._resolve(config or ExtractionConfig())
         self.receptive_field = receptive_field(backbone.spec)
-        if self.receptive_field.stride != STRIDE or self.receptive_field.offset != 0:
+        if self.receptive_field.stride != STRIDE:
             raise ValueError(
                 f"{backbone.spec.name}: expected cells centered at multiples of {STRIDE} pixels, "
                 f"got {self.receptive_field}"

@@ -57,15 +57,14 @@ def load(
         return Extractor(load_backbone(BACKBONES[name], file=weights), None, config, name)
     # Imported late: reading a trained model needs modules that the other models do not.
     from delfjax.models import checkpoints
-    from delfjax.models.zoo import model_path
 
-    path = model_path(model)
+    path = checkpoints.model_path(model)
     return Extractor(*checkpoints.load_model(path), config, path.stem)
 
 
 def model_sha256(model: str | Path) -> str | None:
     """Return the SHA-256 of a model's file; None for published backbones and handcrafted features."""
-    from delfjax.models.zoo import model_path
+    from delfjax.models.checkpoints import model_path
 
     return None if str(model) in (*BACKBONES, *HANDCRAFTED) else sha256(model_path(model))
 

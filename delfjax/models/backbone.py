@@ -8,6 +8,8 @@ Symbols: ``x`` an image or feature map; ``valid`` marks its pixels that belong t
 
 import functools
 import hashlib
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,30 +18,31 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from delfjax.models.layers import convolve
-from delfjax.models.resnet import (
-    EXPANSION,
-    POOL_KERNEL,
-    SPATIAL_KERNEL,
-    STEM_KERNEL,
-    ResNetSpec,
-    Window,
-    same_window,
-    split_stride,
-)
+from delfjax.models.resnet import EXPANSION, POOL_KERNEL, SPATIAL_KERNEL, STEM_KERNEL, ResNetSpec
+
+Module = TypeVar("Module", bound=nnx.Module)
 
 
 class ConvNorm(nnx.Module):
     """A convolution and a batch norm, or, after `fold_batch_norm`, one convolution with a bias."""
 
     def __init__(
-        self, spec: ResNetSpec, cin: int, cout: int, window: Window, *, folded: bool, rngs: nnx.Rngs
+        self,
+        spec: ResNetSpec,
+        cin: int,
+        cout: int,
+        kernel: int,
+        stride: int,
+        *,
+        folded: bool,
+        rngs: nnx.Rngs,
     ) -> None:
         self.conv = nnx.Conv(
             cin,
             cout,
-            (window.kernel, window.kernel),
-            strides=window.stride,
-            padding=window.padding,
+            (kernel, kernel),
+            strides=stride,
+            padding=kernel // 2,
             use_bias=folded or spec.conv_bias,
             conv_general_dilated=convolve,
             rngs=rngs,
@@ -63,30 +66,30 @@ class Bottleneck(nnx.Module):
     """
 
     def __init__(
-        self, spec: ResNetSpec, cin: int, inner: int, stride: int, *, folded: bool, rngs: nnx.Rngs
+        self,
+        spec: ResNetSpec,
+        cin: int,
+        inner: int,
+        strides: tuple[int, int],
+        *,
+        folded: bool,
+        rngs: nnx.Rngs,
     ) -> None:
-        def unit(*args: object) -> ConvNorm:
-            return ConvNorm(spec, *args, folded=folded, rngs=rngs)
-
-        stride_1x1, stride_3x3 = split_stride(spec, stride)
+        unit = functools.partial(ConvNorm, spec, folded=folded, rngs=rngs)
+        stride_1x1, stride_3x3 = strides
         cout = inner * EXPANSION
-        self.stride = stride
+        self.stride = stride_1x1 * stride_3x3
         self.strides_first = stride_1x1 > 1
-        self.reduce = unit(cin, inner, same_window(1, stride_1x1))
-        self.spatial = unit(inner, inner, same_window(SPATIAL_KERNEL, stride_3x3))
-        self.expand = unit(inner, cout, same_window(1, 1))
-        has_shortcut = cin != cout or stride > 1
-        self.shortcut = unit(cin, cout, same_window(1, stride)) if has_shortcut else None
+        self.reduce = unit(cin, inner, 1, stride_1x1)
+        self.spatial = unit(inner, inner, SPATIAL_KERNEL, stride_3x3)
+        self.expand = unit(inner, cout, 1, 1)
+        has_shortcut = cin != cout or self.stride > 1
+        self.shortcut = unit(cin, cout, 1, self.stride) if has_shortcut else None
 
     def __call__(
         self, x: Float[Array, "b h w c"], valid: Bool[Array, "b h w"] | None = None
     ) -> Float[Array, "b y x e"]:
-        """Compute the bottleneck.
-
-        Args:
-            x: The input.
-            valid: Cells of the input that belong to a photo. None: all.
-        """
+        """Compute the bottleneck. ``valid`` marks the input cells that belong to a photo."""
         shortcut = x if self.shortcut is None else self.shortcut(x)
         if self.strides_first:
             valid = _stride_mask(valid, self.stride)
@@ -101,8 +104,7 @@ class ResNet(nnx.Module):
     Args:
         spec: Specification of the network.
         conv5: Whether to add conv5. Descriptors do not need it, but a classifier may.
-        classifier: Whether to add conv5, global average pooling and 1000 logits. It serves to check
-            that weights were read correctly.
+        classifier: Whether to add conv5, global average pooling and the 1000 logits of ImageNet.
         folded: Whether the batch norms are folded into the convolutions, as `fold_batch_norm` does.
         rngs: Random state that initializes the weights.
     """
@@ -118,9 +120,7 @@ class ResNet(nnx.Module):
     ) -> None:
         self.spec = spec
         self.folded = folded
-        self.stem = ConvNorm(
-            spec, 3, spec.width, same_window(STEM_KERNEL, 2), folded=folded, rngs=rngs
-        )
+        self.stem = ConvNorm(spec, 3, spec.width, STEM_KERNEL, 2, folded=folded, rngs=rngs)
         self.stages = (2, 3, 4, 5) if conv5 or classifier else (2, 3, 4)
         for stage in self.stages:
             blocks = [
@@ -206,35 +206,19 @@ def fold_batch_norm(model: ResNet) -> ResNet:
     """
     if model.folded:
         return model
-    folded = nnx.eval_shape(
-        lambda: ResNet(
-            model.spec,
-            conv5=5 in model.stages,
-            classifier=model.classifier is not None,
-            folded=True,
-            rngs=nnx.Rngs(0),
-        )
-    )
-    target = dict(nnx.iter_modules(folded))
-    for path, module in nnx.iter_modules(model):
-        if isinstance(module, ConvNorm):
-            layer, (kernel, bias) = target[path].conv, _folded_parameters(module)
-        elif isinstance(module, nnx.Linear):
-            layer, kernel, bias = target[path], module.kernel[...], module.bias[...]
-        else:
-            continue
-        layer.kernel.set_value(kernel)
-        layer.bias.set_value(bias)
+    folded = nnx.clone(model)
+    folded.folded = True
+    for unit in [unit for _, unit in nnx.iter_modules(folded) if isinstance(unit, ConvNorm)]:
+        # In NumPy, because JAX would take seconds to compile the operations for each of twenty shapes.
+        norm, conv = jax.tree.map(np.asarray, (nnx.state(unit.norm), nnx.state(unit.conv)))
+        gain = norm["scale"][...] / np.sqrt(norm["var"][...] + np.float32(unit.norm.epsilon))
+        bias = conv["bias"][...] if "bias" in conv else 0.0
+        bias = (bias - norm["mean"][...]) * gain + norm["bias"][...]
+        unit.conv.kernel.set_value(jnp.asarray(conv["kernel"][...] * gain))
+        unit.conv.bias = nnx.Param(jnp.asarray(bias))
+        unit.conv.use_bias = True
+        unit.norm = None
     return folded
-
-
-def _folded_parameters(unit: ConvNorm) -> tuple[Array, Array]:
-    # In NumPy, because JAX would take seconds to compile the operations for each of twenty shapes.
-    norm, conv = jax.tree.map(np.asarray, (nnx.state(unit.norm), nnx.state(unit.conv)))
-    gain = norm["scale"][...] / np.sqrt(norm["var"][...] + np.float32(unit.norm.epsilon))
-    bias = conv["bias"][...] if "bias" in conv else 0.0
-    bias = (bias - norm["mean"][...]) * gain + norm["bias"][...]
-    return jnp.asarray(conv["kernel"][...] * gain), jnp.asarray(bias)
 
 
 def transpose_kernels(state: nnx.State) -> nnx.State:
@@ -245,10 +229,25 @@ def transpose_kernels(state: nnx.State) -> nnx.State:
     return jax.tree.map(lambda w: w.transpose(1, 0, 2, 3) if w.ndim == 4 else w, state)
 
 
+def named_parameters(state: nnx.State) -> dict[str, nnx.Variable]:
+    """Return the parameters of a network by dotted name, such as ``conv4.0.expand.conv.kernel``."""
+    return {".".join(map(str, path)): value for path, value in nnx.to_flat_state(state)}
+
+
+def build(
+    create: Callable[[], Module], tensors: Mapping[str, np.ndarray], prefix: str = ""
+) -> Module:
+    """Create a network with parameters from tensors, which are named ``prefix`` and dotted name."""
+    module = nnx.eval_shape(create)
+    for name, parameter in named_parameters(nnx.state(module)).items():
+        parameter.set_value(jnp.asarray(tensors[prefix + name], jnp.float32))
+    return module
+
+
 def checksum(state: nnx.State) -> str:
     """Return the SHA-256 of all parameters and their names, in hexadecimal."""
     digest = hashlib.sha256()
-    for path, value in nnx.to_flat_state(state):
-        digest.update(".".join(map(str, path)).encode())
-        digest.update(np.asarray(value[...]).tobytes())
+    for name, parameter in named_parameters(state).items():
+        digest.update(name.encode())
+        digest.update(np.asarray(parameter[...]).tobytes())
     return digest.hexdigest()

@@ -7,12 +7,11 @@ other files of the folder, and among the ImageNet weights.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from safetensors import SafetensorError, safe_open
@@ -22,14 +21,32 @@ from delfjax import provenance
 from delfjax.files import atomic_write
 from delfjax.models import weights
 from delfjax.models.attention import Attention
-from delfjax.models.backbone import ResNet, checksum, fold_batch_norm
+from delfjax.models.backbone import ResNet, build, checksum, fold_batch_norm, named_parameters
 from delfjax.models.conversion import Tensors, WeightsError
 from delfjax.models.resnet import SPECS
-from delfjax.models.zoo import model_path
+from delfjax.models.zoo import zoo
 
 MANIFEST_KEY = "delfjax"  # in the metadata of a safetensors file
 
-Module = TypeVar("Module", bound=nnx.Module)
+
+def model_path(name_or_path: str | Path) -> Path:
+    """Return the file of a model.
+
+    Args:
+        name_or_path: Name of a model in the zoo, or path of a ``.safetensors`` file. A name in the
+            zoo takes precedence over a file of the same name.
+
+    Raises:
+        WeightsError: If there is neither such a model nor such a file.
+    """
+    models = zoo()
+    path = models.get(str(name_or_path), Path(name_or_path))
+    if not path.is_file():
+        raise WeightsError(
+            f"{name_or_path}: no such model file, and no such model in the zoo. Fix: pass the path of "
+            f"a .safetensors file, or one of the names {', '.join(models)}"
+        )
+    return path
 
 
 def save_model(
@@ -47,7 +64,7 @@ def save_model(
         backbone: The backbone, with folded batch norms.
         attention: The attention head, if the model has one.
         with_backbone: Whether to store the backbone itself, or only its checksum.
-        training: How the model was trained, for the manifest.
+        training: Description of the training, for the manifest.
 
     Raises:
         WeightsError: If a parameter is too large for half precision.
@@ -70,10 +87,7 @@ def save_model(
 
 
 def read_manifest(name_or_path: Path | str) -> dict[str, Any]:
-    """Read the manifest of a model: its parts, its backbone, and how it was trained.
-
-    Args:
-        name_or_path: A model in the zoo or a file, as in `model_path`.
+    """Read the manifest of a model in the zoo or a file: its parts, its backbone, and its training.
 
     Raises:
         WeightsError: If there is no such model, or the file is not a trained model.
@@ -90,13 +104,7 @@ def read_manifest(name_or_path: Path | str) -> dict[str, Any]:
 
 
 def load_model(name_or_path: Path | str) -> tuple[ResNet, Attention | None]:
-    """Load a model.
-
-    Args:
-        name_or_path: A model in the zoo or a file, as in `model_path`.
-
-    Returns:
-        The backbone with folded batch norms, and the attention head if the model has one.
+    """Load a model in the zoo or a file: the backbone with folded batch norms, and the attention head.
 
     Raises:
         WeightsError: If there is no such model, the file is damaged, or its backbone is missing.
@@ -110,7 +118,13 @@ def load_model(name_or_path: Path | str) -> tuple[ResNet, Attention | None]:
         backbone = _build_backbone(manifest["backbone"]["name"], tensors)
     else:
         backbone = _find_backbone(path, manifest["backbone"])
-    return backbone, _build_attention(tensors) if "attention" in manifest["holds"] else None
+    if "attention" not in manifest["holds"]:
+        return backbone, None
+    channels, hidden = tensors["attention.hidden.kernel"].shape[2:]
+    attention = build(
+        lambda: Attention(channels, hidden=hidden, rngs=nnx.Rngs(0)), tensors, "attention."
+    )
+    return backbone, attention
 
 
 def _find_backbone(path: Path, expected: Mapping[str, str]) -> ResNet:
@@ -133,8 +147,8 @@ def _find_backbone(path: Path, expected: Mapping[str, str]) -> ResNet:
 def _half_precision(part: str, module: nnx.Module) -> Tensors:
     """Return the parameters of a module in half precision, by name."""
     tensors = {}
-    for path, value in nnx.to_flat_state(nnx.state(module)):
-        full, name = np.asarray(value[...]), _tensor_name(part, path)
+    for path, parameter in named_parameters(nnx.state(module)).items():
+        full, name = np.asarray(parameter[...]), f"{part}.{path}"
         if (largest := np.abs(full).max()) > np.finfo(np.float16).max:
             raise WeightsError(f"{name} has values up to {largest:.3g}; expected at most 65504")
         tensors[name] = np.ascontiguousarray(full.astype(np.float16))
@@ -142,25 +156,7 @@ def _half_precision(part: str, module: nnx.Module) -> Tensors:
 
 
 def _build_backbone(spec: str, tensors: Tensors) -> ResNet:
-    return _build(lambda: ResNet(SPECS[spec], folded=True, rngs=nnx.Rngs(0)), "backbone", tensors)
-
-
-def _build_attention(tensors: Tensors) -> Attention:
-    channels, hidden = tensors["attention.hidden.kernel"].shape[2:]
-    return _build(
-        lambda: Attention(channels, hidden=hidden, rngs=nnx.Rngs(0)), "attention", tensors
-    )
-
-
-def _build(create: Callable[[], Module], part: str, tensors: Tensors) -> Module:
-    module = nnx.eval_shape(create)
-    for path, value in nnx.to_flat_state(nnx.state(module)):
-        value.set_value(jnp.asarray(tensors[_tensor_name(part, path)], jnp.float32))
-    return module
-
-
-def _tensor_name(part: str, path: tuple[str | int, ...]) -> str:
-    return ".".join(map(str, (part, *path)))
+    return build(lambda: ResNet(SPECS[spec], folded=True, rngs=nnx.Rngs(0)), tensors, "backbone.")
 
 
 def _tensors_sha256(tensors: Tensors) -> str:

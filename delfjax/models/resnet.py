@@ -7,13 +7,14 @@ Padding is symmetric everywhere, so cell ``i`` is centered at pixel ``16 i``.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
-EXPANSION = 4  # He et al. 2016, Table 1: output channels of a bottleneck per inner channel
-STEM_KERNEL, POOL_KERNEL, SPATIAL_KERNEL = 7, 3, 3  # He et al. 2016, Table 1
+# He et al. 2016, Table 1.
+EXPANSION = 4  # output channels of a bottleneck per inner channel
+STEM_KERNEL, POOL_KERNEL, SPATIAL_KERNEL = 7, 3, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +23,7 @@ class ResNetSpec:
 
     Attributes:
         name: Name in configurations, caches and results.
-        stride_in: Convolution that strides in the first block of a stage: ``"1x1"`` is v1, ``"3x3"`` is
-            v1.5.
+        stride_in: Convolution that strides in the first block of a stage: v1 ``"1x1"``, v1.5 ``"3x3"``.
         blocks: Number of bottlenecks in conv2, conv3, conv4 and conv5.
         width: Channels of the stem and inner channels of conv2. Each later stage doubles them.
         conv_bias: Whether convolutions have a bias in addition to the batch norm, as in Keras.
@@ -46,14 +46,18 @@ class ResNetSpec:
         """Channels of conv4: the dimension of a local descriptor before the PCA."""
         return 4 * self.width * EXPANSION
 
-    def bottlenecks(self, stage: int) -> Iterator[tuple[int, int, int]]:
-        """Yield ``(input channels, inner channels, stride)`` of each block of conv ``stage`` (2 to 5)."""
+    def bottlenecks(self, stage: int) -> Iterator[tuple[int, int, tuple[int, int]]]:
+        """Yield input channels, inner channels, and the strides of each block of conv ``stage`` (2 to 5).
+
+        The strides are those of the first 1x1 convolution and of the 3x3 convolution.
+        """
         inner = self.width * 2 ** (stage - 2)
         stage_input = self.width if stage == 2 else inner * EXPANSION // 2
         for block in range(self.blocks[stage - 2]):
             first = block == 0
             stride = 2 if first and stage > 2 else 1
-            yield stage_input if first else inner * EXPANSION, inner, stride
+            strides = (stride, 1) if self.stride_in == "1x1" else (1, stride)
+            yield stage_input if first else inner * EXPANSION, inner, strides
 
 
 # Keras subtracts the mean in BGR ("caffe" mode). delfjax.models.conversion flips the first kernel to
@@ -71,79 +75,46 @@ RESNET_TINY = replace(RESNET50_V1, name="resnet_tiny", blocks=(1, 1, 1, 1), widt
 SPECS = {spec.name: spec for spec in (RESNET50_V1, RESNET50_V15, RESNET_TINY)}
 
 
-class Window(NamedTuple):
-    """Kernel size, stride and padding of a convolution or pooling, in cells of its input."""
-
-    kernel: int
-    stride: int
-    padding: int
-
-
-def windows(spec: ResNetSpec) -> Iterator[Window]:
-    """Yield the windows from the photo to conv4, in order, along the path with the largest reach."""
-    yield same_window(STEM_KERNEL, 2)
-    yield same_window(POOL_KERNEL, 2)
-    for stage in (2, 3, 4):
-        for _, _, stride in spec.bottlenecks(stage):
-            stride_1x1, stride_3x3 = split_stride(spec, stride)
-            yield same_window(1, stride_1x1)
-            yield same_window(SPATIAL_KERNEL, stride_3x3)
-            yield same_window(1, 1)
-
-
-def same_window(kernel: int, stride: int) -> Window:
-    """Return a window with symmetric padding, which centers cell ``i`` at input cell ``stride * i``."""
-    return Window(kernel, stride, (kernel - 1) // 2)
-
-
-def split_stride(spec: ResNetSpec, stride: int) -> tuple[int, int]:
-    """Return the strides of a bottleneck's first 1x1 and of its 3x3 convolution."""
-    return (stride, 1) if spec.stride_in == "1x1" else (1, stride)
-
-
 @dataclass(frozen=True)
 class ReceptiveField:
     """Receptive field of a cell, in pixels of the network's input.
 
     Attributes:
         size: Height and width.
-        stride: Distance between the centers of neighboring cells.
-        offset: Center of cell 0. Pixel 0 is the center of the first pixel.
+        stride: Distance between the centers of neighboring cells. Cell 0 is centered at pixel 0.
     """
 
     size: int
     stride: int
-    offset: float
 
     def boxes_around(
         self, centers: Float[np.ndarray, "n 2"], pixel_size: Float[np.ndarray, "... 2"]
     ) -> Float[np.ndarray, "n 4"]:
-        """Return the receptive fields on a photo that was resized for the network.
+        """Return the receptive fields on a photo that was resized for the network, in its pixels.
 
         Args:
-            centers: Centers of the receptive fields, ``(y, x)`` in pixels of the photo.
-            pixel_size: ``(height, width)`` of one pixel of the network's input, in pixels of the photo.
+            centers: Centers of the receptive fields, ``(y, x)``.
+            pixel_size: ``(height, width)`` of one pixel of the network's input.
 
         Returns:
-            ``(y_min, x_min, y_max, x_max)`` of each field: the centers of its outermost pixels, in pixels
-            of the photo.
+            ``(y_min, x_min, y_max, x_max)`` of each field: the centers of its outermost pixels.
         """
         reach = (self.size - 1) / 2 * pixel_size
         return np.concatenate([centers - reach, centers + reach], axis=-1)
 
 
 def receptive_field(spec: ResNetSpec) -> ReceptiveField:
-    """Compute the receptive field of a conv4 cell from the windows of the network.
+    """Compute the receptive field of a conv4 cell: 291 pixels for ResNet-50 v1, 267 for v1.5.
 
-    Each window of kernel ``k``, stride ``s`` and padding ``p`` updates the size ``r``, the offset ``o`` and
-    the stride ``j``: ``r += (k - 1) j; o += ((k - 1)/2 - p) j; j *= s``.
-
-    Returns:
-        Size 291 and stride 16 for ResNet-50 v1, 267 and 16 for v1.5. The offset of both is 0.
+    Each layer of kernel ``k`` and stride ``s`` updates the size ``r`` and the stride ``j``:
+    ``r += (k - 1) j; j *= s``.
     """
-    size, jump, offset = 1, 1, 0.0
-    for kernel, stride, padding in windows(spec):
+    layers = [(STEM_KERNEL, 2), (POOL_KERNEL, 2)]
+    for stage in (2, 3, 4):
+        for _, _, (stride_1x1, stride_3x3) in spec.bottlenecks(stage):
+            layers += [(1, stride_1x1), (SPATIAL_KERNEL, stride_3x3)]
+    size, jump = 1, 1
+    for kernel, stride in layers:
         size += (kernel - 1) * jump
-        offset += ((kernel - 1) / 2 - padding) * jump
         jump *= stride
-    return ReceptiveField(size, jump, offset)
+    return ReceptiveField(size, jump)

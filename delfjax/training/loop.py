@@ -26,7 +26,6 @@ from delfjax.images.reading import PhotoError, PhotoFolder, scan
 from delfjax.models import checkpoints, weights
 from delfjax.models.backbone import ResNet, checksum, cut_at_conv4, fold_batch_norm
 from delfjax.models.resnet import RESNET50_V1, SPECS
-from delfjax.models.zoo import model_path
 from delfjax.training import devices
 from delfjax.training.augmentation import sample_input_size
 from delfjax.training.classifier import Classifier
@@ -196,7 +195,7 @@ def _save_model(trained: TrainedModel, start: Path | str | ResNet) -> None:
         },
     )
     if not (is_trained or isinstance(start, ResNet) or str(start) in SPECS):
-        shutil.copyfile(model_path(start), trained.folder / START)
+        shutil.copyfile(checkpoints.model_path(start), trained.folder / START)
 
 
 def _run_settings(

@@ -84,7 +84,7 @@ def assert_close(found, expected, tolerance):
 
 @both_variants
 def test_receptive_field_of_resnet50(variant):
-    assert receptive_field(RESNET50[variant]) == ReceptiveField(SIZES[variant], 16, 0.0)
+    assert receptive_field(RESNET50[variant]) == ReceptiveField(SIZES[variant], 16)
 
 
 @both_variants
@@ -132,16 +132,16 @@ def test_receptive_field_equals_the_extent_of_the_gradient(variant):
 def test_boxes_of_the_official_code():
     # O10: two cells of stride 32, then three boxes of 22 pixels.
     centers = np.array([[0.0, 0.0], [0.0, 32.0]])
-    boxes = ReceptiveField(291, 32, 0.0).boxes_around(centers, np.ones(2))
+    boxes = ReceptiveField(291, 32).boxes_around(centers, np.ones(2))
     np.testing.assert_array_equal(boxes, [[-145, -145, 145, 145], [-145, -113, 145, 177]])
     centers = np.array([[0.5, 10.5], [8, 15.5], [55.5, 8]])
-    boxes = ReceptiveField(22, 1, 0.0).boxes_around(centers, np.ones(2))
+    boxes = ReceptiveField(22, 1).boxes_around(centers, np.ones(2))
     expected = [[-10.0, 0, 11, 21], [-2.5, 5, 18.5, 26], [45, -2.5, 66, 18.5]]
     np.testing.assert_allclose(boxes, expected)
 
 
 def test_boxes_are_in_pixels_of_the_original_photo():
-    boxes = ReceptiveField(11, 1, 0.0).boxes_around(np.array([[50.0, 60.0]]), np.array([2.0, 3.0]))
+    boxes = ReceptiveField(11, 1).boxes_around(np.array([[50.0, 60.0]]), np.array([2.0, 3.0]))
     np.testing.assert_array_equal(boxes, [[40, 45, 60, 75]])
 
 

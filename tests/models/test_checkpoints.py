@@ -14,10 +14,16 @@ from worlds import SMALL, draw, head, network
 from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.models import weights
 from delfjax.models.backbone import ResNet, cut_at_conv4, fold_batch_norm
-from delfjax.models.checkpoints import MANIFEST_KEY, load_model, read_manifest, save_model
+from delfjax.models.checkpoints import (
+    MANIFEST_KEY,
+    load_model,
+    model_path,
+    read_manifest,
+    save_model,
+)
 from delfjax.models.conversion import WeightsError
 from delfjax.models.resnet import RESNET50_V1, RESNET_TINY
-from delfjax.models.zoo import model_path, zoo
+from delfjax.models.zoo import zoo
 
 TRAINING = {"seed": 3, "hardware": "a machine"}
 
