@@ -10,7 +10,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from delfjax.models.layers import convolve, l2_normalize, weighted_sum
 
@@ -49,13 +49,9 @@ class Attention(nnx.Module):
 
     def __init__(self, channels: int, *, hidden: int = HIDDEN_CHANNELS, rngs: nnx.Rngs) -> None:
         self.hidden = nnx.Conv(channels, hidden, (1, 1), conv_general_dilated=convolve, rngs=rngs)
+        zeros = nnx.initializers.zeros
         self.score = nnx.Conv(
-            hidden,
-            1,
-            (1, 1),
-            kernel_init=nnx.initializers.zeros,
-            conv_general_dilated=convolve,
-            rngs=rngs,
+            hidden, 1, (1, 1), kernel_init=zeros, conv_general_dilated=convolve, rngs=rngs
         )
 
     def __call__(self, maps: Float[Array, "b y x c"]) -> Float[Array, "b y x"]:
@@ -66,7 +62,6 @@ class Attention(nnx.Module):
 def weighted_pool(
     maps: Float[Array, "b y x c"],
     scores: Float[Array, "b y x"],
-    valid: Bool[Array, "b y x"] | None = None,
     *,
     reduction: Literal["sum", "mean"] = "mean",
     normalize: bool = True,
@@ -76,21 +71,13 @@ def weighted_pool(
     Args:
         maps: Conv4 descriptors, not normalized.
         scores: Score ``alpha`` of each cell.
-        valid: Cells that belong to the photo. None: all of them.
         reduction: ``"sum"`` is Eq. 1. ``"mean"`` divides by the number of cells, as the official code
             does: logits then do not grow with the area of the photo.
         normalize: Whether to L2-normalize each descriptor first. The official code does; Eq. 1 does not
             mention it.
-
-    Returns:
-        One vector per photo. Zero for a photo without valid cells.
     """
     if normalize:
         maps = l2_normalize(maps)
-    weights = scores if valid is None else jnp.where(valid, scores, 0)
     cells = (len(maps), -1)
-    pooled = weighted_sum(weights.reshape(cells), maps.reshape(*cells, maps.shape[-1]))
-    if reduction == "sum":
-        return pooled
-    count = jnp.full(len(maps), scores[0].size) if valid is None else valid.sum((1, 2))
-    return pooled / jnp.maximum(count, 1)[:, None]
+    pooled = weighted_sum(scores.reshape(cells), maps.reshape(*cells, maps.shape[-1]))
+    return pooled if reduction == "sum" else pooled / scores[0].size

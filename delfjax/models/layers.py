@@ -33,17 +33,13 @@ def _pointwise(x: Float[Array, "b h w c"], w: Float[Array, "c e"]) -> Float[Arra
     return lax.dot_general(x, w, (((3,), (0,)), ((), ())))
 
 
-def _pointwise_forward(x: Array, w: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _pointwise(x, w), (x, w)
-
-
 def _pointwise_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     x, w = saved
     x_rows, gradient_rows = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
     return lax.dot_general(gradient, w, (((3,), (1,)), ((), ()))), x_rows.T @ gradient_rows
 
 
-_pointwise.defvjp(_pointwise_forward, _pointwise_backward)
+_pointwise.defvjp(lambda x, w: (_pointwise(x, w), (x, w)), _pointwise_backward)
 
 
 @jax.custom_vjp
@@ -54,17 +50,13 @@ def weighted_sum(
     return jnp.matmul(weights[:, None], vectors)[:, 0]
 
 
-def _sum_forward(weights: Array, vectors: Array) -> tuple[Array, tuple[Array, Array]]:
-    return weighted_sum(weights, vectors), (weights, vectors)
-
-
-def _sum_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+def _weighted_sum_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     weights, vectors = saved
     weight_gradient = jnp.matmul(vectors, gradient[..., None])[..., 0]
     return weight_gradient, weights[..., None] * gradient[:, None]
 
 
-weighted_sum.defvjp(_sum_forward, _sum_backward)
+weighted_sum.defvjp(lambda a, f: (weighted_sum(a, f), (a, f)), _weighted_sum_backward)
 
 
 def l2_normalize(x: Float[Array, "*shape c"]) -> Float[Array, "*shape c"]:

@@ -26,7 +26,7 @@ GEM_EPSILON = 1e-6  # smallest activation in GeM: the official code's epsilon
 RMAC_LEVELS = 3  # Tolias et al.: L = 3
 RMAC_OVERLAP = 0.4  # desired overlap of neighboring regions
 RMAC_EXTRA = 6  # largest number of additional regions along the long side
-# Regions of one photo: all of it, and three grids with six more regions along the long side.
+# Regions of one pyramid level: all of it, and the grids of R-MAC.
 MAX_REGIONS = 1 + sum(level * (level + RMAC_EXTRA) for level in range(1, RMAC_LEVELS + 1))
 
 
@@ -36,7 +36,6 @@ def pool(
     kind: Pooling,
     *,
     exponent: float = 3.0,
-    epsilon: float = GEM_EPSILON,
 ) -> Float[Array, " c"]:
     """Pool some cells of a map, channel by channel.
 
@@ -46,16 +45,16 @@ def pool(
         kind: ``"mac"`` and ``"rmac"``: the maximum. ``"spoc"``: the mean. ``"gem"``:
             ``mean(x^p)^(1/p)``.
         exponent: ``p`` of GeM. 1 gives the mean; large values approach the maximum.
-        epsilon: GeM raises smaller activations to this value.
     """
     mask = mask[..., None]
     if kind in ("mac", "rmac"):
         return jnp.where(mask, maps, -jnp.inf).max((0, 1))
     if kind == "spoc":
         return jnp.where(mask, maps, 0).sum((0, 1)) / mask.sum()
-    largest = jnp.where(mask, jnp.maximum(maps, epsilon), epsilon).max((0, 1))
+    activations = jnp.maximum(maps, GEM_EPSILON)
+    largest = jnp.where(mask, activations, GEM_EPSILON).max((0, 1))
     # Relative to the maximum, because conv4 activations to the power of 30 would overflow float32.
-    powers = (jnp.maximum(maps, epsilon) / jnp.maximum(largest, 1e-30)) ** exponent
+    powers = (activations / largest) ** exponent
     mean = jnp.where(mask, powers, 0).sum((0, 1)) / mask.sum()
     return largest * mean ** (1 / exponent)
 
@@ -72,7 +71,7 @@ def pool_regions(
 
     Args:
         maps: Conv4 descriptors.
-        regions: Regions ``(top, left, height, width)`` in cells, padded to any length.
+        regions: Regions, padded to any length.
         count: Number of regions before the padding. It may be traced.
         kind: The pooling ``f``.
         exponent: ``p`` of GeM.
@@ -95,11 +94,10 @@ def pooling_regions(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[n
         kind: The pooling.
     """
     regions = []
-    for level in levels.tolist():
-        regions.append(level)
+    for top, left, height, width in levels.tolist():
+        regions.append((top, left, height, width))
         if kind == "rmac":
-            top, left, height, width = level
-            regions += [[top + y, left + x, h, w] for y, x, h, w in rmac_regions(height, width)]
+            regions += [(top + y, left + x, h, w) for y, x, h, w in rmac_regions(height, width)]
     return np.array(regions, np.int32)
 
 
@@ -110,19 +108,14 @@ def rmac_regions(height: int, width: int) -> list[tuple[int, int, int, int]]:
     so that the ``1 + m`` largest squares overlap by about `RMAC_OVERLAP`.
     """
     short, rest = min(height, width), abs(height - width)
-    extra = 0
-    if rest:
-        choices = range(1, RMAC_EXTRA + 1)
-        extra = min(choices, key=lambda m: abs(1 - rest / m / short - RMAC_OVERLAP))
+    extra = min(range(1, RMAC_EXTRA + 1), key=lambda m: abs(1 - rest / m / short - RMAC_OVERLAP))
     regions = []
     for level in range(1, RMAC_LEVELS + 1):
         side = max(1, 2 * short // (level + 1))
-        rows = _starts(height, side, level + (extra if height > width else 0))
-        columns = _starts(width, side, level + (extra if width > height else 0))
+        counts = (level + extra * (length > short) for length in (height, width))
+        rows, columns = (
+            [number * (length - side) // max(count - 1, 1) for number in range(count)]
+            for length, count in zip((height, width), counts, strict=True)
+        )
         regions += [(y, x, side, side) for y in rows for x in columns]
     return regions
-
-
-def _starts(length: int, side: int, count: int) -> list[int]:
-    """Space ``count`` squares evenly over a length, in whole cells."""
-    return [number * (length - side) // max(count - 1, 1) for number in range(count)]

@@ -1,4 +1,4 @@
-"""Check the attention head and its pooling: a worked example, properties, masks, and Eq. 3."""
+"""Check the attention head and its pooling: a worked example, properties, and Eq. 3."""
 
 import jax
 import jax.numpy as jnp
@@ -96,24 +96,6 @@ def test_mean_is_the_sum_divided_by_the_number_of_cells(normalize):
     mean = pool(maps, scores, normalize=normalize)
     total = pool(maps, scores, reduction="sum", normalize=normalize)
     np.testing.assert_allclose(mean, total / 12, rtol=1e-6)
-
-
-@pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_mask_excludes_cells(reduction):
-    maps, scores = random_maps(0)
-    valid = jnp.zeros((2, 3, 4), bool).at[0, :2, :3].set(True).at[1, :2, :3].set(True)
-    found = pool(maps, scores, valid, reduction=reduction)
-    cropped = pool(maps[:, :2, :3], scores[:, :2, :3], reduction=reduction)
-    np.testing.assert_allclose(found, cropped, rtol=1e-5)
-
-
-@pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_photo_without_a_valid_cell_pools_to_zero(reduction):
-    maps, scores = random_maps(0)
-    valid = jnp.ones((2, 3, 4), bool).at[1].set(False)
-    pooled = pool(maps, scores, valid, reduction=reduction)
-    assert (pooled[0] != 0).all()
-    assert (pooled[1] == 0).all()
 
 
 def test_zero_descriptors_stay_zero_and_have_a_finite_gradient():
