@@ -1,4 +1,4 @@
-"""The project's own files agree with each other: environment, lock, license, changelog, CI."""
+"""The files of the project agree with each other: environment, lock, license, changelog, CI."""
 
 import json
 import os
@@ -17,16 +17,18 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from PIL import Image
 
+from delfjax.images import samples
 from delfjax.types import Features
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-SIZE_LIMIT = 45_000_000  # bytes: photos, notebooks and results together stay a quick clone
+SIZE_LIMIT = 45_000_000  # bytes
 
-# Joined from parts, so that this file does not hold what it forbids.
+# Joined from parts, because this file is checked too.
 REGISTRIES = [".".join(parts) for parts in (("pypi", "org"), ("files", "pythonhosted", "org"))]
 REGISTRIES += [".".join(("registry", "npmjs", "org"))]
 MACHINE_PATHS = [f"/{folder}/" for folder in ("work", "root")]
@@ -42,11 +44,11 @@ def environment() -> tuple[Requirement, list[str]]:
         req.name: req for req in (Requirement(part) for part in parts if isinstance(part, str))
     }
     (pip,) = [part["pip"] for part in parts if isinstance(part, dict)]
-    assert set(conda) == {"python", "pip"}, "every other package is pyproject.toml's to name"
+    assert set(conda) == {"python", "pip"}, "pyproject.toml names every other package"
     return conda["python"], pip
 
 
-def test_environment_wants_the_python_of_pyproject() -> None:
+def test_environment_has_the_python_of_pyproject() -> None:
     python, _ = environment()
     assert python.specifier == SpecifierSet(PROJECT["requires-python"])
 
@@ -62,14 +64,9 @@ def test_environment_installs_the_project_with_an_extra_that_exists() -> None:
 def test_environment_pip_part_really_installs(tmp_path: Path) -> None:
     """Install the pip part as conda would, into a fresh environment that sees this one's packages.
 
-    Without an index: what the extra needs and this environment lacks would be an error.
+    Without a package index, a missing package is an error.
     """
-    fresh = tmp_path / "fresh"
-    run(sys.executable, "-m", "venv", "--without-pip", fresh, cwd=tmp_path)
-    python = fresh / "bin" / "python"
-    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    there = Path(run(python, "-c", where, cwd=tmp_path).strip())
-    (there / "packages.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    python, packages = fresh_environment(tmp_path / "fresh")
     lines = tmp_path / "requirements.txt"
     lines.write_text("\n".join(environment()[1]) + "\n", encoding="utf-8")
 
@@ -81,13 +78,49 @@ def test_environment_pip_part_really_installs(tmp_path: Path) -> None:
         "print(json.dumps([str(d.locate_file('')), d.version, delfjax.types.__file__]))"
     )
     folder, version, module = json.loads(run(python, "-I", "-c", ask, cwd=tmp_path))
-    assert Path(folder).resolve() == there.resolve()
+    assert Path(folder).resolve() == packages.resolve()
     assert version == PROJECT["version"]
-    assert Path(module) == ROOT / "delfjax" / "axes.py"
+    assert Path(module) == ROOT / "delfjax" / "types.py"
+
+
+def fresh_environment(folder: Path) -> tuple[Path, Path]:
+    """Make an environment that has the packages of this one, but not delfjax itself.
+
+    Returns:
+        Its Python and its folder of packages.
+    """
+    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
+    python = folder / "bin" / "python"
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = Path(run(python, "-c", where, cwd=folder.parent).strip())
+    (packages / "packages.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    return python, packages
+
+
+def test_the_wheel_works_outside_the_checkout(tmp_path: Path) -> None:
+    """The wheel has the models of the zoo, the public names, and the script of the explorers."""
+    build = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    run(sys.executable, *build, "--wheel-dir", tmp_path, ROOT, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("delfjax-*.whl")
+    python, packages = fresh_environment(tmp_path / "fresh")
+    run(
+        *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"),
+        *("--target", packages, wheel),
+        cwd=tmp_path,
+    )
+    for name, photo in (("one.png", samples.temple()), ("other.png", samples.temple()[8:, 16:])):
+        Image.fromarray(photo).save(tmp_path / name)
+    model = ["--model", "delf_ft", "--longest", "96"]
+    printed = run(
+        python, "-I", "-m", "delfjax", "match", "one.png", "other.png", *model, cwd=tmp_path
+    )
+    assert int(re.search(r"inliers +(\d+)", printed)[1]) > 10
+    code = "import delfjax as dx; dx.plots, dx.explore; print(dx.__file__)"
+    assert Path(run(python, "-I", "-c", code, cwd=tmp_path).strip()).is_relative_to(packages)
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command and return what it prints; fail with all that it said."""
+    """Run a command and return its output; fail with all of it if the command fails."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, cwd=cwd, env=kept, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -218,6 +251,11 @@ def test_no_file_names_a_registry_or_a_machine(files: list[Path]) -> None:
             text = content.decode("utf-8", errors="replace")
             found += [(path, name) for name in REGISTRIES + MACHINE_PATHS if name in text]
     assert not found
+
+
+def test_the_citation_has_the_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == PROJECT["version"]
 
 
 def test_the_tree_is_small(files: list[Path]) -> None:
