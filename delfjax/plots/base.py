@@ -1,8 +1,7 @@
-"""The style shared by all figures, and the photo grid that most of them build on.
+"""The style shared by all figures, the photo grid, and sizes and encodings of images.
 
-Functions of `delfjax.plots` take arrays and records and return a `Figure`. They do not use pyplot's global
-state, so notebooks, scripts and widgets can all show or save the result. They take positions as ``(y, x)``
-and swap them to matplotlib's ``(x, y)``.
+Functions of `delfjax.plots` take positions as ``(y, x)`` and swap them to matplotlib's ``(x, y)``. They do
+not use pyplot's global state, so notebooks, scripts and widgets can all show or save the figures.
 """
 
 import io
@@ -52,12 +51,13 @@ class Figure(mpl_figure.Figure):
         """Add a legend without a frame; see `matplotlib.figure.Figure.legend`."""
         return super().legend(*handles_labels, **{"frameon": False} | options)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the figure to a file, and create its folder if needed.
 
         Args:
             path: File to write. Its suffix sets the format, such as ``.png``, ``.jpg`` or ``.pdf``.
         """
+        path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.to_bytes(path.suffix.removeprefix(".").replace("jpg", "jpeg")))
 
@@ -140,23 +140,33 @@ def photos(
         for row in np.split(aspects, range(columns, len(aspects), columns))
     ]
     titled = [any(titles[row * columns : (row + 1) * columns]) for row in range(len(heights))]
-    figure, axes = subplots(
-        width,
-        sum(heights) + 0.24 * sum(titled),
-        len(heights),
-        columns,
-        width_ratios=widths,
-        height_ratios=heights,
-    )
+    grid = {"width_ratios": widths, "height_ratios": heights}
+    figure, axes = subplots(width, sum(heights) + 0.24 * sum(titled), len(heights), columns, **grid)
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
     for number, ax in enumerate(axes.ravel()):
         ax.set_axis_off()
         if number < len(images):
             draw_photo(ax, images[number], titles[number] if number < len(titles) else "")
             ax.set_anchor("NW")
-        if number < len(boxes) and boxes[number] is not None:
-            _outline(ax, boxes[number])
+        if number < len(boxes) and (box := boxes[number]) is not None:
+            # The edges of a box lie between pixels; matplotlib puts the centers at integers.
+            corner, size = (
+                (box.left - 0.5, box.top - 0.5),
+                (box.right - box.left, box.bottom - box.top),
+            )
+            ax.add_patch(Rectangle(corner, *size, fill=False, edgecolor="#ffd23f", linewidth=2))
     return figure
+
+
+def fit_size(size: tuple[int, int], bounds: tuple[int, int]) -> tuple[int, int]:
+    """Scale ``(height, width)`` to the largest size within bounds, keeping the aspect ratio."""
+    factor = min(bounds[0] / size[0], bounds[1] / size[1])
+    return max(1, round(factor * size[0])), max(1, round(factor * size[1]))
+
+
+def resize(photo: RgbImage, size: tuple[int, int]) -> RgbImage:
+    """Resize a photo to a height and a width in pixels."""
+    return np.asarray(Image.fromarray(photo).resize(size[::-1], Image.Resampling.BICUBIC))
 
 
 def encode_jpeg(image: RgbImage) -> bytes:
@@ -164,12 +174,3 @@ def encode_jpeg(image: RgbImage) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "JPEG", quality=WIDGET_QUALITY, subsampling=0)
     return stream.getvalue()
-
-
-def _outline(ax: Axes, box: Box) -> None:
-    corner = (
-        box.left - 0.5,
-        box.top - 0.5,
-    )  # box edges lie between pixels, whose centers are integers
-    size = (box.right - box.left, box.bottom - box.top)
-    ax.add_patch(Rectangle(corner, *size, fill=False, edgecolor="#ffd23f", linewidth=2))

@@ -12,6 +12,7 @@ from delfjax.datasets.rendered import PhotoAnnotation
 from delfjax.plots.base import NEUTRAL, Figure, set_title, subplots
 
 GRADE_COLORS = {"good": "#1f8a85", "ok": "#e0a030", "junk": "#8c4a86"}  # safe for color blindness
+COLUMNS = 4  # maps per row
 RADII = (50, 200, 500)  # meters: distance rings
 VIEW_LENGTH = 3.2  # of a camera's field of view on the map, in square roots of meters
 
@@ -19,8 +20,6 @@ VIEW_LENGTH = 3.2  # of a camera's field of view on the map, in square roots of 
 def camera_maps(
     annotations: Sequence[PhotoAnnotation],
     bounds: Mapping[str, tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]],
-    *,
-    columns: int = 4,
 ) -> Figure:
     """Draw each landmark from above, with the cameras around it and their fields of view.
 
@@ -30,10 +29,9 @@ def camera_maps(
     Args:
         annotations: Annotations of photos that show a landmark.
         bounds: Lowest and highest corner ``(x, y, z)`` of each landmark in meters, by its name.
-        columns: Maps per row.
     """
-    rows = -(-len(bounds) // columns)
-    figure, axes = subplots(2.4 * columns, 2.55 * rows + 0.3, rows, columns)
+    rows = -(-len(bounds) // COLUMNS)
+    figure, axes = subplots(2.4 * COLUMNS, 2.55 * rows + 0.3, rows, COLUMNS)
     for ax in axes.ravel():
         ax.set_axis_off()
     for ax, name in zip(axes.ravel(), sorted(bounds), strict=False):
@@ -59,7 +57,10 @@ def _draw_map(
         ax.add_patch(ring)
         style = {"ha": "center", "va": "bottom", "fontsize": 6.5, "color": NEUTRAL}
         ax.text(0, np.sqrt(radius), f"{radius} m", **style)
-    ax.add_patch(Polygon(_compress(_outline(low - center, high - center)), color="#30343b"))
+    left, bottom, right, top = *(low - center), *(high - center)
+    corners = [(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]
+    sides = [np.linspace(*ends, 12) for ends in pairwise(corners)]  # `_compress` bends them
+    ax.add_patch(Polygon(_compress(np.concatenate(sides)), color="#30343b"))
     for photo in annotations:
         color, camera = GRADE_COLORS[photo.grade], photo.camera_center[:2] - center
         edges = VIEW_LENGTH * _view_directions(photo, camera)
@@ -74,15 +75,6 @@ def _compress(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
     """Replace the distance of each point from the origin by its square root: ``p / sqrt(|p|)``."""
     distance = np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-9)
     return points / np.sqrt(distance)
-
-
-def _outline(
-    low: Float[np.ndarray, " 2"], high: Float[np.ndarray, " 2"]
-) -> Float[np.ndarray, "n 2"]:
-    """Return points along a rectangle, whose sides `_compress` bends."""
-    corners = np.array([low, [high[0], low[1]], high, [low[0], high[1]], low])
-    steps = np.linspace(0, 1, 12)[:, None]
-    return np.concatenate([a + steps * (b - a) for a, b in pairwise(corners)])
 
 
 def _view_directions(

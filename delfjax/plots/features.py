@@ -1,22 +1,33 @@
-"""Figures of local features on photos: keypoints, receptive fields and matches."""
+"""Figures of local features and their attention scores on photos."""
+
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 
 from delfjax.features.pyramid import PAPER_SCALES
-from delfjax.plots.base import COLORS, Figure, RgbImage, draw_photo, photos, subplots
-from delfjax.plots.match_images import pair_image
-from delfjax.search.matching import PairMatch
-from delfjax.types import Features, Matches, Photo
+from delfjax.plots.base import (
+    COLORS,
+    HEATMAP_COLORS,
+    NEUTRAL,
+    STYLE,
+    Figure,
+    draw_photo,
+    set_title,
+    subplots,
+)
+from delfjax.types import Features, Photo
 
 BRIGHTNESS = 0.75  # of the photo under keypoints, so that they stand out
 RING_AREA = 14  # of a keypoint of scale 1, in square points
+LOW, HIGH = 1, 99.5  # percentiles: the highest scores would compress all others into one color
+OPACITY = 0.72  # of score maps
 
 
 def keypoints(
@@ -49,33 +60,29 @@ def keypoints(
 
 
 def receptive_fields(
-    photo: Photo,
-    features: Features,
-    boxes: Float[np.ndarray, "n 4"],
-    *,
-    max_keypoints: int = 4,
-    title: str = "",
+    photo: Photo, features: Features, boxes: Float[np.ndarray, "n 4"], *, title: str = ""
 ) -> Figure:
-    """Draw the best keypoints as dots, each with the box of its receptive field.
+    """Draw the best four keypoints as dots, each with the box of its receptive field.
 
     A receptive field may reach beyond the photo, where the network sees zeros.
 
     Args:
         photo: The photo.
         features: Its features, best first.
-        boxes: ``(top, left, bottom, right)`` of each receptive field in pixels, from `Extractor.boxes`.
-        max_keypoints: Maximum number of keypoints to draw.
+        boxes: ``(top, left, bottom, right)`` of each receptive field in pixels, from
+            `Extractor.receptive_field_boxes`.
         title: Title of the figure.
     """
     figure, ax = _darkened(photo, title)
-    boxes = boxes[:max_keypoints]
-    for number, (box, position) in enumerate(zip(boxes, features.positions, strict=False)):
-        color, (top, left, bottom, right) = COLORS[number % len(COLORS)], box
+    boxes = boxes[: len(COLORS)]
+    for number, (box, color) in enumerate(zip(boxes, COLORS, strict=False)):
+        top, left, bottom, right = box
         edge = Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=color)
         edge.set(linewidth=2.2, path_effects=[Stroke(linewidth=4, foreground="white"), Normal()])
         ax.add_patch(edge)
         label = f"{number + 1}: scale {features.scales[number]:.2f}"
-        ax.plot(*position[::-1], "o", color=color, markeredgecolor="white", label=label)
+        y, x = features.positions[number]
+        ax.plot(x, y, "o", color=color, markeredgecolor="white", label=label)
     size = np.array(photo.shape[:2])
     corners = np.vstack([boxes, [-0.5, -0.5, *size - 0.5]])
     margin = 0.5 * size  # the largest receptive fields would leave no room for the photo
@@ -86,28 +93,68 @@ def receptive_fields(
     return figure
 
 
-def matches(
-    photo_a: RgbImage, photo_b: RgbImage, pair: PairMatch | Matches, *, title: str | None = None
-) -> Figure:
-    """Draw the matches between two photos as lines.
+def heatmaps(photo: Photo, maps: Mapping[str, Float[np.ndarray, "h w"]]) -> Figure:
+    """Draw a photo and its score maps side by side; see `heatmap_grid`."""
+    return heatmap_grid([(photo, maps)])
 
-    Inliers are bright, all other matches are faint. Matches that are not verified are all bright. At most
-    200 bright lines are drawn, evenly chosen.
+
+def heatmap_grid(
+    rows: Sequence[tuple[Photo, Mapping[str, Float[np.ndarray, "h w"]]]],
+) -> Figure:
+    """Draw one row for each photo: the photo, then each of its score maps over the gray photo (Fig. 9).
+
+    Scores of different models have no common unit, so colors are relative: those of a map run from its
+    1st to its 99.5th percentile.
 
     Args:
-        photo_a: The first photo (the query), in the size that its features were extracted from.
-        photo_b: The second photo (of the database), likewise.
-        pair: The result of `delfjax.search.matching.match`, or matches that are not verified yet.
-        title: Title. None: the numbers of inliers and matches.
+        rows: Photos, each with its score maps by title. Maps have the size of their photo, and all
+            photos the same titles.
     """
-    if isinstance(pair, PairMatch):
-        found, inliers = pair.matches, pair.inliers
-        default = f"{pair.num_inliers} inliers of {len(found)} matches"
-    else:
-        found, inliers, default = pair, np.ones(len(pair), bool), f"{len(pair)} matches"
-    sizes = photo_a.shape[:2], photo_b.shape[:2]
-    image = pair_image((photo_a, photo_b), sizes, found, inliers)
-    return photos([image], [default if title is None else title], width=9.5)
+    columns = 1 + len(rows[0][1])
+    heights = [2.6 * photo.shape[0] / photo.shape[1] for photo, _ in rows]
+    size = 2.6 * columns + 0.6, sum(heights) + 0.3
+    figure, axes = subplots(*size, len(rows), columns, height_ratios=heights)
+    for row, (photo, maps) in zip(axes, rows, strict=True):
+        draw_photo(row[0], photo)
+        gray = np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
+        for ax, heat in zip(row[1:], maps.values(), strict=True):
+            draw_photo(ax, gray)
+            norm = Normalize(*np.percentile(heat, (LOW, HIGH)))
+            ax.imshow(heat, cmap=HEATMAP_COLORS, norm=norm, alpha=OPACITY)
+    for ax, title in zip(axes[0], ("photo", *rows[0][1]), strict=True):
+        set_title(ax, title)
+    colors = ScalarMappable(Normalize(0, 1), HEATMAP_COLORS)
+    bar = figure.colorbar(colors, ax=axes[:, 1:], fraction=0.012, pad=0.01, panchor=False)
+    bar.set_ticks([0, 1], labels=["low", "high"])
+    bar.set_label("score", fontsize=STYLE["font.size"])
+    return figure
+
+
+def landmark_hits(
+    counts: Sequence[int], shares: Mapping[str, Float[np.ndarray, "photos k"]], chance: float
+) -> Figure:
+    """Draw the share of the best keypoints that lie on the landmark, against the number of keypoints.
+
+    Bands are 95% confidence intervals of the mean over photos.
+
+    Args:
+        counts: Numbers of best keypoints, the x-axis.
+        shares: Shares (0 to 1) for each photo and number, by name of the score; NaN if a photo has too
+            few keypoints.
+        chance: Share that random points would reach: the mean area of the landmark masks, 0 to 1.
+    """
+    figure, axes = subplots(5.6, 3.4)
+    ax = axes[0, 0]
+    for color, (name, values) in zip(COLORS, shares.items(), strict=False):
+        mean = np.nanmean(values, 0)
+        error = 1.96 * np.nanstd(values, 0) / np.sqrt((~np.isnan(values)).sum(0))
+        ax.plot(counts, mean, color=color, label=name, marker=".", linewidth=1.4)
+        ax.fill_between(counts, mean - error, mean + error, color=color, alpha=0.15, linewidth=0)
+    ax.axhline(chance, color=NEUTRAL, linestyle=":", label="chance: area of the landmark")
+    ax.set(xscale="log", xlabel="number of best keypoints per photo", ylim=(0, 1))
+    ax.set_ylabel("share of keypoints on the landmark")
+    figure.legend(loc="outside right upper", title="mean and 95% interval")
+    return figure
 
 
 def _darkened(photo: Photo, title: str) -> tuple[Figure, Axes]:

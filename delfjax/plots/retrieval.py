@@ -1,20 +1,133 @@
-"""Figures of retrieval: ranked results, and recall (Secs. 4.4 and 5)."""
+"""Figures of retrieval (Secs. 4.4 and 5): photo cards, ranked results and recall.
+
+Cards are drawn together as one image: it is faster in a notebook than one widget per photo. All have the
+same size, so `card_at` can compute which card was clicked. A page shows the image at half its size.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
+from matplotlib.font_manager import findfont
 from matplotlib.ticker import LogLocator
+from PIL import Image, ImageDraw, ImageFont
 
-from delfjax.datasets.truth import Truth, relevance
-from delfjax.plots.base import COLORS, NEUTRAL, Figure, RgbImage, photos, subplots
-from delfjax.plots.match_images import RELEVANCE_MARKS
-from delfjax.plots.thumbnails import Card, draw_cards, thumbnail
+from delfjax.datasets.truth import Relevance, Truth, relevance
+from delfjax.plots.base import (
+    COLORS,
+    DARK,
+    NEUTRAL,
+    Figure,
+    RgbImage,
+    fit_size,
+    photos,
+    resize,
+    subplots,
+)
 from delfjax.types import Photo, Ranking
 
+ASPECT = 3 / 4  # height over width of the area that holds a card's photo
+MAT = (238, 239, 242)  # color around a photo on its card
+FRAME_WIDTH = 4  # pixels
+MIN_FONT_SIZE = 16  # pixels: still legible when the page shows the image at half its size
+PREFIX_LENGTH = 4  # characters kept at the start of a line that is cut, so that the rank stays
+CARD_WIDTH, RESULT_CARD_WIDTH = 320, 160  # pixels; narrow cards have large text beside the photo
+FIGURE_COLUMNS = 6  # cards per row of `result_figure`
 ANGLE_EDGES = (0, 15, 30, 45, 60, 90, 180)  # degrees: bins of `recall_by_angle`
-RESULT_CARD_WIDTH = 160  # pixels: narrow, so that the text is large beside the photo
+RELEVANCE_MARKS: dict[Relevance, tuple[str, str]] = {  # mark and color; no color is red or green
+    "correct": ("✓", COLORS[0]),
+    "wrong": ("✗", COLORS[1]),
+    "junk": ("○", NEUTRAL),
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Card:
+    """A thumbnail with lines of text below it.
+
+    Attributes:
+        photo: The photo, in the size that `thumbnail` returns.
+        lines: Lines of text.
+        color: Color of a bar between photo and text, or None for no bar.
+    """
+
+    photo: RgbImage
+    lines: tuple[str, ...]
+    color: str | None = None
+
+
+def thumbnail(photo: RgbImage, card_width: int) -> RgbImage:
+    """Resize a photo to fit a card of a given width in pixels."""
+    width = card_width - 2 * _margin(card_width)
+    return resize(photo, fit_size(photo.shape[:2], (round(ASPECT * width), width)))
+
+
+def draw_cards(
+    cards: Sequence[Card],
+    *,
+    columns: int,
+    card_width: int,
+    selected: int | None = None,
+    hovered: int | None = None,
+) -> RgbImage:
+    """Draw cards in rows as one image.
+
+    Args:
+        cards: At least one card. All must have the same number of text lines.
+        columns: Cards per row.
+        card_width: Width of a card in pixels.
+        selected: Number of the card that gets a dark frame.
+        hovered: Number of the card that gets a gray frame.
+    """
+    font, margin = _load_font(max(card_width // 12, MIN_FONT_SIZE)), _margin(card_width)
+    line_height, width = round(1.35 * font.size), card_width - 2 * margin
+    photo_height = round(ASPECT * width)
+    height = photo_height + 3 * margin + len(cards[0].lines) * line_height
+    image = Image.new("RGB", (card_width * columns, height * -(-len(cards) // columns)), "white")
+    draw = ImageDraw.Draw(image)
+    for number, card in enumerate(cards):
+        left, top = number % columns * card_width, number // columns * height
+        x, y = left + margin, top + margin
+        bottom = y + photo_height
+        draw.rectangle((x, y, x + width - 1, bottom - 1), fill=MAT)
+        photo = Image.fromarray(card.photo)
+        image.paste(photo, (x + (width - photo.width) // 2, y + (photo_height - photo.height) // 2))
+        if card.color is not None:
+            draw.rectangle((x, bottom, x + width - 1, bottom + margin // 2), fill=card.color)
+        for row, line in enumerate(card.lines):
+            corner = x, bottom + margin + row * line_height
+            draw.text(corner, _shorten(line, font, width), font=font, fill=DARK)
+        if number in (selected, hovered):
+            edges = (left + 1, top + 1, left + card_width - 2, top + height - 2)
+            color = DARK if number == selected else NEUTRAL
+            draw.rounded_rectangle(edges, radius=margin, outline=color, width=FRAME_WIDTH)
+    return np.asarray(image)
+
+
+def card_at(
+    point: tuple[float, float], size: tuple[int, int], *, cards: int, columns: int
+) -> int | None:
+    """Return the number of the card at a point of an image made by `draw_cards`.
+
+    Args:
+        point: ``(y, x)`` in pixels; ``(0, 0)`` is the center of the top-left pixel.
+        size: ``(height, width)`` of the image in pixels.
+        cards: Number of cards.
+        columns: Cards per row.
+
+    Returns:
+        The number, or None if the point lies in an empty place of the last row.
+    """
+    shape = -(-cards // columns), columns
+    row, column = (
+        min(int((at + 0.5) * count / edge), count - 1)
+        for at, count, edge in zip(point, shape, size, strict=True)
+    )
+    number = row * columns + column
+    return number if number < cards else None
 
 
 def results(
@@ -26,7 +139,7 @@ def results(
     count: int = 5,
     title: str = "",
 ) -> Figure:
-    """Draw a query and its best results in a row; see `result_cards` for their captions.
+    """Draw a query and its best results in a row.
 
     Args:
         query: The query photo.
@@ -60,9 +173,12 @@ def result_cards(
     """
     cards = []
     for row in rows:
-        image = int(ranking.images[row])
+        image, inliers = int(ranking.images[row]), ranking.inliers[row]
+        score = f"{inliers}" if inliers >= 0 else f"({ranking.votes[row]})"
+        if ranking.scores is not None:
+            score = f"{ranking.scores[row]:.2f}"
         mark, color = ("", None) if truth is None else RELEVANCE_MARKS[relevance(truth, image)]
-        line = " ".join(filter(None, (str(row + 1), mark, _score(ranking, row))))
+        line = " ".join(filter(None, (str(row + 1), mark, score)))
         photo = thumbnail(load(image), RESULT_CARD_WIDTH)
         cards.append(Card(photo=photo, lines=(line,), color=color))
     return cards
@@ -87,6 +203,20 @@ def result_rows(rows: Sequence[tuple[str, Sequence[Card]]], *, width: float = 6.
     return photos(images, [title for title, _ in rows], columns=1, width=width)
 
 
+def result_figure(cards: Sequence[Card], pair: RgbImage, titles: tuple[str, str]) -> Figure:
+    """Draw a query with its results as cards, and one matched pair below them.
+
+    Args:
+        cards: The query, then the results, best first, of width `CARD_WIDTH`. Cards of an incomplete
+            second or later row are left out.
+        pair: The image of `delfjax.plots.pairs.pair_image`.
+        titles: Titles of the two images.
+    """
+    cards = cards[: max(1, len(cards) // FIGURE_COLUMNS) * FIGURE_COLUMNS]
+    shown = draw_cards(cards, columns=FIGURE_COLUMNS, card_width=CARD_WIDTH, selected=0)
+    return photos([shown, pair], titles, columns=1, width=8)
+
+
 def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
     """Draw the recall of an approximate index against its search time.
 
@@ -103,9 +233,8 @@ def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure
         times, recalls = np.transpose(points)
         times = np.minimum.accumulate(times[::-1])[::-1]
         ax.plot(times, 100 * recalls, color=color, marker="o", markersize=4, label=name)
-    ax.axvline(
-        1, color=NEUTRAL, linewidth=1, linestyle="--", zorder=0, label="time of exact search"
-    )
+    style = {"color": NEUTRAL, "linewidth": 1, "linestyle": "--", "zorder": 0}
+    ax.axvline(1, label="time of exact search", **style)
     ax.set(xscale="log", xlabel="search time relative to exact search (log scale)")
     ax.set_ylabel("true neighbors found (%)")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -146,8 +275,20 @@ def recall_by_angle(
     return figure
 
 
-def _score(ranking: Ranking, row: int) -> str:
-    if ranking.scores is not None:
-        return f"{ranking.scores[row]:.2f}"
-    inliers = ranking.inliers[row]
-    return f"{inliers}" if inliers >= 0 else f"({ranking.votes[row]})"
+def _margin(card_width: int) -> int:
+    """Return the space at each side of a card's photo in pixels."""
+    return max(card_width // 24, FRAME_WIDTH + 2)
+
+
+@lru_cache(maxsize=16)
+def _load_font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(findfont("DejaVu Sans"), size)
+
+
+def _shorten(line: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """Replace the middle of a line that is too wide by an ellipsis: photo names differ at their ends."""
+    if font.getlength(line) <= width:
+        return line
+    prefix = line[:PREFIX_LENGTH]
+    shorter = (f"{prefix}…{line[n:]}" for n in range(PREFIX_LENGTH + 1, len(line)))
+    return next((text for text in shorter if font.getlength(text) <= width), prefix)

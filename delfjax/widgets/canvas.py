@@ -11,7 +11,7 @@ import anywidget
 import traitlets
 
 from delfjax.plots.base import encode_jpeg
-from delfjax.plots.thumbnails import Card, card_at, draw_cards
+from delfjax.plots.retrieval import Card, card_at, draw_cards
 
 
 def _floats(count: int) -> traitlets.Tuple:

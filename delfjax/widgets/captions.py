@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from delfjax.plots.base import Figure
-from delfjax.plots.match_images import RELEVANCE_MARKS
+from delfjax.plots.retrieval import RELEVANCE_MARKS
 from delfjax.widgets.attention_drawing import color_limits
 from delfjax.widgets.attention_state import Cell, ScoredPhoto, ViewSettings, describe_view
 

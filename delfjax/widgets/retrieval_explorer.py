@@ -19,9 +19,9 @@ from delfjax.datasets.truth import Truth
 from delfjax.features.database import Database
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.images.reading import read_image
-from delfjax.plots.base import Figure, encode_jpeg
-from delfjax.plots.match_images import CARD_WIDTH, PAIR_WIDTH, QUERY_SIZE
-from delfjax.plots.thumbnails import Card, fit_size, thumbnail
+from delfjax.plots.base import Figure, encode_jpeg, fit_size
+from delfjax.plots.pairs import PAIR_WIDTH, QUERY_SIZE
+from delfjax.plots.retrieval import CARD_WIDTH, Card, thumbnail
 from delfjax.search.searcher import Searcher
 from delfjax.types import Box, Features, Photo
 from delfjax.widgets import captions

@@ -15,14 +15,14 @@ from delfjax.datasets.truth import Truth, relevance
 from delfjax.evaluation.metrics import score_rankings
 from delfjax.features.database import Database
 from delfjax.plots.base import Figure
-from delfjax.plots.match_images import (
+from delfjax.plots.pairs import pair_image, query_image
+from delfjax.plots.retrieval import (
     CARD_WIDTH,
     RELEVANCE_MARKS,
-    pair_image,
-    query_image,
+    Card,
     result_figure,
+    thumbnail,
 )
-from delfjax.plots.thumbnails import Card, thumbnail
 from delfjax.search.index import NEIGHBORS, Neighbors
 from delfjax.search.searcher import SearchConfig, Searcher, SearchResult
 from delfjax.types import Box, Features, Matches, Photo

@@ -10,7 +10,7 @@ from IPython.display import display
 
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.images.reading import PhotoError, read_image
-from delfjax.plots.features import matches
+from delfjax.plots.pairs import matches
 from delfjax.search.matching import match
 from delfjax.types import Photo
 from delfjax.widgets import captions

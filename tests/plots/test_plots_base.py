@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from delfjax import plots
-from delfjax.plots.base import encode_jpeg
+from delfjax.plots.base import encode_jpeg, fit_size
 from delfjax.types import Box
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8)
@@ -59,6 +59,15 @@ def test_box_is_drawn_between_pixels():
     (patch,) = figure.axes[1].patches
     assert patch.get_xy() == (19.5, 9.5)
     assert (patch.get_width(), patch.get_height()) == (30, 20)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (64, 20), (9, 1000)])
+def test_fit_size_fills_one_side_and_keeps_the_aspect_ratio(size):
+    height, width = fit_size(size, (300, 400))
+    assert height == 300 or width == 400
+    assert height <= 300
+    assert width <= 400
+    assert height == pytest.approx(width * size[0] / size[1], abs=1)
 
 
 def test_encode_jpeg_keeps_the_size():

@@ -1,21 +1,11 @@
-"""Tests of figures of keypoints, receptive fields and matches."""
+"""Tests of figures of keypoints, receptive fields and score maps."""
 
 import numpy as np
-import pytest
 from worlds import draw, extractor
 
 from delfjax import plots
-from delfjax.plots import match_images
-from delfjax.search.matching import PairMatch
-from delfjax.types import Matches
 
 PHOTO = draw(0)
-POINTS = np.random.default_rng(1).uniform(0, 48, (30, 2)).astype(np.float32)
-MATCHES = Matches(query=POINTS, database=POINTS + 1, distances=np.zeros(30, np.float32))
-
-
-def pair(inliers):
-    return PairMatch(matches=MATCHES, inliers=np.arange(30) < inliers, affine=np.eye(2, 3))
 
 
 def test_keypoints_are_drawn_at_x_y():
@@ -29,27 +19,33 @@ def test_keypoints_are_drawn_at_x_y():
 def test_receptive_fields_are_boxes_around_the_best_keypoints():
     features = extractor()(PHOTO)
     boxes = extractor().receptive_field_boxes(features)
-    ax = plots.receptive_fields(PHOTO, features, boxes, max_keypoints=3).axes[0]
-    assert len(ax.patches) == len(ax.lines) == 3
+    ax = plots.receptive_fields(PHOTO, features, boxes, title="best").axes[0]
+    assert len(ax.patches) == len(ax.lines) == 4
     for patch, line, position in zip(ax.patches, ax.lines, features.positions, strict=False):
         center = (patch.get_y() + patch.get_height() / 2, patch.get_x() + patch.get_width() / 2)
         np.testing.assert_allclose(center, position, atol=1e-3)
         np.testing.assert_allclose([line.get_ydata()[0], line.get_xdata()[0]], position)
 
 
-@pytest.mark.parametrize(
-    ("found", "title"),
-    [(pair(12), "12 inliers of 30 matches"), (pair(0), "0 inliers of 30 matches")]
-    + [(MATCHES, "30 matches")],
-)
-def test_matches_are_titled_by_their_numbers(found, title):
-    figure = plots.matches(PHOTO, PHOTO, found)
-    assert figure.axes[0].get_title(loc="left") == title
-    assert plots.matches(PHOTO, PHOTO, found, title="").axes[0].get_title(loc="left") == ""
+def test_heatmap_grid_has_a_row_per_photo_and_a_column_per_map():
+    photo = draw(0)
+    maps = {"norm": np.ones(photo.shape[:2]), "attention": np.eye(*photo.shape[:2])}
+    figure = plots.heatmap_grid([(photo, maps)] * 2)
+    shown = [ax for ax in figure.axes if ax.images][:6]
+    assert [len(ax.images) for ax in shown] == [1, 2, 2] * 2
+    titles = [ax.get_title(loc="left") for ax in shown]
+    assert titles == ["photo", "norm", "attention", "", "", ""]
 
 
-def test_matches_show_the_inliers_of_a_pair():
-    shown = plots.matches(PHOTO, PHOTO, pair(12)).axes[0].images[0].get_array()
-    sizes = PHOTO.shape[:2], PHOTO.shape[:2]
-    expected = match_images.pair_image((PHOTO, PHOTO), sizes, MATCHES, np.arange(30) < 12)
-    np.testing.assert_array_equal(shown, expected)
+def test_heatmap_colors_span_percentiles():
+    photo = draw(0)
+    scores = np.arange(48.0 * 64).reshape(48, 64)
+    heat = plots.heatmaps(photo, {"norm": scores}).axes[1].images[1]
+    np.testing.assert_allclose(heat.get_clim(), np.percentile(scores, (1, 99.5)))
+
+
+def test_landmark_hits_are_means_without_missing_values():
+    shares = {"norm": np.array([[0.2, 0.4], [0.4, np.nan]])}
+    ax = plots.landmark_hits([10, 100], shares, chance=0.25).axes[0]
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [0.3, 0.4])
+    assert ax.lines[1].get_ydata()[0] == 0.25

@@ -5,7 +5,7 @@ import io
 import worlds
 from PIL import Image
 
-from delfjax.plots.thumbnails import Card, thumbnail
+from delfjax.plots.retrieval import Card, thumbnail
 from delfjax.widgets.canvas import ImageCanvas, ThumbnailGrid
 
 WIDTH = 120  # of a card, in pixels

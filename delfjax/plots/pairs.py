@@ -4,32 +4,44 @@ Images have about twice the pixels of their place on a page: Pillow draws hard e
 smooths them when it scales the image down.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image, ImageDraw
 
-from delfjax.datasets.truth import Relevance
 from delfjax.features.pyramid import scale_points
-from delfjax.plots.base import COLORS, DARK, DIM, NEUTRAL, Figure, RgbImage, photos
-from delfjax.plots.thumbnails import BACKGROUND, Card, draw_cards, fit, resize
+from delfjax.plots.base import DARK, DIM, Figure, RgbImage, fit_size, photos, resize
+from delfjax.search.matching import PairMatch
 from delfjax.types import Box, Features, Matches
 
-RELEVANCE_MARKS: dict[
-    Relevance, tuple[str, str]
-] = {  # a mark and a color; no color is red or green
-    "correct": ("✓", COLORS[0]),
-    "wrong": ("✗", COLORS[1]),
-    "junk": ("○", NEUTRAL),
-}
 QUERY_SIZE = 560, 840  # pixels: maximum height and width of the query
 PAIR_WIDTH, PAIR_MAX_HEIGHT = 1800, 760  # pixels
 GAP = 24  # pixels between the two photos
 INLIER_COLOR, OUTLIER_COLOR = (255, 214, 64, 240), (255, 255, 255, 130)  # RGBA
 MAX_INLIER_LINES = 200  # more lines would hide the photos
-CARD_WIDTH = 320  # pixels
-FIGURE_COLUMNS = 6  # cards per row of `result_figure`
+
+
+def matches(
+    photo_a: RgbImage, photo_b: RgbImage, pair: PairMatch | Matches, *, title: str | None = None
+) -> Figure:
+    """Draw the matches between two photos as lines.
+
+    Inliers are bright, all other matches are faint. Matches that are not verified are all bright. At most
+    200 bright lines are drawn, evenly chosen.
+
+    Args:
+        photo_a: The first photo (the query), in the size that its features were extracted from.
+        photo_b: The second photo (of the database), likewise.
+        pair: The result of `delfjax.search.matching.match`, or matches that are not verified yet.
+        title: Title. None: the numbers of inliers and matches.
+    """
+    if isinstance(pair, PairMatch):
+        found, inliers = pair.matches, pair.inliers
+        default = f"{pair.num_inliers} inliers of {len(found)} matches"
+    else:
+        found, inliers, default = pair, np.ones(len(pair), bool), f"{len(pair)} matches"
+    sizes = photo_a.shape[:2], photo_b.shape[:2]
+    image = pair_image((photo_a, photo_b), sizes, found, inliers)
+    return photos([image], [default if title is None else title], width=9.5)
 
 
 def query_image(photo: RgbImage, features: Features, box: Box | None = None) -> RgbImage:
@@ -43,7 +55,7 @@ def query_image(photo: RgbImage, features: Features, box: Box | None = None) -> 
     Returns:
         An image of at most `QUERY_SIZE`.
     """
-    shown = fit(photo, QUERY_SIZE)
+    shown = resize(photo, fit_size(photo.shape[:2], QUERY_SIZE))
     image = Image.fromarray(shown)
     if box is not None:
         features = features.inside(box)
@@ -81,45 +93,32 @@ def pair_image(
         for photo, (tall, wide) in zip(photos, sizes, strict=True)
     )
     offset = left.shape[1] + GAP
-    image = Image.new("RGB", (offset + right.shape[1], height), BACKGROUND)
+    image = Image.new("RGBA", (offset + right.shape[1], height), "white")
     image.paste(Image.fromarray(left), (0, 0))
     image.paste(Image.fromarray(right), (offset, 0))
     starts = _to_image(matches.query, sizes[0], left)
     ends = _to_image(matches.database, sizes[1], right) + [0, offset]
+    lines = np.stack([starts, ends], axis=1)
     inliers = np.zeros(len(matches), bool) if inliers is None else inliers
-    return np.asarray(_draw_lines(image, np.stack([starts, ends], axis=1), inliers))
-
-
-def result_figure(cards: Sequence[Card], pair: RgbImage, titles: tuple[str, str]) -> Figure:
-    """Draw a query with its results as cards, and one matched pair below them.
-
-    Args:
-        cards: The query, then the results, best first, of width `CARD_WIDTH`. Cards of an incomplete
-            second or later row are left out.
-        pair: The image of `pair_image`.
-        titles: Titles of the two images.
-    """
-    cards = cards[: max(1, len(cards) // FIGURE_COLUMNS) * FIGURE_COLUMNS]
-    results = draw_cards(cards, columns=FIGURE_COLUMNS, card_width=CARD_WIDTH, selected=0)
-    return photos([results, pair], titles, columns=1, width=8)
+    layer = Image.new("RGBA", image.size)
+    draw = ImageDraw.Draw(layer)
+    _draw_lines(draw, lines[~inliers], {5: (*DARK, 50), 3: OUTLIER_COLOR})
+    shown = lines[inliers]
+    shown = shown[np.linspace(0, len(shown) - 1, min(MAX_INLIER_LINES, len(shown))).astype(int)]
+    _draw_lines(draw, shown, {7: (*DARK, 120), 4: INLIER_COLOR})
+    _draw_dots(draw, shown.reshape(-1, 2))
+    return np.asarray(Image.alpha_composite(image, layer).convert("RGB"))
 
 
 def _draw_lines(
-    image: Image.Image, lines: Float[np.ndarray, "m 2 2"], inliers: Bool[np.ndarray, " m"]
-) -> Image.Image:
-    """Draw lines between ``(y, x)`` points; inliers come on top, with a dark outline."""
-    layer = Image.new("RGBA", image.size)
-    draw = ImageDraw.Draw(layer)
-    for ends in lines[~inliers, :, ::-1]:
-        for color, width in (((*DARK, 50), 5), (OUTLIER_COLOR, 3)):
+    draw: ImageDraw.ImageDraw,
+    lines: Float[np.ndarray, "n 2 2"],
+    colors: dict[int, tuple[int, int, int, int]],
+) -> None:
+    """Draw lines between ``(y, x)`` points, each once for every width and its color."""
+    for ends in lines[:, :, ::-1]:
+        for width, color in colors.items():
             draw.line(ends.ravel().tolist(), color, width)
-    shown = lines[inliers]
-    shown = shown[np.linspace(0, len(shown) - 1, min(MAX_INLIER_LINES, len(shown))).astype(int)]
-    for ends in shown[:, :, ::-1]:
-        for color, width in (((*DARK, 120), 7), (INLIER_COLOR, 4)):
-            draw.line(ends.ravel().tolist(), color, width)
-    _draw_dots(draw, shown.reshape(-1, 2))
-    return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
 
 
 def _draw_dots(draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "n 2"]) -> None:

@@ -1,10 +1,12 @@
-"""Tests of the images of a query and of matched pairs."""
+"""Tests of figures of matches, and of the images of a query and of matched pairs."""
 
 import numpy as np
 import pytest
 from places import place
+from worlds import draw
 
-from delfjax.plots.match_images import (
+from delfjax import plots
+from delfjax.plots.pairs import (
     GAP,
     PAIR_MAX_HEIGHT,
     PAIR_WIDTH,
@@ -12,8 +14,12 @@ from delfjax.plots.match_images import (
     pair_image,
     query_image,
 )
+from delfjax.search.matching import PairMatch
 from delfjax.types import Box, Matches
 
+PHOTO = draw(0)
+POINTS = np.random.default_rng(1).uniform(0, 48, (30, 2)).astype(np.float32)
+MATCHES = Matches(query=POINTS, database=POINTS + 1, distances=np.zeros(30, np.float32))
 BOX = Box(50.0, 80.0, 300.0, 330.0)
 
 
@@ -68,3 +74,25 @@ def test_outliers_are_fainter_and_the_height_of_a_pair_is_limited():
     assert inlier.shape[1] < PAIR_WIDTH
     left = slice(0, inlier.shape[1] // 2 - GAP)
     assert 60 < outlier[:, left].max() < inlier[:, left].max()
+
+
+def pair(inliers):
+    return PairMatch(matches=MATCHES, inliers=np.arange(30) < inliers, affine=np.eye(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("found", "title"),
+    [(pair(12), "12 inliers of 30 matches"), (pair(0), "0 inliers of 30 matches")]
+    + [(MATCHES, "30 matches")],
+)
+def test_matches_are_titled_by_their_numbers(found, title):
+    figure = plots.matches(PHOTO, PHOTO, found)
+    assert figure.axes[0].get_title(loc="left") == title
+    assert plots.matches(PHOTO, PHOTO, found, title="").axes[0].get_title(loc="left") == ""
+
+
+def test_matches_show_the_inliers_of_a_pair():
+    shown = plots.matches(PHOTO, PHOTO, pair(12)).axes[0].images[0].get_array()
+    sizes = PHOTO.shape[:2], PHOTO.shape[:2]
+    expected = pair_image((PHOTO, PHOTO), sizes, MATCHES, np.arange(30) < 12)
+    np.testing.assert_array_equal(shown, expected)
