@@ -33,56 +33,33 @@ def add_model_options(parser: argparse.ArgumentParser, default: str | None = DEF
         metavar="NAME",
         help=f"model: a file that `train` wrote, or one of {', '.join(model_names())}",
     )
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        metavar="FILE",
-        help="file with the weights of an ImageNet backbone, instead of a download",
-    )
+    weights = "file with the weights of an ImageNet backbone, instead of a download"
+    parser.add_argument("--weights", type=Path, metavar="FILE", help=weights)
 
 
 def add_extraction_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the image pyramid and of the selection of features."""
     pyramid, extraction = PyramidConfig(), ExtractionConfig()
-    parser.add_argument(
-        "--selection",
-        choices=get_args(Selection),
-        help="score that selects features (default: attention if the model has it, else norm)",
-    )
-    parser.add_argument(
-        "--longest", type=int, default=pyramid.longest, help="longest side of a photo in pixels"
-    )
-    parser.add_argument(
-        "--max-features", type=int, default=extraction.max_features, help="features per photo"
-    )
-    parser.add_argument(
-        "--nms-iou",
-        type=float,
-        default=extraction.nms_iou,
-        help="overlap above which the weaker of two features is dropped; 1 keeps all",
-    )
+    selection = "score that selects features (default: attention if the model has it, else norm)"
+    parser.add_argument("--selection", choices=get_args(Selection), help=selection)
+    _add(parser, "--longest", pyramid.longest, "longest side of a photo in pixels")
+    _add(parser, "--max-features", extraction.max_features, "features per photo")
+    nms = "overlap above which the weaker of two features is dropped; 1 keeps all"
+    _add(parser, "--nms-iou", extraction.nms_iou, nms)
 
 
 def add_pca_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the PCA of local descriptors."""
     config = PCAConfig()
-    parser.add_argument(
-        "--dimensions", type=int, default=config.dimensions, help="dimensions after the PCA"
-    )
+    _add(parser, "--dimensions", config.dimensions, "dimensions after the PCA")
     parser.add_argument("--whiten", action="store_true", help="whiten the PCA")
-    parser.add_argument(
-        "--pca-seed", type=int, default=config.seed, help="seed of the photos that the PCA uses"
-    )
+    _add(parser, "--pca-seed", config.seed, "seed of the photos that the PCA uses")
 
 
 def add_index_options(parser: argparse.ArgumentParser, *, settings: bool = True) -> None:
     """Add the option of the kind of index, and those of its settings."""
-    parser.add_argument(
-        "--index",
-        choices=("auto", *KINDS),
-        default="auto",
-        help="kind of index; auto: exact search, and nndescent for a very large database",
-    )
+    kinds = "kind of index; auto: exact search, and nndescent for a very large database"
+    parser.add_argument("--index", choices=("auto", *KINDS), default="auto", help=kinds)
     if settings:
         parser.add_argument(
             "--index-settings",
@@ -97,57 +74,25 @@ def add_index_options(parser: argparse.ArgumentParser, *, settings: bool = True)
 def add_ransac_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of geometric verification."""
     config = RansacConfig()
-    parser.add_argument(
-        "--residual",
-        type=float,
-        default=config.residual,
-        help="inlier threshold: largest distance of an inlier from the model, in pixels",
-    )
-    parser.add_argument(
-        "--hypotheses",
-        type=int,
-        default=config.hypotheses,
-        help="RANSAC samples per pair of photos",
-    )
-    parser.add_argument(
-        "--transform", choices=[*MODELS], default=config.model, help="model between two photos"
-    )
-    parser.add_argument("--seed", type=int, default=config.seed, help="seed of RANSAC")
+    residual = "inlier threshold: largest distance of an inlier from the model, in pixels"
+    _add(parser, "--residual", config.residual, residual)
+    _add(parser, "--hypotheses", config.hypotheses, "RANSAC samples per pair of photos")
+    transform = "model between two photos"
+    parser.add_argument("--transform", choices=[*MODELS], default=config.model, help=transform)
+    _add(parser, "--seed", config.seed, "seed of RANSAC")
 
 
 def add_search_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of votes and verification."""
     config = SearchConfig()
-    parser.add_argument(
-        "--neighbors",
-        type=int,
-        default=config.neighbors,
-        help="nearest neighbors of each query feature, K",
-    )
-    parser.add_argument(
-        "--verified",
-        type=int,
-        default=config.verified,
-        help="photos with the most votes that are verified; 0 ranks by votes alone",
-    )
-    parser.add_argument(
-        "--max-distance",
-        type=float,
-        default=config.max_distance,
-        help="largest distance of a neighbor",
-    )
-    parser.add_argument(
-        "--ratio",
-        type=float,
-        default=config.ratio,
-        help="largest ratio of a neighbor's distance to the K-th neighbor's; 1 keeps all",
-    )
-    parser.add_argument(
-        "--features", type=int, help="use only this many best features per photo (default: all)"
-    )
-    parser.add_argument(
-        "--truncate", type=int, metavar="D", help="use only the first D dimensions (default: all)"
-    )
+    _add(parser, "--neighbors", config.neighbors, "nearest neighbors of each query feature, K")
+    verified = "photos with the most votes that are verified; 0 ranks by votes alone"
+    _add(parser, "--verified", config.verified, verified)
+    _add(parser, "--max-distance", config.max_distance, "largest distance of a neighbor")
+    ratio = "largest ratio of a neighbor's distance to the K-th neighbor's; 1 keeps all"
+    _add(parser, "--ratio", config.ratio, ratio)
+    parser.add_argument("--features", type=int, help="best features used per photo (default: all)")
+    parser.add_argument("--truncate", type=int, help="first dimensions used (default: all)")
     add_ransac_options(parser)
 
 
@@ -155,55 +100,28 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of global descriptors, late fusion and query expansion."""
     expansion, run = ExpansionConfig(), RunConfig()
     group = parser.add_argument_group("optional stages")
+    pooling = "use global descriptors; alone, unless --fuse or --shortlist is given"
+    group.add_argument("--global", dest="pooling", choices=POOLINGS, help=pooling)
+    scales = "scales of the photo for global descriptors"
+    group.add_argument("--global-scales", type=float, nargs="+", default=[1.0], help=scales)
+    whiten = "folder of other photos to learn a whitening from; 'rendered': the rendered ones"
+    group.add_argument("--global-whiten", metavar="FOLDER", help=whiten)
+    _add(group, "--global-dimensions", run.whitening_dimensions, "dimensions after the whitening")
+    fuse = "fuse inliers and similarity with this weight of the inliers (paper: 0.25)"
+    group.add_argument("--fuse", type=float, metavar="WEIGHT", help=fuse)
     group.add_argument(
-        "--global",
-        dest="pooling",
-        choices=POOLINGS,
-        help="use global descriptors; alone, unless --fuse or --shortlist is given",
+        "--shortlist", type=int, metavar="N", help="verify the N most similar photos"
     )
-    group.add_argument(
-        "--global-scales",
-        type=float,
-        nargs="+",
-        default=[1.0],
-        metavar="SCALE",
-        help="scales of the photo for global descriptors",
-    )
-    group.add_argument(
-        "--global-whiten",
-        metavar="FOLDER",
-        help="folder of other photos to learn a whitening from; 'rendered': the rendered ones",
-    )
-    group.add_argument(
-        "--global-dimensions",
-        type=int,
-        default=run.whitening_dimensions,
-        help="dimensions after the whitening",
-    )
-    group.add_argument(
-        "--fuse",
-        type=float,
-        metavar="WEIGHT",
-        help="fuse inliers and similarity with this weight of the inliers (paper: 0.25)",
-    )
-    group.add_argument(
-        "--shortlist", type=int, metavar="N", help="verify only the N most similar photos"
-    )
-    group.add_argument(
-        "--expand", choices=get_args(ExpansionKind), help="expand the query and search again"
-    )
-    group.add_argument(
-        "--expand-photos",
-        type=int,
-        default=expansion.max_photos,
-        help="largest number of photos that expand a query",
-    )
-    group.add_argument(
-        "--expand-inliers",
-        type=int,
-        default=expansion.min_inliers,
-        help="smallest number of inliers of a photo that expands a query",
-    )
+    expand = "expand the query and search again"
+    group.add_argument("--expand", choices=get_args(ExpansionKind), help=expand)
+    _add(group, "--expand-photos", expansion.max_photos, "most photos that expand a query")
+    inliers = "fewest inliers of a photo that expands a query"
+    _add(group, "--expand-inliers", expansion.min_inliers, inliers)
+
+
+def _add(parser: argparse._ActionsContainer, name: str, default: float, text: str) -> None:
+    """Add an option that has the type of its default."""
+    parser.add_argument(name, type=type(default), default=default, help=text)
 
 
 def extraction_config(options: argparse.Namespace) -> ExtractionConfig:
