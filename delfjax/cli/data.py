@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from delfjax.datasets.benchmark import DatasetError
-from delfjax.datasets.catalog import DATASETS, data_folder, get_entry, missing_parts
+from delfjax.datasets.catalog import DATASETS, data_folder, missing_parts
 from delfjax.datasets.fetch import fetch_dataset
 
 
@@ -45,7 +45,7 @@ def data(options: argparse.Namespace) -> int:
 
 def _fetch(name: str, root: Path) -> int:
     """Fetch one data set; report an error without raising it, so that the others are fetched."""
-    entry = get_entry(name)
+    entry = DATASETS[name]
     if entry.files and missing_parts(name, root):  # show the terms before downloading anything
         print(f"{root / name}\n{entry.description}", flush=True)
     try:

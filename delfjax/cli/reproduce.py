@@ -75,8 +75,8 @@ def reproduce(options: argparse.Namespace) -> int:
     outcomes = run_all(jobs)
     print(_summarize(outcomes))
     for name in DATASETS if options.data else ():
-        if parts := missing_parts(name, options.data):
-            print(f"not run: {missing_message(name, options.data, parts)}")
+        if missing_parts(name, options.data):
+            print(f"not run: {missing_message(name, options.data)}")
     if any(outcome.state == "failed" for outcome in outcomes):
         return FAILED
     return SOME_FAILED if any(outcome.unreadable for outcome in outcomes) else OK

@@ -11,11 +11,7 @@ from pathlib import Path
 
 from delfjax.datasets import google_landmarks, holidays, oxford, rendered, revisited
 from delfjax.datasets.benchmark import Benchmark, DatasetError, Query
-from delfjax.datasets.catalog import (
-    data_folder,
-    missing_message,
-    missing_parts,
-)
+from delfjax.datasets.catalog import data_folder, missing_message, missing_parts
 from delfjax.datasets.labeled_folder import LABELED, labeled
 from delfjax.datasets.text_files import list_photos
 
@@ -80,8 +76,8 @@ def load(name: str, root: Path | str | None = None) -> Benchmark:
     if name in RENDERED:
         return rendered.load(rendered.find_folder(root), distractors=bool(distractors))
     for part in filter(None, (base, distractors)):
-        if missing := missing_parts(part, root):
-            raise DatasetError(missing_message(part, root, missing))
+        if missing_parts(part, root):
+            raise DatasetError(missing_message(part, root))
     benchmark = _relative_to(root, _LOADERS[base](root / base))
     if not distractors:
         return benchmark
@@ -96,14 +92,7 @@ def load(name: str, root: Path | str | None = None) -> Benchmark:
 
 
 def available(root: Path | str | None = None) -> tuple[str, ...]:
-    """List the benchmarks that are on disk, as far as a quick look can tell.
-
-    Args:
-        root: Folder that holds the folders of all data sets; as in `load`.
-
-    Returns:
-        Names from `NAMES`.
-    """
+    """List the benchmarks below ``root`` (as in `load`) that are on disk, without reading them."""
     root = data_folder() if root is None else Path(root)
     complete = {part for part in (*_LOADERS, *_DISTRACTORS) if not missing_parts(part, root)}
     if (rendered.find_folder(root) / rendered.CHECKSUMS).is_file():
@@ -113,7 +102,7 @@ def available(root: Path | str | None = None) -> tuple[str, ...]:
 
 def _relative_to(root: Path, benchmark: Benchmark) -> Benchmark:
     """Make photo paths relative to ``root``, the parent of the benchmark's own folder."""
-    folder = benchmark.root.relative_to(root).as_posix()
+    folder = benchmark.root.name
 
     def prefix(queries: tuple[Query, ...]) -> tuple[Query, ...]:
         return tuple(replace(query, photo=f"{folder}/{query.photo}") for query in queries)

@@ -1,9 +1,8 @@
 """Unpack archives of photos safely and completely, or not at all.
 
-An archive chooses the names of its files, so it could overwrite any file. This module accepts only
-regular files, only below the destination folder, and only up to a total size. Files are first written
-to a temporary folder and moved when all are there. A marker named after the archive's SHA-256 records
-that it was unpacked, so that it is not unpacked again.
+An archive could overwrite any file. This module accepts only regular files, only below the destination
+folder, and only up to a total size. A marker named after the archive's SHA-256 records that it was
+unpacked.
 """
 
 import errno
@@ -26,7 +25,6 @@ MAX_BYTES = 20_000_000_000
 MAX_READ = 16_000_000  # bytes at once; tarfile reads headers of any size into memory
 FORBIDDEN = re.compile(r"[\\:\x00-\x1f\x7f]")  # in names: Windows drives and separators, controls
 MARKERS, TEMPORARY = ".unpacked", ".unpacking-"  # names of folders in the destination
-END_OF_TAR = bytes(512)
 
 
 def unpack(archive: Path, folder: Path, *, flat: bool = False) -> bool:
@@ -49,10 +47,9 @@ def unpack(archive: Path, folder: Path, *, flat: bool = False) -> bool:
         digest = sha256(archive)
         if is_unpacked(digest, folder):
             return False
-        folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f"{TEMPORARY}{digest[:16]}"
         shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
-        temporary.mkdir()
+        temporary.mkdir(parents=True)
         try:
             _write_members(archive, temporary, flat=flat)
             _move_files(temporary, folder)
@@ -65,38 +62,18 @@ def unpack(archive: Path, folder: Path, *, flat: bool = False) -> bool:
     except DatasetError:
         raise
     except Exception as error:  # the readers raise all kinds of errors on damaged archives
-        raise _unpack_error(archive, error) from error
+        reason = f"({type(error).__name__}: {error}); expected a complete tar or tar.gz"
+        fix = "remove it and download it again"
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            reason, fix = "(the disk is full)", "free some space, and retry"
+        elif getattr(error, "strerror", None):
+            reason, fix = f"({error})", "check the permissions of the archive and the folder"
+        raise DatasetError(f"{archive}: cannot be unpacked {reason}. Fix: {fix}") from error
 
 
 def is_unpacked(digest: str, folder: Path) -> bool:
     """Return whether the archive with this SHA-256 was unpacked into the folder."""
     return (folder / MARKERS / digest).is_file()
-
-
-def _unpack_error(archive: Path, error: Exception) -> DatasetError:
-    if getattr(error, "errno", None) == errno.ENOSPC:
-        return DatasetError(
-            f"{archive}: cannot be unpacked (the disk is full). Fix: free some space, and retry"
-        )
-    if getattr(error, "strerror", None):
-        return DatasetError(
-            f"{archive}: cannot be unpacked ({error}). Fix: check the permissions of the archive and "
-            "the folder"
-        )
-    return DatasetError(
-        f"{archive}: cannot be unpacked ({type(error).__name__}: {error}); expected a complete tar "
-        "or tar.gz. Fix: remove it and download it again"
-    )
-
-
-def _refusal(archive: Path, member: str, reason: str) -> DatasetError:
-    return DatasetError(
-        f"{archive}: {member[:200]!r} {reason}. Nothing of the archive was unpacked. Fix: get it from "
-        "its publisher, or unpack it by hand if you trust it"
-    )
-
-
-# --- read the archive -------------------------------------------------------------------------------
 
 
 def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
@@ -111,48 +88,42 @@ def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
             for member in tar:
                 if member.isdir():  # folders are created only for files
                     continue
-                path = _checked_path(archive, member)
+                path = PurePosixPath(member.name)
+                target = folder / (path.name if flat else path)
                 count, total = count + 1, total + member.size
-                if count > MAX_FILES or total > MAX_BYTES:
-                    limits = f"{MAX_FILES:,} files and {MAX_BYTES:,} bytes"
-                    raise _refusal(archive, member.name, f"exceeds the limit of {limits}")
-                _write_file(archive, tar, member, folder / (path.name if flat else path))
+                problem = _problem(member, path)
+                if not problem and (count > MAX_FILES or total > MAX_BYTES):
+                    problem = f"exceeds the limit of {MAX_FILES:,} files and {MAX_BYTES:,} bytes"
+                if not problem and target.exists():
+                    problem = "is in it twice"
+                if problem:
+                    raise DatasetError(
+                        f"{archive}: {member.name[:200]!r} {problem}. Nothing of the archive was unpacked. "
+                        "Fix: get it from its publisher, or unpack it by hand if you trust it"
+                    )
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with tar.extractfile(member) as source, target.open("xb") as output:
+                    shutil.copyfileobj(source, output)
+                if target.stat().st_size != member.size:
+                    raise EOFError(f"{member.name} ends early")
                 bar.update(file.tell() - bar.n)
-            _check_end(stream, tar.offset)
+            stream.seek(tar.offset)
+            if stream.read(512) != bytes(512):  # tarfile takes a damaged header for the end
+                raise EOFError("the end of the tar is missing")
+            # Reading to the end of the padding also verifies the checksum of a gzip.
+            if len(stream.read(MAX_READ)) == MAX_READ:
+                raise EOFError(f"more than {MAX_READ:,} bytes after the end of the tar")
 
 
-def _checked_path(archive: Path, member: tarfile.TarInfo) -> PurePosixPath:
-    """Return the path of a member; refuse all but regular files inside the folder."""
+def _problem(member: tarfile.TarInfo, path: PurePosixPath) -> str | None:
+    """Return why a member cannot be unpacked; only regular files inside the folder can be."""
     if not member.isreg() or member.issparse():
-        raise _refusal(archive, member.name, "is neither a regular file nor a folder")
-    path = PurePosixPath(member.name)
+        return "is neither a regular file nor a folder"
     if path.is_absolute() or ".." in path.parts or FORBIDDEN.search(member.name) or not path.name:
-        raise _refusal(archive, member.name, "is not a valid path in the folder")
+        return "is not a valid path in the folder"
     if any(part.startswith((MARKERS, TEMPORARY)) for part in path.parts):
-        raise _refusal(archive, member.name, "has a reserved name")
-    if hasattr(tarfile, "data_filter"):  # Python's own checks, since 3.11.4
-        tarfile.data_filter(member, "folder")
-    return path
-
-
-def _write_file(archive: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
-    if target.exists():
-        raise _refusal(archive, member.name, "is in it twice")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tar.extractfile(member) as source, target.open("xb") as file:
-        shutil.copyfileobj(source, file)
-    if target.stat().st_size != member.size:
-        raise EOFError(f"{member.name} ends early")
-
-
-def _check_end(stream: io.BufferedIOBase, offset: int) -> None:
-    """Check that the archive is complete: tarfile takes a damaged header for the end."""
-    stream.seek(offset)
-    if stream.read(len(END_OF_TAR)) != END_OF_TAR:
-        raise EOFError("the end of the tar is missing")
-    # Reading to the end of the padding also verifies the checksum of a gzip.
-    if len(stream.read(MAX_READ)) == MAX_READ:
-        raise EOFError(f"more than {MAX_READ:,} bytes after the end of the tar")
+        return "has a reserved name"
+    return None
 
 
 class _LimitedReads:
@@ -167,32 +138,25 @@ class _LimitedReads:
         return self._read(size)
 
 
-# --- write into the folder --------------------------------------------------------------------------
-
-
 def _move_files(temporary: Path, folder: Path) -> None:
-    """Move all files into the folder, or none if one of them cannot be moved."""
+    """Move all files into the folder, or none if a link or a different file is in the way."""
     paths = [path for path in temporary.rglob("*") if path.is_file()]
     moves = {path: folder / path.relative_to(temporary) for path in paths}
     for path, target in moves.items():
-        _check_target(path, target, folder)
+        parents = [folder / parent for parent in target.relative_to(folder).parents]
+        for step in [*parents[-2::-1], target]:  # from the outside, without the folder itself
+            if step.is_symlink():
+                raise DatasetError(
+                    f"{step}: is a link, where the archive has a file or folder. Fix: remove the link"
+                )
+            if step == target:
+                fits = step.is_file() and filecmp.cmp(path, target, shallow=False)
+            else:
+                fits = step.is_dir()
+            if step.exists() and not fits:
+                raise DatasetError(
+                    f"{step}: exists and differs from the file in the archive. Fix: move it away"
+                )
     for path, target in moves.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         path.replace(target)
-
-
-def _check_target(path: Path, target: Path, folder: Path) -> None:
-    """Raise an error if a link or a different file is in the way."""
-    parents = [*target.relative_to(folder).parents][-2::-1]  # from the outside, without "."
-    steps = [*(folder / parent for parent in parents), target]
-    if links := [step for step in steps if step.is_symlink()]:
-        raise DatasetError(
-            f"{links[0]}: is a link, where the archive has a file or folder. Fix: remove the link"
-        )
-    conflicts = [step for step in steps[:-1] if step.exists() and not step.is_dir()]
-    if target.exists() and not (target.is_file() and filecmp.cmp(path, target, shallow=False)):
-        conflicts.append(target)
-    if conflicts:
-        raise DatasetError(
-            f"{conflicts[0]}: exists and differs from the file in the archive. Fix: move it away"
-        )

@@ -1,29 +1,38 @@
-"""Fetch a data set: download its files, verify and unpack them. An interrupted fetch resumes."""
+"""Fetch a data set: download its files, verify and unpack them.
+
+Downloaded files and unpacked archives are kept, so an interrupted fetch continues with the next file.
+``NAME.sha256`` stays beside each download. If the publisher gives no checksum, later downloads are
+checked against the first one.
+"""
 
 import re
 from pathlib import Path
 
-from delfjax.datasets import archives, download
+import pooch
+
+from delfjax.datasets.archives import is_unpacked, unpack
 from delfjax.datasets.benchmark import DatasetError
 from delfjax.datasets.catalog import (
-    PHOTOS,
+    DATASETS,
     UNFINISHED,
     RemoteFile,
-    get_entry,
     missing_message,
     missing_parts,
 )
+from delfjax.files import sha256
 
 ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tar.gz")
 DOWNLOADS = "downloads"  # folder of archives and their checksums, in the folder of a data set
-MD5 = re.compile(r"[0-9a-f]{32}")
+TIMEOUT = (20, 60)  # seconds: to connect, and between two chunks
+CHUNK = 1 << 18  # bytes
+RETRIES = 2  # after a failed connection or a wrong checksum
 
 
 def fetch_dataset(name: str, root: Path) -> bool:
     """Download and unpack the missing parts of a data set; delete archives after unpacking.
 
     Args:
-        name: Name of the data set.
+        name: Name of the data set, one of `DATASETS`.
         root: Folder that holds the folders of all data sets.
 
     Returns:
@@ -31,13 +40,13 @@ def fetch_dataset(name: str, root: Path) -> bool:
 
     Raises:
         DatasetError: The data set has to be fetched by hand; or a download or an archive failed, and
-            the next call resumes.
+            the next call continues from there.
     """
-    entry, folder = get_entry(name), root / name
+    entry, folder = DATASETS[name], root / name
     if not (missing := missing_parts(name, root)):
         return False
     if not entry.files:
-        raise DatasetError(missing_message(name, root, missing))
+        raise DatasetError(missing_message(name, root))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / UNFINISHED).write_text("\n".join(missing))
     for file in entry.files:
@@ -45,35 +54,67 @@ def fetch_dataset(name: str, root: Path) -> bool:
             _fetch_file(file, folder)
     if entry.photos_from:
         fetch_dataset(entry.photos_from, root)
-        _link_photos(root / entry.photos_from / PHOTOS, folder / PHOTOS)
+        _link_photos(root / entry.photos_from / "jpg", folder / "jpg")
     (folder / UNFINISHED).unlink()
     return True
+
+
+def download_file(url: str, path: Path, md5: str | None = None) -> None:
+    """Download a file, unless it exists and matches its checksum.
+
+    Args:
+        url: HTTP or HTTPS address.
+        path: Destination; missing folders are created. Incomplete downloads are never left there.
+        md5: Expected MD5 checksum in hex. None: the SHA-256 in ``NAME.sha256``, if that file exists.
+
+    Raises:
+        DatasetError: The server does not send the file, its checksum differs, or it cannot be written.
+    """
+    checksum, known_hash, hint = path.with_name(f"{path.name}.sha256"), None, ""
+    if md5 is not None:
+        known_hash = f"md5:{md5}"
+    elif checksum.exists():
+        known_hash = f"sha256:{checksum.read_text().strip()}"
+        hint = f"; if its publisher has changed it and you trust it, first remove {checksum}"
+    fields = {"registry": {path.name: known_hash}, "urls": {path.name: url}}
+    source = pooch.create(path.parent, base_url="", retry_if_failed=RETRIES, **fields)
+    downloader = pooch.HTTPDownloader(progressbar=True, chunk_size=CHUNK, timeout=TIMEOUT)
+    try:
+        source.fetch(path.name, downloader=downloader)
+        with path.open("rb") as stream:
+            is_web_page = stream.read(512).lstrip().startswith(b"<")
+        if is_web_page:  # such as a form to log in
+            path.unlink()
+            raise ValueError("the server sends a web page; open the address in a browser")
+        checksum.write_text(sha256(path) + "\n")
+    except (OSError, ValueError) as error:  # includes those of requests
+        raise DatasetError(
+            f"{path}: cannot be downloaded from {url} ({error}). Fix: check the address, the network, and "
+            f"the space and permissions of the folder; then run the same command again{hint}"
+        ) from error
 
 
 def _fetch_file(file: RemoteFile, folder: Path) -> None:
     target = folder / file.folder
     if not file.name.endswith(ARCHIVE_SUFFIXES):
-        download.download_file(file.url, target / file.name)
+        download_file(file.url, target / file.name)
         return
     archive = folder / DOWNLOADS / file.folder / file.name
     checksum = archive.with_name(f"{file.name}.sha256")
-    if checksum.exists() and archives.is_unpacked(checksum.read_text().strip(), target):
+    if checksum.exists() and is_unpacked(checksum.read_text().strip(), target):
         return
-    download.download_file(file.url, archive, md5=_published_md5(file, archive.parent))
-    archives.unpack(archive, target, flat=file.flat)
+    md5 = None
+    if file.md5_url is not None:
+        md5_file = archive.with_name(file.md5_url.rpartition("/")[2])
+        download_file(file.md5_url, md5_file)
+        md5 = md5_file.read_text(errors="replace").partition(" ")[0].strip()
+        if not re.fullmatch(r"[0-9a-f]{32}", md5):
+            raise DatasetError(
+                f"{md5_file}: expected it to begin with an MD5 checksum. Fix: remove it, and fetch again"
+            )
+    download_file(file.url, archive, md5)
+    unpack(archive, target, flat=file.flat)
     archive.unlink()
-
-
-def _published_md5(file: RemoteFile, folder: Path) -> str | None:
-    if file.md5_url is None:
-        return None
-    path = download.download_file(file.md5_url, folder / file.md5_url.rpartition("/")[2])
-    md5 = path.read_text(errors="replace").partition(" ")[0].strip()
-    if not MD5.fullmatch(md5):
-        raise DatasetError(
-            f"{path}: expected it to begin with an MD5 checksum. Fix: remove it, and fetch again"
-        )
-    return md5
 
 
 def _link_photos(photos: Path, link: Path) -> None:

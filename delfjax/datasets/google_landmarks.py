@@ -23,7 +23,6 @@ NO_LANDMARK = ("", "None")
 LABEL_HEADERS = (("id", "url", "landmark_id"), ("id", "url"), ("id",))
 SOLUTION_HEADER = ("id", "images", "Usage")
 PROTOCOLS = {"Private": "private", "Public": "public"}  # by the value of Usage
-NO_JUNK = np.empty(0, int)
 
 
 def load_v2(folder: Path) -> Benchmark:
@@ -34,9 +33,6 @@ def load_v2(folder: Path) -> Benchmark:
     positives. Ignored test photos are left out: nobody has labeled them, so they are not distractor
     queries.
 
-    Args:
-        folder: Folder of the data set.
-
     Raises:
         DatasetError: A file cannot be read or its content is invalid.
     """
@@ -45,8 +41,8 @@ def load_v2(folder: Path) -> Benchmark:
     numbers = {photo: number for number, photo in enumerate(index)}
     query_ids = [photo for half in halves.values() for photo in half]
 
-    def truth(photos: tuple[str, ...]) -> Truth:
-        return Truth(np.array([numbers[photo] for photo in photos], int), NO_JUNK)
+    def truth(positives: tuple[str, ...]) -> Truth:
+        return Truth(np.array([numbers[photo] for photo in positives], int))
 
     return Benchmark(
         name="google_landmarks_v2",
@@ -70,9 +66,6 @@ def load_v1(folder: Path) -> Benchmark:
     (``id,url``), its photos join the database and count as wrong. Photos are ``train/ID.jpg``, and so
     on.
 
-    Args:
-        folder: Folder of the data set.
-
     Raises:
         DatasetError: A file cannot be read, or no query has a landmark of the database.
     """
@@ -84,7 +77,7 @@ def load_v1(folder: Path) -> Benchmark:
         members[landmark].append(number)
     members.pop(None, None)
     # Queries of one landmark share a single Truth, which saves memory.
-    truth_of = {landmark: Truth(np.array(photos), NO_JUNK) for landmark, photos in members.items()}
+    truth_of = {landmark: Truth(np.array(photos)) for landmark, photos in members.items()}
     truths = {photo: truth_of[mark] for photo, mark in queries.items() if mark in truth_of}
     if not truths:
         raise DatasetError(
@@ -102,30 +95,25 @@ def load_v1(folder: Path) -> Benchmark:
 
 
 def read_labels(path: Path) -> dict[str, int | None]:
-    """Read photos and their landmarks from a csv file.
-
-    Args:
-        path: A file such as ``train.csv``, or one without landmarks, such as ``index.csv``.
-
-    Returns:
-        Landmark by photo, in the order of the file; None for a photo without a landmark.
+    """Read the landmark of each photo from a csv file; None for a photo without a landmark.
 
     Raises:
         DatasetError: The file cannot be read or a line is invalid.
     """
     labels: dict[str, int | None] = {}
     for location, row in _read_rows(path, LABEL_HEADERS):
-        photo, label = _new_photo(row["id"], labels, location), row.get("landmark_id", "")
-        labels[photo] = None if label in NO_LANDMARK else _landmark(label, location)
+        label = row.get("landmark_id", "")
+        if label in NO_LANDMARK:
+            labels[row["id"]] = None
+        elif LANDMARK_ID.fullmatch(label):
+            labels[row["id"]] = int(label)
+        else:
+            raise DatasetError(f"{location}: landmark {label!r}; expected an integer")
     return labels
 
 
 def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tuple[str, ...]]]:
     """Read ``retrieval_solution_v2.1.csv``: the correct index photos of each test photo.
-
-    Args:
-        path: The file.
-        index: Photos of the index.
 
     Returns:
         For each half of the test photos, ``private`` and ``public``: index photos by test photo. Test
@@ -135,10 +123,8 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
         DatasetError: The file cannot be read, a line is invalid, or a photo is not in the index.
     """
     halves: dict[str, dict[str, tuple[str, ...]]] = {half: {} for half in PROTOCOLS.values()}
-    seen: set[str] = set()
     for location, row in _read_rows(path, (SOLUTION_HEADER,)):
-        photo, usage = _new_photo(row["id"], seen, location), row["Usage"]
-        seen.add(photo)
+        usage = row["Usage"]
         if usage not in (*PROTOCOLS, "Ignored"):
             raise DatasetError(f"{location}: usage {usage!r}; expected Public, Private or Ignored")
         if row["images"] == "None" or usage == "Ignored":
@@ -150,7 +136,7 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
             raise DatasetError(
                 f"{location}: {unknown[0]!r} is not in the index; expected one of its photos"
             )
-        halves[PROTOCOLS[usage]][photo] = positives
+        halves[PROTOCOLS[usage]][row["id"]] = positives
     return halves
 
 
@@ -165,16 +151,14 @@ def _v1_labels(folder: Path, split: str) -> dict[str, int | None]:
 
 
 def _v1_queries(photos: Iterable[str]) -> tuple[Query, ...]:
-    """Return queries named by their path without ``test/`` and suffix."""
-    return tuple(
-        Query(name=photo.removeprefix("test/").rpartition(".")[0], photo=photo) for photo in photos
-    )
+    return tuple(Query(name=Path(photo).stem, photo=photo) for photo in photos)
 
 
 def _read_rows(
     path: Path, headers: tuple[tuple[str, ...], ...]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the location and the fields by column name of each line, without blank lines."""
+    """Yield the location and the fields of each line; the first field, the photo, is unique."""
+    seen: set[str] = set()
     expected = " or ".join(",".join(header) for header in headers)
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
@@ -190,24 +174,16 @@ def _read_rows(
                     raise DatasetError(
                         f"{location}: {len(fields)} fields; expected {len(header)}: {','.join(header)}"
                     )
+                if not PHOTO_ID.fullmatch(photo := fields[0]):
+                    raise DatasetError(
+                        f"{location}: photo {photo!r}; expected 16 digits 0 to 9 or a to f"
+                    )
+                if photo in seen:
+                    raise DatasetError(f"{location}: {photo!r} is already on an earlier line")
+                seen.add(photo)
                 yield location, dict(zip(header, fields, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(
             f"{path}: cannot be read ({error}); expected a csv file with header {expected}. Fix: get it "
             "again from its publisher"
         ) from error
-
-
-def _new_photo(photo: str, seen: Container[str], location: str) -> str:
-    """Check the name of a photo, and that no earlier line has it."""
-    if not PHOTO_ID.fullmatch(photo):
-        raise DatasetError(f"{location}: photo {photo!r}; expected 16 digits 0 to 9 or a to f")
-    if photo in seen:
-        raise DatasetError(f"{location}: {photo!r} is already on an earlier line; expected it once")
-    return photo
-
-
-def _landmark(text: str, location: str) -> int:
-    if not LANDMARK_ID.fullmatch(text):
-        raise DatasetError(f"{location}: landmark {text!r}; expected an integer")
-    return int(text)

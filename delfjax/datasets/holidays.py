@@ -9,9 +9,11 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
+
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
 from delfjax.datasets.text_files import Line, check_photos_exist, read_lines
-from delfjax.datasets.truth import holidays_truth
+from delfjax.datasets.truth import Truth
 
 FILE_NAME = re.compile(r"([0-9]{4})([0-9]{2})\.jpg")
 PHOTO_LIST = "holidays_images.dat"  # of the evaluation package; if present, it selects the photos
@@ -50,11 +52,11 @@ def load(folder: Path) -> Benchmark:
             f"{folder}: scene {scene} is incomplete; expected its query {scene}00.jpg and one or more "
             "other photos. Fix: unpack the photos again"
         )
-    truths = tuple(holidays_truth(queries[scene], positives[scene]) for scene in queries)
+    truths = (Truth(np.array(positives[scene]), np.array([queries[scene]])) for scene in queries)
     return Benchmark(
         name="holidays",
         root=folder,
         database=tuple(f"jpg/{line.text}" for line in lines),
         queries=tuple(Query(name=f"{scene}00", photo=f"jpg/{scene}00.jpg") for scene in queries),
-        truths={STANDARD: truths},
+        truths={STANDARD: tuple(truths)},
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
 from delfjax.datasets.truth import Truth
-from delfjax.images.reading import PhotoFolder, scan
+from delfjax.images.reading import scan
 
 LABELED = "labeled"  # name that stands for such a folder on the command line and in results
 
@@ -36,15 +36,18 @@ def labeled(folder: Path | str, queries: str = "*", database: str = "*") -> Benc
         raise DatasetError(
             f"{folder}: holds photos but no sub-folders; expected one sub-folder per class"
         )
-    query_names, database_names = _select(photos, queries), _select(photos, database)
+    query_names, database_names = (photos.select(each).names for each in (queries, database))
+    if not (query_names and database_names):
+        pattern = database if query_names else queries
+        raise DatasetError(f"{folder}: no file name matches the pattern {pattern!r}")
     numbers = {name: number for number, name in enumerate(database_names)}
     members: dict[str, list[int]] = defaultdict(list)
     for name, number in numbers.items():
-        members[_label(name)].append(number)
+        members[_class_of(name)].append(number)
 
     def truth(name: str) -> Truth:
         itself = [numbers[name]] if name in numbers else []
-        others = np.setdiff1d(np.array(members[_label(name)], int), itself)
+        others = np.setdiff1d(np.array(members[_class_of(name)], int), itself)
         return Truth(positives=others, junk=np.array(itself, int))
 
     return Benchmark(
@@ -56,11 +59,5 @@ def labeled(folder: Path | str, queries: str = "*", database: str = "*") -> Benc
     )
 
 
-def _select(photos: PhotoFolder, pattern: str) -> tuple[str, ...]:
-    if not (names := photos.select(pattern).names):
-        raise DatasetError(f"{photos.root}: no file name matches the pattern {pattern!r}")
-    return names
-
-
-def _label(name: str) -> str:
+def _class_of(name: str) -> str:
     return name.split("/")[0]

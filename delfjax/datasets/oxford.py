@@ -7,20 +7,23 @@ name without folder and suffix. Source: ``compute_ap.cpp`` of Philbin et al., CV
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from itertools import chain
 from pathlib import Path, PurePosixPath
+
+import numpy as np
 
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
 from delfjax.datasets.text_files import (
     Line,
-    box_from_corners,
     check_photos_exist,
     list_photos,
+    read_box,
     read_lines,
 )
-from delfjax.datasets.truth import Truth, oxford_truth
+from delfjax.datasets.truth import Truth
 from delfjax.images.reading import scan
+from delfjax.types import Box
 
 QUERY_COUNT = 55  # 5 of each of 11 landmarks
 QUERY_PREFIX = "oxc1_"  # precedes the stem in Oxford's query files, and only there
@@ -63,8 +66,8 @@ def load(name: str, folder: Path) -> Benchmark:
             f"{folder}: found {len(queries)} queries; expected {QUERY_COUNT}. Fix: unpack the ground "
             f"truth of {name} again, and remove that of other data sets"
         )
-    truth = {STANDARD: truths}
-    return Benchmark(name=name, root=folder, database=photos, queries=queries, truths=truth)
+    fields = {"queries": queries, "truths": {STANDARD: truths}}
+    return Benchmark(name=name, root=folder, database=photos, **fields)
 
 
 def read_ground_truth(
@@ -86,88 +89,53 @@ def read_ground_truth(
         PhotoError: The photo of a query cannot be read.
     """
     photos = _by_stem(database)
-    text_files = _by_stem(name for name in scan(folder).names if TRUTH_FILE.fullmatch(name))
-    names = sorted({stem.rpartition("_")[0] for stem in text_files})
-    annotations = [_read_query(name, folder, text_files, ignored) for name in names]
-    listed = (line for query in annotations for lines in query.lists.values() for line in lines)
-    check_photos_exist(listed, photos, root)
     numbers = {stem: number for number, stem in enumerate(photos)}
+    text_files = _by_stem(name for name in scan(folder).names if TRUTH_FILE.fullmatch(name))
     queries, truths = [], []
-    for query in annotations:
-        photo = photos[query.stem]
-        box = box_from_corners(query.corners, root / photo, query.location)
-        queries.append(Query(name=query.name, photo=photo, box=box))
-        kinds = {
-            kind: [numbers[line.text] for line in lines] for kind, lines in query.lists.items()
+    for name in sorted({stem.rpartition("_")[0] for stem in text_files}):
+        if missing := [kind for kind in KINDS if f"{name}_{kind}" not in text_files]:
+            raise DatasetError(
+                f"{folder}: {name}_{missing[0]}.txt is missing; expected the files {', '.join(KINDS)} of "
+                "each query. Fix: unpack the ground truth again"
+            )
+        paths = {kind: folder / text_files[f"{name}_{kind}"] for kind in KINDS}
+        stem, box, location = _read_query_file(paths.pop("query"), photos, root)
+        lists = {
+            kind: [line for line in read_lines(path) if line.text not in ignored]
+            for kind, path in paths.items()
         }
-        truths.append(oxford_truth(**kinds))
+        if stem not in {line.text for line in lists["good"] + lists["ok"]}:
+            lists["good"].append(Line(stem, location))
+        _check_listed_once(lists)
+        check_photos_exist(chain(*lists.values()), photos, root)
+        good, ok, junk = ([numbers[line.text] for line in lines] for lines in lists.values())
+        queries.append(Query(name=name, photo=photos[stem], box=box))
+        truths.append(Truth(np.array(good + ok, int), np.array(junk, int)))
     return tuple(queries), tuple(truths)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _QueryFiles:
-    """Content of the four text files of a query.
-
-    Attributes:
-        name: Name of the query, such as ``all_souls_1``.
-        stem: Stem of the query's photo.
-        corners: The box in it, ``x1 y1 x2 y2``.
-        location: Where stem and box are stated.
-        lists: Stems of the good, ok and junk photos.
-    """
-
-    name: str
-    stem: str
-    corners: tuple[float, float, float, float]
-    location: str
-    lists: dict[str, list[Line]]
-
-
-def _read_query(
-    name: str, folder: Path, text_files: Mapping[str, str], ignored: Collection[str]
-) -> _QueryFiles:
-    for kind in KINDS:
-        if f"{name}_{kind}" not in text_files:
-            raise DatasetError(
-                f"{folder}: {name}_{kind}.txt is missing; expected the files {', '.join(KINDS)} of each "
-                "query. Fix: unpack the ground truth again"
-            )
-    lines = {kind: read_lines(folder / text_files[f"{name}_{kind}"]) for kind in KINDS}
-    path = folder / text_files[f"{name}_query"]
-    stem, corners, location = _parse_query_file(lines.pop("query"), path)
-    lists = {kind: [line for line in lines[kind] if line.text not in ignored] for kind in lines}
-    if stem not in {line.text for line in lists["good"] + lists["ok"]}:
-        lists["good"].append(Line(stem, location))
-    _check_listed_once(lists)
-    return _QueryFiles(name=name, stem=stem, corners=corners, location=location, lists=lists)
-
-
-def _parse_query_file(
-    lines: Sequence[Line], path: Path
-) -> tuple[str, tuple[float, float, float, float], str]:
-    """Return the stem, the corners of the box, and the location of the single line."""
-    text, location = lines[0] if lines else ("", f"{path}, line 1")
-    try:
-        (_,), (stem, *numbers) = lines, text.split()
-        left, top, right, bottom = map(float, numbers)
-    except ValueError:
+def _read_query_file(path: Path, photos: Mapping[str, str], root: Path) -> tuple[str, Box, str]:
+    """Return the stem of the photo, the box in it, and the location of the single line."""
+    lines = read_lines(path)
+    if len(lines) != 1:
         raise DatasetError(
-            f"{location}: {text!r}, {len(lines)} lines; expected one line of five words: the name of a "
-            "photo and a box in it, x1 y1 x2 y2"
-        ) from None
-    return stem.removeprefix(QUERY_PREFIX), (left, top, right, bottom), location
+            f"{path}, line 1: {len(lines)} lines; expected one: a photo and a box in it, x1 y1 x2 y2"
+        )
+    text, location = lines[0]
+    stem, *corners = text.split()
+    stem = stem.removeprefix(QUERY_PREFIX)
+    check_photos_exist([Line(stem, location)], photos, root)
+    return stem, read_box(corners, root / photos[stem], location), location
 
 
 def _check_listed_once(lists: Mapping[str, list[Line]]) -> None:
     seen: dict[str, str] = {}
-    for lines in lists.values():
-        for stem, location in lines:
-            if stem in seen:
-                raise DatasetError(
-                    f"{location}: {stem} is also listed in {seen[stem]}; expected it once, as good, ok "
-                    "or junk"
-                )
-            seen[stem] = location
+    for stem, location in chain(*lists.values()):
+        if stem in seen:
+            raise DatasetError(
+                f"{location}: {stem} is also listed in {seen[stem]}; expected it once, as good, ok or junk"
+            )
+        seen[stem] = location
 
 
 def _by_stem(names: Iterable[str]) -> dict[str, str]:

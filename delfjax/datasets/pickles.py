@@ -16,56 +16,17 @@ from delfjax.datasets.benchmark import DatasetError
 
 MAX_BYTES = 16_000_000  # the names of 100,000 photos take 3 MB
 EXPECTED = "dicts, lists, tuples, strings and numbers"
-ALLOWED = frozenset(
-    [
-        "PROTO",
-        "FRAME",
-        "STOP",
-        "MARK",
-        "POP",
-        "POP_MARK",
-        "DUP",
-        "NONE",
-        "NEWTRUE",
-        "NEWFALSE",
-        "INT",
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "LONG",
-        "LONG1",
-        "LONG4",
-        "FLOAT",
-        "BINFLOAT",
-        "STRING",
-        "BINSTRING",
-        "SHORT_BINSTRING",
-        "UNICODE",
-        "BINUNICODE",
-        "BINUNICODE8",
-        "SHORT_BINUNICODE",
-        "EMPTY_LIST",
-        "LIST",
-        "APPEND",
-        "APPENDS",
-        "EMPTY_TUPLE",
-        "TUPLE",
-        "TUPLE1",
-        "TUPLE2",
-        "TUPLE3",
-        "EMPTY_DICT",
-        "DICT",
-        "SETITEM",
-        "SETITEMS",
-        "PUT",
-        "BINPUT",
-        "LONG_BINPUT",
-        "MEMOIZE",
-        "GET",
-        "BINGET",
-        "LONG_BINGET",
-    ]
-)
+ALLOWED = {
+    *("PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "DUP"),
+    *("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GET", "BINGET", "LONG_BINGET"),
+    *("NONE", "NEWTRUE", "NEWFALSE", "FLOAT", "BINFLOAT"),
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING"),
+    *("UNICODE", "BINUNICODE", "BINUNICODE8", "SHORT_BINUNICODE"),
+    *("EMPTY_LIST", "LIST", "APPEND", "APPENDS"),
+    *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
+    *("EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"),
+}
 # Position on the stack of the keys that an instruction puts into a dict. Keys have to be strings:
 # hashing nested tuples can take exponential time, or overflow the C stack.
 KEYS = {"SETITEM": slice(-2, -1), "SETITEMS": slice(0, None, 2), "DICT": slice(0, None, 2)}
@@ -102,10 +63,11 @@ def load_plain(path: Path) -> object:
         ) from error
 
 
-# Python's unpickler written in Python, which joblib uses too. Its instructions are a table, from which
-# some can be removed. Its memo is a dict, while the C version allocates as much as a file demands.
 class _PlainUnpickler(pickle._Unpickler):
-    """Unpickler whose table of instructions holds only the allowed ones."""
+    """Python's unpickler written in Python, whose table of instructions can be changed.
+
+    Its memo is a dict, while the C version allocates as much as a file demands.
+    """
 
 
 def _instruction(op: pickletools.OpcodeInfo) -> Callable[[_PlainUnpickler], None]:

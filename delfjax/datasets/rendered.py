@@ -126,23 +126,32 @@ def training_photos(folder: Path | None = None) -> PhotoFolder:
 
 
 def annotations(folder: Path | None = None) -> dict[str, PhotoAnnotation]:
-    """Read the annotations of all evaluation photos.
-
-    Returns:
-        Annotations by photo path, as in the benchmark that `load` returns.
-    """
+    """Read the annotation of each evaluation photo, by its path in the benchmark of `load`."""
     path = _checked_folder(folder) / "eval" / "truth.jsonl"
     with path.open(encoding="utf-8") as lines:
-        found = [_annotation(json.loads(line)) for line in lines]
-    return {each.photo: each for each in found}
+        records = [json.loads(line) for line in lines]
+    nothing = {"framed": 0.0, "unhidden": 0.0, "area": 0.0}
+    found = {}
+    for record in records:
+        visibility, camera = record.get("visibility") or nothing, record["camera"]
+        found[record["photo"]] = PhotoAnnotation(
+            photo=record["photo"],
+            landmark=record["landmark"],
+            grade=record.get("grade"),
+            framed_fraction=visibility["framed"],
+            unoccluded_fraction=visibility["unhidden"],
+            area_fraction=visibility["area"],
+            size=(record["height"], record["width"]),
+            intrinsics=np.array(camera["intrinsics"]),
+            pose=np.array(camera["pose"]),
+            view=record["view"],
+            encoded_mask=record.get("mask", ""),
+        )
+    return found
 
 
 def landmark_bounds(folder: Path | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return the bounding box of each evaluation landmark.
-
-    Returns:
-        Lowest and highest corner ``(x, y, z)`` in meters, by landmark name.
-    """
+    """Return the lowest and highest corner ``(x, y, z)`` in meters of each evaluation landmark."""
     path = _checked_folder(folder) / "eval" / "landmarks.json"
     boxes = json.loads(path.read_text(encoding="utf-8"))
     return {name: (np.array(box["low"]), np.array(box["high"])) for name, box in boxes.items()}
@@ -167,22 +176,3 @@ def _checked_folder(folder: Path | None) -> Path:
             "data/landmarks of the repository, or run from a checkout"
         )
     return root
-
-
-def _annotation(record: Mapping[str, Any]) -> PhotoAnnotation:
-    """Convert a line of ``truth.jsonl``."""
-    visibility = record.get("visibility") or {"framed": 0.0, "unhidden": 0.0, "area": 0.0}
-    camera = record["camera"]
-    return PhotoAnnotation(
-        photo=record["photo"],
-        landmark=record["landmark"],
-        grade=record.get("grade"),
-        framed_fraction=visibility["framed"],
-        unoccluded_fraction=visibility["unhidden"],
-        area_fraction=visibility["area"],
-        size=(record["height"], record["width"]),
-        intrinsics=np.array(camera["intrinsics"]),
-        pose=np.array(camera["pose"]),
-        view=record["view"],
-        encoded_mask=record.get("mask", ""),
-    )

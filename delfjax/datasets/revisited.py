@@ -9,20 +9,20 @@ These benchmarks are newer than the paper.
 from pathlib import Path, PurePosixPath
 from reprlib import repr as short_repr
 
+import numpy as np
+
 from delfjax.datasets.benchmark import Benchmark, DatasetError, Query
 from delfjax.datasets.pickles import load_plain
 from delfjax.datasets.text_files import (
     Line,
-    box_from_corners,
     check_photos_exist,
     list_photos,
+    read_box,
     read_lines,
 )
-from delfjax.datasets.truth import Truth, revisited_truth
-from delfjax.types import Box
+from delfjax.datasets.truth import Truth
 
 PROTOCOLS = ("medium", "easy", "hard")  # the first is the default
-LEVELS = ("easy", "hard", "junk")
 DISTRACTOR_LIST = "revisitop1m.txt"
 
 
@@ -45,9 +45,9 @@ def load(name: str, folder: Path) -> Benchmark:
     queries, truths = [], []
     for stem, annotation in zip(query_names, annotations, strict=True):
         photo, location = f"jpg/{stem}.jpg", f"{path}, query {stem}"
-        box = _box(annotation, folder / photo, location)
+        box = read_box(annotation.get("bbx"), folder / photo, location)
         queries.append(Query(name=stem, photo=photo, box=box))
-        truths.append(_truths(annotation, len(database), location))
+        truths.append(_read_truths(annotation, len(database), location))
     return Benchmark(
         name=name,
         root=folder,
@@ -104,34 +104,31 @@ def _read(path: Path) -> tuple[list[str], list[str], list[dict]]:
     return database, queries, annotations
 
 
-def _box(annotation: dict, photo: Path, location: str) -> Box:
-    try:
-        left, top, right, bottom = map(float, annotation["bbx"])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise DatasetError(
-            f"{location}: bbx {short_repr(annotation.get('bbx'))}; expected four numbers, x1 y1 x2 y2"
-        ) from None
-    return box_from_corners((left, top, right, bottom), photo, location)
-
-
-def _truths(annotation: dict, database_size: int, location: str) -> dict[str, Truth]:
+def _read_truths(annotation: dict, database_size: int, location: str) -> dict[str, Truth]:
     """Return the ground truth of a query for each protocol."""
-    levels = [_photo_numbers(annotation, level, database_size, location) for level in LEVELS]
+    levels: dict[str, list[int]] = {}
+    for level in ("easy", "hard", "junk"):
+        numbers = annotation.get(level)
+        if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+            raise DatasetError(
+                f"{location}: {level} {short_repr(numbers)}; expected a list of integers"
+            )
+        if invalid := [number for number in numbers if not 0 <= number < database_size]:
+            raise DatasetError(
+                f"{location}: {level} has photo {invalid[0]}; expected 0 to {database_size - 1}, since "
+                f"imlist has {database_size} names"
+            )
+        levels[level] = numbers
+    easy, hard, junk = levels.values()
+    protocols = {
+        "medium": (easy + hard, junk),
+        "easy": (easy, junk + hard),
+        "hard": (hard, junk + easy),
+    }
     try:
-        return {protocol: revisited_truth(*levels, protocol) for protocol in PROTOCOLS}
+        return {
+            protocol: Truth(np.array(positives, int), np.array(ignored, int))
+            for protocol, (positives, ignored) in protocols.items()
+        }
     except ValueError as error:  # a photo is listed twice
-        raise DatasetError(f"{location}: {', '.join(LEVELS)}: {error}") from None
-
-
-def _photo_numbers(annotation: dict, level: str, database_size: int, location: str) -> list[int]:
-    numbers = annotation.get(level)
-    if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
-        raise DatasetError(
-            f"{location}: {level} {short_repr(numbers)}; expected a list of integers"
-        )
-    if invalid := [number for number in numbers if not 0 <= number < database_size]:
-        raise DatasetError(
-            f"{location}: {level} has photo {invalid[0]}; expected 0 to {database_size - 1}, since imlist "
-            f"has {database_size} names"
-        )
-    return numbers
+        raise DatasetError(f"{location}: {', '.join(levels)}: {error}") from None

@@ -3,9 +3,10 @@
 Several publishers use such files. Each line keeps its location, so that an error can name it.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from math import isfinite
 from pathlib import Path
+from reprlib import repr as short_repr
 from typing import NamedTuple
 
 from delfjax.datasets.benchmark import DatasetError
@@ -77,24 +78,30 @@ def check_photos_exist(listed: Iterable[Line], photos: Collection[str], folder: 
         )
 
 
-def box_from_corners(corners: Sequence[float], photo: Path, location: str) -> Box:
+def read_box(corners: object, photo: Path, location: str) -> Box:
     """Convert a published box ``x1 y1 x2 y2`` into a `Box`, which has y before x.
 
     Published boxes may exceed the photo by a pixel or so. They are clipped when the photo is read.
 
     Args:
-        corners: The four numbers, in pixels of the photo.
+        corners: The four numbers or their texts, in pixels of the photo.
         photo: Path of the photo.
         location: Where the box is stated, for the error message.
 
     Raises:
-        DatasetError: The box is empty, not finite, or completely outside the photo.
+        DatasetError: These are not four numbers, or the box is empty, not finite, or completely
+            outside the photo.
         PhotoError: The photo cannot be read.
     """
-    left, top, right, bottom = corners
+    try:
+        left, top, right, bottom = map(float, corners)
+    except (TypeError, ValueError, OverflowError):
+        raise DatasetError(
+            f"{location}: box {short_repr(corners)}; expected four numbers, x1 y1 x2 y2"
+        ) from None
     height, width = original_size(photo)
     overlaps = max(left, 0) < min(right, width) and max(top, 0) < min(bottom, height)
-    if not (overlaps and all(map(isfinite, corners))):
+    if not (overlaps and all(map(isfinite, (left, top, right, bottom)))):
         raise DatasetError(
             f"{location}: box {left} {top} {right} {bottom} (x1 y1 x2 y2) of {photo}, {width} pixels wide "
             f"and {height} high; expected x1 < x2 and y1 < y2, within the photo"

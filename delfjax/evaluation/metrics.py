@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from delfjax.datasets.benchmark import Metric
-from delfjax.datasets.truth import Truth, join_photo_numbers
+from delfjax.datasets.truth import Truth, check_photo_numbers
 
 LIMIT = 100  # results per query that count on Google-Landmarks v2
 
@@ -178,7 +178,7 @@ def score_rankings(
         ValueError: The numbers of rankings and truths differ, a photo is ranked twice or is not in
             the database, or a cutoff is out of range.
     """
-    rankings = [join_photo_numbers(f"ranking of query {q}", ids) for q, ids in enumerate(rankings)]
+    rankings = [check_photo_numbers(f"ranking of query {q}", ids) for q, ids in enumerate(rankings)]
     if len(rankings) != len(truths):
         raise ValueError(f"{len(rankings)} rankings, {len(truths)} truths: expected equally many")
     _check_size([*rankings, *(truth.positives for truth in truths)], ks, database_size)
@@ -220,4 +220,4 @@ def _sort(ranks: Ranks, n: int) -> Ranks:
     """Sort ranks and check them."""
     if len(ranks) > n:
         raise ValueError(f"{len(ranks)} ranks of positives, n = {n}: expected at most n ranks")
-    return np.sort(join_photo_numbers("ranks", ranks))
+    return np.sort(check_photo_numbers("ranks", ranks))

@@ -5,8 +5,8 @@ import argparse
 import pytest
 
 from delfjax.cli.data import data, data_options
-from delfjax.datasets import download
-from delfjax.datasets.download import DownloadError
+from delfjax.datasets import fetch
+from delfjax.datasets.benchmark import DatasetError
 
 
 def run(*arguments) -> int:
@@ -51,10 +51,10 @@ def test_fetch_lists_the_steps_by_hand_and_continues(tmp_path, capsys):
 
 
 def test_fetch_shows_the_terms_before_it_downloads(tmp_path, capsys, monkeypatch):
-    def fail(url, path, **_):
-        raise DownloadError(f"{url}: no connection")
+    def fail(url, path, md5=None):
+        raise DatasetError(f"{url}: no connection")
 
-    monkeypatch.setattr(download, "download_file", fail)
+    monkeypatch.setattr(fetch, "download_file", fail)
     assert run("fetch", "paris6k", "--root", tmp_path) == 1
     out, err = capsys.readouterr()
     assert out.startswith(f"{tmp_path / 'paris6k'}\n  The Paris Dataset: ")
@@ -63,7 +63,7 @@ def test_fetch_shows_the_terms_before_it_downloads(tmp_path, capsys, monkeypatch
 
 
 def test_fetch_reports_success(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(download, "download_file", lambda url, path, **_: path)
+    monkeypatch.setattr(fetch, "download_file", lambda url, path: path)
     touch(tmp_path / "oxford5k" / "jpg" / "all_souls_000000.jpg")
     touch(tmp_path / "oxford5k" / "gt" / "all_souls_1_query.txt")
     assert run("fetch", "roxford5k", "--root", tmp_path) == 0

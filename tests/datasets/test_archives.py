@@ -368,14 +368,3 @@ def test_a_keyboard_interrupt(tmp_path, monkeypatch):
     assert all_paths(folder) == []
     unpack(archive, folder)
     assert contents(folder) == FILES
-
-
-def test_python_versions_without_filters(tmp_path, monkeypatch):
-    # Python 3.11.0 to 3.11.3 have no tarfile filters.
-    monkeypatch.delattr(tarfile, "data_filter", raising=False)
-    for name, members in SPECIAL_MEMBERS.items():
-        (tmp_path / name).mkdir()
-        expect_error(tar(tmp_path / name / "a.tar", members), "neither a regular file nor")
-    for number, name in enumerate(INVALID_NAMES.values()):
-        (tmp_path / str(number)).mkdir()
-        expect_error(tar(tmp_path / str(number) / "a.tar", [regular(name)]), "valid path|reserved")

@@ -1,4 +1,4 @@
-"""Fetching a data set: downloaded, verified, unpacked once, resumed after a failure.
+"""Fetching a data set: downloaded, verified, unpacked once, continued after a failure.
 
 No test reaches the internet: the publisher is a folder that a local server offers.
 """
@@ -7,16 +7,18 @@ import hashlib
 import io
 import tarfile
 import threading
+import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import requests
 
-from delfjax.datasets import archives, download, fetch
+from delfjax.datasets import archives, fetch
 from delfjax.datasets.benchmark import DatasetError
 from delfjax.datasets.catalog import DATASETS, CatalogEntry, RemoteFile, missing_parts
-from delfjax.datasets.fetch import fetch_dataset
+from delfjax.datasets.fetch import download_file, fetch_dataset
 
 
 def make_tar(contents: dict[str, bytes]) -> bytes:
@@ -43,13 +45,21 @@ class Handler(SimpleHTTPRequestHandler):
 
     def do_GET(self):
         self.server.requests.append(self.path.removeprefix("/"))
-        super().do_GET()
+        if self.server.statuses:
+            self.send_error(self.server.statuses.pop(0))
+        else:
+            super().do_GET()
+
+    def send_header(self, keyword, value):
+        if keyword == "Content-Length":
+            value = str(int(value) + self.server.extra_length)
+        super().send_header(keyword, value)
 
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     """Publish the data set ``small``, and ``rsmall``, which uses its photos; return the server."""
-    monkeypatch.setattr(download, "BACKOFF", 0)
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # before a request is repeated
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     folder = tmp_path / "published"
     folder.mkdir()
@@ -60,8 +70,11 @@ def server(tmp_path, monkeypatch):
     (folder / "gnd_rsmall.pkl").write_bytes(b"].")
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder)) as server:
         server.requests, server.folder = [], folder
-        for entry in catalog_entries(f"http://127.0.0.1:{server.server_port}"):
-            monkeypatch.setitem(DATASETS, entry.name, entry)
+        server.statuses = []  # errors to send instead of the next files
+        server.extra_length = 0  # bytes that are announced beyond the real length
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        for name, entry in catalog_entries(server.url).items():
+            monkeypatch.setitem(DATASETS, name, entry)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
@@ -69,27 +82,25 @@ def server(tmp_path, monkeypatch):
         thread.join()
 
 
-def catalog_entries(url: str) -> tuple[CatalogEntry, CatalogEntry]:
+def catalog_entries(url: str) -> dict[str, CatalogEntry]:
     texts = {"title": "Small", "summary": "two photos", "homepage": url, "terms": "none"}
-    photos = {"folder": "jpg", "flat": True, "provides": "**/*.jpg"}
+    photos = {"folder": "jpg", "flat": True, "part": "**/*.jpg"}
     small = CatalogEntry(
-        name="small",
         parts=("**/*.jpg", "gt/*"),
         files=(
             RemoteFile(url=f"{url}/1.tgz", **photos),
             RemoteFile(url=f"{url}/2.tgz", **photos, md5_url=f"{url}/md5.2.txt"),
-            RemoteFile(url=f"{url}/gt.tgz", folder="gt", provides="gt/*"),
+            RemoteFile(url=f"{url}/gt.tgz", folder="gt", part="gt/*"),
         ),
         **texts,
     )
     revisited = CatalogEntry(
-        name="rsmall",
         parts=("jpg/*.jpg", "gnd_rsmall.pkl"),
-        files=(RemoteFile(url=f"{url}/gnd_rsmall.pkl"),),
+        files=(RemoteFile(url=f"{url}/gnd_rsmall.pkl", part="gnd_rsmall.pkl"),),
         photos_from="small",
         **texts,
     )
-    return small, revisited
+    return {"small": small, "rsmall": revisited}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -146,9 +157,9 @@ def test_present_parts_are_not_downloaded(server, tmp_path):
 # --- failures
 
 
-def test_a_failed_fetch_resumes_with_the_next_archive(server, tmp_path):
+def test_a_failed_fetch_continues_with_the_next_archive(server, tmp_path):
     (server.folder / "2.tgz").rename(server.folder / "away")
-    with pytest.raises(DatasetError, match=r"2\.tgz: the server answers 404"):
+    with pytest.raises(DatasetError, match=r"2\.tgz: cannot be downloaded .*404"):
         fetch_dataset("small", tmp_path)
     assert contents(tmp_path / "small") == {"jpg/a.jpg": b"a"}
     assert missing_parts("small", tmp_path) == ("**/*.jpg", "gt/*"), "not all photos are there"
@@ -161,12 +172,12 @@ def test_a_failed_fetch_resumes_with_the_next_archive(server, tmp_path):
 
 def test_an_archive_with_a_wrong_checksum_is_not_unpacked(server, tmp_path):
     (server.folder / "2.tgz").write_bytes(FIRST)
-    with pytest.raises(DatasetError, match=rf"2\.tgz: md5 is .*; expected {MD5}"):
+    with pytest.raises(DatasetError, match=rf"2\.tgz: .* does not match .*: expected md5:{MD5}"):
         fetch_dataset("small", tmp_path)
     assert contents(tmp_path / "small") == {"jpg/a.jpg": b"a"}
 
 
-@pytest.mark.parametrize("text", ["", "not found", "<html>"])
+@pytest.mark.parametrize("text", ["", "not found"])
 def test_an_invalid_checksum_file(server, tmp_path, text):
     (server.folder / "md5.2.txt").write_text(text)
     with pytest.raises(DatasetError, match=r"md5\.2\.txt: expected it to begin with an MD5"):
@@ -205,6 +216,127 @@ def test_a_data_set_that_is_fetched_by_hand(tmp_path):
     assert not list(tmp_path.iterdir())
     touch(tmp_path / "holidays" / "jpg" / "100000.jpg")
     assert not fetch_dataset("holidays", tmp_path)
+
+
+# --- single files
+
+
+def file_names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "new" / "2.tgz"
+
+
+@pytest.mark.parametrize("md5", [None, MD5])
+def test_a_complete_file_with_its_checksum(server, path, md5):
+    for _ in range(2):
+        download_file(f"{server.url}/2.tgz", path, md5)
+        assert path.read_bytes() == SECOND
+        assert file_names(path.parent) == ["2.tgz", "2.tgz.sha256"]
+        checksum = path.with_name("2.tgz.sha256").read_text()
+        assert checksum == hashlib.sha256(SECOND).hexdigest() + "\n"
+    assert server.requests == ["2.tgz"], "an existing file is not downloaded again"
+
+
+def test_progress(server, path, capsys):
+    download_file(f"{server.url}/2.tgz", path)
+    assert "100%" in capsys.readouterr().err
+
+
+def test_a_damaged_file_is_downloaded_again(server, path):
+    download_file(f"{server.url}/2.tgz", path)
+    path.write_bytes(SECOND[:-1])
+    download_file(f"{server.url}/2.tgz", path)
+    assert path.read_bytes() == SECOND
+
+
+def test_transient_errors_are_retried(server, path):
+    server.statuses = [503] * fetch.RETRIES
+    download_file(f"{server.url}/2.tgz", path)
+    assert path.read_bytes() == SECOND
+
+
+def test_a_server_that_stays_busy(server, path):
+    server.statuses = [503] * 99
+    with pytest.raises(DatasetError, match=r"2\.tgz: cannot be downloaded from http.*503.* Fix: "):
+        download_file(f"{server.url}/2.tgz", path)
+    assert len(server.requests) == 1 + fetch.RETRIES
+    assert file_names(path.parent) == []
+
+
+def test_an_incomplete_download_is_refused(server, path):
+    server.extra_length = 10
+    with pytest.raises(DatasetError, match=r"2\.tgz: cannot be downloaded"):
+        download_file(f"{server.url}/2.tgz", path)
+    assert file_names(path.parent) == []
+
+
+def test_a_web_page_instead_of_the_file(server, path):
+    (server.folder / "2.tgz").write_bytes(b"\n<!DOCTYPE html><html>log in</html>")
+    with pytest.raises(DatasetError, match=r"sends a web page; .*browser"):
+        download_file(f"{server.url}/2.tgz", path)
+    assert file_names(path.parent) == []
+
+
+def test_a_wrong_checksum(server, path):
+    (server.folder / "2.tgz").write_bytes(FIRST)
+    with pytest.raises(DatasetError, match=rf"expected md5:{MD5} but got "):
+        download_file(f"{server.url}/2.tgz", path, MD5)
+    assert file_names(path.parent) == []
+
+
+def test_later_downloads_are_checked_against_the_first(server, path):
+    download_file(f"{server.url}/2.tgz", path)
+    path.unlink()
+    (server.folder / "2.tgz").write_bytes(FIRST)
+    message = r"if its publisher has changed it .* first remove .*2\.tgz\.sha256"
+    with pytest.raises(DatasetError, match=message):
+        download_file(f"{server.url}/2.tgz", path)
+    assert file_names(path.parent) == ["2.tgz.sha256"]
+    path.with_name("2.tgz.sha256").unlink()
+    download_file(f"{server.url}/2.tgz", path)
+    assert path.read_bytes() == FIRST
+
+
+def test_an_unreachable_server(path, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as served:
+        url = f"http://127.0.0.1:{served.server_port}/2.tgz"
+    with pytest.raises(DatasetError, match=r"Fix: check the address, the network"):
+        download_file(url, path)
+
+
+@pytest.mark.parametrize("url", ["2.tgz", "file:///etc/passwd", "ftp://127.0.0.1/2.tgz"])
+def test_addresses_that_are_not_http(path, url, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with pytest.raises(DatasetError, match="check the address"):
+        download_file(url, path)
+    assert file_names(path.parent) == []
+
+
+def test_a_folder_that_cannot_be_created(server, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DatasetError, match=r"cannot be downloaded .*permissions of the folder"):
+        download_file(f"{server.url}/2.tgz", tmp_path / "file" / "2.tgz")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_an_interrupted_download_leaves_no_file(server, path, monkeypatch, error):
+    def stop(self, chunk_size):
+        yield SECOND[:9]
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(requests.Response, "iter_content", stop)
+        with pytest.raises((KeyboardInterrupt, DatasetError)):
+            download_file(f"{server.url}/2.tgz", path)
+    assert file_names(path.parent) == []
+    download_file(f"{server.url}/2.tgz", path)
+    assert path.read_bytes() == SECOND
 
 
 # --- the catalog

@@ -11,8 +11,8 @@ import pytest
 from delfjax import datasets
 from delfjax.datasets import rendered
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
-from delfjax.datasets.catalog import UNFINISHED, get_entry
-from delfjax.datasets.truth import oxford_truth
+from delfjax.datasets.catalog import DATASETS, UNFINISHED
+from delfjax.datasets.truth import Truth
 from delfjax.types import Box
 
 PUBLISHED = sorted(set(datasets.NAMES) - set(datasets.RENDERED))
@@ -72,7 +72,7 @@ def test_distractors_belong_to_certain_benchmarks(tmp_path, name):
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_missing_data_set(tmp_path, name):
-    first, *_ = get_entry(name.partition("+")[0]).parts
+    first, *_ = DATASETS[name.partition("+")[0]].parts
     assert f"missing {first}" in error_of(tmp_path / "nowhere", name)
 
 
@@ -157,7 +157,7 @@ def benchmark(tmp_path):
             Query(name="one", photo="a.jpg", box=Box(top=0, left=0, bottom=40, right=48)),
             Query(name="two", photo="b.jpg"),
         ),
-        truths={STANDARD: (oxford_truth([0, 1], [2], [3]), oxford_truth([1], [], []))},
+        truths={STANDARD: (Truth(np.array([0, 1, 2]), np.array([3])), Truth(np.array([1])))},
         distractor_queries=(Query(name="far", photo="far.jpg"),),
     )
 

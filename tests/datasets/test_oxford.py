@@ -7,7 +7,7 @@ import pytest
 from delfjax import datasets
 from delfjax.datasets import oxford
 from delfjax.datasets.benchmark import STANDARD, DatasetError
-from delfjax.datasets.text_files import box_from_corners
+from delfjax.datasets.text_files import read_box
 from delfjax.images.reading import PhotoError
 from delfjax.types import Box
 
@@ -128,7 +128,7 @@ def test_ground_truth_in_another_folder_than_the_photos(tmp_path):
 
 def test_a_published_box_has_x_before_y(tmp_path):
     photo = fakes.write(tmp_path / "photo.jpg", fakes.view(0))
-    box = box_from_corners((1, 2, 3, 4), photo, "here")
+    box = read_box((1, 2, 3, 4), photo, "here")
     assert box == Box(top=2, left=1, bottom=4, right=3)
 
 
@@ -148,7 +148,7 @@ def test_a_published_box_has_x_before_y(tmp_path):
 )
 def test_a_query_file_without_a_single_line_of_five_words(tmp_path, folder, line):
     (folder / "all_souls_1_query.txt").write_text(f"{line}\n")
-    expect_error(tmp_path, "all_souls_1_query.txt, line 1", "one line of five words")
+    expect_error(tmp_path, "all_souls_1_query.txt, line 1", "expected", "x1 y1 x2 y2")
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_a_photo_of_two_levels(tmp_path):
     [None, 3, [1, 2, 3], [1, 2, 3, 4, 5], [1, 2, "x", 4], [1, 2, None, 4], [1, 2, 3, 10**400]],
 )
 def test_an_invalid_box(tmp_path, box):
-    expect_error(tmp_path, changed_truth(bbx=box), "query all_souls_000100: bbx", "four numbers")
+    expect_error(tmp_path, changed_truth(bbx=box), "query all_souls_000100: box", "four numbers")
 
 
 @pytest.mark.parametrize("box", [[70, 2, 80, 40], [30, 2, 4, 40], [4, 50, 60, 60]])

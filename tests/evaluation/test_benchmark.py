@@ -9,7 +9,7 @@ from worlds import classes, extractor, flat
 
 from delfjax.datasets import labeled
 from delfjax.datasets.benchmark import STANDARD, Benchmark, Query
-from delfjax.datasets.truth import Truth, oxford_truth
+from delfjax.datasets.truth import Truth
 from delfjax.evaluation.benchmark import Evaluation, evaluate, photos_sha256
 from delfjax.evaluation.config import RunConfig
 from delfjax.evaluation.precision_recall import pool
@@ -159,7 +159,7 @@ def boxed(photos, **fields) -> Benchmark:
         "queries": (
             Query(name="a_1", photo="a/0.png", box=Box(top=0, left=0, bottom=40, right=48)),
         ),
-        "truths": {STANDARD: (oxford_truth([0, 1], [2], []),)},
+        "truths": {STANDARD: (Truth(np.array([0, 1, 2])),)},
         "distractor_queries": (Query(name="c_1", photo="c/0.png"),),
     }
     return Benchmark(**options | fields)
@@ -192,7 +192,7 @@ def test_the_pca_is_learned_without_distractors(photos, tmp_path):
 
 
 def test_pooled_results_are_without_junk_and_with_distractor_queries(photos):
-    truths = {STANDARD: (oxford_truth([0], [1], [2]),)}
+    truths = {STANDARD: (Truth(np.array([0, 1]), np.array([2])),)}
     found = run(boxed(photos, truths=truths))
     pooled = pool(found)
     assert set(pooled.queries) == {0, 1}

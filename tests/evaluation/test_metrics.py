@@ -8,12 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from delfjax.datasets.truth import (
-    Truth,
-    holidays_truth,
-    oxford_truth,
-    revisited_truth,
-)
+from delfjax.datasets.truth import Truth
 from delfjax.evaluation.metrics import (
     average_precision,
     average_precision_at,
@@ -225,7 +220,7 @@ def numbers(letters: str) -> list[int]:
     return ["qabcjJxyz".index(letter) for letter in letters.split()]
 
 
-OXFORD = oxford_truth(good=numbers("q a"), ok=numbers("b c"), junk=numbers("j J"))
+OXFORD = truth_of(numbers("q a b c"), numbers("j J"))
 
 
 def test_oxford():
@@ -248,16 +243,16 @@ def test_oxford_with_a_truncated_ranking():
 
 
 @pytest.mark.parametrize(
-    ("protocol", "expected", "precision"),
+    ("positives", "junk", "expected", "precision"),
     [
-        ("easy", 0.7083333, [1, 0.5, 0.5]),
-        ("medium", 0.7111111, [1, 0.6, 0.6]),
-        ("hard", 0.25, [0, 0.5, 0.5]),
+        ([0, 1], [2, 3], 0.7083333, [1, 0.5, 0.5]),
+        ([0, 1, 2], [3], 0.7111111, [1, 0.6, 0.6]),
+        ([2], [0, 1, 3], 0.25, [0, 0.5, 0.5]),
     ],
+    ids=["easy", "medium", "hard"],
 )
-def test_revisited(protocol, expected, precision):
-    truth = revisited_truth(easy=[0, 1], hard=[2], junk=[3], protocol=protocol)
-    found = score([0, 4, 3, 2, 5, 1, 6], truth, database_size=1000)
+def test_revisited(positives, junk, expected, precision):
+    found = score([0, 4, 3, 2, 5, 1, 6], truth_of(positives, junk), database_size=1000)
     assert found.average_precision[0] == pytest.approx(expected, abs=1e-7)
     np.testing.assert_allclose(found.mean_precision_at, precision)
 
@@ -266,12 +261,12 @@ def test_revisited(protocol, expected, precision):
 def test_holidays_ignores_the_query_at_every_rank(rank):
     ranking = [1, 7, 8, 2]
     ranking.insert(rank, 0)
-    found = score(ranking, holidays_truth(0, [1, 2]), ks=[1])
+    found = score(ranking, truth_of([1, 2], [0]), ks=[1])
     assert found.average_precision[0] == pytest.approx(0.7083333, abs=1e-7)
 
 
 def test_holidays_with_one_positive_missing():
-    found = score([0, 1, 7, 2], holidays_truth(0, [1, 2, 3]), ks=[1])
+    found = score([0, 1, 7, 2], truth_of([1, 2, 3], [0]), ks=[1])
     assert found.average_precision[0] == pytest.approx(0.5277778, abs=1e-7)
 
 
