@@ -29,8 +29,8 @@ from delfjax.features.global_descriptors import (
     GlobalDescriptors,
     GlobalExtractor,
     extract_global_descriptors,
-    whiten,
 )
+from delfjax.features.pca import PCA
 from delfjax.features.store import FeatureStore
 from delfjax.files import cache_folder, digest
 from delfjax.images.reading import PhotoFolder, scan
@@ -371,7 +371,8 @@ def _whitened(
     beside = path.with_stem(f"{path.stem}-whitening-{folder}")
     others = extract_global_descriptors(extractor, photos, beside)
     names = [name for name in photos.names if name not in others.report.failed]
-    return whiten(descriptors, others.select(names), dimensions)
+    pca = PCA.fit(others.select(names), dimensions=dimensions, whiten=True)
+    return replace(descriptors, vectors=pca(descriptors.vectors))
 
 
 def _cache_path(benchmark: Benchmark, inputs: dict[str, str], *settings: object) -> Path:

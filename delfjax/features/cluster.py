@@ -1,21 +1,19 @@
-"""Run work on a cluster of machines with Dask.
+"""Run work on a cluster of machines with Dask. The results are those of a loop in one process.
 
-`map_in_order` splits work into parts and returns the results in order. If a worker dies, another
-one repeats its parts. The result is the same as that of a loop in one process.
-
-Limitations:
-
-- The folder of photos must have the same path on all machines.
-- A network uses all cores, so start one worker with one thread per machine or GPU.
-- Processors of different types can differ in the last bits of a descriptor.
-- Only connecting has a timeout. A task waits until a worker is available.
+Limitations: all machines need the photos at the same path. Processors of different types can differ
+in the last bits of a descriptor. A task waits without limit until a worker is available.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+else:
+    Client = Future = Any  # Dask is an optional dependency
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -24,34 +22,16 @@ TASKS_PER_THREAD = 2  # one that runs and one that waits
 CONNECT_SECONDS = 30  # time that a scheduler has to respond
 
 
-@runtime_checkable
-class Future(Protocol):
-    """A task on the cluster. The cluster keeps the result while this object exists."""
-
-    def result(self) -> object:
-        """Wait for the result and return it. Raise the error of the task."""
-
-
-@runtime_checkable
-class Client(Protocol):
-    """The methods of ``distributed.Client`` that are used here. Dask is an optional dependency."""
-
-    def submit(self, function: Callable, *arguments: object, **options: object) -> Future:
-        """Start a task on a worker."""
-
-    def nthreads(self) -> Mapping[str, int]:
-        """Return the number of threads of each worker, by its address."""
-
-
 def map_in_order(
     client: Client, function: Callable[..., Result], parts: Iterable[Part], *shared: object
 ) -> Iterator[Result]:
     """Call ``function(part, *shared)`` for each part, and yield the results in order.
 
+    Workers may join and leave during the work. If a worker dies, another one repeats its parts.
+
     Args:
-        client: Client of the cluster. Workers may join and leave during the work.
-        function: A function defined in a module, without side effects. It can run twice for one
-            part.
+        client: Client of the cluster.
+        function: A function defined in a module, without side effects.
         parts: First argument of each call.
         shared: Further arguments. Each is sent to a worker once.
 
@@ -74,11 +54,6 @@ def submit(client: Client, function: Callable, *arguments: object) -> Future:
 
     The scheduler keeps the arguments while the future exists, so that it can repeat the task.
     Arguments may be large, such as a network or the descriptors of an index.
-
-    Args:
-        client: Client of the cluster.
-        function: Function to call.
-        arguments: Arguments of the call.
     """
     import dask
 
@@ -96,7 +71,7 @@ def connect_cluster(
     Args:
         scheduler: Address of a running scheduler, such as ``tcp://10.0.0.1:8786``.
         workers: Number of workers to start on this machine if no scheduler is given. Each has one
-            thread.
+            thread, because a network uses all cores.
 
     Yields:
         A client. None if neither argument is given.

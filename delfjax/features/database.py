@@ -38,11 +38,7 @@ class Database:
 
     @classmethod
     def from_features(cls, names: Sequence[str], features: Sequence[Features]) -> "Database":
-        """Concatenate the features of photos.
-
-        Args:
-            names: Name of each photo.
-            features: Features of each photo.
+        """Concatenate the features of the named photos.
 
         Raises:
             ValueError: If there is no photo, or if the numbers of names and photos differ.
@@ -75,11 +71,7 @@ class Database:
         return digest.hexdigest()
 
     def features(self, photo: int) -> Features:
-        """Return the features of one photo.
-
-        Args:
-            photo: Index of the photo.
-        """
+        """Return the features of the photo with this index."""
         rows = slice(*self.offsets[photo : photo + 2])
         height, width = self.image_sizes[photo].tolist()
         return Features(
@@ -91,22 +83,12 @@ class Database:
         )
 
     def select(self, photos: Int[np.ndarray, " b"]) -> "Database":
-        """Return a database of some of the photos.
-
-        Args:
-            photos: Indices of the photos, in the order of the result.
-        """
-        chosen = photos.tolist()
-        return Database.from_features(
-            [self.names[photo] for photo in chosen], list(map(self.features, chosen))
-        )
+        """Return a database of the photos with these indices, in this order."""
+        names = [self.names[photo] for photo in photos]
+        return Database.from_features(names, list(map(self.features, photos.tolist())))
 
     def with_photos(self, names: Sequence[str], features: Sequence[Features]) -> "Database":
         """Return a database with more photos. The new photos follow the present ones.
-
-        Args:
-            names: Name of each new photo.
-            features: Features of each new photo.
 
         Raises:
             ValueError: If the database contains a photo of the same name.

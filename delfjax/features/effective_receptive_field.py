@@ -1,10 +1,8 @@
 """Measure where in its receptive field a cell of the network responds. Not in the paper.
 
-A keypoint is placed at the center of a cell's receptive field (Sec. 4.1). The effective receptive
-field, the part that the cell responds to, can lie beside that center. Here it is measured by small
-patches on an empty image, and traced to the kernels, which are not symmetric in ImageNet networks.
-A likely cause is padding that strided layers use on one side only: Alsallakh et al., "Mind the Pad
--- CNNs Can Develop Blind Spots", ICLR 2021.
+A keypoint is placed at the center of a cell's receptive field (Sec. 4.1). The part that the cell
+responds to can lie beside that center, because the kernels of ImageNet networks are not symmetric.
+A likely cause is padding on one side: Alsallakh et al., "Mind the Pad", ICLR 2021.
 """
 
 from collections.abc import Sequence
@@ -18,16 +16,12 @@ from delfjax.models.backbone import ResNet
 from delfjax.types import Photo
 
 IMAGE_SIDE = 384  # pixels; the receptive field of every cell near the middle lies inside
+PATCH_SIZE = 17  # pixels
 BATCH = 8  # images per call of the network
 
 
 def receptive_field_offsets(
-    backbone: ResNet,
-    photos: Sequence[Photo],
-    *,
-    patch_size: int = 17,
-    count: int = 40,
-    seed: int = 0,
+    backbone: ResNet, photos: Sequence[Photo], *, count: int = 40, seed: int = 0
 ) -> Float[np.ndarray, "count 2"]:
     """Measure the offset from the cells that respond to a patch to the patch itself.
 
@@ -38,8 +32,7 @@ def receptive_field_offsets(
 
     Args:
         backbone: The network.
-        photos: Photos to cut patches from. Each must be larger than a patch.
-        patch_size: Side of a patch in pixels.
+        photos: Photos to cut patches from.
         count: Number of patches.
         seed: Random seed of the choice and the position of the patches.
 
@@ -49,14 +42,14 @@ def receptive_field_offsets(
     random = np.random.default_rng(seed)
     empty = np.tile(np.float32(backbone.spec.mean), (IMAGE_SIDE, IMAGE_SIDE, 1))
     images, centers = np.tile(empty, (count, 1, 1, 1)), np.empty((count, 2))
-    middle = (IMAGE_SIDE - patch_size) // 2
+    middle = (IMAGE_SIDE - PATCH_SIZE) // 2
     for image, center in zip(images, centers, strict=True):
         photo = photos[random.integers(len(photos))]
-        top, left = (random.integers(size - patch_size + 1) for size in photo.shape[:2])
+        top, left = (random.integers(size - PATCH_SIZE + 1) for size in photo.shape[:2])
         y, x = random.integers(middle - STRIDE, middle + STRIDE, 2)
-        patch = photo[top : top + patch_size, left : left + patch_size]
-        image[y : y + patch_size, x : x + patch_size] = patch
-        center[:] = y + (patch_size - 1) / 2, x + (patch_size - 1) / 2
+        patch = photo[top : top + PATCH_SIZE, left : left + PATCH_SIZE]
+        image[y : y + PATCH_SIZE, x : x + PATCH_SIZE] = patch
+        center[:] = y + (PATCH_SIZE - 1) / 2, x + (PATCH_SIZE - 1) / 2
     describe = nnx.jit(lambda network, batch: network(batch)["conv4"])
     reference = describe(backbone, empty[None])
     responses = [
@@ -68,9 +61,6 @@ def receptive_field_offsets(
 
 def kernel_offsets(backbone: ResNet) -> dict[str, Float[np.ndarray, " 2"]]:
     """Compute the center of mass of the squared weights of each layer's kernels.
-
-    Args:
-        backbone: The network.
 
     Returns:
         Offset of the center of mass from the middle of the kernel, ``(y, x)`` in taps, by layer

@@ -33,9 +33,7 @@ from delfjax.models.resnet import receptive_field
 from delfjax.types import Features, Photo
 
 Selection = Literal["attention", "norm"]
-SelectedCells = tuple[
-    Int[Array, "n 2"], Float[Array, " n"], Float[Array, "n c"]
-]  # cells, scores, descriptors
+SelectedCells = tuple[Array, Array, Array]  # (row, column) of cells; their scores; descriptors
 NMS_CANDIDATES = 5  # candidates of non-maximum suppression per feature; our choice, not the paper's
 
 
@@ -48,9 +46,8 @@ class ExtractionConfig:
         selection: Score by which features are selected: ``"attention"``, or the L2 ``"norm"`` of
             the descriptor. By default attention if the model has an attention head, else the norm.
         max_features: Maximum number of features per photo (official configuration: 1000).
-        nms_iou: Non-maximum suppression: drop a feature if its receptive field overlaps that of a
-            feature with a higher score by more than this intersection over union. 1, the default,
-            drops none, as in the official configuration.
+        nms_iou: Drop a feature if its receptive field overlaps that of a better feature by more
+            than this intersection over union. 1 drops none, as in the official configuration.
     """
 
     pyramid: PyramidConfig = field(default_factory=PyramidConfig)
@@ -87,12 +84,7 @@ class ScoreMaps:
 
 
 class Delf(nnx.Module):
-    """Backbone and attention head in one module. This is the part of extraction that JAX compiles.
-
-    Args:
-        backbone: Computes the descriptors.
-        attention: Computes the attention scores, if given.
-    """
+    """Backbone and attention head in one module. This is the part of extraction that JAX compiles."""
 
     def __init__(self, backbone: ResNet, attention: Attention | None) -> None:
         self.backbone = backbone
@@ -124,8 +116,7 @@ class Extractor:
     Photos of all sizes share a few compiled programs; see `delfjax.features.pyramid`.
 
     Args:
-        backbone: Network that computes the descriptors. Its batch normalization is folded into the
-            convolutions.
+        backbone: Network that computes the descriptors.
         attention: Attention head. Selection by attention needs it.
         config: Pyramid and selection.
         name: Name of the model, such as ``"delf_att"``. By default the name of the backbone.
@@ -134,7 +125,6 @@ class Extractor:
         spec: Description of the backbone.
         name: Name of the model.
         config: Pyramid and selection. The selection is never None.
-        has_attention: Whether the model has an attention head.
         receptive_field: Receptive field of a conv4 cell.
 
     Raises:
@@ -150,7 +140,7 @@ class Extractor:
     ) -> None:
         self.spec = backbone.spec
         self.name = name or backbone.spec.name
-        self.has_attention = attention is not None
+        self._default_selection = "norm" if attention is None else "attention"
         self.config = self._resolve(config or ExtractionConfig())
         self.receptive_field = receptive_field(backbone.spec)
         if self.receptive_field.stride != STRIDE:
@@ -158,26 +148,20 @@ class Extractor:
                 f"{backbone.spec.name}: expected cells centered at multiples of {STRIDE} pixels, "
                 f"got {self.receptive_field}"
             )
-        model = Delf(fold_batch_norm(backbone), attention)
-        self._graph, upright = nnx.split(model)
+        self._graph, upright = nnx.split(Delf(fold_batch_norm(backbone), attention))
         self._states = {False: upright, True: transpose_kernels(upright)}
 
     def _resolve(self, config: ExtractionConfig) -> ExtractionConfig:
         """Replace the selection None by the default of the model."""
-        if config.selection == "attention" and not self.has_attention:
+        if config.selection == "attention" and self._default_selection == "norm":
             raise ValueError(
                 f'{self.name}: selection "attention" needs an attention head. '
                 'Fix: select by "norm", or load a model with attention'
             )
-        default = "attention" if self.has_attention else "norm"
-        return replace(config, selection=config.selection or default)
+        return replace(config, selection=config.selection or self._default_selection)
 
     def with_config(self, config: ExtractionConfig) -> "Extractor":
-        """Return an extractor with the same network and another configuration.
-
-        Raises:
-            ValueError: If the configuration selects by attention, but there is no attention head.
-        """
+        """Return an extractor with the same network and another configuration."""
         other = copy(self)
         other.config = self._resolve(config)
         return other
@@ -188,20 +172,16 @@ class Extractor:
         return checksum(self._states[False])
 
     def network(self, mosaic: Mosaic) -> tuple[nnx.GraphDef, nnx.State]:
-        """Return graph and state of the network for a mosaic, as arguments of a compiled function.
-
-        The kernels are transposed if the mosaic is.
-        """
+        """Return graph and state of the network, with transposed kernels if the mosaic is."""
         return self._graph, self._states[mosaic.transposed]
 
     def __call__(self, photo: Photo) -> Features:
         """Extract the features of a photo, highest score first.
 
-        The descriptors are those of conv4 (1024 dimensions), neither normalized nor reduced by a
-        PCA.
+        The descriptors have the 1024 dimensions of conv4, not normalized.
         """
         mosaic = build_mosaic(photo, self.config.pyramid)
-        return self.collect(mosaic, self.launch(mosaic))
+        return self._collect(mosaic, self._launch(mosaic))
 
     def stream(
         self, photos: Iterable[tuple[str, Photo | PhotoError]]
@@ -212,25 +192,23 @@ class Extractor:
             photos: Names and photos, as `delfjax.images.reading.iter_photos` yields them.
 
         Yields:
-            The name of each photo, in order, with its features. A `PhotoError` is yielded
-            unchanged.
+            The name of each photo, in order, with its features or its `PhotoError`.
         """
-        running: tuple[str, Mosaic, SelectedCells] | None = None
+        running: list[tuple[str, Mosaic, SelectedCells]] = []  # at most one photo
         for name, photo in photos:
             failed = isinstance(photo, PhotoError)
             mosaic = None if failed else build_mosaic(photo, self.config.pyramid)
             # Finish the previous photo before the next starts: on a CPU, two at once need twice the
             # memory.
-            done = None if running is None else (running[0], self.collect(*running[1:]))
-            running = None if mosaic is None else (name, mosaic, self.launch(mosaic))
-            if done is not None:
-                yield done
+            done = [(other, self._collect(*rest)) for other, *rest in running]
+            running = [] if failed else [(name, mosaic, self._launch(mosaic))]
+            yield from done
             if failed:
                 yield name, photo
-        if running is not None:
-            yield running[0], self.collect(*running[1:])
+        for name, *rest in running:
+            yield name, self._collect(*rest)
 
-    def launch(self, mosaic: Mosaic) -> SelectedCells:
+    def _launch(self, mosaic: Mosaic) -> SelectedCells:
         """Start the network on a mosaic. Return without waiting for the accelerator."""
         candidates = NMS_CANDIDATES if self.config.nms_iou < 1 else 1
         return _select(
@@ -241,8 +219,8 @@ class Extractor:
             count=candidates * self.config.max_features,
         )
 
-    def collect(self, mosaic: Mosaic, selected: SelectedCells) -> Features:
-        """Wait for the result of `launch`, and convert its cells to features of the photo."""
+    def _collect(self, mosaic: Mosaic, selected: SelectedCells) -> Features:
+        """Wait for the result of `_launch`, and convert its cells to features of the photo."""
         cells, scores, descriptors = (np.asarray(part) for part in selected)
         valid = np.isfinite(scores)  # a small photo can have fewer cells than max_features
         positions, levels = cell_positions(mosaic, cells[valid])
@@ -261,10 +239,7 @@ class Extractor:
         ]
 
     def receptive_field_boxes(self, features: Features) -> Float[np.ndarray, "n 4"]:
-        """Return the receptive field of each feature as a box in the photo.
-
-        Args:
-            features: Features that this extractor made.
+        """Return the receptive field of each feature that this extractor made.
 
         Returns:
             ``(y_min, x_min, y_max, x_max)`` in pixels of the photo. A box may extend beyond the
@@ -280,15 +255,12 @@ class Extractor:
         """Compute the scores of all cells of every pyramid level."""
         mosaic = build_mosaic(photo, self.config.pyramid)
         maps = _score(*self.network(mosaic), mosaic.pixels, mosaic.levels)
-        norms, attention = (
-            None if name not in maps else split_levels(mosaic, np.asarray(maps[name]))
-            for name in ("norm", "attention")
-        )
+        levels = {name: split_levels(mosaic, np.asarray(values)) for name, values in maps.items()}
         return ScoreMaps(
             scales=mosaic.scales,
             sizes=level_sizes(mosaic.image_size, self.config.pyramid),
-            norms=norms,
-            attention=attention,
+            norms=levels["norm"],
+            attention=levels.get("attention"),
             image_size=mosaic.image_size,
         )
 
@@ -300,13 +272,9 @@ def level_mask(shape: tuple[int, int], levels: Int[Array, "levels 4"]) -> Bool[A
         shape: ``(height, width)`` of the mosaic.
         levels: ``(top, left, height, width)`` of each level.
     """
-    y, x = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])[None]
-
-    def covers(level: Int[Array, " 4"]) -> Bool[Array, "h w"]:
-        top, left, height, width = level
-        return (y >= top) & (y < top + height) & (x >= left) & (x < left + width)
-
-    return jax.vmap(covers)(levels).any(0)
+    y, x = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])
+    top, left, height, width = levels.T[..., None, None]
+    return ((y >= top) & (y < top + height) & (x >= left) & (x < left + width)).any(0)
 
 
 @partial(jax.jit, static_argnames="graph")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.extraction import ExtractionConfig, Extractor
-from delfjax.features.handcrafted import SPECS as HANDCRAFTED
-from delfjax.features.handcrafted import HandcraftedExtractor
+from delfjax.features.handcrafted import NAMES as HANDCRAFTED
+from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedExtractor
 from delfjax.features.store import FeatureStore
 from delfjax.files import StoreError, sha256
 from delfjax.models.resnet import SPECS as BACKBONES
@@ -49,7 +49,7 @@ def load(
             f"Fix: leave the weights out, or choose one of {', '.join(BACKBONES)}"
         )
     if name in HANDCRAFTED:
-        extractor = HandcraftedExtractor(HANDCRAFTED[name])
+        extractor = HandcraftedExtractor(name)
         return extractor if config is None else extractor.with_config(config)
     if name in BACKBONES:
         from delfjax.models.weights import load_backbone
@@ -78,28 +78,18 @@ def extractor_of(
         store: The feature store.
         model: The model that extracted the features. By default the ImageNet backbone or the
             handcrafted features that the store names.
-        weights: File with the weights of an ImageNet backbone, instead of a download.
+        weights: As for `load`.
 
     Raises:
         StoreError: If the model is another one than the store was made with.
     """
     made_by = store.made_by
     extractor = load(model or made_by["backbone"], weights=weights)
-    if isinstance(extractor, Extractor):
-        config = ExtractionConfig.from_dict(made_by["extraction"])
-        if config.selection == "attention" and not extractor.has_attention:
-            raise StoreError(
-                f"{store.path}: its features were selected by attention, and {extractor.name} has no "
-                "attention head. Fix: pass the model that extracted them with --model"
-            )
-        extractor = extractor.with_config(config)
-    else:
-        extractor = type(extractor)(
-            extractor.spec, type(extractor.config)(**made_by["extraction"]), extractor.name
-        )
     if extractor.checksum != made_by["model"]:
         raise StoreError(
             f"{store.path}: its features come from another model than {extractor.name}. "
             "Fix: pass the model that extracted them with --model, or extract again into a new store"
         )
-    return extractor
+    if isinstance(extractor, HandcraftedExtractor):
+        return HandcraftedExtractor(extractor.name, HandcraftedConfig(**made_by["extraction"]))
+    return extractor.with_config(ExtractionConfig.from_dict(made_by["extraction"]))

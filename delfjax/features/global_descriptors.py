@@ -1,9 +1,7 @@
 """Compute global descriptors: one unit vector per photo, pooled from the conv4 map of the backbone.
 
 Two photos are compared by the dot product of their vectors. The paper compares with trained global
-descriptors of this kind (Table 1). A search can combine them with local features.
-`delfjax.models.pooling` has the formulas. The vectors of a folder are saved in one safetensors
-file.
+descriptors of this kind (Table 1). `delfjax.models.pooling` has the formulas.
 """
 
 import json
@@ -22,7 +20,6 @@ from safetensors.numpy import save_file
 from tqdm.auto import tqdm
 
 from delfjax.features.extraction import Extractor, level_mask
-from delfjax.features.pca import PCA
 from delfjax.features.pyramid import STRIDE, PyramidConfig, build_mosaic
 from delfjax.features.store import ExtractionReport
 from delfjax.files import StoreError, atomic_write
@@ -40,8 +37,7 @@ class GlobalConfig:
         scales: Factors by which the photo is resized. The vectors of all scales are added.
             Radenovic et al. use 1, 1/sqrt(2) and 1/2.
         longest: Maximum length of the longer side, in pixels. Larger photos are shrunk first.
-        exponent: Exponent p of GeM pooling. Learned exponents are close to the default (Radenovic
-            et al., PAMI 2018).
+        exponent: Exponent p of GeM pooling. Learned ones are close to 3 (Radenovic et al. 2018).
     """
 
     pooling: Pooling = "gem"
@@ -50,18 +46,17 @@ class GlobalConfig:
     exponent: float = 3.0
 
 
+@dataclass(frozen=True)
 class GlobalExtractor:
     """Computes the global descriptor of photos of any size.
 
-    Args:
+    Attributes:
         extractor: Model whose backbone is used. Its own configuration has no effect here.
         config: Pooling and scales.
     """
 
-    def __init__(self, extractor: Extractor, config: GlobalConfig | None = None) -> None:
-        self.extractor = extractor
-        self.config = config or GlobalConfig()
-        self._pyramid = PyramidConfig(scales=self.config.scales, longest=self.config.longest)
+    extractor: Extractor
+    config: GlobalConfig = field(default_factory=GlobalConfig)
 
     @property
     def made_by(self) -> dict[str, Any]:
@@ -75,8 +70,10 @@ class GlobalExtractor:
 
     def __call__(self, photo: Photo) -> Float[np.ndarray, " c"]:
         """Return the unit vector of a photo, with one value per channel of conv4."""
-        mosaic = build_mosaic(photo, self._pyramid)
-        regions = pooling_regions(-(-mosaic.levels // STRIDE), self.config.pooling)
+        config = self.config
+        pyramid = PyramidConfig(scales=config.scales, longest=config.longest)
+        mosaic = build_mosaic(photo, pyramid)
+        regions = pooling_regions(-(-mosaic.levels // STRIDE), config.pooling)
         # A fixed number of regions, so that all photos of a mosaic size share one compiled program.
         padded = np.zeros((MAX_REGIONS * len(mosaic.levels), 4), np.int32)
         padded[: len(regions)] = regions
@@ -86,8 +83,8 @@ class GlobalExtractor:
             mosaic.levels,
             padded,
             len(regions),
-            kind=self.config.pooling,
-            exponent=self.config.exponent,
+            kind=config.pooling,
+            exponent=config.exponent,
         )
         return np.asarray(descriptor)
 
@@ -160,22 +157,25 @@ def extract_global_descriptors(
 ) -> GlobalDescriptors:
     """Compute the descriptors of all photos that the file does not contain yet, and add them to it.
 
-    An interrupted run keeps the descriptors that it has computed.
-
-    Args:
-        extractor: Model and configuration.
-        photos: The photos.
-        path: File of the descriptors. It is created if it does not exist.
+    The file is created if it does not exist. An interrupted run keeps the descriptors that it has
+    computed.
 
     Returns:
-        All descriptors in the file. Their ``report`` lists the photos of this call that were
-        extracted, kept, and failed.
+        All descriptors in the file. Their ``report`` lists the photos of this call.
 
     Raises:
         StoreError: If the file was made with another model or configuration.
     """
-    path = Path(path)
-    saved = _open_or_create(path, extractor.made_by)
+    path, made_by = Path(path), extractor.made_by
+    saved = GlobalDescriptors(names=(), vectors=np.empty((0, 1), np.float32), made_by=made_by)
+    if path.exists():
+        saved = GlobalDescriptors.load(path)
+    for key, wanted in made_by.items():
+        if saved.made_by.get(key) != wanted:
+            raise StoreError(
+                f"{path}: made with {key} = {saved.made_by.get(key)}, not with {wanted}. "
+                "Fix: use another file, or remove this one and extract again"
+            )
     known = dict(zip(saved.names, saved.vectors, strict=True))
     report = ExtractionReport(kept=[name for name in photos.names if name in known])
     missing = [name for name in photos.names if name not in known]
@@ -192,34 +192,3 @@ def extract_global_descriptors(
             saved = replace(saved, names=tuple(known), vectors=np.stack([*known.values()]))
             saved.save(path)
     return replace(saved, report=report)
-
-
-def whiten(
-    descriptors: GlobalDescriptors, training: Float[np.ndarray, "n c"], dimensions: int
-) -> GlobalDescriptors:
-    """Reduce descriptors by a whitening PCA.
-
-    Args:
-        descriptors: Descriptors to reduce.
-        training: Vectors that the PCA is learned from. Use photos that are neither queries nor
-            database.
-        dimensions: Number of dimensions of the result.
-
-    Raises:
-        ValueError: If there are fewer training vectors than dimensions.
-    """
-    pca = PCA.fit(training, dimensions=dimensions, whiten=True)
-    return replace(descriptors, vectors=pca(descriptors.vectors))
-
-
-def _open_or_create(path: Path, made_by: dict[str, Any]) -> GlobalDescriptors:
-    if not path.exists():
-        return GlobalDescriptors(names=(), vectors=np.empty((0, 1), np.float32), made_by=made_by)
-    saved = GlobalDescriptors.load(path)
-    for key, wanted in made_by.items():
-        if saved.made_by.get(key) != wanted:
-            raise StoreError(
-                f"{path}: made with {key} = {saved.made_by.get(key)}, not with {wanted}. "
-                "Fix: use another file, or remove this one and extract again"
-            )
-    return saved

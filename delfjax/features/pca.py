@@ -49,10 +49,10 @@ class PCA:
         whiten: bool = False,
         seed: int = 0,
     ) -> "PCA":
-        """Learn a PCA.
+        """Learn a PCA from descriptors of database photos. They are L2-normalized first.
 
         Args:
-            descriptors: Descriptors of database photos. They are L2-normalized here.
+            descriptors: The descriptors.
             dimensions: Number of dimensions to keep.
             whiten: Whether to whiten.
             seed: Random seed of the solver.
@@ -91,13 +91,9 @@ class PCA:
 def truncate_descriptors(
     descriptors: Float[np.ndarray, "n d"], dimensions: int | None
 ) -> Float[np.ndarray, "n e"]:
-    """Keep the first dimensions of reduced descriptors, and normalize again.
+    """Keep the first dimensions of reduced descriptors, and normalize again. None keeps all.
 
     The result equals that of a PCA with fewer dimensions.
-
-    Args:
-        descriptors: Descriptors after the PCA.
-        dimensions: Number of dimensions to keep. None keeps all.
 
     Raises:
         ValueError: If the descriptors have fewer dimensions.

@@ -1,13 +1,7 @@
 """Build the image pyramid of a photo, packed into one image (Sec. 4.1: seven scales, 0.25 to 2).
 
-All levels of the pyramid are placed on one image, the mosaic, so that the network runs once per
-photo. Mosaics have only a few sizes: JAX compiles a program per size, and photos of all sizes share
-these programs. The network masks the area between the levels, so packing does not change the
-features.
-
-Each level starts at a multiple of the network's stride, with at least one empty cell to the next
-level. An upright photo is transposed and uses transposed kernels. It shares the programs of
-landscape photos.
+The network runs once per photo, on this image: the mosaic. Mosaics have a few sizes, so that photos
+of all sizes share a few compiled programs. The network masks the area between the levels.
 """
 
 import math
@@ -25,10 +19,9 @@ PAPER_SCALES = tuple(2.0 ** (step / 2) for step in range(-4, 3))  # Sec. 4.1; of
 RESAMPLING = Image.Resampling.BILINEAR  # Pillow filters against aliasing when it shrinks
 STRIDE = 16  # pixels between two cells: the stride of conv4 in every ResNet of delfjax.models
 
-# Sizes of mosaics; not in the paper. Ratios of short to long side, as cameras have them.
-ASPECT_RATIOS = (9 / 16, 2 / 3, 3 / 4, 1.0)
-# Ratios of the long side to PyramidConfig.longest, for photos that are smaller.
-SIZE_FRACTIONS = (1.0, 0.75, 0.5, 0.25)
+# Sizes of mosaics; not in the paper.
+ASPECT_RATIOS = (9 / 16, 2 / 3, 3 / 4, 1.0)  # short to long side, as cameras have them
+SIZE_FRACTIONS = (1.0, 0.75, 0.5, 0.25)  # long side to PyramidConfig.longest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +30,8 @@ class PyramidConfig:
 
     Attributes:
         scales: Factors by which the photo is resized, one per level.
-        longest: Maximum length of the longer side, in pixels. Larger photos are shrunk before they
-            are resized. Not in the paper; the photos of Oxford and Paris have a longer side of
-            1024.
+        longest: Maximum length of the longer side, in pixels. Larger photos are shrunk first. The
+            default is the longer side of the photos of Oxford and Paris.
     """
 
     scales: tuple[float, ...] = PAPER_SCALES
@@ -61,7 +53,8 @@ class Mosaic:
         levels: ``(top, left, height, width)`` of each level, in pixels of the mosaic.
         scales: Scale of each level.
         image_size: ``(height, width)`` of the original photo in pixels.
-        transposed: Whether the levels are transposed, because the photo is upright.
+        transposed: Whether the levels are transposed. Those of an upright photo are, so that it
+            shares the programs of landscape photos. The network uses transposed kernels for them.
     """
 
     pixels: UInt8[np.ndarray, "h w 3"]
@@ -76,7 +69,7 @@ def build_mosaic(photo: Photo, config: PyramidConfig) -> Mosaic:
     image_size = photo.shape[:2]
     transposed = image_size[0] > image_size[1]
     landscape = photo.transpose(1, 0, 2) if transposed else photo
-    base = _limit_size(landscape.shape[:2], config.longest)
+    base = limit_size(landscape.shape[:2], config.longest)
     shape, corners = pack_levels(bucket_size(base, config.longest), config.scales)
     pixels = np.zeros((*shape, 3), np.uint8)
     levels = np.empty((len(config.scales), 4), np.int32)
@@ -89,7 +82,7 @@ def build_mosaic(photo: Photo, config: PyramidConfig) -> Mosaic:
     return Mosaic(pixels, levels, config.scales, image_size, transposed)
 
 
-def _limit_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
+def limit_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
     """Shrink a size in proportion until no side is longer than ``longest``."""
     return level_size(size, min(1.0, longest / max(size)))
 
@@ -101,7 +94,7 @@ def level_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 def level_sizes(image_size: tuple[int, int], config: PyramidConfig) -> Int[np.ndarray, "levels 2"]:
     """Return the ``(height, width)`` of each level of a photo's pyramid, in pixels of the level."""
-    base = _limit_size(image_size, config.longest)
+    base = limit_size(image_size, config.longest)
     return np.array([level_size(base, scale) for scale in config.scales])
 
 
@@ -122,8 +115,8 @@ def pack_levels(
     """Pack the pyramid levels of a photo of this size into a small rectangle.
 
     Returns:
-        ``(height, width)`` of the mosaic and ``(top, left)`` of each level, all multiples of 16
-        pixels.
+        ``(height, width)`` of the mosaic and ``(top, left)`` of each level, all multiples of the
+        stride.
     """
     # Sizes in cells. One more row and column separate a level from the next.
     boxes = [tuple(-(-side // STRIDE) + 1 for side in level_size(size, scale)) for scale in scales]
@@ -137,13 +130,7 @@ def pack_levels(
 def _pack_on_shelves(
     boxes: list[tuple[int, int]], total_width: int
 ) -> tuple[tuple[int, int], list[tuple[int, int]]]:
-    """Pack boxes ``(height, width)`` on shelves, largest first.
-
-    A box goes below another box on a shelf, else beside the boxes on a shelf, else on a new shelf.
-
-    Returns:
-        ``(height, width)`` of all shelves, and ``(top, left)`` of each box.
-    """
+    """Pack boxes ``(height, width)`` on shelves. Return the size and the corner of each box."""
     corners: list[tuple[int, int]] = [(0, 0)] * len(boxes)
     # A shelf is [top, height, columns]. A column is [left, width, occupied height].
     shelves: list[tuple[int, int, list[list[int]]]] = []
@@ -157,6 +144,7 @@ def _pack_on_shelves(
 def _place_box(
     height: int, width: int, shelves: list[tuple[int, int, list[list[int]]]], total_width: int
 ) -> tuple[int, int]:
+    """Place a box below another one on a shelf, else beside them, else on a new shelf."""
     for top, shelf_height, columns in shelves:
         for column in columns:
             if width <= column[1] and column[2] + height <= shelf_height:
@@ -174,15 +162,11 @@ def _place_box(
 def cell_positions(
     mosaic: Mosaic, cells: Int[np.ndarray, "n 2"]
 ) -> tuple[Float[np.ndarray, "n 2"], Int[np.ndarray, " n"]]:
-    """Compute where cells of the mosaic's feature map lie on the photo.
-
-    Args:
-        mosaic: Mosaic of the photo.
-        cells: ``(row, column)`` of cells of the feature map. Each lies in a pyramid level.
+    """Compute where cells ``(row, column)`` of the mosaic's feature map lie on the photo.
 
     Returns:
         Center of each cell's receptive field, ``(y, x)`` in pixels of the original photo, and the
-        number of its level.
+        number of its pyramid level.
     """
     corners, sizes = mosaic.levels[:, :2], mosaic.levels[:, 2:]
     offsets = cells[:, None] * STRIDE - corners
@@ -198,41 +182,12 @@ def scale_points(
     from_size: Int[np.ndarray, "... 2"],
     to_size: Int[np.ndarray, "... 2"],
 ) -> Float[np.ndarray, "n 2"]:
-    """Compute where points of an image lie after the image is resized.
+    """Compute where points ``(y, x)`` of an image lie after the image is resized.
 
     Resizing keeps the edges of an image in place, not the centers of its corner pixels. A row ``y``
     of an image of height ``h`` becomes the row ``(y + 1/2) H / h - 1/2`` at height ``H``.
-
-    Args:
-        points: ``(y, x)`` in pixels of the image.
-        from_size: ``(height, width)`` of the image.
-        to_size: ``(height, width)`` after resizing.
     """
     return (points + 0.5) * to_size / from_size - 0.5
-
-
-def upsample_map(
-    values: Float[np.ndarray, "y x"], level_size: tuple[int, int], image_size: tuple[int, int]
-) -> Float[np.ndarray, "h w"]:
-    """Interpolate the map of a pyramid level bilinearly to the pixels of an image.
-
-    Each cell's value appears at the center of its receptive field.
-
-    Args:
-        values: One value per cell.
-        level_size: ``(height, width)`` of the level in pixels. Cell ``i`` is centered at pixel ``16
-            i``.
-        image_size: ``(height, width)`` of the image.
-    """
-    # In Pillow's coordinates, cell i extends from i to i + 1. The last row and column are repeated,
-    # because a level can extend up to 15 pixels beyond the center of its last cell.
-    padded = Image.fromarray(np.pad(values, ((0, 1), (0, 1)), mode="edge").astype(np.float32))
-    start, (bottom, right) = (
-        0.5 - 0.5 / STRIDE,
-        (0.5 + (side - 0.5) / STRIDE for side in level_size),
-    )
-    box = (start, start, right, bottom)
-    return np.asarray(padded.resize(image_size[::-1], Image.Resampling.BILINEAR, box=box))
 
 
 def merge_levels(
@@ -240,32 +195,33 @@ def merge_levels(
     sizes: Int[np.ndarray, "levels 2"],
     image_size: tuple[int, int],
 ) -> Float[np.ndarray, "h w"]:
-    """Upsample the maps of all levels to an image, and take the maximum of each pixel.
+    """Upsample the maps of pyramid levels to an image, and take the maximum of each pixel.
+
+    Maps are interpolated bilinearly. Each cell's value appears at the center of its receptive
+    field.
 
     Args:
         maps: One map per level.
-        sizes: ``(height, width)`` of each level in pixels.
+        sizes: ``(height, width)`` of each level in pixels. Cell ``i`` is centered at pixel ``16 i``.
         image_size: ``(height, width)`` of the image.
     """
-    upsampled = [
-        upsample_map(values, tuple(size), image_size)
-        for values, size in zip(maps, sizes.tolist(), strict=True)
-    ]
+    upsampled = []
+    for values, size in zip(maps, sizes, strict=True):
+        # The last row and column are repeated, because a level can extend up to 15 pixels beyond
+        # the center of its last cell.
+        padded = np.pad(values, ((0, 1), (0, 1)), mode="edge").astype(np.float32)
+        start = 0.5 - 0.5 / STRIDE  # in Pillow's coordinates, cell i extends from i to i + 1
+        bottom, right = (start + size / STRIDE).tolist()
+        box = (start, start, right, bottom)
+        level = Image.fromarray(padded).resize(image_size[::-1], RESAMPLING, box=box)
+        upsampled.append(np.asarray(level))
     return np.max(upsampled, axis=0)
 
 
 def split_levels(
     mosaic: Mosaic, values: Float[np.ndarray, "y x"]
 ) -> list[Float[np.ndarray, "_ _"]]:
-    """Cut a map of the whole mosaic into one map per level, in the orientation of the photo.
-
-    Args:
-        mosaic: The mosaic.
-        values: One value per cell of the mosaic.
-
-    Returns:
-        Maps of ``ceil(height / 16)`` by ``ceil(width / 16)`` cells.
-    """
+    """Cut a map of the mosaic's cells into one map per level, in the orientation of the photo."""
     maps = []
     for top, left, height, width in -(-mosaic.levels // STRIDE):
         level = values[top : top + height, left : left + width]

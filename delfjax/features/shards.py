@@ -54,14 +54,12 @@ def write_shard(path: Path, photos: Mapping[str, Features], made_by: Mapping[str
 
     Args:
         path: The file.
-        photos: Features of at least one photo, by photo name. `to_stored_precision` made them.
+        photos: Features of at least one photo, by photo name, in the precision of a shard.
         made_by: Settings that made the features.
     """
     tensors = {f: np.concatenate([getattr(each, f) for each in photos.values()]) for f in FIELDS}
-    lengths = [len(features) for features in photos.values()]
-    sizes = [features.image_size for features in photos.values()]
-    tensors["offsets"] = np.cumsum([0, *lengths], dtype=np.int64)
-    tensors["image_sizes"] = np.array(sizes, np.int32)
+    tensors["offsets"] = np.cumsum([0, *map(len, photos.values())], dtype=np.int64)
+    tensors["image_sizes"] = np.array([each.image_size for each in photos.values()], np.int32)
     with atomic_write(path) as temporary:
         save_file(tensors, temporary, _metadata(made_by) | {"names": json.dumps(list(photos))})
 
@@ -120,14 +118,12 @@ class Shard:
             limit: Read at most this many features: those with the highest scores.
         """
         start, end = self._file.get_slice("offsets")[photo : photo + 2].tolist()
-        if limit is not None:
-            end = min(end, start + limit)
+        end = end if limit is None else min(end, start + limit)
         height, width = self._file.get_slice("image_sizes")[photo].tolist()
-        arrays = {name: self._read_rows(name, start, end) for name in FIELDS}
+        arrays = {}
+        for name, tensor in self._tensors.items():
+            if start < end:
+                arrays[name] = tensor[start:end]
+            else:  # safetensors refuses some empty slices
+                arrays[name] = np.empty((0, *tensor.get_shape()[1:]), FIELDS[name])
         return Features(**arrays, image_size=(height, width))
-
-    def _read_rows(self, name: str, start: int, end: int) -> np.ndarray:
-        tensor = self._tensors[name]
-        if start == end:  # safetensors refuses some empty slices
-            return np.empty((0, *tensor.get_shape()[1:]), FIELDS[name])
-        return tensor[start:end]

@@ -1,22 +1,18 @@
-"""Store the features of many photos on disk.
+"""Store the features of many photos on disk, in a folder of shards with some hundred photos each.
 
-A store is a folder of shards with some hundred photos each. It records the model and the
-configuration that made its features, and refuses features that were made otherwise: they cannot be
-compared. New photos are collected in memory and then written as one shard. A shard is complete or
-absent, and never changes. So an interrupted run continues where it stopped, and readers can open
-the store while a process writes.
+New photos are collected in memory and then written as one shard. A shard is complete or absent, and
+never changes: an interrupted run can continue, and readers can open the store during a run.
 """
 
 import json
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from jaxtyping import Int
 
 from delfjax.features.database import Database
 from delfjax.features.pca import PCA
@@ -28,9 +24,8 @@ from delfjax.types import Features
 MANIFEST = "store.json"
 PCA_FILE = "reduction.safetensors"
 SHARDS = "shards"  # folder of the files shard-000000.safetensors, shard-000001.safetensors, ...
-PREFIX, SUFFIX = "shard", ".safetensors"
-SHARD_PHOTOS = 512  # a shard of 1000 40-d features per photo has 49 MB
-SHARD_SECONDS = 120.0  # a killed process loses at most this much work
+SHARD_PHOTOS = 512  # photos of a shard; with 1000 40-d features per photo it has 49 MB
+SHARD_SECONDS = 120.0  # a photo waits in memory at most this long, if others follow
 
 
 @dataclass(kw_only=True)
@@ -58,7 +53,8 @@ class ExtractionReport:
 class FeatureStore:
     """A folder with the features of many photos.
 
-    To write, enter the store: ``with FeatureStore(path, made_by) as store: store.write(name,
+    A store records the model and the configuration that made its features. It refuses features that
+    were made otherwise, because they cannot be compared. To write, enter the store: ``with FeatureStore(path, made_by) as store: store.write(name,
     features)``. Only one process at a time can write. Any number of processes can read; they see
     the shards that existed when they opened the store.
 
@@ -67,9 +63,6 @@ class FeatureStore:
         made_by: Everything that determines the features: model, extraction and PCA, as
             `delfjax.features.extract_folder.store_settings` returns them. None opens an existing
             store.
-        shard_photos: Write a shard when this many photos are in memory.
-        shard_seconds: Write a shard when the oldest photo has been in memory for this long. The
-            time is checked when the next photo is added.
 
     Attributes:
         path: The folder.
@@ -82,25 +75,13 @@ class FeatureStore:
             ``made_by`` is None and there is no store.
     """
 
-    def __init__(
-        self,
-        path: Path | str,
-        made_by: Mapping[str, Any] | None = None,
-        *,
-        shard_photos: int = SHARD_PHOTOS,
-        shard_seconds: float = SHARD_SECONDS,
-    ) -> None:
+    def __init__(self, path: Path | str, made_by: Mapping[str, Any] | None = None) -> None:
         self.path = Path(path)
         self.report = ExtractionReport()
-        self._shard_photos, self._shard_seconds = shard_photos, shard_seconds
+        self._dimensions: int | None = None  # of a descriptor; None if there is no photo
         self._lock: Lock | None = None
         self._pending: dict[str, Features] = {}  # photos that are not on disk yet
         self._pending_since = 0.0  # time at which the oldest of them was added
-        if (self.path / "features").is_dir():
-            raise StoreError(
-                f"{self.path}: a store of an early version with one file per photo, which cannot be "
-                "read any more. Fix: extract again into another folder"
-            )
         if made_by is not None:
             self.made_by = claim_folder(self.path, MANIFEST, made_by, kind="feature store")
         elif (self.path / MANIFEST).exists():
@@ -114,17 +95,17 @@ class FeatureStore:
 
     def _open_shards(self) -> None:
         """Open all shards on disk. If two shards contain a photo, the first one counts."""
-        files = sorted((self.path / SHARDS).glob(f"*{SUFFIX}"))
+        files = sorted((self.path / SHARDS).glob("*.safetensors"))
         self._shards: list[Shard] = []
         self._locations: dict[str, tuple[Shard, int]] = {}  # shard and index of each photo
         for file in files:
             self._add_shard(Shard(file, self.made_by))
-        stems = (file.stem.rpartition("-") for file in files)
-        numbers = [int(n) for prefix, _, n in stems if prefix == PREFIX and n.isdecimal()]
-        self._next_number = 1 + max(numbers, default=-1)
+        matches = (re.fullmatch(r"shard-(\d+)", file.stem) for file in files)
+        self._next_number = 1 + max((int(match[1]) for match in matches if match), default=-1)
 
     def _add_shard(self, shard: Shard) -> None:
         self._shards.append(shard)
+        self._dimensions = shard.dimensions
         for index, name in enumerate(shard.names):
             self._locations.setdefault(name, (shard, index))
 
@@ -138,9 +119,9 @@ class FeatureStore:
         """
         folder = self.path / SHARDS
         folder.mkdir(exist_ok=True)
-        lock = Lock(folder / f".{PREFIX}.lock")
+        lock = Lock(folder / ".shard.lock")
         try:
-            remove_leftovers(folder, f"{PREFIX}-??????{SUFFIX}")
+            remove_leftovers(folder, "shard-*.safetensors")
             self._open_shards()  # another process may have written since this store was opened
         except BaseException:
             lock.release()
@@ -148,9 +129,7 @@ class FeatureStore:
         self._lock = lock
         return self
 
-    def __exit__(
-        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Write the photos in memory, also after an error, and unlock the store."""
         try:
             self.flush()
@@ -163,14 +142,9 @@ class FeatureStore:
 
         A photo that the store contains already is not replaced.
 
-        Args:
-            name: Name of the photo.
-            features: Features of the photo.
-
         Raises:
             StoreError: If the store was not entered.
-            ValueError: If the descriptors have another number of dimensions than those in the
-                store.
+            ValueError: If the descriptors have another number of dimensions than others.
         """
         if self._lock is None:
             raise StoreError(
@@ -185,27 +159,19 @@ class FeatureStore:
                 f"{name}: descriptors have {dimensions} dimensions, but those of {self.path} have "
                 f"{self._dimensions}"
             )
+        self._dimensions = dimensions
         now = time.monotonic()
         self._pending_since = self._pending_since if self._pending else now
         self._pending[name] = to_stored_precision(features)
-        if (
-            len(self._pending) >= self._shard_photos
-            or now - self._pending_since >= self._shard_seconds
-        ):
+        if len(self._pending) >= SHARD_PHOTOS or now - self._pending_since >= SHARD_SECONDS:
             self.flush()
-
-    @property
-    def _dimensions(self) -> int | None:
-        for features in self._pending.values():
-            return features.descriptors.shape[1]
-        return self._shards[0].dimensions if self._shards else None
 
     def flush(self) -> None:
         """Write the photos in memory to disk as one shard."""
         if self._pending:
             # An interrupt between two of these lines is harmless: the next flush writes the same
             # photos again, into the same file or into a second one.
-            path = self.path / SHARDS / f"{PREFIX}-{self._next_number:06d}{SUFFIX}"
+            path = self.path / SHARDS / f"shard-{self._next_number:06d}.safetensors"
             write_shard(path, self._pending, self.made_by)
             self._next_number += 1
             self._add_shard(Shard(path, self.made_by))
@@ -230,12 +196,12 @@ class FeatureStore:
         Raises:
             StoreError: If the store does not contain the photo.
         """
-        features = self._pending[name] if name in self._pending else self._read(name)
+        if name in self._pending:
+            features = self._pending[name]
+        else:
+            shard, index = self._locate(name)
+            features = shard.read(index)
         return features.with_descriptors(features.descriptors.astype(np.float32))
-
-    def _read(self, name: str, limit: int | None = None) -> Features:
-        shard, index = self._locate(name)
-        return shard.read(index, limit)
 
     def _locate(self, name: str) -> tuple[Shard, int]:
         if name not in self._locations:
@@ -254,23 +220,19 @@ class FeatureStore:
             StoreError: If a photo is not on disk.
         """
         names = tuple(sorted(self._locations) if names is None else names)
-        offsets = np.concatenate([[0], np.cumsum(self._lengths(names, limit))])
+        locations = [self._locate(name) for name in names]
+        counts = {shard: np.diff(shard.offsets) for shard in self._shards}
+        lengths = [counts[shard][index] for shard, index in locations]
+        offsets = np.cumsum([0, *(lengths if limit is None else np.minimum(lengths, limit))])
         shapes = {"positions": (2,), "descriptors": (self._dimensions or 0,)}
         arrays = {f: np.empty((offsets[-1], *shapes.get(f, ())), np.float32) for f in FIELDS}
         sizes = np.empty((len(names), 2), np.int32)
-        for photo, name in enumerate(names):
-            features, (start, end) = self._read(name, limit), offsets[photo : photo + 2]
+        for photo, (shard, index) in enumerate(locations):
+            features, (start, end) = shard.read(index, limit), offsets[photo : photo + 2]
             sizes[photo] = features.image_size
             for field_name, array in arrays.items():
                 array[start:end] = getattr(features, field_name)
         return Database(names=names, offsets=offsets, image_sizes=sizes, **arrays)
-
-    def _lengths(self, names: tuple[str, ...], limit: int | None) -> Int[np.ndarray, " _"]:
-        """Return the number of features of each photo."""
-        by_shard = {shard: np.diff(shard.offsets) for shard in self._shards}
-        locations = map(self._locate, names)
-        lengths = np.array([by_shard[shard][index] for shard, index in locations], np.int64)
-        return lengths if limit is None else np.minimum(lengths, limit)
 
     # --- PCA
 

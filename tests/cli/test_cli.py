@@ -300,7 +300,7 @@ def test_a_trained_model_selects_by_its_attention(photos, tmp_path, capsys, mode
     assert run(*search, "--model", model) == 0
     assert "a/0.png" in capsys.readouterr().out
     assert run(*search) == 1
-    assert "its features were selected by attention" in capsys.readouterr().err
+    assert "its features come from another model" in capsys.readouterr().err
 
 
 def test_a_trained_backbone_may_select_by_norm(photos, tmp_path, model):

@@ -6,10 +6,8 @@ Two of three kills happen at a step of the work, such as half of a file. Every t
 import os
 import random
 import sys
-from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import SimpleNamespace
 
 import kills
 import numpy as np
@@ -20,8 +18,9 @@ from test_store_kill import check
 
 from delfjax.features import extract_folder as module
 from delfjax.features import shards
+from delfjax.features import store as store_module
 from delfjax.features.extract_folder import PCAConfig, extract_folder
-from delfjax.features.handcrafted import HandcraftedConfig
+from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedExtractor
 from delfjax.features.store import FeatureStore
 from delfjax.images.reading import scan
 from delfjax.search import index_files
@@ -89,26 +88,19 @@ def save_by_halves(fuse: Fuse) -> None:
 # --- photos are added to a folder and to its store
 
 
-class Toy:
+class Toy(HandcraftedExtractor):
     """An extractor that ticks at each photo."""
 
     name = "toy"
-    spec = SimpleNamespace(name="toy")
     config = HandcraftedConfig()
     checksum = "toy"
 
     def __init__(self, fuse: Fuse) -> None:
         self.fuse = fuse
 
-    def with_config(self, config):
-        raise NotImplementedError
-
     def __call__(self, photo: np.ndarray) -> Features:
         self.fuse.tick()
         return random_features(int(photo.sum()), dimensions=32)
-
-    def stream(self, photos):
-        return ((name, self(photo)) for name, photo in photos)
 
 
 def extract(folder: str, path: str, ticks: int, reports: Connection) -> None:
@@ -123,7 +115,7 @@ def extract(folder: str, path: str, ticks: int, reports: Connection) -> None:
 
     fuse = Fuse(ticks)
     save_by_halves(fuse)
-    module.FeatureStore = partial(Reporting, shard_photos=4)
+    module.FeatureStore, store_module.SHARD_PHOTOS = Reporting, 4
     reports.send([])
     extract_folder(Toy(fuse), scan(folder), path, config=FEW)
     kills.die()
@@ -161,7 +153,8 @@ def append(path: str, count: int, ticks: int, reports: Connection) -> None:
     """Add photos to a store, and their descriptors to the index of the previous photos."""
     save_by_halves(Fuse(ticks))
     reports.send("begun")
-    with FeatureStore(f"{path}/store", MADE_BY, shard_photos=4) as store:
+    store_module.SHARD_PHOTOS = 4
+    with FeatureStore(f"{path}/store", MADE_BY) as store:
         for number in range(count):
             store.write(f"{number:04}", random_features(number))
     database, index = store.gather(), load_index(f"{path}/index")

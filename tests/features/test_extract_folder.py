@@ -133,7 +133,7 @@ def test_a_store_that_another_process_writes_is_refused_before_extraction(tmp_pa
     store = extract(photos, tmp_path / "store")
     save(photos.root / "3.png", draw(3))
     more = scan(photos.root)
-    monkeypatch.setattr(Extractor, "launch", None)
+    monkeypatch.setattr(Extractor, "_launch", None)
     with FeatureStore(store.path):
         with pytest.raises(StoreError, match="held by another process"):
             extract(more, store.path)
@@ -143,7 +143,7 @@ def test_a_store_that_another_process_writes_is_refused_before_extraction(tmp_pa
 def test_a_complete_store_does_not_change(tmp_path, monkeypatch):
     photos = flat(tmp_path / "photos", 3)
     before = contents(extract(photos, tmp_path / "store"))
-    monkeypatch.setattr(Extractor, "launch", None)
+    monkeypatch.setattr(Extractor, "_launch", None)
     store = extract(photos, tmp_path / "store")
     report = store.report
     assert (report.kept, report.extracted) == (["0.png", "1.png", "2.png"], [])

@@ -16,17 +16,16 @@ from delfjax.features.pyramid import (
     STRIDE,
     Mosaic,
     PyramidConfig,
-    _limit_size,
     bucket_size,
     build_mosaic,
     cell_positions,
     level_size,
     level_sizes,
+    limit_size,
     merge_levels,
     pack_levels,
     scale_points,
     split_levels,
-    upsample_map,
 )
 
 quick = settings(max_examples=40, deadline=None)
@@ -87,7 +86,7 @@ def test_every_photo_fits_the_mosaic_of_its_bucket(size, scales, longest):
     photo = np.full((*size, 3), 255, np.uint8)
     mosaic = build_mosaic(photo, PyramidConfig(scales=scales, longest=longest))
     check_packing(mosaic.pixels.shape, mosaic.levels.tolist())
-    base = _limit_size(tuple(sorted(size)), longest)
+    base = limit_size(tuple(sorted(size)), longest)
     assert mosaic.levels[:, 2:].tolist() == [list(level_size(base, scale)) for scale in scales]
     assert (mosaic.transposed, mosaic.image_size) == (size[0] > size[1], size)
     assert (mosaic.pixels == 255).all(-1).sum() == mosaic.levels[:, 2:].prod(1).sum()
@@ -152,14 +151,14 @@ def test_level_sizes_are_rounded_and_at_least_one_pixel():
     ],
 )
 def test_sizes_agree_with_the_official_code(size, longest, factor, expected):
-    assert level_size(_limit_size(size, longest), factor) == expected
-    assert level_size(_limit_size(size[::-1], longest), factor) == expected[::-1]
+    assert level_size(limit_size(size, longest), factor) == expected
+    assert level_size(limit_size(size[::-1], longest), factor) == expected[::-1]
 
 
 @quick
 @given(st.tuples(sides, sides), st.integers(1, 300))
 def test_photos_are_shrunk_in_proportion_and_never_enlarged(size, longest):
-    found = _limit_size(size, longest)
+    found = limit_size(size, longest)
     assert max(found) == min(longest, max(size))
     if max(size) <= longest:
         assert found == size
@@ -305,7 +304,7 @@ def test_level_sizes_agree_with_the_mosaic(size):
 def test_an_upsampled_map_has_each_value_at_the_center_of_its_cell(size, factor):
     cells = tuple(-(-side // STRIDE) for side in size)
     level = np.random.default_rng(0).normal(0, 1, cells).astype(np.float32)
-    upsampled = upsample_map(level, size, (factor * size[0], factor * size[1]))
+    upsampled = merge_levels([level], np.array([size]), (factor * size[0], factor * size[1]))
     assert upsampled.shape == (factor * size[0], factor * size[1])
     # With an odd factor, a pixel of the image lies at the center of each pixel of the level.
     middle = factor // 2

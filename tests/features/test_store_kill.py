@@ -9,6 +9,7 @@ import kills
 import numpy as np
 
 from delfjax.features import shards
+from delfjax.features import store as store_module
 from delfjax.features.store import SHARDS, FeatureStore
 from delfjax.types import Features
 
@@ -36,7 +37,8 @@ def random_features(number: int) -> Features:
 
 def append(path: str, moment: str, shard: int, reports: Connection) -> None:
     """Write the missing photos and report each shard. Die at the given moment of the given shard."""
-    with FeatureStore(path, MADE_BY, shard_photos=5) as store:
+    store_module.SHARD_PHOTOS = 5
+    with FeatureStore(path, MADE_BY) as store:
         reports.send([])
         save, flush, flushes = shards.save_file, store.flush, iter(range(PHOTOS))
 
@@ -103,7 +105,7 @@ def test_a_killed_writer_loses_only_the_photos_in_memory(tmp_path, monkeypatch):
             done += 1
             known = check(path, expected, known).names
             assert flushed <= set(known)
-        with FeatureStore(path, MADE_BY, shard_photos=5) as store:
+        with FeatureStore(path, MADE_BY) as store:
             fill(store)
         assert check(path, expected, []).names == expected.names
         assert not list((store.path / SHARDS).glob("*.part")), "temporary files are removed"

@@ -13,7 +13,7 @@ from PIL import Image
 from uploads import png, upload
 
 from delfjax.features.extraction import Extractor
-from delfjax.features.handcrafted import SIFT, HandcraftedExtractor
+from delfjax.features.handcrafted import HandcraftedExtractor
 from delfjax.widgets import attention_explorer
 from delfjax.widgets.attention_explorer import AttentionExplorer, explore
 
@@ -216,6 +216,6 @@ def test_explore_accepts_a_single_photo_and_a_single_model():
 def test_explore_needs_photos_and_delf_models():
     with pytest.raises(ValueError, match="0 photos, 3 models; expected at least one each"):
         explore({}, models())
-    sift = HandcraftedExtractor(SIFT)
+    sift = HandcraftedExtractor("sift")
     with pytest.raises(ValueError, match=r"sift has no score maps\. Fix: use a DELF model"):
         explore(worlds.draw(0), {"sift": sift})
