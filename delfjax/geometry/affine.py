@@ -13,16 +13,12 @@ SAMPLE_SIZE = 3  # matches that determine a map
 
 def solve(source: Float[Array, "s 3 2"], target: Float[Array, "s 3 2"]) -> Float[Array, "s 2 3"]:
     """Solve ``A`` from three matches in closed form. Collinear points give NaN or infinity."""
-    (a, b), (c, d) = _edges(source), _edges(target)
+    (a, b), (c, d) = ((p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]) for p in (source, target))
     determinant = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])[:, None]
     y_column = (c * b[:, 1:] - d * a[:, 1:]) / determinant
     x_column = (d * a[:, :1] - c * b[:, :1]) / determinant
     shift = target[:, 0] - y_column * source[:, 0, :1] - x_column * source[:, 0, 1:]
     return jnp.stack([y_column, x_column, shift], axis=-1)
-
-
-def _edges(points: Float[Array, "s 3 2"]) -> tuple[Float[Array, "s 2"], Float[Array, "s 2"]]:
-    return points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
 
 
 def is_plausible(
@@ -31,7 +27,7 @@ def is_plausible(
     """Return which maps do not mirror, and scale every direction by a factor within limits.
 
     Args:
-        models: The maps.
+        models: Maps to check.
         corners: Unused: an affine map scales equally everywhere.
         max_stretch: Largest allowed scale factor. The smallest one is its inverse.
     """
@@ -64,21 +60,11 @@ def fit(
     target: Float[Array, "m 2"],
     mask: Bool[Array, " m"],
 ) -> Float[Array, "2 3"]:
-    """Fit ``A`` to matches by least squares, with the normal equations.
-
-    Args:
-        model: Unused: linear least squares need no initial map.
-        source: Points in the query photo.
-        target: Their matches in the database photo.
-        mask: The matches to fit.
-    """
+    """Fit ``A`` to the matches in a mask by least squares. ``model`` is unused: no initial map is needed."""
     weight = mask.astype(source.dtype)[:, None]
     total = jnp.maximum(weight.sum(), 1.0)
     # Relative to the centroids: with raw pixels, the normal equations lose half of float32's digits.
-    source_center, target_center = (
-        (weight * source).sum(0) / total,
-        (weight * target).sum(0) / total,
-    )
+    source_center, target_center = ((weight * p).sum(0) / total for p in (source, target))
     x, y = weight * (source - source_center), target - target_center
     (p, q), (_, r) = jnp.einsum("mi,mj->ij", x, source - source_center)
     determinant = p * r - q * q

@@ -14,7 +14,6 @@ from jaxtyping import Array, Bool, Float
 from delfjax.geometry import affine
 
 SAMPLE_SIZE = 4  # matches that determine a homography
-Coordinates = tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]
 
 
 def solve(source: Float[Array, "s 4 2"], target: Float[Array, "s 4 2"]) -> Float[Array, "s 3 3"]:
@@ -26,10 +25,8 @@ def solve(source: Float[Array, "s 4 2"], target: Float[Array, "s 4 2"]) -> Float
     """
     source_center, target_center = source.mean(1), target.mean(1)
     # Relative to the centroids: with raw pixels, the areas lose half of float32's digits.
-    (source_weights, dual, _), (target_weights, _, basis) = (
-        _basis(source - source_center[:, None]),
-        _basis(target - target_center[:, None]),
-    )
+    source_weights, dual, _ = _basis(source - source_center[:, None])
+    target_weights, _, basis = _basis(target - target_center[:, None])
     ratios = target_weights / source_weights
     centered = jnp.einsum("si,sia,sib->sab", ratios, basis, dual)
     return _to_pixels(centered, source_center, target_center)
@@ -65,7 +62,7 @@ def is_plausible(
     """Return which maps are plausible at every corner, as `affine.is_plausible` checks affine maps.
 
     Args:
-        models: The maps.
+        models: Maps to check.
         corners: Corners of the box around all matches. The horizon must not cross this box.
         max_stretch: Largest allowed scale factor. The smallest one is its inverse.
     """
@@ -87,7 +84,9 @@ def linearize(model: Float[Array, "*s 3 3"], point: Float[Array, " 2"]) -> Float
     return jnp.concatenate([linear, shift[..., None]], axis=-1)
 
 
-def project(model: Float[Array, "*s 3 3"], points: Float[Array, "m 2"]) -> Coordinates:
+def project(
+    model: Float[Array, "*s 3 3"], points: Float[Array, "m 2"]
+) -> tuple[Float[Array, "*s m"], ...]:
     """Map points. Return their ``y`` and ``x`` in the other photo, and the divisor ``w``."""
 
     # By coordinate, because XLA's batched matrix product is several times slower on a CPU.
@@ -124,10 +123,10 @@ def fit(
     eight unknowns.
 
     Args:
-        model: The initial map.
+        model: Initial map.
         source: Points in the query photo.
         target: Their matches in the database photo.
-        mask: The matches to fit.
+        mask: Matches to fit.
     """
     weight = mask.astype(source.dtype)
     total = jnp.maximum(weight.sum(), 1.0)
@@ -148,11 +147,8 @@ def fit(
         jnp.einsum("ma,mb->ab", rows, rows), jnp.einsum("ma,m->a", rows, right)
     )
     normalized = jnp.append(solution, 1.0).reshape(3, 3)
-    centered = (
-        normalized
-        * jnp.array([target_size, target_size, 1.0])[:, None]
-        / jnp.array([source_size, source_size, 1.0])
-    )
+    scale = jnp.array([target_size, target_size, 1.0])[:, None]
+    centered = normalized * scale / jnp.array([source_size, source_size, 1.0])
     return _to_pixels(centered, source_center, target_center)
 
 

@@ -34,8 +34,7 @@ class RansacConfig:
     Attributes:
         residual: Inlier threshold: largest distance in pixels, in the database photo, between a mapped
             query point and its match (official ``match_images``: 20).
-        model: Kind of map from the query to the database photo. ``"affine"`` is that of the official
-            code.
+        model: Kind of map from the query to the database photo (official code: ``"affine"``).
         hypotheses: Number of models that are solved from samples (official code: 1000).
         screened: Number of models that pass the first scoring, on ``screen_matches`` random matches.
         screen_matches: Number of matches in the first scoring.
@@ -79,16 +78,13 @@ class Verification:
 
 
 def verify(candidates: Sequence[Matches], config: RansacConfig | None = None) -> list[Verification]:
-    """Verify the candidates of one query by RANSAC.
+    """Verify the candidates of one query by RANSAC, and return one result per candidate.
 
     The result of a candidate does not depend on the other candidates.
 
     Args:
         candidates: Putative matches between the query and each candidate photo.
         config: Settings. By default `RansacConfig()`.
-
-    Returns:
-        One result per candidate, in order.
     """
     config = config or RansacConfig()
     results: list[Verification] = []
@@ -101,9 +97,8 @@ def verify(candidates: Sequence[Matches], config: RansacConfig | None = None) ->
 def _verify_batch(candidates: Sequence[Matches], config: RansacConfig) -> list[Verification]:
     most = max(len(matches) for matches in candidates)
     # More matches than the largest bucket occur only with more than 1000 features per photo.
-    size = next(
-        (bucket for bucket in MATCH_BUCKETS if bucket >= most), 1 << (most - 1).bit_length()
-    )
+    larger = 1 << (most - 1).bit_length()
+    size = next((bucket for bucket in MATCH_BUCKETS if bucket >= most), larger)
     rows = next(bucket for bucket in CANDIDATE_BUCKETS if bucket >= len(candidates))
     points = np.zeros((2, rows, size, 2), np.float32)
     counts = np.zeros(rows, np.int32)
@@ -129,21 +124,9 @@ def _ransac_all(
     counts: Int[Array, " b"],
     config: RansacConfig,
 ) -> tuple[Float[Array, "b r 3"], Float[Array, "b 2 3"], Bool[Array, "b m"]]:
-    """Verify candidate after candidate. All at once would be limited by memory bandwidth.
-
-    Returns:
-        The model of each candidate, its affine map, and its inliers.
-    """
+    """Verify candidate after candidate. All at once would be limited by memory bandwidth."""
     key = jax.random.key(config.seed)
-
-    def verify_one(candidate: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        model, inliers = _ransac(*candidate, key, config)
-        if config.model == "affine":
-            return model, model, inliers
-        center = (inliers[:, None] * candidate[0]).sum(0) / jnp.maximum(inliers.sum(), 1)
-        return model, homography.linearize(model, center), inliers
-
-    return jax.lax.map(verify_one, (source, target, counts))
+    return jax.lax.map(lambda one: _ransac(*one, key, config), (source, target, counts))
 
 
 def _ransac(
@@ -152,11 +135,23 @@ def _ransac(
     count: Int[Array, ""],
     key: Key[Array, ""],
     config: RansacConfig,
-) -> tuple[Float[Array, "r 3"], Bool[Array, " m"]]:
-    """Find the model with the best score on the first ``count`` matches, and its inliers."""
+) -> tuple[Float[Array, "r 3"], Float[Array, "2 3"], Bool[Array, " m"]]:
+    """Return the best model of the first ``count`` matches, its affine map, and its inliers."""
     kind = MODELS[config.model]
     valid = jnp.arange(len(source)) < count
-    corners = _corners(source, valid)
+    # The corners of the box around the valid matches in the query.
+    top, left = jnp.where(valid[:, None], source, jnp.inf).min(0)
+    bottom, right = jnp.where(valid[:, None], source, -jnp.inf).max(0)
+    corners = jnp.array([[top, left], [top, right], [bottom, left], [bottom, right]])
+
+    def score(models: Array, rows: Array | slice = slice(None)) -> Array:
+        squared = kind.squared_residuals(models, source[rows], target[rows])
+        return msac_score(squared, valid[rows], config)
+
+    def inliers_of(model: Array) -> Array:
+        distances = jnp.sqrt(kind.squared_residuals(model, source, target))
+        return valid & (distances <= config.residual)
+
     sample_key, screen_key = jax.random.split(key)
     samples = draw_samples(sample_key, config.hypotheses, count, kind.SAMPLE_SIZE)
     models = kind.solve(source[samples], target[samples])
@@ -165,40 +160,29 @@ def _ransac(
     subset = jnp.floor(
         jax.random.uniform(screen_key, (config.screen_matches,)) * count.astype(jnp.float32)
     ).astype(int)
-    screen_residuals = kind.squared_residuals(models, source[subset], target[subset])
-    screen_scores = msac_score(screen_residuals, valid[subset], config)
-    _, passed = jax.lax.top_k(jnp.where(plausible, screen_scores, -1.0), config.screened)
-    scores = msac_score(kind.squared_residuals(models[passed], source, target), valid, config)
+    _, passed = jax.lax.top_k(jnp.where(plausible, score(models, subset), -1.0), config.screened)
+    scores = score(models[passed])
     best = passed[jnp.argmax(jnp.where(plausible[passed], scores, -1.0))]
 
     model = models[best]
-    for _ in range(config.refinements):
-        model = _refine(model, source, target, valid, corners, config)
-    inliers = valid & (residuals(kind, model, source, target) <= config.residual)
+    for _ in range(config.refinements):  # local optimization: keep a fit if its score is higher
+        fitted = kind.fit(model, source, target, inliers_of(model))
+        is_plausible = kind.is_plausible(fitted[None], corners, config.max_stretch)[0]
+        model = jnp.where((score(fitted) > score(model)) & is_plausible, fitted, model)
+
+    inliers = inliers_of(model)
     found = plausible[best] & (count >= kind.SAMPLE_SIZE) & (inliers.sum() >= kind.SAMPLE_SIZE)
-    return jnp.where(found, model, jnp.nan), inliers & found
-
-
-def _corners(source: Float[Array, "m 2"], valid: Bool[Array, " m"]) -> Float[Array, "4 2"]:
-    """Return the corners of the box around the valid matches in the query."""
-    (top, left), (bottom, right) = (
-        jnp.where(valid[:, None], source, jnp.inf).min(0),
-        jnp.where(valid[:, None], source, -jnp.inf).max(0),
-    )
-    return jnp.array([[top, left], [top, right], [bottom, left], [bottom, right]])
+    model, inliers = jnp.where(found, model, jnp.nan), inliers & found
+    if config.model == "affine":
+        return model, model, inliers
+    center = (inliers[:, None] * source).sum(0) / jnp.maximum(inliers.sum(), 1)
+    return model, homography.linearize(model, center), inliers
 
 
 def draw_samples(
     key: Key[Array, ""], number: int, count: Int[Array, ""], size: int
 ) -> Int[Array, "s k"]:
-    """Draw samples of distinct row numbers by Floyd's algorithm.
-
-    Args:
-        key: Random key.
-        number: Number of samples.
-        count: Row numbers are smaller than this. It may be traced.
-        size: Row numbers per sample.
-    """
+    """Draw samples of ``size`` distinct row numbers below ``count`` by Floyd's algorithm."""
     uniform = jax.random.uniform(key, (size, number))
     ranges = jnp.maximum(count, size).astype(jnp.float32) - jnp.arange(size - 1.0, -1.0, -1.0)
     below = ranges[:, None]
@@ -213,44 +197,11 @@ def draw_samples(
     return jnp.stack(drawn, axis=1)
 
 
-def residuals(
-    kind: ModuleType,
-    model: Float[Array, "r 3"],
-    source: Float[Array, "m 2"],
-    target: Float[Array, "m 2"],
-) -> Float[Array, " m"]:
-    """Return the distance between each mapped source point and its target, in pixels."""
-    return jnp.sqrt(kind.squared_residuals(model, source, target))
-
-
 def msac_score(
     squared: Float[Array, "*s m"], valid: Bool[Array, " m"], config: RansacConfig
 ) -> Float[Array, "*s"]:
     """Score models by ``sum max(0, 1 - r^2 / t^2)``, which prefers close inliers (Torr and Zisserman 2000).
 
-    Args:
-        squared: Squared residuals ``r^2`` of each model and match.
-        valid: Matches to count.
-        config: Its ``residual`` is the threshold ``t``.
+    ``r^2`` are the squared residuals of the valid matches, and ``t`` is ``config.residual``.
     """
     return jnp.where(valid, jnp.maximum(0.0, 1 - squared / config.residual**2), 0.0).sum(-1)
-
-
-def _refine(
-    model: Float[Array, "r 3"],
-    source: Float[Array, "m 2"],
-    target: Float[Array, "m 2"],
-    valid: Bool[Array, " m"],
-    corners: Float[Array, "4 2"],
-    config: RansacConfig,
-) -> Float[Array, "r 3"]:
-    """Fit the model to its inliers, and keep the fit if its score is higher (local optimization)."""
-    kind = MODELS[config.model]
-    inliers = valid & (residuals(kind, model, source, target) <= config.residual)
-    fitted = kind.fit(model, source, target, inliers)
-    new_score, old_score = (
-        msac_score(kind.squared_residuals(each, source, target), valid, config)
-        for each in (fitted, model)
-    )
-    plausible = kind.is_plausible(fitted[None], corners, config.max_stretch)[0]
-    return jnp.where((new_score > old_score) & plausible, fitted, model)

@@ -37,26 +37,22 @@ def synthetic_view(
     photo: Photo,
     *,
     size: tuple[int, int] = (360, 400),
-    zoom: float = 1.1,
     rotation: float = 8.0,
-    squeeze: float = 0.85,
     seed: int = 0,
 ) -> SyntheticView:
     """Warp a photo by a known affine map, then darken it and add noise.
 
-    Compare the affine map with the one that RANSAC finds.
+    The view is enlarged by 1.1, and its width is reduced to 85 % as if seen from the side.
 
     Args:
         photo: The original photo.
         size: ``(height, width)`` of the view in pixels.
-        zoom: Scale factor: pixels of the view per pixel of the original.
         rotation: Rotation in degrees, counterclockwise.
-        squeeze: Horizontal scale relative to the vertical one. Below 1 it imitates foreshortening.
         seed: Random seed of the noise.
     """
     angle = np.deg2rad(rotation)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    linear = zoom * turn @ np.diag([1.0, squeeze])
+    linear = 1.1 * turn @ np.diag([1.0, 0.85])
     # The center of the view shows a point somewhat left of the center of the original.
     middle = np.array([photo.shape[0] * 0.5, photo.shape[1] * 0.42])
     shift = (np.array(size) - 1) / 2 - linear @ middle

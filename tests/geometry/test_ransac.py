@@ -10,7 +10,7 @@ from putative import assert_agrees_with_scikit_image, matches_of, synthetic_matc
 from skimage.transform import AffineTransform
 
 from delfjax.geometry import affine
-from delfjax.geometry.ransac import RansacConfig, draw_samples, msac_score, residuals, verify
+from delfjax.geometry.ransac import RansacConfig, draw_samples, msac_score, verify
 
 TRUE = np.array([[0.9, -0.3, 20.0], [0.25, 1.1, -10.0]], np.float32)
 
@@ -175,5 +175,5 @@ def test_msac_prefers_close_inliers():
 def test_residuals_are_in_pixels():
     points = np.float32([[1, 2], [3, 4]])
     shift = jnp.array([[1, 0, 3], [0, 1, 4]], jnp.float32)
-    off = residuals(affine, shift, jnp.array(points), jnp.array(points))
-    np.testing.assert_allclose(off, [5, 5])
+    squared = affine.squared_residuals(shift, jnp.array(points), jnp.array(points))
+    np.testing.assert_allclose(squared, [25, 25])
