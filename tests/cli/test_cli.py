@@ -265,7 +265,7 @@ def test_evaluate_prints_map_and_keeps_its_store(photos, tmp_path, capsys, monke
     (store,) = (tmp_path / "cache" / "stores").iterdir()
     assert str(store) in out
     # A second run reads everything from the same store.
-    monkeypatch.setattr(Extractor, "launch", None)
+    monkeypatch.setattr(Extractor, "_launch", None)
     assert run(*command, "--json", "-") == 0
     again = strict(capsys.readouterr().out)
     assert again["value"] == summary["value"]
@@ -473,6 +473,6 @@ def test_an_interrupted_run_can_be_resumed(photos, tmp_path, capsys, monkeypatch
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Extractor, "launch", interrupt)
+    monkeypatch.setattr(Extractor, "_launch", interrupt)
     assert run("extract", photos.root, tmp_path / "store", *MODEL) == 130
     assert "delfjax extract: interrupted. Run the same command to resume" in capsys.readouterr().err

@@ -104,7 +104,7 @@ def test_patterns_separate_queries_from_the_database(photos):
 
 
 def test_a_second_run_extracts_nothing_and_finds_the_same(plain, benchmark, photos, monkeypatch):
-    monkeypatch.setattr(Extractor, "launch", None)
+    monkeypatch.setattr(Extractor, "_launch", None)
     again = run(benchmark)
     assert (again.report.extracted, again.report.kept) == ([], list(photos.names))
     for one, other in zip(plain.results, again.results, strict=True):
