@@ -5,6 +5,7 @@ show nothing in common, so the scores are useful for comparisons only.
 """
 
 from collections import defaultdict
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,10 @@ def labeled(folder: Path | str, queries: str = "*", database: str = "*") -> Benc
         raise DatasetError(
             f"{folder}: holds photos but no sub-folders; expected one sub-folder per class"
         )
-    query_names, database_names = (photos.select(each).names for each in (queries, database))
+    query_names, database_names = (
+        tuple(name for name in photos.names if fnmatchcase(name.rpartition("/")[2], pattern))
+        for pattern in (queries, database)
+    )
     if not (query_names and database_names):
         pattern = database if query_names else queries
         raise DatasetError(f"{folder}: no file name matches the pattern {pattern!r}")

@@ -8,25 +8,27 @@ Symbols: ``h w`` rows and columns. Only Pillow's own sizes are ``(width, height)
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field
+from itertools import islice
 from math import ceil
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile
 
-from delfjax.images.prefetch import prefetch
 from delfjax.types import Box, Photo
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
 
 # None of these constants is in the paper.
 MIN_SIDE = 16  # pixels: one cell of the feature map
 MAX_PIXELS = 100_000_000  # 0.3 GB as RGB; larger files are scans or decompression bombs
-WHITE = 65535  # the white level of 16 bits
-FLOAT_WHITES = (1, 255, WHITE)  # white levels in use for photos of floats
+WHITES = (1, 255, 65535)  # white levels in use for photos of floats; integers have the last one
 # Pillow can decode a JPEG at 1/2, 1/4 or 1/8 of its size. The result must have at least this many
 # times the requested size. For 12 megapixels, 1.5 halves the time and differs from a full decode by
 # 2 gray levels (RMS), as much as Lanczos differs from bicubic. A margin of 1 gives 4 levels.
@@ -53,12 +55,7 @@ class PhotoError(ValueError):
 
 
 class Crop(NamedTuple):
-    """A part of a photo that is used as a photo of its own.
-
-    Attributes:
-        photo: Name of the photo file.
-        box: The part of that photo.
-    """
+    """A part of a photo file that is used as a photo of its own."""
 
     photo: str
     box: Box
@@ -130,7 +127,7 @@ def read_crop(path: str | os.PathLike[str], box: Box, *, longest: int | None = N
 
 @contextmanager
 def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
-    """Open an image of acceptable size without decoding it; turn every failure into a PhotoError."""
+    """Open an image of allowed size without decoding it; turn every failure into a PhotoError."""
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait forever
             raise _photo_error(
@@ -138,7 +135,11 @@ def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
             )
         with path.open("rb") as file:
             image = _identify(file, path)
-            _check_size(image.size, path)
+            width, height = image.size
+            if min(image.size) < MIN_SIDE or width * height > MAX_PIXELS:
+                found = f"is {height} x {width} pixels (height x width)"
+                expected = f"at least {MIN_SIDE} a side, at most {MAX_PIXELS:,} in total"
+                raise _photo_error(path, found, expected, "resize it, or leave it out.")
             yield image
     except PhotoError:
         raise
@@ -147,11 +148,8 @@ def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
 
 
 def _identify(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
-    """Choose the Pillow reader by the first bytes of the file.
-
-    Image.open does the same, but warns of the large photos that `_check_size` refuses. A warning can
-    only be muted for all threads at once.
-    """
+    """Choose the Pillow reader by the first bytes of the file."""
+    # Image.open would warn of large photos. A warning can only be muted for all threads at once.
     Image.init()
     prefix = file.read(16)
     if not prefix:
@@ -163,13 +161,6 @@ def _identify(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
             return reader(file, "")
     formats = ", ".join(FORMATS)
     raise _photo_error(path, "is not an image", formats, "convert it, or leave it out.")
-
-
-def _check_size(size: tuple[int, int], path: Path) -> None:
-    if min(size) < MIN_SIDE or size[0] * size[1] > MAX_PIXELS:
-        found = f"is {size[1]} x {size[0]} pixels (height x width)"
-        expected = f"at least {MIN_SIDE} a side, at most {MAX_PIXELS:,} in total"
-        raise _photo_error(path, found, expected, "resize it, or leave it out.")
 
 
 def _unreadable(path: Path, error: Exception, expected: str = "a complete photo") -> PhotoError:
@@ -199,24 +190,21 @@ def _orientation(image: ImageFile.ImageFile) -> int:
 
 
 def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_to_8_bits(np.asarray(image), path)).convert("RGB")
+    if image.mode.startswith("I") or image.mode == "F":  # Pillow would clip at 255
+        gray = np.asarray(image)
+        low, high = gray.min(), gray.max()
+        if not (low >= 0 and high <= WHITES[-1]):  # written this way, it also catches NaN
+            found, expected = f"has gray levels from {low} to {high}", f"0 to {WHITES[-1]}"
+            raise _photo_error(path, found, expected, "save it with 8 bits per channel.")
+        white = min(w for w in WHITES if high <= w) if image.mode == "F" else WHITES[-1]
+        gray = np.rint(gray.astype(np.float32) * np.float32(255 / white))
+        return Image.fromarray(gray.astype(np.uint8)).convert("RGB")
     if image.mode == "La":  # Pillow converts La to RGBA only by way of LA
         image = image.convert("LA")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
     return image.convert("RGB")
-
-
-def _to_8_bits(gray: np.ndarray, path: Path) -> np.ndarray:
-    """Compute ``round(255 gray / white)``. Pillow's own conversion would clip at 255."""
-    low, high = gray.min(), gray.max()
-    if not (low >= 0 and high <= WHITE):  # written this way, it also catches NaN
-        found = f"has gray levels from {low} to {high}"
-        raise _photo_error(path, found, f"0 to {WHITE}", "save it with 8 bits per channel.")
-    white = WHITE if gray.dtype.kind != "f" else min(w for w in FLOAT_WHITES if high <= w)
-    return np.rint(gray.astype(np.float32) * np.float32(255 / white)).astype(np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,11 +240,6 @@ class PhotoFolder:
             return read_crop(self.path(name), self.crops[name].box, longest=longest)
         return read_image(self.path(name), longest=longest)
 
-    def select(self, pattern: str) -> "PhotoFolder":
-        """Return the photos whose file name matches a glob pattern, such as ``test_*``. Case matters."""
-        kept = (name for name in self.names if fnmatchcase(name.rpartition("/")[2], pattern))
-        return replace(self, names=tuple(kept))
-
 
 def scan(root: str | os.PathLike[str]) -> PhotoFolder:
     """List all files in a folder and its subfolders, except hidden and system files. Open none.
@@ -264,23 +247,21 @@ def scan(root: str | os.PathLike[str]) -> PhotoFolder:
     Raises:
         PhotoError: If the folder does not exist, contains no file, or has an unreadable subfolder.
     """
+
+    def stop(error: OSError) -> None:  # by default, os.walk skips a folder that it cannot read
+        raise _unreadable(Path(error.filename), error, "a folder") from error
+
+    def is_visible(name: str) -> bool:
+        return not name.startswith(".") and name.casefold() not in IGNORED_NAMES
+
     root, names = Path(root), []
-    for folder, subfolders, files in os.walk(root, onerror=_raise_unreadable):
-        subfolders[:] = filter(_is_visible, subfolders)  # os.walk descends into these only
-        paths = (Path(folder, name) for name in filter(_is_visible, files))
+    for folder, subfolders, files in os.walk(root, onerror=stop):
+        subfolders[:] = filter(is_visible, subfolders)  # os.walk descends into these only
+        paths = (Path(folder, name) for name in filter(is_visible, files))
         names += [path.relative_to(root).as_posix() for path in paths if path.is_file()]
     if not names:
         raise _photo_error(root, "contains no files", "a folder of photos", "put photos into it.")
     return PhotoFolder(root=root, names=tuple(sorted(names)))
-
-
-def _raise_unreadable(error: OSError) -> None:
-    """Stop at a folder that cannot be read. By default os.walk skips it silently."""
-    raise _unreadable(Path(error.filename), error, "a folder") from error
-
-
-def _is_visible(name: str) -> bool:
-    return not name.startswith(".") and name.casefold() not in IGNORED_NAMES
 
 
 def iter_photos(
@@ -290,16 +271,13 @@ def iter_photos(
     longest: int | None = None,
     ahead: int = 4,
 ) -> Iterator[tuple[str, Photo | PhotoError]]:
-    """Read photos in background threads and yield them in order.
+    """Read photos in background threads. Yield each name in order, with its photo or the reading error.
 
     Args:
         folder: The folder of photos.
         names: Names of the photos to read. By default all.
         longest: Longest side in pixels, as in `read_image`.
         ahead: Number of threads, and of photos that are read in advance.
-
-    Yields:
-        The name, and the photo or the error that says why it cannot be read.
     """
 
     def read(name: str) -> tuple[str, Photo | PhotoError]:
@@ -310,3 +288,27 @@ def iter_photos(
             return name, PhotoError(*error.args)
 
     yield from prefetch(read, folder.names if names is None else names, ahead=ahead)
+
+
+def prefetch(
+    function: Callable[[Item], Result], items: Iterable[Item], *, ahead: int = 4
+) -> Iterator[Result]:
+    """Yield ``function(item)`` for each item, in order, computed in threads.
+
+    Args:
+        function: The function that the threads call.
+        items: Its arguments. They may be endless.
+        ahead: Number of threads, and of results that are computed in advance.
+    """
+    if ahead < 1:
+        raise ValueError(f"ahead is {ahead}; expected at least 1.")
+    remaining = iter(items)
+    pool = ThreadPoolExecutor(ahead, thread_name_prefix="photos")
+    try:
+        pending = deque(pool.submit(function, item) for item in islice(remaining, ahead))
+        while pending:
+            result = pending.popleft().result()
+            pending.extend(pool.submit(function, item) for item in islice(remaining, 1))
+            yield result
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,13 +1,14 @@
 """Train a model: from a folder of labeled photos to a model file (Sec. 4.2).
 
-An interrupted run resumes. On one CPU a resumed run gives exactly the parameters of an uninterrupted one,
-bit by bit.
+An interrupted run resumes. On one CPU a resumed run gives exactly the parameters of an uninterrupted one.
+Every device holds all parameters and its share of each batch. XLA sums losses and gradients over the
+devices of all hosts, so the result does not depend on their number.
 """
 
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,29 +16,28 @@ from typing import Any
 import jax
 import numpy as np
 from flax import nnx
-from jax.sharding import Mesh
-from jaxtyping import Array
+from flax.traverse_util import flatten_dict
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Shaped
 from tqdm.auto import tqdm
 
 from delfjax import provenance
 from delfjax.files import digest
-from delfjax.images.prefetch import prefetch
-from delfjax.images.reading import PhotoError, PhotoFolder, scan
+from delfjax.images.reading import PhotoError, PhotoFolder, prefetch, scan
 from delfjax.models import checkpoints, weights
 from delfjax.models.backbone import ResNet, checksum, cut_at_conv4, fold_batch_norm
 from delfjax.models.resnet import RESNET50_V1, SPECS
-from delfjax.training import devices
-from delfjax.training.augmentation import sample_input_size
 from delfjax.training.classifier import Classifier
 from delfjax.training.config import TrainingConfig, Variant, small_config
 from delfjax.training.data import (
-    BatchSampler,
     LabeledPhotos,
     SquareReader,
+    batch_rows,
     label_by_folder,
+    sample_input_size,
     split_validation,
 )
-from delfjax.training.run_folder import RunFolder
+from delfjax.training.run_folder import STATES, RunFolder
 from delfjax.training.step import (
     TrainContext,
     TrainState,
@@ -48,6 +48,7 @@ from delfjax.training.step import (
 )
 
 LOG_EVERY = 10  # steps between two log records
+AXIS = "photos"  # of the device mesh
 MODEL, START = "model.safetensors", "start.safetensors"  # files in the folder of a run
 
 
@@ -60,29 +61,18 @@ class TrainedModel:
     """The result of a training run.
 
     Attributes:
-        folder: Folder of the run.
-        config: Settings of the run.
+        file: The model file.
         model: The network in the state with the lowest validation loss.
         step: Number of steps that led to this state.
         log: Log records of the run, each with ``step``, metrics and ``seconds``.
-        seconds: Duration of the training, in seconds.
-        classes: Names of the classes.
         failed: Errors of the photos that could not be read, by name.
     """
 
-    folder: Path
-    config: TrainingConfig
+    file: Path
     model: Classifier
     step: int
     log: list[dict[str, Any]]
-    seconds: float
-    classes: tuple[str, ...]
     failed: dict[str, PhotoError]
-
-    @property
-    def file(self) -> Path:
-        """Path of the model file that `train` writes."""
-        return self.folder / MODEL
 
     @property
     def validation_metrics(self) -> dict[str, float]:
@@ -116,9 +106,8 @@ def train(
         config: All settings of the run. By default `small_config`.
         variant: Which variant `small_config` trains: ``"finetune"`` (the default) is step 1 of the
             paper, ``"attention"`` is step 2. Give either this or ``config``.
-        start: The initial backbone. By default ``"resnet50_v1"``, with ImageNet weights. Step 2 starts
-            from the model that step 1 wrote: pass its file, or its name in the model zoo. A `ResNet`
-            works, too.
+        start: The initial backbone: an ImageNet backbone, a model of the zoo, a model file such as
+            step 1 writes for step 2, or a `ResNet`.
         tensorboard: Whether to write TensorBoard event files into ``out``.
 
     Raises:
@@ -135,8 +124,12 @@ def train(
             "out the variant, which the config sets as well"
         )
     config = config or small_config(variant or "finetune")
-    mesh = devices.device_mesh()
-    devices.check_batch_size(config.batch_size, mesh.size)
+    mesh = Mesh(np.array(jax.devices()), (AXIS,))  # the devices of all hosts
+    if config.batch_size < 1 or config.batch_size % mesh.size:
+        raise ValueError(
+            f"batch_size is {config.batch_size}; expected a multiple of {mesh.size}, the number of "
+            "devices"
+        )
     labeled = label_by_folder(photos if isinstance(photos, PhotoFolder) else scan(photos))
     training, validation = (
         SquareReader(part, config.augmentation.resize)
@@ -144,24 +137,23 @@ def train(
     )
     backbone = _initial_backbone(start, config)
     initial = init_training(config, backbone, len(labeled.classes))
-    context, state = devices.replicate(mesh, initial)
+    context, state = jax.device_put(initial, NamedSharding(mesh, PartitionSpec()))
     settings = _run_settings(config, labeled, backbone)
     with RunFolder(out, settings, tensorboard=tensorboard) as run:
         if run.last_step:
             state = run.restore(run.last_step, state)
         state = _train(context, state, training, validation, run, mesh)
         trained = TrainedModel(
-            folder=Path(out),
-            config=config,
+            file=Path(out) / MODEL,
             model=merge_model(context, run.restore(run.best_step, state)),
             step=run.best_step,
             log=run.log,
-            seconds=run.log[-1]["seconds"],
-            classes=labeled.classes,
             failed=training.failed | validation.failed,
         )
     if jax.process_index() == 0:
-        _save_model(trained, start)
+        _save_model(
+            trained, start, {"classes": len(labeled.classes), **provenance.describe(config)}
+        )
     return trained
 
 
@@ -178,42 +170,40 @@ def _initial_backbone(start: Path | str | ResNet, config: TrainingConfig) -> Res
     return backbone if config.network.trainable_stages else fold_batch_norm(backbone)
 
 
-def _save_model(trained: TrainedModel, start: Path | str | ResNet) -> None:
+def _save_model(
+    trained: TrainedModel, start: Path | str | ResNet, made_by: Mapping[str, Any]
+) -> None:
     """Write the model file. A frozen backbone that comes from a file is copied beside it."""
-    is_trained = bool(trained.config.network.trainable_stages)
+    is_trained = bool(trained.model.config.trainable_stages)
     checkpoints.save_model(
         trained.file,
         fold_batch_norm(cut_at_conv4(trained.model.backbone)),
         trained.model.attention,
         with_backbone=is_trained or isinstance(start, ResNet),
         training={
-            **provenance.describe(trained.config),
-            "seconds": round(trained.seconds),
-            "classes": len(trained.classes),
+            **made_by,
+            "seconds": round(trained.log[-1]["seconds"]),
             "step": trained.step,
             **trained.validation_metrics,
         },
     )
     if not (is_trained or isinstance(start, ResNet) or str(start) in SPECS):
-        shutil.copyfile(checkpoints.model_path(start), trained.folder / START)
+        shutil.copyfile(checkpoints.model_path(start), trained.file.with_name(START))
 
 
 def _run_settings(
     config: TrainingConfig, photos: LabeledPhotos, backbone: ResNet
 ) -> dict[str, Any]:
-    """Return everything that determines the result, as a flat dict, so that errors can name a difference."""
-    settings: dict[str, Any] = {}
-    for name, value in asdict(config).items():
-        if isinstance(value, dict):
-            settings |= {f"{name}.{key}": each for key, each in value.items()}
-        else:
-            settings[name] = value
+    """Return everything that determines the result, as a flat dict: errors name the entry that differs."""
     files = [
         f"{photos.classes[label]}/{name.rpartition('/')[2]}"
         for name, label in zip(photos.folder.names, photos.labels, strict=True)
     ]
-    settings["photos"] = f"{len(files)}, {digest(json.dumps(files).encode())[:16]}"
-    return settings | {"backbone": checksum(nnx.state(backbone))[:16]}
+    return {
+        **flatten_dict(asdict(config), sep="."),
+        "photos": f"{len(files)}, {digest(json.dumps(files).encode())[:16]}",
+        "backbone": checksum(nnx.state(backbone))[:16],
+    }
 
 
 def _train(
@@ -229,17 +219,11 @@ def _train(
     steps = range(run.last_step, config.optimizer.steps)
     bar = tqdm(steps, config.network.variant, unit="step", initial=steps.start, total=steps.stop)
     pending: tuple[int, Mapping[str, Array]] | None = None
-    sampler = BatchSampler(
-        labels=training.photos.labels,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        balanced=config.balance_classes,
-    )
-    own = devices.host_rows(config.batch_size)
-    batches = prefetch(lambda step: training(sampler.batch_rows(step)[own]), steps)
+    labels = training.photos.labels
+    batches = prefetch(lambda step: training(host_share(batch_rows(labels, config, step))), steps)
     for step, batch in zip(bar, batches, strict=True):
         size = sample_input_size(config.augmentation, seed=config.seed, step=step)
-        state, metrics = train_step(context, state, *devices.shard_batch(mesh, *batch), size=size)
+        state, metrics = train_step(context, state, *shard_batch(mesh, *batch), size=size)
         # Record the previous step while this one runs; waiting for it would idle the accelerator.
         if pending:
             _record(run, *pending, bar)
@@ -272,7 +256,8 @@ def _check_finite(run: RunFolder, step: int, metrics: Mapping[str, float]) -> No
     name, value = next(iter(broken.items()))
     saved = "no state was saved before"
     if run.last_step:
-        saved = f"the last good state, of step {run.last_step}, is {run.state_path(run.last_step)}"
+        path = run.path / STATES / str(run.last_step)
+        saved = f"the last good state, of step {run.last_step}, is {path}"
     raise DivergenceError(
         f"step {step}: {name.replace('_', ' ')} is {value}; expected a finite number; {saved}. "
         "Fix: start a run in another folder with a lower learning rate or a longer warmup"
@@ -284,16 +269,22 @@ def validate(
 ) -> dict[str, float]:
     """Return the mean loss and accuracy over the center crops of photos; empty without photos."""
     totals: dict[str, float] = {}
-    for rows, is_real in _padded_batches(len(reader.photos), context.config.batch_size):
-        own = devices.host_rows(len(rows))
-        batch = devices.shard_batch(mesh, *reader(rows[own]), is_real[own])
+    count, batch_size = len(reader.photos), context.config.batch_size
+    for start in range(0, count, batch_size):
+        rows = host_share(np.arange(start, start + batch_size))
+        # The last batch is filled up with repeated photos, which do not count.
+        batch = shard_batch(mesh, *reader(rows % count), rows < count)
         sums = validation_step(context, state, *batch)
         totals = {name: totals.get(name, 0) + float(value) for name, value in sums.items()}
-    return {f"validation_{name}": total / len(reader.photos) for name, total in totals.items()}
+    return {f"validation_{name}": total / count for name, total in totals.items()}
 
 
-def _padded_batches(count: int, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield row numbers in batches of equal size, and which of them are no repetition."""
-    for start in range(0, count, batch_size):
-        rows = np.arange(start, start + batch_size)
-        yield rows % count, rows < count
+def host_share(rows: Shaped[np.ndarray, " b"]) -> Shaped[np.ndarray, " share"]:
+    """Return the rows of a batch that this host reads."""
+    return np.split(rows, jax.process_count())[jax.process_index()]
+
+
+def shard_batch(mesh: Mesh, *arrays: np.ndarray) -> tuple[Array, ...]:
+    """Join the rows that each host has read to one batch, divided over all devices."""
+    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
+    return tuple(jax.make_array_from_process_local_data(sharding, array) for array in arrays)

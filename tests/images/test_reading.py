@@ -672,13 +672,6 @@ def test_labels_are_the_first_folders():
     assert folder_of("README.md", "petra/1.jpg").labels == ("", "petra")
 
 
-def test_select_matches_the_file_name():
-    folder = folder_of("a/test_1.jpg", "a/train_1.jpg", "test_b/2.jpg", "test_3.jpg")
-    assert folder.select("test_*") == folder_of("a/test_1.jpg", "test_3.jpg")
-    assert folder.select("TEST_*") == folder_of()
-    assert folder.select("*") == folder
-
-
 # --- many photos
 
 
