@@ -1,1 +1,1 @@
-"""What things cost, as ratios against a named peer in the same run: ``make bench``."""
+"""Benchmarks of speed and memory: ``make bench``."""

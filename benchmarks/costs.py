@@ -1,13 +1,11 @@
-"""What every stage costs against the size of the collection, from thousands to ten million descriptors.
+"""Measure each kind of index by the size of the database, from thousands to ten million descriptors.
 
-Each kind of index is built of each size that it can bear here, saved, and asked a photo's worth of held-out
-descriptors. A size is of real descriptors as far as they go, and of invented ones beyond (`descriptors`).
-Every kind at every size is kept in the cache folder as it is done: a run that is cut goes on there.
-What does not depend on the size is read from the results of the other benchmarks, or timed here once.
+Every kind is built at each size that it can reach on this machine, saved, and searched with held-out
+descriptors. Beyond the real descriptors, databases are enlarged by synthetic ones. Rows are kept in the
+cache folder as they are measured: a run that is stopped continues there.
 """
 
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -17,65 +15,72 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks import descriptors, scale
-from benchmarks.scale import BEAMS, RECALL, THREADS, K, Peer
+from benchmarks import descriptors, indexes
+from benchmarks.indexes import BEAMS, RECALL, THREADS, TIE, Implementation, K
+from benchmarks.timing import measure
 from delfjax import files, provenance
 from delfjax.features.pca import PCA
+from delfjax.paper.runs import RESULTS
 from delfjax.search.distributed import SHARD_SIZE
 from delfjax.search.nndescent import BRUTE_FORCE_LIMIT
 
 SIZES = (3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
-TRUTHS = 128  # queries whose true neighbors are known: as many as exact search answers at once
-LEAST, ROUNDS = 3, 5  # a search is timed so often,
-ENOUGH = 2.0  # and less than five times if that takes so many seconds
-FEW = BRUTE_FORCE_LIMIT + 1  # descriptors of the first use: for fewer, pynndescent does not compile
-SAVED = 1e9  # bytes in memory: a larger index is not written to disk
-FEATURES, CHANNELS = 1000, 1024  # of a photo, at conv4
-RESULTS = Path(__file__).resolve().parents[1] / "data" / "results"
+RECALL_QUERIES = 128  # queries of which the recall is measured
+MIN_ROUNDS, MAX_ROUNDS, ENOUGH = (
+    3,
+    5,
+    2.0,
+)  # repetitions; fewer than the maximum beyond so many seconds
+MAX_SAVED = 1e9  # bytes in memory; larger indexes are not saved
+FEATURES, CHANNELS = 1000, 1024  # of a photo at conv4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of index, and the sizes that it is tried at here."""
+    """A kind of index, and the sizes at which it is measured.
 
-    made: Callable[[], Peer]
-    needs: str = "delfjax"
-    least: int = 0
-    most: int
+    Attributes:
+        make: Function that returns the implementation.
+        smallest: Smallest number of descriptors.
+        largest: Largest number of descriptors.
+    """
+
+    make: Callable[[], Implementation]
+    smallest: int = 0
+    largest: int
 
 
 KINDS = {
-    "exact": Kind(made=scale.PEERS["delfjax exact"], most=10_000_000),
-    "codes": Kind(made=lambda: scale.ours("pq"), needs="faiss", most=10_000_000),
-    "faiss HNSW": Kind(made=scale.PEERS["faiss HNSW"], needs="faiss", most=1_000_000),
-    "nndescent": Kind(made=scale.PEERS["delfjax nndescent"], most=1_000_000),
+    "exact": Kind(make=lambda: indexes.delfjax_index("exact"), largest=10_000_000),
+    "pq": Kind(make=lambda: indexes.delfjax_index("pq"), largest=10_000_000),
+    "faiss HNSW": Kind(make=indexes.faiss_hnsw, largest=1_000_000),
+    "nndescent": Kind(
+        make=lambda: indexes.delfjax_index("nndescent", BEAMS, threads=THREADS), largest=1_000_000
+    ),
     "sharded": Kind(
-        made=lambda: scale.ours("sharded", BEAMS, threads=THREADS),
-        least=SHARD_SIZE + 1,
-        most=3_000_000,
+        make=lambda: indexes.delfjax_index("sharded", BEAMS, threads=THREADS),
+        smallest=SHARD_SIZE + 1,
+        largest=3_000_000,
     ),
 }
+NEED_FAISS = ("pq", "faiss HNSW")
 
 
 @cache
-def peer(name: str) -> Peer:
-    """Return a kind's peer, having used it once on a few descriptors, so that what it compiles is."""
-    made = KINDS[name].made()
-    few = np.random.default_rng(0).standard_normal((FEW, 40), np.float32)
+def implementation(name: str) -> Implementation:
+    """Return the implementation of a kind, after a first use that compiles it."""
+    made = KINDS[name].make()
+    # pynndescent compiles for databases above this limit only.
+    few = np.random.default_rng(0).standard_normal((BRUTE_FORCE_LIMIT + 1, 40), np.float32)
     made.search(made.build(few), few[:FEATURES], made.efforts[0])
     return made
 
 
-def run(largest: int = SIZES[-1], store: Path | None = None) -> dict:
-    """Measure every kind at every size.
-
-    Args:
-        largest: The most descriptors that are tried.
-        store: Of real ones; by default the rendered set's, which is extracted if need be.
-    """
-    photos, queries = descriptors.read(store)
+def run(largest: int = SIZES[-1]) -> dict:
+    """Measure every kind at every size up to a largest one."""
+    photos, queries = descriptors.load_real()
     real, sizes = np.concatenate(photos), [size for size in SIZES if size <= largest]
-    names = [name for name, kind in KINDS.items() if find_spec(kind.needs)]
+    names = [name for name in KINDS if name not in NEED_FAISS or find_spec("faiss")]
     config = {
         "k": K,
         "threads": THREADS,
@@ -83,124 +88,127 @@ def run(largest: int = SIZES[-1], store: Path | None = None) -> dict:
         "recall": RECALL,
         "shard": SHARD_SIZE,
     }
-    of = provenance.to_json(config | provenance.versions() | {"real": files.digest(real.tobytes())})
-    kept = files.cache_folder() / "costs" / f"{files.digest(of.encode())[:12]}.json"
-    rows = _cells(kept, names, sizes, real, queries)
-    graphs = [row for row in rows if row["index"] == "nndescent"]
+    key = provenance.to_json(
+        config | provenance.versions() | {"real": files.digest(real.tobytes())}
+    )
+    kept = files.cache_folder() / "costs" / f"{files.digest(key.encode())[:12]}.json"
+    rows = _measure_all(kept, names, sizes, real, queries)
+    graph = [row for row in rows if row["index"] == "nndescent"][-1]
     result = {
-        "value": graphs[-1]["ms per 1,000 queries"],
-        "what": f"ms of a photo's 1,000 queries in one graph of {graphs[-1]['descriptors']} descriptors",
+        "value": graph["ms per 1,000 queries"],
+        "what": f"ms for 1,000 queries in a graph of {graph['descriptors']} descriptors",
         "rows": rows,
-        "left out": sorted(set(KINDS) - set(names)),
-        "stages": stages(),
+        "not installed": sorted(set(KINDS) - set(names)),
+        "stages": measure_stages(),
         "real descriptors": len(real),
         "config": config | {"sizes": sizes},
     }
     if sizes[-1] > len(real):
-        result["likeness of the invented ones"] = descriptors.statistics(photos, queries)
+        result["synthetic descriptors"] = descriptors.compare_synthetic(photos, queries)
     kept.unlink()
     return result
 
 
-def stages() -> list[dict]:
-    """Seconds of what does not depend on the size: a photo's, but for the candidates of a query."""
+def measure_stages() -> list[dict]:
+    """Return the seconds of the stages that do not depend on the size of the database.
+
+    They come from the results of other benchmarks, except the PCA, which is measured here.
+    """
     extraction, stores, verification = (
         provenance.read_result(RESULTS / f"bench_{name}.json")
         for name in ("extraction", "stores", "verification")
     )
-    (store,) = (row for row in stores["rows"] if row["format"] == "delfjax.features.store")
-    longest = extraction["config"]["longest"]
-    extracted = extraction["rows"][1]["features of a photo, 7 scales (s)"]
-    verified = max(row["ours, 100 candidates (s)"] for row in verification["rows"])
-    found = [
-        (f"extraction, 7 scales, {longest} pixels", extracted, "bench_extraction.json"),
-        (f"reduction of {FEATURES} descriptors to 40", _pca(), "here"),
-        ("reading from the store", store["read of a photo (ms)"] / 1000, "bench_stores.json"),
-        ("verification of 100 candidates", verified, "bench_verification.json"),
-    ]
-    return [dict(zip(("stage", "seconds", "measured"), each, strict=True)) for each in found]
-
-
-def _pca() -> float:
-    """Seconds of the PCA of one photo: what its axes are does not matter."""
+    (store,) = (row for row in stores["rows"] if row["format"] == "delfjax")
     random = np.random.default_rng(0)
-    rows = random.standard_normal((FEATURES, CHANNELS), np.float32)
-    axes = random.standard_normal((40, CHANNELS), np.float32)
-    reduce = PCA(mean=rows[0], components=axes, variances=axes[:, 0])
-    return round(_timed(lambda: reduce(rows))[1], 5)
+    photo = random.standard_normal((FEATURES, CHANNELS), np.float32)
+    components = random.standard_normal((40, CHANNELS), np.float32)
+    pca = PCA(mean=photo[0], components=components, variances=components[:, 0])
+    stages = {
+        f"extraction, 7 scales, {extraction['config']['longest']} pixels": (
+            extraction["rows"][1]["features of a photo, 7 scales (s)"],
+            "bench_extraction.json",
+        ),
+        f"PCA of {FEATURES:,} descriptors to 40": (
+            round(_repeat(lambda: pca(photo))[1], 5),
+            "here",
+        ),
+        "reading from the store": (store["read one photo (ms)"] / 1000, "bench_stores.json"),
+        "verification of 100 candidates": (
+            max(row["ours, 100 candidates (s)"] for row in verification["rows"]),
+            "bench_verification.json",
+        ),
+    }
+    return [
+        {"stage": stage, "seconds": seconds, "measured": source}
+        for stage, (seconds, source) in stages.items()
+    ]
 
 
-def _cells(
+def _measure_all(
     kept: Path, names: list[str], sizes: list[int], real: np.ndarray, queries: np.ndarray
 ) -> list[dict]:
-    """Measure each cell that ``kept`` does not hold yet, size by size."""
+    """Measure each kind at each size that the file of kept rows does not hold yet."""
     rows = provenance.read_result(kept)["rows"] if kept.exists() else []
-    done = {(row["index"], row["descriptors"]) for row in rows}
-    cells = [(n, size) for size in sizes for n in names if KINDS[n].least <= size <= KINDS[n].most]
-    database, true = np.empty((0, 40), np.float32), np.empty(0)
-    with tqdm(cells, unit="cell") as bar:
-        for name, size in bar:
-            bar.set_description(f"{name}, {size:,}")
-            if (name, size) in done:
-                continue
-            if len(database) != size:
-                del database
-                database = descriptors.enlarged(real, size)
-                true = _true(database, queries[:TRUTHS])
-            rows.append(
-                {"index": name, "descriptors": size, **_cell(name, database, queries, true)}
-            )
-            provenance.write_result(kept, {"rows": rows})
-    found = {(row["index"], row["descriptors"]): row for row in rows}
-    return [found[cell] for cell in cells]
+    done = {(row["index"], row["descriptors"]): row for row in rows}
+    wanted = [
+        (name, size)
+        for size in sizes
+        for name in names
+        if KINDS[name].smallest <= size <= KINDS[name].largest
+    ]
+    database, limits = np.empty((0, 40), np.float32), np.empty(0)
+    for name, size in (bar := tqdm(wanted, unit="index")):
+        bar.set_description(f"{name}, {size:,}")
+        if (name, size) in done:
+            continue
+        if len(database) != size:
+            del database
+            database, exact = descriptors.enlarge(real, size), implementation("exact")
+            nearest = exact.search(exact.build(database), queries[:RECALL_QUERIES], None)
+            limits = nearest[1][:, -1:] + TIE
+        row = {"index": name, "descriptors": size}
+        done[name, size] = row | _measure_index(implementation(name), database, queries, limits)
+        provenance.write_result(kept, {"rows": [*done.values()]})
+    return [done[each] for each in wanted]
 
 
-def _true(database: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """Distance of each query's K-th neighbor, by exact search."""
-    exact = peer("exact")
-    return exact.search(exact.build(database), queries, None)[1][:, -1:]
+def _measure_index(
+    made: Implementation, database: np.ndarray, queries: np.ndarray, limits: np.ndarray
+) -> dict:
+    """Build, search and save one index.
 
-
-def _recall(
-    found: np.ndarray, database: np.ndarray, queries: np.ndarray, true: np.ndarray
-) -> float:
-    """Share of the rows found that are as near as the true K-th: the distance that codes give is not theirs."""
-    apart = np.linalg.norm(database[found] - queries[:, None], axis=2)
-    return float(((apart <= true + scale.TIE) & (found >= 0)).mean())
-
-
-def _cell(name: str, database: np.ndarray, queries: np.ndarray, true: np.ndarray) -> dict:
-    """Build, save and ask one index; the search is timed at one recall, as far as it goes there."""
-    asked = peer(name)
-    start = time.perf_counter()
-    index = asked.build(database)
-    built = time.perf_counter() - start
+    Args:
+        made: The implementation.
+        database: Descriptors.
+        queries: Descriptors to search for.
+        limits: Distance of the true K-th neighbor of the first queries.
+    """
+    index, build = measure(lambda: made.build(database))
     curve = []
-    for effort in asked.efforts:
-        found, seconds = _timed(lambda effort=effort: asked.search(index, queries, effort))
-        curve.append((_recall(found[0][:TRUTHS], database, queries[:TRUTHS], true), seconds))
-    memory = getattr(index, "memory", None)
-    disk = _saved(asked, index) if (memory or 0) <= SAVED else None
-    held = memory or disk  # faiss does not say what HNSW holds: all of it is in its file
+    for effort in made.efforts:
+        found, seconds = _repeat(lambda effort=effort: made.search(index, queries, effort))
+        rows = found[0][:RECALL_QUERIES]
+        # Distances are computed here: those of compressed descriptors are approximate.
+        distances = np.linalg.norm(database[rows] - queries[:RECALL_QUERIES, None], axis=2)
+        curve.append((float(((distances <= limits) & (rows >= 0)).mean()), seconds))
+    memory, disk = getattr(index, "memory", None), None
+    if (memory or 0) <= MAX_SAVED:
+        with tempfile.TemporaryDirectory() as folder:
+            made.save(index, path := Path(folder) / "index")
+            disk = indexes.file_size(path)
+    memory = memory or disk  # faiss does not tell the memory of HNSW; its file holds all of it
     return {
-        "build s": round(built, 5),
-        **scale.read_off(curve, max(RECALL, min(curve)[0])),
+        "build s": round(build, 5),
+        **indexes.time_at_recall(curve, RECALL),
         "bytes on disk": disk and round(disk / len(database), 2),
-        "bytes in memory": round(held / len(database), 2),
+        "bytes in memory": round(memory / len(database), 2),
     }
 
 
-def _saved(asked: Peer, index: object) -> int:
-    with tempfile.TemporaryDirectory() as folder:
-        asked.save(index, path := Path(folder) / "index")
-        return scale.bytes_on_disk(path)
-
-
-def _timed(run: Callable) -> tuple[object, float]:
-    """Return what a function gives, and its least seconds."""
+def _repeat(run: Callable) -> tuple[object, float]:
+    """Run a function several times; return its result and the least seconds."""
     seconds = []
-    while len(seconds) < LEAST or (len(seconds) < ROUNDS and sum(seconds) < ENOUGH):
-        start = time.perf_counter()
-        found = run()
-        seconds.append(time.perf_counter() - start)
-    return found, min(seconds)
+    while len(seconds) < MIN_ROUNDS or (len(seconds) < MAX_ROUNDS and sum(seconds) < ENOUGH):
+        result, taken = measure(run)
+        seconds.append(taken)
+    return result, min(seconds)

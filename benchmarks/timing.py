@@ -1,4 +1,4 @@
-"""Timing two things in turn, so that a machine whose speed drifts is unfair to neither."""
+"""Measure the time of functions."""
 
 import time
 from collections.abc import Callable
@@ -6,16 +6,20 @@ from collections.abc import Callable
 import numpy as np
 
 
-def in_turn(
-    ours: Callable[[], object], peer: Callable[[], object], *, rounds: int = 5
-) -> tuple[float, float, float]:
-    """Return the median seconds of each and the median of their ratio, ours over the peer's."""
-    ours(), peer()  # compile, warm up
-    pairs = np.array([(_seconds(ours), _seconds(peer)) for _ in range(rounds)])
-    return *np.median(pairs, axis=0), np.median(pairs[:, 0] / pairs[:, 1])
-
-
-def _seconds(run: Callable[[], object]) -> float:
+def measure(run: Callable[[], object]) -> tuple[object, float]:
+    """Return the result of a function and the seconds it takes."""
     start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+    result = run()
+    return result, time.perf_counter() - start
+
+
+def compare(
+    ours: Callable[[], object], other: Callable[[], object], *, rounds: int = 5
+) -> tuple[float, float, float]:
+    """Return the median seconds of two functions, and the median ratio of ours to the other.
+
+    They run alternately, so that a machine whose speed changes is fair to both.
+    """
+    ours(), other()  # compile
+    pairs = np.array([(measure(ours)[1], measure(other)[1]) for _ in range(rounds)])
+    return *np.median(pairs, axis=0), np.median(pairs[:, 0] / pairs[:, 1])

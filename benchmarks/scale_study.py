@@ -1,0 +1,327 @@
+"""Model the costs of databases beyond the measured sizes (Sec. 4.4 at scale): bytes, laws, plans, figures.
+
+A power law extrapolates a measured cost. A plan needs no extrapolation: it splits the database into
+shards of a measured size and spreads them over machines. Notebook 05 uses both.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from scipy import stats
+
+from delfjax.features.pca import PAPER_DIMENSIONS
+from delfjax.features.shards import FIELDS
+from delfjax.paper.tables import DASH, Table
+from delfjax.plots.base import COLORS, NEUTRAL, Figure, set_title, subplots
+from delfjax.search.nndescent import NNDescentConfig
+from delfjax.search.product_quantization import PAPER_BITS, PAPER_PARTS
+
+Row = Mapping[str, Any]  # a measurement, as `benchmarks.costs` writes it
+FEATURES = 1000  # per image; the paper's maximum
+HOUR, GB, BILLION = 3600, 1e9, 1e9
+USABLE = 0.8  # share of a machine's memory that shards may fill
+MIN_SIZES = 4  # of a power law in a figure: with three, its interval is as wide as the figure
+PALETTE = (*COLORS, NEUTRAL)
+
+
+# --- bytes per image
+
+
+def store_bytes(features: int = FEATURES, dimensions: int = PAPER_DIMENSIONS) -> dict[str, float]:
+    """Return the bytes of an image's features in a feature store, by part."""
+    widths = {"positions": 2, "scales": 1, "scores": 1, "descriptors": dimensions}
+    sizes = {part: np.dtype(kind).itemsize * widths[part] for part, kind in FIELDS.items()}
+    descriptors = sizes.pop("descriptors")
+    return {"descriptors": features * descriptors, "keypoints": features * sum(sizes.values())}
+
+
+def index_bytes(
+    kind: str, features: int = FEATURES, dimensions: int = PAPER_DIMENSIONS
+) -> dict[str, float]:
+    """Return the bytes of an image's features in an index in memory, by part.
+
+    Args:
+        kind: ``"exact"``, ``"nndescent"``, ``"pq"``, or ``"paper"`` for the paper's codes without the
+            rest of its index, which is not published.
+        features: Number of features of the image.
+        dimensions: Dimensions of a descriptor.
+    """
+    descriptor, edge, row_number = 4 * dimensions, 4, 8
+    bits = PAPER_PARTS * PAPER_BITS
+    parts = {
+        "exact": {"descriptors": descriptor},
+        "nndescent": {"descriptors": descriptor, "edges": edge * NNDescentConfig().degree},
+        "pq": {"codes": -(-bits // 8), "row numbers": row_number},
+        "paper": {"codes": bits / 8},
+    }
+    return {part: features * size for part, size in parts[kind].items()}
+
+
+# --- costs by size
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerLaw:
+    """A cost that grows as ``a * size ** exponent``: a line through logarithms.
+
+    Attributes:
+        exponent: Slope of the line; 1 if the cost is proportional to the size.
+        center: Mean logarithm of the sizes.
+        level: Logarithm of the cost at the center.
+        deviation: Standard deviation of the logarithms of costs around the line.
+        spread: Sum of squared distances of the logarithms of sizes from the center.
+        count: Number of measured sizes.
+    """
+
+    exponent: float
+    center: float
+    level: float
+    deviation: float
+    spread: float
+    count: int
+
+    def at(self, sizes: np.ndarray) -> np.ndarray:
+        """Return the costs of sizes."""
+        return np.exp(self.level + self.exponent * (np.log(sizes) - self.center))
+
+    def interval(self, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the 95% prediction interval of one more measurement at each size.
+
+        It is valid only if the cost keeps following the law.
+        """
+        away = np.log(sizes) - self.center
+        error = self.deviation * np.sqrt(1 + 1 / self.count + away**2 / self.spread)
+        factor = np.exp(stats.t.ppf(0.975, self.count - 2) * error)
+        return self.at(sizes) / factor, self.at(sizes) * factor
+
+
+def fit_power_law(sizes: Sequence[float], costs: Sequence[float]) -> PowerLaw:
+    """Fit a power law to logarithms by least squares.
+
+    Raises:
+        ValueError: If there are fewer than three sizes, or a size or cost is not above 0.
+    """
+    if len(set(sizes)) < 3 or min(*sizes, *costs) <= 0:
+        raise ValueError(f"sizes {sizes}, costs {costs}: expected three sizes, and all above 0")
+    x, y = np.log(sizes), np.log(costs)
+    line = stats.linregress(x, y)
+    residuals = y - line.intercept - line.slope * x
+    return PowerLaw(
+        exponent=float(line.slope),
+        center=float(x.mean()),
+        level=float(y.mean()),
+        deviation=float(np.sqrt(residuals @ residuals / (len(x) - 2))),
+        spread=float(((x - x.mean()) ** 2).sum()),
+        count=len(x),
+    )
+
+
+def interpolate_cost(size: float, rows: Sequence[Row], column: str) -> float:
+    """Return the cost of a size between measured ones, on lines through their logarithms.
+
+    Raises:
+        ValueError: If the size is outside the measured ones.
+    """
+    x, y = np.log(sorted((row["descriptors"], row[column]) for row in rows)).T
+    if not x[0] <= np.log(size) <= x[-1]:
+        raise ValueError(f"{size} is not between the measured sizes {np.exp([x[0], x[-1]])}")
+    return float(np.exp(np.interp(np.log(size), x, y)))
+
+
+# --- plans
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardCost:
+    """Measured cost of one shard.
+
+    Attributes:
+        descriptors: Number of descriptors.
+        build: Seconds to build it.
+        query: Seconds to search it with one photo.
+        memory: Bytes in memory per descriptor.
+    """
+
+    descriptors: int
+    build: float
+    query: float
+    memory: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """A collection of images.
+
+    Attributes:
+        images: Number of images.
+        extraction: Seconds to extract the features of one image.
+    """
+
+    images: int
+    extraction: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Machines and costs of a collection in shards.
+
+    Attributes:
+        shards: Number of shards.
+        machines: Number of machines.
+        memory: GB of all shards.
+        extraction: Machine-hours of extraction.
+        building: Machine-hours of building.
+        hours: Hours until all is built, on all machines in parallel.
+        money: Price of those machine-hours.
+        daily: Price of a day on which all machines run.
+        query: Seconds to search with one photo, without merging and verification. Machines search in
+            parallel; each searches its shards one after another.
+    """
+
+    shards: int
+    machines: int
+    memory: float
+    extraction: float
+    building: float
+    hours: float
+    money: float
+    daily: float
+    query: float
+
+
+def make_plan(
+    collection: Collection, shard: ShardCost, *, memory: float, price: float, machines: int = 1
+) -> Plan:
+    """Plan the machines of a collection.
+
+    Args:
+        collection: The collection.
+        shard: Cost of one shard, on a machine like the measured one.
+        memory: GB of memory of a machine.
+        price: Price of a machine-hour.
+        machines: Minimum number of machines; there are more if the shards need their memory.
+
+    Raises:
+        ValueError: If a machine cannot hold one shard.
+    """
+    size = shard.descriptors * shard.memory / GB
+    per_machine = int(memory * USABLE / size)
+    if not per_machine:
+        raise ValueError(
+            f"a shard takes {size:.1f} GB, but a machine has {USABLE:.0%} of {memory} GB for shards. "
+            "Fix: use smaller shards"
+        )
+    descriptors = collection.images * FEATURES
+    shards = -(-descriptors // shard.descriptors)
+    machines = max(-(-shards // per_machine), machines)
+    extraction = collection.images * collection.extraction / HOUR
+    building = shards * shard.build / HOUR
+    return Plan(
+        shards=shards,
+        machines=machines,
+        memory=descriptors * shard.memory / GB,
+        extraction=extraction,
+        building=building,
+        hours=(extraction + building) / machines,
+        money=(extraction + building) * price,
+        daily=24 * machines * price,
+        query=-(-shards // machines) * shard.query,
+    )
+
+
+def plan_table(plans: Mapping[str, Plan], *, remark: str) -> Table:
+    """Return a table with one plan per row."""
+    columns = {
+        "shards": "{.shards:,}",
+        "GB of memory": "{.memory:,.1f}",
+        "machines": "{.machines:,}",
+        "machine-hours: features": "{.extraction:,.0f}",
+        "machine-hours: building": "{.building:,.0f}",
+        "hours until ready": "{.hours:,.0f}",
+        "price until ready": "{.money:,.0f}",
+        "price per day after": "{.daily:,.0f}",
+        "seconds per query": "{.query:,.1f}",
+    }
+    rows = tuple(
+        (name, *(text.format(plan) for text in columns.values())) for name, plan in plans.items()
+    )
+    return Table(header=("", *columns), rows=rows, remarks=(remark,))
+
+
+def measurement_table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
+    """Return a table of some columns of measurements, with a dash for a missing number."""
+
+    def show(value: object) -> str:
+        if value is None:
+            return DASH
+        return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+    cells = tuple(tuple(show(row.get(column)) for column in columns) for row in rows)
+    return Table(header=tuple(columns), rows=cells)
+
+
+# --- figures
+
+
+def cost_curves(rows: Sequence[Row], columns: Mapping[str, str], *, smallest: float = 0) -> Figure:
+    """Draw costs against size: measured ones as points, power laws up to a billion as dashed lines.
+
+    Args:
+        rows: Measurements.
+        columns: Title of the panel of each column.
+        smallest: Smallest size to which laws are fitted. A kind with fewer than `MIN_SIZES` larger
+            sizes gets no law.
+    """
+    figure, axes = subplots(4.3 * len(columns), 3.6, 1, len(columns))
+    names = list(dict.fromkeys(row["index"] for row in rows))
+    for ax, (column, title) in zip(axes[0], columns.items(), strict=True):
+        for name, color in zip(names, PALETTE, strict=False):
+            points = [(row["descriptors"], row[column]) for row in rows if row["index"] == name]
+            sizes, costs = np.array(points, float).T
+            ax.plot(sizes, costs, color=color, marker="o", markersize=4, label=name)
+            _draw_law(ax, sizes[sizes >= smallest], costs[sizes >= smallest], color)
+        ax.set(xscale="log", yscale="log", xlabel="descriptors")
+        drawn = np.concatenate([line.get_ydata() for line in ax.lines])
+        ax.set_ylim(drawn.min() / 2, drawn.max() * 2)  # a wide interval would flatten all lines
+        set_title(ax, title)
+        ax.grid(alpha=0.25, linewidth=0.6)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(names))
+    return figure
+
+
+def byte_bars(bars: Mapping[str, Mapping[str, float]], *, budget: tuple[str, float]) -> Figure:
+    """Draw the bytes of an image as stacked bars.
+
+    Args:
+        bars: Bytes by part, by title of the bar.
+        budget: Title and bytes of a line across all bars.
+    """
+    figure, axes = subplots(7.2, 0.5 * len(bars) + 1.3)
+    ax, rows, ends = axes[0, 0], np.arange(len(bars)), np.zeros(len(bars))
+    parts = dict.fromkeys(part for bar in bars.values() for part in bar)
+    for part, color in zip(parts, PALETTE, strict=False):
+        widths = np.array([bar.get(part, 0) / 1000 for bar in bars.values()])
+        ax.barh(rows, widths, left=ends, color=color, label=part, height=0.6)
+        ends = ends + widths
+    background = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    for row, end in zip(rows, ends, strict=True):
+        style = {"textcoords": "offset points", "va": "center", "fontsize": 8, "bbox": background}
+        ax.annotate(f"{end:.4g}", (end, row), (4, 0), **style)
+    title, size = budget
+    ax.axvline(size / 1000, color="black", linewidth=0.8, linestyle=":", label=title)
+    ax.set(xlabel="kB per image", xlim=(0, 1.12 * ends.max()))
+    ax.set_yticks(rows, labels=list(bars))
+    ax.invert_yaxis()
+    figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def _draw_law(ax: Axes, sizes: np.ndarray, costs: np.ndarray, color: str) -> None:
+    if len(sizes) >= MIN_SIZES:
+        law, beyond = fit_power_law(sizes, costs), np.geomspace(sizes.max(), BILLION, 60)
+        ax.plot(beyond, law.at(beyond), color=color, linestyle="--", linewidth=1)
+        ax.fill_between(beyond, *law.interval(beyond), color=color, alpha=0.12, linewidth=0)
