@@ -57,7 +57,7 @@ def pool(evaluation: Evaluation, protocol: str | None = None) -> PooledResults:
     """Collect the results of all queries, followed by those of the distractor queries.
 
     Junk is left out. If rankings are sorted by inliers, photos that were not verified are left out
-    too, because they have no score.
+    too, because they have no score. The score of a ranking without verification is the votes.
 
     Args:
         evaluation: Rankings of a benchmark.
@@ -70,10 +70,11 @@ def pool(evaluation: Evaluation, protocol: str | None = None) -> PooledResults:
     scores, correct, queries = [], [], []
     for query, (result, truth) in enumerate(zip(evaluation.results, truths, strict=True)):
         ranking = result.ranking
-        kept = ~np.isin(ranking.images, truth.junk)
-        if ranking.scores is None:
-            kept &= ranking.inliers >= 0
-        scores.append((ranking.inliers if ranking.scores is None else ranking.scores)[kept])
+        kept, verified = ~np.isin(ranking.images, truth.junk), ranking.inliers >= 0
+        score = ranking.scores
+        if score is None and verified.any():
+            score, kept = ranking.inliers, kept & verified
+        scores.append((ranking.votes if score is None else score)[kept])
         correct.append(np.isin(ranking.images[kept], truth.positives))
         queries.append(np.full(kept.sum(), query))
     return PooledResults(

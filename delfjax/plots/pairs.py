@@ -17,7 +17,7 @@ QUERY_SIZE = 560, 840  # pixels: maximum height and width of the query
 PAIR_WIDTH, PAIR_MAX_HEIGHT = 1800, 760  # pixels
 GAP = 24  # pixels between the two photos
 INLIER_COLOR, OUTLIER_COLOR = (255, 214, 64, 240), (255, 255, 255, 130)  # RGBA
-MAX_INLIER_LINES = 200  # more lines would hide the photos
+MAX_DOTS, MAX_INLIER_LINES = 200, 200  # more dots or lines would hide the photos
 
 
 def matches(
@@ -45,7 +45,7 @@ def matches(
 
 
 def query_image(photo: RgbImage, features: Features, box: Box | None = None) -> RgbImage:
-    """Draw a query photo with a dot at each feature of the search, dimmed outside its box.
+    """Draw a query photo with dots at the best 200 features of the search, dimmed outside its box.
 
     Args:
         photo: The query photo, at any size.
@@ -64,7 +64,7 @@ def query_image(photo: RgbImage, features: Features, box: Box | None = None) -> 
         selected = image.crop((left, top, right, bottom))
         image = Image.blend(image, Image.new("RGB", image.size, DARK), DIM)
         image.paste(selected, (left, top))
-    points = _to_image(features.positions, features.image_size, shown)
+    points = _to_image(features.positions[:MAX_DOTS], features.image_size, shown)
     _draw_dots(ImageDraw.Draw(image), points)
     return np.asarray(image)
 

@@ -80,6 +80,13 @@ def test_pooling_keeps_all_results_of_another_score():
     ]
 
 
+def test_pooling_scores_rankings_without_verification_by_their_votes():
+    results = ranked([0, 2], [-1, -1]), ranked([3, 1], [-1, -1])
+    for result, votes in zip(results, ([9, 7], [5, 3]), strict=True):
+        result.ranking.votes[:] = votes
+    assert pool(evaluation_of(BENCHMARK, *results)).scores.tolist() == [9, 7, 5, 3]
+
+
 # Precision at a recall. Oracle O17: results of two queries and of two distractor queries
 WORKED = pooled([12, 5, 9, 8, 7, 3], [1, 0, 1, 1, 0, 0], [0, 0, 1, 1, 2, 3])
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from flax import nnx
 from jaxtyping import Float
+from scipy.ndimage import center_of_mass
 
 from delfjax.features.pyramid import STRIDE
 from delfjax.models.backbone import ResNet
@@ -56,7 +57,7 @@ def receptive_field_offsets(
         np.square(describe(backbone, images[start : start + BATCH]) - reference).sum(-1)
         for start in range(0, count, BATCH)
     ]
-    return centers - STRIDE * _centers_of_mass(np.concatenate(responses))
+    return centers - STRIDE * np.array([*map(center_of_mass, np.concatenate(responses))])
 
 
 def kernel_offsets(backbone: ResNet) -> dict[str, Float[np.ndarray, " 2"]]:
@@ -73,12 +74,5 @@ def kernel_offsets(backbone: ResNet) -> dict[str, Float[np.ndarray, " 2"]]:
             energy = np.square(kernel).sum((2, 3))
             middle = (np.array(energy.shape) - 1) / 2
             layer = [str(part) for part in path if part not in ("spatial", "conv", "kernel")]
-            offsets[".".join(layer)] = _centers_of_mass(energy[None])[0] - middle
+            offsets[".".join(layer)] = np.array(center_of_mass(energy)) - middle
     return dict(sorted(offsets.items(), key=lambda item: (item[0] != "stem", item[0])))
-
-
-def _centers_of_mass(maps: Float[np.ndarray, "b h w"]) -> Float[np.ndarray, "b 2"]:
-    """Return the mean ``(y, x)`` of each map's cells, weighted by their values."""
-    total = maps.sum((1, 2))
-    rows, columns = (np.arange(size) for size in maps.shape[1:])
-    return np.stack([maps.sum(2) @ rows, maps.sum(1) @ columns], 1) / total[:, None]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from delfjax.features.effective_receptive_field import kernel_offsets, receptive_field_offsets
+from delfjax.evaluation.effective_receptive_field import kernel_offsets, receptive_field_offsets
 from delfjax.models.backbone import ResNet
 from delfjax.models.resnet import RESNET_TINY
 
