@@ -1,4 +1,4 @@
-"""Run benchmarks and write their results to ``data/results/bench_NAME.json``."""
+"""Run benchmarks and write their results to data/results/bench_NAME.json."""
 
 import argparse
 import importlib
