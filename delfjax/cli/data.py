@@ -26,7 +26,9 @@ def data_options(sub: argparse.ArgumentParser) -> None:
         return action
 
     add_action("list", "list the data sets: content, terms, and whether they are on disk")
-    fetch = add_action("fetch", "download, verify and unpack data sets; resumes if interrupted")
+    fetch = add_action(
+        "fetch", "download, verify and unpack data sets; files that are complete are kept"
+    )
     fetch.add_argument(
         "names", nargs="+", choices=DATASETS, metavar="NAME", help=", ".join(DATASETS)
     )

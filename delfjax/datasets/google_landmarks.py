@@ -16,12 +16,9 @@ import numpy as np
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
 from delfjax.datasets.truth import Truth
 
-SOLUTION_FILE = "retrieval_solution_v2.1.csv"
 PHOTO_ID = re.compile(r"[0-9a-f]{16}")
 LANDMARK_ID = re.compile(r"[0-9]{1,18}")
-NO_LANDMARK = ("", "None")
 LABEL_HEADERS = (("id", "url", "landmark_id"), ("id", "url"), ("id",))
-SOLUTION_HEADER = ("id", "images", "Usage")
 PROTOCOLS = {"Private": "private", "Public": "public"}  # by the value of Usage
 
 
@@ -37,7 +34,7 @@ def load_v2(folder: Path) -> Benchmark:
         DatasetError: A file cannot be read or its content is invalid.
     """
     index = read_labels(folder / "index.csv")
-    halves = read_solution(folder / SOLUTION_FILE, index)
+    halves = read_solution(folder / "retrieval_solution_v2.1.csv", index)
     numbers = {photo: number for number, photo in enumerate(index)}
     query_ids = [photo for half in halves.values() for photo in half]
 
@@ -103,7 +100,7 @@ def read_labels(path: Path) -> dict[str, int | None]:
     labels: dict[str, int | None] = {}
     for location, row in _read_rows(path, LABEL_HEADERS):
         label = row.get("landmark_id", "")
-        if label in NO_LANDMARK:
+        if label in ("", "None"):
             labels[row["id"]] = None
         elif LANDMARK_ID.fullmatch(label):
             labels[row["id"]] = int(label)
@@ -123,7 +120,7 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
         DatasetError: The file cannot be read, a line is invalid, or a photo is not in the index.
     """
     halves: dict[str, dict[str, tuple[str, ...]]] = {half: {} for half in PROTOCOLS.values()}
-    for location, row in _read_rows(path, (SOLUTION_HEADER,)):
+    for location, row in _read_rows(path, (("id", "images", "Usage"),)):
         usage = row["Usage"]
         if usage not in (*PROTOCOLS, "Ignored"):
             raise DatasetError(f"{location}: usage {usage!r}; expected Public, Private or Ignored")

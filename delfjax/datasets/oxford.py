@@ -106,7 +106,14 @@ def read_ground_truth(
         }
         if stem not in {line.text for line in lists["good"] + lists["ok"]}:
             lists["good"].append(Line(stem, location))
-        _check_listed_once(lists)
+        seen: dict[str, str] = {}
+        for listed, place in chain(*lists.values()):
+            if listed in seen:
+                raise DatasetError(
+                    f"{place}: {listed} is also listed in {seen[listed]}; expected it once, as good, "
+                    "ok or junk"
+                )
+            seen[listed] = place
         check_photos_exist(chain(*lists.values()), photos, root)
         good, ok, junk = ([numbers[line.text] for line in lines] for lines in lists.values())
         queries.append(Query(name=name, photo=photos[stem], box=box))
@@ -126,16 +133,6 @@ def _read_query_file(path: Path, photos: Mapping[str, str], root: Path) -> tuple
     stem = stem.removeprefix(QUERY_PREFIX)
     check_photos_exist([Line(stem, location)], photos, root)
     return stem, read_box(corners, root / photos[stem], location), location
-
-
-def _check_listed_once(lists: Mapping[str, list[Line]]) -> None:
-    seen: dict[str, str] = {}
-    for stem, location in chain(*lists.values()):
-        if stem in seen:
-            raise DatasetError(
-                f"{location}: {stem} is also listed in {seen[stem]}; expected it once, as good, ok or junk"
-            )
-        seen[stem] = location
 
 
 def _by_stem(names: Iterable[str]) -> dict[str, str]:

@@ -58,15 +58,9 @@ def load(name: str, folder: Path) -> Benchmark:
 
 
 def list_distractors(folder: Path) -> tuple[str, ...]:
-    """List the photos of ``revisitop1m``.
+    """List the photos of ``revisitop1m``, by their paths relative to the folder.
 
     If the publisher's list is present, its photos are returned without looking for them on disk.
-
-    Args:
-        folder: Folder of the data set.
-
-    Returns:
-        Paths relative to the folder.
 
     Raises:
         DatasetError: The list cannot be read, or names a file outside the folder of photos.

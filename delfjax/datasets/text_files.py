@@ -46,24 +46,17 @@ def read_lines(path: Path) -> list[Line]:
 
 
 def list_photos(folder: Path) -> tuple[str, ...]:
-    """List the photos in a folder and below it, by suffix.
-
-    Returns:
-        Paths relative to the folder, sorted.
-    """
+    """List the photos in a folder and below it: paths relative to the folder, sorted."""
     return tuple(name for name in scan(folder).names if name.casefold().endswith(PHOTO_SUFFIXES))
 
 
 def check_photos_exist(listed: Iterable[Line], photos: Collection[str], folder: Path) -> None:
-    """Raise an error if a listed photo is not among the photos on disk.
+    """Raise a `DatasetError` that names the first listed photos that are missing on disk.
 
     Args:
         listed: Names of photos, and where they are listed.
         photos: Names of the photos on disk.
         folder: Folder of the photos, for the error message.
-
-    Raises:
-        DatasetError: Photos are missing; the message names the first ones.
     """
     missing: dict[str, str] = {}
     for name, location in listed:
