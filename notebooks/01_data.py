@@ -1,215 +1,259 @@
 # %% [markdown]
-# # The data: landmarks of which we know the truth
+# # Data: rendered landmarks and real benchmarks
+#
+# **You learn** which photos the models are trained and tested with, what good, ok and junk photos are, and how to
+# load the published benchmarks.
 #
 # **Paper:** Noh et al., *Large-Scale Image Retrieval with Attentive Deep Local Features*, ICCV 2017,
-# Section 3 (Figs. 2 and 3: Google-Landmarks) and Section 5 (benchmarks). **You will see** the landmarks
-# that come with this repository, how their photos are sorted into good, ok and junk, where their
-# cameras stood, and how the real benchmarks come through the same door. **Cost:** ten seconds; nothing
-# is downloaded.
+# Section 3 (Figs. 2 and 3: Google-Landmarks) and Section 5 (benchmarks).
+#
+# **Time:** ten seconds. Nothing is downloaded.
 
 # %%
-import json
 from collections import Counter
-from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
-from delfjax import datasets, plots, provenance
+import delfjax as dx
+from delfjax import provenance
 from delfjax.datasets import rendered
-from delfjax.datasets.catalog import data_folder
-from delfjax.images.reading import read_image
 
 # %%
-SEED = 0  # of the photos that are shown
-DATA = data_folder()  # where real benchmarks lie, if you have some: $DELFJAX_DATA
-FIGURES = Path("figures")
-random, on_disk = np.random.default_rng(SEED), datasets.available(DATA)
-print(provenance.versions())
+rng = np.random.default_rng(seed=0)  # chooses the photos to show
 
 # %% [markdown]
-# ## Sixty invented landmarks
+# ## Sixty landmarks
 #
-# The paper's photos belong to their photographers. Ours show procedural architecture of famous kinds,
-# rendered by Blender's Cycles (`data/render`), and belong to nobody (CC0): 49 landmarks to train on, 11
-# others to evaluate on.
+# The photos of the paper are photos of real places, and their copyright belongs to the photographers. To have photos that
+# everyone may use, this repository contains rendered ones: a script generates sixty landmarks of famous kinds, and
+# Blender renders them. The photos are free of copyright (CC0).
 
 # %%
-sheet = read_image(rendered.ROOT / "contact_sheet.jpg")
-plots.photos([sheet], ["one photo of each landmark"])
+contact_sheet = dx.read_image(rendered.ROOT / "contact_sheet.jpg")
+dx.plots.photos([contact_sheet], ["one photo of each landmark"])
+
+# %% [markdown]
+# *Each row has landmarks of two kinds, such as temples and churches, with five designs of each kind.*
+#
+# 49 landmarks are for training. The other 11 are for testing, so a model is always tested on landmarks it has never seen.
+# A **benchmark** has three parts: a database of photos, queries, and the correct photos for each query.
 
 # %%
 training, benchmark = rendered.training_photos(), rendered.load()
-print(f"training:   {len(training)} photos of {len(set(training.labels))} landmarks")
-print(f"evaluation: {len(benchmark.base_photos)} photos of 11 other landmarks,")
-print(f"            {benchmark.distractor_count} of places without a landmark")
-print(f"queries:    {len(benchmark.queries)}, and {len(benchmark.distractor_queries)} distractor queries")
-print("damaged files:", rendered.damaged() or "none")
+print(f"training: {len(training)} photos of {len(set(training.labels))} landmarks")
+print(f"database: {len(benchmark.base_photos)} photos of 11 other landmarks")
+print(f"          {len(benchmark.distractor_photos)} photos of places without a landmark")
+print(f"queries:  {len(benchmark.queries)}, each with its correct photos")
+print(f"          {len(benchmark.distractor_queries)} distractor queries, without a correct photo")
 
 # %% [markdown]
-# ## What a training photo looks like
+# ## Training photos
 #
-# Every row is one landmark, as tourists take it: from near and far, by day and at night, in fog, over
-# the heads of others. Only the name of the landmark is known in training. Houses,
-# trees, people and lamp posts come from one stock, and the same house stands in many places: a cell that
-# sees one does not help to name the landmark. This is what attention can learn.
+# The only label of a training photo is the name of its landmark. Nothing says where in the photo the landmark is.
 
 # %%
-labels = sorted(random.choice(sorted(set(training.labels)), 5, replace=False))
-names = [name for label in labels for name in training.names if name.startswith(f"{label}/")]
-chosen = [names[15 * row + column] for row in range(5) for column in range(7)]
-captions = ["" if k % 7 else name.split("/")[0] for k, name in enumerate(chosen)]
-plots.photos([training.load(name) for name in chosen], captions, columns=7, width=12)
+labels = sorted(rng.choice(sorted(set(training.labels)), 5, replace=False))
+rows = [[name for name in training.names if name.startswith(f"{label}/")][:7] for label in labels]
+titles = [title for label in labels for title in (label.replace("_", " "), *[""] * 6)]
+images = [training.load(name) for row in rows for name in row]
+dx.plots.photos(images, titles, columns=7, width=12)
+
+# %% [markdown]
+# *Each row shows one landmark: near and far, by day and at night, in fog, and behind people and branches.*
+#
+# Houses, trees, people and street lamps are copies of the same few models, and appear around all landmarks.
+# A cell that sees a house therefore does not help to name the landmark. Attention can learn this from names
+# alone ([02_training](02_training.ipynb)).
 
 # %% [markdown]
 # ## Queries (as in Fig. 2)
 #
-# As in Oxford5k each landmark of the evaluation has five queries, and a query is a *part* of a photo:
-# its box. The landmarks are not among those of the training.
+# The benchmark has the format of Oxford5k, a benchmark with photos of buildings in Oxford. Each of the 11 landmarks has
+# five queries. A query is a part of a photo, given by a box.
 
 # %%
-shown = [benchmark.queries[5 * k + k % 5] for k in range(11)]
-queries = plots.photos(
-    [read_image(benchmark.root / query.photo) for query in shown],
-    [query.name for query in shown],
-    boxes=[query.box for query in shown],
-    columns=6,
-    width=12,
-)
-queries.save(FIGURES / "data_queries.jpg")
-queries
+shown = [benchmark.queries[5 * landmark + landmark % 5] for landmark in range(11)]
+images = [dx.read_image(benchmark.root / query.photo) for query in shown]
+names, boxes = [query.name for query in shown], [query.box for query in shown]
+figure = dx.plots.photos(images, names, boxes=boxes, columns=6, width=12)
+figure.save("figures/data_queries.jpg")
+figure
 
 # %% [markdown]
-# Photos of places without a landmark make the search harder (first row), and some are queries to which no
-# photo is the answer (second row): a good system scores their results low. Both come from different places.
-
-# %%
-places = random.choice(benchmark.distractor_photos.names, 7, replace=False)
-distractor_queries = random.choice([query.photo for query in benchmark.distractor_queries], 7, replace=False)
-mixed = [read_image(benchmark.root / name) for name in chain(places, distractor_queries)]
-plots.photos(mixed, columns=7, width=12)
-
-# %% [markdown]
-# ## What no collection of photos knows
+# *One query of each landmark. Only the features inside the yellow box are searched for.*
 #
-# Of each evaluation photo we know which pixels are the landmark. With it, attention can be measured: does
-# it look at the landmark, or at the houses beside it?
+# Two further groups of photos make the task harder:
+#
+# - **Distractors** are database photos without a landmark. They should not appear among the first results.
+# - **Distractor queries** have no correct photo in the database. Their results should get low scores.
 
 # %%
-truths = rendered.annotations()
-known = [truth for truth in truths.values() if truth.landmark]
-few = [known[k] for k in random.choice(len(known), 6, replace=False)]
-pictures = [read_image(benchmark.root / truth.photo) for truth in few]
-told = [f"{truth.visible_fraction:.0%} shown, {truth.area_fraction:.0%} of pixels" for truth in few]
-light = [np.where(truth.mask, 1, 0.25)[..., None] for truth in few]
-masked = [(p * share).astype(np.uint8) for p, share in zip(pictures, light, strict=True)]
-plots.photos([*pictures, *masked], told, columns=6, width=12)
+distractors = rng.choice(benchmark.distractor_photos.names, 7, replace=False)
+queries = rng.choice([query.photo for query in benchmark.distractor_queries], 7, replace=False)
+images = [dx.read_image(benchmark.root / name) for name in (*distractors, *queries)]
+titles = ["distractors", *[""] * 6, "distractor queries", *[""] * 6]
+dx.plots.photos(images, titles, columns=7, width=12)
 
 # %% [markdown]
-# ## How good, ok and junk come about
+# *First row: distractors. Second row: distractor queries, which were taken in other places.*
+
+# %% [markdown]
+# ## Pixels of the landmark
 #
-# Oxford's annotators looked at each photo: *good* is a clear picture of the landmark, *ok* shows more
-# than a quarter of it, *junk* less. Here the same is measured: a photo shows the share of the landmark's
-# silhouette that lies in the frame and is not hidden. And the landmark has to be large enough.
+# Rendered photos have an advantage over real ones: for each test photo the pixels that show the landmark are known. This lets us
+# measure whether attention finds the landmark ([03_attention](03_attention.ipynb)).
 
 # %%
-bars = json.loads((benchmark.root / "grades.json").read_text())
-figure, axes = plots.subplots(6.2, 3.6)
-for grade, color in plots.GRADE_COLORS.items():
-    of_grade = [photo for photo in known if photo.grade == grade]
-    shares = [photo.visible_fraction for photo in of_grade]
-    areas = [max(photo.area_fraction, 0.003) for photo in of_grade]  # the axis starts there
-    axes[0, 0].scatter(shares, areas, s=16, color=color, alpha=0.8, linewidths=0, label=grade)
+annotations = rendered.annotations().values()
+with_landmark = [each for each in annotations if each.landmark]
+chosen = [with_landmark[number] for number in rng.choice(len(with_landmark), 6, replace=False)]
+images = [dx.read_image(benchmark.root / each.photo) for each in chosen]
+dimmed = [
+    np.uint8(image * np.where(each.mask, 1, 0.25)[..., None])
+    for image, each in zip(images, chosen, strict=True)
+]
+titles = [
+    f"{each.visible_fraction:.0%} visible, {each.area_fraction:.0%} of pixels" for each in chosen
+]
+dx.plots.photos([*images, *dimmed], titles, columns=6, width=12)
+
+# %% [markdown]
+# *Below each photo, everything but the landmark is dimmed. The title says how much of the landmark is visible, and how many
+# of the photo's pixels show it.*
+
+# %% [markdown]
+# ## Good, ok and junk
+#
+# In Oxford5k, people graded each photo. A **good** photo shows the landmark clearly. An **ok** photo shows more than a quarter
+# of it. A **junk** photo shows less. Good and ok photos are correct results. Junk photos are ignored: they are neither correct
+# nor wrong.
+#
+# Here the grade is computed, from two numbers:
+#
+# - The visible fraction of the landmark: the part of its silhouette that lies inside the photo and is not hidden.
+# - The fraction of the photo's pixels that show the landmark.
+
+# %%
+thresholds = provenance.read_result(benchmark.root / "grades.json")
+figure, axes = dx.plots.subplots(6.2, 3.6)
+for grade, color in dx.plots.GRADE_COLORS.items():
+    graded = [each for each in with_landmark if each.grade == grade]
+    visible = [each.visible_fraction for each in graded]
+    areas = [max(each.area_fraction, 0.003) for each in graded]  # 0.003: start of the axis
+    axes[0, 0].scatter(visible, areas, s=16, color=color, alpha=0.8, linewidths=0, label=grade)
 for grade in ("good", "ok"):
-    share, area = bars[grade]
-    axes[0, 0].plot([share, share, 1.02], [1, area, area], color=plots.GRADE_COLORS[grade])
-axes[0, 0].set(xlabel="share of the landmark that the photo shows", xlim=(0, 1.02))
-axes[0, 0].set(ylabel="share of the photo's pixels", yscale="log", ylim=(0.003, 1))
+    visible, area = thresholds[grade]
+    axes[0, 0].plot([visible, visible, 1.02], [1, area, area], color=dx.plots.GRADE_COLORS[grade])
+axes[0, 0].set(xlabel="visible fraction of the landmark", xlim=(0, 1.02))
+axes[0, 0].set(ylabel="fraction of the photo's pixels", yscale="log", ylim=(0.003, 1))
 figure.legend(loc="outside right upper", title="grade")
 figure
 
+# %% [markdown]
+# *Each dot is a photo. Lines are the thresholds: a photo above and to the right of both green lines is good, and one above and
+# to the right of both yellow lines is at least ok.*
+
 # %%
-counts = {name: Counter() for name in sorted(rendered.landmark_bounds())}
-for truth in known:
-    counts[truth.landmark][truth.grade] += 1
-figure, axes = plots.subplots(7.5, 3.6)
-names, left = [name.replace("_", " ") for name in counts], 0
-for grade, color in plots.GRADE_COLORS.items():
-    width = np.array([each[grade] for each in counts.values()])
-    drawn = axes[0, 0].barh(names, width, left=left, color=color, label=grade)
-    axes[0, 0].bar_label(drawn, [count or "" for count in width], label_type="center")
+landmarks = sorted(rendered.landmark_bounds())
+names, left = [name.replace("_", " ") for name in landmarks], np.zeros(len(landmarks))
+counts = Counter((each.landmark, each.grade) for each in with_landmark)
+figure, axes = dx.plots.subplots(7.5, 3.6)
+for grade, color in dx.plots.GRADE_COLORS.items():
+    width = np.array([counts[name, grade] for name in landmarks])
+    bars = axes[0, 0].barh(names, width, left=left, color=color, label=grade)
+    text = "black" if grade == "ok" else "white"
+    axes[0, 0].bar_label(bars, [n or "" for n in width], label_type="center", color=text)
     left = left + width
 axes[0, 0].set(xlabel="number of photos", ylim=(len(names) - 0.5, -0.5))
 figure.legend(loc="outside upper center", ncols=3)
 figure
 
 # %% [markdown]
-# One landmark's photos, sorted so. Junk counts neither for nor against a ranking.
+# *Most photos of most landmarks are good. The statue bridge is the exception: it is long, and few photos show most of it.*
+#
+# Here are all photos of one landmark:
 
 # %%
-order = ["good", "ok", "junk"]
-one = [t for g in order for t in known if (t.landmark, t.grade) == ("striped_duomo", g)]
-images = [read_image(benchmark.root / truth.photo) for truth in one]
-plots.photos(images, [truth.grade for truth in one], columns=7, width=12)
+duomo = [each for each in with_landmark if each.landmark == "striped_duomo"]
+duomo = [each for grade in ("good", "ok", "junk") for each in duomo if each.grade == grade]
+images = [dx.read_image(benchmark.root / each.photo) for each in duomo]
+dx.plots.photos(images, [each.grade for each in duomo], columns=7, width=12)
 
 # %% [markdown]
-# ## Where the cameras stood (in place of the map of Fig. 3)
-#
-# The paper shows its landmarks on a map of the world. Ours stand nowhere, but each photo has a camera:
-# here is every evaluation landmark from above, dark, its front to the south, and the cameras around it with their fields of view (distances
-# are drawn as square roots; the rings tell how far).
-
-# %%
-above = plots.camera_maps(known, rendered.landmark_bounds())
-above.save(FIGURES / "data_from_above.png")
-above
+# *In the good photos the cathedral is large and complete. In the ok photos it is far away or partly hidden. The junk photo shows
+# only its dome.*
 
 # %% [markdown]
-# ## The real benchmarks, through the same door
+# ## Where the photos were taken (in place of Fig. 3)
 #
-# `datasets.load(name, folder)` gives the same kind of object for Oxford5k, Paris6k, their revisited
-# versions, Holidays and Google-Landmarks. `delfjax data list` tells what is on disk and where the rest is
-# offered, `delfjax data fetch` gets what its publisher allows. Name the folder in `DELFJAX_DATA`, run
-# again, and the cells below show what is there.
+# The paper shows its landmarks on a map of the world. Rendered landmarks have no place in the world, but the position of
+# each camera is known.
 
 # %%
-print(f"{'benchmark':22} {'photos':>9} {'queries':>8} {'to find each':>13}")
-for name in datasets.NAMES:
+figure = dx.plots.camera_maps(with_landmark, rendered.landmark_bounds())
+figure.save("figures/data_from_above.png")
+figure
+
+# %% [markdown]
+# *Each map shows a landmark from above (dark, its front at the bottom), the cameras (dots) and their fields of view
+# (triangles). Distances are drawn as their square roots, so that near and far cameras fit on one map. Most photos are taken from the front.*
+
+# %% [markdown]
+# ## Real benchmarks
+#
+# `dx.datasets.load(name)` loads any benchmark, and every benchmark is used in the same way. The real ones must be downloaded
+# first. `delfjax data list` says where they are offered and on which terms, and `delfjax data fetch` downloads those that may
+# be downloaded by a program. They are stored in the folder `$DELFJAX_DATA`. If you have some, run this notebook again: the
+# next cells show them.
+
+# %%
+on_disk = dx.datasets.available()
+print(f"{'benchmark':22} {'photos':>9} {'queries':>8} {'correct photos per query':>25}")
+for name in dx.datasets.NAMES:
     if name not in on_disk:
-        print(f"{name:22} {'not on disk':>9}")
+        print(f"{name:22} {'missing':>9}")
         continue
-    each = datasets.load(name, DATA)
-    find = np.mean([len(truth.positives) for truth in each.truths[each.default_protocol]])
-    print(f"{name:22} {len(each.database):9,} {len(each.queries):8,} {find:13.1f}")
+    each = dx.datasets.load(name)
+    correct = np.mean([len(truth.positives) for truth in each.truths[each.default_protocol]])
+    print(f"{name:22} {len(each.database):9,} {len(each.queries):8,} {correct:25.1f}")
 
 # %%
-for name in set(on_disk) - set(datasets.RENDERED):
-    each = datasets.load(name, DATA)
-    queries = each.queries[:12]
-    images = [read_image(each.root / query.photo) for query in queries]
-    titles, boxes = [query.name for query in queries], [query.box for query in queries]
-    display(plots.photos(images, titles, boxes=boxes, columns=6, width=12))  # noqa: F821
+real = [dx.datasets.load(name) for name in on_disk if name not in dx.datasets.RENDERED]
+shown = [(each.root / query.photo, query) for each in real for query in each.queries[:6]]
+images, titles = [dx.read_image(path) for path, _ in shown], [query.name for _, query in shown]
+boxes = [query.box for _, query in shown]
+dx.plots.photos(
+    images, titles, boxes=boxes, columns=6, width=12
+) if real else "no real benchmark here"
 
 # %% [markdown]
-# ## What was claimed, checked
-
-# %%
-evaluated, trained = {t.landmark for t in known}, set(training.labels)
-assert not evaluated & trained, "no landmark is both trained and evaluated on"
-assert len(trained) >= 40
-assert min(Counter(training.labels).values()) >= 15
-assert (len(benchmark.queries), len(benchmark.distractor_queries)) == (55, 40)
-good = {name: [t for t in known if t.landmark == name and t.grade == "good"] for name in evaluated}
-assert min(map(len, good.values())) >= 5, "every query is a good photo"
-assert all(t.visible_fraction >= 0.25 for t in known if t.grade != "junk"), "ok shows more than a quarter"
-assert not rendered.damaged(), "every file is as it was published"
-
-# %% [markdown]
-# **What differs from the paper.** Google-Landmarks has a million photos; this set has about a thousand, of
-# invented places, small enough for a laptop. Its classes are measured, not judged. A landmark's
-# photos share one place and its neighbors, as real ones do, but the neighbors are drawn from one stock:
-# a real city gives more away.
+# ## Checks
 #
-# **Two things to try.** Show the photos of `statue_bridge` as those of `striped_duomo` above: why are so few
-# of them good? And find the photos taken from behind, `truth.camera_center[1]` above the landmark's middle: would you
-# know it from there?
+# This cell fails if a statement of this notebook is no longer true.
+
+# %%
+tested, trained = {each.landmark for each in with_landmark}, set(training.labels)
+assert not tested & trained, "no landmark is both for training and for testing"
+assert (len(trained), len(tested)) == (49, 11)
+assert (len(benchmark.queries), len(benchmark.distractor_queries)) == (55, 40)
+assert all(counts[name, "good"] >= 5 for name in landmarks), "there are five good photos to query"
+correct = [each for each in with_landmark if each.grade != "junk"]
+assert all(each.visible_fraction >= 0.25 for each in correct), "ok shows more than a quarter"
+assert not rendered.damaged(), "every file has its published checksum"
+
+# %% [markdown]
+# ## Differences from the paper
+#
+# - Google-Landmarks has about a million photos. This set has about a thousand, so that it fits on a laptop.
+# - Grades are computed, not given by people.
+# - **Limitation:** houses and trees repeat in all photos. In a real city the neighborhood of a landmark is unique and
+#   helps to recognize it.
+#
+# ## Exercises
+#
+# 1. Show all photos of `statue_bridge` instead of `striped_duomo`. Why are so few of them good?
+# 2. Find photos that were taken from behind: `each.camera_center[1]` is larger than the middle of the landmark. Would you
+#    recognize the landmark in them?
+# 3. Which photo of all landmarks has the smallest visible fraction and is still ok?
+#
+# **Next:** [02_training](02_training.ipynb) trains a model with the training photos.
