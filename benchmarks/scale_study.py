@@ -15,7 +15,7 @@ from scipy import stats
 from delfjax.features.pca import PAPER_DIMENSIONS
 from delfjax.features.shards import FIELDS
 from delfjax.paper.tables import DASH, Table
-from delfjax.plots.base import COLORS, NEUTRAL, Figure, set_title, subplots
+from delfjax.plots.base import COLORS, NEUTRAL, Figure, subplots
 from delfjax.search.nndescent import NNDescentConfig
 from delfjax.search.product_quantization import PAPER_BITS, PAPER_PARTS
 
@@ -271,22 +271,21 @@ def cost_curves(rows: Sequence[Row], columns: Mapping[str, str], *, smallest: fl
 
     Args:
         rows: Measurements.
-        columns: Title of the panel of each column.
+        columns: Label of each column; each has its own panel.
         smallest: Smallest size to which laws are fitted. A kind with fewer than `MIN_SIZES` larger
             sizes gets no law.
     """
     figure, axes = subplots(4.3 * len(columns), 3.6, 1, len(columns))
     names = list(dict.fromkeys(row["index"] for row in rows))
-    for ax, (column, title) in zip(axes[0], columns.items(), strict=True):
+    for ax, (column, label) in zip(axes[0], columns.items(), strict=True):
         for name, color in zip(names, PALETTE, strict=False):
             points = [(row["descriptors"], row[column]) for row in rows if row["index"] == name]
             sizes, costs = np.array(points, float).T
             ax.plot(sizes, costs, color=color, marker="o", markersize=4, label=name)
             _draw_law(ax, sizes[sizes >= smallest], costs[sizes >= smallest], color)
-        ax.set(xscale="log", yscale="log", xlabel="descriptors")
+        ax.set(xscale="log", yscale="log", xlabel="descriptors", ylabel=label)
         drawn = np.concatenate([line.get_ydata() for line in ax.lines])
         ax.set_ylim(drawn.min() / 2, drawn.max() * 2)  # a wide interval would flatten all lines
-        set_title(ax, title)
         ax.grid(alpha=0.25, linewidth=0.6)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(names))

@@ -14,8 +14,8 @@ import numpy as np
 
 from delfjax.evaluation import significance
 from delfjax.evaluation.significance import Estimate, Result
-from delfjax.paper.runs import GRAPH_FEATURES, HEADLINE, result_files, title
-from delfjax.provenance import read_result, write_result
+from delfjax.paper.runs import GRAPH_FEATURES, HEADLINE, load_results, title
+from delfjax.provenance import to_json, write_result
 
 FILE = "claims.json"  # in the folder of results
 DECIMALS = 2  # of the numbers in a claim's evidence
@@ -92,8 +92,10 @@ def format_claims(claims: Sequence[Claim]) -> str:
 
 
 def write_claims(claims: Sequence[Claim], path: Path) -> None:
-    """Write claims as a JSON list."""
-    write_result(path, [asdict(each) for each in claims])
+    """Write claims as a JSON list, unless the file already holds the same."""
+    records = [asdict(each) for each in claims]
+    if not path.is_file() or path.read_text(encoding="utf-8") != f"{to_json(records)}\n":
+        write_result(path, records)
 
 
 def read_claims(path: Path) -> list[Claim]:
@@ -232,8 +234,7 @@ def decide_all(folder: Path, benchmark: str = HEADLINE) -> list[Claim]:
 
 def _decide(statement: Statement, folder: Path, benchmark: str) -> Claim:
     names = list(dict.fromkeys(name for pair in statement.pairs for name in pair))
-    paths = {name: result_files(name, folder, benchmark, seeds=statement.seeds) for name in names}
-    runs = {name: [read_result(path) for path in found] for name, found in paths.items()}
+    runs = {name: load_results(name, folder, benchmark, seeds=statement.seeds) for name in names}
     if missing := [title(name) for name, found in runs.items() if not found]:
         return not_run(statement.claim, missing)
     if statement.curve and not all("curve" in run for found in runs.values() for run in found):
@@ -249,8 +250,8 @@ def _predicted(claim: str, folder: Path, benchmark: str) -> Claim:
     """Decide whether keypoints on a landmark predict how well it is found, for each method."""
     correlate, differences = PREDICTIONS[claim], {}
     for name in METHODS:
-        for path in result_files(name, folder, benchmark, seeds=False):
-            if (found := correlate(read_result(path))) is not None:
+        for run in load_results(name, folder, benchmark, seeds=False):
+            if (found := correlate(run)) is not None:
                 differences[f"{title(name)}, rank correlation in hundredths"] = found
     if len(differences) < len(METHODS):
         return not_run(claim, list(map(title, METHODS)))

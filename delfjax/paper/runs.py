@@ -253,6 +253,13 @@ def result_files(
     return [path for path in found if path.is_file()]
 
 
+def load_results(
+    name: str, folder: Path = RESULTS, benchmark: str = HEADLINE, *, seeds: bool = True
+) -> list[dict[str, Any]]:
+    """Read the results that `result_files` finds."""
+    return [read_result(path) for path in result_files(name, folder, benchmark, seeds=seeds)]
+
+
 def results_by_row(folder: Path = RESULTS, *, headline: bool = False) -> dict[str, list[Path]]:
     """Return the results of all runs but the sweeps, on all benchmarks, by the row of Table 1.
 
@@ -278,10 +285,10 @@ def sweep(
     The number is features per photo, dimensions or bits of a descriptor, or recall in percent.
     """
     names = [run.name for run in RUNS.values() if run.kind == kind]
-    found = [path for name in names for path in result_files(name, folder, benchmark, seeds=False)]
+    found = [each for name in names for each in load_results(name, folder, benchmark, seeds=False)]
     if found and kind in SHARED:
-        found += result_files(SHARED[kind], folder, benchmark, seeds=False)
-    return {SWEEPS[kind](result): result for result in map(read_result, found)}
+        found += load_results(SHARED[kind], folder, benchmark, seeds=False)
+    return {SWEEPS[kind](result): result for result in found}
 
 
 def command(kind: Kind) -> str:

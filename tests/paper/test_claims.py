@@ -150,6 +150,9 @@ def test_claims_can_be_written_and_read(tmp_path):
     path = tmp_path / "claims.json"
     write_claims(claims, path)
     assert read_claims(path) == claims
+    before = path.stat().st_mtime_ns
+    write_claims(claims, path)
+    assert path.stat().st_mtime_ns == before  # an equal file is not written again
     for record in json.loads(path.read_text()):
         assert set(record) == {"claim", "passed", "evidence"}
 
