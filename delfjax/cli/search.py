@@ -219,9 +219,9 @@ def search(options: argparse.Namespace) -> int:
     model = extractor_of(store, options.model, weights=options.weights)
     query = model(read_image(options.photo))
     query = query.with_descriptors(store.pca(query.descriptors))
-    database = config.database(store)
+    database = config.load_database(store)
     searcher = Searcher(database, _load_or_build(database, options), config)
-    ranking = searcher(config.query(query)).ranking
+    ranking = searcher(config.limit_features(query)).ranking
     best = zip(ranking.images, ranking.inliers, ranking.votes, strict=True)
     found = [
         {"photo": database.names[image], "inliers": int(inliers), "votes": int(votes)}

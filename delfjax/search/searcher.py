@@ -108,7 +108,7 @@ class Searcher:
         pca: PCA with which the database was reduced. None: that of the store.
 
     Raises:
-        ValueError: If the index cannot be built.
+        ValueError: If the index cannot be built, or the PCA does not reduce the number of dimensions.
     """
 
     def __init__(
@@ -124,6 +124,11 @@ class Searcher:
         if isinstance(database, FeatureStore):
             self.pca = pca or database.pca
             database = self.config.load_database(database)
+        if self.pca is not None and len(self.pca.components) == self.pca.components.shape[1]:
+            raise ValueError(
+                f"the PCA keeps all {len(self.pca.components)} dimensions, so features before and after "
+                "it cannot be told apart. Fix: pass a Database without a PCA, and reduced queries"
+            )
         self.database = database
         if isinstance(index, IndexConfig):
             index = index.build(database.descriptors)
@@ -145,8 +150,7 @@ class Searcher:
         """Reduce the features of a photo like those of the database.
 
         Features with as many dimensions as the database are returned as they are. Others are reduced
-        by the PCA if they have more dimensions than it keeps, and limited as configured. Limitation: a
-        PCA that keeps all dimensions is not applied; apply it before.
+        by the PCA if they have more dimensions than it keeps, and limited as configured.
         """
         dimensions = features.descriptors.shape[1]
         if dimensions == self.index.dimensions:

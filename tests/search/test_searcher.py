@@ -252,6 +252,13 @@ def test_a_database_can_be_given_its_pca(store, reduction):
     assert searcher(unreduced(place(3), reduction[1])).ranking.images[0] == 3
 
 
+def test_a_pca_that_keeps_all_dimensions_is_an_error():
+    base = Database.from_features(["a"], [place(1)])
+    pca = PCA.fit(directions(100, 0))
+    with pytest.raises(ValueError, match=r"keeps all 40 dimensions.*Fix: pass a Database"):
+        Searcher(base, pca=pca)
+
+
 def test_features_of_another_model_are_an_error(store):
     photo = place(1).with_descriptors(np.float32(directions(60, 0)[:, :30]))
     with pytest.raises(ValueError, match="30 dimensions, but the database has 40"):
