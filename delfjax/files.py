@@ -30,16 +30,10 @@ class StoreError(RuntimeError):
 def atomic_write(path: Path) -> Iterator[Path]:
     """Write a file so that it appears complete or not at all.
 
-    Write to the path that this context manager yields. On success that temporary file replaces
-    ``path`` in one step. On an exception it is removed. Every call uses a new random name, so
-    several processes may write the same file: the last one wins. A killed process leaves a hidden
-    file behind that no reader opens; `remove_leftovers` deletes it.
-
-    Args:
-        path: The file to write. Its folder must exist.
-
-    Yields:
-        Path of the temporary file, in the same folder: ``.NAME.TOKEN.part``.
+    Write to the path that this context manager yields, ``.NAME.TOKEN.part`` in the same folder. On
+    success that file replaces ``path`` in one step. On an exception it is removed. Every call uses a
+    new random name, so several processes may write the same file: the last one wins. A killed process
+    leaves a hidden file behind that no reader opens; `remove_leftovers` deletes it.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
@@ -61,10 +55,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 def remove_leftovers(folder: Path, pattern: str = "*") -> None:
     """Remove the temporary files that killed processes left behind.
 
-    Args:
-        folder: The folder to clean.
-        pattern: Glob pattern of the files that were being written. No other process may write such
-            files now; hold a `Lock` to make sure.
+    No other process may write files that match ``pattern`` now; hold a `Lock` to make sure.
     """
     for path in folder.glob(f".{pattern}.*.part"):
         path.unlink(missing_ok=True)
@@ -75,16 +66,14 @@ def claim_folder(
 ) -> dict[str, Any]:
     """Reserve a folder for the output of one configuration.
 
-    The first call writes the configuration into the folder. Later calls compare theirs with it.
+    The first call creates the folder and writes the configuration into it. Later calls compare theirs
+    with it. Returns the configuration as JSON represents it: tuples become lists.
 
     Args:
-        path: The folder. It is created if it does not exist.
+        path: The folder.
         manifest: Name of the JSON file in the folder that holds the configuration.
         made_by: Everything that determines what the folder will hold.
         kind: What the folder holds, for error messages, such as "feature store".
-
-    Returns:
-        The configuration as JSON returns it: tuples become lists.
 
     Raises:
         StoreError: If the folder belongs to another configuration, or holds other files.
@@ -111,11 +100,7 @@ def claim_folder(
 class Lock:
     """Lock a file, so that only one process at a time writes into a folder.
 
-    The operating system releases the lock when the process ends, even if it is killed. The file
-    itself stays.
-
-    Args:
-        path: The lock file. It is created if it does not exist.
+    The operating system releases the lock when the process ends, even if it is killed. The file stays.
 
     Raises:
         StoreError: If another process holds the lock.

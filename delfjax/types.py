@@ -33,8 +33,7 @@ Photo = UInt8[np.ndarray, "h w 3"]
 class Box(NamedTuple):
     """A rectangle in a photo, in pixels of the upright original.
 
-    Edges lie between pixels: 0 is the outer edge of the first row or column. The box covers the rows
-    ``top`` to ``bottom - 1`` and the columns ``left`` to ``right - 1``.
+    Edges lie between pixels: 0 is the outer edge of the first row or column.
     """
 
     top: float
@@ -48,8 +47,7 @@ class Features:
     """Local features of one photo, sorted by score from high to low.
 
     Attributes:
-        positions: Centers of the receptive fields, ``(y, x)`` in pixels of the original photo. They
-            always lie inside the photo.
+        positions: Centers of the receptive fields, ``(y, x)``, always inside the photo.
         scales: Pyramid level of each feature: the factor by which the photo was resized, 0.25 to 2.
             The receptive field covers ``291 / scale`` pixels of the photo.
         scores: Attention or L2 norm, by which the features were selected. Non-negative.
@@ -68,13 +66,8 @@ class Features:
 
     def __getitem__(self, rows: slice | np.ndarray) -> "Features":
         """Return some of the features, by a slice, an index array or a boolean mask."""
-        return replace(
-            self,
-            positions=self.positions[rows],
-            scales=self.scales[rows],
-            scores=self.scores[rows],
-            descriptors=self.descriptors[rows],
-        )
+        arrays = ("positions", "scales", "scores", "descriptors")
+        return replace(self, **{name: getattr(self, name)[rows] for name in arrays})
 
     def with_descriptors(self, descriptors: Float[np.ndarray, "n e"]) -> "Features":
         """Return the same features with other descriptors."""
@@ -82,9 +75,7 @@ class Features:
 
     def inside(self, box: Box) -> "Features":
         """Return the features whose positions lie inside a box."""
-        edges = (
-            self.positions + 0.5
-        )  # a box counts from the edge of the first pixel, not its center
+        edges = self.positions + 0.5  # a box counts from the edge of the first pixel
         kept = (edges >= box[:2]) & (edges <= box[2:])
         return self[kept.all(1)]
 

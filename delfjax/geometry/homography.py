@@ -3,9 +3,9 @@
 Not in the paper, which uses affine maps (`delfjax.geometry.affine` has functions of the same names). A
 homography is exact for a plane, such as a facade, that is seen from two viewpoints.
 
-Symbols: ``H`` a 3x3 homography on ``(y, x, 1)``, from the query to the database photo. A point maps to ``(u /
-w, v / w)`` with ``(u, v, w) = H (y, x, 1)``. Points with ``w <= 0`` lie at or beyond the horizon. ``H`` is
-scaled so that ``w`` is 1 at the centroid of the matches it is computed from.
+Symbols: ``H`` a 3x3 homography from the query to the database photo. A point maps to ``(u / w, v / w)`` with
+``(u, v, w) = H (y, x, 1)``. Points with ``w <= 0`` lie at or beyond the horizon. ``H`` is scaled so that
+``w`` is 1 at the centroid of the matches it is computed from.
 """
 
 import jax.numpy as jnp
@@ -36,8 +36,7 @@ def _basis(
     points: Float[Array, "s 4 2"],
 ) -> tuple[Float[Array, "s 3"], Float[Array, "s 3 3"], Float[Array, "s 3 3"]]:
     """Return the weights of the fourth point, the cross products of the first three, and those three."""
-    ones = jnp.ones((*points.shape[:2], 1), points.dtype)
-    homogeneous = jnp.concatenate([points, ones], axis=2)
+    homogeneous = jnp.pad(points, ((0, 0), (0, 0), (0, 1)), constant_values=1)
     three, fourth = homogeneous[:, :3], homogeneous[:, 3]
     dual = jnp.cross(three[:, jnp.array([1, 2, 0])], three[:, jnp.array([2, 0, 1])])
     return jnp.einsum("sia,sa->si", dual, fourth), dual, three
@@ -126,14 +125,13 @@ def fit(
         model: Initial map.
         source: Points in the query photo.
         target: Their matches in the database photo.
-        mask: Matches to fit.
+        mask: Matches to fit. The others may lie on the horizon.
     """
     weight = mask.astype(source.dtype)
     total = jnp.maximum(weight.sum(), 1.0)
     (y, x), source_center, source_size = _normalize(source, weight, total)
     (u, v), target_center, target_size = _normalize(target, weight, total)
     *_, w = project(model, source)
-    # Points outside of the mask may lie on the horizon.
     weight = jnp.where(mask, 1 / w, 0.0)[:, None]
     zero, one = jnp.zeros_like(y), jnp.ones_like(y)
     rows = jnp.concatenate(
@@ -143,9 +141,8 @@ def fit(
         ]
     )
     right = (weight * jnp.stack([u, v], axis=1)).T.ravel()
-    solution = jnp.linalg.solve(
-        jnp.einsum("ma,mb->ab", rows, rows), jnp.einsum("ma,m->a", rows, right)
-    )
+    squares = jnp.einsum("ma,mb->ab", rows, rows)
+    solution = jnp.linalg.solve(squares, jnp.einsum("ma,m->a", rows, right))
     normalized = jnp.append(solution, 1.0).reshape(3, 3)
     scale = jnp.array([target_size, target_size, 1.0])[:, None]
     centered = normalized * scale / jnp.array([source_size, source_size, 1.0])

@@ -41,8 +41,7 @@ class RansacConfig:
         refinements: Number of least-squares fits to the inliers of the winner.
         max_stretch: Largest scale factor of a model in any direction; the smallest one is its inverse.
             Models beyond it and mirrored ones are rejected. Otherwise a model that maps a whole photo
-            to one point collects inliers. Not in the paper; the pyramid's scales span a factor of 8. A
-            homography must pass at each corner of the box around the query's matches.
+            to one point collects inliers. Not in the paper; the pyramid's scales span a factor of 8.
         seed: Random seed of the samples.
     """
 

@@ -47,7 +47,6 @@ TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 
 
 class PhotoError(ValueError):
@@ -99,16 +98,12 @@ def original_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """
     with _open_image(Path(path)) as image:
         width, height = image.size
-        return (width, height) if _orientation(image) in SIDEWAYS else (height, width)
+        is_turned = _orientation(image) in (5, 6, 7, 8)
+        return (width, height) if is_turned else (height, width)
 
 
 def read_crop(path: str | os.PathLike[str], box: Box, *, longest: int | None = None) -> Photo:
-    """Read a part of a photo.
-
-    Args:
-        path: The photo file.
-        box: The part, which is rounded to whole pixels and clipped to the photo.
-        longest: Longest side of the part, as in `read_image`.
+    """Read a part of a photo. The box is rounded to whole pixels and clipped to the photo.
 
     Raises:
         PhotoError: As `read_image`, or if the clipped part has a side shorter than `MIN_SIDE`.
@@ -295,10 +290,7 @@ def prefetch(
 ) -> Iterator[Result]:
     """Yield ``function(item)`` for each item, in order, computed in threads.
 
-    Args:
-        function: The function that the threads call.
-        items: Its arguments. They may be endless.
-        ahead: Number of threads, and of results that are computed in advance.
+    The items may be endless. ``ahead`` is the number of threads, and of results in advance.
     """
     if ahead < 1:
         raise ValueError(f"ahead is {ahead}; expected at least 1.")

@@ -6,9 +6,9 @@ with values from 0 to 255. `fold_batch_norm` returns the faster network that ext
 Symbols: ``x`` an image or feature map; ``valid`` marks its pixels that belong to a photo.
 """
 
-import functools
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import partial, reduce
 from typing import TypeVar
 
 import jax
@@ -47,11 +47,8 @@ class ConvNorm(nnx.Module):
             conv_general_dilated=convolve,
             rngs=rngs,
         )
-        self.norm = (
-            None
-            if folded
-            else nnx.BatchNorm(cout, epsilon=spec.epsilon, use_running_average=True, rngs=rngs)
-        )
+        norm = partial(nnx.BatchNorm, epsilon=spec.epsilon, use_running_average=True, rngs=rngs)
+        self.norm = None if folded else norm(cout)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x e"]:
         """Convolve and normalize."""
@@ -75,7 +72,7 @@ class Bottleneck(nnx.Module):
         folded: bool,
         rngs: nnx.Rngs,
     ) -> None:
-        unit = functools.partial(ConvNorm, spec, folded=folded, rngs=rngs)
+        unit = partial(ConvNorm, spec, folded=folded, rngs=rngs)
         stride_1x1, stride_3x3 = strides
         cout = inner * EXPANSION
         self.stride = stride_1x1 * stride_3x3
@@ -122,12 +119,10 @@ class ResNet(nnx.Module):
         self.folded = folded
         self.stem = ConvNorm(spec, 3, spec.width, STEM_KERNEL, 2, folded=folded, rngs=rngs)
         self.stages = (2, 3, 4, 5) if conv5 or classifier else (2, 3, 4)
+        block = partial(Bottleneck, spec, folded=folded, rngs=rngs)
         for stage in self.stages:
-            blocks = [
-                Bottleneck(spec, *sizes, folded=folded, rngs=rngs)
-                for sizes in spec.bottlenecks(stage)
-            ]
-            setattr(self, f"conv{stage}", nnx.List(blocks))
+            blocks = nnx.List([block(*sizes) for sizes in spec.bottlenecks(stage)])
+            setattr(self, f"conv{stage}", blocks)
         self.classifier = nnx.Linear(2 * spec.channels, 1000, rngs=rngs) if classifier else None
 
     def __call__(
@@ -142,8 +137,8 @@ class ResNet(nnx.Module):
                 the photo ended there. None: all pixels.
 
         Returns:
-            Maps ``stem``, ``conv2``, ``conv3`` and ``conv4`` (strides 2, 4, 8 and 16), and if the network
-            has them ``conv5`` (stride 32) and ``logits``.
+            Maps ``stem``, ``conv2``, ``conv3``, ``conv4``, and if the network has them ``conv5`` and
+            ``logits``. The strides of the maps are 2, 4, 8, 16 and 32.
         """
         x = _mask((photos - jnp.array(self.spec.mean)) / jnp.array(self.spec.std), valid)
         valid = _stride_mask(valid, 2)
@@ -174,18 +169,17 @@ def _stride_mask(valid: Bool[Array, "b h w"] | None, stride: int) -> Bool[Array,
 def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
     """Max-pool non-negative maps with kernel 3, stride 2 and padding 1.
 
-    It is computed as the maximum of nine slices, which XLA runs several times faster on a CPU than its
-    window reduction. Zero padding equals padding by minus infinity, because a ReLU comes before.
+    XLA computes the maximum of nine slices several times faster on a CPU than its window reduction.
     """
     height, width = x.shape[1:3]
-    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # zeros are smallest, as a ReLU comes before
     rows, columns = height + height % 2, width + width % 2  # each slice has ceil(n / 2) cells
     slices = [
         x[:, dy : dy + rows : 2, dx : dx + columns : 2]
         for dy in range(POOL_KERNEL)
         for dx in range(POOL_KERNEL)
     ]
-    return functools.reduce(jnp.maximum, slices)
+    return reduce(jnp.maximum, slices)
 
 
 def cut_at_conv4(model: ResNet) -> ResNet:

@@ -30,11 +30,7 @@ MANIFEST_KEY = "delfjax"  # in the metadata of a safetensors file
 
 
 def model_path(name_or_path: str | Path) -> Path:
-    """Return the file of a model.
-
-    Args:
-        name_or_path: Name of a model in the zoo, or path of a ``.safetensors`` file. A name in the
-            zoo takes precedence over a file of the same name.
+    """Return the file of a model in the zoo, or a path of a file unchanged. Names take precedence.
 
     Raises:
         WeightsError: If there is neither such a model nor such a file.
@@ -128,7 +124,7 @@ def load_model(name_or_path: Path | str) -> tuple[ResNet, Attention | None]:
 
 
 def _find_backbone(path: Path, expected: Mapping[str, str]) -> ResNet:
-    """Find the backbone of a model that does not store its own, by name and checksum."""
+    """Find the backbone of a model file that does not hold it."""
     for other in sorted(path.parent.glob("*.safetensors")):
         with suppress(WeightsError):  # the file is no model
             manifest = read_manifest(other)

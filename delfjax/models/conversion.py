@@ -23,6 +23,15 @@ from delfjax.models.resnet import ResNetSpec
 Tensors = dict[str, np.ndarray]
 Naming = Literal["keras", "keras2", "torchvision"]
 """Naming scheme of a weight file. ``"keras2"`` is the older one of Keras, which the npm package uses."""
+READ_ERRORS = (
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    SafetensorError,
+    tarfile.TarError,
+    zlib.error,
+)
 KERAS_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 TORCH_NORM = ("weight", "bias", "running_mean", "running_var")
 
@@ -53,15 +62,7 @@ def read_weights(path: Path) -> tuple[Tensors, Naming]:
         )
     try:
         return readers[path.suffix](path)
-    except (
-        OSError,
-        EOFError,
-        KeyError,
-        ValueError,
-        SafetensorError,
-        tarfile.TarError,
-        zlib.error,
-    ) as error:
+    except READ_ERRORS as error:
         raise WeightsError(
             f"{path}: not a complete {path.suffix} weight file ({error}). Fix: download it again"
         ) from error
@@ -149,11 +150,6 @@ def convert(tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec)
     """Convert tensors of a weight file to this library's names and layout.
 
     Kernels become ``(height, width, in, out)``, and the first convolution takes RGB.
-
-    Args:
-        tensors: Tensors by their names in the file.
-        naming: Naming scheme of the file.
-        spec: The network that they belong to.
 
     Raises:
         WeightsError: If a tensor is missing, unexpected, or has another shape than in the network.

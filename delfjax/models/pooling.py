@@ -1,14 +1,9 @@
 """Pool conv4 maps into one global descriptor per photo: MAC, SPoC, GeM and R-MAC.
 
-The paper compares DELF with DIR (a trained R-MAC) and siaMAC (a trained MAC); GeM was published later. Here
-all of them pool the backbone of DELF. A photo is pooled region by region, ``x = l2(sum_r l2(f(r)))``. R-MAC
-uses a grid of regions, the others use one region: the whole of each pyramid level.
-
-Sources: MAC and R-MAC: Tolias et al., "Particular object retrieval with integral max-pooling of CNN
-activations", ICLR 2016. SPoC: Babenko and Lempitsky, ICCV 2015, here without its center prior. GeM:
-Radenovic et al., PAMI 2018.
-
-Symbols: ``f`` the pooling, ``r`` a region ``(top, left, height, width)`` in cells.
+The paper compares DELF with a trained R-MAC (DIR) and a trained MAC (siaMAC). Here, all poolings ``f`` use
+the backbone of DELF, and sum over regions ``r``: ``x = l2(sum_r l2(f(r)))``. R-MAC has a grid of regions,
+the others one region for each pyramid level. Sources: MAC and R-MAC: Tolias et al., ICLR 2016. SPoC:
+Babenko and Lempitsky, ICCV 2015, here without its center prior. GeM: Radenovic et al., PAMI 2018.
 """
 
 from typing import Literal, get_args
@@ -71,7 +66,7 @@ def pool_regions(
 
     Args:
         maps: Conv4 descriptors.
-        regions: Regions, padded to any length.
+        regions: Regions ``(top, left, height, width)`` in cells, padded to any length.
         count: Number of regions before the padding. It may be traced.
         kind: The pooling ``f``.
         exponent: ``p`` of GeM.

