@@ -132,7 +132,7 @@ class ShardedIndex(Index):
         return merge(found, starts.tolist(), k)
 
     def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
-        # Any step may fail. Until the last lines, nothing of this index has changed.
+        # Every step may fail; this index changes only in the last line.
         last = self.infos[-1]
         room = max(self.size - last.count, 0)
         parts = _split(descriptors[room:], self.size)

@@ -5,8 +5,10 @@ search keeps the nearest nodes seen so far, follows the edges of the nearest one
 ends when all are expanded (Malkov and Yashunin 2016), starting from fixed entries. pynndescent has a
 search of its own; this one starts ten times faster in a new process and is saved without pickle.
 
-Symbols: ``edges`` holds -1 where a node has fewer edges. A *key* packs a squared distance, a row and an
-"expanded" bit into one integer, ordered by distance, then row.
+Symbols: ``vectors`` is the database, ``edges`` the graph (-1 where a node has fewer edges), ``entries``
+the nodes at which a search starts, ``width`` the number of nodes that a search keeps, and ``spread`` as in
+`NNDescentConfig`. A *key* packs a squared distance, a row and an "expanded" bit into one integer, ordered
+by distance, then row.
 """
 
 from typing import no_type_check
@@ -142,16 +144,9 @@ def search_block(
     rows: Int[np.ndarray, "q k"],
     distances: Float[np.ndarray, "q k"],
 ) -> None:
-    """Search for the nearest neighbors of queries.
+    """Search for queries; write the neighbors, nearest first, into ``rows`` and ``distances``.
 
-    Args:
-        queries: One descriptor a row.
-        vectors: The database.
-        edges: Edges of the graph.
-        entries: Nodes at which a search starts.
-        width: Width of the beam.
-        rows: Receives the neighbors, nearest first; -1 where fewer are found.
-        distances: Receives their L2 distances; infinite where fewer are found.
+    Where fewer are found, the row is -1 and the distance infinite.
     """
     space = _workspace(len(vectors), width)
     rows[:], distances[:] = NONE, np.inf
@@ -165,16 +160,11 @@ def search_block(
 @no_type_check
 @compiled
 def _prune(vectors: Vectors, keys: Keys, spread: float, kept: Rows) -> None:
-    """Choose edges among candidates: those nearer to the node than to every edge chosen before.
+    """Choose a node's edges among the keys of candidates, nearest first; write them into ``kept``.
 
-    This is the rule of the relative neighborhood graph, with ``spread`` times the squared distance
-    between two candidates, so that a spread over 1 keeps more edges.
-
-    Args:
-        vectors: The database.
-        keys: Candidates, nearest to the node first.
-        spread: As in `NNDescentConfig`.
-        kept: Receives the chosen edges.
+    A candidate is kept if it is nearer to the node than to every candidate kept before. This is the
+    rule of the relative neighborhood graph; a spread over 1 multiplies the latter squared distances,
+    and so keeps more edges.
     """
     kept[:] = NONE
     size = 0
@@ -205,16 +195,10 @@ def choose_block(
     spread: float,
     edges: Edges,
 ) -> None:
-    """Choose the edges of the nodes ``first`` to ``last - 1`` among candidates.
+    """Choose the edges of the nodes ``first`` to ``last - 1`` among candidates; write them into ``edges``.
 
-    Args:
-        vectors: The database.
-        candidates: Candidates of all nodes, grouped by node; -1 and the node itself are skipped.
-        starts: Start of each node's group, and the end of the last.
-        first: First node.
-        last: Node after the last one.
-        spread: As in `NNDescentConfig`.
-        edges: Receives the edges.
+    The candidates of a node are ``candidates[starts[node] : starts[node + 1]]``. Missing ones (-1) and
+    the node itself are skipped.
     """
     for node in range(first, last):
         keys = np.empty(starts[node + 1] - starts[node], np.int64)

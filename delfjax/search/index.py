@@ -266,8 +266,15 @@ class IndexConfig:
     settings: Mapping[str, Value] = field(default_factory=dict)
 
     def build(self, descriptors: Float[np.ndarray, "t d"]) -> Index:
-        """Build the index of a database; see `build_index`."""
-        return build_index(descriptors, self.kind, **self.settings)
+        """Build the index of a database; see `build_index`.
+
+        Raises:
+            ValueError: If the kind or a setting is unknown, or a setting is out of range.
+        """
+        try:
+            return build_index(descriptors, self.kind, **self.settings)
+        except TypeError as error:
+            raise ValueError(f"index {self.kind}: wrong settings ({error})") from error
 
 
 def measure_recall(

@@ -42,8 +42,8 @@ class NNDescentConfig:
     Attributes:
         neighbors: Nearest neighbors that NNDescent finds for each node, candidates for its edges.
         degree: Maximum number of edges of a node.
-        spread: How many edges may point in similar directions, at least 1. An edge is dropped if a
-            shorter edge leads to within ``1 / sqrt(spread)`` of its length from its end.
+        spread: How many edges may point in similar directions, at least 1. An edge is dropped if the
+            end of a shorter edge is nearer to its end than ``1 / sqrt(spread)`` times its length.
         entries: Number of random nodes at which every search starts.
         beam: Number of nearest nodes that a search keeps; see `NNDescentIndex.effort`.
         seed: Seed of the graph and the entries.

@@ -50,6 +50,8 @@ def test_small_databases_are_searched_exactly(monkeypatch):
             IndexConfig(kind="sharded", settings={"probes": 3}),
             "shard 0 of 8.*unknown fields probes",
         ),
+        (IndexConfig(kind="sharded", settings={"size": "x"}), "index sharded: wrong settings"),
+        (IndexConfig(kind="exact", settings={"kind": "pq"}), "index exact: wrong settings"),
         (IndexConfig(kind="exact", settings={"beam": 3}), "no settings expected, got beam"),
         (IndexConfig(kind="tree"), "index 'tree': expected auto, exact, nndescent, sharded, pq"),
     ],
