@@ -1,195 +1,243 @@
 # %% [markdown]
-# # Training: descriptors first, then attention
+# # Training: first descriptors, then attention
+#
+# **You learn** the two training steps of DELF with their equations, how to read training curves, and how to train a model
+# with your own photos.
 #
 # **Paper:** Noh et al., *Large-Scale Image Retrieval with Attentive Deep Local Features*, ICCV 2017,
-# Sections 4.1 and 4.2, Fig. 4. **You will see** both steps of the training with their equations, the
-# curves of the run that made this repository's checkpoints, and a small run that learns before your eyes.
-# **Cost:** about three minutes on two CPU cores; the whole training takes some twenty, and runs only if
-# you ask for it.
+# Sections 4.1 and 4.2, Fig. 4.
+#
+# **Time:** about three minutes on two CPU cores. The complete training takes about twenty minutes and is switched off.
 
 # %%
 import json
-from pathlib import Path
-
-import numpy as np
-
-from delfjax import plots, provenance
-from delfjax.datasets import rendered
-from delfjax.models import checkpoints
-from delfjax.training import paper_config, small_config, train
-from delfjax.training.augmentation import sample_input_size
-
-# %%
-CHECKPOINTS, RESULTS = Path("../delfjax/models/zoo"), Path("../data/results")
-RUNS = Path("../.cache/runs")  # a run that was cut short goes on from here
-TRAIN = False  # True: train all of it here, instead of reading what the committed run logged
-STEPS = 40  # of the small run
-print(provenance.versions(), provenance.hardware())
-
-# %% [markdown]
-# ## Step 1: descriptors that know landmarks (Fig. 4a)
-#
-# A ResNet-50 that learned ImageNet's classes is taught to name landmarks: its conv4 map is averaged over
-# all cells, and a linear classifier $W$ says which landmark it is. Image labels are all that is needed.
-#
-# $$y = W \tfrac{1}{N}\sum_n f_n, \qquad L = -\,y^{*}\cdot\log\frac{\exp(y)}{\mathbf 1^{\top}\exp(y)}$$
-#
-# (The paper does not say which map is averaged. The official code puts conv5 in between, here `--pooled-layer conv5`: what
-# that changes is in [03_attention](03_attention.ipynb).)
-#
-# Photos are cropped to their central square, brought to 250 x 250, and a random 224 x 224 of it is seen.
-#
-# ## Step 2: attention, by the same labels (Fig. 4b, Eqs. 1 to 3)
-#
-# The backbone is frozen. Two 1 x 1 convolutions give each cell a score $\alpha \ge 0$; the classifier, a
-# new one, sees the sum of the descriptors *weighted by their scores*. Nobody says where the landmark is: but
-# cells of houses and trees, which all landmarks share, help no one to name it, and to score them low pays.
-#
-# $$y = W \sum_n \alpha(f_n;\theta)\, f_n, \qquad
-# \frac{\partial L}{\partial\theta} = \frac{\partial L}{\partial y}\sum_n W f_n
-# \frac{\partial\alpha_n}{\partial\theta}$$
-#
-# Photos here come in five sizes: the whole batch is rescaled by one $\gamma$ of
-# $\{1, 2^{-1/2}, \dots, 1/4\}$, so that attention knows landmarks from near and far.
-
-# %%
-for name, make in {"paper": paper_config, "small": small_config}.items():
-    for variant in ("finetune", "attention"):
-        config = make(variant)
-        cut, sizes = config.augmentation, sorted(config.augmentation.input_sizes)
-        print(f"{name:9} {variant:10} {cut.resize} -> {cut.crop}, seen at {sizes} pixels,", end=" ")
-        print(f"batch {config.batch_size}, {config.optimizer.steps:,} steps of {config.optimizer.kind}")
-
-# %%
-step_2 = small_config("attention")
-drawn = [sample_input_size(step_2.augmentation, seed=step_2.seed, step=step) for step in range(12)]
-print("sides of the first batches of step 2:", drawn)
-
-# %% [markdown]
-# ## A run that learns before your eyes
-#
-# Ten landmarks, and step 1 alone. A blind guess has a loss of $\log 10 = 2.3$ and is right once in ten.
-
-# %%
 from dataclasses import replace
 
-from delfjax.images.reading import PhotoFolder
-
-photos = rendered.training_photos()
-ten = sorted(set(photos.labels))[::5]
-few = PhotoFolder(root=photos.root, names=tuple(n for n in photos.names if n.split("/")[0] in ten))
+import delfjax as dx
+from delfjax import files, training
+from delfjax.models.zoo import zoo
 
 # %%
-config = small_config("finetune")
-short = replace(config.optimizer, steps=STEPS)
-small = replace(config, optimizer=short, save_every=10)
-learned = train(few, RUNS / "small", config=small)
-plots.training_curves({"ten landmarks": learned.log}, classes=len(ten))
+STEPS = 40  # of the small run below
+TRAIN = False  # True: run the complete training, too
+RUNS = files.cache_folder() / "runs"  # an interrupted run resumes from here
+RESULTS = dx.datasets.rendered.ROOT.parent / "results"
 
 # %% [markdown]
-# Loss falls within some ten batches: descriptors that know ImageNet need little to know landmarks.
-
-# %% [markdown]
-# ## The run that made the checkpoints
+# ## Step 1: train descriptors (Fig. 4a)
 #
-# Forty-nine landmarks; a fifth of each one's photos was held out, and the state that did best on them was
-# kept. With `TRAIN = True` this cell trains; else it reads the committed logs.
+# The network is a ResNet-50 with ImageNet weights, up to the stage conv4. Its descriptors are good at telling a cat from
+# a car. In step 1 they learn to tell landmarks from each other. The only labels are the names of the landmarks.
+#
+# For each photo, the network computes descriptors $f_1, \dots, f_N$, one for each of its $N$ cells. Their average goes
+# through a linear classifier $W$, which returns a score $y_m$ for each of the $M$ landmarks. The loss $L$ is
+# the cross-entropy:
+#
+# $$y = W\,\frac{1}{N}\sum_{n=1}^{N} f_n, \qquad
+# L = -\log\frac{\exp(y_{m^*})}{\sum_{m=1}^{M}\exp(y_m)},$$
+#
+# where $m^*$ is the number of the correct landmark. After training, $W$ is thrown away and the descriptors are kept.
+#
+# The photo is cropped to its central square and resized to 250 x 250 pixels. Each time the network sees the photo, it sees
+# another random crop of 224 x 224 pixels.
+#
+# The paper does not say which layer is averaged. The official code averages conv5. Here it is conv4;
+# `training.with_conv5` gives the other choice, and [03_attention](03_attention.ipynb) compares them.
+
+# %% [markdown]
+# ## Step 2: train attention (Fig. 4b, Eqs. 1 to 3)
+#
+# The descriptors are now fixed. The attention $\alpha(f_n; \theta) \ge 0$ gives each descriptor a score; $\theta$ are its
+# weights ([00_quickstart](00_quickstart.ipynb) has the formula). A new classifier $W$ sees the sum of the descriptors,
+# weighted by their scores:
+#
+# $$y = W \sum_{n=1}^{N} \alpha(f_n;\theta)\, f_n, \qquad
+# \frac{\partial L}{\partial\theta} = \frac{\partial L}{\partial y}\sum_{n=1}^{N} W f_n\,
+# \frac{\partial\alpha(f_n;\theta)}{\partial\theta}.$$
+#
+# The loss is the same as in step 1. No label says where the landmark is. But houses and trees surround all landmarks, so
+# their descriptors do not help the classifier. The loss falls when the attention gives them low scores.
+#
+# Each batch is rescaled by a random factor $\gamma \in \{1, 1/\sqrt 2, 1/2, 1/(2\sqrt 2), 1/4\}$, so that the attention
+# learns landmarks at several sizes.
+
+# %% [markdown]
+# ## Settings
+#
+# `paper_config` has the settings of the paper, for GPUs and a large data set. `small_config` has settings for a few
+# hundred photos and a CPU.
 
 # %%
-models = {"step 1: descriptors": "delf_ft", "step 2: attention": "delf_ft_att"}
-models |= {"step 2 on ImageNet's descriptors": "delf_att"}
+for name, make_config in {"paper": training.paper_config, "small": training.small_config}.items():
+    for variant in ("finetune", "attention"):
+        config = make_config(variant)
+        sizes = ", ".join(str(size) for size in sorted(config.augmentation.input_sizes))
+        print(f"{name} {variant:9}  photos of {sizes} pixels,", end=" ")
+        print(f"{config.optimizer.steps:,} batches of {config.batch_size}, {config.optimizer.kind}")
+
+# %% [markdown]
+# ## Train a small model
+#
+# To see step 1 at work, train it on ten landmarks only. `dx.train` needs a folder with one sub-folder of photos per
+# landmark. It holds out a fifth of the photos to validate the model. The same call resumes an interrupted run.
+
+# %%
+photos = dx.datasets.rendered.training_photos()
+landmarks = sorted(set(photos.labels))[::5]
+ten = replace(photos, names=tuple(n for n in photos.names if n.split("/")[0] in landmarks))
+
+# %%
+config = training.small_config("finetune")
+config = replace(config, optimizer=replace(config.optimizer, steps=STEPS), save_every=10)
+trained = dx.train(ten, RUNS / f"ten_landmarks_{STEPS}_steps", config=config)
+
+# %%
+dx.plots.training_curves({"ten landmarks": trained.log}, classes=len(landmarks))
+
+# %% [markdown]
+# *The loss falls far below that of a random guess (dotted), and most held-out photos are classified correctly after
+# a few dozen batches.*
+#
+# With $M$ landmarks, a random guess has a loss of $\log M$ and is correct once in $M$ times. For ten landmarks the loss
+# is $\log 10 \approx 2.3$.
+#
+# The result is a model file. `dx.load` reads it, and the model works everywhere in delfjax:
+
+# %%
+folder = dx.datasets.rendered.ROOT / "eval" / "images"
+day = dx.read_image(folder / "striped_duomo_010.jpg")
+night = dx.read_image(folder / "striped_duomo_006.jpg")
+model = dx.load(trained.file)
+print(dx.match(model(day), model(night)).num_inliers, "inliers between two photos of a landmark")
+
+# %% [markdown]
+# To train with your own photos: `dx.train("photos", "run")` for step 1, then
+# `dx.train("photos", "run_attention", variant="attention", start="run/model.safetensors")` for step 2.
+
+# %% [markdown]
+# ## The complete training
+#
+# The models that come with delfjax were trained on all 49 training landmarks. A fifth of the photos of each landmark was
+# held out. The state with the lowest loss on these photos became the model. This cell reads the logs of the three
+# runs:
+
+
+# %%
+def read_log(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+runs = {"step 1: descriptors": "delf_ft", "step 2: attention": "delf_ft_att"}
+runs["step 2 on ImageNet descriptors"] = "delf_att"
+logs = {title: read_log(zoo()[name].with_suffix(".jsonl")) for title, name in runs.items()}
+
+# %% [markdown]
+# With `TRAIN = True`, this cell repeats the runs and replaces the logs:
 
 # %%
 if TRAIN:
-    step_1 = train(photos, RUNS / "delf_ft")
-    train(photos, RUNS / "delf_ft_att", variant="attention", start=step_1.file)
-    train(photos, RUNS / "delf_att", variant="attention")
+    step_1 = dx.train(photos, RUNS / "delf_ft")
+    step_2 = dx.train(photos, RUNS / "delf_ft_att", variant="attention", start=step_1.file)
+    other = dx.train(photos, RUNS / "delf_att", variant="attention")
+    logs = dict(zip(logs, (step_1.log, step_2.log, other.log), strict=True))
 
 # %%
-paths = {
-    n: RUNS / m / "log.jsonl" if TRAIN else CHECKPOINTS / f"{m}.jsonl" for n, m in models.items()
-}
-logs = {n: [json.loads(line) for line in p.read_text().splitlines()] for n, p in paths.items()}
-figure = plots.training_curves(logs, classes=49)
-figure.save(Path("figures/training_curves.png"))
+figure = dx.plots.training_curves(logs, classes=49)
+figure.save("figures/training_curves.png")
 figure
 
+# %% [markdown]
+# *All three runs learn quickly and level off after about 200 steps. Fine-tuned descriptors (blue, orange) classify more
+# held-out photos correctly than ImageNet descriptors (green).*
+
 # %%
-for name, model in models.items():
-    made = checkpoints.read_manifest(CHECKPOINTS / f"{model}.safetensors")["training"]
-    right = max(value for key, value in made.items() if key.endswith("accuracy"))
-    print(f"{name:34} best at step {made['step']}, {right:.1%} right, {made['seconds']} s")
+for title, log in logs.items():
+    validated = [record for record in log if "validation_loss" in record]
+    best = min(validated, key=lambda record: record["validation_loss"])
+    accuracy = next(value for key, value in best.items() if key.endswith("accuracy"))
+    print(
+        f"{title:31} best at step {best['step']}: {accuracy:.0%} of held-out photos correct,",
+        end=" ",
+    )
+    print(f"trained in {log[-1]['seconds'] / 60:.0f} minutes")
 
 # %% [markdown]
-# ## Both at once
+# ## Train both steps at once
 #
-# The paper found it unstable to learn both at once, and so trains in two steps. Our version of that, through the
-# weighted pool alone (`--variant joint`), beside step 2:
+# The paper reports that training descriptors and attention together is unstable, and therefore trains in two steps.
+# `variant="joint"` trains both together. Is it unstable here?
 
 # %%
-together = (RESULTS / "runs" / "joint0.jsonl").read_text()
-joint = [json.loads(line) for line in together.splitlines()]
-two_steps = logs["step 2: attention"]
-plots.training_curves({"step 2 of two": two_steps, "both at once": joint}, classes=49)
+joint = read_log(RESULTS / "runs" / "joint0.jsonl")
+both = {"step 2 of two steps": logs["step 2: attention"], "both steps at once": joint}
+dx.plots.training_curves(both, classes=49)
 
 # %% [markdown]
-# Nothing breaks: from ImageNet's descriptors, and with a rate thirty times lower for the backbone than for what is
-# new, the loss falls as far (one seed). What it is worth in retrieval is measured in
-# [03_attention](03_attention.ipynb).
-
-# %% [markdown]
-# ## What goes wrong, and how to see it
+# *Joint training starts more slowly, and ends with a slightly lower loss.*
 #
-# Users of other codes report an attention loss that stays at 7.2 to 7.4. A blind guess among $M$ landmarks has a
-# loss of $\log M$, 7.2 for 1,340 of them. The dotted line above is its place here. Two causes can be seen at
-# once. The first: scores of zero everywhere, and where $\alpha$ is 0 the softplus has no slope, so that no gradient
-# comes back. A random last layer under descriptors as long as conv4's starts many photos so; here that layer starts
-# at 0, and each cell with $\alpha = \log 2$. That was not enough: with the third seed a few steps of Adam, each of
-# which can move a score by more than 1, took all scores to 0, and there they stayed.
-
-# %%
-stuck = (RESULTS / "runs" / "att2_stuck.jsonl").read_text()
-again = (RESULTS / "runs" / "att2.jsonl").read_text()
-third = {"as it was": stuck, "with a least slope": again}
-third = {name: [json.loads(line) for line in log.splitlines()] for name, log in third.items()}
-plots.training_curves(third, classes=49)
+# It is stable here, with a learning rate for the network that is thirty times lower than for the attention and the
+# classifier. **Limitation:** this is one run. [03_attention](03_attention.ipynb) compares the models in retrieval.
 
 # %% [markdown]
-# The mend leaves the paper's function as it is, and gives its derivative a least value of .01
-# (`attention.softplus`): a score of zero can rise again. For fifty steps the two runs cannot be told apart: a loss of
-# $\log M$, a gradient near .2. Then the mended one's gradient grows and its loss falls; the other's stays as it was (it
-# was stopped at step 100). A loss at $\log M$ with a gradient that does not grow is the sign.
+# ## When the attention does not learn
 #
-# The second: a learning rate for one pooling used with the other. A *sum* over cells grows with the photo's
-# area, so that with $\gamma$ the logits change sixteen-fold from batch to batch; a *mean* does not. Both
-# are options of `ClassifierConfig`; the mean is the official code's, and the default here.
+# Users of other DELF implementations report an attention loss that stays between 7.2 and 7.4. A random guess among 1,340
+# landmarks has the loss $\log 1340 \approx 7.2$, so these models learned nothing. Compare the loss with $\log M$ first when you
+# train. Two causes are known.
+#
+# **Cause 1: all scores become zero.** A score is $\operatorname{softplus}(x) = \log(1 + e^x)$, where $x$ is the output
+# of the last layer of the attention. Its derivative $1 / (1 + e^{-x})$ vanishes for very negative $x$. If the scores
+# of all cells are zero, the gradient is zero, too, and they stay zero. This happened here in one of three runs with
+# different seeds, within the first steps.
 
 # %%
-start = [log[0] for log in logs.values()]
-print(
-    "first logged loss:",
-    [round(record["loss"], 2) for record in start],
-    "blind:",
-    round(np.log(49), 2),
-)
+failed = read_log(RESULTS / "runs" / "att2_stuck.jsonl")
+repaired = read_log(RESULTS / "runs" / "att2.jsonl")
+dx.plots.training_curves({"failed run": failed, "with a minimum slope": repaired}, classes=49)
 
 # %% [markdown]
-# ## What was claimed, checked
+# *Both runs start with the loss of a random guess and a gradient norm near 0.2. In the repaired run the gradient then
+# grows and the loss falls. In the failed run (blue, stopped at step 100) nothing changes.*
+#
+# In the repaired run, the derivative of the softplus is at least 0.01 in training. The function itself is unchanged. A
+# score of zero can now rise again. In addition, the last layer starts with zeros, so that all cells start with the same score
+# $\log 2$. Both are part of delfjax.
+#
+# **Cause 2: the learning rate does not fit the pooling.** The *sum* over cells in the equation above grows with the area of the
+# photo: between $\gamma = 1/4$ and $\gamma = 1$ by a factor of sixteen. The *mean* over cells does not. The official code and
+# delfjax therefore use the mean. `ClassifierConfig(pooling="sum")` gives the sum; lower the learning rate with it.
+
+# %% [markdown]
+# ## Checks
+#
+# This cell fails if a statement of this notebook is no longer true.
 
 # %%
-first, last = learned.log[0]["loss"], learned.log[-2]["loss"]
-assert last < first / 2, "the small run learns"
-for name, log in logs.items():
+losses = [record["loss"] for record in trained.log if "loss" in record]
+assert losses[-1] < losses[0] / 2, "the small run learns"
+for title, log in logs.items():
     held_out = [record["validation_loss"] for record in log if "validation_loss" in record]
-    assert min(held_out) < np.log(49) / 2, f"{name}: far better than a blind guess"
+    assert min(held_out) < 2, (
+        f"{title}: about half the loss of a random guess, log 49 = 3.9, or less"
+    )
+assert min(record["loss"] for record in failed if "loss" in record) > 3.8, "the failed run does not"
 
 # %% [markdown]
-# **What differs from the paper.** This notebook trains on 49 landmarks, 12 photos of each (3 more are held out), not on
-# the Landmarks set.
-# Batch norms and all stages but conv4 stay as ImageNet left them, and step 2 sees squares of 300 cut to 240,
-# not of 900 cut to 720: both for want of photos and of a GPU. Pooling is the official code's, a mean of unit
-# descriptors; Eq. 1 is a sum. Learning rate, optimizer and number of steps of the paper are in no source that we have;
-# `paper_config()` has the official code's.
+# ## Differences from the paper
 #
-# **Two things to try.** Train step 2 with `pooling="sum"` in its `ClassifierConfig`: what does the
-# gradient's norm do? And fine-tune conv3 too (`trainable_stages=("conv3", "conv4")`): are 600 photos enough?
+# - The data are 49 landmarks with 12 training photos each, not a large set of real landmarks.
+# - Only conv4 is trained. The other stages and all batch normalizations keep the values of ImageNet.
+# - Step 2 sees crops of 240 pixels, not 720, so that it runs on a CPU.
+# - Weighted pooling is the mean of unit descriptors, as in the official code. Eq. 1 is a sum.
+# - The paper does not give the learning rate, the optimizer or the number of steps. `paper_config` has those of the official
+#   code.
+#
+# ## Exercises
+#
+# Use a new folder for each experiment: a folder belongs to one set of settings.
+#
+# 1. Train the small model for 10 and for 100 steps. When does it stop improving on the held-out photos?
+# 2. Train the attention with `pooling="sum"` in `config.network`. What happens to the gradient norm?
+# 3. Fine-tune conv3 as well: `trainable_stages=("conv3", "conv4")`. Are 600 photos enough?
+#
+# **Next:** [03_attention](03_attention.ipynb) shows what the attention selects.
