@@ -265,5 +265,5 @@ def _load_or_build(database: Database, options: argparse.Namespace) -> Index:
         return load_index(path, database=database.checksum)
     except IndexFileError as error:
         raise IndexFileError(
-            f"{error}. Fix: run delfjax index {options.store} --out {path}, or search with --index exact"
+            f"{error}, by delfjax index {options.store} --out {path}, or search with --index exact"
         ) from error
