@@ -25,7 +25,7 @@ from delfjax.models.resnet import RESNET50_V1, ResNetSpec, receptive_field
 from delfjax.plots.base import COLORS, HEATMAP_COLORS, MUTED, NEUTRAL, TEXT, Figure, subplots
 from delfjax.search.searcher import SearchConfig
 from delfjax.training.classifier import Classifier, is_trainable
-from delfjax.training.config import STAGES, TrainingConfig
+from delfjax.training.config import STAGES, TrainingConfig, small_config
 
 DESCRIPTOR_COLOR, ATTENTION_COLOR, SEARCH_COLOR, GEOMETRY_COLOR = COLORS
 STEP_SIZE = (1.35, 0.64)  # inches
@@ -60,21 +60,23 @@ def system_diagram(
 
 
 def training_diagram(
-    finetune: TrainingConfig,
-    attention: TrainingConfig,
     classes: int,
     *,
+    finetune: TrainingConfig | None = None,
+    attention: TrainingConfig | None = None,
     spec: ResNetSpec = RESNET50_V1,
 ) -> Figure:
     """Draw the two steps of training (Fig. 4). Trained parts are colored, all others are gray.
 
     Args:
-        finetune: Settings of step 1.
-        attention: Settings of step 2.
         classes: Number of landmarks.
+        finetune: Settings of step 1. None: those of this repository's models.
+        attention: Settings of step 2. None: those of this repository's models.
         spec: The backbone.
     """
     canvas = Canvas(5.6)
+    finetune = finetune or small_config("finetune")
+    attention = attention or small_config("attention")
     title = "(a) Step 1: descriptors are fine-tuned"
     _draw_training_step(canvas, trace_training(finetune, classes, spec), title, y=4.35)
     canvas.rule(3.1)

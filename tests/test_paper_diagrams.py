@@ -18,7 +18,7 @@ def draw_diagram(name):
         return system_diagram((48, 64), spec=RESNET_TINY, config=extractor().config)
     finetune = with_conv5(settings()) if name == "training with conv5" else settings()
     attention = settings("attention", augmentation__gammas=(0.5, 1.0))
-    return training_diagram(finetune, attention, 5, spec=RESNET_TINY)
+    return training_diagram(5, finetune=finetune, attention=attention, spec=RESNET_TINY)
 
 
 @pytest.fixture(params=["system", "training", "training with conv5"])

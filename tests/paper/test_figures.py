@@ -38,7 +38,7 @@ def test_the_papers_curves_are_pale_and_marked_as_digitized():
         assert line.get_alpha() < 0.5
         assert line.get_zorder() < ours.get_zorder()
     legend = " ".join(text.get_text() for text in figure.legends[0].get_texts())
-    for words in ("rendered", "digitised from the figure", "0.03", "Google-Landmarks"):
+    for words in ("rendered", "digitized from the figure", "0.03", "Google-Landmarks"):
         assert words in legend
 
 

@@ -27,7 +27,7 @@ def test_distractors_never_help_in_table_1():
 def test_the_curves_of_figure_5():
     figure = values.fig5()
     assert (len(figure.curves), figure.error) == (7, 0.03)
-    assert "digitised" in figure.status
+    assert "digitized" in figure.status
     for curve in figure.curves.values():
         assert (np.diff(curve.recall) > 0).all()
         assert ((curve.precision > 0) & (curve.precision <= 1)).all()
