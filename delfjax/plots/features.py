@@ -25,7 +25,7 @@ from delfjax.plots.base import (
 from delfjax.types import Features, Photo
 
 BRIGHTNESS = 0.75  # of the photo under keypoints, so that they stand out
-RING_AREA = 14  # of a keypoint of scale 1, in square points
+RING_AREA = 20  # of a keypoint of scale 1, in square points
 LOW, HIGH = 1, 99.5  # percentiles: the highest scores would compress all others into one color
 OPACITY = 0.72  # of score maps
 
@@ -33,7 +33,7 @@ OPACITY = 0.72  # of score maps
 def keypoints(
     photo: Photo, features: Features, *, max_keypoints: int = 300, title: str | None = None
 ) -> Figure:
-    """Draw the best keypoints as rings; keypoints of coarser pyramid levels are larger and lighter.
+    """Draw the best keypoints as rings; keypoints of coarser pyramid levels are larger and darker.
 
     Args:
         photo: The photo.
@@ -43,14 +43,14 @@ def keypoints(
     """
     best = features[:max_keypoints]
     figure, ax = _darkened(photo, f"the {len(best)} best keypoints" if title is None else title)
-    norm, colors = LogNorm(min(PAPER_SCALES), max(PAPER_SCALES)), mpl.colormaps["viridis_r"]
+    norm, colors = LogNorm(min(PAPER_SCALES), max(PAPER_SCALES)), mpl.colormaps["plasma"]
     ax.scatter(
         *best.positions.T[::-1],
         s=RING_AREA / best.scales,
         facecolors="none",
         edgecolors=colors(norm(best.scales)),
-        linewidths=1.1,
-        alpha=0.9,
+        linewidths=1.3,
+        path_effects=[Stroke(linewidth=2.6, foreground="black", alpha=0.5), Normal()],
     )
     bar = figure.colorbar(ScalarMappable(norm, colors), ax=ax, fraction=0.03, pad=0.02)
     bar.set_label("pyramid scale")
