@@ -1,11 +1,10 @@
 """The network that image labels train: a backbone, an attention, and classifiers (Sec. 4.2, Fig. 4).
 
-Step 1 (Fig. 4a) classifies the average of all conv4 descriptors, or of conv5 as in the official code.
-Step 2 (Fig. 4b) freezes the descriptors, weights them by their attention scores, pools them (Eq. 1) and
-classifies the result. Two more variants train both at once, for comparison.
-
-Symbols: ``y = W f`` the logits of a pooled descriptor ``f``.
+Step 1 (Fig. 4a) classifies the average of all descriptors. Step 2 (Fig. 4b) weights frozen descriptors
+by their attention scores, pools them (Eq. 1) and classifies the result.
 """
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ from jaxtyping import Array, Float
 
 from delfjax.models.attention import Attention, weighted_pool
 from delfjax.models.backbone import ResNet
-from delfjax.training.config import DESCRIPTOR_VARIANTS, ClassifierConfig, Variant
+from delfjax.training.config import DESCRIPTOR_VARIANTS, ClassifierConfig
 
 HEADS = ("descriptor", "attention")  # classifiers of average and of weighted descriptors
 
@@ -25,7 +24,7 @@ class Classifier(nnx.Module):
     Args:
         backbone: The initial ResNet. It is copied.
         classes: Number of landmarks.
-        config: Variant, pooling and number format.
+        config: Settings of training.
         rngs: Random keys of the initial weights of attention and classifiers.
 
     Raises:
@@ -45,26 +44,18 @@ class Classifier(nnx.Module):
                 'pooled_layer is "conv5", but this backbone ends at conv4, as all trained models do. '
                 'Fix: start from ImageNet weights, or set pooled_layer="conv4"'
             )
-        channels = backbone.spec.channels
-
-        def linear(channels: int, *variants: Variant) -> nnx.Linear | None:
-            needed = config.variant in variants
-            return nnx.Linear(channels, classes, rngs=rngs) if needed else None
-
         self.config = config
         self.backbone = nnx.clone(backbone)
+        channels, hidden = backbone.spec.channels, config.hidden_channels
         average_channels = 2 * channels if config.pooled_layer == "conv5" else channels
-        self.descriptor_classifier = linear(average_channels, *DESCRIPTOR_VARIANTS)
-        self.attention_classifier = linear(channels, "attention", "joint", "joint-stop")
-        self.attention = (
-            Attention(channels, hidden=config.hidden_channels, rngs=rngs)
-            if self.attention_classifier
-            else None
-        )
+        has_average = config.variant in DESCRIPTOR_VARIANTS
+        has_attention = config.variant != "finetune"
+        linear = partial(nnx.Linear, out_features=classes, rngs=rngs)
+        self.descriptor_classifier = linear(average_channels) if has_average else None
+        self.attention_classifier = linear(channels) if has_attention else None
+        self.attention = Attention(channels, hidden=hidden, rngs=rngs) if has_attention else None
         for path, module in nnx.iter_modules(self):
-            if isinstance(module, nnx.Conv):
-                module.dtype = jnp.dtype(config.precision)
-            elif isinstance(module, nnx.BatchNorm) and config.batch_norm == "train":
+            if isinstance(module, nnx.BatchNorm) and config.batch_norm == "train":
                 module.use_running_average = path[1] not in config.trainable_stages
 
     def __call__(self, photos: Float[Array, "b h w 3"]) -> dict[str, Array]:
@@ -79,18 +70,18 @@ class Classifier(nnx.Module):
             ``attention``.
         """
         stages = self.backbone(photos)
-        descriptors = stages["conv4"].astype(jnp.float32)
+        descriptors = stages["conv4"]
         outputs = {"conv4": descriptors}
         if self.descriptor_classifier is not None:
             # An average as a weighted pool is a matrix product, which XLA computes faster on a CPU.
-            maps = stages[self.config.pooled_layer].astype(jnp.float32)
+            maps = stages[self.config.pooled_layer]
             ones = jnp.ones(maps.shape[:3])
             pooled = weighted_pool(maps, ones, normalize=self.config.normalize_average)
             outputs["descriptor"] = self.descriptor_classifier(pooled)
         if self.attention is not None:
             if self.config.variant == "joint-stop":
                 descriptors = jax.lax.stop_gradient(descriptors)
-            outputs["scores"] = self.attention(descriptors).astype(jnp.float32)
+            outputs["scores"] = self.attention(descriptors)
             pooled = weighted_pool(
                 descriptors,
                 outputs["scores"],
@@ -106,7 +97,7 @@ def is_trainable(path: tuple, config: ClassifierConfig) -> bool:
 
     Args:
         path: Names of the modules that lead to the parameter, and its own name.
-        config: Which stages and batch norms are trained.
+        config: Settings of training.
     """
     if path[0] != "backbone":
         return True

@@ -2,8 +2,6 @@
 
 Training has two steps (Sec. 4.2). Step 1 (``"finetune"``) fine-tunes the descriptors. Step 2
 (``"attention"``) trains the attention on frozen descriptors. Each step is a run of its own.
-
-The paper's random rescaling factor gamma is set by `AugmentationConfig.gammas`.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +14,7 @@ STAGES = ("stem", "conv2", "conv3", "conv4")  # the backbone up to the descripto
 DESCRIPTOR_VARIANTS = ("finetune", "joint-stop")  # those that classify average descriptors
 PAPER_GAMMAS = (0.25, 0.3536, 0.5, 0.7072, 1.0)  # Sec. 4.2; the author confirms a uniform choice
 
-# Optimizer, learning rate, and factor on the learning rate of attention and classifiers.
+# Values of kind, learning_rate and head_learning_rate_factor in `small_config`.
 SMALL_OPTIMIZERS: dict[Variant, tuple[Literal["sgd", "adamw"], float, float]] = {
     "finetune": ("sgd", 1e-3, 10.0),
     "attention": ("adamw", 1e-3, 1.0),
@@ -30,26 +28,23 @@ class ClassifierConfig:
     """What is trained, and how descriptors are pooled for classification (Sec. 4.2, Fig. 4).
 
     Attributes:
-        variant: ``"finetune"`` is step 1 of the paper. ``"attention"`` is step 2, on a frozen
-            backbone. ``"joint"`` trains backbone and attention at once, through the weighted
-            pooling; the paper found this unstable. ``"joint-stop"`` trains both at once, each
-            through its own classifier, and stops the attention's gradient before the backbone. The
-            official code trains this way, with ``pooled_layer="conv5"``.
+        variant: ``"finetune"`` is step 1 of the paper, ``"attention"`` is step 2. ``"joint"`` trains
+            both at once, through the weighted pooling; the paper found this unstable.
+            ``"joint-stop"`` trains both at once, each through its own classifier, and stops the
+            attention's gradient before the backbone, as the official code does.
         trainable_stages: Stages of the backbone to train; none for ``"attention"``. Freezing the
             first stages is not in the paper; it saves time on a CPU.
         pooled_layer: Layer whose average the classifier of step 1 sees. The paper does not say
-            which. The official code uses ``"conv5"``, trained from ImageNet's weights. Descriptors
-            come from conv4 in both cases, and model files leave conv5 out.
+            which; the official code uses ``"conv5"``. Descriptors come from conv4 in both cases,
+            and model files leave conv5 out.
         batch_norm: ``"frozen"`` keeps the statistics, scales and shifts of ImageNet and trains the
             kernels only, which suits small data sets and batches. ``"train"`` normalizes by the
             statistics of each batch and trains everything. The paper does not say.
         pooling: Pooling of score-weighted descriptors: ``"sum"`` (Eq. 1) or ``"mean"`` (official
             code); see `delfjax.models.attention.weighted_pool`.
         normalize_weighted: Whether to L2-normalize descriptors before the weighted pooling.
-        normalize_average: Whether to L2-normalize descriptors before the average of step 1. If
-            not, longer descriptors count more.
+        normalize_average: Whether to L2-normalize descriptors before the average of step 1.
         hidden_channels: Width of the attention's hidden layer.
-        precision: Number format of the convolutions. Parameters, pooling and losses are float32.
 
     Raises:
         ValueError: If stages, layer and variant contradict each other.
@@ -63,7 +58,6 @@ class ClassifierConfig:
     normalize_weighted: bool = True
     normalize_average: bool = False
     hidden_channels: int = HIDDEN_CHANNELS
-    precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         stages = (*STAGES, "conv5") if self.pooled_layer == "conv5" else STAGES
@@ -88,14 +82,14 @@ class ClassifierConfig:
 class AugmentationConfig:
     """How a training photo is cropped and rescaled (Secs. 4.1 and 4.2).
 
-    A photo is cropped to its largest centered square and resized. Each training step cuts a random
-    crop out of every square, and rescales the whole batch by one random factor gamma.
+    Each photo is cut to its largest centered square and resized. Each step takes a random crop of
+    every square, and rescales the whole batch by one random factor gamma.
 
     Attributes:
         resize: Side of the centered square after resizing, in pixels.
         crop: Side of the random crop, in pixels.
-        gammas: The paper's gamma (Sec. 4.2): factors that a step chooses from at random, each above 0
-            and at most 1. `PAPER_GAMMAS` holds the paper's five. The default does not rescale.
+        gammas: Factors that a step chooses from, each above 0 and at most 1; the paper's five are
+            `PAPER_GAMMAS`. The default does not rescale.
 
     Raises:
         ValueError: If the crop or a factor is out of range.
@@ -137,8 +131,6 @@ class OptimizerConfig:
         warmup_fraction: Fraction of the updates in which the learning rate rises linearly from 0.
         head_learning_rate_factor: Factor on the learning rate of attention and classifiers, which
             start from random weights.
-        accumulate_steps: Number of batches whose mean gradient makes one update. This gives a large
-            batch in little memory.
 
     Raises:
         ValueError: If a number is out of range.
@@ -153,32 +145,19 @@ class OptimizerConfig:
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     warmup_fraction: float = 0.0
     head_learning_rate_factor: float = 1.0
-    accumulate_steps: int = 1
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"steps is {self.steps}; expected at least 1")
-        if not 1 <= self.accumulate_steps <= self.steps:
-            raise ValueError(
-                f"accumulate_steps is {self.accumulate_steps}; expected 1 to {self.steps}, the number "
-                "of steps"
-            )
         if not 0 <= self.warmup_fraction < 1:
             raise ValueError(
                 f"warmup_fraction is {self.warmup_fraction}; expected at least 0 and below 1"
             )
 
-    @property
-    def updates(self) -> int:
-        """Number of parameter updates."""
-        return self.steps // self.accumulate_steps
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """All settings of a training run.
-
-    Together with the photos and the initial backbone they determine the trained parameters.
 
     Attributes:
         network: What is trained, and how descriptors are pooled.
@@ -206,14 +185,15 @@ class TrainingConfig:
 def paper_config(variant: Variant = "finetune") -> TrainingConfig:
     """Return the paper's settings, and the official code's where the paper gives none.
 
-    From the paper: 250-pixel squares cropped to 224 for the descriptors; 900-pixel squares cropped to
-    720 and rescaled by one of five factors for the attention. From the official code: batch size, optimizer
+    From the paper: how photos are cropped and rescaled. From the official code: batch size, optimizer
     and number of steps. The weight decay comes from a later re-implementation.
 
     Cost: meant for GPUs and some hundred thousand photos. This repository has not run it.
     """
     return TrainingConfig(
-        network=ClassifierConfig(variant=variant, trainable_stages=_stages(variant, STAGES)),
+        network=ClassifierConfig(
+            variant=variant, trainable_stages=() if variant == "attention" else STAGES
+        ),
         augmentation=(
             AugmentationConfig(resize=250, crop=224)
             if variant == "finetune"
@@ -226,9 +206,8 @@ def paper_config(variant: Variant = "finetune") -> TrainingConfig:
 def small_config(variant: Variant = "finetune") -> TrainingConfig:
     """Return settings for some hundred photos of 320 x 240 pixels and a CPU with two cores.
 
-    Differences from the paper: photos are smaller in step 2 (300-pixel squares cropped to 240, the
-    same gammas), only conv4 is trained, and a few epochs suffice. The numbers were chosen by loss and
-    accuracy on held-out photos.
+    Differences from the paper: photos are smaller in step 2, only conv4 is trained, and a few epochs
+    suffice. The numbers were chosen by loss and accuracy on held-out photos.
 
     Cost on that CPU: about six minutes for ``"finetune"`` and five for ``"attention"``. After
     ``"finetune"``, 84% of the held-out photos of 49 rendered landmarks are classified correctly (one
@@ -236,7 +215,9 @@ def small_config(variant: Variant = "finetune") -> TrainingConfig:
     """
     kind, learning_rate, head_factor = SMALL_OPTIMIZERS[variant]
     return TrainingConfig(
-        network=ClassifierConfig(variant=variant, trainable_stages=_stages(variant, ("conv4",))),
+        network=ClassifierConfig(
+            variant=variant, trainable_stages=() if variant == "attention" else ("conv4",)
+        ),
         augmentation=(
             AugmentationConfig(resize=250, crop=224)
             if variant == "finetune"
@@ -267,8 +248,3 @@ def with_conv5(config: TrainingConfig) -> TrainingConfig:
     stages = (*config.network.trainable_stages, "conv5")
     network = replace(config.network, pooled_layer="conv5", trainable_stages=stages)
     return replace(config, network=network)
-
-
-def _stages(variant: Variant, stages: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the stages to train: none for the attention, whose backbone is frozen."""
-    return () if variant == "attention" else stages

@@ -1,23 +1,21 @@
 """Read labeled photos in batches, in an order that depends only on the seed and the number of the step.
 
 The class of a photo is the folder it lies in. Batches are cut from an endless stream of photos, one random
-permutation after another. A resumed run continues this stream at any step, without reading the photos of
-earlier steps.
+permutation after another, so a resumed run continues at any step.
 """
 
 import os
 from dataclasses import dataclass, replace
-from threading import Lock
 
 import numpy as np
 from jaxtyping import Int, UInt8
 from PIL import Image
 
 from delfjax.images.reading import PhotoError, PhotoFolder
-from delfjax.training.augmentation import center_square
+from delfjax.training.config import AugmentationConfig, TrainingConfig
 from delfjax.types import Photo
 
-# Decoded photos are kept in memory if all of them need at most this many bytes; not in the paper.
+# Decoded photos are kept in memory if all of them need at most this many bytes.
 CACHE_BYTES = 2**31
 
 Batch = tuple[UInt8[np.ndarray, "b h h 3"], Int[np.ndarray, " b"]]
@@ -81,9 +79,6 @@ def split_validation(
         fraction: Fraction of each class to hold out, from 0 to 1. At least one photo of each class
             stays in the training set.
         seed: Seed of the random choice.
-
-    Returns:
-        The training set and the validation set.
     """
     random = np.random.default_rng(seed)
     held_out: list[int] = []
@@ -94,46 +89,37 @@ def split_validation(
     return photos.select(rest), photos.select(np.sort(np.array(held_out, int)))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class BatchSampler:
-    """Choose the photos of each batch: shuffled epochs, one after another, cut into batches.
+def sample_input_size(config: AugmentationConfig, *, seed: int, step: int) -> int:
+    """Return the side of a step's batch in pixels, chosen at random; the same for the same seed."""
+    return int(np.random.default_rng((seed, step)).choice(config.input_sizes))
 
-    Attributes:
-        labels: Class number of each photo.
-        batch_size: Number of photos per batch.
-        seed: Seed of the order.
-        balanced: Whether an epoch repeats photos of smaller classes, so that all classes are equally
-            frequent.
+
+def epoch_rows(
+    labels: Int[np.ndarray, " n"], config: TrainingConfig, epoch: int
+) -> Int[np.ndarray, " m"]:
+    """Return the rows of an epoch in random order.
+
+    With ``balance_classes``, an epoch repeats photos of smaller classes, so that all classes are
+    equally frequent.
     """
+    random = np.random.default_rng((config.seed, epoch))
+    if not config.balance_classes:
+        return random.permutation(len(labels))
+    classes = [random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    largest = max(map(len, classes))
+    return random.permutation(np.concatenate([np.resize(rows, largest) for rows in classes]))
 
-    labels: Int[np.ndarray, " n"]
-    batch_size: int
-    seed: int
-    balanced: bool = False
 
-    @property
-    def epoch_length(self) -> int:
-        """Number of photos per epoch, with repetitions."""
-        counts = np.bincount(self.labels)
-        return int(counts.max() * np.count_nonzero(counts)) if self.balanced else len(self.labels)
-
-    def epoch_rows(self, epoch: int) -> Int[np.ndarray, " m"]:
-        """Return the rows of an epoch in random order."""
-        random = np.random.default_rng((self.seed, epoch))
-        if not self.balanced:
-            return random.permutation(len(self.labels))
-        labels = np.unique(self.labels)
-        classes = [random.permutation(np.flatnonzero(self.labels == label)) for label in labels]
-        largest = max(map(len, classes))
-        return random.permutation(np.concatenate([np.resize(rows, largest) for rows in classes]))
-
-    def batch_rows(self, step: int) -> Int[np.ndarray, " b"]:
-        """Return the rows of a step's batch, which can reach into the next epochs."""
-        first, start = divmod(step * self.batch_size, self.epoch_length)
-        stop = start + self.batch_size
-        last = first + (stop - 1) // self.epoch_length
-        epochs = [self.epoch_rows(epoch) for epoch in range(first, last + 1)]
-        return np.concatenate(epochs)[start:stop]
+def batch_rows(
+    labels: Int[np.ndarray, " n"], config: TrainingConfig, step: int
+) -> Int[np.ndarray, " b"]:
+    """Return the rows of a step's batch, which can reach into the next epochs."""
+    counts = np.bincount(labels)
+    length = counts.max() * np.count_nonzero(counts) if config.balance_classes else len(labels)
+    first, start = divmod(step * config.batch_size, int(length))
+    stop = start + config.batch_size
+    epochs = range(first, first + (stop - 1) // int(length) + 1)
+    return np.concatenate([epoch_rows(labels, config, epoch) for epoch in epochs])[start:stop]
 
 
 class SquareReader:
@@ -142,26 +128,21 @@ class SquareReader:
     Args:
         photos: The photos to read.
         side: Side of a square, in pixels.
-        cache_bytes: Memory that decoded photos may take, in bytes.
 
     Attributes:
         failed: Errors of the photos that could not be read, by name. The next readable photo of the
             folder takes the place of such a photo.
     """
 
-    def __init__(self, photos: LabeledPhotos, side: int, *, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, photos: LabeledPhotos, side: int) -> None:
         self.photos = photos
         self.side = side
         self.failed: dict[str, PhotoError] = {}
-        fits = 3 * side**2 * len(photos) <= cache_bytes
-        self._cache: dict[int, Photo] | None = {} if fits else None
-        self._lock = Lock()
+        self._cache: dict[int, Photo] = {}
+        self._fits = 3 * side**2 * len(photos) <= CACHE_BYTES
 
     def __call__(self, rows: Int[np.ndarray, " b"]) -> Batch:
-        """Read the photos of some rows.
-
-        Returns:
-            The squares and their class numbers.
+        """Return the squares and the class numbers of some rows.
 
         Raises:
             PhotoError: If no photo can be read.
@@ -178,19 +159,25 @@ class SquareReader:
         raise next(iter(self.failed.values()))
 
     def _square(self, row: int) -> Photo | None:
-        if self._cache is not None and row in self._cache:
-            return self._cache[row]
+        """Return the square of a row, or None if the photo cannot be read."""
         name = self.photos.folder.names[row]
-        if name in self.failed:
-            return None
+        if row in self._cache or name in self.failed:
+            return self._cache.get(row)
         try:
             photo = center_square(self.photos.folder.load(name))
         except PhotoError as error:
-            with self._lock:
-                self.failed[name] = PhotoError(*error.args)
+            self.failed[name] = PhotoError(*error.args)  # without the traceback and its memory
             return None
         image = Image.fromarray(photo)
         square = np.asarray(image.resize((self.side, self.side), Image.Resampling.BICUBIC))
-        if self._cache is not None:
+        if self._fits:
             self._cache[row] = square
         return square
+
+
+def center_square(photo: Photo) -> UInt8[np.ndarray, "s s 3"]:
+    """Return the largest centered square of a photo."""
+    height, width = photo.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return photo[top : top + side, left : left + side]

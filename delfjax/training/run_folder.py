@@ -7,10 +7,11 @@ drops log records that are newer than the last state.
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
@@ -22,7 +23,7 @@ from delfjax.training.step import TrainState
 SETTINGS, STATES, LOG = "run.json", "states", "log.jsonl"
 
 
-class RunFolder:
+class RunFolder(AbstractContextManager):
     """The folder of a training run, opened to save states and to write the log.
 
     Args:
@@ -45,15 +46,25 @@ class RunFolder:
         self._writes = jax.process_index() == 0  # one of several hosts writes
         event_writer = _import_event_writer() if tensorboard else None
         if self._writes:
-            _refuse_old_run(self.path)
+            _refuse_old_run(self.path / SETTINGS)
             claim_folder(self.path, SETTINGS, settings, kind="training run")
-        self._states = ocp.CheckpointManager(self.path / STATES, options=_options())
-        self.log = [
-            record for record in _read_log(self.path / LOG) if record["step"] <= self.last_step
-        ]
+        loss = itemgetter("loss")
+        keep = [LatestN(1), BestN(get_metric_fn=loss, reverse=True, n=1)]
+        options = ocp.CheckpointManagerOptions(
+            best_fn=loss,
+            best_mode="min",
+            preservation_policy=AnyPreservationPolicy(keep),
+            cleanup_tmp_directories=True,  # a killed process may have left a state half written
+            enable_async_checkpointing=False,  # the next step reuses the memory of the state
+        )
+        self._states = ocp.CheckpointManager(self.path / STATES, options=options)
+        file = self.path / LOG
+        lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+        records = [json.loads(line) for line in lines if line.endswith("\n")]  # a kill may cut one
+        self.log = [record for record in records if record["step"] <= self.last_step]
         self._started = time.monotonic() - (self.log[-1]["seconds"] if self.log else 0)
         if self._writes:
-            with atomic_write(self.path / LOG) as temporary:
+            with atomic_write(file) as temporary:
                 temporary.write_text("".join(json.dumps(record) + "\n" for record in self.log))
         self._events = None
         if event_writer and self._writes:
@@ -61,12 +72,7 @@ class RunFolder:
             purge_step = self.last_step + 1 if self.last_step else None
             self._events = event_writer(str(self.path), purge_step=purge_step)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._states.close()
         if self._events:
             self._events.close()
@@ -81,36 +87,17 @@ class RunFolder:
         """Step of the saved state with the lowest loss; 0 if there is none."""
         return self._states.best_step() or 0
 
-    def state_path(self, step: int) -> Path:
-        """Return the folder of a saved state."""
-        return self.path / STATES / str(step)
-
     def save(self, step: int, state: TrainState, *, loss: float) -> None:
-        """Save a state, and delete those that are neither the last nor the best.
-
-        Args:
-            step: Number of steps that led to the state.
-            state: The state.
-            loss: Validation loss of the state. The lowest is the best.
-        """
+        """Save a state with its validation loss, and delete those that are neither last nor best."""
         self._states.save(step, args=ocp.args.StandardSave(state), metrics={"loss": loss})
 
     def restore(self, step: int, example: TrainState) -> TrainState:
-        """Return a saved state.
-
-        Args:
-            step: Step of the state.
-            example: A state with the same shapes, on the devices that the state shall be loaded to.
-        """
+        """Return the saved state of a step, with the shapes and on the devices of an example."""
         shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, example)
         return self._states.restore(step, args=ocp.args.StandardRestore(shapes))
 
     def write_log(self, record: Mapping[str, float | int]) -> None:
-        """Append a record to the log, with the seconds since the run started.
-
-        Args:
-            record: A ``step`` and its metrics. Seconds count the time before an interruption, too.
-        """
+        """Append a step and its metrics to the log, with the seconds that the run has taken so far."""
         record = {**record, "seconds": round(time.monotonic() - self._started, 2)}
         self.log.append(record)
         if self._writes:
@@ -121,39 +108,17 @@ class RunFolder:
                 self._events.add_scalar(name, value, record["step"])
 
 
-def _refuse_old_run(path: Path) -> None:
+def _refuse_old_run(settings: Path) -> None:
     """Raise an error for a run of delfjax 0.1.0, whose settings and states have other names."""
-    settings = path / SETTINGS
     if settings.exists() and "optimizer.rate" in json.loads(settings.read_text()):
         raise StoreError(
-            f"{path}: this run was started by delfjax 0.1.0, and this version cannot resume it. Fix: "
-            "finish it with delfjax 0.1.0, or use another folder. Its model.safetensors can still be "
-            "loaded"
+            f"{settings.parent}: this run was started by delfjax 0.1.0, and this version cannot resume "
+            "it. Fix: finish it with delfjax 0.1.0, or use another folder. Its model.safetensors can "
+            "still be loaded"
         )
 
 
-def _options() -> ocp.CheckpointManagerOptions:
-    keep = [LatestN(1), BestN(get_metric_fn=_loss, reverse=True, n=1)]
-    return ocp.CheckpointManagerOptions(
-        best_fn=_loss,
-        best_mode="min",
-        preservation_policy=AnyPreservationPolicy(keep),
-        cleanup_tmp_directories=True,  # a killed process may have left a state half written
-        enable_async_checkpointing=False,  # the next step reuses the memory of the state
-    )
-
-
-def _loss(metrics: Mapping[str, float]) -> float:
-    return metrics["loss"]
-
-
-def _read_log(path: Path) -> list[dict[str, Any]]:
-    """Read a log without its last line, if a kill cut it short."""
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-def _import_event_writer() -> Callable[..., Any]:
+def _import_event_writer() -> type:
     try:
         from tensorboardX import SummaryWriter  # an optional dependency
     except ModuleNotFoundError as error:

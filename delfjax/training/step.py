@@ -12,13 +12,11 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, PyTree, UInt8
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, UInt8
 
 from delfjax.models.backbone import ResNet
-from delfjax.training.augmentation import augment, center_crop
 from delfjax.training.classifier import HEADS, Classifier, is_trainable
-from delfjax.training.config import TrainingConfig
-from delfjax.training.optimizer import learning_rate_schedule, make_optimizer
+from delfjax.training.config import OptimizerConfig, TrainingConfig
 
 Metrics = dict[str, Float[Array, ""]]
 
@@ -42,7 +40,7 @@ class TrainState(NamedTuple):
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["frozen"],
-    meta_fields=["config", "train_graph", "eval_graph"],
+    meta_fields=["config", "graph"],
 )
 @dataclass(frozen=True, kw_only=True)
 class TrainContext:
@@ -50,48 +48,78 @@ class TrainContext:
 
     Attributes:
         config: Settings of the run.
-        train_graph: Structure of the network in training.
-        eval_graph: Structure of the network in validation, where all batch norms use their running
-            statistics.
+        graph: Structure of the network in training.
         frozen: Parameters that are not trained.
     """
 
     config: TrainingConfig
-    train_graph: nnx.GraphDef
-    eval_graph: nnx.GraphDef
+    graph: nnx.GraphDef
     frozen: nnx.State
 
 
 def init_training(
     config: TrainingConfig, backbone: ResNet, classes: int
 ) -> tuple[TrainContext, TrainState]:
-    """Build the network and the optimizer, and return them as they are before the first step.
-
-    Args:
-        config: Settings of the run.
-        backbone: Initial backbone.
-        classes: Number of classes.
-    """
+    """Build the network and the optimizer, and return them as they are before the first step."""
     model = Classifier(backbone, classes, config.network, rngs=nnx.Rngs(config.seed))
-    train_graph, trainable, statistics, frozen = nnx.split(
-        model, nnx.All(nnx.Param, _trainable(config)), _running_statistics(config), ...
+    graph, trainable, statistics, frozen = nnx.split(
+        model, _trained(nnx.Param, config), _trained(nnx.BatchStat, config), ...
     )
     # A step reuses the memory of its state. Copies keep the caller's backbone intact.
     trainable, statistics = jax.tree.map(jnp.copy, (trainable, statistics))
-    model.eval()
-    context = TrainContext(
-        config=config, train_graph=train_graph, eval_graph=nnx.graphdef(model), frozen=frozen
-    )
+    context = TrainContext(config=config, graph=graph, frozen=frozen)
     opt_state = make_optimizer(config.optimizer).init(trainable)
     return context, TrainState(jnp.zeros((), jnp.int32), trainable, statistics, opt_state)
 
 
-def _trainable(config: TrainingConfig) -> nnx.filterlib.Filter:
-    return lambda path, _: is_trainable(path, config.network)
+def _trained(kind: type, config: TrainingConfig) -> nnx.filterlib.Filter:
+    """Return a filter for the trained variables of one kind."""
+    return nnx.All(kind, lambda path, _: is_trainable(path, config.network))
 
 
-def _running_statistics(config: TrainingConfig) -> nnx.filterlib.Filter:
-    return nnx.All(nnx.BatchStat, _trainable(config))
+# --- optimizer
+
+
+def learning_rate_schedule(config: OptimizerConfig) -> optax.Schedule:
+    """Return the learning rate as a function of the number of steps so far."""
+    warmup = round(config.warmup_fraction * config.steps)
+    decay = max(1, config.steps - warmup)
+    main = {
+        "linear": optax.linear_schedule(config.learning_rate, 0.0, decay),
+        "cosine": optax.cosine_decay_schedule(config.learning_rate, decay),
+        "constant": optax.constant_schedule(config.learning_rate),
+    }[config.schedule]
+    if not warmup:
+        return main
+    # The first step already has a learning rate above 0; otherwise it would be wasted.
+    first = config.learning_rate / warmup
+    rise = optax.linear_schedule(first, config.learning_rate, max(1, warmup - 1))
+    return optax.join_schedules([rise, main], [warmup])
+
+
+def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
+    """Return the optimizer for the parameters of a `Classifier`."""
+
+    def are_kernels(parameters: PyTree) -> PyTree:
+        return jax.tree.map(lambda value: value.ndim > 1, parameters)
+
+    def are_heads(parameters: PyTree) -> PyTree:
+        return jax.tree.map_with_path(lambda path, _: path[0].key != "backbone", parameters)
+
+    schedule = learning_rate_schedule(config)
+    if config.kind == "sgd":
+        decay = optax.add_decayed_weights(config.weight_decay, mask=are_kernels)
+        updates = [decay, optax.sgd(schedule, momentum=config.momentum)]
+    else:
+        updates = [optax.adamw(schedule, weight_decay=config.weight_decay, mask=are_kernels)]
+    return optax.chain(
+        optax.clip_by_global_norm(config.clip_norm),
+        *updates,
+        optax.masked(optax.scale(config.head_learning_rate_factor), are_heads),
+    )
+
+
+# --- training
 
 
 @partial(jax.jit, static_argnames="size", donate_argnames="state")
@@ -108,7 +136,7 @@ def train_step(
     Args:
         context: Network structure, frozen parameters and settings.
         state: State before the step. Its memory is reused, so do not use it afterwards.
-        squares: Square photos, 0 to 255.
+        squares: Square photos.
         labels: Class number of each photo.
         size: Side to which the crops are rescaled, in pixels. Each size is compiled once.
 
@@ -121,29 +149,44 @@ def train_step(
     photos = augment(key, squares, crop=config.augmentation.crop, size=size)
 
     def loss(trainable: nnx.State) -> tuple[Array, tuple[nnx.State, Metrics]]:
-        model = nnx.merge(
-            context.train_graph, trainable, state.statistics, context.frozen, copy=True
-        )
+        model = nnx.merge(context.graph, trainable, state.statistics, context.frozen, copy=True)
         metrics = {n: value.mean() for n, value in photo_metrics(model(photos), labels).items()}
-        return metrics["loss"], (nnx.state(model, _running_statistics(config)), metrics)
+        return metrics["loss"], (nnx.state(model, _trained(nnx.BatchStat, config)), metrics)
 
     gradient, (statistics, metrics) = jax.grad(loss, has_aux=True)(state.trainable)
     optimizer = make_optimizer(config.optimizer)
     updates, opt_state = optimizer.update(gradient, state.opt_state, state.trainable)
     trainable = optax.apply_updates(state.trainable, updates)
     metrics["gradient_norm"] = optax.tree.norm(gradient)
-    update = state.step // config.optimizer.accumulate_steps
-    metrics["learning_rate"] = learning_rate_schedule(config.optimizer)(update)
+    metrics["learning_rate"] = learning_rate_schedule(config.optimizer)(state.step)
     return TrainState(state.step + 1, trainable, statistics, opt_state), metrics
 
 
-def cross_entropy(logits: Float[Array, "b k"], labels: Int[Array, " b"]) -> Float[Array, " b"]:
-    """Return ``L = -log(exp(y)_{y*} / 1^T exp(y))`` (Eq. 2) of each photo.
+def augment(
+    key: PRNGKeyArray, squares: UInt8[Array, "b h h 3"], *, crop: int, size: int
+) -> Float[Array, "b {size} {size} 3"]:
+    """Cut a random crop from each square photo, and rescale it (Secs. 4.1 and 4.2).
 
     Args:
-        logits: The logits ``y``.
-        labels: The true classes ``y*``.
+        key: Random key. The same key gives the same crops.
+        squares: Square photos.
+        crop: Side of the crops, in pixels.
+        size: Side after rescaling, in pixels.
     """
+    key, _ = jax.random.split(key)
+    corners = jax.random.randint(key, (len(squares), 2), 0, squares.shape[1] - crop + 1)
+
+    def cut(square: Array, corner: Array) -> Array:
+        return jax.lax.dynamic_slice(square, (corner[0], corner[1], 0), (crop, crop, 3))
+
+    crops = jax.vmap(cut)(squares, corners).astype(jnp.float32)
+    if size == crop:
+        return crops
+    return jax.image.resize(crops, (len(crops), size, size, 3), "linear", antialias=True)
+
+
+def cross_entropy(logits: Float[Array, "b k"], labels: Int[Array, " b"]) -> Float[Array, " b"]:
+    """Return the loss ``-log(exp(y)_{y*} / 1^T exp(y))`` (Eq. 2) of logits ``y`` and classes ``y*``."""
     # Not optax's function: it rounds differently, which would change trained models in the last digits.
     log_probabilities = jax.nn.log_softmax(logits)
     return -jnp.take_along_axis(log_probabilities, labels[:, None], axis=1)[:, 0]
@@ -152,14 +195,11 @@ def cross_entropy(logits: Float[Array, "b k"], labels: Int[Array, " b"]) -> Floa
 def photo_metrics(
     outputs: dict[str, Array], labels: Int[Array, " b"]
 ) -> dict[str, Float[Array, " b"]]:
-    """Return loss (Eq. 2) and accuracy of each classifier for each photo, and the sum of losses.
-
-    Args:
-        outputs: Outputs of `Classifier`.
-        labels: Class number of each photo.
+    """Return the metrics of each photo, from the outputs of a `Classifier`.
 
     Returns:
-        ``HEAD_loss`` and ``HEAD_accuracy`` (0 or 1) for each of `HEADS`, and ``loss``, their total.
+        ``HEAD_loss`` and ``HEAD_accuracy`` (0 or 1) for each of `HEADS`, and ``loss``, the sum of
+        the losses.
     """
     metrics = {}
     for head in (name for name in HEADS if name in outputs):
@@ -170,6 +210,9 @@ def photo_metrics(
     return metrics | {"loss": sum(metrics[name] for name in metrics if name.endswith("_loss"))}
 
 
+# --- validation
+
+
 @jax.jit
 def validation_step(
     context: TrainContext,
@@ -178,20 +221,23 @@ def validation_step(
     labels: Int[Array, " b"],
     is_real: Bool[Array, " b"],
 ) -> Metrics:
-    """Return the sums of `photo_metrics` over the photos of a batch.
+    """Return the sums of `photo_metrics` over the center crops of a batch.
 
-    Args:
-        context: Network structure, frozen parameters and settings.
-        state: State to validate.
-        squares: Square photos, 0 to 255.
-        labels: Class number of each photo.
-        is_real: False for photos that only fill up the batch; they do not count.
+    Photos that are not ``is_real`` only fill up the batch and do not count.
     """
     photos = center_crop(squares, context.config.augmentation.crop)
     metrics = photo_metrics(merge_model(context, state)(photos), labels)
     return {name: jnp.where(is_real, value, 0).sum() for name, value in metrics.items()}
 
 
+def center_crop(squares: UInt8[Array, "b h h 3"], crop: int) -> Float[Array, "b {crop} {crop} 3"]:
+    """Cut the center of each square photo."""
+    start = (squares.shape[1] - crop) // 2
+    return squares[:, start : start + crop, start : start + crop].astype(jnp.float32)
+
+
 def merge_model(context: TrainContext, state: TrainState) -> Classifier:
     """Return the network with the parameters of a state, ready for inference."""
-    return nnx.merge(context.eval_graph, state.trainable, state.statistics, context.frozen)
+    model = nnx.merge(context.graph, state.trainable, state.statistics, context.frozen)
+    model.eval()  # batch norms use their running statistics
+    return model

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from worlds import draw
 
-from delfjax.training.augmentation import augment, center_crop, center_square, sample_input_size
 from delfjax.training.config import PAPER_GAMMAS, AugmentationConfig
+from delfjax.training.data import center_square, sample_input_size
+from delfjax.training.step import augment, center_crop
 
 PAPER = AugmentationConfig(resize=900, crop=720, gammas=PAPER_GAMMAS)
 jit_augment = jax.jit(augment, static_argnames=("crop", "size"))

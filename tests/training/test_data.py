@@ -2,12 +2,18 @@
 
 import numpy as np
 import pytest
-from worlds import classes, draw, flat, save
+from worlds import classes, draw, flat, save, settings
 
 from delfjax.images.reading import PhotoError, read_image, scan
 from delfjax.training import data
-from delfjax.training.augmentation import center_square
-from delfjax.training.data import BatchSampler, SquareReader, label_by_folder, split_validation
+from delfjax.training.data import (
+    SquareReader,
+    batch_rows,
+    center_square,
+    epoch_rows,
+    label_by_folder,
+    split_validation,
+)
 
 LABELS = np.array([0] * 7 + [1] * 2 + [2] * 3)  # classes of different sizes
 
@@ -86,15 +92,15 @@ def test_training_set_keeps_a_photo_of_each_class(photos, fraction, count):
 
 @pytest.mark.parametrize("batch_size", [1, 5, 12, 30])
 def test_each_epoch_contains_every_photo_once(batch_size):
-    sampler = BatchSampler(labels=LABELS, batch_size=batch_size, seed=3)
-    stream = np.concatenate([sampler.batch_rows(step) for step in range(60)])
+    config = settings(batch_size=batch_size, seed=3)
+    stream = np.concatenate([batch_rows(LABELS, config, step) for step in range(60)])
     for epoch in range(len(stream) // 12):
         assert sorted(stream[12 * epoch : 12 * epoch + 12]) == list(range(12))
 
 
 def test_epochs_differ_and_seeds_differ():
     orders = [
-        tuple(BatchSampler(labels=LABELS, batch_size=4, seed=seed).epoch_rows(epoch))
+        tuple(epoch_rows(LABELS, settings(seed=seed), epoch))
         for seed, epoch in ((0, 0), (0, 0), (0, 1), (1, 0))
     ]
     assert orders[0] == orders[1]
@@ -102,9 +108,11 @@ def test_epochs_differ_and_seeds_differ():
 
 
 def test_balanced_epochs_contain_all_classes_equally_often_and_every_photo():
-    sampler = BatchSampler(labels=LABELS, batch_size=4, seed=0, balanced=True)
-    rows = sampler.epoch_rows(0)
-    assert len(rows) == sampler.epoch_length == 21
+    config = settings(batch_size=7, balance_classes=True)
+    rows = epoch_rows(LABELS, config, 0)
+    np.testing.assert_array_equal(
+        rows, np.concatenate([batch_rows(LABELS, config, step) for step in range(3)])
+    )
     assert np.bincount(LABELS[rows]).tolist() == [7, 7, 7]
     assert set(rows) == set(range(12))
     assert max(np.bincount(rows)[7:9]) <= 4  # the two photos of class 1 alternate
@@ -128,7 +136,8 @@ def test_photos_that_fit_into_memory_are_read_once(photos, monkeypatch, cache_by
     read = []
     original = data.center_square
     monkeypatch.setattr(data, "center_square", lambda photo: read.append(1) or original(photo))
-    reader = SquareReader(photos, 20, cache_bytes=cache_bytes)
+    monkeypatch.setattr(data, "CACHE_BYTES", cache_bytes)
+    reader = SquareReader(photos, 20)
     first, second = (reader(np.arange(12)) for _ in range(2))
     assert len(read) == reads
     np.testing.assert_array_equal(first[0], second[0])

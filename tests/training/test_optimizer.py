@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from delfjax.training.config import OptimizerConfig
-from delfjax.training.optimizer import learning_rate_schedule, make_optimizer
+from delfjax.training.step import learning_rate_schedule, make_optimizer
 
 BACKBONE, HEAD = "backbone", "attention"  # parts of a network
 
@@ -74,12 +74,6 @@ def test_warmup_rises_from_the_first_update_to_the_highest_learning_rate(schedul
     assert (np.diff(rates[10:]) <= 0).all()
 
 
-def test_schedule_counts_updates_not_batches():
-    config = OptimizerConfig(steps=100, learning_rate=0.4, accumulate_steps=4)
-    assert config.updates == 25
-    assert learning_rate_schedule(config)(25) == 0
-
-
 # --- updates
 
 
@@ -111,21 +105,10 @@ def test_heads_have_a_learning_rate_of_their_own():
     np.testing.assert_allclose(updates[HEAD]["kernel"], -1.0, rtol=1e-6)
 
 
-def test_accumulation_averages_gradients():
-    config = plain_sgd(accumulate_steps=3)
-    assert not any(
-        each.any() for each in jax.tree.leaves(total_update(config, *[gradient(1.0)] * 2))
-    )
-    updates = total_update(config, gradient(1.0), gradient(2.0), gradient(6.0))
-    np.testing.assert_allclose(updates[BACKBONE]["kernel"], -0.1 * 3, rtol=1e-5)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"steps": 0}, "steps is 0; expected at least 1"),
-        ({"accumulate_steps": 0}, "accumulate_steps is 0; expected 1 to 10"),
-        ({"accumulate_steps": 11}, "accumulate_steps is 11"),
         ({"warmup_fraction": 1.0}, "warmup_fraction is 1.0; expected at least 0 and below 1"),
     ],
 )
