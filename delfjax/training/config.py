@@ -238,13 +238,7 @@ def small_config(variant: Variant = "finetune") -> TrainingConfig:
 
 
 def with_conv5(config: TrainingConfig) -> TrainingConfig:
-    """Return the same settings, but pool conv5 for the classifier of step 1 and train it.
-
-    The official code does this; the paper does not say which layer is averaged.
-
-    Raises:
-        ValueError: If the variant does not classify average descriptors.
-    """
+    """Return the same settings, but pool conv5 in step 1 and train it, as the official code does."""
     stages = (*config.network.trainable_stages, "conv5")
     network = replace(config.network, pooled_layer="conv5", trainable_stages=stages)
     return replace(config, network=network)

@@ -3,6 +3,8 @@
 The network runs once for a photo and a model. Every later change is drawn in milliseconds.
 """
 
+import base64
+import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,33 +19,45 @@ from ipywidgets import (
     IntSlider,
     Layout,
     SelectionSlider,
-    ValueWidget,
     VBox,
-    Widget,
 )
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_hex
 
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.extraction import Extractor
 from delfjax.features.pyramid import scale_points
-from delfjax.images.reading import PhotoError
-from delfjax.plots.base import Figure, encode_jpeg
+from delfjax.plots.base import Figure, draw_photo, encode_jpeg, subplots
 from delfjax.types import Photo
-from delfjax.widgets import attention_drawing, captions
-from delfjax.widgets.attention_drawing import MIN_SIDE, display_size, render
-from delfjax.widgets.attention_state import (
+from delfjax.widgets.attention_view import (
     COLOR_MAPS,
+    MIN_SIDE,
     ScoredPhoto,
     ViewSettings,
     cell_at,
+    color_limits,
     describe_view,
+    display_size,
+    render,
     score_photo,
+    shown_levels,
 )
 from delfjax.widgets.canvas import ImageCanvas
-from delfjax.widgets.controls import labeled
-from delfjax.widgets.upload import read_upload, upload_button
+from delfjax.widgets.controls import Explorer, block, labeled, running
 
 MAX_KEYPOINTS = 1000  # the official configuration keeps as many features per photo
 ALL = "all"  # the scale slider's value for all scales, since it cannot be None
+CELL_HELP = (
+    "Move the pointer over the photo to inspect a cell and its receptive field. "
+    "Click to pin the cell; click again to release it."
+)
+CELL_COLUMNS = ("model", "score", "rank", "scale", "center (y, x)", "receptive field (pixels)")
+CELL_STYLE = (
+    "padding:0 2em 0 0;text-align:left;white-space:nowrap;line-height:1.5;"
+    "font-variant-numeric:tabular-nums"
+)
+FILE_TYPES = {"png": "image/png", "pdf": "application/pdf"}  # of a saved figure
 
 
 def explore(
@@ -74,7 +88,7 @@ def explore(
     for name, model in models.items():
         if not isinstance(model, Extractor):
             raise ValueError(f"{name} has no score maps. Fix: use a DELF model")
-    display(HTML(captions.running(next(iter(models)), next(iter(photos)))))
+    display(HTML(running(next(iter(models)), next(iter(photos)))))
     explorer = AttentionExplorer(photos, models)
     clear_output()  # the widget replaces the message
     return explorer
@@ -88,13 +102,28 @@ class Panel(VBox):
         super().__init__([self.heading, self.canvas, self.color_bar])
         self.layout = Layout(flex="1 1 0", min_width="0")
 
+    def show_texts(self, model: str, photo: str, scored: ScoredPhoto, view: ViewSettings) -> None:
+        """Describe the view in the heading and for screen readers, and draw the color bar."""
+        text = describe_view(scored, view)
+        self.heading.value = block(f"<b>{html.escape(model)}</b><br>{html.escape(text)}")
+        self.canvas.alt = f"{photo}: {text}"
+        colors = ",".join(map(to_hex, colormaps[view.color_map](np.linspace(0, 1, 17))))
+        low, high = (f"{limit:.4g}" for limit in color_limits(scored, view))
+        bar = f"flex:1;height:0.8em;background:linear-gradient(to right,{colors})"
+        row = "display:flex;align-items:center;gap:0.7em;line-height:1.5"
+        self.color_bar.value = (
+            f'<div style="{row}"><span>{low}</span><div style="{bar}"></div>'
+            f"<span>{high}</span></div>"
+        )
+        height, width = display_size(scored.image_size)
+        self.layout.max_width = f"{MIN_SIDE * width // max(height, width)}px"
 
-class AttentionExplorer(VBox):
+
+class AttentionExplorer(Explorer):
     """The widget that `explore` returns. Its controls are attributes, so a program can use them too.
 
     Attributes:
         photo: Menu of the photos.
-        upload: Button that adds a photo.
         model: Menu of the models.
         other_model: Menu of the model to compare with, or none.
         score: Menu of the scores.
@@ -107,21 +136,31 @@ class AttentionExplorer(VBox):
         links: Links that download the figure.
         panels: One panel per model.
         cell_table: Table of the cell under the pointer.
-        status: Messages.
     """
 
     def __init__(self, photos: Mapping[str, Photo], models: Mapping[str, Extractor]) -> None:
+        super().__init__()
         self._photos, self._models = dict(photos), dict(models)
         self._cache: dict[tuple[str, str], ScoredPhoto] = {}  # by photo and model
         self._shown: dict[str, ScoredPhoto] = {}  # by model
         self._pointer: tuple[float, float] | None = None  # (y, x) on the photo
         self._pinned: tuple[float, float] | None = None  # (y, x) of the click that pinned a cell
-        self._paused = False  # whether changes of controls are ignored
         self._create_controls()
         self.panels = (Panel(), Panel())
-        self.cell_table, self.status, self.links = HTML(), HTML(), HTML()
-        super().__init__(self._arrange())
-        self._connect()
+        for panel in self.panels:
+            panel.canvas.observe(self._on_pointer, names="pointer")
+            panel.canvas.observe(self._on_click, names="clicks")
+        self.cell_table, self.links = HTML(), HTML()
+        buttons = HBox([self.upload, self.export], layout=Layout(margin="0 0 0 7.5em"))
+        column = Layout(flex="1 1 22em", max_width="34em")
+        sides = (
+            [self.photo, self.model, self.other_model, self.score, self.color_map],
+            [self.scale, self.count, self.threshold, self.opacity, buttons],
+        )
+        wrapped = Layout(flex_flow="row wrap", grid_gap="0 2em")
+        controls = HBox([VBox(side, layout=column) for side in sides], layout=wrapped)
+        images = HBox(self.panels, layout=Layout(grid_gap="0 1em"))
+        self.children = [controls, self.links, self.status, images, self.cell_table]
         self._reload()
 
     def _create_controls(self) -> None:
@@ -141,33 +180,14 @@ class AttentionExplorer(VBox):
         )
         self.threshold.tooltip = "Share of the cells, with the lowest scores, that are left out"
         self.opacity = labeled(FloatSlider, "opacity", value=defaults.opacity, max=1, step=0.05)
-        self.upload = upload_button("upload a photo")
         self.export = Button(description="make a figure", icon="picture-o")
         self.upload.layout.width = self.export.layout.width = "auto"
-
-    def _arrange(self) -> list[Widget]:
-        buttons = HBox([self.upload, self.export], layout=Layout(margin="0 0 0 7.5em"))
-        column = Layout(flex="1 1 22em", max_width="34em")
-        sides = (
-            [self.photo, self.model, self.other_model, self.score, self.color_map],
-            [self.scale, self.count, self.threshold, self.opacity, buttons],
-        )
-        wrapped = Layout(flex_flow="row wrap", grid_gap="0 2em")
-        controls = HBox([VBox(side, layout=column) for side in sides], layout=wrapped)
-        panels = HBox(self.panels, layout=Layout(grid_gap="0 1em"))
-        return [controls, self.links, self.status, panels, self.cell_table]
-
-    def _connect(self) -> None:
-        self.upload.observe(self._on_upload, names="value")
         self.export.on_click(self._on_export)
         for control in (self.photo, self.model, self.other_model):
             control.observe(self._reload, names="value")
         settings = (self.score, self.scale, self.count, self.threshold)
         for control in (*settings, self.color_map, self.opacity):
             control.observe(self._redraw, names="value")
-        for panel in self.panels:
-            panel.canvas.observe(self._on_pointer, names="pointer")
-            panel.canvas.observe(self._on_click, names="clicks")
 
     @property
     def settings(self) -> ViewSettings:
@@ -182,45 +202,40 @@ class AttentionExplorer(VBox):
         )
 
     def figure(self) -> Figure:
-        """Draw the current view as a figure with color bars."""
-        return attention_drawing.figure(self._shown, self.settings, photo=self.photo.value)
-
-    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, Any]:
-        """Add the figure to the widget's output, for pages that cannot run widgets."""
-        return super()._repr_mimebundle_(**kwargs) | {"image/jpeg": self.figure().to_bytes("jpeg")}
+        """Draw the current view as a figure, with one panel and color bar per model."""
+        settings = self.settings
+        height, width = self._photos[self.photo.value].shape[:2]
+        panel = min(6.4, 4.8 * width / height)  # inches
+        size = (panel + 0.8) * len(self._shown), panel * height / width + 0.55
+        figure, axes = subplots(*size, 1, len(self._shown))
+        for ax, (model, scored) in zip(axes[0], self._shown.items(), strict=True):
+            title = f"{self.photo.value}, {model}\n{describe_view(scored, settings)}"
+            draw_photo(ax, render(scored, settings), title)
+            colors = ScalarMappable(Normalize(*color_limits(scored, settings)), settings.color_map)
+            bar = figure.colorbar(colors, ax=ax, fraction=0.035, pad=0.02, extend="both")
+            bar.set_label(scored.available_score(settings.score))
+        return figure
 
     def _reload(self, _: object = None) -> None:
         """Show the chosen photo and models; offer the scales and scores that the models have."""
         if self._paused:
             return
-        self.status.value = ""
+        photo = self.photo.value
         models = dict.fromkeys(filter(None, (self.model.value, self.other_model.value)))
-        self._shown = {model: self._score_photo(model) for model in models}
+        for model in models:
+            if (photo, model) not in self._cache:
+                self.status.value = running(model, photo)
+                self._cache[photo, model] = score_photo(self._photos[photo], self._models[model])
+        self._shown = {model: self._cache[photo, model] for model in models}
+        self.status.value = ""
         shown = list(self._shown.values())
         scales = [s for s in shown[0].scales if all(np.isclose(s, e.scales).any() for e in shown)]
         scores = [name for name in ("attention", "norm") if any(name in e.scores for e in shown)]
-        self._set_options(self.scale, [(ALL, ALL), *((f"{scale:.2f}", scale) for scale in scales)])
-        self._set_options(self.score, scores)
+        options = [(ALL, ALL), *((f"{scale:.2f}", scale) for scale in scales)]
+        self._set_options(self.scale, options, self.scale.value)
+        self._set_options(self.score, scores, self.score.value)
         self._pointer = self._pinned = None
         self._redraw()
-
-    def _score_photo(self, model: str) -> ScoredPhoto:
-        """Run the model on the chosen photo, unless its scores are in the cache."""
-        key = self.photo.value, model
-        if key not in self._cache:
-            self.status.value = captions.running(model, self.photo.value)
-            self._cache[key] = score_photo(self._photos[self.photo.value], self._models[model])
-            self.status.value = ""
-        return self._cache[key]
-
-    def _set_options(self, control: ValueWidget, options: list[Any]) -> None:
-        """Change the options of a control; keep its value if it is still an option."""
-        if list(control.options) != options:
-            before, self._paused = control.value, True
-            control.options = options
-            if before in [option[1] if isinstance(option, tuple) else option for option in options]:
-                control.value = before
-            self._paused = False
 
     def _redraw(self, _: object = None) -> None:
         """Draw everything with the current settings."""
@@ -229,26 +244,24 @@ class AttentionExplorer(VBox):
         self.links.value = ""  # the links are to a figure of the previous view
         settings = self.settings
         for panel, (model, scored) in zip(self.panels, self._shown.items(), strict=False):
-            panel.heading.value = captions.model_heading(model, scored, settings)
-            panel.color_bar.value = captions.color_bar(scored, settings)
-            view = describe_view(scored, settings)
-            panel.canvas.alt = f"{self.photo.value}: {view}"
-            height, width = display_size(scored.image_size)
-            panel.layout.max_width = f"{MIN_SIDE * width // max(height, width)}px"
+            panel.show_texts(model, self.photo.value, scored, settings)
         self.panels[1].layout.display = "flex" if len(self._shown) > 1 else "none"
         self._redraw_images()
 
     def _redraw_images(self) -> None:
         """Draw the images, and describe the cell under the pointer or the pinned one."""
         point, settings = self._pointer or self._pinned, self.settings
-        cells = {}
+        table = [CELL_COLUMNS]
         for panel, (model, scored) in zip(self.panels, self._shown.items(), strict=False):
-            row = None
-            if point is not None:
-                cells[model] = cell_at(scored, settings, point)
-                row = cells[model].row
+            row = None if point is None else cell_at(scored, settings, point)
             panel.canvas.image = encode_jpeg(render(scored, settings, row))
-        self.cell_table.value = captions.cell_table(self._shown, cells)
+            table.append(describe_cell(model, scored, settings, row))
+        lines = []
+        for number, texts in enumerate(table):
+            tag = "td" if number else "th"
+            cells = (f'<{tag} style="{CELL_STYLE}">{html.escape(text)}</{tag}>' for text in texts)
+            lines.append(f"<tr>{''.join(cells)}</tr>")
+        self.cell_table.value = f"<table>{''.join(lines)}</table>{block(CELL_HELP)}"
 
     def _on_pointer(self, change: Mapping[str, Any]) -> None:
         self._pointer = self._on_photo(change["new"])
@@ -268,23 +281,41 @@ class AttentionExplorer(VBox):
         y, x = scale_points(np.array([point]), displayed, size)[0].tolist()
         return y, x
 
-    def _on_upload(self, change: Mapping[str, Any]) -> None:
-        """Show an uploaded photo; if it cannot be read, show the reason and keep the view."""
-        if not change["new"]:
-            return
-        name = change["new"][0]["name"]
-        try:
-            self._photos[name] = read_upload(change["new"][0])
-        except PhotoError as error:
-            self.status.value = captions.notice(str(error))
-        else:
-            self._cache = {key: scored for key, scored in self._cache.items() if key[0] != name}
-            self._paused = True
-            self.photo.options, self.photo.value = list(self._photos), name
-            self._paused = False
-            self._reload()
-        self.upload.value = ()  # allows uploading the same file again
+    def _add_photo(self, name: str, photo: Photo) -> None:
+        self._photos[name] = photo
+        self._cache = {key: scored for key, scored in self._cache.items() if key[0] != name}
+        self._set_options(self.photo, list(self._photos), name)
+        self._reload()
 
     def _on_export(self, _: object = None) -> None:
-        name = f"{self.photo.value} {self.score.value}"
-        self.links.value = captions.download_links(self.figure(), name)
+        """Show links that download the figure, in each of `FILE_TYPES`."""
+        figure, links = self.figure(), []
+        stem = html.escape(f"{self.photo.value} {self.score.value}".replace("/", " "), quote=True)
+        for suffix, mime_type in FILE_TYPES.items():
+            data = base64.b64encode(figure.to_bytes(suffix)).decode()
+            links.append(
+                f'<a download="{stem}.{suffix}" href="data:{mime_type};base64,{data}">'
+                f"<u>{suffix.upper()}</u></a>"
+            )
+        self.links.value = f"Save the figure as {' or '.join(links)}"
+
+
+def describe_cell(
+    model: str, scored: ScoredPhoto, settings: ViewSettings, row: int | None
+) -> tuple[str, ...]:
+    """Return the row of a cell in the table; without a cell, a row of dashes."""
+    if row is None:
+        return (model, *["-"] * (len(CELL_COLUMNS) - 1))
+    y, x = scored.centers[row]
+    top, left, bottom, right = scored.receptive_fields[row]
+    height, width = (bottom - top, right - left) + scored.level_pixel(row)
+    scores = scored.scores[scored.available_score(settings.score)]
+    shown = scores[np.isin(scored.levels, shown_levels(scored, settings.scale))]
+    return (
+        model,
+        f"{scores[row]:.4g}",
+        f"{1 + (shown > scores[row]).sum():,} of {len(shown):,}",
+        f"{scored.scales[scored.levels[row]]:.2f}",
+        f"({y:.0f}, {x:.0f})",
+        f"{height:.0f} x {width:.0f}",
+    )

@@ -1,7 +1,6 @@
 """Images in a notebook that react to the pointer, to clicks, to dragged boxes and to arrow keys.
 
-ipywidgets reports no pointer events. `ImageCanvas` does so with anywidget and the JavaScript module
-``canvas.js`` beside this file. `ThumbnailGrid` is a canvas on which thumbnails can be selected.
+ipywidgets reports no pointer events; the module ``canvas.js`` beside this file does, with anywidget.
 """
 
 from collections.abc import Sequence
@@ -74,14 +73,7 @@ class ThumbnailGrid(ImageCanvas):
     def show_cards(
         self, cards: Sequence[Card], *, columns: int, card_width: int, selected: int
     ) -> None:
-        """Draw cards; without cards, hide the grid.
-
-        Args:
-            cards: The cards, row by row.
-            columns: Cards per row.
-            card_width: Width of a card in pixels.
-            selected: Number of the card with a dark frame.
-        """
+        """Draw cards with a number of columns, and select one; without cards, hide the grid."""
         self._cards, self._card_width, self._hovered = cards, card_width, None
         self.grid = (-(-len(cards) // columns), columns)
         self.layout.display = None if cards else "none"
@@ -107,12 +99,11 @@ class ThumbnailGrid(ImageCanvas):
         return card_at(point, self._size, cards=len(self._cards), columns=self.grid[1])
 
     def _on_pointer(self, _: object) -> None:
-        card = self._card_at(self.pointer)
-        if card != self._hovered:
-            self._hovered = card
+        hovered = self._card_at(self.pointer)
+        if hovered != self._hovered:
+            self._hovered = hovered
             self._draw()
 
     def _on_click(self, _: object) -> None:
-        card = self._card_at(self.clicked)
-        if card is not None:
+        if (card := self._card_at(self.clicked)) is not None:
             self.selected = card

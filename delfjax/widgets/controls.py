@@ -1,107 +1,108 @@
-"""Controls of the explorers: aligned labels, delayed messages, and the sliders for a search (Sec. 4.4)."""
+"""What the explorers share: labeled controls, messages, uploaded photos, and a figure of the view."""
 
-import threading
-from collections.abc import Callable, Iterator
+import html
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from math import inf
+from pathlib import Path
+from typing import Any
 
-from ipywidgets import HTML, Checkbox, IntSlider, SelectionSlider, ValueWidget, VBox
+from ipywidgets import HTML, FileUpload, ValueWidget, VBox
 
-from delfjax.search.index import NEIGHBORS
-from delfjax.search.searcher import VERIFIED, SearchConfig
-from delfjax.widgets import captions
+from delfjax.images.reading import PhotoError, read_image
+from delfjax.plots.base import Figure
+from delfjax.types import Photo
 
-RESULTS, MAX_RESULTS = 12, 40  # number of results at first, and at most
-# Limits of the distance slider. The distance of two unit vectors is at most 2.
-DISTANCES = [step / 20 for step in range(2, 25)]
-MESSAGE_DELAY = 0.5  # seconds: a message during a faster search would only flicker
+
+def block(content: str, role: str = "note") -> str:
+    """Wrap HTML in a block with an ARIA role."""
+    return f'<div role="{role}" style="line-height:1.5">{content}</div>'
+
+
+def notice(text: str) -> str:
+    """Return an important message, which screen readers read at once."""
+    return block(f"<b>{html.escape(text)}</b>", role="alert")
+
+
+def running(model: str, photo: str) -> str:
+    """Return the message while a model runs on a photo."""
+    return notice(f"Running {model} on {photo}. This takes a few seconds …")
 
 
 def labeled(
     control: Callable[..., ValueWidget], description: str, **settings: object
 ) -> ValueWidget:
-    """Create a control with a label, aligned with others in a column.
-
-    Args:
-        control: Class of the control.
-        description: The label.
-        **settings: Other arguments of the class.
-    """
+    """Create a control of a class with a label, aligned with others in a column."""
     style, layout = {"description_width": "7em"}, {"width": "auto"}
     return control(description=description, style=style, layout=layout, **settings)
 
 
-@contextmanager
-def message_if_slow(target: HTML, message: str) -> Iterator[None]:
-    """Show a message if the code inside takes longer than `MESSAGE_DELAY`."""
-    timer = threading.Timer(
-        MESSAGE_DELAY, setattr, (target, "value", captions.block(message, role="status"))
-    )
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()  # otherwise the message could replace the result
+def read_upload(uploaded: Mapping[str, Any]) -> Photo:
+    """Read a photo from an item of the ``value`` of an upload button.
+
+    Raises:
+        PhotoError: If the file cannot be read as a photo. The message names the uploaded file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / Path(uploaded["name"]).name
+        path.write_bytes(uploaded["content"])
+        try:
+            return read_image(path)
+        except PhotoError as error:
+            raise PhotoError(str(error).replace(str(path), path.name)) from error
 
 
-class RetrievalControls(VBox):
-    """Sliders for the search settings and the shown results.
-
-    Args:
-        config: Settings at the start. Settings without a slider keep their values.
-        photos: Number of photos in the database.
+class Explorer(VBox):
+    """A widget with an upload button, messages, and a figure for pages that cannot run widgets.
 
     Attributes:
-        neighbors: Number of nearest database features per query feature.
-        distance: Maximum distance of a neighbor's descriptor.
-        verification: Whether RANSAC verifies the first photos.
-        results: Number of shown results.
-        rank: Rank, from 1, of the result whose matches are shown.
+        upload: Button that adds a photo.
+        status: Messages.
     """
 
-    def __init__(self, config: SearchConfig, photos: int) -> None:
-        self._config = config
-        self._verified = config.verified or VERIFIED
-        finite = sorted({*DISTANCES, config.max_distance} - {inf})
-        distances = [*((f"{distance:.2f}", distance) for distance in finite), ("any", inf)]
-        self.neighbors = labeled(
-            IntSlider,
-            "neighbors",
-            value=config.neighbors,
-            min=1,
-            max=max(NEIGHBORS, config.neighbors),
-            tooltip="Number of nearest database features per query feature",
-        )
-        self.distance = labeled(
-            SelectionSlider,
-            "max distance",
-            options=distances,
-            value=config.max_distance,
-            tooltip="Neighbors with a larger descriptor distance are ignored",
-        )
-        self.verification = labeled(
-            Checkbox, f"verify the top {self._verified}", value=config.verified > 0
-        )
-        self.results = labeled(
-            IntSlider, "results", value=min(RESULTS, photos), min=1, max=min(MAX_RESULTS, photos)
-        )
-        self.rank = labeled(IntSlider, "matches of #", value=1, min=1, max=1)
-        self.rank.tooltip = "Rank of the result whose matches are shown below"
-        super().__init__([*self.search_controls, self.results, self.rank])
+    def __init__(self) -> None:
+        super().__init__()
+        self.status = HTML()
+        self.upload = FileUpload(accept="image/*", description="upload a photo")
+        self.upload.observe(self._on_upload, names="value")
+        self._paused = False  # whether changes of controls are ignored
 
-    @property
-    def search_controls(self) -> list[ValueWidget]:
-        """The controls that change the search settings."""
-        return [self.neighbors, self.distance, self.verification]
+    def figure(self) -> Figure:
+        """Draw the current view as a figure."""
+        raise NotImplementedError
 
-    @property
-    def config(self) -> SearchConfig:
-        """The search settings."""
-        return replace(
-            self._config,
-            neighbors=self.neighbors.value,
-            max_distance=self.distance.value,
-            verified=self._verified if self.verification.value else 0,
-        )
+    def _add_photo(self, name: str, photo: Photo) -> None:
+        """Show an uploaded photo. A `ValueError` becomes a message, and the view stays."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, Any]:
+        """Add the figure to the widget's output, for pages that cannot run widgets."""
+        return super()._repr_mimebundle_(**kwargs) | {"image/jpeg": self.figure().to_bytes("jpeg")}
+
+    @contextmanager
+    def _pause(self) -> Iterator[None]:
+        """Ignore changes of controls inside the ``with`` block."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
+
+    def _set_options(self, control: ValueWidget, options: Sequence[Any], value: object) -> None:
+        """Change the options of a control, and select a value if it is one of them."""
+        values = [option[1] if isinstance(option, tuple) else option for option in options]
+        with self._pause():
+            control.options = options
+            control.value = value if value in values else values[0]
+
+    def _on_upload(self, change: Mapping[str, Any]) -> None:
+        if not change["new"]:
+            return
+        name = change["new"][0]["name"]
+        self.status.value = running("the network", name)
+        try:
+            self._add_photo(name, read_upload(change["new"][0]))
+            self.status.value = ""
+        except ValueError as error:  # such as a PhotoError
+            self.status.value = notice(str(error))
+        self.upload.value = ()  # allows uploading the same file again

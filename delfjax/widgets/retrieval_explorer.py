@@ -7,40 +7,44 @@ tenth of a second.
 import html
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
+from math import inf
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import numpy as np
 from IPython.display import clear_output, display
-from ipywidgets import HTML, Dropdown, HBox, Layout, VBox, Widget
+from ipywidgets import HTML, Checkbox, Dropdown, HBox, IntSlider, Layout, SelectionSlider, VBox
 
 from delfjax.datasets.truth import Truth
-from delfjax.features.database import Database
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.images.reading import read_image
 from delfjax.plots.base import Figure, encode_jpeg, fit_size
-from delfjax.plots.pairs import PAIR_WIDTH, QUERY_SIZE
-from delfjax.plots.retrieval import CARD_WIDTH, Card, thumbnail
-from delfjax.search.searcher import Searcher
+from delfjax.plots.pairs import PAIR_WIDTH, QUERY_SIZE, pair_image, query_image
+from delfjax.plots.retrieval import CARD_WIDTH, RELEVANCE_MARKS, Card, result_figure, thumbnail
+from delfjax.search.index import NEIGHBORS
+from delfjax.search.searcher import VERIFIED, SearchConfig, Searcher, SearchResult
 from delfjax.types import Box, Features, Photo
-from delfjax.widgets import captions
 from delfjax.widgets.canvas import ImageCanvas, ThumbnailGrid
-from delfjax.widgets.controls import RetrievalControls, labeled, message_if_slow
+from delfjax.widgets.controls import Explorer, block, labeled, notice
 from delfjax.widgets.retrieval_state import (
     CachedSearch,
-    Query,
-    SearchView,
-    cache_neighbors,
+    pluralize,
+    result_cards,
     short_name,
+    summarize,
 )
-from delfjax.widgets.upload import read_upload, upload_button
 
 DEFAULT_QUERIES = 12  # database photos that are offered as queries by default
-RESULT_COLUMNS = 4
+RESULTS, MAX_RESULTS, RESULT_COLUMNS = 12, 40, 4  # results at first, at most, and per row
 MIN_QUERY_COLUMNS, MAX_QUERY_COLUMNS = 6, 12
 QUERY_GRID_WIDTH = 1800  # pixels
 PAGE_WIDTH = 1050  # approximate width of a notebook's output on screen, in pixels
+# Options of the distance slider. The distance of two unit vectors is at most 2.
+DISTANCES = [step / 20 for step in range(2, 25)]
+MESSAGE_DELAY = 0.5  # seconds: a message during a faster search would only flicker
 
 
 def search_photos(
@@ -75,42 +79,40 @@ def search_photos(
     if queries is None:
         queries = searcher.database.names[:DEFAULT_QUERIES]
     if not isinstance(queries, Mapping):
-        queries = _database_features(searcher.database, queries)
+        database = searcher.database
+        numbers = {name: number for number, name in enumerate(database.names)}
+        if missing := [name for name in queries if name not in numbers]:
+            raise ValueError(
+                f"the database has no photo {missing[0]!r}; expected names such as "
+                f"{database.names[0]!r}, or features by name"
+            )
+        queries = {name: database.features(numbers[name]) for name in queries}
     if not queries:
         raise ValueError("0 queries; expected at least one")
     load = photos if callable(photos) else lambda name: read_image(Path(photos) / name)
-    display(HTML(captions.notice("Compiling the search. This takes a few seconds …")))
-    cache_neighbors(searcher, next(iter(queries.values()))).search(searcher.config)
+    display(HTML(notice("Compiling the search. This takes a few seconds …")))
+    CachedSearch(searcher, next(iter(queries.values()))).search(searcher.config)
     clear_output()  # the widget replaces the message
     return RetrievalExplorer(searcher, load, queries, truths or {}, model)
 
 
-def _database_features(database: Database, names: Sequence[str]) -> dict[str, Features]:
-    """Return the features of database photos by name."""
-    numbers = {name: number for number, name in enumerate(database.names)}
-    if missing := [name for name in names if name not in numbers]:
-        raise ValueError(
-            f"the database has no photo {missing[0]!r}; expected names such as "
-            f"{database.names[0]!r}, or features by name"
-        )
-    return {name: database.features(numbers[name]) for name in names}
-
-
-class RetrievalExplorer(VBox):
+class RetrievalExplorer(Explorer):
     """The widget that `search_photos` returns. Its controls are attributes, so a program can use them.
 
     Attributes:
         query_grid: Thumbnails of the queries.
         query: Menu of the queries.
-        upload: Button that adds a query.
         query_canvas: The query, on which a box can be dragged.
-        controls: Sliders for the search settings and the shown results.
+        neighbors: Slider of the number of nearest database features per query feature.
+        distance: Slider of the maximum distance of a neighbor's descriptor.
+        verification: Whether RANSAC verifies the first photos.
+        results: Slider of the number of shown results.
+        rank: Slider of the rank, from 1, of the result whose matches are shown.
         result_grid: Thumbnails of the results.
         pair_canvas: The query and one result, with their matches.
         heading: Text above the query.
         summary: Text above the results.
         caption: Text above the pair.
-        status: Messages.
     """
 
     def __init__(
@@ -121,183 +123,236 @@ class RetrievalExplorer(VBox):
         truths: Mapping[str, Truth],
         model: LocalExtractor | None,
     ) -> None:
+        super().__init__()
         self._searcher, self._load, self._model = searcher, load, model
-        self._queries = {
-            name: Query(
-                name=name,
-                photo=load(name),
-                features=searcher.reduce(features),
-                truth=truths.get(name),
-            )
-            for name, features in queries.items()
-        }
+        self._photos = {name: load(name) for name in queries}
+        self._features = {name: searcher.reduce(each) for name, each in queries.items()}
+        self._truths = dict(truths)
         self._load_thumbnail = cache(lambda name: thumbnail(load(name), CARD_WIDTH))
         self._search: CachedSearch
-        self._view: SearchView
-        self._paused = False  # whether changes of controls are ignored
-        self.query = labeled(Dropdown, "query", options=list(queries))
-        self.upload = upload_button("upload a photo")
+        self._result: SearchResult
+        self._create_controls()
         self.upload.layout = Layout(width="max-content", margin="0 0 0 7.5em")
-        if model is None:
-            self.upload.layout.display = "none"
-        self.controls = RetrievalControls(searcher.config, len(searcher.database))
+        self.upload.layout.display = "none" if model is None else None
         self.query_grid, self.result_grid = ThumbnailGrid(), ThumbnailGrid()
+        self.query_grid.observe(self._on_query_selected, names="selected")
+        self.result_grid.observe(self._on_result_selected, names="selected")
         self.query_canvas, self.pair_canvas = ImageCanvas(draws_boxes=True), ImageCanvas()
-        self.heading, self.summary, self.caption, self.status = (HTML() for _ in range(4))
-        super().__init__(self._arrange(has_truths=bool(truths)))
-        self._connect()
+        self.query_canvas.observe(self._search_neighbors, names="box")
+        self.heading, self.summary, self.caption = HTML(), HTML(), HTML()
+        sliders = [self.neighbors, self.distance, self.verification, self.results, self.rank]
+        left = VBox([self.heading, self.query_canvas, self.query, *sliders, self.upload])
+        left.layout = Layout(flex="2 1 0", min_width="0")
+        style = "border-bottom:4px solid {};margin-right:1.5em"
+        marks = [
+            f'<span style="{style.format(color)}">{mark} {kind}</span>'
+            for kind, (mark, color) in RELEVANCE_MARKS.items()
+        ]
+        right = VBox(
+            [self.summary, self.result_grid, HTML(block("".join(marks)) if truths else "")]
+        )
+        right.layout = Layout(flex="3 1 0", min_width="0")
+        columns = HBox([left, right], layout=Layout(grid_gap="0 1.5em"))
+        self.children = [self.query_grid, self.status, columns, self.caption, self.pair_canvas]
         self._show_queries()
         self._reload()
 
-    def _arrange(self, *, has_truths: bool) -> list[Widget]:
-        left = VBox([self.heading, self.query_canvas, self.query, self.controls, self.upload])
-        left.layout = Layout(flex="2 1 0", min_width="0")
-        legend = captions.relevance_legend() if has_truths else ""
-        right = VBox([self.summary, self.result_grid, HTML(legend)])
-        right.layout = Layout(flex="3 1 0", min_width="0")
-        columns = HBox([left, right], layout=Layout(grid_gap="0 1.5em"))
-        return [self.query_grid, self.status, columns, self.caption, self.pair_canvas]
-
-    def _connect(self) -> None:
-        self.upload.observe(self._on_upload, names="value")
+    def _create_controls(self) -> None:
+        config, photos = self._searcher.config, len(self._searcher.database)
+        finite = sorted({*DISTANCES, config.max_distance} - {inf})
+        distances = [*((f"{distance:.2f}", distance) for distance in finite), ("any", inf)]
+        self.query = labeled(Dropdown, "query", options=list(self._photos))
+        self.neighbors = labeled(
+            IntSlider,
+            "neighbors",
+            value=config.neighbors,
+            min=1,
+            max=max(NEIGHBORS, config.neighbors),
+            tooltip="Number of nearest database features per query feature",
+        )
+        self.distance = labeled(
+            SelectionSlider,
+            "max distance",
+            options=distances,
+            value=config.max_distance,
+            tooltip="Neighbors with a larger descriptor distance are ignored",
+        )
+        self.verification = labeled(
+            Checkbox, f"verify the top {config.verified or VERIFIED}", value=config.verified > 0
+        )
+        self.results = labeled(
+            IntSlider, "results", value=min(RESULTS, photos), min=1, max=min(MAX_RESULTS, photos)
+        )
+        self.rank = labeled(IntSlider, "matches of #", value=1, min=1, max=1)
+        self.rank.tooltip = "Rank of the result whose matches are shown below"
         self.query.observe(self._reload, names="value")
-        self.query_canvas.observe(self._search_neighbors, names="box")
-        for control in self.controls.search_controls:
+        for control in (self.neighbors, self.distance, self.verification):
             control.observe(self._search_and_show, names="value")
-        for control in (self.controls.results, self.controls.rank):
+        for control in (self.results, self.rank):
             control.observe(self._show_results, names="value")
-        self.query_grid.observe(self._on_query_selected, names="selected")
-        self.result_grid.observe(self._on_result_selected, names="selected")
+
+    @property
+    def config(self) -> SearchConfig:
+        """The search settings of the controls; settings without a control are the searcher's."""
+        config = self._searcher.config
+        return replace(
+            config,
+            neighbors=self.neighbors.value,
+            max_distance=self.distance.value,
+            verified=(config.verified or VERIFIED) if self.verification.value else 0,
+        )
 
     @property
     def box(self) -> Box | None:
         """The dragged box in pixels of the query's photo, or None for the whole query."""
         if self.query_canvas.box is None:
             return None
-        query = self._queries[self.query.value]
-        size = np.array(query.features.image_size)
-        displayed = fit_size(query.photo.shape[:2], QUERY_SIZE)
+        size = np.array(self._features[self.query.value].image_size)
+        displayed = fit_size(self._photos[self.query.value].shape[:2], QUERY_SIZE)
         return Box(*(np.array(self.query_canvas.box) * np.tile(size / displayed, 2)).tolist())
-
-    def figure(self) -> Figure:
-        """Draw the query, the results and the matches of one result as a figure."""
-        return self._view.figure(self.controls.results.value, self._position)
-
-    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, Any]:
-        """Add the figure to the widget's output, for pages that cannot run widgets."""
-        return super()._repr_mimebundle_(**kwargs) | {"image/jpeg": self.figure().to_bytes("jpeg")}
-
-    @property
-    def _position(self) -> int:
-        """Position in the ranking, from 0, of the result whose matches are shown."""
-        return self.controls.rank.value - 1
 
     # --- searching
 
     def _on_query_selected(self, change: Mapping[str, Any]) -> None:
-        self.query.value = list(self._queries)[change["new"]]
+        self.query.index = change["new"]
 
     def _reload(self, _: object = None) -> None:
         """Search with the whole chosen query."""
         if self._paused:
             return
-        self._paused = True
-        self.query_canvas.box, self.controls.rank.value = None, 1
-        self._paused = False
-        self.query_grid.selected = list(self._queries).index(self.query.value)
+        with self._pause():
+            self.query_canvas.box, self.rank.value = None, 1
+        self.query_grid.selected = self.query.index
         self._search_neighbors()
-        self.controls.rank.value = self._view.first_other_result() + 1
+        names = [self._name(position) for position in range(min(2, len(self._result.ranking)))]
+        # Photos of the database match themselves best, which is not interesting.
+        self.rank.value = 2 if len(names) == 2 and names[0] == self.query.value else 1
 
     def _search_neighbors(self, _: object = None) -> None:
         """Find the neighbors of the query, or of the features in the box; then rank the photos."""
         if self._paused:
             return
-        start, query = time.perf_counter(), self._queries[self.query.value]
-        most = self.controls.neighbors.max
-        self._search = cache_neighbors(self._searcher, query.features, self.box, max_neighbors=most)
+        start, features, most = (
+            time.perf_counter(),
+            self._features[self.query.value],
+            self.neighbors.max,
+        )
+        self._search = CachedSearch(self._searcher, features, self.box, max_neighbors=most)
         self._search_and_show(start=start)
-        self.heading.value = self._view.heading()
-        self.query_canvas.alt = f"query {short_name(query.name)}"
-        image = self._view.query_image()
+        text = (
+            f"{pluralize(len(features), 'feature')}. Drag a box to search with a part of the query."
+        )
+        if self.box is not None:
+            text = f"{len(self._search.features)} of {len(features)} features. Click to remove the box."
+        name, image = short_name(self.query.value), self._draw_query()
+        self.heading.value = block(f"<b>{html.escape(name)}</b>, {text}")
+        self.query_canvas.alt = f"query {name}"
         self.query_canvas.layout.max_width = f"{image.shape[1] // 2}px"
         self.query_canvas.image = encode_jpeg(image)
 
-    def _search_and_show(self, _: object = None, *, start: float | None = None) -> None:
-        """Rank the photos with the current settings, and show the results.
+    def _draw_query(self) -> Photo:
+        """Draw the query with its features and the box."""
+        name = self.query.value
+        return query_image(self._photos[name], self._features[name], self.box)
 
-        Args:
-            start: When the search began, as `time.perf_counter` gives it. None: now.
-        """
+    def _search_and_show(self, _: object = None, *, start: float | None = None) -> None:
+        """Rank the photos with the current settings, and show the results and the time since start."""
         start = time.perf_counter() if start is None else start
-        config = self.controls.config
-        with message_if_slow(
-            self.summary, "Searching. The first search of each size is compiled …"
-        ):
-            self._view = SearchView(
-                query=self._queries[self.query.value],
-                box=self.box,
-                search=self._search,
-                config=config,
-                result=self._search.search(config),
-                load=self._load,
-                load_thumbnail=self._load_thumbnail,
-            )
-        self.summary.value = self._view.summary(time.perf_counter() - start)
+        message = block("Searching. The first search of each size is compiled …", role="status")
+        timer = Timer(MESSAGE_DELAY, setattr, (self.summary, "value", message))
+        timer.start()
+        try:
+            self._result = self._search.search(self.config)
+        finally:
+            timer.cancel()
+            timer.join()  # otherwise the message could replace the result
+        seconds, truth = time.perf_counter() - start, self._truths.get(self.query.value)
+        text = summarize(self._result, self._searcher.database, truth, seconds)
+        self.summary.value = block(text, role="status")
         self.status.value = ""
         self._show_results()
 
-    def _on_upload(self, change: Mapping[str, Any]) -> None:
-        """Search with an uploaded photo; if that fails, show the reason and keep the view."""
-        if not change["new"]:
-            return
-        name = change["new"][0]["name"]
-        self.status.value = captions.running("the network", name)
-        try:
-            photo = read_upload(change["new"][0])
-            features = self._searcher.reduce(self._model(photo))
-            cache_neighbors(self._searcher, features, max_neighbors=1)  # fails if they do not fit
-        except ValueError as error:  # such as a PhotoError
-            self.status.value = captions.notice(str(error))
-        else:
-            self._queries[name] = Query(name=name, photo=photo, features=features)
-            self._paused = True
-            self.query.options, self.query.value = list(self._queries), name
-            self._paused = False
-            self._show_queries()
-            self._reload()
-        self.upload.value = ()  # allows uploading the same file again
+    def _add_photo(self, name: str, photo: Photo) -> None:
+        features = self._searcher.reduce(self._model(photo))
+        CachedSearch(self._searcher, features, max_neighbors=1)  # fails if they do not fit
+        self._photos[name], self._features[name] = photo, features
+        self._truths.pop(name, None)  # they are of another photo
+        self._set_options(self.query, list(self._photos), name)
+        self._show_queries()
+        self._reload()
 
     # --- showing
 
     def _show_queries(self) -> None:
-        columns = min(max(len(self._queries), MIN_QUERY_COLUMNS), MAX_QUERY_COLUMNS)
+        columns = min(max(len(self._photos), MIN_QUERY_COLUMNS), MAX_QUERY_COLUMNS)
         width = QUERY_GRID_WIDTH // columns
-        labels = [short_name(name) for name in self._queries]
         cards = [
-            Card(photo=thumbnail(query.photo, width), lines=(label,))
-            for query, label in zip(self._queries.values(), labels, strict=True)
+            Card(photo=thumbnail(photo, width), lines=(short_name(name),))
+            for name, photo in self._photos.items()
         ]
-        selected = list(self._queries).index(self.query.value)
+        selected = self.query.index
         self.query_grid.show_cards(cards, columns=columns, card_width=width, selected=selected)
-        self.query_grid.alt = f"queries: {', '.join(labels)}"
+        self.query_grid.alt = f"queries: {', '.join(map(short_name, self._photos))}"
 
     def _show_results(self, _: object = None) -> None:
         """Show the first results, and the matches of one of them."""
         if self._paused:
             return
-        self._paused = True
-        cards = self._view.cards(self.controls.results.value)
-        self.controls.rank.max = max(1, len(cards))
-        self.result_grid.show_cards(
-            cards, columns=RESULT_COLUMNS, card_width=CARD_WIDTH, selected=self._position
-        )
-        self._paused = False
+        cards = self._cards()
+        with self._pause():
+            self.rank.max = max(1, len(cards))
+            selected = self.rank.value - 1
+            self.result_grid.show_cards(
+                cards, columns=RESULT_COLUMNS, card_width=CARD_WIDTH, selected=selected
+            )
         self.result_grid.alt = "results: " + "; ".join(": ".join(card.lines) for card in cards)
-        image, caption = self._view.pair(self._position)
+        image, caption = self._draw_pair()
         self.pair_canvas.layout.max_width = f"{PAGE_WIDTH * image.shape[1] // PAIR_WIDTH}px"
         self.pair_canvas.image, self.pair_canvas.alt = encode_jpeg(image), caption
         self.caption.value = html.escape(caption)
 
     def _on_result_selected(self, change: Mapping[str, Any]) -> None:
         if not self._paused:
-            self.controls.rank.value = change["new"] + 1
+            self.rank.value = change["new"] + 1
+
+    def _name(self, position: int) -> str:
+        """Return the name of a result by its position in the ranking, from 0."""
+        return self._searcher.database.names[self._result.ranking.images[position]]
+
+    def _cards(self) -> list[Card]:
+        truth, count = self._truths.get(self.query.value), self.results.value
+        return result_cards(
+            self._result, self._searcher.database, truth, self._load_thumbnail, count
+        )
+
+    def _draw_pair(self) -> tuple[Photo, str]:
+        """Draw the matches of the query and the chosen result; return the image and its caption."""
+        query, rank = self.query.value, self.rank.value
+        if not len(self._result.ranking):
+            return self._draw_query(), "no results"
+        name, image = self._name(rank - 1), int(self._result.ranking.images[rank - 1])
+        height, width = self._searcher.database.image_sizes[image].tolist()
+        if (verification := self._result.verifications.get(image)) is None:
+            matches, inliers = self._search.matches(image, self.config), None
+            verified = "not verified"
+        else:
+            matches, inliers = self._result.matches[image], verification.inliers
+            verified = f"{pluralize(verification.num_inliers, 'inlier')} (bright)"
+        sizes = self._features[query].image_size, (height, width)
+        return pair_image((self._photos[query], self._load(name)), sizes, matches, inliers), (
+            f"{short_name(query)} and result {rank}, {short_name(name)}: "
+            f"{len(matches):,} putative matches, {verified}"
+        )
+
+    def figure(self) -> Figure:
+        """Draw the query, the results and the matches of one result as a figure."""
+        config = self.config
+        shown = thumbnail(self._draw_query(), CARD_WIDTH)
+        card = Card(photo=shown, lines=("query", short_name(self.query.value)))
+        part = "the query" if self.box is None else "the features in a box of the query"
+        limit = "" if config.max_distance == inf else f" within distance {config.max_distance:.2f}"
+        order = f"top {config.verified} verified" if config.verified else "ranked by votes"
+        neighbors = pluralize(config.neighbors, "neighbor")
+        image, caption = self._draw_pair()
+        titles = f"{part}, {neighbors} per feature{limit}, {order}", caption
+        return result_figure([card, *self._cards()], image, titles)

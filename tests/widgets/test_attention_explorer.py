@@ -165,6 +165,18 @@ def test_unreadable_upload_shows_a_message_and_keeps_the_view(explorer):
     assert explorer.status.value == ""
 
 
+def test_figure_has_titles_and_color_bars_and_can_be_saved(explorer):
+    explorer.other_model.value = "no attention"
+    explorer.scale.value, explorer.count.value, explorer.threshold.value = 2.0, 5, 0.75
+    figure = explorer.figure()
+    titles = [ax.get_title(loc="left") for ax in figure.axes if ax.images]
+    view = "scale 2.00, 5 keypoints from the top 25% of cells"
+    assert titles == [f"blocks, trained\nattention, {view}", f"blocks, no attention\nnorm, {view}"]
+    assert [ax.get_ylabel() for ax in figure.axes if not ax.images] == ["attention", "norm"]
+    assert figure.to_bytes("png").startswith(b"\x89PNG")
+    assert figure.to_bytes("pdf").startswith(b"%PDF")
+
+
 def test_figure_can_be_downloaded_until_the_view_changes(explorer):
     explorer.export.click()
     found = re.findall(r'download="(.*?)" href="data:(.*?);base64,(\w+)', explorer.links.value)

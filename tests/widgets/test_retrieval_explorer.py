@@ -14,9 +14,9 @@ from delfjax.datasets.truth import Truth
 from delfjax.features.database import Database
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.search.searcher import SearchConfig, Searcher
-from delfjax.widgets import controls, retrieval_explorer
+from delfjax.widgets import retrieval_explorer
 from delfjax.widgets.retrieval_explorer import RetrievalExplorer, search_photos
-from delfjax.widgets.retrieval_state import CachedSearch, cache_neighbors
+from delfjax.widgets.retrieval_state import CachedSearch
 
 CONFIG = SearchConfig(neighbors=12, ransac=RansacConfig(hypotheses=256))
 COUNT = 8
@@ -64,7 +64,7 @@ def click(canvas, point, **changes):
 
 def test_first_view_is_the_first_query_with_the_searchers_settings(explorer, searcher):
     ranking = searcher(place(1)).ranking
-    assert explorer.controls.config == CONFIG
+    assert explorer.config == CONFIG
     first = explorer.result_grid.alt.removeprefix("results: ").split("; ")[0]
     assert first == f"1  photo_2: ✓ correct, {ranking.inliers[0]} inliers"
     assert "photo_3: ○ junk" in explorer.result_grid.alt
@@ -86,11 +86,11 @@ def test_first_view_is_the_first_query_with_the_searchers_settings(explorer, sea
     ],
 )
 def test_every_control_changes_the_view_and_back(explorer, control, value, summary):
-    before, old = shown(explorer), getattr(explorer.controls, control).value
-    getattr(explorer.controls, control).value = value
+    before, old = shown(explorer), getattr(explorer, control).value
+    getattr(explorer, control).value = value
     assert shown(explorer) != before
     assert summary in explorer.summary.value
-    getattr(explorer.controls, control).value = old
+    getattr(explorer, control).value = old
     assert shown(explorer) == before
 
 
@@ -100,13 +100,12 @@ def test_neighbors_are_searched_once_for_a_query_and_a_box(explorer, searcher, m
     monkeypatch.setattr(
         searcher.index, "search", lambda queries, k: searches.append(k) or original(queries, k)
     )
-    sliders = explorer.controls
-    sliders.neighbors.value, sliders.distance.value = 3, 0.9
-    sliders.verification.value, sliders.rank.value = False, 2
+    explorer.neighbors.value, explorer.distance.value = 3, 0.9
+    explorer.verification.value, explorer.rank.value = False, 2
     assert not searches
     explorer.query_canvas.box = (0.0, 0.0, 300.0, 400.0)
-    assert searches == [sliders.neighbors.max]
-    sliders.neighbors.value = 5
+    assert searches == [explorer.neighbors.max]
+    explorer.neighbors.value = 5
     explorer.query.value = "tower"
     assert len(searches) == 2  # a new query removes the box, without another search
 
@@ -118,7 +117,7 @@ def test_box_searches_with_its_features_until_a_click_removes_it(explorer, searc
     box = explorer.box
     np.testing.assert_allclose(box, (48, 128, 288, 448), rtol=1e-6)  # of 480 x 640 pixels
     assert f"{len(place(1).inside(box))} of 60 features" in explorer.heading.value
-    ranking = cache_neighbors(searcher, place(1), box).search(CONFIG).ranking
+    ranking = CachedSearch(searcher, place(1), box).search(CONFIG).ranking
     assert f": ✓ correct, {ranking.inliers[0]} inliers" in explorer.result_grid.alt
     assert shown(explorer) != before
     click(explorer.query_canvas, (3.0, 3.0), box=None)
@@ -137,10 +136,10 @@ def test_box_without_features_shows_a_message(explorer):
 
 
 def test_thumbnail_or_menu_selects_a_query_and_removes_the_box(explorer):
-    explorer.query_canvas.box, explorer.controls.rank.value = (0.0, 0.0, 300.0, 400.0), 2
+    explorer.query_canvas.box, explorer.rank.value = (0.0, 0.0, 300.0, 400.0), 2
     explorer.query_grid.selected = 1
     assert explorer.query.value == "tower"
-    assert (explorer.query_canvas.box, explorer.controls.rank.value) == (None, 1)
+    assert (explorer.query_canvas.box, explorer.rank.value) == (None, 1)
     assert "tower" in explorer.heading.value
     assert "1  photo_4: ✓ correct" in explorer.result_grid.alt
     explorer.query.value = "unknown"
@@ -153,16 +152,16 @@ def test_click_on_a_result_shows_its_matches(explorer):
     before = shown(explorer)
     height, width = image(explorer.result_grid).shape[:2]
     click(explorer.result_grid, (0.2 * height, 0.3 * width))
-    assert explorer.controls.rank.value == 2
+    assert explorer.rank.value == 2
     assert "result 2, photo_0" in explorer.caption.value
     images = zip(before[::2], shown(explorer)[::2], strict=True)
     assert all(old != new for old, new in images)
-    explorer.controls.rank.value = 1
+    explorer.rank.value = 1
     assert shown(explorer) == before
 
 
 def test_unverified_results_show_their_putative_matches(explorer):
-    explorer.controls.verification.value = False
+    explorer.verification.value = False
     assert "putative matches, not verified" in explorer.caption.value
 
 
@@ -170,18 +169,18 @@ def test_maximum_distance_of_the_searcher_is_offered(searcher):
     config = SearchConfig(max_distance=0.83)
     own = Searcher(searcher.database, searcher.index, config)
     explorer = search_photos(own, load, {"square": place(1)})
-    assert explorer.controls.distance.value == 0.83
-    assert explorer.controls.distance.options[-1] == ("any", float("inf"))
-    assert explorer.controls.config == config
+    assert explorer.distance.value == 0.83
+    assert explorer.distance.options[-1] == ("any", float("inf"))
+    assert explorer.config == config
 
 
 def test_verification_can_be_switched_on_if_the_searcher_has_none(searcher):
     config = SearchConfig(verified=0)
     own = Searcher(searcher.database, searcher.index, config)
     explorer = search_photos(own, load, {"square": place(1)})
-    assert explorer.controls.config == config
+    assert explorer.config == config
     assert "ranked by votes" in explorer.summary.value
-    explorer.controls.verification.value = True
+    explorer.verification.value = True
     assert "8 verified" in explorer.summary.value
 
 
@@ -216,7 +215,7 @@ def test_message_is_shown_until_the_widget_is_ready(searcher, monkeypatch):
 
 
 def test_message_is_shown_during_a_slow_search_only(explorer, monkeypatch):
-    monkeypatch.setattr(controls, "MESSAGE_DELAY", 0.0)
+    monkeypatch.setattr(retrieval_explorer, "MESSAGE_DELAY", 0.0)
     original = CachedSearch.search
 
     def slow_search(cached, config):
@@ -227,7 +226,7 @@ def test_message_is_shown_during_a_slow_search_only(explorer, monkeypatch):
         return original(cached, config)
 
     monkeypatch.setattr(CachedSearch, "search", slow_search)
-    explorer.controls.neighbors.value = 5
+    explorer.neighbors.value = 5
     assert "have votes" in explorer.summary.value
 
 
@@ -235,7 +234,7 @@ def test_pages_without_widgets_show_the_figure(explorer):
     bundle = explorer._repr_mimebundle_()
     assert bundle["image/jpeg"].startswith(b"\xff\xd8")
     assert "application/vnd.jupyter.widget-view+json" in bundle
-    explorer.controls.verification.value, explorer.controls.distance.value = False, 0.9
+    explorer.verification.value, explorer.distance.value = False, 0.9
     titles = [ax.get_title(loc="left") for ax in explorer.figure().axes]
     expected = "the query, 12 neighbors per feature within distance 0.90, ranked by votes"
     assert titles[0] == expected
@@ -268,7 +267,7 @@ def test_uploaded_photo_is_searched_and_added_to_the_queries(uploader):
 
 
 def test_unreadable_upload_shows_a_message_and_keeps_the_view(uploader):
-    uploader.controls.neighbors.value = 5
+    uploader.neighbors.value = 5
     before = shown(uploader), uploader.summary.value, uploader.query_grid.image
     upload(uploader.upload, "notes<b>.txt", b"not a photo")
     assert "<b>notes&lt;b&gt;.txt is not an image; expected JPEG" in uploader.status.value

@@ -12,7 +12,12 @@ from delfjax.features.database import Database
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.search.searcher import SearchConfig, Searcher
 from delfjax.types import Box
-from delfjax.widgets.retrieval_state import Query, SearchView, average_precision, cache_neighbors
+from delfjax.widgets.retrieval_state import (
+    CachedSearch,
+    average_precision,
+    result_cards,
+    summarize,
+)
 
 CONFIG = SearchConfig(neighbors=12, ransac=RansacConfig(hypotheses=256))
 COUNT = 8
@@ -52,21 +57,21 @@ def assert_same(result, other):
 )
 def test_results_are_those_of_a_searcher_with_the_same_settings(searcher, changes):
     config = replace(CONFIG, **changes)
-    cached = cache_neighbors(searcher, place(1), max_neighbors=20)
+    cached = CachedSearch(searcher, place(1), max_neighbors=20)
     expected = Searcher(searcher.database, searcher.index, config)(place(1))
     assert_same(cached.search(config), expected)
     assert_same(cached.search(config), expected)
 
 
 def test_a_search_does_not_change_later_ones(searcher):
-    cached = cache_neighbors(searcher, place(1))
+    cached = CachedSearch(searcher, place(1))
     before = cached.search(CONFIG)
     cached.search(replace(CONFIG, neighbors=2, verified=0))
     assert_same(cached.search(CONFIG), before)
 
 
 def test_without_verification_votes_rank(searcher):
-    cached = cache_neighbors(searcher, place(2))
+    cached = CachedSearch(searcher, place(2))
     by_votes = cached.search(replace(CONFIG, verified=0)).ranking
     verified = cached.search(CONFIG).ranking
     assert (by_votes.inliers == -1).all()
@@ -79,7 +84,7 @@ def test_without_verification_votes_rank(searcher):
 
 def test_box_keeps_the_features_inside_it(searcher):
     query = place(1)
-    cached = cache_neighbors(searcher, query, BOX)
+    cached = CachedSearch(searcher, query, BOX)
     part = query.inside(BOX)
     assert 0 < len(part) < len(query)
     np.testing.assert_array_equal(cached.features.positions, part.positions)
@@ -87,13 +92,13 @@ def test_box_keeps_the_features_inside_it(searcher):
 
 
 def test_box_without_features_finds_nothing(searcher):
-    result = cache_neighbors(searcher, place(1), Box(0.0, 0.0, 0.1, 0.1)).search(CONFIG)
+    result = CachedSearch(searcher, place(1), Box(0.0, 0.0, 0.1, 0.1)).search(CONFIG)
     assert len(result.ranking) == 0
     assert average_precision(result, Truth(np.array([2, 3]), np.array([], int))) == 0
 
 
 def test_matches_are_those_of_the_search_and_exist_for_unverified_photos(searcher):
-    cached = cache_neighbors(searcher, place(1))
+    cached = CachedSearch(searcher, place(1))
     result = cached.search(CONFIG)
     for image, expected in result.matches.items():
         matches = cached.matches(image, CONFIG)
@@ -104,7 +109,7 @@ def test_matches_are_those_of_the_search_and_exist_for_unverified_photos(searche
 
 
 def test_more_neighbors_than_cached_are_refused(searcher):
-    cached = cache_neighbors(searcher, place(1), max_neighbors=5)
+    cached = CachedSearch(searcher, place(1), max_neighbors=5)
     message = "needs 12 neighbors, but only 5 are cached. Fix: pass max_neighbors=12"
     with pytest.raises(ValueError, match=message):
         cached.search(CONFIG)
@@ -113,48 +118,38 @@ def test_more_neighbors_than_cached_are_refused(searcher):
 def test_small_database_can_have_fewer_features_than_neighbors():
     database = Database.from_features(["one"], [place(0, count=7)])
     searcher = Searcher(database, config=CONFIG)
-    assert_same(cache_neighbors(searcher, place(0)).search(CONFIG), searcher(place(0)))
+    assert_same(CachedSearch(searcher, place(0)).search(CONFIG), searcher(place(0)))
 
 
 # --- captions
 
 
-@pytest.fixture
-def view(searcher):
-    """The view of a query whose correct result is photo 2."""
-    truth = Truth(np.array([2]), np.array([3]))
+def test_card_has_rank_name_relevance_and_inliers_or_votes(searcher):
+    cached, truth = CachedSearch(searcher, place(1)), Truth(np.array([2]), np.array([3]))
     photo = np.zeros((48, 64, 3), np.uint8)
-    search = cache_neighbors(searcher, place(1))
-    return SearchView(
-        query=Query(name="query.jpg", photo=photo, features=place(1), truth=truth),
-        box=None,
-        search=search,
-        config=CONFIG,
-        result=search.search(CONFIG),
-        load=lambda name: photo,
-        load_thumbnail=lambda name: photo,
-    )
+
+    def first_card(config, truth):
+        result = cached.search(config)
+        (card,) = result_cards(result, searcher.database, truth, lambda name: photo, 1)
+        return card, result.ranking
+
+    card, ranking = first_card(CONFIG, truth)
+    assert card.lines == ("1  photo_2", f"✓ correct, {ranking.inliers[0]} inliers")
+    card, ranking = first_card(CONFIG, None)
+    assert card.lines[1] == f"{ranking.inliers[0]} inliers"
+    card, ranking = first_card(replace(CONFIG, verified=0), truth)
+    assert card.lines[1].endswith(f", {ranking.votes[0]} votes")
 
 
-def test_card_has_rank_name_relevance_and_inliers_or_votes(view):
-    count = view.result.ranking.inliers[0]
-    assert view.cards(1)[0].lines == ("1  photo_2", f"✓ correct, {count} inliers")
-    by_votes = view.search.search(replace(CONFIG, verified=0))
-    count = by_votes.ranking.votes[0]
-    assert replace(view, result=by_votes).cards(1)[0].lines[1].endswith(f", {count} votes")
-    unknown = replace(view, query=replace(view.query, truth=None))
-    assert unknown.cards(1)[0].lines[1] == f"{view.result.ranking.inliers[0]} inliers"
-
-
-def test_summary_has_counts_time_and_average_precision(view):
-    found = len(view.result.ranking)
-    summary = view.summary(0.123)
+def test_summary_has_counts_time_and_average_precision(searcher):
+    result = CachedSearch(searcher, place(1)).search(CONFIG)
+    truth, no_positives = (Truth(np.array(each, int), np.array([3])) for each in ([2], []))
+    found = len(result.ranking)
+    summary = summarize(result, searcher.database, truth, 0.123)
     assert f"{found} of 8 photos have votes" in summary
     assert f"{found} verified" in summary
     assert "123 ms" in summary
     assert "average precision 100.0%" in summary
-    assert "compilation" in view.summary(3.0)
-    no_positives = Truth(np.array([], int), np.array([3]))
-    for truth in (None, no_positives):
-        unknown = replace(view, query=replace(view.query, truth=truth))
-        assert "precision" not in unknown.summary(0.1)
+    assert "compilation" in summarize(result, searcher.database, truth, 3.0)
+    for unknown in (None, no_positives):
+        assert "precision" not in summarize(result, searcher.database, unknown, 0.1)

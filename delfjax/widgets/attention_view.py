@@ -1,0 +1,270 @@
+"""What the attention explorer shows: the scores of a photo (Secs. 4.1 and 4.2, Fig. 9), drawn on it.
+
+`score_photo` runs the network once for a photo and a model. The other functions compute with NumPy and draw
+with Pillow: Matplotlib is too slow to follow a slider. A *cell* is one position of the feature map of one
+pyramid level.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from PIL import Image, ImageDraw
+
+from delfjax.features.extraction import Extractor, Selection
+from delfjax.features.pyramid import STRIDE, merge_levels, scale_points
+from delfjax.plots.base import DARK, DIM, LIGHT
+from delfjax.types import Photo
+
+COLOR_MAPS = ("magma", "inferno", "viridis", "cividis")  # safe for color-blind readers
+MIN_SIDE, MAX_SIDE = 640, 960  # limits of the longer side of the image on screen, in pixels
+COLOR_RANGE = (1, 99.5)  # percentiles: a few extreme scores would compress all others to one color
+RING_RADIUS = 4.0  # radius in pixels of the ring around a keypoint of scale 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewSettings:
+    """What the explorer shows, and how.
+
+    Attributes:
+        score: Score to show. A model without attention shows the norm instead.
+        scale: Scale of the pyramid level to show. None merges all levels.
+        count: Maximum number of keypoints.
+        threshold: Quantile of the shown scores, 0 to 1. Cells with lower scores are not keypoints.
+            It is a quantile because attention and norm have different units.
+        color_map: Matplotlib color map of the heatmap.
+        opacity: Opacity of the heatmap over the photo, 0 to 1.
+    """
+
+    score: Selection = "attention"
+    scale: float | None = None
+    count: int = 100
+    threshold: float = 0.0
+    color_map: str = COLOR_MAPS[0]
+    opacity: float = 0.6
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScoredPhoto:
+    """A photo with the scores that one model gives its cells.
+
+    The arrays of length ``n`` have one row for each cell of each pyramid level.
+
+    Attributes:
+        photo: The photo.
+        scales: Scale of each pyramid level.
+        level_sizes: ``(height, width)`` of each level, in pixels of the level.
+        maps: For each score, one map per level.
+        levels: Index of the level of each cell.
+        centers: ``(y, x)`` of each cell's center, in pixels of the photo.
+        receptive_fields: ``(y_min, x_min, y_max, x_max)`` of each cell's receptive field, in pixels
+            of the photo. It can reach beyond the photo.
+        scores: For each score, its value at each cell.
+    """
+
+    photo: Photo
+    scales: tuple[float, ...]
+    level_sizes: Int[np.ndarray, "levels 2"]
+    maps: Mapping[Selection, Sequence[Float[np.ndarray, "_ _"]]]
+    levels: Int[np.ndarray, " n"]
+    centers: Float[np.ndarray, "n 2"]
+    receptive_fields: Float[np.ndarray, "n 4"]
+    scores: Mapping[Selection, Float[np.ndarray, " n"]]
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """``(height, width)`` of the photo in pixels."""
+        return self.photo.shape[:2]
+
+    def level_pixel(self, row: int) -> Float[np.ndarray, " 2"]:
+        """Return the height and width of one pixel of a cell's level, in pixels of the photo."""
+        return np.array(self.image_size) / self.level_sizes[self.levels[row]]
+
+    def available_score(self, score: Selection) -> Selection:
+        """Return the given score, or the norm if the model has no such score."""
+        return score if score in self.scores else "norm"
+
+
+def score_photo(photo: Photo, model: Extractor) -> ScoredPhoto:
+    """Run the model on a photo and locate every cell of the pyramid on the photo."""
+    dense = model.score_maps(photo)
+    maps: dict[Selection, list[np.ndarray]] = {"norm": dense.norms}
+    if dense.attention is not None:
+        maps = {"attention": dense.attention, "norm": dense.norms}
+    cells = [np.argwhere(np.ones(level.shape, bool)) for level in dense.norms]
+    levels = np.repeat(np.arange(len(cells)), [len(level) for level in cells])
+    sizes, image_size = dense.sizes[levels], np.array(dense.image_size)
+    centers = scale_points(np.concatenate(cells) * STRIDE, sizes, image_size)
+    return ScoredPhoto(
+        photo=photo,
+        scales=dense.scales,
+        level_sizes=dense.sizes,
+        maps=maps,
+        levels=levels,
+        centers=centers,
+        receptive_fields=model.receptive_field.boxes_around(centers, image_size / sizes),
+        scores={
+            name: np.concatenate([level.ravel() for level in part]) for name, part in maps.items()
+        },
+    )
+
+
+# --- cells
+
+
+def select_keypoints(scored: ScoredPhoto, settings: ViewSettings) -> Int[np.ndarray, " k"]:
+    """Return the rows of the cells with the highest scores, best first."""
+    scores = scored.scores[scored.available_score(settings.score)]
+    rows = np.flatnonzero(np.isin(scored.levels, shown_levels(scored, settings.scale)))
+    rows = rows[scores[rows] >= np.quantile(scores[rows], settings.threshold)]
+    return rows[np.argsort(-scores[rows], kind="stable")[: settings.count]]
+
+
+def cell_at(scored: ScoredPhoto, settings: ViewSettings, point: tuple[float, float]) -> int:
+    """Return the row of the cell at a point; if several levels are shown, of the one that scores best.
+
+    Args:
+        scored: The photo and its scores.
+        settings: Score and scale to show.
+        point: ``(y, x)`` in pixels of the photo. Outside of the photo, the nearest cell is found.
+    """
+    name, levels = scored.available_score(settings.score), shown_levels(scored, settings.scale)
+    points = np.array([point] * len(levels))
+    on_levels = scale_points(points, np.array(scored.image_size), scored.level_sizes[levels])
+    rows = []
+    for level, cell in zip(levels, np.rint(on_levels / STRIDE).astype(int), strict=True):
+        shape = np.array(scored.maps[name][level].shape)
+        y, x = cell.clip(0, shape - 1)
+        rows.append(int(np.searchsorted(scored.levels, level) + y * shape[1] + x))
+    return max(rows, key=lambda row: scored.scores[name][row])
+
+
+def describe_view(scored: ScoredPhoto, settings: ViewSettings) -> str:
+    """Describe what is shown: score, scale, number of keypoints and threshold."""
+    scale = "all scales" if settings.scale is None else f"scale {settings.scale:.2f}"
+    count = len(select_keypoints(scored, settings))
+    keypoints = f"{count} keypoint{'' if count == 1 else 's'}"
+    top = f" from the top {1 - settings.threshold:.0%} of cells" if settings.threshold else ""
+    return f"{scored.available_score(settings.score)}, {scale}, {keypoints}{top}"
+
+
+def shown_levels(scored: ScoredPhoto, scale: float | None) -> Int[np.ndarray, " levels"]:
+    """Return the indices of the levels with the given scale, or of all levels."""
+    return np.flatnonzero([scale is None or np.isclose(each, scale) for each in scored.scales])
+
+
+# --- images
+
+
+def heatmap(
+    scored: ScoredPhoto, settings: ViewSettings, size: tuple[int, int]
+) -> Float[np.ndarray, "h w"]:
+    """Interpolate the score over an image; where several levels are shown, take their maximum.
+
+    Args:
+        scored: The photo and its scores.
+        settings: Score and scale to show.
+        size: ``(height, width)`` of the image in pixels.
+    """
+    levels = shown_levels(scored, settings.scale)
+    score = scored.maps[scored.available_score(settings.score)]
+    return merge_levels([score[level] for level in levels], scored.level_sizes[levels], size)
+
+
+def display_size(image_size: tuple[int, int]) -> tuple[int, int]:
+    """Return the size at which a photo is displayed.
+
+    Small photos are enlarged, so that lines stay thin. Large photos are reduced.
+    """
+    longest = max(image_size)
+    factor = np.clip(longest, MIN_SIDE, MAX_SIDE) / longest
+    return tuple(max(1, round(side * factor)) for side in image_size)
+
+
+def render(
+    scored: ScoredPhoto, settings: ViewSettings, row: int | None = None
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Draw the heatmap over the gray photo, a ring around each keypoint, and one receptive field.
+
+    Args:
+        scored: The photo and its scores.
+        settings: What to show.
+        row: Row of a cell to highlight. Everything outside of its receptive field is dimmed; the
+            receptive field and the cell's own 16 pixels are framed.
+
+    Returns:
+        An image of `display_size`.
+    """
+    indices, _ = _color_indices(scored, scored.available_score(settings.score), settings.scale)
+    colored = Image.fromarray(indices)
+    colors = 255 * mpl.colormaps[settings.color_map](np.arange(256))[:, :3]
+    colored.putpalette(colors.round().astype(np.uint8).tobytes())
+    image = Image.blend(_gray_photo(scored), colored.convert("RGB"), settings.opacity)
+    rows = select_keypoints(scored, settings)[::-1]  # draw the best keypoints last, on top
+    centers = _to_display(scored, scored.centers[rows])
+    for center, scale in zip(centers, np.array(scored.scales)[scored.levels[rows]], strict=True):
+        for mask, color in zip(_ring_masks(RING_RADIUS / scale**0.5), (DARK, LIGHT), strict=True):
+            corner = np.rint(center - (np.array(mask.size) - 1) / 2).astype(int)
+            image.paste(color, tuple(corner[::-1].tolist()), mask)
+    return np.asarray(image if row is None else _with_receptive_field(image, scored, row))
+
+
+def color_limits(scored: ScoredPhoto, settings: ViewSettings) -> tuple[float, float]:
+    """Return the scores of the first and the last color: the 1st and the 99.5th percentile."""
+    return _color_indices(scored, scored.available_score(settings.score), settings.scale)[1]
+
+
+def _to_display(scored: ScoredPhoto, points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+    """Convert points from pixels of the photo to pixels of the displayed image."""
+    return scale_points(
+        points, np.array(scored.image_size), np.array(display_size(scored.image_size))
+    )
+
+
+def _with_receptive_field(image: Image.Image, scored: ScoredPhoto, row: int) -> Image.Image:
+    """Dim the outside of a cell's receptive field; frame the field and the cell's 16 pixels."""
+    field = _to_display(scored, scored.receptive_fields[row].reshape(2, 2))
+    half = (STRIDE - 1) / 2 * scored.level_pixel(row)
+    cell = _to_display(scored, scored.centers[row] + np.array([-half, half]))
+    dimmed = Image.blend(image, Image.new("RGB", image.size, DARK), DIM)
+    inside = field.clip(0, np.array(image.size[::-1]))
+    corners = np.rint([*inside[0, ::-1], *inside[1, ::-1] + 1]).astype(int).tolist()
+    dimmed.paste(image.crop(corners), corners[:2])
+    draw = ImageDraw.Draw(dimmed)
+    for box in (field, cell):
+        outline = np.rint(box[:, ::-1]).ravel()
+        draw.rectangle((outline + [-1, -1, 1, 1]).tolist(), outline=DARK, width=4)
+        draw.rectangle(outline.tolist(), outline=LIGHT, width=2)
+    return dimmed
+
+
+@lru_cache(maxsize=64)
+def _ring_masks(radius: float) -> tuple[Image.Image, Image.Image]:
+    """Return antialiased masks of a ring: a wide one for its dark border, a thin one for its line."""
+    half = int(np.ceil(radius + 3))
+    y, x = np.ogrid[-half : half + 1, -half : half + 1]
+    distance = np.abs(np.hypot(y, x) - radius)
+    masks = [(edge - distance).clip(0, 1) * opacity for edge, opacity in ((2.2, 0.75), (1.3, 1.0))]
+    return tuple(Image.fromarray((255 * mask).astype(np.uint8)) for mask in masks)
+
+
+@lru_cache(maxsize=8)
+def _gray_photo(scored: ScoredPhoto) -> Image.Image:
+    photo = Image.fromarray(scored.photo).convert("L").convert("RGB")
+    return photo.resize(display_size(scored.image_size)[::-1], Image.Resampling.BICUBIC)
+
+
+@lru_cache(maxsize=32)  # two models, two scores, eight choices of scale
+def _color_indices(
+    scored: ScoredPhoto, score: str, scale: float | None
+) -> tuple[UInt8[np.ndarray, "h w"], tuple[float, float]]:
+    """Return the index of each pixel's color, and the scores of the first and the last color."""
+    settings = ViewSettings(score=score, scale=scale)
+    scores = heatmap(scored, settings, display_size(scored.image_size))
+    # The heatmap is smooth, so every second pixel is enough.
+    low, high = (float(edge) for edge in np.percentile(scores[::2, ::2], COLOR_RANGE))
+    normalized = (scores - low) / max(high - low, np.finfo(np.float32).tiny)
+    return (255 * normalized.clip(0, 1)).round().astype(np.uint8), (low, high)
