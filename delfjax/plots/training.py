@@ -29,7 +29,7 @@ def training_curves(logs: Mapping[str, Log], *, classes: int | None = None) -> F
         _plot(learning_rate, log, "learning_rate", **style)
         _plot(gradient, log, "gradient_norm", **style)
     titles = {
-        loss: "loss (pale: training, dots: held-out)",
+        loss: "loss (pale: training)",
         accuracy: "accuracy on held-out photos",
         learning_rate: "learning rate",
         gradient: "gradient norm",
