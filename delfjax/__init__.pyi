@@ -1,4 +1,5 @@
-# The public names of delfjax. Type checkers read this file; lazy_loader imports the names on first use.
+# The public names of delfjax. `__init__.py` passes this file to lazy_loader, which imports a name when it is
+# first used.
 from . import datasets, plots
 from .evaluation.benchmark import Evaluation, evaluate
 from .evaluation.config import RunConfig

@@ -54,11 +54,12 @@ class Evaluation:
         scores: Scores by protocol: average precision of each query, and precision at 1, 5 and 10.
         seconds: Wall time by stage.
         report: Which photos were extracted, were in the cache, or could not be read.
-        index_kind: Kind of the index over local features, such as ``"exact"``; ``"none"`` without.
+        index_kind: Kind of the index over local features, such as ``"exact"``; ``"none"``
+            if no local features are used.
         recall: Recall of that index at 60 neighbors against exact search, 0 to 1.
         config: The configuration, with every default resolved.
         inputs: Checksums of the ``"model"`` and of the benchmark's ``"photos"``.
-        store: Folder of the local features, or file of the global descriptors.
+        store: Folder of the local features; if none are used, file of the global descriptors.
     """
 
     benchmark: Benchmark
@@ -151,7 +152,7 @@ def evaluate(
     checksum = model.checksum
     if Path(config.model).stem == model.name:
         checksum = model_sha256(config.model) or checksum
-    else:  # the model was made without the name or file of the configuration
+    else:  # the given model is not the one that the configuration names: record the given one
         config = replace(config, model=model.name)
     if isinstance(model, Extractor):
         config = replace(config, extraction=model.config)
@@ -186,7 +187,7 @@ def evaluate(
             names = benchmark.query_photos.names
             queries = [config.search.limit_features(features.read(name)) for name in names]
         with _timed(seconds, "build index"):
-            # A shortlist is searched exactly, without an index over the whole database.
+            # With a shortlist, each query searches few photos; an index over all of them would be unused.
             index = config.index if config.shortlist is None else IndexConfig(kind="exact")
             searcher = Searcher(database, index.build(database.descriptors), config.search)
         with _timed(seconds, "measure recall"):
@@ -225,10 +226,10 @@ def score(benchmark: Benchmark, results: Sequence[SearchResult]) -> dict[str, Sc
 
 
 def photos_sha256(benchmark: Benchmark) -> str:
-    """Return a SHA-256 that changes when photos of a benchmark are replaced, without reading them all.
+    """Return a SHA-256 of the photos of a benchmark, without reading them.
 
-    Taken from the list of checksums that comes with the rendered set; from the names and sizes of
-    the files of another set, without distractors.
+    It changes if a checksum changes (rendered set), or the name or size of a photo (other sets).
+    Distractors are ignored.
     """
     checksums = benchmark.root.parent / "SHA256SUMS"
     if checksums.is_file():
@@ -323,7 +324,7 @@ def _readable(benchmark: Benchmark, report: ExtractionReport) -> Benchmark:
     benchmark = benchmark.drop_photos(report.failed)
     if not any(len(t.positives) for truths in benchmark.truths.values() for t in truths):
         raise ValueError(
-            f"{benchmark.root}: no query has a readable photo of its own class in the database. "
+            f"{benchmark.root}: no query has a correct photo in the database that can be read. "
             "Fix: check the folder's classes and the photos that failed"
         )
     return benchmark
@@ -332,7 +333,7 @@ def _readable(benchmark: Benchmark, report: ExtractionReport) -> Benchmark:
 def _parts(benchmark: Benchmark) -> tuple[PhotoFolder, ...]:
     """Return database, distractors and queries, in the order in which they are extracted.
 
-    The PCA is learned as the first of them is extracted, so from the database alone.
+    The PCA is fitted to the first one, the database without distractors.
     """
     return benchmark.base_photos, benchmark.distractor_photos, benchmark.query_photos
 

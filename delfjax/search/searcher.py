@@ -85,8 +85,8 @@ class SearchResult:
     """A ranking of photos, and the matches behind it.
 
     Attributes:
-        ranking: Every photo with a vote: first those verified, by inliers, then votes, then index;
-            then the others, by votes, then index.
+        ranking: Every photo with a vote. Verified photos come first, sorted by inliers; the others
+            follow, sorted by votes. Ties are sorted by votes, then by index.
         matches: Putative matches of each verified photo, by its index in the database.
         verifications: Result of RANSAC for each verified photo, by its index.
     """
@@ -102,8 +102,8 @@ class Searcher:
     Args:
         database: The photos. Of a `FeatureStore`, the photos are loaded as ``config`` says; a
             `Database` is used as it is.
-        index: Index over the descriptors of the database, or the configuration or kind of one to
-            build. None: chosen by size, as by the kind ``"auto"``.
+        index: A finished index over the descriptors of the database, an `IndexConfig`, or a kind such
+            as ``"exact"``. None means ``"auto"``: chosen by the size of the database.
         config: How queries are searched for. None: the defaults.
         pca: PCA with which the database was reduced. None: that of the store.
 
@@ -126,8 +126,8 @@ class Searcher:
             database = self.config.load_database(database)
         if self.pca is not None and len(self.pca.components) == self.pca.components.shape[1]:
             raise ValueError(
-                f"the PCA keeps all {len(self.pca.components)} dimensions, so features before and after "
-                "it cannot be told apart. Fix: pass a Database without a PCA, and reduced queries"
+                f"the PCA keeps all {len(self.pca.components)} dimensions, so the number of dimensions does "
+                "not show whether a query is reduced. Fix: pass a Database and reduced queries, no PCA"
             )
         self.database = database
         if isinstance(index, IndexConfig):
