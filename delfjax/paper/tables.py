@@ -204,7 +204,8 @@ def summarize_table1(
         counterpart = counterpart if counterpart in paper.rows else DASH
         published = _published(paper, counterpart, columns)
         rows.append((method, str(cell or DASH), counterpart, *published))
-    return Table(header=("here", benchmark, "in the paper", *columns), rows=tuple(rows))
+    header = ("method (ours)", f"mAP, {benchmark}", "method (paper)")
+    return Table(header=(*header, *(f"mAP, {name}" for name in columns)), rows=tuple(rows))
 
 
 def update_page(page: Path, folder: Path = RESULTS) -> None:

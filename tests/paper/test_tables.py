@@ -76,7 +76,8 @@ def test_the_summary_has_one_row_per_method_of_ours(tmp_path):
         "DELF-noFT": [],
     }
     found = summarize_table1(PAPER, ours)
-    assert found.header == ("here", "rendered+places", "in the paper", "Oxf5k", "Par6k")
+    assert found.header[:3] == ("method (ours)", "mAP, rendered+places", "method (paper)")
+    assert found.header[3:] == ("mAP, Oxf5k", "mAP, Par6k")
     first, *others = found.rows
     assert first[0] == first[2] == "DELF+FT+ATT"
     assert first[1].startswith("61.0 [")
@@ -177,7 +178,7 @@ def test_the_summary_is_put_between_the_marks_of_a_page(tmp_path):
     for _ in range(2):
         update_page(page, tmp_path)
         before, table, after = page.read_text().partition("| DELF+FT+ATT | 60.0 [45.0, 75.0] |")
-        assert before.startswith("before\n<!-- results -->\n\n| here | rendered+places |")
+        assert before.startswith("before\n<!-- results -->\n\n| method (ours) | mAP, rendered+places |")
         assert table
         assert after.endswith("\n\n<!-- /results -->\nafter\n")
 
