@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 else:
     Client = Future = Any  # Dask is an optional dependency
 
-Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 TASKS_PER_THREAD = 2  # one that runs and one that waits
@@ -23,14 +22,14 @@ CONNECT_SECONDS = 30  # time that a scheduler has to respond
 
 
 def map_in_order(
-    client: Client, function: Callable[..., Result], parts: Iterable[Part], *shared: object
+    client: Client, function: Callable[..., Result], parts: Iterable[object], *shared: object
 ) -> Iterator[Result]:
     """Call ``function(part, *shared)`` for each part, and yield the results in order.
 
     Workers may join and leave during the work. If a worker dies, another one repeats its parts.
 
     Args:
-        client: Client of the cluster.
+        client: Connection to the cluster.
         function: A function defined in a module, without side effects.
         parts: First argument of each call.
         shared: Further arguments. Each is sent to a worker once.
@@ -40,7 +39,8 @@ def map_in_order(
             during the same part.
     """
     parts, tasks = iter(parts), deque()
-    sent = [submit(client, _identity, each) for each in shared]
+    # Workers can send the result of a task to each other.
+    sent = [submit(client, lambda each: each, each) for each in shared]
     while True:
         free = TASKS_PER_THREAD * max(1, sum(client.nthreads().values())) - len(tasks)
         tasks.extend(submit(client, function, part, *sent) for part in islice(parts, max(free, 0)))
@@ -89,19 +89,8 @@ def connect_cluster(
         raise ImportError(
             "a cluster needs Dask distributed. Fix: pip install 'delfjax[cluster]'"
         ) from error
-    if scheduler:
-        with distributed.Client(scheduler, timeout=CONNECT_SECONDS) as client:
-            yield client
-        return
-    options = {
-        "n_workers": workers,
-        "threads_per_worker": 1,
-        "dashboard_address": "127.0.0.1:0",  # any free port; the default one may be in use
-    }
-    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+    # Port 0 of the dashboard is any free port; the default one may be in use.
+    local = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    settings = {"timeout": CONNECT_SECONDS} if scheduler else local
+    with distributed.Client(scheduler, **settings) as client:
         yield client
-
-
-def _identity(shared: Part) -> Part:
-    """Return the argument. As the result of a task, workers can send it to each other."""
-    return shared

@@ -11,6 +11,8 @@ from jaxtyping import Float, Int
 
 from delfjax.types import Features
 
+ARRAYS = ("positions", "scales", "scores", "descriptors")  # fields with one row per feature
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Database:
@@ -45,12 +47,11 @@ class Database:
         """
         if len(names) != len(features) or not names:
             raise ValueError(f"{len(names)} names for {len(features)} photos; expected one each")
-        fields = ("positions", "scales", "scores", "descriptors")
         return cls(
             names=tuple(names),
             offsets=np.cumsum([0, *map(len, features)]),
             image_sizes=np.array([each.image_size for each in features]),
-            **{name: np.concatenate([getattr(each, name) for each in features]) for name in fields},
+            **{name: np.concatenate([getattr(each, name) for each in features]) for name in ARRAYS},
         )
 
     def __len__(self) -> int:
@@ -73,14 +74,9 @@ class Database:
     def features(self, photo: int) -> Features:
         """Return the features of the photo with this index."""
         rows = slice(*self.offsets[photo : photo + 2])
+        arrays = {name: getattr(self, name)[rows] for name in ARRAYS}
         height, width = self.image_sizes[photo].tolist()
-        return Features(
-            positions=self.positions[rows],
-            scales=self.scales[rows],
-            scores=self.scores[rows],
-            descriptors=self.descriptors[rows],
-            image_size=(height, width),
-        )
+        return Features(**arrays, image_size=(height, width))
 
     def select(self, photos: Int[np.ndarray, " b"]) -> "Database":
         """Return a database of the photos with these indices, in this order."""

@@ -6,9 +6,9 @@ The PCA (Sec. 4.3) is learned first, from a sample of the photos.
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatchcase
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -51,16 +51,6 @@ class PCAConfig:
     database: str = "*"
 
 
-def store_settings(model: LocalExtractor, pca: PCAConfig) -> dict[str, Any]:
-    """Return everything that determines the features in a store: `FeatureStore.made_by`."""
-    return {
-        "backbone": model.spec.name if isinstance(model, Extractor) else model.name,
-        "model": model.checksum,
-        "extraction": asdict(model.config),
-        "reduction": asdict(pca),
-    }
-
-
 def extract_folder(
     model: LocalExtractor,
     photos: PhotoFolder | Path | str,
@@ -91,7 +81,13 @@ def extract_folder(
     """
     photos = photos if isinstance(photos, PhotoFolder) else scan(photos)
     config = config or PCAConfig()
-    store = FeatureStore(path, store_settings(model, config))
+    made_by = {
+        "backbone": model.spec.name if isinstance(model, Extractor) else model.name,
+        "model": model.checksum,
+        "extraction": asdict(model.config),
+        "reduction": asdict(config),
+    }
+    store = FeatureStore(path, made_by)
     if all(name in store for name in photos.names):  # no lock: another process may be writing
         store.report = ExtractionReport(kept=list(photos.names))
         return store
@@ -155,13 +151,13 @@ def _learn_pca(
 ) -> None:
     """Learn the PCA from a random sample of photos, and write the features of these photos."""
     random = np.random.default_rng(config.seed)
-    candidates = photos.select(config.database)
-    if not len(candidates):
+    candidates = [n for n in photos.names if fnmatchcase(Path(n).name, config.database)]
+    if not candidates:
         raise ValueError(
             f"{photos.root}: no photo's file name matches {config.database!r}, the pattern of "
             "photos for the PCA. Fix: use another pattern"
         )
-    shuffled = iter(random.permutation(candidates.names).tolist())
+    shuffled = iter(random.permutation(candidates).tolist())
     sample: dict[str, Features] = {}
     # Unreadable photos are replaced by others.
     while names := list(islice(shuffled, config.photos - len(sample))):

@@ -5,11 +5,11 @@ the highest scores become features. The score is the attention or, as the paper'
 norm of the descriptor.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,7 @@ from delfjax.features.pyramid import (
     build_mosaic,
     cell_positions,
     level_sizes,
+    merge_levels,
     split_levels,
 )
 from delfjax.images.reading import PhotoError
@@ -55,13 +56,6 @@ class ExtractionConfig:
     max_features: int = 1000
     nms_iou: float = 1.0
 
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> "ExtractionConfig":
-        """Build a configuration from the result of `dataclasses.asdict`, before or after JSON."""
-        pyramid = dict(fields["pyramid"])
-        pyramid["scales"] = tuple(pyramid["scales"])
-        return cls(**{**fields, "pyramid": PyramidConfig(**pyramid)})
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoreMaps:
@@ -82,6 +76,24 @@ class ScoreMaps:
     attention: list[Float[np.ndarray, "_ _"]] | None
     image_size: tuple[int, int]
 
+    def heatmap(
+        self, score: Selection = "attention", level: int | None = None
+    ) -> Float[np.ndarray, "h w"]:
+        """Interpolate the scores to the pixels of the photo.
+
+        Args:
+            score: ``"attention"`` or ``"norm"``.
+            level: Number of a pyramid level. None: the highest score of all levels at each pixel.
+
+        Raises:
+            ValueError: If the model has no attention head.
+        """
+        maps = self.norms if score == "norm" else self.attention
+        if maps is None:
+            raise ValueError('the model has no attention scores. Fix: use the score "norm"')
+        chosen = range(len(maps)) if level is None else [level]
+        return merge_levels([maps[n] for n in chosen], self.sizes[chosen], self.image_size)
+
 
 class Delf(nnx.Module):
     """Backbone and attention head in one module. This is the part of extraction that JAX compiles."""
@@ -93,15 +105,11 @@ class Delf(nnx.Module):
     def __call__(
         self, pixels: UInt8[Array, "h w 3"], valid: Bool[Array, "h w"]
     ) -> tuple[Float[Array, "y x c"], dict[str, Float[Array, "y x"]]]:
-        """Compute the descriptor and the scores of every cell.
+        """Compute the descriptors of all cells, and maps of their scores by `Selection`.
 
         Args:
             pixels: RGB image, 0 to 255.
             valid: Pixels that belong to the image. The others are masked in every layer.
-
-        Returns:
-            Descriptors of all cells, and maps of their scores by kind: ``"norm"`` and, if there is
-            an attention head, ``"attention"``.
         """
         maps = self.backbone(pixels[None].astype(jnp.float32), valid[None])["conv4"]
         scores = {"norm": jnp.linalg.norm(maps[0], axis=-1)}
@@ -123,7 +131,6 @@ class Extractor:
 
     Attributes:
         spec: Description of the backbone.
-        name: Name of the model.
         config: Pyramid and selection. The selection is never None.
         receptive_field: Receptive field of a conv4 cell.
 
@@ -143,11 +150,6 @@ class Extractor:
         self._default_selection = "norm" if attention is None else "attention"
         self.config = self._resolve(config or ExtractionConfig())
         self.receptive_field = receptive_field(backbone.spec)
-        if self.receptive_field.stride != STRIDE:
-            raise ValueError(
-                f"{backbone.spec.name}: expected cells centered at multiples of {STRIDE} pixels, "
-                f"got {self.receptive_field}"
-            )
         self._graph, upright = nnx.split(Delf(fold_batch_norm(backbone), attention))
         self._states = {False: upright, True: transpose_kernels(upright)}
 
@@ -171,6 +173,11 @@ class Extractor:
         """SHA-256 of all parameters. Models with different weights have different checksums."""
         return checksum(self._states[False])
 
+    @property
+    def backbone(self) -> ResNet:
+        """The network that computes the descriptors, with folded batch normalization."""
+        return nnx.merge(self._graph, self._states[False]).backbone
+
     def network(self, mosaic: Mosaic) -> tuple[nnx.GraphDef, nnx.State]:
         """Return graph and state of the network, with transposed kernels if the mosaic is."""
         return self._graph, self._states[mosaic.transposed]
@@ -186,13 +193,9 @@ class Extractor:
     def stream(
         self, photos: Iterable[tuple[str, Photo | PhotoError]]
     ) -> Iterator[tuple[str, Features | PhotoError]]:
-        """Extract many photos. While the accelerator runs, the CPU prepares the next photo.
+        """Extract many photos, in order. Errors in the input are yielded unchanged.
 
-        Args:
-            photos: Names and photos, as `delfjax.images.reading.iter_photos` yields them.
-
-        Yields:
-            The name of each photo, in order, with its features or its `PhotoError`.
+        While the accelerator runs, the CPU prepares the next photo.
         """
         running: list[tuple[str, Mosaic, SelectedCells]] = []  # at most one photo
         for name, photo in photos:
@@ -231,19 +234,15 @@ class Extractor:
             descriptors=descriptors[valid],
             image_size=mosaic.image_size,
         )
-        if self.config.nms_iou >= 1:
-            return features
-        boxes = self.receptive_field_boxes(features)
-        return features[
-            non_maximum_suppression(boxes, self.config.nms_iou, self.config.max_features)
-        ]
+        if self.config.nms_iou < 1:
+            boxes, limit = self.receptive_field_boxes(features), self.config.max_features
+            features = features[non_maximum_suppression(boxes, self.config.nms_iou, limit)]
+        return features
 
     def receptive_field_boxes(self, features: Features) -> Float[np.ndarray, "n 4"]:
         """Return the receptive field of each feature that this extractor made.
 
-        Returns:
-            ``(y_min, x_min, y_max, x_max)`` in pixels of the photo. A box may extend beyond the
-            photo: the network sees zeros there.
+        A box is ``(y_min, x_min, y_max, x_max)`` in pixels of the photo, and may extend beyond it.
         """
         scales = np.array(self.config.pyramid.scales)
         levels = np.abs(features.scales[:, None] - scales).argmin(axis=1)
@@ -266,12 +265,7 @@ class Extractor:
 
 
 def level_mask(shape: tuple[int, int], levels: Int[Array, "levels 4"]) -> Bool[Array, "h w"]:
-    """Return which pixels of a mosaic belong to a pyramid level.
-
-    Args:
-        shape: ``(height, width)`` of the mosaic.
-        levels: ``(top, left, height, width)`` of each level.
-    """
+    """Return which pixels of a mosaic of this shape belong to a pyramid level."""
     y, x = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])
     top, left, height, width = levels.T[..., None, None]
     return ((y >= top) & (y < top + height) & (x >= left) & (x < left + width)).any(0)

@@ -5,18 +5,20 @@ from pathlib import Path
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.features.handcrafted import NAMES as HANDCRAFTED
-from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedExtractor
+from delfjax.features.handcrafted import HandcraftedExtractor
 from delfjax.features.store import FeatureStore
 from delfjax.files import StoreError, sha256
+from delfjax.models import checkpoints
+from delfjax.models import weights as pretrained
 from delfjax.models.resnet import SPECS as BACKBONES
+from delfjax.models.zoo import zoo
+from delfjax.provenance import config_from_dict
 
 DEFAULT_MODEL = "resnet50_v1"  # the paper's backbone with ImageNet weights, no attention
 
 
 def model_names() -> tuple[str, ...]:
     """Return the names that `load` accepts: trained models, ImageNet backbones, handcrafted features."""
-    from delfjax.models.zoo import zoo
-
     return (*zoo(), *BACKBONES, *HANDCRAFTED)
 
 
@@ -52,21 +54,17 @@ def load(
         extractor = HandcraftedExtractor(name)
         return extractor if config is None else extractor.with_config(config)
     if name in BACKBONES:
-        from delfjax.models.weights import load_backbone
-
-        return Extractor(load_backbone(BACKBONES[name], file=weights), None, config, name)
-    # Imported late: reading a trained model needs modules that the other models do not.
-    from delfjax.models import checkpoints
-
+        backbone = pretrained.load_backbone(BACKBONES[name], file=weights)
+        return Extractor(backbone, None, config, name)
     path = checkpoints.model_path(model)
     return Extractor(*checkpoints.load_model(path), config, path.stem)
 
 
 def model_sha256(model: str | Path) -> str | None:
     """Return the SHA-256 of a model's file; None for published backbones and handcrafted features."""
-    from delfjax.models.checkpoints import model_path
-
-    return None if str(model) in (*BACKBONES, *HANDCRAFTED) else sha256(model_path(model))
+    if str(model) in (*BACKBONES, *HANDCRAFTED):
+        return None
+    return sha256(checkpoints.model_path(model))
 
 
 def extractor_of(
@@ -78,7 +76,7 @@ def extractor_of(
         store: The feature store.
         model: The model that extracted the features. By default the ImageNet backbone or the
             handcrafted features that the store names.
-        weights: As for `load`.
+        weights: File with the weights of an ImageNet backbone, as for `load`.
 
     Raises:
         StoreError: If the model is another one than the store was made with.
@@ -90,6 +88,7 @@ def extractor_of(
             f"{store.path}: its features come from another model than {extractor.name}. "
             "Fix: pass the model that extracted them with --model, or extract again into a new store"
         )
+    config = config_from_dict(type(extractor.config), made_by["extraction"])
     if isinstance(extractor, HandcraftedExtractor):
-        return HandcraftedExtractor(extractor.name, HandcraftedConfig(**made_by["extraction"]))
-    return extractor.with_config(ExtractionConfig.from_dict(made_by["extraction"]))
+        return HandcraftedExtractor(extractor.name, config)
+    return extractor.with_config(config)

@@ -58,21 +58,10 @@ class GlobalExtractor:
     extractor: Extractor
     config: GlobalConfig = field(default_factory=GlobalConfig)
 
-    @property
-    def made_by(self) -> dict[str, Any]:
-        """Everything that determines a global descriptor, as JSON represents it."""
-        settings = {
-            "backbone": self.extractor.spec.name,
-            "model": self.extractor.checksum,
-            "global": asdict(self.config),
-        }
-        return json.loads(json.dumps(settings))  # JSON turns tuples into lists
-
     def __call__(self, photo: Photo) -> Float[np.ndarray, " c"]:
         """Return the unit vector of a photo, with one value per channel of conv4."""
         config = self.config
-        pyramid = PyramidConfig(scales=config.scales, longest=config.longest)
-        mosaic = build_mosaic(photo, pyramid)
+        mosaic = build_mosaic(photo, PyramidConfig(scales=config.scales, longest=config.longest))
         regions = pooling_regions(-(-mosaic.levels // STRIDE), config.pooling)
         # A fixed number of regions, so that all photos of a mosaic size share one compiled program.
         padded = np.zeros((MAX_REGIONS * len(mosaic.levels), 4), np.int32)
@@ -112,7 +101,7 @@ class GlobalDescriptors:
     Attributes:
         names: Names of the photos.
         vectors: Unit vectors, one row per photo.
-        made_by: Model and configuration, as `GlobalExtractor.made_by` returns them.
+        made_by: Model and configuration, as JSON represents them.
         report: Photos that the last extraction extracted, kept, and failed to read.
     """
 
@@ -166,10 +155,14 @@ def extract_global_descriptors(
     Raises:
         StoreError: If the file was made with another model or configuration.
     """
-    path, made_by = Path(path), extractor.made_by
-    saved = GlobalDescriptors(names=(), vectors=np.empty((0, 1), np.float32), made_by=made_by)
+    path, model = Path(path), extractor.extractor
+    settings = {"backbone": model.spec.name, "model": model.checksum}
+    settings["global"] = asdict(extractor.config)
+    made_by = json.loads(json.dumps(settings))  # JSON turns tuples into lists
     if path.exists():
         saved = GlobalDescriptors.load(path)
+    else:
+        saved = GlobalDescriptors(names=(), vectors=np.empty((0, 1), np.float32), made_by=made_by)
     for key, wanted in made_by.items():
         if saved.made_by.get(key) != wanted:
             raise StoreError(

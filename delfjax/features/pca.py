@@ -1,8 +1,4 @@
-"""Reduce descriptors by a PCA, from 1024 to 40 dimensions (Sec. 4.3).
-
-Descriptors are L2-normalized before and after the PCA. The PCA is learned from descriptors of
-database photos, never from queries.
-"""
+"""Reduce descriptors by a PCA, from 1024 to 40 dimensions (Sec. 4.3)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,13 +45,7 @@ class PCA:
         whiten: bool = False,
         seed: int = 0,
     ) -> "PCA":
-        """Learn a PCA from descriptors of database photos. They are L2-normalized first.
-
-        Args:
-            descriptors: The descriptors.
-            dimensions: Number of dimensions to keep.
-            whiten: Whether to whiten.
-            seed: Random seed of the solver.
+        """Learn a PCA from descriptors of database photos, never queries. Normalize them first.
 
         Raises:
             ValueError: If there are fewer descriptors than dimensions.

@@ -71,14 +71,12 @@ def build_mosaic(photo: Photo, config: PyramidConfig) -> Mosaic:
     landscape = photo.transpose(1, 0, 2) if transposed else photo
     base = limit_size(landscape.shape[:2], config.longest)
     shape, corners = pack_levels(bucket_size(base, config.longest), config.scales)
+    levels = np.column_stack([corners, level_sizes(base, config)]).astype(np.int32)
     pixels = np.zeros((*shape, 3), np.uint8)
-    levels = np.empty((len(config.scales), 4), np.int32)
     source = Image.fromarray(np.ascontiguousarray(landscape)).resize(base[::-1], RESAMPLING)
-    for number, (scale, (top, left)) in enumerate(zip(config.scales, corners, strict=True)):
-        height, width = level_size(base, scale)
+    for top, left, height, width in levels.tolist():
         level = source.resize((width, height), RESAMPLING)
         pixels[top : top + height, left : left + width] = level
-        levels[number] = top, left, height, width
     return Mosaic(pixels, levels, config.scales, image_size, transposed)
 
 
@@ -114,9 +112,7 @@ def pack_levels(
 ) -> tuple[tuple[int, int], tuple[tuple[int, int], ...]]:
     """Pack the pyramid levels of a photo of this size into a small rectangle.
 
-    Returns:
-        ``(height, width)`` of the mosaic and ``(top, left)`` of each level, all multiples of the
-        stride.
+    Return its ``(height, width)`` and the ``(top, left)`` of each level, multiples of the stride.
     """
     # Sizes in cells. One more row and column separate a level from the next.
     boxes = [tuple(-(-side // STRIDE) + 1 for side in level_size(size, scale)) for scale in scales]
@@ -130,33 +126,27 @@ def pack_levels(
 def _pack_on_shelves(
     boxes: list[tuple[int, int]], total_width: int
 ) -> tuple[tuple[int, int], list[tuple[int, int]]]:
-    """Pack boxes ``(height, width)`` on shelves. Return the size and the corner of each box."""
-    corners: list[tuple[int, int]] = [(0, 0)] * len(boxes)
-    # A shelf is [top, height, columns]. A column is [left, width, occupied height].
-    shelves: list[tuple[int, int, list[list[int]]]] = []
+    """Pack boxes ``(height, width)`` on shelves. Return the size and the corner of each box.
+
+    The largest box comes first. A box goes below or beside others on a shelf, else on a new shelf.
+    """
+    corners = [(0, 0)] * len(boxes)
+    free: list[tuple[int, int, int, int, bool]] = []  # top, left, height, width, below a box?
+    total_height = used_width = 0
     for number in sorted(range(len(boxes)), key=lambda n: boxes[n], reverse=True):
         height, width = boxes[number]
-        corners[number] = _place_box(height, width, shelves, total_width)
-    used = max(left + width for _, _, columns in shelves for left, width, _ in columns)
-    return (sum(height for _, height, _ in shelves), used), corners
-
-
-def _place_box(
-    height: int, width: int, shelves: list[tuple[int, int, list[list[int]]]], total_width: int
-) -> tuple[int, int]:
-    """Place a box below another one on a shelf, else beside them, else on a new shelf."""
-    for top, shelf_height, columns in shelves:
-        for column in columns:
-            if width <= column[1] and column[2] + height <= shelf_height:
-                column[2] += height
-                return top + column[2] - height, column[0]
-        left = columns[-1][0] + columns[-1][1]
-        if left + width <= total_width:
-            columns.append([left, width, height])
-            return top, left
-    top = sum(shelf_height for _, shelf_height, _ in shelves)
-    shelves.append((top, height, [[0, width, height]]))
-    return top, 0
+        fitting = (i for i, area in enumerate(free) if height <= area[2] and width <= area[3])
+        place = next(fitting, len(free))
+        if place == len(free):
+            free.append((total_height, 0, height, total_width, False))
+            total_height += height
+        top, left, free_height, free_width, below = free[place]
+        corners[number] = top, left
+        used_width = max(used_width, left + width)
+        column = free_width if below else width
+        rest = [] if below else [(top, left + width, free_height, free_width - width, False)]
+        free[place : place + 1] = [(top + height, left, free_height - height, column, True), *rest]
+    return (total_height, used_width), corners
 
 
 def cell_positions(
@@ -222,8 +212,6 @@ def split_levels(
     mosaic: Mosaic, values: Float[np.ndarray, "y x"]
 ) -> list[Float[np.ndarray, "_ _"]]:
     """Cut a map of the mosaic's cells into one map per level, in the orientation of the photo."""
-    maps = []
-    for top, left, height, width in -(-mosaic.levels // STRIDE):
-        level = values[top : top + height, left : left + width]
-        maps.append(level.T if mosaic.transposed else level)
-    return maps
+    cells = -(-mosaic.levels // STRIDE)
+    maps = [values[top : top + height, left : left + width] for top, left, height, width in cells]
+    return [each.T for each in maps] if mosaic.transposed else maps

@@ -14,10 +14,8 @@ tensor          shape   type    content
 =============== ======= ======= ================================================================
 
 The metadata of the file are JSON: the names of the photos, and the settings that made the features.
-A reader maps the file into memory and reads only the rows that it needs.
-
-Limitation: a shard has no checksum, because a reader would have to read the whole file to compare
-it. A truncated file is refused. A saved index detects changed descriptors by `Database.checksum`.
+A reader maps the file into memory and reads only the rows that it needs. So a shard has no checksum:
+a truncated file is refused, but changed values are detected only by a saved index.
 """
 
 import json
@@ -50,13 +48,7 @@ def to_stored_precision(features: Features) -> Features:
 
 
 def write_shard(path: Path, photos: Mapping[str, Features], made_by: Mapping[str, Any]) -> None:
-    """Write a shard. The file is complete or does not exist.
-
-    Args:
-        path: The file.
-        photos: Features of at least one photo, by photo name, in the precision of a shard.
-        made_by: Settings that made the features.
-    """
+    """Write features in the precision of a shard, by photo name. The file is complete or absent."""
     tensors = {f: np.concatenate([getattr(each, f) for each in photos.values()]) for f in FIELDS}
     tensors["offsets"] = np.cumsum([0, *map(len, photos.values())], dtype=np.int64)
     tensors["image_sizes"] = np.array([each.image_size for each in photos.values()], np.int32)
@@ -76,15 +68,14 @@ class Shard:
         made_by: Settings that must have made the shard.
 
     Attributes:
-        path: The file.
         names: Names of the photos, in the order of the file.
+        dimensions: Number of dimensions of a descriptor.
 
     Raises:
         StoreError: If the file is damaged, or was made with other settings.
     """
 
     def __init__(self, path: Path, made_by: Mapping[str, Any]) -> None:
-        self.path = path
         try:
             self._file = safe_open(path, "np")  # a memory map; it keeps no file descriptor open
             metadata = self._file.metadata() or {}
@@ -95,15 +86,11 @@ class Shard:
                     "Fix: move the file away and extract again"
                 )
             self._tensors = {name: self._file.get_slice(name) for name in FIELDS}
+            self.dimensions: int = self._tensors["descriptors"].get_shape()[1]
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise StoreError(
                 f"{path}: damaged ({error}). Fix: remove the file and extract again"
             ) from error
-
-    @property
-    def dimensions(self) -> int:
-        """Number of dimensions of a descriptor."""
-        return self._tensors["descriptors"].get_shape()[1]
 
     @property
     def offsets(self) -> Int[np.ndarray, " _"]:
@@ -111,12 +98,7 @@ class Shard:
         return self._file.get_tensor("offsets")
 
     def read(self, photo: int, limit: int | None = None) -> Features:
-        """Read the features of one photo.
-
-        Args:
-            photo: Index of the photo in ``names``.
-            limit: Read at most this many features: those with the highest scores.
-        """
+        """Read the features of the photo with this index, at most ``limit`` with the best scores."""
         start, end = self._file.get_slice("offsets")[photo : photo + 2].tolist()
         end = end if limit is None else min(end, start + limit)
         height, width = self._file.get_slice("image_sizes")[photo].tolist()

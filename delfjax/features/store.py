@@ -51,28 +51,25 @@ class ExtractionReport:
 
 
 class FeatureStore:
-    """A folder with the features of many photos.
+    """A folder with the features of many photos, all made by one model and configuration.
 
-    A store records the model and the configuration that made its features. It refuses features that
-    were made otherwise, because they cannot be compared. To write, enter the store: ``with FeatureStore(path, made_by) as store: store.write(name,
+    To write, enter the store: ``with FeatureStore(path, made_by) as store: store.write(name,
     features)``. Only one process at a time can write. Any number of processes can read; they see
     the shards that existed when they opened the store.
 
     Args:
         path: The folder. It is created if it does not exist and ``made_by`` is given.
-        made_by: Everything that determines the features: model, extraction and PCA, as
-            `delfjax.features.extract_folder.store_settings` returns them. None opens an existing
-            store.
+        made_by: Everything that determines the features: model, extraction and PCA. None opens an
+            existing store.
 
     Attributes:
         path: The folder.
         made_by: Everything that determines the features, as JSON returns it.
-        report: Photos that the last `delfjax.features.extract_folder.extract_folder` extracted into
-            this store, kept, and failed to read.
+        report: Result of the last `extract_folder` into this store.
 
     Raises:
-        StoreError: If the store was made with other settings, if a shard is damaged, or if
-            ``made_by`` is None and there is no store.
+        StoreError: If the store was made with other settings, if a shard is damaged, if ``made_by``
+            is None and there is no store, or on entering if another process writes to the store.
     """
 
     def __init__(self, path: Path | str, made_by: Mapping[str, Any] | None = None) -> None:
@@ -112,11 +109,7 @@ class FeatureStore:
     # --- writing
 
     def __enter__(self) -> Self:
-        """Lock the store for writing.
-
-        Raises:
-            StoreError: If another process writes to the store, or if a shard is damaged.
-        """
+        """Lock the store for writing."""
         folder = self.path / SHARDS
         folder.mkdir(exist_ok=True)
         lock = Lock(folder / ".shard.lock")

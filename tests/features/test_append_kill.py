@@ -78,9 +78,9 @@ def save_by_halves(fuse: Fuse) -> None:
         write(file, data)
         fuse.tick()
 
-    def remove(file: Path) -> None:
+    def remove(file: Path, missing_ok: bool = False) -> None:
         fuse.tick()
-        unlink(file)
+        unlink(file, missing_ok)
 
     shards.save_file, index_files._write, Path.unlink = save_shard, save_part, remove
 

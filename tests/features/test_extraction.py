@@ -196,6 +196,22 @@ def test_score_maps_have_the_orientation_of_the_photo_and_agree_with_the_feature
         np.testing.assert_allclose(maps.norms[number][y, x], at_scale.scores, rtol=1e-5)
 
 
+def test_heatmaps_have_the_size_of_the_photo_and_merge_the_levels():
+    maps = extractor().score_maps(PHOTO)
+    levels = [maps.heatmap("norm", level) for level in range(len(maps.scales))]
+    assert levels[0].shape == PHOTO.shape[:2]
+    np.testing.assert_array_equal(maps.heatmap("norm"), np.max(levels, axis=0))
+    with pytest.raises(ValueError, match="no attention scores"):
+        maps.heatmap()
+
+
+def test_the_backbone_computes_the_descriptors():
+    made = extractor(replace(SMALL, pyramid=PyramidConfig(scales=(1.0,))))
+    descriptors = made.backbone(jnp.asarray(PHOTO[None], jnp.float32))["conv4"][0]
+    norms = made.score_maps(PHOTO).norms[0]
+    np.testing.assert_allclose(np.linalg.norm(descriptors, axis=-1), norms, rtol=1e-4)
+
+
 def test_extraction_is_deterministic():
     first, second = extractor()(PHOTO), extractor()(PHOTO)
     for name in ("positions", "scales", "scores", "descriptors"):
