@@ -147,7 +147,7 @@ def _keypoints(runs: Runs) -> str | None:
 
 def _graph(degree: int) -> tuple[str, str]:
     """Return the names of the runs with exact search and with a graph of few edges."""
-    return f"ft_att_{GRAPH_FEATURES}f", f"ft_att_{GRAPH_FEATURES}f_{degree}e"
+    return f"ft_att_{GRAPH_FEATURES}f_exact", f"ft_att_{GRAPH_FEATURES}f_{degree}e"
 
 
 def _mean(runs: list[Result]) -> float:

@@ -30,7 +30,7 @@ POOLINGS = {"mac": "MAC", "gem": "GeM", "rmac": "R-MAC"}
 FUSED = "rmac"  # the paper fuses DELF with DIR, which is a learned R-MAC
 COUNTS = (20, 50, 100, 200, 500, 1000)  # features per photo
 DIMENSIONS = (8, 16, 24, 32)  # of a descriptor; every other run has 40
-DEGREES = (3, 4, 8, 24)  # edges per node of a graph; fewer edges miss more neighbors
+DEGREES = (3, 4, 8)  # edges per node of a graph; fewer edges miss more neighbors
 GRAPH_FEATURES = 200  # features per photo of the runs with a graph
 GRAPH_BEAM = 60  # as narrow as the number of neighbors allows
 CODES = ((4, 5), (10, 5), (10, 8), (20, 8))  # sub-vectors of a descriptor, and bits for each
@@ -177,12 +177,13 @@ def _combined() -> Iterable[Run]:
 def _sweeps() -> Iterable[Run]:
     """Yield DELF+FT+ATT by number of features and dimensions, and DELF-noFT with many features."""
     most = COUNTS[-1]
+    graph = IndexConfig(kind="nndescent")
     for count in COUNTS:
         yield Run(
             name=f"ft_att_{count}f",
             row=f"DELF+FT+ATT, {count} features",
             kind="features",
-            config=DELF_FT_ATT,
+            config=replace(DELF_FT_ATT, index=graph) if count >= GRAPH_FEATURES else DELF_FT_ATT,
             features=count,
             headline=count == most,
         )
@@ -190,7 +191,7 @@ def _sweeps() -> Iterable[Run]:
         name=f"norm_{most}f",
         row=f"DELF-noFT, {most} features",
         kind="unselected",
-        config=DELF_NOFT,
+        config=replace(DELF_NOFT, index=graph),
         features=most,
         headline=True,
     )
@@ -205,11 +206,16 @@ def _sweeps() -> Iterable[Run]:
 
 def _indexes() -> Iterable[Run]:
     """Yield DELF+FT+ATT by the recall of a graph, and by the bits of a compressed descriptor."""
-    for degree in DEGREES:
-        index = IndexConfig(kind="nndescent", settings={"beam": GRAPH_BEAM, "degree": degree})
+    settings = {"beam": GRAPH_BEAM}
+    indexes = {
+        f"{degree}e": IndexConfig(kind="nndescent", settings=settings | {"degree": degree})
+        for degree in DEGREES
+    }
+    indexes["exact"] = IndexConfig(kind="exact")
+    for name, index in indexes.items():
         yield Run(
-            name=f"ft_att_{GRAPH_FEATURES}f_{degree}e",
-            row=f"DELF+FT+ATT, {GRAPH_FEATURES} features, {degree} edges",
+            name=f"ft_att_{GRAPH_FEATURES}f_{name}",
+            row=f"DELF+FT+ATT, {GRAPH_FEATURES} features, {name}",
             kind="recall",
             config=replace(DELF_FT_ATT, index=index),
             features=GRAPH_FEATURES,

@@ -90,13 +90,14 @@ def test_a_sweep_has_the_run_of_another_kind_that_is_one_of_its_points(tmp_path)
         write_result(tmp_path / f"rendered+places_{name}.json", result)
 
     keep("ft_att")
-    keep("ft_att_200f")
+    keep("ft_att_200f", 0.995)
     assert (sweep("bits", tmp_path), sweep("recall", tmp_path)) == ({}, {})
     for name, parts, bits in (("20b", 4, 5), ("80b", 10, 8)):
         keep(f"ft_att_{name}", kind="pq", settings={"parts": parts, "bits": bits, "probes": 8192})
     assert sorted(sweep("bits", tmp_path)) == [20, 80, 640]
     keep("ft_att_200f_4e", 0.7)
-    assert sorted(sweep("recall", tmp_path)) == pytest.approx([70, 100])
+    keep("ft_att_200f_exact")
+    assert sorted(sweep("recall", tmp_path)) == pytest.approx([70, 99.5, 100])
 
 
 @pytest.mark.parametrize("kind", SWEEPS)
