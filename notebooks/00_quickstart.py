@@ -71,7 +71,7 @@ dx.plots.photos([photo, view.photo, flower], titles)
 
 # %%
 mosaic = pyramid.build_mosaic(photo, model.config.pyramid)
-dx.plots.photos([mosaic.pixels], ["the seven scales on one image"], width=7)
+dx.plots.photos([mosaic.pixels], ["the seven scales on one image"], width=5)
 
 # %% [markdown]
 # *All scales are packed into one image, so that the network runs once per photo. The black area is masked and
@@ -126,38 +126,37 @@ print(f"{len(features)} features, descriptors of {features.descriptors.shape[1]}
 dx.plots.keypoints(photo, features, title="the 300 features with the highest attention")
 
 # %% [markdown]
-# *Most features lie on the pavilion. Large, light rings are features of small scales: these cells see a large part of the
-# photo.*
+# *Most features lie on the pavilion. Large rings belong to small scales, where a cell sees a large part of the photo.*
 
 # %% [markdown]
 # ## Step 4: match descriptors
 #
 # `dx.match` first divides each descriptor by its L2 norm, reduces it to 40 numbers by principal component analysis
 # (PCA), and divides it by its norm again. Two features are a **putative match** if each is the nearest neighbor of the
-# other.
+# other. Here are the putative matches of the cathedral:
 
 # %%
-verified = dx.match(features, model(view.photo))
-title = f"{len(verified.matches)} putative matches"
-dx.plots.matches(photo, view.photo, verified.matches, title=title)
+title = f"{len(pair.matches)} putative matches"
+dx.plots.matches(day, night, pair.matches, title=title)
 
 # %% [markdown]
-# *Before verification: most lines run in one direction, but some cross the others and are wrong. At most 200 lines are
-# drawn.*
+# *Before verification: many lines run in one direction and connect the same part of the cathedral. The others are wrong.*
 
 # %% [markdown]
 # ## Step 5: verify the matches with RANSAC
 #
-# RANSAC repeatedly takes three random matches and computes the affine map through them. It keeps the map
-# that the most matches agree with, to within 20 pixels. These matches are the inliers.
+# RANSAC takes three random matches and computes the affine map through them. It repeats this thousands of times, and keeps the
+# map that most matches agree with, to within 20 pixels. These matches are the inliers, yellow in the first figure of this
+# notebook. The pavilion has more of them, because the second view is an exact affine map of the first:
 
 # %%
+verified = dx.match(features, model(view.photo))
 figure = dx.plots.matches(photo, view.photo, verified)
 figure.save("figures/quickstart.jpg")
 figure
 
 # %% [markdown]
-# *After verification: the wrong matches are white, the inliers yellow.*
+# *Almost all matches are inliers. At most 200 of them are drawn.*
 #
 # An affine map is a matrix $A$ of 2 x 3 numbers. It sends the point $(y, x, 1)$ of the photo to the point
 # $(y', x')$ of the view. Is it the map that the view was made with?
