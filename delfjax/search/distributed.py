@@ -1,8 +1,8 @@
-"""A database in shards, in this process or on the workers of a Dask cluster (Sec. 4.4 at scale).
+"""An index in shards, in this process or on the workers of a Dask cluster (for large databases).
 
-A shard is an index of consecutive database rows. Shards are built and searched independently, and
-their results are merged by distance, then row. Over exact shards, the result equals that of one exact
-index.
+A shard is an index of consecutive database rows. Shards are built and searched independently. Their
+results are merged and sorted by distance, then by row. If all shards are exact, the result equals that
+of one exact index.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,20 +24,20 @@ from delfjax.search.index import (
 )
 from delfjax.search.index_files import TensorFiles
 
-SHARD_SIZE = 250_000  # descriptors; not in the paper: a graph of this size takes a minute to build
+SHARD_SIZE = 250_000  # descriptors; a graph of this size takes a minute to build; not in the paper
 
 Rows = Float[np.ndarray, "_ d"]
 
 
 class ShardInfo(NamedTuple):
-    """Metadata of a shard, which a worker may hold.
+    """Metadata of a shard. The shard itself may be in another process.
 
     Attributes:
-        kind: Kind of index.
-        count: Number of descriptors.
-        dimensions: Dimensions of a descriptor.
-        memory: Size in bytes.
-        effort: Effort at which it searches by default.
+        kind: Kind of index of the shard.
+        count: Number of descriptors in the shard.
+        dimensions: Number of dimensions of a descriptor.
+        memory: Size of the shard in bytes.
+        effort: Default effort of the shard (thoroughness of a search); see `Index`.
     """
 
     kind: str
@@ -48,17 +48,18 @@ class ShardInfo(NamedTuple):
 
 
 class ShardedIndex(Index):
-    """An index in shards.
+    """An index that consists of shards (indexes of consecutive database rows).
 
     Args:
-        shards: At least one index, in the order of their rows; with a client, their futures.
-        size: Maximum number of descriptors in a shard; beyond it, `add` builds new shards.
-        client: Dask client of the cluster whose workers hold the shards. None: this process does.
-        settings: Settings with which `add` builds new shards.
+        shards: At least one index, in the order of the database rows. With a client: Dask futures of
+            the indexes.
+        size: Maximum number of descriptors in a shard. If a shard is full, `add` builds a new one.
+        client: Dask client of the cluster whose workers hold the shards. None: this process holds them.
+        settings: Settings of the shards that `add` builds.
 
     Attributes:
         infos: Metadata of each shard.
-        effort: Effort at which every shard is searched; see `Index.effort`.
+        effort: Effort (thoroughness) at which every shard is searched; see `Index`.
     """
 
     kind = "sharded"
@@ -72,7 +73,9 @@ class ShardedIndex(Index):
         **settings: Value,
     ) -> None:
         if not shards:
-            raise ValueError("no shards. Fix: pass at least one; it may be empty")
+            raise ValueError(
+                "shards is empty. Fix: pass at least one index; the index may be empty"
+            )
         self.shards = list(shards)
         self.size, self.client = size, client
         self._shard_settings = settings
@@ -89,28 +92,29 @@ class ShardedIndex(Index):
         client: Client | None = None,
         **settings: Value,
     ) -> "ShardedIndex":
-        """Build the shards one after another, or in parallel on a cluster.
+        """Split the descriptors of a database into shards, and build an index of each.
 
         Args:
-            descriptors: The database.
+            descriptors: Descriptors of the database, one row per feature.
             size: Maximum number of descriptors in a shard.
-            inner: Kind of index of each shard, as for `build_index`.
-            client: Dask client; the cluster's workers then build, keep and search the shards. Results
-                are the same; for graphs, if workers use the same number of ``threads``.
+            inner: Kind of index of each shard, as in `build_index`.
+            client: Dask client of a cluster. Its workers build, hold and search the shards in parallel.
+                None: this process builds the shards one after another. Search results are the same. For
+                ``"nndescent"``, this requires the same number of ``threads``.
             settings: Settings of each shard.
 
         Raises:
             ValueError: If the size is less than 1, or a shard cannot be built.
         """
         if size < 1:
-            raise ValueError(f"size is {size}; expected at least 1 descriptor a shard")
+            raise ValueError(f"size is {size}; expected at least 1 descriptor per shard")
         parts = [descriptors[:size], *_split(descriptors[size:], size)]
         shards = _build_shards(parts, inner, settings, client)
         return cls(shards, size=size, client=client, **settings)
 
     @property
     def descriptors(self) -> Float[np.ndarray, "t d"]:
-        """The database, copied from the shards."""
+        """Descriptors of the database, one row per feature, copied from the shards."""
         return np.concatenate(self._call("descriptors"))
 
     @property
@@ -123,7 +127,7 @@ class ShardedIndex(Index):
 
     @property
     def dimensions(self) -> int:
-        """Dimensions of a descriptor."""
+        """Number of dimensions of a descriptor."""
         return self.infos[0].dimensions
 
     def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
@@ -132,7 +136,7 @@ class ShardedIndex(Index):
         return merge(found, starts.tolist(), k)
 
     def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
-        # Every step may fail; this index changes only in the last line.
+        # Each of these lines may fail. Only the last one changes this index.
         last = self.infos[-1]
         room = max(self.size - last.count, 0)
         parts = _split(descriptors[room:], self.size)
@@ -144,16 +148,16 @@ class ShardedIndex(Index):
         self.shards[-1:], self.infos[-1:] = [*grown, *new], infos
 
     def _call(self, name: str) -> list:
-        """Return an attribute of every shard, or the result of a method."""
+        """Return an attribute of every shard, or what the method of this name returns."""
         return self._run(_call, self.shards, self.effort, name)
 
     def _run(self, work: Callable, shards: Sequence[Index | Future], *arguments: object) -> list:
-        """Return ``work(shard, *arguments)`` of each shard."""
+        """Return the results of ``work(shard, *arguments)``, one per shard."""
         found = self._submit(work, shards, *arguments)
         return found if self.client is None else [future.result() for future in found]
 
     def _submit(self, work: Callable, shards: Sequence[Index | Future], *arguments: object) -> list:
-        """Run ``work(shard, *arguments)`` for each shard; keep the results where the shards are."""
+        """Run ``work(shard, *arguments)`` for each shard. With a client, return Dask futures."""
         if self.client is None:
             return [work(shard, *arguments) for shard in shards]
         return [submit(self.client, work, shard, *arguments) for shard in shards]
@@ -185,12 +189,12 @@ class ShardedIndex(Index):
 
 
 def merge(found: Sequence[Neighbors], starts: Sequence[int], k: int) -> Neighbors:
-    """Merge the neighbors found in several shards.
+    """Merge the neighbors found in several shards into the ``k`` nearest of each query.
 
     Args:
-        found: Neighbors in each shard, as rows of that shard.
+        found: Neighbors found in each shard. Rows are counted from the start of the shard.
         starts: First database row of each shard.
-        k: Number of neighbors to keep.
+        k: Number of neighbors to keep per query.
     """
     pairs = zip(found, starts, strict=True)
     rows = [np.where(each.rows < 0, each.rows, each.rows + start) for each, start in pairs]
@@ -207,7 +211,7 @@ def _split(descriptors: Float[np.ndarray, "t d"], size: int) -> list[Rows]:
 def _build_shards(
     parts: Sequence[Rows], kind: str, settings: dict[str, Value], client: Client | None
 ) -> list[Index | Future]:
-    """Build a shard of each part, here or on a cluster."""
+    """Build one shard per part, in this process or on a cluster."""
     shards = []
     if client is not None:
         shards = [submit(client, _build, rows, kind, settings) for rows in parts]
@@ -216,13 +220,17 @@ def _build_shards(
             if client is None:
                 shards.append(_build(rows, kind, settings))
             else:
-                submit(client, _get_info, shards[number]).result()  # waits, and raises its error
+                submit(
+                    client, _get_info, shards[number]
+                ).result()  # waits; raises the worker's error
         except ValueError as error:
-            raise ValueError(f"shard {number} of {len(rows)} descriptors: {error}") from error
+            raise ValueError(
+                f"cannot build shard {number} with {len(rows)} descriptors: {error}"
+            ) from error
     return shards
 
 
-# Functions of one shard. They must not change their arguments: Dask may run them again.
+# Functions that take one shard. They must not change their arguments, because Dask may repeat a call.
 
 
 def _build(rows: Rows, kind: str, settings: dict[str, Value]) -> Index:

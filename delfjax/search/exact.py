@@ -1,7 +1,8 @@
 """Exact nearest neighbors of local descriptors: the reference for every other index (Sec. 4.4).
 
-The squared distance of query ``q`` and descriptor ``x`` is ``|q|^2 + |x|^2 - 2 q x``. A matrix product
-computes it for a batch of queries and a chunk of the database; the nearest of all chunks are merged.
+The squared distance between a query ``q`` and a database descriptor ``x`` is ``|q|^2 + |x|^2 - 2 q x``. A
+matrix product computes ``q x`` for a batch of queries and a chunk (consecutive rows) of the database. Then
+the nearest neighbors of all chunks are merged.
 """
 
 from functools import partial
@@ -15,18 +16,18 @@ from jaxtyping import Array, Float, Int
 from delfjax.search.index import Index, Neighbors, Value
 from delfjax.search.index_files import TensorFiles
 
-QUERY_BUCKETS = (128, 1024)  # queries are padded to one of these numbers: two compiled programs
-CHUNK = 8192  # database rows a step: with 1024 queries, 32 MB of distances
-SMALLEST_CHUNK = 256  # from here on XLA's CPU products do not depend on the size, to the last bit
+QUERY_BUCKETS = (128, 1024)  # a batch is padded to one of these sizes, so two programs are compiled
+CHUNK = 8192  # database rows of a chunk; with 1024 queries, the distances take 32 MB
+SMALLEST_CHUNK = 256  # XLA's products on CPU depend on the size of smaller chunks (in the last bit)
 
-Nearest = tuple[Float[Array, "q k"], Int[Array, "q k"]]  # squared distances, rows
+Nearest = tuple[Float[Array, "q k"], Int[Array, "q k"]]  # squared distances and database rows
 
 
 class ExactIndex(Index):
-    """Exhaustive search, one chunk of the database at a time, on CPU or GPU.
+    """Exact search that compares each query with every database descriptor, on CPU or GPU.
 
     Args:
-        descriptors: The database.
+        descriptors: Descriptors of the database, one row per feature.
     """
 
     kind = "exact"
@@ -45,21 +46,23 @@ class ExactIndex(Index):
 
     @classmethod
     def build(cls, descriptors: Float[np.ndarray, "t d"], **settings: Value) -> "ExactIndex":
-        """Build an index; exact search has no settings."""
+        """Build an index over database descriptors. Exact search takes no ``settings``."""
         if settings:
-            raise ValueError(f"index exact: no settings expected, got {', '.join(settings)}")
+            raise ValueError(
+                f"an exact index has no settings, got {', '.join(settings)}. Fix: leave them out"
+            )
         return cls(descriptors)
 
     @property
     def descriptors(self) -> Float[np.ndarray, "t d"]:
-        """The database, copied from the chunks."""
+        """Descriptors of the database, one row per feature, copied from the chunks."""
         if not self._chunks:
             return np.empty(self._shape, np.float32)
         return np.concatenate([np.asarray(chunk)[:count] for chunk, _, count in self._chunks])
 
     @property
     def memory(self) -> int:
-        """Size of the padded chunks in bytes."""
+        """Size of the index in bytes, including the zeros that pad the last chunk."""
         return sum(chunk.nbytes for chunk, _, _ in self._chunks)
 
     def __len__(self) -> int:
@@ -67,7 +70,7 @@ class ExactIndex(Index):
 
     @property
     def dimensions(self) -> int:
-        """Dimensions of a descriptor."""
+        """Number of dimensions of a descriptor."""
         return self._shape[1]
 
     def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
@@ -109,12 +112,12 @@ def _merge_nearest(
     start: int | Int[Array, ""],
     count: int | Int[Array, ""],
 ) -> Nearest:
-    """Merge the nearest neighbors so far with those in one more chunk of the database.
+    """Search one more chunk of the database and update the nearest neighbors found so far.
 
     Args:
-        best: Nearest neighbors in the chunks before.
-        queries: Padded queries.
-        chunk: Database descriptors, padded after the first ``count``.
+        best: Nearest neighbors in the chunks searched so far.
+        queries: A batch of queries, padded with zeros.
+        chunk: Descriptors of the chunk, padded with zeros after the first ``count`` rows.
         start: Database row of the chunk's first descriptor.
         count: Number of descriptors in the chunk.
     """

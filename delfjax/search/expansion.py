@@ -1,12 +1,13 @@
-"""Query expansion: add to a query what its best results show, and search again.
+"""Query expansion: search, add features of the best photos to the query, and search again.
 
-The paper reports it for DIR and siaMAC (Table 1: +QE), never for DELF alone. A global descriptor is averaged
-with those of the best photos (Chum et al., "Total recall", ICCV 2007), or with weights
-``similarity^alpha`` (Radenovic et al., "Fine-tuning CNN image retrieval with no human annotation", PAMI
-2018). To local features are added those of verified photos, moved into the query by the affine map that
-verified the photo, as "Total recall" does with visual words.
+The paper reports query expansion (+QE in Table 1) for the methods DIR and siaMAC, never for DELF alone.
+The global descriptor of a query is averaged with those of the best photos (Chum et al., "Total recall",
+ICCV 2007). The average may have weights ``similarity^alpha`` (Radenovic et al., "Fine-tuning CNN image
+retrieval with no human annotation", PAMI 2018). The local features of a query are extended by those of
+verified photos (photos with enough RANSAC inliers). Their positions are mapped to the query photo by the
+affine map that RANSAC found. Chum et al. do the same with visual words.
 
-Symbols: ``A`` is the affine map from query to database photo, ``s = sqrt(det A)`` its scale.
+Symbols: ``A`` is the affine map from query to database photo. ``s = sqrt(det A)`` is the scale of ``A``.
 """
 
 from dataclasses import dataclass
@@ -26,18 +27,20 @@ ExpansionKind = Literal["local", "average", "alpha"]
 
 @dataclass(frozen=True, kw_only=True)
 class ExpansionConfig:
-    """Which photos expand a query, and by how much. The defaults are not in the paper.
+    """Settings of query expansion. The defaults are not in the paper.
 
     Attributes:
-        kind: What expands a query: ``"local"``, the features of verified photos; ``"average"`` or
-            ``"alpha"``, the mean or weighted mean with the global descriptors of the best photos.
+        kind: ``"local"`` adds the local features of verified photos to the query. ``"average"`` replaces
+            the query's global descriptor by its mean with those of the best photos, and ``"alpha"`` by
+            a weighted mean.
         max_photos: Maximum number of photos that expand a query.
-        min_inliers: Minimum number of inliers of such a photo: one wrong photo attracts others like it.
-        alpha: Exponent of the similarity in the weights of kind ``"alpha"`` (Radenovic et al.: 3).
-        max_growth: Maximum number of local features added, as a multiple of the query's own.
-        radius: A feature is a duplicate of another if it lies within this many pixels of the query
-            photo and their descriptors are nearer than ``distance``. Duplicates are not added.
-        distance: L2 distance of descriptors; see ``radius``.
+        min_inliers: Minimum number of RANSAC inliers of a photo that expands a query by ``"local"``. A
+            wrong photo would add features that match other wrong photos.
+        alpha: Exponent of the similarity in the weights of ``"alpha"`` (Radenovic et al.: 3).
+        max_growth: Maximum number of local features to add, divided by the number in the query.
+        radius: Maximum distance of two duplicate features, in pixels of the query photo. A feature is
+            not added if it is a duplicate of one that the query already has.
+        distance: L2 distance below which the descriptors of two duplicate features must be.
 
     Raises:
         ValueError: If a value is out of range.
@@ -62,19 +65,21 @@ def expand_global(
     *,
     alpha: float = 0.0,
 ) -> Float[np.ndarray, " d"]:
-    """Average a query's global descriptor with others: ``l2(q + sum_i max(0, q . v_i)^alpha v_i)``.
+    """Expand a query: average its global descriptor with those of similar photos.
+
+    The result is ``q + sum_i max(0, q . v_i)^alpha v_i``, scaled to unit length.
 
     Args:
-        query: Unit vector ``q``.
-        photos: Unit vectors ``v_i`` of the photos that expand it. Without any, ``q`` is returned.
-        alpha: Exponent of the weights; 0 is the plain average, Radenovic et al. take 3.
+        query: Global descriptor ``q`` of the query, a unit vector.
+        photos: Global descriptors ``v_i`` of similar photos, unit vectors. There may be none.
+        alpha: Exponent of the weights. 0 gives equal weights; Radenovic et al. (2018) use 3.
     """
     weights = np.maximum(photos @ query, 0) ** alpha
     return l2_normalize((query + weights @ photos)[None])[0]
 
 
 def trusted_photos(result: SearchResult, config: ExpansionConfig) -> Int[np.ndarray, " _"]:
-    """Return the verified photos that may expand a query, most inliers first."""
+    """Return the indices of the photos with enough inliers to expand a query, most inliers first."""
     ranking = result.ranking
     images = ranking.images[np.argsort(-ranking.inliers, kind="stable")]
     inliers = np.sort(ranking.inliers)[::-1]
@@ -87,18 +92,18 @@ def expand_local(
     database: Database,
     config: ExpansionConfig | None = None,
 ) -> Features:
-    """Add to a query the local features that its verified photos show within its frame.
+    """Expand a query: add the local features of verified photos that fall inside the query photo.
 
-    Features with higher scores are added first; see `ExpansionConfig` for duplicates.
+    Features with higher scores are added first. Duplicates are not added; see `ExpansionConfig`.
 
     Args:
-        query: Features of the query, reduced like the database.
-        result: Its search result.
+        query: Features of the query, reduced by the same PCA as the database.
+        result: Search result of the query.
         database: The database that was searched.
-        config: Which photos expand the query, and by how much.
+        config: Settings of the expansion. None: the defaults.
 
     Returns:
-        The query with the added features, highest score first.
+        Features of the query and added features, highest score first.
     """
     config = config or ExpansionConfig()
     added = [
@@ -114,20 +119,23 @@ def expand_local(
 def map_to_query(
     photo: Features, affine: Float[np.ndarray, "2 3"], size: tuple[int, int]
 ) -> Features:
-    """Move a photo's features into the query's frame, and drop those that fall outside.
+    """Map features of a database photo to the query photo, and drop those that fall outside.
 
     Args:
         photo: Features of a database photo.
-        affine: ``A``.
+        affine: Affine map ``A`` from the query photo to the database photo.
         size: ``(height, width)`` of the query photo in pixels.
 
     Returns:
-        The features at ``A^-1 p``, with ``s`` times their scale: a receptive field of ``291 / scale``
-        pixels of the photo covers ``s`` times fewer pixels of the query.
+        The features inside the query photo. A position ``p`` becomes ``A^-1 p``, and scales are
+        multiplied by ``s``: a receptive field has ``291 / scale`` pixels in the database photo and
+        ``s`` times fewer pixels in the query photo.
     """
     linear = affine[:, :2].astype(float)
     positions = (photo.positions - affine[:, 2]) @ np.linalg.inv(linear).T
-    inside = ((positions >= -0.5) & (positions < np.array(size) - 0.5)).all(1)  # edges of pixels
+    inside = ((positions >= -0.5) & (positions < np.array(size) - 0.5)).all(
+        1
+    )  # the photo begins half a pixel before the first pixel center
     moved = Features(
         positions=positions.astype(np.float32),
         scales=(photo.scales * np.sqrt(np.linalg.det(linear))).astype(np.float32),
@@ -145,7 +153,7 @@ def _concatenate(*photos: Features) -> Features:
 
 
 def _choose_new(features: Features, own: int, config: ExpansionConfig) -> Int[np.ndarray, " _"]:
-    """Choose rows after the query's ``own`` first, best score first, without duplicates."""
+    """Choose the rows to add, best score first, without duplicates. The first ``own`` rows are the query's."""
     kept = np.arange(len(features)) < own
     order = own + np.argsort(-features.scores[own:], kind="stable")
     added: list[int] = []
@@ -161,7 +169,7 @@ def _choose_new(features: Features, own: int, config: ExpansionConfig) -> Int[np
 def _find_duplicates(
     features: Features, row: int, config: ExpansionConfig
 ) -> Bool[np.ndarray, " n"]:
-    """Return which features are near one feature in both position and descriptor."""
+    """Return whether each feature is a duplicate of the one at ``row``: near in position and descriptor."""
     pixels = np.linalg.norm(features.positions - features.positions[row], axis=1)
     distances = np.linalg.norm(features.descriptors - features.descriptors[row], axis=1)
     return (pixels <= config.radius) & (distances < config.distance)

@@ -1,11 +1,12 @@
-"""Late fusion: combine local inliers and global similarity in one ranking (Sec. 5: DELF+FT+ATT+DIR+QE).
+"""Late fusion: rank photos by RANSAC inliers of local features and similarity of global descriptors.
 
-The paper's best row of Table 1 fuses DELF's score with DIR's: "a weighted mean of two normalized scores,
-where the weight for DELF is set to 0.25" (an author, tensorflow/models issue 6409). The normalization is
-not published; here the scores of a query are scaled to 0 to 1 over the database.
+The best row of the paper's Table 1 (DELF+FT+ATT+DIR+QE) fuses the scores of DELF and of DIR, a global
+descriptor: "a weighted mean of two normalized scores, where the weight for DELF is set to 0.25" (an author,
+tensorflow/models issue 6409). The normalization is not published. Here, the scores of all database photos
+for a query are scaled so that the lowest is 0 and the highest is 1.
 
-Limitation: scaled scores cannot be compared between queries, as the paper's precision-recall curve does
-(Eq. 4): the best photo of a query gets a high score even if nothing in the database shows the landmark.
+Limitation: scaled scores cannot be compared between queries. The best photo of a query gets a high score
+even if no photo shows the landmark. The paper's precision-recall curve (Eq. 4) compares between queries.
 """
 
 import numpy as np
@@ -14,20 +15,23 @@ from jaxtyping import Float, Real
 from delfjax.search.searcher import SearchResult
 from delfjax.types import Ranking
 
-PAPER_WEIGHT = 0.25  # of the local score
+PAPER_WEIGHT = 0.25  # weight of the local score
 
 
 def normalize(scores: Real[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
-    """Scale scores linearly to 0 to 1; equal scores to 0."""
+    """Scale scores linearly so that the lowest is 0 and the highest is 1.
+
+    If all scores are equal, return zeros.
+    """
     low, high = scores.min(), scores.max()
     return (scores - low) / (high - low) if high > low else np.zeros(len(scores))
 
 
 def rank_by_similarity(similarities: Float[np.ndarray, " t"]) -> SearchResult:
-    """Rank the whole database by global descriptors alone; equal photos by index.
+    """Rank all photos of the database by the similarity of global descriptors, ties by index.
 
     Args:
-        similarities: Similarity of the query's global descriptor to that of each photo.
+        similarities: Similarity of the global descriptors of the query and of each photo.
     """
     return _rank(None, similarities, similarities, similarities)
 
@@ -35,21 +39,23 @@ def rank_by_similarity(similarities: Float[np.ndarray, " t"]) -> SearchResult:
 def fuse(
     result: SearchResult, similarities: Float[np.ndarray, " t"], *, weight: float = PAPER_WEIGHT
 ) -> SearchResult:
-    """Rank the whole database by ``w n(inliers) + (1 - w) n(similarity)``, with `normalize` as ``n``.
+    """Rank all photos of the database by a weighted mean of inliers and global similarity.
+
+    The score is ``weight * n(inliers) + (1 - weight) * n(similarity)``, where ``n`` is `normalize`.
 
     Args:
-        result: Result of the local features; photos not verified count as 0 inliers.
-        similarities: Similarity of the query's global descriptor to that of each photo.
-        weight: ``w``, the weight of the inliers, 0 to 1.
+        result: Search result of the local features. Photos that were not verified have 0 inliers.
+        similarities: Similarity of the global descriptors of the query and of each photo.
+        weight: Weight of the inliers, from 0 to 1.
 
     Returns:
-        A ranking of every photo with the fused scores; equal ones by similarity, then index.
+        A ranking of every photo, with the fused scores. Ties are sorted by similarity, then by index.
 
     Raises:
         ValueError: If the weight is out of range.
     """
     if not 0 <= weight <= 1:
-        raise ValueError(f"weight of the local score is {weight}; expected 0 to 1")
+        raise ValueError(f"weight of the local score is {weight}; expected a number from 0 to 1")
     inliers = np.zeros(len(similarities))
     inliers[result.ranking.images] = np.maximum(result.ranking.inliers, 0)
     fused = weight * normalize(inliers) + (1 - weight) * normalize(similarities)
@@ -59,11 +65,13 @@ def fuse(
 def append_by_similarity(
     result: SearchResult, similarities: Float[np.ndarray, " t"]
 ) -> SearchResult:
-    """Append the photos that a result lacks, by similarity, as after `Searcher.search_subset`.
+    """Append the photos that a ranking lacks, sorted by global similarity.
+
+    `Searcher.search_subset` returns such a ranking of a part of the database.
 
     Args:
-        result: Result of the local features, whose order is kept.
-        similarities: Similarity of the query's global descriptor to that of each photo.
+        result: Search result of the local features. The order of its photos is kept.
+        similarities: Similarity of the global descriptors of the query and of each photo.
     """
     images = result.ranking.images
     ranks = np.full(len(similarities), float(len(images)))
@@ -77,7 +85,7 @@ def _rank(
     similarities: Float[np.ndarray, " t"],
     scores: Float[np.ndarray, " t"] | None,
 ) -> SearchResult:
-    """Rank all photos by a key, then similarity, then index; keep inliers and votes of a result."""
+    """Rank all photos by key, then similarity, then index. Copy inliers and votes from the result."""
     count = len(key)
     order = np.lexsort((np.arange(count), -similarities, -key))
     inliers, votes = np.full(count, -1), np.zeros(count, int)

@@ -1,9 +1,10 @@
-"""Nearest-neighbor indexes of local descriptors: one interface, how to build one, how to load one.
+"""Nearest-neighbor indexes of local descriptors: their interface, and functions to build and load one.
 
 The paper searches a product-quantized inverted file (Sec. 4.4), whose code was not released. Four
-kinds of index are available here: exact search (`exact`), a neighbor graph (`nndescent`), shards of
-either (`distributed`) and product quantization (`product_quantization`). All return the rows of the
-``k`` nearest database descriptors, nearest first, equal distances in row order, and L2 distances.
+kinds of index are available here: exact search (`exact`), a neighbor graph (`nndescent`), shards, which
+are indexes of parts of the database (`distributed`), and product quantization (`product_quantization`).
+A search returns the rows of the ``k`` nearest database descriptors and their L2 distances, nearest first.
+Neighbors at equal distances are sorted by row.
 """
 
 from abc import ABC, abstractmethod
@@ -21,12 +22,12 @@ from delfjax.search import index_files
 from delfjax.search.index_files import IndexFileError, TensorFiles
 from delfjax.types import Features
 
-NEIGHBORS = 60  # K of the re-implementations; the paper does not give it
-# "auto" searches exactly up to this many descriptors: 1,000 query features take a few seconds on two
-# CPU cores and nothing is missed. Below, a graph would not pay off for a few queries: building it
-# takes a minute, half of it compilation by pynndescent in every process that builds one.
+NEIGHBORS = 60  # K nearest neighbors, as in the re-implementations; the paper does not give K
+# "auto" searches exactly up to this many descriptors: 1,000 query features then take a few seconds on
+# two CPU cores. A graph of fewer descriptors does not pay off for a few queries. To build a graph takes
+# a minute, and half of this minute pynndescent compiles, in every process that builds one.
 EXACT_LIMIT = 1_000_000
-TIE = 1e-4  # distances closer than this count as equal: float32 cannot order them
+TIE = 1e-4  # distances that differ by less count as equal: float32 cannot order them
 KINDS = {  # module and class of each kind, imported only when used
     "exact": ("delfjax.search.exact", "ExactIndex"),
     "nndescent": ("delfjax.search.nndescent", "NNDescentIndex"),
@@ -36,15 +37,16 @@ KINDS = {  # module and class of each kind, imported only when used
 KINDS_BEFORE_0_2 = {"codes": "pq"}  # names in the files of older versions
 SETTINGS_BEFORE_0_2 = {"neighbours": "neighbors"}
 
-Value = int | float | str | None  # of a setting
+Value = int | float | str | None  # value of a setting
 
 
 class Neighbors(NamedTuple):
-    """Nearest neighbors of queries, nearest first.
+    """The ``k`` nearest database descriptors of each query descriptor, nearest first.
 
     Attributes:
-        rows: Row of each neighbor in the database; -1 if an approximate search found fewer.
-        distances: L2 distance of each neighbor; infinite where the row is -1.
+        rows: Row of each neighbor in the database, from 0. An approximate search may find fewer than
+            ``k`` neighbors; the missing rows are -1.
+        distances: L2 distance of each neighbor from its query; infinite where the row is -1.
     """
 
     rows: Int[np.ndarray, "q k"]
@@ -52,12 +54,13 @@ class Neighbors(NamedTuple):
 
 
 class Index(ABC):
-    """Interface of every index.
+    """Interface of every nearest-neighbor index.
 
     Attributes:
-        kind: Name of this kind for `build_index`.
-        effort: How thoroughly an approximate index searches: a higher value finds more neighbors and
-            takes longer. What it counts depends on the kind. None for exact search.
+        kind: Name of this kind of index, as `build_index` takes it.
+        effort: Thoroughness of an approximate search. A higher effort finds more of the true neighbors
+            and takes longer. It is a number of descriptors or lists, depending on the kind. None for
+            exact search.
     """
 
     kind: ClassVar[str]
@@ -66,7 +69,7 @@ class Index(ABC):
     @classmethod
     @abstractmethod
     def build(cls, descriptors: Float[np.ndarray, "t d"], **settings: Value) -> "Index":
-        """Build an index of descriptors.
+        """Build an index of this kind over the database descriptors.
 
         Raises:
             ValueError: If a setting is unknown or out of range.
@@ -75,7 +78,7 @@ class Index(ABC):
     @property
     @abstractmethod
     def descriptors(self) -> Float[np.ndarray, "t d"]:
-        """The database.
+        """Descriptors of the database, one row per feature.
 
         Raises:
             ValueError: If the index does not keep the descriptors.
@@ -95,13 +98,17 @@ class Index(ABC):
         return self.descriptors.shape[1]
 
     def search(self, queries: Float[np.ndarray, "q d"], k: int = NEIGHBORS) -> Neighbors:
-        """Find the ``k`` nearest database descriptors of each query.
+        """Find the ``k`` nearest database descriptors of each query descriptor.
 
         Raises:
-            ValueError: If the database has fewer than ``k`` descriptors, or other dimensions.
+            ValueError: If the database has fewer than ``k`` descriptors, or if its descriptors have
+                another number of dimensions than the queries.
         """
         if k > len(self):
-            raise ValueError(f"cannot find {k} neighbors among {len(self)} descriptors")
+            raise ValueError(
+                f"k is {k}; expected at most {len(self)}, the number of descriptors in the index. Fix: "
+                "ask for fewer neighbors"
+            )
         self._check_dimensions(queries)
         if not len(queries):
             return Neighbors(np.empty((0, k), np.int32), np.empty((0, k), np.float32))
@@ -109,24 +116,26 @@ class Index(ABC):
         return self._search(np.array(queries, np.float32, order="C"), k)
 
     def add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
-        """Append descriptors; their rows follow the last one.
+        """Append descriptors to the database. Their rows follow the last row of the index.
 
         Raises:
-            ValueError: If they have other dimensions than the database. The index is then unchanged.
+            ValueError: If the new descriptors have another number of dimensions than the database. The
+                index then stays unchanged.
         """
         self._check_dimensions(descriptors)
         if len(descriptors):
             self._add(np.array(descriptors, np.float32, order="C"))
 
     def save(self, path: Path | str, *, database: str | None = None) -> None:
-        """Write the index into a folder, replacing an index that is there.
+        """Write the index into a folder. An index that is already there is replaced.
 
         Args:
-            path: The folder; made if missing.
-            database: Checksum of the database (`Database.checksum`), which `load_index` compares.
+            path: The folder. It is created if it does not exist.
+            database: Checksum of the database (`Database.checksum`) to store with the index. `load_index`
+                compares this checksum with that of the database to search.
 
         Raises:
-            IndexFileError: If the folder holds other files.
+            IndexFileError: If the folder holds files that are not part of an index.
         """
         manifest = {"kind": self.kind, "settings": self._settings(), "descriptors": len(self)}
         index_files.write(Path(path), manifest | {"database": database}, self._tensors())
@@ -140,18 +149,19 @@ class Index(ABC):
         seed: int = 0,
         exact: "Index | None" = None,
     ) -> float:
-        """Measure the share of the true ``k`` nearest neighbors that the index finds.
+        """Measure which share of the true ``k`` nearest neighbors this index finds.
 
         Args:
             queries: Query descriptors.
             k: Number of neighbors of each query.
             sample: Maximum number of queries to search for, chosen at random.
-            seed: Seed of that choice.
-            exact: Exact search of the same database. None: built from the descriptors kept here.
+            seed: Random seed of the chosen queries.
+            exact: Exact index of the same database. None: one is built from ``descriptors``.
 
         Returns:
-            Recall at ``k``, 0 to 1. A neighbor as near as the true k-th counts as found. Distances
-            are computed from the descriptors, as an index may return rough ones.
+            Recall at ``k``, from 0 to 1. A neighbor is correct if it is as near to the query as the
+            true k-th neighbor. The distances for this test are computed from the descriptors, because
+            an index may return approximate distances.
         """
         exact = exact or build_index(self.descriptors, "exact")
         random = np.random.default_rng(seed)
@@ -164,13 +174,13 @@ class Index(ABC):
     def _check_dimensions(self, descriptors: Float[np.ndarray, "q d"]) -> None:
         if descriptors.shape[1] != self.dimensions:
             raise ValueError(
-                f"descriptors have {descriptors.shape[1]} dimensions, but the database has "
-                f"{self.dimensions}. Fix: reduce both by the same PCA"
+                f"descriptors have {descriptors.shape[1]} dimensions; expected {self.dimensions}, as in "
+                "the index. Fix: reduce both by the same PCA"
             )
 
     @abstractmethod
     def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
-        """Search for queries that `search` has checked."""
+        """Find the nearest neighbors of queries that `search` has checked."""
 
     @abstractmethod
     def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
@@ -178,28 +188,29 @@ class Index(ABC):
 
     @abstractmethod
     def _settings(self) -> dict[str, Any]:
-        """Return everything but the tensors that `_restore` needs, as JSON values."""
+        """Return the settings that `_restore` needs, as a dict that can be saved as JSON."""
 
     @abstractmethod
     def _tensors(self) -> TensorFiles:
-        """Return the tensors of the index by file and name."""
+        """Return the tensors that `_restore` needs: a dict from file to a dict from name to tensor."""
 
     @classmethod
     @abstractmethod
     def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "Index":
-        """Make an index from its saved settings and tensors."""
+        """Rebuild an index from the results of `_settings` and `_tensors`."""
 
 
 def build_index(
     descriptors: Float[np.ndarray, "t d"], kind: str = "auto", **settings: Value
 ) -> Index:
-    """Build an index: by default exact search of a small database, a neighbor graph of a large one.
+    """Build a nearest-neighbor index over the descriptors of a database.
 
     Args:
-        descriptors: The database.
-        kind: ``"exact"``, ``"nndescent"``, ``"sharded"``, ``"pq"`` or ``"auto"``: exact up to
-            `EXACT_LIMIT` descriptors, then nndescent.
-        settings: Settings of that kind, as its ``build`` takes them.
+        descriptors: Descriptors of the database, one row per feature.
+        kind: ``"exact"`` search, ``"nndescent"`` (a neighbor graph), ``"sharded"`` (one index per part
+            of the database), ``"pq"`` (product quantization) or ``"auto"``. ``"auto"`` is ``"exact"``
+            for at most `EXACT_LIMIT` descriptors, otherwise ``"nndescent"``.
+        settings: Settings of this kind of index: the keyword arguments of the kind's ``build``.
 
     Raises:
         ValueError: If the kind or a setting is unknown, or a setting is out of range.
@@ -214,41 +225,45 @@ def load_index(path: Path | str, *, database: str | None = None) -> Index:
 
     Args:
         path: The folder.
-        database: Checksum that the indexed database must have (`Database.checksum`). None: any.
+        database: Checksum of the database to search (`Database.checksum`). The saved index must belong
+            to this database. None: this is not checked.
 
     Raises:
-        IndexFileError: If there is no index, a file is damaged, a setting is unknown, or the index
-            belongs to another database.
+        IndexFileError: If the folder holds no index, a file is damaged, a setting is unknown, or the
+            index belongs to another database.
     """
     manifest, tensors = index_files.read(Path(path))
     if database not in (None, manifest.get("database")):
         raise IndexFileError(
-            f"{path}: an index of other photos or descriptors than those to search. Fix: build it again"
+            f"{path}: this index belongs to another database: its photos or descriptors differ from "
+            "those to search. Fix: build the index again"
         )
     try:
         return restore_index(manifest["kind"], manifest["settings"], tensors)
     except (KeyError, TypeError, ValueError) as error:
         version = manifest.get("versions", {}).get("delfjax")
         raise IndexFileError(
-            f"{path}: settings written by delfjax {version} cannot be read "
-            f"({type(error).__name__}: {error}). Fix: build the index again"
+            f"{path}: the settings of this index, written by delfjax {version}, cannot be read by this "
+            f"version ({type(error).__name__}: {error}). Fix: build the index again"
         ) from error
 
 
 def restore_index(kind: str, settings: dict[str, Any], tensors: TensorFiles) -> Index:
-    """Make an index from its saved kind, settings and tensors."""
+    """Rebuild an index from its saved kind, settings and tensors."""
     kind = KINDS_BEFORE_0_2.get(kind, kind)
     return _index_class(kind)._restore(current_names(settings), tensors)
 
 
 def current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return saved settings under the names that this version uses."""
+    """Rename saved settings of older versions to the names that this version uses."""
     return {SETTINGS_BEFORE_0_2.get(name, name): value for name, value in settings.items()}
 
 
 def _index_class(kind: str) -> type[Index]:
     if kind not in KINDS:
-        raise ValueError(f"index {kind!r}: expected auto, {', '.join(KINDS)}")
+        raise ValueError(
+            f"unknown kind of index {kind!r}; expected one of auto, {', '.join(KINDS)}"
+        )
     module, name = KINDS[kind]
     return getattr(import_module(module), name)
 
@@ -258,15 +273,15 @@ class IndexConfig:
     """Settings from which an index is built.
 
     Attributes:
-        kind: Kind of index, as for `build_index`; ``"auto"`` chooses by the size of the database.
-        settings: Settings of that kind, such as ``{"beam": 60}`` for ``"nndescent"``.
+        kind: Kind of index, as in `build_index`. ``"auto"`` chooses by the size of the database.
+        settings: Settings of this kind of index, such as ``{"beam": 60}`` for ``"nndescent"``.
     """
 
     kind: str = "auto"
     settings: Mapping[str, Value] = field(default_factory=dict)
 
     def build(self, descriptors: Float[np.ndarray, "t d"]) -> Index:
-        """Build the index of a database; see `build_index`.
+        """Build an index with these settings over the descriptors of a database.
 
         Raises:
             ValueError: If the kind or a setting is unknown, or a setting is out of range.
@@ -274,18 +289,23 @@ class IndexConfig:
         try:
             return build_index(descriptors, self.kind, **self.settings)
         except TypeError as error:
-            raise ValueError(f"index {self.kind}: wrong settings ({error})") from error
+            raise ValueError(
+                f"invalid settings for an index of kind {self.kind!r}: {dict(self.settings)} ({error}). "
+                "Fix: pass settings that this kind of index has"
+            ) from error
 
 
 def measure_recall(
     index: Index, descriptors: Float[np.ndarray, "t d"], queries: Sequence[Features]
 ) -> float:
-    """Measure the recall of an index at the default number of neighbors, on 1,000 query features.
+    """Measure which share of the true nearest neighbors an index finds, on 1,000 query features.
+
+    The number of neighbors is `NEIGHBORS`, or the size of a smaller database.
 
     Args:
-        index: The index; it need not keep the descriptors.
-        descriptors: The database.
-        queries: Features of query photos, reduced like the database.
+        index: The index. It may be of a kind that does not keep the descriptors.
+        descriptors: Descriptors of the database.
+        queries: Features of query photos, reduced by the same PCA as the database.
     """
     if index.kind == "exact":
         return 1.0
@@ -295,14 +315,14 @@ def measure_recall(
 
 
 def check_minimums(config: object, **minimums: float) -> None:
-    """Check fields of a configuration that must not be below a minimum; None is allowed.
+    """Check that fields of a configuration are None or at least a minimum.
 
     Args:
         config: The configuration.
-        minimums: Smallest value of each field. A whole number requires a whole number.
+        minimums: Minimum of each field. If the minimum is an int, the field must be a whole number.
 
     Raises:
-        ValueError: If a field is below its minimum, NaN, or not a number.
+        ValueError: If a field is below its minimum, NaN, or not a number of the required type.
     """
     for name, minimum in minimums.items():
         value = getattr(config, name)

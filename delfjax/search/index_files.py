@@ -1,8 +1,8 @@
-"""Read and write an index as a folder: safetensors files and a manifest with their SHA-256.
+"""Read and write an index as a folder: safetensors files, and a manifest with their SHA-256 checksums.
 
 Each file is named after its content, so a new index lies beside the old one until the new manifest
-replaces the old in one step: a killed process leaves either the old index or the new. Nothing is
-read before its checksum is compared, and nothing is unpickled.
+replaces the old manifest in one operation. So a process that is killed leaves the old index or the new
+one. The checksum of a file is compared before the file is read. Files hold no pickled objects.
 """
 
 import hashlib
@@ -20,34 +20,38 @@ import delfjax
 from delfjax.files import atomic_write, sha256
 
 MANIFEST = "index.json"
-FILE_NAMES = re.compile(r"[\w-]+-[0-9a-f]{16}\.safetensors|\..+\.part")  # all that `write` makes
+FILE_NAMES = re.compile(
+    r"[\w-]+-[0-9a-f]{16}\.safetensors|\..+\.part"
+)  # all files that `write` makes
 
 Tensors = dict[str, np.ndarray]
 TensorFiles = dict[str, Tensors]
 
 
 class IndexFileError(ValueError):
-    """A folder holds no index, another database's index, or damaged files."""
+    """Raised if a folder holds no index, the index of another database, or damaged files."""
 
 
 def write(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensors]) -> None:
-    """Write an index into a folder and remove the index that was there.
+    """Write an index into a folder. An index that is already there is replaced.
 
-    Single-precision tensors that half precision represents exactly, as descriptors from a feature
-    store are, take half the space.
+    A float32 tensor is stored as float16 if this loses no precision. That is the case for descriptors
+    from a feature store.
 
     Args:
-        path: The folder; made if missing.
+        path: The folder. It is created if it does not exist.
         manifest: Kind, settings and database of the index.
-        tensors: Tensors by file and name.
+        tensors: A dict from file to a dict from name to tensor.
 
     Raises:
-        IndexFileError: If the folder holds other files.
+        IndexFileError: If the folder holds files that are not part of an index.
     """
     path.mkdir(parents=True, exist_ok=True)
     other = [file.name for file in path.iterdir() if not _is_index_file(file)]
     if other:
-        raise IndexFileError(f"{path}: holds {other[0]}, not an index. Fix: choose another folder")
+        raise IndexFileError(
+            f"{path}: the folder holds {other[0]}, which is not part of an index. Fix: choose another folder"
+        )
     files = {name: _write_tensors(path, name, each) for name, each in tensors.items()}
     versions = {"delfjax": delfjax.__version__, "numpy": np.__version__}
     versions["python"] = platform.python_version()
@@ -60,10 +64,10 @@ def write(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensors
 
 
 def read(path: Path) -> tuple[dict[str, Any], TensorFiles]:
-    """Read the manifest of an index, and its tensors by file and name.
+    """Read an index from a folder: the manifest, and the tensors as `write` takes them.
 
     Raises:
-        IndexFileError: If there is no index, or a file is missing or damaged.
+        IndexFileError: If the folder holds no index, or a file is missing or damaged.
     """
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
@@ -73,10 +77,12 @@ def read(path: Path) -> tuple[dict[str, Any], TensorFiles]:
         }
         _ = manifest["kind"], manifest["settings"]
     except FileNotFoundError:
-        raise IndexFileError(f"{path}: no index here. Fix: build one and save it") from None
+        raise IndexFileError(
+            f"{path}: this folder holds no index ({MANIFEST} is missing). Fix: build an index and save it here"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IndexFileError(
-            f"{path / MANIFEST}: damaged ({error}). Fix: build the index again"
+            f"{path / MANIFEST}: the file is damaged ({error}). Fix: build the index again"
         ) from error
     return manifest, {name: _read_tensors(*entry) for name, entry in files.items()}
 
@@ -86,7 +92,7 @@ def _is_index_file(file: Path) -> bool:
 
 
 def _write_tensors(path: Path, name: str, tensors: Tensors) -> dict[str, str]:
-    """Write a file named after its content; return its manifest entry."""
+    """Write tensors into a file named after its content. Return the file's entry in the manifest."""
     data = save({key: np.ascontiguousarray(_to_half(each)) for key, each in tensors.items()})
     digest = hashlib.sha256(data).hexdigest()
     file = f"{name}-{digest[:16]}.safetensors"
@@ -96,17 +102,17 @@ def _write_tensors(path: Path, name: str, tensors: Tensors) -> dict[str, str]:
 
 def _read_tensors(file: Path, digest: str) -> Tensors:
     if not file.exists():
-        raise IndexFileError(f"{file}: missing. Fix: copy the index again, or build it again")
+        raise IndexFileError(f"{file}: the file is missing. Fix: copy or build the index again")
     if sha256(file) != digest:
         raise IndexFileError(
-            f"{file}: damaged, its checksum differs from the manifest's. Fix: copy the index again, "
-            "or build it again"
+            f"{file}: the file is damaged: its SHA-256 differs from that in {MANIFEST}. Fix: copy or "
+            "build the index again"
         )
     return {name: _to_single(each) for name, each in load_file(file).items()}
 
 
 def _to_half(array: np.ndarray) -> np.ndarray:
-    """Convert to half precision if that loses nothing."""
+    """Convert a float32 array to float16 if no value changes."""
     if array.dtype != np.float32:
         return array
     with np.errstate(over="ignore", under="ignore"):

@@ -196,7 +196,7 @@ def test_search_refuses_the_index_of_another_database(photos, store, tmp_path, c
     for cut in ("--truncate", 4), ("--features", 20):
         assert run(*command, *cut) == 0
     assert run(*command, "--saved", tmp_path / "nowhere") == 1
-    assert "nowhere: no index here" in capsys.readouterr().err
+    assert "nowhere: this folder holds no index" in capsys.readouterr().err
     more = save(tmp_path / "more" / "photo.png", draw(9)).parent
     assert run("extract", more, store, *MODEL, "--dimensions", 8) == 0
     assert run(*command) == 1, "a photo more"

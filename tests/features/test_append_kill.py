@@ -184,7 +184,7 @@ def test_an_index_is_extended_completely_or_not_at_all(tmp_path):
         if after == len(store):  # the index belongs to the current database
             assert len(load_index(path, database=rows.checksum)) == len(found)
         else:
-            with pytest.raises(IndexFileError, match="of other photos"):
+            with pytest.raises(IndexFileError, match="belongs to another database"):
                 load_index(path, database=rows.checksum)
         grown += after > indexed
         indexed = after

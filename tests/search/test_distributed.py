@@ -76,18 +76,18 @@ def test_a_neighbor_that_no_shard_finds_stays_missing():
 
 
 def test_no_shards_are_an_error():
-    with pytest.raises(ValueError, match="no shards"):
+    with pytest.raises(ValueError, match="shards is empty"):
         ShardedIndex([])
 
 
 def test_empty_shards_are_an_error():
-    with pytest.raises(ValueError, match="size is 0; expected at least 1 descriptor a shard"):
+    with pytest.raises(ValueError, match="size is 0; expected at least 1 descriptor per shard"):
         ShardedIndex.build(DATABASE, size=0)
 
 
 def test_a_shard_that_cannot_be_built_is_named():
     pytest.importorskip("faiss")
-    with pytest.raises(ValueError, match=r"shard 1 of 1200 descriptors: .* need at least 1248"):
+    with pytest.raises(ValueError, match=r"shard 1 with 1200 descriptors: .* need at least 1248"):
         ShardedIndex.build(DATABASE[:2700], size=1500, inner="pq")
 
 

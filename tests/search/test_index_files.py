@@ -106,10 +106,12 @@ def test_the_manifest_holds_kind_settings_and_versions(tmp_path):
 def test_an_index_of_another_database_is_an_error(tmp_path):
     ExactIndex(DATABASE).save(tmp_path, database="abc")
     assert len(load_index(tmp_path)) == len(load_index(tmp_path, database="abc")) == 3000
-    with pytest.raises(IndexFileError, match=r"other photos or descriptors .*build it again"):
+    with pytest.raises(
+        IndexFileError, match=r"belongs to another database: .*build the index again"
+    ):
         load_index(tmp_path, database="other")
     ExactIndex(DATABASE).save(tmp_path)
-    with pytest.raises(IndexFileError, match="build it again"):
+    with pytest.raises(IndexFileError, match="build the index again"):
         load_index(tmp_path, database="abc")
 
 
@@ -128,7 +130,9 @@ def test_a_changed_byte_is_an_error(tmp_path):
     data = bytearray(file.read_bytes())
     data[-5] ^= 1
     file.write_bytes(data)
-    with pytest.raises(IndexFileError, match=f"{file.name}: damaged.*build it again"):
+    with pytest.raises(
+        IndexFileError, match=f"{file.name}: the file is damaged.*build the index again"
+    ):
         load_index(tmp_path)
 
 
@@ -136,25 +140,25 @@ def test_a_missing_file_is_an_error(tmp_path):
     ExactIndex(DATABASE).save(tmp_path)
     (file,) = tmp_path.glob("*.safetensors")
     file.unlink()
-    with pytest.raises(IndexFileError, match=f"{file.name}: missing"):
+    with pytest.raises(IndexFileError, match=f"{file.name}: the file is missing"):
         load_index(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"kind": "exact"}'])
 def test_a_damaged_manifest_is_an_error(tmp_path, text):
     (tmp_path / MANIFEST).write_text(text)
-    with pytest.raises(IndexFileError, match=r"index\.json: damaged"):
+    with pytest.raises(IndexFileError, match=r"index\.json: the file is damaged"):
         load_index(tmp_path)
 
 
 def test_a_missing_index_is_an_error(tmp_path):
-    with pytest.raises(IndexFileError, match="no index here"):
+    with pytest.raises(IndexFileError, match="this folder holds no index"):
         load_index(tmp_path / "nowhere")
 
 
 def test_a_folder_of_other_files_is_left_alone(tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(IndexFileError, match=r"holds letter\.txt, not an index"):
+    with pytest.raises(IndexFileError, match=r"holds letter\.txt, which is not part of an index"):
         ExactIndex(DATABASE).save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
