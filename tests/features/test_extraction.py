@@ -33,6 +33,7 @@ from delfjax.features.pyramid import (
 from delfjax.images.reading import PhotoError
 from delfjax.models.backbone import ResNet, fold_batch_norm
 from delfjax.models.resnet import RESNET_TINY
+from delfjax.provenance import config_from_dict
 
 RECEPTIVE_FIELD = 67  # pixels: size of the receptive field of the tiny network
 
@@ -337,7 +338,7 @@ def test_the_tiny_network_has_the_expected_receptive_field():
 
 def test_a_configuration_can_be_saved_as_json():
     config = replace(SMALL, pyramid=PyramidConfig(scales=(0.5, 2**0.5), longest=99), nms_iou=0.5)
-    assert ExtractionConfig.from_dict(json.loads(json.dumps(asdict(config)))) == config
+    assert config_from_dict(ExtractionConfig, json.loads(json.dumps(asdict(config)))) == config
 
 
 def test_the_level_mask_covers_the_pixels_of_levels():
