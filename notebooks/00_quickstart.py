@@ -140,14 +140,19 @@ title = f"{len(pair.matches)} putative matches"
 dx.plots.matches(day, night, pair.matches, title=title)
 
 # %% [markdown]
-# *Before verification: many lines run in one direction and connect the same part of the cathedral. The others are wrong.*
+# *Before verification: most lines connect the same part of the cathedral. The lines that cross them are wrong.*
 
 # %% [markdown]
 # ## Step 5: verify the matches with RANSAC
 #
 # RANSAC takes three random matches and computes the affine map through them. It repeats this thousands of times, and keeps the
 # map that most matches agree with, to within 20 pixels. These matches are the inliers, yellow in the first figure of this
-# notebook. The pavilion has more of them, because the second view is an exact affine map of the first:
+# notebook.
+#
+# **Limitation:** an affine map fits one flat surface, here the front of the cathedral. Correct matches on the dome, which
+# stands further back, are lost.
+#
+# The pavilion has more inliers, because the second view is an exact affine map of the first:
 
 # %%
 verified = dx.match(features, model(view.photo))
@@ -243,6 +248,6 @@ provenance.update_result(RESULTS / "quickstart.json", record | provenance.descri
 #
 # 1. Set `rotation=40` in `samples.synthetic_view`. How far can you rotate the view before the inliers are gone?
 # 2. Load the model with `dx.load("delf_att", dx.ExtractionConfig(max_features=100))`. How few features are enough?
-# 3. Match the cathedral with itself, mirrored: `model(day[:, ::-1])`. Why are there so few inliers?
+# 3. Match the photo by day with its mirror image: `dx.match(model(day), model(day[:, ::-1]))`. Why are there so many inliers?
 #
 # **Next:** [01_data](01_data.ipynb) shows the photos that the models are trained and tested with.

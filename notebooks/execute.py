@@ -57,6 +57,12 @@ def has_stills(notebook: nbformat.NotebookNode) -> bool:
     return any({WIDGET, "image/jpeg"} <= output.get("data", {}).keys() for output in outputs)
 
 
+def is_progress_bar(output: nbformat.NotebookNode) -> bool:
+    """Return whether an output is a progress bar; saved, it would stand at 0% forever."""
+    data = output.get("data", {})
+    return WIDGET in data and "%|" in data.get("text/plain", "")
+
+
 def code_sha256(notebook: nbformat.NotebookNode) -> str:
     """Return the SHA-256 of the code cells, joined by NUL."""
     return hashlib.sha256("\0".join(c.source for c in code_cells(notebook)).encode()).hexdigest()
@@ -112,6 +118,8 @@ def run(
         client.execute()
     except (CellExecutionError, DeadKernelError, TimeoutError) as error:
         raise SystemExit(f"{source.stem}.ipynb, cell {started[-1]}: {error}") from error
+    for cell in code_cells(notebook):
+        cell.outputs = [output for output in cell.outputs if not is_progress_bar(output)]
     record["seconds"] = round(time.perf_counter() - start, 1)
     metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}, "delfjax": record}
     widgets = notebook.metadata.get("widgets")
