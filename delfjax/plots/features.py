@@ -143,7 +143,7 @@ def landmark_hits(
             few keypoints.
         chance: Share that random points would reach: the mean area of the landmark masks, 0 to 1.
     """
-    figure, axes = subplots(5.6, 3.4)
+    figure, axes = subplots(6.2, 3.6)
     ax = axes[0, 0]
     for color, (name, values) in zip(COLORS, shares.items(), strict=False):
         mean = np.nanmean(values, 0)
@@ -153,7 +153,9 @@ def landmark_hits(
     ax.axhline(chance, color=NEUTRAL, linestyle=":", label="chance: area of the landmark")
     ax.set(xscale="log", xlabel="number of best keypoints per photo", ylim=(0, 1))
     ax.set_ylabel("share of keypoints on the landmark")
-    figure.legend(loc="outside right upper", title="mean and 95% interval")
+    ax.set_xticks(counts, [str(count) for count in counts])
+    ax.minorticks_off()
+    figure.legend(loc="outside lower center", ncols=3, title="mean and 95% interval")
     return figure
 
 
