@@ -1,4 +1,4 @@
-"""Results on disk, one JSON file each, with the configuration, versions and hardware behind them."""
+"""Read and write results: JSON files with scores, configuration, versions and hardware."""
 
 import json
 import math
@@ -14,44 +14,49 @@ import delfjax
 from delfjax.files import atomic_write
 
 PROTOCOL = 1
-"""Version of how numbers are computed. Raise it when a change is meant to change results: every
-result of an older protocol is then out of date and made again by `delfjax reproduce`."""
+"""Version of the code that computes results. Raise it when a change is meant to change results. Then
+`delfjax reproduce` makes all older results again."""
 
-# A list of numbers and words as json.dumps breaks it into lines, and the breaks.
+# Patterns of a list of plain values that json.dumps breaks into lines, and of the line breaks in it.
 PLAIN_LIST, LINE_BREAK = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]"), re.compile(r",\n\s+")
 
-VOLATILE = ("seconds", "versions", "hardware")  # keys that differ between two runs of one result
+VOLATILE = ("seconds", "versions", "hardware")  # keys that may differ if a result is made again
 
 Config = TypeVar("Config")
 
 
 def write_result(path: Path, result: dict[str, Any] | list[Any]) -> None:
-    """Write a result as JSON, completely or not at all; its folder is made if missing."""
+    """Write a result as a JSON file, completely or not at all. Create its folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
         temporary.write_text(to_json(result) + "\n", encoding="utf-8")
 
 
 def update_result(path: Path, result: dict[str, Any], *, tolerance: float = 0.02) -> None:
-    """Write a result only if it differs from the one on disk.
+    """Write a result only if it differs from the result in the file.
 
-    Times, versions and hardware do not count, nor do differences of numbers within a relative
-    tolerance: another kind of CPU rounds differently.
+    Differences in times, versions and hardware are ignored. So are small differences of numbers,
+    because each kind of CPU rounds differently.
+
+    Args:
+        path: The file to write.
+        result: The result.
+        tolerance: Largest difference of two numbers that is ignored, relative or absolute.
     """
     if not path.is_file() or not _same(_lasting(read_result(path)), _lasting(result), tolerance):
         write_result(path, result)
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """Read a result.
+    """Read a result from a JSON file.
 
     Raises:
-        ValueError: If the file is missing or holds something else.
+        ValueError: If the file is missing or does not hold a JSON object.
     """
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(result, dict):
-            raise ValueError(f"expected an object, found a {type(result).__name__}")
+            raise ValueError(f"expected a JSON object, found a {type(result).__name__}")
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{path}: not a result file ({error}). Fix: run `make reproduce`"
@@ -60,18 +65,18 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def to_json(result: dict[str, Any] | list[Any]) -> str:
-    """Return a result as JSON text. Infinity, which JSON does not have, becomes null.
+    """Return a result as JSON text. Infinity becomes null, because JSON has no infinity.
 
     Raises:
         ValueError: If a number is NaN.
     """
     text = json.dumps(to_plain(result), indent=2, sort_keys=True, allow_nan=False)
-    # A list of plain values stands on one line; no string of JSON has a line break to be mistaken for one.
+    # Put each list of plain values on one line. This is safe: a JSON string has no line breaks.
     return PLAIN_LIST.sub(lambda found: f"[{LINE_BREAK.sub(', ', found[1])}]", text)
 
 
 def to_plain(value: object) -> object:
-    """Return a value as JSON keeps it: tuples become lists, mappings dicts, infinity None."""
+    """Convert a value for JSON: tuples become lists, mappings become dicts, infinity becomes None."""
     if isinstance(value, Mapping):
         return {key: to_plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -85,7 +90,7 @@ def _lasting(result: Mapping[str, Any]) -> object:
 
 
 def _same(one: object, other: object, tolerance: float) -> bool:
-    """Compare two values of JSON, numbers within a relative tolerance."""
+    """Return whether two JSON values are equal. Numbers may differ by the tolerance."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(
             _same(value, other[key], tolerance) for key, value in one.items()
@@ -100,10 +105,10 @@ def _same(one: object, other: object, tolerance: float) -> bool:
 
 
 def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
-    """Make a configuration, a dataclass of plain values and other configurations, from a dict.
+    """Make a configuration (a dataclass that may contain others) from a dict of plain values.
 
-    A null for a field that cannot be None means infinity, as `to_plain` writes it: the field's
-    default. Missing fields get their defaults too.
+    A missing field gets its default. So does a field that is None but does not allow None: `to_plain`
+    writes infinity as None, and infinity is the default of such fields.
 
     Raises:
         ValueError: If a field is unknown or a value is out of range.
@@ -112,7 +117,8 @@ def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     known = {each.name for each in fields(cls)}
     if unknown := sorted(values.keys() - known):
         raise ValueError(
-            f"{cls.__name__}: unknown fields {', '.join(unknown)}; expected {', '.join(sorted(known))}"
+            f"{cls.__name__}: unknown fields {', '.join(unknown)}; expected fields out of "
+            f"{', '.join(sorted(known))}"
         )
     found = {}
     for name, value in values.items():
@@ -129,17 +135,17 @@ def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
 
 
 def describe(config: object) -> dict[str, Any]:
-    """Return what is kept with every result: the configuration, the versions and the hardware.
+    """Return a dict of the configuration, package versions and hardware, to store with a result.
 
     Args:
-        config: A dataclass, or a dictionary of plain values.
+        config: A dataclass, or a dict of plain values.
     """
     settings = asdict(config) if is_dataclass(config) else config
     return {"config": to_plain(settings), "versions": versions(), "hardware": hardware()}
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of delfjax and of the packages that results depend on."""
+    """Return the versions of Python, delfjax, and the packages that results depend on, by name."""
     import jax
     import numpy as np
 
@@ -148,7 +154,7 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> str:
-    """Return the name of the device that computes."""
+    """Return the name of the device on which JAX computes, such as a CPU or GPU model."""
     import jax
 
     device = jax.devices()[0]

@@ -1,7 +1,8 @@
-"""Evaluate a model on a benchmark: extract, index, search every query, score the rankings (Sec. 5).
+"""Evaluate a model on a benchmark (Sec. 5).
 
-`evaluate` serves every benchmark, from Oxford5k to a folder of labeled photos. Its `RunConfig` also
-sets the optional stages around the search: global descriptors, late fusion, query expansion.
+`evaluate` extracts features, builds an index, searches for every query, and scores the rankings. It
+works on every benchmark, from Oxford5k to a folder of labeled photos. A `RunConfig` sets all stages,
+with the optional ones: global descriptors, shortlist, late fusion, query expansion.
 """
 
 import json
@@ -41,25 +42,28 @@ from delfjax.search.index import IndexConfig, measure_recall
 from delfjax.search.searcher import Searcher, SearchResult
 from delfjax.types import Features
 
-CUTOFFS = (1, 5, 10)  # ranks at which precision is reported
+CUTOFFS = (1, 5, 10)  # numbers of first results over which precision is reported
 
 
 @dataclass(kw_only=True, eq=False)
 class Evaluation:
-    """Rankings of a benchmark's queries, and their scores.
+    """Search results and scores of a model on a benchmark.
 
     Attributes:
         benchmark: The benchmark without the photos that could not be read.
-        results: Ranking and matches of each query, then of each distractor query.
-        scores: Scores by protocol: average precision of each query, and precision at 1, 5 and 10.
-        seconds: Wall time by stage.
-        report: Which photos were extracted, were in the cache, or could not be read.
+        results: Ranking and matches of each query, followed by those of each distractor query (a
+            query without a correct photo in the database).
+        scores: Average precision, precision and recall of each query, for each protocol of the
+            benchmark. A protocol defines which photos are correct.
+        seconds: Wall time of each stage in seconds.
+        report: Names of the photos that were extracted, or that the store contained before, and
+            errors of the photos that could not be read.
         index_kind: Kind of the index over local features, such as ``"exact"``; ``"none"``
             if no local features are used.
-        recall: Recall of that index at 60 neighbors against exact search, 0 to 1.
+        recall: Fraction of the 60 nearest neighbors that the index finds, 0 to 1.
         config: The configuration, with every default resolved.
         inputs: Checksums of the ``"model"`` and of the benchmark's ``"photos"``.
-        store: Folder of the local features; if none are used, file of the global descriptors.
+        store: Folder of the local features. If none are used, the file of the global descriptors.
     """
 
     benchmark: Benchmark
@@ -75,13 +79,17 @@ class Evaluation:
 
     @property
     def mean_average_precision(self) -> float:
-        """Mean average precision by the benchmark's first protocol, 0 to 1."""
+        """Mean average precision over queries, 0 to 1, under the benchmark's default protocol."""
         return self.scores[self.benchmark.default_protocol].mean_average_precision
 
     def summary(self, protocol: str | None = None) -> dict[str, Any]:
-        """Return the scores of a protocol (by default the first) and all they depend on, for JSON.
+        """Return the scores under one protocol as a dict that can be saved as JSON.
 
-        Scores are in percent, with 95% bootstrap intervals over queries.
+        The dict also holds the settings, checksums and versions that the scores depend on. Scores
+        are in percent. The mean average precision has a 95% bootstrap interval over queries.
+
+        Args:
+            protocol: Name of the protocol. None: the benchmark's default protocol.
         """
         protocol = protocol or self.benchmark.default_protocol
         scores = self.scores[protocol]
@@ -97,7 +105,7 @@ class Evaluation:
             "benchmark": self.benchmark.name,
             "protocol": protocol,
             "average_precision": [
-                None if np.isnan(value) else round(100 * value, 2)  # NaN: nothing to find
+                None if np.isnan(value) else round(100 * value, 2)  # NaN: no correct photo
                 for value in scores.average_precision.tolist()
             ],
             "queries": len(self.benchmark.queries),
@@ -126,22 +134,24 @@ def evaluate(
     *,
     store: Path | str | None = None,
 ) -> Evaluation:
-    """Extract the features that are missing, search every query, and score the rankings.
+    """Evaluate a model on a benchmark: search for every query and score the rankings.
+
+    Features that are not stored yet are extracted first.
 
     Args:
-        model: The model, as `delfjax.load` returns it.
-        benchmark: Photos, queries and truth, as `delfjax.datasets.load` returns them. Photos that
-            cannot be read are left out and reported.
-        config: Settings of all stages. Its extraction settings replace the model's own. By default
-            the paper's settings with the model's extraction settings.
-        store: Folder where local features are kept, for the next run. By default a folder of the
-            cache, named by all that the features depend on.
+        model: Model that extracts local features, as `delfjax.load` returns it.
+        benchmark: Photos, queries and ground truth, as `delfjax.datasets.load` returns them. Photos
+            that cannot be read are left out and listed in the report.
+        config: Settings of all stages. The extraction settings replace those of the model. None:
+            the paper's settings, with the extraction settings of the model.
+        store: Folder for the local features. A later run with this folder reuses them. None: a
+            folder in the cache, with a name that identifies the photos, model and settings.
 
     Returns:
         Rankings, matches and scores.
 
     Raises:
-        ValueError: If no query has anything to find, or stages do not fit the model.
+        ValueError: If no query has a correct photo, or if a stage does not work with the model.
         StoreError: If ``store`` holds features of another model or configuration.
     """
     if config is None:
@@ -159,7 +169,7 @@ def evaluate(
     elif config.global_descriptor is not None:
         raise ValueError(
             f"{model.name}: handcrafted features have no network to compute global descriptors. "
-            "Fix: leave the global descriptors out, or choose another model"
+            "Fix: set global_descriptor to None (leave out --global), or choose another model"
         )
     inputs = {"model": checksum, "photos": photos_sha256(benchmark)}
     seconds: dict[str, float] = {}
@@ -210,11 +220,12 @@ def evaluate(
 
 
 def score(benchmark: Benchmark, results: Sequence[SearchResult]) -> dict[str, Scores]:
-    """Score the rankings of a benchmark's queries by each of its protocols.
+    """Score the rankings of a benchmark's queries under each protocol of the benchmark.
 
     Args:
-        benchmark: Queries and truth.
-        results: One result for each query; further ones, of distractor queries, are ignored.
+        benchmark: Queries and ground truth.
+        results: One search result for each query. Further results, of distractor queries, are
+            ignored.
     """
     rankings = [result.ranking.images for result in results[: len(benchmark.queries)]]
     size, metric = len(benchmark.database), benchmark.metric
@@ -226,10 +237,10 @@ def score(benchmark: Benchmark, results: Sequence[SearchResult]) -> dict[str, Sc
 
 
 def photos_sha256(benchmark: Benchmark) -> str:
-    """Return a SHA-256 of the photos of a benchmark, without reading them.
+    """Return a SHA-256 checksum that identifies the photos of a benchmark. Photos are not read.
 
-    It changes if a checksum changes (rendered set), or the name or size of a photo (other sets).
-    Distractors are ignored.
+    In the rendered set, the checksum depends on the file ``SHA256SUMS``. In other sets, it depends
+    on the names and file sizes of the photos. Distractors are ignored.
     """
     checksums = benchmark.root.parent / "SHA256SUMS"
     if checksums.is_file():
@@ -248,7 +259,7 @@ def _search(
     queries: Sequence[Features] | None,
     descriptors: GlobalDescriptors | None,
 ) -> list[SearchResult]:
-    """Search every query, then every distractor query."""
+    """Search the database for every query, then for every distractor query."""
     names = benchmark.query_photos.names
     database = vectors = None
     if descriptors is not None:
@@ -262,7 +273,7 @@ def _search(
 
 
 def search_local(searcher: Searcher, query: Features, config: RunConfig) -> SearchResult:
-    """Search by local features, with an expanded query if configured."""
+    """Search by local features. If configured, expand the query and search again."""
     result = searcher(query)
     if config.expansion is not None:
         result = searcher(expand_local(query, result, searcher.database, config.expansion))
@@ -272,7 +283,13 @@ def search_local(searcher: Searcher, query: Features, config: RunConfig) -> Sear
 def search_global(
     vector: Float[np.ndarray, " d"], database: Float[np.ndarray, "t d"], config: RunConfig
 ) -> SearchResult:
-    """Rank by the similarity of global descriptors, with an expanded query if configured."""
+    """Rank photos by global descriptors. If configured, expand the query and rank again.
+
+    Args:
+        vector: Global descriptor of the query.
+        database: Global descriptors of the database, one row per photo.
+        config: Settings of the query expansion.
+    """
     result = rank_by_similarity(database @ vector)
     if config.expansion is not None:
         best = result.ranking.images[: config.expansion.max_photos]
@@ -287,14 +304,17 @@ def search_both(
     database: Float[np.ndarray, "t d"],
     config: RunConfig,
 ) -> SearchResult:
-    """Search by local features and global descriptors: a shortlist, a late fusion, or both.
+    """Search by local features and global descriptors together.
+
+    A shortlist limits the search by local features to the most similar photos. Late fusion averages
+    the scores of both searches. ``config`` sets one of them, or both.
 
     Args:
-        searcher: Local features of the database.
+        searcher: Search by local features.
         query: Local features of the query.
         vector: Global descriptor of the query.
-        database: Global descriptors of the database.
-        config: Which stages to use.
+        database: Global descriptors of the database, one row per photo.
+        config: Settings of the shortlist, the late fusion and the query expansion.
     """
     similarities, search = database @ vector, searcher
     if config.shortlist is not None:
@@ -320,20 +340,20 @@ def _expanded(
 
 
 def _readable(benchmark: Benchmark, report: ExtractionReport) -> Benchmark:
-    """Leave out the photos that could not be read."""
+    """Leave out the photos that could not be read. Raise an error if no query has a correct one."""
     benchmark = benchmark.drop_photos(report.failed)
     if not any(len(t.positives) for truths in benchmark.truths.values() for t in truths):
         raise ValueError(
             f"{benchmark.root}: no query has a correct photo in the database that can be read. "
-            "Fix: check the folder's classes and the photos that failed"
+            "Fix: check that the photos are images, and that a class has a query and another photo"
         )
     return benchmark
 
 
 def _parts(benchmark: Benchmark) -> tuple[PhotoFolder, ...]:
-    """Return database, distractors and queries, in the order in which they are extracted.
+    """Return the photos in the order of their extraction: database, distractors, queries.
 
-    The PCA is fitted to the first one, the database without distractors.
+    The PCA is fitted to the first part, the database without distractors.
     """
     return benchmark.base_photos, benchmark.distractor_photos, benchmark.query_photos
 
@@ -377,9 +397,9 @@ def _whitened(
 
 
 def _cache_path(benchmark: Benchmark, inputs: dict[str, str], *settings: object) -> Path:
-    """Return where features are cached: a name from everything that they depend on.
+    """Return the path of cached features. Its name is a checksum of all that they depend on.
 
-    A set with and without distractors shares one store.
+    A benchmark has the same path with and without distractors.
     """
     base = benchmark.name.partition("+")[0]
     key = json.dumps([base, str(benchmark.root.resolve()), inputs, PROTOCOL, *settings])
@@ -388,7 +408,7 @@ def _cache_path(benchmark: Benchmark, inputs: dict[str, str], *settings: object)
 
 @contextmanager
 def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Measure the wall time of a stage."""
+    """Measure the wall time of a stage in seconds, and add it to ``seconds``."""
     start = time.perf_counter()
     yield
     seconds[stage] = time.perf_counter() - start

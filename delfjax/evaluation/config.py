@@ -1,4 +1,4 @@
-"""One configuration object for a run: everything that an evaluation's numbers depend on."""
+"""Configuration of an evaluation: all settings that its scores depend on."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,29 +16,32 @@ from delfjax.search.searcher import SearchConfig
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Configuration of one evaluation: model, features, index, search and optional stages.
+    """Settings of one evaluation: model, features, index, search and optional stages.
 
-    Without optional stages, local features are searched and verified (Sec. 4). With global
-    descriptors alone, photos are ranked by their similarity. A shortlist or a fusion weight
-    combines the two.
+    Without optional stages, photos are ranked by local features: by votes, then by geometric
+    verification (Sec. 4). With global descriptors alone, photos are ranked by the similarity of
+    these descriptors. A shortlist or a fusion weight combines local features and global descriptors.
 
     Attributes:
-        model: Name or file of the model, as `delfjax.load` takes it.
-        extraction: Image pyramid and selection of local features.
-        pca: How the PCA of local descriptors is learned.
-        index: Index over the local descriptors of the database.
-        search: Votes and verification of local features.
-        global_descriptor: How one descriptor of a whole photo is made; None: no global descriptors.
-        whitening: Folder of photos from which a whitening of global descriptors is learned;
-            ``"rendered"`` for the rendered training landmarks; None: no whitening.
+        model: Name or file of the model, as in `delfjax.load`.
+        extraction: Settings of the image pyramid and of the selection of local features.
+        pca: Settings of the PCA of local descriptors.
+        index: Settings of the index over the local descriptors of the database.
+        search: Settings of the search by local features: neighbors, votes, geometric verification.
+        global_descriptor: Settings of the global descriptor, one vector per photo. None: no global
+            descriptors.
+        whitening: Folder of photos from which a whitening of global descriptors is learned.
+            ``"rendered"``: the rendered training landmarks. None: no whitening.
         whitening_dimensions: Dimensions of a global descriptor after whitening. Not in the paper.
-        fusion_weight: Weight of the local score in a late fusion with global similarity, 0 to 1
-            (Sec. 5: 0.25); None: no fusion.
-        shortlist: Number of most similar photos that local features verify; None: the whole database.
-        expansion: Query expansion: search again with what the first results add; None: no expansion.
+        fusion_weight: Weight of the local score in late fusion, the weighted mean of local score and
+            global similarity, 0 to 1 (paper: 0.25, Sec. 5). None: no fusion.
+        shortlist: Number of most similar photos, by global descriptor, that local features search.
+            None: local features search the whole database.
+        expansion: Settings of query expansion: add features of the best results to the query, and
+            search again. None: no expansion.
 
     Raises:
-        ValueError: If a value is out of range, or a stage lacks another one that it needs.
+        ValueError: If a value is out of range, or if a setting needs another one that is None.
     """
 
     model: str = DEFAULT_MODEL
@@ -63,10 +66,14 @@ class RunConfig:
         }
         for stage, given in needs_global.items():
             if given and self.global_descriptor is None:
-                raise ValueError(f"{stage} needs global descriptors. Fix: set global_descriptor")
+                raise ValueError(
+                    f"{stage} needs global descriptors, but global_descriptor is None. "
+                    "Fix: set global_descriptor (on the command line: --global)"
+                )
         if kind == "local" and not self.uses_local_features:
             raise ValueError(
-                "the expansion 'local' needs local features. Fix: set fusion_weight or shortlist"
+                "the expansion 'local' needs local features, but this run uses global descriptors "
+                "alone. Fix: set fusion_weight or shortlist, which add local features"
             )
         if self.fusion_weight is not None and not 0 <= self.fusion_weight <= 1:
             raise ValueError(f"fusion_weight is {self.fusion_weight}; expected 0 to 1")
@@ -77,13 +84,13 @@ class RunConfig:
 
     @property
     def uses_local_features(self) -> bool:
-        """Whether local features take part in the ranking."""
+        """Whether the ranking uses local features."""
         combined = self.fusion_weight is not None or self.shortlist is not None
         return self.global_descriptor is None or combined
 
     @property
     def stages(self) -> list[str]:
-        """Names of the optional stages in use, for tables."""
+        """Names of the optional stages that the run uses, as tables show them."""
         found = []
         if self.global_descriptor is not None:
             found.append(f"global {self.global_descriptor.pooling}")
@@ -96,12 +103,12 @@ class RunConfig:
         return found + ([] if self.whitening is None else ["whitened"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the configuration as plain values that JSON can hold; infinity becomes None."""
+        """Return the configuration as a dict that can be saved as JSON. Infinity becomes None."""
         return {name: to_plain(value) for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "RunConfig":
-        """Make a configuration from what `to_dict` returned.
+        """Make a configuration from a dict that `to_dict` returned.
 
         Raises:
             ValueError: If a field is unknown or a value is out of range.

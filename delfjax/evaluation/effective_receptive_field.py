@@ -1,8 +1,9 @@
-"""Measure where in its receptive field a cell of the network responds. Not in the paper.
+"""Measure which part of the receptive field a cell of the network responds to. Not in the paper.
 
-A keypoint is placed at the center of a cell's receptive field (Sec. 4.1). The part that the cell
-responds to can lie beside that center, because the kernels of ImageNet networks are not symmetric.
-A likely cause is padding on one side: Alsallakh et al., "Mind the Pad", ICLR 2021.
+A cell is one position of the network's output. A keypoint is placed at the center of a cell's
+receptive field (Sec. 4.1). The part that the cell responds to can lie beside that center, because
+the kernels of ImageNet networks are not symmetric. A likely cause is padding on one side (Alsallakh
+et al., "Mind the Pad", ICLR 2021).
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from delfjax.features.pyramid import STRIDE
 from delfjax.models.backbone import ResNet
 from delfjax.types import Photo
 
-IMAGE_SIDE = 384  # pixels; the receptive field of every cell near the middle lies inside
+IMAGE_SIDE = 384  # pixels; contains the whole receptive field of every cell near the middle
 PATCH_SIZE = 17  # pixels
 BATCH = 8  # images per call of the network
 
@@ -24,21 +25,22 @@ BATCH = 8  # images per call of the network
 def receptive_field_offsets(
     backbone: ResNet, photos: Sequence[Photo], *, count: int = 40, seed: int = 0
 ) -> Float[np.ndarray, "count 2"]:
-    """Measure the offset from the cells that respond to a patch to the patch itself.
+    """Measure how far a patch of a photo lies from the network cells that respond to the patch.
 
     Patches are cut from photos at random. Each is placed near the middle of an image of the mean
-    color. The response of a cell is the squared change of its descriptor. A symmetric network has
-    offsets of 0 on average. A positive offset means that cells above and to the left of the patch
+    color. The response of a cell is the squared change of its descriptor. The average offset of a
+    symmetric network is 0. If an offset is positive, cells above and to the left of the patch
     respond.
 
     Args:
         backbone: The network.
         photos: Photos to cut patches from.
         count: Number of patches.
-        seed: Random seed of the choice and the position of the patches.
+        seed: Random seed for the choice and the position of the patches.
 
     Returns:
-        For each patch, its center minus the center of mass of all responses: ``(y, x)`` in pixels.
+        For each patch, the center of the patch minus the center of mass of all responses: ``(y, x)``
+        in pixels.
     """
     random = np.random.default_rng(seed)
     empty = np.tile(np.float32(backbone.spec.mean), (IMAGE_SIDE, IMAGE_SIDE, 1))
@@ -61,11 +63,11 @@ def receptive_field_offsets(
 
 
 def kernel_offsets(backbone: ResNet) -> dict[str, Float[np.ndarray, " 2"]]:
-    """Compute the center of mass of the squared weights of each layer's kernels.
+    """Compute how far the center of mass of each layer's squared kernel weights is off the middle.
 
     Returns:
-        Offset of the center of mass from the middle of the kernel, ``(y, x)`` in taps, by layer
-        name. The stem comes first. Layers with 1 x 1 kernels are left out.
+        Offset from the middle of the kernel to the center of mass, ``(y, x)`` in kernel elements, by
+        layer name. The stem comes first. Layers with 1 x 1 kernels are left out.
     """
     offsets = {}
     for path, parameter in nnx.to_flat_state(nnx.state(backbone, nnx.Param)):

@@ -16,7 +16,7 @@ from delfjax.evaluation.benchmark import Evaluation
 from delfjax.files import atomic_write
 from delfjax.types import Photo
 
-MAX_HEIGHT, MAX_WIDTH = 120, 480  # of a thumbnail, in pixels
+MAX_HEIGHT, MAX_WIDTH = 120, 480  # maximum size of a thumbnail in pixels
 JPEG_QUALITY = 72
 
 STYLE = """
@@ -31,14 +31,15 @@ figure img{display:block;height:105px} figcaption{font-size:12px;padding:2px 6px
 
 
 def write_html_report(evaluation: Evaluation, path: Path, *, max_results: int = 10) -> None:
-    """Write each query and its first results to an HTML file, the worst queries first.
+    """Write an HTML file that shows each query with its first results, the worst queries first.
 
-    Results are judged by the first protocol of the benchmark; junk is left out.
+    The benchmark's default protocol defines which results are correct. Junk (photos that the scores
+    ignore) is left out.
 
     Args:
-        evaluation: Rankings of a benchmark.
+        evaluation: Rankings and scores of a benchmark.
         path: The file to write. Its folder is created if it does not exist.
-        max_results: Number of results per query.
+        max_results: Maximum number of results per query.
     """
     benchmark = evaluation.benchmark
     scores = evaluation.scores[benchmark.default_protocol]
@@ -86,7 +87,7 @@ def _figure(thumbnail: str, caption: str, kind: str) -> str:
 
 
 def _escape(text: str) -> str:
-    """Escape a name for HTML; control characters and undecodable bytes become hexadecimal codes."""
+    """Escape a name for HTML. Write control characters and undecodable bytes as hexadecimal codes."""
     printable = (c if c.isprintable() else ascii(c)[1:-1] for c in text)
     return html.escape("".join(printable))
 

@@ -1,12 +1,13 @@
 """Metrics of ranked lists: average precision, precision at k and recall at k (Sec. 5).
 
-Benchmarks differ in which photos are positives and which are junk; a `Truth` holds both. Junk photos
-are removed from a ranking before it is scored. There are two definitions of average precision: that
-of Oxford5k, which Paris6k, Holidays and the revisited data sets share, and that of Google-Landmarks
-v2. `delfjax.evaluation.precision_recall` scores the results of all queries together.
+Positives are the correct photos of a query. Junk photos count neither as correct nor as wrong, and
+are removed from a ranking before it is scored. A `Truth` holds both. Average precision has two
+definitions: one of Oxford5k, Paris6k, Holidays and the revisited data sets, and one of
+Google-Landmarks v2. `delfjax.evaluation.precision_recall` scores the results of all queries together.
 
-Symbols: ``n`` positives of a query, ``r`` their ranks, from 0, after junk is removed. Axes: ``q``
-queries, ``p`` positives found, ``k`` cutoffs.
+Symbols: ``n`` is the number of positives of a query. ``r`` are the ranks of the positives, from 0,
+after junk is removed. Axes: ``q`` queries, ``p`` found positives, ``k`` cutoffs (numbers of first
+results).
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,32 +27,32 @@ AtEachK = Float[np.ndarray, " k"]
 
 
 def remove_junk(ranks: Ranks, junk_ranks: Int[np.ndarray, " j"]) -> Ranks:
-    """Return the ranks that photos have after junk is removed from the ranking.
+    """Return the ranks of photos after junk is removed from the ranking.
 
     Args:
-        ranks: Ranks of the photos, from 0.
-        junk_ranks: Ranks of the junk photos in the same ranking.
+        ranks: Ranks of the photos before, from 0.
+        junk_ranks: Ranks of the junk photos in the same ranking, from 0.
     """
     return ranks - np.searchsorted(np.sort(junk_ranks), ranks)
 
 
 def average_precision(ranks: Ranks, n: int) -> float:
-    """Compute the average precision (AP) of Oxford5k, which uses the trapezoidal rule.
+    """Compute the average precision (AP) as Oxford5k defines it, with the trapezoidal rule.
 
-    ``AP = 1/n sum_j (p_j + (j + 1)/(r_j + 1)) / 2``, where ``p_j = j / r_j`` is the precision just
-    before the ``j``-th positive, counted from 0, and 1 if ``r_j = 0``. Other libraries use the mean
-    of ``(j + 1)/(r_j + 1)``, which is never lower. Source: ``compute_ap.cpp`` of Philbin et al.,
-    CVPR 2007.
+    ``AP = 1/n sum_j (p_j + (j + 1)/(r_j + 1)) / 2``. The index ``j`` counts the found positives from
+    0, and ``r_j`` is the rank of positive ``j``. The precision just before it is ``p_j = j / r_j``,
+    or 1 if ``r_j = 0``. Other libraries use the mean of ``(j + 1)/(r_j + 1)``, which is equal or
+    higher. Source: ``compute_ap.cpp`` of Philbin et al., CVPR 2007.
 
     Args:
         ranks: Ranks of the positives that were found, from 0, without junk, in any order.
         n: Number of positives of the query. Positives that were not found add 0.
 
     Returns:
-        0 to 1; NaN if the query has no positives.
+        Average precision, 0 to 1. NaN if the query has no positives.
 
     Raises:
-        ValueError: More than ``n`` ranks, or a rank is negative or occurs twice.
+        ValueError: If there are more than ``n`` ranks, or if a rank is negative or occurs twice.
     """
     ranks, j = _sort(ranks, n), np.arange(len(ranks))
     before = np.where(ranks == 0, 1.0, j / np.maximum(ranks, 1))
@@ -59,10 +60,11 @@ def average_precision(ranks: Ranks, n: int) -> float:
 
 
 def average_precision_at(ranks: Ranks, n: int, limit: int = LIMIT) -> float:
-    """Compute the average precision of Google-Landmarks v2, whose mean is mAP@100. Not in the paper.
+    """Compute the average precision (AP) as Google-Landmarks v2 defines it. Not in the paper.
 
-    ``AP = 1/min(n, limit) sum_j (j + 1)/(r_j + 1)`` over the positives with ``r_j < limit``. Source:
-    ``metrics.py`` of the data set in tensorflow/models. The trapezoidal rule is not used.
+    ``AP = 1/min(n, limit) sum_j (j + 1)/(r_j + 1)`` over the found positives ``j`` with a rank
+    ``r_j < limit``. The trapezoidal rule is not used. The mean over queries is called mAP@100.
+    Source: ``metrics.py`` of the data set in tensorflow/models.
 
     Args:
         ranks: Ranks of the positives that were found, from 0, in any order.
@@ -70,10 +72,10 @@ def average_precision_at(ranks: Ranks, n: int, limit: int = LIMIT) -> float:
         limit: Number of first results that count.
 
     Returns:
-        0 to 1; NaN if the query has no positives.
+        Average precision, 0 to 1. NaN if the query has no positives.
 
     Raises:
-        ValueError: More than ``n`` ranks, or a rank is negative or occurs twice.
+        ValueError: If there are more than ``n`` ranks, or if a rank is negative or occurs twice.
     """
     correct = np.isin(np.arange(limit), _sort(ranks, n))
     hits = correct.cumsum() / np.arange(1, limit + 1)
@@ -83,21 +85,21 @@ def average_precision_at(ranks: Ranks, n: int, limit: int = LIMIT) -> float:
 def precision_at(ranks: Ranks, n: int, ks: Sequence[int], *, cap: bool = True) -> AtEachK:
     """Compute the fraction of the first ``k`` results that are positives, for each ``k``.
 
-    With ``cap``, if all positives were found, ``k`` is reduced to the rank of the last one, as in
-    the code of the revisited data sets. So a query with three positives can reach 1 at 10. If
-    positives are missing, the rank of the last one is unknown and ``k`` stays as it is.
+    With ``cap``, ``k`` is reduced to the number of results up to the last positive, as in the code of
+    the revisited data sets. Then a query with three positives can reach a precision of 1 at
+    ``k = 10``. If a positive is missing from the ranking, ``k`` is not reduced.
 
     Args:
         ranks: Ranks of the positives that were found, from 0, without junk, in any order.
         n: Number of positives of the query.
-        ks: Cutoffs, from 1.
+        ks: Cutoffs, at least 1 each.
         cap: Whether to reduce ``k`` if all positives were found.
 
     Returns:
-        0 to 1 for each cutoff; NaN if the query has no positives.
+        Precision at each cutoff, 0 to 1. NaN if the query has no positives.
 
     Raises:
-        ValueError: More than ``n`` ranks, or a rank is negative or occurs twice.
+        ValueError: If there are more than ``n`` ranks, or if a rank is negative or occurs twice.
     """
     ranks = _sort(ranks, n)
     depth = np.minimum(ks, ranks[-1] + 1) if cap and n and len(ranks) == n else np.asarray(ks)
@@ -105,21 +107,22 @@ def precision_at(ranks: Ranks, n: int, ks: Sequence[int], *, cap: bool = True) -
 
 
 def recall_at(ranks: Ranks, n: int, ks: Sequence[int]) -> AtEachK:
-    """Compute the fraction of the positives among the first ``k`` results, for each ``k``.
+    """Compute recall at each ``k``.
 
-    Arguments, NaN and errors are the same as in `precision_at`.
+    Recall is the number of positives (correct photos) among the first ``k`` results, divided by the
+    number of all positives. Arguments, NaN and errors are the same as in `precision_at`.
     """
     return np.searchsorted(_sort(ranks, n), ks) / (n or np.nan)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scores:
-    """Metrics of each query and their means over queries.
+    """Metrics of each query and means over queries.
 
-    Queries without positives have NaN, and the means leave them out.
+    All metrics of a query without positives are NaN. The means leave such queries out.
 
     Attributes:
-        ks: Cutoffs of precision and recall.
+        ks: Cutoffs: numbers of first results for precision and recall.
         average_precision: Average precision of each query, 0 to 1.
         precision_at: Precision of each query at each cutoff, 0 to 1.
         recall_at: Recall of each query at each cutoff, 0 to 1.
@@ -132,21 +135,21 @@ class Scores:
 
     @property
     def mean_average_precision(self) -> float:
-        """Mean average precision (mAP); NaN if no query has positives."""
+        """Mean average precision (mAP) over queries, 0 to 1. NaN if no query has positives."""
         return float(self._mean(self.average_precision))
 
     @property
     def mean_precision_at(self) -> AtEachK:
-        """Mean precision at each cutoff (mP@k)."""
+        """Mean precision over queries at each cutoff (mP@k), 0 to 1."""
         return self._mean(self.precision_at)
 
     @property
     def mean_recall_at(self) -> AtEachK:
-        """Mean recall at each cutoff."""
+        """Mean recall over queries at each cutoff, 0 to 1."""
         return self._mean(self.recall_at)
 
     def _mean(self, values: np.ndarray) -> np.ndarray | np.float64:
-        """Average over the queries with positives; np.nanmean would warn if there are none."""
+        """Average over the queries with positives. np.nanmean would warn if no query has any."""
         defined = values[~np.isnan(self.average_precision)]
         return defined.mean(axis=0) if len(defined) else np.full(values.shape[1:], np.nan)
 
@@ -162,11 +165,12 @@ def score_rankings(
     """Score one ranking for each query against its ground truth.
 
     Args:
-        rankings: Database photo numbers for each query, best first. A ranking may be truncated.
+        rankings: For each query, the indices of database photos (from 0), best first. A ranking may
+            be truncated.
         truths: Ground truth of each query.
-        ks: Cutoffs of precision and recall, 1 to the size of the database.
-        database_size: Number of photos in the database. None: the highest photo number in use
-            plus 1.
+        ks: Cutoffs of precision and recall, from 1 to the size of the database.
+        database_size: Number of photos in the database. None: 1 plus the highest index of a photo
+            in ``rankings`` or ``truths``.
         metric: ``"trapezoidal_ap"`` for Oxford5k and similar benchmarks: `average_precision`, and
             precision with a capped ``k``. ``"map_at_100"`` for Google-Landmarks v2:
             `average_precision_at`, and plain precision.
@@ -175,12 +179,15 @@ def score_rankings(
         Metrics of each query, in the order of ``truths``.
 
     Raises:
-        ValueError: The numbers of rankings and truths differ, a photo is ranked twice or is not in
-            the database, or a cutoff is out of range.
+        ValueError: If the numbers of rankings and truths differ, if a photo is ranked twice or is
+            not in the database, or if a cutoff is out of range.
     """
     rankings = [check_photo_numbers(f"ranking of query {q}", ids) for q, ids in enumerate(rankings)]
     if len(rankings) != len(truths):
-        raise ValueError(f"{len(rankings)} rankings, {len(truths)} truths: expected equally many")
+        raise ValueError(
+            f"there are {len(rankings)} rankings for {len(truths)} truths; expected one ranking for "
+            "each truth"
+        )
     _check_size([*rankings, *(truth.positives for truth in truths)], ks, database_size)
     queries = [_positive_ranks(ids, truth) for ids, truth in zip(rankings, truths, strict=True)]
     shape, trapezoidal = (len(queries), len(ks)), metric == "trapezoidal_ap"
@@ -200,17 +207,18 @@ def _check_size(photos: list[np.ndarray], ks: Sequence[int], size: int | None) -
     size = last + 1 if size is None else size
     if last >= size:
         raise ValueError(
-            f"photo {last} in a database of {size} photos: expected numbers from 0 to {size - 1}"
+            f"a ranking or truth contains photo {last}, but the database has {size} photos; expected "
+            f"indices from 0 to {size - 1}"
         )
     if not all(1 <= k <= size for k in ks):
         raise ValueError(
-            f"ks {tuple(ks)} in a database of {size} photos: expected 1 to {size}. Fix: pass "
-            "database_size if the database has photos that no ranking and no truth contains"
+            f"ks is {tuple(ks)} for a database of {size} photos; expected cutoffs from 1 to {size}. "
+            "Fix: pass smaller cutoffs, or pass database_size if the database is larger"
         )
 
 
 def _positive_ranks(ranking: Int[np.ndarray, " r"], truth: Truth) -> tuple[Ranks, int]:
-    """Return the ranks of the positives without junk, and the number of positives."""
+    """Return the ranks of the found positives without junk, and the number of all positives."""
     positives, junk = (np.isin(ranking, ids) for ids in (truth.positives, truth.junk))
     ranks = remove_junk(np.flatnonzero(positives), np.flatnonzero(junk))
     return ranks, len(truth.positives)
@@ -219,5 +227,5 @@ def _positive_ranks(ranking: Int[np.ndarray, " r"], truth: Truth) -> tuple[Ranks
 def _sort(ranks: Ranks, n: int) -> Ranks:
     """Sort ranks and check them."""
     if len(ranks) > n:
-        raise ValueError(f"{len(ranks)} ranks of positives, n = {n}: expected at most n ranks")
+        raise ValueError(f"there are {len(ranks)} ranks, but n is {n}; expected at most n ranks")
     return np.sort(check_photo_numbers("ranks", ranks))

@@ -1,8 +1,9 @@
 """Precision and recall over the results of all queries together (Sec. 5: Eq. 4 and Fig. 5).
 
 The paper puts the results of all queries into one list, sorted by score. Distractor queries have no
-correct result, so their results can only lower the precision. This measures whether a score
-separates correct results from wrong ones across queries, which mAP cannot measure.
+correct result, so their results can only lower the precision. The curve shows whether a score
+separates correct results from wrong ones across queries. mAP cannot show that. As in Fig. 5, recall
+is the number of correct results, not a fraction.
 
 Axes: ``r`` results of all queries, ``s`` distinct scores, ``q`` queries, ``k`` recalls.
 """
@@ -18,8 +19,8 @@ from delfjax.evaluation.benchmark import Evaluation
 
 MIN_RECALL = 10  # number of correct results at which the axis of Fig. 5 begins
 # Not in the paper:
-CURVE_POINTS = 60  # points of a summarized curve, evenly spaced on a logarithmic axis
-RESAMPLES = 500  # bootstrap resamples that are stored with a summarized curve
+CURVE_POINTS = 60  # points of a summarized curve, evenly spaced on a logarithmic axis of recall
+RESAMPLES = 500  # bootstrap resamples (queries drawn with replacement) of a summarized curve
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,12 +28,12 @@ class PooledResults:
     """Results of all queries in one list, in any order.
 
     Attributes:
-        scores: Score of each result, such as its number of inliers.
-        correct: Whether each result is correct for its query.
-        queries: Number of the query that each result belongs to, from 0.
+        scores: Score of each result, such as the number of RANSAC inliers.
+        correct: Whether each result is a correct photo of the query.
+        queries: Index of the query that each result belongs to, from 0.
 
     Raises:
-        ValueError: A score is NaN.
+        ValueError: If a score is NaN.
     """
 
     scores: Real[np.ndarray, " r"]
@@ -41,7 +42,10 @@ class PooledResults:
 
     def __post_init__(self) -> None:
         if np.isnan(self.scores).any():
-            raise ValueError("a score is NaN; expected numbers. Fix: leave such results out")
+            raise ValueError(
+                f"{np.isnan(self.scores).sum()} scores are NaN; expected numbers. Fix: leave out "
+                "results without a score"
+            )
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -54,14 +58,16 @@ class PooledResults:
 
 
 def pool(evaluation: Evaluation, protocol: str | None = None) -> PooledResults:
-    """Collect the results of all queries, followed by those of the distractor queries.
+    """Put the results of all queries and distractor queries into one list.
 
-    Junk is left out. If rankings are sorted by inliers, photos that were not verified are left out
-    too, because they have no score. The score of a ranking without verification is the votes.
+    Junk (photos that count neither as correct nor as wrong) is left out. The score of a result is
+    the fused score or global similarity, if the search has one. Otherwise it is the number of RANSAC
+    inliers, and photos that were not verified are left out. Without verification, it is the votes.
 
     Args:
         evaluation: Rankings of a benchmark.
-        protocol: Protocol of the benchmark that defines correct results and junk. None: its first.
+        protocol: Name of the protocol that defines correct results and junk. None: the benchmark's
+            default protocol.
     """
     benchmark = evaluation.benchmark
     no_positives = Truth(np.empty(0, int), np.empty(0, int))
@@ -87,18 +93,19 @@ def pool(evaluation: Evaluation, protocol: str | None = None) -> PooledResults:
 def precision_at_recall(
     results: PooledResults, recalls: Real[np.ndarray, " k"]
 ) -> Float[np.ndarray, " k"]:
-    """Compute the precision at the highest threshold that reaches each recall (Fig. 5).
+    """Compute the precision at each recall, a number of correct results (Fig. 5).
 
-    ``PRE = sum_q |R_q^TP| / sum_q |R_q|`` and ``REC = sum_q |R_q^TP|`` (Eq. 4). ``R_q`` are the
-    results of query ``q`` that score at least the threshold, and ``R_q^TP`` are the correct ones
-    among them. The recall is a number of results, not a fraction.
+    A threshold on the scores selects results. For each recall, the highest threshold that reaches
+    this recall is used. The precision is ``PRE = sum_q |R_q^TP| / sum_q |R_q|`` and the recall is
+    ``REC = sum_q |R_q^TP|`` (Eq. 4). ``R_q`` are the results of query ``q`` with a score of at least
+    the threshold. ``R_q^TP`` are the correct results in ``R_q``.
 
     Args:
         results: Results of all queries.
         recalls: Numbers of correct results.
 
     Returns:
-        0 to 1 for each recall; NaN for a recall that is not reached.
+        Precision at each recall, 0 to 1. NaN if the results do not reach the recall.
     """
     results, ends = _sort(results)
     return _precisions(results, ends, recalls, np.ones(len(results), int))
@@ -109,19 +116,20 @@ def mean_precision(
     positives: int,
     query_counts: Int[np.ndarray, "resamples q"] | None = None,
 ) -> Float[np.ndarray, " resamples"]:
-    """Compute the mean precision of a curve over the logarithmic axis of Fig. 5. Not in the paper.
+    """Compute the mean precision of a precision-recall curve (Fig. 5). Not in the paper.
 
-    The mean is over recalls from 10 to all positives. The precision is 0 at recalls that are not
-    reached.
+    The mean is over 60 recalls, evenly spaced on a logarithmic axis. A recall is a number of correct
+    results, here from 10 to the number of positives. If the results do not reach a recall, the
+    precision there counts as 0.
 
     Args:
         results: Results of all queries.
-        positives: Number of positives of all queries together.
-        query_counts: How often each query occurs in each bootstrap resample. None: one resample
-            with each query once.
+        positives: Number of positives (correct photos) of all queries together.
+        query_counts: Number of times that each query occurs in each bootstrap resample. None: one
+            resample with each query once.
 
     Returns:
-        0 to 1 for each resample.
+        Mean precision of each resample, 0 to 1.
     """
     results, ends = _sort(results)
     recalls = np.geomspace(min(MIN_RECALL, positives), positives, CURVE_POINTS)
@@ -132,17 +140,18 @@ def mean_precision(
 
 
 def summarize_curve(results: PooledResults, *, positives: int, queries: int) -> dict[str, Any]:
-    """Return the precision-recall curve of Fig. 5 in a short form for a result file.
+    """Summarize the precision-recall curve of Fig. 5 as a dict for a result file.
 
     Args:
         results: Results of all queries.
-        positives: Number of positives of all queries together.
-        queries: Number of queries, with distractor queries and queries without results.
+        positives: Number of positives (correct photos) of all queries together.
+        queries: Number of queries, including distractor queries and queries without results.
 
     Returns:
-        Precisions in percent. ``recalls`` and ``precisions`` are points of the curve. ``mean`` is
-        its `mean_precision`, ``interval`` the 95% bootstrap interval over queries, and ``draws``
-        the mean precision of each resample.
+        A dict with precisions in percent. ``recalls`` (numbers of correct results) and
+        ``precisions`` are points of the curve. ``mean`` is the `mean_precision` of the curve, and
+        ``interval`` is its 95% bootstrap interval over queries. ``draws`` holds the mean precision
+        of each bootstrap resample.
     """
     recalls = np.geomspace(1, max(1, int(results.correct.sum())), CURVE_POINTS).round().astype(int)
     recalls = np.unique(recalls)
@@ -162,7 +171,7 @@ def summarize_curve(results: PooledResults, *, positives: int, queries: int) -> 
 
 
 def _sort(results: PooledResults) -> tuple[PooledResults, Int[np.ndarray, " s"]]:
-    """Sort results by score, the highest first, and return the last row of each distinct score.
+    """Sort results, highest score first. Return them and the last row of each distinct score.
 
     Results with equal scores pass a threshold together, so a curve has one point for all of them.
     """
@@ -177,10 +186,10 @@ def _precisions(
     recalls: Real[np.ndarray, " k"],
     counts: Int[np.ndarray, " r"],
 ) -> Float[np.ndarray, " k"]:
-    """Return the precision at each recall if each of the sorted results occurs ``counts`` times."""
+    """Compute the precision at each recall. Each sorted result counts as often as ``counts`` says."""
     retrieved, correct = np.cumsum(counts)[ends], np.cumsum(counts * results.correct)[ends]
     precisions = np.append(correct / np.maximum(retrieved, 1), np.nan)
-    # Thresholds fall, so the first that reaches a recall is the highest.
+    # Thresholds are in falling order, so the first one that reaches a recall is the highest.
     return precisions[np.searchsorted(correct, recalls)]
 
 

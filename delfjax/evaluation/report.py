@@ -1,4 +1,4 @@
-"""Turn an evaluation into the record that is kept of it: scores, curves and measures for JSON and text."""
+"""Turn an evaluation into a record of scores, curves and measures, as JSON or text."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,15 +13,16 @@ from delfjax.evaluation.precision_recall import pool, precision_at_recall, summa
 from delfjax.evaluation.significance import bootstrap_interval
 from delfjax.features.store import FeatureStore
 
-RECALLS = (10, 30, 100, 300, 1000)  # numbers of correct results on the axis of Fig. 5
-BEST = 100  # keypoints of a photo that are checked against the landmark's mask
+RECALLS = (10, 30, 100, 300, 1000)  # recalls (numbers of correct results) on the axis of Fig. 5
+BEST = 100  # number of best keypoints of a photo that are compared with the landmark's mask
 
 
 def report(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the record of an evaluation: its summary, other protocols, curves and keypoint hits.
+    """Return the record of an evaluation as a dict that can be saved as JSON.
 
-    The precision-recall curve of Fig. 5 needs distractor queries. The share of keypoints on the
-    landmark needs the masks of the rendered set.
+    The record holds the summary, the scores under other protocols, the precision-recall curve of
+    Fig. 5, and the share of keypoints on the landmark. The curve needs distractor queries (queries
+    without a correct photo). The share needs the landmark masks of the rendered set.
     """
     benchmark = evaluation.benchmark
     result = evaluation.summary()
@@ -35,7 +36,7 @@ def report(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def format_report(evaluation: Evaluation, result: dict[str, Any]) -> str:
-    """Format a record for a terminal."""
+    """Format an evaluation and its record, which `report` returned, as text for a terminal."""
     lines = []
     for protocol in evaluation.scores:
         scores = evaluation.summary(protocol)
@@ -62,7 +63,7 @@ def format_report(evaluation: Evaluation, result: dict[str, Any]) -> str:
 
 
 def _precision_recall(evaluation: Evaluation) -> dict[str, Any]:
-    """Return precision over all queries, with distractor queries: at some recalls, and as a curve."""
+    """Return the precision over all queries and distractor queries, at `RECALLS` and as a curve."""
     pooled, benchmark = pool(evaluation), evaluation.benchmark
     recalls = [recall for recall in RECALLS if recall <= pooled.correct.sum()]
     precisions = precision_at_recall(pooled, np.array(recalls, int))
@@ -79,7 +80,8 @@ def _precision_recall(evaluation: Evaluation) -> dict[str, Any]:
 def _keypoints_on_landmark(evaluation: Evaluation) -> dict[str, Any]:
     """Return the share of the best keypoints that lie on the landmark, in percent, with an interval.
 
-    Measured on the whole photo that each query is cut from; empty if photos have too few keypoints.
+    A query may be cut from a photo; the share is measured on the whole photo. The dict is empty if
+    all photos have too few keypoints.
     """
     benchmark = evaluation.benchmark
     truths = rendered.annotations(benchmark.root.parent)

@@ -1,9 +1,9 @@
 """Bootstrap confidence intervals over queries, and paired differences between methods.
 
-Two methods are compared on the same queries: the difference of each query is resampled, not each
-method by itself. Queries vary much more than methods do, so paired differences have far narrower
-intervals. Intervals cover the choice of queries only; several seeds of training are averaged first.
-Not in the paper.
+The bootstrap draws queries at random, with replacement. Two methods are compared on the same
+queries: the differences between the methods are resampled, not each method alone. Queries vary much
+more than methods do, so the intervals of paired differences are far narrower. Intervals cover only
+the choice of queries. The scores of several training seeds are averaged first. Not in the paper.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,18 +18,18 @@ Result = Mapping[str, Any]
 Verdict = Literal["passed", "failed", "undecided"]
 RESAMPLES = 2000  # bootstrap resamples of an interval
 LEVEL = 0.95  # fraction of the resampled statistics inside an interval
-COMPARABLE_KEYS = "benchmark", "protocol", "queries"  # values that compared results must share
+COMPARABLE_KEYS = "benchmark", "protocol", "queries"  # must be equal in compared results
 
 
 class Interval(NamedTuple):
-    """A confidence interval."""
+    """Lower and upper end of a 95% confidence interval."""
 
     low: float
     high: float
 
 
 class Estimate(NamedTuple):
-    """A value with its 95% confidence interval."""
+    """A value, with the lower and upper end of its 95% confidence interval."""
 
     value: float
     low: float
@@ -37,10 +37,10 @@ class Estimate(NamedTuple):
 
     @property
     def verdict(self) -> Verdict:
-        """Result of testing whether the value is positive.
+        """Verdict on whether the value is positive.
 
-        ``"passed"``: the interval is above 0. ``"failed"``: it is below 0. ``"undecided"``: it
-        contains 0, so the queries are too few to decide.
+        ``"passed"``: the whole interval is above 0. ``"failed"``: the whole interval is below 0.
+        ``"undecided"``: the interval contains 0, so the queries are too few to decide.
         """
         if self.low > 0:
             return "passed"
@@ -57,15 +57,15 @@ def bootstrap_interval(
 
     Args:
         values: One value per query. NaN is left out before resampling.
-        statistic: Function from resampled values to one number; by default the mean.
-        seed: Seed of the random numbers.
+        statistic: Function that turns resampled values into one number. The default is the mean.
+        seed: Random seed of the resampling.
 
     Raises:
-        ValueError: All values are NaN, or there are none.
+        ValueError: If ``values`` is empty or all values are NaN.
     """
     values = values[~np.isnan(values)]
     if not len(values):
-        raise ValueError("no values; expected at least one that is not NaN")
+        raise ValueError("values is empty or all NaN; expected at least one number")
     draw = np.random.default_rng(seed).integers
     estimates = [statistic(values[draw(len(values), size=len(values))]) for _ in range(RESAMPLES)]
     return Interval(*np.quantile(estimates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist())
@@ -75,30 +75,31 @@ def average_precisions(runs: Sequence[Result]) -> Float[np.ndarray, " q"]:
     """Return the average precision of each query in percent, averaged over runs.
 
     Args:
-        runs: Results on one benchmark, such as those of several seeds.
+        runs: Results on one benchmark, for example of several training seeds.
 
     Returns:
-        One value per query, 0 to 100; NaN for a query without positives.
+        One value per query, 0 to 100. NaN for a query without positives (correct photos).
 
     Raises:
-        ValueError: Results are of different benchmarks, or lack the values of single queries.
+        ValueError: If the results are of different benchmarks, or if a result does not hold the
+            average precision of each query.
     """
     _check_comparable(runs, "average_precision")
     return np.mean([np.array(run["average_precision"], float) for run in runs], axis=0)
 
 
 def paired_difference(better: Sequence[Result], worse: Sequence[Result]) -> Estimate:
-    """Estimate how much higher the mAP of one method is than that of another.
+    """Estimate how much higher the mAP of one method is than the mAP of another method.
 
     Args:
-        better: Runs of the method that is expected to be better, such as several seeds.
-        worse: Runs of the other method, on the same queries.
+        better: Results of the method that is expected to be better, for example of several seeds.
+        worse: Results of the other method, on the same queries.
 
     Returns:
-        Difference of the two mAP in percentage points, with its interval over queries.
+        Difference ``better - worse`` in percentage points, with its 95% interval over queries.
 
     Raises:
-        ValueError: The runs are not of the same queries.
+        ValueError: If the results are of different queries.
     """
     _check_comparable([*better, *worse], "average_precision")
     gain = average_precisions(better) - average_precisions(worse)
@@ -106,20 +107,21 @@ def paired_difference(better: Sequence[Result], worse: Sequence[Result]) -> Esti
 
 
 def paired_curve_difference(better: Sequence[Result], worse: Sequence[Result]) -> Estimate:
-    """Estimate how much higher the mean precision of one precision-recall curve is (Fig. 5).
+    """Estimate how much higher the precision-recall curve of one method is than that of another.
 
-    The stored resamples of two curves use the same queries, so they are subtracted one by one.
+    The height of a curve (Fig. 5) is its mean precision. The bootstrap resamples that are stored with
+    two curves draw the same queries, so the resamples are subtracted one by one.
 
     Args:
-        better: Runs of the method that is expected to be better. Each has a ``curve``, as
+        better: Results of the method that is expected to be better. Each has a ``curve``, as
             `delfjax.evaluation.precision_recall.summarize_curve` returns it.
-        worse: Runs of the other method, on the same queries.
+        worse: Results of the other method, on the same queries.
 
     Returns:
-        Difference of the two mean precisions in percentage points, with its interval over queries.
+        Difference ``better - worse`` in percentage points, with its 95% interval over queries.
 
     Raises:
-        ValueError: The runs are not of the same queries, or lack a curve.
+        ValueError: If the results are of different queries, or if a result has no curve.
     """
     _check_comparable([*better, *worse], "curve")
     means = [np.mean([run["curve"]["mean"] for run in runs]) for runs in (better, worse)]
@@ -131,14 +133,15 @@ def paired_curve_difference(better: Sequence[Result], worse: Sequence[Result]) -
 
 
 def rank_correlation(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> Estimate:
-    """Estimate Spearman's rank correlation of two variables, in hundredths (-100 to 100).
+    """Estimate 100 times Spearman's rank correlation of two variables (-100 to 100).
 
     Args:
         x: Values of the first variable.
         y: Values of the second variable. Pairs with a NaN or an infinite value are left out.
 
     Returns:
-        The correlation, with its interval over pairs; 0 if a variable is constant.
+        The correlation with its 95% interval over pairs. The correlation is 0 if a variable is
+        constant.
     """
     pairs = np.stack([x, y], axis=1)
     pairs = pairs[np.isfinite(pairs).all(1)]
@@ -155,18 +158,19 @@ def rank_correlation(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> 
 
 
 def _check_comparable(runs: Sequence[Result], required: str) -> None:
-    """Check that runs are of the same queries and have a required key."""
+    """Check that results are of the same queries and have a required key."""
     for run in runs:
         if required not in run:
             raise ValueError(
                 f"{_name(run)}: the result has no {required!r}. Fix: run the benchmark again"
-                + (", one with distractor queries" if required == "curve" else "")
+                + (", on a set with distractor queries" if required == "curve" else "")
             )
         for key in COMPARABLE_KEYS:
             if run.get(key) != runs[0].get(key):
                 raise ValueError(
-                    f"{_name(runs[0])} and {_name(run)}: {key} is {runs[0].get(key)!r} and "
-                    f"{run.get(key)!r}; expected results of the same queries"
+                    f"{key} is {runs[0].get(key)!r} in the result {_name(runs[0])!r}, but "
+                    f"{run.get(key)!r} in {_name(run)!r}; expected results of the same queries. "
+                    "Fix: run both on the same benchmark"
                 )
 
 

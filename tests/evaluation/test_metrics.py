@@ -324,11 +324,11 @@ def test_average_precision_at_counts_the_first_results_only(case, limit):
         ([0.0, 1.0], ([0], []), {}, "integers from 0"),
         ([[0, 1]], ([0], []), {}, "flat list"),
         ([True, False], ([0], []), {}, "integers from 0"),
-        ([0, 5], ([0], []), {"database_size": 5}, "photo 5 in a database of 5"),
-        ([0, 1], ([5], []), {"database_size": 5}, "photo 5 in a database of 5"),
-        ([0, 1, 2], ([0], []), {"ks": (1, 5)}, r"ks \(1, 5\) in a database of 3 photos"),
+        ([0, 5], ([0], []), {"database_size": 5}, "photo 5, but the database has 5 photos"),
+        ([0, 1], ([5], []), {"database_size": 5}, "photo 5, but the database has 5 photos"),
+        ([0, 1, 2], ([0], []), {"ks": (1, 5)}, r"ks is \(1, 5\) for a database of 3 photos"),
         ([0, 1, 2], ([0], []), {"ks": (4,), "database_size": 3}, "database of 3 photos"),
-        ([0, 1, 2], ([0], []), {"ks": (0,)}, "expected 1 to 3"),
+        ([0, 1, 2], ([0], []), {"ks": (0,)}, "expected cutoffs from 1 to 3"),
     ],
 )
 def test_invalid_rankings_and_cutoffs_are_errors(ranking, truth, options, message):
@@ -337,18 +337,18 @@ def test_invalid_rankings_and_cutoffs_are_errors(ranking, truth, options, messag
 
 
 def test_each_ranking_needs_a_truth():
-    with pytest.raises(ValueError, match="3 rankings, 2 truths"):
+    with pytest.raises(ValueError, match="3 rankings for 2 truths"):
         score_rankings(RANKINGS, TRUTHS[:2], ks=(1,))
 
 
 def test_a_cutoff_above_the_number_of_photos_in_use_is_an_error():
-    with pytest.raises(ValueError, match=r"ks \(1, 2, 10\) in a database of 5 photos"):
+    with pytest.raises(ValueError, match=r"ks is \(1, 2, 10\) for a database of 5 photos"):
         score_rankings(RANKINGS, TRUTHS, ks=(1, 2, 10))
 
 
 @pytest.mark.parametrize(
     ("found", "n", "message"),
-    [(ranks(0, 1), 1, "n = 1"), (ranks(2, 2), 2, "twice"), (ranks(-1), 1, "from 0")],
+    [(ranks(0, 1), 1, "n is 1"), (ranks(2, 2), 2, "twice"), (ranks(-1), 1, "from 0")],
 )
 @pytest.mark.parametrize(
     ("metric", "arguments"),

@@ -63,7 +63,7 @@ def test_an_interval_of_another_statistic():
 
 @pytest.mark.parametrize("values", [[np.nan], []])
 def test_an_interval_needs_a_value(values):
-    with pytest.raises(ValueError, match="no values; expected at least one"):
+    with pytest.raises(ValueError, match="values is empty or all NaN; expected at least one"):
         bootstrap_interval(np.array(values, float), seed=0)
 
 
