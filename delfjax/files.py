@@ -23,23 +23,23 @@ except ImportError:  # Windows
 
 
 class StoreError(RuntimeError):
-    """A folder is locked, damaged, or holds the output of another configuration."""
+    """Raised if a folder is locked, damaged, or holds the output of another configuration."""
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Write a file so that it appears complete or not at all.
 
-    Write to the path that this context manager yields, ``.NAME.TOKEN.part`` in the same folder. On
-    success that file replaces ``path`` in one step. On an exception it is removed. Every call uses a
-    new random name, so several processes may write the same file: the last one wins. A killed process
-    leaves a hidden file behind that no reader opens; `remove_leftovers` deletes it.
+    This context manager yields the path of a temporary file, ``.NAME.TOKEN.part`` in the same folder.
+    Write to that path. On success, the temporary file replaces ``path`` in one atomic operation. On an
+    exception, it is removed. ``TOKEN`` is random, so several processes may write the same file: the last
+    one wins. A killed process leaves its temporary file behind; `remove_leftovers` deletes it.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         yield temporary
         with temporary.open("rb+") as stream:
-            os.fsync(stream.fileno())  # else a power failure could leave an empty file
+            os.fsync(stream.fileno())  # otherwise, a power failure could leave an empty file
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -53,9 +53,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path, pattern: str = "*") -> None:
-    """Remove the temporary files that killed processes left behind.
+    """Remove the temporary files of `atomic_write` that killed processes left behind.
 
-    No other process may write files that match ``pattern`` now; hold a `Lock` to make sure.
+    ``pattern`` selects files by final name. No other process may write these files at the same time: hold
+    a `Lock` to make sure.
     """
     for path in folder.glob(f".{pattern}.*.part"):
         path.unlink(missing_ok=True)
@@ -66,14 +67,14 @@ def claim_folder(
 ) -> dict[str, Any]:
     """Reserve a folder for the output of one configuration.
 
-    The first call creates the folder and writes the configuration into it. Later calls compare theirs
-    with it. Returns the configuration as JSON represents it: tuples become lists.
+    The first call creates the folder and saves the configuration in it. Later calls compare their
+    configuration with the saved one. Returns the configuration as read from JSON: tuples become lists.
 
     Args:
         path: The folder.
         manifest: Name of the JSON file in the folder that holds the configuration.
-        made_by: Everything that determines what the folder will hold.
-        kind: What the folder holds, for error messages, such as "feature store".
+        made_by: The configuration: everything that determines the content of the folder.
+        kind: Name of the content in error messages, such as "feature store".
 
     Raises:
         StoreError: If the folder belongs to another configuration, or holds other files.
@@ -84,13 +85,15 @@ def claim_folder(
         for key in sorted(requested.keys() | found.keys()):
             if requested.get(key) != found.get(key):
                 raise StoreError(
-                    f"{path}: made with {key} = {found.get(key)}, but {requested.get(key)} was "
-                    "requested. Fix: use another folder, or remove this one to start again"
+                    f"{path}: this folder was made with {key} = {found.get(key)}, but {requested.get(key)} was "
+                    "requested. Fix: use another folder, or remove this folder to start again"
                 )
         return requested
     # A killed process may have left temporary files of the manifest.
     if path.exists() and any(not each.name.startswith(f".{manifest}.") for each in path.iterdir()):
-        raise StoreError(f"{path}: neither empty nor a {kind}. Fix: choose another folder")
+        raise StoreError(
+            f"{path}: this folder is neither empty nor a {kind}. Fix: choose another folder"
+        )
     path.mkdir(parents=True, exist_ok=True)
     with atomic_write(path / manifest) as temporary:
         temporary.write_text(json.dumps(requested, indent=2, sort_keys=True) + "\n")
@@ -100,7 +103,8 @@ def claim_folder(
 class Lock:
     """Lock a file, so that only one process at a time writes into a folder.
 
-    The operating system releases the lock when the process ends, even if it is killed. The file stays.
+    The operating system releases the lock when the process ends, even if it is killed. The
+    lock file is not deleted.
 
     Raises:
         StoreError: If another process holds the lock.
@@ -116,7 +120,7 @@ class Lock:
         except OSError as error:
             self._stream.close()
             raise StoreError(
-                f"{path}: held by another process, which writes into this folder ({error.strerror}). "
+                f"{path}: this lock is held by another process, which writes into the folder ({error.strerror}). "
                 "Fix: wait until that process has ended, or end it"
             ) from None
 
@@ -126,7 +130,7 @@ class Lock:
 
 
 def cache_folder() -> Path:
-    """Return the folder of downloaded weights: ``$DELFJAX_CACHE``, or the user's cache folder."""
+    """Return the folder of downloaded weights: ``$DELFJAX_CACHE`` if set, else the user's cache folder."""
     return Path(os.environ.get("DELFJAX_CACHE") or pooch.os_cache("delfjax"))
 
 
@@ -137,5 +141,5 @@ def sha256(path: Path) -> str:
 
 
 def digest(data: bytes) -> str:
-    """Return the SHA-256 of bytes, in hexadecimal."""
+    """Return the SHA-256 of a byte string, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()

@@ -1,4 +1,4 @@
-"""Records that the pipeline stages exchange, with the axis names and coordinates that they use.
+"""Data classes that the pipeline stages exchange, with the coordinates and axis names of all modules.
 
 Coordinates: every position is ``(y, x)`` in pixels of the *original* photo, after EXIF rotation.
 ``(0, 0)`` is the center of the top-left pixel, so ``photo[y, x]`` is the pixel at an integer position.
@@ -13,9 +13,9 @@ Axis names in shape annotations:
 ``c``       channels of a feature map (1024 at conv4)
 ``n``       features of one photo, at most 1000
 ``q``       query features
-``m``       putative matches
+``m``       putative matches: pairs of similar features that are not yet verified
 ``d``       dimensions of a descriptor (40 after the PCA)
-``k``       neighbors of one query feature (60 by default)
+``k``       nearest neighbors of one query feature (60 by default)
 ``t``       features of the whole database
 =========== =====================================================================================
 """
@@ -31,9 +31,9 @@ Photo = UInt8[np.ndarray, "h w 3"]
 
 
 class Box(NamedTuple):
-    """A rectangle in a photo, in pixels of the upright original.
+    """A rectangle in the original photo, in pixels after EXIF rotation.
 
-    Edges lie between pixels: 0 is the outer edge of the first row or column.
+    Edges lie between pixels. An edge at 0 is the outer edge of the first row or column.
     """
 
     top: float
@@ -48,9 +48,9 @@ class Features:
 
     Attributes:
         positions: Centers of the receptive fields, ``(y, x)``, always inside the photo.
-        scales: Pyramid level of each feature: the factor by which the photo was resized, 0.25 to 2.
-            The receptive field covers ``291 / scale`` pixels of the photo.
-        scores: Attention or L2 norm, by which the features were selected. Non-negative.
+        scales: Factor by which the photo was resized to compute the feature, from 0.25 to 2.
+            The receptive field is a square of ``291 / scale`` pixels of the original photo on each side.
+        scores: Score by which each feature was selected: its attention or its L2 norm. Never negative.
         descriptors: Descriptor of each feature. Unit vectors after the PCA.
         image_size: ``(height, width)`` of the original photo in pixels.
     """
@@ -65,7 +65,7 @@ class Features:
         return len(self.positions)
 
     def __getitem__(self, rows: slice | np.ndarray) -> "Features":
-        """Return some of the features, by a slice, an index array or a boolean mask."""
+        """Return the features selected by a slice, an index array or a boolean mask."""
         arrays = ("positions", "scales", "scores", "descriptors")
         return replace(self, **{name: getattr(self, name)[rows] for name in arrays})
 
@@ -75,7 +75,7 @@ class Features:
 
     def inside(self, box: Box) -> "Features":
         """Return the features whose positions lie inside a box."""
-        edges = self.positions + 0.5  # a box counts from the edge of the first pixel
+        edges = self.positions + 0.5  # box edges count from the outer edge of the first pixel
         kept = (edges >= box[:2]) & (edges <= box[2:])
         return self[kept.all(1)]
 
@@ -85,9 +85,9 @@ class Matches:
     """Putative matches between a query photo and one database photo.
 
     Attributes:
-        query: ``(y, x)`` positions in the query photo, in its pixels.
-        database: ``(y, x)`` position in the database photo that each query position matches.
-        distances: L2 distance between the two descriptors of each match, 0 to 2.
+        query: ``(y, x)`` position of each match in the query photo.
+        database: ``(y, x)`` position of each match in the database photo.
+        distances: L2 distance between the two descriptors of each match, from 0 to 2.
     """
 
     query: Float[np.ndarray, "m 2"]
@@ -103,13 +103,13 @@ class Ranking:
     """Database photos ranked for one query, best first.
 
     Attributes:
-        images: Row number of each photo in the database.
-        inliers: Number of RANSAC inliers of each photo, which is the paper's score. -1 if the photo was
-            not verified.
-        votes: Number of query features that have a neighbor in the photo.
-        affines: Affine map from the query to each photo, on ``(y, x, 1)``. NaN if there is none.
-        scores: What the photos are ranked by, if not inliers and votes: the similarity of global
-            descriptors, or a late fusion of both.
+        images: Index of each photo in the database, from 0.
+        inliers: Number of RANSAC inliers of each photo, the score in the paper. The value is -1 if RANSAC
+            did not verify the photo.
+        votes: Number of query features with at least one nearest neighbor in the photo.
+        affines: Affine map from ``(y, x, 1)`` in the query to ``(y, x)`` in each photo. NaN without a map.
+        scores: Similarity of global descriptors, or late fusion of inliers and similarity. None if the
+            photos are ranked by inliers and votes.
     """
 
     images: Int[np.ndarray, " b"]

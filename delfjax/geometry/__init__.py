@@ -1,1 +1,1 @@
-"""Geometric verification of matches between two photos."""
+"""Geometric verification: fit a map between two photos to the matches of their features."""

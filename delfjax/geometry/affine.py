@@ -1,8 +1,8 @@
 """Affine maps between two photos: solve from three matches, fit to many, and check plausibility (Sec. 4.4).
 
-`delfjax.geometry.homography` has functions of the same names. `delfjax.geometry.ransac` works with either.
+`delfjax.geometry.homography` has functions of the same names. `delfjax.geometry.ransac` works with either module.
 
-Symbols: ``A`` a 2x3 affine map on ``(y, x, 1)``, from the query to the database photo.
+Symbols: ``A`` is a 2x3 affine map. The point ``(y, x)`` of the query maps to ``A (y, x, 1)`` in the database photo.
 """
 
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ SAMPLE_SIZE = 3  # matches that determine a map
 
 
 def solve(source: Float[Array, "s 3 2"], target: Float[Array, "s 3 2"]) -> Float[Array, "s 2 3"]:
-    """Solve ``A`` from three matches in closed form. Collinear points give NaN or infinity."""
+    """Compute ``A`` from each sample of three matches, in closed form. Collinear points give NaN or infinity."""
     (a, b), (c, d) = ((p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]) for p in (source, target))
     determinant = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])[:, None]
     y_column = (c * b[:, 1:] - d * a[:, 1:]) / determinant
@@ -24,11 +24,11 @@ def solve(source: Float[Array, "s 3 2"], target: Float[Array, "s 3 2"]) -> Float
 def is_plausible(
     models: Float[Array, "s 2 3"], corners: Float[Array, "p 2"], max_stretch: float
 ) -> Bool[Array, " s"]:
-    """Return which maps do not mirror, and scale every direction by a factor within limits.
+    """Return which maps are plausible: no mirroring, and a scale factor within limits in every direction.
 
     Args:
         models: Maps to check.
-        corners: Unused: an affine map scales equally everywhere.
+        corners: Unused, because an affine map has the same scale factors everywhere.
         max_stretch: Largest allowed scale factor. The smallest one is its inverse.
     """
     linear = models[..., :2]
@@ -46,7 +46,7 @@ def squared_residuals(
 ) -> Float[Array, "*s m"]:
     """Return the squared distance between each mapped source point and its target, in pixels squared."""
 
-    # By coordinate, because XLA's batched matrix product is several times slower on a CPU.
+    # One coordinate at a time, because XLA's batched matrix product is several times slower on a CPU.
     def difference(row: int) -> Float[Array, "*s m"]:
         a, b, shift = (model[..., row, column, None] for column in range(3))
         return a * source[:, 0] + b * source[:, 1] + (shift - target[:, row])
@@ -60,10 +60,13 @@ def fit(
     target: Float[Array, "m 2"],
     mask: Bool[Array, " m"],
 ) -> Float[Array, "2 3"]:
-    """Fit ``A`` to the matches in a mask by least squares. ``model`` is unused: no initial map is needed."""
+    """Fit ``A`` to the matches selected by ``mask``, by least squares.
+
+    ``model`` is unused. Homographies need it as the initial map.
+    """
     weight = mask.astype(source.dtype)[:, None]
     total = jnp.maximum(weight.sum(), 1.0)
-    # Relative to the centroids: with raw pixels, the normal equations lose half of float32's digits.
+    # Coordinates are relative to the centroids: with raw pixels, the normal equations lose half of float32's digits.
     source_center, target_center = ((weight * p).sum(0) / total for p in (source, target))
     x, y = weight * (source - source_center), target - target_center
     (p, q), (_, r) = jnp.einsum("mi,mj->ij", x, source - source_center)

@@ -1,11 +1,11 @@
 """Homographies between two photos: solve from four matches, fit to many, and check plausibility.
 
-Not in the paper, which uses affine maps (`delfjax.geometry.affine` has functions of the same names). A
-homography is exact for a plane, such as a facade, that is seen from two viewpoints.
+The paper uses affine maps instead (`delfjax.geometry.affine` has functions of the same names). A homography
+is exact for two photos of a plane, such as a facade.
 
-Symbols: ``H`` a 3x3 homography from the query to the database photo. A point maps to ``(u / w, v / w)`` with
-``(u, v, w) = H (y, x, 1)``. Points with ``w <= 0`` lie at or beyond the horizon. ``H`` is scaled so that
-``w`` is 1 at the centroid of the matches it is computed from.
+Symbols: ``H`` is a 3x3 homography. The point ``(y, x)`` of the query maps to ``(u / w, v / w)`` in the
+database photo, with ``(u, v, w) = H (y, x, 1)``. Points with ``w = 0`` form the horizon, which maps to
+infinity. ``H`` is scaled so that ``w`` is 1 at the centroid of the query points that determine ``H``.
 """
 
 import jax.numpy as jnp
@@ -17,14 +17,15 @@ SAMPLE_SIZE = 4  # matches that determine a homography
 
 
 def solve(source: Float[Array, "s 4 2"], target: Float[Array, "s 4 2"]) -> Float[Array, "s 3 3"]:
-    """Solve ``H`` from four matches in closed form. Three collinear points give NaN or infinity.
+    """Compute ``H`` from each sample of four matches in closed form. Three collinear points give NaN or infinity.
 
-    Three points ``p_i`` and the weights ``l_i`` of the fourth, ``p_3 = sum_i l_i p_i``, are a projective
-    basis. ``H = sum_i (l'_i / l_i) p'_i (p_j x p_k)^T`` maps one basis to the other, up to scale. The result
-    is that of the direct linear transform of four matches, without a linear system to solve.
+    ``p_0`` to ``p_3`` are the points ``(y, x, 1)`` in the query, and ``p'_0`` to ``p'_3`` those in the
+    database photo. The weights ``l_i`` satisfy ``p_3 = sum_i l_i p_i`` with ``i`` from 0 to 2. The weights
+    ``l'_i`` do the same for ``p'_3``. Up to scale, ``H = sum_i (l'_i / l_i) p'_i (p_j x p_k)^T``, where
+    ``(i, j, k)`` is a cyclic permutation of (0, 1, 2). The direct linear transform gives the same result.
     """
     source_center, target_center = source.mean(1), target.mean(1)
-    # Relative to the centroids: with raw pixels, the areas lose half of float32's digits.
+    # Coordinates are relative to the centroids: with raw pixels, the areas lose half of float32's digits.
     source_weights, dual, _ = _basis(source - source_center[:, None])
     target_weights, _, basis = _basis(target - target_center[:, None])
     ratios = target_weights / source_weights
@@ -35,7 +36,7 @@ def solve(source: Float[Array, "s 4 2"], target: Float[Array, "s 4 2"]) -> Float
 def _basis(
     points: Float[Array, "s 4 2"],
 ) -> tuple[Float[Array, "s 3"], Float[Array, "s 3 3"], Float[Array, "s 3 3"]]:
-    """Return the weights of the fourth point, the cross products of the first three, and those three."""
+    """Return the weights ``l_i`` up to scale, the cross products ``p_j x p_k``, and the points ``p_i``."""
     homogeneous = jnp.pad(points, ((0, 0), (0, 0), (0, 1)), constant_values=1)
     three, fourth = homogeneous[:, :3], homogeneous[:, 3]
     dual = jnp.cross(three[:, jnp.array([1, 2, 0])], three[:, jnp.array([2, 0, 1])])
@@ -47,7 +48,7 @@ def _to_pixels(
     source_center: Float[Array, "*s 2"],
     target_center: Float[Array, "*s 2"],
 ) -> Float[Array, "*s 3 3"]:
-    """Convert a homography of centered coordinates to pixels, with ``w`` of 1 at the source center."""
+    """Convert a homography between centered coordinates to pixels. ``w`` is 1 at the source center."""
     model = model / model[..., 2:, 2:]
     shift = model[..., 2] - (model[..., :2] * source_center[..., None, :]).sum(-1)
     model = jnp.concatenate([model[..., :2], shift[..., None]], axis=-1)
@@ -58,7 +59,7 @@ def _to_pixels(
 def is_plausible(
     models: Float[Array, "s 3 3"], corners: Float[Array, "p 2"], max_stretch: float
 ) -> Bool[Array, " s"]:
-    """Return which maps are plausible at every corner, as `affine.is_plausible` checks affine maps.
+    """Return which maps are plausible at every corner. `affine.is_plausible` defines plausible.
 
     Args:
         models: Maps to check.
@@ -86,9 +87,9 @@ def linearize(model: Float[Array, "*s 3 3"], point: Float[Array, " 2"]) -> Float
 def project(
     model: Float[Array, "*s 3 3"], points: Float[Array, "m 2"]
 ) -> tuple[Float[Array, "*s m"], ...]:
-    """Map points. Return their ``y`` and ``x`` in the other photo, and the divisor ``w``."""
+    """Map query points by a homography. Return ``u / w`` and ``v / w`` in the database photo, and ``w``."""
 
-    # By coordinate, because XLA's batched matrix product is several times slower on a CPU.
+    # One coordinate at a time, because XLA's batched matrix product is several times slower on a CPU.
     def product(row: int) -> Float[Array, "*s m"]:
         a, b, shift = (model[..., row, column, None] for column in range(3))
         return a * points[:, 0] + b * points[:, 1] + shift
@@ -102,7 +103,7 @@ def squared_residuals(
 ) -> Float[Array, "*s m"]:
     """Return the squared distance between each mapped source point and its target, in pixels squared.
 
-    It is infinite for points at or beyond the horizon.
+    The distance is infinite for points at or beyond the horizon (``w <= 0``).
     """
     y, x, w = project(model, source)
     squared = (y - target[:, 0]) ** 2 + (x - target[:, 1]) ** 2
@@ -115,17 +116,17 @@ def fit(
     target: Float[Array, "m 2"],
     mask: Bool[Array, " m"],
 ) -> Float[Array, "3 3"]:
-    """Fit ``H`` to matches by the normalized direct linear transform (Hartley 1997).
+    """Fit ``H`` to the matches selected by ``mask``, by the normalized direct linear transform (Hartley 1997).
 
-    Each equation is divided by the ``w`` that the initial map gives. With repeated fits, the algebraic
-    error approaches the squared distance in pixels. ``w`` is fixed to 1 at the centroid, which leaves
-    eight unknowns.
+    The two equations of a match are divided by ``w``, computed from the initial map. With repeated fits,
+    the error that is minimized approaches the squared distance in pixels. ``w`` is fixed to 1 at the
+    centroid, so eight unknowns remain.
 
     Args:
         model: Initial map.
         source: Points in the query photo.
-        target: Their matches in the database photo.
-        mask: Matches to fit. The others may lie on the horizon.
+        target: Matching points in the database photo.
+        mask: Matches to fit. The other matches may lie on the horizon.
     """
     weight = mask.astype(source.dtype)
     total = jnp.maximum(weight.sum(), 1.0)
@@ -152,7 +153,7 @@ def fit(
 def _normalize(
     points: Float[Array, "m 2"], weight: Float[Array, " m"], total: Float[Array, ""]
 ) -> tuple[Float[Array, "2 m"], Float[Array, " 2"], Float[Array, ""]]:
-    """Move the weighted centroid to 0 and scale the mean square to 1. Return also centroid and scale."""
+    """Move the centroid of points to 0 and scale their mean square to 1. Return points, centroid and scale."""
     center = (weight[:, None] * points).sum(0) / total
     centered = points - center
     size = jnp.sqrt((weight[:, None] * centered**2).sum() / total)

@@ -1,9 +1,9 @@
-"""Verify the candidates of a query by RANSAC, all of them in one compiled program (Sec. 4.4).
+"""Verify the candidate photos of a query by RANSAC, all in one compiled program (Sec. 4.4 of the paper).
 
-Each candidate photo has up to 1000 putative matches. RANSAC solves thousands of models from samples of
-three matches (`delfjax.geometry.affine`, as in the paper) or four (`delfjax.geometry.homography`). It scores
-them on a few matches, the best of them on all matches, and refines the winner by least squares on its
-inliers. The number of inliers is the paper's score of a photo.
+Each candidate photo has up to 1000 putative matches. RANSAC computes thousands of models from random samples
+of three matches (`delfjax.geometry.affine`, as in the paper) or four (`delfjax.geometry.homography`). All
+models are scored on a few matches, and the best models on all matches. The winner is refined by least squares
+on its inliers, the matches that agree with it. The number of inliers is the score of a photo in the paper.
 """
 
 from collections.abc import Sequence
@@ -33,15 +33,15 @@ class RansacConfig:
 
     Attributes:
         residual: Inlier threshold: largest distance in pixels, in the database photo, between a mapped
-            query point and its match (official ``match_images``: 20).
-        model: Kind of map from the query to the database photo (official code: ``"affine"``).
-        hypotheses: Number of models that are solved from samples (official code: 1000).
-        screened: Number of models that pass the first scoring, on ``screen_matches`` random matches.
-        screen_matches: Number of matches in the first scoring.
+            query point and its match (20 in ``match_images`` of the official DELF code).
+        model: Kind of map from the query to the database photo (affine in the official code).
+        hypotheses: Number of models computed from random samples (1000 in the official code).
+        screened: Number of models that are kept after the first scoring.
+        screen_matches: Number of random matches used in the first scoring.
         refinements: Number of least-squares fits to the inliers of the winner.
-        max_stretch: Largest scale factor of a model in any direction; the smallest one is its inverse.
-            Models beyond it and mirrored ones are rejected. Otherwise a model that maps a whole photo
-            to one point collects inliers. Not in the paper; the pyramid's scales span a factor of 8.
+        max_stretch: Largest scale factor of a model in any direction. The smallest is ``1 / max_stretch``.
+            Models outside these limits and mirrored models are rejected. Otherwise, a model that maps a
+            whole photo to one point could win. Not in the paper; pyramid scales also span a factor of 8.
         seed: Random seed of the samples.
     """
 
@@ -60,8 +60,8 @@ class Verification:
     """Result of RANSAC for one candidate photo.
 
     Attributes:
-        affine: Affine map from the query to the candidate, on ``(y, x, 1)``. For a homography, its
-            first-order approximation at the centroid of the inliers. NaN if no model was found.
+        affine: Affine map from ``(y, x, 1)`` in the query to ``(y, x)`` in the candidate. A homography is
+            approximated to first order at the centroid of its inliers. NaN if no model was found.
         inliers: Whether each match is an inlier.
         homography: The homography, if ``RansacConfig.model`` is ``"homography"``. NaN if none was found.
     """
@@ -72,12 +72,12 @@ class Verification:
 
     @property
     def num_inliers(self) -> int:
-        """Number of inliers: the paper's score of a photo."""
+        """Number of inliers, the score of a photo in the paper."""
         return int(self.inliers.sum())
 
 
 def verify(candidates: Sequence[Matches], config: RansacConfig | None = None) -> list[Verification]:
-    """Verify the candidates of one query by RANSAC, and return one result per candidate.
+    """Verify the candidate photos of one query by RANSAC. Return one result per candidate.
 
     The result of a candidate does not depend on the other candidates.
 
@@ -123,7 +123,7 @@ def _ransac_all(
     counts: Int[Array, " b"],
     config: RansacConfig,
 ) -> tuple[Float[Array, "b r 3"], Float[Array, "b 2 3"], Bool[Array, "b m"]]:
-    """Verify candidate after candidate. All at once would be limited by memory bandwidth."""
+    """Verify candidates one after another. In parallel, memory bandwidth would limit the speed."""
     key = jax.random.key(config.seed)
     return jax.lax.map(lambda one: _ransac(*one, key, config), (source, target, counts))
 
@@ -181,14 +181,17 @@ def _ransac(
 def draw_samples(
     key: Key[Array, ""], number: int, count: Int[Array, ""], size: int
 ) -> Int[Array, "s k"]:
-    """Draw samples of ``size`` distinct row numbers below ``count`` by Floyd's algorithm."""
+    """Draw ``number`` random samples of ``size`` distinct indices from 0 to ``count - 1``.
+
+    The algorithm is Robert Floyd's.
+    """
     uniform = jax.random.uniform(key, (size, number))
     ranges = jnp.maximum(count, size).astype(jnp.float32) - jnp.arange(size - 1.0, -1.0, -1.0)
     below = ranges[:, None]
     drawn: list[Int[Array, " s"]] = []
     candidates = jnp.minimum(jnp.floor(uniform * below), below - 1).astype(int)
     for column, candidate in enumerate(candidates):
-        # A number that is already in the sample is replaced by the largest of the range, which is not.
+        # An index that is already in the sample is replaced by the largest index of the range, which is new.
         taken = jnp.zeros(number, bool)
         for earlier in drawn:
             taken |= candidate == earlier
@@ -199,8 +202,9 @@ def draw_samples(
 def msac_score(
     squared: Float[Array, "*s m"], valid: Bool[Array, " m"], config: RansacConfig
 ) -> Float[Array, "*s"]:
-    """Score models by ``sum max(0, 1 - r^2 / t^2)``, which prefers close inliers (Torr and Zisserman 2000).
+    """Score each model by its inliers; close inliers count more (MSAC, Torr and Zisserman 2000).
 
-    ``r^2`` are the squared residuals of the valid matches, and ``t`` is ``config.residual``.
+    The score is ``sum max(0, 1 - r^2 / t^2)`` over the valid matches. ``r^2`` is the squared residual of a
+    match, and ``t`` is the inlier threshold ``config.residual``.
     """
     return jnp.where(valid, jnp.maximum(0.0, 1 - squared / config.residual**2), 0.0).sum(-1)

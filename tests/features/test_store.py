@@ -268,7 +268,9 @@ def test_only_one_process_at_a_time_can_write(store):
     store.write("a", random_features(3))
     store.flush()
     other = FeatureStore(store.path, MADE_BY)
-    with pytest.raises(StoreError, match=r"\.shard\.lock: held by another process.* wait until"):
+    with pytest.raises(
+        StoreError, match=r"\.shard\.lock: this lock is held by another process.* wait until"
+    ):
         other.__enter__()
     assert other.names == ["a"], "readers need no lock"
     with pytest.raises(StoreError, match=r"opened only for reading\. Fix: write inside"):
