@@ -1,7 +1,8 @@
-"""Decide the paper's claims (Sec. 5), and some of ours, from the results.
+"""Decide claims of the paper (Sec. 5), and claims of our own, from results.
 
-A claim says that some runs are better than others, by mAP or by the curves of Fig. 5. It passes if
-the 95% intervals of all its differences are above 0, fails if one is below 0, and is undecided else.
+A claim says that some runs are better than others, by mAP or by the precision-recall curves of
+Fig. 5. A claim passes if the 95% intervals of all its differences are above 0. It fails if one
+interval is below 0. Otherwise it is undecided.
 """
 
 import json
@@ -19,19 +20,19 @@ from delfjax.provenance import to_json, write_result
 
 FILE = "claims.json"  # in the folder of results
 DECIMALS = 2  # of the numbers in a claim's evidence
-Runs = Mapping[str, list[Result]]  # by name: several are seeds
-Reason = Callable[[Runs], str | None]
+Runs = Mapping[str, list[Result]]  # results by run name, one per training seed
+Reason = Callable[[Runs], str | None]  # explains a failed claim; None: no explanation
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A claim and the verdict on it.
+    """A claim with its verdict.
 
     Attributes:
         claim: The claim as a sentence.
-        passed: Whether the claim holds. False if it failed, is undecided or was not run:
-            ``evidence["verdict"]`` says which.
-        evidence: The verdict, and the differences with their intervals.
+        passed: Whether the claim holds. False if the claim failed, is undecided, or was not decided
+            because results are missing.
+        evidence: The ``"verdict"``, and the differences between runs with their intervals.
     """
 
     claim: str
@@ -40,20 +41,20 @@ class Claim:
 
 
 def decide(claim: str, differences: Mapping[str, Estimate]) -> Claim:
-    """Decide a claim that requires all its differences to be above 0.
+    """Decide a claim that requires all given differences to be above 0.
 
-    One difference whose interval is below 0 fails the claim. Otherwise, one whose interval contains
-    0 leaves it undecided.
+    The claim fails if the interval of a difference is below 0. Otherwise the claim is undecided if
+    an interval contains 0.
 
     Args:
         claim: The claim as a sentence.
-        differences: Differences by a name of the comparison.
+        differences: Estimated differences, by a name of the comparison.
 
     Raises:
         ValueError: If there are no differences.
     """
     if not differences:
-        raise ValueError(f"{claim!r}: no differences; expected at least one")
+        raise ValueError(f"the claim {claim!r} has no differences; expected at least one")
     verdicts = {each.verdict for each in differences.values()}
     verdict = next(each for each in ("failed", "undecided", "passed") if each in verdicts)
     shown = {
@@ -72,12 +73,12 @@ def decide(claim: str, differences: Mapping[str, Estimate]) -> Claim:
 
 
 def not_run(claim: str, missing: Sequence[str]) -> Claim:
-    """Return a claim without a verdict, with the results that are missing."""
+    """Return a claim with the verdict "not run" and the names of the missing results."""
     return Claim(claim=claim, passed=False, evidence={"verdict": "not run", "missing": [*missing]})
 
 
 def format_claims(claims: Sequence[Claim]) -> str:
-    """Format claims with their verdicts and differences for a terminal."""
+    """Format claims, with verdicts and differences, as text for a terminal."""
     lines = []
     for each in claims:
         lines.append(f"{each.evidence.get('verdict', '').upper():10} {each.claim}")
@@ -92,36 +93,37 @@ def format_claims(claims: Sequence[Claim]) -> str:
 
 
 def write_claims(claims: Sequence[Claim], path: Path) -> None:
-    """Write claims as a JSON list, unless the file already holds the same."""
+    """Write claims to a JSON file, unless the file already holds the same claims."""
     records = [asdict(each) for each in claims]
     if not path.is_file() or path.read_text(encoding="utf-8") != f"{to_json(records)}\n":
         write_result(path, records)
 
 
 def read_claims(path: Path) -> list[Claim]:
-    """Read what `write_claims` wrote.
+    """Read claims from a file that `write_claims` wrote.
 
     Raises:
-        ValueError: If the file holds something else.
+        ValueError: If the file is missing or does not hold claims.
     """
     try:
         return [Claim(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
     except (OSError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path}: not a file of claims ({error}). Fix: run the notebook 06_tables"
+            f"{path}: not a file of claims ({error}). Fix: run notebooks/06_tables.ipynb"
         ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """A claim to decide from results.
+    """A claim and the runs that decide it.
 
     Attributes:
         claim: The claim as a sentence.
-        pairs: Pairs of run names: the claim says that the first of each pair is better.
-        curve: Whether to compare the curves of Fig. 5, which count distractor queries, instead of mAP.
-        seeds: Whether to average all seeds of training. False if one side has one seed only.
-        reason: Function that explains a failed claim from the results.
+        pairs: Pairs of run names. The claim says that the first run of each pair is better.
+        curve: Whether to compare the precision-recall curves of Fig. 5 instead of mAP. The curves
+            include distractor queries (queries without a correct photo).
+        seeds: Whether to average all training seeds. False if a run has only one seed.
+        reason: Function that explains a failed claim from the results. None: no explanation.
     """
 
     claim: str
@@ -132,12 +134,12 @@ class Statement:
 
 
 def _scores(runs: Runs) -> str:
-    """Return the mAP of each method."""
+    """Return a text with the mAP of each method."""
     return "mAP: " + ", ".join(f"{title(name)} {_mean(found):.1f}" for name, found in runs.items())
 
 
 def _keypoints(runs: Runs) -> str | None:
-    """Return the share of keypoints on the landmark by method; None without the rendered masks."""
+    """Return a text with the share of keypoints on the landmark by method; None if not measured."""
     if not all("on_landmark" in run for found in runs.values() for run in found):
         return None
     shares = {name: [run["on_landmark"]["value"] for run in found] for name, found in runs.items()}
@@ -146,7 +148,7 @@ def _keypoints(runs: Runs) -> str | None:
 
 
 def _graph(degree: int) -> tuple[str, str]:
-    """Return the names of the runs with exact search and with a graph of few edges."""
+    """Return the names of two runs: with exact search, and with a graph of ``degree`` edges."""
     return f"ft_att_{GRAPH_FEATURES}f_exact", f"ft_att_{GRAPH_FEATURES}f_{degree}e"
 
 
@@ -157,7 +159,7 @@ def _mean(runs: list[Result]) -> float:
 def _curve_and_map(
     claim: str, *pairs: tuple[str, str], reason: Reason | None = None
 ) -> tuple[Statement, Statement]:
-    """Return the same statement for the curves of Fig. 5, as in the paper, and for mAP."""
+    """Return two statements of one claim: for the curves of Fig. 5, as in the paper, and for mAP."""
     return (
         Statement(claim=f"{claim} (Fig. 5)", pairs=pairs, curve=True, reason=reason),
         Statement(claim=f"{claim} (mAP)", pairs=pairs, reason=reason),
@@ -206,7 +208,7 @@ STATEMENTS = (
         pairs=(("conv5_ft_att", "conv5_ft_norm"),),
     ),
 )
-# Not in the paper, which reports a single number of features, dimensions and bits.
+# Claims that are not in the paper. It reports one number of features, dimensions and bits.
 OURS = tuple(
     Statement(claim=claim, pairs=(pair,), seeds=False)
     for claim, pair in {
@@ -227,7 +229,7 @@ METHODS = ("ft_att", "att", "ft_norm", "norm")
 
 
 def decide_all(folder: Path, benchmark: str = HEADLINE) -> list[Claim]:
-    """Decide every claim from the results of a folder; one without all its results is "not run"."""
+    """Decide every claim from the results in a folder. A claim is "not run" if it lacks results."""
     decided = [_decide(statement, folder, benchmark) for statement in (*STATEMENTS, *OURS)]
     return decided + [_predicted(claim, folder, benchmark) for claim in PREDICTIONS]
 
@@ -247,7 +249,7 @@ def _decide(statement: Statement, folder: Path, benchmark: str) -> Claim:
 
 
 def _predicted(claim: str, folder: Path, benchmark: str) -> Claim:
-    """Decide whether keypoints on a landmark predict how well it is found, for each method."""
+    """Decide, for each method, whether keypoints on the landmark go along with average precision."""
     correlate, differences = PREDICTIONS[claim], {}
     for name in METHODS:
         for run in load_results(name, folder, benchmark, seeds=False):

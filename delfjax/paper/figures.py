@@ -1,4 +1,4 @@
-"""Figures of the results: Fig. 5 beside the paper's curves, sweeps, and keypoints on landmarks."""
+"""Figures of the results: precision-recall curves (Fig. 5), sweeps, and keypoints on landmarks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,12 +12,12 @@ from delfjax.evaluation.precision_recall import PooledResults, precision_at_reca
 from delfjax.paper.values import PaperFigure
 from delfjax.plots.base import COLORS, MUTED, NEUTRAL, Figure, subplots
 
-Points = tuple[Real[np.ndarray, " k"], Float[np.ndarray, " k"]]  # recalls and precisions
+Points = tuple[Real[np.ndarray, " k"], Float[np.ndarray, " k"]]  # numbers correct, and precisions
 Line = tuple[str, str | tuple[int, tuple[float, ...]], str]  # color, dashes, marker
 
 BLUE, ORANGE, GREEN, PURPLE = COLORS
-# Attention is blue, the norm is orange with rings; fine-tuned is solid, without fine-tuning is dashed. Dashes
-# and rings tell the lines apart in gray.
+# Attention is blue, the norm is orange with rings. Lines of fine-tuned models are solid, those of other
+# models are dashed. In gray, dashes and rings distinguish the lines.
 LONG, MIXED, DOTS = (0, (5, 1.6)), (0, (5, 1.5, 1, 1.5)), (0, (1, 1.3))
 MANY = (0, (6, 1.5, 1, 1.5, 1, 1.5))
 LINES: dict[str, Line] = {
@@ -31,7 +31,7 @@ LINES: dict[str, Line] = {
     "DIR+QE": (GREEN, DOTS, ""),
 }
 AXIS, TICKS = (10, 1000), (10, 30, 100, 300, 1000)  # as in the paper's figure
-OTHERS = ("#23272f", NEUTRAL, "#a3423e")  # colors of other runs
+OTHERS = ("#23272f", NEUTRAL, "#a3423e")  # colors of runs that are not in LINES
 
 
 def fig5(
@@ -40,14 +40,14 @@ def fig5(
     *,
     heading: str = "here",
 ) -> Figure:
-    """Plot precision against the number of correct results over all queries (Fig. 5).
+    """Plot precision against the number of correct results of all queries (Fig. 5).
 
-    Distractor queries are among the queries.
+    The queries include distractor queries (queries without a correct photo).
 
     Args:
-        runs: Pooled results, or a result with a ``curve``, by method. Methods of the paper have fixed
-            line styles; RootSIFT has that of CONGAS.
-        paper: The paper's digitized curves, drawn pale behind ours.
+        runs: For each method, pooled results or a result with a ``curve``. Methods of the paper have
+            fixed line styles. RootSIFT has the style of CONGAS, which it replaces.
+        paper: Digitized curves of the paper, drawn pale behind ours. None: only our curves.
         heading: Heading above our methods in the legend, such as the name of the benchmark.
     """
     figure, axes = subplots(8.2, 4.2)
@@ -84,7 +84,7 @@ def _draw(ax: Axes, points: Points, line: Line, **style: object) -> list[Line2D]
 
 
 def _points(run: PooledResults | Mapping[str, Any]) -> Points:
-    """Return recalls and the precision at each, 0 to 1."""
+    """Return recalls (numbers of correct results) and the precision at each recall, 0 to 1."""
     if isinstance(run, PooledResults):
         recalls = np.arange(1, run.correct.sum() + 1)
         return recalls, precision_at_recall(run, recalls)
@@ -93,21 +93,23 @@ def _points(run: PooledResults | Mapping[str, Any]) -> Points:
 
 
 Result = Mapping[str, Any]
-LOG_RANGE = 4  # from this ratio of the largest to the smallest number on, the axis is logarithmic
+LOG_RANGE = 4  # the axis is logarithmic if the largest number is this many times the smallest
 
 
 def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Figure:
-    """Plot mAP with its interval against the number that varies, one panel per sweep.
+    """Plot mAP, with its interval, against the setting that a sweep varies: one panel per sweep.
 
     Args:
-        found: Results of each sweep by number; sweeps by axis label, such as "features per photo".
+        found: For each axis label, such as "features per photo", the results of a sweep by the value
+            of the setting.
 
     Raises:
-        ValueError: If a sweep has no result.
+        ValueError: If there is no sweep, or if a sweep has no results.
     """
     if not found or not all(found.values()):
         raise ValueError(
-            f"sweeps {[*found]}: expected at least one sweep, each with results. Fix: run `make reproduce`"
+            f"no results for {', '.join(name for name in found if not found[name]) or 'any sweep'}; "
+            "expected at least one sweep, each with results. Fix: run `make reproduce`"
         )
     figure, axes = subplots(3.3 * len(found), 3.0, 1, len(found), sharey=True)
     for ax, (label, by_number) in zip(axes[0], found.items(), strict=True):
@@ -129,7 +131,7 @@ def landmarks(runs: Mapping[str, Result]) -> Figure:
     """Plot average precision against the share of keypoints on the landmark, one point per landmark.
 
     Args:
-        runs: Results on the rendered landmarks by name.
+        runs: Results on the rendered landmarks, by name in the legend.
     """
     figure, axes = subplots(6.2, 3.6)
     ax = axes[0, 0]

@@ -1,7 +1,7 @@
 """Make the results of `delfjax.paper.runs` that are missing or out of date.
 
-A result is up to date while its configuration, its model, its photos and the `PROTOCOL` number are
-the same. Of a real data set, only names and sizes of the photos are compared.
+A result is up to date if the configuration, the model, the photos and `PROTOCOL` (the version of the
+code) have not changed. In real data sets, only the names and file sizes of photos are compared.
 """
 
 import shlex
@@ -28,11 +28,11 @@ State = Literal["kept", "made", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class LabeledFolder:
-    """A folder with one sub-folder per class that is evaluated like a benchmark.
+    """A folder of photos, with one sub-folder per class, that is evaluated like a benchmark.
 
     Attributes:
-        folder: The folder.
-        queries: Pattern of the file names of query photos.
+        folder: Path of the folder.
+        queries: Pattern of the file names of query photos, such as ``"query_*"``.
         database: Pattern of the file names of database photos.
     """
 
@@ -43,15 +43,15 @@ class LabeledFolder:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One run on one benchmark.
+    """One run (a method with its settings) on one benchmark.
 
     Attributes:
         run: The run.
         benchmark: Name of the benchmark.
-        profile: Sizes of photos and numbers of features.
+        profile: Size of photos and number of features.
         folder: Folder of the results.
-        data: Folder of the real data sets.
-        labeled: The folder that is the benchmark, instead of a named one.
+        data: Folder of the real data sets. None for a rendered set.
+        labeled: Labeled folder to evaluate instead of a named benchmark.
     """
 
     run: Run
@@ -73,17 +73,17 @@ class Job:
 
     @property
     def headline(self) -> bool:
-        """Whether the README's table shows the result; the set without distractors is left out."""
+        """Whether the README's table shows the result. It leaves out the set without distractors."""
         return self.run.headline and self.benchmark != "rendered"
 
     @property
     def config(self) -> RunConfig:
-        """Configuration of the evaluation."""
+        """Configuration of the evaluation, with the sizes of the profile."""
         return self.run.at(self.profile)
 
     @property
     def command(self) -> str:
-        """Command that makes the result."""
+        """Shell command that makes the result."""
         words = ["delfjax", "reproduce", "--only", self.name]
         if self.labeled is not None:
             words += ["--labeled", str(self.labeled.folder)]
@@ -93,7 +93,7 @@ class Job:
         return shlex.join(words)
 
     def load_benchmark(self) -> Benchmark:
-        """Load the benchmark's photos, queries and truth."""
+        """Load the benchmark's photos, queries and ground truth."""
         if self.labeled is not None:
             own = self.labeled
             benchmark = datasets.labeled(own.folder, own.queries, own.database)
@@ -101,10 +101,10 @@ class Job:
         return datasets.load(self.benchmark, self.data)
 
     def outdated(self, photos: str) -> str | None:
-        """Say in a few words why the result has to be made; None if it is up to date.
+        """Return a short reason why the result has to be made, or None if it is up to date.
 
         Args:
-            photos: `photos_sha256` of the benchmark.
+            photos: Checksum of the benchmark's photos, as `photos_sha256` returns it.
         """
         if not self.path.is_file():
             return "missing"
@@ -124,13 +124,13 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What happened to a job.
+    """Outcome of a job.
 
     Attributes:
         job: The job.
-        state: Whether its result was up to date, was made, or failed.
-        reason: Why the result was made, or why it failed.
-        seconds: Wall time.
+        state: ``"kept"`` if the result was up to date, ``"made"``, or ``"failed"``.
+        reason: Reason why the result was made, or the error of a failed job.
+        seconds: Wall time in seconds.
         unreadable: Number of photos that could not be read.
     """
 
@@ -149,14 +149,15 @@ def plan(
     labeled: LabeledFolder | None = None,
     profile: str = "embedded",
 ) -> list[Job]:
-    """List every run on every available benchmark, the rendered sets first.
+    """List the jobs: every run on every available benchmark, the rendered sets first.
 
     Args:
-        names: Names of runs, benchmarks or results to keep; by default all.
+        names: Keep only jobs with one of these names: of a run, a benchmark, or a result. By default
+            keep all jobs.
         folder: Folder of the results.
-        data: Folder of the real data sets; None: only the rendered sets.
-        labeled: A folder of photos to evaluate, instead of all benchmarks.
-        profile: Name of one of `PROFILES`.
+        data: Folder of the real data sets. None: only the rendered sets.
+        labeled: A labeled folder to evaluate instead of all benchmarks.
+        profile: Size of photos and number of features: a name in `PROFILES`.
 
     Raises:
         ValueError: If a name is unknown.
@@ -169,14 +170,15 @@ def plan(
     known = {*RUNS, *benchmarks, *(job.name for job in jobs)}
     if unknown := [name for name in names if name not in known]:
         raise ValueError(
-            f"{', '.join(unknown)}: unknown. Expected a run ({', '.join(RUNS)}), an available "
-            f"benchmark ({', '.join(benchmarks)}), or both, as in rendered_norm"
+            f"unknown name {', '.join(unknown)}; expected a run ({', '.join(RUNS)}), an available "
+            f"benchmark ({', '.join(benchmarks)}), or a result such as rendered_norm. Fix: choose "
+            "from `delfjax reproduce --list`"
         )
     return [job for job in jobs if not names or {job.run.name, job.benchmark, job.name} & {*names}]
 
 
 class Reproduction:
-    """Runs jobs, and keeps models and benchmarks loaded between them."""
+    """Run jobs. Loaded models and benchmarks are kept for the next jobs."""
 
     def __init__(self) -> None:
         self._models: dict[str, LocalExtractor] = {}
@@ -184,7 +186,7 @@ class Reproduction:
         self._photos: dict[str, str] = {}
 
     def outdated(self, job: Job) -> str | None:
-        """Say why a job's result has to be made; None if it is up to date."""
+        """Return a short reason why a job's result has to be made, or None if it is up to date."""
         if job.benchmark not in self._photos:
             self._photos[job.benchmark] = photos_sha256(self._benchmark(job))
         return job.outdated(self._photos[job.benchmark])
@@ -220,9 +222,9 @@ class Reproduction:
 
 
 def run_all(jobs: Sequence[Job]) -> list[Outcome]:
-    """Run jobs one after another. A job that fails is reported and stops no other.
+    """Run jobs one after another. A failed job is reported and does not stop the others.
 
-    After an interrupt, the next call goes on: results and cached features stay.
+    After an interrupt, call the function again: finished results and cached features are reused.
     """
     reproduction, outcomes = Reproduction(), []
     with tqdm(jobs, unit="run") as bar:

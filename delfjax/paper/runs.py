@@ -1,4 +1,4 @@
-"""The runs behind the paper's table and figures (Sec. 5): one `RunConfig` each.
+"""The runs behind the paper's table and figures (Sec. 5). A run is a method with a `RunConfig`.
 
 The result of a run on a benchmark is the file ``<benchmark>_<run>.json`` in `RESULTS`.
 """
@@ -19,7 +19,7 @@ from delfjax.search.expansion import ExpansionConfig
 from delfjax.search.index import IndexConfig
 from delfjax.search.searcher import SearchConfig
 
-RESULTS = Path(__file__).resolve().parents[2] / "data" / "results"  # in a checkout
+RESULTS = Path(__file__).resolve().parents[2] / "data" / "results"  # only in a repository checkout
 HEADLINE = "rendered+places"  # the benchmark on which claims are decided
 
 Kind = Literal[
@@ -32,14 +32,14 @@ COUNTS = (20, 50, 100, 200, 500, 1000)  # features per photo
 DIMENSIONS = (8, 16, 24, 32)  # of a descriptor; every other run has 40
 DEGREES = (3, 4, 8)  # edges per node of a graph; fewer edges miss more neighbors
 GRAPH_FEATURES = 200  # features per photo of the runs with a graph
-GRAPH_BEAM = 60  # as narrow as the number of neighbors allows
-CODES = ((4, 5), (10, 5), (10, 8), (20, 8))  # sub-vectors of a descriptor, and bits for each
-ALL_LISTS = 8192  # lists probed: only the compression loses neighbors
+GRAPH_BEAM = 60  # width of the graph search; at least the number of neighbors, 60
+CODES = ((4, 5), (10, 5), (10, 8), (20, 8))  # parts of a compressed descriptor, and bits per part
+ALL_LISTS = 8192  # search all inverted lists, so that only the compression loses neighbors
 HALF_PRECISION = 16  # bits of a number in a feature store
-# Runs of another kind that are one point of a sweep.
+# Runs of another kind that are also one point of a sweep.
 SHARED = {"dimensions": "ft_att", "bits": "ft_att", "recall": f"ft_att_{GRAPH_FEATURES}f"}
 
-# Results with other seeds of training, in the folder "runs"; its README has the commands.
+# Results with other training seeds, in the folder "runs". The README there has the commands.
 SEEDS = {
     "ft_norm": "ft?_norm_100.json",
     "att": "att?_attention_100.json",
@@ -48,7 +48,7 @@ SEEDS = {
     "conv5_ft_norm": "conv5ft?_norm_100.json",
     "conv5_ft_att": "conv5ftatt?_attention_100.json",
 }
-TITLES = {  # of results that exist only in the folder "runs"
+TITLES = {  # titles of results that exist only in the folder "runs"
     "joint": "joint training",
     "conv5_ft_norm": "DELF+FT through conv5",
     "conv5_ft_att": "DELF+FT+ATT through conv5",
@@ -57,7 +57,7 @@ TITLES = {  # of results that exist only in the folder "runs"
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Sizes of photos and numbers of features.
+    """Size of photos and number of features.
 
     Attributes:
         longest: Longest side of a photo in pixels.
@@ -82,11 +82,11 @@ class Run:
     """One row of the paper's table, one point of a figure, or a comparison.
 
     Attributes:
-        name: Name of the run, part of the name of its result.
-        row: The paper's name of the method, or ours if the paper has none.
-        kind: Group of the run; the runs of a sweep share one kind.
-        config: The configuration without sizes; `at` adds these.
-        features: Number of features per photo, if it is not the profile's.
+        name: Name of the run, and last part of the name of its result.
+        row: The paper's name of the method, or our name if the paper has none.
+        kind: Group of the run. The runs of a sweep, which varies one setting, have one kind.
+        config: Configuration without photo size and number of features, which `at` adds.
+        features: Number of features per photo. None: the number of the profile.
         headline: Whether the README's table shows the run.
     """
 
@@ -98,7 +98,7 @@ class Run:
     headline: bool = False
 
     def at(self, profile: Profile) -> RunConfig:
-        """Return the configuration with the sizes of a profile."""
+        """Return the configuration with the photo size and number of features of a profile."""
         config, longest = self.config, profile.longest
         pyramid = replace(config.extraction.pyramid, longest=longest)
         if config.uses_local_features:
@@ -129,7 +129,7 @@ def _methods() -> Iterable[Run]:
 
 
 def _handcrafted() -> Iterable[Run]:
-    """Yield the handcrafted features that replace CONGAS and LIFT, in all their dimensions."""
+    """Yield handcrafted features with all 128 dimensions. They replace the paper's CONGAS and LIFT."""
     for name, row in (("sift", "SIFT"), ("rootsift", "RootSIFT")):
         config = RunConfig(model=name, pca=PCAConfig(dimensions=128))
         headline = name == "rootsift"
@@ -137,7 +137,7 @@ def _handcrafted() -> Iterable[Run]:
 
 
 def _globals() -> Iterable[Run]:
-    """Yield the global descriptors that replace siaMAC and DIR, which were trained for retrieval."""
+    """Yield global descriptors. They replace siaMAC and DIR, which were trained for retrieval."""
     for pooling, title in POOLINGS.items():
         for base, prefix, suffix in ((DELF_NOFT, "", ""), (DELF_FT, "ft_", ", fine-tuned")):
             config = replace(
@@ -151,7 +151,7 @@ def _globals() -> Iterable[Run]:
 
 
 def _combined() -> Iterable[Run]:
-    """Yield DELF with query expansion and with a global descriptor: the last row of Table 1 without DIR."""
+    """Yield DELF with query expansion (QE) and a global descriptor, which replaces DIR in Table 1."""
     fused = replace(
         DELF_FT_ATT,
         global_descriptor=GlobalConfig(pooling=FUSED),
@@ -175,7 +175,7 @@ def _combined() -> Iterable[Run]:
 
 
 def _sweeps() -> Iterable[Run]:
-    """Yield DELF+FT+ATT by number of features and dimensions, and DELF-noFT with many features."""
+    """Yield DELF+FT+ATT with varying features and dimensions, and DELF-noFT with many features."""
     most = COUNTS[-1]
     graph = IndexConfig(kind="nndescent")
     for count in COUNTS:
@@ -205,7 +205,7 @@ def _sweeps() -> Iterable[Run]:
 
 
 def _indexes() -> Iterable[Run]:
-    """Yield DELF+FT+ATT by the recall of a graph, and by the bits of a compressed descriptor."""
+    """Yield DELF+FT+ATT with indexes of varying recall, and with descriptors of varying bits."""
     settings = {"beam": GRAPH_BEAM}
     indexes = {
         f"{degree}e": IndexConfig(kind="nndescent", settings=settings | {"degree": degree})
@@ -245,13 +245,13 @@ def title(name: str) -> str:
 def result_files(
     name: str, folder: Path = RESULTS, benchmark: str = HEADLINE, *, seeds: bool = True
 ) -> list[Path]:
-    """Return the existing results of a run on a benchmark.
+    """Return the paths of the existing result files of a run on a benchmark.
 
     Args:
         name: Name of the run.
         folder: Folder of the results.
         benchmark: Name of the benchmark.
-        seeds: Whether to add the results with other seeds of training.
+        seeds: Whether to add the results with other training seeds.
     """
     found = [folder / f"{benchmark}_{name}.json"]
     others = sorted((folder / "runs").glob(SEEDS[name])) if seeds and name in SEEDS else []
@@ -267,7 +267,7 @@ def load_results(
 
 
 def results_by_row(folder: Path = RESULTS, *, headline: bool = False) -> dict[str, list[Path]]:
-    """Return the results of all runs but the sweeps, on all benchmarks, by the row of Table 1.
+    """Return the result files of all runs except sweeps, on all benchmarks, by row of Table 1.
 
     Args:
         folder: Folder of the results.
@@ -286,9 +286,11 @@ def results_by_row(folder: Path = RESULTS, *, headline: bool = False) -> dict[st
 def sweep(
     kind: Kind, folder: Path = RESULTS, benchmark: str = HEADLINE
 ) -> dict[float, Mapping[str, Any]]:
-    """Return the results of a sweep by the number that varies; empty if no run was made.
+    """Return the results of a sweep, by the number that varies; empty if there are no results.
 
-    The number is features per photo, dimensions or bits of a descriptor, or recall in percent.
+    For the kind ``"features"``, the number is features per photo. For ``"dimensions"`` and
+    ``"bits"``, it is the size of a descriptor. For ``"recall"``, it is the recall of the index in
+    percent.
     """
     names = [run.name for run in RUNS.values() if run.kind == kind]
     found = [each for name in names for each in load_results(name, folder, benchmark, seeds=False)]
@@ -298,7 +300,7 @@ def sweep(
 
 
 def command(kind: Kind) -> str:
-    """Return the command that makes the runs of a kind."""
+    """Return the shell command that makes the results of all runs of a kind."""
     names = [run.name for run in RUNS.values() if run.kind == kind]
     return shlex.join(["delfjax", "reproduce", "--only", *names])
 

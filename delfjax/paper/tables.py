@@ -1,8 +1,7 @@
 """Table 1: the paper's values beside ours, as text, Markdown and HTML.
 
-The paper's numbers are for Oxford5k and Paris6k, ours for the benchmarks that could be run. They share
-a row where the method is the same, and a column only where the photos are the same. A dash stands
-for a missing number.
+The paper's values are for Oxford5k and Paris6k, ours for the benchmarks that could be run. Values of
+the same method share a row. Values of the same photos share a column. A dash marks a missing value.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,25 +27,25 @@ TITLES = {  # column titles of the benchmarks in Table 1
     "paris6k": "Par6k",
     "paris6k+flickr100k": "Par106k",
 }
-REPLACEMENTS = {  # our methods, and the unavailable methods of Table 1 that they replace
+REPLACEMENTS = {  # our methods, each with the unavailable method of Table 1 that it replaces
     "RootSIFT": "CONGAS",
     "R-MAC, fine-tuned": "DIR",
     "R-MAC+QE, fine-tuned": "DIR+QE",
     "DELF+FT+ATT+R-MAC+QE": "DELF+FT+ATT+DIR+QE",
 }
-START, END = "<!-- results -->", "<!-- /results -->"  # around the table in a page
+START, END = "<!-- results -->", "<!-- /results -->"  # lines before and after the table of a page
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One of our values and its sources.
+    """One of our values in a table, with its sources.
 
     Attributes:
         value: mAP in percent.
         interval: 95% interval over queries, in percent.
-        what: What was measured.
-        protocol: Protocol of the benchmark.
-        files: Names of the result files; results of several seeds are averaged.
+        what: Description of the measurement.
+        protocol: Name of the benchmark's protocol, which defines the correct photos.
+        files: Names of the result files. Results of several training seeds are averaged.
     """
 
     value: float
@@ -61,18 +60,18 @@ class Cell:
 
     @property
     def note(self) -> str:
-        """Sources of the value, for a note below the table."""
+        """Text of the note below the table: sources of the value."""
         return f"{', '.join(self.files)}: {self.what}; protocol {self.protocol}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table of text.
+    """A table of text, with notes below.
 
     Attributes:
-        header: Column titles, the method first.
-        rows: One text per column.
-        notes: Numbered notes; a cell ends in the number of its note in parentheses.
+        header: Column titles.
+        rows: Rows with one text per column.
+        notes: Notes on single cells. A cell ends with the number of its note, from 1.
         remarks: Notes on the whole table.
     """
 
@@ -82,7 +81,7 @@ class Table:
     remarks: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """Format the table for a terminal."""
+        """Format the table as text for a terminal."""
         widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
         rule = tuple("-" * width for width in widths)
         lines = [
@@ -100,7 +99,7 @@ class Table:
         return "\n".join([*lines, "", *below]).rstrip("\n")
 
     def html(self) -> str:
-        """Format the table as HTML, as notebooks show it."""
+        """Format the table as HTML, for notebooks."""
         head = "".join(f"<th>{escape(title)}</th>" for title in self.header)
         body = "".join(
             f"<tr><th style='text-align:left'>{escape(name)}</th>"
@@ -123,11 +122,11 @@ class Table:
 
 
 def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
-    """List the results of a folder: name, value, interval, and what was measured.
+    """List the results in a folder as a table: name, value, interval, and description.
 
     Args:
         folder: Folder of the results.
-        headline: Whether to leave out the results that say ``"headline": false``, such as sweeps.
+        headline: Whether to leave out results that contain ``"headline": false``, such as sweeps.
 
     Raises:
         ValueError: If there are no results.
@@ -139,20 +138,23 @@ def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
             interval = f"{result['interval']}" if "interval" in result else ""
             rows.append((path.stem, f"{result['value']}", interval, result.get("what", "")))
     if not rows:
-        raise ValueError(f"{folder}: no results. Fix: run `make reproduce` in a checkout")
+        raise ValueError(
+            f"{folder}: the folder has no results. Fix: run `make reproduce` in a checkout of the "
+            "repository"
+        )
     return Table(header=("result", "value", "95% interval", "what"), rows=tuple(rows))
 
 
 def compare_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Table:
-    """Put our results beside Table 1.
+    """Make a table of the paper's Table 1 with our results beside it.
 
     Args:
         paper: The paper's values.
-        ours: Result files by method. A method that the paper lacks gets its own row; several files
-            of one method and benchmark are seeds.
+        ours: Result files by method. A method that the paper lacks gets a row of its own. Several
+            files of one method and benchmark, from several training seeds, are averaged.
 
     Raises:
-        ValueError: If a file holds no mAP of a benchmark.
+        ValueError: If a result file has no mAP.
     """
     cells = {method: _cells(paths) for method, paths in ours.items()}
     found = {benchmark for row in cells.values() for benchmark in row}
@@ -186,15 +188,15 @@ def compare_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Tab
 def summarize_table1(
     paper: PaperTable, ours: Mapping[str, Sequence[Path]], benchmark: str = HEADLINE
 ) -> Table:
-    """Put our results on one benchmark beside the paper's on Oxford5k and Paris6k, mAP in percent.
+    """Make a table of our results on one benchmark and the paper's on Oxford5k and Paris6k.
 
     Args:
-        paper: The paper's values.
-        ours: Result files by method, as `compare_table1` takes them.
-        benchmark: Benchmark of our results.
+        paper: The paper's values, mAP in percent.
+        ours: Result files by method, as in `compare_table1`.
+        benchmark: Name of the benchmark of our results.
 
     Raises:
-        ValueError: If a file holds no mAP of a benchmark.
+        ValueError: If a result file has no mAP.
     """
     columns = paper.sets[0], paper.sets[2]
     rows = []
@@ -209,34 +211,40 @@ def summarize_table1(
 
 
 def update_page(page: Path, folder: Path = RESULTS) -> None:
-    """Put the summary of Table 1 between the ``<!-- results -->`` marks of a Markdown page.
+    """Write the summary of Table 1 into a Markdown page, between the two marks for results.
 
     Raises:
-        ValueError: If the page lacks the marks.
+        ValueError: If the page lacks ``<!-- results -->`` or, after it, ``<!-- /results -->``.
     """
     text = page.read_text(encoding="utf-8")
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
-        raise ValueError(f"{page}: expected one {START} and one {END} after it")
+        raise ValueError(
+            f"{page}: the page has no marks for the table; expected one {START} and, after it, one "
+            f"{END}. Fix: add both lines"
+        )
     table = summarize_table1(table1(), results_by_row(folder, headline=True)).markdown()
     with atomic_write(page) as temporary:
         temporary.write_text(f"{before}{START}\n\n{table}\n\n{END}{after}", encoding="utf-8")
 
 
 def _published(paper: PaperTable, method: str, columns: Sequence[str]) -> list[str]:
-    """Return the paper's numbers for a method in some columns, with a dash for each missing one."""
+    """Return the paper's values of a method in some columns, with a dash for a missing value."""
     values = [paper.value(method, c) if method in paper.rows else np.nan for c in columns]
     return [DASH if np.isnan(value) else f"{value:.1f}" for value in values]
 
 
 def _cells(paths: Sequence[Path]) -> dict[str, Cell]:
-    """Read a method's results: one cell per benchmark."""
+    """Read the result files of a method. Return one cell per benchmark."""
     by_benchmark: dict[str, dict[Path, dict[str, Any]]] = {}
     for path in paths:
         result = read_result(path)
         if not {"benchmark", "value", "interval"} <= result.keys():
-            raise ValueError(f"{path}: no mAP; expected what `delfjax benchmark --json` writes")
+            raise ValueError(
+                f"{path}: the file has no mAP of a benchmark; expected a result file. Fix: write one "
+                "with `delfjax benchmark --json`"
+            )
         by_benchmark.setdefault(result["benchmark"], {})[path] = result
     return {benchmark: _cell(runs) for benchmark, runs in by_benchmark.items()}
 
@@ -257,5 +265,5 @@ def _cell(runs: Mapping[Path, dict[str, Any]]) -> Cell:
 
 
 def _escape(text: str) -> str:
-    """Escape the characters that Markdown would read in a cell."""
+    """Escape the characters of a cell that have a meaning in Markdown."""
     return "".join(f"\\{letter}" if letter in "|*_" else letter for letter in text)

@@ -1,7 +1,7 @@
-"""The paper's published numbers, Table 1 and Fig. 5, as data with their sources.
+"""Numbers of the paper's Table 1 and Fig. 5, with their sources.
 
-The curves of Fig. 5 were digitized from its pixels and are accurate to 0.03. A number that the paper
-does not give is NaN.
+The curves of Fig. 5 were read off the pixels of the figure. Their precision has an error of at most
+0.03. In Fig. 5, recall is a number of correct results.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-ROOT = Path(__file__).resolve().parents[2] / "data" / "paper"  # in a checkout
+ROOT = Path(__file__).resolve().parents[2] / "data" / "paper"  # only in a repository checkout
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,10 +21,10 @@ class PaperTable:
 
     Attributes:
         source: Name of the table.
-        status: How its numbers were read.
+        status: How the numbers of the table were obtained.
         unit: Unit of the numbers.
-        sets: Titles of the columns: the data sets.
-        rows: One number per column by method, NaN if the paper has none.
+        sets: Names of the data sets, which are the columns.
+        rows: For each method, one number per column. NaN if the paper gives none.
         notes: Remarks that a reader of the table needs.
     """
 
@@ -36,18 +36,18 @@ class PaperTable:
     notes: tuple[str, ...]
 
     def value(self, method: str, column: str) -> float:
-        """Return the number of a method in a column; NaN if the paper has none."""
+        """Return the number of a method in a column. NaN if the paper gives none."""
         return float(self.rows[method][self.sets.index(column)])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PaperCurve:
-    """A digitized curve: precision at some recalls.
+    """Points of a precision-recall curve, read off a figure of the paper.
 
     Attributes:
-        recall: Numbers of correct results, rising.
-        precision: Precision at each recall, 0 to 1.
-        approximate: Whether a point is uncertain because the curve is hard to read there.
+        recall: Recall of each point, a number of correct results, in rising order.
+        precision: Precision of each point, 0 to 1.
+        approximate: For each point, whether it is uncertain because the curve is hard to read there.
     """
 
     recall: Float[np.ndarray, " k"]
@@ -61,10 +61,10 @@ class PaperFigure:
 
     Attributes:
         source: Name of the figure.
-        status: How its curves were read.
-        error: Largest error of a digitized precision.
-        what: What the figure shows.
-        caption: The figure's caption, in short.
+        status: How the curves were obtained.
+        error: Largest error of a precision that was read off the figure.
+        what: Description of what the figure shows.
+        caption: Shortened caption of the figure.
         curves: Curves by method, in the paper's order.
     """
 
@@ -85,21 +85,27 @@ def table1(root: Path = ROOT) -> PaperTable:
     found = _read(root / "table1.json")
     rows = {name: np.array(values, float) for name, values in found.pop("rows").items()}
     if bad := [name for name, values in rows.items() if len(values) != len(found["sets"])]:
-        raise ValueError(f"{root / 'table1.json'}: {bad}; expected {len(found['sets'])} numbers")
+        raise ValueError(
+            f"{root / 'table1.json'}: the row {bad[0]!r} has {len(rows[bad[0]])} numbers; expected "
+            f"{len(found['sets'])}, one per data set. Fix: restore the file from the repository"
+        )
     sets, notes = tuple(found.pop("sets")), tuple(found.pop("notes"))
     return PaperTable(**found, sets=sets, rows=rows, notes=notes)
 
 
 def fig5(root: Path = ROOT) -> PaperFigure:
-    """Read Fig. 5: precision against recall on Google-Landmarks, with distractor queries.
+    """Read Fig. 5: precision-recall curves on Google-Landmarks, with distractor queries.
 
     Raises:
-        ValueError: If a curve does not have one number, or null, for each recall.
+        ValueError: If a curve does not have one precision, or null, for each recall.
     """
     found = _read(root / "fig5.json")
     recall, curves = found.pop("recall"), found.pop("precision")
     if bad := [name for name, values in curves.items() if len(values) != len(recall)]:
-        raise ValueError(f"{root / 'fig5.json'}: {bad}; expected {len(recall)} numbers")
+        raise ValueError(
+            f"{root / 'fig5.json'}: the curve {bad[0]!r} has {len(curves[bad[0]])} precisions; "
+            f"expected {len(recall)}, one per recall. Fix: restore the file from the repository"
+        )
     uncertain, ends = found.pop("approximate"), found.pop("ends")
     points = {
         name: [(r, p, r in uncertain.get(name, ())) for r, p in zip(recall, values, strict=True)]

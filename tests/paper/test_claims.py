@@ -141,7 +141,7 @@ def test_a_claim_passes_if_all_its_differences_do():
 
 
 def test_a_claim_without_differences_is_an_error():
-    with pytest.raises(ValueError, match="'better': no differences; expected at least one"):
+    with pytest.raises(ValueError, match="'better' has no differences; expected at least one"):
         decide("better", {})
 
 

@@ -152,7 +152,7 @@ def test_names_choose_runs_benchmarks_and_results():
     assert len(plan()) == 2 * len(RUNS)
     assert [job.name for job in plan(["sift"])] == ["rendered_sift", "rendered+places_sift"]
     assert len(plan(["rendered"])) == len(RUNS)
-    with pytest.raises(ValueError, match=r"nonsense: unknown. Expected a run"):
+    with pytest.raises(ValueError, match=r"unknown name nonsense; expected a run"):
         plan(["nonsense"])
 
 

@@ -145,7 +145,9 @@ def test_html_is_escaped_and_complete():
 
 def test_a_file_without_map_is_an_error(tmp_path):
     write_result(tmp_path / "bench.json", {"value": 1, "what": "seconds"})
-    with pytest.raises(ValueError, match=r"bench.json: no mAP; expected what `delfjax benchmark"):
+    with pytest.raises(
+        ValueError, match=r"bench.json: .* no mAP .*; expected .* `delfjax benchmark"
+    ):
         compare_table1(PAPER, {"ours": [tmp_path / "bench.json"]})
 
 
@@ -178,7 +180,9 @@ def test_the_summary_is_put_between_the_marks_of_a_page(tmp_path):
     for _ in range(2):
         update_page(page, tmp_path)
         before, table, after = page.read_text().partition("| DELF+FT+ATT | 60.0 [45.0, 75.0] |")
-        assert before.startswith("before\n<!-- results -->\n\n| method (ours) | mAP, rendered+places |")
+        assert before.startswith(
+            "before\n<!-- results -->\n\n| method (ours) | mAP, rendered+places |"
+        )
         assert table
         assert after.endswith("\n\n<!-- /results -->\nafter\n")
 
