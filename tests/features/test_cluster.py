@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,18 +27,28 @@ from delfjax.types import Features
 pytest.importorskip("distributed")
 
 
-@pytest.fixture(scope="module")
-def client():
+WORKER_SECONDS = 120  # time that two workers have to start, also on a busy machine
+
+
+@contextmanager
+def cluster():
     with connect_cluster(workers=2) as client:
-        client.wait_for_workers(2)
+        client.wait_for_workers(2, timeout=WORKER_SECONDS)
         yield client
 
 
-@pytest.fixture(autouse=True)
-def two_workers(request):
-    """Wait until killed workers have been replaced."""
-    if "client" in request.fixturenames:
-        request.getfixturevalue("client").wait_for_workers(2)
+@pytest.fixture(scope="module")
+def client():
+    """Connect to two workers that no test kills."""
+    with cluster() as connected:
+        yield connected
+
+
+@pytest.fixture
+def mortal_client():
+    """Connect to two workers of which a test may kill one."""
+    with cluster() as connected:
+        yield connected
 
 
 @dataclass(frozen=True)
@@ -104,13 +115,13 @@ def test_two_workers_give_the_store_of_one_process(tmp_path, client):
 
 
 @pytest.mark.parametrize("after", [3, 30])
-def test_a_killed_worker_loses_and_duplicates_no_photo(tmp_path, client, monkeypatch, after):
+def test_a_killed_worker_loses_and_duplicates_no_photo(tmp_path, mortal_client, monkeypatch, after):
     """The worker is killed before or after the PCA is learned."""
     monkeypatch.setattr(module, "CHUNK_PHOTOS", 4)
     photos, slow = flat(tmp_path / "photos", 40), Slow(tmp_path / "log")
     alone = extract_folder(Slow(tmp_path / "other"), photos, tmp_path / "alone", config=FEW)
     killer = slow.kill_after(after)
-    store = extract_folder(slow, photos, tmp_path / "store", config=FEW, client=client)
+    store = extract_folder(slow, photos, tmp_path / "store", config=FEW, client=mortal_client)
     killer.join()
     assert sorted(store.report.extracted) == list(photos.names)
     kept = [name for shard in store._shards for name in shard.names]
@@ -169,21 +180,21 @@ def test_rankings_equal_those_of_one_process(store, client, inner):
     assert_equal(rank_all(store, index), rank_all(store, alone))
 
 
-def test_a_worker_killed_after_building_changes_no_ranking(store, client):
+def test_a_worker_killed_after_building_changes_no_ranking(store, mortal_client):
     descriptors = store.gather().descriptors
-    index = ShardedIndex.build(descriptors, size=100, inner="exact", client=client)
-    workers, shard = client.run(os.getpid), index.shards[0]
-    (address, *_) = client.who_has([shard])[shard.key]
+    index = ShardedIndex.build(descriptors, size=100, inner="exact", client=mortal_client)
+    workers, shard = mortal_client.run(os.getpid), index.shards[0]
+    (address, *_) = mortal_client.who_has([shard])[shard.key]
     os.kill(workers[address], signal.SIGKILL)
     assert_equal(rank_all(store, index), rank_all(store, build_index(descriptors, "exact")))
 
 
-def test_a_killed_worker_loses_no_added_descriptors(store, client):
+def test_a_killed_worker_loses_no_added_descriptors(store, mortal_client):
     descriptors = store.gather().descriptors
-    index = ShardedIndex.build(descriptors[:250], size=200, inner="exact", client=client)
+    index = ShardedIndex.build(descriptors[:250], size=200, inner="exact", client=mortal_client)
     index.add(descriptors[250:])
     assert [info.count for info in index.infos] == [200, 200, 140]
-    os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+    os.kill(next(iter(mortal_client.run(os.getpid).values())), signal.SIGKILL)
     assert_equal(rank_all(store, index), rank_all(store, build_index(descriptors, "exact")))
 
 
