@@ -1,1 +1,1 @@
-"""Read photos of any kind safely."""
+"""Read photos safely, and make sample photos."""

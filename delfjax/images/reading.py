@@ -1,10 +1,10 @@
 """Read a photo, or a folder of photos, safely as upright RGB.
 
-Real photos are rotated by EXIF, gray, transparent, 16 bits deep, truncated, or no photos at all. Each
-is either read as upright RGB or raises a `PhotoError` that says how to fix it. The paper does not
-cover this. Color profiles are not applied.
+Photo files may be rotated by EXIF, gray, transparent, 16 bits deep, truncated, or no photos at all. Each
+file is either read as upright RGB, or raises a `PhotoError` that says how to fix the problem. Color
+profiles are not applied. The paper does not cover this.
 
-Symbols: ``h w`` rows and columns. Only Pillow's own sizes are ``(width, height)``.
+Sizes are ``(height, width)`` in pixels. Only the sizes of Pillow images are ``(width, height)``.
 """
 
 import os
@@ -26,12 +26,12 @@ from delfjax.types import Box, Photo
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
 # None of these constants is in the paper.
-MIN_SIDE = 16  # pixels: one cell of the feature map
-MAX_PIXELS = 100_000_000  # 0.3 GB as RGB; larger files are scans or decompression bombs
-WHITES = (1, 255, 65535)  # white levels in use for photos of floats; integers have the last one
-# Pillow can decode a JPEG at 1/2, 1/4 or 1/8 of its size. The result must have at least this many
-# times the requested size. For 12 megapixels, 1.5 halves the time and differs from a full decode by
-# 2 gray levels (RMS), as much as Lanczos differs from bicubic. A margin of 1 gives 4 levels.
+MIN_SIDE = 16  # pixels, as many as one cell of the feature map
+MAX_PIXELS = 100_000_000  # 0.3 GB as RGB; larger files are rarely photos
+WHITES = (1, 255, 65535)  # possible white levels of float photos; for integers, the last one
+# Pillow can decode a JPEG at 1/2, 1/4 or 1/8 of its size. The decoded size must be at least the
+# requested size times this margin. For 12 megapixels, a margin of 1.5 halves the time. The photo then
+# differs from a full decode by 2 gray levels (RMS). With a margin of 1, it differs by 4 levels.
 DRAFT_MARGIN = 1.5
 # Pillow's other readers are left out: they are rare, and EPS starts another program.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF")
@@ -50,31 +50,31 @@ TRANSPOSITIONS = {
 
 
 class PhotoError(ValueError):
-    """A photo or a folder of photos cannot be read. The message names the file, the reason and a fix."""
+    """Raised if a photo or a folder of photos cannot be read. The message names the file and a fix."""
 
 
 class Crop(NamedTuple):
-    """A part of a photo file that is used as a photo of its own."""
+    """A part of a photo, used like a photo. ``photo`` is the name of the whole photo, ``box`` the part."""
 
     photo: str
     box: Box
 
 
 def read_image(path: str | os.PathLike[str], *, longest: int | None = None) -> Photo:
-    """Read a photo as upright RGB, 0 to 255.
+    """Read a photo as upright RGB with values from 0 to 255.
 
-    Transparent pixels become white. An animation gives its first frame. Gray levels deeper than 8 bits
-    are scaled so that white becomes 255: integers from 65535, floats from the smallest of 1, 255 and
-    65535 that is not exceeded.
+    Transparent pixels become white. An animation gives its first frame. Gray photos of more than 8 bits
+    are scaled so that their white level becomes 255. For integers, the white level is 65535. For floats,
+    it is the smallest of 1, 255 and 65535 that no gray level exceeds.
 
     Args:
-        path: The file. The format is detected from the content, not from the name.
-        longest: Shrink the photo so that no side is longer, in pixels. A smaller photo is not enlarged.
-            None keeps the full size.
+        path: The file. Its content determines the format, not its name.
+        longest: Largest length of a side in pixels. A larger photo is shrunk. A smaller photo is not
+            enlarged. By default, the photo keeps its full size.
 
     Raises:
-        PhotoError: If the file does not exist, is unreadable, damaged or not an image, if a side is
-            shorter than `MIN_SIDE`, or if there are more than `MAX_PIXELS` pixels.
+        PhotoError: If the file does not exist, is unreadable, is damaged or is not an image. Also if a
+            side is shorter than `MIN_SIDE`, or if the photo has more than `MAX_PIXELS` pixels.
     """
     if longest is not None and longest < 1:
         raise ValueError(f"longest is {longest}; expected at least 1 pixel, or None for full size.")
@@ -82,7 +82,7 @@ def read_image(path: str | os.PathLike[str], *, longest: int | None = None) -> P
     with _open_image(path) as image:
         width, height = _limited_size(image.size, longest)
         draft = image.draft(None, (ceil(DRAFT_MARGIN * width), ceil(DRAFT_MARGIN * height)))
-        box = draft and draft[1]  # without padding: 1001 pixels / 8 are decoded as 126
+        box = draft and draft[1]  # the part without padding: 1001 pixels / 8 are decoded as 126
         image.load()
         transposition = TRANSPOSITIONS.get(_orientation(image))
         # Pillow's bicubic filter widens when it shrinks, so it does not alias.
@@ -94,7 +94,7 @@ def original_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Return ``(height, width)`` of the upright photo at full size, without decoding it.
 
     Raises:
-        PhotoError: As `read_image`, but damage after the header goes unnoticed.
+        PhotoError: In the same cases as `read_image`. Damage after the header is not detected.
     """
     with _open_image(Path(path)) as image:
         width, height = image.size
@@ -103,18 +103,24 @@ def original_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 def read_crop(path: str | os.PathLike[str], box: Box, *, longest: int | None = None) -> Photo:
-    """Read a part of a photo. The box is rounded to whole pixels and clipped to the photo.
+    """Read the part of a photo inside a box. The box is rounded to whole pixels and clipped to the photo.
 
     Raises:
-        PhotoError: As `read_image`, or if the clipped part has a side shorter than `MIN_SIDE`.
+        PhotoError: In the same cases as `read_image`, or if a side of the part is shorter than `MIN_SIDE`.
     """
     photo = read_image(path)
     (height, width), (top, left, bottom, right) = photo.shape[:2], (round(edge) for edge in box)
     part = photo[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     if min(part.shape[:2]) < MIN_SIDE:
-        found = f"is {height} x {width} pixels (height x width), of which {box} cuts too little"
+        found = (
+            f"is {height} x {width} pixels (height x width), but the part inside {box} is "
+            f"{part.shape[0]} x {part.shape[1]} pixels"
+        )
         raise _photo_error(
-            Path(path), found, f"a part of at least {MIN_SIDE} a side", "correct the box."
+            Path(path),
+            found,
+            f"a part of at least {MIN_SIDE} pixels on each side",
+            "correct the box.",
         )
     size = _limited_size(part.shape[1::-1], longest)
     return np.array(Image.fromarray(part).resize(size, Image.Resampling.BICUBIC))
@@ -122,19 +128,22 @@ def read_crop(path: str | os.PathLike[str], box: Box, *, longest: int | None = N
 
 @contextmanager
 def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
-    """Open an image of allowed size without decoding it; turn every failure into a PhotoError."""
+    """Open an image and check its size without decoding it. Raise every failure as a `PhotoError`."""
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait forever
             raise _photo_error(
-                path, "is not a file", "a photo", "read folders with delfjax.images.reading.scan."
+                path,
+                "is not a file",
+                "the file of a photo",
+                "to list a folder, call delfjax.images.reading.scan.",
             )
         with path.open("rb") as file:
             image = _identify(file, path)
             width, height = image.size
             if min(image.size) < MIN_SIDE or width * height > MAX_PIXELS:
                 found = f"is {height} x {width} pixels (height x width)"
-                expected = f"at least {MIN_SIDE} a side, at most {MAX_PIXELS:,} in total"
-                raise _photo_error(path, found, expected, "resize it, or leave it out.")
+                expected = f"at least {MIN_SIDE} on each side and at most {MAX_PIXELS:,} in total"
+                raise _photo_error(path, found, expected, "resize the photo, or leave it out.")
             yield image
     except PhotoError:
         raise
@@ -144,23 +153,25 @@ def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
 
 def _identify(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
     """Choose the Pillow reader by the first bytes of the file."""
-    # Image.open would warn of large photos. A warning can only be muted for all threads at once.
+    # Image.open would warn of large photos, and a warning can only be muted for all threads at once.
     Image.init()
     prefix = file.read(16)
     if not prefix:
-        raise _photo_error(path, "is empty (0 bytes)", "a photo", "copy it again, or leave it out.")
+        raise _photo_error(
+            path, "is empty (0 bytes)", "a photo", "copy the file again, or leave it out."
+        )
     for name in FORMATS:
-        reader, accepts = Image.OPEN.get(name, (None, None))  # AVIF: from Pillow 11.3
-        if reader and accepts(prefix) is True:  # a string tells why this Pillow cannot read it
+        reader, accepts = Image.OPEN.get(name, (None, None))  # AVIF needs Pillow 11.3
+        if reader and accepts(prefix) is True:  # a string says why Pillow cannot read the file
             file.seek(0)
             return reader(file, "")
     formats = ", ".join(FORMATS)
-    raise _photo_error(path, "is not an image", formats, "convert it, or leave it out.")
+    raise _photo_error(path, "is not an image", formats, "convert the file, or leave it out.")
 
 
 def _unreadable(path: Path, error: Exception, expected: str = "a complete photo") -> PhotoError:
-    reason = getattr(error, "strerror", None)  # the system's; Pillow's OSErrors have none
-    fix = "check its name and permissions." if reason else "copy it again, or leave it out."
+    reason = getattr(error, "strerror", None)  # set by the operating system, not by Pillow
+    fix = "check its name and permissions." if reason else "copy the file again, or leave it out."
     found = f"cannot be read ({reason or f'{type(error).__name__}: {error}'})"
     return _photo_error(path, found, expected, fix)
 
@@ -170,7 +181,7 @@ def _photo_error(path: Path, found: str, expected: str, fix: str) -> PhotoError:
 
 
 def _limited_size(size: tuple[int, int], longest: int | None) -> tuple[int, int]:
-    """Scale a size so that its longest side is at most ``longest``."""
+    """Scale a size so that the longer side is at most ``longest``. None keeps the size."""
     factor = min(1, (longest or max(size)) / max(size))
     return max(1, round(factor * size[0])), max(1, round(factor * size[1]))
 
@@ -190,7 +201,7 @@ def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
         low, high = gray.min(), gray.max()
         if not (low >= 0 and high <= WHITES[-1]):  # written this way, it also catches NaN
             found, expected = f"has gray levels from {low} to {high}", f"0 to {WHITES[-1]}"
-            raise _photo_error(path, found, expected, "save it with 8 bits per channel.")
+            raise _photo_error(path, found, expected, "save the photo with 8 bits per channel.")
         white = min(w for w in WHITES if high <= w) if image.mode == "F" else WHITES[-1]
         gray = np.rint(gray.astype(np.float32) * np.float32(255 / white))
         return Image.fromarray(gray.astype(np.uint8)).convert("RGB")
@@ -204,12 +215,12 @@ def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoFolder:
-    """The photos of a folder, by name. `scan` creates it.
+    """A folder of photos, each with a name. `scan` creates this object.
 
     Attributes:
         root: The folder.
-        names: Paths of the photos relative to ``root``, with ``/`` between their parts, sorted.
-        crops: Names that stand for parts of photos instead of files.
+        names: Sorted names of the photos. A name is the path relative to ``root``, separated by ``/``.
+        crops: The `Crop` of each name that stands for a part of a photo instead of a file.
     """
 
     root: Path
@@ -221,23 +232,23 @@ class PhotoFolder:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """First folder of each name, ``""`` for a photo outside of folders; None if none has one."""
+        """Label of each photo: its first subfolder, or ``""`` if it is in none. None without subfolders."""
         labels = tuple(name.split("/")[0] if "/" in name else "" for name in self.names)
         return labels if any(labels) else None
 
     def path(self, name: str) -> Path:
-        """Return the file of a photo. For a crop, it is the file that it is a part of."""
+        """Return the file of a photo. For a crop, return the file of the whole photo."""
         return self.root / (self.crops[name].photo if name in self.crops else name)
 
     def load(self, name: str, *, longest: int | None = None) -> Photo:
-        """Read a photo or a crop, as `read_image` and `read_crop` do."""
+        """Read a photo or a crop by name, with `read_image` or `read_crop`."""
         if name in self.crops:
             return read_crop(self.path(name), self.crops[name].box, longest=longest)
         return read_image(self.path(name), longest=longest)
 
 
 def scan(root: str | os.PathLike[str]) -> PhotoFolder:
-    """List all files in a folder and its subfolders, except hidden and system files. Open none.
+    """List all files in a folder and its subfolders, except hidden and system files. No file is opened.
 
     Raises:
         PhotoError: If the folder does not exist, contains no file, or has an unreadable subfolder.
@@ -255,7 +266,9 @@ def scan(root: str | os.PathLike[str]) -> PhotoFolder:
         paths = (Path(folder, name) for name in filter(is_visible, files))
         names += [path.relative_to(root).as_posix() for path in paths if path.is_file()]
     if not names:
-        raise _photo_error(root, "contains no files", "a folder of photos", "put photos into it.")
+        raise _photo_error(
+            root, "contains no files", "a folder of photos", "put photos into the folder."
+        )
     return PhotoFolder(root=root, names=tuple(sorted(names)))
 
 
@@ -266,13 +279,13 @@ def iter_photos(
     longest: int | None = None,
     ahead: int = 4,
 ) -> Iterator[tuple[str, Photo | PhotoError]]:
-    """Read photos in background threads. Yield each name in order, with its photo or the reading error.
+    """Read photos in background threads. Yield each name in order, with its photo or the error.
 
     Args:
         folder: The folder of photos.
-        names: Names of the photos to read. By default all.
-        longest: Longest side in pixels, as in `read_image`.
-        ahead: Number of threads, and of photos that are read in advance.
+        names: Names of the photos to read. By default, all photos are read.
+        longest: Largest length of a side in pixels, as in `read_image`.
+        ahead: Number of threads, which is also the number of photos read in advance.
     """
 
     def read(name: str) -> tuple[str, Photo | PhotoError]:
@@ -288,12 +301,12 @@ def iter_photos(
 def prefetch(
     function: Callable[[Item], Result], items: Iterable[Item], *, ahead: int = 4
 ) -> Iterator[Result]:
-    """Yield ``function(item)`` for each item, in order, computed in threads.
+    """Compute ``function(item)`` for each item in background threads, and yield the results in order.
 
-    The items may be endless. ``ahead`` is the number of threads, and of results in advance.
+    ``items`` may be endless. ``ahead`` is the number of threads and of results computed in advance.
     """
     if ahead < 1:
-        raise ValueError(f"ahead is {ahead}; expected at least 1.")
+        raise ValueError(f"ahead is {ahead}; expected at least 1 thread.")
     remaining = iter(items)
     pool = ThreadPoolExecutor(ahead, thread_name_prefix="photos")
     try:

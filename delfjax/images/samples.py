@@ -1,4 +1,4 @@
-"""Sample photos that need no data set, and synthetic views of a photo with a known geometry."""
+"""Sample photos that need no download, and synthetic views of a photo with known geometry."""
 
 from dataclasses import dataclass
 
@@ -42,7 +42,7 @@ def synthetic_view(
 ) -> SyntheticView:
     """Warp a photo by a known affine map, then darken it and add noise.
 
-    The view is enlarged by 1.1, and its width is reduced to 85 % as if seen from the side.
+    The map enlarges the photo by a factor of 1.1, reduces its width to 85 %, and rotates it.
 
     Args:
         photo: The original photo.
@@ -53,11 +53,11 @@ def synthetic_view(
     angle = np.deg2rad(rotation)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = 1.1 * turn @ np.diag([1.0, 0.85])
-    # The center of the view shows a point somewhat left of the center of the original.
+    # The center of the view shows a point slightly left of the center of the original photo.
     middle = np.array([photo.shape[0] * 0.5, photo.shape[1] * 0.42])
     shift = (np.array(size) - 1) / 2 - linear @ middle
     inverse = np.linalg.inv(linear)
-    # Pillow maps output (x, y) to input (x, y), with (0, 0) at the corner of the first pixel.
+    # Pillow needs the inverse map on (x, y), with (0, 0) at the corner of the first pixel.
     (a, b, c), (d, e, f) = np.c_[inverse, -inverse @ shift]
     corner = (f + 0.5 - 0.5 * (e + d), c + 0.5 - 0.5 * (b + a))
     warped = Image.fromarray(photo).transform(

@@ -444,7 +444,7 @@ def test_truncated_file_is_refused(tmp_path, suffix, share):
     path = save(tmp_path / f"whole.{suffix}", noise)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    assert_refused(path, "cannot be read", "copy it again", readers=[read_image])
+    assert_refused(path, "cannot be read", "copy the file again", readers=[read_image])
 
 
 def test_damaged_file_is_refused(tmp_path, colors):
@@ -520,7 +520,7 @@ def test_image_without_pixels_is_refused(tmp_path, size):
 @pytest.mark.parametrize("size", [(1, 1), (15, 200), (200, 15)])
 def test_small_photo_is_refused(tmp_path, size):
     path = save(tmp_path / "small.png", Image.new("RGB", size))
-    assert_refused(path, f"is {size[1]} x {size[0]} pixels", "at least 16 a side")
+    assert_refused(path, f"is {size[1]} x {size[0]} pixels", "at least 16 on each side")
 
 
 def test_photo_of_the_minimum_size_is_read(tmp_path):
