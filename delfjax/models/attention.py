@@ -1,8 +1,8 @@
 """The attention head: a score for each local descriptor, learned from image labels (Sec. 4.2, Eqs. 1 to 3).
 
 Two 1x1 convolutions and a softplus give a score ``alpha(f) >= 0`` for each descriptor ``f``. In training, a
-photo is the weighted sum of its descriptors, ``y = W sum_n alpha(f_n) f_n`` (Eq. 1), so image labels are
-enough to learn the scores. In retrieval, the scores select the keypoints.
+linear classifier ``W`` gets the weighted sum of the descriptors of a photo: ``y = W sum_n alpha(f_n) f_n``
+(Eq. 1). Image labels are therefore enough to learn the scores. In retrieval, the scores select the features.
 """
 
 from typing import Literal
@@ -22,8 +22,8 @@ HIDDEN_CHANNELS = 512  # official code: delf_model.AttentionModel; the paper giv
 def softplus(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Compute ``log(1 + exp(x))``, with a derivative of at least `MIN_SLOPE`.
 
-    The true derivative, ``sigmoid(x)``, vanishes for scores near 0, so such scores could never rise
-    again. Without the limit, the attention of one in three seeds died within ten steps.
+    The true derivative, ``sigmoid(x)``, vanishes for scores near 0, so such scores stop learning.
+    Without the lower limit, all scores fell to 0 within ten updates for one random seed in three.
     """
     return jax.nn.softplus(x)
 
@@ -37,9 +37,9 @@ def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
 class Attention(nnx.Module):
     """Score each descriptor by ``alpha(f) = softplus(w2 . relu(W1 f + b1) + b2)``.
 
-    The official code has a batch norm after ``W1``. The paper does not mention it, and it is left out.
-    ``w2`` starts at 0, so all scores start at ``ln 2``. This is not in the paper: conv4 descriptors are
-    long vectors, so a random ``w2`` gives many photos scores of 0 everywhere, and these never learn.
+    The official code has a batch norm after ``W1``. The paper does not mention one, so this class has none.
+    ``w2`` starts at 0, so all scores start at ``ln 2``. The paper does not say how ``w2`` starts. Conv4
+    descriptors have large norms, so a random ``w2`` sets all scores of many photos to 0, and they stay at 0.
 
     Args:
         channels: Dimension of a descriptor (1024 at conv4).
@@ -55,7 +55,7 @@ class Attention(nnx.Module):
         )
 
     def __call__(self, maps: Float[Array, "b y x c"]) -> Float[Array, "b y x"]:
-        """Return the score of each conv4 descriptor, which must not be normalized. Scores are >= 0."""
+        """Return the score of each conv4 descriptor, at least 0. Pass descriptors without L2 normalization."""
         return softplus(self.score(jax.nn.relu(self.hidden(maps))))[..., 0]
 
 
@@ -66,15 +66,15 @@ def weighted_pool(
     reduction: Literal["sum", "mean"] = "mean",
     normalize: bool = True,
 ) -> Float[Array, "b c"]:
-    """Pool the descriptors of each photo, weighted by score: ``sum_n alpha_n f_n`` (Eq. 1 without ``W``).
+    """Sum or average the descriptors of each photo, weighted by score (Eq. 1 without the classifier ``W``).
 
     Args:
-        maps: Conv4 descriptors, not normalized.
-        scores: Score ``alpha`` of each cell.
-        reduction: ``"sum"`` is Eq. 1. ``"mean"`` divides by the number of cells, as the official code
-            does: logits then do not grow with the area of the photo.
-        normalize: Whether to L2-normalize each descriptor first. The official code does; Eq. 1 does not
-            mention it.
+        maps: Conv4 descriptors, without L2 normalization.
+        scores: Score ``alpha`` of each descriptor.
+        reduction: ``"sum"`` computes ``sum_n alpha_n f_n``, as in Eq. 1. ``"mean"`` divides the sum by the
+            number of cells, as in the official code. The logits then do not grow with the photo's area.
+        normalize: Whether to L2-normalize each descriptor first, as in the official code. Eq. 1 does not
+            mention this normalization.
     """
     if normalize:
         maps = l2_normalize(maps)

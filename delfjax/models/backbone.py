@@ -1,9 +1,9 @@
 """ResNet up to conv4: a fully convolutional network that computes dense local descriptors (Sec. 4.1).
 
 ResNet-50 gives one 1024-d descriptor for every 16th pixel in each direction. The network takes RGB photos
-with values from 0 to 255. `fold_batch_norm` returns the faster network that extraction runs.
+with values from 0 to 255. `fold_batch_norm` makes the network faster for feature extraction.
 
-Symbols: ``x`` an image or feature map; ``valid`` marks its pixels that belong to a photo.
+Symbols: ``x`` is an image or a feature map. ``valid`` marks the pixels or cells of ``x`` inside a photo.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ Module = TypeVar("Module", bound=nnx.Module)
 
 
 class ConvNorm(nnx.Module):
-    """A convolution and a batch norm, or, after `fold_batch_norm`, one convolution with a bias."""
+    """A convolution and a batch norm. After `fold_batch_norm`, one convolution with a bias."""
 
     def __init__(
         self,
@@ -51,15 +51,15 @@ class ConvNorm(nnx.Module):
         self.norm = None if folded else norm(cout)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x e"]:
-        """Convolve and normalize."""
+        """Apply the convolution, then the batch norm if it is not folded."""
         x = self.conv(x)
         return x if self.norm is None else self.norm(x)
 
 
 class Bottleneck(nnx.Module):
-    """A bottleneck, ``relu(shortcut(x) + expand(relu(spatial(relu(reduce(x))))))``.
+    """A bottleneck block of a ResNet, ``relu(shortcut(x) + expand(relu(spatial(relu(reduce(x))))))``.
 
-    The shortcut is a 1x1 convolution where the shape changes, else the identity.
+    The shortcut is a 1x1 convolution if the block changes the shape of ``x``, and otherwise the identity.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Bottleneck(nnx.Module):
     def __call__(
         self, x: Float[Array, "b h w c"], valid: Bool[Array, "b h w"] | None = None
     ) -> Float[Array, "b y x e"]:
-        """Compute the bottleneck. ``valid`` marks the input cells that belong to a photo."""
+        """Apply the block. ``valid`` marks the cells of ``x`` inside a photo."""
         shortcut = x if self.shortcut is None else self.shortcut(x)
         if self.strides_first:
             valid = _stride_mask(valid, self.stride)
@@ -100,8 +100,8 @@ class ResNet(nnx.Module):
 
     Args:
         spec: Specification of the network.
-        conv5: Whether to add conv5. Descriptors do not need it, but a classifier may.
-        classifier: Whether to add conv5, global average pooling and the 1000 logits of ImageNet.
+        conv5: Whether to add conv5. Local descriptors do not need conv5.
+        classifier: Whether to add conv5, global average pooling and the classifier of 1000 ImageNet classes.
         folded: Whether the batch norms are folded into the convolutions, as `fold_batch_norm` does.
         rngs: Random state that initializes the weights.
     """
@@ -128,17 +128,17 @@ class ResNet(nnx.Module):
     def __call__(
         self, photos: Float[Array, "b h w 3"], valid: Bool[Array, "b h w"] | None = None
     ) -> dict[str, Array]:
-        """Compute the feature maps of every stage.
+        """Compute the feature map of every stage of the network.
 
         Args:
-            photos: RGB photos with values from 0 to 255. One sheet may hold several photos, which start at
-                multiples of 16 pixels, at least 16 pixels apart.
-            valid: Pixels that belong to a photo. The other pixels may have any value; the result is as if
-                the photo ended there. None: all pixels.
+            photos: RGB images with values from 0 to 255. One image may hold several photos. Each photo
+                starts at multiples of 16 pixels, at least 16 pixels from the other photos.
+            valid: Pixels inside a photo. The values of the other pixels do not change the feature maps
+                inside the photos. By default, all pixels are inside a photo.
 
         Returns:
-            Maps ``stem``, ``conv2``, ``conv3``, ``conv4``, and if the network has them ``conv5`` and
-            ``logits``. The strides of the maps are 2, 4, 8, 16 and 32.
+            Maps by name: ``stem``, ``conv2``, ``conv3``, ``conv4`` and, if the network has conv5, ``conv5``.
+            Their strides are 2, 4, 8, 16 and 32 pixels. With a classifier, also its output ``logits``.
         """
         x = _mask((photos - jnp.array(self.spec.mean)) / jnp.array(self.spec.std), valid)
         valid = _stride_mask(valid, 2)
@@ -158,7 +158,7 @@ class ResNet(nnx.Module):
 def _mask(
     x: Float[Array, "b h w c"], valid: Bool[Array, "b h w"] | None
 ) -> Float[Array, "b h w c"]:
-    """Set cells outside the photos to zero, as padding does."""
+    """Set the cells outside the photos to zero, like the padding of a convolution."""
     return x if valid is None else jnp.where(valid[..., None], x, 0)
 
 
@@ -169,10 +169,10 @@ def _stride_mask(valid: Bool[Array, "b h w"] | None, stride: int) -> Bool[Array,
 def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
     """Max-pool non-negative maps with kernel 3, stride 2 and padding 1.
 
-    XLA computes the maximum of nine slices several times faster on a CPU than its window reduction.
+    On a CPU, the maximum of nine slices is several times faster than XLA's window reduction.
     """
     height, width = x.shape[1:3]
-    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # zeros are smallest, as a ReLU comes before
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # after a ReLU, no value is smaller than zero
     rows, columns = height + height % 2, width + width % 2  # each slice has ceil(n / 2) cells
     slices = [
         x[:, dy : dy + rows : 2, dx : dx + columns : 2]
@@ -183,7 +183,7 @@ def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
 
 
 def cut_at_conv4(model: ResNet) -> ResNet:
-    """Return a copy of the network without conv5 and classifier, which descriptors do not need."""
+    """Return a copy of the network without conv5 and classifier. Local descriptors do not need them."""
     cut = nnx.clone(model)
     cut.classifier = None
     if 5 in cut.stages:
@@ -195,8 +195,8 @@ def cut_at_conv4(model: ResNet) -> ResNet:
 def fold_batch_norm(model: ResNet) -> ResNet:
     """Fold each batch norm into its convolution: ``w' = w g / s``, ``b' = (b - m) g / s + beta``.
 
-    ``s = sqrt(variance + epsilon)``, ``g`` is the scale and ``m`` the running mean. A folded network is
-    returned unchanged.
+    ``w`` and ``b`` are kernel and bias of the convolution. In the batch norm, ``m`` is the running mean,
+    ``s = sqrt(variance + epsilon)``, ``g`` the scale and ``beta`` the bias. A folded network is unchanged.
     """
     if model.folded:
         return model
@@ -216,22 +216,22 @@ def fold_batch_norm(model: ResNet) -> ResNet:
 
 
 def transpose_kernels(state: nnx.State) -> nnx.State:
-    """Swap y and x in every kernel: the network then maps transposed photos to transposed maps.
+    """Swap the y and x axes of every kernel. Transposed photos then give transposed feature maps.
 
-    Portrait photos can then share the program that is compiled for landscape photos. Not in the paper.
+    Portrait photos can then use the program compiled for landscape photos. Not in the paper.
     """
     return jax.tree.map(lambda w: w.transpose(1, 0, 2, 3) if w.ndim == 4 else w, state)
 
 
 def named_parameters(state: nnx.State) -> dict[str, nnx.Variable]:
-    """Return the parameters of a network by dotted name, such as ``conv4.0.expand.conv.kernel``."""
+    """Return a dict of the parameters of a network, with names such as ``conv4.0.expand.conv.kernel``."""
     return {".".join(map(str, path)): value for path, value in nnx.to_flat_state(state)}
 
 
 def build(
     create: Callable[[], Module], tensors: Mapping[str, np.ndarray], prefix: str = ""
 ) -> Module:
-    """Create a network with parameters from tensors, which are named ``prefix`` and dotted name."""
+    """Create a network with the given parameters. Tensor names are ``prefix`` + parameter name."""
     module = nnx.eval_shape(create)
     for name, parameter in named_parameters(nnx.state(module)).items():
         parameter.set_value(jnp.asarray(tensors[prefix + name], jnp.float32))
@@ -239,7 +239,7 @@ def build(
 
 
 def checksum(state: nnx.State) -> str:
-    """Return the SHA-256 of all parameters and their names, in hexadecimal."""
+    """Return one SHA-256 of the names and values of all parameters, in hexadecimal."""
     digest = hashlib.sha256()
     for name, parameter in named_parameters(state).items():
         digest.update(name.encode())

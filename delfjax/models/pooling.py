@@ -1,9 +1,10 @@
-"""Pool conv4 maps into one global descriptor per photo: MAC, SPoC, GeM and R-MAC.
+"""Pool conv4 maps into one global descriptor per photo, by MAC, SPoC, GeM or R-MAC.
 
-The paper compares DELF with a trained R-MAC (DIR) and a trained MAC (siaMAC). Here, all poolings ``f`` use
-the backbone of DELF, and sum over regions ``r``: ``x = l2(sum_r l2(f(r)))``. R-MAC has a grid of regions,
-the others one region for each pyramid level. Sources: MAC and R-MAC: Tolias et al., ICLR 2016. SPoC:
-Babenko and Lempitsky, ICCV 2015, here without its center prior. GeM: Radenovic et al., PAMI 2018.
+MAC (Tolias et al., 2016) is the maximum of each channel. SPoC (Babenko and Lempitsky, 2015, here without
+center prior) is the mean, and GeM (Radenovic et al., 2018) a generalized mean. R-MAC (Tolias et al., 2016)
+sums the maxima of a grid of regions. The descriptor is ``x = l2(sum_r l2(f(r)))``. ``f(r)`` pools region
+``r``, and ``l2`` divides by the L2 norm. Each pyramid level (resized copy of the photo) is one region, and
+R-MAC adds the grid. All use DELF's backbone. The paper compares with a trained R-MAC (DIR) and MAC (siaMAC).
 """
 
 from typing import Literal, get_args
@@ -21,7 +22,7 @@ GEM_EPSILON = 1e-6  # smallest activation in GeM: the official code's epsilon
 RMAC_LEVELS = 3  # Tolias et al.: L = 3
 RMAC_OVERLAP = 0.4  # desired overlap of neighboring regions
 RMAC_EXTRA = 6  # largest number of additional regions along the long side
-# Regions of one pyramid level: all of it, and the grids of R-MAC.
+# Largest number of regions of one pyramid level: the whole level, and the grids of R-MAC.
 MAX_REGIONS = 1 + sum(level * (level + RMAC_EXTRA) for level in range(1, RMAC_LEVELS + 1))
 
 
@@ -32,14 +33,14 @@ def pool(
     *,
     exponent: float = 3.0,
 ) -> Float[Array, " c"]:
-    """Pool some cells of a map, channel by channel.
+    """Pool the selected cells of a map, channel by channel.
 
     Args:
         maps: Conv4 descriptors.
-        mask: Cells to pool; at least one.
-        kind: ``"mac"`` and ``"rmac"``: the maximum. ``"spoc"``: the mean. ``"gem"``:
-            ``mean(x^p)^(1/p)``.
-        exponent: ``p`` of GeM. 1 gives the mean; large values approach the maximum.
+        mask: Cells to pool. At least one cell must be selected.
+        kind: ``"mac"`` and ``"rmac"`` compute the maximum, ``"spoc"`` the mean, and ``"gem"`` the
+            generalized mean ``mean(x^p)^(1/p)``.
+        exponent: Exponent ``p`` of GeM. 1 gives the mean, and large values approach the maximum.
     """
     mask = mask[..., None]
     if kind in ("mac", "rmac"):
@@ -48,7 +49,7 @@ def pool(
         return jnp.where(mask, maps, 0).sum((0, 1)) / mask.sum()
     activations = jnp.maximum(maps, GEM_EPSILON)
     largest = jnp.where(mask, activations, GEM_EPSILON).max((0, 1))
-    # Relative to the maximum, because conv4 activations to the power of 30 would overflow float32.
+    # Divided by the maximum, because conv4 activations to the power of 30 would overflow float32.
     powers = (activations / largest) ** exponent
     mean = jnp.where(mask, powers, 0).sum((0, 1)) / mask.sum()
     return largest * mean ** (1 / exponent)
@@ -62,14 +63,14 @@ def pool_regions(
     *,
     exponent: float = 3.0,
 ) -> Float[Array, " c"]:
-    """Compute the global descriptor ``l2(sum_r l2(f(r)))``.
+    """Compute the global descriptor of a photo from regions of its map, ``l2(sum_r l2(f(r)))``.
 
     Args:
         maps: Conv4 descriptors.
         regions: Regions ``(top, left, height, width)`` in cells, padded to any length.
-        count: Number of regions before the padding. It may be traced.
-        kind: The pooling ``f``.
-        exponent: ``p`` of GeM.
+        count: Number of regions without the padding. May be a traced JAX value.
+        kind: Pooling ``f`` of one region.
+        exponent: Exponent ``p`` of GeM.
     """
     y, x = jnp.arange(maps.shape[0])[:, None], jnp.arange(maps.shape[1])[None]
 
@@ -82,11 +83,11 @@ def pool_regions(
 
 
 def pooling_regions(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[np.ndarray, "r 4"]:
-    """Return the regions to pool: each pyramid level as a whole, and for R-MAC also its grid.
+    """Return the regions to pool: each whole pyramid level, and for R-MAC also a grid on each level.
 
     Args:
-        levels: Place of each pyramid level on the map, ``(top, left, height, width)`` in cells.
-        kind: The pooling.
+        levels: Region of each pyramid level on the map, ``(top, left, height, width)`` in cells.
+        kind: Kind of pooling.
     """
     regions = []
     for top, left, height, width in levels.tolist():
@@ -99,8 +100,8 @@ def pooling_regions(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[n
 def rmac_regions(height: int, width: int) -> list[tuple[int, int, int, int]]:
     """Return the square regions of R-MAC on a map, ``(top, left, height, width)`` in cells.
 
-    Level ``l`` has ``l`` by ``l + m`` squares of side ``2 min(height, width) / (l + 1)``. ``m`` is chosen
-    so that the ``1 + m`` largest squares overlap by about `RMAC_OVERLAP`.
+    Grid ``l`` (1 to `RMAC_LEVELS`) has ``l`` by ``l + m`` squares of side ``2 min(height, width) / (l + 1)``.
+    ``m`` is 0 for a square map. Otherwise neighbors in grid 1 overlap by about `RMAC_OVERLAP` of their side.
     """
     short, rest = min(height, width), abs(height - width)
     extra = min(range(1, RMAC_EXTRA + 1), key=lambda m: abs(1 - rest / m / short - RMAC_OVERLAP))

@@ -1,8 +1,8 @@
 """Specify a ResNet, and compute the receptive field of its conv4 cells (Sec. 4.1; He et al. 2016).
 
-There are two variants of ResNet-50. **v1** strides in the first 1x1 convolution of a stage (He et al.,
-Keras, the paper: receptive field 291 pixels), **v1.5** in its first 3x3 convolution (torchvision: 267).
-Padding is symmetric everywhere, so cell ``i`` is centered at pixel ``16 i``.
+ResNet-50 has two variants. In **v1** (He et al., Keras and the paper), the first 1x1 convolution of a stage
+has stride 2, and the receptive field is 291 pixels. In **v1.5** (torchvision), the first 3x3 convolution has
+stride 2, and the receptive field is 267 pixels. Padding is symmetric, so cell ``i`` is centered at pixel ``16 i``.
 """
 
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ class ResNetSpec:
     """Specification of a ResNet.
 
     Attributes:
-        name: Name in configurations, caches and results.
-        stride_in: Convolution that strides in the first block of a stage: v1 ``"1x1"``, v1.5 ``"3x3"``.
+        name: Name of the network in configurations, caches and results.
+        stride_in: Convolution with stride 2 at the start of a stage: ``"1x1"`` in v1, ``"3x3"`` in v1.5.
         blocks: Number of bottlenecks in conv2, conv3, conv4 and conv5.
-        width: Channels of the stem and inner channels of conv2. Each later stage doubles them.
+        width: Channels of the stem and inner channels of conv2. Each later stage doubles the inner channels.
         conv_bias: Whether convolutions have a bias in addition to the batch norm, as in Keras.
-        epsilon: Added to the variance in batch norms.
+        epsilon: Constant that batch norms add to the variance.
         mean: RGB mean that is subtracted from photos with values from 0 to 255.
-        std: RGB standard deviation by which photos are then divided.
+        std: RGB standard deviation. Photos are divided by it after subtracting the mean.
     """
 
     name: str
@@ -43,13 +43,13 @@ class ResNetSpec:
 
     @property
     def channels(self) -> int:
-        """Channels of conv4: the dimension of a local descriptor before the PCA."""
+        """Number of channels of conv4, which is the dimension of a local descriptor before the PCA."""
         return 4 * self.width * EXPANSION
 
     def bottlenecks(self, stage: int) -> Iterator[tuple[int, int, tuple[int, int]]]:
-        """Yield input channels, inner channels, and the strides of each block of conv ``stage`` (2 to 5).
+        """Yield the input channels, inner channels and strides of each block of a stage (2 to 5: conv2 to conv5).
 
-        The strides are those of the first 1x1 convolution and of the 3x3 convolution.
+        The strides belong to the first 1x1 convolution and to the 3x3 convolution.
         """
         inner = self.width * 2 ** (stage - 2)
         stage_input = self.width if stage == 2 else inner * EXPANSION // 2
@@ -77,10 +77,10 @@ SPECS = {spec.name: spec for spec in (RESNET50_V1, RESNET50_V15, RESNET_TINY)}
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """Receptive field of a cell, in pixels of the network's input.
+    """Receptive field of a conv4 cell, in pixels of the network's input.
 
     Attributes:
-        size: Height and width.
+        size: Height and width of the receptive field, which is square.
         stride: Distance between the centers of neighboring cells. Cell 0 is centered at pixel 0.
     """
 
@@ -90,14 +90,14 @@ class ReceptiveField:
     def boxes_around(
         self, centers: Float[np.ndarray, "n 2"], pixel_size: Float[np.ndarray, "... 2"]
     ) -> Float[np.ndarray, "n 4"]:
-        """Return the receptive fields on a photo that was resized for the network, in its pixels.
+        """Return receptive fields in pixels of the original photo, which was resized for the network.
 
         Args:
             centers: Centers of the receptive fields, ``(y, x)``.
-            pixel_size: ``(height, width)`` of one pixel of the network's input.
+            pixel_size: ``(height, width)`` of one pixel of the network's input, in pixels of the photo.
 
         Returns:
-            ``(y_min, x_min, y_max, x_max)`` of each field: the centers of its outermost pixels.
+            ``(y_min, x_min, y_max, x_max)`` of each receptive field: the centers of its outermost pixels.
         """
         reach = (self.size - 1) / 2 * pixel_size
         return np.concatenate([centers - reach, centers + reach], axis=-1)
@@ -106,8 +106,8 @@ class ReceptiveField:
 def receptive_field(spec: ResNetSpec) -> ReceptiveField:
     """Compute the receptive field of a conv4 cell: 291 pixels for ResNet-50 v1, 267 for v1.5.
 
-    Each layer of kernel ``k`` and stride ``s`` updates the size ``r`` and the stride ``j``:
-    ``r += (k - 1) j; j *= s``.
+    The size ``r`` and the stride ``j`` start at 1. A layer with kernel size ``k`` and stride ``s`` updates
+    both: ``r += (k - 1) j``, then ``j *= s``.
     """
     layers = [(STEM_KERNEL, 2), (POOL_KERNEL, 2)]
     for stage in (2, 3, 4):

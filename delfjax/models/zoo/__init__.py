@@ -1,4 +1,4 @@
-"""The models that come with delfjax: DELF trained on rendered landmarks (see the README in this folder)."""
+"""The zoo: models that come with delfjax, trained on rendered landmarks (see the README in this folder)."""
 
 from pathlib import Path
 
