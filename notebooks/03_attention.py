@@ -1,14 +1,11 @@
 # %% [markdown]
 # # Attention: which features matter
 #
-# DELF computes a descriptor for every cell of a photo and keeps those with the highest scores. The score is learned and
-# is called *attention*. The paper's baseline is the L2 *norm* of the descriptor. This notebook compares the two.
+# **You learn** which parts of a photo DELF selects, how often the selected keypoints lie on the landmark, and how
+# much the selection improves retrieval. You can also explore photos by hand.
 #
-# **Paper:** Noh et al., *Large-Scale Image Retrieval with Attentive Deep Local Features*, ICCV 2017, Sections 4.2 and 5,
-# Figs. 4b and 9.
-#
-# **You will see** which parts of a photo attention selects, how often the selected keypoints lie on the landmark, and how
-# much attention improves retrieval. You can also explore photos by hand.
+# **Paper:** Noh et al., *Large-Scale Image Retrieval with Attentive Deep Local Features*, ICCV 2017, Sections 4.2 and
+# 5, Figs. 4b and 9.
 #
 # **Time:** about five minutes on two CPU cores. The models come with the repository.
 
@@ -18,7 +15,7 @@ import numpy as np
 import delfjax as dx
 from delfjax import provenance
 from delfjax.evaluation import effective_receptive_field, localization, significance
-from delfjax.paper.runs import RESULTS, result_files
+from delfjax.paper.runs import RESULTS, load_results
 
 # %%
 SEED = 0  # seed of all random choices
@@ -29,14 +26,16 @@ print(provenance.versions(), provenance.hardware())
 # %% [markdown]
 # ## Two networks, two scores
 #
-# The descriptor $f_n$ of cell $n$ has 1024 dimensions. There are two ways to score it:
+# DELF computes a descriptor $f_n$, a vector of 1024 numbers, for every cell $n$ of a photo. It keeps the cells with
+# the highest scores. There are two scores:
 #
-# - the norm $\lVert f_n \rVert$, which needs no training
-# - the attention $\alpha(f_n) = \operatorname{softplus}(w_2 \cdot \operatorname{relu}(W_1 f_n + b_1) + b_2)$. Training
-#   finds the weights $W_1, w_2$ and the biases $b_1, b_2$. The softplus makes every score positive.
+# - The **L2 norm** $\lVert f_n \rVert$ of the descriptor. It needs no training and is the baseline in the paper.
+# - The **attention** $\alpha(f_n) = \operatorname{softplus}(w_2 \cdot \operatorname{relu}(W_1 f_n + b_1) + b_2)$. The
+#   weights $W_1, w_2$ and the biases $b_1, b_2$ are learned. Here $\operatorname{relu}(x) = \max(x, 0)$ and
+#   $\operatorname{softplus}(x) = \log(1 + e^x)$.
 #
-# The descriptors come from one of two networks. One was trained on ImageNet only. The other one was also fine-tuned on
-# the rendered training landmarks. No model has seen the evaluation landmarks below.
+# The descriptors come from one of two networks. One was trained on ImageNet only. The other one was also fine-tuned
+# on rendered landmarks. Neither network has seen the landmarks in this notebook.
 
 # %%
 pyramid = dx.PyramidConfig(longest=320)
@@ -126,8 +125,8 @@ dx.plots.heatmap_grid(rows[1::2])
 #
 # ## The best keypoints
 #
-# A keypoint is the center of the part of the photo that its cell sees. That part is the cell's *receptive field*. It is
-# 291 pixels wide at scale 1, and larger in the photo at coarser scales.
+# A keypoint is the center of the part of the photo that its cell sees. That part is the cell's *receptive field*. It
+# is 291 pixels wide at scale 1, and larger in the photo at coarser scales.
 
 # %%
 features = models["norm, ImageNet"](photo)
@@ -157,8 +156,8 @@ dx.plots.receptive_fields(photo, features, boxes, title="the best four by attent
 #
 # ## Explore
 #
-# Choose a photo or upload your own. Point at the photo to see the receptive field under the pointer. Click to keep it.
-# (A page without a kernel shows a still picture: start the notebook with `make lab`.)
+# Choose a photo or upload your own. Point at the photo to see the receptive field under the pointer. Click to keep
+# it. (A page without a kernel shows a still picture: start the notebook with `make lab`.)
 
 # %%
 views = dict(zip(landmarks, photos, strict=True))
@@ -167,8 +166,8 @@ dx.explore(views | {example.landmark: photo}, {"fine-tuned": tuned, "ImageNet": 
 # %% [markdown]
 # ## How often do keypoints lie on the landmark?
 #
-# The landmarks are rendered, so we know which pixels show them. We count how many of the best keypoints of a photo lie on
-# the landmark. Random points reach the share of the photo that the landmark covers; this is *chance*.
+# The landmarks are rendered, so we know which pixels show them. We count how many of the best keypoints of a photo
+# lie on the landmark. Random points reach the share of the photo that the landmark covers; this is *chance*.
 #
 # **Limitation:** a receptive field can show the landmark although its center, the keypoint, lies beside it.
 
@@ -196,7 +195,8 @@ figure.save("figures/attention_hits.png")
 figure
 
 # %% [markdown]
-# *Three of the four scores hit the landmark about twice as often as chance; the norm of ImageNet descriptors does not.*
+# *Three of the four scores hit the landmark about twice as often as chance; the norm of ImageNet descriptors does
+# not.*
 #
 # The same numbers for the best 100 keypoints, with 95% bootstrap intervals over photos:
 
@@ -212,8 +212,8 @@ print(f"{'chance':24} {chance:6.1%}")
 # %% [markdown]
 # ## Do cells respond to the center of their receptive field?
 #
-# The paper places a keypoint at the center of the receptive field. To test this, we move all keypoints down and to the
-# right by a few pixels of their own pyramid level, and count again.
+# The paper places a keypoint at the center of the receptive field. To test this, we move all keypoints down and to
+# the right by a few pixels of their own pyramid level, and count again.
 
 # %%
 shifts = [-8, 0, 8, 16]
@@ -223,8 +223,8 @@ for name, each in found.items():
     print(f"{name:24}", *(f"{rate:7.1%}" for rate in rates))
 
 # %% [markdown]
-# All four hit the landmark more often when they move 8 pixels down and right, and less often when they move back. So cells
-# respond to something beyond the center of their receptive field.
+# All four hit the landmark more often when they move 8 pixels down and right, and less often when they move back. So
+# cells respond to something beyond the center of their receptive field.
 #
 # Is this a property of these photos, or of the network? We place small patches on an empty image, one at a time, and
 # measure which cells change. The offset is the position of the patch minus the center of the cells that respond.
@@ -238,31 +238,33 @@ for name, model in {"ImageNet": imagenet, "fine-tuned": tuned}.items():
     print(f"{right:.1f} ± {error[1]:.1f} pixels to the right")
 
 # %% [markdown]
-# It is the network. Its kernels are not symmetric. For each layer, we compute the center of mass of the squared weights,
-# relative to the middle of the kernel. One *tap* is one weight of the kernel.
+# It is the network. Its kernels are not symmetric. For each layer, we compute the center of mass of the squared
+# weights, relative to the middle of the kernel. One *tap* is one weight of the kernel.
 
 # %%
 kernels = effective_receptive_field.kernel_offsets(imagenet.backbone)
+down, right = np.transpose([*kernels.values()])
+layers = np.arange(len(kernels))
 figure, axes = dx.plots.subplots(6.6, 3)
 ax = axes[0, 0]
-ax.axhline(0, color=dx.plots.NEUTRAL, linestyle=":", label="symmetric kernel")
-down, right = np.transpose([*kernels.values()])
-ax.plot(list(kernels), down, "o", color=dx.plots.COLORS[0], label="down")
-ax.plot(list(kernels), right, "s", color=dx.plots.COLORS[1], label="right")
-ax.tick_params(axis="x", rotation=60)
+ax.bar(layers - 0.2, down, 0.4, color=dx.plots.COLORS[0], label="down")
+ax.bar(layers + 0.2, right, 0.4, color=dx.plots.COLORS[1], label="to the right")
+ax.set_xticks(layers, list(kernels), rotation=60)
 ax.set(xlabel="layer", ylabel="offset of the kernel (taps)")
-figure.legend(loc="outside upper right", ncols=3)
+ax.legend(frameon=False)
 figure
 
 # %% [markdown]
-# *Almost every layer has an offset down and to the right. A tap of a later layer is more pixels wide.*
+# *Every layer has an offset down and to the right; a symmetric kernel would have none.*
+#
+# A tap of a later layer covers more pixels of the photo, so small offsets of later layers matter as well.
 #
 # Alsallakh et al. (*Mind the Pad*, ICLR 2021) describe the likely cause. ImageNet networks are trained on photos of
 # 224 x 224 pixels. A layer with stride 2 then meets maps of even size and uses the padding at the top and left only.
 # The kernels learn to compensate. Fine-tuning on crops of such sizes keeps the offset.
 #
-# We keep the center, as the paper does. An offset that is equal for all keypoints does not change which keypoints agree
-# on an affine map.
+# We keep the center, as the paper does. The offset is equal for all keypoints of one scale, and an affine map can
+# absorb it.
 #
 # ## Scores as detectors
 #
@@ -305,32 +307,26 @@ figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center
 figure
 
 # %% [markdown]
-# *The norm of ImageNet descriptors hardly separates the landmark from the rest; the other two scores do.*
+# *The two groups overlap most for the norm of ImageNet descriptors, whose highest scores lie beside the landmark.*
 #
 # ## Does attention improve retrieval?
 #
 # Mean average precision (mAP) on the rendered benchmark: 55 queries, 392 database photos, 100 features per photo.
-# `delfjax reproduce` measured it with the same models. [04_retrieval](04_retrieval.ipynb) explains each step.
+# `delfjax reproduce` measured it with the same models and wrote the results to `data/results`.
+# [04_retrieval](04_retrieval.ipynb) explains each step.
 #
-# Why 100 features? The paper takes 1,000 features of a photo with 1024 x 768 pixels. That is about 4% of its cells. 100
-# features are about 4% of the 2,400 cells of a photo with 320 x 240 pixels.
+# Why 100 features? The paper takes 1,000 features of a photo with 1024 x 768 pixels. That is about 4% of its cells.
+# 100 features are about 4% of the 2,400 cells of a photo with 320 x 240 pixels.
 #
-# Each trained model was trained three times. The seed sets the initial weights of new layers, the order of the photos and
-# the crops. The norm of ImageNet descriptors needs no training, so it has one value.
-
-
-# %%
-def read(run):
-    """Read the results of a run, one for each seed of training."""
-    return [provenance.read_result(path) for path in result_files(run)]
-
+# Each trained model was trained three times. The seed sets the initial weights of new layers, the order of the photos
+# and the crops. The norm of ImageNet descriptors needs no training, so it has one value.
 
 # %%
 runs = {
-    "norm, ImageNet": read("norm"),
-    "norm, fine-tuned": read("ft_norm"),
-    "attention, ImageNet": read("att"),
-    "attention, fine-tuned": read("ft_att"),
+    "norm, ImageNet": load_results("norm"),
+    "norm, fine-tuned": load_results("ft_norm"),
+    "attention, ImageNet": load_results("att"),
+    "attention, fine-tuned": load_results("ft_att"),
 }
 for name, seeds in runs.items():
     precisions = significance.average_precisions(seeds)
@@ -362,9 +358,9 @@ for better, worse in [
     compare(f"{better} over {worse}", runs[better], runs[worse])
 
 # %% [markdown]
-# Fine-tuning helps most. Attention on ImageNet descriptors helps nearly as much. With both, attention gains little over
-# the *norm* of the same fine-tuned descriptors. The paper's Fig. 5 shows another order: attention alone is better than
-# fine-tuning alone, and both together are better than either.
+# Fine-tuning helps most. Attention on ImageNet descriptors helps nearly as much. With both, attention gains little
+# over the *norm* of the same fine-tuned descriptors. The paper's Fig. 5 shows another order: attention alone is
+# better than fine-tuning alone, and both together are better than either.
 #
 # ### Why does the fine-tuned norm work so well?
 #
@@ -373,20 +369,20 @@ for better, worse in [
 #
 # $$\frac1N\sum_n f_n = \frac1N\sum_n \lVert f_n\rVert\,\hat f_n, \qquad \hat f_n = \frac{f_n}{\lVert f_n\rVert}$$
 #
-# Here $N$ is the number of cells. This is the paper's Eq. 1 with the score $\alpha(f_n) = \lVert f_n\rVert$. So the labels of
-# photos can teach the norm where landmarks are. The figure above agrees: fine-tuning raises the hits of the norm from
-# chance to the level of attention.
+# Here $N$ is the number of cells. This is the paper's Eq. 1 with the score $\alpha(f_n) = \lVert f_n\rVert$. So the
+# labels of photos can teach the norm where landmarks are. The figure above agrees: fine-tuning raises the hits of the
+# norm from chance to the level of attention.
 #
 # But the average is not the full explanation. We trained another model whose step 1 averages *unit* vectors
 # (`normalize_average`), so the norm does not enter the loss. Its norm still hits the landmark with 48 of the best 100
 # keypoints, against 52 (one seed; `unit0` in `data/results/runs/README.md`).
 #
-# **Second guess: which layer is averaged.** The paper does not say which feature map step 1 averages. delfjax averages
-# conv4, the layer of the descriptors. The official code puts another block of layers, conv5, between the descriptors and
-# the average (`--pooled-layer conv5`). We trained this variant as well:
+# **Second guess: which layer is averaged.** The paper does not say which feature map step 1 averages. delfjax
+# averages conv4, the layer of the descriptors. The official code puts another block of layers, conv5, between the
+# descriptors and the average (`--pooled-layer conv5`). We trained this variant as well:
 
 # %%
-conv5 = {"norm": read("conv5_ft_norm"), "attention": read("conv5_ft_att")}
+conv5 = {"norm": load_results("conv5_ft_norm"), "attention": load_results("conv5_ft_att")}
 for name, (run,) in conv5.items():
     print(f"{name}, fine-tuned through conv5: mAP {run['value']:.1f},", end=" ")
     print(f"{run['on_landmark']['value']:.1f}% of the best 100 keypoints on the landmark")
@@ -398,30 +394,30 @@ compare("conv5, attention over attention, ImageNet", conv5["attention"], attenti
 compare("attention, ImageNet over conv5, norm", attention_alone, conv5["norm"])
 
 # %% [markdown]
-# With conv5 in between, the norm of conv4 selects worse, and attention has something to add. The order then agrees with
-# half of the paper's: both together are better than either alone. Whether attention alone is better than fine-tuning
-# alone is undecided.
+# With conv5 in between, the norm of conv4 selects worse, and attention has something to add. The order then agrees
+# with half of the paper's: both together are better than either alone. Whether attention alone is better than
+# fine-tuning alone is undecided.
 #
-# **Limitation:** this is one seed. The variant also trains conv5 and classifies 89% of the held-out photos correctly instead
-# of 84%. So the averaged layer is the likely cause, not a proven one. The shares on the landmark are over all 247 good
-# and ok photos here, and over a sample of them above.
+# **Limitation:** this is one seed. The variant also trains conv5 and classifies 89% of the held-out photos correctly
+# instead of 84%. So the averaged layer is the likely cause, not a proven one. The shares on the landmark are over all
+# 247 good and ok photos here, and over a sample of them above.
 #
 # The models of this repository average conv4, because their mAP with attention is no lower.
 #
 # ## Two training steps, or one?
 #
-# The paper trains the descriptors first and attention second, because training both at once was unstable. We tried both
-# at once on the same photos (`--variant joint`):
+# The paper trains the descriptors first and attention second, because training both at once was unstable. We tried
+# both at once on the same photos (`--variant joint`):
 
 # %%
-joint, two_steps = read("joint"), runs["attention, fine-tuned"][:1]
+joint, two_steps = load_results("joint"), runs["attention, fine-tuned"][:1]
 for name, (run,) in {"one step": joint, "two steps": two_steps}.items():
     print(f"{name:12} mAP {run['value']:.1f}, {run['on_landmark']['value']}% on the landmark")
 compare("two steps over one step", two_steps, joint)
 
 # %% [markdown]
-# There is no significant difference. With this training set and one seed, joint training is neither unstable nor worse. A
-# possible reason: our attention starts with equal scores everywhere, and the backbone learns slowly.
+# There is no significant difference. With this training set and one seed, joint training is neither unstable nor
+# worse. A possible reason: our attention starts with equal scores everywhere, and the backbone learns slowly.
 #
 # ## Checks
 #
@@ -451,11 +447,12 @@ provenance.update_result(
 )
 
 # %% [markdown]
-# **Differences from the paper.** The paper shows Fig. 9 with real photos and counts nothing. Our training set is small
-# and rendered. **Limitation:** these models have not been measured on real photos.
+# **Differences from the paper.** The paper shows Fig. 9 with real photos and counts nothing. Our training set is
+# small and rendered. **Limitation:** these models have not been measured on real photos.
 #
 # **Exercises**
 #
 # 1. Draw the attention of a distractor photo, such as
-#    `dx.datasets.load("rendered+places").distractor_photos.load(name)`. Which parts score high when there is no landmark?
+#    `dx.datasets.load("rendered+places").distractor_photos.load(name)`. Which parts score high when there is no
+#    landmark?
 # 2. Set `PHOTOS_PER_LANDMARK = 20`. How do the intervals change?
