@@ -1,7 +1,7 @@
-"""The network that image labels train: a backbone, an attention, and classifiers (Sec. 4.2, Fig. 4).
+"""The network in training: a backbone, an attention, and classifiers of landmarks (Sec. 4.2, Fig. 4).
 
-Step 1 (Fig. 4a) classifies the average of all descriptors. Step 2 (Fig. 4b) weights frozen descriptors
-by their attention scores, pools them (Eq. 1) and classifies the result.
+Step 1 of the paper (Fig. 4a) classifies the average of all descriptors. Step 2 (Fig. 4b) multiplies frozen
+descriptors by their attention scores, adds them up (Eq. 1) and classifies the sum.
 """
 
 from functools import partial
@@ -19,16 +19,16 @@ HEADS = ("descriptor", "attention")  # classifiers of average and of weighted de
 
 
 class Classifier(nnx.Module):
-    """A backbone with the attention and the classifiers that a variant needs.
+    """The network in training: a backbone with the attention and classifiers of one variant.
 
     Args:
         backbone: The initial ResNet. It is copied.
         classes: Number of landmarks.
-        config: Settings of training.
-        rngs: Random keys of the initial weights of attention and classifiers.
+        config: Settings of the network, including the variant.
+        rngs: Random keys for the initial weights of attention and classifiers.
 
     Raises:
-        ValueError: If the backbone lacks the batch norms or the layer that the configuration needs.
+        ValueError: If the configuration needs batch norms or conv5, and the backbone has none.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Classifier(nnx.Module):
             )
         if config.pooled_layer == "conv5" and 5 not in backbone.stages:
             raise ValueError(
-                'pooled_layer is "conv5", but this backbone ends at conv4, as all trained models do. '
+                'pooled_layer is "conv5", but this backbone ends at conv4, like all DELF models. '
                 'Fix: start from ImageNet weights, or set pooled_layer="conv4"'
             )
         self.config = config
@@ -59,21 +59,21 @@ class Classifier(nnx.Module):
                 module.use_running_average = path[1] not in config.trainable_stages
 
     def __call__(self, photos: Float[Array, "b h w 3"]) -> dict[str, Array]:
-        """Classify photos.
+        """Classify the landmarks of photos.
 
         Args:
-            photos: RGB photos, 0 to 255.
+            photos: RGB photos with values from 0 to 255.
 
         Returns:
-            ``conv4`` ``[b, y, x, c]``, the dense descriptors; ``scores`` ``[b, y, x]``, if there is an
-            attention; and the logits ``[b, classes]`` of each classifier, ``descriptor`` and
-            ``attention``.
+            A dict. ``conv4`` holds the dense descriptors ``[b, y, x, c]``, and ``scores`` the attention
+            scores ``[b, y, x]``, if the variant has an attention. ``descriptor`` and ``attention``
+            hold the logits ``[b, classes]`` of the classifiers that the variant has.
         """
         stages = self.backbone(photos)
         descriptors = stages["conv4"]
         outputs = {"conv4": descriptors}
         if self.descriptor_classifier is not None:
-            # An average as a weighted pool is a matrix product, which XLA computes faster on a CPU.
+            # The average is a pooling with weights 1: a matrix product, which is faster on a CPU.
             maps = stages[self.config.pooled_layer]
             ones = jnp.ones(maps.shape[:3])
             pooled = weighted_pool(maps, ones, normalize=self.config.normalize_average)
@@ -96,8 +96,8 @@ def is_trainable(path: tuple, config: ClassifierConfig) -> bool:
     """Return whether training updates a parameter of `Classifier`.
 
     Args:
-        path: Names of the modules that lead to the parameter, and its own name.
-        config: Settings of training.
+        path: Names of the nested modules that contain the parameter, then the parameter's name.
+        config: Settings of the network.
     """
     if path[0] != "backbone":
         return True

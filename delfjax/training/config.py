@@ -1,7 +1,8 @@
-"""The settings of a training run, and two presets: the paper's, and a small one for a CPU.
+"""The settings of a training run, and two presets: one of the paper, and a small one for a CPU.
 
-Training has two steps (Sec. 4.2). Step 1 (``"finetune"``) fine-tunes the descriptors. Step 2
-(``"attention"``) trains the attention on frozen descriptors. Each step is a run of its own.
+Training has two steps (Sec. 4.2 of the paper). Step 1 (``"finetune"``) fine-tunes the descriptors. Step 2
+(``"attention"``) trains the attention on frozen descriptors. Each step is a separate run. In this package,
+"update" means one change of the parameters, computed from one batch.
 """
 
 from dataclasses import dataclass, replace
@@ -10,9 +11,9 @@ from typing import Literal
 from delfjax.models.attention import HIDDEN_CHANNELS
 
 Variant = Literal["finetune", "attention", "joint", "joint-stop"]
-STAGES = ("stem", "conv2", "conv3", "conv4")  # the backbone up to the descriptors
-DESCRIPTOR_VARIANTS = ("finetune", "joint-stop")  # those that classify average descriptors
-PAPER_GAMMAS = (0.25, 0.3536, 0.5, 0.7072, 1.0)  # Sec. 4.2; the author confirms a uniform choice
+STAGES = ("stem", "conv2", "conv3", "conv4")  # stages of the backbone up to the descriptors
+DESCRIPTOR_VARIANTS = ("finetune", "joint-stop")  # variants that classify average descriptors
+PAPER_GAMMAS = (0.25, 0.3536, 0.5, 0.7072, 1.0)  # Sec. 4.2; an author confirms equal chances
 
 # Values of kind, learning_rate and head_learning_rate_factor in `small_config`.
 SMALL_OPTIMIZERS: dict[Variant, tuple[Literal["sgd", "adamw"], float, float]] = {
@@ -25,29 +26,29 @@ SMALL_OPTIMIZERS: dict[Variant, tuple[Literal["sgd", "adamw"], float, float]] = 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierConfig:
-    """What is trained, and how descriptors are pooled for classification (Sec. 4.2, Fig. 4).
+    """Settings of the network in training: trained parts, and pooling before the classifiers (Fig. 4).
 
     Attributes:
         variant: ``"finetune"`` is step 1 of the paper, ``"attention"`` is step 2. ``"joint"`` trains
-            both at once, through the weighted pooling; the paper found this unstable.
-            ``"joint-stop"`` trains both at once, each through its own classifier, and stops the
-            attention's gradient before the backbone, as the official code does.
-        trainable_stages: Stages of the backbone to train; none for ``"attention"``. Freezing the
-            first stages is not in the paper; it saves time on a CPU.
-        pooled_layer: Layer whose average the classifier of step 1 sees. The paper does not say
-            which; the official code uses ``"conv5"``. Descriptors come from conv4 in both cases,
-            and model files leave conv5 out.
-        batch_norm: ``"frozen"`` keeps the statistics, scales and shifts of ImageNet and trains the
-            kernels only, which suits small data sets and batches. ``"train"`` normalizes by the
-            statistics of each batch and trains everything. The paper does not say.
-        pooling: Pooling of score-weighted descriptors: ``"sum"`` (Eq. 1) or ``"mean"`` (official
-            code); see `delfjax.models.attention.weighted_pool`.
+            descriptors and attention at once, with the classifier of step 2; the paper found this
+            unstable. ``"joint-stop"`` also trains both at once, with one classifier each. The
+            gradient of the attention stops before the backbone, as in the official code.
+        trainable_stages: Stages of the backbone to train; ``()`` for ``"attention"``. The paper trains
+            all stages in step 1. Freezing the first stages saves time on a CPU.
+        pooled_layer: Layer whose average is classified in step 1. The paper does not name the layer;
+            the official code uses ``"conv5"``. In both cases, descriptors come from conv4, and model
+            files do not contain conv5.
+        batch_norm: ``"frozen"`` keeps the batch norms of the initial backbone and trains the kernels
+            of the convolutions only, which suits small data sets and batches. ``"train"`` normalizes
+            by the statistics of each batch, and trains scales and shifts, too. The paper names neither.
+        pooling: Pooling of the descriptors weighted by attention scores: ``"sum"`` (Eq. 1) or
+            ``"mean"`` (official code); see `delfjax.models.attention.weighted_pool`.
         normalize_weighted: Whether to L2-normalize descriptors before the weighted pooling.
         normalize_average: Whether to L2-normalize descriptors before the average of step 1.
-        hidden_channels: Width of the attention's hidden layer.
+        hidden_channels: Number of channels of the hidden layer of the attention.
 
     Raises:
-        ValueError: If stages, layer and variant contradict each other.
+        ValueError: If ``trainable_stages`` or ``pooled_layer`` does not fit the variant.
     """
 
     variant: Variant
@@ -63,15 +64,15 @@ class ClassifierConfig:
         stages = (*STAGES, "conv5") if self.pooled_layer == "conv5" else STAGES
         if unknown := set(self.trainable_stages) - set(stages):
             raise ValueError(
-                f"trainable_stages contains {sorted(unknown)}; expected some of {stages}"
+                f"trainable_stages contains {sorted(unknown)}; expected only stages among {stages}"
             )
         if self.pooled_layer == "conv5" and self.variant not in DESCRIPTOR_VARIANTS:
             raise ValueError(
                 f'pooled_layer is "conv5" with variant "{self.variant}"; expected one of the variants '
-                f"{DESCRIPTOR_VARIANTS}. The others do not classify average descriptors"
+                f'{DESCRIPTOR_VARIANTS}. Fix: set pooled_layer="conv4", or choose another variant'
             )
         if (self.variant == "attention") == bool(self.trainable_stages):
-            expected = "()" if self.variant == "attention" else f"some of {STAGES}"
+            expected = "()" if self.variant == "attention" else f"at least one of {stages}"
             raise ValueError(
                 f'trainable_stages is {self.trainable_stages} with variant "{self.variant}"; '
                 f"expected {expected}"
@@ -80,19 +81,19 @@ class ClassifierConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationConfig:
-    """How a training photo is cropped and rescaled (Secs. 4.1 and 4.2).
+    """Settings of the random crops and scales of training photos (Secs. 4.1 and 4.2).
 
-    Each photo is cut to its largest centered square and resized. Each step takes a random crop of
-    every square, and rescales the whole batch by one random factor gamma.
+    Each photo is cropped to its largest centered square, and the square is resized. Each update takes
+    a random crop of every square, and rescales all crops of the batch by one random factor gamma.
 
     Attributes:
         resize: Side of the centered square after resizing, in pixels.
         crop: Side of the random crop, in pixels.
-        gammas: Factors that a step chooses from, each above 0 and at most 1; the paper's five are
-            `PAPER_GAMMAS`. The default does not rescale.
+        gammas: Factors from which each update chooses one, all equally likely. Each is above 0 and at
+            most 1. `PAPER_GAMMAS` are the five factors of the paper. The default does not rescale.
 
     Raises:
-        ValueError: If the crop or a factor is out of range.
+        ValueError: If the crop is larger than the square, or a factor is out of range.
     """
 
     resize: int
@@ -109,31 +110,34 @@ class AugmentationConfig:
 
     @property
     def input_sizes(self) -> tuple[int, ...]:
-        """Side of the network's input for each gamma, in pixels: 180, 255, 360, 509 and 720 in the paper."""
+        """Sides of the rescaled crops in pixels, one per gamma. In the paper: 180, 255, 360, 509, 720."""
         return tuple(round(gamma * self.crop) for gamma in self.gammas)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """The optimizer and its learning rate schedule.
+    """Settings of the optimizer and of the learning rate over time.
 
-    The paper gives none of these values. The defaults are those of the official code (train.py): SGD
-    with momentum 0.9, a learning rate that falls linearly to 0, and gradients clipped to norm 10.
+    The paper gives none of these values. Momentum, clipping and the linear schedule are taken from
+    ``train.py`` of the official code, and the weight decay from a later re-implementation.
 
     Attributes:
-        steps: Number of batches.
+        steps: Number of updates of the parameters, one per batch.
         learning_rate: Highest learning rate.
-        kind: ``"sgd"`` or ``"adamw"``.
-        momentum: Momentum of SGD.
-        weight_decay: Weight decay, applied to kernels only.
-        clip_norm: Gradients with a larger global norm are scaled down to it.
-        schedule: How the learning rate falls to 0 after the warmup. ``"constant"`` keeps it.
-        warmup_fraction: Fraction of the updates in which the learning rate rises linearly from 0.
+        kind: Optimizer: ``"sgd"`` or ``"adamw"``.
+        momentum: Momentum of SGD. AdamW does not use it.
+        weight_decay: Weight decay of the kernels. Biases, scales and shifts have none.
+        clip_norm: Maximum norm of the gradient over all parameters. A larger gradient is scaled down
+            to this norm.
+        schedule: Curve of the learning rate after the warmup. ``"linear"`` and ``"cosine"`` fall to
+            0; ``"constant"`` keeps the highest learning rate.
+        warmup_fraction: Length of the warmup as a fraction of all updates, from 0 to below 1. In the
+            warmup, the first updates, the learning rate rises linearly from near 0.
         head_learning_rate_factor: Factor on the learning rate of attention and classifiers, which
             start from random weights.
 
     Raises:
-        ValueError: If a number is out of range.
+        ValueError: If ``steps`` or ``warmup_fraction`` is out of range.
     """
 
     steps: int
@@ -157,19 +161,20 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """All settings of a training run.
+    """Settings of a training run.
 
     Attributes:
-        network: What is trained, and how descriptors are pooled.
-        augmentation: How photos are cropped and rescaled.
-        optimizer: Optimizer, learning rate and number of steps.
-        batch_size: Number of photos per batch, over all devices.
-        balance_classes: Whether every class is seen equally often, whatever its number of photos.
-        validation_fraction: Fraction of each class's photos to hold out, from 0 to 1. The state with
-            the lowest loss on them becomes the trained model. The authors tuned on a validation set
-            of unknown size.
-        save_every: Number of steps between two saved and validated states.
-        seed: Seed of initial weights, held-out photos, their order and their crops.
+        network: Settings of the network: trained parts and pooling.
+        augmentation: Settings of the random crops and scales of photos.
+        optimizer: Optimizer, learning rate and number of updates.
+        batch_size: Number of photos per batch, summed over all devices.
+        balance_classes: Whether training sees all classes equally often. Otherwise, a class with more
+            photos is seen more often.
+        validation_fraction: Fraction of the photos of each class that is held out for validation,
+            from 0 to 1. Of all saved states, the one with the lowest loss on the held-out photos
+            becomes the trained model. The paper does not give the size of its validation set.
+        save_every: Number of updates after which the state is validated and saved, again and again.
+        seed: Seed of all random choices: initial weights, held-out photos, order of photos, and crops.
     """
 
     network: ClassifierConfig
@@ -183,12 +188,17 @@ class TrainingConfig:
 
 
 def paper_config(variant: Variant = "finetune") -> TrainingConfig:
-    """Return the paper's settings, and the official code's where the paper gives none.
+    """Return the settings of the paper, completed by settings of the official code.
 
-    From the paper: how photos are cropped and rescaled. From the official code: batch size, optimizer
-    and number of steps. The weight decay comes from a later re-implementation.
+    The crops and scales of photos come from the paper. Batch size, optimizer and number of updates
+    come from the official code, and the weight decay from a later re-implementation.
 
-    Cost: meant for GPUs and some hundred thousand photos. This repository has not run it.
+    Cost: such a run needs GPUs and a few hundred thousand photos. The authors of this package have
+    not run it.
+
+    Args:
+        variant: Variant to train: ``"finetune"`` is step 1 of the paper, ``"attention"`` is step 2.
+            `ClassifierConfig` explains all variants.
     """
     return TrainingConfig(
         network=ClassifierConfig(
@@ -204,14 +214,18 @@ def paper_config(variant: Variant = "finetune") -> TrainingConfig:
 
 
 def small_config(variant: Variant = "finetune") -> TrainingConfig:
-    """Return settings for some hundred photos of 320 x 240 pixels and a CPU with two cores.
+    """Return settings for a few hundred photos of 320 x 240 pixels and a CPU with two cores.
 
-    Differences from the paper: photos are smaller in step 2, only conv4 is trained, and a few epochs
-    suffice. The numbers were chosen by loss and accuracy on held-out photos.
+    Differences from the paper: step 1 trains only conv4 of the backbone, step 2 uses smaller crops,
+    and training takes a few epochs only. The values were chosen by the loss and accuracy on held-out
+    photos.
 
-    Cost on that CPU: about six minutes for ``"finetune"`` and five for ``"attention"``. After
-    ``"finetune"``, 84% of the held-out photos of 49 rendered landmarks are classified correctly (one
-    seed).
+    Cost: on such a CPU, step 1 of the paper (``"finetune"``) takes about six minutes, and step 2
+    (``"attention"``) about five. On 49 rendered landmarks and with one random seed, the network
+    classifies 84% of the held-out photos correctly after step 1.
+
+    Args:
+        variant: Variant to train; see `ClassifierConfig`.
     """
     kind, learning_rate, head_factor = SMALL_OPTIMIZERS[variant]
     return TrainingConfig(
@@ -238,7 +252,7 @@ def small_config(variant: Variant = "finetune") -> TrainingConfig:
 
 
 def with_conv5(config: TrainingConfig) -> TrainingConfig:
-    """Return the same settings, but pool conv5 in step 1 and train it, as the official code does."""
+    """Return the settings, changed so that step 1 classifies the average of conv5 and trains conv5."""
     stages = (*config.network.trainable_stages, "conv5")
     network = replace(config.network, pooled_layer="conv5", trainable_stages=stages)
     return replace(config, network=network)

@@ -1,7 +1,8 @@
-"""Read labeled photos in batches, in an order that depends only on the seed and the number of the step.
+"""Read batches of labeled photos in a random order that depends only on the seed.
 
-The class of a photo is the folder it lies in. Batches are cut from an endless stream of photos, one random
-permutation after another, so a resumed run continues at any step.
+The class of a photo is the folder that contains the photo. Batches are cut from an endless stream of
+photos: one random permutation of all photos after another. A resumed run continues with the same batches.
+"Row" means the index of a photo in `LabeledPhotos`, from 0; "step" means the index of an update, from 0.
 """
 
 import os
@@ -23,12 +24,12 @@ Batch = tuple[UInt8[np.ndarray, "b h h 3"], Int[np.ndarray, " b"]]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabeledPhotos:
-    """Photos with their classes; `label_by_folder` makes them from a folder.
+    """Photos with their classes. `label_by_folder` creates them from a folder.
 
     Attributes:
         folder: The photos.
-        labels: Class number of each photo, from 0.
-        classes: Names of the classes, by class number.
+        labels: Class index of each photo, from 0.
+        classes: Name of each class; the class index is the position in this tuple.
     """
 
     folder: PhotoFolder
@@ -39,18 +40,19 @@ class LabeledPhotos:
         return len(self.folder)
 
     def select(self, rows: Int[np.ndarray, " m"]) -> "LabeledPhotos":
-        """Return some of the photos, with the names of all classes."""
+        """Return the photos of the given rows. The names of all classes are kept."""
         names = tuple(self.folder.names[row] for row in rows)
         return replace(self, folder=replace(self.folder, names=names), labels=self.labels[rows])
 
 
 def label_by_folder(photos: PhotoFolder) -> LabeledPhotos:
-    """Label each photo with the first folder on its path that not all photos share.
+    """Label each photo by the sub-folder that contains the photo, one sub-folder per class.
 
-    Photos that lie beside these folders have no class and are left out.
+    Outer folders that contain all photos are skipped. Photos outside of the sub-folders have no class
+    and are left out.
 
     Raises:
-        PhotoError: If there are fewer than two classes.
+        PhotoError: If the photos have fewer than two classes.
     """
     shared = os.path.commonpath([f"{name}/" for name in photos.names] or [""])
     paths = [name.removeprefix(f"{shared}/").split("/") for name in photos.names]
@@ -59,7 +61,7 @@ def label_by_folder(photos: PhotoFolder) -> LabeledPhotos:
         raise PhotoError(
             f"{photos.root / shared}: photos are in {len(classes)} sub-folders "
             f"({', '.join(classes) or 'none'}); expected at least two sub-folders, one per class. "
-            "Fix: put the photos of each landmark into a folder of their own"
+            "Fix: put the photos of each landmark into a separate sub-folder"
         )
     rows = [row for row, path in enumerate(paths) if len(path) > 1]
     return LabeledPhotos(
@@ -72,12 +74,12 @@ def label_by_folder(photos: PhotoFolder) -> LabeledPhotos:
 def split_validation(
     photos: LabeledPhotos, fraction: float, *, seed: int
 ) -> tuple[LabeledPhotos, LabeledPhotos]:
-    """Split photos at random into a training set and a validation set, class by class.
+    """Split the photos of each class at random into a training set and a validation set.
 
     Args:
         photos: The photos to split.
-        fraction: Fraction of each class to hold out, from 0 to 1. At least one photo of each class
-            stays in the training set.
+        fraction: Fraction of the photos of each class for the validation set, from 0 to 1. At least
+            one photo of each class stays in the training set.
         seed: Seed of the random choice.
     """
     random = np.random.default_rng(seed)
@@ -90,17 +92,17 @@ def split_validation(
 
 
 def sample_input_size(config: AugmentationConfig, *, seed: int, step: int) -> int:
-    """Return the side of a step's batch in pixels, chosen at random; the same for the same seed."""
+    """Choose the side of the network's input in pixels at random, from the seed and the step."""
     return int(np.random.default_rng((seed, step)).choice(config.input_sizes))
 
 
 def epoch_rows(
     labels: Int[np.ndarray, " n"], config: TrainingConfig, epoch: int
 ) -> Int[np.ndarray, " m"]:
-    """Return the rows of an epoch in random order.
+    """Return the rows of all photos of an epoch, in random order.
 
-    With ``balance_classes``, an epoch repeats photos of smaller classes, so that all classes are
-    equally frequent.
+    With ``balance_classes``, photos of smaller classes are repeated, so that all classes are equally
+    frequent.
     """
     random = np.random.default_rng((config.seed, epoch))
     if not config.balance_classes:
@@ -113,7 +115,7 @@ def epoch_rows(
 def batch_rows(
     labels: Int[np.ndarray, " n"], config: TrainingConfig, step: int
 ) -> Int[np.ndarray, " b"]:
-    """Return the rows of a step's batch, which can reach into the next epochs."""
+    """Return the rows of the batch of one update. A batch can continue into the next epochs."""
     counts = np.bincount(labels)
     length = counts.max() * np.count_nonzero(counts) if config.balance_classes else len(labels)
     first, start = divmod(step * config.batch_size, int(length))
@@ -123,15 +125,17 @@ def batch_rows(
 
 
 class SquareReader:
-    """Read photos as centered squares, and keep them in memory if all of them fit.
+    """A reader that crops photos to their central squares and resizes the squares.
+
+    The squares are kept in memory if they need at most `CACHE_BYTES` in total.
 
     Args:
         photos: The photos to read.
-        side: Side of a square, in pixels.
+        side: Side of a square after resizing, in pixels.
 
     Attributes:
-        failed: Errors of the photos that could not be read, by name. The next readable photo of the
-            folder takes the place of such a photo.
+        failed: Maps the names of photos that could not be read to the errors. The next readable photo
+            of the folder replaces such a photo.
     """
 
     def __init__(self, photos: LabeledPhotos, side: int) -> None:
@@ -142,7 +146,7 @@ class SquareReader:
         self._fits = 3 * side**2 * len(photos) <= CACHE_BYTES
 
     def __call__(self, rows: Int[np.ndarray, " b"]) -> Batch:
-        """Return the squares and the class numbers of some rows.
+        """Return the squares and the class indices of the photos of the given rows.
 
         Raises:
             PhotoError: If no photo can be read.
@@ -151,7 +155,7 @@ class SquareReader:
         return np.stack(squares), self.photos.labels[list(found)].astype(np.int32)
 
     def _read(self, row: int) -> tuple[Photo, int]:
-        """Return the square and the row of the first readable photo, starting at a row."""
+        """Return the square and the row of the first readable photo from ``row`` on."""
         for offset in range(len(self.photos)):
             found = (row + offset) % len(self.photos)
             if (square := self._square(found)) is not None:
@@ -159,7 +163,7 @@ class SquareReader:
         raise next(iter(self.failed.values()))
 
     def _square(self, row: int) -> Photo | None:
-        """Return the square of a row, or None if the photo cannot be read."""
+        """Return the square of the photo of a row, or None if the photo cannot be read."""
         name = self.photos.folder.names[row]
         if row in self._cache or name in self.failed:
             return self._cache.get(row)
@@ -176,7 +180,7 @@ class SquareReader:
 
 
 def center_square(photo: Photo) -> UInt8[np.ndarray, "s s 3"]:
-    """Return the largest centered square of a photo."""
+    """Crop a photo to its largest centered square."""
     height, width = photo.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

@@ -1,8 +1,8 @@
-"""Train a model: from a folder of labeled photos to a model file (Sec. 4.2).
+"""Train a network on a folder of labeled photos, and write a model file (Sec. 4.2).
 
-An interrupted run resumes. On one CPU a resumed run gives exactly the parameters of an uninterrupted one.
-Every device holds all parameters and its share of each batch. XLA sums losses and gradients over the
-devices of all hosts, so the result does not depend on their number.
+An interrupted run can be resumed. On one CPU, the resumed run gives exactly the parameters of a run without
+interruption. Every device holds all parameters and an equal share of each batch. XLA sums losses and
+gradients over the devices of all hosts, so the result does not depend on the number of devices.
 """
 
 import json
@@ -47,13 +47,13 @@ from delfjax.training.step import (
     validation_step,
 )
 
-LOG_EVERY = 10  # steps between two log records
-AXIS = "photos"  # of the device mesh
-MODEL, START = "model.safetensors", "start.safetensors"  # files in the folder of a run
+LOG_EVERY = 10  # updates between two log records
+AXIS = "photos"  # name of the axis of the device mesh
+MODEL, START = "model.safetensors", "start.safetensors"  # trained model; copy of the initial model
 
 
 class DivergenceError(ValueError):
-    """A loss or a gradient became NaN or infinite."""
+    """Raised when the loss or the gradient becomes NaN or infinite in training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +61,12 @@ class TrainedModel:
     """The result of a training run.
 
     Attributes:
-        file: The model file.
+        file: Path of the model file.
         model: The network in the state with the lowest validation loss.
-        step: Number of steps that led to this state.
-        log: Log records of the run, each with ``step``, metrics and ``seconds``.
-        failed: Errors of the photos that could not be read, by name.
+        step: Number of updates after which the network reached this state.
+        log: Log records of the run. Each holds ``step`` (the number of updates so far), metrics, and
+            ``seconds`` of training so far.
+        failed: Maps the names of photos that could not be read to the errors.
     """
 
     file: Path
@@ -76,7 +77,7 @@ class TrainedModel:
 
     @property
     def validation_metrics(self) -> dict[str, float]:
-        """Validation loss and accuracies of the model; empty if no photos were held out."""
+        """Loss and accuracy of the model on held-out photos; empty if no photos were held out."""
         records = [record for record in self.log if record["step"] == self.step]
         return {
             name: value
@@ -97,38 +98,39 @@ def train(
 ) -> TrainedModel:
     """Train descriptors or attention on a folder of photos, and write ``out/model.safetensors``.
 
-    The same call resumes an interrupted run. If the run is finished, the call only loads it.
+    The same call resumes an interrupted run. If the run is finished, the call loads the result.
 
     Args:
         photos: Folder with one sub-folder of photos per landmark.
-        out: Folder of the run; created if missing. Besides the model it holds settings, log and saved
+        out: Folder of the run; created if missing. It holds the model, settings, log and saved
             states.
-        config: All settings of the run. By default `small_config`.
-        variant: Which variant `small_config` trains: ``"finetune"`` (the default) is step 1 of the
-            paper, ``"attention"`` is step 2. Give either this or ``config``.
-        start: The initial backbone: an ImageNet backbone, a model of the zoo, a model file such as
-            step 1 writes for step 2, or a `ResNet`.
+        config: All settings of the run. The default is `small_config` of ``variant``.
+        variant: Variant that `small_config` trains: ``"finetune"`` (the default) is step 1 of the
+            paper, ``"attention"`` is step 2. Pass either ``variant`` or ``config``.
+        start: The initial backbone: the name of an ImageNet backbone, the name of a model of the zoo
+            (the models that come with the package), a model file, or a `ResNet`. Step 2 of the paper
+            starts from the model file that step 1 has written.
         tensorboard: Whether to write TensorBoard event files into ``out``.
 
     Raises:
         StoreError: If ``out`` belongs to a run with other settings.
-        DivergenceError: If the loss becomes NaN or infinite.
-        PhotoError: If the photos have fewer than two classes, or none of them can be read.
-        WeightsError: If the model or the weights to start from cannot be loaded.
-        ValueError: If both ``config`` and ``variant`` are given, or the devices cannot share a batch
-            equally.
+        DivergenceError: If the loss or the gradient becomes NaN or infinite.
+        PhotoError: If the photos have fewer than two classes, or no photo can be read.
+        WeightsError: If the initial backbone cannot be loaded.
+        ValueError: If both ``config`` and ``variant`` are given, or the batch size is not a multiple
+            of the number of devices.
     """
     if config and variant:
         raise ValueError(
-            f'both a config and the variant "{variant}" were given; expected one of them. Fix: leave '
-            "out the variant, which the config sets as well"
+            f'both a config and the variant "{variant}" were given; expected only one of them. Fix: '
+            "leave out the variant, because the config contains a variant"
         )
     config = config or small_config(variant or "finetune")
     mesh = Mesh(np.array(jax.devices()), (AXIS,))  # the devices of all hosts
     if config.batch_size < 1 or config.batch_size % mesh.size:
         raise ValueError(
             f"batch_size is {config.batch_size}; expected a multiple of {mesh.size}, the number of "
-            "devices"
+            "devices. Fix: set batch_size to such a multiple"
         )
     labeled = label_by_folder(photos if isinstance(photos, PhotoFolder) else scan(photos))
     training, validation = (
@@ -166,14 +168,14 @@ def _initial_backbone(start: Path | str | ResNet, config: TrainingConfig) -> Res
         backbone = weights.load_backbone(SPECS[str(start)], conv5=conv5)
     else:
         backbone, _ = checkpoints.load_model(start)
-    # A frozen backbone is faster without batch norms.
+    # A frozen backbone is faster with its batch norms folded into the convolutions.
     return backbone if config.network.trainable_stages else fold_batch_norm(backbone)
 
 
 def _save_model(
     trained: TrainedModel, start: Path | str | ResNet, made_by: Mapping[str, Any]
 ) -> None:
-    """Write the model file. A frozen backbone that comes from a file is copied beside it."""
+    """Write the model file. Copy the initial model beside it if its frozen backbone is needed."""
     is_trained = bool(trained.model.config.trainable_stages)
     checkpoints.save_model(
         trained.file,
@@ -194,7 +196,7 @@ def _save_model(
 def _run_settings(
     config: TrainingConfig, photos: LabeledPhotos, backbone: ResNet
 ) -> dict[str, Any]:
-    """Return everything that determines the result, as a flat dict: errors name the entry that differs."""
+    """Return all values that determine the result, in a flat dict so that errors can name an entry."""
     files = [
         f"{photos.classes[label]}/{name.rpartition('/')[2]}"
         for name, label in zip(photos.folder.names, photos.labels, strict=True)
@@ -214,7 +216,7 @@ def _train(
     run: RunFolder,
     mesh: Mesh,
 ) -> TrainState:
-    """Run the remaining steps, and log, validate and save at regular intervals."""
+    """Run the remaining updates; log, validate and save the state at regular intervals."""
     config = context.config
     steps = range(run.last_step, config.optimizer.steps)
     bar = tqdm(steps, config.network.variant, unit="step", initial=steps.start, total=steps.stop)
@@ -224,7 +226,7 @@ def _train(
     for step, batch in zip(bar, batches, strict=True):
         size = sample_input_size(config.augmentation, seed=config.seed, step=step)
         state, metrics = train_step(context, state, *shard_batch(mesh, *batch), size=size)
-        # Record the previous step while this one runs; waiting for it would idle the accelerator.
+        # Record the previous update during this one. Waiting for this one would idle the accelerator.
         if pending:
             _record(run, *pending, bar)
         pending = step + 1, metrics
@@ -240,7 +242,7 @@ def _train(
 
 
 def _record(run: RunFolder, step: int, metrics: Mapping[str, Array], bar: tqdm) -> None:
-    """Check the metrics of a step, and log them every `LOG_EVERY` steps."""
+    """Check the metrics of an update, and log the metrics of every tenth update (`LOG_EVERY`)."""
     values = {name: float(value) for name, value in metrics.items()}
     _check_finite(run, step, values)
     if step % LOG_EVERY == 0:
@@ -254,12 +256,13 @@ def _check_finite(run: RunFolder, step: int, metrics: Mapping[str, float]) -> No
     if not broken:
         return
     name, value = next(iter(broken.items()))
-    saved = "no state was saved before"
+    saved = "No state was saved before"
     if run.last_step:
         path = run.path / STATES / str(run.last_step)
-        saved = f"the last good state, of step {run.last_step}, is {path}"
+        saved = f"The last state without such values, after update {run.last_step}, is {path}"
     raise DivergenceError(
-        f"step {step}: {name.replace('_', ' ')} is {value}; expected a finite number; {saved}. "
+        f"{run.path}: at update {step}, the {name.replace('_', ' ')} is {value}; expected a finite "
+        f"number. {saved}. "
         "Fix: start a run in another folder with a lower learning rate or a longer warmup"
     )
 
@@ -267,12 +270,12 @@ def _check_finite(run: RunFolder, step: int, metrics: Mapping[str, float]) -> No
 def validate(
     context: TrainContext, state: TrainState, reader: SquareReader, mesh: Mesh
 ) -> dict[str, float]:
-    """Return the mean loss and accuracy over the center crops of photos; empty without photos."""
+    """Compute mean losses and accuracies on central crops; return an empty dict without photos."""
     totals: dict[str, float] = {}
     count, batch_size = len(reader.photos), context.config.batch_size
     for start in range(0, count, batch_size):
         rows = host_share(np.arange(start, start + batch_size))
-        # The last batch is filled up with repeated photos, which do not count.
+        # The last batch is filled up with repeated photos, which are not counted.
         batch = shard_batch(mesh, *reader(rows % count), rows < count)
         sums = validation_step(context, state, *batch)
         totals = {name: totals.get(name, 0) + float(value) for name, value in sums.items()}
@@ -280,11 +283,11 @@ def validate(
 
 
 def host_share(rows: Shaped[np.ndarray, " b"]) -> Shaped[np.ndarray, " share"]:
-    """Return the rows of a batch that this host reads."""
+    """Return the rows of a batch that this host reads: an equal share for each host."""
     return np.split(rows, jax.process_count())[jax.process_index()]
 
 
 def shard_batch(mesh: Mesh, *arrays: np.ndarray) -> tuple[Array, ...]:
-    """Join the rows that each host has read to one batch, divided over all devices."""
+    """Join the photos that the hosts have read into one batch, divided over all devices."""
     sharding = NamedSharding(mesh, PartitionSpec(AXIS))
     return tuple(jax.make_array_from_process_local_data(sharding, array) for array in arrays)

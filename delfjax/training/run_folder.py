@@ -1,8 +1,9 @@
-"""The folder of a training run: its settings, saved states and log.
+"""The folder of a training run: settings, saved states and log.
 
-A folder belongs to one configuration and refuses another. Orbax saves states atomically. Two are kept: the
-last one, from which an interrupted run resumes, and the one with the lowest validation loss. Resuming
-drops log records that are newer than the last state.
+A folder belongs to one run; opening it with other settings is an error. Orbax saves states atomically. Two
+states are kept: the last one, from which an interrupted run resumes, and the one with the lowest validation
+loss. Resuming deletes log records that are newer than the last state. The ``step`` of a state or a record is
+the number of updates so far.
 """
 
 import json
@@ -24,26 +25,27 @@ SETTINGS, STATES, LOG = "run.json", "states", "log.jsonl"
 
 
 class RunFolder(AbstractContextManager):
-    """The folder of a training run, opened to save states and to write the log.
+    """The folder of a training run, open for saving states and writing the log.
 
     Args:
         path: The folder; created if missing.
-        settings: Everything that determines the result of the run.
+        settings: All values that determine the result of the run, by name.
         tensorboard: Whether to write TensorBoard event files as well.
 
     Attributes:
-        log: Records so far, each with a ``step``, its metrics and ``seconds`` since the start.
+        log: Records so far. Each holds a ``step``, metrics, and ``seconds`` of training so far.
 
     Raises:
-        StoreError: If the folder belongs to another run, to delfjax 0.1.0, or holds other files.
-        ModuleNotFoundError: If ``tensorboard`` needs the package tensorboardX, and it is missing.
+        StoreError: If the folder holds a run with other settings, a run of delfjax 0.1.0, or files that
+            do not belong to a run.
+        ModuleNotFoundError: If ``tensorboard`` is set and the package tensorboardX is not installed.
     """
 
     def __init__(
         self, path: Path | str, settings: Mapping[str, Any], *, tensorboard: bool = False
     ) -> None:
         self.path = Path(path).absolute()  # Orbax needs an absolute path
-        self._writes = jax.process_index() == 0  # one of several hosts writes
+        self._writes = jax.process_index() == 0  # of several hosts, only the first writes
         event_writer = _import_event_writer() if tensorboard else None
         if self._writes:
             _refuse_old_run(self.path / SETTINGS)
@@ -55,12 +57,12 @@ class RunFolder(AbstractContextManager):
             best_mode="min",
             preservation_policy=AnyPreservationPolicy(keep),
             cleanup_tmp_directories=True,  # a killed process may have left a state half written
-            enable_async_checkpointing=False,  # the next step reuses the memory of the state
+            enable_async_checkpointing=False,  # the next update reuses the memory of the state
         )
         self._states = ocp.CheckpointManager(self.path / STATES, options=options)
         file = self.path / LOG
         lines = file.read_text().splitlines(keepends=True) if file.exists() else []
-        records = [json.loads(line) for line in lines if line.endswith("\n")]  # a kill may cut one
+        records = [json.loads(line) for line in lines if line.endswith("\n")]  # a kill may cut it
         self.log = [record for record in records if record["step"] <= self.last_step]
         self._started = time.monotonic() - (self.log[-1]["seconds"] if self.log else 0)
         if self._writes:
@@ -79,25 +81,28 @@ class RunFolder(AbstractContextManager):
 
     @property
     def last_step(self) -> int:
-        """Step of the last saved state; 0 if there is none."""
+        """Number of updates of the last saved state, or 0 if no state is saved."""
         return self._states.latest_step() or 0
 
     @property
     def best_step(self) -> int:
-        """Step of the saved state with the lowest loss; 0 if there is none."""
+        """Number of updates of the saved state with the lowest loss, or 0 if no state is saved."""
         return self._states.best_step() or 0
 
     def save(self, step: int, state: TrainState, *, loss: float) -> None:
-        """Save a state with its validation loss, and delete those that are neither last nor best."""
+        """Save a state with its validation loss. Of all saved states, keep only the last and the best."""
         self._states.save(step, args=ocp.args.StandardSave(state), metrics={"loss": loss})
 
     def restore(self, step: int, example: TrainState) -> TrainState:
-        """Return the saved state of a step, with the shapes and on the devices of an example."""
+        """Load the training state that was saved after ``step`` updates.
+
+        The arrays get the shapes and devices of ``example``, a state with the same structure.
+        """
         shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, example)
         return self._states.restore(step, args=ocp.args.StandardRestore(shapes))
 
     def write_log(self, record: Mapping[str, float | int]) -> None:
-        """Append a step and its metrics to the log, with the seconds that the run has taken so far."""
+        """Append a record, which holds ``step`` and metrics, to the log, and add ``seconds`` so far."""
         record = {**record, "seconds": round(time.monotonic() - self._started, 2)}
         self.log.append(record)
         if self._writes:
@@ -109,12 +114,12 @@ class RunFolder(AbstractContextManager):
 
 
 def _refuse_old_run(settings: Path) -> None:
-    """Raise an error for a run of delfjax 0.1.0, whose settings and states have other names."""
+    """Raise an error if the run was started by delfjax 0.1.0, which named settings differently."""
     if settings.exists() and "optimizer.rate" in json.loads(settings.read_text()):
         raise StoreError(
             f"{settings.parent}: this run was started by delfjax 0.1.0, and this version cannot resume "
-            "it. Fix: finish it with delfjax 0.1.0, or use another folder. Its model.safetensors can "
-            "still be loaded"
+            "the run. Fix: finish it with delfjax 0.1.0, or use another folder. The file "
+            "model.safetensors of the run can still be loaded"
         )
 
 
@@ -124,6 +129,6 @@ def _import_event_writer() -> type:
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "TensorBoard event files need the package tensorboardX, which is not installed. "
-            "Fix: install delfjax[train], or leave out --tensorboard"
+            "Fix: install delfjax[train], or leave out --tensorboard (tensorboard=True in Python)"
         ) from error
     return SummaryWriter

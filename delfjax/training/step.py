@@ -1,7 +1,7 @@
-"""One step of training and one of validation, as pure functions.
+"""One update of the parameters, and the validation of one batch, as pure functions.
 
-A `TrainState` holds what a step changes; a `TrainContext` holds the rest. Random keys are folded with the
-number of the step, so a resumed run makes the same random choices.
+A `TrainState` holds everything that an update changes; a `TrainContext` holds the rest. The random key of
+an update depends only on the seed and the index of the update. A resumed run makes the same random choices.
 """
 
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ Metrics = dict[str, Float[Array, ""]]
 
 
 class TrainState(NamedTuple):
-    """Everything that a training step changes, and that a saved state holds.
+    """State of training: everything that an update changes. Runs save it to disk.
 
     Attributes:
-        step: Number of batches seen.
+        step: Number of updates so far.
         trainable: Parameters that are trained.
-        statistics: Running statistics of the batch norms; empty if these are frozen.
+        statistics: Running statistics of the batch norms; empty if the batch norms are frozen.
         opt_state: State of the optimizer.
     """
 
@@ -44,11 +44,11 @@ class TrainState(NamedTuple):
 )
 @dataclass(frozen=True, kw_only=True)
 class TrainContext:
-    """Everything that a training step reads and never changes.
+    """Constants of training: everything that updates read and never change.
 
     Attributes:
         config: Settings of the run.
-        graph: Structure of the network in training.
+        graph: Structure of the `Classifier`, without parameters.
         frozen: Parameters that are not trained.
     """
 
@@ -60,12 +60,18 @@ class TrainContext:
 def init_training(
     config: TrainingConfig, backbone: ResNet, classes: int
 ) -> tuple[TrainContext, TrainState]:
-    """Build the network and the optimizer, and return them as they are before the first step."""
+    """Build the network and the optimizer; return the constants and the initial state of training.
+
+    Args:
+        config: Settings of the run.
+        backbone: The initial ResNet. It is copied.
+        classes: Number of landmarks.
+    """
     model = Classifier(backbone, classes, config.network, rngs=nnx.Rngs(config.seed))
     graph, trainable, statistics, frozen = nnx.split(
         model, _trained(nnx.Param, config), _trained(nnx.BatchStat, config), ...
     )
-    # A step reuses the memory of its state. Copies keep the caller's backbone intact.
+    # An update reuses the memory of its state. Copies keep the caller's backbone intact.
     trainable, statistics = jax.tree.map(jnp.copy, (trainable, statistics))
     context = TrainContext(config=config, graph=graph, frozen=frozen)
     opt_state = make_optimizer(config.optimizer).init(trainable)
@@ -73,7 +79,7 @@ def init_training(
 
 
 def _trained(kind: type, config: TrainingConfig) -> nnx.filterlib.Filter:
-    """Return a filter for the trained variables of one kind."""
+    """Return a filter that selects the trained variables of one class, such as `nnx.Param`."""
     return nnx.All(kind, lambda path, _: is_trainable(path, config.network))
 
 
@@ -81,7 +87,7 @@ def _trained(kind: type, config: TrainingConfig) -> nnx.filterlib.Filter:
 
 
 def learning_rate_schedule(config: OptimizerConfig) -> optax.Schedule:
-    """Return the learning rate as a function of the number of steps so far."""
+    """Return a function that computes the learning rate from the number of updates so far."""
     warmup = round(config.warmup_fraction * config.steps)
     decay = max(1, config.steps - warmup)
     main = {
@@ -91,7 +97,7 @@ def learning_rate_schedule(config: OptimizerConfig) -> optax.Schedule:
     }[config.schedule]
     if not warmup:
         return main
-    # The first step already has a learning rate above 0; otherwise it would be wasted.
+    # The first update has a learning rate above 0; with 0 it would change nothing.
     first = config.learning_rate / warmup
     rise = optax.linear_schedule(first, config.learning_rate, max(1, warmup - 1))
     return optax.join_schedules([rise, main], [warmup])
@@ -131,18 +137,18 @@ def train_step(
     *,
     size: int,
 ) -> tuple[TrainState, Metrics]:
-    """Update the parameters by one step of gradient descent.
+    """Update the parameters once, by the gradient of the loss on one batch.
 
     Args:
         context: Network structure, frozen parameters and settings.
-        state: State before the step. Its memory is reused, so do not use it afterwards.
-        squares: Square photos.
-        labels: Class number of each photo.
+        state: State before the update. Do not use it afterwards, because its memory is reused.
+        squares: Square photos, from which random crops are taken.
+        labels: Class index of each photo.
         size: Side to which the crops are rescaled, in pixels. Each size is compiled once.
 
     Returns:
-        The next state, and the metrics before the step: loss and accuracy of each classifier, the
-        norm of the gradient and the learning rate.
+        The next state, and metrics of the batch: loss and accuracy of each classifier before the
+        update, the norm of the gradient, and the learning rate.
     """
     config = context.config
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
@@ -165,13 +171,13 @@ def train_step(
 def augment(
     key: PRNGKeyArray, squares: UInt8[Array, "b h h 3"], *, crop: int, size: int
 ) -> Float[Array, "b {size} {size} 3"]:
-    """Cut a random crop from each square photo, and rescale it (Secs. 4.1 and 4.2).
+    """Crop each square photo at a random position, and rescale the crops (Secs. 4.1 and 4.2).
 
     Args:
         key: Random key. The same key gives the same crops.
         squares: Square photos.
-        crop: Side of the crops, in pixels.
-        size: Side after rescaling, in pixels.
+        crop: Side of the crops before rescaling, in pixels.
+        size: Side of the crops after rescaling, in pixels.
     """
     key, _ = jax.random.split(key)
     corners = jax.random.randint(key, (len(squares), 2), 0, squares.shape[1] - crop + 1)
@@ -186,7 +192,7 @@ def augment(
 
 
 def cross_entropy(logits: Float[Array, "b k"], labels: Int[Array, " b"]) -> Float[Array, " b"]:
-    """Return the loss ``-log(exp(y)_{y*} / 1^T exp(y))`` (Eq. 2) of logits ``y`` and classes ``y*``."""
+    """Return the cross-entropy loss of each photo, ``-log(softmax(logits)[label])`` (Eq. 2)."""
     # Not optax's function: it rounds differently, which would change trained models in the last digits.
     log_probabilities = jax.nn.log_softmax(logits)
     return -jnp.take_along_axis(log_probabilities, labels[:, None], axis=1)[:, 0]
@@ -195,11 +201,16 @@ def cross_entropy(logits: Float[Array, "b k"], labels: Int[Array, " b"]) -> Floa
 def photo_metrics(
     outputs: dict[str, Array], labels: Int[Array, " b"]
 ) -> dict[str, Float[Array, " b"]]:
-    """Return the metrics of each photo, from the outputs of a `Classifier`.
+    """Compute loss and accuracy of each photo.
+
+    Args:
+        outputs: Outputs of a `Classifier`.
+        labels: Class index of each photo.
 
     Returns:
-        ``HEAD_loss`` and ``HEAD_accuracy`` (0 or 1) for each of `HEADS`, and ``loss``, the sum of
-        the losses.
+        A dict of arrays with one value per photo. ``descriptor_loss`` and ``descriptor_accuracy`` (1 if
+        correct, otherwise 0) belong to the classifier of average descriptors; ``attention_loss`` and
+        ``attention_accuracy`` to that of weighted descriptors. ``loss`` is the sum of the losses.
     """
     metrics = {}
     for head in (name for name in HEADS if name in outputs):
@@ -221,9 +232,17 @@ def validation_step(
     labels: Int[Array, " b"],
     is_real: Bool[Array, " b"],
 ) -> Metrics:
-    """Return the sums of `photo_metrics` over the center crops of a batch.
+    """Compute losses and accuracies of the central crops of photos, summed over a batch.
 
-    Photos that are not ``is_real`` only fill up the batch and do not count.
+    Args:
+        context: Network structure, frozen parameters and settings.
+        state: State to validate.
+        squares: Square photos, which are cropped at the center.
+        labels: Class index of each photo.
+        is_real: Whether each photo counts. The others only fill up the last batch.
+
+    Returns:
+        Sums of the metrics of `photo_metrics`.
     """
     photos = center_crop(squares, context.config.augmentation.crop)
     metrics = photo_metrics(merge_model(context, state)(photos), labels)
@@ -231,13 +250,13 @@ def validation_step(
 
 
 def center_crop(squares: UInt8[Array, "b h h 3"], crop: int) -> Float[Array, "b {crop} {crop} 3"]:
-    """Cut the center of each square photo."""
+    """Crop each photo to its central square of ``crop`` pixels."""
     start = (squares.shape[1] - crop) // 2
     return squares[:, start : start + crop, start : start + crop].astype(jnp.float32)
 
 
 def merge_model(context: TrainContext, state: TrainState) -> Classifier:
-    """Return the network with the parameters of a state, ready for inference."""
+    """Return the network with the parameters of a training state, ready for inference."""
     model = nnx.merge(context.graph, state.trainable, state.statistics, context.frozen)
     model.eval()  # batch norms use their running statistics
     return model

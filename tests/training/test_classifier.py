@@ -202,7 +202,7 @@ def test_conv5_is_trained_if_named(stages):
             {"variant": "attention"},
             r"trainable_stages is \('stem'.* with variant \"attention\"; expected \(\)",
         ),
-        ({"variant": "finetune", "trainable_stages": ()}, "expected some of"),
+        ({"variant": "finetune", "trainable_stages": ()}, "expected at least one of"),
         (
             {"variant": "joint", "trainable_stages": ("conv5",)},
             r"trainable_stages contains \['conv5'\]",
