@@ -1,1 +1,1 @@
-"""Benchmarks of speed and memory: ``make bench``."""
+"""Benchmarks of speed and memory. ``make bench`` runs all of them."""

@@ -1,4 +1,4 @@
-"""Run benchmarks and write their results to data/results/bench_NAME.json."""
+"""Run benchmarks. The result of benchmark NAME is written to data/results/bench_NAME.json."""
 
 import argparse
 import importlib
@@ -9,11 +9,11 @@ from delfjax import provenance
 from delfjax.paper.runs import RESULTS
 
 BENCHMARKS = {
-    "verification": "RANSAC: 100 candidates of a query, against one pair in scikit-image",
-    "extraction": "ResNet-50 up to conv4, against Keras; a photo at seven scales",
-    "neighbors": "exact search against a neighbor graph, by size of the database",
-    "stores": "writing and reading features: the feature store against six file formats",
-    "scale": "indexes of a million descriptors, against hnswlib, faiss and pynndescent",
+    "verification": "time of our RANSAC on 100 pairs of photos and of scikit-image on one pair",
+    "extraction": "time of our ResNet-50 up to layer conv4 and of the same layers in Keras",
+    "neighbors": "time of exact search and of a neighbor graph, at three sizes of the database",
+    "stores": "time to write and read features, in our feature store and in other file formats",
+    "scale": "our indexes of a million descriptors and those of hnswlib, faiss and pynndescent",
     "costs": "time, memory and recall of each kind of index, from 3,000 to 10 million descriptors",
 }
 
@@ -24,12 +24,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog=f"benchmarks and what they measure:\n{table}",
+        epilog=f"benchmarks, and what each of them measures:\n{table}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     choices = [*BENCHMARKS, []]
-    parser.add_argument("names", nargs="*", choices=choices, metavar="NAME", help="default: all")
-    parser.add_argument("--largest", type=int, help="largest size that `costs` measures")
+    parser.add_argument(
+        "names", nargs="*", choices=choices, metavar="NAME", help="benchmarks to run (default: all)"
+    )
+    parser.add_argument(
+        "--largest",
+        type=int,
+        help="largest number of descriptors that the benchmark costs measures (default: 10 million)",
+    )
     options = parser.parse_args()
     for name in options.names or BENCHMARKS:
         start, command = time.perf_counter(), f"python -m benchmarks {name}"

@@ -1,8 +1,8 @@
-"""Measure each kind of index by the size of the database, from thousands to ten million descriptors.
+"""Measure each kind of index at several database sizes, from thousands to ten million descriptors.
 
-Every kind is built at each size that it can reach on this machine, saved, and searched with held-out
-descriptors. Beyond the real descriptors, databases are enlarged by synthetic ones. Rows are kept in the
-cache folder as they are measured: a run that is stopped continues there.
+Each kind of index is built at every size that is feasible on this machine, saved, and searched with
+held-out descriptors. Databases larger than the real one are filled with synthetic descriptors. Each result
+is saved in the cache folder, so a run that was stopped continues at the next measurement.
 """
 
 import tempfile
@@ -25,22 +25,22 @@ from delfjax.search.distributed import SHARD_SIZE
 from delfjax.search.nndescent import BRUTE_FORCE_LIMIT
 
 SIZES = (3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
-RECALL_QUERIES = 128  # queries of which the recall is measured
+RECALL_QUERIES = 128  # number of queries with which recall is measured
 MIN_ROUNDS, MAX_ROUNDS, ENOUGH = (
     3,
     5,
     2.0,
-)  # repetitions; fewer than the maximum beyond so many seconds
-MAX_SAVED = 1e9  # bytes in memory; larger indexes are not saved
-FEATURES, CHANNELS = 1000, 1024  # of a photo at conv4
+)  # repetitions of a search; after the minimum, stop at this many seconds
+MAX_SAVED = 1e9  # bytes in memory above which an index is not saved
+FEATURES, CHANNELS = 1000, 1024  # features of a photo, and dimensions at layer conv4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of index, and the sizes at which it is measured.
+    """A kind of index, and the range of database sizes at which it is measured.
 
     Attributes:
-        make: Function that returns the implementation.
+        make: Function that returns the implementation of this kind.
         smallest: Smallest number of descriptors.
         largest: Largest number of descriptors.
     """
@@ -68,16 +68,16 @@ NEED_FAISS = ("pq", "faiss HNSW")
 
 @cache
 def implementation(name: str) -> Implementation:
-    """Return the implementation of a kind, after a first use that compiles it."""
+    """Return the implementation of a kind of index, used once so that its functions are compiled."""
     made = KINDS[name].make()
-    # pynndescent compiles for databases above this limit only.
+    # pynndescent is used, and so compiled, only for databases above this limit.
     few = np.random.default_rng(0).standard_normal((BRUTE_FORCE_LIMIT + 1, 40), np.float32)
     made.search(made.build(few), few[:FEATURES], made.efforts[0])
     return made
 
 
 def run(largest: int = SIZES[-1]) -> dict:
-    """Measure every kind at every size up to a largest one."""
+    """Measure every kind of index at every size of `SIZES` up to ``largest`` descriptors."""
     photos, queries = descriptors.load_real()
     real, sizes = np.concatenate(photos), [size for size in SIZES if size <= largest]
     names = [name for name in KINDS if name not in NEED_FAISS or find_spec("faiss")]
@@ -110,9 +110,9 @@ def run(largest: int = SIZES[-1]) -> dict:
 
 
 def measure_stages() -> list[dict]:
-    """Return the seconds of the stages that do not depend on the size of the database.
+    """Return the seconds of the stages of a search that do not depend on the size of the database.
 
-    They come from the results of other benchmarks, except the PCA, which is measured here.
+    The PCA is measured here. The other times come from the results of other benchmarks.
     """
     extraction, stores, verification = (
         provenance.read_result(RESULTS / f"bench_{name}.json")
@@ -147,7 +147,7 @@ def measure_stages() -> list[dict]:
 def _measure_all(
     kept: Path, names: list[str], sizes: list[int], real: np.ndarray, queries: np.ndarray
 ) -> list[dict]:
-    """Measure each kind at each size that the file of kept rows does not hold yet."""
+    """Measure each kind of index at each size, except those already saved in the file ``kept``."""
     rows = provenance.read_result(kept)["rows"] if kept.exists() else []
     done = {(row["index"], row["descriptors"]): row for row in rows}
     wanted = [
@@ -175,20 +175,20 @@ def _measure_all(
 def _measure_index(
     made: Implementation, database: np.ndarray, queries: np.ndarray, limits: np.ndarray
 ) -> dict:
-    """Build, search and save one index.
+    """Measure the build time, search time, recall and size of one index.
 
     Args:
         made: The implementation.
-        database: Descriptors.
+        database: Descriptors of the database.
         queries: Descriptors to search for.
-        limits: Distance of the true K-th neighbor of the first queries.
+        limits: Distance of the true K-th neighbor from each of the first `RECALL_QUERIES` queries.
     """
     index, build = measure(lambda: made.build(database))
     curve = []
     for effort in made.efforts:
         found, seconds = _repeat(lambda effort=effort: made.search(index, queries, effort))
         rows = found[0][:RECALL_QUERIES]
-        # Distances are computed here: those of compressed descriptors are approximate.
+        # Distances are computed again, because an index of compressed descriptors returns approximate ones.
         distances = np.linalg.norm(database[rows] - queries[:RECALL_QUERIES, None], axis=2)
         curve.append((float(((distances <= limits) & (rows >= 0)).mean()), seconds))
     memory, disk = getattr(index, "memory", None), None
@@ -196,7 +196,7 @@ def _measure_index(
         with tempfile.TemporaryDirectory() as folder:
             made.save(index, path := Path(folder) / "index")
             disk = indexes.file_size(path)
-    memory = memory or disk  # faiss does not tell the memory of HNSW; its file holds all of it
+    memory = memory or disk  # faiss does not report the memory of HNSW; its file has the same size
     return {
         "build s": round(build, 5),
         **indexes.time_at_recall(curve, RECALL),
@@ -206,7 +206,7 @@ def _measure_index(
 
 
 def _repeat(run: Callable) -> tuple[object, float]:
-    """Run a function several times; return its result and the least seconds."""
+    """Run a function several times; return the function's result and the shortest time in seconds."""
     seconds = []
     while len(seconds) < MIN_ROUNDS or (len(seconds) < MAX_ROUNDS and sum(seconds) < ENOUGH):
         result, taken = measure(run)

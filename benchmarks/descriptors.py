@@ -1,8 +1,8 @@
-"""Real descriptors of the rendered set, and synthetic ones for larger databases.
+"""Load real descriptors of rendered photos, and make synthetic descriptors for larger databases.
 
-A synthetic descriptor is a real one plus half the difference of two of its near neighbors, normalized:
-so it varies in the directions in which real descriptors vary there. `compare_synthetic` checks how
-similar they are: it replaces half of the photos by synthetic descriptors made from the other half.
+A synthetic descriptor is a real one plus half the difference of two of its near neighbors, normalized. So
+it varies in the same directions as the real descriptors near it. `compare_synthetic` checks the similarity:
+it replaces half of the photos by synthetic descriptors made from the other half.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ from delfjax.paper.runs import HEADLINE, PROFILES, RUNS
 from delfjax.search.exact import ExactIndex
 from delfjax.search.nndescent import nearest_neighbors
 
-QUERY_PHOTOS, QUERIES = 20, 1000  # photos that are only queries, and descriptors chosen from them
-BLOCK = 100_000  # synthetic descriptors per block
-NEAR, STEP = 15, 0.5  # neighbors whose differences are used, and the share of a difference
+QUERY_PHOTOS, QUERIES = 20, 1000  # number of query photos, and of descriptors chosen from them
+BLOCK = 100_000  # synthetic descriptors that are computed at once
+NEAR, STEP = 15, 0.5  # neighbors from which two are drawn, and factor of their difference
 
 
 def load_real() -> tuple[list[np.ndarray], np.ndarray]:
-    """Return the descriptors of each photo, and queries from photos that are left out."""
+    """Return the descriptors of each database photo, and query descriptors from other photos."""
     config = RUNS["ft_att"].at(PROFILES["embedded"])
     store = FeatureStore(evaluate(load(config.model), datasets.load(HEADLINE), config).store)
     random = np.random.default_rng(0)
@@ -32,16 +32,18 @@ def load_real() -> tuple[list[np.ndarray], np.ndarray]:
 
 
 def enlarge(real: np.ndarray, count: int) -> np.ndarray:
-    """Return ``count`` descriptors in random order: real ones, and synthetic ones beyond their number."""
+    """Return ``count`` descriptors in random order: real ones, filled up with synthetic ones."""
     random = np.random.default_rng(0)
     missing = max(count - len(real), 0)
-    rows = np.empty((len(real) + missing, real.shape[1]), np.float16)  # the precision of a store
+    rows = np.empty(
+        (len(real) + missing, real.shape[1]), np.float16
+    )  # precision of a feature store
     rows[: len(real)] = real
     if missing:
         near = nearest_neighbors(real, NEAR, threads=2)
         base = random.integers(len(real), size=missing)
         ends = [near[base, random.integers(NEAR, size=missing)] for _ in range(2)]
-    for start in range(0, missing, BLOCK):  # single precision would need gigabytes
+    for start in range(0, missing, BLOCK):  # in blocks: all of them in float32 would need gigabytes
         first, second, center = (part[start : start + BLOCK] for part in (*ends, base))
         made = l2_normalize(real[center] + STEP * (real[first] - real[second]))
         rows[len(real) + start : len(real) + start + BLOCK] = made
@@ -49,7 +51,7 @@ def enlarge(real: np.ndarray, count: int) -> np.ndarray:
 
 
 def compare_synthetic(photos: list[np.ndarray], queries: np.ndarray) -> dict[str, dict]:
-    """Compare the descriptors of all photos with half of them, and with that half enlarged."""
+    """Compare statistics of all photos, of half of them, and of this half filled up synthetically."""
     everything, half = np.concatenate(photos), np.concatenate(photos[::2])
     databases = {
         "all photos": everything,
@@ -60,10 +62,10 @@ def compare_synthetic(photos: list[np.ndarray], queries: np.ndarray) -> dict[str
 
 
 def _statistics(database: np.ndarray, queries: np.ndarray) -> dict[str, float]:
-    """Return medians of neighbor distances and of the local dimension, and the skewness of hits.
+    """Return statistics of the 60 nearest neighbors of queries in a database.
 
-    The local dimension is that of Levina and Bickel (2004). The hits of a descriptor are the queries
-    that have it among their 60 nearest neighbors.
+    These are medians of the neighbor distances, the median local dimension (Levina and Bickel, 2004), and
+    the skewness of hits. The hits of a descriptor are the queries that find it among their neighbors.
     """
     rows, distances = ExactIndex(database).search(queries, 60)
     distances = np.maximum(distances, 1e-6)

@@ -1,7 +1,7 @@
-"""Index implementations behind one interface: ours, pynndescent, hnswlib and faiss.
+"""One interface to nearest-neighbor indexes of delfjax, pynndescent, hnswlib and faiss.
 
-Libraries are imported on first use, so that the time of a new process does not include those it does
-not need.
+Libraries are imported on first use. So the measured time of a new process includes only the imports that
+the process needs.
 """
 
 import pickle
@@ -12,22 +12,23 @@ from pathlib import Path
 import numpy as np
 
 THREADS = 2
-K, RECALL = 60, 0.95  # neighbors of a query, and the recall at which times are compared
-BEAMS = (60, 70, 85, 100, 130, 180)
-TIE = 1e-4  # distances closer than this count as equal
+K, RECALL = 60, 0.95  # neighbors per query, and recall at which search times are compared
+BEAMS = (60, 70, 85, 100, 130, 180)  # efforts of graphs: number of nodes that a search keeps
+TIE = 1e-4  # distances that differ by less count as equal
 
 
 @dataclass(frozen=True, kw_only=True)
 class Implementation:
-    """An index implementation.
+    """Functions of one implementation of a nearest-neighbor index.
 
     Attributes:
-        package: Package that must be installed.
-        build: Function from descriptors to an index.
-        save: Function of an index and a path.
-        load: Function from a path to an index.
-        search: Function from an index, queries and an effort to rows and distances.
-        efforts: Efforts to measure, least first. None: the search has no such setting.
+        package: Python package that must be installed.
+        build: Function that takes descriptors and returns an index.
+        save: Function that takes an index and a path, and writes the index.
+        load: Function that takes a path and returns the index.
+        search: Function that takes an index, queries and an effort, and returns rows and distances.
+        efforts: Efforts (thoroughness of a search) to measure, lowest first. ``(None,)`` if the search
+            has no such setting.
     """
 
     package: str
@@ -39,7 +40,7 @@ class Implementation:
 
 
 def delfjax_index(kind: str, efforts: tuple = (None,), **settings: object) -> Implementation:
-    """Return one of our indexes."""
+    """Return the implementation of an index of delfjax."""
     from delfjax.search.index import build_index, load_index
 
     def search(index, queries, effort):
@@ -58,7 +59,7 @@ def delfjax_index(kind: str, efforts: tuple = (None,), **settings: object) -> Im
 
 
 def pynndescent_index() -> Implementation:
-    """Return the graph of pynndescent."""
+    """Return the implementation of the neighbor graph of pynndescent."""
 
     def build(rows):
         from pynndescent import NNDescent
@@ -79,7 +80,7 @@ def pynndescent_index() -> Implementation:
 
 
 def hnswlib_index() -> Implementation:
-    """Return the graph of hnswlib."""
+    """Return the implementation of the HNSW graph of hnswlib."""
 
     def build(rows):
         import hnswlib
@@ -114,10 +115,11 @@ def hnswlib_index() -> Implementation:
 
 
 def faiss_index(factory: str, effort_name: str = "", efforts: tuple = (None,)) -> Implementation:
-    """Return an index of faiss.
+    """Return the implementation of an index of faiss.
 
     Args:
-        factory: Its name for ``faiss.index_factory``; ``{lists}`` is the number of inverted lists.
+        factory: Description of the index for ``faiss.index_factory``. ``{lists}`` is replaced by the
+            number of inverted lists.
         effort_name: Name of the setting that trades time for recall.
         efforts: Values of that setting.
     """
@@ -154,22 +156,22 @@ def faiss_index(factory: str, effort_name: str = "", efforts: tuple = (None,)) -
 
 
 def faiss_hnsw() -> Implementation:
-    """Return the HNSW graph of faiss."""
+    """Return the implementation of the HNSW graph of faiss."""
     return faiss_index("HNSW16", "efSearch", BEAMS)
 
 
 def file_size(path: Path) -> int:
-    """Return the bytes of a file, or of the files in a folder."""
+    """Return the size in bytes of a file, or of all files in a folder."""
     files = path.iterdir() if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files)
 
 
 def time_at_recall(curve: list[tuple[float, float]], recall: float) -> dict:
-    """Interpolate the search time at a recall.
+    """Interpolate the time of 1,000 queries at a given recall.
 
     Args:
-        curve: Recall (0 to 1) and seconds of each effort.
-        recall: The recall. The nearest measured one is used if the curve does not reach it.
+        curve: Recall (from 0 to 1) and seconds at each effort.
+        recall: The recall. If the curve does not reach this recall, the nearest measured one is used.
     """
     recalls, seconds = (np.array(part) for part in zip(*sorted(curve), strict=True))
     reached = float(np.clip(recall, recalls[0], recalls[-1]))

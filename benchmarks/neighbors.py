@@ -1,7 +1,7 @@
-"""Find the size of a database from which a neighbor graph is faster than exact search.
+"""Find the size of a database from which on a neighbor graph is faster than exact search.
 
-Descriptors are random unit vectors in clusters. Each size is measured in a new process, so that the
-graph pays for loading what numba compiled and cached before.
+Descriptors are random unit vectors in clusters. Each size is measured in a new process, so the time of
+the graph includes loading the functions that numba compiled before.
 """
 
 import json
@@ -15,13 +15,13 @@ from delfjax.search.index import build_index
 
 KINDS = ("exact", "nndescent")
 SIZES = (500, 5_000, 100_000)
-FEATURES = 1000  # per query photo
-QUERIES = 100  # query photos per process
+FEATURES = 1000  # features per query photo
+QUERIES = 100  # query photos, whose total time is compared
 DIMENSIONS = 40
 
 
 def random_descriptors(count: int) -> np.ndarray:
-    """Make unit vectors around ``count / 50`` centers."""
+    """Make ``count`` random unit vectors in clusters around ``count / 50`` centers."""
     random = np.random.default_rng(0)
     centers = np.random.default_rng(99).normal(size=(max(count // 50, 1), DIMENSIONS))
     vectors = centers[random.integers(len(centers), size=count)]
@@ -30,7 +30,7 @@ def random_descriptors(count: int) -> np.ndarray:
 
 
 def measure_size(count: int) -> dict:
-    """Measure both kinds over one size, in this process."""
+    """Measure both kinds of index (exact and graph) on ``count`` descriptors, in this process."""
     database = random_descriptors(count)
     queries, seconds = database[:FEATURES] + 0.02, {}
     for kind in KINDS:
@@ -47,7 +47,7 @@ def measure_size(count: int) -> dict:
 
 
 def run() -> dict:
-    """Measure every size, and interpolate where both kinds take the same time."""
+    """Measure every size, and interpolate the size at which both kinds of index take the same time."""
     rows = []
     for count in SIZES:
         code = f"import json; from benchmarks.neighbors import *; print(json.dumps(measure_size({count})))"

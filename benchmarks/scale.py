@@ -1,7 +1,8 @@
-"""Compare indexes of a million descriptors: ours, pynndescent, hnswlib, faiss and exact search.
+"""Compare indexes of delfjax, pynndescent, hnswlib and faiss on a million descriptors.
 
-Each is built, saved, and searched with the same queries at several efforts. Search times are compared
-at one recall, interpolated between efforts. A new process then loads each index and searches it once.
+Each index is built, saved, and searched with the same queries at several efforts (thoroughness of a
+search). Search times are compared at one recall, interpolated between efforts. Then a new process loads
+each index and searches it once.
 """
 
 import gc
@@ -19,7 +20,7 @@ from benchmarks import indexes
 from benchmarks.indexes import BEAMS, RECALL, THREADS, TIE, Implementation, K
 from benchmarks.timing import measure
 
-ROUNDS = 5
+ROUNDS = 5  # number of times that each search is repeated
 IMPLEMENTATIONS = {
     "delfjax nndescent": lambda: indexes.delfjax_index("nndescent", BEAMS, threads=THREADS),
     "pynndescent": indexes.pynndescent_index,
@@ -33,13 +34,13 @@ IMPLEMENTATIONS = {
 
 @cache
 def implementation(name: str) -> Implementation:
-    """Return an implementation by name."""
+    """Return the implementation with this name."""
     return IMPLEMENTATIONS[name]()
 
 
 def run(size: int = 1_000_000) -> dict:
-    """Build, search and compare all implementations that are installed."""
-    from benchmarks import descriptors  # here, so that the new processes do not import it
+    """Build, search and compare the indexes of all libraries that are installed."""
+    from benchmarks import descriptors  # imported here so that new processes start without it
 
     photos, queries = descriptors.load_real()
     real = np.concatenate(photos)
@@ -49,7 +50,7 @@ def run(size: int = 1_000_000) -> dict:
         rows, built = _build(names, database, Path(folder))
         curves = _search(built, queries)
         _load(rows, Path(folder), queries)
-    # The recall of the comparison: no curve may begin above it.
+    # Recall at which times are compared. It is raised if the curve of an index begins above `RECALL`.
     matched = max(RECALL, *(min(curve)[0] for curve in curves.values() if len(curve) > 1))
     for name, curve in curves.items():
         rows[name] |= indexes.time_at_recall(curve, matched)
@@ -70,13 +71,13 @@ def run(size: int = 1_000_000) -> dict:
 
 
 def load_and_search(name: str, path: Path, queries: Path) -> None:
-    """Load an index and search it once, in a new process."""
+    """Load an index and search it once. `run` calls this function in a new process."""
     made = implementation(name)
     made.search(made.load(path), np.load(queries), made.efforts[-1])
 
 
 def measure_memory(name: str, path: Path, queries: Path) -> float:
-    """Return the MB of an index without its library: those that loading it a second time adds."""
+    """Return the MB of an index: the memory that loading it a second time adds."""
     made, loaded = implementation(name), []
     for _ in range(2):
         before = _resident_bytes()
@@ -87,12 +88,12 @@ def measure_memory(name: str, path: Path, queries: Path) -> float:
 
 
 def _resident_bytes() -> int:
-    """Return the memory of this process (Linux)."""
+    """Return the bytes of memory that this process uses (on Linux)."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 def _build(names: list[str], database: np.ndarray, folder: Path) -> tuple[dict, dict]:
-    """Build and save each index."""
+    """Build and save each index; return measurements and indexes by name."""
     rows, built = {}, {}
     for number, name in enumerate(names):
         made, path = implementation(name), folder / str(number)
@@ -106,11 +107,11 @@ def _build(names: list[str], database: np.ndarray, folder: Path) -> tuple[dict, 
 
 
 def _search(built: dict, queries: np.ndarray) -> dict[str, list[tuple[float, float]]]:
-    """Return recall and seconds of each index at each effort; all indexes run alternately."""
+    """Measure the recall and seconds of each index at each effort. All indexes run alternately."""
     exact = implementation("delfjax exact").search(built["delfjax exact"], queries, None)
     recalls, seconds = {}, {}
     runs = [(name, effort) for name in built for effort in implementation(name).efforts]
-    for name, effort in runs:  # the first search compiles
+    for name, effort in runs:  # a first search, which compiles
         _, found = implementation(name).search(built[name], queries, effort)
         recalls[name, effort] = float((found <= exact[1][:, -1:] + TIE).mean())
         seconds[name, effort] = []
@@ -126,7 +127,7 @@ def _search(built: dict, queries: np.ndarray) -> dict[str, list[tuple[float, flo
 
 
 def _load(rows: dict, folder: Path, queries: np.ndarray) -> None:
-    """Measure the time until a new process has searched each index, and the memory of the index."""
+    """Measure how long a new process takes to load and search each index, and the index's memory."""
     path = folder / "queries.npy"
     np.save(path, queries[:100])
     for number, name in enumerate(rows):
@@ -138,7 +139,7 @@ def _load(rows: dict, folder: Path, queries: np.ndarray) -> None:
 
 
 def _run_in_process(call: str) -> str:
-    """Run a call in a new process; return the last line that it prints."""
+    """Run a function call of this module in a new process, and return the printed result."""
     code = f"from benchmarks.scale import *; print({call})"
     done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)
     return done.stdout.decode().splitlines()[-1]

@@ -1,7 +1,8 @@
-"""Model the costs of databases beyond the measured sizes (Sec. 4.4 at scale): bytes, laws, plans, figures.
+"""Model the costs of databases that are larger than the measured ones, for notebook 05.
 
-A power law extrapolates a measured cost. A plan needs no extrapolation: it splits the database into
-shards of a measured size and spreads them over machines. Notebook 05 uses both.
+A power law extrapolates a measured cost to larger databases. A plan needs no extrapolation: it splits the
+database into shards (indexes of parts of the database) of a measured size, and spreads the shards over
+machines.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +20,11 @@ from delfjax.plots.base import COLORS, NEUTRAL, Figure, subplots
 from delfjax.search.nndescent import NNDescentConfig
 from delfjax.search.product_quantization import PAPER_BITS, PAPER_PARTS
 
-Row = Mapping[str, Any]  # a measurement, as `benchmarks.costs` writes it
-FEATURES = 1000  # per image; the paper's maximum
+Row = Mapping[str, Any]  # one measurement of one index, as `benchmarks.costs` writes it
+FEATURES = 1000  # features per image: the maximum in the paper
 HOUR, GB, BILLION = 3600, 1e9, 1e9
-USABLE = 0.8  # share of a machine's memory that shards may fill
-MIN_SIZES = 4  # of a power law in a figure: with three, its interval is as wide as the figure
+USABLE = 0.8  # share of the memory of a machine that shards may use
+MIN_SIZES = 4  # minimum for a power law in a figure; with 3 sizes, the interval fills the figure
 PALETTE = (*COLORS, NEUTRAL)
 
 
@@ -31,7 +32,7 @@ PALETTE = (*COLORS, NEUTRAL)
 
 
 def store_bytes(features: int = FEATURES, dimensions: int = PAPER_DIMENSIONS) -> dict[str, float]:
-    """Return the bytes of an image's features in a feature store, by part."""
+    """Return the bytes that the features of an image take in a feature store, by part."""
     widths = {"positions": 2, "scales": 1, "scores": 1, "descriptors": dimensions}
     sizes = {part: np.dtype(kind).itemsize * widths[part] for part, kind in FIELDS.items()}
     descriptors = sizes.pop("descriptors")
@@ -41,13 +42,13 @@ def store_bytes(features: int = FEATURES, dimensions: int = PAPER_DIMENSIONS) ->
 def index_bytes(
     kind: str, features: int = FEATURES, dimensions: int = PAPER_DIMENSIONS
 ) -> dict[str, float]:
-    """Return the bytes of an image's features in an index in memory, by part.
+    """Return the bytes that the features of an image take in an index in memory, by part.
 
     Args:
-        kind: ``"exact"``, ``"nndescent"``, ``"pq"``, or ``"paper"`` for the paper's codes without the
-            rest of its index, which is not published.
+        kind: Kind of index: ``"exact"``, ``"nndescent"``, ``"pq"``, or ``"paper"``. For ``"paper"``, only
+            the codes are counted, because the rest of the paper's index is not published.
         features: Number of features of the image.
-        dimensions: Dimensions of a descriptor.
+        dimensions: Number of dimensions of a descriptor.
     """
     descriptor, edge, row_number = 4 * dimensions, 4, 8
     bits = PAPER_PARTS * PAPER_BITS
@@ -65,14 +66,14 @@ def index_bytes(
 
 @dataclass(frozen=True, kw_only=True)
 class PowerLaw:
-    """A cost that grows as ``a * size ** exponent``: a line through logarithms.
+    """A cost that grows as ``a * size ** exponent``: log cost is a straight line over log size.
 
     Attributes:
-        exponent: Slope of the line; 1 if the cost is proportional to the size.
-        center: Mean logarithm of the sizes.
+        exponent: Slope of the line. 1 if the cost is proportional to the size.
+        center: Mean of the logarithms of the measured sizes.
         level: Logarithm of the cost at the center.
-        deviation: Standard deviation of the logarithms of costs around the line.
-        spread: Sum of squared distances of the logarithms of sizes from the center.
+        deviation: Standard deviation of the logarithms of measured costs from the line.
+        spread: Sum of squared differences between the logarithms of sizes and the center.
         count: Number of measured sizes.
     """
 
@@ -84,13 +85,13 @@ class PowerLaw:
     count: int
 
     def at(self, sizes: np.ndarray) -> np.ndarray:
-        """Return the costs of sizes."""
+        """Return the cost at each size."""
         return np.exp(self.level + self.exponent * (np.log(sizes) - self.center))
 
     def interval(self, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the 95% prediction interval of one more measurement at each size.
 
-        It is valid only if the cost keeps following the law.
+        The interval is valid only if the cost follows the power law at these sizes too.
         """
         away = np.log(sizes) - self.center
         error = self.deviation * np.sqrt(1 + 1 / self.count + away**2 / self.spread)
@@ -99,13 +100,15 @@ class PowerLaw:
 
 
 def fit_power_law(sizes: Sequence[float], costs: Sequence[float]) -> PowerLaw:
-    """Fit a power law to logarithms by least squares.
+    """Fit a power law to the logarithms of measured sizes and costs, by least squares.
 
     Raises:
-        ValueError: If there are fewer than three sizes, or a size or cost is not above 0.
+        ValueError: If there are fewer than three different sizes, or a size or cost is not above 0.
     """
     if len(set(sizes)) < 3 or min(*sizes, *costs) <= 0:
-        raise ValueError(f"sizes {sizes}, costs {costs}: expected three sizes, and all above 0")
+        raise ValueError(
+            f"sizes are {sizes}, costs are {costs}; expected three different sizes or more, all above 0"
+        )
     x, y = np.log(sizes), np.log(costs)
     line = stats.linregress(x, y)
     residuals = y - line.intercept - line.slope * x
@@ -120,14 +123,16 @@ def fit_power_law(sizes: Sequence[float], costs: Sequence[float]) -> PowerLaw:
 
 
 def interpolate_cost(size: float, rows: Sequence[Row], column: str) -> float:
-    """Return the cost of a size between measured ones, on lines through their logarithms.
+    """Interpolate the cost in a column of measurements linearly, on logarithms of size and cost.
 
     Raises:
-        ValueError: If the size is outside the measured ones.
+        ValueError: If the size is smaller or larger than all measured sizes.
     """
     x, y = np.log(sorted((row["descriptors"], row[column]) for row in rows)).T
     if not x[0] <= np.log(size) <= x[-1]:
-        raise ValueError(f"{size} is not between the measured sizes {np.exp([x[0], x[-1]])}")
+        raise ValueError(
+            f"size is {size:,.0f}; expected {np.exp(x[0]):,.0f} to {np.exp(x[-1]):,.0f}, the range of measured sizes"
+        )
     return float(np.exp(np.interp(np.log(size), x, y)))
 
 
@@ -136,12 +141,12 @@ def interpolate_cost(size: float, rows: Sequence[Row], column: str) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardCost:
-    """Measured cost of one shard.
+    """Measured cost of one shard (an index of a part of the database).
 
     Attributes:
-        descriptors: Number of descriptors.
-        build: Seconds to build it.
-        query: Seconds to search it with one photo.
+        descriptors: Number of descriptors in the shard.
+        build: Seconds to build the shard.
+        query: Seconds to search the shard for one photo.
         memory: Bytes in memory per descriptor.
     """
 
@@ -153,7 +158,7 @@ class ShardCost:
 
 @dataclass(frozen=True, kw_only=True)
 class Collection:
-    """A collection of images.
+    """A collection of images to be searched.
 
     Attributes:
         images: Number of images.
@@ -166,19 +171,19 @@ class Collection:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Machines and costs of a collection in shards.
+    """Machines and costs of searching a collection that is split into shards.
 
     Attributes:
         shards: Number of shards.
         machines: Number of machines.
-        memory: GB of all shards.
-        extraction: Machine-hours of extraction.
-        building: Machine-hours of building.
-        hours: Hours until all is built, on all machines in parallel.
-        money: Price of those machine-hours.
-        daily: Price of a day on which all machines run.
-        query: Seconds to search with one photo, without merging and verification. Machines search in
-            parallel; each searches its shards one after another.
+        memory: Memory of all shards in GB.
+        extraction: Machine-hours to extract all features.
+        building: Machine-hours to build all shards.
+        hours: Hours until all shards are built, with all machines in parallel.
+        money: Price of the machine-hours for extraction and building.
+        daily: Price of running all machines for a day.
+        query: Seconds to search for one photo, without merging results and verification. Machines search
+            in parallel. Each machine searches its shards one after another.
     """
 
     shards: int
@@ -195,14 +200,14 @@ class Plan:
 def make_plan(
     collection: Collection, shard: ShardCost, *, memory: float, price: float, machines: int = 1
 ) -> Plan:
-    """Plan the machines of a collection.
+    """Plan how many machines a collection needs, and what they cost.
 
     Args:
         collection: The collection.
-        shard: Cost of one shard, on a machine like the measured one.
-        memory: GB of memory of a machine.
+        shard: Measured cost of one shard. All machines are assumed to be as fast as the measured one.
+        memory: Memory of a machine in GB.
         price: Price of a machine-hour.
-        machines: Minimum number of machines; there are more if the shards need their memory.
+        machines: Minimum number of machines. The plan has more machines if the shards need more memory.
 
     Raises:
         ValueError: If a machine cannot hold one shard.
@@ -211,8 +216,8 @@ def make_plan(
     per_machine = int(memory * USABLE / size)
     if not per_machine:
         raise ValueError(
-            f"a shard takes {size:.1f} GB, but a machine has {USABLE:.0%} of {memory} GB for shards. "
-            "Fix: use smaller shards"
+            f"a shard takes {size:.1f} GB of memory; expected at most {USABLE:.0%} of the {memory} GB of a "
+            "machine. Fix: use smaller shards or machines with more memory"
         )
     descriptors = collection.images * FEATURES
     shards = -(-descriptors // shard.descriptors)
@@ -233,7 +238,7 @@ def make_plan(
 
 
 def plan_table(plans: Mapping[str, Plan], *, remark: str) -> Table:
-    """Return a table with one plan per row."""
+    """Return a table with one named plan per row, and a remark below."""
     columns = {
         "shards": "{.shards:,}",
         "GB of memory": "{.memory:,.1f}",
@@ -252,7 +257,7 @@ def plan_table(plans: Mapping[str, Plan], *, remark: str) -> Table:
 
 
 def measurement_table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
-    """Return a table of some columns of measurements, with a dash for a missing number."""
+    """Return a table of measurements with the given columns. A missing value is shown as a dash."""
 
     def show(value: object) -> str:
         if value is None:
@@ -267,13 +272,13 @@ def measurement_table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
 
 
 def cost_curves(rows: Sequence[Row], columns: Mapping[str, str], *, smallest: float = 0) -> Figure:
-    """Draw costs against size: measured ones as points, power laws up to a billion as dashed lines.
+    """Draw measured costs as points and power laws, up to a billion descriptors, as dashed lines.
 
     Args:
         rows: Measurements.
-        columns: Label of each column; each has its own panel.
-        smallest: Smallest size to which laws are fitted. A kind with fewer than `MIN_SIZES` larger
-            sizes gets no law.
+        columns: Columns to draw, one panel per column, as a dict from column to axis label.
+        smallest: Smallest size that is used to fit a power law. An index with fewer than `MIN_SIZES` such
+            sizes is drawn without a power law.
     """
     figure, axes = subplots(4.3 * len(columns), 3.6, 1, len(columns))
     names = list(dict.fromkeys(row["index"] for row in rows))
@@ -285,7 +290,9 @@ def cost_curves(rows: Sequence[Row], columns: Mapping[str, str], *, smallest: fl
             _draw_law(ax, sizes[sizes >= smallest], costs[sizes >= smallest], color)
         ax.set(xscale="log", yscale="log", xlabel="descriptors", ylabel=label)
         drawn = np.concatenate([line.get_ydata() for line in ax.lines])
-        ax.set_ylim(drawn.min() / 2, drawn.max() * 2)  # a wide interval would flatten all lines
+        ax.set_ylim(
+            drawn.min() / 2, drawn.max() * 2
+        )  # otherwise, a wide interval would set the limits
         ax.grid(alpha=0.25, linewidth=0.6)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(names))
@@ -293,11 +300,11 @@ def cost_curves(rows: Sequence[Row], columns: Mapping[str, str], *, smallest: fl
 
 
 def byte_bars(bars: Mapping[str, Mapping[str, float]], *, budget: tuple[str, float]) -> Figure:
-    """Draw the bytes of an image as stacked bars.
+    """Draw the bytes that one image takes as stacked bars, one bar per kind of storage.
 
     Args:
-        bars: Bytes by part, by title of the bar.
-        budget: Title and bytes of a line across all bars.
+        bars: A dict from the title of a bar to a dict from part to bytes.
+        budget: Label and bytes of a vertical line across all bars.
     """
     figure, axes = subplots(7.2, 0.5 * len(bars) + 1.3)
     ax, rows, ends = axes[0, 0], np.arange(len(bars)), np.zeros(len(bars))

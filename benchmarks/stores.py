@@ -1,9 +1,9 @@
-"""Compare the feature store with one .npz file per photo and with six file formats.
+"""Compare the time to read and write features in our feature store and in seven other file formats.
 
-Features are random numbers in the shape of real ones, which no format can compress. All formats but the
-first get the same shards, in files that are written once. Files are read from the page cache, so the
-times are those of the format, not of the disk; only our store waits for the disk when it writes. Our
-store and the .npz files return single precision, as a search needs; the others return what they hold.
+Features are random numbers with the shapes of real features, so no format can compress them. The first
+format writes one .npz file per photo; the others write the same shards (groups of photos). Files are read
+from the page cache, without the disk. Only our store waits for the disk when it writes. Our store and the
+.npz files return descriptors as float32, as a search needs; the others return float16, as stored.
 """
 
 import importlib
@@ -22,8 +22,12 @@ from benchmarks.timing import measure
 from delfjax.features.store import SHARD_PHOTOS, FeatureStore
 from delfjax.types import Features
 
-PHOTOS, FEATURES, DIMENSIONS = 2000, 1000, 40  # features and dimensions: the paper's
-SINGLE_READS = 200  # photos that are read one by one
+PHOTOS, FEATURES, DIMENSIONS = (
+    2000,
+    1000,
+    40,
+)  # features per photo and dimensions are those of the paper
+SINGLE_READS = 200  # number of photos to read one by one
 ROUNDS = 5
 WIDTHS = {"descriptors": DIMENSIONS, "positions": 2, "scales": 1, "scores": 1}
 FIELDS = tuple(WIDTHS)
@@ -31,11 +35,13 @@ SIZE = (480, 640)
 TIMES = ("write", "open", "read one photo", "read all")
 
 Arrays = dict[str, np.ndarray]  # the fields of one photo, or of several photos concatenated
-Readers = tuple[Callable[[int], Arrays], Callable[[], list[Arrays]]]  # of a photo by number; of all
+Readers = tuple[
+    Callable[[int], Arrays], Callable[[], list[Arrays]]
+]  # functions that read the photo with an index, and all photos
 
 
 def random_photo(seed: int) -> Arrays:
-    """Make the features of one photo, as extraction returns them."""
+    """Make random features of one photo, with the shapes and types that extraction returns."""
     random = np.random.default_rng(seed)
     photo = {
         field: random.standard_normal((FEATURES, width), np.float32).squeeze()
@@ -46,18 +52,18 @@ def random_photo(seed: int) -> Arrays:
 
 @cache
 def random_shards() -> list[list[Arrays]]:
-    """Make all photos, by shard."""
+    """Make the features of all photos, as a list of shards (lists of photos)."""
     photos = [random_photo(number) for number in range(PHOTOS)]
     return [photos[start : start + SHARD_PHOTOS] for start in range(0, PHOTOS, SHARD_PHOTOS)]
 
 
 def photo_name(number: int) -> str:
-    """Return a name of usual length, in one of 100 folders."""
+    """Return the path of the photo with this index: a name of usual length in one of 100 folders."""
     return f"landmark_{number % 100:03d}/photo_{number:012d}.jpg"
 
 
 def concatenate(number: int, photos: list[Arrays]) -> tuple[Arrays, np.ndarray, list[str]]:
-    """Return a shard: its fields, the first row of each photo and the last row, and the names."""
+    """Return the concatenated fields of a shard, the first row of each photo and the end, and the names."""
     fields = {field: np.concatenate([photo[field] for photo in photos]) for field in FIELDS}
     offsets = np.cumsum([0, *(len(photo["scales"]) for photo in photos)])
     first = number * SHARD_PHOTOS
@@ -65,12 +71,12 @@ def concatenate(number: int, photos: list[Arrays]) -> tuple[Arrays, np.ndarray, 
 
 
 def image_sizes(photos: list[Arrays]) -> np.ndarray:
-    """Return the size of each photo of a shard."""
+    """Return the (height, width) in pixels of each photo of a shard."""
     return np.tile(np.int32(SIZE), (len(photos), 1))
 
 
 def slice_readers(shards: list[tuple[dict, np.ndarray]]) -> Readers:
-    """Return readers of shards whose fields can be sliced like arrays."""
+    """Return readers of shards. A shard is a dict of arrays or array-like fields, and its offsets."""
     rows = [(shard, *ends) for shard, offsets in shards for ends in pairwise(offsets.tolist())]
 
     def read(number: int) -> Arrays:
@@ -83,7 +89,7 @@ def slice_readers(shards: list[tuple[dict, np.ndarray]]) -> Readers:
     return read, read_all
 
 
-# --- formats: a function that writes a shard, and one that opens all shards for reading
+# --- formats: each has a function that writes a shard, and one that opens all shards for reading
 
 
 def write_npz(folder: Path, number: int, photos: list[Arrays]) -> None:
@@ -180,7 +186,7 @@ def open_zarr(folder: Path) -> Readers:
 
 
 def arrow_table(number: int, photos: list[Arrays]) -> object:
-    """Make a table with one row per photo, of lists of fixed-size lists."""
+    """Make a pyarrow table with one row per photo. Descriptors are lists of fixed-size lists."""
     pa = importlib.import_module("pyarrow")
     fields, offsets, names = concatenate(number, photos)
     columns = {"name": pa.array(names), "image_size": pa.array([SIZE] * len(photos))}
@@ -193,7 +199,7 @@ def arrow_table(number: int, photos: list[Arrays]) -> object:
 
 
 def from_arrow(values: object, field: str) -> np.ndarray:
-    """Copy a field of one photo, or of several photos."""
+    """Copy a field of one or several photos from a pyarrow array to a numpy array."""
     if WIDTHS[field] == 1:
         return np.array(values.to_numpy())
     return np.array(values.flatten().to_numpy()).reshape(-1, WIDTHS[field])
@@ -277,7 +283,7 @@ BASELINE, OURS = list(FORMATS)[:2]
 
 
 def measure_format(write: Callable, open_: Callable) -> dict[str, float]:
-    """Write, open and read all photos in one format."""
+    """Measure the time to write, open and read all photos in one format, and the size of the files."""
     with tempfile.TemporaryDirectory() as parent:
         folder, shards = Path(parent), random_shards()
         _, writing = measure(lambda: [write(folder, *shard) for shard in enumerate(shards)])
@@ -296,7 +302,7 @@ def measure_format(write: Callable, open_: Callable) -> dict[str, float]:
 
 
 def run() -> dict:
-    """Measure every format that is installed, and compare it with one .npz file per photo."""
+    """Measure every format whose library is installed, and compare it with one .npz file per photo."""
     installed = {
         name: functions
         for name, (package, *functions) in FORMATS.items()

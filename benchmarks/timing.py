@@ -1,4 +1,4 @@
-"""Measure the time of functions."""
+"""Measure the time that functions take."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def measure(run: Callable[[], object]) -> tuple[object, float]:
-    """Return the result of a function and the seconds it takes."""
+    """Run a function; return the function's result and the time in seconds."""
     start = time.perf_counter()
     result = run()
     return result, time.perf_counter() - start
@@ -16,10 +16,11 @@ def measure(run: Callable[[], object]) -> tuple[object, float]:
 def compare(
     ours: Callable[[], object], other: Callable[[], object], *, rounds: int = 5
 ) -> tuple[float, float, float]:
-    """Return the median seconds of two functions, and the median ratio of ours to the other.
+    """Run two functions several times; return the median seconds of each and the median ratio.
 
-    They run alternately, so that a machine whose speed changes is fair to both.
+    The ratio is the time of ``ours`` divided by the time of ``other``. The functions run alternately, so
+    that changes in the speed of the machine affect both.
     """
-    ours(), other()  # compile
+    ours(), other()  # the first run compiles
     pairs = np.array([(measure(ours)[1], measure(other)[1]) for _ in range(rounds)])
     return *np.median(pairs, axis=0), np.median(pairs[:, 0] / pairs[:, 1])

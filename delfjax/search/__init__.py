@@ -1,1 +1,1 @@
-"""Nearest neighbors, votes and rankings."""
+"""Find nearest neighbors of local features, and rank the photos of a database for a query photo."""

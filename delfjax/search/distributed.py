@@ -51,8 +51,7 @@ class ShardedIndex(Index):
     """An index that consists of shards (indexes of consecutive database rows).
 
     Args:
-        shards: At least one index, in the order of the database rows. With a client: Dask futures of
-            the indexes.
+        shards: At least one index, in the order of database rows. With a client: futures of indexes.
         size: Maximum number of descriptors in a shard. If a shard is full, `add` builds a new one.
         client: Dask client of the cluster whose workers hold the shards. None: this process holds them.
         settings: Settings of the shards that `add` builds.
@@ -73,9 +72,7 @@ class ShardedIndex(Index):
         **settings: Value,
     ) -> None:
         if not shards:
-            raise ValueError(
-                "shards is empty. Fix: pass at least one index; the index may be empty"
-            )
+            raise ValueError("shards is empty. Fix: pass at least one index")
         self.shards = list(shards)
         self.size, self.client = size, client
         self._shard_settings = settings
@@ -98,9 +95,8 @@ class ShardedIndex(Index):
             descriptors: Descriptors of the database, one row per feature.
             size: Maximum number of descriptors in a shard.
             inner: Kind of index of each shard, as in `build_index`.
-            client: Dask client of a cluster. Its workers build, hold and search the shards in parallel.
-                None: this process builds the shards one after another. Search results are the same. For
-                ``"nndescent"``, this requires the same number of ``threads``.
+            client: Dask client of a cluster whose workers build, hold and search the shards in parallel.
+                None: this process does. Results are equal (of graphs, with equal ``threads``).
             settings: Settings of each shard.
 
         Raises:
@@ -224,9 +220,7 @@ def _build_shards(
                     client, _get_info, shards[number]
                 ).result()  # waits; raises the worker's error
         except ValueError as error:
-            raise ValueError(
-                f"cannot build shard {number} with {len(rows)} descriptors: {error}"
-            ) from error
+            raise ValueError(f"shard {number} with {len(rows)} descriptors: {error}") from error
     return shards
 
 

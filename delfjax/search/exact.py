@@ -49,7 +49,7 @@ class ExactIndex(Index):
         """Build an index over database descriptors. Exact search takes no ``settings``."""
         if settings:
             raise ValueError(
-                f"an exact index has no settings, got {', '.join(settings)}. Fix: leave them out"
+                f"an exact index has no settings; got {', '.join(settings)}. Fix: leave them out"
             )
         return cls(descriptors)
 

@@ -127,9 +127,8 @@ def map_to_query(
         size: ``(height, width)`` of the query photo in pixels.
 
     Returns:
-        The features inside the query photo. A position ``p`` becomes ``A^-1 p``, and scales are
-        multiplied by ``s``: a receptive field has ``291 / scale`` pixels in the database photo and
-        ``s`` times fewer pixels in the query photo.
+        The features inside the query photo. A position ``p`` becomes ``A^-1 p``. Scales are multiplied
+        by ``s``, because a receptive field has ``s`` times fewer pixels in the query photo.
     """
     linear = affine[:, :2].astype(float)
     positions = (photo.positions - affine[:, 2]) @ np.linalg.inv(linear).T

@@ -19,10 +19,7 @@ PAPER_WEIGHT = 0.25  # weight of the local score
 
 
 def normalize(scores: Real[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
-    """Scale scores linearly so that the lowest is 0 and the highest is 1.
-
-    If all scores are equal, return zeros.
-    """
+    """Scale scores linearly so that the lowest is 0 and the highest is 1. Equal scores become 0."""
     low, high = scores.min(), scores.max()
     return (scores - low) / (high - low) if high > low else np.zeros(len(scores))
 
@@ -65,9 +62,7 @@ def fuse(
 def append_by_similarity(
     result: SearchResult, similarities: Float[np.ndarray, " t"]
 ) -> SearchResult:
-    """Append the photos that a ranking lacks, sorted by global similarity.
-
-    `Searcher.search_subset` returns such a ranking of a part of the database.
+    """Append the photos that a ranking lacks (of `Searcher.search_subset`), by global similarity.
 
     Args:
         result: Search result of the local features. The order of its photos is kept.

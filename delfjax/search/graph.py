@@ -1,14 +1,14 @@
-"""Beam search over a neighbor graph, and the choice of the graph's edges, compiled by numba.
+"""Search a neighbor graph and choose the edges of the graph, compiled by numba.
 
-A node is a database row. Its edges lead to at most ``e`` near nodes in different directions. A beam
-search keeps the nearest nodes seen so far, follows the edges of the nearest one not yet expanded, and
-ends when all are expanded (Malkov and Yashunin 2016), starting from fixed entries. pynndescent has a
-search of its own; this one starts ten times faster in a new process and is saved without pickle.
+A node is a database row. The edges of a node lead to at most ``e`` near nodes in different directions. A
+beam search starts at fixed nodes and keeps the nearest nodes seen so far (the beam). It repeatedly follows
+the edges of the nearest node not yet expanded, and ends when all nodes of the beam are expanded (Malkov and
+Yashunin, 2016). It starts ten times faster in a new process than pynndescent's search, and needs no pickle.
 
-Symbols: ``vectors`` is the database, ``edges`` the graph (-1 where a node has fewer edges), ``entries``
-the nodes at which a search starts, ``width`` the number of nodes that a search keeps, and ``spread`` as in
-`NNDescentConfig`. A *key* packs a squared distance, a row and an "expanded" bit into one integer, ordered
-by distance, then row.
+Symbols: ``vectors`` are the database descriptors. ``edges`` is the graph (-1 where a node has fewer than
+``e`` edges). ``entries`` are the nodes at which a search starts. ``width`` is the number of nodes in the
+beam. ``spread`` is defined in `NNDescentConfig`. A *key* packs a squared distance, a row and an "expanded"
+bit into one integer. Keys are ordered by distance, then by row.
 """
 
 from typing import no_type_check
@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-NONE = -1  # in place of a missing edge or neighbor
+NONE = -1  # stands for a missing edge or neighbor
 
 Vectors = Float[np.ndarray, "t d"]
 Edges = Int[np.ndarray, "t e"]
@@ -62,7 +62,7 @@ def _squared(key: int) -> float:
 @no_type_check
 @compiled
 def _insert_key(beam: Keys, size: int, key: int) -> int:
-    """Insert a key into the ``size`` sorted keys of a beam; return its position, or the beam's length."""
+    """Insert a key into ``size`` sorted keys. Return the index, or the beam's length if it is too far."""
     length = len(beam)
     if size == length and key >= beam[length - 1]:
         return length
@@ -82,7 +82,7 @@ def _insert_key(beam: Keys, size: int, key: int) -> int:
 @no_type_check
 @compiled
 def _workspace(count: int, width: int) -> Workspace:
-    """Allocate what `_beam_search` needs for ``count`` nodes and a beam of some width."""
+    """Allocate the arrays of `_beam_search` for ``count`` nodes and a beam of ``width`` nodes."""
     return (
         np.empty(width, np.int64),
         np.zeros((count >> 3) + 1, np.uint8),
@@ -95,7 +95,7 @@ def _workspace(count: int, width: int) -> Workspace:
 def _beam_search(
     query: Float[np.ndarray, " d"], vectors: Vectors, edges: Edges, entries: Rows, space: Workspace
 ) -> int:
-    """Fill the beam of a workspace with the nearest nodes found, nearest first; return their number."""
+    """Fill the beam of a workspace with the nearest nodes found, nearest first. Return how many there are."""
     beam, seen, visited = space
     new = np.empty(max(edges.shape[1], len(entries)), np.int32)
     squared = np.empty(len(new), np.float32)
@@ -144,9 +144,9 @@ def search_block(
     rows: Int[np.ndarray, "q k"],
     distances: Float[np.ndarray, "q k"],
 ) -> None:
-    """Search for queries; write the neighbors, nearest first, into ``rows`` and ``distances``.
+    """Write the nearest neighbors of queries, nearest first, into the arrays ``rows`` and ``distances``.
 
-    Where fewer are found, the row is -1 and the distance infinite.
+    If a search finds fewer neighbors than columns, the last rows are -1 and their distances infinite.
     """
     space = _workspace(len(vectors), width)
     rows[:], distances[:] = NONE, np.inf
@@ -160,11 +160,11 @@ def search_block(
 @no_type_check
 @compiled
 def _prune(vectors: Vectors, keys: Keys, spread: float, kept: Rows) -> None:
-    """Choose a node's edges among the keys of candidates, nearest first; write them into ``kept``.
+    """Choose the edges of a node among candidates, and write the chosen nodes into ``kept``.
 
-    A candidate is kept if it is nearer to the node than to every candidate kept before. This is the
-    rule of the relative neighborhood graph; a spread over 1 multiplies the latter squared distances,
-    and so keeps more edges.
+    The keys of the candidates are sorted, nearest first. A candidate is kept if it is nearer to the node
+    than to every candidate kept before: the rule of the relative neighborhood graph. The ``spread``
+    multiplies the squared distances between candidates, so a spread over 1 keeps more edges.
     """
     kept[:] = NONE
     size = 0
@@ -195,10 +195,10 @@ def choose_block(
     spread: float,
     edges: Edges,
 ) -> None:
-    """Choose the edges of the nodes ``first`` to ``last - 1`` among candidates; write them into ``edges``.
+    """Choose the edges of the nodes ``first`` to ``last - 1`` among candidates. Write them into ``edges``.
 
-    The candidates of a node are ``candidates[starts[node] : starts[node + 1]]``. Missing ones (-1) and
-    the node itself are skipped.
+    The candidates of a node are ``candidates[starts[node] : starts[node + 1]]``. Missing candidates (-1)
+    and the node itself are skipped.
     """
     for node in range(first, last):
         keys = np.empty(starts[node + 1] - starts[node], np.int64)
@@ -213,7 +213,7 @@ def choose_block(
 @no_type_check
 @compiled
 def _add_edge(vectors: Vectors, edges: Edges, node: int, target: int, spread: float) -> None:
-    """Add an edge to a node; if the node has no free one, prune its edges and the new one."""
+    """Add an edge to a node. If the node is full, choose again among its edges and the new one."""
     degree = edges.shape[1]
     if edges[node, degree - 1] < 0:
         for edge in range(degree):
@@ -233,7 +233,7 @@ def _add_edge(vectors: Vectors, edges: Edges, node: int, target: int, spread: fl
 def insert(
     vectors: Vectors, edges: Edges, entries: Rows, first: int, width: int, spread: float
 ) -> None:
-    """Link the nodes from ``first`` on, one after another, to the nearest nodes that a search finds."""
+    """Add the nodes from ``first`` on to the graph: link each to the nearest nodes that a search finds."""
     space = _workspace(len(vectors), width)
     for node in range(first, len(vectors)):
         found = _beam_search(vectors[node], vectors, edges, entries, space)
@@ -247,7 +247,7 @@ def insert(
 @no_type_check
 @compiled
 def _mark_reachable(edges: Edges, node: int, reached: Bool[np.ndarray, " t"], stack: Rows) -> None:
-    """Mark every node that can be reached from a node."""
+    """Mark in ``reached`` every node that can be reached along edges from ``node``."""
     size = 1
     stack[0], reached[node] = node, True
     while size:
@@ -262,10 +262,12 @@ def _mark_reachable(edges: Edges, node: int, reached: Bool[np.ndarray, " t"], st
 @no_type_check
 @compiled
 def connect(vectors: Vectors, edges: Edges, entries: Rows, width: int) -> Rows:
-    """Add an edge to each node that cannot be reached, from the nearest node found with a free edge.
+    """Add edges so that every node can be reached from the entries.
+
+    The new edge to a node comes from the nearest node that is found and has fewer than ``e`` edges.
 
     Returns:
-        Nodes for which no such node was found; they must become entries.
+        Nodes to which no edge could be added. They must become entries.
     """
     space = _workspace(len(vectors), width)
     reached = np.zeros(len(vectors), np.bool_)

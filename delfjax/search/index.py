@@ -1,10 +1,9 @@
 """Nearest-neighbor indexes of local descriptors: their interface, and functions to build and load one.
 
 The paper searches a product-quantized inverted file (Sec. 4.4), whose code was not released. Four
-kinds of index are available here: exact search (`exact`), a neighbor graph (`nndescent`), shards, which
-are indexes of parts of the database (`distributed`), and product quantization (`product_quantization`).
-A search returns the rows of the ``k`` nearest database descriptors and their L2 distances, nearest first.
-Neighbors at equal distances are sorted by row.
+kinds of index are available here: exact search (`exact`), a neighbor graph (`nndescent`), shards (indexes
+of parts of the database, `distributed`), and product quantization (`product_quantization`). All return the
+``k`` nearest database descriptors, sorted by L2 distance, then by row.
 """
 
 from abc import ABC, abstractmethod
@@ -58,9 +57,8 @@ class Index(ABC):
 
     Attributes:
         kind: Name of this kind of index, as `build_index` takes it.
-        effort: Thoroughness of an approximate search. A higher effort finds more of the true neighbors
-            and takes longer. It is a number of descriptors or lists, depending on the kind. None for
-            exact search.
+        effort: Thoroughness of an approximate search: how many descriptors or lists it considers. A
+            higher effort finds more of the true neighbors and takes longer. None for exact search.
     """
 
     kind: ClassVar[str]
@@ -106,8 +104,7 @@ class Index(ABC):
         """
         if k > len(self):
             raise ValueError(
-                f"k is {k}; expected at most {len(self)}, the number of descriptors in the index. Fix: "
-                "ask for fewer neighbors"
+                f"k is {k}; expected at most {len(self)}, the number of descriptors. Fix: use a smaller k"
             )
         self._check_dimensions(queries)
         if not len(queries):
@@ -160,8 +157,7 @@ class Index(ABC):
 
         Returns:
             Recall at ``k``, from 0 to 1. A neighbor is correct if it is as near to the query as the
-            true k-th neighbor. The distances for this test are computed from the descriptors, because
-            an index may return approximate distances.
+            true k-th neighbor, by its true distance (the index may return approximate distances).
         """
         exact = exact or build_index(self.descriptors, "exact")
         random = np.random.default_rng(seed)
@@ -290,8 +286,8 @@ class IndexConfig:
             return build_index(descriptors, self.kind, **self.settings)
         except TypeError as error:
             raise ValueError(
-                f"invalid settings for an index of kind {self.kind!r}: {dict(self.settings)} ({error}). "
-                "Fix: pass settings that this kind of index has"
+                f"invalid settings for index {self.kind!r}: {dict(self.settings)} ({error}). Fix: pass "
+                "settings of this kind of index"
             ) from error
 
 
@@ -299,8 +295,6 @@ def measure_recall(
     index: Index, descriptors: Float[np.ndarray, "t d"], queries: Sequence[Features]
 ) -> float:
     """Measure which share of the true nearest neighbors an index finds, on 1,000 query features.
-
-    The number of neighbors is `NEIGHBORS`, or the size of a smaller database.
 
     Args:
         index: The index. It may be of a kind that does not keep the descriptors.

@@ -49,9 +49,7 @@ def write(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensors
     path.mkdir(parents=True, exist_ok=True)
     other = [file.name for file in path.iterdir() if not _is_index_file(file)]
     if other:
-        raise IndexFileError(
-            f"{path}: the folder holds {other[0]}, which is not part of an index. Fix: choose another folder"
-        )
+        raise IndexFileError(f"{path}: {other[0]} is not part of an index. Fix: use another folder")
     files = {name: _write_tensors(path, name, each) for name, each in tensors.items()}
     versions = {"delfjax": delfjax.__version__, "numpy": np.__version__}
     versions["python"] = platform.python_version()
@@ -78,7 +76,7 @@ def read(path: Path) -> tuple[dict[str, Any], TensorFiles]:
         _ = manifest["kind"], manifest["settings"]
     except FileNotFoundError:
         raise IndexFileError(
-            f"{path}: this folder holds no index ({MANIFEST} is missing). Fix: build an index and save it here"
+            f"{path / MANIFEST}: the file is missing. Fix: save an index"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IndexFileError(

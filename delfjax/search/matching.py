@@ -1,7 +1,6 @@
-"""Match two photos: mutual nearest neighbors, verified by RANSAC (Sec. 4.4).
+"""Match the features of two photos by mutual nearest neighbors, and verify the matches by RANSAC.
 
-The paper matches a query against a whole database; `delfjax.search.searcher` does that. Matching a
-single pair needs no index and no votes.
+The paper matches a query with a whole database (Sec. 4.4). The module `delfjax.search.searcher` does that.
 """
 
 from dataclasses import dataclass
@@ -14,19 +13,20 @@ from delfjax.geometry.ransac import RansacConfig, verify
 from delfjax.search.exact import ExactIndex
 from delfjax.types import Features, Matches
 
-MAX_DISTANCE = 0.8  # official match_images
+MAX_DISTANCE = 0.8  # as in match_images of the official code
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PairMatch:
-    """The matches between two photos and the geometric model they agree on.
+    """Matches between photos ``a`` and ``b``, and the map that RANSAC fitted to the matches.
 
     Attributes:
-        matches: Putative matches: positions in photo ``a`` (``query``) and ``b`` (``database``).
-        inliers: Which of them agree with the model.
-        affine: Map from ``a`` to ``b`` on homogeneous ``(y, x, 1)``; NaN if RANSAC found none. For a
-            homography, its first-order approximation at the centroid of the inliers.
-        homography: Map from ``a`` to ``b`` if ``RansacConfig.model`` is ``"homography"``, else None.
+        matches: Putative matches (before RANSAC). ``query`` holds positions in photo ``a``, ``database``
+            positions in photo ``b``.
+        inliers: Whether each match agrees with the map.
+        affine: Affine map from ``a`` to ``b``, on homogeneous ``(y, x, 1)``. NaN if RANSAC found no map.
+            If RANSAC fits a homography, a first-order approximation at the centroid of the inliers.
+        homography: Homography from ``a`` to ``b`` if ``RansacConfig.model`` is ``"homography"``; else None.
     """
 
     matches: Matches
@@ -36,7 +36,7 @@ class PairMatch:
 
     @property
     def num_inliers(self) -> int:
-        """Number of inliers: the paper's similarity score."""
+        """Number of inliers, which is the paper's similarity score of two photos."""
         return int(self.inliers.sum())
 
 
@@ -51,19 +51,20 @@ def match(
 ) -> PairMatch:
     """Match the features of two photos and verify the matches geometrically.
 
-    A pair of features is a putative match if each is the other's nearest neighbor. The official code
-    requires one direction only.
+    Two features are a putative match if each is the nearest neighbor of the other. The official code
+    requires only one direction.
 
     Args:
         a: Features of the first photo, as the extractor or a feature store returns them.
         b: Features of the second photo.
-        pca: PCA that reduces both photos' descriptors; descriptors of its output size are used as
-            they are. If None, descriptors of more than 40 dimensions (the paper's size) are reduced
-            by a PCA fitted to the two photos, and smaller ones are used as they are.
-        max_distance: Maximum L2 distance of a match, 0 to 2.
-        ratio: Maximum ratio of the distance to that of the second nearest feature of ``b`` (Lowe,
-            "Distinctive image features from scale-invariant keypoints", IJCV 2004). 1 disables the test.
-        ransac: Verification settings. None: the defaults.
+        pca: PCA that reduces the descriptors of both photos. Descriptors that already have the reduced
+            size are not changed. None: descriptors of more than 40 dimensions (the paper's size) are
+            reduced by a PCA fitted to the two photos, and other descriptors are not changed.
+        max_distance: Maximum L2 distance of the descriptors of a match, from 0 to 2.
+        ratio: Maximum ratio of two distances: of the nearest and of the second nearest feature of ``b``
+            (Lowe, "Distinctive image features from scale-invariant keypoints", IJCV 2004). 1 disables
+            the test.
+        ransac: Settings of the verification by RANSAC. None: the defaults.
 
     Raises:
         ValueError: If the descriptors of the two photos differ in size, do not fit the PCA, or are
@@ -75,7 +76,7 @@ def match(
         nearest, near = ExactIndex(b.descriptors).search(a.descriptors, min(2, len(b)))
         back, _ = ExactIndex(a.descriptors).search(b.descriptors, 1)
         mutual = back[nearest[:, 0], 0] == np.arange(len(a))
-        # With a single feature in b there is no second nearest to compare with.
+        # If b has a single feature, there is no second nearest feature to compare with.
         distinct = (near[:, 0] < ratio * near[:, -1]) | (ratio >= 1) | (len(b) < 2)
         rows_a = np.flatnonzero(mutual & distinct & (near[:, 0] <= max_distance))
         rows_b, distances = nearest[rows_a, 0], near[rows_a, 0]
@@ -90,12 +91,12 @@ def match(
 
 
 def _reduce(a: Features, b: Features, pca: PCA | None) -> tuple[Features, Features]:
-    """Reduce the descriptors of two photos; see `match` for the rule."""
+    """Reduce the descriptors of two photos as `match` describes for ``pca``."""
     width = a.descriptors.shape[1]
     if b.descriptors.shape[1] != width:
         raise ValueError(
-            f"descriptors of the two photos have {width} and {b.descriptors.shape[1]} dimensions; "
-            "expected the same. Fix: extract both photos with one model"
+            f"the descriptors of the two photos have {width} and {b.descriptors.shape[1]} dimensions; "
+            "expected equal numbers. Fix: extract both photos with the same model"
         )
     if pca is None:
         if width <= PAPER_DIMENSIONS:
@@ -107,6 +108,6 @@ def _reduce(a: Features, b: Features, pca: PCA | None) -> tuple[Features, Featur
     if width == reduced:
         return a, b
     raise ValueError(
-        f"descriptors have {width} dimensions, but the PCA maps {full} to {reduced}. Fix: use the PCA "
-        "of the model that extracted them"
+        f"the descriptors have {width} dimensions; expected {full} or {reduced}, because the PCA reduces "
+        f"{full} dimensions to {reduced}. Fix: use the PCA of the model that extracted the descriptors"
     )

@@ -1,8 +1,8 @@
-"""Approximate nearest neighbors by a neighbor graph, built with NNDescent (Dong et al. 2011).
+"""Approximate nearest neighbors by a neighbor graph, built with NNDescent (Dong et al., 2011).
 
-It takes the place of the paper's index (Sec. 4.4). pynndescent finds the nearest neighbors of every
-database descriptor; of these, `graph` keeps the edges that a search needs, and searches along them.
-The neighbors of a small database are found exactly.
+This index replaces the paper's index (Sec. 4.4). The library pynndescent finds the nearest neighbors of
+every database descriptor; those of a small database are found exactly. The module `graph` keeps those
+neighbors that a search needs, as the edges of the graph, and searches along the edges.
 """
 
 import os
@@ -23,12 +23,12 @@ from delfjax.search.index import Index, Neighbors, Value, check_minimums
 from delfjax.search.index_files import TensorFiles
 
 BRUTE_FORCE_LIMIT = (
-    20_000  # rows; exact search takes seconds, pynndescent compiles for half a minute
+    20_000  # rows; up to here, exact search takes seconds, and pynndescent half a minute to compile
 )
 QUERIES_PER_THREAD = 16  # for fewer queries, starting a thread costs more than it saves
-LEVEL_RATIO = 4  # each level of long edges has this many times fewer nodes; 16 loses small clusters
+LEVEL_RATIO = 4  # each random subset has this many times fewer nodes; with 16, clusters get lost
 STEPS = (
-    "finding neighbors (of many descriptors: half a minute to compile first)",
+    "finding neighbors (for a large database, first compiling for half a minute)",
     "finding distant neighbors",
     "choosing edges",
     "connecting",
@@ -37,16 +37,17 @@ STEPS = (
 
 @dataclass(frozen=True, kw_only=True)
 class NNDescentConfig:
-    """How a graph is built and searched. Not in the paper; chosen on DELF descriptors.
+    """Settings of an approximate nearest-neighbor graph, built by NNDescent (not in the paper).
 
     Attributes:
-        neighbors: Nearest neighbors that NNDescent finds for each node, candidates for its edges.
+        neighbors: Number of nearest neighbors of a node (database row), among which edges are chosen.
         degree: Maximum number of edges of a node.
-        spread: How many edges may point in similar directions, at least 1. An edge is dropped if the
-            end of a shorter edge is nearer to its end than ``1 / sqrt(spread)`` times its length.
+        spread: Pruning factor, at least 1. Larger values keep more edges that point in similar
+            directions. The edge from ``a`` to ``b`` is dropped if ``a`` has a shorter edge to some ``c``
+            and ``distance(c, b) < distance(a, b) / sqrt(spread)``.
         entries: Number of random nodes at which every search starts.
-        beam: Number of nearest nodes that a search keeps; see `NNDescentIndex.effort`.
-        seed: Seed of the graph and the entries.
+        beam: Default number of nearest nodes that a search keeps; see `NNDescentIndex`.
+        seed: Random seed of the graph and the entries.
 
     Raises:
         ValueError: If a value is out of range.
@@ -64,20 +65,22 @@ class NNDescentConfig:
 
 
 class NNDescentIndex(Index):
-    """A neighbor graph over descriptors, searched by a beam search.
+    """A graph whose nodes are database descriptors and whose edges lead to near descriptors.
 
-    `add` links new descriptors into the graph without building it again. Add many at once: every
-    call copies all arrays and checks that all nodes can be reached.
+    A beam search follows the edges from near nodes to nearer ones. `add` links new descriptors into the
+    graph without building the graph again. Add many descriptors in one call: every call copies all arrays
+    and checks that all nodes can be reached.
 
     Args:
-        descriptors: The database.
-        edges: Neighbors of each node, -1 where it has fewer than the maximum.
-        entries: Nodes at which every search starts.
-        config: How the graph was built.
-        threads: Threads of a search; results do not depend on it. None: one per core.
+        descriptors: Descriptors of the database, one row per feature.
+        edges: Rows of the nodes to which each node has an edge. Missing edges are -1.
+        entries: Rows of the nodes at which every search starts.
+        config: Settings with which the graph was built.
+        threads: Number of threads of a search. Results do not depend on it. None: one thread per core.
 
     Attributes:
-        effort: Beam width of a search. Set it to trade time for recall.
+        effort: Beam width: number of nearest nodes that a search keeps. A higher effort finds more of
+            the true neighbors and takes longer.
     """
 
     kind = "nndescent"
@@ -90,7 +93,7 @@ class NNDescentIndex(Index):
         config: NNDescentConfig,
         threads: int | None = None,
     ) -> None:
-        # Copies are writable: numba would compile again for read-only arrays, as loaded ones may be.
+        # Copies are writable. Loaded arrays may be read-only, and numba would compile again for these.
         self._vectors = np.array(descriptors, np.float32, order="C")
         self._edges, self._entries = np.array(edges, np.int32), np.array(entries, np.int32)
         self.config = config
@@ -101,14 +104,14 @@ class NNDescentIndex(Index):
     def build(
         cls, descriptors: Float[np.ndarray, "t d"], *, threads: int | None = None, **settings: Value
     ) -> "NNDescentIndex":
-        """Build the graph of descriptors.
+        """Build the neighbor graph of a database.
 
         The same seed and number of threads give the same graph. Another number of threads gives
-        another graph of the same quality, as pynndescent splits its work by threads.
+        another graph of the same quality, because pynndescent splits its work by threads.
 
         Args:
-            descriptors: The database; at least one.
-            threads: Threads for building and searching. None: one per core.
+            descriptors: Descriptors of the database, one row per feature. At least one is required.
+            threads: Number of threads to build and search the graph. None: one thread per core.
             settings: Fields of `NNDescentConfig`.
 
         Raises:
@@ -116,7 +119,7 @@ class NNDescentIndex(Index):
         """
         config = config_from_dict(NNDescentConfig, settings)
         if not len(descriptors):
-            raise ValueError("index nndescent: no descriptors. Fix: use exact search")
+            raise ValueError("index nndescent: descriptors is empty. Fix: use exact search")
         threads = threads or os.cpu_count() or 1
         vectors = np.array(descriptors, np.float32, order="C")
         order = np.random.default_rng(config.seed).permutation(len(vectors)).astype(np.int32)
@@ -129,12 +132,12 @@ class NNDescentIndex(Index):
 
     @property
     def descriptors(self) -> Float[np.ndarray, "t d"]:
-        """The database."""
+        """Descriptors of the database, one row per feature."""
         return self._vectors
 
     @property
     def memory(self) -> int:
-        """Size of descriptors, edges and entries in bytes."""
+        """Size of the index (descriptors, edges and entries) in bytes."""
         return self._vectors.nbytes + self._edges.nbytes + self._entries.nbytes
 
     def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
@@ -169,7 +172,7 @@ class NNDescentIndex(Index):
 
     @classmethod
     def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "NNDescentIndex":
-        if "config" not in settings:  # version 0.1.0 saved the effort in place of the beam
+        if "config" not in settings:  # version 0.1.0 saved the effort under the name of the beam
             settings = {"config": settings, "effort": settings["beam"]}
         config = config_from_dict(NNDescentConfig, settings["config"])
         index = cls(**tensors["index"], config=config)
@@ -184,10 +187,10 @@ def _build_edges(
     threads: int,
     step: Iterator[None],
 ) -> Int[np.ndarray, "t e"]:
-    """Choose the edges of every node.
+    """Choose the edges of every node, in two rounds.
 
-    The candidates are first the node's nearest neighbors. Then they are the edges chosen of these,
-    the nodes that chose an edge to this node, and distant neighbors.
+    In round 1, the candidates are the nearest neighbors of the node. In round 2, they are the nodes to
+    which or from which round 1 chose an edge, and distant neighbors.
     """
     count = len(vectors)
     edges = np.empty((count, config.degree), np.int32)
@@ -213,21 +216,21 @@ def _build_edges(
 def nearest_neighbors(
     vectors: Float[np.ndarray, "t d"], count: int, *, seed: int = 0, threads: int = 1
 ) -> Int[np.ndarray, "t m"]:
-    """Find the nearest neighbors of each row among the other rows: exactly for few rows, else by pynndescent.
+    """Find the nearest neighbors of each row among the other rows, approximately for many rows.
 
     Args:
-        vectors: One vector a row.
+        vectors: One vector per row.
         count: Maximum number of neighbors of each row.
-        seed: Seed of pynndescent.
-        threads: Threads of pynndescent; another number gives slightly different neighbors.
+        seed: Random seed of pynndescent.
+        threads: Number of threads of pynndescent. It slightly changes the neighbors.
 
     Returns:
-        Neighbors of each row, -1 for those not found.
+        Row indices of the neighbors of each row, -1 for neighbors that were not found.
     """
     count = min(count, len(vectors) - 1)
     if not count:
         return np.full((len(vectors), 1), graph.NONE, np.int32)
-    # The libraries are imported here as they take seconds, and a search does not need them.
+    # Imports of these libraries take seconds, and a search does not need them.
     if len(vectors) <= BRUTE_FORCE_LIMIT:
         from sklearn.neighbors import NearestNeighbors
 
@@ -247,10 +250,10 @@ def _distant_pairs(
     config: NNDescentConfig,
     threads: int,
 ) -> Int[np.ndarray, "2 f"]:
-    """Pair nodes with their nearest neighbors in random subsets, each a quarter of the one before.
+    """Pair nodes with distant neighbors: their nearest neighbors in random subsets of the database.
 
-    A graph of nearest neighbors alone has no path between clusters. These pairs are the upper levels
-    of hnswlib's hierarchy, merged into one graph.
+    Each subset has a quarter of the nodes of the subset before. A graph of nearest neighbors alone may
+    have no path between clusters. The pairs play the role of the upper levels of an HNSW graph.
     """
     pairs = [np.empty((2, 0), np.int32)]
     size = len(order) // LEVEL_RATIO
@@ -268,10 +271,10 @@ def _distant_pairs(
 def _both_directions(
     edges: Int[np.ndarray, "t e"], pairs: Int[np.ndarray, "2 f"]
 ) -> tuple[Int[np.ndarray, " c"], Int[np.ndarray, " s"]]:
-    """List the nodes joined to each node by an edge or a pair, in either direction.
+    """List, for each node, the nodes that share an edge or a pair with the node, in either direction.
 
     Returns:
-        The joined nodes, grouped by node, and the start of each group.
+        The lists of all nodes, concatenated, and the start of each list.
     """
     nodes, columns = np.nonzero(edges >= 0)
     ends = edges[nodes, columns]
@@ -288,12 +291,12 @@ def _connect(
     entries: Int[np.ndarray, " s"],
     config: NNDescentConfig,
 ) -> Int[np.ndarray, " r"]:
-    """Add edges in place until every node can be reached; return the entries, with new ones if needed."""
+    """Add edges in place so that every node can be reached. Return the entries, with new ones if needed."""
     return np.concatenate([entries, graph.connect(vectors, edges, entries, config.beam)])
 
 
 def _run_in_threads(work: Callable[[slice], None], count: int, threads: int) -> None:
-    """Run work on ``count`` rows in parallel blocks; numba functions release Python's lock."""
+    """Split ``count`` rows into blocks and run work on them in threads (numba releases Python's lock)."""
     bounds = [count * part // threads for part in range(threads + 1)]
     blocks = [slice(start, stop) for start, stop in pairwise(bounds) if start < stop]
     if len(blocks) == 1:
@@ -304,7 +307,7 @@ def _run_in_threads(work: Callable[[slice], None], count: int, threads: int) -> 
 
 
 def _show_steps(bar: tqdm) -> Iterator[None]:
-    """Show the next step of building in the progress bar at each ``next``."""
+    """Show the stages of building in a progress bar: each ``next`` shows the next stage."""
     for step in STEPS:
         bar.set_description(f"NNDescent: {step}")
         yield

@@ -1,9 +1,9 @@
 """The paper's compressed index: an inverted file of product-quantized descriptors, by faiss (Sec. 4.4).
 
-A descriptor goes to the list of the nearest of 8,192 coarse centers. Its residual is split into 10
-sub-vectors, each replaced by one of 32 centers: 10 x 5 = 50 bits. Queries are not quantized (asymmetric
-distance). Limitation: the paper also searches a KD-tree in each list and optimizes the quantizer within
-it (LOPQ); here all entries of a list are compared.
+A descriptor is stored in the list of the nearest of 8,192 coarse centers. The difference to this center is
+split into 10 sub-vectors. Each sub-vector is replaced by the nearest of 32 centers, so the code of a
+descriptor has 10 x 5 = 50 bits. Queries are not quantized. Limitation: the paper also builds a KD-tree in
+each list and optimizes the quantizer of each list. Here, a query is compared with all entries of a list.
 """
 
 from dataclasses import asdict, dataclass
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 PAPER_LISTS = 8192  # Sec. 4.4: "codebook 8K"
 PAPER_PARTS, PAPER_BITS = 10, 5  # Sec. 4.4: 50 bits
-DESCRIPTORS_PER_CENTER = 39  # faiss warns if it learns a center from fewer
+DESCRIPTORS_PER_CENTER = 39  # minimum to learn a center; with fewer, faiss warns
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProductQuantizationConfig:
-    """How descriptors are quantized and searched.
+    """Settings of a product-quantized index.
 
     Attributes:
-        lists: Maximum number of inverted lists; a small database gets fewer.
-        parts: Number of sub-vectors of a descriptor; must divide its dimensions.
-        bits: Number of bits of each sub-vector's code.
-        probes: Number of lists that a query searches; see `ProductQuantizationIndex.effort`.
-        seed: Seed of the centers.
+        lists: Maximum number of inverted lists. A small database gets fewer lists.
+        parts: Number of sub-vectors of a descriptor. It must divide the number of dimensions.
+        bits: Number of bits of the code of a sub-vector, which has ``2 ** bits`` centers.
+        probes: Default number of lists searched for a query; see `ProductQuantizationIndex`.
+        seed: Random seed for learning the centers.
 
     Raises:
         ValueError: If a value is out of range.
@@ -51,14 +51,14 @@ class ProductQuantizationConfig:
 
 
 class ProductQuantizationIndex(Index):
-    """An inverted file of codes. The descriptors are not kept: 7 bytes of code and 8 of row number each.
+    """An inverted file of codes, 15 bytes per descriptor. The descriptors themselves are not kept.
 
     Args:
-        file: The index of faiss.
-        config: How it was built.
+        file: The inverted file of faiss.
+        config: Settings with which the index was built.
 
     Attributes:
-        effort: Number of lists that a query searches. Set it to trade time for recall.
+        effort: Number of lists searched for a query. Higher values take longer and find more neighbors.
     """
 
     kind = "pq"
@@ -72,32 +72,32 @@ class ProductQuantizationIndex(Index):
     def build(
         cls, descriptors: Float[np.ndarray, "t d"], **settings: Value
     ) -> "ProductQuantizationIndex":
-        """Learn the centers from the descriptors and quantize them.
+        """Learn the centers from the descriptors of a database, and quantize the descriptors.
 
         Args:
-            descriptors: The database.
+            descriptors: Descriptors of the database, one row per feature.
             settings: Fields of `ProductQuantizationConfig`.
 
         Raises:
-            ValueError: If there are too few descriptors, the parts do not divide their dimensions, or
-                a setting is unknown or out of range.
+            ValueError: If there are too few descriptors, the number of parts does not divide the number
+                of dimensions, or a setting is unknown or out of range.
             ImportError: If faiss is not installed.
         """
         config, faiss = config_from_dict(ProductQuantizationConfig, settings), _import_faiss()
         count, dimensions = descriptors.shape
         if count < (least := DESCRIPTORS_PER_CENTER << config.bits):
             raise ValueError(
-                f"index pq: {count} descriptors, but {config.bits} bits need at least {least}. Fix: use "
-                "exact search, or fewer bits"
+                f"an index of kind 'pq' with {config.bits} bits needs at least {least} descriptors, got "
+                f"{count}. Fix: use exact search, or fewer bits"
             )
         if dimensions % config.parts:
             raise ValueError(
-                f"index pq: {config.parts} parts do not divide {dimensions} dimensions"
+                f"parts is {config.parts}; expected a divisor of {dimensions}, the descriptor dimensions"
             )
         lists = min(config.lists, count // DESCRIPTORS_PER_CENTER)
         centers = faiss.IndexFlatL2(dimensions)
         file = faiss.IndexIVFPQ(centers, dimensions, lists, config.parts, config.bits)
-        file.cp.seed = file.pq.cp.seed = config.seed + 1  # faiss takes 0 for no seed
+        file.cp.seed = file.pq.cp.seed = config.seed + 1  # for faiss, 0 means no seed
         vectors = np.ascontiguousarray(descriptors, np.float32)
         file.train(vectors)
         file.add(vectors)
@@ -105,18 +105,19 @@ class ProductQuantizationIndex(Index):
 
     @property
     def descriptors(self) -> Float[np.ndarray, "t d"]:
-        """Not available.
+        """Not available: the index keeps only codes of the descriptors.
 
         Raises:
             ValueError: Always.
         """
         raise ValueError(
-            "index pq keeps no descriptors. Fix: pass an exact index of them to measure recall"
+            "an index of kind 'pq' does not keep the descriptors. Fix: to measure recall, pass an exact "
+            "index of the descriptors as exact"
         )
 
     @property
     def memory(self) -> int:
-        """Size of codes, row numbers and centers in bytes."""
+        """Size of the index (codes, row indices and centers) in bytes."""
         entry = self._file.code_size + np.dtype(np.int64).itemsize
         centers = (self._file.nlist + (1 << self.config.bits)) * self.dimensions
         return len(self) * entry + centers * np.dtype(np.float32).itemsize
@@ -126,7 +127,7 @@ class ProductQuantizationIndex(Index):
 
     @property
     def dimensions(self) -> int:
-        """Dimensions of a descriptor."""
+        """Number of dimensions of a descriptor."""
         return self._file.d
 
     def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
@@ -148,7 +149,7 @@ class ProductQuantizationIndex(Index):
 
     @classmethod
     def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "ProductQuantizationIndex":
-        if "config" not in settings:  # version 0.1.0 saved the effort in place of the probes
+        if "config" not in settings:  # version 0.1.0 saved the effort under the name of the probes
             settings = {"config": settings, "effort": settings["probes"]}
         config = config_from_dict(ProductQuantizationConfig, settings["config"])
         index = cls(_import_faiss().deserialize_index(tensors["index"]["faiss"]), config)
@@ -160,5 +161,7 @@ def _import_faiss() -> ModuleType:
     try:
         import faiss
     except ImportError as error:
-        raise ImportError("index pq needs faiss. Fix: pip install 'delfjax[index]'") from error
+        raise ImportError(
+            "faiss is not installed; an index of kind 'pq' needs it. Fix: pip install 'delfjax[index]'"
+        ) from error
     return faiss

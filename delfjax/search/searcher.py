@@ -1,8 +1,8 @@
-"""Rank the photos of a database for a query photo: neighbors, votes, verification (Sec. 4.4).
+"""Rank the photos of a database for a query photo by nearest neighbors, votes and RANSAC (Sec. 4.4).
 
 The index finds the 60 nearest database features of each query feature. A photo gets one vote from each
-query feature that has a neighbor in it. The photos with most votes are verified by RANSAC and ranked
-by their inliers.
+query feature that has a neighbor in the photo. RANSAC verifies the photos with most votes: it finds the
+matches that agree with one map between the photos (inliers). Photos are ranked by their inliers.
 """
 
 from collections.abc import Sequence
@@ -25,28 +25,29 @@ from delfjax.search.index import (
 )
 from delfjax.types import Features, Matches, Ranking
 
-VERIFIED = 100  # official image_reranking verifies the top 100
+VERIFIED = 100  # photos to verify, as in image_reranking of the official code
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """How a query is searched for.
+    """Settings of a search by local features.
 
     Attributes:
         neighbors: Number of nearest database features found for each query feature (``K``).
-        max_distance: Maximum L2 distance of a neighbor (official ``match_images``: 0.8,
-            ``image_reranking``: 0.9). Infinite by default, as the paper gives none.
-        ratio: Maximum ratio of a neighbor's distance to that of the last of the ``K`` neighbors, which
-            represents the background (Local Naive Bayes Nearest Neighbor: McCann and Lowe, CVPR 2012).
-            The second nearest would not do: it may show the same landmark. Not in the paper; 1
-            disables the test.
-        one_to_one: Whether a database feature matches only the nearest of the query features that
-            match it. Not in the paper or the official code; without it, a feature of sky or foliage
-            counts as many inliers.
-        verified: Number of photos with most votes that are verified.
-        features: Number of best features used per photo, in query and database. None: all.
-        truncate: Number of descriptor dimensions used, as a smaller PCA would give. None: all.
-        ransac: How photos are verified.
+        max_distance: Maximum L2 distance of a neighbor (0.8 in the official ``match_images``, 0.9 in
+            ``image_reranking``). The default is infinity, because the paper gives no limit.
+        ratio: Maximum ratio of two distances: of a neighbor, and of the last of the ``K`` neighbors,
+            which represents the background (McCann and Lowe, "Local naive Bayes nearest neighbor", CVPR
+            2012). The second neighbor may show the same landmark, so it cannot replace the last. 1
+            disables the test. Not in the paper.
+        one_to_one: Whether a database feature matches only one query feature per query, the nearest.
+            Otherwise, a feature of sky or foliage counts as many inliers. Not in the paper and not in
+            the official code.
+        verified: Number of photos to verify by RANSAC. The photos with most votes are verified.
+        features: Maximum number of features per photo, in query and database. The features with the
+            highest scores are used. None: all.
+        truncate: Number of leading descriptor dimensions to use, as a smaller PCA gives. None: all.
+        ransac: Settings of the verification by RANSAC.
 
     Raises:
         ValueError: If a value is out of range.
@@ -65,16 +66,16 @@ class SearchConfig:
         check_minimums(self, neighbors=1, max_distance=0.0, verified=0, features=1, truncate=1)
         if not 0 < self.ratio <= 1:
             raise ValueError(
-                f"ratio is {self.ratio}; expected over 0 and at most 1, which keeps all"
+                f"ratio is {self.ratio}; expected a number above 0 and at most 1 (1 disables the test)"
             )
 
     def limit_features(self, features: Features) -> Features:
-        """Keep the best features of a photo and the first dimensions, as configured."""
+        """Keep the best features of a photo, and the first dimensions of their descriptors, as configured."""
         best = features[: self.features]
         return best.with_descriptors(truncate_descriptors(best.descriptors, self.truncate))
 
     def load_database(self, store: FeatureStore, names: Sequence[str] | None = None) -> Database:
-        """Load photos of a store, limited like `limit_features`; by default all photos."""
+        """Load photos of a feature store, limited as `limit_features` does. ``names`` None: all photos."""
         database = store.gather(names, limit=self.features)
         descriptors = truncate_descriptors(database.descriptors, self.truncate)
         return replace(database, descriptors=descriptors)
@@ -82,13 +83,14 @@ class SearchConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SearchResult:
-    """A ranking of photos, and the matches behind it.
+    """A ranking of database photos for a query, and the matches that led to the ranking.
 
     Attributes:
-        ranking: Every photo with a vote. Verified photos come first, sorted by inliers; the others
-            follow, sorted by votes. Ties are sorted by votes, then by index.
-        matches: Putative matches of each verified photo, by its index in the database.
-        verifications: Result of RANSAC for each verified photo, by its index.
+        ranking: Every photo with at least one vote. Verified photos come first, sorted by inliers. The
+            other photos follow, sorted by votes. Ties are sorted by votes, then by index.
+        matches: Putative matches (before RANSAC) of each verified photo. Keys are indices of photos in
+            the database.
+        verifications: Result of RANSAC for each verified photo. Keys are the same indices.
     """
 
     ranking: Ranking
@@ -97,15 +99,15 @@ class SearchResult:
 
 
 class Searcher:
-    """Search a database of photos.
+    """Search a database of photos for photos that match a query photo.
 
     Args:
-        database: The photos. Of a `FeatureStore`, the photos are loaded as ``config`` says; a
-            `Database` is used as it is.
-        index: A finished index over the descriptors of the database, an `IndexConfig`, or a kind such
-            as ``"exact"``. None means ``"auto"``: chosen by the size of the database.
-        config: How queries are searched for. None: the defaults.
-        pca: PCA with which the database was reduced. None: that of the store.
+        database: Features of the photos. A `Database` is used without changes. From a `FeatureStore`,
+            all photos are loaded, limited by ``features`` and ``truncate`` of ``config``.
+        index: A finished index over the descriptors of the database, an `IndexConfig`, or a kind of
+            index such as ``"exact"``. None: exact search of a small database, a graph of a large one.
+        config: Settings of the search. None: the defaults.
+        pca: PCA that reduced the descriptors of the database. None: the PCA of the store.
 
     Raises:
         ValueError: If the index cannot be built, or the PCA does not reduce the number of dimensions.
@@ -126,8 +128,9 @@ class Searcher:
             database = self.config.load_database(database)
         if self.pca is not None and len(self.pca.components) == self.pca.components.shape[1]:
             raise ValueError(
-                f"the PCA keeps all {len(self.pca.components)} dimensions, so the number of dimensions does "
-                "not show whether a query is reduced. Fix: pass a Database and reduced queries, no PCA"
+                f"the PCA keeps all {len(self.pca.components)} dimensions; expected a PCA with fewer "
+                "dimensions, because their number shows whether a query is reduced. Fix: pass a Database "
+                "and reduced queries, without a PCA"
             )
         self.database = database
         if isinstance(index, IndexConfig):
@@ -137,20 +140,19 @@ class Searcher:
         self.index = index
 
     def __call__(self, query: Features) -> SearchResult:
-        """Rank the database for a query.
+        """Rank the photos of the database for a query photo.
 
         Args:
-            query: Features of the query, as they were extracted or reduced like the database; see
-                `reduce`.
+            query: Features of the query photo, either as extracted or already reduced by the PCA.
         """
         query = self.reduce(query)
         return self.rank(query, self.find_neighbors(query))
 
     def reduce(self, features: Features) -> Features:
-        """Reduce the features of a photo like those of the database.
+        """Reduce the features of a photo by the PCA of the database, and limit them as configured.
 
-        Features with as many dimensions as the database are returned as they are. Others are reduced
-        by the PCA if they have more dimensions than it keeps, and limited as configured.
+        Features with as many dimensions as the database are returned unchanged. Features with at most as
+        many dimensions as the PCA keeps are limited only.
         """
         dimensions = features.descriptors.shape[1]
         if dimensions == self.index.dimensions:
@@ -160,25 +162,25 @@ class Searcher:
         return self.config.limit_features(features)
 
     def add(self, names: Sequence[str], features: Sequence[Features]) -> None:
-        """Add photos to the database and to its index, which is not built again.
+        """Add photos to the database and to the index. The index is not built again.
 
         Args:
             names: Name of each photo.
-            features: Features of each photo, as for a query.
+            features: Features of each photo, either as extracted or already reduced by the PCA.
 
         Raises:
-            ValueError: If a name is in the database already. Nothing has changed then.
+            ValueError: If a name is already in the database. The database then stays unchanged.
         """
         larger = self.database.with_photos(names, [self.reduce(each) for each in features])
         self.index.add(larger.descriptors[len(self.database.descriptors) :])
-        self.database = larger  # only now, as the index may refuse
+        self.database = larger  # only now, because the index may raise an error
 
     def search_subset(self, query: Features, images: Int[np.ndarray, " b"]) -> SearchResult:
-        """Rank some of the photos for a query, by exact search, as if there were no others.
+        """Rank only some photos of the database for a query photo, by exact search.
 
         Args:
-            query: Features of the query.
-            images: Indices of the photos.
+            query: Features of the query photo.
+            images: Indices of the photos in the database.
         """
         subset = Searcher(self.database.select(images), "exact", self.config, pca=self.pca)
         result = subset(query)
@@ -190,15 +192,15 @@ class Searcher:
         return SearchResult(ranking=ranking, matches=matches, verifications=verifications)
 
     def find_neighbors(self, query: Features) -> Neighbors:
-        """Find the nearest database features of each reduced query feature."""
+        """Find the nearest database features of each feature of a query that `reduce` returned."""
         k = min(self.config.neighbors, len(self.database.descriptors))
         return self.index.search(query.descriptors, k)
 
     def rank(self, query: Features, neighbors: Neighbors) -> SearchResult:
-        """Count votes, verify the photos with most votes, and rank all.
+        """Count the votes of all photos, verify the photos with most votes, and rank all with a vote.
 
         Args:
-            query: Reduced features of the query.
+            query: Features of the query photo, as `reduce` returns them.
             neighbors: Nearest database features of each query feature.
         """
         pairs = self.pair_features(neighbors)
@@ -220,7 +222,7 @@ class Searcher:
         return SearchResult(ranking=ranking, matches=matches, verifications=verifications)
 
     def pair_features(self, neighbors: Neighbors) -> "FeaturePairs":
-        """Keep one neighbor per query feature and photo, the nearest, and apply the configured limits."""
+        """Pair each query feature with its nearest neighbor in each photo, within the configured limits."""
         rows, distances = neighbors
         near = np.isfinite(distances) & (distances <= self.config.max_distance)
         if self.config.ratio < 1:
@@ -238,7 +240,7 @@ class Searcher:
         )
 
     def photo_matches(self, query: Features, pairs: "FeaturePairs", image: int) -> Matches:
-        """Return the putative matches of one photo, as positions in the query and the photo."""
+        """Return the putative matches of one photo: positions in the query and in the photo."""
         rows = slice(*np.searchsorted(pairs.images, [image, image + 1]))
         return Matches(
             query=query.positions[pairs.query_rows[rows]],
@@ -252,9 +254,9 @@ class FeaturePairs:
     """Pairs of a query feature and a database feature, sorted by photo.
 
     Attributes:
-        images: Index of the photo that holds the database feature.
-        query_rows: Row of the query feature.
-        database_rows: Row of the database feature.
+        images: Index of the database photo that has the database feature.
+        query_rows: Row of the query feature among the features of the query.
+        database_rows: Row of the database feature among the features of all photos.
         distances: L2 distance of the two descriptors.
     """
 
@@ -264,7 +266,7 @@ class FeaturePairs:
     distances: Float[np.ndarray, " m"]
 
     def nearest_of(self, *keys: Int[np.ndarray, " m"]) -> "FeaturePairs":
-        """Keep the nearest pair of each combination of keys, sorted by the first key, then the next."""
+        """Keep the nearest pair of each combination of keys. Sort by the first key, then by the next."""
         order = np.lexsort((self.distances, *keys[::-1]))
         changes = [np.diff(key[order], prepend=-1) != 0 for key in keys]
         kept = order[np.logical_or.reduce(changes)]

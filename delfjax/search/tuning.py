@@ -1,7 +1,7 @@
-"""Find the lowest effort at which an approximate index reaches a recall (Sec. 4.4).
+"""Find the lowest effort (thoroughness of a search) at which an approximate index reaches a recall.
 
-Recall grows with effort, which is the beam width of a graph or the number of lists searched. So the lowest
-effort is found by bisection.
+The effort is the beam width of a graph, or the number of lists searched by product quantization. Recall
+grows with effort. So the lowest effort is found by bisection.
 """
 
 import time
@@ -12,18 +12,18 @@ from jaxtyping import Float
 
 from delfjax.search.index import NEIGHBORS, Index, build_index
 
-TIMINGS = 3  # a search is timed this often, and the shortest time counts
-STEPS_PER_DOUBLING = 8  # of the efforts tried
+TIMINGS = 3  # a search is timed this many times, and the shortest time is used
+STEPS_PER_DOUBLING = 8  # number of efforts to try from one effort to twice that effort
 
 
 @dataclass(frozen=True, kw_only=True)
 class TunedEffort:
-    """An effort, and what was measured at it.
+    """The lowest effort that reaches a recall, with the recall and search time at this effort.
 
     Attributes:
-        effort: Value for ``index.effort``.
-        recall: Recall at this effort, 0 to 1.
-        milliseconds: Time of 1,000 queries.
+        effort: The effort, a value for ``index.effort``.
+        recall: Measured recall, from 0 to 1.
+        milliseconds: Measured time of 1,000 queries.
     """
 
     effort: int
@@ -43,21 +43,23 @@ def tune(
     sample: int = 1000,
     exact: Index | None = None,
 ) -> TunedEffort:
-    """Set an index to the lowest effort that reaches a recall.
+    """Set ``index.effort`` of an approximate index to the lowest effort that reaches a recall.
 
     Args:
-        index: An approximate index; its ``effort`` is set.
-        queries: Typical queries. Database descriptors will not do, as they find themselves.
-        recall: Recall to reach, 0 to 1.
+        index: An approximate index.
+        queries: Descriptors of typical queries. Do not use database descriptors: each finds itself.
+        recall: Share of the true nearest neighbors that the index must find, from 0 to 1.
         k: Number of neighbors of each query.
         sample: Maximum number of queries to search for.
-        exact: Exact search of the same database; built if None.
+        exact: Exact index of the same database. None: one is built from ``index.descriptors``.
 
     Raises:
-        ValueError: If the index has no effort, or does not reach the recall at any.
+        ValueError: If the index is exact, or does not reach the recall at any effort.
     """
     if index.effort is None:
-        raise ValueError(f"{type(index).__name__} is exact and has no effort to tune")
+        raise ValueError(
+            f"an index of kind {index.kind!r} has no effort to tune. Fix: pass an approximate index"
+        )
     exact = exact or build_index(index.descriptors, "exact")
     efforts = _efforts(max(len(index), 1))
     low, high = 0, len(efforts) - 1
@@ -70,15 +72,15 @@ def tune(
     found = index.recall(queries, k, sample=sample, exact=exact)
     if found < recall:
         raise ValueError(
-            f"recall is {found:.4f} at the highest effort, {index.effort}; expected {recall}. Fix: build "
-            "the index with more edges or longer codes"
+            f"recall is {found:.4f} at the highest effort, {index.effort}; expected at least {recall}. Fix: "
+            "build the index with more edges (degree) or longer codes (parts, bits)"
         )
     milliseconds = time_search(index, queries[:sample], k)
     return TunedEffort(effort=index.effort, recall=found, milliseconds=milliseconds)
 
 
 def time_search(index: Index, queries: Float[np.ndarray, "q d"], k: int = NEIGHBORS) -> float:
-    """Return the milliseconds of 1,000 queries, the shortest of a few searches."""
+    """Measure the milliseconds that 1,000 queries take: the shortest of a few searches, scaled to 1,000."""
     seconds = []
     for _ in range(TIMINGS):
         start = time.perf_counter()
@@ -88,6 +90,6 @@ def time_search(index: Index, queries: Float[np.ndarray, "q d"], k: int = NEIGHB
 
 
 def _efforts(largest: int) -> list[int]:
-    """Return efforts from 1 to ``largest`` in geometric steps."""
+    """Return efforts to try, from 1 to ``largest``, in a geometric sequence."""
     exponents = np.arange(STEPS_PER_DOUBLING * np.log2(largest)) / STEPS_PER_DOUBLING
     return sorted({round(2**exponent) for exponent in exponents} | {largest})

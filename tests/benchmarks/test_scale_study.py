@@ -80,7 +80,7 @@ def test_interval_contains_95_percent_of_new_measurements():
     ("sizes", "costs"), [([1, 2], [1, 2]), ([1, 2, 2], [1, 2, 3]), ([1, 2, 3], [1, 0, 3])]
 )
 def test_fit_needs_three_sizes_and_positive_costs(sizes, costs):
-    with pytest.raises(ValueError, match="expected three sizes, and all above 0"):
+    with pytest.raises(ValueError, match="expected three different sizes"):
         fit_power_law(sizes, costs)
 
 
@@ -88,7 +88,7 @@ def test_costs_between_measured_sizes_are_interpolated():
     measured = [{"descriptors": n, "s": s} for n, s in zip(SIZES, (1, 100, 20, 30), strict=True)]
     assert scale_study.interpolate_cost(1e5, measured[::-1], "s") == pytest.approx(100)
     assert scale_study.interpolate_cost(10**4.5, measured, "s") == pytest.approx(10)
-    with pytest.raises(ValueError, match="not between"):
+    with pytest.raises(ValueError, match="the range of measured sizes"):
         scale_study.interpolate_cost(2e7, measured, "s")
 
 
@@ -114,7 +114,9 @@ def test_more_machines_take_less_time_for_the_same_price():
 
 def test_a_machine_must_hold_a_shard():
     assert make_plan(MILLION, SHARD, memory=0.33, price=1).machines == 1000  # one shard each
-    with pytest.raises(ValueError, match=r"takes 0\.3 GB, but a machine has 80% of 0\.2 GB"):
+    with pytest.raises(
+        ValueError, match=r"takes 0\.3 GB of memory; expected at most 80% of the 0\.2 GB"
+    ):
         make_plan(MILLION, SHARD, memory=0.2, price=1)
 
 

@@ -87,5 +87,5 @@ def test_a_query_without_results_is_ranked_by_similarity():
 
 
 def test_weights_out_of_range_are_an_error():
-    with pytest.raises(ValueError, match=r"is 1\.5; expected 0 to 1"):
+    with pytest.raises(ValueError, match=r"is 1\.5; expected a number from 0 to 1"):
         fuse(local_result([0], [1]), SIMILARITIES, weight=1.5)

@@ -50,11 +50,11 @@ def test_small_databases_are_searched_exactly(monkeypatch):
         ),
         (
             IndexConfig(kind="sharded", settings={"size": "x"}),
-            "settings for an index of kind 'sharded': .*size",
+            "settings for index 'sharded': .*size",
         ),
         (
             IndexConfig(kind="exact", settings={"kind": "pq"}),
-            "settings for an index of kind 'exact': .*kind",
+            "settings for index 'exact': .*kind",
         ),
         (IndexConfig(kind="exact", settings={"beam": 3}), "has no settings, got beam"),
         (

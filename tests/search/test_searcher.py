@@ -181,7 +181,7 @@ def test_a_smaller_ratio_keeps_fewer_pairs(database):
 
 @pytest.mark.parametrize("ratio", [0.0, -1.0, 1.5, float("nan")])
 def test_ratios_out_of_range_are_an_error(ratio):
-    with pytest.raises(ValueError, match="expected over 0 and at most 1"):
+    with pytest.raises(ValueError, match="expected a number above 0 and at most 1"):
         SearchConfig(ratio=ratio)
 
 
@@ -261,7 +261,7 @@ def test_a_pca_that_keeps_all_dimensions_is_an_error():
 
 def test_features_of_another_model_are_an_error(store):
     photo = place(1).with_descriptors(np.float32(directions(60, 0)[:, :30]))
-    with pytest.raises(ValueError, match="30 dimensions, but the database has 40"):
+    with pytest.raises(ValueError, match="30 dimensions; expected 40"):
         Searcher(store)(photo)
 
 

@@ -23,7 +23,7 @@ def test_the_lowest_effort_is_found(recall):
 
 
 def test_exact_search_cannot_be_tuned():
-    with pytest.raises(ValueError, match="ExactIndex is exact and has no effort to tune"):
+    with pytest.raises(ValueError, match="'exact' has no effort to tune"):
         tune(ExactIndex(DATABASE), QUERIES)
 
 
@@ -34,5 +34,7 @@ def test_a_recall_out_of_reach_is_an_error():
             return Neighbors((rows + 1) % len(self), distances)
 
     index = WrongRows.build(DATABASE[:500])
-    with pytest.raises(ValueError, match=r"at the highest effort, 500; expected 0\.95\. Fix"):
+    with pytest.raises(
+        ValueError, match=r"at the highest effort, 500; expected at least 0\.95\. Fix"
+    ):
         tune(index, QUERIES)
