@@ -91,7 +91,7 @@ nitpick_ignore_regex = [
     ("py:.*", UNDOCUMENTED),
 ]
 # One page for each package, from the docstrings of its modules.
-apidoc_modules = [{"path": "../delfjax", "destination": "reference", "max_depth": 2}]
+apidoc_modules = [{"path": "../delfjax", "destination": "docs/reference", "max_depth": 2}]
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
