@@ -1,7 +1,7 @@
-"""Load benchmarks: the published ones, the rendered set, or any folder with one sub-folder per class.
+"""Load benchmarks: published data sets, the rendered set (synthetic photos), or labeled folders.
 
-Published data sets lie in one root folder (``$DELFJAX_DATA``), each in a sub-folder of its own name.
-``delfjax data`` lists and downloads them.
+Published data sets lie in one root folder (``$DELFJAX_DATA``), in one sub-folder per data set. The
+command ``delfjax data`` lists and downloads them. A labeled folder has one sub-folder per class.
 """
 
 from collections.abc import Callable
@@ -53,25 +53,25 @@ NAMES = (
 
 
 def load(name: str, root: Path | str | None = None) -> Benchmark:
-    """Load a benchmark.
+    """Load a benchmark by name.
 
     Args:
-        name: One of `NAMES`. ``+NAME`` adds distractors to the database, such as in
-            ``oxford5k+flickr100k``.
-        root: Folder that holds the folders of all data sets. None: ``$DELFJAX_DATA``, or ``datasets``
-            in the cache folder. The rendered set comes with the repository and needs no root.
+        name: One of `NAMES`. ``oxford5k+flickr100k``, for example, adds the distractors ``flickr100k``
+            (photos that are correct for no query) to the database of ``oxford5k``.
+        root: Folder that holds one sub-folder per data set. None: ``$DELFJAX_DATA`` if set, otherwise
+            ``datasets`` in the cache folder. The rendered set comes with the repository.
 
     Returns:
         The benchmark. Photo paths of published data sets are relative to ``root``, so that stored
         features can be reused with and without distractors.
 
     Raises:
-        DatasetError: The name is unknown, or files are missing or invalid. The message says which, and
-            how to get them.
+        DatasetError: The name is unknown, or files are missing or invalid. The message names the files
+            and says how to get them.
     """
     root = data_folder() if root is None else Path(root)
     if name not in NAMES:
-        raise DatasetError(f"no benchmark {name!r}; expected one of {', '.join(NAMES)}")
+        raise DatasetError(f"unknown benchmark {name!r}. Fix: use one of {', '.join(NAMES)}")
     base, _, distractors = name.partition("+")
     if name in RENDERED:
         return rendered.load(rendered.find_folder(root), distractors=bool(distractors))
@@ -92,7 +92,10 @@ def load(name: str, root: Path | str | None = None) -> Benchmark:
 
 
 def available(root: Path | str | None = None) -> tuple[str, ...]:
-    """List the benchmarks below ``root`` (as in `load`) that are on disk, without reading them."""
+    """List the benchmarks whose required files are on disk, without reading the files.
+
+    ``root`` is the same folder as in `load`.
+    """
     root = data_folder() if root is None else Path(root)
     complete = {part for part in (*_LOADERS, *_DISTRACTORS) if not missing_parts(part, root)}
     if (rendered.find_folder(root) / rendered.CHECKSUMS).is_file():
@@ -101,7 +104,7 @@ def available(root: Path | str | None = None) -> tuple[str, ...]:
 
 
 def _relative_to(root: Path, benchmark: Benchmark) -> Benchmark:
-    """Make photo paths relative to ``root``, the parent of the benchmark's own folder."""
+    """Make photo paths relative to ``root``, the parent of the folder ``benchmark.root``."""
     folder = benchmark.root.name
 
     def prefix(queries: tuple[Query, ...]) -> tuple[Query, ...]:

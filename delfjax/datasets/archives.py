@@ -1,8 +1,8 @@
-"""Unpack archives of photos safely and completely, or not at all.
+"""Unpack all files of an archive of photos, or none if the archive is unsafe or damaged.
 
-An archive could overwrite any file. This module accepts only regular files, only below the destination
-folder, and only up to a total size. A marker named after the archive's SHA-256 records that it was
-unpacked.
+An archive from the Internet could overwrite any file. This module accepts only regular files, only below
+the destination folder, and only up to a total size. After unpacking, a marker file is written. The name
+of the marker is the SHA-256 checksum of the archive.
 """
 
 import errno
@@ -19,36 +19,36 @@ from tqdm.auto import tqdm
 from delfjax.datasets.benchmark import DatasetError
 from delfjax.files import sha256
 
-# Each tar of Google-Landmarks has 1 GB and 8,000 photos; that of Oxford5k has 2 GB and 5,000.
+# Limits per archive. A tar of Google-Landmarks has 1 GB and 8,000 photos; Oxford5k has 2 GB and 5,000.
 MAX_FILES = 500_000
 MAX_BYTES = 20_000_000_000
-MAX_READ = 16_000_000  # bytes at once; tarfile reads headers of any size into memory
+MAX_READ = 16_000_000  # bytes per read; tarfile reads headers of any size into memory
 FORBIDDEN = re.compile(r"[\\:\x00-\x1f\x7f]")  # in names: Windows drives and separators, controls
-MARKERS, TEMPORARY = ".unpacked", ".unpacking-"  # names of folders in the destination
+MARKERS, TEMPORARY = ".unpacked", ".unpacking-"  # (prefixes of) folder names in the destination
 
 
 def unpack(archive: Path, folder: Path, *, flat: bool = False) -> bool:
-    """Unpack a tar or tar.gz into a folder, beside existing files.
+    """Unpack a tar or tar.gz archive into a folder. Existing files are kept.
 
     Args:
-        archive: The archive; its content, not its name, determines the format.
+        archive: The archive. The format is recognized by the content, not by the file name.
         folder: Destination, created if missing. It may be a link; links inside it are not followed.
-        flat: Whether to drop the folders inside the archive.
+        flat: Whether to unpack all files directly into ``folder``, without the folders of the archive.
 
     Returns:
-        False if the archive was unpacked there before.
+        True if the archive was unpacked; False if it had been unpacked into this folder before.
 
     Raises:
-        DatasetError: The archive is damaged or exceeds a limit; it holds a link, a device, a duplicate,
-            or a name that leads out of the folder; or a different file or a link is in the way of one
-            of its files. In these cases the folder is unchanged.
+        DatasetError: The archive is damaged or exceeds a limit. Or the archive holds a link, a device,
+            a duplicate, or a path outside the folder. Or a file of the archive would replace a link or
+            a different file. In all these cases the folder is unchanged.
     """
     try:
         digest = sha256(archive)
         if is_unpacked(digest, folder):
             return False
         temporary = folder / f"{TEMPORARY}{digest[:16]}"
-        shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
+        shutil.rmtree(temporary, ignore_errors=True)  # left by a run that was killed
         temporary.mkdir(parents=True)
         try:
             _write_members(archive, temporary, flat=flat)
@@ -63,16 +63,16 @@ def unpack(archive: Path, folder: Path, *, flat: bool = False) -> bool:
         raise
     except Exception as error:  # the readers raise all kinds of errors on damaged archives
         reason = f"({type(error).__name__}: {error}); expected a complete tar or tar.gz"
-        fix = "remove it and download it again"
+        fix = "remove this file and download it again"
         if getattr(error, "errno", None) == errno.ENOSPC:
-            reason, fix = "(the disk is full)", "free some space, and retry"
+            reason, fix = "(the disk is full)", "free some disk space, and retry"
         elif getattr(error, "strerror", None):
             reason, fix = f"({error})", "check the permissions of the archive and the folder"
         raise DatasetError(f"{archive}: cannot be unpacked {reason}. Fix: {fix}") from error
 
 
 def is_unpacked(digest: str, folder: Path) -> bool:
-    """Return whether the archive with this SHA-256 was unpacked into the folder."""
+    """Return whether the archive with this SHA-256 checksum was unpacked into the folder."""
     return (folder / MARKERS / digest).is_file()
 
 
@@ -93,61 +93,61 @@ def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
                 count, total = count + 1, total + member.size
                 problem = _problem(member, path)
                 if not problem and (count > MAX_FILES or total > MAX_BYTES):
-                    problem = f"exceeds the limit of {MAX_FILES:,} files and {MAX_BYTES:,} bytes"
+                    problem = f"exceeds the limit of {MAX_FILES:,} files and {MAX_BYTES:,} bytes per archive"
                 if not problem and target.exists():
-                    problem = "is in it twice"
+                    problem = "is in the archive twice"
                 if problem:
                     raise DatasetError(
-                        f"{archive}: {member.name[:200]!r} {problem}. Nothing of the archive was unpacked. "
-                        "Fix: get it from its publisher, or unpack it by hand if you trust it"
+                        f"{archive}: the member {member.name[:200]!r} {problem}. No file was unpacked. "
+                        "Fix: get the archive from its publisher, or unpack it by hand if you trust it"
                     )
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with tar.extractfile(member) as source, target.open("xb") as output:
                     shutil.copyfileobj(source, output)
                 if target.stat().st_size != member.size:
-                    raise EOFError(f"{member.name} ends early")
+                    raise EOFError(f"it is truncated within {member.name}")
                 bar.update(file.tell() - bar.n)
             stream.seek(tar.offset)
-            if stream.read(512) != bytes(512):  # tarfile takes a damaged header for the end
-                raise EOFError("the end of the tar is missing")
+            if stream.read(512) != bytes(512):  # tarfile mistakes a damaged header for the end
+                raise EOFError("it is truncated: the end of the tar is missing")
             # Reading to the end of the padding also verifies the checksum of a gzip.
             if len(stream.read(MAX_READ)) == MAX_READ:
-                raise EOFError(f"more than {MAX_READ:,} bytes after the end of the tar")
+                raise EOFError(f"it has more than {MAX_READ:,} bytes after the end of the tar")
 
 
 def _problem(member: tarfile.TarInfo, path: PurePosixPath) -> str | None:
-    """Return why a member cannot be unpacked; only regular files inside the folder can be."""
+    """Return why a member of an archive must not be unpacked, or None if it is safe."""
     if not member.isreg() or member.issparse():
         return "is neither a regular file nor a folder"
     if path.is_absolute() or ".." in path.parts or FORBIDDEN.search(member.name) or not path.name:
-        return "is not a valid path in the folder"
+        return "is not a valid path inside the destination folder"
     if any(part.startswith((MARKERS, TEMPORARY)) for part in path.parts):
-        return "has a reserved name"
+        return "has a name that is reserved for this program"
     return None
 
 
 class _LimitedReads:
-    """Stream that refuses long reads: tarfile reads long names and tables into memory at once."""
+    """Stream that refuses long reads, because tarfile reads headers of any size into memory."""
 
     def __init__(self, stream: io.BufferedIOBase) -> None:
         self.seek, self.tell, self._read = stream.seek, stream.tell, stream.read
 
     def read(self, size: int) -> bytes:
         if size > MAX_READ:
-            raise EOFError(f"a header of {size:,} bytes; expected at most {MAX_READ:,}")
+            raise EOFError(f"it has a header of {size:,} bytes; expected at most {MAX_READ:,}")
         return self._read(size)
 
 
 def _move_files(temporary: Path, folder: Path) -> None:
-    """Move all files into the folder, or none if a link or a different file is in the way."""
+    """Move all files into the folder. Move none if one would replace a link or a different file."""
     paths = [path for path in temporary.rglob("*") if path.is_file()]
     moves = {path: folder / path.relative_to(temporary) for path in paths}
     for path, target in moves.items():
         parents = [folder / parent for parent in target.relative_to(folder).parents]
-        for step in [*parents[-2::-1], target]:  # from the outside, without the folder itself
+        for step in [*parents[-2::-1], target]:  # outermost first, without `folder`
             if step.is_symlink():
                 raise DatasetError(
-                    f"{step}: is a link, where the archive has a file or folder. Fix: remove the link"
+                    f"{step}: is a link; in the archive it is a file or folder. Fix: remove the link"
                 )
             if step == target:
                 fits = step.is_file() and filecmp.cmp(path, target, shallow=False)
@@ -155,7 +155,7 @@ def _move_files(temporary: Path, folder: Path) -> None:
                 fits = step.is_dir()
             if step.exists() and not fits:
                 raise DatasetError(
-                    f"{step}: exists and differs from the file in the archive. Fix: move it away"
+                    f"{step}: exists and differs from this path in the archive. Fix: move it elsewhere"
                 )
     for path, target in moves.items():
         target.parent.mkdir(parents=True, exist_ok=True)

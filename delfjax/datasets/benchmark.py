@@ -1,6 +1,6 @@
-"""The common form of every benchmark: photos to search, queries, and ground truth (Sec. 5).
+"""The common form of all benchmarks: photos to search, queries, and ground truth (Sec. 5).
 
-The loaders of this package read the files of a publisher and return a `Benchmark`. Evaluation,
+Each loader of this package reads the files of one publisher and returns a `Benchmark`. Evaluation,
 tables and notebooks depend only on this class.
 """
 
@@ -19,14 +19,15 @@ from delfjax.images.reading import Crop, PhotoFolder
 from delfjax.types import Box
 
 Metric = Literal["trapezoidal_ap", "map_at_100"]
-"""How to score a ranking: the average precision of Oxford5k, or that of Google-Landmarks v2."""
+"""How to score a ranking: by the average precision as defined by Oxford5k (``trapezoidal_ap``) or as
+defined by Google-Landmarks v2, from the best 100 results (``map_at_100``)."""
 
-STANDARD = "standard"  # name of the protocol of a benchmark that has only one
-QUERY_FOLDER = "queries"  # names of cropped queries begin with it; no such folder exists on disk
+STANDARD = "standard"  # name of the protocol, if a benchmark has only one
+QUERY_FOLDER = "queries"  # names of cropped queries begin with it; not a folder on disk
 
 
 class DatasetError(ValueError):
-    """Raised when a data set cannot be read; the message names the file and the fix."""
+    """Raised if a data set cannot be read. The message names the file and the fix."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +35,9 @@ class Query:
     """A query photo, or a region of one.
 
     Attributes:
-        name: Name that the publisher gives it, such as ``all_souls_1``; unique in a benchmark.
+        name: Name given by the publisher, such as ``all_souls_1``; unique in a benchmark.
         photo: Path of the photo, relative to the root folder of the benchmark.
-        box: Region of the photo to search with, in pixels. None: the whole photo.
+        box: Region of the photo to search with, in pixels of the photo. None: the whole photo.
     """
 
     name: str
@@ -50,18 +51,20 @@ class Benchmark:
 
     Attributes:
         name: Name of the benchmark, such as ``oxford5k``.
-        root: Folder that all photo paths are relative to.
-        database: Paths of the photos to search. The position in this tuple is the photo's number.
-        queries: Queries that have ground truth.
-        truths: Ground truth of each query, in the order of ``queries``, for each protocol.
-        distractor_queries: Queries for which the database holds no correct photo (Sec. 5, Eq. 4).
-        distractor_count: Number of distractors: photos at the end of the database that only make
-            the search harder.
+        root: Folder to which all photo paths are relative.
+        database: Paths of the photos to search. The index of a photo is its position in this tuple,
+            starting at 0.
+        queries: Queries with ground truth.
+        truths: Ground truth by the name of the protocol (the rule for which photos are correct). Each
+            protocol has one `Truth` per query, in the order of ``queries``.
+        distractor_queries: Queries without a correct photo in the database (Sec. 5, Eq. 4).
+        distractor_count: Number of distractors (photos that are correct for no query). They are the
+            last photos of the database.
         metric: How to score a ranking.
 
     Raises:
-        DatasetError: A photo or query is listed twice, or a protocol does not have exactly one truth
-            per query.
+        DatasetError: A photo or query is listed twice, or the number of truths of a protocol differs
+            from the number of queries.
     """
 
     name: str
@@ -78,31 +81,34 @@ class Benchmark:
         for what, listed in (("database photo", self.database), ("query", names)):
             if len(set(listed)) < len(listed):
                 duplicate = Counter(listed).most_common(1)[0][0]
-                raise DatasetError(f"{self.name}: {what} {duplicate!r} is listed twice")
+                raise DatasetError(
+                    f"{self.name}: {what} {duplicate!r} is listed twice. Fix: remove one of the two"
+                )
         for protocol, truths in self.truths.items():
             if len(truths) != len(self.queries):
                 raise DatasetError(
-                    f"{self.name}, {protocol}: {len(truths)} truths for {len(self.queries)} queries"
+                    f"{self.name}: protocol {protocol!r} has {len(truths)} truths for {len(self.queries)} "
+                    "queries. Fix: pass one Truth per query"
                 )
 
     @property
     def all_queries(self) -> tuple[Query, ...]:
-        """The queries, followed by the distractor queries."""
+        """All queries: first ``queries``, then ``distractor_queries``."""
         return self.queries + self.distractor_queries
 
     @property
     def default_protocol(self) -> str:
-        """Name of the first protocol, which is used unless another one is chosen."""
+        """Name of the first protocol, which is used if no other protocol is chosen."""
         return next(iter(self.truths))
 
     @property
     def base_photos(self) -> PhotoFolder:
-        """Database photos without the distractors."""
+        """Photos of the database that are not distractors."""
         return PhotoFolder(root=self.root, names=self.database[: self._base_count])
 
     @property
     def distractor_photos(self) -> PhotoFolder:
-        """Database photos that are distractors."""
+        """Photos of the database that are distractors."""
         return PhotoFolder(root=self.root, names=self.database[self._base_count :])
 
     @property
@@ -111,10 +117,10 @@ class Benchmark:
 
     @cached_property
     def query_photos(self) -> PhotoFolder:
-        """All queries as photos, in the order of `all_queries`.
+        """Photos of all queries, cropped to their boxes, in the order of `all_queries`.
 
-        A query without a box has the path of its photo as its name; a query with a box is a crop
-        named ``queries/NAME``.
+        The name of a query without a box is the path of the photo. The name of a query with a box is
+        ``queries/NAME``.
         """
         crops = {
             f"{QUERY_FOLDER}/{query.name}": Crop(query.photo, query.box)
@@ -128,12 +134,13 @@ class Benchmark:
         return PhotoFolder(root=self.root, names=names, crops=crops)
 
     def drop_photos(self, names: Container[str]) -> "Benchmark":
-        """Return the benchmark without some photos, for example unreadable ones.
+        """Return a copy of the benchmark without some photos, for example unreadable ones.
 
-        The remaining photos get new numbers, and the ground truth is adapted to them.
+        The remaining photos get new indices, and the ground truth is adapted to these indices.
 
         Args:
-            names: Names from `base_photos`, `distractor_photos` and `query_photos`.
+            names: Names of the photos to drop, as in `base_photos`, `distractor_photos` and
+                `query_photos`.
         """
         keep = [name not in names for name in self.database]
         keep_query = [name not in names for name in self.query_photos.names]

@@ -1,7 +1,7 @@
-"""Catalog of the data sets: publisher, terms, download addresses, and the files each one needs.
+"""Catalog of the data sets: publisher, terms of use, download addresses, and required files.
 
-The entries are in ``catalog.toml``. Every data set lies in a folder of its own name below one root
-folder. A data set without a known download address has steps to follow by hand instead.
+The entries are in ``catalog.toml``. One root folder holds one sub-folder per data set, with the name of
+the data set. A data set without a known download address has instructions for downloading it by hand.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Any
 
 from delfjax.files import cache_folder
 
-# File in the folder of a data set while it is fetched: the parts that are still incomplete.
+# While a data set is downloaded, this file in its folder lists the parts that are still incomplete.
 UNFINISHED = ".fetching"
 
 
@@ -24,11 +24,11 @@ class RemoteFile:
 
     Attributes:
         url: Address of the file.
-        part: Required part of the data set that is incomplete without this file.
+        part: Required part of the data set that needs this file, one of `CatalogEntry.parts`.
         folder: Destination, relative to the folder of the data set. An archive is unpacked there.
-        flat: Whether to drop the folders inside the archive.
-        md5_url: Address of a text file that starts with the MD5 checksum. None: the publisher gives
-            no checksum.
+        flat: Whether to unpack all files directly into ``folder``, without the folders of the archive.
+        md5_url: Address of a text file that starts with the MD5 checksum of the file. None: the
+            publisher gives no checksum.
     """
 
     url: str
@@ -39,24 +39,24 @@ class RemoteFile:
 
     @property
     def name(self) -> str:
-        """File name: the last part of the address."""
+        """File name, the last part of ``url``."""
         return self.url.rpartition("/")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogEntry:
-    """What the catalog records about one data set.
+    """Description of one data set, and how to get the files.
 
     Attributes:
-        title: Title that the publisher gives it.
-        summary: What it contains.
+        title: Title given by the publisher.
+        summary: Contents of the data set, in one phrase.
         homepage: Web page of the publisher.
-        terms: Terms of use, in one sentence.
-        parts: Glob patterns; a complete folder has at least one match of each.
-        files: Files to download. Empty: the data set has to be fetched by hand.
-        manual_steps: Instructions for fetching it by hand.
-        gigabytes: Approximate download size; None: unknown.
-        photos_from: Name of the data set whose photos this one shares.
+        terms: Terms of use, in one phrase.
+        parts: Required parts, as glob patterns. In a complete folder, each pattern matches a file.
+        files: Files to download. Empty: the data set has to be downloaded by hand.
+        manual_steps: Instructions for downloading the data set by hand.
+        gigabytes: Approximate download size in GB. None: unknown.
+        photos_from: Name of another data set whose photos are used. None: no other data set.
     """
 
     title: str
@@ -71,7 +71,7 @@ class CatalogEntry:
 
     @property
     def description(self) -> str:
-        """Title, summary, size, page and terms, on three indented lines."""
+        """Text with title, summary, size, web page and terms of use, on three indented lines."""
         size = f"about {self.gigabytes:g} GB" if self.gigabytes else "size unknown"
         return (
             f"  {self.title}: {self.summary}; {size}\n"
@@ -80,7 +80,7 @@ class CatalogEntry:
 
 
 def _expand_numbers(record: Mapping[str, Any]) -> list[RemoteFile]:
-    """Return one file for each number in ``numbers``, which replaces ``{}``."""
+    """Return one file for each number in the range ``numbers``. The number replaces ``{}``."""
     fields = dict(record)
     first, last = fields.pop("numbers", (0, 0))
     return [
@@ -101,7 +101,7 @@ DATASETS = _read_catalog(Path(__file__).with_suffix(".toml"))
 
 
 def data_folder() -> Path:
-    """Return the default root folder: ``$DELFJAX_DATA``, or ``datasets`` in the cache folder."""
+    """Return the default root folder: ``$DELFJAX_DATA`` if set, otherwise ``datasets`` in the cache."""
     return Path(os.environ.get("DELFJAX_DATA") or cache_folder() / "datasets")
 
 
@@ -110,10 +110,10 @@ def missing_parts(name: str, root: Path) -> tuple[str, ...]:
 
     Args:
         name: Name of the data set, one of `DATASETS`.
-        root: Folder that holds the folders of all data sets.
+        root: Folder that holds one sub-folder per data set.
 
     Returns:
-        Glob patterns relative to the folder of the data set; empty if nothing is missing.
+        Glob patterns of the missing parts, from `CatalogEntry.parts`. Empty if the data set is complete.
     """
     folder = root / name
     unfinished = folder / UNFINISHED
@@ -124,16 +124,19 @@ def missing_parts(name: str, root: Path) -> tuple[str, ...]:
 
 
 def missing_message(name: str, root: Path) -> str:
-    """Describe which parts of a data set are missing and how to get them.
+    """Return a message that says which parts of a data set are missing and how to get them.
 
-    Arguments are the same as in `missing_parts`.
+    The arguments are the same as in `missing_parts`.
     """
     entry = DATASETS[name]
-    lines = [f"{root / name}: missing {', '.join(missing_parts(name, root))}", entry.description]
+    lines = [
+        f"{root / name}: missing files: {', '.join(missing_parts(name, root))}",
+        entry.description,
+    ]
     if entry.files:
         command = f"delfjax data fetch {name} --root {shlex.quote(str(root))}"
         lines += [f"  Fix: run {command}"]
     else:
-        lines += [f"  Fix: fetch it by hand, into {root / name}:"]
+        lines += [f"  Fix: download the data set by hand into {root / name}:"]
         lines += [f"    {n}. {step}" for n, step in enumerate(entry.manual_steps, start=1)]
     return "\n".join(lines)

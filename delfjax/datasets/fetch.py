@@ -1,8 +1,8 @@
-"""Fetch a data set: download its files, verify and unpack them.
+"""Download the files of a data set, verify the checksums, and unpack the archives.
 
-Downloaded files and unpacked archives are kept, so an interrupted fetch continues with the next file.
-``NAME.sha256`` stays beside each download. If the publisher gives no checksum, later downloads are
-checked against the first one.
+After an interruption, the next call keeps the finished files and continues with the next one. The
+SHA-256 checksum of each download is kept in ``NAME.sha256``. If the publisher gives no checksum, later
+downloads of a file must match the first one.
 """
 
 import re
@@ -22,25 +22,25 @@ from delfjax.datasets.catalog import (
 from delfjax.files import sha256
 
 ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tar.gz")
-DOWNLOADS = "downloads"  # folder of archives and their checksums, in the folder of a data set
-TIMEOUT = (20, 60)  # seconds: to connect, and between two chunks
-CHUNK = 1 << 18  # bytes
-RETRIES = 2  # after a failed connection or a wrong checksum
+DOWNLOADS = "downloads"  # sub-folder of a data set, for archives and their checksums
+TIMEOUT = (20, 60)  # seconds to wait for a connection, and for each chunk
+CHUNK = 1 << 18  # bytes per chunk of a download
+RETRIES = 2  # number of retries after a failed connection or a wrong checksum
 
 
 def fetch_dataset(name: str, root: Path) -> bool:
-    """Download and unpack the missing parts of a data set; delete archives after unpacking.
+    """Download and unpack the missing parts of a data set. Archives are deleted after unpacking.
 
     Args:
         name: Name of the data set, one of `DATASETS`.
-        root: Folder that holds the folders of all data sets.
+        root: Folder that holds one sub-folder per data set.
 
     Returns:
-        False if nothing was missing.
+        True if parts were missing and are now complete; False if nothing was missing.
 
     Raises:
-        DatasetError: The data set has to be fetched by hand; or a download or an archive failed, and
-            the next call continues from there.
+        DatasetError: The data set has to be downloaded by hand. Or a file cannot be downloaded or
+            unpacked; the next call continues with this file.
     """
     entry, folder = DATASETS[name], root / name
     if not (missing := missing_parts(name, root)):
@@ -64,18 +64,19 @@ def download_file(url: str, path: Path, md5: str | None = None) -> None:
 
     Args:
         url: HTTP or HTTPS address.
-        path: Destination; missing folders are created. Incomplete downloads are never left there.
-        md5: Expected MD5 checksum in hex. None: the SHA-256 in ``NAME.sha256``, if that file exists.
+        path: Destination. Missing folders are created. An incomplete download leaves no file there.
+        md5: Expected MD5 checksum in hex. None: the SHA-256 checksum in ``NAME.sha256`` beside the
+            file is used, if it exists.
 
     Raises:
-        DatasetError: The server does not send the file, its checksum differs, or it cannot be written.
+        DatasetError: The file cannot be downloaded or written, or the checksum differs.
     """
     checksum, known_hash, hint = path.with_name(f"{path.name}.sha256"), None, ""
     if md5 is not None:
         known_hash = f"md5:{md5}"
     elif checksum.exists():
         known_hash = f"sha256:{checksum.read_text().strip()}"
-        hint = f"; if its publisher has changed it and you trust it, first remove {checksum}"
+        hint = f". If the publisher has changed the file and you trust it, first remove {checksum}"
     fields = {"registry": {path.name: known_hash}, "urls": {path.name: url}}
     source = pooch.create(path.parent, base_url="", retry_if_failed=RETRIES, **fields)
     downloader = pooch.HTTPDownloader(progressbar=True, chunk_size=CHUNK, timeout=TIMEOUT)
@@ -83,14 +84,14 @@ def download_file(url: str, path: Path, md5: str | None = None) -> None:
         source.fetch(path.name, downloader=downloader)
         with path.open("rb") as stream:
             is_web_page = stream.read(512).lstrip().startswith(b"<")
-        if is_web_page:  # such as a form to log in
+        if is_web_page:  # such as a login form
             path.unlink()
-            raise ValueError("the server sends a web page; open the address in a browser")
+            raise ValueError("the server sends a web page, not the file; see it in a browser")
         checksum.write_text(sha256(path) + "\n")
-    except (OSError, ValueError) as error:  # includes those of requests
+    except (OSError, ValueError) as error:  # includes the errors of requests
         raise DatasetError(
-            f"{path}: cannot be downloaded from {url} ({error}). Fix: check the address, the network, and "
-            f"the space and permissions of the folder; then run the same command again{hint}"
+            f"{path}: cannot be downloaded from {url} ({error}). Fix: check the address, the network, the "
+            f"disk space and the permissions of the folder; then run the same command again{hint}"
         ) from error
 
 
@@ -110,7 +111,8 @@ def _fetch_file(file: RemoteFile, folder: Path) -> None:
         md5 = md5_file.read_text(errors="replace").partition(" ")[0].strip()
         if not re.fullmatch(r"[0-9a-f]{32}", md5):
             raise DatasetError(
-                f"{md5_file}: expected it to begin with an MD5 checksum. Fix: remove it, and fetch again"
+                f"{md5_file}: begins with {md5[:40]!r}; expected an MD5 checksum of 32 hexadecimal digits. "
+                "Fix: remove this file and run the same command again"
             )
     download_file(file.url, archive, md5)
     unpack(archive, target, flat=file.flat)
@@ -118,18 +120,18 @@ def _fetch_file(file: RemoteFile, folder: Path) -> None:
 
 
 def _link_photos(photos: Path, link: Path) -> None:
-    """Use the photos of another data set through a link, as the authors of revisitop do."""
+    """Create a link to the photos of another data set, as Radenovic et al. (2018) do."""
     if link.exists() or link.is_symlink():
         return
     if next(photos.glob("*.jpg"), None) is None:
         raise DatasetError(
-            f"{photos}: holds no photos, but {link.parent.name} uses those of {photos.parent.name}. "
-            "Fix: move them there, without sub-folders"
+            f"{photos}: holds no .jpg files, but {link.parent.name} uses the photos of "
+            f"{photos.parent.name}. Fix: move these photos into this folder, without sub-folders"
         )
-    target = Path("..", photos.parent.name, photos.name)  # relative, so that the root can be moved
+    target = Path("..", photos.parent.name, photos.name)  # relative: the root may be moved
     try:
         link.symlink_to(target, target_is_directory=True)
     except OSError as error:  # on Windows, some users may not create links
         raise DatasetError(
-            f"{link}: cannot be made a link to {target} ({error.strerror}). Fix: copy {photos} to {link}"
+            f"{link}: a link to {target} cannot be created ({error.strerror}). Fix: copy {photos} to {link}"
         ) from error

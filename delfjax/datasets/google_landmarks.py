@@ -1,8 +1,9 @@
-"""Load Google-Landmarks: version 2 with its solution file, and version 1, used by the paper (Sec. 5).
+"""Load Google-Landmarks: version 1, the data set of the paper (Sec. 5), and version 2.
 
-Photos are identified by 16 hexadecimal digits. The csv files are checked as they are read. The photos
-are not looked for on disk: of millions, some are always unavailable, and unreadable photos are reported
-when they are read. Source: the data set's page, and ``dataset_file_io.py`` of tensorflow/models.
+The id of a photo has 16 hexadecimal digits. The csv files are checked while they are read. Loading does
+not check that the photos are on disk: of millions of photos, some are always missing. Missing photos are
+reported when they are read. Sources: the publisher's page, and ``dataset_file_io.py`` of
+tensorflow/models.
 """
 
 import csv
@@ -19,16 +20,16 @@ from delfjax.datasets.truth import Truth
 PHOTO_ID = re.compile(r"[0-9a-f]{16}")
 LANDMARK_ID = re.compile(r"[0-9]{1,18}")
 LABEL_HEADERS = (("id", "url", "landmark_id"), ("id", "url"), ("id",))
-PROTOCOLS = {"Private": "private", "Public": "public"}  # by the value of Usage
+PROTOCOLS = {"Private": "private", "Public": "public"}  # by value of the column Usage
 
 
 def load_v2(folder: Path) -> Benchmark:
-    """Load ``google_landmarks_v2``: search the index with the test photos that have ground truth.
+    """Load ``google_landmarks_v2``. The database is called index; labeled test photos are the queries.
 
-    Photo ``0123456789abcdef`` of the index is ``index/0/1/2/0123456789abcdef.jpg``, as the archives
-    unpack. The protocols are ``private`` and ``public``. In each, the queries of the other half have no
-    positives. Ignored test photos are left out: nobody has labeled them, so they are not distractor
-    queries.
+    Photo ``0123456789abcdef`` of the index is the file ``index/0/1/2/0123456789abcdef.jpg``, as in the
+    archives. The queries have two halves, ``private`` and ``public``. Each half is a protocol, in which
+    the queries of the other half have no positives (correct photos). Test photos without labels are
+    left out. They are not distractor queries, since the index may hold correct photos.
 
     Raises:
         DatasetError: A file cannot be read or its content is invalid.
@@ -55,16 +56,16 @@ def load_v2(folder: Path) -> Benchmark:
 
 
 def load_v1(folder: Path) -> Benchmark:
-    """Load ``google_landmarks_v1``: database photos of the query's landmark are correct.
+    """Load ``google_landmarks_v1``. A database photo is correct if it shows the landmark of the query.
 
-    A query without a landmark, or with one that the database lacks, is a distractor query. The file
-    ``train.csv`` (``id,url,landmark_id``) lists the database. ``test.csv`` lists the queries; its
-    publisher left out the column ``landmark_id``, which has to be added. If there is ``index.csv``
-    (``id,url``), its photos join the database and count as wrong. Photos are ``train/ID.jpg``, and so
-    on.
+    ``train.csv`` lists the database, with the columns ``id,url,landmark_id``. ``test.csv`` lists the
+    queries. The published ``test.csv`` lacks the column ``landmark_id``; you have to add it. A query is
+    a distractor query if it has no landmark, or if no database photo shows the landmark. The photos of
+    ``index.csv`` (``id,url``), if it exists, join the database and count as wrong. The photos of
+    ``train.csv`` are the files ``train/ID.jpg``; the other csv files have such folders too.
 
     Raises:
-        DatasetError: A file cannot be read, or no query has a landmark of the database.
+        DatasetError: A file cannot be read, or no query has a landmark of a database photo.
     """
     database, queries = _v1_labels(folder, "train"), _v1_labels(folder, "test")
     if (folder / "index.csv").exists():
@@ -73,13 +74,13 @@ def load_v1(folder: Path) -> Benchmark:
     for number, landmark in enumerate(database.values()):
         members[landmark].append(number)
     members.pop(None, None)
-    # Queries of one landmark share a single Truth, which saves memory.
+    # All queries of a landmark share one Truth, which saves memory.
     truth_of = {landmark: Truth(np.array(photos)) for landmark, photos in members.items()}
     truths = {photo: truth_of[mark] for photo, mark in queries.items() if mark in truth_of}
     if not truths:
         raise DatasetError(
-            f"{folder / 'test.csv'}: no query has a landmark of the database. Fix: add the column "
-            "landmark_id"
+            f"{folder / 'test.csv'}: no query has a landmark of the database. Fix: add a column "
+            "landmark_id with the values of train.csv"
         )
     return Benchmark(
         name="google_landmarks_v1",
@@ -92,7 +93,7 @@ def load_v1(folder: Path) -> Benchmark:
 
 
 def read_labels(path: Path) -> dict[str, int | None]:
-    """Read the landmark of each photo from a csv file; None for a photo without a landmark.
+    """Read the landmark id of each photo id from a csv file. It is None without a landmark.
 
     Raises:
         DatasetError: The file cannot be read or a line is invalid.
@@ -105,7 +106,7 @@ def read_labels(path: Path) -> dict[str, int | None]:
         elif LANDMARK_ID.fullmatch(label):
             labels[row["id"]] = int(label)
         else:
-            raise DatasetError(f"{location}: landmark {label!r}; expected an integer")
+            raise DatasetError(f"{location}: landmark_id is {label!r}; expected an integer")
     return labels
 
 
@@ -113,25 +114,27 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
     """Read ``retrieval_solution_v2.1.csv``: the correct index photos of each test photo.
 
     Returns:
-        For each half of the test photos, ``private`` and ``public``: index photos by test photo. Test
-        photos that are not scored are left out.
+        For each half of the test photos (``private`` and ``public``): a dict from the id of a test
+        photo to the ids of the correct index photos. Test photos that are not scored are left out.
 
     Raises:
-        DatasetError: The file cannot be read, a line is invalid, or a photo is not in the index.
+        DatasetError: The file cannot be read, a line is invalid, or a photo is not in ``index``.
     """
     halves: dict[str, dict[str, tuple[str, ...]]] = {half: {} for half in PROTOCOLS.values()}
     for location, row in _read_rows(path, (("id", "images", "Usage"),)):
         usage = row["Usage"]
         if usage not in (*PROTOCOLS, "Ignored"):
-            raise DatasetError(f"{location}: usage {usage!r}; expected Public, Private or Ignored")
+            raise DatasetError(
+                f"{location}: Usage is {usage!r}; expected Public, Private or Ignored"
+            )
         if row["images"] == "None" or usage == "Ignored":
             continue
         positives = tuple(row["images"].split())
         if len(set(positives)) < len(positives):
-            raise DatasetError(f"{location}: a photo is listed twice; expected each photo once")
+            raise DatasetError(f"{location}: images lists a photo twice; expected each photo once")
         if unknown := [each for each in positives if each not in index]:
             raise DatasetError(
-                f"{location}: {unknown[0]!r} is not in the index; expected one of its photos"
+                f"{location}: photo {unknown[0]!r} is not in the index; expected an id of index.csv"
             )
         halves[PROTOCOLS[usage]][row["id"]] = positives
     return halves
@@ -142,7 +145,7 @@ def _v2_path(split: str, photo: str) -> str:
 
 
 def _v1_labels(folder: Path, split: str) -> dict[str, int | None]:
-    """Return the landmark of each photo path."""
+    """Return a dict from photo paths to landmark ids, for the database or the queries."""
     labels = read_labels(folder / f"{split}.csv")
     return {f"{split}/{photo}.jpg": landmark for photo, landmark in labels.items()}
 
@@ -154,7 +157,7 @@ def _v1_queries(photos: Iterable[str]) -> tuple[Query, ...]:
 def _read_rows(
     path: Path, headers: tuple[tuple[str, ...], ...]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the location and the fields of each line; the first field, the photo, is unique."""
+    """Yield the location and the fields of each line. Raise an error for an invalid or repeated id."""
     seen: set[str] = set()
     expected = " or ".join(",".join(header) for header in headers)
     try:
@@ -163,24 +166,26 @@ def _read_rows(
             header = tuple(next(lines, ()))
             if header not in headers:
                 raise DatasetError(
-                    f"{path}, line 1: header {','.join(header)!r}; expected {expected}"
+                    f"{path}, line 1: the header is {','.join(header)!r}; expected {expected}"
                 )
             for fields in filter(None, lines):
                 location = f"{path}, line {lines.line_num}"
                 if len(fields) != len(header):
                     raise DatasetError(
-                        f"{location}: {len(fields)} fields; expected {len(header)}: {','.join(header)}"
+                        f"{location}: has {len(fields)} fields; expected {len(header)}: {','.join(header)}"
                     )
                 if not PHOTO_ID.fullmatch(photo := fields[0]):
                     raise DatasetError(
-                        f"{location}: photo {photo!r}; expected 16 digits 0 to 9 or a to f"
+                        f"{location}: the id is {photo!r}; expected 16 hexadecimal digits (0 to 9, a to f)"
                     )
                 if photo in seen:
-                    raise DatasetError(f"{location}: {photo!r} is already on an earlier line")
+                    raise DatasetError(
+                        f"{location}: id {photo!r} is also on an earlier line; expected it once"
+                    )
                 seen.add(photo)
                 yield location, dict(zip(header, fields, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(
-            f"{path}: cannot be read ({error}); expected a csv file with header {expected}. Fix: get it "
-            "again from its publisher"
+            f"{path}: cannot be read ({error}); expected a csv file with header {expected}. Fix: get "
+            "the file again from its publisher"
         ) from error

@@ -1,8 +1,9 @@
-"""Load INRIA Holidays: 500 scenes, each with one query photo and other photos of the same scene.
+"""Load INRIA Holidays (Jegou et al., ECCV 2008): 500 scenes, each with one query and other photos.
 
-The photo ``jpg/NNNNKK.jpg`` shows scene ``NNNN``. ``KK = 00`` is the query and the others are its
-positives. The query stays in the database but is ignored in its own ranking. Sources: Jegou et al.,
-ECCV 2008, and ``holidays_map.py`` of the publisher. The paper has no results for this benchmark.
+The photo ``jpg/NNNNKK.jpg`` shows scene ``NNNN``. The photo with ``KK = 00`` is the query. The other
+photos of the scene are its positives (correct photos). The query stays in the database, but is ignored
+in the ranking for itself. Source: ``holidays_map.py`` of the publisher. The DELF paper has no results
+for this benchmark.
 """
 
 import re
@@ -16,18 +17,18 @@ from delfjax.datasets.text_files import Line, check_photos_exist, read_lines
 from delfjax.datasets.truth import Truth
 
 FILE_NAME = re.compile(r"([0-9]{4})([0-9]{2})\.jpg")
-PHOTO_LIST = "holidays_images.dat"  # of the evaluation package; if present, it selects the photos
+PHOTO_LIST = "holidays_images.dat"  # if this file exists, only the listed photos are used
 
 
 def load(folder: Path) -> Benchmark:
     """Load ``holidays``.
 
     Args:
-        folder: Folder that holds the photos in ``jpg``.
+        folder: Folder of the data set, with the photos in the sub-folder ``jpg``.
 
     Raises:
-        DatasetError: A listed photo is missing, a file name is invalid, or a scene lacks its query or
-            its positives.
+        DatasetError: A listed photo is missing, a file name is invalid, or a scene lacks the query or
+            the positives.
     """
     found = sorted(path.name for path in (folder / "jpg").iterdir() if path.suffix == ".jpg")
     lines = [Line(name, str(folder / "jpg")) for name in found]
@@ -39,7 +40,7 @@ def load(folder: Path) -> Benchmark:
     for number, (name, location) in enumerate(lines):
         if (match := FILE_NAME.fullmatch(name)) is None:
             raise DatasetError(
-                f"{location}: {name!r}; expected six digits and .jpg, such as 100000.jpg"
+                f"{location}: file name {name!r}; expected six digits and .jpg, as in 100000.jpg"
             )
         scene, index = match.groups()
         if index == "00":
@@ -49,8 +50,8 @@ def load(folder: Path) -> Benchmark:
     if incomplete := queries.keys() ^ positives.keys():
         scene = min(incomplete)
         raise DatasetError(
-            f"{folder}: scene {scene} is incomplete; expected its query {scene}00.jpg and one or more "
-            "other photos. Fix: unpack the photos again"
+            f"{folder}: scene {scene} is incomplete; expected the query {scene}00.jpg and at least one "
+            "other photo. Fix: unpack the photos again"
         )
     truths = (Truth(np.array(positives[scene]), np.array([queries[scene]])) for scene in queries)
     return Benchmark(

@@ -1,7 +1,7 @@
-"""Make a benchmark of any folder with one sub-folder per class.
+"""Make a benchmark from any folder with one sub-folder per class.
 
-A database photo is correct if it has the class of the query. Limitation: two photos of one class may
-show nothing in common, so the scores are useful for comparisons only.
+A database photo is correct if it has the same class as the query. Limitation: two photos of one class
+may show different objects, so the scores are useful for comparisons only.
 """
 
 from collections import defaultdict
@@ -14,19 +14,19 @@ from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
 from delfjax.datasets.truth import Truth
 from delfjax.images.reading import scan
 
-LABELED = "labeled"  # name that stands for such a folder on the command line and in results
+LABELED = "labeled"  # name of such a benchmark on the command line and in results
 
 
 def labeled(folder: Path | str, queries: str = "*", database: str = "*") -> Benchmark:
-    """Make a benchmark of a folder with one sub-folder per class.
+    """Make a benchmark from a folder with one sub-folder per class.
 
-    The positives of a query are the database photos of its class. If the query itself is in the
-    database, it is junk.
+    The positives (correct photos) of a query are the database photos of the same class. If the query
+    itself is in the database, it is junk (ignored in the scores).
 
     Args:
-        folder: The folder. The class of a photo is its first sub-folder.
-        queries: Pattern of the file names to use as queries, such as ``test_*``.
-        database: Pattern of the file names to search.
+        folder: The folder. The class of a photo is the name of the outermost sub-folder.
+        queries: Pattern for the file names of the queries, such as ``test_*``.
+        database: Pattern for the file names of the database photos.
 
     Raises:
         DatasetError: The folder has no sub-folders, or a pattern matches no photo.
@@ -35,7 +35,8 @@ def labeled(folder: Path | str, queries: str = "*", database: str = "*") -> Benc
     photos = scan(folder)
     if photos.labels is None:
         raise DatasetError(
-            f"{folder}: holds photos but no sub-folders; expected one sub-folder per class"
+            f"{folder}: has photos but no sub-folders; expected one sub-folder per class. Fix: move the "
+            "photos of each class into their own sub-folder"
         )
     query_names, database_names = (
         tuple(name for name in photos.names if fnmatchcase(name.rpartition("/")[2], pattern))
@@ -43,7 +44,7 @@ def labeled(folder: Path | str, queries: str = "*", database: str = "*") -> Benc
     )
     if not (query_names and database_names):
         pattern = database if query_names else queries
-        raise DatasetError(f"{folder}: no file name matches the pattern {pattern!r}")
+        raise DatasetError(f"{folder}: no file name matches {pattern!r}. Fix: change this pattern")
     numbers = {name: number for number, name in enumerate(database_names)}
     members: dict[str, list[int]] = defaultdict(list)
     for name, number in numbers.items():

@@ -1,9 +1,10 @@
 """Load Oxford5k and Paris6k, the benchmarks of the paper's Table 1.
 
 Each query has four text files. ``LANDMARK_1_query.txt`` names a photo and a box in it. The files
-``_good``, ``_ok`` and ``_junk`` list photos, one per line. Good and ok photos are positives, including
-the photo of the query, which stays in the database. Photos are identified by their *stem*: the file
-name without folder and suffix. Source: ``compute_ap.cpp`` of Philbin et al., CVPR 2007.
+``_good.txt``, ``_ok.txt`` and ``_junk.txt`` list photos, one per line. Good and ok photos are positives
+(correct), junk photos are ignored in the scores. The query photo stays in the database, as a positive.
+Text files name a photo by its *stem*: the file name without folder and suffix. Source:
+``compute_ap.cpp`` of Philbin et al., CVPR 2007.
 """
 
 import re
@@ -25,12 +26,12 @@ from delfjax.datasets.truth import Truth
 from delfjax.images.reading import scan
 from delfjax.types import Box
 
-QUERY_COUNT = 55  # 5 of each of 11 landmarks
-QUERY_PREFIX = "oxc1_"  # precedes the stem in Oxford's query files, and only there
+QUERY_COUNT = 55  # 5 queries for each of 11 landmarks
+QUERY_PREFIX = "oxc1_"  # precedes the stem in the query files of Oxford5k only
 KINDS = ("query", "good", "ok", "junk")
 TRUTH_FILE = re.compile(rf"(.+/)?[^/]+_({'|'.join(KINDS)})\.txt")
-# Files of Paris6k that are damaged according to its publisher. As usual, they are left out of the
-# database and of the ground truth.
+# Photos of Paris6k that are damaged, according to the publisher. As in other papers, they are left out
+# of the database and of the ground truth.
 CORRUPT_NUMBERS = {
     "louvre": (136, 146),
     "moulinrouge": (422,),
@@ -53,7 +54,7 @@ def load(name: str, folder: Path) -> Benchmark:
 
     Args:
         name: Name of the benchmark.
-        folder: Folder that holds its photos and text files, in any sub-folders.
+        folder: Folder that holds the photos and the text files, in any sub-folders.
 
     Raises:
         DatasetError: A file is missing or its content is invalid.
@@ -64,7 +65,7 @@ def load(name: str, folder: Path) -> Benchmark:
     if len(queries) != QUERY_COUNT:
         raise DatasetError(
             f"{folder}: found {len(queries)} queries; expected {QUERY_COUNT}. Fix: unpack the ground "
-            f"truth of {name} again, and remove that of other data sets"
+            f"truth of {name} again, and remove text files of other data sets"
         )
     fields = {"queries": queries, "truths": {STANDARD: truths}}
     return Benchmark(name=name, root=folder, database=photos, **fields)
@@ -73,16 +74,16 @@ def load(name: str, folder: Path) -> Benchmark:
 def read_ground_truth(
     folder: Path, root: Path, database: Iterable[str], *, ignored: Collection[str] = ()
 ) -> tuple[tuple[Query, ...], tuple[Truth, ...]]:
-    """Read the queries and their ground truth from text files in the layout of Oxford5k.
+    """Read the queries and their ground truth from text files in the format of Oxford5k.
 
     Args:
         folder: Folder that holds the text files, in any sub-folders.
-        root: Folder of the photos.
-        database: Paths of the photos, relative to ``root``, in the order of their numbers.
-        ignored: Stems to skip where they are listed.
+        root: Folder to which photo paths are relative.
+        database: Paths of the database photos. The index of a photo is its position, from 0.
+        ignored: Stems of photos to skip in the text files.
 
     Returns:
-        The queries, sorted by name, and the ground truth of each.
+        The queries, sorted by name, and the ground truth of each query.
 
     Raises:
         DatasetError: A file of a query is missing or its content is invalid.
@@ -95,8 +96,8 @@ def read_ground_truth(
     for name in sorted({stem.rpartition("_")[0] for stem in text_files}):
         if missing := [kind for kind in KINDS if f"{name}_{kind}" not in text_files]:
             raise DatasetError(
-                f"{folder}: {name}_{missing[0]}.txt is missing; expected the files {', '.join(KINDS)} of "
-                "each query. Fix: unpack the ground truth again"
+                f"{folder}: {name}_{missing[0]}.txt is missing; expected four files per query "
+                f"({', '.join(KINDS)}). Fix: unpack the ground truth again"
             )
         paths = {kind: folder / text_files[f"{name}_{kind}"] for kind in KINDS}
         stem, box, location = _read_query_file(paths.pop("query"), photos, root)
@@ -110,8 +111,8 @@ def read_ground_truth(
         for listed, place in chain(*lists.values()):
             if listed in seen:
                 raise DatasetError(
-                    f"{place}: {listed} is also listed in {seen[listed]}; expected it once, as good, "
-                    "ok or junk"
+                    f"{place}: photo {listed} is also listed in {seen[listed]}; expected it once, as "
+                    "good, ok or junk. Fix: remove one of the two lines"
                 )
             seen[listed] = place
         check_photos_exist(chain(*lists.values()), photos, root)
@@ -122,11 +123,11 @@ def read_ground_truth(
 
 
 def _read_query_file(path: Path, photos: Mapping[str, str], root: Path) -> tuple[str, Box, str]:
-    """Return the stem of the photo, the box in it, and the location of the single line."""
+    """Return the stem of the query photo, the box in it, and the location of the file's only line."""
     lines = read_lines(path)
     if len(lines) != 1:
         raise DatasetError(
-            f"{path}, line 1: {len(lines)} lines; expected one: a photo and a box in it, x1 y1 x2 y2"
+            f"{path}, line 1: the file has {len(lines)} lines; expected one: PHOTO x1 y1 x2 y2"
         )
     text, location = lines[0]
     stem, *corners = text.split()
@@ -136,13 +137,13 @@ def _read_query_file(path: Path, photos: Mapping[str, str], root: Path) -> tuple
 
 
 def _by_stem(names: Iterable[str]) -> dict[str, str]:
-    """Return paths by their stem; raise an error if two have the same."""
+    """Return a dict from stems to paths. Raise an error if two paths have the same stem."""
     found: dict[str, str] = {}
     for name in names:
         stem = _stem(name)
         if found.setdefault(stem, name) != name:
             raise DatasetError(
-                f"{found[stem]} and {name}: expected a single file named {stem}. Fix: remove one of them"
+                f"{found[stem]} and {name}: both are named {stem}; expected one such file. Fix: remove one"
             )
     return found
 

@@ -1,8 +1,8 @@
 """Read ground truth that is published as a pickle, without running code from the file.
 
 A pickle is a program: Python's own reader imports and calls any function that the file names. This
-reader accepts only the instructions that build dicts, lists, tuples, strings and numbers. It cannot
-look up a name, so it cannot call anything. The published files need no more.
+reader accepts only instructions that build dicts, lists, tuples, strings and numbers. Instructions that
+look up a function are refused, so no function can be called. The published files need no others.
 """
 
 import io
@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from delfjax.datasets.benchmark import DatasetError
 
-MAX_BYTES = 16_000_000  # the names of 100,000 photos take 3 MB
+MAX_BYTES = 16_000_000  # of a file; the names of 100,000 photos take 3 MB
 EXPECTED = "dicts, lists, tuples, strings and numbers"
 ALLOWED = {
     *("PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "DUP"),
@@ -27,13 +27,13 @@ ALLOWED = {
     *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
     *("EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"),
 }
-# Position on the stack of the keys that an instruction puts into a dict. Keys have to be strings:
-# hashing nested tuples can take exponential time, or overflow the C stack.
+# Stack positions of the dict keys that an instruction takes. Keys have to be strings: hashing nested
+# tuples can take exponential time, or overflow the C stack.
 KEYS = {"SETITEM": slice(-2, -1), "SETITEMS": slice(0, None, 2), "DICT": slice(0, None, 2)}
 
 
 class _UnsafePickleError(Exception):
-    """Raised when a file uses a feature that plain data does not need."""
+    """Raised if a file is too large or uses a feature that plain data does not need."""
 
 
 def load_plain(path: Path) -> object:
@@ -42,39 +42,39 @@ def load_plain(path: Path) -> object:
     Plain data are dicts with string keys, lists, tuples, strings, numbers, booleans and None.
 
     Raises:
-        DatasetError: The file is missing, larger than `MAX_BYTES`, damaged, or holds anything else.
+        DatasetError: The file is missing, larger than `MAX_BYTES`, damaged, or holds other data.
     """
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise _UnsafePickleError(f"holds more than {MAX_BYTES:,} bytes")
+            raise _UnsafePickleError(f"the file has more than {MAX_BYTES:,} bytes")
         return _PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
     except _UnsafePickleError as error:
         raise DatasetError(
-            f"{path}: {error}; expected only {EXPECTED}. No code from the file was run. Fix: get it "
-            "again from its publisher, or convert it if you trust it"
+            f"{path}: {error}; expected only {EXPECTED}. No code from the file was run. Fix: get "
+            "the file again from its publisher, or convert it to plain data if you trust it"
         ) from None
     except Exception as error:  # a damaged program can make the interpreter raise anything
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         raise DatasetError(
-            f"{path}: cannot be read ({reason}); expected a pickle of {EXPECTED}. Fix: get it again "
-            "from its publisher"
+            f"{path}: cannot be read ({reason}); expected a pickle of {EXPECTED}. Fix: get the file "
+            "again from its publisher"
         ) from error
 
 
 class _PlainUnpickler(pickle._Unpickler):
-    """Python's unpickler written in Python, whose table of instructions can be changed.
+    """The unpickler of the standard library, in the Python version: its instructions can be replaced.
 
-    Its memo is a dict, while the C version allocates as much as a file demands.
+    It stores repeated objects in a dict. The C version allocates as much memory as a file demands.
     """
 
 
 def _instruction(op: pickletools.OpcodeInfo) -> Callable[[_PlainUnpickler], None]:
-    """Return the implementation of an instruction: Python's own, with a check, or a refusal."""
+    """Return a function that executes a pickle instruction, or that refuses it with an error."""
 
     def refuse(self: _PlainUnpickler) -> NoReturn:
-        raise _UnsafePickleError(f"uses the instruction {op.name}")
+        raise _UnsafePickleError(f"the file uses the pickle instruction {op.name}")
 
     if op.name not in ALLOWED:
         return refuse
@@ -83,7 +83,7 @@ def _instruction(op: pickletools.OpcodeInfo) -> Callable[[_PlainUnpickler], None
     def check_keys_and_execute(self: _PlainUnpickler) -> None:
         for key in self.stack[KEYS[op.name]]:
             if type(key) is not str:
-                raise _UnsafePickleError(f"has a dict key of type {type(key).__name__}")
+                raise _UnsafePickleError(f"the file has a dict key of type {type(key).__name__}")
         execute(self)
 
     return check_keys_and_execute if op.name in KEYS else execute

@@ -1,9 +1,9 @@
 """The rendered set: sixty synthetic landmarks with exact annotations, in the layout of Oxford5k.
 
-The photos imitate those of tourists. 49 landmarks with image labels are for training. The other 11 are
-for evaluation: queries with boxes, good, ok and junk photos, distractor photos, and 40 distractor
-queries. For each evaluation photo the landmark's pixels and the camera are known. ``data/render``
-makes the set and ``data/landmarks`` holds it.
+The photos imitate photos by tourists. 49 landmarks are for training; each photo has a label. The other
+11 are for evaluation: queries with boxes; photos graded as good, ok (both correct) or junk (ignored in
+the scores); distractors; and 40 distractor queries. For each evaluation photo, the landmark's pixels and
+the camera are known. The scripts in ``data/render`` make the set; ``data/landmarks`` holds it.
 """
 
 import base64
@@ -32,15 +32,15 @@ DISTRACTOR_QUERIES = "strangers"  # folder of the distractor queries
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PhotoAnnotation:
-    """Everything known about an evaluation photo.
+    """Annotation of one evaluation photo: landmark, visibility and camera.
 
     Attributes:
         photo: Path relative to the folder ``eval``.
-        landmark: Name of the landmark in the photo; None if it shows none.
+        landmark: Name of the landmark in the photo; None if the photo shows no landmark.
         grade: ``"good"``, ``"ok"`` or ``"junk"``; None without a landmark.
-        framed_fraction: Fraction of the landmark's silhouette inside the frame, 0 to 1. Parts more
-            than one frame away from the frame do not count.
-        unoccluded_fraction: Fraction of the framed silhouette that nothing hides, 0 to 1.
+        framed_fraction: Fraction of the landmark's silhouette that lies inside the photo, 0 to 1. Parts
+            more than one photo width or height outside are not counted.
+        unoccluded_fraction: Fraction of the silhouette inside the photo that nothing hides, 0 to 1.
         area_fraction: Fraction of the photo's pixels that show the landmark, 0 to 1.
         size: ``(height, width)`` in pixels.
         intrinsics: Camera matrix in pixels, for points ``(x, y, 1)`` with x to the right and y down.
@@ -63,19 +63,19 @@ class PhotoAnnotation:
 
     @property
     def visible_fraction(self) -> float:
-        """Fraction of the whole landmark that is visible: inside the frame and not hidden."""
+        """Fraction of the landmark's silhouette that is inside the photo and not hidden, 0 to 1."""
         return self.framed_fraction * self.unoccluded_fraction
 
     @cached_property
     def mask(self) -> Bool[np.ndarray, "h w"]:
-        """Pixels that show the landmark."""
+        """Boolean mask with the size of the photo, True where a pixel shows the landmark."""
         if not self.encoded_mask:
             return np.zeros(self.size, bool)
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(self.encoded_mask)))).astype(bool)
 
     @property
     def camera_center(self) -> Float[np.ndarray, " 3"]:
-        """Position of the camera in the world, ``-R^T t``, in meters."""
+        """Position of the camera in world coordinates, in meters: ``-R^T t`` for the pose ``[R | t]``."""
         return -self.pose[:, :3].T @ self.pose[:, 3]
 
 
@@ -83,8 +83,8 @@ def find_folder(root: Path | str) -> Path:
     """Return the folder of the rendered set.
 
     Args:
-        root: Folder of all data sets. ``root/landmarks`` is used if it holds the set; otherwise the
-            copy in this checkout.
+        root: Folder that holds one sub-folder per data set. ``root/landmarks`` is returned if it holds
+            the rendered set, otherwise the copy in this checkout of the repository.
     """
     copy = Path(root) / ROOT.name
     return copy if (copy / CHECKSUMS).is_file() else ROOT
@@ -98,7 +98,7 @@ def load(folder: Path | None = None, *, distractors: bool = True) -> Benchmark:
         distractors: Whether photos without a landmark are part of the database.
 
     Raises:
-        DatasetError: The set is not in the folder. `damaged` verifies its files.
+        DatasetError: The folder does not hold the set. Files are not verified; see `damaged`.
     """
     root = _checked_folder(folder) / "eval"
     names = scan(root / "images").names
@@ -121,12 +121,12 @@ def load(folder: Path | None = None, *, distractors: bool = True) -> Benchmark:
 
 
 def training_photos(folder: Path | None = None) -> PhotoFolder:
-    """Return the training photos, in one sub-folder per landmark."""
+    """Return the training photos. Each landmark has its own sub-folder."""
     return scan(_checked_folder(folder) / "train")
 
 
 def annotations(folder: Path | None = None) -> dict[str, PhotoAnnotation]:
-    """Read the annotation of each evaluation photo, by its path in the benchmark of `load`."""
+    """Read the annotations of the evaluation photos, as a dict by the photo paths that `load` returns."""
     path = _checked_folder(folder) / "eval" / "truth.jsonl"
     with path.open(encoding="utf-8") as lines:
         records = [json.loads(line) for line in lines]
@@ -151,7 +151,7 @@ def annotations(folder: Path | None = None) -> dict[str, PhotoAnnotation]:
 
 
 def landmark_bounds(folder: Path | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return the lowest and highest corner ``(x, y, z)`` in meters of each evaluation landmark."""
+    """Return the bounds of each evaluation landmark: lowest and highest ``(x, y, z)`` in meters."""
     path = _checked_folder(folder) / "eval" / "landmarks.json"
     boxes = json.loads(path.read_text(encoding="utf-8"))
     return {name: (np.array(box["low"]), np.array(box["high"])) for name, box in boxes.items()}
@@ -172,7 +172,7 @@ def _checked_folder(folder: Path | None) -> Path:
     root = ROOT if folder is None else Path(folder)
     if not (root / CHECKSUMS).is_file():
         raise DatasetError(
-            f"{root}: the rendered set is not here ({CHECKSUMS} is missing). Fix: use the folder "
-            "data/landmarks of the repository, or run from a checkout"
+            f"{root}: does not hold the rendered set ({CHECKSUMS} is missing). Fix: use the folder "
+            "data/landmarks of the repository, or run from a checkout of the repository"
         )
     return root

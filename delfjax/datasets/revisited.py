@@ -2,8 +2,8 @@
 
 The file ``gnd_roxford5k.pkl`` holds the names of the database photos (``imlist``) and of the queries
 (``qimlist``), without suffix. For each query, ``gnd`` holds a box ``bbx`` and the ``easy``, ``hard`` and
-``junk`` photos, as positions in ``imlist`` from 0. Queries are cropped and are not in the database.
-These benchmarks are newer than the paper.
+``junk`` photos, as indices into ``imlist`` that start at 0. Queries are cropped to the box. The photos
+of the queries are not in the database. These benchmarks are newer than the DELF paper.
 """
 
 from pathlib import Path, PurePosixPath
@@ -58,9 +58,9 @@ def load(name: str, folder: Path) -> Benchmark:
 
 
 def list_distractors(folder: Path) -> tuple[str, ...]:
-    """List the photos of ``revisitop1m``, by their paths relative to the folder.
+    """List the photos of ``revisitop1m``, as paths relative to the folder.
 
-    If the publisher's list is present, its photos are returned without looking for them on disk.
+    If the folder holds the publisher's list, the listed photos are returned, even if they are missing.
 
     Raises:
         DatasetError: The list cannot be read, or names a file outside the folder of photos.
@@ -71,7 +71,9 @@ def list_distractors(folder: Path) -> tuple[str, ...]:
     for text, location in read_lines(folder / DISTRACTOR_LIST):
         name = PurePosixPath("jpg", text)
         if ".." in name.parts or name.parts[0] != "jpg":
-            raise DatasetError(f"{location}: {text!r}; expected a photo within {folder / 'jpg'}")
+            raise DatasetError(
+                f"{location}: path {text!r}; expected a path within {folder / 'jpg'}"
+            )
         names.append(str(name if name.suffix else name.with_suffix(".jpg")))
     return tuple(names)
 
@@ -82,34 +84,36 @@ def _read(path: Path) -> tuple[list[str], list[str], list[dict]]:
         case {"imlist": list(database), "qimlist": list(queries), "gnd": list(annotations)}:
             pass
         case _:
-            raise DatasetError(f"{path}: expected a dict of the lists imlist, qimlist and gnd")
+            raise DatasetError(
+                f"{path}: not a dict of the lists imlist, qimlist and gnd. Fix: get it again"
+            )
     for name in (*database, *queries):
         if not isinstance(name, str) or "/" in name:
             raise DatasetError(
-                f"{path}: photo {short_repr(name)}; expected a name without folder and suffix"
+                f"{path}: photo name {short_repr(name)}; expected a string without folder"
             )
     if len(queries) != len(annotations) or not all(isinstance(each, dict) for each in annotations):
         raise DatasetError(
-            f"{path}: {len(queries)} names in qimlist, {len(annotations)} entries in gnd; expected one "
-            "dict per name"
+            f"{path}: qimlist has {len(queries)} names, gnd has {len(annotations)} entries; expected one "
+            "dict in gnd per name in qimlist"
         )
     if both := set(database).intersection(queries):
-        raise DatasetError(f"{path}: {min(both)} is in both qimlist and imlist; expected it in one")
+        raise DatasetError(f"{path}: photo {min(both)} is in both qimlist and imlist; expected one")
     return database, queries, annotations
 
 
 def _read_truths(annotation: dict, database_size: int, location: str) -> dict[str, Truth]:
-    """Return the ground truth of a query for each protocol."""
+    """Return the ground truth of one query, by the name of the protocol."""
     levels: dict[str, list[int]] = {}
     for level in ("easy", "hard", "junk"):
         numbers = annotation.get(level)
         if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
             raise DatasetError(
-                f"{location}: {level} {short_repr(numbers)}; expected a list of integers"
+                f"{location}: {level} is {short_repr(numbers)}; expected a list of integers"
             )
         if invalid := [number for number in numbers if not 0 <= number < database_size]:
             raise DatasetError(
-                f"{location}: {level} has photo {invalid[0]}; expected 0 to {database_size - 1}, since "
+                f"{location}: {level} has index {invalid[0]}; expected 0 to {database_size - 1}, since "
                 f"imlist has {database_size} names"
             )
         levels[level] = numbers
@@ -125,4 +129,6 @@ def _read_truths(annotation: dict, database_size: int, location: str) -> dict[st
             for protocol, (positives, ignored) in protocols.items()
         }
     except ValueError as error:  # a photo is listed twice
-        raise DatasetError(f"{location}: {', '.join(levels)}: {error}") from None
+        raise DatasetError(
+            f"{location}: the lists {', '.join(levels)} repeat a photo ({error})"
+        ) from None

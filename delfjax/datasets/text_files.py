@@ -1,6 +1,6 @@
-"""Read text files that list photos, and check what they state against the photos on disk.
+"""Read text files that list photos, and check that the listed photos and boxes exist on disk.
 
-Several publishers use such files. Each line keeps its location, so that an error can name it.
+Several publishers use such files. Each line keeps its file and line number for error messages.
 """
 
 from collections.abc import Collection, Iterable
@@ -14,7 +14,7 @@ from delfjax.images.reading import original_size, scan
 from delfjax.types import Box
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
-MAX_LISTED = 10  # missing photos that an error message names
+MAX_LISTED = 10  # maximum number of missing photos that an error message names
 
 
 class Line(NamedTuple):
@@ -30,7 +30,7 @@ class Line(NamedTuple):
 
 
 def read_lines(path: Path) -> list[Line]:
-    """Read the lines of a UTF-8 text file, without blank ones.
+    """Read the lines of a UTF-8 text file, and skip blank lines.
 
     Raises:
         DatasetError: The file cannot be read or is not text.
@@ -39,22 +39,22 @@ def read_lines(path: Path) -> list[Line]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(
-            f"{path}: cannot be read as text ({error}). Fix: get it again from its publisher"
+            f"{path}: cannot be read as UTF-8 text ({error}). Fix: get the file again"
         ) from error
     numbered = enumerate(map(str.strip, lines), start=1)
     return [Line(text, f"{path}, line {number}") for number, text in numbered if text]
 
 
 def list_photos(folder: Path) -> tuple[str, ...]:
-    """List the photos in a folder and below it: paths relative to the folder, sorted."""
+    """List the photos in a folder and in its sub-folders, as sorted paths relative to the folder."""
     return tuple(name for name in scan(folder).names if name.casefold().endswith(PHOTO_SUFFIXES))
 
 
 def check_photos_exist(listed: Iterable[Line], photos: Collection[str], folder: Path) -> None:
-    """Raise a `DatasetError` that names the first listed photos that are missing on disk.
+    """Raise a `DatasetError` if listed photos are missing on disk.
 
     Args:
-        listed: Names of photos, and where they are listed.
+        listed: Lines that each name one photo.
         photos: Names of the photos on disk.
         folder: Folder of the photos, for the error message.
     """
@@ -66,23 +66,23 @@ def check_photos_exist(listed: Iterable[Line], photos: Collection[str], folder: 
         names = ", ".join(list(missing)[:MAX_LISTED])
         more = f" and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
         raise DatasetError(
-            f"{next(iter(missing.values()))}: {names}{more}: no such photo in {folder}; expected all "
-            "listed photos. Fix: unpack the photos again"
+            f"{next(iter(missing.values()))}: listed photos are missing in {folder}: {names}{more}. "
+            "Fix: unpack the photos again"
         )
 
 
 def read_box(corners: object, photo: Path, location: str) -> Box:
     """Convert a published box ``x1 y1 x2 y2`` into a `Box`, which has y before x.
 
-    Published boxes may exceed the photo by a pixel or so. They are clipped when the photo is read.
+    A published box may extend beyond the photo by a few pixels. Reading the photo clips the box.
 
     Args:
         corners: The four numbers or their texts, in pixels of the photo.
         photo: Path of the photo.
-        location: Where the box is stated, for the error message.
+        location: File and line of the box, for the error message.
 
     Raises:
-        DatasetError: These are not four numbers, or the box is empty, not finite, or completely
+        DatasetError: ``corners`` are not four numbers, or the box is empty, not finite, or completely
             outside the photo.
         PhotoError: The photo cannot be read.
     """
@@ -90,13 +90,13 @@ def read_box(corners: object, photo: Path, location: str) -> Box:
         left, top, right, bottom = map(float, corners)
     except (TypeError, ValueError, OverflowError):
         raise DatasetError(
-            f"{location}: box {short_repr(corners)}; expected four numbers, x1 y1 x2 y2"
+            f"{location}: box {short_repr(corners)}; expected four numbers: x1 y1 x2 y2"
         ) from None
     height, width = original_size(photo)
     overlaps = max(left, 0) < min(right, width) and max(top, 0) < min(bottom, height)
     if not (overlaps and all(map(isfinite, (left, top, right, bottom)))):
         raise DatasetError(
-            f"{location}: box {left} {top} {right} {bottom} (x1 y1 x2 y2) of {photo}, {width} pixels wide "
-            f"and {height} high; expected x1 < x2 and y1 < y2, within the photo"
+            f"{location}: box {left} {top} {right} {bottom} (x1 y1 x2 y2); {photo} is {width} pixels wide "
+            f"and {height} high; expected x1 < x2, y1 < y2, and a box that overlaps the photo"
         )
     return Box(top=top, left=left, bottom=bottom, right=right)

@@ -1,8 +1,8 @@
 """Ground truth of a query: the correct database photos and the junk photos (Sec. 5).
 
-Junk photos count neither as correct nor as wrong; they are removed from a ranking before it is
-scored. Each benchmark defines the two sets differently. Photos are given by their number: the position
-in ``Benchmark.database``, from 0.
+Junk photos count neither as correct nor as wrong: they are removed from a ranking before it is scored.
+Each benchmark has its own definition of correct and junk. A photo is given by its index: its position
+in ``Benchmark.database``, starting at 0.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from jaxtyping import Int
 from numpy.typing import ArrayLike
 
 Relevance = Literal["correct", "wrong", "junk"]
-"""Judgement of one search result. Junk: not scored, for example because the landmark is hidden."""
+"""Label of a search result. Junk is ignored in the scores, for example if the landmark is hidden."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,8 +21,8 @@ class Truth:
     """Ground truth of one query.
 
     Attributes:
-        positives: Numbers of the correct photos.
-        junk: Numbers of the photos to ignore. They may be missing from the database.
+        positives: Indices of the correct photos.
+        junk: Indices of the photos to ignore. They do not have to occur in a ranking.
 
     Raises:
         ValueError: A photo is listed twice, within one set or in both.
@@ -36,26 +36,31 @@ class Truth:
 
 
 def relevance(truth: Truth, image: int) -> Relevance:
-    """Return whether the photo with this number is correct, wrong or junk."""
+    """Return the label of a photo for this query: correct, wrong, or junk (ignored in the scores).
+
+    ``image`` is the index of the photo in the database, starting at 0.
+    """
     if image in truth.junk:
         return "junk"
     return "correct" if image in truth.positives else "wrong"
 
 
 def check_photo_numbers(what: str, numbers: ArrayLike) -> Int[np.ndarray, " _"]:
-    """Return photo numbers as a flat array of integers.
+    """Check photo indices, and return them as a flat array of integers.
 
     Args:
-        what: Description of the numbers, for the error message.
-        numbers: The numbers.
+        what: Description of the indices, for the error message.
+        numbers: The indices.
 
     Raises:
-        ValueError: A value is not an integer from 0, or a number occurs twice.
+        ValueError: A value is not an integer, is negative, or occurs twice.
     """
     found = np.asarray(numbers, None if np.size(numbers) else int)  # an empty list becomes floats
     if found.ndim != 1 or not np.issubdtype(found.dtype, np.integer) or (found < 0).any():
         raise ValueError(f"{what}: {found!r}; expected a flat list of integers from 0")
     unique, counts = np.unique(found, return_counts=True)
     if (counts > 1).any():
-        raise ValueError(f"{what}: {unique[counts > 1]} listed twice; expected each photo once")
+        raise ValueError(
+            f"{what}: indices {unique[counts > 1]} are listed twice; expected each photo once"
+        )
     return found.astype(np.int64)

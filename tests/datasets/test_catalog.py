@@ -114,7 +114,7 @@ def test_parts_may_lie_in_sub_folders(tmp_path):
 
 def test_the_message_names_parts_terms_and_command():
     lines = missing_message("oxford5k", Path("/my data")).splitlines()
-    assert lines[0] == f"{Path('/my data/oxford5k')}: missing **/*.jpg, **/*_query.txt"
+    assert lines[0] == f"{Path('/my data/oxford5k')}: missing files: **/*.jpg, **/*_query.txt"
     assert lines[1].startswith("  The Oxford Buildings Dataset: ")
     assert "https://www.robots.ox.ac.uk/~vgg/data/oxbuildings/" in lines[2]
     assert "Terms of Access" in lines[3]
@@ -123,9 +123,9 @@ def test_the_message_names_parts_terms_and_command():
 
 def test_the_message_lists_manual_steps():
     message = missing_message("holidays", Path("data"))
-    assert f"Fix: fetch it by hand, into {Path('data/holidays')}:" in message
+    assert f"Fix: download the data set by hand into {Path('data/holidays')}:" in message
     assert "    1. download ftp://" in message
-    assert "    2. unpack both here" in message
+    assert "    2. unpack both archives into this folder" in message
     assert "delfjax data fetch" not in message
 
 

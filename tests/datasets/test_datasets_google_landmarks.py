@@ -53,14 +53,14 @@ def test_labels(path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (f"{A},http://a.org,7", f"{A!r} is already on an earlier line"),
-        (f"{B},http://a.org,7.0", "landmark '7.0'; expected an integer"),
+        (f"{A},http://a.org,7", f"id {A!r} is also on an earlier line"),
+        (f"{B},http://a.org,7.0", "landmark_id is '7.0'; expected an integer"),
         (f"{B},http://a.org,{'9' * 5000}", "expected an integer"),
-        (f"{B},http://a.org,²", "landmark '²'; expected an integer"),
+        (f"{B},http://a.org,²", "landmark_id is '²'; expected an integer"),
         (f"{B},7", "2 fields; expected 3: id,url,landmark_id"),
-        ("abc,http://a.org,7", "photo 'abc'; expected 16 digits 0 to 9 or a to f"),
-        (f"{B.upper()},http://a.org,7", "expected 16 digits"),
-        (",http://a.org,7", "photo ''; expected 16 digits"),
+        ("abc,http://a.org,7", "the id is 'abc'; expected 16 hexadecimal digits (0 to 9, a to f)"),
+        (f"{B.upper()},http://a.org,7", "expected 16 hexadecimal digits"),
+        (",http://a.org,7", "the id is ''; expected 16 hexadecimal digits"),
     ],
 )
 def test_invalid_labels(path, line, message):
@@ -74,7 +74,7 @@ def test_a_file_that_is_not_csv(path, content):
 
 
 def test_an_empty_file(path):
-    expect_error(read_labels, path, "", "line 1: header ''")
+    expect_error(read_labels, path, "", "line 1: the header is ''")
 
 
 def test_a_missing_file(path):
@@ -99,13 +99,13 @@ def test_photos_without_truth_are_ignored_whatever_their_usage(path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (f"{E},{INDEX[0]},Secret", "usage 'Secret'; expected Public, Private or Ignored"),
+        (f"{E},{INDEX[0]},Secret", "Usage is 'Secret'; expected Public, Private or Ignored"),
         (f"{E},{INDEX[0]}", "2 fields; expected 3: id,images,Usage"),
         (f"{E},{INDEX[0]},Public,", "4 fields; expected 3"),
-        (f"{E},{INDEX[0]} {INDEX[0]},Public", "a photo is listed twice"),
-        (f"{A},{INDEX[0]},Private", f"{A!r} is already on an earlier line"),
+        (f"{E},{INDEX[0]} {INDEX[0]},Public", "images lists a photo twice"),
+        (f"{A},{INDEX[0]},Private", f"id {A!r} is also on an earlier line"),
         (f"{E},{A},Public", f"{A!r} is not in the index"),
-        (f"{E[:8]},{INDEX[0]},Public", f"photo {E[:8]!r}; expected 16 digits 0 to 9 or a to f"),
+        (f"{E[:8]},{INDEX[0]},Public", f"the id is {E[:8]!r}; expected 16 hexadecimal digits"),
         (f"{E}\n,{INDEX[0]},Public", "expected 3"),
     ],
 )
@@ -122,7 +122,7 @@ def test_another_header(path, header):
         read_with_index,
         path,
         SOLUTION.replace("id,images,Usage", header),
-        f"line 1: header {header!r}; expected id,images,Usage",
+        f"line 1: the header is {header!r}; expected id,images,Usage",
     )
 
 

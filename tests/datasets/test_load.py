@@ -61,19 +61,19 @@ def test_the_default_root_is_the_data_folder(tmp_path, folder, monkeypatch):
 
 def test_an_unknown_name(tmp_path):
     message = error_of(tmp_path, "oxford6k")
-    assert "no benchmark 'oxford6k'" in message
+    assert "unknown benchmark 'oxford6k'" in message
     assert all(name in message for name in datasets.NAMES)
 
 
 @pytest.mark.parametrize("name", ["oxford5k+", "+flickr100k", "oxford5k+revisitop1m", "holidays+x"])
 def test_distractors_belong_to_certain_benchmarks(tmp_path, name):
-    assert f"no benchmark {name!r}" in error_of(tmp_path, name)
+    assert f"unknown benchmark {name!r}" in error_of(tmp_path, name)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_missing_data_set(tmp_path, name):
     first, *_ = DATASETS[name.partition("+")[0]].parts
-    assert f"missing {first}" in error_of(tmp_path / "nowhere", name)
+    assert f"missing files: {first}" in error_of(tmp_path / "nowhere", name)
 
 
 def test_only_missing_parts_are_named(tmp_path, folder):
@@ -81,17 +81,17 @@ def test_only_missing_parts_are_named(tmp_path, folder):
         path.unlink()
     for name in ("oxford5k", "oxford5k+flickr100k"):
         message = error_of(tmp_path, name)
-        assert "oxford5k: missing **/*_query.txt\n" in message
+        assert "oxford5k: missing files: **/*_query.txt\n" in message
         assert ".jpg" not in message
 
 
 def test_missing_distractors(tmp_path, folder):
-    assert "flickr100k: missing" in error_of(tmp_path, "oxford5k+flickr100k")
+    assert "flickr100k: missing files" in error_of(tmp_path, "oxford5k+flickr100k")
 
 
 def test_an_unfinished_fetch(tmp_path, folder):
     (folder / UNFINISHED).write_text("**/*.jpg")
-    assert "oxford5k: missing **/*.jpg" in error_of(tmp_path)
+    assert "oxford5k: missing files: **/*.jpg" in error_of(tmp_path)
     assert "oxford5k" not in datasets.available(tmp_path)
 
 
@@ -190,5 +190,5 @@ def test_invalid_benchmarks(benchmark):
         replace(benchmark, database=("a.jpg", "a.jpg"))
     with pytest.raises(DatasetError, match="small: query 'two' is listed twice"):
         replace(benchmark, distractor_queries=benchmark.queries[1:])
-    with pytest.raises(DatasetError, match="small, standard: 0 truths for 2 queries"):
+    with pytest.raises(DatasetError, match="small: protocol 'standard' has 0 truths for 2 queries"):
         replace(benchmark, truths={STANDARD: ()})

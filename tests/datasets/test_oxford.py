@@ -181,7 +181,7 @@ def test_listed_photos_that_are_missing(tmp_path, folder):
 
 def test_a_missing_query_photo(tmp_path, folder):
     (folder / "all_souls_000001.jpg").unlink()
-    expect_error(tmp_path, "all_souls_000001", "no such photo")
+    expect_error(tmp_path, "all_souls_000001", "photos are missing")
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_two_files_of_the_same_name(tmp_path, folder, name):
 
 def test_ground_truth_that_is_not_text(tmp_path, folder):
     (folder / "all_souls_1_ok.txt").write_bytes(b"\xff\xfe\x00")
-    expect_error(tmp_path, "all_souls_1_ok.txt", "cannot be read as text")
+    expect_error(tmp_path, "all_souls_1_ok.txt", "cannot be read as UTF-8 text")
 
 
 def test_a_query_photo_that_is_not_an_image(tmp_path, folder):

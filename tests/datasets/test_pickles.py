@@ -100,7 +100,7 @@ def command(tmp_path):
 
 @pytest.mark.parametrize("program", programs(""))
 def test_nothing_is_run(read, command, program):
-    message = r"gnd_oxford5k\.pkl: uses the instruction \w+; .*No code from the file was run"
+    message = r"gnd_oxford5k\.pkl: the file uses the pickle instruction \w+; .*No code from the file was run"
     with pytest.raises(DatasetError, match=message):
         read(programs(command)[program])
 
@@ -123,7 +123,7 @@ def test_every_other_instruction_is_refused(read):
         *("BYTEARRAY8", "NEXT_BUFFER", "READONLY_BUFFER"),
     }
     for op in refused:
-        with pytest.raises(DatasetError, match=f"uses the instruction {op.name};"):
+        with pytest.raises(DatasetError, match=f"uses the pickle instruction {op.name};"):
             read(b"(NN" + op.code.encode("latin1") + bytes(9) + b".")
 
 
@@ -158,7 +158,7 @@ def test_keys_that_take_exponential_time_to_hash(read, program):
 def test_a_file_above_the_size_limit(read, monkeypatch):
     monkeypatch.setattr(pickles, "MAX_BYTES", 10)
     assert read(b"].") == []
-    with pytest.raises(DatasetError, match="holds more than 10 bytes"):
+    with pytest.raises(DatasetError, match="the file has more than 10 bytes"):
         read(b"]" + b"0]" * 4 + b"..")
 
 

@@ -85,7 +85,7 @@ def test_every_protocol_of_pickle(tmp_path, protocol):
 @pytest.mark.parametrize("number", [8, -1, 10**30])
 def test_a_photo_number_out_of_range(tmp_path, level, number):
     truth = changed_truth(1, **{level: [7, number]})
-    expect_error(tmp_path, truth, "query all_souls_000101", f"{level} has photo {number}", "0 to 7")
+    expect_error(tmp_path, truth, "query all_souls_000101", f"{level} has index {number}", "0 to 7")
 
 
 @pytest.mark.parametrize("numbers", [None, 3, "12", (1, 2), [[1], [2, 3]], [1.0], [True], ["1"]])
@@ -105,11 +105,11 @@ def test_the_message_about_huge_nested_lists_is_short(tmp_path):
 def test_a_missing_level(tmp_path):
     truth = fakes.gnd()
     del truth["gnd"][2]["hard"]
-    expect_error(tmp_path, truth, "oxford_000102: hard None")
+    expect_error(tmp_path, truth, "oxford_000102: hard is None")
 
 
 def test_a_photo_of_two_levels(tmp_path):
-    expect_error(tmp_path, changed_truth(hard=[1, 2]), "query all_souls_000100", "[1] listed twice")
+    expect_error(tmp_path, changed_truth(hard=[1, 2]), "query all_souls_000100", "[1] are listed")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_listed_photos_that_are_missing(tmp_path):
     truth = fakes.gnd()
     truth["imlist"] += [f"keble_{number:06d}" for number in range(12)]
     expect_error(
-        tmp_path, truth, "keble_000000.jpg", "keble_000009.jpg and 2 more", "no such photo"
+        tmp_path, truth, "keble_000000.jpg", "keble_000009.jpg and 2 more", "photos are missing"
     )
 
 
@@ -144,7 +144,7 @@ def test_listed_photos_that_are_missing(tmp_path):
     ],
 )
 def test_another_structure(tmp_path, truth):
-    expect_error(tmp_path, truth, "expected a dict of the lists imlist, qimlist and gnd")
+    expect_error(tmp_path, truth, "not a dict of the lists imlist, qimlist and gnd")
 
 
 @pytest.mark.parametrize("name", [3, "../../secret", "jpg/a"])
@@ -162,7 +162,7 @@ def test_a_query_that_is_in_the_database(tmp_path):
 
 @pytest.mark.parametrize("annotations", [[], [{}], [1, 2, 3]])
 def test_another_number_of_names_than_of_annotations(tmp_path, annotations):
-    expect_error(tmp_path, fakes.gnd() | {"gnd": annotations}, "one dict per name")
+    expect_error(tmp_path, fakes.gnd() | {"gnd": annotations}, "one dict in gnd per name")
 
 
 def test_a_photo_that_is_listed_twice(tmp_path):
@@ -216,5 +216,5 @@ def test_listed_distractors_are_not_looked_for(tmp_path):
 def test_a_list_that_leads_out_of_the_folder(tmp_path, line):
     folder = fakes.revisitop1m(tmp_path)
     (folder / "revisitop1m.txt").write_text(f"0a/a.jpg\n{line}\n")
-    with pytest.raises(DatasetError, match=r"revisitop1m\.txt, line 2: .*expected a photo within"):
+    with pytest.raises(DatasetError, match=r"revisitop1m\.txt, line 2: .*expected a path within"):
         list_distractors(folder)
