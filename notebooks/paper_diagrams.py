@@ -1,7 +1,7 @@
-"""Draw the paper's diagrams of the system (Fig. 1) and of its training (Fig. 4) for notebook 06.
+"""Draw the paper's diagrams of the system (Fig. 1) and of the training (Fig. 4) for notebook 06.
 
-Every number in them comes from a configuration, or is traced from the modules that extraction and
-training run: `nnx.eval_shape` follows the shapes without computing anything.
+Every number in the diagrams comes from a configuration or from the networks. `nnx.eval_shape` finds the
+shapes of arrays in a network without computing their values.
 """
 
 import textwrap
@@ -28,13 +28,15 @@ from delfjax.training.classifier import Classifier, is_trainable
 from delfjax.training.config import STAGES, TrainingConfig, small_config
 
 DESCRIPTOR_COLOR, ATTENTION_COLOR, SEARCH_COLOR, GEOMETRY_COLOR = COLORS
-STEP_SIZE = (1.35, 0.64)  # inches
-MARGIN, WIDTH = 0.1, 10  # inches
-LABEL_SIZE, NOTE_SIZE = 8.5, 7.2  # points
-CORNER_RADIUS = 0.06  # inches, of a step
-DEPTH_SLOPE = 0.5  # rise of a feature map's side edges per inch to the right
+STEP_SIZE = (1.35, 0.64)  # inches: width and height of a box
+MARGIN, WIDTH = 0.1, 10  # inches: margin and width of the figure
+LABEL_SIZE, NOTE_SIZE = 8.5, 7.2  # points: font sizes
+CORNER_RADIUS = 0.06  # inches: corner of a box
+DEPTH_SLOPE = 0.5  # slope of the receding edges of a feature map (rise per inch)
 TIMES = "\N{MULTIPLICATION SIGN}"
-PEAK = np.exp(-(((np.mgrid[:6, :6].T - (2.7, 3)) / (2.4, 2)) ** 2).sum(-1))  # example scores
+PEAK = np.exp(
+    -(((np.mgrid[:6, :6].T - (2.7, 3)) / (2.4, 2)) ** 2).sum(-1)
+)  # example of a score map, 0 to 1
 Point = tuple[float, float]
 Shape = tuple[int, ...]
 
@@ -45,12 +47,12 @@ def system_diagram(
     spec: ResNetSpec = RESNET50_V1,
     config: ExtractionConfig | None = None,
 ) -> Figure:
-    """Draw the system (Fig. 1): feature extraction above, retrieval below.
+    """Draw the system (Fig. 1): feature extraction at the top, retrieval at the bottom.
 
     Args:
         photo: ``(height, width)`` of the example photo in pixels.
-        spec: The backbone.
-        config: Settings of extraction. None: the defaults.
+        spec: Architecture of the backbone.
+        config: Settings of the feature extraction. None: the default settings.
     """
     canvas = Canvas(4.9)
     _draw_extraction(canvas, photo, spec, config or ExtractionConfig(), y=3.25)
@@ -66,13 +68,13 @@ def training_diagram(
     attention: TrainingConfig | None = None,
     spec: ResNetSpec = RESNET50_V1,
 ) -> Figure:
-    """Draw the two steps of training (Fig. 4). Trained parts are colored, all others are gray.
+    """Draw the two training steps of the paper (Fig. 4). Trained parts are colored, others are gray.
 
     Args:
         classes: Number of landmarks.
-        finetune: Settings of step 1. None: those of this repository's models.
-        attention: Settings of step 2. None: those of this repository's models.
-        spec: The backbone.
+        finetune: Settings of step 1, fine-tuning. None: ``small_config("finetune")``.
+        attention: Settings of step 2, attention. None: ``small_config("attention")``.
+        spec: Architecture of the backbone.
     """
     canvas = Canvas(5.6)
     finetune = finetune or small_config("finetune")
@@ -89,7 +91,7 @@ def training_diagram(
 
 
 class Level(NamedTuple):
-    """A pyramid level: scale factor, ``(height, width)`` in pixels, and shape of its conv4 map."""
+    """A pyramid level: scale factor, ``(height, width)`` in pixels, and shape of the conv4 output."""
 
     scale: float
     size: Shape
@@ -97,21 +99,21 @@ class Level(NamedTuple):
 
 
 class ParameterCount(NamedTuple):
-    """Number of parameters of a part of the network, and how many of them are trained."""
+    """Number of all parameters and of trained parameters in a part of the network."""
 
     total: int
     trained: int
 
 
 class TrainingShapes(NamedTuple):
-    """Shapes of one training step, for one photo.
+    """Array shapes in step 1 or step 2 of the training, for one photo.
 
     Attributes:
-        config: Settings of the step.
-        maps: Output shape of each backbone stage for the largest input, and of the ``scores`` if the
-            network has attention.
-        classifier: Channels of the pooled descriptor, and number of landmarks.
-        parameters: Parameter counts by part, in the order of the forward pass.
+        config: Settings of the training step.
+        maps: Output shape of each backbone stage for the largest input size. With attention, also the
+            shape of the ``scores``.
+        classifier: Number of channels of the pooled descriptor, and number of landmarks.
+        parameters: Parameter counts by part of the network, in the order of the forward pass.
     """
 
     config: TrainingConfig
@@ -121,7 +123,7 @@ class TrainingShapes(NamedTuple):
 
 
 def trace_levels(photo: tuple[int, int], spec: ResNetSpec, config: ExtractionConfig) -> list[Level]:
-    """Trace the pyramid levels of a photo, coarse to fine."""
+    """Find the sizes and shapes of the pyramid levels of a photo, from coarse to fine."""
 
     def run(size: Shape) -> jnp.ndarray:
         rngs = nnx.Rngs(0)
@@ -137,7 +139,7 @@ def trace_levels(photo: tuple[int, int], spec: ResNetSpec, config: ExtractionCon
 
 
 def trace_training(config: TrainingConfig, classes: int, spec: ResNetSpec) -> TrainingShapes:
-    """Trace the shapes of one training step: step 1 or 2 of the paper."""
+    """Find the array shapes and parameter counts of step 1 or step 2 of the training."""
     side = max(config.augmentation.input_sizes)
 
     def create() -> Classifier:
@@ -171,7 +173,7 @@ def trace_training(config: TrainingConfig, classes: int, spec: ResNetSpec) -> Tr
 def _draw_extraction(
     canvas: "Canvas", photo: tuple[int, int], spec: ResNetSpec, config: ExtractionConfig, y: float
 ) -> None:
-    """Draw the way from a photo to its features."""
+    """Draw the processing from a photo to the features of the photo."""
     levels, field, upper = trace_levels(photo, spec, config), receptive_field(spec), y + 1.05
     cells = sum(level.conv4[0] * level.conv4[1] for level in levels)
     features = min(config.max_features, cells)
@@ -205,7 +207,7 @@ def _draw_extraction(
 
 
 def _draw_retrieval(canvas: "Canvas", search: SearchConfig, y: float) -> None:
-    """Draw the way from a query to a ranking."""
+    """Draw the processing from a query photo to the ranking of the database."""
     upper = y + 0.95
     canvas.heading(y + 1.55, "From a query to a ranking", "Sec. 4.4")
     for offset in (0, 0.09, 0.18):
@@ -230,7 +232,7 @@ def _draw_retrieval(canvas: "Canvas", search: SearchConfig, y: float) -> None:
 
 
 def _draw_training_step(canvas: "Canvas", shapes: TrainingShapes, title: str, y: float) -> None:
-    """Draw a training step from the photo to the loss, with attention above the backbone."""
+    """Draw step 1 or 2 of the training, from the photo to the loss. Attention is above the backbone."""
     network, attentive = shapes.config.network, "scores" in shapes.maps
     total, trained = np.sum([*shapes.parameters.values()], 0) / 1e6
     counts = f"{trained:.1f} of {total:.1f} million parameters are trained"
@@ -259,7 +261,7 @@ def _draw_training_step(canvas: "Canvas", shapes: TrainingShapes, title: str, y:
 
 
 def _draw_stages(canvas: "Canvas", shapes: TrainingShapes, y: float) -> "Extent":
-    """Draw the photo and the output of each backbone stage; return the extent of the last one."""
+    """Draw the photo and the output of each backbone stage. Return the extent of the last output."""
     largest, *others = sorted(shapes.config.augmentation.input_sizes, reverse=True)
     smaller = textwrap.fill(f"or {', '.join(map(str, others))}", 14) if others else ""
     note = f"{_join((largest, largest))}\n{smaller}".strip()
@@ -279,7 +281,7 @@ def _draw_stages(canvas: "Canvas", shapes: TrainingShapes, y: float) -> "Extent"
 
 
 def _trained(parameters: ParameterCount, color: str) -> tuple[str, str]:
-    """Return the note on a part of the network, and its color: gray if the part is frozen."""
+    """Return the note for a part of the network, and ``color`` if it is trained or gray if frozen."""
     if not parameters.trained:
         return "frozen", NEUTRAL
     size, unit = (1e6, "M") if parameters.trained > 1e5 else (1e3, "k")
@@ -294,7 +296,7 @@ def _join(shape: Sequence[int]) -> str:
 
 
 class Extent(NamedTuple):
-    """The rectangle that a part of a diagram covers, in inches."""
+    """The rectangle that a part of a diagram covers, in inches from the lower left corner."""
 
     left: float
     bottom: float
@@ -303,7 +305,7 @@ class Extent(NamedTuple):
 
     @classmethod
     def around(cls, center: Point, size: Point) -> "Extent":
-        """Return the rectangle of a given center and ``(width, height)``."""
+        """Return the rectangle with a given center and size ``(width, height)``."""
         (x, y), (width, height) = center, size
         return cls(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
 
@@ -329,9 +331,9 @@ class Extent(NamedTuple):
 
 
 class Canvas:
-    """A figure to draw a diagram on, with positions ``(x, y)`` in inches from the lower left corner.
+    """A figure for a diagram. Positions are ``(x, y)`` in inches from the lower left corner.
 
-    Methods that draw a part return the `Extent` that it covers, so that arrows can start and end there.
+    Methods that draw a part of the diagram return the `Extent` of the part, to connect parts by arrows.
     """
 
     def __init__(self, height: float):
@@ -350,7 +352,7 @@ class Canvas:
         size: Point = STEP_SIZE,
         color: str = NEUTRAL,
     ) -> Extent:
-        """Draw a processing step: a rounded box with a label, and a note below it."""
+        """Draw a processing step: a rounded box that holds a label and a note."""
         extent = Extent.around(center, size)
         box = FancyBboxPatch(
             (extent.left + CORNER_RADIUS, extent.bottom + CORNER_RADIUS),
@@ -367,7 +369,7 @@ class Canvas:
         return extent
 
     def feature_map(self, center: Point, side: float, depth: float, color: str) -> Extent:
-        """Draw a feature map as a cuboid: its size as the front, its channels as the depth."""
+        """Draw a feature map as a cuboid. The front stands for the map size, the depth for the channels."""
         left, bottom, right, top = Extent.around(center, (side, side))
         back = np.array([depth, depth * DEPTH_SLOPE])
         front = np.array([(left, bottom), (right, bottom), (right, top), (left, top)])
@@ -377,7 +379,7 @@ class Canvas:
         return Extent(left, bottom, right + back[0], top + back[1])
 
     def pyramid(self, center: Point, widths: Sequence[float], *, gap: float) -> Extent:
-        """Draw an image pyramid in perspective, from its lowest and largest level up."""
+        """Draw an image pyramid in perspective, with one level per width, from bottom to top."""
         square = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)])
         level = square @ [(1, 0), (0.22, 0.32)]  # sheared and flattened
         for number, width in enumerate(widths):
@@ -388,7 +390,7 @@ class Canvas:
         return Extent(left, bottom, right, center[1] + gap * len(widths))
 
     def scores(self, center: Point, note: str) -> Extent:
-        """Draw a small score map, with a note at its right."""
+        """Draw a small score map with a note to the right of the map."""
         extent = Extent.around(center, (0.7, 0.7))
         x, y = np.linspace(extent[:2], extent[2:], len(PEAK) + 1).T
         style = {"vmin": 0, "vmax": 1, "edgecolor": "white", "linewidth": 0.4}
@@ -397,7 +399,7 @@ class Canvas:
         return extent
 
     def photo(self, center: Point, size: Point, *, color: str = NEUTRAL) -> Extent:
-        """Draw the icon of a photo: a frame with a landmark in it."""
+        """Draw a photo as an icon: a frame with a house."""
         extent = Extent.around(center, size)
         frame = Rectangle(extent[:2], *size, facecolor="white", edgecolor=color, linewidth=0.9)
         self.ax.add_patch(frame)
@@ -409,7 +411,7 @@ class Canvas:
         return extent
 
     def arrow(self, start: Point, end: Point, note: str = "", *, bent: bool = False) -> None:
-        """Draw an arrow: straight, or vertical first and then horizontal."""
+        """Draw an arrow: straight, or (``bent``) first vertical and then horizontal."""
         arrow = FancyArrowPatch(
             start,
             end,
@@ -424,21 +426,21 @@ class Canvas:
         self.note(((start[0] + end[0]) / 2, max(start[1], end[1]) + 0.09), note)
 
     def heading(self, y: float, title: str, note: str) -> None:
-        """Write a title at the left and a note at the right."""
+        """Write a title at the left edge and a note at the right edge of the figure."""
         self.label((MARGIN, y), title, ha="left")
         self.note((WIDTH - MARGIN, y), note, ha="right")
 
     def rule(self, y: float) -> None:
-        """Draw a line between two parts of the diagram."""
+        """Draw a horizontal line that separates two parts of the diagram."""
         self.ax.plot([MARGIN, WIDTH - MARGIN], [y, y], color=NEUTRAL, linewidth=0.6, alpha=0.5)
 
     def label(self, position: Point, text: str, *, ha: str = "center") -> None:
-        """Write a bold label."""
+        """Write a bold label at a position."""
         style = {"fontsize": LABEL_SIZE, "color": TEXT, "weight": "bold"}
         self.ax.text(*position, text, ha=ha, va="center", zorder=5, **style)
 
     def note(self, position: Point, text: str, *, ha: str = "center") -> None:
-        """Write a small note of one or several lines, if there is any text."""
+        """Write a small note of one or several lines. An empty text draws nothing."""
         style = {"fontsize": NOTE_SIZE, "color": MUTED, "linespacing": 1.25}
         if text:
             self.ax.text(*position, text, ha=ha, va="center", zorder=5, **style)
@@ -448,5 +450,5 @@ class Canvas:
 
 
 def _tint(color: str, share: float) -> np.ndarray:
-    """Mix a share of a color (0 to 1) with white."""
+    """Mix a color with white. ``share`` is the fraction of the color, 0 to 1."""
     return share * np.array(to_rgb(color)) + (1 - share)

@@ -90,7 +90,7 @@ def _read(path: Path) -> tuple[list[str], list[str], list[dict]]:
     for name in (*database, *queries):
         if not isinstance(name, str) or "/" in name:
             raise DatasetError(
-                f"{path}: photo name {short_repr(name)}; expected a string without folder"
+                f"{path}: photo name {short_repr(name)}; expected a string without folder names"
             )
     if len(queries) != len(annotations) or not all(isinstance(each, dict) for each in annotations):
         raise DatasetError(
@@ -98,7 +98,9 @@ def _read(path: Path) -> tuple[list[str], list[str], list[dict]]:
             "dict in gnd per name in qimlist"
         )
     if both := set(database).intersection(queries):
-        raise DatasetError(f"{path}: photo {min(both)} is in both qimlist and imlist; expected one")
+        raise DatasetError(
+            f"{path}: {min(both)} is in both qimlist and imlist; expected it in one list"
+        )
     return database, queries, annotations
 
 

@@ -1,7 +1,8 @@
 """Figures of photos, features, matches, rankings, training and networks.
 
-All functions return a `Figure`, which a notebook displays and ``figure.save(path)`` writes to a file. The
-public names are listed in ``__init__.pyi`` and imported on first use, so importing the package is fast.
+Drawing functions return a `Figure`. A notebook displays the figure; ``figure.save(path)`` writes it to a
+file. The public names are listed in ``__init__.pyi``. They are imported on first use, which makes
+importing the package fast.
 """
 
 import lazy_loader

@@ -1,7 +1,7 @@
-"""The style shared by all figures, the photo grid, and sizes and encodings of images.
+"""The shared style of all figures, a grid of photos, and functions that resize and encode images.
 
-Functions of `delfjax.plots` take positions as ``(y, x)`` and swap them to matplotlib's ``(x, y)``. They do
-not use pyplot's global state, so notebooks, scripts and widgets can all show or save the figures.
+Functions of `delfjax.plots` take positions as ``(y, x)``; they convert them to matplotlib's ``(x, y)``.
+They do not use pyplot's global state, so notebooks, scripts and widgets can show or save the figures.
 """
 
 import io
@@ -31,28 +31,28 @@ STYLE: dict[str, Any] = {
 }
 HEATMAP_COLORS = "magma"
 NEUTRAL = "#8a8f98"
-TEXT, MUTED = "#23272f", "#626974"  # of main and of secondary text
+TEXT, MUTED = "#23272f", "#626974"  # colors of main text and of secondary text
 COLORS = ("#3b6fb6", "#d98032", "#4a9d6f", "#a05fa8")  # of the first, second, ... curve of a plot
-LIGHT, DARK = (255, 255, 255), (20, 20, 30)  # a line and its outline: visible on any photo
-DIM = 0.5  # opacity of the dark layer over the part of a photo that is not selected
+LIGHT, DARK = (255, 255, 255), (20, 20, 30)  # line and outline: visible on any photo
+DIM = 0.5  # opacity of the dark layer over the unselected part of a photo
 FIGURE_QUALITY, WIDGET_QUALITY = 70, 90  # JPEG quality, 1 to 95
 
 RgbImage = UInt8[np.ndarray, "_ _ 3"]
-"""An RGB image of any size. `Photo` would require all images of one call to have the same size."""
+"""An RGB image of any size. With the type `Photo`, all images of a call need the same size."""
 
 
 class Figure(mpl_figure.Figure):
     """A matplotlib figure that displays itself in a notebook without pyplot.
 
-    Figures with photos are displayed as JPEG: as PNG they would make notebooks ten times larger.
+    Figures with photos are displayed as JPEG, because PNG makes notebooks ten times larger.
     """
 
     def legend(self, *handles_labels: object, **options: object) -> Legend:
-        """Add a legend without a frame; see `matplotlib.figure.Figure.legend`."""
+        """Add a legend without a frame. The arguments are those of `matplotlib.figure.Figure.legend`."""
         return super().legend(*handles_labels, **{"frameon": False} | options)
 
     def save(self, path: str | Path) -> None:
-        """Write the figure to a file, and create its folder if needed.
+        """Write the figure to a file. The folder is created if it is missing.
 
         Args:
             path: File to write. Its suffix sets the format, such as ``.png``, ``.jpg`` or ``.pdf``.
@@ -62,7 +62,7 @@ class Figure(mpl_figure.Figure):
         path.write_bytes(self.to_bytes(path.suffix.removeprefix(".").replace("jpg", "jpeg")))
 
     def to_bytes(self, format: str) -> bytes:
-        """Encode the figure as ``"png"``, ``"jpeg"``, ``"pdf"`` or ``"svg"``."""
+        """Encode the figure in a file format: ``"png"``, ``"jpeg"``, ``"pdf"`` or ``"svg"``."""
         stream = io.BytesIO()
         options = {"pil_kwargs": {"quality": FIGURE_QUALITY}} if format == "jpeg" else {}
         with mpl.rc_context(STYLE):
@@ -87,8 +87,8 @@ def subplots(
     Args:
         width: Width in inches.
         height: Height in inches.
-        rows: Rows of axes.
-        columns: Columns of axes.
+        rows: Number of rows of axes.
+        columns: Number of columns of axes.
         **grid: Further arguments of `matplotlib.figure.Figure.subplots`.
 
     Returns:
@@ -101,12 +101,12 @@ def subplots(
 
 
 def set_title(ax: Axes, title: str) -> None:
-    """Set the title of axes in the shared style: small, and at the left."""
+    """Set the title of axes in the shared style: small text, aligned to the left."""
     ax.set_title(title, loc="left", fontsize=STYLE["axes.titlesize"])
 
 
 def draw_photo(ax: Axes, photo: RgbImage, title: str = "") -> None:
-    """Draw a photo without axis ticks, under its title."""
+    """Draw a photo without ticks and frame on the given axes, with a title above."""
     ax.imshow(photo)
     set_title(ax, title)
     ax.set_axis_off()
@@ -122,14 +122,14 @@ def photos(
 ) -> Figure:
     """Draw photos in a grid.
 
-    Photos of a single row get the same height. In several rows, all columns have the same width, and
-    photos that are taller than most of their row are scaled down.
+    In a single row, all photos get the same height. In several rows, all columns get the same width, and
+    photos that are taller than most photos of the row are scaled down.
 
     Args:
         images: At least one photo. Sizes may differ.
-        titles: A title for each photo; photos without one come last.
-        boxes: A box to outline on each photo, in its pixels, or None.
-        columns: Photos per row. None: all in one row.
+        titles: Titles of the first photos. The remaining photos get no title.
+        boxes: Boxes to outline on the first photos, in pixels of the photo; None draws no box.
+        columns: Number of photos per row. None: all photos in one row.
         width: Width of the figure in inches.
     """
     columns = columns or len(images)
@@ -159,18 +159,18 @@ def photos(
 
 
 def fit_size(size: tuple[int, int], bounds: tuple[int, int]) -> tuple[int, int]:
-    """Scale ``(height, width)`` to the largest size within bounds, keeping the aspect ratio."""
+    """Return the largest size with the same aspect ratio that fits. Sizes are ``(height, width)``."""
     factor = min(bounds[0] / size[0], bounds[1] / size[1])
     return max(1, round(factor * size[0])), max(1, round(factor * size[1]))
 
 
 def resize(photo: RgbImage, size: tuple[int, int]) -> RgbImage:
-    """Resize a photo to a height and a width in pixels."""
+    """Resize a photo to a ``size`` of ``(height, width)`` in pixels."""
     return np.asarray(Image.fromarray(photo).resize(size[::-1], Image.Resampling.BICUBIC))
 
 
 def encode_jpeg(image: RgbImage) -> bytes:
-    """Encode an image as JPEG for a widget: ten times faster than PNG, and a tenth of its size."""
+    """Encode an image as JPEG for a widget. JPEG is ten times faster and smaller than PNG."""
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "JPEG", quality=WIDGET_QUALITY, subsampling=0)
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""Maps of the rendered landmarks with their cameras, in place of the world map of Fig. 3."""
+"""Maps of the cameras around the landmarks of the rendered set. They replace the world map of Fig. 3."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -13,22 +13,22 @@ from delfjax.plots.base import NEUTRAL, Figure, set_title, subplots
 
 GRADE_COLORS = {"good": "#1f8a85", "ok": "#e0a030", "junk": "#8c4a86"}  # safe for color blindness
 COLUMNS = 4  # maps per row
-RADII = (50, 200, 500)  # meters: distance rings
-VIEW_LENGTH = 3.2  # of a camera's field of view on the map, in square roots of meters
+RADII = (50, 200, 500)  # of the distance rings, in meters
+VIEW_LENGTH = 3.2  # of a field of view on the map, in square roots of meters
 
 
 def camera_maps(
     annotations: Sequence[PhotoAnnotation],
     bounds: Mapping[str, tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]],
 ) -> Figure:
-    """Draw each landmark from above, with the cameras around it and their fields of view.
+    """Draw a map of each landmark, with the cameras of the photos and their fields of view.
 
-    Distances from the landmark are drawn as square roots, so that near and far cameras fit on one map.
-    Rings mark the true distances.
+    The distance on the map is the square root of the true distance from the landmark, so that near and
+    far cameras fit. Labeled rings mark true distances.
 
     Args:
         annotations: Annotations of photos that show a landmark.
-        bounds: Lowest and highest corner ``(x, y, z)`` of each landmark in meters, by its name.
+        bounds: Lowest and highest ``(x, y, z)`` of each landmark in meters, by the name of the landmark.
     """
     rows = -(-len(bounds) // COLUMNS)
     figure, axes = subplots(2.4 * COLUMNS, 2.55 * rows + 0.3, rows, COLUMNS)
@@ -59,7 +59,7 @@ def _draw_map(
         ax.text(0, np.sqrt(radius), f"{radius} m", **style)
     left, bottom, right, top = *(low - center), *(high - center)
     corners = [(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]
-    sides = [np.linspace(*ends, 12) for ends in pairwise(corners)]  # `_compress` bends them
+    sides = [np.linspace(*ends, 12) for ends in pairwise(corners)]  # `_compress` bends the sides
     ax.add_patch(Polygon(_compress(np.concatenate(sides)), color="#30343b"))
     for photo in annotations:
         color, camera = GRADE_COLORS[photo.grade], photo.camera_center[:2] - center
@@ -80,9 +80,9 @@ def _compress(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
 def _view_directions(
     photo: PhotoAnnotation, camera: Float[np.ndarray, " 2"]
 ) -> Float[np.ndarray, "2 2"]:
-    """Return unit vectors on the map toward the photo's left and right edge.
+    """Return the map directions, as unit vectors, of the left and the right edge of the field of view.
 
-    The derivative of `_compress` at the camera position ``p`` turns the directions; it is
+    `_compress` changes directions by its derivative at the camera position ``p``, which is
     ``I - p p^T / (2 |p|^2)`` up to a factor.
     """
     focal, middle = photo.intrinsics[0, 0], photo.intrinsics[0, 2]

@@ -24,22 +24,22 @@ from delfjax.plots.base import (
 )
 from delfjax.types import Features, Photo
 
-BRIGHTNESS = 0.75  # of the photo under keypoints, so that they stand out
-RING_AREA = 20  # of a keypoint of scale 1, in square points
-LOW, HIGH = 1, 99.5  # percentiles: the highest scores would compress all others into one color
+BRIGHTNESS = 0.75  # of the photo under keypoints, so that the keypoints stand out
+RING_AREA = 20  # area of the ring of a keypoint of scale 1, in square points
+LOW, HIGH = 1, 99.5  # percentiles of the end colors; a few outliers must not take all colors
 OPACITY = 0.72  # of score maps
 
 
 def keypoints(
     photo: Photo, features: Features, *, max_keypoints: int = 300, title: str | None = None
 ) -> Figure:
-    """Draw the best keypoints as rings; keypoints of coarser pyramid levels are larger and darker.
+    """Draw the best keypoints as rings, which are larger and darker on coarser pyramid levels.
 
     Args:
         photo: The photo.
-        features: Its features, best first.
+        features: Features of the photo, best first.
         max_keypoints: Maximum number of keypoints to draw.
-        title: Title. None: the number of keypoints.
+        title: Title of the figure. None: a title with the number of keypoints.
     """
     best = features[:max_keypoints]
     figure, ax = _darkened(photo, f"the {len(best)} best keypoints" if title is None else title)
@@ -62,15 +62,16 @@ def keypoints(
 def receptive_fields(
     photo: Photo, features: Features, boxes: Float[np.ndarray, "n 4"], *, title: str = ""
 ) -> Figure:
-    """Draw the best four keypoints as dots, each with the box of its receptive field.
+    """Draw the four best keypoints as dots, each with the box of its receptive field.
 
-    A receptive field may reach beyond the photo, where the network sees zeros.
+    A receptive field (the pixels that influence a feature) may extend beyond the photo. Zeros are used
+    there.
 
     Args:
         photo: The photo.
-        features: Its features, best first.
+        features: Features of the photo, best first.
         boxes: ``(top, left, bottom, right)`` of each receptive field in pixels, from
-            `Extractor.receptive_field_boxes`.
+            `delfjax.features.extraction.Extractor.receptive_field_boxes`.
         title: Title of the figure.
     """
     figure, ax = _darkened(photo, title)
@@ -85,7 +86,7 @@ def receptive_fields(
         ax.plot(x, y, "o", color=color, markeredgecolor="white", label=label)
     size = np.array(photo.shape[:2])
     corners = np.vstack([boxes, [-0.5, -0.5, *size - 0.5]])
-    margin = 0.5 * size  # the largest receptive fields would leave no room for the photo
+    margin = 0.5 * size  # limit: the largest receptive fields leave no room for the photo
     top, left = np.maximum(corners[:, :2].min(0) - 2, -margin)
     bottom, right = np.minimum(corners[:, 2:].max(0) + 2, size + margin)
     ax.set(xlim=(left, right), ylim=(bottom, top))
@@ -94,7 +95,7 @@ def receptive_fields(
 
 
 def heatmaps(photo: Photo, maps: Mapping[str, Float[np.ndarray, "h w"]]) -> Figure:
-    """Draw a photo and its score maps side by side; see `heatmap_grid`."""
+    """Draw a photo and its score maps in one row, as in `heatmap_grid`."""
     return heatmap_grid([(photo, maps)])
 
 
@@ -103,12 +104,12 @@ def heatmap_grid(
 ) -> Figure:
     """Draw one row for each photo: the photo, then each of its score maps over the gray photo (Fig. 9).
 
-    Scores of different models have no common unit, so colors are relative: those of a map run from its
-    1st to its 99.5th percentile.
+    Scores of different models have no common unit, so each map has its own color range: from the 1st to
+    the 99.5th percentile of the map.
 
     Args:
-        rows: Photos, each with its score maps by title. Maps have the size of their photo, and all
-            photos the same titles.
+        rows: Photos, each with a dict of score maps by title. A map has the size of the photo. All rows
+            have the same titles.
     """
     columns = 1 + len(rows[0][1])
     heights = [2.6 * photo.shape[0] / photo.shape[1] for photo, _ in rows]
@@ -133,15 +134,16 @@ def heatmap_grid(
 def landmark_hits(
     counts: Sequence[int], shares: Mapping[str, Float[np.ndarray, "photos k"]], chance: float
 ) -> Figure:
-    """Draw the share of the best keypoints that lie on the landmark, against the number of keypoints.
+    """Draw the share of keypoints that lie on the landmark, against the number of best keypoints.
 
-    Bands are 95% confidence intervals of the mean over photos.
+    Lines are means over photos; bands are 95% confidence intervals of the mean.
 
     Args:
-        counts: Numbers of best keypoints, the x-axis.
-        shares: Shares (0 to 1) for each photo and number, by name of the score; NaN if a photo has too
-            few keypoints.
-        chance: Share that random points would reach: the mean area of the landmark masks, 0 to 1.
+        counts: Numbers of best keypoints to compare, on the x-axis.
+        shares: Shares (0 to 1) for each photo and each of ``counts``, by the name of the score that
+            ranks keypoints. NaN if a photo has too few keypoints.
+        chance: Expected share of random points, 0 to 1: the mean fraction of a photo that the landmark
+            covers.
     """
     figure, axes = subplots(6.2, 3.6)
     ax = axes[0, 0]

@@ -1,7 +1,7 @@
-"""Images of a query and of its matches, drawn with Pillow, which is fast enough for a slider.
+"""Images of a query and of the matches between two photos.
 
-Images have about twice the pixels of their place on a page: Pillow draws hard edges, and the browser
-smooths them when it scales the image down.
+The images are drawn with Pillow, which is fast enough to follow a slider. They are about twice as large
+as shown on a page: Pillow draws hard edges, and the browser smooths the edges when it scales them down.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from delfjax.search.matching import PairMatch
 from delfjax.types import Box, Features, Matches
 
 QUERY_SIZE = 560, 840  # pixels: maximum height and width of the query
-PAIR_WIDTH, PAIR_MAX_HEIGHT = 1800, 760  # pixels
+PAIR_WIDTH, PAIR_MAX_HEIGHT = 1800, 760  # pixels: maximum size of a pair of photos
 GAP = 24  # pixels between the two photos
 INLIER_COLOR, OUTLIER_COLOR = (255, 214, 64, 240), (255, 255, 255, 130)  # RGBA
 MAX_DOTS, MAX_INLIER_LINES = 200, 200  # more dots or lines would hide the photos
@@ -25,14 +25,14 @@ def matches(
 ) -> Figure:
     """Draw the matches between two photos as lines.
 
-    Inliers are bright, all other matches are faint. Matches that are not verified are all bright. At most
-    200 bright lines are drawn, evenly chosen.
+    Inliers (matches that agree with a geometric model) are bright, other matches are faint. Matches
+    without geometric verification are all bright. At most 200 bright lines are drawn, evenly chosen.
 
     Args:
-        photo_a: The first photo (the query), in the size that its features were extracted from.
-        photo_b: The second photo (of the database), likewise.
-        pair: The result of `delfjax.search.matching.match`, or matches that are not verified yet.
-        title: Title. None: the numbers of inliers and matches.
+        photo_a: The first photo (the query), in the size from which features were extracted.
+        photo_b: The second photo (of the database), in the size from which features were extracted.
+        pair: The result of `delfjax.search.matching.match`, or matches without verification.
+        title: Title of the figure. None: a title with the number of matches and inliers.
     """
     if isinstance(pair, PairMatch):
         found, inliers = pair.matches, pair.inliers
@@ -45,15 +45,16 @@ def matches(
 
 
 def query_image(photo: RgbImage, features: Features, box: Box | None = None) -> RgbImage:
-    """Draw a query photo with dots at the best 200 features of the search, dimmed outside its box.
+    """Draw a query photo with dots at the 200 best features that are used for the search.
 
     Args:
         photo: The query photo, at any size.
         features: All features of the query.
-        box: The part to search by, in pixels of the original photo. None: all of it.
+        box: The part to search with, in pixels of the original photo; other parts are dimmed. None: the
+            whole photo.
 
     Returns:
-        An image of at most `QUERY_SIZE`.
+        An image that fits into `QUERY_SIZE`.
     """
     shown = resize(photo, fit_size(photo.shape[:2], QUERY_SIZE))
     image = Image.fromarray(shown)
@@ -77,14 +78,14 @@ def pair_image(
     *,
     width: int = PAIR_WIDTH,
 ) -> RgbImage:
-    """Draw two photos side by side: inliers as bright lines with dots, other matches as faint lines.
+    """Draw two photos side by side, with inliers as bright lines and other matches as faint lines.
 
     Args:
         photos: The query and the database photo, at any size.
-        sizes: ``(height, width)`` of the original photos, in whose pixels the matches are.
-        matches: Matches between the two.
-        inliers: Which matches agree with the geometric model. None: not verified, all lines are faint.
-        width: Maximum width of the image in pixels. Lines have the same thickness at any width.
+        sizes: ``(height, width)`` of the two original photos. Matches are in pixels of these.
+        matches: Matches between the two photos.
+        inliers: Mask of the matches that agree with the geometric model. None: all lines are faint.
+        width: Maximum width of the image in pixels. The thickness of lines does not depend on it.
     """
     height = round((width - GAP) / sum(wide / tall for tall, wide in sizes))
     height = min(height, PAIR_MAX_HEIGHT)
@@ -115,7 +116,7 @@ def _draw_lines(
     lines: Float[np.ndarray, "n 2 2"],
     colors: dict[int, tuple[int, int, int, int]],
 ) -> None:
-    """Draw lines between ``(y, x)`` points, each once for every width and its color."""
+    """Draw lines between ``(y, x)`` points. Each is drawn once per entry of ``colors`` (width: color)."""
     for ends in lines[:, :, ::-1]:
         for width, color in colors.items():
             draw.line(ends.ravel().tolist(), color, width)
@@ -130,5 +131,5 @@ def _draw_dots(draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "n 2"]) -> N
 def _to_image(
     points: Float[np.ndarray, "n 2"], size: tuple[int, int], shown: RgbImage
 ) -> Float[np.ndarray, "n 2"]:
-    """Map points from the original photo to its resized image."""
+    """Convert points from pixels of the original photo to pixels of the resized image."""
     return scale_points(points, np.array(size), np.array(shown.shape[:2]))

@@ -1,7 +1,8 @@
 """Figures of retrieval (Secs. 4.4 and 5): photo cards, ranked results and recall.
 
-Cards are drawn together as one image: it is faster in a notebook than one widget per photo. All have the
-same size, so `card_at` can compute which card was clicked. A page shows the image at half its size.
+A card is a photo with lines of text below it. Cards are drawn as one image, which is faster in a notebook
+than one widget per photo. All cards have the same size, so `card_at` can compute which card was clicked.
+A page shows the image at half the size.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,14 +31,14 @@ from delfjax.plots.base import (
 from delfjax.types import Photo, Ranking
 
 ASPECT = 3 / 4  # height over width of the area that holds a card's photo
-MAT = (238, 239, 242)  # color around a photo on its card
-FRAME_WIDTH = 4  # pixels
-MIN_FONT_SIZE = 16  # pixels: still legible when the page shows the image at half its size
-PREFIX_LENGTH = 4  # characters kept at the start of a line that is cut, so that the rank stays
-CARD_WIDTH, RESULT_CARD_WIDTH = 320, 160  # pixels; narrow cards have large text beside the photo
+MAT = (238, 239, 242)  # color of a card around the photo
+FRAME_WIDTH = 4  # pixels: frame of a selected card
+MIN_FONT_SIZE = 16  # pixels: legible when the page shows the image at half the size
+PREFIX_LENGTH = 4  # characters kept at the start of a shortened line, such as the rank
+CARD_WIDTH, RESULT_CARD_WIDTH = 320, 160  # pixels; text is relatively larger on narrow cards
 FIGURE_COLUMNS = 6  # cards per row of `result_figure`
-ANGLE_EDGES = (0, 15, 30, 45, 60, 90, 180)  # degrees: bins of `recall_by_angle`
-RELEVANCE_MARKS: dict[Relevance, tuple[str, str]] = {  # mark and color; no color is red or green
+ANGLE_EDGES = (0, 15, 30, 45, 60, 90, 180)  # bins of `recall_by_angle`, in degrees
+RELEVANCE_MARKS: dict[Relevance, tuple[str, str]] = {  # symbol and color; safe for color blindness
     "correct": ("✓", COLORS[0]),
     "wrong": ("✗", COLORS[1]),
     "junk": ("○", NEUTRAL),
@@ -46,10 +47,10 @@ RELEVANCE_MARKS: dict[Relevance, tuple[str, str]] = {  # mark and color; no colo
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Card:
-    """A thumbnail with lines of text below it.
+    """A small photo with lines of text below it.
 
     Attributes:
-        photo: The photo, in the size that `thumbnail` returns.
+        photo: The photo, as returned by `thumbnail`.
         lines: Lines of text.
         color: Color of a bar between photo and text, or None for no bar.
     """
@@ -60,7 +61,7 @@ class Card:
 
 
 def thumbnail(photo: RgbImage, card_width: int) -> RgbImage:
-    """Resize a photo to fit a card of a given width in pixels."""
+    """Resize a photo to fit on a card. ``card_width`` is the width of the card in pixels."""
     width = card_width - 2 * _margin(card_width)
     return resize(photo, fit_size(photo.shape[:2], (round(ASPECT * width), width)))
 
@@ -73,14 +74,14 @@ def draw_cards(
     selected: int | None = None,
     hovered: int | None = None,
 ) -> RgbImage:
-    """Draw cards in rows as one image.
+    """Draw cards (photos with lines of text) in rows, as one image.
 
     Args:
         cards: At least one card. All must have the same number of text lines.
-        columns: Cards per row.
+        columns: Number of cards per row.
         card_width: Width of a card in pixels.
-        selected: Number of the card that gets a dark frame.
-        hovered: Number of the card that gets a gray frame.
+        selected: Index of the card that gets a dark frame, starting at 0. None: no card.
+        hovered: Index of the card that gets a gray frame. None: no card.
     """
     font, margin = _load_font(max(card_width // 12, MIN_FONT_SIZE)), _margin(card_width)
     line_height, width = round(1.35 * font.size), card_width - 2 * margin
@@ -110,16 +111,16 @@ def draw_cards(
 def card_at(
     point: tuple[float, float], size: tuple[int, int], *, cards: int, columns: int
 ) -> int | None:
-    """Return the number of the card at a point of an image made by `draw_cards`.
+    """Return the index of the card at a point of an image that `draw_cards` has drawn.
 
     Args:
         point: ``(y, x)`` in pixels; ``(0, 0)`` is the center of the top-left pixel.
         size: ``(height, width)`` of the image in pixels.
         cards: Number of cards.
-        columns: Cards per row.
+        columns: Number of cards per row.
 
     Returns:
-        The number, or None if the point lies in an empty place of the last row.
+        The index, starting at 0, or None if the point is in an empty part of the last row.
     """
     shape = -(-cards // columns), columns
     row, column = (
@@ -139,14 +140,14 @@ def results(
     count: int = 5,
     title: str = "",
 ) -> Figure:
-    """Draw a query and its best results in a row.
+    """Draw a query photo and the best results of the search in a row.
 
     Args:
         query: The query photo.
         ranking: The ranked database photos.
-        load: Function that reads a database photo by its number.
-        truth: The correct photos, or None if they are not known.
-        count: Number of results.
+        load: Function that returns the database photo of an index.
+        truth: Ground truth of the query. None: results are not marked as correct or wrong.
+        count: Maximum number of results.
         title: Title of the figure.
     """
     found = result_cards(ranking, load, range(min(count, len(ranking))), truth)
@@ -160,16 +161,17 @@ def result_cards(
     rows: Sequence[int],
     truth: Truth | None = None,
 ) -> list[Card]:
-    """Make cards of ranked results, captioned with rank, relevance and score.
+    """Make cards of ranked results. The text of a card is the rank, a mark and the score.
 
-    Relevance is correct (✓), wrong (✗) or junk (○). The score is the number of inliers, or the number of
-    votes in brackets if the photo was not verified, or the similarity of global descriptors.
+    The mark is ✓ for correct, ✗ for wrong, and ○ for junk (ignored by the metrics). The score is the
+    number of inliers. Without geometric verification, it is the number of votes (features that match)
+    in brackets. With global descriptors, it is their similarity.
 
     Args:
         ranking: The ranked database photos.
-        load: Function that reads a database photo by its number.
-        rows: Rows of the ranking to show; row 0 is the best result.
-        truth: The correct photos, or None if they are not known.
+        load: Function that returns the database photo of an index.
+        rows: Positions in the ranking to show; 0 is the best result.
+        truth: Ground truth of the query. None: results are not marked.
     """
     cards = []
     for row in rows:
@@ -185,16 +187,16 @@ def result_cards(
 
 
 def query_card(photo: Photo, *lines: str) -> Card:
-    """Make the card of a query, to put before its results."""
+    """Make the card of a query photo, which is shown before the cards of the results."""
     return Card(photo=thumbnail(photo, RESULT_CARD_WIDTH), lines=lines)
 
 
 def result_rows(rows: Sequence[tuple[str, Sequence[Card]]], *, width: float = 6.4) -> Figure:
-    """Draw one titled row of cards for each ranking (Figs. 6 and 7).
+    """Draw rows of cards with a title above each row, such as one ranking per row (Figs. 6 and 7).
 
     Args:
-        rows: Title and cards of each row. All rows need the same number of cards, and all cards the
-            same number of text lines.
+        rows: Title and cards of each row. All rows must have the same number of cards, and all cards
+            the same number of text lines.
         width: Width of the figure in inches.
     """
     images: list[RgbImage] = [
@@ -204,13 +206,13 @@ def result_rows(rows: Sequence[tuple[str, Sequence[Card]]], *, width: float = 6.
 
 
 def result_figure(cards: Sequence[Card], pair: RgbImage, titles: tuple[str, str]) -> Figure:
-    """Draw a query with its results as cards, and one matched pair below them.
+    """Draw a query and the results as cards, with one pair of matched photos below.
 
     Args:
-        cards: The query, then the results, best first, of width `CARD_WIDTH`. Cards of an incomplete
-            second or later row are left out.
-        pair: The image of `delfjax.plots.pairs.pair_image`.
-        titles: Titles of the two images.
+        cards: The query, followed by the results, best first, in the width `CARD_WIDTH`. If there are
+            several rows, an incomplete last row is left out.
+        pair: The image of the matched photos, from `delfjax.plots.pairs.pair_image`.
+        titles: Title above the cards, and title above the pair.
     """
     cards = cards[: max(1, len(cards) // FIGURE_COLUMNS) * FIGURE_COLUMNS]
     shown = draw_cards(cards, columns=FIGURE_COLUMNS, card_width=CARD_WIDTH, selected=0)
@@ -218,14 +220,14 @@ def result_figure(cards: Sequence[Card], pair: RgbImage, titles: tuple[str, str]
 
 
 def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
-    """Draw the recall of an approximate index against its search time.
+    """Draw the recall of approximate indexes (share of the true neighbors found) against search time.
 
-    A wider search cannot take less time. If it did when measured, another process slowed the narrower
-    search down, and its time is replaced by that of the wider one.
+    A wider search visits more neighbors, so it needs more time. If a narrower search was measured as
+    slower, another process disturbed it, and it is drawn at the time of the wider search.
 
     Args:
-        curves: ``(time, recall)`` of each setting by name, narrowest search first. Times are relative
-            to exact search; recall is 0 to 1.
+        curves: ``(time, recall)`` of searches from narrow to wide, by the label of the curve. Times are
+            divided by the time of exact search. Recall is from 0 to 1.
     """
     figure, axes = subplots(5.8, 2.9)
     ax = axes[0, 0]
@@ -250,12 +252,13 @@ def recall_by_angle(
     found: Bool[np.ndarray, " p"],
     groups: Shaped[np.ndarray, " p"],
 ) -> Figure:
-    """Draw the share of correct photos that are found, by the angle between the two cameras.
+    """Draw the share of correct photos that are found, by the angle between query and photo camera.
 
     Args:
-        angles: Angle between query and correct photo, seen from the landmark: 0 to 180 degrees.
-        found: Whether the correct photo was found.
-        groups: Name of the group that each pair belongs to; groups have separate bars.
+        angles: Angle between the two cameras of each pair (query, correct photo), as seen from the
+            landmark: 0 to 180 degrees.
+        found: Whether the search found the correct photo of each pair.
+        groups: Name of the group of each pair. Each group has its own bars.
     """
     figure, axes = subplots(5.8, 2.8)
     ax, names = axes[0, 0], np.unique(groups)
@@ -276,7 +279,7 @@ def recall_by_angle(
 
 
 def _margin(card_width: int) -> int:
-    """Return the space at each side of a card's photo in pixels."""
+    """Return the width of the space around the photo of a card, in pixels."""
     return max(card_width // 24, FRAME_WIDTH + 2)
 
 
@@ -286,7 +289,7 @@ def _load_font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def _shorten(line: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """Replace the middle of a line that is too wide by an ellipsis: photo names differ at their ends."""
+    """Replace the middle of a too wide line by an ellipsis, since photo names differ at the end."""
     if font.getlength(line) <= width:
         return line
     prefix = line[:PREFIX_LENGTH]

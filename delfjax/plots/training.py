@@ -1,4 +1,4 @@
-"""Training curves."""
+"""Figures of training runs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,8 +15,8 @@ def training_curves(logs: Mapping[str, Log], *, classes: int | None = None) -> F
     """Draw loss, held-out accuracy, learning rate and gradient norm of training runs.
 
     Args:
-        logs: Log records by run name, as `delfjax.training.train` returns them.
-        classes: Number of landmarks. If given, dotted lines mark the loss and accuracy of random guesses.
+        logs: Log records of each run, as returned by `delfjax.training.train`, by the name of the run.
+        classes: Number of landmarks. If given, dotted lines show the loss and accuracy of random guesses.
     """
     figure, axes = subplots(10.5, 3.0, 1, 4)
     loss, accuracy, learning_rate, gradient = axes[0]

@@ -61,7 +61,7 @@ def test_listed_photos_that_are_missing(tmp_path):
     folder = fakes.holidays(tmp_path)
     with (folder / "holidays_images.dat").open("a") as file:
         file.write("149900.jpg\n149901.jpg\n")
-    expect_error(tmp_path, "holidays_images.dat, line 6", "149900.jpg, 149901.jpg", "photos are missing")
+    expect_error(tmp_path, "holidays_images.dat, line 6", "149900.jpg, 149901.jpg", "missing")
 
 
 @pytest.mark.parametrize("name", ["100000.jpg", "100001.jpg"])
