@@ -223,9 +223,6 @@ def small_config(variant: Variant = "finetune") -> TrainingConfig:
     Cost: on such a CPU, step 1 of the paper (``"finetune"``) takes about six minutes, and step 2
     (``"attention"``) about five. On 49 rendered landmarks and with one random seed, the network
     classifies 84% of the held-out photos correctly after step 1.
-
-    Args:
-        variant: Variant to train; see `ClassifierConfig`.
     """
     kind, learning_rate, head_factor = SMALL_OPTIMIZERS[variant]
     return TrainingConfig(

@@ -60,13 +60,7 @@ class TrainContext:
 def init_training(
     config: TrainingConfig, backbone: ResNet, classes: int
 ) -> tuple[TrainContext, TrainState]:
-    """Build the network and the optimizer; return the constants and the initial state of training.
-
-    Args:
-        config: Settings of the run.
-        backbone: The initial ResNet. It is copied.
-        classes: Number of landmarks.
-    """
+    """Build network and optimizer for ``classes`` landmarks; return constants and initial state."""
     model = Classifier(backbone, classes, config.network, rngs=nnx.Rngs(config.seed))
     graph, trainable, statistics, frozen = nnx.split(
         model, _trained(nnx.Param, config), _trained(nnx.BatchStat, config), ...

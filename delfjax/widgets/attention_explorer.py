@@ -1,6 +1,6 @@
-"""The attention explorer: a widget that shows the score maps of one or two models (Sec. 4.2).
+"""The attention explorer: a widget that shows the attention scores of one or two models (Sec. 4.2).
 
-The network runs once for a photo and a model. Every later change is drawn in milliseconds.
+The network runs once for each photo and model. After other changes, the view is drawn in milliseconds.
 """
 
 import base64
@@ -47,7 +47,7 @@ from delfjax.widgets.canvas import ImageCanvas
 from delfjax.widgets.controls import Explorer, block, labeled, running
 
 MAX_KEYPOINTS = 1000  # the official configuration keeps as many features per photo
-ALL = "all"  # the scale slider's value for all scales, since it cannot be None
+ALL = "all"  # value of the scale slider for all scales; None is not possible
 CELL_HELP = (
     "Move the pointer over the photo to inspect a cell and its receptive field. "
     "Click to pin the cell; click again to release it."
@@ -57,25 +57,25 @@ CELL_STYLE = (
     "padding:0 2em 0 0;text-align:left;white-space:nowrap;line-height:1.5;"
     "font-variant-numeric:tabular-nums"
 )
-FILE_TYPES = {"png": "image/png", "pdf": "application/pdf"}  # of a saved figure
+FILE_TYPES = {"png": "image/png", "pdf": "application/pdf"}  # formats of the saved figure
 
 
 def explore(
     photos: Mapping[str, Photo] | Photo, models: Mapping[str, LocalExtractor] | LocalExtractor
 ) -> "AttentionExplorer":
-    """Show where models find features in photos, in a widget with heatmaps and keypoints.
+    """Show in a widget where models find features: heatmaps of the scores, with keypoints.
 
     You can compare two models, upload photos, and save the view as a figure.
 
     Args:
-        photos: Photos by name, or a single photo.
-        models: DELF models by name, as `delfjax.load` returns them, or a single one.
+        photos: Mapping from names to photos, or a single photo.
+        models: Mapping from names to DELF models (see `delfjax.load`), or a single model.
 
     Returns:
-        The widget. On pages that cannot run widgets, such as GitHub's, it shows a figure.
+        The widget. Pages that cannot run widgets, such as GitHub, show a figure instead.
 
     Raises:
-        ValueError: If there is no photo or no model, or a model has no score maps, like SIFT.
+        ValueError: If there is no photo or no model, or a model such as SIFT computes no score maps.
 
     Example:
         >>> model = dx.load("delf_att")
@@ -84,10 +84,12 @@ def explore(
     photos = photos if isinstance(photos, Mapping) else {"photo": photos}
     models = models if isinstance(models, Mapping) else {models.name: models}
     if not photos or not models:
-        raise ValueError(f"{len(photos)} photos, {len(models)} models; expected at least one each")
+        raise ValueError(
+            f"photos has {len(photos)} entries and models has {len(models)}; expected at least one each"
+        )
     for name, model in models.items():
         if not isinstance(model, Extractor):
-            raise ValueError(f"{name} has no score maps. Fix: use a DELF model")
+            raise ValueError(f"model {name!r} computes no score maps. Fix: pass a DELF model")
     display(HTML(running(next(iter(models)), next(iter(photos)))))
     explorer = AttentionExplorer(photos, models)
     clear_output()  # the widget replaces the message
@@ -95,7 +97,7 @@ def explore(
 
 
 class Panel(VBox):
-    """The image of one model, with a heading above and a color bar below."""
+    """The heatmap of one model, with a heading above and a color bar below."""
 
     def __init__(self) -> None:
         self.heading, self.canvas, self.color_bar = HTML(), ImageCanvas(), HTML()
@@ -103,7 +105,7 @@ class Panel(VBox):
         self.layout = Layout(flex="1 1 0", min_width="0")
 
     def show_texts(self, model: str, photo: str, scored: ScoredPhoto, view: ViewSettings) -> None:
-        """Describe the view in the heading and for screen readers, and draw the color bar."""
+        """Write heading and text for screen readers; draw the color bar from lowest to highest score."""
         text = describe_view(scored, view)
         self.heading.value = block(f"<b>{html.escape(model)}</b><br>{html.escape(text)}")
         self.canvas.alt = f"{photo}: {text}"
@@ -120,22 +122,22 @@ class Panel(VBox):
 
 
 class AttentionExplorer(Explorer):
-    """The widget that `explore` returns. Its controls are attributes, so a program can use them too.
+    """The widget that `explore` returns. Programs can set its controls through the attributes.
 
     Attributes:
         photo: Menu of the photos.
         model: Menu of the models.
-        other_model: Menu of the model to compare with, or none.
-        score: Menu of the scores.
-        scale: Slider of the pyramid scale.
+        other_model: Menu of a second model to compare with; the first entry is "none".
+        score: Menu of the kinds of score: attention or norm.
+        scale: Slider of the scale of the pyramid level to show.
         count: Slider of the maximum number of keypoints.
-        threshold: Slider of the score threshold.
+        threshold: Slider of the fraction of cells, with the lowest scores, that are left out.
         color_map: Menu of the color maps.
         opacity: Slider of the heatmap's opacity.
         export: Button that makes a figure of the view.
         links: Links that download the figure.
-        panels: One panel per model.
-        cell_table: Table of the cell under the pointer.
+        panels: Two panels, one per model. The second is hidden if only one model is shown.
+        cell_table: Table that describes the cell under the pointer, or the pinned cell.
     """
 
     def __init__(self, photos: Mapping[str, Photo], models: Mapping[str, Extractor]) -> None:
@@ -191,7 +193,7 @@ class AttentionExplorer(Explorer):
 
     @property
     def settings(self) -> ViewSettings:
-        """The settings of the controls."""
+        """Settings of the view, read from the controls."""
         return ViewSettings(
             score=self.score.value,
             scale=None if self.scale.value == ALL else self.scale.value,
@@ -202,7 +204,7 @@ class AttentionExplorer(Explorer):
         )
 
     def figure(self) -> Figure:
-        """Draw the current view as a figure, with one panel and color bar per model."""
+        """Draw the current view as a figure, with one heatmap and one color bar per model."""
         settings = self.settings
         height, width = self._photos[self.photo.value].shape[:2]
         panel = min(6.4, 4.8 * width / height)  # inches
@@ -217,7 +219,7 @@ class AttentionExplorer(Explorer):
         return figure
 
     def _reload(self, _: object = None) -> None:
-        """Show the chosen photo and models; offer the scales and scores that the models have."""
+        """Show the chosen photo and models; update the choices of scales and scores."""
         if self._paused:
             return
         photo = self.photo.value
@@ -238,10 +240,10 @@ class AttentionExplorer(Explorer):
         self._redraw()
 
     def _redraw(self, _: object = None) -> None:
-        """Draw everything with the current settings."""
+        """Draw texts and images again with the current settings."""
         if self._paused:
             return
-        self.links.value = ""  # the links are to a figure of the previous view
+        self.links.value = ""  # the links download a figure of the previous view
         settings = self.settings
         for panel, (model, scored) in zip(self.panels, self._shown.items(), strict=False):
             panel.show_texts(model, self.photo.value, scored, settings)
@@ -249,7 +251,7 @@ class AttentionExplorer(Explorer):
         self._redraw_images()
 
     def _redraw_images(self) -> None:
-        """Draw the images, and describe the cell under the pointer or the pinned one."""
+        """Draw the images, and describe the cell under the pointer or the pinned cell."""
         point, settings = self._pointer or self._pinned, self.settings
         table = [CELL_COLUMNS]
         for panel, (model, scored) in zip(self.panels, self._shown.items(), strict=False):
@@ -303,7 +305,7 @@ class AttentionExplorer(Explorer):
 def describe_cell(
     model: str, scored: ScoredPhoto, settings: ViewSettings, row: int | None
 ) -> tuple[str, ...]:
-    """Return the row of a cell in the table; without a cell, a row of dashes."""
+    """Return the texts of the table row that describes a cell; dashes if ``row`` is None."""
     if row is None:
         return (model, *["-"] * (len(CELL_COLUMNS) - 1))
     y, x = scored.centers[row]

@@ -1,8 +1,8 @@
-"""What the attention explorer shows: the scores of a photo (Secs. 4.1 and 4.2, Fig. 9), drawn on it.
+"""Images of the attention explorer: the scores of a photo, drawn on the photo (Fig. 9 of the paper).
 
-`score_photo` runs the network once for a photo and a model. The other functions compute with NumPy and draw
-with Pillow: Matplotlib is too slow to follow a slider. A *cell* is one position of the feature map of one
-pyramid level.
+`score_photo` runs the network once for each photo and model. The other functions draw with Pillow, because
+Matplotlib is too slow for a slider. The network runs on resized copies of the photo, the pyramid levels. A
+*cell* is one position of the feature map of one level. "Row" means the index of a cell.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,22 +21,23 @@ from delfjax.types import Photo
 
 COLOR_MAPS = ("magma", "inferno", "viridis", "cividis")  # safe for color-blind readers
 MIN_SIDE, MAX_SIDE = 640, 960  # limits of the longer side of the image on screen, in pixels
-COLOR_RANGE = (1, 99.5)  # percentiles: a few extreme scores would compress all others to one color
+COLOR_RANGE = (1, 99.5)  # percentiles; otherwise a few extreme scores leave one color to all others
 RING_RADIUS = 4.0  # radius in pixels of the ring around a keypoint of scale 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class ViewSettings:
-    """What the explorer shows, and how.
+    """Settings of the image that the explorer shows.
 
     Attributes:
-        score: Score to show. A model without attention shows the norm instead.
+        score: Score to show: ``"attention"``, or ``"norm"``, the L2 norm of the descriptor. For a model
+            without attention, the norm is shown.
         scale: Scale of the pyramid level to show. None merges all levels.
         count: Maximum number of keypoints.
-        threshold: Quantile of the shown scores, 0 to 1. Cells with lower scores are not keypoints.
-            It is a quantile because attention and norm have different units.
-        color_map: Matplotlib color map of the heatmap.
-        opacity: Opacity of the heatmap over the photo, 0 to 1.
+        threshold: Fraction of the shown cells, from 0 to 1, that cannot be keypoints: the cells with
+            the lowest scores.
+        color_map: Name of the Matplotlib color map of the heatmap.
+        opacity: Opacity of the heatmap over the photo, from 0 to 1.
     """
 
     score: Selection = "attention"
@@ -49,20 +50,20 @@ class ViewSettings:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoredPhoto:
-    """A photo with the scores that one model gives its cells.
+    """A photo and the scores of all its cells, computed by one model.
 
     The arrays of length ``n`` have one row for each cell of each pyramid level.
 
     Attributes:
         photo: The photo.
-        scales: Scale of each pyramid level.
+        scales: Scale of each pyramid level, relative to the photo.
         level_sizes: ``(height, width)`` of each level, in pixels of the level.
-        maps: For each score, one map per level.
-        levels: Index of the level of each cell.
-        centers: ``(y, x)`` of each cell's center, in pixels of the photo.
-        receptive_fields: ``(y_min, x_min, y_max, x_max)`` of each cell's receptive field, in pixels
-            of the photo. It can reach beyond the photo.
-        scores: For each score, its value at each cell.
+        maps: For each kind of score, one 2D map per level.
+        levels: Index of the level of each cell, from 0.
+        centers: ``(y, x)`` of the center of each cell, in pixels of the photo.
+        receptive_fields: ``(y_min, x_min, y_max, x_max)`` of the receptive field of each cell, in
+            pixels of the photo. A receptive field can extend beyond the photo.
+        scores: For each kind of score, the values of all cells.
     """
 
     photo: Photo
@@ -76,20 +77,20 @@ class ScoredPhoto:
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """``(height, width)`` of the photo in pixels."""
+        """Size of the photo in pixels, as ``(height, width)``."""
         return self.photo.shape[:2]
 
     def level_pixel(self, row: int) -> Float[np.ndarray, " 2"]:
-        """Return the height and width of one pixel of a cell's level, in pixels of the photo."""
+        """Return (height, width) of a pixel of the cell's pyramid level, in pixels of the photo."""
         return np.array(self.image_size) / self.level_sizes[self.levels[row]]
 
     def available_score(self, score: Selection) -> Selection:
-        """Return the given score, or the norm if the model has no such score."""
+        """Return the given kind of score, or ``"norm"`` if the model does not compute that kind."""
         return score if score in self.scores else "norm"
 
 
 def score_photo(photo: Photo, model: Extractor) -> ScoredPhoto:
-    """Run the model on a photo and locate every cell of the pyramid on the photo."""
+    """Run a model on a photo; return the score and the position of every cell of the pyramid."""
     dense = model.score_maps(photo)
     maps: dict[Selection, list[np.ndarray]] = {"norm": dense.norms}
     if dense.attention is not None:
@@ -116,7 +117,7 @@ def score_photo(photo: Photo, model: Extractor) -> ScoredPhoto:
 
 
 def select_keypoints(scored: ScoredPhoto, settings: ViewSettings) -> Int[np.ndarray, " k"]:
-    """Return the rows of the cells with the highest scores, best first."""
+    """Return the indices of the cells with the highest scores, sorted from high to low."""
     scores = scored.scores[scored.available_score(settings.score)]
     rows = np.flatnonzero(np.isin(scored.levels, shown_levels(scored, settings.scale)))
     rows = rows[scores[rows] >= np.quantile(scores[rows], settings.threshold)]
@@ -124,12 +125,15 @@ def select_keypoints(scored: ScoredPhoto, settings: ViewSettings) -> Int[np.ndar
 
 
 def cell_at(scored: ScoredPhoto, settings: ViewSettings, point: tuple[float, float]) -> int:
-    """Return the row of the cell at a point; if several levels are shown, of the one that scores best.
+    """Return the index of the cell at a point of the photo.
+
+    If several pyramid levels are shown, the cell with the highest score is returned.
 
     Args:
         scored: The photo and its scores.
         settings: Score and scale to show.
-        point: ``(y, x)`` in pixels of the photo. Outside of the photo, the nearest cell is found.
+        point: ``(y, x)`` in pixels of the photo. For a point outside of the photo, the nearest cell
+            is returned.
     """
     name, levels = scored.available_score(settings.score), shown_levels(scored, settings.scale)
     points = np.array([point] * len(levels))
@@ -143,7 +147,7 @@ def cell_at(scored: ScoredPhoto, settings: ViewSettings, point: tuple[float, flo
 
 
 def describe_view(scored: ScoredPhoto, settings: ViewSettings) -> str:
-    """Describe what is shown: score, scale, number of keypoints and threshold."""
+    """Describe a view in words: kind of score, scale, number of keypoints and threshold."""
     scale = "all scales" if settings.scale is None else f"scale {settings.scale:.2f}"
     count = len(select_keypoints(scored, settings))
     keypoints = f"{count} keypoint{'' if count == 1 else 's'}"
@@ -152,7 +156,7 @@ def describe_view(scored: ScoredPhoto, settings: ViewSettings) -> str:
 
 
 def shown_levels(scored: ScoredPhoto, scale: float | None) -> Int[np.ndarray, " levels"]:
-    """Return the indices of the levels with the given scale, or of all levels."""
+    """Return the indices of the levels with the given scale, or of all levels if it is None."""
     return np.flatnonzero([scale is None or np.isclose(each, scale) for each in scored.scales])
 
 
@@ -162,7 +166,9 @@ def shown_levels(scored: ScoredPhoto, scale: float | None) -> Int[np.ndarray, " 
 def heatmap(
     scored: ScoredPhoto, settings: ViewSettings, size: tuple[int, int]
 ) -> Float[np.ndarray, "h w"]:
-    """Interpolate the score over an image; where several levels are shown, take their maximum.
+    """Interpolate the scores of the cells to the pixels of an image.
+
+    If several pyramid levels are shown, each pixel gets the maximum over these levels.
 
     Args:
         scored: The photo and its scores.
@@ -175,9 +181,9 @@ def heatmap(
 
 
 def display_size(image_size: tuple[int, int]) -> tuple[int, int]:
-    """Return the size at which a photo is displayed.
+    """Return the ``(height, width)`` at which a photo is displayed.
 
-    Small photos are enlarged, so that lines stay thin. Large photos are reduced.
+    Small photos are enlarged so that the drawn lines look thin. Large photos are reduced.
     """
     longest = max(image_size)
     factor = np.clip(longest, MIN_SIDE, MAX_SIDE) / longest
@@ -187,16 +193,16 @@ def display_size(image_size: tuple[int, int]) -> tuple[int, int]:
 def render(
     scored: ScoredPhoto, settings: ViewSettings, row: int | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Draw the heatmap over the gray photo, a ring around each keypoint, and one receptive field.
+    """Draw the heatmap over the gray photo, and a ring around each keypoint.
 
     Args:
         scored: The photo and its scores.
-        settings: What to show.
-        row: Row of a cell to highlight. Everything outside of its receptive field is dimmed; the
-            receptive field and the cell's own 16 pixels are framed.
+        settings: Settings of the image.
+        row: Index of a cell to highlight, or None. The image outside of the receptive field of this
+            cell is dimmed. Frames show the receptive field and the cell (16 pixels of its level).
 
     Returns:
-        An image of `display_size`.
+        An image of the size that `display_size` returns.
     """
     indices, _ = _color_indices(scored, scored.available_score(settings.score), settings.scale)
     colored = Image.fromarray(indices)
@@ -213,7 +219,7 @@ def render(
 
 
 def color_limits(scored: ScoredPhoto, settings: ViewSettings) -> tuple[float, float]:
-    """Return the scores of the first and the last color: the 1st and the 99.5th percentile."""
+    """Return the scores of the first and the last color: 1st and 99.5th percentile of the heatmap."""
     return _color_indices(scored, scored.available_score(settings.score), settings.scale)[1]
 
 
@@ -225,7 +231,7 @@ def _to_display(scored: ScoredPhoto, points: Float[np.ndarray, "n 2"]) -> Float[
 
 
 def _with_receptive_field(image: Image.Image, scored: ScoredPhoto, row: int) -> Image.Image:
-    """Dim the outside of a cell's receptive field; frame the field and the cell's 16 pixels."""
+    """Dim the image outside of the receptive field of a cell; frame the receptive field and the cell."""
     field = _to_display(scored, scored.receptive_fields[row].reshape(2, 2))
     half = (STRIDE - 1) / 2 * scored.level_pixel(row)
     cell = _to_display(scored, scored.centers[row] + np.array([-half, half]))
@@ -243,7 +249,7 @@ def _with_receptive_field(image: Image.Image, scored: ScoredPhoto, row: int) -> 
 
 @lru_cache(maxsize=64)
 def _ring_masks(radius: float) -> tuple[Image.Image, Image.Image]:
-    """Return antialiased masks of a ring: a wide one for its dark border, a thin one for its line."""
+    """Return two antialiased masks of a ring: a wide one for a dark border, a thin one for a line."""
     half = int(np.ceil(radius + 3))
     y, x = np.ogrid[-half : half + 1, -half : half + 1]
     distance = np.abs(np.hypot(y, x) - radius)
@@ -261,7 +267,7 @@ def _gray_photo(scored: ScoredPhoto) -> Image.Image:
 def _color_indices(
     scored: ScoredPhoto, score: str, scale: float | None
 ) -> tuple[UInt8[np.ndarray, "h w"], tuple[float, float]]:
-    """Return the index of each pixel's color, and the scores of the first and the last color."""
+    """Return the color index (0 to 255) of each pixel, and the scores of the colors 0 and 255."""
     settings = ViewSettings(score=score, scale=scale)
     scores = heatmap(scored, settings, display_size(scored.image_size))
     # The heatmap is smooth, so every second pixel is enough.

@@ -1,8 +1,8 @@
-// An image that reports the pointer, clicks and a dragged box. canvas.py documents the traits.
+// An image that reports the pointer, clicks and a dragged box. canvas.py documents the values it reports.
 
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-const STEPS = 40; // arrow key presses across the image, if it is no grid
-const CLICK_DISTANCE = 4; // pixels of the screen: a shorter drag is a click
+const STEPS = 40; // presses of an arrow key from edge to edge, if the image shows no grid
+const CLICK_DISTANCE = 4; // a drag of fewer screen pixels counts as a click
 
 function render({ model, el }) {
   const frame = document.createElement("div");
@@ -87,7 +87,7 @@ function render({ model, el }) {
   for (const name of ["pointerleave", "blur"]) {
     image.addEventListener(name, () => sendPointer(null));
   }
-  image.addEventListener("focus", () => { // by the Tab key: a mouse has set the pointer already
+  image.addEventListener("focus", () => { // only after the Tab key, because a mouse has set the pointer already
     if (isGrid() && !model.get("pointer")) sendPointer(arrowStep().map((side) => side / 2));
   });
   image.addEventListener("keydown", (event) => {

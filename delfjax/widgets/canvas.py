@@ -1,6 +1,6 @@
 """Images in a notebook that react to the pointer, to clicks, to dragged boxes and to arrow keys.
 
-ipywidgets reports no pointer events; the module ``canvas.js`` beside this file does, with anywidget.
+The JavaScript module ``canvas.js`` reports these events to Python through the package anywidget.
 """
 
 from collections.abc import Sequence
@@ -21,23 +21,23 @@ def _floats(count: int) -> traitlets.Tuple:
 class ImageCanvas(anywidget.AnyWidget):
     """An image that reports the pointer, clicks and a dragged box.
 
-    All positions are in pixels of the image itself, at whatever size the browser displays it. Points
-    have ``(0, 0)`` at the center of the top-left pixel. While the kernel is busy, the browser drops
-    all pointer positions but the latest.
+    All positions are in pixels of the original image, whatever the size on screen. The point
+    ``(0, 0)`` is the center of the top-left pixel. While the kernel is busy, the browser keeps only the
+    latest pointer position. The Enter key clicks at the pointer.
 
     Attributes:
-        image: Encoded image, in a format that browsers display, for example JPEG.
+        image: Encoded image in a format that browsers display, for example JPEG.
         alt: Description of the image for screen readers.
-        draws_boxes: Whether dragging draws a box. Otherwise dragging by touch scrolls the page.
-        grid: ``(rows, columns)`` of an image that shows a grid: arrow keys move by one grid cell.
-            ``(0, 0)``: the image is no grid. The Enter key clicks at the pointer.
-        pointer: ``(y, x)`` of the mouse, the finger or the arrow keys; None outside of the image.
+        draws_boxes: Whether dragging draws a box. If False, dragging by touch scrolls the page.
+        grid: ``(rows, columns)`` if the image shows a grid: each arrow key then moves the pointer by
+            one grid cell. ``(0, 0)`` if the image shows no grid.
+        pointer: ``(y, x)`` of the pointer, moved by mouse, finger or arrow keys. None: no pointer.
         clicked: ``(y, x)`` of the last click.
-        clicks: Number of clicks. Observe it instead of ``clicked``, which does not change when two
-            clicks are at the same point.
-        box: The box: ``(top, left, bottom, right)`` with edges between pixels, 0 at the top-left
-            corner, as in `delfjax.types.Box`. None before the first drag and after a click.
-            Set it to draw or remove the box.
+        clicks: Number of clicks so far. Observe ``clicks`` to notice every click: ``clicked`` stays the
+            same if two clicks are at the same point.
+        box: The dragged box, ``(top, left, bottom, right)``, in the coordinates of
+            `delfjax.types.Box`: ``(0, 0)`` is the top-left corner of the image. None before the first
+            drag and after a click. Set ``box`` to draw or remove the box.
     """
 
     _esm = Path(__file__).with_suffix(".js")
@@ -53,10 +53,10 @@ class ImageCanvas(anywidget.AnyWidget):
 
 
 class ThumbnailGrid(ImageCanvas):
-    """A grid of thumbnails, selected by a click, or by the arrow keys and the Enter key.
+    """A grid of cards (thumbnails with text). A click, or arrow keys and Enter, select a card.
 
     Attributes:
-        selected: Number of the selected card, from 0.
+        selected: Index of the selected card, from 0.
     """
 
     selected = traitlets.Int(0)
@@ -73,7 +73,7 @@ class ThumbnailGrid(ImageCanvas):
     def show_cards(
         self, cards: Sequence[Card], *, columns: int, card_width: int, selected: int
     ) -> None:
-        """Draw cards with a number of columns, and select one; without cards, hide the grid."""
+        """Show cards in a grid, and select the card of index ``selected``; hide an empty grid."""
         self._cards, self._card_width, self._hovered = cards, card_width, None
         self.grid = (-(-len(cards) // columns), columns)
         self.layout.display = None if cards else "none"

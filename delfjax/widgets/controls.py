@@ -1,4 +1,4 @@
-"""What the explorers share: labeled controls, messages, uploaded photos, and a figure of the view."""
+"""Base class and helpers of both explorers: labeled controls, messages, uploads and figures."""
 
 import html
 import tempfile
@@ -15,30 +15,30 @@ from delfjax.types import Photo
 
 
 def block(content: str, role: str = "note") -> str:
-    """Wrap HTML in a block with an ARIA role."""
+    """Wrap HTML in a block with an ARIA role, which tells screen readers how to treat the block."""
     return f'<div role="{role}" style="line-height:1.5">{content}</div>'
 
 
 def notice(text: str) -> str:
-    """Return an important message, which screen readers read at once."""
+    """Return an important message as HTML that screen readers read aloud at once."""
     return block(f"<b>{html.escape(text)}</b>", role="alert")
 
 
 def running(model: str, photo: str) -> str:
-    """Return the message while a model runs on a photo."""
+    """Return the message, as HTML, that is shown while a model runs on a photo."""
     return notice(f"Running {model} on {photo}. This takes a few seconds …")
 
 
 def labeled(
     control: Callable[..., ValueWidget], description: str, **settings: object
 ) -> ValueWidget:
-    """Create a control of a class with a label, aligned with others in a column."""
+    """Create a control of the given class with a label. Labels of equal width align the controls."""
     style, layout = {"description_width": "7em"}, {"width": "auto"}
     return control(description=description, style=style, layout=layout, **settings)
 
 
 def read_upload(uploaded: Mapping[str, Any]) -> Photo:
-    """Read a photo from an item of the ``value`` of an upload button.
+    """Read an uploaded photo: one item of the ``value`` of a `ipywidgets.FileUpload`.
 
     Raises:
         PhotoError: If the file cannot be read as a photo. The message names the uploaded file.
@@ -53,11 +53,11 @@ def read_upload(uploaded: Mapping[str, Any]) -> Photo:
 
 
 class Explorer(VBox):
-    """A widget with an upload button, messages, and a figure for pages that cannot run widgets.
+    """Base class of the explorers: a widget with an upload button, messages, and a figure.
 
     Attributes:
-        upload: Button that adds a photo.
-        status: Messages.
+        upload: Button that uploads a photo and shows it.
+        status: Text of the current message.
     """
 
     def __init__(self) -> None:
@@ -72,11 +72,11 @@ class Explorer(VBox):
         raise NotImplementedError
 
     def _add_photo(self, name: str, photo: Photo) -> None:
-        """Show an uploaded photo. A `ValueError` becomes a message, and the view stays."""
+        """Show an uploaded photo. A raised `ValueError` is shown as a message, with the old view."""
         raise NotImplementedError
 
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, Any]:
-        """Add the figure to the widget's output, for pages that cannot run widgets."""
+        """Add a figure to the output of the widget, for pages that cannot run widgets."""
         return super()._repr_mimebundle_(**kwargs) | {"image/jpeg": self.figure().to_bytes("jpeg")}
 
     @contextmanager
@@ -89,7 +89,7 @@ class Explorer(VBox):
             self._paused = False
 
     def _set_options(self, control: ValueWidget, options: Sequence[Any], value: object) -> None:
-        """Change the options of a control, and select a value if it is one of them."""
+        """Change the options of a control; select ``value`` if it is an option, else the first."""
         values = [option[1] if isinstance(option, tuple) else option for option in options]
         with self._pause():
             control.options = options

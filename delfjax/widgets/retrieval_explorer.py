@@ -1,7 +1,7 @@
-"""The retrieval explorer: a widget that searches photos with a photo or a part of it (Sec. 4.4).
+"""The retrieval explorer: a widget that finds photos similar to a query photo (Sec. 4.4 of the paper).
 
-The nearest-neighbor search runs once for a query and a box. Every later change is drawn in about a
-tenth of a second.
+The nearest-neighbor search runs once for each query and each box dragged on the query. After other changes,
+the results are drawn again in about a tenth of a second.
 """
 
 import html
@@ -38,7 +38,7 @@ from delfjax.widgets.retrieval_state import (
 )
 
 DEFAULT_QUERIES = 12  # database photos that are offered as queries by default
-RESULTS, MAX_RESULTS, RESULT_COLUMNS = 12, 40, 4  # results at first, at most, and per row
+RESULTS, MAX_RESULTS, RESULT_COLUMNS = 12, 40, 4  # results: initial, maximum, per row
 MIN_QUERY_COLUMNS, MAX_QUERY_COLUMNS = 6, 12
 QUERY_GRID_WIDTH = 1800  # pixels
 PAGE_WIDTH = 1050  # approximate width of a notebook's output on screen, in pixels
@@ -55,22 +55,26 @@ def search_photos(
     truths: Mapping[str, Truth] | None = None,
     model: LocalExtractor | None = None,
 ) -> "RetrievalExplorer":
-    """Search a photo collection in a widget: choose a query, drag a box on it, change the settings.
+    """Search a photo collection in a widget.
+
+    In the widget you choose a query photo, drag a box on the query to search with a part of it, and
+    change the settings of the search.
 
     Args:
-        searcher: Searcher of the collection. Its configuration sets the controls at the start.
-        photos: Folder of the photos, or a function that reads a photo by its name, at any size. It
-            must hold the queries, too.
-        queries: Names of photos in the database, or features of photos by name. None: the first 12
-            photos of the database.
-        truths: Correct results of each query, by its name, where they are known.
-        model: Extractor for uploaded photos, the one of the database. None: no upload button.
+        searcher: Searcher of the collection. Its configuration gives the initial settings.
+        photos: Folder of the database photos and the queries, or a function that reads one of these
+            photos by name, at any size.
+        queries: Names of database photos, or a mapping from names of photos to features. None: the
+            first 12 database photos.
+        truths: Mapping from names of queries to the correct photos. Queries may be missing.
+        model: Extractor for uploaded photos: the one that made the features of the database. None: no
+            upload button.
 
     Returns:
-        The widget. On pages that cannot run widgets, such as GitHub's, it shows a figure.
+        The widget. Pages that cannot run widgets, such as GitHub, show a figure instead.
 
     Raises:
-        ValueError: If there is no query, or the database has no photo of a query's name.
+        ValueError: If ``queries`` is empty, or a name in ``queries`` is not a database photo.
 
     Example:
         >>> features = dx.extract_folder(model, "photos", "features")
@@ -83,12 +87,13 @@ def search_photos(
         numbers = {name: number for number, name in enumerate(database.names)}
         if missing := [name for name in queries if name not in numbers]:
             raise ValueError(
-                f"the database has no photo {missing[0]!r}; expected names such as "
-                f"{database.names[0]!r}, or features by name"
+                f"queries contains {missing[0]!r}, but the database has no photo of this name; expected "
+                f"names such as {database.names[0]!r}. Fix: correct the name, or pass a mapping from "
+                "names to features"
             )
         queries = {name: database.features(numbers[name]) for name in queries}
     if not queries:
-        raise ValueError("0 queries; expected at least one")
+        raise ValueError("queries is empty; expected at least one photo")
     load = photos if callable(photos) else lambda name: read_image(Path(photos) / name)
     display(HTML(notice("Compiling the search. This takes a few seconds …")))
     CachedSearch(searcher, next(iter(queries.values()))).search(searcher.config)
@@ -97,22 +102,22 @@ def search_photos(
 
 
 class RetrievalExplorer(Explorer):
-    """The widget that `search_photos` returns. Its controls are attributes, so a program can use them.
+    """The widget that `search_photos` returns. Programs can set its controls through the attributes.
 
     Attributes:
-        query_grid: Thumbnails of the queries.
-        query: Menu of the queries.
-        query_canvas: The query, on which a box can be dragged.
+        query_grid: Thumbnails of all queries; a click chooses the query.
+        query: Menu of all queries, an alternative to the thumbnails.
+        query_canvas: Image of the chosen query, on which a box can be dragged.
         neighbors: Slider of the number of nearest database features per query feature.
-        distance: Slider of the maximum distance of a neighbor's descriptor.
-        verification: Whether RANSAC verifies the first photos.
-        results: Slider of the number of shown results.
-        rank: Slider of the rank, from 1, of the result whose matches are shown.
+        distance: Slider of the maximum descriptor distance between a query feature and a neighbor.
+        verification: Checkbox: whether RANSAC verifies the photos with most votes.
+        results: Slider of the number of results to show.
+        rank: Slider that chooses the result to compare with the query, by rank from 1.
         result_grid: Thumbnails of the results.
-        pair_canvas: The query and one result, with their matches.
-        heading: Text above the query.
-        summary: Text above the results.
-        caption: Text above the pair.
+        pair_canvas: Image of the query and the chosen result, with lines between matching features.
+        heading: Text above the image of the query.
+        summary: Text above the thumbnails of the results.
+        caption: Text above ``pair_canvas``.
     """
 
     def __init__(
@@ -193,7 +198,7 @@ class RetrievalExplorer(Explorer):
 
     @property
     def config(self) -> SearchConfig:
-        """The search settings of the controls; settings without a control are the searcher's."""
+        """Current search settings: those of the controls, and for the rest those of the searcher."""
         config = self._searcher.config
         return replace(
             config,
@@ -204,7 +209,7 @@ class RetrievalExplorer(Explorer):
 
     @property
     def box(self) -> Box | None:
-        """The dragged box in pixels of the query's photo, or None for the whole query."""
+        """Dragged box in pixels of the original query photo, or None if no box is dragged."""
         if self.query_canvas.box is None:
             return None
         size = np.array(self._features[self.query.value].image_size)
@@ -217,7 +222,7 @@ class RetrievalExplorer(Explorer):
         self.query.index = change["new"]
 
     def _reload(self, _: object = None) -> None:
-        """Search with the whole chosen query."""
+        """Remove the box, and search with the chosen query."""
         if self._paused:
             return
         with self._pause():
@@ -225,11 +230,11 @@ class RetrievalExplorer(Explorer):
         self.query_grid.selected = self.query.index
         self._search_neighbors()
         names = [self._name(position) for position in range(min(2, len(self._result.ranking)))]
-        # Photos of the database match themselves best, which is not interesting.
+        # A query from the database is its own first result, so show the matches of the second.
         self.rank.value = 2 if len(names) == 2 and names[0] == self.query.value else 1
 
     def _search_neighbors(self, _: object = None) -> None:
-        """Find the neighbors of the query, or of the features in the box; then rank the photos."""
+        """Find neighbors of the query features (of those in the box, if any); show the results."""
         if self._paused:
             return
         start, features, most = (
@@ -251,12 +256,12 @@ class RetrievalExplorer(Explorer):
         self.query_canvas.image = encode_jpeg(image)
 
     def _draw_query(self) -> Photo:
-        """Draw the query with its features and the box."""
+        """Draw the query photo with its features and the dragged box."""
         name = self.query.value
         return query_image(self._photos[name], self._features[name], self.box)
 
     def _search_and_show(self, _: object = None, *, start: float | None = None) -> None:
-        """Rank the photos with the current settings, and show the results and the time since start."""
+        """Rank the photos with the current settings, and show the results and the time taken."""
         start = time.perf_counter() if start is None else start
         message = block("Searching. The first search of each size is compiled …", role="status")
         timer = Timer(MESSAGE_DELAY, setattr, (self.summary, "value", message))
@@ -274,9 +279,9 @@ class RetrievalExplorer(Explorer):
 
     def _add_photo(self, name: str, photo: Photo) -> None:
         features = self._searcher.reduce(self._model(photo))
-        CachedSearch(self._searcher, features, max_neighbors=1)  # fails if they do not fit
+        CachedSearch(self._searcher, features, max_neighbors=1)  # error if sizes differ
         self._photos[name], self._features[name] = photo, features
-        self._truths.pop(name, None)  # they are of another photo
+        self._truths.pop(name, None)  # the truth belongs to another photo of this name
         self._set_options(self.query, list(self._photos), name)
         self._show_queries()
         self._reload()
@@ -295,7 +300,7 @@ class RetrievalExplorer(Explorer):
         self.query_grid.alt = f"queries: {', '.join(map(short_name, self._photos))}"
 
     def _show_results(self, _: object = None) -> None:
-        """Show the first results, and the matches of one of them."""
+        """Show the first results, and the matches of the query with the chosen result."""
         if self._paused:
             return
         cards = self._cards()
@@ -316,7 +321,7 @@ class RetrievalExplorer(Explorer):
             self.rank.value = change["new"] + 1
 
     def _name(self, position: int) -> str:
-        """Return the name of a result by its position in the ranking, from 0."""
+        """Return the name of the photo at a position of the ranking, from 0."""
         return self._searcher.database.names[self._result.ranking.images[position]]
 
     def _cards(self) -> list[Card]:
@@ -326,7 +331,7 @@ class RetrievalExplorer(Explorer):
         )
 
     def _draw_pair(self) -> tuple[Photo, str]:
-        """Draw the matches of the query and the chosen result; return the image and its caption."""
+        """Draw the matches of the query with the chosen result; return an image and a caption."""
         query, rank = self.query.value, self.rank.value
         if not len(self._result.ranking):
             return self._draw_query(), "no results"
@@ -345,7 +350,7 @@ class RetrievalExplorer(Explorer):
         )
 
     def figure(self) -> Figure:
-        """Draw the query, the results and the matches of one result as a figure."""
+        """Draw the query, the results, and the matches with the chosen result as one figure."""
         config = self.config
         shown = thumbnail(self._draw_query(), CARD_WIDTH)
         card = Card(photo=shown, lines=("query", short_name(self.query.value)))

@@ -1,8 +1,8 @@
-"""Search with one query and changing settings, and describe the results (Sec. 4.4).
+"""Search with one query while settings change, and describe the results (Sec. 4.4 of the paper).
 
-The nearest-neighbor search takes the most time and depends on the query only. `CachedSearch` runs it once,
-with the largest number of neighbors. A search with other settings uses the first of these neighbors and
-repeats only voting and verification, so it can follow a slider.
+A photo gets one vote from each query feature that has a neighbor in the photo. RANSAC verifies the photos
+with most votes. Finding neighbors takes most of the time and depends on the query only. `CachedSearch` finds
+many neighbors once, and each search uses the nearest of them. Searches are thus fast enough for a slider.
 """
 
 from collections.abc import Callable
@@ -20,16 +20,16 @@ SLOW = 1.0  # seconds: a search that takes longer includes compilation
 
 
 class CachedSearch:
-    """A query with its nearest neighbors, ready for searches with different settings.
+    """A query and the nearest neighbors of its features, cached for searches with different settings.
 
     Args:
-        searcher: Searcher of the database. Its configuration is not used.
-        features: Features of the query, as extracted or reduced like those of the database.
-        box: Part of the query to search with, in pixels of its photo. None: all of it.
-        max_neighbors: Number of neighbors per feature, the maximum for later searches.
+        searcher: Searcher of the database. The configuration of this searcher is not used.
+        features: Features of the query: unreduced, or reduced by the PCA of the database.
+        box: Box in pixels of the query photo. Only features in this box are used; None: all features.
+        max_neighbors: Number of neighbors to cache per feature. Later searches cannot use more.
 
     Attributes:
-        features: The features to search with.
+        features: The reduced features of the query, within the box if a box is given.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class CachedSearch:
         self._neighbors = searcher.index.search(self.features.descriptors, k)
 
     def search(self, config: SearchConfig) -> SearchResult:
-        """Rank the database, with the same result as a `Searcher` of this configuration.
+        """Rank the database photos for the query, exactly as a `Searcher` with this configuration does.
 
         Raises:
             ValueError: If the configuration needs more neighbors than are cached.
@@ -56,12 +56,12 @@ class CachedSearch:
         return searcher.rank(self.features, neighbors)
 
     def matches(self, image: int, config: SearchConfig) -> Matches:
-        """Return the putative matches with the database photo of a number, verified or not."""
+        """Return the matches before RANSAC with the database photo of index ``image``."""
         searcher, neighbors = self._configure(config)
         return searcher.photo_matches(self.features, searcher.pair_features(neighbors), image)
 
     def _configure(self, config: SearchConfig) -> tuple[Searcher, Neighbors]:
-        """Return a searcher of a configuration, and as many neighbors as it needs."""
+        """Return a searcher with the given configuration, and the neighbors that it uses."""
         database, cached = self._searcher.database, self._neighbors.rows.shape[1]
         if min(config.neighbors, len(database.descriptors)) > cached:
             raise ValueError(
@@ -73,12 +73,12 @@ class CachedSearch:
 
 
 def average_precision(result: SearchResult, truth: Truth) -> float:
-    """Return the average precision of one ranking, 0 to 1, or NaN for a query without positives."""
+    """Compute the average precision, from 0 to 1. It is NaN if the query has no correct photos."""
     return float(score_rankings([result.ranking.images], [truth], ks=()).average_precision[0])
 
 
 def summarize(result: SearchResult, database: Database, truth: Truth | None, seconds: float) -> str:
-    """Return, as HTML, the number of photos found and verified, the time, and the average precision."""
+    """Summarize a search as HTML: number of photos found and verified, time, and average precision."""
     if not len(result.ranking):
         return "No photo has a vote. Increase the maximum distance, or drag a larger box."
     verified = int((result.ranking.inliers >= 0).sum())
@@ -101,14 +101,17 @@ def result_cards(
     load: Callable[[str], Photo],
     count: int,
 ) -> list[Card]:
-    """Return the cards of the first results: rank, name, relevance, and inliers or votes.
+    """Create cards (thumbnails with text) of the first results.
+
+    The text of a card is the rank and the name, then whether the photo is correct, then the number of
+    inliers. Photos that RANSAC has not verified have the number of votes instead.
 
     Args:
         result: The search result.
         database: The photos that were searched.
-        truth: Correct results, if they are known.
-        load: Function that reads a database photo at the size of a card.
-        count: Number of results.
+        truth: Correct photos of the query, or None if they are not known.
+        load: Function that reads a database photo by name, at the size of a card.
+        count: Maximum number of cards.
     """
     ranking, cards = result.ranking, []
     for position, image in enumerate(ranking.images[:count].tolist()):
@@ -126,10 +129,10 @@ def result_cards(
 
 
 def short_name(photo: str) -> str:
-    """Return a photo's file name without folder and suffix."""
+    """Return the file name of a photo without folder and suffix."""
     return PurePosixPath(photo).stem
 
 
 def pluralize(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural if needed."""
+    """Return a number and a noun as text; the noun is in the plural unless the number is 1."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

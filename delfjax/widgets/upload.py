@@ -10,10 +10,10 @@ from delfjax.widgets.controls import notice, read_upload
 
 
 def match_uploads(model: LocalExtractor) -> ipywidgets.VBox:
-    """Show two upload buttons, and the matches of the two photos once both are uploaded.
+    """Show two upload buttons. Draw the matches of the two photos once both are uploaded.
 
     Args:
-        model: Extractor of the photos' features, as `delfjax.load` returns it.
+        model: Extractor of the features to match; see `delfjax.load`.
 
     Example:
         >>> model = dx.load("delf_att")

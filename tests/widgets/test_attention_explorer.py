@@ -226,8 +226,8 @@ def test_explore_accepts_a_single_photo_and_a_single_model():
 
 
 def test_explore_needs_photos_and_delf_models():
-    with pytest.raises(ValueError, match="0 photos, 3 models; expected at least one each"):
+    with pytest.raises(ValueError, match="photos has 0 entries and models has 3; expected"):
         explore({}, models())
     sift = HandcraftedExtractor("sift")
-    with pytest.raises(ValueError, match=r"sift has no score maps\. Fix: use a DELF model"):
+    with pytest.raises(ValueError, match=r"'sift' computes no score maps\. Fix: pass a"):
         explore(worlds.draw(0), {"sift": sift})
