@@ -127,7 +127,7 @@ def batch_rows(
 class SquareReader:
     """A reader that crops photos to their central squares and resizes the squares.
 
-    The squares are kept in memory if they need at most `CACHE_BYTES` in total.
+    The squares are kept in memory if they need at most ``CACHE_BYTES`` bytes in total.
 
     Args:
         photos: The photos to read.

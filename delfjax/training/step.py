@@ -73,7 +73,7 @@ def init_training(
 
 
 def _trained(kind: type, config: TrainingConfig) -> nnx.filterlib.Filter:
-    """Return a filter that selects the trained variables of one class, such as `nnx.Param`."""
+    """Return a filter that selects the trained variables of one class, such as ``nnx.Param``."""
     return nnx.All(kind, lambda path, _: is_trainable(path, config.network))
 
 

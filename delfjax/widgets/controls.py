@@ -38,7 +38,7 @@ def labeled(
 
 
 def read_upload(uploaded: Mapping[str, Any]) -> Photo:
-    """Read an uploaded photo: one item of the ``value`` of a `ipywidgets.FileUpload`.
+    """Read an uploaded photo: one item of the ``value`` of an ``ipywidgets.FileUpload``.
 
     Raises:
         PhotoError: If the file cannot be read as a photo. The message names the uploaded file.
