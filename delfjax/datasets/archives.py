@@ -105,14 +105,16 @@ def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
                 with tar.extractfile(member) as source, target.open("xb") as output:
                     shutil.copyfileobj(source, output)
                 if target.stat().st_size != member.size:
-                    raise EOFError(f"it is truncated within {member.name}")
+                    raise EOFError(f"the archive is truncated within {member.name}")
                 bar.update(file.tell() - bar.n)
             stream.seek(tar.offset)
             if stream.read(512) != bytes(512):  # tarfile mistakes a damaged header for the end
-                raise EOFError("it is truncated: the end of the tar is missing")
+                raise EOFError("the archive is truncated: the end of the tar is missing")
             # Reading to the end of the padding also verifies the checksum of a gzip.
             if len(stream.read(MAX_READ)) == MAX_READ:
-                raise EOFError(f"it has more than {MAX_READ:,} bytes after the end of the tar")
+                raise EOFError(
+                    f"the archive has more than {MAX_READ:,} bytes after the end of the tar"
+                )
 
 
 def _problem(member: tarfile.TarInfo, path: PurePosixPath) -> str | None:
@@ -134,7 +136,9 @@ class _LimitedReads:
 
     def read(self, size: int) -> bytes:
         if size > MAX_READ:
-            raise EOFError(f"it has a header of {size:,} bytes; expected at most {MAX_READ:,}")
+            raise EOFError(
+                f"the archive has a header of {size:,} bytes; expected at most {MAX_READ:,}"
+            )
         return self._read(size)
 
 

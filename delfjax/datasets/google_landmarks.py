@@ -79,8 +79,8 @@ def load_v1(folder: Path) -> Benchmark:
     truths = {photo: truth_of[mark] for photo, mark in queries.items() if mark in truth_of}
     if not truths:
         raise DatasetError(
-            f"{folder / 'test.csv'}: no query has a landmark of the database. Fix: add a column "
-            "landmark_id with the values of train.csv"
+            f"{folder / 'test.csv'}: no query has a landmark of the database. Fix: add the column "
+            "landmark_id, with ids that also occur in train.csv"
         )
     return Benchmark(
         name="google_landmarks_v1",
@@ -131,7 +131,7 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
             continue
         positives = tuple(row["images"].split())
         if len(set(positives)) < len(positives):
-            raise DatasetError(f"{location}: images lists a photo twice; expected each photo once")
+            raise DatasetError(f"{location}: the column images has a photo twice; expected it once")
         if unknown := [each for each in positives if each not in index]:
             raise DatasetError(
                 f"{location}: photo {unknown[0]!r} is not in the index; expected an id of index.csv"

@@ -44,7 +44,9 @@ def labeled(folder: Path | str, queries: str = "*", database: str = "*") -> Benc
     )
     if not (query_names and database_names):
         pattern = database if query_names else queries
-        raise DatasetError(f"{folder}: no file name matches {pattern!r}. Fix: change this pattern")
+        raise DatasetError(
+            f"{folder}: no file name matches the pattern {pattern!r}. Fix: change this pattern"
+        )
     numbers = {name: number for number, name in enumerate(database_names)}
     members: dict[str, list[int]] = defaultdict(list)
     for name, number in numbers.items():

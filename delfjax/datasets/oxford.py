@@ -143,7 +143,7 @@ def _by_stem(names: Iterable[str]) -> dict[str, str]:
         stem = _stem(name)
         if found.setdefault(stem, name) != name:
             raise DatasetError(
-                f"{found[stem]} and {name}: both are named {stem}; expected one such file. Fix: remove one"
+                f"{found[stem]} and {name}: both are named {stem}; expected one such file. Fix: remove one of them"
             )
     return found
 

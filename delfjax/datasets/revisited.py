@@ -85,7 +85,7 @@ def _read(path: Path) -> tuple[list[str], list[str], list[dict]]:
             pass
         case _:
             raise DatasetError(
-                f"{path}: not a dict of the lists imlist, qimlist and gnd. Fix: get it again"
+                f"{path}: not a dict of the lists imlist, qimlist and gnd. Fix: download the file again"
             )
     for name in (*database, *queries):
         if not isinstance(name, str) or "/" in name:
@@ -99,7 +99,7 @@ def _read(path: Path) -> tuple[list[str], list[str], list[dict]]:
         )
     if both := set(database).intersection(queries):
         raise DatasetError(
-            f"{path}: {min(both)} is in both qimlist and imlist; expected it in one list"
+            f"{path}: photo {min(both)} is in both qimlist and imlist; expected it in one list"
         )
     return database, queries, annotations
 

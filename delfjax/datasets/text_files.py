@@ -39,7 +39,7 @@ def read_lines(path: Path) -> list[Line]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(
-            f"{path}: cannot be read as UTF-8 text ({error}). Fix: get the file again"
+            f"{path}: cannot be read as UTF-8 text ({error}). Fix: download the file again"
         ) from error
     numbered = enumerate(map(str.strip, lines), start=1)
     return [Line(text, f"{path}, line {number}") for number, text in numbered if text]

@@ -91,5 +91,5 @@ def test_a_missing_folder(tmp_path):
 
 @pytest.mark.parametrize("patterns", [("test_*", "*"), ("*", "TEST*")])
 def test_a_pattern_that_matches_nothing(tmp_path, patterns):
-    with pytest.raises(DatasetError, match=r"no file name matches '(test_|TEST)"):
+    with pytest.raises(DatasetError, match=r"no file name matches the pattern '(test_|TEST)"):
         labeled(make_folder(tmp_path), *patterns)
