@@ -26,11 +26,7 @@ from delfjax.search.nndescent import BRUTE_FORCE_LIMIT
 
 SIZES = (3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
 RECALL_QUERIES = 128  # number of queries with which recall is measured
-MIN_ROUNDS, MAX_ROUNDS, ENOUGH = (
-    3,
-    5,
-    2.0,
-)  # repetitions of a search; after the minimum, stop at this many seconds
+MIN_ROUNDS, MAX_ROUNDS, ENOUGH = 3, 5, 2.0  # repetitions of a search, and seconds that suffice
 MAX_SAVED = 1e9  # bytes in memory above which an index is not saved
 FEATURES, CHANNELS = 1000, 1024  # features of a photo, and dimensions at layer conv4
 

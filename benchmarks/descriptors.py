@@ -35,9 +35,7 @@ def enlarge(real: np.ndarray, count: int) -> np.ndarray:
     """Return ``count`` descriptors in random order: real ones, filled up with synthetic ones."""
     random = np.random.default_rng(0)
     missing = max(count - len(real), 0)
-    rows = np.empty(
-        (len(real) + missing, real.shape[1]), np.float16
-    )  # precision of a feature store
+    rows = np.empty((len(real) + missing, real.shape[1]), np.float16)  # as in a feature store
     rows[: len(real)] = real
     if missing:
         near = nearest_neighbors(real, NEAR, threads=2)

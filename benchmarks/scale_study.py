@@ -66,7 +66,7 @@ def index_bytes(
 
 @dataclass(frozen=True, kw_only=True)
 class PowerLaw:
-    """A cost that grows as ``a * size ** exponent``: log cost is a straight line over log size.
+    """A power law, fitted as a straight line: the logarithm of a cost over the logarithm of the size.
 
     Attributes:
         exponent: Slope of the line. 1 if the cost is proportional to the size.
@@ -290,9 +290,7 @@ def cost_curves(rows: Sequence[Row], columns: Mapping[str, str], *, smallest: fl
             _draw_law(ax, sizes[sizes >= smallest], costs[sizes >= smallest], color)
         ax.set(xscale="log", yscale="log", xlabel="descriptors", ylabel=label)
         drawn = np.concatenate([line.get_ydata() for line in ax.lines])
-        ax.set_ylim(
-            drawn.min() / 2, drawn.max() * 2
-        )  # otherwise, a wide interval would set the limits
+        ax.set_ylim(drawn.min() / 2, drawn.max() * 2)  # a wide interval may exceed the panel
         ax.grid(alpha=0.25, linewidth=0.6)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(names))

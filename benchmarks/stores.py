@@ -22,11 +22,7 @@ from benchmarks.timing import measure
 from delfjax.features.store import SHARD_PHOTOS, FeatureStore
 from delfjax.types import Features
 
-PHOTOS, FEATURES, DIMENSIONS = (
-    2000,
-    1000,
-    40,
-)  # features per photo and dimensions are those of the paper
+PHOTOS, FEATURES, DIMENSIONS = 2000, 1000, 40  # features per photo and dimensions: as in the paper
 SINGLE_READS = 200  # number of photos to read one by one
 ROUNDS = 5
 WIDTHS = {"descriptors": DIMENSIONS, "positions": 2, "scales": 1, "scores": 1}
@@ -37,7 +33,7 @@ TIMES = ("write", "open", "read one photo", "read all")
 Arrays = dict[str, np.ndarray]  # the fields of one photo, or of several photos concatenated
 Readers = tuple[
     Callable[[int], Arrays], Callable[[], list[Arrays]]
-]  # functions that read the photo with an index, and all photos
+]  # of one photo by index; of all
 
 
 def random_photo(seed: int) -> Arrays:

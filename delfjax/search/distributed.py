@@ -1,4 +1,4 @@
-"""An index in shards, in this process or on the workers of a Dask cluster (for large databases).
+"""An index in shards, in this process or on the workers of a Dask cluster (Sec. 4.4 at scale).
 
 A shard is an index of consecutive database rows. Shards are built and searched independently. Their
 results are merged and sorted by distance, then by row. If all shards are exact, the result equals that
@@ -96,7 +96,7 @@ class ShardedIndex(Index):
             size: Maximum number of descriptors in a shard.
             inner: Kind of index of each shard, as in `build_index`.
             client: Dask client of a cluster whose workers build, hold and search the shards in parallel.
-                None: this process does. Results are equal (of graphs, with equal ``threads``).
+                None: this process does. Results are equal; for graphs, if ``threads`` is equal.
             settings: Settings of each shard.
 
         Raises:
@@ -216,9 +216,7 @@ def _build_shards(
             if client is None:
                 shards.append(_build(rows, kind, settings))
             else:
-                submit(
-                    client, _get_info, shards[number]
-                ).result()  # waits; raises the worker's error
+                submit(client, _get_info, shards[number]).result()  # waits; may raise an error
         except ValueError as error:
             raise ValueError(f"shard {number} with {len(rows)} descriptors: {error}") from error
     return shards

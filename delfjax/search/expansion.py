@@ -4,7 +4,7 @@ The paper reports query expansion (+QE in Table 1) for the methods DIR and siaMA
 The global descriptor of a query is averaged with those of the best photos (Chum et al., "Total recall",
 ICCV 2007). The average may have weights ``similarity^alpha`` (Radenovic et al., "Fine-tuning CNN image
 retrieval with no human annotation", PAMI 2018). The local features of a query are extended by those of
-verified photos (photos with enough RANSAC inliers). Their positions are mapped to the query photo by the
+photos with enough RANSAC inliers. The positions of these features are mapped to the query photo by the
 affine map that RANSAC found. Chum et al. do the same with visual words.
 
 Symbols: ``A`` is the affine map from query to database photo. ``s = sqrt(det A)`` is the scale of ``A``.
@@ -30,14 +30,14 @@ class ExpansionConfig:
     """Settings of query expansion. The defaults are not in the paper.
 
     Attributes:
-        kind: ``"local"`` adds the local features of verified photos to the query. ``"average"`` replaces
-            the query's global descriptor by its mean with those of the best photos, and ``"alpha"`` by
-            a weighted mean.
+        kind: ``"local"`` adds local features of the best photos to the query. ``"average"`` replaces the
+            global descriptor of the query by the mean of the global descriptors of the query and the
+            best photos, ``"alpha"`` by a weighted mean.
         max_photos: Maximum number of photos that expand a query.
-        min_inliers: Minimum number of RANSAC inliers of a photo that expands a query by ``"local"``. A
+        min_inliers: Minimum number of RANSAC inliers of these photos, if local features are searched. A
             wrong photo would add features that match other wrong photos.
         alpha: Exponent of the similarity in the weights of ``"alpha"`` (Radenovic et al.: 3).
-        max_growth: Maximum number of local features to add, divided by the number in the query.
+        max_growth: Maximum number of local features to add, divided by the number of query features.
         radius: Maximum distance of two duplicate features, in pixels of the query photo. A feature is
             not added if it is a duplicate of one that the query already has.
         distance: L2 distance below which the descriptors of two duplicate features must be.
@@ -92,7 +92,7 @@ def expand_local(
     database: Database,
     config: ExpansionConfig | None = None,
 ) -> Features:
-    """Expand a query: add the local features of verified photos that fall inside the query photo.
+    """Expand a query: add local features of photos with enough inliers, mapped to the query photo.
 
     Features with higher scores are added first. Duplicates are not added; see `ExpansionConfig`.
 
@@ -128,13 +128,11 @@ def map_to_query(
 
     Returns:
         The features inside the query photo. A position ``p`` becomes ``A^-1 p``. Scales are multiplied
-        by ``s``, because a receptive field has ``s`` times fewer pixels in the query photo.
+        by ``s``, because the receptive field of a feature covers ``1 / s`` as many query pixels.
     """
     linear = affine[:, :2].astype(float)
     positions = (photo.positions - affine[:, 2]) @ np.linalg.inv(linear).T
-    inside = ((positions >= -0.5) & (positions < np.array(size) - 0.5)).all(
-        1
-    )  # the photo begins half a pixel before the first pixel center
+    inside = ((positions >= -0.5) & (positions < np.array(size) - 0.5)).all(1)  # edges of the photo
     moved = Features(
         positions=positions.astype(np.float32),
         scales=(photo.scales * np.sqrt(np.linalg.det(linear))).astype(np.float32),

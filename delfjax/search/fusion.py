@@ -19,7 +19,7 @@ PAPER_WEIGHT = 0.25  # weight of the local score
 
 
 def normalize(scores: Real[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
-    """Scale scores linearly so that the lowest is 0 and the highest is 1. Equal scores become 0."""
+    """Scale scores linearly so that the lowest is 0 and the highest is 1. If all are equal, return zeros."""
     low, high = scores.min(), scores.max()
     return (scores - low) / (high - low) if high > low else np.zeros(len(scores))
 

@@ -3,7 +3,7 @@
 A node is a database row. The edges of a node lead to at most ``e`` near nodes in different directions. A
 beam search starts at fixed nodes and keeps the nearest nodes seen so far (the beam). It repeatedly follows
 the edges of the nearest node not yet expanded, and ends when all nodes of the beam are expanded (Malkov and
-Yashunin, 2016). It starts ten times faster in a new process than pynndescent's search, and needs no pickle.
+Yashunin, 2016). In a new process, this search starts ten times faster than that of pynndescent.
 
 Symbols: ``vectors`` are the database descriptors. ``edges`` is the graph (-1 where a node has fewer than
 ``e`` edges). ``entries`` are the nodes at which a search starts. ``width`` is the number of nodes in the
@@ -95,7 +95,7 @@ def _workspace(count: int, width: int) -> Workspace:
 def _beam_search(
     query: Float[np.ndarray, " d"], vectors: Vectors, edges: Edges, entries: Rows, space: Workspace
 ) -> int:
-    """Fill the beam of a workspace with the nearest nodes found, nearest first. Return how many there are."""
+    """Fill the beam of a workspace with the nearest nodes found, nearest first. Return their number."""
     beam, seen, visited = space
     new = np.empty(max(edges.shape[1], len(entries)), np.int32)
     squared = np.empty(len(new), np.float32)

@@ -21,10 +21,10 @@ from delfjax.search import index_files
 from delfjax.search.index_files import IndexFileError, TensorFiles
 from delfjax.types import Features
 
-NEIGHBORS = 60  # K nearest neighbors, as in the re-implementations; the paper does not give K
+NEIGHBORS = 60  # neighbors per query feature, as in the re-implementations; not in the paper
 # "auto" searches exactly up to this many descriptors: 1,000 query features then take a few seconds on
-# two CPU cores. A graph of fewer descriptors does not pay off for a few queries. To build a graph takes
-# a minute, and half of this minute pynndescent compiles, in every process that builds one.
+# two CPU cores. For a few queries, a graph of fewer descriptors does not pay off: building it takes a
+# minute. For half of this minute pynndescent compiles, in every process that builds a graph.
 EXACT_LIMIT = 1_000_000
 TIE = 1e-4  # distances that differ by less count as equal: float32 cannot order them
 KINDS = {  # module and class of each kind, imported only when used

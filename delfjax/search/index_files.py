@@ -20,9 +20,7 @@ import delfjax
 from delfjax.files import atomic_write, sha256
 
 MANIFEST = "index.json"
-FILE_NAMES = re.compile(
-    r"[\w-]+-[0-9a-f]{16}\.safetensors|\..+\.part"
-)  # all files that `write` makes
+FILE_NAMES = re.compile(r"[\w-]+-[0-9a-f]{16}\.safetensors|\..+\.part")  # written by `write`
 
 Tensors = dict[str, np.ndarray]
 TensorFiles = dict[str, Tensors]
@@ -76,7 +74,7 @@ def read(path: Path) -> tuple[dict[str, Any], TensorFiles]:
         _ = manifest["kind"], manifest["settings"]
     except FileNotFoundError:
         raise IndexFileError(
-            f"{path / MANIFEST}: the file is missing. Fix: save an index"
+            f"{path}: this folder holds no index ({MANIFEST} is missing). Fix: build an index here"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IndexFileError(
@@ -100,10 +98,10 @@ def _write_tensors(path: Path, name: str, tensors: Tensors) -> dict[str, str]:
 
 def _read_tensors(file: Path, digest: str) -> Tensors:
     if not file.exists():
-        raise IndexFileError(f"{file}: the file is missing. Fix: copy or build the index again")
+        raise IndexFileError(f"{file}: the file is missing. Fix: build the index again")
     if sha256(file) != digest:
         raise IndexFileError(
-            f"{file}: the file is damaged: its SHA-256 differs from that in {MANIFEST}. Fix: copy or "
+            f"{file}: the file is damaged: its SHA-256 differs from that in {MANIFEST}. Fix: "
             "build the index again"
         )
     return {name: _to_single(each) for name, each in load_file(file).items()}

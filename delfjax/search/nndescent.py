@@ -23,10 +23,12 @@ from delfjax.search.index import Index, Neighbors, Value, check_minimums
 from delfjax.search.index_files import TensorFiles
 
 BRUTE_FORCE_LIMIT = (
-    20_000  # rows; up to here, exact search takes seconds, and pynndescent half a minute to compile
+    20_000  # rows; exact search takes seconds, and pynndescent compiles for half a minute
 )
 QUERIES_PER_THREAD = 16  # for fewer queries, starting a thread costs more than it saves
-LEVEL_RATIO = 4  # each random subset has this many times fewer nodes; with 16, clusters get lost
+LEVEL_RATIO = (
+    4  # each random subset has this many times fewer nodes; with 16, small clusters are lost
+)
 STEPS = (
     "finding neighbors (for a large database, first compiling for half a minute)",
     "finding distant neighbors",
@@ -40,7 +42,7 @@ class NNDescentConfig:
     """Settings of an approximate nearest-neighbor graph, built by NNDescent (not in the paper).
 
     Attributes:
-        neighbors: Number of nearest neighbors of a node (database row), among which edges are chosen.
+        neighbors: Number of nearest neighbors of each node (database row). Edges are chosen among them.
         degree: Maximum number of edges of a node.
         spread: Pruning factor, at least 1. Larger values keep more edges that point in similar
             directions. The edge from ``a`` to ``b`` is dropped if ``a`` has a shorter edge to some ``c``
@@ -104,7 +106,7 @@ class NNDescentIndex(Index):
     def build(
         cls, descriptors: Float[np.ndarray, "t d"], *, threads: int | None = None, **settings: Value
     ) -> "NNDescentIndex":
-        """Build the neighbor graph of a database.
+        """Build the neighbor graph over the descriptors of a database.
 
         The same seed and number of threads give the same graph. Another number of threads gives
         another graph of the same quality, because pynndescent splits its work by threads.

@@ -58,7 +58,7 @@ class ProductQuantizationIndex(Index):
         config: Settings with which the index was built.
 
     Attributes:
-        effort: Number of lists searched for a query. Higher values take longer and find more neighbors.
+        effort: Number of lists searched for a query. More lists take longer and give a higher recall.
     """
 
     kind = "pq"
@@ -112,7 +112,7 @@ class ProductQuantizationIndex(Index):
         """
         raise ValueError(
             "an index of kind 'pq' does not keep the descriptors. Fix: to measure recall, pass an exact "
-            "index of the descriptors as exact"
+            "index of the descriptors as argument exact"
         )
 
     @property

@@ -56,7 +56,7 @@ def test_small_databases_are_searched_exactly(monkeypatch):
             IndexConfig(kind="exact", settings={"kind": "pq"}),
             "settings for index 'exact': .*kind",
         ),
-        (IndexConfig(kind="exact", settings={"beam": 3}), "has no settings, got beam"),
+        (IndexConfig(kind="exact", settings={"beam": 3}), "has no settings; got beam"),
         (
             IndexConfig(kind="tree"),
             "index 'tree'; expected one of auto, exact, nndescent, sharded, pq",
