@@ -35,13 +35,8 @@ def write_result(path: Path, result: dict[str, Any] | list[Any]) -> None:
 def update_result(path: Path, result: dict[str, Any], *, tolerance: float = 0.02) -> None:
     """Write a result only if it differs from the result in the file.
 
-    Differences in times, versions and hardware are ignored. So are small differences of numbers,
-    because each kind of CPU rounds differently.
-
-    Args:
-        path: The file to write.
-        result: The result.
-        tolerance: Largest difference of two numbers that is ignored, relative or absolute.
+    Differences in times, versions and hardware are ignored. So are differences of numbers up to the
+    tolerance (relative or absolute), because each kind of CPU rounds differently.
     """
     if not path.is_file() or not _same(_lasting(read_result(path)), _lasting(result), tolerance):
         write_result(path, result)

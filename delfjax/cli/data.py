@@ -21,21 +21,20 @@ def data_options(sub: argparse.ArgumentParser) -> None:
             type=Path,
             default=data_folder(),
             metavar="FOLDER",
-            help="folder of the data sets; $DELFJAX_DATA changes the default",
+            help="folder of the data sets; set $DELFJAX_DATA to change the default",
         )
         return action
 
-    add_action("list", "list the data sets: content, terms, and whether they are on disk")
+    add_action("list", "list the data sets: content, terms of use, and whether they are on disk")
     fetch = add_action(
-        "fetch", "download, verify and unpack data sets; files that are complete are kept"
+        "fetch", "download, verify and unpack data sets; complete files are not downloaded again"
     )
-    fetch.add_argument(
-        "names", nargs="+", choices=DATASETS, metavar="NAME", help=", ".join(DATASETS)
-    )
+    names = f"data sets to fetch, one or more of {', '.join(DATASETS)}"
+    fetch.add_argument("names", nargs="+", choices=DATASETS, metavar="NAME", help=names)
 
 
 def data(options: argparse.Namespace) -> int:
-    """Run ``delfjax data`` and return its exit code: 1 if a data set could not be fetched."""
+    """Run ``delfjax data``. Return the exit code: 1 if a data set could not be fetched, else 0."""
     if options.action == "fetch":
         return max([_fetch(name, options.root) for name in options.names])
     for name, entry in DATASETS.items():
@@ -46,7 +45,7 @@ def data(options: argparse.Namespace) -> int:
 
 
 def _fetch(name: str, root: Path) -> int:
-    """Fetch one data set; report an error without raising it, so that the others are fetched."""
+    """Fetch one data set. Print an error instead of raising it, so that other sets are fetched."""
     entry = DATASETS[name]
     if entry.files and missing_parts(name, root):  # show the terms before downloading anything
         print(f"{root / name}\n{entry.description}", flush=True)

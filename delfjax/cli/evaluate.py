@@ -1,4 +1,4 @@
-"""The commands ``delfjax evaluate`` and ``delfjax benchmark``: how good rankings are."""
+"""The commands ``delfjax evaluate`` and ``delfjax benchmark``, which score rankings."""
 
 import argparse
 import shlex
@@ -27,17 +27,19 @@ from delfjax.features.factory import load
 
 def evaluate_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax evaluate``."""
-    parser.add_argument("folder", type=Path, metavar="FOLDER")
-    parser.add_argument("--queries", default="*", help="pattern of the file names of queries")
-    parser.add_argument("--database", default="*", help="pattern of the file names to search")
+    labeled = "folder of photos with one sub-folder per class"
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help=labeled)
+    queries = "use only files that match this pattern as query photos"
+    parser.add_argument("--queries", default="*", metavar="PATTERN", help=queries)
+    database = "use only files that match this pattern as database photos"
+    parser.add_argument("--database", default="*", metavar="PATTERN", help=database)
     _add_shared_options(parser)
 
 
 def benchmark_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax benchmark``."""
-    parser.add_argument(
-        "name", choices=datasets.NAMES, metavar="NAME", help=f"one of {', '.join(datasets.NAMES)}"
-    )
+    names = f"benchmark, one of {', '.join(datasets.NAMES)}"
+    parser.add_argument("name", choices=datasets.NAMES, metavar="NAME", help=names)
     parser.add_argument("--root", type=Path, default=data_folder(), help="folder of the data sets")
     _add_shared_options(parser)
 
@@ -53,10 +55,10 @@ def benchmark(options: argparse.Namespace) -> int:
 
 
 def _add_shared_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--store", type=Path, help="folder of the local features (default: in the cache)"
-    )
-    parser.add_argument("--page", type=Path, help="write ranked results to this .html file")
+    store = "keep the local features in this folder; None is a folder in the cache"
+    parser.add_argument("--store", type=Path, metavar="FOLDER", help=store)
+    page = "write a web page with the first results of each query to this .html file"
+    parser.add_argument("--page", type=Path, metavar="FILE", help=page)
     add_model_options(parser)
     add_extraction_options(parser)
     add_pca_options(parser)
@@ -67,7 +69,7 @@ def _add_shared_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(benchmark: Benchmark, options: argparse.Namespace) -> int:
-    """Evaluate, print the scores, and write the page."""
+    """Evaluate a benchmark, write the HTML page if requested, and print the scores."""
     config = run_config(options)
     model = load(options.model, config.extraction, weights=options.weights)
     evaluation = evaluate_benchmark(model, benchmark, config, store=options.store)

@@ -1,6 +1,6 @@
-"""The command line ``delfjax``: every command in a line, and what they share.
+"""The command line ``delfjax``: list of commands, parsing, errors and exit codes.
 
-Results go to standard output, progress and errors to standard error.
+Commands print results to standard output, and progress and errors to standard error.
 """
 
 import argparse
@@ -14,16 +14,16 @@ from delfjax.cli.output import EXIT_CODES, FAILED, INTERRUPTED
 # The module and the summary of each command. Module MODULE defines COMMAND(options), which returns the
 # exit code, and COMMAND_options(parser). A module is imported only when its command is used.
 COMMANDS = {
-    "match": ("search", "match two photos: putative matches, inliers, and the affine map"),
+    "match": ("search", "match the local features of two photos and fit an affine map by RANSAC"),
     "extract": ("search", "extract the features of a folder of photos into a feature store"),
-    "index": ("search", "build an index over a feature store, and report its cost and recall"),
+    "index": ("search", "build an index over a feature store, and print build time and recall"),
     "search": ("search", "rank the photos of a feature store for a query photo"),
-    "evaluate": ("evaluate", "compute mAP on a folder with one sub-folder per class"),
-    "benchmark": ("evaluate", "compute mAP on a benchmark; `delfjax data list` names them"),
+    "evaluate": ("evaluate", "compute mAP on a folder of photos with one sub-folder per class"),
+    "benchmark": ("evaluate", "compute mAP on a benchmark, such as oxford5k"),
     "data": ("data", "list the data sets of the benchmarks, or download them"),
-    "train": ("train", "train descriptors or attention; an interrupted run resumes"),
-    "reproduce": ("reproduce", "make the results of the paper's table and figures"),
-    "table": ("reproduce", "print the table of results and the claims"),
+    "train": ("train", "train descriptors or attention, or resume an interrupted training run"),
+    "reproduce": ("reproduce", "make missing results behind the paper's table and figures"),
+    "table": ("reproduce", "print a table of all results, and verdicts on the paper's claims"),
 }
 
 
@@ -31,29 +31,29 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: Command-line arguments; by default those of the process.
+        arguments: Command-line arguments without the program name. None: those of the process.
 
     Returns:
-        The exit code.
+        The exit code of the command.
     """
     options = parse(sys.argv[1:] if arguments is None else arguments)
-    # Imported late, so that --version and --help answer at once.
+    # These imports are slow, so they come after --version and --help have been answered.
     import jax
 
     from delfjax.files import StoreError, cache_folder
     from delfjax.images.reading import PhotoError
     from delfjax.models.conversion import WeightsError
 
-    # Keeps compiled programs: every command is a process of its own and would compile them again.
+    # Keep compiled programs on disk. Otherwise each command, a new process, compiles them again.
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     try:
         code = options.run(options)
-        sys.stdout.flush()  # a closed pipe shows here, and not as Python exits
+        sys.stdout.flush()  # raises BrokenPipeError here, where it is caught, and not at exit
         return code
     except KeyboardInterrupt:
         print(
-            f"delfjax {options.command}: interrupted. Run the same command to resume",
+            f"delfjax {options.command}: interrupted. Run the same command again to resume",
             file=sys.stderr,
         )
         return INTERRUPTED
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """Parse a command line. Only the module of its command is imported."""
+    """Parse a command line. Import only the module of the given command."""
     style = {"epilog": EXIT_CODES, "formatter_class": argparse.ArgumentDefaultsHelpFormatter}
     top = argparse.ArgumentParser(prog="delfjax", description=delfjax.__doc__, **style)
     top.add_argument("--version", action="version", version=f"delfjax {delfjax.__version__}")

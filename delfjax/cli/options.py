@@ -1,4 +1,4 @@
-"""Options that several commands share, and the configurations that they make."""
+"""Options that several commands share, and functions that turn options into configurations."""
 
 import argparse
 from contextlib import suppress
@@ -20,9 +20,8 @@ from delfjax.search.searcher import SearchConfig
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
     """Add the option that writes the result as JSON."""
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the result as JSON; - is standard output"
-    )
+    result = "write the result to this file as JSON; - is standard output"
+    parser.add_argument("--json", type=Path, metavar="FILE", help=result)
 
 
 def add_model_options(parser: argparse.ArgumentParser, default: str | None = DEFAULT_MODEL) -> None:
@@ -31,34 +30,37 @@ def add_model_options(parser: argparse.ArgumentParser, default: str | None = DEF
         "--model",
         default=default,
         metavar="NAME",
-        help=f"model: a file that `train` wrote, or one of {', '.join(model_names())}",
+        help=f"model: a file that `delfjax train` wrote, or one of {', '.join(model_names())}",
     )
-    weights = "file with the weights of an ImageNet backbone, instead of a download"
+    weights = "read the weights of the ImageNet backbone from this file instead of downloading them"
     parser.add_argument("--weights", type=Path, metavar="FILE", help=weights)
 
 
 def add_extraction_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the image pyramid and of the selection of features."""
+    """Add the options for the image pyramid and the selection of features."""
     pyramid, extraction = PyramidConfig(), ExtractionConfig()
-    selection = "score that selects features (default: attention if the model has it, else norm)"
+    selection = "score that selects features; None is attention if the model has it, else norm"
     parser.add_argument("--selection", choices=get_args(Selection), help=selection)
-    _add(parser, "--longest", pyramid.longest, "longest side of a photo in pixels")
-    _add(parser, "--max-features", extraction.max_features, "features per photo")
-    nms = "overlap above which the weaker of two features is dropped; 1 keeps all"
+    longest = "shrink larger photos so that the longest side has this many pixels"
+    _add(parser, "--longest", pyramid.longest, longest)
+    _add(parser, "--max-features", extraction.max_features, "maximum number of features per photo")
+    nms = "drop features that overlap a better one by more than this intersection over union; 1: keep all"
     _add(parser, "--nms-iou", extraction.nms_iou, nms)
 
 
 def add_pca_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the PCA of local descriptors."""
+    """Add the options for the PCA of local descriptors."""
     config = PCAConfig()
-    _add(parser, "--dimensions", config.dimensions, "dimensions after the PCA")
-    parser.add_argument("--whiten", action="store_true", help="whiten the PCA")
-    _add(parser, "--pca-seed", config.seed, "seed of the photos that the PCA uses")
+    _add(parser, "--dimensions", config.dimensions, "dimensions of a descriptor after the PCA")
+    whiten = "divide each dimension by its standard deviation after the PCA"
+    parser.add_argument("--whiten", action="store_true", help=whiten)
+    seed = "random seed for the choice of photos and features from which the PCA is learned"
+    _add(parser, "--pca-seed", config.seed, seed)
 
 
 def add_index_options(parser: argparse.ArgumentParser, *, settings: bool = True) -> None:
-    """Add the option of the kind of index, and those of its settings."""
-    kinds = "kind of index; auto: exact search, and nndescent for a very large database"
+    """Add the option for the kind of index and, with ``settings``, the option for its settings."""
+    kinds = "kind of index; auto is exact search, or nndescent if the database is very large"
     parser.add_argument("--index", choices=("auto", *KINDS), default="auto", help=kinds)
     if settings:
         parser.add_argument(
@@ -67,65 +69,74 @@ def add_index_options(parser: argparse.ArgumentParser, *, settings: bool = True)
             type=_setting,
             default=[],
             metavar="NAME=VALUE",
-            help="settings of that kind, such as beam=60 of nndescent, or parts=4 bits=5 of pq",
+            help="settings of the index, such as beam=60 for nndescent or parts=4 bits=5 for pq",
         )
 
 
 def add_ransac_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of geometric verification."""
+    """Add the options for geometric verification."""
     config = RansacConfig()
-    residual = "inlier threshold: largest distance of an inlier from the model, in pixels"
+    residual = "inlier threshold: largest distance from a mapped point to its match, in pixels"
     _add(parser, "--residual", config.residual, residual)
-    _add(parser, "--hypotheses", config.hypotheses, "RANSAC samples per pair of photos")
-    transform = "model between two photos"
+    samples = "number of random samples of matches that RANSAC draws per pair of photos"
+    _add(parser, "--hypotheses", config.hypotheses, samples)
+    transform = "kind of map that RANSAC fits between two photos"
     parser.add_argument("--transform", choices=[*MODELS], default=config.model, help=transform)
-    _add(parser, "--seed", config.seed, "seed of RANSAC")
+    _add(parser, "--seed", config.seed, "random seed of RANSAC")
 
 
 def add_search_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of votes and verification."""
+    """Add the options for voting by local features and for geometric verification."""
     config = SearchConfig()
-    _add(parser, "--neighbors", config.neighbors, "nearest neighbors of each query feature, K")
-    verified = "photos with the most votes that are verified; 0 ranks by votes alone"
+    neighbors = "number K of nearest database features that are found for each query feature"
+    _add(parser, "--neighbors", config.neighbors, neighbors)
+    verified = "number of photos with the most votes that RANSAC verifies; 0 ranks by votes alone"
     _add(parser, "--verified", config.verified, verified)
-    _add(parser, "--max-distance", config.max_distance, "largest distance of a neighbor")
-    ratio = "largest ratio of a neighbor's distance to the K-th neighbor's; 1 keeps all"
+    distance = "largest L2 distance from a query descriptor to the descriptor of a neighbor"
+    _add(parser, "--max-distance", config.max_distance, distance)
+    ratio = (
+        "largest ratio of the distances of a neighbor and the K-th neighbor; 1 keeps all neighbors"
+    )
     _add(parser, "--ratio", config.ratio, ratio)
-    parser.add_argument("--features", type=int, help="best features used per photo (default: all)")
-    parser.add_argument("--truncate", type=int, help="first dimensions used (default: all)")
+    features = "maximum number of features per photo; the best are used; None is all"
+    parser.add_argument("--features", type=int, metavar="N", help=features)
+    truncate = "use only the first N dimensions of each descriptor; None is all"
+    parser.add_argument("--truncate", type=int, metavar="N", help=truncate)
     add_ransac_options(parser)
 
 
 def add_stage_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of global descriptors, late fusion and query expansion."""
+    """Add the options for global descriptors, late fusion and query expansion."""
     expansion, run = ExpansionConfig(), RunConfig()
     group = parser.add_argument_group("optional stages")
-    pooling = "use global descriptors; alone, unless --fuse or --shortlist is given"
-    group.add_argument("--global", dest="pooling", choices=POOLINGS, help=pooling)
-    scales = "scales of the photo for global descriptors"
-    group.add_argument("--global-scales", type=float, nargs="+", default=[1.0], help=scales)
-    whiten = "folder of other photos to learn a whitening from; 'rendered': the rendered ones"
-    group.add_argument("--global-whiten", metavar="FOLDER", help=whiten)
-    _add(group, "--global-dimensions", run.whitening_dimensions, "dimensions after the whitening")
-    fuse = "fuse inliers and similarity with this weight of the inliers (paper: 0.25)"
-    group.add_argument("--fuse", type=float, metavar="WEIGHT", help=fuse)
-    group.add_argument(
-        "--shortlist", type=int, metavar="N", help="verify the N most similar photos"
+    pooling = (
+        "rank by global descriptors of this kind; local features also need --fuse or --shortlist"
     )
-    expand = "expand the query and search again"
+    group.add_argument("--global", dest="pooling", choices=POOLINGS, help=pooling)
+    scales = "scale factors of the photo; the descriptors at all scales are added"
+    group.add_argument("--global-scales", type=float, nargs="+", default=[1.0], help=scales)
+    whiten = "learn a whitening from this folder of other photos; 'rendered' is the rendered training set"
+    group.add_argument("--global-whiten", metavar="FOLDER", help=whiten)
+    dimensions = "dimensions of a global descriptor after --global-whiten"
+    _add(group, "--global-dimensions", run.whitening_dimensions, dimensions)
+    fuse = "rank by a mean of inliers and similarity, with this weight of inliers, 0 to 1 (paper: 0.25)"
+    group.add_argument("--fuse", type=float, metavar="WEIGHT", help=fuse)
+    shortlist = "re-rank the N most similar photos by local features with geometric verification"
+    group.add_argument("--shortlist", type=int, metavar="N", help=shortlist)
+    expand = "add the local features or global descriptors of the best results to the query; search again"
     group.add_argument("--expand", choices=get_args(ExpansionKind), help=expand)
-    _add(group, "--expand-photos", expansion.max_photos, "most photos that expand a query")
-    inliers = "fewest inliers of a photo that expands a query"
+    _add(group, "--expand-photos", expansion.max_photos, "largest number of photos for --expand")
+    inliers = "smallest number of inliers of a verified photo for --expand"
     _add(group, "--expand-inliers", expansion.min_inliers, inliers)
 
 
 def _add(parser: argparse._ActionsContainer, name: str, default: float, text: str) -> None:
-    """Add an option that has the type of its default."""
+    """Add an option. Its values have the type of its default."""
     parser.add_argument(name, type=type(default), default=default, help=text)
 
 
 def extraction_config(options: argparse.Namespace) -> ExtractionConfig:
-    """Make the configuration of pyramid and selection."""
+    """Make the configuration of the image pyramid and the selection of features."""
     return ExtractionConfig(
         pyramid=PyramidConfig(longest=options.longest),
         selection=options.selection,
@@ -135,11 +146,11 @@ def extraction_config(options: argparse.Namespace) -> ExtractionConfig:
 
 
 def pca_config(options: argparse.Namespace, database: str = "*") -> PCAConfig:
-    """Make the configuration of the PCA.
+    """Make the configuration of the PCA of local descriptors.
 
     Args:
         options: Parsed options.
-        database: Pattern of the file names from which the PCA may be learned.
+        database: Pattern of the file names of the photos that the PCA may be learned from.
     """
     return PCAConfig(
         dimensions=options.dimensions,
@@ -160,7 +171,7 @@ def ransac_config(options: argparse.Namespace) -> RansacConfig:
 
 
 def search_config(options: argparse.Namespace) -> SearchConfig:
-    """Make the configuration of votes and verification."""
+    """Make the configuration of the search by local features: votes and verification."""
     return SearchConfig(
         neighbors=options.neighbors,
         max_distance=options.max_distance,

@@ -1,4 +1,4 @@
-"""Print results of commands, list the photos that failed, and define the exit codes."""
+"""Print results of commands and lists of unreadable photos, and define the exit codes."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from delfjax.features.store import ExtractionReport
 
 OK, FAILED, SOME_FAILED = 0, 1, 3  # argparse itself exits with 2
-INTERRUPTED = 130  # as shells report it
+INTERRUPTED = 130  # exit code of shells for an interrupted command
 EXIT_CODES = (
     "exit codes: 0 success; 1 failure, with the reason on standard error; 2 wrong usage; "
     "3 success, but some photos could not be read (listed on standard error); 130 interrupted"
@@ -18,7 +18,7 @@ EXIT_CODES = (
 
 
 def print_result(options: argparse.Namespace, result: dict[str, Any], text: str) -> None:
-    """Print a result as text, or as JSON if ``--json -`` is given; write it to any other file."""
+    """Print a result as text. With ``--json -``, print JSON; with ``--json FILE``, also write JSON."""
     if str(options.json) == "-":
         print(to_json(result))
         return
@@ -28,7 +28,7 @@ def print_result(options: argparse.Namespace, result: dict[str, Any], text: str)
 
 
 def list_failures(report: "ExtractionReport") -> int:
-    """List the photos that could not be read on standard error; return the exit code."""
+    """Print the photos that could not be read to standard error. Return the exit code."""
     if not report.failed:
         return OK
     print(f"{len(report.failed)} photos could not be read:", file=sys.stderr)

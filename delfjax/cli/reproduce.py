@@ -1,4 +1,4 @@
-"""The commands ``delfjax reproduce`` and ``delfjax table``: the results behind the paper's table."""
+"""The commands ``delfjax reproduce`` and ``delfjax table``, which make and show results."""
 
 import argparse
 from collections.abc import Sequence
@@ -24,33 +24,25 @@ from delfjax.provenance import read_result
 
 def reproduce_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax reproduce``."""
-    parser.add_argument(
-        "--data", type=Path, metavar="FOLDER", help="folder of real data sets: run all in it too"
-    )
-    parser.add_argument(
-        "--labeled",
-        type=Path,
-        metavar="FOLDER",
-        help="folder with one sub-folder per class: run only on it",
-    )
-    parser.add_argument("--queries", default="*", help="pattern of its query photos")
-    parser.add_argument("--database", default="*", help="pattern of its database photos")
-    parser.add_argument(
-        "--profile", choices=PROFILES, default="embedded", help="sizes: ours, or the paper's"
-    )
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="runs, benchmarks or results, as --list names them",
-    )
-    parser.add_argument("--list", action="store_true", help="only list the results and their state")
+    real = "also run on all real data sets in this folder; None is only the rendered sets"
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help=real)
+    labeled = "run only on this folder of photos with one sub-folder per class"
+    parser.add_argument("--labeled", type=Path, metavar="FOLDER", help=labeled)
+    queries = "with --labeled: use only files that match this pattern as query photos"
+    parser.add_argument("--queries", default="*", metavar="PATTERN", help=queries)
+    database = "with --labeled: use only files that match this pattern as database photos"
+    parser.add_argument("--database", default="*", metavar="PATTERN", help=database)
+    profile = "photo size and number of features: ours (embedded), or those of the paper"
+    parser.add_argument("--profile", choices=PROFILES, default="embedded", help=profile)
+    only = "make only these runs, benchmarks or results; --list shows the names"
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help=only)
+    listed = "list the results, and whether they are up to date, without making any"
+    parser.add_argument("--list", action="store_true", help=listed)
     parser.add_argument(
         "--results",
         type=Path,
         metavar="FOLDER",
-        help="folder of the results (default: data/results; for --labeled one in the cache)",
+        help="folder of the results; None is data/results, or with --labeled a folder in the cache",
     )
 
 
@@ -62,7 +54,7 @@ def reproduce(options: argparse.Namespace) -> int:
         labeled = LabeledFolder(folder=options.labeled, **patterns)
     elif (options.queries, options.database) != ("*", "*"):
         raise ValueError(
-            "--queries and --database need a labeled folder. Fix: add --labeled FOLDER"
+            "--queries and --database are used without a labeled folder. Fix: add --labeled FOLDER"
         )
     folder = options.results or (_cached_results(labeled) if labeled else RESULTS)
     choice = {"data": options.data, "labeled": labeled, "profile": options.profile}
@@ -87,10 +79,9 @@ def table_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results", type=Path, default=RESULTS, metavar="FOLDER", help="folder of the results"
     )
-    parser.add_argument("--all", action="store_true", help="show sweeps and comparisons too")
-    parser.add_argument(
-        "--page", type=Path, help="put the summary of Table 1 into this page, between its marks"
-    )
+    parser.add_argument("--all", action="store_true", help="also show sweeps and comparisons")
+    page = "also write the summary of Table 1 into this Markdown page, between its results marks"
+    parser.add_argument("--page", type=Path, metavar="FILE", help=page)
 
 
 def table(options: argparse.Namespace) -> int:
@@ -104,14 +95,14 @@ def table(options: argparse.Namespace) -> int:
 
 
 def _cached_results(labeled: LabeledFolder) -> Path:
-    """Return the folder of results of a labeled folder, outside the checkout."""
+    """Return the cache folder for the results of a labeled folder."""
     folder = labeled.folder.resolve()
     key = f"{folder} {labeled.queries} {labeled.database}"  # two folders may share a name
     return cache_folder() / "results" / f"{folder.name}-{digest(key.encode())[:12]}"
 
 
 def _describe(job: Job, state: str) -> str:
-    """Describe a job: its score, its state, and the command that makes its result."""
+    """Describe a job: name, score, state, and the command that makes the result."""
     score = "no result"
     if job.path.is_file():
         result = read_result(job.path)
@@ -120,12 +111,12 @@ def _describe(job: Job, state: str) -> str:
 
 
 def _summarize(outcomes: Sequence[Outcome]) -> str:
-    """List the results that were made, and the jobs that failed last, each with its reason."""
+    """List the results that were made, with reasons. The jobs that failed come last."""
     made = [each for each in outcomes if each.state == "made"]
     failed = [each for each in outcomes if each.state == "failed"]
     lines = [f"{each.job.path}: {each.seconds:.0f} s ({each.reason})" for each in made]
     lines += [
-        f"{each.job.path}: {each.unreadable} photos could not be read, see `failed` in it"
+        f"{each.job.path}: {each.unreadable} photos could not be read; `failed` in this file lists them"
         for each in outcomes
         if each.unreadable
     ]

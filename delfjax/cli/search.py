@@ -42,25 +42,23 @@ from delfjax.search.searcher import Searcher
 
 def match_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax match``."""
-    parser.add_argument("photos", nargs=2, type=Path, metavar="PHOTO")
-    parser.add_argument(
-        "--store", type=Path, help="use the model and PCA of this feature store (default: own PCA)"
-    )
+    parser.add_argument("photos", nargs=2, type=Path, metavar="PHOTO", help="photos to match")
+    store = "use the model and PCA of this feature store; None learns a PCA from both photos"
+    parser.add_argument("--store", type=Path, help=store)
     parser.add_argument(
         "--max-distance",
         type=float,
         default=MAX_DISTANCE,
-        help="largest distance between matching descriptors, 0 to 2",
+        help="largest L2 distance between matching descriptors, 0 to 2",
     )
     parser.add_argument(
         "--ratio",
         type=float,
         default=1.0,
-        help="largest ratio of the nearest neighbor's distance to the second's; 1 keeps all",
+        help="largest ratio of the distances of the nearest and second nearest neighbor; 1 keeps all",
     )
-    parser.add_argument(
-        "--figure", type=Path, help="draw the inliers into this file (.png, .pdf, ...)"
-    )
+    figure = "save a figure of the inliers to this file (.png, .pdf, ...)"
+    parser.add_argument("--figure", type=Path, metavar="FILE", help=figure)
     add_model_options(parser, default=None)
     add_extraction_options(parser)
     add_ransac_options(parser)
@@ -115,11 +113,10 @@ def match(options: argparse.Namespace) -> int:
 
 def extract_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax extract``."""
-    parser.add_argument("folder", type=Path, metavar="FOLDER")
-    parser.add_argument("store", type=Path, metavar="STORE")
-    parser.add_argument(
-        "--database", default="*", help="pattern of the file names from which the PCA is learned"
-    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of photos")
+    parser.add_argument("store", type=Path, metavar="STORE", help="folder of the feature store")
+    database = "learn the PCA only from files that match this pattern"
+    parser.add_argument("--database", default="*", metavar="PATTERN", help=database)
     place = parser.add_mutually_exclusive_group()
     place.add_argument(
         "--scheduler", metavar="ADDRESS", help="extract on the Dask cluster at this address"
@@ -152,24 +149,23 @@ def extract(options: argparse.Namespace) -> int:
 
 def index_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax index``."""
-    parser.add_argument("store", type=Path, metavar="STORE")
+    parser.add_argument("store", type=Path, metavar="STORE", help="folder of the feature store")
     parser.add_argument(
         *("--kind", "--index"),
         choices=("auto", *KINDS),
         default="auto",
-        help=f"kind of index; auto: exact up to {EXACT_LIMIT:,} descriptors, then nndescent",
+        help=f"kind of index; auto is exact for up to {EXACT_LIMIT:,} descriptors, else nndescent",
     )
-    parser.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="folder of the index (default: STORE.index)"
-    )
+    out = "write the index into this folder; None is STORE.index"
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help=out)
     add_json_option(parser)
 
 
 def index(options: argparse.Namespace) -> int:
-    """Run ``delfjax index``: build an index and keep it beside its store.
+    """Run ``delfjax index``: build an index and save it, by default beside the feature store.
 
-    The index carries the checksum of the database's names and descriptors, so that no other database
-    is searched with it.
+    The index is saved with a checksum of the database (photo names and descriptors). Loading the
+    index with another database is an error.
     """
     database = open_store(options.store).gather()
     start = time.perf_counter()
@@ -196,15 +192,13 @@ def index(options: argparse.Namespace) -> int:
 
 def search_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax search``."""
-    parser.add_argument("store", type=Path, metavar="STORE")
-    parser.add_argument("photo", type=Path, metavar="PHOTO")
-    parser.add_argument("--top", type=int, default=10, help="number of results")
-    parser.add_argument(
-        "--saved",
-        type=Path,
-        metavar="FOLDER",
-        help="index that `delfjax index` wrote (default: STORE.index if it exists)",
+    parser.add_argument("store", type=Path, metavar="STORE", help="folder of the feature store")
+    parser.add_argument("photo", type=Path, metavar="PHOTO", help="query photo")
+    parser.add_argument("--top", type=int, default=10, help="number of results to print")
+    saved = (
+        "load this index of `delfjax index`; None is STORE.index or, if it is missing, a new index"
     )
+    parser.add_argument("--saved", type=Path, metavar="FOLDER", help=saved)
     add_model_options(parser, default=None)
     add_index_options(parser, settings=False)
     add_search_options(parser)
@@ -250,14 +244,15 @@ def _default_index(store: Path) -> Path:
 
 
 def _load_or_build(database: Database, options: argparse.Namespace) -> Index:
-    """Load the saved index if it fits the options; build one otherwise."""
+    """Load the saved index if the options allow it. Otherwise build an index."""
     path = options.saved or _default_index(options.store)
     complete = options.features is None and options.truncate is None
     fits = complete and options.index == "auto"
     if options.saved and not fits:
         raise ValueError(
-            f"--saved {path}: a saved index has one kind and holds complete descriptors. "
-            "Fix: leave out --saved, or --features, --truncate and --index"
+            f"--saved {path}: a saved index cannot be combined with --features, --truncate or "
+            "--index, because it has one kind and holds all features with all dimensions. "
+            "Fix: leave out --saved, or leave out the other options"
         )
     if not (options.saved or (fits and (path / MANIFEST).exists())):
         return build_index(database.descriptors, options.index)
@@ -265,5 +260,6 @@ def _load_or_build(database: Database, options: argparse.Namespace) -> Index:
         return load_index(path, database=database.checksum)
     except IndexFileError as error:
         raise IndexFileError(
-            f"{error}, by delfjax index {options.store} --out {path}, or search with --index exact"
+            f"{error} with `delfjax index {options.store} --out {path}`, or search with "
+            "`--index exact`"
         ) from error

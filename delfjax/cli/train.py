@@ -1,4 +1,4 @@
-"""The command ``delfjax train``: its options, the training configuration they make, and its output."""
+"""The command ``delfjax train``, which trains a model on a folder of photos."""
 
 import argparse
 from dataclasses import replace
@@ -19,51 +19,46 @@ CONFIGS = {"small": small_config, "paper": paper_config}
 
 def train_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax train``."""
-    parser.add_argument(
-        "--photos", type=Path, required=True, help="folder with one sub-folder per class"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="RUN",
-        help="folder of the run, to write or resume",
-    )
+    photos = "folder of photos with one sub-folder per class"
+    parser.add_argument("--photos", type=Path, required=True, metavar="FOLDER", help=photos)
+    out = "folder of the training run; an interrupted run in this folder resumes"
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help=out)
     parser.add_argument(
         "--variant",
         choices=get_args(Variant),
         default="finetune",
-        help="finetune is step 1 of the paper, attention is step 2",
+        help="finetune trains descriptors (step 1 of the paper), attention trains scores (step 2)",
     )
     parser.add_argument(
         "--start",
         default=RESNET50_V1.name,
         metavar="MODEL",
-        help="initial backbone: a model file, a model of the zoo, or an ImageNet backbone",
+        help="initial model: a file of `delfjax train`, a model that comes with delfjax, or an "
+        "ImageNet backbone",
     )
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        metavar="FILE",
-        help="ImageNet weights on disk, instead of a download",
-    )
-    parser.add_argument("--config", choices=CONFIGS, default="small", help="preset of all settings")
+    file = "read the weights of the ImageNet backbone from this file instead of downloading them"
+    parser.add_argument("--weights", type=Path, metavar="FILE", help=file)
+    preset = "preset of all settings: small for a CPU and a few hundred photos, paper for GPUs"
+    parser.add_argument("--config", choices=CONFIGS, default="small", help=preset)
     parser.add_argument(
         "--pooled-layer",
         choices=("conv4", "conv5"),
         default="conv4",
-        help="layer whose average step 1 classifies; conv5, as in the official code, is trained, too",
+        help="layer that step 1 of the paper pools and classifies; conv5 is also trained",
     )
-    preset = "overrides the preset"
-    parser.add_argument("--steps", type=int, help=f"number of batches; {preset}")
-    parser.add_argument("--batch-size", type=int, help=f"photos per batch; {preset}")
-    parser.add_argument("--learning-rate", type=float, help=f"highest learning rate; {preset}")
-    parser.add_argument("--seed", type=int, help=f"seed of weights, order and crops; {preset}")
-    parser.add_argument("--save-every", type=int, help=f"steps between saved states; {preset}")
-    parser.add_argument("--tensorboard", action="store_true", help="write event files into RUN")
+    preset = "; None is the value of --config"
+    parser.add_argument("--steps", type=int, help=f"number of updates, one per batch{preset}")
+    parser.add_argument("--batch-size", type=int, help=f"number of photos per batch{preset}")
+    parser.add_argument("--learning-rate", type=float, help=f"highest learning rate{preset}")
+    seed = f"random seed of initial weights, photo order and crops{preset}"
+    parser.add_argument("--seed", type=int, help=seed)
+    save = f"number of updates between two saved training states{preset}"
+    parser.add_argument("--save-every", type=int, help=save)
+    tensorboard = "write event files for TensorBoard into RUN"
+    parser.add_argument("--tensorboard", action="store_true", help=tensorboard)
     parser.add_argument("--coordinator", help="address:port of host 0, to train on several hosts")
-    parser.add_argument("--hosts", type=int, default=1, help="number of hosts")
-    parser.add_argument("--host", type=int, default=0, help="number of this host, from 0")
+    parser.add_argument("--hosts", type=int, default=1, help="number of hosts that train together")
+    parser.add_argument("--host", type=int, default=0, help="index of this host, starting at 0")
 
 
 def training_config(options: argparse.Namespace) -> TrainingConfig:
@@ -81,7 +76,7 @@ def train(options: argparse.Namespace) -> int:
     """Train a model, print its validation metrics, and return the exit code.
 
     Raises:
-        ValueError: If weights are given for a model that has its own.
+        ValueError: If ``--weights`` is given, but ``--start`` does not name an ImageNet backbone.
     """
     config, start = training_config(options), options.start
     if options.coordinator:  # before anything else uses JAX
@@ -89,8 +84,8 @@ def train(options: argparse.Namespace) -> int:
     if options.weights:
         if start not in SPECS:
             raise ValueError(
-                f"--weights {options.weights}: the model {start} has weights of its own. Fix: leave out "
-                "--weights, or give the name of an ImageNet backbone with --start"
+                f"--weights {options.weights}: the model {start} of --start has weights of its own. "
+                "Fix: leave out --weights, or pass the name of an ImageNet backbone to --start"
             )
         conv5 = config.network.pooled_layer == "conv5"
         start = weights.load_backbone(SPECS[start], file=options.weights, conv5=conv5)

@@ -85,11 +85,9 @@ class Evaluation:
     def summary(self, protocol: str | None = None) -> dict[str, Any]:
         """Return the scores under one protocol as a dict that can be saved as JSON.
 
-        The dict also holds the settings, checksums and versions that the scores depend on. Scores
-        are in percent. The mean average precision has a 95% bootstrap interval over queries.
-
-        Args:
-            protocol: Name of the protocol. None: the benchmark's default protocol.
+        By default it is the benchmark's default protocol. The dict also holds the settings, checksums
+        and versions that the scores depend on. Scores are in percent, mAP with a 95% bootstrap
+        interval over queries.
         """
         protocol = protocol or self.benchmark.default_protocol
         scores = self.scores[protocol]
@@ -285,10 +283,7 @@ def search_global(
 ) -> SearchResult:
     """Rank photos by global descriptors. If configured, expand the query and rank again.
 
-    Args:
-        vector: Global descriptor of the query.
-        database: Global descriptors of the database, one row per photo.
-        config: Settings of the query expansion.
+    ``vector`` is the descriptor of the query; ``database`` has one row per photo.
     """
     result = rank_by_similarity(database @ vector)
     if config.expansion is not None:

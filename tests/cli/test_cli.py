@@ -192,7 +192,7 @@ def test_search_refuses_the_index_of_another_database(photos, store, tmp_path, c
     assert run("index", store) == 0
     for surplus in ("--truncate", 4), ("--features", 20), ("--index", "exact"):
         assert run(*command, "--saved", f"{store}.index", *surplus) == 1
-        assert "leave out --saved, or --features" in capsys.readouterr().err
+        assert "Fix: leave out --saved, or leave out the other" in capsys.readouterr().err
     for cut in ("--truncate", 4), ("--features", 20):
         assert run(*command, *cut) == 0
     assert run(*command, "--saved", tmp_path / "nowhere") == 1
@@ -202,7 +202,7 @@ def test_search_refuses_the_index_of_another_database(photos, store, tmp_path, c
     assert run(*command) == 1, "a photo more"
     error = capsys.readouterr().err
     assert f"{store}.index: " in error
-    fix = f", by delfjax index {store} --out {store}.index, or search with --index exact"
+    fix = f" with `delfjax index {store} --out {store}.index`, or search with `--index exact`"
     assert error.endswith(f"{fix}\n")
     assert run(*command, "--index", "exact") == 0
     assert run("index", store) == 0
@@ -428,11 +428,11 @@ def test_wrong_usage_exits_with_2(arguments, capsys):
         ("search none none.png", "none: no feature store here"),
         ("match {photo} {photo} --store none", "none: no feature store here"),
         ("match {photo} {photo} --longest 0", "longest is 0; expected at least 1 pixel"),
-        ("table --results none", "none: no results. Fix: run `make reproduce`"),
+        ("table --results none", "none: the folder has no results. Fix: run `make reproduce`"),
         ("evaluate {photo}", "cannot be read"),
-        ("evaluate {folder}/a", "expected one sub-folder a class, found photos only"),
-        ("evaluate {folder} --queries x", "no photo's file name matches 'x'"),
-        ("extract {folder} {folder}", "neither empty nor a feature store; choose another folder"),
+        ("evaluate {folder}/a", "expected one sub-folder per class"),
+        ("evaluate {folder} --queries x", "file name matches 'x'"),
+        ("extract {folder} {folder}", "neither empty nor a feature store"),
     ],
 )
 def test_failures_exit_with_1_and_a_reason(
@@ -475,4 +475,7 @@ def test_an_interrupted_run_can_be_resumed(photos, tmp_path, capsys, monkeypatch
 
     monkeypatch.setattr(Extractor, "_launch", interrupt)
     assert run("extract", photos.root, tmp_path / "store", *MODEL) == 130
-    assert "delfjax extract: interrupted. Run the same command to resume" in capsys.readouterr().err
+    assert (
+        "delfjax extract: interrupted. Run the same command again to resume"
+        in capsys.readouterr().err
+    )

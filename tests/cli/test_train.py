@@ -101,7 +101,9 @@ def test_same_command_resumes_and_other_settings_are_refused(photos, tmp_path, c
 def test_weights_file_belongs_to_an_imagenet_backbone(photos, tmp_path):
     command = "--photos", photos, "--out", tmp_path / "run", "--weights", "keras.h5"
     assert run(*command) == 0
-    with pytest.raises(ValueError, match=r"the model delf_ft has weights of its own\. Fix: leave"):
+    with pytest.raises(
+        ValueError, match=r"the model delf_ft of --start has weights of its own\. Fix: leave"
+    ):
         run(*command, "--start", "delf_ft")
 
 
