@@ -8,6 +8,7 @@ is up to date while both are unchanged; a change of the text alone keeps the out
 import argparse
 import hashlib
 import json
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 CELL_TIMEOUT = 3600  # seconds
 WIDGET_STATE_LIMIT = 100_000  # bytes of JSON; a larger state is not saved
 WIDGET = "application/vnd.jupyter.widget-view+json"
+ELAPSED = re.compile(r"\b\d\d:\d\d\b")  # every progress bar shows the elapsed time
 OUT_OF_SYNC = "text differs from its .py file"
 
 
@@ -60,7 +62,7 @@ def has_stills(notebook: nbformat.NotebookNode) -> bool:
 def is_progress_bar(output: nbformat.NotebookNode) -> bool:
     """Return whether an output is a progress bar; saved, it would stand at 0% forever."""
     data = output.get("data", {})
-    return WIDGET in data and "%|" in data.get("text/plain", "")
+    return WIDGET in data and ELAPSED.search(data.get("text/plain", "")) is not None
 
 
 def code_sha256(notebook: nbformat.NotebookNode) -> str:
