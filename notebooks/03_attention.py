@@ -82,7 +82,9 @@ dx.plots.heatmaps(photo, {title: levels[title] for title in titles[:4]})
 dx.plots.heatmaps(photo, {title: levels[title] for title in titles[4:]})
 
 # %% [markdown]
-# *Fine scales select parts of the landmark. The last map takes the highest score of all scales at each pixel.*
+# *Fine scales select parts of the landmark.*
+#
+# The last map takes the highest score of all scales at each pixel. The figures below use it.
 #
 # ## Norm against attention (Fig. 9)
 #
@@ -139,7 +141,7 @@ dx.plots.keypoints(
 )
 
 # %% [markdown]
-# *Larger rings are keypoints of coarser scales. Attention moves the keypoints to the landmark.*
+# *Attention moves the keypoints to the landmark; larger rings are keypoints of coarser scales.*
 #
 # The next figure shows four receptive fields. Non-maximum suppression (`nms_iou`) drops a keypoint when its receptive
 # field overlaps that of a better keypoint by more than 40% (intersection over union).
@@ -318,8 +320,8 @@ figure
 # Why 100 features? The paper takes 1,000 features of a photo with 1024 x 768 pixels. That is about 4% of its cells.
 # 100 features are about 4% of the 2,400 cells of a photo with 320 x 240 pixels.
 #
-# Each trained model was trained three times. The seed sets the initial weights of new layers, the order of the photos
-# and the crops. The norm of ImageNet descriptors needs no training, so it has one value.
+# We trained each model three times. The seed sets the initial weights of new layers, the order of the photos and the
+# crops. The norm of ImageNet descriptors needs no training, so it has one value.
 
 # %%
 runs = {
@@ -452,7 +454,6 @@ provenance.update_result(
 #
 # **Exercises**
 #
-# 1. Draw the attention of a distractor photo, such as
-#    `dx.datasets.load("rendered+places").distractor_photos.load(name)`. Which parts score high when there is no
-#    landmark?
+# 1. Draw the attention of a photo without a landmark. `dx.datasets.load("rendered+places").distractor_photos` has the
+#    `names` of such photos, and its method `load(name)` reads one. Which parts score high?
 # 2. Set `PHOTOS_PER_LANDMARK = 20`. How do the intervals change?

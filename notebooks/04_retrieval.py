@@ -34,7 +34,8 @@ SHOWN = 5  # results shown for a query
 # box cut out of a photo. The database also holds photos of other places. For each query we know which database photos
 # are *correct* and which are *junk*. Junk photos show too little of the landmark and do not count.
 #
-# As in Oxford5k, the photo of the query stays in the database and counts as correct. The figures below leave it out.
+# As in Oxford5k, the photo of the query stays in the database and counts as correct. This raises all scores. The
+# figures below leave it out.
 
 # %%
 benchmark = dx.datasets.load("rendered+places")
@@ -80,8 +81,8 @@ print(f"{len(queries[0])} features of each query, {queries[0].descriptors.shape[
 #
 # $$x \mapsto \hat x = \frac{x}{\lVert x\rVert} \mapsto z = P(\hat x - \mu) \mapsto \frac{z}{\lVert z\rVert}$$
 #
-# Here $\mu$ is the mean of all normalized database descriptors. The rows of the matrix $P \in \mathbb{R}^{40 \times
-# 1024}$ are the principal axes: the directions along which the descriptors vary most.
+# Here $\mu$ is the mean of normalized database descriptors. The rows of the $40 \times 1024$ matrix $P$ are the
+# principal axes: the directions along which the descriptors vary most.
 #
 # How much of the variance do 40 dimensions keep? We take descriptors of some photos, at a single scale. The variances
 # along the axes are the eigenvalues of the covariance matrix.
@@ -190,7 +191,7 @@ print(f"exact search of one query photo: {photo_time:.4f} s")
 # exactly and builds a graph only for large ones. [05_scale](05_scale.ipynb) compares the costs.
 #
 # What does it cost to miss neighbors? We remove half of the true neighbors at random and rank again. (An approximate
-# index rather misses the far ones, which is less harmful.)
+# index mainly misses the far ones.)
 
 # %%
 searcher = dx.Searcher(database, exact, config.search, pca=store.pca)
@@ -210,9 +211,9 @@ print(f"{with_fewer.mean_average_precision:.1%}")
 # ## Votes and inliers
 #
 # A database photo gets one vote from each query feature that has a neighbor in it. Votes alone give a ranking. The
-# 100 photos with most votes are then *verified*: RANSAC searches for one affine map that takes query features to
-# their neighbors in the photo. The *inliers* are the features that this map takes to within 20 pixels of their
-# neighbors. The number of inliers is the final score.
+# 100 photos with most votes are then *verified*: RANSAC (random sample consensus) searches for one affine map that
+# takes query features to their neighbors in the photo. The *inliers* are the features that this map takes to within
+# 20 pixels of their neighbors. The number of inliers is the final score.
 #
 # We evaluate once more, without verification:
 
@@ -418,7 +419,7 @@ figure_7.save("figures/retrieval_fig7.jpg")
 figure_7
 
 # %% [markdown]
-# *Here the global descriptor is better.*
+# *For these two queries the global descriptor is better.*
 #
 # Does the landmark fill these photos? Then there is little else to average, and one vector can tolerate a change of
 # view that local features do not. If all results shown are correct in both rows, the rankings differ further down: AP
@@ -480,7 +481,9 @@ dx.plots.recall_by_angle(angles, found, lights)
 
 # %% [markdown]
 # *Up to 45 degrees about 80% of the correct photos are found; beyond 60 degrees fewer, above all when the light
-# changes too. The small number above a bar counts the pairs of photos.*
+# changes too.*
+#
+# The small number above a bar counts the pairs of photos.
 #
 # Some photos are found from the opposite side, perhaps because buildings look alike from opposite sides. Another
 # possible reason for the losses is the single affine map, which is exact only for flat or distant objects. Neither
