@@ -112,7 +112,7 @@ def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     known = {each.name for each in fields(cls)}
     if unknown := sorted(values.keys() - known):
         raise ValueError(
-            f"{cls.__name__}: unknown fields {', '.join(unknown)}; expected fields out of "
+            f"{cls.__name__}: unknown fields {', '.join(unknown)}; the known fields are "
             f"{', '.join(sorted(known))}"
         )
     found = {}

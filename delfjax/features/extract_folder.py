@@ -39,8 +39,8 @@ class PCAConfig:
         photos: Number of photos to learn from, chosen at random.
         features: Number of features per photo to learn from, chosen at random.
         seed: Random seed of both choices.
-        database: Pattern of the file names of the photos to learn from, such as ``"base_*"``. It
-            excludes the queries of a benchmark.
+        database: Pattern of the file names of the photos to learn from, such as ``"base_*"``. Use
+            it to leave out the queries of a benchmark.
     """
 
     dimensions: int = PAPER_DIMENSIONS

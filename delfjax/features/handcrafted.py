@@ -32,9 +32,9 @@ class HandcraftedConfig:
         longest: Maximum length of the longer side, in pixels. Larger photos are shrunk first.
         max_features: Maximum number of features per photo. A keypoint with two directions gives two
             features.
-        contrast: Minimum contrast of a keypoint, as OpenCV defines and sets it.
-        edge: Maximum ratio of the principal curvatures of a keypoint, as OpenCV defines and sets it.
-        selection: Score by which features are selected: the contrast, OpenCV's "response".
+        contrast: Minimum contrast of a keypoint. Definition and default are those of OpenCV.
+        edge: Maximum ratio of the principal curvatures of a keypoint, as in OpenCV.
+        selection: Score by which features are selected. It is the contrast, which OpenCV calls "response".
     """
 
     longest: int = 1024

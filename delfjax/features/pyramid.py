@@ -112,7 +112,8 @@ def pack_levels(
 ) -> tuple[tuple[int, int], tuple[tuple[int, int], ...]]:
     """Pack the pyramid levels of a photo of this size into a small rectangle.
 
-    Return its ``(height, width)`` and the ``(top, left)`` of each level, multiples of the stride.
+    Return the ``(height, width)`` of the rectangle, and the ``(top, left)`` corner of each level in it.
+    All of them are multiples of the stride.
     """
     # Sizes in cells. One more row and column separate a level from the next.
     boxes = [tuple(-(-side // STRIDE) + 1 for side in level_size(size, scale)) for scale in scales]

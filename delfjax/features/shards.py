@@ -65,7 +65,7 @@ class Shard:
 
     Args:
         path: The file.
-        made_by: Settings that must have made the shard.
+        made_by: Expected settings: the shard must have been written with them.
 
     Attributes:
         names: Names of the photos, in the order of the file.

@@ -141,8 +141,8 @@ class FeatureStore:
         """
         if self._lock is None:
             raise StoreError(
-                f"{self.path}: opened only for reading. Fix: write inside of a with statement, "
-                "with FeatureStore(...) as store"
+                f"{self.path}: opened only for reading. Fix: to write, open the store by "
+                "`with FeatureStore(...) as store:`"
             )
         if name in self:
             return

@@ -60,7 +60,7 @@ class Cell:
 
     @property
     def note(self) -> str:
-        """Text of the note below the table: sources of the value."""
+        """Text of the note below the table: which says where the value comes from."""
         return f"{', '.join(self.files)}: {self.what}; protocol {self.protocol}"
 
 
@@ -126,7 +126,8 @@ def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
 
     Args:
         folder: Folder of the results.
-        headline: Whether to leave out results that contain ``"headline": false``, such as sweeps.
+        headline: If true, list headline results only. Results that contain ``"headline": false``, such as
+            sweeps, are left out.
 
     Raises:
         ValueError: If there are no results.

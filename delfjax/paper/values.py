@@ -62,7 +62,7 @@ class PaperFigure:
     Attributes:
         source: Name of the figure.
         status: How the curves were obtained.
-        error: Largest error of a precision that was read off the figure.
+        error: Largest possible reading error of the precision values, which were read off the plot.
         what: Description of what the figure shows.
         caption: Shortened caption of the figure.
         curves: Curves by method, in the paper's order.

@@ -111,8 +111,8 @@ class ProductQuantizationIndex(Index):
             ValueError: Always.
         """
         raise ValueError(
-            "an index of kind 'pq' does not keep the descriptors. Fix: to measure recall, pass an exact "
-            "index of the descriptors as argument exact"
+            "an index of kind 'pq' does not keep the descriptors. Fix: to measure recall, pass `exact=`, "
+            "an exact index of the same descriptors"
         )
 
     @property

@@ -34,8 +34,8 @@ class ViewSettings:
             without attention, the norm is shown.
         scale: Scale of the pyramid level to show. None merges all levels.
         count: Maximum number of keypoints.
-        threshold: Fraction of the shown cells, from 0 to 1, that cannot be keypoints: the cells with
-            the lowest scores.
+        threshold: Fraction of the shown cells to discard, from 0 to 1. The cells with the lowest scores
+            are discarded and cannot be keypoints.
         color_map: Name of the Matplotlib color map of the heatmap.
         opacity: Opacity of the heatmap over the photo, from 0 to 1.
     """

@@ -273,7 +273,7 @@ def test_only_one_process_at_a_time_can_write(store):
     ):
         other.__enter__()
     assert other.names == ["a"], "readers need no lock"
-    with pytest.raises(StoreError, match=r"opened only for reading\. Fix: write inside"):
+    with pytest.raises(StoreError, match=r"opened only for reading\. Fix: to write"):
         other.write("b", random_features(1))
 
 
