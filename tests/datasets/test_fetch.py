@@ -230,7 +230,7 @@ def path(tmp_path):
     return tmp_path / "new" / "2.tgz"
 
 
-@pytest.mark.parametrize("md5", [None, MD5])
+@pytest.mark.parametrize("md5", [None, MD5], ids=["no checksum", "checksum"])
 def test_a_complete_file_with_its_checksum(server, path, md5):
     for _ in range(2):
         download_file(f"{server.url}/2.tgz", path, md5)
