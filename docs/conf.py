@@ -65,7 +65,7 @@ include_patterns = [
     "docs/reference/*.rst",
     "notebooks/*.ipynb",
 ]
-exclude_patterns = [".*", "docs/_build", "**/.ipynb_checkpoints"]
+exclude_patterns = [".*", "docs/_build", "docs/reference/modules.rst", "**/.ipynb_checkpoints"]
 
 # --- extensions
 
@@ -92,7 +92,12 @@ nitpick_ignore_regex = [
 ]
 # One page for each package, from the docstrings of its modules.
 apidoc_modules = [{"path": "../delfjax", "destination": "docs/reference", "max_depth": 2}]
-autodoc_default_options = {"members": True, "member-order": "bysource"}
+# ignore-module-all: a package that re-exports a name does not document it a second time.
+autodoc_default_options = {
+    "members": True,
+    "member-order": "bysource",
+    "ignore-module-all": True,
+}
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 80
@@ -112,44 +117,46 @@ html_show_sphinx = False
 
 
 def add_contents(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Give the front page the table of contents, which GitHub would show as code."""
+    """Add the table of contents to the front page. GitHub would show it as code in the README."""
     if docname == root_doc:
         source[0] += CONTENTS
 
 
 def add_index(app: Sphinx, error: Exception | None) -> None:
-    """Serve the front page as ``index.html``, too, where a web server looks for it."""
+    """Copy the front page to ``index.html``, where a web server looks for it."""
     if error is None and app.builder.name == "html":
         shutil.copy(Path(app.outdir, f"{root_doc}.html"), Path(app.outdir, "index.html"))
 
 
-def skip_fields(
+def skip_members(
     app: Sphinx, what: str, name: str, member: object, skip: bool, options: object
 ) -> bool:
-    """Leave out "Alias for field number 0" and its like: a record's docstring says more of its fields."""
-    return skip or (getattr(member, "__doc__", None) or "").startswith("Alias for field number")
+    """Leave out what another library documents: fields of named tuples, and methods of Matplotlib."""
+    foreign = (getattr(member, "__module__", None) or "").startswith("matplotlib")
+    alias = (getattr(member, "__doc__", None) or "").startswith("Alias for field number")
+    return skip or foreign or alias
 
 
 def name_factories(
     app: Sphinx, what: str, name: str, obj: object, options: object, *both: str
 ) -> tuple:
-    """Write a field's default that is made anew each time as ``...``: ``<factory>`` is no Python to parse."""
+    """Show the default of a field with a default factory as ``...``; ``<factory>`` is not valid Python."""
     return tuple(part and part.replace("<factory>", "...") for part in both)
 
 
 def join_colons(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    """Undo that napoleon takes what stands before a colon in a property's docstring for its type."""
+    """Restore the text before a colon in the docstring of a property, which napoleon takes for a type."""
     for kind in [line for line in lines if line.startswith(":type: ")]:
         lines.remove(kind)
         lines[0] = f"{kind.removeprefix(':type: ')}: {lines[0]}"
 
 
 def setup(app: Sphinx) -> None:
-    """Connect them."""
+    """Connect the functions above to Sphinx."""
     app.connect("source-read", add_contents)
     app.connect("build-finished", add_index)
-    app.connect("autodoc-skip-member", skip_fields)
+    app.connect("autodoc-skip-member", skip_members)
     app.connect("autodoc-process-signature", name_factories)
     app.connect("autodoc-process-docstring", join_colons, priority=600)  # napoleon's is 500

@@ -137,7 +137,7 @@ def evaluate(
     Features that are not stored yet are extracted first.
 
     Args:
-        model: Model that extracts local features, as `delfjax.load` returns it.
+        model: Model that extracts local features, as ``delfjax.load`` returns it.
         benchmark: Photos, queries and ground truth, as `delfjax.datasets.load` returns them. Photos
             that cannot be read are left out and listed in the report.
         config: Settings of all stages. The extraction settings replace those of the model. None:

@@ -23,7 +23,7 @@ class RunConfig:
     these descriptors. A shortlist or a fusion weight combines local features and global descriptors.
 
     Attributes:
-        model: Name or file of the model, as in `delfjax.load`.
+        model: Name or file of the model, as in ``delfjax.load``.
         extraction: Settings of the image pyramid and of the selection of local features.
         pca: Settings of the PCA of local descriptors.
         index: Settings of the index over the local descriptors of the database.

@@ -15,7 +15,7 @@ def training_curves(logs: Mapping[str, Log], *, classes: int | None = None) -> F
     """Draw loss, held-out accuracy, learning rate and gradient norm of training runs.
 
     Args:
-        logs: Log records of each run, as returned by `delfjax.training.train`, by the name of the run.
+        logs: Log records of each run, as returned by `delfjax.training.loop.train`, by the name of the run.
         classes: Number of landmarks. If given, dotted lines show the loss and accuracy of random guesses.
     """
     figure, axes = subplots(10.5, 3.0, 1, 4)

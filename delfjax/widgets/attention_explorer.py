@@ -69,7 +69,7 @@ def explore(
 
     Args:
         photos: Mapping from names to photos, or a single photo.
-        models: Mapping from names to DELF models (see `delfjax.load`), or a single model.
+        models: Mapping from names to DELF models (see ``delfjax.load``), or a single model.
 
     Returns:
         The widget. Pages that cannot run widgets, such as GitHub, show a figure instead.

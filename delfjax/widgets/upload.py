@@ -13,7 +13,7 @@ def match_uploads(model: LocalExtractor) -> ipywidgets.VBox:
     """Show two upload buttons. Draw the matches of the two photos once both are uploaded.
 
     Args:
-        model: Extractor of the features to match; see `delfjax.load`.
+        model: Extractor of the features to match; see ``delfjax.load``.
 
     Example:
         >>> model = dx.load("delf_att")

@@ -30,7 +30,8 @@ def test_json_keeps_a_configuration(config):
 
 def test_unknown_fields_are_refused():
     with pytest.raises(
-        ValueError, match=r"SearchConfig: unknown fields neighbours; the known fields are .*neighbors"
+        ValueError,
+        match=r"SearchConfig: unknown fields neighbours; the known fields are .*neighbors",
     ):
         RunConfig.from_dict({"search": {"neighbours": 60}})
 
