@@ -79,6 +79,11 @@ class FeatureStore:
         self._lock: Lock | None = None
         self._pending: dict[str, Features] = {}  # photos that are not on disk yet
         self._pending_since = 0.0  # time at which the oldest of them was added
+        if (self.path / "features").is_dir():
+            raise StoreError(
+                f"{self.path}: a store of an early version, with one file per photo. "
+                "Fix: extract again into a new folder"
+            )
         if made_by is not None:
             self.made_by = claim_folder(self.path, MANIFEST, made_by, kind="feature store")
         elif (self.path / MANIFEST).exists():
