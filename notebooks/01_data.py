@@ -17,6 +17,7 @@ import numpy as np
 import delfjax as dx
 from delfjax import provenance
 from delfjax.datasets import rendered
+from notebooks import camera_maps
 
 # %%
 rng = np.random.default_rng(seed=0)  # chooses the photos to show
@@ -136,14 +137,16 @@ dx.plots.photos([*images, *dimmed], titles, columns=6, width=12)
 # %%
 thresholds = provenance.read_result(benchmark.root / "grades.json")
 figure, axes = dx.plots.subplots(6.2, 3.6)
-for grade, color in dx.plots.GRADE_COLORS.items():
+for grade, color in camera_maps.GRADE_COLORS.items():
     graded = [each for each in with_landmark if each.grade == grade]
     visible = [each.visible_fraction for each in graded]
     areas = [max(each.area_fraction, 0.003) for each in graded]  # 0.003: start of the axis
     axes[0, 0].scatter(visible, areas, s=16, color=color, alpha=0.8, linewidths=0, label=grade)
 for grade in ("good", "ok"):
     visible, area = thresholds[grade]
-    axes[0, 0].plot([visible, visible, 1.02], [1, area, area], color=dx.plots.GRADE_COLORS[grade])
+    axes[0, 0].plot(
+        [visible, visible, 1.02], [1, area, area], color=camera_maps.GRADE_COLORS[grade]
+    )
 axes[0, 0].set(xlabel="visible fraction of the landmark", xlim=(0, 1.02))
 axes[0, 0].set(ylabel="fraction of the photo's pixels", yscale="log", ylim=(0.003, 1))
 figure.legend(loc="outside right upper", title="grade")
@@ -158,7 +161,7 @@ landmarks = sorted(rendered.landmark_bounds())
 names, left = [name.replace("_", " ") for name in landmarks], np.zeros(len(landmarks))
 counts = Counter((each.landmark, each.grade) for each in with_landmark)
 figure, axes = dx.plots.subplots(7.5, 3.6)
-for grade, color in dx.plots.GRADE_COLORS.items():
+for grade, color in camera_maps.GRADE_COLORS.items():
     width = np.array([counts[name, grade] for name in landmarks])
     bars = axes[0, 0].barh(names, width, left=left, color=color, label=grade)
     text = "black" if grade == "ok" else "white"
@@ -190,7 +193,7 @@ dx.plots.photos(images, [each.grade for each in duomo], columns=7, width=12)
 # each camera is known.
 
 # %%
-figure = dx.plots.camera_maps(with_landmark, rendered.landmark_bounds())
+figure = camera_maps.camera_maps(with_landmark, rendered.landmark_bounds())
 figure.save("figures/data_from_above.png")
 figure
 

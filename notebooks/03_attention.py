@@ -14,8 +14,9 @@ import numpy as np
 
 import delfjax as dx
 from delfjax import provenance
-from delfjax.evaluation import effective_receptive_field, localization, significance
+from delfjax.evaluation import significance
 from delfjax.paper.runs import RESULTS, load_results
+from notebooks import attention_measures
 
 # %%
 SEED = 0  # seed of all random choices
@@ -186,13 +187,22 @@ chance = float(np.mean([each.area_fraction for each in measured]))
 
 # %%
 found = {name: [model(picture) for picture in pictures] for name, model in models.items()}
-hits = {}
-for name, photos_features in found.items():
-    pairs = zip(photos_features, masks, strict=True)
-    hits[name] = np.array([localization.hit_rate(each, mask, COUNTS) for each, mask in pairs])
+hits = {name: attention_measures.hit_rates(each, masks, COUNTS) for name, each in found.items()}
 
 # %%
-figure = dx.plots.landmark_hits(COUNTS, hits, chance)
+figure, axes = dx.plots.subplots(6.2, 3.6)
+ax = axes[0, 0]
+for color, (name, values) in zip(dx.plots.COLORS, hits.items(), strict=True):
+    mean, valid = np.nanmean(values, 0), (~np.isnan(values)).sum(0)
+    error = 1.96 * np.nanstd(values, 0) / np.sqrt(valid)
+    ax.plot(COUNTS, mean, color=color, label=name, marker=".")
+    ax.fill_between(COUNTS, mean - error, mean + error, color=color, alpha=0.15, linewidth=0)
+ax.axhline(chance, color=dx.plots.NEUTRAL, linestyle=":", label="chance: area of the landmark")
+ax.set(xscale="log", xlabel="number of best keypoints per photo", ylim=(0, 1))
+ax.set_ylabel("share of keypoints on the landmark")
+ax.set_xticks(COUNTS, COUNTS)
+ax.minorticks_off()
+figure.legend(loc="outside lower center", ncols=3, title="mean and 95% interval")
 figure.save("figures/attention_hits.png")
 figure
 
@@ -221,8 +231,8 @@ print(f"{'chance':24} {chance:6.1%}")
 shifts = [-8, 0, 8, 16]
 print(f"{'shift in pixels':24}", *(f"{shift:+7}" for shift in shifts))
 for name, each in found.items():
-    rates = [np.mean(localization.shifted_hit_rates(each, masks, 100, shift)) for shift in shifts]
-    print(f"{name:24}", *(f"{rate:7.1%}" for rate in rates))
+    moved = [attention_measures.hit_rates(each, masks, [100], shift=shift) for shift in shifts]
+    print(f"{name:24}", *(f"{rates.mean():7.1%}" for rates in moved))
 
 # %% [markdown]
 # All four hit the landmark more often when they move 8 pixels down and right, and less often when they move back. So
@@ -234,7 +244,7 @@ for name, each in found.items():
 # %%
 for name, model in {"ImageNet": imagenet, "fine-tuned": tuned}.items():
     backbone = model.backbone
-    offsets = effective_receptive_field.receptive_field_offsets(backbone, pictures, seed=SEED)
+    offsets = attention_measures.receptive_field_offsets(backbone, pictures, seed=SEED)
     (down, right), error = offsets.mean(0), 1.96 * offsets.std(0) / np.sqrt(len(offsets))
     print(f"{name:12} {down:.1f} ± {error[0]:.1f} pixels down,", end=" ")
     print(f"{right:.1f} ± {error[1]:.1f} pixels to the right")
@@ -244,7 +254,7 @@ for name, model in {"ImageNet": imagenet, "fine-tuned": tuned}.items():
 # weights, relative to the middle of the kernel. One *tap* is one weight of the kernel.
 
 # %%
-kernels = effective_receptive_field.kernel_offsets(imagenet.backbone)
+kernels = attention_measures.kernel_offsets(imagenet.backbone)
 down, right = np.transpose([*kernels.values()])
 layers = np.arange(len(kernels))
 figure, axes = dx.plots.subplots(6.6, 3)
@@ -280,8 +290,8 @@ half = slice(None, None, 2)
 score_maps = [heatmaps(picture) for picture in pictures[half]]
 for name in score_maps[0]:
     pairs = [(maps[name], mask) for maps, mask in zip(score_maps, masks[half], strict=True)]
-    precision = np.nanmean([localization.pixel_average_precision(*pair) for pair in pairs])
-    entropy = np.mean([localization.normalized_entropy(scores) for scores, _ in pairs])
+    precision = np.nanmean([attention_measures.pixel_average_precision(*pair) for pair in pairs])
+    entropy = np.mean([attention_measures.normalized_entropy(scores) for scores, _ in pairs])
     print(f"{name:24} average precision {precision:.2f}, normalized entropy {entropy:.3f}")
 
 # %% [markdown]

@@ -15,7 +15,6 @@ from delfjax.features.pyramid import PAPER_SCALES
 from delfjax.plots.base import (
     COLORS,
     HEATMAP_COLORS,
-    NEUTRAL,
     STYLE,
     Figure,
     draw_photo,
@@ -128,36 +127,6 @@ def heatmap_grid(
     bar = figure.colorbar(colors, ax=axes[:, 1:], fraction=0.012, pad=0.01, panchor=False)
     bar.set_ticks([0, 1], labels=["low", "high"])
     bar.set_label("score", fontsize=STYLE["font.size"])
-    return figure
-
-
-def landmark_hits(
-    counts: Sequence[int], shares: Mapping[str, Float[np.ndarray, "photos k"]], chance: float
-) -> Figure:
-    """Draw the share of keypoints that lie on the landmark, against the number of best keypoints.
-
-    Lines are means over photos; bands are 95% confidence intervals of the mean.
-
-    Args:
-        counts: Numbers of best keypoints to compare, on the x-axis.
-        shares: Shares (0 to 1) for each photo and each of ``counts``, by the name of the score that
-            ranks keypoints. NaN if a photo has too few keypoints.
-        chance: Expected share of random points, 0 to 1: the mean fraction of a photo that the landmark
-            covers.
-    """
-    figure, axes = subplots(6.2, 3.6)
-    ax = axes[0, 0]
-    for color, (name, values) in zip(COLORS, shares.items(), strict=False):
-        mean = np.nanmean(values, 0)
-        error = 1.96 * np.nanstd(values, 0) / np.sqrt((~np.isnan(values)).sum(0))
-        ax.plot(counts, mean, color=color, label=name, marker=".", linewidth=1.4)
-        ax.fill_between(counts, mean - error, mean + error, color=color, alpha=0.15, linewidth=0)
-    ax.axhline(chance, color=NEUTRAL, linestyle=":", label="chance: area of the landmark")
-    ax.set(xscale="log", xlabel="number of best keypoints per photo", ylim=(0, 1))
-    ax.set_ylabel("share of keypoints on the landmark")
-    ax.set_xticks(counts, [str(count) for count in counts])
-    ax.minorticks_off()
-    figure.legend(loc="outside lower center", ncols=3, title="mean and 95% interval")
     return figure
 
 

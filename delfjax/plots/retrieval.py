@@ -1,19 +1,16 @@
-"""Figures of retrieval (Secs. 4.4 and 5): photo cards, ranked results and recall.
+"""Figures of retrieval (Secs. 4.4 and 5): photo cards and ranked results.
 
 A card is a photo with lines of text below it. Cards are drawn as one image, which is faster in a notebook
 than one widget per photo. All cards have the same size, so `card_at` can compute which card was clicked.
 A page shows the image at half the size.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
 from matplotlib.font_manager import findfont
-from matplotlib.ticker import LogLocator
 from PIL import Image, ImageDraw, ImageFont
 
 from delfjax.datasets.truth import Relevance, Truth, relevance
@@ -26,7 +23,6 @@ from delfjax.plots.base import (
     fit_size,
     photos,
     resize,
-    subplots,
 )
 from delfjax.types import Photo, Ranking
 
@@ -37,7 +33,6 @@ MIN_FONT_SIZE = 16  # pixels: legible when the page shows the image at half the 
 PREFIX_LENGTH = 4  # characters kept at the start of a shortened line, such as the rank
 CARD_WIDTH, RESULT_CARD_WIDTH = 320, 160  # pixels; text is relatively larger on narrow cards
 FIGURE_COLUMNS = 6  # cards per row of `result_figure`
-ANGLE_EDGES = (0, 15, 30, 45, 60, 90, 180)  # bins of `recall_by_angle`, in degrees
 RELEVANCE_MARKS: dict[Relevance, tuple[str, str]] = {  # symbol and color; safe for color blindness
     "correct": ("✓", COLORS[0]),
     "wrong": ("✗", COLORS[1]),
@@ -217,65 +212,6 @@ def result_figure(cards: Sequence[Card], pair: RgbImage, titles: tuple[str, str]
     cards = cards[: max(1, len(cards) // FIGURE_COLUMNS) * FIGURE_COLUMNS]
     shown = draw_cards(cards, columns=FIGURE_COLUMNS, card_width=CARD_WIDTH, selected=0)
     return photos([shown, pair], titles, columns=1, width=8)
-
-
-def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
-    """Draw the recall of approximate indexes (share of the true neighbors found) against search time.
-
-    A wider search visits more neighbors, so it needs more time. If a narrower search was measured as
-    slower, another process disturbed it, and it is drawn at the time of the wider search.
-
-    Args:
-        curves: ``(time, recall)`` of searches from narrow to wide, by the label of the curve. Times are
-            divided by the time of exact search. Recall is from 0 to 1.
-    """
-    figure, axes = subplots(5.8, 2.9)
-    ax = axes[0, 0]
-    for (name, points), color in zip(curves.items(), COLORS, strict=False):
-        times, recalls = np.transpose(points)
-        times = np.minimum.accumulate(times[::-1])[::-1]
-        ax.plot(times, 100 * recalls, color=color, marker="o", markersize=4, label=name)
-    style = {"color": NEUTRAL, "linewidth": 1, "linestyle": "--", "zorder": 0}
-    ax.axvline(1, label="time of exact search", **style)
-    ax.set(xscale="log", xlabel="search time relative to exact search (log scale)")
-    ax.set_ylabel("true neighbors found (%)")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.minorticks_off()
-    ax.grid(alpha=0.25, linewidth=0.6)
-    figure.legend(loc="outside lower center", ncols=3)
-    return figure
-
-
-def recall_by_angle(
-    angles: Float[np.ndarray, " p"],
-    found: Bool[np.ndarray, " p"],
-    groups: Shaped[np.ndarray, " p"],
-) -> Figure:
-    """Draw the share of correct photos that are found, by the angle between query and photo camera.
-
-    Args:
-        angles: Angle between the two cameras of each pair (query, correct photo), as seen from the
-            landmark: 0 to 180 degrees.
-        found: Whether the search found the correct photo of each pair.
-        groups: Name of the group of each pair. Each group has its own bars.
-    """
-    figure, axes = subplots(5.8, 2.8)
-    ax, names = axes[0, 0], np.unique(groups)
-    bins, width = np.arange(len(ANGLE_EDGES) - 1), 0.8 / len(names)
-    for number, (name, color) in enumerate(zip(names, COLORS, strict=False)):
-        in_group = groups == name
-        total = np.histogram(angles[in_group], ANGLE_EDGES)[0]
-        shares = 100 * np.histogram(angles[in_group & found], ANGLE_EDGES)[0] / np.maximum(total, 1)
-        x = bins - 0.4 + (number + 0.5) * width
-        bars = ax.bar(x, shares, width=0.92 * width, color=color, label=name)
-        labels = [f"of {count}" for count in total]
-        ax.bar_label(bars, labels, padding=1, fontsize=6.5, color=NEUTRAL)
-    ax.set_xticks(bins, [f"{low} to {high}°" for low, high in pairwise(ANGLE_EDGES)])
-    ax.set(ylim=(0, 108), xlabel="angle between the two cameras")
-    ax.set_ylabel("correct photos found (%)")
-    figure.legend(loc="outside upper right", ncols=len(names), fontsize=8)
-    return figure
 
 
 def _margin(card_width: int) -> int:

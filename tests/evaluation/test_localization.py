@@ -1,4 +1,4 @@
-"""Scores compared with a landmark mask: counted by hand, and random scores."""
+"""Keypoints on a landmark: counted by hand, and random keypoints."""
 
 import base64
 import io
@@ -13,9 +13,6 @@ from delfjax.evaluation.localization import (
     hit_rate,
     hit_rates_in_store,
     is_on_landmark,
-    normalized_entropy,
-    pixel_average_precision,
-    shifted_hit_rates,
 )
 from delfjax.features.store import FeatureStore
 from delfjax.types import Features
@@ -51,15 +48,6 @@ def test_hit_rate_counts_the_best_keypoints(mask):
     np.testing.assert_allclose(found, [1, 1 / 2, 3 / 4, np.nan])
 
 
-def test_the_shift_is_in_pixels_of_the_pyramid_level(mask):
-    features = replace(keypoints([[3, 18], [3, 18]]), scales=np.array([1, 0.5], np.float32))
-    found = [shifted_hit_rates([features], [mask], 2, shift) for shift in (0, 2, 3)]
-    # A shift of 2 moves the keypoints to (5, 20) and (7, 22), a shift of 3 to (6, 21) and (9, 24).
-    np.testing.assert_allclose(np.concatenate(found), [0, 1, 1])
-    # A shift of 5 moves them to (8, 23) and (13, 28); the second is off the landmark.
-    assert shifted_hit_rates([features], [mask], 2, 5) == [0.5]
-
-
 def test_hit_rates_of_a_store_leave_out_junk(tmp_path, mask):
     stream = io.BytesIO()
     Image.fromarray(mask).save(stream, "PNG")
@@ -92,28 +80,6 @@ def test_random_scores_give_the_fraction_of_the_mask(mask):
     random = np.random.default_rng(0)
     features = keypoints(random.uniform(-0.5, [19.5, 29.5], (4000, 2)))
     assert hit_rate(features, mask, [4000])[0] == pytest.approx(mask.mean(), abs=0.02)
-    noise = random.random(mask.shape)
-    assert pixel_average_precision(noise, mask) == pytest.approx(mask.mean(), abs=0.05)
-
-
-def test_a_perfect_map_has_average_precision_1(mask):
-    assert pixel_average_precision(mask + 0.5, mask) == 1
-    assert pixel_average_precision(-1.0 * mask, mask) < mask.mean() + 1e-9
-    assert np.isnan(pixel_average_precision(mask + 0.5, np.zeros_like(mask)))
-
-
-def test_entropy_is_0_for_one_cell_and_1_for_equal_cells():
-    assert normalized_entropy(np.ones((4, 5))) == pytest.approx(1)
-    assert normalized_entropy(np.eye(1, 20)) == pytest.approx(0)
-    half = normalized_entropy(np.repeat([0.0, 1.0], 8))
-    assert half == pytest.approx(np.log(8) / np.log(16))
-    assert normalized_entropy(np.array([3.0])) == 0
-
-
-@pytest.mark.parametrize("scores", [np.zeros(3), np.array([1.0, -1.0])])
-def test_entropy_needs_non_negative_scores(scores):
-    with pytest.raises(ValueError, match="expected non-negative scores"):
-        normalized_entropy(scores)
 
 
 def test_a_mask_of_another_size_is_an_error():

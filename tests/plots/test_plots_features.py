@@ -42,10 +42,3 @@ def test_heatmap_colors_span_percentiles():
     scores = np.arange(48.0 * 64).reshape(48, 64)
     heat = plots.heatmaps(photo, {"norm": scores}).axes[1].images[1]
     np.testing.assert_allclose(heat.get_clim(), np.percentile(scores, (1, 99.5)))
-
-
-def test_landmark_hits_are_means_without_missing_values():
-    shares = {"norm": np.array([[0.2, 0.4], [0.4, np.nan]])}
-    ax = plots.landmark_hits([10, 100], shares, chance=0.25).axes[0]
-    np.testing.assert_allclose(ax.lines[0].get_ydata(), [0.3, 0.4])
-    assert ax.lines[1].get_ydata()[0] == 0.25

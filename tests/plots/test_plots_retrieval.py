@@ -1,4 +1,4 @@
-"""Tests of photo cards, and of figures of rankings and recall."""
+"""Tests of photo cards, and of figures of rankings."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from worlds import draw
 
 from delfjax import plots
 from delfjax.datasets.truth import Truth
-from delfjax.plots.retrieval import ANGLE_EDGES, Card, card_at, draw_cards, thumbnail
+from delfjax.plots.retrieval import Card, card_at, draw_cards, thumbnail
 from delfjax.types import Ranking
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8)
@@ -26,11 +26,6 @@ def ranking(scores=None):
 
 def load(image):
     return PHOTO
-
-
-def bar_heights(ax):
-    """Return the heights of the bars of each legend entry."""
-    return {bars.get_label(): [bar.get_height() for bar in bars] for bars in ax.containers}
 
 
 def test_cards_show_rank_relevance_and_score():
@@ -64,23 +59,6 @@ def test_results_show_no_more_photos_than_the_ranking_has():
     few, many = (plots.results(PHOTO, ranking(), load, count=n) for n in (2, 9))
     widths = [figure.axes[0].images[0].get_array().shape[1] for figure in (few, many)]
     assert widths[1] / widths[0] == pytest.approx(4 / 3)  # the query and three results, or two
-
-
-def test_search_time_does_not_fall_with_recall():
-    figure = plots.recall_curves({"K = 60": [(0.3, 0.25), (0.1, 0.5), (0.4, 1.0)]})
-    line, exact = figure.axes[0].lines
-    np.testing.assert_allclose(line.get_xydata(), [[0.1, 25], [0.1, 50], [0.4, 100]])
-    assert set(exact.get_xdata()) == {1}
-
-
-def test_recall_by_angle_has_bars_per_group():
-    angles = np.array([5.0, 10.0, 20.0, 170.0])
-    found = np.array([True, False, True, False])
-    ax = plots.recall_by_angle(angles, found, np.array(["day", "day", "day", "night"])).axes[0]
-    heights = bar_heights(ax)
-    assert heights["day"] == [50, 100, 0, 0, 0, 0]
-    assert heights["night"] == [0] * (len(ANGLE_EDGES) - 1)
-    assert [text.get_text() for text in ax.texts][:2] == ["of 2", "of 1"]
 
 
 def make_cards(count, lines=("one", "two"), **options):

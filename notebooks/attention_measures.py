@@ -1,4 +1,4 @@
-"""Measure which part of the receptive field a cell of the network responds to. Not in the paper.
+"""Measures of score maps and of receptive fields for notebook 03. They are not in the paper.
 
 A cell is one position of the network's output. A keypoint is placed at the center of a cell's
 receptive field (Sec. 4.1). The part that the cell responds to can lie beside that center, because
@@ -7,19 +7,52 @@ et al., "Mind the Pad", ICLR 2021).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from flax import nnx
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.ndimage import center_of_mass
+from sklearn.metrics import average_precision_score
 
+from delfjax.evaluation.localization import hit_rate
 from delfjax.features.pyramid import STRIDE
 from delfjax.models.backbone import ResNet
-from delfjax.types import Photo
+from delfjax.types import Features, Photo
 
 IMAGE_SIDE = 384  # pixels; contains the whole receptive field of every cell near the middle
 PATCH_SIZE = 17  # pixels
 BATCH = 8  # images per call of the network
+
+
+def hit_rates(
+    photos: Sequence[Features],
+    masks: Sequence[Bool[np.ndarray, "h w"]],
+    counts: Sequence[int],
+    *,
+    shift: float = 0,
+) -> Float[np.ndarray, "photos k"]:
+    """Compute the hit rates of each photo, after all keypoints are moved down and to the right.
+
+    A shift tests the positions of keypoints. If features respond to something beside the center of
+    their receptive field, the hit rate is highest at a shift other than 0.
+
+    Args:
+        photos: Features of each photo, best score first.
+        masks: For each photo, True at the pixels that show the landmark.
+        counts: Numbers of best keypoints to use.
+        shift: Distance down and to the right, in pixels of the pyramid level (the resized photo) of
+            each feature. Keypoints that leave the photo are moved to its edge.
+
+    Returns:
+        For each photo, one hit rate per count, 0 to 1. NaN if the photo has fewer keypoints than the
+        count.
+    """
+    rates = []
+    for features, mask in zip(photos, masks, strict=True):
+        shifted = (features.positions + shift / features.scales[:, None]).astype(np.float32)
+        rates.append(hit_rate(replace(features, positions=shifted), mask, counts))
+    return np.array(rates)
 
 
 def receptive_field_offsets(
@@ -78,3 +111,44 @@ def kernel_offsets(backbone: ResNet) -> dict[str, Float[np.ndarray, " 2"]]:
             layer = [str(part) for part in path if part not in ("spatial", "conv", "kernel")]
             offsets[".".join(layer)] = np.array(center_of_mass(energy)) - middle
     return dict(sorted(offsets.items(), key=lambda item: (item[0] != "stem", item[0])))
+
+
+def pixel_average_precision(
+    scores: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w"]
+) -> float:
+    """Compute the average precision of scores that classify pixels as landmark or background.
+
+    Args:
+        scores: Score of each pixel.
+        mask: True at the pixels that show the landmark.
+
+    Returns:
+        Average precision, 0 to 1. NaN if no pixel shows the landmark.
+    """
+    if not mask.any():
+        return np.nan
+    return float(average_precision_score(mask.ravel(), scores.ravel()))
+
+
+def normalized_entropy(scores: Float[np.ndarray, "*shape"]) -> float:
+    """Compute the entropy of a score map, divided by the highest possible entropy.
+
+    Args:
+        scores: Non-negative scores. Divided by their sum, they form a probability distribution.
+
+    Returns:
+        Entropy from 0 to 1. It is 1 if all scores are equal, and 0 if only one score is above 0.
+
+    Raises:
+        ValueError: If a score is negative, or if all scores are 0.
+    """
+    if (scores < 0).any() or not scores.sum() > 0:
+        raise ValueError(
+            "a score is negative, or all scores are 0; expected non-negative scores, at least one "
+            "above 0"
+        )
+    probabilities = scores.ravel() / scores.sum()
+    probabilities = probabilities[probabilities > 0]
+    if scores.size == 1:
+        return 0.0
+    return float(-(probabilities * np.log(probabilities)).sum() / np.log(scores.size))

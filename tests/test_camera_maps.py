@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from delfjax import plots
 from delfjax.datasets.rendered import PhotoAnnotation
-from delfjax.plots.datasets import _view_directions
+from notebooks.camera_maps import _view_directions, camera_maps
 
 
 def annotation(grade: str = "good", *, camera=(3.0, -20.0)):
@@ -34,7 +33,7 @@ def test_view_directions_are_bent_like_the_map():
 def test_maps_show_every_camera_at_the_root_of_its_distance():
     bounds = {"tower": (np.array([-5.0, -5, 0]), np.array([5.0, 5, 30]))}
     photos = [annotation(), annotation("ok", camera=(30.0, 4.0)), annotation("junk")]
-    ax = plots.camera_maps(photos, bounds).axes[0]
+    ax = camera_maps(photos, bounds).axes[0]
     cameras = [line.get_xydata()[0].tolist() for line in ax.lines if line.get_marker() == "."]
     distances = np.linalg.norm([(3, -20), (30, 4), (3, -20)], axis=1)
     np.testing.assert_allclose(np.linalg.norm(cameras, axis=1), np.sqrt(distances))

@@ -1,0 +1,120 @@
+"""Measures of notebook 03: symmetric and asymmetric kernels, shifted keypoints, and score maps."""
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from delfjax.models.backbone import ResNet
+from delfjax.models.resnet import RESNET_TINY
+from delfjax.types import Features
+from notebooks.attention_measures import (
+    hit_rates,
+    kernel_offsets,
+    normalized_entropy,
+    pixel_average_precision,
+    receptive_field_offsets,
+)
+
+
+def network(change) -> ResNet:
+    """Return a network after changing each kernel larger than 1 x 1, an array ``[y, x, in, out]``."""
+    made = ResNet(RESNET_TINY, rngs=nnx.Rngs(0))
+    state = nnx.state(made, nnx.Param)
+    nnx.update(
+        made, jax.tree.map(lambda w: change(w) if w.ndim == 4 and w.shape[0] > 1 else w, state)
+    )
+    return made
+
+
+def make_symmetric(kernel):
+    return (kernel + kernel[::-1] + kernel[:, ::-1] + kernel[::-1, ::-1]) / 4
+
+
+def keep_lowest_tap(kernel):
+    """Set all taps to 0 except that in the lowest row and the middle column."""
+    middle = kernel.shape[1] // 2
+    return (kernel * 0).at[-1, middle].set(kernel[-1, middle])
+
+
+@pytest.fixture
+def photos():
+    return [np.random.default_rng(0).integers(256, size=(40, 60, 3)).astype(np.uint8)]
+
+
+def test_symmetric_kernels_have_no_offset(photos):
+    backbone = network(make_symmetric)
+    assert list(kernel_offsets(backbone)) == ["stem", "conv2.0", "conv3.0", "conv4.0"]
+    np.testing.assert_allclose(list(kernel_offsets(backbone).values()), 0, atol=1e-5)
+    offsets = receptive_field_offsets(backbone, photos)
+    assert offsets.shape == (40, 2)
+    np.testing.assert_allclose(offsets.mean(0), 0, atol=1.5)
+
+
+def test_asymmetric_kernels_have_an_offset(photos):
+    backbone = network(keep_lowest_tap)
+    assert [tuple(taps) for taps in kernel_offsets(backbone).values()] == [
+        (3, 0),
+        (1, 0),
+        (1, 0),
+        (1, 0),
+    ]
+    down, right = receptive_field_offsets(backbone, photos).mean(0)
+    assert down > 2, "the stem alone contributes three pixels"
+    assert abs(right) < 1.5
+
+
+def test_offsets_depend_only_on_the_seed(photos):
+    backbone = network(make_symmetric)
+    first, again, other = (
+        receptive_field_offsets(backbone, photos, count=8, seed=seed) for seed in (3, 3, 4)
+    )
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+@pytest.fixture
+def mask():
+    mask = np.zeros((20, 30), bool)
+    mask[5:10, 20:] = True
+    return mask
+
+
+def test_the_shift_is_in_pixels_of_the_pyramid_level(mask):
+    features = Features(
+        positions=np.array([[3, 18], [3, 18]], np.float32),
+        scales=np.array([1, 0.5], np.float32),
+        scores=np.ones(2, np.float32),
+        descriptors=np.ones((2, 4), np.float32),
+        image_size=mask.shape,
+    )
+    found = [hit_rates([features], [mask], [2], shift=shift) for shift in (0, 2, 3)]
+    # A shift of 2 moves the keypoints to (5, 20) and (7, 22), a shift of 3 to (6, 21) and (9, 24).
+    np.testing.assert_allclose(np.ravel(found), [0, 1, 1])
+    # A shift of 5 moves them to (8, 23) and (13, 28); the second is off the landmark.
+    np.testing.assert_allclose(hit_rates([features], [mask], [1, 2], shift=5), [[1, 0.5]])
+
+
+def test_random_scores_have_the_average_precision_of_chance(mask):
+    noise = np.random.default_rng(0).random(mask.shape)
+    assert pixel_average_precision(noise, mask) == pytest.approx(mask.mean(), abs=0.05)
+
+
+def test_a_perfect_map_has_average_precision_1(mask):
+    assert pixel_average_precision(mask + 0.5, mask) == 1
+    assert pixel_average_precision(-1.0 * mask, mask) < mask.mean() + 1e-9
+    assert np.isnan(pixel_average_precision(mask + 0.5, np.zeros_like(mask)))
+
+
+def test_entropy_is_0_for_one_cell_and_1_for_equal_cells():
+    assert normalized_entropy(np.ones((4, 5))) == pytest.approx(1)
+    assert normalized_entropy(np.eye(1, 20)) == pytest.approx(0)
+    half = normalized_entropy(np.repeat([0.0, 1.0], 8))
+    assert half == pytest.approx(np.log(8) / np.log(16))
+    assert normalized_entropy(np.array([3.0])) == 0
+
+
+@pytest.mark.parametrize("scores", [np.zeros(3), np.array([1.0, -1.0])])
+def test_entropy_needs_non_negative_scores(scores):
+    with pytest.raises(ValueError, match="expected non-negative scores"):
+        normalized_entropy(scores)
