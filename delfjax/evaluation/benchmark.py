@@ -152,23 +152,7 @@ def evaluate(
         ValueError: If no query has a correct photo, or if a stage does not work with the model.
         StoreError: If ``store`` holds features of another model or configuration.
     """
-    if config is None:
-        own = model.config
-        config = RunConfig(extraction=own) if isinstance(own, ExtractionConfig) else RunConfig()
-    else:
-        model = model.with_config(config.extraction)
-    checksum = model.checksum
-    if Path(config.model).stem == model.name:
-        checksum = model_sha256(config.model) or checksum
-    else:  # the given model is not the one that the configuration names: record the given one
-        config = replace(config, model=model.name)
-    if isinstance(model, Extractor):
-        config = replace(config, extraction=model.config)
-    elif config.global_descriptor is not None:
-        raise ValueError(
-            f"{model.name}: handcrafted features have no network to compute global descriptors. "
-            "Fix: set global_descriptor to None (leave out --global), or choose another model"
-        )
+    model, config, checksum = _resolve(model, config)
     inputs = {"model": checksum, "photos": photos_sha256(benchmark)}
     seconds: dict[str, float] = {}
     report, searcher, queries, recall = ExtractionReport(), None, None, 1.0
@@ -177,13 +161,7 @@ def evaluate(
         path = _cache_path(benchmark, inputs, asdict(config.global_descriptor))
         path = path.with_suffix(".safetensors")
         with _timed(seconds, "extract global"):
-            extractor = GlobalExtractor(model, config.global_descriptor)
-            descriptors = _global_descriptors(extractor, benchmark, path, report)
-            if config.whitening is not None:
-                rendered_set = config.whitening == "rendered"
-                others = scan(rendered.ROOT / "train" if rendered_set else config.whitening)
-                dimensions = config.whitening_dimensions
-                descriptors = _whitened(descriptors, extractor, others, path, dimensions)
+            descriptors = _global_descriptors(model, benchmark, path, config, report)
     if config.uses_local_features:
         settings = asdict(model.config), asdict(config.pca)
         path = Path(store or _cache_path(benchmark, inputs, *settings))
@@ -248,6 +226,30 @@ def photos_sha256(benchmark: Benchmark) -> str:
         path = benchmark.base_photos.path(name)
         lines.append(f"{name} {path.stat().st_size if path.is_file() else 'missing'}")
     return digest("\n".join(lines).encode())
+
+
+def _resolve(
+    model: LocalExtractor, config: RunConfig | None
+) -> tuple[LocalExtractor, RunConfig, str]:
+    """Apply a configuration to a model. Return both, with every default set, and the checksum."""
+    if config is None:
+        own = model.config
+        config = RunConfig(extraction=own) if isinstance(own, ExtractionConfig) else RunConfig()
+    else:
+        model = model.with_config(config.extraction)
+    checksum = model.checksum
+    if Path(config.model).stem == model.name:
+        checksum = model_sha256(config.model) or checksum
+    else:  # the given model is not the one that the configuration names: record the given one
+        config = replace(config, model=model.name)
+    if isinstance(model, Extractor):
+        config = replace(config, extraction=model.config)
+    elif config.global_descriptor is not None:
+        raise ValueError(
+            f"{model.name}: handcrafted features have no network to compute global descriptors. "
+            "Fix: set global_descriptor to None (leave out --global), or choose another model"
+        )
+    return model, config, checksum
 
 
 def _search(
@@ -367,27 +369,25 @@ def _local_features(
 
 
 def _global_descriptors(
-    extractor: GlobalExtractor, benchmark: Benchmark, path: Path, report: ExtractionReport
+    model: Extractor,
+    benchmark: Benchmark,
+    path: Path,
+    config: RunConfig,
+    report: ExtractionReport,
 ) -> GlobalDescriptors:
+    extractor = GlobalExtractor(model, config.global_descriptor)
     for photos in _parts(benchmark):
         descriptors = extract_global_descriptors(extractor, photos, path)
         report.update(descriptors.report)
-    return descriptors
-
-
-def _whitened(
-    descriptors: GlobalDescriptors,
-    extractor: GlobalExtractor,
-    photos: PhotoFolder,
-    path: Path,
-    dimensions: int,
-) -> GlobalDescriptors:
+    if config.whitening is None:
+        return descriptors
+    photos = scan(rendered.ROOT / "train" if config.whitening == "rendered" else config.whitening)
     # One file for each folder: photos of two folders may have the same names.
     folder = digest(str(photos.root.resolve()).encode())[:12]
     beside = path.with_stem(f"{path.stem}-whitening-{folder}")
     others = extract_global_descriptors(extractor, photos, beside)
     names = [name for name in photos.names if name not in others.report.failed]
-    pca = PCA.fit(others.select(names), dimensions=dimensions, whiten=True)
+    pca = PCA.fit(others.select(names), dimensions=config.whitening_dimensions, whiten=True)
     return replace(descriptors, vectors=pca(descriptors.vectors))
 
 

@@ -135,25 +135,25 @@ class Statement:
 
 def _scores(runs: Runs) -> str:
     """Return a text with the mAP of each method."""
-    return "mAP: " + ", ".join(f"{title(name)} {_mean(found):.1f}" for name, found in runs.items())
+    return f"mAP: {_listed_means(runs, lambda run: run['value'])}"
 
 
 def _keypoints(runs: Runs) -> str | None:
     """Return a text with the share of keypoints on the landmark by method; None if not measured."""
     if not all("on_landmark" in run for found in runs.values() for run in found):
         return None
-    shares = {name: [run["on_landmark"]["value"] for run in found] for name, found in runs.items()}
-    listed = ", ".join(f"{title(name)} {np.mean(found):.1f}" for name, found in shares.items())
+    listed = _listed_means(runs, lambda run: run["on_landmark"]["value"])
     return f"seeds averaged, % of the best 100 keypoints on the landmark: {listed}"
+
+
+def _listed_means(runs: Runs, value: Callable[[Result], float]) -> str:
+    means = {name: np.mean([value(run) for run in found]) for name, found in runs.items()}
+    return ", ".join(f"{title(name)} {mean:.1f}" for name, mean in means.items())
 
 
 def _graph(degree: int) -> tuple[str, str]:
     """Return the names of two runs: with exact search, and with a graph of ``degree`` edges."""
     return f"ft_att_{GRAPH_FEATURES}f_exact", f"ft_att_{GRAPH_FEATURES}f_{degree}e"
-
-
-def _mean(runs: list[Result]) -> float:
-    return float(np.mean([run["value"] for run in runs]))
 
 
 def _curve_and_map(
@@ -241,7 +241,14 @@ def _decide(statement: Statement, folder: Path, benchmark: str) -> Claim:
         return not_run(statement.claim, missing)
     if statement.curve and not all("curve" in run for found in runs.values() for run in found):
         return not_run(statement.claim, ["distractor queries"])
-    decided = decide(statement.claim, _differences(statement, runs))
+    compare = (
+        significance.paired_curve_difference if statement.curve else significance.paired_difference
+    )
+    differences = {
+        f"{title(one)} - {title(other)}": compare(runs[one], runs[other])
+        for one, other in statement.pairs
+    }
+    decided = decide(statement.claim, differences)
     failed = decided.evidence["verdict"] == "failed"
     if failed and statement.reason and (words := statement.reason(runs)):
         decided.evidence["reason"] = words
@@ -280,13 +287,3 @@ PREDICTIONS = {
     "Landmarks with more keypoints on them are found better": _of_landmarks,
     "Queries with more keypoints on the landmark find more": _of_queries,
 }
-
-
-def _differences(statement: Statement, runs: Runs) -> dict[str, Estimate]:
-    compare = (
-        significance.paired_curve_difference if statement.curve else significance.paired_difference
-    )
-    return {
-        f"{title(one)} - {title(other)}": compare(runs[one], runs[other])
-        for one, other in statement.pairs
-    }

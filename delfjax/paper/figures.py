@@ -1,18 +1,16 @@
 """Figures of the results: precision-recall curves (Fig. 5), sweeps, and keypoints on landmarks."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Real
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from delfjax.evaluation.precision_recall import PooledResults, precision_at_recall
+from delfjax.evaluation.significance import Result
 from delfjax.paper.values import PaperFigure
 from delfjax.plots.base import COLORS, MUTED, NEUTRAL, Figure, subplots
 
-Points = tuple[Real[np.ndarray, " k"], Float[np.ndarray, " k"]]  # numbers correct, and precisions
 Line = tuple[str, str | tuple[int, tuple[float, ...]], str]  # color, dashes, marker
 
 BLUE, ORANGE, GREEN, PURPLE = COLORS
@@ -31,11 +29,12 @@ LINES: dict[str, Line] = {
     "DIR+QE": (GREEN, DOTS, ""),
 }
 AXIS, TICKS = (10, 1000), (10, 30, 100, 300, 1000)  # as in the paper's figure
+LOG_RANGE = 4  # the axis is logarithmic if the largest number is this many times the smallest
 OTHERS = ("#23272f", NEUTRAL, "#a3423e")  # colors of runs that are not in LINES
 
 
 def fig5(
-    runs: Mapping[str, PooledResults | Mapping[str, Any]],
+    runs: Mapping[str, Result],
     paper: PaperFigure | None = None,
     *,
     heading: str = "here",
@@ -45,8 +44,8 @@ def fig5(
     The queries include distractor queries (queries without a correct photo).
 
     Args:
-        runs: For each method, pooled results or a result with a ``curve``. Methods of the paper have
-            fixed line styles. RootSIFT has the style of CONGAS, which it replaces.
+        runs: For each method, a result with a ``curve``. Methods of the paper have fixed line styles.
+            RootSIFT has the style of CONGAS, which it replaces.
         paper: Digitized curves of the paper, drawn pale behind ours. None: only our curves.
         heading: Heading above our methods in the legend, such as the name of the benchmark.
     """
@@ -56,13 +55,15 @@ def fig5(
     styles = LINES | {name: (OTHERS[n % len(OTHERS)], "-", "s") for n, name in enumerate(others)}
     lines = [Line2D([], [], linestyle="none", label=heading)]
     for name, run in runs.items():
-        lines += _draw(ax, _points(run), styles[name], label=name, linewidth=1.9)
+        curve = run["curve"]
+        points = np.array([curve["recalls"], np.array(curve["precisions"]) / 100])
+        lines += _draw(ax, points, styles[name], label=name, linewidth=1.9)
     if paper:
         source = f"the paper, Google-Landmarks\n({paper.status}, \N{PLUS-MINUS SIGN}{paper.error})"
         lines += [Line2D([], [], linestyle="none", label=source)]
         for name, curve in paper.curves.items():
             pale = {"label": name, "linewidth": 1.0, "alpha": 0.42, "zorder": 1}
-            lines += _draw(ax, (curve.recall, curve.precision), LINES[name], **pale)
+            lines += _draw(ax, curve, LINES[name], **pale)
     ax.set(xscale="log", xlim=AXIS, ylim=(0, 1.02))
     ax.set(xlabel="correct results of all queries", ylabel="precision")
     ax.set_xticks(TICKS, labels=map(str, TICKS))
@@ -77,23 +78,10 @@ def fig5(
     return figure
 
 
-def _draw(ax: Axes, points: Points, line: Line, **style: object) -> list[Line2D]:
+def _draw(ax: Axes, points: Float[np.ndarray, "2 k"], line: Line, **style: object) -> list[Line2D]:
     color, dashes, marker = line
     rings = {"marker": marker, "markersize": 4, "markerfacecolor": "white", "markevery": 0.11}
     return ax.plot(*points, color=color, linestyle=dashes, **rings, **style)
-
-
-def _points(run: PooledResults | Mapping[str, Any]) -> Points:
-    """Return recalls (numbers of correct results) and the precision at each recall, 0 to 1."""
-    if isinstance(run, PooledResults):
-        recalls = np.arange(1, run.correct.sum() + 1)
-        return recalls, precision_at_recall(run, recalls)
-    curve = run["curve"]
-    return np.array(curve["recalls"]), np.array(curve["precisions"]) / 100
-
-
-Result = Mapping[str, Any]
-LOG_RANGE = 4  # the axis is logarithmic if the largest number is this many times the smallest
 
 
 def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Figure:
@@ -114,7 +102,8 @@ def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Figure:
     figure, axes = subplots(3.3 * len(found), 3.0, 1, len(found), sharey=True)
     for ax, (label, by_number) in zip(axes[0], found.items(), strict=True):
         numbers = sorted(by_number)
-        value, low, high = np.transpose([_interval(by_number[number]) for number in numbers])
+        results = [by_number[number] for number in numbers]
+        value, low, high = np.transpose([(each["value"], *each["interval"]) for each in results])
         ax.fill_between(numbers, low, high, color=COLORS[0], alpha=0.15, linewidth=0)
         ax.plot(numbers, value, color=COLORS[0], marker="o", markersize=4)
         ax.set(xlabel=label)
@@ -146,7 +135,3 @@ def landmarks(runs: Mapping[str, Result]) -> Figure:
     ax.grid(alpha=0.25, linewidth=0.6)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
-
-
-def _interval(result: Result) -> tuple[float, float, float]:
-    return (result["value"], *result["interval"])

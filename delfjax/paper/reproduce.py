@@ -92,35 +92,6 @@ class Job:
             words += ["--data", str(self.data)]
         return shlex.join(words)
 
-    def load_benchmark(self) -> Benchmark:
-        """Load the benchmark's photos, queries and ground truth."""
-        if self.labeled is not None:
-            own = self.labeled
-            benchmark = datasets.labeled(own.folder, own.queries, own.database)
-            return replace(benchmark, name=datasets.LABELED)
-        return datasets.load(self.benchmark, self.data)
-
-    def outdated(self, photos: str) -> str | None:
-        """Return a short reason why the result has to be made, or None if it is up to date.
-
-        Args:
-            photos: Checksum of the benchmark's photos, as `photos_sha256` returns it.
-        """
-        if not self.path.is_file():
-            return "missing"
-        try:
-            result = read_result(self.path)
-        except ValueError:
-            return "damaged"
-        inputs, model = result.get("inputs_sha256", {}), model_sha256(self.config.model)
-        checks = {
-            "another protocol": result.get("protocol_version") != PROTOCOL,
-            "another configuration": result.get("config") != self.config.to_dict(),
-            "another model": model is not None and inputs.get("model") != model,
-            "other photos": inputs.get("photos") != photos,
-        }
-        return next((words for words, changed in checks.items() if changed), None)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -189,7 +160,20 @@ class Reproduction:
         """Return a short reason why a job's result has to be made, or None if it is up to date."""
         if job.benchmark not in self._photos:
             self._photos[job.benchmark] = photos_sha256(self._benchmark(job))
-        return job.outdated(self._photos[job.benchmark])
+        if not job.path.is_file():
+            return "missing"
+        try:
+            result = read_result(job.path)
+        except ValueError:
+            return "damaged"
+        inputs, model = result.get("inputs_sha256", {}), model_sha256(job.config.model)
+        checks = {
+            "another protocol": result.get("protocol_version") != PROTOCOL,
+            "another configuration": result.get("config") != job.config.to_dict(),
+            "another model": model is not None and inputs.get("model") != model,
+            "other photos": inputs.get("photos") != self._photos[job.benchmark],
+        }
+        return next((words for words, changed in checks.items() if changed), None)
 
     def run(self, job: Job) -> Outcome:
         """Make a job's result if it is missing or out of date."""
@@ -216,8 +200,14 @@ class Reproduction:
         return Outcome(job=job, state="made", reason=reason, unreadable=unreadable)
 
     def _benchmark(self, job: Job) -> Benchmark:
+        """Load the photos, queries and ground truth of a job's benchmark."""
         if job.benchmark not in self._benchmarks:
-            self._benchmarks[job.benchmark] = job.load_benchmark()
+            if (own := job.labeled) is not None:
+                loaded = datasets.labeled(own.folder, own.queries, own.database)
+                loaded = replace(loaded, name=datasets.LABELED)
+            else:
+                loaded = datasets.load(job.benchmark, job.data)
+            self._benchmarks[job.benchmark] = loaded
         return self._benchmarks[job.benchmark]
 
 

@@ -98,8 +98,7 @@ class Table:
         below = [f"- {_escape(line)}" for line in self._below()]
         return "\n".join([*lines, "", *below]).rstrip("\n")
 
-    def html(self) -> str:
-        """Format the table as HTML, for notebooks."""
+    def _repr_html_(self) -> str:
         head = "".join(f"<th>{escape(title)}</th>" for title in self.header)
         body = "".join(
             f"<tr><th style='text-align:left'>{escape(name)}</th>"
@@ -112,9 +111,6 @@ class Table:
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
             f"<p><small>{below}</small></p>"
         )
-
-    def _repr_html_(self) -> str:
-        return self.html()
 
     def _below(self) -> list[str]:
         numbered = [f"({number}) {note}" for number, note in enumerate(self.notes, start=1)]

@@ -5,12 +5,13 @@ The curves of Fig. 5 were read off the pixels of the figure. Their precision has
 """
 
 import json
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 ROOT = Path(__file__).resolve().parents[2] / "data" / "paper"  # only in a repository checkout
 
@@ -41,39 +42,19 @@ class PaperTable:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PaperCurve:
-    """Points of a precision-recall curve, read off a figure of the paper.
-
-    Attributes:
-        recall: Recall of each point, a number of correct results, in rising order.
-        precision: Precision of each point, 0 to 1.
-        approximate: For each point, whether it is uncertain because the curve is hard to read there.
-    """
-
-    recall: Float[np.ndarray, " k"]
-    precision: Float[np.ndarray, " k"]
-    approximate: Bool[np.ndarray, " k"]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class PaperFigure:
     """A figure of the paper with its curves.
 
     Attributes:
-        source: Name of the figure.
         status: How the curves were obtained.
         error: Largest possible reading error of the precision values, which were read off the plot.
-        what: Description of what the figure shows.
-        caption: Shortened caption of the figure.
-        curves: Curves by method, in the paper's order.
+        curves: Curves by method, in the paper's order: recalls (numbers of correct results, rising)
+            and the precision at each, 0 to 1.
     """
 
-    source: str
     status: str
     error: float
-    what: str
-    caption: str
-    curves: dict[str, PaperCurve]
+    curves: dict[str, Float[np.ndarray, "2 k"]]
 
 
 def table1(root: Path = ROOT) -> PaperTable:
@@ -84,11 +65,7 @@ def table1(root: Path = ROOT) -> PaperTable:
     """
     found = _read(root / "table1.json")
     rows = {name: np.array(values, float) for name, values in found.pop("rows").items()}
-    if bad := [name for name, values in rows.items() if len(values) != len(found["sets"])]:
-        raise ValueError(
-            f"{root / 'table1.json'}: the row {bad[0]!r} has {len(rows[bad[0]])} numbers; expected "
-            f"{len(found['sets'])}, one per data set. Fix: restore the file from the repository"
-        )
+    _check_lengths(root / "table1.json", rows, len(found["sets"]), "data set")
     sets, notes = tuple(found.pop("sets")), tuple(found.pop("notes"))
     return PaperTable(**found, sets=sets, rows=rows, notes=notes)
 
@@ -100,31 +77,23 @@ def fig5(root: Path = ROOT) -> PaperFigure:
         ValueError: If a curve does not have one precision, or null, for each recall.
     """
     found = _read(root / "fig5.json")
-    recall, curves = found.pop("recall"), found.pop("precision")
-    if bad := [name for name, values in curves.items() if len(values) != len(recall)]:
-        raise ValueError(
-            f"{root / 'fig5.json'}: the curve {bad[0]!r} has {len(curves[bad[0]])} precisions; "
-            f"expected {len(recall)}, one per recall. Fix: restore the file from the repository"
-        )
-    uncertain, ends = found.pop("approximate"), found.pop("ends")
-    points = {
-        name: [(r, p, r in uncertain.get(name, ())) for r, p in zip(recall, values, strict=True)]
-        for name, values in curves.items()
-    }
-    for name, end in ends.items():
-        points[name].append((end["recall"], end["precision"], end["approximate"]))
-    return PaperFigure(**found, curves={name: _curve(each) for name, each in points.items()})
+    recalls, curves = found["recall"], {}
+    _check_lengths(root / "fig5.json", found["precision"], len(recalls), "recall")
+    for name, precisions in found["precision"].items():
+        points = [*zip(recalls, precisions, strict=True)]
+        if (end := found["ends"].get(name)) is not None:
+            points.append((end["recall"], end["precision"]))
+        curves[name] = np.array(sorted(point for point in points if point[1] is not None), float).T
+    return PaperFigure(status=found["status"], error=found["error"], curves=curves)
 
 
-def _curve(points: list[tuple[float, float | None, bool]]) -> PaperCurve:
-    recall, precision, approximate = zip(
-        *sorted(p for p in points if p[1] is not None), strict=True
-    )
-    return PaperCurve(
-        recall=np.array(recall, float),
-        precision=np.array(precision, float),
-        approximate=np.array(approximate),
-    )
+def _check_lengths(path: Path, rows: Mapping[str, Sized], count: int, unit: str) -> None:
+    for name, values in rows.items():
+        if len(values) != count:
+            raise ValueError(
+                f"{path}: the row {name!r} has {len(values)} numbers; expected {count}, one per "
+                f"{unit}. Fix: restore the file from the repository"
+            )
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -5,28 +5,21 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from delfjax.evaluation.precision_recall import PooledResults
 from delfjax.paper import values
 from delfjax.paper.figures import LINES, fig5, landmarks, sweeps
 
 PAPER = values.fig5()
 SAVED = {"curve": {"recalls": [1, 10, 100], "precisions": [100.0, 80.0, 25.0]}}
-POOLED = PooledResults(
-    scores=np.array([12, 5, 9, 8, 7, 3]),
-    correct=np.array([True, False, True, True, False, False]),
-    queries=np.array([0, 0, 1, 1, 2, 3]),
-)
 
 
 def lines(figure):
     return [line for line in figure.axes[0].lines if not line.get_label().startswith("_")]
 
 
-def test_pooled_results_and_saved_curves_are_drawn():
-    one, other = lines(fig5({"DELF+FT+ATT": POOLED, "DELF-noFT": SAVED}))
-    assert one.get_xdata().tolist() == [1, 2, 3]
-    assert one.get_ydata().tolist() == [1, 1, 1]
-    assert other.get_ydata().tolist() == [1, 0.8, 0.25]
+def test_saved_curves_are_drawn():
+    (line,) = lines(fig5({"DELF-noFT": SAVED}))
+    assert line.get_xdata().tolist() == [1, 10, 100]
+    assert line.get_ydata().tolist() == [1, 0.8, 0.25]
 
 
 def test_the_papers_curves_are_pale_and_marked_as_digitized():
@@ -34,7 +27,7 @@ def test_the_papers_curves_are_pale_and_marked_as_digitized():
     ours, *theirs = lines(figure)
     assert [line.get_label() for line in theirs] == list(PAPER.curves)
     for line in theirs:
-        np.testing.assert_array_equal(line.get_ydata(), PAPER.curves[line.get_label()].precision)
+        np.testing.assert_array_equal(line.get_ydata(), PAPER.curves[line.get_label()][1])
         assert line.get_alpha() < 0.5
         assert line.get_zorder() < ours.get_zorder()
     legend = " ".join(text.get_text() for text in figure.legends[0].get_texts())
