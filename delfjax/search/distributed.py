@@ -7,6 +7,7 @@ of one exact index.
 
 from collections.abc import Callable, Sequence
 from copy import copy, deepcopy
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -208,13 +209,12 @@ def _build_shards(
     parts: Sequence[Rows], kind: str, settings: dict[str, Value], client: Client | None
 ) -> list[Index | Future]:
     """Build one shard per part, in this process or on a cluster."""
-    shards = []
-    if client is not None:
-        shards = [submit(client, _build, rows, kind, settings) for rows in parts]
+    build = partial(build_index, kind=kind, **settings)
+    shards = [] if client is None else [submit(client, build, rows) for rows in parts]
     for number, rows in enumerate(tqdm(parts, desc="shards", unit="shard", disable=not parts)):
         try:
             if client is None:
-                shards.append(_build(rows, kind, settings))
+                shards.append(build(rows))
             else:
                 submit(client, _get_info, shards[number]).result()  # waits; may raise an error
         except ValueError as error:
@@ -223,10 +223,6 @@ def _build_shards(
 
 
 # Functions that take one shard. They must not change their arguments, because Dask may repeat a call.
-
-
-def _build(rows: Rows, kind: str, settings: dict[str, Value]) -> Index:
-    return build_index(rows, kind, **settings)
 
 
 def _get_info(index: Index) -> ShardInfo:

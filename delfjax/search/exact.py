@@ -36,7 +36,8 @@ class ExactIndex(Index):
         self._set_chunks(np.asarray(descriptors, np.float32))
 
     def _set_chunks(self, descriptors: Float[np.ndarray, "t d"]) -> None:
-        size = min(CHUNK, max(SMALLEST_CHUNK, _next_power_of_two(len(descriptors))))
+        power_of_two = 1 << max(len(descriptors) - 1, 0).bit_length()
+        size = min(CHUNK, max(SMALLEST_CHUNK, power_of_two))
         self._shape = descriptors.shape
         self._chunks = []
         for start in range(0, len(descriptors), size):
@@ -130,7 +131,3 @@ def _merge_nearest(
     merged, order = jax.lax.top_k(-distances, k)
     rows = jnp.concatenate([best[1], rows + start], axis=1)
     return -merged, jnp.take_along_axis(rows, order, axis=1)
-
-
-def _next_power_of_two(count: int) -> int:
-    return 1 << (max(count, 1) - 1).bit_length()

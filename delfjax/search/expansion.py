@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from delfjax.features.database import Database
+from delfjax.features.database import ARRAYS, Database
 from delfjax.features.pca import l2_normalize
 from delfjax.search.index import check_minimums
 from delfjax.search.searcher import SearchResult
@@ -110,7 +110,10 @@ def expand_local(
         map_to_query(database.features(image), result.verifications[image].affine, query.image_size)
         for image in trusted_photos(result, config).tolist()
     ]
-    features = _concatenate(query, *added)
+    arrays = {
+        name: np.concatenate([getattr(each, name) for each in (query, *added)]) for name in ARRAYS
+    }
+    features = Features(**arrays, image_size=query.image_size)
     rows = _choose_new(features, len(query), config)
     expanded = features[np.concatenate([np.arange(len(query)), rows])]
     return expanded[np.argsort(-expanded.scores, kind="stable")]
@@ -141,12 +144,6 @@ def map_to_query(
         image_size=size,
     )
     return moved[inside]
-
-
-def _concatenate(*photos: Features) -> Features:
-    names = ("positions", "scales", "scores", "descriptors")
-    arrays = {name: np.concatenate([getattr(each, name) for each in photos]) for name in names}
-    return Features(**arrays, image_size=photos[0].image_size)
 
 
 def _choose_new(features: Features, own: int, config: ExpansionConfig) -> Int[np.ndarray, " _"]:

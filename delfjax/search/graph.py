@@ -66,17 +66,11 @@ def _insert_key(beam: Keys, size: int, key: int) -> int:
     length = len(beam)
     if size == length and key >= beam[length - 1]:
         return length
-    low, high = 0, size
-    while low < high:
-        middle = (low + high) >> 1
-        if beam[middle] < key:
-            low = middle + 1
-        else:
-            high = middle
-    for position in range(min(size, length - 1), low, -1):
+    index = np.searchsorted(beam[:size], key)
+    for position in range(min(size, length - 1), index, -1):
         beam[position] = beam[position - 1]
-    beam[low] = key
-    return low
+    beam[index] = key
+    return index
 
 
 @no_type_check
@@ -214,18 +208,14 @@ def choose_block(
 @compiled
 def _add_edge(vectors: Vectors, edges: Edges, node: int, target: int, spread: float) -> None:
     """Add an edge to a node. If the node is full, choose again among its edges and the new one."""
-    degree = edges.shape[1]
-    if edges[node, degree - 1] < 0:
-        for edge in range(degree):
-            if edges[node, edge] < 0:
-                edges[node, edge] = target
-                return
-    keys = np.empty(degree + 1, np.int64)
-    for edge in range(degree):
-        squared = _squared_distance(vectors[node], vectors, edges[node, edge])
-        keys[edge] = _pack(squared, edges[node, edge])
-    keys[degree] = _pack(_squared_distance(vectors[node], vectors, target), target)
-    _prune(vectors, np.sort(keys), spread, edges[node])
+    targets = edges[node]
+    if targets[-1] < 0:
+        targets[np.argmax(targets < 0)] = target
+        return
+    keys = np.empty(len(targets) + 1, np.int64)
+    for edge, row in enumerate(np.append(targets, target)):
+        keys[edge] = _pack(_squared_distance(vectors[node], vectors, row), row)
+    _prune(vectors, np.sort(keys), spread, targets)
 
 
 @no_type_check
@@ -267,7 +257,7 @@ def connect(vectors: Vectors, edges: Edges, entries: Rows, width: int) -> Rows:
     The new edge to a node comes from the nearest node that is found and has fewer than ``e`` edges.
 
     Returns:
-        Nodes to which no edge could be added. They must become entries.
+        The entries, and nodes to which no edge could be added.
     """
     space = _workspace(len(vectors), width)
     reached = np.zeros(len(vectors), np.bool_)
@@ -287,4 +277,4 @@ def connect(vectors: Vectors, edges: Edges, entries: Rows, width: int) -> Rows:
                 isolated[node] = False
                 break
         _mark_reachable(edges, node, reached, stack)
-    return np.flatnonzero(isolated).astype(np.int32)
+    return np.concatenate((entries, np.flatnonzero(isolated).astype(np.int32)))

@@ -5,9 +5,7 @@ replaces the old manifest in one operation. So a process that is killed leaves t
 one. The checksum of a file is compared before the file is read. Files hold no pickled objects.
 """
 
-import hashlib
 import json
-import platform
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +14,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save
 
-import delfjax
-from delfjax.files import atomic_write, sha256
+from delfjax.files import atomic_write, digest, sha256
+from delfjax.provenance import versions
 
 MANIFEST = "index.json"
 FILE_NAMES = re.compile(r"[\w-]+-[0-9a-f]{16}\.safetensors|\..+\.part")  # written by `write`
@@ -45,13 +43,13 @@ def write(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensors
         IndexFileError: If the folder holds files that are not part of an index.
     """
     path.mkdir(parents=True, exist_ok=True)
-    other = [file.name for file in path.iterdir() if not _is_index_file(file)]
-    if other:
-        raise IndexFileError(f"{path}: {other[0]} is not part of an index. Fix: use another folder")
+    for file in path.iterdir():
+        if file.name != MANIFEST and not FILE_NAMES.fullmatch(file.name):
+            raise IndexFileError(
+                f"{path}: {file.name} is not part of an index. Fix: use another folder"
+            )
     files = {name: _write_tensors(path, name, each) for name, each in tensors.items()}
-    versions = {"delfjax": delfjax.__version__, "numpy": np.__version__}
-    versions["python"] = platform.python_version()
-    content = {**manifest, "versions": versions, "files": files}
+    content = {**manifest, "versions": versions(), "files": files}
     _write(path / MANIFEST, (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())
     kept = {MANIFEST, *(entry["file"] for entry in files.values())}
     for file in path.iterdir():
@@ -83,28 +81,27 @@ def read(path: Path) -> tuple[dict[str, Any], TensorFiles]:
     return manifest, {name: _read_tensors(*entry) for name, entry in files.items()}
 
 
-def _is_index_file(file: Path) -> bool:
-    return file.name == MANIFEST or FILE_NAMES.fullmatch(file.name) is not None
-
-
 def _write_tensors(path: Path, name: str, tensors: Tensors) -> dict[str, str]:
     """Write tensors into a file named after its content. Return the file's entry in the manifest."""
     data = save({key: np.ascontiguousarray(_to_half(each)) for key, each in tensors.items()})
-    digest = hashlib.sha256(data).hexdigest()
-    file = f"{name}-{digest[:16]}.safetensors"
+    checksum = digest(data)
+    file = f"{name}-{checksum[:16]}.safetensors"
     _write(path / file, data)
-    return {"file": file, "sha256": digest}
+    return {"file": file, "sha256": checksum}
 
 
-def _read_tensors(file: Path, digest: str) -> Tensors:
+def _read_tensors(file: Path, checksum: str) -> Tensors:
     if not file.exists():
         raise IndexFileError(f"{file}: the file is missing. Fix: build the index again")
-    if sha256(file) != digest:
+    if sha256(file) != checksum:
         raise IndexFileError(
             f"{file}: the file is damaged: its SHA-256 differs from that in {MANIFEST}. Fix: "
             "build the index again"
         )
-    return {name: _to_single(each) for name, each in load_file(file).items()}
+    return {
+        name: each.astype(np.float32) if each.dtype == np.float16 else each
+        for name, each in load_file(file).items()
+    }
 
 
 def _to_half(array: np.ndarray) -> np.ndarray:
@@ -114,10 +111,6 @@ def _to_half(array: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore", under="ignore"):
         half = array.astype(np.float16)
     return half if np.array_equal(half, array) else array
-
-
-def _to_single(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
 def _write(file: Path, data: bytes) -> None:

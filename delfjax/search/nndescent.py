@@ -6,7 +6,7 @@ neighbors that a search needs, as the edges of the graph, and searches along the
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -22,19 +22,10 @@ from delfjax.search import graph
 from delfjax.search.index import Index, Neighbors, Value, check_minimums
 from delfjax.search.index_files import TensorFiles
 
-BRUTE_FORCE_LIMIT = (
-    20_000  # rows; exact search takes seconds, and pynndescent compiles for half a minute
-)
+# Up to this many rows, exact search takes seconds, and pynndescent compiles for half a minute.
+BRUTE_FORCE_LIMIT = 20_000
 QUERIES_PER_THREAD = 16  # for fewer queries, starting a thread costs more than it saves
-LEVEL_RATIO = (
-    4  # each random subset has this many times fewer nodes; with 16, small clusters are lost
-)
-STEPS = (
-    "finding neighbors (for a large database, first compiling for half a minute)",
-    "finding distant neighbors",
-    "choosing edges",
-    "connecting",
-)
+LEVEL_RATIO = 4  # a random subset has so many times fewer nodes; with 16, small clusters are lost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,10 +117,8 @@ class NNDescentIndex(Index):
         vectors = np.array(descriptors, np.float32, order="C")
         order = np.random.default_rng(config.seed).permutation(len(vectors)).astype(np.int32)
         entries = np.sort(order[: config.entries])
-        with tqdm(total=len(STEPS), bar_format="{desc} {bar} {elapsed}") as bar:
-            edges = _build_edges(vectors, order, config, threads, _show_steps(bar))
-            entries = _connect(vectors, edges, entries, config)
-            bar.update()
+        edges = _build_edges(vectors, order, config, threads)
+        entries = graph.connect(vectors, edges, entries, config.beam)
         return cls(vectors, edges, entries, config, threads)
 
     @property
@@ -162,7 +151,7 @@ class NNDescentIndex(Index):
         edges = np.concatenate([self._edges, no_edges])
         beam = max(self.config.beam, self.config.neighbors)
         graph.insert(vectors, edges, self._entries, first, beam, self.config.spread)
-        self._entries = _connect(vectors, edges, self._entries, self.config)
+        self._entries = graph.connect(vectors, edges, self._entries, self.config.beam)
         self._vectors, self._edges = vectors, edges
 
     def _settings(self) -> dict[str, Any]:
@@ -187,7 +176,6 @@ def _build_edges(
     order: Int[np.ndarray, " t"],
     config: NNDescentConfig,
     threads: int,
-    step: Iterator[None],
 ) -> Int[np.ndarray, "t e"]:
     """Choose the edges of every node, in two rounds.
 
@@ -204,14 +192,17 @@ def _build_edges(
 
         _run_in_threads(choose_block, count, threads)
 
-    next(step)
-    rows = nearest_neighbors(vectors, config.neighbors, seed=config.seed, threads=threads)
-    next(step)
-    distant = _distant_pairs(vectors, order, config, threads)
-    next(step)
-    choose(rows.ravel(), np.arange(count + 1) * rows.shape[1])
-    choose(*_both_directions(edges, distant))
-    next(step)
+    with tqdm(total=3, bar_format="NNDescent: {desc} {bar} {elapsed}") as bar:
+        bar.set_description("finding neighbors (of many: first compiling for half a minute)")
+        rows = nearest_neighbors(vectors, config.neighbors, seed=config.seed, threads=threads)
+        bar.update()
+        bar.set_description("finding distant neighbors")
+        distant = _distant_pairs(vectors, order, config, threads)
+        bar.update()
+        bar.set_description("choosing edges")
+        choose(rows.ravel(), np.arange(count + 1) * rows.shape[1])
+        choose(*_both_directions(edges, distant))
+        bar.update()
     return edges
 
 
@@ -287,16 +278,6 @@ def _both_directions(
     return others[np.argsort(owners, kind="stable")], starts
 
 
-def _connect(
-    vectors: Float[np.ndarray, "t d"],
-    edges: Int[np.ndarray, "t e"],
-    entries: Int[np.ndarray, " s"],
-    config: NNDescentConfig,
-) -> Int[np.ndarray, " r"]:
-    """Add edges in place so that every node can be reached. Return the entries, with new ones if needed."""
-    return np.concatenate([entries, graph.connect(vectors, edges, entries, config.beam)])
-
-
 def _run_in_threads(work: Callable[[slice], None], count: int, threads: int) -> None:
     """Split ``count`` rows into blocks and run work on them in threads (numba releases Python's lock)."""
     bounds = [count * part // threads for part in range(threads + 1)]
@@ -306,11 +287,3 @@ def _run_in_threads(work: Callable[[slice], None], count: int, threads: int) -> 
         return
     with ThreadPoolExecutor(len(blocks)) as pool:
         list(pool.map(work, blocks))
-
-
-def _show_steps(bar: tqdm) -> Iterator[None]:
-    """Show the stages of building in a progress bar: each ``next`` shows the next stage."""
-    for step in STEPS:
-        bar.set_description(f"NNDescent: {step}")
-        yield
-        bar.update()

@@ -104,18 +104,6 @@ class ProductQuantizationIndex(Index):
         return cls(file, config)
 
     @property
-    def descriptors(self) -> Float[np.ndarray, "t d"]:
-        """Not available: the index keeps only codes of the descriptors.
-
-        Raises:
-            ValueError: Always.
-        """
-        raise ValueError(
-            "an index of kind 'pq' does not keep the descriptors. Fix: to measure recall, pass `exact=`, "
-            "an exact index of the same descriptors"
-        )
-
-    @property
     def memory(self) -> int:
         """Size of the index (codes, row indices and centers) in bytes."""
         entry = self._file.code_size + np.dtype(np.int64).itemsize
