@@ -53,7 +53,7 @@ class Evaluation:
         benchmark: The benchmark without the photos that could not be read.
         results: Ranking and matches of each query, followed by those of each distractor query (a
             query without a correct photo in the database).
-        scores: Average precision, precision and recall of each query, for each protocol of the
+        scores: Average precision and precision of each query, for each protocol of the
             benchmark. A protocol defines which photos are correct.
         seconds: Wall time of each stage in seconds.
         report: Names of the photos that were extracted, or that the store contained before, and

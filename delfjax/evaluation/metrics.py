@@ -1,4 +1,4 @@
-"""Metrics of ranked lists: average precision, precision at k and recall at k (Sec. 5).
+"""Metrics of ranked lists: average precision and precision at k (Sec. 5).
 
 Positives are the correct photos of a query. Junk photos count neither as correct nor as wrong, and
 are removed from a ranking before it is scored. A `Truth` holds both. Average precision has two
@@ -106,15 +106,6 @@ def precision_at(ranks: Ranks, n: int, ks: Sequence[int], *, cap: bool = True) -
     return np.searchsorted(ranks, ks) / (depth if n else np.nan)
 
 
-def recall_at(ranks: Ranks, n: int, ks: Sequence[int]) -> AtEachK:
-    """Compute recall at each ``k``.
-
-    Recall is the number of positives (correct photos) among the first ``k`` results, divided by the
-    number of all positives. Arguments, NaN and errors are the same as in `precision_at`.
-    """
-    return np.searchsorted(_sort(ranks, n), ks) / (n or np.nan)
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scores:
     """Metrics of each query and means over queries.
@@ -122,16 +113,14 @@ class Scores:
     All metrics of a query without positives are NaN. The means leave such queries out.
 
     Attributes:
-        ks: Cutoffs: numbers of first results for precision and recall.
+        ks: Cutoffs: numbers of first results for precision.
         average_precision: Average precision of each query, 0 to 1.
         precision_at: Precision of each query at each cutoff, 0 to 1.
-        recall_at: Recall of each query at each cutoff, 0 to 1.
     """
 
     ks: tuple[int, ...]
     average_precision: Float[np.ndarray, " q"]
     precision_at: Float[np.ndarray, "q k"]
-    recall_at: Float[np.ndarray, "q k"]
 
     @property
     def mean_average_precision(self) -> float:
@@ -142,11 +131,6 @@ class Scores:
     def mean_precision_at(self) -> AtEachK:
         """Mean precision over queries at each cutoff (mP@k), 0 to 1."""
         return self._mean(self.precision_at)
-
-    @property
-    def mean_recall_at(self) -> AtEachK:
-        """Mean recall over queries at each cutoff, 0 to 1."""
-        return self._mean(self.recall_at)
 
     def _mean(self, values: np.ndarray) -> np.ndarray | np.float64:
         """Average over the queries with positives. np.nanmean would warn if no query has any."""
@@ -168,7 +152,7 @@ def score_rankings(
         rankings: For each query, the indices of database photos (from 0), best first. A ranking may
             be truncated.
         truths: Ground truth of each query.
-        ks: Cutoffs of precision and recall, from 1 to the size of the database.
+        ks: Cutoffs of precision, from 1 to the size of the database.
         database_size: Number of photos in the database. None: 1 plus the highest index of a photo
             in ``rankings`` or ``truths``.
         metric: ``"trapezoidal_ap"`` for Oxford5k and similar benchmarks: `average_precision`, and
@@ -190,15 +174,15 @@ def score_rankings(
         )
     _check_size([*rankings, *(truth.positives for truth in truths)], ks, database_size)
     queries = [_positive_ranks(ids, truth) for ids, truth in zip(rankings, truths, strict=True)]
-    shape, trapezoidal = (len(queries), len(ks)), metric == "trapezoidal_ap"
+    trapezoidal = metric == "trapezoidal_ap"
     ap = average_precision if trapezoidal else average_precision_at
     return Scores(
         ks=tuple(ks),
         average_precision=np.array([ap(*query) for query in queries], float),
         precision_at=np.reshape(
-            [precision_at(*query, ks, cap=trapezoidal) for query in queries], shape
+            [precision_at(*query, ks, cap=trapezoidal) for query in queries],
+            (len(queries), len(ks)),
         ),
-        recall_at=np.reshape([recall_at(*query, ks) for query in queries], shape),
     )
 
 

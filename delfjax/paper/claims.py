@@ -43,9 +43,6 @@ class Claim:
 def decide(claim: str, differences: Mapping[str, Estimate]) -> Claim:
     """Decide a claim that requires all given differences to be above 0.
 
-    The claim fails if the interval of a difference is below 0. Otherwise the claim is undecided if
-    an interval contains 0.
-
     Args:
         claim: The claim as a sentence.
         differences: Estimated differences, by a name of the comparison.

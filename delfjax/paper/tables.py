@@ -37,34 +37,6 @@ START, END = "<!-- results -->", "<!-- /results -->"  # lines before and after t
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One of our values in a table, with its sources.
-
-    Attributes:
-        value: mAP in percent.
-        interval: 95% interval over queries, in percent.
-        what: Description of the measurement.
-        protocol: Name of the benchmark's protocol, which defines the correct photos.
-        files: Names of the result files. Results of several training seeds are averaged.
-    """
-
-    value: float
-    interval: tuple[float, float]
-    what: str
-    protocol: str
-    files: tuple[str, ...]
-
-    def __str__(self) -> str:
-        low, high = self.interval
-        return f"{self.value:.1f} [{low:.1f}, {high:.1f}]"
-
-    @property
-    def note(self) -> str:
-        """Text of the note below the table: which says where the value comes from."""
-        return f"{', '.join(self.files)}: {self.what}; protocol {self.protocol}"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Table:
     """A table of text, with notes below.
 
@@ -158,11 +130,12 @@ def compare_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Tab
     columns = [*OURS, *sorted(found - {*OURS})]
     notes: list[str] = []
 
-    def show(cell: Cell | None) -> str:
+    def show(cell: tuple[str, str] | None) -> str:
         if cell is None:
             return DASH
-        notes.append(cell.note)
-        return f"{cell} ({len(notes)})"
+        text, note = cell
+        notes.append(note)
+        return f"{text} ({len(notes)})"
 
     rows = []
     for method in dict.fromkeys([*paper.rows, *cells]):
@@ -182,15 +155,12 @@ def compare_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Tab
     )
 
 
-def summarize_table1(
-    paper: PaperTable, ours: Mapping[str, Sequence[Path]], benchmark: str = HEADLINE
-) -> Table:
-    """Make a table of our results on one benchmark and the paper's on Oxford5k and Paris6k.
+def summarize_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Table:
+    """Make a table of our results on `HEADLINE` and the paper's on Oxford5k and Paris6k.
 
     Args:
         paper: The paper's values, mAP in percent.
         ours: Result files by method, as in `compare_table1`.
-        benchmark: Name of the benchmark of our results.
 
     Raises:
         ValueError: If a result file has no mAP.
@@ -198,12 +168,12 @@ def summarize_table1(
     columns = paper.sets[0], paper.sets[2]
     rows = []
     for method, paths in ours.items():
-        cell = _cells(paths).get(benchmark)
+        shown, _ = _cells(paths).get(HEADLINE, (DASH, ""))
         counterpart = REPLACEMENTS.get(method, method)
         counterpart = counterpart if counterpart in paper.rows else DASH
         published = _published(paper, counterpart, columns)
-        rows.append((method, str(cell or DASH), counterpart, *published))
-    header = ("method (ours)", f"mAP, {benchmark}", "method (paper)")
+        rows.append((method, shown, counterpart, *published))
+    header = ("method (ours)", f"mAP, {HEADLINE}", "method (paper)")
     return Table(header=(*header, *(f"mAP, {name}" for name in columns)), rows=tuple(rows))
 
 
@@ -232,8 +202,8 @@ def _published(paper: PaperTable, method: str, columns: Sequence[str]) -> list[s
     return [DASH if np.isnan(value) else f"{value:.1f}" for value in values]
 
 
-def _cells(paths: Sequence[Path]) -> dict[str, Cell]:
-    """Read the result files of a method. Return one cell per benchmark."""
+def _cells(paths: Sequence[Path]) -> dict[str, tuple[str, str]]:
+    """Read the result files of a method. Return the text and the note of one cell per benchmark."""
     by_benchmark: dict[str, dict[Path, dict[str, Any]]] = {}
     for path in paths:
         result = read_result(path)
@@ -246,19 +216,16 @@ def _cells(paths: Sequence[Path]) -> dict[str, Cell]:
     return {benchmark: _cell(runs) for benchmark, runs in by_benchmark.items()}
 
 
-def _cell(runs: Mapping[Path, dict[str, Any]]) -> Cell:
+def _cell(runs: Mapping[Path, dict[str, Any]]) -> tuple[str, str]:
+    """Return mAP and interval, averaged over runs (by file), and a note on their sources."""
     first, *others = runs.values()
-    value, interval = first["value"], first["interval"]
+    value, (low, high) = first["value"], first["interval"]
     if others:
         mean = average_precisions([first, *others])
-        value, interval = float(np.nanmean(mean)), bootstrap_interval(mean, seed=0)
-    return Cell(
-        value=value,
-        interval=tuple(interval),
-        what=first["what"],
-        protocol=first.get("protocol", "standard"),
-        files=tuple(path.name for path in runs),
-    )
+        value, (low, high) = np.nanmean(mean), bootstrap_interval(mean, seed=0)
+    files = ", ".join(path.name for path in runs)
+    note = f"{files}: {first['what']}; protocol {first.get('protocol', 'standard')}"
+    return f"{value:.1f} [{low:.1f}, {high:.1f}]", note
 
 
 def _escape(text: str) -> str:

@@ -2,13 +2,7 @@
 from .base import COLORS, NEUTRAL, Figure, photos, set_title, subplots
 from .features import heatmap_grid, heatmaps, keypoints, receptive_fields
 from .pairs import matches, pair_image
-from .retrieval import (
-    RELEVANCE_MARKS,
-    query_card,
-    result_cards,
-    result_rows,
-    results,
-)
+from .retrieval import RELEVANCE_MARKS, query_card, result_cards, result_rows
 from .training import training_curves
 
 __all__ = [
@@ -26,7 +20,6 @@ __all__ = [
     "receptive_fields",
     "result_cards",
     "result_rows",
-    "results",
     "set_title",
     "subplots",
     "training_curves",

@@ -126,30 +126,6 @@ def card_at(
     return number if number < cards else None
 
 
-def results(
-    query: Photo,
-    ranking: Ranking,
-    load: Callable[[int], Photo],
-    *,
-    truth: Truth | None = None,
-    count: int = 5,
-    title: str = "",
-) -> Figure:
-    """Draw a query photo and the best results of the search in a row.
-
-    Args:
-        query: The query photo.
-        ranking: The ranked database photos.
-        load: Function that returns the database photo of an index.
-        truth: Ground truth of the query. None: results are not marked as correct or wrong.
-        count: Maximum number of results.
-        title: Title of the figure.
-    """
-    found = result_cards(ranking, load, range(min(count, len(ranking))), truth)
-    cards = [query_card(query, "query"), *found]
-    return result_rows([(title, cards)], width=1.07 * len(cards))
-
-
 def result_cards(
     ranking: Ranking,
     load: Callable[[int], Photo],
@@ -186,18 +162,17 @@ def query_card(photo: Photo, *lines: str) -> Card:
     return Card(photo=thumbnail(photo, RESULT_CARD_WIDTH), lines=lines)
 
 
-def result_rows(rows: Sequence[tuple[str, Sequence[Card]]], *, width: float = 6.4) -> Figure:
+def result_rows(rows: Sequence[tuple[str, Sequence[Card]]]) -> Figure:
     """Draw rows of cards with a title above each row, such as one ranking per row (Figs. 6 and 7).
 
     Args:
         rows: Title and cards of each row. All rows must have the same number of cards, and all cards
             the same number of text lines.
-        width: Width of the figure in inches.
     """
     images: list[RgbImage] = [
         draw_cards(cards, columns=len(cards), card_width=RESULT_CARD_WIDTH) for _, cards in rows
     ]
-    return photos(images, [title for title, _ in rows], columns=1, width=width)
+    return photos(images, [title for title, _ in rows], columns=1, width=6.4)
 
 
 def result_figure(cards: Sequence[Card], pair: RgbImage, titles: tuple[str, str]) -> Figure:

@@ -13,7 +13,6 @@ from delfjax.evaluation.metrics import (
     average_precision,
     average_precision_at,
     precision_at,
-    recall_at,
     remove_junk,
     score_rankings,
 )
@@ -85,7 +84,6 @@ def test_a_perfect_ranking_scores_1(n):
     assert average_precision(np.arange(n), n) == pytest.approx(1)
     assert average_precision_at(np.arange(n), n, 20) == pytest.approx(1)
     np.testing.assert_array_equal(precision_at(np.arange(n), n, (1, 5, 10)), 1)
-    assert recall_at(np.arange(n), n, [n]) == 1
 
 
 @given(found_ranks())
@@ -93,7 +91,6 @@ def test_a_ranking_without_positives_scores_0(case):
     _, n = case
     assert average_precision(ranks(), n) == average_precision_at(ranks(), n) == 0
     np.testing.assert_array_equal(precision_at(ranks(), n, (1, 5)), 0)
-    np.testing.assert_array_equal(recall_at(ranks(), n, (1, 5)), 0)
 
 
 @given(found_ranks(), st.data())
@@ -104,7 +101,6 @@ def test_moving_a_positive_up_does_not_lower_a_score(case, data):
         return
     moved = np.where(found == data.draw(st.sampled_from(movable)), found - 1, found)
     assert average_precision(moved, n) > average_precision(found, n)
-    assert (recall_at(moved, n, (1, 5, 10)) >= recall_at(found, n, (1, 5, 10))).all()
 
 
 @given(found_ranks())
@@ -121,7 +117,6 @@ def test_ranks_may_come_in_any_order(case, random):
     shuffled = ranks(*random.sample(found.tolist(), len(found)))
     assert average_precision(shuffled, n) == average_precision(found, n)
     np.testing.assert_array_equal(precision_at(shuffled, n, [5]), precision_at(found, n, [5]))
-    np.testing.assert_array_equal(recall_at(shuffled, n, [5]), recall_at(found, n, [5]))
 
 
 @given(queries())
@@ -142,7 +137,7 @@ def test_junk_does_not_change_a_score(case, data):
     options = {"ks": (1, 5, 10), "database_size": 200}
     before = score(ranking, truth_of(positives, junk), **options)
     after = score(longer, truth_of(positives, junk + more), **options)
-    for name in ("average_precision", "precision_at", "recall_at"):
+    for name in ("average_precision", "precision_at"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
 
 
@@ -163,7 +158,7 @@ def test_means_leave_out_queries_without_positives():
     none = score([0, 1, 2], empty, ks=[1, 2])
     assert np.isnan(none.mean_average_precision)
     assert np.isnan(none.mean_precision_at).all()
-    assert none.mean_recall_at.shape == (2,)
+    assert none.mean_precision_at.shape == (2,)
 
 
 def test_k_is_capped_only_if_all_positives_are_found():
@@ -175,8 +170,8 @@ def test_k_is_capped_only_if_all_positives_are_found():
 @pytest.mark.parametrize("ks", [(), (1,), (1, 2)])
 def test_shapes_hold_for_any_number_of_queries_and_cutoffs(ks):
     found = score_rankings([[0, 1]] * 3, [truth_of([0], [])] * 3, ks=ks)
-    assert found.precision_at.shape == found.recall_at.shape == (3, len(ks))
-    assert score_rankings([], [], ks=ks, database_size=2).recall_at.shape == (0, len(ks))
+    assert found.precision_at.shape == (3, len(ks))
+    assert score_rankings([], [], ks=ks, database_size=2).precision_at.shape == (0, len(ks))
 
 
 # Published numbers: oracles O4 to O8
@@ -191,11 +186,9 @@ def test_average_precision_of_three_positives():
     assert average_precision(ranks(0, 2, 5), 3) == pytest.approx(0.677778, abs=1e-6)
 
 
-def test_precision_and_recall_at_k():
+def test_precision_at_k():
     np.testing.assert_allclose(precision_at(ranks(0, 2, 5), 3, (1, 5, 10)), [1, 0.4, 0.5])
-    np.testing.assert_allclose(recall_at(ranks(0, 2, 5), 3, (1, 5, 10)), [1 / 3, 2 / 3, 1])
     assert precision_at(ranks(0, 7), 2, [10]) == 0.25
-    assert recall_at(ranks(0, 7), 2, [10]) == 1
 
 
 RANKINGS = [[4, 2, 0, 1, 3], [0, 2, 4, 1, 3], [0, 1, 2, 3, 4]]
@@ -207,10 +200,8 @@ def test_scores_of_three_queries():
     nan = [np.nan] * 3
     np.testing.assert_allclose(found.average_precision, [0.416667, 0.791667, np.nan], atol=1e-6)
     np.testing.assert_allclose(found.precision_at, [[0, 0.5, 2 / 3], [1, 0.5, 2 / 3], nan])
-    np.testing.assert_allclose(found.recall_at, [[0, 0.5, 1], [0.5, 0.5, 1], nan])
     assert found.mean_average_precision == pytest.approx(0.604167, abs=1e-6)
     np.testing.assert_allclose(found.mean_precision_at, [0.5, 0.5, 2 / 3])
-    np.testing.assert_allclose(found.mean_recall_at, [0.25, 0.5, 1])
 
 
 # Published numbers: oracle O17, with letters for photos
@@ -238,7 +229,6 @@ def test_oxford_with_a_truncated_ranking():
     truth = truth_of(numbers("a b c"), [])
     found = score(numbers("a x b y"), truth, ks=[1, 4])
     assert found.average_precision[0] == pytest.approx(0.5277778, abs=1e-7)
-    np.testing.assert_allclose(found.recall_at, [[1 / 3, 2 / 3]])
     np.testing.assert_allclose(found.precision_at, [[1, 2 / 4]])
 
 
@@ -284,7 +274,6 @@ def test_google_landmarks():
     np.testing.assert_allclose(found.average_precision, [0, 1 / 2, 1 / 3, 1])
     assert found.mean_average_precision == pytest.approx(0.458333, abs=1e-6)
     np.testing.assert_allclose(found.mean_precision_at, [0.5, 0.375])
-    np.testing.assert_allclose(found.recall_at, [[0, 0], [0, 1], [1 / 3, 1 / 3], [1, 1]])
 
 
 def test_google_landmarks_with_one_result():
@@ -356,7 +345,6 @@ def test_a_cutoff_above_the_number_of_photos_in_use_is_an_error():
         (average_precision, []),
         (average_precision_at, [10]),
         (precision_at, [[1]]),
-        (recall_at, [[1]]),
     ],
 )
 def test_impossible_ranks_are_errors(metric, arguments, found, n, message):
@@ -370,4 +358,3 @@ def test_a_query_without_positives_has_nan_without_a_warning():
         assert np.isnan(average_precision(ranks(), 0))
         assert np.isnan(average_precision_at(ranks(), 0))
         assert np.isnan(precision_at(ranks(), 0, (1, 5))).all()
-        assert np.isnan(recall_at(ranks(), 0, (1, 5))).all()

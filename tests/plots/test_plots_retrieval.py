@@ -55,12 +55,6 @@ def test_result_rows_have_titles():
     assert figure._repr_jpeg_()
 
 
-def test_results_show_no_more_photos_than_the_ranking_has():
-    few, many = (plots.results(PHOTO, ranking(), load, count=n) for n in (2, 9))
-    widths = [figure.axes[0].images[0].get_array().shape[1] for figure in (few, many)]
-    assert widths[1] / widths[0] == pytest.approx(4 / 3)  # the query and three results, or two
-
-
 def make_cards(count, lines=("one", "two"), **options):
     photos = [thumbnail(draw(seed), WIDTH) for seed in range(count)]
     return [Card(photo=photo, lines=lines, **options) for photo in photos]
