@@ -128,19 +128,14 @@ def _extract(
     if client:
         chunks = (names[i : i + CHUNK_PHOTOS] for i in range(0, len(names), CHUNK_PHOTOS))
         shared = model, replace(photos, names=()), pca  # a chunk brings its own names
-        yield from chain.from_iterable(map_in_order(client, _extract_chunk, chunks, *shared))
+        found = map_in_order(client, lambda *task: list(_extract(*task)), chunks, *shared)
+        yield from chain.from_iterable(found)
         return
     for name, features in model.stream(iter_photos(photos, names)):
         if not isinstance(features, PhotoError):
             features = features.with_descriptors(features.descriptors.astype(np.float16))
             features = features if pca is None else _reduce(features, pca)
         yield name, features
-
-
-def _extract_chunk(
-    names: list[str], model: LocalExtractor, photos: PhotoFolder, pca: PCA | None
-) -> list[tuple[str, Features | PhotoError]]:
-    return list(_extract(names, model, photos, pca))
 
 
 def _learn_pca(

@@ -37,14 +37,12 @@ class ShardInfo(NamedTuple):
         kind: Kind of index of the shard.
         count: Number of descriptors in the shard.
         dimensions: Number of dimensions of a descriptor.
-        memory: Size of the shard in bytes.
         effort: Default effort of the shard (thoroughness of a search); see `Index`.
     """
 
     kind: str
     count: int
     dimensions: int
-    memory: int
     effort: int | None
 
 
@@ -113,11 +111,6 @@ class ShardedIndex(Index):
     def descriptors(self) -> Float[np.ndarray, "t d"]:
         """Descriptors of the database, one row per feature, copied from the shards."""
         return np.concatenate(self._call("descriptors"))
-
-    @property
-    def memory(self) -> int:
-        """Size of all shards in bytes."""
-        return sum(info.memory for info in self.infos)
 
     def __len__(self) -> int:
         return sum(info.count for info in self.infos)
@@ -226,7 +219,7 @@ def _build_shards(
 
 
 def _get_info(index: Index) -> ShardInfo:
-    return ShardInfo(index.kind, len(index), index.dimensions, index.memory, index.effort)
+    return ShardInfo(index.kind, len(index), index.dimensions, index.effort)
 
 
 def _copy_and_add(index: Index, descriptors: Rows) -> Index:

@@ -61,11 +61,6 @@ class ExactIndex(Index):
             return np.empty(self._shape, np.float32)
         return np.concatenate([np.asarray(chunk)[:count] for chunk, _, count in self._chunks])
 
-    @property
-    def memory(self) -> int:
-        """Size of the index in bytes, including the zeros that pad the last chunk."""
-        return sum(chunk.nbytes for chunk, _, _ in self._chunks)
-
     def __len__(self) -> int:
         return self._shape[0]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from delfjax.features.database import ARRAYS, Database
 from delfjax.features.pca import l2_normalize
@@ -154,16 +154,9 @@ def _choose_new(features: Features, own: int, config: ExpansionConfig) -> Int[np
     for row in order.tolist():
         if len(added) >= config.max_growth * own:
             break
-        if not _find_duplicates(features, row, config)[kept].any():
+        pixels = np.linalg.norm(features.positions - features.positions[row], axis=1)
+        distances = np.linalg.norm(features.descriptors - features.descriptors[row], axis=1)
+        if not (kept & (pixels <= config.radius) & (distances < config.distance)).any():
             kept[row] = True
             added.append(row)
     return np.array(added, int)
-
-
-def _find_duplicates(
-    features: Features, row: int, config: ExpansionConfig
-) -> Bool[np.ndarray, " n"]:
-    """Return whether each feature is a duplicate of the one at ``row``: near in position and descriptor."""
-    pixels = np.linalg.norm(features.positions - features.positions[row], axis=1)
-    distances = np.linalg.norm(features.descriptors - features.descriptors[row], axis=1)
-    return (pixels <= config.radius) & (distances < config.distance)

@@ -85,11 +85,6 @@ class Index(ABC):
             "`exact=`, an exact index of the same descriptors"
         )
 
-    @property
-    @abstractmethod
-    def memory(self) -> int:
-        """Size of the index in bytes."""
-
     def __len__(self) -> int:
         return len(self.descriptors)
 
@@ -247,8 +242,13 @@ def load_index(path: Path | str, *, database: str | None = None) -> Index:
 
 def restore_index(kind: str, settings: dict[str, Any], tensors: TensorFiles) -> Index:
     """Rebuild an index from its saved kind, settings and tensors."""
-    kind = KINDS_BEFORE_0_2.get(kind, kind)
-    return _index_class(kind)._restore(current_names(settings), tensors)
+    settings = current_names(settings)
+    # Version 0.1.0 saved the fields of a graph's or code's configuration, with the effort among them.
+    for effort in {"beam", "probes"} & settings.keys():
+        settings = {"config": settings, "effort": settings[effort]}
+    index = _index_class(KINDS_BEFORE_0_2.get(kind, kind))._restore(settings, tensors)
+    index.effort = settings.get("effort", index.effort)
+    return index
 
 
 def current_names(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -106,9 +106,6 @@ class NNDescentIndex(Index):
             descriptors: Descriptors of the database, one row per feature. At least one is required.
             threads: Number of threads to build and search the graph. None: one thread per core.
             settings: Fields of `NNDescentConfig`.
-
-        Raises:
-            ValueError: If there are no descriptors, or a setting is unknown or out of range.
         """
         config = config_from_dict(NNDescentConfig, settings)
         if not len(descriptors):
@@ -125,11 +122,6 @@ class NNDescentIndex(Index):
     def descriptors(self) -> Float[np.ndarray, "t d"]:
         """Descriptors of the database, one row per feature."""
         return self._vectors
-
-    @property
-    def memory(self) -> int:
-        """Size of the index (descriptors, edges and entries) in bytes."""
-        return self._vectors.nbytes + self._edges.nbytes + self._entries.nbytes
 
     def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
         rows = np.empty((len(queries), k), np.int32)
@@ -163,12 +155,8 @@ class NNDescentIndex(Index):
 
     @classmethod
     def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "NNDescentIndex":
-        if "config" not in settings:  # version 0.1.0 saved the effort under the name of the beam
-            settings = {"config": settings, "effort": settings["beam"]}
         config = config_from_dict(NNDescentConfig, settings["config"])
-        index = cls(**tensors["index"], config=config)
-        index.effort = settings["effort"]
-        return index
+        return cls(**tensors["index"], config=config)
 
 
 def _build_edges(

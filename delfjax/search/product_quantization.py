@@ -74,9 +74,7 @@ class ProductQuantizationIndex(Index):
     ) -> "ProductQuantizationIndex":
         """Learn the centers from the descriptors of a database, and quantize the descriptors.
 
-        Args:
-            descriptors: Descriptors of the database, one row per feature.
-            settings: Fields of `ProductQuantizationConfig`.
+        The ``settings`` are the fields of `ProductQuantizationConfig`.
 
         Raises:
             ValueError: If there are too few descriptors, the number of parts does not divide the number
@@ -102,13 +100,6 @@ class ProductQuantizationIndex(Index):
         file.train(vectors)
         file.add(vectors)
         return cls(file, config)
-
-    @property
-    def memory(self) -> int:
-        """Size of the index (codes, row indices and centers) in bytes."""
-        entry = self._file.code_size + np.dtype(np.int64).itemsize
-        centers = (self._file.nlist + (1 << self.config.bits)) * self.dimensions
-        return len(self) * entry + centers * np.dtype(np.float32).itemsize
 
     def __len__(self) -> int:
         return self._file.ntotal
@@ -137,12 +128,8 @@ class ProductQuantizationIndex(Index):
 
     @classmethod
     def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "ProductQuantizationIndex":
-        if "config" not in settings:  # version 0.1.0 saved the effort under the name of the probes
-            settings = {"config": settings, "effort": settings["probes"]}
         config = config_from_dict(ProductQuantizationConfig, settings["config"])
-        index = cls(_import_faiss().deserialize_index(tensors["index"]["faiss"]), config)
-        index.effort = settings["effort"]
-        return index
+        return cls(_import_faiss().deserialize_index(tensors["index"]["faiss"]), config)
 
 
 def _import_faiss() -> ModuleType:

@@ -52,7 +52,3 @@ def test_added_descriptors_are_found(first):
     found, expected = index.search(QUERIES, 60), ExactIndex(DATABASE).search(QUERIES, 60)
     np.testing.assert_array_equal(found.rows, expected.rows)
     np.testing.assert_array_equal(found.distances, expected.distances)
-
-
-def test_each_descriptor_is_stored_once():
-    assert ExactIndex(DATABASE).memory == 4096 * 40 * 4, "chunks are padded"

@@ -160,10 +160,6 @@ def test_an_empty_database_is_an_error():
         NNDescentIndex.build(DATABASE[:0])
 
 
-def test_memory_is_the_size_of_the_arrays(index):
-    assert index.memory == 3000 * (40 + index.config.degree) * 4 + len(index._entries) * 4
-
-
 SEARCH = """
 import json, sys
 import numpy as np
