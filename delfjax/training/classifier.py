@@ -28,17 +28,12 @@ class Classifier(nnx.Module):
         rngs: Random keys for the initial weights of attention and classifiers.
 
     Raises:
-        ValueError: If the configuration needs batch norms or conv5, and the backbone has none.
+        ValueError: If the configuration needs conv5, and the backbone has none.
     """
 
     def __init__(
         self, backbone: ResNet, classes: int, config: ClassifierConfig, *, rngs: nnx.Rngs
     ) -> None:
-        if config.batch_norm == "train" and backbone.folded:
-            raise ValueError(
-                'batch_norm is "train", but the batch norms of this backbone are folded into its '
-                'convolutions. Fix: start from ImageNet weights, or set batch_norm="frozen"'
-            )
         if config.pooled_layer == "conv5" and 5 not in backbone.stages:
             raise ValueError(
                 'pooled_layer is "conv5", but this backbone ends at conv4, like all DELF models. '
@@ -54,9 +49,6 @@ class Classifier(nnx.Module):
         self.descriptor_classifier = linear(average_channels) if has_average else None
         self.attention_classifier = linear(channels) if has_attention else None
         self.attention = Attention(channels, hidden=hidden, rngs=rngs) if has_attention else None
-        for path, module in nnx.iter_modules(self):
-            if isinstance(module, nnx.BatchNorm) and config.batch_norm == "train":
-                module.use_running_average = path[1] not in config.trainable_stages
 
     def __call__(self, photos: Float[Array, "b h w 3"]) -> dict[str, Array]:
         """Classify the landmarks of photos.
@@ -101,6 +93,4 @@ def is_trainable(path: tuple, config: ClassifierConfig) -> bool:
     """
     if path[0] != "backbone":
         return True
-    return path[1] in config.trainable_stages and (
-        config.batch_norm == "train" or path[-1] == "kernel"
-    )
+    return path[1] in config.trainable_stages and path[-1] == "kernel"

@@ -34,13 +34,11 @@ class ClassifierConfig:
             unstable. ``"joint-stop"`` also trains both at once, with one classifier each. The
             gradient of the attention stops before the backbone, as in the official code.
         trainable_stages: Stages of the backbone to train; ``()`` for ``"attention"``. The paper trains
-            all stages in step 1. Freezing the first stages saves time on a CPU.
+            all stages in step 1. Freezing the first stages saves time on a CPU. Only kernels of
+            convolutions are trained. Batch norms stay frozen, which suits small batches.
         pooled_layer: Layer whose average is classified in step 1. The paper does not name the layer;
             the official code uses ``"conv5"``. In both cases, descriptors come from conv4, and model
             files do not contain conv5.
-        batch_norm: ``"frozen"`` keeps the batch norms of the initial backbone and trains the kernels
-            of the convolutions only, which suits small data sets and batches. ``"train"`` normalizes
-            by the statistics of each batch, and trains scales and shifts, too. The paper names neither.
         pooling: Pooling of the descriptors weighted by attention scores: ``"sum"`` (Eq. 1) or
             ``"mean"`` (official code); see `delfjax.models.attention.weighted_pool`.
         normalize_weighted: Whether to L2-normalize descriptors before the weighted pooling.
@@ -54,7 +52,6 @@ class ClassifierConfig:
     variant: Variant
     trainable_stages: tuple[str, ...] = STAGES
     pooled_layer: Literal["conv4", "conv5"] = "conv4"
-    batch_norm: Literal["frozen", "train"] = "frozen"
     pooling: Literal["sum", "mean"] = "mean"
     normalize_weighted: bool = True
     normalize_average: bool = False

@@ -27,13 +27,11 @@ class TrainState(NamedTuple):
     Attributes:
         step: Number of updates so far.
         trainable: Parameters that are trained.
-        statistics: Running statistics of the batch norms; empty if the batch norms are frozen.
         opt_state: State of the optimizer.
     """
 
     step: Int[Array, ""]
     trainable: nnx.State
-    statistics: nnx.State
     opt_state: PyTree
 
 
@@ -62,19 +60,13 @@ def init_training(
 ) -> tuple[TrainContext, TrainState]:
     """Build network and optimizer for ``classes`` landmarks; return constants and initial state."""
     model = Classifier(backbone, classes, config.network, rngs=nnx.Rngs(config.seed))
-    graph, trainable, statistics, frozen = nnx.split(
-        model, _trained(nnx.Param, config), _trained(nnx.BatchStat, config), ...
-    )
+    trained = nnx.All(nnx.Param, lambda path, _: is_trainable(path, config.network))
+    graph, trainable, frozen = nnx.split(model, trained, ...)
     # An update reuses the memory of its state. Copies keep the caller's backbone intact.
-    trainable, statistics = jax.tree.map(jnp.copy, (trainable, statistics))
+    trainable = jax.tree.map(jnp.copy, trainable)
     context = TrainContext(config=config, graph=graph, frozen=frozen)
     opt_state = make_optimizer(config.optimizer).init(trainable)
-    return context, TrainState(jnp.zeros((), jnp.int32), trainable, statistics, opt_state)
-
-
-def _trained(kind: type, config: TrainingConfig) -> nnx.filterlib.Filter:
-    """Return a filter that selects the trained variables of one class, such as ``nnx.Param``."""
-    return nnx.All(kind, lambda path, _: is_trainable(path, config.network))
+    return context, TrainState(jnp.zeros((), jnp.int32), trainable, opt_state)
 
 
 # --- optimizer
@@ -148,18 +140,18 @@ def train_step(
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
     photos = augment(key, squares, crop=config.augmentation.crop, size=size)
 
-    def loss(trainable: nnx.State) -> tuple[Array, tuple[nnx.State, Metrics]]:
-        model = nnx.merge(context.graph, trainable, state.statistics, context.frozen, copy=True)
+    def loss(trainable: nnx.State) -> tuple[Array, Metrics]:
+        model = nnx.merge(context.graph, trainable, context.frozen, copy=True)
         metrics = {n: value.mean() for n, value in photo_metrics(model(photos), labels).items()}
-        return metrics["loss"], (nnx.state(model, _trained(nnx.BatchStat, config)), metrics)
+        return metrics["loss"], metrics
 
-    gradient, (statistics, metrics) = jax.grad(loss, has_aux=True)(state.trainable)
+    gradient, metrics = jax.grad(loss, has_aux=True)(state.trainable)
     optimizer = make_optimizer(config.optimizer)
     updates, opt_state = optimizer.update(gradient, state.opt_state, state.trainable)
     trainable = optax.apply_updates(state.trainable, updates)
     metrics["gradient_norm"] = optax.tree.norm(gradient)
     metrics["learning_rate"] = learning_rate_schedule(config.optimizer)(state.step)
-    return TrainState(state.step + 1, trainable, statistics, opt_state), metrics
+    return TrainState(state.step + 1, trainable, opt_state), metrics
 
 
 def augment(
@@ -250,7 +242,5 @@ def center_crop(squares: UInt8[Array, "b h h 3"], crop: int) -> Float[Array, "b 
 
 
 def merge_model(context: TrainContext, state: TrainState) -> Classifier:
-    """Return the network with the parameters of a training state, ready for inference."""
-    model = nnx.merge(context.graph, state.trainable, state.statistics, context.frozen)
-    model.eval()  # batch norms use their running statistics
-    return model
+    """Return the network with the parameters of a training state."""
+    return nnx.merge(context.graph, state.trainable, context.frozen)

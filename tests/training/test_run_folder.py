@@ -21,7 +21,7 @@ def state(step: int) -> TrainState:
     values = jnp.asarray(random.normal(size=(3, 2)).astype(np.float32))
     trainable = nnx.State({"attention": {"kernel": nnx.Param(values)}})
     opt_state = (jnp.int32(step), {"mu": values / 3})
-    return TrainState(jnp.int32(step), trainable, nnx.State({}), opt_state)
+    return TrainState(jnp.int32(step), trainable, opt_state)
 
 
 def fill(run, losses):
