@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from math import ceil
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
@@ -29,10 +28,7 @@ Item, Result = TypeVar("Item"), TypeVar("Result")
 MIN_SIDE = 16  # pixels, as many as one cell of the feature map
 MAX_PIXELS = 100_000_000  # 0.3 GB as RGB; larger files are rarely photos
 WHITES = (1, 255, 65535)  # possible white levels of float photos; for integers, the last one
-# Pillow can decode a JPEG at 1/2, 1/4 or 1/8 of its size. The decoded size must be at least the
-# requested size times this margin. For 12 megapixels, a margin of 1.5 halves the time. The photo then
-# differs from a full decode by 2 gray levels (RMS). With a margin of 1, it differs by 4 levels.
-DRAFT_MARGIN = 1.5
+AHEAD = 4  # number of threads that read photos, and of photos read in advance
 # Pillow's other readers are left out: they are rare, and EPS starts another program.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF")
 IGNORED_NAMES = ("__macosx", "thumbs.db", "desktop.ini")  # files that operating systems create
@@ -60,33 +56,23 @@ class Crop(NamedTuple):
     box: Box
 
 
-def read_image(path: str | os.PathLike[str], *, longest: int | None = None) -> Photo:
+def read_image(path: str | os.PathLike[str]) -> Photo:
     """Read a photo as upright RGB with values from 0 to 255.
 
     Transparent pixels become white. An animation gives its first frame. Gray photos of more than 8 bits
     are scaled so that their white level becomes 255. For integers, the white level is 65535. For floats,
-    it is the smallest of 1, 255 and 65535 that no gray level exceeds.
-
-    Args:
-        path: The file. Its content determines the format, not its name.
-        longest: Largest length of a side in pixels. A larger photo is shrunk. A smaller photo is not
-            enlarged. By default, the photo keeps its full size.
+    it is the smallest of 1, 255 and 65535 that no gray level exceeds. The content of a file determines
+    its format, not its name.
 
     Raises:
         PhotoError: If the file does not exist, is unreadable, is damaged or is not an image. Also if a
             side is shorter than `MIN_SIDE`, or if the photo has more than `MAX_PIXELS` pixels.
     """
-    if longest is not None and longest < 1:
-        raise ValueError(f"longest is {longest}; expected at least 1 pixel, or None for full size.")
     path = Path(path)
     with _open_image(path) as image:
-        width, height = _limited_size(image.size, longest)
-        draft = image.draft(None, (ceil(DRAFT_MARGIN * width), ceil(DRAFT_MARGIN * height)))
-        box = draft and draft[1]  # the part without padding: 1001 pixels / 8 are decoded as 126
         image.load()
         transposition = TRANSPOSITIONS.get(_orientation(image))
-        # Pillow's bicubic filter widens when it shrinks, so it does not alias.
-        rgb = _to_rgb(image, path).resize((width, height), Image.Resampling.BICUBIC, box=box)
+        rgb = _to_rgb(image, path)
         return np.array(rgb if transposition is None else rgb.transpose(transposition))
 
 
@@ -102,7 +88,7 @@ def original_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         return (width, height) if is_turned else (height, width)
 
 
-def read_crop(path: str | os.PathLike[str], box: Box, *, longest: int | None = None) -> Photo:
+def read_crop(path: str | os.PathLike[str], box: Box) -> Photo:
     """Read the part of a photo inside a box. The box is rounded to whole pixels and clipped to the photo.
 
     Raises:
@@ -112,18 +98,12 @@ def read_crop(path: str | os.PathLike[str], box: Box, *, longest: int | None = N
     (height, width), (top, left, bottom, right) = photo.shape[:2], (round(edge) for edge in box)
     part = photo[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     if min(part.shape[:2]) < MIN_SIDE:
-        found = (
-            f"is {height} x {width} pixels (height x width), but the part inside {box} is "
-            f"{part.shape[0]} x {part.shape[1]} pixels"
+        raise PhotoError(
+            f"{path} is {height} x {width} pixels (height x width), but the part inside {box} is "
+            f"{part.shape[0]} x {part.shape[1]} pixels; expected a part of at least {MIN_SIDE} pixels on "
+            "each side. Fix: correct the box."
         )
-        raise _photo_error(
-            Path(path),
-            found,
-            f"a part of at least {MIN_SIDE} pixels on each side",
-            "correct the box.",
-        )
-    size = _limited_size(part.shape[1::-1], longest)
-    return np.array(Image.fromarray(part).resize(size, Image.Resampling.BICUBIC))
+    return part.copy()  # a view would keep the whole photo in memory
 
 
 @contextmanager
@@ -131,11 +111,9 @@ def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
     """Open an image and check its size without decoding it. Raise every failure as a `PhotoError`."""
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait forever
-            raise _photo_error(
-                path,
-                "is not a file",
-                "the file of a photo",
-                "to list a folder, call delfjax.images.reading.scan.",
+            raise PhotoError(
+                f"{path} is not a file; expected the file of a photo. Fix: to list a folder, call "
+                "delfjax.images.reading.scan."
             )
         with path.open("rb") as file:
             image = _identify(file, path)
@@ -178,12 +156,6 @@ def _unreadable(path: Path, error: Exception, expected: str = "a complete photo"
 
 def _photo_error(path: Path, found: str, expected: str, fix: str) -> PhotoError:
     return PhotoError(f"{path} {found}; expected {expected}. Fix: {fix}")
-
-
-def _limited_size(size: tuple[int, int], longest: int | None) -> tuple[int, int]:
-    """Scale a size so that the longer side is at most ``longest``. None keeps the size."""
-    factor = min(1, (longest or max(size)) / max(size))
-    return max(1, round(factor * size[0])), max(1, round(factor * size[1]))
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:
@@ -240,11 +212,11 @@ class PhotoFolder:
         """Return the file of a photo. For a crop, return the file of the whole photo."""
         return self.root / (self.crops[name].photo if name in self.crops else name)
 
-    def load(self, name: str, *, longest: int | None = None) -> Photo:
+    def load(self, name: str) -> Photo:
         """Read a photo or a crop by name, with `read_image` or `read_crop`."""
         if name in self.crops:
-            return read_crop(self.path(name), self.crops[name].box, longest=longest)
-        return read_image(self.path(name), longest=longest)
+            return read_crop(self.path(name), self.crops[name].box)
+        return read_image(self.path(name))
 
 
 def scan(root: str | os.PathLike[str]) -> PhotoFolder:
@@ -273,44 +245,29 @@ def scan(root: str | os.PathLike[str]) -> PhotoFolder:
 
 
 def iter_photos(
-    folder: PhotoFolder,
-    names: Iterable[str] | None = None,
-    *,
-    longest: int | None = None,
-    ahead: int = 4,
+    folder: PhotoFolder, names: Iterable[str]
 ) -> Iterator[tuple[str, Photo | PhotoError]]:
-    """Read photos in background threads. Yield each name in order, with its photo or the error.
-
-    Args:
-        folder: The folder of photos.
-        names: Names of the photos to read. By default, all photos are read.
-        longest: Largest length of a side in pixels, as in `read_image`.
-        ahead: Number of threads, which is also the number of photos read in advance.
-    """
+    """Read photos in background threads. Yield each name in order, with its photo or the error."""
 
     def read(name: str) -> tuple[str, Photo | PhotoError]:
         try:
-            return name, folder.load(name, longest=longest)
+            return name, folder.load(name)
         except PhotoError as error:
             # A new exception: the traceback of the old one would keep the decoded photo in memory.
             return name, PhotoError(*error.args)
 
-    yield from prefetch(read, folder.names if names is None else names, ahead=ahead)
+    yield from prefetch(read, names)
 
 
-def prefetch(
-    function: Callable[[Item], Result], items: Iterable[Item], *, ahead: int = 4
-) -> Iterator[Result]:
+def prefetch(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Compute ``function(item)`` for each item in background threads, and yield the results in order.
 
-    ``items`` may be endless. ``ahead`` is the number of threads and of results computed in advance.
+    ``items`` may be endless. `AHEAD` results are computed in advance.
     """
-    if ahead < 1:
-        raise ValueError(f"ahead is {ahead}; expected at least 1 thread.")
     remaining = iter(items)
-    pool = ThreadPoolExecutor(ahead, thread_name_prefix="photos")
+    pool = ThreadPoolExecutor(AHEAD, thread_name_prefix="photos")
     try:
-        pending = deque(pool.submit(function, item) for item in islice(remaining, ahead))
+        pending = deque(pool.submit(function, item) for item in islice(remaining, AHEAD))
         while pending:
             result = pending.popleft().result()
             pending.extend(pool.submit(function, item) for item in islice(remaining, 1))

@@ -292,7 +292,6 @@ def test_animation_returns_its_first_frame(tmp_path, suffix):
     with Image.open(path) as image:
         assert image.n_frames == 3
     assert_close(read_image(path), np.full((HEIGHT, WIDTH, 3), (255, 0, 0)), 2)
-    assert_close(read_image(path, longest=11), np.full((8, 11, 3), (255, 0, 0)), 2)
 
 
 # --- orientation
@@ -326,16 +325,6 @@ def test_orientation_in_every_mode(tmp_path, mode, orientation):
     assert_same(turned, UPRIGHT[orientation](plain))
 
 
-@pytest.mark.parametrize("orientation", UPRIGHT)
-@pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_shrinking_and_turning_commute(tmp_path, suffix, orientation):
-    y, x = np.mgrid[:301, :437]
-    large = np.stack([y * 0.8, x * 0.5, 255 - x * 0.5], axis=-1).astype(np.uint8)
-    plain = read_image(save(tmp_path / f"plain.{suffix}", large, quality=95), longest=50)
-    path = save(tmp_path / f"turned.{suffix}", large, quality=95, exif=exif(orientation))
-    assert_same(read_image(path, longest=50), UPRIGHT[orientation](plain))
-
-
 def test_orientation_of_xmp(tmp_path, colors):
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
     path = save(tmp_path / "xmp.webp", colors, lossless=True, xmp=xmp)
@@ -354,75 +343,12 @@ def test_broken_exif_is_ignored(tmp_path, colors, tags):
     assert original_size(path) == (HEIGHT, WIDTH)
 
 
-# --- resizing
-
-
-@given(size=st.tuples(*[st.integers(16, 3000)] * 2), longest=st.integers(1, 3000))
-def test_limited_size(size, longest):
-    shrunk = reading._limited_size(size, longest)
-    assert max(shrunk) == min(longest, max(size))
-    assert reading._limited_size(size, None) == size
-    for old, new in zip(size, shrunk, strict=True):
-        assert new == max(1, round(old * min(1, longest / max(size))))
-
-
-@pytest.mark.parametrize("longest", [WIDTH, WIDTH + 1, 10**9, None])
-@pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_photo_is_never_enlarged(tmp_path, colors, suffix, longest):
-    path = save(tmp_path / f"photo.{suffix}", colors)
-    assert_same(read_image(path, longest=longest), read_image(path))
-
-
-@pytest.mark.parametrize("suffix", ["png", "jpg"])
-@pytest.mark.parametrize("longest", [500, 200, 100, 50])
-def test_shrinking_keeps_positions(tmp_path, suffix, longest):
-    """A ramp of odd length keeps its slope to the end, although a JPEG is decoded at a fraction."""
-    ramp = np.tile(np.arange(1001) // 4, (301, 1)).astype(np.uint8)
-    photo = read_image(save(tmp_path / f"ramp.{suffix}", ramp, quality=98), longest=longest)
-    # Column i ends at (i + 1) 1001 / columns of the original; its center lies half a step before.
-    centers = (np.arange(longest) + 0.5) * 1001 / longest - 0.5
-    error = photo[..., 0].mean(axis=0) - (centers / 4 - 0.375)
-    assert np.abs(error[2:-2]).max() < 1.1  # 1.1 gray levels are 4.4 pixels, less than the padding
-
-
-def test_reduced_decoding_is_as_good_as_full(tmp_path):
-    rng = np.random.default_rng(0)
-    rough = Image.fromarray(rng.integers(0, 256, (50, 70, 3), np.uint8))
-    path = save(tmp_path / "rough.jpg", rough.resize((700, 500)), quality=95)
-    with Image.open(path) as image:
-        full = image.resize((140, 100), Image.Resampling.BICUBIC)
-    photo = read_image(path, longest=140)
-    assert 0 < np.sqrt(np.mean((photo - np.asarray(full, float)) ** 2)) < 2
-
-
-@pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_shrinking_does_not_alias(tmp_path, suffix):
-    y, x = np.mgrid[:256, :256]
-    checks = gray_rgb((255 * ((x + y) % 2)).astype(np.uint8))
-    photo = read_image(save(tmp_path / f"checks.{suffix}", checks, quality=95), longest=64)
-    assert_close(photo[2:-2, 2:-2], np.full((60, 60, 3), 127.5), 4)
-
-
-def test_transparent_pixels_do_not_bleed_when_shrunk(tmp_path):
-    rgba = np.zeros((64, 64, 4), np.uint8)
-    rgba[:, 32:] = 255
-    photo = read_image(save(tmp_path / "alpha.png", rgba), longest=16)
-    assert_same(photo, np.full((16, 16, 3), 255))
-
-
-@pytest.mark.parametrize("longest", [0, -3])
-def test_invalid_longest_is_refused(tmp_path, colors, longest):
-    with pytest.raises(ValueError, match=f"longest is {longest}; expected at least 1") as caught:
-        read_image(save(tmp_path / "photo.png", colors), longest=longest)
-    assert not isinstance(caught.value, PhotoError)
-
-
 # --- refused files
 
 
 def assert_refused(path, *patterns, readers=(read_image, original_size)):
     """Check that the error names the file, what was expected, and a fix."""
-    for read in (*readers, lambda path: read_image(path, longest=20)):
+    for read in readers:
         with pytest.raises(PhotoError) as caught:
             read(path)
         message = str(caught.value)
@@ -693,8 +619,9 @@ BAD = ["0_small.png", "2_short.png", "4_empty.jpg", "6_bomb.png", "README.md"]
 
 
 @pytest.mark.parametrize("ahead", [1, 2, 4, 50])
-def test_bad_photos_are_returned_as_errors(mixed, ahead):
-    results = list(iter_photos(mixed, ahead=ahead))
+def test_bad_photos_are_returned_as_errors(mixed, monkeypatch, ahead):
+    monkeypatch.setattr(reading, "AHEAD", ahead)
+    results = list(iter_photos(mixed, mixed.names))
     assert [name for name, _ in results] == list(mixed.names)
     errors = {name: result for name, result in results if isinstance(result, PhotoError)}
     assert list(errors) == BAD
@@ -713,13 +640,13 @@ def test_errors_hold_no_reference_to_a_photo(mixed):
 
 def test_photos_come_in_the_requested_order(mixed):
     names = ["8_good.png", "gone.png", "0_good.png", "8_good.png"]
-    results = list(iter_photos(mixed, (name for name in names), longest=22))
+    results = list(iter_photos(mixed, (name for name in names)))
     assert [name for name, _ in results] == names
     assert [getattr(photo, "shape", None) for _, photo in results] == [
-        (15, 22, 3),
+        (HEIGHT, WIDTH, 3),
         None,
-        (15, 22, 3),
-        (15, 22, 3),
+        (HEIGHT, WIDTH, 3),
+        (HEIGHT, WIDTH, 3),
     ]
     assert list(iter_photos(mixed, [])) == []
 
@@ -728,25 +655,27 @@ def test_photos_come_in_the_requested_order(mixed):
 def test_at_most_ahead_photos_are_read_in_advance(mixed, monkeypatch, ahead):
     begun = []
 
-    def load(path, longest):
+    def load(path):
         begun.append(path)
         return PIXEL
 
     monkeypatch.setattr(reading, "read_image", load)
-    for taken, _ in enumerate(iter_photos(mixed, ahead=ahead), start=1):
+    monkeypatch.setattr(reading, "AHEAD", ahead)
+    for taken, _ in enumerate(iter_photos(mixed, mixed.names), start=1):
         assert taken <= len(begun) <= taken + ahead
 
 
 def test_photos_are_read_while_the_caller_works(mixed, monkeypatch):
     second = threading.Event()
 
-    def load(path, longest):
+    def load(path):
         if path.name == mixed.names[1]:
             second.set()
         return PIXEL
 
     monkeypatch.setattr(reading, "read_image", load)
-    stream = iter_photos(mixed, ahead=1)
+    monkeypatch.setattr(reading, "AHEAD", 1)
+    stream = iter_photos(mixed, mixed.names)
     next(stream)
     assert second.wait(timeout=60)
     stream.close()
@@ -754,16 +683,9 @@ def test_photos_are_read_while_the_caller_works(mixed, monkeypatch):
 
 def test_closing_the_iterator_ends_the_threads(mixed):
     before = threading.active_count()
-    for _ in iter_photos(mixed):
+    for _ in iter_photos(mixed, mixed.names):
         break
-    stream = iter_photos(mixed)
+    stream = iter_photos(mixed, mixed.names)
     next(stream)
     stream.close()
     assert threading.active_count() == before
-
-
-def test_invalid_arguments_raise_instead_of_counting_as_bad_photos(mixed):
-    with pytest.raises(ValueError, match="ahead is 0; expected at least 1"):
-        next(iter_photos(mixed, ahead=0))
-    with pytest.raises(ValueError, match="longest is 0"):
-        next(iter_photos(mixed, longest=0))
