@@ -11,7 +11,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import rankdata
 
 Result = Mapping[str, Any]
 """Record of one run, as `delfjax.evaluation.report.report` returns it and `read_result` reads it."""
@@ -143,6 +142,8 @@ def rank_correlation(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> 
         The correlation with its 95% interval over pairs. The correlation is 0 if a variable is
         constant.
     """
+    from scipy.stats import rankdata  # a slow import
+
     pairs = np.stack([x, y], axis=1)
     pairs = pairs[np.isfinite(pairs).all(1)]
 

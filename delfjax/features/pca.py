@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 from safetensors.numpy import load_file, save_file
-from sklearn import decomposition
 
 PAPER_DIMENSIONS = 40  # Sec. 4.3
 
@@ -55,6 +54,8 @@ class PCA:
                 f"cannot fit {dimensions} dimensions to {len(descriptors)} descriptors. "
                 "Fix: use more photos, or fewer dimensions"
             )
+        from sklearn import decomposition  # a slow import
+
         # The covariance has c x c numbers. scikit-learn's default solver may need n x n.
         solver = "covariance_eigh" if len(descriptors) > descriptors.shape[1] else "auto"
         pca = decomposition.PCA(dimensions, svd_solver=solver, random_state=seed).fit(
