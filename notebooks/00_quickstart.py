@@ -14,6 +14,7 @@ from delfjax import provenance, widgets
 from delfjax.features import pyramid
 from delfjax.images import samples
 from delfjax.paper.runs import RESULTS
+from notebooks.synthetic_view import synthetic_view
 
 # %% [markdown]
 # ## Match two photos
@@ -59,7 +60,7 @@ dx.plots.matches(day, palace, other_pair)
 
 # %%
 photo, flower = samples.temple(), samples.flower()
-view = samples.synthetic_view(photo, rotation=8, seed=0)
+view = synthetic_view(photo, rotation=8, seed=0)
 titles = ["photo", "synthetic view of it", "unrelated photo"]
 dx.plots.photos([photo, view.photo, flower], titles)
 
@@ -246,7 +247,7 @@ provenance.update_result(RESULTS / "quickstart.json", record | provenance.descri
 #
 # ## Exercises
 #
-# 1. Set `rotation=40` in `samples.synthetic_view`. How far can you rotate the view before the inliers are gone?
+# 1. Set `rotation=40` in `synthetic_view`. How far can you rotate the view before the inliers are gone?
 # 2. Load the model with `dx.load("delf_att", dx.ExtractionConfig(max_features=100))`. How few features are enough?
 # 3. Match the photo by day with its mirror image: `dx.match(model(day), model(day[:, ::-1]))`. Why are there so many inliers?
 #
