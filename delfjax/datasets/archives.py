@@ -27,16 +27,13 @@ FORBIDDEN = re.compile(r"[\\:\x00-\x1f\x7f]")  # in names: Windows drives and se
 MARKERS, TEMPORARY = ".unpacked", ".unpacking-"  # (prefixes of) folder names in the destination
 
 
-def unpack(archive: Path, folder: Path, *, flat: bool = False) -> bool:
+def unpack(archive: Path, folder: Path, *, flat: bool = False) -> None:
     """Unpack a tar or tar.gz archive into a folder. Existing files are kept.
 
     Args:
         archive: The archive. The format is recognized by the content, not by the file name.
         folder: Destination, created if missing. It may be a link; links inside it are not followed.
         flat: Whether to unpack all files directly into ``folder``, without the folders of the archive.
-
-    Returns:
-        True if the archive was unpacked; False if it had been unpacked into this folder before.
 
     Raises:
         DatasetError: The archive is damaged or exceeds a limit. Or the archive holds a link, a device,
@@ -45,8 +42,6 @@ def unpack(archive: Path, folder: Path, *, flat: bool = False) -> bool:
     """
     try:
         digest = sha256(archive)
-        if is_unpacked(digest, folder):
-            return False
         temporary = folder / f"{TEMPORARY}{digest[:16]}"
         shutil.rmtree(temporary, ignore_errors=True)  # left by a run that was killed
         temporary.mkdir(parents=True)
@@ -58,7 +53,6 @@ def unpack(archive: Path, folder: Path, *, flat: bool = False) -> bool:
         marker = folder / MARKERS / digest
         marker.parent.mkdir(exist_ok=True)
         marker.write_text(archive.name + "\n")
-        return True
     except DatasetError:
         raise
     except Exception as error:  # the readers raise all kinds of errors on damaged archives

@@ -109,14 +109,12 @@ def _read_truths(annotation: dict, database_size: int, location: str) -> dict[st
     levels: dict[str, list[int]] = {}
     for level in ("easy", "hard", "junk"):
         numbers = annotation.get(level)
-        if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+        if not isinstance(numbers, list) or not all(
+            type(number) is int and 0 <= number < database_size for number in numbers
+        ):
             raise DatasetError(
-                f"{location}: {level} is {short_repr(numbers)}; expected a list of integers"
-            )
-        if invalid := [number for number in numbers if not 0 <= number < database_size]:
-            raise DatasetError(
-                f"{location}: {level} has index {invalid[0]}; expected 0 to {database_size - 1}, since "
-                f"imlist has {database_size} names"
+                f"{location}: {level} is {short_repr(numbers)}; expected a list of integers from 0 to "
+                f"{database_size - 1}, since imlist has {database_size} names"
             )
         levels[level] = numbers
     easy, hard, junk = levels.values()

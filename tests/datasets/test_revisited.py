@@ -85,7 +85,7 @@ def test_every_protocol_of_pickle(tmp_path, protocol):
 @pytest.mark.parametrize("number", [8, -1, 10**30])
 def test_a_photo_number_out_of_range(tmp_path, level, number):
     truth = changed_truth(1, **{level: [7, number]})
-    expect_error(tmp_path, truth, "query all_souls_000101", f"{level} has index {number}", "0 to 7")
+    expect_error(tmp_path, truth, "query all_souls_000101", f"{level} is [7, {number}]", "0 to 7")
 
 
 @pytest.mark.parametrize("numbers", [None, 3, "12", (1, 2), [[1], [2, 3]], [1.0], [True], ["1"]])
