@@ -86,17 +86,15 @@ def _lasting(result: Mapping[str, Any]) -> object:
 
 def _same(one: object, other: object, tolerance: float) -> bool:
     """Return whether two JSON values are equal. Numbers may differ by the tolerance."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(
-            _same(value, other[key], tolerance) for key, value in one.items()
-        )
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(
-            _same(*pair, tolerance) for pair in zip(one, other, strict=True)
-        )
-    if isinstance(one, int | float) and isinstance(other, int | float):
-        return math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance)
-    return one == other
+    import jax
+
+    def is_close(a: object, b: object) -> bool:
+        if isinstance(a, int | float) and isinstance(b, int | float):
+            return math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance)
+        return a == b
+
+    (values, structure), (others, other_structure) = map(jax.tree.flatten, (one, other))
+    return structure == other_structure and all(map(is_close, values, others))
 
 
 def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
