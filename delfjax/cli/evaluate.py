@@ -55,7 +55,7 @@ def benchmark(options: argparse.Namespace) -> int:
 
 
 def _add_shared_options(parser: argparse.ArgumentParser) -> None:
-    store = "keep the local features in this folder; None is a folder in the cache"
+    store = "keep the local features in this folder; by default in a folder of the cache"
     parser.add_argument("--store", type=Path, metavar="FOLDER", help=store)
     page = "write a web page with the first results of each query to this .html file"
     parser.add_argument("--page", type=Path, metavar="FILE", help=page)

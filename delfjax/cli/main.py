@@ -27,6 +27,14 @@ COMMANDS = {
 }
 
 
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Show the default of each option that has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        has_default = bool(action.default) or type(action.default) is int  # an int may be 0
+        return super()._get_help_string(action) if has_default else action.help
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command.
 
@@ -69,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Parse a command line. Import only the module of the given command."""
-    style = {"epilog": EXIT_CODES, "formatter_class": argparse.ArgumentDefaultsHelpFormatter}
+    style = {"epilog": EXIT_CODES, "formatter_class": HelpFormatter}
     top = argparse.ArgumentParser(prog="delfjax", description=delfjax.__doc__, **style)
     top.add_argument("--version", action="version", version=f"delfjax {delfjax.__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")

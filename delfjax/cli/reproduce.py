@@ -9,14 +9,7 @@ from delfjax.datasets.catalog import DATASETS, missing_message, missing_parts
 from delfjax.files import cache_folder, digest
 from delfjax.paper.claims import FILE as CLAIMS
 from delfjax.paper.claims import format_claims, read_claims
-from delfjax.paper.reproduce import (
-    Job,
-    LabeledFolder,
-    Outcome,
-    Reproduction,
-    plan,
-    run_all,
-)
+from delfjax.paper.reproduce import Job, LabeledFolder, Outcome, Reproduction, plan, run_all
 from delfjax.paper.runs import PROFILES, RESULTS
 from delfjax.paper.tables import all_results, update_page
 from delfjax.provenance import read_result
@@ -24,7 +17,7 @@ from delfjax.provenance import read_result
 
 def reproduce_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax reproduce``."""
-    real = "also run on all real data sets in this folder; None is only the rendered sets"
+    real = "also run on all real data sets in this folder; by default only on the rendered sets"
     parser.add_argument("--data", type=Path, metavar="FOLDER", help=real)
     labeled = "run only on this folder of photos with one sub-folder per class"
     parser.add_argument("--labeled", type=Path, metavar="FOLDER", help=labeled)
@@ -38,12 +31,8 @@ def reproduce_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help=only)
     listed = "list the results, and whether they are up to date, without making any"
     parser.add_argument("--list", action="store_true", help=listed)
-    parser.add_argument(
-        "--results",
-        type=Path,
-        metavar="FOLDER",
-        help="folder of the results; None is data/results, or with --labeled a folder in the cache",
-    )
+    results = "folder of the results; by default data/results, or with --labeled one in the cache"
+    parser.add_argument("--results", type=Path, metavar="FOLDER", help=results)
 
 
 def reproduce(options: argparse.Namespace) -> int:
@@ -76,9 +65,8 @@ def reproduce(options: argparse.Namespace) -> int:
 
 def table_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax table``."""
-    parser.add_argument(
-        "--results", type=Path, default=RESULTS, metavar="FOLDER", help="folder of the results"
-    )
+    folder = {"type": Path, "default": RESULTS, "metavar": "FOLDER"}
+    parser.add_argument("--results", **folder, help="folder of the results")
     parser.add_argument("--all", action="store_true", help="also show sweeps and comparisons")
     page = "also write the summary of Table 1 into this Markdown page, between its results marks"
     parser.add_argument("--page", type=Path, metavar="FILE", help=page)

@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from delfjax.cli.options import (
     add_pca_options,
     add_ransac_options,
     add_search_options,
+    add_value,
     extraction_config,
     pca_config,
     ransac_config,
@@ -25,13 +26,13 @@ from delfjax.cli.output import OK, list_failures, print_result
 from delfjax.features.cluster import connect_cluster
 from delfjax.features.database import Database
 from delfjax.features.extract_folder import extract_folder
-from delfjax.features.factory import extractor_of, load
+from delfjax.features.factory import DEFAULT_MODEL, extractor_of, load
 from delfjax.features.store import FeatureStore
 from delfjax.files import StoreError
 from delfjax.images.reading import read_image, scan
-from delfjax.provenance import hardware, to_plain, versions
+from delfjax.provenance import describe, hardware, versions
 from delfjax.search.exact import ExactIndex
-from delfjax.search.index import EXACT_LIMIT, KINDS, NEIGHBORS, Index, build_index, load_index
+from delfjax.search.index import NEIGHBORS, Index, build_index, load_index
 from delfjax.search.index_files import MANIFEST, IndexFileError
 from delfjax.search.matching import MAX_DISTANCE
 from delfjax.search.matching import match as match_features
@@ -43,20 +44,12 @@ from delfjax.search.searcher import Searcher
 def match_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax match``."""
     parser.add_argument("photos", nargs=2, type=Path, metavar="PHOTO", help="photos to match")
-    store = "use the model and PCA of this feature store; None learns a PCA from both photos"
+    store = "use the model and PCA of this store; by default a PCA is learned from both photos"
     parser.add_argument("--store", type=Path, help=store)
-    parser.add_argument(
-        "--max-distance",
-        type=float,
-        default=MAX_DISTANCE,
-        help="largest L2 distance between matching descriptors, 0 to 2",
-    )
-    parser.add_argument(
-        "--ratio",
-        type=float,
-        default=1.0,
-        help="largest ratio of the distances of the nearest and second nearest neighbor; 1 keeps all",
-    )
+    distance = "largest L2 distance between matching descriptors, 0 to 2"
+    add_value(parser.add_argument, "--max-distance", MAX_DISTANCE, distance)
+    ratio = "largest ratio of the distances of the nearest and second nearest neighbor; 1 keeps all"
+    add_value(parser.add_argument, "--ratio", 1.0, ratio)
     figure = "save a figure of the inliers to this file (.png, .pdf, ...)"
     parser.add_argument("--figure", type=Path, metavar="FILE", help=figure)
     add_model_options(parser, default=None)
@@ -73,8 +66,8 @@ def match(options: argparse.Namespace) -> int:
         store = open_store(options.store)
         model, pca = extractor_of(store, options.model, weights=options.weights), store.pca
     else:
-        chosen = () if options.model is None else (options.model,)
-        model = load(*chosen, config=extraction_config(options), weights=options.weights)
+        chosen = options.model or DEFAULT_MODEL
+        model = load(chosen, extraction_config(options), weights=options.weights)
     features = [model(photo) for photo in tqdm(photos, desc="extract", unit="photo")]
     limits = {"max_distance": options.max_distance, "ratio": options.ratio}
     ransac = ransac_config(options)
@@ -89,14 +82,9 @@ def match(options: argparse.Namespace) -> int:
         "matches": len(pair.matches),
         "inliers": pair.num_inliers,
         "affine": pair.affine.tolist() if pair.num_inliers else None,
-        "config": {
-            "model": model.name,
-            "extraction": to_plain(asdict(model.config)),
-            **limits,
-            "ransac": asdict(ransac),
-        },
-        "versions": versions(),
     }
+    extraction, name = asdict(model.config), model.name
+    config = {"model": name, "extraction": extraction, **limits, "ransac": asdict(ransac)}
     text = (
         f"features  {len(features[0])} and {len(features[1])}\n"
         f"matches   {len(pair.matches)}\n"
@@ -104,7 +92,7 @@ def match(options: argparse.Namespace) -> int:
         "affine    from (y, x, 1) of the first photo to (y, x) of the second\n"
         f"{np.array2string(pair.affine, precision=4, suppress_small=True)}"
     )
-    print_result(options, result, text)
+    print_result(options, result | describe(config), text)
     return OK
 
 
@@ -118,12 +106,10 @@ def extract_options(parser: argparse.ArgumentParser) -> None:
     database = "learn the PCA only from files that match this pattern"
     parser.add_argument("--database", default="*", metavar="PATTERN", help=database)
     place = parser.add_mutually_exclusive_group()
-    place.add_argument(
-        "--scheduler", metavar="ADDRESS", help="extract on the Dask cluster at this address"
-    )
-    place.add_argument(
-        "--workers", type=int, metavar="N", help="extract with N Dask workers on this machine"
-    )
+    scheduler = "extract on the Dask cluster at this address"
+    place.add_argument("--scheduler", metavar="ADDRESS", help=scheduler)
+    workers = "extract with N Dask workers on this machine"
+    place.add_argument("--workers", type=int, metavar="N", help=workers)
     add_model_options(parser)
     add_extraction_options(parser)
     add_pca_options(parser)
@@ -133,7 +119,7 @@ def extract(options: argparse.Namespace) -> int:
     """Run ``delfjax extract``."""
     photos = scan(options.folder)
     model = load(options.model, extraction_config(options), weights=options.weights)
-    config = pca_config(options, options.database)
+    config = replace(pca_config(options), database=options.database)
     with connect_cluster(scheduler=options.scheduler, workers=options.workers) as client:
         store = extract_folder(model, photos, options.store, config=config, client=client)
     report = store.report
@@ -150,13 +136,8 @@ def extract(options: argparse.Namespace) -> int:
 def index_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax index``."""
     parser.add_argument("store", type=Path, metavar="STORE", help="folder of the feature store")
-    parser.add_argument(
-        *("--kind", "--index"),
-        choices=("auto", *KINDS),
-        default="auto",
-        help=f"kind of index; auto is exact for up to {EXACT_LIMIT:,} descriptors, else nndescent",
-    )
-    out = "write the index into this folder; None is STORE.index"
+    add_index_options(parser, settings=False)
+    out = "write the index into this folder; by default into STORE.index"
     parser.add_argument("--out", type=Path, metavar="FOLDER", help=out)
     add_json_option(parser)
 
@@ -169,7 +150,7 @@ def index(options: argparse.Namespace) -> int:
     """
     database = open_store(options.store).gather()
     start = time.perf_counter()
-    built = build_index(database.descriptors, options.kind)
+    built = build_index(database.descriptors, options.index)
     seconds = time.perf_counter() - start
     path = options.out or _default_index(options.store)
     built.save(path, database=database.checksum)
@@ -196,7 +177,7 @@ def search_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", type=Path, metavar="PHOTO", help="query photo")
     parser.add_argument("--top", type=int, default=10, help="number of results to print")
     saved = (
-        "load this index of `delfjax index`; None is STORE.index or, if it is missing, a new index"
+        "load this index of `delfjax index`; by default STORE.index if it exists, else a new index"
     )
     parser.add_argument("--saved", type=Path, metavar="FOLDER", help=saved)
     add_model_options(parser, default=None)
@@ -228,11 +209,7 @@ def search(options: argparse.Namespace) -> int:
 
 
 def open_store(path: Path) -> FeatureStore:
-    """Open a feature store for reading.
-
-    Raises:
-        StoreError: If there is no store, or it is empty.
-    """
+    """Open a feature store for reading. Raise a `StoreError` if it does not exist or is empty."""
     store = FeatureStore(path)
     if not len(store):
         raise StoreError(f"{path}: the store is empty. Fix: run delfjax extract FOLDER {path}")

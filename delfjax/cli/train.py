@@ -23,30 +23,18 @@ def train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--photos", type=Path, required=True, metavar="FOLDER", help=photos)
     out = "folder of the training run; an interrupted run in this folder resumes"
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help=out)
-    parser.add_argument(
-        "--variant",
-        choices=get_args(Variant),
-        default="finetune",
-        help="finetune trains descriptors (step 1 of the paper), attention trains scores (step 2)",
-    )
-    parser.add_argument(
-        "--start",
-        default=RESNET50_V1.name,
-        metavar="MODEL",
-        help="initial model: a file of `delfjax train`, a model that comes with delfjax, or an "
-        "ImageNet backbone",
-    )
+    step = "finetune trains descriptors (step 1 of the paper), attention trains scores (step 2)"
+    variants = get_args(Variant)
+    parser.add_argument("--variant", choices=variants, default="finetune", help=step)
+    model = "initial model: a file of `delfjax train`, a model of delfjax, or an ImageNet backbone"
+    parser.add_argument("--start", default=RESNET50_V1.name, metavar="MODEL", help=model)
     file = "read the weights of the ImageNet backbone from this file instead of downloading them"
     parser.add_argument("--weights", type=Path, metavar="FILE", help=file)
     preset = "preset of all settings: small for a CPU and a few hundred photos, paper for GPUs"
     parser.add_argument("--config", choices=CONFIGS, default="small", help=preset)
-    parser.add_argument(
-        "--pooled-layer",
-        choices=("conv4", "conv5"),
-        default="conv4",
-        help="layer that step 1 of the paper pools and classifies; conv5 is also trained",
-    )
-    preset = "; None is the value of --config"
+    layer = "layer that step 1 of the paper pools and classifies; conv5 is also trained"
+    parser.add_argument("--pooled-layer", choices=("conv4", "conv5"), default="conv4", help=layer)
+    preset = "; by default the value of --config"
     parser.add_argument("--steps", type=int, help=f"number of updates, one per batch{preset}")
     parser.add_argument("--batch-size", type=int, help=f"number of photos per batch{preset}")
     parser.add_argument("--learning-rate", type=float, help=f"highest learning rate{preset}")
@@ -73,11 +61,7 @@ def training_config(options: argparse.Namespace) -> TrainingConfig:
 
 
 def train(options: argparse.Namespace) -> int:
-    """Train a model, print its validation metrics, and return the exit code.
-
-    Raises:
-        ValueError: If ``--weights`` is given, but ``--start`` does not name an ImageNet backbone.
-    """
+    """Run ``delfjax train``."""
     config, start = training_config(options), options.start
     if options.coordinator:  # before anything else uses JAX
         jax.distributed.initialize(options.coordinator, options.hosts, options.host)
@@ -92,7 +76,7 @@ def train(options: argparse.Namespace) -> int:
     trained = training.train(
         options.photos, options.out, config=config, start=start, tensorboard=options.tensorboard
     )
-    print(f"{trained.file}: step {trained.step} of {config.optimizer.steps}")
+    print(f"{trained.file}: update {trained.step} of {config.optimizer.steps}")
     for name, value in trained.validation_metrics.items():
         print(f"{name.replace('_', ' '):32}{value:.3f}")
     return list_failures(ExtractionReport(failed=trained.failed))

@@ -219,7 +219,7 @@ def _train(
     """Run the remaining updates; log, validate and save the state at regular intervals."""
     config = context.config
     steps = range(run.last_step, config.optimizer.steps)
-    bar = tqdm(steps, config.network.variant, unit="step", initial=steps.start, total=steps.stop)
+    bar = tqdm(steps, config.network.variant, unit="update", initial=steps.start, total=steps.stop)
     pending: tuple[int, Mapping[str, Array]] | None = None
     labels = training.photos.labels
     batches = prefetch(lambda step: training(host_share(batch_rows(labels, config, step))), steps)

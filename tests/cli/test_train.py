@@ -73,7 +73,7 @@ def test_both_steps_from_a_folder_to_a_model(photos, tmp_path, capsys, pooled_la
     one, two = tmp_path / "one", tmp_path / "two"
     assert run("--photos", photos, "--out", one, "--pooled-layer", pooled_layer) == 0
     out, err = capsys.readouterr()
-    assert f"{one}/model.safetensors: step " in out
+    assert f"{one}/model.safetensors: update " in out
     assert "validation descriptor accuracy" in out
     assert "finetune" in err  # the progress bar
 
