@@ -38,7 +38,7 @@ from delfjax.images.reading import PhotoFolder, scan
 from delfjax.provenance import PROTOCOL, describe
 from delfjax.search.expansion import expand_global, expand_local, trusted_photos
 from delfjax.search.fusion import append_by_similarity, fuse, rank_by_similarity
-from delfjax.search.index import IndexConfig, measure_recall
+from delfjax.search.index import IndexConfig, build_index
 from delfjax.search.searcher import Searcher, SearchResult
 from delfjax.types import Features
 
@@ -177,7 +177,12 @@ def evaluate(
             index = config.index if config.shortlist is None else IndexConfig(kind="exact")
             searcher = Searcher(database, index.build(database.descriptors), config.search)
         with _timed(seconds, "measure recall"):
-            recall = measure_recall(searcher.index, database.descriptors, queries)
+            if searcher.index.kind != "exact":
+                recall = searcher.index.recall(
+                    np.concatenate([query.descriptors for query in queries]),
+                    sample=1000,
+                    exact=build_index(database.descriptors, "exact"),
+                )
     benchmark = _readable(benchmark, report)
     with _timed(seconds, "search"):
         results = _search(benchmark, config, searcher, queries, descriptors)

@@ -51,8 +51,7 @@ def load(
             f"Fix: leave the weights out, or choose one of {', '.join(BACKBONES)}"
         )
     if name in HANDCRAFTED:
-        extractor = HandcraftedExtractor(name)
-        return extractor if config is None else extractor.with_config(config)
+        return HandcraftedExtractor(name).with_config(config or ExtractionConfig())
     if name in BACKBONES:
         backbone = pretrained.load_backbone(BACKBONES[name], file=weights)
         return Extractor(backbone, None, config, name)

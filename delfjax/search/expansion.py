@@ -41,9 +41,6 @@ class ExpansionConfig:
         radius: Maximum distance of two duplicate features, in pixels of the query photo. A feature is
             not added if it is a duplicate of one that the query already has.
         distance: L2 distance below which the descriptors of two duplicate features must be.
-
-    Raises:
-        ValueError: If a value is out of range.
     """
 
     kind: ExpansionKind = "local"
@@ -90,7 +87,7 @@ def expand_local(
     query: Features,
     result: SearchResult,
     database: Database,
-    config: ExpansionConfig | None = None,
+    config: ExpansionConfig,
 ) -> Features:
     """Expand a query: add local features of photos with enough inliers, mapped to the query photo.
 
@@ -100,12 +97,11 @@ def expand_local(
         query: Features of the query, reduced by the same PCA as the database.
         result: Search result of the query.
         database: The database that was searched.
-        config: Settings of the expansion. None: the defaults.
+        config: Settings of the expansion.
 
     Returns:
         Features of the query and added features, highest score first.
     """
-    config = config or ExpansionConfig()
     added = [
         map_to_query(database.features(image), result.verifications[image].affine, query.image_size)
         for image in trusted_photos(result, config).tolist()

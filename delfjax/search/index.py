@@ -7,7 +7,7 @@ of parts of the database, `distributed`), and product quantization (`product_qua
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from numbers import Integral, Real
@@ -19,7 +19,6 @@ from jaxtyping import Float, Int
 
 from delfjax.search import index_files
 from delfjax.search.index_files import IndexFileError, TensorFiles
-from delfjax.types import Features
 
 NEIGHBORS = 60  # neighbors per query feature, as in the re-implementations; not in the paper
 # "auto" searches exactly up to this many descriptors: 1,000 query features then take a few seconds on
@@ -147,7 +146,7 @@ class Index(ABC):
 
         Args:
             queries: Query descriptors.
-            k: Number of neighbors of each query.
+            k: Number of neighbors of each query. At most as many as there are descriptors are used.
             sample: Maximum number of queries to search for, chosen at random.
             exact: Exact index of the same database. None: one is built from ``descriptors``.
 
@@ -155,7 +154,7 @@ class Index(ABC):
             Recall at ``k``, from 0 to 1. A neighbor is correct if it is as near to the query as the
             true k-th neighbor, by its true distance (the index may return approximate distances).
         """
-        exact = exact or build_index(self.descriptors, "exact")
+        exact, k = exact or build_index(self.descriptors, "exact"), min(k, len(self))
         random = np.random.default_rng(0)
         chosen = queries[random.permutation(len(queries))[:sample]]
         _, true = exact.search(chosen, k)
@@ -290,23 +289,6 @@ class IndexConfig:
                 f"invalid settings for index {self.kind!r}: {dict(self.settings)} ({error}). Fix: pass "
                 "settings of this kind of index"
             ) from error
-
-
-def measure_recall(
-    index: Index, descriptors: Float[np.ndarray, "t d"], queries: Sequence[Features]
-) -> float:
-    """Measure which share of the true nearest neighbors an index finds, on 1,000 query features.
-
-    Args:
-        index: The index. It may be of a kind that does not keep the descriptors.
-        descriptors: Descriptors of the database.
-        queries: Features of query photos, reduced by the same PCA as the database.
-    """
-    if index.kind == "exact":
-        return 1.0
-    sample = np.concatenate([query.descriptors for query in queries])
-    k = min(NEIGHBORS, len(descriptors))
-    return index.recall(sample, k, sample=1000, exact=build_index(descriptors, "exact"))
 
 
 def check_minimums(config: object, **minimums: float) -> None:

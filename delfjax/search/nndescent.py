@@ -41,9 +41,6 @@ class NNDescentConfig:
         entries: Number of random nodes at which every search starts.
         beam: Default number of nearest nodes that a search keeps; see `NNDescentIndex`.
         seed: Random seed of the graph and the entries.
-
-    Raises:
-        ValueError: If a value is out of range.
     """
 
     neighbors: int = 30

@@ -35,9 +35,6 @@ class ProductQuantizationConfig:
         bits: Number of bits of the code of a sub-vector, which has ``2 ** bits`` centers.
         probes: Default number of lists searched for a query; see `ProductQuantizationIndex`.
         seed: Random seed for learning the centers.
-
-    Raises:
-        ValueError: If a value is out of range.
     """
 
     lists: int = PAPER_LISTS

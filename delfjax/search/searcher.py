@@ -48,9 +48,6 @@ class SearchConfig:
             highest scores are used. None: all.
         truncate: Number of leading descriptor dimensions to use, as a smaller PCA gives. None: all.
         ransac: Settings of the verification by RANSAC.
-
-    Raises:
-        ValueError: If a value is out of range.
     """
 
     neighbors: int = NEIGHBORS

@@ -128,7 +128,7 @@ def test_without_a_trusted_photo_the_query_is_unchanged(scene):
     np.testing.assert_array_equal(same.positions, query.positions)
     np.testing.assert_array_equal(same.descriptors, query.descriptors)
     empty = features(np.empty((0, 2)), np.empty((0, 40)))
-    assert len(expand_local(empty, Searcher(base)(empty), base)) == 0
+    assert len(expand_local(empty, Searcher(base)(empty), base, ExpansionConfig())) == 0
 
 
 def test_expansion_is_deterministic(scene):
