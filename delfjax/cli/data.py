@@ -16,13 +16,9 @@ def data_options(sub: argparse.ArgumentParser) -> None:
     def add_action(name: str, summary: str) -> argparse.ArgumentParser:
         style = {"description": summary, "formatter_class": sub.formatter_class}
         action = actions.add_parser(name, help=summary, **style)
-        action.add_argument(
-            "--root",
-            type=Path,
-            default=data_folder(),
-            metavar="FOLDER",
-            help="folder of the data sets; set $DELFJAX_DATA to change the default",
-        )
+        root = "folder of the data sets; set $DELFJAX_DATA to change the default"
+        folder = {"type": Path, "default": data_folder(), "metavar": "FOLDER"}
+        action.add_argument("--root", help=root, **folder)
         return action
 
     add_action("list", "list the data sets: content, terms of use, and whether they are on disk")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -389,6 +390,15 @@ def test_help_of_each_command(command, capsys):
     out = capsys.readouterr().out
     assert f"delfjax {command}" in out
     assert "exit codes: 0 success" in out
+    assert not re.search(r"default:\s+(None|False|\[\])", out)
+
+
+def test_help_shows_useful_defaults(capsys):
+    with pytest.raises(SystemExit):
+        run("match", "--help")
+    out = " ".join(capsys.readouterr().out.split())
+    assert "random seed of RANSAC (default: 0)" in out
+    assert "maximum number of features per photo (default: 1000)" in out
 
 
 def test_version(capsys):
