@@ -6,7 +6,6 @@ import json
 import time
 
 from delfjax import provenance
-from delfjax.paper.runs import RESULTS
 
 BENCHMARKS = {
     "verification": "time of our RANSAC on 100 pairs of photos and of scikit-image on one pair",
@@ -48,7 +47,7 @@ def main() -> None:
         result = importlib.import_module(f"benchmarks.{name}").run(**settings)
         result |= provenance.describe(result["config"])
         result |= {"seconds": round(time.perf_counter() - start, 1), "command": command}
-        provenance.write_result(RESULTS / f"bench_{name}.json", result)
+        provenance.write_result(provenance.RESULTS / f"bench_{name}.json", result)
         print(f"{name}: {result['value']}, {result['what']}")
         print(json.dumps(result["rows"], indent=2))
 

@@ -20,7 +20,6 @@ from benchmarks.indexes import BEAMS, RECALL, THREADS, TIE, Implementation, K
 from benchmarks.timing import measure
 from delfjax import files, provenance
 from delfjax.features.pca import PCA
-from delfjax.paper.runs import RESULTS
 from delfjax.search.distributed import SHARD_SIZE
 from delfjax.search.nndescent import BRUTE_FORCE_LIMIT
 
@@ -111,7 +110,7 @@ def measure_stages() -> list[dict]:
     The PCA is measured here. The other times come from the results of other benchmarks.
     """
     extraction, stores, verification = (
-        provenance.read_result(RESULTS / f"bench_{name}.json")
+        provenance.read_result(provenance.RESULTS / f"bench_{name}.json")
         for name in ("extraction", "stores", "verification")
     )
     (store,) = (row for row in stores["rows"] if row["format"] == "delfjax")

@@ -1,6 +1,6 @@
 # The public names of delfjax. `__init__.py` passes this file to lazy_loader, which imports a name when it is
 # first used.
-from . import datasets, plots
+from . import datasets, plots, provenance
 from .evaluation.benchmark import Evaluation, evaluate
 from .evaluation.config import RunConfig
 from .features.extract_folder import PCAConfig, extract_folder
@@ -42,6 +42,7 @@ __all__ = [
     "match",
     "model_names",
     "plots",
+    "provenance",
     "read_image",
     "search_photos",
     "train",

@@ -20,6 +20,9 @@ PROTOCOL = 1
 # Patterns of a list of plain values that json.dumps breaks into lines, and of the line breaks in it.
 PLAIN_LIST, LINE_BREAK = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]"), re.compile(r",\n\s+")
 
+RESULTS = Path(__file__).resolve().parents[1] / "data" / "results"
+"""Folder of the committed results. It exists only in a checkout of the repository."""
+
 VOLATILE = ("seconds", "versions", "hardware")  # keys that may differ if a result is made again
 
 Config = TypeVar("Config")

@@ -10,10 +10,9 @@
 
 # %%
 import delfjax as dx
-from delfjax import provenance, widgets
+from delfjax import widgets
 from delfjax.features import pyramid
 from delfjax.images import samples
-from delfjax.paper.runs import RESULTS
 from notebooks.synthetic_view import synthetic_view
 
 # %% [markdown]
@@ -236,7 +235,8 @@ assert error < 10, "RANSAC finds the true map to within 10 pixels"
 what = f"RANSAC inliers of two views of one photo; {unrelated.num_inliers} with an unrelated photo"
 record = {"value": verified.num_inliers, "what": what, "stranger_inliers": unrelated.num_inliers}
 record |= {"affine_error_pixels": round(error, 2), "seed": 0}
-provenance.update_result(RESULTS / "quickstart.json", record | provenance.describe(model.config))
+path = dx.provenance.RESULTS / "quickstart.json"
+dx.provenance.update_result(path, record | dx.provenance.describe(model.config))
 
 # %% [markdown]
 # ## Differences from the paper

@@ -15,7 +15,6 @@ from collections import Counter
 import numpy as np
 
 import delfjax as dx
-from delfjax import provenance
 from delfjax.datasets import rendered
 from notebooks import camera_maps
 
@@ -135,7 +134,7 @@ dx.plots.photos([*images, *dimmed], titles, columns=6, width=12)
 # - The fraction of the photo's pixels that show the landmark.
 
 # %%
-thresholds = provenance.read_result(benchmark.root / "grades.json")
+thresholds = dx.provenance.read_result(benchmark.root / "grades.json")
 figure, axes = dx.plots.subplots(6.2, 3.6)
 for grade, color in camera_maps.GRADE_COLORS.items():
     graded = [each for each in with_landmark if each.grade == grade]

@@ -13,16 +13,15 @@
 import numpy as np
 
 import delfjax as dx
-from delfjax import provenance
 from delfjax.evaluation import significance
-from delfjax.paper.runs import RESULTS, load_results
+from delfjax.paper.runs import load_results
 from notebooks import attention_measures
 
 # %%
 SEED = 0  # seed of all random choices
 PHOTOS_PER_LANDMARK = 4  # photos that are measured
 COUNTS = [10, 20, 50, 100, 200, 500]  # numbers of best keypoints
-print(provenance.versions(), provenance.hardware())
+print(dx.provenance.versions(), dx.provenance.hardware())
 
 # %% [markdown]
 # ## Two networks, two scores
@@ -454,8 +453,8 @@ record = {
     "attention_over_norm": {"conv4": round(gain_4.value, 1), "conv5": round(gain_5.value, 1)},
     "seed": SEED,
 }
-provenance.update_result(
-    RESULTS / "attention_hits.json", record | provenance.describe(by_attention)
+dx.provenance.update_result(
+    dx.provenance.RESULTS / "attention_hits.json", record | dx.provenance.describe(by_attention)
 )
 
 # %% [markdown]

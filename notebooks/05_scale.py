@@ -14,8 +14,7 @@
 from ipywidgets import FloatSlider, IntSlider, interact
 
 from benchmarks import scale_study
-from delfjax.paper.runs import RESULTS
-from delfjax.provenance import read_result
+from delfjax.provenance import RESULTS, read_result
 
 # %%
 IMAGES, FEATURES = 1_000_000, scale_study.FEATURES  # a billion descriptors

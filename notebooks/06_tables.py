@@ -30,7 +30,7 @@ from notebooks import paper_diagrams
 PROFILE = runs.PROFILES[
     os.environ.get("DELFJAX_PROFILE", "embedded")
 ]  # or "paper": the paper's sizes
-RESULTS = runs.RESULTS / os.environ.get("DELFJAX_RESULTS", "") / PROFILE.folder
+RESULTS = dx.provenance.RESULTS / os.environ.get("DELFJAX_RESULTS", "") / PROFILE.folder
 BENCHMARK = os.environ.get("DELFJAX_BENCHMARK", runs.HEADLINE)
 
 # %% [markdown]

@@ -10,9 +10,9 @@ from delfjax.files import cache_folder, digest
 from delfjax.paper.claims import FILE as CLAIMS
 from delfjax.paper.claims import format_claims, read_claims
 from delfjax.paper.reproduce import Job, LabeledFolder, Outcome, Reproduction, plan, run_all
-from delfjax.paper.runs import PROFILES, RESULTS
+from delfjax.paper.runs import PROFILES
 from delfjax.paper.tables import all_results, update_page
-from delfjax.provenance import read_result
+from delfjax.provenance import RESULTS, read_result
 
 
 def reproduce_options(parser: argparse.ArgumentParser) -> None:

@@ -227,8 +227,8 @@ def _load_or_build(database: Database, options: argparse.Namespace) -> Index:
     fits = complete and options.index == "auto"
     if options.saved and not fits:
         raise ValueError(
-            f"--saved {path}: a saved index cannot be combined with --features, --truncate or "
-            "--index, because it has one kind and holds all features with all dimensions. "
+            f"--saved {path}: cannot be combined with --features, --truncate or --index; the features, "
+            "dimensions and kind of a saved index are fixed. "
             "Fix: leave out --saved, or leave out the other options"
         )
     if not (options.saved or (fits and (path / MANIFEST).exists())):

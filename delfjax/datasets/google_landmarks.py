@@ -172,15 +172,18 @@ def _read_rows(
                 location = f"{path}, line {lines.line_num}"
                 if len(fields) != len(header):
                     raise DatasetError(
-                        f"{location}: has {len(fields)} fields; expected {len(header)}: {','.join(header)}"
+                        f"{location}: found {len(fields)} fields; expected {len(header)}: "
+                        f"{','.join(header)}. Fix: download the file again"
                     )
                 if not PHOTO_ID.fullmatch(photo := fields[0]):
                     raise DatasetError(
-                        f"{location}: the id is {photo!r}; expected 16 hexadecimal digits (0 to 9, a to f)"
+                        f"{location}: the id is {photo!r}; expected 16 hexadecimal digits (0 to 9, a to f). "
+                        "Fix: download the file again"
                     )
                 if photo in seen:
                     raise DatasetError(
-                        f"{location}: id {photo!r} is also on an earlier line; expected it once"
+                        f"{location}: id {photo!r} is also on an earlier line; expected it once. "
+                        "Fix: remove one of the lines"
                     )
                 seen.add(photo)
                 yield location, dict(zip(header, fields, strict=True))

@@ -127,7 +127,8 @@ def _read_query_file(path: Path, photos: Mapping[str, str], root: Path) -> tuple
     lines = read_lines(path)
     if len(lines) != 1:
         raise DatasetError(
-            f"{path}, line 1: the file has {len(lines)} lines; expected one: PHOTO x1 y1 x2 y2"
+            f"{path}: found {len(lines)} lines; expected a single line: PHOTO x1 y1 x2 y2. "
+            "Fix: download the file again"
         )
     text, location = lines[0]
     stem, *corners = text.split()

@@ -90,12 +90,13 @@ def _read(path: Path) -> tuple[list[str], list[str], list[dict]]:
     for name in (*database, *queries):
         if not isinstance(name, str) or "/" in name:
             raise DatasetError(
-                f"{path}: photo name {short_repr(name)}; expected a string without folder names"
+                f"{path}: photo name {short_repr(name)}; expected a string without folder names. "
+                "Fix: download the file again"
             )
     if len(queries) != len(annotations) or not all(isinstance(each, dict) for each in annotations):
         raise DatasetError(
             f"{path}: qimlist has {len(queries)} names, gnd has {len(annotations)} entries; expected one "
-            "dict in gnd per name in qimlist"
+            "dict in gnd per name in qimlist. Fix: download the file again"
         )
     if both := set(database).intersection(queries):
         raise DatasetError(

@@ -1,8 +1,8 @@
 """Evaluate a model on a benchmark (Sec. 5).
 
 `evaluate` extracts features, builds an index, searches for every query, and scores the rankings. It
-works on every benchmark, from Oxford5k to a folder of labeled photos. A `RunConfig` sets all stages,
-with the optional ones: global descriptors, shortlist, late fusion, query expansion.
+works on every benchmark, from Oxford5k to a folder of labeled photos. A `RunConfig` configures all
+stages. Global descriptors, a shortlist, late fusion and query expansion are optional.
 """
 
 import json
@@ -346,8 +346,9 @@ def _readable(benchmark: Benchmark, report: ExtractionReport) -> Benchmark:
     benchmark = benchmark.drop_photos(report.failed)
     if not any(len(t.positives) for truths in benchmark.truths.values() for t in truths):
         raise ValueError(
-            f"{benchmark.root}: no query has a correct photo in the database that can be read. "
-            "Fix: check that the photos are images, and that a class has a query and another photo"
+            f"{benchmark.root}: no query has a correct database photo that can be read; expected at "
+            "least one. Fix: check that the photos are valid images, and that at least one class has a "
+            "query and a database photo"
         )
     return benchmark
 

@@ -149,8 +149,8 @@ def _learn_pca(
     candidates = [n for n in photos.names if fnmatchcase(Path(n).name, config.database)]
     if not candidates:
         raise ValueError(
-            f"{photos.root}: no photo's file name matches {config.database!r}, the pattern of "
-            "photos for the PCA. Fix: use another pattern"
+            f"{photos.root}: no file name matches {config.database!r}, the pattern that selects the photos "
+            "from which the PCA is learned. Fix: change the pattern (--database)"
         )
     shuffled = iter(random.permutation(candidates).tolist())
     sample: dict[str, Features] = {}

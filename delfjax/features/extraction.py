@@ -251,7 +251,7 @@ class Extractor:
         return self.receptive_field.boxes_around(features.positions, pixel_sizes[levels])
 
     def score_maps(self, photo: Photo) -> ScoreMaps:
-        """Compute the scores of all cells of every pyramid level."""
+        """Compute attention score and L2 norm at every position of the feature map of each pyramid level."""
         mosaic = build_mosaic(photo, self.config.pyramid)
         maps = _score(*self.network(mosaic), mosaic.pixels, mosaic.levels)
         levels = {name: split_levels(mosaic, np.asarray(values)) for name, values in maps.items()}

@@ -113,7 +113,7 @@ def pack_levels(
     """Pack the pyramid levels of a photo of this size into a small rectangle.
 
     Return the ``(height, width)`` of the rectangle, and the ``(top, left)`` corner of each level in it.
-    All of them are multiples of the stride.
+    All sizes and corners are multiples of `STRIDE`.
     """
     # Sizes in cells. One more row and column separate a level from the next.
     boxes = [tuple(-(-side // STRIDE) + 1 for side in level_size(size, scale)) for scale in scales]

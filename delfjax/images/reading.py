@@ -113,7 +113,7 @@ def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
         if path.exists() and not path.is_file():  # opening a pipe would wait forever
             raise PhotoError(
                 f"{path} is not a file; expected the file of a photo. Fix: to list a folder, call "
-                "delfjax.images.reading.scan."
+                "delfjax.images.reading.scan"
             )
         with path.open("rb") as file:
             image = _identify(file, path)
@@ -121,7 +121,7 @@ def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
             if min(image.size) < MIN_SIDE or width * height > MAX_PIXELS:
                 found = f"is {height} x {width} pixels (height x width)"
                 expected = f"at least {MIN_SIDE} on each side and at most {MAX_PIXELS:,} in total"
-                raise _photo_error(path, found, expected, "resize the photo, or leave it out.")
+                raise _photo_error(path, found, expected, "resize the photo, or leave it out")
             yield image
     except PhotoError:
         raise
@@ -136,7 +136,7 @@ def _identify(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
     prefix = file.read(16)
     if not prefix:
         raise _photo_error(
-            path, "is empty (0 bytes)", "a photo", "copy the file again, or leave it out."
+            path, "is empty (0 bytes)", "a photo", "copy the file again, or leave it out"
         )
     for name in FORMATS:
         reader, accepts = Image.OPEN.get(name, (None, None))  # AVIF needs Pillow 11.3
@@ -144,12 +144,12 @@ def _identify(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
             file.seek(0)
             return reader(file, "")
     formats = ", ".join(FORMATS)
-    raise _photo_error(path, "is not an image", formats, "convert the file, or leave it out.")
+    raise _photo_error(path, "is not an image", formats, "convert the file, or leave it out")
 
 
 def _unreadable(path: Path, error: Exception, expected: str = "a complete photo") -> PhotoError:
     reason = getattr(error, "strerror", None)  # set by the operating system, not by Pillow
-    fix = "check its name and permissions." if reason else "copy the file again, or leave it out."
+    fix = "check its name and permissions" if reason else "copy the file again, or leave it out"
     found = f"cannot be read ({reason or f'{type(error).__name__}: {error}'})"
     return _photo_error(path, found, expected, fix)
 
@@ -173,7 +173,7 @@ def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
         low, high = gray.min(), gray.max()
         if not (low >= 0 and high <= WHITES[-1]):  # written this way, it also catches NaN
             found, expected = f"has gray levels from {low} to {high}", f"0 to {WHITES[-1]}"
-            raise _photo_error(path, found, expected, "save the photo with 8 bits per channel.")
+            raise _photo_error(path, found, expected, "save the photo with 8 bits per channel")
         white = min(w for w in WHITES if high <= w) if image.mode == "F" else WHITES[-1]
         gray = np.rint(gray.astype(np.float32) * np.float32(255 / white))
         return Image.fromarray(gray.astype(np.uint8)).convert("RGB")
@@ -239,7 +239,7 @@ def scan(root: str | os.PathLike[str]) -> PhotoFolder:
         names += [path.relative_to(root).as_posix() for path in paths if path.is_file()]
     if not names:
         raise _photo_error(
-            root, "contains no files", "a folder of photos", "put photos into the folder."
+            root, "contains no files", "a folder of photos", "put photos into the folder"
         )
     return PhotoFolder(root=root, names=tuple(sorted(names)))
 

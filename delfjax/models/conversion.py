@@ -175,7 +175,8 @@ def convert(tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec)
             tensor = tensor[:, :, ::-1]  # Keras' network was trained on BGR
         if tensor.shape != shape:
             raise WeightsError(
-                f"tensor {theirs} has shape {tensor.shape}; expected {shape} for {ours} of {spec.name}. "
+                f"tensor {theirs} has shape {tensor.shape}; expected {shape}, the shape of the parameter "
+                f"{ours} of the network {spec.name}. "
                 "Fix: choose the network that the file belongs to"
             )
         converted[ours] = np.ascontiguousarray(tensor)

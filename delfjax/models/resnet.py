@@ -93,11 +93,12 @@ class ReceptiveField:
         """Return receptive fields in pixels of the original photo, which was resized for the network.
 
         Args:
-            centers: Centers of the receptive fields, ``(y, x)``.
+            centers: Centers of the receptive fields, ``(y, x)`` in pixels of the photo.
             pixel_size: ``(height, width)`` of one pixel of the network's input, in pixels of the photo.
 
         Returns:
-            ``(y_min, x_min, y_max, x_max)`` of each receptive field: the centers of its outermost pixels.
+            ``(y_min, x_min, y_max, x_max)`` of each receptive field. The edges pass through the middle of its
+            outermost pixels.
         """
         reach = (self.size - 1) / 2 * pixel_size
         return np.concatenate([centers - reach, centers + reach], axis=-1)

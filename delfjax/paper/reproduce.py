@@ -20,8 +20,8 @@ from delfjax.evaluation.config import RunConfig
 from delfjax.evaluation.report import report
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.factory import load, model_sha256
-from delfjax.paper.runs import PROFILES, RESULTS, RUNS, Profile, Run
-from delfjax.provenance import PROTOCOL, read_result, write_result
+from delfjax.paper.runs import PROFILES, RUNS, Profile, Run
+from delfjax.provenance import PROTOCOL, RESULTS, read_result, write_result
 
 State = Literal["kept", "made", "failed"]
 
@@ -78,7 +78,7 @@ class Job:
 
     @property
     def config(self) -> RunConfig:
-        """Configuration of the evaluation, with the sizes of the profile."""
+        """Configuration of the evaluation. The profile sets the photo size and the number of features."""
         return self.run.at(self.profile)
 
     @property

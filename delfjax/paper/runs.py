@@ -1,6 +1,6 @@
 """The runs behind the paper's table and figures (Sec. 5). A run is a method with a `RunConfig`.
 
-The result of a run on a benchmark is the file ``<benchmark>_<run>.json`` in `RESULTS`.
+The result of a run on a benchmark is the file ``<benchmark>_<run>.json`` in `delfjax.provenance.RESULTS`.
 """
 
 import shlex
@@ -14,12 +14,11 @@ from delfjax.evaluation.config import RunConfig
 from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.extraction import ExtractionConfig
 from delfjax.features.global_descriptors import GlobalConfig
-from delfjax.provenance import read_result
+from delfjax.provenance import RESULTS, read_result
 from delfjax.search.expansion import ExpansionConfig
 from delfjax.search.index import IndexConfig
 from delfjax.search.searcher import SearchConfig
 
-RESULTS = Path(__file__).resolve().parents[2] / "data" / "results"  # only in a repository checkout
 HEADLINE = "rendered+places"  # the benchmark on which claims are decided
 
 Kind = Literal[

@@ -15,9 +15,9 @@ import numpy as np
 from delfjax.evaluation.significance import average_precisions, bootstrap_interval
 from delfjax.files import atomic_write
 from delfjax.paper.claims import FILE as CLAIMS
-from delfjax.paper.runs import HEADLINE, RESULTS, results_by_row
+from delfjax.paper.runs import HEADLINE, results_by_row
 from delfjax.paper.values import PaperTable, table1
-from delfjax.provenance import read_result
+from delfjax.provenance import RESULTS, read_result
 
 DASH = "\N{EN DASH}"
 OURS = "rendered", "rendered+places"  # columns that are shown even without a result

@@ -2,7 +2,7 @@
 
 A card is a photo with lines of text below it. Cards are drawn as one image, which is faster in a notebook
 than one widget per photo. All cards have the same size, so `card_at` can compute which card was clicked.
-A page shows the image at half the size.
+Notebooks show the image at half its size in pixels, so that it is sharp on dense screens.
 """
 
 from collections.abc import Callable, Sequence
@@ -179,8 +179,8 @@ def result_figure(cards: Sequence[Card], pair: RgbImage, titles: tuple[str, str]
     """Draw a query and the results as cards, with one pair of matched photos below.
 
     Args:
-        cards: The query, followed by the results, best first, in the width `CARD_WIDTH`. If there are
-            several rows, an incomplete last row is left out.
+        cards: Cards of the width `CARD_WIDTH`: first the query, then the results, best first. If there
+            are several rows, an incomplete last row is left out.
         pair: The image of the matched photos, from `delfjax.plots.pairs.pair_image`.
         titles: Title above the cards, and title above the pair.
     """

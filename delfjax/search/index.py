@@ -1,9 +1,10 @@
 """Nearest-neighbor indexes of local descriptors: their interface, and functions to build and load one.
 
-The paper searches a product-quantized inverted file (Sec. 4.4), whose code was not released. Four
-kinds of index are available here: exact search (`exact`), a neighbor graph (`nndescent`), shards (indexes
-of parts of the database, `distributed`), and product quantization (`product_quantization`). All return the
-``k`` nearest database descriptors, sorted by L2 distance, then by row.
+The paper searches a product-quantized inverted file (Sec. 4.4), whose code was not released. Four kinds
+of index are available here: exact search (`exact`), a neighbor graph (`nndescent`), product quantization
+(`product_quantization`), and an index in several parts (`distributed`). A search returns ``k`` database
+descriptors, sorted by L2 distance, then by row. The graph and product quantization are approximate: they
+may miss some of the nearest descriptors.
 """
 
 from abc import ABC, abstractmethod

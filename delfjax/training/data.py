@@ -92,7 +92,7 @@ def split_validation(
 
 
 def sample_input_size(config: AugmentationConfig, *, seed: int, step: int) -> int:
-    """Choose the side of the network's input in pixels at random, from the seed and the step."""
+    """Return a random side length of the network's square input in pixels. It depends on seed and step."""
     return int(np.random.default_rng((seed, step)).choice(config.input_sizes))
 
 

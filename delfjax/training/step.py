@@ -22,7 +22,7 @@ Metrics = dict[str, Float[Array, ""]]
 
 
 class TrainState(NamedTuple):
-    """State of training: everything that an update changes. Runs save it to disk.
+    """State of training: everything that an update changes. A training run saves it to disk.
 
     Attributes:
         step: Number of updates so far.

@@ -12,8 +12,8 @@ from delfjax.features.extract_folder import PCAConfig
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.paper import reproduce
 from delfjax.paper.reproduce import LabeledFolder, Reproduction, plan, run_all
-from delfjax.paper.runs import RESULTS, RUNS, Run
-from delfjax.provenance import read_result, write_result
+from delfjax.paper.runs import RUNS, Run
+from delfjax.provenance import RESULTS, read_result, write_result
 
 NAMES = ["rendered_norm", "rendered_ft_norm"]
 
