@@ -21,6 +21,8 @@ except ImportError:  # Windows
     fcntl = None
     import msvcrt
 
+MAX_JSON_BYTES = 64 * 2**20
+
 
 class StoreError(RuntimeError):
     """Raised if a folder is locked, damaged, or holds the output of another configuration."""
@@ -52,6 +54,39 @@ def atomic_write(path: Path) -> Iterator[Path]:
             os.close(folder)
 
 
+def read_json(path: Path, *, fix: str) -> dict[str, Any]:
+    """Read a JSON object from a file that delfjax has written.
+
+    Args:
+        path: The file.
+        fix: What to do if the file is damaged, for the error message.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        StoreError: If the file cannot be read, is damaged, or is not a regular file.
+    """
+    try:
+        if path.exists() and not path.is_file():  # reading a pipe would wait forever
+            raise ValueError("found something that is not a file")
+        if (size := path.stat().st_size) > MAX_JSON_BYTES:
+            raise ValueError(f"found {size:,} bytes, at most {MAX_JSON_BYTES:,} are possible")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError(f"found a {type(content).__name__}")
+    except FileNotFoundError:
+        raise
+    except PermissionError as error:
+        raise StoreError(
+            f"{path}: no permission to read this file. Fix: change its permissions"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        reason = "too deep" if isinstance(error, RecursionError) else error
+        raise StoreError(
+            f"{path}: damaged; expected a JSON object ({reason}). Fix: {fix}"
+        ) from error
+    return content
+
+
 def remove_leftovers(folder: Path, pattern: str = "*") -> None:
     """Remove the temporary files of `atomic_write` that killed processes left behind.
 
@@ -81,7 +116,7 @@ def claim_folder(
     """
     requested = json.loads(json.dumps(made_by))
     if (path / manifest).exists():
-        found = json.loads((path / manifest).read_text())
+        found = read_json(path / manifest, fix=f"use another folder for the {kind}")
         for key in sorted(requested.keys() | found.keys()):
             if requested.get(key) != found.get(key):
                 raise StoreError(

@@ -1,10 +1,12 @@
 """Extract the local features of every photo of a folder into a `FeatureStore`.
 
 Photos that cannot be read are reported and skipped. An interrupted run continues where it stopped.
-The PCA (Sec. 4.3) is learned first, from a sample of the photos.
+The PCA (Sec. 4.3) is learned first, from a sample of the photos. Until then, their features are stored with
+unreduced descriptors in a store inside the store.
 """
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import chain, islice
@@ -17,14 +19,17 @@ from delfjax.features.cluster import Client, map_in_order
 from delfjax.features.extraction import Extractor
 from delfjax.features.handcrafted import HandcraftedExtractor
 from delfjax.features.pca import PAPER_DIMENSIONS, PCA
-from delfjax.features.store import ExtractionReport, FeatureStore
-from delfjax.images.reading import PhotoError, PhotoFolder, iter_photos, scan
+from delfjax.features.store import SHARDS, ExtractionReport, FeatureStore
+from delfjax.images.reading import PhotoError, PhotoFolder, PhotoSource, iter_photos, scan
 from delfjax.types import Features
 
+UNREDUCED = "unreduced"  # folder of a store with unreduced descriptors, until the PCA is learned
 CHUNK_PHOTOS = 16  # photos per task of a worker; if a worker dies, its task is repeated
 
 LocalExtractor = Extractor | HandcraftedExtractor
 """A model that turns photos into local features: a network, or SIFT."""
+
+ExtractedPhoto = tuple[str, PhotoSource | None, Features | PhotoError]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +64,10 @@ def extract_folder(
     config: PCAConfig | None = None,
     client: Client | None = None,
 ) -> FeatureStore:
-    """Extract the features of all photos that the store does not contain yet.
+    """Extract the features of all photos that the store does not contain yet, or that have changed.
+
+    A photo has changed if its file has another content than at its extraction. Stores of delfjax 0.1.0
+    did not record this, so their photos count as unchanged.
 
     Args:
         model: Model that extracts the features.
@@ -88,63 +96,103 @@ def extract_folder(
         "reduction": asdict(config),
     }
     store = FeatureStore(path, made_by)
-    if all(name in store for name in photos.names):  # no lock: another process may be writing
+    unreduced = store.path / UNREDUCED
+    # No lock if nothing is missing: another process may be writing.
+    if not unreduced.exists() and _current(store, photos) == set(photos.names):
         store.report = ExtractionReport(kept=list(photos.names))
         return store
     with store, tqdm(total=len(photos), desc="extract", unit="photo") as bar:
-        store.report = ExtractionReport(kept=[n for n in photos.names if n in store])
-        bar.update(len(store.report.kept))
+        report = store.report = ExtractionReport()
+        changed = {name for name in photos.names if name in store} - _current(store, photos)
+        store.remove(changed)
 
-        def extract(names: list[str], pca: PCA | None) -> Iterator[tuple[str, Features]]:
-            """Yield the features of readable photos. Report every photo."""
-            for name, features in _extract(names, model, photos, pca, client):
+        def keep(names: Iterable[str]) -> None:
+            kept = sorted(set(names) - set(report.kept))
+            report.kept += kept
+            bar.update(len(kept))
+
+        def extract(names: Iterable[str], pca: PCA | None, target: FeatureStore) -> None:
+            """Write the features of readable photos into a store. Report every photo."""
+            for name, source, features in _extract(names, model, photos, pca, client):
                 bar.update()
                 if isinstance(features, PhotoError):
-                    store.report.failed[name] = features
-                else:
-                    store.report.extracted.append(name)
-                    yield name, features
+                    report.failed[name] = features
+                    continue
+                report.extracted.append(name)
+                if name in changed:
+                    report.changed.append(name)
+                target.write(name, features, source=source)
 
-        if store.pca is None:
-            _learn_pca(store, photos, config, extract)
-        missing = [n for n in photos.names if n not in store and n not in store.report.failed]
-        for name, features in extract(missing, store.pca):
-            store.write(name, features)
+        keep(filter(store.__contains__, photos.names))
+        if store.pca is None or unreduced.exists():
+            with FeatureStore(unreduced, made_by | {"reduction": None}) as sample:
+                # An interrupted run has left photos here.
+                sample.remove(set(sample.names) - _current(sample, photos))
+                keep(sample.names)
+                if store.pca is None:
+                    store.pca = _learn_pca(sample, photos, config, report, extract)
+                pca = store.pca
+                for name in sample.names:
+                    features = _reduce(sample.read(name), pca)
+                    store.write(name, features, source=sample.source(name))
+                store.flush()
+            # In this order, an interruption leaves a store that can be opened.
+            shutil.rmtree(unreduced / SHARDS)
+            shutil.rmtree(unreduced)
+        missing = [n for n in photos.names if n not in store and n not in report.failed]
+        extract(missing, store.pca, store)
+        store.compact()
     return store
 
 
+def _current(store: FeatureStore, photos: PhotoFolder) -> set[str]:
+    """Return the names of the photos whose features are stored and whose file has not changed."""
+    names = filter(store.__contains__, photos.names)
+    return {name for name in names if photos.is_current(name, store.source(name))}
+
+
 def _extract(
-    names: list[str],
+    names: Iterable[str],
     model: LocalExtractor,
     photos: PhotoFolder,
     pca: PCA | None,
     client: Client | None = None,
-) -> Iterator[tuple[str, Features | PhotoError]]:
+) -> Iterator[ExtractedPhoto]:
     """Extract photos here or on a cluster. Reduce their descriptors if the PCA is known.
 
-    Descriptors are rounded to half precision first, because many photos wait for the PCA in memory.
-    Later photos are rounded too, so that an interrupted run gives the same store.
+    Descriptors are rounded to half precision first, as in the store of unreduced descriptors. So an
+    interrupted run gives the same store.
     """
     if client:
+        names = list(names)
         chunks = (names[i : i + CHUNK_PHOTOS] for i in range(0, len(names), CHUNK_PHOTOS))
         shared = model, replace(photos, names=()), pca  # a chunk brings its own names
         found = map_in_order(client, lambda *task: list(_extract(*task)), chunks, *shared)
         yield from chain.from_iterable(found)
         return
-    for name, features in model.stream(iter_photos(photos, names)):
+    sources: dict[str, PhotoSource | None] = {}
+
+    def identified() -> Iterator[str]:
+        # Before the photo is read: if it changes in between, the next run notices.
+        for name in names:
+            sources[name] = photos.source(name)
+            yield name
+
+    for name, features in model.stream(iter_photos(photos, identified())):
         if not isinstance(features, PhotoError):
             features = features.with_descriptors(features.descriptors.astype(np.float16))
             features = features if pca is None else _reduce(features, pca)
-        yield name, features
+        yield name, sources.pop(name), features
 
 
 def _learn_pca(
-    store: FeatureStore,
+    sample: FeatureStore,
     photos: PhotoFolder,
     config: PCAConfig,
-    extract: Callable[[list[str], None], Iterator[tuple[str, Features]]],
-) -> None:
-    """Learn the PCA from a random sample of photos, and write the features of these photos."""
+    report: ExtractionReport,
+    extract: Callable[[list[str], None, FeatureStore], None],
+) -> PCA:
+    """Extract a random sample of photos into a store, and learn the PCA from their features."""
     random = np.random.default_rng(config.seed)
     candidates = [n for n in photos.names if fnmatchcase(Path(n).name, config.database)]
     if not candidates:
@@ -152,22 +200,22 @@ def _learn_pca(
             f"{photos.root}: no file name matches {config.database!r}, the pattern that selects the photos "
             "from which the PCA is learned. Fix: change the pattern (--database)"
         )
-    shuffled = iter(random.permutation(candidates).tolist())
-    sample: dict[str, Features] = {}
+    shuffled = random.permutation(candidates).tolist()
+    used: list[str] = []
+    remaining = iter(shuffled)
     # Unreadable photos are replaced by others.
-    while names := list(islice(shuffled, config.photos - len(sample))):
-        sample |= extract(names, None)
-    if not sample:
-        raise next(iter(store.report.failed.values()))
-    rows = [
-        each.descriptors[random.permutation(len(each))[: config.features]].astype(np.float32)
-        for each in sample.values()
-    ]
-    store.pca = pca = PCA.fit(
+    while names := list(islice(remaining, config.photos - len(used))):
+        extract([name for name in names if name not in sample], None, sample)
+        used += [name for name in names if name in sample]
+    if not used:
+        raise next(iter(report.failed.values()))
+    rows = []
+    for name in used:
+        descriptors = sample.read(name).descriptors
+        rows.append(descriptors[random.permutation(len(descriptors))[: config.features]])
+    return PCA.fit(
         np.concatenate(rows), dimensions=config.dimensions, whiten=config.whiten, seed=config.seed
     )
-    for name, features in sample.items():
-        store.write(name, _reduce(features, pca))
 
 
 def _reduce(features: Features, pca: PCA) -> Features:

@@ -13,32 +13,53 @@ tensor          shape   type    content
 ``image_sizes`` ``b 2`` int32   ``(height, width)`` of each photo
 =============== ======= ======= ================================================================
 
-The metadata of the file are JSON: the names of the photos, and the settings that made the features.
-A reader maps the file into memory and reads only the rows that it needs. So a shard has no checksum:
-a truncated file is refused, but changed values are detected only by a saved index.
+The metadata hold a JSON object: the names of the photos, the `PhotoSource` of each, the settings that made
+the features, and the checksum of the PCA that reduced the descriptors. Each photo has a checksum of its
+features, and the rest of the file has one. Both are compared on reading. A reader maps the file into memory
+and reads only the photos that it needs.
 """
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from delfjax.files import StoreError, atomic_write
+from delfjax.files import StoreError, atomic_write, digest
+from delfjax.images.reading import PhotoSource
 from delfjax.types import Features
 
-FORMAT = "delfjax features 1"
+FORMAT = "delfjax features 2"
+FORMAT_0_1_0 = "delfjax features 1"  # without sources and checksums
+HEADER = "delfjax"  # key of the JSON object in the metadata
 FIELDS = {
     "positions": np.float32,
     "scales": np.float32,
     "scores": np.float32,
     "descriptors": np.float16,
 }
+DTYPES = {
+    "descriptors": "F16",
+    "positions": "F32",
+    "scales": "F32",
+    "scores": "F32",
+    "offsets": "I64",
+    "image_sizes": "I32",
+}
+
+
+class StoredPhoto(NamedTuple):
+    """Features of one photo in the precision of a shard, and the file that they come from."""
+
+    features: Features
+    source: PhotoSource | None
 
 
 def to_stored_precision(features: Features) -> Features:
@@ -47,17 +68,50 @@ def to_stored_precision(features: Features) -> Features:
     return replace(features, **arrays)
 
 
-def write_shard(path: Path, photos: Mapping[str, Features], made_by: Mapping[str, Any]) -> None:
+def write_shard(
+    path: Path,
+    photos: Mapping[str, StoredPhoto],
+    made_by: Mapping[str, Any],
+    pca_sha256: str | None = None,
+) -> None:
     """Write features in the precision of a shard, by photo name. The file is complete or absent."""
-    tensors = {f: np.concatenate([getattr(each, f) for each in photos.values()]) for f in FIELDS}
-    tensors["offsets"] = np.cumsum([0, *map(len, photos.values())], dtype=np.int64)
-    tensors["image_sizes"] = np.array([each.image_size for each in photos.values()], np.int32)
-    with atomic_write(path) as temporary:
-        save_file(tensors, temporary, _metadata(made_by) | {"names": json.dumps(list(photos))})
+    features = [each.features for each in photos.values()]
+    tensors = {f: np.concatenate([getattr(each, f) for each in features]) for f in FIELDS}
+    tensors["offsets"] = np.cumsum([0, *map(len, features)], dtype=np.int64)
+    tensors["image_sizes"] = np.array([each.image_size for each in features], np.int32)
+    header = {
+        "format": FORMAT,
+        "made_by": made_by,
+        "pca": pca_sha256,
+        "names": list(photos),
+        # JSON inside of JSON: most readers do not need the sources.
+        "sources": json.dumps([each.source for each in photos.values()]),
+        "checksums": [_checksum(each) for each in features],
+    }
+    header["sha256"] = _header_sha256(header, tensors["offsets"], tensors["image_sizes"])
+    try:
+        with atomic_write(path) as temporary:
+            # One key only: safetensors writes several keys in random order.
+            save_file(tensors, temporary, {HEADER: json.dumps(header, sort_keys=True)})
+    except (OSError, SafetensorError) as error:
+        raise StoreError(
+            f"{path}: the file cannot be written ({error}). "
+            "Fix: free space on the disk, or allow writing there, and run the command again"
+        ) from error
 
 
-def _metadata(made_by: Mapping[str, Any]) -> dict[str, str]:
-    return {"format": FORMAT, "made_by": json.dumps(made_by, sort_keys=True)}
+def _checksum(features: Features) -> int:
+    """Return the CRC-32 of the arrays of one photo."""
+    value = 0
+    for name in FIELDS:
+        value = zlib.crc32(np.ascontiguousarray(getattr(features, name)), value)
+    return value
+
+
+def _header_sha256(header: Mapping[str, Any], offsets: np.ndarray, image_sizes: np.ndarray) -> str:
+    """Return the SHA-256 of everything in a shard but the features of the photos."""
+    text = json.dumps({key: header[key] for key in sorted(header)}, sort_keys=True)
+    return digest(text.encode() + offsets.tobytes() + image_sizes.tobytes())
 
 
 class Shard:
@@ -68,44 +122,96 @@ class Shard:
         made_by: Expected settings: the shard must have been written with them.
 
     Attributes:
+        path: The file.
         names: Names of the photos, in the order of the file.
+        offsets: First row of each photo's features, and the total number of rows at the end.
         dimensions: Number of dimensions of a descriptor.
+        pca_sha256: SHA-256 of the file of the PCA that reduced the descriptors. None if there is none, or
+            in a file of delfjax 0.1.0.
+        sha256: SHA-256 of everything in the file, by way of the checksums of the photos. Empty in a file of
+            delfjax 0.1.0.
 
     Raises:
         StoreError: If the file is damaged, or was made with other settings.
+        FileNotFoundError: If there is no such file.
     """
 
     def __init__(self, path: Path, made_by: Mapping[str, Any]) -> None:
+        self.path = path
         try:
-            self._file = safe_open(path, "np")  # a memory map; it keeps no file descriptor open
-            metadata = self._file.metadata() or {}
-            self.names: list[str] = json.loads(metadata.pop("names"))
-            if metadata != _metadata(made_by):
-                raise StoreError(
-                    f"{path}: made with another model, configuration or format than this store. "
-                    "Fix: move the file away and extract again"
-                )
-            self._tensors = {name: self._file.get_slice(name) for name in FIELDS}
-            self.dimensions: int = self._tensors["descriptors"].get_shape()[1]
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            self._open(made_by)
+        except (FileNotFoundError, StoreError):
+            raise
+        except PermissionError as error:
             raise StoreError(
-                f"{path}: damaged ({error}). Fix: remove the file and extract again"
+                f"{path}: no permission to read this file. Fix: change its permissions"
             ) from error
+        except (SafetensorError, ValueError, TypeError, KeyError, OSError, RecursionError) as error:
+            raise self._damaged(str(error)) from error
 
-    @property
-    def offsets(self) -> Int[np.ndarray, " _"]:
-        """First row of each photo's features, and the total number of rows at the end."""
-        return self._file.get_tensor("offsets")
+    def _open(self, made_by: Mapping[str, Any]) -> None:
+        self._file = safe_open(self.path, "np")  # a memory map; it keeps no file descriptor open
+        metadata = self._file.metadata() or {}
+        if HEADER in metadata:
+            header = json.loads(metadata[HEADER])
+        else:  # written by delfjax 0.1.0
+            header = {"format": metadata["format"], "pca": None, "checksums": None, "sources": None}
+            header |= {key: json.loads(metadata[key]) for key in ("names", "made_by")}
+        if header["format"] not in (FORMAT, FORMAT_0_1_0) or header["made_by"] != made_by:
+            raise StoreError(
+                f"{self.path}: made with another model, configuration or format than this store. "
+                "Fix: move the file away and extract again"
+            )
+        self._tensors = {name: self._file.get_slice(name) for name in DTYPES}
+        for name, dtype in DTYPES.items():
+            if self._tensors[name].get_dtype() != dtype:
+                raise ValueError(f"{name} has another type than {dtype}")
+        self.offsets: Int[np.ndarray, " _"] = self._file.get_tensor("offsets")
+        self._image_sizes: Int[np.ndarray, "b 2"] = self._file.get_tensor("image_sizes")
+        self.sha256: str = header.pop("sha256", "")
+        expected = _header_sha256(header, self.offsets, self._image_sizes)
+        if header["format"] == FORMAT and self.sha256 != expected:
+            raise ValueError("its header does not match its checksum")
+        self.names: list[str] = header["names"]
+        self.pca_sha256: str | None = header["pca"]
+        self._sources: str | None = header["sources"]
+        self._checksums: list[int] | None = header["checksums"]
+        self.dimensions: int = self._tensors["descriptors"].get_shape()[1]
+        rows = {tensor.get_shape()[0] for name, tensor in self._tensors.items() if name in FIELDS}
+        counts = {len(self.names), len(self._image_sizes), len(self.offsets) - 1}
+        steps = np.diff(self.offsets)
+        if len(counts) > 1 or self.offsets[0] or rows != {self.offsets[-1]} or (steps < 0).any():
+            raise ValueError("its tensors do not fit together")
 
-    def read(self, photo: int, limit: int | None = None) -> Features:
-        """Read the features of the photo with this index, at most ``limit`` with the best scores."""
-        start, end = self._file.get_slice("offsets")[photo : photo + 2].tolist()
-        end = end if limit is None else min(end, start + limit)
-        height, width = self._file.get_slice("image_sizes")[photo].tolist()
+    @cached_property
+    def sources(self) -> list[PhotoSource | None]:
+        """The file that each photo's features come from. None if it is unknown."""
+        if self._sources is None:
+            return [None] * len(self.names)
+        return [each and PhotoSource(*each) for each in json.loads(self._sources)]
+
+    def read(self, photo: int) -> Features:
+        """Read the features of the photo with this index.
+
+        Raises:
+            StoreError: If the features are damaged.
+        """
+        start, end = self.offsets[photo : photo + 2].tolist()
+        height, width = self._image_sizes[photo].tolist()
         arrays = {}
-        for name, tensor in self._tensors.items():
+        for name, dtype in FIELDS.items():
             if start < end:
-                arrays[name] = tensor[start:end]
+                arrays[name] = self._tensors[name][start:end]
             else:  # safetensors refuses some empty slices
-                arrays[name] = np.empty((0, *tensor.get_shape()[1:]), FIELDS[name])
-        return Features(**arrays, image_size=(height, width))
+                arrays[name] = np.empty((0, *self._tensors[name].get_shape()[1:]), dtype)
+        features = Features(**arrays, image_size=(height, width))
+        if self._checksums is not None and _checksum(features) != self._checksums[photo]:
+            raise self._damaged(
+                f"the features of {self.names[photo]!r} do not match their checksum"
+            )
+        return features
+
+    def _damaged(self, reason: str) -> StoreError:
+        return StoreError(
+            f"{self.path}: damaged ({reason}). Fix: remove the file and extract again"
+        )

@@ -1,10 +1,10 @@
 """Store the features of many photos on disk, in a folder of shards with some hundred photos each.
 
-New photos are collected in memory and then written as one shard. A shard is complete or absent, and
-never changes: an interrupted run can continue, and readers can open the store during a run.
+New photos are collected in memory, and written to a small shard, a *part*, every few seconds. At the end
+of a run, `FeatureStore.compact` merges the parts into shards. Each file is complete or absent: an
+interrupted run can continue, and readers can open the store during a run.
 """
 
-import json
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -16,16 +16,32 @@ import numpy as np
 
 from delfjax.features.database import Database
 from delfjax.features.pca import PCA
-from delfjax.features.shards import FIELDS, Shard, to_stored_precision, write_shard
-from delfjax.files import Lock, StoreError, atomic_write, claim_folder, remove_leftovers
-from delfjax.images.reading import PhotoError
+from delfjax.features.shards import (
+    FIELDS,
+    Shard,
+    StoredPhoto,
+    to_stored_precision,
+    write_shard,
+)
+from delfjax.files import (
+    Lock,
+    StoreError,
+    atomic_write,
+    claim_folder,
+    read_json,
+    remove_leftovers,
+    sha256,
+)
+from delfjax.images.reading import PhotoError, PhotoSource
 from delfjax.types import Features
 
 MANIFEST = "store.json"
 PCA_FILE = "reduction.safetensors"
-SHARDS = "shards"  # folder of the files shard-000000.safetensors, shard-000001.safetensors, ...
+SHARDS = "shards"  # folder of the files part-000000.safetensors, shard-000000.safetensors, ...
 SHARD_PHOTOS = 512  # photos of a shard; with 1000 40-d features per photo it has 49 MB
-SHARD_SECONDS = 120.0  # a photo waits in memory at most this long, if others follow
+PART_SECONDS = 10.0  # a photo waits in memory at most this long, if others follow
+EXTRACT_AGAIN = "extract again into a new folder"
+OPENING_ATTEMPTS = 10  # another process may merge files while this process opens them
 
 
 @dataclass(kw_only=True)
@@ -34,11 +50,13 @@ class ExtractionReport:
 
     Attributes:
         extracted: Names of the photos that were extracted now.
+        changed: Names of those among them that were extracted again, because their file has changed.
         kept: Names of the photos that the store contained before.
         failed: Errors of the photos that could not be read, by name.
     """
 
     extracted: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     failed: dict[str, PhotoError] = field(default_factory=dict)
 
@@ -46,6 +64,7 @@ class ExtractionReport:
         """Add the photos of another report. A photo that is listed here already is not repeated."""
         known = {*self.extracted, *self.kept}
         self.extracted += [name for name in other.extracted if name not in known]
+        self.changed += [name for name in other.changed if name not in known]
         self.kept += [name for name in other.kept if name not in known]
         self.failed |= other.failed
 
@@ -77,39 +96,65 @@ class FeatureStore:
         self.report = ExtractionReport()
         self._dimensions: int | None = None  # of a descriptor; None if there is no photo
         self._lock: Lock | None = None
-        self._pending: dict[str, Features] = {}  # photos that are not on disk yet
+        self._pending: dict[str, StoredPhoto] = {}  # photos that are not on disk yet
         self._pending_since = 0.0  # time at which the oldest of them was added
         if (self.path / "features").is_dir():
             raise StoreError(
                 f"{self.path}: a store of an early version, with one file per photo. "
-                "Fix: extract again into a new folder"
+                f"Fix: {EXTRACT_AGAIN}"
             )
         if made_by is not None:
             self.made_by = claim_folder(self.path, MANIFEST, made_by, kind="feature store")
-        elif (self.path / MANIFEST).exists():
-            self.made_by = json.loads((self.path / MANIFEST).read_text())
         else:
-            raise StoreError(
-                f"{self.path}: no feature store here. "
-                "Fix: make one with delfjax extract PHOTOS STORE"
-            )
+            try:
+                self.made_by = read_json(self.path / MANIFEST, fix=EXTRACT_AGAIN)
+            except FileNotFoundError:
+                raise StoreError(
+                    f"{self.path}: no feature store here. "
+                    "Fix: make one with delfjax extract PHOTOS STORE"
+                ) from None
         self._open_shards()
 
     def _open_shards(self) -> None:
         """Open all shards on disk. If two shards contain a photo, the first one counts."""
-        files = sorted((self.path / SHARDS).glob("*.safetensors"))
-        self._shards: list[Shard] = []
-        self._locations: dict[str, tuple[Shard, int]] = {}  # shard and index of each photo
-        for file in files:
-            self._add_shard(Shard(file, self.made_by))
-        matches = (re.fullmatch(r"shard-(\d+)", file.stem) for file in files)
-        self._next_number = 1 + max((int(match[1]) for match in matches if match), default=-1)
+        for _ in range(OPENING_ATTEMPTS):
+            self._shards: list[Shard] = []
+            self._locations: dict[str, tuple[Shard, int]] = {}  # shard and index of each photo
+            try:
+                for file in sorted((self.path / SHARDS).glob("*.safetensors")):
+                    self._add_shard(Shard(file, self.made_by))
+                break
+            except FileNotFoundError:  # another process has merged this file into a new one
+                continue
+        else:
+            raise StoreError(f"{self.path}: its files change all the time. Fix: try again later")
+        self._check_pca()
 
     def _add_shard(self, shard: Shard) -> None:
         self._shards.append(shard)
         self._dimensions = shard.dimensions
         for index, name in enumerate(shard.names):
             self._locations.setdefault(name, (shard, index))
+
+    def _check_pca(self) -> None:
+        """Check that the PCA is the one that reduced the descriptors of every shard."""
+        path = self.path / PCA_FILE
+        self._pca_sha256 = sha256(path) if path.exists() else None
+        is_reduced = self.made_by.get("reduction") is not None
+        for shard in self._shards:
+            if is_reduced and shard.pca_sha256 not in (None, self._pca_sha256):
+                found = "is another PCA than" if path.exists() else "is missing; it is"
+                raise StoreError(
+                    f"{path} {found} the PCA that reduced the descriptors of {shard.path.name}. "
+                    "Fix: put the original file back, or remove the store and extract again"
+                )
+
+    def _free_path(self) -> Path:
+        """Return the path of the next part."""
+        folder = self.path / SHARDS
+        matches = (re.fullmatch(r"part-(\d+)", file.stem) for file in folder.iterdir())
+        number = 1 + max((int(match[1]) for match in matches if match), default=-1)
+        return folder / f"part-{number:06d}.safetensors"
 
     # --- writing
 
@@ -119,7 +164,7 @@ class FeatureStore:
         folder.mkdir(exist_ok=True)
         lock = Lock(folder / ".shard.lock")
         try:
-            remove_leftovers(folder, "shard-*.safetensors")
+            remove_leftovers(folder, "*.safetensors")
             self._open_shards()  # another process may have written since this store was opened
         except BaseException:
             lock.release()
@@ -135,20 +180,21 @@ class FeatureStore:
             self._lock.release()
             self._lock = None
 
-    def write(self, name: str, features: Features) -> None:
+    def write(self, name: str, features: Features, source: PhotoSource | None = None) -> None:
         """Add a photo. Its descriptors are rounded to half precision.
 
-        A photo that the store contains already is not replaced.
+        A photo that the store contains already is not replaced; call `remove` first.
+
+        Args:
+            name: Name of the photo.
+            features: Its features.
+            source: The file that the features come from, so that a change of the file is noticed.
 
         Raises:
             StoreError: If the store was not entered.
             ValueError: If the descriptors have another number of dimensions than others.
         """
-        if self._lock is None:
-            raise StoreError(
-                f"{self.path}: opened only for reading. Fix: to write, open the store by "
-                "`with FeatureStore(...) as store:`"
-            )
+        self._check_entered()
         if name in self:
             return
         dimensions = features.descriptors.shape[1]
@@ -160,20 +206,74 @@ class FeatureStore:
         self._dimensions = dimensions
         now = time.monotonic()
         self._pending_since = self._pending_since if self._pending else now
-        self._pending[name] = to_stored_precision(features)
-        if len(self._pending) >= SHARD_PHOTOS or now - self._pending_since >= SHARD_SECONDS:
+        self._pending[name] = StoredPhoto(to_stored_precision(features), source)
+        if len(self._pending) >= SHARD_PHOTOS or now - self._pending_since >= PART_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """Write the photos in memory to disk as one shard."""
+        """Write the photos in memory to disk as one part."""
         if self._pending:
             # An interrupt between two of these lines is harmless: the next flush writes the same
             # photos again, into the same file or into a second one.
-            path = self.path / SHARDS / f"shard-{self._next_number:06d}.safetensors"
-            write_shard(path, self._pending, self.made_by)
-            self._next_number += 1
-            self._add_shard(Shard(path, self.made_by))
+            self._add_shard(self._write_part(self._pending))
             self._pending = {}
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove photos. Their shards are written again without them.
+
+        Raises:
+            StoreError: If the store was not entered, or does not contain a photo.
+        """
+        self._check_entered()
+        self.flush()
+        removed = set(names)
+        for name in removed:
+            self._locate(name)
+        for shard in [shard for shard in self._shards if not removed.isdisjoint(shard.names)]:
+            kept = {name: self._stored(name) for name in shard.names if name not in removed}
+            if kept:
+                self._add_shard(self._write_part(kept))
+            shard.path.unlink()
+        self._open_shards()
+
+    def compact(self) -> None:
+        """Merge parts and incomplete shards into shards of `SHARD_PHOTOS` photos, sorted by name.
+
+        So an interrupted run that continues ends with the same files as a run without interruption.
+
+        Raises:
+            StoreError: If the store was not entered.
+        """
+        self._check_entered()
+        self.flush()
+        if not any(shard.path.stem.startswith("part") for shard in self._shards):
+            return
+        full = [shard for shard in self._shards if _is_full(shard)]
+        merged = [shard for shard in self._shards if not _is_full(shard)]
+        names = sorted(self._locations.keys() - {name for shard in full for name in shard.names})
+        written = set()
+        for start in range(0, len(names), SHARD_PHOTOS):
+            part = {name: self._stored(name) for name in names[start : start + SHARD_PHOTOS]}
+            shard = self._write_part(part)
+            # The name depends on the content: merging the same photos again gives the same file.
+            path = shard.path.with_name(f"shard-{shard.sha256[:16]}.safetensors")
+            written.add(shard.path.replace(path))
+        for shard in merged:
+            if shard.path not in written:
+                shard.path.unlink()
+        self._open_shards()
+
+    def _write_part(self, photos: Mapping[str, StoredPhoto]) -> Shard:
+        path = self._free_path()
+        write_shard(path, photos, self.made_by, self._pca_sha256)
+        return Shard(path, self.made_by)
+
+    def _check_entered(self) -> None:
+        if self._lock is None:
+            raise StoreError(
+                f"{self.path}: opened only for reading. Fix: to write, open the store by "
+                "`with FeatureStore(...) as store:`"
+            )
 
     # --- reading
 
@@ -194,12 +294,22 @@ class FeatureStore:
         Raises:
             StoreError: If the store does not contain the photo.
         """
-        if name in self._pending:
-            features = self._pending[name]
-        else:
-            shard, index = self._locate(name)
-            features = shard.read(index)
+        features = self._stored(name).features
         return features.with_descriptors(features.descriptors.astype(np.float32))
+
+    def source(self, name: str) -> PhotoSource | None:
+        """Return the file that a photo's features come from. None: a store of 0.1.0 did not record it."""
+        if name in self._pending:
+            return self._pending[name].source
+        shard, index = self._locate(name)
+        return shard.sources[index]
+
+    def _stored(self, name: str) -> StoredPhoto:
+        """Return the features of a photo as they are stored, and the file that they come from."""
+        if name in self._pending:
+            return self._pending[name]
+        shard, index = self._locate(name)
+        return StoredPhoto(shard.read(index), shard.sources[index])
 
     def _locate(self, name: str) -> tuple[Shard, int]:
         if name not in self._locations:
@@ -226,7 +336,7 @@ class FeatureStore:
         arrays = {f: np.empty((offsets[-1], *shapes.get(f, ())), np.float32) for f in FIELDS}
         sizes = np.empty((len(names), 2), np.int32)
         for photo, (shard, index) in enumerate(locations):
-            features, (start, end) = shard.read(index, limit), offsets[photo : photo + 2]
+            features, (start, end) = shard.read(index)[:limit], offsets[photo : photo + 2]
             sizes[photo] = features.image_size
             for field_name, array in arrays.items():
                 array[start:end] = getattr(features, field_name)
@@ -244,3 +354,8 @@ class FeatureStore:
     def pca(self, pca: PCA) -> None:
         with atomic_write(self.path / PCA_FILE) as temporary:
             pca.save(temporary)
+        self._check_pca()
+
+
+def _is_full(shard: Shard) -> bool:
+    return not shard.path.stem.startswith("part") and len(shard.names) >= SHARD_PHOTOS

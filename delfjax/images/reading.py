@@ -20,6 +20,7 @@ from typing import BinaryIO, NamedTuple, TypeVar
 import numpy as np
 from PIL import ExifTags, Image, ImageFile
 
+from delfjax.files import sha256
 from delfjax.types import Box, Photo
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
@@ -54,6 +55,24 @@ class Crop(NamedTuple):
 
     photo: str
     box: Box
+
+
+class PhotoSource(NamedTuple):
+    """The file that a photo comes from. If the file changes, this record no longer matches it.
+
+    Attributes:
+        folder: The folder of photos.
+        size: Size of the file in bytes.
+        modified: Time of the last change, in nanoseconds since 1970.
+        sha256: SHA-256 of the content.
+        box: Part of the photo: top, left, bottom and right. None is the whole photo.
+    """
+
+    folder: str
+    size: int
+    modified: int
+    sha256: str
+    box: list[float] | None = None
 
 
 def read_image(path: str | os.PathLike[str]) -> Photo:
@@ -211,6 +230,38 @@ class PhotoFolder:
     def path(self, name: str) -> Path:
         """Return the file of a photo. For a crop, return the file of the whole photo."""
         return self.root / (self.crops[name].photo if name in self.crops else name)
+
+    def source(self, name: str) -> PhotoSource | None:
+        """Return the size, time and checksum of the file of a photo. None if it cannot be read."""
+        path = self.path(name)
+        try:
+            if not path.is_file():
+                return None
+            status, box = path.stat(), [*self.crops[name].box] if name in self.crops else None
+            folder = str(self.root.resolve())
+            return PhotoSource(folder, status.st_size, status.st_mtime_ns, sha256(path), box)
+        except OSError:
+            return None
+
+    def is_current(self, name: str, source: PhotoSource | None) -> bool:
+        """Return whether the file of a photo still has the content that ``source`` describes.
+
+        The content is read only if the time of the last change differs. An unknown source (None) counts
+        as current.
+        """
+        if source is None:
+            return True
+        try:
+            status = self.path(name).stat()
+        except OSError:
+            return False
+        box = [*self.crops[name].box] if name in self.crops else None
+        if status.st_size != source.size or box != source.box:
+            return False
+        if status.st_mtime_ns == source.modified:
+            return True
+        current = self.source(name)
+        return current is not None and current.sha256 == source.sha256
 
     def load(self, name: str) -> Photo:
         """Read a photo or a crop by name, with `read_image` or `read_crop`."""

@@ -102,30 +102,89 @@ def test_too_few_descriptors_for_the_pca_raise(tmp_path):
         extract(photos, tmp_path / "store", config=replace(FEW, dimensions=40))
 
 
-@pytest.mark.parametrize("after", [0, 2, 3, 5])
+def files(path: Path) -> dict[str, bytes]:
+    """Return the content of every file in a folder, by name."""
+    paths = (path for path in path.rglob("*") if path.is_file())
+    return {file.relative_to(path).as_posix(): file.read_bytes() for file in paths}
+
+
+@pytest.mark.parametrize("after", range(9))
 def test_an_interrupted_run_continues(tmp_path, monkeypatch, after):
-    """The result is bit-identical if the run stops during the three photos of the PCA or later."""
+    """No photo is extracted twice, and the files are those of a run without interruption.
+
+    The first three photos are extracted for the PCA.
+    """
     photos = flat(tmp_path / "photos", 6)
     expected = extract(photos, tmp_path / "complete")
     write, written = FeatureStore.write, []
 
-    def stop(store, name, features):
+    def stop(store, name, features, *, source):
         if len(written) == after:
             raise KeyboardInterrupt
+        write(store, name, features, source=source)
         written.append(name)
-        write(store, name, features)
 
     with monkeypatch.context() as patch:
         patch.setattr(FeatureStore, "write", stop)
         with pytest.raises(KeyboardInterrupt):
             extract(photos, tmp_path / "store")
-    assert FeatureStore(tmp_path / "store").names == sorted(written)
+    launch, launched = Extractor._launch, []
+    monkeypatch.setattr(
+        Extractor, "_launch", lambda *arguments: launched.append(0) or launch(*arguments)
+    )
+    report = extract(photos, tmp_path / "store").report
+    extracted = min(after, 3) if after < 6 else after - 3  # the photos of the PCA are written twice
+    assert (len(report.kept), len(report.extracted)) == (extracted, 6 - extracted)
+    assert len(launched) == 6 - extracted
+    assert sorted([*report.kept, *report.extracted]) == expected.names
+    assert files(tmp_path / "store") == files(tmp_path / "complete")
+
+
+def test_a_changed_photo_is_extracted_again(tmp_path):
+    photos = flat(tmp_path / "photos", 4)
+    before = contents(extract(photos, tmp_path / "store"))
+    (photos.root / "0.png").touch()  # another time, the same content
+    save(photos.root / "1.png", draw(9))
+    (photos.root / "2.png").write_text("no photo any more")
     store = extract(photos, tmp_path / "store")
     report = store.report
-    assert report.kept == sorted(written)
-    assert len(report.extracted) == 6 - after
-    assert set(report.extracted).isdisjoint(report.kept)
-    assert contents(store) == contents(expected)
+    assert (report.kept, report.changed, report.extracted) == (
+        ["0.png", "3.png"],
+        ["1.png"],
+        ["1.png"],
+    )
+    assert list(report.failed) == ["2.png"]
+    assert store.names == ["0.png", "1.png", "3.png"]
+    after = contents(store)
+    assert {name for name in after if after[name] != before[name]} == {"1.png"}
+    features = extractor()(draw(9))
+    np.testing.assert_array_equal(store.read("1.png").positions, features.positions)
+
+
+def test_photos_of_another_folder_with_the_same_names_are_extracted_again(tmp_path):
+    photos = flat(tmp_path / "photos", 3)
+    extract(photos, tmp_path / "store")
+    for number in range(3):
+        save(tmp_path / "others" / f"{number}.png", draw(10 + number))
+    copied = copytree(photos.root, tmp_path / "copies")
+    assert len(extract(scan(copied), tmp_path / "store").report.kept) == 3
+    store = extract(scan(tmp_path / "others"), tmp_path / "store")
+    assert store.report.changed == ["0.png", "1.png", "2.png"]
+    assert store.source("0.png").folder == str((tmp_path / "others").resolve())
+
+
+@pytest.mark.parametrize("damage", ["missing", "another"])
+def test_the_pca_belongs_to_its_store(tmp_path, damage):
+    photos = flat(tmp_path / "photos", 3)
+    store = extract(photos, tmp_path / "store")
+    path = store.path / "reduction.safetensors"
+    if damage == "missing":
+        path.unlink()
+    else:
+        replace(store.pca, mean=store.pca.mean + 1).save(path)
+    save(photos.root / "3.png", draw(3))
+    with pytest.raises(StoreError, match=rf"reduction\.safetensors is {damage}"):
+        extract(scan(photos.root), store.path)
 
 
 def test_a_store_that_another_process_writes_is_refused_before_extraction(tmp_path, monkeypatch):

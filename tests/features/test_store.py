@@ -16,6 +16,7 @@ from delfjax.features import store as store_module
 from delfjax.features.pca import PCA
 from delfjax.features.store import SHARDS, FeatureStore
 from delfjax.files import Lock, StoreError
+from delfjax.images.reading import PhotoSource
 from delfjax.types import Features
 
 V0_1_0 = Path(__file__).parents[1] / "data" / "v0_1_0"
@@ -199,7 +200,7 @@ def test_a_shard_is_written_when_enough_photos_are_in_memory(tmp_path, monkeypat
         for number, written in enumerate([0, 1, 1, 2, 2]):
             store.write(str(number), random_features(1))
             assert len(files(store)) == written
-    assert files(store) == [f"shard-{number:06d}.safetensors" for number in range(3)]
+    assert files(store) == [f"part-{number:06d}.safetensors" for number in range(3)]
     assert fill(tmp_path, "5").names == list("012345")
     assert len(files(store)) == 4
 
@@ -207,7 +208,7 @@ def test_a_shard_is_written_when_enough_photos_are_in_memory(tmp_path, monkeypat
 def test_a_shard_is_written_when_a_photo_is_in_memory_too_long(tmp_path, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(store_module.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(store_module, "SHARD_SECONDS", 10)
+    monkeypatch.setattr(store_module, "PART_SECONDS", 10)
     with FeatureStore(tmp_path, MADE_BY) as store:
         for at, written in ((100, 0), (109, 0), (110, 1), (119, 1), (128, 1), (129, 2)):
             now[0] = at
@@ -216,7 +217,7 @@ def test_a_shard_is_written_when_a_photo_is_in_memory_too_long(tmp_path, monkeyp
 
 
 def test_a_reader_reads_only_the_rows_it_needs(tmp_path, monkeypatch):
-    """Opening a store reads only names. Reading a photo reads only its own rows."""
+    """Opening a store reads no features. Reading a photo reads only its own rows."""
     fill(tmp_path, "a", "b", "c", count=7)
     reads, real_open = [], shards.safe_open
 
@@ -224,8 +225,8 @@ def test_a_reader_reads_only_the_rows_it_needs(tmp_path, monkeypatch):
         def __init__(self, *arguments):
             self.file = real_open(*arguments)
 
-        def metadata(self):
-            return self.file.metadata()
+        def __getattr__(self, name):
+            return getattr(self.file, name)
 
         def get_slice(self, key):
             return SpySlice(self.file.get_slice(key), key)
@@ -234,8 +235,8 @@ def test_a_reader_reads_only_the_rows_it_needs(tmp_path, monkeypatch):
         def __init__(self, tensor, key):
             self.tensor, self.key = tensor, key
 
-        def get_shape(self):
-            return self.tensor.get_shape()
+        def __getattr__(self, name):
+            return getattr(self.tensor, name)
 
         def __getitem__(self, rows):
             reads.append((self.key, rows))
@@ -246,8 +247,7 @@ def test_a_reader_reads_only_the_rows_it_needs(tmp_path, monkeypatch):
         store = FeatureStore(tmp_path)
         assert (len(store), "b" in store, reads) == (3, True, [])
         store.read("b")
-    assert reads[:2] == [("offsets", slice(1, 3)), ("image_sizes", 1)]
-    assert dict(reads[2:]) == dict.fromkeys(FIELDS, slice(7, 14))
+    assert dict(reads) == dict.fromkeys(FIELDS, slice(7, 14))
 
 
 def test_all_descriptors_have_the_same_number_of_dimensions(store):
@@ -314,8 +314,8 @@ def test_a_photo_in_two_shards_counts_once(tmp_path):
     fill(store.path, "third")
     assert files(store) == [
         "a-000007.safetensors",
-        "shard-000000.safetensors",
-        "shard-000001.safetensors",
+        "part-000000.safetensors",
+        "part-000001.safetensors",
     ]
 
 
@@ -464,17 +464,84 @@ def test_a_damaged_file_raises(tmp_path, left):
     path.write_bytes(path.read_bytes()[:left])
     for access in (lambda: FeatureStore(tmp_path), store.__enter__):
         with pytest.raises(
-            StoreError, match=r"shard-000000\.safetensors: damaged .* Fix: remove the file"
+            StoreError, match=r"part-000000\.safetensors: damaged .* Fix: remove the file"
         ):
             access()
     path.unlink()
     assert fill(tmp_path, "a.jpg").names == ["a.jpg"]
 
 
+@pytest.mark.parametrize("file", ["shards/*.safetensors", "reduction.safetensors", "store.json"])
+def test_a_flipped_bit_is_harmless_or_refused(tmp_path, file):
+    with FeatureStore(tmp_path, MADE_BY | {"reduction": {"dimensions": 3}}) as store:
+        store.pca = PCA.fit(np.random.default_rng(0).normal(size=(20, 4)), dimensions=3)
+        for number, count in enumerate([3, 0, 4]):
+            source = PhotoSource("folder", 100, 7, "ab", [0.0, 1.0, 2.0, 3.0])
+            store.write(str(number), random_features(count, number), source=source)
+        store.compact()
+    path = next(tmp_path.glob(file))
+    intact, expected = path.read_bytes(), read_all(tmp_path)
+    refused = 0
+    for position in range(0, 8 * len(intact), 3):
+        damaged = bytearray(intact)
+        damaged[position // 8] ^= 1 << position % 8
+        path.write_bytes(damaged)
+        try:
+            assert read_all(tmp_path) == expected
+        except StoreError:
+            refused += 1
+    assert refused
+
+
+def read_all(path) -> list[object]:
+    """Return everything that users of a store read."""
+    store = FeatureStore(path)
+    sources = [store.source(name) for name in store.names]
+    arrays = [
+        getattr(store.gather(), name).tolist() for name in (*FIELDS, "offsets", "image_sizes")
+    ]
+    pca = {name: np.asarray(value).tolist() for name, value in vars(store.pca).items()}
+    return [store.made_by, store.names, sources, arrays, pca]
+
+
+def test_photos_can_be_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "SHARD_PHOTOS", 2)
+    with FeatureStore(tmp_path, MADE_BY) as store:
+        for name in "dabce":
+            store.write(name, random_features(3, ord(name)))
+        with pytest.raises(StoreError, match="no features of 'x'"):
+            store.remove(["x"])
+        store.remove(["a", "e"])
+        assert store.names == ["b", "c", "d"]
+        store.compact()
+    store = FeatureStore(tmp_path)
+    assert store.names == ["b", "c", "d"]
+    expected = random_features(3, ord("c")).positions
+    np.testing.assert_array_equal(store.read("c").positions, expected)
+    assert len(files(store)) == 2
+
+
+def test_the_files_of_a_compact_store_do_not_depend_on_the_order_of_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "SHARD_PHOTOS", 4)
+    contents = []
+    for number, order in enumerate(("abcdefghij", "jihg fedc ba", "ab dc ef ghij")):
+        for names in order.split():
+            with FeatureStore(tmp_path / str(number), MADE_BY) as store:
+                for name in names:
+                    store.write(name, random_features(3, ord(name)))
+                    store.flush()
+        with FeatureStore(tmp_path / str(number), MADE_BY) as store:
+            store.compact()
+        folder = tmp_path / str(number) / SHARDS
+        contents.append({file.name: file.read_bytes() for file in folder.glob("*.safetensors")})
+    assert len(contents[0]) == 3
+    assert contents[0] == contents[1] == contents[2]
+
+
 def test_a_safetensors_file_with_other_content_raises(tmp_path):
     store = fill(tmp_path, "a.jpg")
     shards.save_file({"x": np.zeros(3)}, tmp_path / SHARDS / "other-000000.safetensors")
-    with pytest.raises(StoreError, match=r"other-000000\.safetensors: damaged \('names'\)"):
+    with pytest.raises(StoreError, match=r"other-000000\.safetensors: damaged \('format'\)"):
         FeatureStore(store.path)
 
 
