@@ -260,7 +260,7 @@ def test_other_settings_are_refused(tmp_path, other, config, key):
 def test_a_pattern_that_matches_no_photo_raises(tmp_path):
     save(tmp_path / "photos" / "0.png", draw(0))
     config = replace(FEW, database="train_*")
-    with pytest.raises(ValueError, match="no photo's file name matches 'train_"):
+    with pytest.raises(ValueError, match="no file name matches 'train_"):
         extract(scan(tmp_path / "photos"), tmp_path / "store", config=config)
 
 
