@@ -1,4 +1,4 @@
-"""The network in training: a backbone, an attention, and classifiers of landmarks (Sec. 4.2, Fig. 4).
+"""Network for training: backbone, attention head, and classifiers of landmarks (Sec. 4.2, Fig. 4).
 
 Step 1 of the paper (Fig. 4a) classifies the average of all descriptors. Step 2 (Fig. 4b) multiplies frozen
 descriptors by their attention scores, adds them up (Eq. 1) and classifies the sum.
@@ -19,16 +19,18 @@ HEADS = ("descriptor", "attention")  # classifiers of average and of weighted de
 
 
 class Classifier(nnx.Module):
-    """The network in training: a backbone with the attention and classifiers of one variant.
+    """Network for training: a backbone, and the attention head and classifiers that a variant needs.
+
+    `ClassifierConfig` explains the variants, such as ``"finetune"``.
 
     Args:
-        backbone: The initial ResNet. It is copied.
+        backbone: ResNet to start from. The network gets a copy.
         classes: Number of landmarks.
         config: Settings of the network, including the variant.
-        rngs: Random keys for the initial weights of attention and classifiers.
+        rngs: Random keys for the initial weights of attention head and classifiers.
 
     Raises:
-        ValueError: If the configuration needs conv5, and the backbone has none.
+        ValueError: If ``pooled_layer`` is ``"conv5"``, but the backbone ends at conv4.
     """
 
     def __init__(
@@ -51,15 +53,15 @@ class Classifier(nnx.Module):
         self.attention = Attention(channels, hidden=hidden, rngs=rngs) if has_attention else None
 
     def __call__(self, photos: Float[Array, "b h w 3"]) -> dict[str, Array]:
-        """Classify the landmarks of photos.
+        """Predict which landmark each of ``b`` photos shows.
 
         Args:
             photos: RGB photos with values from 0 to 255.
 
         Returns:
-            A dict. ``conv4`` holds the dense descriptors ``[b, y, x, c]``, and ``scores`` the attention
-            scores ``[b, y, x]``, if the variant has an attention. ``descriptor`` and ``attention``
-            hold the logits ``[b, classes]`` of the classifiers that the variant has.
+            A dict. ``conv4``: dense descriptors ``[b, y, x, c]`` with ``c`` channels. ``scores``:
+            attention scores ``[b, y, x]``. ``descriptor`` and ``attention``: logits ``[b, classes]`` of
+            the classifiers of average and of weighted descriptors. Parts that the variant lacks are absent.
         """
         stages = self.backbone(photos)
         descriptors = stages["conv4"]

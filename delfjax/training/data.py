@@ -1,7 +1,7 @@
 """Read batches of labeled photos in a random order that depends only on the seed.
 
-The class of a photo is the folder that contains the photo. Batches are cut from an endless stream of
-photos: one random permutation of all photos after another. A resumed run continues with the same batches.
+The class of a photo is the folder that contains the photo. Batches are cut from an endless
+sequence of random permutations of all photos. A resumed run gets the batches that an undisturbed run gets.
 "Row" means the index of a photo in `LabeledPhotos`, from 0; "step" means the index of an update, from 0.
 """
 
@@ -40,7 +40,7 @@ class LabeledPhotos:
         return len(self.folder)
 
     def select(self, rows: Int[np.ndarray, " m"]) -> "LabeledPhotos":
-        """Return the photos of the given rows. The names of all classes are kept."""
+        """Return the photos with the given indices, and their labels. ``classes`` does not change."""
         names = tuple(self.folder.names[row] for row in rows)
         return replace(self, folder=replace(self.folder, names=names), labels=self.labels[rows])
 
@@ -48,8 +48,8 @@ class LabeledPhotos:
 def label_by_folder(photos: PhotoFolder) -> LabeledPhotos:
     """Label each photo by the sub-folder that contains the photo, one sub-folder per class.
 
-    Outer folders that contain all photos are skipped. Photos outside of the sub-folders have no class
-    and are left out.
+    If all photos are in one sub-folder, its own sub-folders are the classes. Photos outside of the
+    sub-folders have no class and are left out.
 
     Raises:
         PhotoError: If the photos have fewer than two classes.
@@ -92,14 +92,14 @@ def split_validation(
 
 
 def sample_input_size(config: AugmentationConfig, *, seed: int, step: int) -> int:
-    """Return a random side length of the network's square input in pixels. It depends on seed and step."""
+    """Draw the side, in pixels, of the square photos of one update. Equal seed and step: equal side."""
     return int(np.random.default_rng((seed, step)).choice(config.input_sizes))
 
 
 def epoch_rows(
     labels: Int[np.ndarray, " n"], config: TrainingConfig, epoch: int
 ) -> Int[np.ndarray, " m"]:
-    """Return the rows of all photos of an epoch, in random order.
+    """Return the photo indices of one epoch (a pass over all photos), in random order.
 
     With ``balance_classes``, photos of smaller classes are repeated, so that all classes are equally
     frequent.
@@ -115,7 +115,7 @@ def epoch_rows(
 def batch_rows(
     labels: Int[np.ndarray, " n"], config: TrainingConfig, step: int
 ) -> Int[np.ndarray, " b"]:
-    """Return the rows of the batch of one update. A batch can continue into the next epochs."""
+    """Return the indices of the photos in the batch of one update. A batch can span several epochs."""
     counts = np.bincount(labels)
     length = counts.max() * np.count_nonzero(counts) if config.balance_classes else len(labels)
     first, start = divmod(step * config.batch_size, int(length))
@@ -125,7 +125,7 @@ def batch_rows(
 
 
 class SquareReader:
-    """A reader that crops photos to their central squares and resizes the squares.
+    """Read photos, crop each to its central square, and resize the square.
 
     The squares are kept in memory if they need at most ``CACHE_BYTES`` bytes in total.
 
@@ -134,8 +134,8 @@ class SquareReader:
         side: Side of a square after resizing, in pixels.
 
     Attributes:
-        failed: Maps the names of photos that could not be read to the errors. The next readable photo
-            of the folder replaces such a photo.
+        failed: Names of the photos that could not be read, mapped to the errors. The next readable
+            photo of the folder takes the place of such a photo.
     """
 
     def __init__(self, photos: LabeledPhotos, side: int) -> None:
@@ -146,7 +146,7 @@ class SquareReader:
         self._fits = 3 * side**2 * len(photos) <= CACHE_BYTES
 
     def __call__(self, rows: Int[np.ndarray, " b"]) -> Batch:
-        """Return the squares and the class indices of the photos of the given rows.
+        """Read the photos with the given indices. Return their squares and class indices.
 
         Raises:
             PhotoError: If no photo can be read.

@@ -2,7 +2,7 @@
 
 An interrupted run can be resumed. On one CPU, the resumed run gives exactly the parameters of a run without
 interruption. Every device holds all parameters and an equal share of each batch. XLA sums losses and
-gradients over the devices of all hosts, so the result does not depend on the number of devices.
+gradients over the devices of all hosts (machines), so the result does not depend on the number of devices.
 """
 
 import json
@@ -66,7 +66,7 @@ class TrainedModel:
         step: Number of updates after which the network reached this state.
         log: Log records of the run. Each holds ``step`` (the number of updates so far), metrics, and
             ``seconds`` of training so far.
-        failed: Maps the names of photos that could not be read to the errors.
+        failed: Names of the photos that could not be read, mapped to the errors.
     """
 
     file: Path
@@ -104,9 +104,9 @@ def train(
         photos: Folder with one sub-folder of photos per landmark.
         out: Folder of the run; created if missing. It holds the model, settings, log and saved
             states.
-        config: All settings of the run. The default is `small_config` of ``variant``.
-        variant: Variant that `small_config` trains: ``"finetune"`` (the default) is step 1 of the
-            paper, ``"attention"`` is step 2. Pass either ``variant`` or ``config``.
+        config: All settings of the run. None: ``small_config(variant)``.
+        variant: What to train if ``config`` is None. ``"finetune"`` (the default) trains descriptors
+            (step 1 of the paper), ``"attention"`` trains the attention (step 2).
         start: The initial backbone: the name of an ImageNet backbone, the name of a model of the zoo
             (the models that come with the package), a model file, or a `ResNet`. Step 2 of the paper
             starts from the model file that step 1 has written.
@@ -259,7 +259,7 @@ def _check_finite(run: RunFolder, step: int, metrics: Mapping[str, float]) -> No
     saved = "No state was saved before"
     if run.last_step:
         path = run.path / STATES / str(run.last_step)
-        saved = f"The last state without such values, after update {run.last_step}, is {path}"
+        saved = f"The last state with finite values, after update {run.last_step}, is in {path}"
     raise DivergenceError(
         f"{run.path}: at update {step}, the {name.replace('_', ' ')} is {value}; expected a finite "
         f"number. {saved}. "
@@ -270,7 +270,7 @@ def _check_finite(run: RunFolder, step: int, metrics: Mapping[str, float]) -> No
 def validate(
     context: TrainContext, state: TrainState, reader: SquareReader, mesh: Mesh
 ) -> dict[str, float]:
-    """Compute mean losses and accuracies on central crops; return an empty dict without photos."""
+    """Compute mean losses and accuracies on held-out photos. Without photos, the dict is empty."""
     totals: dict[str, float] = {}
     count, batch_size = len(reader.photos), context.config.batch_size
     for start in range(0, count, batch_size):
@@ -283,11 +283,11 @@ def validate(
 
 
 def host_share(rows: Shaped[np.ndarray, " b"]) -> Shaped[np.ndarray, " share"]:
-    """Return the rows of a batch that this host reads: an equal share for each host."""
+    """Return the part of a batch that this host (machine) reads. All hosts read equal parts."""
     return np.split(rows, jax.process_count())[jax.process_index()]
 
 
 def shard_batch(mesh: Mesh, *arrays: np.ndarray) -> tuple[Array, ...]:
-    """Join the photos that the hosts have read into one batch, divided over all devices."""
+    """Join the arrays that the hosts have read into one batch, and divide it over all devices."""
     sharding = NamedSharding(mesh, PartitionSpec(AXIS))
     return tuple(jax.make_array_from_process_local_data(sharding, array) for array in arrays)

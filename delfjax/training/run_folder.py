@@ -86,7 +86,7 @@ class RunFolder(AbstractContextManager):
 
     @property
     def best_step(self) -> int:
-        """Number of updates of the saved state with the lowest loss, or 0 if no state is saved."""
+        """Number of updates of the state with the lowest validation loss, or 0 if no state is saved."""
         return self._states.best_step() or 0
 
     def save(self, step: int, state: TrainState, *, loss: float) -> None:
@@ -102,7 +102,7 @@ class RunFolder(AbstractContextManager):
         return self._states.restore(step, args=ocp.args.StandardRestore(shapes))
 
     def write_log(self, record: Mapping[str, float | int]) -> None:
-        """Append a record, which holds ``step`` and metrics, to the log, and add ``seconds`` so far."""
+        """Append a record (``step`` and metrics) to the log, with the ``seconds`` of training so far."""
         record = {**record, "seconds": round(time.monotonic() - self._started, 2)}
         self.log.append(record)
         if self._writes:

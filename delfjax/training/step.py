@@ -58,7 +58,7 @@ class TrainContext:
 def init_training(
     config: TrainingConfig, backbone: ResNet, classes: int
 ) -> tuple[TrainContext, TrainState]:
-    """Build network and optimizer for ``classes`` landmarks; return constants and initial state."""
+    """Build network and optimizer for ``classes`` landmarks. Return constants and initial state."""
     model = Classifier(backbone, classes, config.network, rngs=nnx.Rngs(config.seed))
     trained = nnx.All(nnx.Param, lambda path, _: is_trainable(path, config.network))
     graph, trainable, frozen = nnx.split(model, trained, ...)
@@ -218,17 +218,17 @@ def validation_step(
     labels: Int[Array, " b"],
     is_real: Bool[Array, " b"],
 ) -> Metrics:
-    """Compute losses and accuracies of the central crops of photos, summed over a batch.
+    """Sum losses and accuracies over a batch of photos, which are cropped at the center.
 
     Args:
         context: Network structure, frozen parameters and settings.
         state: State to validate.
         squares: Square photos, which are cropped at the center.
         labels: Class index of each photo.
-        is_real: Whether each photo counts. The others only fill up the last batch.
+        is_real: Whether each photo counts. Photos that do not count fill up the last batch.
 
     Returns:
-        Sums of the metrics of `photo_metrics`.
+        Sum of each metric that `photo_metrics` returns.
     """
     photos = center_crop(squares, context.config.augmentation.crop)
     metrics = photo_metrics(merge_model(context, state)(photos), labels)
@@ -236,7 +236,7 @@ def validation_step(
 
 
 def center_crop(squares: UInt8[Array, "b h h 3"], crop: int) -> Float[Array, "b {crop} {crop} 3"]:
-    """Crop each photo to its central square of ``crop`` pixels."""
+    """Crop each photo to its central square with a side of ``crop`` pixels."""
     start = (squares.shape[1] - crop) // 2
     return squares[:, start : start + crop, start : start + crop].astype(jnp.float32)
 

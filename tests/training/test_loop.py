@@ -222,7 +222,7 @@ def test_divergence_names_the_update_and_the_last_good_state(photos, tmp_path, m
     saved = tmp_path / "run" / "states" / "4"
     assert str(error.value).startswith(
         f"{tmp_path / 'run'}: at update 5, the loss is nan; expected a finite number. The last state "
-        f"without such values, after update 4, is {saved}"
+        f"with finite values, after update 4, is in {saved}"
     )
     assert saved.is_dir()
 
