@@ -1,1 +1,1 @@
-"""Local and global features: image pyramid, extraction, PCA, handcrafted descriptors and stores."""
+"""Extract, reduce and store the local and global features of photos."""

@@ -24,9 +24,9 @@ class Database:
             ``i`` has the rows ``offsets[i]`` to ``offsets[i + 1] - 1``.
         image_sizes: ``(height, width)`` of each photo in pixels.
         positions: ``(y, x)`` of each feature, in pixels of its photo.
-        scales: Pyramid level of each feature.
-        scores: Score by which each feature was selected. Each photo's features are sorted by it,
-            highest first.
+        scales: Factor by which the photo was resized to compute each feature, as in `Features`.
+        scores: Score by which each feature was selected. The features of a photo are sorted by
+            score, highest first.
         descriptors: Descriptor of each feature.
     """
 
@@ -46,7 +46,7 @@ class Database:
             ValueError: If there is no photo, or if the numbers of names and photos differ.
         """
         if len(names) != len(features) or not names:
-            raise ValueError(f"{len(names)} names for {len(features)} photos; expected one each")
+            raise ValueError(f"{len(names)} names, {len(features)} photos; expected one name each")
         return cls(
             names=tuple(names),
             offsets=np.cumsum([0, *map(len, features)]),
@@ -59,7 +59,7 @@ class Database:
 
     @cached_property
     def photo_indices(self) -> Int[np.ndarray, " t"]:
-        """Index of the photo that each feature belongs to."""
+        """Index in ``names`` of the photo of each feature."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @cached_property
@@ -79,7 +79,7 @@ class Database:
         return Features(**arrays, image_size=(height, width))
 
     def select(self, photos: Int[np.ndarray, " b"]) -> "Database":
-        """Return a database of the photos with these indices, in this order."""
+        """Return a database of only the photos with these indices, in the given order."""
         names = [self.names[photo] for photo in photos]
         return Database.from_features(names, list(map(self.features, photos.tolist())))
 

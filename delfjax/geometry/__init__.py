@@ -1,1 +1,1 @@
-"""Geometric verification: fit a map between two photos to the matches of their features."""
+"""Verify matches of local features: fit an affine map or a homography between two photos by RANSAC."""

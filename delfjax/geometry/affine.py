@@ -1,4 +1,4 @@
-"""Affine maps between two photos: solve from three matches, fit to many, and check plausibility (Sec. 4.4).
+"""Compute affine maps between two photos from pairs of matching points, and check them (Sec. 4.4).
 
 `delfjax.geometry.homography` has functions of the same names. `delfjax.geometry.ransac` works with either module.
 
@@ -12,7 +12,7 @@ SAMPLE_SIZE = 3  # matches that determine a map
 
 
 def solve(source: Float[Array, "s 3 2"], target: Float[Array, "s 3 2"]) -> Float[Array, "s 2 3"]:
-    """Compute ``A`` from each sample of three matches, in closed form. Collinear points give NaN or infinity."""
+    """Compute ``A`` from each sample of three matches. Collinear points give NaN or infinity."""
     (a, b), (c, d) = ((p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]) for p in (source, target))
     determinant = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])[:, None]
     y_column = (c * b[:, 1:] - d * a[:, 1:]) / determinant
@@ -24,12 +24,12 @@ def solve(source: Float[Array, "s 3 2"], target: Float[Array, "s 3 2"]) -> Float
 def is_plausible(
     models: Float[Array, "s 2 3"], corners: Float[Array, "p 2"], max_stretch: float
 ) -> Bool[Array, " s"]:
-    """Return which maps are plausible: no mirroring, and a scale factor within limits in every direction.
+    """Return whether each map does not mirror and has scale factors within limits in every direction.
 
     Args:
         models: Maps to check.
         corners: Unused, because an affine map has the same scale factors everywhere.
-        max_stretch: Largest allowed scale factor. The smallest one is its inverse.
+        max_stretch: Largest allowed scale factor. The smallest is ``1 / max_stretch``.
     """
     linear = models[..., :2]
     determinant = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
@@ -62,7 +62,7 @@ def fit(
 ) -> Float[Array, "2 3"]:
     """Fit ``A`` to the matches selected by ``mask``, by least squares.
 
-    ``model`` is unused. Homographies need it as the initial map.
+    ``model`` is unused. It exists because `homography.fit` needs an initial map.
     """
     weight = mask.astype(source.dtype)[:, None]
     total = jnp.maximum(weight.sum(), 1.0)

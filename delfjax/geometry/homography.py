@@ -1,4 +1,4 @@
-"""Homographies between two photos: solve from four matches, fit to many, and check plausibility.
+"""Compute homographies between two photos from pairs of matching points, and check them.
 
 The paper uses affine maps instead (`delfjax.geometry.affine` has functions of the same names). A homography
 is exact for two photos of a plane, such as a facade.
@@ -20,8 +20,8 @@ def solve(source: Float[Array, "s 4 2"], target: Float[Array, "s 4 2"]) -> Float
     """Compute ``H`` from each sample of four matches in closed form. Three collinear points give NaN or infinity.
 
     ``p_0`` to ``p_3`` are the points ``(y, x, 1)`` in the query, and ``p'_0`` to ``p'_3`` those in the
-    database photo. The weights ``l_i`` satisfy ``p_3 = sum_i l_i p_i`` with ``i`` from 0 to 2. The weights
-    ``l'_i`` do the same for ``p'_3``. Up to scale, ``H = sum_i (l'_i / l_i) p'_i (p_j x p_k)^T``, where
+    database photo. The weights ``l_i`` satisfy ``p_3 = sum_i l_i p_i`` with ``i`` from 0 to 2, and ``l'_i``
+    satisfy ``p'_3 = sum_i l'_i p'_i``. Up to scale, ``H = sum_i (l'_i / l_i) p'_i (p_j x p_k)^T``, where
     ``(i, j, k)`` is a cyclic permutation of (0, 1, 2). The direct linear transform gives the same result.
     """
     source_center, target_center = source.mean(1), target.mean(1)
@@ -59,12 +59,12 @@ def _to_pixels(
 def is_plausible(
     models: Float[Array, "s 3 3"], corners: Float[Array, "p 2"], max_stretch: float
 ) -> Bool[Array, " s"]:
-    """Return which maps are plausible at every corner. `affine.is_plausible` defines plausible.
+    """Return whether each map passes the test of `affine.is_plausible` at every corner.
 
     Args:
         models: Maps to check.
         corners: Corners of the box around all matches. The horizon must not cross this box.
-        max_stretch: Largest allowed scale factor. The smallest one is its inverse.
+        max_stretch: Largest allowed scale factor. The smallest is ``1 / max_stretch``.
     """
     plausible = jnp.ones(len(models), bool)
     for corner in corners:

@@ -1,8 +1,9 @@
-"""The attention head: a score for each local descriptor, learned from image labels (Sec. 4.2, Eqs. 1 to 3).
+"""Score local descriptors by an attention head, learned from image labels (Sec. 4.2, Eqs. 1 to 3).
 
 Two 1x1 convolutions and a softplus give a score ``alpha(f) >= 0`` for each descriptor ``f``. In training, a
 linear classifier ``W`` gets the weighted sum of the descriptors of a photo: ``y = W sum_n alpha(f_n) f_n``
-(Eq. 1). Image labels are therefore enough to learn the scores. In retrieval, the scores select the features.
+(Eq. 1). Image labels are therefore enough to learn the scores. In retrieval, the descriptors with the
+highest scores become the features of a photo.
 """
 
 from typing import Literal
@@ -22,8 +23,8 @@ HIDDEN_CHANNELS = 512  # official code: delf_model.AttentionModel; the paper giv
 def softplus(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Compute ``log(1 + exp(x))``, with a derivative of at least `MIN_SLOPE`.
 
-    The true derivative, ``sigmoid(x)``, vanishes for scores near 0, so such scores stop learning.
-    Without the lower limit, all scores fell to 0 within ten updates for one random seed in three.
+    The true derivative, ``sigmoid(x)``, vanishes for scores near 0, so training cannot raise such scores.
+    Without the lower limit, all scores fell to 0 within ten updates for one of three random seeds.
     """
     return jax.nn.softplus(x)
 
@@ -55,7 +56,7 @@ class Attention(nnx.Module):
         )
 
     def __call__(self, maps: Float[Array, "b y x c"]) -> Float[Array, "b y x"]:
-        """Return the score of each conv4 descriptor, at least 0. Pass descriptors without L2 normalization."""
+        """Return the score of each conv4 descriptor, never negative. Do not L2-normalize the descriptors."""
         return softplus(self.score(jax.nn.relu(self.hidden(maps))))[..., 0]
 
 
@@ -72,7 +73,7 @@ def weighted_pool(
         maps: Conv4 descriptors, without L2 normalization.
         scores: Score ``alpha`` of each descriptor.
         reduction: ``"sum"`` computes ``sum_n alpha_n f_n``, as in Eq. 1. ``"mean"`` divides the sum by the
-            number of cells, as in the official code. The logits then do not grow with the photo's area.
+            number of descriptors, as in the official code. The sum would grow with the size of the photo.
         normalize: Whether to L2-normalize each descriptor first, as in the official code. Eq. 1 does not
             mention this normalization.
     """

@@ -1,4 +1,4 @@
-"""Convolution, weighted sum and L2 normalization, with gradients that are fast on a CPU.
+"""Compute convolutions, weighted sums and L2 norms, with gradients that are fast on a CPU.
 
 The paper does not cover this. A 1x1 convolution is a matrix product, and so are both of its gradients. XLA
 computes the kernel's gradient as a convolution with a window as large as the map, and transposes the
@@ -45,7 +45,7 @@ _pointwise.defvjp(lambda x, w: (_pointwise(x, w), (x, w)), _pointwise_backward)
 def weighted_sum(
     weights: Float[Array, "b n"], vectors: Float[Array, "b n c"]
 ) -> Float[Array, "b c"]:
-    """Return the weighted sum of the vectors of each photo, ``sum_n a_n f_n``."""
+    """Compute ``sum_n a_n f_n`` for each photo, where ``f_n`` are its vectors and ``a_n`` their weights."""
     return jnp.matmul(weights[:, None], vectors)[:, 0]
 
 

@@ -33,11 +33,11 @@ def pool(
     *,
     exponent: float = 3.0,
 ) -> Float[Array, " c"]:
-    """Pool the selected cells of a map, channel by channel.
+    """Pool the descriptors at the selected positions of a feature map, channel by channel.
 
     Args:
         maps: Conv4 descriptors.
-        mask: Cells to pool. At least one cell must be selected.
+        mask: Positions to pool. At least one must be selected.
         kind: ``"mac"`` and ``"rmac"`` compute the maximum, ``"spoc"`` the mean, and ``"gem"`` the
             generalized mean ``mean(x^p)^(1/p)``.
         exponent: Exponent ``p`` of GeM. 1 gives the mean, and large values approach the maximum.
@@ -67,8 +67,9 @@ def pool_regions(
 
     Args:
         maps: Conv4 descriptors.
-        regions: Regions ``(top, left, height, width)`` in cells, padded to any length.
-        count: Number of regions without the padding. May be a traced JAX value.
+        regions: ``(top, left, height, width)`` of each region, in cells (positions of the map). Rows after
+            the first ``count`` are ignored.
+        count: Number of regions. May be a traced JAX value.
         kind: Pooling ``f`` of one region.
         exponent: Exponent ``p`` of GeM.
     """
@@ -83,10 +84,10 @@ def pool_regions(
 
 
 def pooling_regions(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[np.ndarray, "r 4"]:
-    """Return the regions to pool: each whole pyramid level, and for R-MAC also a grid on each level.
+    """Return the regions to pool: all pyramid levels (resized photos), and for R-MAC a grid on each level.
 
     Args:
-        levels: Region of each pyramid level on the map, ``(top, left, height, width)`` in cells.
+        levels: ``(top, left, height, width)`` of each level, in cells (positions of the feature map).
         kind: Kind of pooling.
     """
     regions = []
@@ -98,7 +99,7 @@ def pooling_regions(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[n
 
 
 def rmac_regions(height: int, width: int) -> list[tuple[int, int, int, int]]:
-    """Return the square regions of R-MAC on a map, ``(top, left, height, width)`` in cells.
+    """Return the square regions of R-MAC on a map, ``(top, left, height, width)`` in map positions.
 
     Grid ``l`` (1 to `RMAC_LEVELS`) has ``l`` by ``l + m`` squares of side ``2 min(height, width) / (l + 1)``.
     ``m`` is 0 for a square map. Otherwise neighbors in grid 1 overlap by about `RMAC_OVERLAP` of their side.

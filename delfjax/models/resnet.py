@@ -1,8 +1,8 @@
-"""Specify a ResNet, and compute the receptive field of its conv4 cells (Sec. 4.1; He et al. 2016).
+"""Specify a ResNet, and compute the receptive field of its conv4 output (Sec. 4.1; He et al. 2016).
 
 ResNet-50 has two variants. In **v1** (He et al., Keras and the paper), the first 1x1 convolution of a stage
 has stride 2, and the receptive field is 291 pixels. In **v1.5** (torchvision), the first 3x3 convolution has
-stride 2, and the receptive field is 267 pixels. Padding is symmetric, so cell ``i`` is centered at pixel ``16 i``.
+stride 2, and the receptive field is 267 pixels. Output ``i`` is centered at pixel ``16 i``.
 """
 
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ STEM_KERNEL, POOL_KERNEL, SPATIAL_KERNEL = 7, 3, 3
 
 @dataclass(frozen=True, kw_only=True)
 class ResNetSpec:
-    """Specification of a ResNet.
+    """Layer sizes and input normalization of a ResNet.
 
     Attributes:
         name: Name of the network in configurations, caches and results.
-        stride_in: Convolution with stride 2 at the start of a stage: ``"1x1"`` in v1, ``"3x3"`` in v1.5.
-        blocks: Number of bottlenecks in conv2, conv3, conv4 and conv5.
-        width: Channels of the stem and inner channels of conv2. Each later stage doubles the inner channels.
+        stride_in: The convolution with stride 2 in a stage's first block, ``"1x1"`` (v1) or ``"3x3"`` (v1.5).
+        blocks: Numbers of bottleneck blocks in conv2, conv3, conv4 and conv5.
+        width: Number of channels of the stem and of the 3x3 convolutions of conv2. It doubles in each stage.
         conv_bias: Whether convolutions have a bias in addition to the batch norm, as in Keras.
         epsilon: Constant that batch norms add to the variance.
         mean: RGB mean that is subtracted from photos with values from 0 to 255.
@@ -47,9 +47,9 @@ class ResNetSpec:
         return 4 * self.width * EXPANSION
 
     def bottlenecks(self, stage: int) -> Iterator[tuple[int, int, tuple[int, int]]]:
-        """Yield the input channels, inner channels and strides of each block of a stage (2 to 5: conv2 to conv5).
+        """Yield input channels, inner channels and two strides for each block of a stage: 2 (conv2) to 5.
 
-        The strides belong to the first 1x1 convolution and to the 3x3 convolution.
+        The strides are those of the first 1x1 convolution and of the 3x3 convolution.
         """
         inner = self.width * 2 ** (stage - 2)
         stage_input = self.width if stage == 2 else inner * EXPANSION // 2
@@ -77,7 +77,7 @@ SPECS = {spec.name: spec for spec in (RESNET50_V1, RESNET50_V15, RESNET_TINY)}
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """Receptive field of a conv4 cell, in pixels of the network's input.
+    """Receptive field of a conv4 cell (position of the feature map), in pixels of the network's input.
 
     Attributes:
         size: Height and width of the receptive field, which is square.
@@ -90,22 +90,22 @@ class ReceptiveField:
     def boxes_around(
         self, centers: Float[np.ndarray, "n 2"], pixel_size: Float[np.ndarray, "... 2"]
     ) -> Float[np.ndarray, "n 4"]:
-        """Return receptive fields in pixels of the original photo, which was resized for the network.
+        """Return the bounding box of each receptive field, in pixels of the photo before resizing.
 
         Args:
             centers: Centers of the receptive fields, ``(y, x)`` in pixels of the photo.
-            pixel_size: ``(height, width)`` of one pixel of the network's input, in pixels of the photo.
+            pixel_size: ``(height, width)`` of the photo divided by that of the network's input.
 
         Returns:
-            ``(y_min, x_min, y_max, x_max)`` of each receptive field. The edges pass through the middle of its
-            outermost pixels.
+            One ``(y_min, x_min, y_max, x_max)`` per receptive field. The edges of this box pass through the
+            centers of the outermost input pixels.
         """
         reach = (self.size - 1) / 2 * pixel_size
         return np.concatenate([centers - reach, centers + reach], axis=-1)
 
 
 def receptive_field(spec: ResNetSpec) -> ReceptiveField:
-    """Compute the receptive field of a conv4 cell: 291 pixels for ResNet-50 v1, 267 for v1.5.
+    """Compute the receptive field of a position of conv4: 291 pixels for ResNet-50 v1, 267 for v1.5.
 
     The size ``r`` and the stride ``j`` start at 1. A layer with kernel size ``k`` and stride ``s`` updates
     both: ``r += (k - 1) j``, then ``j *= s``.

@@ -1,4 +1,4 @@
-"""The zoo: models that come with delfjax, trained on rendered landmarks (see the README in this folder)."""
+"""List the models that come with delfjax (the zoo). The README in this folder describes their training."""
 
 from pathlib import Path
 
