@@ -1,8 +1,8 @@
 """Evaluate a model on a benchmark (Sec. 5).
 
 `evaluate` extracts features, builds an index, searches for every query, and scores the rankings. It
-works on every benchmark, from Oxford5k to a folder of labeled photos. A `RunConfig` configures all
-stages. Global descriptors, a shortlist, late fusion and query expansion are optional.
+works on every benchmark, from Oxford5k to a folder of labeled photos. A `RunConfig` has all
+settings. Global descriptors, a shortlist, late fusion and query expansion are optional.
 """
 
 import json
@@ -56,14 +56,14 @@ class Evaluation:
         scores: Average precision and precision of each query, for each protocol of the
             benchmark. A protocol defines which photos are correct.
         seconds: Wall time of each stage in seconds.
-        report: Names of the photos that were extracted, or that the store contained before, and
+        report: Names of the photos whose features were extracted now or were stored before, and
             errors of the photos that could not be read.
         index_kind: Kind of the index over local features, such as ``"exact"``; ``"none"``
             if no local features are used.
         recall: Fraction of the 60 nearest neighbors that the index finds, 0 to 1.
-        config: The configuration, with every default resolved.
-        inputs: Checksums of the ``"model"`` and of the benchmark's ``"photos"``.
-        store: Folder of the local features. If none are used, the file of the global descriptors.
+        config: The configuration that was used, with the values that the model sets.
+        inputs: SHA-256 checksums by name: ``"model"``, and ``"photos"`` of the benchmark.
+        store: Folder of the local features. Without local features: file of the global descriptors.
     """
 
     benchmark: Benchmark
@@ -79,15 +79,18 @@ class Evaluation:
 
     @property
     def mean_average_precision(self) -> float:
-        """Mean average precision over queries, 0 to 1, under the benchmark's default protocol."""
+        """Mean average precision (mAP) over queries, 0 to 1.
+
+        The benchmark's default protocol defines which photos are correct.
+        """
         return self.scores[self.benchmark.default_protocol].mean_average_precision
 
     def summary(self, protocol: str | None = None) -> dict[str, Any]:
         """Return the scores under one protocol as a dict that can be saved as JSON.
 
-        By default it is the benchmark's default protocol. The dict also holds the settings, checksums
-        and versions that the scores depend on. Scores are in percent, mAP with a 95% bootstrap
-        interval over queries.
+        A protocol defines which photos are correct. None: the benchmark's default. The dict also holds
+        settings, checksums and versions, on which the scores depend. Scores are in percent; mAP has
+        a 95% bootstrap interval over queries.
         """
         protocol = protocol or self.benchmark.default_protocol
         scores = self.scores[protocol]
@@ -149,10 +152,11 @@ def evaluate(
         Rankings, matches and scores.
 
     Raises:
-        ValueError: If no query has a correct photo, or if a stage does not work with the model.
+        ValueError: If no query has a correct photo, or if the model does not support a setting.
         StoreError: If ``store`` holds features of another model or configuration.
     """
     model, config, checksum = _resolve(model, config)
+    config.index.check()
     inputs = {"model": checksum, "photos": photos_sha256(benchmark)}
     seconds: dict[str, float] = {}
     report, searcher, queries, recall = ExtractionReport(), None, None, 1.0
@@ -201,7 +205,7 @@ def evaluate(
 
 
 def score(benchmark: Benchmark, results: Sequence[SearchResult]) -> dict[str, Scores]:
-    """Score the rankings of a benchmark's queries under each protocol of the benchmark.
+    """Score rankings under each protocol of a benchmark, which defines the correct photos.
 
     Args:
         benchmark: Queries and ground truth.
@@ -221,7 +225,7 @@ def photos_sha256(benchmark: Benchmark) -> str:
     """Return a SHA-256 checksum that identifies the photos of a benchmark. Photos are not read.
 
     In the rendered set, the checksum depends on the file ``SHA256SUMS``. In other sets, it depends
-    on the names and file sizes of the photos. Distractors are ignored.
+    on the names and file sizes of all photos except distractors, which are correct for no query.
     """
     checksums = benchmark.root.parent / "SHA256SUMS"
     if checksums.is_file():
@@ -278,7 +282,7 @@ def _search(
 
 
 def search_local(searcher: Searcher, query: Features, config: RunConfig) -> SearchResult:
-    """Search by local features. If configured, expand the query and search again."""
+    """Search by local features. With query expansion, add features of the results and search again."""
     result = searcher(query)
     if config.expansion is not None:
         result = searcher(expand_local(query, result, searcher.database, config.expansion))
@@ -288,9 +292,9 @@ def search_local(searcher: Searcher, query: Features, config: RunConfig) -> Sear
 def search_global(
     vector: Float[np.ndarray, " d"], database: Float[np.ndarray, "t d"], config: RunConfig
 ) -> SearchResult:
-    """Rank photos by global descriptors. If configured, expand the query and rank again.
+    """Rank photos by global descriptors. With query expansion, add the best results and rank again.
 
-    ``vector`` is the descriptor of the query; ``database`` has one row per photo.
+    ``vector`` is the global descriptor of the query. ``database`` has one global descriptor per row.
     """
     result = rank_by_similarity(database @ vector)
     if config.expansion is not None:
@@ -308,11 +312,12 @@ def search_both(
 ) -> SearchResult:
     """Search by local features and global descriptors together.
 
-    A shortlist limits the search by local features to the most similar photos. Late fusion averages
-    the scores of both searches. ``config`` sets one of them, or both.
+    A shortlist limits the search by local features to the photos with the most similar global
+    descriptors. Late fusion averages the scores of both searches. ``config`` sets a shortlist,
+    late fusion, or both.
 
     Args:
-        searcher: Search by local features.
+        searcher: Searcher over the local features of the database.
         query: Local features of the query.
         vector: Global descriptor of the query.
         database: Global descriptors of the database, one row per photo.
@@ -346,8 +351,8 @@ def _readable(benchmark: Benchmark, report: ExtractionReport) -> Benchmark:
     benchmark = benchmark.drop_photos(report.failed)
     if not any(len(t.positives) for truths in benchmark.truths.values() for t in truths):
         raise ValueError(
-            f"{benchmark.root}: no query has a correct database photo that can be read; expected at "
-            "least one. Fix: check that the photos are valid images, and that at least one class has a "
+            f"{benchmark.root}: no query has a correct photo in the database, or all correct photos are "
+            "unreadable. Fix: check that the photos are valid images, and that at least one class has a "
             "query and a database photo"
         )
     return benchmark

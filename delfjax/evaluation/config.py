@@ -8,7 +8,9 @@ from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.extraction import ExtractionConfig
 from delfjax.features.factory import DEFAULT_MODEL
 from delfjax.features.global_descriptors import GlobalConfig
+from delfjax.features.handcrafted import NAMES as HANDCRAFTED
 from delfjax.provenance import config_from_dict, to_plain
+from delfjax.ranges import COUNT, FRACTION, check_fields
 from delfjax.search.expansion import ExpansionConfig
 from delfjax.search.index import IndexConfig
 from delfjax.search.searcher import SearchConfig
@@ -16,9 +18,9 @@ from delfjax.search.searcher import SearchConfig
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Settings of one evaluation: model, features, index, search and optional stages.
+    """Settings of one evaluation: model, features, index, search and optional methods.
 
-    Without optional stages, photos are ranked by local features: by votes, then by geometric
+    Without optional methods, photos are ranked by local features: by votes, then by geometric
     verification (Sec. 4). With global descriptors alone, photos are ranked by the similarity of
     these descriptors. A shortlist or a fusion weight combines local features and global descriptors.
 
@@ -35,8 +37,8 @@ class RunConfig:
         whitening_dimensions: Dimensions of a global descriptor after whitening. Not in the paper.
         fusion_weight: Weight of the local score in late fusion, the weighted mean of local score and
             global similarity, 0 to 1 (paper: 0.25, Sec. 5). None: no fusion.
-        shortlist: Number of most similar photos, by global descriptor, that local features search.
-            None: local features search the whole database.
+        shortlist: Number of photos with the most similar global descriptors, to which the search by
+            local features is limited. None: local features search the whole database.
         expansion: Settings of query expansion: add features of the best results to the query, and
             search again. None: no expansion.
 
@@ -57,6 +59,18 @@ class RunConfig:
     expansion: ExpansionConfig | None = None
 
     def __post_init__(self) -> None:
+        counts = {"shortlist": COUNT, "whitening_dimensions": COUNT}
+        check_fields(self, fusion_weight=FRACTION, **counts)
+        dimensions, truncate = self.pca.dimensions, self.search.truncate
+        if truncate is not None and truncate > dimensions:
+            raise ValueError(
+                f"truncate is {truncate}; expected at most {dimensions}, the dimensions after the PCA"
+            )
+        if self.global_descriptor is not None and self.model in HANDCRAFTED:
+            raise ValueError(
+                f"{self.model}: handcrafted features have no network to compute global descriptors. "
+                "Fix: set global_descriptor to None (leave out --global), or choose another model"
+            )
         kind = self.expansion and self.expansion.kind
         needs_global = {
             "a fusion weight": self.fusion_weight is not None,
@@ -75,12 +89,6 @@ class RunConfig:
                 "the expansion 'local' needs local features, but this run uses global descriptors "
                 "alone. Fix: set fusion_weight or shortlist, which add local features"
             )
-        if self.fusion_weight is not None and not 0 <= self.fusion_weight <= 1:
-            raise ValueError(f"fusion_weight is {self.fusion_weight}; expected 0 to 1")
-        for name in ("shortlist", "whitening_dimensions"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; expected at least 1")
 
     @property
     def uses_local_features(self) -> bool:
@@ -90,7 +98,7 @@ class RunConfig:
 
     @property
     def stages(self) -> list[str]:
-        """Names of the optional stages that the run uses, as tables show them."""
+        """Short names of the optional methods in use, such as ``"shortlist 100"``, for tables."""
         found = []
         if self.global_descriptor is not None:
             found.append(f"global {self.global_descriptor.pooling}")

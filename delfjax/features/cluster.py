@@ -1,4 +1,4 @@
-"""Run work on a cluster of machines with Dask. The results are those of a loop in one process.
+"""Run work on a cluster of machines with Dask. The results equal those of a loop in one process.
 
 Limitations: all machines need the photos at the same path. Processors of different types can differ
 in the last bits of a descriptor. A task waits without limit until a worker is available.
@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 else:
     Client = Future = Any  # Dask is an optional dependency
 
+from delfjax.ranges import Range, check_number
+
 Result = TypeVar("Result")
 
 TASKS_PER_THREAD = 2  # one that runs and one that waits
+WORKERS = Range(at_least=1, at_most=1024, whole=True)  # on this machine
 CONNECT_SECONDS = 30  # time that a scheduler has to respond
 
 
@@ -26,17 +29,17 @@ def map_in_order(
 ) -> Iterator[Result]:
     """Call ``function(part, *shared)`` for each part, and yield the results in order.
 
-    Workers may join and leave during the work. If a worker dies, another one repeats its parts.
+    Workers may join and leave during the work. If a worker dies, another worker repeats its calls.
 
     Args:
         client: Connection to the cluster.
         function: A function defined in a module, without side effects.
         parts: First argument of each call.
-        shared: Further arguments. Each is sent to a worker once.
+        shared: Further arguments of every call. Each worker receives them once.
 
     Raises:
         Exception: The error of a call, or ``distributed.KilledWorker`` if several workers died
-            during the same part.
+            during the same call.
     """
     parts, tasks = iter(parts), deque()
     # Workers can send the result of a task to each other.
@@ -50,9 +53,9 @@ def map_in_order(
 
 
 def submit(client: Client, function: Callable, *arguments: object) -> Future:
-    """Start a task on a worker.
+    """Start ``function(*arguments)`` as a task on a worker. Return the future of its result.
 
-    The scheduler keeps the arguments while the future exists, so that it can repeat the task.
+    The scheduler keeps the arguments while the future exists, so that another worker can repeat the task.
     Arguments may be large, such as a network or the descriptors of an index.
     """
     import dask
@@ -66,20 +69,23 @@ def submit(client: Client, function: Callable, *arguments: object) -> Future:
 def connect_cluster(
     *, scheduler: str | None = None, workers: int | None = None
 ) -> Iterator[Client | None]:
-    """Connect to a cluster, or start one on this machine.
+    """Connect to a Dask cluster, or start one on this machine.
 
     Args:
         scheduler: Address of a running scheduler, such as ``tcp://10.0.0.1:8786``.
-        workers: Number of workers to start on this machine if no scheduler is given. Each has one
-            thread, because a network uses all cores.
+        workers: Number of workers to start on this machine if no scheduler is given. Each worker
+            has one thread, because the network uses all cores.
 
     Yields:
         A client. None if neither argument is given.
 
     Raises:
+        ValueError: If the number of workers is out of range.
         ImportError: If Dask is not installed.
         OSError: If the scheduler does not respond.
     """
+    if workers is not None:
+        check_number("workers", workers, WORKERS)
     if not (scheduler or workers):
         yield None
         return
@@ -87,7 +93,7 @@ def connect_cluster(
         import distributed
     except ImportError as error:
         raise ImportError(
-            "a cluster needs Dask distributed. Fix: pip install 'delfjax[cluster]'"
+            "Dask distributed is not installed; a cluster needs it. Fix: pip install 'delfjax[cluster]'"
         ) from error
     # Port 0 of the dashboard is any free port; the default one may be in use.
     local = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}

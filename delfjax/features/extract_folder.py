@@ -1,8 +1,8 @@
 """Extract the local features of every photo of a folder into a `FeatureStore`.
 
-Photos that cannot be read are reported and skipped. An interrupted run continues where it stopped.
-The PCA (Sec. 4.3) is learned first, from a sample of the photos. Until then, their features are stored with
-unreduced descriptors in a store inside the store.
+Photos that cannot be read are reported and skipped. If a run is interrupted, the next one continues.
+The PCA (Sec. 4.3) is learned first, from a sample of the photos. Until then, the features of this sample are
+stored in a subfolder of the store, with unreduced descriptors.
 """
 
 import shutil
@@ -21,29 +21,30 @@ from delfjax.features.handcrafted import HandcraftedExtractor
 from delfjax.features.pca import PAPER_DIMENSIONS, PCA
 from delfjax.features.store import SHARDS, ExtractionReport, FeatureStore
 from delfjax.images.reading import PhotoError, PhotoFolder, PhotoSource, iter_photos, scan
+from delfjax.ranges import COUNT, SEED, check_fields
 from delfjax.types import Features
 
 UNREDUCED = "unreduced"  # folder of a store with unreduced descriptors, until the PCA is learned
 CHUNK_PHOTOS = 16  # photos per task of a worker; if a worker dies, its task is repeated
 
 LocalExtractor = Extractor | HandcraftedExtractor
-"""A model that turns photos into local features: a network, or SIFT."""
+"""A model that computes local features of a photo: a neural network, SIFT or RootSIFT."""
 
 ExtractedPhoto = tuple[str, PhotoSource | None, Features | PhotoError]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PCAConfig:
-    """How the PCA of a store is learned.
+    """Settings for learning the PCA that reduces the descriptors of a store.
 
-    The paper does not say how many descriptors its PCA is learned from. These numbers are ours.
+    The paper does not say how many descriptors its PCA is learned from. These numbers are our choice.
 
     Attributes:
         dimensions: Number of dimensions of a reduced descriptor (Sec. 4.3: 40).
         whiten: Whether to divide each dimension by its standard deviation. The paper does not.
         photos: Number of photos to learn from, chosen at random.
-        features: Number of features per photo to learn from, chosen at random.
-        seed: Random seed of both choices.
+        features: Number of features to use from each of these photos, chosen at random.
+        seed: Random seed for choosing photos and features.
         database: Pattern of the file names of the photos to learn from, such as ``"base_*"``. Use
             it to leave out the queries of a benchmark.
     """
@@ -55,6 +56,9 @@ class PCAConfig:
     seed: int = 0
     database: str = "*"
 
+    def __post_init__(self) -> None:
+        check_fields(self, dimensions=COUNT, photos=COUNT, features=COUNT, seed=SEED)
+
 
 def extract_folder(
     model: LocalExtractor,
@@ -64,21 +68,21 @@ def extract_folder(
     config: PCAConfig | None = None,
     client: Client | None = None,
 ) -> FeatureStore:
-    """Extract the features of all photos that the store does not contain yet, or that have changed.
+    """Extract the features of all photos in a folder that are not in the store or have changed.
 
-    A photo has changed if its file has another content than at its extraction. Stores of delfjax 0.1.0
-    did not record this, so their photos count as unchanged.
+    A photo has changed if the content of its file differs from that at its extraction. Stores of delfjax
+    0.1.0 did not record the content, so their photos count as unchanged.
 
     Args:
         model: Model that extracts the features.
         photos: Folder of photos. A path is searched for photos recursively.
         path: Folder of the store. It is created if it does not exist.
-        config: How the PCA is learned.
-        client: Client of a Dask cluster whose workers extract the photos. The store is the same.
-            By default this process extracts them.
+        config: Settings for learning the PCA. None: the defaults.
+        client: Client of a Dask cluster whose workers extract the features. The resulting store is the
+            same. None: this process extracts them.
 
     Returns:
-        The store. Its ``report`` lists the photos that were extracted, kept, and failed.
+        The store. Its ``report`` lists the photos that were extracted, already stored, or unreadable.
 
     Raises:
         StoreError: If the store was made with another model or configuration, or if another process

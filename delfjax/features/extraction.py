@@ -1,8 +1,8 @@
 """Extract the local features of a photo: image pyramid, network, selection (Secs. 4.1, 4.2).
 
-The network gives every cell of every pyramid level a descriptor and a score. The 1000 cells with
-the highest scores become features. The score is the attention or, as the paper's baseline, the L2
-norm of the descriptor.
+The levels of the pyramid are resized copies of the photo. The network computes a feature map of each
+level. Each cell (position) of a map has a descriptor and a score. The 1000 cells with the highest scores
+become features. The score is the attention or, as the paper's baseline, the L2 norm of the descriptor.
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,6 +31,7 @@ from delfjax.images.reading import PhotoError
 from delfjax.models.attention import Attention
 from delfjax.models.backbone import ResNet, checksum, fold_batch_norm, transpose_kernels
 from delfjax.models.resnet import receptive_field
+from delfjax.ranges import COUNT, FRACTION, check_fields
 from delfjax.types import Features, Photo
 
 Selection = Literal["attention", "norm"]
@@ -40,15 +41,15 @@ NMS_CANDIDATES = 5  # candidates of non-maximum suppression per feature; our cho
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractionConfig:
-    """How features are extracted and selected.
+    """Settings for the extraction and selection of local features.
 
     Attributes:
-        pyramid: Scales and size of the image pyramid.
+        pyramid: Settings of the image pyramid: scales, and maximum size of the photo.
         selection: Score by which features are selected: ``"attention"``, or the L2 ``"norm"`` of
             the descriptor. By default attention if the model has an attention head, else the norm.
         max_features: Maximum number of features per photo (official configuration: 1000).
-        nms_iou: Drop a feature if its receptive field overlaps that of a better feature by more
-            than this intersection over union. 1 drops none, as in the official configuration.
+        nms_iou: Maximum intersection over union of the receptive fields of two features, from 0 to 1. If
+            it is exceeded, the feature with the lower score is dropped. 1 (official) drops none.
     """
 
     pyramid: PyramidConfig = field(default_factory=PyramidConfig)
@@ -56,17 +57,20 @@ class ExtractionConfig:
     max_features: int = 1000
     nms_iou: float = 1.0
 
+    def __post_init__(self) -> None:
+        check_fields(self, max_features=COUNT, nms_iou=FRACTION)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoreMaps:
-    """Scores of all cells, before selection. For heatmaps.
+    """Scores at all positions of the feature maps of a photo, before features are selected.
 
     Attributes:
-        scales: Scale of each pyramid level.
+        scales: Scale of each pyramid level (resized copy of the photo).
         sizes: ``(height, width)`` of each level, in pixels of the level.
-        norms: One map per level: L2 norm of the conv4 descriptor of each cell.
-        attention: One map per level: attention score of each cell. None if the model has no
-            attention head.
+        norms: One map per level: L2 norm of the conv4 descriptor at each position.
+        attention: One map per level: attention score at each position. None if the model has
+            no attention head.
         image_size: ``(height, width)`` of the original photo in pixels.
     """
 
@@ -83,10 +87,10 @@ class ScoreMaps:
 
         Args:
             score: ``"attention"`` or ``"norm"``.
-            level: Number of a pyramid level. None: the highest score of all levels at each pixel.
+            level: Index of a pyramid level, from 0. None: the maximum over all levels at each pixel.
 
         Raises:
-            ValueError: If the model has no attention head.
+            ValueError: If ``score`` is ``"attention"`` and the model has no attention head.
         """
         maps = self.norms if score == "norm" else self.attention
         if maps is None:
@@ -105,11 +109,11 @@ class Delf(nnx.Module):
     def __call__(
         self, pixels: UInt8[Array, "h w 3"], valid: Bool[Array, "h w"]
     ) -> tuple[Float[Array, "y x c"], dict[str, Float[Array, "y x"]]]:
-        """Compute the descriptors of all cells, and maps of their scores by `Selection`.
+        """Compute the conv4 descriptors of an image, and a map of each score (``"norm"``, ``"attention"``).
 
         Args:
-            pixels: RGB image, 0 to 255.
-            valid: Pixels that belong to the image. The others are masked in every layer.
+            pixels: RGB image with values from 0 to 255.
+            valid: Pixels to use. Every layer sets the outputs at the other pixels to 0.
         """
         maps = self.backbone(pixels[None].astype(jnp.float32), valid[None])["conv4"]
         scores = {"norm": jnp.linalg.norm(maps[0], axis=-1)}
@@ -119,20 +123,20 @@ class Delf(nnx.Module):
 
 
 class Extractor:
-    """Extracts local features from photos of any size.
+    """Model that extracts local features from photos of any size.
 
     Photos of all sizes share a few compiled programs; see `delfjax.features.pyramid`.
 
     Args:
         backbone: Network that computes the descriptors.
         attention: Attention head. Selection by attention needs it.
-        config: Pyramid and selection.
+        config: Settings of the extraction. None: the defaults.
         name: Name of the model, such as ``"delf_att"``. By default the name of the backbone.
 
     Attributes:
         spec: Description of the backbone.
-        config: Pyramid and selection. The selection is never None.
-        receptive_field: Receptive field of a conv4 cell.
+        config: Settings of the extraction. The default ``selection`` is replaced by its value.
+        receptive_field: Size and stride of the receptive fields of conv4.
 
     Raises:
         ValueError: If the configuration selects by attention, but there is no attention head.
@@ -179,13 +183,13 @@ class Extractor:
         return nnx.merge(self._graph, self._states[False]).backbone
 
     def network(self, mosaic: Mosaic) -> tuple[nnx.GraphDef, nnx.State]:
-        """Return graph and state of the network, with transposed kernels if the mosaic is."""
+        """Return the network as graph and state, with transposed kernels if the mosaic is transposed."""
         return self._graph, self._states[mosaic.transposed]
 
     def __call__(self, photo: Photo) -> Features:
         """Extract the features of a photo, highest score first.
 
-        The descriptors have the 1024 dimensions of conv4, not normalized.
+        The descriptors have the 1024 dimensions of conv4 and are not normalized.
         """
         mosaic = build_mosaic(photo, self.config.pyramid)
         return self._collect(mosaic, self._launch(mosaic))
@@ -193,7 +197,7 @@ class Extractor:
     def stream(
         self, photos: Iterable[tuple[str, Photo | PhotoError]]
     ) -> Iterator[tuple[str, Features | PhotoError]]:
-        """Extract many photos, in order. Errors in the input are yielded unchanged.
+        """Extract the features of many photos, in order. Yield each `PhotoError` in the input unchanged.
 
         While the accelerator runs, the CPU prepares the next photo.
         """
@@ -242,7 +246,7 @@ class Extractor:
     def receptive_field_boxes(self, features: Features) -> Float[np.ndarray, "n 4"]:
         """Return the receptive field of each feature that this extractor made.
 
-        A box is ``(y_min, x_min, y_max, x_max)`` in pixels of the photo, and may extend beyond it.
+        A box is ``(y_min, x_min, y_max, x_max)`` in pixels of the photo. It may extend beyond the photo.
         """
         scales = np.array(self.config.pyramid.scales)
         levels = np.abs(features.scales[:, None] - scales).argmin(axis=1)
@@ -265,7 +269,7 @@ class Extractor:
 
 
 def level_mask(shape: tuple[int, int], levels: Int[Array, "levels 4"]) -> Bool[Array, "h w"]:
-    """Return which pixels of a mosaic of this shape belong to a pyramid level."""
+    """Return a mask of this shape for the pixels of a `Mosaic` that belong to one of the ``levels``."""
     y, x = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])
     top, left, height, width = levels.T[..., None, None]
     return ((y >= top) & (y < top + height) & (x >= left) & (x < left + width)).any(0)
@@ -292,7 +296,7 @@ def _select(
 def non_maximum_suppression(
     boxes: Float[np.ndarray, "n 4"], iou: float, keep: int
 ) -> Int[np.ndarray, " _"]:
-    """Keep boxes that do not overlap a better box (greedy non-maximum suppression).
+    """Drop boxes that overlap a better box too much (greedy non-maximum suppression).
 
     Args:
         boxes: ``(y_min, x_min, y_max, x_max)`` of each box, best box first.
@@ -300,7 +304,7 @@ def non_maximum_suppression(
         keep: Maximum number of boxes to keep.
 
     Returns:
-        Row numbers of the kept boxes.
+        Rows of the kept boxes, best box first.
     """
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     alive = np.ones(len(boxes), bool)

@@ -5,7 +5,7 @@ descriptors of this kind (Table 1). `delfjax.models.pooling` has the formulas.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,17 +15,19 @@ import jax
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 from tqdm.auto import tqdm
 
 from delfjax.features.extraction import Extractor, level_mask
 from delfjax.features.pyramid import STRIDE, PyramidConfig, build_mosaic
 from delfjax.features.store import ExtractionReport
-from delfjax.files import StoreError, atomic_write
-from delfjax.images.reading import PhotoError, PhotoFolder, iter_photos
+from delfjax.files import StoreError, check_tensors, read_tensors, reading, write_tensors
+from delfjax.images.reading import PhotoError, PhotoFolder, PhotoSource, iter_photos
 from delfjax.models.pooling import MAX_REGIONS, Pooling, pool_regions, pooling_regions
+from delfjax.ranges import PIXELS, SCALE, Range, check_fields
 from delfjax.types import Photo
+
+
+MAX_BYTES = 2**36  # of a file: eight million photos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,9 @@ class GlobalConfig:
     scales: tuple[float, ...] = (1.0,)
     longest: int = 1024
     exponent: float = 3.0
+
+    def __post_init__(self) -> None:
+        check_fields(self, scales=SCALE, longest=PIXELS, exponent=Range(above=0, at_most=20))
 
 
 @dataclass(frozen=True)
@@ -102,12 +107,14 @@ class GlobalDescriptors:
         names: Names of the photos.
         vectors: Unit vectors, one row per photo.
         made_by: Model and configuration, as JSON represents them.
+        sources: File that each vector comes from, by photo name. A file of delfjax 0.1.0 has none.
         report: Photos that the last extraction extracted, kept, and failed to read.
     """
 
     names: tuple[str, ...]
     vectors: Float[np.ndarray, "b d"]
     made_by: dict[str, Any]
+    sources: Mapping[str, PhotoSource | None] = field(default_factory=dict)
     report: ExtractionReport = field(default_factory=ExtractionReport)
 
     def select(self, names: Sequence[str]) -> Float[np.ndarray, "b d"]:
@@ -118,42 +125,53 @@ class GlobalDescriptors:
     def save(self, path: Path) -> None:
         """Write the descriptors to a safetensors file. The file is complete or does not exist."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        metadata = {"names": json.dumps(self.names), "made_by": json.dumps(self.made_by)}
-        with atomic_write(path) as temporary:
-            save_file({"vectors": np.ascontiguousarray(self.vectors)}, temporary, metadata)
+        header = {"names": self.names, "made_by": self.made_by, "sources": self.sources}
+        write_tensors(path, {"vectors": self.vectors}, header)
 
     @classmethod
     def load(cls, path: Path) -> "GlobalDescriptors":
         """Read a file that `save` wrote.
 
         Raises:
+            FileNotFoundError: If there is no such file.
             StoreError: If the file is damaged or contains something else.
         """
-        try:
-            with safe_open(path, "np") as file:
-                metadata = file.metadata()
-                names, made_by = (json.loads(metadata[key]) for key in ("names", "made_by"))
-                return cls(names=tuple(names), vectors=file.get_tensor("vectors"), made_by=made_by)
-        except (SafetensorError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"{path}: not a file of global descriptors ({error}). "
-                "Fix: remove it and extract again"
-            ) from error
+        fix = "remove it and extract again"
+        with reading(path, "global descriptors", fix=fix):
+            tensors, header = read_tensors(path, limit=MAX_BYTES)
+            check_tensors(tensors, {"vectors": ("f", 2)})
+            if "sources" in header:
+                names, made_by = header["names"], header["made_by"]
+            else:  # written by delfjax 0.1.0
+                names, made_by = (json.loads(header[key]) for key in ("names", "made_by"))
+            sources = header.get("sources", {})
+            if (
+                not all(isinstance(each, str) for each in names)
+                or not len(set(names)) == len(names) == len(tensors["vectors"])
+                or not isinstance(made_by, dict)
+            ):
+                raise ValueError("its names do not fit its vectors")
+            return cls(
+                names=tuple(names),
+                vectors=tensors["vectors"],
+                made_by=made_by,
+                sources={name: each and PhotoSource(*each) for name, each in sources.items()},
+            )
 
 
 def extract_global_descriptors(
     extractor: GlobalExtractor, photos: PhotoFolder, path: Path | str
 ) -> GlobalDescriptors:
-    """Compute the descriptors of all photos that the file does not contain yet, and add them to it.
+    """Compute the descriptors of all photos that are not in the file yet, or have changed, and add them.
 
-    The file is created if it does not exist. An interrupted run keeps the descriptors that it has
+    A photo has changed if its file has another content than at its extraction. The file is created if it does not exist. An interrupted run keeps the descriptors that it has
     computed.
 
     Returns:
         All descriptors in the file. Their ``report`` lists the photos of this call.
 
     Raises:
-        StoreError: If the file was made with another model or configuration.
+        StoreError: If the file is damaged, or was made with another model or configuration.
     """
     path, model = Path(path), extractor.extractor
     settings = {"backbone": model.spec.name, "model": model.checksum}
@@ -170,9 +188,24 @@ def extract_global_descriptors(
                 "Fix: use another file, or remove this one and extract again"
             )
     known = dict(zip(saved.names, saved.vectors, strict=True))
-    report = ExtractionReport(kept=[name for name in photos.names if name in known])
-    missing = [name for name in photos.names if name not in known]
-    bar = tqdm(iter_photos(photos, missing), total=len(missing), desc="global", unit="photo")
+    sources = dict(saved.sources)
+    stored = [name for name in photos.names if name in known]
+    report = ExtractionReport(
+        kept=[name for name in stored if photos.is_current(name, sources.get(name))]
+    )
+    kept = {*report.kept}
+    missing = [name for name in photos.names if name not in kept]
+    changed = {*stored} - kept
+    # The vector of a changed photo is of no use, even if the file cannot be read now.
+    known = {name: vector for name, vector in known.items() if name not in changed}
+
+    def identified() -> Iterator[str]:
+        # Before the photo is read: if it changes in between, the next run notices.
+        for name in missing:
+            sources[name] = photos.source(name)
+            yield name
+
+    bar = tqdm(iter_photos(photos, identified()), total=len(missing), desc="global", unit="photo")
     try:
         for name, photo in bar if missing else ():
             if isinstance(photo, PhotoError):
@@ -180,8 +213,12 @@ def extract_global_descriptors(
             else:
                 known[name] = extractor(photo)
                 report.extracted.append(name)
+                if name in changed:
+                    report.changed.append(name)
     finally:
-        if report.extracted:
-            saved = replace(saved, names=tuple(known), vectors=np.stack([*known.values()]))
+        if report.extracted or changed:
+            vectors = np.stack([*known.values()]) if known else saved.vectors[:0]
+            sources = {name: sources.get(name) for name in known}
+            saved = replace(saved, names=tuple(known), vectors=vectors, sources=sources)
             saved.save(path)
     return replace(saved, report=report)

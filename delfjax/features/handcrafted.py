@@ -16,6 +16,7 @@ from PIL import Image
 from delfjax.features.extraction import ExtractionConfig
 from delfjax.features.pyramid import RESAMPLING, limit_size, scale_points
 from delfjax.images.reading import PhotoError
+from delfjax.ranges import COUNT, NOT_NEGATIVE, PIXELS, POSITIVE, check_fields
 from delfjax.types import Features, Photo
 
 Name = Literal["sift", "rootsift"]
@@ -42,6 +43,10 @@ class HandcraftedConfig:
     contrast: float = 0.04
     edge: float = 10.0
     selection: Literal["response"] = "response"
+
+    def __post_init__(self) -> None:
+        limits = {"contrast": NOT_NEGATIVE, "edge": POSITIVE}
+        check_fields(self, longest=PIXELS, max_features=COUNT, **limits)
 
 
 class HandcraftedExtractor:

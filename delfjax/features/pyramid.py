@@ -1,7 +1,8 @@
-"""Build the image pyramid of a photo, packed into one image (Sec. 4.1: seven scales, 0.25 to 2).
+"""Resize a photo to the levels of an image pyramid (Sec. 4.1: seven scales, 0.25 to 2), on one image.
 
-The network runs once per photo, on this image: the mosaic. Mosaics have a few sizes, so that photos
-of all sizes share a few compiled programs. The network masks the area between the levels.
+This image is called mosaic. The network runs once on the mosaic instead of once per level. Mosaics have
+only a few sizes, so photos of all sizes share a few compiled programs. The network masks the area
+between the levels.
 """
 
 import math
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
+from delfjax.ranges import PIXELS, SCALE, check_fields
 from delfjax.types import Photo
 
 PAPER_SCALES = tuple(2.0 ** (step / 2) for step in range(-4, 3))  # Sec. 4.1; official configuration
@@ -26,35 +28,32 @@ SIZE_FRACTIONS = (1.0, 0.75, 0.5, 0.25)  # long side to PyramidConfig.longest
 
 @dataclass(frozen=True, kw_only=True)
 class PyramidConfig:
-    """Scales and size of the image pyramid.
+    """Settings of the image pyramid, which consists of resized copies (levels) of a photo.
 
     Attributes:
-        scales: Factors by which the photo is resized, one per level.
-        longest: Maximum length of the longer side, in pixels. Larger photos are shrunk first. The
-            default is the longer side of the photos of Oxford and Paris.
+        scales: Factors by which the photo is resized, one per level; each at most 16.
+        longest: Maximum length of the longer side of a photo, in pixels. Larger photos are shrunk before
+            ``scales`` are applied. The default is the size of the photos of Oxford and Paris.
     """
 
     scales: tuple[float, ...] = PAPER_SCALES
     longest: int = 1024
 
     def __post_init__(self) -> None:
-        if self.longest < 1:
-            raise ValueError(f"longest is {self.longest}; expected at least 1 pixel")
-        if not self.scales or min(self.scales) <= 0:
-            raise ValueError(f"scales are {self.scales}; expected at least one, all positive")
+        check_fields(self, scales=SCALE, longest=PIXELS)
 
 
 @dataclass(frozen=True, eq=False)
 class Mosaic:
-    """All pyramid levels of a photo on one image.
+    """One image that contains all pyramid levels (resized copies) of a photo.
 
     Attributes:
-        pixels: RGB values, 0 to 255; 0 between the levels.
+        pixels: RGB values from 0 to 255. Pixels between the levels are 0.
         levels: ``(top, left, height, width)`` of each level, in pixels of the mosaic.
         scales: Scale of each level.
         image_size: ``(height, width)`` of the original photo in pixels.
-        transposed: Whether the levels are transposed. Those of an upright photo are, so that it
-            shares the programs of landscape photos. The network uses transposed kernels for them.
+        transposed: Whether rows and columns of the levels are swapped. Portrait photos are transposed, so
+            that they share the programs of landscape photos. The network then transposes its kernels.
     """
 
     pixels: UInt8[np.ndarray, "h w 3"]
@@ -65,7 +64,7 @@ class Mosaic:
 
 
 def build_mosaic(photo: Photo, config: PyramidConfig) -> Mosaic:
-    """Build the pyramid of a photo on one image."""
+    """Resize a photo to all levels of its pyramid, and place the levels on one image."""
     image_size = photo.shape[:2]
     transposed = image_size[0] > image_size[1]
     landscape = photo.transpose(1, 0, 2) if transposed else photo
@@ -81,23 +80,23 @@ def build_mosaic(photo: Photo, config: PyramidConfig) -> Mosaic:
 
 
 def limit_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """Shrink a size in proportion until no side is longer than ``longest``."""
+    """Shrink a ``(height, width)`` in proportion until no side is longer than ``longest`` pixels."""
     return level_size(size, min(1.0, longest / max(size)))
 
 
 def level_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """Return the ``(height, width)`` of a pyramid level: rounded to whole pixels, at least 1."""
+    """Multiply a ``(height, width)`` by a scale. Round to whole pixels, at least 1."""
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def level_sizes(image_size: tuple[int, int], config: PyramidConfig) -> Int[np.ndarray, "levels 2"]:
-    """Return the ``(height, width)`` of each level of a photo's pyramid, in pixels of the level."""
+    """Return the ``(height, width)`` in pixels of each pyramid level of a photo."""
     base = limit_size(image_size, config.longest)
     return np.array([level_size(base, scale) for scale in config.scales])
 
 
 def bucket_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """Round the size of a landscape photo up to one of the few sizes that mosaics are made for."""
+    """Round the ``(height, width)`` of a landscape photo up to one of a few fixed sizes."""
     height, width = size
     long_side = min(
         side for fraction in SIZE_FRACTIONS if (side := math.ceil(longest * fraction)) >= width
@@ -110,10 +109,10 @@ def bucket_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
 def pack_levels(
     size: tuple[int, int], scales: tuple[float, ...]
 ) -> tuple[tuple[int, int], tuple[tuple[int, int], ...]]:
-    """Pack the pyramid levels of a photo of this size into a small rectangle.
+    """Pack the pyramid levels of a photo with this ``(height, width)`` into a small rectangle.
 
     Return the ``(height, width)`` of the rectangle, and the ``(top, left)`` corner of each level in it.
-    All sizes and corners are multiples of `STRIDE`.
+    All these numbers are multiples of `STRIDE`.
     """
     # Sizes in cells. One more row and column separate a level from the next.
     boxes = [tuple(-(-side // STRIDE) + 1 for side in level_size(size, scale)) for scale in scales]
@@ -153,11 +152,11 @@ def _pack_on_shelves(
 def cell_positions(
     mosaic: Mosaic, cells: Int[np.ndarray, "n 2"]
 ) -> tuple[Float[np.ndarray, "n 2"], Int[np.ndarray, " n"]]:
-    """Compute where cells ``(row, column)`` of the mosaic's feature map lie on the photo.
+    """Compute where cells ``(row, column)`` of the feature map of a mosaic lie on the photo.
 
     Returns:
-        Center of each cell's receptive field, ``(y, x)`` in pixels of the original photo, and the
-        number of its pyramid level.
+        Center ``(y, x)`` of the receptive field of each cell in pixels of the original photo, and index
+        of the pyramid level of each cell.
     """
     corners, sizes = mosaic.levels[:, :2], mosaic.levels[:, 2:]
     offsets = cells[:, None] * STRIDE - corners
@@ -186,14 +185,14 @@ def merge_levels(
     sizes: Int[np.ndarray, "levels 2"],
     image_size: tuple[int, int],
 ) -> Float[np.ndarray, "h w"]:
-    """Upsample the maps of pyramid levels to an image, and take the maximum of each pixel.
+    """Upsample one map per pyramid level to the size of an image. Return the maximum at each pixel.
 
     Maps are interpolated bilinearly. Each cell's value appears at the center of its receptive
     field.
 
     Args:
         maps: One map per level.
-        sizes: ``(height, width)`` of each level in pixels. Cell ``i`` is centered at pixel ``16 i``.
+        sizes: ``(height, width)`` of each level in pixels. Row ``i`` of a map is centered at row ``16 i``.
         image_size: ``(height, width)`` of the image.
     """
     upsampled = []
@@ -212,7 +211,7 @@ def merge_levels(
 def split_levels(
     mosaic: Mosaic, values: Float[np.ndarray, "y x"]
 ) -> list[Float[np.ndarray, "_ _"]]:
-    """Cut a map of the mosaic's cells into one map per level, in the orientation of the photo."""
+    """Cut the feature map of a mosaic into one map per pyramid level, oriented like the photo."""
     cells = -(-mosaic.levels // STRIDE)
     maps = [values[top : top + height, left : left + width] for top, left, height, width in cells]
     return [each.T for each in maps] if mosaic.transposed else maps

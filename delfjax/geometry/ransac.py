@@ -1,9 +1,10 @@
 """Verify the candidate photos of a query by RANSAC, all in one compiled program (Sec. 4.4 of the paper).
 
-Each candidate photo has up to 1000 putative matches. RANSAC computes thousands of models from random samples
-of three matches (`delfjax.geometry.affine`, as in the paper) or four (`delfjax.geometry.homography`). All
-models are scored on a few matches, and the best models on all matches. The winner is refined by least squares
-on its inliers, the matches that agree with it. The number of inliers is the score of a photo in the paper.
+Each candidate photo has up to 1000 putative (not yet verified) matches. RANSAC computes thousands of models
+(maps from query to candidate) from random samples of three matches (`delfjax.geometry.affine`, as in the
+paper) or four (`delfjax.geometry.homography`). All models are scored on a few matches, and the best
+models on all matches. The winner is refined by least squares on its inliers, the matches that agree with
+the winner. The number of inliers is the score of a photo in the paper.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from delfjax.geometry import affine, homography
+from delfjax.ranges import SEED, Range, check_fields, check_number
 from delfjax.types import Matches
 
 Model = Literal["affine", "homography"]
@@ -35,13 +37,14 @@ class RansacConfig:
         residual: Inlier threshold: largest distance in pixels, in the database photo, between a mapped
             query point and its match (20 in ``match_images`` of the official DELF code).
         model: Kind of map from the query to the database photo (affine in the official code).
-        hypotheses: Number of models computed from random samples (1000 in the official code).
+        hypotheses: Number of models computed from random samples (1000 in the official code). At least
+            ``screened``.
         screened: Number of models that are kept after the first scoring.
         screen_matches: Number of random matches used in the first scoring.
         refinements: Number of least-squares fits to the inliers of the winner.
         max_stretch: Largest scale factor of a model in any direction. The smallest is ``1 / max_stretch``.
             Models outside these limits and mirrored models are rejected. Otherwise, a model that maps a
-            whole photo to one point could win. Not in the paper; pyramid scales also span a factor of 8.
+            whole photo to one point could win. Not in the paper. The pyramid scales have the same ratio.
         seed: Random seed of the samples.
     """
 
@@ -53,6 +56,21 @@ class RansacConfig:
     refinements: int = 4
     max_stretch: float = 8.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        number = Range(at_least=1, at_most=2**20, whole=True)
+        check_fields(
+            self,
+            residual=Range(above=0, at_most=1e6),
+            hypotheses=number,
+            screened=number,
+            screen_matches=number,
+            refinements=Range(at_least=0, at_most=100, whole=True),
+            max_stretch=Range(at_least=1, at_most=1e6),
+            seed=SEED,
+        )
+        enough = Range(at_least=self.screened, at_most=number.at_most, whole=True)
+        check_number("hypotheses", self.hypotheses, enough)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -183,7 +201,7 @@ def draw_samples(
 ) -> Int[Array, "s k"]:
     """Draw ``number`` random samples of ``size`` distinct indices from 0 to ``count - 1``.
 
-    The algorithm is Robert Floyd's.
+    Uses the algorithm of Robert Floyd.
     """
     uniform = jax.random.uniform(key, (size, number))
     ranges = jnp.maximum(count, size).astype(jnp.float32) - jnp.arange(size - 1.0, -1.0, -1.0)
@@ -202,7 +220,7 @@ def draw_samples(
 def msac_score(
     squared: Float[Array, "*s m"], valid: Bool[Array, " m"], config: RansacConfig
 ) -> Float[Array, "*s"]:
-    """Score each model by its inliers; close inliers count more (MSAC, Torr and Zisserman 2000).
+    """Score each model by its inliers, weighted by closeness (MSAC, Torr and Zisserman 2000).
 
     The score is ``sum max(0, 1 - r^2 / t^2)`` over the valid matches. ``r^2`` is the squared residual of a
     match, and ``t`` is the inlier threshold ``config.residual``.

@@ -15,8 +15,10 @@ from jaxtyping import Float
 from tqdm.auto import tqdm
 
 from delfjax.features.cluster import Client, Future, submit
+from delfjax.ranges import COUNT, check_number
 from delfjax.search.index import (
     Index,
+    IndexConfig,
     Neighbors,
     Value,
     build_index,
@@ -79,6 +81,12 @@ class ShardedIndex(Index):
         self.effort = self.infos[0].effort
 
     @classmethod
+    def check(cls, *, size: int = SHARD_SIZE, inner: str = "nndescent", **settings: Value) -> None:
+        """Check the settings of `build`, before there are descriptors."""
+        check_number("size", size, COUNT)
+        IndexConfig(kind=inner, settings=settings).check()
+
+    @classmethod
     def build(
         cls,
         descriptors: Float[np.ndarray, "t d"],
@@ -101,8 +109,7 @@ class ShardedIndex(Index):
         Raises:
             ValueError: If the size is less than 1, or a shard cannot be built.
         """
-        if size < 1:
-            raise ValueError(f"size is {size}; expected at least 1 descriptor per shard")
+        check_number("size", size, COUNT)
         parts = [descriptors[:size], *_split(descriptors[size:], size)]
         shards = _build_shards(parts, inner, settings, client)
         return cls(shards, size=size, client=client, **settings)

@@ -46,12 +46,17 @@ class ExactIndex(Index):
             self._chunks.append((padded, start, len(rows)))
 
     @classmethod
-    def build(cls, descriptors: Float[np.ndarray, "t d"], **settings: Value) -> "ExactIndex":
-        """Build an index over database descriptors. Exact search takes no ``settings``."""
+    def check(cls, **settings: Value) -> None:
+        """Check that there are no settings: exact search takes none."""
         if settings:
             raise ValueError(
                 f"an exact index has no settings; got {', '.join(settings)}. Fix: leave them out"
             )
+
+    @classmethod
+    def build(cls, descriptors: Float[np.ndarray, "t d"], **settings: Value) -> "ExactIndex":
+        """Build an index over database descriptors. Exact search takes no ``settings``."""
+        cls.check(**settings)
         return cls(descriptors)
 
     @property

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 
 from delfjax.features.database import ARRAYS, Database
 from delfjax.features.pca import l2_normalize
-from delfjax.search.index import check_minimums
+from delfjax.ranges import COUNT, NOT_NEGATIVE, Range, check_fields
 from delfjax.search.searcher import SearchResult
 from delfjax.types import Features
 
@@ -52,8 +52,10 @@ class ExpansionConfig:
     distance: float = 0.5
 
     def __post_init__(self) -> None:
-        check_minimums(self, max_photos=0, min_inliers=0)
-        check_minimums(self, alpha=0.0, max_growth=0.0, radius=0.0, distance=0.0)
+        whole = Range(at_least=0, at_most=COUNT.at_most, whole=True)
+        limits = {"alpha": Range(at_least=0, at_most=1000), "max_growth": NOT_NEGATIVE}
+        limits |= {"radius": NOT_NEGATIVE, "distance": NOT_NEGATIVE}
+        check_fields(self, max_photos=whole, min_inliers=whole, **limits)
 
 
 def expand_global(

@@ -11,13 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from delfjax.ranges import check_fields
 from delfjax.search import index_files
 from delfjax.search.index_files import IndexFileError, TensorFiles
 
@@ -68,6 +68,15 @@ class Index(ABC):
     @abstractmethod
     def build(cls, descriptors: Float[np.ndarray, "t d"], **settings: Value) -> "Index":
         """Build an index of this kind over the database descriptors.
+
+        Raises:
+            ValueError: If a setting is unknown or out of range.
+        """
+
+    @classmethod
+    @abstractmethod
+    def check(cls, **settings: Value) -> None:
+        """Check the settings of `build`, before there are descriptors.
 
         Raises:
             ValueError: If a setting is unknown or out of range.
@@ -232,11 +241,12 @@ def load_index(path: Path | str, *, database: str | None = None) -> Index:
         )
     try:
         return restore_index(manifest["kind"], manifest["settings"], tensors)
-    except (KeyError, TypeError, ValueError) as error:
-        version = manifest.get("versions", {}).get("delfjax")
+    except ImportError:
+        raise
+    except DAMAGE as error:
         raise IndexFileError(
-            f"{path}: the settings of this index, written by delfjax {version}, cannot be read by this "
-            f"version ({type(error).__name__}: {error}). Fix: build the index again"
+            f"{path}: this index, written by delfjax {_version(manifest)}, cannot be read by this version "
+            f"({failure(error)}). Fix: build the index again"
         ) from error
 
 
@@ -277,6 +287,21 @@ class IndexConfig:
     kind: str = "auto"
     settings: Mapping[str, Value] = field(default_factory=dict)
 
+    def check(self) -> None:
+        """Check the kind and the settings, before there are descriptors.
+
+        Raises:
+            ValueError: If the kind or a setting is unknown, or a setting is out of range.
+        """
+        check_fields(self)
+        if self.kind == "auto" and self.settings:
+            raise ValueError(
+                f"settings are {dict(self.settings)}, but the kind of index is 'auto'; expected settings "
+                "together with a kind. Fix: choose a kind (--index)"
+            )
+        if self.kind != "auto":
+            _index_class(self.kind).check(**self.settings)
+
     def build(self, descriptors: Float[np.ndarray, "t d"]) -> Index:
         """Build an index with these settings over the descriptors of a database.
 
@@ -290,20 +315,3 @@ class IndexConfig:
                 f"invalid settings for index {self.kind!r}: {dict(self.settings)} ({error}). Fix: pass "
                 "settings of this kind of index"
             ) from error
-
-
-def check_minimums(config: object, **minimums: float) -> None:
-    """Check that fields of a configuration are None or at least a minimum.
-
-    Args:
-        config: The configuration.
-        minimums: Minimum of each field. If the minimum is an int, the field must be a whole number.
-
-    Raises:
-        ValueError: If a field is below its minimum, NaN, or not a number of the required type.
-    """
-    for name, minimum in minimums.items():
-        value = getattr(config, name)
-        wanted, kind = ("whole number", Integral) if isinstance(minimum, int) else ("number", Real)
-        if value is not None and not (isinstance(value, kind) and value >= minimum):
-            raise ValueError(f"{name} is {value!r}; expected a {wanted} of at least {minimum:g}")

@@ -10,9 +10,11 @@ from jaxtyping import Bool, Float
 
 from delfjax.features.pca import PAPER_DIMENSIONS, PCA
 from delfjax.geometry.ransac import RansacConfig, verify
+from delfjax.ranges import RATIO, Range, check_number
 from delfjax.search.exact import ExactIndex
 from delfjax.types import Features, Matches
 
+DISTANCE = Range(at_least=0, at_most=2)  # of two unit vectors
 MAX_DISTANCE = 0.8  # as in match_images of the official code
 
 
@@ -67,9 +69,11 @@ def match(
         ransac: Settings of the verification by RANSAC. None: the defaults.
 
     Raises:
-        ValueError: If the descriptors of the two photos differ in size, do not fit the PCA, or are
+        ValueError: If a limit is out of range, or if the descriptors of the two photos differ in size, do not fit the PCA, or are
             too few to fit one.
     """
+    check_number("max_distance", max_distance, DISTANCE)
+    check_number("ratio", ratio, RATIO)
     a, b = _reduce(a, b, pca)
     rows_a, rows_b, distances = (np.empty(0, int), np.empty(0, int), np.empty(0, np.float32))
     if len(a) and len(b):

@@ -18,8 +18,9 @@ from jaxtyping import Float, Int
 from tqdm.auto import tqdm
 
 from delfjax.provenance import config_from_dict
+from delfjax.ranges import COUNT, SEED, Range, check_fields, check_number
 from delfjax.search import graph
-from delfjax.search.index import Index, Neighbors, Value, check_minimums
+from delfjax.search.index import Index, Neighbors, Value
 from delfjax.search.index_files import TensorFiles
 
 # Up to this many rows, exact search takes seconds, and pynndescent compiles for half a minute.
@@ -51,7 +52,8 @@ class NNDescentConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_minimums(self, neighbors=1, degree=1, spread=1.0, entries=1, beam=1, seed=0)
+        counts = {"neighbors": COUNT, "degree": COUNT, "entries": COUNT, "beam": COUNT}
+        check_fields(self, spread=Range(at_least=1), seed=SEED, **counts)
 
 
 class NNDescentIndex(Index):
@@ -91,6 +93,13 @@ class NNDescentIndex(Index):
         self.threads = threads or os.cpu_count() or 1
 
     @classmethod
+    def check(cls, *, threads: int | None = None, **settings: Value) -> None:
+        """Check the settings of `build`, before there are descriptors."""
+        if threads is not None:
+            check_number("threads", threads, COUNT)
+        config_from_dict(NNDescentConfig, settings)
+
+    @classmethod
     def build(
         cls, descriptors: Float[np.ndarray, "t d"], *, threads: int | None = None, **settings: Value
     ) -> "NNDescentIndex":
@@ -104,6 +113,7 @@ class NNDescentIndex(Index):
             threads: Number of threads to build and search the graph. None: one thread per core.
             settings: Fields of `NNDescentConfig`.
         """
+        cls.check(threads=threads, **settings)
         config = config_from_dict(NNDescentConfig, settings)
         if not len(descriptors):
             raise ValueError("index nndescent: descriptors is empty. Fix: use exact search")

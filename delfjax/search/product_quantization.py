@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from delfjax.provenance import config_from_dict
-from delfjax.search.index import Index, Neighbors, Value, check_minimums
+from delfjax.ranges import COUNT, Range, check_fields
+from delfjax.search.index import Index, Neighbors, Value
 from delfjax.search.index_files import TensorFiles
 
 if TYPE_CHECKING:
@@ -44,7 +45,14 @@ class ProductQuantizationConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_minimums(self, lists=1, parts=1, bits=1, probes=1, seed=0)
+        check_fields(
+            self,
+            lists=COUNT,
+            parts=COUNT,
+            bits=Range(at_least=1, at_most=16, whole=True),
+            probes=COUNT,
+            seed=Range(at_least=0, at_most=2**31 - 2, whole=True),  # faiss adds 1, in 32 bits
+        )
 
 
 class ProductQuantizationIndex(Index):
@@ -64,6 +72,11 @@ class ProductQuantizationIndex(Index):
         self._file = file
         self.config = config
         self.effort = config.probes
+
+    @classmethod
+    def check(cls, **settings: Value) -> None:
+        """Check the settings of `build`, before there are descriptors."""
+        config_from_dict(ProductQuantizationConfig, settings)
 
     @classmethod
     def build(

@@ -15,14 +15,8 @@ from delfjax.features.database import Database
 from delfjax.features.pca import PCA, truncate_descriptors
 from delfjax.features.store import FeatureStore
 from delfjax.geometry.ransac import RansacConfig, Verification, verify
-from delfjax.search.index import (
-    NEIGHBORS,
-    Index,
-    IndexConfig,
-    Neighbors,
-    build_index,
-    check_minimums,
-)
+from delfjax.ranges import COUNT, RATIO, Range, check_fields
+from delfjax.search.index import NEIGHBORS, Index, IndexConfig, Neighbors, build_index
 from delfjax.types import Features, Matches, Ranking
 
 VERIFIED = 100  # photos to verify, as in image_reranking of the official code
@@ -60,11 +54,10 @@ class SearchConfig:
     ransac: RansacConfig = field(default_factory=RansacConfig)
 
     def __post_init__(self) -> None:
-        check_minimums(self, neighbors=1, max_distance=0.0, verified=0, features=1, truncate=1)
-        if not 0 < self.ratio <= 1:
-            raise ValueError(
-                f"ratio is {self.ratio}; expected a number above 0 and at most 1 (1 disables the test)"
-            )
+        counts = {"neighbors": COUNT, "features": COUNT, "truncate": COUNT}
+        verified = Range(at_least=0, at_most=COUNT.at_most, whole=True)
+        distance = Range(at_least=0, infinite=True)
+        check_fields(self, verified=verified, max_distance=distance, ratio=RATIO, **counts)
 
     def limit_features(self, features: Features) -> Features:
         """Keep the best features of a photo, and the first dimensions of their descriptors, as configured."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from delfjax.models.attention import HIDDEN_CHANNELS
+from delfjax.ranges import COUNT, FRACTION, PIXELS, POSITIVE, RATIO, SEED, Range, check_fields
 
 Variant = Literal["finetune", "attention", "joint", "joint-stop"]
 STAGES = ("stem", "conv2", "conv3", "conv4")  # stages of the backbone up to the descriptors
@@ -26,16 +27,17 @@ SMALL_OPTIMIZERS: dict[Variant, tuple[Literal["sgd", "adamw"], float, float]] = 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierConfig:
-    """Settings of the network in training: trained parts, and pooling before the classifiers (Fig. 4).
+    """Settings of the training network: which parts are trained, and how descriptors are pooled (Fig. 4).
 
     Attributes:
         variant: ``"finetune"`` is step 1 of the paper, ``"attention"`` is step 2. ``"joint"`` trains
             descriptors and attention at once, with the classifier of step 2; the paper found this
             unstable. ``"joint-stop"`` also trains both at once, with one classifier each. The
             gradient of the attention stops before the backbone, as in the official code.
-        trainable_stages: Stages of the backbone to train; ``()`` for ``"attention"``. The paper trains
-            all stages in step 1. Freezing the first stages saves time on a CPU. Only kernels of
-            convolutions are trained. Batch norms stay frozen, which suits small batches.
+        trainable_stages: Stages (blocks of layers, such as ``"conv4"``) of the backbone to train; ``()``
+            for ``"attention"``. The paper trains all stages in step 1. Freezing the first stages saves
+            time on a CPU. Only kernels of convolutions are trained. Batch norms stay frozen, which
+            suits small batches.
         pooled_layer: Layer whose average is classified in step 1. The paper does not name the layer;
             the official code uses ``"conv5"``. In both cases, descriptors come from conv4, and model
             files do not contain conv5.
@@ -58,6 +60,7 @@ class ClassifierConfig:
     hidden_channels: int = HIDDEN_CHANNELS
 
     def __post_init__(self) -> None:
+        check_fields(self, hidden_channels=COUNT)
         stages = (*STAGES, "conv5") if self.pooled_layer == "conv5" else STAGES
         if unknown := set(self.trainable_stages) - set(stages):
             raise ValueError(
@@ -66,7 +69,7 @@ class ClassifierConfig:
         if self.pooled_layer == "conv5" and self.variant not in DESCRIPTOR_VARIANTS:
             raise ValueError(
                 f'pooled_layer is "conv5" with variant "{self.variant}"; expected one of the variants '
-                f'{DESCRIPTOR_VARIANTS}. Fix: set pooled_layer="conv4", or choose another variant'
+                f'{DESCRIPTOR_VARIANTS} for conv5. Fix: set pooled_layer="conv4", or choose another variant'
             )
         if (self.variant == "attention") == bool(self.trainable_stages):
             expected = "()" if self.variant == "attention" else f"at least one of {stages}"
@@ -98,16 +101,15 @@ class AugmentationConfig:
     gammas: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.crop <= self.resize:
+        check_fields(self, resize=PIXELS, crop=PIXELS, gammas=RATIO)
+        if self.crop > self.resize:
             raise ValueError(
                 f"crop is {self.crop}; expected 1 to {self.resize}, the value of resize"
             )
-        if not self.gammas or min(self.gammas) <= 0 or max(self.gammas) > 1:
-            raise ValueError(f"gammas are {self.gammas}; expected factors above 0 and at most 1")
 
     @property
     def input_sizes(self) -> tuple[int, ...]:
-        """Sides of the rescaled crops in pixels, one per gamma. In the paper: 180, 255, 360, 509, 720."""
+        """Sides of the rescaled crops in pixels, one per factor in ``gammas``. In the paper: 180 to 720."""
         return tuple(round(gamma * self.crop) for gamma in self.gammas)
 
 
@@ -124,14 +126,14 @@ class OptimizerConfig:
         kind: Optimizer: ``"sgd"`` or ``"adamw"``.
         momentum: Momentum of SGD. AdamW does not use it.
         weight_decay: Weight decay of the kernels. Biases, scales and shifts have none.
-        clip_norm: Maximum norm of the gradient over all parameters. A larger gradient is scaled down
-            to this norm.
+        clip_norm: Maximum L2 norm of the gradient of all parameters together. A larger gradient is
+            scaled down to this norm.
         schedule: Curve of the learning rate after the warmup. ``"linear"`` and ``"cosine"`` fall to
             0; ``"constant"`` keeps the highest learning rate.
-        warmup_fraction: Length of the warmup as a fraction of all updates, from 0 to below 1. In the
-            warmup, the first updates, the learning rate rises linearly from near 0.
-        head_learning_rate_factor: Factor on the learning rate of attention and classifiers, which
-            start from random weights.
+        warmup_fraction: Fraction of the updates that form the warmup, at least 0 and below 1. In the
+            warmup (the first updates), the learning rate rises linearly from near 0.
+        head_learning_rate_factor: Factor that multiplies the learning rate of attention head and
+            classifiers. Both start from random weights.
 
     Raises:
         ValueError: If ``steps`` or ``warmup_fraction`` is out of range.
@@ -148,12 +150,16 @@ class OptimizerConfig:
     head_learning_rate_factor: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}; expected at least 1")
-        if not 0 <= self.warmup_fraction < 1:
-            raise ValueError(
-                f"warmup_fraction is {self.warmup_fraction}; expected at least 0 and below 1"
-            )
+        check_fields(
+            self,
+            steps=COUNT,
+            learning_rate=Range(above=0, at_most=1000),
+            momentum=Range(at_least=0, below=1),
+            weight_decay=FRACTION,
+            clip_norm=POSITIVE,
+            warmup_fraction=Range(at_least=0, below=1),
+            head_learning_rate_factor=Range(above=0, at_most=1e6),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,9 +174,9 @@ class TrainingConfig:
         balance_classes: Whether training sees all classes equally often. Otherwise, a class with more
             photos is seen more often.
         validation_fraction: Fraction of the photos of each class that is held out for validation,
-            from 0 to 1. Of all saved states, the one with the lowest loss on the held-out photos
-            becomes the trained model. The paper does not give the size of its validation set.
-        save_every: Number of updates after which the state is validated and saved, again and again.
+            from 0 to 1. The trained model has the saved parameters with the lowest loss on these
+            photos. The paper does not give the size of its validation set.
+        save_every: Number of updates between two saved states. Each state is validated when it is saved.
         seed: Seed of all random choices: initial weights, held-out photos, order of photos, and crops.
     """
 
@@ -183,9 +189,13 @@ class TrainingConfig:
     save_every: int = 1000
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        counts = {"batch_size": COUNT, "save_every": COUNT}
+        check_fields(self, validation_fraction=FRACTION, seed=SEED, **counts)
+
 
 def paper_config(variant: Variant = "finetune") -> TrainingConfig:
-    """Return the settings of the paper, completed by settings of the official code.
+    """Return the training settings of the paper. The official code adds the missing values.
 
     The crops and scales of photos come from the paper. Batch size, optimizer and number of updates
     come from the official code, and the weight decay from a later re-implementation.
@@ -211,7 +221,7 @@ def paper_config(variant: Variant = "finetune") -> TrainingConfig:
 
 
 def small_config(variant: Variant = "finetune") -> TrainingConfig:
-    """Return settings for a few hundred photos of 320 x 240 pixels and a CPU with two cores.
+    """Return training settings for a CPU with two cores and a few hundred photos of 320 x 240 pixels.
 
     Differences from the paper: step 1 trains only conv4 of the backbone, step 2 uses smaller crops,
     and training takes a few epochs only. The values were chosen by the loss and accuracy on held-out
@@ -246,7 +256,7 @@ def small_config(variant: Variant = "finetune") -> TrainingConfig:
 
 
 def with_conv5(config: TrainingConfig) -> TrainingConfig:
-    """Return the settings, changed so that step 1 classifies the average of conv5 and trains conv5."""
+    """Return a copy of the settings in which step 1 also trains conv5, and classifies its average output."""
     stages = (*config.network.trainable_stages, "conv5")
     network = replace(config.network, pooled_layer="conv5", trainable_stages=stages)
     return replace(config, network=network)

@@ -47,9 +47,20 @@ def test_unknown_fields_are_refused():
             {"global_descriptor": POOLING, "expansion": ExpansionConfig(kind="local")},
             "needs local features",
         ),
-        ({"global_descriptor": POOLING, "shortlist": 0}, "shortlist is 0; expected at least 1"),
-        ({"global_descriptor": POOLING, "fusion_weight": 25.0}, "expected 0 to 1"),
-        ({"global_descriptor": POOLING, "fusion_weight": float("nan")}, "expected 0 to 1"),
+        (
+            {"global_descriptor": POOLING, "model": "sift"},
+            "sift: handcrafted features have no network",
+        ),
+        ({"search": SearchConfig(truncate=41)}, "truncate is 41; expected at most 40"),
+        ({"global_descriptor": POOLING, "shortlist": 0}, "shortlist is 0; expected a whole number"),
+        (
+            {"global_descriptor": POOLING, "fusion_weight": 25.0},
+            "expected a number of at least 0 and at most 1",
+        ),
+        (
+            {"global_descriptor": POOLING, "fusion_weight": float("nan")},
+            "expected a number of at least 0 and at most 1",
+        ),
     ],
 )
 def test_stages_that_do_not_fit_are_refused(fields, message):

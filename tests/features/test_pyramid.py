@@ -268,9 +268,9 @@ def test_upright_photos_are_transposed():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"longest": 0}, "longest is 0; expected at least 1 pixel"),
-        ({"scales": ()}, r"scales are \(\); expected at least one"),
-        ({"scales": (1.0, -0.5)}, "expected at least one, all positive"),
+        ({"longest": 0}, "longest is 0; expected a whole number of at least 1"),
+        ({"scales": ()}, r"scales is \(\); expected a tuple of at least one number"),
+        ({"scales": (1.0, -0.5)}, "expected each a number above 0"),
     ],
 )
 def test_invalid_configurations_raise(options, message):

@@ -81,7 +81,7 @@ def test_no_shards_are_an_error():
 
 
 def test_empty_shards_are_an_error():
-    with pytest.raises(ValueError, match="size is 0; expected at least 1 descriptor per shard"):
+    with pytest.raises(ValueError, match="size is 0; expected a whole number of at least 1"):
         ShardedIndex.build(DATABASE, size=0)
 
 

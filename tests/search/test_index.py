@@ -1,7 +1,5 @@
 """What all indexes have in common: dimensions, settings, kinds and recall."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from descriptors import DATABASE, QUERIES
@@ -12,7 +10,6 @@ from delfjax.search.index import (
     IndexConfig,
     Neighbors,
     build_index,
-    check_minimums,
 )
 from delfjax.search.nndescent import NNDescentIndex
 
@@ -48,7 +45,7 @@ def test_small_databases_are_searched_exactly(monkeypatch):
         ),
         (
             IndexConfig(kind="sharded", settings={"size": "x"}),
-            "settings for index 'sharded': .*size",
+            "size is 'x'; expected a whole number",
         ),
         (
             IndexConfig(kind="exact", settings={"kind": "pq"}),
@@ -64,16 +61,6 @@ def test_small_databases_are_searched_exactly(monkeypatch):
 def test_an_impossible_configuration_is_an_error(config, message):
     with pytest.raises(ValueError, match=message):
         config.build(np.eye(8, dtype=np.float32))
-
-
-@pytest.mark.parametrize(("minimum", "value"), [(1, 0), (1, 1.5), (1, "2"), (0.5, float("nan"))])
-def test_values_below_a_minimum_are_an_error(minimum, value):
-    with pytest.raises(ValueError, match=r"size is .*; expected a .*number of at least"):
-        check_minimums(SimpleNamespace(size=value), size=minimum)
-
-
-def test_none_and_whole_numbers_for_numbers_are_allowed():
-    check_minimums(SimpleNamespace(size=None, ratio=2), size=1, ratio=1.5)
 
 
 # --- recall

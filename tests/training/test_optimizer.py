@@ -108,8 +108,8 @@ def test_heads_have_a_learning_rate_of_their_own():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": 0}, "steps is 0; expected at least 1"),
-        ({"warmup_fraction": 1.0}, "warmup_fraction is 1.0; expected at least 0 and below 1"),
+        ({"steps": 0}, "steps is 0; expected a whole number of at least 1"),
+        ({"warmup_fraction": 1.0}, "warmup_fraction is 1.0; expected a number of at least 0 and below 1"),
     ],
 )
 def test_invalid_settings_are_refused(changes, message):

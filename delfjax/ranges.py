@@ -1,0 +1,125 @@
+"""Check settings before any work: every number has a range, and every other value has a type."""
+
+import math
+import sys
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """The numbers that a setting can have. NaN is in no range.
+
+    Attributes:
+        at_least: Smallest number of the range.
+        above: Number below the range.
+        at_most: Largest number of the range.
+        below: Number above the range.
+        whole: Whether only whole numbers are in the range.
+        infinite: Whether infinity is in the range.
+    """
+
+    at_least: float = -math.inf
+    above: float = -math.inf
+    at_most: float = math.inf
+    below: float = math.inf
+    whole: bool = False
+    infinite: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        kind = Integral if self.whole else Real
+        if isinstance(value, bool) or not isinstance(value, kind):
+            return False
+        if self.infinite and value == math.inf:
+            return True
+        is_inside = self.at_least <= value <= self.at_most and self.above < value < self.below
+        return is_inside and (self.whole or abs(value) <= sys.float_info.max)
+
+    def __str__(self) -> str:
+        limits = [
+            f"{text} {limit:.12g}"
+            for text, limit in (
+                ("of at least", self.at_least),
+                ("above", self.above),
+                ("at most", self.at_most),
+                ("below", self.below),
+            )
+            if math.isfinite(limit)
+        ]
+        infinity = ", or infinity" if self.infinite else ""
+        number = "whole number" if self.whole else "number"
+        return f"a {number} {' and '.join(limits)}".rstrip() + infinity
+
+
+COUNT = Range(at_least=1, at_most=1_000_000_000, whole=True)
+SEED = Range(at_least=0, at_most=2**32 - 1, whole=True)
+"""Seeds that NumPy, JAX and scikit-learn all accept. JAX would drop the higher bits of a larger one."""
+PIXELS = Range(at_least=1, at_most=16_384, whole=True)
+SCALE = Range(above=0, at_most=16)
+POSITIVE = Range(above=0)
+NOT_NEGATIVE = Range(at_least=0)
+FRACTION = Range(at_least=0, at_most=1)
+RATIO = Range(above=0, at_most=1)
+
+
+def check_number(name: str, value: object, limits: Range) -> None:
+    """Check that a number is in a range.
+
+    Args:
+        name: Name of the setting, for the error message.
+        value: The number.
+        limits: The range.
+
+    Raises:
+        ValueError: If the value is not in the range. The message starts with ``name``.
+    """
+    if value not in limits:
+        raise ValueError(f"{name} is {value!r}; expected {limits}")
+
+
+def check_fields(config: Any, **ranges: Range) -> None:  # noqa: ANN401
+    """Check the values of all fields of a configuration, a dataclass.
+
+    A field that is a tuple of numbers must not be empty. Other fields must have the annotated type.
+
+    Args:
+        config: The configuration.
+        ranges: Range of each field that is a number or a tuple of numbers.
+
+    Raises:
+        ValueError: If a value is out of range or has another type. The message starts with the field.
+    """
+    for name, kind in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        if name not in ranges:
+            if not _has_type(value, kind):
+                raise ValueError(f"{name} is {value!r}; expected {_describe(kind)}")
+        elif get_origin(kind) is tuple:
+            if not isinstance(value, tuple) or not value:
+                raise ValueError(f"{name} is {value!r}; expected a tuple of at least one number")
+            for each in value:
+                if each not in ranges[name]:
+                    raise ValueError(f"{name} is {value!r}; expected each {ranges[name]}")
+        elif value is not None or type(None) not in get_args(kind):
+            check_number(name, value, ranges[name])
+
+
+def _has_type(value: object, kind: Any) -> bool:  # noqa: ANN401
+    if get_origin(kind) is Literal:
+        return any(value == each for each in get_args(kind))
+    if (options := get_args(kind)) and get_origin(kind) in (Union, type(int | None)):
+        return any(_has_type(value, each) for each in options)
+    if get_origin(kind) is tuple and isinstance(value, tuple):
+        return all(_has_type(each, get_args(kind)[0]) for each in value)
+    return isinstance(value, get_origin(kind) or kind)
+
+
+def _describe(kind: Any) -> str:  # noqa: ANN401
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(repr, get_args(kind)))}"
+    if (options := get_args(kind)) and get_origin(kind) in (Union, type(int | None)):
+        return " or ".join(map(_describe, options))
+    return (
+        "None" if kind is type(None) else f"a value of type {(get_origin(kind) or kind).__name__}"
+    )
