@@ -1,1 +1,1 @@
-"""Score rankings by the protocols of the field."""
+"""Evaluate retrieval: mAP, precision-recall curves, confidence intervals, and reports."""

@@ -44,7 +44,7 @@ def hit_rate(
     Args:
         features: Features of a photo, best score first.
         mask: True at the pixels of the photo that show the landmark.
-        counts: Numbers of best keypoints to use, at least 1 each.
+        counts: Numbers of keypoints: each count ``n`` uses the ``n`` best. At least 1.
 
     Returns:
         One fraction per count, 0 to 1. NaN if the photo has fewer keypoints than the count.
@@ -59,13 +59,13 @@ def hit_rate(
 def hit_rates_in_store(
     store: FeatureStore, annotations: Mapping[str, PhotoAnnotation], counts: Sequence[int]
 ) -> dict[str, Float[np.ndarray, " k"]]:
-    """Compute the hit rates of all photos in a store with a landmark of grade "good" or "ok".
+    """Compute hit rates (fractions of keypoints on the landmark) for the photos in a feature store.
 
     Args:
         store: Features of the rendered evaluation photos.
-        annotations: Annotations of the photos, by photo name. Photos without a landmark, photos of
-            grade ``"junk"`` and photos that are not in the store are left out.
-        counts: Numbers of best keypoints to use, at least 1 each.
+        annotations: Annotations of the photos, by photo name. Photos without a landmark, with a
+            hardly visible one (grade ``"junk"``), and photos that are not in the store are left out.
+        counts: Numbers of keypoints: each count ``n`` uses the ``n`` best. At least 1.
 
     Returns:
         For each photo name, one hit rate per count.

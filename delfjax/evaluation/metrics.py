@@ -27,10 +27,10 @@ AtEachK = Float[np.ndarray, " k"]
 
 
 def remove_junk(ranks: Ranks, junk_ranks: Int[np.ndarray, " j"]) -> Ranks:
-    """Return the ranks of photos after junk is removed from the ranking.
+    """Return the ranks of photos after junk (photos that scores ignore) is removed from the ranking.
 
     Args:
-        ranks: Ranks of the photos before, from 0.
+        ranks: Ranks of photos in the ranking with junk, from 0.
         junk_ranks: Ranks of the junk photos in the same ranking, from 0.
     """
     return ranks - np.searchsorted(np.sort(junk_ranks), ranks)
@@ -40,13 +40,13 @@ def average_precision(ranks: Ranks, n: int) -> float:
     """Compute the average precision (AP) as Oxford5k defines it, with the trapezoidal rule.
 
     ``AP = 1/n sum_j (p_j + (j + 1)/(r_j + 1)) / 2``. The index ``j`` counts the found positives from
-    0, and ``r_j`` is the rank of positive ``j``. The precision just before it is ``p_j = j / r_j``,
+    0, and ``r_j`` is the rank of positive ``j``. Just before ``r_j``, the precision is ``p_j = j / r_j``,
     or 1 if ``r_j = 0``. Other libraries use the mean of ``(j + 1)/(r_j + 1)``, which is equal or
     higher. Source: ``compute_ap.cpp`` of Philbin et al., CVPR 2007.
 
     Args:
         ranks: Ranks of the positives that were found, from 0, without junk, in any order.
-        n: Number of positives of the query. Positives that were not found add 0.
+        n: Number of positives (correct photos) of the query. Positives that were not found add 0.
 
     Returns:
         Average precision, 0 to 1. NaN if the query has no positives.
@@ -68,7 +68,7 @@ def average_precision_at(ranks: Ranks, n: int, limit: int = LIMIT) -> float:
 
     Args:
         ranks: Ranks of the positives that were found, from 0, in any order.
-        n: Number of positives of the query.
+        n: Number of positives (correct photos) of the query.
         limit: Number of first results that count.
 
     Returns:
@@ -83,7 +83,7 @@ def average_precision_at(ranks: Ranks, n: int, limit: int = LIMIT) -> float:
 
 
 def precision_at(ranks: Ranks, n: int, ks: Sequence[int], *, cap: bool = True) -> AtEachK:
-    """Compute the fraction of the first ``k`` results that are positives, for each ``k``.
+    """Compute the fraction of positives (correct photos) in the first ``k`` results, for each ``k``.
 
     With ``cap``, ``k`` is reduced to the number of results up to the last positive, as in the code of
     the revisited data sets. Then a query with three positives can reach a precision of 1 at
@@ -110,7 +110,7 @@ def precision_at(ranks: Ranks, n: int, ks: Sequence[int], *, cap: bool = True) -
 class Scores:
     """Metrics of each query and means over queries.
 
-    All metrics of a query without positives are NaN. The means leave such queries out.
+    All metrics of a query without positives (correct photos) are NaN. The means leave such queries out.
 
     Attributes:
         ks: Cutoffs: numbers of first results for precision.
@@ -146,11 +146,11 @@ def score_rankings(
     database_size: int | None = None,
     metric: Metric = "trapezoidal_ap",
 ) -> Scores:
-    """Score one ranking for each query against its ground truth.
+    """Compute average precision and precision at ``k`` for the ranking of each query.
 
     Args:
-        rankings: For each query, the indices of database photos (from 0), best first. A ranking may
-            be truncated.
+        rankings: For each query, the indices of database photos (from 0), best first. Photos at
+            the end of a ranking may be left out.
         truths: Ground truth of each query.
         ks: Cutoffs of precision, from 1 to the size of the database.
         database_size: Number of photos in the database. None: 1 plus the highest index of a photo
@@ -169,8 +169,8 @@ def score_rankings(
     rankings = [check_photo_numbers(f"ranking of query {q}", ids) for q, ids in enumerate(rankings)]
     if len(rankings) != len(truths):
         raise ValueError(
-            f"there are {len(rankings)} rankings for {len(truths)} truths; expected one ranking for "
-            "each truth"
+            f"there are {len(rankings)} rankings for {len(truths)} truths (ground truths of queries); "
+            "expected one ranking for each truth"
         )
     _check_size([*rankings, *(truth.positives for truth in truths)], ks, database_size)
     queries = [_positive_ranks(ids, truth) for ids, truth in zip(rankings, truths, strict=True)]
@@ -211,5 +211,5 @@ def _positive_ranks(ranking: Int[np.ndarray, " r"], truth: Truth) -> tuple[Ranks
 def _sort(ranks: Ranks, n: int) -> Ranks:
     """Sort ranks and check them."""
     if len(ranks) > n:
-        raise ValueError(f"there are {len(ranks)} ranks, but n is {n}; expected at most n ranks")
+        raise ValueError(f"n is {n}, but {len(ranks)} positives have ranks; expected at most n")
     return np.sort(check_photo_numbers("ranks", ranks))

@@ -60,9 +60,10 @@ class PooledResults:
 def pool(evaluation: Evaluation, protocol: str | None = None) -> PooledResults:
     """Put the results of all queries and distractor queries into one list.
 
-    Junk (photos that count neither as correct nor as wrong) is left out. The score of a result is
-    the fused score or global similarity, if the search has one. Otherwise it is the number of RANSAC
-    inliers, and photos that were not verified are left out. Without verification, it is the votes.
+    Distractor queries have no correct photo. Junk (photos that count neither as correct nor as
+    wrong) is left out. If the search computes a fused score or a global similarity, it is the score
+    of a result. Otherwise, only photos that RANSAC verified are kept, with the number of inliers as
+    score. If RANSAC verified none, all photos are kept, with the number of votes as score.
 
     Args:
         evaluation: Rankings of a benchmark.
@@ -93,7 +94,7 @@ def pool(evaluation: Evaluation, protocol: str | None = None) -> PooledResults:
 def precision_at_recall(
     results: PooledResults, recalls: Real[np.ndarray, " k"]
 ) -> Float[np.ndarray, " k"]:
-    """Compute the precision at each recall, a number of correct results (Fig. 5).
+    """Compute the precision at given recalls, which are numbers of correct results (Fig. 5).
 
     A threshold on the scores selects results. For each recall, the highest threshold that reaches
     this recall is used. The precision is ``PRE = sum_q |R_q^TP| / sum_q |R_q|`` and the recall is

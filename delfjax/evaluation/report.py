@@ -1,4 +1,4 @@
-"""Turn an evaluation into a record of scores, curves and measures, as JSON or text."""
+"""Summarize an evaluation as JSON or text: scores, curve, and keypoints on the landmark."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,9 +20,10 @@ BEST = 100  # number of best keypoints of a photo that are compared with the lan
 def report(evaluation: Evaluation) -> dict[str, Any]:
     """Return the record of an evaluation as a dict that can be saved as JSON.
 
-    The record holds the summary, the scores under other protocols, the precision-recall curve of
-    Fig. 5, and the share of keypoints on the landmark. The curve needs distractor queries (queries
-    without a correct photo). The share needs the landmark masks of the rendered set.
+    The record holds the summary, mAP under the other protocols (rules for which photos are
+    correct), the precision-recall curve of Fig. 5, and the share of keypoints on the landmark. The
+    curve needs distractor queries (queries without a correct photo). The share needs the landmark
+    masks of the rendered set.
     """
     benchmark = evaluation.benchmark
     result = evaluation.summary()

@@ -1,9 +1,10 @@
 """Bootstrap confidence intervals over queries, and paired differences between methods.
 
 The bootstrap draws queries at random, with replacement. Two methods are compared on the same
-queries: the differences between the methods are resampled, not each method alone. Queries vary much
-more than methods do, so the intervals of paired differences are far narrower. Intervals cover only
-the choice of queries. The scores of several training seeds are averaged first. Not in the paper.
+queries: the differences between the methods are resampled, not each method alone. Scores differ
+much more between queries than between methods, so the intervals of paired differences are far
+narrower. Intervals cover only the choice of queries. The scores of several training seeds are
+averaged first. Not in the paper.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -132,7 +133,7 @@ def paired_curve_difference(better: Sequence[Result], worse: Sequence[Result]) -
 
 
 def rank_correlation(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> Estimate:
-    """Estimate 100 times Spearman's rank correlation of two variables (-100 to 100).
+    """Estimate Spearman's rank correlation of two variables, multiplied by 100 (-100 to 100).
 
     Args:
         x: Values of the first variable.

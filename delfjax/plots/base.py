@@ -38,7 +38,7 @@ DIM = 0.5  # opacity of the dark layer over the unselected part of a photo
 FIGURE_QUALITY, WIDGET_QUALITY = 70, 90  # JPEG quality, 1 to 95
 
 RgbImage = UInt8[np.ndarray, "_ _ 3"]
-"""An RGB image of any size. With the type `Photo`, all images of a call need the same size."""
+"""An RGB image of any size. If a call has several images of type `Photo`, they need equal sizes."""
 
 
 class Figure(mpl_figure.Figure):
@@ -159,7 +159,7 @@ def photos(
 
 
 def fit_size(size: tuple[int, int], bounds: tuple[int, int]) -> tuple[int, int]:
-    """Return the largest size with the same aspect ratio that fits. Sizes are ``(height, width)``."""
+    """Scale ``size`` so that it just fits into ``bounds``. Both are ``(height, width)``."""
     factor = min(bounds[0] / size[0], bounds[1] / size[1])
     return max(1, round(factor * size[0])), max(1, round(factor * size[1]))
 
@@ -170,7 +170,7 @@ def resize(photo: RgbImage, size: tuple[int, int]) -> RgbImage:
 
 
 def encode_jpeg(image: RgbImage) -> bytes:
-    """Encode an image as JPEG for a widget. JPEG is ten times faster and smaller than PNG."""
+    """Encode an image as JPEG for a widget. PNG would be ten times slower and larger."""
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "JPEG", quality=WIDGET_QUALITY, subsampling=0)
     return stream.getvalue()

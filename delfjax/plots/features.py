@@ -32,7 +32,7 @@ OPACITY = 0.72  # of score maps
 def keypoints(
     photo: Photo, features: Features, *, max_keypoints: int = 300, title: str | None = None
 ) -> Figure:
-    """Draw the best keypoints as rings, which are larger and darker on coarser pyramid levels.
+    """Draw the best keypoints as rings. Rings are larger and darker for larger receptive fields.
 
     Args:
         photo: The photo.
@@ -63,8 +63,8 @@ def receptive_fields(
 ) -> Figure:
     """Draw the four best keypoints as dots, each with the box of its receptive field.
 
-    A receptive field (the pixels that influence a feature) may extend beyond the photo. Zeros are used
-    there.
+    A receptive field (the pixels that influence a feature) may extend beyond the photo, where the network
+    uses zeros.
 
     Args:
         photo: The photo.
@@ -94,7 +94,7 @@ def receptive_fields(
 
 
 def heatmaps(photo: Photo, maps: Mapping[str, Float[np.ndarray, "h w"]]) -> Figure:
-    """Draw a photo and its score maps in one row, as in `heatmap_grid`."""
+    """Draw a photo and its score maps (one score per pixel) in one row, as in `heatmap_grid`."""
     return heatmap_grid([(photo, maps)])
 
 
@@ -107,8 +107,8 @@ def heatmap_grid(
     the 99.5th percentile of the map.
 
     Args:
-        rows: Photos, each with a dict of score maps by title. A map has the size of the photo. All rows
-            have the same titles.
+        rows: Photos, each with a dict of score maps by title. A map has one score per pixel of the photo.
+            All rows have the same titles.
     """
     columns = 1 + len(rows[0][1])
     heights = [2.6 * photo.shape[0] / photo.shape[1] for photo, _ in rows]

@@ -1,7 +1,7 @@
 """Images of a query and of the matches between two photos.
 
-The images are drawn with Pillow, which is fast enough to follow a slider. They are about twice as large
-as shown on a page: Pillow draws hard edges, and the browser smooths the edges when it scales them down.
+The images are drawn with Pillow, which is fast enough to follow a slider. A notebook
+shows them at about half their width, because Pillow draws hard edges, and scaling down smooths the edges.
 """
 
 import numpy as np

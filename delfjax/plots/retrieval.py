@@ -2,7 +2,7 @@
 
 A card is a photo with lines of text below it. Cards are drawn as one image, which is faster in a notebook
 than one widget per photo. All cards have the same size, so `card_at` can compute which card was clicked.
-Notebooks show the image at half its size in pixels, so that it is sharp on dense screens.
+Notebooks show the image at half its width and height, so that it is sharp on dense screens.
 """
 
 from collections.abc import Callable, Sequence
@@ -136,11 +136,11 @@ def result_cards(
 
     The mark is ✓ for correct, ✗ for wrong, and ○ for junk (ignored by the metrics). The score is the
     number of inliers. Without geometric verification, it is the number of votes (features that match)
-    in brackets. With global descriptors, it is their similarity.
+    in brackets. With global descriptors, it is the similarity or the fused score.
 
     Args:
         ranking: The ranked database photos.
-        load: Function that returns the database photo of an index.
+        load: Function that returns the database photo with a given index.
         rows: Positions in the ranking to show; 0 is the best result.
         truth: Ground truth of the query. None: results are not marked.
     """
@@ -158,7 +158,7 @@ def result_cards(
 
 
 def query_card(photo: Photo, *lines: str) -> Card:
-    """Make the card of a query photo, which is shown before the cards of the results."""
+    """Make the card (a photo with lines of text below) of a query photo."""
     return Card(photo=thumbnail(photo, RESULT_CARD_WIDTH), lines=lines)
 
 
@@ -179,8 +179,8 @@ def result_figure(cards: Sequence[Card], pair: RgbImage, titles: tuple[str, str]
     """Draw a query and the results as cards, with one pair of matched photos below.
 
     Args:
-        cards: Cards of the width `CARD_WIDTH`: first the query, then the results, best first. If there
-            are several rows, an incomplete last row is left out.
+        cards: Card of the query, then cards of the results, best first. All have the width `CARD_WIDTH`.
+            If there are several rows, an incomplete last row is left out.
         pair: The image of the matched photos, from `delfjax.plots.pairs.pair_image`.
         titles: Title above the cards, and title above the pair.
     """

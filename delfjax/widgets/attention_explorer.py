@@ -1,6 +1,6 @@
 """The attention explorer: a widget that shows the attention scores of one or two models (Sec. 4.2).
 
-The network runs once for each photo and model. After other changes, the view is drawn in milliseconds.
+The network runs once for each photo and model. When other settings change, a new view is drawn in milliseconds.
 """
 
 import base64
@@ -49,7 +49,7 @@ from delfjax.widgets.controls import Explorer, block, labeled, running
 MAX_KEYPOINTS = 1000  # the official configuration keeps as many features per photo
 ALL = "all"  # value of the scale slider for all scales; None is not possible
 CELL_HELP = (
-    "Move the pointer over the photo to inspect a cell and its receptive field. "
+    "Move the pointer over the photo to inspect a cell of the feature map and its receptive field. "
     "Click to pin the cell; click again to release it."
 )
 CELL_COLUMNS = ("model", "score", "rank", "scale", "center (y, x)", "receptive field (pixels)")
@@ -105,7 +105,7 @@ class Panel(VBox):
         self.layout = Layout(flex="1 1 0", min_width="0")
 
     def show_texts(self, model: str, photo: str, scored: ScoredPhoto, view: ViewSettings) -> None:
-        """Write heading and text for screen readers; draw the color bar from lowest to highest score."""
+        """Update the heading, the text for screen readers, and the color bar with its end values."""
         text = describe_view(scored, view)
         self.heading.value = block(f"<b>{html.escape(model)}</b><br>{html.escape(text)}")
         self.canvas.alt = f"{photo}: {text}"
@@ -129,9 +129,10 @@ class AttentionExplorer(Explorer):
         model: Menu of the models.
         other_model: Menu of a second model to compare with; the first entry is "none".
         score: Menu of the kinds of score: attention or norm.
-        scale: Slider of the scale of the pyramid level to show.
+        scale: Slider that chooses the pyramid level (resized copy of the photo) to show, by scale.
         count: Slider of the maximum number of keypoints.
-        threshold: Slider of the fraction of cells, with the lowest scores, that are left out.
+        threshold: Slider of the fraction of cells (positions of feature maps) to leave out, those with
+            the lowest scores.
         color_map: Menu of the color maps.
         opacity: Slider of the heatmap's opacity.
         export: Button that makes a figure of the view.
@@ -180,7 +181,7 @@ class AttentionExplorer(Explorer):
         self.threshold = labeled(
             FloatSlider, "threshold", max=0.99, step=0.01, readout_format=".0%"
         )
-        self.threshold.tooltip = "Share of the cells, with the lowest scores, that are left out"
+        self.threshold.tooltip = "Share of the cells to leave out, those with the lowest scores"
         self.opacity = labeled(FloatSlider, "opacity", value=defaults.opacity, max=1, step=0.05)
         self.export = Button(description="make a figure", icon="picture-o")
         self.upload.layout.width = self.export.layout.width = "auto"
@@ -305,7 +306,7 @@ class AttentionExplorer(Explorer):
 def describe_cell(
     model: str, scored: ScoredPhoto, settings: ViewSettings, row: int | None
 ) -> tuple[str, ...]:
-    """Return the texts of the table row that describes a cell; dashes if ``row`` is None."""
+    """Describe a cell (position of a feature map) as texts of a table row; dashes if ``row`` is None."""
     if row is None:
         return (model, *["-"] * (len(CELL_COLUMNS) - 1))
     y, x = scored.centers[row]

@@ -34,8 +34,8 @@ class ViewSettings:
             without attention, the norm is shown.
         scale: Scale of the pyramid level to show. None merges all levels.
         count: Maximum number of keypoints.
-        threshold: Fraction of the shown cells to discard, from 0 to 1. The cells with the lowest scores
-            are discarded and cannot be keypoints.
+        threshold: Fraction of the shown cells (positions of feature maps) to discard, from 0 to 1. The
+            cells with the lowest scores are discarded and cannot be keypoints.
         color_map: Name of the Matplotlib color map of the heatmap.
         opacity: Opacity of the heatmap over the photo, from 0 to 1.
     """
@@ -50,9 +50,10 @@ class ViewSettings:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoredPhoto:
-    """A photo and the scores of all its cells, computed by one model.
+    """A photo and the scores that one model computes for it.
 
-    The arrays of length ``n`` have one row for each cell of each pyramid level.
+    A model computes scores at each position of a feature map, called a cell. Each pyramid level (resized
+    copy of the photo) has one feature map. The arrays of length ``n`` have one row for each cell.
 
     Attributes:
         photo: The photo.
@@ -81,7 +82,7 @@ class ScoredPhoto:
         return self.photo.shape[:2]
 
     def level_pixel(self, row: int) -> Float[np.ndarray, " 2"]:
-        """Return (height, width) of a pixel of the cell's pyramid level, in pixels of the photo."""
+        """Return how many photo pixels a pixel of the cell's pyramid level covers: ``(height, width)``."""
         return np.array(self.image_size) / self.level_sizes[self.levels[row]]
 
     def available_score(self, score: Selection) -> Selection:
@@ -90,7 +91,7 @@ class ScoredPhoto:
 
 
 def score_photo(photo: Photo, model: Extractor) -> ScoredPhoto:
-    """Run a model on a photo; return the score and the position of every cell of the pyramid."""
+    """Run a model on a photo. Return scores and positions of all cells of its feature maps."""
     dense = model.score_maps(photo)
     maps: dict[Selection, list[np.ndarray]] = {"norm": dense.norms}
     if dense.attention is not None:
@@ -117,7 +118,7 @@ def score_photo(photo: Photo, model: Extractor) -> ScoredPhoto:
 
 
 def select_keypoints(scored: ScoredPhoto, settings: ViewSettings) -> Int[np.ndarray, " k"]:
-    """Return the indices of the cells with the highest scores, sorted from high to low."""
+    """Return the indices of the cells (feature-map positions) with the highest scores, best first."""
     scores = scored.scores[scored.available_score(settings.score)]
     rows = np.flatnonzero(np.isin(scored.levels, shown_levels(scored, settings.scale)))
     rows = rows[scores[rows] >= np.quantile(scores[rows], settings.threshold)]
@@ -125,7 +126,7 @@ def select_keypoints(scored: ScoredPhoto, settings: ViewSettings) -> Int[np.ndar
 
 
 def cell_at(scored: ScoredPhoto, settings: ViewSettings, point: tuple[float, float]) -> int:
-    """Return the index of the cell at a point of the photo.
+    """Return the index of the cell (position of a feature map) at a point of the photo.
 
     If several pyramid levels are shown, the cell with the highest score is returned.
 
@@ -156,7 +157,7 @@ def describe_view(scored: ScoredPhoto, settings: ViewSettings) -> str:
 
 
 def shown_levels(scored: ScoredPhoto, scale: float | None) -> Int[np.ndarray, " levels"]:
-    """Return the indices of the levels with the given scale, or of all levels if it is None."""
+    """Return the indices of the pyramid levels with a scale. None: the indices of all levels."""
     return np.flatnonzero([scale is None or np.isclose(each, scale) for each in scored.scales])
 
 
@@ -166,7 +167,7 @@ def shown_levels(scored: ScoredPhoto, scale: float | None) -> Int[np.ndarray, " 
 def heatmap(
     scored: ScoredPhoto, settings: ViewSettings, size: tuple[int, int]
 ) -> Float[np.ndarray, "h w"]:
-    """Interpolate the scores of the cells to the pixels of an image.
+    """Interpolate the scores of the cells (feature-map positions) to the pixels of an image.
 
     If several pyramid levels are shown, each pixel gets the maximum over these levels.
 
@@ -199,7 +200,7 @@ def render(
         scored: The photo and its scores.
         settings: Settings of the image.
         row: Index of a cell to highlight, or None. The image outside of the receptive field of this
-            cell is dimmed. Frames show the receptive field and the cell (16 pixels of its level).
+            cell is dimmed. Frames show the receptive field and the cell (16 x 16 pixels of its level).
 
     Returns:
         An image of the size that `display_size` returns.
@@ -219,7 +220,7 @@ def render(
 
 
 def color_limits(scored: ScoredPhoto, settings: ViewSettings) -> tuple[float, float]:
-    """Return the scores of the first and the last color: 1st and 99.5th percentile of the heatmap."""
+    """Return the scores of the end colors, which are the 1st and 99.5th percentiles of the heatmap."""
     return _color_indices(scored, scored.available_score(settings.score), settings.scale)[1]
 
 

@@ -73,7 +73,7 @@ class ThumbnailGrid(ImageCanvas):
     def show_cards(
         self, cards: Sequence[Card], *, columns: int, card_width: int, selected: int
     ) -> None:
-        """Show cards in a grid, and select the card of index ``selected``; hide an empty grid."""
+        """Show cards in a grid, with the card of index ``selected`` selected. Hide an empty grid."""
         self._cards, self._card_width, self._hovered = cards, card_width, None
         self.grid = (-(-len(cards) // columns), columns)
         self.layout.display = None if cards else "none"

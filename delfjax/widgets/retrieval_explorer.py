@@ -67,8 +67,8 @@ def search_photos(
         queries: Names of database photos, or a mapping from names of photos to features. None: the
             first 12 database photos.
         truths: Mapping from names of queries to the correct photos. Queries may be missing.
-        model: Extractor for uploaded photos: the one that made the features of the database. None: no
-            upload button.
+        model: Model that extracts the features of uploaded photos; it must be the model of the database.
+            None: no upload button.
 
     Returns:
         The widget. Pages that cannot run widgets, such as GitHub, show a figure instead.
@@ -198,7 +198,7 @@ class RetrievalExplorer(Explorer):
 
     @property
     def config(self) -> SearchConfig:
-        """Current search settings: those of the controls, and for the rest those of the searcher."""
+        """Current search settings. Settings without a control are those of the searcher."""
         config = self._searcher.config
         return replace(
             config,

@@ -24,12 +24,12 @@ class CachedSearch:
 
     Args:
         searcher: Searcher of the database. The configuration of this searcher is not used.
-        features: Features of the query: unreduced, or reduced by the PCA of the database.
+        features: Features of the query, before or after the PCA of the database.
         box: Box in pixels of the query photo. Only features in this box are used; None: all features.
         max_neighbors: Number of neighbors to cache per feature. Later searches cannot use more.
 
     Attributes:
-        features: The reduced features of the query, within the box if a box is given.
+        features: Features of the query after the PCA; only those in the box, if a box is given.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class CachedSearch:
         return searcher.rank(self.features, neighbors)
 
     def matches(self, image: int, config: SearchConfig) -> Matches:
-        """Return the matches before RANSAC with the database photo of index ``image``."""
+        """Return all matches between query and database photo ``image`` (an index), before RANSAC."""
         searcher, neighbors = self._configure(config)
         return searcher.photo_matches(self.features, searcher.pair_features(neighbors), image)
 

@@ -303,7 +303,7 @@ def test_handcrafted_features_have_no_global_descriptors(benchmark):
 # --- errors
 
 
-MESSAGE = "no query has a correct database photo that can be read"
+MESSAGE = "no query has a correct photo in the database"
 
 
 def test_nothing_to_find_is_an_error(tmp_path):
