@@ -46,7 +46,9 @@ class Database:
             ValueError: If there is no photo, or if the numbers of names and photos differ.
         """
         if len(names) != len(features) or not names:
-            raise ValueError(f"{len(names)} names, {len(features)} photos; expected one name each")
+            raise ValueError(
+                f"{len(names)} names for {len(features)} photos; expected one name per photo"
+            )
         return cls(
             names=tuple(names),
             offsets=np.cumsum([0, *map(len, features)]),

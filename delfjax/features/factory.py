@@ -1,4 +1,4 @@
-"""Load a model by its name or file, ready to turn photos into local features."""
+"""Load a model that extracts local features, given its name or file."""
 
 from pathlib import Path
 
@@ -33,21 +33,21 @@ def load(
     Args:
         model: One of `model_names`, or a ``.safetensors`` file that `delfjax train` wrote. ImageNet
             backbones have no attention head: they select features by the L2 norm.
-        config: Pyramid and selection of features. By default the paper's scales, and attention
-            where the model has a head.
+        config: Settings of the extraction. By default the paper's scales, and selection by attention
+            if the model has an attention head.
         weights: File with the weights of an ImageNet backbone, instead of a download.
 
     Returns:
-        An extractor: call it with a photo to get its `Features`.
+        An extractor. ``extractor(photo)`` returns the `Features` of a photo.
 
     Raises:
         WeightsError: If the model does not exist, or its weights cannot be read or downloaded.
-        ValueError: If ``weights`` is given for a model that has its own.
+        ValueError: If ``weights`` is given, but the model is not an ImageNet backbone.
     """
     name = str(model)
     if weights is not None and name not in BACKBONES:
         raise ValueError(
-            f"weights {weights}: the model {name!r} has its own. "
+            f"weights {weights}: the model {name!r} does not need a weight file. "
             f"Fix: leave the weights out, or choose one of {', '.join(BACKBONES)}"
         )
     if name in HANDCRAFTED:
@@ -60,7 +60,7 @@ def load(
 
 
 def model_sha256(model: str | Path) -> str | None:
-    """Return the SHA-256 of a model's file; None for published backbones and handcrafted features."""
+    """Return the SHA-256 of a model's file, or None for ImageNet backbones and handcrafted features."""
     if str(model) in (*BACKBONES, *HANDCRAFTED):
         return None
     return sha256(checkpoints.model_path(model))
@@ -69,23 +69,23 @@ def model_sha256(model: str | Path) -> str | None:
 def extractor_of(
     store: FeatureStore, model: str | Path | None = None, *, weights: Path | str | None = None
 ) -> LocalExtractor:
-    """Load the model whose features a store holds.
+    """Load the model that extracted the features of a store.
 
     Args:
         store: The feature store.
-        model: The model that extracted the features. By default the ImageNet backbone or the
-            handcrafted features that the store names.
+        model: Name or file of this model. It may be left out for ImageNet backbones and handcrafted
+            features, because the store contains their names.
         weights: File with the weights of an ImageNet backbone, as for `load`.
 
     Raises:
-        StoreError: If the model is another one than the store was made with.
+        StoreError: If ``model`` is not the model that extracted the features.
     """
     made_by = store.made_by
     extractor = load(model or made_by["backbone"], weights=weights)
     if extractor.checksum != made_by["model"]:
         raise StoreError(
             f"{store.path}: its features come from another model than {extractor.name}. "
-            "Fix: pass the model that extracted them with --model, or extract again into a new store"
+            "Fix: pass --model with the model that made them, or extract again into a new store"
         )
     config = config_from_dict(type(extractor.config), made_by["extraction"])
     if isinstance(extractor, HandcraftedExtractor):

@@ -1,7 +1,7 @@
 """Compute global descriptors: one unit vector per photo, pooled from the conv4 map of the backbone.
 
-Two photos are compared by the dot product of their vectors. The paper compares with trained global
-descriptors of this kind (Table 1). `delfjax.models.pooling` has the formulas.
+Two photos are compared by the dot product of their vectors. The paper compares DELF with trained
+global descriptors of this kind (Table 1). `delfjax.models.pooling` has the formulas.
 """
 
 import json
@@ -32,14 +32,14 @@ MAX_BYTES = 2**36  # of a file: eight million photos
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalConfig:
-    """How a photo is turned into one vector.
+    """Settings for computing the global descriptor (one unit vector) of a photo.
 
     Attributes:
-        pooling: ``"mac"``, ``"spoc"``, ``"gem"`` or ``"rmac"``.
+        pooling: ``"mac"``, ``"spoc"``, ``"gem"`` or ``"rmac"``, defined in `delfjax.models.pooling`.
         scales: Factors by which the photo is resized. The vectors of all scales are added.
             Radenovic et al. use 1, 1/sqrt(2) and 1/2.
-        longest: Maximum length of the longer side, in pixels. Larger photos are shrunk first.
-        exponent: Exponent p of GeM pooling. Learned ones are close to 3 (Radenovic et al. 2018).
+        longest: Maximum length of the longer side of a photo, in pixels. Larger photos are shrunk first.
+        exponent: Exponent p of GeM pooling. Learned exponents are close to 3 (Radenovic et al. 2018).
     """
 
     pooling: Pooling = "gem"
@@ -53,18 +53,18 @@ class GlobalConfig:
 
 @dataclass(frozen=True)
 class GlobalExtractor:
-    """Computes the global descriptor of photos of any size.
+    """Model that computes the global descriptor of photos of any size.
 
     Attributes:
-        extractor: Model whose backbone is used. Its own configuration has no effect here.
-        config: Pooling and scales.
+        extractor: Model with the backbone to use. ``extractor.config`` is ignored.
+        config: Pooling, scales and image size.
     """
 
     extractor: Extractor
     config: GlobalConfig = field(default_factory=GlobalConfig)
 
     def __call__(self, photo: Photo) -> Float[np.ndarray, " c"]:
-        """Return the unit vector of a photo, with one value per channel of conv4."""
+        """Return the global descriptor of a photo, a unit vector with one value per conv4 channel."""
         config = self.config
         mosaic = build_mosaic(photo, PyramidConfig(scales=config.scales, longest=config.longest))
         regions = pooling_regions(-(-mosaic.levels // STRIDE), config.pooling)
@@ -106,8 +106,8 @@ class GlobalDescriptors:
     Attributes:
         names: Names of the photos.
         vectors: Unit vectors, one row per photo.
-        made_by: Model and configuration, as JSON represents them.
-        sources: File that each vector comes from, by photo name. A file of delfjax 0.1.0 has none.
+        made_by: Model and configuration as read from JSON (tuples become lists).
+        sources: Source file of each vector, by photo name. Empty if read from a file of delfjax 0.1.0.
         report: Photos that the last extraction extracted, kept, and failed to read.
     """
 
@@ -162,10 +162,10 @@ class GlobalDescriptors:
 def extract_global_descriptors(
     extractor: GlobalExtractor, photos: PhotoFolder, path: Path | str
 ) -> GlobalDescriptors:
-    """Compute the descriptors of all photos that are not in the file yet, or have changed, and add them.
+    """Compute the global descriptors of photos that are new or have changed, and save them in a file.
 
-    A photo has changed if its file has another content than at its extraction. The file is created if it does not exist. An interrupted run keeps the descriptors that it has
-    computed.
+    A photo has changed if the content of its file differs from that at its extraction. An interrupted run
+    keeps the descriptors that it has computed.
 
     Returns:
         All descriptors in the file. Their ``report`` lists the photos of this call.

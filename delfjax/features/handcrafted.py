@@ -1,6 +1,6 @@
 """Extract handcrafted local features with OpenCV: SIFT and RootSIFT, as baselines (Sec. 5).
 
-The paper compares with CONGAS and LIFT (Table 1). Neither is available. They are replaced by SIFT
+The paper compares with CONGAS and LIFT (Table 1). Both are unavailable. They are replaced by SIFT
 (Lowe 2004) and RootSIFT (Arandjelovic & Zisserman, CVPR 2012). Store, PCA, index and geometric
 verification are the same as for learned features. OpenCV is an optional dependency.
 """
@@ -27,15 +27,15 @@ SIGMA = 1.6  # Lowe 2004: blur of the finest scale of an octave, in pixels of th
 
 @dataclass(frozen=True, kw_only=True)
 class HandcraftedConfig:
-    """How keypoints are detected and selected.
+    """Settings for the detection and selection of keypoints.
 
     Attributes:
-        longest: Maximum length of the longer side, in pixels. Larger photos are shrunk first.
+        longest: Maximum length of the longer side of a photo, in pixels. Larger photos are shrunk first.
         max_features: Maximum number of features per photo. A keypoint with two directions gives two
             features.
         contrast: Minimum contrast of a keypoint. Definition and default are those of OpenCV.
         edge: Maximum ratio of the principal curvatures of a keypoint, as in OpenCV.
-        selection: Score by which features are selected. It is the contrast, which OpenCV calls "response".
+        selection: Score by which features are selected: always the contrast, OpenCV's ``"response"``.
     """
 
     longest: int = 1024
@@ -50,11 +50,11 @@ class HandcraftedConfig:
 
 
 class HandcraftedExtractor:
-    """Extracts SIFT or RootSIFT features, with the interface of `Extractor`.
+    """Model that extracts SIFT or RootSIFT features, with the interface of `Extractor`.
 
     Attributes:
         name: ``"sift"`` or ``"rootsift"``.
-        config: How keypoints are detected and selected.
+        config: Settings for the detection and selection of keypoints.
         checksum: Name and version of OpenCV. Keypoints can differ between versions.
 
     Raises:
@@ -73,7 +73,7 @@ class HandcraftedExtractor:
         self.checksum = f"{name}, OpenCV {cv2.__version__}"
 
     def with_config(self, config: ExtractionConfig) -> "HandcraftedExtractor":
-        """Return the same descriptor with the image size and ``max_features`` of a configuration.
+        """Return a copy with ``pyramid.longest`` and ``max_features`` of another configuration.
 
         The other fields of an `ExtractionConfig` do not apply to handcrafted features.
         """
@@ -81,10 +81,10 @@ class HandcraftedExtractor:
         return HandcraftedExtractor(self.name, own)
 
     def __call__(self, photo: Photo) -> Features:
-        """Extract the features of a photo, highest response first. A photo can have none.
+        """Extract the features of a photo, highest contrast first. Some photos have no features.
 
-        A keypoint whose blur is ``sigma`` pixels of the shrunk photo gets the scale ``1.6 /
-        sigma``: resized by this factor, the keypoint appears at Lowe's finest scale.
+        The scale of a keypoint is ``1.6 / sigma``. Here ``sigma`` is the blur of the keypoint, in pixels of
+        the shrunk photo, and 1.6 is the blur of Lowe's finest scale.
         """
         import cv2
 
@@ -118,11 +118,11 @@ class HandcraftedExtractor:
     def stream(
         self, photos: Iterable[tuple[str, Photo | PhotoError]]
     ) -> Iterator[tuple[str, Features | PhotoError]]:
-        """Extract many photos, in order. Errors in the input are yielded unchanged."""
+        """Extract the features of many photos, in order. Yield each `PhotoError` unchanged."""
         for name, photo in photos:
             yield name, photo if isinstance(photo, PhotoError) else self(photo)
 
 
 def to_rootsift(descriptors: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    """Convert SIFT to RootSIFT, unit vectors: ``sqrt(d / |d|_1)``. Rows of zeros stay zeros."""
+    """Convert SIFT descriptors ``d`` to RootSIFT, ``sqrt(d / |d|_1)``. Rows of zeros stay zeros."""
     return np.sqrt(descriptors / np.maximum(descriptors.sum(1, keepdims=True), 1e-12))

@@ -1,22 +1,22 @@
 """Read and write shards: safetensors files that each hold the features of some photos.
 
-A shard is written once and never changes. It holds these tensors:
+A shard is written once and never changes. It holds these tensors of ``b`` photos with ``t`` features:
 
 =============== ======= ======= ================================================================
 tensor          shape   type    content
 =============== ======= ======= ================================================================
 ``descriptors`` ``t d`` float16 descriptors of all photos, concatenated photo after photo
 ``positions``   ``t 2`` float32 ``(y, x)`` of each feature, in pixels of its photo
-``scales``      ``t``   float32 pyramid level of each feature
+``scales``      ``t``   float32 factor by which the photo was resized to compute each feature
 ``scores``      ``t``   float32 score by which each feature was selected
 ``offsets``     ``b+1`` int64   photo ``i`` has the rows ``offsets[i]`` to ``offsets[i + 1] - 1``
 ``image_sizes`` ``b 2`` int32   ``(height, width)`` of each photo
 =============== ======= ======= ================================================================
 
 The metadata hold a JSON object: the names of the photos, the `PhotoSource` of each, the settings that made
-the features, and the checksum of the PCA that reduced the descriptors. Each photo has a checksum of its
-features, and the rest of the file has one. Both are compared on reading. A reader maps the file into memory
-and reads only the photos that it needs.
+the features, and the checksum of the PCA that reduced the descriptors. One checksum per photo covers
+its features, and another one covers the rest of the file. Both are verified on reading. A reader maps the
+file into memory and reads only the photos that it needs.
 """
 
 import json
@@ -56,14 +56,14 @@ DTYPES = {
 
 
 class StoredPhoto(NamedTuple):
-    """Features of one photo in the precision of a shard, and the file that they come from."""
+    """Features of one photo as a shard stores them, and the file from which they were extracted."""
 
     features: Features
     source: PhotoSource | None
 
 
 def to_stored_precision(features: Features) -> Features:
-    """Convert arrays to the precision of a shard: half for descriptors, single for the rest."""
+    """Convert descriptors to half precision and all other arrays to single precision, as in a shard."""
     arrays = {name: getattr(features, name).astype(dtype) for name, dtype in FIELDS.items()}
     return replace(features, **arrays)
 
@@ -74,7 +74,7 @@ def write_shard(
     made_by: Mapping[str, Any],
     pca_sha256: str | None = None,
 ) -> None:
-    """Write features in the precision of a shard, by photo name. The file is complete or absent."""
+    """Write photos into a new shard, keyed by name. The file is complete or absent."""
     features = [each.features for each in photos.values()]
     tensors = {f: np.concatenate([getattr(each, f) for each in features]) for f in FIELDS}
     tensors["offsets"] = np.cumsum([0, *map(len, features)], dtype=np.int64)
@@ -115,21 +115,21 @@ def _header_sha256(header: Mapping[str, Any], offsets: np.ndarray, image_sizes: 
 
 
 class Shard:
-    """A shard, opened to read.
+    """A shard (file with the features of some photos), opened for reading.
 
     Args:
         path: The file.
-        made_by: Expected settings: the shard must have been written with them.
+        made_by: Settings with which the shard must have been written.
 
     Attributes:
         path: The file.
         names: Names of the photos, in the order of the file.
         offsets: First row of each photo's features, and the total number of rows at the end.
         dimensions: Number of dimensions of a descriptor.
-        pca_sha256: SHA-256 of the file of the PCA that reduced the descriptors. None if there is none, or
+        pca_sha256: SHA-256 of the file of the PCA that reduced the descriptors. None without a
+            PCA, and in a file of delfjax 0.1.0.
+        sha256: SHA-256 of all data except the features, but including the checksums of the features. Empty
             in a file of delfjax 0.1.0.
-        sha256: SHA-256 of everything in the file, by way of the checksums of the photos. Empty in a file of
-            delfjax 0.1.0.
 
     Raises:
         StoreError: If the file is damaged, or was made with other settings.
@@ -181,17 +181,17 @@ class Shard:
         counts = {len(self.names), len(self._image_sizes), len(self.offsets) - 1}
         steps = np.diff(self.offsets)
         if len(counts) > 1 or self.offsets[0] or rows != {self.offsets[-1]} or (steps < 0).any():
-            raise ValueError("its tensors do not fit together")
+            raise ValueError("its tensors have inconsistent lengths")
 
     @cached_property
     def sources(self) -> list[PhotoSource | None]:
-        """The file that each photo's features come from. None if it is unknown."""
+        """The file from which each photo's features were extracted. None if the file is unknown."""
         if self._sources is None:
             return [None] * len(self.names)
         return [each and PhotoSource(*each) for each in json.loads(self._sources)]
 
     def read(self, photo: int) -> Features:
-        """Read the features of the photo with this index.
+        """Read the features of the photo with this index in ``names``.
 
         Raises:
             StoreError: If the features are damaged.

@@ -1,4 +1,4 @@
-"""Sample photos that need no download."""
+"""Load sample photos that need no download."""
 
 from sklearn.datasets import load_sample_image
 

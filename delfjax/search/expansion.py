@@ -40,7 +40,7 @@ class ExpansionConfig:
         max_growth: Maximum number of local features to add, divided by the number of query features.
         radius: Maximum distance of two duplicate features, in pixels of the query photo. A feature is
             not added if it is a duplicate of one that the query already has.
-        distance: L2 distance below which the descriptors of two duplicate features must be.
+        distance: Upper limit of the L2 distance between the descriptors of two duplicate features.
     """
 
     kind: ExpansionKind = "local"

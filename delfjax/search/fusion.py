@@ -25,7 +25,7 @@ def normalize(scores: Real[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
 
 
 def rank_by_similarity(similarities: Float[np.ndarray, " t"]) -> SearchResult:
-    """Rank all photos of the database by the similarity of global descriptors, ties by index.
+    """Rank all database photos by the similarity of global descriptors. Equal photos keep their order.
 
     Args:
         similarities: Similarity of the global descriptors of the query and of each photo.
@@ -62,7 +62,7 @@ def fuse(
 def append_by_similarity(
     result: SearchResult, similarities: Float[np.ndarray, " t"]
 ) -> SearchResult:
-    """Append the photos that a ranking lacks (of `Searcher.search_subset`), by global similarity.
+    """Append the photos that a ranking of `Searcher.search_subset` lacks, by global similarity.
 
     Args:
         result: Search result of the local features. The order of its photos is kept.

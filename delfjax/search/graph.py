@@ -140,7 +140,7 @@ def search_block(
 ) -> None:
     """Write the nearest neighbors of queries, nearest first, into the arrays ``rows`` and ``distances``.
 
-    If a search finds fewer neighbors than columns, the last rows are -1 and their distances infinite.
+    Rows of neighbors that are not found are -1, and their distances are infinite.
     """
     space = _workspace(len(vectors), width)
     rows[:], distances[:] = NONE, np.inf
@@ -223,7 +223,7 @@ def _add_edge(vectors: Vectors, edges: Edges, node: int, target: int, spread: fl
 def insert(
     vectors: Vectors, edges: Edges, entries: Rows, first: int, width: int, spread: float
 ) -> None:
-    """Add the nodes from ``first`` on to the graph: link each to the nearest nodes that a search finds."""
+    """Add node ``first`` and all later nodes to the graph. Link each to the nearest nodes that are found."""
     space = _workspace(len(vectors), width)
     for node in range(first, len(vectors)):
         found = _beam_search(vectors[node], vectors, edges, entries, space)

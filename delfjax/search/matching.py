@@ -63,7 +63,7 @@ def match(
             size are not changed. None: descriptors of more than 40 dimensions (the paper's size) are
             reduced by a PCA fitted to the two photos, and other descriptors are not changed.
         max_distance: Maximum L2 distance of the descriptors of a match, from 0 to 2.
-        ratio: Maximum ratio of two distances: of the nearest and of the second nearest feature of ``b``
+        ratio: Maximum distance of the nearest feature of ``b``, divided by that of the second nearest
             (Lowe, "Distinctive image features from scale-invariant keypoints", IJCV 2004). 1 disables
             the test.
         ransac: Settings of the verification by RANSAC. None: the defaults.

@@ -30,11 +30,11 @@ class SearchConfig:
         neighbors: Number of nearest database features found for each query feature (``K``).
         max_distance: Maximum L2 distance of a neighbor (0.8 in the official ``match_images``, 0.9 in
             ``image_reranking``). The default is infinity, because the paper gives no limit.
-        ratio: Maximum ratio of two distances: of a neighbor, and of the last of the ``K`` neighbors,
+        ratio: Maximum distance of a neighbor, divided by the distance of the last of the ``K`` neighbors,
             which represents the background (McCann and Lowe, "Local naive Bayes nearest neighbor", CVPR
             2012). The second neighbor may show the same landmark, so it cannot replace the last. 1
             disables the test. Not in the paper.
-        one_to_one: Whether a database feature matches only one query feature per query, the nearest.
+        one_to_one: Whether each database feature matches at most one feature of a query, the nearest.
             Otherwise, a feature of sky or foliage counts as many inliers. Not in the paper and not in
             the official code.
         verified: Number of photos to verify by RANSAC. The photos with most votes are verified.
@@ -60,12 +60,12 @@ class SearchConfig:
         check_fields(self, verified=verified, max_distance=distance, ratio=RATIO, **counts)
 
     def limit_features(self, features: Features) -> Features:
-        """Keep the best features of a photo, and the first dimensions of their descriptors, as configured."""
+        """Limit a photo to ``features`` features, and its descriptors to ``truncate`` dimensions."""
         best = features[: self.features]
         return best.with_descriptors(truncate_descriptors(best.descriptors, self.truncate))
 
     def load_database(self, store: FeatureStore, names: Sequence[str] | None = None) -> Database:
-        """Load photos of a feature store, limited as `limit_features` does. ``names`` None: all photos."""
+        """Load the named photos of a feature store, limited by `limit_features`. By default all photos."""
         database = store.gather(names, limit=self.features)
         descriptors = truncate_descriptors(database.descriptors, self.truncate)
         return replace(database, descriptors=descriptors)
@@ -142,7 +142,7 @@ class Searcher:
         """Reduce the features of a photo by the PCA of the database, and limit them as configured.
 
         Features with as many dimensions as the database are returned unchanged. Features with at most as
-        many dimensions as the PCA keeps are limited only.
+        many dimensions as the PCA keeps are limited, but not reduced.
         """
         dimensions = features.descriptors.shape[1]
         if dimensions == self.index.dimensions:
@@ -187,7 +187,7 @@ class Searcher:
         return self.index.search(query.descriptors, k)
 
     def rank(self, query: Features, neighbors: Neighbors) -> SearchResult:
-        """Count the votes of all photos, verify the photos with most votes, and rank all with a vote.
+        """Count the votes of all photos, verify the photos with most votes, and rank all photos with votes.
 
         Args:
             query: Features of the query photo, as `reduce` returns them.
