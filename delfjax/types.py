@@ -48,8 +48,8 @@ class Features:
 
     Attributes:
         positions: Centers of the receptive fields, ``(y, x)``, always inside the photo.
-        scales: Factor by which the photo was resized to compute the feature, from 0.25 to 2.
-            The receptive field is a square of ``291 / scale`` pixels of the original photo on each side.
+        scales: Factor by which the photo was resized to compute the feature, from 0.25 to 2. Large photos
+            are shrunk first. The receptive field has sides of ``291 / scale`` pixels of the shrunk photo.
         scores: Score by which each feature was selected: its attention or its L2 norm. Never negative.
         descriptors: Descriptor of each feature. Unit vectors after the PCA.
         image_size: ``(height, width)`` of the original photo in pixels.
@@ -107,7 +107,7 @@ class Ranking:
         inliers: Number of RANSAC inliers of each photo, the score in the paper. The value is -1 if RANSAC
             did not verify the photo.
         votes: Number of query features with at least one nearest neighbor in the photo.
-        affines: Affine map from ``(y, x, 1)`` in the query to ``(y, x)`` in each photo. NaN without a map.
+        affines: Affine map from ``(y, x, 1)`` in the query to ``(y, x)`` in each photo. NaN if not found.
         scores: Similarity of global descriptors, or late fusion of inliers and similarity. None if the
             photos are ranked by inliers and votes.
     """

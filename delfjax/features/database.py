@@ -93,7 +93,7 @@ class Database:
         """
         if known := sorted({*self.names} & {*names}):
             raise ValueError(
-                f"{known[0]!r} is in the database already. Fix: add only photos with new names"
+                f"photo {known[0]!r} is in the database already. Fix: add only photos with new names"
             )
         present = list(map(self.features, range(len(self))))
         return Database.from_features([*self.names, *names], [*present, *features])

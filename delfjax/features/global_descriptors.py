@@ -184,7 +184,7 @@ def extract_global_descriptors(
     for key, wanted in made_by.items():
         if saved.made_by.get(key) != wanted:
             raise StoreError(
-                f"{path}: made with {key} = {saved.made_by.get(key)}, not with {wanted}. "
+                f"{path}: made with {key} = {saved.made_by.get(key)}, but {wanted} was requested. "
                 "Fix: use another file, or remove this one and extract again"
             )
     known = dict(zip(saved.names, saved.vectors, strict=True))

@@ -1,1 +1,1 @@
-"""The network: backbone, attention head, weights and model files."""
+"""Build the network (backbone and attention head), and load, convert and save its weights."""
