@@ -69,8 +69,8 @@ def match(
         ransac: Settings of the verification by RANSAC. None: the defaults.
 
     Raises:
-        ValueError: If a limit is out of range, or if the descriptors of the two photos differ in size, do not fit the PCA, or are
-            too few to fit one.
+        ValueError: If a limit is out of range, or if the descriptors of the two photos differ in size, do not
+            fit the PCA, or are too few to fit one.
     """
     check_number("max_distance", max_distance, DISTANCE)
     check_number("ratio", ratio, RATIO)
