@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from delfjax.cli.output import FAILED, OK, SOME_FAILED
+from delfjax.cli.output import FAILED, OK, SOME_FAILED, check_folder, check_outputs, show
 from delfjax.datasets.catalog import DATASETS, missing_message, missing_parts
 from delfjax.files import cache_folder, digest
 from delfjax.paper.claims import FILE as CLAIMS
@@ -25,13 +25,13 @@ def reproduce_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--queries", default="*", metavar="PATTERN", help=queries)
     database = "with --labeled: use only files that match this pattern as database photos"
     parser.add_argument("--database", default="*", metavar="PATTERN", help=database)
-    profile = "photo size and number of features: ours (embedded), or those of the paper"
+    profile = "size of photos and number of features: small (embedded), or as in the paper"
     parser.add_argument("--profile", choices=PROFILES, default="embedded", help=profile)
-    only = "make only these runs, benchmarks or results; --list shows the names"
+    only = "make only the results of these runs or benchmarks, or these results; --list shows all names"
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help=only)
     listed = "list the results, and whether they are up to date, without making any"
     parser.add_argument("--list", action="store_true", help=listed)
-    results = "folder of the results; by default data/results, or with --labeled one in the cache"
+    results = "folder of the results; by default data/results, or a cache folder for --labeled"
     parser.add_argument("--results", type=Path, metavar="FOLDER", help=results)
 
 
@@ -43,21 +43,22 @@ def reproduce(options: argparse.Namespace) -> int:
         labeled = LabeledFolder(folder=options.labeled, **patterns)
     elif (options.queries, options.database) != ("*", "*"):
         raise ValueError(
-            "--queries and --database are used without a labeled folder. Fix: add --labeled FOLDER"
+            "--queries and --database have no effect without --labeled. Fix: add --labeled FOLDER"
         )
     folder = options.results or (_cached_results(labeled) if labeled else RESULTS)
     choice = {"data": options.data, "labeled": labeled, "profile": options.profile}
+    check_folder("--results", folder)
     jobs = plan(options.only, folder, **choice)
     if options.list:
         reproduction = Reproduction()
         for job in jobs:
-            print(_describe(job, reproduction.outdated(job) or "up to date"))
+            show(_describe(job, reproduction.outdated(job) or "up to date"))
         return OK
     outcomes = run_all(jobs)
-    print(_summarize(outcomes))
+    show(_summarize(outcomes))
     for name in DATASETS if options.data else ():
         if missing_parts(name, options.data):
-            print(f"not run: {missing_message(name, options.data)}")
+            show(f"not run: {missing_message(name, options.data)}")
     if any(outcome.state == "failed" for outcome in outcomes):
         return FAILED
     return SOME_FAILED if any(outcome.unreadable for outcome in outcomes) else OK
@@ -67,18 +68,19 @@ def table_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax table``."""
     folder = {"type": Path, "default": RESULTS, "metavar": "FOLDER"}
     parser.add_argument("--results", **folder, help="folder of the results")
-    parser.add_argument("--all", action="store_true", help="also show sweeps and comparisons")
-    page = "also write the summary of Table 1 into this Markdown page, between its results marks"
+    parser.add_argument("--all", action="store_true", help="also show results not in the README")
+    page = "also write Table 1 into this Markdown page, below the line <!-- results -->"
     parser.add_argument("--page", type=Path, metavar="FILE", help=page)
 
 
 def table(options: argparse.Namespace) -> int:
     """Run ``delfjax table``."""
+    check_outputs({"--page": options.page})
+    show(all_results(options.results, headline=not options.all).text())
+    if (claims := options.results / CLAIMS).is_file():
+        show(f"\n{format_claims(read_claims(claims))}")
     if options.page:
         update_page(options.page, options.results)
-    print(all_results(options.results, headline=not options.all).text())
-    if (claims := options.results / CLAIMS).is_file():
-        print(f"\n{format_claims(read_claims(claims))}")
     return OK
 
 

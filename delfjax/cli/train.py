@@ -2,18 +2,23 @@
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 import jax
 
 from delfjax import training
-from delfjax.cli.output import list_failures
+from delfjax.cli.options import add_number, add_value, refuse_unused
+from delfjax.cli.output import UsageError, check_folder, list_failures, show
 from delfjax.features.store import ExtractionReport
 from delfjax.models import weights
 from delfjax.models.resnet import RESNET50_V1, SPECS
+from delfjax.ranges import Range
 from delfjax.training import TrainingConfig, Variant, paper_config, small_config, with_conv5
 
+HOSTS = Range(at_least=1, at_most=100_000, whole=True)
+HOST = Range(at_least=0, at_most=100_000, whole=True)
 CONFIGS = {"small": small_config, "paper": paper_config}
 
 
@@ -26,27 +31,31 @@ def train_options(parser: argparse.ArgumentParser) -> None:
     step = "finetune trains descriptors (step 1 of the paper), attention trains scores (step 2)"
     variants = get_args(Variant)
     parser.add_argument("--variant", choices=variants, default="finetune", help=step)
-    model = "initial model: a file of `delfjax train`, a model of delfjax, or an ImageNet backbone"
+    model = "initial model: a file that `delfjax train` wrote, a model of delfjax, or an ImageNet backbone"
     parser.add_argument("--start", default=RESNET50_V1.name, metavar="MODEL", help=model)
     file = "read the weights of the ImageNet backbone from this file instead of downloading them"
     parser.add_argument("--weights", type=Path, metavar="FILE", help=file)
     preset = "preset of all settings: small for a CPU and a few hundred photos, paper for GPUs"
     parser.add_argument("--config", choices=CONFIGS, default="small", help=preset)
-    layer = "layer that step 1 of the paper pools and classifies; conv5 is also trained"
+    layer = "layer whose average is classified in step 1 of the paper; conv5 is then trained too"
     parser.add_argument("--pooled-layer", choices=("conv4", "conv5"), default="conv4", help=layer)
     preset = "; by default the value of --config"
-    parser.add_argument("--steps", type=int, help=f"number of updates, one per batch{preset}")
-    parser.add_argument("--batch-size", type=int, help=f"number of photos per batch{preset}")
-    parser.add_argument("--learning-rate", type=float, help=f"highest learning rate{preset}")
+    add = partial(add_value, parser.add_argument, default=None)
+    run = small_config()
+    add("--steps", run.optimizer, "steps", f"number of updates, one per batch{preset}")
+    add("--batch-size", run, "batch_size", f"number of photos per batch{preset}")
+    add("--learning-rate", run.optimizer, "learning_rate", f"highest learning rate{preset}")
     seed = f"random seed of initial weights, photo order and crops{preset}"
-    parser.add_argument("--seed", type=int, help=seed)
+    add("--seed", run, "seed", seed)
     save = f"number of updates between two saved training states{preset}"
-    parser.add_argument("--save-every", type=int, help=save)
+    add("--save-every", run, "save_every", save)
     tensorboard = "write event files for TensorBoard into RUN"
     parser.add_argument("--tensorboard", action="store_true", help=tensorboard)
     parser.add_argument("--coordinator", help="address:port of host 0, to train on several hosts")
-    parser.add_argument("--hosts", type=int, default=1, help="number of hosts that train together")
-    parser.add_argument("--host", type=int, default=0, help="index of this host, starting at 0")
+    hosts = "number of hosts that train together"
+    add_number(parser.add_argument, "--hosts", 1, HOSTS, hosts)
+    index = "index of this host, starting at 0"
+    add_number(parser.add_argument, "--host", 0, HOST, index)
 
 
 def training_config(options: argparse.Namespace) -> TrainingConfig:
@@ -62,6 +71,15 @@ def training_config(options: argparse.Namespace) -> TrainingConfig:
 
 def train(options: argparse.Namespace) -> int:
     """Run ``delfjax train``."""
+    check_folder("--out", options.out)
+    refuse_unused(
+        ("--hosts", options.hosts != 1, "--coordinator", options.coordinator),
+        ("--host", options.host != 0, "--coordinator", options.coordinator),
+    )
+    if options.host >= options.hosts:
+        raise UsageError(
+            f"--host is {options.host}; expected a number below {options.hosts} (--hosts)"
+        )
     config, start = training_config(options), options.start
     if options.coordinator:  # before anything else uses JAX
         jax.distributed.initialize(options.coordinator, options.hosts, options.host)
@@ -76,7 +94,7 @@ def train(options: argparse.Namespace) -> int:
     trained = training.train(
         options.photos, options.out, config=config, start=start, tensorboard=options.tensorboard
     )
-    print(f"{trained.file}: update {trained.step} of {config.optimizer.steps}")
+    show(f"{trained.file}: update {trained.step} of {config.optimizer.steps}")
     for name, value in trained.validation_metrics.items():
         print(f"{name.replace('_', ' '):32}{value:.3f}")
     return list_failures(ExtractionReport(failed=trained.failed))

@@ -145,7 +145,7 @@ def _move_files(temporary: Path, folder: Path) -> None:
         for step in [*parents[-2::-1], target]:  # outermost first, without `folder`
             if step.is_symlink():
                 raise DatasetError(
-                    f"{step}: is a link; in the archive it is a file or folder. Fix: remove the link"
+                    f"{step}: is a link; in the archive it is a file or folder. Fix: remove this link"
                 )
             if step == target:
                 fits = step.is_file() and filecmp.cmp(path, target, shallow=False)

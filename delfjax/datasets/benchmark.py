@@ -98,17 +98,17 @@ class Benchmark:
 
     @property
     def default_protocol(self) -> str:
-        """Name of the first protocol, which is used if no other protocol is chosen."""
+        """Name of the first protocol (rule for which photos are correct), which is used by default."""
         return next(iter(self.truths))
 
     @property
     def base_photos(self) -> PhotoFolder:
-        """Photos of the database that are not distractors."""
+        """Photos of the database without the distractors, which are correct for no query."""
         return PhotoFolder(root=self.root, names=self.database[: self._base_count])
 
     @property
     def distractor_photos(self) -> PhotoFolder:
-        """Photos of the database that are distractors."""
+        """Distractors of the database: photos that are correct for no query."""
         return PhotoFolder(root=self.root, names=self.database[self._base_count :])
 
     @property

@@ -24,7 +24,7 @@ class RemoteFile:
 
     Attributes:
         url: Address of the file.
-        part: Required part of the data set that needs this file, one of `CatalogEntry.parts`.
+        part: Part of the data set that this file provides, one of `CatalogEntry.parts`.
         folder: Destination, relative to the folder of the data set. An archive is unpacked there.
         flat: Whether to unpack all files directly into ``folder``, without the folders of the archive.
         md5_url: Address of a text file that starts with the MD5 checksum of the file. None: the

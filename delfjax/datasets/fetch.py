@@ -86,7 +86,7 @@ def download_file(url: str, path: Path, md5: str | None = None) -> None:
             is_web_page = stream.read(512).lstrip().startswith(b"<")
         if is_web_page:  # such as a login form
             path.unlink()
-            raise ValueError("the server sends a web page, not the file; see it in a browser")
+            raise ValueError("the server sends a web page, not the file; open the URL in a browser")
         checksum.write_text(sha256(path) + "\n")
     except (OSError, ValueError) as error:  # includes the errors of requests
         raise DatasetError(
@@ -126,7 +126,7 @@ def _link_photos(photos: Path, link: Path) -> None:
     if next(photos.glob("*.jpg"), None) is None:
         raise DatasetError(
             f"{photos}: holds no .jpg files, but {link.parent.name} uses the photos of "
-            f"{photos.parent.name}. Fix: move these photos into this folder, without sub-folders"
+            f"{photos.parent.name}. Fix: move its photos into {photos}, without sub-folders"
         )
     target = Path("..", photos.parent.name, photos.name)  # relative: the root may be moved
     try:

@@ -60,12 +60,12 @@ def load_v1(folder: Path) -> Benchmark:
 
     ``train.csv`` lists the database, with the columns ``id,url,landmark_id``. ``test.csv`` lists the
     queries. The published ``test.csv`` lacks the column ``landmark_id``; you have to add it. A query is
-    a distractor query if it has no landmark, or if no database photo shows the landmark. The photos of
-    ``index.csv`` (``id,url``), if it exists, join the database and count as wrong. The photos of
-    ``train.csv`` are the files ``train/ID.jpg``; the other csv files have such folders too.
+    a distractor query if it has no landmark, or if no database photo shows the landmark. If
+    ``index.csv`` (``id,url``) exists, its photos are added to the database and count as wrong. The
+    photos of ``train.csv`` are the files ``train/ID.jpg``, and so on for the other csv files.
 
     Raises:
-        DatasetError: A file cannot be read, or no query has a landmark of a database photo.
+        DatasetError: A file cannot be read, or no query shows a landmark of a database photo.
     """
     database, queries = _v1_labels(folder, "train"), _v1_labels(folder, "test")
     if (folder / "index.csv").exists():
@@ -79,7 +79,7 @@ def load_v1(folder: Path) -> Benchmark:
     truths = {photo: truth_of[mark] for photo, mark in queries.items() if mark in truth_of}
     if not truths:
         raise DatasetError(
-            f"{folder / 'test.csv'}: no query has a landmark of the database. Fix: add the column "
+            f"{folder / 'test.csv'}: no query shows a landmark of a database photo. Fix: add the column "
             "landmark_id, with ids that also occur in train.csv"
         )
     return Benchmark(
@@ -93,7 +93,7 @@ def load_v1(folder: Path) -> Benchmark:
 
 
 def read_labels(path: Path) -> dict[str, int | None]:
-    """Read the landmark id of each photo id from a csv file. It is None without a landmark.
+    """Read a csv file of photo ids and landmark ids. A photo without a landmark gets None.
 
     Raises:
         DatasetError: The file cannot be read or a line is invalid.
@@ -125,7 +125,7 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
         usage = row["Usage"]
         if usage not in (*PROTOCOLS, "Ignored"):
             raise DatasetError(
-                f"{location}: Usage is {usage!r}; expected Public, Private or Ignored"
+                f"{location}: the column Usage is {usage!r}; expected Public, Private or Ignored"
             )
         if row["images"] == "None" or usage == "Ignored":
             continue

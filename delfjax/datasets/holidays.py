@@ -2,7 +2,7 @@
 
 The photo ``jpg/NNNNKK.jpg`` shows scene ``NNNN``. The photo with ``KK = 00`` is the query. The other
 photos of the scene are its positives (correct photos). The query stays in the database, but is ignored
-in the ranking for itself. Source: ``holidays_map.py`` of the publisher. The DELF paper has no results
+in its own ranking. Source: ``holidays_map.py`` of the publisher. The DELF paper has no results
 for this benchmark.
 """
 

@@ -80,7 +80,7 @@ def read_ground_truth(
         folder: Folder that holds the text files, in any sub-folders.
         root: Folder to which photo paths are relative.
         database: Paths of the database photos. The index of a photo is its position, from 0.
-        ignored: Stems of photos to skip in the text files.
+        ignored: Stems (names without folder and suffix) of photos to skip in the text files.
 
     Returns:
         The queries, sorted by name, and the ground truth of each query.

@@ -2,7 +2,7 @@
 
 A pickle is a program: Python's own reader imports and calls any function that the file names. This
 reader accepts only instructions that build dicts, lists, tuples, strings and numbers. Instructions that
-look up a function are refused, so no function can be called. The published files need no others.
+look up a function are refused, so no function can be called. The published files do not need them.
 """
 
 import io

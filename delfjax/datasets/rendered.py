@@ -126,7 +126,7 @@ def training_photos(folder: Path | None = None) -> PhotoFolder:
 
 
 def annotations(folder: Path | None = None) -> dict[str, PhotoAnnotation]:
-    """Read the annotations of the evaluation photos, as a dict by the photo paths that `load` returns."""
+    """Read the annotations of the evaluation photos, as a dict. Keys are the photo paths of `load`."""
     path = _checked_folder(folder) / "eval" / "truth.jsonl"
     with path.open(encoding="utf-8") as lines:
         records = [json.loads(line) for line in lines]
@@ -158,7 +158,7 @@ def landmark_bounds(folder: Path | None = None) -> dict[str, tuple[np.ndarray, n
 
 
 def damaged(folder: Path | None = None) -> list[str]:
-    """List the files that are missing or do not match their SHA-256 checksum."""
+    """List the files of the rendered set that are missing or do not match their SHA-256 checksum."""
     root = _checked_folder(folder)
     names = []
     for line in (root / CHECKSUMS).read_text(encoding="utf-8").splitlines():

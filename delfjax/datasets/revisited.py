@@ -58,7 +58,7 @@ def load(name: str, folder: Path) -> Benchmark:
 
 
 def list_distractors(folder: Path) -> tuple[str, ...]:
-    """List the photos of ``revisitop1m``, as paths relative to the folder.
+    """List the distractor photos of ``revisitop1m``, as paths relative to the folder.
 
     If the folder holds the publisher's list, the listed photos are returned, even if they are missing.
 

@@ -36,7 +36,7 @@ class Truth:
 
 
 def relevance(truth: Truth, image: int) -> Relevance:
-    """Return the label of a photo for this query: correct, wrong, or junk (ignored in the scores).
+    """Return the label of a photo for one query: correct, wrong, or junk (ignored in the scores).
 
     ``image`` is the index of the photo in the database, starting at 0.
     """

@@ -1,1 +1,1 @@
-"""The paper's runs, tables, figures and claims."""
+"""Reproduce the paper: its experiments, tables, figures and claims."""

@@ -1,8 +1,8 @@
-"""Decide claims of the paper (Sec. 5), and claims of our own, from results.
+"""Decide from results whether claims of the paper (Sec. 5), and claims of our own, are true.
 
-A claim says that some runs are better than others, by mAP or by the precision-recall curves of
-Fig. 5. A claim passes if the 95% intervals of all its differences are above 0. It fails if one
-interval is below 0. Otherwise it is undecided.
+A claim says that some runs (methods with their settings) are better than others, by mAP or by the
+precision-recall curves of Fig. 5. A claim passes if the 95% intervals of all differences between
+the runs are above 0. It fails if one interval is below 0. Otherwise it is undecided.
 """
 
 import json
@@ -45,7 +45,7 @@ def decide(claim: str, differences: Mapping[str, Estimate]) -> Claim:
 
     Args:
         claim: The claim as a sentence.
-        differences: Estimated differences, by a name of the comparison.
+        differences: Estimated difference of each comparison, by name.
 
     Raises:
         ValueError: If there are no differences.
@@ -112,14 +112,14 @@ def read_claims(path: Path) -> list[Claim]:
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """A claim and the runs that decide it.
+    """A claim and the runs (methods with their settings) that decide it.
 
     Attributes:
         claim: The claim as a sentence.
         pairs: Pairs of run names. The claim says that the first run of each pair is better.
         curve: Whether to compare the precision-recall curves of Fig. 5 instead of mAP. The curves
             include distractor queries (queries without a correct photo).
-        seeds: Whether to average all training seeds. False if a run has only one seed.
+        seeds: Whether to average the results of all training seeds. False if there is only one seed.
         reason: Function that explains a failed claim from the results. None: no explanation.
     """
 
@@ -226,7 +226,7 @@ METHODS = ("ft_att", "att", "ft_norm", "norm")
 
 
 def decide_all(folder: Path, benchmark: str = HEADLINE) -> list[Claim]:
-    """Decide every claim from the results in a folder. A claim is "not run" if it lacks results."""
+    """Decide every claim from the results in a folder. With a result missing: "not run"."""
     decided = [_decide(statement, folder, benchmark) for statement in (*STATEMENTS, *OURS)]
     return decided + [_predicted(claim, folder, benchmark) for claim in PREDICTIONS]
 

@@ -1,4 +1,4 @@
-"""Figures of the results: precision-recall curves (Fig. 5), sweeps, and keypoints on landmarks."""
+"""Figures of results: precision-recall curves (Fig. 5), effects of settings, and landmarks."""
 
 from collections.abc import Mapping
 
@@ -85,7 +85,7 @@ def _draw(ax: Axes, points: Float[np.ndarray, "2 k"], line: Line, **style: objec
 
 
 def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Figure:
-    """Plot mAP, with its interval, against the setting that a sweep varies: one panel per sweep.
+    """Plot mAP against settings. Each sweep (runs that vary one setting) gets one panel.
 
     Args:
         found: For each axis label, such as "features per photo", the results of a sweep by the value

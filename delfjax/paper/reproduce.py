@@ -1,4 +1,4 @@
-"""Make the results of `delfjax.paper.runs` that are missing or out of date.
+"""Make missing or outdated results of the runs (methods with settings) in `delfjax.paper.runs`.
 
 A result is up to date if the configuration, the model, the photos and `PROTOCOL` (the version of the
 code) have not changed. In real data sets, only the names and file sizes of photos are compared.
@@ -63,22 +63,22 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Name of the result."""
+        """Name of the result, ``<benchmark>_<run>``."""
         return f"{self.benchmark}_{self.run.name}"
 
     @property
     def path(self) -> Path:
-        """File of the result."""
+        """Path of the JSON file with the result."""
         return self.folder / self.profile.folder / f"{self.name}.json"
 
     @property
     def headline(self) -> bool:
-        """Whether the README's table shows the result. It leaves out the set without distractors."""
+        """Whether the README's table shows the result. The table leaves out the benchmark ``rendered``."""
         return self.run.headline and self.benchmark != "rendered"
 
     @property
     def config(self) -> RunConfig:
-        """Configuration of the evaluation. The profile sets the photo size and the number of features."""
+        """Configuration of the evaluation, with the photo size and number of features of ``profile``."""
         return self.run.at(self.profile)
 
     @property
@@ -95,7 +95,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Outcome of a job.
+    """Outcome of a `Job` (one run on one benchmark).
 
     Attributes:
         job: The job.
@@ -120,15 +120,15 @@ def plan(
     labeled: LabeledFolder | None = None,
     profile: str = "embedded",
 ) -> list[Job]:
-    """List the jobs: every run on every available benchmark, the rendered sets first.
+    """List all jobs (one run on one benchmark each). The rendered sets come first.
 
     Args:
-        names: Keep only jobs with one of these names: of a run, a benchmark, or a result. By default
-            keep all jobs.
+        names: Names of runs, benchmarks or results. Only jobs with one of these names are listed.
+            Empty: all jobs.
         folder: Folder of the results.
         data: Folder of the real data sets. None: only the rendered sets.
         labeled: A labeled folder to evaluate instead of all benchmarks.
-        profile: Size of photos and number of features: a name in `PROFILES`.
+        profile: Name in `PROFILES`, which gives the size of photos and the number of features.
 
     Raises:
         ValueError: If a name is unknown.
@@ -149,7 +149,7 @@ def plan(
 
 
 class Reproduction:
-    """Run jobs. Loaded models and benchmarks are kept for the next jobs."""
+    """Run jobs (one run on one benchmark each). Loaded models and benchmarks are kept in memory."""
 
     def __init__(self) -> None:
         self._models: dict[str, LocalExtractor] = {}
@@ -157,7 +157,7 @@ class Reproduction:
         self._photos: dict[str, str] = {}
 
     def outdated(self, job: Job) -> str | None:
-        """Return a short reason why a job's result has to be made, or None if it is up to date."""
+        """Return a short reason why a result has to be made, or None if the result is up to date."""
         if job.benchmark not in self._photos:
             self._photos[job.benchmark] = photos_sha256(self._benchmark(job))
         if not job.path.is_file():
@@ -168,7 +168,7 @@ class Reproduction:
             return "damaged"
         inputs, model = result.get("inputs_sha256", {}), model_sha256(job.config.model)
         checks = {
-            "another protocol": result.get("protocol_version") != PROTOCOL,
+            "another code version": result.get("protocol_version") != PROTOCOL,
             "another configuration": result.get("config") != job.config.to_dict(),
             "another model": model is not None and inputs.get("model") != model,
             "other photos": inputs.get("photos") != self._photos[job.benchmark],

@@ -94,8 +94,8 @@ def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
 
     Args:
         folder: Folder of the results.
-        headline: If true, list headline results only. Results that contain ``"headline": false``, such as
-            sweeps, are left out.
+        headline: Whether to leave out results that contain ``"headline": false``, such as those of
+            sweeps, which vary one setting.
 
     Raises:
         ValueError: If there are no results.
@@ -115,7 +115,7 @@ def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
 
 
 def compare_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Table:
-    """Make a table of the paper's Table 1 with our results beside it.
+    """Make a table with the values of the paper's Table 1, and our results beside them.
 
     Args:
         paper: The paper's values.
@@ -156,7 +156,9 @@ def compare_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Tab
 
 
 def summarize_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Table:
-    """Make a table of our results on `HEADLINE` and the paper's on Oxford5k and Paris6k.
+    """Make a table of our results on the benchmark `HEADLINE`, beside the paper's results.
+
+    The paper's results are on Oxford5k and Paris6k.
 
     Args:
         paper: The paper's values, mAP in percent.

@@ -1,6 +1,6 @@
 """The attention explorer: a widget that shows the attention scores of one or two models (Sec. 4.2).
 
-The network runs once for each photo and model. When other settings change, a new view is drawn in milliseconds.
+The network runs once for each photo and model. When other settings change, drawing takes milliseconds.
 """
 
 import base64

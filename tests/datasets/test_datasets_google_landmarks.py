@@ -187,7 +187,7 @@ def test_version_1_without_labels_of_its_queries(tmp_path):
     folder = fakes.google_v1(tmp_path)
     rows = fakes.csv("id,url", f"{fakes.photo_id(16)},http://example.org/16.jpg")
     fakes.write(folder / "test.csv", rows)
-    with pytest.raises(DatasetError, match=r"test\.csv: no query has a landmark of the database"):
+    with pytest.raises(DatasetError, match=r"test\.csv: no query shows a landmark of a database"):
         datasets.load("google_landmarks_v1", tmp_path)
 
 

@@ -70,7 +70,7 @@ def test_results_are_kept_until_something_they_depend_on_changes(results, monkey
     assert path.read_bytes() == kept
 
     for change, reason in (
-        ({"protocol_version": 0}, "another protocol"),
+        ({"protocol_version": 0}, "another code version"),
         ({"config": made["config"] | {"shortlist": 3}}, "another configuration"),
         ({"inputs_sha256": made["inputs_sha256"] | {"photos": "0"}}, "other photos"),
     ):
