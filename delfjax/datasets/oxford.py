@@ -23,7 +23,7 @@ from delfjax.datasets.text_files import (
     read_lines,
 )
 from delfjax.datasets.truth import Truth
-from delfjax.images.reading import scan
+from delfjax.images.reading import list_files
 from delfjax.types import Box
 
 QUERY_COUNT = 55  # 5 queries for each of 11 landmarks
@@ -91,7 +91,7 @@ def read_ground_truth(
     """
     photos = _by_stem(database)
     numbers = {stem: number for number, stem in enumerate(photos)}
-    text_files = _by_stem(name for name in scan(folder).names if TRUTH_FILE.fullmatch(name))
+    text_files = _by_stem(name for name in list_files(folder) if TRUTH_FILE.fullmatch(name))
     queries, truths = [], []
     for name in sorted({stem.rpartition("_")[0] for stem in text_files}):
         if missing := [kind for kind in KINDS if f"{name}_{kind}" not in text_files]:

@@ -7,11 +7,15 @@ profiles are not applied. The paper does not cover this.
 Sizes are ``(height, width)`` in pixels. Only the sizes of Pillow images are ``(width, height)``.
 """
 
+import mimetypes
 import os
-from collections import deque
+import re
+import stat
+import threading
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -28,21 +32,59 @@ Item, Result = TypeVar("Item"), TypeVar("Result")
 # None of these constants is in the paper.
 MIN_SIDE = 16  # pixels, as many as one cell of the feature map
 MAX_PIXELS = 100_000_000  # 0.3 GB as RGB; larger files are rarely photos
+STRIP_PIXELS = 2**20  # number of pixels that are converted to RGB at the same time
+MAX_SCANS = 50  # of a JPEG. Each scan takes as long as a whole photo; cameras write at most 15
+MAX_WAIT = 900  # seconds that a photo waits until the photos before it are decoded
+MAX_LINKS = 100  # links to one folder that `scan` follows
 WHITES = (1, 255, 65535)  # possible white levels of float photos; for integers, the last one
 AHEAD = 4  # number of threads that read photos, and of photos read in advance
 # Pillow's other readers are left out: they are rare, and EPS starts another program.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF")
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+# A file with one of these suffixes is expected to be a photo, and is listed even if it cannot be read.
+PHOTO_SUFFIXES = frozenset(
+    [
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".heic",
+        ".heif",
+        ".hif",
+        ".j2k",
+        ".jfif",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".jpx",
+        ".mpo",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".pnm",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ]
+)
+# A file with one of these suffixes is no photo. Pillow would read the thumbnail of a raw photo.
+OTHER_SUFFIXES = frozenset(
+    suffix
+    for suffix, kind in mimetypes.MimeTypes().types_map[True].items()
+    if not kind.startswith("image/")
+) | frozenset([".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2", ".srw"])
 IGNORED_NAMES = ("__macosx", "thumbs.db", "desktop.ini")  # files that operating systems create
-# The transpositions that turn EXIF orientations 2 to 8 upright. ImageOps.exif_transpose would also
-# rewrite the EXIF data, and fails if other tags are malformed.
-TRANSPOSITIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+# Views of an upright photo that have the orientation of the file, for EXIF orientations 2 to 8.
+# ImageOps.exif_transpose would copy the photo, and fails if other EXIF tags are malformed.
+STORED_VIEWS: Mapping[int, Callable[[Photo], Photo]] = {
+    2: lambda photo: photo[:, ::-1],
+    3: lambda photo: photo[::-1, ::-1],
+    4: lambda photo: photo[::-1],
+    5: lambda photo: photo.swapaxes(0, 1),
+    6: lambda photo: np.rot90(photo),
+    7: lambda photo: np.rot90(photo.swapaxes(0, 1), 2),
+    8: lambda photo: np.rot90(photo, -1),
 }
 
 
@@ -51,21 +93,21 @@ class PhotoError(ValueError):
 
 
 class Crop(NamedTuple):
-    """A part of a photo, used like a photo. ``photo`` is the name of the whole photo, ``box`` the part."""
+    """A part of a photo, used like a photo: the rectangle ``box`` of the photo named ``photo``."""
 
     photo: str
     box: Box
 
 
 class PhotoSource(NamedTuple):
-    """The file that a photo comes from. If the file changes, this record no longer matches it.
+    """Record of the file that a photo was read from. It shows whether the file has changed since.
 
     Attributes:
-        folder: The folder of photos.
+        folder: Absolute path of the folder of photos.
         size: Size of the file in bytes.
-        modified: Time of the last change, in nanoseconds since 1970.
-        sha256: SHA-256 of the content.
-        box: Part of the photo: top, left, bottom and right. None is the whole photo.
+        modified: Time of the last change of the file, in nanoseconds since 1970.
+        sha256: SHA-256 of the content of the file, in hexadecimal.
+        box: ``[top, left, bottom, right]`` in pixels if only a part was read. None: the whole photo.
     """
 
     folder: str
@@ -79,24 +121,23 @@ def read_image(path: str | os.PathLike[str]) -> Photo:
     """Read a photo as upright RGB with values from 0 to 255.
 
     Transparent pixels become white. An animation gives its first frame. Gray photos of more than 8 bits
-    are scaled so that their white level becomes 255. For integers, the white level is 65535. For floats,
-    it is the smallest of 1, 255 and 65535 that no gray level exceeds. The content of a file determines
+    are scaled so that their white level becomes 255. For integer levels, white is 65535. For floats, white
+    is the smallest of 1, 255 and 65535 that no gray level exceeds. The content of a file determines
     its format, not its name.
 
     Raises:
         PhotoError: If the file does not exist, is unreadable, is damaged or is not an image. Also if a
-            side is shorter than `MIN_SIDE`, or if the photo has more than `MAX_PIXELS` pixels.
+            side is shorter than `MIN_SIDE`, or if the photo has more than `MAX_PIXELS` pixels or
+            `MAX_SCANS` JPEG scans.
     """
     path = Path(path)
-    with _open_image(path) as image:
+    with _open_image(path) as image, _decoding.reserve(image.width * image.height, path):
         image.load()
-        transposition = TRANSPOSITIONS.get(_orientation(image))
-        rgb = _to_rgb(image, path)
-        return np.array(rgb if transposition is None else rgb.transpose(transposition))
+        return _upright_rgb(image, path)
 
 
 def original_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Return ``(height, width)`` of the upright photo at full size, without decoding it.
+    """Return the ``(height, width)`` of a photo after EXIF rotation, from the header of its file.
 
     Raises:
         PhotoError: In the same cases as `read_image`. Damage after the header is not detected.
@@ -131,7 +172,7 @@ def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait forever
             raise PhotoError(
-                f"{path} is not a file; expected the file of a photo. Fix: to list a folder, call "
+                f"{path} is not a file; expected a photo file. Fix: to list a folder, call "
                 "delfjax.images.reading.scan"
             )
         with path.open("rb") as file:
@@ -150,20 +191,116 @@ def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
 
 def _identify(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
     """Choose the Pillow reader by the first bytes of the file."""
-    # Image.open would warn of large photos, and a warning can only be muted for all threads at once.
-    Image.init()
-    prefix = file.read(16)
+    prefix = file.read(64)
     if not prefix:
         raise _photo_error(
             path, "is empty (0 bytes)", "a photo", "copy the file again, or leave it out"
         )
+    name, formats = _format(prefix), ", ".join(FORMATS)
+    if name == "HEIC":
+        try:
+            import pillow_heif  # an optional dependency
+        except ImportError:
+            fix = "pip install 'delfjax[heic]' (the package pillow-heif), or convert the photo to JPEG"
+            raise _photo_error(path, "is a HEIC photo", formats, fix) from None
+        file.seek(0)
+        return pillow_heif.HeifImageFile(file, "")
+    if name is None:
+        raise _photo_error(path, "is not an image", formats, "convert the file, or leave it out")
+    if name == "JPEG" and _count_scans(file) > MAX_SCANS:
+        found, expected = (
+            f"has more than {MAX_SCANS} JPEG scans",
+            "a photo that is decoded in seconds",
+        )
+        raise _photo_error(
+            path, found, expected, "save the photo as a baseline JPEG, or leave it out"
+        )
+    file.seek(0)
+    return Image.OPEN[name][0](file, "")
+
+
+def _format(prefix: bytes) -> str | None:
+    """Return the name of the format, by the first bytes of a file. None if it is no image."""
+    # Image.open would warn of large photos, and a warning can only be muted for all threads at once.
+    Image.init()
+    if prefix[4:8] == b"ftyp":  # the box that lists the brands of an AVIF, a HEIC or a video
+        end = min(int.from_bytes(prefix[:4]), len(prefix))
+        brands = {prefix[start : start + 4] for start in range(8, end, 4)}
+        if brands.isdisjoint((b"avif", b"avis")):
+            return None if brands.isdisjoint(HEIC_BRANDS) else "HEIC"
     for name in FORMATS:
-        reader, accepts = Image.OPEN.get(name, (None, None))  # AVIF needs Pillow 11.3
-        if reader and accepts(prefix) is True:  # a string says why Pillow cannot read the file
-            file.seek(0)
-            return reader(file, "")
-    formats = ", ".join(FORMATS)
-    raise _photo_error(path, "is not an image", formats, "convert the file, or leave it out")
+        _, accepts = Image.OPEN.get(name, (None, None))  # AVIF needs Pillow 11.3
+        if (
+            accepts and accepts(prefix[:16]) is True
+        ):  # a string says why Pillow cannot read the file
+            return name
+    return None
+
+
+def _count_scans(file: BinaryIO) -> int:
+    """Count the scans of a JPEG that have to be decoded, from its markers. Stop after `MAX_SCANS`."""
+    position, scans, components, progressive = 2, 0, 0, False
+    while scans <= MAX_SCANS and (found := _next_marker(file, position)):
+        position, marker = found
+        if marker == 0xD9:  # the end of the photo; phones append videos
+            break
+        if marker in (0x01, 0xD8):  # markers without a segment
+            continue
+        file.seek(position)
+        segment = file.read(8)
+        if len(segment) < 8:
+            break
+        if marker in (0xC0, 0xC1, 0xC2):
+            components, progressive = segment[7], marker == 0xC2
+        elif marker == 0xDA:
+            scans += 1
+            if not progressive and segment[2] == components:  # the decoder stops after this scan
+                break
+        position += int.from_bytes(segment[:2])
+    return scans
+
+
+def _next_marker(file: BinaryIO, position: int) -> tuple[int, int] | None:
+    """Find the next marker of a JPEG. Return the position after it, and its second byte."""
+    while True:
+        file.seek(position)
+        chunk = file.read(2**20)
+        # In compressed data, 0xFF is followed by 0x00 or by a restart marker.
+        if match := re.search(rb"\xff([^\x00\xff\xd0-\xd7])", chunk):
+            return position + match.end(), match[1][0]
+        if len(chunk) < 2:
+            return None
+        position += len(chunk) - 1
+
+
+class _PixelLimit:
+    """Limits the number of pixels that all threads of this process decode at the same time."""
+
+    def __init__(self) -> None:
+        self._pixels = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def reserve(self, pixels: int, path: Path) -> Iterator[None]:
+        """Wait until at most `MAX_PIXELS` pixels would be decoded, together with these."""
+
+        def fits() -> bool:
+            return not self._pixels or self._pixels + pixels <= MAX_PIXELS
+
+        with self._changed:
+            if not self._changed.wait_for(fits, MAX_WAIT):
+                found = f"has waited {MAX_WAIT} seconds for other large photos to be decoded"
+                raise _photo_error(path, found, "to be read sooner", "read the photo again")
+            self._pixels += pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._pixels -= pixels
+                self._changed.notify_all()
+
+
+_decoding = _PixelLimit()
 
 
 def _unreadable(path: Path, error: Exception, expected: str = "a complete photo") -> PhotoError:
@@ -186,21 +323,44 @@ def _orientation(image: ImageFile.ImageFile) -> int:
         return 1
 
 
-def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
+def _upright_rgb(image: Image.Image, path: Path) -> Photo:
+    """Convert a decoded image strip by strip. Whole copies of a large photo would need gigabytes."""
+    width, height = image.size
+    rows = max(1, STRIP_PIXELS // width)
+    boxes = [(0, top, width, min(top + rows, height)) for top in range(0, height, rows)]
+    white = None
     if image.mode.startswith("I") or image.mode == "F":  # Pillow would clip at 255
-        gray = np.asarray(image)
-        low, high = gray.min(), gray.max()
+        levels = [level for box in boxes for level in _extrema(image.crop(box))]
+        low, high = np.min(levels), np.max(levels)
         if not (low >= 0 and high <= WHITES[-1]):  # written this way, it also catches NaN
             found, expected = f"has gray levels from {low} to {high}", f"0 to {WHITES[-1]}"
             raise _photo_error(path, found, expected, "save the photo with 8 bits per channel")
         white = min(w for w in WHITES if high <= w) if image.mode == "F" else WHITES[-1]
-        gray = np.rint(gray.astype(np.float32) * np.float32(255 / white))
+    orientation = _orientation(image)
+    photo = np.empty(
+        (width, height, 3) if orientation in (5, 6, 7, 8) else (height, width, 3), np.uint8
+    )
+    stored = STORED_VIEWS.get(orientation, lambda same: same)(photo)
+    for box in boxes:
+        stored[box[1] : box[3]] = np.asarray(_to_rgb(image.crop(box), white))
+    return photo
+
+
+def _extrema(image: Image.Image) -> tuple[np.generic, np.generic]:
+    gray = np.asarray(image)
+    return gray.min(), gray.max()
+
+
+def _to_rgb(image: Image.Image, white: int | None) -> Image.Image:
+    """Convert to RGB over a white background. ``white`` is the white level of a deep gray photo."""
+    if white:
+        gray = np.rint(np.asarray(image).astype(np.float32) * np.float32(255 / white))
         return Image.fromarray(gray.astype(np.uint8)).convert("RGB")
     if image.mode == "La":  # Pillow converts La to RGBA only by way of LA
         image = image.convert("LA")
     if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
+        background = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(background, image.convert("RGBA"))
     return image.convert("RGB")
 
 
@@ -211,28 +371,39 @@ class PhotoFolder:
     Attributes:
         root: The folder.
         names: Sorted names of the photos. A name is the path relative to ``root``, separated by ``/``.
-        crops: The `Crop` of each name that stands for a part of a photo instead of a file.
+        crops: A `Crop` for each name that stands for a part of a photo, by name.
+        skipped: Sorted names of the files that are not photos, such as videos and texts.
     """
 
     root: Path
     names: tuple[str, ...]
     crops: Mapping[str, Crop] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """Label of each photo: its first subfolder, or ``""`` if it is in none. None without subfolders."""
+        """First subfolder of each photo, or ``""`` for photos outside subfolders. None without subfolders."""
         labels = tuple(name.split("/")[0] if "/" in name else "" for name in self.names)
         return labels if any(labels) else None
+
+    @property
+    def skipped_summary(self) -> str:
+        """Number and most frequent suffixes of the skipped files, as text. Empty if none was skipped."""
+        if not self.skipped:
+            return ""
+        suffixes = Counter(Path(name).suffix.lower() or "no suffix" for name in self.skipped)
+        most = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(5))
+        return f"{len(self.skipped)} files are not photos and were skipped ({most})"
 
     def path(self, name: str) -> Path:
         """Return the file of a photo. For a crop, return the file of the whole photo."""
         return self.root / (self.crops[name].photo if name in self.crops else name)
 
     def source(self, name: str) -> PhotoSource | None:
-        """Return the size, time and checksum of the file of a photo. None if it cannot be read."""
+        """Return size, time and checksum of the file of a photo. None if the file cannot be read."""
         path = self.path(name)
         try:
             if not path.is_file():
@@ -271,34 +442,89 @@ class PhotoFolder:
 
 
 def scan(root: str | os.PathLike[str]) -> PhotoFolder:
-    """List all files in a folder and its subfolders, except hidden and system files. No file is opened.
+    """List the photos in a folder and its subfolders. Links are followed.
+
+    A file is a photo if its suffix is one of `PHOTO_SUFFIXES`. Suffixes such as ``.json`` are never
+    photos. Any other file is a photo if its first bytes are those of an image. Unreadable photos and
+    broken links are listed, so that they are reported. Hidden files and system files are left out.
 
     Raises:
-        PhotoError: If the folder does not exist, contains no file, or has an unreadable subfolder.
+        PhotoError: If the folder does not exist, contains no photo, or has an unreadable subfolder.
     """
-
-    def stop(error: OSError) -> None:  # by default, os.walk skips a folder that it cannot read
-        raise _unreadable(Path(error.filename), error, "a folder") from error
-
-    def is_visible(name: str) -> bool:
-        return not name.startswith(".") and name.casefold() not in IGNORED_NAMES
-
-    root, names = Path(root), []
-    for folder, subfolders, files in os.walk(root, onerror=stop):
-        subfolders[:] = filter(is_visible, subfolders)  # os.walk descends into these only
-        paths = (Path(folder, name) for name in filter(is_visible, files))
-        names += [path.relative_to(root).as_posix() for path in paths if path.is_file()]
+    root = Path(root)
+    photos: tuple[list[str], list[str]] = [], []
+    for name in list_files(root):
+        photos[_may_be_photo(root / name)].append(name)
+    skipped, names = map(tuple, photos)
+    folder = PhotoFolder(root=root, names=names, skipped=skipped)
     if not names:
-        raise _photo_error(
-            root, "contains no files", "a folder of photos", "put photos into the folder"
-        )
-    return PhotoFolder(root=root, names=tuple(sorted(names)))
+        found = "contains no photos"
+        found += f": {folder.skipped_summary}" if skipped else ""
+        raise _photo_error(root, found, "a folder of photos", "put photos into the folder")
+    return folder
+
+
+def list_files(root: str | os.PathLike[str]) -> list[str]:
+    """List the files in a folder and its subfolders, except hidden and system files, as sorted names.
+
+    Links are followed, unless they lead back to a folder that contains them. A link without a target
+    counts as a file.
+
+    Raises:
+        PhotoError: If a folder does not exist or is unreadable, or if links lead to a folder too often.
+    """
+    root, names = Path(root), []
+    visits: Counter[tuple[int, int]] = Counter()
+    pending = [(root, frozenset())]  # with the identities of the folders that contain it
+    while pending:
+        folder, parents = pending.pop()
+        try:
+            status = folder.stat()
+            identity = status.st_dev, status.st_ino
+            if identity in parents:
+                continue
+            visits[identity] += 1
+            if visits[identity] > MAX_LINKS:
+                found = f"is reached on more than {MAX_LINKS} ways, through links"
+                raise _photo_error(folder, found, "fewer links to a folder", "remove links")
+            with os.scandir(folder) as entries:
+                visible = sorted(entry.name for entry in entries if _is_visible(entry.name))
+        except OSError as error:
+            raise _unreadable(folder, error, "a folder") from error
+        for name in visible:
+            path = folder / name
+            if os.path.isdir(path):
+                pending.append((path, parents | {identity}))
+            else:
+                names.append(path.relative_to(root).as_posix())
+    return sorted(names)
+
+
+def _is_visible(name: str) -> bool:
+    return not name.startswith(".") and name.casefold() not in IGNORED_NAMES
+
+
+def _may_be_photo(path: Path) -> bool:
+    """Return whether a file is expected to be a photo. Only files with an unknown suffix are opened."""
+    suffix = path.suffix.lower()
+    if suffix in PHOTO_SUFFIXES or suffix in OTHER_SUFFIXES:
+        return suffix in PHOTO_SUFFIXES
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait forever
+            return False
+        with path.open("rb") as file:
+            return _format(file.read(64)) is not None
+    except OSError:  # a broken link, or a file without permission
+        return True
 
 
 def iter_photos(
     folder: PhotoFolder, names: Iterable[str]
 ) -> Iterator[tuple[str, Photo | PhotoError]]:
-    """Read photos in background threads. Yield each name in order, with its photo or the error."""
+    """Read photos in background threads. Yield each name in order, with its photo or the error.
+
+    Very large photos are not read in advance, so that no two of them are in memory.
+    """
 
     def read(name: str) -> tuple[str, Photo | PhotoError]:
         try:
@@ -307,11 +533,19 @@ def iter_photos(
             # A new exception: the traceback of the old one would keep the decoded photo in memory.
             return name, PhotoError(*error.args)
 
-    yield from prefetch(read, names)
+    def read_small(name: str) -> tuple[str, Photo | PhotoError | None]:
+        with suppress(PhotoError):  # `read` reports it
+            height, width = original_size(folder.path(name))
+            if height * width > MAX_PIXELS // AHEAD:
+                return name, None
+        return read(name)
+
+    for name, photo in prefetch(read_small, names):
+        yield read(name) if photo is None else (name, photo)
 
 
 def prefetch(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Compute ``function(item)`` for each item in background threads, and yield the results in order.
+    """Compute ``function(item)`` in background threads, and yield the results in the order of the items.
 
     ``items`` may be endless. `AHEAD` results are computed in advance.
     """

@@ -2,10 +2,17 @@
 
 import os
 import pickle
+import re
 import struct
+import subprocess
+import sys
+import tempfile
 import threading
+import time
 import warnings
 import zlib
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +25,7 @@ from delfjax.images.reading import (
     PhotoError,
     PhotoFolder,
     iter_photos,
+    list_files,
     original_size,
     read_image,
     scan,
@@ -355,7 +363,7 @@ def assert_refused(path, *patterns, readers=(read_image, original_size)):
         assert message.startswith(f"{path} ")
         assert "; expected " in message
         assert ". Fix: " in message
-        assert message.endswith(".")
+        assert "\n" not in message
         for pattern in patterns:
             assert pattern in message
 
@@ -514,6 +522,142 @@ def test_files_are_closed(tmp_path, colors):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+# --- bounded memory and time
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from delfjax.images.reading import PhotoFolder, iter_photos, read_image
+read_image(sys.argv[1])  # what is allocated once
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+root = Path(sys.argv[1]).parent
+for name, photo in iter_photos(PhotoFolder(root=root, names=tuple(sys.argv[2:])), sys.argv[2:]):
+    assert photo.shape == (7000, 7000, 3), photo
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def large_png(path, side, color_type):
+    """Write a PNG of equal pixels with few bytes."""
+    channels = {2: 3, 3: 1, 4: 2, 6: 4}[color_type]
+    header = b"IHDR", struct.pack(">IIBBBBB", side, side, 8, color_type, 0, 0, 0)
+    packer, row = zlib.compressobj(1), bytes(1 + side * channels)
+    data = b"".join([*(packer.compress(row) for _ in range(side)), packer.flush()])
+    colors = [(b"PLTE", bytes(3)), (b"tRNS", b"\x80")] if color_type == 3 else []
+    parts = [
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in (header, *colors, (b"IDAT", data), (b"IEND", b""))
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in KiB on Linux")
+@pytest.mark.parametrize("color_type", [3, 6], ids=["palette", "RGBA"])
+def test_several_large_photos_need_little_memory(tmp_path, colors, color_type):
+    save(tmp_path / "small.png", colors)
+    names = [f"{number}.png" for number in range(4)]
+    large_png(tmp_path / names[0], 7000, color_type)
+    for name in names[1:]:
+        (tmp_path / name).hardlink_to(tmp_path / names[0])
+    command = [sys.executable, "-c", MEASURE, str(tmp_path / "small.png"), *names]
+    megabytes = int(subprocess.run(command, check=True, capture_output=True, timeout=200).stdout)
+    # One decoded photo (196 MB) and two results (147 MB each). It were 3,000 MB with whole copies.
+    assert megabytes < 900
+
+
+@pytest.mark.parametrize("scans", [1, 10, reading.MAX_SCANS, reading.MAX_SCANS + 1, 400])
+def test_a_jpeg_of_many_scans_is_refused(tmp_path, colors, scans, monkeypatch):
+    path = save(tmp_path / "photo.jpg", np.tile(colors, (4, 4, 1)), progressive=True)
+    whole = path.read_bytes()
+    starts = [match.start() for match in re.finditer(b"\xff\xda", whole)]
+    assert 5 < len(starts) < 20
+    # Repeat the refinement of a single scan, as often as needed.
+    last, end = whole[starts[-1] : -2], whole[:-2]
+    if scans <= len(starts):
+        assert read_image(path).shape == (4 * HEIGHT, 4 * WIDTH, 3)
+        return
+    path.write_bytes(end + last * (scans - len(starts)) + whole[-2:])
+    with path.open("rb") as file:
+        assert reading._count_scans(file) == min(scans, reading.MAX_SCANS + 1)
+    if scans > reading.MAX_SCANS:
+        monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("decoded"))
+        assert_refused(path, f"has more than {reading.MAX_SCANS} JPEG scans")
+
+
+def test_what_follows_a_jpeg_is_not_counted(tmp_path, colors):
+    for options in ({}, {"progressive": True}):
+        path = save(tmp_path / "photo.jpg", colors, quality=95, **options)
+        with path.open("ab") as file:  # as the video of a motion photo
+            file.write(b"\xff\xda\x00\x08\x03" * 100)
+        assert_close(read_image(path), colors, 12)
+
+
+@given(st.binary(max_size=300))
+def test_scans_of_random_bytes_are_counted(rest):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "photo.jpg"
+        for start in (b"", b"\xff\xc2\0\x08", b"\xff\xda\0\0"):
+            path.write_bytes(b"\xff\xd8" + start + rest)
+            with path.open("rb") as file:
+                assert reading._count_scans(file) <= len(rest) + 1
+
+
+@pytest.mark.parametrize("length", range(2**20 - 3, 2**20 + 3))
+def test_markers_are_found_across_the_limits_of_chunks(tmp_path, length):
+    (tmp_path / "data").write_bytes(b"\xff\0" + b"\0" * length + b"\xff\xd9")
+    with (tmp_path / "data").open("rb") as file:
+        assert reading._next_marker(file, 0) == (length + 4, 0xD9)
+
+
+def test_threads_decode_a_limited_number_of_pixels(monkeypatch):
+    limit, running, most = reading._PixelLimit(), [], []
+    monkeypatch.setattr(reading, "MAX_PIXELS", 100)
+
+    def decode(pixels):
+        with limit.reserve(pixels, Path("photo.jpg")):
+            running.append(pixels)
+            most.append(sum(running))
+            time.sleep(0.005)
+            running.remove(pixels)
+
+    list(reading.prefetch(decode, [40, 100, 30, 60, 20, 90, 10] * 3))
+    assert len(most) == 21
+    assert max(most) <= 100
+    monkeypatch.setattr(reading, "MAX_WAIT", 0.01)
+    with (
+        limit.reserve(50, Path("a.jpg")),
+        pytest.raises(PhotoError, match=r"^b\.jpg has waited 0\.01 seconds for other"),
+        limit.reserve(60, Path("b.jpg")),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "I;16", "F"])
+@pytest.mark.parametrize("orientation", [1, 6, 7])
+def test_strips_do_not_change_a_photo(tmp_path, colors, monkeypatch, mode, orientation):
+    image = Image.fromarray(colors).convert("L" if mode in ("I;16", "F") else "RGB")
+    image = image.convert("P").convert("PA") if mode == "PA" else image.convert(mode)
+    path = save(tmp_path / "photo.tif", image, exif=exif(orientation))
+    whole = read_image(path)
+    for pixels in (1, 100, 7 * WIDTH):
+        monkeypatch.setattr(reading, "STRIP_PIXELS", pixels)
+        assert_same(read_image(path), whole)
+
+
+def test_very_large_photos_are_not_read_in_advance(mixed, monkeypatch):
+    monkeypatch.setattr(reading, "MAX_PIXELS", reading.AHEAD * HEIGHT * WIDTH - 1)
+    threads = []
+    original = reading.read_image
+    monkeypatch.setattr(
+        reading,
+        "read_image",
+        lambda path: threads.append(threading.current_thread()) or original(path),
+    )
+    good = [name for name in mixed.names if name.endswith("good.png")]
+    assert all(isinstance(photo, np.ndarray) for _, photo in iter_photos(mixed, good))
+    assert set(threads) == {threading.main_thread()}
+
+
 # --- folders
 
 
@@ -523,12 +667,14 @@ def touch(root, *names):
         (root / name).touch()
 
 
-def test_scan_finds_every_file_sorted(tmp_path):
+def test_scan_finds_every_photo_sorted(tmp_path):
     touch(tmp_path, "b/2.jpg", "b/1.jpg", "a/deep/3.png", "notes.txt", "B.jpg")
     folder = scan(tmp_path)
-    assert folder.names == ("B.jpg", "a/deep/3.png", "b/1.jpg", "b/2.jpg", "notes.txt")
+    assert folder.names == ("B.jpg", "a/deep/3.png", "b/1.jpg", "b/2.jpg")
+    assert folder.skipped == ("notes.txt",)
+    assert list_files(tmp_path) == ["B.jpg", "a/deep/3.png", "b/1.jpg", "b/2.jpg", "notes.txt"]
     assert folder.root == tmp_path
-    assert len(folder) == 5
+    assert len(folder) == 4
     assert all(folder.path(name).is_file() for name in folder.names)
     assert scan(str(tmp_path)) == folder
 
@@ -544,13 +690,137 @@ def test_scan_of_a_hidden_root(tmp_path):
     assert scan(tmp_path / ".cache").names == ("a.jpg",)
 
 
-def test_scan_keeps_links_to_files_but_not_pipes_or_broken_links(tmp_path):
-    touch(tmp_path, "real.jpg", "sub/1.jpg")
-    (tmp_path / "link.jpg").symlink_to("real.jpg")
-    (tmp_path / "broken.jpg").symlink_to("missing.jpg")
-    (tmp_path / "sub" / "loop").symlink_to(tmp_path)
-    os.mkfifo(tmp_path / "pipe.jpg")
-    assert scan(tmp_path).names == ("link.jpg", "real.jpg", "sub/1.jpg")
+# Files that phones, cameras, photo services and operating systems put beside photos.
+SIDECARS = {
+    "IMG_1.jpg.json": b'{"title": "IMG_1.jpg"}',
+    "IMG_1.jpg.supplemental-metadata.json": b"",
+    "notes.txt": b"BMW, 1972",
+    "README": b"# Photos",
+    "IMG_1.xmp": b"<x:xmpmeta/>",
+    "IMG_1.AAE": b"<?xml version='1.0'?>",
+    "IMG_1.MOV": b"\0\0\0\x14ftypqt  \0\0\0\0qt  ",
+    "IMG_2.MP4": b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom",
+    "live": b"\0\0\0\x18ftypisom\0\0\0\0isommp42",
+    "IMG_1.NEF": b"MM\0*\0\0\0\x08",
+    "album.html": b"<html>",
+    "index.sqlite": b"SQLite format 3\0",
+    "empty": b"",
+    "photo.jpg.sha256": b"0123",
+}
+
+
+@pytest.mark.parametrize("name", SIDECARS)
+def test_files_that_are_no_photos_are_skipped_and_counted(tmp_path, name):
+    touch(tmp_path, "1.jpg")
+    (tmp_path / name).write_bytes(SIDECARS[name])
+    folder = scan(tmp_path)
+    assert (folder.names, folder.skipped) == (("1.jpg",), (name,))
+    assert folder.skipped_summary.startswith("1 files are not photos and were skipped (1 ")
+
+
+def test_the_most_frequent_suffixes_of_skipped_files_are_counted(tmp_path):
+    touch(tmp_path, "1.jpg", "a.json", "b.JSON", "c.mov", "README")
+    summary = "4 files are not photos and were skipped (2 .json, 1 no suffix, 1 .mov)"
+    assert scan(tmp_path).skipped_summary == summary
+    touch(tmp_path / "empty", "a.json")
+    with pytest.raises(PhotoError, match=r"empty contains no photos: 1 files .*\(1 \.json\)"):
+        scan(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("suffix", LOSSLESS)
+def test_a_photo_without_a_known_suffix_is_recognized_by_its_content(tmp_path, colors, suffix):
+    save(tmp_path / f"a.{suffix}", colors).rename(tmp_path / "photo")
+    save(tmp_path / f"a.{suffix}", colors).rename(tmp_path / "photo.jpg_large")
+    assert scan(tmp_path).names == ("photo", "photo.jpg_large")
+
+
+def ftyp(major, *brands):
+    body = b"ftyp" + major + bytes(4) + b"".join(brands)
+    return struct.pack(">I", len(body) + 4) + body + bytes(100)
+
+
+@pytest.mark.parametrize("name", ["photo.heic", "photo.JPG", "photo"])
+@pytest.mark.parametrize(
+    "content", [ftyp(b"heic", b"mif1", b"heic"), ftyp(b"mif1", b"mif1", b"heic"), ftyp(b"msf1")]
+)
+def test_heic_is_named_with_the_extra_that_reads_it(tmp_path, monkeypatch, name, content):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / name).write_bytes(content)
+    assert scan(tmp_path).names == (name,)
+    assert_refused(tmp_path / name, "is a HEIC photo", "pip install 'delfjax[heic]'", "pillow-heif")
+
+
+def test_avif_is_not_mistaken_for_heic(tmp_path):
+    (tmp_path / "photo").write_bytes(ftyp(b"mif1", b"mif1", b"avif", b"miaf"))
+    assert scan(tmp_path).names == ("photo",)
+    assert_refused(tmp_path / "photo", "cannot be read")
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_heic_is_read_with_the_extra(tmp_path, colors, orientation):
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    path = save(tmp_path / "photo.heic", colors, quality=95, exif=exif(orientation))
+    assert_close(read_image(path), UPRIGHT[orientation](colors), 12)
+    assert original_size(path) == UPRIGHT[orientation](colors).shape[:2]
+
+
+def test_scan_follows_links_except_back_to_a_parent(tmp_path):
+    root = tmp_path / "root"
+    touch(root, "real.jpg", "sub/1.jpg")
+    touch(tmp_path, "elsewhere/deep/2.jpg")
+    (root / "link.jpg").symlink_to("real.jpg")
+    (root / "same").symlink_to("sub")
+    (root / "petra").symlink_to(tmp_path / "elsewhere")
+    for loop, target in {"sub/loop": root, "up": root, "elsewhere/deep/a": root}.items():
+        (tmp_path / loop if "else" in loop else root / loop).symlink_to(target)
+    names = ("link.jpg", "petra/deep/2.jpg", "real.jpg", "same/1.jpg", "sub/1.jpg")
+    assert scan(root).names == names
+    assert all(scan(root).path(name).is_file() for name in names)
+
+
+@pytest.mark.parametrize("name", ["broken.jpg", "petra", "petra.old"])
+@pytest.mark.parametrize("target", ["missing", "itself"])
+def test_a_broken_link_is_listed_and_fails(tmp_path, name, target):
+    touch(tmp_path, "1.jpg")
+    (tmp_path / name).symlink_to(name if target == "itself" else tmp_path / "missing" / "x")
+    assert scan(tmp_path).names == ("1.jpg", name)
+    failed = dict(iter_photos(scan(tmp_path), [name]))
+    assert "cannot be read" in str(failed[name])
+
+
+def test_a_pipe_is_listed_if_it_is_named_like_a_photo(tmp_path):
+    touch(tmp_path, "1.jpg")
+    os.mkfifo(tmp_path / "2.jpg")
+    os.mkfifo(tmp_path / "pipe")
+    folder = scan(tmp_path)
+    assert (folder.names, folder.skipped) == (("1.jpg", "2.jpg"), ("pipe",))
+    assert "is not a file" in str(dict(iter_photos(folder, ["2.jpg"]))["2.jpg"])
+
+
+def test_links_that_multiply_folders_are_refused(tmp_path):
+    for number in range(30):  # 2**30 ways to the last folder
+        folder = tmp_path / f"{number:02}"
+        folder.mkdir()
+        for name in "ab":
+            (folder / name).symlink_to(tmp_path / f"{number + 1:02}")
+    touch(tmp_path, "30/1.jpg")
+    with pytest.raises(PhotoError, match="is reached on more than 100 ways, through links"):
+        scan(tmp_path / "00")
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 5)] * 3), max_size=8))
+def test_scan_ends_and_finds_every_photo_with_any_links(links):
+    """Folders 0 to 5, each with a photo, and links between them."""
+    with tempfile.TemporaryDirectory() as root:
+        touch(Path(root), *(f"{number}/{number}.jpg" for number in range(6)))
+        for folder, name, target in links:
+            with suppress(FileExistsError):
+                (Path(root) / str(folder) / f"to{name}").symlink_to(Path(root) / str(target))
+        with suppress(PhotoError):  # too many ways through links
+            names = scan(root).names
+            assert {f"{number}/{number}.jpg" for number in range(6)} <= set(names)
+            assert all(Path(root, name).is_file() for name in names)
+            assert len(set(names)) == len(names)
 
 
 def test_scan_opens_nothing(tmp_path, monkeypatch):
@@ -561,7 +831,7 @@ def test_scan_opens_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("root", "found"),
-    [("missing", "No such file"), ("file", "Not a directory"), ("empty", "contains no files")],
+    [("missing", "No such file"), ("file", "Not a directory"), ("empty", "contains no photos")],
 )
 def test_scan_of_a_missing_or_empty_folder_is_refused(tmp_path, root, found):
     (tmp_path / "file").touch()
@@ -609,13 +879,13 @@ def mixed(tmp_path, colors):
     (tmp_path / "2_short.png").write_bytes((tmp_path / "2_good.png").read_bytes()[:90])
     (tmp_path / "4_empty.jpg").touch()
     (tmp_path / "6_bomb.png").write_bytes(png(50_000, 50_000, (b"IDAT", b"")))
-    (tmp_path / "README.md").write_text("# Photos")
+    (tmp_path / "README.jpg").write_text("# Photos")
     save(tmp_path / "0_small.png", Image.new("L", (3, 3)))
     return scan(tmp_path)
 
 
 PIXEL = np.zeros((1, 1, 3), np.uint8)
-BAD = ["0_small.png", "2_short.png", "4_empty.jpg", "6_bomb.png", "README.md"]
+BAD = ["0_small.png", "2_short.png", "4_empty.jpg", "6_bomb.png", "README.jpg"]
 
 
 @pytest.mark.parametrize("ahead", [1, 2, 4, 50])
@@ -625,7 +895,7 @@ def test_bad_photos_are_returned_as_errors(mixed, monkeypatch, ahead):
     assert [name for name, _ in results] == list(mixed.names)
     errors = {name: result for name, result in results if isinstance(result, PhotoError)}
     assert list(errors) == BAD
-    assert "is not an image" in str(errors["README.md"])
+    assert "is not an image" in str(errors["README.jpg"])
     for name, result in results:
         if name in errors:
             assert str(mixed.path(name)) in str(result)
