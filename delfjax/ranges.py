@@ -2,6 +2,7 @@
 
 import math
 import sys
+from copy import copy
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -103,6 +104,17 @@ def check_fields(config: Any, **ranges: Range) -> None:  # noqa: ANN401
                     raise ValueError(f"{name} is {value!r}; expected each {ranges[name]}")
         elif value is not None or type(None) not in get_args(kind):
             check_number(name, value, ranges[name])
+
+
+def check_change(config: Any, name: str, value: object) -> None:  # noqa: ANN401
+    """Check a new value of one field of a configuration.
+
+    Raises:
+        ValueError: If the configuration does not allow this value.
+    """
+    changed = copy(config)
+    object.__setattr__(changed, name, value)  # of any type, without the checks of a type checker
+    changed.__post_init__()
 
 
 def _has_type(value: object, kind: Any) -> bool:  # noqa: ANN401

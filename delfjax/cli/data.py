@@ -1,9 +1,9 @@
 """The command ``delfjax data``: list the data sets, and fetch missing ones."""
 
 import argparse
-import sys
 from pathlib import Path
 
+from delfjax.cli.output import show
 from delfjax.datasets.benchmark import DatasetError
 from delfjax.datasets.catalog import DATASETS, data_folder, missing_parts
 from delfjax.datasets.fetch import fetch_dataset
@@ -36,7 +36,7 @@ def data(options: argparse.Namespace) -> int:
     for name, entry in DATASETS.items():
         missing = missing_parts(name, options.root)
         state = f"missing {', '.join(missing)}" if missing else "complete"
-        print(f"{options.root / name}: {state}\n{entry.description}")
+        show(f"{options.root / name}: {state}\n{entry.description}")
     return 0
 
 
@@ -44,11 +44,11 @@ def _fetch(name: str, root: Path) -> int:
     """Fetch one data set. Print an error instead of raising it, so that other sets are fetched."""
     entry = DATASETS[name]
     if entry.files and missing_parts(name, root):  # show the terms before downloading anything
-        print(f"{root / name}\n{entry.description}", flush=True)
+        show(f"{root / name}\n{entry.description}")
     try:
         fetched = fetch_dataset(name, root)
     except DatasetError as error:
-        print(f"delfjax data: {error}", file=sys.stderr)
+        show(f"delfjax data: {error}", error=True)
         return 1
-    print(f"{root / name}: {'fetched' if fetched else 'complete, nothing to fetch'}")
+    show(f"{root / name}: {'fetched' if fetched else 'complete, nothing to fetch'}")
     return 0

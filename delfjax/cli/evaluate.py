@@ -3,6 +3,8 @@
 import argparse
 import shlex
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from delfjax import datasets
@@ -16,7 +18,14 @@ from delfjax.cli.options import (
     add_stage_options,
     run_config,
 )
-from delfjax.cli.output import list_failures, print_result
+from delfjax.cli.output import (
+    OK,
+    UsageError,
+    check_folder,
+    check_outputs,
+    list_failures,
+    print_result,
+)
 from delfjax.datasets.benchmark import Benchmark
 from delfjax.datasets.catalog import data_folder
 from delfjax.evaluation.benchmark import evaluate as evaluate_benchmark
@@ -46,12 +55,13 @@ def benchmark_options(parser: argparse.ArgumentParser) -> None:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Run ``delfjax evaluate``."""
-    return _run(datasets.labeled(options.folder, options.queries, options.database), options)
+    folder = options.folder, options.queries, options.database
+    return _run(lambda: datasets.labeled(*folder), options)
 
 
 def benchmark(options: argparse.Namespace) -> int:
     """Run ``delfjax benchmark``."""
-    return _run(datasets.load(options.name, options.root), options)
+    return _run(lambda: datasets.load(options.name, options.root), options)
 
 
 def _add_shared_options(parser: argparse.ArgumentParser) -> None:
@@ -68,13 +78,20 @@ def _add_shared_options(parser: argparse.ArgumentParser) -> None:
     add_json_option(parser)
 
 
-def _run(benchmark: Benchmark, options: argparse.Namespace) -> int:
-    """Evaluate a benchmark, write the HTML page if requested, and print the scores."""
+def _run(load_benchmark: Callable[[], Benchmark], options: argparse.Namespace) -> int:
+    """Evaluate a benchmark, print the scores, and write the JSON file and the HTML page if requested."""
+    check_outputs({"--json": options.json, "--page": options.page})
+    check_folder("--store", options.store)
     config = run_config(options)
+    try:
+        config.index.check()
+    except ValueError as error:
+        raise UsageError(f"--index-settings: {error}") from error
+    benchmark = load_benchmark()
     model = load(options.model, config.extraction, weights=options.weights)
     evaluation = evaluate_benchmark(model, benchmark, config, store=options.store)
-    if options.page:
-        write_html_report(evaluation, options.page)
     result = report(evaluation) | {"command": shlex.join(["delfjax", *sys.argv[1:]])}
-    print_result(options, result, format_report(evaluation, result))
-    return list_failures(evaluation.report)
+    page = partial(write_html_report, evaluation, options.page)
+    writers = {"--page": page} if options.page else {}
+    code = print_result(options, result, format_report(evaluation, result), writers)
+    return list_failures(evaluation.report) if code == OK else code

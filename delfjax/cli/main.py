@@ -4,12 +4,21 @@ Commands print results to standard output, and progress and errors to standard e
 """
 
 import argparse
-import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 import delfjax
-from delfjax.cli.output import EXIT_CODES, FAILED, INTERRUPTED
+from delfjax.cli.output import (
+    EXIT_CODES,
+    FAILED,
+    INTERRUPTED,
+    WRONG_USAGE,
+    UsageError,
+    drop_output,
+    show,
+)
+from delfjax.files import printable
 
 # The module and the summary of each command. Module MODULE defines COMMAND(options), which returns the
 # exit code, and COMMAND_options(parser). A module is imported only when its command is used.
@@ -22,13 +31,13 @@ COMMANDS = {
     "benchmark": ("evaluate", "compute mAP on a benchmark, such as oxford5k"),
     "data": ("data", "list the data sets of the benchmarks, or download them"),
     "train": ("train", "train descriptors or attention, or resume an interrupted training run"),
-    "reproduce": ("reproduce", "make missing results behind the paper's table and figures"),
-    "table": ("reproduce", "print a table of all results, and verdicts on the paper's claims"),
+    "reproduce": ("reproduce", "compute missing results of the paper's table and figures"),
+    "table": ("reproduce", "print a table of results, and whether the paper's claims are true"),
 }
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Show the default of each option that has one."""
+    """Format help, with the default value of each option that has one."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         has_default = bool(action.default) or type(action.default) is int  # an int may be 0
@@ -44,7 +53,20 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code of the command.
     """
-    options = parse(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):  # a name may have characters that they cannot encode
+        with suppress(AttributeError):
+            stream.reconfigure(errors="backslashreplace")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command = next((word for word in arguments if word in COMMANDS), "")
+    try:
+        return _run(parse(arguments))
+    except UsageError as error:
+        show(f"delfjax {command}: {printable(str(error))}", error=True)
+        return WRONG_USAGE
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run a parsed command. Print an error instead of raising it."""
     # These imports are slow, so they come after --version and --help have been answered.
     import jax
 
@@ -60,18 +82,18 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()  # raises BrokenPipeError here, where it is caught, and not at exit
         return code
     except KeyboardInterrupt:
-        print(
+        show(
             f"delfjax {options.command}: interrupted. Run the same command again to resume",
-            file=sys.stderr,
+            error=True,
         )
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader has closed the pipe, as `head` does. The rest of the output is dropped, as the
-        # documentation of Python's signal module suggests.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()  # the reader has closed the pipe, as `head` does
         return FAILED
     except (PhotoError, StoreError, WeightsError, ValueError, OSError, ImportError) as error:
-        print(f"delfjax {options.command}: {error}", file=sys.stderr)
+        # A list of failed downloads has several lines; a name with a line break must not add one.
+        text = str(error) if isinstance(error, WeightsError) else printable(str(error))
+        show(f"delfjax {options.command}: {text}", error=True)
         return FAILED
 
 

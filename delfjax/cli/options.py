@@ -4,16 +4,19 @@ import argparse
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin, get_type_hints
 
+from delfjax.cli.output import UsageError
 from delfjax.evaluation.config import RunConfig
 from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.extraction import ExtractionConfig, Selection
 from delfjax.features.factory import DEFAULT_MODEL, model_names
 from delfjax.features.global_descriptors import GlobalConfig
+from delfjax.features.handcrafted import NAMES as HANDCRAFTED
 from delfjax.features.pyramid import PyramidConfig
 from delfjax.geometry.ransac import MODELS, RansacConfig
 from delfjax.models.pooling import POOLINGS
+from delfjax.ranges import Range, check_change, check_number
 from delfjax.search.expansion import ExpansionConfig, ExpansionKind
 from delfjax.search.index import EXACT_LIMIT, KINDS, IndexConfig, Value
 from delfjax.search.searcher import SearchConfig
@@ -44,23 +47,24 @@ def add_extraction_options(parser: argparse.ArgumentParser) -> None:
     selection = "score that selects features; by default attention if the model has it, else norm"
     add("--selection", choices=get_args(Selection), help=selection)
     longest = "shrink larger photos so that the longest side has this many pixels"
-    add_value(add, "--longest", pyramid.longest, longest)
-    add_value(
-        add, "--max-features", extraction.max_features, "maximum number of features per photo"
-    )
-    nms = "drop features that overlap a better one by more than this intersection over union; 1: keep all"
-    add_value(add, "--nms-iou", extraction.nms_iou, nms)
+    add_value(add, "--longest", pyramid, "longest", longest)
+    most = "maximum number of features per photo"
+    add_value(add, "--max-features", extraction, "max_features", most)
+    nms = "drop a feature if its intersection over union with a better one is above this value; 1 keeps all"
+    add_value(add, "--nms-iou", extraction, "nms_iou", nms)
+    contrast = "minimum contrast around a feature in gray levels; 0 keeps features of empty areas"
+    add_value(add, "--min-contrast", extraction, "min_contrast", contrast)
 
 
 def add_pca_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for the PCA of local descriptors."""
     add = parser.add_argument
     config = PCAConfig()
-    add_value(add, "--dimensions", config.dimensions, "dimensions of a descriptor after the PCA")
+    add_value(add, "--dimensions", config, "dimensions", "dimensions of a descriptor after the PCA")
     whiten = "divide each dimension by its standard deviation after the PCA"
     add("--whiten", action="store_true", help=whiten)
     seed = "random seed for the choice of photos and features from which the PCA is learned"
-    add_value(add, "--pca-seed", config.seed, seed)
+    add_value(add, "--pca-seed", config, "seed", seed, dest="pca_seed")
 
 
 def add_index_options(parser: argparse.ArgumentParser, *, settings: bool = True) -> None:
@@ -78,12 +82,12 @@ def add_ransac_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     config = RansacConfig()
     residual = "inlier threshold: largest distance from a mapped point to its match, in pixels"
-    add_value(add, "--residual", config.residual, residual)
+    add_value(add, "--residual", config, "residual", residual)
     samples = "number of random samples of matches that RANSAC draws per pair of photos"
-    add_value(add, "--hypotheses", config.hypotheses, samples)
+    add_value(add, "--hypotheses", config, "hypotheses", samples)
     transform = "kind of map that RANSAC fits between two photos"
     add("--transform", choices=[*MODELS], default=config.model, help=transform)
-    add_value(add, "--seed", config.seed, "random seed of RANSAC")
+    add_value(add, "--seed", config, "seed", "random seed of RANSAC")
 
 
 def add_search_options(parser: argparse.ArgumentParser) -> None:
@@ -91,60 +95,142 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     config = SearchConfig()
     neighbors = "number K of nearest database features that are found for each query feature"
-    add_value(add, "--neighbors", config.neighbors, neighbors)
-    verified = "number of photos with the most votes that RANSAC verifies; 0 ranks by votes alone"
-    add_value(add, "--verified", config.verified, verified)
+    add_value(add, "--neighbors", config, "neighbors", neighbors)
+    verified = "number of photos to verify by RANSAC, most votes first; 0 ranks by votes alone"
+    add_value(add, "--verified", config, "verified", verified)
     distance = "largest L2 distance from a query descriptor to the descriptor of a neighbor"
-    add_value(add, "--max-distance", config.max_distance, distance)
-    ratio = (
-        "largest ratio of the distances of a neighbor and the K-th neighbor; 1 keeps all neighbors"
-    )
-    add_value(add, "--ratio", config.ratio, ratio)
-    features = "maximum number of features per photo; the best are used; by default all"
-    add("--features", type=int, metavar="N", help=features)
+    add_value(add, "--max-distance", config, "max_distance", distance)
+    ratio = "largest ratio of a neighbor's distance to the K-th neighbor's distance; 1 keeps all"
+    add_value(add, "--ratio", config, "ratio", ratio)
+    features = "use only the N best features of each photo; by default all"
+    add_value(add, "--features", config, "features", features)
     truncate = "use only the first N dimensions of each descriptor; by default all"
-    add("--truncate", type=int, metavar="N", help=truncate)
+    add_value(add, "--truncate", config, "truncate", truncate)
     add_ransac_options(parser)
 
 
 def add_stage_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for global descriptors, late fusion and query expansion."""
-    expansion, run = ExpansionConfig(), RunConfig()
-    add = parser.add_argument_group("optional stages").add_argument
+    pooled = GlobalConfig()
+    expansion, run = ExpansionConfig(), RunConfig(global_descriptor=pooled)
+    add = parser.add_argument_group("global descriptors and query expansion").add_argument
     pooling = (
-        "rank by global descriptors of this kind; local features also need --fuse or --shortlist"
+        "rank by global descriptors of this kind; to add local features, set --fuse or --shortlist"
     )
     add("--global", dest="pooling", choices=POOLINGS, help=pooling)
     scales = "scale factors of the photo; the descriptors at all scales are added"
-    add("--global-scales", dest="scales", type=float, nargs="+", default=[1.0], help=scales)
-    whiten = "learn a whitening from this folder of other photos; 'rendered' is the rendered training set"
+    add_value(add, "--global-scales", pooled, "scales", scales, nargs="+")
+    whiten = "folder of photos from which a whitening is learned; 'rendered': the rendered set"
     add("--global-whiten", dest="whitening", metavar="FOLDER", help=whiten)
     dimensions = "dimensions of a global descriptor after --global-whiten"
-    default = run.whitening_dimensions
-    add_value(add, "--global-dimensions", default, dimensions, dest="whitening_dimensions")
-    fuse = "rank by a mean of inliers and similarity, with this weight of inliers, 0 to 1 (paper: 0.25)"
-    add("--fuse", dest="fusion_weight", type=float, metavar="WEIGHT", help=fuse)
+    add_value(add, "--global-dimensions", run, "whitening_dimensions", dimensions)
+    fuse = "rank by the weighted mean of inliers and similarity; weight of inliers, 0 to 1 (paper: 0.25)"
+    add_value(add, "--fuse", run, "fusion_weight", fuse, metavar="WEIGHT")
     shortlist = "re-rank the N most similar photos by local features with geometric verification"
-    add("--shortlist", type=int, metavar="N", help=shortlist)
-    expand = "add the local features or global descriptors of the best results to the query; search again"
+    add_value(add, "--shortlist", run, "shortlist", shortlist)
+    expand = (
+        "kind of query expansion: add features of the best results to the query, and search again"
+    )
     add("--expand", dest="kind", choices=get_args(ExpansionKind), help=expand)
-    photos = "largest number of photos for --expand"
-    add_value(add, "--expand-photos", expansion.max_photos, photos, dest="max_photos")
-    inliers = "smallest number of inliers of a verified photo for --expand"
-    add_value(add, "--expand-inliers", expansion.min_inliers, inliers, dest="min_inliers")
+    photos = "largest number of results whose features --expand adds"
+    add_value(add, "--expand-photos", expansion, "max_photos", photos)
+    inliers = "smallest number of RANSAC inliers of a result whose features --expand adds"
+    add_value(add, "--expand-inliers", expansion, "min_inliers", inliers)
 
 
 def add_value(
-    add: Callable[..., argparse.Action], name: str, default: float, text: str, **settings: str
+    add: Callable[..., argparse.Action],
+    option: str,
+    config: object,
+    field: str,
+    text: str,
+    **settings: Any,  # noqa: ANN401
 ) -> None:
-    """Add an option by the method ``add`` of a parser. Its values have the type of its default."""
-    add(name, type=type(default), default=default, help=text, **settings)
+    """Add an option for a number. The configuration checks its value, before any work.
+
+    Args:
+        add: Method ``add_argument`` of a parser.
+        option: Name of the option.
+        config: Configuration with the default of the option.
+        field: Field of the configuration.
+        text: Help of the option.
+        settings: Further arguments of ``add``.
+    """
+    kind = get_type_hints(type(config))[field]
+    default = getattr(config, field)
+    many = get_origin(kind) is tuple
+
+    def check(value: object) -> None:
+        check_change(config, field, (value,) if many else value)
+
+    number = int if int in (kind, *get_args(kind)) else float
+    shown = {"dest": field, "default": list(default) if many else default, "metavar": "N"}
+    add(option, type=_checked(option, number, check, field), help=text, **shown | settings)
+
+
+def add_number(
+    add: Callable[..., argparse.Action],
+    option: str,
+    default: float | None,
+    limits: Range,
+    text: str,
+) -> None:
+    """Add an option for a number in a range by the method ``add`` of a parser."""
+
+    def check(value: object) -> None:
+        check_number(option, value, limits)
+
+    number = _checked(option, int if limits.whole else float, check)
+    add(option, type=number, default=default, metavar="N", help=text)
+
+
+def _checked(
+    option: str, number: type, check: Callable[[object], None], field: str = ""
+) -> Callable[[str], float]:
+    """Return a function that converts the text of an option to a number, and checks the number."""
+
+    def convert(text: str) -> float:
+        value = text
+        with suppress(ValueError):  # the check refuses what is no number
+            value = number(text)
+        try:
+            check(value)
+        except ValueError as error:
+            message = str(error).removeprefix(f"{field or option} ")
+            raise UsageError(f"{option} {message}") from None
+        return value
+
+    return convert
+
+
+def refuse_unused(*rows: tuple[str, bool, str, object]) -> None:
+    """Refuse options that have no effect, because they belong to an option that is not given.
+
+    Args:
+        rows: Name of an option, whether it is given, the option that it needs, and the value of that
+            option.
+
+    Raises:
+        UsageError: If an option is given without the one that it needs.
+    """
+    for option, given, needed, value in rows:
+        if given and not value:
+            raise UsageError(
+                f"{option} has no effect without {needed}. Fix: add {needed}, or leave out {option}"
+            )
 
 
 def extraction_config(options: argparse.Namespace) -> ExtractionConfig:
     """Make the configuration of the image pyramid and the selection of features."""
+    if options.model in HANDCRAFTED:
+        model = "a model with a network, because --model is " + options.model
+        default = ExtractionConfig()
+        names = ("selection", "nms_iou", "min_contrast")
+        given = [getattr(options, name) != getattr(default, name) for name in names]
+        flags = ("--selection", "--nms-iou", "--min-contrast")
+        refuse_unused(*((flag, own, model, None) for flag, own in zip(flags, given, strict=True)))
     pyramid = PyramidConfig(longest=options.longest)
-    names = ("selection", "max_features", "nms_iou")
+    names = ("selection", "max_features", "nms_iou", "min_contrast")
     return ExtractionConfig(pyramid=pyramid, **_values(options, *names))
 
 
@@ -167,6 +253,20 @@ def search_config(options: argparse.Namespace) -> SearchConfig:
 
 def run_config(options: argparse.Namespace) -> RunConfig:
     """Make the configuration of an evaluation."""
+    expansion, scales = ExpansionConfig(), [*GlobalConfig().scales]
+    dimensions = RunConfig().whitening_dimensions
+    refuse_unused(
+        ("--global-scales", options.scales != scales, "--global", options.pooling),
+        ("--global-dimensions", options.whitening_dimensions != dimensions)
+        + ("--global-whiten", options.whitening),
+        ("--expand-photos", options.max_photos != expansion.max_photos, "--expand", options.kind),
+        (
+            "--expand-inliers",
+            options.min_inliers != expansion.min_inliers,
+            "--expand",
+            options.kind,
+        ),
+    )
     descriptor = options.pooling and GlobalConfig(
         scales=tuple(options.scales), **_values(options, "pooling", "longest")
     )

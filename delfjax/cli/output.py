@@ -1,37 +1,150 @@
-"""Print results of commands and lists of unreadable photos, and define the exit codes."""
+"""Check and write the outputs of commands, list unreadable photos, and define the exit codes."""
 
 import argparse
+import os
 import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from delfjax.files import printable
 from delfjax.provenance import to_json, write_result
 
 if TYPE_CHECKING:
     from delfjax.features.store import ExtractionReport
 
-OK, FAILED, SOME_FAILED = 0, 1, 3  # argparse itself exits with 2
+OK, FAILED, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3  # argparse itself also exits with 2
 INTERRUPTED = 130  # exit code of shells for an interrupted command
 EXIT_CODES = (
     "exit codes: 0 success; 1 failure, with the reason on standard error; 2 wrong usage; "
     "3 success, but some photos could not be read (listed on standard error); 130 interrupted"
 )
+FIGURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg", ".eps", ".ps")
+MAX_NAME = 230  # bytes of a file name; the name of a temporary file is longer
 
 
-def print_result(options: argparse.Namespace, result: dict[str, Any], text: str) -> None:
-    """Print a result as text. With ``--json -``, print JSON; with ``--json FILE``, also write JSON."""
-    if str(options.json) == "-":
-        print(to_json(result))
-        return
-    print(text)
-    if options.json:
-        write_result(options.json, result)
+class UsageError(Exception):
+    """Raised before any work if an option is wrong. The command exits with 2."""
+
+
+def check_outputs(
+    outputs: Mapping[str, Path | None],
+    *,
+    inputs: Iterable[Path] = (),
+    suffixes: Mapping[str, tuple[str, ...]] | None = None,
+) -> None:
+    """Check that output files can be written, before the work.
+
+    Args:
+        outputs: The file of each option. None, and ``-`` for standard output, are not checked.
+        inputs: Files that the command reads and must not overwrite.
+        suffixes: Possible suffixes of the file of an option, in lower case.
+
+    Raises:
+        UsageError: If a file cannot be written, or two outputs are one file.
+    """
+    taken = {path.resolve(): "an input of this command" for path in inputs}
+    for option, path in outputs.items():
+        if path is None or (option == "--json" and str(path) == "-"):
+            continue
+        try:
+            reason = _why_not_writable(path, (suffixes or {}).get(option))
+            reason = reason or taken.get(path.resolve())
+            taken[path.resolve()] = f"also the file of {option}"
+        except OSError as error:
+            reason = f"not a possible file ({error.strerror})"
+        if reason:
+            raise UsageError(f"{option} {path} is {reason}. Fix: choose another file")
+
+
+def check_folder(option: str, path: Path | None) -> None:
+    """Check that an output folder exists or can be made, before the work.
+
+    Raises:
+        UsageError: If it is something else than a folder, or files cannot be written into it.
+    """
+    if path is not None and (reason := _why_not_writable(path / "file")):
+        raise UsageError(f"{option} {path} is {reason}. Fix: choose another folder")
+
+
+def _why_not_writable(path: Path, suffixes: tuple[str, ...] | None = None) -> str | None:
+    """Return why a file cannot be written, as the end of a sentence "FILE is"."""
+    if suffixes and path.suffix.lower() not in suffixes:
+        return f"a file of unknown format {path.suffix!r}; expected {', '.join(suffixes)}"
+    if path.is_dir():
+        return "a folder; expected a file"
+    if path.exists() and not path.is_file():
+        return "a pipe or a device; expected a regular file (--json - writes to standard output)"
+    if len(os.fsencode(path.name)) > MAX_NAME:
+        return f"a name of more than {MAX_NAME} bytes"
+    folder = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+    if not folder.is_dir():
+        return f"not possible, because {folder} is not a folder"
+    if not (path.exists() or os.access(folder, os.W_OK | os.X_OK)):
+        return f"not writable: no permission to write into {folder}"
+    if path.exists() and not (os.access(path, os.W_OK) and os.access(folder, os.W_OK | os.X_OK)):
+        return "not writable: no permission"
+    return None
+
+
+def show(text: str, *, error: bool = False) -> None:
+    """Print text to standard output or standard error. Control characters are written as codes."""
+    stream = sys.stderr if error else sys.stdout
+    print("\n".join(map(printable, text.split("\n"))), file=stream, flush=True)
+
+
+def print_result(
+    options: argparse.Namespace,
+    result: dict[str, Any],
+    text: str,
+    writers: Mapping[str, Callable[[], object]] | None = None,
+) -> int:
+    """Print a result as text, or with ``--json -`` as JSON, and write all output files.
+
+    An output that fails does not stop the others.
+
+    Args:
+        options: Options of the command.
+        result: The result, for JSON.
+        text: The result as text.
+        writers: Functions that write the files of further options, by option.
+
+    Returns:
+        The exit code: failure if an output could not be written.
+    """
+    is_json = str(options.json) == "-"
+    outputs: dict[str, Callable[[], object]] = {
+        "standard output": partial(show, to_json(result) if is_json else text)
+    }
+    if options.json and not is_json:
+        outputs["--json"] = partial(write_result, options.json, result)
+    code, broken = OK, None
+    for name, write in (outputs | dict(writers or {})).items():
+        try:
+            write()
+        except BrokenPipeError as error:
+            broken = error
+        except (OSError, ValueError, RuntimeError, ImportError, MemoryError) as error:
+            reason = printable(str(error) or type(error).__name__)
+            show(f"delfjax {options.command}: {name} could not be written: {reason}", error=True)
+            code = FAILED
+            if name == "standard output":  # else Python tries again when it exits
+                drop_output()
+    if broken:
+        raise broken
+    return code
+
+
+def drop_output() -> None:
+    """Drop what is still to be printed, as the documentation of Python's signal module suggests."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def list_failures(report: "ExtractionReport") -> int:
-    """Print the photos that could not be read to standard error. Return the exit code."""
+    """List, on standard error, the photos that could not be read. Return the exit code."""
     if not report.failed:
         return OK
-    print(f"{len(report.failed)} photos could not be read:", file=sys.stderr)
-    for error in report.failed.values():
-        print(f"  {error}", file=sys.stderr)
+    lines = (f"  {printable(str(error))}" for error in report.failed.values())
+    show("\n".join([f"{len(report.failed)} photos could not be read:", *lines]), error=True)
     return SOME_FAILED

@@ -13,30 +13,42 @@ from delfjax.cli.options import (
     add_index_options,
     add_json_option,
     add_model_options,
+    add_number,
     add_pca_options,
     add_ransac_options,
     add_search_options,
-    add_value,
     extraction_config,
     pca_config,
     ransac_config,
     search_config,
 )
-from delfjax.cli.output import OK, list_failures, print_result
-from delfjax.features.cluster import connect_cluster
+from delfjax.cli.output import (
+    FIGURES,
+    UsageError,
+    check_folder,
+    check_outputs,
+    list_failures,
+    print_result,
+    show,
+)
+from delfjax.features.cluster import WORKERS, connect_cluster
 from delfjax.features.database import Database
 from delfjax.features.extract_folder import extract_folder
+from delfjax.features.extraction import ExtractionConfig
 from delfjax.features.factory import DEFAULT_MODEL, extractor_of, load
 from delfjax.features.store import FeatureStore
-from delfjax.files import StoreError
-from delfjax.images.reading import read_image, scan
-from delfjax.provenance import describe, hardware, versions
+from delfjax.files import StoreError, printable
+from delfjax.images.reading import PhotoFolder, read_image, scan
+from delfjax.provenance import config_to_dict, describe, hardware, versions
+from delfjax.ranges import COUNT, RATIO
 from delfjax.search.exact import ExactIndex
 from delfjax.search.index import NEIGHBORS, Index, build_index, load_index
 from delfjax.search.index_files import MANIFEST, IndexFileError
-from delfjax.search.matching import MAX_DISTANCE
+from delfjax.search.matching import DISTANCE, MAX_DISTANCE
 from delfjax.search.matching import match as match_features
 from delfjax.search.searcher import Searcher
+
+NAMES_SHOWN = 10  # names of each group of photos that `delfjax extract` prints
 
 # --- match -----------------------------------------------------------------------------------------
 
@@ -44,12 +56,12 @@ from delfjax.search.searcher import Searcher
 def match_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax match``."""
     parser.add_argument("photos", nargs=2, type=Path, metavar="PHOTO", help="photos to match")
-    store = "use the model and PCA of this store; by default a PCA is learned from both photos"
+    store = "use the model and PCA of this feature store; by default, learn a PCA from both photos"
     parser.add_argument("--store", type=Path, help=store)
     distance = "largest L2 distance between matching descriptors, 0 to 2"
-    add_value(parser.add_argument, "--max-distance", MAX_DISTANCE, distance)
-    ratio = "largest ratio of the distances of the nearest and second nearest neighbor; 1 keeps all"
-    add_value(parser.add_argument, "--ratio", 1.0, ratio)
+    add_number(parser.add_argument, "--max-distance", MAX_DISTANCE, DISTANCE, distance)
+    ratio = "largest ratio of the nearest neighbor's distance to the second nearest's; 1 keeps all"
+    add_number(parser.add_argument, "--ratio", 1.0, RATIO, ratio)
     figure = "save a figure of the inliers to this file (.png, .pdf, ...)"
     parser.add_argument("--figure", type=Path, metavar="FILE", help=figure)
     add_model_options(parser, default=None)
@@ -60,22 +72,24 @@ def match_options(parser: argparse.ArgumentParser) -> None:
 
 def match(options: argparse.Namespace) -> int:
     """Run ``delfjax match``."""
+    outputs = {"--json": options.json, "--figure": options.figure}
+    check_outputs(outputs, inputs=options.photos, suffixes={"--figure": FIGURES})
+    configured, ransac = extraction_config(options), ransac_config(options)
+    if options.store and configured != ExtractionConfig():
+        raise UsageError(
+            "--store has extraction settings of its own. Fix: leave out --longest, --max-features, "
+            "--nms-iou and --selection, or leave out --store"
+        )
     photos = [read_image(path) for path in options.photos]
     pca = None
     if options.store:
         store = open_store(options.store)
         model, pca = extractor_of(store, options.model, weights=options.weights), store.pca
     else:
-        chosen = options.model or DEFAULT_MODEL
-        model = load(chosen, extraction_config(options), weights=options.weights)
+        model = load(options.model or DEFAULT_MODEL, configured, weights=options.weights)
     features = [model(photo) for photo in tqdm(photos, desc="extract", unit="photo")]
     limits = {"max_distance": options.max_distance, "ratio": options.ratio}
-    ransac = ransac_config(options)
     pair = match_features(*features, pca=pca, **limits, ransac=ransac)
-    if options.figure:
-        from delfjax import plots
-
-        plots.matches(*photos, pair).save(options.figure)
     result = {
         "photos": [str(path) for path in options.photos],
         "features": [len(each) for each in features],
@@ -83,7 +97,7 @@ def match(options: argparse.Namespace) -> int:
         "inliers": pair.num_inliers,
         "affine": pair.affine.tolist() if pair.num_inliers else None,
     }
-    extraction, name = asdict(model.config), model.name
+    extraction, name = config_to_dict(model.config), model.name
     config = {"model": name, "extraction": extraction, **limits, "ransac": asdict(ransac)}
     text = (
         f"features  {len(features[0])} and {len(features[1])}\n"
@@ -92,8 +106,14 @@ def match(options: argparse.Namespace) -> int:
         "affine    from (y, x, 1) of the first photo to (y, x) of the second\n"
         f"{np.array2string(pair.affine, precision=4, suppress_small=True)}"
     )
-    print_result(options, result | describe(config), text)
-    return OK
+
+    def save_figure() -> None:
+        from delfjax import plots  # a slow import
+
+        plots.matches(*photos, pair).save(options.figure)
+
+    writers = {"--figure": save_figure} if options.figure else {}
+    return print_result(options, result | describe(config), text, writers)
 
 
 # --- extract ---------------------------------------------------------------------------------------
@@ -109,7 +129,9 @@ def extract_options(parser: argparse.ArgumentParser) -> None:
     scheduler = "extract on the Dask cluster at this address"
     place.add_argument("--scheduler", metavar="ADDRESS", help=scheduler)
     workers = "extract with N Dask workers on this machine"
-    place.add_argument("--workers", type=int, metavar="N", help=workers)
+    add_number(place.add_argument, "--workers", None, WORKERS, workers)
+    prune = "remove photos of FOLDER that are no longer there from the store"
+    parser.add_argument("--prune", action="store_true", help=prune)
     add_model_options(parser)
     add_extraction_options(parser)
     add_pca_options(parser)
@@ -117,17 +139,44 @@ def extract_options(parser: argparse.ArgumentParser) -> None:
 
 def extract(options: argparse.Namespace) -> int:
     """Run ``delfjax extract``."""
-    photos = scan(options.folder)
-    model = load(options.model, extraction_config(options), weights=options.weights)
+    check_folder("STORE", options.store)
+    settings = extraction_config(options)
     config = replace(pca_config(options), database=options.database)
+    photos = scan(options.folder)
+    model = load(options.model, settings, weights=options.weights)
     with connect_cluster(scheduler=options.scheduler, workers=options.workers) as client:
         store = extract_folder(model, photos, options.store, config=config, client=client)
-    report = store.report
-    print(
-        f"{store.path}: {len(report.extracted)} photos extracted, {len(report.kept)} already in the "
-        f"store, {len(report.failed)} failed"
-    )
+    report, gone = store.report, _gone(store, photos)
+    if options.prune and gone:
+        with store:
+            store.remove(gone)
+    changed = set(report.changed)
+    groups = {
+        "added": [name for name in report.extracted if name not in changed],
+        "changed": report.changed,
+        "kept": report.kept,
+        "failed": [*report.failed],
+        "gone": gone,
+    }
+    counts = ", ".join(f"{len(names)} {group}" for group, names in groups.items())
+    lines = [f"{store.path}: {counts}"]
+    for group, names in groups.items():
+        shown = ", ".join(map(printable, sorted(names)[:NAMES_SHOWN]))
+        more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+        lines += [f"{group:9}{shown}{more}"] if names else []
+    if gone:
+        removed = "photos that are gone were removed from the store"
+        kept = "photos that are gone are still in the store. Fix: add --prune to remove them"
+        lines.append(removed if options.prune else kept)
+    show("\n".join(lines))
     return list_failures(report)
+
+
+def _gone(store: FeatureStore, photos: PhotoFolder) -> list[str]:
+    """Return the photos in a store that come from a folder and are not there any more."""
+    folder, names = str(photos.root.resolve()), set(photos.names)
+    others = ((name, store.source(name)) for name in store.names if name not in names)
+    return [name for name, source in others if source is not None and source.folder == folder]
 
 
 # --- index and search ------------------------------------------------------------------------------
@@ -148,11 +197,13 @@ def index(options: argparse.Namespace) -> int:
     The index is saved with a checksum of the database (photo names and descriptors). Loading the
     index with another database is an error.
     """
+    path = options.out or _default_index(options.store)
+    check_outputs({"--json": options.json})
+    check_folder("--out", path)
     database = open_store(options.store).gather()
     start = time.perf_counter()
     built = build_index(database.descriptors, options.index)
     seconds = time.perf_counter() - start
-    path = options.out or _default_index(options.store)
     built.save(path, database=database.checksum)
     k = min(NEIGHBORS, len(database.descriptors))
     recall = built.recall(database.descriptors, k, exact=ExactIndex(database.descriptors))
@@ -167,17 +218,16 @@ def index(options: argparse.Namespace) -> int:
         "hardware": hardware(),
     }
     text = "\n".join(f"{key:16} {value}" for key, value in result.items())
-    print_result(options, result, text)
-    return OK
+    return print_result(options, result, text)
 
 
 def search_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax search``."""
     parser.add_argument("store", type=Path, metavar="STORE", help="folder of the feature store")
     parser.add_argument("photo", type=Path, metavar="PHOTO", help="query photo")
-    parser.add_argument("--top", type=int, default=10, help="number of results to print")
+    add_number(parser.add_argument, "--top", 10, COUNT, "number of results to print")
     saved = (
-        "load this index of `delfjax index`; by default STORE.index if it exists, else a new index"
+        "index that `delfjax index` wrote; by default STORE.index if it exists, else a new index"
     )
     parser.add_argument("--saved", type=Path, metavar="FOLDER", help=saved)
     add_model_options(parser, default=None)
@@ -188,9 +238,10 @@ def search_options(parser: argparse.ArgumentParser) -> None:
 
 def search(options: argparse.Namespace) -> int:
     """Run ``delfjax search``."""
-    if options.top < 1:
-        raise ValueError(f"--top is {options.top}; expected at least 1")
-    store, config = open_store(options.store), search_config(options)
+    check_outputs({"--json": options.json}, inputs=[options.photo])
+    config = search_config(options)
+    _check_saved(options)
+    store = open_store(options.store)
     model = extractor_of(store, options.model, weights=options.weights)
     query = model(read_image(options.photo))
     query = query.with_descriptors(store.pca(query.descriptors))
@@ -202,10 +253,9 @@ def search(options: argparse.Namespace) -> int:
         {"photo": database.names[image], "inliers": int(inliers), "votes": int(votes)}
         for image, inliers, votes in list(best)[: options.top]
     ]
-    lines = [f"{row['inliers']:7} {row['votes']:5}  {row['photo']}" for row in found]
+    lines = [f"{row['inliers']:7} {row['votes']:5}  {printable(row['photo'])}" for row in found]
     text = "\n".join(["inliers votes  photo", *lines])
-    print_result(options, {"query": str(options.photo), "results": found}, text)
-    return OK
+    return print_result(options, {"query": str(options.photo), "results": found}, text)
 
 
 def open_store(path: Path) -> FeatureStore:
@@ -220,18 +270,24 @@ def _default_index(store: Path) -> Path:
     return store.with_name(f"{store.name}.index")
 
 
+def _check_saved(options: argparse.Namespace) -> None:
+    """Refuse options that change what a saved index was built from."""
+    if options.saved and not _fits_saved(options):
+        raise ValueError(
+            f"--saved {options.saved}: cannot be combined with --features, --truncate or --index; the "
+            "features, dimensions and kind of a saved index are fixed. "
+            "Fix: leave out --saved, or leave out the other options"
+        )
+
+
+def _fits_saved(options: argparse.Namespace) -> bool:
+    return options.features is None and options.truncate is None and options.index == "auto"
+
+
 def _load_or_build(database: Database, options: argparse.Namespace) -> Index:
     """Load the saved index if the options allow it. Otherwise build an index."""
     path = options.saved or _default_index(options.store)
-    complete = options.features is None and options.truncate is None
-    fits = complete and options.index == "auto"
-    if options.saved and not fits:
-        raise ValueError(
-            f"--saved {path}: cannot be combined with --features, --truncate or --index; the features, "
-            "dimensions and kind of a saved index are fixed. "
-            "Fix: leave out --saved, or leave out the other options"
-        )
-    if not (options.saved or (fits and (path / MANIFEST).exists())):
+    if not (options.saved or (_fits_saved(options) and (path / MANIFEST).exists())):
         return build_index(database.descriptors, options.index)
     try:
         return load_index(path, database=database.checksum)

@@ -13,7 +13,8 @@ from tqdm.auto import tqdm
 
 from delfjax.datasets.truth import relevance
 from delfjax.evaluation.benchmark import Evaluation
-from delfjax.files import atomic_write
+from delfjax.files import atomic_write, printable
+from delfjax.ranges import COUNT, check_number
 from delfjax.types import Photo
 
 MAX_HEIGHT, MAX_WIDTH = 120, 480  # maximum size of a thumbnail in pixels
@@ -40,7 +41,12 @@ def write_html_report(evaluation: Evaluation, path: Path, *, max_results: int = 
         evaluation: Rankings and scores of a benchmark.
         path: The file to write. Its folder is created if it does not exist.
         max_results: Maximum number of results per query.
+
+    Raises:
+        ValueError: If ``max_results`` is out of range.
+        PhotoError: If a photo cannot be read any more.
     """
+    check_number("max_results", max_results, COUNT)
     benchmark = evaluation.benchmark
     scores = evaluation.scores[benchmark.default_protocol]
     thumbnail = cache(lambda name: _encode_thumbnail(benchmark.query_photos.load(name)))
@@ -87,9 +93,7 @@ def _figure(thumbnail: str, caption: str, kind: str) -> str:
 
 
 def _escape(text: str) -> str:
-    """Escape a name for HTML. Write control characters and undecodable bytes as hexadecimal codes."""
-    printable = (c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    return html.escape("".join(printable))
+    return html.escape(printable(text))
 
 
 def _encode_thumbnail(photo: Photo) -> str:

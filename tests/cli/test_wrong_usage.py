@@ -1,0 +1,296 @@
+"""A wrong option or output is refused in one line before any work, with exit code 2."""
+
+import argparse
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from worlds import classes, draw, save
+
+from delfjax.cli import output
+from delfjax.cli.main import COMMANDS, main
+from delfjax.cli.output import check_outputs, print_result, show
+from delfjax.evaluation.html_report import _escape
+from delfjax.features.extraction import Extractor
+from delfjax.files import printable
+
+REQUIRED = {
+    "match": ["a", "b"],
+    "extract": ["a", "b"],
+    "index": ["a"],
+    "search": ["a", "b"],
+    "evaluate": ["a"],
+    "benchmark": ["rendered"],
+    "train": ["--photos", "a", "--out", "b"],
+}
+MODEL = ["--longest", "64", "--max-features", "60", "--hypotheses", "64"]
+
+
+def run(*arguments) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def numeric_options():
+    for command, (module, _) in COMMANDS.items():
+        parser = argparse.ArgumentParser()
+        getattr(import_module(f"delfjax.cli.{module}"), f"{command}_options")(parser)
+        for action in parser._actions:
+            if getattr(action.type, "__name__", "") == "convert":
+                yield pytest.param(command, action, id=f"{command} {action.option_strings[0]}")
+            else:
+                assert action.type not in (int, float), (
+                    f"{command} {action.option_strings}: no range"
+                )
+
+
+@pytest.mark.parametrize(("command", "action"), [*numeric_options()])
+def test_each_number_has_a_range(command, action, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    option = action.option_strings[-1]
+    values = ["nan", "-inf", "-1", "-0.5", "abc", "", "0x10", "\x1b[31m"]
+    if command == "match" or option != "--max-distance":  # there, infinity is no limit
+        values += ["inf", "1e999999", "9" * 400]
+    for value in values:
+        assert run(command, *REQUIRED[command], f"{option}={value}") == 2, value
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.count("\n") == 1, err
+        assert err.startswith(f"delfjax {command}: {option} is ")
+        assert "expected" in err
+        assert "number" in err
+        assert "\x1b" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            "match a b --residual nan",
+            "--residual is nan; expected a number above 0 and at most 1000000",
+        ),
+        ("search a b --top -3", "--top is -3; expected a whole number of at least 1"),
+        ("match a b --ratio 5", "--ratio is 5.0; expected a number above 0 and at most 1"),
+        ("match a b --hypotheses 10", "--hypotheses is 10; expected a whole number of at least 64"),
+        ("match a b --seed 9223372036854775808", "--seed is 9223372036854775808; expected"),
+        ("extract a b --pca-seed -1", "--pca-seed is -1; expected"),
+        (
+            "train --photos a --out b --steps 0",
+            "--steps is 0; expected a whole number of at least 1",
+        ),
+        ("train --photos a --out b --host 2", "--host has no effect without --coordinator"),
+        (
+            "train --photos a --out b --coordinator x --hosts 2 --host 2",
+            "expected a number below 2",
+        ),
+        ("benchmark rendered --index pq --index-settings bits=99", "--index-settings: bits is 99"),
+        ("benchmark rendered --index-settings beam=9", "choose a kind (--index)"),
+        (
+            "benchmark rendered --global-scales 1 0.5",
+            "--global-scales has no effect without --global",
+        ),
+        ("benchmark rendered --expand-photos 3", "--expand-photos has no effect without --expand"),
+        ("extract a b --model sift --selection norm", "--selection has no effect"),
+        ("extract a b --model sift --nms-iou 0.5", "--nms-iou has no effect"),
+        ("match a b --store s --longest 64", "--store has extraction settings of its own"),
+        (
+            "match a b --figure x.unknown",
+            "--figure x.unknown is a file of unknown format '.unknown'",
+        ),
+        ("match a b --figure folder.png", "--figure folder.png is a folder; expected a file"),
+        ("match a b --json folder.png", "--json folder.png is a folder"),
+        ("match a b --json pipe", "--json pipe is a pipe or a device"),
+        ("match a b --json /dev/null", "--json /dev/null is a pipe or a device"),
+        ("match a.png b --figure a.png", "--figure a.png is an input of this command"),
+        ("match a b --json x.png --figure x.png", "--figure x.png is also the file of --json"),
+        ("evaluate a --page folder.png", "--page folder.png is a folder"),
+        ("evaluate a --page pipe", "--page pipe is a pipe or a device"),
+        ("evaluate a --json file/x.json", "file is not a folder"),
+        ("evaluate a --json " + "x" * 240, "a name of more than 230 bytes"),
+        ("evaluate a --json " + "x/" * 3000 + "y", "--json x/"),
+        ("evaluate a --store file", "--store file is not possible"),
+        ("extract a file", "STORE file is not possible"),
+        ("index a --out file", "--out file is not possible"),
+        ("train --photos a --out file", "--out file is not possible"),
+        ("table --page pipe", "--page pipe is a pipe or a device"),
+    ],
+)
+def test_wrong_usage_is_one_line(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").touch()
+    os.mkfifo("pipe")
+    before = sorted(tmp_path.iterdir())
+    assert run(*arguments.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1, err
+    assert err.startswith(f"delfjax {arguments.split()[0]}: ")
+    assert message in err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(output.UsageError, match="no permission"):
+        check_outputs({"--json": tmp_path / "new" / "x.json"})
+    tmp_path.chmod(0o700)
+
+
+# --- outputs that fail
+
+
+def test_an_output_that_fails_loses_no_other(tmp_path, capsys):
+    def fail():
+        raise OSError("no space left")
+
+    options = argparse.Namespace(command="match", json=tmp_path / "missing.json")
+    good = tmp_path / "good"
+    writers = {"--figure": fail, "--page": good.touch}
+    assert print_result(options, {"value": 1}, "the result", writers) == 1
+    out, err = capsys.readouterr()
+    assert out == "the result\n"
+    assert "--figure could not be written: no space left" in err
+    assert options.json.exists()
+    assert good.exists()
+
+
+def test_a_closed_pipe_loses_no_file(tmp_path, monkeypatch):
+    reading, writing = os.pipe()
+    os.close(reading)
+    options = argparse.Namespace(command="match", json=tmp_path / "x.json")
+    with os.fdopen(writing, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        with pytest.raises(BrokenPipeError):
+            print_result(options, {"value": 1}, "x" * 100_000)
+        output.drop_output()
+    assert options.json.exists()
+
+
+def test_a_figure_that_fails_leaves_the_numbers(tmp_path, capsys, monkeypatch, tiny_network):
+    photos = classes(tmp_path / "photos")
+    pair = photos.path("a/0.png"), photos.path("a/1.png")
+    monkeypatch.setattr(
+        "delfjax.plots.matches", lambda *_: (_ for _ in ()).throw(OSError("disk full"))
+    )
+    outputs = "--json", tmp_path / "x.json", "--figure", tmp_path / "x.png"
+    assert run("match", *pair, *MODEL, *outputs) == 1
+    out, err = capsys.readouterr()
+    assert "inliers" in out
+    assert "--figure could not be written: disk full" in err
+    assert (tmp_path / "x.json").exists()
+
+
+# --- names
+
+
+@given(st.text(st.characters(exclude_categories=())))
+@settings(max_examples=300, deadline=None)
+def test_any_name_can_be_shown(name):
+    safe = printable(name)
+    assert safe.isprintable()
+    safe.encode("utf-8")
+    page = _escape(name)
+    assert not set("<>\"'") & set(page)
+    page.encode("utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8", "latin-1", "cp1252"])
+def test_any_name_can_be_printed(encoding, monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict")
+    monkeypatch.setattr(sys, "stdout", stream)
+    with contextlib.suppress(SystemExit):
+        main(["--version"])  # makes the streams tolerant
+    show("東京 \udcff \x1b[2J é")
+    stream.flush()
+    text = stream.buffer.getvalue()
+    assert b"\x1b" not in text
+    assert rb"\x1b[2J" in text
+    assert rb"\udcff" in text
+
+
+NAMES = [b"\xff\xfe.png", b"new\nline.png", b"\x1b[31mred.png", "東京.png".encode(), b"<b>&'\".png"]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="file names must be UTF-8")
+def test_photos_of_any_name(tmp_path, capsys, monkeypatch, tiny_network):
+    folder = tmp_path / "photos"
+    for number, name in enumerate((*NAMES, b"plain.png")):
+        for label in "ab":
+            save(folder / label / "x.png", draw(10 * number + ord(label)))
+            os.rename(folder / label / "x.png", os.path.join(os.fsencode(folder / label), name))
+    store = tmp_path / "store"
+    assert run("extract", folder, store, *MODEL[:4], "--dimensions", 8) == 0
+    capsys.readouterr()
+    query = os.fsdecode(os.path.join(os.fsencode(folder / "a"), NAMES[0]))
+    search = "search", store, query, "--neighbors", 20, *MODEL[4:]
+    assert run(*search, "--json", tmp_path / "x.json") == 0
+    out = capsys.readouterr().out
+    assert rb"a/\udcff\udcfe.png".decode() in out
+    assert r"new\nline.png" in out
+    assert "\x1b" not in out
+    page = tmp_path / "page.html"
+    evaluate = "evaluate", folder, *MODEL, "--dimensions", 8, "--neighbors", 20, "--page", page
+    assert run(*evaluate) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "\x1b" not in text
+    assert r"\udcff\udcfe.png" in text
+    assert "<b>" not in text
+    (folder / "a" / "broken\x1b.png").write_text("no photo")
+    assert run("extract", folder, store, *MODEL[:4], "--dimensions", 8) == 3
+    assert "\x1b" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii", "ascii:strict"])
+def test_an_error_in_any_encoding(encoding, tmp_path):
+    """Run in a process of its own: the encoding belongs to the process."""
+    command = [sys.executable, "-m", "delfjax", "table", "--results", b"no\xff\n\x1b"]
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "DELFJAX_CACHE": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, env=environment, check=False, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.startswith(rb"delfjax table: no\udcff\n\x1b: the folder has no results")
+
+
+# --- extract
+
+
+def test_extract_names_what_has_changed(tmp_path, capsys, monkeypatch, tiny_network):
+    photos = classes(tmp_path / "photos", count=2, views=3)
+    other = save(tmp_path / "other" / "other.png", draw(77)).parent
+    command = "extract", photos.root, tmp_path / "store", *MODEL[:4], "--dimensions", 8
+    assert run(*command) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == f"{tmp_path / 'store'}: 6 added, 0 changed, 0 kept, 0 failed, 0 gone"
+    assert lines == ["added    a/0.png, a/1.png, a/2.png, b/0.png, b/1.png, b/2.png"]
+    assert run("extract", other, *command[2:]) == 0
+    capsys.readouterr()
+    photos.path("a/0.png").unlink()
+    save(photos.path("a/1.png"), draw(99))
+    for number in range(12):
+        save(photos.root / f"new{number:02}.png", draw(number))
+    assert run(*command) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.endswith(": 12 added, 1 changed, 4 kept, 0 failed, 1 gone")
+    named = ", ".join(f"new{number:02}.png" for number in range(10))
+    assert lines[0] == f"added    {named} and 2 more"
+    assert lines[1] == "changed  a/1.png"
+    assert lines[3] == "gone     a/0.png"
+    assert "Fix: add --prune" in lines[4]
+    from delfjax.features.store import FeatureStore
+
+    assert "a/0.png" in FeatureStore(tmp_path / "store")
+    monkeypatch.setattr(Extractor, "_launch", None)  # nothing is left to extract
+    assert run(*command, "--prune") == 0
+    assert "1 gone" in capsys.readouterr().out
+    names = FeatureStore(tmp_path / "store").names
+    assert "a/0.png" not in names
+    assert "other.png" in names, "a photo of another folder"
+    assert run(*command, "--prune") == 0
+    assert "0 gone" in capsys.readouterr().out
