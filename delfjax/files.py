@@ -1,19 +1,29 @@
-"""Write files and claim folders safely: atomic writes, locks, checksums and the cache folder.
+"""Write and read files safely, with atomic writes, locks and checksums.
 
 A process can be killed at any time, and two processes can use one folder. With these helpers a file
-is either complete or absent, and a folder holds the output of one configuration.
+is either complete or absent, and a folder holds the output of one configuration. Every failure to
+read a file, damaged or not, becomes an error of one line.
 """
 
 import hashlib
 import json
 import os
 import secrets
+import stat
+import sys
+import tarfile
+import time
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pooch
+from safetensors import SafetensorError, safe_open
+
+if TYPE_CHECKING:
+    import numpy as np
 
 try:
     import fcntl
@@ -21,7 +31,26 @@ except ImportError:  # Windows
     fcntl = None
     import msvcrt
 
+LOCK_SECONDS = 0.2  # between two attempts to lock a file
 MAX_JSON_BYTES = 64 * 2**20
+MAX_TENSOR_BYTES = 2**30  # of a model, with a wide margin
+HEADER = "delfjax"  # key of the JSON object in the metadata of a safetensors file
+CHECKSUM = "manifest_sha256"  # key of the checksum of a JSON object in this object
+# What the readers of a format, NumPy and our own code raise for a file with other content than expected.
+DAMAGE = (
+    OSError,
+    SafetensorError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+    EOFError,
+    zlib.error,
+    tarfile.TarError,
+)
 
 
 class StoreError(RuntimeError):
@@ -32,16 +61,23 @@ class StoreError(RuntimeError):
 def atomic_write(path: Path) -> Iterator[Path]:
     """Write a file so that it appears complete or not at all.
 
-    This context manager yields the path of a temporary file, ``.NAME.TOKEN.part`` in the same folder.
-    Write to that path. On success, the temporary file replaces ``path`` in one atomic operation. On an
-    exception, it is removed. ``TOKEN`` is random, so several processes may write the same file: the last
-    one wins. A killed process leaves its temporary file behind; `remove_leftovers` deletes it.
+    This context manager yields the path of an empty temporary file, ``.NAME.TOKEN.part`` in the same
+    folder. Write to that path. On success, the temporary file replaces ``path`` in one atomic operation.
+    On an exception, it is removed. ``TOKEN`` is random, so several processes may write the same file: the
+    last one wins. A killed process leaves its temporary file behind; `remove_leftovers` deletes it. The
+    permissions are those of any new file.
     """
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is not a regular file; expected a file. Fix: choose another file")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    # "x" fails if something is there, and follows no link.
+    with temporary.open("xb") as stream:
+        mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
     try:
         yield temporary
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())  # otherwise, a power failure could leave an empty file
+        temporary.chmod(mode)  # safetensors writes a file that only its owner can read
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -54,37 +90,155 @@ def atomic_write(path: Path) -> Iterator[Path]:
             os.close(folder)
 
 
-def read_json(path: Path, *, fix: str) -> dict[str, Any]:
-    """Read a JSON object from a file that delfjax has written.
+@contextmanager
+def reading(
+    path: Path, expected: str, *, fix: str, error: type[Exception] = StoreError
+) -> Iterator[None]:
+    """Read a file in a ``with`` block. Each failure becomes an error of one line.
 
     Args:
         path: The file.
+        expected: What the file should hold, for the error message.
         fix: What to do if the file is damaged, for the error message.
+        error: Class of the error to raise. If the block raises this class itself, the error is kept.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        StoreError: If the file cannot be read, is damaged, or is not a regular file.
+        Exception: An instance of ``error``, if the file is unreadable, not a regular file, or damaged.
     """
     try:
-        if path.exists() and not path.is_file():  # reading a pipe would wait forever
-            raise ValueError("found something that is not a file")
-        if (size := path.stat().st_size) > MAX_JSON_BYTES:
-            raise ValueError(f"found {size:,} bytes, at most {MAX_JSON_BYTES:,} are possible")
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError(f"found a {type(content).__name__}")
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait forever
+            found = "a folder" if path.is_dir() else "something that is not a file"
+            raise ValueError(f"found {found}")
+        if not path.stat().st_size:
+            raise ValueError("found an empty file")
+        yield
     except FileNotFoundError:
         raise
-    except PermissionError as error:
-        raise StoreError(
-            f"{path}: no permission to read this file. Fix: change its permissions"
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        reason = "too deep" if isinstance(error, RecursionError) else error
-        raise StoreError(
-            f"{path}: damaged; expected a JSON object ({reason}). Fix: {fix}"
-        ) from error
+    except PermissionError as cause:
+        message = f"{path}: no permission to read this file. Fix: change its permissions"
+        raise error(message) from cause
+    except DAMAGE as cause:
+        if type(cause) is error:
+            raise
+        raise error(
+            f"{path}: damaged; expected {expected} ({failure(cause)}). Fix: {fix}"
+        ) from cause
+
+
+def failure(cause: BaseException) -> str:
+    """Return the reason of a failure to read a file, in one line."""
+    text = " ".join(str(cause).split())
+    if isinstance(cause, RecursionError):
+        return "too deep"
+    if isinstance(cause, KeyError):
+        return f"{text} is missing or unknown"
+    return text or type(cause).__name__
+
+
+def read_json(
+    path: Path, *, fix: str, error: type[Exception] = StoreError, expected: str = "a JSON object"
+) -> dict[str, Any]:
+    """Read a JSON object from a file that delfjax has written. `reading` describes the arguments.
+
+    If the object holds a checksum (`with_checksum`), the checksum is verified and removed.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        Exception: An instance of ``error``, if the file is unreadable, damaged, or not a regular file.
+    """
+    with reading(path, expected, fix=fix, error=error):
+        if (size := path.stat().st_size) > MAX_JSON_BYTES:
+            raise ValueError(f"found {size:,} bytes, at most {MAX_JSON_BYTES:,} are possible")
+        return _parse_object(path.read_text(encoding="utf-8"))
+
+
+def _parse_object(text: str) -> dict[str, Any]:
+    """Parse a JSON object, and compare and remove its checksum."""
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise ValueError(f"found a {type(content).__name__}")
+    checksum = content.pop(CHECKSUM, None)  # missing in files of delfjax 0.1.0
+    if checksum not in (None, with_checksum(content)[CHECKSUM]):
+        raise ValueError("it does not match its checksum")
     return content
+
+
+def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a JSON object that also holds its SHA-256. `read_json` verifies the SHA-256."""
+    return {**content, CHECKSUM: digest(json.dumps(content, sort_keys=True).encode())}
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, "np.ndarray"], header: Mapping[str, Any] | None = None
+) -> None:
+    """Write a safetensors file with a JSON object and checksums, completely or not at all."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    # save_file ignores strides.
+    arrays = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+    content = with_checksum({**(header or {}), "tensors": _tensors_sha256(arrays)})
+    with atomic_write(path) as temporary:
+        # One key only: safetensors writes several keys in random order.
+        save_file(arrays, temporary, {HEADER: json.dumps(content, sort_keys=True)})
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Read the JSON object in a file of `write_tensors`, or ``{}``. Call this function inside `reading`."""
+    with safe_open(path, "np") as file:
+        metadata = file.metadata() or {}
+    # Before version 0.2, some files had one key for each value, and no checksum.
+    return _parse_object(metadata[HEADER]) if HEADER in metadata else metadata
+
+
+def read_tensors(
+    path: Path, *, limit: int = MAX_TENSOR_BYTES
+) -> tuple[dict[str, "np.ndarray"], dict[str, Any]]:
+    """Read tensors and JSON object of a file of `write_tensors`. Call this function inside `reading`.
+
+    Raises:
+        ValueError: If the file has more bytes than ``limit``, or does not match its checksums.
+        SafetensorError: If the file is not a safetensors file.
+    """
+    from safetensors.numpy import load_file
+
+    if (size := path.stat().st_size) > limit:
+        raise ValueError(f"found {size:,} bytes, at most {limit:,} are possible")
+    header, tensors = read_header(path), load_file(path)
+    if header.pop("tensors", None) not in (None, _tensors_sha256(tensors)):
+        raise ValueError("its tensors do not match their checksum")
+    return tensors, header
+
+
+def check_tensors(
+    tensors: Mapping[str, "np.ndarray"], expected: Mapping[str, tuple[str, int]]
+) -> None:
+    """Check names, types and numbers of axes of tensors, and that all numbers are finite.
+
+    Args:
+        tensors: Tensors from a file.
+        expected: Kind (``"f"``, ``"i"``, ``"b"`` or ``"u"`` as in NumPy) and number of axes, by tensor name.
+
+    Raises:
+        ValueError: If a tensor is missing, unexpected, or has another type or number of axes.
+    """
+    import numpy as np
+
+    found = {name: (tensor.dtype.kind, tensor.ndim) for name, tensor in tensors.items()}
+    if found != dict(expected):
+        raise ValueError(f"found the tensors {found}, expected {dict(expected)}")
+    if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
+        raise ValueError("found a number that is not finite")
+
+
+def _tensors_sha256(tensors: Mapping[str, "np.ndarray"]) -> str:
+    """Return one SHA-256 of the names, types, shapes and values of tensors."""
+    parts = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        parts.update(json.dumps([name, str(tensor.dtype), tensor.shape]).encode())
+        parts.update(tensor)
+    return parts.hexdigest()
 
 
 def remove_leftovers(folder: Path, pattern: str = "*") -> None:
@@ -138,26 +292,47 @@ def claim_folder(
 class Lock:
     """Lock a file, so that only one process at a time writes into a folder.
 
-    The operating system releases the lock when the process ends, even if it is killed. The
-    lock file is not deleted.
+    The operating system releases the lock when the process ends, even if it is killed. It
+    does not delete the lock file.
+
+    Args:
+        path: The lock file; created if missing.
+        wait: Number of seconds to wait while another process holds the lock.
 
     Raises:
         StoreError: If another process holds the lock.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, wait: float = 0) -> None:
         self._stream = path.open("ab")
-        try:
-            if fcntl:
-                fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            else:
-                msvcrt.locking(self._stream.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            self._stream.close()
-            raise StoreError(
-                f"{path}: this lock is held by another process, which writes into the folder ({error.strerror}). "
-                "Fix: wait until that process has ended, or end it"
-            ) from None
+        started = time.monotonic()
+        announced = not wait
+        while True:
+            try:
+                if fcntl:
+                    fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                else:
+                    msvcrt.locking(self._stream.fileno(), msvcrt.LK_NBLCK, 1)
+                return
+            except OSError as error:
+                if time.monotonic() - started >= wait:
+                    self._stream.close()
+                    waited = f" since {wait:g} seconds" if wait else ""
+                    raise StoreError(
+                        f"{path}: this lock is held{waited} by another process, which writes into the folder "
+                        f"({error.strerror}). Fix: wait until that process has ended, or end it"
+                    ) from None
+            if not announced:
+                text = f"{path}: waiting at most {wait:g} seconds for another process, which holds this lock"
+                print(printable(text), file=sys.stderr)
+                announced = True
+            time.sleep(LOCK_SECONDS)
+
+    def __enter__(self) -> "Lock":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
 
     def release(self) -> None:
         """Release the lock."""
@@ -169,12 +344,41 @@ def cache_folder() -> Path:
     return Path(os.environ.get("DELFJAX_CACHE") or pooch.os_cache("delfjax"))
 
 
+def lock_cache(wait: float) -> Lock:
+    """Create the cache folder and lock it.
+
+    Args:
+        wait: Number of seconds to wait while another process holds the lock.
+
+    Raises:
+        StoreError: If the folder cannot be written, or another process holds the lock for too long.
+    """
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return Lock(folder / ".lock", wait=wait)
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: the cache folder cannot be written ({error.strerror}); expected a folder for downloaded "
+            "files. Fix: set $DELFJAX_CACHE to a folder that can be written"
+        ) from error
+
+
+def printable(text: str) -> str:
+    """Write control characters and bytes that are not UTF-8 as codes, such as ``\\n`` or ``\\udcff``.
+
+    File names can hold both. A terminal would obey control characters, and no file can hold such bytes as text.
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def digest(data: bytes) -> str:
-    """Return the SHA-256 of a byte string, in hexadecimal."""
+def digest(data: bytes | str) -> str:
+    """Return the SHA-256 of bytes or of a text, in hexadecimal. The text may hold names that are not UTF-8."""
+    data = data.encode(errors="surrogateescape") if isinstance(data, str) else data
     return hashlib.sha256(data).hexdigest()

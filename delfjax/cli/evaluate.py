@@ -25,13 +25,16 @@ from delfjax.cli.output import (
     check_outputs,
     list_failures,
     print_result,
+    show,
 )
 from delfjax.datasets.benchmark import Benchmark
 from delfjax.datasets.catalog import data_folder
+from delfjax.datasets.labeled_folder import describe_classes
 from delfjax.evaluation.benchmark import evaluate as evaluate_benchmark
 from delfjax.evaluation.html_report import write_html_report
 from delfjax.evaluation.report import format_report, report
 from delfjax.features.factory import load
+from delfjax.images.reading import scan
 
 
 def evaluate_options(parser: argparse.ArgumentParser) -> None:
@@ -55,8 +58,13 @@ def benchmark_options(parser: argparse.ArgumentParser) -> None:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Run ``delfjax evaluate``."""
-    folder = options.folder, options.queries, options.database
-    return _run(lambda: datasets.labeled(*folder), options)
+
+    def load_benchmark() -> Benchmark:
+        photos = scan(options.folder)
+        show(f"{options.folder}: {describe_classes(photos)}", error=True)
+        return datasets.labeled(photos, options.queries, options.database)
+
+    return _run(load_benchmark, options)
 
 
 def benchmark(options: argparse.Namespace) -> int:

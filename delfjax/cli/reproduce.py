@@ -88,7 +88,7 @@ def _cached_results(labeled: LabeledFolder) -> Path:
     """Return the cache folder for the results of a labeled folder."""
     folder = labeled.folder.resolve()
     key = f"{folder} {labeled.queries} {labeled.database}"  # two folders may share a name
-    return cache_folder() / "results" / f"{folder.name}-{digest(key.encode())[:12]}"
+    return cache_folder() / "results" / f"{folder.name}-{digest(key)[:12]}"
 
 
 def _describe(job: Job, state: str) -> str:

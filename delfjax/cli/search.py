@@ -159,7 +159,7 @@ def extract(options: argparse.Namespace) -> int:
         "gone": gone,
     }
     counts = ", ".join(f"{len(names)} {group}" for group, names in groups.items())
-    lines = [f"{store.path}: {counts}"]
+    lines = [f"{store.path}: {counts}", *filter(None, [photos.skipped_summary])]
     for group, names in groups.items():
         shown = ", ".join(map(printable, sorted(names)[:NAMES_SHOWN]))
         more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""

@@ -11,7 +11,9 @@ import jax
 from delfjax import training
 from delfjax.cli.options import add_number, add_value, refuse_unused
 from delfjax.cli.output import UsageError, check_folder, list_failures, show
+from delfjax.datasets.labeled_folder import describe_classes
 from delfjax.features.store import ExtractionReport
+from delfjax.images.reading import scan
 from delfjax.models import weights
 from delfjax.models.resnet import RESNET50_V1, SPECS
 from delfjax.ranges import Range
@@ -81,6 +83,8 @@ def train(options: argparse.Namespace) -> int:
             f"--host is {options.host}; expected a number below {options.hosts} (--hosts)"
         )
     config, start = training_config(options), options.start
+    photos = scan(options.photos)
+    show(f"{options.photos}: {describe_classes(photos)}", error=True)
     if options.coordinator:  # before anything else uses JAX
         jax.distributed.initialize(options.coordinator, options.hosts, options.host)
     if options.weights:
@@ -92,7 +96,7 @@ def train(options: argparse.Namespace) -> int:
         conv5 = config.network.pooled_layer == "conv5"
         start = weights.load_backbone(SPECS[start], file=options.weights, conv5=conv5)
     trained = training.train(
-        options.photos, options.out, config=config, start=start, tensorboard=options.tensorboard
+        photos, options.out, config=config, start=start, tensorboard=options.tensorboard
     )
     show(f"{trained.file}: update {trained.step} of {config.optimizer.steps}")
     for name, value in trained.validation_metrics.items():

@@ -35,7 +35,7 @@ from delfjax.features.pca import PCA
 from delfjax.features.store import FeatureStore
 from delfjax.files import cache_folder, digest
 from delfjax.images.reading import PhotoFolder, scan
-from delfjax.provenance import PROTOCOL, describe
+from delfjax.provenance import PROTOCOL, config_to_dict, describe
 from delfjax.search.expansion import expand_global, expand_local, trusted_photos
 from delfjax.search.fusion import append_by_similarity, fuse, rank_by_similarity
 from delfjax.search.index import IndexConfig, build_index
@@ -167,7 +167,7 @@ def evaluate(
         with _timed(seconds, "extract global"):
             descriptors = _global_descriptors(model, benchmark, path, config, report)
     if config.uses_local_features:
-        settings = asdict(model.config), asdict(config.pca)
+        settings = config_to_dict(model.config), asdict(config.pca)
         path = Path(store or _cache_path(benchmark, inputs, *settings))
         with _timed(seconds, "extract"):
             features = _local_features(model, benchmark, path, config, report)
@@ -234,7 +234,7 @@ def photos_sha256(benchmark: Benchmark) -> str:
     for name in (*benchmark.base_photos.names, *(query.photo for query in benchmark.all_queries)):
         path = benchmark.base_photos.path(name)
         lines.append(f"{name} {path.stat().st_size if path.is_file() else 'missing'}")
-    return digest("\n".join(lines).encode())
+    return digest("\n".join(lines))
 
 
 def _resolve(
@@ -394,7 +394,7 @@ def _global_descriptors(
         return descriptors
     photos = scan(rendered.ROOT / "train" if config.whitening == "rendered" else config.whitening)
     # One file for each folder: photos of two folders may have the same names.
-    folder = digest(str(photos.root.resolve()).encode())[:12]
+    folder = digest(str(photos.root.resolve()))[:12]
     beside = path.with_stem(f"{path.stem}-whitening-{folder}")
     others = extract_global_descriptors(extractor, photos, beside)
     names = [name for name in photos.names if name not in others.report.failed]
@@ -409,7 +409,7 @@ def _cache_path(benchmark: Benchmark, inputs: dict[str, str], *settings: object)
     """
     base = benchmark.name.partition("+")[0]
     key = json.dumps([base, str(benchmark.root.resolve()), inputs, PROTOCOL, *settings])
-    return cache_folder() / "stores" / f"{base}-{digest(key.encode())[:12]}"
+    return cache_folder() / "stores" / f"{base}-{digest(key)[:12]}"
 
 
 @contextmanager

@@ -1,31 +1,27 @@
-"""Save and load trained models. A model is one safetensors file in half precision with a JSON manifest.
+"""Save and load trained models. A model is one safetensors file in half precision.
 
-A file holds an attention head, a backbone up to conv4 with folded batch norms, or both. If training did
-not change the backbone, the file stores only the checksum of the backbone. Loading then looks for a
-backbone with this checksum in the other files of the folder, and then tries the ImageNet weights.
+A file holds an attention head, a backbone up to conv4 with folded batch norms, or both. Its metadata hold
+a JSON description, the manifest. If training did not change the backbone, the file stores only the checksum
+of the backbone. `load_model` then looks for a backbone with this checksum in the other model files of the
+same folder, and finally among the ImageNet weights.
 """
 
-import json
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from flax import nnx
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save_file
 
 from delfjax import provenance
-from delfjax.files import atomic_write
+from delfjax.files import read_header, read_tensors, reading, write_tensors
 from delfjax.models import weights
 from delfjax.models.attention import Attention
 from delfjax.models.backbone import ResNet, build, checksum, fold_batch_norm, named_parameters
 from delfjax.models.conversion import Tensors, WeightsError
 from delfjax.models.resnet import SPECS
 from delfjax.models.zoo import zoo
-
-MANIFEST_KEY = "delfjax"  # in the metadata of a safetensors file
 
 
 def model_path(name_or_path: str | Path) -> Path:
@@ -38,6 +34,11 @@ def model_path(name_or_path: str | Path) -> Path:
     """
     models = zoo()
     path = models.get(str(name_or_path), Path(name_or_path))
+    if path.exists() and not path.is_file():
+        found = "a folder" if path.is_dir() else "not a regular file"
+        raise WeightsError(
+            f"{path} is {found}; expected a model file. Fix: pass the path of a .safetensors file"
+        )
     if not path.is_file():
         raise WeightsError(
             f"{name_or_path}: no such model file, and no model that comes with delfjax has this name. "
@@ -80,51 +81,58 @@ def save_model(
         "training": training,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata={MANIFEST_KEY: provenance.to_json(manifest)})
+    write_tensors(path, tensors, provenance.to_plain(manifest))
 
 
 def read_manifest(name_or_path: Path | str) -> dict[str, Any]:
-    """Read the manifest of a model: its parts, its backbone, and its training.
+    """Read the manifest of a model: contents and checksum of the file, backbone, and training settings.
 
     Raises:
-        WeightsError: If the model does not exist, or if the file is not a trained model.
+        WeightsError: If the model does not exist, or if the file is damaged or not a trained model.
     """
     path = model_path(name_or_path)
-    try:
-        with safe_open(path, "np") as file:
-            return json.loads((file.metadata() or {})[MANIFEST_KEY])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise WeightsError(
-            f"{path}: this file is not a trained model of delfjax ({error}). "
-            "Fix: pass a file that `delfjax train` has written"
-        ) from error
+    with _reading_model(path):
+        manifest = read_header(path)
+        manifest.pop("tensors", None)
+        return _check_manifest(manifest)
+
+
+def _reading_model(path: Path) -> AbstractContextManager[None]:
+    fix = "copy the file again, or pass a file that `delfjax train` has written"
+    return reading(path, "a trained model of delfjax", fix=fix, error=WeightsError)
+
+
+def _check_manifest(manifest: dict[str, Any]) -> dict[str, Any]:
+    backbone, holds = manifest["backbone"], manifest["holds"]
+    if not {*holds} or not {*holds} <= {"attention", "backbone"}:
+        raise ValueError(f"it holds {holds}, expected attention and backbone")
+    if backbone["name"] not in SPECS or not isinstance(backbone["checksum"], str):
+        raise ValueError(f"its backbone is {backbone['name']}, expected {', '.join(SPECS)}")
+    return manifest
 
 
 def load_model(name_or_path: Path | str) -> tuple[ResNet, Attention | None]:
-    """Load a model by path or name. Return the backbone with folded batch norms, and the attention head.
+    """Load a model by path or name. Return its backbone (batch norms folded) and its attention head or None.
 
     Raises:
         WeightsError: If the model does not exist, if the file is damaged, or if its backbone is missing.
     """
     path = model_path(name_or_path)
-    manifest = read_manifest(path)
-    tensors = load_file(path)
-    if manifest["sha256"] != checksum(tensors):
-        raise WeightsError(
-            f"{path}: this file is damaged: its tensors do not match the checksum in its manifest. "
-            "Fix: copy the file again"
-        )
-    if "backbone" in manifest["holds"]:
-        backbone = _build_backbone(manifest["backbone"]["name"], tensors)
-    else:
+    backbone = attention = None
+    with _reading_model(path):
+        tensors, manifest = read_tensors(path)
+        _check_manifest(manifest)
+        if manifest["sha256"] != checksum(tensors):
+            raise ValueError("its tensors do not match the checksum in its manifest")
+        if "backbone" in manifest["holds"]:
+            backbone = _build_backbone(manifest["backbone"]["name"], tensors)
+        if "attention" in manifest["holds"]:
+            channels, hidden = tensors["attention.hidden.kernel"].shape[2:]
+            attention = build(
+                lambda: Attention(channels, hidden=hidden, rngs=nnx.Rngs(0)), tensors, "attention."
+            )
+    if backbone is None:
         backbone = _find_backbone(path, manifest["backbone"])
-    if "attention" not in manifest["holds"]:
-        return backbone, None
-    channels, hidden = tensors["attention.hidden.kernel"].shape[2:]
-    attention = build(
-        lambda: Attention(channels, hidden=hidden, rngs=nnx.Rngs(0)), tensors, "attention."
-    )
     return backbone, attention
 
 
@@ -138,8 +146,8 @@ def _find_backbone(path: Path, expected: Mapping[str, str]) -> ResNet:
     backbone = fold_batch_norm(weights.load_backbone(SPECS[expected["name"]]))
     if (found := checksum(nnx.state(backbone))) != expected["checksum"]:
         raise WeightsError(
-            f"{path}: the backbone of this model is missing: a {expected['name']} with checksum "
-            f"{expected['checksum'][:16]}. No model file in {path.parent} holds it, and the ImageNet "
+            f"{path}: this model needs the backbone {expected['name']} with checksum "
+            f"{expected['checksum'][:16]}, but no model file in {path.parent} holds it. The ImageNet "
             f"backbone has checksum {found[:16]}. "
             "Fix: copy the model file that holds the backbone to this folder"
         )

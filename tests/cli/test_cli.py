@@ -438,7 +438,7 @@ def test_wrong_usage_exits_with_2(arguments, capsys):
         ("match {photo} {photo} --store none", "none: no feature store here"),
         ("table --results none", "none: the folder has no results. Fix: run `make reproduce`"),
         ("evaluate {photo}", "cannot be read"),
-        ("evaluate {folder}/a", "expected one sub-folder per class"),
+        ("evaluate {folder}/a", "expected at least two sub-folders, one per class"),
         ("evaluate {folder} --queries x", "file name matches"),
         ("extract {folder} {folder}", "neither empty nor a feature store"),
     ],

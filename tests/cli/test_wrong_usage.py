@@ -294,3 +294,26 @@ def test_extract_names_what_has_changed(tmp_path, capsys, monkeypatch, tiny_netw
     assert "other.png" in names, "a photo of another folder"
     assert run(*command, "--prune") == 0
     assert "0 gone" in capsys.readouterr().out
+
+
+# --- errors name the cause
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "no such model file"),
+        (lambda path: path.mkdir(), "model.safetensors is a folder; expected a model file"),
+        (lambda path: path.touch(), "found an empty file"),
+        (lambda path: os.mkfifo(path), "not a regular file"),
+    ],
+)
+def test_a_wrong_model_file_is_named(make, message, tmp_path, capsys):
+    model = tmp_path / "model.safetensors"
+    make(model)
+    photo = save(tmp_path / "photo.png", draw(0))
+    assert run("match", photo, photo, "--model", model) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+    assert str(model) in error
