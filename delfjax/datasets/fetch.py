@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pooch
+import requests
 
 from delfjax.datasets.archives import is_unpacked, unpack
 from delfjax.datasets.benchmark import DatasetError
@@ -19,12 +20,13 @@ from delfjax.datasets.catalog import (
     missing_message,
     missing_parts,
 )
-from delfjax.files import sha256
+from delfjax.files import Lock, StoreError, sha256
 
 ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tar.gz")
 DOWNLOADS = "downloads"  # sub-folder of a data set, for archives and their checksums
 TIMEOUT = (20, 60)  # seconds to wait for a connection, and for each chunk
 CHUNK = 1 << 18  # bytes per chunk of a download
+WAIT = 6 * 3600  # seconds to wait for another process that downloads into the same folder
 RETRIES = 2  # number of retries after a failed connection or a wrong checksum
 
 
@@ -47,16 +49,17 @@ def fetch_dataset(name: str, root: Path) -> bool:
         return False
     if not entry.files:
         raise DatasetError(missing_message(name, root))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / UNFINISHED).write_text("\n".join(missing))
-    for file in entry.files:
-        if file.part in missing:
-            _fetch_file(file, folder)
-    if entry.photos_from:
-        fetch_dataset(entry.photos_from, root)
-        _link_photos(root / entry.photos_from / "jpg", folder / "jpg")
-    (folder / UNFINISHED).unlink()
-    return True
+    with _lock(folder, ".fetching.lock"):
+        missing = missing_parts(name, root)  # another process may have fetched them
+        (folder / UNFINISHED).write_text("\n".join(missing))
+        for file in entry.files:
+            if file.part in missing:
+                _fetch_file(file, folder)
+        if entry.photos_from and missing:
+            fetch_dataset(entry.photos_from, root)
+            _link_photos(root / entry.photos_from / "jpg", folder / "jpg")
+        (folder / UNFINISHED).unlink()
+    return bool(missing)
 
 
 def download_file(url: str, path: Path, md5: str | None = None) -> None:
@@ -71,6 +74,11 @@ def download_file(url: str, path: Path, md5: str | None = None) -> None:
     Raises:
         DatasetError: The file cannot be downloaded or written, or the checksum differs.
     """
+    with _lock(path.parent, ".download.lock"):
+        _download(url, path, md5)
+
+
+def _download(url: str, path: Path, md5: str | None) -> None:
     checksum, known_hash, hint = path.with_name(f"{path.name}.sha256"), None, ""
     if md5 is not None:
         known_hash = f"md5:{md5}"
@@ -79,7 +87,8 @@ def download_file(url: str, path: Path, md5: str | None = None) -> None:
         hint = f". If the publisher has changed the file and you trust it, first remove {checksum}"
     fields = {"registry": {path.name: known_hash}, "urls": {path.name: url}}
     source = pooch.create(path.parent, base_url="", retry_if_failed=RETRIES, **fields)
-    downloader = pooch.HTTPDownloader(progressbar=True, chunk_size=CHUNK, timeout=TIMEOUT)
+    hooks = {} if known_hash else {"hooks": {"response": _check_end}}
+    downloader = pooch.HTTPDownloader(progressbar=True, chunk_size=CHUNK, timeout=TIMEOUT, **hooks)
     try:
         source.fetch(path.name, downloader=downloader)
         with path.open("rb") as stream:
@@ -93,6 +102,29 @@ def download_file(url: str, path: Path, md5: str | None = None) -> None:
             f"{path}: cannot be downloaded from {url} ({error}). Fix: check the address, the network, the "
             f"disk space and the permissions of the folder; then run the same command again{hint}"
         ) from error
+
+
+def _lock(folder: Path, name: str) -> Lock:
+    """Create a folder and lock it; wait for another process that downloads into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return Lock(folder / name, wait=WAIT)
+    except (OSError, StoreError) as error:
+        raise DatasetError(
+            f"{folder}: nothing can be downloaded into this folder ({error}). Fix: check its permissions, and "
+            "whether another process downloads into it"
+        ) from error
+
+
+def _check_end(response: requests.Response, **_: object) -> None:
+    """Refuse a file without checksum and without length: nobody could notice that its end is missing."""
+    fields = response.headers
+    if response.ok and not (
+        response.is_redirect
+        or "Content-Length" in fields
+        or fields.get("Transfer-Encoding", "").casefold() == "chunked"
+    ):
+        raise ValueError("the server sends neither the length nor a checksum of the file")
 
 
 def _fetch_file(file: RemoteFile, folder: Path) -> None:

@@ -4,6 +4,7 @@ A database photo is correct if it has the same class as the query. Limitation: t
 may show different objects, so the scores are useful for comparisons only.
 """
 
+import os
 from collections import defaultdict
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,32 +13,70 @@ import numpy as np
 
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
 from delfjax.datasets.truth import Truth
-from delfjax.images.reading import scan
+from delfjax.images.reading import PhotoFolder, scan
 
+MAX_LISTED = 20  # maximum number of classes that a message names
 LABELED = "labeled"  # name of such a benchmark on the command line and in results
 
 
-def labeled(folder: Path | str, queries: str = "*", database: str = "*") -> Benchmark:
+def find_classes(photos: PhotoFolder) -> dict[str, list[str]]:
+    """Return the photos of each class. Evaluation and training use this rule.
+
+    Outer folders that contain all photos are skipped. The class of a photo is the name of its outermost
+    sub-folder below these folders. Photos outside of the sub-folders have no class.
+
+    Args:
+        photos: The photos.
+
+    Returns:
+        Photo names by the name of the class, both sorted.
+
+    Raises:
+        DatasetError: The photos have fewer than two classes.
+    """
+    outer = os.path.commonpath([f"{name}/" for name in photos.names] or [""])
+    classes: dict[str, list[str]] = defaultdict(list)
+    for name in photos.names:
+        first, *rest = name.removeprefix(f"{outer}/").split("/")
+        if rest:
+            classes[first].append(name)
+    if len(classes) < 2:
+        found = f"one class ({', '.join(classes)})" if classes else "photos but no sub-folders"
+        raise DatasetError(
+            f"{photos.root / outer}: has {found}; expected at least two sub-folders, one per class. Fix: move "
+            "the photos of each class into their own sub-folder"
+        )
+    return {name: classes[name] for name in sorted(classes)}
+
+
+def describe_classes(photos: PhotoFolder) -> str:
+    """Return the classes of `find_classes` in one line, with their numbers of photos, and what is left out."""
+    classes = find_classes(photos)
+    listed = ", ".join(f"{name} ({len(names)})" for name, names in [*classes.items()][:MAX_LISTED])
+    more = ", ..." if len(classes) > MAX_LISTED else ""
+    parts = [f"{len(classes)} classes: {listed}{more}"]
+    if others := sorted(set(photos.names).difference(*classes.values())):
+        parts.append(f"{len(others)} photos are in no class folder, such as {others[0]}")
+    return "; ".join(filter(None, [*parts, photos.skipped_summary]))
+
+
+def labeled(folder: PhotoFolder | Path | str, queries: str = "*", database: str = "*") -> Benchmark:
     """Make a benchmark from a folder with one sub-folder per class.
 
     The positives (correct photos) of a query are the database photos of the same class. If the query
     itself is in the database, it is junk (ignored in the scores).
 
     Args:
-        folder: The folder. The class of a photo is the name of the outermost sub-folder.
+        folder: The folder. `find_classes` describes the class of a photo.
         queries: Pattern for the file names of the queries, such as ``test_*``.
         database: Pattern for the file names of the database photos.
 
     Raises:
-        DatasetError: The folder has no sub-folders, or a pattern matches no photo.
-        PhotoError: The folder does not exist or holds no files.
+        DatasetError: The folder has fewer than two classes, or a pattern matches no photo.
+        PhotoError: The folder does not exist or holds no photos.
     """
-    photos = scan(folder)
-    if photos.labels is None:
-        raise DatasetError(
-            f"{folder}: has photos but no sub-folders; expected one sub-folder per class. Fix: move the "
-            "photos of each class into their own sub-folder"
-        )
+    photos = folder if isinstance(folder, PhotoFolder) else scan(folder)
+    classes = {name: label for label, names in find_classes(photos).items() for name in names}
     query_names, database_names = (
         tuple(name for name in photos.names if fnmatchcase(name.rpartition("/")[2], pattern))
         for pattern in (queries, database)
@@ -45,16 +84,16 @@ def labeled(folder: Path | str, queries: str = "*", database: str = "*") -> Benc
     if not (query_names and database_names):
         pattern = database if query_names else queries
         raise DatasetError(
-            f"{folder}: no file name matches the pattern {pattern!r}. Fix: change this pattern"
+            f"{photos.root}: no file name matches the pattern {pattern!r}. Fix: change this pattern"
         )
     numbers = {name: number for number, name in enumerate(database_names)}
     members: dict[str, list[int]] = defaultdict(list)
     for name, number in numbers.items():
-        members[_class_of(name)].append(number)
+        members[classes.get(name, name)].append(number)
 
     def truth(name: str) -> Truth:
         itself = [numbers[name]] if name in numbers else []
-        others = np.setdiff1d(np.array(members[_class_of(name)], int), itself)
+        others = np.setdiff1d(np.array(members[classes.get(name, name)], int), itself)
         return Truth(positives=others, junk=np.array(itself, int))
 
     return Benchmark(
@@ -64,7 +103,3 @@ def labeled(folder: Path | str, queries: str = "*", database: str = "*") -> Benc
         queries=tuple(Query(name=name, photo=name) for name in query_names),
         truths={STANDARD: tuple(map(truth, query_names))},
     )
-
-
-def _class_of(name: str) -> str:
-    return name.split("/")[0]

@@ -1,9 +1,10 @@
 """Run work on a cluster of machines with Dask. The results equal those of a loop in one process.
 
 Limitations: all machines need the photos at the same path. Processors of different types can differ
-in the last bits of a descriptor. A task waits without limit until a worker is available.
+in the last bits of a descriptor.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,10 @@ Result = TypeVar("Result")
 TASKS_PER_THREAD = 2  # one that runs and one that waits
 WORKERS = Range(at_least=1, at_most=1024, whole=True)  # on this machine
 CONNECT_SECONDS = 30  # time that a scheduler has to respond
+START_SECONDS = 120  # time that a worker on this machine has to start
+WORKER_SECONDS = 300  # time without any worker, after which waiting ends
+TASK_SECONDS = 24 * 3600  # time for one task, such as building a shard of an index
+POLL_SECONDS = 5  # between two looks at the number of workers
 
 
 def map_in_order(
@@ -40,6 +45,7 @@ def map_in_order(
     Raises:
         Exception: The error of a call, or ``distributed.KilledWorker`` if several workers died
             during the same call.
+        TimeoutError: As described in `wait_for`.
     """
     parts, tasks = iter(parts), deque()
     # Workers can send the result of a task to each other.
@@ -49,7 +55,34 @@ def map_in_order(
         tasks.extend(submit(client, function, part, *sent) for part in islice(parts, max(free, 0)))
         if not tasks:
             return
-        yield tasks.popleft().result()
+        yield wait_for(client, tasks.popleft())
+
+
+def wait_for(client: Client, task: "Future") -> Any:  # noqa: ANN401
+    """Return the result of a task.
+
+    Raises:
+        TimeoutError: If there is no worker for `WORKER_SECONDS`, or no result after `TASK_SECONDS`.
+        Exception: The error of the task.
+    """
+    started = seen = time.monotonic()
+    while True:
+        try:
+            return task.result(timeout=POLL_SECONDS)
+        except TimeoutError:
+            if task.done():  # an error of the task itself
+                raise
+        now = time.monotonic()
+        seen = now if client.nthreads() else seen
+        for since, limit, state in (
+            (seen, WORKER_SECONDS, "the cluster has no worker"),
+            (started, TASK_SECONDS, "a worker has not finished a task"),
+        ):
+            if now - since >= limit:
+                raise TimeoutError(
+                    f"{client.scheduler.address}: {state} for {limit} seconds; expected a result. Fix: start "
+                    "workers, or look at their logs"
+                )
 
 
 def submit(client: Client, function: Callable, *arguments: object) -> Future:
@@ -97,6 +130,7 @@ def connect_cluster(
         ) from error
     # Port 0 of the dashboard is any free port; the default one may be in use.
     local = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    local["death_timeout"] = START_SECONDS
     settings = {"timeout": CONNECT_SECONDS} if scheduler else local
     with distributed.Client(scheduler, **settings) as client:
         yield client

@@ -315,7 +315,7 @@ def _photo_error(path: Path, found: str, expected: str, fix: str) -> PhotoError:
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:
-    if image.format == "TIFF":  # Pillow rotates TIFFs itself and returns the rotated size
+    if image.format in ("TIFF", "HEIF"):  # Pillow rotates these itself and returns the rotated size
         return 1
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)

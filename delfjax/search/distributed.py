@@ -1,4 +1,4 @@
-"""An index in shards, in this process or on the workers of a Dask cluster (Sec. 4.4 at scale).
+"""Split an index into shards, in this process or on the workers of a Dask cluster (Sec. 4.4 at scale).
 
 A shard is an index of consecutive database rows. Shards are built and searched independently. Their
 results are merged and sorted by distance, then by row. If all shards are exact, the result equals that
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from tqdm.auto import tqdm
 
-from delfjax.features.cluster import Client, Future, submit
+from delfjax.features.cluster import Client, Future, submit, wait_for
 from delfjax.ranges import COUNT, check_number
 from delfjax.search.index import (
     Index,
@@ -82,7 +82,7 @@ class ShardedIndex(Index):
 
     @classmethod
     def check(cls, *, size: int = SHARD_SIZE, inner: str = "nndescent", **settings: Value) -> None:
-        """Check the settings of `build`, before there are descriptors."""
+        """Check the settings of `build` before the descriptors are known."""
         check_number("size", size, COUNT)
         IndexConfig(kind=inner, settings=settings).check()
 
@@ -103,7 +103,7 @@ class ShardedIndex(Index):
             size: Maximum number of descriptors in a shard.
             inner: Kind of index of each shard, as in `build_index`.
             client: Dask client of a cluster whose workers build, hold and search the shards in parallel.
-                None: this process does. Results are equal; for graphs, if ``threads`` is equal.
+                None: this process does. Both give equal results (``"nndescent"``: for equal ``threads``).
             settings: Settings of each shard.
 
         Raises:
@@ -151,7 +151,7 @@ class ShardedIndex(Index):
     def _run(self, work: Callable, shards: Sequence[Index | Future], *arguments: object) -> list:
         """Return the results of ``work(shard, *arguments)``, one per shard."""
         found = self._submit(work, shards, *arguments)
-        return found if self.client is None else [future.result() for future in found]
+        return found if self.client is None else [wait_for(self.client, task) for task in found]
 
     def _submit(self, work: Callable, shards: Sequence[Index | Future], *arguments: object) -> list:
         """Run ``work(shard, *arguments)`` for each shard. With a client, return Dask futures."""
@@ -182,6 +182,9 @@ class ShardedIndex(Index):
                 if name.startswith(prefix)
             }
             shards.append(restore_index(shard["kind"], shard["settings"], own))
+        if len({shard.dimensions for shard in shards}) != 1:
+            raise ValueError("its shards have different dimensions")
+        check_number("size", settings["size"], COUNT)
         return cls(shards, size=settings["size"], **current_names(settings["settings"]))
 
 
@@ -216,7 +219,7 @@ def _build_shards(
             if client is None:
                 shards.append(build(rows))
             else:
-                submit(client, _get_info, shards[number]).result()  # waits; may raise an error
+                wait_for(client, submit(client, _get_info, shards[number]))  # may raise an error
         except ValueError as error:
             raise ValueError(f"shard {number} with {len(rows)} descriptors: {error}") from error
     return shards

@@ -1,17 +1,17 @@
 """Read batches of labeled photos in a random order that depends only on the seed.
 
-The class of a photo is the folder that contains the photo. Batches are cut from an endless
+The class of a photo is the name of its sub-folder. Batches are cut from an endless
 sequence of random permutations of all photos. A resumed run gets the batches that an undisturbed run gets.
 "Row" means the index of a photo in `LabeledPhotos`, from 0; "step" means the index of an update, from 0.
 """
 
-import os
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int, UInt8
 from PIL import Image
 
+from delfjax.datasets.labeled_folder import find_classes
 from delfjax.images.reading import PhotoError, PhotoFolder
 from delfjax.training.config import AugmentationConfig, TrainingConfig
 from delfjax.types import Photo
@@ -46,27 +46,19 @@ class LabeledPhotos:
 
 
 def label_by_folder(photos: PhotoFolder) -> LabeledPhotos:
-    """Label each photo by the sub-folder that contains the photo, one sub-folder per class.
+    """Label each photo by its sub-folder, as `delfjax.datasets.labeled_folder.find_classes` describes.
 
-    If all photos are in one sub-folder, its own sub-folders are the classes. Photos outside of the
-    sub-folders have no class and are left out.
+    Photos outside of the sub-folders have no class and are left out.
 
     Raises:
-        PhotoError: If the photos have fewer than two classes.
+        DatasetError: If the photos have fewer than two classes.
     """
-    shared = os.path.commonpath([f"{name}/" for name in photos.names] or [""])
-    paths = [name.removeprefix(f"{shared}/").split("/") for name in photos.names]
-    classes = sorted({path[0] for path in paths if len(path) > 1})
-    if len(classes) < 2:
-        raise PhotoError(
-            f"{photos.root / shared}: photos are in {len(classes)} sub-folders "
-            f"({', '.join(classes) or 'none'}); expected at least two sub-folders, one per class. "
-            "Fix: put the photos of each landmark into a separate sub-folder"
-        )
-    rows = [row for row, path in enumerate(paths) if len(path) > 1]
+    classes = find_classes(photos)
+    label_of = {name: label for label, names in enumerate(classes.values()) for name in names}
+    names = tuple(filter(label_of.__contains__, photos.names))
     return LabeledPhotos(
-        folder=replace(photos, names=tuple(photos.names[row] for row in rows)),
-        labels=np.array([classes.index(paths[row][0]) for row in rows]),
+        folder=replace(photos, names=names),
+        labels=np.array([label_of[name] for name in names]),
         classes=tuple(classes),
     )
 

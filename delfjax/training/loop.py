@@ -113,9 +113,10 @@ def train(
         tensorboard: Whether to write TensorBoard event files into ``out``.
 
     Raises:
-        StoreError: If ``out`` belongs to a run with other settings.
+        StoreError: If ``out`` belongs to a run with other settings, or with photos that have been replaced.
         DivergenceError: If the loss or the gradient becomes NaN or infinite.
-        PhotoError: If the photos have fewer than two classes, or no photo can be read.
+        DatasetError: If the photos have fewer than two classes.
+        PhotoError: If the folder cannot be read, or no photo can be read.
         WeightsError: If the initial backbone cannot be loaded.
         ValueError: If both ``config`` and ``variant`` are given, or the batch size is not a multiple
             of the number of devices.
@@ -201,9 +202,13 @@ def _run_settings(
         f"{photos.classes[label]}/{name.rpartition('/')[2]}"
         for name, label in zip(photos.folder.names, photos.labels, strict=True)
     ]
+    # Names do not identify photos: a file may be replaced.
+    sources = list(prefetch(photos.folder.source, photos.folder.names))
+    contents = [source.sha256 if source else None for source in sources]
     return {
         **flatten_dict(asdict(config), sep="."),
         "photos": f"{len(files)}, {digest(json.dumps(files).encode())[:16]}",
+        "photos_sha256": digest(json.dumps(contents).encode())[:16],
         "backbone": checksum(nnx.state(backbone))[:16],
     }
 

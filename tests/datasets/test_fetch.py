@@ -8,6 +8,7 @@ import io
 import tarfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +20,7 @@ from delfjax.datasets import archives, fetch
 from delfjax.datasets.benchmark import DatasetError
 from delfjax.datasets.catalog import DATASETS, CatalogEntry, RemoteFile, missing_parts
 from delfjax.datasets.fetch import download_file, fetch_dataset
+from delfjax.files import Lock
 
 
 def make_tar(contents: dict[str, bytes]) -> bytes:
@@ -52,6 +54,8 @@ class Handler(SimpleHTTPRequestHandler):
 
     def send_header(self, keyword, value):
         if keyword == "Content-Length":
+            if self.server.hides_length:
+                return
             value = str(int(value) + self.server.extra_length)
         super().send_header(keyword, value)
 
@@ -72,6 +76,7 @@ def server(tmp_path, monkeypatch):
         server.requests, server.folder = [], folder
         server.statuses = []  # errors to send instead of the next files
         server.extra_length = 0  # bytes that are announced beyond the real length
+        server.hides_length = False  # the end of the connection is the end of the file
         server.url = f"http://127.0.0.1:{server.server_port}"
         for name, entry in catalog_entries(server.url).items():
             monkeypatch.setitem(DATASETS, name, entry)
@@ -222,7 +227,9 @@ def test_a_data_set_that_is_fetched_by_hand(tmp_path):
 
 
 def file_names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+    """Return the names of all files except locks."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path.name for path in files if not path.name.endswith(".lock"))
 
 
 @pytest.fixture
@@ -274,6 +281,42 @@ def test_an_incomplete_download_is_refused(server, path):
     assert file_names(path.parent) == []
 
 
+def test_a_download_without_length_needs_a_checksum(server, path):
+    """The server closes the connection after half of the file."""
+    server.hides_length = True
+    (server.folder / "2.tgz").write_bytes(SECOND[: len(SECOND) // 2])
+    with pytest.raises(DatasetError, match="sends neither the length nor a checksum"):
+        download_file(f"{server.url}/2.tgz", path)
+    with pytest.raises(DatasetError, match=f"expected md5:{MD5} but got "):
+        download_file(f"{server.url}/2.tgz", path, MD5)
+    assert file_names(path.parent) == []
+    (server.folder / "2.tgz").write_bytes(SECOND)
+    download_file(f"{server.url}/2.tgz", path, MD5)
+    assert path.read_bytes() == SECOND
+
+
+@pytest.mark.parametrize("name", ["small", "rsmall"])
+def test_two_fetches_at_once_download_each_file_once(server, tmp_path, name):
+    with ThreadPoolExecutor(2) as pool:
+        found = [pool.submit(fetch_dataset, name, tmp_path) for _ in range(2)]
+        assert sorted(each.result(timeout=100) for each in found) == [False, True]
+    assert contents(tmp_path / "small") == SMALL
+    assert len(server.requests) == len(set(server.requests))
+
+
+def test_the_wait_for_another_download_is_limited(server, path, monkeypatch, capsys):
+    monkeypatch.setattr(fetch, "WAIT", 0.05)
+    path.parent.mkdir(parents=True)
+    with (
+        Lock(path.parent / ".download.lock"),
+        pytest.raises(
+            DatasetError, match=r"lock: this lock is held since 0\.05 seconds by another"
+        ),
+    ):
+        download_file(f"{server.url}/2.tgz", path)
+    assert "waiting at most 0.05 seconds for another process" in capsys.readouterr().err
+
+
 def test_a_web_page_instead_of_the_file(server, path):
     (server.folder / "2.tgz").write_bytes(b"\n<!DOCTYPE html><html>log in</html>")
     with pytest.raises(DatasetError, match=r"sends a web page, .*browser"):
@@ -320,7 +363,7 @@ def test_addresses_that_are_not_http(path, url, monkeypatch):
 
 def test_a_folder_that_cannot_be_created(server, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(DatasetError, match=r"cannot be downloaded .*permissions of the folder"):
+    with pytest.raises(DatasetError, match=r"file: nothing can be downloaded .*permissions"):
         download_file(f"{server.url}/2.tgz", tmp_path / "file" / "2.tgz")
 
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from delfjax import datasets
 from delfjax.datasets.benchmark import STANDARD, DatasetError
-from delfjax.datasets.labeled_folder import labeled
-from delfjax.images.reading import PhotoError
+from delfjax.datasets.labeled_folder import describe_classes, find_classes, labeled
+from delfjax.images.reading import PhotoError, scan
+from delfjax.training.data import label_by_folder
 
 CLASSES = (*("petra/a.jpg", "petra/b.jpg", "petra/x/test.jpg", "rome/a.jpg", "rome/test.jpg"),)
 
@@ -57,7 +58,7 @@ def test_queries_outside_the_database(tmp_path):
 
 
 def test_a_photo_outside_the_sub_folders_is_a_class_of_its_own(tmp_path):
-    names = ("1.jpg", "2.jpg", "petra/a.jpg", "petra/b.jpg")
+    names = ("1.jpg", "2.jpg", "petra/a.jpg", "petra/b.jpg", "rome/a.jpg")
     truths = truths_by_name(labeled(make_folder(tmp_path, names)))
     assert truths["1.jpg"] == (set(), {"1.jpg"})
     assert truths["petra/a.jpg"] == ({"petra/b.jpg"}, {"petra/a.jpg"})
@@ -69,7 +70,7 @@ def test_a_class_that_the_database_lacks(tmp_path):
 
 
 @settings(deadline=None)  # files are written
-@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=12))
+@given(st.lists(st.sampled_from("abc"), min_size=2, max_size=12).filter(lambda x: len({*x}) > 1))
 def test_the_truth_agrees_with_a_comparison_of_all_pairs(classes):
     names = sorted(f"{label}/{number}.jpg" for number, label in enumerate(classes))
     with tempfile.TemporaryDirectory() as folder:
@@ -80,8 +81,53 @@ def test_the_truth_agrees_with_a_comparison_of_all_pairs(classes):
 
 
 def test_a_folder_without_sub_folders(tmp_path):
-    with pytest.raises(DatasetError, match="no sub-folders; expected one sub-folder per class"):
+    with pytest.raises(
+        DatasetError, match="no sub-folders; expected at least two sub-folders, one per class"
+    ):
         labeled(make_folder(tmp_path, ("1.jpg", "2.jpg")))
+
+
+def test_one_class_is_refused_and_named(tmp_path):
+    with pytest.raises(DatasetError, match=r"x: has one class \(petra\); expected at least two"):
+        labeled(make_folder(tmp_path / "x", ("petra/a.jpg", "1.jpg", "petra/b/c.jpg")))
+
+
+FOLDERS = st.sampled_from(["", "a/", "b/", "a/c/", "b/d/", "c/"])
+OUTER = st.sampled_from(["", "photos/", "photos/train/"])
+
+
+@settings(deadline=None)
+@given(
+    OUTER, st.lists(st.tuples(FOLDERS, st.sampled_from(["1.jpg", "2.jpg", "3.json"])), min_size=1)
+)
+def test_training_and_evaluation_find_the_same_classes(outer, files):
+    names = {f"{outer}{folder}{name}" for folder, name in files}
+    with tempfile.TemporaryDirectory() as folder:
+        photos = scan(make_folder(Path(folder), names | {f"{outer}z/z.jpg"}))
+        try:
+            classes = find_classes(photos)
+        except DatasetError:
+            for use in (labeled, label_by_folder, describe_classes):
+                with pytest.raises(DatasetError, match="expected at least two sub-folders"):
+                    use(photos)
+            return
+        benchmark, training = labeled(photos), label_by_folder(photos)
+        assert training.classes == tuple(classes)
+        assert describe_classes(photos).startswith(f"{len(classes)} classes: ")
+        truths = truths_by_name(benchmark)
+        for name, label in zip(training.folder.names, training.labels, strict=True):
+            members = set(classes[training.classes[label]])
+            assert truths[name] == (members - {name}, {name})
+        for name in set(photos.names) - set(training.folder.names):
+            assert truths[name] == (set(), {name})
+
+
+def test_classes_are_described(tmp_path):
+    photos = scan(make_folder(tmp_path, (*CLASSES, "stray.jpg", "petra/a.json", "petra/a.mov")))
+    assert describe_classes(photos) == (
+        "2 classes: petra (3), rome (2); 1 photos are in no class folder, such as stray.jpg; "
+        "2 files are not photos and were skipped (1 .json, 1 .mov)"
+    )
 
 
 def test_a_missing_folder(tmp_path):

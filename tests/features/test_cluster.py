@@ -14,6 +14,7 @@ import pytest
 from test_extract_folder import FEW, contents
 from worlds import classes, extractor, flat
 
+from delfjax.features import cluster as cluster_module
 from delfjax.features import extract_folder as module
 from delfjax.features.cluster import connect_cluster, map_in_order
 from delfjax.features.extract_folder import extract_folder
@@ -267,3 +268,30 @@ def test_without_dask_the_error_names_the_package(monkeypatch):
         pass
     with connect_cluster() as client:
         assert client is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [("WORKER_SECONDS", "has no worker"), ("TASK_SECONDS", "has not finished a task")],
+)
+def test_waiting_for_a_cluster_is_limited(monkeypatch, limit, message):
+    monkeypatch.setattr(cluster_module, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(cluster_module, limit, 0.1)
+    from distributed import Client
+
+    with Client(n_workers=0, processes=False, dashboard_address=None) as client:
+        if limit == "TASK_SECONDS":
+            monkeypatch.setattr(client, "nthreads", lambda: {"a worker": 1})
+        with pytest.raises(
+            TimeoutError, match=rf"^inproc://\S+: .* {message} for 0\.1 seconds.* Fix: "
+        ):
+            list(map_in_order(client, abs, [-1]))
+
+
+def test_a_timeout_of_the_task_itself_is_raised(client):
+    with pytest.raises(TimeoutError, match="inside of the task"):
+        list(map_in_order(client, _time_out, [0]))
+
+
+def _time_out(part: int) -> None:
+    raise TimeoutError("inside of the task")

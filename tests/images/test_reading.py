@@ -756,12 +756,12 @@ def test_avif_is_not_mistaken_for_heic(tmp_path):
     assert_refused(tmp_path / "photo", "cannot be read")
 
 
-@pytest.mark.parametrize("orientation", [1, 3, 6])
-def test_heic_is_read_with_the_extra(tmp_path, colors, orientation):
+def test_heic_is_read_with_the_extra(tmp_path, colors):
     pytest.importorskip("pillow_heif").register_heif_opener()
-    path = save(tmp_path / "photo.heic", colors, quality=95, exif=exif(orientation))
-    assert_close(read_image(path), UPRIGHT[orientation](colors), 12)
-    assert original_size(path) == UPRIGHT[orientation](colors).shape[:2]
+    # libheif turns the photo; the standard says that readers ignore the orientation of EXIF.
+    path = save(tmp_path / "photo.heic", colors, quality=95, exif=exif(6))
+    assert_close(read_image(path), colors, 12)
+    assert original_size(path) == (HEIGHT, WIDTH)
 
 
 def test_scan_follows_links_except_back_to_a_parent(tmp_path):

@@ -8,6 +8,7 @@ import io
 import json
 import tarfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +23,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 from sklearn.datasets import load_sample_image
 
-from delfjax.files import cache_folder
+from delfjax.files import StoreError, cache_folder, lock_cache
 from delfjax.models import weights
 from delfjax.models.conversion import WeightsError, convert, read_weights
 from delfjax.models.resnet import RESNET50_V1, RESNET50_V15, RESNET_TINY
@@ -363,7 +364,7 @@ def test_truncated_file_is_refused(files, kind, kept):
     content = path.read_bytes()
     path.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
     with pytest.raises(
-        WeightsError, match=rf"tiny\{kind}: this is not a complete {kind} weight file \(\w+"
+        WeightsError, match=rf"tiny\{kind}: damaged; expected a {kind} weight file \(\w+"
     ):
         load_backbone(spec, file=path)
 
@@ -372,9 +373,7 @@ def test_truncated_file_is_refused(files, kind, kept):
 def test_html_page_is_refused(files, kind):
     path, spec = files[kind]
     path.write_text("<html>404: not found</html>" * 100, encoding="utf-8")
-    with pytest.raises(
-        WeightsError, match=rf"tiny\{kind}: this is not a complete {kind} weight file"
-    ):
+    with pytest.raises(WeightsError, match=rf"tiny\{kind}: damaged; expected a {kind} weight file"):
         load_backbone(spec, file=path)
 
 
@@ -481,12 +480,44 @@ def test_interrupted_write_leaves_no_file(publisher, cache, monkeypatch):
         patch.setattr(weights, "save_file", interrupted)
         with pytest.raises(KeyboardInterrupt):
             load_backbone(TINY)
-    assert list(cache.iterdir()) == []
+    assert [path.name for path in cache.iterdir()] == [".lock"]
     load_backbone(TINY)
-    assert sorted(path.name for path in cache.iterdir()) == [
+    assert sorted(path.name for path in cache.glob("[!.]*")) == [
         "resnet_tiny.safetensors",
         "resnet_tiny.sha256",
     ]
+
+
+def test_a_cache_that_cannot_be_written_is_named(publisher, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    for variables in (
+        {"DELFJAX_CACHE": str(tmp_path / "file" / "cache")},
+        {"DELFJAX_CACHE": "", "XDG_CACHE_HOME": "", "HOME": str(tmp_path / "file")},
+        {"DELFJAX_CACHE": "/dev/null/x"},
+    ):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(
+            StoreError, match=r"^\S+: the cache folder .* Fix: set \$DELFJAX_CACHE to"
+        ):
+            load_backbone(TINY)
+    assert not publisher, "nothing is downloaded"
+
+
+def test_two_loads_at_once_download_once(publisher):
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: weights._cached_tensors(TINY), range(2))
+    assert_same_tensors(first, second)
+    assert publisher == ["resnet_tiny"]
+
+
+def test_the_wait_for_another_download_is_limited(publisher, cache, monkeypatch):
+    monkeypatch.setattr(weights, "DOWNLOAD_SECONDS", 0.05)
+    with (
+        lock_cache(0),
+        pytest.raises(StoreError, match=r"lock: this lock is held since 0\.05 seconds"),
+    ):
+        load_backbone(TINY)
 
 
 # Publishers

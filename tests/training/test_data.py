@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from worlds import classes, draw, flat, save, settings
 
+from delfjax.datasets.benchmark import DatasetError
 from delfjax.images.reading import PhotoError, read_image, scan
 from delfjax.training import data
 from delfjax.training.data import (
@@ -57,7 +58,7 @@ def test_fewer_than_two_classes_are_refused(tmp_path):
     classes(tmp_path / "one", 1)
     flat(tmp_path / "flat", 2)
     for folder in ("one", "flat"):
-        with pytest.raises(PhotoError, match=f"{folder}.*expected at least two sub-folders"):
+        with pytest.raises(DatasetError, match=f"{folder}.*expected at least two sub-folders"):
             label_by_folder(scan(tmp_path / folder))
 
 

@@ -16,8 +16,8 @@ import pytest
 from flax import nnx
 from worlds import classes, draw, network, settings
 
+from delfjax.datasets.benchmark import DatasetError
 from delfjax.files import StoreError
-from delfjax.images.reading import PhotoError
 from delfjax.models import weights
 from delfjax.models.backbone import ResNet, cut_at_conv4, fold_batch_norm
 from delfjax.models.checkpoints import load_model, read_manifest
@@ -261,8 +261,19 @@ def test_another_backbone_or_other_photos_are_refused(photos, tmp_path):
         run(replace(photos, names=photos.names[:12]), tmp_path / "run", settings(steps=2))
 
 
+def test_a_photo_that_was_replaced_is_refused(tmp_path):
+    photos = classes(tmp_path / "photos", 2, 2)
+    run(photos, tmp_path / "run", settings(steps=2))
+    path = photos.path(photos.names[0])
+    status = path.stat()
+    path.write_bytes(photos.path(photos.names[1]).read_bytes())
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(StoreError, match="made with photos_sha256 = "):
+        run(photos, tmp_path / "run", settings(steps=2))
+
+
 def test_photos_without_classes_are_refused(photos, tmp_path):
-    with pytest.raises(PhotoError, match="expected at least two sub-folders"):
+    with pytest.raises(DatasetError, match="expected at least two sub-folders"):
         run(replace(photos, names=()), tmp_path / "run")
 
 
