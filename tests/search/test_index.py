@@ -45,7 +45,7 @@ def test_small_databases_are_searched_exactly(monkeypatch):
         ),
         (
             IndexConfig(kind="sharded", settings={"size": "x"}),
-            "size is 'x'; expected a whole number",
+            "settings for index 'sharded': .*size|size is 'x'",
         ),
         (
             IndexConfig(kind="exact", settings={"kind": "pq"}),
