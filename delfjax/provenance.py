@@ -6,16 +6,16 @@ import os
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import delfjax
-from delfjax.files import atomic_write
+from delfjax.files import StoreError, atomic_write, read_json
 
 PROTOCOL = 1
-"""Version of the code that computes results. Raise it when a change is meant to change results. Then
-`delfjax reproduce` makes all older results again."""
+"""Version of the code that computes results. Increase it when a change is meant to change results.
+`delfjax reproduce` then computes all older results again."""
 
 # Patterns of a list of plain values that json.dumps breaks into lines, and of the line breaks in it.
 PLAIN_LIST, LINE_BREAK = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]"), re.compile(r",\n\s+")
@@ -36,9 +36,9 @@ def write_result(path: Path, result: dict[str, Any] | list[Any]) -> None:
 
 
 def update_result(path: Path, result: dict[str, Any], *, tolerance: float = 0.02) -> None:
-    """Write a result only if it differs from the result in the file.
+    """Write a result as a JSON file, unless the file already holds an equal result.
 
-    Differences in times, versions and hardware are ignored. So are differences of numbers up to the
+    Results are equal if only times, versions, hardware and rounding differ. Numbers may differ by the
     tolerance (relative or absolute), because each kind of CPU rounds differently.
     """
     if not path.is_file() or not _same(_lasting(read_result(path)), _lasting(result), tolerance):
@@ -52,14 +52,11 @@ def read_result(path: Path) -> dict[str, Any]:
         ValueError: If the file is missing or does not hold a JSON object.
     """
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(result, dict):
-            raise ValueError(f"expected a JSON object, found a {type(result).__name__}")
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{path}: not a result file ({error}). Fix: run `make reproduce`"
-        ) from error
-    return result
+        return read_json(path, fix="run `make reproduce`", expected="a result")
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: no such file. Fix: run `make reproduce`") from error
+    except StoreError as error:
+        raise ValueError(str(error)) from error
 
 
 def to_json(result: dict[str, Any] | list[Any]) -> str:
@@ -100,11 +97,25 @@ def _same(one: object, other: object, tolerance: float) -> bool:
     return structure == other_structure and all(map(is_close, values, others))
 
 
+def config_to_dict(config: object) -> dict[str, Any]:
+    """Return a configuration (a dataclass that may contain others) as a dict.
+
+    A field can name a value ``missing`` in its metadata: the behavior before the field existed. This value
+    is not saved, so that settings that existed before are saved as before.
+    """
+    return {
+        each.name: config_to_dict(value) if is_dataclass(value) else value
+        for each in fields(config)
+        if (value := getattr(config, each.name)) != each.metadata.get("missing", MISSING)
+    }
+
+
 def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     """Make a configuration (a dataclass that may contain others) from a dict of plain values.
 
-    A missing field gets its default. So does a field that is None but does not allow None: `to_plain`
-    writes infinity as None, and infinity is the default of such fields.
+    A missing field gets the value ``missing`` of its metadata (see `config_to_dict`), or else its default. A
+    field that is None but does not allow None gets its default too: `to_plain` writes infinity as None, and
+    infinity is the default of such fields.
 
     Raises:
         ValueError: If a field is unknown or a value is out of range.
@@ -116,7 +127,9 @@ def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
             f"{cls.__name__}: unknown fields {', '.join(unknown)}; the known fields are "
             f"{', '.join(sorted(known))}"
         )
-    found = {}
+    found = {
+        each.name: each.metadata["missing"] for each in fields(cls) if "missing" in each.metadata
+    }
     for name, value in values.items():
         kinds = get_args(hints[name]) or (hints[name],)
         if value is None and type(None) not in kinds:
@@ -136,7 +149,7 @@ def describe(config: object) -> dict[str, Any]:
     Args:
         config: A dataclass, or a dict of plain values.
     """
-    settings = asdict(config) if is_dataclass(config) else config
+    settings = config_to_dict(config) if is_dataclass(config) else config
     return {"config": to_plain(settings), "versions": versions(), "hardware": hardware()}
 
 

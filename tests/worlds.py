@@ -27,7 +27,10 @@ Model = TypeVar("Model", bound=nnx.Module)
 
 SIZE = 48, 64  # of drawn photos: as they all have it, one program extracts them
 # The paper's seven scales: a photo of SIZE has 112 cells.
-SMALL = ExtractionConfig(pyramid=PyramidConfig(longest=64), selection="norm", max_features=60)
+# Such small drawings are noise at most scales (`has_content`), so cells need no contrast.
+SMALL = ExtractionConfig(
+    pyramid=PyramidConfig(longest=64), selection="norm", max_features=60, min_contrast=0
+)
 
 
 @cache

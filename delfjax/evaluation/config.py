@@ -1,7 +1,7 @@
 """Configuration of an evaluation: all settings that its scores depend on."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from delfjax.features.extract_folder import PCAConfig
@@ -9,7 +9,7 @@ from delfjax.features.extraction import ExtractionConfig
 from delfjax.features.factory import DEFAULT_MODEL
 from delfjax.features.global_descriptors import GlobalConfig
 from delfjax.features.handcrafted import NAMES as HANDCRAFTED
-from delfjax.provenance import config_from_dict, to_plain
+from delfjax.provenance import config_from_dict, config_to_dict, to_plain
 from delfjax.ranges import COUNT, FRACTION, check_fields
 from delfjax.search.expansion import ExpansionConfig
 from delfjax.search.index import IndexConfig
@@ -112,7 +112,7 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as a dict that can be saved as JSON. Infinity becomes None."""
-        return {name: to_plain(value) for name, value in asdict(self).items()}
+        return {name: to_plain(value) for name, value in config_to_dict(self).items()}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "RunConfig":

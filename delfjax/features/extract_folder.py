@@ -21,6 +21,7 @@ from delfjax.features.handcrafted import HandcraftedExtractor
 from delfjax.features.pca import PAPER_DIMENSIONS, PCA
 from delfjax.features.store import SHARDS, ExtractionReport, FeatureStore
 from delfjax.images.reading import PhotoError, PhotoFolder, PhotoSource, iter_photos, scan
+from delfjax.provenance import config_to_dict
 from delfjax.ranges import COUNT, SEED, check_fields
 from delfjax.types import Features
 
@@ -96,7 +97,7 @@ def extract_folder(
     made_by = {
         "backbone": model.spec.name if isinstance(model, Extractor) else model.name,
         "model": model.checksum,
-        "extraction": asdict(model.config),
+        "extraction": config_to_dict(model.config),
         "reduction": asdict(config),
     }
     store = FeatureStore(path, made_by)

@@ -1,8 +1,11 @@
-"""Extract the local features of a photo: image pyramid, network, selection (Secs. 4.1, 4.2).
+"""Extract the local features of a photo from an image pyramid with a neural network (Secs. 4.1, 4.2).
 
 The levels of the pyramid are resized copies of the photo. The network computes a feature map of each
 level. Each cell (position) of a map has a descriptor and a score. The 1000 cells with the highest scores
 become features. The score is the attention or, as the paper's baseline, the L2 norm of the descriptor.
+
+Cells in areas without content, such as plain sky, are left out (`has_content`). Their descriptors
+depend only on their position relative to the border of the photo, so empty areas of two photos would match.
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,12 +34,15 @@ from delfjax.images.reading import PhotoError
 from delfjax.models.attention import Attention
 from delfjax.models.backbone import ResNet, checksum, fold_batch_norm, transpose_kernels
 from delfjax.models.resnet import receptive_field
-from delfjax.ranges import COUNT, FRACTION, check_fields
+from delfjax.ranges import COUNT, FRACTION, NOT_NEGATIVE, check_fields
 from delfjax.types import Features, Photo
 
 Selection = Literal["attention", "norm"]
 SelectedCells = tuple[Array, Array, Array]  # (row, column) of cells; their scores; descriptors
 NMS_CANDIDATES = 5  # candidates of non-maximum suppression per feature; our choice, not the paper's
+FINE_BLOCK, COARSE_BLOCK = 4, 8  # pixels: sides of the blocks of `has_content`
+# Smallest ratio of squared contrasts, coarse to fine, for `has_content`. Noise has 0.25 to 0.37.
+NOISE_RATIO = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +55,20 @@ class ExtractionConfig:
             the descriptor. By default attention if the model has an attention head, else the norm.
         max_features: Maximum number of features per photo (official configuration: 1000).
         nms_iou: Maximum intersection over union of the receptive fields of two features, from 0 to 1. If
-            it is exceeded, the feature with the lower score is dropped. 1 (official) drops none.
+            it is exceeded, the feature with the lower score is dropped. 1 (official code) drops none.
+        min_contrast: Minimum contrast around a feature, in gray levels (0 to 255). Flat areas, gradients and
+            noise have less and get no features (`has_content`). 0 (official code) drops none. If this field
+            is missing in a saved configuration, it is 0.
     """
 
     pyramid: PyramidConfig = field(default_factory=PyramidConfig)
     selection: Selection | None = None
     max_features: int = 1000
     nms_iou: float = 1.0
+    min_contrast: float = field(default=1.0, metadata={"missing": 0.0})
 
     def __post_init__(self) -> None:
-        check_fields(self, max_features=COUNT, nms_iou=FRACTION)
+        check_fields(self, max_features=COUNT, nms_iou=FRACTION, min_contrast=NOT_NEGATIVE)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -183,7 +193,7 @@ class Extractor:
         return nnx.merge(self._graph, self._states[False]).backbone
 
     def network(self, mosaic: Mosaic) -> tuple[nnx.GraphDef, nnx.State]:
-        """Return the network as graph and state, with transposed kernels if the mosaic is transposed."""
+        """Return the network as graph and state. Its kernels are transposed if the `Mosaic` is transposed."""
         return self._graph, self._states[mosaic.transposed]
 
     def __call__(self, photo: Photo) -> Features:
@@ -224,12 +234,13 @@ class Extractor:
             mosaic.levels,
             by=self.config.selection,
             count=candidates * self.config.max_features,
+            min_contrast=self.config.min_contrast,
         )
 
     def _collect(self, mosaic: Mosaic, selected: SelectedCells) -> Features:
         """Wait for the result of `_launch`, and convert its cells to features of the photo."""
         cells, scores, descriptors = (np.asarray(part) for part in selected)
-        valid = np.isfinite(scores)  # a small photo can have fewer cells than max_features
+        valid = np.isfinite(scores)  # a photo can have fewer cells with content than max_features
         positions, levels = cell_positions(mosaic, cells[valid])
         features = Features(
             positions=positions.astype(np.float32),
@@ -275,21 +286,82 @@ def level_mask(shape: tuple[int, int], levels: Int[Array, "levels 4"]) -> Bool[A
     return ((y >= top) & (y < top + height) & (x >= left) & (x < left + width)).any(0)
 
 
+def has_content(
+    pixels: UInt8[Array, "h w 3"], levels: Int[Array, "levels 4"], min_contrast: float
+) -> Bool[Array, "y x"]:
+    """Return whether each cell of a mosaic has content in the 64 x 64 pixels around its center.
+
+    The contrast is computed from means of blocks of 8 x 8 pixels. It is the root mean square of their second
+    differences, divided by sqrt(6), and is 0 in flat areas and linear gradients. With blocks of 4 x 4 pixels,
+    the squared contrast of noise is four times as high, and that of edges half as high. A cell has content
+    if its contrast exceeds ``min_contrast``, and its square exceeds `NOISE_RATIO` times that of 4 x 4 blocks.
+
+    Args:
+        pixels: Pixels of the mosaic.
+        levels: ``(top, left, height, width)`` of each level.
+        min_contrast: Smallest contrast, in gray levels.
+    """
+    valid = level_mask(pixels.shape[:2], levels)
+    sums = [
+        part
+        for block in (FINE_BLOCK, COARSE_BLOCK)
+        for part in _squared_contrast(pixels, valid, block)
+    ]
+    # A window must not reach into another level, so each level has its own sums.
+    cells = jax.vmap(lambda level: level_mask(valid.shape, level[None])[::STRIDE, ::STRIDE])(levels)
+    maps = jnp.stack(sums) * cells[:, None]
+    # The receptive field of cell i is centered at pixel 16 i: two cells before it, and two from it on.
+    padding, size = ((0, 0), (0, 0), (2, 1), (2, 1)), (1, 1, 4, 4)
+    windows = jax.lax.reduce_window(maps, 0.0, jax.lax.add, size, (1, 1, 1, 1), padding)
+    fine, fine_count, coarse, coarse_count = (windows * cells[:, None]).sum(0)
+    fine, coarse = fine / jnp.maximum(fine_count, 1), coarse / jnp.maximum(coarse_count, 1)
+    return (coarse > min_contrast**2) & (coarse > NOISE_RATIO * fine)
+
+
+def _squared_contrast(pixels: Array, valid: Array, block: int) -> tuple[Array, Array]:
+    """Sum the squared contrast of blocks of pixels for each cell. Return the sums and the numbers of terms."""
+    rows, columns = (side // block for side in valid.shape)
+    blocks = (rows, block, columns, block)
+    # Sums of whole numbers are exact, so the contrast of a flat area is exactly 0.
+    means = pixels.astype(jnp.float32).sum(-1).reshape(blocks).sum((1, 3)) / (3 * block**2)
+    known = valid.reshape(blocks).all((1, 3))
+    total = count = jnp.zeros((rows, columns))
+    for axis in (0, 1):
+        before, here, after = (jnp.roll(means, shift, axis) for shift in (1, 0, -1))
+        complete = known & jnp.roll(known, 1, axis) & jnp.roll(known, -1, axis)
+        # A roll wraps around, but the last row and column of a mosaic belong to no level.
+        total += jnp.where(complete, (before - 2 * here + after) ** 2 / 6, 0)
+        count += complete
+    per_cell = STRIDE // block
+    cells = (rows // per_cell, per_cell, columns // per_cell, per_cell)
+    return total.reshape(cells).sum((1, 3)), count.reshape(cells).sum((1, 3))
+
+
 @partial(jax.jit, static_argnames="graph")
 def _score(graph: nnx.GraphDef, state: nnx.State, pixels: Array, levels: Array) -> dict[str, Array]:
     return nnx.merge(graph, state)(pixels, level_mask(pixels.shape[:2], levels))[1]
 
 
-@partial(jax.jit, static_argnames=("graph", "by", "count"))
+@partial(jax.jit, static_argnames=("graph", "by", "count", "min_contrast"))
 def _select(
-    graph: nnx.GraphDef, state: nnx.State, pixels: Array, levels: Array, *, by: str, count: int
+    graph: nnx.GraphDef,
+    state: nnx.State,
+    pixels: Array,
+    levels: Array,
+    *,
+    by: str,
+    count: int,
+    min_contrast: float,
 ) -> SelectedCells:
-    """Run the network on a mosaic, and return the cells with the highest scores."""
+    """Run the network on a mosaic, and return the cells with content that have the highest scores."""
     valid = level_mask(pixels.shape[:2], levels)
     maps, scores = nnx.merge(graph, state)(pixels, valid)
-    masked = jnp.where(valid[::STRIDE, ::STRIDE], scores[by], -jnp.inf).ravel()
+    allowed = valid[::STRIDE, ::STRIDE]
+    if min_contrast:
+        allowed &= has_content(pixels, levels, min_contrast)
+    masked = jnp.where(allowed, scores[by], -jnp.inf).ravel()
     best, flat = jax.lax.top_k(masked, min(count, masked.size))
-    cells = jnp.stack(jnp.unravel_index(flat, valid[::STRIDE, ::STRIDE].shape), axis=1)
+    cells = jnp.stack(jnp.unravel_index(flat, allowed.shape), axis=1)
     return cells, best, maps.reshape(-1, maps.shape[-1])[flat]
 
 

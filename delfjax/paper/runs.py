@@ -56,7 +56,7 @@ TITLES = {  # titles of results that exist only in the folder "runs"
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Size of photos and number of features.
+    """Scale of an experiment: size of photos and number of features.
 
     Attributes:
         longest: Longest side of a photo in pixels.
@@ -78,14 +78,14 @@ PROFILES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One row of the paper's table, one point of a figure, or a comparison.
+    """A method with its settings, which gives a row of a table, a point of a figure, or a comparison.
 
     Attributes:
         name: Name of the run, and last part of the name of its result.
         row: The paper's name of the method, or our name if the paper has none.
-        kind: Group of the run. The runs of a sweep, which varies one setting, have one kind.
+        kind: Group of the run. Runs that vary one setting (a sweep) have the same kind.
         config: Configuration without photo size and number of features, which `at` adds.
-        features: Number of features per photo. None: the number of the profile.
+        features: Number of features per photo. None: the number that the profile gives.
         headline: Whether the README's table shows the run.
     """
 
@@ -97,7 +97,10 @@ class Run:
     headline: bool = False
 
     def at(self, profile: Profile) -> RunConfig:
-        """Return the configuration with the photo size and number of features of a profile."""
+        """Return the configuration with the photo size and number of features of a profile.
+
+        As in the paper, cells without content can be features.
+        """
         config, longest = self.config, profile.longest
         pyramid = replace(config.extraction.pyramid, longest=longest)
         if config.uses_local_features:
@@ -106,7 +109,9 @@ class Run:
         if config.global_descriptor is not None:
             descriptor = replace(config.global_descriptor, longest=longest)
             config = replace(config, global_descriptor=descriptor)
-        return replace(config, extraction=replace(config.extraction, pyramid=pyramid))
+        return replace(
+            config, extraction=replace(config.extraction, pyramid=pyramid, min_contrast=0.0)
+        )
 
 
 NORM, ATTENTION = ExtractionConfig(selection="norm"), ExtractionConfig(selection="attention")
@@ -266,7 +271,9 @@ def load_results(
 
 
 def results_by_row(folder: Path = RESULTS, *, headline: bool = False) -> dict[str, list[Path]]:
-    """Return the result files of all runs except sweeps, on all benchmarks, by row of Table 1.
+    """Return the result files on all benchmarks, by row of Table 1. Sweeps are left out.
+
+    A sweep is a series of runs that vary one setting.
 
     Args:
         folder: Folder of the results.
@@ -285,9 +292,9 @@ def results_by_row(folder: Path = RESULTS, *, headline: bool = False) -> dict[st
 def sweep(
     kind: Kind, folder: Path = RESULTS, benchmark: str = HEADLINE
 ) -> dict[float, Mapping[str, Any]]:
-    """Return the results of a sweep, by the number that varies; empty if there are no results.
+    """Return the results of a sweep (runs that vary one setting), by the value of the setting.
 
-    For the kind ``"features"``, the number is features per photo. For ``"dimensions"`` and
+    For the kind ``"features"``, the value is the number of features per photo. For ``"dimensions"`` and
     ``"bits"``, it is the size of a descriptor. For ``"recall"``, it is the recall of the index in
     percent.
     """
@@ -299,7 +306,7 @@ def sweep(
 
 
 def command(kind: Kind) -> str:
-    """Return the shell command that makes the results of all runs of a kind."""
+    """Return the shell command that makes the results of all runs in one group."""
     names = [run.name for run in RUNS.values() if run.kind == kind]
     return shlex.join(["delfjax", "reproduce", "--only", *names])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from delfjax.features.pca import PAPER_DIMENSIONS, PCA
+from delfjax.features.pca import PAPER_DIMENSIONS, PCA, l2_normalize
 from delfjax.geometry.ransac import RansacConfig, verify
 from delfjax.ranges import RATIO, Range, check_number
 from delfjax.search.exact import ExactIndex
@@ -61,7 +61,8 @@ def match(
         b: Features of the second photo.
         pca: PCA that reduces the descriptors of both photos. Descriptors that already have the reduced
             size are not changed. None: descriptors of more than 40 dimensions (the paper's size) are
-            reduced by a PCA fitted to the two photos, and other descriptors are not changed.
+            reduced by a PCA fitted to the two photos, and other descriptors are not changed. If the photos
+            have fewer than 40 features in all, their descriptors are only L2-normalized.
         max_distance: Maximum L2 distance of the descriptors of a match, from 0 to 2.
         ratio: Maximum distance of the nearest feature of ``b``, divided by that of the second nearest
             (Lowe, "Distinctive image features from scale-invariant keypoints", IJCV 2004). 1 disables
@@ -105,6 +106,8 @@ def _reduce(a: Features, b: Features, pca: PCA | None) -> tuple[Features, Featur
     if pca is None:
         if width <= PAPER_DIMENSIONS:
             return a, b
+        if len(a) + len(b) < PAPER_DIMENSIONS:
+            return tuple(each.with_descriptors(l2_normalize(each.descriptors)) for each in (a, b))
         pca = PCA.fit(np.concatenate([a.descriptors, b.descriptors]))
     reduced, full = pca.components.shape
     if width == full:
