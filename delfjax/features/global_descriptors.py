@@ -26,7 +26,6 @@ from delfjax.models.pooling import MAX_REGIONS, Pooling, pool_regions, pooling_r
 from delfjax.ranges import PIXELS, SCALE, Range, check_fields
 from delfjax.types import Photo
 
-
 MAX_BYTES = 2**36  # of a file: eight million photos
 
 

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from safetensors.numpy import load_file, save_file
+
+from delfjax.files import check_tensors, read_tensors, reading, write_tensors
 
 PAPER_DIMENSIONS = 40  # Sec. 4.3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PCA:
-    """A fitted PCA with L2 normalization before and after it.
+    """A fitted PCA that L2-normalizes descriptors before and after the projection.
 
     Attributes:
         mean: Mean of the normalized descriptors that the PCA was fitted on.
@@ -27,11 +28,11 @@ class PCA:
     whiten: bool = False
 
     def __call__(self, descriptors: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n d"]:
-        """Reduce descriptors to unit vectors of ``d`` dimensions."""
+        """Reduce descriptors to unit vectors with one dimension per principal axis."""
         return l2_normalize(self.project(l2_normalize(descriptors)))
 
     def project(self, descriptors: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n d"]:
-        """Apply the PCA without normalization: ``(x - mean) @ components.T``, whitened if set."""
+        """Apply the PCA without normalization: ``(x - mean) @ components.T``. Whiten if set."""
         projected = (descriptors - self.mean) @ self.components.T
         return projected / np.sqrt(self.variances) if self.whiten else projected
 
@@ -44,7 +45,7 @@ class PCA:
         whiten: bool = False,
         seed: int = 0,
     ) -> "PCA":
-        """Learn a PCA from descriptors of database photos, never queries. Normalize them first.
+        """L2-normalize descriptors and learn a PCA from them. Use database photos, never queries.
 
         Raises:
             ValueError: If there are fewer descriptors than dimensions.
@@ -66,28 +67,40 @@ class PCA:
         return cls(mean=mean, components=components, variances=variances, whiten=whiten)
 
     def save(self, path: Path) -> None:
-        """Write the PCA to a safetensors file."""
+        """Write the PCA to a safetensors file, completely or not at all."""
         tensors = {"mean": self.mean, "components": self.components, "variances": self.variances}
-        # save_file ignores strides, and scikit-learn's components are stored column by column.
-        tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-        save_file(tensors | {"whiten": np.array(self.whiten)}, path)
+        write_tensors(path, tensors | {"whiten": np.array(self.whiten)})
 
     @classmethod
     def load(cls, path: Path) -> "PCA":
-        """Read a file that `save` wrote."""
-        tensors = load_file(path)
-        return cls(**tensors | {"whiten": bool(tensors["whiten"])})
+        """Read a file that `save` wrote.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            StoreError: If the file is damaged or contains something else.
+        """
+        fix = "put the original file back, or extract again into a new folder"
+        with reading(Path(path), "a PCA", fix=fix):
+            tensors, _ = read_tensors(Path(path))
+            axes = {"mean": 1, "components": 2, "variances": 1}
+            check_tensors(tensors, {n: ("f", a) for n, a in axes.items()} | {"whiten": ("b", 0)})
+            shape = (*tensors["variances"].shape, *tensors["mean"].shape)
+            if tensors["components"].shape != shape or 0 in shape:
+                raise ValueError(
+                    f"found {tensors['components'].shape} components, expected {shape}"
+                )
+            return cls(**tensors | {"whiten": bool(tensors["whiten"])})
 
 
 def truncate_descriptors(
     descriptors: Float[np.ndarray, "n d"], dimensions: int | None
 ) -> Float[np.ndarray, "n e"]:
-    """Keep the first dimensions of reduced descriptors, and normalize again. None keeps all.
+    """Keep only the first dimensions of reduced descriptors, and L2-normalize again.
 
-    The result equals that of a PCA with fewer dimensions.
+    The result equals that of a PCA with fewer dimensions. ``dimensions=None`` keeps all dimensions.
 
     Raises:
-        ValueError: If the descriptors have fewer dimensions.
+        ValueError: If the descriptors have fewer than ``dimensions`` dimensions.
     """
     if dimensions is None:
         return descriptors

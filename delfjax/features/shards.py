@@ -32,13 +32,13 @@ from jaxtyping import Int
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from delfjax.files import StoreError, atomic_write, digest
+from delfjax.files import HEADER, StoreError, atomic_write, digest, reading
 from delfjax.images.reading import PhotoSource
 from delfjax.types import Features
 
 FORMAT = "delfjax features 2"
 FORMAT_0_1_0 = "delfjax features 1"  # without sources and checksums
-HEADER = "delfjax"  # key of the JSON object in the metadata
+FIX = "remove the file and extract again"
 FIELDS = {
     "positions": np.float32,
     "scales": np.float32,
@@ -138,16 +138,8 @@ class Shard:
 
     def __init__(self, path: Path, made_by: Mapping[str, Any]) -> None:
         self.path = path
-        try:
+        with reading(path, "a shard", fix=FIX):
             self._open(made_by)
-        except (FileNotFoundError, StoreError):
-            raise
-        except PermissionError as error:
-            raise StoreError(
-                f"{path}: no permission to read this file. Fix: change its permissions"
-            ) from error
-        except (SafetensorError, ValueError, TypeError, KeyError, OSError, RecursionError) as error:
-            raise self._damaged(str(error)) from error
 
     def _open(self, made_by: Mapping[str, Any]) -> None:
         self._file = safe_open(self.path, "np")  # a memory map; it keeps no file descriptor open

@@ -1,7 +1,7 @@
-"""Store the features of many photos on disk, in a folder of shards with some hundred photos each.
+"""Store the features of many photos on disk, in a folder of shards (files of up to 512 photos).
 
-New photos are collected in memory, and written to a small shard, a *part*, every few seconds. At the end
-of a run, `FeatureStore.compact` merges the parts into shards. Each file is complete or absent: an
+New photos are collected in memory, and about every ten seconds written to a small shard, called a *part*.
+At the end of a run, `FeatureStore.compact` merges the parts. Each file is either complete or absent, so an
 interrupted run can continue, and readers can open the store during a run.
 """
 
@@ -26,7 +26,6 @@ from delfjax.features.shards import (
 from delfjax.files import (
     Lock,
     StoreError,
-    atomic_write,
     claim_folder,
     read_json,
     remove_leftovers,
@@ -46,13 +45,13 @@ OPENING_ATTEMPTS = 10  # another process may merge files while this process open
 
 @dataclass(kw_only=True)
 class ExtractionReport:
-    """Result of an extraction, photo by photo.
+    """Lists of the photos that an extraction extracted, skipped, or could not read.
 
     Attributes:
-        extracted: Names of the photos that were extracted now.
-        changed: Names of those among them that were extracted again, because their file has changed.
-        kept: Names of the photos that the store contained before.
-        failed: Errors of the photos that could not be read, by name.
+        extracted: Names of the photos whose features were extracted in this run.
+        changed: Those of the extracted names that were extracted again, because their file has changed.
+        kept: Names of the photos whose features were stored before this run.
+        failed: Error of each photo that could not be read. Keys are names.
     """
 
     extracted: list[str] = field(default_factory=list)
@@ -61,7 +60,7 @@ class ExtractionReport:
     failed: dict[str, PhotoError] = field(default_factory=dict)
 
     def update(self, other: "ExtractionReport") -> None:
-        """Add the photos of another report. A photo that is listed here already is not repeated."""
+        """Add the photos of another report, except photos that this report lists already."""
         known = {*self.extracted, *self.kept}
         self.extracted += [name for name in other.extracted if name not in known]
         self.changed += [name for name in other.changed if name not in known]
@@ -72,23 +71,23 @@ class ExtractionReport:
 class FeatureStore:
     """A folder with the features of many photos, all made by one model and configuration.
 
-    To write, enter the store: ``with FeatureStore(path, made_by) as store: store.write(name,
-    features)``. Only one process at a time can write. Any number of processes can read; they see
-    the shards that existed when they opened the store.
+    To write, open the store in a ``with`` block: ``with FeatureStore(path, made_by) as store:
+    store.write(name, features)``. Only one process at a time can write. Any number of processes can read.
+    They see the shards that existed when they opened the store.
 
     Args:
         path: The folder. It is created if it does not exist and ``made_by`` is given.
-        made_by: Everything that determines the features: model, extraction and PCA. None opens an
+        made_by: Settings that determine the features: model, extraction and PCA. None opens an
             existing store.
 
     Attributes:
         path: The folder.
-        made_by: Everything that determines the features, as JSON returns it.
+        made_by: The settings as read from JSON (tuples become lists).
         report: Result of the last `extract_folder` into this store.
 
     Raises:
         StoreError: If the store was made with other settings, if a shard is damaged, if ``made_by``
-            is None and there is no store, or on entering if another process writes to the store.
+            is None and there is no store, or if another process writes when a ``with`` block starts.
     """
 
     def __init__(self, path: Path | str, made_by: Mapping[str, Any] | None = None) -> None:
@@ -100,7 +99,7 @@ class FeatureStore:
         self._pending_since = 0.0  # time at which the oldest of them was added
         if (self.path / "features").is_dir():
             raise StoreError(
-                f"{self.path}: a store of an early version, with one file per photo. "
+                f"{self.path}: written by an early version of delfjax, with one file per photo. "
                 f"Fix: {EXTRACT_AGAIN}"
             )
         if made_by is not None:
@@ -127,7 +126,7 @@ class FeatureStore:
             except FileNotFoundError:  # another process has merged this file into a new one
                 continue
         else:
-            raise StoreError(f"{self.path}: its files change all the time. Fix: try again later")
+            raise StoreError(f"{self.path}: other processes keep replacing files. Fix: try later")
         self._check_pca()
 
     def _add_shard(self, shard: Shard) -> None:
@@ -181,18 +180,18 @@ class FeatureStore:
             self._lock = None
 
     def write(self, name: str, features: Features, source: PhotoSource | None = None) -> None:
-        """Add a photo. Its descriptors are rounded to half precision.
+        """Add the features of a photo. Descriptors are rounded to half precision.
 
         A photo that the store contains already is not replaced; call `remove` first.
 
         Args:
             name: Name of the photo.
             features: Its features.
-            source: The file that the features come from, so that a change of the file is noticed.
+            source: File from which the features were extracted. It is used to notice a later change.
 
         Raises:
-            StoreError: If the store was not entered.
-            ValueError: If the descriptors have another number of dimensions than others.
+            StoreError: If the store is not open in a ``with`` block.
+            ValueError: If the number of descriptor dimensions differs from that in the store.
         """
         self._check_entered()
         if name in self:
@@ -201,7 +200,7 @@ class FeatureStore:
         if self._dimensions not in (dimensions, None):
             raise ValueError(
                 f"{name}: descriptors have {dimensions} dimensions, but those of {self.path} have "
-                f"{self._dimensions}"
+                f"{self._dimensions}. Fix: use another store"
             )
         self._dimensions = dimensions
         now = time.monotonic()
@@ -211,7 +210,7 @@ class FeatureStore:
             self.flush()
 
     def flush(self) -> None:
-        """Write the photos in memory to disk as one part."""
+        """Write the photos in memory to disk, as one part (small shard)."""
         if self._pending:
             # An interrupt between two of these lines is harmless: the next flush writes the same
             # photos again, into the same file or into a second one.
@@ -219,10 +218,10 @@ class FeatureStore:
             self._pending = {}
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove photos. Their shards are written again without them.
+        """Remove the features of some photos. Write the affected shards again without these photos.
 
         Raises:
-            StoreError: If the store was not entered, or does not contain a photo.
+            StoreError: If the store is not open in a ``with`` block, or does not contain a photo.
         """
         self._check_entered()
         self.flush()
@@ -237,12 +236,12 @@ class FeatureStore:
         self._open_shards()
 
     def compact(self) -> None:
-        """Merge parts and incomplete shards into shards of `SHARD_PHOTOS` photos, sorted by name.
+        """Merge parts (small shards) and incomplete shards into shards of `SHARD_PHOTOS` photos.
 
-        So an interrupted run that continues ends with the same files as a run without interruption.
+        Photos are sorted by name, so the final files do not depend on interruptions of the run.
 
         Raises:
-            StoreError: If the store was not entered.
+            StoreError: If the store is not open in a ``with`` block.
         """
         self._check_entered()
         self.flush()
@@ -298,7 +297,7 @@ class FeatureStore:
         return features.with_descriptors(features.descriptors.astype(np.float32))
 
     def source(self, name: str) -> PhotoSource | None:
-        """Return the file that a photo's features come from. None: a store of 0.1.0 did not record it."""
+        """Return the file from which a photo's features were extracted. None if the file was not recorded."""
         if name in self._pending:
             return self._pending[name].source
         shard, index = self._locate(name)
@@ -322,7 +321,7 @@ class FeatureStore:
         Args:
             names: Names of the photos, in the order of the database. None takes all photos on disk,
                 sorted by name.
-            limit: Maximum number of features per photo: those with the highest scores.
+            limit: Maximum number of features per photo. Those with the highest scores are used.
 
         Raises:
             StoreError: If a photo is not on disk.
@@ -346,14 +345,13 @@ class FeatureStore:
 
     @property
     def pca(self) -> PCA | None:
-        """PCA that reduced the descriptors of this store. None before it is set."""
+        """PCA that reduced the descriptors of this store. None until a PCA is set."""
         path = self.path / PCA_FILE
         return PCA.load(path) if path.exists() else None
 
     @pca.setter
     def pca(self, pca: PCA) -> None:
-        with atomic_write(self.path / PCA_FILE) as temporary:
-            pca.save(temporary)
+        pca.save(self.path / PCA_FILE)
         self._check_pca()
 
 

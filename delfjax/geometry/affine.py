@@ -9,14 +9,24 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 SAMPLE_SIZE = 3  # matches that determine a map
+LARGEST = 1e8  # of all numbers in a map; a plausible map has no such number
+
+
+def divide(
+    numerator: Float[Array, "..."], denominator: Float[Array, "..."], axis: tuple[int, ...] = ()
+) -> Float[Array, "..."]:
+    """Divide. If a quotient is undefined or at least `LARGEST`, set all quotients along ``axis`` to 0."""
+    usable = (jnp.abs(numerator) < LARGEST * jnp.abs(denominator)).all(axis, keepdims=True)
+    return jnp.where(usable, numerator / jnp.where(usable, denominator, 1.0), 0.0)
 
 
 def solve(source: Float[Array, "s 3 2"], target: Float[Array, "s 3 2"]) -> Float[Array, "s 2 3"]:
-    """Compute ``A`` from each sample of three matches. Collinear points give NaN or infinity."""
+    """Compute ``A`` from each sample of three matches. Collinear points give a map of zeros."""
     (a, b), (c, d) = ((p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]) for p in (source, target))
     determinant = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])[:, None]
-    y_column = (c * b[:, 1:] - d * a[:, 1:]) / determinant
-    x_column = (d * a[:, :1] - c * b[:, :1]) / determinant
+    numerators = c * b[:, 1:] - d * a[:, 1:], d * a[:, :1] - c * b[:, :1]
+    columns = divide(jnp.stack(numerators, axis=1), determinant[:, None], axis=(1, 2))
+    y_column, x_column = columns[:, 0], columns[:, 1]
     shift = target[:, 0] - y_column * source[:, 0, :1] - x_column * source[:, 0, 1:]
     return jnp.stack([y_column, x_column, shift], axis=-1)
 
@@ -31,14 +41,14 @@ def is_plausible(
         corners: Unused, because an affine map has the same scale factors everywhere.
         max_stretch: Largest allowed scale factor. The smallest is ``1 / max_stretch``.
     """
-    linear = models[..., :2]
+    linear = jnp.clip(models[..., :2], -LARGEST, LARGEST)  # no product of these overflows
     determinant = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
     squares = (linear**2).sum((1, 2))
     # The singular values of a 2x2 matrix follow from its determinant and Frobenius norm.
     gap = jnp.sqrt(jnp.maximum(squares**2 - 4 * determinant**2, 0.0))
     largest = jnp.sqrt((squares + gap) / 2)
-    smallest = determinant / largest
-    return (smallest >= 1 / max_stretch) & (largest <= max_stretch)  # NaN compares false
+    smallest = determinant / jnp.where(largest > 0, largest, 1.0)
+    return (smallest >= 1 / max_stretch) & (largest <= max_stretch)
 
 
 def squared_residuals(
@@ -71,6 +81,6 @@ def fit(
     x, y = weight * (source - source_center), target - target_center
     (p, q), (_, r) = jnp.einsum("mi,mj->ij", x, source - source_center)
     determinant = p * r - q * q
-    inverse = jnp.array([[r, -q], [-q, p]]) / determinant
+    inverse = divide(jnp.array([[r, -q], [-q, p]]), determinant, axis=(0, 1))
     linear = jnp.einsum("mi,mj->ij", y, x) @ inverse
     return jnp.concatenate([linear, (target_center - linear @ source_center)[:, None]], axis=1)

@@ -9,15 +9,17 @@ infinity. ``H`` is scaled so that ``w`` is 1 at the centroid of the query points
 """
 
 import jax.numpy as jnp
+from jax.scipy.linalg import lu_factor
 from jaxtyping import Array, Bool, Float
 
 from delfjax.geometry import affine
 
 SAMPLE_SIZE = 4  # matches that determine a homography
+FAR = 1e12  # pixels; the distance of a point that has no image
 
 
 def solve(source: Float[Array, "s 4 2"], target: Float[Array, "s 4 2"]) -> Float[Array, "s 3 3"]:
-    """Compute ``H`` from each sample of four matches in closed form. Three collinear points give NaN or infinity.
+    """Compute ``H`` from each sample of four matches. Three collinear points give a map of zeros.
 
     ``p_0`` to ``p_3`` are the points ``(y, x, 1)`` in the query, and ``p'_0`` to ``p'_3`` those in the
     database photo. The weights ``l_i`` satisfy ``p_3 = sum_i l_i p_i`` with ``i`` from 0 to 2, and ``l'_i``
@@ -28,7 +30,7 @@ def solve(source: Float[Array, "s 4 2"], target: Float[Array, "s 4 2"]) -> Float
     # Coordinates are relative to the centroids: with raw pixels, the areas lose half of float32's digits.
     source_weights, dual, _ = _basis(source - source_center[:, None])
     target_weights, _, basis = _basis(target - target_center[:, None])
-    ratios = target_weights / source_weights
+    ratios = affine.divide(target_weights, source_weights, axis=(1,))
     centered = jnp.einsum("si,sia,sib->sab", ratios, basis, dual)
     return _to_pixels(centered, source_center, target_center)
 
@@ -49,7 +51,10 @@ def _to_pixels(
     target_center: Float[Array, "*s 2"],
 ) -> Float[Array, "*s 3 3"]:
     """Convert a homography between centered coordinates to pixels. ``w`` is 1 at the source center."""
-    model = model / model[..., 2:, 2:]
+    corner = model[..., 2:, 2:]
+    # If it is 0, the horizon crosses the center. `is_plausible` rejects such a map, whatever its scale.
+    usable = (jnp.abs(model) < affine.LARGEST * jnp.abs(corner)).all((-2, -1), keepdims=True)
+    model = model / jnp.where(usable, corner, 1.0)
     shift = model[..., 2] - (model[..., :2] * source_center[..., None, :]).sum(-1)
     model = jnp.concatenate([model[..., :2], shift[..., None]], axis=-1)
     top = model[..., :2, :] + target_center[..., :, None] * model[..., 2:, :]
@@ -79,7 +84,7 @@ def linearize(model: Float[Array, "*s 3 3"], point: Float[Array, " 2"]) -> Float
     y, x, w = (part[..., 0] for part in project(model, point[None]))
     mapped = jnp.stack([y, x], axis=-1)
     slope = model[..., :2, :2] - mapped[..., :, None] * model[..., 2:, :2]
-    linear = slope / w[..., None, None]
+    linear = affine.divide(slope, w[..., None, None], axis=(-2, -1))
     shift = mapped - (linear * point).sum(-1)
     return jnp.concatenate([linear, shift[..., None]], axis=-1)
 
@@ -87,7 +92,10 @@ def linearize(model: Float[Array, "*s 3 3"], point: Float[Array, " 2"]) -> Float
 def project(
     model: Float[Array, "*s 3 3"], points: Float[Array, "m 2"]
 ) -> tuple[Float[Array, "*s m"], ...]:
-    """Map query points by a homography. Return ``u / w`` and ``v / w`` in the database photo, and ``w``."""
+    """Map query points by a homography. Return ``u / w`` and ``v / w`` in the database photo, and ``w``.
+
+    ``w`` is 0 for points so close to the horizon that they map to more than `affine.LARGEST` pixels.
+    """
 
     # One coordinate at a time, because XLA's batched matrix product is several times slower on a CPU.
     def product(row: int) -> Float[Array, "*s m"]:
@@ -95,7 +103,9 @@ def project(
         return a * points[:, 0] + b * points[:, 1] + shift
 
     u, v, w = product(0), product(1), product(2)
-    return u / w, v / w, w
+    usable = jnp.maximum(jnp.abs(u), jnp.abs(v)) < affine.LARGEST * jnp.abs(w)
+    safe = jnp.where(usable, w, 1.0)
+    return u / safe, v / safe, jnp.where(usable, w, 0.0)
 
 
 def squared_residuals(
@@ -103,11 +113,11 @@ def squared_residuals(
 ) -> Float[Array, "*s m"]:
     """Return the squared distance between each mapped source point and its target, in pixels squared.
 
-    The distance is infinite for points at or beyond the horizon (``w <= 0``).
+    Points at or beyond the horizon (``w <= 0``) get the distance `FAR`.
     """
     y, x, w = project(model, source)
     squared = (y - target[:, 0]) ** 2 + (x - target[:, 1]) ** 2
-    return jnp.where(w > 0, squared, jnp.inf)
+    return jnp.where(w > 0, squared, FAR**2)
 
 
 def fit(
@@ -133,7 +143,7 @@ def fit(
     (y, x), source_center, source_size = _normalize(source, weight, total)
     (u, v), target_center, target_size = _normalize(target, weight, total)
     *_, w = project(model, source)
-    weight = jnp.where(mask, 1 / w, 0.0)[:, None]
+    weight = jnp.where(mask, affine.divide(jnp.ones_like(w), w), 0.0)[:, None]
     zero, one = jnp.zeros_like(y), jnp.ones_like(y)
     rows = jnp.concatenate(
         [
@@ -143,9 +153,14 @@ def fit(
     )
     right = (weight * jnp.stack([u, v], axis=1)).T.ravel()
     squares = jnp.einsum("ma,mb->ab", rows, rows)
+    # Too few matches, or matches on a line, determine no map. A pivot is then 0.
+    pivots = jnp.abs(jnp.diag(lu_factor(squares)[0]))
+    squares = jnp.where(pivots.min() > 1e-20 * pivots.max(), squares, jnp.eye(8))
     solution = jnp.linalg.solve(squares, jnp.einsum("ma,m->a", rows, right))
+    solution = jnp.where((jnp.abs(solution) < affine.LARGEST).all(), solution, 0.0)
     normalized = jnp.append(solution, 1.0).reshape(3, 3)
     scale = jnp.array([target_size, target_size, 1.0])[:, None]
+    source_size = jnp.where(source_size > 0, source_size, 1.0)
     centered = normalized * scale / jnp.array([source_size, source_size, 1.0])
     return _to_pixels(centered, source_center, target_center)
 
@@ -157,4 +172,4 @@ def _normalize(
     center = (weight[:, None] * points).sum(0) / total
     centered = points - center
     size = jnp.sqrt((weight[:, None] * centered**2).sum() / total)
-    return (centered / size).T, center, size
+    return affine.divide(centered, size).T, center, size

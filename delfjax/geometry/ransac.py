@@ -123,7 +123,8 @@ def _verify_batch(candidates: Sequence[Matches], config: RansacConfig) -> list[V
         counts[row] = len(matches)
         points[0, row, : len(matches)] = matches.query
         points[1, row, : len(matches)] = matches.database
-    models, affines, inliers = (np.asarray(part) for part in _ransac_all(*points, counts, config))
+    found, models, affines, inliers = map(np.array, _ransac_all(*points, counts, config))
+    models[~found] = affines[~found] = np.nan
     return [
         Verification(
             affine=affines[row],
@@ -140,7 +141,7 @@ def _ransac_all(
     target: Float[Array, "b m 2"],
     counts: Int[Array, " b"],
     config: RansacConfig,
-) -> tuple[Float[Array, "b r 3"], Float[Array, "b 2 3"], Bool[Array, "b m"]]:
+) -> tuple[Bool[Array, " b"], Float[Array, "b r 3"], Float[Array, "b 2 3"], Bool[Array, "b m"]]:
     """Verify candidates one after another. In parallel, memory bandwidth would limit the speed."""
     key = jax.random.key(config.seed)
     return jax.lax.map(lambda one: _ransac(*one, key, config), (source, target, counts))
@@ -152,13 +153,16 @@ def _ransac(
     count: Int[Array, ""],
     key: Key[Array, ""],
     config: RansacConfig,
-) -> tuple[Float[Array, "r 3"], Float[Array, "2 3"], Bool[Array, " m"]]:
-    """Return the best model of the first ``count`` matches, its affine map, and its inliers."""
+) -> tuple[Bool[Array, ""], Float[Array, "r 3"], Float[Array, "2 3"], Bool[Array, " m"]]:
+    """Return whether the first ``count`` matches have a model, the best one, its affine map, and its inliers.
+
+    No number on the way is NaN or infinite, so that JAX's checks for these numbers can be used.
+    """
     kind = MODELS[config.model]
     valid = jnp.arange(len(source)) < count
     # The corners of the box around the valid matches in the query.
-    top, left = jnp.where(valid[:, None], source, jnp.inf).min(0)
-    bottom, right = jnp.where(valid[:, None], source, -jnp.inf).max(0)
+    inside = jnp.where(valid[:, None], source, source[0])
+    (top, left), (bottom, right) = inside.min(0), inside.max(0)
     corners = jnp.array([[top, left], [top, right], [bottom, left], [bottom, right]])
 
     def score(models: Array, rows: Array | slice = slice(None)) -> Array:
@@ -189,11 +193,11 @@ def _ransac(
 
     inliers = inliers_of(model)
     found = plausible[best] & (count >= kind.SAMPLE_SIZE) & (inliers.sum() >= kind.SAMPLE_SIZE)
-    model, inliers = jnp.where(found, model, jnp.nan), inliers & found
+    inliers &= found
     if config.model == "affine":
-        return model, model, inliers
+        return found, model, model, inliers
     center = (inliers[:, None] * source).sum(0) / jnp.maximum(inliers.sum(), 1)
-    return model, homography.linearize(model, center), inliers
+    return found, model, homography.linearize(model, center), inliers
 
 
 def draw_samples(

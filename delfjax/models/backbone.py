@@ -1,9 +1,9 @@
-"""ResNet up to conv4: a fully convolutional network that computes dense local descriptors (Sec. 4.1).
+"""Compute dense local descriptors by a fully convolutional ResNet that ends after conv4 (Sec. 4.1).
 
 ResNet-50 gives one 1024-d descriptor for every 16th pixel in each direction. The network takes RGB photos
 with values from 0 to 255. `fold_batch_norm` makes the network faster for feature extraction.
 
-Symbols: ``x`` is an image or a feature map. ``valid`` marks the pixels or cells of ``x`` inside a photo.
+Symbols: ``x`` is an image or a feature map. ``valid`` marks the positions of ``x`` inside a photo.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ Module = TypeVar("Module", bound=nnx.Module)
 
 
 class ConvNorm(nnx.Module):
-    """A convolution and a batch norm. After `fold_batch_norm`, one convolution with a bias."""
+    """A convolution followed by a batch norm. `fold_batch_norm` merges the two into one convolution."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class ConvNorm(nnx.Module):
         self.norm = None if folded else norm(cout)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x e"]:
-        """Apply the convolution, then the batch norm if it is not folded."""
+        """Apply the convolution, then the batch norm unless the convolution already includes it."""
         x = self.conv(x)
         return x if self.norm is None else self.norm(x)
 
@@ -86,7 +86,7 @@ class Bottleneck(nnx.Module):
     def __call__(
         self, x: Float[Array, "b h w c"], valid: Bool[Array, "b h w"] | None = None
     ) -> Float[Array, "b y x e"]:
-        """Apply the block. ``valid`` marks the cells of ``x`` inside a photo."""
+        """Apply the block. ``valid`` marks the positions of ``x`` inside a photo (by default all)."""
         shortcut = x if self.shortcut is None else self.shortcut(x)
         if self.strides_first:
             valid = _stride_mask(valid, self.stride)
@@ -99,7 +99,7 @@ class ResNet(nnx.Module):
     """ResNet up to conv4, optionally with conv5 and the ImageNet classifier.
 
     Args:
-        spec: Specification of the network.
+        spec: Layer sizes and input normalization of the network.
         conv5: Whether to add conv5. Local descriptors do not need conv5.
         classifier: Whether to add conv5, global average pooling and the classifier of 1000 ImageNet classes.
         folded: Whether the batch norms are folded into the convolutions, as `fold_batch_norm` does.
@@ -128,17 +128,17 @@ class ResNet(nnx.Module):
     def __call__(
         self, photos: Float[Array, "b h w 3"], valid: Bool[Array, "b h w"] | None = None
     ) -> dict[str, Array]:
-        """Compute the feature map of every stage of the network.
+        """Compute the feature maps of all stages: the stem, conv2, conv3, conv4 and, if present, conv5.
 
         Args:
-            photos: RGB images with values from 0 to 255. One image may hold several photos. Each photo
-                starts at multiples of 16 pixels, at least 16 pixels from the other photos.
+            photos: RGB images with values from 0 to 255. One image may hold several photos. They are at
+                least 16 pixels apart, and the coordinates of their top left corners are multiples of 16.
             valid: Pixels inside a photo. The values of the other pixels do not change the feature maps
                 inside the photos. By default, all pixels are inside a photo.
 
         Returns:
             Maps by name: ``stem``, ``conv2``, ``conv3``, ``conv4`` and, if the network has conv5, ``conv5``.
-            Their strides are 2, 4, 8, 16 and 32 pixels. With a classifier, also its output ``logits``.
+            Their strides are 2, 4, 8, 16 and 32 pixels. With a classifier, also ``logits``, the class scores.
         """
         x = _mask((photos - jnp.array(self.spec.mean)) / jnp.array(self.spec.std), valid)
         valid = _stride_mask(valid, 2)
@@ -196,7 +196,7 @@ def fold_batch_norm(model: ResNet) -> ResNet:
     """Fold each batch norm into its convolution: ``w' = w g / s``, ``b' = (b - m) g / s + beta``.
 
     ``w`` and ``b`` are kernel and bias of the convolution. In the batch norm, ``m`` is the running mean,
-    ``s = sqrt(variance + epsilon)``, ``g`` the scale and ``beta`` the bias. A folded network is unchanged.
+    ``s = sqrt(variance + epsilon)``, ``g`` the scale and ``beta`` the bias. A folded network does not change.
     """
     if model.folded:
         return model
@@ -231,9 +231,16 @@ def named_parameters(state: nnx.State) -> dict[str, nnx.Variable]:
 def build(
     create: Callable[[], Module], tensors: Mapping[str, np.ndarray], prefix: str = ""
 ) -> Module:
-    """Create a network with the given parameters. Tensor names are ``prefix`` + parameter name."""
+    """Create a network and set its parameters to ``tensors``. Keys are ``prefix`` + parameter name.
+
+    Raises:
+        KeyError: If a tensor is missing.
+        ValueError: If a tensor has another shape than the parameter.
+    """
     module = nnx.eval_shape(create)
     for name, parameter in named_parameters(nnx.state(module)).items():
+        if (found := np.shape(tensors[prefix + name])) != parameter.shape:
+            raise ValueError(f"{prefix + name} has shape {found}; expected {parameter.shape}")
         parameter.set_value(jnp.asarray(tensors[prefix + name], jnp.float32))
     return module
 

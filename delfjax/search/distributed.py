@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from tqdm.auto import tqdm
 
 from delfjax.features.cluster import Client, Future, submit, wait_for
@@ -144,6 +144,17 @@ class ShardedIndex(Index):
         infos = self._run(_get_info, [*grown, *new])
         self.shards[-1:], self.infos[-1:] = [*grown, *new], infos
 
+    def _remove(self, kept: Bool[np.ndarray, " t"]) -> None:
+        parts = np.split(kept, np.cumsum([info.count for info in self.infos])[:-1])
+        shards = []
+        for shard, part in zip(self.shards, parts, strict=True):
+            if part.all():
+                shards.append(shard)
+            elif part.any():
+                shards += self._submit(_copy_and_remove, [shard], np.flatnonzero(~part))
+        infos = self._run(_get_info, shards)
+        self.shards, self.infos = shards, infos
+
     def _call(self, name: str) -> list:
         """Return an attribute of every shard, or what the method of this name returns."""
         return self._run(_call, self.shards, self.effort, name)
@@ -235,6 +246,12 @@ def _get_info(index: Index) -> ShardInfo:
 def _copy_and_add(index: Index, descriptors: Rows) -> Index:
     index = deepcopy(index)
     index.add(descriptors)
+    return index
+
+
+def _copy_and_remove(index: Index, rows: Int[np.ndarray, " r"]) -> Index:
+    index = deepcopy(index)
+    index.remove(rows)
     return index
 
 

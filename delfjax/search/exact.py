@@ -11,13 +11,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
+from delfjax.files import check_tensors
 from delfjax.search.index import Index, Neighbors, Value
 from delfjax.search.index_files import TensorFiles
 
 QUERY_BUCKETS = (128, 1024)  # a batch is padded to one of these sizes, so two programs are compiled
 CHUNK = 8192  # database rows of a chunk; with 1024 queries, the distances take 32 MB
+FARTHEST = float(
+    np.finfo(np.float32).max
+)  # squared distance of rows that do not exist; not infinite
 SMALLEST_CHUNK = 256  # XLA's products on CPU depend on the size of smaller chunks (in the last bit)
 
 Nearest = tuple[Float[Array, "q k"], Int[Array, "q k"]]  # squared distances and database rows
@@ -47,7 +51,7 @@ class ExactIndex(Index):
 
     @classmethod
     def check(cls, **settings: Value) -> None:
-        """Check that there are no settings: exact search takes none."""
+        """Check that ``settings`` is empty, because exact search has no settings."""
         if settings:
             raise ValueError(
                 f"an exact index has no settings; got {', '.join(settings)}. Fix: leave them out"
@@ -77,6 +81,9 @@ class ExactIndex(Index):
     def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
         self._set_chunks(np.concatenate([self.descriptors, descriptors]))
 
+    def _remove(self, kept: Bool[np.ndarray, " t"]) -> None:
+        self._set_chunks(self.descriptors[kept])
+
     def _settings(self) -> dict[str, Any]:
         return {}
 
@@ -85,6 +92,7 @@ class ExactIndex(Index):
 
     @classmethod
     def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "ExactIndex":
+        check_tensors(tensors["index"], {"descriptors": ("f", 2)})
         return cls.build(tensors["index"]["descriptors"], **settings)
 
     def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
@@ -98,7 +106,7 @@ class ExactIndex(Index):
     def _search_batch(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
         size = next(bucket for bucket in QUERY_BUCKETS if bucket >= len(queries))
         padded = jnp.zeros((size, queries.shape[1])).at[: len(queries)].set(queries)
-        best = jnp.full((size, k), jnp.inf), jnp.full((size, k), -1)
+        best = jnp.full((size, k), FARTHEST), jnp.full((size, k), -1)
         for chunk, start, count in self._chunks:
             best = _merge_nearest(best, padded, chunk, start, count)
         squared, rows = (np.asarray(part)[: len(queries)] for part in best)
@@ -124,7 +132,7 @@ def _merge_nearest(
     """
     norms = (queries**2).sum(1)[:, None] + (chunk**2).sum(1)[None]
     products = jnp.matmul(queries, chunk.T, precision=jax.lax.Precision.HIGHEST)
-    squared = jnp.where(jnp.arange(len(chunk)) < count, norms - 2 * products, jnp.inf)
+    squared = jnp.where(jnp.arange(len(chunk)) < count, norms - 2 * products, FARTHEST)
     k = best[0].shape[1]
     nearest, rows = jax.lax.top_k(-squared, min(k, len(chunk)))
     distances = jnp.concatenate([best[0], -nearest], axis=1)

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from delfjax.ranges import check_fields
+from delfjax.files import DAMAGE, failure
+from delfjax.ranges import COUNT, check_fields, check_number
 from delfjax.search import index_files
 from delfjax.search.index_files import IndexFileError, TensorFiles
 
@@ -76,7 +77,7 @@ class Index(ABC):
     @classmethod
     @abstractmethod
     def check(cls, **settings: Value) -> None:
-        """Check the settings of `build`, before there are descriptors.
+        """Check the settings of `build` before the descriptors are known.
 
         Raises:
             ValueError: If a setting is unknown or out of range.
@@ -99,7 +100,7 @@ class Index(ABC):
 
     @property
     def dimensions(self) -> int:
-        """Dimensions of a descriptor."""
+        """Number of dimensions of a descriptor."""
         return self.descriptors.shape[1]
 
     def search(self, queries: Float[np.ndarray, "q d"], k: int = NEIGHBORS) -> Neighbors:
@@ -130,6 +131,25 @@ class Index(ABC):
         if len(descriptors):
             self._add(np.array(descriptors, np.float32, order="C"))
 
+    def remove(self, rows: Int[np.ndarray, " r"]) -> None:
+        """Remove descriptors from the database. The remaining rows move up and keep their order.
+
+        Raises:
+            ValueError: If a row is not in the database, or if none would remain. The index then stays
+                unchanged.
+        """
+        rows = np.unique(np.asarray(rows, np.int64))
+        if len(rows) and not 0 <= rows[0] <= rows[-1] < len(self):
+            raise ValueError(
+                f"rows are {rows[0]} to {rows[-1]}; expected 0 to {len(self) - 1}, the rows of the index"
+            )
+        if len(rows) == len(self):
+            raise ValueError("no descriptor would remain. Fix: keep at least one")
+        kept = np.ones(len(self), bool)
+        kept[rows] = False
+        if len(rows):
+            self._remove(kept)
+
     def save(self, path: Path | str, *, database: str | None = None) -> None:
         """Write the index into a folder. An index that is already there is replaced.
 
@@ -156,13 +176,13 @@ class Index(ABC):
 
         Args:
             queries: Query descriptors.
-            k: Number of neighbors of each query. At most as many as there are descriptors are used.
+            k: Number of neighbors of each query. Limited to the number of descriptors.
             sample: Maximum number of queries to search for, chosen at random.
             exact: Exact index of the same database. None: one is built from ``descriptors``.
 
         Returns:
-            Recall at ``k``, from 0 to 1. A neighbor is correct if it is as near to the query as the
-            true k-th neighbor, by its true distance (the index may return approximate distances).
+            Recall at ``k``, from 0 to 1. A neighbor is correct if its true distance from the query is at
+            most that of the true k-th neighbor. The distances that the index returns are not used.
         """
         exact, k = exact or build_index(self.descriptors, "exact"), min(k, len(self))
         random = np.random.default_rng(0)
@@ -186,6 +206,10 @@ class Index(ABC):
     @abstractmethod
     def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
         """Append descriptors that `add` has checked."""
+
+    @abstractmethod
+    def _remove(self, kept: Bool[np.ndarray, " t"]) -> None:
+        """Keep only the marked descriptors. `remove` has checked that some are kept."""
 
     @abstractmethod
     def _settings(self) -> dict[str, Any]:
@@ -240,14 +264,16 @@ def load_index(path: Path | str, *, database: str | None = None) -> Index:
             "those to search. Fix: build the index again"
         )
     try:
-        return restore_index(manifest["kind"], manifest["settings"], tensors)
-    except ImportError:
-        raise
+        index = restore_index(manifest["kind"], manifest["settings"], tensors)
+        if len(index) != manifest["descriptors"]:
+            raise ValueError(f"{len(index)} descriptors, expected {manifest['descriptors']}")
     except DAMAGE as error:
+        version = manifest["versions"]["delfjax"]
         raise IndexFileError(
-            f"{path}: this index, written by delfjax {_version(manifest)}, cannot be read by this version "
+            f"{path}: this index, written by delfjax {version}, cannot be read by this version "
             f"({failure(error)}). Fix: build the index again"
         ) from error
+    return index
 
 
 def restore_index(kind: str, settings: dict[str, Any], tensors: TensorFiles) -> Index:
@@ -257,7 +283,9 @@ def restore_index(kind: str, settings: dict[str, Any], tensors: TensorFiles) -> 
     for effort in {"beam", "probes"} & settings.keys():
         settings = {"config": settings, "effort": settings[effort]}
     index = _index_class(KINDS_BEFORE_0_2.get(kind, kind))._restore(settings, tensors)
-    index.effort = settings.get("effort", index.effort)
+    if "effort" in settings and index.effort is not None:
+        check_number("effort", settings["effort"], COUNT)
+        index.effort = settings["effort"]
     return index
 
 
@@ -288,7 +316,7 @@ class IndexConfig:
     settings: Mapping[str, Value] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Check the kind and the settings, before there are descriptors.
+        """Check the kind and the settings before the descriptors are known.
 
         Raises:
             ValueError: If the kind or a setting is unknown, or a setting is out of range.

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save
 
-from delfjax.files import atomic_write, digest, sha256
+from delfjax.files import atomic_write, digest, read_json, reading, sha256, with_checksum
 from delfjax.provenance import versions
 
 MANIFEST = "index.json"
-FILE_NAMES = re.compile(r"[\w-]+-[0-9a-f]{16}\.safetensors|\..+\.part")  # written by `write`
+FILE_NAME = re.compile(r"[\w-]+-[0-9a-f]{16}\.safetensors")  # written by `write`
+LEFTOVER = re.compile(r"\..+\.part")  # written by `atomic_write`, in a process that was killed
+FIX = "build the index again"
 
 Tensors = dict[str, np.ndarray]
 TensorFiles = dict[str, Tensors]
@@ -44,13 +46,16 @@ def write(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensors
     """
     path.mkdir(parents=True, exist_ok=True)
     for file in path.iterdir():
-        if file.name != MANIFEST and not FILE_NAMES.fullmatch(file.name):
+        if file.name != MANIFEST and not (
+            FILE_NAME.fullmatch(file.name) or LEFTOVER.fullmatch(file.name)
+        ):
             raise IndexFileError(
                 f"{path}: {file.name} is not part of an index. Fix: use another folder"
             )
     files = {name: _write_tensors(path, name, each) for name, each in tensors.items()}
     content = {**manifest, "versions": versions(), "files": files}
-    _write(path / MANIFEST, (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())
+    text = json.dumps(with_checksum(content), indent=2, sort_keys=True) + "\n"
+    _write(path / MANIFEST, text.encode())
     kept = {MANIFEST, *(entry["file"] for entry in files.values())}
     for file in path.iterdir():
         if file.name not in kept:
@@ -63,22 +68,20 @@ def read(path: Path) -> tuple[dict[str, Any], TensorFiles]:
     Raises:
         IndexFileError: If the folder holds no index, or a file is missing or damaged.
     """
+    manifest_file = path / MANIFEST
     try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        files = {
-            name: (path / entry["file"], entry["sha256"])
-            for name, entry in manifest["files"].items()
-        }
-        _ = manifest["kind"], manifest["settings"]
+        manifest = read_json(manifest_file, fix=FIX, error=IndexFileError, expected="an index")
     except FileNotFoundError:
         raise IndexFileError(
             f"{path}: this folder holds no index ({MANIFEST} is missing). Fix: build an index here"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IndexFileError(
-            f"{path / MANIFEST}: the file is damaged ({error}). Fix: build the index again"
-        ) from error
-    return manifest, {name: _read_tensors(*entry) for name, entry in files.items()}
+    with reading(manifest_file, "an index", fix=FIX, error=IndexFileError):
+        _ = manifest["kind"], manifest["settings"], manifest["versions"]["delfjax"]
+        files = {name: (each["file"], each["sha256"]) for name, each in manifest["files"].items()}
+        for file, _ in files.values():
+            if not FILE_NAME.fullmatch(file):
+                raise ValueError(f"found the file name {file!r}")
+    return manifest, {name: _read_tensors(path / file, sha) for name, (file, sha) in files.items()}
 
 
 def _write_tensors(path: Path, name: str, tensors: Tensors) -> dict[str, str]:
@@ -91,17 +94,18 @@ def _write_tensors(path: Path, name: str, tensors: Tensors) -> dict[str, str]:
 
 
 def _read_tensors(file: Path, checksum: str) -> Tensors:
-    if not file.exists():
-        raise IndexFileError(f"{file}: the file is missing. Fix: build the index again")
-    if sha256(file) != checksum:
-        raise IndexFileError(
-            f"{file}: the file is damaged: its SHA-256 differs from that in {MANIFEST}. Fix: "
-            "build the index again"
-        )
-    return {
-        name: each.astype(np.float32) if each.dtype == np.float16 else each
-        for name, each in load_file(file).items()
-    }
+    try:
+        with reading(file, "a part of an index", fix=FIX, error=IndexFileError):
+            if file.resolve().parent != file.parent.resolve():
+                raise ValueError("found a link to another folder")
+            if sha256(file) != checksum:
+                raise ValueError(f"its SHA-256 differs from that in {MANIFEST}")
+            return {
+                name: each.astype(np.float32) if each.dtype == np.float16 else each
+                for name, each in load_file(file).items()
+            }
+    except FileNotFoundError:
+        raise IndexFileError(f"{file}: the file is missing. Fix: {FIX}") from None
 
 
 def _to_half(array: np.ndarray) -> np.ndarray:

@@ -14,9 +14,10 @@ from typing import Any
 
 import numba
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from tqdm.auto import tqdm
 
+from delfjax.files import check_tensors
 from delfjax.provenance import config_from_dict
 from delfjax.ranges import COUNT, SEED, Range, check_fields, check_number
 from delfjax.search import graph
@@ -94,7 +95,7 @@ class NNDescentIndex(Index):
 
     @classmethod
     def check(cls, *, threads: int | None = None, **settings: Value) -> None:
-        """Check the settings of `build`, before there are descriptors."""
+        """Check the settings of `build` before the descriptors are known."""
         if threads is not None:
             check_number("threads", threads, COUNT)
         config_from_dict(NNDescentConfig, settings)
@@ -133,7 +134,7 @@ class NNDescentIndex(Index):
     def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
         rows = np.empty((len(queries), k), np.int32)
         distances = np.empty((len(queries), k), np.float32)
-        beam = max(self.effort, k)
+        beam = min(max(self.effort, k), len(self._vectors))
 
         def search_block(block: slice) -> None:
             arrays = self._vectors, self._edges, self._entries
@@ -153,6 +154,33 @@ class NNDescentIndex(Index):
         self._entries = graph.connect(vectors, edges, self._entries, self.config.beam)
         self._vectors, self._edges = vectors, edges
 
+    def _remove(self, kept: Bool[np.ndarray, " t"]) -> None:
+        vectors, edges = self._vectors[kept], self._edges
+        rows = np.where(kept, np.cumsum(kept) - 1, graph.NONE)
+        lost = (edges >= 0) & ~kept[edges] & kept[:, None]
+        nodes, columns = np.nonzero(lost)
+        # The candidates of a node that lost an edge: its other edges, and those of the removed nodes.
+        behind = edges[edges[nodes, columns]]
+        changed = np.flatnonzero(lost.any(1))
+        owners = np.concatenate([np.repeat(nodes, edges.shape[1]), changed.repeat(edges.shape[1])])
+        others = np.concatenate([behind.ravel(), edges[changed].ravel()])
+        usable = (others >= 0) & kept[others]
+        owners, others = rows[owners[usable]], rows[others[usable]].astype(np.int32)
+        count = len(vectors)
+        starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=count))])
+        candidates = others[np.argsort(owners, kind="stable")]
+        new = np.where(edges[kept] < 0, graph.NONE, rows[edges[kept]]).astype(np.int32)
+        chosen = np.empty_like(new)
+        graph.choose_block(vectors, candidates, starts, 0, count, self.config.spread, chosen)
+        new[rows[changed]] = chosen[rows[changed]]
+        entries = rows[self._entries[kept[self._entries]]]
+        order = np.random.default_rng(self.config.seed).permutation(count)
+        missing = max(min(self.config.entries, count) - len(entries), 0)
+        more = order[~np.isin(order, entries)][:missing]
+        entries = np.sort(np.concatenate([entries, more])).astype(np.int32)
+        self._entries = graph.connect(vectors, new, entries, self.config.beam)
+        self._vectors, self._edges = vectors, new
+
     def _settings(self) -> dict[str, Any]:
         return {"config": asdict(self.config), "effort": self.effort}
 
@@ -163,7 +191,16 @@ class NNDescentIndex(Index):
     @classmethod
     def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "NNDescentIndex":
         config = config_from_dict(NNDescentConfig, settings["config"])
-        return cls(**tensors["index"], config=config)
+        expected = {"descriptors": ("f", 2), "edges": ("i", 2), "entries": ("i", 1)}
+        check_tensors(tensors["index"], expected)
+        descriptors, edges, entries = (tensors["index"][name] for name in expected)
+        count = len(descriptors)
+        # numba reads any address. So the rows of a file are checked.
+        in_range = edges.min(initial=0) >= -1 and edges.max(initial=0) < count and len(entries)
+        in_range = in_range and entries.min() >= 0 and entries.max() < count
+        if edges.shape != (count, config.degree) or not in_range:
+            raise ValueError("its edges do not fit its descriptors")
+        return cls(descriptors, edges, entries, config)
 
 
 def _build_edges(
@@ -210,7 +247,7 @@ def nearest_neighbors(
         vectors: One vector per row.
         count: Maximum number of neighbors of each row.
         seed: Random seed of pynndescent.
-        threads: Number of threads of pynndescent. It slightly changes the neighbors.
+        threads: Number of threads of pynndescent. Another number gives slightly different neighbors.
 
     Returns:
         Row indices of the neighbors of each row, -1 for neighbors that were not found.

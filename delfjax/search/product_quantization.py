@@ -11,8 +11,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
+from delfjax.files import check_tensors
 from delfjax.provenance import config_from_dict
 from delfjax.ranges import COUNT, Range, check_fields
 from delfjax.search.index import Index, Neighbors, Value
@@ -56,7 +57,7 @@ class ProductQuantizationConfig:
 
 
 class ProductQuantizationIndex(Index):
-    """An inverted file of codes, 15 bytes per descriptor. The descriptors themselves are not kept.
+    """Inverted file of quantized descriptors, 15 bytes each. The descriptors themselves are not kept.
 
     Args:
         file: The inverted file of faiss.
@@ -75,7 +76,7 @@ class ProductQuantizationIndex(Index):
 
     @classmethod
     def check(cls, **settings: Value) -> None:
-        """Check the settings of `build`, before there are descriptors."""
+        """Check the settings of `build` before the descriptors are known."""
         config_from_dict(ProductQuantizationConfig, settings)
 
     @classmethod
@@ -130,6 +131,24 @@ class ProductQuantizationIndex(Index):
     def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
         self._file.add(descriptors)
 
+    def _remove(self, kept: Bool[np.ndarray, " t"]) -> None:
+        # remove_ids of faiss would leave gaps in the rows, and `add` would repeat rows.
+        faiss, file = _import_faiss(), self._file
+        rows = np.cumsum(kept) - 1
+        lists = faiss.ArrayInvertedLists(file.nlist, file.code_size)
+        for number in range(file.nlist):
+            if not (size := file.invlists.list_size(number)):
+                continue
+            ids = faiss.rev_swig_ptr(file.invlists.get_ids(number), size)
+            codes = faiss.rev_swig_ptr(file.invlists.get_codes(number), size * file.code_size)
+            here = kept[ids]
+            new = np.ascontiguousarray(rows[ids[here]], np.int64)
+            own = np.ascontiguousarray(codes.reshape(size, -1)[here])
+            lists.add_entries(number, len(new), faiss.swig_ptr(new), faiss.swig_ptr(own))
+        file.replace_invlists(lists, True)
+        lists.this.disown()  # faiss frees the lists
+        file.ntotal = int(kept.sum())
+
     def _settings(self) -> dict[str, Any]:
         return {"config": asdict(self.config), "effort": self.effort}
 
@@ -139,7 +158,12 @@ class ProductQuantizationIndex(Index):
     @classmethod
     def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "ProductQuantizationIndex":
         config = config_from_dict(ProductQuantizationConfig, settings["config"])
-        return cls(_import_faiss().deserialize_index(tensors["index"]["faiss"]), config)
+        check_tensors(tensors["index"], {"faiss": ("u", 1)})
+        faiss = _import_faiss()
+        file = faiss.deserialize_index(tensors["index"]["faiss"])
+        if not isinstance(file, faiss.IndexIVFPQ):
+            raise ValueError(f"found a {type(file).__name__} of faiss, expected an IndexIVFPQ")
+        return cls(file, config)
 
 
 def _import_faiss() -> ModuleType:

@@ -165,6 +165,25 @@ class Searcher:
         self.index.add(larger.descriptors[len(self.database.descriptors) :])
         self.database = larger  # only now, because the index may raise an error
 
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove photos from the database and from the index. The index is not built again.
+
+        Raises:
+            ValueError: If a name is not in the database, or if no photo would remain. The database then
+                stays unchanged.
+        """
+        removed = {*names}
+        if unknown := sorted(removed - {*self.database.names}):
+            raise ValueError(
+                f"{unknown[0]!r} is not in the database. Fix: remove only photos that it contains"
+            )
+        kept = np.array([name not in removed for name in self.database.names])
+        if not kept.any():
+            raise ValueError("no photo would remain. Fix: keep at least one")
+        smaller = self.database.select(np.flatnonzero(kept))
+        self.index.remove(np.flatnonzero(~kept[self.database.photo_indices]))
+        self.database = smaller  # only now, because the index may raise an error
+
     def search_subset(self, query: Features, images: Int[np.ndarray, " b"]) -> SearchResult:
         """Rank only some photos of the database for a query photo, by exact search.
 

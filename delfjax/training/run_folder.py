@@ -8,8 +8,8 @@ the number of updates so far.
 
 import json
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
-from delfjax.files import StoreError, atomic_write, claim_folder
+from delfjax.files import StoreError, atomic_write, claim_folder, failure, read_json, reading
 from delfjax.training.step import TrainState
 
 SETTINGS, STATES, LOG = "run.json", "states", "log.jsonl"
+LOG_KEYS = ("step", "seconds")  # of every record
 
 
 class RunFolder(AbstractContextManager):
@@ -59,11 +60,10 @@ class RunFolder(AbstractContextManager):
             cleanup_tmp_directories=True,  # a killed process may have left a state half written
             enable_async_checkpointing=False,  # the next update reuses the memory of the state
         )
-        self._states = ocp.CheckpointManager(self.path / STATES, options=options)
+        with self._reading_states():
+            self._states = ocp.CheckpointManager(self.path / STATES, options=options)
         file = self.path / LOG
-        lines = file.read_text().splitlines(keepends=True) if file.exists() else []
-        records = [json.loads(line) for line in lines if line.endswith("\n")]  # a kill may cut it
-        self.log = [record for record in records if record["step"] <= self.last_step]
+        self.log = _read_log(file, self.last_step)
         self._started = time.monotonic() - (self.log[-1]["seconds"] if self.log else 0)
         if self._writes:
             with atomic_write(file) as temporary:
@@ -97,9 +97,23 @@ class RunFolder(AbstractContextManager):
         """Load the training state that was saved after ``step`` updates.
 
         The arrays get the shapes and devices of ``example``, a state with the same structure.
+
+        Raises:
+            StoreError: If the state cannot be read or is damaged.
         """
         shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, example)
-        return self._states.restore(step, args=ocp.args.StandardRestore(shapes))
+        with self._reading_states():
+            return self._states.restore(step, args=ocp.args.StandardRestore(shapes))
+
+    @contextmanager
+    def _reading_states(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # Orbax raises many kinds of exceptions for damaged files
+            raise StoreError(
+                f"{self.path / STATES}: a saved state cannot be read ({failure(error)}). "
+                "Fix: use another folder, or remove this one to train again"
+            ) from error
 
     def write_log(self, record: Mapping[str, float | int]) -> None:
         """Append a record (``step`` and metrics) to the log, with the ``seconds`` of training so far."""
@@ -113,9 +127,21 @@ class RunFolder(AbstractContextManager):
                 self._events.add_scalar(name, value, record["step"])
 
 
+def _read_log(file: Path, last_step: int) -> list[dict[str, Any]]:
+    """Read the records of a log up to a step."""
+    with suppress(FileNotFoundError), reading(file, "a log", fix="remove the file"):
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        records = [json.loads(line) for line in lines if line.endswith("\n")]  # a kill may cut it
+        if not all(isinstance(each[key], int | float) for each in records for key in LOG_KEYS):
+            raise ValueError("found a step or a time that is not a number")
+        return [record for record in records if record["step"] <= last_step]
+    return []
+
+
 def _refuse_old_run(settings: Path) -> None:
     """Raise an error if the run was started by delfjax 0.1.0, which named settings differently."""
-    if settings.exists() and "optimizer.rate" in json.loads(settings.read_text()):
+    fix = "use another folder for the training run"
+    if settings.exists() and "optimizer.rate" in read_json(settings, fix=fix):
         raise StoreError(
             f"{settings.parent}: this run was started by delfjax 0.1.0, and this version cannot resume "
             "the run. Fix: finish it with delfjax 0.1.0, or use another folder. The file "

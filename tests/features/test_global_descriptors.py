@@ -120,5 +120,5 @@ def test_a_file_made_with_other_settings_is_refused(photos, tmp_path, other, mes
 def test_a_file_with_other_content_is_refused(tmp_path):
     path = tmp_path / "gem.safetensors"
     path.write_bytes(b"something else")
-    with pytest.raises(StoreError, match="not a file of global descriptors"):
+    with pytest.raises(StoreError, match="damaged; expected global descriptors"):
         GlobalDescriptors.load(path)

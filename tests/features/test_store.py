@@ -464,7 +464,7 @@ def test_a_damaged_file_raises(tmp_path, left):
     path.write_bytes(path.read_bytes()[:left])
     for access in (lambda: FeatureStore(tmp_path), store.__enter__):
         with pytest.raises(
-            StoreError, match=r"part-000000\.safetensors: damaged .* Fix: remove the file"
+            StoreError, match=r"part-000000\.safetensors: damaged; .* Fix: remove the file"
         ):
             access()
     path.unlink()
@@ -541,7 +541,9 @@ def test_the_files_of_a_compact_store_do_not_depend_on_the_order_of_writes(tmp_p
 def test_a_safetensors_file_with_other_content_raises(tmp_path):
     store = fill(tmp_path, "a.jpg")
     shards.save_file({"x": np.zeros(3)}, tmp_path / SHARDS / "other-000000.safetensors")
-    with pytest.raises(StoreError, match=r"other-000000\.safetensors: damaged \('format'\)"):
+    with pytest.raises(
+        StoreError, match=r"other-000000\.safetensors: damaged; expected a shard \('format'"
+    ):
         FeatureStore(store.path)
 
 

@@ -15,7 +15,6 @@ from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.models import weights
 from delfjax.models.backbone import ResNet, cut_at_conv4, fold_batch_norm
 from delfjax.models.checkpoints import (
-    MANIFEST_KEY,
     load_model,
     model_path,
     read_manifest,
@@ -133,7 +132,7 @@ def test_changed_parameter_is_refused(tmp_path):
     tensors = load_file(path)
     tensors["attention.score.bias"] += np.float16(0.5)
     save_file(tensors, path, metadata=metadata)
-    with pytest.raises(WeightsError, match=r"model\.safetensors: this file is damaged"):
+    with pytest.raises(WeightsError, match=r"model\.safetensors: damaged; .*checksum"):
         load_model(path)
 
 
@@ -144,9 +143,10 @@ def test_other_files_are_refused(tmp_path, content):
         save_file({"x": np.ones(2, np.float32)}, path, metadata={"other": "1"})
     else:
         path.write_bytes(content)
-    with pytest.raises(WeightsError, match=r"model\.safetensors: this file is not a trained model"):
+    with pytest.raises(
+        WeightsError, match=r"model\.safetensors: damaged; expected a trained model"
+    ):
         load_model(path)
-    assert MANIFEST_KEY == "delfjax"
 
 
 def test_parameters_beyond_half_precision_are_refused(tmp_path):

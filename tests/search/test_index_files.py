@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from test_product_quantization import needs_faiss
 
 from delfjax.features.store import FeatureStore
+from delfjax.files import CHECKSUM, with_checksum
 from delfjax.search.exact import ExactIndex
 from delfjax.search.index import build_index, load_index
 from delfjax.search.index_files import MANIFEST, IndexFileError
@@ -87,7 +88,9 @@ def test_effort_and_settings_are_kept_separately(kind, tmp_path):
 def test_unknown_settings_are_an_error_of_one_line(tmp_path, settings):
     build_index(DATABASE[:50], "nndescent").save(tmp_path)
     manifest = json.loads((tmp_path / MANIFEST).read_text())
-    (tmp_path / MANIFEST).write_text(json.dumps(manifest | {"settings": settings}))
+    del manifest[CHECKSUM]
+    changed = with_checksum(manifest | {"settings": settings})
+    (tmp_path / MANIFEST).write_text(json.dumps(changed))
     with pytest.raises(
         IndexFileError, match=r"written by delfjax .* cannot be read .*Fix"
     ) as error:
@@ -130,9 +133,7 @@ def test_a_changed_byte_is_an_error(tmp_path):
     data = bytearray(file.read_bytes())
     data[-5] ^= 1
     file.write_bytes(data)
-    with pytest.raises(
-        IndexFileError, match=f"{file.name}: the file is damaged.*build the index again"
-    ):
+    with pytest.raises(IndexFileError, match=f"{file.name}: damaged; .*build the index again"):
         load_index(tmp_path)
 
 
@@ -147,7 +148,7 @@ def test_a_missing_file_is_an_error(tmp_path):
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"kind": "exact"}'])
 def test_a_damaged_manifest_is_an_error(tmp_path, text):
     (tmp_path / MANIFEST).write_text(text)
-    with pytest.raises(IndexFileError, match=r"index\.json: the file is damaged"):
+    with pytest.raises(IndexFileError, match=r"index\.json: damaged; expected an index"):
         load_index(tmp_path)
 
 
