@@ -129,6 +129,8 @@ class RunFolder(AbstractContextManager):
 
 def _read_log(file: Path, last_step: int) -> list[dict[str, Any]]:
     """Read the records of a log up to a step."""
+    if file.is_file() and not file.stat().st_size:  # a run that has written no record yet
+        return []
     with suppress(FileNotFoundError), reading(file, "a log", fix="remove the file"):
         lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
         records = [json.loads(line) for line in lines if line.endswith("\n")]  # a kill may cut it

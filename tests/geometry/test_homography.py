@@ -161,9 +161,9 @@ def test_plausible_homographies(model, plausible):
     assert bool(homography.is_plausible(models, CORNERS, 8.0)[0]) is plausible
 
 
-def test_residuals_beyond_the_horizon_are_infinite():
+def test_residuals_beyond_the_horizon_are_very_large_but_finite():
     model = jnp.array([[1.0, 0, 0], [0, 1, 0], [-0.01, 0, 1]])
     points = jnp.array([[50.0, 0], [100.0, 0], [150.0, 0]])
     off = homography.squared_residuals(model, points, points)
-    assert np.isfinite(off[0])
-    assert np.isinf(off[1:]).all()
+    assert off[0] < 1e6
+    assert (off[1:] == np.float32(homography.FAR**2)).all()
