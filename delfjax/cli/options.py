@@ -52,7 +52,10 @@ def add_extraction_options(parser: argparse.ArgumentParser) -> None:
     add_value(add, "--max-features", extraction, "max_features", most)
     nms = "drop a feature if its intersection over union with a better one is above this value; 1 keeps all"
     add_value(add, "--nms-iou", extraction, "nms_iou", nms)
-    contrast = "minimum contrast around a feature in gray levels; 0 keeps features of empty areas"
+    contrast = (
+        "minimum contrast around a feature in gray levels; 0 keeps features of empty areas; by default 1, "
+        "in evaluations 0 as in the paper"
+    )
     add_value(add, "--min-contrast", extraction, "min_contrast", contrast)
 
 

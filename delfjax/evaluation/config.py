@@ -1,7 +1,7 @@
 """Configuration of an evaluation: all settings that its scores depend on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from delfjax.features.extract_folder import PCAConfig
@@ -59,6 +59,8 @@ class RunConfig:
     expansion: ExpansionConfig | None = None
 
     def __post_init__(self) -> None:
+        if self.extraction.min_contrast is None:
+            object.__setattr__(self, "extraction", replace(self.extraction, min_contrast=0.0))
         counts = {"shortlist": COUNT, "whitening_dimensions": COUNT}
         check_fields(self, fusion_weight=FRACTION, **counts)
         dimensions, truncate = self.pca.dimensions, self.search.truncate

@@ -43,6 +43,7 @@ NMS_CANDIDATES = 5  # candidates of non-maximum suppression per feature; our cho
 FINE_BLOCK, COARSE_BLOCK = 4, 8  # pixels: sides of the blocks of `has_content`
 # Smallest ratio of squared contrasts, coarse to fine, for `has_content`. Noise has 0.25 to 0.37.
 NOISE_RATIO = 0.6
+MIN_CONTRAST = 1.0  # gray levels: default outside of evaluations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +58,16 @@ class ExtractionConfig:
         nms_iou: Maximum intersection over union of the receptive fields of two features, from 0 to 1. If
             it is exceeded, the feature with the lower score is dropped. 1 (official code) drops none.
         min_contrast: Minimum contrast around a feature, in gray levels (0 to 255). Flat areas, gradients and
-            noise have less and get no features (`has_content`). 0 (official code) drops none. If this field
-            is missing in a saved configuration, it is 0.
+            noise have less and get no features (`has_content`). 0 drops none, as in the official code. By
+            default 1, and 0 in a `RunConfig`, which follows the paper. Configurations that were saved
+            without this field had 0.
     """
 
     pyramid: PyramidConfig = field(default_factory=PyramidConfig)
     selection: Selection | None = None
     max_features: int = 1000
     nms_iou: float = 1.0
-    min_contrast: float = field(default=1.0, metadata={"missing": 0.0})
+    min_contrast: float | None = field(default=None, metadata={"missing": 0.0})
 
     def __post_init__(self) -> None:
         check_fields(self, max_features=COUNT, nms_iou=FRACTION, min_contrast=NOT_NEGATIVE)
@@ -168,13 +170,15 @@ class Extractor:
         self._states = {False: upright, True: transpose_kernels(upright)}
 
     def _resolve(self, config: ExtractionConfig) -> ExtractionConfig:
-        """Replace the selection None by the default of the model."""
+        """Replace None by the defaults: the selection of the model, and the contrast for features."""
         if config.selection == "attention" and self._default_selection == "norm":
             raise ValueError(
                 f'{self.name}: selection "attention" needs an attention head. '
                 'Fix: select by "norm", or load a model with attention'
             )
-        return replace(config, selection=config.selection or self._default_selection)
+        contrast = MIN_CONTRAST if config.min_contrast is None else config.min_contrast
+        selection = config.selection or self._default_selection
+        return replace(config, selection=selection, min_contrast=contrast)
 
     def with_config(self, config: ExtractionConfig) -> "Extractor":
         """Return an extractor with the same network and another configuration."""

@@ -97,10 +97,7 @@ class Run:
     headline: bool = False
 
     def at(self, profile: Profile) -> RunConfig:
-        """Return the configuration with the photo size and number of features of a profile.
-
-        As in the paper, cells without content can be features.
-        """
+        """Return the configuration with the photo size and number of features of a profile."""
         config, longest = self.config, profile.longest
         pyramid = replace(config.extraction.pyramid, longest=longest)
         if config.uses_local_features:
@@ -109,9 +106,7 @@ class Run:
         if config.global_descriptor is not None:
             descriptor = replace(config.global_descriptor, longest=longest)
             config = replace(config, global_descriptor=descriptor)
-        return replace(
-            config, extraction=replace(config.extraction, pyramid=pyramid, min_contrast=0.0)
-        )
+        return replace(config, extraction=replace(config.extraction, pyramid=pyramid))
 
 
 NORM, ATTENTION = ExtractionConfig(selection="norm"), ExtractionConfig(selection="attention")
