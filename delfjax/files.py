@@ -365,7 +365,7 @@ def lock_cache(wait: float) -> Lock:
 
 
 def printable(text: str) -> str:
-    """Write control characters and bytes that are not UTF-8 as codes, such as ``\\n`` or ``\\udcff``.
+    r"""Write control characters and bytes that are not UTF-8 as codes, such as ``\n`` or ``\udcff``.
 
     File names can hold both. A terminal would obey control characters, and no file can hold such bytes as text.
     """

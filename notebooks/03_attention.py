@@ -39,8 +39,9 @@ print(dx.provenance.versions(), dx.provenance.hardware())
 
 # %%
 pyramid = dx.PyramidConfig(longest=320)
-by_norm = dx.ExtractionConfig(pyramid=pyramid, selection="norm")
-by_attention = dx.ExtractionConfig(pyramid=pyramid, selection="attention")
+# As in the paper, empty areas may have keypoints: the minimum contrast is 0.
+by_norm = dx.ExtractionConfig(pyramid=pyramid, selection="norm", min_contrast=0)
+by_attention = dx.ExtractionConfig(pyramid=pyramid, selection="attention", min_contrast=0)
 imagenet = dx.load("delf_att", by_attention)
 tuned = dx.load("delf_ft_att", by_attention)
 models = {

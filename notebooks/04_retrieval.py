@@ -99,7 +99,7 @@ single_scale = dx.PyramidConfig(longest=320, scales=(1.0,))
 sample = [benchmark.base_photos.load(name) for name in benchmark.base_photos.names[::11]]
 variances = {}
 for title, name in {"fine-tuned": "delf_ft_att", "ImageNet": "delf_att"}.items():
-    extract = dx.load(name, dx.ExtractionConfig(pyramid=single_scale))
+    extract = dx.load(name, dx.ExtractionConfig(pyramid=single_scale, min_contrast=0))
     descriptors = np.concatenate([extract(photo).descriptors for photo in sample])
     variances[title] = np.linalg.eigvalsh(np.cov(normalize(descriptors).T))[::-1]
 

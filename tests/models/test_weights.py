@@ -338,7 +338,9 @@ def test_error_about_another_network_is_short(tiny_tensors):
 @pytest.mark.parametrize("name", ["conv3_block1_1_conv/kernel", "conv1_bn/beta"])
 def test_misshapen_tensor_is_refused(tiny_tensors, name):
     tensors = {**tiny_tensors, name: tiny_tensors[name][..., :-1]}
-    with pytest.raises(WeightsError, match=rf"{name} has shape .*; expected .* parameter (conv3|stem)\."):
+    with pytest.raises(
+        WeightsError, match=rf"{name} has shape .*; expected .* parameter (conv3|stem)\."
+    ):
         convert(tensors, "keras", TINY)
 
 

@@ -109,7 +109,10 @@ def test_heads_have_a_learning_rate_of_their_own():
     ("changes", "message"),
     [
         ({"steps": 0}, "steps is 0; expected a whole number of at least 1"),
-        ({"warmup_fraction": 1.0}, "warmup_fraction is 1.0; expected a number of at least 0 and below 1"),
+        (
+            {"warmup_fraction": 1.0},
+            "warmup_fraction is 1.0; expected a number of at least 0 and below 1",
+        ),
     ],
 )
 def test_invalid_settings_are_refused(changes, message):
