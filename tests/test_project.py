@@ -212,7 +212,7 @@ def test_ci_runs_make_test() -> None:
 
 def test_workflow_runs_make_test_on_both_pythons() -> None:
     text = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
-    (job,) = yaml.safe_load(text)["jobs"].values()
+    job = yaml.safe_load(text)["jobs"]["test"]
     assert job["strategy"]["matrix"]["python"] == ["3.11", "3.13"]
     assert [step["run"] for step in job["steps"] if "run" in step] == ["make test"]
 

@@ -59,10 +59,10 @@ class RunConfig:
     expansion: ExpansionConfig | None = None
 
     def __post_init__(self) -> None:
-        if self.extraction.min_contrast is None:
-            object.__setattr__(self, "extraction", replace(self.extraction, min_contrast=0.0))
         counts = {"shortlist": COUNT, "whitening_dimensions": COUNT}
         check_fields(self, fusion_weight=FRACTION, **counts)
+        if self.extraction.min_contrast is None:
+            object.__setattr__(self, "extraction", replace(self.extraction, min_contrast=0.0))
         dimensions, truncate = self.pca.dimensions, self.search.truncate
         if truncate is not None and truncate > dimensions:
             raise ValueError(

@@ -7,6 +7,7 @@ stored in a subfolder of the store, with unreduced descriptors.
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import chain, islice
@@ -20,6 +21,7 @@ from delfjax.features.extraction import Extractor
 from delfjax.features.handcrafted import HandcraftedExtractor
 from delfjax.features.pca import PAPER_DIMENSIONS, PCA
 from delfjax.features.store import SHARDS, ExtractionReport, FeatureStore
+from delfjax.files import StoreError
 from delfjax.images.reading import PhotoError, PhotoFolder, PhotoSource, iter_photos, scan
 from delfjax.provenance import config_to_dict
 from delfjax.ranges import COUNT, SEED, check_fields
@@ -105,6 +107,10 @@ def extract_folder(
     # No lock if nothing is missing: another process may be writing.
     if not unreduced.exists() and _current(store, photos) == set(photos.names):
         store.report = ExtractionReport(kept=list(photos.names))
+        if not store.is_compact:  # an interrupted run has left parts
+            # A process that is writing merges them itself. A store without permission stays as it is.
+            with suppress(StoreError, PermissionError), store:
+                store.compact()
         return store
     with store, tqdm(total=len(photos), desc="extract", unit="photo") as bar:
         report = store.report = ExtractionReport()

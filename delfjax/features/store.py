@@ -235,6 +235,11 @@ class FeatureStore:
             shard.path.unlink()
         self._open_shards()
 
+    @property
+    def is_compact(self) -> bool:
+        """Whether the store has no parts: the small files that are written during a run."""
+        return not any(shard.path.stem.startswith("part") for shard in self._shards)
+
     def compact(self) -> None:
         """Merge parts (small shards) and incomplete shards into shards of `SHARD_PHOTOS` photos.
 
@@ -245,7 +250,7 @@ class FeatureStore:
         """
         self._check_entered()
         self.flush()
-        if not any(shard.path.stem.startswith("part") for shard in self._shards):
+        if self.is_compact:
             return
         full = [shard for shard in self._shards if _is_full(shard)]
         merged = [shard for shard in self._shards if not _is_full(shard)]

@@ -9,7 +9,17 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from delfjax.models.attention import HIDDEN_CHANNELS
-from delfjax.ranges import COUNT, FRACTION, PIXELS, POSITIVE, RATIO, SEED, Range, check_fields
+from delfjax.ranges import (
+    COUNT,
+    FRACTION,
+    NOT_NEGATIVE,
+    PIXELS,
+    POSITIVE,
+    RATIO,
+    SEED,
+    Range,
+    check_fields,
+)
 
 Variant = Literal["finetune", "attention", "joint", "joint-stop"]
 STAGES = ("stem", "conv2", "conv3", "conv4")  # stages of the backbone up to the descriptors
@@ -153,7 +163,7 @@ class OptimizerConfig:
         check_fields(
             self,
             steps=COUNT,
-            learning_rate=Range(above=0, at_most=1000),
+            learning_rate=NOT_NEGATIVE,
             momentum=Range(at_least=0, below=1),
             weight_decay=FRACTION,
             clip_norm=POSITIVE,

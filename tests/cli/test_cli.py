@@ -137,7 +137,7 @@ class LocalClient:
     def submit(self, work, *arguments, pure):
         given = (each.result() if hasattr(each, "result") else each for each in arguments)
         done = work(*given)
-        return SimpleNamespace(result=lambda: done)
+        return SimpleNamespace(result=lambda timeout=None: done)
 
     def nthreads(self):
         return {"here": 1}

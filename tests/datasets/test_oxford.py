@@ -148,7 +148,7 @@ def test_a_published_box_has_x_before_y(tmp_path):
 )
 def test_a_query_file_without_a_single_line_of_five_words(tmp_path, folder, line):
     (folder / "all_souls_1_query.txt").write_text(f"{line}\n")
-    expect_error(tmp_path, "all_souls_1_query.txt, line 1", "expected", "x1 y1 x2 y2")
+    expect_error(tmp_path, "all_souls_1_query.txt", "expected", "x1 y1 x2 y2")
 
 
 @pytest.mark.parametrize(
