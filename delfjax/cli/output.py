@@ -81,9 +81,9 @@ def _why_not_writable(path: Path, suffixes: tuple[str, ...] | None = None) -> st
     folder = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
     if not folder.is_dir():
         return f"not possible, because {folder} is not a folder"
-    if not (path.exists() or os.access(folder, os.W_OK | os.X_OK)):
+    if not os.access(folder, os.W_OK | os.X_OK):
         return f"not writable: no permission to write into {folder}"
-    if path.exists() and not (os.access(path, os.W_OK) and os.access(folder, os.W_OK | os.X_OK)):
+    if path.exists() and not os.access(path, os.W_OK):
         return "not writable: no permission"
     return None
 

@@ -171,10 +171,8 @@ def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
     """Open an image and check its size without decoding it. Raise every failure as a `PhotoError`."""
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait forever
-            raise PhotoError(
-                f"{path} is not a file; expected a photo file. Fix: to list a folder, call "
-                "delfjax.images.reading.scan"
-            )
+            fix = "to list a folder, call delfjax.images.reading.scan"
+            raise _photo_error(path, "is not a file", "a photo file", fix)
         with path.open("rb") as file:
             image = _identify(file, path)
             width, height = image.size
@@ -193,9 +191,8 @@ def _identify(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
     """Choose the Pillow reader by the first bytes of the file."""
     prefix = file.read(64)
     if not prefix:
-        raise _photo_error(
-            path, "is empty (0 bytes)", "a photo", "copy the file again, or leave it out"
-        )
+        fix = "copy the file again, or leave it out"
+        raise _photo_error(path, "is empty (0 bytes)", "a photo", fix)
     name, formats = _format(prefix), ", ".join(FORMATS)
     if name == "HEIC":
         try:
@@ -208,13 +205,9 @@ def _identify(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
     if name is None:
         raise _photo_error(path, "is not an image", formats, "convert the file, or leave it out")
     if name == "JPEG" and _count_scans(file) > MAX_SCANS:
-        found, expected = (
-            f"has more than {MAX_SCANS} JPEG scans",
-            "a photo that is decoded in seconds",
-        )
-        raise _photo_error(
-            path, found, expected, "save the photo as a baseline JPEG, or leave it out"
-        )
+        found = f"has more than {MAX_SCANS} JPEG scans"
+        fix = "save the photo as a baseline JPEG, or leave it out"
+        raise _photo_error(path, found, "a photo that is decoded in seconds", fix)
     file.seek(0)
     return Image.OPEN[name][0](file, "")
 
@@ -230,9 +223,8 @@ def _format(prefix: bytes) -> str | None:
             return None if brands.isdisjoint(HEIC_BRANDS) else "HEIC"
     for name in FORMATS:
         _, accepts = Image.OPEN.get(name, (None, None))  # AVIF needs Pillow 11.3
-        if (
-            accepts and accepts(prefix[:16]) is True
-        ):  # a string says why Pillow cannot read the file
+        # Pillow returns a string, not True, if it knows the format but cannot read the file.
+        if accepts and accepts(prefix[:16]) is True:
             return name
     return None
 
@@ -330,25 +322,20 @@ def _upright_rgb(image: Image.Image, path: Path) -> Photo:
     boxes = [(0, top, width, min(top + rows, height)) for top in range(0, height, rows)]
     white = None
     if image.mode.startswith("I") or image.mode == "F":  # Pillow would clip at 255
-        levels = [level for box in boxes for level in _extrema(image.crop(box))]
+        strips = (np.asarray(image.crop(box)) for box in boxes)
+        levels = [(strip.min(), strip.max()) for strip in strips]
         low, high = np.min(levels), np.max(levels)
         if not (low >= 0 and high <= WHITES[-1]):  # written this way, it also catches NaN
             found, expected = f"has gray levels from {low} to {high}", f"0 to {WHITES[-1]}"
             raise _photo_error(path, found, expected, "save the photo with 8 bits per channel")
         white = min(w for w in WHITES if high <= w) if image.mode == "F" else WHITES[-1]
     orientation = _orientation(image)
-    photo = np.empty(
-        (width, height, 3) if orientation in (5, 6, 7, 8) else (height, width, 3), np.uint8
-    )
+    is_turned = orientation in (5, 6, 7, 8)
+    photo = np.empty((width, height, 3) if is_turned else (height, width, 3), np.uint8)
     stored = STORED_VIEWS.get(orientation, lambda same: same)(photo)
     for box in boxes:
         stored[box[1] : box[3]] = np.asarray(_to_rgb(image.crop(box), white))
     return photo
-
-
-def _extrema(image: Image.Image) -> tuple[np.generic, np.generic]:
-    gray = np.asarray(image)
-    return gray.min(), gray.max()
 
 
 def _to_rgb(image: Image.Image, white: int | None) -> Image.Image:
@@ -458,8 +445,7 @@ def scan(root: str | os.PathLike[str]) -> PhotoFolder:
     skipped, names = map(tuple, photos)
     folder = PhotoFolder(root=root, names=names, skipped=skipped)
     if not names:
-        found = "contains no photos"
-        found += f": {folder.skipped_summary}" if skipped else ""
+        found = ": ".join(filter(None, ["contains no photos", folder.skipped_summary]))
         raise _photo_error(root, found, "a folder of photos", "put photos into the folder")
     return folder
 
