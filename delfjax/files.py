@@ -136,6 +136,12 @@ def failure(cause: BaseException) -> str:
     return text or type(cause).__name__
 
 
+def check_size(size: int, limit: int) -> None:
+    """Raise a `ValueError` if a number of bytes exceeds the limit."""
+    if size > limit:
+        raise ValueError(f"found {size:,} bytes, at most {limit:,} are possible")
+
+
 def read_json(
     path: Path, *, fix: str, error: type[Exception] = StoreError, expected: str = "a JSON object"
 ) -> dict[str, Any]:
@@ -148,8 +154,7 @@ def read_json(
         Exception: An instance of ``error``, if the file is unreadable, damaged, or not a regular file.
     """
     with reading(path, expected, fix=fix, error=error):
-        if (size := path.stat().st_size) > MAX_JSON_BYTES:
-            raise ValueError(f"found {size:,} bytes, at most {MAX_JSON_BYTES:,} are possible")
+        check_size(path.stat().st_size, MAX_JSON_BYTES)
         return _parse_object(path.read_text(encoding="utf-8"))
 
 
@@ -203,8 +208,7 @@ def read_tensors(
     """
     from safetensors.numpy import load_file
 
-    if (size := path.stat().st_size) > limit:
-        raise ValueError(f"found {size:,} bytes, at most {limit:,} are possible")
+    check_size(path.stat().st_size, limit)
     header, tensors = read_header(path), load_file(path)
     if header.pop("tensors", None) not in (None, _tensors_sha256(tensors)):
         raise ValueError("its tensors do not match their checksum")

@@ -20,7 +20,7 @@ from delfjax.features.cluster import Client, map_in_order
 from delfjax.features.extraction import Extractor
 from delfjax.features.handcrafted import HandcraftedExtractor
 from delfjax.features.pca import PAPER_DIMENSIONS, PCA
-from delfjax.features.store import SHARDS, ExtractionReport, FeatureStore
+from delfjax.features.store import SHARDS, ExtractionReport, FeatureStore, record_sources
 from delfjax.files import StoreError
 from delfjax.images.reading import PhotoError, PhotoFolder, PhotoSource, iter_photos, scan
 from delfjax.provenance import config_to_dict
@@ -182,14 +182,7 @@ def _extract(
         yield from chain.from_iterable(found)
         return
     sources: dict[str, PhotoSource | None] = {}
-
-    def identified() -> Iterator[str]:
-        # Before the photo is read: if it changes in between, the next run notices.
-        for name in names:
-            sources[name] = photos.source(name)
-            yield name
-
-    for name, features in model.stream(iter_photos(photos, identified())):
+    for name, features in model.stream(iter_photos(photos, record_sources(names, photos, sources))):
         if not isinstance(features, PhotoError):
             features = features.with_descriptors(features.descriptors.astype(np.float16))
             features = features if pca is None else _reduce(features, pca)
@@ -211,9 +204,8 @@ def _learn_pca(
             f"{photos.root}: no file name matches {config.database!r}, the pattern that selects the photos "
             "from which the PCA is learned. Fix: change the pattern (--database)"
         )
-    shuffled = random.permutation(candidates).tolist()
     used: list[str] = []
-    remaining = iter(shuffled)
+    remaining = iter(random.permutation(candidates).tolist())
     # Unreadable photos are replaced by others.
     while names := list(islice(remaining, config.photos - len(used))):
         extract([name for name in names if name not in sample], None, sample)

@@ -5,7 +5,7 @@ global descriptors of this kind (Table 1). `delfjax.models.pooling` has the form
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from delfjax.features.extraction import Extractor, level_mask
 from delfjax.features.pyramid import STRIDE, PyramidConfig, build_mosaic
-from delfjax.features.store import ExtractionReport
+from delfjax.features.store import ExtractionReport, record_sources
 from delfjax.files import StoreError, check_tensors, read_tensors, reading, write_tensors
 from delfjax.images.reading import PhotoError, PhotoFolder, PhotoSource, iter_photos
 from delfjax.models.pooling import MAX_REGIONS, Pooling, pool_regions, pooling_regions
@@ -197,14 +197,8 @@ def extract_global_descriptors(
     changed = {*stored} - kept
     # The vector of a changed photo is of no use, even if the file cannot be read now.
     known = {name: vector for name, vector in known.items() if name not in changed}
-
-    def identified() -> Iterator[str]:
-        # Before the photo is read: if it changes in between, the next run notices.
-        for name in missing:
-            sources[name] = photos.source(name)
-            yield name
-
-    bar = tqdm(iter_photos(photos, identified()), total=len(missing), desc="global", unit="photo")
+    read = iter_photos(photos, record_sources(missing, photos, sources))
+    bar = tqdm(read, total=len(missing), desc="global", unit="photo")
     try:
         for name, photo in bar if missing else ():
             if isinstance(photo, PhotoError):

@@ -82,8 +82,8 @@ class PCA:
         fix = "put the original file back, or extract again into a new folder"
         with reading(Path(path), "a PCA", fix=fix):
             tensors, _ = read_tensors(Path(path))
-            axes = {"mean": 1, "components": 2, "variances": 1}
-            check_tensors(tensors, {n: ("f", a) for n, a in axes.items()} | {"whiten": ("b", 0)})
+            expected = {"mean": ("f", 1), "components": ("f", 2), "variances": ("f", 1)}
+            check_tensors(tensors, expected | {"whiten": ("b", 0)})
             shape = (*tensors["variances"].shape, *tensors["mean"].shape)
             if tensors["components"].shape != shape or 0 in shape:
                 raise ValueError(

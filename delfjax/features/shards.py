@@ -110,7 +110,7 @@ def _checksum(features: Features) -> int:
 
 def _header_sha256(header: Mapping[str, Any], offsets: np.ndarray, image_sizes: np.ndarray) -> str:
     """Return the SHA-256 of everything in a shard but the features of the photos."""
-    text = json.dumps({key: header[key] for key in sorted(header)}, sort_keys=True)
+    text = json.dumps(header, sort_keys=True)
     return digest(text.encode() + offsets.tobytes() + image_sizes.tobytes())
 
 
@@ -198,12 +198,8 @@ class Shard:
                 arrays[name] = np.empty((0, *self._tensors[name].get_shape()[1:]), dtype)
         features = Features(**arrays, image_size=(height, width))
         if self._checksums is not None and _checksum(features) != self._checksums[photo]:
-            raise self._damaged(
-                f"the features of {self.names[photo]!r} do not match their checksum"
+            raise StoreError(
+                f"{self.path}: damaged (the features of {self.names[photo]!r} do not match their "
+                f"checksum). Fix: {FIX}"
             )
         return features
-
-    def _damaged(self, reason: str) -> StoreError:
-        return StoreError(
-            f"{self.path}: damaged ({reason}). Fix: remove the file and extract again"
-        )

@@ -7,7 +7,7 @@ interrupted run can continue, and readers can open the store during a run.
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -16,22 +16,9 @@ import numpy as np
 
 from delfjax.features.database import Database
 from delfjax.features.pca import PCA
-from delfjax.features.shards import (
-    FIELDS,
-    Shard,
-    StoredPhoto,
-    to_stored_precision,
-    write_shard,
-)
-from delfjax.files import (
-    Lock,
-    StoreError,
-    claim_folder,
-    read_json,
-    remove_leftovers,
-    sha256,
-)
-from delfjax.images.reading import PhotoError, PhotoSource
+from delfjax.features.shards import FIELDS, Shard, StoredPhoto, to_stored_precision, write_shard
+from delfjax.files import Lock, StoreError, claim_folder, read_json, remove_leftovers, sha256
+from delfjax.images.reading import PhotoError, PhotoFolder, PhotoSource
 from delfjax.types import Features
 
 MANIFEST = "store.json"
@@ -148,13 +135,6 @@ class FeatureStore:
                     "Fix: put the original file back, or remove the store and extract again"
                 )
 
-    def _free_path(self) -> Path:
-        """Return the path of the next part."""
-        folder = self.path / SHARDS
-        matches = (re.fullmatch(r"part-(\d+)", file.stem) for file in folder.iterdir())
-        number = 1 + max((int(match[1]) for match in matches if match), default=-1)
-        return folder / f"part-{number:06d}.safetensors"
-
     # --- writing
 
     def __enter__(self) -> Self:
@@ -268,7 +248,10 @@ class FeatureStore:
         self._open_shards()
 
     def _write_part(self, photos: Mapping[str, StoredPhoto]) -> Shard:
-        path = self._free_path()
+        folder = self.path / SHARDS
+        matches = (re.fullmatch(r"part-(\d+)", file.stem) for file in folder.iterdir())
+        number = 1 + max((int(match[1]) for match in matches if match), default=-1)
+        path = folder / f"part-{number:06d}.safetensors"
         write_shard(path, photos, self.made_by, self._pca_sha256)
         return Shard(path, self.made_by)
 
@@ -358,6 +341,18 @@ class FeatureStore:
     def pca(self, pca: PCA) -> None:
         pca.save(self.path / PCA_FILE)
         self._check_pca()
+
+
+def record_sources(
+    names: Iterable[str], photos: PhotoFolder, sources: dict[str, PhotoSource | None]
+) -> Iterator[str]:
+    """Yield the names of photos. Before each name, write the `PhotoSource` of the photo into ``sources``.
+
+    The source is recorded before the photo is read. If the photo changes in between, the next run notices.
+    """
+    for name in names:
+        sources[name] = photos.source(name)
+        yield name
 
 
 def _is_full(shard: Shard) -> bool:

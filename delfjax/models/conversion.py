@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from flax import nnx
 
-from delfjax.files import MAX_TENSOR_BYTES, read_tensors, reading
+from delfjax.files import MAX_TENSOR_BYTES, check_size, read_tensors, reading
 from delfjax.models.backbone import ResNet, named_parameters
 from delfjax.models.resnet import ResNetSpec
 
@@ -59,11 +59,6 @@ def read_weights(path: Path) -> tuple[Tensors, Naming]:
         raise WeightsError(f"{path}: no such file. Fix: check the path of the weights") from None
 
 
-def _check_size(found: int) -> None:
-    if found > MAX_TENSOR_BYTES:
-        raise ValueError(f"found {found:,} bytes, at most {MAX_TENSOR_BYTES:,} are possible")
-
-
 def _read_keras(path: Path) -> tuple[Tensors, Naming]:
     """Read an HDF5 file of Keras. An attribute of each layer's group lists the tensors of the layer."""
     tensors: Tensors = {}
@@ -78,7 +73,8 @@ def _read_keras(path: Path) -> tuple[Tensors, Naming]:
                 tensor = root[layer][name]
                 if tensor.external or tensor.is_virtual or tensor.file != file:
                     raise ValueError(f"{title}/{kind} is stored in another file")
-                _check_size(size := size + tensor.nbytes)  # unused parts take no space in a file
+                size += tensor.nbytes  # unused parts take no space in a file
+                check_size(size, MAX_TENSOR_BYTES)
                 tensors[f"{title}/{kind}"] = np.asarray(tensor, np.float32)
     return tensors, "keras" if "conv1_conv/kernel" in tensors else "keras2"
 
@@ -89,7 +85,7 @@ def _read_tfjs(path: Path) -> tuple[Tensors, Naming]:
 
         def read(*names: str) -> bytes:
             members = [archive.getmember(f"package/ResNet50/{name}") for name in names]
-            _check_size(sum(member.size for member in members))
+            check_size(sum(member.size for member in members), MAX_TENSOR_BYTES)
             return b"".join(archive.extractfile(member).read() for member in members)
 
         (group,) = json.loads(read("model.json"))["weightsManifest"]
