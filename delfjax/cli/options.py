@@ -168,7 +168,7 @@ def add_value(
 
     number = int if int in (kind, *get_args(kind)) else float
     shown = {"dest": field, "default": list(default) if many else default, "metavar": "N"}
-    add(option, type=_checked(option, number, check, field), help=text, **shown | settings)
+    add(option, type=_checked(option, field, number, check), help=text, **shown | settings)
 
 
 def add_number(
@@ -183,14 +183,17 @@ def add_number(
     def check(value: object) -> None:
         check_number(option, value, limits)
 
-    number = _checked(option, int if limits.whole else float, check)
+    number = _checked(option, option, int if limits.whole else float, check)
     add(option, type=number, default=default, metavar="N", help=text)
 
 
 def _checked(
-    option: str, number: type, check: Callable[[object], None], field: str = ""
+    option: str, name: str, number: type, check: Callable[[object], None]
 ) -> Callable[[str], float]:
-    """Return a function that converts the text of an option to a number, and checks the number."""
+    """Return a function that converts the text of an option to a number, and checks the number.
+
+    The messages of ``check`` start with ``name``, which becomes the option.
+    """
 
     def convert(text: str) -> float:
         value = text
@@ -199,28 +202,25 @@ def _checked(
         try:
             check(value)
         except ValueError as error:
-            message = str(error).removeprefix(f"{field or option} ")
-            raise UsageError(f"{option} {message}") from None
+            raise UsageError(f"{option}{str(error).removeprefix(name)}") from None
         return value
 
     return convert
 
 
-def refuse_unused(*rows: tuple[str, bool, str, object]) -> None:
-    """Refuse options that have no effect, because they belong to an option that is not given.
+def refuse_unused(option: str, is_given: bool, needed: str, value: object) -> None:
+    """Raise a `UsageError` if an option is given without the option that it needs.
 
     Args:
-        rows: Name of an option, whether it is given, the option that it needs, and the value of that
-            option.
-
-    Raises:
-        UsageError: If an option is given without the one that it needs.
+        option: Name of the option.
+        is_given: Whether the option is given.
+        needed: Name of the option that it needs.
+        value: Value of the option that it needs.
     """
-    for option, given, needed, value in rows:
-        if given and not value:
-            raise UsageError(
-                f"{option} has no effect without {needed}. Fix: add {needed}, or leave out {option}"
-            )
+    if is_given and not value:
+        raise UsageError(
+            f"{option} has no effect without {needed}. Fix: add {needed}, or leave out {option}"
+        )
 
 
 def extraction_config(options: argparse.Namespace) -> ExtractionConfig:
@@ -228,10 +228,9 @@ def extraction_config(options: argparse.Namespace) -> ExtractionConfig:
     if options.model in HANDCRAFTED:
         model = "a model with a network, because --model is " + options.model
         default = ExtractionConfig()
-        names = ("selection", "nms_iou", "min_contrast")
-        given = [getattr(options, name) != getattr(default, name) for name in names]
-        flags = ("--selection", "--nms-iou", "--min-contrast")
-        refuse_unused(*((flag, own, model, None) for flag, own in zip(flags, given, strict=True)))
+        for name in ("selection", "nms_iou", "min_contrast"):
+            is_given = getattr(options, name) != getattr(default, name)
+            refuse_unused(f"--{name.replace('_', '-')}", is_given, model, None)
     pyramid = PyramidConfig(longest=options.longest)
     names = ("selection", "max_features", "nms_iou", "min_contrast")
     return ExtractionConfig(pyramid=pyramid, **_values(options, *names))
@@ -256,20 +255,15 @@ def search_config(options: argparse.Namespace) -> SearchConfig:
 
 def run_config(options: argparse.Namespace) -> RunConfig:
     """Make the configuration of an evaluation."""
-    expansion, scales = ExpansionConfig(), [*GlobalConfig().scales]
-    dimensions = RunConfig().whitening_dimensions
-    refuse_unused(
-        ("--global-scales", options.scales != scales, "--global", options.pooling),
-        ("--global-dimensions", options.whitening_dimensions != dimensions)
-        + ("--global-whiten", options.whitening),
-        ("--expand-photos", options.max_photos != expansion.max_photos, "--expand", options.kind),
-        (
-            "--expand-inliers",
-            options.min_inliers != expansion.min_inliers,
-            "--expand",
-            options.kind,
-        ),
-    )
+    default = ExpansionConfig()
+    is_given = tuple(options.scales) != GlobalConfig().scales
+    refuse_unused("--global-scales", is_given, "--global", options.pooling)
+    is_given = options.whitening_dimensions != RunConfig().whitening_dimensions
+    refuse_unused("--global-dimensions", is_given, "--global-whiten", options.whitening)
+    is_given = options.max_photos != default.max_photos
+    refuse_unused("--expand-photos", is_given, "--expand", options.kind)
+    is_given = options.min_inliers != default.min_inliers
+    refuse_unused("--expand-inliers", is_given, "--expand", options.kind)
     descriptor = options.pooling and GlobalConfig(
         scales=tuple(options.scales), **_values(options, "pooling", "longest")
     )

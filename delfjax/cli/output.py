@@ -21,6 +21,7 @@ EXIT_CODES = (
     "3 success, but some photos could not be read (listed on standard error); 130 interrupted"
 )
 FIGURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg", ".eps", ".ps")
+SUFFIXES = {"--figure": FIGURES}  # possible suffixes of the file of an option, in lower case
 MAX_NAME = 230  # bytes of a file name; the name of a temporary file is longer
 
 
@@ -28,18 +29,12 @@ class UsageError(Exception):
     """Raised before any work if an option is wrong. The command exits with 2."""
 
 
-def check_outputs(
-    outputs: Mapping[str, Path | None],
-    *,
-    inputs: Iterable[Path] = (),
-    suffixes: Mapping[str, tuple[str, ...]] | None = None,
-) -> None:
+def check_outputs(outputs: Mapping[str, Path | None], *, inputs: Iterable[Path] = ()) -> None:
     """Check that output files can be written, before the work.
 
     Args:
         outputs: The file of each option. None, and ``-`` for standard output, are not checked.
         inputs: Files that the command reads and must not overwrite.
-        suffixes: Possible suffixes of the file of an option, in lower case.
 
     Raises:
         UsageError: If a file cannot be written, or two outputs are one file.
@@ -49,8 +44,7 @@ def check_outputs(
         if path is None or (option == "--json" and str(path) == "-"):
             continue
         try:
-            reason = _why_not_writable(path, (suffixes or {}).get(option))
-            reason = reason or taken.get(path.resolve())
+            reason = _why_not_writable(path, SUFFIXES.get(option)) or taken.get(path.resolve())
             taken[path.resolve()] = f"also the file of {option}"
         except OSError as error:
             reason = f"not a possible file ({error.strerror})"

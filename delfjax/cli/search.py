@@ -23,7 +23,6 @@ from delfjax.cli.options import (
     search_config,
 )
 from delfjax.cli.output import (
-    FIGURES,
     UsageError,
     check_folder,
     check_outputs,
@@ -73,12 +72,12 @@ def match_options(parser: argparse.ArgumentParser) -> None:
 def match(options: argparse.Namespace) -> int:
     """Run ``delfjax match``."""
     outputs = {"--json": options.json, "--figure": options.figure}
-    check_outputs(outputs, inputs=options.photos, suffixes={"--figure": FIGURES})
+    check_outputs(outputs, inputs=options.photos)
     configured, ransac = extraction_config(options), ransac_config(options)
     if options.store and configured != ExtractionConfig():
         raise UsageError(
             "--store has extraction settings of its own. Fix: leave out --longest, --max-features, "
-            "--nms-iou and --selection, or leave out --store"
+            "--nms-iou, --min-contrast and --selection, or leave out --store"
         )
     photos = [read_image(path) for path in options.photos]
     pca = None
@@ -240,7 +239,12 @@ def search(options: argparse.Namespace) -> int:
     """Run ``delfjax search``."""
     check_outputs({"--json": options.json}, inputs=[options.photo])
     config = search_config(options)
-    _check_saved(options)
+    if options.saved and not _fits_saved(options):
+        raise ValueError(
+            f"--saved {options.saved}: cannot be combined with --features, --truncate or --index; the "
+            "features, dimensions and kind of a saved index are fixed. "
+            "Fix: leave out --saved, or leave out the other options"
+        )
     store = open_store(options.store)
     model = extractor_of(store, options.model, weights=options.weights)
     query = model(read_image(options.photo))
@@ -270,17 +274,8 @@ def _default_index(store: Path) -> Path:
     return store.with_name(f"{store.name}.index")
 
 
-def _check_saved(options: argparse.Namespace) -> None:
-    """Refuse options that change what a saved index was built from."""
-    if options.saved and not _fits_saved(options):
-        raise ValueError(
-            f"--saved {options.saved}: cannot be combined with --features, --truncate or --index; the "
-            "features, dimensions and kind of a saved index are fixed. "
-            "Fix: leave out --saved, or leave out the other options"
-        )
-
-
 def _fits_saved(options: argparse.Namespace) -> bool:
+    """Return whether the options keep the features, dimensions and kind of a saved index."""
     return options.features is None and options.truncate is None and options.index == "auto"
 
 

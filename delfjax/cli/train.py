@@ -74,10 +74,8 @@ def training_config(options: argparse.Namespace) -> TrainingConfig:
 def train(options: argparse.Namespace) -> int:
     """Run ``delfjax train``."""
     check_folder("--out", options.out)
-    refuse_unused(
-        ("--hosts", options.hosts != 1, "--coordinator", options.coordinator),
-        ("--host", options.host != 0, "--coordinator", options.coordinator),
-    )
+    refuse_unused("--hosts", options.hosts != 1, "--coordinator", options.coordinator)
+    refuse_unused("--host", options.host != 0, "--coordinator", options.coordinator)
     if options.host >= options.hosts:
         raise UsageError(
             f"--host is {options.host}; expected a number below {options.hosts} (--hosts)"
