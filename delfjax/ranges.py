@@ -5,7 +5,10 @@ import sys
 from copy import copy
 from dataclasses import dataclass
 from numbers import Integral, Real
+from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+UNIONS = (Union, UnionType)  # origins of types such as ``int | None``
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +122,9 @@ def check_change(config: Any, name: str, value: object) -> None:  # noqa: ANN401
 
 def _has_type(value: object, kind: Any) -> bool:  # noqa: ANN401
     if get_origin(kind) is Literal:
-        return any(value == each for each in get_args(kind))
-    if (options := get_args(kind)) and get_origin(kind) in (Union, type(int | None)):
-        return any(_has_type(value, each) for each in options)
+        return value in get_args(kind)
+    if get_origin(kind) in UNIONS:
+        return any(_has_type(value, each) for each in get_args(kind))
     if get_origin(kind) is tuple and isinstance(value, tuple):
         return all(_has_type(each, get_args(kind)[0]) for each in value)
     return isinstance(value, get_origin(kind) or kind)
@@ -130,8 +133,8 @@ def _has_type(value: object, kind: Any) -> bool:  # noqa: ANN401
 def _describe(kind: Any) -> str:  # noqa: ANN401
     if get_origin(kind) is Literal:
         return f"one of {', '.join(map(repr, get_args(kind)))}"
-    if (options := get_args(kind)) and get_origin(kind) in (Union, type(int | None)):
-        return " or ".join(map(_describe, options))
-    return (
-        "None" if kind is type(None) else f"a value of type {(get_origin(kind) or kind).__name__}"
-    )
+    if get_origin(kind) in UNIONS:
+        return " or ".join(map(_describe, get_args(kind)))
+    if kind is type(None):
+        return "None"
+    return f"a value of type {(get_origin(kind) or kind).__name__}"

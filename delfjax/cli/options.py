@@ -179,12 +179,9 @@ def add_number(
     text: str,
 ) -> None:
     """Add an option for a number in a range by the method ``add`` of a parser."""
-
-    def check(value: object) -> None:
-        check_number(option, value, limits)
-
-    number = _checked(option, option, int if limits.whole else float, check)
-    add(option, type=number, default=default, metavar="N", help=text)
+    number = int if limits.whole else float
+    convert = _checked(option, option, number, lambda value: check_number(option, value, limits))
+    add(option, type=convert, default=default, metavar="N", help=text)
 
 
 def _checked(

@@ -25,9 +25,6 @@ def find_classes(photos: PhotoFolder) -> dict[str, list[str]]:
     Outer folders that contain all photos are skipped. The class of a photo is the name of its outermost
     sub-folder below these folders. Photos outside of the sub-folders have no class.
 
-    Args:
-        photos: The photos.
-
     Returns:
         Photo names by the name of the class, both sorted.
 
@@ -46,7 +43,7 @@ def find_classes(photos: PhotoFolder) -> dict[str, list[str]]:
             f"{photos.root / outer}: has {found}; expected at least two sub-folders, one per class. Fix: move "
             "the photos of each class into their own sub-folder"
         )
-    return {name: classes[name] for name in sorted(classes)}
+    return dict(sorted(classes.items()))
 
 
 def describe_classes(photos: PhotoFolder) -> str:

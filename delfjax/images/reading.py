@@ -473,8 +473,7 @@ def list_files(root: str | os.PathLike[str]) -> list[str]:
             if visits[identity] > MAX_LINKS:
                 found = f"is reached on more than {MAX_LINKS} ways, through links"
                 raise _photo_error(folder, found, "fewer links to a folder", "remove links")
-            with os.scandir(folder) as entries:
-                visible = sorted(entry.name for entry in entries if _is_visible(entry.name))
+            visible = filter(_is_visible, sorted(os.listdir(folder)))
         except OSError as error:
             raise _unreadable(folder, error, "a folder") from error
         for name in visible:

@@ -842,14 +842,14 @@ def test_scan_of_a_missing_or_empty_folder_is_refused(tmp_path, root, found):
 
 def test_scan_names_the_unreadable_subfolder(tmp_path, monkeypatch):
     touch(tmp_path, "1.jpg", "locked/2.jpg")
-    scandir = os.scandir
+    listdir = os.listdir
 
     def denied(folder):
         if str(folder).endswith("locked"):
             raise PermissionError(13, "Permission denied", str(folder))
-        return scandir(folder)
+        return listdir(folder)
 
-    monkeypatch.setattr(os, "scandir", denied)
+    monkeypatch.setattr(os, "listdir", denied)
     with pytest.raises(PhotoError, match=r"locked cannot be read .*Permission denied"):
         scan(tmp_path)
 
