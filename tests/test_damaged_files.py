@@ -61,10 +61,6 @@ def read_global(path):
     return [found.names, found.vectors, found.made_by, dict(found.sources)]
 
 
-def read_result(path):
-    return provenance.read_result(path)
-
-
 READERS = {
     "index.json": (read_index, IndexFileError),
     "model.safetensors": (read_model, WeightsError),
@@ -73,7 +69,7 @@ READERS = {
     "weights.safetensors": (read_weights, WeightsError),
     "weights.h5": (read_weights, WeightsError),
     "weights.tgz": (read_weights, WeightsError),
-    "result.json": (read_result, ValueError),
+    "result.json": (provenance.read_result, ValueError),
 }
 
 
@@ -160,7 +156,7 @@ def test_other_content_is_an_error_of_one_line(tmp_path, name, content):
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device", "no_permission", "loop"])
 @pytest.mark.parametrize("name", READERS)
-def test_what_is_no_readable_file_is_refused_without_reading_it(tmp_path, name, kind, monkeypatch):
+def test_what_is_no_readable_file_is_refused_without_reading_it(tmp_path, name, kind):
     path = tmp_path / name
     if kind == "pipe":
         os.mkfifo(path)
@@ -340,13 +336,11 @@ def test_an_effort_out_of_range_is_refused(tmp_path, effort):
         None,
         {"shards": []},
         {"size": "x", "settings": {}, "shards": [{"kind": "exact"}]},
-        "deep",
+        {"size": 3, "settings": {}, "shards": [{"kind": "exact", "settings": {"x": 3}}]},
     ],
 )
 def test_settings_of_shards_out_of_range_are_refused(tmp_path, settings):
     build_index(DESCRIPTORS, "sharded", **INDEXES["sharded"]).save(tmp_path)
-    if settings == "deep":
-        settings = {"size": 3, "settings": {}, "shards": [{"kind": "exact", "settings": {"x": 3}}]}
     rewrite(tmp_path, lambda manifest: manifest.update(settings=settings))
     with pytest.raises(IndexFileError, match="Fix: build the index again"):
         load_index(tmp_path)

@@ -19,9 +19,8 @@ from delfjax.search.index_files import TensorFiles
 
 QUERY_BUCKETS = (128, 1024)  # a batch is padded to one of these sizes, so two programs are compiled
 CHUNK = 8192  # database rows of a chunk; with 1024 queries, the distances take 32 MB
-FARTHEST = float(
-    np.finfo(np.float32).max
-)  # squared distance of rows that do not exist; not infinite
+# Squared distance of rows that do not exist; not infinite.
+FARTHEST = float(np.finfo(np.float32).max)
 SMALLEST_CHUNK = 256  # XLA's products on CPU depend on the size of smaller chunks (in the last bit)
 
 Nearest = tuple[Float[Array, "q k"], Int[Array, "q k"]]  # squared distances and database rows
@@ -121,14 +120,9 @@ def _merge_nearest(
     start: int | Int[Array, ""],
     count: int | Int[Array, ""],
 ) -> Nearest:
-    """Search one more chunk of the database and update the nearest neighbors found so far.
+    """Search one more chunk of the database and update the nearest neighbors found so far (``best``).
 
-    Args:
-        best: Nearest neighbors in the chunks searched so far.
-        queries: A batch of queries, padded with zeros.
-        chunk: Descriptors of the chunk, padded with zeros after the first ``count`` rows.
-        start: Database row of the chunk's first descriptor.
-        count: Number of descriptors in the chunk.
+    The chunk has ``count`` descriptors, padded with zeros. The first one has the database row ``start``.
     """
     norms = (queries**2).sum(1)[:, None] + (chunk**2).sum(1)[None]
     products = jnp.matmul(queries, chunk.T, precision=jax.lax.Precision.HIGHEST)

@@ -80,9 +80,9 @@ def expand_global(
 def trusted_photos(result: SearchResult, config: ExpansionConfig) -> Int[np.ndarray, " _"]:
     """Return the indices of the photos with enough inliers to expand a query, most inliers first."""
     ranking = result.ranking
-    images = ranking.images[np.argsort(-ranking.inliers, kind="stable")]
-    inliers = np.sort(ranking.inliers)[::-1]
-    return images[inliers >= config.min_inliers][: config.max_photos]
+    order = np.argsort(-ranking.inliers, kind="stable")
+    trusted = order[ranking.inliers[order] >= config.min_inliers]
+    return ranking.images[trusted[: config.max_photos]]
 
 
 def expand_local(

@@ -105,9 +105,8 @@ def _beam_search(
                 seen[row >> 3] |= bit
                 new[count] = row
                 count += 1
-        for each in range(
-            count
-        ):  # a separate loop, so that the processor fetches many rows at once
+        # A separate loop, so that the processor fetches many rows at once.
+        for each in range(count):
             squared[each] = _squared_distance(query, vectors, new[each])
         for each in range(count):
             visited[steps] = new[each]

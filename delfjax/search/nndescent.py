@@ -298,8 +298,7 @@ def _both_directions(
 ) -> tuple[Int[np.ndarray, " c"], Int[np.ndarray, " s"]]:
     """List, for each node, the nodes that share an edge or a pair with the node, in either direction.
 
-    Returns:
-        The lists of all nodes, concatenated, and the start of each list.
+    Return the lists of all nodes, concatenated, and the start of each list.
     """
     nodes, columns = np.nonzero(edges >= 0)
     ends = edges[nodes, columns]

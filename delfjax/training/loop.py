@@ -128,7 +128,7 @@ def train(
         )
     config = config or small_config(variant or "finetune")
     mesh = Mesh(np.array(jax.devices()), (AXIS,))  # the devices of all hosts
-    if config.batch_size < 1 or config.batch_size % mesh.size:
+    if config.batch_size % mesh.size:
         raise ValueError(
             f"batch_size is {config.batch_size}; expected a multiple of {mesh.size}, the number of "
             "devices. Fix: set batch_size to such a multiple"
