@@ -44,28 +44,11 @@ HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"
 # A file with one of these suffixes is expected to be a photo, and is listed even if it cannot be read.
 PHOTO_SUFFIXES = frozenset(
     [
-        ".avif",
-        ".bmp",
-        ".gif",
-        ".heic",
-        ".heif",
-        ".hif",
-        ".j2k",
-        ".jfif",
-        ".jp2",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".jpx",
-        ".mpo",
-        ".pbm",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".tif",
-        ".tiff",
-        ".webp",
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+        *(".jp2", ".jpx", ".j2k"),
+        *(".heic", ".heif", ".hif", ".avif"),
+        *(".pbm", ".pgm", ".ppm", ".pnm"),
+        *(".bmp", ".gif", ".png", ".tif", ".tiff", ".webp"),
     ]
 )
 # A file with one of these suffixes is no photo. Pillow would read the thumbnail of a raw photo.

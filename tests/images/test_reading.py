@@ -73,9 +73,9 @@ def exif(orientation):
     return tags
 
 
-def png(width, height, *chunks, depth=8):
-    """The bytes of an RGB PNG with the given header and chunks."""
-    header = b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
+def png(width, height, *chunks, depth=8, color_type=2):
+    """The bytes of a PNG, by default RGB, with the given header and chunks."""
+    header = b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
     parts = [
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
         for name, body in (header, *chunks)
@@ -537,18 +537,13 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
-def large_png(path, side, color_type):
-    """Write a PNG of equal pixels with few bytes."""
-    channels = {2: 3, 3: 1, 4: 2, 6: 4}[color_type]
-    header = b"IHDR", struct.pack(">IIBBBBB", side, side, 8, color_type, 0, 0, 0)
+def large_png(side, color_type):
+    """The bytes of a PNG of equal pixels, with a palette (color type 3) or RGBA (6)."""
+    channels = {3: 1, 6: 4}[color_type]
     packer, row = zlib.compressobj(1), bytes(1 + side * channels)
     data = b"".join([*(packer.compress(row) for _ in range(side)), packer.flush()])
     colors = [(b"PLTE", bytes(3)), (b"tRNS", b"\x80")] if color_type == 3 else []
-    parts = [
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        for name, body in (header, *colors, (b"IDAT", data), (b"IEND", b""))
-    ]
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return png(side, side, *colors, (b"IDAT", data), (b"IEND", b""), color_type=color_type)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in KiB on Linux")
@@ -556,7 +551,7 @@ def large_png(path, side, color_type):
 def test_several_large_photos_need_little_memory(tmp_path, colors, color_type):
     save(tmp_path / "small.png", colors)
     names = [f"{number}.png" for number in range(4)]
-    large_png(tmp_path / names[0], 7000, color_type)
+    (tmp_path / names[0]).write_bytes(large_png(7000, color_type))
     for name in names[1:]:
         (tmp_path / name).hardlink_to(tmp_path / names[0])
     command = [sys.executable, "-c", MEASURE, str(tmp_path / "small.png"), *names]
