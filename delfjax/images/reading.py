@@ -392,17 +392,12 @@ class PhotoFolder:
         """
         if source is None:
             return True
-        try:
-            status = self.path(name).stat()
-        except OSError:
-            return False
-        box = [*self.crops[name].box] if name in self.crops else None
-        if status.st_size != source.size or box != source.box:
-            return False
-        if status.st_mtime_ns == source.modified:
-            return True
-        current = self.source(name)
-        return current is not None and current.sha256 == source.sha256
+        path, box = self.path(name), [*self.crops[name].box] if name in self.crops else None
+        with suppress(OSError):
+            status = path.stat()
+            if (status.st_size, box) == (source.size, source.box):
+                return status.st_mtime_ns == source.modified or sha256(path) == source.sha256
+        return False
 
     def load(self, name: str) -> Photo:
         """Read a photo or a crop by name, with `read_image` or `read_crop`."""
