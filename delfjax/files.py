@@ -139,7 +139,7 @@ def failure(cause: BaseException) -> str:
 def check_size(size: int, limit: int) -> None:
     """Raise a `ValueError` if a number of bytes exceeds the limit."""
     if size > limit:
-        raise ValueError(f"found {size:,} bytes, at most {limit:,} are possible")
+        raise ValueError(f"found {size:,} bytes; expected at most {limit:,}")
 
 
 def read_json(

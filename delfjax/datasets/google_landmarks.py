@@ -106,7 +106,10 @@ def read_labels(path: Path) -> dict[str, int | None]:
         elif LANDMARK_ID.fullmatch(label):
             labels[row["id"]] = int(label)
         else:
-            raise DatasetError(f"{location}: landmark_id is {label!r}; expected an integer")
+            raise DatasetError(
+                f"{location}: landmark_id is {label!r}; expected an integer. "
+                "Fix: download the file again"
+            )
     return labels
 
 
@@ -131,10 +134,14 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
             continue
         positives = tuple(row["images"].split())
         if len(set(positives)) < len(positives):
-            raise DatasetError(f"{location}: the column images has a photo twice; expected it once")
+            raise DatasetError(
+                f"{location}: the column images has a photo twice; expected it once. "
+                "Fix: remove it from this line"
+            )
         if unknown := [each for each in positives if each not in index]:
             raise DatasetError(
-                f"{location}: photo {unknown[0]!r} is not in the index; expected an id of index.csv"
+                f"{location}: photo {unknown[0]!r} is not in the index; expected an id of "
+                "index.csv. Fix: download both files again"
             )
         halves[PROTOCOLS[usage]][row["id"]] = positives
     return halves

@@ -83,7 +83,9 @@ def _instruction(op: pickletools.OpcodeInfo) -> Callable[[_PlainUnpickler], None
     def check_keys_and_execute(self: _PlainUnpickler) -> None:
         for key in self.stack[KEYS[op.name]]:
             if type(key) is not str:
-                raise _UnsafePickleError(f"the file has a dict key of type {type(key).__name__}")
+                raise _UnsafePickleError(
+                    f"found a dict key of type {type(key).__name__}; expected str"
+                )
         execute(self)
 
     return check_keys_and_execute if op.name in KEYS else execute

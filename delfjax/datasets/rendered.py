@@ -1,9 +1,11 @@
 """The rendered set: sixty synthetic landmarks with exact annotations, in the layout of Oxford5k.
 
-The photos imitate photos by tourists. 49 landmarks are for training; each photo has a label. The other
-11 are for evaluation: queries with boxes; photos graded as good, ok (both correct) or junk (ignored in
-the scores); distractors; and 40 distractor queries. For each evaluation photo, the landmark's pixels and
-the camera are known. The scripts in ``data/render`` make the set; ``data/landmarks`` holds it.
+The photos imitate photos by tourists. 49 landmarks are for training; each of their photos has a label. The
+other 11 are for evaluation. They have queries with boxes, and photos graded as good, ok or junk. Good and
+ok photos are correct results; junk photos are ignored in the scores. The evaluation part also has
+distractors (photos that show none of the landmarks) and 40 distractor queries (queries without a correct
+photo). For each evaluation photo, the landmark's pixels and the camera are known. The scripts in
+``data/render`` make the set; ``data/landmarks`` holds it.
 """
 
 import base64

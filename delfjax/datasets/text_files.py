@@ -90,7 +90,8 @@ def read_box(corners: object, photo: Path, location: str) -> Box:
         left, top, right, bottom = map(float, corners)
     except (TypeError, ValueError, OverflowError):
         raise DatasetError(
-            f"{location}: box {short_repr(corners)}; expected four numbers: x1 y1 x2 y2"
+            f"{location}: box {short_repr(corners)}; expected four numbers: x1 y1 x2 y2. "
+            "Fix: download the file again"
         ) from None
     height, width = original_size(photo)
     overlaps = max(left, 0) < min(right, width) and max(top, 0) < min(bottom, height)

@@ -58,7 +58,7 @@ def check_photo_numbers(what: str, numbers: ArrayLike) -> Int[np.ndarray, " _"]:
     found = np.asarray(numbers, None if np.size(numbers) else int)  # an empty list becomes floats
     if found.ndim != 1 or not np.issubdtype(found.dtype, np.integer) or (found < 0).any():
         raise ValueError(
-            f"{what}: {found!r}; expected a flat list of integers from 0 (photo indices)"
+            f"{what}: {found!r}; expected a flat list of photo indices: integers from 0"
         )
     unique, counts = np.unique(found, return_counts=True)
     if (counts > 1).any():

@@ -40,9 +40,7 @@ from delfjax.types import Features, Photo
 Selection = Literal["attention", "norm"]
 SelectedCells = tuple[Array, Array, Array]  # (row, column) of cells; their scores; descriptors
 NMS_CANDIDATES = 5  # candidates of non-maximum suppression per feature; our choice, not the paper's
-FINE_BLOCK, COARSE_BLOCK = 4, 8  # pixels: sides of the blocks of `has_content`
-# Smallest ratio of squared contrasts, coarse to fine, for `has_content`. Noise has 0.25 to 0.37.
-NOISE_RATIO = 0.6
+CONTENT_BLOCK = 8  # pixels: side of the blocks of `has_content`. Their means contain little noise
 MIN_CONTRAST = 1.0  # gray levels: default outside of evaluations
 
 
@@ -295,10 +293,9 @@ def has_content(
 ) -> Bool[Array, "y x"]:
     """Return whether each cell of a mosaic has content in the 64 x 64 pixels around its center.
 
-    The contrast is computed from means of blocks of 8 x 8 pixels. It is the root mean square of their second
-    differences, divided by sqrt(6), and is 0 in flat areas and linear gradients. With blocks of 4 x 4 pixels,
-    the squared contrast of noise is four times as high, and that of edges half as high. A cell has content
-    if its contrast exceeds ``min_contrast``, and its square exceeds `NOISE_RATIO` times that of 4 x 4 blocks.
+    The contrast is the root mean square of the second differences between the means of neighboring blocks
+    of pixels, divided by sqrt(6). It is 0 in flat areas and linear gradients. A cell has content if its
+    contrast exceeds ``min_contrast``.
 
     Args:
         pixels: Pixels of the mosaic.
@@ -306,28 +303,10 @@ def has_content(
         min_contrast: Smallest contrast, in gray levels.
     """
     valid = level_mask(pixels.shape[:2], levels)
-    sums = [
-        part
-        for block in (FINE_BLOCK, COARSE_BLOCK)
-        for part in _squared_contrast(pixels, valid, block)
-    ]
-    # A window must not reach into another level, so each level has its own sums.
-    cells = jax.vmap(lambda level: level_mask(valid.shape, level[None])[::STRIDE, ::STRIDE])(levels)
-    maps = jnp.stack(sums) * cells[:, None]
-    # The receptive field of cell i is centered at pixel 16 i: two cells before it, and two from it on.
-    padding, size = ((0, 0), (0, 0), (2, 1), (2, 1)), (1, 1, 4, 4)
-    windows = jax.lax.reduce_window(maps, 0.0, jax.lax.add, size, (1, 1, 1, 1), padding)
-    fine, fine_count, coarse, coarse_count = (windows * cells[:, None]).sum(0)
-    fine, coarse = fine / jnp.maximum(fine_count, 1), coarse / jnp.maximum(coarse_count, 1)
-    return (coarse > min_contrast**2) & (coarse > NOISE_RATIO * fine)
-
-
-def _squared_contrast(pixels: Array, valid: Array, block: int) -> tuple[Array, Array]:
-    """Sum the squared contrast of blocks of pixels for each cell. Return the sums and the numbers of terms."""
-    rows, columns = (side // block for side in valid.shape)
-    blocks = (rows, block, columns, block)
+    rows, columns = (side // CONTENT_BLOCK for side in valid.shape)
+    blocks = (rows, CONTENT_BLOCK, columns, CONTENT_BLOCK)
     # Sums of whole numbers are exact, so the contrast of a flat area is exactly 0.
-    means = pixels.astype(jnp.float32).sum(-1).reshape(blocks).sum((1, 3)) / (3 * block**2)
+    means = pixels.astype(jnp.float32).sum(-1).reshape(blocks).sum((1, 3)) / (3 * CONTENT_BLOCK**2)
     known = valid.reshape(blocks).all((1, 3))
     total = count = jnp.zeros((rows, columns))
     for axis in (0, 1):
@@ -336,9 +315,19 @@ def _squared_contrast(pixels: Array, valid: Array, block: int) -> tuple[Array, A
         # A roll wraps around, but the last row and column of a mosaic belong to no level.
         total += jnp.where(complete, (before - 2 * here + after) ** 2 / 6, 0)
         count += complete
-    per_cell = STRIDE // block
+    per_cell = STRIDE // CONTENT_BLOCK
     cells = (rows // per_cell, per_cell, columns // per_cell, per_cell)
-    return total.reshape(cells).sum((1, 3)), count.reshape(cells).sum((1, 3))
+    sums = jnp.stack([part.reshape(cells).sum((1, 3)) for part in (total, count)])
+    # A window must not reach into another level, so each level has its own sums.
+    inside = jax.vmap(lambda level: level_mask(valid.shape, level[None])[::STRIDE, ::STRIDE])(
+        levels
+    )
+    # The receptive field of cell i is centered at pixel 16 i: two cells before it, and two from it on.
+    padding, size = ((0, 0), (0, 0), (2, 1), (2, 1)), (1, 1, 4, 4)
+    maps = sums * inside[:, None]
+    windows = jax.lax.reduce_window(maps, 0.0, jax.lax.add, size, (1, 1, 1, 1), padding)
+    squared, terms = (windows * inside[:, None]).sum(0)
+    return squared > min_contrast**2 * jnp.maximum(terms, 1)
 
 
 @partial(jax.jit, static_argnames="graph")

@@ -149,7 +149,7 @@ class GlobalDescriptors:
                 or not len(set(names)) == len(names) == len(tensors["vectors"])
                 or not isinstance(made_by, dict)
             ):
-                raise ValueError("its names do not fit its vectors")
+                raise ValueError("found names that are not one string per vector, each once")
             return cls(
                 names=tuple(names),
                 vectors=tensors["vectors"],

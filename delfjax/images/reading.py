@@ -144,7 +144,7 @@ def read_crop(path: str | os.PathLike[str], box: Box) -> Photo:
         raise PhotoError(
             f"{path} is {height} x {width} pixels (height x width), but the part inside {box} is "
             f"{part.shape[0]} x {part.shape[1]} pixels; expected a part of at least {MIN_SIDE} pixels on "
-            "each side. Fix: correct the box."
+            "each side. Fix: correct the box"
         )
     return part.copy()  # a view would keep the whole photo in memory
 

@@ -1,4 +1,4 @@
-"""Figures of results: precision-recall curves (Fig. 5), effects of settings, and landmarks."""
+"""Draw figures of results: precision-recall curves (Fig. 5), the effect of each setting, and hits on landmarks."""
 
 from collections.abc import Mapping
 

@@ -92,10 +92,11 @@ class Searcher:
     """Search a database of photos for photos that match a query photo.
 
     Args:
-        database: Features of the photos. A `Database` is used without changes. From a `FeatureStore`,
-            all photos are loaded, limited by ``features`` and ``truncate`` of ``config``.
+        database: Features of the photos. A `Database` is used without changes. All photos of a
+            `FeatureStore` are loaded: ``config.features`` limits the features of each photo, and
+            ``config.truncate`` the dimensions of the descriptors.
         index: A finished index over the descriptors of the database, an `IndexConfig`, or a kind of
-            index such as ``"exact"``. None: exact search of a small database, a graph of a large one.
+            index such as ``"exact"``. None: an exact index for a small database, a graph index for a large one.
         config: Settings of the search. None: the defaults.
         pca: PCA that reduced the descriptors of the database. None: the PCA of the store.
 
