@@ -13,6 +13,7 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
+import hypothesis
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 from worlds import network
@@ -22,6 +23,10 @@ from delfjax.models.backbone import ResNet
 from delfjax.models.conversion import WeightsError
 from delfjax.models.resnet import RESNET50_V1, ResNetSpec
 from delfjax.models.weights import load_backbone
+
+# No test has a time limit of its own: a loaded machine may be ten times slower.
+hypothesis.settings.register_profile("delfjax", deadline=None)
+hypothesis.settings.load_profile("delfjax")
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ def test_photo_numbers_keep_their_order_and_become_int64():
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("numbers", [[1.0], [-1], [[1, 2]], ["1"], [True]])
 def test_photo_numbers_have_to_be_integers_from_0(numbers):
-    with pytest.raises(ValueError, match=r"good: .* expected a flat list of integers from 0"):
+    with pytest.raises(ValueError, match=r"good: .* expected a flat list of photo indices"):
         check_photo_numbers("good", numbers)
 
 
