@@ -128,7 +128,9 @@ class FeatureStore:
         self._pca_sha256 = sha256(path) if path.exists() else None
         is_reduced = self.made_by.get("reduction") is not None
         for shard in self._shards:
-            if is_reduced and shard.pca_sha256 not in (None, self._pca_sha256):
+            # A shard of delfjax 0.1.0 has no checksums, so any PCA is accepted.
+            fits = shard.pca_sha256 == self._pca_sha256 if shard.sha256 else path.exists()
+            if is_reduced and not fits:
                 found = "is another PCA than" if path.exists() else "is missing; it is"
                 raise StoreError(
                     f"{path} {found} the PCA that reduced the descriptors of {shard.path.name}. "

@@ -173,6 +173,14 @@ def test_photos_of_another_folder_with_the_same_names_are_extracted_again(tmp_pa
     assert store.source("0.png").folder == str((tmp_path / "others").resolve())
 
 
+def test_a_store_of_version_0_1_0_without_its_pca_is_refused(tmp_path):
+    store = copytree(V0_1_0 / "store", tmp_path / "store")
+    FeatureStore(store)
+    (store / "reduction.safetensors").unlink()
+    with pytest.raises(StoreError, match=r"reduction\.safetensors is missing"):
+        FeatureStore(store)
+
+
 @pytest.mark.parametrize("damage", ["missing", "another"])
 def test_the_pca_belongs_to_its_store(tmp_path, damage):
     photos = flat(tmp_path / "photos", 3)
