@@ -148,7 +148,8 @@ def extract(options: argparse.Namespace) -> int:
     report, gone = store.report, _gone(store, photos)
     if options.prune and gone:
         with store:
-            store.remove(gone)
+            store.remove(name for name in gone if name in store)
+            store.compact()
     changed = set(report.changed)
     groups = {
         "added": [name for name in report.extracted if name not in changed],
@@ -175,7 +176,11 @@ def _gone(store: FeatureStore, photos: PhotoFolder) -> list[str]:
     """Return the photos in a store that come from a folder and are not there any more."""
     folder, names = str(photos.root.resolve()), set(photos.names)
     others = ((name, store.source(name)) for name in store.names if name not in names)
-    return [name for name, source in others if source is not None and source.folder == folder]
+    return [
+        name
+        for name, source in others
+        if source is not None and source.folder == folder and source.box is None  # not a crop
+    ]
 
 
 # --- index and search ------------------------------------------------------------------------------

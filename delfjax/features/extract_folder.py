@@ -88,8 +88,8 @@ def extract_folder(
         The store. Its ``report`` lists the photos that were extracted, already stored, or unreadable.
 
     Raises:
-        StoreError: If the store was made with another model or configuration, or if another process
-            writes to it.
+        StoreError: If the store was made with another model or configuration, if it holds another photo
+            of the same name from another folder, or if another process writes to it.
         PhotoError: If the folder cannot be read, or if none of the photos for the PCA can be read.
         ValueError: If no photo matches ``config.database``, or if the photos have too few
             descriptors for the PCA.
@@ -109,12 +109,13 @@ def extract_folder(
         store.report = ExtractionReport(kept=list(photos.names))
         if not store.is_compact:  # an interrupted run has left parts
             # A process that is writing merges them itself. A store without permission stays as it is.
-            with suppress(StoreError, PermissionError), store:
+            with suppress(StoreError, OSError), store:
                 store.compact()
         return store
     with store, tqdm(total=len(photos), desc="extract", unit="photo") as bar:
         report = store.report = ExtractionReport()
         changed = {name for name in photos.names if name in store} - _current(store, photos)
+        _refuse_other_folder(store, photos, changed)
         store.remove(changed)
 
         def keep(names: Iterable[str]) -> None:
@@ -154,6 +155,18 @@ def extract_folder(
         extract(missing, store.pca, store)
         store.compact()
     return store
+
+
+def _refuse_other_folder(store: FeatureStore, photos: PhotoFolder, changed: Iterable[str]) -> None:
+    """Raise an error if a photo would replace another one, of the same name in another folder."""
+    root = photos.root.resolve()
+    for name in sorted(changed):
+        other = Path(store.source(name).folder)
+        if other != root and (other / photos.path(name).relative_to(photos.root)).is_file():
+            raise StoreError(
+                f"{store.path}: holds {name!r} of the folder {other}, which differs from the photo of this "
+                f"name in {root}. Fix: use another store for this folder"
+            )
 
 
 def _current(store: FeatureStore, photos: PhotoFolder) -> set[str]:
@@ -212,6 +225,7 @@ def _learn_pca(
         used += [name for name in names if name in sample]
     if not used:
         raise next(iter(report.failed.values()))
+    sample.flush()  # learning takes a while
     rows = []
     for name in used:
         descriptors = sample.read(name).descriptors

@@ -220,7 +220,7 @@ class FeatureStore:
     @property
     def is_compact(self) -> bool:
         """Whether the store has no parts: the small files that are written during a run."""
-        return not any(shard.path.stem.startswith("part") for shard in self._shards)
+        return not any(map(_is_part, self._shards))
 
     def compact(self) -> None:
         """Merge parts (small shards) and incomplete shards into shards of `SHARD_PHOTOS` photos.
@@ -244,7 +244,8 @@ class FeatureStore:
             # The name depends on the content: merging the same photos again gives the same file.
             path = shard.path.with_name(f"shard-{shard.sha256[:16]}.safetensors")
             written.add(shard.path.replace(path))
-        for shard in merged:
+        # Parts last: as long as there is one, the next call merges again.
+        for shard in sorted(merged, key=_is_part):
             if shard.path not in written:
                 shard.path.unlink()
         self._open_shards()
@@ -357,5 +358,9 @@ def record_sources(
         yield name
 
 
+def _is_part(shard: Shard) -> bool:
+    return shard.path.stem.startswith("part")
+
+
 def _is_full(shard: Shard) -> bool:
-    return not shard.path.stem.startswith("part") and len(shard.names) >= SHARD_PHOTOS
+    return not _is_part(shard) and len(shard.names) >= SHARD_PHOTOS

@@ -388,16 +388,18 @@ class PhotoFolder:
         """Return whether the file of a photo still has the content that ``source`` describes.
 
         The content is read only if the time of the last change differs. An unknown source (None) counts
-        as current.
+        as current. So does a file that cannot be read now: its disk may be absent for a moment.
         """
         if source is None:
             return True
         path, box = self.path(name), [*self.crops[name].box] if name in self.crops else None
-        with suppress(OSError):
+        try:
             status = path.stat()
-            if (status.st_size, box) == (source.size, source.box):
-                return status.st_mtime_ns == source.modified or sha256(path) == source.sha256
-        return False
+            if (status.st_size, box) != (source.size, source.box):
+                return False
+            return status.st_mtime_ns == source.modified or sha256(path) == source.sha256
+        except OSError:
+            return True
 
     def load(self, name: str) -> Photo:
         """Read a photo or a crop by name, with `read_image` or `read_crop`."""

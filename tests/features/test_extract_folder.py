@@ -161,16 +161,33 @@ def test_a_changed_photo_is_extracted_again(tmp_path):
     np.testing.assert_array_equal(store.read("1.png").positions, features.positions)
 
 
-def test_photos_of_another_folder_with_the_same_names_are_extracted_again(tmp_path):
+def test_photos_of_another_folder_with_the_same_names_are_refused(tmp_path):
     photos = flat(tmp_path / "photos", 3)
-    extract(photos, tmp_path / "store")
-    for number in range(3):
+    before = contents(extract(photos, tmp_path / "store"))
+    for number in range(2, 5):
         save(tmp_path / "others" / f"{number}.png", draw(10 + number))
     copied = copytree(photos.root, tmp_path / "copies")
     assert len(extract(scan(copied), tmp_path / "store").report.kept) == 3
+    with pytest.raises(StoreError, match=r"holds '2\.png' of the folder .*photos.* another store"):
+        extract(scan(tmp_path / "others"), tmp_path / "store")
+    assert contents(FeatureStore(tmp_path / "store")) == before
+    photos.root.rename(tmp_path / "away")  # the first folder is gone: the photo has changed
     store = extract(scan(tmp_path / "others"), tmp_path / "store")
-    assert store.report.changed == ["0.png", "1.png", "2.png"]
-    assert store.source("0.png").folder == str((tmp_path / "others").resolve())
+    assert store.report.changed == ["2.png"]
+    assert store.source("2.png").folder == str((tmp_path / "others").resolve())
+
+
+def test_photos_on_an_absent_disk_keep_their_features(tmp_path):
+    disk = flat(tmp_path / "disk", 3).root
+    (tmp_path / "photos").mkdir()
+    for path in disk.iterdir():
+        (tmp_path / "photos" / path.name).symlink_to(path)
+    photos = scan(tmp_path / "photos")
+    before = contents(extract(photos, tmp_path / "store"))
+    disk.rename(tmp_path / "absent")
+    store = extract(scan(tmp_path / "photos"), tmp_path / "store")
+    assert len(store.report.kept) == 3
+    assert contents(store) == before
 
 
 def test_a_store_of_version_0_1_0_without_its_pca_is_refused(tmp_path):
