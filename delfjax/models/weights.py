@@ -51,7 +51,8 @@ def load_backbone(
         classifier: Whether to add conv5 and the classifier of 1000 ImageNet classes.
 
     Raises:
-        StoreError: If the cache folder cannot be written, or another process downloads for too long.
+        StoreError: If the cache folder cannot be written, or if another process
+            downloads the same file and does not finish in time.
         WeightsError: If no download succeeds, or if a file is damaged or does not fit the network.
     """
     if file is not None:

@@ -126,8 +126,8 @@ class SquareReader:
         side: Side of a square after resizing, in pixels.
 
     Attributes:
-        failed: Names of the photos that could not be read, mapped to the errors. The next readable
-            photo of the folder takes the place of such a photo.
+        failed: Names of the photos that could not be read, mapped to the errors. Each is
+            replaced by the next photo in ``photos`` that can be read.
     """
 
     def __init__(self, photos: LabeledPhotos, side: int) -> None:
