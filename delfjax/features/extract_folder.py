@@ -104,8 +104,10 @@ def extract_folder(
     }
     store = FeatureStore(path, made_by)
     unreduced = store.path / UNREDUCED
+    current = _current(store, photos)
+    changed = set(filter(store.__contains__, photos.names)) - current
     # No lock if nothing is missing: another process may be writing.
-    if not unreduced.exists() and _current(store, photos) == set(photos.names):
+    if not unreduced.exists() and current == set(photos.names):
         store.report = ExtractionReport(kept=list(photos.names))
         if not store.is_compact:  # an interrupted run has left parts
             # A process that is writing merges them itself. A store without permission stays as it is.
@@ -114,7 +116,7 @@ def extract_folder(
         return store
     with store, tqdm(total=len(photos), desc="extract", unit="photo") as bar:
         report = store.report = ExtractionReport()
-        changed = {name for name in photos.names if name in store} - _current(store, photos)
+        changed = set(filter(store.__contains__, changed))  # another process may have removed some
         _refuse_other_folder(store, photos, changed)
         store.remove(changed)
 
