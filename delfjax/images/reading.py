@@ -354,6 +354,12 @@ class PhotoFolder:
         return len(self.names)
 
     @property
+    def labels(self) -> tuple[str, ...] | None:
+        """First subfolder of each photo, or ``""`` for photos outside subfolders. None without subfolders."""
+        labels = tuple(name.split("/")[0] if "/" in name else "" for name in self.names)
+        return labels if any(labels) else None
+
+    @property
     def skipped_summary(self) -> str:
         """Number and most frequent suffixes of the skipped files, as text. Empty if none was skipped."""
         if not self.skipped:

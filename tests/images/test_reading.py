@@ -848,6 +848,20 @@ def test_scan_names_the_unreadable_subfolder(tmp_path, monkeypatch):
         scan(tmp_path)
 
 
+def folder_of(*names):
+    return PhotoFolder(root=reading.Path("root"), names=names)
+
+
+def test_labels_are_the_first_folders():
+    assert folder_of("petra/1.jpg", "petra/x/2.jpg", "rome/1.jpg").labels == (
+        "petra",
+        "petra",
+        "rome",
+    )
+    assert folder_of("1.jpg", "2.jpg").labels is None
+    assert folder_of("README.md", "petra/1.jpg").labels == ("", "petra")
+
+
 # --- many photos
 
 
