@@ -32,6 +32,9 @@ except ImportError:  # Windows
     import msvcrt
 
 LOCK_SECONDS = 0.2  # between two attempts to lock a file
+CLAIM_SECONDS = (
+    60  # to wait for another process that claims the same folder; writing one file suffices
+)
 MAX_JSON_BYTES = 64 * 2**20
 MAX_TENSOR_BYTES = 2**30  # of a model, with a wide margin
 HEADER = "delfjax"  # key of the JSON object in the metadata of a safetensors file
@@ -272,24 +275,28 @@ def claim_folder(
     Raises:
         StoreError: If the folder belongs to another configuration, or holds other files.
     """
-    requested = json.loads(json.dumps(made_by))
-    if (path / manifest).exists():
-        found = read_json(path / manifest, fix=f"use another folder for the {kind}")
-        for key in sorted(requested.keys() | found.keys()):
-            if requested.get(key) != found.get(key):
-                raise StoreError(
-                    f"{path}: this folder was made with {key} = {found.get(key)}, but {requested.get(key)} was "
-                    "requested. Fix: use another folder, or remove this folder to start again"
-                )
-        return requested
-    # A killed process may have left temporary files of the manifest.
-    if path.exists() and any(not each.name.startswith(f".{manifest}.") for each in path.iterdir()):
-        raise StoreError(
-            f"{path}: this folder is neither empty nor a {kind}. Fix: choose another folder"
-        )
-    path.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path / manifest) as temporary:
-        temporary.write_text(json.dumps(requested, indent=2, sort_keys=True) + "\n")
+    requested, file = json.loads(json.dumps(made_by)), path / manifest
+    if not file.exists():
+        # The lock file and temporary files of the manifest do not count.
+        others = path.exists() and [
+            each for each in path.iterdir() if not each.name.startswith(f".{manifest}.")
+        ]
+        if others and not file.exists():  # another process may have claimed the folder just now
+            raise StoreError(
+                f"{path}: this folder is neither empty nor a {kind}. Fix: choose another folder"
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        with Lock(path / f".{manifest}.lock", wait=CLAIM_SECONDS):
+            if not file.exists():
+                with atomic_write(file) as temporary:
+                    temporary.write_text(json.dumps(requested, indent=2, sort_keys=True) + "\n")
+    found = read_json(file, fix=f"use another folder for the {kind}")
+    for key in sorted(requested.keys() | found.keys()):
+        if requested.get(key) != found.get(key):
+            raise StoreError(
+                f"{path}: this folder was made with {key} = {found.get(key)}, but {requested.get(key)} was "
+                "requested. Fix: use another folder, or remove this folder to start again"
+            )
     return requested
 
 
@@ -305,6 +312,7 @@ class Lock:
 
     Raises:
         StoreError: If another process holds the lock.
+        OSError: If the file cannot be created or locked, for example on a file system without locks.
     """
 
     def __init__(self, path: Path, *, wait: float = 0) -> None:
@@ -318,14 +326,18 @@ class Lock:
                 else:
                     msvcrt.locking(self._stream.fileno(), msvcrt.LK_NBLCK, 1)
                 return
-            except OSError as error:
+            except (BlockingIOError, PermissionError):  # PermissionError: on Windows
                 if time.monotonic() - started >= wait:
                     self._stream.close()
                     waited = f" since {wait:g} seconds" if wait else ""
                     raise StoreError(
-                        f"{path}: this lock is held{waited} by another process, which writes into the folder "
-                        f"({error.strerror}). Fix: wait until that process has ended, or end it"
+                        f"{path}: this lock is held{waited} by another process, which writes into the folder. "
+                        "Fix: wait until that process has ended, or end it"
                     ) from None
+            except OSError as error:
+                self._stream.close()
+                reason = f"{error.strerror}; expected a folder on a file system with locks"
+                raise OSError(error.errno, reason, str(path)) from None
             if not announced:
                 text = f"{path}: waiting at most {wait:g} seconds for another process, which holds this lock"
                 print(printable(text), file=sys.stderr)

@@ -1,9 +1,14 @@
 """Check atomic writes, the cleaning of leftovers, claimed folders, locks and checksums."""
 
+import errno
 import hashlib
+import os
+import threading
+from pathlib import Path
 
 import pytest
 
+from delfjax import files
 from delfjax.files import (
     Lock,
     StoreError,
@@ -81,6 +86,53 @@ def test_folder_with_other_files_is_refused_but_leftovers_are_ignored(tmp_path):
     (tmp_path / "manifest.json").rename(tmp_path / "notes.txt")
     with pytest.raises(StoreError, match="neither empty nor a training run"):
         claim_folder(tmp_path, "manifest.json", SETTINGS, kind="training run")
+
+
+def test_of_two_starts_with_other_settings_one_is_refused(tmp_path, monkeypatch):
+    """Both processes find an empty folder, and then claim it."""
+    path, both = tmp_path / "run", threading.Barrier(2)
+    make_folder, outcomes = Path.mkdir, []
+
+    def wait_for_the_other(self, **options):
+        both.wait(60)
+        make_folder(self, **options)
+
+    def claim(rate):
+        try:
+            outcomes.append(claim_folder(path, "run.json", {"rate": rate}, kind="training run"))
+        except StoreError as error:
+            outcomes.append(str(error))
+
+    monkeypatch.setattr(Path, "mkdir", wait_for_the_other)
+    threads = [threading.Thread(target=claim, args=(rate,)) for rate in (0.1, 0.2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    (claimed,) = [each for each in outcomes if isinstance(each, dict)]
+    (refused,) = [each for each in outcomes if isinstance(each, str)]
+    assert f"made with rate = {claimed['rate']}, but" in refused
+
+
+def test_folder_that_another_process_fills_meanwhile_is_not_refused(tmp_path, monkeypatch):
+    def claim_first(self):
+        monkeypatch.undo()
+        claim_folder(tmp_path, "run.json", SETTINGS, kind="training run")
+        (tmp_path / "states").mkdir()
+        return self.iterdir()
+
+    monkeypatch.setattr(Path, "iterdir", claim_first)
+    claim_folder(tmp_path, "run.json", SETTINGS, kind="training run")
+
+
+@pytest.mark.skipif(files.fcntl is None, reason="other locks on Windows")
+def test_a_lock_that_cannot_be_taken_names_the_cause(tmp_path, monkeypatch):
+    def fail(stream, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(files.fcntl, "flock", fail)
+    with pytest.raises(OSError, match=r"No locks available; expected a folder .*lock'"):
+        Lock(tmp_path / "lock", wait=60)
 
 
 def test_lock_is_exclusive_until_released(tmp_path):

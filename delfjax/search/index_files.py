@@ -2,7 +2,8 @@
 
 Each file is named after its content, so a new index lies beside the old one until the new manifest
 replaces the old manifest in one operation. So a process that is killed leaves the old index or the new
-one. The checksum of a file is compared before the file is read. Files hold no pickled objects.
+one. Only one process at a time writes. The checksum of a file is compared before the file is read. Files
+hold no pickled objects.
 """
 
 import json
@@ -14,10 +15,12 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save
 
-from delfjax.files import atomic_write, digest, read_json, reading, sha256, with_checksum
+from delfjax.files import Lock, atomic_write, digest, read_json, reading, sha256, with_checksum
 from delfjax.provenance import versions
 
 MANIFEST = "index.json"
+LOCK = ".index.lock"
+WRITE_SECONDS = 600  # to wait for another process that writes an index into the same folder
 FILE_NAME = re.compile(r"[\w-]+-[0-9a-f]{16}\.safetensors")  # written by `write`
 LEFTOVER = re.compile(r"\..+\.part")  # written by `atomic_write`, in a process that was killed
 FIX = "build the index again"
@@ -43,23 +46,25 @@ def write(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensors
 
     Raises:
         IndexFileError: If the folder holds files that are not part of an index.
+        StoreError: If another process keeps writing into the folder.
     """
     path.mkdir(parents=True, exist_ok=True)
     for file in path.iterdir():
-        if file.name != MANIFEST and not (
+        if file.name not in (MANIFEST, LOCK) and not (
             FILE_NAME.fullmatch(file.name) or LEFTOVER.fullmatch(file.name)
         ):
             raise IndexFileError(
                 f"{path}: {file.name} is not part of an index. Fix: use another folder"
             )
-    files = {name: _write_tensors(path, name, each) for name, each in tensors.items()}
-    content = {**manifest, "versions": versions(), "files": files}
-    text = json.dumps(with_checksum(content), indent=2, sort_keys=True) + "\n"
-    _write(path / MANIFEST, text.encode())
-    kept = {MANIFEST, *(entry["file"] for entry in files.values())}
-    for file in path.iterdir():
-        if file.name not in kept:
-            file.unlink()
+    with Lock(path / LOCK, wait=WRITE_SECONDS):
+        files = {name: _write_tensors(path, name, each) for name, each in tensors.items()}
+        content = {**manifest, "versions": versions(), "files": files}
+        text = json.dumps(with_checksum(content), indent=2, sort_keys=True) + "\n"
+        _write(path / MANIFEST, text.encode())
+        kept = {MANIFEST, LOCK, *(entry["file"] for entry in files.values())}
+        for file in path.iterdir():
+            if file.name not in kept:
+                file.unlink()
 
 
 def read(path: Path) -> tuple[dict[str, Any], TensorFiles]:
@@ -68,6 +73,21 @@ def read(path: Path) -> tuple[dict[str, Any], TensorFiles]:
     Raises:
         IndexFileError: If the folder holds no index, or a file is missing or damaged.
     """
+    manifest = None
+    while True:
+        before, (manifest, files) = manifest, _read_manifest(path)
+        try:
+            return manifest, {
+                name: _read_tensors(path / f, sha) for name, (f, sha) in files.items()
+            }
+        except FileNotFoundError as error:
+            if manifest == before:  # otherwise, another process may have replaced the index
+                missing = f"{error.filename}: the file is missing. Fix: {FIX}"
+                raise IndexFileError(missing) from None
+
+
+def _read_manifest(path: Path) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
+    """Read the manifest, and from it the name and checksum of each file."""
     manifest_file = path / MANIFEST
     try:
         manifest = read_json(manifest_file, fix=FIX, error=IndexFileError, expected="an index")
@@ -81,7 +101,7 @@ def read(path: Path) -> tuple[dict[str, Any], TensorFiles]:
         for file, _ in files.values():
             if not FILE_NAME.fullmatch(file):
                 raise ValueError(f"found the file name {file!r}")
-    return manifest, {name: _read_tensors(path / file, sha) for name, (file, sha) in files.items()}
+    return manifest, files
 
 
 def _write_tensors(path: Path, name: str, tensors: Tensors) -> dict[str, str]:
@@ -94,18 +114,15 @@ def _write_tensors(path: Path, name: str, tensors: Tensors) -> dict[str, str]:
 
 
 def _read_tensors(file: Path, checksum: str) -> Tensors:
-    try:
-        with reading(file, "a part of an index", fix=FIX, error=IndexFileError):
-            if file.resolve().parent != file.parent.resolve():
-                raise ValueError("found a link to another folder")
-            if sha256(file) != checksum:
-                raise ValueError(f"its SHA-256 differs from that in {MANIFEST}")
-            return {
-                name: each.astype(np.float32) if each.dtype == np.float16 else each
-                for name, each in load_file(file).items()
-            }
-    except FileNotFoundError:
-        raise IndexFileError(f"{file}: the file is missing. Fix: {FIX}") from None
+    with reading(file, "a part of an index", fix=FIX, error=IndexFileError):
+        if file.resolve().parent != file.parent.resolve():
+            raise ValueError("found a link to another folder")
+        if sha256(file) != checksum:
+            raise ValueError(f"its SHA-256 differs from that in {MANIFEST}")
+        return {
+            name: each.astype(np.float32) if each.dtype == np.float16 else each
+            for name, each in load_file(file).items()
+        }
 
 
 def _to_half(array: np.ndarray) -> np.ndarray:

@@ -113,7 +113,8 @@ def train(
         tensorboard: Whether to write TensorBoard event files into ``out``.
 
     Raises:
-        StoreError: If ``out`` belongs to a run with other settings, or with photos that have been replaced.
+        StoreError: If ``out`` belongs to a run with other settings, or with photos that have been replaced,
+            or if another process trains in it.
         DivergenceError: If the loss or the gradient becomes NaN or infinite.
         DatasetError: If the photos have fewer than two classes.
         PhotoError: If the folder cannot be read, or no photo can be read.
@@ -153,10 +154,9 @@ def train(
             log=run.log,
             failed=training.failed | validation.failed,
         )
-    if jax.process_index() == 0:
-        _save_model(
-            trained, start, {"classes": len(labeled.classes), **provenance.describe(config)}
-        )
+        if jax.process_index() == 0:
+            made_by = {"classes": len(labeled.classes), **provenance.describe(config)}
+            _save_model(trained, start, made_by)
     return trained
 
 

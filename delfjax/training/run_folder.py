@@ -1,6 +1,7 @@
 """The folder of a training run: settings, saved states and log.
 
-A folder belongs to one run; opening it with other settings is an error. Orbax saves states atomically. Two
+A folder belongs to one run; opening it with other settings is an error. So is opening it twice at the same
+time. Orbax saves states atomically. Two
 states are kept: the last one, from which an interrupted run resumes, and the one with the lowest validation
 loss. Resuming deletes log records that are newer than the last state. The ``step`` of a state or a record is
 the number of updates so far.
@@ -9,7 +10,7 @@ the number of updates so far.
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,18 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
-from delfjax.files import StoreError, atomic_write, claim_folder, failure, read_json, reading
+from delfjax.files import (
+    Lock,
+    StoreError,
+    atomic_write,
+    claim_folder,
+    failure,
+    read_json,
+    reading,
+)
 from delfjax.training.step import TrainState
 
-SETTINGS, STATES, LOG = "run.json", "states", "log.jsonl"
+SETTINGS, STATES, LOG, LOCK = "run.json", "states", "log.jsonl", ".run.lock"
 LOG_KEYS = ("step", "seconds")  # of every record
 
 
@@ -38,7 +47,7 @@ class RunFolder(AbstractContextManager):
 
     Raises:
         StoreError: If the folder holds a run with other settings, a run of delfjax 0.1.0, or files that
-            do not belong to a run.
+            do not belong to a run, or if another process trains in it.
         ModuleNotFoundError: If ``tensorboard`` is set and the package tensorboardX is not installed.
     """
 
@@ -48,9 +57,6 @@ class RunFolder(AbstractContextManager):
         self.path = Path(path).absolute()  # Orbax needs an absolute path
         self._writes = jax.process_index() == 0  # of several hosts, only the first writes
         event_writer = _import_event_writer() if tensorboard else None
-        if self._writes:
-            _refuse_old_run(self.path / SETTINGS)
-            claim_folder(self.path, SETTINGS, settings, kind="training run")
         loss = itemgetter("loss")
         keep = [LatestN(1), BestN(get_metric_fn=loss, reverse=True, n=1)]
         options = ocp.CheckpointManagerOptions(
@@ -60,24 +66,30 @@ class RunFolder(AbstractContextManager):
             cleanup_tmp_directories=True,  # a killed process may have left a state half written
             enable_async_checkpointing=False,  # the next update reuses the memory of the state
         )
-        with self._reading_states():
-            self._states = ocp.CheckpointManager(self.path / STATES, options=options)
-        file = self.path / LOG
-        self.log = _read_log(file, self.last_step)
-        self._started = time.monotonic() - (self.log[-1]["seconds"] if self.log else 0)
-        if self._writes:
-            with atomic_write(file) as temporary:
-                temporary.write_text("".join(json.dumps(record) + "\n" for record in self.log))
-        self._events = None
-        if event_writer and self._writes:
-            # Events of earlier attempts after the last state are no longer valid.
-            purge_step = self.last_step + 1 if self.last_step else None
-            self._events = event_writer(str(self.path), purge_step=purge_step)
+        with ExitStack() as stack:  # after an error, unlock the folder
+            if self._writes:
+                _refuse_old_run(self.path / SETTINGS)
+                claim_folder(self.path, SETTINGS, settings, kind="training run")
+                stack.enter_context(Lock(self.path / LOCK))
+            with self._reading_states():
+                self._states = ocp.CheckpointManager(self.path / STATES, options=options)
+            stack.callback(self._states.close)
+            file = self.path / LOG
+            self.log = _read_log(file, self.last_step)
+            self._started = time.monotonic() - (self.log[-1]["seconds"] if self.log else 0)
+            if self._writes:
+                with atomic_write(file) as temporary:
+                    temporary.write_text("".join(json.dumps(record) + "\n" for record in self.log))
+            self._events = None
+            if event_writer and self._writes:
+                # Events of earlier attempts after the last state are no longer valid.
+                purge_step = self.last_step + 1 if self.last_step else None
+                self._events = event_writer(str(self.path), purge_step=purge_step)
+                stack.callback(self._events.close)
+            self._open = stack.pop_all()
 
     def __exit__(self, *error: object) -> None:
-        self._states.close()
-        if self._events:
-            self._events.close()
+        self._open.close()
 
     @property
     def last_step(self) -> int:

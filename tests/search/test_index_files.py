@@ -15,7 +15,8 @@ from safetensors.numpy import load_file
 from test_product_quantization import needs_faiss
 
 from delfjax.features.store import FeatureStore
-from delfjax.files import CHECKSUM, with_checksum
+from delfjax.files import CHECKSUM, Lock, StoreError, with_checksum
+from delfjax.search import index_files
 from delfjax.search.exact import ExactIndex
 from delfjax.search.index import build_index, load_index
 from delfjax.search.index_files import MANIFEST, IndexFileError
@@ -168,7 +169,34 @@ def test_saving_again_replaces_all_files(tmp_path):
     ExactIndex(DATABASE).save(tmp_path)
     build_index(DATABASE[:500], "sharded", inner="exact", size=200).save(tmp_path)
     assert len(load_index(tmp_path)) == 500
-    assert len(list(tmp_path.iterdir())) == 1 + 3
+    assert len(list(tmp_path.glob("[!.]*"))) == 1 + 3
+
+
+def test_one_process_at_a_time_writes(tmp_path, monkeypatch):
+    index = ExactIndex(DATABASE[:50])
+    index.save(tmp_path)
+    monkeypatch.setattr(index_files, "WRITE_SECONDS", 0)
+    before = sorted(tmp_path.iterdir())
+    with (
+        Lock(tmp_path / index_files.LOCK),
+        pytest.raises(StoreError, match="held by another process"),
+    ):
+        ExactIndex(DATABASE).save(tmp_path)
+    assert sorted(tmp_path.iterdir()) == before
+    assert len(load_index(tmp_path)) == 50
+
+
+def test_an_index_that_is_replaced_meanwhile_is_read_again(tmp_path, monkeypatch):
+    ExactIndex(DATABASE).save(tmp_path)
+    original = index_files._read_tensors
+
+    def replace_first(*arguments):
+        monkeypatch.undo()
+        ExactIndex(DATABASE[:50]).save(tmp_path)
+        return original(*arguments)
+
+    monkeypatch.setattr(index_files, "_read_tensors", replace_first)
+    assert len(load_index(tmp_path)) == 50
 
 
 SAVE = """
@@ -198,4 +226,5 @@ def test_a_killed_process_leaves_the_old_or_the_new_index(tmp_path):
         process.stdout.close()
         assert len(load_index(tmp_path)) in (1000, 60_000)
     ExactIndex(DATABASE).save(tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2, "temporary files are removed"
+    assert len(list(tmp_path.glob("[!.]*"))) == 2
+    assert not list(tmp_path.glob(".*.part")), "temporary files are removed"

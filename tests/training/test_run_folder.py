@@ -111,6 +111,20 @@ def test_folder_with_other_files_is_refused(tmp_path):
         RunFolder(tmp_path, SETTINGS)
 
 
+def test_folder_of_a_running_training_is_refused(tmp_path):
+    with RunFolder(tmp_path, SETTINGS), pytest.raises(StoreError, match="held by another process"):
+        RunFolder(tmp_path, SETTINGS)
+    with pytest.raises(StoreError, match="damaged"):
+        damaged_log(tmp_path)
+    (tmp_path / "log.jsonl").unlink()
+    RunFolder(tmp_path, SETTINGS).__exit__(None, None, None)
+
+
+def damaged_log(path):
+    (path / "log.jsonl").write_text("[]\n")
+    RunFolder(path, SETTINGS)
+
+
 def test_run_of_version_0_1_0_is_refused_with_a_way_to_continue(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({"optimizer.rate": 0.1}))
     with pytest.raises(StoreError, match=r"started by delfjax 0\.1\.0, .* Fix: finish it with"):
