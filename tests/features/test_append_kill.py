@@ -241,5 +241,6 @@ def test_an_index_is_saved_completely_or_not_at_all(tmp_path):
         known = found
     assert 0 < kept < KILLS
     built(after).save(tmp_path)
-    assert len(list(tmp_path.iterdir())) == 1 + 3, "temporary files are removed"
+    assert len(list(tmp_path.glob("[!.]*"))) == 1 + 3
+    assert not list(tmp_path.glob(".*.part")), "temporary files are removed"
     np.testing.assert_array_equal(load_index(tmp_path).descriptors, after)
