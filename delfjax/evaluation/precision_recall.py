@@ -134,9 +134,9 @@ def mean_precision(
     """
     results, ends = _sort(results)
     recalls = np.geomspace(min(MIN_RECALL, positives), positives, CURVE_POINTS)
-    if query_counts is None:
-        query_counts = np.ones((1, results.queries.max(initial=0) + 1), int)
-    resampled = (_precisions(results, ends, recalls, row[results.queries]) for row in query_counts)
+    once = [np.ones(len(results), int)]
+    counts = once if query_counts is None else (row[results.queries] for row in query_counts)
+    resampled = (_precisions(results, ends, recalls, each) for each in counts)
     return np.array([np.nan_to_num(precisions).mean() for precisions in resampled])
 
 

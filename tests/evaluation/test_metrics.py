@@ -245,6 +245,7 @@ def test_revisited(positives, junk, expected, precision):
     found = score([0, 4, 3, 2, 5, 1, 6], truth_of(positives, junk), database_size=1000)
     assert found.average_precision[0] == pytest.approx(expected, abs=1e-7)
     np.testing.assert_allclose(found.mean_precision_at, precision)
+    assert found.ks == (1, 5, 10)
 
 
 @pytest.mark.parametrize("rank", range(5))
@@ -282,6 +283,11 @@ def test_google_landmarks_with_one_result():
     assert [average_precision_at(*query, 1) for query in found] == [0, 0, 1, 1]
 
 
+def test_google_landmarks_counts_100_results():
+    assert average_precision_at(ranks(99), 1) == 0.01
+    assert average_precision_at(ranks(100), 1) == 0
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_average_precision_at_agrees_with_scikit_learn(seed):
     """Both definitions agree on a ranking of the whole database that is below the limit."""
@@ -313,8 +319,9 @@ def test_average_precision_at_counts_the_first_results_only(case, limit):
         ([0.0, 1.0], ([0], []), {}, "integers from 0"),
         ([[0, 1]], ([0], []), {}, "flat list"),
         ([True, False], ([0], []), {}, "integers from 0"),
-        ([0, 5], ([0], []), {"database_size": 5}, "photo 5, but the database has 5 photos"),
-        ([0, 1], ([5], []), {"database_size": 5}, "photo 5, but the database has 5 photos"),
+        ([0, 5], ([0], []), {"database_size": 5}, "photo 5, .* 5 photos; .* from 0 to 4"),
+        ([0, 1], ([9], []), {"database_size": 5}, "photo 9, but the database has 5 photos"),
+        ([], ([], []), {}, "database of 0 photos"),
         ([0, 1, 2], ([0], []), {"ks": (1, 5)}, r"ks is \(1, 5\) for a database of 3 photos"),
         ([0, 1, 2], ([0], []), {"ks": (4,), "database_size": 3}, "database of 3 photos"),
         ([0, 1, 2], ([0], []), {"ks": (0,)}, "expected cutoffs from 1 to 3"),
@@ -325,9 +332,10 @@ def test_invalid_rankings_and_cutoffs_are_errors(ranking, truth, options, messag
         score(ranking, truth_of(*truth), **({"ks": (1,)} | options))
 
 
-def test_each_ranking_needs_a_truth():
-    with pytest.raises(ValueError, match="3 rankings for 2 truths"):
-        score_rankings(RANKINGS, TRUTHS[:2], ks=(1,))
+@pytest.mark.parametrize(("rankings", "truths"), [(3, 2), (2, 3)])
+def test_each_ranking_needs_a_truth(rankings, truths):
+    with pytest.raises(ValueError, match=f"{rankings} rankings for {truths} truths"):
+        score_rankings(RANKINGS[:rankings], TRUTHS[:truths], ks=(1,))
 
 
 def test_a_cutoff_above_the_number_of_photos_in_use_is_an_error():

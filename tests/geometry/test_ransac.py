@@ -152,6 +152,8 @@ def test_fit_is_least_squares():
         (np.diag([7.9, 0.13]), True),
         (np.diag([8.1, 1.0]), False),
         (np.diag([1.0, 0.12]), False),
+        (np.diag([2.0, 0.12]), False),
+        (0.13 * np.eye(2), True),
         (np.diag([1.0, -1.0]), False),
         (np.array([[0.0, -1.0], [1.0, 0.0]]), True),  # a quarter turn
         (np.full((2, 2), np.nan), False),

@@ -14,6 +14,7 @@ from delfjax.search.expansion import (
     map_to_query,
     trusted_photos,
 )
+from delfjax.search.fusion import fuse
 from delfjax.search.searcher import Searcher
 
 SIZE = 480, 640
@@ -75,6 +76,9 @@ def test_trusted_photos_have_enough_inliers(scene):
     assert trusted_photos(result, ExpansionConfig(min_inliers=40)).tolist() == [2]
     assert len(trusted_photos(result, ExpansionConfig(min_inliers=61))) == 0
     assert len(trusted_photos(result, ExpansionConfig(min_inliers=0, max_photos=2))) == 2
+    fused = fuse(result, np.eye(5)[0], weight=0.0)
+    assert fused.ranking.images[0] == 0
+    assert trusted_photos(fused, ExpansionConfig(min_inliers=0, max_photos=1)).tolist() == [2]
 
 
 def test_features_are_mapped_into_the_query(scene):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from places import AFFINE, directions, features, place, view
 
-from delfjax.features.pca import PCA
+from delfjax.features.pca import PCA, l2_normalize
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.search.matching import match
 
@@ -79,12 +79,21 @@ def same(found, expected):
     np.testing.assert_array_equal(found.inliers, expected.inliers)
 
 
-def test_large_descriptors_are_reduced_by_a_pca_of_the_two_photos():
-    a, b = unreduced(place(5)), unreduced(view(place(5), 1))
+@pytest.mark.parametrize("count", [20, 60])
+def test_large_descriptors_are_reduced_by_a_pca_of_the_two_photos(count):
+    a, b = (unreduced(each)[:count] for each in (place(5), view(place(5), 1)))
     pca = PCA.fit(np.concatenate([a.descriptors, b.descriptors]))
     reduced = [each.with_descriptors(pca(each.descriptors)) for each in (a, b)]
     same(match(a, b), match(*reduced))
-    assert match(a, b).num_inliers == 60
+    assert match(a, b).num_inliers == count
+
+
+def test_descriptors_of_fewer_than_40_features_are_only_normalized():
+    a, b = unreduced(place(5))[:20], unreduced(view(place(5), 1))[:19]
+    expected = np.linalg.norm(
+        l2_normalize(a.descriptors)[:19] - l2_normalize(b.descriptors), axis=1
+    )
+    np.testing.assert_allclose(match(a, b).matches.distances, expected, rtol=1e-3)
 
 
 def test_a_given_pca_reduces_descriptors_of_its_input_size_only():
