@@ -110,9 +110,7 @@ def reading(
         Exception: An instance of ``error``, if the file is unreadable, not a regular file, or damaged.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait forever
-            found = "a folder" if path.is_dir() else "something that is not a file"
-            raise ValueError(f"found {found}")
+        check_regular(path)
         if not path.stat().st_size:
             raise ValueError("found an empty file")
         yield
@@ -127,6 +125,13 @@ def reading(
         raise error(
             f"{path}: damaged; expected {expected} ({failure(cause)}). Fix: {fix}"
         ) from cause
+
+
+def check_regular(path: Path) -> None:
+    """Raise an `OSError` if there is no regular file. Reading a pipe would wait, and a device may not end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        found = "a folder" if path.is_dir() else "something that is not a file"
+        raise OSError(f"found {found}")
 
 
 def failure(cause: BaseException) -> str:
@@ -311,11 +316,13 @@ class Lock:
         wait: Number of seconds to wait while another process holds the lock.
 
     Raises:
-        StoreError: If another process holds the lock.
+        StoreError: If another process holds the lock, or the path is not a regular file.
         OSError: If the file cannot be created or locked, for example on a file system without locks.
     """
 
     def __init__(self, path: Path, *, wait: float = 0) -> None:
+        if path.exists() and not path.is_file():  # opening a pipe would wait forever
+            raise StoreError(f"{path} is not a regular file; expected a lock. Fix: remove it")
         self._stream = path.open("ab")
         started = time.monotonic()
         announced = not wait

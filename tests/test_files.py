@@ -135,6 +135,13 @@ def test_a_lock_that_cannot_be_taken_names_the_cause(tmp_path, monkeypatch):
         Lock(tmp_path / "lock", wait=60)
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_lock_that_is_no_file_is_refused(tmp_path, make):
+    make(tmp_path / "lock")
+    with pytest.raises(StoreError, match="lock is not a regular file"):
+        Lock(tmp_path / "lock")
+
+
 def test_lock_is_exclusive_until_released(tmp_path):
     lock = Lock(tmp_path / "lock")
     with pytest.raises(StoreError, match="held by another process"):

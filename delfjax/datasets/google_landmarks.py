@@ -11,11 +11,13 @@ import re
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
+from reprlib import repr as short_repr
 
 import numpy as np
 
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
 from delfjax.datasets.truth import Truth
+from delfjax.files import check_regular
 
 PHOTO_ID = re.compile(r"[0-9a-f]{16}")
 LANDMARK_ID = re.compile(r"[0-9]{1,18}")
@@ -128,7 +130,8 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
         usage = row["Usage"]
         if usage not in (*PROTOCOLS, "Ignored"):
             raise DatasetError(
-                f"{location}: the column Usage is {usage!r}; expected Public, Private or Ignored"
+                f"{location}: the column Usage is {usage!r}; expected Public, Private or Ignored. "
+                "Fix: download the file again"
             )
         if row["images"] == "None" or usage == "Ignored":
             continue
@@ -168,12 +171,14 @@ def _read_rows(
     seen: set[str] = set()
     expected = " or ".join(",".join(header) for header in headers)
     try:
+        check_regular(path)
         with path.open(newline="", encoding="utf-8-sig") as stream:
             lines = csv.reader(stream)
             header = tuple(next(lines, ()))
             if header not in headers:
                 raise DatasetError(
-                    f"{path}, line 1: the header is {','.join(header)!r}; expected {expected}"
+                    f"{path}, line 1: the header is {short_repr(','.join(header))}; expected {expected}. "
+                    "Fix: download the file again"
                 )
             for fields in filter(None, lines):
                 location = f"{path}, line {lines.line_num}"

@@ -40,7 +40,8 @@ def load(folder: Path) -> Benchmark:
     for number, (name, location) in enumerate(lines):
         if (match := FILE_NAME.fullmatch(name)) is None:
             raise DatasetError(
-                f"{location}: file name {name!r}; expected six digits and .jpg, as in 100000.jpg"
+                f"{location}: file name {name!r}; expected six digits and .jpg, as in 100000.jpg. "
+                "Fix: unpack the photos again"
             )
         scene, index = match.groups()
         if index == "00":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from delfjax.datasets.benchmark import DatasetError
+from delfjax.files import check_regular
 
 MAX_BYTES = 16_000_000  # of a file; the names of 100,000 photos take 3 MB
 EXPECTED = "dicts, lists, tuples, strings and numbers"
@@ -45,6 +46,7 @@ def load_plain(path: Path) -> object:
         DatasetError: The file is missing, larger than `MAX_BYTES`, damaged, or holds other data.
     """
     try:
+        check_regular(path)
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:

@@ -72,7 +72,8 @@ def list_distractors(folder: Path) -> tuple[str, ...]:
         name = PurePosixPath("jpg", text)
         if ".." in name.parts or name.parts[0] != "jpg":
             raise DatasetError(
-                f"{location}: path {text!r}; expected a path within {folder / 'jpg'}"
+                f"{location}: path {text!r}; expected a path within {folder / 'jpg'}. "
+                "Fix: download the file again"
             )
         names.append(str(name if name.suffix else name.with_suffix(".jpg")))
     return tuple(names)
@@ -100,7 +101,8 @@ def _read(path: Path) -> tuple[list[str], list[str], list[dict]]:
         )
     if both := set(database).intersection(queries):
         raise DatasetError(
-            f"{path}: photo {min(both)} is in both qimlist and imlist; expected it in one list"
+            f"{path}: photo {min(both)} is in both qimlist and imlist; expected it in one list. "
+            "Fix: download the file again"
         )
     return database, queries, annotations
 
@@ -115,7 +117,8 @@ def _read_truths(annotation: dict, database_size: int, location: str) -> dict[st
         ):
             raise DatasetError(
                 f"{location}: {level} is {short_repr(numbers)}; expected a list of integers from 0 to "
-                f"{database_size - 1}, since imlist has {database_size} names"
+                f"{database_size - 1}, since imlist has {database_size} names. "
+                "Fix: download the file again"
             )
         levels[level] = numbers
     easy, hard, junk = levels.values()
@@ -131,5 +134,6 @@ def _read_truths(annotation: dict, database_size: int, location: str) -> dict[st
         }
     except ValueError as error:  # a photo is listed twice
         raise DatasetError(
-            f"{location}: the lists {', '.join(levels)} repeat a photo ({error})"
+            f"{location}: the lists {', '.join(levels)} repeat a photo ({error}). "
+            "Fix: download the file again"
         ) from None

@@ -10,6 +10,7 @@ from reprlib import repr as short_repr
 from typing import NamedTuple
 
 from delfjax.datasets.benchmark import DatasetError
+from delfjax.files import check_regular
 from delfjax.images.reading import original_size, scan
 from delfjax.types import Box
 
@@ -36,6 +37,7 @@ def read_lines(path: Path) -> list[Line]:
         DatasetError: The file cannot be read or is not text.
     """
     try:
+        check_regular(path)
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(
@@ -98,6 +100,7 @@ def read_box(corners: object, photo: Path, location: str) -> Box:
     if not (overlaps and all(map(isfinite, (left, top, right, bottom)))):
         raise DatasetError(
             f"{location}: box {left} {top} {right} {bottom} (x1 y1 x2 y2); {photo} is {width} pixels wide "
-            f"and {height} high; expected x1 < x2, y1 < y2, and a box that overlaps the photo"
+            f"and {height} high; expected x1 < x2, y1 < y2, and a box that overlaps the photo. "
+            "Fix: download the file again"
         )
     return Box(top=top, left=left, bottom=bottom, right=right)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from delfjax.files import check_tensors, read_tensors, reading, write_tensors
 
 PAPER_DIMENSIONS = 40  # Sec. 4.3
+FIX = "put the original file back, or extract again into a new folder"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,8 +80,7 @@ class PCA:
             FileNotFoundError: If there is no such file.
             StoreError: If the file is damaged or contains something else.
         """
-        fix = "put the original file back, or extract again into a new folder"
-        with reading(Path(path), "a PCA", fix=fix):
+        with reading(Path(path), "a PCA", fix=FIX):
             tensors, _ = read_tensors(Path(path))
             expected = {"mean": ("f", 1), "components": ("f", 2), "variances": ("f", 1)}
             check_tensors(tensors, expected | {"whiten": ("b", 0)})

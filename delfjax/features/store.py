@@ -8,6 +8,7 @@ interrupted run can continue, and readers can open the store during a run.
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -15,9 +16,18 @@ from typing import Any, Self
 import numpy as np
 
 from delfjax.features.database import Database
+from delfjax.features.pca import FIX as PCA_FIX
 from delfjax.features.pca import PCA
 from delfjax.features.shards import FIELDS, Shard, StoredPhoto, to_stored_precision, write_shard
-from delfjax.files import Lock, StoreError, claim_folder, read_json, remove_leftovers, sha256
+from delfjax.files import (
+    Lock,
+    StoreError,
+    claim_folder,
+    read_json,
+    reading,
+    remove_leftovers,
+    sha256,
+)
 from delfjax.images.reading import PhotoError, PhotoFolder, PhotoSource
 from delfjax.types import Features
 
@@ -125,7 +135,9 @@ class FeatureStore:
     def _check_pca(self) -> None:
         """Check that the PCA is the one that reduced the descriptors of every shard."""
         path = self.path / PCA_FILE
-        self._pca_sha256 = sha256(path) if path.exists() else None
+        self._pca_sha256: str | None = None
+        with suppress(FileNotFoundError), reading(path, "a PCA", fix=PCA_FIX):
+            self._pca_sha256 = sha256(path)
         is_reduced = self.made_by.get("reduction") is not None
         for shard in self._shards:
             # A shard of delfjax 0.1.0 has no checksums, so any PCA is accepted.

@@ -1,12 +1,12 @@
 """The folder of a training run: settings, saved states and log.
 
 A folder belongs to one run; opening it with other settings is an error. So is opening it twice at the same
-time. Orbax saves states atomically. Two
-states are kept: the last one, from which an interrupted run resumes, and the one with the lowest validation
-loss. Resuming deletes log records that are newer than the last state. The ``step`` of a state or a record is
-the number of updates so far.
+time. Orbax saves states atomically. Two states are kept: the last one, from which an interrupted run resumes,
+and the one with the lowest validation loss. A checksum covers the arrays of each state. Resuming deletes log
+records that are newer than the last state. The ``step`` of a state or a record is the number of updates so far.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from delfjax.files import (
+    CHECKSUM,
     Lock,
     StoreError,
     atomic_write,
@@ -27,6 +29,7 @@ from delfjax.files import (
     failure,
     read_json,
     reading,
+    with_checksum,
 )
 from delfjax.training.step import TrainState
 
@@ -74,6 +77,9 @@ class RunFolder(AbstractContextManager):
             with self._reading_states():
                 self._states = ocp.CheckpointManager(self.path / STATES, options=options)
             stack.callback(self._states.close)
+            with self._reading_states():
+                for step in self._states.all_steps():
+                    self._metrics(step)
             file = self.path / LOG
             self.log = _read_log(file, self.last_step)
             self._started = time.monotonic() - (self.log[-1]["seconds"] if self.log else 0)
@@ -103,7 +109,8 @@ class RunFolder(AbstractContextManager):
 
     def save(self, step: int, state: TrainState, *, loss: float) -> None:
         """Save a state with its validation loss. Of all saved states, keep only the last and the best."""
-        self._states.save(step, args=ocp.args.StandardSave(state), metrics={"loss": loss})
+        metrics = with_checksum({"loss": loss, "state": _sha256(state)})
+        self._states.save(step, args=ocp.args.StandardSave(state), metrics=metrics)
 
     def restore(self, step: int, example: TrainState) -> TrainState:
         """Load the training state that was saved after ``step`` updates.
@@ -115,7 +122,18 @@ class RunFolder(AbstractContextManager):
         """
         shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, example)
         with self._reading_states():
-            return self._states.restore(step, args=ocp.args.StandardRestore(shapes))
+            state = self._states.restore(step, args=ocp.args.StandardRestore(shapes))
+            if _sha256(state) != self._metrics(step)["state"]:
+                raise ValueError(f"state {step} does not match its checksum")
+        return state
+
+    def _metrics(self, step: int) -> dict[str, Any]:
+        """Return the loss of a saved state and the checksum of its arrays."""
+        metrics = dict(self._states.metrics(step))
+        checksum = metrics.pop(CHECKSUM)
+        if checksum != with_checksum(metrics)[CHECKSUM]:
+            raise ValueError(f"the loss of state {step} does not match its checksum")
+        return metrics
 
     @contextmanager
     def _reading_states(self) -> Iterator[None]:
@@ -137,6 +155,15 @@ class RunFolder(AbstractContextManager):
         if self._events:
             for name, value in record.items():
                 self._events.add_scalar(name, value, record["step"])
+
+
+def _sha256(state: TrainState) -> str:
+    """Return one SHA-256 of the types, shapes and values of all arrays of a state."""
+    checksum = hashlib.sha256()
+    for array in map(np.asarray, jax.tree.leaves(state)):
+        checksum.update(f"{array.dtype}{array.shape}".encode())
+        checksum.update(np.ascontiguousarray(array))
+    return checksum.hexdigest()
 
 
 def _read_log(file: Path, last_step: int) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from PIL import ExifTags, Image, ImageFile
 from delfjax.images import reading
 from delfjax.images.reading import (
     PhotoError,
+    PhotoFolder,
     iter_photos,
     list_files,
     original_size,

@@ -1,6 +1,7 @@
 """The folder of a training run: saved states, the log, and refused folders."""
 
 import json
+import shutil
 import sys
 
 import jax
@@ -55,6 +56,21 @@ def test_last_and_best_state_are_kept(tmp_path, losses, best, kept):
         assert {int(state.name) for state in (run.path / "states").glob("[0-9]*")} == kept
     with RunFolder(tmp_path / "run", SETTINGS) as run:
         assert (run.last_step, run.best_step) == (max(losses), best)
+
+
+@pytest.mark.parametrize("part", ["metrics/metrics", "default"])
+def test_a_state_with_another_loss_or_other_arrays_is_refused(tmp_path, part):
+    with RunFolder(tmp_path, SETTINGS) as run:
+        fill(run, {1: 1.0, 2: 2.0})
+    one, other = (tmp_path / "states" / number / part for number in "12")
+    if part == "default":
+        shutil.rmtree(other)
+        one.rename(other)
+    else:
+        other.write_text(other.read_text().replace("2.0", "0.5"))
+    message = "state 2 does not match its checksum"
+    with pytest.raises(StoreError, match=message), RunFolder(tmp_path, SETTINGS) as run:
+        run.restore(2, state(0))
 
 
 def test_new_run_has_no_state(tmp_path):
