@@ -8,7 +8,6 @@ from worlds import classes, draw, extractor, network
 from delfjax.features import global_descriptors
 from delfjax.features.global_descriptors import (
     GlobalConfig,
-    GlobalDescriptors,
     GlobalExtractor,
     extract_global_descriptors,
 )
@@ -115,10 +114,3 @@ def test_a_file_made_with_other_settings_is_refused(photos, tmp_path, other, mes
     extract_global_descriptors(global_extractor(), photos, path)
     with pytest.raises(StoreError, match=message):
         extract_global_descriptors(global_extractor(**other), photos, path)
-
-
-def test_a_file_with_other_content_is_refused(tmp_path):
-    path = tmp_path / "gem.safetensors"
-    path.write_bytes(b"something else")
-    with pytest.raises(StoreError, match="damaged; expected global descriptors"):
-        GlobalDescriptors.load(path)

@@ -16,7 +16,6 @@ from delfjax.features import store as store_module
 from delfjax.features.pca import PCA
 from delfjax.features.store import SHARDS, FeatureStore
 from delfjax.files import Lock, StoreError
-from delfjax.images.reading import PhotoSource
 from delfjax.types import Features
 
 V0_1_0 = Path(__file__).parents[1] / "data" / "v0_1_0"
@@ -469,39 +468,6 @@ def test_a_damaged_file_raises(tmp_path, left):
             access()
     path.unlink()
     assert fill(tmp_path, "a.jpg").names == ["a.jpg"]
-
-
-@pytest.mark.parametrize("file", ["shards/*.safetensors", "reduction.safetensors", "store.json"])
-def test_a_flipped_bit_is_harmless_or_refused(tmp_path, file):
-    with FeatureStore(tmp_path, MADE_BY | {"reduction": {"dimensions": 3}}) as store:
-        store.pca = PCA.fit(np.random.default_rng(0).normal(size=(20, 4)), dimensions=3)
-        for number, count in enumerate([3, 0, 4]):
-            source = PhotoSource("folder", 100, 7, "ab", [0.0, 1.0, 2.0, 3.0])
-            store.write(str(number), random_features(count, number), source=source)
-        store.compact()
-    path = next(tmp_path.glob(file))
-    intact, expected = path.read_bytes(), read_all(tmp_path)
-    refused = 0
-    for position in range(0, 8 * len(intact), 3):
-        damaged = bytearray(intact)
-        damaged[position // 8] ^= 1 << position % 8
-        path.write_bytes(damaged)
-        try:
-            assert read_all(tmp_path) == expected
-        except StoreError:
-            refused += 1
-    assert refused
-
-
-def read_all(path) -> list[object]:
-    """Return everything that users of a store read."""
-    store = FeatureStore(path)
-    sources = [store.source(name) for name in store.names]
-    arrays = [
-        getattr(store.gather(), name).tolist() for name in (*FIELDS, "offsets", "image_sizes")
-    ]
-    pca = {name: np.asarray(value).tolist() for name, value in vars(store.pca).items()}
-    return [store.made_by, store.names, sources, arrays, pca]
 
 
 def test_photos_can_be_removed(tmp_path, monkeypatch):
