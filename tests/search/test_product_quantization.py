@@ -42,6 +42,12 @@ def test_settings_out_of_range_are_an_error(name):
         ProductQuantizationConfig(**{name: 0})
 
 
+def test_the_largest_seed_still_fits_after_faiss_adds_1():
+    assert ProductQuantizationConfig(seed=2**31 - 2).seed == 2**31 - 2
+    with pytest.raises(ValueError, match=f"at most {2**31 - 2}"):
+        ProductQuantizationConfig(seed=2**31 - 1)
+
+
 @needs_faiss
 def test_neighbors_are_found_roughly(index):
     index.effort = 76

@@ -13,7 +13,7 @@ from delfjax.geometry.ransac import RansacConfig
 from delfjax.search.exact import ExactIndex
 from delfjax.search.index import IndexConfig
 from delfjax.search.nndescent import NNDescentIndex
-from delfjax.search.searcher import SearchConfig, Searcher
+from delfjax.search.searcher import FeaturePairs, SearchConfig, Searcher
 
 
 @pytest.fixture
@@ -57,6 +57,13 @@ def test_photos_without_votes_are_not_ranked(database):
     query, base = database
     ranking = Searcher(base, config=SearchConfig(max_distance=0.5))(query).ranking
     assert sorted(ranking.images) == [3, 7, 9]
+
+
+def test_one_vote_is_enough_to_be_ranked():
+    query = place(5)
+    base = Database.from_features(["a", "b"], [place(1), view(query, 1)[:1]])
+    ranking = Searcher(base, config=SearchConfig(max_distance=0.5))(query).ranking
+    assert (ranking.images.tolist(), ranking.votes.tolist()) == ([1], [1])
 
 
 def test_a_query_without_features_finds_nothing(database):
@@ -126,10 +133,11 @@ def pair_by_definition(base, neighbors, config):
     """Pair features by the rule, one feature and one photo at a time."""
     rows, distances = neighbors
     found = {}
-    for feature, (near, far) in enumerate(zip(rows, distances, strict=True)):
-        for row, distance in zip(near, far, strict=True):
+    for feature, (nearest, far) in enumerate(zip(rows, distances, strict=True)):
+        for row, distance in zip(nearest, far, strict=True):
             key = (base.photo_indices[row], feature)
-            if distance <= config.max_distance and key not in found:
+            near = config.ratio == 1 or distance < config.ratio * far[-1]
+            if near and distance <= config.max_distance and key not in found:
                 found[key] = (row, distance)
     if config.one_to_one:
         best = {}
@@ -141,10 +149,10 @@ def pair_by_definition(base, neighbors, config):
 
 
 @pytest.mark.parametrize("one_to_one", [True, False])
-@pytest.mark.parametrize("max_distance", [float("inf"), 1.2])
-def test_pairs_follow_the_definition(database, one_to_one, max_distance):
+@pytest.mark.parametrize("limits", [{}, {"max_distance": 1.2}, {"ratio": 0.95}])
+def test_pairs_follow_the_definition(database, one_to_one, limits):
     query, base = database
-    config = SearchConfig(neighbors=20, max_distance=max_distance, one_to_one=one_to_one)
+    config = SearchConfig(neighbors=20, one_to_one=one_to_one, **limits)
     searcher = Searcher(base, ExactIndex(base.descriptors), config)
     neighbors = searcher.find_neighbors(query)
     pairs = searcher.pair_features(neighbors)
@@ -152,6 +160,16 @@ def test_pairs_follow_the_definition(database, one_to_one, max_distance):
     found = set(zip(*(column.tolist() for column in columns), strict=True))
     assert found == pair_by_definition(base, neighbors, config)
     assert (np.diff(pairs.images) >= 0).all()
+
+
+def test_the_nearest_pair_of_each_feature_and_photo_is_kept():
+    pairs = FeaturePairs(
+        images=np.array([1, 1, 2]),
+        query_rows=np.array([1, 1, 1]),
+        database_rows=np.array([4, 5, 9]),
+        distances=np.array([0.3, 0.2, 0.4]),
+    )
+    assert pairs.nearest_of(pairs.images, pairs.query_rows).database_rows.tolist() == [5, 9]
 
 
 def test_the_ratio_test_compares_with_the_last_neighbor(database):
