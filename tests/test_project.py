@@ -205,7 +205,7 @@ def test_ci_runs_make_test() -> None:
     script = ROOT / ".ci" / "run"
     lines = script.read_text(encoding="utf-8").splitlines()
     assert os.access(script, os.X_OK)
-    assert lines[-1] == "exec make test"
+    assert "make test" in lines
     assert "export DELFJAX_REQUIRE_WEIGHTS=1 DELFJAX_REQUIRE_BROWSER=1" in lines
     subprocess.run(["bash", "-n", script], check=True)
 
