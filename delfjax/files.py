@@ -25,11 +25,10 @@ from safetensors import SafetensorError, safe_open
 if TYPE_CHECKING:
     import numpy as np
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+if sys.platform == "win32":
     import msvcrt
+else:
+    import fcntl
 
 LOCK_SECONDS = 0.2  # between two attempts to lock a file
 CLAIM_SECONDS = (
@@ -249,7 +248,7 @@ def _tensors_sha256(tensors: Mapping[str, "np.ndarray"]) -> str:
     parts = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         parts.update(json.dumps([name, str(tensor.dtype), tensor.shape]).encode())
-        parts.update(tensor)
+        parts.update(tensor.data)
     return parts.hexdigest()
 
 
@@ -280,7 +279,8 @@ def claim_folder(
     Raises:
         StoreError: If the folder belongs to another configuration, or holds other files.
     """
-    requested, file = json.loads(json.dumps(made_by)), path / manifest
+    requested: dict[str, Any] = json.loads(json.dumps(made_by))
+    file = path / manifest
     if not file.exists():
         # The lock file and temporary files of the manifest do not count.
         others = path.exists() and [
@@ -328,10 +328,10 @@ class Lock:
         announced = not wait
         while True:
             try:
-                if fcntl:
-                    fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                else:
+                if sys.platform == "win32":
                     msvcrt.locking(self._stream.fileno(), msvcrt.LK_NBLCK, 1)
+                else:
+                    fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except (BlockingIOError, PermissionError):  # PermissionError: on Windows
                 if time.monotonic() - started >= wait:

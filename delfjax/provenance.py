@@ -8,10 +8,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import delfjax
 from delfjax.files import StoreError, atomic_write, read_json
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+else:
+    DataclassInstance = object
 
 PROTOCOL = 1
 """Version of the code that computes results. Increase it when a change is meant to change results.
@@ -25,7 +30,7 @@ RESULTS = Path(__file__).resolve().parents[1] / "data" / "results"
 
 VOLATILE = ("seconds", "versions", "hardware")  # keys that may differ if a result is made again
 
-Config = TypeVar("Config")
+Config = TypeVar("Config", bound=DataclassInstance)
 
 
 def write_result(path: Path, result: dict[str, Any] | list[Any]) -> None:
@@ -86,25 +91,25 @@ def _lasting(result: Mapping[str, Any]) -> object:
 
 def _same(one: object, other: object, tolerance: float) -> bool:
     """Return whether two JSON values are equal. Numbers may differ by the tolerance."""
-    import jax
-
-    def is_close(a: object, b: object) -> bool:
-        if isinstance(a, int | float) and isinstance(b, int | float):
-            return math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance)
-        return a == b
-
-    (values, structure), (others, other_structure) = map(jax.tree.flatten, (one, other))
-    return structure == other_structure and all(map(is_close, values, others))
+    if isinstance(one, list) and isinstance(other, list):
+        one, other = dict(enumerate(one)), dict(enumerate(other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[k], other[k], tolerance) for k in one)
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance)
+    return one == other
 
 
-def config_to_dict(config: object) -> dict[str, Any]:
+def config_to_dict(config: DataclassInstance) -> dict[str, Any]:
     """Return a configuration (a dataclass that may contain others) as a dict.
 
     A field can name a value ``missing`` in its metadata: the behavior before the field existed. This value
     is not saved, so that settings that existed before are saved as before.
     """
     return {
-        each.name: config_to_dict(value) if is_dataclass(value) else value
+        each.name: config_to_dict(value)
+        if is_dataclass(value) and not isinstance(value, type)
+        else value
         for each in fields(config)
         if (value := getattr(config, each.name)) != each.metadata.get("missing", MISSING)
     }
@@ -134,7 +139,9 @@ def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
         kinds = get_args(hints[name]) or (hints[name],)
         if value is None and type(None) not in kinds:
             continue
-        nested = next((kind for kind in kinds if is_dataclass(kind)), None)
+        nested = next(
+            (kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind)), None
+        )
         if nested is not None and isinstance(value, Mapping):
             value = config_from_dict(nested, value)
         elif get_origin(hints[name]) is tuple and isinstance(value, list):
@@ -143,13 +150,13 @@ def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     return cls(**found)
 
 
-def describe(config: object) -> dict[str, Any]:
+def describe(config: DataclassInstance | Mapping[str, Any]) -> dict[str, Any]:
     """Return a dict of the configuration, package versions and hardware, to store with a result.
 
     Args:
         config: A dataclass, or a dict of plain values.
     """
-    settings = config_to_dict(config) if is_dataclass(config) else config
+    settings = config if isinstance(config, Mapping) else config_to_dict(config)
     return {"config": to_plain(settings), "versions": versions(), "hardware": hardware()}
 
 
@@ -169,4 +176,4 @@ def hardware() -> str:
     device = jax.devices()[0]
     if device.platform == "cpu":
         return f"{platform.machine()} CPU, {os.cpu_count()} cores"
-    return device.device_kind
+    return str(device.device_kind)

@@ -1,7 +1,6 @@
 """Check settings before any work: every number has a range, and every other value has a type."""
 
 import math
-import sys
 from copy import copy
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -35,10 +34,13 @@ class Range:
         kind = Integral if self.whole else Real
         if isinstance(value, bool) or not isinstance(value, kind):
             return False
-        if self.infinite and value == math.inf:
-            return True
-        is_inside = self.at_least <= value <= self.at_most and self.above < value < self.below
-        return is_inside and (self.whole or abs(value) <= sys.float_info.max)
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number that is larger than any float
+            return False
+        if math.isinf(number):
+            return self.infinite and number > 0
+        return self.at_least <= number <= self.at_most and self.above < number < self.below
 
     def __str__(self) -> str:
         limits = [

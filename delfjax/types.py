@@ -77,7 +77,7 @@ class Features:
         """Return the features whose positions lie inside a box."""
         edges = self.positions + 0.5  # box edges count from the outer edge of the first pixel
         kept = (edges >= box[:2]) & (edges <= box[2:])
-        return self[kept.all(1)]
+        return self[np.flatnonzero(kept.all(1))]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -14,11 +14,12 @@ def data_options(sub: argparse.ArgumentParser) -> None:
     actions = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
 
     def add_action(name: str, summary: str) -> argparse.ArgumentParser:
-        style = {"description": summary, "formatter_class": sub.formatter_class}
-        action = actions.add_parser(name, help=summary, **style)
+        action = actions.add_parser(
+            name, help=summary, description=summary, formatter_class=sub.formatter_class
+        )
         root = "folder of the data sets; set $DELFJAX_DATA to change the default"
-        folder = {"type": Path, "default": data_folder(), "metavar": "FOLDER"}
-        action.add_argument("--root", help=root, **folder)
+        default = data_folder()
+        action.add_argument("--root", type=Path, default=default, metavar="FOLDER", help=root)
         return action
 
     add_action("list", "list the data sets: content, terms of use, and whether they are on disk")

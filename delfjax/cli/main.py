@@ -4,8 +4,9 @@ Commands print results to standard output, and progress and errors to standard e
 """
 
 import argparse
+import io
 import sys
-from contextlib import suppress
+from functools import partial
 from importlib import import_module
 
 import delfjax
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code of the command.
     """
     for stream in (sys.stdout, sys.stderr):  # a name may have characters that they cannot encode
-        with suppress(AttributeError):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:] if arguments is None else arguments
     command = next((word for word in arguments if word in COMMANDS), "")
@@ -78,7 +79,7 @@ def _run(options: argparse.Namespace) -> int:
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     try:
-        code = options.run(options)
+        code: int = options.run(options)
         sys.stdout.flush()  # raises BrokenPipeError here, where it is caught, and not at exit
         return code
     except KeyboardInterrupt:
@@ -99,13 +100,14 @@ def _run(options: argparse.Namespace) -> int:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Parse a command line. Import only the module of the given command."""
-    style = {"epilog": EXIT_CODES, "formatter_class": HelpFormatter}
-    top = argparse.ArgumentParser(prog="delfjax", description=delfjax.__doc__, **style)
+    top = argparse.ArgumentParser("delfjax", description=delfjax.__doc__, epilog=EXIT_CODES)
+    top.formatter_class = HelpFormatter
     top.add_argument("--version", action="version", version=f"delfjax {delfjax.__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add = partial(commands.add_parser, epilog=EXIT_CODES, formatter_class=HelpFormatter)
     chosen = next((word for word in arguments if word in COMMANDS), None)
     for name, (module_name, summary) in COMMANDS.items():
-        parser = commands.add_parser(name, help=summary, description=summary, **style)
+        parser = add(name, help=summary, description=summary)
         if name == chosen:
             module = import_module(f"delfjax.cli.{module_name}")
             getattr(module, f"{name}_options")(parser)

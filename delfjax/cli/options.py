@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -76,8 +77,8 @@ def add_index_options(parser: argparse.ArgumentParser, *, settings: bool = True)
     parser.add_argument("--index", "--kind", choices=("auto", *KINDS), default="auto", help=kinds)
     if settings:
         text = "settings of the index, such as beam=60 for nndescent or parts=4 bits=5 for pq"
-        style = {"nargs": "+", "default": [], "metavar": "NAME=VALUE"}
-        parser.add_argument("--index-settings", type=_setting, help=text, **style)
+        add = partial(parser.add_argument, type=_setting, nargs="+", default=[])
+        add("--index-settings", metavar="NAME=VALUE", help=text)
 
 
 def add_ransac_options(parser: argparse.ArgumentParser) -> None:
@@ -147,7 +148,7 @@ def add_value(
     config: object,
     field: str,
     text: str,
-    **settings: Any,  # noqa: ANN401
+    **settings: Any,
 ) -> None:
     """Add an option for a number. The configuration checks its value, before any work.
 
@@ -186,14 +187,14 @@ def add_number(
 
 def _checked(
     option: str, name: str, number: type, check: Callable[[object], None]
-) -> Callable[[str], float]:
+) -> Callable[[str], object]:
     """Return a function that converts the text of an option to a number, and checks the number.
 
     The messages of ``check`` start with ``name``, which becomes the option.
     """
 
-    def convert(text: str) -> float:
-        value = text
+    def convert(text: str) -> object:
+        value: object = text
         with suppress(ValueError):  # the check refuses what is no number
             value = number(text)
         try:

@@ -66,8 +66,8 @@ def reproduce(options: argparse.Namespace) -> int:
 
 def table_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax table``."""
-    folder = {"type": Path, "default": RESULTS, "metavar": "FOLDER"}
-    parser.add_argument("--results", **folder, help="folder of the results")
+    results = "folder of the results"
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help=results)
     parser.add_argument("--all", action="store_true", help="also show results not in the README")
     page = "also write Table 1 into this Markdown page, below the line <!-- results -->"
     parser.add_argument("--page", type=Path, metavar="FILE", help=page)

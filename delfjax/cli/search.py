@@ -109,7 +109,7 @@ def match(options: argparse.Namespace) -> int:
     def save_figure() -> None:
         from delfjax import plots  # a slow import
 
-        plots.matches(*photos, pair).save(options.figure)
+        plots.matches(photos[0], photos[1], pair).save(options.figure)
 
     writers = {"--figure": save_figure} if options.figure else {}
     return print_result(options, result | describe(config), text, writers)
@@ -253,7 +253,8 @@ def search(options: argparse.Namespace) -> int:
     store = open_store(options.store)
     model = extractor_of(store, options.model, weights=options.weights)
     query = model(read_image(options.photo))
-    query = query.with_descriptors(store.pca(query.descriptors))
+    if store.pca is not None:
+        query = query.with_descriptors(store.pca(query.descriptors))
     database = config.load_database(store)
     searcher = Searcher(database, _load_or_build(database, options), config)
     ranking = searcher(config.limit_features(query)).ranking

@@ -78,7 +78,8 @@ def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
         compressed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         stream = gzip.GzipFile(fileobj=file) if compressed else file
-        with tarfile.TarFile(fileobj=_LimitedReads(stream)) as tar:
+        # To read an archive, tarfile does not call the methods write and close.
+        with tarfile.TarFile(fileobj=_LimitedReads(stream)) as tar:  # type: ignore[arg-type]
             for member in tar:
                 if member.isdir():  # folders are created only for files
                     continue
@@ -96,7 +97,8 @@ def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
                         "Fix: get the archive from its publisher, or unpack it by hand if you trust it"
                     )
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with tar.extractfile(member) as source, target.open("xb") as output:
+                source = tar.extractfile(member) or io.BytesIO()  # never None for a regular file
+                with source, target.open("xb") as output:
                     shutil.copyfileobj(source, output)
                 if target.stat().st_size != member.size:
                     raise EOFError(f"the archive is truncated within {member.name}")

@@ -83,10 +83,14 @@ def _expand_numbers(record: Mapping[str, Any]) -> list[RemoteFile]:
     """Return one file for each number in the range ``numbers``. The number replaces ``{}``."""
     fields = dict(record)
     first, last = fields.pop("numbers", (0, 0))
-    return [
-        RemoteFile(**{k: v.format(n) if isinstance(v, str) else v for k, v in fields.items()})
-        for n in range(first, last + 1)
-    ]
+    files = []
+    for n in range(first, last + 1):
+        numbered: dict[str, Any] = {
+            key: value.format(n) if isinstance(value, str) else value
+            for key, value in fields.items()
+        }
+        files.append(RemoteFile(**numbered))
+    return files
 
 
 def _read_catalog(path: Path) -> dict[str, CatalogEntry]:

@@ -67,8 +67,9 @@ def load(name: str, folder: Path) -> Benchmark:
             f"{folder}: found {len(queries)} queries; expected {QUERY_COUNT}. Fix: unpack the ground "
             f"truth of {name} again, and remove text files of other data sets"
         )
-    fields = {"queries": queries, "truths": {STANDARD: truths}}
-    return Benchmark(name=name, root=folder, database=photos, **fields)
+    return Benchmark(
+        name=name, root=folder, database=photos, queries=queries, truths={STANDARD: truths}
+    )
 
 
 def read_ground_truth(

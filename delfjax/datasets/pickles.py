@@ -10,7 +10,7 @@ import pickle
 import pickletools
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from delfjax.datasets.benchmark import DatasetError
 from delfjax.files import check_regular
@@ -71,16 +71,18 @@ class _PlainUnpickler(pickle._Unpickler):
     It stores repeated objects in a dict. The C version allocates as much memory as a file demands.
     """
 
+    stack: list[Any]
 
-def _instruction(op: pickletools.OpcodeInfo) -> Callable[[_PlainUnpickler], None]:
-    """Return a function that executes a pickle instruction, or that refuses it with an error."""
+
+def _instruction(op: pickletools.OpcodeInfo) -> Callable[[Any], None]:
+    """Return a method of `_PlainUnpickler` that executes an instruction, or refuses it with an error."""
 
     def refuse(self: _PlainUnpickler) -> NoReturn:
         raise _UnsafePickleError(f"the file uses the pickle instruction {op.name}")
 
     if op.name not in ALLOWED:
         return refuse
-    execute = pickle._Unpickler.dispatch[ord(op.code)]
+    execute: Callable[[Any], None] = pickle._Unpickler.dispatch[ord(op.code)]
 
     def check_keys_and_execute(self: _PlainUnpickler) -> None:
         for key in self.stack[KEYS[op.name]]:

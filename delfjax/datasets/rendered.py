@@ -78,7 +78,7 @@ class PhotoAnnotation:
     @property
     def camera_center(self) -> Float[np.ndarray, " 3"]:
         """Position of the camera in world coordinates, in meters: ``-R^T t`` for the pose ``[R | t]``."""
-        return -self.pose[:, :3].T @ self.pose[:, 3]
+        return np.asarray(-self.pose[:, :3].T @ self.pose[:, 3])
 
 
 def find_folder(root: Path | str) -> Path:

@@ -8,6 +8,7 @@ of the queries are not in the database. These benchmarks are newer than the DELF
 
 from pathlib import Path, PurePosixPath
 from reprlib import repr as short_repr
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def list_distractors(folder: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _read(path: Path) -> tuple[list[str], list[str], list[dict]]:
+def _read(path: Path) -> tuple[list[str], list[str], list[dict[str, Any]]]:
     """Return the database names, the query names, and the annotation of each query."""
     match load_plain(path):
         case {"imlist": list(database), "qimlist": list(queries), "gnd": list(annotations)}:
@@ -107,7 +108,7 @@ def _read(path: Path) -> tuple[list[str], list[str], list[dict]]:
     return database, queries, annotations
 
 
-def _read_truths(annotation: dict, database_size: int, location: str) -> dict[str, Truth]:
+def _read_truths(annotation: dict[str, Any], database_size: int, location: str) -> dict[str, Truth]:
     """Return the ground truth of one query, by the name of the protocol."""
     levels: dict[str, list[int]] = {}
     for level in ("easy", "hard", "junk"):

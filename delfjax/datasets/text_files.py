@@ -89,7 +89,7 @@ def read_box(corners: object, photo: Path, location: str) -> Box:
         PhotoError: The photo cannot be read.
     """
     try:
-        left, top, right, bottom = map(float, corners)
+        left, top, right, bottom = map(float, corners if isinstance(corners, Iterable) else ())
     except (TypeError, ValueError, OverflowError):
         raise DatasetError(
             f"{location}: box {short_repr(corners)}; expected four numbers: x1 y1 x2 y2. "

@@ -7,7 +7,7 @@ settings. Global descriptors, a shortlist, late fusion and query expansion are o
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -23,20 +23,21 @@ from delfjax.datasets.benchmark import Benchmark
 from delfjax.evaluation.config import RunConfig
 from delfjax.evaluation.metrics import Scores, score_rankings
 from delfjax.evaluation.significance import bootstrap_interval
-from delfjax.features.extract_folder import ExtractionReport, LocalExtractor, extract_folder
+from delfjax.features.extract_folder import LocalExtractor, extract_folder
 from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.features.factory import model_sha256
 from delfjax.features.global_descriptors import (
+    GlobalConfig,
     GlobalDescriptors,
     GlobalExtractor,
     extract_global_descriptors,
 )
 from delfjax.features.pca import PCA
-from delfjax.features.store import FeatureStore
+from delfjax.features.store import ExtractionReport, FeatureStore
 from delfjax.files import cache_folder, digest
 from delfjax.images.reading import PhotoFolder, scan
 from delfjax.provenance import PROTOCOL, config_to_dict, describe
-from delfjax.search.expansion import expand_global, expand_local, trusted_photos
+from delfjax.search.expansion import ExpansionConfig, expand_global, expand_local, trusted_photos
 from delfjax.search.fusion import append_by_similarity, fuse, rank_by_similarity
 from delfjax.search.index import IndexConfig, build_index
 from delfjax.search.searcher import Searcher, SearchResult
@@ -159,13 +160,17 @@ def evaluate(
     config.index.check()
     inputs = {"model": checksum, "photos": photos_sha256(benchmark)}
     seconds: dict[str, float] = {}
-    report, searcher, queries, recall = ExtractionReport(), None, None, 1.0
-    descriptors, path = None, None
+    report, recall = ExtractionReport(), 1.0
+    searcher: Searcher | None = None
+    queries: list[Features] = []
+    descriptors: GlobalDescriptors | None = None
     if config.global_descriptor is not None:
         path = _cache_path(benchmark, inputs, asdict(config.global_descriptor))
         path = path.with_suffix(".safetensors")
         with _timed(seconds, "extract global"):
-            descriptors = _global_descriptors(model, benchmark, path, config, report)
+            descriptors = _global_descriptors(
+                model, config.global_descriptor, benchmark, path, config, report
+            )
     if config.uses_local_features:
         settings = config_to_dict(model.config), asdict(config.pca)
         path = Path(store or _cache_path(benchmark, inputs, *settings))
@@ -253,11 +258,6 @@ def _resolve(
         config = replace(config, model=model.name)
     if isinstance(model, Extractor):
         config = replace(config, extraction=model.config)
-    elif config.global_descriptor is not None:
-        raise ValueError(
-            f"{model.name}: handcrafted features have no network to compute global descriptors. "
-            "Fix: set global_descriptor to None (leave out --global), or choose another model"
-        )
     return model, config, checksum
 
 
@@ -265,19 +265,18 @@ def _search(
     benchmark: Benchmark,
     config: RunConfig,
     searcher: Searcher | None,
-    queries: Sequence[Features] | None,
+    queries: Sequence[Features],
     descriptors: GlobalDescriptors | None,
 ) -> list[SearchResult]:
     """Search the database for every query, then for every distractor query."""
     names = benchmark.query_photos.names
-    database = vectors = None
-    if descriptors is not None:
-        database, vectors = descriptors.select(benchmark.database), descriptors.select(names)
     bar = tqdm(range(len(names)), desc="search", unit="query", leave=None)
+    if descriptors is None:
+        assert searcher is not None  # a `RunConfig` has local features or global descriptors
+        return [search_local(searcher, queries[row], config) for row in bar]
+    database, vectors = descriptors.select(benchmark.database), descriptors.select(names)
     if searcher is None:
         return [search_global(vectors[row], database, config) for row in bar]
-    if database is None:
-        return [search_local(searcher, queries[row], config) for row in bar]
     return [search_both(searcher, queries[row], vectors[row], database, config) for row in bar]
 
 
@@ -299,7 +298,7 @@ def search_global(
     result = rank_by_similarity(database @ vector)
     if config.expansion is not None:
         best = result.ranking.images[: config.expansion.max_photos]
-        result = rank_by_similarity(database @ _expanded(vector, database[best], config))
+        result = rank_by_similarity(database @ _expanded(vector, database[best], config.expansion))
     return result
 
 
@@ -323,7 +322,8 @@ def search_both(
         database: Global descriptors of the database, one row per photo.
         config: Settings of the shortlist, the late fusion and the query expansion.
     """
-    similarities, search = database @ vector, searcher
+    similarities = database @ vector
+    search: Callable[[Features], SearchResult] = searcher
     if config.shortlist is not None:
         images = rank_by_similarity(similarities).ranking.images[: config.shortlist]
         search = partial(searcher.search_subset, images=images)
@@ -333,17 +333,16 @@ def search_both(
             result = search(expand_local(query, result, searcher.database, config.expansion))
         else:
             verified = trusted_photos(result, config.expansion)
-            similarities = database @ _expanded(vector, database[verified], config)
+            similarities = database @ _expanded(vector, database[verified], config.expansion)
     if config.fusion_weight is None:
         return append_by_similarity(result, similarities)
     return fuse(result, similarities, weight=config.fusion_weight)
 
 
 def _expanded(
-    vector: Float[np.ndarray, " d"], photos: Float[np.ndarray, "b d"], config: RunConfig
+    vector: Float[np.ndarray, " d"], photos: Float[np.ndarray, "b d"], config: ExpansionConfig
 ) -> Float[np.ndarray, " d"]:
-    weighted = config.expansion.kind == "alpha"
-    return expand_global(vector, photos, alpha=config.expansion.alpha if weighted else 0.0)
+    return expand_global(vector, photos, alpha=config.alpha if config.kind == "alpha" else 0.0)
 
 
 def _readable(benchmark: Benchmark, report: ExtractionReport) -> Benchmark:
@@ -380,13 +379,19 @@ def _local_features(
 
 
 def _global_descriptors(
-    model: Extractor,
+    model: LocalExtractor,
+    settings: GlobalConfig,
     benchmark: Benchmark,
     path: Path,
     config: RunConfig,
     report: ExtractionReport,
 ) -> GlobalDescriptors:
-    extractor = GlobalExtractor(model, config.global_descriptor)
+    if not isinstance(model, Extractor):
+        raise ValueError(
+            f"{model.name}: handcrafted features have no network to compute global descriptors. "
+            "Fix: set global_descriptor to None (leave out --global), or choose another model"
+        )
+    extractor = GlobalExtractor(model, settings)
     for photos in _parts(benchmark):
         descriptors = extract_global_descriptors(extractor, photos, path)
         report.update(descriptors.report)

@@ -32,8 +32,9 @@ def is_on_landmark(features: Features, mask: Bool[np.ndarray, "h w"]) -> Bool[np
             f"the mask has (height, width) {mask.shape}, but the photo has {features.image_size}; "
             "expected equal sizes. Fix: pass the mask of this photo"
         )
-    rows, columns = np.rint(features.positions).astype(int).T
-    return mask[rows.clip(0, mask.shape[0] - 1), columns.clip(0, mask.shape[1] - 1)]
+    last = np.array(mask.shape) - 1
+    rows, columns = np.rint(features.positions).clip(0, last).astype(int).T
+    return np.asarray(mask[rows, columns])
 
 
 def hit_rate(

@@ -130,7 +130,7 @@ class Scores:
     @property
     def mean_precision_at(self) -> AtEachK:
         """Mean precision over queries at each cutoff (mP@k), 0 to 1."""
-        return self._mean(self.precision_at)
+        return np.asarray(self._mean(self.precision_at))
 
     def _mean(self, values: np.ndarray) -> np.ndarray | np.float64:
         """Average over the queries with positives. np.nanmean would warn if no query has any."""
@@ -166,14 +166,14 @@ def score_rankings(
         ValueError: If the numbers of rankings and truths differ, if a photo is ranked twice or is
             not in the database, or if a cutoff is out of range.
     """
-    rankings = [check_photo_numbers(f"ranking of query {q}", ids) for q, ids in enumerate(rankings)]
-    if len(rankings) != len(truths):
+    ranked = [check_photo_numbers(f"ranking of query {q}", ids) for q, ids in enumerate(rankings)]
+    if len(ranked) != len(truths):
         raise ValueError(
-            f"there are {len(rankings)} rankings for {len(truths)} truths (ground truths of queries); "
+            f"there are {len(ranked)} rankings for {len(truths)} truths (ground truths of queries); "
             "expected one ranking for each truth"
         )
-    _check_size([*rankings, *(truth.positives for truth in truths)], ks, database_size)
-    queries = [_positive_ranks(ids, truth) for ids, truth in zip(rankings, truths, strict=True)]
+    _check_size([*ranked, *(truth.positives for truth in truths)], ks, database_size)
+    queries = [_positive_ranks(ids, truth) for ids, truth in zip(ranked, truths, strict=True)]
     trapezoidal = metric == "trapezoidal_ap"
     ap = average_precision if trapezoidal else average_precision_at
     return Scores(

@@ -195,4 +195,5 @@ def _precisions(
 
 
 def _percent(values: Float[np.ndarray, " _"]) -> list[float]:
-    return (100 * values).round(2).tolist()
+    percent: list[float] = (100 * values).round(2).tolist()
+    return percent

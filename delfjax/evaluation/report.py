@@ -108,9 +108,10 @@ def _keypoints_on_landmark(evaluation: Evaluation) -> dict[str, Any]:
     return {"on_landmark": found}
 
 
-def _means(values: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Average the values of each name."""
+def _means(values: Iterable[tuple[str | None, float]]) -> dict[str, float]:
+    """Average the values of each name. Values without a name do not count."""
     groups: dict[str, list[float]] = {}
     for name, value in values:
-        groups.setdefault(name, []).append(value)
+        if name is not None:
+            groups.setdefault(name, []).append(value)
     return {name: round(float(np.nanmean(group)), 1) for name, group in groups.items()}

@@ -85,7 +85,8 @@ def average_precisions(runs: Sequence[Result]) -> Float[np.ndarray, " q"]:
             average precision of each query.
     """
     _check_comparable(runs, "average_precision")
-    return np.mean([np.array(run["average_precision"], float) for run in runs], axis=0)
+    values = [np.array(run["average_precision"], float) for run in runs]
+    return np.asarray(np.mean(values, axis=0))
 
 
 def paired_difference(better: Sequence[Result], worse: Sequence[Result]) -> Estimate:
@@ -177,4 +178,4 @@ def _check_comparable(runs: Sequence[Result], required: str) -> None:
 
 
 def _name(run: Result) -> str:
-    return run.get("what", "a result")
+    return str(run.get("what", "a result"))

@@ -12,7 +12,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    import distributed
+
+    Client = distributed.Client
+    Future = distributed.Future[Any]
 else:
     Client = Future = Any  # Dask is an optional dependency
 
@@ -47,7 +50,8 @@ def map_in_order(
             during the same call.
         TimeoutError: As described in `wait_for`.
     """
-    parts, tasks = iter(parts), deque()
+    parts = iter(parts)
+    tasks: deque[Future] = deque()
     # Workers can send the result of a task to each other.
     sent = [submit(client, lambda each: each, each) for each in shared]
     while True:
@@ -58,7 +62,7 @@ def map_in_order(
         yield wait_for(client, tasks.popleft())
 
 
-def wait_for(client: Client, task: "Future") -> Any:  # noqa: ANN401
+def wait_for(client: Client, task: Future) -> Any:  # noqa: ANN401
     """Return the result of a task.
 
     Raises:
@@ -80,12 +84,12 @@ def wait_for(client: Client, task: "Future") -> Any:  # noqa: ANN401
         ):
             if now - since >= limit:
                 raise TimeoutError(
-                    f"{client.scheduler.address}: {state} for {limit} seconds; expected a result. Fix: start "
-                    "workers, or look at their logs"
+                    f"{getattr(client.scheduler, 'address', None)}: {state} for {limit} seconds; "
+                    "expected a result. Fix: start workers, or look at their logs"
                 )
 
 
-def submit(client: Client, function: Callable, *arguments: object) -> Future:
+def submit(client: Client, function: Callable[..., object], *arguments: object) -> Future:
     """Start ``function(*arguments)`` as a task on a worker. Return the future of its result.
 
     The scheduler keeps the arguments while the future exists, so that another worker can repeat the task.

@@ -70,7 +70,7 @@ class Database:
         digest = hashlib.sha256(json.dumps(self.names).encode())
         for array in (self.offsets.astype(np.int64), self.descriptors):
             digest.update(f"{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     def features(self, photo: int) -> Features:

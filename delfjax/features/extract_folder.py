@@ -143,9 +143,8 @@ def extract_folder(
                 # An interrupted run has left photos here.
                 sample.remove(set(sample.names) - _current(sample, photos))
                 keep(sample.names)
-                if store.pca is None:
-                    store.pca = _learn_pca(sample, photos, config, report, extract)
-                pca = store.pca
+                if (pca := store.pca) is None:
+                    pca = store.pca = _learn_pca(sample, photos, config, report, extract)
                 for name in sample.names:
                     features = _reduce(sample.read(name), pca)
                     store.write(name, features, source=sample.source(name))
@@ -163,7 +162,8 @@ def _refuse_other_folder(store: FeatureStore, photos: PhotoFolder, changed: Iter
     """Raise an error if a photo would replace another one, of the same name in another folder."""
     root = photos.root.resolve()
     for name in sorted(changed):
-        other = Path(store.source(name).folder)
+        source = store.source(name)
+        other = Path(source.folder) if source else root
         if other != root and (other / photos.path(name).relative_to(photos.root)).is_file():
             raise StoreError(
                 f"{store.path}: holds {name!r} of the folder {other}, which differs from the photo of this "

@@ -32,7 +32,7 @@ from delfjax.features.pyramid import (
 )
 from delfjax.images.reading import PhotoError
 from delfjax.models.attention import Attention
-from delfjax.models.backbone import ResNet, checksum, fold_batch_norm, transpose_kernels
+from delfjax.models.backbone import ResNet, State, checksum, fold_batch_norm, transpose_kernels
 from delfjax.models.resnet import receptive_field
 from delfjax.ranges import COUNT, FRACTION, NOT_NEGATIVE, check_fields
 from delfjax.types import Features, Photo
@@ -161,7 +161,7 @@ class Extractor:
     ) -> None:
         self.spec = backbone.spec
         self.name = name or backbone.spec.name
-        self._default_selection = "norm" if attention is None else "attention"
+        self._default_selection: Selection = "norm" if attention is None else "attention"
         self.config = self._resolve(config or ExtractionConfig())
         self.receptive_field = receptive_field(backbone.spec)
         self._graph, upright = nnx.split(Delf(fold_batch_norm(backbone), attention))
@@ -194,7 +194,7 @@ class Extractor:
         """The network that computes the descriptors, with folded batch normalization."""
         return nnx.merge(self._graph, self._states[False]).backbone
 
-    def network(self, mosaic: Mosaic) -> tuple[nnx.GraphDef, nnx.State]:
+    def network(self, mosaic: Mosaic) -> tuple[nnx.GraphDef[Delf], State]:
         """Return the network as graph and state. Its kernels are transposed if the `Mosaic` is transposed."""
         return self._graph, self._states[mosaic.transposed]
 
@@ -213,24 +213,25 @@ class Extractor:
 
         While the accelerator runs, the CPU prepares the next photo.
         """
-        running: list[tuple[str, Mosaic, SelectedCells]] = []  # at most one photo
+        running: list[tuple[str, tuple[Mosaic, SelectedCells]]] = []  # at most one photo
         for name, photo in photos:
-            failed = isinstance(photo, PhotoError)
-            mosaic = None if failed else build_mosaic(photo, self.config.pyramid)
+            mosaic = None
+            if not isinstance(photo, PhotoError):
+                mosaic = build_mosaic(photo, self.config.pyramid)
             # Finish the previous photo before the next starts: on a CPU, two at once need twice the
             # memory.
-            done = [(other, self._collect(*rest)) for other, *rest in running]
-            running = [] if failed else [(name, mosaic, self._launch(mosaic))]
+            done = [(other, self._collect(*task)) for other, task in running]
+            running = [] if mosaic is None else [(name, (mosaic, self._launch(mosaic)))]
             yield from done
-            if failed:
+            if isinstance(photo, PhotoError):
                 yield name, photo
-        for name, *rest in running:
-            yield name, self._collect(*rest)
+        for name, task in running:
+            yield name, self._collect(*task)
 
     def _launch(self, mosaic: Mosaic) -> SelectedCells:
         """Start the network on a mosaic. Return without waiting for the accelerator."""
         candidates = NMS_CANDIDATES if self.config.nms_iou < 1 else 1
-        return _select(
+        cells, scores, descriptors = _select(
             *self.network(mosaic),
             mosaic.pixels,
             mosaic.levels,
@@ -238,6 +239,7 @@ class Extractor:
             count=candidates * self.config.max_features,
             min_contrast=self.config.min_contrast,
         )
+        return cells, scores, descriptors
 
     def _collect(self, mosaic: Mosaic, selected: SelectedCells) -> Features:
         """Wait for the result of `_launch`, and convert its cells to features of the photo."""
@@ -281,11 +283,12 @@ class Extractor:
         )
 
 
-def level_mask(shape: tuple[int, int], levels: Int[Array, "levels 4"]) -> Bool[Array, "h w"]:
+def level_mask(shape: tuple[int, ...], levels: Int[Array, "levels 4"]) -> Bool[Array, "h w"]:
     """Return a mask of this shape for the pixels of a `Mosaic` that belong to one of the ``levels``."""
     y, x = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])
     top, left, height, width = levels.T[..., None, None]
-    return ((y >= top) & (y < top + height) & (x >= left) & (x < left + width)).any(0)
+    inside = (y >= top) & (y < top + height) & (x >= left) & (x < left + width)
+    return jnp.any(inside, axis=0)
 
 
 def has_content(
@@ -327,22 +330,24 @@ def has_content(
     maps = sums * inside[:, None]
     windows = jax.lax.reduce_window(maps, 0.0, jax.lax.add, size, (1, 1, 1, 1), padding)
     squared, terms = (windows * inside[:, None]).sum(0)
-    return squared > min_contrast**2 * jnp.maximum(terms, 1)
+    return jnp.greater(squared, min_contrast**2 * jnp.maximum(terms, 1))
 
 
 @partial(jax.jit, static_argnames="graph")
-def _score(graph: nnx.GraphDef, state: nnx.State, pixels: Array, levels: Array) -> dict[str, Array]:
+def _score(
+    graph: nnx.GraphDef[Delf], state: State, pixels: Array, levels: Array
+) -> dict[str, Array]:
     return nnx.merge(graph, state)(pixels, level_mask(pixels.shape[:2], levels))[1]
 
 
 @partial(jax.jit, static_argnames=("graph", "by", "count", "min_contrast"))
 def _select(
-    graph: nnx.GraphDef,
-    state: nnx.State,
+    graph: nnx.GraphDef[Delf],
+    state: State,
     pixels: Array,
     levels: Array,
     *,
-    by: str,
+    by: Selection,
     count: int,
     min_contrast: float,
 ) -> SelectedCells:

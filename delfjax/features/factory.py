@@ -5,7 +5,7 @@ from pathlib import Path
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.features.handcrafted import NAMES as HANDCRAFTED
-from delfjax.features.handcrafted import HandcraftedExtractor
+from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedExtractor
 from delfjax.features.store import FeatureStore
 from delfjax.files import StoreError, sha256
 from delfjax.models import checkpoints
@@ -87,7 +87,7 @@ def extractor_of(
             f"{store.path}: its features come from another model than {extractor.name}. "
             "Fix: pass --model with the model that made them, or extract again into a new store"
         )
-    config = config_from_dict(type(extractor.config), made_by["extraction"])
+    config = made_by["extraction"]
     if isinstance(extractor, HandcraftedExtractor):
-        return HandcraftedExtractor(extractor.name, config)
-    return extractor.with_config(config)
+        return HandcraftedExtractor(extractor.name, config_from_dict(HandcraftedConfig, config))
+    return extractor.with_config(config_from_dict(ExtractionConfig, config))

@@ -14,14 +14,15 @@ from typing import Any
 import jax
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from tqdm.auto import tqdm
 
-from delfjax.features.extraction import Extractor, level_mask
+from delfjax.features.extraction import Delf, Extractor, level_mask
 from delfjax.features.pyramid import STRIDE, PyramidConfig, build_mosaic
 from delfjax.features.store import ExtractionReport, record_sources
 from delfjax.files import StoreError, check_tensors, read_tensors, reading, write_tensors
 from delfjax.images.reading import PhotoError, PhotoFolder, PhotoSource, iter_photos
+from delfjax.models.backbone import State
 from delfjax.models.pooling import MAX_REGIONS, Pooling, pool_regions, pooling_regions
 from delfjax.ranges import PIXELS, SCALE, Range, check_fields
 from delfjax.types import Photo
@@ -84,12 +85,12 @@ class GlobalExtractor:
 
 @partial(jax.jit, static_argnames=("graph", "kind", "exponent"))
 def _describe(
-    graph: nnx.GraphDef,
-    state: nnx.State,
+    graph: nnx.GraphDef[Delf],
+    state: State,
     pixels: Array,
     levels: Array,
     regions: Array,
-    count: int | Array,
+    count: Int[Array, ""],
     *,
     kind: Pooling,
     exponent: float,
@@ -173,7 +174,7 @@ def extract_global_descriptors(
         StoreError: If the file is damaged, or was made with another model or configuration.
     """
     path, model = Path(path), extractor.extractor
-    settings = {"backbone": model.spec.name, "model": model.checksum}
+    settings: dict[str, Any] = {"backbone": model.spec.name, "model": model.checksum}
     settings["global"] = asdict(extractor.config)
     made_by = json.loads(json.dumps(settings))  # JSON turns tuples into lists
     if path.exists():

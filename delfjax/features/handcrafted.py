@@ -90,7 +90,7 @@ class HandcraftedExtractor:
 
         size = limit_size(photo.shape[:2], self.config.longest)
         gray = Image.fromarray(photo).resize(size[::-1], RESAMPLING).convert("L")
-        sift = cv2.SIFT_create(  # made here, because it cannot be sent to the workers of a cluster
+        sift = cv2.SIFT.create(  # made here, because it cannot be sent to the workers of a cluster
             nfeatures=self.config.max_features,
             contrastThreshold=self.config.contrast,
             edgeThreshold=self.config.edge,
@@ -125,4 +125,5 @@ class HandcraftedExtractor:
 
 def to_rootsift(descriptors: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
     """Convert SIFT descriptors ``d`` to RootSIFT, ``sqrt(d / |d|_1)``. Rows of zeros stay zeros."""
-    return np.sqrt(descriptors / np.maximum(descriptors.sum(1, keepdims=True), 1e-12))
+    sums = descriptors.sum(1, keepdims=True)
+    return np.asarray(np.sqrt(descriptors / np.maximum(sums, 1e-12)))

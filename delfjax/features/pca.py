@@ -34,8 +34,8 @@ class PCA:
 
     def project(self, descriptors: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n d"]:
         """Apply the PCA without normalization: ``(x - mean) @ components.T``. Whiten if set."""
-        projected = (descriptors - self.mean) @ self.components.T
-        return projected / np.sqrt(self.variances) if self.whiten else projected
+        projected = np.asarray((descriptors - self.mean) @ self.components.T)
+        return np.asarray(projected / np.sqrt(self.variances)) if self.whiten else projected
 
     @classmethod
     def fit(
@@ -89,7 +89,8 @@ class PCA:
                 raise ValueError(
                     f"found {tensors['components'].shape} components, expected {shape}"
                 )
-            return cls(**tensors | {"whiten": bool(tensors["whiten"])})
+            whiten = bool(tensors.pop("whiten"))
+            return cls(**tensors, whiten=whiten)
 
 
 def truncate_descriptors(
@@ -114,4 +115,5 @@ def truncate_descriptors(
 
 def l2_normalize(x: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n c"]:
     """Divide each row by its L2 norm. Rows of zeros stay zeros."""
-    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
+    norms = np.linalg.norm(x, axis=-1, keepdims=True)
+    return np.asarray(x / np.maximum(norms, 1e-12))

@@ -75,7 +75,7 @@ def build_mosaic(photo: Photo, config: PyramidConfig) -> Mosaic:
     source = Image.fromarray(np.ascontiguousarray(landscape)).resize(base[::-1], RESAMPLING)
     for top, left, height, width in levels.tolist():
         level = source.resize((width, height), RESAMPLING)
-        pixels[top : top + height, left : left + width] = level
+        pixels[top : top + height, left : left + width] = np.asarray(level)
     return Mosaic(pixels, levels, config.scales, image_size, transposed)
 
 
@@ -115,7 +115,8 @@ def pack_levels(
     All these numbers are multiples of `STRIDE`.
     """
     # Sizes in cells. One more row and column separate a level from the next.
-    boxes = [tuple(-(-side // STRIDE) + 1 for side in level_size(size, scale)) for scale in scales]
+    sizes = [level_size(size, scale) for scale in scales]
+    boxes = [(-(-height // STRIDE) + 1, -(-width // STRIDE) + 1) for height, width in sizes]
     widest = max(width for _, width in boxes)
     widths = sorted({widest} | {widest + width for _, width in boxes})
     packings = [_pack_on_shelves(boxes, width) for width in widths]
@@ -177,7 +178,7 @@ def scale_points(
     Resizing keeps the edges of an image in place, not the centers of its corner pixels. A row ``y``
     of an image of height ``h`` becomes the row ``(y + 1/2) H / h - 1/2`` at height ``H``.
     """
-    return (points + 0.5) * to_size / from_size - 0.5
+    return np.asarray((points + 0.5) * to_size / from_size - 0.5)
 
 
 def merge_levels(
@@ -205,7 +206,7 @@ def merge_levels(
         box = (start, start, right, bottom)
         level = Image.fromarray(padded).resize(image_size[::-1], RESAMPLING, box=box)
         upsampled.append(np.asarray(level))
-    return np.max(upsampled, axis=0)
+    return np.asarray(np.max(upsampled, axis=0))
 
 
 def split_levels(

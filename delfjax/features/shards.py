@@ -104,7 +104,7 @@ def _checksum(features: Features) -> int:
     """Return the CRC-32 of the arrays of one photo."""
     value = 0
     for name in FIELDS:
-        value = zlib.crc32(np.ascontiguousarray(getattr(features, name)), value)
+        value = zlib.crc32(np.ascontiguousarray(getattr(features, name)).data, value)
     return value
 
 

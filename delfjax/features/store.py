@@ -170,7 +170,8 @@ class FeatureStore:
         try:
             self.flush()
         finally:
-            self._lock.release()
+            if self._lock is not None:
+                self._lock.release()
             self._lock = None
 
     def write(self, name: str, features: Features, source: PhotoSource | None = None) -> None:

@@ -144,7 +144,9 @@ def _ransac_all(
 ) -> tuple[Bool[Array, " b"], Float[Array, "b r 3"], Float[Array, "b 2 3"], Bool[Array, "b m"]]:
     """Verify candidates one after another. In parallel, memory bandwidth would limit the speed."""
     key = jax.random.key(config.seed)
-    return jax.lax.map(lambda one: _ransac(*one, key, config), (source, target, counts))
+    find = partial(_ransac, key=key, config=config)
+    found, models, affines, inliers = jax.lax.map(lambda one: find(*one), (source, target, counts))
+    return found, models, affines, inliers
 
 
 def _ransac(

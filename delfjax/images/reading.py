@@ -27,7 +27,8 @@ from PIL import ExifTags, Image, ImageFile
 from delfjax.files import sha256
 from delfjax.types import Box, Photo
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 # None of these constants is in the paper.
 MIN_SIDE = 16  # pixels, as many as one cell of the feature map
@@ -58,9 +59,10 @@ OTHER_SUFFIXES = frozenset(
     if not kind.startswith("image/")
 ) | frozenset([".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2", ".srw"])
 IGNORED_NAMES = ("__macosx", "thumbs.db", "desktop.ini")  # files that operating systems create
-# Views of an upright photo that have the orientation of the file, for EXIF orientations 2 to 8.
+# Views of an upright photo that have the orientation of the file, by EXIF orientation.
 # ImageOps.exif_transpose would copy the photo, and fails if other EXIF tags are malformed.
 STORED_VIEWS: Mapping[int, Callable[[Photo], Photo]] = {
+    1: lambda photo: photo,
     2: lambda photo: photo[:, ::-1],
     3: lambda photo: photo[::-1, ::-1],
     4: lambda photo: photo[::-1],
@@ -184,7 +186,8 @@ def _identify(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
             fix = "pip install 'delfjax[heic]' (the package pillow-heif), or convert the photo to JPEG"
             raise _photo_error(path, "is a HEIC photo", formats, fix) from None
         file.seek(0)
-        return pillow_heif.HeifImageFile(file, "")
+        image: ImageFile.ImageFile = pillow_heif.HeifImageFile(file, "")
+        return image
     if name is None:
         raise _photo_error(path, "is not an image", formats, "convert the file, or leave it out")
     if name == "JPEG" and _count_scans(file) > MAX_SCANS:
@@ -293,12 +296,12 @@ def _orientation(image: ImageFile.ImageFile) -> int:
     if image.format in ("TIFF", "HEIF"):  # Pillow rotates these itself and returns the rotated size
         return 1
     try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # a photo with unreadable EXIF data is still a photo
         return 1
 
 
-def _upright_rgb(image: Image.Image, path: Path) -> Photo:
+def _upright_rgb(image: ImageFile.ImageFile, path: Path) -> Photo:
     """Convert a decoded image strip by strip. Whole copies of a large photo would need gigabytes."""
     width, height = image.size
     rows = max(1, STRIP_PIXELS // width)
@@ -315,7 +318,7 @@ def _upright_rgb(image: Image.Image, path: Path) -> Photo:
     orientation = _orientation(image)
     is_turned = orientation in (5, 6, 7, 8)
     photo = np.empty((width, height, 3) if is_turned else (height, width, 3), np.uint8)
-    stored = STORED_VIEWS.get(orientation, lambda same: same)(photo)
+    stored = STORED_VIEWS.get(orientation, STORED_VIEWS[1])(photo)
     for box in boxes:
         stored[box[1] : box[3]] = np.asarray(_to_rgb(image.crop(box), white))
     return photo
@@ -441,7 +444,8 @@ def list_files(root: str | os.PathLike[str]) -> list[str]:
     """
     root, names = Path(root), []
     visits: Counter[tuple[int, int]] = Counter()
-    pending = [(root, frozenset())]  # with the identities of the folders that contain it
+    # Each folder with the identities of the folders that contain it.
+    pending: list[tuple[Path, frozenset[tuple[int, int]]]] = [(root, frozenset())]
     while pending:
         folder, parents = pending.pop()
         try:

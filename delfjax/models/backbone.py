@@ -9,7 +9,7 @@ Symbols: ``x`` is an image or a feature map. ``valid`` marks the positions of ``
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial, reduce
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from delfjax.models.layers import convolve
 from delfjax.models.resnet import EXPANSION, POOL_KERNEL, SPATIAL_KERNEL, STEM_KERNEL, ResNetSpec
 
 Module = TypeVar("Module", bound=nnx.Module)
+State = nnx.State[Any, Any]  # parameters of a network, nested like its modules
 
 
 class ConvNorm(nnx.Module):
@@ -187,7 +188,7 @@ def cut_at_conv4(model: ResNet) -> ResNet:
     cut = nnx.clone(model)
     cut.classifier = None
     if 5 in cut.stages:
-        del cut.conv5
+        delattr(cut, "conv5")
     cut.stages = (2, 3, 4)
     return cut
 
@@ -205,7 +206,7 @@ def fold_batch_norm(model: ResNet) -> ResNet:
     for unit in [unit for _, unit in nnx.iter_modules(folded) if isinstance(unit, ConvNorm)]:
         # In NumPy, because JAX would take seconds to compile the operations for each of twenty shapes.
         norm, conv = jax.tree.map(np.asarray, (nnx.state(unit.norm), nnx.state(unit.conv)))
-        gain = norm["scale"][...] / np.sqrt(norm["var"][...] + np.float32(unit.norm.epsilon))
+        gain = norm["scale"][...] / np.sqrt(norm["var"][...] + np.float32(model.spec.epsilon))
         bias = conv["bias"][...] if "bias" in conv else 0.0
         bias = (bias - norm["mean"][...]) * gain + norm["bias"][...]
         unit.conv.kernel.set_value(jnp.asarray(conv["kernel"][...] * gain))
@@ -215,15 +216,16 @@ def fold_batch_norm(model: ResNet) -> ResNet:
     return folded
 
 
-def transpose_kernels(state: nnx.State) -> nnx.State:
+def transpose_kernels(state: State) -> State:
     """Swap the y and x axes of every kernel. Transposed photos then give transposed feature maps.
 
     Portrait photos can then use the program compiled for landscape photos. Not in the paper.
     """
-    return jax.tree.map(lambda w: w.transpose(1, 0, 2, 3) if w.ndim == 4 else w, state)
+    turned: State = jax.tree.map(lambda w: w.transpose(1, 0, 2, 3) if w.ndim == 4 else w, state)
+    return turned
 
 
-def named_parameters(state: nnx.State) -> dict[str, nnx.Variable]:
+def named_parameters(state: State) -> dict[str, nnx.Variable[Array]]:
     """Return a dict of the parameters of a network, with names such as ``conv4.0.expand.conv.kernel``."""
     return {".".join(map(str, path)): value for path, value in nnx.to_flat_state(state)}
 
@@ -245,7 +247,7 @@ def build(
     return module
 
 
-def checksum(tensors: nnx.State | Mapping[str, np.ndarray]) -> str:
+def checksum(tensors: State | Mapping[str, np.ndarray]) -> str:
     """Return one SHA-256 of the names and values of all parameters, in hexadecimal."""
     named = named_parameters(tensors) if isinstance(tensors, nnx.State) else tensors
     digest = hashlib.sha256()

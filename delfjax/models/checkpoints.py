@@ -78,10 +78,10 @@ def save_model(
         "holds": sorted({name.split(".")[0] for name in tensors}),
         "backbone": {"name": backbone.spec.name, "checksum": checksum(nnx.state(backbone))},
         "sha256": checksum(tensors),
-        "training": training,
+        "training": provenance.to_plain(training),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_tensors(path, tensors, provenance.to_plain(manifest))
+    write_tensors(path, tensors, manifest)
 
 
 def read_manifest(name_or_path: Path | str) -> dict[str, Any]:

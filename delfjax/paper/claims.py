@@ -20,7 +20,7 @@ from delfjax.provenance import to_json, write_result
 
 FILE = "claims.json"  # in the folder of results
 DECIMALS = 2  # of the numbers in a claim's evidence
-Runs = Mapping[str, list[Result]]  # results by run name, one per training seed
+Runs = Mapping[str, Sequence[Result]]  # results by run name, one per training seed
 Reason = Callable[[Runs], str | None]  # explains a failed claim; None: no explanation
 
 

@@ -1,6 +1,7 @@
 """Draw figures of results: precision-recall curves (Fig. 5), the effect of each setting, and hits on landmarks."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -78,10 +79,10 @@ def fig5(
     return figure
 
 
-def _draw(ax: Axes, points: Float[np.ndarray, "2 k"], line: Line, **style: object) -> list[Line2D]:
+def _draw(ax: Axes, points: Float[np.ndarray, "2 k"], line: Line, **style: Any) -> list[Line2D]:
     color, dashes, marker = line
-    rings = {"marker": marker, "markersize": 4, "markerfacecolor": "white", "markevery": 0.11}
-    return ax.plot(*points, color=color, linestyle=dashes, **rings, **style)
+    style |= {"marker": marker, "markersize": 4, "markerfacecolor": "white", "markevery": 0.11}
+    return ax.plot(*points, color=color, linestyle=dashes, **style)
 
 
 def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Figure:

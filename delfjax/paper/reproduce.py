@@ -8,6 +8,7 @@ import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -136,8 +137,8 @@ def plan(
     available = datasets.RENDERED if data is None else datasets.available(data)
     benchmarks = sorted(available, key=lambda name: name not in datasets.RENDERED)
     benchmarks = benchmarks if labeled is None else [datasets.LABELED]
-    shared = {"profile": PROFILES[profile], "folder": folder, "data": data, "labeled": labeled}
-    jobs = [Job(run=run, benchmark=name, **shared) for name in benchmarks for run in RUNS.values()]
+    job = partial(Job, profile=PROFILES[profile], folder=folder, data=data, labeled=labeled)
+    jobs = [job(run=run, benchmark=name) for name in benchmarks for run in RUNS.values()]
     known = {*RUNS, *benchmarks, *(job.name for job in jobs)}
     if unknown := [name for name in names if name not in known]:
         raise ValueError(

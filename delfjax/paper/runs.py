@@ -6,6 +6,7 @@ The result of a run on a benchmark is the file ``<benchmark>_<run>.json`` in `de
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from delfjax.evaluation.config import RunConfig
 from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.extraction import ExtractionConfig
 from delfjax.features.global_descriptors import GlobalConfig
+from delfjax.models.pooling import Pooling
 from delfjax.provenance import RESULTS, read_result
 from delfjax.search.expansion import ExpansionConfig
 from delfjax.search.index import IndexConfig
@@ -21,12 +23,10 @@ from delfjax.search.searcher import SearchConfig
 
 HEADLINE = "rendered+places"  # the benchmark on which claims are decided
 
-Kind = Literal[
-    *("method", "global", "handcrafted", "combined", "unselected"),
-    *("features", "dimensions", "recall", "bits"),
-]
-POOLINGS = {"mac": "MAC", "gem": "GeM", "rmac": "R-MAC"}
-FUSED = "rmac"  # the paper fuses DELF with DIR, which is a learned R-MAC
+Swept = Literal["features", "dimensions", "recall", "bits"]  # the setting that a sweep varies
+Kind = Literal["method", "global", "handcrafted", "combined", "unselected", Swept]
+POOLINGS: dict[Pooling, str] = {"mac": "MAC", "gem": "GeM", "rmac": "R-MAC"}
+FUSED: Pooling = "rmac"  # the paper fuses DELF with DIR, which is a learned R-MAC
 COUNTS = (20, 50, 100, 200, 500, 1000)  # features per photo
 DIMENSIONS = (8, 16, 24, 32)  # of a descriptor; every other run has 40
 DEGREES = (3, 4, 8)  # edges per node of a graph; fewer edges miss more neighbors
@@ -143,10 +143,10 @@ def _globals() -> Iterable[Run]:
                 base, global_descriptor=GlobalConfig(pooling=pooling), whitening="rendered"
             )
             expanded = replace(config, expansion=ExpansionConfig(kind="average"))
-            shared = {"kind": "global", "headline": bool(prefix) and pooling == FUSED}
+            run = partial(Run, kind="global", headline=bool(prefix) and pooling == FUSED)
             name = f"{prefix}{pooling}"
-            yield Run(name=name, row=f"{title}{suffix}", config=config, **shared)
-            yield Run(name=f"{name}_qe", row=f"{title}+QE{suffix}", config=expanded, **shared)
+            yield run(name=name, row=f"{title}{suffix}", config=config)
+            yield run(name=f"{name}_qe", row=f"{title}+QE{suffix}", config=expanded)
 
 
 def _combined() -> Iterable[Run]:
@@ -307,22 +307,22 @@ def command(kind: Kind) -> str:
 
 
 def _features(result: Mapping[str, Any]) -> int:
-    return result["config"]["search"]["features"]
+    return int(result["config"]["search"]["features"])
 
 
 def _dimensions(result: Mapping[str, Any]) -> int:
     config = result["config"]
-    return config["search"]["truncate"] or config["pca"]["dimensions"]
+    return int(config["search"]["truncate"] or config["pca"]["dimensions"])
 
 
 def _recall(result: Mapping[str, Any]) -> float:
-    return 100 * result["index"]["recall_at_60"]
+    return 100 * float(result["index"]["recall_at_60"])
 
 
 def _bits(result: Mapping[str, Any]) -> int:
     index = result["config"]["index"]
     if index["kind"] == "pq":
-        return index["settings"]["parts"] * index["settings"]["bits"]
+        return int(index["settings"]["parts"] * index["settings"]["bits"])
     return HALF_PRECISION * _dimensions(result)
 
 

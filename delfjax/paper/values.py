@@ -98,7 +98,8 @@ def _check_lengths(path: Path, rows: Mapping[str, Sized], count: int, unit: str)
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return values
     except (OSError, ValueError) as error:
         raise ValueError(
             f"{path}: cannot be read ({error}). Fix: run in a checkout of the repository"

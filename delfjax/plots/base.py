@@ -20,15 +20,17 @@ from PIL import Image
 
 from delfjax.types import Box
 
-STYLE: dict[str, Any] = {
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.dpi": 110,
-    "savefig.bbox": "tight",
-}
+STYLE = mpl.RcParams(
+    {
+        "font.size": 9,
+        "axes.titlesize": 9.5,
+        "axes.titlelocation": "left",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "figure.dpi": 110,
+        "savefig.bbox": "tight",
+    }
+)
 HEATMAP_COLORS = "magma"
 NEUTRAL = "#8a8f98"
 TEXT, MUTED = "#23272f", "#626974"  # colors of main text and of secondary text
@@ -64,7 +66,9 @@ class Figure(mpl_figure.Figure):
     def to_bytes(self, format: str) -> bytes:
         """Encode the figure in a file format: ``"png"``, ``"jpeg"``, ``"pdf"`` or ``"svg"``."""
         stream = io.BytesIO()
-        options = {"pil_kwargs": {"quality": FIGURE_QUALITY}} if format == "jpeg" else {}
+        options: dict[str, Any] = (
+            {"pil_kwargs": {"quality": FIGURE_QUALITY}} if format == "jpeg" else {}
+        )
         with mpl.rc_context(STYLE):
             self.savefig(stream, format=format, **options)
         return stream.getvalue()
@@ -80,7 +84,7 @@ class Figure(mpl_figure.Figure):
 
 
 def subplots(
-    width: float, height: float, rows: int = 1, columns: int = 1, **grid: object
+    width: float, height: float, rows: int = 1, columns: int = 1, **grid: Any
 ) -> tuple[Figure, np.ndarray]:
     """Create a figure in the shared style, like ``plt.subplots``.
 
@@ -142,7 +146,7 @@ def photos(
     titled = [any(titles[row * columns : (row + 1) * columns]) for row in range(len(heights))]
     grid = {"width_ratios": widths, "height_ratios": heights}
     figure, axes = subplots(width, sum(heights) + 0.24 * sum(titled), len(heights), columns, **grid)
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
+    figure.set_layout_engine("constrained", w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
     for number, ax in enumerate(axes.ravel()):
         ax.set_axis_off()
         if number < len(images):

@@ -44,7 +44,8 @@ def keypoints(
     figure, ax = _darkened(photo, f"the {len(best)} best keypoints" if title is None else title)
     norm, colors = LogNorm(min(PAPER_SCALES), max(PAPER_SCALES)), mpl.colormaps["plasma"]
     ax.scatter(
-        *best.positions.T[::-1],
+        best.positions[:, 1],
+        best.positions[:, 0],
         s=RING_AREA / best.scales,
         facecolors="none",
         edgecolors=colors(norm(best.scales)),

@@ -49,7 +49,7 @@ def training_curves(logs: Mapping[str, Log], *, classes: int | None = None) -> F
     return figure
 
 
-def _plot(ax: Axes, log: Log, key: str, **style: object) -> None:
+def _plot(ax: Axes, log: Log, key: str, **style: Any) -> None:
     points = [(record["step"], record[key]) for record in log if key in record]
     if points:
         ax.plot(*zip(*points, strict=True), **style)

@@ -7,7 +7,6 @@ of one exact index.
 
 from collections.abc import Callable, Sequence
 from copy import copy, deepcopy
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +29,7 @@ from delfjax.search.index_files import TensorFiles
 SHARD_SIZE = 250_000  # descriptors; a graph of this size takes a minute to build; not in the paper
 
 Rows = Float[np.ndarray, "_ d"]
+Shards = Sequence[Index | Future]
 
 
 class ShardInfo(NamedTuple):
@@ -37,13 +37,13 @@ class ShardInfo(NamedTuple):
 
     Attributes:
         kind: Kind of index of the shard.
-        count: Number of descriptors in the shard.
+        length: Number of descriptors in the shard.
         dimensions: Number of dimensions of a descriptor.
         effort: Default effort of the shard (thoroughness of a search); see `Index`.
     """
 
     kind: str
-    count: int
+    length: int
     dimensions: int
     effort: int | None
 
@@ -66,7 +66,7 @@ class ShardedIndex(Index):
 
     def __init__(
         self,
-        shards: Sequence[Index | Future],
+        shards: Shards,
         *,
         size: int = SHARD_SIZE,
         client: Client | None = None,
@@ -120,7 +120,7 @@ class ShardedIndex(Index):
         return np.concatenate(self._call("descriptors"))
 
     def __len__(self) -> int:
-        return sum(info.count for info in self.infos)
+        return sum(info.length for info in self.infos)
 
     @property
     def dimensions(self) -> int:
@@ -129,13 +129,13 @@ class ShardedIndex(Index):
 
     def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
         found = self._run(_search, self.shards, self.effort, queries, k)
-        starts = np.cumsum([0, *(info.count for info in self.infos[:-1])])
+        starts = np.cumsum([0, *(info.length for info in self.infos[:-1])])
         return merge(found, starts.tolist(), k)
 
     def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
         # Each of these lines may fail. Only the last one changes this index.
         last = self.infos[-1]
-        room = max(self.size - last.count, 0)
+        room = max(self.size - last.length, 0)
         parts = _split(descriptors[room:], self.size)
         new = _build_shards(parts, last.kind, self._shard_settings, self.client)
         grown = self.shards[-1:]
@@ -145,7 +145,7 @@ class ShardedIndex(Index):
         self.shards[-1:], self.infos[-1:] = [*grown, *new], infos
 
     def _remove(self, kept: Bool[np.ndarray, " t"]) -> None:
-        parts = np.split(kept, np.cumsum([info.count for info in self.infos])[:-1])
+        parts = np.split(kept, np.cumsum([info.length for info in self.infos])[:-1])
         shards = []
         for shard, part in zip(self.shards, parts, strict=True):
             if part.all():
@@ -155,16 +155,16 @@ class ShardedIndex(Index):
         infos = self._run(_get_info, shards)
         self.shards, self.infos = shards, infos
 
-    def _call(self, name: str) -> list:
+    def _call(self, name: str) -> list[Any]:
         """Return an attribute of every shard, or what the method of this name returns."""
         return self._run(_call, self.shards, self.effort, name)
 
-    def _run(self, work: Callable, shards: Sequence[Index | Future], *arguments: object) -> list:
+    def _run(self, work: Callable[..., Any], shards: Shards, *arguments: object) -> list[Any]:
         """Return the results of ``work(shard, *arguments)``, one per shard."""
         found = self._submit(work, shards, *arguments)
         return found if self.client is None else [wait_for(self.client, task) for task in found]
 
-    def _submit(self, work: Callable, shards: Sequence[Index | Future], *arguments: object) -> list:
+    def _submit(self, work: Callable[..., Any], shards: Shards, *arguments: object) -> list[Any]:
         """Run ``work(shard, *arguments)`` for each shard. With a client, return Dask futures."""
         if self.client is None:
             return [work(shard, *arguments) for shard in shards]
@@ -208,8 +208,9 @@ def merge(found: Sequence[Neighbors], starts: Sequence[int], k: int) -> Neighbor
         k: Number of neighbors to keep per query.
     """
     pairs = zip(found, starts, strict=True)
-    rows = [np.where(each.rows < 0, each.rows, each.rows + start) for each, start in pairs]
-    rows = np.concatenate(rows, axis=1)
+    rows = np.concatenate(
+        [np.where(each.rows < 0, each.rows, each.rows + start) for each, start in pairs], axis=1
+    )
     distances = np.concatenate([each.distances for each in found], axis=1)
     order = np.lexsort((rows, distances), axis=1)[:, :k]
     return Neighbors(*(np.take_along_axis(each, order, axis=1) for each in (rows, distances)))
@@ -223,12 +224,13 @@ def _build_shards(
     parts: Sequence[Rows], kind: str, settings: dict[str, Value], client: Client | None
 ) -> list[Index | Future]:
     """Build one shard per part, in this process or on a cluster."""
-    build = partial(build_index, kind=kind, **settings)
-    shards = [] if client is None else [submit(client, build, rows) for rows in parts]
+    shards: list[Index | Future] = []
+    if client is not None:
+        shards += [submit(client, _build, rows, kind, settings) for rows in parts]
     for number, rows in enumerate(tqdm(parts, desc="shards", unit="shard", disable=not parts)):
         try:
             if client is None:
-                shards.append(build(rows))
+                shards.append(_build(rows, kind, settings))
             else:
                 wait_for(client, submit(client, _get_info, shards[number]))  # may raise an error
         except ValueError as error:
@@ -236,7 +238,11 @@ def _build_shards(
     return shards
 
 
-# Functions that take one shard. They must not change their arguments, because Dask may repeat a call.
+# Functions that make or take one shard. They must not change their arguments, because Dask may repeat a call.
+
+
+def _build(rows: Rows, kind: str, settings: dict[str, Value]) -> Index:
+    return build_index(rows, kind, **settings)
 
 
 def _get_info(index: Index) -> ShardInfo:

@@ -41,7 +41,7 @@ class ExactIndex(Index):
     def _set_chunks(self, descriptors: Float[np.ndarray, "t d"]) -> None:
         power_of_two = 1 << max(len(descriptors) - 1, 0).bit_length()
         size = min(CHUNK, max(SMALLEST_CHUNK, power_of_two))
-        self._shape = descriptors.shape
+        self._shape: tuple[int, int] = descriptors.shape
         self._chunks = []
         for start in range(0, len(descriptors), size):
             rows = descriptors[start : start + size]

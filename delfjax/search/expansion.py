@@ -74,7 +74,7 @@ def expand_global(
         alpha: Exponent of the weights. 0 gives equal weights; Radenovic et al. (2018) use 3.
     """
     weights = np.maximum(photos @ query, 0) ** alpha
-    return l2_normalize((query + weights @ photos)[None])[0]
+    return l2_normalize((query + weights @ photos)[None]).squeeze(0)
 
 
 def trusted_photos(result: SearchResult, config: ExpansionConfig) -> Int[np.ndarray, " _"]:

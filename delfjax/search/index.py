@@ -67,8 +67,8 @@ class Index(ABC):
 
     @classmethod
     @abstractmethod
-    def build(cls, descriptors: Float[np.ndarray, "t d"], **settings: Value) -> "Index":
-        """Build an index of this kind over the database descriptors.
+    def build(cls, descriptors: Float[np.ndarray, "t d"], **settings: Any) -> "Index":
+        """Build an index of this kind over the database descriptors. Each kind has its own settings.
 
         Raises:
             ValueError: If a setting is unknown or out of range.
@@ -76,7 +76,7 @@ class Index(ABC):
 
     @classmethod
     @abstractmethod
-    def check(cls, **settings: Value) -> None:
+    def check(cls, **settings: Any) -> None:
         """Check the settings of `build` before the descriptors are known.
 
         Raises:
@@ -101,7 +101,7 @@ class Index(ABC):
     @property
     def dimensions(self) -> int:
         """Number of dimensions of a descriptor."""
-        return self.descriptors.shape[1]
+        return int(self.descriptors.shape[1])
 
     def search(self, queries: Float[np.ndarray, "q d"], k: int = NEIGHBORS) -> Neighbors:
         """Find the ``k`` nearest database descriptors of each query descriptor.
@@ -300,7 +300,8 @@ def _index_class(kind: str) -> type[Index]:
             f"unknown kind of index {kind!r}; expected one of auto, {', '.join(KINDS)}"
         )
     module, name = KINDS[kind]
-    return getattr(import_module(module), name)
+    found: type[Index] = getattr(import_module(module), name)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

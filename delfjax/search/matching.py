@@ -107,11 +107,12 @@ def _reduce(a: Features, b: Features, pca: PCA | None) -> tuple[Features, Featur
         if width <= PAPER_DIMENSIONS:
             return a, b
         if len(a) + len(b) < PAPER_DIMENSIONS:
-            return tuple(each.with_descriptors(l2_normalize(each.descriptors)) for each in (a, b))
+            one, other = l2_normalize(a.descriptors), l2_normalize(b.descriptors)
+            return a.with_descriptors(one), b.with_descriptors(other)
         pca = PCA.fit(np.concatenate([a.descriptors, b.descriptors]))
     reduced, full = pca.components.shape
     if width == full:
-        return tuple(each.with_descriptors(pca(each.descriptors)) for each in (a, b))
+        return a.with_descriptors(pca(a.descriptors)), b.with_descriptors(pca(b.descriptors))
     if width == reduced:
         return a, b
     raise ValueError(

@@ -77,6 +77,7 @@ class NNDescentIndex(Index):
     """
 
     kind = "nndescent"
+    effort: int
 
     def __init__(
         self,
@@ -255,18 +256,20 @@ def nearest_neighbors(
     count = min(count, len(vectors) - 1)
     if not count:
         return np.full((len(vectors), 1), graph.NONE, np.int32)
+    rows: Int[np.ndarray, "t m"]
     # Imports of these libraries take seconds, and a search does not need them.
     if len(vectors) <= BRUTE_FORCE_LIMIT:
         from sklearn.neighbors import NearestNeighbors
 
         exact = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(vectors)
-        return exact.kneighbors(return_distance=False).astype(np.int32)
-    from pynndescent import NNDescent
+        rows = exact.kneighbors(return_distance=False).astype(np.int32)
+    else:
+        from pynndescent import NNDescent
 
-    threads = min(threads, numba.config.NUMBA_NUM_THREADS)
-    # pynndescent returns each row as its own first neighbor.
-    found = NNDescent(vectors, n_neighbors=count + 1, random_state=seed, n_jobs=threads)
-    return found.neighbor_graph[0][:, 1:]
+        threads = min(threads, numba.get_num_threads())
+        found = NNDescent(vectors, n_neighbors=count + 1, random_state=seed, n_jobs=threads)
+        rows = found.neighbor_graph[0][:, 1:]  # without each row itself, its first neighbor
+    return rows
 
 
 def _distant_pairs(

@@ -68,6 +68,7 @@ class ProductQuantizationIndex(Index):
     """
 
     kind = "pq"
+    effort: int
 
     def __init__(self, file: "faiss.IndexIVFPQ", config: ProductQuantizationConfig) -> None:
         self._file = file
@@ -135,12 +136,12 @@ class ProductQuantizationIndex(Index):
         # remove_ids of faiss would leave gaps in the rows, and `add` would repeat rows.
         faiss, file = _import_faiss(), self._file
         rows = np.cumsum(kept) - 1
-        lists = faiss.ArrayInvertedLists(file.nlist, file.code_size)
+        old, lists = file.invlists, faiss.ArrayInvertedLists(file.nlist, file.code_size)
         for number in range(file.nlist):
-            if not (size := file.invlists.list_size(number)):
+            if old is None or not (size := old.list_size(number)):
                 continue
-            ids = faiss.rev_swig_ptr(file.invlists.get_ids(number), size)
-            codes = faiss.rev_swig_ptr(file.invlists.get_codes(number), size * file.code_size)
+            ids = faiss.rev_swig_ptr(old.get_ids(number), size)
+            codes = faiss.rev_swig_ptr(old.get_codes(number), size * file.code_size)
             here = kept[ids]
             new = np.ascontiguousarray(rows[ids[here]], np.int64)
             own = np.ascontiguousarray(codes.reshape(size, -1)[here])

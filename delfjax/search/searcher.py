@@ -195,11 +195,11 @@ class Searcher:
         subset = Searcher(self.database.select(images), "exact", self.config, pca=self.pca)
         result = subset(query)
         ranking = replace(result.ranking, images=images[result.ranking.images])
-        matches, verifications = (
-            {int(images[image]): each for image, each in found.items()}
-            for found in (result.matches, result.verifications)
+        return SearchResult(
+            ranking=ranking,
+            matches={int(images[row]): each for row, each in result.matches.items()},
+            verifications={int(images[row]): each for row, each in result.verifications.items()},
         )
-        return SearchResult(ranking=ranking, matches=matches, verifications=verifications)
 
     def find_neighbors(self, query: Features) -> Neighbors:
         """Find the nearest database features of each feature of a query that `reduce` returned."""

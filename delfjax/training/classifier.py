@@ -4,6 +4,7 @@ Step 1 of the paper (Fig. 4a) classifies the average of all descriptors. Step 2 
 descriptors by their attention scores, adds them up (Eq. 1) and classifies the sum.
 """
 
+from collections.abc import Hashable
 from functools import partial
 
 import jax
@@ -72,7 +73,7 @@ class Classifier(nnx.Module):
             ones = jnp.ones(maps.shape[:3])
             pooled = weighted_pool(maps, ones, normalize=self.config.normalize_average)
             outputs["descriptor"] = self.descriptor_classifier(pooled)
-        if self.attention is not None:
+        if self.attention is not None and self.attention_classifier is not None:
             if self.config.variant == "joint-stop":
                 descriptors = jax.lax.stop_gradient(descriptors)
             outputs["scores"] = self.attention(descriptors)
@@ -86,7 +87,7 @@ class Classifier(nnx.Module):
         return outputs
 
 
-def is_trainable(path: tuple, config: ClassifierConfig) -> bool:
+def is_trainable(path: tuple[Hashable, ...], config: ClassifierConfig) -> bool:
     """Return whether training updates a parameter of `Classifier`.
 
     Args:

@@ -37,7 +37,7 @@ SETTINGS, STATES, LOG, LOCK = "run.json", "states", "log.jsonl", ".run.lock"
 LOG_KEYS = ("step", "seconds")  # of every record
 
 
-class RunFolder(AbstractContextManager):
+class RunFolder(AbstractContextManager["RunFolder"]):
     """The folder of a training run, open for saving states and writing the log.
 
     Args:
@@ -122,7 +122,7 @@ class RunFolder(AbstractContextManager):
         """
         shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, example)
         with self._reading_states():
-            state = self._states.restore(step, args=ocp.args.StandardRestore(shapes))
+            state: TrainState = self._states.restore(step, args=ocp.args.StandardRestore(shapes))
             if _sha256(state) != self._metrics(step)["state"]:
                 raise ValueError(f"state {step} does not match its checksum")
         return state
@@ -162,7 +162,7 @@ def _sha256(state: TrainState) -> str:
     checksum = hashlib.sha256()
     for array in map(np.asarray, jax.tree.leaves(state)):
         checksum.update(f"{array.dtype}{array.shape}".encode())
-        checksum.update(np.ascontiguousarray(array))
+        checksum.update(np.ascontiguousarray(array).data)
     return checksum.hexdigest()
 
 
@@ -198,4 +198,5 @@ def _import_event_writer() -> type:
             "TensorBoard event files need the package tensorboardX, which is not installed. "
             "Fix: install delfjax[train], or leave out --tensorboard (tensorboard=True in Python)"
         ) from error
-    return SummaryWriter
+    writer: type = SummaryWriter
+    return writer

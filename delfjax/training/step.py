@@ -5,7 +5,7 @@ an update depends only on the seed and the index of the update. A resumed run ma
 """
 
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import NamedTuple
 
 import jax
@@ -14,7 +14,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, UInt8
 
-from delfjax.models.backbone import ResNet
+from delfjax.models.backbone import ResNet, State
 from delfjax.training.classifier import HEADS, Classifier, is_trainable
 from delfjax.training.config import OptimizerConfig, TrainingConfig
 
@@ -31,7 +31,7 @@ class TrainState(NamedTuple):
     """
 
     step: Int[Array, ""]
-    trainable: nnx.State
+    trainable: State
     opt_state: PyTree
 
 
@@ -51,8 +51,8 @@ class TrainContext:
     """
 
     config: TrainingConfig
-    graph: nnx.GraphDef
-    frozen: nnx.State
+    graph: nnx.GraphDef[Classifier]
+    frozen: State
 
 
 def init_training(
@@ -61,7 +61,8 @@ def init_training(
     """Build network and optimizer for ``classes`` landmarks. Return constants and initial state."""
     model = Classifier(backbone, classes, config.network, rngs=nnx.Rngs(config.seed))
     trained = nnx.All(nnx.Param, lambda path, _: is_trainable(path, config.network))
-    graph, trainable, frozen = nnx.split(model, trained, ...)
+    graph, state = nnx.split(model)
+    trainable, frozen = nnx.split_state(state, trained, ...)
     # An update reuses the memory of its state. Copies keep the caller's backbone intact.
     trainable = jax.tree.map(jnp.copy, trainable)
     context = TrainContext(config=config, graph=graph, frozen=frozen)
@@ -140,7 +141,7 @@ def train_step(
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
     photos = augment(key, squares, crop=config.augmentation.crop, size=size)
 
-    def loss(trainable: nnx.State) -> tuple[Array, Metrics]:
+    def loss(trainable: State) -> tuple[Array, Metrics]:
         model = nnx.merge(context.graph, trainable, context.frozen, copy=True)
         metrics = {n: value.mean() for n, value in photo_metrics(model(photos), labels).items()}
         return metrics["loss"], metrics
@@ -172,9 +173,9 @@ def augment(
         return jax.lax.dynamic_slice(square, (corner[0], corner[1], 0), (crop, crop, 3))
 
     crops = jax.vmap(cut)(squares, corners).astype(jnp.float32)
-    if size == crop:
-        return crops
-    return jax.image.resize(crops, (len(crops), size, size, 3), "linear", antialias=True)
+    if size != crop:
+        crops = jax.image.resize(crops, (len(crops), size, size, 3), "linear", antialias=True)
+    return crops
 
 
 def cross_entropy(logits: Float[Array, "b k"], labels: Int[Array, " b"]) -> Float[Array, " b"]:
@@ -204,7 +205,8 @@ def photo_metrics(
         metrics[f"{head}_loss"] = cross_entropy(logits, labels)
         is_correct = logits.argmax(-1) == labels
         metrics[f"{head}_accuracy"] = is_correct.astype(jnp.float32)
-    return metrics | {"loss": sum(metrics[name] for name in metrics if name.endswith("_loss"))}
+    losses = [metrics[name] for name in metrics if name.endswith("_loss")]
+    return metrics | {"loss": reduce(jnp.add, losses)}
 
 
 # --- validation

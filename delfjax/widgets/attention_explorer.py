@@ -87,11 +87,13 @@ def explore(
         raise ValueError(
             f"photos has {len(photos)} entries and models has {len(models)}; expected at least one each"
         )
+    extractors: dict[str, Extractor] = {}
     for name, model in models.items():
         if not isinstance(model, Extractor):
             raise ValueError(f"model {name!r} computes no score maps. Fix: pass a DELF model")
+        extractors[name] = model
     display(HTML(running(next(iter(models)), next(iter(photos)))))
-    explorer = AttentionExplorer(photos, models)
+    explorer = AttentionExplorer(photos, extractors)
     clear_output()  # the widget replaces the message
     return explorer
 
@@ -254,7 +256,7 @@ class AttentionExplorer(Explorer):
     def _redraw_images(self) -> None:
         """Draw the images, and describe the cell under the pointer or the pinned cell."""
         point, settings = self._pointer or self._pinned, self.settings
-        table = [CELL_COLUMNS]
+        table: list[tuple[str, ...]] = [CELL_COLUMNS]
         for panel, (model, scored) in zip(self.panels, self._shown.items(), strict=False):
             row = None if point is None else cell_at(scored, settings, point)
             panel.canvas.image = encode_jpeg(render(scored, settings, row))

@@ -83,7 +83,7 @@ class ScoredPhoto:
 
     def level_pixel(self, row: int) -> Float[np.ndarray, " 2"]:
         """Return how many photo pixels a pixel of the cell's pyramid level covers: ``(height, width)``."""
-        return np.array(self.image_size) / self.level_sizes[self.levels[row]]
+        return np.asarray(self.image_size / self.level_sizes[self.levels[row]])
 
     def available_score(self, score: Selection) -> Selection:
         """Return the given kind of score, or ``"norm"`` if the model does not compute that kind."""
@@ -122,7 +122,7 @@ def select_keypoints(scored: ScoredPhoto, settings: ViewSettings) -> Int[np.ndar
     scores = scored.scores[scored.available_score(settings.score)]
     rows = np.flatnonzero(np.isin(scored.levels, shown_levels(scored, settings.scale)))
     rows = rows[scores[rows] >= np.quantile(scores[rows], settings.threshold)]
-    return rows[np.argsort(-scores[rows], kind="stable")[: settings.count]]
+    return np.asarray(rows[np.argsort(-scores[rows], kind="stable")[: settings.count]])
 
 
 def cell_at(scored: ScoredPhoto, settings: ViewSettings, point: tuple[float, float]) -> int:
@@ -158,7 +158,7 @@ def describe_view(scored: ScoredPhoto, settings: ViewSettings) -> str:
 
 def shown_levels(scored: ScoredPhoto, scale: float | None) -> Int[np.ndarray, " levels"]:
     """Return the indices of the pyramid levels with a scale. None: the indices of all levels."""
-    return np.flatnonzero([scale is None or np.isclose(each, scale) for each in scored.scales])
+    return np.flatnonzero(np.isclose(scored.scales, scored.scales if scale is None else scale))
 
 
 # --- images
@@ -255,7 +255,8 @@ def _ring_masks(radius: float) -> tuple[Image.Image, Image.Image]:
     y, x = np.ogrid[-half : half + 1, -half : half + 1]
     distance = np.abs(np.hypot(y, x) - radius)
     masks = [(edge - distance).clip(0, 1) * opacity for edge, opacity in ((2.2, 0.75), (1.3, 1.0))]
-    return tuple(Image.fromarray((255 * mask).astype(np.uint8)) for mask in masks)
+    wide, thin = (Image.fromarray((255 * mask).astype(np.uint8)) for mask in masks)
+    return wide, thin
 
 
 @lru_cache(maxsize=8)
@@ -266,12 +267,12 @@ def _gray_photo(scored: ScoredPhoto) -> Image.Image:
 
 @lru_cache(maxsize=32)  # two models, two scores, eight choices of scale
 def _color_indices(
-    scored: ScoredPhoto, score: str, scale: float | None
+    scored: ScoredPhoto, score: Selection, scale: float | None
 ) -> tuple[UInt8[np.ndarray, "h w"], tuple[float, float]]:
     """Return the color index (0 to 255) of each pixel, and the scores of the colors 0 and 255."""
     settings = ViewSettings(score=score, scale=scale)
     scores = heatmap(scored, settings, display_size(scored.image_size))
     # The heatmap is smooth, so every second pixel is enough.
     low, high = (float(edge) for edge in np.percentile(scores[::2, ::2], COLOR_RANGE))
-    normalized = (scores - low) / max(high - low, np.finfo(np.float32).tiny)
+    normalized = (scores - low) / max(high - low, float(np.finfo(np.float32).tiny))
     return (255 * normalized.clip(0, 1)).round().astype(np.uint8), (low, high)

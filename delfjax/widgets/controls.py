@@ -77,7 +77,8 @@ class Explorer(VBox):
 
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, Any]:
         """Add a figure to the output of the widget, for pages that cannot run widgets."""
-        return super()._repr_mimebundle_(**kwargs) | {"image/jpeg": self.figure().to_bytes("jpeg")}
+        bundle: dict[str, Any] = super()._repr_mimebundle_(**kwargs)
+        return bundle | {"image/jpeg": self.figure().to_bytes("jpeg")}
 
     @contextmanager
     def _pause(self) -> Iterator[None]:

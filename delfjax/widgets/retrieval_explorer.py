@@ -226,7 +226,8 @@ class RetrievalExplorer(Explorer):
         if self._paused:
             return
         with self._pause():
-            self.query_canvas.box, self.rank.value = None, 1
+            self.query_canvas.set_trait("box", None)
+            self.rank.value = 1
         self.query_grid.selected = self.query.index
         self._search_neighbors()
         names = [self._name(position) for position in range(min(2, len(self._result.ranking)))]
@@ -278,6 +279,7 @@ class RetrievalExplorer(Explorer):
         self._show_results()
 
     def _add_photo(self, name: str, photo: Photo) -> None:
+        assert self._model is not None  # without a model, the upload button is hidden
         features = self._searcher.reduce(self._model(photo))
         CachedSearch(self._searcher, features, max_neighbors=1)  # error if sizes differ
         self._photos[name], self._features[name] = photo, features
@@ -322,7 +324,7 @@ class RetrievalExplorer(Explorer):
 
     def _name(self, position: int) -> str:
         """Return the name of the photo at a position of the ranking, from 0."""
-        return self._searcher.database.names[self._result.ranking.images[position]]
+        return self._searcher.database.names[int(self._result.ranking.images[position])]
 
     def _cards(self) -> list[Card]:
         truth, count = self._truths.get(self.query.value), self.results.value

@@ -30,12 +30,12 @@ def match_uploads(model: LocalExtractor) -> ipywidgets.VBox:
             output.clear_output(wait=True)
             with output:
                 try:
-                    photos = [read_upload(upload.value[0]) for upload in uploads]
-                    pair = match(*(model(photo) for photo in photos))
+                    first, second = (read_upload(upload.value[0]) for upload in uploads)
+                    pair = match(model(first), model(second))
                 except ValueError as error:  # such as a PhotoError
                     display(ipywidgets.HTML(notice(str(error))))
                 else:
-                    display(matches(*photos, pair))
+                    display(matches(first, second, pair))
 
     for upload in uploads:
         upload.observe(show_matches, names="value")

@@ -18,9 +18,10 @@ import delfjax
 from delfjax.cli import search
 from delfjax.cli.main import COMMANDS, main
 from delfjax.features.extraction import Extractor
+from delfjax.features.factory import load
 from delfjax.features.store import FeatureStore
 from delfjax.models import checkpoints, weights
-from delfjax.provenance import write_result
+from delfjax.provenance import config_to_dict, write_result
 
 MODEL = ["--longest", "64", "--max-features", "60"]
 RANSAC = ["--hypotheses", "64", "--residual", "2"]
@@ -222,6 +223,17 @@ def test_search_ranks_the_store(photos, store, capsys):
     assert [
         [str(row["inliers"]), str(row["votes"]), row["photo"]] for row in result["results"]
     ] == [row.split() for row in rows]
+
+
+def test_search_in_a_store_without_pca(photos, tmp_path, capsys):
+    model = load()
+    settings = {"backbone": model.name, "model": model.checksum}
+    settings["extraction"] = config_to_dict(model.config)
+    with FeatureStore(tmp_path / "store", settings) as store:
+        for name in photos.names[:4]:
+            store.write(name, model(photos.load(name)))
+    assert run("search", store.path, photos.path(photos.names[2]), *RANSAC, "--top", 1) == 0
+    assert capsys.readouterr().out.split()[-1] == photos.names[2]
 
 
 def test_other_weights_than_those_of_the_store_are_refused(photos, store, capsys, monkeypatch):

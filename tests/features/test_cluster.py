@@ -175,7 +175,7 @@ def test_rankings_equal_those_of_one_process(store, client, inner):
     alone = ShardedIndex.build(descriptors, **settings)
     index = ShardedIndex.build(descriptors, **settings, client=client)
     assert index.client is client
-    assert [info.count for info in index.infos] == [200, 200, 140]
+    assert [info.length for info in index.infos] == [200, 200, 140]
     assert (len(index), index.dimensions) == (540, 8)
     assert index.effort == alone.effort
     assert_equal(rank_all(store, index), rank_all(store, alone))
@@ -194,7 +194,7 @@ def test_a_killed_worker_loses_no_added_descriptors(store, mortal_client):
     descriptors = store.gather().descriptors
     index = ShardedIndex.build(descriptors[:250], size=200, inner="exact", client=mortal_client)
     index.add(descriptors[250:])
-    assert [info.count for info in index.infos] == [200, 200, 140]
+    assert [info.length for info in index.infos] == [200, 200, 140]
     os.kill(next(iter(mortal_client.run(os.getpid).values())), signal.SIGKILL)
     assert_equal(rank_all(store, index), rank_all(store, build_index(descriptors, "exact")))
 

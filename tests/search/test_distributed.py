@@ -16,7 +16,7 @@ def exact():
 
 
 def sizes(index):
-    return [info.count for info in index.infos]
+    return [info.length for info in index.infos]
 
 
 @pytest.mark.parametrize("size", [40, 999, 1000, 3000, 5000])
