@@ -33,9 +33,10 @@ help: ## Show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
 		while IFS='|' read -r target words; do printf '  %-10s %s\n' $$target "$$words"; done
 
-test: $(STAMP) ## Check style, then run the tests; ARGS='tests/test_notebooks.py -x' goes to pytest
+test: $(STAMP) ## Check style and types, then run the tests; ARGS='tests/test_notebooks.py -x' goes to pytest
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
+	$(RUN) -m mypy
 	$(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
 
 # Exit code 3 means that some photos of a data set could not be read. DATA is a folder of real data sets.
@@ -71,7 +72,7 @@ lock: ## Resolve requirements.lock; versions that still fit stay (ARGS=--upgrade
 		--no-emit-index-url --no-emit-find-links --no-header $(ARGS) -o requirements.lock
 
 clean: ## Remove caches and build leftovers; the environment stays (rm -r .venv removes it)
-	rm -rf build dist docs/_build .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist docs/_build .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name $(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 		-type d -prune -exec rm -rf {} +
 

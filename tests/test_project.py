@@ -217,9 +217,9 @@ def test_workflow_runs_make_test_on_both_pythons() -> None:
     assert [step["run"] for step in job["steps"] if "run" in step] == ["make test"]
 
 
-def test_make_test_checks_style_and_runs_pytest() -> None:
+def test_make_test_checks_style_and_types_and_runs_pytest() -> None:
     commands = run("make", "--dry-run", "test", cwd=ROOT)
-    for words in ("-m ruff check", "-m ruff format --check", "-m pytest"):
+    for words in ("-m ruff check", "-m ruff format --check", "-m mypy", "-m pytest"):
         assert words in commands
 
 
