@@ -35,6 +35,7 @@ notebooks/*
 docs/api
 docs/differences
 docs/questions
+docs/robustness
 ARCHITECTURE
 CONTRIBUTING
 CHANGELOG

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 import delfjax
+from delfjax.provenance import RESULTS, read_result
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = runpy.run_path(str(ROOT / "docs" / "conf.py"))
@@ -46,6 +47,15 @@ def test_the_api_page_has_every_public_function():
     assert [
         name for name in verbs if not re.search(rf"autofunction:: \S+\.{name}$", page, re.M)
     ] == []
+
+
+def test_the_page_on_robustness_has_the_counts_of_the_last_run():
+    page = (ROOT / "docs" / "robustness.md").read_text(encoding="utf-8")
+    result = read_result(RESULTS / "bench_damaged.json")
+    assert (result["value"], result["wrong"]) == (0, [])
+    names = ("kind", "tried", "refused", "harmless", "unknowable", "wrong")
+    for row in result["rows"]:
+        assert f"| {' | '.join(str(row[name]) for name in names)} |" in page
 
 
 def test_no_notebook_is_executed():
