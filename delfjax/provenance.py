@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_h
 
 import delfjax
 from delfjax.files import StoreError, atomic_write, read_json
+from delfjax.ranges import ConfigError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -128,7 +129,7 @@ def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     hints = get_type_hints(cls)
     known = {each.name for each in fields(cls)}
     if unknown := sorted(values.keys() - known):
-        raise ValueError(
+        raise ConfigError(
             f"{cls.__name__}: unknown fields {', '.join(unknown)}; the known fields are "
             f"{', '.join(sorted(known))}"
         )

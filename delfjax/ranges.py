@@ -10,6 +10,10 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 UNIONS = (Union, UnionType)  # origins of types such as ``int | None``
 
 
+class ConfigError(ValueError):
+    """Raised before any work if a setting is out of range, or does not fit another one or the model."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Range:
     """The numbers that a setting can have. NaN is in no range.
@@ -78,10 +82,18 @@ def check_number(name: str, value: object, limits: Range) -> None:
         limits: The range.
 
     Raises:
-        ValueError: If the value is not in the range. The message starts with ``name``.
+        ConfigError: If the value is not in the range. The message starts with ``name``.
     """
     if value not in limits:
-        raise ValueError(f"{name} is {value!r}; expected {limits}")
+        raise ConfigError(f"{name} is {value!r}; expected {limits}")
+
+
+def check_dimensions(name: str, value: int | None, dimensions: int | None) -> None:
+    """Raise a `ConfigError` if a setting exceeds the number of dimensions of a descriptor."""
+    if value is not None and dimensions is not None and value > dimensions:
+        raise ConfigError(
+            f"{name} is {value}; expected at most {dimensions}, the dimensions of a descriptor here"
+        )
 
 
 def check_fields(config: Any, **ranges: Range) -> None:  # noqa: ANN401
@@ -94,19 +106,19 @@ def check_fields(config: Any, **ranges: Range) -> None:  # noqa: ANN401
         ranges: Range of each field that is a number or a tuple of numbers.
 
     Raises:
-        ValueError: If a value is out of range or has another type. The message starts with the field.
+        ConfigError: If a value is out of range or has another type. The message starts with the field.
     """
     for name, kind in get_type_hints(type(config)).items():
         value = getattr(config, name)
         if name not in ranges:
             if not _has_type(value, kind):
-                raise ValueError(f"{name} is {value!r}; expected {_describe(kind)}")
+                raise ConfigError(f"{name} is {value!r}; expected {_describe(kind)}")
         elif get_origin(kind) is tuple:
             if not isinstance(value, tuple) or not value:
-                raise ValueError(f"{name} is {value!r}; expected a tuple of at least one number")
+                raise ConfigError(f"{name} is {value!r}; expected a tuple of at least one number")
             for each in value:
                 if each not in ranges[name]:
-                    raise ValueError(f"{name} is {value!r}; expected each {ranges[name]}")
+                    raise ConfigError(f"{name} is {value!r}; expected each {ranges[name]}")
         elif value is not None or type(None) not in get_args(kind):
             check_number(name, value, ranges[name])
 
@@ -115,7 +127,7 @@ def check_change(config: Any, name: str, value: object) -> None:  # noqa: ANN401
     """Check a new value of one field of a configuration.
 
     Raises:
-        ValueError: If the configuration does not allow this value.
+        ConfigError: If the configuration does not allow this value.
     """
     changed = copy(config)
     object.__setattr__(changed, name, value)  # of any type, without the checks of a type checker

@@ -92,7 +92,7 @@ def _run(load_benchmark: Callable[[], Benchmark], options: argparse.Namespace) -
     check_folder("--store", options.store)
     config = run_config(options)
     try:
-        config.index.check()
+        config.check()
     except ValueError as error:
         raise UsageError(f"--index-settings: {error}") from error
     benchmark = load_benchmark()

@@ -74,6 +74,7 @@ def _run(options: argparse.Namespace) -> int:
     from delfjax.files import StoreError, cache_folder
     from delfjax.images.reading import PhotoError
     from delfjax.models.conversion import WeightsError
+    from delfjax.ranges import ConfigError
 
     # Keep compiled programs on disk. Otherwise each command, a new process, compiles them again.
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
@@ -95,7 +96,7 @@ def _run(options: argparse.Namespace) -> int:
         # A list of failed downloads has several lines; a name with a line break must not add one.
         text = str(error) if isinstance(error, WeightsError) else printable(str(error))
         show(f"delfjax {options.command}: {text}", error=True)
-        return FAILED
+        return WRONG_USAGE if isinstance(error, ConfigError) else FAILED
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -4,7 +4,15 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from delfjax.cli.output import FAILED, OK, SOME_FAILED, check_folder, check_outputs, show
+from delfjax.cli.output import (
+    FAILED,
+    OK,
+    SOME_FAILED,
+    UsageError,
+    check_folder,
+    check_outputs,
+    show,
+)
 from delfjax.datasets.catalog import DATASETS, missing_message, missing_parts
 from delfjax.files import cache_folder, digest
 from delfjax.paper.claims import FILE as CLAIMS
@@ -42,7 +50,7 @@ def reproduce(options: argparse.Namespace) -> int:
         patterns = {"queries": options.queries, "database": options.database}
         labeled = LabeledFolder(folder=options.labeled, **patterns)
     elif (options.queries, options.database) != ("*", "*"):
-        raise ValueError(
+        raise UsageError(
             "--queries and --database have no effect without --labeled. Fix: add --labeled FOLDER"
         )
     folder = options.results or (_cached_results(labeled) if labeled else RESULTS)

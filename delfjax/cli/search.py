@@ -39,9 +39,9 @@ from delfjax.features.store import FeatureStore
 from delfjax.files import StoreError, printable
 from delfjax.images.reading import PhotoFolder, read_image, scan
 from delfjax.provenance import config_to_dict, describe, hardware, versions
-from delfjax.ranges import COUNT, RATIO
+from delfjax.ranges import COUNT, RATIO, check_dimensions
 from delfjax.search.exact import ExactIndex
-from delfjax.search.index import NEIGHBORS, Index, build_index, load_index
+from delfjax.search.index import NEIGHBORS, Index, IndexConfig, build_index, load_index
 from delfjax.search.index_files import MANIFEST, IndexFileError
 from delfjax.search.matching import DISTANCE, MAX_DISTANCE
 from delfjax.search.matching import match as match_features
@@ -204,7 +204,9 @@ def index(options: argparse.Namespace) -> int:
     path = options.out or _default_index(options.store)
     check_outputs({"--json": options.json})
     check_folder("--out", path)
-    database = open_store(options.store).gather()
+    store = open_store(options.store)
+    IndexConfig(kind=options.index).check(store.dimensions)
+    database = store.gather()
     start = time.perf_counter()
     built = build_index(database.descriptors, options.index)
     seconds = time.perf_counter() - start
@@ -245,12 +247,14 @@ def search(options: argparse.Namespace) -> int:
     check_outputs({"--json": options.json}, inputs=[options.photo])
     config = search_config(options)
     if options.saved and not _fits_saved(options):
-        raise ValueError(
+        raise UsageError(
             f"--saved {options.saved}: cannot be combined with --features, --truncate or --index; the "
             "features, dimensions and kind of a saved index are fixed. "
             "Fix: leave out --saved, or leave out the other options"
         )
     store = open_store(options.store)
+    check_dimensions("--truncate", config.truncate, store.dimensions)
+    IndexConfig(kind=options.index).check(config.truncate or store.dimensions)
     model = extractor_of(store, options.model, weights=options.weights)
     query = model(read_image(options.photo))
     if store.pca is not None:

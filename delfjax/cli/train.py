@@ -87,7 +87,7 @@ def train(options: argparse.Namespace) -> int:
         jax.distributed.initialize(options.coordinator, options.hosts, options.host)
     if options.weights:
         if start not in SPECS:
-            raise ValueError(
+            raise UsageError(
                 f"--weights {options.weights}: the model {start} of --start has weights of its own. "
                 "Fix: leave out --weights, or pass the name of an ImageNet backbone to --start"
             )

@@ -2,7 +2,8 @@
 
 After an interruption, the next call keeps the finished files and continues with the next one. The
 SHA-256 checksum of each download is kept in ``NAME.sha256``. If the publisher gives no checksum, later
-downloads of a file must match the first one.
+downloads of a file must match the first one. Limitation: a download that receives some bytes every minute has
+no time limit; interrupt it, and the next call starts this file again.
 """
 
 import re

@@ -37,6 +37,7 @@ from delfjax.features.store import ExtractionReport, FeatureStore
 from delfjax.files import cache_folder, digest
 from delfjax.images.reading import PhotoFolder, scan
 from delfjax.provenance import PROTOCOL, config_to_dict, describe
+from delfjax.ranges import ConfigError
 from delfjax.search.expansion import ExpansionConfig, expand_global, expand_local, trusted_photos
 from delfjax.search.fusion import append_by_similarity, fuse, rank_by_similarity
 from delfjax.search.index import IndexConfig, build_index
@@ -153,11 +154,12 @@ def evaluate(
         Rankings, matches and scores.
 
     Raises:
-        ValueError: If no query has a correct photo, or if the model does not support a setting.
+        ConfigError: If settings do not fit each other or the model.
+        ValueError: If no query has a correct photo.
         StoreError: If ``store`` holds features of another model or configuration.
     """
     model, config, checksum = _resolve(model, config)
-    config.index.check()
+    config.check(model.dimensions)
     inputs = {"model": checksum, "photos": photos_sha256(benchmark)}
     seconds: dict[str, float] = {}
     report, recall = ExtractionReport(), 1.0
@@ -387,22 +389,31 @@ def _global_descriptors(
     report: ExtractionReport,
 ) -> GlobalDescriptors:
     if not isinstance(model, Extractor):
-        raise ValueError(
+        raise ConfigError(
             f"{model.name}: handcrafted features have no network to compute global descriptors. "
             "Fix: set global_descriptor to None (leave out --global), or choose another model"
         )
+    whitening = None
+    if config.whitening is not None:
+        folder = rendered.ROOT / "train" if config.whitening == "rendered" else config.whitening
+        whitening = scan(folder)
+        if len(whitening) < config.whitening_dimensions:
+            raise ConfigError(
+                f"{folder}: {len(whitening)} photos; expected at least {config.whitening_dimensions}, the "
+                "dimensions of a global descriptor after whitening. Fix: use more photos, or reduce "
+                "whitening_dimensions (--global-dimensions)"
+            )
     extractor = GlobalExtractor(model, settings)
     for photos in _parts(benchmark):
         descriptors = extract_global_descriptors(extractor, photos, path)
         report.update(descriptors.report)
-    if config.whitening is None:
+    if whitening is None:
         return descriptors
-    photos = scan(rendered.ROOT / "train" if config.whitening == "rendered" else config.whitening)
     # One file for each folder: photos of two folders may have the same names.
-    folder = digest(str(photos.root.resolve()))[:12]
-    beside = path.with_stem(f"{path.stem}-whitening-{folder}")
-    others = extract_global_descriptors(extractor, photos, beside)
-    names = [name for name in photos.names if name not in others.report.failed]
+    key = digest(str(whitening.root.resolve()))[:12]
+    beside = path.with_stem(f"{path.stem}-whitening-{key}")
+    others = extract_global_descriptors(extractor, whitening, beside)
+    names = [name for name in whitening.names if name not in others.report.failed]
     pca = PCA.fit(others.select(names), dimensions=config.whitening_dimensions, whiten=True)
     return replace(descriptors, vectors=pca(descriptors.vectors))
 

@@ -10,7 +10,7 @@ from delfjax.features.factory import DEFAULT_MODEL
 from delfjax.features.global_descriptors import GlobalConfig
 from delfjax.features.handcrafted import NAMES as HANDCRAFTED
 from delfjax.provenance import config_from_dict, config_to_dict, to_plain
-from delfjax.ranges import COUNT, FRACTION, check_fields
+from delfjax.ranges import COUNT, FRACTION, ConfigError, check_dimensions, check_fields
 from delfjax.search.expansion import ExpansionConfig
 from delfjax.search.index import IndexConfig
 from delfjax.search.searcher import SearchConfig
@@ -43,7 +43,7 @@ class RunConfig:
             search again. None: no expansion.
 
     Raises:
-        ValueError: If a value is out of range, or if a setting needs another one that is None.
+        ConfigError: If a value is out of range, or if a setting needs another one that is None.
     """
 
     model: str = DEFAULT_MODEL
@@ -63,13 +63,9 @@ class RunConfig:
         check_fields(self, fusion_weight=FRACTION, **counts)
         if self.extraction.min_contrast is None:
             object.__setattr__(self, "extraction", replace(self.extraction, min_contrast=0.0))
-        dimensions, truncate = self.pca.dimensions, self.search.truncate
-        if truncate is not None and truncate > dimensions:
-            raise ValueError(
-                f"truncate is {truncate}; expected at most {dimensions}, the dimensions after the PCA"
-            )
+        check_dimensions("truncate", self.search.truncate, self.pca.dimensions)
         if self.global_descriptor is not None and self.model in HANDCRAFTED:
-            raise ValueError(
+            raise ConfigError(
                 f"{self.model}: handcrafted features have no network to compute global descriptors. "
                 "Fix: set global_descriptor to None (leave out --global), or choose another model"
             )
@@ -82,15 +78,31 @@ class RunConfig:
         }
         for stage, given in needs_global.items():
             if given and self.global_descriptor is None:
-                raise ValueError(
+                raise ConfigError(
                     f"{stage} needs global descriptors, but global_descriptor is None. "
                     "Fix: set global_descriptor (on the command line: --global)"
                 )
         if kind == "local" and not self.uses_local_features:
-            raise ValueError(
+            raise ConfigError(
                 "the expansion 'local' needs local features, but this run uses global descriptors "
                 "alone. Fix: set fusion_weight or shortlist, which add local features"
             )
+
+    def check(self, descriptor: int | None = None) -> None:
+        """Check the dimensions of all stages, and the settings of the index.
+
+        Args:
+            descriptor: Number of dimensions of the model's descriptors. None: not known yet.
+
+        Raises:
+            ConfigError: If a setting does not fit the number of dimensions before its stage, or a setting
+                of the index is unknown or out of range.
+        """
+        self.index.check(self.search.truncate or self.pca.dimensions)
+        if self.uses_local_features:
+            check_dimensions("dimensions", self.pca.dimensions, descriptor)
+        if self.whitening is not None:
+            check_dimensions("whitening_dimensions", self.whitening_dimensions, descriptor)
 
     @property
     def uses_local_features(self) -> bool:
@@ -121,6 +133,6 @@ class RunConfig:
         """Make a configuration from a dict that `to_dict` returned.
 
         Raises:
-            ValueError: If a field is unknown or a value is out of range.
+            ConfigError: If a field is unknown or a value is out of range.
         """
         return config_from_dict(cls, fields)

@@ -20,11 +20,11 @@ from delfjax.features.cluster import Client, map_in_order
 from delfjax.features.extraction import Extractor
 from delfjax.features.handcrafted import HandcraftedExtractor
 from delfjax.features.pca import PAPER_DIMENSIONS, PCA
-from delfjax.features.store import SHARDS, ExtractionReport, FeatureStore, record_sources
+from delfjax.features.store import SHARDS, ExtractionReport, FeatureStore
 from delfjax.files import StoreError
 from delfjax.images.reading import PhotoError, PhotoFolder, PhotoSource, iter_photos, scan
 from delfjax.provenance import config_to_dict
-from delfjax.ranges import COUNT, SEED, check_fields
+from delfjax.ranges import COUNT, SEED, check_dimensions, check_fields
 from delfjax.types import Features
 
 UNREDUCED = "unreduced"  # folder of a store with unreduced descriptors, until the PCA is learned
@@ -91,11 +91,13 @@ def extract_folder(
         StoreError: If the store was made with another model or configuration, if it holds another photo
             of the same name from another folder, or if another process writes to it.
         PhotoError: If the folder cannot be read, or if none of the photos for the PCA can be read.
+        ConfigError: If the descriptors have fewer dimensions than the PCA should keep.
         ValueError: If no photo matches ``config.database``, or if the photos have too few
             descriptors for the PCA.
     """
     photos = photos if isinstance(photos, PhotoFolder) else scan(photos)
     config = config or PCAConfig()
+    check_dimensions("dimensions", config.dimensions, model.dimensions)
     made_by = {
         "backbone": model.spec.name if isinstance(model, Extractor) else model.name,
         "model": model.checksum,
@@ -105,13 +107,15 @@ def extract_folder(
     store = FeatureStore(path, made_by)
     unreduced = store.path / UNREDUCED
     current = _current(store, photos)
-    changed = set(filter(store.__contains__, photos.names)) - current
+    changed = set(filter(store.__contains__, photos.names)) - current.keys()
+    moved = {n: source for n, source in current.items() if source and source != store.source(n)}
     # No lock if nothing is missing: another process may be writing.
-    if not unreduced.exists() and current == set(photos.names):
+    if not unreduced.exists() and len(current) == len(photos):
         store.report = ExtractionReport(kept=list(photos.names))
-        if not store.is_compact:  # an interrupted run has left parts
+        if moved or not store.is_compact:  # an interrupted run has left parts
             # A process that is writing merges them itself. A store without permission stays as it is.
             with suppress(StoreError, OSError), store:
+                store.move(moved)
                 store.compact()
         return store
     with store, tqdm(total=len(photos), desc="extract", unit="photo") as bar:
@@ -119,6 +123,7 @@ def extract_folder(
         changed = set(filter(store.__contains__, changed))  # another process may have removed some
         _refuse_other_folder(store, photos, changed)
         store.remove(changed)
+        store.move(moved)
 
         def keep(names: Iterable[str]) -> None:
             kept = sorted(set(names) - set(report.kept))
@@ -141,7 +146,7 @@ def extract_folder(
         if store.pca is None or unreduced.exists():
             with FeatureStore(unreduced, made_by | {"reduction": None}) as sample:
                 # An interrupted run has left photos here.
-                sample.remove(set(sample.names) - _current(sample, photos))
+                sample.remove(set(sample.names) - _current(sample, photos).keys())
                 keep(sample.names)
                 if (pca := store.pca) is None:
                     pca = store.pca = _learn_pca(sample, photos, config, report, extract)
@@ -171,10 +176,12 @@ def _refuse_other_folder(store: FeatureStore, photos: PhotoFolder, changed: Iter
             )
 
 
-def _current(store: FeatureStore, photos: PhotoFolder) -> set[str]:
-    """Return the names of the photos whose features are stored and whose file has not changed."""
-    names = filter(store.__contains__, photos.names)
-    return {name for name in names if photos.is_current(name, store.source(name))}
+def _current(store: FeatureStore, photos: PhotoFolder) -> dict[str, PhotoSource | None]:
+    """Return the photos whose features are stored and whose file has not changed, with this file.
+
+    A file that the store has not recorded is None, and counts as unchanged.
+    """
+    return photos.current_sources({n: store.source(n) for n in photos.names if n in store})
 
 
 def _extract(
@@ -197,11 +204,11 @@ def _extract(
         yield from chain.from_iterable(found)
         return
     sources: dict[str, PhotoSource | None] = {}
-    for name, features in model.stream(iter_photos(photos, record_sources(names, photos, sources))):
+    for name, features in model.stream(iter_photos(photos, names, sources)):
         if not isinstance(features, PhotoError):
             features = features.with_descriptors(features.descriptors.astype(np.float16))
             features = features if pca is None else _reduce(features, pca)
-        yield name, sources.pop(name), features
+        yield name, sources.pop(name, None), features
 
 
 def _learn_pca(

@@ -34,7 +34,7 @@ from delfjax.images.reading import PhotoError
 from delfjax.models.attention import Attention
 from delfjax.models.backbone import ResNet, State, checksum, fold_batch_norm, transpose_kernels
 from delfjax.models.resnet import receptive_field
-from delfjax.ranges import COUNT, FRACTION, NOT_NEGATIVE, check_fields
+from delfjax.ranges import COUNT, FRACTION, NOT_NEGATIVE, ConfigError, check_fields
 from delfjax.types import Features, Photo
 
 Selection = Literal["attention", "norm"]
@@ -170,7 +170,7 @@ class Extractor:
     def _resolve(self, config: ExtractionConfig) -> ExtractionConfig:
         """Replace None by the defaults: the selection of the model, and the contrast for features."""
         if config.selection == "attention" and self._default_selection == "norm":
-            raise ValueError(
+            raise ConfigError(
                 f'{self.name}: selection "attention" needs an attention head. '
                 'Fix: select by "norm", or load a model with attention'
             )
@@ -183,6 +183,11 @@ class Extractor:
         other = copy(self)
         other.config = self._resolve(config)
         return other
+
+    @property
+    def dimensions(self) -> int:
+        """Number of dimensions of a descriptor."""
+        return self.spec.channels
 
     @cached_property
     def checksum(self) -> str:

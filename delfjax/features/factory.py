@@ -13,6 +13,7 @@ from delfjax.models import weights as pretrained
 from delfjax.models.resnet import SPECS as BACKBONES
 from delfjax.models.zoo import zoo
 from delfjax.provenance import config_from_dict
+from delfjax.ranges import ConfigError
 
 DEFAULT_MODEL = "resnet50_v1"  # the paper's backbone with ImageNet weights, no attention
 
@@ -46,7 +47,7 @@ def load(
     """
     name = str(model)
     if weights is not None and name not in BACKBONES:
-        raise ValueError(
+        raise ConfigError(
             f"weights {weights}: the model {name!r} does not need a weight file. "
             f"Fix: leave the weights out, or choose one of {', '.join(BACKBONES)}"
         )

@@ -5,6 +5,7 @@ global descriptors of this kind (Table 1). `delfjax.models.pooling` has the form
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -19,8 +20,8 @@ from tqdm.auto import tqdm
 
 from delfjax.features.extraction import Delf, Extractor, level_mask
 from delfjax.features.pyramid import STRIDE, PyramidConfig, build_mosaic
-from delfjax.features.store import ExtractionReport, record_sources
-from delfjax.files import StoreError, check_tensors, read_tensors, reading, write_tensors
+from delfjax.features.store import PART_SECONDS, ExtractionReport
+from delfjax.files import Lock, StoreError, check_tensors, read_tensors, reading, write_tensors
 from delfjax.images.reading import PhotoError, PhotoFolder, PhotoSource, iter_photos
 from delfjax.models.backbone import State
 from delfjax.models.pooling import MAX_REGIONS, Pooling, pool_regions, pooling_regions
@@ -28,6 +29,7 @@ from delfjax.ranges import PIXELS, SCALE, Range, check_fields
 from delfjax.types import Photo
 
 MAX_BYTES = 2**36  # of a file: eight million photos
+SAVE_RATIO = 10  # at most a tenth of the time is spent on saving, which writes all descriptors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,19 +166,34 @@ def extract_global_descriptors(
 ) -> GlobalDescriptors:
     """Compute the global descriptors of photos that are new or have changed, and save them in a file.
 
-    A photo has changed if the content of its file differs from that at its extraction. An interrupted run
-    keeps the descriptors that it has computed.
+    A photo has changed if the content of its file differs from that at its extraction. The file is saved
+    about every ten seconds, so an interrupted run can continue. Limitation: it holds about 450,000 photos,
+    because safetensors limits the names and checksums in a file to 100 MB.
 
     Returns:
         All descriptors in the file. Their ``report`` lists the photos of this call.
 
     Raises:
-        StoreError: If the file is damaged, or was made with another model or configuration.
+        StoreError: If the file is damaged, was made with another model or configuration, or if another
+            process writes it.
     """
     path, model = Path(path), extractor.extractor
     settings: dict[str, Any] = {"backbone": model.spec.name, "model": model.checksum}
     settings["global"] = asdict(extractor.config)
     made_by = json.loads(json.dumps(settings))  # JSON turns tuples into lists
+    saved, current = _load(path, made_by, photos)
+    if len(current) == len(photos):  # no lock: another process may be writing
+        return replace(saved, report=ExtractionReport(kept=list(photos.names)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Lock(path.with_name(f".{path.name}.lock")):
+        saved, current = _load(path, made_by, photos)
+        return _extract(extractor, photos, path, saved, current)
+
+
+def _load(
+    path: Path, made_by: dict[str, Any], photos: PhotoFolder
+) -> tuple[GlobalDescriptors, dict[str, PhotoSource | None]]:
+    """Read the file. Return its content, and the photos that have not changed since."""
     if path.exists():
         saved = GlobalDescriptors.load(path)
     else:
@@ -187,32 +204,50 @@ def extract_global_descriptors(
                 f"{path}: made with {key} = {saved.made_by.get(key)}, but {wanted} was requested. "
                 "Fix: use another file, or remove this one and extract again"
             )
-    known = dict(zip(saved.names, saved.vectors, strict=True))
-    sources = dict(saved.sources)
-    stored = [name for name in photos.names if name in known]
-    report = ExtractionReport(
-        kept=[name for name in stored if photos.is_current(name, sources.get(name))]
-    )
-    kept = {*report.kept}
-    missing = [name for name in photos.names if name not in kept]
-    changed = {*stored} - kept
+    names = {*saved.names}
+    recorded = {name: saved.sources.get(name) for name in photos.names if name in names}
+    return saved, photos.current_sources(recorded)
+
+
+def _extract(
+    extractor: GlobalExtractor,
+    photos: PhotoFolder,
+    path: Path,
+    saved: GlobalDescriptors,
+    current: Mapping[str, PhotoSource | None],
+) -> GlobalDescriptors:
+    """Compute the descriptors of all photos but the current ones. Save the file from time to time."""
+    missing = [name for name in photos.names if name not in current]
+    changed = {*missing}.intersection(saved.names)
     # The vector of a changed photo is of no use, even if the file cannot be read now.
-    known = {name: vector for name, vector in known.items() if name not in changed}
-    read = iter_photos(photos, record_sources(missing, photos, sources))
-    bar = tqdm(read, total=len(missing), desc="global", unit="photo")
+    known = {n: v for n, v in zip(saved.names, saved.vectors, strict=True) if n not in changed}
+    sources: dict[str, PhotoSource | None] = {**saved.sources, **current}
+    report = ExtractionReport(kept=[*current])
+
+    def save() -> GlobalDescriptors:
+        vectors = np.stack([*known.values()]) if known else saved.vectors[:0]
+        files = {name: sources.get(name) for name in known}
+        every = replace(saved, names=tuple(known), vectors=vectors, sources=files, report=report)
+        every.save(path)
+        return every
+
+    bar = tqdm(
+        iter_photos(photos, missing, sources), total=len(missing), desc="global", unit="photo"
+    )
+    next_save = time.monotonic() + PART_SECONDS
     try:
-        for name, photo in bar if missing else ():
+        for name, photo in bar:
             if isinstance(photo, PhotoError):
                 report.failed[name] = photo
-            else:
-                known[name] = extractor(photo)
-                report.extracted.append(name)
-                if name in changed:
-                    report.changed.append(name)
+                continue
+            known[name] = extractor(photo)
+            report.extracted.append(name)
+            if name in changed:
+                report.changed.append(name)
+            if (start := time.monotonic()) >= next_save:
+                save()
+                seconds = time.monotonic() - start
+                next_save = time.monotonic() + max(PART_SECONDS, SAVE_RATIO * seconds)
     finally:
-        if report.extracted or changed:
-            vectors = np.stack([*known.values()]) if known else saved.vectors[:0]
-            sources = {name: sources.get(name) for name in known}
-            saved = replace(saved, names=tuple(known), vectors=vectors, sources=sources)
-            saved.save(path)
-    return replace(saved, report=report)
+        saved = save() if report.extracted or changed else replace(saved, report=report)
+    return saved

@@ -56,10 +56,13 @@ class HandcraftedExtractor:
         name: ``"sift"`` or ``"rootsift"``.
         config: Settings for the detection and selection of keypoints.
         checksum: Name and version of OpenCV. Keypoints can differ between versions.
+        dimensions: Number of dimensions of a descriptor.
 
     Raises:
         ImportError: If OpenCV is not installed.
     """
+
+    dimensions = DIMENSIONS
 
     def __init__(self, name: Name = "rootsift", config: HandcraftedConfig | None = None) -> None:
         try:

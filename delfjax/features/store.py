@@ -7,7 +7,7 @@ interrupted run can continue, and readers can open the store during a run.
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ from delfjax.files import (
     remove_leftovers,
     sha256,
 )
-from delfjax.images.reading import PhotoError, PhotoFolder, PhotoSource
+from delfjax.images.reading import PhotoError, PhotoSource
 from delfjax.types import Features
 
 MANIFEST = "store.json"
@@ -38,6 +38,7 @@ SHARD_PHOTOS = 512  # photos of a shard; with 1000 40-d features per photo it ha
 PART_SECONDS = 10.0  # a photo waits in memory at most this long, if others follow
 EXTRACT_AGAIN = "extract again into a new folder"
 OPENING_ATTEMPTS = 10  # another process may merge files while this process opens them
+OPENING_SECONDS = 0.2  # between two attempts
 
 
 @dataclass(kw_only=True)
@@ -80,6 +81,7 @@ class FeatureStore:
     Attributes:
         path: The folder.
         made_by: The settings as read from JSON (tuples become lists).
+        dimensions: Number of dimensions of a descriptor. None if there is no photo.
         report: Result of the last `extract_folder` into this store.
 
     Raises:
@@ -90,7 +92,7 @@ class FeatureStore:
     def __init__(self, path: Path | str, made_by: Mapping[str, Any] | None = None) -> None:
         self.path = Path(path)
         self.report = ExtractionReport()
-        self._dimensions: int | None = None  # of a descriptor; None if there is no photo
+        self.dimensions: int | None = None
         self._lock: Lock | None = None
         self._pending: dict[str, StoredPhoto] = {}  # photos that are not on disk yet
         self._pending_since = 0.0  # time at which the oldest of them was added
@@ -116,19 +118,24 @@ class FeatureStore:
         for _ in range(OPENING_ATTEMPTS):
             self._shards: list[Shard] = []
             self._locations: dict[str, tuple[Shard, int]] = {}  # shard and index of each photo
-            try:
-                for file in sorted((self.path / SHARDS).glob("*.safetensors")):
+            files = self._shard_files()
+            # A listing can lack both an old file and the new one into which another process merges it.
+            with suppress(FileNotFoundError):
+                for file in files:
                     self._add_shard(Shard(file, self.made_by))
-                break
-            except FileNotFoundError:  # another process has merged this file into a new one
-                continue
+                if files == self._shard_files():
+                    break
+            time.sleep(OPENING_SECONDS)
         else:
             raise StoreError(f"{self.path}: other processes keep replacing files. Fix: try later")
         self._check_pca()
 
+    def _shard_files(self) -> list[Path]:
+        return sorted((self.path / SHARDS).glob("*.safetensors"))
+
     def _add_shard(self, shard: Shard) -> None:
         self._shards.append(shard)
-        self._dimensions = shard.dimensions
+        self.dimensions = shard.dimensions
         for index, name in enumerate(shard.names):
             self._locations.setdefault(name, (shard, index))
 
@@ -192,12 +199,12 @@ class FeatureStore:
         if name in self:
             return
         dimensions = features.descriptors.shape[1]
-        if self._dimensions not in (dimensions, None):
+        if self.dimensions not in (dimensions, None):
             raise ValueError(
                 f"{name}: descriptors have {dimensions} dimensions, but those of {self.path} have "
-                f"{self._dimensions}. Fix: use another store"
+                f"{self.dimensions}. Fix: use another store"
             )
-        self._dimensions = dimensions
+        self.dimensions = dimensions
         now = time.monotonic()
         self._pending_since = self._pending_since if self._pending else now
         self._pending[name] = StoredPhoto(to_stored_precision(features), source)
@@ -223,12 +230,34 @@ class FeatureStore:
         removed = set(names)
         for name in removed:
             self._locate(name)
-        for shard in [shard for shard in self._shards if not removed.isdisjoint(shard.names)]:
-            kept = {name: self._stored(name) for name in shard.names if name not in removed}
+        self._rewrite(removed, {})
+
+    def move(self, sources: Mapping[str, PhotoSource]) -> None:
+        """Record new files of some photos, whose content is the same as before.
+
+        Raises:
+            StoreError: If the store is not open in a ``with`` block.
+        """
+        self._check_entered()
+        self.flush()
+        self._rewrite({*sources} & {*self._locations}, sources)
+
+    def _rewrite(self, names: set[str], sources: Mapping[str, PhotoSource]) -> None:
+        """Write the shards of some photos again: with their new sources, or without these photos."""
+        affected = [shard for shard in self._shards if not names.isdisjoint(shard.names)]
+        for shard in affected:
+            kept = {
+                name: self._stored(name)._replace(source=sources[name])
+                if name in names
+                else self._stored(name)
+                for name in shard.names
+                if name in sources or name not in names
+            }
             if kept:
                 self._add_shard(self._write_part(kept))
             shard.path.unlink()
-        self._open_shards()
+        if affected:
+            self._open_shards()
 
     @property
     def is_compact(self) -> bool:
@@ -238,7 +267,9 @@ class FeatureStore:
     def compact(self) -> None:
         """Merge parts (small shards) and incomplete shards into shards of `SHARD_PHOTOS` photos.
 
-        Photos are sorted by name, so the final files do not depend on interruptions of the run.
+        Photos are sorted by name, so the final files do not depend on interruptions of the run. Limitation:
+        `delfjax.evaluate` extracts one folder in three runs. If the second or third is interrupted, the final
+        files can divide the photos differently. The features are the same.
 
         Raises:
             StoreError: If the store is not open in a ``with`` block.
@@ -335,7 +366,7 @@ class FeatureStore:
         counts = {shard: np.diff(shard.offsets) for shard in self._shards}
         lengths = [counts[shard][index] for shard, index in locations]
         offsets = np.cumsum([0, *(lengths if limit is None else np.minimum(lengths, limit))])
-        shapes = {"positions": (2,), "descriptors": (self._dimensions or 0,)}
+        shapes = {"positions": (2,), "descriptors": (self.dimensions or 0,)}
         arrays = {f: np.empty((offsets[-1], *shapes.get(f, ())), np.float32) for f in FIELDS}
         sizes = np.empty((len(names), 2), np.int32)
         for photo, (shard, index) in enumerate(locations):
@@ -357,18 +388,6 @@ class FeatureStore:
     def pca(self, pca: PCA) -> None:
         pca.save(self.path / PCA_FILE)
         self._check_pca()
-
-
-def record_sources(
-    names: Iterable[str], photos: PhotoFolder, sources: dict[str, PhotoSource | None]
-) -> Iterator[str]:
-    """Yield the names of photos. Before each name, write the `PhotoSource` of the photo into ``sources``.
-
-    The source is recorded before the photo is read. If the photo changes in between, the next run notices.
-    """
-    for name in names:
-        sources[name] = photos.source(name)
-        yield name
 
 
 def _is_part(shard: Shard) -> bool:

@@ -33,6 +33,9 @@ Result = TypeVar("Result")
 # None of these constants is in the paper.
 MIN_SIDE = 16  # pixels, as many as one cell of the feature map
 MAX_PIXELS = 100_000_000  # 0.3 GB as RGB; larger files are rarely photos
+# Decoders of these formats need more memory: such a pixel counts as several of any other format. So one photo
+# needs at most about 1.2 GB; a JPEG of 100 million pixels needs 0.7 GB.
+PIXEL_COSTS = {"WEBP": 1.5, "JPEG2000": 3}
 STRIP_PIXELS = 2**20  # number of pixels that are converted to RGB at the same time
 MAX_SCANS = 30  # of a JPEG. Each scan takes as long as a whole photo; cameras write at most 15
 MAX_WAIT = 900  # seconds that a photo waits until the photos before it are decoded
@@ -112,11 +115,11 @@ def read_image(path: str | os.PathLike[str]) -> Photo:
 
     Raises:
         PhotoError: If the file does not exist, is unreadable, is damaged or is not an image. Also if a
-            side is shorter than `MIN_SIDE`, or if the photo has more than `MAX_PIXELS` pixels or
-            `MAX_SCANS` JPEG scans.
+            side is shorter than `MIN_SIDE`, or if the photo has more than `MAX_PIXELS` pixels
+            (fewer in the formats of `PIXEL_COSTS`) or `MAX_SCANS` JPEG scans.
     """
     path = Path(path)
-    with _open_image(path) as image, _decoding.reserve(image.width * image.height, path):
+    with _open_image(path) as image, _decoding.reserve(_count_pixels(image), path):
         image.load()
         return _upright_rgb(image, path)
 
@@ -161,8 +164,11 @@ def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
         with path.open("rb") as file:
             image = _identify(file, path)
             width, height = image.size
-            if min(image.size) < MIN_SIDE or width * height > MAX_PIXELS:
+            count = _count_pixels(image)
+            if min(image.size) < MIN_SIDE or count > MAX_PIXELS:
                 found = f"is {height} x {width} pixels (height x width)"
+                if count > width * height:
+                    found += f", which count as {count:,.0f} in this format"
                 expected = f"at least {MIN_SIDE} on each side and at most {MAX_PIXELS:,} in total"
                 raise _photo_error(path, found, expected, "resize the photo, or leave it out")
             yield image
@@ -170,6 +176,13 @@ def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
         raise
     except Exception as error:  # Pillow raises many kinds of exceptions for damaged files
         raise _unreadable(path, error) from error
+
+
+def _count_pixels(image: ImageFile.ImageFile) -> float:
+    """Return the number of pixels, as they count for `MAX_PIXELS`: see `PIXEL_COSTS`."""
+    tags = getattr(image, "tag_v2", {})  # of a TIFF, whose tiles may be larger than the photo
+    tile: int = tags.get(ExifTags.Base.TileWidth, 0) * tags.get(ExifTags.Base.TileLength, 0)
+    return max(image.width * image.height, tile) * PIXEL_COSTS.get(image.format or "", 1)
 
 
 def _identify(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
@@ -255,11 +268,11 @@ class _PixelLimit:
     """Limits the number of pixels that all threads of this process decode at the same time."""
 
     def __init__(self) -> None:
-        self._pixels = 0
+        self._pixels = 0.0
         self._changed = threading.Condition()
 
     @contextmanager
-    def reserve(self, pixels: int, path: Path) -> Iterator[None]:
+    def reserve(self, pixels: float, path: Path) -> Iterator[None]:
         """Wait until at most `MAX_PIXELS` pixels would be decoded, together with these."""
 
         def fits() -> bool:
@@ -387,22 +400,29 @@ class PhotoFolder:
         except OSError:
             return None
 
-    def is_current(self, name: str, source: PhotoSource | None) -> bool:
-        """Return whether the file of a photo still has the content that ``source`` describes.
+    def current_sources(
+        self, recorded: Mapping[str, PhotoSource | None]
+    ) -> dict[str, PhotoSource | None]:
+        """Return the photos whose file still has the recorded content, with folder and time of this file.
 
-        The content is read only if the time of the last change differs. An unknown source (None) counts
-        as current. So does a file that cannot be read now: its disk may be absent for a moment.
+        A content is read only if the time of the last change differs. An unknown file (None) counts as
+        unchanged. So does a file that cannot be read now: its disk may be absent for a moment.
         """
-        if source is None:
-            return True
-        path, box = self.path(name), [*self.crops[name].box] if name in self.crops else None
-        try:
-            status = path.stat()
-            if (status.st_size, box) != (source.size, source.box):
-                return False
-            return status.st_mtime_ns == source.modified or sha256(path) == source.sha256
-        except OSError:
-            return True
+        folder = str(self.root.resolve())
+        current: dict[str, PhotoSource | None] = {}
+        for name, source in recorded.items():
+            path, box = self.path(name), [*self.crops[name].box] if name in self.crops else None
+            with suppress(OSError):
+                if source is not None:
+                    status = path.stat()
+                    is_same = (status.st_size, box) == (source.size, source.box) and (
+                        status.st_mtime_ns == source.modified or sha256(path) == source.sha256
+                    )
+                    if not is_same:
+                        continue
+                    source = source._replace(folder=folder, modified=status.st_mtime_ns)
+            current[name] = source
+        return current
 
     def load(self, name: str) -> Photo:
         """Read a photo or a crop by name, with `read_image` or `read_crop`."""
@@ -488,16 +508,25 @@ def _may_be_photo(path: Path) -> bool:
 
 
 def iter_photos(
-    folder: PhotoFolder, names: Iterable[str]
+    folder: PhotoFolder, names: Iterable[str], sources: dict[str, PhotoSource | None] | None = None
 ) -> Iterator[tuple[str, Photo | PhotoError]]:
     """Read photos in background threads. Yield each name in order, with its photo or the error.
 
-    Very large photos are not read in advance, so that no two of them are in memory.
+    Very large photos are not read in advance, so that no two of them are in memory. The `PhotoSource` of
+    each photo is written into ``sources``. It is recorded before the photo is read. If the photo changes in
+    between, the next run notices.
     """
 
     def read(name: str) -> tuple[str, Photo | PhotoError]:
         try:
-            return name, folder.load(name)
+            if sources is None:
+                return name, folder.load(name)
+            source, photo = folder.source(name), folder.load(name)
+            if source is None:
+                found, fix = "could be read only at the second attempt", "run the command again"
+                raise _photo_error(folder.path(name), found, "a readable photo", fix)
+            sources[name] = source
+            return name, photo
         except PhotoError as error:
             # A new exception: the traceback of the old one would keep the decoded photo in memory.
             return name, PhotoError(*error.args)

@@ -81,10 +81,17 @@ class ShardedIndex(Index):
         self.effort = self.infos[0].effort
 
     @classmethod
-    def check(cls, *, size: int = SHARD_SIZE, inner: str = "nndescent", **settings: Value) -> None:
+    def check(
+        cls,
+        dimensions: int | None = None,
+        *,
+        size: int = SHARD_SIZE,
+        inner: str = "nndescent",
+        **settings: Value,
+    ) -> None:
         """Check the settings of `build` before the descriptors are known."""
         check_number("size", size, COUNT)
-        IndexConfig(kind=inner, settings=settings).check()
+        IndexConfig(kind=inner, settings=settings).check(dimensions)
 
     @classmethod
     def build(

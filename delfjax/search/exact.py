@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from delfjax.files import check_tensors
+from delfjax.ranges import ConfigError
 from delfjax.search.index import Index, Neighbors, Value
 from delfjax.search.index_files import TensorFiles
 
@@ -49,17 +50,17 @@ class ExactIndex(Index):
             self._chunks.append((padded, start, len(rows)))
 
     @classmethod
-    def check(cls, **settings: Value) -> None:
+    def check(cls, dimensions: int | None = None, **settings: Value) -> None:
         """Check that ``settings`` is empty, because exact search has no settings."""
         if settings:
-            raise ValueError(
+            raise ConfigError(
                 f"an exact index has no settings; got {', '.join(settings)}. Fix: leave them out"
             )
 
     @classmethod
     def build(cls, descriptors: Float[np.ndarray, "t d"], **settings: Value) -> "ExactIndex":
         """Build an index over database descriptors. Exact search takes no ``settings``."""
-        cls.check(**settings)
+        cls.check(None, **settings)
         return cls(descriptors)
 
     @property

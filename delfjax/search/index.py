@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from delfjax.files import DAMAGE, failure
-from delfjax.ranges import COUNT, check_fields, check_number
+from delfjax.ranges import COUNT, ConfigError, check_fields, check_number
 from delfjax.search import index_files
 from delfjax.search.index_files import IndexFileError, TensorFiles
 
@@ -76,11 +76,15 @@ class Index(ABC):
 
     @classmethod
     @abstractmethod
-    def check(cls, **settings: Any) -> None:
+    def check(cls, dimensions: int | None = None, **settings: Any) -> None:
         """Check the settings of `build` before the descriptors are known.
 
+        Args:
+            dimensions: Number of dimensions of a descriptor. None: not known yet.
+            settings: The settings.
+
         Raises:
-            ValueError: If a setting is unknown or out of range.
+            ConfigError: If a setting is unknown or out of range, or does not fit the dimensions.
         """
 
     @property
@@ -296,7 +300,7 @@ def current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _index_class(kind: str) -> type[Index]:
     if kind not in KINDS:
-        raise ValueError(
+        raise ConfigError(
             f"unknown kind of index {kind!r}; expected one of auto, {', '.join(KINDS)}"
         )
     module, name = KINDS[kind]
@@ -316,20 +320,24 @@ class IndexConfig:
     kind: str = "auto"
     settings: Mapping[str, Value] = field(default_factory=dict)
 
-    def check(self) -> None:
+    def check(self, dimensions: int | None = None) -> None:
         """Check the kind and the settings before the descriptors are known.
 
+        Args:
+            dimensions: Number of dimensions of a descriptor. None: not known yet.
+
         Raises:
-            ValueError: If the kind or a setting is unknown, or a setting is out of range.
+            ConfigError: If the kind or a setting is unknown, or a setting is out of range or does not fit
+                the dimensions.
         """
         check_fields(self)
         if self.kind == "auto" and self.settings:
-            raise ValueError(
+            raise ConfigError(
                 f"settings are {dict(self.settings)}, but the kind of index is 'auto'; expected settings "
                 "together with a kind. Fix: choose a kind (--index)"
             )
         if self.kind != "auto":
-            _index_class(self.kind).check(**self.settings)
+            _index_class(self.kind).check(dimensions, **self.settings)
 
     def build(self, descriptors: Float[np.ndarray, "t d"]) -> Index:
         """Build an index with these settings over the descriptors of a database.
@@ -340,7 +348,7 @@ class IndexConfig:
         try:
             return build_index(descriptors, self.kind, **self.settings)
         except TypeError as error:
-            raise ValueError(
+            raise ConfigError(
                 f"invalid settings for index {self.kind!r}: {dict(self.settings)} ({error}). Fix: pass "
                 "settings of this kind of index"
             ) from error

@@ -27,6 +27,7 @@ from delfjax.search.index_files import TensorFiles
 # Up to this many rows, exact search takes seconds, and pynndescent compiles for half a minute.
 BRUTE_FORCE_LIMIT = 20_000
 QUERIES_PER_THREAD = 16  # for fewer queries, starting a thread costs more than it saves
+BLOCK_NODES = 1000  # whose edges are chosen at the same time; `remove` needs 10 KB for each
 LEVEL_RATIO = 4  # a random subset has so many times fewer nodes; with 16, small clusters are lost
 
 
@@ -95,7 +96,9 @@ class NNDescentIndex(Index):
         self.threads = threads or os.cpu_count() or 1
 
     @classmethod
-    def check(cls, *, threads: int | None = None, **settings: Value) -> None:
+    def check(
+        cls, dimensions: int | None = None, *, threads: int | None = None, **settings: Value
+    ) -> None:
         """Check the settings of `build` before the descriptors are known."""
         if threads is not None:
             check_number("threads", threads, COUNT)
@@ -115,7 +118,7 @@ class NNDescentIndex(Index):
             threads: Number of threads to build and search the graph. None: one thread per core.
             settings: Fields of `NNDescentConfig`.
         """
-        cls.check(threads=threads, **settings)
+        cls.check(None, threads=threads, **settings)
         config = config_from_dict(NNDescentConfig, settings)
         if not len(descriptors):
             raise ValueError("index nndescent: descriptors is empty. Fix: use exact search")
@@ -156,23 +159,25 @@ class NNDescentIndex(Index):
         self._vectors, self._edges = vectors, edges
 
     def _remove(self, kept: Bool[np.ndarray, " t"]) -> None:
-        vectors, edges = self._vectors[kept], self._edges
-        rows = np.where(kept, np.cumsum(kept) - 1, graph.NONE)
-        lost = (edges >= 0) & ~kept[edges] & kept[:, None]
-        nodes, columns = np.nonzero(lost)
-        # The candidates of a node that lost an edge: its other edges, and those of the removed nodes.
-        behind = edges[edges[nodes, columns]]
-        changed = np.flatnonzero(lost.any(1))
-        owners = np.concatenate([np.repeat(nodes, edges.shape[1]), changed.repeat(edges.shape[1])])
-        others = np.concatenate([behind.ravel(), edges[changed].ravel()])
-        usable = (others >= 0) & kept[others]
-        owners, others = rows[owners[usable]], rows[others[usable]].astype(np.int32)
-        count = len(vectors)
-        starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=count))])
-        candidates = others[np.argsort(owners, kind="stable")]
-        new = np.where(edges[kept] < 0, graph.NONE, rows[edges[kept]]).astype(np.int32)
-        chosen = np.empty_like(new)
-        graph.choose_block(vectors, candidates, starts, 0, count, self.config.spread, chosen)
+        vectors, edges, count = self._vectors[kept], self._edges, int(kept.sum())
+        rows = np.where(kept, np.cumsum(kept) - 1, graph.NONE).astype(np.int32)
+        new = np.where(edges[kept] < 0, graph.NONE, rows[edges[kept]])
+        chosen, starts = np.empty_like(new), np.empty(count + 1, np.int64)
+        changed = np.flatnonzero(kept & ((edges >= 0) & ~kept[edges]).any(1))
+        for start in range(0, len(changed), BLOCK_NODES):
+            nodes = changed[start : start + BLOCK_NODES]
+            # Candidates of a node that lost an edge: its other edges, and those of the removed nodes.
+            own = edges[nodes]
+            is_lost = (own >= 0) & ~kept[own]
+            behind = np.where(is_lost[..., None], edges[own], graph.NONE)
+            others = np.concatenate([own[:, None], behind], axis=1).reshape(len(nodes), -1)
+            candidates = np.where(others < 0, graph.NONE, rows[others])
+            first, last = rows[nodes[0]], rows[nodes[-1]] + 1
+            sizes = np.zeros(last - first + 1, np.int64)
+            sizes[rows[nodes] - first + 1] = candidates.shape[1]
+            starts[first : last + 1] = np.cumsum(sizes)
+            spread = self.config.spread
+            graph.choose_block(vectors, candidates.ravel(), starts, first, last, spread, chosen)
         new[rows[changed]] = chosen[rows[changed]]
         entries = rows[self._entries[kept[self._entries]]]
         order = np.random.default_rng(self.config.seed).permutation(count)

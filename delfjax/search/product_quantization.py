@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 
 from delfjax.files import check_tensors
 from delfjax.provenance import config_from_dict
-from delfjax.ranges import COUNT, Range, check_fields
+from delfjax.ranges import COUNT, ConfigError, Range, check_fields
 from delfjax.search.index import Index, Neighbors, Value
 from delfjax.search.index_files import TensorFiles
 
@@ -76,9 +76,13 @@ class ProductQuantizationIndex(Index):
         self.effort = config.probes
 
     @classmethod
-    def check(cls, **settings: Value) -> None:
+    def check(cls, dimensions: int | None = None, **settings: Value) -> None:
         """Check the settings of `build` before the descriptors are known."""
-        config_from_dict(ProductQuantizationConfig, settings)
+        parts = config_from_dict(ProductQuantizationConfig, settings).parts
+        if dimensions is not None and dimensions % parts:
+            raise ConfigError(
+                f"parts is {parts}; expected a divisor of {dimensions}, the descriptor dimensions"
+            )
 
     @classmethod
     def build(
@@ -95,14 +99,11 @@ class ProductQuantizationIndex(Index):
         """
         config, faiss = config_from_dict(ProductQuantizationConfig, settings), _import_faiss()
         count, dimensions = descriptors.shape
+        cls.check(dimensions, **settings)
         if count < (least := DESCRIPTORS_PER_CENTER << config.bits):
             raise ValueError(
                 f"an index of kind 'pq' with {config.bits} bits needs at least {least} descriptors, got "
                 f"{count}. Fix: use exact search, or fewer bits"
-            )
-        if dimensions % config.parts:
-            raise ValueError(
-                f"parts is {config.parts}; expected a divisor of {dimensions}, the descriptor dimensions"
             )
         lists = min(config.lists, count // DESCRIPTORS_PER_CENTER)
         centers = faiss.IndexFlatL2(dimensions)

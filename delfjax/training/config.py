@@ -17,6 +17,7 @@ from delfjax.ranges import (
     POSITIVE,
     RATIO,
     SEED,
+    ConfigError,
     Range,
     check_fields,
 )
@@ -58,7 +59,7 @@ class ClassifierConfig:
         hidden_channels: Number of channels of the hidden layer of the attention.
 
     Raises:
-        ValueError: If ``trainable_stages`` or ``pooled_layer`` does not fit the variant.
+        ConfigError: If ``trainable_stages`` or ``pooled_layer`` does not fit the variant.
     """
 
     variant: Variant
@@ -73,17 +74,17 @@ class ClassifierConfig:
         check_fields(self, hidden_channels=COUNT)
         stages = (*STAGES, "conv5") if self.pooled_layer == "conv5" else STAGES
         if unknown := set(self.trainable_stages) - set(stages):
-            raise ValueError(
+            raise ConfigError(
                 f"trainable_stages contains {sorted(unknown)}; expected only stages among {stages}"
             )
         if self.pooled_layer == "conv5" and self.variant not in DESCRIPTOR_VARIANTS:
-            raise ValueError(
+            raise ConfigError(
                 f'pooled_layer is "conv5" with variant "{self.variant}"; expected one of the variants '
                 f'{DESCRIPTOR_VARIANTS} for conv5. Fix: set pooled_layer="conv4", or choose another variant'
             )
         if (self.variant == "attention") == bool(self.trainable_stages):
             expected = "()" if self.variant == "attention" else f"at least one of {stages}"
-            raise ValueError(
+            raise ConfigError(
                 f'trainable_stages is {self.trainable_stages} with variant "{self.variant}"; '
                 f"expected {expected}"
             )
@@ -103,7 +104,7 @@ class AugmentationConfig:
             most 1. `PAPER_GAMMAS` are the five factors of the paper. The default does not rescale.
 
     Raises:
-        ValueError: If the crop is larger than the square, or a factor is out of range.
+        ConfigError: If the crop is larger than the square, or a factor is out of range.
     """
 
     resize: int
@@ -113,7 +114,7 @@ class AugmentationConfig:
     def __post_init__(self) -> None:
         check_fields(self, resize=PIXELS, crop=PIXELS, gammas=RATIO)
         if self.crop > self.resize:
-            raise ValueError(
+            raise ConfigError(
                 f"crop is {self.crop}; expected 1 to {self.resize}, the value of resize"
             )
 
@@ -146,7 +147,7 @@ class OptimizerConfig:
             classifiers. Both start from random weights.
 
     Raises:
-        ValueError: If ``steps`` or ``warmup_fraction`` is out of range.
+        ConfigError: If ``steps`` or ``warmup_fraction`` is out of range.
     """
 
     steps: int

@@ -27,6 +27,7 @@ from delfjax.images.reading import PhotoError, PhotoFolder, prefetch, scan
 from delfjax.models import checkpoints, weights
 from delfjax.models.backbone import ResNet, checksum, cut_at_conv4, fold_batch_norm
 from delfjax.models.resnet import RESNET50_V1, SPECS
+from delfjax.ranges import ConfigError
 from delfjax.training.classifier import Classifier
 from delfjax.training.config import TrainingConfig, Variant, small_config
 from delfjax.training.data import (
@@ -119,18 +120,18 @@ def train(
         DatasetError: If the photos have fewer than two classes.
         PhotoError: If the folder cannot be read, or no photo can be read.
         WeightsError: If the initial backbone cannot be loaded.
-        ValueError: If both ``config`` and ``variant`` are given, or the batch size is not a multiple
+        ConfigError: If both ``config`` and ``variant`` are given, or the batch size is not a multiple
             of the number of devices.
     """
     if config and variant:
-        raise ValueError(
+        raise ConfigError(
             f'both a config and the variant "{variant}" were given; expected only one of them. Fix: '
             "leave out the variant, because the config contains a variant"
         )
     config = config or small_config(variant or "finetune")
     mesh = Mesh(np.array(jax.devices()), (AXIS,))  # the devices of all hosts
     if config.batch_size % mesh.size:
-        raise ValueError(
+        raise ConfigError(
             f"batch_size is {config.batch_size}; expected a multiple of {mesh.size}, the number of "
             "devices. Fix: set batch_size to such a multiple"
         )

@@ -348,7 +348,7 @@ def test_a_store_serves_a_benchmark_with_distractors_too(tmp_path, capsys):
     options = "--root", tmp_path, *MODEL, *RANSAC, "--dimensions", 8
     for name in ("oxford5k", "oxford5k+flickr100k", "paris6k"):
         assert run("benchmark", name, *options) == 0
-    stores = sorted(path.name for path in (tmp_path / "cache" / "stores").iterdir())
+    stores = sorted(path.name for path in (tmp_path / "cache" / "stores").glob("[!.]*"))
     assert [name.partition("-")[0] for name in stores] == ["oxford5k", "paris6k"]
     assert "holds" not in capsys.readouterr().err
 
@@ -357,7 +357,7 @@ def test_benchmark_with_optional_stages(tmp_path, capsys):
     fakes.revisited(tmp_path)
     command = "benchmark", "roxford5k", "--root", tmp_path, *MODEL, *RANSAC, "--dimensions", 8
     assert run(*command, "--global", "gem") == 0
-    (vectors,) = (tmp_path / "cache" / "stores").iterdir()
+    (vectors,) = (tmp_path / "cache" / "stores").glob("[!.]*")
     assert vectors.suffix == ".safetensors", "global descriptors alone: no local features"
     assert str(vectors) in capsys.readouterr().out
     around = "--global", "gem", "--fuse", 0.25, "--expand", "local", "--ratio", 0.95

@@ -11,13 +11,15 @@ from importlib import import_module
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import classes, draw, save
+from worlds import classes, draw, extractor, save
 
 from delfjax.cli import output
 from delfjax.cli.main import COMMANDS, main
 from delfjax.cli.output import check_outputs, print_result, show
 from delfjax.evaluation.html_report import _escape
+from delfjax.features.extract_folder import PCAConfig, extract_folder
 from delfjax.features.extraction import Extractor
+from delfjax.features.global_descriptors import GlobalExtractor
 from delfjax.files import printable
 
 REQUIRED = {
@@ -96,6 +98,19 @@ def test_each_number_has_a_range(command, action, capsys, tmp_path, monkeypatch)
             "--global-scales has no effect without --global",
         ),
         ("benchmark rendered --expand-photos 3", "--expand-photos has no effect without --expand"),
+        ("benchmark rendered --truncate 50", "truncate is 50; expected at most 40"),
+        ("benchmark rendered --fuse 0.5", "a fusion weight needs global descriptors"),
+        ("benchmark rendered --index pq --dimensions 36", "parts is 10; expected a divisor of 36"),
+        (
+            "benchmark rendered --index sharded --index-settings inner=pq --truncate 32",
+            "parts is 10; expected a divisor of 32",
+        ),
+        ("search a b --saved c --truncate 5", "cannot be combined with --features, --truncate"),
+        (
+            "train --photos a --out b --variant attention --pooled-layer conv5",
+            'pooled_layer is "conv5" with variant "attention"',
+        ),
+        ("reproduce --queries x", "have no effect without --labeled"),
         ("extract a b --model sift --selection norm", "--selection has no effect"),
         ("extract a b --model sift --nms-iou 0.5", "--nms-iou has no effect"),
         ("match a b --store s --longest 64", "--store has extraction settings of its own"),
@@ -134,6 +149,59 @@ def test_wrong_usage_is_one_line(arguments, message, tmp_path, monkeypatch, caps
     assert err.startswith(f"delfjax {arguments.split()[0]}: ")
     assert message in err
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A folder with one photo, a folder of two classes, and a store of 8 dimensions."""
+    root = tmp_path_factory.mktemp("world")
+    classes(root / "classes", count=2, views=2)
+    save(root / "folder" / "photo.png", draw(0))
+    extract_folder(extractor(), root / "folder", root / "store", config=PCAConfig(dimensions=8))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            "match folder/photo.png folder/photo.png --model sift --weights w",
+            "does not need a weight file",
+        ),
+        ("extract folder s --dimensions 65", "dimensions is 65; expected at most 64"),
+        ("extract folder s --model sift --dimensions 129", "expected at most 128"),
+        (
+            "match folder/photo.png folder/photo.png --selection attention",
+            "needs an attention head",
+        ),
+        ("evaluate classes --dimensions 65", "dimensions is 65; expected at most 64"),
+        (
+            "evaluate classes --global gem --global-whiten folder --global-dimensions 65",
+            "whitening_dimensions is 65; expected at most 64",
+        ),
+        (
+            "evaluate classes --global gem --global-whiten folder --global-dimensions 9",
+            "folder: 1 photos; expected at least 9",
+        ),
+        ("search store folder/photo.png --truncate 9", "--truncate is 9; expected at most 8"),
+        ("search store folder/photo.png --index pq", "parts is 10; expected a divisor of 8"),
+        ("index store --index pq", "parts is 10; expected a divisor of 8"),
+    ],
+)
+def test_wrong_combinations_are_refused_before_any_work(
+    arguments, message, world, monkeypatch, capsys, tiny_network
+):
+    monkeypatch.chdir(world)
+    monkeypatch.setattr(Extractor, "_launch", None)
+    monkeypatch.setattr(GlobalExtractor, "__call__", None)
+    before = sorted(world.rglob("*"))
+    assert run(*arguments.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    *_, last = err.splitlines()  # `evaluate` shows the classes before
+    assert last.startswith(f"delfjax {arguments.split()[0]}: ")
+    assert message in last
+    assert sorted(world.rglob("*")) == before
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from shutil import copytree
+from shutil import copyfile, copytree
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from delfjax.features.extraction import Extractor
 from delfjax.features.pca import PCA
 from delfjax.features.store import FeatureStore
 from delfjax.files import StoreError
-from delfjax.images.reading import PhotoError, scan
+from delfjax.images.reading import PhotoError, PhotoFolder, scan
 
 V0_1_0 = Path(__file__).parents[1] / "data" / "v0_1_0"
 FEW = PCAConfig(dimensions=8, photos=3, features=30)
@@ -168,10 +168,10 @@ def test_photos_of_another_folder_with_the_same_names_are_refused(tmp_path):
         save(tmp_path / "others" / f"{number}.png", draw(10 + number))
     copied = copytree(photos.root, tmp_path / "copies")
     assert len(extract(scan(copied), tmp_path / "store").report.kept) == 3
-    with pytest.raises(StoreError, match=r"holds '2\.png' of the folder .*photos.* another store"):
+    with pytest.raises(StoreError, match=r"holds '2\.png' of the folder .*copies.* another store"):
         extract(scan(tmp_path / "others"), tmp_path / "store")
     assert contents(FeatureStore(tmp_path / "store")) == before
-    photos.root.rename(tmp_path / "away")  # the first folder is gone: the photo has changed
+    copied.rename(tmp_path / "away")  # the last folder is gone: the photo has changed
     store = extract(scan(tmp_path / "others"), tmp_path / "store")
     assert store.report.changed == ["2.png"]
     assert store.source("2.png").folder == str((tmp_path / "others").resolve())
@@ -188,6 +188,41 @@ def test_photos_on_an_absent_disk_keep_their_features(tmp_path):
     store = extract(scan(tmp_path / "photos"), tmp_path / "store")
     assert len(store.report.kept) == 3
     assert contents(store) == before
+
+
+@pytest.mark.parametrize("change", ["rename", "copy"])
+@pytest.mark.parametrize("more", [0, 1])
+def test_moved_photos_are_recorded_once(tmp_path, monkeypatch, change, more):
+    """A renamed folder, or a copy with new times. ``more``: number of new photos in the folder."""
+    before = contents(extract(flat(tmp_path / "photos", 3), tmp_path / "store"))
+    if change == "rename":
+        (tmp_path / "photos").rename(tmp_path / "new")
+    else:
+        copytree(tmp_path / "photos", tmp_path / "new", copy_function=copyfile)
+    for number in range(3, 3 + more):
+        save(tmp_path / "new" / f"{number}.png", draw(number))
+    photos = scan(tmp_path / "new")
+    store = extract(photos, tmp_path / "store")
+    assert len(store.report.kept) == 3
+    assert more or contents(store) == before
+    for name in photos.names:
+        assert store.source(name) == photos.source(name)
+    monkeypatch.setattr("delfjax.images.reading.sha256", None)  # no content is read again
+    assert len(extract(photos, tmp_path / "store").report.kept) == 3 + more
+
+
+def test_a_photo_whose_file_is_not_recorded_has_failed(tmp_path, monkeypatch):
+    photos = flat(tmp_path / "photos", 3)
+    original = PhotoFolder.source
+
+    def fail(self, name):
+        return None if name == "1.png" else original(self, name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PhotoFolder, "source", fail)
+        store = extract(photos, tmp_path / "store")
+    assert "1.png could be read only at the second attempt" in str(store.report.failed["1.png"])
+    assert extract(photos, tmp_path / "store").report.extracted == ["1.png"]
 
 
 def test_a_store_of_version_0_1_0_without_its_pca_is_refused(tmp_path):

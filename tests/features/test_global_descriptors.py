@@ -8,10 +8,11 @@ from worlds import classes, draw, extractor, network
 from delfjax.features import global_descriptors
 from delfjax.features.global_descriptors import (
     GlobalConfig,
+    GlobalDescriptors,
     GlobalExtractor,
     extract_global_descriptors,
 )
-from delfjax.files import StoreError
+from delfjax.files import Lock, StoreError
 from delfjax.models.pooling import POOLINGS
 
 
@@ -95,6 +96,35 @@ def test_an_interrupted_run_continues(photos, tmp_path, monkeypatch):
     continued = extract_global_descriptors(global_extractor(), photos, path)
     assert (len(continued.report.kept), len(continued.report.extracted)) == (2, 4)
     np.testing.assert_array_equal(continued.vectors, complete.vectors)
+
+
+def test_descriptors_are_saved_during_the_run(photos, tmp_path, monkeypatch):
+    """A killed process keeps them. Another process cannot write meanwhile, but it can read."""
+    path, saved = tmp_path / "gem.safetensors", []
+    original = GlobalExtractor.__call__
+
+    def count(self, photo):
+        saved.append(len(GlobalDescriptors.load(path).names) if path.exists() else 0)
+        with pytest.raises(StoreError, match="held by another process"):
+            extract_global_descriptors(global_extractor(), photos, path)
+        return original(self, photo)
+
+    monkeypatch.setattr(global_descriptors, "PART_SECONDS", 0, raising=False)
+    monkeypatch.setattr(global_descriptors, "SAVE_RATIO", 0, raising=False)
+    monkeypatch.setattr(GlobalExtractor, "__call__", count)
+    extract_global_descriptors(global_extractor(), photos, path)
+    assert saved == [0, 1, 2, 3, 4, 5]
+    with Lock(path.with_name(f".{path.name}.lock")):
+        assert len(extract_global_descriptors(global_extractor(), photos, path).report.kept) == 6
+
+
+def test_a_photo_whose_file_is_not_recorded_has_failed(photos, tmp_path, monkeypatch):
+    path = tmp_path / "gem.safetensors"
+    with monkeypatch.context() as patched:
+        patched.setattr(type(photos), "source", lambda *_: None)
+        report = extract_global_descriptors(global_extractor(), photos, path).report
+    assert sorted(report.failed) == list(photos.names)
+    assert len(extract_global_descriptors(global_extractor(), photos, path).names) == 6
 
 
 def test_broken_photos_are_reported(tmp_path):

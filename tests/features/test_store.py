@@ -276,6 +276,17 @@ def test_only_one_process_at_a_time_can_write(store):
         other.write("b", random_features(1))
 
 
+def test_a_listing_during_a_merge_is_repeated(tmp_path, monkeypatch):
+    """It can lack both the old files and the new one."""
+    fill(tmp_path, "a", "b")
+    glob, incomplete = Path.glob, [iter(())]
+    monkeypatch.setattr(
+        Path, "glob", lambda *these: incomplete.pop() if incomplete else glob(*these)
+    )
+    monkeypatch.setattr(store_module, "OPENING_SECONDS", 0, raising=False)
+    assert FeatureStore(tmp_path).names == ["a", "b"]
+
+
 def test_the_lock_of_a_killed_process_is_released(tmp_path):
     path = tmp_path / "lock"
     hold = (

@@ -560,6 +560,29 @@ def test_several_large_photos_need_little_memory(tmp_path, colors, color_type):
     assert megabytes < 900
 
 
+@pytest.mark.parametrize("suffix", ["webp", "jp2", "png"])
+def test_formats_whose_decoders_need_much_memory_have_lower_limits(tmp_path, monkeypatch, suffix):
+    path = save(tmp_path / f"photo.{suffix}", np.zeros((100, 100, 3), np.uint8))
+    monkeypatch.setattr(reading, "MAX_PIXELS", 14_000)
+    if suffix == "png":
+        assert read_image(path).shape == (100, 100, 3)
+    else:
+        count = {"webp": "15,000", "jp2": "30,000"}[suffix]
+        assert_refused(path, f"100 x 100 pixels (height x width), which count as {count}", "14,000")
+
+
+def test_tiles_that_are_larger_than_the_photo_count(tmp_path, monkeypatch):
+    tile = zlib.compress(bytes(400 * 400))
+    values = {256: 20, 257: 20, 258: 8, 259: 8, 262: 1, 277: 1, 322: 400, 323: 400}
+    values |= {324: 8 + 2 + 12 * 10 + 4, 325: len(tile)}  # start and length of the tile
+    tags = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in values.items())
+    path = tmp_path / "photo.tif"
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, 10) + tags + bytes(4) + tile)
+    assert read_image(path).shape == (20, 20, 3)
+    monkeypatch.setattr(reading, "MAX_PIXELS", 400 * 400 - 1)
+    assert_refused(path, "is 20 x 20 pixels (height x width), which count as 160,000")
+
+
 @pytest.mark.parametrize("scans", [1, 10, reading.MAX_SCANS, reading.MAX_SCANS + 1, 400])
 def test_a_jpeg_of_many_scans_is_refused(tmp_path, colors, scans, monkeypatch):
     path = save(tmp_path / "photo.jpg", np.tile(colors, (4, 4, 1)), progressive=True)

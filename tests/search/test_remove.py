@@ -1,5 +1,7 @@
 """Remove descriptors from an index: like an index without them, with each kind, and on disk."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from descriptors import DATABASE, QUERIES
@@ -8,6 +10,7 @@ from test_product_quantization import needs_faiss
 
 from delfjax.features.database import Database
 from delfjax.search.index import build_index, load_index
+from delfjax.search.nndescent import NNDescentConfig, NNDescentIndex
 from delfjax.search.searcher import Searcher
 
 SETTINGS = {"exact": {}, "nndescent": {}, "sharded": {"size": 1000, "inner": "nndescent"}, "pq": {}}
@@ -56,6 +59,21 @@ def test_whole_shards_and_all_entries_can_be_removed():
     assert graph.recall(QUERIES) > recall - 0.05
     graph.remove(np.arange(1, len(graph)))
     assert graph.search(QUERIES, 1).rows.max() == 0
+
+
+def test_removing_many_nodes_of_a_graph_needs_little_memory():
+    """Each of 5,000 nodes loses 12 edges, and has 300 new candidates."""
+    random, count = np.random.default_rng(0), 10_000
+    edges = random.integers(0, count, (count, 24))
+    vectors = random.normal(size=(count, 8))
+    graph = NNDescentIndex(vectors, edges, np.arange(256), NNDescentConfig())
+    tracemalloc.start()
+    try:
+        graph.remove(np.arange(0, count, 2))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 25e6, "it were 43 MB with all candidates at the same time"
 
 
 def test_photos_are_removed_from_a_search():
