@@ -213,7 +213,7 @@ def draw_samples(
     ranges = jnp.maximum(count, size).astype(jnp.float32) - jnp.arange(size - 1.0, -1.0, -1.0)
     below = ranges[:, None]
     drawn: list[Int[Array, " s"]] = []
-    candidates = jnp.minimum(jnp.floor(uniform * below), below - 1).astype(int)
+    candidates = jnp.floor(uniform * below).astype(int)
     for column, candidate in enumerate(candidates):
         # An index that is already in the sample is replaced by the largest index of the range, which is new.
         taken = jnp.zeros(number, bool)

@@ -65,6 +65,13 @@ def test_more_candidates_than_the_largest_bucket():
     assert min(counts) >= 20
 
 
+def test_more_matches_than_the_largest_bucket():
+    matches, true = matches_with(1100, 0.5)
+    (found,) = verify([matches])
+    assert found.inliers.shape == (1100,)
+    assert found.inliers[true].mean() > 0.98
+
+
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_fewer_than_three_matches_give_no_model(count):
     matches, _ = matches_with(count, 1.0)

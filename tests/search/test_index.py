@@ -31,6 +31,7 @@ def test_small_databases_are_searched_exactly(monkeypatch):
     assert isinstance(build_index(DATABASE), ExactIndex)
     assert EXACT_LIMIT == 1_000_000
     monkeypatch.setattr("delfjax.search.index.EXACT_LIMIT", 49)
+    assert isinstance(build_index(DATABASE[:49]), ExactIndex)
     assert isinstance(build_index(DATABASE[:50]), NNDescentIndex)
 
 
@@ -63,6 +64,14 @@ def test_an_impossible_configuration_is_an_error(config, message):
         config.build(np.eye(8, dtype=np.float32))
 
 
+def test_a_configuration_is_checked_before_the_descriptors_are_known():
+    IndexConfig(kind="nndescent", settings={"beam": 5}).check()
+    with pytest.raises(ValueError, match="beam is 0; expected a whole number"):
+        IndexConfig(kind="nndescent", settings={"beam": 0}).check()
+    with pytest.raises(ValueError, match="expected settings together with a kind"):
+        IndexConfig(settings={"beam": 5}).check()
+
+
 # --- recall
 
 
@@ -77,6 +86,15 @@ def test_recall_counts_missing_neighbors():
             return Neighbors(rows[:, ::2], distances[:, ::2])
 
     assert EverySecond(DATABASE).recall(QUERIES) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_missing_neighbor_is_not_the_last_row():
+    class Nothing(ExactIndex):
+        def search(self, queries, k=60):
+            rows, distances = super().search(queries, k)
+            return Neighbors(np.full_like(rows, -1), distances)
+
+    assert Nothing(DATABASE[:1]).recall(QUERIES, 1, exact=ExactIndex(DATABASE[:1])) == 0
 
 
 def test_recall_ignores_the_distances_that_an_index_returns():
