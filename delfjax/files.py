@@ -92,6 +92,17 @@ def atomic_write(path: Path) -> Iterator[Path]:
             os.close(folder)
 
 
+def write_output(path: Path, content: bytes | str) -> None:
+    """Write a file that the user has named, completely or not at all. Create its folder if needed.
+
+    If the path is a link, the file that it points to is written, and the link stays.
+    """
+    path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
 @contextmanager
 def reading(
     path: Path, expected: str, *, fix: str, error: type[Exception] = StoreError

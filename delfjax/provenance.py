@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import delfjax
-from delfjax.files import StoreError, atomic_write, read_json
+from delfjax.files import StoreError, read_json, write_output
 from delfjax.ranges import ConfigError
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ Config = TypeVar("Config", bound=DataclassInstance)
 
 def write_result(path: Path, result: dict[str, Any] | list[Any]) -> None:
     """Write a result as a JSON file, completely or not at all. Create its folder if needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        temporary.write_text(to_json(result) + "\n", encoding="utf-8")
+    write_output(path, to_json(result) + "\n")
 
 
 def update_result(path: Path, result: dict[str, Any], *, tolerance: float = 0.02) -> None:

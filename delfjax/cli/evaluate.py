@@ -16,6 +16,7 @@ from delfjax.cli.options import (
     add_pca_options,
     add_search_options,
     add_stage_options,
+    refuse_unused,
     run_config,
 )
 from delfjax.cli.output import (
@@ -88,13 +89,15 @@ def _add_shared_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(load_benchmark: Callable[[], Benchmark], options: argparse.Namespace) -> int:
     """Evaluate a benchmark, print the scores, and write the JSON file and the HTML page if requested."""
-    check_outputs({"--json": options.json, "--page": options.page})
+    check_outputs(options)
     check_folder("--store", options.store)
     config = run_config(options)
     try:
         config.check()
     except ValueError as error:
         raise UsageError(f"--index-settings: {error}") from error
+    needed = "local features (leave out --global, or add --fuse or --shortlist)"
+    refuse_unused("--store", options.store is not None, needed, config.uses_local_features)
     benchmark = load_benchmark()
     model = load(options.model, config.extraction, weights=options.weights)
     evaluation = evaluate_benchmark(model, benchmark, config, store=options.store)

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,10 @@ EXIT_CODES = (
     "3 success, but some photos could not be read (listed on standard error); 130 interrupted"
 )
 FIGURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg", ".eps", ".ps")
-SUFFIXES = {"--figure": FIGURES}  # possible suffixes of the file of an option, in lower case
+PAGES = (".html", ".htm")
+# Possible suffixes of the file of an option, in lower case.
+SUFFIXES = {"match --figure": FIGURES, "evaluate --page": PAGES, "benchmark --page": PAGES}
+OUTPUTS = ("json", "figure", "page")  # options that name an output file
 MAX_NAME = 230  # bytes of a file name; the name of a temporary file is longer
 
 
@@ -29,27 +32,48 @@ class UsageError(Exception):
     """Raised before any work if an option is wrong. The command exits with 2."""
 
 
-def check_outputs(outputs: Mapping[str, Path | None], *, inputs: Iterable[Path] = ()) -> None:
-    """Check that output files can be written, before the work.
+def check_outputs(options: argparse.Namespace, *folders: Path) -> None:
+    """Check that output files can be written, before the work. ``--json -`` is not checked.
 
     Args:
-        outputs: The file of each option. None, and ``-`` for standard output, are not checked.
-        inputs: Files that the command reads and must not overwrite.
+        options: Options of the command.
+        folders: Folders that the command reads or writes and no option names.
 
     Raises:
-        UsageError: If a file cannot be written, or two outputs are one file.
+        UsageError: If a file cannot be written, if it is a file that the command reads, if it lies in a
+            folder that the command reads or writes, or if two outputs are one file.
     """
-    taken = {path.resolve(): "an input of this command" for path in inputs}
-    for option, path in outputs.items():
-        if path is None or (option == "--json" and str(path) == "-"):
+    taken = {
+        Path(os.path.realpath(path)): "an input of this command"
+        if path.is_file()
+        else f"in {path}, a folder that this command reads or writes"
+        for path in (*_used_paths(options), *folders)
+    }
+    for name in OUTPUTS:
+        option, path = f"--{name}", getattr(options, name, None)
+        if path is None or (name == "json" and str(path) == "-"):
             continue
         try:
-            reason = _why_not_writable(path, SUFFIXES.get(option)) or taken.get(path.resolve())
-            taken[path.resolve()] = f"also the file of {option}"
+            reason = _why_not_writable(path, SUFFIXES.get(f"{options.command} {option}"))
         except OSError as error:
             reason = f"not a possible file ({error.strerror})"
+        file = Path(os.path.realpath(path))
+        reason = reason or next(
+            (taken[each] for each in (file, *file.parents) if each in taken), ""
+        )
         if reason:
             raise UsageError(f"{option} {path} is {reason}. Fix: choose another file")
+        taken[file] = f"also the file of {option}"
+
+
+def _used_paths(options: argparse.Namespace) -> Iterator[Path]:
+    """Return the files and folders that options name, without the output files."""
+    for name, value in vars(options).items():
+        for each in value if isinstance(value, list) else [value]:
+            # A model and a whitening may also be names.
+            is_path = name in ("model", "whitening") and each and os.path.exists(each)
+            if name not in OUTPUTS and (is_path or isinstance(each, Path)):
+                yield Path(each)
 
 
 def check_folder(option: str, path: Path | None) -> None:
@@ -64,12 +88,12 @@ def check_folder(option: str, path: Path | None) -> None:
 
 def _why_not_writable(path: Path, suffixes: tuple[str, ...] | None = None) -> str | None:
     """Return why a file cannot be written, as the end of a sentence "FILE is"."""
-    if suffixes and path.suffix.lower() not in suffixes:
-        return f"a file of unknown format {path.suffix!r}; expected {', '.join(suffixes)}"
     if path.is_dir():
         return "a folder; expected a file"
     if path.exists() and not path.is_file():
         return "a pipe or a device; expected a regular file (--json - writes to standard output)"
+    if suffixes and path.suffix.lower() not in suffixes:
+        return f"a file of unknown format {path.suffix!r}; expected {', '.join(suffixes)}"
     if len(os.fsencode(path.name)) > MAX_NAME:
         return f"a name of more than {MAX_NAME} bytes"
     folder = next(parent for parent in path.absolute().parents if os.path.lexists(parent))

@@ -83,7 +83,9 @@ def table_options(parser: argparse.ArgumentParser) -> None:
 
 def table(options: argparse.Namespace) -> int:
     """Run ``delfjax table``."""
-    check_outputs({"--page": options.page})
+    check_outputs(options)
+    if options.page and not options.page.is_file():
+        raise UsageError(f"--page {options.page}: no such file. Fix: choose a Markdown page")
     show(all_results(options.results, headline=not options.all).text())
     if (claims := options.results / CLAIMS).is_file():
         show(f"\n{format_claims(read_claims(claims))}")

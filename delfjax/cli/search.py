@@ -71,8 +71,7 @@ def match_options(parser: argparse.ArgumentParser) -> None:
 
 def match(options: argparse.Namespace) -> int:
     """Run ``delfjax match``."""
-    outputs = {"--json": options.json, "--figure": options.figure}
-    check_outputs(outputs, inputs=options.photos)
+    check_outputs(options)
     configured, ransac = extraction_config(options), ransac_config(options)
     if options.store and configured != ExtractionConfig():
         raise UsageError(
@@ -202,7 +201,7 @@ def index(options: argparse.Namespace) -> int:
     index with another database is an error.
     """
     path = options.out or _default_index(options.store)
-    check_outputs({"--json": options.json})
+    check_outputs(options, path)
     check_folder("--out", path)
     store = open_store(options.store)
     IndexConfig(kind=options.index).check(store.dimensions)
@@ -244,7 +243,7 @@ def search_options(parser: argparse.ArgumentParser) -> None:
 
 def search(options: argparse.Namespace) -> int:
     """Run ``delfjax search``."""
-    check_outputs({"--json": options.json}, inputs=[options.photo])
+    check_outputs(options, _default_index(options.store))
     config = search_config(options)
     if options.saved and not _fits_saved(options):
         raise UsageError(

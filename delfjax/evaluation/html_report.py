@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from delfjax.datasets.truth import relevance
 from delfjax.evaluation.benchmark import Evaluation
-from delfjax.files import atomic_write, printable
+from delfjax.files import printable, write_output
 from delfjax.ranges import COUNT, check_number
 from delfjax.types import Photo
 
@@ -62,9 +62,7 @@ def write_html_report(evaluation: Evaluation, path: Path, *, max_results: int = 
         "with the lowest average precision (AP) comes first. Green: correct; red: wrong. Below each "
         "photo: RANSAC inliers / votes.</p>" + "\n".join(sections)
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_output(path, text)
 
 
 def _section(

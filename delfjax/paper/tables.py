@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from delfjax.evaluation.significance import average_precisions, bootstrap_interval
-from delfjax.files import atomic_write
+from delfjax.files import write_output
 from delfjax.paper.claims import FILE as CLAIMS
 from delfjax.paper.runs import HEADLINE, results_by_row
 from delfjax.paper.values import PaperTable, table1
@@ -185,7 +185,7 @@ def update_page(page: Path, folder: Path = RESULTS) -> None:
     Raises:
         ValueError: If the page lacks ``<!-- results -->`` or, after it, ``<!-- /results -->``.
     """
-    text = page.read_text(encoding="utf-8")
+    text = page.read_bytes().decode()  # with the line ends of the page
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
@@ -194,8 +194,8 @@ def update_page(page: Path, folder: Path = RESULTS) -> None:
             f"{END}. Fix: add both lines"
         )
     table = summarize_table1(table1(), results_by_row(folder, headline=True)).markdown()
-    with atomic_write(page) as temporary:
-        temporary.write_text(f"{before}{START}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+    block = f"{START}\n\n{table}\n\n{END}".replace("\n", "\r\n" if "\r\n" in text else "\n")
+    write_output(page, f"{before}{block}{after}")
 
 
 def _published(paper: PaperTable, method: str, columns: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ from matplotlib.legend import Legend
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from delfjax.files import write_output
 from delfjax.types import Box
 
 STYLE = mpl.RcParams(
@@ -60,8 +61,7 @@ class Figure(mpl_figure.Figure):
             path: File to write. Its suffix sets the format, such as ``.png``, ``.jpg`` or ``.pdf``.
         """
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self.to_bytes(path.suffix.removeprefix(".").replace("jpg", "jpeg")))
+        write_output(path, self.to_bytes(path.suffix.removeprefix(".").replace("jpg", "jpeg")))
 
     def to_bytes(self, format: str) -> bytes:
         """Encode the figure in a file format: ``"png"``, ``"jpeg"``, ``"pdf"`` or ``"svg"``."""

@@ -20,7 +20,10 @@ from delfjax.evaluation.html_report import _escape
 from delfjax.features.extract_folder import PCAConfig, extract_folder
 from delfjax.features.extraction import Extractor
 from delfjax.features.global_descriptors import GlobalExtractor
-from delfjax.files import printable
+from delfjax.files import printable, write_output
+from delfjax.paper.tables import END, START, update_page
+from delfjax.plots.base import Figure
+from delfjax.provenance import write_result
 
 REQUIRED = {
     "match": ["a", "b"],
@@ -122,7 +125,26 @@ def test_each_number_has_a_range(command, action, capsys, tmp_path, monkeypatch)
         ("match a b --json folder.png", "--json folder.png is a folder"),
         ("match a b --json pipe", "--json pipe is a pipe or a device"),
         ("match a b --json /dev/null", "--json /dev/null is a pipe or a device"),
-        ("match a.png b --figure a.png", "--figure a.png is an input of this command"),
+        ("match file b --model sift --json file", "--json file is an input of this command"),
+        ("match a b --weights file --json file", "--json file is an input of this command"),
+        ("match a b --model file --json file", "--json file is an input of this command"),
+        ("match a b --store s --json s/x", "--json s/x is in s, a folder that this command reads"),
+        ("search s a --json s/store.json", "--json s/store.json is in s, a folder"),
+        ("search s a --json s.index/x", "--json s.index/x is in s.index, a folder"),
+        ("search s a --saved i --json i/x", "--json i/x is in i, a folder"),
+        ("index s --json s.index", "--json s.index is in s.index, a folder"),
+        ("index s --out i --json ./i/index.json", "--json i/index.json is in i, a folder"),
+        ("evaluate a --json a/b/x.png", "--json a/b/x.png is in a, a folder"),
+        ("evaluate a --page a/x.html", "--page a/x.html is in a, a folder"),
+        ("evaluate a --store s --json s/x", "--json s/x is in s, a folder"),
+        (
+            "evaluate a --global gem --global-whiten folder.png --json folder.png/x",
+            "is in folder.png",
+        ),
+        ("evaluate a --page x.txt", "unknown format '.txt'; expected .html, .htm"),
+        ("evaluate a --global gem --store s", "--store has no effect without local features"),
+        ("table --results r --page r/x.md", "--page r/x.md is in r, a folder"),
+        ("table --page missing.md", "--page missing.md: no such file"),
         ("match a b --json x.png --figure x.png", "--figure x.png is also the file of --json"),
         ("evaluate a --page folder.png", "--page folder.png is a folder"),
         ("evaluate a --page pipe", "--page pipe is a pipe or a device"),
@@ -204,11 +226,29 @@ def test_wrong_combinations_are_refused_before_any_work(
     assert sorted(world.rglob("*")) == before
 
 
+@pytest.mark.parametrize("write", ["json", "figure", "page"])
+def test_an_output_follows_a_link(write, tmp_path):
+    target, link = tmp_path / "new" / "x.png", tmp_path / "link.png"
+    link.symlink_to(target)
+    if write == "figure":
+        Figure().save(link)
+    elif write == "json":
+        write_result(link, {"value": 1})
+    else:
+        table = f"old\r\n{START}\r\n{END}"
+        write_output(link, table)
+        update_page(link)
+        assert target.read_bytes().count(b"\n") == target.read_bytes().count(b"\r\n") > 4
+    assert link.is_symlink()
+    assert target.stat().st_size
+    assert [*target.parent.iterdir()] == [target]
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_permission_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(output.UsageError, match="no permission"):
-        check_outputs({"--json": tmp_path / "new" / "x.json"})
+        check_outputs(argparse.Namespace(command="match", json=tmp_path / "new" / "x.json"))
     tmp_path.chmod(0o700)
 
 
