@@ -268,7 +268,7 @@ class FeatureStore:
         """Merge parts (small shards) and incomplete shards into shards of `SHARD_PHOTOS` photos.
 
         Photos are sorted by name, so the final files do not depend on interruptions of the run. Limitation:
-        `delfjax.evaluate` extracts one folder in three runs. If the second or third is interrupted, the final
+        ``delfjax.evaluate`` extracts one folder in three runs. If the second or third is interrupted, the final
         files can divide the photos differently. The features are the same.
 
         Raises:
