@@ -15,7 +15,7 @@ import tarfile
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,28 +68,38 @@ def atomic_write(path: Path) -> Iterator[Path]:
     On an exception, it is removed. ``TOKEN`` is random, so several processes may write the same file: the
     last one wins. A killed process leaves its temporary file behind; `remove_leftovers` deletes it. The
     permissions are those of any new file.
+
+    Raises:
+        StoreError: If the file cannot be written, for example because the disk is full.
     """
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} is not a regular file; expected a file. Fix: choose another file")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
-    # "x" fails if something is there, and follows no link.
-    with temporary.open("xb") as stream:
-        mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
     try:
+        if path.exists():
+            check_regular(path)
+        # "x" fails if something is there, and follows no link.
+        with temporary.open("xb") as stream:
+            mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
         yield temporary
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())  # otherwise, a power failure could leave an empty file
         temporary.chmod(mode)  # safetensors writes a file that only its owner can read
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        if os.name == "posix":  # other systems cannot open a folder
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError | SafetensorError):
+            reason = getattr(error, "strerror", None) or error
+            raise StoreError(
+                f"{path}: the file cannot be written ({reason}). "
+                "Fix: free space on the disk, or allow writing there, and run the command again"
+            ) from error
         raise
-    if os.name == "posix":  # other systems cannot open a folder
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def write_output(path: Path, content: bytes | str) -> None:
@@ -138,10 +148,37 @@ def reading(
 
 
 def check_regular(path: Path) -> None:
-    """Raise an `OSError` if there is no regular file. Reading a pipe would wait, and a device may not end."""
+    """Raise an `OSError` if there is no regular file, or no permission to read it.
+
+    Reading a pipe would wait, and a device may not end.
+    """
+    if path.is_symlink() and not path.exists():
+        raise OSError("found a link to a missing file")
     if not stat.S_ISREG(path.stat().st_mode):
         found = "a folder" if path.is_dir() else "something that is not a file"
         raise OSError(f"found {found}")
+    path.open("rb").close()  # safetensors reports a missing permission as a missing file
+
+
+def list_files(folder: Path, suffix: str) -> list[Path]:
+    """List the files of a folder that have a suffix, sorted. A missing folder has none.
+
+    Raises:
+        OSError: If the folder cannot be listed. `Path.glob` would find nothing.
+    """
+    with suppress(FileNotFoundError):
+        return sorted(path for path in folder.iterdir() if path.suffix == suffix)
+    return []
+
+
+def explain(error: OSError) -> str:
+    """Return file, cause and fix of an error of the operating system, in one line."""
+    if not (error.errno and error.filename):
+        return str(error)
+    fix = "check the path"
+    if isinstance(error, PermissionError):
+        fix = "change its permissions, or run the command as its owner"
+    return f"{os.fsdecode(error.filename)}: {error.strerror}. Fix: {fix}"
 
 
 def failure(cause: BaseException) -> str:
@@ -305,7 +342,8 @@ def claim_folder(
         with Lock(path / f".{manifest}.lock", wait=CLAIM_SECONDS):
             if not file.exists():
                 with atomic_write(file) as temporary:
-                    temporary.write_text(json.dumps(requested, indent=2, sort_keys=True) + "\n")
+                    content = with_checksum(requested)
+                    temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
     found = read_json(file, fix=f"use another folder for the {kind}")
     for key in sorted(requested.keys() | found.keys()):
         if requested.get(key) != found.get(key):
@@ -332,7 +370,8 @@ class Lock:
     """
 
     def __init__(self, path: Path, *, wait: float = 0) -> None:
-        if path.exists() and not path.is_file():  # opening a pipe would wait forever
+        # Opening a pipe would wait forever, and opening a link would create its target.
+        if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
             raise StoreError(f"{path} is not a regular file; expected a lock. Fix: remove it")
         self._stream = path.open("ab")
         started = time.monotonic()
@@ -408,6 +447,7 @@ def printable(text: str) -> str:
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
+    check_regular(path)
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

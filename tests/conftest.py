@@ -2,6 +2,7 @@
 
 import functools
 import os
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -47,6 +48,14 @@ def imagenet():
             pytest.skip(str(error))
 
     return load_or_skip
+
+
+@pytest.fixture
+def shared_path():
+    """An empty folder that every user can read: those of ``tmp_path`` belong to one user."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -3,9 +3,13 @@
 import gc
 import json
 import os
+import re
+import resource
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
+from denied import no_permission
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from worlds import classes, extractor, head, network
@@ -24,7 +28,7 @@ from delfjax.features.global_descriptors import (
 )
 from delfjax.features.pca import PCA
 from delfjax.features.store import FeatureStore
-from delfjax.files import CHECKSUM, HEADER, StoreError, atomic_write, with_checksum
+from delfjax.files import CHECKSUM, HEADER, StoreError, atomic_write, explain, with_checksum
 from delfjax.models.checkpoints import save_model
 from delfjax.search.index import build_index, load_index
 from delfjax.search.index_files import MANIFEST, IndexFileError
@@ -89,6 +93,44 @@ def test_global_descriptors_of_0_1_0_still_open(tmp_path):
     save_file({"vectors": np.eye(2, dtype=np.float32)}, tmp_path / "old.safetensors", metadata)
     found = GlobalDescriptors.load(tmp_path / "old.safetensors")
     assert (found.names, found.made_by, dict(found.sources)) == (("a", "b"), {"model": "x"}, {})
+
+
+@pytest.mark.parametrize(
+    "name", ["", "store.json", "reduction.safetensors", "shards", "shards/*.safetensors"]
+)
+def test_a_missing_permission_is_named(shared_path, name):
+    """It is neither damage, nor an empty store, nor another process that replaces files."""
+    store = shared_path / "store"
+    KINDS["feature store"].write(store, 0)
+    path = sorted(store.glob(name))[0] if name else store
+    with no_permission(path), pytest.raises((OSError, StoreError)) as caught:
+        FeatureStore(store)
+    text = explain(caught.value) if isinstance(caught.value, OSError) else str(caught.value)
+    assert "ermission" in text
+    assert "Fix: change its permissions" in text
+    assert "damaged" not in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"), [("link", "link to a missing file"), ("file", "Not a directory")]
+)
+def test_other_files_in_place_of_shards_are_named(tmp_path, kind, found):
+    FeatureStore(tmp_path, {})
+    if kind == "link":
+        (tmp_path / "shards").mkdir()
+        (tmp_path / "shards" / "shard-0.safetensors").symlink_to(tmp_path / "missing")
+    else:
+        (tmp_path / "shards").touch()
+    with pytest.raises((OSError, StoreError), match=found):
+        FeatureStore(tmp_path)
+
+
+def test_an_edited_manifest_is_refused(tmp_path):
+    FeatureStore(tmp_path, {"backbone": "sift"})
+    edited = (tmp_path / "store.json").read_text().replace("sift", "rootsift")
+    (tmp_path / "store.json").write_text(edited)
+    with pytest.raises(StoreError, match=r"store\.json: damaged; .* not match its checksum"):
+        FeatureStore(tmp_path)
 
 
 # --- an index whose checksums fit, but whose content does not
@@ -203,12 +245,34 @@ def test_written_files_have_the_permissions_of_new_files(written, tmp_path, umas
         assert path.stat().st_mode & 0o777 == 0o666 & ~umask, path.name
 
 
+@pytest.mark.parametrize("kind", ["model", "PCA", "global descriptors", "index exact"])
+@pytest.mark.parametrize("reason", ["disk", "permission"])
+def test_a_file_that_cannot_be_written_is_named(shared_path, kind, reason):
+    """A full disk, and a folder without permission."""
+    folder = shared_path / "new"
+    folder.mkdir()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100 if reason == "disk" else soft, hard))
+    try:
+        with (
+            no_permission(folder) if reason == "permission" else nullcontext(),
+            pytest.raises((StoreError, PermissionError), match=re.escape(str(folder))),
+        ):
+            KINDS[kind].write(folder, 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in folder.rglob("*") if path.name.endswith(".part")] == []
+
+
 def test_a_link_in_place_of_a_temporary_file_is_not_followed(tmp_path, monkeypatch):
     monkeypatch.setattr("delfjax.files.secrets.token_hex", lambda count: "known")
     target = tmp_path / "precious"
     target.write_text("precious")
     (tmp_path / ".result.json.known.part").symlink_to(target)
-    with pytest.raises(FileExistsError), atomic_write(tmp_path / "result.json") as temporary:
+    with (
+        pytest.raises(StoreError, match="File exists"),
+        atomic_write(tmp_path / "result.json") as temporary,
+    ):
         temporary.write_text("overwritten")
     assert target.read_text() == "precious"
 

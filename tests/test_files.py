@@ -142,6 +142,13 @@ def test_a_lock_that_is_no_file_is_refused(tmp_path, make):
         Lock(tmp_path / "lock")
 
 
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+    (tmp_path / "lock").symlink_to(tmp_path / "target")
+    with pytest.raises(StoreError, match="lock is not a regular file"):
+        Lock(tmp_path / "lock")
+    assert not (tmp_path / "target").exists()
+
+
 def test_lock_is_exclusive_until_released(tmp_path):
     lock = Lock(tmp_path / "lock")
     with pytest.raises(StoreError, match="held by another process"):

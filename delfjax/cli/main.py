@@ -71,7 +71,7 @@ def _run(options: argparse.Namespace) -> int:
     # These imports are slow, so they come after --version and --help have been answered.
     import jax
 
-    from delfjax.files import StoreError, cache_folder
+    from delfjax.files import StoreError, cache_folder, explain
     from delfjax.images.reading import PhotoError
     from delfjax.models.conversion import WeightsError
     from delfjax.ranges import ConfigError
@@ -94,7 +94,8 @@ def _run(options: argparse.Namespace) -> int:
         return FAILED
     except (PhotoError, StoreError, WeightsError, ValueError, OSError, ImportError) as error:
         # A list of failed downloads has several lines; a name with a line break must not add one.
-        text = str(error) if isinstance(error, WeightsError) else printable(str(error))
+        text = explain(error) if isinstance(error, OSError) else str(error)
+        text = text if isinstance(error, WeightsError) else printable(text)
         show(f"delfjax {options.command}: {text}", error=True)
         return WRONG_USAGE if isinstance(error, ConfigError) else FAILED
 

@@ -61,7 +61,9 @@ def unpack(archive: Path, folder: Path, *, flat: bool = False) -> None:
         if getattr(error, "errno", None) == errno.ENOSPC:
             reason, fix = "(the disk is full)", "free some disk space, and retry"
         elif getattr(error, "strerror", None):
-            reason, fix = f"({error})", "check the permissions of the archive and the folder"
+            reason, fix = f"({error})", "get it from its publisher, or unpack it by hand"
+            if isinstance(error, PermissionError):
+                fix = "check the permissions of the archive and the folder"
         raise DatasetError(f"{archive}: cannot be unpacked {reason}. Fix: {fix}") from error
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from delfjax.datasets.text_files import read_lines
 from delfjax.files import cache_folder
 
 # While a data set is downloaded, this file in its folder lists the parts that are still incomplete.
@@ -121,7 +122,8 @@ def missing_parts(name: str, root: Path) -> tuple[str, ...]:
     """
     folder = root / name
     unfinished = folder / UNFINISHED
-    incomplete = unfinished.read_text().splitlines() if unfinished.exists() else []
+    lines = read_lines(unfinished, fix="remove it") if unfinished.exists() else []
+    incomplete = [line.text for line in lines]
     return tuple(
         part for part in DATASETS[name].parts if part in incomplete or not any(folder.glob(part))
     )

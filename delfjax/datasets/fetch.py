@@ -12,7 +12,7 @@ from pathlib import Path
 import pooch
 import requests
 
-from delfjax.datasets.archives import is_unpacked, unpack
+from delfjax.datasets.archives import MAX_BYTES, is_unpacked, unpack
 from delfjax.datasets.benchmark import DatasetError
 from delfjax.datasets.catalog import (
     DATASETS,
@@ -21,13 +21,15 @@ from delfjax.datasets.catalog import (
     missing_message,
     missing_parts,
 )
-from delfjax.files import Lock, StoreError, sha256
+from delfjax.datasets.text_files import read_lines
+from delfjax.files import Lock, StoreError, atomic_write, check_regular, sha256
 
 ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tar.gz")
 DOWNLOADS = "downloads"  # sub-folder of a data set, for archives and their checksums
 TIMEOUT = (20, 60)  # seconds to wait for a connection, and for each chunk
 CHUNK = 1 << 18  # bytes per chunk of a download
 WAIT = 6 * 3600  # seconds to wait for another process that downloads into the same folder
+BEFORE_TEXT = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"  # byte order marks and white space before a web page
 RETRIES = 2  # number of retries after a failed connection or a wrong checksum
 
 
@@ -83,22 +85,27 @@ def _download(url: str, path: Path, md5: str | None) -> None:
     checksum, known_hash, hint = path.with_name(f"{path.name}.sha256"), None, ""
     if md5 is not None:
         known_hash = f"md5:{md5}"
-    elif checksum.exists():
-        known_hash = f"sha256:{checksum.read_text().strip()}"
+    elif recorded := _recorded(checksum):
+        known_hash = f"sha256:{recorded}"
         hint = f". If the publisher has changed the file and you trust it, first remove {checksum}"
     fields = {"registry": {path.name: known_hash}, "urls": {path.name: url}}
     source = pooch.create(path.parent, base_url="", retry_if_failed=RETRIES, **fields)
-    hooks = {} if known_hash else {"hooks": {"response": _check_end}}
-    downloader = pooch.HTTPDownloader(progressbar=True, chunk_size=CHUNK, timeout=TIMEOUT, **hooks)
+    options = {"hooks": {"response": _check_response}, "headers": {"Accept-Encoding": "identity"}}
+    downloader = pooch.HTTPDownloader(
+        progressbar=True, chunk_size=CHUNK, timeout=TIMEOUT, **options
+    )
     try:
+        if path.exists():
+            check_regular(path)
         source.fetch(path.name, downloader=downloader)
         with path.open("rb") as stream:
-            is_web_page = stream.read(512).lstrip().startswith(b"<")
+            is_web_page = stream.read(512).lstrip(BEFORE_TEXT).startswith(b"<")
         if is_web_page:  # such as a login form
             path.unlink()
             raise ValueError("the server sends a web page, not the file; open the URL in a browser")
-        checksum.write_text(sha256(path) + "\n")
-    except (OSError, ValueError) as error:  # includes the errors of requests
+        with atomic_write(checksum) as temporary:
+            temporary.write_text(sha256(path) + "\n")
+    except (OSError, ValueError, StoreError) as error:  # includes the errors of requests
         raise DatasetError(
             f"{path}: cannot be downloaded from {url} ({error}). Fix: check the address, the network, the "
             f"disk space and the permissions of the folder; then run the same command again{hint}"
@@ -117,15 +124,29 @@ def _lock(folder: Path, name: str) -> Lock:
         ) from error
 
 
-def _check_end(response: requests.Response, **_: object) -> None:
-    """Refuse a file without checksum and without length: nobody could notice that its end is missing."""
+def _check_response(response: requests.Response, **_: object) -> None:
+    """Refuse a reply from which nobody could tell whether it is the whole file."""
+    if not response.ok or response.is_redirect:  # pooch raises an error, or follows
+        return
     fields = response.headers
-    if response.ok and not (
-        response.is_redirect
-        or "Content-Length" in fields
-        or fields.get("Transfer-Encoding", "").casefold() == "chunked"
-    ):
-        raise ValueError("the server sends neither the length nor a checksum of the file")
+    length, encoding = fields.get("Content-Length", ""), fields.get("Content-Encoding", "identity")
+    if encoding in ("gzip", "x-gzip") and response.url.endswith((".gz", ".tgz")):
+        # Some servers describe an archive itself in this way. Keep its bytes as they are.
+        response.raw.headers.discard("Content-Encoding")
+        encoding = "identity"
+    has_length = length.isdecimal() and 0 < int(length) <= MAX_BYTES
+    is_whole = response.status_code == 200 and "Transfer-Encoding" not in fields
+    if not (has_length and is_whole and encoding == "identity"):
+        raise ValueError(
+            f"the server sends status {response.status_code}, length {length or 'unknown'} and encoding "
+            f"{encoding}; expected status 200, a length of 1 to {MAX_BYTES:,} bytes, and no encoding"
+        )
+
+
+def _recorded(checksum: Path) -> str | None:
+    """Return the SHA-256 that an earlier download has recorded in a file. None without such a file."""
+    lines = read_lines(checksum, fix="remove it") if checksum.exists() else []
+    return lines[0].text if lines else None
 
 
 def _fetch_file(file: RemoteFile, folder: Path) -> None:
@@ -135,7 +156,7 @@ def _fetch_file(file: RemoteFile, folder: Path) -> None:
         return
     archive = folder / DOWNLOADS / file.folder / file.name
     checksum = archive.with_name(f"{file.name}.sha256")
-    if checksum.exists() and is_unpacked(checksum.read_text().strip(), target):
+    if (recorded := _recorded(checksum)) and is_unpacked(recorded, target):
         return
     md5 = None
     if file.md5_url is not None:

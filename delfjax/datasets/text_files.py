@@ -30,7 +30,7 @@ class Line(NamedTuple):
     location: str
 
 
-def read_lines(path: Path) -> list[Line]:
+def read_lines(path: Path, *, fix: str = "download the file again") -> list[Line]:
     """Read the lines of a UTF-8 text file, and skip blank lines.
 
     Raises:
@@ -40,9 +40,7 @@ def read_lines(path: Path) -> list[Line]:
         check_regular(path)
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(
-            f"{path}: cannot be read as UTF-8 text ({error}). Fix: download the file again"
-        ) from error
+        raise DatasetError(f"{path}: cannot be read as UTF-8 text ({error}). Fix: {fix}") from error
     numbered = enumerate(map(str.strip, lines), start=1)
     return [Line(text, f"{path}, line {number}") for number, text in numbered if text]
 

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from delfjax.files import HEADER, StoreError, atomic_write, digest, reading
@@ -89,15 +89,9 @@ def write_shard(
         "checksums": [_checksum(each) for each in features],
     }
     header["sha256"] = _header_sha256(header, tensors["offsets"], tensors["image_sizes"])
-    try:
-        with atomic_write(path) as temporary:
-            # One key only: safetensors writes several keys in random order.
-            save_file(tensors, temporary, {HEADER: json.dumps(header, sort_keys=True)})
-    except (OSError, SafetensorError) as error:
-        raise StoreError(
-            f"{path}: the file cannot be written ({error}). "
-            "Fix: free space on the disk, or allow writing there, and run the command again"
-        ) from error
+    with atomic_write(path) as temporary:
+        # One key only: safetensors writes several keys in random order.
+        save_file(tensors, temporary, {HEADER: json.dumps(header, sort_keys=True)})
 
 
 def _checksum(features: Features) -> int:

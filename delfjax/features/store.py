@@ -23,6 +23,7 @@ from delfjax.files import (
     Lock,
     StoreError,
     claim_folder,
+    list_files,
     read_json,
     reading,
     remove_leftovers,
@@ -131,7 +132,7 @@ class FeatureStore:
         self._check_pca()
 
     def _shard_files(self) -> list[Path]:
-        return sorted((self.path / SHARDS).glob("*.safetensors"))
+        return list_files(self.path / SHARDS, ".safetensors")
 
     def _add_shard(self, shard: Shard) -> None:
         self._shards.append(shard)

@@ -186,7 +186,8 @@ def _save_model(
         with_backbone=is_trained or isinstance(start, ResNet),
         training={
             **made_by,
-            "seconds": round(trained.log[-1]["seconds"]),
+            # Somebody may have removed the log of a finished run.
+            "seconds": round(trained.log[-1]["seconds"]) if trained.log else None,
             "step": trained.step,
             **trained.validation_metrics,
         },

@@ -129,6 +129,8 @@ class RunFolder(AbstractContextManager["RunFolder"]):
 
     def _metrics(self, step: int) -> dict[str, Any]:
         """Return the loss of a saved state and the checksum of its arrays."""
+        if not any((self.path / STATES / str(step)).iterdir()):
+            raise ValueError(f"state {step} is empty")
         metrics = dict(self._states.metrics(step))
         checksum = metrics.pop(CHECKSUM)
         if checksum != with_checksum(metrics)[CHECKSUM]:

@@ -369,3 +369,11 @@ def test_a_keyboard_interrupt(tmp_path, monkeypatch):
     assert all_paths(folder) == []
     unpack(archive, folder)
     assert contents(folder) == FILES
+
+
+@pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a"), ("n" * 300,)])
+def test_names_that_no_folder_can_hold_are_no_matter_of_permissions(tmp_path, names):
+    archive = tar(tmp_path / "a.tar", [regular(name) for name in names])
+    with pytest.raises(DatasetError, match="from its publisher") as caught:
+        unpack(archive, tmp_path / "out")
+    assert "permission" not in str(caught.value)

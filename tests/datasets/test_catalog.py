@@ -1,11 +1,13 @@
 """The catalog: complete entries, valid addresses, and what is reported about missing data sets."""
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from delfjax.datasets.benchmark import DatasetError
 from delfjax.datasets.catalog import (
     DATASETS,
     RemoteFile,
@@ -135,3 +137,10 @@ def test_the_message_of_every_entry(name):
     assert entry.homepage in message
     assert entry.terms in message
     assert all(len(line) < 160 for line in message.splitlines())
+
+
+def test_a_pipe_in_place_of_the_list_of_unfinished_parts_is_refused(tmp_path):
+    (tmp_path / "oxford5k").mkdir()
+    os.mkfifo(tmp_path / "oxford5k" / ".fetching")
+    with pytest.raises(DatasetError, match=r"\.fetching: .* Fix: remove it"):
+        missing_parts("oxford5k", tmp_path)

@@ -80,6 +80,16 @@ def test_finished_run_is_only_loaded(photos, tmp_path, monkeypatch):
     assert second.log == first.log
 
 
+@pytest.mark.parametrize("log", [None, "", '{"step": 1e999, "seconds": 1}\n'])
+def test_finished_run_without_a_log_is_loaded(photos, tmp_path, log):
+    first = run(photos, tmp_path / "run", settings(steps=2))
+    path = tmp_path / "run" / "log.jsonl"
+    path.unlink() if log is None else path.write_text(log)
+    second = run(photos, tmp_path / "run", settings(steps=2))
+    assert parameters(second) == parameters(first)
+    assert second.log == []
+
+
 def test_without_validation_the_last_state_is_the_best(photos, tmp_path):
     trained = run(photos, tmp_path / "run", settings(validation_fraction=0.0))
     assert trained.step == 6

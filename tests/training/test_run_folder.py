@@ -136,6 +136,14 @@ def test_folder_of_a_running_training_is_refused(tmp_path):
     RunFolder(tmp_path, SETTINGS).__exit__(None, None, None)
 
 
+def test_an_empty_state_is_named(tmp_path):
+    with RunFolder(tmp_path, SETTINGS) as run:
+        fill(run, {1: 3.0})
+    (tmp_path / "states" / "99").mkdir()
+    with pytest.raises(StoreError, match="state 99 is empty"):
+        RunFolder(tmp_path, SETTINGS)
+
+
 def damaged_log(path):
     (path / "log.jsonl").write_text("[]\n")
     RunFolder(path, SETTINGS)
