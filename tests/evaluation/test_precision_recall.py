@@ -181,6 +181,7 @@ def test_a_summary_holds_the_curve_and_its_mean():
     low, high = summary["interval"]
     assert 0 < low < summary["mean"] < high < 100
     assert len(summary["draws"]) == 500
+    np.testing.assert_array_equal(summary["draws"], np.round(summary["draws"], 2))
     np.testing.assert_allclose(
         np.quantile(summary["draws"], [0.025, 0.975]), [low, high], atol=0.01
     )
