@@ -7,6 +7,7 @@ profiles are not applied. The paper does not cover this.
 Sizes are ``(height, width)`` in pixels. Only the sizes of Pillow images are ``(width, height)``.
 """
 
+import io
 import mimetypes
 import os
 import re
@@ -37,6 +38,9 @@ MAX_PIXELS = 100_000_000  # 0.3 GB as RGB; larger files are rarely photos
 # needs at most about 1.2 GB; a JPEG of 100 million pixels needs 0.7 GB.
 PIXEL_COSTS = {"WEBP": 1.5, "JPEG2000": 3}
 STRIP_PIXELS = 2**20  # number of pixels that are converted to RGB at the same time
+MAX_BYTES = 2**30  # of a file: 10 for each of `MAX_PIXELS`; 16-bit RGBA without compression needs 8
+# Calls to read while a file is decoded: at most 4 seconds. A PNG of 0.8 GB in the usual chunks of 8 KB needs 300,000.
+MAX_READS = 1_000_000
 MAX_SCANS = 30  # of a JPEG. Each scan takes as long as a whole photo; cameras write at most 15
 MAX_WAIT = 900  # seconds that a photo waits until the photos before it are decoded
 MAX_LINKS = 100  # links to one folder that `scan` follows
@@ -44,6 +48,8 @@ WHITES = (1, 255, 65535)  # possible white levels of float photos; for integers,
 AHEAD = 4  # number of threads that read photos, and of photos read in advance
 # Pillow's other readers are left out: they are rare, and EPS starts another program.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF")
+# In compressed data of a JPEG, 0xFF is followed by 0x00 or by a restart marker.
+MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # A file with one of these suffixes is expected to be a photo, and is listed even if it cannot be read.
 PHOTO_SUFFIXES = frozenset(
@@ -161,7 +167,10 @@ def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
         if path.exists() and not path.is_file():  # opening a pipe would wait forever
             fix = "to list a folder, call delfjax.images.reading.scan"
             raise _photo_error(path, "is not a file", "a photo file", fix)
-        with path.open("rb") as file:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            expected, fix = f"at most {MAX_BYTES:,}", "resize the photo, or leave it out"
+            raise _photo_error(path, f"has {size:,} bytes", expected, fix)
+        with _LimitedFile(path) as file:
             image = _identify(file, path)
             width, height = image.size
             count = _count_pixels(image)
@@ -176,6 +185,25 @@ def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
         raise
     except Exception as error:  # Pillow raises many kinds of exceptions for damaged files
         raise _unreadable(path, error) from error
+
+
+class _LimitedFile(io.BufferedReader):
+    """A photo file that refuses to be read in too many small pieces."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self.reads, self._path = 0, path
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read from the file, as often as allowed."""
+        self.reads += 1
+        if self.reads > MAX_READS:
+            found, fix = (
+                "has too many or too long segments",
+                "save the photo again, or leave it out",
+            )
+            raise _photo_error(self._path, found, "a common photo file", fix)
+        return super().read(size)
 
 
 def _count_pixels(image: ImageFile.ImageFile) -> float:
@@ -204,7 +232,7 @@ def _identify(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
     if name is None:
         raise _photo_error(path, "is not an image", formats, "convert the file, or leave it out")
     if name == "JPEG" and _count_scans(file) > MAX_SCANS:
-        found = f"has more than {MAX_SCANS} JPEG scans"
+        found = f"has more than {MAX_SCANS} JPEG scans or {MAX_READS:,} markers"
         fix = "save the photo as a baseline JPEG, or leave it out"
         raise _photo_error(path, found, "a photo that is decoded in seconds", fix)
     file.seek(0)
@@ -229,39 +257,45 @@ def _format(prefix: bytes) -> str | None:
 
 
 def _count_scans(file: BinaryIO) -> int:
-    """Count the scans of a JPEG that have to be decoded, from its markers. Stop after `MAX_SCANS`."""
-    position, scans, components, progressive = 2, 0, 0, False
-    while scans <= MAX_SCANS and (found := _next_marker(file, position)):
-        position, marker = found
-        if marker == 0xD9:  # the end of the photo; phones append videos
-            break
-        if marker in (0x01, 0xD8):  # markers without a segment
-            continue
-        file.seek(position)
-        segment = file.read(8)
-        if len(segment) < 8:
-            break
+    """Count the scans of a JPEG that have to be decoded. Stop after `MAX_SCANS`.
+
+    More than `MAX_READS` markers count as too many scans.
+    """
+    scans, components, progressive = 0, 0, False
+    for number, (marker, segment) in enumerate(_segments(file)):
+        if number == MAX_READS:
+            return MAX_SCANS + 1
         if marker in (0xC0, 0xC1, 0xC2):
             components, progressive = segment[7], marker == 0xC2
         elif marker == 0xDA:
             scans += 1
-            if not progressive and segment[2] == components:  # the decoder stops after this scan
+            # Without progression, the decoder stops after a scan of all components.
+            if scans > MAX_SCANS or (not progressive and segment[2] == components):
                 break
-        position += int.from_bytes(segment[:2])
     return scans
 
 
-def _next_marker(file: BinaryIO, position: int) -> tuple[int, int] | None:
-    """Find the next marker of a JPEG. Return the position after it, and its second byte."""
+def _segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield the second byte of each marker of a JPEG, and the first 8 bytes of its segment."""
+    start, chunk, position = 0, b"", 2  # the chunk starts at ``start``
     while True:
-        file.seek(position)
-        chunk = file.read(2**20)
-        # In compressed data, 0xFF is followed by 0x00 or by a restart marker.
-        if match := re.search(rb"\xff([^\x00\xff\xd0-\xd7])", chunk):
-            return position + match.end(), match[1][0]
-        if len(chunk) < 2:
-            return None
-        position += len(chunk) - 1
+        match = MARKER.search(chunk, position - start)
+        if match is None or match.end() + 8 > len(chunk):  # read on, from the marker
+            following = start + match.start() if match else max(position, start + len(chunk) - 1)
+            is_end = following == start
+            start = position = following
+            file.seek(start)
+            chunk = file.read(2**20)
+            if is_end or len(chunk) < 2:
+                return
+            continue
+        marker, segment = match[1][0], chunk[match.end() : match.end() + 8]
+        position = start + match.end()
+        if marker == 0xD9:  # the end of the photo; phones append videos
+            return
+        yield marker, segment
+        if marker not in (0x01, 0xD8):  # markers without a segment
+            position += int.from_bytes(segment[:2])
 
 
 class _PixelLimit:
@@ -395,6 +429,8 @@ class PhotoFolder:
             if not path.is_file():
                 return None
             status, box = path.stat(), [*self.crops[name].box] if name in self.crops else None
+            if status.st_size > MAX_BYTES:  # no photo; `load` refuses it
+                return None
             folder = str(self.root.resolve())
             return PhotoSource(folder, status.st_size, status.st_mtime_ns, sha256(path), box)
         except OSError:

@@ -1,5 +1,6 @@
 """Read photos of every format, mode and orientation, and refuse damaged ones."""
 
+import io
 import os
 import pickle
 import re
@@ -486,10 +487,10 @@ def test_unreadable_file_is_refused(tmp_path, colors, monkeypatch):
     path.chmod(0)
     if os.access(path, os.R_OK):  # root can read every file
 
-        def denied(path, mode):
+        def denied(path):
             raise PermissionError(13, "Permission denied", str(path))
 
-        monkeypatch.setattr(type(path), "open", denied)
+        monkeypatch.setattr(reading, "_LimitedFile", denied)
     assert_refused(path, "Permission denied", "permissions")
 
 
@@ -622,9 +623,53 @@ def test_scans_of_random_bytes_are_counted(rest):
 
 @pytest.mark.parametrize("length", range(2**20 - 3, 2**20 + 3))
 def test_markers_are_found_across_the_limits_of_chunks(tmp_path, length):
-    (tmp_path / "data").write_bytes(b"\xff\0" + b"\0" * length + b"\xff\xd9")
+    scan = b"\xff\xda\0\x08123456"
+    (tmp_path / "data").write_bytes(b"\xff\xd8\xff\0" + b"\0" * length + scan + scan + b"\xff\xd9")
     with (tmp_path / "data").open("rb") as file:
-        assert reading._next_marker(file, 0) == (length + 4, 0xD9)
+        assert [*reading._segments(file)] == [(0xDA, b"\0\x08123456")] * 2
+
+
+SEGMENTS = {
+    "comments.jpg": (b"\xff\xfe\0\2", 2),
+    "markers.jpg": (b"\xff\1", 2),
+    "chunks.png": (struct.pack(">I4sI", 0, b"abCd", zlib.crc32(b"abCd")), 33),
+    "data.png": (struct.pack(">I4sI", 0, b"IDAT", zlib.crc32(b"IDAT")), 33),
+    "comment.ppm": (b"#" * 100 + b"\n", 3),
+}
+
+
+@pytest.mark.parametrize(("name", "part", "start"), [(n, *each) for n, each in SEGMENTS.items()])
+def test_a_photo_of_many_small_pieces_is_refused(tmp_path, colors, monkeypatch, name, part, start):
+    monkeypatch.setattr(reading, "MAX_READS", 3000)
+    path = save(tmp_path / name, colors)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:start] + part * 5000 + whole[start:])
+    assert_refused(path, "has ", readers=[read_image])
+
+
+def test_markers_are_found_in_linear_time(tmp_path, colors):
+    path = save(tmp_path / "photo.jpg", colors)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:2] + b"\xff\xfe\0\2" * 100_000 + whole[2:])
+
+    class Counted(io.FileIO):
+        count = 0
+
+        def read(self, size=-1):
+            self.count += (found := super().read(size)) and len(found)
+            return found
+
+    with Counted(path) as file:
+        assert reading._count_scans(file) == 1
+        assert file.count < 2 * path.stat().st_size
+
+
+def test_a_file_of_many_bytes_is_refused_unread(tmp_path, monkeypatch):
+    (tmp_path / "photo.jpg").touch()
+    os.truncate(tmp_path / "photo.jpg", 2**40)
+    monkeypatch.setattr(reading, "sha256", lambda path: pytest.fail("read"))
+    assert_refused(tmp_path / "photo.jpg", "has 1,099,511,627,776 bytes")
+    assert scan(tmp_path).source("photo.jpg") is None
 
 
 def test_threads_decode_a_limited_number_of_pixels(monkeypatch):
