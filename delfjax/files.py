@@ -19,7 +19,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pooch
 from safetensors import SafetensorError, safe_open
 
 if TYPE_CHECKING:
@@ -414,6 +413,8 @@ class Lock:
 
 def cache_folder() -> Path:
     """Return the folder of downloaded weights: ``$DELFJAX_CACHE`` if set, else the user's cache folder."""
+    import pooch  # a slow import
+
     return Path(os.environ.get("DELFJAX_CACHE") or pooch.os_cache("delfjax"))
 
 

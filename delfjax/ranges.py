@@ -65,8 +65,8 @@ class Range:
 COUNT = Range(at_least=1, at_most=1_000_000_000, whole=True)
 SEED = Range(at_least=0, at_most=2**32 - 1, whole=True)
 """Seeds that NumPy, JAX and scikit-learn all accept. JAX would drop the higher bits of a larger one."""
-PIXELS = Range(at_least=1, at_most=16_384, whole=True)
-SCALE = Range(above=0, at_most=16)
+PIXELS = Range(at_least=16, at_most=16_384, whole=True)
+SCALE = Range(at_least=0.01, at_most=16)
 POSITIVE = Range(above=0)
 NOT_NEGATIVE = Range(at_least=0)
 FRACTION = Range(at_least=0, at_most=1)

@@ -89,7 +89,8 @@ def _add_shared_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(load_benchmark: Callable[[], Benchmark], options: argparse.Namespace) -> int:
     """Evaluate a benchmark, print the scores, and write the JSON file and the HTML page if requested."""
-    check_outputs(options)
+    parts = options.name.split("+") if options.command == "benchmark" else ()
+    check_outputs(options, *(options.root / part for part in parts))
     check_folder("--store", options.store)
     config = run_config(options)
     try:

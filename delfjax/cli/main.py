@@ -5,6 +5,7 @@ Commands print results to standard output, and progress and errors to standard e
 
 import argparse
 import io
+import os
 import sys
 from functools import partial
 from importlib import import_module
@@ -19,7 +20,11 @@ from delfjax.cli.output import (
     drop_output,
     show,
 )
-from delfjax.files import printable
+from delfjax.files import explain, printable
+from delfjax.ranges import ConfigError
+
+FAILURES = (UsageError, ValueError, RuntimeError, OSError, ImportError, MemoryError)
+SETTINGS = ("$JAX_", "$TQDM_", "$MPL")  # environment variables of the packages in use
 
 # The module and the summary of each command. Module MODULE defines COMMAND(options), which returns the
 # exit code, and COMMAND_options(parser). A module is imported only when its command is used.
@@ -54,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code of the command.
     """
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):  # a name may have characters that they cannot encode
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -61,43 +67,69 @@ def main(arguments: list[str] | None = None) -> int:
     command = next((word for word in arguments if word in COMMANDS), "")
     try:
         return _run(parse(arguments))
-    except UsageError as error:
-        show(f"delfjax {command}: {printable(str(error))}", error=True)
-        return WRONG_USAGE
-
-
-def _run(options: argparse.Namespace) -> int:
-    """Run a parsed command. Print an error instead of raising it."""
-    # These imports are slow, so they come after --version and --help have been answered.
-    import jax
-
-    from delfjax.files import StoreError, cache_folder, explain
-    from delfjax.images.reading import PhotoError
-    from delfjax.models.conversion import WeightsError
-    from delfjax.ranges import ConfigError
-
-    # Keep compiled programs on disk. Otherwise each command, a new process, compiles them again.
-    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-    try:
-        code: int = options.run(options)
-        sys.stdout.flush()  # raises BrokenPipeError here, where it is caught, and not at exit
-        return code
     except KeyboardInterrupt:
-        show(
-            f"delfjax {options.command}: interrupted. Run the same command again to resume",
-            error=True,
-        )
+        text = "interrupted. Run the same command again to resume"
+        show(f"delfjax {command}: {text}", error=True)
         return INTERRUPTED
     except BrokenPipeError:
         drop_output()  # the reader has closed the pipe, as `head` does
         return FAILED
-    except (PhotoError, StoreError, WeightsError, ValueError, OSError, ImportError) as error:
-        # A list of failed downloads has several lines; a name with a line break must not add one.
-        text = explain(error) if isinstance(error, OSError) else str(error)
-        text = text if isinstance(error, WeightsError) else printable(text)
-        show(f"delfjax {options.command}: {text}", error=True)
-        return WRONG_USAGE if isinstance(error, ConfigError) else FAILED
+    except BaseException as error:
+        if not (isinstance(error, FAILURES) or type(error).__name__ == "PanicException"):
+            raise
+        show(f"delfjax {command}: {_describe(error)}", error=True)
+        try:
+            sys.stdout.flush()
+        except OSError:  # Python would try again when it exits
+            drop_output()
+        return WRONG_USAGE if isinstance(error, (UsageError, ConfigError)) else FAILED
+
+
+def _open_closed_streams() -> None:
+    """Open the streams that were closed (``>&-``), so that no other file gets their numbers.
+
+    Writing to standard output then fails, so that no result is lost silently.
+    """
+    for name, mode in (("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, mode), "w", encoding="utf-8"))
+
+
+def _describe(error: BaseException) -> str:
+    """Return the message of an error: one line, unless it lists files or downloads."""
+    text = str(error) or type(error).__name__
+    if type(error).__name__ in ("WeightsError", "DatasetError"):
+        return text
+    first = printable(text.splitlines()[0])
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
+        return f"not enough memory ({first}). Fix: free memory, or shrink the photos (--longest)"
+    if isinstance(error, FileNotFoundError) and error.filename is None:
+        return f"{first}: the current folder. Fix: change to a folder that exists"
+    changed = [f"${name}={os.environ[name]}" for name in sorted(os.environ)]
+    changed = [each for each in changed if each.startswith(SETTINGS)]
+    if changed and "Fix:" not in text and not isinstance(error, (OSError, ConfigError, UsageError)):
+        return f"{first}. Fix: check these environment variables: {printable(', '.join(changed))}"
+    return printable(explain(error) if isinstance(error, OSError) else text)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run a parsed command."""
+    # These imports are slow, so they come after --version and --help have been answered.
+    import jax
+
+    from delfjax.files import cache_folder
+
+    # Keep compiled programs on disk. Otherwise each command, a new process, compiles them again.
+    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    if os.environ.get("JAX_PLATFORMS") and not getattr(options, "coordinator", None):
+        try:  # before any work
+            jax.devices()
+        except (RuntimeError, AssertionError) as error:
+            raise RuntimeError("JAX finds no device of this platform") from error
+    code: int = options.run(options)
+    sys.stdout.flush()  # raises BrokenPipeError here, where it is caught, and not at exit
+    return code
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -114,4 +146,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             module = import_module(f"delfjax.cli.{module_name}")
             getattr(module, f"{name}_options")(parser)
             parser.set_defaults(run=getattr(module, name))
-    return top.parse_args(arguments)
+    options = top.parse_args(arguments)
+    for before, word in zip(
+        ["", *arguments], arguments, strict=False
+    ):  # "" would be the current folder
+        option, equals, value = word.partition("=")
+        if not word or (word.startswith("-") and equals and not value):
+            where = option if word else f"the argument after {before}"
+            raise UsageError(
+                f"{where} is empty; expected a value. Fix: fill it in, or leave it out"
+            )
+    return options

@@ -224,11 +224,14 @@ def refuse_unused(option: str, is_given: bool, needed: str, value: object) -> No
 def extraction_config(options: argparse.Namespace) -> ExtractionConfig:
     """Make the configuration of the image pyramid and the selection of features."""
     if options.model in HANDCRAFTED:
-        model = "a model with a network, because --model is " + options.model
         default = ExtractionConfig()
         for name in ("selection", "nms_iou", "min_contrast"):
-            is_given = getattr(options, name) != getattr(default, name)
-            refuse_unused(f"--{name.replace('_', '-')}", is_given, model, None)
+            if getattr(options, name) != getattr(default, name):
+                option = f"--{name.replace('_', '-')}"
+                raise UsageError(
+                    f"{option} has no effect with --model {options.model}, which has no network. "
+                    f"Fix: leave out {option}, or choose another model"
+                )
     pyramid = PyramidConfig(longest=options.longest)
     names = ("selection", "max_features", "nms_iou", "min_contrast")
     return ExtractionConfig(pyramid=pyramid, **_values(options, *names))
@@ -262,6 +265,9 @@ def run_config(options: argparse.Namespace) -> RunConfig:
     refuse_unused("--expand-photos", is_given, "--expand", options.kind)
     is_given = options.min_inliers != default.min_inliers
     refuse_unused("--expand-inliers", is_given, "--expand", options.kind)
+    names = [name for name, _ in options.index_settings]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UsageError(f"--index-settings has {twice.pop()} twice; expected each setting once")
     descriptor = options.pooling and GlobalConfig(
         scales=tuple(options.scales), **_values(options, "pooling", "longest")
     )

@@ -72,7 +72,7 @@ def _used_paths(options: argparse.Namespace) -> Iterator[Path]:
         for each in value if isinstance(value, list) else [value]:
             # A model and a whitening may also be names.
             is_path = name in ("model", "whitening") and each and os.path.exists(each)
-            if name not in OUTPUTS and (is_path or isinstance(each, Path)):
+            if name not in (*OUTPUTS, "root") and (is_path or isinstance(each, Path)):
                 yield Path(each)
 
 
@@ -109,7 +109,11 @@ def _why_not_writable(path: Path, suffixes: tuple[str, ...] | None = None) -> st
 def show(text: str, *, error: bool = False) -> None:
     """Print text to standard output or standard error. Control characters are written as codes."""
     stream = sys.stderr if error else sys.stdout
-    print("\n".join(map(printable, text.split("\n"))), file=stream, flush=True)
+    try:
+        print("\n".join(map(printable, text.split("\n"))), file=stream, flush=True)
+    except OSError as failed:
+        failed.filename = "standard output"  # for the error message
+        raise
 
 
 def print_result(

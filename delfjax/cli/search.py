@@ -35,6 +35,7 @@ from delfjax.features.database import Database
 from delfjax.features.extract_folder import extract_folder
 from delfjax.features.extraction import ExtractionConfig
 from delfjax.features.factory import DEFAULT_MODEL, extractor_of, load
+from delfjax.features.store import MANIFEST as STORE_MANIFEST
 from delfjax.features.store import FeatureStore
 from delfjax.files import StoreError, printable
 from delfjax.images.reading import PhotoFolder, read_image, scan
@@ -42,7 +43,7 @@ from delfjax.provenance import config_to_dict, describe, hardware, versions
 from delfjax.ranges import COUNT, RATIO, check_dimensions
 from delfjax.search.exact import ExactIndex
 from delfjax.search.index import NEIGHBORS, Index, IndexConfig, build_index, load_index
-from delfjax.search.index_files import MANIFEST, IndexFileError
+from delfjax.search.index_files import MANIFEST, IndexFileError, check_files
 from delfjax.search.matching import DISTANCE, MAX_DISTANCE
 from delfjax.search.matching import match as match_features
 from delfjax.search.searcher import Searcher
@@ -78,6 +79,8 @@ def match(options: argparse.Namespace) -> int:
             "--store has extraction settings of its own. Fix: leave out --longest, --max-features, "
             "--nms-iou, --min-contrast and --selection, or leave out --store"
         )
+    if options.figure:
+        import matplotlib  # noqa: F401 - slow, and it refuses a wrong $MPLBACKEND
     photos = [read_image(path) for path in options.photos]
     pca = None
     if options.store:
@@ -203,6 +206,7 @@ def index(options: argparse.Namespace) -> int:
     path = options.out or _default_index(options.store)
     check_outputs(options, path)
     check_folder("--out", path)
+    check_files(path)
     store = open_store(options.store)
     IndexConfig(kind=options.index).check(store.dimensions)
     database = store.gather()
@@ -251,11 +255,19 @@ def search(options: argparse.Namespace) -> int:
             "features, dimensions and kind of a saved index are fixed. "
             "Fix: leave out --saved, or leave out the other options"
         )
+    if options.saved and (options.saved / STORE_MANIFEST).exists():
+        raise UsageError(
+            f"--saved {options.saved} is a feature store; expected an index. "
+            "Fix: choose a folder that `delfjax index` wrote"
+        )
     store = open_store(options.store)
     check_dimensions("--truncate", config.truncate, store.dimensions)
     IndexConfig(kind=options.index).check(config.truncate or store.dimensions)
     model = extractor_of(store, options.model, weights=options.weights)
     query = model(read_image(options.photo))
+    if not len(query):
+        text = "no feature was found in this photo, so the result is empty. Fix: use another photo"
+        show(f"{options.photo}: {text}", error=True)
     if store.pca is not None:
         query = query.with_descriptors(store.pca(query.descriptors))
     database = config.load_database(store)
@@ -296,6 +308,8 @@ def _load_or_build(database: Database, options: argparse.Namespace) -> Index:
     try:
         return load_index(path, database=database.checksum)
     except IndexFileError as error:
+        if not str(error).endswith(("build the index again", "build an index here")):
+            raise
         raise IndexFileError(
             f"{error} with `delfjax index {options.store} --out {path}`, or search with "
             "`--index exact`"

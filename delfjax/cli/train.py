@@ -18,6 +18,8 @@ from delfjax.models import weights
 from delfjax.models.resnet import RESNET50_V1, SPECS
 from delfjax.ranges import Range
 from delfjax.training import TrainingConfig, Variant, paper_config, small_config, with_conv5
+from delfjax.training.loop import MODEL
+from delfjax.training.run_folder import STATES
 
 HOSTS = Range(at_least=1, at_most=100_000, whole=True)
 HOST = Range(at_least=0, at_most=100_000, whole=True)
@@ -81,7 +83,16 @@ def train(options: argparse.Namespace) -> int:
             f"--host is {options.host}; expected a number below {options.hosts} (--hosts)"
         )
     config, start = training_config(options), options.start
+    if (options.out / STATES).is_file() or (options.out / MODEL).is_dir():
+        raise UsageError(
+            f"--out {options.out}: expected {STATES} to be a folder and {MODEL} a file. "
+            "Fix: choose another folder"
+        )
     photos = scan(options.photos)
+    if (options.batch_size or 1) > len(photos):
+        raise UsageError(
+            f"--batch-size is {options.batch_size}; expected at most {len(photos)}, the number of photos"
+        )
     show(f"{options.photos}: {describe_classes(photos)}", error=True)
     if options.coordinator:  # before anything else uses JAX
         jax.distributed.initialize(options.coordinator, options.hosts, options.host)

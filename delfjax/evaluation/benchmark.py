@@ -163,6 +163,7 @@ def evaluate(
     inputs = {"model": checksum, "photos": photos_sha256(benchmark)}
     seconds: dict[str, float] = {}
     report, recall = ExtractionReport(), 1.0
+    _readable(benchmark, report)  # before any work
     searcher: Searcher | None = None
     queries: list[Features] = []
     descriptors: GlobalDescriptors | None = None

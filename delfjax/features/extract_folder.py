@@ -20,7 +20,7 @@ from delfjax.features.cluster import Client, map_in_order
 from delfjax.features.extraction import Extractor
 from delfjax.features.handcrafted import HandcraftedExtractor
 from delfjax.features.pca import PAPER_DIMENSIONS, PCA
-from delfjax.features.store import SHARDS, ExtractionReport, FeatureStore
+from delfjax.features.store import MANIFEST, SHARDS, ExtractionReport, FeatureStore
 from delfjax.files import StoreError
 from delfjax.images.reading import PhotoError, PhotoFolder, PhotoSource, iter_photos, scan
 from delfjax.provenance import config_to_dict
@@ -104,6 +104,8 @@ def extract_folder(
         "extraction": config_to_dict(model.config),
         "reduction": asdict(config),
     }
+    if not (Path(path) / MANIFEST).exists():
+        _pca_photos(photos, config)  # an error must leave no store behind
     store = FeatureStore(path, made_by)
     unreduced = store.path / UNREDUCED
     current = _current(store, photos)
@@ -220,14 +222,8 @@ def _learn_pca(
 ) -> PCA:
     """Extract a random sample of photos into a store, and learn the PCA from their features."""
     random = np.random.default_rng(config.seed)
-    candidates = [n for n in photos.names if fnmatchcase(Path(n).name, config.database)]
-    if not candidates:
-        raise ValueError(
-            f"{photos.root}: no file name matches {config.database!r}, the pattern that selects the photos "
-            "from which the PCA is learned. Fix: change the pattern (--database)"
-        )
     used: list[str] = []
-    remaining = iter(random.permutation(candidates).tolist())
+    remaining = iter(random.permutation(_pca_photos(photos, config)).tolist())
     # Unreadable photos are replaced by others.
     while names := list(islice(remaining, config.photos - len(used))):
         extract([name for name in names if name not in sample], None, sample)
@@ -239,9 +235,25 @@ def _learn_pca(
     for name in used:
         descriptors = sample.read(name).descriptors
         rows.append(descriptors[random.permutation(len(descriptors))[: config.features]])
+    if not any(map(len, rows)):
+        raise ValueError(
+            f"{photos.root}: no feature was found in {len(used)} photos, so no PCA can be learned; expected "
+            "photos with visible content. Fix: use other photos"
+        )
     return PCA.fit(
         np.concatenate(rows), dimensions=config.dimensions, whiten=config.whiten, seed=config.seed
     )
+
+
+def _pca_photos(photos: PhotoFolder, config: PCAConfig) -> list[str]:
+    """Return the names of the photos from which the PCA may be learned."""
+    names = [n for n in photos.names if fnmatchcase(Path(n).name, config.database)]
+    if not names:
+        raise ValueError(
+            f"{photos.root}: no file name matches {config.database!r}, the pattern that selects the photos "
+            "from which the PCA is learned. Fix: change the pattern (--database)"
+        )
+    return names
 
 
 def _reduce(features: Features, pca: PCA) -> Features:

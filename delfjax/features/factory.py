@@ -10,6 +10,7 @@ from delfjax.features.store import FeatureStore
 from delfjax.files import StoreError, sha256
 from delfjax.models import checkpoints
 from delfjax.models import weights as pretrained
+from delfjax.models.resnet import PUBLISHED
 from delfjax.models.resnet import SPECS as BACKBONES
 from delfjax.models.zoo import zoo
 from delfjax.provenance import config_from_dict
@@ -20,7 +21,7 @@ DEFAULT_MODEL = "resnet50_v1"  # the paper's backbone with ImageNet weights, no 
 
 def model_names() -> tuple[str, ...]:
     """Return the names that `load` accepts: trained models, ImageNet backbones, handcrafted features."""
-    return (*zoo(), *BACKBONES, *HANDCRAFTED)
+    return (*zoo(), *PUBLISHED, *HANDCRAFTED)
 
 
 def load(
@@ -49,14 +50,14 @@ def load(
     if weights is not None and name not in BACKBONES:
         raise ConfigError(
             f"weights {weights}: the model {name!r} does not need a weight file. "
-            f"Fix: leave the weights out, or choose one of {', '.join(BACKBONES)}"
+            f"Fix: leave the weights out, or choose one of {', '.join(PUBLISHED)}"
         )
     if name in HANDCRAFTED:
         return HandcraftedExtractor(name).with_config(config or ExtractionConfig())
     if name in BACKBONES:
         backbone = pretrained.load_backbone(BACKBONES[name], file=weights)
         return Extractor(backbone, None, config, name)
-    path = checkpoints.model_path(model)
+    path = checkpoints.model_path(model, (*PUBLISHED, *HANDCRAFTED))
     return Extractor(*checkpoints.load_model(path), config, path.stem)
 
 

@@ -61,7 +61,7 @@ class RansacConfig:
         number = Range(at_least=1, at_most=2**20, whole=True)
         check_fields(
             self,
-            residual=Range(above=0, at_most=1e6),
+            residual=Range(at_least=0.001, at_most=1e6),
             hypotheses=number,
             screened=number,
             screen_matches=number,

@@ -165,7 +165,7 @@ def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
     """Open an image and check its size without decoding it. Raise every failure as a `PhotoError`."""
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait forever
-            fix = "to list a folder, call delfjax.images.reading.scan"
+            fix = "pass one photo; delfjax.images.reading.scan lists a folder"
             raise _photo_error(path, "is not a file", "a photo file", fix)
         if (size := path.stat().st_size) > MAX_BYTES:
             expected, fix = f"at most {MAX_BYTES:,}", "resize the photo, or leave it out"

@@ -6,7 +6,7 @@ of the backbone. `load_model` then looks for a backbone with this checksum in th
 same folder, and finally among the ImageNet weights.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,11 @@ from delfjax.models.resnet import SPECS
 from delfjax.models.zoo import zoo
 
 
-def model_path(name_or_path: str | Path) -> Path:
+def model_path(name_or_path: str | Path, others: Sequence[str] = ()) -> Path:
     """Return the path of a model file, given a path or the name of a model in the zoo.
 
     The zoo holds the models that come with delfjax. If a name is also a path, the zoo takes precedence.
+    ``others`` are further names that the caller knows, for the error message.
 
     Raises:
         WeightsError: If no model in the zoo has this name, and no file has this path.
@@ -42,7 +43,7 @@ def model_path(name_or_path: str | Path) -> Path:
     if not path.is_file():
         raise WeightsError(
             f"{name_or_path}: no such model file, and no model that comes with delfjax has this name. "
-            f"Fix: pass the path of a .safetensors file, or one of the names {', '.join(models)}"
+            f"Fix: pass the path of a .safetensors file, or one of the names {', '.join([*models, *others])}"
         )
     return path
 

@@ -44,7 +44,7 @@ def read_weights(path: Path) -> tuple[Tensors, Naming]:
         ".tgz": _read_tfjs,
         ".safetensors": lambda path: (read_tensors(path)[0], "torchvision"),
     }
-    if path.suffix not in readers:
+    if path.is_file() and path.suffix not in readers:
         raise WeightsError(
             f"{path}: the file name ends in {path.suffix!r}; expected {', '.join(readers)}. Pickle files "
             "(.pth, .pt, .bin) are never loaded, because they can run code. "
@@ -52,7 +52,10 @@ def read_weights(path: Path) -> tuple[Tensors, Naming]:
         )
     try:
         with reading(
-            path, f"a {path.suffix} weight file", fix="download it again", error=WeightsError
+            path,
+            f"a {path.suffix or '.h5'} weight file",
+            fix="download it again",
+            error=WeightsError,
         ):
             return readers[path.suffix](path)
     except FileNotFoundError:

@@ -72,6 +72,7 @@ RESNET50_V1 = ResNetSpec(
 )
 RESNET50_V15 = ResNetSpec(name="resnet50_v1.5", stride_in="3x3")
 RESNET_TINY = replace(RESNET50_V1, name="resnet_tiny", blocks=(1, 1, 1, 1), width=4)  # for tests
+PUBLISHED = (RESNET50_V1.name, RESNET50_V15.name)  # backbones with published ImageNet weights
 SPECS = {spec.name: spec for spec in (RESNET50_V1, RESNET50_V15, RESNET_TINY)}
 
 

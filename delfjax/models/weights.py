@@ -99,7 +99,7 @@ def download(spec: ResNetSpec) -> Path:
     if spec.name not in sources:
         raise WeightsError(
             f"no weights are published for {spec.name!r}; expected one of {', '.join(sources)}. "
-            "Fix: pass a weight file: load_backbone(spec, file=...)"
+            "Fix: pass a weight file: --weights FILE, or load_backbone(spec, file=...)"
         )
     failures = []
     for source, fetch in sources[spec.name].items():

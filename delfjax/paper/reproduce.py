@@ -23,6 +23,7 @@ from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.factory import load, model_sha256
 from delfjax.paper.runs import PROFILES, RUNS, Profile, Run
 from delfjax.provenance import PROTOCOL, RESULTS, read_result, write_result
+from delfjax.ranges import ConfigError
 
 State = Literal["kept", "made", "failed"]
 
@@ -132,7 +133,7 @@ def plan(
         profile: Name in `PROFILES`, which gives the size of photos and the number of features.
 
     Raises:
-        ValueError: If a name is unknown.
+        ConfigError: If a name is unknown.
     """
     available = datasets.RENDERED if data is None else datasets.available(data)
     benchmarks = sorted(available, key=lambda name: name not in datasets.RENDERED)
@@ -141,7 +142,7 @@ def plan(
     jobs = [job(run=run, benchmark=name) for name in benchmarks for run in RUNS.values()]
     known = {*RUNS, *benchmarks, *(job.name for job in jobs)}
     if unknown := [name for name in names if name not in known]:
-        raise ValueError(
+        raise ConfigError(
             f"unknown name {', '.join(unknown)}; expected a run ({', '.join(RUNS)}), an available "
             f"benchmark ({', '.join(benchmarks)}), or a result such as rendered_norm. Fix: choose "
             "from `delfjax reproduce --list`"

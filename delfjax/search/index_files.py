@@ -49,13 +49,7 @@ def write(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensors
         StoreError: If another process keeps writing into the folder.
     """
     path.mkdir(parents=True, exist_ok=True)
-    for file in path.iterdir():
-        if file.name not in (MANIFEST, LOCK) and not (
-            FILE_NAME.fullmatch(file.name) or LEFTOVER.fullmatch(file.name)
-        ):
-            raise IndexFileError(
-                f"{path}: {file.name} is not part of an index. Fix: use another folder"
-            )
+    check_files(path)
     with Lock(path / LOCK, wait=WRITE_SECONDS):
         files = {name: _write_tensors(path, name, each) for name, each in tensors.items()}
         content = {**manifest, "versions": versions(), "files": files}
@@ -65,6 +59,17 @@ def write(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensors
         for file in path.iterdir():
             if file.name not in kept:
                 file.unlink()
+
+
+def check_files(path: Path) -> None:
+    """Raise an `IndexFileError` if a folder holds files that are not part of an index."""
+    for file in path.iterdir() if path.exists() else ():
+        if file.name not in (MANIFEST, LOCK) and not (
+            FILE_NAME.fullmatch(file.name) or LEFTOVER.fullmatch(file.name)
+        ):
+            raise IndexFileError(
+                f"{path}: {file.name} is not part of an index. Fix: use another folder"
+            )
 
 
 def read(path: Path) -> tuple[dict[str, Any], TensorFiles]:

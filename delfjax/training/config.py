@@ -12,7 +12,6 @@ from delfjax.models.attention import HIDDEN_CHANNELS
 from delfjax.ranges import (
     COUNT,
     FRACTION,
-    NOT_NEGATIVE,
     PIXELS,
     POSITIVE,
     RATIO,
@@ -164,7 +163,7 @@ class OptimizerConfig:
         check_fields(
             self,
             steps=COUNT,
-            learning_rate=NOT_NEGATIVE,
+            learning_rate=Range(at_least=0, at_most=1e30),
             momentum=Range(at_least=0, below=1),
             weight_decay=FRACTION,
             clip_norm=POSITIVE,

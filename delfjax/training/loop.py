@@ -26,7 +26,7 @@ from delfjax.files import digest
 from delfjax.images.reading import PhotoError, PhotoFolder, prefetch, scan
 from delfjax.models import checkpoints, weights
 from delfjax.models.backbone import ResNet, checksum, cut_at_conv4, fold_batch_norm
-from delfjax.models.resnet import RESNET50_V1, SPECS
+from delfjax.models.resnet import PUBLISHED, RESNET50_V1, SPECS
 from delfjax.ranges import ConfigError
 from delfjax.training.classifier import Classifier
 from delfjax.training.config import TrainingConfig, Variant, small_config
@@ -169,7 +169,7 @@ def _initial_backbone(start: Path | str | ResNet, config: TrainingConfig) -> Res
         conv5 = config.network.pooled_layer == "conv5"
         backbone = weights.load_backbone(SPECS[str(start)], conv5=conv5)
     else:
-        backbone, _ = checkpoints.load_model(start)
+        backbone, _ = checkpoints.load_model(checkpoints.model_path(start, PUBLISHED))
     # A frozen backbone is faster with its batch norms folded into the convolutions.
     return backbone if config.network.trainable_stages else fold_batch_norm(backbone)
 

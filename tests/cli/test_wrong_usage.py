@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib import import_module
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from worlds import classes, draw, extractor, save
 from delfjax.cli import output
 from delfjax.cli.main import COMMANDS, main
 from delfjax.cli.output import check_outputs, print_result, show
+from delfjax.datasets.benchmark import DatasetError
 from delfjax.evaluation.html_report import _escape
 from delfjax.features.extract_folder import PCAConfig, extract_folder
 from delfjax.features.extraction import Extractor
@@ -78,7 +80,7 @@ def test_each_number_has_a_range(command, action, capsys, tmp_path, monkeypatch)
     [
         (
             "match a b --residual nan",
-            "--residual is nan; expected a number above 0 and at most 1000000",
+            "--residual is nan; expected a number of at least 0.001 and at most 1000000",
         ),
         ("search a b --top -3", "--top is -3; expected a whole number of at least 1"),
         ("match a b --ratio 5", "--ratio is 5.0; expected a number above 0 and at most 1"),
@@ -114,8 +116,18 @@ def test_each_number_has_a_range(command, action, capsys, tmp_path, monkeypatch)
             'pooled_layer is "conv5" with variant "attention"',
         ),
         ("reproduce --queries x", "have no effect without --labeled"),
+        ("reproduce --only bogus", "unknown name bogus"),
         ("extract a b --model sift --selection norm", "--selection has no effect"),
-        ("extract a b --model sift --nms-iou 0.5", "--nms-iou has no effect"),
+        ("match a b --model rootsift --nms-iou 0", "Fix: leave out --nms-iou"),
+        ("evaluate a --model sift --global gem", "handcrafted features have no network"),
+        ("evaluate a --index pq --index-settings bits=5 bits=6", "--index-settings has bits twice"),
+        ("match a b --longest 1", "--longest is 1; expected a whole number of at least 16"),
+        ("match a b --residual 1e-30", "--residual is 1e-30; expected a number of at least 0.001"),
+        ("evaluate a --global gem --global-scales 1e-9", "expected each a number of at least 0.01"),
+        ("train --photos a --out b --learning-rate 1e308", "expected a number of at least 0"),
+        ("train --photos a --out run", "expected states to be a folder"),
+        ("evaluate a --page=", "--page is empty"),
+        ("data list --root=", "--root is empty"),
         ("match a b --store s --longest 64", "--store has extraction settings of its own"),
         (
             "match a b --figure x.unknown",
@@ -136,6 +148,7 @@ def test_each_number_has_a_range(command, action, capsys, tmp_path, monkeypatch)
         ("index s --out i --json ./i/index.json", "--json i/index.json is in i, a folder"),
         ("evaluate a --json a/b/x.png", "--json a/b/x.png is in a, a folder"),
         ("evaluate a --page a/x.html", "--page a/x.html is in a, a folder"),
+        ("benchmark oxford5k --root r --json r/oxford5k/x", "is in r/oxford5k, a folder"),
         ("evaluate a --store s --json s/x", "--json s/x is in s, a folder"),
         (
             "evaluate a --global gem --global-whiten folder.png --json folder.png/x",
@@ -162,6 +175,8 @@ def test_wrong_usage_is_one_line(arguments, message, tmp_path, monkeypatch, caps
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "file").touch()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "states").touch()
     os.mkfifo("pipe")
     before = sorted(tmp_path.iterdir())
     assert run(*arguments.split()) == 2
@@ -208,6 +223,11 @@ def world(tmp_path_factory):
         ("search store folder/photo.png --truncate 9", "--truncate is 9; expected at most 8"),
         ("search store folder/photo.png --index pq", "parts is 10; expected a divisor of 8"),
         ("index store --index pq", "parts is 10; expected a divisor of 8"),
+        ("search store folder/photo.png --saved store", "--saved store is a feature store"),
+        (
+            "train --photos classes --out r --batch-size 5",
+            "expected at most 4, the number of photos",
+        ),
     ],
 )
 def test_wrong_combinations_are_refused_before_any_work(
@@ -242,6 +262,43 @@ def test_an_output_follows_a_link(write, tmp_path):
     assert link.is_symlink()
     assert target.stat().st_size
     assert [*target.parent.iterdir()] == [target]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("extract folder s --database zz*", "no file name matches 'zz*'"),
+        ("index store --out folder", "photo.png is not part of an index"),
+        ("evaluate halves --queries q* --database d*", "no query has a correct photo"),
+        ("match folder/photo.png folder/photo.png --model SIFT", "resnet50_v1.5, sift, rootsift"),
+        ("train --photos classes --out r --start sift", "delf_ft_att, resnet50_v1, resnet50_v1.5"),
+        ("match folder folder", "folder is not a file; expected a photo file. Fix: pass one photo"),
+    ],
+)
+def test_a_failure_before_any_work_leaves_nothing(
+    arguments, message, world, monkeypatch, capsys, tiny_network
+):
+    monkeypatch.chdir(world)
+    monkeypatch.setattr(Extractor, "_launch", None)
+    for name in ("a/q.png", "b/d.png"):
+        save(world / "halves" / name, draw(0))
+    before = sorted(world.rglob("*"))
+    assert run(*arguments.split()) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert sorted(world.rglob("*")) == before
+
+
+def test_photos_without_content_are_named(tmp_path, monkeypatch, capsys, world):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "flat" / "photo.png", np.full((64, 64, 3), 128, np.uint8))
+    assert run("extract", "flat", "s", "--model", "sift") == 1
+    assert "flat: no feature was found in 1 photos" in capsys.readouterr().err
+    extract = "extract", world / "classes", "s2", "--model", "sift", "--dimensions", "8"
+    assert run(*extract) == 0
+    assert run("search", "s2", "flat/photo.png", "--neighbors", "20") == 0
+    assert "flat/photo.png: no feature was found in this photo" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
@@ -294,6 +351,77 @@ def test_a_figure_that_fails_leaves_the_numbers(tmp_path, capsys, monkeypatch, t
     assert "inliers" in out
     assert "--figure could not be written: disk full" in err
     assert (tmp_path / "x.json").exists()
+
+
+# --- empty values, closed streams, environment
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["extract", "", "st"],
+        ["extract", "p", ""],
+        ["evaluate", ""],
+        ["train", "--photos", "p", "--out", ""],
+        ["match", "a", "b", "--model", ""],
+    ],
+)
+def test_an_empty_value_is_refused(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "is empty; expected a value" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a POSIX shell and /dev/full")
+@pytest.mark.parametrize(
+    ("setting", "command", "code", "message"),
+    [
+        ("", "data list >&-", 1, "standard output: Bad file descriptor"),
+        ("", "data list >/dev/full", 1, "standard output: No space left on device"),
+        ("", "match a a --model sift --json - >&-", 1, "standard output could not be written"),
+        ("", "match a a --model sift 2>&-", 0, ""),
+        ("JAX_PLATFORMS=cuda", "match a a --model sift", 1, "$JAX_PLATFORMS=cuda"),
+        ("TQDM_MININTERVAL=abc", "match a a", 1, "$TQDM_MININTERVAL=abc"),
+        ("MPLBACKEND=x", "match missing a --figure x.png", 1, "$MPLBACKEND=x"),
+    ],
+)
+def test_streams_and_environment(setting, command, code, message, tmp_path):
+    """Run in a process of its own: streams and environment belong to the process."""
+    save(tmp_path / "a.png", draw(0)).rename(tmp_path / "a")
+    done = subprocess.run(
+        ["sh", "-c", f"{setting} exec '{sys.executable}' -m delfjax {command}"],
+        cwd=tmp_path,
+        env=os.environ | {"DELFJAX_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert ("inliers" in done.stdout) == (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "not enough memory (MemoryError). Fix: free memory, or shrink the photos"),
+        (RuntimeError("RESOURCE_EXHAUSTED: 9\nmore"), "(RESOURCE_EXHAUSTED: 9). Fix: free memory"),
+        (FileNotFoundError(2, "No such file"), "No such file: the current folder. Fix: change"),
+        (type("PanicException", (BaseException,), {})("bad"), "delfjax data: bad"),
+        (DatasetError("first\n  second"), "delfjax data: first\n  second\n"),
+    ],
+)
+def test_an_error_becomes_a_message(error, message, monkeypatch, capsys):
+    def fail(options):
+        raise error
+
+    monkeypatch.setattr("delfjax.cli.data.data", fail)
+    assert run("data", "list") == 1
+    assert message in capsys.readouterr().err
 
 
 # --- names

@@ -185,7 +185,7 @@ def test_a_labeled_folder_has_results_of_its_own(results, tmp_path):
 
 
 def test_patterns_need_a_labeled_folder(capsys):
-    assert main(["reproduce", "--queries=0.*"]) == 1
+    assert main(["reproduce", "--queries=0.*"]) == 2
     assert "Fix: add --labeled FOLDER" in capsys.readouterr().err
 
 
