@@ -265,8 +265,8 @@ def run_config(options: argparse.Namespace) -> RunConfig:
     refuse_unused("--expand-photos", is_given, "--expand", options.kind)
     is_given = options.min_inliers != default.min_inliers
     refuse_unused("--expand-inliers", is_given, "--expand", options.kind)
-    names = [name for name, _ in options.index_settings]
-    if twice := {name for name in names if names.count(name) > 1}:
+    given = [name for name, _ in options.index_settings]
+    if twice := {name for name in given if given.count(name) > 1}:
         raise UsageError(f"--index-settings has {twice.pop()} twice; expected each setting once")
     descriptor = options.pooling and GlobalConfig(
         scales=tuple(options.scales), **_values(options, "pooling", "longest")

@@ -6,6 +6,7 @@ import pytest
 from worlds import classes, network, settings
 
 from delfjax.cli.main import parse
+from delfjax.cli.output import UsageError
 from delfjax.cli.train import CONFIGS, training_config
 from delfjax.files import StoreError
 from delfjax.models import weights
@@ -102,7 +103,7 @@ def test_weights_file_belongs_to_an_imagenet_backbone(photos, tmp_path):
     command = "--photos", photos, "--out", tmp_path / "run", "--weights", "keras.h5"
     assert run(*command) == 0
     with pytest.raises(
-        ValueError, match=r"the model delf_ft of --start has weights of its own\. Fix: leave"
+        UsageError, match=r"the model delf_ft of --start has weights of its own\. Fix: leave"
     ):
         run(*command, "--start", "delf_ft")
 
