@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import delfjax
-from delfjax.files import StoreError, read_json, write_output
+from delfjax.files import StoreError, read_json, reading, write_output
 from delfjax.ranges import ConfigError
 
 if TYPE_CHECKING:
@@ -29,6 +29,14 @@ PLAIN_LIST, LINE_BREAK = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]"), re.compile(
 RESULTS = Path(__file__).resolve().parents[1] / "data" / "results"
 """Folder of the committed results. It exists only in a checkout of the repository."""
 
+REPRODUCE = "run `make reproduce`"
+RESULT_TYPES = {
+    "value": int | float,
+    "what": str,
+    "benchmark": str,
+    "protocol": str,
+    "interval": list,
+}
 VOLATILE = ("seconds", "versions", "hardware")  # keys that may differ if a result is made again
 
 Config = TypeVar("Config", bound=DataclassInstance)
@@ -56,9 +64,18 @@ def read_result(path: Path) -> dict[str, Any]:
         ValueError: If the file is missing or does not hold a JSON object.
     """
     try:
-        return read_json(path, fix="run `make reproduce`", expected="a result")
+        result = read_json(path, fix=REPRODUCE, expected="a result")
+        with reading(path, "a result", fix=REPRODUCE):
+            for name, kind in RESULT_TYPES.items():
+                if name in result and (
+                    not isinstance(result[name], kind) or isinstance(result[name], bool)
+                ):
+                    raise ValueError(f"found {name} {result[name]!r}")
+            if "interval" in result:
+                _, _ = map(float, result["interval"])
+        return result
     except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such file. Fix: run `make reproduce`") from error
+        raise ValueError(f"{path}: no such file. Fix: {REPRODUCE}") from error
     except StoreError as error:
         raise ValueError(str(error)) from error
 
@@ -124,6 +141,8 @@ def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     Raises:
         ValueError: If a field is unknown or a value is out of range.
     """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{cls.__name__} is {values!r}; expected a JSON object")
     hints = get_type_hints(cls)
     known = {each.name for each in fields(cls)}
     if unknown := sorted(values.keys() - known):

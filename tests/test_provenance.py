@@ -113,3 +113,12 @@ def test_a_result_is_written_again_only_if_it_changed(tmp_path, change, written)
     before = path.read_bytes()
     provenance.update_result(path, result | change)
     assert (path.read_bytes() != before) == written
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"what": 3}, {"value": None}, {"value": True}, {"benchmark": []}, {"interval": [1]}]
+)
+def test_a_result_with_values_of_other_types_is_refused(tmp_path, wrong):
+    (tmp_path / "odd.json").write_text(json.dumps({"value": 1.5, "what": "mAP"} | wrong))
+    with pytest.raises(ValueError, match=r"odd\.json: damaged; expected a result"):
+        provenance.read_result(tmp_path / "odd.json")

@@ -87,7 +87,7 @@ def table(options: argparse.Namespace) -> int:
     if options.page and not options.page.is_file():
         raise UsageError(f"--page {options.page}: no such file. Fix: choose a Markdown page")
     show(all_results(options.results, headline=not options.all).text())
-    if (claims := options.results / CLAIMS).is_file():
+    if (claims := options.results / CLAIMS).exists():
         show(f"\n{format_claims(read_claims(claims))}")
     if options.page:
         update_page(options.page, options.results)

@@ -61,6 +61,7 @@ class Benchmark:
         distractor_count: Number of distractors (photos that are correct for no query). They are the
             last photos of the database.
         metric: How to score a ranking.
+        checksums: File with the checksums of all photos, if the publisher gives one.
 
     Raises:
         DatasetError: A photo or query is listed twice, or the number of truths of a protocol differs
@@ -75,6 +76,7 @@ class Benchmark:
     distractor_queries: tuple[Query, ...] = ()
     distractor_count: int = 0
     metric: Metric = "trapezoidal_ap"
+    checksums: Path | None = None
 
     def __post_init__(self) -> None:
         names = [query.name for query in self.all_queries]

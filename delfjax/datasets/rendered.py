@@ -111,6 +111,7 @@ def load(folder: Path | None = None, *, distractors: bool = True) -> Benchmark:
     return Benchmark(
         name="rendered+places" if distractors else "rendered",
         root=root,
+        checksums=root.parent / CHECKSUMS,
         database=database,
         distractor_count=len(others),
         queries=queries,

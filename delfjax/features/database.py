@@ -89,8 +89,15 @@ class Database:
         """Return a database with more photos. The new photos follow the present ones.
 
         Raises:
-            ValueError: If the database contains a photo of the same name.
+            ValueError: If a name is used twice, or a descriptor is not finite.
         """
+        if isinstance(names, str):
+            raise ValueError(f"names is {names!r}; expected a list of names, one per photo")
+        if len({*names}) < len(names):
+            raise ValueError(f"photos {[*names]}: expected a different name for each photo")
+        for name, each in zip(names, features, strict=False):
+            if not np.isfinite(each.descriptors).all():
+                raise ValueError(f"photo {name!r}: its descriptors are not all finite numbers")
         if known := sorted({*self.names} & {*names}):
             raise ValueError(
                 f"photo {known[0]!r} is in the database already. Fix: add only photos with new names"

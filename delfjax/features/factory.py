@@ -6,8 +6,8 @@ from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.features.handcrafted import NAMES as HANDCRAFTED
 from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedExtractor
-from delfjax.features.store import FeatureStore
-from delfjax.files import StoreError, sha256
+from delfjax.features.store import EXTRACT_AGAIN, MANIFEST, FeatureStore
+from delfjax.files import StoreError, reading, sha256
 from delfjax.models import checkpoints
 from delfjax.models import weights as pretrained
 from delfjax.models.resnet import PUBLISHED
@@ -82,14 +82,22 @@ def extractor_of(
     Raises:
         StoreError: If ``model`` is not the model that extracted the features.
     """
-    made_by = store.made_by
-    extractor = load(model or made_by["backbone"], weights=weights)
-    if extractor.checksum != made_by["model"]:
+    made_by, names = store.made_by, (*BACKBONES, *HANDCRAFTED)
+    with reading(store.path / MANIFEST, "the settings of a feature store", fix=EXTRACT_AGAIN):
+        name, checksum, settings = (made_by[key] for key in ("backbone", "model", "extraction"))
+        if name not in names:
+            raise ValueError(f"found the backbone {name!r}, expected one of {', '.join(names)}")
+        config: HandcraftedConfig | ExtractionConfig = (
+            config_from_dict(HandcraftedConfig, settings)
+            if name in HANDCRAFTED
+            else config_from_dict(ExtractionConfig, settings)
+        )
+    extractor = load(model or name, weights=weights)
+    if extractor.checksum != checksum:
         raise StoreError(
             f"{store.path}: its features come from another model than {extractor.name}. "
             "Fix: pass --model with the model that made them, or extract again into a new store"
         )
-    config = made_by["extraction"]
-    if isinstance(extractor, HandcraftedExtractor):
-        return HandcraftedExtractor(extractor.name, config_from_dict(HandcraftedConfig, config))
-    return extractor.with_config(config_from_dict(ExtractionConfig, config))
+    if isinstance(config, HandcraftedConfig):
+        return HandcraftedExtractor(name, config)
+    return extractor.with_config(config)

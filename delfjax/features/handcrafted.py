@@ -14,7 +14,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from delfjax.features.extraction import ExtractionConfig
-from delfjax.features.pyramid import RESAMPLING, limit_size, scale_points
+from delfjax.features.pyramid import RESAMPLING, check_photo, limit_size, scale_points
 from delfjax.images.reading import PhotoError
 from delfjax.ranges import COUNT, NOT_NEGATIVE, PIXELS, POSITIVE, check_fields
 from delfjax.types import Features, Photo
@@ -91,6 +91,7 @@ class HandcraftedExtractor:
         """
         import cv2
 
+        check_photo(photo)
         size = limit_size(photo.shape[:2], self.config.longest)
         gray = Image.fromarray(photo).resize(size[::-1], RESAMPLING).convert("L")
         sift = cv2.SIFT.create(  # made here, because it cannot be sent to the workers of a cluster

@@ -65,6 +65,7 @@ class Mosaic:
 
 def build_mosaic(photo: Photo, config: PyramidConfig) -> Mosaic:
     """Resize a photo to all levels of its pyramid, and place the levels on one image."""
+    check_photo(photo)
     image_size = photo.shape[:2]
     transposed = image_size[0] > image_size[1]
     landscape = photo.transpose(1, 0, 2) if transposed else photo
@@ -77,6 +78,17 @@ def build_mosaic(photo: Photo, config: PyramidConfig) -> Mosaic:
         level = source.resize((width, height), RESAMPLING)
         pixels[top : top + height, left : left + width] = np.asarray(level)
     return Mosaic(pixels, levels, config.scales, image_size, transposed)
+
+
+def check_photo(photo: object) -> None:
+    """Raise a `ValueError` if an array is not an RGB photo. `delfjax.read_image` always returns one."""
+    shape: tuple[int, ...] = getattr(photo, "shape", ())
+    kind = getattr(photo, "dtype", None)
+    if len(shape) != 3 or shape[2] != 3 or 0 in shape or kind != np.uint8:
+        raise ValueError(
+            f"found an array of type {kind} and shape {shape}; expected a photo of type uint8 and shape "
+            "(height, width, 3). Fix: read the photo with delfjax.read_image"
+        )
 
 
 def limit_size(size: tuple[int, int], longest: int) -> tuple[int, int]:

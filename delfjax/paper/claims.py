@@ -15,6 +15,7 @@ import numpy as np
 
 from delfjax.evaluation import significance
 from delfjax.evaluation.significance import Estimate, Result
+from delfjax.files import reading
 from delfjax.paper.runs import GRAPH_FEATURES, HEADLINE, load_results, title
 from delfjax.provenance import to_json, write_result
 
@@ -100,14 +101,13 @@ def read_claims(path: Path) -> list[Claim]:
     """Read claims from a file that `write_claims` wrote.
 
     Raises:
-        ValueError: If the file is missing or does not hold claims.
+        FileNotFoundError: If there is no such file.
+        StoreError: If the file does not hold claims.
     """
-    try:
-        return [Claim(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: not a file of claims ({error}). Fix: run notebooks/06_tables.ipynb"
-        ) from error
+    with reading(path, "claims", fix="run notebooks/06_tables.ipynb"):
+        claims = [Claim(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
+        format_claims(claims)  # raises an error if a claim has values of other types
+        return claims
 
 
 @dataclass(frozen=True, kw_only=True)

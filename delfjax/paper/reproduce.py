@@ -1,7 +1,7 @@
 """Make missing or outdated results of the runs (methods with settings) in `delfjax.paper.runs`.
 
 A result is up to date if the configuration, the model, the photos and `PROTOCOL` (the version of the
-code) have not changed. In real data sets, only the names and file sizes of photos are compared.
+code) have not changed.
 """
 
 import shlex

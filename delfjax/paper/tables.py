@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from delfjax.evaluation.significance import average_precisions, bootstrap_interval
-from delfjax.files import write_output
+from delfjax.files import list_files, write_output
 from delfjax.paper.claims import FILE as CLAIMS
 from delfjax.paper.runs import HEADLINE, results_by_row
 from delfjax.paper.values import PaperTable, table1
@@ -101,7 +101,7 @@ def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
         ValueError: If there are no results.
     """
     rows = []
-    for path in sorted(set(folder.glob("*.json")) - {folder / CLAIMS}):
+    for path in sorted(set(list_files(folder, ".json")) - {folder / CLAIMS}):
         result = read_result(path)
         if "value" in result and (result.get("headline", True) or not headline):
             interval = f"{result['interval']}" if "interval" in result else ""

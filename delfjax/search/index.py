@@ -242,8 +242,11 @@ def build_index(
         settings: Settings of this kind of index: the keyword arguments of the kind's ``build``.
 
     Raises:
-        ValueError: If the kind or a setting is unknown, or a setting is out of range.
+        ValueError: If the kind or a setting is unknown, a setting is out of range, or there are no
+            descriptors.
     """
+    if not len(descriptors):
+        raise ValueError("the photos have no features. Fix: use photos with more texture")
     if kind == "auto":
         kind = "exact" if len(descriptors) <= EXACT_LIMIT else "nndescent"
     return _index_class(kind).build(descriptors, **settings)

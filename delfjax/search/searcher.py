@@ -101,7 +101,7 @@ class Searcher:
         pca: PCA that reduced the descriptors of the database. None: the PCA of the store.
 
     Raises:
-        ValueError: If the index cannot be built, or the PCA does not reduce the number of dimensions.
+        ValueError: If the index cannot be built or belongs to another database, or the PCA does not reduce the number of dimensions.
     """
 
     def __init__(
@@ -128,6 +128,13 @@ class Searcher:
             index = index.build(database.descriptors)
         elif not isinstance(index, Index):
             index = build_index(database.descriptors, index or "auto")
+        if (len(index), index.dimensions) != database.descriptors.shape:
+            raise ValueError(
+                f"the index has {len(index)} descriptors of {index.dimensions} dimensions; expected those of "
+                "the database, {0} of {1}. Fix: build the index from this database".format(
+                    *database.descriptors.shape
+                )
+            )
         self.index = index
 
     def __call__(self, query: Features) -> SearchResult:

@@ -130,6 +130,16 @@ def test_photos_that_were_replaced_get_new_features(tmp_path):
     assert len(second.report.extracted) == len(photos)
 
 
+@pytest.mark.parametrize("change", ["same size", "beside SHA256SUMS"])
+def test_every_replaced_photo_changes_the_checksum(tmp_path, change):
+    photos = classes(tmp_path / "photos", count=2)
+    if change != "same size":  # of another data set
+        (tmp_path / "SHA256SUMS").touch()
+    first, path = photos_sha256(labeled(photos.root)), photos.path("a/1.png")
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert photos_sha256(labeled(photos.root)) != first
+
+
 def test_a_checksum_of_photos_names_missing_ones(photos, benchmark, tmp_path):
     assert photos_sha256(benchmark) == photos_sha256(labeled(photos.root))
     assert photos_sha256(benchmark) != photos_sha256(replace(benchmark, root=tmp_path))

@@ -19,6 +19,7 @@ from delfjax.features.pyramid import (
     bucket_size,
     build_mosaic,
     cell_positions,
+    check_photo,
     level_size,
     level_sizes,
     limit_size,
@@ -322,3 +323,18 @@ def test_merged_levels_have_the_maximum_of_each_pixel():
     np.testing.assert_array_equal(merged, np.maximum(*each))
     assert 0.1 < (merged == each[0]).mean() < 0.9
     np.testing.assert_allclose(merged.max(), max(level.max() for level in maps), atol=0.1)
+
+
+@pytest.mark.parametrize(
+    "photo",
+    [
+        np.zeros((40, 50), np.uint8),
+        np.zeros((40, 50, 4), np.uint8),
+        np.zeros((40, 50, 3), np.float32),
+        np.zeros((0, 50, 3), np.uint8),
+        "photo.jpg",
+    ],
+)
+def test_an_array_that_is_no_rgb_photo_is_refused(photo):
+    with pytest.raises(ValueError, match="expected a photo of type uint8 and shape"):
+        check_photo(photo)

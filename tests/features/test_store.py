@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from delfjax.features import shards
 from delfjax.features import store as store_module
+from delfjax.features.factory import extractor_of
 from delfjax.features.pca import PCA
 from delfjax.features.store import SHARDS, FeatureStore
 from delfjax.files import Lock, StoreError
@@ -530,3 +531,12 @@ def test_a_store_with_one_file_per_photo_is_refused(tmp_path):
     for made_by in (MADE_BY, None):
         with pytest.raises(StoreError, match=r"one file per photo\. Fix: extract again"):
             FeatureStore(tmp_path, made_by)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"backbone": None}, {"backbone": 5}, {"extraction": None}, {"extraction": []}]
+)
+def test_settings_of_other_types_are_refused(tmp_path, wrong):
+    made_by = {"backbone": "sift", "model": "x", "extraction": {}, "reduction": None} | wrong
+    with pytest.raises(StoreError, match=r"store\.json: damaged; expected the settings"):
+        extractor_of(FeatureStore(tmp_path, made_by))

@@ -7,6 +7,7 @@ import pytest
 
 from delfjax import provenance
 from delfjax.evaluation.significance import Estimate
+from delfjax.files import StoreError
 from delfjax.paper.claims import (
     OURS,
     PREDICTIONS,
@@ -157,11 +158,21 @@ def test_claims_can_be_written_and_read(tmp_path):
         assert set(record) == {"claim", "passed", "evidence"}
 
 
-@pytest.mark.parametrize("text", ["", "{}x", '[{"other": 1}]', "3"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}x",
+        '[{"other": 1}]',
+        "3",
+        '[{"claim": "x", "passed": true, "evidence": 3}]',
+        '[{"claim": "x", "passed": true, "evidence": {"differences": {"a - b": {}}}}]',
+    ],
+)
 def test_a_file_without_claims_is_an_error(tmp_path, text):
     path = tmp_path / "claims.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match="not a file of claims"):
+    with pytest.raises(StoreError, match="damaged; expected claims"):
         read_claims(path)
 
 

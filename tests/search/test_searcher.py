@@ -11,7 +11,7 @@ from delfjax.features.pca import PCA
 from delfjax.features.store import FeatureStore
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.search.exact import ExactIndex
-from delfjax.search.index import IndexConfig
+from delfjax.search.index import IndexConfig, build_index
 from delfjax.search.nndescent import NNDescentIndex
 from delfjax.search.searcher import FeaturePairs, SearchConfig, Searcher
 
@@ -334,3 +334,28 @@ def test_a_subset_is_ranked_like_a_database_of_its_own(database):
     assert result.verifications[3].num_inliers == result.ranking.inliers[0] == 60
     positions = {tuple(row) for row in base.features(3).positions}
     assert {tuple(row) for row in result.matches[3].database} <= positions
+
+
+@pytest.mark.parametrize("names", [["r", "r"], "rs"])
+def test_added_photos_need_different_names(database, names):
+    searcher = Searcher(database[1])
+    with pytest.raises(ValueError, match=r"expected a (different name|list of names)"):
+        searcher.add(names, [place(1), place(2)])
+
+
+def test_added_descriptors_are_finite(database):
+    photo = place(1)
+    broken = photo.with_descriptors(np.full_like(photo.descriptors, np.nan))
+    with pytest.raises(ValueError, match="'x': its descriptors are not all finite"):
+        Searcher(database[1]).add(["x"], [broken])
+
+
+def test_the_index_of_another_database_is_refused(database):
+    other = build_index(database[1].descriptors[1:], "exact")
+    with pytest.raises(ValueError, match="Fix: build the index from this database"):
+        Searcher(database[1], other)
+
+
+def test_an_index_needs_descriptors(database):
+    with pytest.raises(ValueError, match="the photos have no features"):
+        build_index(database[1].descriptors[:0])
