@@ -64,7 +64,8 @@ class PCA:
             l2_normalize(descriptors)
         )
         fitted = (pca.mean_, pca.components_, pca.explained_variance_)
-        mean, components, variances = (array.astype(np.float32) for array in fitted)
+        # C order, as in a file: the order of the axes changes how a product is rounded.
+        mean, components, variances = (array.astype(np.float32, order="C") for array in fitted)
         return cls(mean=mean, components=components, variances=variances, whiten=whiten)
 
     def save(self, path: Path) -> None:

@@ -100,7 +100,8 @@ def test_a_saved_pca_can_be_loaded(tmp_path, count, whiten):
     for name in ("mean", "components", "variances"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(pca, name))
     assert loaded.whiten is whiten
-    np.testing.assert_allclose(loaded(descriptors(30)), pca(descriptors(30)), atol=1e-6)
+    # An interrupted extraction goes on with the loaded PCA.
+    np.testing.assert_array_equal(loaded(descriptors(300)), pca(descriptors(300)))
 
 
 def test_saving_does_not_depend_on_the_memory_layout(tmp_path):
