@@ -104,6 +104,15 @@ def test_a_saved_pca_can_be_loaded(tmp_path, count, whiten):
     np.testing.assert_array_equal(loaded(descriptors(300)), pca(descriptors(300)))
 
 
+def test_a_loaded_pca_rounds_like_the_fitted_one(tmp_path):
+    """An interrupted extraction goes on with the loaded PCA."""
+    many = np.random.default_rng(0).normal(size=(500, 64)).astype(np.float32)
+    pca = PCA.fit(many, dimensions=40)
+    pca.save(tmp_path / "pca.safetensors")
+    loaded = PCA.load(tmp_path / "pca.safetensors")
+    np.testing.assert_array_equal(loaded(many[:40]), pca(many[:40]))
+
+
 def test_saving_does_not_depend_on_the_memory_layout(tmp_path):
     # safetensors ignores strides, and scikit-learn stores components column by column.
     components = np.asfortranarray(np.arange(6.0, dtype=np.float32).reshape(2, 3))
