@@ -147,13 +147,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             getattr(module, f"{name}_options")(parser)
             parser.set_defaults(run=getattr(module, name))
     options = top.parse_args(arguments)
-    for before, word in zip(
-        ["", *arguments], arguments, strict=False
-    ):  # "" would be the current folder
+    before = ""
+    for word in arguments:  # an empty path would be the current folder
         option, equals, value = word.partition("=")
         if not word or (word.startswith("-") and equals and not value):
             where = option if word else f"the argument after {before}"
             raise UsageError(
                 f"{where} is empty; expected a value. Fix: fill it in, or leave it out"
             )
+        before = word
     return options
