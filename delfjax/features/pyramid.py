@@ -81,7 +81,7 @@ def build_mosaic(photo: Photo, config: PyramidConfig) -> Mosaic:
 
 
 def check_photo(photo: object) -> None:
-    """Raise a `ValueError` if an array is not an RGB photo. `delfjax.read_image` always returns one."""
+    """Raise a `ValueError` if an array is not an RGB photo. ``delfjax.read_image`` always returns one."""
     shape: tuple[int, ...] = getattr(photo, "shape", ())
     kind = getattr(photo, "dtype", None)
     if len(shape) != 3 or shape[2] != 3 or 0 in shape or kind != np.uint8:
