@@ -26,7 +26,8 @@ from delfjax.features.global_descriptors import GlobalDescriptors
 from delfjax.features.pca import PCA
 from delfjax.features.store import SHARDS, FeatureStore
 from delfjax.files import HEADER, StoreError
-from delfjax.images.reading import PhotoError, PhotoSource, read_image
+from delfjax.images.folder import PhotoSource
+from delfjax.images.reading import PhotoError, read_image
 from delfjax.models.attention import Attention
 from delfjax.models.backbone import ResNet
 from delfjax.models.checkpoints import load_model, read_manifest, save_model

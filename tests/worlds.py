@@ -12,7 +12,7 @@ from PIL import Image
 
 from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.features.pyramid import PyramidConfig
-from delfjax.images.reading import PhotoFolder, scan
+from delfjax.images.folder import PhotoFolder, scan
 from delfjax.models.attention import Attention
 from delfjax.models.backbone import ResNet
 from delfjax.models.resnet import RESNET_TINY

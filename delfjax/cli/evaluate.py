@@ -35,7 +35,7 @@ from delfjax.evaluation.benchmark import evaluate as evaluate_benchmark
 from delfjax.evaluation.html_report import write_html_report
 from delfjax.evaluation.report import format_report, report
 from delfjax.features.factory import load
-from delfjax.images.reading import scan
+from delfjax.images.folder import scan
 
 
 def evaluate_options(parser: argparse.ArgumentParser) -> None:

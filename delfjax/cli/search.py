@@ -38,7 +38,8 @@ from delfjax.features.factory import DEFAULT_MODEL, extractor_of, load
 from delfjax.features.store import MANIFEST as STORE_MANIFEST
 from delfjax.features.store import FeatureStore
 from delfjax.files import StoreError, printable
-from delfjax.images.reading import PhotoFolder, read_image, scan
+from delfjax.images.folder import PhotoFolder, scan
+from delfjax.images.reading import read_image
 from delfjax.provenance import config_to_dict, describe, hardware, versions
 from delfjax.ranges import COUNT, RATIO, check_dimensions
 from delfjax.search.exact import ExactIndex

@@ -13,7 +13,7 @@ from delfjax.cli.options import add_number, add_value, refuse_unused
 from delfjax.cli.output import UsageError, check_folder, list_failures, show
 from delfjax.datasets.labeled_folder import describe_classes
 from delfjax.features.store import ExtractionReport
-from delfjax.images.reading import scan
+from delfjax.images.folder import scan
 from delfjax.models import weights
 from delfjax.models.resnet import RESNET50_V1, SPECS
 from delfjax.ranges import Range

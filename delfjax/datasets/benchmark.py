@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from delfjax.datasets.truth import Truth
-from delfjax.images.reading import Crop, PhotoFolder
+from delfjax.images.folder import Crop, PhotoFolder
 from delfjax.types import Box
 
 Metric = Literal["trapezoidal_ap", "map_at_100"]

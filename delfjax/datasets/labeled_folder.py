@@ -13,7 +13,7 @@ import numpy as np
 
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
 from delfjax.datasets.truth import Truth
-from delfjax.images.reading import PhotoFolder, scan
+from delfjax.images.folder import PhotoFolder, scan
 
 MAX_LISTED = 20  # maximum number of classes that a message names
 LABELED = "labeled"  # name of such a benchmark on the command line and in results

@@ -23,7 +23,7 @@ from delfjax.datasets.text_files import (
     read_lines,
 )
 from delfjax.datasets.truth import Truth
-from delfjax.images.reading import list_files
+from delfjax.images.folder import list_files
 from delfjax.types import Box
 
 QUERY_COUNT = 55  # 5 queries for each of 11 landmarks

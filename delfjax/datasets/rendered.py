@@ -24,7 +24,7 @@ from PIL import Image
 from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
 from delfjax.datasets.oxford import read_ground_truth
 from delfjax.files import sha256
-from delfjax.images.reading import PhotoFolder, scan
+from delfjax.images.folder import PhotoFolder, scan
 
 ROOT = Path(__file__).resolve().parents[2] / "data" / "landmarks"  # in a checkout of the repository
 CHECKSUMS = "SHA256SUMS"

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from delfjax.datasets.benchmark import DatasetError
 from delfjax.files import check_regular
-from delfjax.images.reading import original_size, scan
+from delfjax.images.folder import scan
+from delfjax.images.reading import original_size
 from delfjax.types import Box
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")

@@ -35,7 +35,7 @@ from delfjax.features.global_descriptors import (
 from delfjax.features.pca import PCA
 from delfjax.features.store import ExtractionReport, FeatureStore
 from delfjax.files import cache_folder, digest
-from delfjax.images.reading import PhotoFolder, prefetch, scan
+from delfjax.images.folder import PhotoFolder, prefetch, scan
 from delfjax.provenance import PROTOCOL, config_to_dict, describe
 from delfjax.ranges import ConfigError
 from delfjax.search.expansion import ExpansionConfig, expand_global, expand_local, trusted_photos

@@ -22,7 +22,8 @@ from delfjax.features.handcrafted import HandcraftedExtractor
 from delfjax.features.pca import PAPER_DIMENSIONS, PCA
 from delfjax.features.store import MANIFEST, SHARDS, ExtractionReport, FeatureStore
 from delfjax.files import StoreError
-from delfjax.images.reading import PhotoError, PhotoFolder, PhotoSource, iter_photos, scan
+from delfjax.images.folder import PhotoFolder, PhotoSource, iter_photos, scan
+from delfjax.images.reading import PhotoError
 from delfjax.provenance import config_to_dict
 from delfjax.ranges import COUNT, SEED, check_dimensions, check_fields
 from delfjax.types import Features

@@ -22,7 +22,8 @@ from delfjax.features.extraction import Delf, Extractor, level_mask
 from delfjax.features.pyramid import STRIDE, PyramidConfig, build_mosaic
 from delfjax.features.store import PART_SECONDS, ExtractionReport
 from delfjax.files import Lock, StoreError, check_tensors, read_tensors, reading, write_tensors
-from delfjax.images.reading import PhotoError, PhotoFolder, PhotoSource, iter_photos
+from delfjax.images.folder import PhotoFolder, PhotoSource, iter_photos
+from delfjax.images.reading import PhotoError
 from delfjax.models.backbone import State
 from delfjax.models.pooling import MAX_REGIONS, Pooling, pool_regions, pooling_regions
 from delfjax.ranges import PIXELS, SCALE, Range, check_fields

@@ -33,7 +33,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from delfjax.files import HEADER, StoreError, atomic_write, digest, reading
-from delfjax.images.reading import PhotoSource
+from delfjax.images.folder import PhotoSource
 from delfjax.types import Features
 
 FORMAT = "delfjax features 2"

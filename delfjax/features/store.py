@@ -29,7 +29,8 @@ from delfjax.files import (
     remove_leftovers,
     sha256,
 )
-from delfjax.images.reading import PhotoError, PhotoSource
+from delfjax.images.folder import PhotoSource
+from delfjax.images.reading import PhotoError
 from delfjax.types import Features
 
 MANIFEST = "store.json"

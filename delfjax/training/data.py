@@ -12,7 +12,8 @@ from jaxtyping import Int, UInt8
 from PIL import Image
 
 from delfjax.datasets.labeled_folder import find_classes
-from delfjax.images.reading import PhotoError, PhotoFolder
+from delfjax.images.folder import PhotoFolder
+from delfjax.images.reading import PhotoError
 from delfjax.training.config import AugmentationConfig, TrainingConfig
 from delfjax.types import Photo
 

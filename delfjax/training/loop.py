@@ -23,7 +23,8 @@ from tqdm.auto import tqdm
 
 from delfjax import provenance
 from delfjax.files import digest
-from delfjax.images.reading import PhotoError, PhotoFolder, prefetch, scan
+from delfjax.images.folder import PhotoFolder, prefetch, scan
+from delfjax.images.reading import PhotoError
 from delfjax.models import checkpoints, weights
 from delfjax.models.backbone import ResNet, checksum, cut_at_conv4, fold_batch_norm
 from delfjax.models.resnet import PUBLISHED, RESNET50_V1, SPECS

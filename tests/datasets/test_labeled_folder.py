@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from delfjax import datasets
 from delfjax.datasets.benchmark import STANDARD, DatasetError
 from delfjax.datasets.labeled_folder import describe_classes, find_classes, labeled
-from delfjax.images.reading import PhotoError, scan
+from delfjax.images.folder import scan
+from delfjax.images.reading import PhotoError
 from delfjax.training.data import label_by_folder
 
 CLASSES = (*("petra/a.jpg", "petra/b.jpg", "petra/x/test.jpg", "rome/a.jpg", "rome/test.jpg"),)

@@ -22,7 +22,7 @@ from delfjax.features import store as store_module
 from delfjax.features.extract_folder import PCAConfig, extract_folder
 from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedExtractor
 from delfjax.features.store import FeatureStore
-from delfjax.images.reading import scan
+from delfjax.images.folder import scan
 from delfjax.search import index_files
 from delfjax.search.index import Index, build_index, load_index
 from delfjax.search.index_files import IndexFileError

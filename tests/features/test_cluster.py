@@ -19,7 +19,8 @@ from delfjax.features import extract_folder as module
 from delfjax.features.cluster import connect_cluster, map_in_order
 from delfjax.features.extract_folder import extract_folder
 from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedExtractor
-from delfjax.images.reading import PhotoError, scan
+from delfjax.images.folder import scan
+from delfjax.images.reading import PhotoError
 from delfjax.search.distributed import ShardedIndex
 from delfjax.search.index import build_index, load_index
 from delfjax.search.searcher import Searcher

@@ -13,7 +13,8 @@ from delfjax.features.extraction import Extractor
 from delfjax.features.pca import PCA
 from delfjax.features.store import FeatureStore
 from delfjax.files import StoreError
-from delfjax.images.reading import PhotoError, PhotoFolder, scan
+from delfjax.images.folder import PhotoFolder, scan
+from delfjax.images.reading import PhotoError
 
 V0_1_0 = Path(__file__).parents[1] / "data" / "v0_1_0"
 FEW = PCAConfig(dimensions=8, photos=3, features=30)
@@ -207,7 +208,7 @@ def test_moved_photos_are_recorded_once(tmp_path, monkeypatch, change, more):
     assert more or contents(store) == before
     for name in photos.names:
         assert store.source(name) == photos.source(name)
-    monkeypatch.setattr("delfjax.images.reading.sha256", None)  # no content is read again
+    monkeypatch.setattr("delfjax.images.folder.sha256", None)  # no content is read again
     assert len(extract(photos, tmp_path / "store").report.kept) == 3 + more
 
 

@@ -21,16 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageFile
 
+from delfjax.images import folder as folders
 from delfjax.images import reading
-from delfjax.images.reading import (
-    PhotoError,
-    PhotoFolder,
-    iter_photos,
-    list_files,
-    original_size,
-    read_image,
-    scan,
-)
+from delfjax.images.folder import PhotoFolder, iter_photos, list_files, scan
+from delfjax.images.reading import PhotoError, original_size, read_image
 
 HEIGHT, WIDTH = 30, 44
 LOSSLESS = ("png", "tif", "bmp", "ppm")
@@ -474,7 +468,7 @@ def test_file_in_place_of_a_folder_is_refused(tmp_path):
 
 
 def test_folder_in_place_of_a_photo_is_refused(tmp_path):
-    assert_refused(tmp_path, "is not a file", "delfjax.images.reading.scan")
+    assert_refused(tmp_path, "is not a file", "delfjax.images.folder.scan")
 
 
 def test_pipe_is_refused_without_waiting(tmp_path):
@@ -528,7 +522,8 @@ def test_files_are_closed(tmp_path, colors):
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from delfjax.images.reading import PhotoFolder, iter_photos, read_image
+from delfjax.images.folder import PhotoFolder, iter_photos
+from delfjax.images.reading import read_image
 read_image(sys.argv[1])  # what is allocated once
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 root = Path(sys.argv[1]).parent
@@ -667,7 +662,7 @@ def test_markers_are_found_in_linear_time(tmp_path, colors):
 def test_a_file_of_many_bytes_is_refused_unread(tmp_path, monkeypatch):
     (tmp_path / "photo.jpg").touch()
     os.truncate(tmp_path / "photo.jpg", 2**40)
-    monkeypatch.setattr(reading, "sha256", lambda path: pytest.fail("read"))
+    monkeypatch.setattr(folders, "sha256", lambda path: pytest.fail("read"))
     assert_refused(tmp_path / "photo.jpg", "has 1,099,511,627,776 bytes")
     assert scan(tmp_path).source("photo.jpg") is None
 
@@ -683,7 +678,7 @@ def test_threads_decode_a_limited_number_of_pixels(monkeypatch):
             time.sleep(0.005)
             running.remove(pixels)
 
-    list(reading.prefetch(decode, [40, 100, 30, 60, 20, 90, 10] * 3))
+    list(folders.prefetch(decode, [40, 100, 30, 60, 20, 90, 10] * 3))
     assert len(most) == 21
     assert max(most) <= 100
     monkeypatch.setattr(reading, "MAX_WAIT", 0.01)
@@ -708,11 +703,11 @@ def test_strips_do_not_change_a_photo(tmp_path, colors, monkeypatch, mode, orien
 
 
 def test_very_large_photos_are_not_read_in_advance(mixed, monkeypatch):
-    monkeypatch.setattr(reading, "MAX_PIXELS", reading.AHEAD * HEIGHT * WIDTH - 1)
+    monkeypatch.setattr(folders, "MAX_PIXELS", folders.AHEAD * HEIGHT * WIDTH - 1)
     threads = []
     original = reading.read_image
     monkeypatch.setattr(
-        reading,
+        folders,
         "read_image",
         lambda path: threads.append(threading.current_thread()) or original(path),
     )
@@ -953,7 +948,7 @@ BAD = ["0_small.png", "2_short.png", "4_empty.jpg", "6_bomb.png", "README.jpg"]
 
 @pytest.mark.parametrize("ahead", [1, 2, 4, 50])
 def test_bad_photos_are_returned_as_errors(mixed, monkeypatch, ahead):
-    monkeypatch.setattr(reading, "AHEAD", ahead)
+    monkeypatch.setattr(folders, "AHEAD", ahead)
     results = list(iter_photos(mixed, mixed.names))
     assert [name for name, _ in results] == list(mixed.names)
     errors = {name: result for name, result in results if isinstance(result, PhotoError)}
@@ -992,8 +987,8 @@ def test_at_most_ahead_photos_are_read_in_advance(mixed, monkeypatch, ahead):
         begun.append(path)
         return PIXEL
 
-    monkeypatch.setattr(reading, "read_image", load)
-    monkeypatch.setattr(reading, "AHEAD", ahead)
+    monkeypatch.setattr(folders, "read_image", load)
+    monkeypatch.setattr(folders, "AHEAD", ahead)
     for taken, _ in enumerate(iter_photos(mixed, mixed.names), start=1):
         assert taken <= len(begun) <= taken + ahead
 
@@ -1006,8 +1001,8 @@ def test_photos_are_read_while_the_caller_works(mixed, monkeypatch):
             second.set()
         return PIXEL
 
-    monkeypatch.setattr(reading, "read_image", load)
-    monkeypatch.setattr(reading, "AHEAD", 1)
+    monkeypatch.setattr(folders, "read_image", load)
+    monkeypatch.setattr(folders, "AHEAD", 1)
     stream = iter_photos(mixed, mixed.names)
     next(stream)
     assert second.wait(timeout=60)

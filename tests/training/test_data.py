@@ -5,7 +5,8 @@ import pytest
 from worlds import classes, draw, flat, save, settings
 
 from delfjax.datasets.benchmark import DatasetError
-from delfjax.images.reading import PhotoError, read_image, scan
+from delfjax.images.folder import scan
+from delfjax.images.reading import PhotoError, read_image
 from delfjax.training import data
 from delfjax.training.data import (
     SquareReader,

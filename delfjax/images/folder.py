@@ -1,0 +1,290 @@
+"""List the photos of a folder, and read them in background threads.
+
+`scan` makes a `PhotoFolder`. The size, time and content of each file are recorded as a `PhotoSource`, so that
+later runs notice photos that have changed. The paper does not cover this.
+"""
+
+import mimetypes
+import os
+import stat
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from delfjax.files import sha256
+from delfjax.images.reading import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    PhotoError,
+    image_format,
+    original_size,
+    photo_error,
+    read_crop,
+    read_image,
+    unreadable,
+)
+from delfjax.types import Box, Photo
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+MAX_LINKS = 100  # links to one folder that `scan` follows
+AHEAD = 4  # number of threads that read photos, and of photos read in advance
+# A file with one of these suffixes is expected to be a photo, and is listed even if it cannot be read.
+PHOTO_SUFFIXES = frozenset(
+    [
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+        *(".jp2", ".jpx", ".j2k"),
+        *(".heic", ".heif", ".hif", ".avif"),
+        *(".pbm", ".pgm", ".ppm", ".pnm"),
+        *(".bmp", ".gif", ".png", ".tif", ".tiff", ".webp"),
+    ]
+)
+# A file with one of these suffixes is no photo. Pillow would read the thumbnail of a raw photo.
+OTHER_SUFFIXES = frozenset(
+    suffix
+    for suffix, kind in mimetypes.MimeTypes().types_map[True].items()
+    if not kind.startswith("image/")
+) | frozenset([".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2", ".srw"])
+IGNORED_NAMES = ("__macosx", "thumbs.db", "desktop.ini")  # files that operating systems create
+
+
+class Crop(NamedTuple):
+    """A part of a photo, used like a photo: the rectangle ``box`` of the photo named ``photo``."""
+
+    photo: str
+    box: Box
+
+
+class PhotoSource(NamedTuple):
+    """Record of the file that a photo was read from. It shows whether the file has changed since.
+
+    Attributes:
+        folder: Absolute path of the folder of photos.
+        size: Size of the file in bytes.
+        modified: Time of the last change of the file, in nanoseconds since 1970.
+        sha256: SHA-256 of the content of the file, in hexadecimal.
+        box: ``[top, left, bottom, right]`` in pixels if only a part was read. None: the whole photo.
+    """
+
+    folder: str
+    size: int
+    modified: int
+    sha256: str
+    box: list[float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoFolder:
+    """A folder of photos, each with a name. `scan` creates this object.
+
+    Attributes:
+        root: The folder.
+        names: Sorted names of the photos. A name is the path relative to ``root``, separated by ``/``.
+        crops: A `Crop` for each name that stands for a part of a photo, by name.
+        skipped: Sorted names of the files that are not photos, such as videos and texts.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    crops: Mapping[str, Crop] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """First subfolder of each photo, or ``""`` for photos outside subfolders. None without subfolders."""
+        labels = tuple(name.split("/")[0] if "/" in name else "" for name in self.names)
+        return labels if any(labels) else None
+
+    @property
+    def skipped_summary(self) -> str:
+        """Number and most frequent suffixes of the skipped files, as text. Empty if none was skipped."""
+        if not self.skipped:
+            return ""
+        suffixes = Counter(Path(name).suffix.lower() or "no suffix" for name in self.skipped)
+        most = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(5))
+        return f"{len(self.skipped)} files are not photos and were skipped ({most})"
+
+    def path(self, name: str) -> Path:
+        """Return the file of a photo. For a crop, return the file of the whole photo."""
+        return self.root / (self.crops[name].photo if name in self.crops else name)
+
+    def source(self, name: str) -> PhotoSource | None:
+        """Return size, time and checksum of the file of a photo. None if the file cannot be read."""
+        path = self.path(name)
+        try:
+            if not path.is_file():
+                return None
+            status, box = path.stat(), [*self.crops[name].box] if name in self.crops else None
+            if status.st_size > MAX_BYTES:  # no photo; `load` refuses it
+                return None
+            folder = str(self.root.resolve())
+            return PhotoSource(folder, status.st_size, status.st_mtime_ns, sha256(path), box)
+        except OSError:
+            return None
+
+    def current_sources(
+        self, recorded: Mapping[str, PhotoSource | None]
+    ) -> dict[str, PhotoSource | None]:
+        """Return the photos whose file still has the recorded content, with folder and time of this file.
+
+        A content is read only if the time of the last change differs. An unknown file (None) counts as
+        unchanged. So does a file that cannot be read now: its disk may be absent for a moment.
+        """
+        folder = str(self.root.resolve())
+        current: dict[str, PhotoSource | None] = {}
+        for name, source in recorded.items():
+            path, box = self.path(name), [*self.crops[name].box] if name in self.crops else None
+            with suppress(OSError):
+                if source is not None:
+                    status = path.stat()
+                    is_same = (status.st_size, box) == (source.size, source.box) and (
+                        status.st_mtime_ns == source.modified or sha256(path) == source.sha256
+                    )
+                    if not is_same:
+                        continue
+                    source = source._replace(folder=folder, modified=status.st_mtime_ns)
+            current[name] = source
+        return current
+
+    def load(self, name: str) -> Photo:
+        """Read a photo or a crop by name, with `read_image` or `read_crop`."""
+        if name in self.crops:
+            return read_crop(self.path(name), self.crops[name].box)
+        return read_image(self.path(name))
+
+
+def scan(root: str | os.PathLike[str]) -> PhotoFolder:
+    """List the photos in a folder and its subfolders. Links are followed.
+
+    A file is a photo if its suffix is one of `PHOTO_SUFFIXES`. Suffixes such as ``.json`` are never
+    photos. Any other file is a photo if its first bytes are those of an image. Unreadable photos and
+    broken links are listed, so that they are reported. Hidden files and system files are left out.
+
+    Raises:
+        PhotoError: If the folder does not exist, contains no photo, or has an unreadable subfolder.
+    """
+    root = Path(root)
+    photos: tuple[list[str], list[str]] = [], []
+    for name in list_files(root):
+        photos[_may_be_photo(root / name)].append(name)
+    skipped, names = map(tuple, photos)
+    folder = PhotoFolder(root=root, names=names, skipped=skipped)
+    if not names:
+        found = ": ".join(filter(None, ["contains no photos", folder.skipped_summary]))
+        raise photo_error(root, found, "a folder of photos", "put photos into the folder")
+    return folder
+
+
+def list_files(root: str | os.PathLike[str]) -> list[str]:
+    """List the files in a folder and its subfolders, except hidden and system files, as sorted names.
+
+    Links are followed, unless they lead back to a folder that contains them. A link without a target
+    counts as a file.
+
+    Raises:
+        PhotoError: If a folder does not exist or is unreadable, or if links lead to a folder too often.
+    """
+    root, names = Path(root), []
+    visits: Counter[tuple[int, int]] = Counter()
+    # Each folder with the identities of the folders that contain it.
+    pending: list[tuple[Path, frozenset[tuple[int, int]]]] = [(root, frozenset())]
+    while pending:
+        folder, parents = pending.pop()
+        try:
+            status = folder.stat()
+            identity = status.st_dev, status.st_ino
+            if identity in parents:
+                continue
+            visits[identity] += 1
+            if visits[identity] > MAX_LINKS:
+                found = f"is reached on more than {MAX_LINKS} ways, through links"
+                raise photo_error(folder, found, "fewer links to a folder", "remove links")
+            visible = filter(_is_visible, sorted(os.listdir(folder)))
+        except OSError as error:
+            raise unreadable(folder, error, "a folder") from error
+        for name in visible:
+            path = folder / name
+            if os.path.isdir(path):
+                pending.append((path, parents | {identity}))
+            else:
+                names.append(path.relative_to(root).as_posix())
+    return sorted(names)
+
+
+def _is_visible(name: str) -> bool:
+    return not name.startswith(".") and name.casefold() not in IGNORED_NAMES
+
+
+def _may_be_photo(path: Path) -> bool:
+    """Return whether a file is expected to be a photo. Only files with an unknown suffix are opened."""
+    suffix = path.suffix.lower()
+    if suffix in PHOTO_SUFFIXES or suffix in OTHER_SUFFIXES:
+        return suffix in PHOTO_SUFFIXES
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait forever
+            return False
+        with path.open("rb") as file:
+            return image_format(file.read(64)) is not None
+    except OSError:  # a broken link, or a file without permission
+        return True
+
+
+def iter_photos(
+    folder: PhotoFolder, names: Iterable[str], sources: dict[str, PhotoSource | None] | None = None
+) -> Iterator[tuple[str, Photo | PhotoError]]:
+    """Read photos in background threads. Yield each name in order, with its photo or the error.
+
+    Very large photos are not read in advance, so that no two of them are in memory. The `PhotoSource` of
+    each photo is written into ``sources``. It is recorded before the photo is read. If the photo changes in
+    between, the next run notices.
+    """
+
+    def read(name: str) -> tuple[str, Photo | PhotoError]:
+        try:
+            if sources is None:
+                return name, folder.load(name)
+            source, photo = folder.source(name), folder.load(name)
+            if source is None:
+                found, fix = "could be read only at the second attempt", "run the command again"
+                raise photo_error(folder.path(name), found, "a readable photo", fix)
+            sources[name] = source
+            return name, photo
+        except PhotoError as error:
+            # A new exception: the traceback of the old one would keep the decoded photo in memory.
+            return name, PhotoError(*error.args)
+
+    def read_small(name: str) -> tuple[str, Photo | PhotoError | None]:
+        with suppress(PhotoError):  # `read` reports it
+            height, width = original_size(folder.path(name))
+            if height * width > MAX_PIXELS // AHEAD:
+                return name, None
+        return read(name)
+
+    for name, photo in prefetch(read_small, names):
+        yield read(name) if photo is None else (name, photo)
+
+
+def prefetch(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Compute ``function(item)`` in background threads, and yield the results in the order of the items.
+
+    ``items`` may be endless. `AHEAD` results are computed in advance.
+    """
+    remaining = iter(items)
+    pool = ThreadPoolExecutor(AHEAD, thread_name_prefix="photos")
+    try:
+        pending = deque(pool.submit(function, item) for item in islice(remaining, AHEAD))
+        while pending:
+            result = pending.popleft().result()
+            pending.extend(pool.submit(function, item) for item in islice(remaining, 1))
+            yield result
+    finally:
+        pool.shutdown(cancel_futures=True)
