@@ -15,7 +15,7 @@ BENCHMARKS = {
     "scale": "our indexes of a million descriptors and those of hnswlib, faiss and pynndescent",
     "costs": "time, memory and recall of each kind of index, from 3,000 to 10 million descriptors",
     "damaged": "what readers do with damaged files of each kind, of 7,000 trials (a few minutes)",
-    "soak": "2,000 photos extracted, indexed and searched while processes are killed (half an hour)",
+    "soak": "2,000 photos extracted, indexed and searched while processes are killed (20 minutes)",
 }
 
 
