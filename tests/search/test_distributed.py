@@ -34,7 +34,7 @@ def test_equal_descriptors_of_several_shards_are_returned_in_row_order():
     assert rows[0].tolist() == list(range(3, 300, 10))
 
 
-@pytest.mark.parametrize("first", [0, 100, 1000, 2800, 2999])
+@pytest.mark.parametrize("first", [1, 100, 1000, 2800, 2999])
 def test_adding_fills_the_last_shard_and_builds_new_ones(exact, first):
     index = ShardedIndex.build(DATABASE[:first], size=700, inner="exact")
     index.add(DATABASE[first:])
