@@ -19,6 +19,7 @@ from flax import nnx
 from PIL import Image
 from safetensors.numpy import save_file
 
+from benchmarks.networks import random_network
 from delfjax import provenance
 from delfjax.datasets import google_landmarks, holidays, oxford, revisited
 from delfjax.datasets.benchmark import DatasetError
@@ -149,16 +150,6 @@ def read_store(folder: Path) -> object:
     store = FeatureStore(folder)
     photos = [(name, store.read(name), store.source(name)) for name in store.names]
     return store.made_by, photos, store.pca
-
-
-def random_network(make: Callable[[], nnx.Module], seed: int) -> nnx.Module:
-    """Make a network with random weights. Flax itself would compile a program for each shape."""
-    network, seeded = nnx.eval_shape(make), np.random.default_rng(seed)
-    for _, weights in nnx.to_flat_state(nnx.state(network)):
-        inputs = np.prod(weights.shape[:-1]) if len(weights.shape) > 1 else 100
-        values = seeded.normal(0, np.sqrt(2 / inputs), weights.shape)
-        weights.set_value(jnp.asarray(values, jnp.float32))
-    return network
 
 
 def write_model(path: Path, seed: int) -> None:

@@ -23,7 +23,7 @@ from flax import nnx
 from PIL import Image
 from tqdm.auto import tqdm
 
-from benchmarks.artifacts import random_network
+from benchmarks.networks import random_network
 from delfjax.features.extract_folder import UNREDUCED
 from delfjax.features.store import MANIFEST, PCA_FILE, FeatureStore
 from delfjax.models.backbone import ResNet

@@ -30,9 +30,7 @@ else:
     import fcntl
 
 LOCK_SECONDS = 0.2  # between two attempts to lock a file
-CLAIM_SECONDS = (
-    60  # to wait for another process that claims the same folder; writing one file suffices
-)
+CLAIM_SECONDS = 60  # to wait for another process that claims the same folder
 MAX_JSON_BYTES = 64 * 2**20
 MAX_TENSOR_BYTES = 2**30  # of a model, with a wide margin
 HEADER = "delfjax"  # key of the JSON object in the metadata of a safetensors file

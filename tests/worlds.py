@@ -1,15 +1,13 @@
 """Small worlds for the tests: a tiny network, an extractor, and folders of drawn photos."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from typing import TypeVar
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from PIL import Image
 
+from benchmarks.networks import random_network
 from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.features.pyramid import PyramidConfig
 from delfjax.images.folder import PhotoFolder, scan
@@ -23,8 +21,6 @@ from delfjax.training.config import (
     TrainingConfig,
 )
 
-Model = TypeVar("Model", bound=nnx.Module)
-
 SIZE = 48, 64  # of drawn photos: as they all have it, one program extracts them
 # The paper's seven scales: a photo of SIZE has 112 cells.
 # Such small drawings are noise at most scales (`has_content`), so cells need no contrast.
@@ -36,23 +32,15 @@ SMALL = ExtractionConfig(
 @cache
 def network(seed: int = 0, *, conv5: bool = False) -> ResNet:
     """A ResNet of one bottleneck a stage and 64-d descriptors, at random; no batch norm to fold."""
-    return fill(lambda: ResNet(RESNET_TINY, conv5=conv5, folded=True, rngs=nnx.Rngs(0)), seed)
+    return random_network(
+        lambda: ResNet(RESNET_TINY, conv5=conv5, folded=True, rngs=nnx.Rngs(0)), seed
+    )
 
 
 @cache
 def head(seed: int = 0) -> Attention:
     """An attention head for it, at random."""
-    return fill(lambda: Attention(RESNET_TINY.channels, hidden=8, rngs=nnx.Rngs(0)), seed)
-
-
-def fill(make: Callable[[], Model], seed: int) -> Model:
-    """Make a model of He-normal weights, by NumPy: jax would take a second to compile each draw."""
-    model, random = nnx.eval_shape(make), np.random.default_rng(seed)
-    for _, value in nnx.to_flat_state(nnx.state(model)):
-        fan_in = np.prod(value.shape[:-1]) if len(value.shape) > 1 else 100
-        drawn = random.normal(0, np.sqrt(2 / fan_in), value.shape)
-        value.set_value(jnp.asarray(drawn, jnp.float32))
-    return model
+    return random_network(lambda: Attention(RESNET_TINY.channels, hidden=8, rngs=nnx.Rngs(0)), seed)
 
 
 @cache

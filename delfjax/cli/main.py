@@ -24,6 +24,8 @@ from delfjax.files import explain, printable
 from delfjax.ranges import ConfigError
 
 FAILURES = (UsageError, ValueError, RuntimeError, OSError, ImportError, MemoryError)
+# Errors of packages that this module does not import: a panic of Rust code, and workers of Dask that died.
+FAILURE_NAMES = ("PanicException", "KilledWorker")
 SETTINGS = ("$JAX_", "$TQDM_", "$MPL")  # environment variables of the packages in use
 
 # The module and the summary of each command. Module MODULE defines COMMAND(options), which returns the
@@ -75,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         drop_output()  # the reader has closed the pipe, as `head` does
         return FAILED
     except BaseException as error:
-        if not (isinstance(error, FAILURES) or type(error).__name__ == "PanicException"):
+        if not (isinstance(error, FAILURES) or type(error).__name__ in FAILURE_NAMES):
             raise
         show(f"delfjax {command}: {_describe(error)}", error=True)
         try:

@@ -232,7 +232,7 @@ class FeatureStore:
         removed = set(names)
         for name in removed:
             self._locate(name)
-        self._rewrite(removed, {})
+        self._rewrite(dict.fromkeys(removed))
 
     def move(self, sources: Mapping[str, PhotoSource]) -> None:
         """Record new files of some photos, whose content is the same as before.
@@ -242,19 +242,18 @@ class FeatureStore:
         """
         self._check_entered()
         self.flush()
-        self._rewrite({*sources} & {*self._locations}, sources)
+        self._rewrite(sources)
 
-    def _rewrite(self, names: set[str], sources: Mapping[str, PhotoSource]) -> None:
-        """Write the shards of some photos again: with their new sources, or without these photos."""
-        affected = [shard for shard in self._shards if not names.isdisjoint(shard.names)]
+    def _rewrite(self, sources: Mapping[str, PhotoSource | None]) -> None:
+        """Write the shards of some photos again, with new sources. A source of None removes the photo."""
+        affected = [shard for shard in self._shards if not sources.keys().isdisjoint(shard.names)]
         for shard in affected:
-            kept = {
-                name: self._stored(name)._replace(source=sources[name])
-                if name in names
-                else self._stored(name)
-                for name in shard.names
-                if name in sources or name not in names
-            }
+            kept = {}
+            for name in shard.names:
+                if name not in sources:
+                    kept[name] = self._stored(name)
+                elif sources[name] is not None:
+                    kept[name] = self._stored(name)._replace(source=sources[name])
             if kept:
                 self._add_shard(self._write_part(kept))
             shard.path.unlink()

@@ -412,6 +412,7 @@ def test_streams_and_environment(setting, command, code, message, tmp_path):
         (RuntimeError("RESOURCE_EXHAUSTED: 9\nmore"), "(RESOURCE_EXHAUSTED: 9). Fix: free memory"),
         (FileNotFoundError(2, "No such file"), "No such file: the current folder. Fix: change"),
         (type("PanicException", (BaseException,), {})("bad"), "delfjax data: bad"),
+        (type("KilledWorker", (Exception,), {})("bad"), "delfjax data: bad"),
         (DatasetError("first\n  second"), "delfjax data: first\n  second\n"),
     ],
 )

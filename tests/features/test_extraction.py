@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from flax import nnx
 from PIL import Image
-from worlds import SMALL, draw, extractor, fill, head, network
+from worlds import SMALL, draw, extractor, head, network
 
+from benchmarks.networks import random_network
 from delfjax.features import extraction
 from delfjax.features.extraction import (
     NMS_CANDIDATES,
@@ -301,14 +302,14 @@ def test_boxes_are_the_receptive_fields_scaled_from_level_to_photo(size):
 
 
 def test_the_checksum_depends_on_the_weights():
-    same = fill(lambda: ResNet(RESNET_TINY, folded=True, rngs=nnx.Rngs(0)), seed=0)
+    same = random_network(lambda: ResNet(RESNET_TINY, folded=True, rngs=nnx.Rngs(0)), seed=0)
     assert Extractor(same).checksum == extractor().checksum
     others = [Extractor(network(1)), Extractor(network(), head())]
     assert len({extractor().checksum, *(each.checksum for each in others)}) == 3
 
 
 def test_batch_normalization_is_folded():
-    unfolded = fill(lambda: ResNet(RESNET_TINY, rngs=nnx.Rngs(0)), seed=0)
+    unfolded = random_network(lambda: ResNet(RESNET_TINY, rngs=nnx.Rngs(0)), seed=0)
     for path, value in nnx.to_flat_state(nnx.state(unfolded)):
         if path[-1] in ("var", "scale"):
             value.set_value(1 + abs(value[...]))

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from worlds import draw, fill, network, settings
+from worlds import draw, network, settings
 
+from benchmarks.networks import random_network
 from delfjax.models.backbone import ResNet
 from delfjax.models.resnet import RESNET_TINY
 from delfjax.training import with_conv5
@@ -81,7 +82,7 @@ def test_attention_does_not_change_the_backbone():
 
 
 def test_batch_norms_are_frozen():
-    unfolded = fill(lambda: ResNet(RESNET_TINY, rngs=nnx.Rngs(0)), 0)
+    unfolded = random_network(lambda: ResNet(RESNET_TINY, rngs=nnx.Rngs(0)), 0)
     context, state = start(backbone=unfolded)
     model = merge_model(context, state)
     norms = [each for _, each in nnx.iter_modules(model) if isinstance(each, nnx.BatchNorm)]

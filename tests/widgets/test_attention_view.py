@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from flax import nnx
 from PIL import Image
-from worlds import SMALL, draw, extractor, fill, network
+from worlds import SMALL, draw, extractor, network
 
+from benchmarks.networks import random_network
 from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.features.pyramid import STRIDE
 from delfjax.models.attention import Attention
@@ -37,7 +38,7 @@ each_score = pytest.mark.parametrize("score", SCORES)
 
 def attention_model(config: ExtractionConfig = SMALL) -> Extractor:
     """Return a model whose attention is never rounded to 0, so that no two cells have equal scores."""
-    head = fill(lambda: Attention(RESNET_TINY.channels, hidden=8, rngs=nnx.Rngs(0)), 0)
+    head = random_network(lambda: Attention(RESNET_TINY.channels, hidden=8, rngs=nnx.Rngs(0)), 0)
     head.score.kernel.set_value(1e-3 * head.score.kernel[...])
     return Extractor(network(), head, config)
 
