@@ -42,10 +42,8 @@ def main() -> None:
         start, command = time.perf_counter(), f"python -m benchmarks {name}"
         settings = {}
         if name == "costs" and options.largest:
-            settings, command = (
-                {"largest": options.largest},
-                f"{command} --largest {options.largest}",
-            )
+            settings["largest"] = options.largest
+            command += f" --largest {options.largest}"
         result = importlib.import_module(f"benchmarks.{name}").run(**settings)
         result |= provenance.describe(result["config"])
         result |= {"seconds": round(time.perf_counter() - start, 1), "command": command}

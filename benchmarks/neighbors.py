@@ -5,12 +5,10 @@ the graph includes loading the functions that numba compiled before.
 """
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 
-from benchmarks.timing import measure
+from benchmarks.timing import measure, run_in_process
 from delfjax.search.index import build_index
 
 KINDS = ("exact", "nndescent")
@@ -48,11 +46,8 @@ def measure_size(count: int) -> dict:
 
 def run() -> dict:
     """Measure every size, and interpolate the size at which both kinds of index take the same time."""
-    rows = []
-    for count in SIZES:
-        code = f"import json; from benchmarks.neighbors import *; print(json.dumps(measure_size({count})))"
-        done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)
-        rows.append(json.loads(done.stdout.splitlines()[-1]))
+    calls = [f"json.dumps(measure_size({count}))" for count in SIZES]
+    rows = [json.loads(run_in_process(__name__, call)) for call in calls]
     exact, graph = (
         np.array([row["seconds"][f"{kind}, {QUERIES} queries"] for row in rows]) for kind in KINDS
     )

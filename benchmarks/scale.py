@@ -7,8 +7,6 @@ each index and searches it once.
 
 import gc
 import json
-import subprocess
-import sys
 import tempfile
 from functools import cache
 from importlib.util import find_spec
@@ -18,7 +16,7 @@ import numpy as np
 
 from benchmarks import indexes
 from benchmarks.indexes import BEAMS, RECALL, THREADS, TIE, Implementation, K
-from benchmarks.timing import measure
+from benchmarks.timing import measure, run_in_process
 
 ROUNDS = 5  # number of times that each search is repeated
 IMPLEMENTATIONS = {
@@ -133,13 +131,6 @@ def _load(rows: dict, folder: Path, queries: np.ndarray) -> None:
     for number, name in enumerate(rows):
         arguments = f"{name!r}, Path({str(folder / str(number))!r}), Path({str(path)!r})"
         call = f"load_and_search({arguments})"
-        seconds = [measure(lambda call=call: _run_in_process(call))[1] for _ in range(2)]
-        memory = json.loads(_run_in_process(f"measure_memory({arguments})"))
+        seconds = [measure(lambda call=call: run_in_process(__name__, call))[1] for _ in range(2)]
+        memory = json.loads(run_in_process(__name__, f"measure_memory({arguments})"))
         rows[name] |= {"cold start s": round(min(seconds), 2), "MB in memory": round(memory, 1)}
-
-
-def _run_in_process(call: str) -> str:
-    """Run a function call of this module in a new process, and return the printed result."""
-    code = f"from benchmarks.scale import *; print({call})"
-    done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)
-    return done.stdout.decode().splitlines()[-1]

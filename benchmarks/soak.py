@@ -251,7 +251,3 @@ def search_all(store: FeatureStore, index: Path, old: dict[str, Features]) -> tu
     renamed = [name for name in gone if best(old[name])[0] == name]
     check(not renamed and len(gone) == RENAMED, f"only renamed photos are found, not {gone}")
     return present, len(gone) - RENAMED
-
-
-if __name__ == "__main__":
-    run()

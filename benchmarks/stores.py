@@ -31,9 +31,8 @@ SIZE = (480, 640)
 TIMES = ("write", "open", "read one photo", "read all")
 
 Arrays = dict[str, np.ndarray]  # the fields of one photo, or of several photos concatenated
-Readers = tuple[
-    Callable[[int], Arrays], Callable[[], list[Arrays]]
-]  # of one photo by index; of all
+# Functions that read one photo by index, and all photos.
+Readers = tuple[Callable[[int], Arrays], Callable[[], list[Arrays]]]
 
 
 def random_photo(seed: int) -> Arrays:
@@ -58,17 +57,16 @@ def photo_name(number: int) -> str:
     return f"landmark_{number % 100:03d}/photo_{number:012d}.jpg"
 
 
-def concatenate(number: int, photos: list[Arrays]) -> tuple[Arrays, np.ndarray, list[str]]:
-    """Return the concatenated fields of a shard, the first row of each photo and the end, and the names."""
-    fields = {field: np.concatenate([photo[field] for photo in photos]) for field in FIELDS}
-    offsets = np.cumsum([0, *(len(photo["scales"]) for photo in photos)])
+def concatenate(number: int, photos: list[Arrays]) -> tuple[Arrays, list[str]]:
+    """Return all arrays of a shard, and the names of its photos.
+
+    ``offsets`` are the first row of each photo, and the end. ``image_sizes`` are (height, width) in pixels.
+    """
+    arrays = {field: np.concatenate([photo[field] for photo in photos]) for field in FIELDS}
+    arrays["offsets"] = np.cumsum([0, *(len(photo["scales"]) for photo in photos)])
+    arrays["image_sizes"] = np.tile(np.int32(SIZE), (len(photos), 1))
     first = number * SHARD_PHOTOS
-    return fields, offsets, [photo_name(row) for row in range(first, first + len(photos))]
-
-
-def image_sizes(photos: list[Arrays]) -> np.ndarray:
-    """Return the (height, width) in pixels of each photo of a shard."""
-    return np.tile(np.int32(SIZE), (len(photos), 1))
+    return arrays, [photo_name(row) for row in range(first, first + len(photos))]
 
 
 def slice_readers(shards: list[tuple[dict, np.ndarray]]) -> Readers:
@@ -107,8 +105,7 @@ def open_npz(folder: Path) -> Readers:
 
 
 def write_safetensors(folder: Path, number: int, photos: list[Arrays]) -> None:
-    fields, offsets, names = concatenate(number, photos)
-    tensors = fields | {"offsets": offsets, "image_sizes": image_sizes(photos)}
+    tensors, names = concatenate(number, photos)
     save_file(tensors, folder / f"{number:06d}.safetensors", {"names": "\n".join(names)})
 
 
@@ -123,9 +120,8 @@ def open_safetensors(folder: Path) -> Readers:
 
 
 def write_npy(folder: Path, number: int, photos: list[Arrays]) -> None:
-    fields, offsets, names = concatenate(number, photos)
-    others = {"offsets": offsets, "image_sizes": image_sizes(photos), "names": np.array(names)}
-    for field, array in (fields | others).items():
+    arrays, names = concatenate(number, photos)
+    for field, array in (arrays | {"names": np.array(names)}).items():
         np.save(folder / f"{number:06d}.{field}.npy", array)
 
 
@@ -141,11 +137,9 @@ def open_npy(folder: Path) -> Readers:
 
 def write_hdf5(folder: Path, number: int, photos: list[Arrays]) -> None:
     h5py = importlib.import_module("h5py")
-    fields, offsets, names = concatenate(number, photos)
+    arrays, names = concatenate(number, photos)
     with h5py.File(folder / f"{number:06d}.h5", "w") as file:
-        for field, array in (
-            fields | {"offsets": offsets, "image_sizes": image_sizes(photos)}
-        ).items():
+        for field, array in arrays.items():
             file[field] = array
         file["names"] = names
 
@@ -162,9 +156,9 @@ def open_hdf5(folder: Path) -> Readers:
 
 def write_zarr(folder: Path, number: int, photos: list[Arrays]) -> None:
     zarr = importlib.import_module("zarr")
-    fields, offsets, names = concatenate(number, photos)
+    arrays, names = concatenate(number, photos)
     group = zarr.create_group(folder / f"{number:06d}", attributes={"names": names})
-    for field, array in (fields | {"offsets": offsets, "image_sizes": image_sizes(photos)}).items():
+    for field, array in arrays.items():
         # One file per array, with one chunk per photo.
         rows = min(len(array), FEATURES)
         options = {"chunks": (rows, *array.shape[1:]), "shards": array.shape, "compressors": None}
@@ -184,13 +178,13 @@ def open_zarr(folder: Path) -> Readers:
 def arrow_table(number: int, photos: list[Arrays]) -> object:
     """Make a pyarrow table with one row per photo. Descriptors are lists of fixed-size lists."""
     pa = importlib.import_module("pyarrow")
-    fields, offsets, names = concatenate(number, photos)
+    arrays, names = concatenate(number, photos)
     columns = {"name": pa.array(names), "image_size": pa.array([SIZE] * len(photos))}
-    for field, array in fields.items():
-        values = pa.array(array.reshape(-1))
-        if array.ndim == 2:
-            values = pa.FixedSizeListArray.from_arrays(values, array.shape[1])
-        columns[field] = pa.ListArray.from_arrays(offsets.astype(np.int32), values)
+    for field in FIELDS:
+        values = pa.array(arrays[field].reshape(-1))
+        if WIDTHS[field] > 1:
+            values = pa.FixedSizeListArray.from_arrays(values, WIDTHS[field])
+        columns[field] = pa.ListArray.from_arrays(arrays["offsets"].astype(np.int32), values)
     return pa.table(columns)
 
 

@@ -1,5 +1,7 @@
-"""Measure the time that functions take."""
+"""Measure the time that functions take, and run functions in new processes."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -24,3 +26,10 @@ def compare(
     ours(), other()  # the first run compiles
     pairs = np.array([(measure(ours)[1], measure(other)[1]) for _ in range(rounds)])
     return *np.median(pairs, axis=0), np.median(pairs[:, 0] / pairs[:, 1])
+
+
+def run_in_process(module: str, call: str) -> str:
+    """Run a function call in a module, in a new process. Return the last line of the printed result."""
+    code = f"from {module} import *; print({call})"
+    done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)
+    return done.stdout.decode().splitlines()[-1]

@@ -176,14 +176,14 @@ def cell_positions(
     number = np.argmax(((offsets >= 0) & (offsets < sizes)).all(-1), axis=1)
     offset = np.take_along_axis(offsets, number[:, None, None], axis=1)[:, 0]
     photo_size = mosaic.image_size[::-1] if mosaic.transposed else mosaic.image_size
-    positions = scale_points(offset, sizes[number], np.array(photo_size))
+    positions = scale_points(offset, sizes[number], photo_size)
     return positions[:, ::-1] if mosaic.transposed else positions, number
 
 
 def scale_points(
     points: Float[np.ndarray, "n 2"] | Int[np.ndarray, "n 2"],
-    from_size: Int[np.ndarray, "... 2"],
-    to_size: Int[np.ndarray, "... 2"],
+    from_size: Int[np.ndarray, "... 2"] | tuple[int, int],
+    to_size: Int[np.ndarray, "... 2"] | tuple[int, int],
 ) -> Float[np.ndarray, "n 2"]:
     """Compute where points ``(y, x)`` of an image lie after the image is resized.
 

@@ -33,6 +33,7 @@ STYLE = mpl.RcParams(
     }
 )
 HEATMAP_COLORS = "magma"
+HEATMAP_RANGE = (1, 99.5)  # percentiles of the end colors; a few outliers must not take all colors
 NEUTRAL = "#8a8f98"
 TEXT, MUTED = "#23272f", "#626974"  # colors of main text and of secondary text
 COLORS = ("#3b6fb6", "#d98032", "#4a9d6f", "#a05fa8")  # of the first, second, ... curve of a plot
@@ -66,21 +67,16 @@ class Figure(mpl_figure.Figure):
     def to_bytes(self, format: str) -> bytes:
         """Encode the figure in a file format: ``"png"``, ``"jpeg"``, ``"pdf"`` or ``"svg"``."""
         stream = io.BytesIO()
-        options: dict[str, Any] = (
-            {"pil_kwargs": {"quality": FIGURE_QUALITY}} if format == "jpeg" else {}
-        )
+        options: dict[str, Any] = {}
+        if format == "jpeg":
+            options["pil_kwargs"] = {"quality": FIGURE_QUALITY}
         with mpl.rc_context(STYLE):
             self.savefig(stream, format=format, **options)
         return stream.getvalue()
 
-    def _repr_png_(self) -> bytes | None:
-        return None if self._has_photos() else self.to_bytes("png")
-
-    def _repr_jpeg_(self) -> bytes | None:
-        return self.to_bytes("jpeg") if self._has_photos() else None
-
-    def _has_photos(self) -> bool:
-        return any(ax.images for ax in self.axes)
+    def _repr_mimebundle_(self, **_: object) -> dict[str, bytes]:
+        format = "jpeg" if any(ax.images for ax in self.axes) else "png"
+        return {f"image/{format}": self.to_bytes(format)}
 
 
 def subplots(
@@ -131,7 +127,7 @@ def photos(
 
     Args:
         images: At least one photo. Sizes may differ.
-        titles: Titles of the first photos. The remaining photos get no title.
+        titles: Titles of the first photos.
         boxes: Boxes to outline on the first photos, in pixels of the photo; None draws no box.
         columns: Number of photos per row. None: all photos in one row.
         width: Width of the figure in inches.
@@ -154,10 +150,8 @@ def photos(
             ax.set_anchor("NW")
         if number < len(boxes) and (box := boxes[number]) is not None:
             # The edges of a box lie between pixels; matplotlib puts the centers at integers.
-            corner, size = (
-                (box.left - 0.5, box.top - 0.5),
-                (box.right - box.left, box.bottom - box.top),
-            )
+            corner = box.left - 0.5, box.top - 0.5
+            size = box.right - box.left, box.bottom - box.top
             ax.add_patch(Rectangle(corner, *size, fill=False, edgecolor="#ffd23f", linewidth=2))
     return figure
 

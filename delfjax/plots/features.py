@@ -15,6 +15,7 @@ from delfjax.features.pyramid import PAPER_SCALES
 from delfjax.plots.base import (
     COLORS,
     HEATMAP_COLORS,
+    HEATMAP_RANGE,
     STYLE,
     Figure,
     draw_photo,
@@ -25,7 +26,6 @@ from delfjax.types import Features, Photo
 
 BRIGHTNESS = 0.75  # of the photo under keypoints, so that the keypoints stand out
 RING_AREA = 20  # area of the ring of a keypoint of scale 1, in square points
-LOW, HIGH = 1, 99.5  # percentiles of the end colors; a few outliers must not take all colors
 OPACITY = 0.72  # of score maps
 
 
@@ -76,8 +76,8 @@ def receptive_fields(
     """
     figure, ax = _darkened(photo, title)
     boxes = boxes[: len(COLORS)]
-    for number, (box, color) in enumerate(zip(boxes, COLORS, strict=False)):
-        top, left, bottom, right = box
+    for number, (top, left, bottom, right) in enumerate(boxes):
+        color = COLORS[number]
         edge = Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=color)
         edge.set(linewidth=2.2, path_effects=[Stroke(linewidth=4, foreground="white"), Normal()])
         ax.add_patch(edge)
@@ -108,8 +108,8 @@ def heatmap_grid(
     the 99.5th percentile of the map.
 
     Args:
-        rows: Photos, each with a dict of score maps by title. A map has one score per pixel of the photo.
-            All rows have the same titles.
+        rows: Photos, each with score maps (one score per pixel of the photo) by title. All rows have the
+            same titles.
     """
     columns = 1 + len(rows[0][1])
     heights = [2.6 * photo.shape[0] / photo.shape[1] for photo, _ in rows]
@@ -120,7 +120,7 @@ def heatmap_grid(
         gray = np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
         for ax, heat in zip(row[1:], maps.values(), strict=True):
             draw_photo(ax, gray)
-            norm = Normalize(*np.percentile(heat, (LOW, HIGH)))
+            norm = Normalize(*np.percentile(heat, HEATMAP_RANGE))
             ax.imshow(heat, cmap=HEATMAP_COLORS, norm=norm, alpha=OPACITY)
     for ax, title in zip(axes[0], ("photo", *rows[0][1]), strict=True):
         set_title(ax, title)

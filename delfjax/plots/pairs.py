@@ -29,8 +29,8 @@ def matches(
     without geometric verification are all bright. At most 200 bright lines are drawn, evenly chosen.
 
     Args:
-        photo_a: The first photo (the query), in the size from which features were extracted.
-        photo_b: The second photo (of the database), in the size from which features were extracted.
+        photo_a: The query, in the size from which features were extracted.
+        photo_b: The database photo, in the size from which features were extracted.
         pair: The result of `delfjax.search.matching.match`, or matches without verification.
         title: Title of the figure. None: a title with the number of matches and inliers.
     """
@@ -48,13 +48,10 @@ def query_image(photo: RgbImage, features: Features, box: Box | None = None) -> 
     """Draw a query photo with dots at the 200 best features that are used for the search.
 
     Args:
-        photo: The query photo, at any size.
+        photo: The query photo, at any size. The image fits into `QUERY_SIZE`.
         features: All features of the query.
         box: The part to search with, in pixels of the original photo; other parts are dimmed. None: the
             whole photo.
-
-    Returns:
-        An image that fits into `QUERY_SIZE`.
     """
     shown = resize(photo, fit_size(photo.shape[:2], QUERY_SIZE))
     image = Image.fromarray(shown)
@@ -65,7 +62,7 @@ def query_image(photo: RgbImage, features: Features, box: Box | None = None) -> 
         selected = image.crop((left, top, right, bottom))
         image = Image.blend(image, Image.new("RGB", image.size, DARK), DIM)
         image.paste(selected, (left, top))
-    points = _to_image(features.positions[:MAX_DOTS], features.image_size, shown)
+    points = scale_points(features.positions[:MAX_DOTS], features.image_size, shown.shape[:2])
     _draw_dots(ImageDraw.Draw(image), points)
     return np.asarray(image)
 
@@ -87,18 +84,17 @@ def pair_image(
         inliers: Mask of the matches that agree with the geometric model. None: all lines are faint.
         width: Maximum width of the image in pixels. The thickness of lines does not depend on it.
     """
-    height = round((width - GAP) / sum(wide / tall for tall, wide in sizes))
-    height = min(height, PAIR_MAX_HEIGHT)
+    height = min(round((width - GAP) / sum(w / h for h, w in sizes)), PAIR_MAX_HEIGHT)
     left, right = (
-        resize(photo, (height, round(height * wide / tall)))
-        for photo, (tall, wide) in zip(photos, sizes, strict=True)
+        resize(photo, (height, round(height * w / h)))
+        for photo, (h, w) in zip(photos, sizes, strict=True)
     )
     offset = left.shape[1] + GAP
     image = Image.new("RGBA", (offset + right.shape[1], height), "white")
     image.paste(Image.fromarray(left), (0, 0))
     image.paste(Image.fromarray(right), (offset, 0))
-    starts = _to_image(matches.query, sizes[0], left)
-    ends = _to_image(matches.database, sizes[1], right) + [0, offset]
+    starts = scale_points(matches.query, sizes[0], left.shape[:2])
+    ends = scale_points(matches.database, sizes[1], right.shape[:2]) + [0, offset]
     lines = np.stack([starts, ends], axis=1)
     inliers = np.zeros(len(matches), bool) if inliers is None else inliers
     layer = Image.new("RGBA", image.size)
@@ -126,10 +122,3 @@ def _draw_dots(draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "n 2"]) -> N
     for y, x in points.tolist():
         for color, radius in ((DARK, 6), (INLIER_COLOR[:3], 4)):
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), color)
-
-
-def _to_image(
-    points: Float[np.ndarray, "n 2"], size: tuple[int, int], shown: RgbImage
-) -> Float[np.ndarray, "n 2"]:
-    """Convert points from pixels of the original photo to pixels of the resized image."""
-    return scale_points(points, np.array(size), np.array(shown.shape[:2]))

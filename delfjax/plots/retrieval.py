@@ -14,16 +14,7 @@ from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
 
 from delfjax.datasets.truth import Relevance, Truth, relevance
-from delfjax.plots.base import (
-    COLORS,
-    DARK,
-    NEUTRAL,
-    Figure,
-    RgbImage,
-    fit_size,
-    photos,
-    resize,
-)
+from delfjax.plots.base import COLORS, DARK, NEUTRAL, Figure, RgbImage, fit_size, photos, resize
 from delfjax.types import Photo, Ranking
 
 ASPECT = 3 / 4  # height over width of the area that holds a card's photo
@@ -115,7 +106,7 @@ def card_at(
         columns: Number of cards per row.
 
     Returns:
-        The index, starting at 0, or None if the point is in an empty part of the last row.
+        The index, or None if the point is in an empty part of the last row.
     """
     shape = -(-cards // columns), columns
     row, column = (
@@ -141,8 +132,8 @@ def result_cards(
     Args:
         ranking: The ranked database photos.
         load: Function that returns the database photo with a given index.
-        rows: Positions in the ranking to show; 0 is the best result.
-        truth: Ground truth of the query. None: results are not marked.
+        rows: Positions in the ranking to show, from 0.
+        truth: Ground truth of the query. None: no marks.
     """
     cards = []
     for row in rows:
@@ -169,20 +160,15 @@ def result_rows(rows: Sequence[tuple[str, Sequence[Card]]]) -> Figure:
         rows: Title and cards of each row. All rows must have the same number of cards, and all cards
             the same number of text lines.
     """
-    images: list[RgbImage] = [
-        draw_cards(cards, columns=len(cards), card_width=RESULT_CARD_WIDTH) for _, cards in rows
-    ]
-    return photos(images, [title for title, _ in rows], columns=1, width=6.4)
+    titles, cards = zip(*rows, strict=True)
+    images = [draw_cards(row, columns=len(row), card_width=RESULT_CARD_WIDTH) for row in cards]
+    return photos(images, titles, columns=1, width=6.4)
 
 
 def result_figure(cards: Sequence[Card], pair: RgbImage, titles: tuple[str, str]) -> Figure:
-    """Draw a query and the results as cards, with one pair of matched photos below.
+    """Draw the cards of a query and its results, with an image of a matched ``pair`` of photos below.
 
-    Args:
-        cards: Card of the query, then cards of the results, best first. All have the width `CARD_WIDTH`.
-            If there are several rows, an incomplete last row is left out.
-        pair: The image of the matched photos, from `delfjax.plots.pairs.pair_image`.
-        titles: Title above the cards, and title above the pair.
+    All cards have the width `CARD_WIDTH`. If there are several rows, an incomplete last row is left out.
     """
     cards = cards[: max(1, len(cards) // FIGURE_COLUMNS) * FIGURE_COLUMNS]
     shown = draw_cards(cards, columns=FIGURE_COLUMNS, card_width=CARD_WIDTH, selected=0)

@@ -54,10 +54,7 @@ class Classifier(nnx.Module):
         self.attention = Attention(channels, hidden=hidden, rngs=rngs) if has_attention else None
 
     def __call__(self, photos: Float[Array, "b h w 3"]) -> dict[str, Array]:
-        """Predict which landmark each of ``b`` photos shows.
-
-        Args:
-            photos: RGB photos with values from 0 to 255.
+        """Predict which landmark each of ``b`` RGB photos shows. Pixels have values from 0 to 255.
 
         Returns:
             A dict. ``conv4``: dense descriptors ``[b, y, x, c]`` with ``c`` channels. ``scores``:
@@ -88,12 +85,7 @@ class Classifier(nnx.Module):
 
 
 def is_trainable(path: tuple[Hashable, ...], config: ClassifierConfig) -> bool:
-    """Return whether training updates a parameter of `Classifier`.
-
-    Args:
-        path: Names of the nested modules that contain the parameter, then the parameter's name.
-        config: Settings of the network.
-    """
+    """Return whether training updates the parameter at a ``path`` of names in a `Classifier`."""
     if path[0] != "backbone":
         return True
     return path[1] in config.trainable_stages and path[-1] == "kernel"

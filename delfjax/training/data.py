@@ -17,10 +17,7 @@ from delfjax.images.reading import PhotoError
 from delfjax.training.config import AugmentationConfig, TrainingConfig
 from delfjax.types import Photo
 
-# Decoded photos are kept in memory if all of them need at most this many bytes.
-CACHE_BYTES = 2**31
-
-Batch = tuple[UInt8[np.ndarray, "b h h 3"], Int[np.ndarray, " b"]]
+CACHE_BYTES = 2**31  # decoded photos are kept in memory if all of them fit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,8 +91,7 @@ def epoch_rows(
 ) -> Int[np.ndarray, " m"]:
     """Return the photo indices of one epoch (a pass over all photos), in random order.
 
-    With ``balance_classes``, photos of smaller classes are repeated, so that all classes are equally
-    frequent.
+    With ``balance_classes``, photos of smaller classes are repeated.
     """
     random = np.random.default_rng((config.seed, epoch))
     if not config.balance_classes:
@@ -120,15 +116,13 @@ def batch_rows(
 class SquareReader:
     """Read photos, crop each to its central square, and resize the square.
 
-    The squares are kept in memory if they need at most ``CACHE_BYTES`` bytes in total.
-
     Args:
         photos: The photos to read.
         side: Side of a square after resizing, in pixels.
 
     Attributes:
-        failed: Names of the photos that could not be read, mapped to the errors. Each is
-            replaced by the next photo in ``photos`` that can be read.
+        failed: Names of the photos that could not be read, mapped to the errors. Each photo is
+            replaced by the next one that can be read.
     """
 
     def __init__(self, photos: LabeledPhotos, side: int) -> None:
@@ -138,7 +132,9 @@ class SquareReader:
         self._cache: dict[int, Photo] = {}
         self._fits = 3 * side**2 * len(photos) <= CACHE_BYTES
 
-    def __call__(self, rows: Int[np.ndarray, " b"]) -> Batch:
+    def __call__(
+        self, rows: Int[np.ndarray, " b"]
+    ) -> tuple[UInt8[np.ndarray, "b h h 3"], Int[np.ndarray, " b"]]:
         """Read the photos with the given indices. Return their squares and class indices.
 
         Raises:

@@ -80,10 +80,10 @@ class TrainedModel:
     @property
     def validation_metrics(self) -> dict[str, float]:
         """Loss and accuracy of the model on held-out photos; empty if no photos were held out."""
-        records = [record for record in self.log if record["step"] == self.step]
         return {
             name: value
-            for record in records
+            for record in self.log
+            if record["step"] == self.step
             for name, value in record.items()
             if name.startswith("validation")
         }
@@ -104,14 +104,13 @@ def train(
 
     Args:
         photos: Folder with one sub-folder of photos per landmark.
-        out: Folder of the run; created if missing. It holds the model, settings, log and saved
-            states.
+        out: Folder of the run, with model, settings, log and saved states; created if missing.
         config: All settings of the run. None: ``small_config(variant)``.
         variant: What to train if ``config`` is None. ``"finetune"`` (the default) trains descriptors
             (step 1 of the paper), ``"attention"`` trains the attention (step 2).
-        start: The initial backbone: the name of an ImageNet backbone, the name of a model of the zoo
-            (the models that come with the package), a model file, or a `ResNet`. Step 2 of the paper
-            starts from the model file that step 1 has written.
+        start: The initial backbone: the name of an ImageNet backbone or of a model that comes with the
+            package, a model file, or a `ResNet`. Step 2 of the paper starts from the model file that
+            step 1 has written.
         tensorboard: Whether to write TensorBoard event files into ``out``.
 
     Raises:
@@ -260,19 +259,18 @@ def _record(run: RunFolder, step: int, metrics: Mapping[str, Array], bar: tqdm) 
 
 def _check_finite(run: RunFolder, step: int, metrics: Mapping[str, float]) -> None:
     """Raise a `DivergenceError` if a metric is NaN or infinite."""
-    broken = {name: value for name, value in metrics.items() if not math.isfinite(value)}
-    if not broken:
-        return
-    name, value = next(iter(broken.items()))
-    saved = "No state was saved before"
-    if run.last_step:
-        path = run.path / STATES / str(run.last_step)
-        saved = f"The last state with finite values, after update {run.last_step}, is in {path}"
-    raise DivergenceError(
-        f"{run.path}: at update {step}, the {name.replace('_', ' ')} is {value}; expected a finite "
-        f"number. {saved}. "
-        "Fix: start a run in another folder with a lower learning rate or a longer warmup"
-    )
+    for name, value in metrics.items():
+        if math.isfinite(value):
+            continue
+        saved = "No state was saved before"
+        if run.last_step:
+            path = run.path / STATES / str(run.last_step)
+            saved = f"The last state with finite values, after update {run.last_step}, is in {path}"
+        raise DivergenceError(
+            f"{run.path}: at update {step}, the {name.replace('_', ' ')} is {value}; expected a finite "
+            f"number. {saved}. "
+            "Fix: start a run in another folder with a lower learning rate or a longer warmup"
+        )
 
 
 def validate(

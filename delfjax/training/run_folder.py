@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from importlib.util import find_spec
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,11 @@ class RunFolder(AbstractContextManager["RunFolder"]):
     ) -> None:
         self.path = Path(path).absolute()  # Orbax needs an absolute path
         self._writes = jax.process_index() == 0  # of several hosts, only the first writes
-        event_writer = _import_event_writer() if tensorboard else None
+        if tensorboard and find_spec("tensorboardX") is None:
+            raise ModuleNotFoundError(
+                "TensorBoard event files need the package tensorboardX, which is not installed. "
+                "Fix: install delfjax[train], or leave out --tensorboard (tensorboard=True in Python)"
+            )
         loss = itemgetter("loss")
         keep = [LatestN(1), BestN(get_metric_fn=loss, reverse=True, n=1)]
         options = ocp.CheckpointManagerOptions(
@@ -76,8 +81,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
                 stack.enter_context(Lock(self.path / LOCK))
             with self._reading_states():
                 self._states = ocp.CheckpointManager(self.path / STATES, options=options)
-            stack.callback(self._states.close)
-            with self._reading_states():
+                stack.callback(self._states.close)
                 for step in self._states.all_steps():
                     self._metrics(step)
             file = self.path / LOG
@@ -87,10 +91,12 @@ class RunFolder(AbstractContextManager["RunFolder"]):
                 with atomic_write(file) as temporary:
                     temporary.write_text("".join(json.dumps(record) + "\n" for record in self.log))
             self._events = None
-            if event_writer and self._writes:
+            if tensorboard and self._writes:
+                from tensorboardX import SummaryWriter  # an optional dependency
+
                 # Events of earlier attempts after the last state are no longer valid.
                 purge_step = self.last_step + 1 if self.last_step else None
-                self._events = event_writer(str(self.path), purge_step=purge_step)
+                self._events = SummaryWriter(str(self.path), purge_step=purge_step)
                 stack.callback(self._events.close)
             self._open = stack.pop_all()
 
@@ -190,15 +196,3 @@ def _refuse_old_run(settings: Path) -> None:
             "the run. Fix: finish it with delfjax 0.1.0, or use another folder. The file "
             "model.safetensors of the run can still be loaded"
         )
-
-
-def _import_event_writer() -> type:
-    try:
-        from tensorboardX import SummaryWriter  # an optional dependency
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "TensorBoard event files need the package tensorboardX, which is not installed. "
-            "Fix: install delfjax[train], or leave out --tensorboard (tensorboard=True in Python)"
-        ) from error
-    writer: type = SummaryWriter
-    return writer

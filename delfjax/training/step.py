@@ -35,11 +35,7 @@ class TrainState(NamedTuple):
     opt_state: PyTree
 
 
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["frozen"],
-    meta_fields=["config", "graph"],
-)
+@partial(jax.tree_util.register_dataclass, data_fields=["frozen"], meta_fields=["config", "graph"])
 @dataclass(frozen=True, kw_only=True)
 class TrainContext:
     """Constants of training: everything that updates read and never change.
@@ -127,7 +123,7 @@ def train_step(
     """Update the parameters once, by the gradient of the loss on one batch.
 
     Args:
-        context: Network structure, frozen parameters and settings.
+        context: Constants of training.
         state: State before the update. Do not use it afterwards, because its memory is reused.
         squares: Square photos, from which random crops are taken.
         labels: Class index of each photo.
@@ -195,16 +191,15 @@ def photo_metrics(
         labels: Class index of each photo.
 
     Returns:
-        A dict of arrays with one value per photo. ``descriptor_loss`` and ``descriptor_accuracy`` (1 if
-        correct, otherwise 0) belong to the classifier of average descriptors; ``attention_loss`` and
-        ``attention_accuracy`` to that of weighted descriptors. ``loss`` is the sum of the losses.
+        One value per photo of each metric: ``descriptor_loss`` and ``descriptor_accuracy`` (1 if correct,
+        otherwise 0) of the classifier of average descriptors, ``attention_loss`` and
+        ``attention_accuracy`` of that of weighted descriptors, and ``loss``, the sum of the losses.
     """
     metrics = {}
     for head in (name for name in HEADS if name in outputs):
         logits = outputs[head]
         metrics[f"{head}_loss"] = cross_entropy(logits, labels)
-        is_correct = logits.argmax(-1) == labels
-        metrics[f"{head}_accuracy"] = is_correct.astype(jnp.float32)
+        metrics[f"{head}_accuracy"] = (logits.argmax(-1) == labels).astype(jnp.float32)
     losses = [metrics[name] for name in metrics if name.endswith("_loss")]
     return metrics | {"loss": reduce(jnp.add, losses)}
 
@@ -220,17 +215,9 @@ def validation_step(
     labels: Int[Array, " b"],
     is_real: Bool[Array, " b"],
 ) -> Metrics:
-    """Sum losses and accuracies over a batch of photos, which are cropped at the center.
+    """Sum each metric of `photo_metrics` over a batch of square photos, which are cropped at the center.
 
-    Args:
-        context: Network structure, frozen parameters and settings.
-        state: State to validate.
-        squares: Square photos, which are cropped at the center.
-        labels: Class index of each photo.
-        is_real: Whether each photo counts. Photos that do not count fill up the last batch.
-
-    Returns:
-        Sum of each metric that `photo_metrics` returns.
+    Photos that are not ``is_real`` fill up the last batch. They do not count.
     """
     photos = center_crop(squares, context.config.augmentation.crop)
     metrics = photo_metrics(merge_model(context, state)(photos), labels)

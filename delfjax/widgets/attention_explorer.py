@@ -133,12 +133,10 @@ class AttentionExplorer(Explorer):
         score: Menu of the kinds of score: attention or norm.
         scale: Slider that chooses the pyramid level (resized copy of the photo) to show, by scale.
         count: Slider of the maximum number of keypoints.
-        threshold: Slider of the fraction of cells (positions of feature maps) to leave out, those with
-            the lowest scores.
+        threshold: Slider of the fraction of cells to leave out, those with the lowest scores.
         color_map: Menu of the color maps.
         opacity: Slider of the heatmap's opacity.
-        export: Button that makes a figure of the view.
-        links: Links that download the figure.
+        export: Button that makes a figure of the view, with ``links`` to download it.
         panels: Two panels, one per model. The second is hidden if only one model is shown.
         cell_table: Table that describes the cell under the pointer, or the pinned cell.
     """
@@ -180,19 +178,16 @@ class AttentionExplorer(Explorer):
         self.count = labeled(
             IntSlider, "keypoints", value=defaults.count, max=MAX_KEYPOINTS, step=10
         )
-        self.threshold = labeled(
-            FloatSlider, "threshold", max=0.99, step=0.01, readout_format=".0%"
-        )
-        self.threshold.tooltip = "Share of the cells to leave out, those with the lowest scores"
+        left_out = "Share of the cells to leave out, those with the lowest scores"
+        share = {"max": 0.99, "step": 0.01, "readout_format": ".0%", "tooltip": left_out}
+        self.threshold = labeled(FloatSlider, "threshold", **share)
         self.opacity = labeled(FloatSlider, "opacity", value=defaults.opacity, max=1, step=0.05)
         self.export = Button(description="make a figure", icon="picture-o")
         self.upload.layout.width = self.export.layout.width = "auto"
         self.export.on_click(self._on_export)
-        for control in (self.photo, self.model, self.other_model):
-            control.observe(self._reload, names="value")
+        self._watch(self._reload, self.photo, self.model, self.other_model)
         settings = (self.score, self.scale, self.count, self.threshold)
-        for control in (*settings, self.color_map, self.opacity):
-            control.observe(self._redraw, names="value")
+        self._watch(self._redraw, *settings, self.color_map, self.opacity)
 
     @property
     def settings(self) -> ViewSettings:
@@ -221,10 +216,8 @@ class AttentionExplorer(Explorer):
             bar.set_label(scored.available_score(settings.score))
         return figure
 
-    def _reload(self, _: object = None) -> None:
+    def _reload(self) -> None:
         """Show the chosen photo and models; update the choices of scales and scores."""
-        if self._paused:
-            return
         photo = self.photo.value
         models = dict.fromkeys(filter(None, (self.model.value, self.other_model.value)))
         for model in models:
@@ -242,10 +235,8 @@ class AttentionExplorer(Explorer):
         self._pointer = self._pinned = None
         self._redraw()
 
-    def _redraw(self, _: object = None) -> None:
+    def _redraw(self) -> None:
         """Draw texts and images again with the current settings."""
-        if self._paused:
-            return
         self.links.value = ""  # the links download a figure of the previous view
         settings = self.settings
         for panel, (model, scored) in zip(self.panels, self._shown.items(), strict=False):
@@ -281,9 +272,8 @@ class AttentionExplorer(Explorer):
         """Convert a point from pixels of the displayed image to pixels of the photo."""
         if point is None:
             return None
-        size = np.array(self._photos[self.photo.value].shape[:2])
-        displayed = np.array(display_size(tuple(size.tolist())))
-        y, x = scale_points(np.array([point]), displayed, size)[0].tolist()
+        size = self._photos[self.photo.value].shape[:2]
+        y, x = scale_points(np.array([point]), display_size(size), size)[0].tolist()
         return y, x
 
     def _add_photo(self, name: str, photo: Photo) -> None:
@@ -292,7 +282,7 @@ class AttentionExplorer(Explorer):
         self._set_options(self.photo, list(self._photos), name)
         self._reload()
 
-    def _on_export(self, _: object = None) -> None:
+    def _on_export(self, _: Button) -> None:
         """Show links that download the figure, in each of `FILE_TYPES`."""
         figure, links = self.figure(), []
         stem = html.escape(f"{self.photo.value} {self.score.value}".replace("/", " "), quote=True)

@@ -16,12 +16,12 @@ from PIL import Image, ImageDraw
 
 from delfjax.features.extraction import Extractor, Selection
 from delfjax.features.pyramid import STRIDE, merge_levels, scale_points
-from delfjax.plots.base import DARK, DIM, LIGHT
+from delfjax.plots.base import DARK, DIM, HEATMAP_RANGE, LIGHT, fit_size
 from delfjax.types import Photo
+from delfjax.widgets.controls import pluralize
 
 COLOR_MAPS = ("magma", "inferno", "viridis", "cividis")  # safe for color-blind readers
 MIN_SIDE, MAX_SIDE = 640, 960  # limits of the longer side of the image on screen, in pixels
-COLOR_RANGE = (1, 99.5)  # percentiles; otherwise a few extreme scores leave one color to all others
 RING_RADIUS = 4.0  # radius in pixels of the ring around a keypoint of scale 1
 
 
@@ -34,8 +34,7 @@ class ViewSettings:
             without attention, the norm is shown.
         scale: Scale of the pyramid level to show. None merges all levels.
         count: Maximum number of keypoints.
-        threshold: Fraction of the shown cells (positions of feature maps) to discard, from 0 to 1. The
-            cells with the lowest scores are discarded and cannot be keypoints.
+        threshold: Fraction of the shown cells that cannot be keypoints, those with the lowest scores.
         color_map: Name of the Matplotlib color map of the heatmap.
         opacity: Opacity of the heatmap over the photo, from 0 to 1.
     """
@@ -50,10 +49,7 @@ class ViewSettings:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoredPhoto:
-    """A photo and the scores that one model computes for it.
-
-    A model computes scores at each position of a feature map, called a cell. Each pyramid level (resized
-    copy of the photo) has one feature map. The arrays of length ``n`` have one row for each cell.
+    """A photo and the scores that one model computes for it. Arrays of length ``n`` have a row per cell.
 
     Attributes:
         photo: The photo.
@@ -63,7 +59,7 @@ class ScoredPhoto:
         levels: Index of the level of each cell, from 0.
         centers: ``(y, x)`` of the center of each cell, in pixels of the photo.
         receptive_fields: ``(y_min, x_min, y_max, x_max)`` of the receptive field of each cell, in
-            pixels of the photo. A receptive field can extend beyond the photo.
+            pixels of the photo. It can extend beyond the photo.
         scores: For each kind of score, the values of all cells.
     """
 
@@ -81,6 +77,10 @@ class ScoredPhoto:
         """Size of the photo in pixels, as ``(height, width)``."""
         return self.photo.shape[:2]
 
+    def to_display(self, points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+        """Convert points from pixels of the photo to pixels of the displayed image."""
+        return scale_points(points, self.image_size, display_size(self.image_size))
+
     def level_pixel(self, row: int) -> Float[np.ndarray, " 2"]:
         """Return how many photo pixels a pixel of the cell's pyramid level covers: ``(height, width)``."""
         return np.asarray(self.image_size / self.level_sizes[self.levels[row]])
@@ -95,11 +95,11 @@ def score_photo(photo: Photo, model: Extractor) -> ScoredPhoto:
     dense = model.score_maps(photo)
     maps: dict[Selection, list[np.ndarray]] = {"norm": dense.norms}
     if dense.attention is not None:
-        maps = {"attention": dense.attention, "norm": dense.norms}
+        maps["attention"] = dense.attention
     cells = [np.argwhere(np.ones(level.shape, bool)) for level in dense.norms]
     levels = np.repeat(np.arange(len(cells)), [len(level) for level in cells])
-    sizes, image_size = dense.sizes[levels], np.array(dense.image_size)
-    centers = scale_points(np.concatenate(cells) * STRIDE, sizes, image_size)
+    sizes = dense.sizes[levels]
+    centers = scale_points(np.concatenate(cells) * STRIDE, sizes, dense.image_size)
     return ScoredPhoto(
         photo=photo,
         scales=dense.scales,
@@ -107,7 +107,7 @@ def score_photo(photo: Photo, model: Extractor) -> ScoredPhoto:
         maps=maps,
         levels=levels,
         centers=centers,
-        receptive_fields=model.receptive_field.boxes_around(centers, image_size / sizes),
+        receptive_fields=model.receptive_field.boxes_around(centers, dense.image_size / sizes),
         scores={
             name: np.concatenate([level.ravel() for level in part]) for name, part in maps.items()
         },
@@ -126,19 +126,13 @@ def select_keypoints(scored: ScoredPhoto, settings: ViewSettings) -> Int[np.ndar
 
 
 def cell_at(scored: ScoredPhoto, settings: ViewSettings, point: tuple[float, float]) -> int:
-    """Return the index of the cell (position of a feature map) at a point of the photo.
+    """Return the index of the cell at a point ``(y, x)`` of the photo, or nearest to a point outside.
 
     If several pyramid levels are shown, the cell with the highest score is returned.
-
-    Args:
-        scored: The photo and its scores.
-        settings: Score and scale to show.
-        point: ``(y, x)`` in pixels of the photo. For a point outside of the photo, the nearest cell
-            is returned.
     """
     name, levels = scored.available_score(settings.score), shown_levels(scored, settings.scale)
     points = np.array([point] * len(levels))
-    on_levels = scale_points(points, np.array(scored.image_size), scored.level_sizes[levels])
+    on_levels = scale_points(points, scored.image_size, scored.level_sizes[levels])
     rows = []
     for level, cell in zip(levels, np.rint(on_levels / STRIDE).astype(int), strict=True):
         shape = np.array(scored.maps[name][level].shape)
@@ -150,8 +144,7 @@ def cell_at(scored: ScoredPhoto, settings: ViewSettings, point: tuple[float, flo
 def describe_view(scored: ScoredPhoto, settings: ViewSettings) -> str:
     """Describe a view in words: kind of score, scale, number of keypoints and threshold."""
     scale = "all scales" if settings.scale is None else f"scale {settings.scale:.2f}"
-    count = len(select_keypoints(scored, settings))
-    keypoints = f"{count} keypoint{'' if count == 1 else 's'}"
+    keypoints = pluralize(len(select_keypoints(scored, settings)), "keypoint")
     top = f" from the top {1 - settings.threshold:.0%} of cells" if settings.threshold else ""
     return f"{scored.available_score(settings.score)}, {scale}, {keypoints}{top}"
 
@@ -167,14 +160,9 @@ def shown_levels(scored: ScoredPhoto, scale: float | None) -> Int[np.ndarray, " 
 def heatmap(
     scored: ScoredPhoto, settings: ViewSettings, size: tuple[int, int]
 ) -> Float[np.ndarray, "h w"]:
-    """Interpolate the scores of the cells (feature-map positions) to the pixels of an image.
+    """Interpolate the scores of the cells to the pixels of an image of ``size`` ``(height, width)``.
 
     If several pyramid levels are shown, each pixel gets the maximum over these levels.
-
-    Args:
-        scored: The photo and its scores.
-        settings: Score and scale to show.
-        size: ``(height, width)`` of the image in pixels.
     """
     levels = shown_levels(scored, settings.scale)
     score = scored.maps[scored.available_score(settings.score)]
@@ -186,24 +174,17 @@ def display_size(image_size: tuple[int, int]) -> tuple[int, int]:
 
     Small photos are enlarged so that the drawn lines look thin. Large photos are reduced.
     """
-    longest = max(image_size)
-    factor = np.clip(longest, MIN_SIDE, MAX_SIDE) / longest
-    return tuple(max(1, round(side * factor)) for side in image_size)
+    longest = min(max(MIN_SIDE, *image_size), MAX_SIDE)
+    return fit_size(image_size, (longest, longest))
 
 
 def render(
     scored: ScoredPhoto, settings: ViewSettings, row: int | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Draw the heatmap over the gray photo, and a ring around each keypoint.
+    """Draw the heatmap over the gray photo, and a ring around each keypoint, at the `display_size`.
 
-    Args:
-        scored: The photo and its scores.
-        settings: Settings of the image.
-        row: Index of a cell to highlight, or None. The image outside of the receptive field of this
-            cell is dimmed. Frames show the receptive field and the cell (16 x 16 pixels of its level).
-
-    Returns:
-        An image of the size that `display_size` returns.
+    ``row`` is the index of a cell to highlight: frames show the cell (16 x 16 pixels of its level) and its
+    receptive field, and everything outside of the receptive field is dimmed.
     """
     indices, _ = _color_indices(scored, scored.available_score(settings.score), settings.scale)
     colored = Image.fromarray(indices)
@@ -211,7 +192,7 @@ def render(
     colored.putpalette(colors.round().astype(np.uint8).tobytes())
     image = Image.blend(_gray_photo(scored), colored.convert("RGB"), settings.opacity)
     rows = select_keypoints(scored, settings)[::-1]  # draw the best keypoints last, on top
-    centers = _to_display(scored, scored.centers[rows])
+    centers = scored.to_display(scored.centers[rows])
     for center, scale in zip(centers, np.array(scored.scales)[scored.levels[rows]], strict=True):
         for mask, color in zip(_ring_masks(RING_RADIUS / scale**0.5), (DARK, LIGHT), strict=True):
             corner = np.rint(center - (np.array(mask.size) - 1) / 2).astype(int)
@@ -220,22 +201,15 @@ def render(
 
 
 def color_limits(scored: ScoredPhoto, settings: ViewSettings) -> tuple[float, float]:
-    """Return the scores of the end colors, which are the 1st and 99.5th percentiles of the heatmap."""
+    """Return the scores of the end colors of the heatmap."""
     return _color_indices(scored, scored.available_score(settings.score), settings.scale)[1]
-
-
-def _to_display(scored: ScoredPhoto, points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
-    """Convert points from pixels of the photo to pixels of the displayed image."""
-    return scale_points(
-        points, np.array(scored.image_size), np.array(display_size(scored.image_size))
-    )
 
 
 def _with_receptive_field(image: Image.Image, scored: ScoredPhoto, row: int) -> Image.Image:
     """Dim the image outside of the receptive field of a cell; frame the receptive field and the cell."""
-    field = _to_display(scored, scored.receptive_fields[row].reshape(2, 2))
+    field = scored.to_display(scored.receptive_fields[row].reshape(2, 2))
     half = (STRIDE - 1) / 2 * scored.level_pixel(row)
-    cell = _to_display(scored, scored.centers[row] + np.array([-half, half]))
+    cell = scored.to_display(scored.centers[row] + np.array([-half, half]))
     dimmed = Image.blend(image, Image.new("RGB", image.size, DARK), DIM)
     inside = field.clip(0, np.array(image.size[::-1]))
     corners = np.rint([*inside[0, ::-1], *inside[1, ::-1] + 1]).astype(int).tolist()
@@ -273,6 +247,6 @@ def _color_indices(
     settings = ViewSettings(score=score, scale=scale)
     scores = heatmap(scored, settings, display_size(scored.image_size))
     # The heatmap is smooth, so every second pixel is enough.
-    low, high = (float(edge) for edge in np.percentile(scores[::2, ::2], COLOR_RANGE))
+    low, high = (float(edge) for edge in np.percentile(scores[::2, ::2], HEATMAP_RANGE))
     normalized = (scores - low) / max(high - low, float(np.finfo(np.float32).tiny))
     return (255 * normalized.clip(0, 1)).round().astype(np.uint8), (low, high)

@@ -71,9 +71,13 @@ class ThumbnailGrid(ImageCanvas):
         self.observe(self._draw, names="selected")
 
     def show_cards(
-        self, cards: Sequence[Card], *, columns: int, card_width: int, selected: int
+        self, title: str, cards: Sequence[Card], *, columns: int, card_width: int, selected: int
     ) -> None:
-        """Show cards in a grid, with the card of index ``selected`` selected. Hide an empty grid."""
+        """Show cards in a grid, with the card of index ``selected`` selected. Hide an empty grid.
+
+        Screen readers read the title and the lines of all cards.
+        """
+        self.alt = f"{title}: {'; '.join(': '.join(card.lines) for card in cards)}"
         self._cards, self._card_width, self._hovered = cards, card_width, None
         self.grid = (-(-len(cards) // columns), columns)
         self.layout.display = None if cards else "none"

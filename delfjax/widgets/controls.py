@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ipywidgets import HTML, FileUpload, ValueWidget, VBox
+from ipywidgets import HTML, FileUpload, ValueWidget, VBox, Widget
 
 from delfjax.images.reading import PhotoError, read_image
 from delfjax.plots.base import Figure
@@ -27,6 +27,11 @@ def notice(text: str) -> str:
 def running(model: str, photo: str) -> str:
     """Return the message, as HTML, that is shown while a model runs on a photo."""
     return notice(f"Running {model} on {photo}. This takes a few seconds …")
+
+
+def pluralize(number: int, noun: str) -> str:
+    """Return a number and a noun as text; the noun is in the plural unless the number is 1."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def labeled(
@@ -79,6 +84,16 @@ class Explorer(VBox):
         """Add a figure to the output of the widget, for pages that cannot run widgets."""
         bundle: dict[str, Any] = super()._repr_mimebundle_(**kwargs)
         return bundle | {"image/jpeg": self.figure().to_bytes("jpeg")}
+
+    def _watch(self, update: Callable[[], None], *controls: Widget, name: str = "value") -> None:
+        """Call a function whenever the named value of a control changes, except inside `_pause`."""
+
+        def update_unless_paused(_: object) -> None:
+            if not self._paused:
+                update()
+
+        for control in controls:
+            control.observe(update_unless_paused, names=name)
 
     @contextmanager
     def _pause(self) -> Iterator[None]:

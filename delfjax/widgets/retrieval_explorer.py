@@ -12,7 +12,6 @@ from functools import cache
 from math import inf
 from pathlib import Path
 from threading import Timer
-from typing import Any
 
 import numpy as np
 from IPython.display import clear_output, display
@@ -28,18 +27,12 @@ from delfjax.search.index import NEIGHBORS
 from delfjax.search.searcher import VERIFIED, SearchConfig, Searcher, SearchResult
 from delfjax.types import Box, Features, Photo
 from delfjax.widgets.canvas import ImageCanvas, ThumbnailGrid
-from delfjax.widgets.controls import Explorer, block, labeled, notice
-from delfjax.widgets.retrieval_state import (
-    CachedSearch,
-    pluralize,
-    result_cards,
-    short_name,
-    summarize,
-)
+from delfjax.widgets.controls import Explorer, block, labeled, notice, pluralize
+from delfjax.widgets.retrieval_state import CachedSearch, result_cards, short_name, summarize
 
 DEFAULT_QUERIES = 12  # database photos that are offered as queries by default
 RESULTS, MAX_RESULTS, RESULT_COLUMNS = 12, 40, 4  # results: initial, maximum, per row
-MIN_QUERY_COLUMNS, MAX_QUERY_COLUMNS = 6, 12
+QUERY_COLUMNS = 6, 12  # minimum and maximum
 QUERY_GRID_WIDTH = 1800  # pixels
 PAGE_WIDTH = 1050  # approximate width of a notebook's output on screen, in pixels
 # Options of the distance slider. The distance of two unit vectors is at most 2.
@@ -96,9 +89,9 @@ def search_photos(
         raise ValueError("queries is empty; expected at least one photo")
     load = photos if callable(photos) else lambda name: read_image(Path(photos) / name)
     display(HTML(notice("Compiling the search. This takes a few seconds …")))
-    CachedSearch(searcher, next(iter(queries.values()))).search(searcher.config)
+    explorer = RetrievalExplorer(searcher, load, queries, truths or {}, model)
     clear_output()  # the widget replaces the message
-    return RetrievalExplorer(searcher, load, queries, truths or {}, model)
+    return explorer
 
 
 class RetrievalExplorer(Explorer):
@@ -107,17 +100,14 @@ class RetrievalExplorer(Explorer):
     Attributes:
         query_grid: Thumbnails of all queries; a click chooses the query.
         query: Menu of all queries, an alternative to the thumbnails.
-        query_canvas: Image of the chosen query, on which a box can be dragged.
+        query_canvas: Image of the chosen query, on which a box can be dragged, with ``heading`` above.
         neighbors: Slider of the number of nearest database features per query feature.
         distance: Slider of the maximum descriptor distance between a query feature and a neighbor.
         verification: Checkbox: whether RANSAC verifies the photos with most votes.
         results: Slider of the number of results to show.
         rank: Slider that chooses the result to compare with the query, by rank from 1.
-        result_grid: Thumbnails of the results.
-        pair_canvas: Image of the query and the chosen result, with lines between matching features.
-        heading: Text above the image of the query.
-        summary: Text above the thumbnails of the results.
-        caption: Text above ``pair_canvas``.
+        result_grid: Thumbnails of the results, with ``summary`` above.
+        pair_canvas: Lines between matching features of query and chosen result, with ``caption`` above.
     """
 
     def __init__(
@@ -133,6 +123,7 @@ class RetrievalExplorer(Explorer):
         self._photos = {name: load(name) for name in queries}
         self._features = {name: searcher.reduce(each) for name, each in queries.items()}
         self._truths = dict(truths)
+        self._verified = searcher.config.verified or VERIFIED
         self._load_thumbnail = cache(lambda name: thumbnail(load(name), CARD_WIDTH))
         self._search: CachedSearch
         self._result: SearchResult
@@ -140,10 +131,10 @@ class RetrievalExplorer(Explorer):
         self.upload.layout = Layout(width="max-content", margin="0 0 0 7.5em")
         self.upload.layout.display = "none" if model is None else None
         self.query_grid, self.result_grid = ThumbnailGrid(), ThumbnailGrid()
-        self.query_grid.observe(self._on_query_selected, names="selected")
-        self.result_grid.observe(self._on_result_selected, names="selected")
+        self._watch(self._on_query_selected, self.query_grid, name="selected")
+        self._watch(self._on_result_selected, self.result_grid, name="selected")
         self.query_canvas, self.pair_canvas = ImageCanvas(draws_boxes=True), ImageCanvas()
-        self.query_canvas.observe(self._search_neighbors, names="box")
+        self._watch(self._search_neighbors, self.query_canvas, name="box")
         self.heading, self.summary, self.caption = HTML(), HTML(), HTML()
         sliders = [self.neighbors, self.distance, self.verification, self.results, self.rank]
         left = VBox([self.heading, self.query_canvas, self.query, *sliders, self.upload])
@@ -153,9 +144,8 @@ class RetrievalExplorer(Explorer):
             f'<span style="{style.format(color)}">{mark} {kind}</span>'
             for kind, (mark, color) in RELEVANCE_MARKS.items()
         ]
-        right = VBox(
-            [self.summary, self.result_grid, HTML(block("".join(marks)) if truths else "")]
-        )
+        legend = HTML(block("".join(marks)) if truths else "")
+        right = VBox([self.summary, self.result_grid, legend])
         right.layout = Layout(flex="3 1 0", min_width="0")
         columns = HBox([left, right], layout=Layout(grid_gap="0 1.5em"))
         self.children = [self.query_grid, self.status, columns, self.caption, self.pair_canvas]
@@ -183,28 +173,25 @@ class RetrievalExplorer(Explorer):
             tooltip="Neighbors with a larger descriptor distance are ignored",
         )
         self.verification = labeled(
-            Checkbox, f"verify the top {config.verified or VERIFIED}", value=config.verified > 0
+            Checkbox, f"verify the top {self._verified}", value=config.verified > 0
         )
         self.results = labeled(
             IntSlider, "results", value=min(RESULTS, photos), min=1, max=min(MAX_RESULTS, photos)
         )
-        self.rank = labeled(IntSlider, "matches of #", value=1, min=1, max=1)
-        self.rank.tooltip = "Rank of the result whose matches are shown below"
-        self.query.observe(self._reload, names="value")
-        for control in (self.neighbors, self.distance, self.verification):
-            control.observe(self._search_and_show, names="value")
-        for control in (self.results, self.rank):
-            control.observe(self._show_results, names="value")
+        shown = "Rank of the result whose matches are shown below"
+        self.rank = labeled(IntSlider, "matches of #", value=1, min=1, max=1, tooltip=shown)
+        self._watch(self._reload, self.query)
+        self._watch(self._search_and_show, self.neighbors, self.distance, self.verification)
+        self._watch(self._show_results, self.results, self.rank)
 
     @property
     def config(self) -> SearchConfig:
         """Current search settings. Settings without a control are those of the searcher."""
-        config = self._searcher.config
         return replace(
-            config,
+            self._searcher.config,
             neighbors=self.neighbors.value,
             max_distance=self.distance.value,
-            verified=(config.verified or VERIFIED) if self.verification.value else 0,
+            verified=self._verified if self.verification.value else 0,
         )
 
     @property
@@ -218,13 +205,11 @@ class RetrievalExplorer(Explorer):
 
     # --- searching
 
-    def _on_query_selected(self, change: Mapping[str, Any]) -> None:
-        self.query.index = change["new"]
+    def _on_query_selected(self) -> None:
+        self.query.index = self.query_grid.selected
 
-    def _reload(self, _: object = None) -> None:
+    def _reload(self) -> None:
         """Remove the box, and search with the chosen query."""
-        if self._paused:
-            return
         with self._pause():
             self.query_canvas.set_trait("box", None)
             self.rank.value = 1
@@ -234,22 +219,15 @@ class RetrievalExplorer(Explorer):
         # A query from the database is its own first result, so show the matches of the second.
         self.rank.value = 2 if len(names) == 2 and names[0] == self.query.value else 1
 
-    def _search_neighbors(self, _: object = None) -> None:
+    def _search_neighbors(self) -> None:
         """Find neighbors of the query features (of those in the box, if any); show the results."""
-        if self._paused:
-            return
-        start, features, most = (
-            time.perf_counter(),
-            self._features[self.query.value],
-            self.neighbors.max,
-        )
-        self._search = CachedSearch(self._searcher, features, self.box, max_neighbors=most)
-        self._search_and_show(start=start)
-        text = (
-            f"{pluralize(len(features), 'feature')}. Drag a box to search with a part of the query."
-        )
+        start, features = time.perf_counter(), self._features[self.query.value]
+        self._search = CachedSearch(self._searcher, features, self.neighbors.max, self.box)
+        self._search_and_show(start)
+        count = pluralize(len(features), "feature")
+        text = f"{count}. Drag a box to search with a part of the query."
         if self.box is not None:
-            text = f"{len(self._search.features)} of {len(features)} features. Click to remove the box."
+            text = f"{len(self._search.features)} of {count}. Click to remove the box."
         name, image = short_name(self.query.value), self._draw_query()
         self.heading.value = block(f"<b>{html.escape(name)}</b>, {text}")
         self.query_canvas.alt = f"query {name}"
@@ -261,7 +239,7 @@ class RetrievalExplorer(Explorer):
         name = self.query.value
         return query_image(self._photos[name], self._features[name], self.box)
 
-    def _search_and_show(self, _: object = None, *, start: float | None = None) -> None:
+    def _search_and_show(self, start: float | None = None) -> None:
         """Rank the photos with the current settings, and show the results and the time taken."""
         start = time.perf_counter() if start is None else start
         message = block("Searching. The first search of each size is compiled …", role="status")
@@ -281,7 +259,7 @@ class RetrievalExplorer(Explorer):
     def _add_photo(self, name: str, photo: Photo) -> None:
         assert self._model is not None  # without a model, the upload button is hidden
         features = self._searcher.reduce(self._model(photo))
-        CachedSearch(self._searcher, features, max_neighbors=1)  # error if sizes differ
+        CachedSearch(self._searcher, features, 1)  # raises an error if sizes differ
         self._photos[name], self._features[name] = photo, features
         self._truths.pop(name, None)  # the truth belongs to another photo of this name
         self._set_options(self.query, list(self._photos), name)
@@ -291,46 +269,37 @@ class RetrievalExplorer(Explorer):
     # --- showing
 
     def _show_queries(self) -> None:
-        columns = min(max(len(self._photos), MIN_QUERY_COLUMNS), MAX_QUERY_COLUMNS)
+        columns = int(np.clip(len(self._photos), *QUERY_COLUMNS))
         width = QUERY_GRID_WIDTH // columns
         cards = [
             Card(photo=thumbnail(photo, width), lines=(short_name(name),))
             for name, photo in self._photos.items()
         ]
-        selected = self.query.index
-        self.query_grid.show_cards(cards, columns=columns, card_width=width, selected=selected)
-        self.query_grid.alt = f"queries: {', '.join(map(short_name, self._photos))}"
+        options = {"columns": columns, "card_width": width, "selected": self.query.index}
+        self.query_grid.show_cards("queries", cards, **options)
 
-    def _show_results(self, _: object = None) -> None:
+    def _show_results(self) -> None:
         """Show the first results, and the matches of the query with the chosen result."""
-        if self._paused:
-            return
         cards = self._cards()
         with self._pause():
             self.rank.max = max(1, len(cards))
-            selected = self.rank.value - 1
-            self.result_grid.show_cards(
-                cards, columns=RESULT_COLUMNS, card_width=CARD_WIDTH, selected=selected
-            )
-        self.result_grid.alt = "results: " + "; ".join(": ".join(card.lines) for card in cards)
+            options = {"columns": RESULT_COLUMNS, "card_width": CARD_WIDTH}
+            self.result_grid.show_cards("results", cards, **options, selected=self.rank.value - 1)
         image, caption = self._draw_pair()
         self.pair_canvas.layout.max_width = f"{PAGE_WIDTH * image.shape[1] // PAIR_WIDTH}px"
         self.pair_canvas.image, self.pair_canvas.alt = encode_jpeg(image), caption
         self.caption.value = html.escape(caption)
 
-    def _on_result_selected(self, change: Mapping[str, Any]) -> None:
-        if not self._paused:
-            self.rank.value = change["new"] + 1
+    def _on_result_selected(self) -> None:
+        self.rank.value = self.result_grid.selected + 1
 
     def _name(self, position: int) -> str:
         """Return the name of the photo at a position of the ranking, from 0."""
         return self._searcher.database.names[int(self._result.ranking.images[position])]
 
     def _cards(self) -> list[Card]:
-        truth, count = self._truths.get(self.query.value), self.results.value
-        return result_cards(
-            self._result, self._searcher.database, truth, self._load_thumbnail, count
-        )
+        truth, load = self._truths.get(self.query.value), self._load_thumbnail
+        return result_cards(self._result, self._searcher.database, truth, load, self.results.value)
 
     def _draw_pair(self) -> tuple[Photo, str]:
         """Draw the matches of the query with the chosen result; return an image and a caption."""
@@ -339,7 +308,8 @@ class RetrievalExplorer(Explorer):
             return self._draw_query(), "no results"
         name, image = self._name(rank - 1), int(self._result.ranking.images[rank - 1])
         height, width = self._searcher.database.image_sizes[image].tolist()
-        if (verification := self._result.verifications.get(image)) is None:
+        verification = self._result.verifications.get(image)
+        if verification is None:
             matches, inliers = self._search.matches(image, self.config), None
             verified = "not verified"
         else:

@@ -12,9 +12,10 @@ from delfjax.datasets.truth import Truth, relevance
 from delfjax.evaluation.metrics import score_rankings
 from delfjax.features.database import Database
 from delfjax.plots.retrieval import RELEVANCE_MARKS, Card
-from delfjax.search.index import NEIGHBORS, Neighbors
+from delfjax.search.index import Neighbors
 from delfjax.search.searcher import SearchConfig, Searcher, SearchResult
 from delfjax.types import Box, Features, Matches, Photo
+from delfjax.widgets.controls import pluralize
 
 SLOW = 1.0  # seconds: a search that takes longer includes compilation
 
@@ -25,20 +26,15 @@ class CachedSearch:
     Args:
         searcher: Searcher of the database. The configuration of this searcher is not used.
         features: Features of the query, before or after the PCA of the database.
-        box: Box in pixels of the query photo. Only features in this box are used; None: all features.
         max_neighbors: Number of neighbors to cache per feature. Later searches cannot use more.
+        box: Box in pixels of the query photo. Only features in this box are used; None: all features.
 
     Attributes:
         features: Features of the query after the PCA; only those in the box, if a box is given.
     """
 
     def __init__(
-        self,
-        searcher: Searcher,
-        features: Features,
-        box: Box | None = None,
-        *,
-        max_neighbors: int = NEIGHBORS,
+        self, searcher: Searcher, features: Features, max_neighbors: int, box: Box | None = None
     ) -> None:
         features = searcher.reduce(features)
         self._searcher = searcher
@@ -65,16 +61,10 @@ class CachedSearch:
         database, cached = self._searcher.database, self._neighbors.rows.shape[1]
         if min(config.neighbors, len(database.descriptors)) > cached:
             raise ValueError(
-                f"the configuration needs {config.neighbors} neighbors, but only {cached} are cached. "
-                f"Fix: pass max_neighbors={config.neighbors} to CachedSearch"
+                f"neighbors is {config.neighbors}; expected at most {cached}, the number of cached neighbors"
             )
         neighbors = Neighbors(*(part[:, : config.neighbors] for part in self._neighbors))
         return Searcher(database, self._searcher.index, config), neighbors
-
-
-def average_precision(result: SearchResult, truth: Truth) -> float:
-    """Compute the average precision, from 0 to 1. It is NaN if the query has no correct photos."""
-    return float(score_rankings([result.ranking.images], [truth], ks=()).average_precision[0])
 
 
 def summarize(result: SearchResult, database: Database, truth: Truth | None, seconds: float) -> str:
@@ -90,7 +80,8 @@ def summarize(result: SearchResult, database: Database, truth: Truth | None, sec
     if seconds > SLOW:
         parts[-1] += " (includes compilation, once for each size)"
     if truth is not None and len(truth.positives):
-        parts.append(f"average precision {average_precision(result, truth):.1%}")
+        scores = score_rankings([result.ranking.images], [truth], ks=())
+        parts.append(f"average precision {scores.average_precision[0]:.1%}")
     return " · ".join(parts)
 
 
@@ -101,17 +92,11 @@ def result_cards(
     load: Callable[[str], Photo],
     count: int,
 ) -> list[Card]:
-    """Create cards (thumbnails with text) of the first results.
+    """Create at most ``count`` cards (thumbnails with text) of the first results.
 
     The text of a card is the rank and the name, then whether the photo is correct, then the number of
-    inliers. Photos that RANSAC has not verified have the number of votes instead.
-
-    Args:
-        result: The search result.
-        database: The photos that were searched.
-        truth: Correct photos of the query, or None if they are not known.
-        load: Function that reads a database photo by name, at the size of a card.
-        count: Maximum number of cards.
+    inliers. Photos that RANSAC has not verified have the number of votes instead. ``load`` returns the
+    thumbnail of a database photo by name.
     """
     ranking, cards = result.ranking, []
     for position, image in enumerate(ranking.images[:count].tolist()):
@@ -131,8 +116,3 @@ def result_cards(
 def short_name(photo: str) -> str:
     """Return the file name of a photo without folder and suffix."""
     return PurePosixPath(photo).stem
-
-
-def pluralize(number: int, noun: str) -> str:
-    """Return a number and a noun as text; the noun is in the plural unless the number is 1."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -25,7 +25,7 @@ def line_figure():
     ("figure", "kind"), [(plots.photos([PHOTO, PHOTO]), "JPEG"), (line_figure(), "PNG")]
 )
 def test_notebook_shows_photos_as_jpeg_and_lines_as_png(figure, kind):
-    (data,) = filter(None, (figure._repr_png_(), figure._repr_jpeg_()))
+    (data,) = figure._repr_mimebundle_().values()
     image = Image.open(io.BytesIO(data))
     assert image.format == kind
     assert 150 < image.width < 2000

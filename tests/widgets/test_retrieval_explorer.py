@@ -117,7 +117,7 @@ def test_box_searches_with_its_features_until_a_click_removes_it(explorer, searc
     box = explorer.box
     np.testing.assert_allclose(box, (48, 128, 288, 448), rtol=1e-6)  # of 480 x 640 pixels
     assert f"{len(place(1).inside(box))} of 60 features" in explorer.heading.value
-    ranking = CachedSearch(searcher, place(1), box).search(CONFIG).ranking
+    ranking = CachedSearch(searcher, place(1), 60, box).search(CONFIG).ranking
     assert f": ✓ correct, {ranking.inliers[0]} inliers" in explorer.result_grid.alt
     assert shown(explorer) != before
     click(explorer.query_canvas, (3.0, 3.0), box=None)
@@ -172,6 +172,13 @@ def test_maximum_distance_of_the_searcher_is_offered(searcher):
     assert explorer.distance.value == 0.83
     assert explorer.distance.options[-1] == ("any", float("inf"))
     assert explorer.config == config
+
+
+def test_searcher_can_have_more_neighbors_than_the_slider_offers_by_default(searcher):
+    own = Searcher(searcher.database, searcher.index, SearchConfig(neighbors=100))
+    explorer = search_photos(own, load, {"square": place(1)})
+    assert (explorer.neighbors.value, explorer.neighbors.max) == (100, 100)
+    assert "have votes" in explorer.summary.value
 
 
 def test_verification_can_be_switched_on_if_the_searcher_has_none(searcher):

@@ -14,7 +14,6 @@ from delfjax.search.searcher import SearchConfig, Searcher
 from delfjax.types import Box
 from delfjax.widgets.retrieval_state import (
     CachedSearch,
-    average_precision,
     result_cards,
     summarize,
 )
@@ -57,21 +56,21 @@ def assert_same(result, other):
 )
 def test_results_are_those_of_a_searcher_with_the_same_settings(searcher, changes):
     config = replace(CONFIG, **changes)
-    cached = CachedSearch(searcher, place(1), max_neighbors=20)
+    cached = CachedSearch(searcher, place(1), 20)
     expected = Searcher(searcher.database, searcher.index, config)(place(1))
     assert_same(cached.search(config), expected)
     assert_same(cached.search(config), expected)
 
 
 def test_a_search_does_not_change_later_ones(searcher):
-    cached = CachedSearch(searcher, place(1))
+    cached = CachedSearch(searcher, place(1), 60)
     before = cached.search(CONFIG)
     cached.search(replace(CONFIG, neighbors=2, verified=0))
     assert_same(cached.search(CONFIG), before)
 
 
 def test_without_verification_votes_rank(searcher):
-    cached = CachedSearch(searcher, place(2))
+    cached = CachedSearch(searcher, place(2), 60)
     by_votes = cached.search(replace(CONFIG, verified=0)).ranking
     verified = cached.search(CONFIG).ranking
     assert (by_votes.inliers == -1).all()
@@ -84,7 +83,7 @@ def test_without_verification_votes_rank(searcher):
 
 def test_box_keeps_the_features_inside_it(searcher):
     query = place(1)
-    cached = CachedSearch(searcher, query, BOX)
+    cached = CachedSearch(searcher, query, 60, BOX)
     part = query.inside(BOX)
     assert 0 < len(part) < len(query)
     np.testing.assert_array_equal(cached.features.positions, part.positions)
@@ -92,13 +91,14 @@ def test_box_keeps_the_features_inside_it(searcher):
 
 
 def test_box_without_features_finds_nothing(searcher):
-    result = CachedSearch(searcher, place(1), Box(0.0, 0.0, 0.1, 0.1)).search(CONFIG)
+    result = CachedSearch(searcher, place(1), 60, Box(0.0, 0.0, 0.1, 0.1)).search(CONFIG)
     assert len(result.ranking) == 0
-    assert average_precision(result, Truth(np.array([2, 3]), np.array([], int))) == 0
+    truth = Truth(np.array([2, 3]), np.array([], int))
+    assert "No photo has a vote" in summarize(result, searcher.database, truth, 0.1)
 
 
 def test_matches_are_those_of_the_search_and_exist_for_unverified_photos(searcher):
-    cached = CachedSearch(searcher, place(1))
+    cached = CachedSearch(searcher, place(1), 60)
     result = cached.search(CONFIG)
     for image, expected in result.matches.items():
         matches = cached.matches(image, CONFIG)
@@ -109,23 +109,22 @@ def test_matches_are_those_of_the_search_and_exist_for_unverified_photos(searche
 
 
 def test_more_neighbors_than_cached_are_refused(searcher):
-    cached = CachedSearch(searcher, place(1), max_neighbors=5)
-    message = "needs 12 neighbors, but only 5 are cached. Fix: pass max_neighbors=12"
-    with pytest.raises(ValueError, match=message):
+    cached = CachedSearch(searcher, place(1), 5)
+    with pytest.raises(ValueError, match="neighbors is 12; expected at most 5"):
         cached.search(CONFIG)
 
 
 def test_small_database_can_have_fewer_features_than_neighbors():
     database = Database.from_features(["one"], [place(0, count=7)])
     searcher = Searcher(database, config=CONFIG)
-    assert_same(CachedSearch(searcher, place(0)).search(CONFIG), searcher(place(0)))
+    assert_same(CachedSearch(searcher, place(0), 60).search(CONFIG), searcher(place(0)))
 
 
 # --- captions
 
 
 def test_card_has_rank_name_relevance_and_inliers_or_votes(searcher):
-    cached, truth = CachedSearch(searcher, place(1)), Truth(np.array([2]), np.array([3]))
+    cached, truth = CachedSearch(searcher, place(1), 60), Truth(np.array([2]), np.array([3]))
     photo = np.zeros((48, 64, 3), np.uint8)
 
     def first_card(config, truth):
@@ -142,7 +141,7 @@ def test_card_has_rank_name_relevance_and_inliers_or_votes(searcher):
 
 
 def test_summary_has_counts_time_and_average_precision(searcher):
-    result = CachedSearch(searcher, place(1)).search(CONFIG)
+    result = CachedSearch(searcher, place(1), 60).search(CONFIG)
     truth, no_positives = (Truth(np.array(each, int), np.array([3])) for each in ([2], []))
     found = len(result.ranking)
     summary = summarize(result, searcher.database, truth, 0.123)
