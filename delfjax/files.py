@@ -11,9 +11,7 @@ import os
 import secrets
 import stat
 import sys
-import tarfile
 import time
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,21 +33,6 @@ MAX_JSON_BYTES = 64 * 2**20
 MAX_TENSOR_BYTES = 2**30  # of a model, with a wide margin
 HEADER = "delfjax"  # key of the JSON object in the metadata of a safetensors file
 CHECKSUM = "manifest_sha256"  # key of the checksum of a JSON object in this object
-# What the readers of a format, NumPy and our own code raise for a file with other content than expected.
-DAMAGE = (
-    OSError,
-    SafetensorError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    RuntimeError,
-    MemoryError,
-    EOFError,
-    zlib.error,
-    tarfile.TarError,
-)
 
 
 class StoreError(RuntimeError):
@@ -61,10 +44,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """Write a file so that it appears complete or not at all.
 
     This context manager yields the path of an empty temporary file, ``.NAME.TOKEN.part`` in the same
-    folder. Write to that path. On success, the temporary file replaces ``path`` in one atomic operation.
-    On an exception, it is removed. ``TOKEN`` is random, so several processes may write the same file: the
-    last one wins. A killed process leaves its temporary file behind; `remove_leftovers` deletes it. The
-    permissions are those of any new file.
+    folder. Write to that path. On success, the temporary file replaces ``path`` in one atomic operation,
+    else it is removed. ``TOKEN`` is random, so several processes may write the same file: the last one wins. A killed process
+    leaves its temporary file behind; `remove_leftovers` deletes it.
 
     Raises:
         StoreError: If the file cannot be written, for example because the disk is full.
@@ -114,31 +96,22 @@ def write_output(path: Path, content: bytes | str) -> None:
 def reading(
     path: Path, expected: str, *, fix: str, error: type[Exception] = StoreError
 ) -> Iterator[None]:
-    """Read a file in a ``with`` block. Each failure becomes an error of one line.
+    """Read a file in a ``with`` block. Each failure becomes an ``error`` of one line.
 
-    Args:
-        path: The file.
-        expected: What the file should hold, for the error message.
-        fix: What to do if the file is damaged, for the error message.
-        error: Class of the error to raise. If the block raises this class itself, the error is kept.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        Exception: An instance of ``error``, if the file is unreadable, not a regular file, or damaged.
+    ``expected`` says what the file should hold, and ``fix`` what to do if it is damaged. Missing files,
+    missing packages, and errors of this class that the block raises itself, are raised as they are.
     """
     try:
         check_regular(path)
         if not path.stat().st_size:
             raise ValueError("found an empty file")
         yield
-    except FileNotFoundError:
+    except (FileNotFoundError, ImportError, error):
         raise
     except PermissionError as cause:
         message = f"{path}: no permission to read this file. Fix: change its permissions"
         raise error(message) from cause
-    except DAMAGE as cause:
-        if type(cause) is error:
-            raise
+    except Exception as cause:  # readers raise many kinds of exceptions for damaged files
         raise error(
             f"{path}: damaged; expected {expected} ({failure(cause)}). Fix: {fix}"
         ) from cause
@@ -172,17 +145,14 @@ def explain(error: OSError) -> str:
     """Return file, cause and fix of an error of the operating system, in one line."""
     if not (error.errno and error.filename):
         return str(error)
-    fix = "check the path"
-    if isinstance(error, PermissionError):
-        fix = "change its permissions, or run the command as its owner"
-    return f"{os.fsdecode(error.filename)}: {error.strerror}. Fix: {fix}"
+    return (
+        f"{os.fsdecode(error.filename)}: {error.strerror}. Fix: check the path and its permissions"
+    )
 
 
 def failure(cause: BaseException) -> str:
     """Return the reason of a failure to read a file, in one line."""
     text = " ".join(str(cause).split())
-    if isinstance(cause, RecursionError):
-        return "too deep"
     if isinstance(cause, KeyError):
         return f"{text} is missing or unknown"
     return text or type(cause).__name__
@@ -197,14 +167,7 @@ def check_size(size: int, limit: int) -> None:
 def read_json(
     path: Path, *, fix: str, error: type[Exception] = StoreError, expected: str = "a JSON object"
 ) -> dict[str, Any]:
-    """Read a JSON object from a file that delfjax has written. `reading` describes the arguments.
-
-    If the object holds a checksum (`with_checksum`), the checksum is verified and removed.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        Exception: An instance of ``error``, if the file is unreadable, damaged, or not a regular file.
-    """
+    """Read a JSON object from a file that delfjax has written, like `reading`. Verify its checksum, if any."""
     with reading(path, expected, fix=fix, error=error):
         check_size(path.stat().st_size, MAX_JSON_BYTES)
         return _parse_object(path.read_text(encoding="utf-8"))
@@ -222,7 +185,7 @@ def _parse_object(text: str) -> dict[str, Any]:
 
 
 def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a JSON object that also holds its SHA-256. `read_json` verifies the SHA-256."""
+    """Return a copy of a JSON object that also holds its SHA-256, for `read_json`."""
     return {**content, CHECKSUM: digest(json.dumps(content, sort_keys=True).encode())}
 
 
@@ -252,12 +215,7 @@ def read_header(path: Path) -> dict[str, Any]:
 def read_tensors(
     path: Path, *, limit: int = MAX_TENSOR_BYTES
 ) -> tuple[dict[str, "np.ndarray"], dict[str, Any]]:
-    """Read tensors and JSON object of a file of `write_tensors`. Call this function inside `reading`.
-
-    Raises:
-        ValueError: If the file has more bytes than ``limit``, or does not match its checksums.
-        SafetensorError: If the file is not a safetensors file.
-    """
+    """Read tensors and JSON object of a file of `write_tensors`. Call this function inside `reading`."""
     from safetensors.numpy import load_file
 
     check_size(path.stat().st_size, limit)
@@ -270,14 +228,9 @@ def read_tensors(
 def check_tensors(
     tensors: Mapping[str, "np.ndarray"], expected: Mapping[str, tuple[str, int]]
 ) -> None:
-    """Check names, types and numbers of axes of tensors, and that all numbers are finite.
+    """Raise a `ValueError` if tensors have other names, types or numbers of axes, or are not finite.
 
-    Args:
-        tensors: Tensors from a file.
-        expected: Kind (``"f"``, ``"i"``, ``"b"`` or ``"u"`` as in NumPy) and number of axes, by tensor name.
-
-    Raises:
-        ValueError: If a tensor is missing, unexpected, or has another type or number of axes.
+    ``expected`` holds kind (``"f"``, ``"i"``, ``"b"`` or ``"u"`` as in NumPy) and number of axes, by name.
     """
     import numpy as np
 
@@ -300,8 +253,7 @@ def _tensors_sha256(tensors: Mapping[str, "np.ndarray"]) -> str:
 def remove_leftovers(folder: Path, pattern: str = "*") -> None:
     """Remove the temporary files of `atomic_write` that killed processes left behind.
 
-    ``pattern`` selects files by final name. No other process may write these files at the same time: hold
-    a `Lock` to make sure.
+    ``pattern`` selects files by final name. Hold a `Lock`, so that no other process writes these files.
     """
     for path in folder.glob(f".{pattern}.*.part"):
         path.unlink(missing_ok=True)
@@ -312,14 +264,9 @@ def claim_folder(
 ) -> dict[str, Any]:
     """Reserve a folder for the output of one configuration.
 
-    The first call creates the folder and saves the configuration in it. Later calls compare their
-    configuration with the saved one. Returns the configuration as read from JSON: tuples become lists.
-
-    Args:
-        path: The folder.
-        manifest: Name of the JSON file in the folder that holds the configuration.
-        made_by: The configuration: everything that determines the content of the folder.
-        kind: Name of the content in error messages, such as "feature store".
+    The first call creates the folder and saves the configuration in the JSON file ``manifest``. Later calls
+    compare their configuration with the saved one. Returns the configuration as read from JSON: tuples
+    become lists.
 
     Raises:
         StoreError: If the folder belongs to another configuration, or holds other files.
@@ -342,23 +289,28 @@ def claim_folder(
                     content = with_checksum(requested)
                     temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
     found = read_json(file, fix=f"use another folder for the {kind}")
+    check_made_by(path, found, requested)
+    return requested
+
+
+def check_made_by(path: Path, found: Mapping[str, Any], requested: Mapping[str, Any]) -> None:
+    """Raise a `StoreError` if a file or folder was made by another configuration than requested."""
     for key in sorted(requested.keys() | found.keys()):
         if requested.get(key) != found.get(key):
             raise StoreError(
-                f"{path}: this folder was made with {key} = {found.get(key)}, but {requested.get(key)} was "
-                "requested. Fix: use another folder, or remove this folder to start again"
+                f"{path}: made with {key} = {found.get(key)}, but {requested.get(key)} was requested. "
+                f"Fix: use another {'folder' if path.is_dir() else 'file'}, or remove this one to start again"
             )
-    return requested
 
 
 class Lock:
     """Lock a file, so that only one process at a time writes into a folder.
 
-    The operating system releases the lock when the process ends, even if it is killed. It
-    does not delete the lock file.
+    The file is created if it is missing, and never deleted. The operating system releases the lock when the
+    process ends, even if it is killed.
 
     Args:
-        path: The lock file; created if missing.
+        path: The lock file.
         wait: Number of seconds to wait while another process holds the lock.
 
     Raises:
@@ -417,14 +369,7 @@ def cache_folder() -> Path:
 
 
 def lock_cache(wait: float) -> Lock:
-    """Create the cache folder and lock it.
-
-    Args:
-        wait: Number of seconds to wait while another process holds the lock.
-
-    Raises:
-        StoreError: If the folder cannot be written, or another process holds the lock for too long.
-    """
+    """Create the cache folder and lock it. Wait at most so many seconds for another process."""
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -38,6 +38,7 @@ RESULT_TYPES = {
     "interval": list,
 }
 VOLATILE = ("seconds", "versions", "hardware")  # keys that may differ if a result is made again
+TOLERANCE = 0.02  # of numbers, relative or absolute: each kind of CPU rounds differently
 
 Config = TypeVar("Config", bound=DataclassInstance)
 
@@ -47,13 +48,12 @@ def write_result(path: Path, result: dict[str, Any] | list[Any]) -> None:
     write_output(path, to_json(result) + "\n")
 
 
-def update_result(path: Path, result: dict[str, Any], *, tolerance: float = 0.02) -> None:
+def update_result(path: Path, result: dict[str, Any]) -> None:
     """Write a result as a JSON file, unless the file already holds an equal result.
 
-    Results are equal if only times, versions, hardware and rounding differ. Numbers may differ by the
-    tolerance (relative or absolute), because each kind of CPU rounds differently.
+    Results are equal if only times, versions, hardware and rounding differ.
     """
-    if not path.is_file() or not _same(_lasting(read_result(path)), _lasting(result), tolerance):
+    if not path.is_file() or not _same(_lasting(read_result(path)), _lasting(result)):
         write_result(path, result)
 
 
@@ -105,14 +105,14 @@ def _lasting(result: Mapping[str, Any]) -> object:
     return json.loads(to_json(kept))
 
 
-def _same(one: object, other: object, tolerance: float) -> bool:
-    """Return whether two JSON values are equal. Numbers may differ by the tolerance."""
+def _same(one: object, other: object) -> bool:
+    """Return whether two JSON values are equal. Numbers may differ by the `TOLERANCE`."""
     if isinstance(one, list) and isinstance(other, list):
         one, other = dict(enumerate(one)), dict(enumerate(other))
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[k], other[k], tolerance) for k in one)
+        return one.keys() == other.keys() and all(_same(one[k], other[k]) for k in one)
     if isinstance(one, int | float) and isinstance(other, int | float):
-        return math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance)
+        return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
     return one == other
 
 
@@ -120,7 +120,7 @@ def config_to_dict(config: DataclassInstance) -> dict[str, Any]:
     """Return a configuration (a dataclass that may contain others) as a dict.
 
     A field can name a value ``missing`` in its metadata: the behavior before the field existed. This value
-    is not saved, so that settings that existed before are saved as before.
+    is not saved, so that older settings are saved as before.
     """
     return {
         each.name: config_to_dict(value)
@@ -157,11 +157,9 @@ def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
         kinds = get_args(hints[name]) or (hints[name],)
         if value is None and type(None) not in kinds:
             continue
-        nested = next(
-            (kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind)), None
-        )
-        if nested is not None and isinstance(value, Mapping):
-            value = config_from_dict(nested, value)
+        nested = [kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind)]
+        if nested and isinstance(value, Mapping):
+            value = config_from_dict(nested[0], value)
         elif get_origin(hints[name]) is tuple and isinstance(value, list):
             value = tuple(value)
         found[name] = value
@@ -169,11 +167,7 @@ def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
 
 
 def describe(config: DataclassInstance | Mapping[str, Any]) -> dict[str, Any]:
-    """Return a dict of the configuration, package versions and hardware, to store with a result.
-
-    Args:
-        config: A dataclass, or a dict of plain values.
-    """
+    """Return a dict of a configuration, package versions and hardware, to store with a result."""
     settings = config if isinstance(config, Mapping) else config_to_dict(config)
     return {"config": to_plain(settings), "versions": versions(), "hardware": hardware()}
 

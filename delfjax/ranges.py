@@ -16,16 +16,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """The numbers that a setting can have. NaN is in no range.
-
-    Attributes:
-        at_least: Smallest number of the range.
-        above: Number below the range.
-        at_most: Largest number of the range.
-        below: Number above the range.
-        whole: Whether only whole numbers are in the range.
-        infinite: Whether infinity is in the range.
-    """
+    """The numbers that a setting can have: whole numbers or all, with or without infinity, and never NaN."""
 
     at_least: float = -math.inf
     above: float = -math.inf
@@ -74,16 +65,7 @@ RATIO = Range(above=0, at_most=1)
 
 
 def check_number(name: str, value: object, limits: Range) -> None:
-    """Check that a number is in a range.
-
-    Args:
-        name: Name of the setting, for the error message.
-        value: The number.
-        limits: The range.
-
-    Raises:
-        ConfigError: If the value is not in the range. The message starts with ``name``.
-    """
+    """Raise a `ConfigError`, which starts with the name of the setting, if a value is not in a range."""
     if value not in limits:
         raise ConfigError(f"{name} is {value!r}; expected {limits}")
 
@@ -97,16 +79,9 @@ def check_dimensions(name: str, value: int | None, dimensions: int | None) -> No
 
 
 def check_fields(config: Any, **ranges: Range) -> None:  # noqa: ANN401
-    """Check the values of all fields of a configuration, a dataclass.
+    """Raise a `ConfigError` if a field of a configuration (a dataclass) is out of range or has another type.
 
-    A field that is a tuple of numbers must not be empty. Other fields must have the annotated type.
-
-    Args:
-        config: The configuration.
-        ranges: Range of each field that is a number or a tuple of numbers.
-
-    Raises:
-        ConfigError: If a value is out of range or has another type. The message starts with the field.
+    ``ranges`` holds the range of each field that is a number, or a tuple of at least one number.
     """
     for name, kind in get_type_hints(type(config)).items():
         value = getattr(config, name)
@@ -124,11 +99,7 @@ def check_fields(config: Any, **ranges: Range) -> None:  # noqa: ANN401
 
 
 def check_change(config: Any, name: str, value: object) -> None:  # noqa: ANN401
-    """Check a new value of one field of a configuration.
-
-    Raises:
-        ConfigError: If the configuration does not allow this value.
-    """
+    """Raise a `ConfigError` if a configuration does not allow a new value of one field."""
     changed = copy(config)
     object.__setattr__(changed, name, value)  # of any type, without the checks of a type checker
     changed.__post_init__()

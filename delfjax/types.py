@@ -29,6 +29,8 @@ from jaxtyping import Float, Int, UInt8
 Photo = UInt8[np.ndarray, "h w 3"]
 """An upright RGB photo with values from 0 to 255."""
 
+ARRAYS = ("positions", "scales", "scores", "descriptors")  # fields with one row per feature
+
 
 class Box(NamedTuple):
     """A rectangle in the original photo, in pixels after EXIF rotation.
@@ -66,8 +68,7 @@ class Features:
 
     def __getitem__(self, rows: slice | np.ndarray) -> "Features":
         """Return the features selected by a slice, an index array or a boolean mask."""
-        arrays = ("positions", "scales", "scores", "descriptors")
-        return replace(self, **{name: getattr(self, name)[rows] for name in arrays})
+        return replace(self, **{name: getattr(self, name)[rows] for name in ARRAYS})
 
     def with_descriptors(self, descriptors: Float[np.ndarray, "n e"]) -> "Features":
         """Return the same features with other descriptors."""

@@ -107,7 +107,7 @@ def test_a_missing_permission_is_named(shared_path, name):
         FeatureStore(store)
     text = explain(caught.value) if isinstance(caught.value, OSError) else str(caught.value)
     assert "ermission" in text
-    assert "Fix: change its permissions" in text
+    assert "permissions" in text.partition("Fix: ")[2]
     assert "damaged" not in text
 
 

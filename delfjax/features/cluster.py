@@ -37,13 +37,8 @@ def map_in_order(
 ) -> Iterator[Result]:
     """Call ``function(part, *shared)`` for each part, and yield the results in order.
 
-    Workers may join and leave during the work. If a worker dies, another worker repeats its calls.
-
-    Args:
-        client: Connection to the cluster.
-        function: A function defined in a module, without side effects.
-        parts: First argument of each call.
-        shared: Further arguments of every call. Each worker receives them once.
+    Workers may join and leave during the work. If a worker dies, another worker repeats its calls, so the
+    function must have no side effects. Each worker receives the shared arguments once.
 
     Raises:
         Exception: The error of a call, or ``distributed.KilledWorker`` if several workers died
@@ -92,7 +87,6 @@ def wait_for(client: Client, task: Future) -> Any:  # noqa: ANN401
 def submit(client: Client, function: Callable[..., object], *arguments: object) -> Future:
     """Start ``function(*arguments)`` as a task on a worker. Return the future of its result.
 
-    The scheduler keeps the arguments while the future exists, so that another worker can repeat the task.
     Arguments may be large, such as a network or the descriptors of an index.
     """
     import dask
@@ -117,8 +111,6 @@ def connect_cluster(
         A client. None if neither argument is given.
 
     Raises:
-        ValueError: If the number of workers is out of range.
-        ImportError: If Dask is not installed.
         OSError: If the scheduler does not respond.
     """
     if workers is not None:
@@ -132,9 +124,10 @@ def connect_cluster(
         raise ImportError(
             "Dask distributed is not installed; a cluster needs it. Fix: pip install 'delfjax[cluster]'"
         ) from error
-    # Port 0 of the dashboard is any free port; the default one may be in use.
-    local = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
-    local["death_timeout"] = START_SECONDS
-    settings = {"timeout": CONNECT_SECONDS} if scheduler else local
+    settings: dict[str, Any] = {"timeout": CONNECT_SECONDS}
+    if not scheduler:
+        # Port 0 of the dashboard is any free port; the default one may be in use.
+        settings = {"dashboard_address": "127.0.0.1:0", "death_timeout": START_SECONDS}
+        settings |= {"n_workers": workers, "threads_per_worker": 1}
     with distributed.Client(scheduler, **settings) as client:
         yield client

@@ -9,9 +9,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 
-from delfjax.types import Features
-
-ARRAYS = ("positions", "scales", "scores", "descriptors")  # fields with one row per feature
+from delfjax.types import ARRAYS, Features
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,9 +22,8 @@ class Database:
             ``i`` has the rows ``offsets[i]`` to ``offsets[i + 1] - 1``.
         image_sizes: ``(height, width)`` of each photo in pixels.
         positions: ``(y, x)`` of each feature, in pixels of its photo.
-        scales: Factor by which the photo was resized to compute each feature, as in `Features`.
-        scores: Score by which each feature was selected. The features of a photo are sorted by
-            score, highest first.
+        scales: Scale of each feature, as in `Features`.
+        scores: Score of each feature. The features of a photo are sorted by score, highest first.
         descriptors: Descriptor of each feature.
     """
 

@@ -34,8 +34,6 @@ CHUNK_PHOTOS = 16  # photos per task of a worker; if a worker dies, its task is 
 LocalExtractor = Extractor | HandcraftedExtractor
 """A model that computes local features of a photo: a neural network, SIFT or RootSIFT."""
 
-ExtractedPhoto = tuple[str, PhotoSource | None, Features | PhotoError]
-
 
 @dataclass(frozen=True, kw_only=True)
 class PCAConfig:
@@ -80,10 +78,9 @@ def extract_folder(
     Args:
         model: Model that extracts the features.
         photos: Folder of photos. A path is searched for photos recursively.
-        path: Folder of the store. It is created if it does not exist.
+        path: Folder of the store.
         config: Settings for learning the PCA. None: the defaults.
-        client: Client of a Dask cluster whose workers extract the features. The resulting store is the
-            same. None: this process extracts them.
+        client: Client of a Dask cluster whose workers extract the features, with the same result.
 
     Returns:
         The store. Its ``report`` lists the photos that were extracted, already stored, or unreadable.
@@ -180,10 +177,7 @@ def _refuse_other_folder(store: FeatureStore, photos: PhotoFolder, changed: Iter
 
 
 def _current(store: FeatureStore, photos: PhotoFolder) -> dict[str, PhotoSource | None]:
-    """Return the photos whose features are stored and whose file has not changed, with this file.
-
-    A file that the store has not recorded is None, and counts as unchanged.
-    """
+    """Return the photos whose features are stored and whose file has not changed, with this file."""
     return photos.current_sources({n: store.source(n) for n in photos.names if n in store})
 
 
@@ -193,10 +187,10 @@ def _extract(
     photos: PhotoFolder,
     pca: PCA | None,
     client: Client | None = None,
-) -> Iterator[ExtractedPhoto]:
+) -> Iterator[tuple[str, PhotoSource | None, Features | PhotoError]]:
     """Extract photos here or on a cluster. Reduce their descriptors if the PCA is known.
 
-    Descriptors are rounded to half precision first, as in the store of unreduced descriptors. So an
+    Descriptors are rounded to half precision first, as in the store of unreduced descriptors, so that an
     interrupted run gives the same store.
     """
     if client:

@@ -2,7 +2,7 @@
 
 The levels of the pyramid are resized copies of the photo. The network computes a feature map of each
 level. Each cell (position) of a map has a descriptor and a score. The 1000 cells with the highest scores
-become features. The score is the attention or, as the paper's baseline, the L2 norm of the descriptor.
+become features.
 
 Cells in areas without content, such as plain sky, are left out (`has_content`). Their descriptors
 depend only on their position relative to the border of the photo, so empty areas of two photos would match.
@@ -57,8 +57,7 @@ class ExtractionConfig:
             it is exceeded, the feature with the lower score is dropped. 1 (official code) drops none.
         min_contrast: Minimum contrast around a feature, in gray levels (0 to 255). Flat areas, gradients and
             noise have less and get no features (`has_content`). 0 drops none, as in the official code. By
-            default 1, and 0 in a `RunConfig`, which follows the paper. Configurations that were saved
-            without this field had 0.
+            default 1, and 0 in a `RunConfig`, which follows the paper.
     """
 
     pyramid: PyramidConfig = field(default_factory=PyramidConfig)
@@ -79,8 +78,7 @@ class ScoreMaps:
         scales: Scale of each pyramid level (resized copy of the photo).
         sizes: ``(height, width)`` of each level, in pixels of the level.
         norms: One map per level: L2 norm of the conv4 descriptor at each position.
-        attention: One map per level: attention score at each position. None if the model has
-            no attention head.
+        attention: One map per level: attention score. None if the model has no attention head.
         image_size: ``(height, width)`` of the original photo in pixels.
     """
 
@@ -93,11 +91,9 @@ class ScoreMaps:
     def heatmap(
         self, score: Selection = "attention", level: int | None = None
     ) -> Float[np.ndarray, "h w"]:
-        """Interpolate the scores to the pixels of the photo.
+        """Interpolate the scores of a pyramid level to the pixels of the photo.
 
-        Args:
-            score: ``"attention"`` or ``"norm"``.
-            level: Index of a pyramid level, from 0. None: the maximum over all levels at each pixel.
+        ``level`` counts from 0. None: the maximum over all levels at each pixel.
 
         Raises:
             ValueError: If ``score`` is ``"attention"`` and the model has no attention head.
@@ -119,11 +115,9 @@ class Delf(nnx.Module):
     def __call__(
         self, pixels: UInt8[Array, "h w 3"], valid: Bool[Array, "h w"]
     ) -> tuple[Float[Array, "y x c"], dict[str, Float[Array, "y x"]]]:
-        """Compute the conv4 descriptors of an image, and a map of each score (``"norm"``, ``"attention"``).
+        """Compute the conv4 descriptors of an RGB image, and a map of each score (``"norm"``, ``"attention"``).
 
-        Args:
-            pixels: RGB image with values from 0 to 255.
-            valid: Pixels to use. Every layer sets the outputs at the other pixels to 0.
+        Every layer sets its outputs at invalid pixels to 0.
         """
         maps = self.backbone(pixels[None].astype(jnp.float32), valid[None])["conv4"]
         scores = {"norm": jnp.linalg.norm(maps[0], axis=-1)}
@@ -145,7 +139,7 @@ class Extractor:
 
     Attributes:
         spec: Description of the backbone.
-        config: Settings of the extraction. The default ``selection`` is replaced by its value.
+        config: Settings of the extraction, with the defaults of the model instead of None.
         receptive_field: Size and stride of the receptive fields of conv4.
 
     Raises:
@@ -214,7 +208,7 @@ class Extractor:
     def stream(
         self, photos: Iterable[tuple[str, Photo | PhotoError]]
     ) -> Iterator[tuple[str, Features | PhotoError]]:
-        """Extract the features of many photos, in order. Yield each `PhotoError` in the input unchanged.
+        """Extract the features of many photos, in order. Yield each `PhotoError` unchanged.
 
         While the accelerator runs, the CPU prepares the next photo.
         """
@@ -223,8 +217,7 @@ class Extractor:
             mosaic = None
             if not isinstance(photo, PhotoError):
                 mosaic = build_mosaic(photo, self.config.pyramid)
-            # Finish the previous photo before the next starts: on a CPU, two at once need twice the
-            # memory.
+            # Finish the previous photo first: on a CPU, two at once need twice the memory.
             done = [(other, self._collect(*task)) for other, task in running]
             running = [] if mosaic is None else [(name, (mosaic, self._launch(mosaic)))]
             yield from done
@@ -303,12 +296,7 @@ def has_content(
 
     The contrast is the root mean square of the second differences between the means of neighboring blocks
     of pixels, divided by sqrt(6). It is 0 in flat areas and linear gradients. A cell has content if its
-    contrast exceeds ``min_contrast``.
-
-    Args:
-        pixels: Pixels of the mosaic.
-        levels: ``(top, left, height, width)`` of each level.
-        min_contrast: Smallest contrast, in gray levels.
+    contrast exceeds ``min_contrast``, in gray levels.
     """
     valid = level_mask(pixels.shape[:2], levels)
     rows, columns = (side // CONTENT_BLOCK for side in valid.shape)
@@ -376,10 +364,7 @@ def non_maximum_suppression(
     Args:
         boxes: ``(y_min, x_min, y_max, x_max)`` of each box, best box first.
         iou: Drop a box if its intersection over union with a kept, better box exceeds this.
-        keep: Maximum number of boxes to keep.
-
-    Returns:
-        Rows of the kept boxes, best box first.
+        keep: Maximum number of boxes whose rows are returned, best box first.
     """
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     alive = np.ones(len(boxes), bool)

@@ -73,11 +73,8 @@ def extractor_of(
 ) -> LocalExtractor:
     """Load the model that extracted the features of a store.
 
-    Args:
-        store: The feature store.
-        model: Name or file of this model. It may be left out for ImageNet backbones and handcrafted
-            features, because the store contains their names.
-        weights: File with the weights of an ImageNet backbone, as for `load`.
+    ``model`` is its name or file, and ``weights`` a file as for `load`. The model may be left out for ImageNet
+    backbones and handcrafted features, because the store contains their names.
 
     Raises:
         StoreError: If ``model`` is not the model that extracted the features.

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from delfjax.features.extraction import Delf, Extractor, level_mask
 from delfjax.features.pyramid import STRIDE, PyramidConfig, build_mosaic
 from delfjax.features.store import PART_SECONDS, ExtractionReport
-from delfjax.files import Lock, StoreError, check_tensors, read_tensors, reading, write_tensors
+from delfjax.files import Lock, check_made_by, check_tensors, read_tensors, reading, write_tensors
 from delfjax.images.folder import PhotoFolder, PhotoSource, iter_photos
 from delfjax.images.reading import PhotoError
 from delfjax.models.backbone import State
@@ -56,12 +56,7 @@ class GlobalConfig:
 
 @dataclass(frozen=True)
 class GlobalExtractor:
-    """Model that computes the global descriptor of photos of any size.
-
-    Attributes:
-        extractor: Model with the backbone to use. ``extractor.config`` is ignored.
-        config: Pooling, scales and image size.
-    """
+    """Model that computes the global descriptor of photos of any size, by the backbone of an `Extractor`."""
 
     extractor: Extractor
     config: GlobalConfig = field(default_factory=GlobalConfig)
@@ -126,21 +121,15 @@ class GlobalDescriptors:
         return self.vectors[[rows[name] for name in names]]
 
     def save(self, path: Path) -> None:
-        """Write the descriptors to a safetensors file. The file is complete or does not exist."""
+        """Write the descriptors to a safetensors file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         header = {"names": self.names, "made_by": self.made_by, "sources": self.sources}
         write_tensors(path, {"vectors": self.vectors}, header)
 
     @classmethod
     def load(cls, path: Path) -> "GlobalDescriptors":
-        """Read a file that `save` wrote.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            StoreError: If the file is damaged or contains something else.
-        """
-        fix = "remove it and extract again"
-        with reading(path, "global descriptors", fix=fix):
+        """Read a file that `save` wrote, like `delfjax.files.reading`."""
+        with reading(path, "global descriptors", fix="remove it and extract again"):
             tensors, header = read_tensors(path, limit=MAX_BYTES)
             check_tensors(tensors, {"vectors": ("f", 2)})
             if "sources" in header:
@@ -167,12 +156,9 @@ def extract_global_descriptors(
 ) -> GlobalDescriptors:
     """Compute the global descriptors of photos that are new or have changed, and save them in a file.
 
-    A photo has changed if the content of its file differs from that at its extraction. The file is saved
-    about every ten seconds, so an interrupted run can continue. Limitation: it holds about 450,000 photos,
-    because safetensors limits the names and checksums in a file to 100 MB.
-
-    Returns:
-        All descriptors in the file. Their ``report`` lists the photos of this call.
+    Return all descriptors in the file. It is saved about every ten seconds, so an interrupted run can
+    continue. Limitation: it holds about 450,000 photos, because safetensors limits the names and checksums
+    in a file to 100 MB.
 
     Raises:
         StoreError: If the file is damaged, was made with another model or configuration, or if another
@@ -199,12 +185,7 @@ def _load(
         saved = GlobalDescriptors.load(path)
     else:
         saved = GlobalDescriptors(names=(), vectors=np.empty((0, 1), np.float32), made_by=made_by)
-    for key, wanted in made_by.items():
-        if saved.made_by.get(key) != wanted:
-            raise StoreError(
-                f"{path}: made with {key} = {saved.made_by.get(key)}, but {wanted} was requested. "
-                "Fix: use another file, or remove this one and extract again"
-            )
+    check_made_by(path, saved.made_by, made_by)
     names = {*saved.names}
     recorded = {name: saved.sources.get(name) for name in photos.names if name in names}
     return saved, photos.current_sources(recorded)
@@ -232,12 +213,10 @@ def _extract(
         every.save(path)
         return every
 
-    bar = tqdm(
-        iter_photos(photos, missing, sources), total=len(missing), desc="global", unit="photo"
-    )
+    found = iter_photos(photos, missing, sources)
     next_save = time.monotonic() + PART_SECONDS
     try:
-        for name, photo in bar:
+        for name, photo in tqdm(found, total=len(missing), desc="global", unit="photo"):
             if isinstance(photo, PhotoError):
                 report.failed[name] = photo
                 continue

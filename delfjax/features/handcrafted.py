@@ -31,8 +31,7 @@ class HandcraftedConfig:
 
     Attributes:
         longest: Maximum length of the longer side of a photo, in pixels. Larger photos are shrunk first.
-        max_features: Maximum number of features per photo. A keypoint with two directions gives two
-            features.
+        max_features: Maximum number of features. A keypoint with two directions gives two features.
         contrast: Minimum contrast of a keypoint. Definition and default are those of OpenCV.
         edge: Maximum ratio of the principal curvatures of a keypoint, as in OpenCV.
         selection: Score by which features are selected: always the contrast, OpenCV's ``"response"``.
@@ -52,14 +51,7 @@ class HandcraftedConfig:
 class HandcraftedExtractor:
     """Model that extracts SIFT or RootSIFT features, with the interface of `Extractor`.
 
-    Attributes:
-        name: ``"sift"`` or ``"rootsift"``.
-        config: Settings for the detection and selection of keypoints.
-        checksum: Name and version of OpenCV. Keypoints can differ between versions.
-        dimensions: Number of dimensions of a descriptor.
-
-    Raises:
-        ImportError: If OpenCV is not installed.
+    Its checksum holds the version of OpenCV, because keypoints can differ between versions.
     """
 
     dimensions = DIMENSIONS
@@ -76,18 +68,14 @@ class HandcraftedExtractor:
         self.checksum = f"{name}, OpenCV {cv2.__version__}"
 
     def with_config(self, config: ExtractionConfig) -> "HandcraftedExtractor":
-        """Return a copy with ``pyramid.longest`` and ``max_features`` of another configuration.
-
-        The other fields of an `ExtractionConfig` do not apply to handcrafted features.
-        """
+        """Return a copy with ``pyramid.longest`` and ``max_features`` of the configuration of a network."""
         own = replace(self.config, longest=config.pyramid.longest, max_features=config.max_features)
         return HandcraftedExtractor(self.name, own)
 
     def __call__(self, photo: Photo) -> Features:
         """Extract the features of a photo, highest contrast first. Some photos have no features.
 
-        The scale of a keypoint is ``1.6 / sigma``. Here ``sigma`` is the blur of the keypoint, in pixels of
-        the shrunk photo, and 1.6 is the blur of Lowe's finest scale.
+        The scale of a keypoint is ``SIGMA / sigma``, with its blur ``sigma`` in pixels of the shrunk photo.
         """
         import cv2
 

@@ -69,20 +69,15 @@ class PCA:
         return cls(mean=mean, components=components, variances=variances, whiten=whiten)
 
     def save(self, path: Path) -> None:
-        """Write the PCA to a safetensors file, completely or not at all."""
+        """Write the PCA to a safetensors file."""
         tensors = {"mean": self.mean, "components": self.components, "variances": self.variances}
         write_tensors(path, tensors | {"whiten": np.array(self.whiten)})
 
     @classmethod
     def load(cls, path: Path) -> "PCA":
-        """Read a file that `save` wrote.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            StoreError: If the file is damaged or contains something else.
-        """
-        with reading(Path(path), "a PCA", fix=FIX):
-            tensors, _ = read_tensors(Path(path))
+        """Read a file that `save` wrote, like `delfjax.files.reading`."""
+        with reading(path, "a PCA", fix=FIX):
+            tensors, _ = read_tensors(path)
             expected = {"mean": ("f", 1), "components": ("f", 2), "variances": ("f", 1)}
             check_tensors(tensors, expected | {"whiten": ("b", 0)})
             shape = (*tensors["variances"].shape, *tensors["mean"].shape)
@@ -100,9 +95,6 @@ def truncate_descriptors(
     """Keep only the first dimensions of reduced descriptors, and L2-normalize again.
 
     The result equals that of a PCA with fewer dimensions. ``dimensions=None`` keeps all dimensions.
-
-    Raises:
-        ValueError: If the descriptors have fewer than ``dimensions`` dimensions.
     """
     if dimensions is None:
         return descriptors

@@ -64,7 +64,7 @@ class Mosaic:
 
 
 def build_mosaic(photo: Photo, config: PyramidConfig) -> Mosaic:
-    """Resize a photo to all levels of its pyramid, and place the levels on one image."""
+    """Resize a photo to all levels of its pyramid, and place them on one image."""
     check_photo(photo)
     image_size = photo.shape[:2]
     transposed = image_size[0] > image_size[1]
@@ -167,9 +167,8 @@ def cell_positions(
 ) -> tuple[Float[np.ndarray, "n 2"], Int[np.ndarray, " n"]]:
     """Compute where cells ``(row, column)`` of the feature map of a mosaic lie on the photo.
 
-    Returns:
-        Center ``(y, x)`` of the receptive field of each cell in pixels of the original photo, and index
-        of the pyramid level of each cell.
+    Return the center ``(y, x)`` of each receptive field in pixels of the original photo, and the index of
+    each pyramid level.
     """
     corners, sizes = mosaic.levels[:, :2], mosaic.levels[:, 2:]
     offsets = cells[:, None] * STRIDE - corners
@@ -200,13 +199,8 @@ def merge_levels(
 ) -> Float[np.ndarray, "h w"]:
     """Upsample one map per pyramid level to the size of an image. Return the maximum at each pixel.
 
-    Maps are interpolated bilinearly. Each cell's value appears at the center of its receptive
-    field.
-
-    Args:
-        maps: One map per level.
-        sizes: ``(height, width)`` of each level in pixels. Row ``i`` of a map is centered at row ``16 i``.
-        image_size: ``(height, width)`` of the image.
+    Maps are interpolated bilinearly. Row ``i`` of a map is centered at row ``16 i`` of its level, the center of
+    the receptive fields. ``sizes`` holds the ``(height, width)`` of each level in pixels.
     """
     upsampled = []
     for values, size in zip(maps, sizes, strict=True):

@@ -116,14 +116,13 @@ class Shard:
         made_by: Settings with which the shard must have been written.
 
     Attributes:
-        path: The file.
         names: Names of the photos, in the order of the file.
         offsets: First row of each photo's features, and the total number of rows at the end.
         dimensions: Number of dimensions of a descriptor.
-        pca_sha256: SHA-256 of the file of the PCA that reduced the descriptors. None without a
-            PCA, and in a file of delfjax 0.1.0.
-        sha256: SHA-256 of all data except the features, but including the checksums of the features. Empty
-            in a file of delfjax 0.1.0.
+        pca_sha256: SHA-256 of the file of the PCA that reduced the descriptors. None without a PCA.
+        sha256: SHA-256 of all data except the features, but including the checksums of the features.
+
+    In a file of delfjax 0.1.0, ``pca_sha256`` is None, and ``sha256`` is empty.
 
     Raises:
         StoreError: If the file is damaged, or was made with other settings.
@@ -177,11 +176,7 @@ class Shard:
         return [each and PhotoSource(*each) for each in json.loads(self._sources)]
 
     def read(self, photo: int) -> Features:
-        """Read the features of the photo with this index in ``names``.
-
-        Raises:
-            StoreError: If the features are damaged.
-        """
+        """Read the features of the photo with this index in ``names``. Raise a `StoreError` if damaged."""
         start, end = self.offsets[photo : photo + 2].tolist()
         height, width = self._image_sizes[photo].tolist()
         arrays = {}

@@ -81,7 +81,6 @@ class FeatureStore:
             existing store.
 
     Attributes:
-        path: The folder.
         made_by: The settings as read from JSON (tuples become lists).
         dimensions: Number of dimensions of a descriptor. None if there is no photo.
         report: Result of the last `extract_folder` into this store.
@@ -89,6 +88,7 @@ class FeatureStore:
     Raises:
         StoreError: If the store was made with other settings, if a shard is damaged, if ``made_by``
             is None and there is no store, or if another process writes when a ``with`` block starts.
+            Also if a photo is not in the store, or if the store is changed outside of a ``with`` block.
     """
 
     def __init__(self, path: Path | str, made_by: Mapping[str, Any] | None = None) -> None:
@@ -98,11 +98,6 @@ class FeatureStore:
         self._lock: Lock | None = None
         self._pending: dict[str, StoredPhoto] = {}  # photos that are not on disk yet
         self._pending_since = 0.0  # time at which the oldest of them was added
-        if (self.path / "features").is_dir():
-            raise StoreError(
-                f"{self.path}: written by an early version of delfjax, with one file per photo. "
-                f"Fix: {EXTRACT_AGAIN}"
-            )
         if made_by is not None:
             self.made_by = claim_folder(self.path, MANIFEST, made_by, kind="feature store")
         else:
@@ -120,20 +115,17 @@ class FeatureStore:
         for _ in range(OPENING_ATTEMPTS):
             self._shards: list[Shard] = []
             self._locations: dict[str, tuple[Shard, int]] = {}  # shard and index of each photo
-            files = self._shard_files()
+            files = list_files(self.path / SHARDS, ".safetensors")
             # A listing can lack both an old file and the new one into which another process merges it.
             with suppress(FileNotFoundError):
                 for file in files:
                     self._add_shard(Shard(file, self.made_by))
-                if files == self._shard_files():
+                if files == list_files(self.path / SHARDS, ".safetensors"):
                     break
             time.sleep(OPENING_SECONDS)
         else:
             raise StoreError(f"{self.path}: other processes keep replacing files. Fix: try later")
         self._check_pca()
-
-    def _shard_files(self) -> list[Path]:
-        return list_files(self.path / SHARDS, ".safetensors")
 
     def _add_shard(self, shard: Shard) -> None:
         self._shards.append(shard)
@@ -186,15 +178,10 @@ class FeatureStore:
     def write(self, name: str, features: Features, source: PhotoSource | None = None) -> None:
         """Add the features of a photo. Descriptors are rounded to half precision.
 
-        A photo that the store contains already is not replaced; call `remove` first.
-
-        Args:
-            name: Name of the photo.
-            features: Its features.
-            source: File from which the features were extracted. It is used to notice a later change.
+        A photo that the store contains already is not replaced; call `remove` first. ``source`` is the file
+        from which the features were extracted. It is used to notice a later change.
 
         Raises:
-            StoreError: If the store is not open in a ``with`` block.
             ValueError: If the number of descriptor dimensions differs from that in the store.
         """
         self._check_entered()
@@ -222,11 +209,7 @@ class FeatureStore:
             self._pending = {}
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove the features of some photos. Write the affected shards again without these photos.
-
-        Raises:
-            StoreError: If the store is not open in a ``with`` block, or does not contain a photo.
-        """
+        """Remove the features of some photos. Write the affected shards again without these photos."""
         self._check_entered()
         self.flush()
         removed = set(names)
@@ -235,11 +218,7 @@ class FeatureStore:
         self._rewrite(dict.fromkeys(removed))
 
     def move(self, sources: Mapping[str, PhotoSource]) -> None:
-        """Record new files of some photos, whose content is the same as before.
-
-        Raises:
-            StoreError: If the store is not open in a ``with`` block.
-        """
+        """Record new files of some photos, whose content is the same as before."""
         self._check_entered()
         self.flush()
         self._rewrite(sources)
@@ -271,9 +250,6 @@ class FeatureStore:
         Photos are sorted by name, so the final files do not depend on interruptions of the run. Limitation:
         ``delfjax.evaluate`` extracts one folder in three runs. If the second or third is interrupted, the final
         files can divide the photos differently. The features are the same.
-
-        Raises:
-            StoreError: If the store is not open in a ``with`` block.
         """
         self._check_entered()
         self.flush()
@@ -324,11 +300,7 @@ class FeatureStore:
         return sorted([*self._locations, *self._pending])
 
     def read(self, name: str) -> Features:
-        """Return the features of a photo, in single precision.
-
-        Raises:
-            StoreError: If the store does not contain the photo.
-        """
+        """Return the features of a photo, in single precision."""
         features = self._stored(name).features
         return features.with_descriptors(features.descriptors.astype(np.float32))
 
@@ -355,12 +327,8 @@ class FeatureStore:
         """Return the features of many photos as one database.
 
         Args:
-            names: Names of the photos, in the order of the database. None takes all photos on disk,
-                sorted by name.
+            names: Names of photos on disk, in the order of the database. None: all, sorted by name.
             limit: Maximum number of features per photo. Those with the highest scores are used.
-
-        Raises:
-            StoreError: If a photo is not on disk.
         """
         names = tuple(sorted(self._locations) if names is None else names)
         locations = [self._locate(name) for name in names]

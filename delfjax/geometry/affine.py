@@ -36,10 +36,8 @@ def is_plausible(
 ) -> Bool[Array, " s"]:
     """Return whether each map does not mirror and has scale factors within limits in every direction.
 
-    Args:
-        models: Maps to check.
-        corners: Unused, because an affine map has the same scale factors everywhere.
-        max_stretch: Largest allowed scale factor. The smallest is ``1 / max_stretch``.
+    The limits are ``1 / max_stretch`` and ``max_stretch``. ``corners`` is unused, because an affine map has
+    the same scale factors everywhere.
     """
     linear = jnp.clip(models[..., :2], -LARGEST, LARGEST)  # no product of these overflows
     determinant = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]

@@ -64,12 +64,9 @@ def _to_pixels(
 def is_plausible(
     models: Float[Array, "s 3 3"], corners: Float[Array, "p 2"], max_stretch: float
 ) -> Bool[Array, " s"]:
-    """Return whether each map passes the test of `affine.is_plausible` at every corner.
+    """Return whether each map passes the test of `affine.is_plausible` at the corners of a box.
 
-    Args:
-        models: Maps to check.
-        corners: Corners of the box around all matches. The horizon must not cross this box.
-        max_stretch: Largest allowed scale factor. The smallest is ``1 / max_stretch``.
+    The box is that around all matches. The horizon must not cross it.
     """
     plausible = jnp.ones(len(models), bool)
     for corner in corners:
@@ -130,13 +127,7 @@ def fit(
 
     The two equations of a match are divided by ``w``, computed from the initial map. With repeated fits,
     the error that is minimized approaches the squared distance in pixels. ``w`` is fixed to 1 at the
-    centroid, so eight unknowns remain.
-
-    Args:
-        model: Initial map.
-        source: Points in the query photo.
-        target: Matching points in the database photo.
-        mask: Matches to fit. The other matches may lie on the horizon.
+    centroid, so eight unknowns remain. The matches outside of ``mask`` may lie on the horizon.
     """
     weight = mask.astype(source.dtype)
     total = jnp.maximum(weight.sum(), 1.0)

@@ -95,13 +95,9 @@ class Verification:
 
 
 def verify(candidates: Sequence[Matches], config: RansacConfig | None = None) -> list[Verification]:
-    """Verify the candidate photos of one query by RANSAC. Return one result per candidate.
+    """Verify the candidate photos of one query by RANSAC, given the putative matches of each.
 
-    The result of a candidate does not depend on the other candidates.
-
-    Args:
-        candidates: Putative matches between the query and each candidate photo.
-        config: Settings. By default `RansacConfig()`.
+    Return one result per candidate. It does not depend on the other candidates.
     """
     config = config or RansacConfig()
     results: list[Verification] = []

@@ -55,7 +55,7 @@ IGNORED_NAMES = ("__macosx", "thumbs.db", "desktop.ini")  # files that operating
 
 
 class Crop(NamedTuple):
-    """A part of a photo, used like a photo: the rectangle ``box`` of the photo named ``photo``."""
+    """The rectangle ``box`` of the photo named ``photo``, used like a photo."""
 
     photo: str
     box: Box
@@ -117,19 +117,18 @@ class PhotoFolder:
         """Return the file of a photo. For a crop, return the file of the whole photo."""
         return self.root / (self.crops[name].photo if name in self.crops else name)
 
+    def _box(self, name: str) -> list[float] | None:
+        return [*self.crops[name].box] if name in self.crops else None
+
     def source(self, name: str) -> PhotoSource | None:
         """Return size, time and checksum of the file of a photo. None if the file cannot be read."""
         path = self.path(name)
-        try:
-            if not path.is_file():
-                return None
-            status, box = path.stat(), [*self.crops[name].box] if name in self.crops else None
-            if status.st_size > MAX_BYTES:  # no photo; `load` refuses it
-                return None
-            folder = str(self.root.resolve())
-            return PhotoSource(folder, status.st_size, status.st_mtime_ns, sha256(path), box)
-        except OSError:
-            return None
+        with suppress(OSError):
+            status = path.stat()
+            if path.is_file() and status.st_size <= MAX_BYTES:  # `load` refuses any other file
+                folder, box = str(self.root.resolve()), self._box(name)
+                return PhotoSource(folder, status.st_size, status.st_mtime_ns, sha256(path), box)
+        return None
 
     def current_sources(
         self, recorded: Mapping[str, PhotoSource | None]
@@ -142,11 +141,11 @@ class PhotoFolder:
         folder = str(self.root.resolve())
         current: dict[str, PhotoSource | None] = {}
         for name, source in recorded.items():
-            path, box = self.path(name), [*self.crops[name].box] if name in self.crops else None
+            path = self.path(name)
             with suppress(OSError):
                 if source is not None:
                     status = path.stat()
-                    is_same = (status.st_size, box) == (source.size, source.box) and (
+                    is_same = (status.st_size, self._box(name)) == (source.size, source.box) and (
                         status.st_mtime_ns == source.modified or sha256(path) == source.sha256
                     )
                     if not is_same:
@@ -163,11 +162,11 @@ class PhotoFolder:
 
 
 def scan(root: str | os.PathLike[str]) -> PhotoFolder:
-    """List the photos in a folder and its subfolders. Links are followed.
+    """List the photos in a folder and its subfolders, as `list_files` does.
 
     A file is a photo if its suffix is one of `PHOTO_SUFFIXES`. Suffixes such as ``.json`` are never
     photos. Any other file is a photo if its first bytes are those of an image. Unreadable photos and
-    broken links are listed, so that they are reported. Hidden files and system files are left out.
+    broken links are listed, so that they are reported.
 
     Raises:
         PhotoError: If the folder does not exist, contains no photo, or has an unreadable subfolder.
@@ -274,9 +273,9 @@ def iter_photos(
 
 
 def prefetch(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Compute ``function(item)`` in background threads, and yield the results in the order of the items.
+    """Compute ``function(item)`` in threads, `AHEAD` of the caller, and yield the results in order.
 
-    ``items`` may be endless. `AHEAD` results are computed in advance.
+    ``items`` may be endless.
     """
     remaining = iter(items)
     pool = ThreadPoolExecutor(AHEAD, thread_name_prefix="photos")

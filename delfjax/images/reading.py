@@ -95,14 +95,12 @@ def read_crop(path: str | os.PathLike[str], box: Box) -> Photo:
         PhotoError: In the same cases as `read_image`, or if a side of the part is shorter than `MIN_SIDE`.
     """
     photo = read_image(path)
-    (height, width), (top, left, bottom, right) = photo.shape[:2], (round(edge) for edge in box)
-    part = photo[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    top, left, bottom, right = (max(round(edge), 0) for edge in box)
+    part = photo[top:bottom, left:right]
     if min(part.shape[:2]) < MIN_SIDE:
-        raise PhotoError(
-            f"{path} is {height} x {width} pixels (height x width), but the part inside {box} is "
-            f"{part.shape[0]} x {part.shape[1]} pixels; expected a part of at least {MIN_SIDE} pixels on "
-            "each side. Fix: correct the box"
-        )
+        found = f"has {photo.shape[:2]} pixels (height, width), but {part.shape[:2]} inside {box}"
+        expected = f"at least {MIN_SIDE} pixels on each side of the part"
+        raise photo_error(Path(path), found, expected, "correct the box")
     return part.copy()  # a view would keep the whole photo in memory
 
 
@@ -141,13 +139,10 @@ class _LimitedFile(io.BufferedReader):
         self.reads, self._path = 0, path
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read from the file, as often as allowed."""
+        """Read from the file, at most `MAX_READS` times."""
         self.reads += 1
         if self.reads > MAX_READS:
-            found, fix = (
-                "has too many or too long segments",
-                "save the photo again, or leave it out",
-            )
+            found, fix = "has too many segments", "save the photo again, or leave it out"
             raise photo_error(self._path, found, "a common photo file", fix)
         return super().read(size)
 

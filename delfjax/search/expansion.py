@@ -16,11 +16,11 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from delfjax.features.database import ARRAYS, Database
+from delfjax.features.database import Database
 from delfjax.features.pca import l2_normalize
 from delfjax.ranges import COUNT, NOT_NEGATIVE, Range, check_fields
 from delfjax.search.searcher import SearchResult
-from delfjax.types import Features
+from delfjax.types import ARRAYS, Features
 
 ExpansionKind = Literal["local", "average", "alpha"]
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from delfjax.files import DAMAGE, failure
+from delfjax.files import failure
 from delfjax.ranges import COUNT, ConfigError, check_fields, check_number
 from delfjax.search import index_files
 from delfjax.search.index_files import IndexFileError, TensorFiles
@@ -274,7 +274,9 @@ def load_index(path: Path | str, *, database: str | None = None) -> Index:
         index = restore_index(manifest["kind"], manifest["settings"], tensors)
         if len(index) != manifest["descriptors"]:
             raise ValueError(f"{len(index)} descriptors, expected {manifest['descriptors']}")
-    except DAMAGE as error:
+    except ImportError:
+        raise
+    except Exception as error:  # a damaged file can cause any of many kinds of exceptions
         version = manifest["versions"]["delfjax"]
         raise IndexFileError(
             f"{path}: this index, written by delfjax {version}, cannot be read by this version "

@@ -525,14 +525,6 @@ def test_a_safetensors_file_with_other_content_raises(tmp_path):
         FeatureStore(store.path)
 
 
-def test_a_store_with_one_file_per_photo_is_refused(tmp_path):
-    FeatureStore(tmp_path, MADE_BY)
-    (tmp_path / "features").mkdir()
-    for made_by in (MADE_BY, None):
-        with pytest.raises(StoreError, match=r"one file per photo\. Fix: extract again"):
-            FeatureStore(tmp_path, made_by)
-
-
 @pytest.mark.parametrize(
     "wrong", [{"backbone": None}, {"backbone": 5}, {"extraction": None}, {"extraction": []}]
 )
