@@ -7,7 +7,8 @@ the runs are above 0. It fails if one interval is below 0. Otherwise it is undec
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from delfjax.evaluation import significance
 from delfjax.evaluation.significance import Estimate, Result
 from delfjax.files import reading
 from delfjax.paper.runs import GRAPH_FEATURES, HEADLINE, load_results, title
-from delfjax.provenance import to_json, write_result
+from delfjax.provenance import write_result
 
 FILE = "claims.json"  # in the folder of results
 DECIMALS = 2  # of the numbers in a claim's evidence
@@ -31,28 +32,18 @@ class Claim:
 
     Attributes:
         claim: The claim as a sentence.
-        passed: Whether the claim holds. False if the claim failed, is undecided, or was not decided
-            because results are missing.
-        evidence: The ``"verdict"``, and the differences between runs with their intervals.
+        passed: Whether the verdict is ``"passed"``.
+        evidence: The ``"verdict"`` (``"passed"``, ``"failed"``, ``"undecided"``, or ``"not run"`` if
+            results are missing), and the differences between runs with their intervals.
     """
 
     claim: str
     passed: bool
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: dict[str, Any]
 
 
 def decide(claim: str, differences: Mapping[str, Estimate]) -> Claim:
-    """Decide a claim that requires all given differences to be above 0.
-
-    Args:
-        claim: The claim as a sentence.
-        differences: Estimated difference of each comparison, by name.
-
-    Raises:
-        ValueError: If there are no differences.
-    """
-    if not differences:
-        raise ValueError(f"the claim {claim!r} has no differences; expected at least one")
+    """Decide a claim that requires all differences to be above 0. There must be at least one."""
     verdicts = {each.verdict for each in differences.values()}
     verdict = next(each for each in ("failed", "undecided", "passed") if each in verdicts)
     shown = {
@@ -63,11 +54,8 @@ def decide(claim: str, differences: Mapping[str, Estimate]) -> Claim:
         }
         for name, each in differences.items()
     }
-    return Claim(
-        claim=claim,
-        passed=verdict == "passed",
-        evidence={"verdict": verdict, "differences": shown},
-    )
+    evidence = {"verdict": verdict, "differences": shown}
+    return Claim(claim=claim, passed=verdict == "passed", evidence=evidence)
 
 
 def not_run(claim: str, missing: Sequence[str]) -> Claim:
@@ -91,10 +79,8 @@ def format_claims(claims: Sequence[Claim]) -> str:
 
 
 def write_claims(claims: Sequence[Claim], path: Path) -> None:
-    """Write claims to a JSON file, unless the file already holds the same claims."""
-    records = [asdict(each) for each in claims]
-    if not path.is_file() or path.read_text(encoding="utf-8") != f"{to_json(records)}\n":
-        write_result(path, records)
+    """Write claims to a JSON file."""
+    write_result(path, [asdict(each) for each in claims])
 
 
 def read_claims(path: Path) -> list[Claim]:
@@ -112,7 +98,7 @@ def read_claims(path: Path) -> list[Claim]:
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """A claim and the runs (methods with their settings) that decide it.
+    """A claim and the runs that decide it.
 
     Attributes:
         claim: The claim as a sentence.
@@ -120,7 +106,7 @@ class Statement:
         curve: Whether to compare the precision-recall curves of Fig. 5 instead of mAP. The curves
             include distractor queries (queries without a correct photo).
         seeds: Whether to average the results of all training seeds. False if there is only one seed.
-        reason: Function that explains a failed claim from the results. None: no explanation.
+        reason: Function that explains a failed claim from the results.
     """
 
     claim: str
@@ -136,7 +122,7 @@ def _scores(runs: Runs) -> str:
 
 
 def _keypoints(runs: Runs) -> str | None:
-    """Return a text with the share of keypoints on the landmark by method; None if not measured."""
+    """Return a text with the share of keypoints on the landmark by method, if it was measured."""
     if not all("on_landmark" in run for found in runs.values() for run in found):
         return None
     listed = _listed_means(runs, lambda run: run["on_landmark"]["value"])
@@ -192,9 +178,7 @@ STATEMENTS = (
         reason=_scores,
     ),
     Statement(
-        claim="Query expansion helps local features",
-        pairs=(("ft_att_qe", "ft_att"),),
-        seeds=False,
+        claim="Query expansion helps local features", pairs=(("ft_att_qe", "ft_att"),), seeds=False
     ),
     Statement(
         claim="Training in two steps finds more than training jointly (mAP)",
@@ -226,21 +210,21 @@ METHODS = ("ft_att", "att", "ft_norm", "norm")
 
 
 def decide_all(folder: Path, benchmark: str = HEADLINE) -> list[Claim]:
-    """Decide every claim from the results in a folder. With a result missing: "not run"."""
+    """Decide every claim from the results in a folder."""
     decided = [_decide(statement, folder, benchmark) for statement in (*STATEMENTS, *OURS)]
     return decided + [_predicted(claim, folder, benchmark) for claim in PREDICTIONS]
 
 
 def _decide(statement: Statement, folder: Path, benchmark: str) -> Claim:
-    names = list(dict.fromkeys(name for pair in statement.pairs for name in pair))
+    names = list(dict.fromkeys(chain(*statement.pairs)))
     runs = {name: load_results(name, folder, benchmark, seeds=statement.seeds) for name in names}
     if missing := [title(name) for name, found in runs.items() if not found]:
         return not_run(statement.claim, missing)
-    if statement.curve and not all("curve" in run for found in runs.values() for run in found):
-        return not_run(statement.claim, ["distractor queries"])
-    compare = (
-        significance.paired_curve_difference if statement.curve else significance.paired_difference
-    )
+    compare = significance.paired_difference
+    if statement.curve:
+        compare = significance.paired_curve_difference
+        if not all("curve" in run for found in runs.values() for run in found):
+            return not_run(statement.claim, ["distractor queries"])
     differences = {
         f"{title(one)} - {title(other)}": compare(runs[one], runs[other])
         for one, other in statement.pairs
@@ -254,10 +238,10 @@ def _decide(statement: Statement, folder: Path, benchmark: str) -> Claim:
 
 def _predicted(claim: str, folder: Path, benchmark: str) -> Claim:
     """Decide, for each method, whether keypoints on the landmark go along with average precision."""
-    correlate, differences = PREDICTIONS[claim], {}
+    differences = {}
     for name in METHODS:
         for run in load_results(name, folder, benchmark, seeds=False):
-            if (found := correlate(run)) is not None:
+            if (found := PREDICTIONS[claim](run)) is not None:
                 differences[f"{title(name)}, rank correlation in hundredths"] = found
     if len(differences) < len(METHODS):
         return not_run(claim, list(map(title, METHODS)))
@@ -265,19 +249,18 @@ def _predicted(claim: str, folder: Path, benchmark: str) -> Claim:
 
 
 def _of_landmarks(run: Result) -> Estimate | None:
-    on = run.get("on_landmark")
-    if on is None:
+    if (on := run.get("on_landmark")) is None:
         return None
-    names = [*on["average_precision"]]
-    both = (np.array([on[key][n] for n in names]) for key in ("by_landmark", "average_precision"))
-    return significance.rank_correlation(*both)
+    precisions, shares = on["average_precision"], on["by_landmark"]
+    pairs = np.array([(shares[name], precisions[name]) for name in precisions])
+    return significance.rank_correlation(*pairs.T)
 
 
 def _of_queries(run: Result) -> Estimate | None:
-    shares = run.get("on_landmark", {}).get("by_query")
-    return shares and significance.rank_correlation(
-        np.array(shares, float), significance.average_precisions([run])
-    )
+    if (shares := run.get("on_landmark", {}).get("by_query")) is None:
+        return None
+    precisions = significance.average_precisions([run])
+    return significance.rank_correlation(np.array(shares, float), precisions)
 
 
 PREDICTIONS = {

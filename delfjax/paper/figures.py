@@ -35,10 +35,7 @@ OTHERS = ("#23272f", NEUTRAL, "#a3423e")  # colors of runs that are not in LINES
 
 
 def fig5(
-    runs: Mapping[str, Result],
-    paper: PaperFigure | None = None,
-    *,
-    heading: str = "here",
+    runs: Mapping[str, Result], paper: PaperFigure | None = None, *, heading: str = "here"
 ) -> Figure:
     """Plot precision against the number of correct results of all queries (Fig. 5).
 
@@ -90,16 +87,8 @@ def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Figure:
 
     Args:
         found: For each axis label, such as "features per photo", the results of a sweep by the value
-            of the setting.
-
-    Raises:
-        ValueError: If there is no sweep, or if a sweep has no results.
+            of the setting. There must be at least one sweep, each with results.
     """
-    if not found or not all(found.values()):
-        raise ValueError(
-            f"no results for {', '.join(name for name in found if not found[name]) or 'any sweep'}; "
-            "expected at least one sweep, each with results. Fix: run `make reproduce`"
-        )
     figure, axes = subplots(3.3 * len(found), 3.0, 1, len(found), sharey=True)
     for ax, (label, by_number) in zip(axes[0], found.items(), strict=True):
         numbers = sorted(by_number)

@@ -30,13 +30,7 @@ State = Literal["kept", "made", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class LabeledFolder:
-    """A folder of photos, with one sub-folder per class, that is evaluated like a benchmark.
-
-    Attributes:
-        folder: Path of the folder.
-        queries: Pattern of the file names of query photos, such as ``"query_*"``.
-        database: Pattern of the file names of database photos.
-    """
+    """Arguments of `delfjax.datasets.labeled`, which makes a benchmark of a folder of photos."""
 
     folder: Path
     queries: str = "*"
@@ -52,7 +46,7 @@ class Job:
         benchmark: Name of the benchmark.
         profile: Size of photos and number of features.
         folder: Folder of the results.
-        data: Folder of the real data sets. None for a rendered set.
+        data: Folder of the real data sets. A rendered set needs none.
         labeled: Labeled folder to evaluate instead of a named benchmark.
     """
 
@@ -97,21 +91,21 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Outcome of a `Job` (one run on one benchmark).
+    """Outcome of a `Job`.
 
     Attributes:
         job: The job.
         state: ``"kept"`` if the result was up to date, ``"made"``, or ``"failed"``.
-        reason: Reason why the result was made, or the error of a failed job.
+        reason: Reason why the result was made, or the error of a failed job. Empty if it was kept.
         seconds: Wall time in seconds.
         unreadable: Number of photos that could not be read.
     """
 
     job: Job
     state: State
-    reason: str = ""
-    seconds: float = 0.0
-    unreadable: int = 0
+    reason: str
+    seconds: float
+    unreadable: int
 
 
 def plan(
@@ -125,12 +119,11 @@ def plan(
     """List all jobs (one run on one benchmark each). The rendered sets come first.
 
     Args:
-        names: Names of runs, benchmarks or results. Only jobs with one of these names are listed.
-            Empty: all jobs.
+        names: Names of runs, benchmarks or results to list. Empty: all jobs.
         folder: Folder of the results.
         data: Folder of the real data sets. None: only the rendered sets.
         labeled: A labeled folder to evaluate instead of all benchmarks.
-        profile: Name in `PROFILES`, which gives the size of photos and the number of features.
+        profile: Name in `PROFILES`.
 
     Raises:
         ConfigError: If a name is unknown.
@@ -151,17 +144,15 @@ def plan(
 
 
 class Reproduction:
-    """Run jobs (one run on one benchmark each). Loaded models and benchmarks are kept in memory."""
+    """Run jobs. Loaded models and benchmarks are kept in memory."""
 
     def __init__(self) -> None:
         self._models: dict[str, LocalExtractor] = {}
-        self._benchmarks: dict[str, Benchmark] = {}
-        self._photos: dict[str, str] = {}
+        self._benchmarks: dict[str, tuple[Benchmark, str]] = {}
 
     def outdated(self, job: Job) -> str | None:
         """Return a short reason why a result has to be made, or None if the result is up to date."""
-        if job.benchmark not in self._photos:
-            self._photos[job.benchmark] = photos_sha256(self._benchmark(job))
+        _, photos = self._benchmark(job)
         if not job.path.is_file():
             return "missing"
         try:
@@ -173,43 +164,47 @@ class Reproduction:
             "another code version": result.get("protocol_version") != PROTOCOL,
             "another configuration": result.get("config") != job.config.to_dict(),
             "another model": model is not None and inputs.get("model") != model,
-            "other photos": inputs.get("photos") != self._photos[job.benchmark],
+            "other photos": inputs.get("photos") != photos,
         }
         return next((words for words, changed in checks.items() if changed), None)
 
     def run(self, job: Job) -> Outcome:
         """Make a job's result if it is missing or out of date."""
-        start = time.perf_counter()
+        start, unreadable = time.perf_counter(), 0
         try:
-            outcome = self._run(job)
+            reason = self.outdated(job)
+            state: State = "made" if reason else "kept"
+            if reason:
+                self._make(job)
+            unreadable = len(read_result(job.path).get("failed", ()))
         except Exception as error:  # one failed run must not stop the others
-            reason = f"{type(error).__name__}: {error}"
-            outcome = Outcome(job=job, state="failed", reason=reason)
-        return replace(outcome, seconds=time.perf_counter() - start)
+            state, reason = "failed", f"{type(error).__name__}: {error}"
+        return Outcome(
+            job=job,
+            state=state,
+            reason=reason or "",
+            seconds=time.perf_counter() - start,
+            unreadable=unreadable,
+        )
 
-    def _run(self, job: Job) -> Outcome:
-        reason = self.outdated(job)
-        if reason is None:
-            kept = read_result(job.path)
-            return Outcome(job=job, state="kept", unreadable=len(kept.get("failed", ())))
+    def _make(self, job: Job) -> None:
         name = job.config.model
         if name not in self._models:
             self._models[name] = load(name)
-        evaluation = evaluate(self._models[name], self._benchmark(job), job.config)
+        benchmark, _ = self._benchmark(job)
+        evaluation = evaluate(self._models[name], benchmark, job.config)
         added = {"headline": job.headline, "command": job.command}
         write_result(job.path, report(evaluation) | added)
-        unreadable = len(evaluation.report.failed)
-        return Outcome(job=job, state="made", reason=reason, unreadable=unreadable)
 
-    def _benchmark(self, job: Job) -> Benchmark:
-        """Load the photos, queries and ground truth of a job's benchmark."""
+    def _benchmark(self, job: Job) -> tuple[Benchmark, str]:
+        """Load a job's benchmark. Return also the checksum of its photos."""
         if job.benchmark not in self._benchmarks:
             if (own := job.labeled) is not None:
                 loaded = datasets.labeled(own.folder, own.queries, own.database)
                 loaded = replace(loaded, name=datasets.LABELED)
             else:
                 loaded = datasets.load(job.benchmark, job.data)
-            self._benchmarks[job.benchmark] = loaded
+            self._benchmarks[job.benchmark] = loaded, photos_sha256(loaded)
         return self._benchmarks[job.benchmark]
 
 

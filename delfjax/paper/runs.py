@@ -4,11 +4,12 @@ The result of a run on a benchmark is the file ``<benchmark>_<run>.json`` in `de
 """
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from delfjax import datasets
 from delfjax.evaluation.config import RunConfig
@@ -24,9 +25,9 @@ from delfjax.search.searcher import SearchConfig
 HEADLINE = "rendered+places"  # the benchmark on which claims are decided
 
 Swept = Literal["features", "dimensions", "recall", "bits"]  # the setting that a sweep varies
+SWEEPS: tuple[Swept, ...] = get_args(Swept)
 Kind = Literal["method", "global", "handcrafted", "combined", "unselected", Swept]
 POOLINGS: dict[Pooling, str] = {"mac": "MAC", "gem": "GeM", "rmac": "R-MAC"}
-FUSED: Pooling = "rmac"  # the paper fuses DELF with DIR, which is a learned R-MAC
 COUNTS = (20, 50, 100, 200, 500, 1000)  # features per photo
 DIMENSIONS = (8, 16, 24, 32)  # of a descriptor; every other run has 40
 DEGREES = (3, 4, 8)  # edges per node of a graph; fewer edges miss more neighbors
@@ -56,13 +57,7 @@ TITLES = {  # titles of results that exist only in the folder "runs"
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Scale of an experiment: size of photos and number of features.
-
-    Attributes:
-        longest: Longest side of a photo in pixels.
-        features: Number of features per photo.
-        folder: Sub-folder of `RESULTS` for the results.
-    """
+    """Longest side of a photo in pixels, number of features per photo, and sub-folder of `RESULTS`."""
 
     longest: int
     features: int
@@ -114,20 +109,19 @@ DELF_NOFT = RunConfig(model="resnet50_v1", extraction=NORM)
 DELF_FT = RunConfig(model="delf_ft", extraction=NORM)
 DELF_ATT = RunConfig(model="delf_att", extraction=ATTENTION)
 DELF_FT_ATT = RunConfig(model="delf_ft_att", extraction=ATTENTION)
+AVERAGE, LOCAL = ExpansionConfig(kind="average"), ExpansionConfig(kind="local")
 
 
-def _methods() -> Iterable[Run]:
+def _methods() -> Iterator[Run]:
     """Yield the four curves of Fig. 5; Table 1 has only the last one."""
-    for name, row, config in (
-        ("norm", "DELF-noFT", DELF_NOFT),
-        ("ft_norm", "DELF+FT", DELF_FT),
-        ("att", "DELF-noFT+ATT", DELF_ATT),
-        ("ft_att", "DELF+FT+ATT", DELF_FT_ATT),
-    ):
-        yield Run(name=name, row=row, kind="method", config=config, headline=True)
+    method = partial(Run, kind="method", headline=True)
+    yield method(name="norm", row="DELF-noFT", config=DELF_NOFT)
+    yield method(name="ft_norm", row="DELF+FT", config=DELF_FT)
+    yield method(name="att", row="DELF-noFT+ATT", config=DELF_ATT)
+    yield method(name="ft_att", row="DELF+FT+ATT", config=DELF_FT_ATT)
 
 
-def _handcrafted() -> Iterable[Run]:
+def _handcrafted() -> Iterator[Run]:
     """Yield handcrafted features with all 128 dimensions. They replace the paper's CONGAS and LIFT."""
     for name, row in (("sift", "SIFT"), ("rootsift", "RootSIFT")):
         config = RunConfig(model=name, pca=PCAConfig(dimensions=128))
@@ -135,48 +129,37 @@ def _handcrafted() -> Iterable[Run]:
         yield Run(name=name, row=row, kind="handcrafted", config=config, headline=headline)
 
 
-def _globals() -> Iterable[Run]:
+def _globals() -> Iterator[Run]:
     """Yield global descriptors. They replace siaMAC and DIR, which were trained for retrieval."""
     for pooling, title in POOLINGS.items():
+        descriptor = GlobalConfig(pooling=pooling)
         for base, prefix, suffix in ((DELF_NOFT, "", ""), (DELF_FT, "ft_", ", fine-tuned")):
-            config = replace(
-                base, global_descriptor=GlobalConfig(pooling=pooling), whitening="rendered"
-            )
-            expanded = replace(config, expansion=ExpansionConfig(kind="average"))
-            run = partial(Run, kind="global", headline=bool(prefix) and pooling == FUSED)
             name = f"{prefix}{pooling}"
+            config = replace(base, global_descriptor=descriptor, whitening="rendered")
+            expanded = replace(config, expansion=AVERAGE)
+            run = partial(Run, kind="global", headline=name == "ft_rmac")
             yield run(name=name, row=f"{title}{suffix}", config=config)
             yield run(name=f"{name}_qe", row=f"{title}+QE{suffix}", config=expanded)
 
 
-def _combined() -> Iterable[Run]:
-    """Yield DELF with query expansion (QE) and a global descriptor, which replaces DIR in Table 1."""
+def _combined() -> Iterator[Run]:
+    """Yield DELF with query expansion (QE) and R-MAC. R-MAC replaces DIR, a learned R-MAC."""
     fused = replace(
         DELF_FT_ATT,
-        global_descriptor=GlobalConfig(pooling=FUSED),
+        global_descriptor=GlobalConfig(pooling="rmac"),
         whitening="rendered",
         fusion_weight=0.25,
     )
-    for name, row, config in (
-        (
-            "ft_att_qe",
-            "DELF+FT+ATT+QE",
-            replace(DELF_FT_ATT, expansion=ExpansionConfig(kind="local")),
-        ),
-        (f"ft_att_{FUSED}", "DELF+FT+ATT+R-MAC", fused),
-        (
-            f"ft_att_{FUSED}_qe",
-            "DELF+FT+ATT+R-MAC+QE",
-            replace(fused, expansion=ExpansionConfig(kind="average")),
-        ),
-    ):
-        yield Run(name=name, row=row, kind="combined", config=config, headline=True)
+    run = partial(Run, kind="combined", headline=True)
+    local, average = replace(DELF_FT_ATT, expansion=LOCAL), replace(fused, expansion=AVERAGE)
+    yield run(name="ft_att_qe", row="DELF+FT+ATT+QE", config=local)
+    yield run(name="ft_att_rmac", row="DELF+FT+ATT+R-MAC", config=fused)
+    yield run(name="ft_att_rmac_qe", row="DELF+FT+ATT+R-MAC+QE", config=average)
 
 
-def _sweeps() -> Iterable[Run]:
-    """Yield DELF+FT+ATT with varying features and dimensions, and DELF-noFT with many features."""
-    most = COUNTS[-1]
-    graph = IndexConfig(kind="nndescent")
+def _sweeps() -> Iterator[Run]:
+    """Yield DELF+FT+ATT with one setting varied, and DELF-noFT with many features."""
+    most, graph = COUNTS[-1], IndexConfig(kind="nndescent")
     for count in COUNTS:
         yield Run(
             name=f"ft_att_{count}f",
@@ -201,17 +184,11 @@ def _sweeps() -> Iterable[Run]:
             kind="dimensions",
             config=replace(DELF_FT_ATT, search=SearchConfig(truncate=size)),
         )
-
-
-def _indexes() -> Iterable[Run]:
-    """Yield DELF+FT+ATT with indexes of varying recall, and with descriptors of varying bits."""
-    settings = {"beam": GRAPH_BEAM}
+    graphs = {f"{degree}e": {"beam": GRAPH_BEAM, "degree": degree} for degree in DEGREES}
     indexes = {
-        f"{degree}e": IndexConfig(kind="nndescent", settings=settings | {"degree": degree})
-        for degree in DEGREES
+        name: IndexConfig(kind="nndescent", settings=settings) for name, settings in graphs.items()
     }
-    indexes["exact"] = IndexConfig(kind="exact")
-    for name, index in indexes.items():
+    for name, index in (indexes | {"exact": IndexConfig(kind="exact")}).items():
         yield Run(
             name=f"ft_att_{GRAPH_FEATURES}f_{name}",
             row=f"DELF+FT+ATT, {GRAPH_FEATURES} features, {name}",
@@ -230,9 +207,7 @@ def _indexes() -> Iterable[Run]:
 
 
 RUNS = {
-    run.name: run
-    for runs in (_methods(), _handcrafted(), _globals(), _combined(), _sweeps(), _indexes())
-    for run in runs
+    run.name: run for run in chain(_methods(), _handcrafted(), _globals(), _combined(), _sweeps())
 }
 
 
@@ -246,11 +221,7 @@ def result_files(
 ) -> list[Path]:
     """Return the paths of the existing result files of a run on a benchmark.
 
-    Args:
-        name: Name of the run.
-        folder: Folder of the results.
-        benchmark: Name of the benchmark.
-        seeds: Whether to add the results with other training seeds.
+    If ``seeds`` is True, the results with other training seeds are added.
     """
     found = [folder / f"{benchmark}_{name}.json"]
     others = sorted((folder / "runs").glob(SEEDS[name])) if seeds and name in SEEDS else []
@@ -266,13 +237,9 @@ def load_results(
 
 
 def results_by_row(folder: Path = RESULTS, *, headline: bool = False) -> dict[str, list[Path]]:
-    """Return the result files on all benchmarks, by row of Table 1. Sweeps are left out.
+    """Return the result files on all benchmarks, by row of Table 1, without the sweeps.
 
-    A sweep is a series of runs that vary one setting.
-
-    Args:
-        folder: Folder of the results.
-        headline: Whether to return only the rows that the README shows.
+    If ``headline`` is True, only the rows that the README shows are returned.
     """
     rows = [run for run in RUNS.values() if run.features is None and run.kind not in SWEEPS]
     benchmarks = (*datasets.NAMES, datasets.LABELED)
@@ -289,41 +256,34 @@ def sweep(
 ) -> dict[float, Mapping[str, Any]]:
     """Return the results of a sweep (runs that vary one setting), by the value of the setting.
 
-    For the kind ``"features"``, the value is the number of features per photo. For ``"dimensions"`` and
-    ``"bits"``, it is the size of a descriptor. For ``"recall"``, it is the recall of the index in
-    percent.
+    The value is the number of features per photo (kind ``"features"``), the size of a descriptor
+    (``"dimensions"``, ``"bits"``), or the recall of the index in percent (``"recall"``).
     """
     names = [run.name for run in RUNS.values() if run.kind == kind]
     found = [each for name in names for each in load_results(name, folder, benchmark, seeds=False)]
     if found and kind in SHARED:
         found += load_results(SHARED[kind], folder, benchmark, seeds=False)
-    return {SWEEPS[kind](result): result for result in found}
+    return {_setting(kind, result): result for result in found}
+
+
+def _setting(kind: Kind, result: Mapping[str, Any]) -> float:
+    """Return the value of the setting that the sweep of this kind varies."""
+    config = result["config"]
+    match kind:
+        case "features":
+            value: float = config["search"]["features"]
+        case "recall":
+            value = 100 * result["index"]["recall_at_60"]
+        case "bits" if config["index"]["kind"] == "pq":
+            settings = config["index"]["settings"]
+            value = settings["parts"] * settings["bits"]
+        case _:
+            value = config["search"]["truncate"] or config["pca"]["dimensions"]
+            value *= HALF_PRECISION if kind == "bits" else 1
+    return value
 
 
 def command(kind: Kind) -> str:
     """Return the shell command that makes the results of all runs in one group."""
     names = [run.name for run in RUNS.values() if run.kind == kind]
     return shlex.join(["delfjax", "reproduce", "--only", *names])
-
-
-def _features(result: Mapping[str, Any]) -> int:
-    return int(result["config"]["search"]["features"])
-
-
-def _dimensions(result: Mapping[str, Any]) -> int:
-    config = result["config"]
-    return int(config["search"]["truncate"] or config["pca"]["dimensions"])
-
-
-def _recall(result: Mapping[str, Any]) -> float:
-    return 100 * float(result["index"]["recall_at_60"])
-
-
-def _bits(result: Mapping[str, Any]) -> int:
-    index = result["config"]["index"]
-    if index["kind"] == "pq":
-        return int(index["settings"]["parts"] * index["settings"]["bits"])
-    return HALF_PRECISION * _dimensions(result)
-
-
-SWEEPS = {"features": _features, "dimensions": _dimensions, "recall": _recall, "bits": _bits}

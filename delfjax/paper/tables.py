@@ -4,6 +4,7 @@ The paper's values are for Oxford5k and Paris6k, ours for the benchmarks that co
 the same method share a row. Values of the same photos share a column. A dash marks a missing value.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -17,7 +18,7 @@ from delfjax.files import list_files, write_output
 from delfjax.paper.claims import FILE as CLAIMS
 from delfjax.paper.runs import HEADLINE, results_by_row
 from delfjax.paper.values import PaperTable, table1
-from delfjax.provenance import RESULTS, read_result
+from delfjax.provenance import REPRODUCE, RESULTS, read_result
 
 DASH = "\N{EN DASH}"
 OURS = "rendered", "rendered+places"  # columns that are shown even without a result
@@ -94,8 +95,7 @@ def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
 
     Args:
         folder: Folder of the results.
-        headline: Whether to leave out results that contain ``"headline": false``, such as those of
-            sweeps, which vary one setting.
+        headline: Whether to leave out results that contain ``"headline": false``.
 
     Raises:
         ValueError: If there are no results.
@@ -107,10 +107,7 @@ def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
             interval = f"{result['interval']}" if "interval" in result else ""
             rows.append((path.stem, f"{result['value']}", interval, result.get("what", "")))
     if not rows:
-        raise ValueError(
-            f"{folder}: the folder has no results. Fix: run `make reproduce` in a checkout of the "
-            "repository"
-        )
+        raise ValueError(f"{folder}: the folder has no results. Fix: {REPRODUCE} in a checkout")
     return Table(header=("result", "value", "95% interval", "what"), rows=tuple(rows))
 
 
@@ -119,8 +116,9 @@ def compare_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Tab
 
     Args:
         paper: The paper's values.
-        ours: Result files by method. A method that the paper lacks gets a row of its own. Several
-            files of one method and benchmark, from several training seeds, are averaged.
+        ours: Result files by method, as `results_by_row` returns them. A method that the paper lacks
+            gets a row of its own. Several files of one method and benchmark, from several training
+            seeds, are averaged.
 
     Raises:
         ValueError: If a result file has no mAP.
@@ -156,25 +154,17 @@ def compare_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Tab
 
 
 def summarize_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Table:
-    """Make a table of our results on the benchmark `HEADLINE`, beside the paper's results.
+    """Make a table of our results on `HEADLINE`, beside the paper's on Oxford5k and Paris6k.
 
-    The paper's results are on Oxford5k and Paris6k.
-
-    Args:
-        paper: The paper's values, mAP in percent.
-        ours: Result files by method, as in `compare_table1`.
-
-    Raises:
-        ValueError: If a result file has no mAP.
+    Arguments and errors are those of `compare_table1`.
     """
     columns = paper.sets[0], paper.sets[2]
     rows = []
     for method, paths in ours.items():
         shown, _ = _cells(paths).get(HEADLINE, (DASH, ""))
-        counterpart = REPLACEMENTS.get(method, method)
-        counterpart = counterpart if counterpart in paper.rows else DASH
-        published = _published(paper, counterpart, columns)
-        rows.append((method, shown, counterpart, *published))
+        theirs = REPLACEMENTS.get(method, method)
+        named = theirs if theirs in paper.rows else DASH
+        rows.append((method, shown, named, *_published(paper, theirs, columns)))
     header = ("method (ours)", f"mAP, {HEADLINE}", "method (paper)")
     return Table(header=(*header, *(f"mAP, {name}" for name in columns)), rows=tuple(rows))
 
@@ -200,21 +190,18 @@ def update_page(page: Path, folder: Path = RESULTS) -> None:
 
 def _published(paper: PaperTable, method: str, columns: Sequence[str]) -> list[str]:
     """Return the paper's values of a method in some columns, with a dash for a missing value."""
-    values = [paper.value(method, c) if method in paper.rows else np.nan for c in columns]
-    return [DASH if np.isnan(value) else f"{value:.1f}" for value in values]
+    values = map(paper.rows.get(method, {}).get, columns)
+    return [DASH if value is None else f"{value:.1f}" for value in values]
 
 
 def _cells(paths: Sequence[Path]) -> dict[str, tuple[str, str]]:
     """Read the result files of a method. Return the text and the note of one cell per benchmark."""
-    by_benchmark: dict[str, dict[Path, dict[str, Any]]] = {}
+    by_benchmark: dict[str, dict[Path, dict[str, Any]]] = defaultdict(dict)
     for path in paths:
         result = read_result(path)
         if not {"benchmark", "value", "interval"} <= result.keys():
-            raise ValueError(
-                f"{path}: the file has no mAP of a benchmark; expected a result file. Fix: write one "
-                "with `delfjax benchmark --json`"
-            )
-        by_benchmark.setdefault(result["benchmark"], {})[path] = result
+            raise ValueError(f"{path}: has no mAP of a benchmark. Fix: remove it, and {REPRODUCE}")
+        by_benchmark[result["benchmark"]][path] = result
     return {benchmark: _cell(runs) for benchmark, runs in by_benchmark.items()}
 
 

@@ -5,18 +5,19 @@ The curves of Fig. 5 were read off the pixels of the figure. Their precision has
 """
 
 import json
-from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from delfjax.files import reading
+
 ROOT = Path(__file__).resolve().parents[2] / "data" / "paper"  # only in a repository checkout
+RESTORE = "restore the file from the repository"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class PaperTable:
     """A table of the paper.
 
@@ -25,7 +26,7 @@ class PaperTable:
         status: How the numbers of the table were obtained.
         unit: Unit of the numbers.
         sets: Names of the data sets, which are the columns.
-        rows: For each method, one number per column. NaN if the paper gives none.
+        rows: Numbers by method and data set. None if the paper gives none.
         notes: Remarks that a reader of the table needs.
     """
 
@@ -33,12 +34,8 @@ class PaperTable:
     status: str
     unit: str
     sets: tuple[str, ...]
-    rows: dict[str, Float[np.ndarray, " sets"]]
+    rows: dict[str, dict[str, float | None]]
     notes: tuple[str, ...]
-
-    def value(self, method: str, column: str) -> float:
-        """Return the number of a method in a column. NaN if the paper gives none."""
-        return float(self.rows[method][self.sets.index(column)])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,46 +58,29 @@ def table1(root: Path = ROOT) -> PaperTable:
     """Read Table 1: mAP on Oxford5k and Paris6k, with and without 100,000 distractors.
 
     Raises:
-        ValueError: If a row does not have one number, or null, for each column.
+        StoreError: If a row does not have one number, or null, for each column.
     """
-    found = _read(root / "table1.json")
-    rows = {name: np.array(values, float) for name, values in found.pop("rows").items()}
-    _check_lengths(root / "table1.json", rows, len(found["sets"]), "data set")
-    sets, notes = tuple(found.pop("sets")), tuple(found.pop("notes"))
-    return PaperTable(**found, sets=sets, rows=rows, notes=notes)
+    path = root / "table1.json"
+    with reading(path, "Table 1 of the paper", fix=RESTORE):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        sets, notes, rows = (tuple(found.pop("sets")), tuple(found.pop("notes")), found.pop("rows"))
+        rows = {name: dict(zip(sets, values, strict=True)) for name, values in rows.items()}
+        return PaperTable(**found, sets=sets, rows=rows, notes=notes)
 
 
 def fig5(root: Path = ROOT) -> PaperFigure:
     """Read Fig. 5: precision-recall curves on Google-Landmarks, with distractor queries.
 
     Raises:
-        ValueError: If a curve does not have one precision, or null, for each recall.
+        StoreError: If a curve does not have one precision, or null, for each recall.
     """
-    found = _read(root / "fig5.json")
-    recalls, curves = found["recall"], {}
-    _check_lengths(root / "fig5.json", found["precision"], len(recalls), "recall")
-    for name, precisions in found["precision"].items():
-        points = [*zip(recalls, precisions, strict=True)]
-        if (end := found["ends"].get(name)) is not None:
-            points.append((end["recall"], end["precision"]))
-        curves[name] = np.array(sorted(point for point in points if point[1] is not None), float).T
-    return PaperFigure(status=found["status"], error=found["error"], curves=curves)
-
-
-def _check_lengths(path: Path, rows: Mapping[str, Sized], count: int, unit: str) -> None:
-    for name, values in rows.items():
-        if len(values) != count:
-            raise ValueError(
-                f"{path}: the row {name!r} has {len(values)} numbers; expected {count}, one per "
-                f"{unit}. Fix: restore the file from the repository"
-            )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return values
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{path}: cannot be read ({error}). Fix: run in a checkout of the repository"
-        ) from error
+    path, curves = root / "fig5.json", {}
+    with reading(path, "Fig. 5 of the paper", fix=RESTORE):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        for name, precisions in found["precision"].items():
+            points = [*zip(found["recall"], precisions, strict=True)]
+            if (end := found["ends"].get(name)) is not None:
+                points.append((end["recall"], end["precision"]))
+            drawn = sorted(point for point in points if point[1] is not None)
+            curves[name] = np.array(drawn, float).T
+        return PaperFigure(status=found["status"], error=found["error"], curves=curves)

@@ -12,7 +12,6 @@ from delfjax.paper.claims import (
     OURS,
     PREDICTIONS,
     STATEMENTS,
-    Claim,
     decide,
     decide_all,
     format_claims,
@@ -141,19 +140,11 @@ def test_a_claim_passes_if_all_its_differences_do():
         assert (claim.evidence["verdict"], claim.passed) == (verdict, verdict == "passed")
 
 
-def test_a_claim_without_differences_is_an_error():
-    with pytest.raises(ValueError, match="'better' has no differences; expected at least one"):
-        decide("better", {})
-
-
 def test_claims_can_be_written_and_read(tmp_path):
-    claims = [decide("better", {"a - b": Estimate(2.0, 1.0, 3.0)}), Claim(claim="x", passed=False)]
+    claims = [decide("better", {"a - b": Estimate(2.0, 1.0, 3.0)}), not_run("unknown", ["c"])]
     path = tmp_path / "claims.json"
     write_claims(claims, path)
     assert read_claims(path) == claims
-    before = path.stat().st_mtime_ns
-    write_claims(claims, path)
-    assert path.stat().st_mtime_ns == before  # an equal file is not written again
     for record in json.loads(path.read_text()):
         assert set(record) == {"claim", "passed", "evidence"}
 

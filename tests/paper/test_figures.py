@@ -84,12 +84,6 @@ def test_a_wide_range_has_a_logarithmic_axis():
     assert [text.get_text() for text in bits.get_xticklabels()] == ["20", "640"]
 
 
-@pytest.mark.parametrize("found", [{}, {"bits": {}}])
-def test_a_sweep_without_results_is_an_error(found):
-    with pytest.raises(ValueError, match="expected at least one sweep, each with results"):
-        sweeps(found)
-
-
 def test_every_landmark_is_one_point():
     on = {"by_landmark": {"a": 20.0, "b": 60.0}, "average_precision": {"b": 90.0, "a": 40.0}}
     figure = landmarks({"norm": {"on_landmark": on}, "attention": {"on_landmark": on}})

@@ -2,7 +2,6 @@
 
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 
 from delfjax.paper import values
@@ -55,9 +54,9 @@ def row(table, method):
 def test_the_papers_values_are_shown_unchanged(table):
     assert [line[0] for line in table.rows] == [*PAPER.rows, "RootSIFT"]
     for method, scores in PAPER.rows.items():
-        for name, value in zip(PAPER.sets, scores, strict=True):
+        for name, value in scores.items():
             shown = row(table, method)[f"{name}, paper"]
-            assert shown == (DASH if np.isnan(value) else f"{value:.1f}")
+            assert shown == (DASH if value is None else f"{value:.1f}")
 
 
 def test_our_values_have_interval_and_file(table):
@@ -145,9 +144,7 @@ def test_html_is_escaped_and_complete():
 
 def test_a_file_without_map_is_an_error(tmp_path):
     write_result(tmp_path / "bench.json", {"value": 1, "what": "seconds"})
-    with pytest.raises(
-        ValueError, match=r"bench.json: .* no mAP .*; expected .* `delfjax benchmark"
-    ):
+    with pytest.raises(ValueError, match=r"bench.json: has no mAP .* Fix: remove it, and run"):
         compare_table1(PAPER, {"ours": [tmp_path / "bench.json"]})
 
 
