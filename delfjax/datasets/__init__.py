@@ -55,15 +55,14 @@ NAMES = (
 def load(name: str, root: Path | str | None = None) -> Benchmark:
     """Load a benchmark by name.
 
+    Photo paths of published data sets are relative to ``root``, so that stored features can be reused
+    with and without distractors.
+
     Args:
         name: One of `NAMES`. ``oxford5k+flickr100k``, for example, adds the distractors ``flickr100k``
             (photos that are correct for no query) to the database of ``oxford5k``.
         root: Folder that holds one sub-folder per data set. None: ``$DELFJAX_DATA`` if set, otherwise
             ``datasets`` in the cache folder. The rendered set comes with the repository.
-
-    Returns:
-        The benchmark. Photo paths of published data sets are relative to ``root``, so that stored
-        features can be reused with and without distractors.
 
     Raises:
         DatasetError: The name is unknown, or files are missing or invalid. The message names the files
@@ -83,12 +82,8 @@ def load(name: str, root: Path | str | None = None) -> Benchmark:
         return benchmark
     listed = _DISTRACTORS[distractors](root / distractors)
     photos = tuple(f"{distractors}/{photo}" for photo in listed)
-    return replace(
-        benchmark,
-        name=name,
-        database=benchmark.database + photos,
-        distractor_count=len(photos),
-    )
+    database = benchmark.database + photos
+    return replace(benchmark, name=name, database=database, distractor_count=len(photos))
 
 
 def available(root: Path | str | None = None) -> tuple[str, ...]:

@@ -1,11 +1,10 @@
 """Unpack all files of an archive of photos, or none if the archive is unsafe or damaged.
 
 An archive from the Internet could overwrite any file. This module accepts only regular files, only below
-the destination folder, and only up to a total size. After unpacking, a marker file is written. The name
-of the marker is the SHA-256 checksum of the archive.
+the destination folder, and only up to a total size. Then it writes a marker, named by the SHA-256 of the
+archive.
 """
 
-import errno
 import filecmp
 import gzip
 import io
@@ -16,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm.auto import tqdm
 
-from delfjax.datasets.benchmark import DatasetError
+from delfjax.datasets.benchmark import DatasetError, invalid
 from delfjax.files import sha256
 
 # Limits per archive. A tar of Google-Landmarks has 1 GB and 8,000 photos; Oxford5k has 2 GB and 5,000.
@@ -36,9 +35,9 @@ def unpack(archive: Path, folder: Path, *, flat: bool = False) -> None:
         flat: Whether to unpack all files directly into ``folder``, without the folders of the archive.
 
     Raises:
-        DatasetError: The archive is damaged or exceeds a limit. Or the archive holds a link, a device,
-            a duplicate, or a path outside the folder. Or a file of the archive would replace a link or
-            a different file. In all these cases the folder is unchanged.
+        DatasetError: The archive is damaged, exceeds a limit, or holds a link, a device, a duplicate, a
+            path outside the folder, or a file that would replace a link or a different file. In all
+            these cases the folder is unchanged.
     """
     try:
         digest = sha256(archive)
@@ -56,15 +55,14 @@ def unpack(archive: Path, folder: Path, *, flat: bool = False) -> None:
     except DatasetError:
         raise
     except Exception as error:  # the readers raise all kinds of errors on damaged archives
-        reason = f"({type(error).__name__}: {error}); expected a complete tar or tar.gz"
         fix = "remove this file and download it again"
-        if getattr(error, "errno", None) == errno.ENOSPC:
-            reason, fix = "(the disk is full)", "free some disk space, and retry"
-        elif getattr(error, "strerror", None):
-            reason, fix = f"({error})", "get it from its publisher, or unpack it by hand"
-            if isinstance(error, PermissionError):
-                fix = "check the permissions of the archive and the folder"
-        raise DatasetError(f"{archive}: cannot be unpacked {reason}. Fix: {fix}") from error
+        if getattr(error, "errno", None):  # of the operating system
+            fix = "remove this cause, or unpack the archive by hand"
+        raise invalid(
+            archive,
+            f"cannot be unpacked ({type(error).__name__}: {error}); expected a complete tar or tar.gz",
+            fix=fix,
+        ) from error
 
 
 def is_unpacked(digest: str, folder: Path) -> bool:
@@ -94,9 +92,10 @@ def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
                 if not problem and target.exists():
                     problem = "is in the archive twice"
                 if problem:
-                    raise DatasetError(
-                        f"{archive}: the member {member.name[:200]!r} {problem}. No file was unpacked. "
-                        "Fix: get the archive from its publisher, or unpack it by hand if you trust it"
+                    raise invalid(
+                        archive,
+                        f"the member {member.name[:200]!r} {problem}. No file was unpacked",
+                        fix="get the archive from its publisher, or unpack it by hand if you trust it",
                     )
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source = tar.extractfile(member) or io.BytesIO()  # never None for a regular file
@@ -148,17 +147,15 @@ def _move_files(temporary: Path, folder: Path) -> None:
         parents = [folder / parent for parent in target.relative_to(folder).parents]
         for step in [*parents[-2::-1], target]:  # outermost first, without `folder`
             if step.is_symlink():
-                raise DatasetError(
-                    f"{step}: is a link; in the archive it is a file or folder. Fix: remove this link"
-                )
+                found = "is a link; in the archive it is a file or folder"
+                raise invalid(step, found, fix="remove this link")
             if step == target:
                 fits = step.is_file() and filecmp.cmp(path, target, shallow=False)
             else:
                 fits = step.is_dir()
             if step.exists() and not fits:
-                raise DatasetError(
-                    f"{step}: exists and differs from this path in the archive. Fix: move it elsewhere"
-                )
+                found = "exists and differs from this path in the archive"
+                raise invalid(step, found, fix="move it elsewhere")
     for path, target in moves.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         path.replace(target)

@@ -30,6 +30,13 @@ class DatasetError(ValueError):
     """Raised if a data set cannot be read. The message names the file and the fix."""
 
 
+def invalid(
+    location: object, problem: str, *, fix: str = "download the file again"
+) -> DatasetError:
+    """Return an error about a file of a publisher, with what was found and expected in it."""
+    return DatasetError(f"{location}: {problem}. Fix: {fix}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Query:
     """A query photo, or a region of one.
@@ -100,17 +107,17 @@ class Benchmark:
 
     @property
     def default_protocol(self) -> str:
-        """Name of the first protocol (rule for which photos are correct), which is used by default."""
+        """Name of the first protocol, which is used by default."""
         return next(iter(self.truths))
 
     @property
     def base_photos(self) -> PhotoFolder:
-        """Photos of the database without the distractors, which are correct for no query."""
+        """Photos of the database without the distractors."""
         return PhotoFolder(root=self.root, names=self.database[: self._base_count])
 
     @property
     def distractor_photos(self) -> PhotoFolder:
-        """Distractors of the database: photos that are correct for no query."""
+        """Distractors of the database."""
         return PhotoFolder(root=self.root, names=self.database[self._base_count :])
 
     @property
@@ -124,25 +131,20 @@ class Benchmark:
         The name of a query without a box is the path of the photo. The name of a query with a box is
         ``queries/NAME``.
         """
-        crops = {
-            f"{QUERY_FOLDER}/{query.name}": Crop(query.photo, query.box)
-            for query in self.all_queries
-            if query.box is not None
-        }
-        names = tuple(
-            query.photo if query.box is None else f"{QUERY_FOLDER}/{query.name}"
-            for query in self.all_queries
-        )
-        return PhotoFolder(root=self.root, names=names, crops=crops)
+        names, crops = [], {}
+        for query in self.all_queries:
+            name = query.photo
+            if query.box is not None:
+                name = f"{QUERY_FOLDER}/{query.name}"
+                crops[name] = Crop(query.photo, query.box)
+            names.append(name)
+        return PhotoFolder(root=self.root, names=tuple(names), crops=crops)
 
     def drop_photos(self, names: Container[str]) -> "Benchmark":
         """Return a copy of the benchmark without some photos, for example unreadable ones.
 
-        The remaining photos get new indices, and the ground truth is adapted to these indices.
-
-        Args:
-            names: Names of the photos to drop, as in `base_photos`, `distractor_photos` and
-                `query_photos`.
+        The remaining photos get new indices, and the ground truth is adapted to these indices. The
+        names are those of `base_photos`, `distractor_photos` and `query_photos`.
         """
         keep = [name not in names for name in self.database]
         keep_query = [name not in names for name in self.query_photos.names]

@@ -7,7 +7,7 @@ the data set. A data set without a known download address has instructions for d
 import os
 import shlex
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,24 +80,19 @@ class CatalogEntry:
         )
 
 
-def _expand_numbers(record: Mapping[str, Any]) -> list[RemoteFile]:
-    """Return one file for each number in the range ``numbers``. The number replaces ``{}``."""
-    fields = dict(record)
-    first, last = fields.pop("numbers", (0, 0))
-    files = []
-    for n in range(first, last + 1):
-        numbered: dict[str, Any] = {
-            key: value.format(n) if isinstance(value, str) else value
-            for key, value in fields.items()
-        }
-        files.append(RemoteFile(**numbered))
-    return files
-
-
 def _read_catalog(path: Path) -> dict[str, CatalogEntry]:
+    """Read the entries. A file with ``numbers`` stands for one file per number, which replaces ``{}``."""
     entries = {}
     for name, record in tomllib.loads(path.read_text(encoding="utf-8")).items():
-        files = [file for each in record.pop("files", []) for file in _expand_numbers(each)]
+        files = []
+        for fields in record.pop("files", []):
+            first, last = fields.pop("numbers", (0, 0))
+            for n in range(first, last + 1):
+                numbered: dict[str, Any] = {
+                    key: value.format(n) if isinstance(value, str) else value
+                    for key, value in fields.items()
+                }
+                files.append(RemoteFile(**numbered))
         entries[name] = CatalogEntry(**record, files=files)
     return entries
 
@@ -113,12 +108,7 @@ def data_folder() -> Path:
 def missing_parts(name: str, root: Path) -> tuple[str, ...]:
     """List the required parts of a data set that are missing or incomplete on disk.
 
-    Args:
-        name: Name of the data set, one of `DATASETS`.
-        root: Folder that holds one sub-folder per data set.
-
-    Returns:
-        Glob patterns of the missing parts, from `CatalogEntry.parts`. Empty if the data set is complete.
+    ``root`` holds one sub-folder per data set. The parts are glob patterns, from `CatalogEntry.parts`.
     """
     folder = root / name
     unfinished = folder / UNFINISHED
@@ -130,10 +120,7 @@ def missing_parts(name: str, root: Path) -> tuple[str, ...]:
 
 
 def missing_message(name: str, root: Path) -> str:
-    """Return a message that says which parts of a data set are missing and how to get them.
-
-    The arguments are the same as in `missing_parts`.
-    """
+    """Return a message that says which parts of a data set are missing and how to get them."""
     entry = DATASETS[name]
     lines = [
         f"{root / name}: missing files: {', '.join(missing_parts(name, root))}",

@@ -34,14 +34,9 @@ RETRIES = 2  # number of retries after a failed connection or a wrong checksum
 
 
 def fetch_dataset(name: str, root: Path) -> bool:
-    """Download and unpack the missing parts of a data set. Archives are deleted after unpacking.
+    """Download and unpack the missing parts of a data set. Return whether parts were missing.
 
-    Args:
-        name: Name of the data set, one of `DATASETS`.
-        root: Folder that holds one sub-folder per data set.
-
-    Returns:
-        True if parts were missing and are now complete; False if nothing was missing.
+    ``root`` holds one sub-folder per data set. Archives are deleted after unpacking.
 
     Raises:
         DatasetError: The data set has to be downloaded by hand. Or a file cannot be downloaded or
@@ -77,39 +72,43 @@ def download_file(url: str, path: Path, md5: str | None = None) -> None:
     Raises:
         DatasetError: The file cannot be downloaded or written, or the checksum differs.
     """
-    with _lock(path.parent, ".download.lock"):
-        _download(url, path, md5)
-
-
-def _download(url: str, path: Path, md5: str | None) -> None:
     checksum, known_hash, hint = path.with_name(f"{path.name}.sha256"), None, ""
-    if md5 is not None:
-        known_hash = f"md5:{md5}"
-    elif recorded := _recorded(checksum):
-        known_hash = f"sha256:{recorded}"
-        hint = f". If the publisher has changed the file and you trust it, first remove {checksum}"
-    fields = {"registry": {path.name: known_hash}, "urls": {path.name: url}}
-    source = pooch.create(path.parent, base_url="", retry_if_failed=RETRIES, **fields)
-    options = {"hooks": {"response": _check_response}, "headers": {"Accept-Encoding": "identity"}}
-    downloader = pooch.HTTPDownloader(
-        progressbar=True, chunk_size=CHUNK, timeout=TIMEOUT, **options
-    )
-    try:
-        if path.exists():
-            check_regular(path)
-        source.fetch(path.name, downloader=downloader)
-        with path.open("rb") as stream:
-            is_web_page = stream.read(512).lstrip(BEFORE_TEXT).startswith(b"<")
-        if is_web_page:  # such as a login form
-            path.unlink()
-            raise ValueError("the server sends a web page, not the file; open the URL in a browser")
-        with atomic_write(checksum) as temporary:
-            temporary.write_text(sha256(path) + "\n")
-    except (OSError, ValueError, StoreError) as error:  # includes the errors of requests
-        raise DatasetError(
-            f"{path}: cannot be downloaded from {url} ({error}). Fix: check the address, the network, the "
-            f"disk space and the permissions of the folder; then run the same command again{hint}"
-        ) from error
+    with _lock(path.parent, ".download.lock"):
+        if md5 is not None:
+            known_hash = f"md5:{md5}"
+        elif recorded := _recorded(checksum):
+            known_hash = f"sha256:{recorded}"
+            hint = (
+                f". If the publisher has changed the file and you trust it, first remove {checksum}"
+            )
+        fields = {"registry": {path.name: known_hash}, "urls": {path.name: url}}
+        source = pooch.create(path.parent, base_url="", retry_if_failed=RETRIES, **fields)
+        options = {
+            "hooks": {"response": _check_response},
+            "headers": {"Accept-Encoding": "identity"},
+        }
+        downloader = pooch.HTTPDownloader(
+            progressbar=True, chunk_size=CHUNK, timeout=TIMEOUT, **options
+        )
+        try:
+            if path.exists():
+                check_regular(path)
+            source.fetch(path.name, downloader=downloader)
+            with path.open("rb") as stream:
+                is_web_page = stream.read(512).lstrip(BEFORE_TEXT).startswith(b"<")
+            if is_web_page:  # such as a login form
+                path.unlink()
+                raise ValueError(
+                    "the server sends a web page, not the file; open the URL in a browser"
+                )
+            with atomic_write(checksum) as temporary:
+                temporary.write_text(sha256(path) + "\n")
+        except (OSError, ValueError, StoreError) as error:  # includes the errors of requests
+            fix = "check the address, the network, the disk space and the permissions of the folder"
+            raise DatasetError(
+                f"{path}: cannot be downloaded from {url} ({error}). Fix: {fix}; then run the same "
+                f"command again{hint}"
+            ) from error
 
 
 def _lock(folder: Path, name: str) -> Lock:

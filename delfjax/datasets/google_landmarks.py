@@ -15,7 +15,7 @@ from reprlib import repr as short_repr
 
 import numpy as np
 
-from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
+from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, invalid
 from delfjax.datasets.truth import Truth
 from delfjax.files import check_regular
 
@@ -36,9 +36,8 @@ def load_v2(folder: Path) -> Benchmark:
     Raises:
         DatasetError: A file cannot be read or its content is invalid.
     """
-    index = read_labels(folder / "index.csv")
-    halves = read_solution(folder / "retrieval_solution_v2.1.csv", index)
-    numbers = {photo: number for number, photo in enumerate(index)}
+    numbers = {photo: number for number, photo in enumerate(read_labels(folder / "index.csv"))}
+    halves = read_solution(folder / "retrieval_solution_v2.1.csv", numbers)
     query_ids = [photo for half in halves.values() for photo in half]
 
     def truth(positives: tuple[str, ...]) -> Truth:
@@ -47,7 +46,7 @@ def load_v2(folder: Path) -> Benchmark:
     return Benchmark(
         name="google_landmarks_v2",
         root=folder,
-        database=tuple(_v2_path("index", photo) for photo in index),
+        database=tuple(_v2_path("index", photo) for photo in numbers),
         queries=tuple(Query(name=photo, photo=_v2_path("test", photo)) for photo in query_ids),
         truths={
             protocol: tuple(truth(half.get(photo, ())) for photo in query_ids)
@@ -80,9 +79,10 @@ def load_v1(folder: Path) -> Benchmark:
     truth_of = {landmark: Truth(np.array(photos)) for landmark, photos in members.items()}
     truths = {photo: truth_of[mark] for photo, mark in queries.items() if mark in truth_of}
     if not truths:
-        raise DatasetError(
-            f"{folder / 'test.csv'}: no query shows a landmark of a database photo. Fix: add the column "
-            "landmark_id, with ids that also occur in train.csv"
+        raise invalid(
+            folder / "test.csv",
+            "no query shows a landmark of a database photo",
+            fix="add the column landmark_id, with ids that also occur in train.csv",
         )
     return Benchmark(
         name="google_landmarks_v1",
@@ -108,10 +108,7 @@ def read_labels(path: Path) -> dict[str, int | None]:
         elif LANDMARK_ID.fullmatch(label):
             labels[row["id"]] = int(label)
         else:
-            raise DatasetError(
-                f"{location}: landmark_id is {label!r}; expected an integer. "
-                "Fix: download the file again"
-            )
+            raise invalid(location, f"landmark_id is {label!r}; expected an integer")
     return labels
 
 
@@ -119,8 +116,8 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
     """Read ``retrieval_solution_v2.1.csv``: the correct index photos of each test photo.
 
     Returns:
-        For each half of the test photos (``private`` and ``public``): a dict from the id of a test
-        photo to the ids of the correct index photos. Test photos that are not scored are left out.
+        The ids of the correct photos, by half of the test photos (``private`` and ``public``) and id
+        of a test photo. Test photos that are not scored are left out.
 
     Raises:
         DatasetError: The file cannot be read, a line is invalid, or a photo is not in ``index``.
@@ -129,22 +126,18 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
     for location, row in _read_rows(path, (("id", "images", "Usage"),)):
         usage = row["Usage"]
         if usage not in (*PROTOCOLS, "Ignored"):
-            raise DatasetError(
-                f"{location}: the column Usage is {usage!r}; expected Public, Private or Ignored. "
-                "Fix: download the file again"
-            )
+            expected = "expected Public, Private or Ignored"
+            raise invalid(location, f"the column Usage is {usage!r}; {expected}")
         if row["images"] == "None" or usage == "Ignored":
             continue
         positives = tuple(row["images"].split())
         if len(set(positives)) < len(positives):
-            raise DatasetError(
-                f"{location}: the column images has a photo twice; expected it once. "
-                "Fix: remove it from this line"
-            )
+            raise invalid(location, "the column images has a photo twice; expected it once")
         if unknown := [each for each in positives if each not in index]:
-            raise DatasetError(
-                f"{location}: photo {unknown[0]!r} is not in the index; expected an id of "
-                "index.csv. Fix: download both files again"
+            raise invalid(
+                location,
+                f"photo {unknown[0]!r} is not in the index; expected an id of index.csv",
+                fix="download both files again",
             )
         halves[PROTOCOLS[usage]][row["id"]] = positives
     return halves
@@ -176,31 +169,19 @@ def _read_rows(
             lines = csv.reader(stream)
             header = tuple(next(lines, ()))
             if header not in headers:
-                raise DatasetError(
-                    f"{path}, line 1: the header is {short_repr(','.join(header))}; expected {expected}. "
-                    "Fix: download the file again"
-                )
+                found = short_repr(",".join(header))
+                raise invalid(f"{path}, line 1", f"the header is {found}; expected {expected}")
             for fields in filter(None, lines):
                 location = f"{path}, line {lines.line_num}"
                 if len(fields) != len(header):
-                    raise DatasetError(
-                        f"{location}: found {len(fields)} fields; expected {len(header)}: "
-                        f"{','.join(header)}. Fix: download the file again"
-                    )
+                    columns = f"{len(header)}: {','.join(header)}"
+                    raise invalid(location, f"found {len(fields)} fields; expected {columns}")
                 if not PHOTO_ID.fullmatch(photo := fields[0]):
-                    raise DatasetError(
-                        f"{location}: the id is {photo!r}; expected 16 hexadecimal digits (0 to 9, a to f). "
-                        "Fix: download the file again"
-                    )
+                    digits = "16 hexadecimal digits (0 to 9, a to f)"
+                    raise invalid(location, f"the id is {photo!r}; expected {digits}")
                 if photo in seen:
-                    raise DatasetError(
-                        f"{location}: id {photo!r} is also on an earlier line; expected it once. "
-                        "Fix: remove one of the lines"
-                    )
+                    raise invalid(location, f"id {photo!r} is also on an earlier line")
                 seen.add(photo)
                 yield location, dict(zip(header, fields, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(
-            f"{path}: cannot be read ({error}); expected a csv file with header {expected}. Fix: get "
-            "the file again from its publisher"
-        ) from error
+        raise invalid(path, f"cannot be read ({error}); expected a csv file") from error

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
-from delfjax.datasets.text_files import Line, check_photos_exist, read_lines
+from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, invalid
+from delfjax.datasets.text_files import UNPACK, Line, check_photos_exist, read_lines
 from delfjax.datasets.truth import Truth
 
 FILE_NAME = re.compile(r"([0-9]{4})([0-9]{2})\.jpg")
@@ -21,10 +21,7 @@ PHOTO_LIST = "holidays_images.dat"  # if this file exists, only the listed photo
 
 
 def load(folder: Path) -> Benchmark:
-    """Load ``holidays``.
-
-    Args:
-        folder: Folder of the data set, with the photos in the sub-folder ``jpg``.
+    """Load ``holidays`` from a folder that holds the photos in ``jpg``.
 
     Raises:
         DatasetError: A listed photo is missing, a file name is invalid, or a scene lacks the query or
@@ -39,10 +36,8 @@ def load(folder: Path) -> Benchmark:
     queries: dict[str, int] = {}
     for number, (name, location) in enumerate(lines):
         if (match := FILE_NAME.fullmatch(name)) is None:
-            raise DatasetError(
-                f"{location}: file name {name!r}; expected six digits and .jpg, as in 100000.jpg. "
-                "Fix: unpack the photos again"
-            )
+            expected = "expected six digits and .jpg, as in 100000.jpg"
+            raise invalid(location, f"file name {name!r}; {expected}", fix=UNPACK)
         scene, index = match.groups()
         if index == "00":
             queries[scene] = number
@@ -50,10 +45,8 @@ def load(folder: Path) -> Benchmark:
             positives[scene].append(number)
     if incomplete := queries.keys() ^ positives.keys():
         scene = min(incomplete)
-        raise DatasetError(
-            f"{folder}: scene {scene} is incomplete; expected the query {scene}00.jpg and at least one "
-            "other photo. Fix: unpack the photos again"
-        )
+        expected = f"expected the query {scene}00.jpg and at least one other photo"
+        raise invalid(folder, f"scene {scene} is incomplete; {expected}", fix=UNPACK)
     truths = (Truth(np.array(positives[scene]), np.array([queries[scene]])) for scene in queries)
     return Benchmark(
         name="holidays",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
+from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, invalid
 from delfjax.datasets.truth import Truth
 from delfjax.images.folder import PhotoFolder, scan
 
@@ -39,9 +39,10 @@ def find_classes(photos: PhotoFolder) -> dict[str, list[str]]:
             classes[first].append(name)
     if len(classes) < 2:
         found = f"one class ({', '.join(classes)})" if classes else "photos but no sub-folders"
-        raise DatasetError(
-            f"{photos.root / outer}: has {found}; expected at least two sub-folders, one per class. Fix: move "
-            "the photos of each class into their own sub-folder"
+        raise invalid(
+            photos.root / outer,
+            f"has {found}; expected at least two sub-folders, one per class",
+            fix="move the photos of each class into their own sub-folder",
         )
     return dict(sorted(classes.items()))
 
@@ -80,9 +81,8 @@ def labeled(folder: PhotoFolder | Path | str, queries: str = "*", database: str 
     )
     if not (query_names and database_names):
         pattern = database if query_names else queries
-        raise DatasetError(
-            f"{photos.root}: no file name matches the pattern {pattern!r}. Fix: change this pattern"
-        )
+        found = f"no file name matches the pattern {pattern!r}"
+        raise invalid(photos.root, found, fix="change this pattern")
     numbers = {name: number for number, name in enumerate(database_names)}
     members: dict[str, list[int]] = defaultdict(list)
     for name, number in numbers.items():

@@ -14,14 +14,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
-from delfjax.datasets.text_files import (
-    Line,
-    check_photos_exist,
-    list_photos,
-    read_box,
-    read_lines,
-)
+from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, invalid
+from delfjax.datasets.text_files import Line, check_photos_exist, list_photos, read_box, read_lines
 from delfjax.datasets.truth import Truth
 from delfjax.images.folder import list_files
 from delfjax.types import Box
@@ -52,20 +46,16 @@ CORRUPT = frozenset(
 def load(name: str, folder: Path) -> Benchmark:
     """Load ``oxford5k`` or ``paris6k``.
 
-    Args:
-        name: Name of the benchmark.
-        folder: Folder that holds the photos and the text files, in any sub-folders.
-
-    Raises:
-        DatasetError: A file is missing or its content is invalid.
-        PhotoError: The photo of a query cannot be read.
+    ``folder`` holds the photos and the text files, in any sub-folders. The errors are those of
+    `read_ground_truth`.
     """
     photos = tuple(photo for photo in list_photos(folder) if _stem(photo) not in CORRUPT)
     queries, truths = read_ground_truth(folder, folder, photos, ignored=CORRUPT)
     if len(queries) != QUERY_COUNT:
-        raise DatasetError(
-            f"{folder}: found {len(queries)} queries; expected {QUERY_COUNT}. Fix: unpack the ground "
-            f"truth of {name} again, and remove text files of other data sets"
+        raise invalid(
+            folder,
+            f"found {len(queries)} queries; expected {QUERY_COUNT}",
+            fix=f"unpack the ground truth of {name} again, and remove text files of other data sets",
         )
     return Benchmark(
         name=name, root=folder, database=photos, queries=queries, truths={STANDARD: truths}
@@ -96,10 +86,9 @@ def read_ground_truth(
     queries, truths = [], []
     for name in sorted({stem.rpartition("_")[0] for stem in text_files}):
         if missing := [kind for kind in KINDS if f"{name}_{kind}" not in text_files]:
-            raise DatasetError(
-                f"{folder}: {name}_{missing[0]}.txt is missing; expected four files per query "
-                f"({', '.join(KINDS)}). Fix: unpack the ground truth again"
-            )
+            expected = f"expected four files per query ({', '.join(KINDS)})"
+            found = f"{name}_{missing[0]}.txt is missing; {expected}"
+            raise invalid(folder, found, fix="unpack the ground truth again")
         paths = {kind: folder / text_files[f"{name}_{kind}"] for kind in KINDS}
         stem, box, location = _read_query_file(paths.pop("query"), photos, root)
         lists = {
@@ -111,10 +100,8 @@ def read_ground_truth(
         seen: dict[str, str] = {}
         for listed, place in chain(*lists.values()):
             if listed in seen:
-                raise DatasetError(
-                    f"{place}: photo {listed} is also listed in {seen[listed]}; expected it once, as "
-                    "good, ok or junk. Fix: remove one of the two lines"
-                )
+                found = f"photo {listed} is also listed in {seen[listed]}; expected it once"
+                raise invalid(place, found, fix="remove one of the two lines")
             seen[listed] = place
         check_photos_exist(chain(*lists.values()), photos, root)
         good, ok, junk = ([numbers[line.text] for line in lines] for lines in lists.values())
@@ -127,10 +114,8 @@ def _read_query_file(path: Path, photos: Mapping[str, str], root: Path) -> tuple
     """Return the stem of the query photo, the box in it, and the location of the file's only line."""
     lines = read_lines(path)
     if len(lines) != 1:
-        raise DatasetError(
-            f"{path}: found {len(lines)} lines; expected a single line: PHOTO x1 y1 x2 y2. "
-            "Fix: download the file again"
-        )
+        expected = "expected a single line: PHOTO x1 y1 x2 y2"
+        raise invalid(path, f"found {len(lines)} lines; {expected}")
     text, location = lines[0]
     stem, *corners = text.split()
     stem = stem.removeprefix(QUERY_PREFIX)
@@ -144,9 +129,8 @@ def _by_stem(names: Iterable[str]) -> dict[str, str]:
     for name in names:
         stem = _stem(name)
         if found.setdefault(stem, name) != name:
-            raise DatasetError(
-                f"{found[stem]} and {name}: both are named {stem}; expected one such file. Fix: remove one of them"
-            )
+            both = f"{found[stem]} and {name}"
+            raise invalid(both, f"both are named {stem}", fix="remove one of them")
     return found
 
 

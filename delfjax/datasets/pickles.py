@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from delfjax.datasets.benchmark import DatasetError
+from delfjax.datasets.benchmark import invalid
 from delfjax.files import check_regular
 
 MAX_BYTES = 16_000_000  # of a file; the names of 100,000 photos take 3 MB
@@ -53,15 +53,15 @@ def load_plain(path: Path) -> object:
             raise _UnsafePickleError(f"the file has more than {MAX_BYTES:,} bytes")
         return _PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
     except _UnsafePickleError as error:
-        raise DatasetError(
-            f"{path}: {error}; expected only {EXPECTED}. No code from the file was run. Fix: get "
-            "the file again from its publisher, or convert it to plain data if you trust it"
+        raise invalid(
+            path,
+            f"{error}; expected only {EXPECTED}. No code from the file was run",
+            fix="download the file again, or convert it to plain data if you trust it",
         ) from None
     except Exception as error:  # a damaged program can make the interpreter raise anything
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        raise DatasetError(
-            f"{path}: cannot be read ({reason}); expected a pickle of {EXPECTED}. Fix: get the file "
-            "again from its publisher"
+        raise invalid(
+            path, f"cannot be read ({reason}); expected a pickle of {EXPECTED}"
         ) from error
 
 

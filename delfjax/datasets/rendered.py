@@ -1,8 +1,6 @@
 """The rendered set: sixty synthetic landmarks with exact annotations, in the layout of Oxford5k.
 
-The photos imitate photos by tourists. 49 landmarks are for training; each of their photos has a label. The
-other 11 are for evaluation. They have queries with boxes, and photos graded as good, ok or junk. Good and
-ok photos are correct results; junk photos are ignored in the scores. The evaluation part also has
+49 landmarks are for training; each of their photos has a label. The other 11 are for evaluation, with
 distractors (photos that show none of the landmarks) and 40 distractor queries (queries without a correct
 photo). For each evaluation photo, the landmark's pixels and the camera are known. The scripts in
 ``data/render`` make the set; ``data/landmarks`` holds it.
@@ -21,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image
 
-from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
+from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, invalid
 from delfjax.datasets.oxford import read_ground_truth
 from delfjax.files import sha256
 from delfjax.images.folder import PhotoFolder, scan
@@ -82,12 +80,7 @@ class PhotoAnnotation:
 
 
 def find_folder(root: Path | str) -> Path:
-    """Return the folder of the rendered set.
-
-    Args:
-        root: Folder that holds one sub-folder per data set. ``root/landmarks`` is returned if it holds
-            the rendered set, otherwise the copy in this checkout of the repository.
-    """
+    """Return ``root/landmarks`` if it holds the rendered set, otherwise the folder in this checkout."""
     copy = Path(root) / ROOT.name
     return copy if (copy / CHECKSUMS).is_file() else ROOT
 
@@ -174,8 +167,9 @@ def damaged(folder: Path | None = None) -> list[str]:
 def _checked_folder(folder: Path | None) -> Path:
     root = ROOT if folder is None else Path(folder)
     if not (root / CHECKSUMS).is_file():
-        raise DatasetError(
-            f"{root}: does not hold the rendered set ({CHECKSUMS} is missing). Fix: use the folder "
-            "data/landmarks of the repository, or run from a checkout of the repository"
+        raise invalid(
+            root,
+            f"does not hold the rendered set ({CHECKSUMS} is missing)",
+            fix="use the folder data/landmarks of the repository, or run in a checkout",
         )
     return root

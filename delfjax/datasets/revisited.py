@@ -12,15 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from delfjax.datasets.benchmark import Benchmark, DatasetError, Query
+from delfjax.datasets.benchmark import Benchmark, Query, invalid
 from delfjax.datasets.pickles import load_plain
-from delfjax.datasets.text_files import (
-    Line,
-    check_photos_exist,
-    list_photos,
-    read_box,
-    read_lines,
-)
+from delfjax.datasets.text_files import Line, check_photos_exist, list_photos, read_box, read_lines
 from delfjax.datasets.truth import Truth
 
 PROTOCOLS = ("medium", "easy", "hard")  # the first is the default
@@ -28,11 +22,7 @@ DISTRACTOR_LIST = "revisitop1m.txt"
 
 
 def load(name: str, folder: Path) -> Benchmark:
-    """Load ``roxford5k`` or ``rparis6k``.
-
-    Args:
-        name: Name of the benchmark.
-        folder: Folder that holds ``gnd_NAME.pkl``, and the photos in ``jpg``.
+    """Load ``roxford5k`` or ``rparis6k`` from a folder that holds ``gnd_NAME.pkl``, and photos in ``jpg``.
 
     Raises:
         DatasetError: A file is missing or its content is invalid.
@@ -72,10 +62,7 @@ def list_distractors(folder: Path) -> tuple[str, ...]:
     for text, location in read_lines(folder / DISTRACTOR_LIST):
         name = PurePosixPath("jpg", text)
         if ".." in name.parts or name.parts[0] != "jpg":
-            raise DatasetError(
-                f"{location}: path {text!r}; expected a path within {folder / 'jpg'}. "
-                "Fix: download the file again"
-            )
+            raise invalid(location, f"path {text!r}; expected a path within {folder / 'jpg'}")
         names.append(str(name if name.suffix else name.with_suffix(".jpg")))
     return tuple(names)
 
@@ -86,25 +73,16 @@ def _read(path: Path) -> tuple[list[str], list[str], list[dict[str, Any]]]:
         case {"imlist": list(database), "qimlist": list(queries), "gnd": list(annotations)}:
             pass
         case _:
-            raise DatasetError(
-                f"{path}: not a dict of the lists imlist, qimlist and gnd. Fix: download the file again"
-            )
+            raise invalid(path, "not a dict of the lists imlist, qimlist and gnd")
     for name in (*database, *queries):
         if not isinstance(name, str) or "/" in name:
-            raise DatasetError(
-                f"{path}: photo name {short_repr(name)}; expected a string without folder names. "
-                "Fix: download the file again"
-            )
+            expected = "expected a string without folder names"
+            raise invalid(path, f"photo name {short_repr(name)}; {expected}")
     if len(queries) != len(annotations) or not all(isinstance(each, dict) for each in annotations):
-        raise DatasetError(
-            f"{path}: qimlist has {len(queries)} names, gnd has {len(annotations)} entries; expected one "
-            "dict in gnd per name in qimlist. Fix: download the file again"
-        )
+        found = f"qimlist has {len(queries)} names, gnd has {len(annotations)} entries"
+        raise invalid(path, f"{found}; expected one dict in gnd per name in qimlist")
     if both := set(database).intersection(queries):
-        raise DatasetError(
-            f"{path}: photo {min(both)} is in both qimlist and imlist; expected it in one list. "
-            "Fix: download the file again"
-        )
+        raise invalid(path, f"photo {min(both)} is in both qimlist and imlist")
     return database, queries, annotations
 
 
@@ -116,25 +94,16 @@ def _read_truths(annotation: dict[str, Any], database_size: int, location: str) 
         if not isinstance(numbers, list) or not all(
             type(number) is int and 0 <= number < database_size for number in numbers
         ):
-            raise DatasetError(
-                f"{location}: {level} is {short_repr(numbers)}; expected a list of integers from 0 to "
-                f"{database_size - 1}, since imlist has {database_size} names. "
-                "Fix: download the file again"
-            )
+            expected = f"expected a list of integers from 0 to {database_size - 1}"
+            raise invalid(location, f"{level} is {short_repr(numbers)}; {expected}")
         levels[level] = numbers
-    easy, hard, junk = levels.values()
-    protocols = {
-        "medium": (easy + hard, junk),
-        "easy": (easy, junk + hard),
-        "hard": (hard, junk + easy),
-    }
+    easy, hard, junk = (np.array(numbers, int) for numbers in levels.values())
     try:
         return {
-            protocol: Truth(np.array(positives, int), np.array(ignored, int))
-            for protocol, (positives, ignored) in protocols.items()
+            "medium": Truth(np.append(easy, hard), junk),
+            "easy": Truth(easy, np.append(junk, hard)),
+            "hard": Truth(hard, np.append(junk, easy)),
         }
     except ValueError as error:  # a photo is listed twice
-        raise DatasetError(
-            f"{location}: the lists {', '.join(levels)} repeat a photo ({error}). "
-            "Fix: download the file again"
-        ) from None
+        found = f"the lists {', '.join(levels)} repeat a photo ({error})"
+        raise invalid(location, found) from None

@@ -9,7 +9,7 @@ from pathlib import Path
 from reprlib import repr as short_repr
 from typing import NamedTuple
 
-from delfjax.datasets.benchmark import DatasetError
+from delfjax.datasets.benchmark import invalid
 from delfjax.files import check_regular
 from delfjax.images.folder import scan
 from delfjax.images.reading import original_size
@@ -17,6 +17,7 @@ from delfjax.types import Box
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 MAX_LISTED = 10  # maximum number of missing photos that an error message names
+UNPACK = "unpack the photos again"
 
 
 class Line(NamedTuple):
@@ -41,7 +42,7 @@ def read_lines(path: Path, *, fix: str = "download the file again") -> list[Line
         check_regular(path)
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read as UTF-8 text ({error}). Fix: {fix}") from error
+        raise invalid(path, f"cannot be read as UTF-8 text ({error})", fix=fix) from error
     numbered = enumerate(map(str.strip, lines), start=1)
     return [Line(text, f"{path}, line {number}") for number, text in numbered if text]
 
@@ -59,17 +60,12 @@ def check_photos_exist(listed: Iterable[Line], photos: Collection[str], folder: 
         photos: Names of the photos on disk.
         folder: Folder of the photos, for the error message.
     """
-    missing: dict[str, str] = {}
-    for name, location in listed:
-        if name not in photos:
-            missing.setdefault(name, location)
+    missing = [line for line in listed if line.text not in photos]
     if missing:
-        names = ", ".join(list(missing)[:MAX_LISTED])
-        more = f" and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
-        raise DatasetError(
-            f"{next(iter(missing.values()))}: listed photos are missing in {folder}: {names}{more}. "
-            "Fix: unpack the photos again"
-        )
+        names = list(dict.fromkeys(line.text for line in missing))
+        more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+        found = f"listed photos are missing in {folder}: {', '.join(names[:MAX_LISTED])}{more}"
+        raise invalid(missing[0].location, found, fix=UNPACK)
 
 
 def read_box(corners: object, photo: Path, location: str) -> Box:
@@ -90,16 +86,14 @@ def read_box(corners: object, photo: Path, location: str) -> Box:
     try:
         left, top, right, bottom = map(float, corners if isinstance(corners, Iterable) else ())
     except (TypeError, ValueError, OverflowError):
-        raise DatasetError(
-            f"{location}: box {short_repr(corners)}; expected four numbers: x1 y1 x2 y2. "
-            "Fix: download the file again"
-        ) from None
+        found = f"box {short_repr(corners)}; expected four numbers: x1 y1 x2 y2"
+        raise invalid(location, found) from None
     height, width = original_size(photo)
     overlaps = max(left, 0) < min(right, width) and max(top, 0) < min(bottom, height)
     if not (overlaps and all(map(isfinite, (left, top, right, bottom)))):
-        raise DatasetError(
-            f"{location}: box {left} {top} {right} {bottom} (x1 y1 x2 y2); {photo} is {width} pixels wide "
-            f"and {height} high; expected x1 < x2, y1 < y2, and a box that overlaps the photo. "
-            "Fix: download the file again"
+        raise invalid(
+            location,
+            f"box {left} {top} {right} {bottom} (x1 y1 x2 y2); {photo} is {width} pixels wide and "
+            f"{height} high; expected x1 < x2, y1 < y2, and a box that overlaps the photo",
         )
     return Box(top=top, left=left, bottom=bottom, right=right)

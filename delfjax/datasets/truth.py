@@ -36,10 +36,7 @@ class Truth:
 
 
 def relevance(truth: Truth, image: int) -> Relevance:
-    """Return the label of a photo for one query: correct, wrong, or junk (ignored in the scores).
-
-    ``image`` is the index of the photo in the database, starting at 0.
-    """
+    """Return the label of a photo for one query. ``image`` is the index of the photo in the database."""
     if image in truth.junk:
         return "junk"
     return "correct" if image in truth.positives else "wrong"
@@ -48,12 +45,9 @@ def relevance(truth: Truth, image: int) -> Relevance:
 def check_photo_numbers(what: str, numbers: ArrayLike) -> Int[np.ndarray, " _"]:
     """Check photo indices, and return them as a flat array of integers.
 
-    Args:
-        what: Description of the indices, for the error message.
-        numbers: The indices.
-
     Raises:
-        ValueError: A value is not an integer, is negative, or occurs twice.
+        ValueError: A value is not an integer, is negative, or occurs twice. ``what`` describes the
+            indices in the message.
     """
     found = np.asarray(numbers, None if np.size(numbers) else int)  # an empty list becomes floats
     if found.ndim != 1 or not np.issubdtype(found.dtype, np.integer) or (found < 0).any():

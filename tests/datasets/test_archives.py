@@ -354,7 +354,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(archives.shutil, "copyfileobj", fill_disk)
-    expect_error(make_archive("tar", tmp_path), "the disk is full.*Fix: free some disk space")
+    expect_error(make_archive("tar", tmp_path), "No space left on device.*Fix: remove this cause")
 
 
 def test_a_keyboard_interrupt(tmp_path, monkeypatch):
@@ -374,6 +374,6 @@ def test_a_keyboard_interrupt(tmp_path, monkeypatch):
 @pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a"), ("n" * 300,)])
 def test_names_that_no_folder_can_hold_are_no_matter_of_permissions(tmp_path, names):
     archive = tar(tmp_path / "a.tar", [regular(name) for name in names])
-    with pytest.raises(DatasetError, match="from its publisher") as caught:
+    with pytest.raises(DatasetError, match=r"unpack .* by hand") as caught:
         unpack(archive, tmp_path / "out")
     assert "permission" not in str(caught.value)
