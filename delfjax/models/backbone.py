@@ -52,7 +52,7 @@ class ConvNorm(nnx.Module):
         self.norm = None if folded else norm(cout)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x e"]:
-        """Apply the convolution, then the batch norm unless the convolution already includes it."""
+        """Apply the convolution, then the batch norm if it is not folded."""
         x = self.conv(x)
         return x if self.norm is None else self.norm(x)
 

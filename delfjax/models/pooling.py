@@ -69,7 +69,7 @@ def pool_regions(
         maps: Conv4 descriptors.
         regions: ``(top, left, height, width)`` of each region, in cells (positions of the map). Rows after
             the first ``count`` are ignored.
-        count: Number of regions. May be a traced JAX value.
+        count: Number of regions.
         kind: Pooling ``f`` of one region.
         exponent: Exponent ``p`` of GeM.
     """
@@ -86,9 +86,7 @@ def pool_regions(
 def pooling_regions(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[np.ndarray, "r 4"]:
     """Return the regions to pool: all pyramid levels (resized photos), and for R-MAC a grid on each level.
 
-    Args:
-        levels: ``(top, left, height, width)`` of each level, in cells (positions of the feature map).
-        kind: Kind of pooling.
+    Levels and regions are ``(top, left, height, width)`` in cells (positions of the feature map).
     """
     regions = []
     for top, left, height, width in levels.tolist():
