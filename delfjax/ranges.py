@@ -38,19 +38,12 @@ class Range:
         return self.at_least <= number <= self.at_most and self.above < number < self.below
 
     def __str__(self) -> str:
-        limits = [
-            f"{text} {limit:.12g}"
-            for text, limit in (
-                ("of at least", self.at_least),
-                ("above", self.above),
-                ("at most", self.at_most),
-                ("below", self.below),
-            )
-            if math.isfinite(limit)
-        ]
+        names = ("of at least", "above", "at most", "below")
+        limits = zip(names, (self.at_least, self.above, self.at_most, self.below), strict=True)
+        texts = [f"{name} {limit:.12g}" for name, limit in limits if math.isfinite(limit)]
         infinity = ", or infinity" if self.infinite else ""
         number = "whole number" if self.whole else "number"
-        return f"a {number} {' and '.join(limits)}".rstrip() + infinity
+        return f"a {number} {' and '.join(texts)}".rstrip() + infinity
 
 
 COUNT = Range(at_least=1, at_most=1_000_000_000, whole=True)

@@ -87,6 +87,7 @@ def wait_for(client: Client, task: Future) -> Any:  # noqa: ANN401
 def submit(client: Client, function: Callable[..., object], *arguments: object) -> Future:
     """Start ``function(*arguments)`` as a task on a worker. Return the future of its result.
 
+    The scheduler keeps the arguments while the future exists, so that another worker can repeat the task.
     Arguments may be large, such as a network or the descriptors of an index.
     """
     import dask

@@ -57,7 +57,7 @@ class ExtractionConfig:
             it is exceeded, the feature with the lower score is dropped. 1 (official code) drops none.
         min_contrast: Minimum contrast around a feature, in gray levels (0 to 255). Flat areas, gradients and
             noise have less and get no features (`has_content`). 0 drops none, as in the official code. By
-            default 1, and 0 in a `RunConfig`, which follows the paper.
+            default 1, but 0 in a `RunConfig`, which follows the paper, and in settings saved without it.
     """
 
     pyramid: PyramidConfig = field(default_factory=PyramidConfig)
@@ -139,6 +139,7 @@ class Extractor:
 
     Attributes:
         spec: Description of the backbone.
+        dimensions: Number of dimensions of a descriptor.
         config: Settings of the extraction, with the defaults of the model instead of None.
         receptive_field: Size and stride of the receptive fields of conv4.
 
@@ -154,6 +155,7 @@ class Extractor:
         name: str = "",
     ) -> None:
         self.spec = backbone.spec
+        self.dimensions = backbone.spec.channels
         self.name = name or backbone.spec.name
         self._default_selection: Selection = "norm" if attention is None else "attention"
         self.config = self._resolve(config or ExtractionConfig())
@@ -177,11 +179,6 @@ class Extractor:
         other = copy(self)
         other.config = self._resolve(config)
         return other
-
-    @property
-    def dimensions(self) -> int:
-        """Number of dimensions of a descriptor."""
-        return self.spec.channels
 
     @cached_property
     def checksum(self) -> str:

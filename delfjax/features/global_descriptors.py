@@ -56,7 +56,10 @@ class GlobalConfig:
 
 @dataclass(frozen=True)
 class GlobalExtractor:
-    """Model that computes the global descriptor of photos of any size, by the backbone of an `Extractor`."""
+    """Model that computes the global descriptor of photos of any size, by the backbone of an `Extractor`.
+
+    The configuration of the extractor is ignored.
+    """
 
     extractor: Extractor
     config: GlobalConfig = field(default_factory=GlobalConfig)

@@ -210,21 +210,19 @@ class FeatureStore:
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove the features of some photos. Write the affected shards again without these photos."""
-        self._check_entered()
-        self.flush()
-        removed = set(names)
+        removed = dict.fromkeys(names)
         for name in removed:
-            self._locate(name)
-        self._rewrite(dict.fromkeys(removed))
+            self.source(name)  # an error if the store does not contain the photo
+        self._rewrite(removed)
 
     def move(self, sources: Mapping[str, PhotoSource]) -> None:
         """Record new files of some photos, whose content is the same as before."""
-        self._check_entered()
-        self.flush()
         self._rewrite(sources)
 
     def _rewrite(self, sources: Mapping[str, PhotoSource | None]) -> None:
         """Write the shards of some photos again, with new sources. A source of None removes the photo."""
+        self._check_entered()
+        self.flush()
         affected = [shard for shard in self._shards if not sources.keys().isdisjoint(shard.names)]
         for shard in affected:
             kept = {}
