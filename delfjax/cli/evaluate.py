@@ -21,7 +21,6 @@ from delfjax.cli.options import (
 )
 from delfjax.cli.output import (
     OK,
-    UsageError,
     check_folder,
     check_outputs,
     list_failures,
@@ -93,10 +92,7 @@ def _run(load_benchmark: Callable[[], Benchmark], options: argparse.Namespace) -
     check_outputs(options, *(options.root / part for part in parts))
     check_folder("--store", options.store)
     config = run_config(options)
-    try:
-        config.check()
-    except ValueError as error:
-        raise UsageError(f"--index-settings: {error}") from error
+    config.check()
     needed = "local features (leave out --global, or add --fuse or --shortlist)"
     refuse_unused("--store", options.store is not None, needed, config.uses_local_features)
     benchmark = load_benchmark()

@@ -26,7 +26,6 @@ from delfjax.ranges import ConfigError
 FAILURES = (UsageError, ValueError, RuntimeError, OSError, ImportError, MemoryError)
 # Errors of packages that this module does not import: a panic of Rust code, and workers of Dask that died.
 FAILURE_NAMES = ("PanicException", "KilledWorker")
-SETTINGS = ("$JAX_", "$TQDM_", "$MPL")  # environment variables of the packages in use
 
 # The module and the summary of each command. Module MODULE defines COMMAND(options), which returns the
 # exit code, and COMMAND_options(parser). A module is imported only when its command is used.
@@ -53,14 +52,7 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command.
-
-    Args:
-        arguments: Command-line arguments without the program name. None: those of the process.
-
-    Returns:
-        The exit code of the command.
-    """
+    """Run one command, by default that of the process's arguments. Return the exit code."""
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):  # a name may have characters that they cannot encode
         if isinstance(stream, io.TextIOWrapper):
@@ -70,8 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _run(parse(arguments))
     except KeyboardInterrupt:
-        text = "interrupted. Run the same command again to resume"
-        show(f"delfjax {command}: {text}", error=True)
+        show(f"delfjax {command}: interrupted. Run the same command again to resume", error=True)
         return INTERRUPTED
     except BrokenPipeError:
         drop_output()  # the reader has closed the pipe, as `head` does
@@ -107,10 +98,6 @@ def _describe(error: BaseException) -> str:
         return f"not enough memory ({first}). Fix: free memory, or shrink the photos (--longest)"
     if isinstance(error, FileNotFoundError) and error.filename is None:
         return f"{first}: the current folder. Fix: change to a folder that exists"
-    changed = [f"${name}={os.environ[name]}" for name in sorted(os.environ)]
-    changed = [each for each in changed if each.startswith(SETTINGS)]
-    if changed and "Fix:" not in text and not isinstance(error, (OSError, ConfigError, UsageError)):
-        return f"{first}. Fix: check these environment variables: {printable(', '.join(changed))}"
     return printable(explain(error) if isinstance(error, OSError) else text)
 
 
@@ -124,11 +111,14 @@ def _run(options: argparse.Namespace) -> int:
     # Keep compiled programs on disk. Otherwise each command, a new process, compiles them again.
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-    if os.environ.get("JAX_PLATFORMS") and not getattr(options, "coordinator", None):
+    platforms = os.environ.get("JAX_PLATFORMS")
+    if platforms and not getattr(options, "coordinator", None):
         try:  # before any work
             jax.devices()
         except (RuntimeError, AssertionError) as error:
-            raise RuntimeError("JAX finds no device of this platform") from error
+            raise RuntimeError(
+                f"JAX finds no device of $JAX_PLATFORMS={platforms}. Fix: change or unset it"
+            ) from error
     code: int = options.run(options)
     sys.stdout.flush()  # raises BrokenPipeError here, where it is caught, and not at exit
     return code

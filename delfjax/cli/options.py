@@ -31,44 +31,37 @@ def add_json_option(parser: argparse.ArgumentParser) -> None:
 
 def add_model_options(parser: argparse.ArgumentParser, default: str | None = DEFAULT_MODEL) -> None:
     """Add the options that choose the model."""
-    parser.add_argument(
-        "--model",
-        default=default,
-        metavar="NAME",
-        help=f"model: a file that `delfjax train` wrote, or one of {', '.join(model_names())}",
-    )
+    model = f"model: a file that `delfjax train` wrote, or one of {', '.join(model_names())}"
+    parser.add_argument("--model", default=default, metavar="NAME", help=model)
     weights = "read the weights of the ImageNet backbone from this file instead of downloading them"
     parser.add_argument("--weights", type=Path, metavar="FILE", help=weights)
 
 
 def add_extraction_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for the image pyramid and the selection of features."""
-    add = parser.add_argument
-    pyramid, extraction = PyramidConfig(), ExtractionConfig()
     selection = "score that selects features; by default attention if the model has it, else norm"
-    add("--selection", choices=get_args(Selection), help=selection)
+    parser.add_argument("--selection", choices=get_args(Selection), help=selection)
     longest = "shrink larger photos so that the longest side has this many pixels"
-    add_value(add, "--longest", pyramid, "longest", longest)
-    most = "maximum number of features per photo"
-    add_value(add, "--max-features", extraction, "max_features", most)
+    add_value(parser, PyramidConfig(), "longest", longest)
+    add = partial(add_value, parser, ExtractionConfig())
+    add("max_features", "maximum number of features per photo")
     nms = "drop a feature if its intersection over union with a better one is above this value; 1 keeps all"
-    add_value(add, "--nms-iou", extraction, "nms_iou", nms)
+    add("nms_iou", nms)
     contrast = (
         "minimum contrast around a feature in gray levels; 0 keeps features of empty areas; by default 1, "
         "in evaluations 0 as in the paper"
     )
-    add_value(add, "--min-contrast", extraction, "min_contrast", contrast)
+    add("min_contrast", contrast)
 
 
 def add_pca_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for the PCA of local descriptors."""
-    add = parser.add_argument
-    config = PCAConfig()
-    add_value(add, "--dimensions", config, "dimensions", "dimensions of a descriptor after the PCA")
+    add = partial(add_value, parser, PCAConfig())
+    add("dimensions", "dimensions of a descriptor after the PCA")
     whiten = "divide each dimension by its standard deviation after the PCA"
-    add("--whiten", action="store_true", help=whiten)
+    parser.add_argument("--whiten", action="store_true", help=whiten)
     seed = "random seed for the choice of photos and features from which the PCA is learned"
-    add_value(add, "--pca-seed", config, "seed", seed, dest="pca_seed")
+    add("seed", seed, "--pca-seed", dest="pca_seed")
 
 
 def add_index_options(parser: argparse.ArgumentParser, *, settings: bool = True) -> None:
@@ -83,83 +76,75 @@ def add_index_options(parser: argparse.ArgumentParser, *, settings: bool = True)
 
 def add_ransac_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for geometric verification."""
-    add = parser.add_argument
     config = RansacConfig()
+    add = partial(add_value, parser, config)
     residual = "inlier threshold: largest distance from a mapped point to its match, in pixels"
-    add_value(add, "--residual", config, "residual", residual)
-    samples = "number of random samples of matches that RANSAC draws per pair of photos"
-    add_value(add, "--hypotheses", config, "hypotheses", samples)
+    add("residual", residual)
+    add("hypotheses", "number of random samples of matches that RANSAC draws per pair of photos")
     transform = "kind of map that RANSAC fits between two photos"
-    add("--transform", choices=[*MODELS], default=config.model, help=transform)
-    add_value(add, "--seed", config, "seed", "random seed of RANSAC")
+    parser.add_argument("--transform", choices=[*MODELS], default=config.model, help=transform)
+    add("seed", "random seed of RANSAC")
 
 
 def add_search_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for voting by local features and for geometric verification."""
-    add = parser.add_argument
-    config = SearchConfig()
+    add = partial(add_value, parser, SearchConfig())
     neighbors = "number K of nearest database features that are found for each query feature"
-    add_value(add, "--neighbors", config, "neighbors", neighbors)
+    add("neighbors", neighbors)
     verified = "number of photos to verify by RANSAC, most votes first; 0 ranks by votes alone"
-    add_value(add, "--verified", config, "verified", verified)
+    add("verified", verified)
     distance = "largest L2 distance from a query descriptor to the descriptor of a neighbor"
-    add_value(add, "--max-distance", config, "max_distance", distance)
+    add("max_distance", distance)
     ratio = "largest ratio of a neighbor's distance to the K-th neighbor's distance; 1 keeps all"
-    add_value(add, "--ratio", config, "ratio", ratio)
-    features = "use only the N best features of each photo; by default all"
-    add_value(add, "--features", config, "features", features)
-    truncate = "use only the first N dimensions of each descriptor; by default all"
-    add_value(add, "--truncate", config, "truncate", truncate)
+    add("ratio", ratio)
+    add("features", "use only the N best features of each photo; by default all")
+    add("truncate", "use only the first N dimensions of each descriptor; by default all")
     add_ransac_options(parser)
 
 
 def add_stage_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for global descriptors, late fusion and query expansion."""
-    pooled = GlobalConfig()
-    expansion, run = ExpansionConfig(), RunConfig(global_descriptor=pooled)
-    add = parser.add_argument_group("global descriptors and query expansion").add_argument
+    pooled, expansion = GlobalConfig(), ExpansionConfig()
+    run = RunConfig(global_descriptor=pooled)
+    group = parser.add_argument_group("global descriptors and query expansion")
     pooling = (
         "rank by global descriptors of this kind; to add local features, set --fuse or --shortlist"
     )
-    add("--global", dest="pooling", choices=POOLINGS, help=pooling)
+    group.add_argument("--global", dest="pooling", choices=POOLINGS, help=pooling)
     scales = "scale factors of the photo; the descriptors at all scales are added"
-    add_value(add, "--global-scales", pooled, "scales", scales, nargs="+")
+    add_value(group, pooled, "scales", scales, "--global-scales", nargs="+")
     whiten = "folder of photos from which a whitening is learned; 'rendered': the rendered set"
-    add("--global-whiten", dest="whitening", metavar="FOLDER", help=whiten)
+    group.add_argument("--global-whiten", dest="whitening", metavar="FOLDER", help=whiten)
     dimensions = "dimensions of a global descriptor after --global-whiten"
-    add_value(add, "--global-dimensions", run, "whitening_dimensions", dimensions)
+    add_value(group, run, "whitening_dimensions", dimensions, "--global-dimensions")
     fuse = "rank by the weighted mean of inliers and similarity; weight of inliers, 0 to 1 (paper: 0.25)"
-    add_value(add, "--fuse", run, "fusion_weight", fuse, metavar="WEIGHT")
+    add_value(group, run, "fusion_weight", fuse, "--fuse", metavar="WEIGHT")
     shortlist = "re-rank the N most similar photos by local features with geometric verification"
-    add_value(add, "--shortlist", run, "shortlist", shortlist)
+    add_value(group, run, "shortlist", shortlist)
     expand = (
         "kind of query expansion: add features of the best results to the query, and search again"
     )
-    add("--expand", dest="kind", choices=get_args(ExpansionKind), help=expand)
+    group.add_argument("--expand", dest="kind", choices=get_args(ExpansionKind), help=expand)
     photos = "largest number of results whose features --expand adds"
-    add_value(add, "--expand-photos", expansion, "max_photos", photos)
+    add_value(group, expansion, "max_photos", photos, "--expand-photos")
     inliers = "smallest number of RANSAC inliers of a result whose features --expand adds"
-    add_value(add, "--expand-inliers", expansion, "min_inliers", inliers)
+    add_value(group, expansion, "min_inliers", inliers, "--expand-inliers")
 
 
 def add_value(
-    add: Callable[..., argparse.Action],
-    option: str,
+    parser: argparse._ActionsContainer,
     config: object,
     field: str,
     text: str,
+    option: str | None = None,
     **settings: Any,
 ) -> None:
-    """Add an option for a number. The configuration checks its value, before any work.
+    """Add an option for a number, by default ``--FIELD``, with the help ``text``.
 
-    Args:
-        add: Method ``add_argument`` of a parser.
-        option: Name of the option.
-        config: Configuration with the default of the option.
-        field: Field of the configuration.
-        text: Help of the option.
-        settings: Further arguments of ``add``.
+    The configuration has the default, and checks the value before any work. The ``settings`` are
+    further arguments of ``add_argument``.
     """
+    option = option or f"--{field.replace('_', '-')}"
     kind = get_type_hints(type(config))[field]
     default = getattr(config, field)
     many = get_origin(kind) is tuple
@@ -167,22 +152,22 @@ def add_value(
     def check(value: object) -> None:
         check_change(config, field, (value,) if many else value)
 
-    number = int if int in (kind, *get_args(kind)) else float
-    shown = {"dest": field, "default": list(default) if many else default, "metavar": "N"}
-    add(option, type=_checked(option, field, number, check), help=text, **shown | settings)
+    convert = _checked(option, field, int if int in (kind, *get_args(kind)) else float, check)
+    shown: dict[str, Any] = {
+        "dest": field,
+        "default": list(default) if many else default,
+        "metavar": "N",
+    }
+    parser.add_argument(option, type=convert, help=text, **shown | settings)
 
 
 def add_number(
-    add: Callable[..., argparse.Action],
-    option: str,
-    default: float | None,
-    limits: Range,
-    text: str,
+    parser: argparse._ActionsContainer, option: str, default: float | None, limits: Range, text: str
 ) -> None:
-    """Add an option for a number in a range by the method ``add`` of a parser."""
+    """Add an option for a number in a range."""
     number = int if limits.whole else float
     convert = _checked(option, option, number, lambda value: check_number(option, value, limits))
-    add(option, type=convert, default=default, metavar="N", help=text)
+    parser.add_argument(option, type=convert, default=default, metavar="N", help=text)
 
 
 def _checked(
@@ -207,14 +192,7 @@ def _checked(
 
 
 def refuse_unused(option: str, is_given: bool, needed: str, value: object) -> None:
-    """Raise a `UsageError` if an option is given without the option that it needs.
-
-    Args:
-        option: Name of the option.
-        is_given: Whether the option is given.
-        needed: Name of the option that it needs.
-        value: Value of the option that it needs.
-    """
+    """Raise a `UsageError` if an option is given without the one that it needs, which has a value."""
     if is_given and not value:
         raise UsageError(
             f"{option} has no effect without {needed}. Fix: add {needed}, or leave out {option}"
@@ -256,8 +234,8 @@ def search_config(options: argparse.Namespace) -> SearchConfig:
 
 def run_config(options: argparse.Namespace) -> RunConfig:
     """Make the configuration of an evaluation."""
-    default = ExpansionConfig()
-    is_given = tuple(options.scales) != GlobalConfig().scales
+    default, scales = ExpansionConfig(), tuple(options.scales)
+    is_given = scales != GlobalConfig().scales
     refuse_unused("--global-scales", is_given, "--global", options.pooling)
     is_given = options.whitening_dimensions != RunConfig().whitening_dimensions
     refuse_unused("--global-dimensions", is_given, "--global-whiten", options.whitening)
@@ -268,20 +246,16 @@ def run_config(options: argparse.Namespace) -> RunConfig:
     given = [name for name, _ in options.index_settings]
     if twice := {name for name in given if given.count(name) > 1}:
         raise UsageError(f"--index-settings has {twice.pop()} twice; expected each setting once")
-    descriptor = options.pooling and GlobalConfig(
-        scales=tuple(options.scales), **_values(options, "pooling", "longest")
-    )
-    expansion = options.kind and ExpansionConfig(
-        **_values(options, "kind", "max_photos", "min_inliers")
-    )
+    pooled = _values(options, "pooling", "longest")
+    added = _values(options, "kind", "max_photos", "min_inliers")
     names = ("model", "whitening", "whitening_dimensions", "fusion_weight", "shortlist")
     return RunConfig(
         extraction=extraction_config(options),
         pca=pca_config(options),
         index=IndexConfig(kind=options.index, settings=dict(options.index_settings)),
         search=search_config(options),
-        global_descriptor=descriptor,
-        expansion=expansion,
+        global_descriptor=GlobalConfig(scales=scales, **pooled) if options.pooling else None,
+        expansion=ExpansionConfig(**added) if options.kind else None,
         **_values(options, *names),
     )
 

@@ -35,9 +35,7 @@ class UsageError(Exception):
 def check_outputs(options: argparse.Namespace, *folders: Path) -> None:
     """Check that output files can be written, before the work. ``--json -`` is not checked.
 
-    Args:
-        options: Options of the command.
-        folders: Folders that the command reads or writes and no option names.
+    The ``folders`` are those that the command reads or writes and no option names.
 
     Raises:
         UsageError: If a file cannot be written, if it is a file that the command reads, if it lies in a
@@ -77,11 +75,7 @@ def _used_paths(options: argparse.Namespace) -> Iterator[Path]:
 
 
 def check_folder(option: str, path: Path | None) -> None:
-    """Check that an output folder exists or can be made, before the work.
-
-    Raises:
-        UsageError: If it is something else than a folder, or files cannot be written into it.
-    """
+    """Raise a `UsageError` if an output folder cannot be made or written into, before the work."""
     if path is not None and (reason := _why_not_writable(path / "file")):
         raise UsageError(f"{option} {path} is {reason}. Fix: choose another folder")
 
@@ -124,16 +118,8 @@ def print_result(
 ) -> int:
     """Print a result as text, or with ``--json -`` as JSON, and write all output files.
 
-    An output that fails does not stop the others.
-
-    Args:
-        options: Options of the command.
-        result: The result, for JSON.
-        text: The result as text.
-        writers: Functions that write the files of further options, by option.
-
-    Returns:
-        The exit code: failure if an output could not be written.
+    The ``writers`` write the files of further options, by option. An output that fails does not stop
+    the others, but the exit code that this function returns is then a failure.
     """
     is_json = str(options.json) == "-"
     outputs: dict[str, Callable[[], object]] = {

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from delfjax.cli.options import refuse_unused
 from delfjax.cli.output import (
     FAILED,
     OK,
@@ -45,14 +46,12 @@ def reproduce_options(parser: argparse.ArgumentParser) -> None:
 
 def reproduce(options: argparse.Namespace) -> int:
     """Run ``delfjax reproduce``."""
+    refuse_unused("--queries", options.queries != "*", "--labeled", options.labeled)
+    refuse_unused("--database", options.database != "*", "--labeled", options.labeled)
     labeled = None
     if options.labeled is not None:
         patterns = {"queries": options.queries, "database": options.database}
         labeled = LabeledFolder(folder=options.labeled, **patterns)
-    elif (options.queries, options.database) != ("*", "*"):
-        raise UsageError(
-            "--queries and --database have no effect without --labeled. Fix: add --labeled FOLDER"
-        )
     folder = options.results or (_cached_results(labeled) if labeled else RESULTS)
     choice = {"data": options.data, "labeled": labeled, "profile": options.profile}
     check_folder("--results", folder)

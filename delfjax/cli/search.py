@@ -35,7 +35,6 @@ from delfjax.features.database import Database
 from delfjax.features.extract_folder import extract_folder
 from delfjax.features.extraction import ExtractionConfig
 from delfjax.features.factory import DEFAULT_MODEL, extractor_of, load
-from delfjax.features.store import MANIFEST as STORE_MANIFEST
 from delfjax.features.store import FeatureStore
 from delfjax.files import StoreError, printable
 from delfjax.images.folder import PhotoFolder, scan
@@ -44,7 +43,7 @@ from delfjax.provenance import config_to_dict, describe, hardware, versions
 from delfjax.ranges import COUNT, RATIO, check_dimensions
 from delfjax.search.exact import ExactIndex
 from delfjax.search.index import NEIGHBORS, Index, IndexConfig, build_index, load_index
-from delfjax.search.index_files import MANIFEST, IndexFileError, check_files
+from delfjax.search.index_files import MANIFEST, check_files
 from delfjax.search.matching import DISTANCE, MAX_DISTANCE
 from delfjax.search.matching import match as match_features
 from delfjax.search.searcher import Searcher
@@ -60,9 +59,9 @@ def match_options(parser: argparse.ArgumentParser) -> None:
     store = "use the model and PCA of this feature store; by default, learn a PCA from both photos"
     parser.add_argument("--store", type=Path, help=store)
     distance = "largest L2 distance between matching descriptors, 0 to 2"
-    add_number(parser.add_argument, "--max-distance", MAX_DISTANCE, DISTANCE, distance)
+    add_number(parser, "--max-distance", MAX_DISTANCE, DISTANCE, distance)
     ratio = "largest ratio of the nearest neighbor's distance to the second nearest's; 1 keeps all"
-    add_number(parser.add_argument, "--ratio", 1.0, RATIO, ratio)
+    add_number(parser, "--ratio", 1.0, RATIO, ratio)
     figure = "save a figure of the inliers to this file (.png, .pdf, ...)"
     parser.add_argument("--figure", type=Path, metavar="FILE", help=figure)
     add_model_options(parser, default=None)
@@ -131,7 +130,7 @@ def extract_options(parser: argparse.ArgumentParser) -> None:
     scheduler = "extract on the Dask cluster at this address"
     place.add_argument("--scheduler", metavar="ADDRESS", help=scheduler)
     workers = "extract with N Dask workers on this machine"
-    add_number(place.add_argument, "--workers", None, WORKERS, workers)
+    add_number(place, "--workers", None, WORKERS, workers)
     prune = "remove photos of FOLDER that are no longer there from the store"
     parser.add_argument("--prune", action="store_true", help=prune)
     add_model_options(parser)
@@ -199,11 +198,7 @@ def index_options(parser: argparse.ArgumentParser) -> None:
 
 
 def index(options: argparse.Namespace) -> int:
-    """Run ``delfjax index``: build an index and save it, by default beside the feature store.
-
-    The index is saved with a checksum of the database (photo names and descriptors). Loading the
-    index with another database is an error.
-    """
+    """Run ``delfjax index``."""
     path = options.out or _default_index(options.store)
     check_outputs(options, path)
     check_folder("--out", path)
@@ -235,7 +230,7 @@ def search_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax search``."""
     parser.add_argument("store", type=Path, metavar="STORE", help="folder of the feature store")
     parser.add_argument("photo", type=Path, metavar="PHOTO", help="query photo")
-    add_number(parser.add_argument, "--top", 10, COUNT, "number of results to print")
+    add_number(parser, "--top", 10, COUNT, "number of results to print")
     saved = (
         "index that `delfjax index` wrote; by default STORE.index if it exists, else a new index"
     )
@@ -255,11 +250,6 @@ def search(options: argparse.Namespace) -> int:
             f"--saved {options.saved}: cannot be combined with --features, --truncate or --index; the "
             "features, dimensions and kind of a saved index are fixed. "
             "Fix: leave out --saved, or leave out the other options"
-        )
-    if options.saved and (options.saved / STORE_MANIFEST).exists():
-        raise UsageError(
-            f"--saved {options.saved} is a feature store; expected an index. "
-            "Fix: choose a folder that `delfjax index` wrote"
         )
     store = open_store(options.store)
     check_dimensions("--truncate", config.truncate, store.dimensions)
@@ -304,14 +294,6 @@ def _fits_saved(options: argparse.Namespace) -> bool:
 def _load_or_build(database: Database, options: argparse.Namespace) -> Index:
     """Load the saved index if the options allow it. Otherwise build an index."""
     path = options.saved or _default_index(options.store)
-    if not (options.saved or (_fits_saved(options) and (path / MANIFEST).exists())):
-        return build_index(database.descriptors, options.index)
-    try:
+    if options.saved or (_fits_saved(options) and (path / MANIFEST).exists()):
         return load_index(path, database=database.checksum)
-    except IndexFileError as error:
-        if not str(error).endswith(("build the index again", "build an index here")):
-            raise
-        raise IndexFileError(
-            f"{error} with `delfjax index {options.store} --out {path}`, or search with "
-            "`--index exact`"
-        ) from error
+    return build_index(database.descriptors, options.index)

@@ -16,13 +16,12 @@ from delfjax.features.store import ExtractionReport
 from delfjax.images.folder import scan
 from delfjax.models import weights
 from delfjax.models.resnet import RESNET50_V1, SPECS
-from delfjax.ranges import Range
+from delfjax.ranges import COUNT, Range
 from delfjax.training import TrainingConfig, Variant, paper_config, small_config, with_conv5
 from delfjax.training.loop import MODEL
 from delfjax.training.run_folder import STATES
 
-HOSTS = Range(at_least=1, at_most=100_000, whole=True)
-HOST = Range(at_least=0, at_most=100_000, whole=True)
+HOST = Range(at_least=0, at_most=COUNT.at_most, whole=True)
 CONFIGS = {"small": small_config, "paper": paper_config}
 
 
@@ -44,22 +43,18 @@ def train_options(parser: argparse.ArgumentParser) -> None:
     layer = "layer whose average is classified in step 1 of the paper; conv5 is then trained too"
     parser.add_argument("--pooled-layer", choices=("conv4", "conv5"), default="conv4", help=layer)
     preset = "; by default the value of --config"
-    add = partial(add_value, parser.add_argument, default=None)
     run = small_config()
-    add("--steps", run.optimizer, "steps", f"number of updates, one per batch{preset}")
-    add("--batch-size", run, "batch_size", f"number of photos per batch{preset}")
-    add("--learning-rate", run.optimizer, "learning_rate", f"highest learning rate{preset}")
-    seed = f"random seed of initial weights, photo order and crops{preset}"
-    add("--seed", run, "seed", seed)
-    save = f"number of updates between two saved training states{preset}"
-    add("--save-every", run, "save_every", save)
+    add = partial(add_value, parser, default=None)
+    add(run.optimizer, "steps", f"number of updates, one per batch{preset}")
+    add(run, "batch_size", f"number of photos per batch{preset}")
+    add(run.optimizer, "learning_rate", f"highest learning rate{preset}")
+    add(run, "seed", f"random seed of initial weights, photo order and crops{preset}")
+    add(run, "save_every", f"number of updates between two saved training states{preset}")
     tensorboard = "write event files for TensorBoard into RUN"
     parser.add_argument("--tensorboard", action="store_true", help=tensorboard)
     parser.add_argument("--coordinator", help="address:port of host 0, to train on several hosts")
-    hosts = "number of hosts that train together"
-    add_number(parser.add_argument, "--hosts", 1, HOSTS, hosts)
-    index = "index of this host, starting at 0"
-    add_number(parser.add_argument, "--host", 0, HOST, index)
+    add_number(parser, "--hosts", 1, COUNT, "number of hosts that train together")
+    add_number(parser, "--host", 0, HOST, "index of this host, starting at 0")
 
 
 def training_config(options: argparse.Namespace) -> TrainingConfig:

@@ -1,8 +1,7 @@
 """Evaluate a model on a benchmark (Sec. 5).
 
 `evaluate` extracts features, builds an index, searches for every query, and scores the rankings. It
-works on every benchmark, from Oxford5k to a folder of labeled photos. A `RunConfig` has all
-settings. Global descriptors, a shortlist, late fusion and query expansion are optional.
+works on every benchmark, from Oxford5k to a folder of labeled photos.
 """
 
 import json
@@ -33,7 +32,7 @@ from delfjax.features.global_descriptors import (
     extract_global_descriptors,
 )
 from delfjax.features.pca import PCA
-from delfjax.features.store import ExtractionReport, FeatureStore
+from delfjax.features.store import ExtractionReport
 from delfjax.files import cache_folder, digest
 from delfjax.images.folder import PhotoFolder, prefetch, scan
 from delfjax.provenance import PROTOCOL, config_to_dict, describe
@@ -81,18 +80,14 @@ class Evaluation:
 
     @property
     def mean_average_precision(self) -> float:
-        """Mean average precision (mAP) over queries, 0 to 1.
-
-        The benchmark's default protocol defines which photos are correct.
-        """
+        """Mean average precision (mAP) over queries under the default protocol, 0 to 1."""
         return self.scores[self.benchmark.default_protocol].mean_average_precision
 
     def summary(self, protocol: str | None = None) -> dict[str, Any]:
         """Return the scores under one protocol as a dict that can be saved as JSON.
 
-        A protocol defines which photos are correct. None: the benchmark's default. The dict also holds
-        settings, checksums and versions, on which the scores depend. Scores are in percent; mAP has
-        a 95% bootstrap interval over queries.
+        None: the benchmark's default protocol. The dict also holds settings, checksums and versions,
+        on which the scores depend. Scores are in percent; mAP has a 95% bootstrap interval over queries.
         """
         protocol = protocol or self.benchmark.default_protocol
         scores = self.scores[protocol]
@@ -139,19 +134,14 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a model on a benchmark: search for every query and score the rankings.
 
-    Features that are not stored yet are extracted first.
-
     Args:
         model: Model that extracts local features, as ``delfjax.load`` returns it.
         benchmark: Photos, queries and ground truth, as `delfjax.datasets.load` returns them. Photos
             that cannot be read are left out and listed in the report.
         config: Settings of all stages. The extraction settings replace those of the model. None:
             the paper's settings, with the extraction settings of the model.
-        store: Folder for the local features. A later run with this folder reuses them. None: a
-            folder in the cache, with a name that identifies the photos, model and settings.
-
-    Returns:
-        Rankings, matches and scores.
+        store: Folder for the local features. Features that it already holds are not extracted again.
+            None: a folder in the cache, with a name that identifies the photos, model and settings.
 
     Raises:
         ConfigError: If settings do not fit each other or the model.
@@ -178,7 +168,9 @@ def evaluate(
         settings = config_to_dict(model.config), asdict(config.pca)
         path = Path(store or _cache_path(benchmark, inputs, *settings))
         with _timed(seconds, "extract"):
-            features = _local_features(model, benchmark, path, config, report)
+            for photos in _parts(benchmark):
+                features = extract_folder(model, photos, path, config=config.pca)
+                report.update(features.report)
         benchmark = _readable(benchmark, report)
         with _timed(seconds, "load"):
             database = config.search.load_database(features, benchmark.database)
@@ -187,7 +179,7 @@ def evaluate(
         with _timed(seconds, "build index"):
             # With a shortlist, each query searches few photos; an index over all of them would be unused.
             index = config.index if config.shortlist is None else IndexConfig(kind="exact")
-            searcher = Searcher(database, index.build(database.descriptors), config.search)
+            searcher = Searcher(database, index, config.search)
         with _timed(seconds, "measure recall"):
             if searcher.index.kind != "exact":
                 recall = searcher.index.recall(
@@ -213,13 +205,7 @@ def evaluate(
 
 
 def score(benchmark: Benchmark, results: Sequence[SearchResult]) -> dict[str, Scores]:
-    """Score rankings under each protocol of a benchmark, which defines the correct photos.
-
-    Args:
-        benchmark: Queries and ground truth.
-        results: One search result for each query. Further results, of distractor queries, are
-            ignored.
-    """
+    """Score one ranking for each query under each protocol. Results of distractor queries are ignored."""
     rankings = [result.ranking.images for result in results[: len(benchmark.queries)]]
     size, metric = len(benchmark.database), benchmark.metric
     ks = [k for k in CUTOFFS if k <= size]
@@ -230,11 +216,9 @@ def score(benchmark: Benchmark, results: Sequence[SearchResult]) -> dict[str, Sc
 
 
 def photos_sha256(benchmark: Benchmark) -> str:
-    """Return a SHA-256 checksum that identifies the photos of a benchmark.
+    """Return a SHA-256 checksum of names and contents of all photos of a benchmark except distractors.
 
-    In the rendered set, the checksum depends on the file ``SHA256SUMS``, and photos are not read. In other
-    sets, it depends on names and contents of all photos except distractors, which are correct for no query.
-    Reading Oxford5k (2 GB) takes a few seconds.
+    The rendered set has a file of checksums, which is read instead of the photos.
     """
     if benchmark.checksums is not None:
         return digest(benchmark.checksums.read_bytes())
@@ -278,54 +262,47 @@ def _search(
     bar = tqdm(range(len(names)), desc="search", unit="query", leave=None)
     if descriptors is None:
         assert searcher is not None  # a `RunConfig` has local features or global descriptors
-        return [search_local(searcher, queries[row], config) for row in bar]
+        return [_search_local(searcher, queries[row], config.expansion) for row in bar]
     database, vectors = descriptors.select(benchmark.database), descriptors.select(names)
     if searcher is None:
-        return [search_global(vectors[row], database, config) for row in bar]
-    return [search_both(searcher, queries[row], vectors[row], database, config) for row in bar]
+        return [_search_global(vectors[row], database, config.expansion) for row in bar]
+    return [_search_both(searcher, queries[row], vectors[row], database, config) for row in bar]
 
 
-def search_local(searcher: Searcher, query: Features, config: RunConfig) -> SearchResult:
+def _search_local(
+    searcher: Searcher, query: Features, expansion: ExpansionConfig | None
+) -> SearchResult:
     """Search by local features. With query expansion, add features of the results and search again."""
     result = searcher(query)
-    if config.expansion is not None:
-        result = searcher(expand_local(query, result, searcher.database, config.expansion))
+    if expansion is not None:
+        result = searcher(expand_local(query, result, searcher.database, expansion))
     return result
 
 
-def search_global(
-    vector: Float[np.ndarray, " d"], database: Float[np.ndarray, "t d"], config: RunConfig
+def _search_global(
+    vector: Float[np.ndarray, " d"],
+    database: Float[np.ndarray, "t d"],
+    expansion: ExpansionConfig | None,
 ) -> SearchResult:
-    """Rank photos by global descriptors. With query expansion, add the best results and rank again.
-
-    ``vector`` is the global descriptor of the query. ``database`` has one global descriptor per row.
-    """
+    """Rank photos by global descriptors. With query expansion, add the best results and rank again."""
     result = rank_by_similarity(database @ vector)
-    if config.expansion is not None:
-        best = result.ranking.images[: config.expansion.max_photos]
-        result = rank_by_similarity(database @ _expanded(vector, database[best], config.expansion))
+    if expansion is not None:
+        best = result.ranking.images[: expansion.max_photos]
+        result = rank_by_similarity(database @ _expanded(vector, database[best], expansion))
     return result
 
 
-def search_both(
+def _search_both(
     searcher: Searcher,
     query: Features,
     vector: Float[np.ndarray, " d"],
     database: Float[np.ndarray, "t d"],
     config: RunConfig,
 ) -> SearchResult:
-    """Search by local features and global descriptors together.
+    """Search with a shortlist, late fusion, or both.
 
     A shortlist limits the search by local features to the photos with the most similar global
-    descriptors. Late fusion averages the scores of both searches. ``config`` sets a shortlist,
-    late fusion, or both.
-
-    Args:
-        searcher: Searcher over the local features of the database.
-        query: Local features of the query.
-        vector: Global descriptor of the query.
-        database: Global descriptors of the database, one row per photo.
-        config: Settings of the shortlist, the late fusion and the query expansion.
+    descriptors. Late fusion averages the scores of both searches.
     """
     similarities = database @ vector
     search: Callable[[Features], SearchResult] = searcher
@@ -363,24 +340,8 @@ def _readable(benchmark: Benchmark, report: ExtractionReport) -> Benchmark:
 
 
 def _parts(benchmark: Benchmark) -> tuple[PhotoFolder, ...]:
-    """Return the photos in the order of their extraction: database, distractors, queries.
-
-    The PCA is fitted to the first part, the database without distractors.
-    """
+    """Return the photos in the order of their extraction. The PCA is fitted to the first part."""
     return benchmark.base_photos, benchmark.distractor_photos, benchmark.query_photos
-
-
-def _local_features(
-    model: LocalExtractor,
-    benchmark: Benchmark,
-    path: Path,
-    config: RunConfig,
-    report: ExtractionReport,
-) -> FeatureStore:
-    for photos in _parts(benchmark):
-        store = extract_folder(model, photos, path, config=config.pca)
-        report.update(store.report)
-    return store
 
 
 def _global_descriptors(
@@ -391,11 +352,7 @@ def _global_descriptors(
     config: RunConfig,
     report: ExtractionReport,
 ) -> GlobalDescriptors:
-    if not isinstance(model, Extractor):
-        raise ConfigError(
-            f"{model.name}: handcrafted features have no network to compute global descriptors. "
-            "Fix: set global_descriptor to None (leave out --global), or choose another model"
-        )
+    assert isinstance(model, Extractor)  # a `RunConfig` refuses handcrafted features
     whitening = None
     if config.whitening is not None:
         folder = rendered.ROOT / "train" if config.whitening == "rendered" else config.whitening
@@ -433,7 +390,7 @@ def _cache_path(benchmark: Benchmark, inputs: dict[str, str], *settings: object)
 
 @contextmanager
 def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Measure the wall time of a stage in seconds, and add it to ``seconds``."""
+    """Add the wall time of a stage to ``seconds``."""
     start = time.perf_counter()
     yield
     seconds[stage] = time.perf_counter() - start

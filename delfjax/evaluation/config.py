@@ -30,8 +30,7 @@ class RunConfig:
         pca: Settings of the PCA of local descriptors.
         index: Settings of the index over the local descriptors of the database.
         search: Settings of the search by local features: neighbors, votes, geometric verification.
-        global_descriptor: Settings of the global descriptor, one vector per photo. None: no global
-            descriptors.
+        global_descriptor: Settings of the global descriptor, one vector per photo. None: none.
         whitening: Folder of photos from which a whitening of global descriptors is learned.
             ``"rendered"``: the rendered training landmarks. None: no whitening.
         whitening_dimensions: Dimensions of a global descriptor after whitening. Not in the paper.
@@ -91,12 +90,10 @@ class RunConfig:
     def check(self, descriptor: int | None = None) -> None:
         """Check the dimensions of all stages, and the settings of the index.
 
-        Args:
-            descriptor: Number of dimensions of the model's descriptors. None: not known yet.
+        ``descriptor`` is the number of dimensions of the model's descriptors; None: not known yet.
 
         Raises:
-            ConfigError: If a setting does not fit the number of dimensions before its stage, or a setting
-                of the index is unknown or out of range.
+            ConfigError: If a setting does not fit.
         """
         self.index.check(self.search.truncate or self.pca.dimensions)
         if self.uses_local_features:

@@ -14,9 +14,9 @@ from tqdm.auto import tqdm
 from delfjax.datasets.truth import relevance
 from delfjax.evaluation.benchmark import Evaluation
 from delfjax.files import printable, write_output
-from delfjax.ranges import COUNT, check_number
 from delfjax.types import Photo
 
+MAX_RESULTS = 10  # results shown for each query
 MAX_HEIGHT, MAX_WIDTH = 120, 480  # maximum size of a thumbnail in pixels
 JPEG_QUALITY = 72
 
@@ -31,28 +31,21 @@ figure img{display:block;height:105px} figcaption{font-size:12px;padding:2px 6px
 """
 
 
-def write_html_report(evaluation: Evaluation, path: Path, *, max_results: int = 10) -> None:
+def write_html_report(evaluation: Evaluation, path: Path) -> None:
     """Write an HTML file that shows each query with its first results, the worst queries first.
 
     The benchmark's default protocol defines which results are correct. Junk (photos that the scores
-    ignore) is left out.
-
-    Args:
-        evaluation: Rankings and scores of a benchmark.
-        path: The file to write. Its folder is created if it does not exist.
-        max_results: Maximum number of results per query.
+    ignore) is left out. The folder of the file is created if it does not exist.
 
     Raises:
-        ValueError: If ``max_results`` is out of range.
         PhotoError: If a photo cannot be read any more.
     """
-    check_number("max_results", max_results, COUNT)
     benchmark = evaluation.benchmark
     scores = evaluation.scores[benchmark.default_protocol]
     thumbnail = cache(lambda name: _encode_thumbnail(benchmark.query_photos.load(name)))
     order = np.argsort(scores.average_precision, kind="stable").tolist()
     sections = [
-        _section(evaluation, query, thumbnail, max_results)
+        _section(evaluation, query, thumbnail)
         for query in tqdm(order, desc="HTML report", unit="query", leave=False)
     ]
     text = (
@@ -65,9 +58,7 @@ def write_html_report(evaluation: Evaluation, path: Path, *, max_results: int = 
     write_output(path, text)
 
 
-def _section(
-    evaluation: Evaluation, query: int, thumbnail: Callable[[str], str], max_results: int
-) -> str:
+def _section(evaluation: Evaluation, query: int, thumbnail: Callable[[str], str]) -> str:
     """Return the HTML of a query and its first results."""
     benchmark = evaluation.benchmark
     name = benchmark.query_photos.names[query]
@@ -77,7 +68,7 @@ def _section(
     columns = (ranking.images.tolist(), ranking.inliers, ranking.votes)
     for image, inliers, votes in zip(*columns, strict=True):
         judged = relevance(truth, image)
-        if judged != "junk" and len(figures) <= max_results:
+        if judged != "junk" and len(figures) <= MAX_RESULTS:
             photo = thumbnail(benchmark.database[image])
             figures.append(_figure(photo, f"{inliers} / {votes}", judged))
     precision = 100 * evaluation.scores[benchmark.default_protocol].average_precision[query]

@@ -5,9 +5,10 @@ are removed from a ranking before it is scored. A `Truth` holds both. Average pr
 definitions: one of Oxford5k, Paris6k, Holidays and the revisited data sets, and one of
 Google-Landmarks v2. `delfjax.evaluation.precision_recall` scores the results of all queries together.
 
-Symbols: ``n`` is the number of positives of a query. ``r`` are the ranks of the positives, from 0,
-after junk is removed. Axes: ``q`` queries, ``p`` found positives, ``k`` cutoffs (numbers of first
-results).
+Symbols: ``n`` is the number of positives of a query. ``ranks`` (``r`` in formulas) are the ranks of
+the positives that were found, from 0, after junk is removed, in any order. A function that takes both
+raises a `ValueError` if there are more than ``n`` ranks, or if a rank is negative or occurs twice.
+Axes: ``q`` queries, ``p`` found positives, ``k`` cutoffs (numbers of first results).
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,12 +28,7 @@ AtEachK = Float[np.ndarray, " k"]
 
 
 def remove_junk(ranks: Ranks, junk_ranks: Int[np.ndarray, " j"]) -> Ranks:
-    """Return the ranks of photos after junk (photos that scores ignore) is removed from the ranking.
-
-    Args:
-        ranks: Ranks of photos in the ranking with junk, from 0.
-        junk_ranks: Ranks of the junk photos in the same ranking, from 0.
-    """
+    """Return the ranks of photos after the junk, with ranks ``junk_ranks``, is removed."""
     return ranks - np.searchsorted(np.sort(junk_ranks), ranks)
 
 
@@ -44,15 +40,8 @@ def average_precision(ranks: Ranks, n: int) -> float:
     or 1 if ``r_j = 0``. Other libraries use the mean of ``(j + 1)/(r_j + 1)``, which is equal or
     higher. Source: ``compute_ap.cpp`` of Philbin et al., CVPR 2007.
 
-    Args:
-        ranks: Ranks of the positives that were found, from 0, without junk, in any order.
-        n: Number of positives (correct photos) of the query. Positives that were not found add 0.
-
     Returns:
         Average precision, 0 to 1. NaN if the query has no positives.
-
-    Raises:
-        ValueError: If there are more than ``n`` ranks, or if a rank is negative or occurs twice.
     """
     ranks, j = _sort(ranks, n), np.arange(len(ranks))
     before = np.where(ranks == 0, 1.0, j / np.maximum(ranks, 1))
@@ -66,16 +55,8 @@ def average_precision_at(ranks: Ranks, n: int, limit: int = LIMIT) -> float:
     ``r_j < limit``. The trapezoidal rule is not used. The mean over queries is called mAP@100.
     Source: ``metrics.py`` of the data set in tensorflow/models.
 
-    Args:
-        ranks: Ranks of the positives that were found, from 0, in any order.
-        n: Number of positives (correct photos) of the query.
-        limit: Number of first results that count.
-
     Returns:
         Average precision, 0 to 1. NaN if the query has no positives.
-
-    Raises:
-        ValueError: If there are more than ``n`` ranks, or if a rank is negative or occurs twice.
     """
     correct = np.isin(np.arange(limit), _sort(ranks, n))
     hits = correct.cumsum() / np.arange(1, limit + 1)
@@ -89,17 +70,8 @@ def precision_at(ranks: Ranks, n: int, ks: Sequence[int], *, cap: bool = True) -
     the revisited data sets. Then a query with three positives can reach a precision of 1 at
     ``k = 10``. If a positive is missing from the ranking, ``k`` is not reduced.
 
-    Args:
-        ranks: Ranks of the positives that were found, from 0, without junk, in any order.
-        n: Number of positives of the query.
-        ks: Cutoffs, at least 1 each.
-        cap: Whether to reduce ``k`` if all positives were found.
-
     Returns:
-        Precision at each cutoff, 0 to 1. NaN if the query has no positives.
-
-    Raises:
-        ValueError: If there are more than ``n`` ranks, or if a rank is negative or occurs twice.
+        Precision at each cutoff in ``ks``, 0 to 1. NaN if the query has no positives.
     """
     ranks = _sort(ranks, n)
     depth = np.minimum(ks, ranks[-1] + 1) if cap and n and len(ranks) == n else np.asarray(ks)
@@ -209,7 +181,7 @@ def _positive_ranks(ranking: Int[np.ndarray, " r"], truth: Truth) -> tuple[Ranks
 
 
 def _sort(ranks: Ranks, n: int) -> Ranks:
-    """Sort ranks and check them."""
+    """Check ranks and sort them."""
     if len(ranks) > n:
         raise ValueError(f"n is {n}, but {len(ranks)} positives have ranks; expected at most n")
     return np.sort(check_photo_numbers("ranks", ranks))

@@ -47,32 +47,19 @@ class PooledResults:
                 "results without a score"
             )
 
-    def __len__(self) -> int:
-        return len(self.scores)
 
-    def __getitem__(self, rows: np.ndarray) -> "PooledResults":
-        """Select results by an index array or a boolean mask."""
-        return PooledResults(
-            scores=self.scores[rows], correct=self.correct[rows], queries=self.queries[rows]
-        )
-
-
-def pool(evaluation: Evaluation, protocol: str | None = None) -> PooledResults:
+def pool(evaluation: Evaluation) -> PooledResults:
     """Put the results of all queries and distractor queries into one list.
 
-    Distractor queries have no correct photo. Junk (photos that count neither as correct nor as
-    wrong) is left out. If the search computes a fused score or a global similarity, it is the score
-    of a result. Otherwise, only photos that RANSAC verified are kept, with the number of inliers as
-    score. If RANSAC verified none, all photos are kept, with the number of votes as score.
-
-    Args:
-        evaluation: Rankings of a benchmark.
-        protocol: Name of the protocol that defines correct results and junk. None: the benchmark's
-            default protocol.
+    The benchmark's default protocol defines which results are correct. Junk (photos that count
+    neither as correct nor as wrong) is left out. If the search computes a fused score or a global
+    similarity, it is the score of a result. Otherwise, only photos that RANSAC verified are kept,
+    with the number of inliers as score. If RANSAC verified none, all photos are kept, with the number
+    of votes as score.
     """
     benchmark = evaluation.benchmark
     no_positives = Truth(np.empty(0, int), np.empty(0, int))
-    truths = [*benchmark.truths[protocol or benchmark.default_protocol]]
+    truths = [*benchmark.truths[benchmark.default_protocol]]
     truths += [no_positives] * len(benchmark.distractor_queries)
     scores, correct, queries = [], [], []
     for query, (result, truth) in enumerate(zip(evaluation.results, truths, strict=True)):
@@ -101,15 +88,11 @@ def precision_at_recall(
     ``REC = sum_q |R_q^TP|`` (Eq. 4). ``R_q`` are the results of query ``q`` with a score of at least
     the threshold. ``R_q^TP`` are the correct results in ``R_q``.
 
-    Args:
-        results: Results of all queries.
-        recalls: Numbers of correct results.
-
     Returns:
         Precision at each recall, 0 to 1. NaN if the results do not reach the recall.
     """
     results, ends = _sort(results)
-    return _precisions(results, ends, recalls, np.ones(len(results), int))
+    return _precisions(results, ends, recalls, np.ones_like(results.queries))
 
 
 def mean_precision(
@@ -134,7 +117,7 @@ def mean_precision(
     """
     results, ends = _sort(results)
     recalls = np.geomspace(min(MIN_RECALL, positives), positives, CURVE_POINTS)
-    once = [np.ones(len(results), int)]
+    once = [np.ones_like(results.queries)]
     counts = once if query_counts is None else (row[results.queries] for row in query_counts)
     resampled = (_precisions(results, ends, recalls, each) for each in counts)
     return np.array([np.nan_to_num(precisions).mean() for precisions in resampled])
@@ -176,7 +159,8 @@ def _sort(results: PooledResults) -> tuple[PooledResults, Int[np.ndarray, " s"]]
 
     Results with equal scores pass a threshold together, so a curve has one point for all of them.
     """
-    results = results[np.argsort(-results.scores, kind="stable")]
+    order = np.argsort(-results.scores, kind="stable")
+    results = PooledResults(**{name: values[order] for name, values in vars(results).items()})
     _, counts = np.unique(-results.scores, return_counts=True)
     return results, np.cumsum(counts) - 1
 

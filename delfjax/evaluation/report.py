@@ -8,7 +8,7 @@ import numpy as np
 from delfjax import datasets
 from delfjax.datasets import rendered
 from delfjax.evaluation.benchmark import Evaluation
-from delfjax.evaluation.localization import hit_rates_in_store
+from delfjax.evaluation.localization import hit_rate
 from delfjax.evaluation.precision_recall import pool, precision_at_recall, summarize_curve
 from delfjax.evaluation.significance import bootstrap_interval
 from delfjax.features.store import FeatureStore
@@ -21,12 +21,10 @@ def report(evaluation: Evaluation) -> dict[str, Any]:
     """Return the record of an evaluation as a dict that can be saved as JSON.
 
     The record holds the summary, mAP under the other protocols (rules for which photos are
-    correct), the precision-recall curve of Fig. 5, and the share of keypoints on the landmark. The
-    curve needs distractor queries (queries without a correct photo). The share needs the landmark
-    masks of the rendered set.
+    correct), the precision-recall curve of Fig. 5 if there are distractor queries (queries without
+    a correct photo), and the share of keypoints on the landmark if there are masks (rendered set).
     """
-    benchmark = evaluation.benchmark
-    result = evaluation.summary()
+    benchmark, result = evaluation.benchmark, evaluation.summary()
     others = list(evaluation.scores)[1:]
     result["other_protocols"] = {name: evaluation.summary(name)["value"] for name in others}
     if benchmark.distractor_queries:
@@ -66,13 +64,13 @@ def format_report(evaluation: Evaluation, result: dict[str, Any]) -> str:
 def _precision_recall(evaluation: Evaluation) -> dict[str, Any]:
     """Return the precision over all queries and distractor queries, at `RECALLS` and as a curve."""
     pooled, benchmark = pool(evaluation), evaluation.benchmark
-    recalls = [recall for recall in RECALLS if recall <= pooled.correct.sum()]
-    precisions = precision_at_recall(pooled, np.array(recalls, int))
+    precisions = precision_at_recall(pooled, np.array(RECALLS))
     positives = sum(len(truth.positives) for truth in benchmark.truths[benchmark.default_protocol])
     return {
         "precision_at_recall": {
             str(recall): round(100 * precision, 2)
-            for recall, precision in zip(recalls, precisions.tolist(), strict=True)
+            for recall, precision in zip(RECALLS, precisions.tolist(), strict=True)
+            if not np.isnan(precision)
         },
         "curve": summarize_curve(pooled, positives=positives, queries=len(evaluation.results)),
     }
@@ -85,9 +83,12 @@ def _keypoints_on_landmark(evaluation: Evaluation) -> dict[str, Any]:
     all photos have too few keypoints.
     """
     benchmark = evaluation.benchmark
-    truths = rendered.annotations(benchmark.root.parent)
-    hits = hit_rates_in_store(FeatureStore(evaluation.store), truths, [BEST])
-    shares = {photo: 100 * float(share) for photo, (share,) in hits.items()}
+    truths, store = rendered.annotations(benchmark.root.parent), FeatureStore(evaluation.store)
+    shares = {
+        photo: 100 * float(hit_rate(store.read(photo), truth.mask, [BEST])[0])
+        for photo, truth in truths.items()
+        if truth.grade in ("good", "ok") and photo in store
+    }
     values = np.array([*shares.values()])
     if np.isnan(values).all():
         return {}

@@ -72,13 +72,9 @@ def bootstrap_interval(
 
 
 def average_precisions(runs: Sequence[Result]) -> Float[np.ndarray, " q"]:
-    """Return the average precision of each query in percent, averaged over runs.
+    """Return the average precision of each query in percent, averaged over runs such as training seeds.
 
-    Args:
-        runs: Results on one benchmark, for example of several training seeds.
-
-    Returns:
-        One value per query, 0 to 100. NaN for a query without positives (correct photos).
+    It is NaN for a query without positives (correct photos).
 
     Raises:
         ValueError: If the results are of different benchmarks, or if a result does not hold the
@@ -110,16 +106,9 @@ def paired_difference(better: Sequence[Result], worse: Sequence[Result]) -> Esti
 def paired_curve_difference(better: Sequence[Result], worse: Sequence[Result]) -> Estimate:
     """Estimate how much higher the precision-recall curve of one method is than that of another.
 
-    The height of a curve (Fig. 5) is its mean precision. The bootstrap resamples that are stored with
-    two curves draw the same queries, so the resamples are subtracted one by one.
-
-    Args:
-        better: Results of the method that is expected to be better. Each has a ``curve``, as
-            `delfjax.evaluation.precision_recall.summarize_curve` returns it.
-        worse: Results of the other method, on the same queries.
-
-    Returns:
-        Difference ``better - worse`` in percentage points, with its 95% interval over queries.
+    Arguments and result are those of `paired_difference`. The height of a curve (Fig. 5) is its mean
+    precision. The bootstrap resamples that `delfjax.evaluation.precision_recall.summarize_curve` stores
+    with two curves draw the same queries, so the resamples are subtracted one by one.
 
     Raises:
         ValueError: If the results are of different queries, or if a result has no curve.
@@ -136,13 +125,8 @@ def paired_curve_difference(better: Sequence[Result], worse: Sequence[Result]) -
 def rank_correlation(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> Estimate:
     """Estimate Spearman's rank correlation of two variables, multiplied by 100 (-100 to 100).
 
-    Args:
-        x: Values of the first variable.
-        y: Values of the second variable. Pairs with a NaN or an infinite value are left out.
-
-    Returns:
-        The correlation with its 95% interval over pairs. The correlation is 0 if a variable is
-        constant.
+    The interval is over pairs of values. Pairs with a NaN or an infinite value are left out. The
+    correlation is 0 if a variable is constant.
     """
     from scipy.stats import rankdata  # a slow import
 
@@ -166,7 +150,6 @@ def _check_comparable(runs: Sequence[Result], required: str) -> None:
         if required not in run:
             raise ValueError(
                 f"{_name(run)}: the result has no {required!r}. Fix: run the benchmark again"
-                + (", on a set with distractor queries" if required == "curve" else "")
             )
         for key in COMPARABLE_KEYS:
             if run.get(key) != runs[0].get(key):

@@ -23,6 +23,7 @@ from delfjax.search.index import (
     build_index,
     current_names,
     restore_index,
+    sort_neighbors,
 )
 from delfjax.search.index_files import TensorFiles
 
@@ -33,14 +34,7 @@ Shards = Sequence[Index | Future]
 
 
 class ShardInfo(NamedTuple):
-    """Metadata of a shard. The shard itself may be in another process.
-
-    Attributes:
-        kind: Kind of index of the shard.
-        length: Number of descriptors in the shard.
-        dimensions: Number of dimensions of a descriptor.
-        effort: Default effort of the shard (thoroughness of a search); see `Index`.
-    """
+    """Metadata of a shard, which may be in another process."""
 
     kind: str
     length: int
@@ -49,7 +43,7 @@ class ShardInfo(NamedTuple):
 
 
 class ShardedIndex(Index):
-    """An index that consists of shards (indexes of consecutive database rows).
+    """An index that consists of shards.
 
     Args:
         shards: At least one index, in the order of database rows. With a client: futures of indexes.
@@ -59,7 +53,7 @@ class ShardedIndex(Index):
 
     Attributes:
         infos: Metadata of each shard.
-        effort: Effort (thoroughness) at which every shard is searched; see `Index`.
+        effort: Effort at which every shard is searched.
     """
 
     kind = "sharded"
@@ -72,8 +66,6 @@ class ShardedIndex(Index):
         client: Client | None = None,
         **settings: Value,
     ) -> None:
-        if not shards:
-            raise ValueError("shards is empty. Fix: pass at least one index")
         self.shards = list(shards)
         self.size, self.client = size, client
         self._shard_settings = settings
@@ -84,6 +76,7 @@ class ShardedIndex(Index):
     def check(
         cls,
         dimensions: int | None = None,
+        /,
         *,
         size: int = SHARD_SIZE,
         inner: str = "nndescent",
@@ -97,6 +90,7 @@ class ShardedIndex(Index):
     def build(
         cls,
         descriptors: Float[np.ndarray, "t d"],
+        /,
         *,
         size: int = SHARD_SIZE,
         inner: str = "nndescent",
@@ -117,8 +111,7 @@ class ShardedIndex(Index):
             ValueError: If the size is less than 1, or a shard cannot be built.
         """
         check_number("size", size, COUNT)
-        parts = [descriptors[:size], *_split(descriptors[size:], size)]
-        shards = _build_shards(parts, inner, settings, client)
+        shards = _build_shards(_split(descriptors, size), inner, settings, client)
         return cls(shards, size=size, client=client, **settings)
 
     @property
@@ -209,18 +202,14 @@ class ShardedIndex(Index):
 def merge(found: Sequence[Neighbors], starts: Sequence[int], k: int) -> Neighbors:
     """Merge the neighbors found in several shards into the ``k`` nearest of each query.
 
-    Args:
-        found: Neighbors found in each shard. Rows are counted from the start of the shard.
-        starts: First database row of each shard.
-        k: Number of neighbors to keep per query.
+    The database row of the first descriptor of each shard is in ``starts``.
     """
     pairs = zip(found, starts, strict=True)
     rows = np.concatenate(
         [np.where(each.rows < 0, each.rows, each.rows + start) for each, start in pairs], axis=1
     )
     distances = np.concatenate([each.distances for each in found], axis=1)
-    order = np.lexsort((rows, distances), axis=1)[:, :k]
-    return Neighbors(*(np.take_along_axis(each, order, axis=1) for each in (rows, distances)))
+    return sort_neighbors(rows, distances, k)
 
 
 def _split(descriptors: Float[np.ndarray, "t d"], size: int) -> list[Rows]:

@@ -50,7 +50,7 @@ class ExactIndex(Index):
             self._chunks.append((padded, start, len(rows)))
 
     @classmethod
-    def check(cls, dimensions: int | None = None, **settings: Value) -> None:
+    def check(cls, dimensions: int | None = None, /, **settings: Value) -> None:
         """Check that ``settings`` is empty, because exact search has no settings."""
         if settings:
             raise ConfigError(
@@ -58,7 +58,7 @@ class ExactIndex(Index):
             )
 
     @classmethod
-    def build(cls, descriptors: Float[np.ndarray, "t d"], **settings: Value) -> "ExactIndex":
+    def build(cls, descriptors: Float[np.ndarray, "t d"], /, **settings: Value) -> "ExactIndex":
         """Build an index over database descriptors. Exact search takes no ``settings``."""
         cls.check(None, **settings)
         return cls(descriptors)

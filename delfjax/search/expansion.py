@@ -59,19 +59,12 @@ class ExpansionConfig:
 
 
 def expand_global(
-    query: Float[np.ndarray, " d"],
-    photos: Float[np.ndarray, "b d"],
-    *,
-    alpha: float = 0.0,
+    query: Float[np.ndarray, " d"], photos: Float[np.ndarray, "b d"], *, alpha: float = 0.0
 ) -> Float[np.ndarray, " d"]:
     """Expand a query: average its global descriptor with those of similar photos.
 
-    The result is ``q + sum_i max(0, q . v_i)^alpha v_i``, scaled to unit length.
-
-    Args:
-        query: Global descriptor ``q`` of the query, a unit vector.
-        photos: Global descriptors ``v_i`` of similar photos, unit vectors. There may be none.
-        alpha: Exponent of the weights. 0 gives equal weights; Radenovic et al. (2018) use 3.
+    The result is ``q + sum_i max(0, q . v_i)^alpha v_i``, scaled to unit length. The descriptor ``q``
+    of the query and those of the photos, ``v_i``, are unit vectors. An ``alpha`` of 0 gives equal weights.
     """
     weights = np.maximum(photos @ query, 0) ** alpha
     return l2_normalize((query + weights @ photos)[None]).squeeze(0)
@@ -86,20 +79,12 @@ def trusted_photos(result: SearchResult, config: ExpansionConfig) -> Int[np.ndar
 
 
 def expand_local(
-    query: Features,
-    result: SearchResult,
-    database: Database,
-    config: ExpansionConfig,
+    query: Features, result: SearchResult, database: Database, config: ExpansionConfig
 ) -> Features:
     """Expand a query: add local features of photos with enough inliers, mapped to the query photo.
 
-    Features with higher scores are added first. Duplicates are not added; see `ExpansionConfig`.
-
-    Args:
-        query: Features of the query, reduced by the same PCA as the database.
-        result: Search result of the query.
-        database: The database that was searched.
-        config: Settings of the expansion.
+    Features with higher scores are added first. Duplicates are not added; see `ExpansionConfig`. Query
+    and database are reduced by the same PCA.
 
     Returns:
         Features of the query and added features, highest score first.
@@ -122,14 +107,8 @@ def map_to_query(
 ) -> Features:
     """Map features of a database photo to the query photo, and drop those that fall outside.
 
-    Args:
-        photo: Features of a database photo.
-        affine: Affine map ``A`` from the query photo to the database photo.
-        size: ``(height, width)`` of the query photo in pixels.
-
-    Returns:
-        The features inside the query photo. A position ``p`` becomes ``A^-1 p``. Scales are multiplied
-        by ``s``, because the receptive field of a feature covers ``1 / s`` as many query pixels.
+    A position ``p`` becomes ``A^-1 p``. Scales are multiplied by ``s``, because the receptive field of a
+    feature covers ``1 / s`` as many query pixels. The ``size`` of the query photo is ``(height, width)``.
     """
     linear = affine[:, :2].astype(float)
     positions = (photo.positions - affine[:, 2]) @ np.linalg.inv(linear).T

@@ -25,11 +25,7 @@ def normalize(scores: Real[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
 
 
 def rank_by_similarity(similarities: Float[np.ndarray, " t"]) -> SearchResult:
-    """Rank all database photos by the similarity of global descriptors. Equal photos keep their order.
-
-    Args:
-        similarities: Similarity of the global descriptors of the query and of each photo.
-    """
+    """Rank all database photos by the similarity of global descriptors. Equal photos keep their order."""
     return _rank(None, similarities, similarities, similarities)
 
 
@@ -38,21 +34,10 @@ def fuse(
 ) -> SearchResult:
     """Rank all photos of the database by a weighted mean of inliers and global similarity.
 
-    The score is ``weight * n(inliers) + (1 - weight) * n(similarity)``, where ``n`` is `normalize`.
-
-    Args:
-        result: Search result of the local features. Photos that were not verified have 0 inliers.
-        similarities: Similarity of the global descriptors of the query and of each photo.
-        weight: Weight of the inliers, from 0 to 1.
-
-    Returns:
-        A ranking of every photo, with the fused scores. Ties are sorted by similarity, then by index.
-
-    Raises:
-        ValueError: If the weight is out of range.
+    The score is ``weight * n(inliers) + (1 - weight) * n(similarity)``, where ``n`` is `normalize`, and
+    ``weight`` is from 0 to 1. Photos that were not verified have 0 inliers. Ties are sorted by
+    similarity, then by index.
     """
-    if not 0 <= weight <= 1:
-        raise ValueError(f"weight of the local score is {weight}; expected a number from 0 to 1")
     inliers = np.zeros(len(similarities))
     inliers[result.ranking.images] = np.maximum(result.ranking.inliers, 0)
     fused = weight * normalize(inliers) + (1 - weight) * normalize(similarities)
@@ -62,12 +47,7 @@ def fuse(
 def append_by_similarity(
     result: SearchResult, similarities: Float[np.ndarray, " t"]
 ) -> SearchResult:
-    """Append the photos that a ranking of `Searcher.search_subset` lacks, by global similarity.
-
-    Args:
-        result: Search result of the local features. The order of its photos is kept.
-        similarities: Similarity of the global descriptors of the query and of each photo.
-    """
+    """Append the photos that a ranking of `Searcher.search_subset` lacks, by global similarity."""
     images = result.ranking.images
     ranks = np.full(len(similarities), float(len(images)))
     ranks[images] = np.arange(len(images))

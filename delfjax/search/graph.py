@@ -153,11 +153,10 @@ def search_block(
 @no_type_check
 @compiled
 def _prune(vectors: Vectors, keys: Keys, spread: float, kept: Rows) -> None:
-    """Choose the edges of a node among candidates, and write the chosen nodes into ``kept``.
+    """Choose the edges of a node among candidates, nearest first, and write the chosen nodes into ``kept``.
 
-    The keys of the candidates are sorted, nearest first. A candidate is kept if it is nearer to the node
-    than to every candidate kept before: the rule of the relative neighborhood graph. The ``spread``
-    multiplies the squared distances between candidates, so a spread over 1 keeps more edges.
+    A candidate is kept if it is nearer to the node than to every candidate kept before: the rule of the
+    relative neighborhood graph. The ``spread`` multiplies the squared distances between candidates.
     """
     kept[:] = NONE
     size = 0
@@ -254,9 +253,7 @@ def connect(vectors: Vectors, edges: Edges, entries: Rows, width: int) -> Rows:
     """Add edges so that every node can be reached from the entries.
 
     The new edge to a node comes from the nearest node that is found and has fewer than ``e`` edges.
-
-    Returns:
-        The entries, and nodes to which no edge could be added.
+    Return the entries, and the nodes to which no edge could be added.
     """
     space = _workspace(len(vectors), width)
     reached = np.zeros(len(vectors), np.bool_)

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from delfjax.files import failure
 from delfjax.ranges import COUNT, ConfigError, check_fields, check_number
 from delfjax.search import index_files
-from delfjax.search.index_files import IndexFileError, TensorFiles
+from delfjax.search.index_files import FIX, IndexFileError, TensorFiles
 
 NEIGHBORS = 60  # neighbors per query feature, as in the re-implementations; not in the paper
 # "auto" searches exactly up to this many descriptors: 1,000 query features then take a few seconds on
@@ -67,21 +67,13 @@ class Index(ABC):
 
     @classmethod
     @abstractmethod
-    def build(cls, descriptors: Float[np.ndarray, "t d"], **settings: Any) -> "Index":
-        """Build an index of this kind over the database descriptors. Each kind has its own settings.
-
-        Raises:
-            ValueError: If a setting is unknown or out of range.
-        """
+    def build(cls, descriptors: Float[np.ndarray, "t d"], /, **settings: Any) -> "Index":
+        """Build an index of this kind. Each kind has its own settings, which `check` checks."""
 
     @classmethod
     @abstractmethod
-    def check(cls, dimensions: int | None = None, **settings: Any) -> None:
-        """Check the settings of `build` before the descriptors are known.
-
-        Args:
-            dimensions: Number of dimensions of a descriptor. None: not known yet.
-            settings: The settings.
+    def check(cls, dimensions: int | None = None, /, **settings: Any) -> None:
+        """Check the settings of `build` before the descriptors, or even their dimensions, are known.
 
         Raises:
             ConfigError: If a setting is unknown or out of range, or does not fit the dimensions.
@@ -89,11 +81,7 @@ class Index(ABC):
 
     @property
     def descriptors(self) -> Float[np.ndarray, "t d"]:
-        """Descriptors of the database, one row per feature.
-
-        Raises:
-            ValueError: If this kind of index does not keep the descriptors.
-        """
+        """Descriptors of the database, one row per feature. A `ValueError` if they are not kept."""
         raise ValueError(
             f"an index of kind {self.kind!r} does not keep the descriptors. Fix: to measure recall, pass "
             "`exact=`, an exact index of the same descriptors"
@@ -111,8 +99,8 @@ class Index(ABC):
         """Find the ``k`` nearest database descriptors of each query descriptor.
 
         Raises:
-            ValueError: If the database has fewer than ``k`` descriptors, or if its descriptors have
-                another number of dimensions than the queries.
+            ValueError: If the database has fewer than ``k`` descriptors, or descriptors of other
+                dimensions.
         """
         if k > len(self):
             raise ValueError(
@@ -128,8 +116,7 @@ class Index(ABC):
         """Append descriptors to the database. Their rows follow the last row of the index.
 
         Raises:
-            ValueError: If the new descriptors have another number of dimensions than the database. The
-                index then stays unchanged.
+            ValueError: If the dimensions differ. The index then stays unchanged.
         """
         self._check_dimensions(descriptors)
         if len(descriptors):
@@ -157,10 +144,8 @@ class Index(ABC):
     def save(self, path: Path | str, *, database: str | None = None) -> None:
         """Write the index into a folder. An index that is already there is replaced.
 
-        Args:
-            path: The folder. It is created if it does not exist.
-            database: Checksum of the database (`Database.checksum`) to store with the index. `load_index`
-                compares this checksum with that of the database to search.
+        ``database`` is the checksum of the database (`Database.checksum`), which `load_index` compares
+        with that of the database to search.
 
         Raises:
             IndexFileError: If the folder holds files that are not part of an index.
@@ -230,7 +215,7 @@ class Index(ABC):
 
 
 def build_index(
-    descriptors: Float[np.ndarray, "t d"], kind: str = "auto", **settings: Value
+    descriptors: Float[np.ndarray, "t d"], kind: str = "auto", /, **settings: Value
 ) -> Index:
     """Build a nearest-neighbor index over the descriptors of a database.
 
@@ -253,12 +238,9 @@ def build_index(
 
 
 def load_index(path: Path | str, *, database: str | None = None) -> Index:
-    """Load an index that `Index.save` wrote.
+    """Load an index that `Index.save` wrote into a folder.
 
-    Args:
-        path: The folder.
-        database: Checksum of the database to search (`Database.checksum`). The saved index must belong
-            to this database. None: this is not checked.
+    ``database`` is the checksum of the database to search (`Database.checksum`). None: any database.
 
     Raises:
         IndexFileError: If the folder holds no index, a file is damaged, a setting is unknown, or the
@@ -268,7 +250,7 @@ def load_index(path: Path | str, *, database: str | None = None) -> Index:
     if database not in (None, manifest.get("database")):
         raise IndexFileError(
             f"{path}: this index belongs to another database: its photos or descriptors differ from "
-            "those to search. Fix: build the index again"
+            f"those to search. Fix: {FIX}"
         )
     try:
         index = restore_index(manifest["kind"], manifest["settings"], tensors)
@@ -280,9 +262,17 @@ def load_index(path: Path | str, *, database: str | None = None) -> Index:
         version = manifest["versions"]["delfjax"]
         raise IndexFileError(
             f"{path}: this index, written by delfjax {version}, cannot be read by this version "
-            f"({failure(error)}). Fix: build the index again"
+            f"({failure(error)}). Fix: {FIX}"
         ) from error
     return index
+
+
+def sort_neighbors(
+    rows: Int[np.ndarray, "q n"], distances: Float[np.ndarray, "q n"], k: int
+) -> Neighbors:
+    """Return the ``k`` nearest of the neighbors of each query, sorted by distance, then by row."""
+    order = np.lexsort((rows, distances), axis=1)[:, :k]
+    return Neighbors(*(np.take_along_axis(each, order, axis=1) for each in (rows, distances)))
 
 
 def restore_index(kind: str, settings: dict[str, Any], tensors: TensorFiles) -> Index:
@@ -326,10 +316,7 @@ class IndexConfig:
     settings: Mapping[str, Value] = field(default_factory=dict)
 
     def check(self, dimensions: int | None = None) -> None:
-        """Check the kind and the settings before the descriptors are known.
-
-        Args:
-            dimensions: Number of dimensions of a descriptor. None: not known yet.
+        """Check the kind and the settings before the descriptors, or even their dimensions, are known.
 
         Raises:
             ConfigError: If the kind or a setting is unknown, or a setting is out of range or does not fit
@@ -345,15 +332,5 @@ class IndexConfig:
             _index_class(self.kind).check(dimensions, **self.settings)
 
     def build(self, descriptors: Float[np.ndarray, "t d"]) -> Index:
-        """Build an index with these settings over the descriptors of a database.
-
-        Raises:
-            ValueError: If the kind or a setting is unknown, or a setting is out of range.
-        """
-        try:
-            return build_index(descriptors, self.kind, **self.settings)
-        except TypeError as error:
-            raise ConfigError(
-                f"invalid settings for index {self.kind!r}: {dict(self.settings)} ({error}). Fix: pass "
-                "settings of this kind of index"
-            ) from error
+        """Build an index with these settings; see `build_index`."""
+        return build_index(descriptors, self.kind, **self.settings)

@@ -2,8 +2,7 @@
 
 Each file is named after its content, so a new index lies beside the old one until the new manifest
 replaces the old manifest in one operation. So a process that is killed leaves the old index or the new
-one. Only one process at a time writes. The checksum of a file is compared before the file is read. Files
-hold no pickled objects.
+one. Only one process at a time writes. Files hold no pickled objects.
 """
 
 import json
@@ -23,7 +22,7 @@ LOCK = ".index.lock"
 WRITE_SECONDS = 600  # to wait for another process that writes an index into the same folder
 FILE_NAME = re.compile(r"[\w-]+-[0-9a-f]{16}\.safetensors")  # written by `write`
 LEFTOVER = re.compile(r"\..+\.part")  # written by `atomic_write`, in a process that was killed
-FIX = "build the index again"
+FIX = "build the index again (delfjax index)"
 
 Tensors = dict[str, np.ndarray]
 TensorFiles = dict[str, Tensors]
@@ -87,8 +86,8 @@ def read(path: Path) -> tuple[dict[str, Any], TensorFiles]:
             }
         except FileNotFoundError as error:
             if manifest == before:  # otherwise, another process may have replaced the index
-                missing = f"{error.filename}: the file is missing. Fix: {FIX}"
-                raise IndexFileError(missing) from None
+                message = f"{error.filename}: the file is missing. Fix: {FIX}"
+                raise IndexFileError(message) from None
 
 
 def _read_manifest(path: Path) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:

@@ -6,10 +6,9 @@ The paper matches a query with a whole database (Sec. 4.4). The module `delfjax.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
 
 from delfjax.features.pca import PAPER_DIMENSIONS, PCA, l2_normalize
-from delfjax.geometry.ransac import RansacConfig, verify
+from delfjax.geometry.ransac import RansacConfig, Verification, verify
 from delfjax.ranges import RATIO, Range, check_number
 from delfjax.search.exact import ExactIndex
 from delfjax.types import Features, Matches
@@ -19,7 +18,7 @@ MAX_DISTANCE = 0.8  # as in match_images of the official code
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PairMatch:
+class PairMatch(Verification):
     """Matches between photos ``a`` and ``b``, and the map that RANSAC fitted to the matches.
 
     Attributes:
@@ -32,14 +31,6 @@ class PairMatch:
     """
 
     matches: Matches
-    inliers: Bool[np.ndarray, " m"]
-    affine: Float[np.ndarray, "2 3"]
-    homography: Float[np.ndarray, "3 3"] | None = None
-
-    @property
-    def num_inliers(self) -> int:
-        """Number of inliers, which is the paper's similarity score of two photos."""
-        return int(self.inliers.sum())
 
 
 def match(
@@ -57,7 +48,7 @@ def match(
     requires only one direction.
 
     Args:
-        a: Features of the first photo, as the extractor or a feature store returns them.
+        a: Features of the first photo, as a model or a feature store returns them.
         b: Features of the second photo.
         pca: PCA that reduces the descriptors of both photos. Descriptors that already have the reduced
             size are not changed. None: descriptors of more than 40 dimensions (the paper's size) are
@@ -86,13 +77,7 @@ def match(
         rows_a = np.flatnonzero(mutual & distinct & (near[:, 0] <= max_distance))
         rows_b, distances = nearest[rows_a, 0], near[rows_a, 0]
     matches = Matches(query=a.positions[rows_a], database=b.positions[rows_b], distances=distances)
-    verification = verify([matches], ransac)[0]
-    return PairMatch(
-        matches=matches,
-        inliers=verification.inliers,
-        affine=verification.affine,
-        homography=verification.homography,
-    )
+    return PairMatch(matches=matches, **vars(verify([matches], ransac)[0]))
 
 
 def _reduce(a: Features, b: Features, pca: PCA | None) -> tuple[Features, Features]:

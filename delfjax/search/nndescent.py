@@ -61,9 +61,8 @@ class NNDescentConfig:
 class NNDescentIndex(Index):
     """A graph whose nodes are database descriptors and whose edges lead to near descriptors.
 
-    A beam search follows the edges from near nodes to nearer ones. `add` links new descriptors into the
-    graph without building the graph again. Add many descriptors in one call: every call copies all arrays
-    and checks that all nodes can be reached.
+    Add many descriptors in one call: every call of `add` copies all arrays and checks that all nodes can
+    be reached.
 
     Args:
         descriptors: Descriptors of the database, one row per feature.
@@ -73,8 +72,7 @@ class NNDescentIndex(Index):
         threads: Number of threads of a search. Results do not depend on it. None: one thread per core.
 
     Attributes:
-        effort: Beam width: number of nearest nodes that a search keeps. A higher effort finds more of
-            the true neighbors and takes longer.
+        effort: Beam width: number of nearest nodes that a search keeps.
     """
 
     kind = "nndescent"
@@ -97,7 +95,7 @@ class NNDescentIndex(Index):
 
     @classmethod
     def check(
-        cls, dimensions: int | None = None, *, threads: int | None = None, **settings: Value
+        cls, dimensions: int | None = None, /, *, threads: int | None = None, **settings: Value
     ) -> None:
         """Check the settings of `build` before the descriptors are known."""
         if threads is not None:
@@ -106,22 +104,20 @@ class NNDescentIndex(Index):
 
     @classmethod
     def build(
-        cls, descriptors: Float[np.ndarray, "t d"], *, threads: int | None = None, **settings: Value
+        cls,
+        descriptors: Float[np.ndarray, "t d"],
+        /,
+        *,
+        threads: int | None = None,
+        **settings: Value,
     ) -> "NNDescentIndex":
-        """Build the neighbor graph over the descriptors of a database.
+        """Build the neighbor graph over at least one descriptor. The settings are of `NNDescentConfig`.
 
         The same seed and number of threads give the same graph. Another number of threads gives
         another graph of the same quality, because pynndescent splits its work by threads.
-
-        Args:
-            descriptors: Descriptors of the database, one row per feature. At least one is required.
-            threads: Number of threads to build and search the graph. None: one thread per core.
-            settings: Fields of `NNDescentConfig`.
         """
         cls.check(None, threads=threads, **settings)
         config = config_from_dict(NNDescentConfig, settings)
-        if not len(descriptors):
-            raise ValueError("index nndescent: descriptors is empty. Fix: use exact search")
         threads = threads or os.cpu_count() or 1
         vectors = np.array(descriptors, np.float32, order="C")
         order = np.random.default_rng(config.seed).permutation(len(vectors)).astype(np.int32)
@@ -223,10 +219,9 @@ def _build_edges(
     count = len(vectors)
     edges = np.empty((count, config.degree), np.int32)
 
-    def choose(candidates: Int[np.ndarray, " c"], starts: Int[np.ndarray, " s"]) -> None:
+    def choose(*lists: Int[np.ndarray, " _"]) -> None:
         def choose_block(block: slice) -> None:
-            bounds = block.start, block.stop
-            graph.choose_block(vectors, candidates, starts, *bounds, config.spread, edges)
+            graph.choose_block(vectors, *lists, block.start, block.stop, config.spread, edges)
 
         _run_in_threads(choose_block, count, threads)
 
@@ -247,16 +242,10 @@ def _build_edges(
 def nearest_neighbors(
     vectors: Float[np.ndarray, "t d"], count: int, *, seed: int = 0, threads: int = 1
 ) -> Int[np.ndarray, "t m"]:
-    """Find the nearest neighbors of each row among the other rows, approximately for many rows.
+    """Find the ``count`` nearest neighbors of each row among the other rows, approximately for many rows.
 
-    Args:
-        vectors: One vector per row.
-        count: Maximum number of neighbors of each row.
-        seed: Random seed of pynndescent.
-        threads: Number of threads of pynndescent. Another number gives slightly different neighbors.
-
-    Returns:
-        Row indices of the neighbors of each row, -1 for neighbors that were not found.
+    The seed and the number of threads are those of pynndescent. Return the rows of the neighbors, -1
+    for neighbors that were not found. There may be fewer than ``count``.
     """
     count = min(count, len(vectors) - 1)
     if not count:
@@ -304,10 +293,7 @@ def _distant_pairs(
 def _both_directions(
     edges: Int[np.ndarray, "t e"], pairs: Int[np.ndarray, "2 f"]
 ) -> tuple[Int[np.ndarray, " c"], Int[np.ndarray, " s"]]:
-    """List, for each node, the nodes that share an edge or a pair with the node, in either direction.
-
-    Return the lists of all nodes, concatenated, and the start of each list.
-    """
+    """List the nodes that share an edge or a pair with each node, as `graph.choose_block` takes them."""
     nodes, columns = np.nonzero(edges >= 0)
     ends = edges[nodes, columns]
     nodes = nodes.astype(np.int32)

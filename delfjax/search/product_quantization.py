@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from delfjax.files import check_tensors
 from delfjax.provenance import config_from_dict
 from delfjax.ranges import COUNT, ConfigError, Range, check_fields
-from delfjax.search.index import Index, Neighbors, Value
+from delfjax.search.index import Index, Neighbors, Value, sort_neighbors
 from delfjax.search.index_files import TensorFiles
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class ProductQuantizationIndex(Index):
         config: Settings with which the index was built.
 
     Attributes:
-        effort: Number of lists searched for a query. More lists take longer and give a higher recall.
+        effort: Number of lists searched for a query.
     """
 
     kind = "pq"
@@ -76,7 +76,7 @@ class ProductQuantizationIndex(Index):
         self.effort = config.probes
 
     @classmethod
-    def check(cls, dimensions: int | None = None, **settings: Value) -> None:
+    def check(cls, dimensions: int | None = None, /, **settings: Value) -> None:
         """Check the settings of `build` before the descriptors are known."""
         parts = config_from_dict(ProductQuantizationConfig, settings).parts
         if dimensions is not None and dimensions % parts:
@@ -86,15 +86,14 @@ class ProductQuantizationIndex(Index):
 
     @classmethod
     def build(
-        cls, descriptors: Float[np.ndarray, "t d"], **settings: Value
+        cls, descriptors: Float[np.ndarray, "t d"], /, **settings: Value
     ) -> "ProductQuantizationIndex":
         """Learn the centers from the descriptors of a database, and quantize the descriptors.
 
         The ``settings`` are the fields of `ProductQuantizationConfig`.
 
         Raises:
-            ValueError: If there are too few descriptors, the number of parts does not divide the number
-                of dimensions, or a setting is unknown or out of range.
+            ValueError: If there are too few descriptors, or a setting is unknown or out of range.
             ImportError: If faiss is not installed.
         """
         config, faiss = config_from_dict(ProductQuantizationConfig, settings), _import_faiss()
@@ -126,9 +125,7 @@ class ProductQuantizationIndex(Index):
         probes = _import_faiss().SearchParametersIVF(nprobe=min(self.effort, self._file.nlist))
         squared, rows = self._file.search(queries, k, params=probes)
         distances = np.where(rows < 0, np.inf, np.sqrt(np.maximum(squared, 0))).astype(np.float32)
-        order = np.lexsort((rows, distances), axis=1)
-        rows, distances = (np.take_along_axis(part, order, axis=1) for part in (rows, distances))
-        return Neighbors(rows.astype(np.int32), distances)
+        return sort_neighbors(rows.astype(np.int32), distances, k)
 
     def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
         self._file.add(descriptors)

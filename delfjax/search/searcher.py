@@ -92,16 +92,16 @@ class Searcher:
     """Search a database of photos for photos that match a query photo.
 
     Args:
-        database: Features of the photos. A `Database` is used without changes. All photos of a
-            `FeatureStore` are loaded: ``config.features`` limits the features of each photo, and
-            ``config.truncate`` the dimensions of the descriptors.
+        database: Features of the photos. A `Database` is used without changes, a `FeatureStore` is
+            loaded by `SearchConfig.load_database`.
         index: A finished index over the descriptors of the database, an `IndexConfig`, or a kind of
-            index such as ``"exact"``. None: an exact index for a small database, a graph index for a large one.
+            index such as ``"exact"``. None: ``"auto"``.
         config: Settings of the search. None: the defaults.
         pca: PCA that reduced the descriptors of the database. None: the PCA of the store.
 
     Raises:
-        ValueError: If the index cannot be built or belongs to another database, or the PCA does not reduce the number of dimensions.
+        ValueError: If the index cannot be built or belongs to another database, or the PCA does not
+            reduce the number of dimensions.
     """
 
     def __init__(
@@ -128,20 +128,18 @@ class Searcher:
             index = index.build(database.descriptors)
         elif not isinstance(index, Index):
             index = build_index(database.descriptors, index or "auto")
-        if (len(index), index.dimensions) != database.descriptors.shape:
+        count, dimensions = database.descriptors.shape
+        if (len(index), index.dimensions) != (count, dimensions):
             raise ValueError(
                 f"the index has {len(index)} descriptors of {index.dimensions} dimensions; expected those of "
-                "the database, {0} of {1}. Fix: build the index from this database".format(
-                    *database.descriptors.shape
-                )
+                f"the database, {count} of {dimensions}. Fix: build the index from this database"
             )
         self.index = index
 
     def __call__(self, query: Features) -> SearchResult:
         """Rank the photos of the database for a query photo.
 
-        Args:
-            query: Features of the query photo, either as extracted or already reduced by the PCA.
+        The features of the query may be as extracted or already reduced by the PCA.
         """
         query = self.reduce(query)
         return self.rank(query, self.find_neighbors(query))
@@ -162,9 +160,7 @@ class Searcher:
     def add(self, names: Sequence[str], features: Sequence[Features]) -> None:
         """Add photos to the database and to the index. The index is not built again.
 
-        Args:
-            names: Name of each photo.
-            features: Features of each photo, either as extracted or already reduced by the PCA.
+        The features of the photos may be as extracted or already reduced by the PCA.
 
         Raises:
             ValueError: If a name is already in the database. The database then stays unchanged.
@@ -193,12 +189,7 @@ class Searcher:
         self.database = smaller  # only now, because the index may raise an error
 
     def search_subset(self, query: Features, images: Int[np.ndarray, " b"]) -> SearchResult:
-        """Rank only some photos of the database for a query photo, by exact search.
-
-        Args:
-            query: Features of the query photo.
-            images: Indices of the photos in the database.
-        """
+        """Rank only the photos of the database with the indices ``images``, by exact search."""
         subset = Searcher(self.database.select(images), "exact", self.config, pca=self.pca)
         result = subset(query)
         ranking = replace(result.ranking, images=images[result.ranking.images])
@@ -216,9 +207,7 @@ class Searcher:
     def rank(self, query: Features, neighbors: Neighbors) -> SearchResult:
         """Count the votes of all photos, verify the photos with most votes, and rank all photos with votes.
 
-        Args:
-            query: Features of the query photo, as `reduce` returns them.
-            neighbors: Nearest database features of each query feature.
+        The arguments are the results of `reduce` and `find_neighbors`.
         """
         pairs = self.pair_features(neighbors)
         votes = np.bincount(pairs.images, minlength=len(self.database))
@@ -252,9 +241,9 @@ class Searcher:
             distances=distances[near],
         )
         pairs = pairs.nearest_of(pairs.images, pairs.query_rows)
-        return (
-            pairs.nearest_of(pairs.images, pairs.database_rows) if self.config.one_to_one else pairs
-        )
+        if self.config.one_to_one:
+            pairs = pairs.nearest_of(pairs.images, pairs.database_rows)
+        return pairs
 
     def photo_matches(self, query: Features, pairs: "FeaturePairs", image: int) -> Matches:
         """Return the putative matches of one photo: positions in the query and in the photo."""

@@ -96,7 +96,7 @@ def test_each_number_has_a_range(command, action, capsys, tmp_path, monkeypatch)
             "train --photos a --out b --coordinator x --hosts 2 --host 2",
             "expected a number below 2",
         ),
-        ("benchmark rendered --index pq --index-settings bits=99", "--index-settings: bits is 99"),
+        ("benchmark rendered --index pq --index-settings bits=99", "bits is 99; expected"),
         ("benchmark rendered --index-settings beam=9", "choose a kind (--index)"),
         (
             "benchmark rendered --global-scales 1 0.5",
@@ -115,7 +115,7 @@ def test_each_number_has_a_range(command, action, capsys, tmp_path, monkeypatch)
             "train --photos a --out b --variant attention --pooled-layer conv5",
             'pooled_layer is "conv5" with variant "attention"',
         ),
-        ("reproduce --queries x", "have no effect without --labeled"),
+        ("reproduce --queries x", "--queries has no effect without --labeled"),
         ("reproduce --only bogus", "unknown name bogus"),
         ("extract a b --model sift --selection norm", "--selection has no effect"),
         ("match a b --model rootsift --nms-iou 0", "Fix: leave out --nms-iou"),
@@ -223,7 +223,6 @@ def world(tmp_path_factory):
         ("search store folder/photo.png --truncate 9", "--truncate is 9; expected at most 8"),
         ("search store folder/photo.png --index pq", "parts is 10; expected a divisor of 8"),
         ("index store --index pq", "parts is 10; expected a divisor of 8"),
-        ("search store folder/photo.png --saved store", "--saved store is a feature store"),
         (
             "train --photos classes --out r --batch-size 5",
             "expected at most 4, the number of photos",
@@ -384,8 +383,7 @@ def test_an_empty_value_is_refused(arguments, tmp_path, monkeypatch, capsys):
         ("", "match a a --model sift --json - >&-", 1, "standard output could not be written"),
         ("", "match a a --model sift 2>&-", 0, ""),
         ("JAX_PLATFORMS=cuda", "match a a --model sift", 1, "$JAX_PLATFORMS=cuda"),
-        ("TQDM_MININTERVAL=abc", "match a a", 1, "$TQDM_MININTERVAL=abc"),
-        ("MPLBACKEND=x", "match missing a --figure x.png", 1, "$MPLBACKEND=x"),
+        ("MPLBACKEND=x", "match missing a --figure x.png", 1, "valid value for backend"),
     ],
 )
 def test_streams_and_environment(setting, command, code, message, tmp_path):

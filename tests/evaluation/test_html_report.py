@@ -8,6 +8,7 @@ from evaluations import evaluation_of, ranked
 from worlds import classes
 
 from delfjax.datasets.labeled_folder import labeled
+from delfjax.evaluation import html_report
 from delfjax.evaluation.html_report import write_html_report
 
 NAMES = ["a/0.png", "a/1.png", "a/2.png", "b/0.png", "b/1.png", "b/2.png"]
@@ -20,17 +21,18 @@ def root(tmp_path):
     return classes(tmp_path / "photos", count=2).root
 
 
-def report(root, path, **options):
+def report(root, path):
     """Write a report of the rankings above; return the evaluation and the text."""
     results = [ranked(images, range(6, 0, -1)) for images in RANKINGS]
     evaluation = evaluation_of(labeled(root), *results)
-    write_html_report(evaluation, path, **options)
+    write_html_report(evaluation, path)
     return evaluation, path.read_text(encoding="utf-8")
 
 
-def test_the_report_is_one_self_contained_file(root, tmp_path):
+def test_the_report_is_one_self_contained_file(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(html_report, "MAX_RESULTS", 3)
     path = tmp_path / "new" / "report.html"
-    evaluation, page = report(root, path, max_results=3)
+    evaluation, page = report(root, path)
     sources = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"'\s>)]+)""", page)
     assert len(sources) == 6 * (1 + 3)
     assert all(source.startswith("data:image/jpeg;base64,") for source in sources)

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from evaluations import evaluation_of, ranked
 from PIL import Image
 
+from delfjax.datasets.benchmark import Benchmark, Query
 from delfjax.datasets.rendered import PhotoAnnotation
-from delfjax.evaluation.localization import (
-    hit_rate,
-    hit_rates_in_store,
-    is_on_landmark,
-)
+from delfjax.datasets.truth import Truth
+from delfjax.evaluation import report
+from delfjax.evaluation.localization import hit_rate
 from delfjax.features.store import FeatureStore
 from delfjax.types import Features
 
@@ -38,8 +38,9 @@ def mask():
 
 
 def test_positions_are_y_x_and_are_rounded_to_pixels(mask):
-    found = is_on_landmark(keypoints([[5, 20], [4.6, 19.6], [4.4, 20], [20, 5], [9, 29]]), mask)
-    assert found.tolist() == [True, True, False, False, True]
+    positions = [[5, 20], [4.6, 19.6], [4.4, 20], [20, 5], [9, 29]]
+    found = [hit_rate(keypoints([each]), mask, [1])[0] for each in positions]
+    assert found == [1, 1, 0, 0, 1]
 
 
 def test_hit_rate_counts_the_best_keypoints(mask):
@@ -48,7 +49,7 @@ def test_hit_rate_counts_the_best_keypoints(mask):
     np.testing.assert_allclose(found, [1, 1 / 2, 3 / 4, np.nan])
 
 
-def test_hit_rates_of_a_store_leave_out_junk(tmp_path, mask):
+def test_junk_and_photos_without_features_do_not_count(tmp_path, mask, monkeypatch):
     stream = io.BytesIO()
     Image.fromarray(mask).save(stream, "PNG")
     annotation = PhotoAnnotation(
@@ -65,15 +66,24 @@ def test_hit_rates_of_a_store_leave_out_junk(tmp_path, mask):
         encoded_mask=base64.b64encode(stream.getvalue()).decode(),
     )
     with FeatureStore(tmp_path, {}) as store:
-        for name in ("a.jpg", "b.jpg", "junk.jpg"):
-            store.write(name, keypoints([[6, 25], [0, 0]]))
+        for name, y in {"a.jpg": 6, "b.jpg": 0, "junk.jpg": 6}.items():
+            store.write(name, keypoints([[y, 25], [y, 25]]))
     grades = {"a.jpg": "good", "b.jpg": "ok", "junk.jpg": "junk", "absent.jpg": "good"}
     annotations = {
         name: replace(annotation, photo=name, grade=grade) for name, grade in grades.items()
     }
-    found = hit_rates_in_store(store, annotations, [1, 2])
-    assert list(found) == ["a.jpg", "b.jpg"]
-    np.testing.assert_allclose(found["b.jpg"], [1, 1 / 2])
+    monkeypatch.setattr(report, "BEST", 2)
+    monkeypatch.setattr(report.rendered, "annotations", lambda root: annotations)
+    benchmark = Benchmark(
+        name="photos",
+        root=tmp_path,
+        database=("b.jpg",),
+        queries=(Query(name="a", photo="a.jpg"),),
+        truths={"standard": (Truth(np.array([0]), np.array([], int)),)},
+    )
+    evaluation = replace(evaluation_of(benchmark, ranked([0], [9])), store=tmp_path)
+    found = report._keypoints_on_landmark(evaluation)["on_landmark"]
+    assert (found["photos"], found["value"], found["by_query"]) == (2, 50, [100])
 
 
 def test_random_scores_give_the_fraction_of_the_mask(mask):
@@ -84,4 +94,4 @@ def test_random_scores_give_the_fraction_of_the_mask(mask):
 
 def test_a_mask_of_another_size_is_an_error():
     with pytest.raises(ValueError, match=r"mask has .* \(2, 2\), but the photo has \(20, 30\)"):
-        is_on_landmark(keypoints([[0, 0]]), np.ones((2, 2), bool))
+        hit_rate(keypoints([[0, 0]]), np.ones((2, 2), bool), [1])

@@ -75,11 +75,6 @@ def test_a_neighbor_that_no_shard_finds_stays_missing():
     assert distances.tolist() == [[0.5, 0.5, np.inf]]
 
 
-def test_no_shards_are_an_error():
-    with pytest.raises(ValueError, match="shards is empty"):
-        ShardedIndex([])
-
-
 def test_empty_shards_are_an_error():
     with pytest.raises(ValueError, match="size is 0; expected a whole number of at least 1"):
         ShardedIndex.build(DATABASE, size=0)

@@ -84,9 +84,3 @@ def test_a_query_without_results_is_ranked_by_similarity():
     empty = Ranking(**{k: v[:0] for k, v in vars(nothing.ranking).items() if v is not None})
     none = SearchResult(ranking=empty, matches={}, verifications={})
     assert fuse(none, SIMILARITIES).ranking.images.tolist() == [0, 2, 1, 3, 4]
-
-
-@pytest.mark.parametrize("weight", [-0.5, 1.5])
-def test_weights_out_of_range_are_an_error(weight):
-    with pytest.raises(ValueError, match=rf"is {weight}; expected a number from 0 to 1"):
-        fuse(local_result([0], [1]), SIMILARITIES, weight=weight)
