@@ -368,16 +368,24 @@ def cache_folder() -> Path:
     return Path(os.environ.get("DELFJAX_CACHE") or pooch.os_cache("delfjax"))
 
 
-def lock_cache(wait: float) -> Lock:
-    """Create the cache folder and lock it. Wait at most so many seconds for another process."""
-    folder = cache_folder()
+def lock_folder(folder: Path, wait: float, name: str = ".lock") -> Lock:
+    """Create a folder for downloads and lock it.
+
+    Args:
+        folder: The folder.
+        wait: Number of seconds to wait while another process holds the lock.
+        name: Name of the lock file.
+
+    Raises:
+        StoreError: If the folder cannot be written, or another process holds the lock for too long.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return Lock(folder / ".lock", wait=wait)
+        return Lock(folder / name, wait=wait)
     except OSError as error:
         raise StoreError(
-            f"{folder}: the cache folder cannot be written ({error.strerror}); expected a folder for downloaded "
-            "files. Fix: set $DELFJAX_CACHE to a folder that can be written"
+            f"{folder}: the folder for downloads cannot be written ({error.strerror}). Fix: check its "
+            "permissions, or set $DELFJAX_CACHE or $DELFJAX_DATA to another folder"
         ) from error
 
 

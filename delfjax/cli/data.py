@@ -7,6 +7,7 @@ from delfjax.cli.output import show
 from delfjax.datasets.benchmark import DatasetError
 from delfjax.datasets.catalog import DATASETS, data_folder, missing_parts
 from delfjax.datasets.fetch import fetch_dataset
+from delfjax.files import StoreError
 
 
 def data_options(sub: argparse.ArgumentParser) -> None:
@@ -48,7 +49,7 @@ def _fetch(name: str, root: Path) -> int:
         show(f"{root / name}\n{entry.description}")
     try:
         fetched = fetch_dataset(name, root)
-    except DatasetError as error:
+    except (DatasetError, StoreError) as error:
         show(f"delfjax data: {error}", error=True)
         return 1
     show(f"{root / name}: {'fetched' if fetched else 'complete, nothing to fetch'}")

@@ -1,7 +1,6 @@
 """Catalog of the data sets: publisher, terms of use, download addresses, and required files.
 
-The entries are in ``catalog.toml``. One root folder holds one sub-folder per data set, with the name of
-the data set. A data set without a known download address has instructions for downloading it by hand.
+The entries are in ``catalog.toml``. One root folder holds one sub-folder per data set, with its name.
 """
 
 import os
@@ -55,7 +54,7 @@ class CatalogEntry:
         terms: Terms of use, in one phrase.
         parts: Required parts, as glob patterns. In a complete folder, each pattern matches a file.
         files: Files to download. Empty: the data set has to be downloaded by hand.
-        manual_steps: Instructions for downloading the data set by hand.
+        manual_steps: How to download the data set by hand.
         gigabytes: Approximate download size in GB. None: unknown.
         photos_from: Name of another data set whose photos are used. None: no other data set.
     """
@@ -72,7 +71,7 @@ class CatalogEntry:
 
     @property
     def description(self) -> str:
-        """Text with title, summary, size, web page and terms of use, on three indented lines."""
+        """Title, summary, size, web page and terms of use, on three indented lines."""
         size = f"about {self.gigabytes:g} GB" if self.gigabytes else "size unknown"
         return (
             f"  {self.title}: {self.summary}; {size}\n"

@@ -22,7 +22,7 @@ from delfjax.datasets.catalog import (
     missing_parts,
 )
 from delfjax.datasets.text_files import read_lines
-from delfjax.files import Lock, StoreError, atomic_write, check_regular, sha256
+from delfjax.files import StoreError, atomic_write, check_regular, lock_folder, sha256
 
 ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tar.gz")
 DOWNLOADS = "downloads"  # sub-folder of a data set, for archives and their checksums
@@ -41,13 +41,14 @@ def fetch_dataset(name: str, root: Path) -> bool:
     Raises:
         DatasetError: The data set has to be downloaded by hand. Or a file cannot be downloaded or
             unpacked; the next call continues with this file.
+        StoreError: A folder cannot be written, or another process downloads into it for hours.
     """
     entry, folder = DATASETS[name], root / name
     if not (missing := missing_parts(name, root)):
         return False
     if not entry.files:
         raise DatasetError(missing_message(name, root))
-    with _lock(folder, ".fetching.lock"):
+    with lock_folder(folder, WAIT, ".fetching.lock"):
         missing = missing_parts(name, root)  # another process may have fetched them
         (folder / UNFINISHED).write_text("\n".join(missing))
         for file in entry.files:
@@ -71,9 +72,10 @@ def download_file(url: str, path: Path, md5: str | None = None) -> None:
 
     Raises:
         DatasetError: The file cannot be downloaded or written, or the checksum differs.
+        StoreError: As in `fetch_dataset`.
     """
     checksum, known_hash, hint = path.with_name(f"{path.name}.sha256"), None, ""
-    with _lock(path.parent, ".download.lock"):
+    with lock_folder(path.parent, WAIT, ".download.lock"):
         if md5 is not None:
             known_hash = f"md5:{md5}"
         elif recorded := _recorded(checksum):
@@ -109,18 +111,6 @@ def download_file(url: str, path: Path, md5: str | None = None) -> None:
                 f"{path}: cannot be downloaded from {url} ({error}). Fix: {fix}; then run the same "
                 f"command again{hint}"
             ) from error
-
-
-def _lock(folder: Path, name: str) -> Lock:
-    """Create a folder and lock it; wait for another process that downloads into it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return Lock(folder / name, wait=WAIT)
-    except (OSError, StoreError) as error:
-        raise DatasetError(
-            f"{folder}: nothing can be downloaded into this folder ({error}). Fix: check its permissions, and "
-            "whether another process downloads into it"
-        ) from error
 
 
 def _check_response(response: requests.Response, **_: object) -> None:

@@ -1,9 +1,7 @@
 """Load Google-Landmarks: version 1, the data set of the paper (Sec. 5), and version 2.
 
-The id of a photo has 16 hexadecimal digits. The csv files are checked while they are read. Loading does
-not check that the photos are on disk: of millions of photos, some are always missing. Missing photos are
-reported when they are read. Sources: the publisher's page, and ``dataset_file_io.py`` of
-tensorflow/models.
+The csv files are checked. Missing photos are reported when they are read: of millions of photos, some
+are always missing. Sources: the publisher's page, and ``dataset_file_io.py`` of tensorflow/models.
 """
 
 import csv
@@ -28,10 +26,10 @@ PROTOCOLS = {"Private": "private", "Public": "public"}  # by value of the column
 def load_v2(folder: Path) -> Benchmark:
     """Load ``google_landmarks_v2``. The database is called index; labeled test photos are the queries.
 
-    Photo ``0123456789abcdef`` of the index is the file ``index/0/1/2/0123456789abcdef.jpg``, as in the
-    archives. The queries have two halves, ``private`` and ``public``. Each half is a protocol, in which
-    the queries of the other half have no positives (correct photos). Test photos without labels are
-    left out. They are not distractor queries, since the index may hold correct photos.
+    Photo ``0123456789abcdef`` of the index is the file ``index/0/1/2/0123456789abcdef.jpg``. The queries
+    have two halves, ``private`` and ``public``. Each half is a protocol, in which the queries of the
+    other half have no positives (correct photos). Test photos without labels are left out. They are not
+    distractor queries, since the index may hold correct photos.
 
     Raises:
         DatasetError: A file cannot be read or its content is invalid.

@@ -1,9 +1,8 @@
 """Load INRIA Holidays (Jegou et al., ECCV 2008): 500 scenes, each with one query and other photos.
 
-The photo ``jpg/NNNNKK.jpg`` shows scene ``NNNN``. The photo with ``KK = 00`` is the query. The other
-photos of the scene are its positives (correct photos). The query stays in the database, but is ignored
-in its own ranking. Source: ``holidays_map.py`` of the publisher. The DELF paper has no results
-for this benchmark.
+The photo ``jpg/NNNNKK.jpg`` shows scene ``NNNN``. The photo with ``KK = 00`` is the query, which is ignored
+in its own ranking. The other photos are its positives (correct photos). Source: ``holidays_map.py`` of
+the publisher. The DELF paper has no results for this benchmark.
 """
 
 import re

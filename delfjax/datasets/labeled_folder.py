@@ -20,13 +20,10 @@ LABELED = "labeled"  # name of such a benchmark on the command line and in resul
 
 
 def find_classes(photos: PhotoFolder) -> dict[str, list[str]]:
-    """Return the photos of each class. Evaluation and training use this rule.
+    """Return the sorted photos of each class. Evaluation and training use this rule.
 
     Outer folders that contain all photos are skipped. The class of a photo is the name of its outermost
     sub-folder below these folders. Photos outside of the sub-folders have no class.
-
-    Returns:
-        Photo names by the name of the class, both sorted.
 
     Raises:
         DatasetError: The photos have fewer than two classes.
@@ -65,7 +62,7 @@ def labeled(folder: PhotoFolder | Path | str, queries: str = "*", database: str 
     itself is in the database, it is junk (ignored in the scores).
 
     Args:
-        folder: The folder. `find_classes` describes the class of a photo.
+        folder: The folder. `find_classes` defines the class of a photo.
         queries: Pattern for the file names of the queries, such as ``test_*``.
         database: Pattern for the file names of the database photos.
 

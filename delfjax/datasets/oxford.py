@@ -65,16 +65,13 @@ def load(name: str, folder: Path) -> Benchmark:
 def read_ground_truth(
     folder: Path, root: Path, database: Iterable[str], *, ignored: Collection[str] = ()
 ) -> tuple[tuple[Query, ...], tuple[Truth, ...]]:
-    """Read the queries and their ground truth from text files in the format of Oxford5k.
+    """Read the queries, sorted by name, and their ground truth from text files in Oxford5k's format.
 
     Args:
         folder: Folder that holds the text files, in any sub-folders.
         root: Folder to which photo paths are relative.
         database: Paths of the database photos. The index of a photo is its position, from 0.
         ignored: Stems (names without folder and suffix) of photos to skip in the text files.
-
-    Returns:
-        The queries, sorted by name, and the ground truth of each query.
 
     Raises:
         DatasetError: A file of a query is missing or its content is invalid.

@@ -21,19 +21,14 @@ UNPACK = "unpack the photos again"
 
 
 class Line(NamedTuple):
-    """A line of a text file.
-
-    Attributes:
-        text: The line without surrounding white space.
-        location: File and line number, for error messages.
-    """
+    """A line of a text file, without surrounding white space. ``location`` is its file and number."""
 
     text: str
     location: str
 
 
 def read_lines(path: Path, *, fix: str = "download the file again") -> list[Line]:
-    """Read the lines of a UTF-8 text file, and skip blank lines.
+    """Read the lines of a UTF-8 text file that are not blank.
 
     Raises:
         DatasetError: The file cannot be read or is not text.
@@ -53,13 +48,7 @@ def list_photos(folder: Path) -> tuple[str, ...]:
 
 
 def check_photos_exist(listed: Iterable[Line], photos: Collection[str], folder: Path) -> None:
-    """Raise a `DatasetError` if listed photos are missing on disk.
-
-    Args:
-        listed: Lines that each name one photo.
-        photos: Names of the photos on disk.
-        folder: Folder of the photos, for the error message.
-    """
+    """Raise a `DatasetError` if a line names a photo that is not in ``photos``, the names in ``folder``."""
     missing = [line for line in listed if line.text not in photos]
     if missing:
         names = list(dict.fromkeys(line.text for line in missing))
@@ -76,7 +65,7 @@ def read_box(corners: object, photo: Path, location: str) -> Box:
     Args:
         corners: The four numbers or their texts, in pixels of the photo.
         photo: Path of the photo.
-        location: File and line of the box, for the error message.
+        location: File and line of the box, for the message.
 
     Raises:
         DatasetError: ``corners`` are not four numbers, or the box is empty, not finite, or completely

@@ -22,7 +22,7 @@ class ResNetSpec:
     """Layer sizes and input normalization of a ResNet.
 
     Attributes:
-        name: Name of the network in configurations, caches and results.
+        name: Name of the network.
         stride_in: The convolution with stride 2 in a stage's first block, ``"1x1"`` (v1) or ``"3x3"`` (v1.5).
         blocks: Numbers of bottleneck blocks in conv2, conv3, conv4 and conv5.
         width: Number of channels of the stem and of the 3x3 convolutions of conv2. It doubles in each stage.

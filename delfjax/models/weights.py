@@ -2,7 +2,7 @@
 
 The paper starts from a ResNet-50 trained on ImageNet (Sec. 4.1). ResNet-50 v1 comes from Keras: its
 published HDF5 file, or the same tensors in an npm package, for computers that can only reach a
-package registry. ResNet-50 v1.5 comes from torchvision. The checksum of every file is verified.
+package registry. ResNet-50 v1.5 comes from torchvision.
 """
 
 import shutil
@@ -15,7 +15,7 @@ import requests
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
-from delfjax.files import atomic_write, cache_folder, lock_cache, sha256
+from delfjax.files import atomic_write, cache_folder, lock_folder, sha256
 from delfjax.models.backbone import ResNet, build
 from delfjax.models.conversion import Tensors, WeightsError, convert, read_weights
 from delfjax.models.resnet import RESNET50_V1, RESNET50_V15, ResNetSpec
@@ -51,8 +51,8 @@ def load_backbone(
         classifier: Whether to add conv5 and the classifier of 1000 ImageNet classes.
 
     Raises:
-        StoreError: If the cache folder cannot be written, or if another process
-            downloads the same file and does not finish in time.
+        StoreError: If the cache folder cannot be written, or another process does not finish the
+            download in time.
         WeightsError: If no download succeeds, or if a file is damaged or does not fit the network.
     """
     if file is not None:
@@ -76,7 +76,7 @@ def _cached_tensors(spec: ResNetSpec) -> Tensors:
 
     if is_complete():  # without the lock: the folder may be read-only
         return load_file(path)
-    with lock_cache(DOWNLOAD_SECONDS):
+    with lock_folder(cache_folder(), DOWNLOAD_SECONDS):
         if is_complete():  # another process has downloaded the weights
             return load_file(path)
         tensors = convert(*read_weights(download(spec)), spec)

@@ -136,9 +136,8 @@ def plan(
     known = {*RUNS, *benchmarks, *(job.name for job in jobs)}
     if unknown := [name for name in names if name not in known]:
         raise ConfigError(
-            f"unknown name {', '.join(unknown)}; expected a run ({', '.join(RUNS)}), an available "
-            f"benchmark ({', '.join(benchmarks)}), or a result such as rendered_norm. Fix: choose "
-            "from `delfjax reproduce --list`"
+            f"unknown name {', '.join(unknown)}; expected a run, an available benchmark "
+            f"({', '.join(benchmarks)}) or a result. Fix: choose from `delfjax reproduce --list`"
         )
     return [job for job in jobs if not names or {job.run.name, job.benchmark, job.name} & {*names}]
 

@@ -93,9 +93,7 @@ class Table:
 def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
     """List the results in a folder as a table: name, value, interval, and description.
 
-    Args:
-        folder: Folder of the results.
-        headline: Whether to leave out results that contain ``"headline": false``.
+    If ``headline`` is True, results that contain ``"headline": false`` are left out.
 
     Raises:
         ValueError: If there are no results.
@@ -173,16 +171,14 @@ def update_page(page: Path, folder: Path = RESULTS) -> None:
     """Write the summary of Table 1 into a Markdown page, between the two marks for results.
 
     Raises:
-        ValueError: If the page lacks ``<!-- results -->`` or, after it, ``<!-- /results -->``.
+        ValueError: If the page lacks the marks.
     """
     text = page.read_bytes().decode()  # with the line ends of the page
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
-        raise ValueError(
-            f"{page}: the page has no marks for the table; expected one {START} and, after it, one "
-            f"{END}. Fix: add both lines"
-        )
+        expected = f"expected one {START} and, after it, one {END}"
+        raise ValueError(f"{page}: has no marks for the table; {expected}. Fix: add both lines")
     table = summarize_table1(table1(), results_by_row(folder, headline=True)).markdown()
     block = f"{START}\n\n{table}\n\n{END}".replace("\n", "\r\n" if "\r\n" in text else "\n")
     write_output(page, f"{before}{block}{after}")

@@ -22,7 +22,7 @@ from delfjax.datasets import archives, fetch
 from delfjax.datasets.benchmark import DatasetError
 from delfjax.datasets.catalog import DATASETS, CatalogEntry, RemoteFile, missing_parts
 from delfjax.datasets.fetch import download_file, fetch_dataset
-from delfjax.files import Lock
+from delfjax.files import Lock, StoreError
 
 
 def make_tar(contents: dict[str, bytes]) -> bytes:
@@ -359,9 +359,7 @@ def test_the_wait_for_another_download_is_limited(server, path, monkeypatch, cap
     path.parent.mkdir(parents=True)
     with (
         Lock(path.parent / ".download.lock"),
-        pytest.raises(
-            DatasetError, match=r"lock: this lock is held since 0\.05 seconds by another"
-        ),
+        pytest.raises(StoreError, match=r"lock: this lock is held since 0\.05 seconds by another"),
     ):
         download_file(f"{server.url}/2.tgz", path)
     assert "waiting at most 0.05 seconds for another process" in capsys.readouterr().err
@@ -413,7 +411,7 @@ def test_addresses_that_are_not_http(path, url, monkeypatch):
 
 def test_a_folder_that_cannot_be_created(server, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(DatasetError, match=r"file: nothing can be downloaded .*permissions"):
+    with pytest.raises(StoreError, match=r"file: the folder for downloads cannot .*permissions"):
         download_file(f"{server.url}/2.tgz", tmp_path / "file" / "2.tgz")
 
 
