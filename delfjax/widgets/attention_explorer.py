@@ -178,9 +178,10 @@ class AttentionExplorer(Explorer):
         self.count = labeled(
             IntSlider, "keypoints", value=defaults.count, max=MAX_KEYPOINTS, step=10
         )
-        left_out = "Share of the cells to leave out, those with the lowest scores"
-        share = {"max": 0.99, "step": 0.01, "readout_format": ".0%", "tooltip": left_out}
-        self.threshold = labeled(FloatSlider, "threshold", **share)
+        self.threshold = labeled(
+            FloatSlider, "threshold", max=0.99, step=0.01, readout_format=".0%"
+        )
+        self.threshold.tooltip = "Share of the cells to leave out, those with the lowest scores"
         self.opacity = labeled(FloatSlider, "opacity", value=defaults.opacity, max=1, step=0.05)
         self.export = Button(description="make a figure", icon="picture-o")
         self.upload.layout.width = self.export.layout.width = "auto"

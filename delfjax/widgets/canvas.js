@@ -35,8 +35,9 @@ function render({ model, el }) {
     model.save_changes();
   };
   const sendPointer = (pointer) => {
+    model.set("pointer", pointer); // at once, because a focus or a key may come before the next frame
     cancelAnimationFrame(frameRequest);
-    frameRequest = requestAnimationFrame(() => send({ pointer }));
+    frameRequest = requestAnimationFrame(() => model.save_changes());
   };
   const sendClick = (clicked) => send({ clicked, clicks: model.get("clicks") + 1, box: null });
 

@@ -71,7 +71,7 @@ class ThumbnailGrid(ImageCanvas):
         self.observe(self._draw, names="selected")
 
     def show_cards(
-        self, title: str, cards: Sequence[Card], *, columns: int, card_width: int, selected: int
+        self, title: str, cards: Sequence[Card], selected: int, *, columns: int, card_width: int
     ) -> None:
         """Show cards in a grid, with the card of index ``selected`` selected. Hide an empty grid.
 

@@ -89,9 +89,10 @@ def search_photos(
         raise ValueError("queries is empty; expected at least one photo")
     load = photos if callable(photos) else lambda name: read_image(Path(photos) / name)
     display(HTML(notice("Compiling the search. This takes a few seconds …")))
-    explorer = RetrievalExplorer(searcher, load, queries, truths or {}, model)
+    query, neighbors = next(iter(queries.values())), max(NEIGHBORS, searcher.config.neighbors)
+    CachedSearch(searcher, query, neighbors).search(searcher.config)
     clear_output()  # the widget replaces the message
-    return explorer
+    return RetrievalExplorer(searcher, load, queries, truths or {}, model)
 
 
 class RetrievalExplorer(Explorer):
@@ -275,16 +276,17 @@ class RetrievalExplorer(Explorer):
             Card(photo=thumbnail(photo, width), lines=(short_name(name),))
             for name, photo in self._photos.items()
         ]
-        options = {"columns": columns, "card_width": width, "selected": self.query.index}
-        self.query_grid.show_cards("queries", cards, **options)
+        selected = self.query.index
+        self.query_grid.show_cards("queries", cards, selected, columns=columns, card_width=width)
 
     def _show_results(self) -> None:
         """Show the first results, and the matches of the query with the chosen result."""
         cards = self._cards()
         with self._pause():
             self.rank.max = max(1, len(cards))
-            options = {"columns": RESULT_COLUMNS, "card_width": CARD_WIDTH}
-            self.result_grid.show_cards("results", cards, **options, selected=self.rank.value - 1)
+            self.result_grid.show_cards(
+                "results", cards, self.rank.value - 1, columns=RESULT_COLUMNS, card_width=CARD_WIDTH
+            )
         image, caption = self._draw_pair()
         self.pair_canvas.layout.max_width = f"{PAGE_WIDTH * image.shape[1] // PAIR_WIDTH}px"
         self.pair_canvas.image, self.pair_canvas.alt = encode_jpeg(image), caption

@@ -37,7 +37,7 @@ def test_javascript_module_is_found():
 
 def test_pointer_frames_a_card_and_click_selects_it():
     grid = ThumbnailGrid()
-    grid.show_cards("photos", cards(5), columns=3, card_width=WIDTH, selected=1)
+    grid.show_cards("photos", cards(5), 1, columns=3, card_width=WIDTH)
     assert (grid.selected, grid.grid) == (1, (2, 3))
     assert grid.alt.startswith("photos: one: two; one: two;")
     before = grid.image
@@ -52,17 +52,17 @@ def test_pointer_frames_a_card_and_click_selects_it():
     click(grid, (0.75 * height, 2.5 * WIDTH))  # an empty place of the last row
     assert grid.selected == 3
     grid.pointer = None
-    grid.show_cards("photos", cards(5), columns=3, card_width=WIDTH, selected=1)
+    grid.show_cards("photos", cards(5), 1, columns=3, card_width=WIDTH)
     assert grid.image == before
 
 
 def test_grid_without_cards_is_hidden_and_ignores_clicks():
     grid = ThumbnailGrid()
-    grid.show_cards("photos", [], columns=3, card_width=WIDTH, selected=0)
+    grid.show_cards("photos", [], 0, columns=3, card_width=WIDTH)
     assert grid.layout.display == "none"
     click(grid, (1.0, 1.0))
     grid.pointer = (1.0, 1.0)
     assert grid.selected == 0
-    grid.show_cards("photos", cards(1), columns=3, card_width=WIDTH, selected=0)
+    grid.show_cards("photos", cards(1), 0, columns=3, card_width=WIDTH)
     assert grid.layout.display is None
     assert grid.image
