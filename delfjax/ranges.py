@@ -47,6 +47,7 @@ class Range:
 
 
 COUNT = Range(at_least=1, at_most=1_000_000_000, whole=True)
+COUNT_OR_0 = Range(at_least=0, at_most=COUNT.at_most, whole=True)
 SEED = Range(at_least=0, at_most=2**32 - 1, whole=True)
 """Seeds that NumPy, JAX and scikit-learn all accept. JAX would drop the higher bits of a larger one."""
 PIXELS = Range(at_least=16, at_most=16_384, whole=True)

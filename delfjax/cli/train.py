@@ -16,12 +16,11 @@ from delfjax.features.store import ExtractionReport
 from delfjax.images.folder import scan
 from delfjax.models import weights
 from delfjax.models.resnet import RESNET50_V1, SPECS
-from delfjax.ranges import COUNT, Range
+from delfjax.ranges import COUNT, COUNT_OR_0
 from delfjax.training import TrainingConfig, Variant, paper_config, small_config, with_conv5
 from delfjax.training.loop import MODEL
 from delfjax.training.run_folder import STATES
 
-HOST = Range(at_least=0, at_most=COUNT.at_most, whole=True)
 CONFIGS = {"small": small_config, "paper": paper_config}
 
 
@@ -54,7 +53,7 @@ def train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tensorboard", action="store_true", help=tensorboard)
     parser.add_argument("--coordinator", help="address:port of host 0, to train on several hosts")
     add_number(parser, "--hosts", 1, COUNT, "number of hosts that train together")
-    add_number(parser, "--host", 0, HOST, "index of this host, starting at 0")
+    add_number(parser, "--host", 0, COUNT_OR_0, "index of this host, starting at 0")
 
 
 def training_config(options: argparse.Namespace) -> TrainingConfig:

@@ -96,12 +96,10 @@ class ExactIndex(Index):
         return cls.build(tensors["index"]["descriptors"], **settings)
 
     def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
-        largest = QUERY_BUCKETS[-1]
-        batches = [
-            self._search_batch(queries[start : start + largest], k)
-            for start in range(0, len(queries), largest)
-        ]
-        return Neighbors(*(np.concatenate(part) for part in zip(*batches, strict=True)))
+        size = QUERY_BUCKETS[-1]
+        batches = [queries[at : at + size] for at in range(0, len(queries), size)]
+        found = [self._search_batch(batch, k) for batch in batches]
+        return Neighbors(*(np.concatenate(part) for part in zip(*found, strict=True)))
 
     def _search_batch(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
         size = next(bucket for bucket in QUERY_BUCKETS if bucket >= len(queries))

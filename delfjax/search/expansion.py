@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 
 from delfjax.features.database import Database
 from delfjax.features.pca import l2_normalize
-from delfjax.ranges import COUNT, NOT_NEGATIVE, Range, check_fields
+from delfjax.ranges import COUNT_OR_0, NOT_NEGATIVE, Range, check_fields
 from delfjax.search.searcher import SearchResult
 from delfjax.types import ARRAYS, Features
 
@@ -52,10 +52,9 @@ class ExpansionConfig:
     distance: float = 0.5
 
     def __post_init__(self) -> None:
-        whole = Range(at_least=0, at_most=COUNT.at_most, whole=True)
-        limits = {"alpha": Range(at_least=0, at_most=1000), "max_growth": NOT_NEGATIVE}
+        limits = {"max_photos": COUNT_OR_0, "min_inliers": COUNT_OR_0, "max_growth": NOT_NEGATIVE}
         limits |= {"radius": NOT_NEGATIVE, "distance": NOT_NEGATIVE}
-        check_fields(self, max_photos=whole, min_inliers=whole, **limits)
+        check_fields(self, alpha=Range(at_least=0, at_most=1000), **limits)
 
 
 def expand_global(

@@ -36,12 +36,7 @@ def write(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensors
     """Write an index into a folder. An index that is already there is replaced.
 
     A float32 tensor is stored as float16 if this loses no precision. That is the case for descriptors
-    from a feature store.
-
-    Args:
-        path: The folder. It is created if it does not exist.
-        manifest: Kind, settings and database of the index.
-        tensors: A dict from file to a dict from name to tensor.
+    from a feature store. ``tensors`` is a dict from file to a dict from name to tensor.
 
     Raises:
         IndexFileError: If the folder holds files that are not part of an index.

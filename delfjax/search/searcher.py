@@ -15,7 +15,7 @@ from delfjax.features.database import Database
 from delfjax.features.pca import PCA, truncate_descriptors
 from delfjax.features.store import FeatureStore
 from delfjax.geometry.ransac import RansacConfig, Verification, verify
-from delfjax.ranges import COUNT, RATIO, Range, check_fields
+from delfjax.ranges import COUNT, COUNT_OR_0, RATIO, Range, check_fields
 from delfjax.search.index import NEIGHBORS, Index, IndexConfig, Neighbors, build_index
 from delfjax.types import Features, Matches, Ranking
 
@@ -54,10 +54,8 @@ class SearchConfig:
     ransac: RansacConfig = field(default_factory=RansacConfig)
 
     def __post_init__(self) -> None:
-        counts = {"neighbors": COUNT, "features": COUNT, "truncate": COUNT}
-        verified = Range(at_least=0, at_most=COUNT.at_most, whole=True)
-        distance = Range(at_least=0, infinite=True)
-        check_fields(self, verified=verified, max_distance=distance, ratio=RATIO, **counts)
+        counts = {"neighbors": COUNT, "features": COUNT, "truncate": COUNT, "verified": COUNT_OR_0}
+        check_fields(self, max_distance=Range(at_least=0, infinite=True), ratio=RATIO, **counts)
 
     def limit_features(self, features: Features) -> Features:
         """Limit a photo to ``features`` features, and its descriptors to ``truncate`` dimensions."""
@@ -95,7 +93,7 @@ class Searcher:
         database: Features of the photos. A `Database` is used without changes, a `FeatureStore` is
             loaded by `SearchConfig.load_database`.
         index: A finished index over the descriptors of the database, an `IndexConfig`, or a kind of
-            index such as ``"exact"``. None: ``"auto"``.
+            index such as ``"exact"``.
         config: Settings of the search. None: the defaults.
         pca: PCA that reduced the descriptors of the database. None: the PCA of the store.
 
@@ -107,7 +105,7 @@ class Searcher:
     def __init__(
         self,
         database: Database | FeatureStore,
-        index: Index | IndexConfig | str | None = None,
+        index: Index | IndexConfig | str = "auto",
         config: SearchConfig | None = None,
         *,
         pca: PCA | None = None,
@@ -127,7 +125,7 @@ class Searcher:
         if isinstance(index, IndexConfig):
             index = index.build(database.descriptors)
         elif not isinstance(index, Index):
-            index = build_index(database.descriptors, index or "auto")
+            index = build_index(database.descriptors, index)
         count, dimensions = database.descriptors.shape
         if (len(index), index.dimensions) != (count, dimensions):
             raise ValueError(
