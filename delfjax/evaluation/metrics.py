@@ -5,7 +5,7 @@ are removed from a ranking before it is scored. A `Truth` holds both. Average pr
 definitions: one of Oxford5k, Paris6k, Holidays and the revisited data sets, and one of
 Google-Landmarks v2. `delfjax.evaluation.precision_recall` scores the results of all queries together.
 
-Symbols: ``n`` is the number of positives of a query. ``ranks`` (``r`` in formulas) are the ranks of
+Symbols: ``n`` is the number of positives of a query, also of those that were not found. ``ranks`` (``r`` in formulas) are the ranks of
 the positives that were found, from 0, after junk is removed, in any order. A function that takes both
 raises a `ValueError` if there are more than ``n`` ranks, or if a rank is negative or occurs twice.
 Axes: ``q`` queries, ``p`` found positives, ``k`` cutoffs (numbers of first results).
@@ -71,7 +71,7 @@ def precision_at(ranks: Ranks, n: int, ks: Sequence[int], *, cap: bool = True) -
     ``k = 10``. If a positive is missing from the ranking, ``k`` is not reduced.
 
     Returns:
-        Precision at each cutoff in ``ks``, 0 to 1. NaN if the query has no positives.
+        Precision at each cutoff in ``ks`` (at least 1 each), 0 to 1. NaN if the query has no positives.
     """
     ranks = _sort(ranks, n)
     depth = np.minimum(ks, ranks[-1] + 1) if cap and n and len(ranks) == n else np.asarray(ks)

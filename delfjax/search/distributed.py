@@ -202,7 +202,7 @@ class ShardedIndex(Index):
 def merge(found: Sequence[Neighbors], starts: Sequence[int], k: int) -> Neighbors:
     """Merge the neighbors found in several shards into the ``k`` nearest of each query.
 
-    The database row of the first descriptor of each shard is in ``starts``.
+    Each shard counts rows from 0. ``starts`` has the database row of the first descriptor of each shard.
     """
     pairs = zip(found, starts, strict=True)
     rows = np.concatenate(
