@@ -5,9 +5,10 @@ are removed from a ranking before it is scored. A `Truth` holds both. Average pr
 definitions: one of Oxford5k, Paris6k, Holidays and the revisited data sets, and one of
 Google-Landmarks v2. `delfjax.evaluation.precision_recall` scores the results of all queries together.
 
-Symbols: ``n`` is the number of positives of a query, also of those that were not found. ``ranks`` (``r`` in formulas) are the ranks of
-the positives that were found, from 0, after junk is removed, in any order. A function that takes both
-raises a `ValueError` if there are more than ``n`` ranks, or if a rank is negative or occurs twice.
+Symbols: ``n`` is the number of positives of a query, also of those that were not found. ``ranks``
+(``r`` in formulas) are the ranks of the positives that were found, from 0, after junk is removed, in
+any order. A function that takes both raises a `ValueError` if there are more than ``n`` ranks, or if
+a rank is negative or occurs twice.
 Axes: ``q`` queries, ``p`` found positives, ``k`` cutoffs (numbers of first results).
 """
 
