@@ -138,8 +138,8 @@ class ResNet(nnx.Module):
                 inside the photos. By default, all pixels are inside a photo.
 
         Returns:
-            Maps by name: ``stem``, ``conv2``, ``conv3``, ``conv4`` and, if the network has conv5, ``conv5``.
-            Their strides are 2, 4, 8, 16 and 32 pixels. With a classifier, also ``logits``, the class scores.
+            Maps by name. Their strides are 2, 4, 8, 16 and 32 pixels. With a classifier, also ``logits``,
+            the class scores.
         """
         x = _mask((photos - jnp.array(self.spec.mean)) / jnp.array(self.spec.std), valid)
         valid = _stride_mask(valid, 2)
@@ -184,7 +184,7 @@ def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
 
 
 def cut_at_conv4(model: ResNet) -> ResNet:
-    """Return a copy of the network without conv5 and classifier. Local descriptors do not need them."""
+    """Return a copy of the network without conv5 and classifier."""
     cut = nnx.clone(model)
     cut.classifier = None
     if 5 in cut.stages:

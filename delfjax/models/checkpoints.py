@@ -88,7 +88,7 @@ def read_manifest(name_or_path: Path | str) -> dict[str, Any]:
     """Read the manifest of a model: contents and checksum of the file, backbone, and training settings.
 
     Raises:
-        WeightsError: If the model does not exist, or if the file is damaged or not a trained model.
+        WeightsError: If the model does not exist, is damaged or is not a trained model.
     """
     path = model_path(name_or_path)
     with _reading_model(path):
@@ -115,7 +115,7 @@ def load_model(name_or_path: Path | str) -> tuple[ResNet, Attention | None]:
     """Load a model by path or name. Return its backbone (batch norms folded) and its attention head or None.
 
     Raises:
-        WeightsError: If the model does not exist, if the file is damaged, or if its backbone is missing.
+        WeightsError: As in `read_manifest`, or if the backbone of the model is missing.
     """
     path = model_path(name_or_path)
     backbone = attention = None

@@ -1,8 +1,8 @@
 """Decide from results whether claims of the paper (Sec. 5), and claims of our own, are true.
 
 A claim says that some runs (methods with their settings) are better than others, by mAP or by the
-precision-recall curves of Fig. 5. A claim passes if the 95% intervals of all differences between
-the runs are above 0. It fails if one interval is below 0. Otherwise it is undecided.
+precision-recall curves of Fig. 5. It passes if the 95% intervals of all differences are above 0. It
+fails if one interval is below 0. Otherwise it is undecided.
 """
 
 import json

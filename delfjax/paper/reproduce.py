@@ -30,7 +30,7 @@ State = Literal["kept", "made", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class LabeledFolder:
-    """Arguments of `delfjax.datasets.labeled`, which makes a benchmark of a folder of photos."""
+    """Arguments of `delfjax.datasets.labeled_folder.labeled`: a folder that becomes a benchmark."""
 
     folder: Path
     queries: str = "*"

@@ -73,7 +73,7 @@ PROFILES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A method with its settings, which gives a row of a table, a point of a figure, or a comparison.
+    """A method with its settings.
 
     Attributes:
         name: Name of the run, and last part of the name of its result.

@@ -186,7 +186,7 @@ def test_a_labeled_folder_has_results_of_its_own(results, tmp_path):
 
 def test_patterns_need_a_labeled_folder(capsys):
     assert main(["reproduce", "--queries=0.*"]) == 2
-    assert "Fix: add --labeled FOLDER" in capsys.readouterr().err
+    assert "Fix: add --labeled" in capsys.readouterr().err
 
 
 def test_results_of_the_papers_sizes_have_a_folder_of_their_own():
