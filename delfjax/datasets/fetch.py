@@ -13,7 +13,7 @@ import pooch
 import requests
 
 from delfjax.datasets.archives import MAX_BYTES, is_unpacked, unpack
-from delfjax.datasets.benchmark import DatasetError
+from delfjax.datasets.benchmark import DatasetError, invalid
 from delfjax.datasets.catalog import (
     DATASETS,
     UNFINISHED,
@@ -80,17 +80,15 @@ def download_file(url: str, path: Path, md5: str | None = None) -> None:
             known_hash = f"md5:{md5}"
         elif recorded := _recorded(checksum):
             known_hash = f"sha256:{recorded}"
-            hint = (
-                f". If the publisher has changed the file and you trust it, first remove {checksum}"
-            )
+            hint = f". If you trust a changed file of the publisher, first remove {checksum}"
         fields = {"registry": {path.name: known_hash}, "urls": {path.name: url}}
         source = pooch.create(path.parent, base_url="", retry_if_failed=RETRIES, **fields)
-        options = {
-            "hooks": {"response": _check_response},
-            "headers": {"Accept-Encoding": "identity"},
-        }
         downloader = pooch.HTTPDownloader(
-            progressbar=True, chunk_size=CHUNK, timeout=TIMEOUT, **options
+            progressbar=True,
+            chunk_size=CHUNK,
+            timeout=TIMEOUT,
+            hooks={"response": _check_response},
+            headers={"Accept-Encoding": "identity"},
         )
         try:
             if path.exists():
@@ -153,10 +151,8 @@ def _fetch_file(file: RemoteFile, folder: Path) -> None:
         download_file(file.md5_url, md5_file)
         md5 = md5_file.read_text(errors="replace").partition(" ")[0].strip()
         if not re.fullmatch(r"[0-9a-f]{32}", md5):
-            raise DatasetError(
-                f"{md5_file}: begins with {md5[:40]!r}; expected an MD5 checksum of 32 hexadecimal digits. "
-                "Fix: remove this file and run the same command again"
-            )
+            found = f"begins with {md5[:40]!r}; expected an MD5 checksum of 32 hexadecimal digits"
+            raise invalid(md5_file, found, fix="remove this file and run the same command again")
     download_file(file.url, archive, md5)
     unpack(archive, target, flat=file.flat)
     archive.unlink()
@@ -167,14 +163,12 @@ def _link_photos(photos: Path, link: Path) -> None:
     if link.exists() or link.is_symlink():
         return
     if next(photos.glob("*.jpg"), None) is None:
-        raise DatasetError(
-            f"{photos}: holds no .jpg files, but {link.parent.name} uses the photos of "
-            f"{photos.parent.name}. Fix: move its photos into {photos}, without sub-folders"
-        )
+        names = f"{link.parent.name} uses the photos of {photos.parent.name}"
+        fix = f"move its photos into {photos}, without sub-folders"
+        raise invalid(photos, f"holds no .jpg files, but {names}", fix=fix)
     target = Path("..", photos.parent.name, photos.name)  # relative: the root may be moved
     try:
         link.symlink_to(target, target_is_directory=True)
     except OSError as error:  # on Windows, some users may not create links
-        raise DatasetError(
-            f"{link}: a link to {target} cannot be created ({error.strerror}). Fix: copy {photos} to {link}"
-        ) from error
+        found = f"a link to {target} cannot be created ({error.strerror})"
+        raise invalid(link, found, fix=f"copy {photos} to {link}") from error

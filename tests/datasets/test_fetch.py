@@ -383,7 +383,7 @@ def test_later_downloads_are_checked_against_the_first(server, path):
     download_file(f"{server.url}/2.tgz", path)
     path.unlink()
     (server.folder / "2.tgz").write_bytes(FIRST)
-    message = r"If the publisher has changed the file .* first remove .*2\.tgz\.sha256"
+    message = r"If you trust a changed file .* first remove .*2\.tgz\.sha256"
     with pytest.raises(DatasetError, match=message):
         download_file(f"{server.url}/2.tgz", path)
     assert file_names(path.parent) == ["2.tgz.sha256"]
