@@ -44,7 +44,7 @@ QUICK = {
     "data": "",
     "reproduce": "--list",  # a run takes minutes
 }
-LANDMARKS = "blue_portal", "canal_palace"  # of the rendered set
+LANDMARK = "blue_portal"  # of the rendered set
 
 
 def commands(block: str) -> list[list[str]]:
@@ -78,9 +78,9 @@ def world(tmp_path, monkeypatch, tiny_network):
 
 
 def rendered_part(folder: Path) -> Path:
-    """Copy two landmarks of the rendered set, a place and the distractor queries of another."""
-    parts = [f"gt/{name}_*" for name in LANDMARKS] + [f"images/{name}_*" for name in LANDMARKS]
-    parts += ["images/place_000_*", "strangers/place_100_*", "*.json*"]
+    """Copy a landmark of the rendered set, a place and the distractor queries of another."""
+    parts = f"gt/{LANDMARK}_*", f"images/{LANDMARK}_*", "images/place_000_*"
+    parts += "strangers/place_100_*", "*.json*"
     for path in [path for part in parts for path in (rendered.ROOT / "eval").glob(part)]:
         fakes.write(folder / path.relative_to(rendered.ROOT), path.read_bytes())
     shutil.copy(rendered.ROOT / "SHA256SUMS", folder)

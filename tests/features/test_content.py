@@ -203,13 +203,13 @@ def test_two_pictures_on_white_canvases_have_few_inliers(imagenet):
         photo = np.full((240, 320, 3), 255, np.uint8)
         photo[50 : 50 + height, 90 : 90 + width] = draw(block, (height, width), block=block)
         photos.append(photo)
-    config = dx.ExtractionConfig(pyramid=dx.PyramidConfig(longest=320), max_features=100)
+    config = dx.ExtractionConfig(pyramid=dx.PyramidConfig(longest=160), max_features=100)
     model = dx.load("resnet50_v1")
     inliers = {}
     for contrast in (0.0, None):
         features = map(model.with_config(replace(config, min_contrast=contrast)), photos)
         inliers[contrast] = dx.match(*features).num_inliers
-    assert inliers[None] < inliers[0.0] / 3
+    assert inliers[None] < inliers[0.0] / 3, inliers
 
 
 # --- the configuration

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from delfjax import provenance
+from delfjax.evaluation import significance
 from delfjax.evaluation.significance import Estimate
 from delfjax.files import StoreError
 from delfjax.paper.claims import (
@@ -22,6 +23,12 @@ from delfjax.paper.claims import (
 from delfjax.paper.runs import RUNS, SEEDS
 
 HEIGHTS = {"norm": 50, "ft_norm": 70, "att": 60, "ft_att": 90, "ft_att_qe": 80}
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    """Save time: the differences between these results are clear."""
+    monkeypatch.setattr(significance, "RESAMPLES", 100)
 
 
 def keep(folder, name, height):
