@@ -1,8 +1,8 @@
 """Figures of photos, features, matches, rankings, training and networks.
 
-Drawing functions return a `Figure`. A notebook displays the figure; ``figure.save(path)`` writes it to a
-file. The public names are listed in ``__init__.pyi``. They are imported on first use, which makes
-importing the package fast.
+Each function returns a `Figure`. A notebook displays the figure, and ``figure.save(path)`` writes
+it to a file. The public names are listed in ``__init__.pyi``. They are imported on first use, which
+makes importing the package fast.
 """
 
 import lazy_loader

@@ -1,7 +1,7 @@
-"""The shared style of all figures, a grid of photos, and functions that resize and encode images.
+"""Shared style of all figures, a grid of photos, and functions that resize and encode images.
 
-Functions of `delfjax.plots` take positions as ``(y, x)``; they convert them to matplotlib's ``(x, y)``.
-They do not use pyplot's global state, so notebooks, scripts and widgets can show or save the figures.
+All functions of `delfjax.plots` take positions as ``(y, x)``, although matplotlib uses ``(x, y)``.
+The figures do not use the global state of pyplot, so notebooks, scripts and widgets can share them.
 """
 
 import io
@@ -33,7 +33,7 @@ STYLE = mpl.RcParams(
     }
 )
 HEATMAP_COLORS = "magma"
-HEATMAP_RANGE = (1, 99.5)  # percentiles of the end colors; a few outliers must not take all colors
+HEATMAP_RANGE = (1, 99.5)  # percentiles of the first and the last color; robust to outliers
 NEUTRAL = "#8a8f98"
 TEXT, MUTED = "#23272f", "#626974"  # colors of main text and of secondary text
 COLORS = ("#3b6fb6", "#d98032", "#4a9d6f", "#a05fa8")  # of the first, second, ... curve of a plot
@@ -42,24 +42,24 @@ DIM = 0.5  # opacity of the dark layer over the unselected part of a photo
 FIGURE_QUALITY, WIDGET_QUALITY = 70, 90  # JPEG quality, 1 to 95
 
 RgbImage = UInt8[np.ndarray, "_ _ 3"]
-"""An RGB image of any size. If a call has several images of type `Photo`, they need equal sizes."""
+"""An RGB image. Images in one call may differ in size, unlike those of type `Photo`."""
 
 
 class Figure(mpl_figure.Figure):
-    """A matplotlib figure that displays itself in a notebook without pyplot.
+    """A matplotlib figure that a notebook displays without pyplot.
 
     Figures with photos are displayed as JPEG, because PNG makes notebooks ten times larger.
     """
 
     def legend(self, *handles_labels: object, **options: object) -> Legend:
-        """Add a legend without a frame. The arguments are those of `matplotlib.figure.Figure.legend`."""
+        """Add a legend without a frame, with the arguments of `matplotlib.figure.Figure.legend`."""
         return super().legend(*handles_labels, **{"frameon": False} | options)
 
     def save(self, path: str | Path) -> None:
-        """Write the figure to a file. The folder is created if it is missing.
+        """Write the figure to a file. Create the folder of the file if it is missing.
 
         Args:
-            path: File to write. Its suffix sets the format, such as ``.png``, ``.jpg`` or ``.pdf``.
+            path: Path of the file. The suffix, such as ``.png`` or ``.pdf``, sets the format.
         """
         path = Path(path)
         write_output(path, self.to_bytes(path.suffix.removeprefix(".").replace("jpg", "jpeg")))
@@ -82,7 +82,7 @@ class Figure(mpl_figure.Figure):
 def subplots(
     width: float, height: float, rows: int = 1, columns: int = 1, **grid: Any
 ) -> tuple[Figure, np.ndarray]:
-    """Create a figure in the shared style, like ``plt.subplots``.
+    """Create a figure and its axes in the shared style.
 
     Args:
         width: Width in inches.
@@ -101,12 +101,12 @@ def subplots(
 
 
 def set_title(ax: Axes, title: str) -> None:
-    """Set the title of axes in the shared style: small text, aligned to the left."""
+    """Set the title of the axes as small text, aligned to the left."""
     ax.set_title(title, loc="left", fontsize=STYLE["axes.titlesize"])
 
 
 def draw_photo(ax: Axes, photo: RgbImage, title: str = "") -> None:
-    """Draw a photo without ticks and frame on the given axes, with a title above."""
+    """Draw a photo with a title on the given axes, without ticks and frame."""
     ax.imshow(photo)
     set_title(ax, title)
     ax.set_axis_off()
@@ -122,14 +122,14 @@ def photos(
 ) -> Figure:
     """Draw photos in a grid.
 
-    In a single row, all photos get the same height. In several rows, all columns get the same width, and
-    photos that are taller than most photos of the row are scaled down.
+    In a single row, all photos get the same height. In several rows, all columns get the same
+    width, and photos that are taller than most photos of their row are scaled down.
 
     Args:
         images: At least one photo. Sizes may differ.
-        titles: Titles of the first photos.
-        boxes: Boxes to outline on the first photos, in pixels of the photo; None draws no box.
-        columns: Number of photos per row. None: all photos in one row.
+        titles: Titles of the photos. Photos after the last title have no title.
+        boxes: Boxes to outline, one per photo, in pixels of the photo. None draws no box.
+        columns: Number of photos per row. None draws all photos in one row.
         width: Width of the figure in inches.
     """
     columns = columns or len(images)
@@ -149,7 +149,7 @@ def photos(
             draw_photo(ax, images[number], titles[number] if number < len(titles) else "")
             ax.set_anchor("NW")
         if number < len(boxes) and (box := boxes[number]) is not None:
-            # The edges of a box lie between pixels; matplotlib puts the centers at integers.
+            # Edges of boxes lie between pixels. matplotlib puts pixel centers at whole numbers.
             corner = box.left - 0.5, box.top - 0.5
             size = box.right - box.left, box.bottom - box.top
             ax.add_patch(Rectangle(corner, *size, fill=False, edgecolor="#ffd23f", linewidth=2))
@@ -157,18 +157,18 @@ def photos(
 
 
 def fit_size(size: tuple[int, int], bounds: tuple[int, int]) -> tuple[int, int]:
-    """Scale ``size`` so that it just fits into ``bounds``. Both are ``(height, width)``."""
+    """Scale ``size`` to the largest size that fits into ``bounds``. Both are ``(height, width)``."""
     factor = min(bounds[0] / size[0], bounds[1] / size[1])
     return max(1, round(factor * size[0])), max(1, round(factor * size[1]))
 
 
 def resize(photo: RgbImage, size: tuple[int, int]) -> RgbImage:
-    """Resize a photo to a ``size`` of ``(height, width)`` in pixels."""
+    """Resize a photo to ``size``, the ``(height, width)`` in pixels."""
     return np.asarray(Image.fromarray(photo).resize(size[::-1], Image.Resampling.BICUBIC))
 
 
 def encode_jpeg(image: RgbImage) -> bytes:
-    """Encode an image as JPEG for a widget. PNG would be ten times slower and larger."""
+    """Encode an image as JPEG for a widget. PNG is ten times slower and larger."""
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "JPEG", quality=WIDGET_QUALITY, subsampling=0)
     return stream.getvalue()

@@ -24,21 +24,21 @@ from delfjax.plots.base import (
 )
 from delfjax.types import Features, Photo
 
-BRIGHTNESS = 0.75  # of the photo under keypoints, so that the keypoints stand out
+BRIGHTNESS = 0.75  # factor that darkens the photo under keypoints
 RING_AREA = 20  # area of the ring of a keypoint of scale 1, in square points
-OPACITY = 0.72  # of score maps
+OPACITY = 0.72  # opacity of score maps
 
 
 def keypoints(
     photo: Photo, features: Features, *, max_keypoints: int = 300, title: str | None = None
 ) -> Figure:
-    """Draw the best keypoints as rings. Rings are larger and darker for larger receptive fields.
+    """Draw the best keypoints as rings. A larger and darker ring means a larger receptive field.
 
     Args:
         photo: The photo.
         features: Features of the photo, best first.
         max_keypoints: Maximum number of keypoints to draw.
-        title: Title of the figure. None: a title with the number of keypoints.
+        title: Title of the figure. None writes the number of keypoints.
     """
     best = features[:max_keypoints]
     figure, ax = _darkened(photo, f"the {len(best)} best keypoints" if title is None else title)
@@ -62,16 +62,16 @@ def keypoints(
 def receptive_fields(
     photo: Photo, features: Features, boxes: Float[np.ndarray, "n 4"], *, title: str = ""
 ) -> Figure:
-    """Draw the four best keypoints as dots, each with the box of its receptive field.
+    """Draw the four best keypoints as dots, and the receptive field of each keypoint as a box.
 
-    A receptive field (the pixels that influence a feature) may extend beyond the photo, where the network
-    uses zeros.
+    A receptive field (the pixels that influence a feature) may extend beyond the photo. The network
+    pads the photo with zeros.
 
     Args:
         photo: The photo.
         features: Features of the photo, best first.
-        boxes: ``(top, left, bottom, right)`` of each receptive field in pixels, from
-            `delfjax.features.extraction.Extractor.receptive_field_boxes`.
+        boxes: ``(top, left, bottom, right)`` of the receptive field of each feature, in pixels,
+            from `delfjax.features.extraction.Extractor.receptive_field_boxes`.
         title: Title of the figure.
     """
     figure, ax = _darkened(photo, title)
@@ -86,7 +86,7 @@ def receptive_fields(
         ax.plot(x, y, "o", color=color, markeredgecolor="white", label=label)
     size = np.array(photo.shape[:2])
     corners = np.vstack([boxes, [-0.5, -0.5, *size - 0.5]])
-    margin = 0.5 * size  # limit: the largest receptive fields leave no room for the photo
+    margin = 0.5 * size  # limit, because the largest receptive fields leave no room for the photo
     top, left = np.maximum(corners[:, :2].min(0) - 2, -margin)
     bottom, right = np.minimum(corners[:, 2:].max(0) + 2, size + margin)
     ax.set(xlim=(left, right), ylim=(bottom, top))
@@ -95,21 +95,21 @@ def receptive_fields(
 
 
 def heatmaps(photo: Photo, maps: Mapping[str, Float[np.ndarray, "h w"]]) -> Figure:
-    """Draw a photo and its score maps (one score per pixel) in one row, as in `heatmap_grid`."""
+    """Draw a photo and its score maps (one score per pixel, by title) in one row."""
     return heatmap_grid([(photo, maps)])
 
 
 def heatmap_grid(
     rows: Sequence[tuple[Photo, Mapping[str, Float[np.ndarray, "h w"]]]],
 ) -> Figure:
-    """Draw one row for each photo: the photo, then each of its score maps over the gray photo (Fig. 9).
+    """Draw a row for each photo. The row shows the photo and its score maps (Fig. 9).
 
-    Scores of different models have no common unit, so each map has its own color range: from the 1st to
-    the 99.5th percentile of the map.
+    Score maps are drawn over the gray photo. Scores of different models are not comparable, so each
+    map has its own color range, from the 1st to the 99.5th percentile of its scores.
 
     Args:
-        rows: Photos, each with score maps (one score per pixel of the photo) by title. All rows have the
-            same titles.
+        rows: Pairs of a photo and its score maps by title. A score map has one score per pixel. All
+            rows have the same titles.
     """
     columns = 1 + len(rows[0][1])
     heights = [2.6 * photo.shape[0] / photo.shape[1] for photo, _ in rows]

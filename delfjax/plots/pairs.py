@@ -1,7 +1,7 @@
 """Images of a query and of the matches between two photos.
 
-The images are drawn with Pillow, which is fast enough to follow a slider. A notebook
-shows them at about half their width, because Pillow draws hard edges, and scaling down smooths the edges.
+The images are drawn with Pillow, which is fast enough for a slider. A notebook shows an image at
+about half its width. Scaling down smooths the hard edges that Pillow draws.
 """
 
 import numpy as np
@@ -25,14 +25,14 @@ def matches(
 ) -> Figure:
     """Draw the matches between two photos as lines.
 
-    Inliers (matches that agree with a geometric model) are bright, other matches are faint. Matches
-    without geometric verification are all bright. At most 200 bright lines are drawn, evenly chosen.
+    Inliers (matches that agree with a geometric model) are bright, and other matches are faint.
+    Without geometric verification, all matches are bright. At most 200 bright lines are drawn.
 
     Args:
         photo_a: The query, in the size from which features were extracted.
         photo_b: The database photo, in the size from which features were extracted.
         pair: The result of `delfjax.search.matching.match`, or matches without verification.
-        title: Title of the figure. None: a title with the number of matches and inliers.
+        title: Title of the figure. None writes the number of matches and inliers.
     """
     if isinstance(pair, PairMatch):
         found, inliers = pair.matches, pair.inliers
@@ -45,13 +45,13 @@ def matches(
 
 
 def query_image(photo: RgbImage, features: Features, box: Box | None = None) -> RgbImage:
-    """Draw a query photo with dots at the 200 best features that are used for the search.
+    """Draw a query photo, resized to fit into `QUERY_SIZE`, with dots at its 200 best features.
 
     Args:
-        photo: The query photo, at any size. The image fits into `QUERY_SIZE`.
-        features: All features of the query.
-        box: The part to search with, in pixels of the original photo; other parts are dimmed. None: the
-            whole photo.
+        photo: The query photo, at any size.
+        features: All features of the query, best first.
+        box: Box in pixels of the photo from which features were extracted. The image is dimmed
+            outside of the box, and shows only features in the box. None draws all features.
     """
     shown = resize(photo, fit_size(photo.shape[:2], QUERY_SIZE))
     image = Image.fromarray(shown)
@@ -79,10 +79,11 @@ def pair_image(
 
     Args:
         photos: The query and the database photo, at any size.
-        sizes: ``(height, width)`` of the two original photos. Matches are in pixels of these.
+        sizes: ``(height, width)`` of each photo at extraction. The matches use pixels of these
+            sizes.
         matches: Matches between the two photos.
-        inliers: Mask of the matches that agree with the geometric model. None: all lines are faint.
-        width: Maximum width of the image in pixels. The thickness of lines does not depend on it.
+        inliers: Whether each match is an inlier. None draws all matches as faint lines.
+        width: Maximum width of the image in pixels. Lines always have the same thickness.
     """
     height = min(round((width - GAP) / sum(w / h for h, w in sizes)), PAIR_MAX_HEIGHT)
     left, right = (
@@ -112,7 +113,7 @@ def _draw_lines(
     lines: Float[np.ndarray, "n 2 2"],
     colors: dict[int, tuple[int, int, int, int]],
 ) -> None:
-    """Draw lines between ``(y, x)`` points. Each is drawn once per entry of ``colors`` (width: color)."""
+    """Draw lines between ``(y, x)`` points, once per pair of line width and color in ``colors``."""
     for ends in lines[:, :, ::-1]:
         for width, color in colors.items():
             draw.line(ends.ravel().tolist(), color, width)

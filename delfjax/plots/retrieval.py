@@ -1,8 +1,8 @@
 """Figures of retrieval (Secs. 4.4 and 5): photo cards and ranked results.
 
-A card is a photo with lines of text below it. Cards are drawn as one image, which is faster in a notebook
-than one widget per photo. All cards have the same size, so `card_at` can compute which card was clicked.
-Notebooks show the image at half its width and height, so that it is sharp on dense screens.
+A card is a photo with lines of text below it. `draw_cards` draws all cards as one image, which is
+faster in a notebook than one widget per photo. `card_at` computes which card was clicked. Notebooks
+show the image at half its width and height, so that the image is sharp on high-resolution screens.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,12 +17,12 @@ from delfjax.datasets.truth import Relevance, Truth, relevance
 from delfjax.plots.base import COLORS, DARK, NEUTRAL, Figure, RgbImage, fit_size, photos, resize
 from delfjax.types import Photo, Ranking
 
-ASPECT = 3 / 4  # height over width of the area that holds a card's photo
-MAT = (238, 239, 242)  # color of a card around the photo
-FRAME_WIDTH = 4  # pixels: frame of a selected card
-MIN_FONT_SIZE = 16  # pixels: legible when the page shows the image at half the size
+ASPECT = 3 / 4  # height divided by width of the photo area of a card
+MAT = (238, 239, 242)  # color of the photo area around the photo
+FRAME_WIDTH = 4  # width of the frame of a selected card, in pixels
+MIN_FONT_SIZE = 16  # pixels: legible when a notebook shows the image at half its size
 PREFIX_LENGTH = 4  # characters kept at the start of a shortened line, such as the rank
-CARD_WIDTH, RESULT_CARD_WIDTH = 320, 160  # pixels; text is relatively larger on narrow cards
+CARD_WIDTH, RESULT_CARD_WIDTH = 320, 160  # pixels
 FIGURE_COLUMNS = 6  # cards per row of `result_figure`
 RELEVANCE_MARKS: dict[Relevance, tuple[str, str]] = {  # symbol and color; safe for color blindness
     "correct": ("✓", COLORS[0]),
@@ -36,9 +36,9 @@ class Card:
     """A small photo with lines of text below it.
 
     Attributes:
-        photo: The photo, as returned by `thumbnail`.
+        photo: The photo, resized by `thumbnail`.
         lines: Lines of text.
-        color: Color of a bar between photo and text, or None for no bar.
+        color: Color of a bar between photo and text. None draws no bar.
     """
 
     photo: RgbImage
@@ -47,7 +47,7 @@ class Card:
 
 
 def thumbnail(photo: RgbImage, card_width: int) -> RgbImage:
-    """Resize a photo to fit on a card. ``card_width`` is the width of the card in pixels."""
+    """Resize a photo to fit on a card that is ``card_width`` pixels wide."""
     width = card_width - 2 * _margin(card_width)
     return resize(photo, fit_size(photo.shape[:2], (round(ASPECT * width), width)))
 
@@ -63,11 +63,11 @@ def draw_cards(
     """Draw cards (photos with lines of text) in rows, as one image.
 
     Args:
-        cards: At least one card. All must have the same number of text lines.
+        cards: At least one card. All cards must have the same number of text lines.
         columns: Number of cards per row.
         card_width: Width of a card in pixels.
-        selected: Index of the card that gets a dark frame, starting at 0. None: no card.
-        hovered: Index of the card that gets a gray frame. None: no card.
+        selected: Index of a card to draw with a dark frame, or None.
+        hovered: Index of a card to draw with a gray frame, or None.
     """
     font, margin = _load_font(max(card_width // 12, MIN_FONT_SIZE)), _margin(card_width)
     line_height, width = round(1.35 * font.size), card_width - 2 * margin
@@ -97,10 +97,10 @@ def draw_cards(
 def card_at(
     point: tuple[float, float], size: tuple[int, int], *, cards: int, columns: int
 ) -> int | None:
-    """Return the index of the card at a point of an image that `draw_cards` has drawn.
+    """Return the index of the card at a point of an image from `draw_cards`.
 
     Args:
-        point: ``(y, x)`` in pixels; ``(0, 0)`` is the center of the top-left pixel.
+        point: ``(y, x)`` in pixels. ``(0, 0)`` is the center of the top-left pixel.
         size: ``(height, width)`` of the image in pixels.
         cards: Number of cards.
         columns: Number of cards per row.
@@ -123,17 +123,18 @@ def result_cards(
     rows: Sequence[int],
     truth: Truth | None = None,
 ) -> list[Card]:
-    """Make cards of ranked results. The text of a card is the rank, a mark and the score.
+    """Create cards of ranked results. The text of a card is the rank, a mark and the score.
 
-    The mark is ✓ for correct, ✗ for wrong, and ○ for junk (ignored by the metrics). The score is the
-    number of inliers. Without geometric verification, it is the number of votes (features that match)
-    in brackets. With global descriptors, it is the similarity or the fused score.
+    The mark is ✓ for correct, ✗ for wrong, and ○ for junk (ignored by the metrics). The score is
+    the number of inliers. For photos without geometric verification, the score is the number of
+    votes (matched features) in brackets. With global descriptors, it is the similarity or the fused
+    score.
 
     Args:
         ranking: The ranked database photos.
-        load: Function that returns the database photo with a given index.
-        rows: Positions in the ranking to show, from 0.
-        truth: Ground truth of the query. None: no marks.
+        load: Function that maps the index of a database photo to the photo.
+        rows: Positions in the ranking, from 0, for which cards are created.
+        truth: Ground truth of the query. None omits the marks.
     """
     cards = []
     for row in rows:
@@ -149,16 +150,16 @@ def result_cards(
 
 
 def query_card(photo: Photo, *lines: str) -> Card:
-    """Make the card (a photo with lines of text below) of a query photo."""
+    """Create the card of a query photo, with the given lines of text below the photo."""
     return Card(photo=thumbnail(photo, RESULT_CARD_WIDTH), lines=lines)
 
 
 def result_rows(rows: Sequence[tuple[str, Sequence[Card]]]) -> Figure:
-    """Draw rows of cards with a title above each row, such as one ranking per row (Figs. 6 and 7).
+    """Draw rows of cards with a title above each row, as in Figs. 6 and 7.
 
     Args:
-        rows: Title and cards of each row. All rows must have the same number of cards, and all cards
-            the same number of text lines.
+        rows: Title and cards of each row. All rows must have the same number of cards. All cards
+            must have the same number of text lines.
     """
     titles, cards = zip(*rows, strict=True)
     images = [draw_cards(row, columns=len(row), card_width=RESULT_CARD_WIDTH) for row in cards]
@@ -166,9 +167,12 @@ def result_rows(rows: Sequence[tuple[str, Sequence[Card]]]) -> Figure:
 
 
 def result_figure(cards: Sequence[Card], pair: RgbImage, titles: tuple[str, str]) -> Figure:
-    """Draw the cards of a query and its results, with an image of a matched ``pair`` of photos below.
+    """Draw the cards of a query and its results, above an image of a matched pair of photos.
 
-    All cards have the width `CARD_WIDTH`. If there are several rows, an incomplete last row is left out.
+    Args:
+        cards: Cards of width `CARD_WIDTH`. After the first row, an incomplete row is left out.
+        pair: Image of the matches, from `delfjax.plots.pairs.pair_image`.
+        titles: Title of the cards and title of the pair.
     """
     cards = cards[: max(1, len(cards) // FIGURE_COLUMNS) * FIGURE_COLUMNS]
     shown = draw_cards(cards, columns=FIGURE_COLUMNS, card_width=CARD_WIDTH, selected=0)

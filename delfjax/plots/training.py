@@ -12,11 +12,12 @@ Log = Sequence[Mapping[str, Any]]
 
 
 def training_curves(logs: Mapping[str, Log], *, classes: int | None = None) -> Figure:
-    """Draw loss, held-out accuracy, learning rate and gradient norm of training runs.
+    """Draw loss, validation accuracy, learning rate and gradient norm of up to four runs.
 
     Args:
-        logs: Log records of each run, as returned by `delfjax.training.loop.train`, by the name of the run.
-        classes: Number of landmarks. If given, dotted lines show the loss and accuracy of random guesses.
+        logs: Mapping from names of runs to ``log`` of `delfjax.training.loop.TrainedModel`.
+        classes: Number of landmarks, to draw the loss and the accuracy of random guesses. None
+            omits both.
     """
     figure, axes = subplots(10.5, 3.0, 1, 4)
     loss, accuracy, learning_rate, gradient = axes[0]

@@ -1,8 +1,8 @@
 """Train descriptors and attention with image labels only (Secs. 4.1 and 4.2 of the paper).
 
-`train` fine-tunes the descriptors or trains the attention. `TrainingConfig` holds the settings of such a
-run. The public names are listed in ``__init__.pyi`` and imported on first use, because the training loop
-needs Orbax, which takes long to import.
+`train` fine-tunes the descriptors or trains the attention. `TrainingConfig` holds the settings of
+a training run. The public names are listed in ``__init__.pyi``. They are imported on first use,
+because the training loop imports Orbax, which is slow.
 """
 
 import lazy_loader

@@ -1,7 +1,7 @@
-"""Network for training: backbone, attention head, and classifiers of landmarks (Sec. 4.2, Fig. 4).
+"""Network for training: backbone, attention head, and landmark classifiers (Sec. 4.2, Fig. 4).
 
-Step 1 of the paper (Fig. 4a) classifies the average of all descriptors. Step 2 (Fig. 4b) multiplies frozen
-descriptors by their attention scores, adds them up (Eq. 1) and classifies the sum.
+Step 1 of the paper (Fig. 4a) classifies the average of all descriptors. Step 2 (Fig. 4b) freezes
+the descriptors. It classifies their sum, weighted by the attention scores (Eq. 1).
 """
 
 from collections.abc import Hashable
@@ -16,22 +16,23 @@ from delfjax.models.attention import Attention, weighted_pool
 from delfjax.models.backbone import ResNet
 from delfjax.training.config import DESCRIPTOR_VARIANTS, ClassifierConfig
 
-HEADS = ("descriptor", "attention")  # classifiers of average and of weighted descriptors
+HEADS = ("descriptor", "attention")  # outputs that are logits
 
 
 class Classifier(nnx.Module):
-    """Network for training: a backbone, and the attention head and classifiers that a variant needs.
+    """Network for training, with a backbone, an attention head and landmark classifiers.
 
-    `ClassifierConfig` explains the variants, such as ``"finetune"``.
+    The variant, such as ``"finetune"``, determines the parts. `ClassifierConfig` lists all
+    variants.
 
     Args:
-        backbone: ResNet to start from. The network gets a copy.
+        backbone: Initial ResNet. Training changes a copy.
         classes: Number of landmarks.
         config: Settings of the network, including the variant.
-        rngs: Random keys for the initial weights of attention head and classifiers.
+        rngs: Random keys for the initial weights of the attention head and the classifiers.
 
     Raises:
-        ValueError: If ``pooled_layer`` is ``"conv5"``, but the backbone ends at conv4.
+        ValueError: If ``config.pooled_layer`` is ``"conv5"``, but the backbone ends at conv4.
     """
 
     def __init__(
@@ -39,8 +40,8 @@ class Classifier(nnx.Module):
     ) -> None:
         if config.pooled_layer == "conv5" and 5 not in backbone.stages:
             raise ValueError(
-                'pooled_layer is "conv5", but this backbone ends at conv4, like all DELF models. '
-                'Fix: start from ImageNet weights, or set pooled_layer="conv4"'
+                'pooled_layer is "conv5", but the initial backbone ends at conv4, as in every DELF '
+                'model. Fix: start from ImageNet weights, or set pooled_layer="conv4"'
             )
         self.config = config
         self.backbone = nnx.clone(backbone)
@@ -54,12 +55,16 @@ class Classifier(nnx.Module):
         self.attention = Attention(channels, hidden=hidden, rngs=rngs) if has_attention else None
 
     def __call__(self, photos: Float[Array, "b h w 3"]) -> dict[str, Array]:
-        """Predict which landmark each of ``b`` RGB photos shows. Pixels have values from 0 to 255.
+        """Classify the landmark in each photo of a batch.
+
+        Args:
+            photos: ``b`` RGB photos of height ``h`` and width ``w``, with values from 0 to 255.
 
         Returns:
-            A dict. ``conv4``: dense descriptors ``[b, y, x, c]`` with ``c`` channels. ``scores``:
-            attention scores ``[b, y, x]``. ``descriptor`` and ``attention``: logits ``[b, classes]`` of
-            the classifiers of average and of weighted descriptors. Parts that the variant lacks are absent.
+            A dict with the outputs of the parts that the variant has. ``"conv4"`` holds the
+            descriptors ``[b, y, x, channels]``, and ``"scores"`` the attention scores ``[b, y,
+            x]``. ``"descriptor"`` holds the logits ``[b, classes]`` for the average of the
+            descriptors, and ``"attention"`` the logits for the descriptors weighted by the scores.
         """
         stages = self.backbone(photos)
         descriptors = stages["conv4"]
@@ -85,7 +90,7 @@ class Classifier(nnx.Module):
 
 
 def is_trainable(path: tuple[Hashable, ...], config: ClassifierConfig) -> bool:
-    """Return whether training updates the parameter at a ``path`` of names in a `Classifier`."""
+    """Return whether training updates the `Classifier` parameter at ``path``, a tuple of names."""
     if path[0] != "backbone":
         return True
     return path[1] in config.trainable_stages and path[-1] == "kernel"

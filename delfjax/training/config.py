@@ -1,8 +1,8 @@
-"""The settings of a training run, and two presets: one of the paper, and a small one for a CPU.
+"""Settings of a training run. `paper_config` and `small_config` return complete settings.
 
-Training has two steps (Sec. 4.2 of the paper). Step 1 (``"finetune"``) fine-tunes the descriptors. Step 2
-(``"attention"``) trains the attention on frozen descriptors. Each step is a separate run. In this package,
-"update" means one change of the parameters, computed from one batch.
+Training has two steps (Sec. 4.2 of the paper). Step 1 (``"finetune"``) fine-tunes the descriptors.
+Step 2 (``"attention"``) trains the attention on frozen descriptors. Each step is a separate run.
+In this package, an update is one change of the parameters, computed from one batch.
 """
 
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from delfjax.ranges import (
 Variant = Literal["finetune", "attention", "joint", "joint-stop"]
 STAGES = ("stem", "conv2", "conv3", "conv4")  # stages of the backbone up to the descriptors
 DESCRIPTOR_VARIANTS = ("finetune", "joint-stop")  # variants that classify average descriptors
-PAPER_GAMMAS = (0.25, 0.3536, 0.5, 0.7072, 1.0)  # Sec. 4.2; an author confirms equal chances
+PAPER_GAMMAS = (0.25, 0.3536, 0.5, 0.7072, 1.0)  # each equally likely: tensorflow/models issue 3387
 
 # Values of kind, learning_rate and head_learning_rate_factor in `small_config`.
 SMALL_OPTIMIZERS: dict[Variant, tuple[Literal["sgd", "adamw"], float, float]] = {
@@ -37,28 +37,28 @@ SMALL_OPTIMIZERS: dict[Variant, tuple[Literal["sgd", "adamw"], float, float]] = 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierConfig:
-    """Settings of the training network: which parts are trained, and how descriptors are pooled (Fig. 4).
+    """Settings of the training network: its trained parts, and its pooling (Fig. 4).
 
     Attributes:
-        variant: ``"finetune"`` is step 1 of the paper, ``"attention"`` is step 2. ``"joint"`` trains
-            descriptors and attention at once, with the classifier of step 2; the paper found this
-            unstable. ``"joint-stop"`` also trains both at once, with one classifier each. The
-            gradient of the attention stops before the backbone, as in the official code.
+        variant: ``"finetune"`` is step 1 of the paper, ``"attention"`` is step 2. ``"joint"``
+            trains descriptors and attention together, with the classifier of step 2. The paper
+            found joint training unstable. ``"joint-stop"`` trains both together, with the
+            classifiers of both steps. The gradient of the attention does not reach the backbone, as
+            in the official code.
         trainable_stages: Stages (blocks of layers) of the backbone to train; ``()`` for
-            ``"attention"``. The paper trains all stages in step 1. Freezing the first ones saves time
-            on a CPU. Only kernels of convolutions are trained. Batch norms stay frozen, which suits
-            small batches.
-        pooled_layer: Layer whose average is classified in step 1. The paper does not name the layer;
-            the official code uses ``"conv5"``. Descriptors come from conv4 in both cases, and model
-            files do not contain conv5.
-        pooling: Pooling of the descriptors weighted by attention scores: ``"sum"`` (Eq. 1) or
-            ``"mean"`` (official code); see `delfjax.models.attention.weighted_pool`.
+            ``"attention"``. The paper trains all stages in step 1. Freezing the first stages saves
+            time on a CPU. Only convolution kernels are trained. Batch norms stay frozen, which
+            suits small batches.
+        pooled_layer: Layer whose averaged output is classified in step 1. The paper does not name
+            the layer. The official code uses ``"conv5"``. Descriptors always come from conv4.
+        pooling: Pooling of the descriptors in step 2, weighted by their attention scores. ``"sum"``
+            is Eq. 1, ``"mean"`` is the official code; see `delfjax.models.attention.weighted_pool`.
         normalize_weighted: Whether to L2-normalize descriptors before the weighted pooling.
         normalize_average: Whether to L2-normalize descriptors before the average of step 1.
-        hidden_channels: Number of channels of the hidden layer of the attention.
+        hidden_channels: Number of channels in the hidden layer of the attention head.
 
     Raises:
-        ConfigError: If ``trainable_stages`` or ``pooled_layer`` does not fit the variant.
+        ConfigError: If a value is out of range, or does not fit the variant.
     """
 
     variant: Variant
@@ -74,12 +74,12 @@ class ClassifierConfig:
         stages = (*STAGES, "conv5") if self.pooled_layer == "conv5" else STAGES
         if unknown := set(self.trainable_stages) - set(stages):
             raise ConfigError(
-                f"trainable_stages contains {sorted(unknown)}; expected only stages among {stages}"
+                f"trainable_stages contains {sorted(unknown)}; expected only names from {stages}"
             )
         if self.pooled_layer == "conv5" and self.variant not in DESCRIPTOR_VARIANTS:
             raise ConfigError(
-                f'pooled_layer is "conv5" with variant "{self.variant}"; expected one of the variants '
-                f'{DESCRIPTOR_VARIANTS} for conv5. Fix: set pooled_layer="conv4", or choose another variant'
+                f'pooled_layer is "conv5" with variant "{self.variant}"; expected one of the '
+                f'variants {DESCRIPTOR_VARIANTS}. Fix: set pooled_layer="conv4", or another variant'
             )
         if (self.variant == "attention") == bool(self.trainable_stages):
             expected = "()" if self.variant == "attention" else f"at least one of {stages}"
@@ -93,17 +93,18 @@ class ClassifierConfig:
 class AugmentationConfig:
     """Settings of the random crops and scales of training photos (Secs. 4.1 and 4.2).
 
-    Each photo is cropped to its largest centered square, and the square is resized. Each update takes
-    a random crop of every square, and rescales all crops of the batch by one random factor gamma.
+    Each photo is cropped to its largest centered square, and the square is resized. Each update
+    takes a random crop of every square, and rescales all crops by the same random factor.
 
     Attributes:
         resize: Side of the centered square after resizing, in pixels.
         crop: Side of the random crop, in pixels.
-        gammas: Factors above 0, at most 1, from which each update chooses one at random.
-            `PAPER_GAMMAS` are the five factors of the paper. The default does not rescale.
+        gammas: Scale factors, above 0 and at most 1. Each update chooses one of the factors at
+            random. The default keeps the size of the crops. For all variants except ``"finetune"``,
+            `paper_config` sets the five factors of the paper, `PAPER_GAMMAS`.
 
     Raises:
-        ConfigError: If the crop is larger than the square, or a factor is out of range.
+        ConfigError: If a value is out of range, or ``crop`` is larger than ``resize``.
     """
 
     resize: int
@@ -119,7 +120,7 @@ class AugmentationConfig:
 
     @property
     def input_sizes(self) -> tuple[int, ...]:
-        """Sides of the rescaled crops in pixels, one per factor in ``gammas``. In the paper: 180 to 720."""
+        """Sides of the rescaled crops in pixels, one per factor in ``gammas``."""
         return tuple(round(gamma * self.crop) for gamma in self.gammas)
 
 
@@ -127,25 +128,26 @@ class AugmentationConfig:
 class OptimizerConfig:
     """Settings of the optimizer and of the learning rate over time.
 
-    The paper gives none of these values. Momentum, clipping and the linear schedule are taken from
-    ``train.py`` of the official code, and the weight decay from a later re-implementation.
+    The paper states none of these values. Momentum, gradient clipping and the linear schedule come
+    from ``train.py`` of the official code. The weight decay comes from a later re-implementation.
 
     Attributes:
         steps: Number of updates of the parameters, one per batch.
-        learning_rate: Highest learning rate.
+        learning_rate: Maximum learning rate.
         kind: Optimizer: ``"sgd"`` or ``"adamw"``.
-        momentum: Momentum of SGD. AdamW does not use it.
-        weight_decay: Weight decay of the kernels. Biases, scales and shifts have none.
+        momentum: Momentum of SGD. AdamW ignores this value.
+        weight_decay: Weight decay of the kernels. Other parameters, such as biases, do not decay.
         clip_norm: Maximum L2 norm of the gradient of all parameters together. A larger gradient is
             scaled down to this norm.
-        schedule: Curve of the learning rate after the warmup. ``"linear"`` and ``"cosine"`` fall to 0.
-        warmup_fraction: Fraction of the updates, below 1, in which the learning rate rises linearly
-            from near 0.
-        head_learning_rate_factor: Factor for the learning rate of attention head and classifiers,
-            which start from random weights.
+        schedule: Learning rate after the warmup. ``"linear"`` and ``"cosine"`` decrease the
+            learning rate to 0. ``"constant"`` keeps the maximum.
+        warmup_fraction: Fraction of the updates, from 0 and below 1, during which the learning rate
+            increases linearly to its maximum.
+        head_learning_rate_factor: Factor on the learning rate of the attention head and the
+            classifiers, which start from random weights.
 
     Raises:
-        ConfigError: If ``steps`` or ``warmup_fraction`` is out of range.
+        ConfigError: If a value is out of range.
     """
 
     steps: int
@@ -176,16 +178,19 @@ class TrainingConfig:
     """Settings of a training run.
 
     Attributes:
-        network: Settings of the network: trained parts and pooling.
-        augmentation: Settings of the random crops and scales of photos.
-        optimizer: Optimizer, learning rate and number of updates.
+        network: Settings of the network.
+        augmentation: Settings of the random crops and scales.
+        optimizer: Settings of the optimizer, with the number of updates.
         batch_size: Number of photos per batch, summed over all devices.
-        balance_classes: Whether training sees all classes equally often, whatever their sizes.
-        validation_fraction: Fraction of the photos of each class that is held out for validation,
-            from 0 to 1. The trained model is the saved state with the lowest loss on these photos. The
-            paper does not give the size of its validation set.
-        save_every: Number of updates between two saved states, which are validated when they are saved.
-        seed: Seed of all random choices: initial weights, held-out photos, order of photos, and crops.
+        balance_classes: Whether each epoch repeats photos so that all classes have equal size.
+        validation_fraction: Fraction of the photos of each class to hold out for validation, from 0
+            to 1 (not stated in the paper). The saved state with the lowest loss on these photos
+            becomes the trained model.
+        save_every: Number of updates after which the state is validated and saved.
+        seed: Seed of all random choices, such as the initial weights and the crops.
+
+    Raises:
+        ConfigError: If a value is out of range.
     """
 
     network: ClassifierConfig
@@ -203,14 +208,13 @@ class TrainingConfig:
 
 
 def paper_config(variant: Variant = "finetune") -> TrainingConfig:
-    """Return the training settings of the paper, for GPUs and a few hundred thousand photos.
+    """Return training settings as in the paper, for GPUs and a few hundred thousand photos.
 
-    The crops and scales of photos come from the paper. Batch size, optimizer and number of updates
-    come from the official code, and the weight decay from a later re-implementation. The authors of
-    this package have not run such a training.
+    The crops and scales come from the paper, and the weight decay from a later re-implementation.
+    All other values come from the official code. Limitation: these settings have not been run.
 
     Args:
-        variant: What to train; `ClassifierConfig` explains the variants.
+        variant: Parts to train; see ``variant`` of `ClassifierConfig`.
     """
     stages = () if variant == "attention" else STAGES
     if variant == "finetune":
@@ -225,16 +229,15 @@ def paper_config(variant: Variant = "finetune") -> TrainingConfig:
 
 
 def small_config(variant: Variant = "finetune") -> TrainingConfig:
-    """Return training settings for a CPU with two cores and a few hundred photos of 320 x 240 pixels.
+    """Return training settings for two CPU cores and a few hundred photos of 320 x 240 pixels.
 
-    Differences from the paper: step 1 trains only conv4 of the backbone, step 2 uses smaller crops,
-    and training takes a few epochs only. The values were chosen by the loss and accuracy on held-out
-    photos. On such a CPU, ``"finetune"`` takes about six minutes, and ``"attention"`` about five. On 49
-    rendered landmarks and with one random seed, the network classifies 84% of the held-out photos
-    correctly after step 1.
+    Step 1 trains only conv4 of the backbone. Step 2 uses smaller crops than `paper_config`, with
+    the same ``gammas``. Training takes 400 updates. The values were chosen by the loss and accuracy
+    on held-out photos. On two cores, each step takes five to six minutes. On 49 rendered landmarks,
+    with one seed, the network of step 1 classifies 84% of the held-out photos correctly.
 
     Args:
-        variant: What to train; `ClassifierConfig` explains the variants.
+        variant: Parts to train; see ``variant`` of `ClassifierConfig`.
     """
     config = paper_config(variant)
     network, augmentation = config.network, config.augmentation
@@ -261,7 +264,7 @@ def small_config(variant: Variant = "finetune") -> TrainingConfig:
 
 
 def with_conv5(config: TrainingConfig) -> TrainingConfig:
-    """Return a copy of the settings in which step 1 also trains conv5, and classifies its average output."""
+    """Return settings of step 1 that also train conv5 and classify the average output of conv5."""
     stages = (*config.network.trainable_stages, "conv5")
     network = replace(config.network, pooled_layer="conv5", trainable_stages=stages)
     return replace(config, network=network)

@@ -1,8 +1,8 @@
 """Read batches of labeled photos in a random order that depends only on the seed.
 
-The class of a photo is the name of its sub-folder. Batches are cut from an endless
-sequence of random permutations of all photos. A resumed run gets the batches that an undisturbed run gets.
-"Row" means the index of a photo in `LabeledPhotos`, from 0; "step" means the index of an update, from 0.
+The class of a photo is the name of its sub-folder. Each epoch has its own random permutation. A
+resumed run reads the same batches as a run without interruption. In this module, a row is the index
+of a photo in `LabeledPhotos`, and a step is the index of an update. Both start at 0.
 """
 
 from dataclasses import dataclass, replace
@@ -22,12 +22,12 @@ CACHE_BYTES = 2**31  # decoded photos are kept in memory if all of them fit
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabeledPhotos:
-    """Photos with their classes. `label_by_folder` creates them from a folder.
+    """Photos with their classes, for example from `label_by_folder`.
 
     Attributes:
         folder: The photos.
-        labels: Class index of each photo, from 0.
-        classes: Name of each class; the class index is the position in this tuple.
+        labels: Class index of each photo, which is an index into ``classes``.
+        classes: Name of each class.
     """
 
     folder: PhotoFolder
@@ -38,15 +38,15 @@ class LabeledPhotos:
         return len(self.folder)
 
     def select(self, rows: Int[np.ndarray, " m"]) -> "LabeledPhotos":
-        """Return the photos with the given indices, and their labels. ``classes`` does not change."""
+        """Return the photos at the given indices, with the same ``classes``."""
         names = tuple(self.folder.names[row] for row in rows)
         return replace(self, folder=replace(self.folder, names=names), labels=self.labels[rows])
 
 
 def label_by_folder(photos: PhotoFolder) -> LabeledPhotos:
-    """Label each photo by its sub-folder, as `delfjax.datasets.labeled_folder.find_classes` describes.
+    """Label each photo by its sub-folder; see `delfjax.datasets.labeled_folder.find_classes`.
 
-    Photos outside of the sub-folders have no class and are left out.
+    Photos outside of the sub-folders are left out, because they have no class.
 
     Raises:
         DatasetError: If the photos have fewer than two classes.
@@ -68,8 +68,8 @@ def split_validation(
 
     Args:
         photos: The photos to split.
-        fraction: Fraction of the photos of each class for the validation set, from 0 to 1. At least
-            one photo of each class stays in the training set.
+        fraction: Fraction of the photos of each class for the validation set, from 0 to 1. The
+            training set keeps at least one photo of each class.
         seed: Seed of the random choice.
     """
     random = np.random.default_rng(seed)
@@ -82,16 +82,16 @@ def split_validation(
 
 
 def sample_input_size(config: AugmentationConfig, *, seed: int, step: int) -> int:
-    """Draw the side, in pixels, of the square photos of one update. Equal seed and step: equal side."""
+    """Choose the side of the rescaled crops of update ``step`` at random, in pixels."""
     return int(np.random.default_rng((seed, step)).choice(config.input_sizes))
 
 
 def epoch_rows(
     labels: Int[np.ndarray, " n"], config: TrainingConfig, epoch: int
 ) -> Int[np.ndarray, " m"]:
-    """Return the photo indices of one epoch (a pass over all photos), in random order.
+    """Return the indices of the photos of one epoch (a pass over all photos), in random order.
 
-    With ``balance_classes``, photos of smaller classes are repeated.
+    If ``config.balance_classes`` is set, photos of smaller classes are repeated.
     """
     random = np.random.default_rng((config.seed, epoch))
     if not config.balance_classes:
@@ -104,7 +104,10 @@ def epoch_rows(
 def batch_rows(
     labels: Int[np.ndarray, " n"], config: TrainingConfig, step: int
 ) -> Int[np.ndarray, " b"]:
-    """Return the indices of the photos in the batch of one update. A batch can span several epochs."""
+    """Return the indices of the photos in the batch of update ``step``.
+
+    A batch can contain photos of several epochs.
+    """
     counts = np.bincount(labels)
     length = counts.max() * np.count_nonzero(counts) if config.balance_classes else len(labels)
     first, start = divmod(step * config.batch_size, int(length))
@@ -114,15 +117,16 @@ def batch_rows(
 
 
 class SquareReader:
-    """Read photos, crop each to its central square, and resize the square.
+    """Reader of photos that are cropped to their largest centered square and resized.
+
+    The next readable photo takes the place of an unreadable photo.
 
     Args:
         photos: The photos to read.
-        side: Side of a square after resizing, in pixels.
+        side: Side of the resized squares, in pixels.
 
     Attributes:
-        failed: Names of the photos that could not be read, mapped to the errors. Each photo is
-            replaced by the next one that can be read.
+        failed: Mapping from the names of unreadable photos to the errors.
     """
 
     def __init__(self, photos: LabeledPhotos, side: int) -> None:
@@ -135,7 +139,7 @@ class SquareReader:
     def __call__(
         self, rows: Int[np.ndarray, " b"]
     ) -> tuple[UInt8[np.ndarray, "b h h 3"], Int[np.ndarray, " b"]]:
-        """Read the photos with the given indices. Return their squares and class indices.
+        """Read the photos at the given indices. Return their squares and class indices.
 
         Raises:
             PhotoError: If no photo can be read.

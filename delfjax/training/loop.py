@@ -1,8 +1,8 @@
 """Train a network on a folder of labeled photos, and write a model file (Sec. 4.2).
 
-An interrupted run can be resumed. On one CPU, the resumed run gives exactly the parameters of a run without
-interruption. Every device holds all parameters and an equal share of each batch. XLA sums losses and
-gradients over the devices of all hosts (machines), so the result does not depend on the number of devices.
+An interrupted run can be resumed. On one CPU, the resumed run ends with exactly the same parameters
+as a run without interruption. Every device holds all parameters and an equal share of each batch.
+XLA sums losses and gradients over the devices of all hosts (machines).
 """
 
 import json
@@ -64,11 +64,11 @@ class TrainedModel:
 
     Attributes:
         file: Path of the model file.
-        model: The network in the state with the lowest validation loss.
-        step: Number of updates after which the network reached this state.
-        log: Log records of the run. Each holds ``step`` (the number of updates so far), metrics, and
-            ``seconds`` of training so far.
-        failed: Names of the photos that could not be read, mapped to the errors.
+        model: Network of the saved state with the lowest validation loss.
+        step: Number of updates before this state.
+        log: Log records of the run. Each record holds metrics, ``step`` (number of updates so far)
+            and ``seconds`` (duration of training so far).
+        failed: Mapping from the names of unreadable photos to the errors.
     """
 
     file: Path
@@ -79,7 +79,7 @@ class TrainedModel:
 
     @property
     def validation_metrics(self) -> dict[str, float]:
-        """Loss and accuracy of the model on held-out photos; empty if no photos were held out."""
+        """Losses and accuracies of the model on held-out photos; empty without held-out photos."""
         return {
             name: value
             for record in self.log
@@ -100,40 +100,40 @@ def train(
 ) -> TrainedModel:
     """Train descriptors or attention on a folder of photos, and write ``out/model.safetensors``.
 
-    The same call resumes an interrupted run. If the run is finished, the call loads the result.
+    Repeat the call to resume an interrupted run, or to load the result of a finished run.
 
     Args:
         photos: Folder with one sub-folder of photos per landmark.
-        out: Folder of the run, with model, settings, log and saved states; created if missing.
+        out: Folder for the model, the settings, the log and the saved states; created if missing.
         config: All settings of the run. None: ``small_config(variant)``.
-        variant: What to train if ``config`` is None. ``"finetune"`` (the default) trains descriptors
-            (step 1 of the paper), ``"attention"`` trains the attention (step 2).
-        start: The initial backbone: the name of an ImageNet backbone or of a model that comes with the
-            package, a model file, or a `ResNet`. Step 2 of the paper starts from the model file that
-            step 1 has written.
+        variant: Parts to train if ``config`` is None. ``"finetune"`` (the default) trains the
+            descriptors (step 1 of the paper), ``"attention"`` trains the attention (step 2).
+        start: Initial backbone: the name of ImageNet weights or of a model that comes with delfjax,
+            the path of a model file, or a `ResNet`. For step 2, pass the model file of step 1.
         tensorboard: Whether to write TensorBoard event files into ``out``.
 
     Raises:
-        StoreError: If ``out`` belongs to a run with other settings, or with photos that have been replaced,
-            or if another process trains in it.
+        StoreError: If ``out`` holds a run with other settings or photos, holds damaged or foreign
+            files, is in use by another process, or cannot be written.
         DivergenceError: If the loss or the gradient becomes NaN or infinite.
         DatasetError: If the photos have fewer than two classes.
         PhotoError: If the folder cannot be read, or no photo can be read.
         WeightsError: If the initial backbone cannot be loaded.
-        ConfigError: If both ``config`` and ``variant`` are given, or the batch size is not a multiple
-            of the number of devices.
+        ConfigError: If both ``config`` and ``variant`` are given, or if the batch size is not a
+            multiple of the number of devices.
+        ModuleNotFoundError: If ``tensorboard`` is set, but tensorboardX is not installed.
     """
     if config and variant:
         raise ConfigError(
-            f'both a config and the variant "{variant}" were given; expected only one of them. Fix: '
-            "leave out the variant, because the config contains a variant"
+            f'both a config and the variant "{variant}" were given; expected one of the two. '
+            f'Fix: leave out the variant; the config has the variant "{config.network.variant}"'
         )
     config = config or small_config(variant or "finetune")
     mesh = Mesh(np.array(jax.devices()), (AXIS,))  # the devices of all hosts
     if config.batch_size % mesh.size:
         raise ConfigError(
             f"batch_size is {config.batch_size}; expected a multiple of {mesh.size}, the number of "
-            "devices. Fix: set batch_size to such a multiple"
+            f"devices. Fix: set batch_size to {mesh.size}, {2 * mesh.size} or another multiple"
         )
     labeled = label_by_folder(photos if isinstance(photos, PhotoFolder) else scan(photos))
     training, validation = (
@@ -177,7 +177,7 @@ def _initial_backbone(start: Path | str | ResNet, config: TrainingConfig) -> Res
 def _save_model(
     trained: TrainedModel, start: Path | str | ResNet, made_by: Mapping[str, Any]
 ) -> None:
-    """Write the model file. Copy the initial model beside it if its frozen backbone is needed."""
+    """Write the model file. If it needs the backbone of the initial model file, copy that file."""
     is_trained = bool(trained.model.config.trainable_stages)
     checkpoints.save_model(
         trained.file,
@@ -199,7 +199,7 @@ def _save_model(
 def _run_settings(
     config: TrainingConfig, photos: LabeledPhotos, backbone: ResNet
 ) -> dict[str, Any]:
-    """Return all values that determine the result, in a flat dict so that errors can name an entry."""
+    """Return all values that determine the result, as a flat dict. Errors can name its keys."""
     files = [
         f"{photos.classes[label]}/{name.rpartition('/')[2]}"
         for name, label in zip(photos.folder.names, photos.labels, strict=True)
@@ -233,7 +233,7 @@ def _train(
     for step, batch in zip(bar, batches, strict=True):
         size = sample_input_size(config.augmentation, seed=config.seed, step=step)
         state, metrics = train_step(context, state, *shard_batch(mesh, *batch), size=size)
-        # Record the previous update during this one. Waiting for this one would idle the accelerator.
+        # Record the previous update during this update. Waiting now would idle the accelerator.
         if pending:
             _record(run, *pending, bar)
         pending = step + 1, metrics
@@ -262,21 +262,21 @@ def _check_finite(run: RunFolder, step: int, metrics: Mapping[str, float]) -> No
     for name, value in metrics.items():
         if math.isfinite(value):
             continue
-        saved = "No state was saved before"
+        saved = "No state was saved before this update"
         if run.last_step:
             path = run.path / STATES / str(run.last_step)
             saved = f"The last state with finite values, after update {run.last_step}, is in {path}"
         raise DivergenceError(
-            f"{run.path}: at update {step}, the {name.replace('_', ' ')} is {value}; expected a finite "
-            f"number. {saved}. "
-            "Fix: start a run in another folder with a lower learning rate or a longer warmup"
+            f"{run.path}: at update {step}, the {name.replace('_', ' ')} is {value}; expected a "
+            f"finite number. {saved}. "
+            "Fix: start a new run in another folder, with a lower learning rate or a longer warmup"
         )
 
 
 def validate(
     context: TrainContext, state: TrainState, reader: SquareReader, mesh: Mesh
 ) -> dict[str, float]:
-    """Compute mean losses and accuracies on held-out photos. Without photos, the dict is empty."""
+    """Compute the mean losses and accuracies on the photos of ``reader``; empty without photos."""
     totals: dict[str, float] = {}
     count, batch_size = len(reader.photos), context.config.batch_size
     for start in range(0, count, batch_size):
@@ -289,11 +289,11 @@ def validate(
 
 
 def host_share(rows: Shaped[np.ndarray, " b"]) -> Shaped[np.ndarray, " share"]:
-    """Return the part of a batch that this host (machine) reads. All hosts read equal parts."""
+    """Return the part of a batch that this host (machine) reads. All parts have equal length."""
     return np.split(rows, jax.process_count())[jax.process_index()]
 
 
 def shard_batch(mesh: Mesh, *arrays: np.ndarray) -> tuple[Array, ...]:
-    """Join the arrays that the hosts have read into one batch, and divide it over all devices."""
+    """Divide a batch over all devices. ``arrays`` are the parts that this host has read."""
     sharding = NamedSharding(mesh, PartitionSpec(AXIS))
     return tuple(jax.make_array_from_process_local_data(sharding, array) for array in arrays)

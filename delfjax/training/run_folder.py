@@ -1,9 +1,10 @@
 """The folder of a training run: settings, saved states and log.
 
-A folder belongs to one run; opening it with other settings is an error. So is opening it twice at the same
-time. Orbax saves states atomically. Two states are kept: the last one, from which an interrupted run resumes,
-and the one with the lowest validation loss. A checksum covers the arrays of each state. Resuming deletes log
-records that are newer than the last state. The ``step`` of a state or a record is the number of updates so far.
+A folder belongs to one run. It cannot be opened with other settings, or by two processes at once.
+Orbax saves states atomically. A checksum covers the arrays of each state. Two states are kept: the
+last state, from which an interrupted run resumes, and the state with the lowest validation loss.
+Resuming deletes log records that are newer than the last state. The ``step`` of a state or of a log
+record is the number of updates before it.
 """
 
 import hashlib
@@ -35,11 +36,11 @@ from delfjax.files import (
 from delfjax.training.step import TrainState
 
 SETTINGS, STATES, LOG, LOCK = "run.json", "states", "log.jsonl", ".run.lock"
-LOG_KEYS = ("step", "seconds")  # of every record
+LOG_KEYS = ("step", "seconds")  # keys of every record
 
 
 class RunFolder(AbstractContextManager["RunFolder"]):
-    """The folder of a training run, open for saving states and writing the log.
+    """The open folder of a training run, with its saved states and its log.
 
     Args:
         path: The folder; created if missing.
@@ -47,12 +48,13 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         tensorboard: Whether to write TensorBoard event files as well.
 
     Attributes:
-        log: Records so far. Each holds a ``step``, metrics, and ``seconds`` of training so far.
+        log: Log records so far. Each holds metrics, ``step`` (number of updates so far) and
+            ``seconds`` (duration of training so far).
 
     Raises:
-        StoreError: If the folder holds a run with other settings, a run of delfjax 0.1.0, or files that
-            do not belong to a run, or if another process trains in it.
-        ModuleNotFoundError: If ``tensorboard`` is set and the package tensorboardX is not installed.
+        StoreError: If the folder holds a run with other settings, a run of delfjax 0.1.0, foreign
+            or damaged files, is in use by another process, or cannot be written.
+        ModuleNotFoundError: If ``tensorboard`` is set, but tensorboardX is not installed.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         if tensorboard and find_spec("tensorboardX") is None:
             raise ModuleNotFoundError(
                 "TensorBoard event files need the package tensorboardX, which is not installed. "
-                "Fix: install delfjax[train], or leave out --tensorboard (tensorboard=True in Python)"
+                "Fix: install delfjax[train], or leave out --tensorboard (tensorboard in Python)"
             )
         loss = itemgetter("loss")
         keep = [LatestN(1), BestN(get_metric_fn=loss, reverse=True, n=1)]
@@ -105,26 +107,26 @@ class RunFolder(AbstractContextManager["RunFolder"]):
 
     @property
     def last_step(self) -> int:
-        """Number of updates of the last saved state, or 0 if no state is saved."""
+        """Number of updates before the last saved state, or 0 without saved states."""
         return self._states.latest_step() or 0
 
     @property
     def best_step(self) -> int:
-        """Number of updates of the state with the lowest validation loss, or 0 if no state is saved."""
+        """Number of updates before the state with the lowest loss, or 0 without saved states."""
         return self._states.best_step() or 0
 
     def save(self, step: int, state: TrainState, *, loss: float) -> None:
-        """Save a state with its validation loss. Of all saved states, keep only the last and the best."""
+        """Save a state with its validation loss. Keep only the last state and the best state."""
         metrics = with_checksum({"loss": loss, "state": _sha256(state)})
         self._states.save(step, args=ocp.args.StandardSave(state), metrics=metrics)
 
     def restore(self, step: int, example: TrainState) -> TrainState:
         """Load the training state that was saved after ``step`` updates.
 
-        The arrays get the shapes and devices of ``example``, a state with the same structure.
+        ``example`` is a state of the same network. It sets the shapes and devices of the arrays.
 
         Raises:
-            StoreError: If the state cannot be read or is damaged.
+            StoreError: If the state is missing, damaged or unreadable.
         """
         shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, example)
         with self._reading_states():
@@ -149,12 +151,12 @@ class RunFolder(AbstractContextManager["RunFolder"]):
             yield
         except Exception as error:  # Orbax raises many kinds of exceptions for damaged files
             raise StoreError(
-                f"{self.path / STATES}: a saved state cannot be read ({failure(error)}). "
-                "Fix: use another folder, or remove this one to train again"
+                f"{self.path / STATES}: the saved states cannot be read ({failure(error)}). Fix: "
+                f"check the permissions. If a state is damaged, remove {self.path} to train again"
             ) from error
 
     def write_log(self, record: Mapping[str, float | int]) -> None:
-        """Append a record (``step`` and metrics) to the log, with the ``seconds`` of training so far."""
+        """Append a record of metrics and ``step`` to the log, with the ``seconds`` so far."""
         record = {**record, "seconds": round(time.monotonic() - self._started, 2)}
         self.log.append(record)
         if self._writes:
@@ -175,24 +177,24 @@ def _sha256(state: TrainState) -> str:
 
 
 def _read_log(file: Path, last_step: int) -> list[dict[str, Any]]:
-    """Read the records of a log up to a step."""
+    """Read the log records up to the record of ``last_step``."""
     if file.is_file() and not file.stat().st_size:  # a run that has written no record yet
         return []
-    with suppress(FileNotFoundError), reading(file, "a log", fix="remove the file"):
+    with suppress(FileNotFoundError), reading(file, "log records", fix="remove this log"):
         lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
         records = [json.loads(line) for line in lines if line.endswith("\n")]  # a kill may cut it
         if not all(isinstance(each[key], int | float) for each in records for key in LOG_KEYS):
-            raise ValueError("found a step or a time that is not a number")
+            raise ValueError(f"found a record without numbers for {' and '.join(LOG_KEYS)}")
         return [record for record in records if record["step"] <= last_step]
     return []
 
 
 def _refuse_old_run(settings: Path) -> None:
-    """Raise an error if the run was started by delfjax 0.1.0, which named settings differently."""
+    """Raise a `StoreError` if the run was started by delfjax 0.1.0, with other setting names."""
     fix = "use another folder for the training run"
     if settings.exists() and "optimizer.rate" in read_json(settings, fix=fix):
         raise StoreError(
-            f"{settings.parent}: this run was started by delfjax 0.1.0, and this version cannot resume "
-            "the run. Fix: finish it with delfjax 0.1.0, or use another folder. The file "
-            "model.safetensors of the run can still be loaded"
+            f"{settings.parent}: this run was started by delfjax 0.1.0, and this version cannot "
+            "resume it. Fix: finish the run with delfjax 0.1.0, or use another folder. This "
+            "version can load model.safetensors of a finished run"
         )

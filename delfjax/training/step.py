@@ -1,7 +1,7 @@
 """One update of the parameters, and the validation of one batch, as pure functions.
 
-A `TrainState` holds everything that an update changes; a `TrainContext` holds the rest. The random key of
-an update depends only on the seed and the index of the update. A resumed run makes the same random choices.
+`TrainState` holds everything that an update changes. `TrainContext` holds everything else. Random
+choices depend only on the seed and the index of the update, so a resumed run repeats them.
 """
 
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ Metrics = dict[str, Float[Array, ""]]
 
 
 class TrainState(NamedTuple):
-    """State of training: everything that an update changes. A training run saves it to disk.
+    """Everything that an update changes. A training run saves its states to disk.
 
     Attributes:
         step: Number of updates so far.
-        trainable: Parameters that are trained.
+        trainable: Trained parameters.
         opt_state: State of the optimizer.
     """
 
@@ -38,12 +38,12 @@ class TrainState(NamedTuple):
 @partial(jax.tree_util.register_dataclass, data_fields=["frozen"], meta_fields=["config", "graph"])
 @dataclass(frozen=True, kw_only=True)
 class TrainContext:
-    """Constants of training: everything that updates read and never change.
+    """Everything that updates read and do not change.
 
     Attributes:
         config: Settings of the run.
         graph: Structure of the `Classifier`, without parameters.
-        frozen: Parameters that are not trained.
+        frozen: Frozen parameters.
     """
 
     config: TrainingConfig
@@ -54,7 +54,7 @@ class TrainContext:
 def init_training(
     config: TrainingConfig, backbone: ResNet, classes: int
 ) -> tuple[TrainContext, TrainState]:
-    """Build network and optimizer for ``classes`` landmarks. Return constants and initial state."""
+    """Create a network for ``classes`` landmarks. Return its constants and its initial state."""
     model = Classifier(backbone, classes, config.network, rngs=nnx.Rngs(config.seed))
     trained = nnx.All(nnx.Param, lambda path, _: is_trainable(path, config.network))
     graph, state = nnx.split(model)
@@ -70,7 +70,7 @@ def init_training(
 
 
 def learning_rate_schedule(config: OptimizerConfig) -> optax.Schedule:
-    """Return a function that computes the learning rate from the number of updates so far."""
+    """Return a function that maps the number of updates so far to the learning rate."""
     warmup = round(config.warmup_fraction * config.steps)
     decay = max(1, config.steps - warmup)
     main = {
@@ -80,7 +80,7 @@ def learning_rate_schedule(config: OptimizerConfig) -> optax.Schedule:
     }[config.schedule]
     if not warmup:
         return main
-    # The first update has a learning rate above 0; with 0 it would change nothing.
+    # The first learning rate is above 0. Otherwise, the first update would change nothing.
     first = config.learning_rate / warmup
     rise = optax.linear_schedule(first, config.learning_rate, max(1, warmup - 1))
     return optax.join_schedules([rise, main], [warmup])
@@ -120,18 +120,18 @@ def train_step(
     *,
     size: int,
 ) -> tuple[TrainState, Metrics]:
-    """Update the parameters once, by the gradient of the loss on one batch.
+    """Update the parameters with the gradient of the loss on one batch.
 
     Args:
         context: Constants of training.
-        state: State before the update. Do not use it afterwards, because its memory is reused.
+        state: State before the update. It cannot be used afterwards, because its memory is reused.
         squares: Square photos, from which random crops are taken.
         labels: Class index of each photo.
-        size: Side to which the crops are rescaled, in pixels. Each size is compiled once.
+        size: Side of the rescaled crops, in pixels. Each size is compiled once.
 
     Returns:
-        The next state, and metrics of the batch: loss and accuracy of each classifier before the
-        update, the norm of the gradient, and the learning rate.
+        The next state, and metrics of the batch: means of `photo_metrics` before the update, the
+        norm of the gradient, and the learning rate.
     """
     config = context.config
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
@@ -157,10 +157,10 @@ def augment(
     """Crop each square photo at a random position, and rescale the crops (Secs. 4.1 and 4.2).
 
     Args:
-        key: Random key. The same key gives the same crops.
+        key: Random key, which determines the positions.
         squares: Square photos.
-        crop: Side of the crops before rescaling, in pixels.
-        size: Side of the crops after rescaling, in pixels.
+        crop: Side of a crop before rescaling, in pixels.
+        size: Side of a crop after rescaling, in pixels.
     """
     key, _ = jax.random.split(key)
     corners = jax.random.randint(key, (len(squares), 2), 0, squares.shape[1] - crop + 1)
@@ -176,7 +176,7 @@ def augment(
 
 def cross_entropy(logits: Float[Array, "b k"], labels: Int[Array, " b"]) -> Float[Array, " b"]:
     """Return the cross-entropy loss of each photo, ``-log(softmax(logits)[label])`` (Eq. 2)."""
-    # Not optax's function: it rounds differently, which would change trained models in the last digits.
+    # optax rounds differently, which would change the last digits of trained models.
     log_probabilities = jax.nn.log_softmax(logits)
     return -jnp.take_along_axis(log_probabilities, labels[:, None], axis=1)[:, 0]
 
@@ -184,16 +184,16 @@ def cross_entropy(logits: Float[Array, "b k"], labels: Int[Array, " b"]) -> Floa
 def photo_metrics(
     outputs: dict[str, Array], labels: Int[Array, " b"]
 ) -> dict[str, Float[Array, " b"]]:
-    """Compute loss and accuracy of each photo.
+    """Compute the loss and the accuracy of each photo.
 
     Args:
         outputs: Outputs of a `Classifier`.
         labels: Class index of each photo.
 
     Returns:
-        One value per photo of each metric: ``descriptor_loss`` and ``descriptor_accuracy`` (1 if correct,
-        otherwise 0) of the classifier of average descriptors, ``attention_loss`` and
-        ``attention_accuracy`` of that of weighted descriptors, and ``loss``, the sum of the losses.
+        Metrics with one value per photo. ``"descriptor_loss"`` and ``"descriptor_accuracy"`` belong
+        to the logits ``"descriptor"``, ``"attention_loss"`` and ``"attention_accuracy"`` to the
+        logits ``"attention"``. An accuracy is 1 or 0. ``"loss"`` is the sum of the losses.
     """
     metrics = {}
     for head in (name for name in HEADS if name in outputs):
@@ -215,9 +215,9 @@ def validation_step(
     labels: Int[Array, " b"],
     is_real: Bool[Array, " b"],
 ) -> Metrics:
-    """Sum each metric of `photo_metrics` over a batch of square photos, which are cropped at the center.
+    """Compute the sums of `photo_metrics` over a batch of square photos, cropped at the center.
 
-    Photos that are not ``is_real`` fill up the last batch. They do not count.
+    ``is_real`` is False for photos that only fill up the last batch. Such photos do not count.
     """
     photos = center_crop(squares, context.config.augmentation.crop)
     metrics = photo_metrics(merge_model(context, state)(photos), labels)
