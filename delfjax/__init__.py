@@ -1,7 +1,7 @@
 """DELF, attentive deep local features, in JAX (Noh et al., ICCV 2017).
 
-``import delfjax as dx`` gives what a notebook or a script needs. The public names are listed in
-``__init__.pyi`` and imported on first use, so that the import itself is fast.
+The public names of this package are enough for most notebooks and scripts. They are listed in
+``__init__.pyi`` and imported on first use, so ``import delfjax as dx`` is fast.
 """
 
 import os
@@ -11,8 +11,8 @@ import lazy_loader
 
 __version__ = version("delfjax")
 
-# jax 0.10 fuses convolutions on CPU in a way that makes them a third slower (measured); the empty
-# value turns that off. Set before jax starts; later versions neither need the flag nor know it.
+# jax 0.10 fuses convolutions on CPU, which makes them a third slower (measured). The empty value
+# turns the fusion off. Set the flag before jax starts. Later versions do not know the flag.
 _FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 if version("jaxlib").startswith("0.10.") and _FLAG not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAG}=".strip()

@@ -1,8 +1,7 @@
 """Figures of photos, features, matches, rankings, training and networks.
 
-Each function returns a `Figure`. A notebook displays the figure, and ``figure.save(path)`` writes
-it to a file. The public names are listed in ``__init__.pyi``. They are imported on first use, which
-makes importing the package fast.
+Most functions return a `Figure`. A notebook displays the figure, and ``figure.save(path)`` writes
+it to a file. The public names are listed in ``__init__.pyi`` and imported on first use.
 """
 
 import lazy_loader

@@ -157,7 +157,7 @@ def photos(
 
 
 def fit_size(size: tuple[int, int], bounds: tuple[int, int]) -> tuple[int, int]:
-    """Scale ``size`` to the largest size that fits into ``bounds``. Both are ``(height, width)``."""
+    """Scale ``size`` to the largest that fits into ``bounds``. Both are ``(height, width)``."""
     factor = min(bounds[0] / size[0], bounds[1] / size[1])
     return max(1, round(factor * size[0])), max(1, round(factor * size[1]))
 

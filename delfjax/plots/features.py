@@ -64,8 +64,7 @@ def receptive_fields(
 ) -> Figure:
     """Draw the four best keypoints as dots, and the receptive field of each keypoint as a box.
 
-    A receptive field (the pixels that influence a feature) may extend beyond the photo. The network
-    pads the photo with zeros.
+    A receptive field (the pixels that influence a feature) may extend beyond the photo.
 
     Args:
         photo: The photo.

@@ -79,8 +79,7 @@ def pair_image(
 
     Args:
         photos: The query and the database photo, at any size.
-        sizes: ``(height, width)`` of each photo at extraction. The matches use pixels of these
-            sizes.
+        sizes: ``(height, width)`` of each photo, in the pixels that the matches use.
         matches: Matches between the two photos.
         inliers: Whether each match is an inlier. None draws all matches as faint lines.
         width: Maximum width of the image in pixels. Lines always have the same thickness.

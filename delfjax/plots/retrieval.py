@@ -126,9 +126,8 @@ def result_cards(
     """Create cards of ranked results. The text of a card is the rank, a mark and the score.
 
     The mark is ✓ for correct, ✗ for wrong, and ○ for junk (ignored by the metrics). The score is
-    the number of inliers. For photos without geometric verification, the score is the number of
-    votes (matched features) in brackets. With global descriptors, it is the similarity or the fused
-    score.
+    the number of inliers or, without geometric verification, the number of votes (matched features)
+    in brackets. With global descriptors, the score is the similarity or the fused score.
 
     Args:
         ranking: The ranked database photos.

@@ -1,6 +1,6 @@
 """The attention explorer: a widget that shows the attention scores of one or two models (Sec. 4.2).
 
-The network runs once for each photo and model. When other settings change, drawing takes milliseconds.
+The network runs once for each photo and model. Other changes take milliseconds.
 """
 
 import base64
@@ -46,8 +46,8 @@ from delfjax.widgets.attention_view import (
 from delfjax.widgets.canvas import ImageCanvas
 from delfjax.widgets.controls import Explorer, block, labeled, running
 
-MAX_KEYPOINTS = 1000  # the official configuration keeps as many features per photo
-ALL = "all"  # value of the scale slider for all scales; None is not possible
+MAX_KEYPOINTS = 1000  # number of features per photo in the official configuration
+ALL = "all"  # value of the scale slider for all scales; the slider does not allow None
 CELL_HELP = (
     "Move the pointer over the photo to inspect a cell of the feature map and its receptive field. "
     "Click to pin the cell; click again to release it."
@@ -63,9 +63,9 @@ FILE_TYPES = {"png": "image/png", "pdf": "application/pdf"}  # formats of the sa
 def explore(
     photos: Mapping[str, Photo] | Photo, models: Mapping[str, LocalExtractor] | LocalExtractor
 ) -> "AttentionExplorer":
-    """Show in a widget where models find features: heatmaps of the scores, with keypoints.
+    """Show a widget with the score heatmaps and keypoints of one or more models.
 
-    You can compare two models, upload photos, and save the view as a figure.
+    In the widget, you can compare two models, upload photos, and save the view as a figure.
 
     Args:
         photos: Mapping from names to photos, or a single photo.
@@ -75,17 +75,18 @@ def explore(
         The widget. Pages that cannot run widgets, such as GitHub, show a figure instead.
 
     Raises:
-        ValueError: If there is no photo or no model, or a model such as SIFT computes no score maps.
+        ValueError: If ``photos`` or ``models`` is empty, or if a model is not a DELF model.
 
     Example:
-        >>> model = dx.load("delf_att")
-        >>> dx.explore(dx.read_image("one.jpg"), model)
+        >>> import delfjax as dx
+        >>> dx.explore(dx.read_image("one.jpg"), dx.load("delf_att"))
     """
     photos = photos if isinstance(photos, Mapping) else {"photo": photos}
     models = models if isinstance(models, Mapping) else {models.name: models}
     if not photos or not models:
         raise ValueError(
-            f"photos has {len(photos)} entries and models has {len(models)}; expected at least one each"
+            f"photos has {len(photos)} entries and models has {len(models)}; expected at least one "
+            "photo and one model. Fix: add a photo or a model"
         )
     extractors: dict[str, Extractor] = {}
     for name, model in models.items():
@@ -99,7 +100,7 @@ def explore(
 
 
 class Panel(VBox):
-    """The heatmap of one model, with a heading above and a color bar below."""
+    """The heatmap of one model, between a heading and a color bar."""
 
     def __init__(self) -> None:
         self.heading, self.canvas, self.color_bar = HTML(), ImageCanvas(), HTML()
@@ -107,7 +108,7 @@ class Panel(VBox):
         self.layout = Layout(flex="1 1 0", min_width="0")
 
     def show_texts(self, model: str, photo: str, scored: ScoredPhoto, view: ViewSettings) -> None:
-        """Update the heading, the text for screen readers, and the color bar with its end values."""
+        """Update the heading, the text for screen readers, and the color bar."""
         text = describe_view(scored, view)
         self.heading.value = block(f"<b>{html.escape(model)}</b><br>{html.escape(text)}")
         self.canvas.alt = f"{photo}: {text}"
@@ -124,21 +125,21 @@ class Panel(VBox):
 
 
 class AttentionExplorer(Explorer):
-    """The widget that `explore` returns. Programs can set its controls through the attributes.
+    """The widget that `explore` returns. The attributes are the parts of the widget.
 
     Attributes:
         photo: Menu of the photos.
         model: Menu of the models.
-        other_model: Menu of a second model to compare with; the first entry is "none".
-        score: Menu of the kinds of score: attention or norm.
-        scale: Slider that chooses the pyramid level (resized copy of the photo) to show, by scale.
+        other_model: Menu of the models to compare with; the first entry is "none".
+        score: Menu of the kinds of score: "attention" and "norm" (L2 norm of the descriptors).
+        scale: Slider of the scales of the image pyramid; the first position shows all scales.
         count: Slider of the maximum number of keypoints.
-        threshold: Slider of the fraction of cells to leave out, those with the lowest scores.
+        threshold: Slider of the fraction of positions to leave out, those with the lowest scores.
         color_map: Menu of the color maps.
-        opacity: Slider of the heatmap's opacity.
-        export: Button that makes a figure of the view, with ``links`` to download it.
-        panels: Two panels, one per model. The second is hidden if only one model is shown.
-        cell_table: Table that describes the cell under the pointer, or the pinned cell.
+        opacity: Slider of the opacity of the heatmap.
+        export: Button that draws the view as a figure. ``links`` then shows links to download it.
+        panels: Panels of the two models. The second panel is hidden if only one model is shown.
+        cell_table: Table about the feature-map position under the pointer, or the pinned position.
     """
 
     def __init__(self, photos: Mapping[str, Photo], models: Mapping[str, Extractor]) -> None:
@@ -181,7 +182,7 @@ class AttentionExplorer(Explorer):
         self.threshold = labeled(
             FloatSlider, "threshold", max=0.99, step=0.01, readout_format=".0%"
         )
-        self.threshold.tooltip = "Share of the cells to leave out, those with the lowest scores"
+        self.threshold.tooltip = "Fraction of the cells to leave out, those with the lowest scores"
         self.opacity = labeled(FloatSlider, "opacity", value=defaults.opacity, max=1, step=0.05)
         self.export = Button(description="make a figure", icon="picture-o")
         self.upload.layout.width = self.export.layout.width = "auto"
@@ -203,7 +204,7 @@ class AttentionExplorer(Explorer):
         )
 
     def figure(self) -> Figure:
-        """Draw the current view as a figure, with one heatmap and one color bar per model."""
+        """Draw the current view as a figure, with a heatmap and a color bar for each model."""
         settings = self.settings
         height, width = self._photos[self.photo.value].shape[:2]
         panel = min(6.4, 4.8 * width / height)  # inches
@@ -218,7 +219,7 @@ class AttentionExplorer(Explorer):
         return figure
 
     def _reload(self) -> None:
-        """Show the chosen photo and models; update the choices of scales and scores."""
+        """Show the selected photo and models. Update the options of the scale and the score."""
         photo = self.photo.value
         models = dict.fromkeys(filter(None, (self.model.value, self.other_model.value)))
         for model in models:
@@ -237,7 +238,7 @@ class AttentionExplorer(Explorer):
         self._redraw()
 
     def _redraw(self) -> None:
-        """Draw texts and images again with the current settings."""
+        """Draw all panels again with the current settings."""
         self.links.value = ""  # the links download a figure of the previous view
         settings = self.settings
         for panel, (model, scored) in zip(self.panels, self._shown.items(), strict=False):
@@ -284,7 +285,7 @@ class AttentionExplorer(Explorer):
         self._reload()
 
     def _on_export(self, _: Button) -> None:
-        """Show links that download the figure, in each of `FILE_TYPES`."""
+        """Show links that download the figure as PNG and PDF."""
         figure, links = self.figure(), []
         stem = html.escape(f"{self.photo.value} {self.score.value}".replace("/", " "), quote=True)
         for suffix, mime_type in FILE_TYPES.items():
@@ -299,7 +300,7 @@ class AttentionExplorer(Explorer):
 def describe_cell(
     model: str, scored: ScoredPhoto, settings: ViewSettings, row: int | None
 ) -> tuple[str, ...]:
-    """Describe a cell (position of a feature map) as texts of a table row; dashes if ``row`` is None."""
+    """Return the texts of a table row about the cell of index ``row``, or dashes for None."""
     if row is None:
         return (model, *["-"] * (len(CELL_COLUMNS) - 1))
     y, x = scored.centers[row]

@@ -1,8 +1,8 @@
-"""Images of the attention explorer: the scores of a photo, drawn on the photo (Fig. 9 of the paper).
+"""Images of the attention explorer: scores that are drawn over a photo (Fig. 9).
 
-`score_photo` runs the network once for each photo and model. The other functions draw with Pillow, because
-Matplotlib is too slow for a slider. The network runs on resized copies of the photo, the pyramid levels. A
-*cell* is one position of the feature map of one level. "Row" means the index of a cell.
+`score_photo` runs the network on each level of the image pyramid. The other functions draw with
+Pillow, because Matplotlib is too slow for a slider. A *cell* is one position of the feature map of
+one level. A *row* is the index of a cell.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,11 +30,12 @@ class ViewSettings:
     """Settings of the image that the explorer shows.
 
     Attributes:
-        score: Score to show: ``"attention"``, or ``"norm"``, the L2 norm of the descriptor. For a model
-            without attention, the norm is shown.
+        score: Score to show: ``"attention"``, or ``"norm"``, the L2 norm of the descriptor. A model
+            without attention always shows the norm.
         scale: Scale of the pyramid level to show. None merges all levels.
         count: Maximum number of keypoints.
-        threshold: Fraction of the shown cells that cannot be keypoints, those with the lowest scores.
+        threshold: Fraction of the cells (positions of the feature maps) to leave out as keypoints,
+            those with the lowest scores.
         color_map: Name of the Matplotlib color map of the heatmap.
         opacity: Opacity of the heatmap over the photo, from 0 to 1.
     """
@@ -49,18 +50,21 @@ class ViewSettings:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoredPhoto:
-    """A photo and the scores that one model computes for it. Arrays of length ``n`` have a row per cell.
+    """A photo with its scores from one model.
+
+    The network runs on each level of an image pyramid. A cell is one position of the feature map of
+    one level. ``n`` is the number of cells of all levels.
 
     Attributes:
         photo: The photo.
-        scales: Scale of each pyramid level, relative to the photo.
+        scales: Scale of each level, relative to the photo.
         level_sizes: ``(height, width)`` of each level, in pixels of the level.
-        maps: For each kind of score, one 2D map per level.
+        maps: Score maps of all levels, by kind of score.
         levels: Index of the level of each cell, from 0.
         centers: ``(y, x)`` of the center of each cell, in pixels of the photo.
         receptive_fields: ``(y_min, x_min, y_max, x_max)`` of the receptive field of each cell, in
-            pixels of the photo. It can extend beyond the photo.
-        scores: For each kind of score, the values of all cells.
+            pixels of the photo. A receptive field can extend beyond the photo.
+        scores: Scores of all cells, by kind of score.
     """
 
     photo: Photo
@@ -74,7 +78,7 @@ class ScoredPhoto:
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Size of the photo in pixels, as ``(height, width)``."""
+        """``(height, width)`` of the photo in pixels."""
         return self.photo.shape[:2]
 
     def to_display(self, points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
@@ -82,7 +86,7 @@ class ScoredPhoto:
         return scale_points(points, self.image_size, display_size(self.image_size))
 
     def level_pixel(self, row: int) -> Float[np.ndarray, " 2"]:
-        """Return how many photo pixels a pixel of the cell's pyramid level covers: ``(height, width)``."""
+        """Return the ``(height, width)`` of a pixel of the level of a cell, in pixels of the photo."""
         return np.asarray(self.image_size / self.level_sizes[self.levels[row]])
 
     def available_score(self, score: Selection) -> Selection:
@@ -91,7 +95,7 @@ class ScoredPhoto:
 
 
 def score_photo(photo: Photo, model: Extractor) -> ScoredPhoto:
-    """Run a model on a photo. Return scores and positions of all cells of its feature maps."""
+    """Run a model on a photo. Return the scores of all cells (positions of the feature maps)."""
     dense = model.score_maps(photo)
     maps: dict[Selection, list[np.ndarray]] = {"norm": dense.norms}
     if dense.attention is not None:
@@ -118,7 +122,7 @@ def score_photo(photo: Photo, model: Extractor) -> ScoredPhoto:
 
 
 def select_keypoints(scored: ScoredPhoto, settings: ViewSettings) -> Int[np.ndarray, " k"]:
-    """Return the indices of the cells (feature-map positions) with the highest scores, best first."""
+    """Return the indices of the cells that are drawn as keypoints, in descending order of score."""
     scores = scored.scores[scored.available_score(settings.score)]
     rows = np.flatnonzero(np.isin(scored.levels, shown_levels(scored, settings.scale)))
     rows = rows[scores[rows] >= np.quantile(scores[rows], settings.threshold)]
@@ -126,9 +130,9 @@ def select_keypoints(scored: ScoredPhoto, settings: ViewSettings) -> Int[np.ndar
 
 
 def cell_at(scored: ScoredPhoto, settings: ViewSettings, point: tuple[float, float]) -> int:
-    """Return the index of the cell at a point ``(y, x)`` of the photo, or nearest to a point outside.
+    """Return the index of the cell nearest to a point ``(y, x)`` in pixels of the photo.
 
-    If several pyramid levels are shown, the cell with the highest score is returned.
+    If several pyramid levels are shown, return the cell with the highest score among these levels.
     """
     name, levels = scored.available_score(settings.score), shown_levels(scored, settings.scale)
     points = np.array([point] * len(levels))
@@ -142,7 +146,7 @@ def cell_at(scored: ScoredPhoto, settings: ViewSettings, point: tuple[float, flo
 
 
 def describe_view(scored: ScoredPhoto, settings: ViewSettings) -> str:
-    """Describe a view in words: kind of score, scale, number of keypoints and threshold."""
+    """Describe a view as text: kind of score, scale, number of keypoints and threshold."""
     scale = "all scales" if settings.scale is None else f"scale {settings.scale:.2f}"
     keypoints = pluralize(len(select_keypoints(scored, settings)), "keypoint")
     top = f" from the top {1 - settings.threshold:.0%} of cells" if settings.threshold else ""
@@ -150,7 +154,7 @@ def describe_view(scored: ScoredPhoto, settings: ViewSettings) -> str:
 
 
 def shown_levels(scored: ScoredPhoto, scale: float | None) -> Int[np.ndarray, " levels"]:
-    """Return the indices of the pyramid levels with a scale. None: the indices of all levels."""
+    """Return the indices of the pyramid levels with the given scale, or of all levels for None."""
     return np.flatnonzero(np.isclose(scored.scales, scored.scales if scale is None else scale))
 
 
@@ -160,7 +164,7 @@ def shown_levels(scored: ScoredPhoto, scale: float | None) -> Int[np.ndarray, " 
 def heatmap(
     scored: ScoredPhoto, settings: ViewSettings, size: tuple[int, int]
 ) -> Float[np.ndarray, "h w"]:
-    """Interpolate the scores of the cells to the pixels of an image of ``size`` ``(height, width)``.
+    """Interpolate the score maps to ``size``, a ``(height, width)`` in pixels.
 
     If several pyramid levels are shown, each pixel gets the maximum over these levels.
     """
@@ -172,7 +176,7 @@ def heatmap(
 def display_size(image_size: tuple[int, int]) -> tuple[int, int]:
     """Return the ``(height, width)`` at which a photo is displayed.
 
-    Small photos are enlarged so that the drawn lines look thin. Large photos are reduced.
+    Small photos are enlarged so that lines look thin. Large photos are reduced.
     """
     longest = min(max(MIN_SIDE, *image_size), MAX_SIDE)
     return fit_size(image_size, (longest, longest))
@@ -181,10 +185,10 @@ def display_size(image_size: tuple[int, int]) -> tuple[int, int]:
 def render(
     scored: ScoredPhoto, settings: ViewSettings, row: int | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Draw the heatmap over the gray photo, and a ring around each keypoint, at the `display_size`.
+    """Draw the heatmap over the gray photo, and a ring around each keypoint, at `display_size`.
 
-    ``row`` is the index of a cell to highlight: frames show the cell (16 x 16 pixels of its level) and its
-    receptive field, and everything outside of the receptive field is dimmed.
+    ``row`` is the index of a cell to highlight with two frames, one around the cell and one around
+    its receptive field. The image outside of the receptive field is dimmed.
     """
     indices, _ = _color_indices(scored, scored.available_score(settings.score), settings.scale)
     colored = Image.fromarray(indices)
@@ -201,12 +205,12 @@ def render(
 
 
 def color_limits(scored: ScoredPhoto, settings: ViewSettings) -> tuple[float, float]:
-    """Return the scores of the end colors of the heatmap."""
+    """Return the scores of the first and the last color of the heatmap."""
     return _color_indices(scored, scored.available_score(settings.score), settings.scale)[1]
 
 
 def _with_receptive_field(image: Image.Image, scored: ScoredPhoto, row: int) -> Image.Image:
-    """Dim the image outside of the receptive field of a cell; frame the receptive field and the cell."""
+    """Dim the image outside of the receptive field of a cell. Frame both with rectangles."""
     field = scored.to_display(scored.receptive_fields[row].reshape(2, 2))
     half = (STRIDE - 1) / 2 * scored.level_pixel(row)
     cell = scored.to_display(scored.centers[row] + np.array([-half, half]))
@@ -224,7 +228,7 @@ def _with_receptive_field(image: Image.Image, scored: ScoredPhoto, row: int) -> 
 
 @lru_cache(maxsize=64)
 def _ring_masks(radius: float) -> tuple[Image.Image, Image.Image]:
-    """Return two antialiased masks of a ring: a wide one for a dark border, a thin one for a line."""
+    """Return two antialiased masks of a ring: a wide mask (dark border) and a thin mask (line)."""
     half = int(np.ceil(radius + 3))
     y, x = np.ogrid[-half : half + 1, -half : half + 1]
     distance = np.abs(np.hypot(y, x) - radius)

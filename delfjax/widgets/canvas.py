@@ -1,6 +1,6 @@
-"""Images in a notebook that react to the pointer, to clicks, to dragged boxes and to arrow keys.
+"""Images in a notebook that react to the pointer, clicks, dragged boxes and arrow keys.
 
-The JavaScript module ``canvas.js`` reports these events to Python through the package anywidget.
+The package anywidget connects the JavaScript module ``canvas.js`` with Python.
 """
 
 from collections.abc import Sequence
@@ -21,23 +21,23 @@ def _floats(count: int) -> traitlets.Tuple:
 class ImageCanvas(anywidget.AnyWidget):
     """An image that reports the pointer, clicks and a dragged box.
 
-    All positions are in pixels of the original image, whatever the size on screen. The point
-    ``(0, 0)`` is the center of the top-left pixel. While the kernel is busy, the browser keeps only the
-    latest pointer position. The Enter key clicks at the pointer.
+    Positions are in pixels of ``image``, and do not depend on the size on screen. The point
+    ``(0, 0)`` is the center of the top-left pixel. The Enter key clicks at the pointer. While the
+    kernel is busy, the browser keeps only the latest pointer position.
 
     Attributes:
         image: Encoded image in a format that browsers display, for example JPEG.
         alt: Description of the image for screen readers.
         draws_boxes: Whether dragging draws a box. If False, dragging by touch scrolls the page.
-        grid: ``(rows, columns)`` if the image shows a grid: each arrow key then moves the pointer by
-            one grid cell. ``(0, 0)`` if the image shows no grid.
-        pointer: ``(y, x)`` of the pointer, moved by mouse, finger or arrow keys. None: no pointer.
+        grid: ``(rows, columns)`` of a grid in the image. Each arrow key moves the pointer by one
+            cell of the grid. ``(0, 0)``: no grid.
+        pointer: ``(y, x)`` of the mouse, the finger or the position set by arrow keys, or None.
         clicked: ``(y, x)`` of the last click.
-        clicks: Number of clicks so far. Observe ``clicks`` to notice every click: ``clicked`` stays the
-            same if two clicks are at the same point.
-        box: The dragged box, ``(top, left, bottom, right)``, in the coordinates of
-            `delfjax.types.Box`: ``(0, 0)`` is the top-left corner of the image. None before the first
-            drag and after a click. Set ``box`` to draw or remove the box.
+        clicks: Number of clicks so far. Observe ``clicks`` to react to every click, because
+            ``clicked`` does not change if two clicks are at the same point.
+        box: ``(top, left, bottom, right)`` of the dragged box, as in `delfjax.types.Box`, where
+            ``(0, 0)`` is the top-left corner of the image. None before the first drag and after a
+            click. Set ``box`` to draw or remove the box.
     """
 
     _esm = Path(__file__).with_suffix(".js")
@@ -73,7 +73,7 @@ class ThumbnailGrid(ImageCanvas):
     def show_cards(
         self, title: str, cards: Sequence[Card], selected: int, *, columns: int, card_width: int
     ) -> None:
-        """Show cards in a grid, with the card of index ``selected`` selected. Hide an empty grid.
+        """Show cards in a grid, and select the card of index ``selected``. Hide an empty grid.
 
         Screen readers read the title and the lines of all cards.
         """

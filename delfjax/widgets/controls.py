@@ -1,4 +1,4 @@
-"""Base class and helpers of both explorers: labeled controls, messages, uploads and figures."""
+"""Base class of both explorers, labeled controls, messages and uploads."""
 
 import html
 import tempfile
@@ -15,7 +15,7 @@ from delfjax.types import Photo
 
 
 def block(content: str, role: str = "note") -> str:
-    """Wrap HTML in a block with an ARIA role, which tells screen readers how to treat the block."""
+    """Wrap HTML in a block. Screen readers use the ARIA role of the block."""
     return f'<div role="{role}" style="line-height:1.5">{content}</div>'
 
 
@@ -25,28 +25,31 @@ def notice(text: str) -> str:
 
 
 def running(model: str, photo: str) -> str:
-    """Return the message, as HTML, that is shown while a model runs on a photo."""
+    """Return a message, as HTML, to show while a model runs on a photo."""
     return notice(f"Running {model} on {photo}. This takes a few seconds …")
 
 
 def pluralize(number: int, noun: str) -> str:
-    """Return a number and a noun as text; the noun is in the plural unless the number is 1."""
+    """Return a number and a noun as text, such as "2 photos"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def labeled(
     control: Callable[..., ValueWidget], description: str, **settings: object
 ) -> ValueWidget:
-    """Create a control of the given class with a label. Labels of equal width align the controls."""
+    """Create a control of a given class with a label. All labels have the same width."""
     style, layout = {"description_width": "7em"}, {"width": "auto"}
     return control(description=description, style=style, layout=layout, **settings)
 
 
 def read_upload(uploaded: Mapping[str, Any]) -> Photo:
-    """Read an uploaded photo: one item of the ``value`` of an ``ipywidgets.FileUpload``.
+    """Read an uploaded photo.
+
+    Args:
+        uploaded: An item of the ``value`` of an ``ipywidgets.FileUpload``.
 
     Raises:
-        PhotoError: If the file cannot be read as a photo. The message names the uploaded file.
+        PhotoError: If the uploaded file is not a readable photo.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / Path(uploaded["name"]).name
@@ -58,11 +61,11 @@ def read_upload(uploaded: Mapping[str, Any]) -> Photo:
 
 
 class Explorer(VBox):
-    """Base class of the explorers: a widget with an upload button, messages, and a figure.
+    """Base class of the explorers, with an upload button, a message, and a figure of the view.
 
     Attributes:
-        upload: Button that uploads a photo and shows it.
-        status: Text of the current message.
+        upload: Button that uploads a photo.
+        status: The current message.
     """
 
     def __init__(self) -> None:
@@ -77,7 +80,7 @@ class Explorer(VBox):
         raise NotImplementedError
 
     def _add_photo(self, name: str, photo: Photo) -> None:
-        """Show an uploaded photo. A raised `ValueError` is shown as a message, with the old view."""
+        """Show an uploaded photo. The explorer shows a raised `ValueError` as a message."""
         raise NotImplementedError
 
     def _repr_mimebundle_(self, **kwargs: object) -> dict[str, Any]:
@@ -86,7 +89,7 @@ class Explorer(VBox):
         return bundle | {"image/jpeg": self.figure().to_bytes("jpeg")}
 
     def _watch(self, update: Callable[[], None], *controls: Widget, name: str = "value") -> None:
-        """Call a function whenever the named value of a control changes, except inside `_pause`."""
+        """Call ``update`` when the trait ``name`` of a control changes, except inside `_pause`."""
 
         def update_unless_paused(_: object) -> None:
             if not self._paused:
@@ -105,7 +108,7 @@ class Explorer(VBox):
             self._paused = False
 
     def _set_options(self, control: ValueWidget, options: Sequence[Any], value: object) -> None:
-        """Change the options of a control; select ``value`` if it is an option, else the first."""
+        """Set the options of a control. Select ``value``, or else the first option."""
         values = [option[1] if isinstance(option, tuple) else option for option in options]
         with self._pause():
             control.options = options

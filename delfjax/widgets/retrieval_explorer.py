@@ -1,7 +1,7 @@
-"""The retrieval explorer: a widget that finds photos similar to a query photo (Sec. 4.4 of the paper).
+"""The retrieval explorer: a widget that searches a database with a query photo (Sec. 4.4).
 
-The nearest-neighbor search runs once for each query and each box dragged on the query. After other changes,
-the results are drawn again in about a tenth of a second.
+The nearest-neighbor search runs once for each query, and once for each box that is dragged on the
+query. Other changes take about a tenth of a second.
 """
 
 import html
@@ -30,14 +30,14 @@ from delfjax.widgets.canvas import ImageCanvas, ThumbnailGrid
 from delfjax.widgets.controls import Explorer, block, labeled, notice, pluralize
 from delfjax.widgets.retrieval_state import CachedSearch, result_cards, short_name, summarize
 
-DEFAULT_QUERIES = 12  # database photos that are offered as queries by default
+DEFAULT_QUERIES = 12  # number of database photos that are queries by default
 RESULTS, MAX_RESULTS, RESULT_COLUMNS = 12, 40, 4  # results: initial, maximum, per row
 QUERY_COLUMNS = 6, 12  # minimum and maximum
 QUERY_GRID_WIDTH = 1800  # pixels
 PAGE_WIDTH = 1050  # approximate width of a notebook's output on screen, in pixels
 # Options of the distance slider. The distance of two unit vectors is at most 2.
 DISTANCES = [step / 20 for step in range(2, 25)]
-MESSAGE_DELAY = 0.5  # seconds: a message during a faster search would only flicker
+MESSAGE_DELAY = 0.5  # seconds: avoids a message that flickers during a fast search
 
 
 def search_photos(
@@ -48,28 +48,29 @@ def search_photos(
     truths: Mapping[str, Truth] | None = None,
     model: LocalExtractor | None = None,
 ) -> "RetrievalExplorer":
-    """Search a photo collection in a widget.
+    """Show a widget that searches a photo collection.
 
-    In the widget you choose a query photo, drag a box on the query to search with a part of it, and
-    change the settings of the search.
+    In the widget, you select a query photo, and change the settings of the search. You can drag a
+    box on the query to search with the features in the box only.
 
     Args:
-        searcher: Searcher of the collection. Its configuration gives the initial settings.
-        photos: Folder of the database photos and the queries, or a function that reads one of these
-            photos by name, at any size.
+        searcher: Searcher of the collection. The widget starts with its configuration.
+        photos: Folder of the database photos and the queries, or a function that maps the name of a
+            photo to the photo, at any size.
         queries: Names of database photos, or a mapping from names of photos to features. None: the
             first 12 database photos.
-        truths: Mapping from names of queries to the correct photos. Queries may be missing.
-        model: Model that extracts the features of uploaded photos; it must be the model of the database.
-            None: no upload button.
+        truths: Mapping from names of some or all queries to their ground truth.
+        model: Model of the database, for uploaded photos. None hides the upload button.
 
     Returns:
         The widget. Pages that cannot run widgets, such as GitHub, show a figure instead.
 
     Raises:
-        ValueError: If ``queries`` is empty, or a name in ``queries`` is not a database photo.
+        ValueError: If ``queries`` is empty, or contains a name that is not in the database.
 
     Example:
+        >>> import delfjax as dx
+        >>> model = dx.load("delf_att")
         >>> features = dx.extract_folder(model, "photos", "features")
         >>> dx.search_photos(dx.Searcher(features), "photos")
     """
@@ -80,13 +81,13 @@ def search_photos(
         numbers = {name: number for number, name in enumerate(database.names)}
         if missing := [name for name in queries if name not in numbers]:
             raise ValueError(
-                f"queries contains {missing[0]!r}, but the database has no photo of this name; expected "
-                f"names such as {database.names[0]!r}. Fix: correct the name, or pass a mapping from "
-                "names to features"
+                f"queries contains {missing[0]!r}, which is not the name of a database photo; "
+                f"expected names such as {database.names[0]!r}. Fix: correct the name, or pass a "
+                "mapping from names of photos to features"
             )
         queries = {name: database.features(numbers[name]) for name in queries}
     if not queries:
-        raise ValueError("queries is empty; expected at least one photo")
+        raise ValueError("queries is empty; expected at least one photo. Fix: add a query")
     load = photos if callable(photos) else lambda name: read_image(Path(photos) / name)
     display(HTML(notice("Compiling the search. This takes a few seconds …")))
     query, neighbors = next(iter(queries.values())), max(NEIGHBORS, searcher.config.neighbors)
@@ -96,19 +97,19 @@ def search_photos(
 
 
 class RetrievalExplorer(Explorer):
-    """The widget that `search_photos` returns. Programs can set its controls through the attributes.
+    """The widget that `search_photos` returns. The attributes are the parts of the widget.
 
     Attributes:
-        query_grid: Thumbnails of all queries; a click chooses the query.
-        query: Menu of all queries, an alternative to the thumbnails.
-        query_canvas: Image of the chosen query, on which a box can be dragged, with ``heading`` above.
+        query_grid: Thumbnails of all queries. A click selects the query.
+        query: Menu of all queries.
+        query_canvas: Image of the query, below ``heading``. A box can be dragged on this image.
         neighbors: Slider of the number of nearest database features per query feature.
         distance: Slider of the maximum descriptor distance between a query feature and a neighbor.
-        verification: Checkbox: whether RANSAC verifies the photos with most votes.
+        verification: Checkbox for geometric verification of the photos with most votes.
         results: Slider of the number of results to show.
-        rank: Slider that chooses the result to compare with the query, by rank from 1.
-        result_grid: Thumbnails of the results, with ``summary`` above.
-        pair_canvas: Lines between matching features of query and chosen result, with ``caption`` above.
+        rank: Slider of the rank, from 1, of the result to compare with the query.
+        result_grid: Thumbnails of the results, below ``summary``. A click selects a result.
+        pair_canvas: Image of the matches between the query and one result, below ``caption``.
     """
 
     def __init__(
@@ -187,7 +188,7 @@ class RetrievalExplorer(Explorer):
 
     @property
     def config(self) -> SearchConfig:
-        """Current search settings. Settings without a control are those of the searcher."""
+        """Current search settings. Settings without a control come from the searcher."""
         return replace(
             self._searcher.config,
             neighbors=self.neighbors.value,
@@ -197,7 +198,7 @@ class RetrievalExplorer(Explorer):
 
     @property
     def box(self) -> Box | None:
-        """Dragged box in pixels of the original query photo, or None if no box is dragged."""
+        """Dragged box, in pixels of the query photo at extraction, or None without a box."""
         if self.query_canvas.box is None:
             return None
         size = np.array(self._features[self.query.value].image_size)
@@ -210,18 +211,18 @@ class RetrievalExplorer(Explorer):
         self.query.index = self.query_grid.selected
 
     def _reload(self) -> None:
-        """Remove the box, and search with the chosen query."""
+        """Remove the box, and search with the selected query."""
         with self._pause():
             self.query_canvas.set_trait("box", None)
             self.rank.value = 1
         self.query_grid.selected = self.query.index
         self._search_neighbors()
         names = [self._name(position) for position in range(min(2, len(self._result.ranking)))]
-        # A query from the database is its own first result, so show the matches of the second.
+        # A query from the database is its own first result, so compare it with the second result.
         self.rank.value = 2 if len(names) == 2 and names[0] == self.query.value else 1
 
     def _search_neighbors(self) -> None:
-        """Find neighbors of the query features (of those in the box, if any); show the results."""
+        """Find neighbors of all query features, or of those in the box, and show the results."""
         start, features = time.perf_counter(), self._features[self.query.value]
         self._search = CachedSearch(self._searcher, features, self.neighbors.max, self.box)
         self._search_and_show(start)
@@ -241,7 +242,7 @@ class RetrievalExplorer(Explorer):
         return query_image(self._photos[name], self._features[name], self.box)
 
     def _search_and_show(self, start: float | None = None) -> None:
-        """Rank the photos with the current settings, and show the results and the time taken."""
+        """Rank the photos with the current settings. Show the results and the elapsed time."""
         start = time.perf_counter() if start is None else start
         message = block("Searching. The first search of each size is compiled …", role="status")
         timer = Timer(MESSAGE_DELAY, setattr, (self.summary, "value", message))
@@ -262,7 +263,7 @@ class RetrievalExplorer(Explorer):
         features = self._searcher.reduce(self._model(photo))
         CachedSearch(self._searcher, features, 1)  # raises an error if sizes differ
         self._photos[name], self._features[name] = photo, features
-        self._truths.pop(name, None)  # the truth belongs to another photo of this name
+        self._truths.pop(name, None)  # this is the truth of another photo with the same name
         self._set_options(self.query, list(self._photos), name)
         self._show_queries()
         self._reload()
@@ -280,7 +281,7 @@ class RetrievalExplorer(Explorer):
         self.query_grid.show_cards("queries", cards, selected, columns=columns, card_width=width)
 
     def _show_results(self) -> None:
-        """Show the first results, and the matches of the query with the chosen result."""
+        """Show the first results, and the matches between the query and the selected result."""
         cards = self._cards()
         with self._pause():
             self.rank.max = max(1, len(cards))
@@ -304,7 +305,7 @@ class RetrievalExplorer(Explorer):
         return result_cards(self._result, self._searcher.database, truth, load, self.results.value)
 
     def _draw_pair(self) -> tuple[Photo, str]:
-        """Draw the matches of the query with the chosen result; return an image and a caption."""
+        """Draw the matches between the query and the selected result. Return image and caption."""
         query, rank = self.query.value, self.rank.value
         if not len(self._result.ranking):
             return self._draw_query(), "no results"
@@ -324,7 +325,7 @@ class RetrievalExplorer(Explorer):
         )
 
     def figure(self) -> Figure:
-        """Draw the query, the results, and the matches with the chosen result as one figure."""
+        """Draw the query, the results, and the matches with the selected result as a figure."""
         config = self.config
         shown = thumbnail(self._draw_query(), CARD_WIDTH)
         card = Card(photo=shown, lines=("query", short_name(self.query.value)))

@@ -1,8 +1,8 @@
 """Search with one query while settings change, and describe the results (Sec. 4.4 of the paper).
 
-A photo gets one vote from each query feature that has a neighbor in the photo. RANSAC verifies the photos
-with most votes. Finding neighbors takes most of the time and depends on the query only. `CachedSearch` finds
-many neighbors once, and each search uses the nearest of them. Searches are thus fast enough for a slider.
+A photo gets one vote from each query feature that has a neighbor in the photo. RANSAC verifies the
+photos with most votes. Finding neighbors takes most of the time. `CachedSearch` finds many of them
+once, and each search uses the nearest of them. A search is therefore fast enough for a slider.
 """
 
 from collections.abc import Callable
@@ -21,16 +21,16 @@ SLOW = 1.0  # seconds: a search that takes longer includes compilation
 
 
 class CachedSearch:
-    """A query and the nearest neighbors of its features, cached for searches with different settings.
+    """A query with cached nearest neighbors, for searches with different settings.
 
     Args:
-        searcher: Searcher of the database. The configuration of this searcher is not used.
+        searcher: Searcher of the database. Its configuration is ignored.
         features: Features of the query, before or after the PCA of the database.
-        max_neighbors: Number of neighbors to cache per feature. Later searches cannot use more.
-        box: Box in pixels of the query photo. Only features in this box are used; None: all features.
+        max_neighbors: Number of neighbors to cache per feature. A search cannot use more neighbors.
+        box: Box in pixels of the query photo; features outside are left out. None: no box.
 
     Attributes:
-        features: Features of the query after the PCA; only those in the box, if a box is given.
+        features: Features of the query in the box, after the PCA.
     """
 
     def __init__(
@@ -43,16 +43,16 @@ class CachedSearch:
         self._neighbors = searcher.index.search(self.features.descriptors, k)
 
     def search(self, config: SearchConfig) -> SearchResult:
-        """Rank the database photos for the query, exactly as a `Searcher` with this configuration does.
+        """Rank the database photos for the query, like a `Searcher` with this configuration.
 
         Raises:
-            ValueError: If the configuration needs more neighbors than are cached.
+            ValueError: If ``config.neighbors`` is larger than the number of cached neighbors.
         """
         searcher, neighbors = self._configure(config)
         return searcher.rank(self.features, neighbors)
 
     def matches(self, image: int, config: SearchConfig) -> Matches:
-        """Return all matches between query and database photo ``image`` (an index), before RANSAC."""
+        """Return the matches of the query with the photo of index ``image``, before RANSAC."""
         searcher, neighbors = self._configure(config)
         return searcher.photo_matches(self.features, searcher.pair_features(neighbors), image)
 
@@ -61,14 +61,15 @@ class CachedSearch:
         database, cached = self._searcher.database, self._neighbors.rows.shape[1]
         if min(config.neighbors, len(database.descriptors)) > cached:
             raise ValueError(
-                f"neighbors is {config.neighbors}; expected at most {cached}, the number of cached neighbors"
+                f"neighbors is {config.neighbors}; expected at most {cached}, the number of cached "
+                "neighbors. Fix: increase max_neighbors of the CachedSearch"
             )
         neighbors = Neighbors(*(part[:, : config.neighbors] for part in self._neighbors))
         return Searcher(database, self._searcher.index, config), neighbors
 
 
 def summarize(result: SearchResult, database: Database, truth: Truth | None, seconds: float) -> str:
-    """Summarize a search as HTML: number of photos found and verified, time, and average precision."""
+    """Summarize a search as HTML: numbers of found and verified photos, time, average precision."""
     if not len(result.ranking):
         return "No photo has a vote. Increase the maximum distance, or drag a larger box."
     verified = int((result.ranking.inliers >= 0).sum())
@@ -92,11 +93,11 @@ def result_cards(
     load: Callable[[str], Photo],
     count: int,
 ) -> list[Card]:
-    """Create at most ``count`` cards (thumbnails with text) of the first results.
+    """Create cards (thumbnails with two lines of text) of the first ``count`` results.
 
-    The text of a card is the rank and the name, then whether the photo is correct, then the number of
-    inliers. Photos that RANSAC has not verified have the number of votes instead. ``load`` returns the
-    thumbnail of a database photo by name.
+    The first line is the rank and the name. The second line says whether the photo is correct, and
+    how many inliers it has, or how many votes if RANSAC has not verified it. ``load`` maps the name
+    of a database photo to its thumbnail.
     """
     ranking, cards = result.ranking, []
     for position, image in enumerate(ranking.images[:count].tolist()):

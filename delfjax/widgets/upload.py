@@ -10,14 +10,15 @@ from delfjax.widgets.controls import notice, read_upload
 
 
 def match_uploads(model: LocalExtractor) -> ipywidgets.VBox:
-    """Show two upload buttons. Draw the matches of the two photos once both are uploaded.
+    """Show a widget with two upload buttons. It draws the matches between the two uploaded photos.
 
     Args:
-        model: Extractor of the features to match; see ``delfjax.load``.
+        model: Model that extracts the features to match; see ``delfjax.load``.
 
     Example:
-        >>> model = dx.load("delf_att")
-        >>> match_uploads(model)
+        >>> import delfjax as dx
+        >>> from delfjax.widgets import match_uploads
+        >>> match_uploads(dx.load("delf_att"))
     """
     uploads = [
         ipywidgets.FileUpload(accept="image/*", description=name, layout={"width": "16em"})
