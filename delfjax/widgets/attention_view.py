@@ -86,7 +86,7 @@ class ScoredPhoto:
         return scale_points(points, self.image_size, display_size(self.image_size))
 
     def level_pixel(self, row: int) -> Float[np.ndarray, " 2"]:
-        """Return the ``(height, width)`` of a pixel of the level of a cell, in pixels of the photo."""
+        """Return ``(height, width)`` of a pixel of a cell's level, in pixels of the photo."""
         return np.asarray(self.image_size / self.level_sizes[self.levels[row]])
 
     def available_score(self, score: Selection) -> Selection:
