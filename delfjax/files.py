@@ -1,8 +1,8 @@
 """Write and read files safely, with atomic writes, locks and checksums.
 
-A process can be killed at any time, and two processes can use one folder. With these helpers a file
-is either complete or absent, and a folder holds the output of one configuration. Every failure to
-read a file, damaged or not, becomes an error of one line.
+A process can be killed at any time, and two processes can use the same folder. With these helpers,
+a file is either complete or absent, and a folder holds the output of one configuration. If a file
+cannot be read, the error message is one line.
 """
 
 import hashlib
@@ -36,17 +36,16 @@ CHECKSUM = "manifest_sha256"  # key of the checksum of a JSON object in this obj
 
 
 class StoreError(RuntimeError):
-    """Raised if a folder is locked, damaged, or holds the output of another configuration."""
+    """Raised if a file or folder is damaged, locked, not writable, or made with other settings."""
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Write a file so that it appears complete or not at all.
 
-    This context manager yields the path of an empty temporary file, ``.NAME.TOKEN.part`` in the same
-    folder. Write to that path. On success, the temporary file replaces ``path`` in one atomic operation,
-    else it is removed. ``TOKEN`` is random, so several processes may write the same file: the last one wins. A killed process
-    leaves its temporary file behind; `remove_leftovers` deletes it.
+    This context manager yields the path of an empty temporary file in the same folder. Write to the
+    temporary file. If the ``with`` block succeeds, the temporary file atomically replaces ``path``,
+    else it is removed. Several processes may write the same path: the last write wins.
 
     Raises:
         StoreError: If the file cannot be written, for example because the disk is full.
@@ -76,15 +75,15 @@ def atomic_write(path: Path) -> Iterator[Path]:
             reason = getattr(error, "strerror", None) or error
             raise StoreError(
                 f"{path}: the file cannot be written ({reason}). "
-                "Fix: free space on the disk, or allow writing there, and run the command again"
+                "Fix: free disk space, change the permissions of the folder, or choose another path"
             ) from error
         raise
 
 
 def write_output(path: Path, content: bytes | str) -> None:
-    """Write a file that the user has named, completely or not at all. Create its folder if needed.
+    """Write a file completely or not at all, and create its folder if needed.
 
-    If the path is a link, the file that it points to is written, and the link stays.
+    If the path is a symbolic link, the target of the link is written, and the link stays.
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,10 +95,10 @@ def write_output(path: Path, content: bytes | str) -> None:
 def reading(
     path: Path, expected: str, *, fix: str, error: type[Exception] = StoreError
 ) -> Iterator[None]:
-    """Read a file in a ``with`` block. Each failure becomes an ``error`` of one line.
+    """Turn errors in a ``with`` block that reads a file into an ``error`` of one line.
 
-    ``expected`` says what the file should hold, and ``fix`` what to do if it is damaged. Missing files,
-    missing packages, and errors of this class that the block raises itself, are raised as they are.
+    ``expected`` describes the intact file. ``fix`` tells how to replace a damaged file. Errors of
+    the type ``error``, `FileNotFoundError` and `ImportError` are raised unchanged.
     """
     try:
         check_regular(path)
@@ -118,9 +117,9 @@ def reading(
 
 
 def check_regular(path: Path) -> None:
-    """Raise an `OSError` if there is no regular file, or no permission to read it.
+    """Raise an `OSError` if a path is not a regular file, or if the file is not readable.
 
-    Reading a pipe would wait, and a device may not end.
+    Pipes and devices are refused because reading them may never end.
     """
     if path.is_symlink() and not path.exists():
         raise OSError("found a link to a missing file")
@@ -131,27 +130,26 @@ def check_regular(path: Path) -> None:
 
 
 def list_files(folder: Path, suffix: str) -> list[Path]:
-    """List the files of a folder that have a suffix, sorted. A missing folder has none.
+    """List the files of a folder that have a suffix, sorted. A missing folder has no files.
 
     Raises:
-        OSError: If the folder cannot be listed. `Path.glob` would find nothing.
+        OSError: If the folder exists but cannot be listed.
     """
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):  # Path.glob would suppress other errors too
         return sorted(path for path in folder.iterdir() if path.suffix == suffix)
     return []
 
 
 def explain(error: OSError) -> str:
-    """Return file, cause and fix of an error of the operating system, in one line."""
+    """Describe an `OSError` in one line: the file, the cause and a fix."""
     if not (error.errno and error.filename):
         return str(error)
-    return (
-        f"{os.fsdecode(error.filename)}: {error.strerror}. Fix: check the path and its permissions"
-    )
+    fix = "check the path, its permissions and the free disk space"
+    return f"{os.fsdecode(error.filename)}: {error.strerror}. Fix: {fix}"
 
 
 def failure(cause: BaseException) -> str:
-    """Return the reason of a failure to read a file, in one line."""
+    """Return the message of an exception in one line, for an error of `reading`."""
     text = " ".join(str(cause).split())
     if isinstance(cause, KeyError):
         return f"{text} is missing or unknown"
@@ -159,22 +157,22 @@ def failure(cause: BaseException) -> str:
 
 
 def check_size(size: int, limit: int) -> None:
-    """Raise a `ValueError` if a number of bytes exceeds the limit."""
+    """Raise a `ValueError` if a size in bytes exceeds the limit."""
     if size > limit:
-        raise ValueError(f"found {size:,} bytes; expected at most {limit:,}")
+        raise ValueError(f"{size:,} bytes are more than the limit of {limit:,}")
 
 
 def read_json(
     path: Path, *, fix: str, error: type[Exception] = StoreError, expected: str = "a JSON object"
 ) -> dict[str, Any]:
-    """Read a JSON object from a file that delfjax has written, like `reading`. Verify its checksum, if any."""
+    """Read a JSON object, and verify its checksum if it has one. Errors are those of `reading`."""
     with reading(path, expected, fix=fix, error=error):
         check_size(path.stat().st_size, MAX_JSON_BYTES)
         return _parse_object(path.read_text(encoding="utf-8"))
 
 
 def _parse_object(text: str) -> dict[str, Any]:
-    """Parse a JSON object, and compare and remove its checksum."""
+    """Parse a JSON object. Verify and remove its checksum."""
     content = json.loads(text)
     if not isinstance(content, dict):
         raise ValueError(f"found a {type(content).__name__}")
@@ -185,14 +183,14 @@ def _parse_object(text: str) -> dict[str, Any]:
 
 
 def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a JSON object that also holds its SHA-256, for `read_json`."""
+    """Return a copy of a JSON object that includes its SHA-256, which `read_json` verifies."""
     return {**content, CHECKSUM: digest(json.dumps(content, sort_keys=True).encode())}
 
 
 def write_tensors(
     path: Path, tensors: Mapping[str, "np.ndarray"], header: Mapping[str, Any] | None = None
 ) -> None:
-    """Write a safetensors file with a JSON object and checksums, completely or not at all."""
+    """Write tensors, a JSON object and their checksums to a safetensors file, atomically."""
     import numpy as np
     from safetensors.numpy import save_file
 
@@ -205,7 +203,7 @@ def write_tensors(
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """Read the JSON object in a file of `write_tensors`, or ``{}``. Call this function inside `reading`."""
+    """Return the JSON object in a file of `write_tensors`, or ``{}``. Call it inside `reading`."""
     with safe_open(path, "np") as file:
         metadata = file.metadata() or {}
     # Before version 0.2, some files had one key for each value, and no checksum.
@@ -215,7 +213,7 @@ def read_header(path: Path) -> dict[str, Any]:
 def read_tensors(
     path: Path, *, limit: int = MAX_TENSOR_BYTES
 ) -> tuple[dict[str, "np.ndarray"], dict[str, Any]]:
-    """Read tensors and JSON object of a file of `write_tensors`. Call this function inside `reading`."""
+    """Return tensors and JSON object of a file from `write_tensors`. Call this inside `reading`."""
     from safetensors.numpy import load_file
 
     check_size(path.stat().st_size, limit)
@@ -228,17 +226,18 @@ def read_tensors(
 def check_tensors(
     tensors: Mapping[str, "np.ndarray"], expected: Mapping[str, tuple[str, int]]
 ) -> None:
-    """Raise a `ValueError` if tensors have other names, types or numbers of axes, or are not finite.
+    """Raise a `ValueError` unless tensors are finite and have the expected names, types and axes.
 
-    ``expected`` holds kind (``"f"``, ``"i"``, ``"b"`` or ``"u"`` as in NumPy) and number of axes, by name.
+    ``expected`` maps each name to ``(kind, ndim)``. ``kind`` is ``dtype.kind`` of NumPy, such as
+    ``"f"``, and ``ndim`` is the number of axes.
     """
     import numpy as np
 
     found = {name: (tensor.dtype.kind, tensor.ndim) for name, tensor in tensors.items()}
     if found != dict(expected):
-        raise ValueError(f"found the tensors {found}, expected {dict(expected)}")
+        raise ValueError(f"its tensors are {found} instead of {dict(expected)}")
     if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
-        raise ValueError("found a number that is not finite")
+        raise ValueError("its tensors contain NaN or infinity")
 
 
 def _tensors_sha256(tensors: Mapping[str, "np.ndarray"]) -> str:
@@ -251,9 +250,9 @@ def _tensors_sha256(tensors: Mapping[str, "np.ndarray"]) -> str:
 
 
 def remove_leftovers(folder: Path, pattern: str = "*") -> None:
-    """Remove the temporary files of `atomic_write` that killed processes left behind.
+    """Remove the temporary files of `atomic_write` that killed processes left behind in a folder.
 
-    ``pattern`` selects files by final name. Hold a `Lock`, so that no other process writes these files.
+    ``pattern`` selects files by their final names. Hold a `Lock`, so that no other process writes.
     """
     for path in folder.glob(f".{pattern}.*.part"):
         path.unlink(missing_ok=True)
@@ -264,12 +263,12 @@ def claim_folder(
 ) -> dict[str, Any]:
     """Reserve a folder for the output of one configuration.
 
-    The first call creates the folder and saves the configuration in the JSON file ``manifest``. Later calls
-    compare their configuration with the saved one. Returns the configuration as read from JSON: tuples
-    become lists.
+    The first call creates the folder and saves the configuration ``made_by`` in the JSON file
+    ``manifest``. Later calls compare their ``made_by`` with the saved one. Return ``made_by`` as
+    read from JSON: tuples become lists.
 
     Raises:
-        StoreError: If the folder belongs to another configuration, or holds other files.
+        StoreError: If the folder holds the output of another configuration, or other files.
     """
     requested: dict[str, Any] = json.loads(json.dumps(made_by))
     file = path / manifest
@@ -294,20 +293,20 @@ def claim_folder(
 
 
 def check_made_by(path: Path, found: Mapping[str, Any], requested: Mapping[str, Any]) -> None:
-    """Raise a `StoreError` if a file or folder was made by another configuration than requested."""
+    """Raise a `StoreError` if the settings found in a file or folder are not those requested."""
     for key in sorted(requested.keys() | found.keys()):
         if requested.get(key) != found.get(key):
             raise StoreError(
-                f"{path}: made with {key} = {found.get(key)}, but {requested.get(key)} was requested. "
-                f"Fix: use another {'folder' if path.is_dir() else 'file'}, or remove this one to start again"
+                f"{path} was made with {key} = {found.get(key)}, but {requested.get(key)} was "
+                f"requested. Fix: use another {'folder' if path.is_dir() else 'file'}, or remove "
+                "this one to start again"
             )
 
 
 class Lock:
-    """Lock a file, so that only one process at a time writes into a folder.
+    """A lock on a file, so that only one process at a time writes into a folder.
 
-    The file is created if it is missing, and never deleted. The operating system releases the lock when the
-    process ends, even if it is killed.
+    The file is created if missing, and never deleted. A killed process releases its lock.
 
     Args:
         path: The lock file.
@@ -315,13 +314,13 @@ class Lock:
 
     Raises:
         StoreError: If another process holds the lock, or the path is not a regular file.
-        OSError: If the file cannot be created or locked, for example on a file system without locks.
+        OSError: If the file cannot be created or locked. Some file systems have no locks.
     """
 
     def __init__(self, path: Path, *, wait: float = 0) -> None:
         # Opening a pipe would wait forever, and opening a link would create its target.
         if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
-            raise StoreError(f"{path} is not a regular file; expected a lock. Fix: remove it")
+            raise StoreError(f"{path} is not a regular file; expected a lock file. Fix: remove it")
         self._stream = path.open("ab")
         started = time.monotonic()
         announced = not wait
@@ -335,18 +334,18 @@ class Lock:
             except (BlockingIOError, PermissionError):  # PermissionError: on Windows
                 if time.monotonic() - started >= wait:
                     self._stream.close()
-                    waited = f" since {wait:g} seconds" if wait else ""
+                    waited = f" (waited {wait:g} seconds)" if wait else ""
                     raise StoreError(
-                        f"{path}: this lock is held{waited} by another process, which writes into the folder. "
-                        "Fix: wait until that process has ended, or end it"
+                        f"{path}: this lock is held by another process, which writes to this folder"
+                        f"{waited}. Fix: wait until that process has ended, or end it"
                     ) from None
             except OSError as error:
                 self._stream.close()
                 reason = f"{error.strerror}; expected a folder on a file system with locks"
                 raise OSError(error.errno, reason, str(path)) from None
             if not announced:
-                text = f"{path}: waiting at most {wait:g} seconds for another process, which holds this lock"
-                print(printable(text), file=sys.stderr)
+                text = f"waiting at most {wait:g} seconds for another process that holds this lock"
+                print(printable(f"{path}: {text}"), file=sys.stderr)
                 announced = True
             time.sleep(LOCK_SECONDS)
 
@@ -362,7 +361,7 @@ class Lock:
 
 
 def cache_folder() -> Path:
-    """Return the folder of downloaded weights: ``$DELFJAX_CACHE`` if set, else the user's cache folder."""
+    """Return ``$DELFJAX_CACHE``, or a default folder for downloaded weights in the user's cache."""
     import pooch  # a slow import
 
     return Path(os.environ.get("DELFJAX_CACHE") or pooch.os_cache("delfjax"))
@@ -384,15 +383,15 @@ def lock_folder(folder: Path, wait: float, name: str = ".lock") -> Lock:
         return Lock(folder / name, wait=wait)
     except OSError as error:
         raise StoreError(
-            f"{folder}: the folder for downloads cannot be written ({error.strerror}). Fix: check its "
-            "permissions, or set $DELFJAX_CACHE or $DELFJAX_DATA to another folder"
+            f"{folder}: the folder for downloads cannot be written ({error.strerror}). Fix: change "
+            "its permissions, or set $DELFJAX_CACHE or $DELFJAX_DATA to another folder"
         ) from error
 
 
 def printable(text: str) -> str:
-    r"""Write control characters and bytes that are not UTF-8 as codes, such as ``\n`` or ``\udcff``.
+    r"""Escape control characters and bytes that are not UTF-8, such as ``\n`` or ``\udcff``.
 
-    File names can hold both. A terminal would obey control characters, and no file can hold such bytes as text.
+    File names can contain both. In a terminal, control characters would be executed.
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
@@ -405,6 +404,6 @@ def sha256(path: Path) -> str:
 
 
 def digest(data: bytes | str) -> str:
-    """Return the SHA-256 of bytes or of a text, in hexadecimal. The text may hold names that are not UTF-8."""
+    """Return the SHA-256 of bytes or of a string (such as a file name), in hexadecimal."""
     data = data.encode(errors="surrogateescape") if isinstance(data, str) else data
     return hashlib.sha256(data).hexdigest()

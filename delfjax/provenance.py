@@ -23,7 +23,7 @@ PROTOCOL = 1
 """Version of the code that computes results. Increase it when a change is meant to change results.
 `delfjax reproduce` then computes all older results again."""
 
-# Patterns of a list of plain values that json.dumps breaks into lines, and of the line breaks in it.
+# Patterns of a list of plain values that json.dumps breaks into lines, and of its line breaks.
 PLAIN_LIST, LINE_BREAK = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]"), re.compile(r",\n\s+")
 
 RESULTS = Path(__file__).resolve().parents[1] / "data" / "results"
@@ -51,7 +51,8 @@ def write_result(path: Path, result: dict[str, Any] | list[Any]) -> None:
 def update_result(path: Path, result: dict[str, Any]) -> None:
     """Write a result as a JSON file, unless the file already holds an equal result.
 
-    Results are equal if only times, versions, hardware and rounding differ.
+    Results are equal if their numbers agree within `TOLERANCE` and all other values are the same.
+    Times, versions and hardware may differ.
     """
     if not path.is_file() or not _same(_lasting(read_result(path)), _lasting(result)):
         write_result(path, result)
@@ -61,7 +62,7 @@ def read_result(path: Path) -> dict[str, Any]:
     """Read a result from a JSON file.
 
     Raises:
-        ValueError: If the file is missing or does not hold a JSON object.
+        ValueError: If the file is missing, damaged, or does not hold a result.
     """
     try:
         result = read_json(path, fix=REPRODUCE, expected="a result")
@@ -70,7 +71,7 @@ def read_result(path: Path) -> dict[str, Any]:
                 if name in result and (
                     not isinstance(result[name], kind) or isinstance(result[name], bool)
                 ):
-                    raise ValueError(f"found {name} {result[name]!r}")
+                    raise ValueError(f"{name} is {result[name]!r}")
             if "interval" in result:
                 _, _ = map(float, result["interval"])
         return result
@@ -81,7 +82,7 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def to_json(result: dict[str, Any] | list[Any]) -> str:
-    """Return a result as JSON text. Infinity becomes null, because JSON has no infinity.
+    """Return a result as JSON text. Infinity is written as null, because JSON has no infinity.
 
     Raises:
         ValueError: If a number is NaN.
@@ -92,7 +93,7 @@ def to_json(result: dict[str, Any] | list[Any]) -> str:
 
 
 def to_plain(value: object) -> object:
-    """Convert a value for JSON: tuples become lists, mappings become dicts, infinity becomes None."""
+    """Convert a value for JSON. Tuples become lists, mappings dicts, and infinity None."""
     if isinstance(value, Mapping):
         return {key: to_plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -106,7 +107,7 @@ def _lasting(result: Mapping[str, Any]) -> object:
 
 
 def _same(one: object, other: object) -> bool:
-    """Return whether two JSON values are equal. Numbers may differ by the `TOLERANCE`."""
+    """Return whether two JSON values are equal. Numbers may differ by `TOLERANCE`."""
     if isinstance(one, list) and isinstance(other, list):
         one, other = dict(enumerate(one)), dict(enumerate(other))
     if isinstance(one, dict) and isinstance(other, dict):
@@ -117,10 +118,10 @@ def _same(one: object, other: object) -> bool:
 
 
 def config_to_dict(config: DataclassInstance) -> dict[str, Any]:
-    """Return a configuration (a dataclass that may contain others) as a dict.
+    """Return a configuration (a dataclass that may contain other dataclasses) as a dict.
 
-    A field can name a value ``missing`` in its metadata: the behavior before the field existed. This value
-    is not saved, so that older settings are saved as before.
+    A field is left out if its value equals ``metadata["missing"]``. That value gives the behavior
+    of versions without the field.
     """
     return {
         each.name: config_to_dict(value)
@@ -132,11 +133,11 @@ def config_to_dict(config: DataclassInstance) -> dict[str, Any]:
 
 
 def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
-    """Make a configuration (a dataclass that may contain others) from a dict of plain values.
+    """Create a configuration (a dataclass that may contain other dataclasses) from a dict.
 
-    A missing field gets the value ``missing`` of its metadata (see `config_to_dict`), or else its default. A
-    field that is None but does not allow None gets its default too: `to_plain` writes infinity as None, and
-    infinity is the default of such fields.
+    A missing field is set to ``metadata["missing"]`` if it exists, else to its default. A field
+    that is None but does not allow None is also set to its default. `to_plain` writes infinity as
+    None, and infinity is the default of these fields.
 
     Raises:
         ValueError: If a field is unknown or a value is out of range.
@@ -167,13 +168,13 @@ def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
 
 
 def describe(config: DataclassInstance | Mapping[str, Any]) -> dict[str, Any]:
-    """Return a dict of a configuration, package versions and hardware, to store with a result."""
+    """Return configuration, package versions and hardware as a dict, to store with a result."""
     settings = config if isinstance(config, Mapping) else config_to_dict(config)
     return {"config": to_plain(settings), "versions": versions(), "hardware": hardware()}
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python, delfjax, and the packages that results depend on, by name."""
+    """Return the versions of Python, delfjax, JAX and NumPy, by name."""
     import jax
     import numpy as np
 
@@ -182,7 +183,7 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> str:
-    """Return the name of the device on which JAX computes, such as a CPU or GPU model."""
+    """Return the device on which JAX computes, such as ``"x86_64 CPU, 8 cores"``."""
     import jax
 
     device = jax.devices()[0]

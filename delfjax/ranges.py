@@ -1,4 +1,4 @@
-"""Check settings before any work: every number has a range, and every other value has a type."""
+"""Check the settings of a configuration: ranges of numbers, and types of other values."""
 
 import math
 from copy import copy
@@ -11,12 +11,12 @@ UNIONS = (Union, UnionType)  # origins of types such as ``int | None``
 
 
 class ConfigError(ValueError):
-    """Raised before any work if a setting is out of range, or does not fit another one or the model."""
+    """Raised if a setting is out of range, or conflicts with another setting or the model."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """The numbers that a setting can have: whole numbers or all, with or without infinity, and never NaN."""
+    """Range of numbers that a setting allows. NaN is not allowed, infinity only if ``infinite``."""
 
     at_least: float = -math.inf
     above: float = -math.inf
@@ -49,7 +49,7 @@ class Range:
 COUNT = Range(at_least=1, at_most=1_000_000_000, whole=True)
 COUNT_OR_0 = Range(at_least=0, at_most=COUNT.at_most, whole=True)
 SEED = Range(at_least=0, at_most=2**32 - 1, whole=True)
-"""Seeds that NumPy, JAX and scikit-learn all accept. JAX would drop the higher bits of a larger one."""
+"""Seeds that NumPy, JAX and scikit-learn accept. JAX would drop the higher bits of larger seeds."""
 PIXELS = Range(at_least=16, at_most=16_384, whole=True)
 SCALE = Range(at_least=0.01, at_most=16)
 POSITIVE = Range(above=0)
@@ -59,23 +59,23 @@ RATIO = Range(above=0, at_most=1)
 
 
 def check_number(name: str, value: object, limits: Range) -> None:
-    """Raise a `ConfigError`, which starts with the name of the setting, if a value is not in a range."""
+    """Raise a `ConfigError` if the value of the setting ``name`` is out of range."""
     if value not in limits:
         raise ConfigError(f"{name} is {value!r}; expected {limits}")
 
 
 def check_dimensions(name: str, value: int | None, dimensions: int | None) -> None:
-    """Raise a `ConfigError` if a setting exceeds the number of dimensions of a descriptor."""
+    """Raise a `ConfigError` if a setting exceeds the number of dimensions of the descriptors."""
     if value is not None and dimensions is not None and value > dimensions:
         raise ConfigError(
-            f"{name} is {value}; expected at most {dimensions}, the dimensions of a descriptor here"
+            f"{name} is {value}; expected at most {dimensions}, the dimensions of the descriptors"
         )
 
 
 def check_fields(config: Any, **ranges: Range) -> None:  # noqa: ANN401
-    """Raise a `ConfigError` if a field of a configuration (a dataclass) is out of range or has another type.
+    """Raise a `ConfigError` if a field of a dataclass is out of range or has the wrong type.
 
-    ``ranges`` holds the range of each field that is a number, or a tuple of at least one number.
+    ``ranges`` maps the names of numeric fields to ranges. Tuples of numbers must not be empty.
     """
     for name, kind in get_type_hints(type(config)).items():
         value = getattr(config, name)
@@ -87,13 +87,13 @@ def check_fields(config: Any, **ranges: Range) -> None:  # noqa: ANN401
                 raise ConfigError(f"{name} is {value!r}; expected a tuple of at least one number")
             for each in value:
                 if each not in ranges[name]:
-                    raise ConfigError(f"{name} is {value!r}; expected each {ranges[name]}")
+                    raise ConfigError(f"{name} is {value!r}; expected each to be {ranges[name]}")
         elif value is not None or type(None) not in get_args(kind):
             check_number(name, value, ranges[name])
 
 
 def check_change(config: Any, name: str, value: object) -> None:  # noqa: ANN401
-    """Raise a `ConfigError` if a configuration does not allow a new value of one field."""
+    """Raise a `ConfigError` if a configuration is invalid with a new value of one field."""
     changed = copy(config)
     object.__setattr__(changed, name, value)  # of any type, without the checks of a type checker
     changed.__post_init__()

@@ -1,7 +1,7 @@
-"""Data classes that the pipeline stages exchange, with the coordinates and axis names of all modules.
+"""Data classes that all pipeline stages use, and the coordinates and axis names of all modules.
 
 Coordinates: every position is ``(y, x)`` in pixels of the *original* photo, after EXIF rotation.
-``(0, 0)`` is the center of the top-left pixel, so ``photo[y, x]`` is the pixel at an integer position.
+``(0, 0)`` is the center of the top-left pixel, so ``photo[y, x]`` is the pixel at ``(y, x)``.
 Matplotlib, Pillow and OpenCV expect ``(x, y)``: swap only when you call them.
 
 Axis names in shape annotations:
@@ -50,9 +50,9 @@ class Features:
 
     Attributes:
         positions: Centers of the receptive fields, ``(y, x)``, always inside the photo.
-        scales: Factor by which the photo was resized to compute the feature, from 0.25 to 2. Large photos
-            are shrunk first. The receptive field has sides of ``291 / scale`` pixels of the shrunk photo.
-        scores: Score by which each feature was selected: its attention or its L2 norm. Never negative.
+        scales: Factor by which the photo was resized to compute the feature. Large photos are
+            shrunk first, and the factor refers to the shrunk photo.
+        scores: Score by which each feature was selected, such as its attention. Never negative.
         descriptors: Descriptor of each feature. Unit vectors after the PCA.
         image_size: ``(height, width)`` of the original photo in pixels.
     """
@@ -71,7 +71,7 @@ class Features:
         return replace(self, **{name: getattr(self, name)[rows] for name in ARRAYS})
 
     def with_descriptors(self, descriptors: Float[np.ndarray, "n e"]) -> "Features":
-        """Return the same features with other descriptors."""
+        """Return a copy with the given descriptors."""
         return replace(self, descriptors=descriptors)
 
     def inside(self, box: Box) -> "Features":
@@ -105,12 +105,12 @@ class Ranking:
 
     Attributes:
         images: Index of each photo in the database, from 0.
-        inliers: Number of RANSAC inliers of each photo, the score in the paper. The value is -1 if RANSAC
-            did not verify the photo.
+        inliers: Number of RANSAC inliers of each photo, the score in the paper. -1 if RANSAC did
+            not verify the photo.
         votes: Number of query features with at least one nearest neighbor in the photo.
-        affines: Affine map from ``(y, x, 1)`` in the query to ``(y, x)`` in each photo. NaN if not found.
-        scores: Similarity of global descriptors, or late fusion of inliers and similarity. None if the
-            photos are ranked by inliers and votes.
+        affines: Affine map from ``(y, x, 1)`` in the query to ``(y, x)`` in each photo, or NaN.
+        scores: Similarity of global descriptors, or its late fusion with the number of inliers.
+            None if the photos are ranked by inliers and votes.
     """
 
     images: Int[np.ndarray, " b"]

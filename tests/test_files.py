@@ -72,7 +72,7 @@ def test_folder_is_claimed_for_one_configuration(tmp_path):
     for _ in range(2):
         found = claim_folder(path, "manifest.json", SETTINGS, kind="training run")
         assert found == {"rate": 0.1, "scales": [1, 2]}
-    with pytest.raises(StoreError, match=r"run: made with rate = 0.1, but 0.2 was requested"):
+    with pytest.raises(StoreError, match=r"run was made with rate = 0.1, but 0.2 was requested"):
         claim_folder(path, "manifest.json", SETTINGS | {"rate": 0.2}, kind="training run")
     with pytest.raises(StoreError, match=r"made with seed = None, but 1 was requested"):
         claim_folder(path, "manifest.json", SETTINGS | {"seed": 1}, kind="training run")

@@ -1,4 +1,4 @@
-"""Run work on a cluster of machines with Dask. The results equal those of a loop in one process.
+"""Run functions on a cluster of machines with Dask. The results equal those of one process.
 
 Limitations: all machines need the photos at the same path. Processors of different types can differ
 in the last bits of a descriptor.
@@ -35,15 +35,15 @@ POLL_SECONDS = 5  # between two looks at the number of workers
 def map_in_order(
     client: Client, function: Callable[..., Result], parts: Iterable[object], *shared: object
 ) -> Iterator[Result]:
-    """Call ``function(part, *shared)`` for each part, and yield the results in order.
+    """Call ``function(part, *shared)`` on a cluster for each part, and yield the results in order.
 
-    Workers may join and leave during the work. If a worker dies, another worker repeats its calls, so the
-    function must have no side effects. Each worker receives the shared arguments once.
+    Workers may join and leave during the work. If a worker dies, another worker repeats its calls,
+    so the function must have no side effects. Each worker receives ``shared`` only once.
 
     Raises:
         Exception: The error of a call, or ``distributed.KilledWorker`` if several workers died
             during the same call.
-        TimeoutError: As described in `wait_for`.
+        TimeoutError: As in `wait_for`.
     """
     parts = iter(parts)
     tasks: deque[Future] = deque()
@@ -58,7 +58,7 @@ def map_in_order(
 
 
 def wait_for(client: Client, task: Future) -> Any:  # noqa: ANN401
-    """Return the result of a task.
+    """Wait for a task and return its result.
 
     Raises:
         TimeoutError: If there is no worker for `WORKER_SECONDS`, or no result after `TASK_SECONDS`.
@@ -74,21 +74,21 @@ def wait_for(client: Client, task: Future) -> Any:  # noqa: ANN401
         now = time.monotonic()
         seen = now if client.nthreads() else seen
         for since, limit, state in (
-            (seen, WORKER_SECONDS, "the cluster has no worker"),
+            (seen, WORKER_SECONDS, "the cluster has had no worker"),
             (started, TASK_SECONDS, "a worker has not finished a task"),
         ):
             if now - since >= limit:
                 raise TimeoutError(
-                    f"{getattr(client.scheduler, 'address', None)}: {state} for {limit} seconds; "
-                    "expected a result. Fix: start workers, or look at their logs"
+                    f"{getattr(client.scheduler, 'address', None)}: {state} for {limit} seconds. "
+                    "Fix: start workers, or look at their logs"
                 )
 
 
 def submit(client: Client, function: Callable[..., object], *arguments: object) -> Future:
-    """Start ``function(*arguments)`` as a task on a worker. Return the future of its result.
+    """Run ``function(*arguments)`` on a worker. Return the future of its result.
 
-    The scheduler keeps the arguments while the future exists, so that another worker can repeat the task.
-    Arguments may be large, such as a network or the descriptors of an index.
+    The scheduler keeps the arguments while the future exists, so that another worker can repeat the
+    call. Arguments may be large, such as a network or the descriptors of an index.
     """
     import dask
 
@@ -109,7 +109,7 @@ def connect_cluster(
             has one thread, because the network uses all cores.
 
     Yields:
-        A client. None if neither argument is given.
+        The client of the cluster. None if neither argument is given.
 
     Raises:
         OSError: If the scheduler does not respond.

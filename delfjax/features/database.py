@@ -1,4 +1,4 @@
-"""Concatenate the features of all database photos, to build a search index on them (Sec. 4.4)."""
+"""Concatenate the features of all database photos, to build a search index (Sec. 4.4)."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from delfjax.types import ARRAYS, Features
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Database:
-    """Features of many photos, concatenated photo after photo. All values have single precision.
+    """Features of many photos in single precision, concatenated photo after photo.
 
     Attributes:
         names: Name of each photo.
@@ -37,14 +37,15 @@ class Database:
 
     @classmethod
     def from_features(cls, names: Sequence[str], features: Sequence[Features]) -> "Database":
-        """Concatenate the features of the named photos.
+        """Concatenate the features of photos, given one name and one `Features` per photo.
 
         Raises:
             ValueError: If there is no photo, or if the numbers of names and photos differ.
         """
         if len(names) != len(features) or not names:
             raise ValueError(
-                f"{len(names)} names for {len(features)} photos; expected one name per photo"
+                f"{len(names)} names for {len(features)} photos; expected one name per photo, and "
+                "at least one photo"
             )
         return cls(
             names=tuple(names),
@@ -58,12 +59,12 @@ class Database:
 
     @cached_property
     def photo_indices(self) -> Int[np.ndarray, " t"]:
-        """Index in ``names`` of the photo of each feature."""
+        """For each feature, the index of its photo in ``names``."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 of everything that an index depends on: names, offsets and descriptors."""
+        """SHA-256 of the data from which an index is built: names, offsets and descriptors."""
         digest = hashlib.sha256(json.dumps(self.names).encode())
         for array in (self.offsets.astype(np.int64), self.descriptors):
             digest.update(f"{array.dtype}{array.shape}".encode())
@@ -71,19 +72,19 @@ class Database:
         return digest.hexdigest()
 
     def features(self, photo: int) -> Features:
-        """Return the features of the photo with this index."""
+        """Return the features of the photo with the index ``photo``."""
         rows = slice(*self.offsets[photo : photo + 2])
         arrays = {name: getattr(self, name)[rows] for name in ARRAYS}
         height, width = self.image_sizes[photo].tolist()
         return Features(**arrays, image_size=(height, width))
 
     def select(self, photos: Int[np.ndarray, " b"]) -> "Database":
-        """Return a database of only the photos with these indices, in the given order."""
+        """Return a database of the photos with the given indices, in the order of the indices."""
         names = [self.names[photo] for photo in photos]
         return Database.from_features(names, list(map(self.features, photos.tolist())))
 
     def with_photos(self, names: Sequence[str], features: Sequence[Features]) -> "Database":
-        """Return a database with more photos. The new photos follow the present ones.
+        """Return a database to which photos are appended.
 
         Raises:
             ValueError: If a name is used twice, or a descriptor is not finite.
@@ -91,13 +92,13 @@ class Database:
         if isinstance(names, str):
             raise ValueError(f"names is {names!r}; expected a list of names, one per photo")
         if len({*names}) < len(names):
-            raise ValueError(f"photos {[*names]}: expected a different name for each photo")
+            raise ValueError(f"names is {[*names]}; expected a different name for each photo")
         for name, each in zip(names, features, strict=False):
             if not np.isfinite(each.descriptors).all():
                 raise ValueError(f"photo {name!r}: its descriptors are not all finite numbers")
         if known := sorted({*self.names} & {*names}):
             raise ValueError(
-                f"photo {known[0]!r} is in the database already. Fix: add only photos with new names"
+                f"photo {known[0]!r} is in the database already. Fix: leave it out, or rename it"
             )
         present = list(map(self.features, range(len(self))))
         return Database.from_features([*self.names, *names], [*present, *features])

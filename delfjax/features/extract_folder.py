@@ -1,8 +1,8 @@
 """Extract the local features of every photo of a folder into a `FeatureStore`.
 
-Photos that cannot be read are reported and skipped. If a run is interrupted, the next one continues.
-The PCA (Sec. 4.3) is learned first, from a sample of the photos. Until then, the features of this sample are
-stored in a subfolder of the store, with unreduced descriptors.
+Photos that cannot be read are reported and skipped. If a run is interrupted, the next run
+continues. The PCA (Sec. 4.3) is learned first, from a random sample of the photos. Until then, the
+features of the sample are stored in a subfolder of the store, with unreduced descriptors.
 """
 
 import shutil
@@ -39,16 +39,16 @@ LocalExtractor = Extractor | HandcraftedExtractor
 class PCAConfig:
     """Settings for learning the PCA that reduces the descriptors of a store.
 
-    The paper does not say how many descriptors its PCA is learned from. These numbers are our choice.
+    The paper does not state from how many photos and features its PCA is learned.
 
     Attributes:
         dimensions: Number of dimensions of a reduced descriptor (Sec. 4.3: 40).
         whiten: Whether to divide each dimension by its standard deviation. The paper does not.
-        photos: Number of photos to learn from, chosen at random.
-        features: Number of features to use from each of these photos, chosen at random.
+        photos: Maximum number of photos to learn from. They are chosen at random.
+        features: Maximum number of features to use per photo. They are chosen at random.
         seed: Random seed for choosing photos and features.
-        database: Pattern of the file names of the photos to learn from, such as ``"base_*"``. Use
-            it to leave out the queries of a benchmark.
+        database: Glob pattern for the file names of the photos to learn from, such as ``"base_*"``.
+            Use it to exclude the queries of a benchmark.
     """
 
     dimensions: int = PAPER_DIMENSIONS
@@ -70,10 +70,10 @@ def extract_folder(
     config: PCAConfig | None = None,
     client: Client | None = None,
 ) -> FeatureStore:
-    """Extract the features of all photos in a folder that are not in the store or have changed.
+    """Extract the features of new and changed photos of a folder into a store.
 
-    A photo has changed if the content of its file differs from that at its extraction. Stores of delfjax
-    0.1.0 did not record the content, so their photos count as unchanged.
+    A photo has changed if the content of its file is not the same as at its extraction. Stores of
+    delfjax 0.1.0 did not record the content, so their photos count as unchanged.
 
     Args:
         model: Model that extracts the features.
@@ -83,15 +83,14 @@ def extract_folder(
         client: Client of a Dask cluster whose workers extract the features, with the same result.
 
     Returns:
-        The store. Its ``report`` lists the photos that were extracted, already stored, or unreadable.
+        The store. Its ``report`` lists the photos that were extracted, kept, or not readable.
 
     Raises:
-        StoreError: If the store was made with another model or configuration, if it holds another photo
-            of the same name from another folder, or if another process writes to it.
+        StoreError: If the store was made with another model or configuration, contains a photo of
+            the same name from another folder, or is being written by another process.
         PhotoError: If the folder cannot be read, or if none of the photos for the PCA can be read.
-        ConfigError: If the descriptors have fewer dimensions than the PCA should keep.
-        ValueError: If no photo matches ``config.database``, or if the photos have too few
-            descriptors for the PCA.
+        ConfigError: If ``config.dimensions`` exceeds the number of dimensions of a descriptor.
+        ValueError: If no photo matches ``config.database``, or the PCA has too few descriptors.
     """
     photos = photos if isinstance(photos, PhotoFolder) else scan(photos)
     config = config or PCAConfig()
@@ -171,8 +170,8 @@ def _refuse_other_folder(store: FeatureStore, photos: PhotoFolder, changed: Iter
         other = Path(source.folder) if source else root
         if other != root and (other / photos.path(name).relative_to(photos.root)).is_file():
             raise StoreError(
-                f"{store.path}: holds {name!r} of the folder {other}, which differs from the photo of this "
-                f"name in {root}. Fix: use another store for this folder"
+                f"{store.path}: holds {name!r} of the folder {other}. The photo of this name in "
+                f"{root} is different. Fix: use another store for {root}"
             )
 
 
@@ -232,8 +231,8 @@ def _learn_pca(
         rows.append(descriptors[random.permutation(len(descriptors))[: config.features]])
     if not any(map(len, rows)):
         raise ValueError(
-            f"{photos.root}: no feature was found in {len(used)} photos, so no PCA can be learned; expected "
-            "photos with visible content. Fix: use other photos"
+            f"{photos.root}: no feature was found in {len(used)} photos, so no PCA can be learned. "
+            "Fix: use photos with visible content"
         )
     return PCA.fit(
         np.concatenate(rows), dimensions=config.dimensions, whiten=config.whiten, seed=config.seed
@@ -245,8 +244,8 @@ def _pca_photos(photos: PhotoFolder, config: PCAConfig) -> list[str]:
     names = [n for n in photos.names if fnmatchcase(Path(n).name, config.database)]
     if not names:
         raise ValueError(
-            f"{photos.root}: no file name matches {config.database!r}, the pattern that selects the photos "
-            "from which the PCA is learned. Fix: change the pattern (--database)"
+            f"{photos.root}: no file name matches {config.database!r}, so there are no photos to "
+            "learn the PCA from. Fix: change the pattern (PCAConfig.database, --database)"
         )
     return names
 

@@ -1,11 +1,11 @@
-"""Extract the local features of a photo from an image pyramid with a neural network (Secs. 4.1, 4.2).
+"""Extract local features from an image pyramid of a photo with a neural network (Secs. 4.1, 4.2).
 
-The levels of the pyramid are resized copies of the photo. The network computes a feature map of each
-level. Each cell (position) of a map has a descriptor and a score. The 1000 cells with the highest scores
-become features.
+The levels of the pyramid are resized copies of the photo. The network computes a feature map of
+each level. Each cell (position) of a map has a descriptor and a score. The 1000 cells with the
+highest scores become features.
 
-Cells in areas without content, such as plain sky, are left out (`has_content`). Their descriptors
-depend only on their position relative to the border of the photo, so empty areas of two photos would match.
+Cells in areas without content, such as plain sky, are excluded (`has_content`). Their descriptors
+depend only on the distance to the border of the photo, so empty areas of two photos would match.
 """
 
 from collections.abc import Iterable, Iterator
@@ -50,14 +50,14 @@ class ExtractionConfig:
 
     Attributes:
         pyramid: Settings of the image pyramid: scales, and maximum size of the photo.
-        selection: Score by which features are selected: ``"attention"``, or the L2 ``"norm"`` of
-            the descriptor. By default attention if the model has an attention head, else the norm.
+        selection: Score by which features are selected: ``"attention"``, or ``"norm"`` for the L2
+            norm of the descriptor. None: attention if the model has it, else the norm.
         max_features: Maximum number of features per photo (official configuration: 1000).
-        nms_iou: Maximum intersection over union of the receptive fields of two features, from 0 to 1. If
-            it is exceeded, the feature with the lower score is dropped. 1 (official code) drops none.
-        min_contrast: Minimum contrast around a feature, in gray levels (0 to 255). Flat areas, gradients and
-            noise have less and get no features (`has_content`). 0 drops none, as in the official code. By
-            default 1, but 0 in a `RunConfig`, which follows the paper, and in settings saved without it.
+        nms_iou: Maximum intersection over union of the receptive fields of two features, from 0 to
+            1. Above it, the feature with the lower score is dropped. 1 (official code) drops none.
+        min_contrast: Minimum contrast around a feature, in gray levels (0 to 255), as defined in
+            `has_content`. 0 (official code, `RunConfig`) allows features in flat areas, gradients
+            and noise. None: 1. Saved settings that lack this field use 0.
     """
 
     pyramid: PyramidConfig = field(default_factory=PyramidConfig)
@@ -75,10 +75,10 @@ class ScoreMaps:
     """Scores at all positions of the feature maps of a photo, before features are selected.
 
     Attributes:
-        scales: Scale of each pyramid level (resized copy of the photo).
+        scales: Scale of each pyramid level, a resized copy of the photo.
         sizes: ``(height, width)`` of each level, in pixels of the level.
-        norms: One map per level: L2 norm of the conv4 descriptor at each position.
-        attention: One map per level: attention score. None if the model has no attention head.
+        norms: One map per level, with the L2 norm of the descriptor at each position.
+        attention: One map of attention scores per level. None if the model has no attention head.
         image_size: ``(height, width)`` of the original photo in pixels.
     """
 
@@ -93,20 +93,20 @@ class ScoreMaps:
     ) -> Float[np.ndarray, "h w"]:
         """Interpolate the scores of a pyramid level to the pixels of the photo.
 
-        ``level`` counts from 0. None: the maximum over all levels at each pixel.
+        ``level`` is the index of the level. None: the maximum over all levels at each pixel.
 
         Raises:
             ValueError: If ``score`` is ``"attention"`` and the model has no attention head.
         """
         maps = self.norms if score == "norm" else self.attention
         if maps is None:
-            raise ValueError('the model has no attention scores. Fix: use the score "norm"')
+            raise ValueError('the model has no attention scores. Fix: pass score="norm"')
         chosen = range(len(maps)) if level is None else [level]
         return merge_levels([maps[n] for n in chosen], self.sizes[chosen], self.image_size)
 
 
 class Delf(nnx.Module):
-    """Backbone and attention head in one module. This is the part of extraction that JAX compiles."""
+    """Backbone and attention head as one module, which JAX compiles."""
 
     def __init__(self, backbone: ResNet, attention: Attention | None) -> None:
         self.backbone = backbone
@@ -115,9 +115,9 @@ class Delf(nnx.Module):
     def __call__(
         self, pixels: UInt8[Array, "h w 3"], valid: Bool[Array, "h w"]
     ) -> tuple[Float[Array, "y x c"], dict[str, Float[Array, "y x"]]]:
-        """Compute the conv4 descriptors of an RGB image, and a map of each score (``"norm"``, ``"attention"``).
+        """Return the conv4 feature map of an RGB image, and a map of each score.
 
-        Every layer sets its outputs at invalid pixels to 0.
+        The scores are ``"norm"`` and ``"attention"``. Pixels that are not ``valid`` have no effect.
         """
         maps = self.backbone(pixels[None].astype(jnp.float32), valid[None])["conv4"]
         scores = {"norm": jnp.linalg.norm(maps[0], axis=-1)}
@@ -133,14 +133,14 @@ class Extractor:
 
     Args:
         backbone: Network that computes the descriptors.
-        attention: Attention head. Selection by attention needs it.
+        attention: Attention head, required for selection by attention.
         config: Settings of the extraction. None: the defaults.
         name: Name of the model, such as ``"delf_att"``. By default the name of the backbone.
 
     Attributes:
         spec: Description of the backbone.
         dimensions: Number of dimensions of a descriptor.
-        config: Settings of the extraction, with the defaults of the model instead of None.
+        config: Settings of the extraction. Fields that were None have the defaults of the model.
         receptive_field: Size and stride of the receptive fields of conv4.
 
     Raises:
@@ -164,25 +164,25 @@ class Extractor:
         self._states = {False: upright, True: transpose_kernels(upright)}
 
     def _resolve(self, config: ExtractionConfig) -> ExtractionConfig:
-        """Replace None by the defaults: the selection of the model, and the contrast for features."""
+        """Replace None by the default selection of the model and the default contrast."""
         if config.selection == "attention" and self._default_selection == "norm":
             raise ConfigError(
                 f'{self.name}: selection "attention" needs an attention head. '
-                'Fix: select by "norm", or load a model with attention'
+                'Fix: select by "norm", or load a model with an attention head'
             )
         contrast = MIN_CONTRAST if config.min_contrast is None else config.min_contrast
         selection = config.selection or self._default_selection
         return replace(config, selection=selection, min_contrast=contrast)
 
     def with_config(self, config: ExtractionConfig) -> "Extractor":
-        """Return an extractor with the same network and another configuration."""
+        """Return an extractor with the same network and the given configuration."""
         other = copy(self)
         other.config = self._resolve(config)
         return other
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 of all parameters. Models with different weights have different checksums."""
+        """SHA-256 of all parameters of the network."""
         return checksum(self._states[False])
 
     @property
@@ -191,7 +191,7 @@ class Extractor:
         return nnx.merge(self._graph, self._states[False]).backbone
 
     def network(self, mosaic: Mosaic) -> tuple[nnx.GraphDef[Delf], State]:
-        """Return the network as graph and state. Its kernels are transposed if the `Mosaic` is transposed."""
+        """Return graph and state of the network. Kernels are transposed if the mosaic is."""
         return self._graph, self._states[mosaic.transposed]
 
     def __call__(self, photo: Photo) -> Features:
@@ -205,9 +205,9 @@ class Extractor:
     def stream(
         self, photos: Iterable[tuple[str, Photo | PhotoError]]
     ) -> Iterator[tuple[str, Features | PhotoError]]:
-        """Extract the features of many photos, in order. Yield each `PhotoError` unchanged.
+        """Extract the features of named photos, in order. Yield each `PhotoError` unchanged.
 
-        While the accelerator runs, the CPU prepares the next photo.
+        The CPU prepares the next photo while the accelerator runs.
         """
         running: list[tuple[str, tuple[Mosaic, SelectedCells]]] = []  # at most one photo
         for name, photo in photos:
@@ -254,9 +254,9 @@ class Extractor:
         return features
 
     def receptive_field_boxes(self, features: Features) -> Float[np.ndarray, "n 4"]:
-        """Return the receptive field of each feature that this extractor made.
+        """Return the receptive field of each feature that this extractor has extracted.
 
-        A box is ``(y_min, x_min, y_max, x_max)`` in pixels of the photo. It may extend beyond the photo.
+        Boxes are ``(y_min, x_min, y_max, x_max)`` in pixels. They may extend beyond the photo.
         """
         scales = np.array(self.config.pyramid.scales)
         levels = np.abs(features.scales[:, None] - scales).argmin(axis=1)
@@ -265,7 +265,7 @@ class Extractor:
         return self.receptive_field.boxes_around(features.positions, pixel_sizes[levels])
 
     def score_maps(self, photo: Photo) -> ScoreMaps:
-        """Compute attention score and L2 norm at every position of the feature map of each pyramid level."""
+        """Compute the scores at every position of the feature map of each pyramid level."""
         mosaic = build_mosaic(photo, self.config.pyramid)
         maps = _score(*self.network(mosaic), mosaic.pixels, mosaic.levels)
         levels = {name: split_levels(mosaic, np.asarray(values)) for name, values in maps.items()}
@@ -279,7 +279,7 @@ class Extractor:
 
 
 def level_mask(shape: tuple[int, ...], levels: Int[Array, "levels 4"]) -> Bool[Array, "h w"]:
-    """Return a mask of this shape for the pixels of a `Mosaic` that belong to one of the ``levels``."""
+    """Return a mask of the pixels of a `Mosaic` of this shape that belong to one of its levels."""
     y, x = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])
     top, left, height, width = levels.T[..., None, None]
     inside = (y >= top) & (y < top + height) & (x >= left) & (x < left + width)
@@ -289,11 +289,11 @@ def level_mask(shape: tuple[int, ...], levels: Int[Array, "levels 4"]) -> Bool[A
 def has_content(
     pixels: UInt8[Array, "h w 3"], levels: Int[Array, "levels 4"], min_contrast: float
 ) -> Bool[Array, "y x"]:
-    """Return whether each cell of a mosaic has content in the 64 x 64 pixels around its center.
+    """Return for each cell of a mosaic whether its contrast exceeds ``min_contrast`` gray levels.
 
-    The contrast is the root mean square of the second differences between the means of neighboring blocks
-    of pixels, divided by sqrt(6). It is 0 in flat areas and linear gradients. A cell has content if its
-    contrast exceeds ``min_contrast``, in gray levels.
+    The contrast is measured in the 64 x 64 pixels around the center of the cell. It is the root
+    mean square of the second differences between the means of neighboring blocks of 8 x 8 pixels,
+    divided by sqrt(6). It is 0 in flat areas and linear gradients.
     """
     valid = level_mask(pixels.shape[:2], levels)
     rows, columns = (side // CONTENT_BLOCK for side in valid.shape)
@@ -356,12 +356,12 @@ def _select(
 def non_maximum_suppression(
     boxes: Float[np.ndarray, "n 4"], iou: float, keep: int
 ) -> Int[np.ndarray, " _"]:
-    """Drop boxes that overlap a better box too much (greedy non-maximum suppression).
+    """Return the rows of boxes that do not overlap a better box too much, best box first.
 
     Args:
         boxes: ``(y_min, x_min, y_max, x_max)`` of each box, best box first.
-        iou: Drop a box if its intersection over union with a kept, better box exceeds this.
-        keep: Maximum number of boxes whose rows are returned, best box first.
+        iou: Maximum intersection over union of a returned box and a better returned box.
+        keep: Maximum number of rows to return.
     """
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     alive = np.ones(len(boxes), bool)

@@ -1,4 +1,4 @@
-"""Load a model that extracts local features, given its name or file."""
+"""Load a model that extracts local features, by its name or from a file."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ DEFAULT_MODEL = "resnet50_v1"  # the paper's backbone with ImageNet weights, no 
 
 
 def model_names() -> tuple[str, ...]:
-    """Return the names that `load` accepts: trained models, ImageNet backbones, handcrafted features."""
+    """Return the names of all trained models, ImageNet backbones and handcrafted features."""
     return (*zoo(), *PUBLISHED, *HANDCRAFTED)
 
 
@@ -33,24 +33,24 @@ def load(
     """Load a model that extracts local features.
 
     Args:
-        model: One of `model_names`, or a ``.safetensors`` file that `delfjax train` wrote. ImageNet
-            backbones have no attention head: they select features by the L2 norm.
-        config: Settings of the extraction. By default the paper's scales, and selection by attention
-            if the model has an attention head.
-        weights: File with the weights of an ImageNet backbone, instead of a download.
+        model: One of `model_names`, or the path of a ``.safetensors`` file from ``delfjax train``.
+            ImageNet backbones have no attention head and select features by the L2 norm.
+        config: Settings of the extraction. None: the scales of the paper, and selection by
+            attention if the model has an attention head.
+        weights: File with the weights of an ImageNet backbone. None: the weights are downloaded.
 
     Returns:
         An extractor. ``extractor(photo)`` returns the `Features` of a photo.
 
     Raises:
         WeightsError: If the model does not exist, or its weights cannot be read or downloaded.
-        ValueError: If ``weights`` is given, but the model is not an ImageNet backbone.
+        ConfigError: If ``weights`` is given, but the model is not an ImageNet backbone.
     """
     name = str(model)
     if weights is not None and name not in BACKBONES:
         raise ConfigError(
-            f"weights {weights}: the model {name!r} does not need a weight file. "
-            f"Fix: leave the weights out, or choose one of {', '.join(PUBLISHED)}"
+            f"weights is {weights}, but the model {name!r} does not need a weight file. Fix: leave "
+            f"the weights out, or choose one of the models {', '.join(PUBLISHED)}"
         )
     if name in HANDCRAFTED:
         return HandcraftedExtractor(name).with_config(config or ExtractionConfig())
@@ -62,7 +62,7 @@ def load(
 
 
 def model_sha256(model: str | Path) -> str | None:
-    """Return the SHA-256 of a model's file, or None for ImageNet backbones and handcrafted features."""
+    """Return the SHA-256 of a model file. None for ImageNet backbones and handcrafted features."""
     if str(model) in (*BACKBONES, *HANDCRAFTED):
         return None
     return sha256(checkpoints.model_path(model))
@@ -73,8 +73,8 @@ def extractor_of(
 ) -> LocalExtractor:
     """Load the model that extracted the features of a store.
 
-    ``model`` is its name or file, and ``weights`` a file as for `load`. The model may be left out for ImageNet
-    backbones and handcrafted features, because the store contains their names.
+    ``model`` and ``weights`` are those of `load`. ``model`` may be None for ImageNet backbones and
+    handcrafted features, because the store contains their names.
 
     Raises:
         StoreError: If ``model`` is not the model that extracted the features.
@@ -83,7 +83,7 @@ def extractor_of(
     with reading(store.path / MANIFEST, "the settings of a feature store", fix=EXTRACT_AGAIN):
         name, checksum, settings = (made_by[key] for key in ("backbone", "model", "extraction"))
         if name not in names:
-            raise ValueError(f"found the backbone {name!r}, expected one of {', '.join(names)}")
+            raise ValueError(f"the backbone is {name!r} instead of one of {', '.join(names)}")
         config: HandcraftedConfig | ExtractionConfig = (
             config_from_dict(HandcraftedConfig, settings)
             if name in HANDCRAFTED
@@ -92,8 +92,8 @@ def extractor_of(
     extractor = load(model or name, weights=weights)
     if extractor.checksum != checksum:
         raise StoreError(
-            f"{store.path}: its features come from another model than {extractor.name}. "
-            "Fix: pass --model with the model that made them, or extract again into a new store"
+            f"{store.path}: the features were not extracted by {extractor.name}. Fix: pass the "
+            "model that extracted them (--model), or extract again into a new store"
         )
     if isinstance(config, HandcraftedConfig):
         return HandcraftedExtractor(name, config)

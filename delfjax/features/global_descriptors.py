@@ -38,11 +38,11 @@ class GlobalConfig:
     """Settings for computing the global descriptor (one unit vector) of a photo.
 
     Attributes:
-        pooling: ``"mac"``, ``"spoc"``, ``"gem"`` or ``"rmac"``, defined in `delfjax.models.pooling`.
+        pooling: ``"mac"``, ``"spoc"``, ``"gem"`` or ``"rmac"`` of `delfjax.models.pooling`.
         scales: Factors by which the photo is resized. The vectors of all scales are added.
             Radenovic et al. use 1, 1/sqrt(2) and 1/2.
-        longest: Maximum length of the longer side of a photo, in pixels. Larger photos are shrunk first.
-        exponent: Exponent p of GeM pooling. Learned exponents are close to 3 (Radenovic et al. 2018).
+        longest: Maximum length of the longer side of a photo, in pixels. Larger photos are shrunk.
+        exponent: Exponent p of GeM pooling. Learned exponents are near 3 (Radenovic et al. 2018).
     """
 
     pooling: Pooling = "gem"
@@ -56,9 +56,9 @@ class GlobalConfig:
 
 @dataclass(frozen=True)
 class GlobalExtractor:
-    """Model that computes the global descriptor of photos of any size, by the backbone of an `Extractor`.
+    """Model that computes the global descriptor of a photo of any size.
 
-    The configuration of the extractor is ignored.
+    It uses the backbone of an `Extractor`, and ignores the configuration of the `Extractor`.
     """
 
     extractor: Extractor
@@ -109,7 +109,7 @@ class GlobalDescriptors:
         vectors: Unit vectors, one row per photo.
         made_by: Model and configuration as read from JSON (tuples become lists).
         sources: Source file of each vector, by photo name. Empty if read from a file of delfjax 0.1.0.
-        report: Photos that the last extraction extracted, kept, and failed to read.
+        report: Result of the last `extract_global_descriptors`.
     """
 
     names: tuple[str, ...]
@@ -131,8 +131,8 @@ class GlobalDescriptors:
 
     @classmethod
     def load(cls, path: Path) -> "GlobalDescriptors":
-        """Read a file that `save` wrote, like `delfjax.files.reading`."""
-        with reading(path, "global descriptors", fix="remove it and extract again"):
+        """Read a file that `save` wrote. Raise a `StoreError` if the file is damaged."""
+        with reading(path, "global descriptors", fix="remove the file and extract again"):
             tensors, header = read_tensors(path, limit=MAX_BYTES)
             check_tensors(tensors, {"vectors": ("f", 2)})
             if "sources" in header:
@@ -145,7 +145,7 @@ class GlobalDescriptors:
                 or not len(set(names)) == len(names) == len(tensors["vectors"])
                 or not isinstance(made_by, dict)
             ):
-                raise ValueError("found names that are not one string per vector, each once")
+                raise ValueError("its names are not distinct strings, one per vector")
             return cls(
                 names=tuple(names),
                 vectors=tensors["vectors"],
@@ -157,15 +157,15 @@ class GlobalDescriptors:
 def extract_global_descriptors(
     extractor: GlobalExtractor, photos: PhotoFolder, path: Path | str
 ) -> GlobalDescriptors:
-    """Compute the global descriptors of photos that are new or have changed, and save them in a file.
+    """Compute the global descriptors of new and changed photos, and save them in a file.
 
-    Return all descriptors in the file. It is saved about every ten seconds, so an interrupted run can
-    continue. Limitation: it holds about 450,000 photos, because safetensors limits the names and checksums
-    in a file to 100 MB.
+    Return all descriptors in the file. The file is saved about every ten seconds, so an interrupted
+    run can continue. Limitation: a file holds at most about 450,000 photos, because safetensors
+    limits names and checksums to 100 MB.
 
     Raises:
-        StoreError: If the file is damaged, was made with another model or configuration, or if another
-            process writes it.
+        StoreError: If the file is damaged or was made with another model or configuration, or if
+            another process writes the file.
     """
     path, model = Path(path), extractor.extractor
     settings: dict[str, Any] = {"backbone": model.spec.name, "model": model.checksum}

@@ -30,11 +30,11 @@ class HandcraftedConfig:
     """Settings for the detection and selection of keypoints.
 
     Attributes:
-        longest: Maximum length of the longer side of a photo, in pixels. Larger photos are shrunk first.
+        longest: Maximum length of the longer side of a photo, in pixels. Larger photos are shrunk.
         max_features: Maximum number of features. A keypoint with two directions gives two features.
-        contrast: Minimum contrast of a keypoint. Definition and default are those of OpenCV.
-        edge: Maximum ratio of the principal curvatures of a keypoint, as in OpenCV.
-        selection: Score by which features are selected: always the contrast, OpenCV's ``"response"``.
+        contrast: Minimum contrast of a keypoint: ``contrastThreshold`` of OpenCV.
+        edge: Maximum ratio of the principal curvatures of a keypoint: ``edgeThreshold`` of OpenCV.
+        selection: Score by which features are selected. Always OpenCV's ``"response"``, a contrast.
     """
 
     longest: int = 1024
@@ -51,7 +51,7 @@ class HandcraftedConfig:
 class HandcraftedExtractor:
     """Model that extracts SIFT or RootSIFT features, with the interface of `Extractor`.
 
-    Its checksum holds the version of OpenCV, because keypoints can differ between versions.
+    The checksum contains the version of OpenCV, because keypoints can differ between versions.
     """
 
     dimensions = DIMENSIONS
@@ -68,14 +68,15 @@ class HandcraftedExtractor:
         self.checksum = f"{name}, OpenCV {cv2.__version__}"
 
     def with_config(self, config: ExtractionConfig) -> "HandcraftedExtractor":
-        """Return a copy with ``pyramid.longest`` and ``max_features`` of the configuration of a network."""
+        """Return a copy with the ``pyramid.longest`` and ``max_features`` of ``config``."""
         own = replace(self.config, longest=config.pyramid.longest, max_features=config.max_features)
         return HandcraftedExtractor(self.name, own)
 
     def __call__(self, photo: Photo) -> Features:
         """Extract the features of a photo, highest contrast first. Some photos have no features.
 
-        The scale of a keypoint is ``SIGMA / sigma``, with its blur ``sigma`` in pixels of the shrunk photo.
+        The scale of a feature is 1.6 divided by the blur of its keypoint. The blur is measured in
+        pixels of the shrunk photo.
         """
         import cv2
 
@@ -110,12 +111,12 @@ class HandcraftedExtractor:
     def stream(
         self, photos: Iterable[tuple[str, Photo | PhotoError]]
     ) -> Iterator[tuple[str, Features | PhotoError]]:
-        """Extract the features of many photos, in order. Yield each `PhotoError` unchanged."""
+        """Extract the features of named photos, in order. Yield each `PhotoError` unchanged."""
         for name, photo in photos:
             yield name, photo if isinstance(photo, PhotoError) else self(photo)
 
 
 def to_rootsift(descriptors: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    """Convert SIFT descriptors ``d`` to RootSIFT, ``sqrt(d / |d|_1)``. Rows of zeros stay zeros."""
+    """Convert SIFT descriptors to RootSIFT: divide each by its L1 norm, then take square roots."""
     sums = descriptors.sum(1, keepdims=True)
     return np.asarray(np.sqrt(descriptors / np.maximum(sums, 1e-12)))

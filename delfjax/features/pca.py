@@ -33,7 +33,7 @@ class PCA:
         return l2_normalize(self.project(l2_normalize(descriptors)))
 
     def project(self, descriptors: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n d"]:
-        """Apply the PCA without normalization: ``(x - mean) @ components.T``. Whiten if set."""
+        """Apply the PCA without L2 normalization. Whiten if ``whiten`` is set."""
         projected = np.asarray((descriptors - self.mean) @ self.components.T)
         return np.asarray(projected / np.sqrt(self.variances)) if self.whiten else projected
 
@@ -46,7 +46,7 @@ class PCA:
         whiten: bool = False,
         seed: int = 0,
     ) -> "PCA":
-        """L2-normalize descriptors and learn a PCA from them. Use database photos, never queries.
+        """L2-normalize descriptors and fit a PCA to them. Pass descriptors of database photos only.
 
         Raises:
             ValueError: If there are fewer descriptors than dimensions.
@@ -75,16 +75,15 @@ class PCA:
 
     @classmethod
     def load(cls, path: Path) -> "PCA":
-        """Read a file that `save` wrote, like `delfjax.files.reading`."""
+        """Read a file that `save` wrote. Raise a `StoreError` if the file is damaged."""
         with reading(path, "a PCA", fix=FIX):
             tensors, _ = read_tensors(path)
             expected = {"mean": ("f", 1), "components": ("f", 2), "variances": ("f", 1)}
             check_tensors(tensors, expected | {"whiten": ("b", 0)})
             shape = (*tensors["variances"].shape, *tensors["mean"].shape)
             if tensors["components"].shape != shape or 0 in shape:
-                raise ValueError(
-                    f"found {tensors['components'].shape} components, expected {shape}"
-                )
+                found = tensors["components"].shape
+                raise ValueError(f"the shape of components is {found} instead of {shape}")
             whiten = bool(tensors.pop("whiten"))
             return cls(**tensors, whiten=whiten)
 
@@ -92,9 +91,9 @@ class PCA:
 def truncate_descriptors(
     descriptors: Float[np.ndarray, "n d"], dimensions: int | None
 ) -> Float[np.ndarray, "n e"]:
-    """Keep only the first dimensions of reduced descriptors, and L2-normalize again.
+    """Keep only the first dimensions of reduced descriptors, and L2-normalize them again.
 
-    The result equals that of a PCA with fewer dimensions. ``dimensions=None`` keeps all dimensions.
+    The result equals that of a PCA with fewer dimensions. None keeps all dimensions.
     """
     if dimensions is None:
         return descriptors

@@ -1,8 +1,8 @@
-"""Resize a photo to the levels of an image pyramid (Sec. 4.1: seven scales, 0.25 to 2), on one image.
+"""Resize a photo to the levels of an image pyramid, and place all levels on one image, the mosaic.
 
-This image is called mosaic. The network runs once on the mosaic instead of once per level. Mosaics have
-only a few sizes, so photos of all sizes share a few compiled programs. The network masks the area
-between the levels.
+The paper uses seven scales from 0.25 to 2 (Sec. 4.1). The network runs once on the mosaic instead
+of once per level, and masks the area between the levels. Mosaics have only a few sizes, so photos
+of all sizes share a few compiled programs.
 """
 
 import math
@@ -31,9 +31,9 @@ class PyramidConfig:
     """Settings of the image pyramid, which consists of resized copies (levels) of a photo.
 
     Attributes:
-        scales: Factors by which the photo is resized, one per level; each at most 16.
-        longest: Maximum length of the longer side of a photo, in pixels. Larger photos are shrunk before
-            ``scales`` are applied. The default is the size of the photos of Oxford and Paris.
+        scales: Factors by which the photo is resized, one per level.
+        longest: Maximum length of the longer side of a photo, in pixels. Larger photos are shrunk
+            before ``scales`` are applied. The default is the size of Oxford and Paris photos.
     """
 
     scales: tuple[float, ...] = PAPER_SCALES
@@ -52,8 +52,8 @@ class Mosaic:
         levels: ``(top, left, height, width)`` of each level, in pixels of the mosaic.
         scales: Scale of each level.
         image_size: ``(height, width)`` of the original photo in pixels.
-        transposed: Whether rows and columns of the levels are swapped. Portrait photos are transposed, so
-            that they share the programs of landscape photos. The network then transposes its kernels.
+        transposed: Whether rows and columns of the levels are swapped. Portrait photos are
+            transposed, so that they share the compiled programs of landscape photos.
     """
 
     pixels: UInt8[np.ndarray, "h w 3"]
@@ -81,7 +81,7 @@ def build_mosaic(photo: Photo, config: PyramidConfig) -> Mosaic:
 
 
 def check_photo(photo: object) -> None:
-    """Raise a `ValueError` if an array is not an RGB photo. ``delfjax.read_image`` always returns one."""
+    """Raise a `ValueError` if an array is not of type uint8 and shape ``(height, width, 3)``."""
     shape: tuple[int, ...] = getattr(photo, "shape", ())
     kind = getattr(photo, "dtype", None)
     if len(shape) != 3 or shape[2] != 3 or 0 in shape or kind != np.uint8:
@@ -92,7 +92,7 @@ def check_photo(photo: object) -> None:
 
 
 def limit_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """Shrink a ``(height, width)`` in proportion until no side is longer than ``longest`` pixels."""
+    """Shrink a ``(height, width)`` in proportion, so that no side exceeds ``longest`` pixels."""
     return level_size(size, min(1.0, longest / max(size)))
 
 
@@ -108,7 +108,7 @@ def level_sizes(image_size: tuple[int, int], config: PyramidConfig) -> Int[np.nd
 
 
 def bucket_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """Round the ``(height, width)`` of a landscape photo up to one of a few fixed sizes."""
+    """Return the smallest of a few fixed sizes that contains a landscape ``(height, width)``."""
     height, width = size
     long_side = min(
         side for fraction in SIZE_FRACTIONS if (side := math.ceil(longest * fraction)) >= width
@@ -121,10 +121,10 @@ def bucket_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
 def pack_levels(
     size: tuple[int, int], scales: tuple[float, ...]
 ) -> tuple[tuple[int, int], tuple[tuple[int, int], ...]]:
-    """Pack the pyramid levels of a photo with this ``(height, width)`` into a small rectangle.
+    """Place the pyramid levels of a photo in a small rectangle. Levels do not overlap.
 
-    Return the ``(height, width)`` of the rectangle, and the ``(top, left)`` corner of each level in it.
-    All these numbers are multiples of `STRIDE`.
+    ``size`` is the ``(height, width)`` of the photo. Return that of the rectangle, and the
+    ``(top, left)`` corner of each level in it. All returned numbers are multiples of `STRIDE`.
     """
     # Sizes in cells. One more row and column separate a level from the next.
     sizes = [level_size(size, scale) for scale in scales]
@@ -141,7 +141,7 @@ def _pack_on_shelves(
 ) -> tuple[tuple[int, int], list[tuple[int, int]]]:
     """Pack boxes ``(height, width)`` on shelves. Return the size and the corner of each box.
 
-    The largest box comes first. A box goes below or beside others on a shelf, else on a new shelf.
+    The largest box comes first. A box is placed below or beside others, else on a new shelf.
     """
     corners = [(0, 0)] * len(boxes)
     free: list[tuple[int, int, int, int, bool]] = []  # top, left, height, width, below a box?
@@ -165,10 +165,10 @@ def _pack_on_shelves(
 def cell_positions(
     mosaic: Mosaic, cells: Int[np.ndarray, "n 2"]
 ) -> tuple[Float[np.ndarray, "n 2"], Int[np.ndarray, " n"]]:
-    """Compute where cells ``(row, column)`` of the feature map of a mosaic lie on the photo.
+    """Convert cells ``(row, column)`` of the feature map of a mosaic to positions in the photo.
 
-    Return the center ``(y, x)`` of each receptive field in pixels of the original photo, and the index of
-    each pyramid level.
+    Return the center ``(y, x)`` of the receptive field of each cell, in pixels of the original
+    photo, and the index of the pyramid level of each cell.
     """
     corners, sizes = mosaic.levels[:, :2], mosaic.levels[:, 2:]
     offsets = cells[:, None] * STRIDE - corners
@@ -184,10 +184,10 @@ def scale_points(
     from_size: Int[np.ndarray, "... 2"] | tuple[int, int],
     to_size: Int[np.ndarray, "... 2"] | tuple[int, int],
 ) -> Float[np.ndarray, "n 2"]:
-    """Compute where points ``(y, x)`` of an image lie after the image is resized.
+    """Convert points ``(y, x)`` of an image to the same image at another size.
 
-    Resizing keeps the edges of an image in place, not the centers of its corner pixels. A row ``y``
-    of an image of height ``h`` becomes the row ``(y + 1/2) H / h - 1/2`` at height ``H``.
+    Resizing keeps the edges of an image in place, not the centers of its corner pixels. The row
+    ``y`` at height ``h`` becomes the row ``(y + 1/2) H / h - 1/2`` at height ``H``.
     """
     return np.asarray((points + 0.5) * to_size / from_size - 0.5)
 
@@ -199,8 +199,8 @@ def merge_levels(
 ) -> Float[np.ndarray, "h w"]:
     """Upsample one map per pyramid level to the size of an image. Return the maximum at each pixel.
 
-    Maps are interpolated bilinearly. Row ``i`` of a map is centered at row ``16 i`` of its level, the center of
-    the receptive fields. ``sizes`` holds the ``(height, width)`` of each level in pixels.
+    Maps are interpolated bilinearly. Row ``i`` of a map is centered at row ``16 i`` of its level.
+    ``sizes`` holds the ``(height, width)`` of each level in pixels.
     """
     upsampled = []
     for values, size in zip(maps, sizes, strict=True):

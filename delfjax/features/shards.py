@@ -13,10 +13,10 @@ tensor          shape   type    content
 ``image_sizes`` ``b 2`` int32   ``(height, width)`` of each photo
 =============== ======= ======= ================================================================
 
-The metadata hold a JSON object: the names of the photos, the `PhotoSource` of each, the settings that made
-the features, and the checksum of the PCA that reduced the descriptors. One checksum per photo covers
-its features, and another one covers the rest of the file. Both are verified on reading. A reader maps the
-file into memory and reads only the photos that it needs.
+The metadata hold a JSON object with the name and the `PhotoSource` of each photo, the extraction
+settings, and the checksum of the PCA. One checksum per photo covers the features of this photo.
+Another checksum covers the rest of the file. Both are verified on reading. The file is mapped into
+memory, so that only the requested photos are read.
 """
 
 import json
@@ -56,7 +56,7 @@ DTYPES = {
 
 
 class StoredPhoto(NamedTuple):
-    """Features of one photo as a shard stores them, and the file from which they were extracted."""
+    """Features of one photo in the precision of a shard, and the file of the photo."""
 
     features: Features
     source: PhotoSource | None
@@ -74,7 +74,7 @@ def write_shard(
     made_by: Mapping[str, Any],
     pca_sha256: str | None = None,
 ) -> None:
-    """Write photos into a new shard, keyed by name. The file is complete or absent."""
+    """Write photos, given by name, to a new shard. The file is either complete or absent."""
     features = [each.features for each in photos.values()]
     tensors = {f: np.concatenate([getattr(each, f) for each in features]) for f in FIELDS}
     tensors["offsets"] = np.cumsum([0, *map(len, features)], dtype=np.int64)
@@ -113,16 +113,14 @@ class Shard:
 
     Args:
         path: The file.
-        made_by: Settings with which the shard must have been written.
+        made_by: Extraction settings with which the shard must have been written.
 
     Attributes:
         names: Names of the photos, in the order of the file.
         offsets: First row of each photo's features, and the total number of rows at the end.
         dimensions: Number of dimensions of a descriptor.
-        pca_sha256: SHA-256 of the file of the PCA that reduced the descriptors. None without a PCA.
-        sha256: SHA-256 of all data except the features, but including the checksums of the features.
-
-    In a file of delfjax 0.1.0, ``pca_sha256`` is None, and ``sha256`` is empty.
+        pca_sha256: SHA-256 of the PCA file. None without a PCA, and before delfjax 0.2.
+        sha256: SHA-256 of the file, with checksums instead of features. Empty before delfjax 0.2.
 
     Raises:
         StoreError: If the file is damaged, or was made with other settings.
@@ -144,13 +142,13 @@ class Shard:
             header |= {key: json.loads(metadata[key]) for key in ("names", "made_by")}
         if header["format"] not in (FORMAT, FORMAT_0_1_0) or header["made_by"] != made_by:
             raise StoreError(
-                f"{self.path}: made with another model, configuration or format than this store. "
-                "Fix: move the file away and extract again"
+                f"{self.path}: this shard was made with another model, configuration or format "
+                "than the store. Fix: move the file away and extract again"
             )
         self._tensors = {name: self._file.get_slice(name) for name in DTYPES}
         for name, dtype in DTYPES.items():
             if self._tensors[name].get_dtype() != dtype:
-                raise ValueError(f"the type of tensor {name} is not {dtype}")
+                raise ValueError(f"the type of the tensor {name} is not {dtype}")
         self.offsets: Int[np.ndarray, " _"] = self._file.get_tensor("offsets")
         self._image_sizes: Int[np.ndarray, "b 2"] = self._file.get_tensor("image_sizes")
         self.sha256: str = header.pop("sha256", "")
@@ -170,13 +168,13 @@ class Shard:
 
     @cached_property
     def sources(self) -> list[PhotoSource | None]:
-        """The file from which each photo's features were extracted. None if the file is unknown."""
+        """The file from which each photo's features were extracted. None if unknown."""
         if self._sources is None:
             return [None] * len(self.names)
         return [each and PhotoSource(*each) for each in json.loads(self._sources)]
 
     def read(self, photo: int) -> Features:
-        """Read the features of the photo with this index in ``names``. Raise a `StoreError` if damaged."""
+        """Read the features of the photo with this index. Raise a `StoreError` if damaged."""
         start, end = self.offsets[photo : photo + 2].tolist()
         height, width = self._image_sizes[photo].tolist()
         arrays = {}

@@ -1,8 +1,8 @@
 """Store the features of many photos on disk, in a folder of shards (files of up to 512 photos).
 
-New photos are collected in memory, and about every ten seconds written to a small shard, called a *part*.
-At the end of a run, `FeatureStore.compact` merges the parts. Each file is either complete or absent, so an
-interrupted run can continue, and readers can open the store during a run.
+New features are collected in memory. About every ten seconds, they are written to a small shard,
+called a *part*. At the end of a run, `FeatureStore.compact` merges the parts. Each file is either
+complete or absent, so an interrupted run can continue, and readers can open the store during a run.
 """
 
 import re
@@ -45,13 +45,13 @@ OPENING_SECONDS = 0.2  # between two attempts
 
 @dataclass(kw_only=True)
 class ExtractionReport:
-    """Lists of the photos that an extraction extracted, skipped, or could not read.
+    """Lists of the photos that an extraction run extracted, kept, or could not read.
 
     Attributes:
         extracted: Names of the photos whose features were extracted in this run.
-        changed: Those of the extracted names that were extracted again, because their file has changed.
+        changed: Those of ``extracted`` whose file has changed since an earlier extraction.
         kept: Names of the photos whose features were stored before this run.
-        failed: Error of each photo that could not be read. Keys are names.
+        failed: Error of each photo that could not be read, by name.
     """
 
     extracted: list[str] = field(default_factory=list)
@@ -60,7 +60,7 @@ class ExtractionReport:
     failed: dict[str, PhotoError] = field(default_factory=dict)
 
     def update(self, other: "ExtractionReport") -> None:
-        """Add the photos of another report, except photos that this report lists already."""
+        """Add the photos of another report that this report does not list yet."""
         known = {*self.extracted, *self.kept}
         self.extracted += [name for name in other.extracted if name not in known]
         self.changed += [name for name in other.changed if name not in known]
@@ -69,16 +69,15 @@ class ExtractionReport:
 
 
 class FeatureStore:
-    """A folder with the features of many photos, all made by one model and configuration.
+    """A folder with the features of many photos, extracted by one model and configuration.
 
     To write, open the store in a ``with`` block: ``with FeatureStore(path, made_by) as store:
-    store.write(name, features)``. Only one process at a time can write. Any number of processes can read.
-    They see the shards that existed when they opened the store.
+    store.write(name, features)``. Only one process at a time can write. Any number of processes can
+    read. A reader sees the photos that were on disk when it opened the store.
 
     Args:
         path: The folder. It is created if it does not exist and ``made_by`` is given.
-        made_by: Settings that determine the features: model, extraction and PCA. None opens an
-            existing store.
+        made_by: Model and settings of extraction and PCA. None opens an existing store.
 
     Attributes:
         made_by: The settings as read from JSON (tuples become lists).
@@ -86,9 +85,9 @@ class FeatureStore:
         report: Result of the last `extract_folder` into this store.
 
     Raises:
-        StoreError: If the store was made with other settings, if a shard is damaged, if ``made_by``
-            is None and there is no store, or if another process writes when a ``with`` block starts.
-            Also if a photo is not in the store, or if the store is changed outside of a ``with`` block.
+        StoreError: If there is no store and ``made_by`` is None, if the store was made with other
+            settings, if a file is damaged, if another process writes when a ``with`` block starts,
+            if a photo is not in the store, or if a write happens outside of a ``with`` block.
     """
 
     def __init__(self, path: Path | str, made_by: Mapping[str, Any] | None = None) -> None:
@@ -105,8 +104,8 @@ class FeatureStore:
                 self.made_by = read_json(self.path / MANIFEST, fix=EXTRACT_AGAIN)
             except FileNotFoundError:
                 raise StoreError(
-                    f"{self.path}: no feature store here. "
-                    "Fix: make one with delfjax extract PHOTOS STORE"
+                    f"{self.path}: no feature store here. Fix: create one with "
+                    "delfjax.extract_folder or delfjax extract PHOTOS STORE"
                 ) from None
         self._open_shards()
 
@@ -124,7 +123,7 @@ class FeatureStore:
                     break
             time.sleep(OPENING_SECONDS)
         else:
-            raise StoreError(f"{self.path}: other processes keep replacing files. Fix: try later")
+            raise StoreError(f"{self.path}: another process is replacing files. Fix: try later")
         self._check_pca()
 
     def _add_shard(self, shard: Shard) -> None:
@@ -144,10 +143,10 @@ class FeatureStore:
             # A shard of delfjax 0.1.0 has no checksums, so any PCA is accepted.
             fits = shard.pca_sha256 == self._pca_sha256 if shard.sha256 else path.exists()
             if is_reduced and not fits:
-                found = "is another PCA than" if path.exists() else "is missing; it is"
+                found = "is not" if path.exists() else "is missing. It is"
                 raise StoreError(
                     f"{path} {found} the PCA that reduced the descriptors of {shard.path.name}. "
-                    "Fix: put the original file back, or remove the store and extract again"
+                    "Fix: restore the original file, or remove the store and extract again"
                 )
 
     # --- writing
@@ -167,7 +166,7 @@ class FeatureStore:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Write the photos in memory, also after an error, and unlock the store."""
+        """Write the features in memory to disk, even after an error, and unlock the store."""
         try:
             self.flush()
         finally:
@@ -178,8 +177,8 @@ class FeatureStore:
     def write(self, name: str, features: Features, source: PhotoSource | None = None) -> None:
         """Add the features of a photo. Descriptors are rounded to half precision.
 
-        A photo that the store contains already is not replaced; call `remove` first. ``source`` is the file
-        from which the features were extracted. It is used to notice a later change.
+        A photo that is already in the store is not replaced; call `remove` first. ``source``
+        records the file of the photo, so that later changes of the file are noticed.
 
         Raises:
             ValueError: If the number of descriptor dimensions differs from that in the store.
@@ -201,7 +200,7 @@ class FeatureStore:
             self.flush()
 
     def flush(self) -> None:
-        """Write the photos in memory to disk, as one part (small shard)."""
+        """Write the features in memory to disk, as one part (small shard)."""
         if self._pending:
             # An interrupt between two of these lines is harmless: the next flush writes the same
             # photos again, into the same file or into a second one.
@@ -209,14 +208,14 @@ class FeatureStore:
             self._pending = {}
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove the features of some photos. Write the affected shards again without these photos."""
+        """Remove the features of photos. Write the shards of these photos again without them."""
         removed = dict.fromkeys(names)
         for name in removed:
             self.source(name)  # an error if the store does not contain the photo
         self._rewrite(removed)
 
     def move(self, sources: Mapping[str, PhotoSource]) -> None:
-        """Record new files of some photos, whose content is the same as before."""
+        """Update the recorded files of photos whose content has not changed."""
         self._rewrite(sources)
 
     def _rewrite(self, sources: Mapping[str, PhotoSource | None]) -> None:
@@ -239,15 +238,15 @@ class FeatureStore:
 
     @property
     def is_compact(self) -> bool:
-        """Whether the store has no parts: the small files that are written during a run."""
+        """Whether the store has no parts, the small shards that are written during a run."""
         return not any(map(_is_part, self._shards))
 
     def compact(self) -> None:
         """Merge parts (small shards) and incomplete shards into shards of `SHARD_PHOTOS` photos.
 
-        Photos are sorted by name, so the final files do not depend on interruptions of the run. Limitation:
-        ``delfjax.evaluate`` extracts one folder in three runs. If the second or third is interrupted, the final
-        files can divide the photos differently. The features are the same.
+        Photos are sorted by name, so the final files do not depend on interruptions of the run.
+        Limitation: ``delfjax.evaluate`` extracts a folder in three runs. If a later run is
+        interrupted, photos can be in other shards. Their features are the same.
         """
         self._check_entered()
         self.flush()
@@ -280,7 +279,7 @@ class FeatureStore:
     def _check_entered(self) -> None:
         if self._lock is None:
             raise StoreError(
-                f"{self.path}: opened only for reading. Fix: to write, open the store by "
+                f"{self.path}: this store is opened only for reading. Fix: to write, open it with "
                 "`with FeatureStore(...) as store:`"
             )
 
@@ -303,14 +302,14 @@ class FeatureStore:
         return features.with_descriptors(features.descriptors.astype(np.float32))
 
     def source(self, name: str) -> PhotoSource | None:
-        """Return the file from which a photo's features were extracted. None if the file was not recorded."""
+        """Return the file from which a photo's features were extracted, or None if not recorded."""
         if name in self._pending:
             return self._pending[name].source
         shard, index = self._locate(name)
         return shard.sources[index]
 
     def _stored(self, name: str) -> StoredPhoto:
-        """Return the features of a photo as they are stored, and the file that they come from."""
+        """Return the features of a photo in stored precision, and the file of the photo."""
         if name in self._pending:
             return self._pending[name]
         shard, index = self._locate(name)
@@ -326,7 +325,7 @@ class FeatureStore:
 
         Args:
             names: Names of photos on disk, in the order of the database. None: all, sorted by name.
-            limit: Maximum number of features per photo. Those with the highest scores are used.
+            limit: Maximum number of features per photo. Those with the highest scores are kept.
         """
         names = tuple(sorted(self._locations) if names is None else names)
         locations = [self._locate(name) for name in names]

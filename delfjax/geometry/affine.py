@@ -1,8 +1,8 @@
 """Compute affine maps between two photos from pairs of matching points, and check them (Sec. 4.4).
 
-`delfjax.geometry.homography` has functions of the same names. `delfjax.geometry.ransac` works with either module.
-
-Symbols: ``A`` is a 2x3 affine map. The point ``(y, x)`` of the query maps to ``A (y, x, 1)`` in the database photo.
+An affine map is a 2x3 matrix ``A``. It maps the point ``(y, x)`` of the query to ``A (y, x, 1)`` in
+the database photo. `delfjax.geometry.homography` has functions of the same names, and
+`delfjax.geometry.ransac` works with either module.
 """
 
 import jax.numpy as jnp
@@ -15,13 +15,13 @@ LARGEST = 1e8  # of all numbers in a map; a plausible map has no such number
 def divide(
     numerator: Float[Array, "..."], denominator: Float[Array, "..."], axis: tuple[int, ...] = ()
 ) -> Float[Array, "..."]:
-    """Divide. If a quotient is undefined or at least `LARGEST`, set all quotients along ``axis`` to 0."""
+    """Divide. If a quotient is undefined or too large, set all quotients along ``axis`` to 0."""
     usable = (jnp.abs(numerator) < LARGEST * jnp.abs(denominator)).all(axis, keepdims=True)
     return jnp.where(usable, numerator / jnp.where(usable, denominator, 1.0), 0.0)
 
 
 def solve(source: Float[Array, "s 3 2"], target: Float[Array, "s 3 2"]) -> Float[Array, "s 2 3"]:
-    """Compute ``A`` from each sample of three matches. Collinear points give a map of zeros."""
+    """Fit an affine map to each sample of three matches. It is singular for collinear points."""
     (a, b), (c, d) = ((p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]) for p in (source, target))
     determinant = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])[:, None]
     numerators = c * b[:, 1:] - d * a[:, 1:], d * a[:, :1] - c * b[:, :1]
@@ -34,10 +34,10 @@ def solve(source: Float[Array, "s 3 2"], target: Float[Array, "s 3 2"]) -> Float
 def is_plausible(
     models: Float[Array, "s 2 3"], corners: Float[Array, "p 2"], max_stretch: float
 ) -> Bool[Array, " s"]:
-    """Return whether each map does not mirror and has scale factors within limits in every direction.
+    """Return whether each map is free of reflection and has scale factors within limits.
 
-    The limits are ``1 / max_stretch`` and ``max_stretch``. ``corners`` is unused, because an affine map has
-    the same scale factors everywhere.
+    The scale factors in all directions must be from ``1 / max_stretch`` to ``max_stretch``.
+    ``corners`` is unused, because the scale factors of an affine map are the same everywhere.
     """
     linear = jnp.clip(models[..., :2], -LARGEST, LARGEST)  # no product of these overflows
     determinant = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
@@ -52,7 +52,7 @@ def is_plausible(
 def squared_residuals(
     model: Float[Array, "*s 2 3"], source: Float[Array, "m 2"], target: Float[Array, "m 2"]
 ) -> Float[Array, "*s m"]:
-    """Return the squared distance between each mapped source point and its target, in pixels squared."""
+    """Return the squared distance in pixels between each mapped source point and its target."""
 
     # One coordinate at a time, because XLA's batched matrix product is several times slower on a CPU.
     def difference(row: int) -> Float[Array, "*s m"]:
@@ -68,7 +68,7 @@ def fit(
     target: Float[Array, "m 2"],
     mask: Bool[Array, " m"],
 ) -> Float[Array, "2 3"]:
-    """Fit ``A`` to the matches selected by ``mask``, by least squares.
+    """Fit an affine map to the matches selected by ``mask``, by least squares.
 
     ``model`` is unused. It exists because `homography.fit` needs an initial map.
     """

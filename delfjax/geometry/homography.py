@@ -1,11 +1,10 @@
 """Compute homographies between two photos from pairs of matching points, and check them.
 
-The paper uses affine maps instead (`delfjax.geometry.affine` has functions of the same names). A homography
-is exact for two photos of a plane, such as a facade.
-
-Symbols: ``H`` is a 3x3 homography. The point ``(y, x)`` of the query maps to ``(u / w, v / w)`` in the
-database photo, with ``(u, v, w) = H (y, x, 1)``. Points with ``w = 0`` form the horizon, which maps to
-infinity. ``H`` is scaled so that ``w`` is 1 at the centroid of the query points that determine ``H``.
+The paper uses affine maps instead (`delfjax.geometry.affine` has functions of the same names). A
+homography is exact for two photos of a plane, such as a facade. It is a 3x3 matrix ``H``. With
+``(u, v, w) = H (y, x, 1)``, the point ``(y, x)`` of the query maps to ``(u / w, v / w)`` in the
+database photo. Points with ``w = 0`` form the horizon, which maps to infinity. ``H`` is scaled so
+that ``w`` is 1 at the centroid of the query points that determine ``H``.
 """
 
 import jax.numpy as jnp
@@ -19,12 +18,13 @@ FAR = 1e12  # pixels; the distance of a point that has no image
 
 
 def solve(source: Float[Array, "s 4 2"], target: Float[Array, "s 4 2"]) -> Float[Array, "s 3 3"]:
-    """Compute ``H`` from each sample of four matches. Three collinear points give a map of zeros.
+    """Compute a homography from each sample of four matches. It is singular for collinear points.
 
-    ``p_0`` to ``p_3`` are the points ``(y, x, 1)`` in the query, and ``p'_0`` to ``p'_3`` those in the
-    database photo. The weights ``l_i`` satisfy ``p_3 = sum_i l_i p_i`` with ``i`` from 0 to 2, and ``l'_i``
-    satisfy ``p'_3 = sum_i l'_i p'_i``. Up to scale, ``H = sum_i (l'_i / l_i) p'_i (p_j x p_k)^T``, where
-    ``(i, j, k)`` is a cyclic permutation of (0, 1, 2). The direct linear transform gives the same result.
+    ``p_0`` to ``p_3`` are the points ``(y, x, 1)`` in the query, and ``p'_0`` to ``p'_3`` those in
+    the database photo. The weights ``l_i`` satisfy ``p_3 = sum_i l_i p_i`` with ``i`` from 0 to 2,
+    and ``l'_i`` satisfy ``p'_3 = sum_i l'_i p'_i``. Up to scale, the homography is
+    ``sum_i (l'_i / l_i) p'_i (p_j x p_k)^T``, where ``(i, j, k)`` is a cyclic permutation of (0, 1,
+    2). The direct linear transform gives the same result.
     """
     source_center, target_center = source.mean(1), target.mean(1)
     # Coordinates are relative to the centroids: with raw pixels, the areas lose half of float32's digits.
@@ -64,9 +64,9 @@ def _to_pixels(
 def is_plausible(
     models: Float[Array, "s 3 3"], corners: Float[Array, "p 2"], max_stretch: float
 ) -> Bool[Array, " s"]:
-    """Return whether each map passes the test of `affine.is_plausible` at the corners of a box.
+    """Return whether each map passes `affine.is_plausible` at all corners of a box.
 
-    The box is that around all matches. The horizon must not cross it.
+    ``corners`` are those of the box around all matches. The horizon must not cross the box.
     """
     plausible = jnp.ones(len(models), bool)
     for corner in corners:
@@ -89,9 +89,10 @@ def linearize(model: Float[Array, "*s 3 3"], point: Float[Array, " 2"]) -> Float
 def project(
     model: Float[Array, "*s 3 3"], points: Float[Array, "m 2"]
 ) -> tuple[Float[Array, "*s m"], ...]:
-    """Map query points by a homography. Return ``u / w`` and ``v / w`` in the database photo, and ``w``.
+    """Map points ``(y, x)`` by a homography ``H``. Return ``u / w``, ``v / w`` and ``w``.
 
-    ``w`` is 0 for points so close to the horizon that they map to more than `affine.LARGEST` pixels.
+    ``(u, v, w)`` is ``H (y, x, 1)``. If a coordinate would exceed `affine.LARGEST` pixels, the
+    returned ``w`` is 0.
     """
 
     # One coordinate at a time, because XLA's batched matrix product is several times slower on a CPU.
@@ -108,9 +109,9 @@ def project(
 def squared_residuals(
     model: Float[Array, "*s 3 3"], source: Float[Array, "m 2"], target: Float[Array, "m 2"]
 ) -> Float[Array, "*s m"]:
-    """Return the squared distance between each mapped source point and its target, in pixels squared.
+    """Return the squared distance in pixels between each mapped source point and its target.
 
-    Points at or beyond the horizon (``w <= 0``) get the distance `FAR`.
+    The distance is `FAR` at and beyond the horizon, where ``w <= 0`` (see `project`).
     """
     y, x, w = project(model, source)
     squared = (y - target[:, 0]) ** 2 + (x - target[:, 1]) ** 2
@@ -123,11 +124,12 @@ def fit(
     target: Float[Array, "m 2"],
     mask: Bool[Array, " m"],
 ) -> Float[Array, "3 3"]:
-    """Fit ``H`` to the matches selected by ``mask``, by the normalized direct linear transform (Hartley 1997).
+    """Fit a homography to the matches in ``mask`` by the normalized DLT (Hartley 1997).
 
-    The two equations of a match are divided by ``w``, computed from the initial map. With repeated fits,
-    the error that is minimized approaches the squared distance in pixels. ``w`` is fixed to 1 at the
-    centroid, so eight unknowns remain. The matches outside of ``mask`` may lie on the horizon.
+    The direct linear transform (DLT) minimizes an algebraic error. The equations of a match are
+    divided by the ``w`` of the initial map ``model`` (see `project`), so that this error approaches
+    the squared distance in pixels if the fit is repeated. The new ``w`` is 1 at the centroid of the
+    matches, so eight unknowns remain.
     """
     weight = mask.astype(source.dtype)
     total = jnp.maximum(weight.sum(), 1.0)

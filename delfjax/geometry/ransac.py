@@ -34,17 +34,17 @@ class RansacConfig:
     """Settings of RANSAC.
 
     Attributes:
-        residual: Inlier threshold: largest distance in pixels, in the database photo, between a mapped
-            query point and its match (20 in ``match_images`` of the official DELF code).
+        residual: Inlier threshold: maximum distance in pixels, in the database photo, between a
+            mapped query point and its match. 20 in the official DELF code.
         model: Kind of map from the query to the database photo (affine in the official code).
-        hypotheses: Number of models computed from random samples (1000 in the official code). At least
-            ``screened``.
+        hypotheses: Number of models computed from random samples (1000 in the official code). At
+            least ``screened``.
         screened: Number of models that are kept after the first scoring.
         screen_matches: Number of random matches used in the first scoring.
         refinements: Number of least-squares fits to the inliers of the winner.
-        max_stretch: Largest scale factor of a model in any direction. The smallest is ``1 / max_stretch``.
-            Models outside these limits and mirrored models are rejected. Otherwise, a model that maps a
-            whole photo to one point could win. Not in the paper. The pyramid scales have the same ratio.
+        max_stretch: Maximum scale factor of a model in any direction. The minimum is its inverse.
+            Other models, and mirrored models, are rejected. Without these limits, a model that maps
+            a whole photo to one point could win. Not in the paper.
         seed: Random seed of the samples.
     """
 
@@ -78,10 +78,10 @@ class Verification:
     """Result of RANSAC for one candidate photo.
 
     Attributes:
-        affine: Affine map from ``(y, x, 1)`` in the query to ``(y, x)`` in the candidate. A homography is
-            approximated to first order at the centroid of its inliers. NaN if no model was found.
+        affine: Affine map from ``(y, x, 1)`` in the query to ``(y, x)`` in the candidate. It
+            approximates a homography at the centroid of its inliers. NaN if no model was found.
         inliers: Whether each match is an inlier.
-        homography: The homography, if ``RansacConfig.model`` is ``"homography"``. NaN if none was found.
+        homography: The homography. NaN if none was found. None for affine models.
     """
 
     affine: Float[np.ndarray, "2 3"]
@@ -97,7 +97,7 @@ class Verification:
 def verify(candidates: Sequence[Matches], config: RansacConfig | None = None) -> list[Verification]:
     """Verify the candidate photos of one query by RANSAC, given the putative matches of each.
 
-    Return one result per candidate. It does not depend on the other candidates.
+    Return one result per candidate. No result depends on other candidates.
     """
     config = config or RansacConfig()
     results: list[Verification] = []
@@ -203,7 +203,7 @@ def draw_samples(
 ) -> Int[Array, "s k"]:
     """Draw ``number`` random samples of ``size`` distinct indices from 0 to ``count - 1``.
 
-    Uses the algorithm of Robert Floyd.
+    The samples are drawn by Floyd's algorithm.
     """
     uniform = jax.random.uniform(key, (size, number))
     ranges = jnp.maximum(count, size).astype(jnp.float32) - jnp.arange(size - 1.0, -1.0, -1.0)
@@ -224,7 +224,7 @@ def msac_score(
 ) -> Float[Array, "*s"]:
     """Score each model by its inliers, weighted by closeness (MSAC, Torr and Zisserman 2000).
 
-    The score is ``sum max(0, 1 - r^2 / t^2)`` over the valid matches. ``r^2`` is the squared residual of a
-    match, and ``t`` is the inlier threshold ``config.residual``.
+    The score is ``sum max(0, 1 - r^2 / t^2)`` over the valid matches. ``r^2`` is the squared
+    residual of a match, and ``t`` is the inlier threshold ``config.residual``.
     """
     return jnp.where(valid, jnp.maximum(0.0, 1 - squared / config.residual**2), 0.0).sum(-1)

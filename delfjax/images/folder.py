@@ -1,7 +1,7 @@
 """List the photos of a folder, and read them in background threads.
 
-`scan` makes a `PhotoFolder`. The size, time and content of each file are recorded as a `PhotoSource`, so that
-later runs notice photos that have changed. The paper does not cover this.
+`scan` creates a `PhotoFolder`. A `PhotoSource` records the size, time and content of a file, so
+that later runs notice changed photos. The paper does not cover this.
 """
 
 import mimetypes
@@ -55,21 +55,21 @@ IGNORED_NAMES = ("__macosx", "thumbs.db", "desktop.ini")  # files that operating
 
 
 class Crop(NamedTuple):
-    """The rectangle ``box`` of the photo named ``photo``, used like a photo."""
+    """A part of a photo, used like a photo: the rectangle ``box`` of the photo named ``photo``."""
 
     photo: str
     box: Box
 
 
 class PhotoSource(NamedTuple):
-    """Record of the file that a photo was read from. It shows whether the file has changed since.
+    """Record of the file of a photo, from which later runs notice that the file has changed.
 
     Attributes:
         folder: Absolute path of the folder of photos.
         size: Size of the file in bytes.
         modified: Time of the last change of the file, in nanoseconds since 1970.
         sha256: SHA-256 of the content of the file, in hexadecimal.
-        box: ``[top, left, bottom, right]`` in pixels if only a part was read. None: the whole photo.
+        box: ``[top, left, bottom, right]`` in pixels of a crop. None: the whole photo.
     """
 
     folder: str
@@ -85,9 +85,9 @@ class PhotoFolder:
 
     Attributes:
         root: The folder.
-        names: Sorted names of the photos. A name is the path relative to ``root``, separated by ``/``.
-        crops: A `Crop` for each name that stands for a part of a photo, by name.
-        skipped: Sorted names of the files that are not photos, such as videos and texts.
+        names: Sorted names of the photos. A name is a path relative to ``root``, with ``/``.
+        crops: A `Crop` for each name that refers to a part of a photo, by name.
+        skipped: Sorted names of the files that are not photos, such as videos and text files.
     """
 
     root: Path
@@ -100,13 +100,13 @@ class PhotoFolder:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """First subfolder of each photo, or ``""`` for photos outside subfolders. None without subfolders."""
+        """Top-level subfolder of each photo, or ``""``. None if all photos are in ``root``."""
         labels = tuple(name.split("/")[0] if "/" in name else "" for name in self.names)
         return labels if any(labels) else None
 
     @property
     def skipped_summary(self) -> str:
-        """Number and most frequent suffixes of the skipped files, as text. Empty if none was skipped."""
+        """Sentence about the number and suffixes of the skipped files. Empty if there are none."""
         if not self.skipped:
             return ""
         suffixes = Counter(Path(name).suffix.lower() or "no suffix" for name in self.skipped)
@@ -114,14 +114,14 @@ class PhotoFolder:
         return f"{len(self.skipped)} files are not photos and were skipped ({most})"
 
     def path(self, name: str) -> Path:
-        """Return the file of a photo. For a crop, return the file of the whole photo."""
+        """Return the path of a photo. For a crop, return the path of the whole photo."""
         return self.root / (self.crops[name].photo if name in self.crops else name)
 
     def _box(self, name: str) -> list[float] | None:
         return [*self.crops[name].box] if name in self.crops else None
 
     def source(self, name: str) -> PhotoSource | None:
-        """Return size, time and checksum of the file of a photo. None if the file cannot be read."""
+        """Return size, time and checksum of the file of a photo. None if the file is unreadable."""
         path = self.path(name)
         with suppress(OSError):
             status = path.stat()
@@ -133,10 +133,11 @@ class PhotoFolder:
     def current_sources(
         self, recorded: Mapping[str, PhotoSource | None]
     ) -> dict[str, PhotoSource | None]:
-        """Return the photos whose file still has the recorded content, with folder and time of this file.
+        """Return the sources of the photos whose file has not changed since it was recorded.
 
-        A content is read only if the time of the last change differs. An unknown file (None) counts as
-        unchanged. So does a file that cannot be read now: its disk may be absent for a moment.
+        The returned sources have the present folder and time of the file. The content is read only
+        if the time of the last change differs. A photo counts as unchanged if its source is None,
+        or if its file cannot be read now, for example on a disconnected disk.
         """
         folder = str(self.root.resolve())
         current: dict[str, PhotoSource | None] = {}
@@ -162,11 +163,11 @@ class PhotoFolder:
 
 
 def scan(root: str | os.PathLike[str]) -> PhotoFolder:
-    """List the photos in a folder and its subfolders, as `list_files` does.
+    """List the photos in a folder and its subfolders, without hidden files.
 
-    A file is a photo if its suffix is one of `PHOTO_SUFFIXES`. Suffixes such as ``.json`` are never
-    photos. Any other file is a photo if its first bytes are those of an image. Unreadable photos and
-    broken links are listed, so that they are reported.
+    A file is a photo if its suffix is one of `PHOTO_SUFFIXES`. Files with suffixes such as
+    ``.json`` are not photos. A file with an unknown suffix is a photo if its first bytes are those
+    of an image. Unreadable photos and broken links are listed, so that they are reported.
 
     Raises:
         PhotoError: If the folder does not exist, contains no photo, or has an unreadable subfolder.
@@ -184,13 +185,13 @@ def scan(root: str | os.PathLike[str]) -> PhotoFolder:
 
 
 def list_files(root: str | os.PathLike[str]) -> list[str]:
-    """List the files in a folder and its subfolders, except hidden and system files, as sorted names.
+    """List the files in a folder and its subfolders as sorted paths relative to the folder.
 
-    Links are followed, unless they lead back to a folder that contains them. A link without a target
-    counts as a file.
+    Hidden files and files of the operating system are left out. Links are followed, unless they
+    lead to a folder that contains them. A broken link counts as a file.
 
     Raises:
-        PhotoError: If a folder does not exist or is unreadable, or if links lead to a folder too often.
+        PhotoError: If a folder is missing or unreadable, or if too many links lead to a folder.
     """
     root, names = Path(root), []
     visits: Counter[tuple[int, int]] = Counter()
@@ -205,8 +206,8 @@ def list_files(root: str | os.PathLike[str]) -> list[str]:
                 continue
             visits[identity] += 1
             if visits[identity] > MAX_LINKS:
-                found = f"is reached on more than {MAX_LINKS} ways, through links"
-                raise photo_error(folder, found, "fewer links to a folder", "remove links")
+                found = f"is reached by more than {MAX_LINKS} paths, through links"
+                raise photo_error(folder, found, "fewer links to this folder", "remove links")
             visible = filter(_is_visible, sorted(os.listdir(folder)))
         except OSError as error:
             raise unreadable(folder, error, "a folder") from error
@@ -240,11 +241,11 @@ def _may_be_photo(path: Path) -> bool:
 def iter_photos(
     folder: PhotoFolder, names: Iterable[str], sources: dict[str, PhotoSource | None] | None = None
 ) -> Iterator[tuple[str, Photo | PhotoError]]:
-    """Read photos in background threads. Yield each name in order, with its photo or the error.
+    """Read photos in background threads. Yield ``(name, photo)``, or ``(name, error)``, in order.
 
-    Very large photos are not read in advance, so that no two of them are in memory. The `PhotoSource` of
-    each photo is written into ``sources``. It is recorded before the photo is read. If the photo changes in
-    between, the next run notices.
+    Very large photos are not read in advance, so that only one of them is in memory at a time. The
+    `PhotoSource` of each photo is stored in ``sources``. It is recorded before the photo is read,
+    so that the next run notices a change in between.
     """
 
     def read(name: str) -> tuple[str, Photo | PhotoError]:
@@ -253,7 +254,7 @@ def iter_photos(
                 return name, folder.load(name)
             source, photo = folder.source(name), folder.load(name)
             if source is None:
-                found, fix = "could be read only at the second attempt", "run the command again"
+                found, fix = "could be read only at the second attempt", "read the photo again"
                 raise photo_error(folder.path(name), found, "a readable photo", fix)
             sources[name] = source
             return name, photo
@@ -273,7 +274,7 @@ def iter_photos(
 
 
 def prefetch(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Compute ``function(item)`` in threads, `AHEAD` of the caller, and yield the results in order.
+    """Call ``function(item)`` in threads, `AHEAD` items in advance. Yield the results in order.
 
     ``items`` may be endless.
     """

@@ -1,7 +1,7 @@
 """Read a photo safely as upright RGB.
 
-Photo files may be rotated by EXIF, gray, transparent, 16 bits deep, truncated, or no photos at all. Each
-file is either read as upright RGB, or raises a `PhotoError` that says how to fix the problem. Color
+Photo files may be rotated by EXIF, gray, transparent, 16 bits deep, truncated, or no photos at all.
+Each file is either read as upright RGB, or raises a `PhotoError` that contains a fix. Color
 profiles are not applied. The paper does not cover this.
 
 Sizes are ``(height, width)`` in pixels. Only the sizes of Pillow images are ``(width, height)``.
@@ -60,14 +60,14 @@ class PhotoError(ValueError):
 def read_image(path: str | os.PathLike[str]) -> Photo:
     """Read a photo as upright RGB with values from 0 to 255.
 
-    Transparent pixels become white. An animation gives its first frame. Gray photos of more than 8 bits
-    are scaled so that their white level becomes 255. For integer levels, white is 65535. For floats, white
-    is the smallest of 1, 255 and 65535 that no gray level exceeds. The content of a file determines
-    its format, not its name.
+    Transparent pixels become white. Of an animation, the first frame is read. Gray photos of more
+    than 8 bits are scaled so that their white level becomes 255. The white level of integers is
+    65535. The white level of floats is 1, 255 or 65535: the smallest that no pixel exceeds. The
+    format is determined by the content of the file, not by its name.
 
     Raises:
-        PhotoError: If the file does not exist, is unreadable, is damaged or is not an image. Also if a
-            side is shorter than `MIN_SIDE`, or if the photo has more than `MAX_PIXELS` pixels
+        PhotoError: If the file does not exist, is unreadable, is damaged or is not an image. Also
+            if a side is shorter than `MIN_SIDE`, or if the photo has more than `MAX_PIXELS` pixels
             (fewer in the formats of `PIXEL_COSTS`) or `MAX_SCANS` JPEG scans.
     """
     path = Path(path)
@@ -80,7 +80,7 @@ def original_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Return the ``(height, width)`` of a photo after EXIF rotation, from the header of its file.
 
     Raises:
-        PhotoError: In the same cases as `read_image`. Damage after the header is not detected.
+        PhotoError: As in `read_image`, but damage after the header is not detected.
     """
     with _open_image(Path(path)) as image:
         width, height = image.size
@@ -89,16 +89,16 @@ def original_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 def read_crop(path: str | os.PathLike[str], box: Box) -> Photo:
-    """Read the part of a photo inside a box. The box is rounded to whole pixels and clipped to the photo.
+    """Read the part of a photo inside a box. The box is rounded to pixels and clipped to the photo.
 
     Raises:
-        PhotoError: In the same cases as `read_image`, or if a side of the part is shorter than `MIN_SIDE`.
+        PhotoError: As in `read_image`, or if a side of the part is shorter than `MIN_SIDE`.
     """
     photo = read_image(path)
     top, left, bottom, right = (max(round(edge), 0) for edge in box)
     part = photo[top:bottom, left:right]
     if min(part.shape[:2]) < MIN_SIDE:
-        found = f"has {photo.shape[:2]} pixels (height, width), but {part.shape[:2]} inside {box}"
+        found = f"has {photo.shape[:2]} pixels (height, width), {part.shape[:2]} of them in {box}"
         expected = f"at least {MIN_SIDE} pixels on each side of the part"
         raise photo_error(Path(path), found, expected, "correct the box")
     return part.copy()  # a view would keep the whole photo in memory
@@ -109,7 +109,7 @@ def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
     """Open an image and check its size without decoding it. Raise every failure as a `PhotoError`."""
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait forever
-            fix = "pass one photo; delfjax.images.folder.scan lists a folder"
+            fix = "pass one photo, or list a folder with delfjax.images.folder.scan"
             raise photo_error(path, "is not a file", "a photo file", fix)
         if (size := path.stat().st_size) > MAX_BYTES:
             expected, fix = f"at most {MAX_BYTES:,}", "resize the photo, or leave it out"
@@ -143,7 +143,7 @@ class _LimitedFile(io.BufferedReader):
         self.reads += 1
         if self.reads > MAX_READS:
             found, fix = "has too many segments", "save the photo again, or leave it out"
-            raise photo_error(self._path, found, "a common photo file", fix)
+            raise photo_error(self._path, found, f"at most {MAX_READS:,} reads", fix)
         return super().read(size)
 
 
@@ -181,7 +181,7 @@ def _identify(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
 
 
 def image_format(prefix: bytes) -> str | None:
-    """Return the name of the format, by the first bytes of a file. None if it is no image."""
+    """Return the image format of a file from its first bytes. None if the file is not an image."""
     # Image.open would warn of large photos, and a warning can only be muted for all threads at once.
     Image.init()
     if prefix[4:8] == b"ftyp":  # the box that lists the brands of an AVIF, a HEIC or a video
@@ -248,7 +248,7 @@ class _PixelLimit:
 
     @contextmanager
     def reserve(self, pixels: float, path: Path) -> Iterator[None]:
-        """Wait until at most `MAX_PIXELS` pixels would be decoded, together with these."""
+        """Wait until at most `MAX_PIXELS` pixels are decoded at a time, including these."""
 
         def fits() -> bool:
             return not self._pixels or self._pixels + pixels <= MAX_PIXELS
@@ -256,7 +256,7 @@ class _PixelLimit:
         with self._changed:
             if not self._changed.wait_for(fits, MAX_WAIT):
                 found = f"has waited {MAX_WAIT} seconds for other large photos to be decoded"
-                raise photo_error(path, found, "to be read sooner", "read the photo again")
+                raise photo_error(path, found, "a shorter wait", "read the photo again")
             self._pixels += pixels
         try:
             yield
@@ -269,8 +269,8 @@ class _PixelLimit:
 _decoding = _PixelLimit()
 
 
-def unreadable(path: Path, error: Exception, expected: str = "a complete photo") -> PhotoError:
-    """Return the error of a file or folder that cannot be read."""
+def unreadable(path: Path, error: Exception, expected: str = "a readable photo") -> PhotoError:
+    """Return a `PhotoError` for a file or folder that could not be read because of ``error``."""
     reason = getattr(error, "strerror", None)  # set by the operating system, not by Pillow
     fix = "check its name and permissions" if reason else "copy the file again, or leave it out"
     found = f"cannot be read ({reason or f'{type(error).__name__}: {error}'})"
@@ -278,7 +278,7 @@ def unreadable(path: Path, error: Exception, expected: str = "a complete photo")
 
 
 def photo_error(path: Path, found: str, expected: str, fix: str) -> PhotoError:
-    """Return an error of one line that names the file, what was found, what was expected, and a fix."""
+    """Return a `PhotoError` of one line: the file, what was found and expected, and a fix."""
     return PhotoError(f"{path} {found}; expected {expected}. Fix: {fix}")
 
 

@@ -123,7 +123,7 @@ def test_each_number_has_a_range(command, action, capsys, tmp_path, monkeypatch)
         ("evaluate a --index pq --index-settings bits=5 bits=6", "--index-settings has bits twice"),
         ("match a b --longest 1", "--longest is 1; expected a whole number of at least 16"),
         ("match a b --residual 1e-30", "--residual is 1e-30; expected a number of at least 0.001"),
-        ("evaluate a --global gem --global-scales 1e-9", "expected each a number of at least 0.01"),
+        ("evaluate a --global gem --global-scales 1e-9", "each to be a number of at least 0.01"),
         ("train --photos a --out b --learning-rate 1e308", "expected a number of at least 0"),
         ("train --photos a --out run", "expected states to be a folder"),
         ("evaluate a --page=", "--page is empty"),

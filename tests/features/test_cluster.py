@@ -273,7 +273,7 @@ def test_without_dask_the_error_names_the_package(monkeypatch):
 
 @pytest.mark.parametrize(
     ("limit", "message"),
-    [("WORKER_SECONDS", "has no worker"), ("TASK_SECONDS", "has not finished a task")],
+    [("WORKER_SECONDS", "has had no worker"), ("TASK_SECONDS", "has not finished a task")],
 )
 def test_waiting_for_a_cluster_is_limited(monkeypatch, limit, message):
     monkeypatch.setattr(cluster_module, "POLL_SECONDS", 0.01)

@@ -234,7 +234,7 @@ def test_a_store_of_version_0_1_0_without_its_pca_is_refused(tmp_path):
         FeatureStore(store)
 
 
-@pytest.mark.parametrize("damage", ["missing", "another"])
+@pytest.mark.parametrize("damage", ["missing", "not the PCA"])
 def test_the_pca_belongs_to_its_store(tmp_path, damage):
     photos = flat(tmp_path / "photos", 3)
     store = extract(photos, tmp_path / "store")

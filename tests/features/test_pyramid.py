@@ -271,7 +271,7 @@ def test_upright_photos_are_transposed():
     [
         ({"longest": 0}, "longest is 0; expected a whole number of at least 1"),
         ({"scales": ()}, r"scales is \(\); expected a tuple of at least one number"),
-        ({"scales": (1.0, -0.5)}, "expected each a number of at least 0.01"),
+        ({"scales": (1.0, -0.5)}, "expected each to be a number of at least 0.01"),
     ],
 )
 def test_invalid_configurations_raise(options, message):

@@ -862,7 +862,7 @@ def test_links_that_multiply_folders_are_refused(tmp_path):
         for name in "ab":
             (folder / name).symlink_to(tmp_path / f"{number + 1:02}")
     touch(tmp_path, "30/1.jpg")
-    with pytest.raises(PhotoError, match="is reached on more than 100 ways, through links"):
+    with pytest.raises(PhotoError, match="is reached by more than 100 paths, through links"):
         scan(tmp_path / "00")
 
 

@@ -52,7 +52,7 @@ def test_size_depends_only_on_seed_and_step():
         ({"crop": 901}, "crop is 901; expected 1 to 900"),
         ({"crop": 0}, "crop is 0"),
         ({"crop": 720, "gammas": ()}, "gammas is ()"),
-        ({"crop": 720, "gammas": (0.5, 1.5)}, "expected each a number above 0 and at most 1"),
+        ({"crop": 720, "gammas": (0.5, 1.5)}, "expected each to be a number above 0 and at most 1"),
     ],
 )
 def test_invalid_settings_are_refused(settings, message):
