@@ -82,17 +82,10 @@ class Figure(mpl_figure.Figure):
 def subplots(
     width: float, height: float, rows: int = 1, columns: int = 1, **grid: Any
 ) -> tuple[Figure, np.ndarray]:
-    """Create a figure and its axes in the shared style.
+    """Create a figure in the shared style. Return the figure and its axes.
 
-    Args:
-        width: Width in inches.
-        height: Height in inches.
-        rows: Number of rows of axes.
-        columns: Number of columns of axes.
-        **grid: Further arguments of `matplotlib.figure.Figure.subplots`.
-
-    Returns:
-        The figure, and its axes as an array of shape ``(rows, columns)``.
+    ``width`` and ``height`` are in inches. ``grid`` holds further arguments of
+    `matplotlib.figure.Figure.subplots`. The array of axes has the shape ``(rows, columns)``.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")

@@ -168,10 +168,7 @@ def result_rows(rows: Sequence[tuple[str, Sequence[Card]]]) -> Figure:
 def result_figure(cards: Sequence[Card], pair: RgbImage, titles: tuple[str, str]) -> Figure:
     """Draw the cards of a query and its results, above an image of a matched pair of photos.
 
-    Args:
-        cards: Cards of width `CARD_WIDTH`. After the first row, an incomplete row is left out.
-        pair: Image of the matches, from `delfjax.plots.pairs.pair_image`.
-        titles: Title of the cards and title of the pair.
+    ``cards`` have the width `CARD_WIDTH`. After the first row, an incomplete row is left out.
     """
     cards = cards[: max(1, len(cards) // FIGURE_COLUMNS) * FIGURE_COLUMNS]
     shown = draw_cards(cards, columns=FIGURE_COLUMNS, card_width=CARD_WIDTH, selected=0)

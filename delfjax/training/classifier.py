@@ -22,8 +22,7 @@ HEADS = ("descriptor", "attention")  # outputs that are logits
 class Classifier(nnx.Module):
     """Network for training, with a backbone, an attention head and landmark classifiers.
 
-    The variant, such as ``"finetune"``, determines the parts. `ClassifierConfig` lists all
-    variants.
+    The variant, such as ``"finetune"``, determines the parts; see `ClassifierConfig`.
 
     Args:
         backbone: Initial ResNet. Training changes a copy.
@@ -61,10 +60,10 @@ class Classifier(nnx.Module):
             photos: ``b`` RGB photos of height ``h`` and width ``w``, with values from 0 to 255.
 
         Returns:
-            A dict with the outputs of the parts that the variant has. ``"conv4"`` holds the
-            descriptors ``[b, y, x, channels]``, and ``"scores"`` the attention scores ``[b, y,
-            x]``. ``"descriptor"`` holds the logits ``[b, classes]`` for the average of the
-            descriptors, and ``"attention"`` the logits for the descriptors weighted by the scores.
+            A dict with the outputs of the parts that the variant has: descriptors (``"conv4"``)
+            of shape ``[b, y, x, channels]``, attention ``"scores"`` of shape ``[b, y, x]``, and
+            logits of shape ``[b, classes]``. The logits ``"descriptor"`` classify the average of
+            the descriptors, the logits ``"attention"`` the descriptors weighted by the scores.
         """
         stages = self.backbone(photos)
         descriptors = stages["conv4"]

@@ -41,14 +41,12 @@ class ClassifierConfig:
 
     Attributes:
         variant: ``"finetune"`` is step 1 of the paper, ``"attention"`` is step 2. ``"joint"``
-            trains descriptors and attention together, with the classifier of step 2. The paper
-            found joint training unstable. ``"joint-stop"`` trains both together, with the
-            classifiers of both steps. The gradient of the attention does not reach the backbone, as
-            in the official code.
+            trains descriptors and attention together, with the classifier of step 2, which the
+            paper found unstable. ``"joint-stop"`` trains both together, with the classifiers of
+            both steps. As in the official code, the attention gradient does not reach the backbone.
         trainable_stages: Stages (blocks of layers) of the backbone to train; ``()`` for
             ``"attention"``. The paper trains all stages in step 1. Freezing the first stages saves
-            time on a CPU. Only convolution kernels are trained. Batch norms stay frozen, which
-            suits small batches.
+            time on a CPU. Only convolution kernels are trained; batch norms stay frozen.
         pooled_layer: Layer whose averaged output is classified in step 1. The paper does not name
             the layer. The official code uses ``"conv5"``. Descriptors always come from conv4.
         pooling: Pooling of the descriptors in step 2, weighted by their attention scores. ``"sum"``

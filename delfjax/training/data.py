@@ -66,11 +66,8 @@ def split_validation(
 ) -> tuple[LabeledPhotos, LabeledPhotos]:
     """Split the photos of each class at random into a training set and a validation set.
 
-    Args:
-        photos: The photos to split.
-        fraction: Fraction of the photos of each class for the validation set, from 0 to 1. The
-            training set keeps at least one photo of each class.
-        seed: Seed of the random choice.
+    The validation set gets ``fraction`` (0 to 1) of the photos of each class. At least one photo of
+    each class stays in the training set.
     """
     random = np.random.default_rng(seed)
     held_out: list[int] = []
@@ -104,10 +101,7 @@ def epoch_rows(
 def batch_rows(
     labels: Int[np.ndarray, " n"], config: TrainingConfig, step: int
 ) -> Int[np.ndarray, " b"]:
-    """Return the indices of the photos in the batch of update ``step``.
-
-    A batch can contain photos of several epochs.
-    """
+    """Return the photo indices of the batch of update ``step``. A batch can span several epochs."""
     counts = np.bincount(labels)
     length = counts.max() * np.count_nonzero(counts) if config.balance_classes else len(labels)
     first, start = divmod(step * config.batch_size, int(length))

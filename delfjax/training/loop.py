@@ -113,8 +113,8 @@ def train(
         tensorboard: Whether to write TensorBoard event files into ``out``.
 
     Raises:
-        StoreError: If ``out`` holds a run with other settings or photos, holds damaged or foreign
-            files, is in use by another process, or cannot be written.
+        StoreError: If ``out`` holds a run with other settings or photos, damaged files or
+            unrelated files, is in use by another process, or cannot be written.
         DivergenceError: If the loss or the gradient becomes NaN or infinite.
         DatasetError: If the photos have fewer than two classes.
         PhotoError: If the folder cannot be read, or no photo can be read.

@@ -52,8 +52,8 @@ class RunFolder(AbstractContextManager["RunFolder"]):
             ``seconds`` (duration of training so far).
 
     Raises:
-        StoreError: If the folder holds a run with other settings, a run of delfjax 0.1.0, foreign
-            or damaged files, is in use by another process, or cannot be written.
+        StoreError: If the folder holds a run with other settings, a run of delfjax 0.1.0, damaged
+            files or unrelated files, is in use by another process, or cannot be written.
         ModuleNotFoundError: If ``tensorboard`` is set, but tensorboardX is not installed.
     """
 
@@ -65,7 +65,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         if tensorboard and find_spec("tensorboardX") is None:
             raise ModuleNotFoundError(
                 "TensorBoard event files need the package tensorboardX, which is not installed. "
-                "Fix: install delfjax[train], or leave out --tensorboard (tensorboard in Python)"
+                "Fix: install delfjax[train], or leave out --tensorboard (Python: tensorboard=True)"
             )
         loss = itemgetter("loss")
         keep = [LatestN(1), BestN(get_metric_fn=loss, reverse=True, n=1)]

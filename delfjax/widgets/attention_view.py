@@ -34,8 +34,7 @@ class ViewSettings:
             without attention always shows the norm.
         scale: Scale of the pyramid level to show. None merges all levels.
         count: Maximum number of keypoints.
-        threshold: Fraction of the cells (positions of the feature maps) to leave out as keypoints,
-            those with the lowest scores.
+        threshold: Fraction of the feature-map positions to leave out, those with lowest scores.
         color_map: Name of the Matplotlib color map of the heatmap.
         opacity: Opacity of the heatmap over the photo, from 0 to 1.
     """
@@ -50,10 +49,7 @@ class ViewSettings:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoredPhoto:
-    """A photo with its scores from one model.
-
-    The network runs on each level of an image pyramid. A cell is one position of the feature map of
-    one level. ``n`` is the number of cells of all levels.
+    """A photo with scores from one model for ``n`` cells (feature-map positions of all levels).
 
     Attributes:
         photo: The photo.

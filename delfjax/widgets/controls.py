@@ -43,10 +43,7 @@ def labeled(
 
 
 def read_upload(uploaded: Mapping[str, Any]) -> Photo:
-    """Read an uploaded photo.
-
-    Args:
-        uploaded: An item of the ``value`` of an ``ipywidgets.FileUpload``.
+    """Read an uploaded photo, which is an item of ``ipywidgets.FileUpload.value``.
 
     Raises:
         PhotoError: If the uploaded file is not a readable photo.
