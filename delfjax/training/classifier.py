@@ -63,7 +63,7 @@ class Classifier(nnx.Module):
             A dict with the outputs of the parts that the variant has: descriptors (``"conv4"``)
             of shape ``[b, y, x, channels]``, attention ``"scores"`` of shape ``[b, y, x]``, and
             logits of shape ``[b, classes]``. The logits ``"descriptor"`` classify the average of
-            the descriptors, the logits ``"attention"`` the descriptors weighted by the scores.
+            ``config.pooled_layer``, the logits ``"attention"`` the descriptors weighted by scores.
         """
         stages = self.backbone(photos)
         descriptors = stages["conv4"]

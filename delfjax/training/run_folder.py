@@ -184,7 +184,7 @@ def _read_log(file: Path, last_step: int) -> list[dict[str, Any]]:
         lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
         records = [json.loads(line) for line in lines if line.endswith("\n")]  # a kill may cut it
         if not all(isinstance(each[key], int | float) for each in records for key in LOG_KEYS):
-            raise ValueError(f"found a record without numbers for {' and '.join(LOG_KEYS)}")
+            raise ValueError(f"the {' or '.join(LOG_KEYS)} of a record is not a number")
         return [record for record in records if record["step"] <= last_step]
     return []
 
