@@ -97,7 +97,7 @@ def reading(
 ) -> Iterator[None]:
     """Turn errors in a ``with`` block that reads a file into an ``error`` of one line.
 
-    ``expected`` describes the intact file. ``fix`` tells how to replace a damaged file. Errors of
+    ``expected`` describes the intact file. ``fix`` is the advice for a damaged file. Errors of
     the type ``error``, `FileNotFoundError` and `ImportError` are raised unchanged.
     """
     try:
@@ -203,7 +203,7 @@ def write_tensors(
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file of `write_tensors`, or ``{}``. Call it inside `reading`."""
+    """Return the JSON object in a file of `write_tensors`, or ``{}``. Use inside of `reading`."""
     with safe_open(path, "np") as file:
         metadata = file.metadata() or {}
     # Before version 0.2, some files had one key for each value, and no checksum.
@@ -213,7 +213,7 @@ def read_header(path: Path) -> dict[str, Any]:
 def read_tensors(
     path: Path, *, limit: int = MAX_TENSOR_BYTES
 ) -> tuple[dict[str, "np.ndarray"], dict[str, Any]]:
-    """Return tensors and JSON object of a file from `write_tensors`. Call this inside `reading`."""
+    """Return tensors and JSON object of a file of `write_tensors`. Use inside of `reading`."""
     from safetensors.numpy import load_file
 
     check_size(path.stat().st_size, limit)
@@ -361,7 +361,7 @@ class Lock:
 
 
 def cache_folder() -> Path:
-    """Return ``$DELFJAX_CACHE``, or a default folder for downloaded weights in the user's cache."""
+    """Return the folder of downloaded weights: ``$DELFJAX_CACHE`` or in the user's cache."""
     import pooch  # a slow import
 
     return Path(os.environ.get("DELFJAX_CACHE") or pooch.os_cache("delfjax"))

@@ -93,7 +93,7 @@ def to_json(result: dict[str, Any] | list[Any]) -> str:
 
 
 def to_plain(value: object) -> object:
-    """Convert a value for JSON. Tuples become lists, mappings dicts, and infinity None."""
+    """Convert a value for JSON: tuples to lists, mappings to dicts, and infinity to None."""
     if isinstance(value, Mapping):
         return {key: to_plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -108,7 +108,7 @@ class Ranking:
         inliers: Number of RANSAC inliers of each photo, the score in the paper. -1 if RANSAC did
             not verify the photo.
         votes: Number of query features with at least one nearest neighbor in the photo.
-        affines: Affine map from ``(y, x, 1)`` in the query to ``(y, x)`` in each photo, or NaN.
+        affines: Affine map of each photo, from query ``(y, x, 1)`` to ``(y, x)``. NaN if not found.
         scores: Similarity of global descriptors, or its late fusion with the number of inliers.
             None if the photos are ranked by inliers and votes.
     """

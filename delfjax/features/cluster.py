@@ -123,7 +123,7 @@ def connect_cluster(
         import distributed
     except ImportError as error:
         raise ImportError(
-            "Dask distributed is not installed; a cluster needs it. Fix: pip install 'delfjax[cluster]'"
+            "Dask is not installed, but a cluster needs it. Fix: pip install 'delfjax[cluster]'"
         ) from error
     settings: dict[str, Any] = {"timeout": CONNECT_SECONDS}
     if not scheduler:

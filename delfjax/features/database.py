@@ -84,7 +84,7 @@ class Database:
         return Database.from_features(names, list(map(self.features, photos.tolist())))
 
     def with_photos(self, names: Sequence[str], features: Sequence[Features]) -> "Database":
-        """Return a database to which photos are appended.
+        """Return a copy of the database with more photos at the end.
 
         Raises:
             ValueError: If a name is used twice, or a descriptor is not finite.

@@ -176,7 +176,7 @@ def _refuse_other_folder(store: FeatureStore, photos: PhotoFolder, changed: Iter
 
 
 def _current(store: FeatureStore, photos: PhotoFolder) -> dict[str, PhotoSource | None]:
-    """Return the photos whose features are stored and whose file has not changed, with this file."""
+    """Return the stored photos whose file has not changed, with the source of each."""
     return photos.current_sources({n: store.source(n) for n in photos.names if n in store})
 
 
@@ -189,8 +189,8 @@ def _extract(
 ) -> Iterator[tuple[str, PhotoSource | None, Features | PhotoError]]:
     """Extract photos here or on a cluster. Reduce their descriptors if the PCA is known.
 
-    Descriptors are rounded to half precision first, as in the store of unreduced descriptors, so that an
-    interrupted run gives the same store.
+    Descriptors are rounded to half precision first, as in the store of unreduced descriptors, so
+    that an interrupted run gives the same store.
     """
     if client:
         names = list(names)

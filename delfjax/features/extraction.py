@@ -279,7 +279,7 @@ class Extractor:
 
 
 def level_mask(shape: tuple[int, ...], levels: Int[Array, "levels 4"]) -> Bool[Array, "h w"]:
-    """Return a mask of the pixels of a `Mosaic` of this shape that belong to one of its levels."""
+    """Return which pixels of a `Mosaic` lie in one of its ``levels``, as a mask of this shape."""
     y, x = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])
     top, left, height, width = levels.T[..., None, None]
     inside = (y >= top) & (y < top + height) & (x >= left) & (x < left + width)
@@ -341,7 +341,7 @@ def _select(
     count: int,
     min_contrast: float,
 ) -> SelectedCells:
-    """Run the network on a mosaic, and return the cells with content that have the highest scores."""
+    """Run the network on a mosaic. Return the cells with content that have the highest scores."""
     valid = level_mask(pixels.shape[:2], levels)
     maps, scores = nnx.merge(graph, state)(pixels, valid)
     allowed = valid[::STRIDE, ::STRIDE]
@@ -356,11 +356,11 @@ def _select(
 def non_maximum_suppression(
     boxes: Float[np.ndarray, "n 4"], iou: float, keep: int
 ) -> Int[np.ndarray, " _"]:
-    """Return the rows of boxes that do not overlap a better box too much, best box first.
+    """Return the rows of the boxes that greedy non-maximum suppression keeps, best box first.
 
     Args:
         boxes: ``(y_min, x_min, y_max, x_max)`` of each box, best box first.
-        iou: Maximum intersection over union of a returned box and a better returned box.
+        iou: Drop a box if its intersection over union with a better kept box exceeds this value.
         keep: Maximum number of rows to return.
     """
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)

@@ -58,14 +58,14 @@ class GlobalConfig:
 class GlobalExtractor:
     """Model that computes the global descriptor of a photo of any size.
 
-    It uses the backbone of an `Extractor`, and ignores the configuration of the `Extractor`.
+    Only the backbone of the extractor is used. The configuration of the extractor is ignored.
     """
 
     extractor: Extractor
     config: GlobalConfig = field(default_factory=GlobalConfig)
 
     def __call__(self, photo: Photo) -> Float[np.ndarray, " c"]:
-        """Return the global descriptor of a photo, a unit vector with one value per conv4 channel."""
+        """Return the global descriptor of a photo, a unit vector with one value per channel."""
         config = self.config
         mosaic = build_mosaic(photo, PyramidConfig(scales=config.scales, longest=config.longest))
         regions = pooling_regions(-(-mosaic.levels // STRIDE), config.pooling)
@@ -108,7 +108,7 @@ class GlobalDescriptors:
         names: Names of the photos.
         vectors: Unit vectors, one row per photo.
         made_by: Model and configuration as read from JSON (tuples become lists).
-        sources: Source file of each vector, by photo name. Empty if read from a file of delfjax 0.1.0.
+        sources: Source file of each vector, by photo name. Empty in a file of delfjax 0.1.0.
         report: Result of the last `extract_global_descriptors`.
     """
 
@@ -201,7 +201,7 @@ def _extract(
     saved: GlobalDescriptors,
     current: Mapping[str, PhotoSource | None],
 ) -> GlobalDescriptors:
-    """Compute the descriptors of all photos but the current ones. Save the file from time to time."""
+    """Compute the descriptors of all photos that are not current. Save the file repeatedly."""
     missing = [name for name in photos.names if name not in current]
     changed = {*missing}.intersection(saved.names)
     # The vector of a changed photo is of no use, even if the file cannot be read now.

@@ -17,7 +17,7 @@ class PCA:
     """A fitted PCA that L2-normalizes descriptors before and after the projection.
 
     Attributes:
-        mean: Mean of the normalized descriptors that the PCA was fitted on.
+        mean: Mean of the normalized descriptors to which the PCA was fitted.
         components: Principal axes, one per row, largest variance first.
         variances: Variance along each axis.
         whiten: Whether to divide each dimension by its standard deviation. The paper does not.

@@ -86,8 +86,8 @@ def check_photo(photo: object) -> None:
     kind = getattr(photo, "dtype", None)
     if len(shape) != 3 or shape[2] != 3 or 0 in shape or kind != np.uint8:
         raise ValueError(
-            f"found an array of type {kind} and shape {shape}; expected a photo of type uint8 and shape "
-            "(height, width, 3). Fix: read the photo with delfjax.read_image"
+            f"found an array of type {kind} and shape {shape}; expected a photo of type uint8 and "
+            "shape (height, width, 3). Fix: read the photo with delfjax.read_image"
         )
 
 
@@ -123,8 +123,8 @@ def pack_levels(
 ) -> tuple[tuple[int, int], tuple[tuple[int, int], ...]]:
     """Place the pyramid levels of a photo in a small rectangle. Levels do not overlap.
 
-    ``size`` is the ``(height, width)`` of the photo. Return that of the rectangle, and the
-    ``(top, left)`` corner of each level in it. All returned numbers are multiples of `STRIDE`.
+    ``size`` is the ``(height, width)`` of the photo. Return the ``(height, width)`` of the
+    rectangle and the ``(top, left)`` corner of each level, as multiples of `STRIDE`.
     """
     # Sizes in cells. One more row and column separate a level from the next.
     sizes = [level_size(size, scale) for scale in scales]
@@ -184,7 +184,7 @@ def scale_points(
     from_size: Int[np.ndarray, "... 2"] | tuple[int, int],
     to_size: Int[np.ndarray, "... 2"] | tuple[int, int],
 ) -> Float[np.ndarray, "n 2"]:
-    """Convert points ``(y, x)`` of an image to the same image at another size.
+    """Convert points ``(y, x)`` of an image of ``from_size`` to a copy resized to ``to_size``.
 
     Resizing keeps the edges of an image in place, not the centers of its corner pixels. The row
     ``y`` at height ``h`` becomes the row ``(y + 1/2) H / h - 1/2`` at height ``H``.

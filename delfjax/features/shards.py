@@ -1,6 +1,6 @@
 """Read and write shards: safetensors files that each hold the features of some photos.
 
-A shard is written once and never changes. It holds these tensors of ``b`` photos with ``t`` features:
+A shard is written once and never changes. It holds these tensors (``b`` photos, ``t`` features):
 
 =============== ======= ======= ================================================================
 tensor          shape   type    content
@@ -63,7 +63,7 @@ class StoredPhoto(NamedTuple):
 
 
 def to_stored_precision(features: Features) -> Features:
-    """Convert descriptors to half precision and all other arrays to single precision, as in a shard."""
+    """Convert descriptors to half precision, and all other arrays to single precision."""
     arrays = {name: getattr(features, name).astype(dtype) for name, dtype in FIELDS.items()}
     return replace(features, **arrays)
 
@@ -119,8 +119,8 @@ class Shard:
         names: Names of the photos, in the order of the file.
         offsets: First row of each photo's features, and the total number of rows at the end.
         dimensions: Number of dimensions of a descriptor.
-        pca_sha256: SHA-256 of the PCA file. None without a PCA, and before delfjax 0.2.
-        sha256: SHA-256 of the file, with checksums instead of features. Empty before delfjax 0.2.
+        pca_sha256: SHA-256 of the PCA file. None without a PCA or in a file of delfjax 0.1.0.
+        sha256: SHA-256 of everything except the features. Empty in a file of delfjax 0.1.0.
 
     Raises:
         StoreError: If the file is damaged, or was made with other settings.

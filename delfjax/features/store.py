@@ -219,7 +219,7 @@ class FeatureStore:
         self._rewrite(sources)
 
     def _rewrite(self, sources: Mapping[str, PhotoSource | None]) -> None:
-        """Write the shards of some photos again, with new sources. A source of None removes the photo."""
+        """Write the shards of some photos again, with new sources. None removes the photo."""
         self._check_entered()
         self.flush()
         affected = [shard for shard in self._shards if not sources.keys().isdisjoint(shard.names)]

@@ -1,1 +1,1 @@
-"""Verify matches of local features: fit an affine map or a homography between two photos by RANSAC."""
+"""Verify matches between two photos: fit an affine map or a homography by RANSAC."""

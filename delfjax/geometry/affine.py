@@ -21,7 +21,7 @@ def divide(
 
 
 def solve(source: Float[Array, "s 3 2"], target: Float[Array, "s 3 2"]) -> Float[Array, "s 2 3"]:
-    """Fit an affine map to each sample of three matches. It is singular for collinear points."""
+    """Fit an affine map to each sample of three matches. Collinear points give a singular map."""
     (a, b), (c, d) = ((p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]) for p in (source, target))
     determinant = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])[:, None]
     numerators = c * b[:, 1:] - d * a[:, 1:], d * a[:, :1] - c * b[:, :1]

@@ -18,7 +18,7 @@ FAR = 1e12  # pixels; the distance of a point that has no image
 
 
 def solve(source: Float[Array, "s 4 2"], target: Float[Array, "s 4 2"]) -> Float[Array, "s 3 3"]:
-    """Compute a homography from each sample of four matches. It is singular for collinear points.
+    """Compute a homography from each sample of four matches. Collinear points give a singular map.
 
     ``p_0`` to ``p_3`` are the points ``(y, x, 1)`` in the query, and ``p'_0`` to ``p'_3`` those in
     the database photo. The weights ``l_i`` satisfy ``p_3 = sum_i l_i p_i`` with ``i`` from 0 to 2,
@@ -38,7 +38,7 @@ def solve(source: Float[Array, "s 4 2"], target: Float[Array, "s 4 2"]) -> Float
 def _basis(
     points: Float[Array, "s 4 2"],
 ) -> tuple[Float[Array, "s 3"], Float[Array, "s 3 3"], Float[Array, "s 3 3"]]:
-    """Return the weights ``l_i`` up to scale, the cross products ``p_j x p_k``, and the points ``p_i``."""
+    """Return weights ``l_i`` up to scale, cross products ``p_j x p_k``, and points ``p_i``."""
     homogeneous = jnp.pad(points, ((0, 0), (0, 0), (0, 1)), constant_values=1)
     three, fourth = homogeneous[:, :3], homogeneous[:, 3]
     dual = jnp.cross(three[:, jnp.array([1, 2, 0])], three[:, jnp.array([2, 0, 1])])
@@ -50,7 +50,7 @@ def _to_pixels(
     source_center: Float[Array, "*s 2"],
     target_center: Float[Array, "*s 2"],
 ) -> Float[Array, "*s 3 3"]:
-    """Convert a homography between centered coordinates to pixels. ``w`` is 1 at the source center."""
+    """Convert a homography from centered coordinates to pixels. ``w`` is 1 at the source center."""
     corner = model[..., 2:, 2:]
     # If it is 0, the horizon crosses the center. `is_plausible` rejects such a map, whatever its scale.
     usable = (jnp.abs(model) < affine.LARGEST * jnp.abs(corner)).all((-2, -1), keepdims=True)
@@ -161,7 +161,7 @@ def fit(
 def _normalize(
     points: Float[Array, "m 2"], weight: Float[Array, " m"], total: Float[Array, ""]
 ) -> tuple[Float[Array, "2 m"], Float[Array, " 2"], Float[Array, ""]]:
-    """Move the centroid of points to 0 and scale their mean square to 1. Return points, centroid and scale."""
+    """Center points and scale their mean square to 1. Return points, centroid and scale."""
     center = (weight[:, None] * points).sum(0) / total
     centered = points - center
     size = jnp.sqrt((weight[:, None] * centered**2).sum() / total)

@@ -1,10 +1,11 @@
-"""Verify the candidate photos of a query by RANSAC, all in one compiled program (Sec. 4.4 of the paper).
+"""Verify the candidate photos of a query by RANSAC, all in one compiled program (Sec. 4.4).
 
-Each candidate photo has up to 1000 putative (not yet verified) matches. RANSAC computes thousands of models
-(maps from query to candidate) from random samples of three matches (`delfjax.geometry.affine`, as in the
-paper) or four (`delfjax.geometry.homography`). All models are scored on a few matches, and the best
-models on all matches. The winner is refined by least squares on its inliers, the matches that agree with
-the winner. The number of inliers is the score of a photo in the paper.
+Each candidate photo has up to 1000 putative (unverified) matches. A model is a map from the query
+to the candidate. RANSAC computes thousands of models from random samples of three matches
+(`delfjax.geometry.affine`, as in the paper) or four (`delfjax.geometry.homography`). All models are
+scored on a few matches, and the best models on all matches. The best model is refined by least
+squares on its inliers, the matches that agree with it. The score of a photo is its number of
+inliers.
 """
 
 from collections.abc import Sequence
@@ -41,7 +42,7 @@ class RansacConfig:
             least ``screened``.
         screened: Number of models that are kept after the first scoring.
         screen_matches: Number of random matches used in the first scoring.
-        refinements: Number of least-squares fits to the inliers of the winner.
+        refinements: Number of least-squares fits of the best model to its inliers.
         max_stretch: Maximum scale factor of a model in any direction. The minimum is its inverse.
             Other models, and mirrored models, are rejected. Without these limits, a model that maps
             a whole photo to one point could win. Not in the paper.
@@ -78,8 +79,8 @@ class Verification:
     """Result of RANSAC for one candidate photo.
 
     Attributes:
-        affine: Affine map from ``(y, x, 1)`` in the query to ``(y, x)`` in the candidate. It
-            approximates a homography at the centroid of its inliers. NaN if no model was found.
+        affine: Affine map from ``(y, x, 1)`` in the query to ``(y, x)`` in the candidate. A
+            homography is approximated at the centroid of its inliers. NaN if no model was found.
         inliers: Whether each match is an inlier.
         homography: The homography. NaN if none was found. None for affine models.
     """
@@ -95,7 +96,7 @@ class Verification:
 
 
 def verify(candidates: Sequence[Matches], config: RansacConfig | None = None) -> list[Verification]:
-    """Verify the candidate photos of one query by RANSAC, given the putative matches of each.
+    """Verify candidate photos by RANSAC, given the putative matches of the query with each photo.
 
     Return one result per candidate. No result depends on other candidates.
     """
@@ -152,7 +153,7 @@ def _ransac(
     key: Key[Array, ""],
     config: RansacConfig,
 ) -> tuple[Bool[Array, ""], Float[Array, "r 3"], Float[Array, "2 3"], Bool[Array, " m"]]:
-    """Return whether the first ``count`` matches have a model, the best one, its affine map, and its inliers.
+    """Return whether a model was found, the best model, its affine map, and its inliers.
 
     No number on the way is NaN or infinite, so that JAX's checks for these numbers can be used.
     """

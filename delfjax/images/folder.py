@@ -62,7 +62,7 @@ class Crop(NamedTuple):
 
 
 class PhotoSource(NamedTuple):
-    """Record of the file of a photo, from which later runs notice that the file has changed.
+    """Size, time and checksum of the file of a photo, by which later runs notice changes.
 
     Attributes:
         folder: Absolute path of the folder of photos.
@@ -100,7 +100,7 @@ class PhotoFolder:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """Top-level subfolder of each photo, or ``""``. None if all photos are in ``root``."""
+        """Top-level subfolder of each photo, ``""`` if in ``root``. None if all are in ``root``."""
         labels = tuple(name.split("/")[0] if "/" in name else "" for name in self.names)
         return labels if any(labels) else None
 
@@ -225,7 +225,7 @@ def _is_visible(name: str) -> bool:
 
 
 def _may_be_photo(path: Path) -> bool:
-    """Return whether a file is expected to be a photo. Only files with an unknown suffix are opened."""
+    """Return whether a file may be a photo. Only files with an unknown suffix are opened."""
     suffix = path.suffix.lower()
     if suffix in PHOTO_SUFFIXES or suffix in OTHER_SUFFIXES:
         return suffix in PHOTO_SUFFIXES

@@ -29,7 +29,7 @@ MAX_PIXELS = 100_000_000  # 0.3 GB as RGB; larger files are rarely photos
 PIXEL_COSTS = {"WEBP": 1.5, "JPEG2000": 3}
 STRIP_PIXELS = 2**20  # number of pixels that are converted to RGB at the same time
 MAX_BYTES = 2**30  # of a file: 10 for each of `MAX_PIXELS`; 16-bit RGBA without compression needs 8
-# Calls to read while a file is decoded: at most 4 seconds. A PNG of 0.8 GB in the usual chunks of 8 KB needs 300,000.
+# Read calls while decoding: at most 4 seconds. A PNG of 0.8 GB in chunks of 8 KB needs 300,000.
 MAX_READS = 1_000_000
 MAX_SCANS = 30  # of a JPEG. Each scan takes as long as a whole photo; cameras write at most 15
 MAX_WAIT = 900  # seconds that a photo waits until the photos before it are decoded
@@ -54,7 +54,7 @@ STORED_VIEWS: Mapping[int, Callable[[Photo], Photo]] = {
 
 
 class PhotoError(ValueError):
-    """Raised if a photo or a folder of photos cannot be read. The message names the file and a fix."""
+    """Raised if a photo or a folder cannot be read. The message names the file and a fix."""
 
 
 def read_image(path: str | os.PathLike[str]) -> Photo:
@@ -106,7 +106,7 @@ def read_crop(path: str | os.PathLike[str], box: Box) -> Photo:
 
 @contextmanager
 def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
-    """Open an image and check its size without decoding it. Raise every failure as a `PhotoError`."""
+    """Open an image and check its size without decoding it. Raise every error as a `PhotoError`."""
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait forever
             fix = "pass one photo, or list a folder with delfjax.images.folder.scan"
@@ -292,7 +292,7 @@ def _orientation(image: ImageFile.ImageFile) -> int:
 
 
 def _upright_rgb(image: ImageFile.ImageFile, path: Path) -> Photo:
-    """Convert a decoded image strip by strip. Whole copies of a large photo would need gigabytes."""
+    """Convert a decoded image strip by strip. Copies of a large photo would need gigabytes."""
     width, height = image.size
     rows = max(1, STRIP_PIXELS // width)
     boxes = [(0, top, width, min(top + rows, height)) for top in range(0, height, rows)]

@@ -7,7 +7,7 @@ from delfjax.types import Photo
 
 
 def temple() -> Photo:
-    """Return scikit-learn's ``china.jpg``: a pavilion above a lake, 427 x 640 pixels (CC BY 2.0)."""
+    """Return scikit-learn's ``china.jpg``, a pavilion at a lake, 427 x 640 pixels (CC BY 2.0)."""
     return np.asarray(load_sample_image("china.jpg"))
 
 
