@@ -1,7 +1,8 @@
-"""Load benchmarks: published data sets, the rendered set (synthetic photos), or labeled folders.
+"""Load benchmarks from published data sets, the rendered data set, or labeled folders.
 
-Published data sets lie in one root folder (``$DELFJAX_DATA``), in one sub-folder per data set. The
-command ``delfjax data`` lists and downloads them. A labeled folder has one sub-folder per class.
+The folder ``$DELFJAX_DATA`` holds one sub-folder per published data set. ``delfjax data`` lists and
+downloads these data sets. The rendered data set has synthetic photos and is part of the repository.
+A labeled folder has one sub-folder per class of photos.
 """
 
 from collections.abc import Callable
@@ -55,18 +56,18 @@ NAMES = (
 def load(name: str, root: Path | str | None = None) -> Benchmark:
     """Load a benchmark by name.
 
-    Photo paths of published data sets are relative to ``root``, so that stored features can be reused
-    with and without distractors.
+    Photo paths of published data sets are relative to ``root``. Stored features of ``oxford5k`` are
+    therefore valid for ``oxford5k+flickr100k``, too.
 
     Args:
-        name: One of `NAMES`. ``oxford5k+flickr100k``, for example, adds the distractors ``flickr100k``
-            (photos that are correct for no query) to the database of ``oxford5k``.
-        root: Folder that holds one sub-folder per data set. None: ``$DELFJAX_DATA`` if set, otherwise
-            ``datasets`` in the cache folder. The rendered set comes with the repository.
+        name: One of `NAMES`. ``A+B`` is data set ``A`` with the photos of ``B`` as distractors:
+            photos in the database that are correct for no query.
+        root: Folder that holds one sub-folder per data set. By default ``$DELFJAX_DATA`` if set,
+            otherwise ``datasets`` in the cache folder.
 
     Raises:
-        DatasetError: The name is unknown, or files are missing or invalid. The message names the files
-            and says how to get them.
+        DatasetError: The name is unknown, or files are missing or invalid.
+        PhotoError: A query photo or a folder of photos cannot be read.
     """
     root = data_folder() if root is None else Path(root)
     if name not in NAMES:
@@ -87,7 +88,7 @@ def load(name: str, root: Path | str | None = None) -> Benchmark:
 
 
 def available(root: Path | str | None = None) -> tuple[str, ...]:
-    """List the benchmarks whose required files are on disk, without reading the files.
+    """List the names of the benchmarks whose required files exist. The files are not read.
 
     ``root`` is the same folder as in `load`.
     """

@@ -1,10 +1,12 @@
-"""Unpack all files of an archive of photos, or none if the archive is unsafe or damaged.
+"""Unpack archives of photos safely.
 
-An archive from the Internet could overwrite any file. This module accepts only regular files, only below
-the destination folder, and only up to a total size. Then it writes a marker, named by the SHA-256 of the
+A downloaded archive could overwrite any file on disk. `unpack` therefore accepts only regular
+files, paths inside the destination folder, and a limited total size. If one file is not allowed or
+damaged, no file is unpacked. After success, a marker file records the SHA-256 checksum of the
 archive.
 """
 
+import errno
 import filecmp
 import gzip
 import io
@@ -18,26 +20,31 @@ from tqdm.auto import tqdm
 from delfjax.datasets.benchmark import DatasetError, invalid
 from delfjax.files import sha256
 
-# Limits per archive. A tar of Google-Landmarks has 1 GB and 8,000 photos; Oxford5k has 2 GB and 5,000.
+# Limits per archive. An archive of Google-Landmarks has 1 GB and 8,000 photos, Oxford5k 2 GB.
 MAX_FILES = 500_000
 MAX_BYTES = 20_000_000_000
 MAX_READ = 16_000_000  # bytes per read; tarfile reads headers of any size into memory
 FORBIDDEN = re.compile(r"[\\:\x00-\x1f\x7f]")  # in names: Windows drives and separators, controls
 MARKERS, TEMPORARY = ".unpacked", ".unpacking-"  # (prefixes of) folder names in the destination
+FIXES = {  # by error of the operating system
+    errno.ENOSPC: "free disk space and unpack the archive again",
+    errno.EACCES: "change the permissions and unpack the archive again",
+    errno.ENOENT: "check the path of the archive",
+}
 
 
 def unpack(archive: Path, folder: Path, *, flat: bool = False) -> None:
     """Unpack a tar or tar.gz archive into a folder. Existing files are kept.
 
     Args:
-        archive: The archive. The format is recognized by the content, not by the file name.
-        folder: Destination, created if missing. It may be a link; links inside it are not followed.
-        flat: Whether to unpack all files directly into ``folder``, without the folders of the archive.
+        archive: Path of the archive. Its format is detected from the content.
+        folder: Destination folder. The folder may be a link, but links inside it are not followed.
+        flat: Whether to drop the folders of the archive and unpack all files into ``folder``.
 
     Raises:
-        DatasetError: The archive is damaged, exceeds a limit, or holds a link, a device, a duplicate, a
-            path outside the folder, or a file that would replace a link or a different file. In all
-            these cases the folder is unchanged.
+        DatasetError: The archive is damaged, exceeds a limit, or holds a link, a device, the same
+            path twice, or a path outside the folder. Or a file would replace a link or a different
+            file. In all these cases, no file is unpacked.
     """
     try:
         digest = sha256(archive)
@@ -46,7 +53,7 @@ def unpack(archive: Path, folder: Path, *, flat: bool = False) -> None:
         temporary.mkdir(parents=True)
         try:
             _write_members(archive, temporary, flat=flat)
-            _move_files(temporary, folder)
+            _move_files(temporary, folder, archive.name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         marker = folder / MARKERS / digest
@@ -55,18 +62,16 @@ def unpack(archive: Path, folder: Path, *, flat: bool = False) -> None:
     except DatasetError:
         raise
     except Exception as error:  # the readers raise all kinds of errors on damaged archives
-        fix = "remove this file and download it again"
-        if getattr(error, "errno", None):  # of the operating system
-            fix = "remove this cause, or unpack the archive by hand"
-        raise invalid(
-            archive,
-            f"cannot be unpacked ({type(error).__name__}: {error}); expected a complete tar or tar.gz",
-            fix=fix,
-        ) from error
+        found = f"cannot be unpacked ({type(error).__name__}: {error})"
+        if code := getattr(error, "errno", None):  # of the operating system
+            fix = FIXES.get(code, "unpack the archive by hand")
+            raise invalid(archive, found, fix=fix) from error
+        found = f"{found}; expected a complete tar or tar.gz archive"
+        raise invalid(archive, found, fix="remove this file and download it again") from error
 
 
 def is_unpacked(digest: str, folder: Path) -> bool:
-    """Return whether the archive with this SHA-256 checksum was unpacked into the folder."""
+    """Return whether the archive with the SHA-256 checksum ``digest`` was unpacked."""
     return (folder / MARKERS / digest).is_file()
 
 
@@ -88,14 +93,14 @@ def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
                 count, total = count + 1, total + member.size
                 problem = _problem(member, path)
                 if not problem and (count > MAX_FILES or total > MAX_BYTES):
-                    problem = f"exceeds the limit of {MAX_FILES:,} files and {MAX_BYTES:,} bytes per archive"
+                    problem = f"exceeds the limit of {MAX_FILES:,} files and {MAX_BYTES:,} bytes"
                 if not problem and target.exists():
                     problem = "is in the archive twice"
                 if problem:
                     raise invalid(
                         archive,
                         f"the member {member.name[:200]!r} {problem}. No file was unpacked",
-                        fix="get the archive from its publisher, or unpack it by hand if you trust it",
+                        fix="download the archive again, or unpack it by hand if you trust it",
                     )
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source = tar.extractfile(member) or io.BytesIO()  # never None for a regular file
@@ -121,7 +126,7 @@ def _problem(member: tarfile.TarInfo, path: PurePosixPath) -> str | None:
     if path.is_absolute() or ".." in path.parts or FORBIDDEN.search(member.name) or not path.name:
         return "is not a valid path inside the destination folder"
     if any(part.startswith((MARKERS, TEMPORARY)) for part in path.parts):
-        return "has a name that is reserved for this program"
+        return "has a name that is reserved for delfjax"
     return None
 
 
@@ -139,7 +144,7 @@ class _LimitedReads:
         return self._read(size)
 
 
-def _move_files(temporary: Path, folder: Path) -> None:
+def _move_files(temporary: Path, folder: Path, archive: str) -> None:
     """Move all files into the folder. Move none if one would replace a link or a different file."""
     paths = [path for path in temporary.rglob("*") if path.is_file()]
     moves = {path: folder / path.relative_to(temporary) for path in paths}
@@ -147,15 +152,15 @@ def _move_files(temporary: Path, folder: Path) -> None:
         parents = [folder / parent for parent in target.relative_to(folder).parents]
         for step in [*parents[-2::-1], target]:  # outermost first, without `folder`
             if step.is_symlink():
-                found = "is a link; in the archive it is a file or folder"
+                found = f"is a link; expected a file or folder, as in the archive {archive}"
                 raise invalid(step, found, fix="remove this link")
             if step == target:
                 fits = step.is_file() and filecmp.cmp(path, target, shallow=False)
             else:
                 fits = step.is_dir()
             if step.exists() and not fits:
-                found = "exists and differs from this path in the archive"
-                raise invalid(step, found, fix="move it elsewhere")
+                found = f"exists and differs from the file or folder in the archive {archive}"
+                raise invalid(step, found, fix="move the existing file or folder elsewhere")
     for path, target in moves.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         path.replace(target)

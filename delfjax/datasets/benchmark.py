@@ -1,7 +1,6 @@
-"""The common form of all benchmarks: photos to search, queries, and ground truth (Sec. 5).
+"""Represent a benchmark: photos to search, queries, and ground truth (Sec. 5).
 
-Each loader of this package reads the files of one publisher and returns a `Benchmark`. Evaluation,
-tables and notebooks depend only on this class.
+Each loader in `delfjax.datasets` reads the files of one publisher and returns a `Benchmark`.
 """
 
 from collections import Counter
@@ -19,32 +18,38 @@ from delfjax.images.folder import Crop, PhotoFolder
 from delfjax.types import Box
 
 Metric = Literal["trapezoidal_ap", "map_at_100"]
-"""How to score a ranking: by the average precision as defined by Oxford5k (``trapezoidal_ap``) or as
-defined by Google-Landmarks v2, from the best 100 results (``map_at_100``)."""
+"""Definition of average precision: ``"trapezoidal_ap"`` of Oxford5k, or ``"map_at_100"`` of
+Google-Landmarks v2, which scores only the best 100 results."""
 
 STANDARD = "standard"  # name of the protocol, if a benchmark has only one
-QUERY_FOLDER = "queries"  # names of cropped queries begin with it; not a folder on disk
+QUERY_FOLDER = "queries"  # first part of the names of cropped queries; not a folder on disk
 
 
 class DatasetError(ValueError):
-    """Raised if a data set cannot be read. The message names the file and the fix."""
+    """Raised if a data set is missing or invalid."""
 
 
 def invalid(
     location: object, problem: str, *, fix: str = "download the file again"
 ) -> DatasetError:
-    """Return an error about a file of a publisher, with what was found and expected in it."""
+    """Return an error about a file of a data set. ``location`` is the path, or path and line."""
     return DatasetError(f"{location}: {problem}. Fix: {fix}")
+
+
+def unreadable(path: Path, error: OSError, *, fix: str = "download the file again") -> DatasetError:
+    """Return an error about a file that the operating system cannot read."""
+    fix = "change its permissions" if isinstance(error, PermissionError) else fix
+    return invalid(path, f"cannot be read ({error.strerror or error})", fix=fix)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """A query photo, or a region of one.
+    """A photo, or a region of a photo, to search with.
 
     Attributes:
-        name: Name given by the publisher, such as ``all_souls_1``; unique in a benchmark.
+        name: Name given by the publisher, such as ``all_souls_1``. Names are unique in a benchmark.
         photo: Path of the photo, relative to the root folder of the benchmark.
-        box: Region of the photo to search with, in pixels of the photo. None: the whole photo.
+        box: Region of the photo, in pixels. None: the whole photo.
     """
 
     name: str
@@ -62,17 +67,17 @@ class Benchmark:
         database: Paths of the photos to search. The index of a photo is its position in this tuple,
             starting at 0.
         queries: Queries with ground truth.
-        truths: Ground truth by the name of the protocol (the rule for which photos are correct). Each
-            protocol has one `Truth` per query, in the order of ``queries``.
+        truths: Dict from protocol to one `Truth` per query, in the order of ``queries``. A protocol
+            is a rule for which photos are correct, such as ``"easy"``.
         distractor_queries: Queries without a correct photo in the database (Sec. 5, Eq. 4).
-        distractor_count: Number of distractors (photos that are correct for no query). They are the
-            last photos of the database.
-        metric: How to score a ranking.
-        checksums: File with the checksums of all photos, if the publisher gives one.
+        distractor_count: Number of distractors: photos that are correct for no query. The
+            distractors are the last photos of the database.
+        metric: Definition of average precision.
+        checksums: Path of a file with the checksums of all photos. None: there is no such file.
 
     Raises:
-        DatasetError: A photo or query is listed twice, or the number of truths of a protocol differs
-            from the number of queries.
+        DatasetError: A photo or query is listed twice, or the number of truths of a protocol
+            differs from the number of queries.
     """
 
     name: str
@@ -91,13 +96,13 @@ class Benchmark:
             if len(set(listed)) < len(listed):
                 duplicate = Counter(listed).most_common(1)[0][0]
                 raise DatasetError(
-                    f"{self.name}: {what} {duplicate!r} is listed twice. Fix: remove one of the two"
+                    f"{self.name}: {what} {duplicate!r} is listed twice. Fix: remove one entry"
                 )
         for protocol, truths in self.truths.items():
             if len(truths) != len(self.queries):
                 raise DatasetError(
-                    f"{self.name}: protocol {protocol!r} has {len(truths)} truths for {len(self.queries)} "
-                    "queries. Fix: pass one Truth per query"
+                    f"{self.name}: protocol {protocol!r} has {len(truths)} truths for "
+                    f"{len(self.queries)} queries. Fix: pass one Truth for each query"
                 )
 
     @property
@@ -107,17 +112,17 @@ class Benchmark:
 
     @property
     def default_protocol(self) -> str:
-        """Name of the first protocol, which is used by default."""
+        """Name of the first protocol in ``truths``. Evaluation uses this protocol by default."""
         return next(iter(self.truths))
 
     @property
     def base_photos(self) -> PhotoFolder:
-        """Photos of the database without the distractors."""
+        """Photos of the database that are not distractors."""
         return PhotoFolder(root=self.root, names=self.database[: self._base_count])
 
     @property
     def distractor_photos(self) -> PhotoFolder:
-        """Distractors of the database."""
+        """Photos of the database that are distractors."""
         return PhotoFolder(root=self.root, names=self.database[self._base_count :])
 
     @property
@@ -126,10 +131,10 @@ class Benchmark:
 
     @cached_property
     def query_photos(self) -> PhotoFolder:
-        """Photos of all queries, cropped to their boxes, in the order of `all_queries`.
+        """Photos of all queries, cropped to the boxes, in the order of `all_queries`.
 
-        The name of a query without a box is the path of the photo. The name of a query with a box is
-        ``queries/NAME``.
+        A cropped photo has the name ``queries/NAME``, where ``NAME`` is the name of the query. The
+        name of a whole photo is its path.
         """
         names, crops = [], {}
         for query in self.all_queries:
@@ -141,10 +146,10 @@ class Benchmark:
         return PhotoFolder(root=self.root, names=tuple(names), crops=crops)
 
     def drop_photos(self, names: Container[str]) -> "Benchmark":
-        """Return a copy of the benchmark without some photos, for example unreadable ones.
+        """Return a copy of the benchmark without some photos, such as unreadable photos.
 
-        The remaining photos get new indices, and the ground truth is adapted to these indices. The
-        names are those of `base_photos`, `distractor_photos` and `query_photos`.
+        ``names`` are names of photos in `base_photos`, `distractor_photos` or `query_photos`. The
+        remaining photos get new indices, which the ground truth of the copy uses.
         """
         keep = [name not in names for name in self.database]
         keep_query = [name not in names for name in self.query_photos.names]

@@ -1,6 +1,7 @@
-"""Catalog of the data sets: publisher, terms of use, download addresses, and required files.
+"""Describe the data sets: publisher, terms of use, download addresses, and required files.
 
-The entries are in ``catalog.toml``. One root folder holds one sub-folder per data set, with its name.
+The file ``catalog.toml`` holds the descriptions. All data sets lie in one root folder. The files of
+the data set ``NAME`` lie in the sub-folder ``NAME``.
 """
 
 import os
@@ -24,11 +25,10 @@ class RemoteFile:
 
     Attributes:
         url: Address of the file.
-        part: Part of the data set that this file provides, one of `CatalogEntry.parts`.
-        folder: Destination, relative to the folder of the data set. An archive is unpacked there.
-        flat: Whether to unpack all files directly into ``folder``, without the folders of the archive.
-        md5_url: Address of a text file that starts with the MD5 checksum of the file. None: the
-            publisher gives no checksum.
+        part: Element of `CatalogEntry.parts` that this file provides.
+        folder: Folder for the file, or for the files of an archive, in the folder of the data set.
+        flat: Whether to drop the folders of the archive and unpack all files into ``folder``.
+        md5_url: Address of a text file that starts with the MD5 checksum. None: no checksum.
     """
 
     url: str
@@ -39,24 +39,24 @@ class RemoteFile:
 
     @property
     def name(self) -> str:
-        """File name, the last part of ``url``."""
+        """Name of the file: the last part of ``url``."""
         return self.url.rpartition("/")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogEntry:
-    """Description of one data set, and how to get the files.
+    """Description of one data set.
 
     Attributes:
         title: Title given by the publisher.
         summary: Contents of the data set, in one phrase.
-        homepage: Web page of the publisher.
+        homepage: Address of the publisher's web page.
         terms: Terms of use, in one phrase.
-        parts: Required parts, as glob patterns. In a complete folder, each pattern matches a file.
-        files: Files to download. Empty: the data set has to be downloaded by hand.
-        manual_steps: How to download the data set by hand.
+        parts: Glob patterns of the required files. Each pattern matches at least one file.
+        files: Files that ``delfjax data fetch`` downloads. Empty: see ``manual_steps``.
+        manual_steps: Instructions to download the data set by hand.
         gigabytes: Approximate download size in GB. None: unknown.
-        photos_from: Name of another data set whose photos are used. None: no other data set.
+        photos_from: Name of another data set whose photos this data set uses, if any.
     """
 
     title: str
@@ -71,7 +71,7 @@ class CatalogEntry:
 
     @property
     def description(self) -> str:
-        """Title, summary, size, web page and terms of use, on three indented lines."""
+        """Title, summary, size, web page and terms of use, as three lines of text."""
         size = f"about {self.gigabytes:g} GB" if self.gigabytes else "size unknown"
         return (
             f"  {self.title}: {self.summary}; {size}\n"
@@ -80,7 +80,7 @@ class CatalogEntry:
 
 
 def _read_catalog(path: Path) -> dict[str, CatalogEntry]:
-    """Read the entries. A file with ``numbers`` stands for one file per number, which replaces ``{}``."""
+    """Read the catalog. The file ``a_{}`` with ``numbers = [1, 2]`` stands for ``a_1`` and ``a_2``."""
     entries = {}
     for name, record in tomllib.loads(path.read_text(encoding="utf-8")).items():
         files = []
@@ -100,18 +100,18 @@ DATASETS = _read_catalog(Path(__file__).with_suffix(".toml"))
 
 
 def data_folder() -> Path:
-    """Return the default root folder: ``$DELFJAX_DATA`` if set, otherwise ``datasets`` in the cache."""
+    """Return the default root folder: ``$DELFJAX_DATA``, or ``datasets`` in the cache folder."""
     return Path(os.environ.get("DELFJAX_DATA") or cache_folder() / "datasets")
 
 
 def missing_parts(name: str, root: Path) -> tuple[str, ...]:
-    """List the required parts of a data set that are missing or incomplete on disk.
+    """List the elements of `CatalogEntry.parts` whose files are missing or incomplete on disk.
 
-    ``root`` holds one sub-folder per data set. The parts are glob patterns, from `CatalogEntry.parts`.
+    ``root`` holds one sub-folder per data set.
     """
     folder = root / name
     unfinished = folder / UNFINISHED
-    lines = read_lines(unfinished, fix="remove it") if unfinished.exists() else []
+    lines = read_lines(unfinished, fix="remove this file") if unfinished.exists() else []
     incomplete = [line.text for line in lines]
     return tuple(
         part for part in DATASETS[name].parts if part in incomplete or not any(folder.glob(part))
@@ -119,7 +119,7 @@ def missing_parts(name: str, root: Path) -> tuple[str, ...]:
 
 
 def missing_message(name: str, root: Path) -> str:
-    """Return a message that says which parts of a data set are missing and how to get them."""
+    """Return a message that lists the missing files of a data set and says how to get them."""
     entry = DATASETS[name]
     lines = [
         f"{root / name}: missing files: {', '.join(missing_parts(name, root))}",

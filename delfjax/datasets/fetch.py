@@ -1,9 +1,10 @@
 """Download the files of a data set, verify the checksums, and unpack the archives.
 
-After an interruption, the next call keeps the finished files and continues with the next one. The
-SHA-256 checksum of each download is kept in ``NAME.sha256``. If the publisher gives no checksum, later
-downloads of a file must match the first one. Limitation: a download that receives some bytes every minute has
-no time limit; interrupt it, and the next call starts this file again.
+After an interruption, the next call keeps the complete files and downloads the others. The SHA-256
+checksum of the file ``NAME`` is saved in ``NAME.sha256``. If the publisher gives no checksum, later
+downloads of the file must match the saved checksum.
+
+Limitation: a slow download has no time limit if it receives some bytes every minute.
 """
 
 import re
@@ -34,14 +35,13 @@ RETRIES = 2  # number of retries after a failed connection or a wrong checksum
 
 
 def fetch_dataset(name: str, root: Path) -> bool:
-    """Download and unpack the missing parts of a data set. Return whether parts were missing.
+    """Download and unpack the missing files of a data set. Return whether files were missing.
 
     ``root`` holds one sub-folder per data set. Archives are deleted after unpacking.
 
     Raises:
-        DatasetError: The data set has to be downloaded by hand. Or a file cannot be downloaded or
-            unpacked; the next call continues with this file.
-        StoreError: A folder cannot be written, or another process downloads into it for hours.
+        DatasetError: A file cannot be downloaded or unpacked, or has to be downloaded by hand.
+        StoreError: A folder cannot be written, or another process downloads into it for 6 hours.
     """
     entry, folder = DATASETS[name], root / name
     if not (missing := missing_parts(name, root)):
@@ -66,13 +66,13 @@ def download_file(url: str, path: Path, md5: str | None = None) -> None:
 
     Args:
         url: HTTP or HTTPS address.
-        path: Destination. Missing folders are created. An incomplete download leaves no file there.
-        md5: Expected MD5 checksum in hex. None: the SHA-256 checksum in ``NAME.sha256`` beside the
-            file is used, if it exists.
+        path: Path of the downloaded file. No file is left there if the download fails.
+        md5: Expected MD5 checksum in hexadecimal. None: the file must match the SHA-256 checksum
+            that an earlier download has saved beside the file, if any.
 
     Raises:
         DatasetError: The file cannot be downloaded or written, or the checksum differs.
-        StoreError: As in `fetch_dataset`.
+        StoreError: The folder cannot be written, or another process downloads into it for 6 hours.
     """
     checksum, known_hash, hint = path.with_name(f"{path.name}.sha256"), None, ""
     with lock_folder(path.parent, WAIT, ".download.lock"):
@@ -99,20 +99,20 @@ def download_file(url: str, path: Path, md5: str | None = None) -> None:
             if is_web_page:  # such as a login form
                 path.unlink()
                 raise ValueError(
-                    "the server sends a web page, not the file; open the URL in a browser"
+                    "the server sent a web page instead of the file; open the address in a browser"
                 )
             with atomic_write(checksum) as temporary:
                 temporary.write_text(sha256(path) + "\n")
         except (OSError, ValueError, StoreError) as error:  # includes the errors of requests
             fix = "check the address, the network, the disk space and the permissions of the folder"
             raise DatasetError(
-                f"{path}: cannot be downloaded from {url} ({error}). Fix: {fix}; then run the same "
-                f"command again{hint}"
+                f"{path}: cannot be downloaded from {url} ({error}). "
+                f"Fix: {fix}; then download the file again{hint}"
             ) from error
 
 
 def _check_response(response: requests.Response, **_: object) -> None:
-    """Refuse a reply from which nobody could tell whether it is the whole file."""
+    """Raise an error if the headers of a reply do not tell whether the reply is the whole file."""
     if not response.ok or response.is_redirect:  # pooch raises an error, or follows
         return
     fields = response.headers
@@ -125,14 +125,14 @@ def _check_response(response: requests.Response, **_: object) -> None:
     is_whole = response.status_code == 200 and "Transfer-Encoding" not in fields
     if not (has_length and is_whole and encoding == "identity"):
         raise ValueError(
-            f"the server sends status {response.status_code}, length {length or 'unknown'} and encoding "
-            f"{encoding}; expected status 200, a length of 1 to {MAX_BYTES:,} bytes, and no encoding"
+            f"the server sent status {response.status_code}, length {length or 'unknown'}, "
+            f"encoding {encoding}; expected status 200, length 1 to {MAX_BYTES:,} bytes, no encoding"
         )
 
 
 def _recorded(checksum: Path) -> str | None:
-    """Return the SHA-256 that an earlier download has recorded in a file. None without such a file."""
-    lines = read_lines(checksum, fix="remove it") if checksum.exists() else []
+    """Read the SHA-256 checksum that an earlier download has saved, or None without such a file."""
+    lines = read_lines(checksum, fix="remove this file") if checksum.exists() else []
     return lines[0].text if lines else None
 
 
@@ -152,7 +152,7 @@ def _fetch_file(file: RemoteFile, folder: Path) -> None:
         md5 = md5_file.read_text(errors="replace").partition(" ")[0].strip()
         if not re.fullmatch(r"[0-9a-f]{32}", md5):
             found = f"begins with {md5[:40]!r}; expected an MD5 checksum of 32 hexadecimal digits"
-            raise invalid(md5_file, found, fix="remove this file and run the same command again")
+            raise invalid(md5_file, found, fix="remove this file and download it again")
     download_file(file.url, archive, md5)
     unpack(archive, target, flat=file.flat)
     archive.unlink()
@@ -164,7 +164,7 @@ def _link_photos(photos: Path, link: Path) -> None:
         return
     if next(photos.glob("*.jpg"), None) is None:
         names = f"{link.parent.name} uses the photos of {photos.parent.name}"
-        fix = f"move its photos into {photos}, without sub-folders"
+        fix = f"move the photos of {photos.parent.name} into {photos}, without sub-folders"
         raise invalid(photos, f"holds no .jpg files, but {names}", fix=fix)
     target = Path("..", photos.parent.name, photos.name)  # relative: the root may be moved
     try:

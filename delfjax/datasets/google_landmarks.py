@@ -1,7 +1,8 @@
-"""Load Google-Landmarks: version 1, the data set of the paper (Sec. 5), and version 2.
+"""Load Google-Landmarks. Version 1 is the data set of the paper (Sec. 5).
 
-The csv files are checked. Missing photos are reported when they are read: of millions of photos, some
-are always missing. Sources: the publisher's page, and ``dataset_file_io.py`` of tensorflow/models.
+The csv files are checked when the benchmark is loaded. Missing photos are reported later, when they
+are read: of millions of photos, some are always missing. Sources: the publisher's page, and
+``dataset_file_io.py`` of tensorflow/models.
 """
 
 import csv
@@ -13,7 +14,7 @@ from reprlib import repr as short_repr
 
 import numpy as np
 
-from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, invalid
+from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, invalid, unreadable
 from delfjax.datasets.truth import Truth
 from delfjax.files import check_regular
 
@@ -24,15 +25,16 @@ PROTOCOLS = {"Private": "private", "Public": "public"}  # by value of the column
 
 
 def load_v2(folder: Path) -> Benchmark:
-    """Load ``google_landmarks_v2``. The database is called index; labeled test photos are the queries.
+    """Load ``google_landmarks_v2``.
 
-    Photo ``0123456789abcdef`` of the index is the file ``index/0/1/2/0123456789abcdef.jpg``. The queries
-    have two halves, ``private`` and ``public``. Each half is a protocol, in which the queries of the
-    other half have no positives (correct photos). Test photos without labels are left out. They are not
-    distractor queries, since the index may hold correct photos.
+    The photos in the folder ``index`` are the database, and the labeled photos in ``test`` are the
+    queries. Photo ``0123456789abcdef`` of the index is ``index/0/1/2/0123456789abcdef.jpg``. The
+    queries have two halves, ``private`` and ``public``, with one protocol each. In the protocol
+    ``private``, the public queries have no correct photo, and vice versa. Test photos without
+    labels are left out: the database may hold correct photos for them.
 
     Raises:
-        DatasetError: A file cannot be read or its content is invalid.
+        DatasetError: A csv file cannot be read, or its content is invalid.
     """
     numbers = {photo: number for number, photo in enumerate(read_labels(folder / "index.csv"))}
     halves = read_solution(folder / "retrieval_solution_v2.1.csv", numbers)
@@ -55,16 +57,17 @@ def load_v2(folder: Path) -> Benchmark:
 
 
 def load_v1(folder: Path) -> Benchmark:
-    """Load ``google_landmarks_v1``. A database photo is correct if it shows the landmark of the query.
+    """Load ``google_landmarks_v1``. Photos that show the landmark of a query are correct.
 
-    ``train.csv`` lists the database, with the columns ``id,url,landmark_id``. ``test.csv`` lists the
-    queries. The published ``test.csv`` lacks the column ``landmark_id``; you have to add it. A query is
-    a distractor query if it has no landmark, or if no database photo shows the landmark. If
-    ``index.csv`` (``id,url``) exists, its photos are added to the database and count as wrong. The
-    photos of ``train.csv`` are the files ``train/ID.jpg``, and so on for the other csv files.
+    ``train.csv`` lists the database, and ``test.csv`` the queries. Both files need the columns
+    ``id,url,landmark_id``. The published ``test.csv`` lacks the column ``landmark_id``: you have to
+    add it. If ``index.csv`` exists, its photos are added to the database. They are wrong for every
+    query. The photo ``ID`` of ``train.csv`` is ``train/ID.jpg``, and so on for the other csv files.
+    A query without a correct photo becomes a distractor query.
 
     Raises:
-        DatasetError: A file cannot be read, or no query shows a landmark of a database photo.
+        DatasetError: A csv file cannot be read, its content is invalid, or no query shows a
+            landmark of a database photo.
     """
     database, queries = _v1_labels(folder, "train"), _v1_labels(folder, "test")
     if (folder / "index.csv").exists():
@@ -93,10 +96,10 @@ def load_v1(folder: Path) -> Benchmark:
 
 
 def read_labels(path: Path) -> dict[str, int | None]:
-    """Read a csv file of photo ids and landmark ids. A photo without a landmark gets None.
+    """Read a csv file as a dict from photo id to landmark id, or None without a landmark id.
 
     Raises:
-        DatasetError: The file cannot be read or a line is invalid.
+        DatasetError: The file cannot be read, or a line is invalid.
     """
     labels: dict[str, int | None] = {}
     for location, row in _read_rows(path, LABEL_HEADERS):
@@ -111,14 +114,17 @@ def read_labels(path: Path) -> dict[str, int | None]:
 
 
 def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Read ``retrieval_solution_v2.1.csv``: the correct index photos of each test photo.
+    """Read the correct photos of each test photo from ``retrieval_solution_v2.1.csv``.
+
+    ``index`` holds the ids of the database photos. Test photos that are not scored are left out.
 
     Returns:
-        The ids of the correct photos, by half of the test photos (``private`` and ``public``) and id
-        of a test photo. Test photos that are not scored are left out.
+        For ``"private"`` and ``"public"``, the halves of the test photos: a dict from the id of a
+        test photo to the ids of its correct photos.
 
     Raises:
-        DatasetError: The file cannot be read, a line is invalid, or a photo is not in ``index``.
+        DatasetError: The file cannot be read, a line is invalid, or ``index`` lacks a correct
+            photo.
     """
     halves: dict[str, dict[str, tuple[str, ...]]] = {half: {} for half in PROTOCOLS.values()}
     for location, row in _read_rows(path, (("id", "images", "Usage"),)):
@@ -130,12 +136,13 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
             continue
         positives = tuple(row["images"].split())
         if len(set(positives)) < len(positives):
-            raise invalid(location, "the column images has a photo twice; expected it once")
+            photo = max(positives, key=positives.count)
+            raise invalid(location, f"the column images lists photo {photo!r} more than once")
         if unknown := [each for each in positives if each not in index]:
             raise invalid(
                 location,
                 f"photo {unknown[0]!r} is not in the index; expected an id of index.csv",
-                fix="download both files again",
+                fix="download both csv files again",
             )
         halves[PROTOCOLS[usage]][row["id"]] = positives
     return halves
@@ -158,7 +165,7 @@ def _v1_queries(photos: Iterable[str]) -> tuple[Query, ...]:
 def _read_rows(
     path: Path, headers: tuple[tuple[str, ...], ...]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the location and the fields of each line. Raise an error for an invalid or repeated id."""
+    """Yield the location and the fields of each line. Check that ids are valid and unique."""
     seen: set[str] = set()
     expected = " or ".join(",".join(header) for header in headers)
     try:
@@ -181,5 +188,7 @@ def _read_rows(
                     raise invalid(location, f"id {photo!r} is also on an earlier line")
                 seen.add(photo)
                 yield location, dict(zip(header, fields, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise invalid(path, f"cannot be read ({error}); expected a csv file") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise invalid(path, f"cannot be read as a csv file ({error})") from error
+    except OSError as error:
+        raise unreadable(path, error) from error

@@ -1,7 +1,8 @@
-"""Load INRIA Holidays (Jegou et al., ECCV 2008): 500 scenes, each with one query and other photos.
+"""Load INRIA Holidays (Jegou et al., ECCV 2008): photos of 500 scenes.
 
-The photo ``jpg/NNNNKK.jpg`` shows scene ``NNNN``. The photo with ``KK = 00`` is the query, which is ignored
-in its own ranking. The other photos are its positives (correct photos). Source: ``holidays_map.py`` of
+A file name ``NNNNKK.jpg`` has two numbers: the scene ``NNNN`` and the photo ``KK`` of this scene.
+Photo ``00`` of a scene is the query. The other photos of the scene are correct for this query. The
+query is also in the database, but its ranking is scored without it. Source: ``holidays_map.py`` of
 the publisher. The DELF paper has no results for this benchmark.
 """
 
@@ -20,11 +21,11 @@ PHOTO_LIST = "holidays_images.dat"  # if this file exists, only the listed photo
 
 
 def load(folder: Path) -> Benchmark:
-    """Load ``holidays`` from a folder that holds the photos in ``jpg``.
+    """Load ``holidays``. The photos lie in the sub-folder ``jpg`` of ``folder``.
 
     Raises:
-        DatasetError: A listed photo is missing, a file name is invalid, or a scene lacks the query or
-            the positives.
+        DatasetError: A listed photo is missing, a file name is invalid, or a scene lacks the query
+            or has no other photo.
     """
     found = sorted(path.name for path in (folder / "jpg").iterdir() if path.suffix == ".jpg")
     lines = [Line(name, str(folder / "jpg")) for name in found]
@@ -36,7 +37,7 @@ def load(folder: Path) -> Benchmark:
     for number, (name, location) in enumerate(lines):
         if (match := FILE_NAME.fullmatch(name)) is None:
             expected = "expected six digits and .jpg, as in 100000.jpg"
-            raise invalid(location, f"file name {name!r}; {expected}", fix=UNPACK)
+            raise invalid(location, f"found the file name {name!r}; {expected}", fix=UNPACK)
         scene, index = match.groups()
         if index == "00":
             queries[scene] = number

@@ -1,7 +1,7 @@
-"""Make a benchmark from any folder with one sub-folder per class.
+"""Create a benchmark from any folder with one sub-folder per class.
 
-A database photo is correct if it has the same class as the query. Limitation: two photos of one class
-may show different objects, so the scores are useful for comparisons only.
+A database photo is correct if it has the same class as the query. Limitation: two photos of one
+class may show different objects. The scores are useful only to compare methods.
 """
 
 import os
@@ -20,10 +20,10 @@ LABELED = "labeled"  # name of such a benchmark on the command line and in resul
 
 
 def find_classes(photos: PhotoFolder) -> dict[str, list[str]]:
-    """Return the sorted photos of each class. Evaluation and training use this rule.
+    """Return a dict from class name to the sorted names of the photos of this class.
 
-    Outer folders that contain all photos are skipped. The class of a photo is the name of its outermost
-    sub-folder below these folders. Photos outside of the sub-folders have no class.
+    The function first descends into the innermost folder that contains all photos. Each sub-folder
+    of that folder is one class. Photos directly in that folder have no class.
 
     Raises:
         DatasetError: The photos have fewer than two classes.
@@ -45,7 +45,7 @@ def find_classes(photos: PhotoFolder) -> dict[str, list[str]]:
 
 
 def describe_classes(photos: PhotoFolder) -> str:
-    """Return the classes of `find_classes` in one line, with their numbers of photos, and what is left out."""
+    """Summarize the classes of `find_classes` and the photos without a class in one line."""
     classes = find_classes(photos)
     listed = ", ".join(f"{name} ({len(names)})" for name, names in [*classes.items()][:MAX_LISTED])
     more = ", ..." if len(classes) > MAX_LISTED else ""
@@ -56,15 +56,15 @@ def describe_classes(photos: PhotoFolder) -> str:
 
 
 def labeled(folder: PhotoFolder | Path | str, queries: str = "*", database: str = "*") -> Benchmark:
-    """Make a benchmark from a folder with one sub-folder per class.
+    """Create a benchmark from a folder with one sub-folder per class.
 
-    The positives (correct photos) of a query are the database photos of the same class. If the query
-    itself is in the database, it is junk (ignored in the scores).
+    The database photos of the same class are correct for a query. If the query itself is in the
+    database, its ranking is scored without it.
 
     Args:
-        folder: The folder. `find_classes` defines the class of a photo.
-        queries: Pattern for the file names of the queries, such as ``test_*``.
-        database: Pattern for the file names of the database photos.
+        folder: Folder of photos. `find_classes` defines the class of a photo.
+        queries: Pattern that the file names of the queries match, such as ``test_*``.
+        database: Pattern that the file names of the database photos match.
 
     Raises:
         DatasetError: The folder has fewer than two classes, or a pattern matches no photo.

@@ -1,10 +1,10 @@
 """Load Oxford5k and Paris6k, the benchmarks of the paper's Table 1.
 
-Each query has four text files. ``LANDMARK_1_query.txt`` names a photo and a box in it. The files
-``_good.txt``, ``_ok.txt`` and ``_junk.txt`` list photos, one per line. Good and ok photos are positives
-(correct), junk photos are ignored in the scores. The query photo stays in the database, as a positive.
-Text files name a photo by its *stem*: the file name without folder and suffix. Source:
-``compute_ap.cpp`` of Philbin et al., CVPR 2007.
+Each query, such as ``keble_1``, has four text files. ``keble_1_query.txt`` holds the query photo
+and a box. ``keble_1_good.txt``, ``keble_1_ok.txt`` and ``keble_1_junk.txt`` list photos, one per
+line. Good and ok photos are correct. Junk photos are ignored in the scores. The query photo is also
+in the database, where it is correct. Text files name a photo by its *stem*: the file name without
+folder and suffix. Source: ``compute_ap.cpp`` of Philbin et al., CVPR 2007.
 """
 
 import re
@@ -24,8 +24,8 @@ QUERY_COUNT = 55  # 5 queries for each of 11 landmarks
 QUERY_PREFIX = "oxc1_"  # precedes the stem in the query files of Oxford5k only
 KINDS = ("query", "good", "ok", "junk")
 TRUTH_FILE = re.compile(rf"(.+/)?[^/]+_({'|'.join(KINDS)})\.txt")
-# Photos of Paris6k that are damaged, according to the publisher. As in other papers, they are left out
-# of the database and of the ground truth.
+# Photos of Paris6k that are damaged, according to the publisher. As in other papers, they are left
+# out of the database and of the ground truth.
 CORRUPT_NUMBERS = {
     "louvre": (136, 146),
     "moulinrouge": (422,),
@@ -46,7 +46,7 @@ CORRUPT = frozenset(
 def load(name: str, folder: Path) -> Benchmark:
     """Load ``oxford5k`` or ``paris6k``.
 
-    ``folder`` holds the photos and the text files, in any sub-folders. The errors are those of
+    ``folder`` holds the photos and the text files, in any sub-folders. Errors are those of
     `read_ground_truth`.
     """
     photos = tuple(photo for photo in list_photos(folder) if _stem(photo) not in CORRUPT)
@@ -55,7 +55,7 @@ def load(name: str, folder: Path) -> Benchmark:
         raise invalid(
             folder,
             f"found {len(queries)} queries; expected {QUERY_COUNT}",
-            fix=f"unpack the ground truth of {name} again, and remove text files of other data sets",
+            fix=f"unpack the ground truth of {name} again, and remove that of other data sets",
         )
     return Benchmark(
         name=name, root=folder, database=photos, queries=queries, truths={STANDARD: truths}
@@ -65,13 +65,16 @@ def load(name: str, folder: Path) -> Benchmark:
 def read_ground_truth(
     folder: Path, root: Path, database: Iterable[str], *, ignored: Collection[str] = ()
 ) -> tuple[tuple[Query, ...], tuple[Truth, ...]]:
-    """Read the queries, sorted by name, and their ground truth from text files in Oxford5k's format.
+    """Read queries and ground truth from text files in the format of Oxford5k.
 
     Args:
         folder: Folder that holds the text files, in any sub-folders.
-        root: Folder to which photo paths are relative.
-        database: Paths of the database photos. The index of a photo is its position, from 0.
-        ignored: Stems (names without folder and suffix) of photos to skip in the text files.
+        root: Folder to which the paths in ``database`` are relative.
+        database: Paths of the database photos.
+        ignored: File names, without suffix, of photos to skip in the text files.
+
+    Returns:
+        The queries, sorted by name, and the ground truth of each query.
 
     Raises:
         DatasetError: A file of a query is missing or its content is invalid.
@@ -108,7 +111,7 @@ def read_ground_truth(
 
 
 def _read_query_file(path: Path, photos: Mapping[str, str], root: Path) -> tuple[str, Box, str]:
-    """Return the stem of the query photo, the box in it, and the location of the file's only line."""
+    """Return the stem of the query photo, the box, and the location of the line that holds both."""
     lines = read_lines(path)
     if len(lines) != 1:
         expected = "expected a single line: PHOTO x1 y1 x2 y2"
@@ -127,7 +130,7 @@ def _by_stem(names: Iterable[str]) -> dict[str, str]:
         stem = _stem(name)
         if found.setdefault(stem, name) != name:
             both = f"{found[stem]} and {name}"
-            raise invalid(both, f"both are named {stem}", fix="remove one of them")
+            raise invalid(both, f"both files are named {stem}", fix="remove one of them")
     return found
 
 

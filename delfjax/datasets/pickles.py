@@ -1,8 +1,8 @@
-"""Read ground truth that is published as a pickle, without running code from the file.
+"""Read ground truth from a pickle file without running code from the file.
 
-A pickle is a program: Python's own reader imports and calls any function that the file names. This
-reader accepts only instructions that build dicts, lists, tuples, strings and numbers. Instructions that
-look up a function are refused, so no function can be called. The published files do not need them.
+A pickle file is a list of instructions. Some instructions call any Python function that the file
+names. `load_plain` executes only instructions that build dicts, lists, tuples, strings and numbers.
+All other instructions raise an error. Published ground truth does not need them.
 """
 
 import io
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from delfjax.datasets.benchmark import invalid
+from delfjax.datasets.benchmark import invalid, unreadable
 from delfjax.files import check_regular
 
 MAX_BYTES = 16_000_000  # of a file; the names of 100,000 photos take 3 MB
@@ -28,57 +28,60 @@ ALLOWED = {
     *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
     *("EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"),
 }
-# Stack positions of the dict keys that an instruction takes. Keys have to be strings: hashing nested
+# Stack positions of the dict keys that an instruction takes. Keys have to be strings: to hash nested
 # tuples can take exponential time, or overflow the C stack.
 KEYS = {"SETITEM": slice(-2, -1), "SETITEMS": slice(0, None, 2), "DICT": slice(0, None, 2)}
 
 
 class _UnsafePickleError(Exception):
-    """Raised if a file is too large or uses a feature that plain data does not need."""
+    """Raised if a file is too large or has an instruction or a key that plain data do not need."""
 
 
 def load_plain(path: Path) -> object:
-    """Read a pickle of plain data, written by Python 2 or 3.
+    """Read a pickle file of plain data, written by Python 2 or 3.
 
     Plain data are dicts with string keys, lists, tuples, strings, numbers, booleans and None.
 
     Raises:
-        DatasetError: The file is missing, larger than `MAX_BYTES`, damaged, or holds other data.
+        DatasetError: The file cannot be read, is damaged, has more than `MAX_BYTES` bytes, or does
+            not hold plain data.
     """
     try:
         check_regular(path)
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise _UnsafePickleError(f"the file has more than {MAX_BYTES:,} bytes")
+            raise _UnsafePickleError(f"the file has more than {MAX_BYTES:,} bytes, the limit")
         return _PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
     except _UnsafePickleError as error:
         raise invalid(
             path,
-            f"{error}; expected only {EXPECTED}. No code from the file was run",
-            fix="download the file again, or convert it to plain data if you trust it",
+            f"{error}. No code from the file was run",
+            fix=f"download the file again, or, if you trust the file, convert it to {EXPECTED}",
         ) from None
+    except OSError as error:
+        raise unreadable(path, error) from error
     except Exception as error:  # a damaged program can make the interpreter raise anything
-        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        raise invalid(
-            path, f"cannot be read ({reason}); expected a pickle of {EXPECTED}"
-        ) from error
+        reason = f"{type(error).__name__}: {error}"
+        raise invalid(path, f"is damaged ({reason}); expected a pickle of {EXPECTED}") from error
 
 
 class _PlainUnpickler(pickle._Unpickler):
-    """The unpickler of the standard library, in the Python version: its instructions can be replaced.
+    """The unpickler that the standard library implements in Python, with replaced instructions.
 
-    It stores repeated objects in a dict. The C version allocates as much memory as a file demands.
+    The C unpickler has fixed instructions, and allocates as much memory as a file demands.
     """
 
     stack: list[Any]
 
 
 def _instruction(op: pickletools.OpcodeInfo) -> Callable[[Any], None]:
-    """Return a method of `_PlainUnpickler` that executes an instruction, or refuses it with an error."""
+    """Return a method of `_PlainUnpickler` that executes an instruction, or raises an error."""
 
     def refuse(self: _PlainUnpickler) -> NoReturn:
-        raise _UnsafePickleError(f"the file uses the pickle instruction {op.name}")
+        raise _UnsafePickleError(
+            f"the file uses the pickle instruction {op.name}; expected only {EXPECTED}"
+        )
 
     if op.name not in ALLOWED:
         return refuse

@@ -1,9 +1,9 @@
-"""The rendered set: sixty synthetic landmarks with exact annotations, in the layout of Oxford5k.
+"""Load the rendered data set: photos of 60 synthetic landmarks, in the layout of Oxford5k.
 
-49 landmarks are for training; each of their photos has a label. The other 11 are for evaluation, with
-distractors (photos that show none of the landmarks) and 40 distractor queries (queries without a correct
-photo). For each evaluation photo, the landmark's pixels and the camera are known. The scripts in
-``data/render`` make the set; ``data/landmarks`` holds it.
+49 landmarks are for training, and 11 for evaluation. The evaluation photos also include
+distractors, which show no landmark, and 40 distractor queries, which have no correct photo. The
+camera and the landmark's pixels are known for each evaluation photo. The scripts in ``data/render``
+of the repository create the photos in ``data/landmarks``.
 """
 
 import base64
@@ -35,18 +35,19 @@ class PhotoAnnotation:
     """Annotation of one evaluation photo: landmark, visibility and camera.
 
     Attributes:
-        photo: Path relative to the folder ``eval``.
-        landmark: Name of the landmark in the photo; None if the photo shows no landmark.
-        grade: ``"good"``, ``"ok"`` or ``"junk"``; None without a landmark.
-        framed_fraction: Fraction of the landmark's silhouette that lies inside the photo, 0 to 1. Parts
-            more than one photo width or height outside are not counted.
+        photo: Path of the photo, relative to the folder ``eval``.
+        landmark: Name of the landmark in the photo. None: the photo shows no landmark.
+        grade: Visibility of the landmark: ``"good"``, ``"ok"`` or ``"junk"``. None: no landmark.
+        framed_fraction: Fraction of the landmark's silhouette that is inside the photo, 0 to 1.
+            Parts more than one photo width or height outside are not counted.
         unoccluded_fraction: Fraction of the silhouette inside the photo that nothing hides, 0 to 1.
         area_fraction: Fraction of the photo's pixels that show the landmark, 0 to 1.
-        size: ``(height, width)`` in pixels.
-        intrinsics: Camera matrix in pixels, for points ``(x, y, 1)`` with x to the right and y down.
-        pose: Transform from world (meters, z up) to camera (x right, y down, z forward) coordinates.
-        view: Kind of shot, weather and camera settings; see ``View`` in ``data/render/views.py``.
-        encoded_mask: The mask as a base64-encoded 1-bit PNG; empty without a landmark.
+        size: Height and width of the photo in pixels.
+        intrinsics: Camera matrix, which projects camera coordinates to pixels ``(x, y, 1)``.
+        pose: Matrix ``[R | t]`` from world coordinates (meters, z up) to camera coordinates (x
+            right, y down, z forward).
+        view: Kind of shot, weather and camera settings: see ``View`` in ``data/render/views.py``.
+        encoded_mask: `mask` as a 1-bit PNG, encoded in base64. Empty: the photo shows no landmark.
     """
 
     photo: str
@@ -68,19 +69,19 @@ class PhotoAnnotation:
 
     @cached_property
     def mask(self) -> Bool[np.ndarray, "h w"]:
-        """Boolean mask with the size of the photo, True where a pixel shows the landmark."""
+        """Boolean mask of the photo. A pixel is True if it shows the landmark."""
         if not self.encoded_mask:
             return np.zeros(self.size, bool)
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(self.encoded_mask)))).astype(bool)
 
     @property
     def camera_center(self) -> Float[np.ndarray, " 3"]:
-        """Position of the camera in world coordinates, in meters: ``-R^T t`` for the pose ``[R | t]``."""
+        """Position of the camera in world coordinates, in meters: ``-R^T t`` of `pose`."""
         return np.asarray(-self.pose[:, :3].T @ self.pose[:, 3])
 
 
 def find_folder(root: Path | str) -> Path:
-    """Return ``root/landmarks`` if it holds the rendered set, otherwise the folder in this checkout."""
+    """Return ``root/landmarks`` if it holds the rendered data set, otherwise `ROOT`."""
     copy = Path(root) / ROOT.name
     return copy if (copy / CHECKSUMS).is_file() else ROOT
 
@@ -89,11 +90,11 @@ def load(folder: Path | None = None, *, distractors: bool = True) -> Benchmark:
     """Load the evaluation photos as a benchmark.
 
     Args:
-        folder: Folder of the rendered set. None: the copy in this checkout.
+        folder: Folder of the rendered data set. None: ``data/landmarks`` in the repository.
         distractors: Whether photos without a landmark are part of the database.
 
     Raises:
-        DatasetError: The folder does not hold the set. Files are not verified; see `damaged`.
+        DatasetError: The folder does not hold the data set. `damaged` verifies its checksums.
     """
     root = _checked_folder(folder) / "eval"
     names = scan(root / "images").names
@@ -117,12 +118,12 @@ def load(folder: Path | None = None, *, distractors: bool = True) -> Benchmark:
 
 
 def training_photos(folder: Path | None = None) -> PhotoFolder:
-    """Return the training photos. Each landmark has its own sub-folder."""
+    """Return the training photos. Each landmark has one sub-folder."""
     return scan(_checked_folder(folder) / "train")
 
 
 def annotations(folder: Path | None = None) -> dict[str, PhotoAnnotation]:
-    """Read the annotations of the evaluation photos, as a dict. Keys are the photo paths of `load`."""
+    """Read a dict from photo path to annotation of this photo. The paths are those of `load`."""
     path = _checked_folder(folder) / "eval" / "truth.jsonl"
     with path.open(encoding="utf-8") as lines:
         records = [json.loads(line) for line in lines]
@@ -147,14 +148,14 @@ def annotations(folder: Path | None = None) -> dict[str, PhotoAnnotation]:
 
 
 def landmark_bounds(folder: Path | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return the bounds of each evaluation landmark: lowest and highest ``(x, y, z)`` in meters."""
+    """Return the lowest and the highest ``(x, y, z)`` of each evaluation landmark, in meters."""
     path = _checked_folder(folder) / "eval" / "landmarks.json"
     boxes = json.loads(path.read_text(encoding="utf-8"))
     return {name: (np.array(box["low"]), np.array(box["high"])) for name, box in boxes.items()}
 
 
 def damaged(folder: Path | None = None) -> list[str]:
-    """List the files of the rendered set that are missing or do not match their SHA-256 checksum."""
+    """List the files of the rendered data set that are missing or have a wrong SHA-256 checksum."""
     root = _checked_folder(folder)
     names = []
     for line in (root / CHECKSUMS).read_text(encoding="utf-8").splitlines():
@@ -169,7 +170,7 @@ def _checked_folder(folder: Path | None) -> Path:
     if not (root / CHECKSUMS).is_file():
         raise invalid(
             root,
-            f"does not hold the rendered set ({CHECKSUMS} is missing)",
-            fix="use the folder data/landmarks of the repository, or run in a checkout",
+            f"does not hold the rendered data set ({CHECKSUMS} is missing)",
+            fix="clone the repository of delfjax, and pass the path of its folder data/landmarks",
         )
     return root

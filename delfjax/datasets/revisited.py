@@ -1,9 +1,10 @@
 """Load Revisited Oxford and Paris, and their million distractors (Radenovic et al., CVPR 2018).
 
-The file ``gnd_roxford5k.pkl`` holds the names of the database photos (``imlist``) and of the queries
-(``qimlist``), without suffix. For each query, ``gnd`` holds a box ``bbx`` and the ``easy``, ``hard`` and
-``junk`` photos, as indices into ``imlist`` that start at 0. Queries are cropped to the box. The photos
-of the queries are not in the database. These benchmarks are newer than the DELF paper.
+The file ``gnd_roxford5k.pkl`` holds a dict. ``imlist`` has the names of the database photos, and
+``qimlist`` the names of the query photos, without suffix. ``gnd`` has one dict per query: the box
+``bbx``, and the indices of the ``easy``, ``hard`` and ``junk`` photos in ``imlist``, from 0.
+Queries are cropped to the box, and are not in the database. The benchmarks are newer than the DELF
+paper.
 """
 
 from pathlib import Path, PurePosixPath
@@ -22,7 +23,7 @@ DISTRACTOR_LIST = "revisitop1m.txt"
 
 
 def load(name: str, folder: Path) -> Benchmark:
-    """Load ``roxford5k`` or ``rparis6k`` from a folder that holds ``gnd_NAME.pkl``, and photos in ``jpg``.
+    """Load ``roxford5k`` or ``rparis6k``. ``folder`` holds ``gnd_NAME.pkl`` and the folder ``jpg``.
 
     Raises:
         DatasetError: A file is missing or its content is invalid.
@@ -51,10 +52,10 @@ def load(name: str, folder: Path) -> Benchmark:
 def list_distractors(folder: Path) -> tuple[str, ...]:
     """List the distractor photos of ``revisitop1m``, as paths relative to the folder.
 
-    If the folder holds the publisher's list, the listed photos are returned, even if they are missing.
+    If ``revisitop1m.txt`` exists, it replaces the list of the files on disk.
 
     Raises:
-        DatasetError: The list cannot be read, or names a file outside the folder of photos.
+        DatasetError: The text file cannot be read, or has a path outside the folder ``jpg``.
     """
     if not (folder / DISTRACTOR_LIST).exists():
         return list_photos(folder)
@@ -62,7 +63,7 @@ def list_distractors(folder: Path) -> tuple[str, ...]:
     for text, location in read_lines(folder / DISTRACTOR_LIST):
         name = PurePosixPath("jpg", text)
         if ".." in name.parts or name.parts[0] != "jpg":
-            raise invalid(location, f"path {text!r}; expected a path within {folder / 'jpg'}")
+            raise invalid(location, f"path is {text!r}; expected a path within {folder / 'jpg'}")
         names.append(str(name if name.suffix else name.with_suffix(".jpg")))
     return tuple(names)
 
@@ -73,11 +74,11 @@ def _read(path: Path) -> tuple[list[str], list[str], list[dict[str, Any]]]:
         case {"imlist": list(database), "qimlist": list(queries), "gnd": list(annotations)}:
             pass
         case _:
-            raise invalid(path, "not a dict of the lists imlist, qimlist and gnd")
+            raise invalid(path, "is not a dict of the lists imlist, qimlist and gnd")
     for name in (*database, *queries):
         if not isinstance(name, str) or "/" in name:
             expected = "expected a string without folder names"
-            raise invalid(path, f"photo name {short_repr(name)}; {expected}")
+            raise invalid(path, f"found the photo name {short_repr(name)}; {expected}")
     if len(queries) != len(annotations) or not all(isinstance(each, dict) for each in annotations):
         found = f"qimlist has {len(queries)} names, gnd has {len(annotations)} entries"
         raise invalid(path, f"{found}; expected one dict in gnd per name in qimlist")
@@ -87,7 +88,7 @@ def _read(path: Path) -> tuple[list[str], list[str], list[dict[str, Any]]]:
 
 
 def _read_truths(annotation: dict[str, Any], database_size: int, location: str) -> dict[str, Truth]:
-    """Return the ground truth of one query, by the name of the protocol."""
+    """Return a dict from protocol to ground truth of one query."""
     levels: dict[str, list[int]] = {}
     for level in ("easy", "hard", "junk"):
         numbers = annotation.get(level)

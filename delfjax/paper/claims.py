@@ -1,8 +1,8 @@
-"""Decide from results whether claims of the paper (Sec. 5), and claims of our own, are true.
+"""Decide whether the results support the claims of the paper (Sec. 5) and claims of our own.
 
-A claim says that some runs (methods with their settings) are better than others, by mAP or by the
-precision-recall curves of Fig. 5. It passes if the 95% intervals of all differences are above 0. It
-fails if one interval is below 0. Otherwise it is undecided.
+A run is a method with its settings. A claim says that some runs are better than other runs, by mAP
+or by the precision-recall curves of Fig. 5. A claim passes if the 95% intervals of all differences
+are above 0. A claim fails if one interval is below 0. Otherwise, the claim is undecided.
 """
 
 import json
@@ -21,7 +21,7 @@ from delfjax.paper.runs import HEADLINE, load_results, title
 from delfjax.provenance import write_result
 
 FILE = "claims.json"  # in the folder of results
-DECIMALS = 2  # of the numbers in a claim's evidence
+DECIMALS = 2  # of the differences and intervals in a claim's evidence
 Runs = Mapping[str, Sequence[Result]]  # results by run name, one per training seed
 Reason = Callable[[Runs], str | None]  # explains a failed claim; None: no explanation
 
@@ -33,8 +33,8 @@ class Claim:
     Attributes:
         claim: The claim as a sentence.
         passed: Whether the verdict is ``"passed"``.
-        evidence: The ``"verdict"`` (``"passed"``, ``"failed"``, ``"undecided"``, or ``"not run"`` if
-            results are missing), and the differences between runs with their intervals.
+        evidence: Dict with the ``"verdict"``: ``"not run"``, ``"passed"``, ``"failed"`` or
+            ``"undecided"``. It also has the ``"differences"`` of runs, or the ``"missing"`` results.
     """
 
     claim: str
@@ -43,7 +43,7 @@ class Claim:
 
 
 def decide(claim: str, differences: Mapping[str, Estimate]) -> Claim:
-    """Decide a claim that requires all differences to be above 0. There must be at least one."""
+    """Decide a claim that all differences are above 0, from at least one difference."""
     verdicts = {each.verdict for each in differences.values()}
     verdict = next(each for each in ("failed", "undecided", "passed") if each in verdicts)
     shown = {
@@ -59,7 +59,7 @@ def decide(claim: str, differences: Mapping[str, Estimate]) -> Claim:
 
 
 def not_run(claim: str, missing: Sequence[str]) -> Claim:
-    """Return a claim with the verdict "not run" and the names of the missing results."""
+    """Return a claim that cannot be decided because results are missing."""
     return Claim(claim=claim, passed=False, evidence={"verdict": "not run", "missing": [*missing]})
 
 
@@ -87,8 +87,8 @@ def read_claims(path: Path) -> list[Claim]:
     """Read claims from a file that `write_claims` wrote.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        StoreError: If the file does not hold claims.
+        FileNotFoundError: The file does not exist.
+        StoreError: The file is damaged or does not hold claims.
     """
     with reading(path, "claims", fix="run notebooks/06_tables.ipynb"):
         claims = [Claim(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
@@ -104,9 +104,9 @@ class Statement:
         claim: The claim as a sentence.
         pairs: Pairs of run names. The claim says that the first run of each pair is better.
         curve: Whether to compare the precision-recall curves of Fig. 5 instead of mAP. The curves
-            include distractor queries (queries without a correct photo).
-        seeds: Whether to average the results of all training seeds. False if there is only one seed.
-        reason: Function that explains a failed claim from the results.
+            include distractor queries: queries without a correct photo.
+        seeds: Whether to average the results of all training seeds, if there are several.
+        reason: Function that returns a text, which explains from the results why the claim failed.
     """
 
     claim: str
@@ -118,12 +118,12 @@ class Statement:
 
 
 def _scores(runs: Runs) -> str:
-    """Return a text with the mAP of each method."""
+    """Return the mean mAP of each run as text."""
     return f"mAP: {_listed_means(runs, lambda run: run['value'])}"
 
 
 def _keypoints(runs: Runs) -> str | None:
-    """Return a text with the share of keypoints on the landmark by method, if it was measured."""
+    """Return the mean share of keypoints on the landmark for each run as text, if measured."""
     if not all("on_landmark" in run for found in runs.values() for run in found):
         return None
     listed = _listed_means(runs, lambda run: run["on_landmark"]["value"])
@@ -138,7 +138,7 @@ def _listed_means(runs: Runs, value: Callable[[Result], float]) -> str:
 def _curve_and_map(
     claim: str, *pairs: tuple[str, str], reason: Reason | None = None
 ) -> tuple[Statement, Statement]:
-    """Return two statements of one claim: for the curves of Fig. 5, as in the paper, and for mAP."""
+    """Return two statements of a claim: one for the curves of Fig. 5 and one for mAP."""
     return (
         Statement(f"{claim} (Fig. 5)", pairs, curve=True, reason=reason),
         Statement(f"{claim} (mAP)", pairs, reason=reason),
@@ -183,7 +183,7 @@ STATEMENTS = (
     ),
 )
 EXACT = "ft_att_200f_exact"
-# Claims that are not in the paper. It reports one number of features, dimensions and bits.
+# Claims that are not in the paper: it does not vary the numbers of features, dimensions and bits.
 OURS = tuple(
     Statement(claim, (pair,), seeds=False)
     for claim, pair in {
@@ -204,7 +204,7 @@ METHODS = ("ft_att", "att", "ft_norm", "norm")
 
 
 def decide_all(folder: Path, benchmark: str = HEADLINE) -> list[Claim]:
-    """Decide every claim from the results in a folder."""
+    """Decide all claims from the results of one benchmark in a folder."""
     decided = [_decide(statement, folder, benchmark) for statement in (*STATEMENTS, *OURS)]
     return decided + [_predicted(claim, folder, benchmark) for claim in PREDICTIONS]
 
@@ -231,7 +231,7 @@ def _decide(statement: Statement, folder: Path, benchmark: str) -> Claim:
 
 
 def _predicted(claim: str, folder: Path, benchmark: str) -> Claim:
-    """Decide, for each method, whether keypoints on the landmark go along with average precision."""
+    """Decide a claim of `PREDICTIONS`: for each method, the rank correlation must be above 0."""
     differences = {}
     for name in METHODS:
         for run in load_results(name, folder, benchmark, seeds=False):

@@ -1,4 +1,4 @@
-"""Draw figures of results: precision-recall curves (Fig. 5), the effect of each setting, and hits on landmarks."""
+"""Plot results: precision-recall curves (Fig. 5), mAP by setting, and keypoints on landmarks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,8 +15,8 @@ from delfjax.plots.base import COLORS, MUTED, NEUTRAL, Figure, subplots
 Line = tuple[str, str | tuple[int, tuple[float, ...]], str]  # color, dashes, marker
 
 BLUE, ORANGE, GREEN, PURPLE = COLORS
-# Attention is blue, the norm is orange with rings. Lines of fine-tuned models are solid, those of other
-# models are dashed. In gray, dashes and rings distinguish the lines.
+# Attention is blue, the norm is orange with rings. Lines of fine-tuned models are solid, those of
+# other models are dashed. Without color, dashes and rings distinguish the lines.
 LONG, MIXED, DOTS = (0, (5, 1.6)), (0, (5, 1.5, 1, 1.5)), (0, (1, 1.3))
 MANY = (0, (6, 1.5, 1, 1.5, 1, 1.5))
 LINES: dict[str, Line] = {
@@ -30,22 +30,22 @@ LINES: dict[str, Line] = {
     "DIR+QE": (GREEN, DOTS, ""),
 }
 AXIS, TICKS = (10, 1000), (10, 30, 100, 300, 1000)  # as in the paper's figure
-LOG_RANGE = 4  # the axis is logarithmic if the largest number is this many times the smallest
+LOG_RANGE = 4  # the x axis is logarithmic if the largest value is at least 4 times the smallest
 OTHERS = ("#23272f", NEUTRAL, "#a3423e")  # colors of runs that are not in LINES
 
 
 def fig5(
     runs: Mapping[str, Result], paper: PaperFigure | None = None, *, heading: str = "here"
 ) -> Figure:
-    """Plot precision against the number of correct results of all queries (Fig. 5).
+    """Plot precision against the number of correct results, summed over all queries (Fig. 5).
 
-    The queries include distractor queries (queries without a correct photo).
+    The queries include distractor queries: queries without a correct photo.
 
     Args:
-        runs: For each method, a result with a ``curve``. Methods of the paper have fixed line styles.
-            RootSIFT has the style of CONGAS, which it replaces.
-        paper: Digitized curves of the paper, drawn pale behind ours. None: only our curves.
-        heading: Heading above our methods in the legend, such as the name of the benchmark.
+        runs: Dict from method to a result that has a ``"curve"``. Methods of the paper have fixed
+            line styles. RootSIFT has the style of CONGAS, the method that it replaces.
+        paper: Curves of the paper, drawn pale behind ours. None: only our curves.
+        heading: Legend title of our curves, such as the name of the benchmark.
     """
     figure, axes = subplots(8.2, 4.2)
     ax = axes[0, 0]
@@ -83,11 +83,11 @@ def _draw(ax: Axes, points: Float[np.ndarray, "2 k"], line: Line, **style: Any) 
 
 
 def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Figure:
-    """Plot mAP against settings. Each sweep (runs that vary one setting) gets one panel.
+    """Plot mAP against the value of one setting, in one panel per setting.
 
     Args:
-        found: For each axis label, such as "features per photo", the results of a sweep by the value
-            of the setting. There must be at least one sweep, each with results.
+        found: Dict from axis label, such as "features per photo", to the results of this panel. The
+            results are a dict from the value of the setting to a result. No dict may be empty.
     """
     figure, axes = subplots(3.3 * len(found), 3.0, 1, len(found), sharey=True)
     for ax, (label, by_number) in zip(axes[0], found.items(), strict=True):
@@ -107,10 +107,10 @@ def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Figure:
 
 
 def landmarks(runs: Mapping[str, Result]) -> Figure:
-    """Plot average precision against the share of keypoints on the landmark, one point per landmark.
+    """Plot average precision against the share of keypoints on the landmark, for each landmark.
 
     Args:
-        runs: Results on the rendered landmarks, by name in the legend.
+        runs: Dict from legend label to a result on the rendered data set.
     """
     figure, axes = subplots(6.2, 3.6)
     ax = axes[0, 0]

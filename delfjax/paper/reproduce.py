@@ -1,7 +1,7 @@
-"""Make missing or outdated results of the runs (methods with settings) in `delfjax.paper.runs`.
+"""Compute the missing and outdated results of the runs in `delfjax.paper.runs`.
 
-A result is up to date if the configuration, the model, the photos and `PROTOCOL` (the version of the
-code) have not changed.
+A run is a method with its settings. A result is outdated if the configuration, the model, the
+photos or `PROTOCOL`, the version of the evaluation code, have changed.
 """
 
 import shlex
@@ -30,7 +30,7 @@ State = Literal["kept", "made", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class LabeledFolder:
-    """Arguments of `delfjax.datasets.labeled_folder.labeled`: a folder that becomes a benchmark."""
+    """Folder to evaluate as a benchmark: arguments of `delfjax.datasets.labeled_folder.labeled`."""
 
     folder: Path
     queries: str = "*"
@@ -39,14 +39,14 @@ class LabeledFolder:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One run (a method with its settings) on one benchmark.
+    """The evaluation of one run on one benchmark.
 
     Attributes:
-        run: The run.
+        run: Method with its settings.
         benchmark: Name of the benchmark.
         profile: Size of photos and number of features.
         folder: Folder of the results.
-        data: Folder of the real data sets. A rendered set needs none.
+        data: Folder of the published data sets. May be None for the rendered data set.
         labeled: Labeled folder to evaluate instead of a named benchmark.
     """
 
@@ -69,17 +69,17 @@ class Job:
 
     @property
     def headline(self) -> bool:
-        """Whether the README's table shows the result. The table leaves out the benchmark ``rendered``."""
+        """Whether the README's table shows the result. It has no results on ``rendered``."""
         return self.run.headline and self.benchmark != "rendered"
 
     @property
     def config(self) -> RunConfig:
-        """Configuration of the evaluation, with the photo size and number of features of ``profile``."""
+        """Configuration of the evaluation, with photo size and number of features."""
         return self.run.at(self.profile)
 
     @property
     def command(self) -> str:
-        """Shell command that makes the result."""
+        """Shell command that computes the result."""
         words = ["delfjax", "reproduce", "--only", self.name]
         if self.labeled is not None:
             words += ["--labeled", str(self.labeled.folder)]
@@ -91,12 +91,13 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Outcome of a `Job`.
+    """Report on one job of `Reproduction`.
 
     Attributes:
         job: The job.
-        state: ``"kept"`` if the result was up to date, ``"made"``, or ``"failed"``.
-        reason: Reason why the result was made, or the error of a failed job. Empty if it was kept.
+        state: ``"kept"`` if the existing result was up to date, ``"made"`` if a new result was
+            computed, or ``"failed"`` after an error.
+        reason: Why a new result was computed, or the error. Empty for ``"kept"``.
         seconds: Wall time in seconds.
         unreadable: Number of photos that could not be read.
     """
@@ -116,17 +117,17 @@ def plan(
     labeled: LabeledFolder | None = None,
     profile: str = "embedded",
 ) -> list[Job]:
-    """List all jobs (one run on one benchmark each). The rendered sets come first.
+    """List the jobs: one job per run and benchmark. The rendered data set comes first.
 
     Args:
-        names: Names of runs, benchmarks or results to list. Empty: all jobs.
+        names: Runs, benchmarks or results to list, by name. Empty: all jobs.
         folder: Folder of the results.
-        data: Folder of the real data sets. None: only the rendered sets.
-        labeled: A labeled folder to evaluate instead of all benchmarks.
-        profile: Name in `PROFILES`.
+        data: Folder of the published data sets. None: only the rendered data set.
+        labeled: Labeled folder to evaluate instead of all benchmarks.
+        profile: Name of the size of photos and number of features, from `PROFILES`.
 
     Raises:
-        ConfigError: If a name is unknown.
+        ConfigError: A name is unknown.
     """
     available = datasets.RENDERED if data is None else datasets.available(data)
     benchmarks = sorted(available, key=lambda name: name not in datasets.RENDERED)
@@ -137,20 +138,21 @@ def plan(
     if unknown := [name for name in names if name not in known]:
         raise ConfigError(
             f"unknown name {', '.join(unknown)}; expected a run, an available benchmark "
-            f"({', '.join(benchmarks)}) or a result. Fix: choose from `delfjax reproduce --list`"
+            f"({', '.join(benchmarks)}) or a result. "
+            "Fix: choose a name that `delfjax reproduce --list` shows"
         )
     return [job for job in jobs if not names or {job.run.name, job.benchmark, job.name} & {*names}]
 
 
 class Reproduction:
-    """Run jobs. Loaded models and benchmarks are kept in memory."""
+    """Runner of jobs. Loaded models and benchmarks stay in memory for the next job."""
 
     def __init__(self) -> None:
         self._models: dict[str, LocalExtractor] = {}
         self._benchmarks: dict[str, tuple[Benchmark, str]] = {}
 
     def outdated(self, job: Job) -> str | None:
-        """Return a short reason why a result has to be made, or None if the result is up to date."""
+        """Return why the result of a job is missing or outdated, or None if it is up to date."""
         _, photos = self._benchmark(job)
         if not job.path.is_file():
             return "missing"
@@ -168,7 +170,7 @@ class Reproduction:
         return next((words for words, changed in checks.items() if changed), None)
 
     def run(self, job: Job) -> Outcome:
-        """Make a job's result if it is missing or out of date."""
+        """Compute the result of a job if it is missing or outdated, and report on the job."""
         start, unreadable = time.perf_counter(), 0
         try:
             reason = self.outdated(job)
@@ -196,7 +198,7 @@ class Reproduction:
         write_result(job.path, report(evaluation) | added)
 
     def _benchmark(self, job: Job) -> tuple[Benchmark, str]:
-        """Load a job's benchmark. Return also the checksum of its photos."""
+        """Load the benchmark of a job. Return the benchmark and a checksum of the photos."""
         if job.benchmark not in self._benchmarks:
             if (own := job.labeled) is not None:
                 loaded = datasets.labeled(own.folder, own.queries, own.database)
@@ -208,9 +210,9 @@ class Reproduction:
 
 
 def run_all(jobs: Sequence[Job]) -> list[Outcome]:
-    """Run jobs one after another. A failed job is reported and does not stop the others.
+    """Run jobs one after another. After a failed job, the next job runs.
 
-    After an interrupt, call the function again: finished results and cached features are reused.
+    A call after an interruption reuses the finished results and cached features.
     """
     reproduction, outcomes = Reproduction(), []
     with tqdm(jobs, unit="run") as bar:

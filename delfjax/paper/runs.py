@@ -1,6 +1,7 @@
-"""The runs behind the paper's table and figures (Sec. 5). A run is a method with a `RunConfig`.
+"""Define the runs behind the paper's table and figures (Sec. 5).
 
-The result of a run on a benchmark is the file ``<benchmark>_<run>.json`` in `delfjax.provenance.RESULTS`.
+A run is a method with its settings. The result of a run on a benchmark is the file
+``<benchmark>_<run>.json`` in `delfjax.provenance.RESULTS`.
 """
 
 import shlex
@@ -24,7 +25,7 @@ from delfjax.search.searcher import SearchConfig
 
 HEADLINE = "rendered+places"  # the benchmark on which claims are decided
 
-Swept = Literal["features", "dimensions", "recall", "bits"]  # the setting that a sweep varies
+Swept = Literal["features", "dimensions", "recall", "bits"]  # settings that a sweep varies
 SWEEPS: tuple[Swept, ...] = get_args(Swept)
 Kind = Literal["method", "global", "handcrafted", "combined", "unselected", Swept]
 POOLINGS: dict[Pooling, str] = {"mac": "MAC", "gem": "GeM", "rmac": "R-MAC"}
@@ -57,7 +58,13 @@ TITLES = {  # titles of results that exist only in the folder "runs"
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Longest side of a photo in pixels, number of features per photo, and sub-folder of `RESULTS`."""
+    """Size of photos and number of features.
+
+    Attributes:
+        longest: Number of pixels of the longest side of a photo.
+        features: Number of features per photo.
+        folder: Sub-folder of `RESULTS` for the results.
+    """
 
     longest: int
     features: int
@@ -76,11 +83,11 @@ class Run:
     """A method with its settings.
 
     Attributes:
-        name: Name of the run, and last part of the name of its result.
-        row: The paper's name of the method, or our name if the paper has none.
-        kind: Group of the run. Runs that vary one setting (a sweep) have the same kind.
-        config: Configuration without photo size and number of features, which `at` adds.
-        features: Number of features per photo. None: the number that the profile gives.
+        name: Name of the run.
+        row: Name of the method in tables. If the method is in the paper, the paper's name.
+        kind: Group of the run. The runs of a sweep, which vary one setting, are one group.
+        config: Configuration of the evaluation. `at` adds photo size and number of features.
+        features: Number of features per photo. None: the number of the profile.
         headline: Whether the README's table shows the run.
     """
 
@@ -113,7 +120,7 @@ AVERAGE, LOCAL = ExpansionConfig(kind="average"), ExpansionConfig(kind="local")
 
 
 def _methods() -> Iterator[Run]:
-    """Yield the four curves of Fig. 5; Table 1 has only the last one."""
+    """Yield the four variants of DELF in Fig. 5. Only the last variant is in Table 1."""
     method = partial(Run, kind="method", headline=True)
     yield method(name="norm", row="DELF-noFT", config=DELF_NOFT)
     yield method(name="ft_norm", row="DELF+FT", config=DELF_FT)
@@ -122,7 +129,7 @@ def _methods() -> Iterator[Run]:
 
 
 def _handcrafted() -> Iterator[Run]:
-    """Yield handcrafted features with all 128 dimensions. They replace the paper's CONGAS and LIFT."""
+    """Yield SIFT and RootSIFT with 128 dimensions. They replace the paper's CONGAS and LIFT."""
     for name, row in (("sift", "SIFT"), ("rootsift", "RootSIFT")):
         config = RunConfig(model=name, pca=PCAConfig(dimensions=128))
         headline = name == "rootsift"
@@ -143,7 +150,7 @@ def _globals() -> Iterator[Run]:
 
 
 def _combined() -> Iterator[Run]:
-    """Yield DELF with query expansion (QE) and R-MAC. R-MAC replaces DIR, a learned R-MAC."""
+    """Yield DELF with query expansion (QE) and R-MAC. R-MAC replaces DIR, a trained R-MAC."""
     fused = replace(
         DELF_FT_ATT,
         global_descriptor=GlobalConfig(pooling="rmac"),
@@ -219,9 +226,9 @@ def title(name: str) -> str:
 def result_files(
     name: str, folder: Path = RESULTS, benchmark: str = HEADLINE, *, seeds: bool = True
 ) -> list[Path]:
-    """Return the paths of the existing result files of a run on a benchmark.
+    """List the existing result files of a run on a benchmark.
 
-    If ``seeds`` is True, the results with other training seeds are added.
+    ``seeds`` is whether to include the results with other training seeds.
     """
     found = [folder / f"{benchmark}_{name}.json"]
     others = sorted((folder / "runs").glob(SEEDS[name])) if seeds and name in SEEDS else []
@@ -237,9 +244,9 @@ def load_results(
 
 
 def results_by_row(folder: Path = RESULTS, *, headline: bool = False) -> dict[str, list[Path]]:
-    """Return the result files on all benchmarks, by row of Table 1, without the sweeps.
+    """Return a dict from method to its result files on all benchmarks, without the sweeps.
 
-    If ``headline`` is True, only the rows that the README shows are returned.
+    ``headline`` is whether to include only the methods in the README's table.
     """
     rows = [run for run in RUNS.values() if run.features is None and run.kind not in SWEEPS]
     benchmarks = (*datasets.NAMES, datasets.LABELED)
@@ -254,10 +261,10 @@ def results_by_row(folder: Path = RESULTS, *, headline: bool = False) -> dict[st
 def sweep(
     kind: Kind, folder: Path = RESULTS, benchmark: str = HEADLINE
 ) -> dict[float, Mapping[str, Any]]:
-    """Return the results of a sweep (runs that vary one setting), by the value of the setting.
+    """Return a dict from the value of one setting to the result with this value.
 
-    The value is the number of features per photo (kind ``"features"``), the size of a descriptor
-    (``"dimensions"``, ``"bits"``), or the recall of the index in percent (``"recall"``).
+    ``kind`` is the setting: the number of ``"features"`` per photo, the number of ``"dimensions"``
+    or ``"bits"`` of a descriptor, or the ``"recall"`` of the index in percent.
     """
     names = [run.name for run in RUNS.values() if run.kind == kind]
     found = [each for name in names for each in load_results(name, folder, benchmark, seeds=False)]
@@ -267,7 +274,7 @@ def sweep(
 
 
 def _setting(kind: Kind, result: Mapping[str, Any]) -> float:
-    """Return the value of the setting that the sweep of this kind varies."""
+    """Return the value of the setting ``kind`` in a result."""
     config = result["config"]
     match kind:
         case "features":
@@ -284,6 +291,6 @@ def _setting(kind: Kind, result: Mapping[str, Any]) -> float:
 
 
 def command(kind: Kind) -> str:
-    """Return the shell command that makes the results of all runs in one group."""
+    """Return the shell command that computes the results of all runs of one group."""
     names = [run.name for run in RUNS.values() if run.kind == kind]
     return shlex.join(["delfjax", "reproduce", "--only", *names])

@@ -1,7 +1,7 @@
-"""Table 1: the paper's values beside ours, as text, Markdown and HTML.
+"""Compare the paper's Table 1 with our results, in tables as text, Markdown and HTML.
 
-The paper's values are for Oxford5k and Paris6k, ours for the benchmarks that could be run. Values of
-the same method share a row. Values of the same photos share a column. A dash marks a missing value.
+Rows are methods, and columns are benchmarks. The paper has values for Oxford5k and Paris6k. Our
+values are for the benchmarks that could be run. A dash marks a missing value.
 """
 
 from collections import defaultdict
@@ -28,7 +28,7 @@ TITLES = {  # column titles of the benchmarks in Table 1
     "paris6k": "Par6k",
     "paris6k+flickr100k": "Par106k",
 }
-REPLACEMENTS = {  # our methods, each with the unavailable method of Table 1 that it replaces
+REPLACEMENTS = {  # our method to the unavailable method of Table 1 that it replaces
     "RootSIFT": "CONGAS",
     "R-MAC, fine-tuned": "DIR",
     "R-MAC+QE, fine-tuned": "DIR+QE",
@@ -39,12 +39,12 @@ START, END = "<!-- results -->", "<!-- /results -->"  # lines before and after t
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table of text, with notes below.
+    """A table of strings, with notes below the table.
 
     Attributes:
         header: Column titles.
-        rows: Rows with one text per column.
-        notes: Notes on single cells. A cell ends with the number of its note, from 1.
+        rows: Rows of cells, with one string per column.
+        notes: Notes on single cells. A cell that ends with ``(1)`` refers to the first note.
         remarks: Notes on the whole table.
     """
 
@@ -91,12 +91,12 @@ class Table:
 
 
 def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
-    """List the results in a folder as a table: name, value, interval, and description.
+    """List name, value, interval and description of the results in a folder as a table.
 
-    If ``headline`` is True, results that contain ``"headline": false`` are left out.
+    ``headline`` is whether to leave out results that contain ``"headline": false``.
 
     Raises:
-        ValueError: If there are no results.
+        ValueError: The folder has no results.
     """
     rows = []
     for path in sorted(set(list_files(folder, ".json")) - {folder / CLAIMS}):
@@ -110,16 +110,15 @@ def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
 
 
 def compare_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Table:
-    """Make a table with the values of the paper's Table 1, and our results beside them.
+    """Return a table with the values of the paper's Table 1 and, beside them, our results.
 
     Args:
-        paper: The paper's values.
-        ours: Result files by method, as `results_by_row` returns them. A method that the paper lacks
-            gets a row of its own. Several files of one method and benchmark, from several training
-            seeds, are averaged.
+        paper: Values of the paper's Table 1.
+        ours: Dict from method to result files, as `results_by_row` returns it. Methods that are not
+            in the paper get additional rows. Results of several training seeds are averaged.
 
     Raises:
-        ValueError: If a result file has no mAP.
+        ValueError: A result file has no mAP.
     """
     cells = {method: _cells(paths) for method, paths in ours.items()}
     found = {benchmark for row in cells.values() for benchmark in row}
@@ -152,7 +151,7 @@ def compare_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Tab
 
 
 def summarize_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Table:
-    """Make a table of our results on `HEADLINE`, beside the paper's on Oxford5k and Paris6k.
+    """Return a table of our mAP on `HEADLINE` beside the paper's mAP on Oxford5k and Paris6k.
 
     Arguments and errors are those of `compare_table1`.
     """
@@ -168,30 +167,30 @@ def summarize_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> T
 
 
 def update_page(page: Path, folder: Path = RESULTS) -> None:
-    """Write the summary of Table 1 into a Markdown page, between the two marks for results.
+    """Write the table of `summarize_table1` into a Markdown page, between `START` and `END`.
 
     Raises:
-        ValueError: If the page lacks the marks.
+        ValueError: The page lacks the lines `START` and `END`.
     """
     text = page.read_bytes().decode()  # with the line ends of the page
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
         expected = f"expected one {START} and, after it, one {END}"
-        raise ValueError(f"{page}: has no marks for the table; {expected}. Fix: add both lines")
+        raise ValueError(f"{page}: has no place for the table; {expected}. Fix: add both lines")
     table = summarize_table1(table1(), results_by_row(folder, headline=True)).markdown()
     block = f"{START}\n\n{table}\n\n{END}".replace("\n", "\r\n" if "\r\n" in text else "\n")
     write_output(page, f"{before}{block}{after}")
 
 
 def _published(paper: PaperTable, method: str, columns: Sequence[str]) -> list[str]:
-    """Return the paper's values of a method in some columns, with a dash for a missing value."""
+    """Return the paper's values of a method as strings, with a dash for each missing value."""
     values = map(paper.rows.get(method, {}).get, columns)
     return [DASH if value is None else f"{value:.1f}" for value in values]
 
 
 def _cells(paths: Sequence[Path]) -> dict[str, tuple[str, str]]:
-    """Read the result files of a method. Return the text and the note of one cell per benchmark."""
+    """Return a dict from benchmark to the text and the note of a cell, for one method."""
     by_benchmark: dict[str, dict[Path, dict[str, Any]]] = defaultdict(dict)
     for path in paths:
         result = read_result(path)
@@ -202,7 +201,7 @@ def _cells(paths: Sequence[Path]) -> dict[str, tuple[str, str]]:
 
 
 def _cell(runs: Mapping[Path, dict[str, Any]]) -> tuple[str, str]:
-    """Return mAP and interval, averaged over runs (by file), and a note on their sources."""
+    """Return the mean mAP of results with its interval, and a note that names the result files."""
     first, *others = runs.values()
     value, (low, high) = first["value"], first["interval"]
     if others:
@@ -214,5 +213,5 @@ def _cell(runs: Mapping[Path, dict[str, Any]]) -> tuple[str, str]:
 
 
 def _escape(text: str) -> str:
-    """Escape the characters of a cell that have a meaning in Markdown."""
+    """Escape the characters that have a meaning in a cell of Markdown."""
     return "".join(f"\\{letter}" if letter in "|*_" else letter for letter in text)

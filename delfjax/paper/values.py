@@ -1,7 +1,7 @@
-"""Numbers of the paper's Table 1 and Fig. 5, with their sources.
+"""Read the values of the paper's Table 1 and Fig. 5.
 
-The curves of Fig. 5 were read off the pixels of the figure. Their precision has an error of at most
-0.03. In Fig. 5, recall is a number of correct results.
+The values of Fig. 5 were measured in the pixels of the figure, with an error of at most 0.03. In
+Fig. 5, recall is the number of correct results.
 """
 
 import json
@@ -19,15 +19,15 @@ RESTORE = "restore the file from the repository"
 
 @dataclass(frozen=True, kw_only=True)
 class PaperTable:
-    """A table of the paper.
+    """The values of a table in the paper.
 
     Attributes:
-        source: Name of the table.
-        status: How the numbers of the table were obtained.
-        unit: Unit of the numbers.
-        sets: Names of the data sets, which are the columns.
-        rows: Numbers by method and data set. None if the paper gives none.
-        notes: Remarks that a reader of the table needs.
+        source: Citation of the table.
+        status: How the values were obtained.
+        unit: Unit of the values.
+        sets: Names of the data sets, which are the columns of the table.
+        rows: Dict from method to a dict from data set to value. None: the paper gives no value.
+        notes: Notes on the table.
     """
 
     source: str
@@ -40,13 +40,13 @@ class PaperTable:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PaperFigure:
-    """A figure of the paper with its curves.
+    """The curves of a figure in the paper.
 
     Attributes:
         status: How the curves were obtained.
-        error: Largest possible reading error of the precision values, which were read off the plot.
-        curves: Curves by method, in the paper's order: recalls (numbers of correct results, rising)
-            and the precision at each, 0 to 1.
+        error: Largest possible error of the precision.
+        curves: Dict from method to curve. Row 0 of a curve is the recall, as an increasing number
+            of correct results. Row 1 is the precision at this recall, 0 to 1.
     """
 
     status: str
@@ -58,7 +58,7 @@ def table1(root: Path = ROOT) -> PaperTable:
     """Read Table 1: mAP on Oxford5k and Paris6k, with and without 100,000 distractors.
 
     Raises:
-        StoreError: If a row does not have one number, or null, for each column.
+        StoreError: The file is damaged, or a row does not have one value for each column.
     """
     path = root / "table1.json"
     with reading(path, "Table 1 of the paper", fix=RESTORE):
@@ -72,7 +72,7 @@ def fig5(root: Path = ROOT) -> PaperFigure:
     """Read Fig. 5: precision-recall curves on Google-Landmarks, with distractor queries.
 
     Raises:
-        StoreError: If a curve does not have one precision, or null, for each recall.
+        StoreError: The file is damaged, or a curve does not have one precision for each recall.
     """
     path, curves = root / "fig5.json", {}
     with reading(path, "Fig. 5 of the paper", fix=RESTORE):

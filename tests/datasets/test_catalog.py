@@ -142,5 +142,5 @@ def test_the_message_of_every_entry(name):
 def test_a_pipe_in_place_of_the_list_of_unfinished_parts_is_refused(tmp_path):
     (tmp_path / "oxford5k").mkdir()
     os.mkfifo(tmp_path / "oxford5k" / ".fetching")
-    with pytest.raises(DatasetError, match=r"\.fetching: .* Fix: remove it"):
+    with pytest.raises(DatasetError, match=r"\.fetching: .* Fix: remove this file"):
         missing_parts("oxford5k", tmp_path)

@@ -137,5 +137,7 @@ def test_a_copy_in_the_data_folder_is_preferred(tmp_path):
 
 
 def test_a_folder_without_the_set(tmp_path):
-    with pytest.raises(DatasetError, match=r"the rendered set \(SHA256SUMS is missing\)\. Fix: "):
+    with pytest.raises(
+        DatasetError, match=r"the rendered data set \(SHA256SUMS is missing\)\. Fix: "
+    ):
         rendered.load(tmp_path)
