@@ -2,8 +2,7 @@
 
 A downloaded archive could overwrite any file on disk. `unpack` therefore accepts only regular
 files, paths inside the destination folder, and a limited total size. If one file is not allowed or
-damaged, no file is unpacked. After success, a marker file records the SHA-256 checksum of the
-archive.
+damaged, no file is unpacked. Otherwise, a marker file records the SHA-256 checksum of the archive.
 """
 
 import errno
@@ -76,7 +75,6 @@ def is_unpacked(digest: str, folder: Path) -> bool:
 
 
 def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
-    """Write the files of an archive into an empty folder."""
     count = total = 0
     progress = {"unit": "B", "unit_scale": True, "desc": f"unpack {archive.name}"}
     with archive.open("rb") as file, tqdm(total=archive.stat().st_size, **progress) as bar:
@@ -97,11 +95,9 @@ def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
                 if not problem and target.exists():
                     problem = "is in the archive twice"
                 if problem:
-                    raise invalid(
-                        archive,
-                        f"the member {member.name[:200]!r} {problem}. No file was unpacked",
-                        fix="download the archive again, or unpack it by hand if you trust it",
-                    )
+                    found = f"the member {member.name[:200]!r} {problem}. No file was unpacked"
+                    fix = "download the archive again, or unpack it by hand if you trust it"
+                    raise invalid(archive, found, fix=fix)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source = tar.extractfile(member) or io.BytesIO()  # never None for a regular file
                 with source, target.open("xb") as output:
@@ -111,12 +107,10 @@ def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
                 bar.update(file.tell() - bar.n)
             stream.seek(tar.offset)
             if stream.read(512) != bytes(512):  # tarfile mistakes a damaged header for the end
-                raise EOFError("the archive is truncated: the end of the tar is missing")
+                raise EOFError("the archive is truncated: the end is missing")
             # Reading to the end of the padding also verifies the checksum of a gzip.
             if len(stream.read(MAX_READ)) == MAX_READ:
-                raise EOFError(
-                    f"the archive has more than {MAX_READ:,} bytes after the end of the tar"
-                )
+                raise EOFError(f"more than {MAX_READ:,} bytes follow the end of the tar archive")
 
 
 def _problem(member: tarfile.TarInfo, path: PurePosixPath) -> str | None:

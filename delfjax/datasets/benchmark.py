@@ -64,8 +64,7 @@ class Benchmark:
     Attributes:
         name: Name of the benchmark, such as ``oxford5k``.
         root: Folder to which all photo paths are relative.
-        database: Paths of the photos to search. The index of a photo is its position in this tuple,
-            starting at 0.
+        database: Paths of the photos to search. The index of a photo is its position, from 0.
         queries: Queries with ground truth.
         truths: Dict from protocol to one `Truth` per query, in the order of ``queries``. A protocol
             is a rule for which photos are correct, such as ``"easy"``.

@@ -80,7 +80,7 @@ class CatalogEntry:
 
 
 def _read_catalog(path: Path) -> dict[str, CatalogEntry]:
-    """Read the catalog. The file ``a_{}`` with ``numbers = [1, 2]`` stands for ``a_1`` and ``a_2``."""
+    """Read the catalog. A file ``a_{}`` with ``numbers = [1, 2]`` stands for ``a_1``, ``a_2``."""
     entries = {}
     for name, record in tomllib.loads(path.read_text(encoding="utf-8")).items():
         files = []

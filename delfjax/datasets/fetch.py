@@ -126,7 +126,7 @@ def _check_response(response: requests.Response, **_: object) -> None:
     if not (has_length and is_whole and encoding == "identity"):
         raise ValueError(
             f"the server sent status {response.status_code}, length {length or 'unknown'}, "
-            f"encoding {encoding}; expected status 200, length 1 to {MAX_BYTES:,} bytes, no encoding"
+            f"encoding {encoding}; expected status 200, length 1 to {MAX_BYTES:,}, no encoding"
         )
 
 

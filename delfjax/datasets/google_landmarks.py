@@ -1,8 +1,7 @@
 """Load Google-Landmarks. Version 1 is the data set of the paper (Sec. 5).
 
-The csv files are checked when the benchmark is loaded. Missing photos are reported later, when they
-are read: of millions of photos, some are always missing. Sources: the publisher's page, and
-``dataset_file_io.py`` of tensorflow/models.
+Missing photos do not raise an error before they are read: of millions of photos, some are always
+missing. Sources: the publisher's page, and ``dataset_file_io.py`` of tensorflow/models.
 """
 
 import csv
@@ -28,10 +27,11 @@ def load_v2(folder: Path) -> Benchmark:
     """Load ``google_landmarks_v2``.
 
     The photos in the folder ``index`` are the database, and the labeled photos in ``test`` are the
-    queries. Photo ``0123456789abcdef`` of the index is ``index/0/1/2/0123456789abcdef.jpg``. The
-    queries have two halves, ``private`` and ``public``, with one protocol each. In the protocol
-    ``private``, the public queries have no correct photo, and vice versa. Test photos without
-    labels are left out: the database may hold correct photos for them.
+    queries. Unlabeled test photos are left out: the database may hold correct photos for them.
+    Photo ``0123456789abcdef`` in ``index`` is the file ``index/0/1/2/0123456789abcdef.jpg``.
+
+    The benchmark has two protocols, ``private`` and ``public``, for two halves of the queries. The
+    queries of the other half have no correct photo.
 
     Raises:
         DatasetError: A csv file cannot be read, or its content is invalid.
@@ -59,15 +59,14 @@ def load_v2(folder: Path) -> Benchmark:
 def load_v1(folder: Path) -> Benchmark:
     """Load ``google_landmarks_v1``. Photos that show the landmark of a query are correct.
 
-    ``train.csv`` lists the database, and ``test.csv`` the queries. Both files need the columns
-    ``id,url,landmark_id``. The published ``test.csv`` lacks the column ``landmark_id``: you have to
-    add it. If ``index.csv`` exists, its photos are added to the database. They are wrong for every
-    query. The photo ``ID`` of ``train.csv`` is ``train/ID.jpg``, and so on for the other csv files.
+    ``train.csv`` lists the database, and ``test.csv`` the queries, in the columns ``id``, ``url``
+    and ``landmark_id``. The published ``test.csv`` lacks the column ``landmark_id``: you have to
+    add it. Photos in ``index.csv``, if this file exists, are added to the database and are always
+    wrong. The photo ``ID`` of ``train.csv`` is ``train/ID.jpg``, and so on for the other csv files.
     A query without a correct photo becomes a distractor query.
 
     Raises:
-        DatasetError: A csv file cannot be read, its content is invalid, or no query shows a
-            landmark of a database photo.
+        DatasetError: A csv file is invalid, or no query shows a landmark of a database photo.
     """
     database, queries = _v1_labels(folder, "train"), _v1_labels(folder, "test")
     if (folder / "index.csv").exists():
@@ -80,11 +79,8 @@ def load_v1(folder: Path) -> Benchmark:
     truth_of = {landmark: Truth(np.array(photos)) for landmark, photos in members.items()}
     truths = {photo: truth_of[mark] for photo, mark in queries.items() if mark in truth_of}
     if not truths:
-        raise invalid(
-            folder / "test.csv",
-            "no query shows a landmark of a database photo",
-            fix="add the column landmark_id, with ids that also occur in train.csv",
-        )
+        fix = "add the column landmark_id, with ids that also occur in train.csv"
+        raise invalid(folder / "test.csv", "no query shows a landmark of a database photo", fix=fix)
     return Benchmark(
         name="google_landmarks_v1",
         root=folder,
@@ -119,12 +115,11 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
     ``index`` holds the ids of the database photos. Test photos that are not scored are left out.
 
     Returns:
-        For ``"private"`` and ``"public"``, the halves of the test photos: a dict from the id of a
+        For each half of the test photos, ``"private"`` and ``"public"``: a dict from the id of a
         test photo to the ids of its correct photos.
 
     Raises:
-        DatasetError: The file cannot be read, a line is invalid, or ``index`` lacks a correct
-            photo.
+        DatasetError: The file cannot be read, a line is invalid, or a photo is not in ``index``.
     """
     halves: dict[str, dict[str, tuple[str, ...]]] = {half: {} for half in PROTOCOLS.values()}
     for location, row in _read_rows(path, (("id", "images", "Usage"),)):
@@ -139,11 +134,8 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
             photo = max(positives, key=positives.count)
             raise invalid(location, f"the column images lists photo {photo!r} more than once")
         if unknown := [each for each in positives if each not in index]:
-            raise invalid(
-                location,
-                f"photo {unknown[0]!r} is not in the index; expected an id of index.csv",
-                fix="download both csv files again",
-            )
+            found = f"photo {unknown[0]!r} is not in the index; expected an id of index.csv"
+            raise invalid(location, found, fix="download both csv files again")
         halves[PROTOCOLS[usage]][row["id"]] = positives
     return halves
 
@@ -153,7 +145,6 @@ def _v2_path(split: str, photo: str) -> str:
 
 
 def _v1_labels(folder: Path, split: str) -> dict[str, int | None]:
-    """Return a dict from photo paths to landmark ids, for the database or the queries."""
     labels = read_labels(folder / f"{split}.csv")
     return {f"{split}/{photo}.jpg": landmark for photo, landmark in labels.items()}
 

@@ -36,11 +36,9 @@ def find_classes(photos: PhotoFolder) -> dict[str, list[str]]:
             classes[first].append(name)
     if len(classes) < 2:
         found = f"one class ({', '.join(classes)})" if classes else "photos but no sub-folders"
-        raise invalid(
-            photos.root / outer,
-            f"has {found}; expected at least two sub-folders, one per class",
-            fix="move the photos of each class into their own sub-folder",
-        )
+        found = f"has {found}; expected at least two sub-folders, one per class"
+        fix = "move the photos of each class into their own sub-folder"
+        raise invalid(photos.root / outer, found, fix=fix)
     return dict(sorted(classes.items()))
 
 

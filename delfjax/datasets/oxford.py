@@ -46,17 +46,13 @@ CORRUPT = frozenset(
 def load(name: str, folder: Path) -> Benchmark:
     """Load ``oxford5k`` or ``paris6k``.
 
-    ``folder`` holds the photos and the text files, in any sub-folders. Errors are those of
-    `read_ground_truth`.
+    ``folder`` holds photos and text files in any sub-folders. Errors: see `read_ground_truth`.
     """
     photos = tuple(photo for photo in list_photos(folder) if _stem(photo) not in CORRUPT)
     queries, truths = read_ground_truth(folder, folder, photos, ignored=CORRUPT)
     if len(queries) != QUERY_COUNT:
-        raise invalid(
-            folder,
-            f"found {len(queries)} queries; expected {QUERY_COUNT}",
-            fix=f"unpack the ground truth of {name} again, and remove that of other data sets",
-        )
+        fix = f"unpack the ground truth of {name} again, and remove that of other data sets"
+        raise invalid(folder, f"found {len(queries)} queries; expected {QUERY_COUNT}", fix=fix)
     return Benchmark(
         name=name, root=folder, database=photos, queries=queries, truths={STANDARD: truths}
     )
@@ -65,16 +61,13 @@ def load(name: str, folder: Path) -> Benchmark:
 def read_ground_truth(
     folder: Path, root: Path, database: Iterable[str], *, ignored: Collection[str] = ()
 ) -> tuple[tuple[Query, ...], tuple[Truth, ...]]:
-    """Read queries and ground truth from text files in the format of Oxford5k.
+    """Read queries, sorted by name, and ground truth from text files in the format of Oxford5k.
 
     Args:
         folder: Folder that holds the text files, in any sub-folders.
         root: Folder to which the paths in ``database`` are relative.
         database: Paths of the database photos.
         ignored: File names, without suffix, of photos to skip in the text files.
-
-    Returns:
-        The queries, sorted by name, and the ground truth of each query.
 
     Raises:
         DatasetError: A file of a query is missing or its content is invalid.

@@ -28,8 +28,8 @@ ALLOWED = {
     *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
     *("EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"),
 }
-# Stack positions of the dict keys that an instruction takes. Keys have to be strings: to hash nested
-# tuples can take exponential time, or overflow the C stack.
+# Stack positions of the dict keys that an instruction takes. Keys have to be strings: hashing
+# nested tuples can take exponential time, or overflow the C stack.
 KEYS = {"SETITEM": slice(-2, -1), "SETITEMS": slice(0, None, 2), "DICT": slice(0, None, 2)}
 
 
@@ -43,8 +43,7 @@ def load_plain(path: Path) -> object:
     Plain data are dicts with string keys, lists, tuples, strings, numbers, booleans and None.
 
     Raises:
-        DatasetError: The file cannot be read, is damaged, has more than `MAX_BYTES` bytes, or does
-            not hold plain data.
+        DatasetError: The file cannot be read, exceeds `MAX_BYTES`, or does not hold plain data.
     """
     try:
         check_regular(path)
@@ -54,11 +53,8 @@ def load_plain(path: Path) -> object:
             raise _UnsafePickleError(f"the file has more than {MAX_BYTES:,} bytes, the limit")
         return _PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
     except _UnsafePickleError as error:
-        raise invalid(
-            path,
-            f"{error}. No code from the file was run",
-            fix=f"download the file again, or, if you trust the file, convert it to {EXPECTED}",
-        ) from None
+        fix = f"download the file again, or, if you trust the file, convert it to {EXPECTED}"
+        raise invalid(path, f"{error}. No code from the file was run", fix=fix) from None
     except OSError as error:
         raise unreadable(path, error) from error
     except Exception as error:  # a damaged program can make the interpreter raise anything
@@ -79,9 +75,8 @@ def _instruction(op: pickletools.OpcodeInfo) -> Callable[[Any], None]:
     """Return a method of `_PlainUnpickler` that executes an instruction, or raises an error."""
 
     def refuse(self: _PlainUnpickler) -> NoReturn:
-        raise _UnsafePickleError(
-            f"the file uses the pickle instruction {op.name}; expected only {EXPECTED}"
-        )
+        found = f"the file uses the pickle instruction {op.name}"
+        raise _UnsafePickleError(f"{found}; expected only {EXPECTED}")
 
     if op.name not in ALLOWED:
         return refuse
@@ -90,9 +85,8 @@ def _instruction(op: pickletools.OpcodeInfo) -> Callable[[Any], None]:
     def check_keys_and_execute(self: _PlainUnpickler) -> None:
         for key in self.stack[KEYS[op.name]]:
             if type(key) is not str:
-                raise _UnsafePickleError(
-                    f"found a dict key of type {type(key).__name__}; expected str"
-                )
+                found = f"found a dict key of type {type(key).__name__}"
+                raise _UnsafePickleError(f"{found}; expected str")
         execute(self)
 
     return check_keys_and_execute if op.name in KEYS else execute

@@ -44,8 +44,7 @@ class PhotoAnnotation:
         area_fraction: Fraction of the photo's pixels that show the landmark, 0 to 1.
         size: Height and width of the photo in pixels.
         intrinsics: Camera matrix, which projects camera coordinates to pixels ``(x, y, 1)``.
-        pose: Matrix ``[R | t]`` from world coordinates (meters, z up) to camera coordinates (x
-            right, y down, z forward).
+        pose: Matrix ``[R | t]`` from world (meters, z up) to camera coordinates (z forward).
         view: Kind of shot, weather and camera settings: see ``View`` in ``data/render/views.py``.
         encoded_mask: `mask` as a 1-bit PNG, encoded in base64. Empty: the photo shows no landmark.
     """
@@ -168,9 +167,7 @@ def damaged(folder: Path | None = None) -> list[str]:
 def _checked_folder(folder: Path | None) -> Path:
     root = ROOT if folder is None else Path(folder)
     if not (root / CHECKSUMS).is_file():
-        raise invalid(
-            root,
-            f"does not hold the rendered data set ({CHECKSUMS} is missing)",
-            fix="clone the repository of delfjax, and pass the path of its folder data/landmarks",
-        )
+        fix = "clone the repository of delfjax, and pass the path of its folder data/landmarks"
+        found = f"does not hold the rendered data set ({CHECKSUMS} is missing)"
+        raise invalid(root, found, fix=fix)
     return root

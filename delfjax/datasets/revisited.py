@@ -3,8 +3,7 @@
 The file ``gnd_roxford5k.pkl`` holds a dict. ``imlist`` has the names of the database photos, and
 ``qimlist`` the names of the query photos, without suffix. ``gnd`` has one dict per query: the box
 ``bbx``, and the indices of the ``easy``, ``hard`` and ``junk`` photos in ``imlist``, from 0.
-Queries are cropped to the box, and are not in the database. The benchmarks are newer than the DELF
-paper.
+Queries are cropped to the box, and are not in the database. The DELF paper is older.
 """
 
 from pathlib import Path, PurePosixPath
@@ -88,7 +87,6 @@ def _read(path: Path) -> tuple[list[str], list[str], list[dict[str, Any]]]:
 
 
 def _read_truths(annotation: dict[str, Any], database_size: int, location: str) -> dict[str, Truth]:
-    """Return a dict from protocol to ground truth of one query."""
     levels: dict[str, list[int]] = {}
     for level in ("easy", "hard", "junk"):
         numbers = annotation.get(level)

@@ -70,8 +70,7 @@ def read_box(corners: object, photo: Path, location: str) -> Box:
         location: File and line of the box, for the message.
 
     Raises:
-        DatasetError: ``corners`` are not four numbers, or the box is empty, not finite, or
-            completely outside the photo.
+        DatasetError: ``corners`` are not four numbers, or the box has no area inside the photo.
         PhotoError: The photo cannot be read.
     """
     try:

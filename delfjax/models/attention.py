@@ -1,9 +1,9 @@
-"""Score local descriptors by an attention head, learned from image labels (Sec. 4.2, Eqs. 1 to 3).
+"""Score local descriptors with an attention head (Sec. 4.2, Eqs. 1 to 3).
 
-Two 1x1 convolutions and a softplus give a score ``alpha(f) >= 0`` for each descriptor ``f``. In training, a
-linear classifier ``W`` gets the weighted sum of the descriptors of a photo: ``y = W sum_n alpha(f_n) f_n``
-(Eq. 1). Image labels are therefore enough to learn the scores. In retrieval, the descriptors with the
-highest scores become the features of a photo.
+The head computes a score ``alpha(f) >= 0`` of each descriptor ``f`` by two 1x1 convolutions and a
+softplus. In retrieval, the descriptors with the highest scores are the features of a photo. Image
+labels are enough to train the head: the sum of the descriptors of a photo, weighted by their
+scores, is classified by a linear layer ``W``, ``y = W sum_n alpha(f_n) f_n`` (Eq. 1).
 """
 
 from typing import Literal
@@ -23,8 +23,8 @@ HIDDEN_CHANNELS = 512  # official code: delf_model.AttentionModel; the paper giv
 def softplus(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Compute ``log(1 + exp(x))``, with a derivative of at least `MIN_SLOPE`.
 
-    The true derivative, ``sigmoid(x)``, vanishes for scores near 0, so training cannot raise such scores.
-    Without the lower limit, all scores fell to 0 within ten updates for one of three random seeds.
+    The true derivative ``sigmoid(x)`` is almost 0 if the softplus is near 0, so training cannot
+    increase such scores. Without the limit, all scores fell to 0 for one of three random seeds.
     """
     return jax.nn.softplus(x)
 
@@ -36,11 +36,12 @@ def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
 
 
 class Attention(nnx.Module):
-    """Score each descriptor by ``alpha(f) = softplus(w2 . relu(W1 f + b1) + b2)``.
+    """Attention head, which computes the score ``alpha(f) = softplus(w2 . relu(W1 f + b1) + b2)``.
 
-    The official code has a batch norm after ``W1``. The paper does not mention one, so this class has none.
-    ``w2`` starts at 0, so all scores start at ``ln 2``. The paper does not say how ``w2`` starts. Conv4
-    descriptors have large norms, so a random ``w2`` sets all scores of many photos to 0, and they stay at 0.
+    ``f`` is a descriptor. ``W1`` and ``b1`` are kernel and bias of the first 1x1 convolution, and
+    ``w2`` and ``b2`` those of the second. ``w2`` is initialized with 0: after a random
+    initialization, all scores of many photos are 0 and stay 0. The official code has a batch norm
+    after the first convolution. The paper does not mention a batch norm, and this class has none.
 
     Args:
         channels: Dimension of a descriptor (1024 at conv4).
@@ -56,7 +57,7 @@ class Attention(nnx.Module):
         )
 
     def __call__(self, maps: Float[Array, "b y x c"]) -> Float[Array, "b y x"]:
-        """Return the score of each conv4 descriptor, never negative. Do not L2-normalize the descriptors."""
+        """Return the scores of conv4 descriptors that are not L2-normalized."""
         return softplus(self.score(jax.nn.relu(self.hidden(maps))))[..., 0]
 
 
@@ -67,15 +68,14 @@ def weighted_pool(
     reduction: Literal["sum", "mean"] = "mean",
     normalize: bool = True,
 ) -> Float[Array, "b c"]:
-    """Sum or average the descriptors of each photo, weighted by score (Eq. 1 without the classifier ``W``).
+    """Compute the weighted sum or mean of the descriptors of each photo (input of ``W`` in Eq. 1).
 
     Args:
-        maps: Conv4 descriptors, without L2 normalization.
-        scores: Score ``alpha`` of each descriptor.
-        reduction: ``"sum"`` computes ``sum_n alpha_n f_n``, as in Eq. 1. ``"mean"`` divides the sum by the
-            number of descriptors, as in the official code. The sum would grow with the size of the photo.
-        normalize: Whether to L2-normalize each descriptor first, as in the official code. Eq. 1 does not
-            mention this normalization.
+        maps: Conv4 descriptors ``f_n`` that are not L2-normalized.
+        scores: Score ``alpha_n`` of each descriptor.
+        reduction: ``"sum"`` computes ``sum_n alpha_n f_n``, as in Eq. 1. ``"mean"`` divides the sum
+            by the number of descriptors, as in the official code.
+        normalize: Whether to L2-normalize each descriptor first, as only the official code does.
     """
     if normalize:
         maps = l2_normalize(maps)

@@ -1,9 +1,7 @@
-"""Compute dense local descriptors by a fully convolutional ResNet that ends after conv4 (Sec. 4.1).
+"""Compute dense local descriptors with a fully convolutional ResNet up to conv4 (Sec. 4.1).
 
-ResNet-50 gives one 1024-d descriptor for every 16th pixel in each direction. The network takes RGB photos
-with values from 0 to 255. `fold_batch_norm` makes the network faster for feature extraction.
-
-Symbols: ``x`` is an image or a feature map. ``valid`` marks the positions of ``x`` inside a photo.
+The input are RGB photos with values from 0 to 255. The output of ResNet-50 has 1024 channels and a
+stride of 16 pixels. `fold_batch_norm` speeds up feature extraction.
 """
 
 import hashlib
@@ -25,7 +23,7 @@ State = nnx.State[Any, Any]  # parameters of a network, nested like its modules
 
 
 class ConvNorm(nnx.Module):
-    """A convolution followed by a batch norm. `fold_batch_norm` merges the two into one convolution."""
+    """Convolution, followed by a batch norm unless it is folded into the convolution."""
 
     def __init__(
         self,
@@ -52,15 +50,16 @@ class ConvNorm(nnx.Module):
         self.norm = None if folded else norm(cout)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x e"]:
-        """Apply the convolution, then the batch norm if it is not folded."""
+        """Apply the convolution and the batch norm."""
         x = self.conv(x)
         return x if self.norm is None else self.norm(x)
 
 
 class Bottleneck(nnx.Module):
-    """A bottleneck block of a ResNet, ``relu(shortcut(x) + expand(relu(spatial(relu(reduce(x))))))``.
+    """Bottleneck block of a ResNet, ``relu(shortcut(x) + expand(relu(spatial(relu(reduce(x))))))``.
 
-    The shortcut is a 1x1 convolution if the block changes the shape of ``x``, and otherwise the identity.
+    ``reduce`` and ``expand`` are 1x1 convolutions, and ``spatial`` is a 3x3 convolution.
+    ``shortcut`` is the identity, or a 1x1 convolution if the block changes the shape of ``x``.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class Bottleneck(nnx.Module):
     def __call__(
         self, x: Float[Array, "b h w c"], valid: Bool[Array, "b h w"] | None = None
     ) -> Float[Array, "b y x e"]:
-        """Apply the block. ``valid`` marks the positions of ``x`` inside a photo (by default all)."""
+        """Apply the block. ``valid`` marks the positions of ``x`` inside a photo. None: all."""
         shortcut = x if self.shortcut is None else self.shortcut(x)
         if self.strides_first:
             valid = _stride_mask(valid, self.stride)
@@ -102,8 +101,8 @@ class ResNet(nnx.Module):
     Args:
         spec: Layer sizes and input normalization of the network.
         conv5: Whether to add conv5. Local descriptors do not need conv5.
-        classifier: Whether to add conv5, global average pooling and the classifier of 1000 ImageNet classes.
-        folded: Whether the batch norms are folded into the convolutions, as `fold_batch_norm` does.
+        classifier: Whether to add conv5, global average pooling and the ImageNet classifier.
+        folded: Whether to omit the batch norms, because they are folded into the convolutions.
         rngs: Random state that initializes the weights.
     """
 
@@ -129,17 +128,17 @@ class ResNet(nnx.Module):
     def __call__(
         self, photos: Float[Array, "b h w 3"], valid: Bool[Array, "b h w"] | None = None
     ) -> dict[str, Array]:
-        """Compute the feature maps of all stages: the stem, conv2, conv3, conv4 and, if present, conv5.
+        """Compute the feature maps of all stages.
 
         Args:
-            photos: RGB images with values from 0 to 255. One image may hold several photos. They are at
-                least 16 pixels apart, and the coordinates of their top left corners are multiples of 16.
-            valid: Pixels inside a photo. The values of the other pixels do not change the feature maps
-                inside the photos. By default, all pixels are inside a photo.
+            photos: RGB images with values from 0 to 255. Photos in one image must be at least 16
+                pixels apart, and their top left corners must have multiples of 16 as coordinates.
+            valid: Mask of the pixels inside a photo, by default all pixels. Other pixels do not
+                change the feature maps inside the photos.
 
         Returns:
-            Maps by name. Their strides are 2, 4, 8, 16 and 32 pixels. With a classifier, also ``logits``,
-            the class scores.
+            Dict of feature maps: ``stem`` and ``conv2`` to ``conv4`` or ``conv5``, with strides of
+            2, 4, 8, 16 and 32 pixels. A network with classifier adds ``logits``.
         """
         x = _mask((photos - jnp.array(self.spec.mean)) / jnp.array(self.spec.std), valid)
         valid = _stride_mask(valid, 2)
@@ -159,7 +158,7 @@ class ResNet(nnx.Module):
 def _mask(
     x: Float[Array, "b h w c"], valid: Bool[Array, "b h w"] | None
 ) -> Float[Array, "b h w c"]:
-    """Set the cells outside the photos to zero, like the padding of a convolution."""
+    """Set the positions outside the photos to zero, like the padding of a convolution."""
     return x if valid is None else jnp.where(valid[..., None], x, 0)
 
 
@@ -168,9 +167,9 @@ def _stride_mask(valid: Bool[Array, "b h w"] | None, stride: int) -> Bool[Array,
 
 
 def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
-    """Max-pool non-negative maps with kernel 3, stride 2 and padding 1.
+    """Max-pool non-negative feature maps with kernel size 3, stride 2 and padding 1.
 
-    On a CPU, the maximum of nine slices is several times faster than XLA's window reduction.
+    On a CPU, the maximum of nine slices is several times faster than the window reduction of XLA.
     """
     height, width = x.shape[1:3]
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # after a ReLU, no value is smaller than zero
@@ -184,7 +183,7 @@ def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
 
 
 def cut_at_conv4(model: ResNet) -> ResNet:
-    """Return a copy of the network without conv5 and classifier."""
+    """Return a copy of a network without conv5 and without classifier."""
     cut = nnx.clone(model)
     cut.classifier = None
     if 5 in cut.stages:
@@ -194,17 +193,18 @@ def cut_at_conv4(model: ResNet) -> ResNet:
 
 
 def fold_batch_norm(model: ResNet) -> ResNet:
-    """Fold each batch norm into its convolution: ``w' = w g / s``, ``b' = (b - m) g / s + beta``.
+    """Return a copy of a network with each batch norm folded into the convolution before it.
 
-    ``w`` and ``b`` are kernel and bias of the convolution. In the batch norm, ``m`` is the running mean,
-    ``s = sqrt(variance + epsilon)``, ``g`` the scale and ``beta`` the bias. A folded network does not change.
+    ``w`` and ``b`` are kernel and bias of the convolution. The batch norm has the mean ``m``, the
+    standard deviation ``s``, the scale ``g`` and the bias ``beta``. The new kernel is ``w g / s``,
+    and the new bias ``(b - m) g / s + beta``. A network without batch norms is returned unchanged.
     """
     if model.folded:
         return model
     folded = nnx.clone(model)
     folded.folded = True
     for unit in [unit for _, unit in nnx.iter_modules(folded) if isinstance(unit, ConvNorm)]:
-        # In NumPy, because JAX would take seconds to compile the operations for each of twenty shapes.
+        # In NumPy, because JAX would take seconds to compile the operations for each shape.
         norm, conv = jax.tree.map(np.asarray, (nnx.state(unit.norm), nnx.state(unit.conv)))
         gain = norm["scale"][...] / np.sqrt(norm["var"][...] + np.float32(model.spec.epsilon))
         bias = conv["bias"][...] if "bias" in conv else 0.0
@@ -217,7 +217,7 @@ def fold_batch_norm(model: ResNet) -> ResNet:
 
 
 def transpose_kernels(state: State) -> State:
-    """Swap the y and x axes of every kernel. Transposed photos then give transposed feature maps.
+    """Swap the y and x axes of every kernel. Transposed photos then have transposed feature maps.
 
     Portrait photos can then use the program compiled for landscape photos. Not in the paper.
     """
@@ -226,18 +226,20 @@ def transpose_kernels(state: State) -> State:
 
 
 def named_parameters(state: State) -> dict[str, nnx.Variable[Array]]:
-    """Return a dict of the parameters of a network, with names such as ``conv4.0.expand.conv.kernel``."""
+    """Return the parameters by name. An example of a name is ``conv4.0.expand.conv.kernel``."""
     return {".".join(map(str, path)): value for path, value in nnx.to_flat_state(state)}
 
 
 def build(
     create: Callable[[], Module], tensors: Mapping[str, np.ndarray], prefix: str = ""
 ) -> Module:
-    """Create a network and set its parameters to ``tensors``. Keys are ``prefix`` + parameter name.
+    """Create a network, and set its parameters to the values in ``tensors``.
+
+    The keys of ``tensors`` are ``prefix`` + name of the parameter.
 
     Raises:
-        KeyError: If a tensor is missing.
-        ValueError: If a tensor has another shape than the parameter.
+        KeyError: A tensor is missing.
+        ValueError: The shapes of a tensor and its parameter differ.
     """
     module = nnx.eval_shape(create)
     for name, parameter in named_parameters(nnx.state(module)).items():
@@ -248,7 +250,7 @@ def build(
 
 
 def checksum(tensors: State | Mapping[str, np.ndarray]) -> str:
-    """Return one SHA-256 of the names and values of all parameters, in hexadecimal."""
+    """Return a SHA-256 checksum of the names and values of all parameters, in hexadecimal."""
     named = named_parameters(tensors) if isinstance(tensors, nnx.State) else tensors
     digest = hashlib.sha256()
     for name in sorted(named):

@@ -1,9 +1,9 @@
-"""Save and load trained models. A model is one safetensors file in half precision.
+"""Save and load trained models as safetensors files in half precision.
 
-A file holds an attention head, a backbone up to conv4 with folded batch norms, or both. Its metadata hold
-a JSON description, the manifest. If training did not change the backbone, the file stores only the checksum
-of the backbone. `load_model` then looks for a backbone with this checksum in the other model files of the
-same folder, and finally among the ImageNet weights.
+A model file holds an attention head, a backbone up to conv4 with folded batch norms, or both. The
+metadata of the file hold a JSON object, the manifest. If training did not change the backbone, the
+file holds only the checksum of the backbone. `load_model` then searches a backbone with this
+checksum in the other model files of the folder, and finally in the ImageNet weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,12 +25,13 @@ from delfjax.models.zoo import zoo
 
 
 def model_path(name_or_path: str | Path, others: Sequence[str] = ()) -> Path:
-    """Return the path of a model file, given a path or the name of a model in the zoo.
+    """Return the path of a model file.
 
-    If a name is also a path, the zoo takes precedence. ``others`` are further names for the error message.
+    ``name_or_path`` is a name in `zoo` or a path. Names have priority. The error message lists the
+    names in the zoo and in ``others``.
 
     Raises:
-        WeightsError: If no model in the zoo has this name, and no file has this path.
+        WeightsError: The name is unknown, and no file has this path.
     """
     models = zoo()
     path = models.get(str(name_or_path), Path(name_or_path))
@@ -41,8 +42,8 @@ def model_path(name_or_path: str | Path, others: Sequence[str] = ()) -> Path:
         )
     if not path.is_file():
         raise WeightsError(
-            f"{name_or_path}: no such model file, and no model that comes with delfjax has this name. "
-            f"Fix: pass the path of a .safetensors file, or one of the names {', '.join([*models, *others])}"
+            f"{name_or_path}: no such model file, and no model of delfjax has this name. Fix: pass "
+            f"the path of a .safetensors file, or one of the names {', '.join([*models, *others])}"
         )
     return path
 
@@ -58,19 +59,20 @@ def save_model(
     """Save a model as one safetensors file.
 
     Args:
-        path: The file. Its folder is created if it does not exist.
-        backbone: The backbone, with folded batch norms.
-        attention: The attention head, if the model has one.
-        with_backbone: Whether to store the backbone, and not only its checksum.
-        training: Description of the training, stored in the manifest.
+        path: Path of the file. Missing folders are created.
+        backbone: Backbone with folded batch norms.
+        attention: Attention head. None: the model has no attention head.
+        with_backbone: Whether to save the backbone. If False, only the checksum is saved.
+        training: Description of the training, for the manifest.
 
     Raises:
-        WeightsError: If a parameter is too large for half precision.
+        WeightsError: A parameter is too large for half precision.
+        StoreError: The file cannot be written.
     """
     tensors: Tensors = {}
     if with_backbone:
         tensors |= _half_precision("backbone", backbone)
-        # The checksum is that of the rounded parameters.
+        # The checksum in the manifest is that of the rounded parameters.
         backbone = _build_backbone(backbone.spec.name, tensors)
     if attention is not None:
         tensors |= _half_precision("attention", attention)
@@ -85,10 +87,13 @@ def save_model(
 
 
 def read_manifest(name_or_path: Path | str) -> dict[str, Any]:
-    """Read the manifest of a model: contents and checksum of the file, backbone, and training settings.
+    """Read the manifest of a model.
+
+    The keys are ``holds`` (parts in the file), ``backbone`` (name and checksum), ``sha256``
+    (checksum of the tensors) and ``training`` (description of the training).
 
     Raises:
-        WeightsError: If the model does not exist, is damaged or is not a trained model.
+        WeightsError: The model does not exist, is damaged, or is not a model of delfjax.
     """
     path = model_path(name_or_path)
     with _reading_model(path):
@@ -105,17 +110,17 @@ def _reading_model(path: Path) -> AbstractContextManager[None]:
 def _check_manifest(manifest: dict[str, Any]) -> dict[str, Any]:
     backbone, holds = manifest["backbone"], manifest["holds"]
     if not {*holds} or not {*holds} <= {"attention", "backbone"}:
-        raise ValueError(f"it holds {holds}, expected attention and backbone")
+        raise ValueError(f"it holds {holds}, not attention or backbone")
     if backbone["name"] not in SPECS or not isinstance(backbone["checksum"], str):
-        raise ValueError(f"its backbone is {backbone['name']}, expected {', '.join(SPECS)}")
+        raise ValueError(f"its backbone is {backbone['name']}, not one of {', '.join(SPECS)}")
     return manifest
 
 
 def load_model(name_or_path: Path | str) -> tuple[ResNet, Attention | None]:
-    """Load a model by path or name. Return its backbone (batch norms folded) and its attention head or None.
+    """Load the backbone, with folded batch norms, and the attention head (or None) of a model.
 
     Raises:
-        WeightsError: As in `read_manifest`, or if the backbone of the model is missing.
+        WeightsError: As in `read_manifest`, or the backbone of the model is missing.
     """
     path = model_path(name_or_path)
     backbone = attention = None
@@ -137,7 +142,7 @@ def load_model(name_or_path: Path | str) -> tuple[ResNet, Attention | None]:
 
 
 def _find_backbone(path: Path, expected: Mapping[str, str]) -> ResNet:
-    """Find the backbone of a model file that stores only the checksum of its backbone."""
+    """Find the backbone of a model file that holds only the checksum of the backbone."""
     for other in sorted(path.parent.glob("*.safetensors")):
         with suppress(WeightsError):  # skip files that are not models
             manifest = read_manifest(other)
@@ -147,22 +152,21 @@ def _find_backbone(path: Path, expected: Mapping[str, str]) -> ResNet:
     if (found := checksum(nnx.state(backbone))) != expected["checksum"]:
         raise WeightsError(
             f"{path}: this model needs the backbone {expected['name']} with checksum "
-            f"{expected['checksum'][:16]}, but no model file in {path.parent} holds it. The ImageNet "
-            f"backbone has checksum {found[:16]}. "
+            f"{expected['checksum'][:16]}. No model file in {path.parent} holds this backbone, and "
+            f"the ImageNet backbone has the checksum {found[:16]}. "
             "Fix: copy the model file that holds the backbone to this folder"
         )
     return backbone
 
 
 def _half_precision(part: str, module: nnx.Module) -> Tensors:
-    """Return the parameters of a module in half precision, by name."""
     tensors = {}
     for path, parameter in named_parameters(nnx.state(module)).items():
         full, name = np.asarray(parameter[...]), f"{part}.{path}"
         if (largest := np.abs(full).max()) > np.finfo(np.float16).max:
             raise WeightsError(
-                f"{name} has values up to {largest:.3g}; expected at most 65504, the largest number in "
-                "half precision. Fix: train again with a lower learning rate"
+                f"{name} has values up to {largest:.3g}; expected at most 65504, the limit of half "
+                "precision. Fix: train again with a lower learning rate"
             )
         tensors[name] = np.ascontiguousarray(full.astype(np.float16))
     return tensors

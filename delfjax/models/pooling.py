@@ -1,10 +1,10 @@
-"""Pool conv4 maps into one global descriptor per photo, by MAC, SPoC, GeM or R-MAC.
+"""Pool conv4 feature maps of a photo into one global descriptor, by MAC, SPoC, GeM or R-MAC.
 
-MAC (Tolias et al., 2016) is the maximum of each channel. SPoC (Babenko and Lempitsky, 2015, here without
-center prior) is the mean, and GeM (Radenovic et al., 2018) a generalized mean. R-MAC (Tolias et al., 2016)
-sums the maxima of a grid of regions. The descriptor is ``x = l2(sum_r l2(f(r)))``. ``f(r)`` pools region
-``r``, and ``l2`` divides by the L2 norm. Each pyramid level (resized copy of the photo) is one region, and
-R-MAC adds the grid. All use DELF's backbone. The paper compares with a trained R-MAC (DIR) and MAC (siaMAC).
+MAC (Tolias et al., 2016) is the maximum of each channel. SPoC (Babenko and Lempitsky, 2015, here
+without center prior) is the mean. GeM (Radenovic et al., 2018) is a generalized mean. A region is a
+level of the image pyramid: a resized copy of the photo. R-MAC (Tolias et al., 2016) adds a grid of
+square regions. The pooled regions are L2-normalized and summed, and the sum is L2-normalized. The
+paper compares DELF with a trained R-MAC (DIR) and a trained MAC (siaMAC).
 """
 
 from typing import Literal, get_args
@@ -22,7 +22,7 @@ GEM_EPSILON = 1e-6  # smallest activation in GeM: the official code's epsilon
 RMAC_LEVELS = 3  # Tolias et al.: L = 3
 RMAC_OVERLAP = 0.4  # desired overlap of neighboring regions
 RMAC_EXTRA = 6  # largest number of additional regions along the long side
-# Largest number of regions of one pyramid level: the whole level, and the grids of R-MAC.
+# Largest number of regions of one pyramid level: the whole level and the grids of R-MAC.
 MAX_REGIONS = 1 + sum(level * (level + RMAC_EXTRA) for level in range(1, RMAC_LEVELS + 1))
 
 
@@ -33,14 +33,14 @@ def pool(
     *,
     exponent: float = 3.0,
 ) -> Float[Array, " c"]:
-    """Pool the descriptors at the selected positions of a feature map, channel by channel.
+    """Pool each channel of a feature map over the positions of a mask.
 
     Args:
-        maps: Conv4 descriptors.
-        mask: Positions to pool. At least one must be selected.
-        kind: ``"mac"`` and ``"rmac"`` compute the maximum, ``"spoc"`` the mean, and ``"gem"`` the
-            generalized mean ``mean(x^p)^(1/p)``.
-        exponent: Exponent ``p`` of GeM. 1 gives the mean, and large values approach the maximum.
+        maps: Conv4 feature map.
+        mask: Positions to pool, at least one.
+        kind: ``"mac"`` and ``"rmac"`` compute the maximum of the values ``x``, ``"spoc"`` the mean,
+            and ``"gem"`` the generalized mean ``mean(x^p)^(1/p)``.
+        exponent: Exponent ``p`` of GeM. 1 is the mean, and large values approach the maximum.
     """
     mask = mask[..., None]
     if kind in ("mac", "rmac"):
@@ -63,15 +63,14 @@ def pool_regions(
     *,
     exponent: float = 3.0,
 ) -> Float[Array, " c"]:
-    """Compute the global descriptor of a photo from regions of its map, ``l2(sum_r l2(f(r)))``.
+    """Compute the global descriptor of a photo from the regions of a feature map.
 
     Args:
-        maps: Conv4 descriptors.
-        regions: ``(top, left, height, width)`` of each region, in cells (positions of the map). Rows after
-            the first ``count`` are ignored.
-        count: Number of regions.
-        kind: Pooling ``f`` of one region.
-        exponent: Exponent ``p`` of GeM.
+        maps: Conv4 feature map of all pyramid levels.
+        regions: Top, left, height and width of each region, in positions of the map.
+        count: Number of regions. Rows of ``regions`` after the first ``count`` are ignored.
+        kind: Pooling of one region.
+        exponent: Exponent of GeM.
     """
     y, x = jnp.arange(maps.shape[0])[:, None], jnp.arange(maps.shape[1])[None]
 
@@ -84,9 +83,9 @@ def pool_regions(
 
 
 def pooling_regions(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[np.ndarray, "r 4"]:
-    """Return the regions to pool: all pyramid levels (resized photos), and for R-MAC a grid on each level.
+    """Return the regions to pool: each pyramid level and, for R-MAC, a grid on each level.
 
-    Levels and regions are ``(top, left, height, width)`` in cells (positions of the feature map).
+    Rows of ``levels`` and of the result are top, left, height and width in positions of the map.
     """
     regions = []
     for top, left, height, width in levels.tolist():
@@ -97,10 +96,11 @@ def pooling_regions(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[n
 
 
 def rmac_regions(height: int, width: int) -> list[tuple[int, int, int, int]]:
-    """Return the square regions of R-MAC on a map, ``(top, left, height, width)`` in map positions.
+    """Return top, left, height and width of the square regions of R-MAC, in positions of a map.
 
-    Grid ``l`` (1 to `RMAC_LEVELS`) has ``l`` by ``l + m`` squares of side ``2 min(height, width) / (l + 1)``.
-    ``m`` is 0 for a square map. Otherwise neighbors in grid 1 overlap by about `RMAC_OVERLAP` of their side.
+    Grid ``l``, from 1 to `RMAC_LEVELS`, has ``l`` regions along the short side of the map and ``l +
+    m`` along the long side. Regions have the side ``2 min(height, width) / (l + 1)``. ``m`` is 0
+    for a square map. Otherwise, neighbors in grid 1 overlap by about `RMAC_OVERLAP` sides.
     """
     short, rest = min(height, width), abs(height - width)
     extra = min(range(1, RMAC_EXTRA + 1), key=lambda m: abs(1 - rest / m / short - RMAC_OVERLAP))

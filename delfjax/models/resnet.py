@@ -1,8 +1,8 @@
-"""Specify a ResNet, and compute the receptive field of its conv4 output (Sec. 4.1; He et al. 2016).
+"""Specify a ResNet, and compute the receptive field of conv4 (Sec. 4.1; He et al. 2016).
 
-ResNet-50 has two variants. In **v1** (He et al., Keras and the paper), the first 1x1 convolution of a stage
-has stride 2, and the receptive field is 291 pixels. In **v1.5** (torchvision), the first 3x3 convolution has
-stride 2, and the receptive field is 267 pixels. Output ``i`` is centered at pixel ``16 i``.
+ResNet-50 has two variants. In **v1** (He et al., Keras and the paper), the first 1x1 convolution of
+a stage has stride 2, and the receptive field is 291 pixels. In **v1.5** (torchvision), the first
+3x3 convolution has stride 2, and the receptive field is 267 pixels.
 """
 
 from collections.abc import Iterator
@@ -23,13 +23,14 @@ class ResNetSpec:
 
     Attributes:
         name: Name of the network.
-        stride_in: The convolution with stride 2 in a stage's first block, ``"1x1"`` (v1) or ``"3x3"`` (v1.5).
+        stride_in: First convolution with stride 2 in a stage: ``"1x1"`` (v1) or ``"3x3"`` (v1.5).
         blocks: Numbers of bottleneck blocks in conv2, conv3, conv4 and conv5.
-        width: Number of channels of the stem and of the 3x3 convolutions of conv2. It doubles in each stage.
+        width: Number of channels of the stem and of the 3x3 convolutions in conv2. This number
+            doubles from each stage to the next.
         conv_bias: Whether convolutions have a bias in addition to the batch norm, as in Keras.
         epsilon: Constant that batch norms add to the variance.
-        mean: RGB mean that is subtracted from photos with values from 0 to 255.
-        std: RGB standard deviation. Photos are divided by it after subtracting the mean.
+        mean: RGB mean of photos with values from 0 to 255. The mean is subtracted from each photo.
+        std: RGB standard deviation. After the subtraction, photos are divided by ``std``.
     """
 
     name: str
@@ -43,13 +44,14 @@ class ResNetSpec:
 
     @property
     def channels(self) -> int:
-        """Number of channels of conv4, which is the dimension of a local descriptor before the PCA."""
+        """Number of channels of conv4: the dimension of a local descriptor before the PCA."""
         return 4 * self.width * EXPANSION
 
     def bottlenecks(self, stage: int) -> Iterator[tuple[int, int, tuple[int, int]]]:
-        """Yield input channels, inner channels and two strides for each block of a stage: 2 (conv2) to 5.
+        """Yield the sizes of each bottleneck block of a stage, from 2 (conv2) to 5 (conv5).
 
-        The strides are those of the first 1x1 convolution and of the 3x3 convolution.
+        The sizes are the numbers of input channels and of channels of the 3x3 convolution, and the
+        strides of the first 1x1 convolution and of the 3x3 convolution.
         """
         inner = self.width * 2 ** (stage - 2)
         stage_input = self.width if stage == 2 else inner * EXPANSION // 2
@@ -60,8 +62,8 @@ class ResNetSpec:
             yield stage_input if first else inner * EXPANSION, inner, strides
 
 
-# Keras subtracts the mean in BGR ("caffe" mode). delfjax.models.conversion flips the first kernel to
-# RGB, so every network here takes RGB. Epsilon as in keras.applications.resnet.
+# Keras subtracts the mean in BGR ("caffe" mode). delfjax.models.conversion flips the first kernel
+# to RGB, so every network here takes RGB. Epsilon as in keras.applications.resnet.
 RESNET50_V1 = ResNetSpec(
     name="resnet50_v1",
     stride_in="1x1",
@@ -78,11 +80,11 @@ SPECS = {spec.name: spec for spec in (RESNET50_V1, RESNET50_V15, RESNET_TINY)}
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """Receptive field of a conv4 cell (position of the feature map), in pixels of the network's input.
+    """Receptive field of a position of the conv4 feature map, in pixels of the network's input.
 
     Attributes:
         size: Height and width of the receptive field, which is square.
-        stride: Distance between the centers of neighboring cells. Cell 0 is centered at pixel 0.
+        stride: Distance between adjacent receptive fields. The first is centered at pixel 0.
     """
 
     size: int
@@ -91,25 +93,25 @@ class ReceptiveField:
     def boxes_around(
         self, centers: Float[np.ndarray, "n 2"], pixel_size: Float[np.ndarray, "... 2"]
     ) -> Float[np.ndarray, "n 4"]:
-        """Return the bounding box of each receptive field, in pixels of the photo before resizing.
+        """Return the bounding boxes of receptive fields, in pixels of the photo before resizing.
 
         Args:
-            centers: Centers of the receptive fields, ``(y, x)`` in pixels of the photo.
-            pixel_size: ``(height, width)`` of the photo divided by that of the network's input.
+            centers: Centers ``(y, x)`` of the receptive fields, in pixels of the photo.
+            pixel_size: Height and width of the photo, divided by those of the network's input.
 
         Returns:
-            One ``(y_min, x_min, y_max, x_max)`` per receptive field. The edges of this box pass through the
-            centers of the outermost input pixels.
+            Boxes ``(y_min, x_min, y_max, x_max)``. The edges of a box pass through the centers of
+            the outermost pixels in the receptive field.
         """
         reach = (self.size - 1) / 2 * pixel_size
         return np.concatenate([centers - reach, centers + reach], axis=-1)
 
 
 def receptive_field(spec: ResNetSpec) -> ReceptiveField:
-    """Compute the receptive field of a position of conv4: 291 pixels for ResNet-50 v1, 267 for v1.5.
+    """Compute the receptive field of conv4: 291 pixels for ResNet-50 v1, 267 pixels for v1.5.
 
-    The size ``r`` and the stride ``j`` start at 1. A layer with kernel size ``k`` and stride ``s`` updates
-    both: ``r += (k - 1) j``, then ``j *= s``.
+    The size ``r`` and the stride ``j`` of the receptive field start at 1. Each layer with kernel
+    size ``k`` and stride ``s`` updates them: ``r += (k - 1) j``, then ``j *= s``.
     """
     layers = [(STEM_KERNEL, 2), (POOL_KERNEL, 2)]
     for stage in (2, 3, 4):

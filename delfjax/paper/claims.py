@@ -34,7 +34,7 @@ class Claim:
         claim: The claim as a sentence.
         passed: Whether the verdict is ``"passed"``.
         evidence: Dict with the ``"verdict"``: ``"not run"``, ``"passed"``, ``"failed"`` or
-            ``"undecided"``. It also has the ``"differences"`` of runs, or the ``"missing"`` results.
+            ``"undecided"``. Other keys: ``"differences"`` of runs, or ``"missing"`` results.
     """
 
     claim: str
@@ -43,7 +43,7 @@ class Claim:
 
 
 def decide(claim: str, differences: Mapping[str, Estimate]) -> Claim:
-    """Decide a claim that all differences are above 0, from at least one difference."""
+    """Decide the claim that all differences are above 0. ``differences`` must not be empty."""
     verdicts = {each.verdict for each in differences.values()}
     verdict = next(each for each in ("failed", "undecided", "passed") if each in verdicts)
     shown = {
@@ -106,7 +106,7 @@ class Statement:
         curve: Whether to compare the precision-recall curves of Fig. 5 instead of mAP. The curves
             include distractor queries: queries without a correct photo.
         seeds: Whether to average the results of all training seeds, if there are several.
-        reason: Function that returns a text, which explains from the results why the claim failed.
+        reason: Function that explains a failed claim. It takes the results and returns a text.
     """
 
     claim: str
@@ -118,7 +118,6 @@ class Statement:
 
 
 def _scores(runs: Runs) -> str:
-    """Return the mean mAP of each run as text."""
     return f"mAP: {_listed_means(runs, lambda run: run['value'])}"
 
 

@@ -58,13 +58,7 @@ TITLES = {  # titles of results that exist only in the folder "runs"
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Size of photos and number of features.
-
-    Attributes:
-        longest: Number of pixels of the longest side of a photo.
-        features: Number of features per photo.
-        folder: Sub-folder of `RESULTS` for the results.
-    """
+    """Longest side of photos in pixels, number of features per photo, and folder of results."""
 
     longest: int
     features: int
@@ -274,7 +268,6 @@ def sweep(
 
 
 def _setting(kind: Kind, result: Mapping[str, Any]) -> float:
-    """Return the value of the setting ``kind`` in a result."""
     config = result["config"]
     match kind:
         case "features":

@@ -184,7 +184,6 @@ def update_page(page: Path, folder: Path = RESULTS) -> None:
 
 
 def _published(paper: PaperTable, method: str, columns: Sequence[str]) -> list[str]:
-    """Return the paper's values of a method as strings, with a dash for each missing value."""
     values = map(paper.rows.get(method, {}).get, columns)
     return [DASH if value is None else f"{value:.1f}" for value in values]
 

@@ -1,8 +1,8 @@
-"""List the models that come with delfjax (the zoo). The README in this folder describes their training."""
+"""List the trained models of delfjax. The README in this folder describes their training."""
 
 from pathlib import Path
 
 
 def zoo() -> dict[str, Path]:
-    """Return the files of the models that come with delfjax, by model name."""
+    """Return a dict from name to file of each trained model that is part of delfjax."""
     return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.safetensors"))}
