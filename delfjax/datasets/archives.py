@@ -107,7 +107,7 @@ def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
                 bar.update(file.tell() - bar.n)
             stream.seek(tar.offset)
             if stream.read(512) != bytes(512):  # tarfile mistakes a damaged header for the end
-                raise EOFError("the archive is truncated: the end is missing")
+                raise EOFError("the archive is truncated: the end of the tar is missing")
             # Reading to the end of the padding also verifies the checksum of a gzip.
             if len(stream.read(MAX_READ)) == MAX_READ:
                 raise EOFError(f"more than {MAX_READ:,} bytes follow the end of the tar archive")

@@ -2,7 +2,7 @@
 
 A model file holds an attention head, a backbone up to conv4 with folded batch norms, or both. The
 metadata of the file hold a JSON object, the manifest. If training did not change the backbone, the
-file holds only the checksum of the backbone. `load_model` then searches a backbone with this
+file holds only the checksum of the backbone. `load_model` then searches for a backbone with this
 checksum in the other model files of the folder, and finally in the ImageNet weights.
 """
 
@@ -89,8 +89,8 @@ def save_model(
 def read_manifest(name_or_path: Path | str) -> dict[str, Any]:
     """Read the manifest of a model.
 
-    The keys are ``holds`` (parts in the file), ``backbone`` (name and checksum), ``sha256``
-    (checksum of the tensors) and ``training`` (description of the training).
+    The manifest has the keys ``holds`` (parts in the file), ``backbone`` (name and checksum),
+    ``sha256`` (checksum of the tensors) and ``training`` (description of the training).
 
     Raises:
         WeightsError: The model does not exist, is damaged, or is not a model of delfjax.

@@ -19,7 +19,7 @@ from delfjax.models.resnet import ResNetSpec
 
 Tensors = dict[str, np.ndarray]
 Naming = Literal["keras", "keras2", "torchvision"]
-"""Naming scheme of a weight file. ``"keras2"`` is the scheme of Keras 2 and of TensorFlow.js."""
+"""Naming scheme of a weight file. ``"keras2"`` is the older of the two schemes of Keras."""
 KERAS_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 TORCH_NORM = ("weight", "bias", "running_mean", "running_var")
 FIX = "Fix: load the file into the network that it belongs to"

@@ -98,8 +98,8 @@ def pooling_regions(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[n
 def rmac_regions(height: int, width: int) -> list[tuple[int, int, int, int]]:
     """Return top, left, height and width of the square regions of R-MAC, in positions of a map.
 
-    Grid ``l``, from 1 to `RMAC_LEVELS`, has ``l`` regions along the short side of the map and ``l +
-    m`` along the long side. Regions have the side ``2 min(height, width) / (l + 1)``. ``m`` is 0
+    Grid ``l``, from 1 to `RMAC_LEVELS`, has ``l`` regions along the short side of the map, and ``l
+    + m`` along the long side. Regions have the side ``2 min(height, width) / (l + 1)``. ``m`` is 0
     for a square map. Otherwise, neighbors in grid 1 overlap by about `RMAC_OVERLAP` sides.
     """
     short, rest = min(height, width), abs(height - width)
