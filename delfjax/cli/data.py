@@ -1,4 +1,4 @@
-"""The command ``delfjax data``: list the data sets, and fetch missing ones."""
+"""The command ``delfjax data``, which lists the data sets and downloads missing data sets."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,7 @@ from delfjax.files import StoreError
 
 
 def data_options(sub: argparse.ArgumentParser) -> None:
-    """Add the actions of ``delfjax data`` to its parser."""
+    """Add the actions ``list`` and ``fetch`` of ``delfjax data``."""
     actions = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
 
     def add_action(name: str, summary: str) -> argparse.ArgumentParser:
@@ -32,7 +32,7 @@ def data_options(sub: argparse.ArgumentParser) -> None:
 
 
 def data(options: argparse.Namespace) -> int:
-    """Run ``delfjax data``. Return the exit code: 1 if a data set could not be fetched, else 0."""
+    """Run ``delfjax data``. The exit code is 1 if a data set could not be fetched, else 0."""
     if options.action == "fetch":
         return max([_fetch(name, options.root) for name in options.names])
     for name, entry in DATASETS.items():

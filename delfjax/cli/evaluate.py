@@ -16,11 +16,11 @@ from delfjax.cli.options import (
     add_pca_options,
     add_search_options,
     add_stage_options,
-    refuse_unused,
     run_config,
 )
 from delfjax.cli.output import (
     OK,
+    UsageError,
     check_folder,
     check_outputs,
     list_failures,
@@ -73,9 +73,9 @@ def benchmark(options: argparse.Namespace) -> int:
 
 
 def _add_shared_options(parser: argparse.ArgumentParser) -> None:
-    store = "keep the local features in this folder; by default in a folder of the cache"
+    store = "folder for the local features; by default a folder in the cache"
     parser.add_argument("--store", type=Path, metavar="FOLDER", help=store)
-    page = "write a web page with the first results of each query to this .html file"
+    page = "write a web page with the first results of each query into this .html file"
     parser.add_argument("--page", type=Path, metavar="FILE", help=page)
     add_model_options(parser)
     add_extraction_options(parser)
@@ -87,14 +87,17 @@ def _add_shared_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(load_benchmark: Callable[[], Benchmark], options: argparse.Namespace) -> int:
-    """Evaluate a benchmark, print the scores, and write the JSON file and the HTML page if requested."""
+    """Evaluate a benchmark, print the scores, and write the requested files."""
     parts = options.name.split("+") if options.command == "benchmark" else ()
     check_outputs(options, *(options.root / part for part in parts))
     check_folder("--store", options.store)
     config = run_config(options)
     config.check()
-    needed = "local features (leave out --global, or add --fuse or --shortlist)"
-    refuse_unused("--store", options.store is not None, needed, config.uses_local_features)
+    if options.store and not config.uses_local_features:
+        raise UsageError(
+            "--store has no effect, because --global alone uses no local features. "
+            "Fix: leave out --store, or add --fuse or --shortlist"
+        )
     benchmark = load_benchmark()
     model = load(options.model, config.extraction, weights=options.weights)
     evaluation = evaluate_benchmark(model, benchmark, config, store=options.store)

@@ -1,4 +1,4 @@
-"""The command line ``delfjax``: list of commands, parsing, errors and exit codes.
+"""Parse the command line of ``delfjax``, run one command, and turn errors into exit codes.
 
 Commands print results to standard output, and progress and errors to standard error.
 """
@@ -32,19 +32,19 @@ FAILURE_NAMES = ("PanicException", "KilledWorker")
 COMMANDS = {
     "match": ("search", "match the local features of two photos and fit an affine map by RANSAC"),
     "extract": ("search", "extract the features of a folder of photos into a feature store"),
-    "index": ("search", "build an index over a feature store, and print build time and recall"),
+    "index": ("search", "build an index of a feature store, and print build time and recall"),
     "search": ("search", "rank the photos of a feature store for a query photo"),
     "evaluate": ("evaluate", "compute mAP on a folder of photos with one sub-folder per class"),
     "benchmark": ("evaluate", "compute mAP on a benchmark, such as oxford5k"),
     "data": ("data", "list the data sets of the benchmarks, or download them"),
     "train": ("train", "train descriptors or attention, or resume an interrupted training run"),
     "reproduce": ("reproduce", "compute missing results of the paper's table and figures"),
-    "table": ("reproduce", "print a table of results, and whether the paper's claims are true"),
+    "table": ("reproduce", "print a table of results, and which claims of the paper they confirm"),
 }
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Format help, with the default value of each option that has one."""
+    """Formatter of help texts that shows the default values of options."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         has_default = bool(action.default) or type(action.default) is int  # an int may be 0
@@ -52,7 +52,7 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command, by default that of the process's arguments. Return the exit code."""
+    """Run the command line ``arguments`` (None: of the process), and return the exit code."""
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):  # a name may have characters that they cannot encode
         if isinstance(stream, io.TextIOWrapper):
@@ -97,7 +97,7 @@ def _describe(error: BaseException) -> str:
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
         return f"not enough memory ({first}). Fix: free memory, or shrink the photos (--longest)"
     if isinstance(error, FileNotFoundError) and error.filename is None:
-        return f"{first}: the current folder. Fix: change to a folder that exists"
+        return f"the current folder does not exist ({first}). Fix: change to another folder"
     return printable(explain(error) if isinstance(error, OSError) else text)
 
 
@@ -117,7 +117,7 @@ def _run(options: argparse.Namespace) -> int:
             jax.devices()
         except (RuntimeError, AssertionError) as error:
             raise RuntimeError(
-                f"JAX finds no device of $JAX_PLATFORMS={platforms}. Fix: change or unset it"
+                f"JAX finds no device of $JAX_PLATFORMS={platforms}. Fix: change or unset this variable"
             ) from error
     code: int = options.run(options)
     sys.stdout.flush()  # raises BrokenPipeError here, where it is caught, and not at exit
@@ -145,7 +145,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         if not word or (word.startswith("-") and equals and not value):
             where = option if word else f"the argument after {before}"
             raise UsageError(
-                f"{where} is empty; expected a value. Fix: fill it in, or leave it out"
+                f"{where} is empty; expected a value. Fix: add a value, or leave it out"
             )
         before = word
     return options

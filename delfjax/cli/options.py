@@ -45,11 +45,11 @@ def add_extraction_options(parser: argparse.ArgumentParser) -> None:
     add_value(parser, PyramidConfig(), "longest", longest)
     add = partial(add_value, parser, ExtractionConfig())
     add("max_features", "maximum number of features per photo")
-    nms = "drop a feature if its intersection over union with a better one is above this value; 1 keeps all"
+    nms = "drop a feature if its intersection over union with a better feature exceeds this value; 1 keeps all"
     add("nms_iou", nms)
     contrast = (
-        "minimum contrast around a feature in gray levels; 0 keeps features of empty areas; by default 1, "
-        "in evaluations 0 as in the paper"
+        "minimum contrast around a feature, in gray levels; 0 keeps features of empty areas; the default "
+        "is 1, and 0 (as in the paper) in evaluations"
     )
     add("min_contrast", contrast)
 
@@ -80,14 +80,14 @@ def add_ransac_options(parser: argparse.ArgumentParser) -> None:
     add = partial(add_value, parser, config)
     residual = "inlier threshold: largest distance from a mapped point to its match, in pixels"
     add("residual", residual)
-    add("hypotheses", "number of random samples of matches that RANSAC draws per pair of photos")
+    add("hypotheses", "number of random samples of matches that RANSAC draws for a pair of photos")
     transform = "kind of map that RANSAC fits between two photos"
     parser.add_argument("--transform", choices=[*MODELS], default=config.model, help=transform)
     add("seed", "random seed of RANSAC")
 
 
 def add_search_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options for voting by local features and for geometric verification."""
+    """Add the options of the search by local features, with geometric verification."""
     add = partial(add_value, parser, SearchConfig())
     neighbors = "number K of nearest database features that are found for each query feature"
     add("neighbors", neighbors)
@@ -95,7 +95,7 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
     add("verified", verified)
     distance = "largest L2 distance from a query descriptor to the descriptor of a neighbor"
     add("max_distance", distance)
-    ratio = "largest ratio of a neighbor's distance to the K-th neighbor's distance; 1 keeps all"
+    ratio = "largest ratio of the distance of a neighbor to that of the K-th neighbor; 1 keeps all"
     add("ratio", ratio)
     add("features", "use only the N best features of each photo; by default all")
     add("truncate", "use only the first N dimensions of each descriptor; by default all")
@@ -108,16 +108,16 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
     run = RunConfig(global_descriptor=pooled)
     group = parser.add_argument_group("global descriptors and query expansion")
     pooling = (
-        "rank by global descriptors of this kind; to add local features, set --fuse or --shortlist"
+        "rank by global descriptors with this pooling; --fuse and --shortlist add local features"
     )
     group.add_argument("--global", dest="pooling", choices=POOLINGS, help=pooling)
-    scales = "scale factors of the photo; the descriptors at all scales are added"
+    scales = "scale factors of the photo; the descriptors of all scales are summed"
     add_value(group, pooled, "scales", scales, "--global-scales", nargs="+")
-    whiten = "folder of photos from which a whitening is learned; 'rendered': the rendered set"
+    whiten = "folder of photos to learn a whitening from, or 'rendered' for the rendered photos"
     group.add_argument("--global-whiten", dest="whitening", metavar="FOLDER", help=whiten)
     dimensions = "dimensions of a global descriptor after --global-whiten"
     add_value(group, run, "whitening_dimensions", dimensions, "--global-dimensions")
-    fuse = "rank by the weighted mean of inliers and similarity; weight of inliers, 0 to 1 (paper: 0.25)"
+    fuse = "weight of RANSAC inliers in late fusion with global similarity, 0 to 1 (paper: 0.25)"
     add_value(group, run, "fusion_weight", fuse, "--fuse", metavar="WEIGHT")
     shortlist = "re-rank the N most similar photos by local features with geometric verification"
     add_value(group, run, "shortlist", shortlist)
@@ -139,10 +139,11 @@ def add_value(
     option: str | None = None,
     **settings: Any,
 ) -> None:
-    """Add an option for a number, by default ``--FIELD``, with the help ``text``.
+    """Add an option for one number, or a tuple of numbers, of a configuration.
 
-    The configuration has the default, and checks the value before any work. The ``settings`` are
-    further arguments of ``add_argument``.
+    ``config`` is the configuration with the default value, and ``field`` is the name of its field.
+    The configuration also checks the value. ``text`` is the help. ``option`` is ``--FIELD`` by
+    default. ``settings`` are further arguments of ``add_argument``.
     """
     option = option or f"--{field.replace('_', '-')}"
     kind = get_type_hints(type(config))[field]
@@ -164,7 +165,7 @@ def add_value(
 def add_number(
     parser: argparse._ActionsContainer, option: str, default: float | None, limits: Range, text: str
 ) -> None:
-    """Add an option for a number in a range."""
+    """Add an option for a number. A number outside ``limits`` is a `UsageError`."""
     number = int if limits.whole else float
     convert = _checked(option, option, number, lambda value: check_number(option, value, limits))
     parser.add_argument(option, type=convert, default=default, metavar="N", help=text)
@@ -192,7 +193,7 @@ def _checked(
 
 
 def refuse_unused(option: str, is_given: bool, needed: str, value: object) -> None:
-    """Raise a `UsageError` if an option is given without the one that it needs, which has a value."""
+    """Raise a `UsageError` if an option is given, but the option ``needed`` has no ``value``."""
     if is_given and not value:
         raise UsageError(
             f"{option} has no effect without {needed}. Fix: add {needed}, or leave out {option}"
@@ -200,7 +201,7 @@ def refuse_unused(option: str, is_given: bool, needed: str, value: object) -> No
 
 
 def extraction_config(options: argparse.Namespace) -> ExtractionConfig:
-    """Make the configuration of the image pyramid and the selection of features."""
+    """Return the configuration of the image pyramid and the selection of features."""
     if options.model in HANDCRAFTED:
         default = ExtractionConfig()
         for name in ("selection", "nms_iou", "min_contrast"):
@@ -216,24 +217,24 @@ def extraction_config(options: argparse.Namespace) -> ExtractionConfig:
 
 
 def pca_config(options: argparse.Namespace) -> PCAConfig:
-    """Make the configuration of the PCA of local descriptors."""
+    """Return the configuration of the PCA of local descriptors."""
     return PCAConfig(seed=options.pca_seed, **_values(options, "dimensions", "whiten"))
 
 
 def ransac_config(options: argparse.Namespace) -> RansacConfig:
-    """Make the configuration of geometric verification."""
+    """Return the configuration of geometric verification."""
     names = ("residual", "hypotheses", "seed")
     return RansacConfig(model=options.transform, **_values(options, *names))
 
 
 def search_config(options: argparse.Namespace) -> SearchConfig:
-    """Make the configuration of the search by local features: votes and verification."""
+    """Return the configuration of the search by local features."""
     names = ("neighbors", "max_distance", "ratio", "verified", "features", "truncate")
     return SearchConfig(ransac=ransac_config(options), **_values(options, *names))
 
 
 def run_config(options: argparse.Namespace) -> RunConfig:
-    """Make the configuration of an evaluation."""
+    """Return the configuration of an evaluation."""
     default, scales = ExpansionConfig(), tuple(options.scales)
     is_given = scales != GlobalConfig().scales
     refuse_unused("--global-scales", is_given, "--global", options.pooling)
@@ -245,7 +246,7 @@ def run_config(options: argparse.Namespace) -> RunConfig:
     refuse_unused("--expand-inliers", is_given, "--expand", options.kind)
     given = [name for name, _ in options.index_settings]
     if twice := {name for name in given if given.count(name) > 1}:
-        raise UsageError(f"--index-settings has {twice.pop()} twice; expected each setting once")
+        raise UsageError(f"--index-settings has {twice.pop()} twice. Fix: set each setting once")
     pooled = _values(options, "pooling", "longest")
     added = _values(options, "kind", "max_photos", "min_inliers")
     names = ("model", "whitening", "whitening_dimensions", "fusion_weight", "shortlist")
@@ -268,7 +269,7 @@ def _values(options: argparse.Namespace, *names: str) -> dict[str, Any]:
 def _setting(text: str) -> tuple[str, Value]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=VALUE")
+        raise argparse.ArgumentTypeError(f"found {text!r}; expected NAME=VALUE")
     for kind in (int, float):
         with suppress(ValueError):
             return name, kind(value)

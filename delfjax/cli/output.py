@@ -33,18 +33,18 @@ class UsageError(Exception):
 
 
 def check_outputs(options: argparse.Namespace, *folders: Path) -> None:
-    """Check that output files can be written, before the work. ``--json -`` is not checked.
+    """Check that output files can be written. Call this function before the work.
 
-    The ``folders`` are those that the command reads or writes and no option names.
+    ``folders`` are used by the command, but named by no option. ``--json -`` is not checked.
 
     Raises:
-        UsageError: If a file cannot be written, if it is a file that the command reads, if it lies in a
-            folder that the command reads or writes, or if two outputs are one file.
+        UsageError: If an output cannot be written, is an input of the command, lies in a folder
+            that the command reads or writes, or is also another output.
     """
     taken = {
-        Path(os.path.realpath(path)): "an input of this command"
+        Path(os.path.realpath(path)): "is an input of this command"
         if path.is_file()
-        else f"in {path}, a folder that this command reads or writes"
+        else f"is in {path}, a folder that this command reads or writes"
         for path in (*_used_paths(options), *folders)
     }
     for name in OUTPUTS:
@@ -54,14 +54,14 @@ def check_outputs(options: argparse.Namespace, *folders: Path) -> None:
         try:
             reason = _why_not_writable(path, SUFFIXES.get(f"{options.command} {option}"))
         except OSError as error:
-            reason = f"not a possible file ({error.strerror})"
+            reason = f"cannot be written ({error.strerror})"
         file = Path(os.path.realpath(path))
         reason = reason or next(
             (taken[each] for each in (file, *file.parents) if each in taken), ""
         )
         if reason:
-            raise UsageError(f"{option} {path} is {reason}. Fix: choose another file")
-        taken[file] = f"also the file of {option}"
+            raise UsageError(f"{option} {path} {reason}. Fix: choose another file")
+        taken[file] = f"is also the file of {option}"
 
 
 def _used_paths(options: argparse.Namespace) -> Iterator[Path]:
@@ -75,33 +75,38 @@ def _used_paths(options: argparse.Namespace) -> Iterator[Path]:
 
 
 def check_folder(option: str, path: Path | None) -> None:
-    """Raise a `UsageError` if an output folder cannot be made or written into, before the work."""
-    if path is not None and (reason := _why_not_writable(path / "file")):
-        raise UsageError(f"{option} {path} is {reason}. Fix: choose another folder")
+    """Raise a `UsageError` if an output folder cannot be created or written into."""
+    if path is not None and (reason := _why_folder_not_writable(path.absolute())):
+        raise UsageError(f"{option} {path} {reason}. Fix: choose another folder")
 
 
 def _why_not_writable(path: Path, suffixes: tuple[str, ...] | None = None) -> str | None:
-    """Return why a file cannot be written, as the end of a sentence "FILE is"."""
+    """Return why a file cannot be written, as the predicate of a sentence about the file."""
     if path.is_dir():
-        return "a folder; expected a file"
+        return "is a folder; expected a file"
     if path.exists() and not path.is_file():
-        return "a pipe or a device; expected a regular file (--json - writes to standard output)"
+        return "is a pipe or a device; expected a regular file (--json - writes to standard output)"
     if suffixes and path.suffix.lower() not in suffixes:
-        return f"a file of unknown format {path.suffix!r}; expected {', '.join(suffixes)}"
+        return f"is a file of unknown format {path.suffix!r}; expected {', '.join(suffixes)}"
     if len(os.fsencode(path.name)) > MAX_NAME:
-        return f"a name of more than {MAX_NAME} bytes"
-    folder = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
-    if not folder.is_dir():
-        return f"not possible, because {folder} is not a folder"
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return f"not writable: no permission to write into {folder}"
+        return f"has a name of more than {MAX_NAME} bytes"
     if path.exists() and not os.access(path, os.W_OK):
-        return "not writable: no permission"
+        return "cannot be written: no permission"
+    return _why_folder_not_writable(path.absolute().parent)
+
+
+def _why_folder_not_writable(path: Path) -> str | None:
+    # Path.exists raises an error if a name is too long.
+    folder = next(each for each in (path, *path.parents) if each.exists() or each.is_symlink())
+    if not folder.is_dir():
+        return f"cannot be written, because {folder} is not a folder"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"cannot be written: no permission to write into {folder}"
     return None
 
 
 def show(text: str, *, error: bool = False) -> None:
-    """Print text to standard output or standard error. Control characters are written as codes."""
+    """Print text to standard output or standard error, with control characters as codes."""
     stream = sys.stderr if error else sys.stdout
     try:
         print("\n".join(map(printable, text.split("\n"))), file=stream, flush=True)
@@ -118,8 +123,8 @@ def print_result(
 ) -> int:
     """Print a result as text, or with ``--json -`` as JSON, and write all output files.
 
-    The ``writers`` write the files of further options, by option. An output that fails does not stop
-    the others, but the exit code that this function returns is then a failure.
+    ``writers`` holds functions that write the files of other options, by option. If an output
+    cannot be written, the other outputs are still written, and the returned exit code is `FAILED`.
     """
     is_json = str(options.json) == "-"
     outputs: dict[str, Callable[[], object]] = {
@@ -145,12 +150,12 @@ def print_result(
 
 
 def drop_output() -> None:
-    """Drop what is still to be printed, as the documentation of Python's signal module suggests."""
+    """Discard further standard output, as the documentation of Python's signal module suggests."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def list_failures(report: "ExtractionReport") -> int:
-    """List, on standard error, the photos that could not be read. Return the exit code."""
+    """Print a list of unreadable photos to standard error, and return the exit code."""
     if not report.failed:
         return OK
     lines = (f"  {printable(str(error))}" for error in report.failed.values())

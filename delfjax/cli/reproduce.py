@@ -1,4 +1,4 @@
-"""The commands ``delfjax reproduce`` and ``delfjax table``, which make and show results."""
+"""The commands ``delfjax reproduce`` and ``delfjax table``, which compute and show results."""
 
 import argparse
 from collections.abc import Sequence
@@ -34,11 +34,11 @@ def reproduce_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--queries", default="*", metavar="PATTERN", help=queries)
     database = "with --labeled: use only files that match this pattern as database photos"
     parser.add_argument("--database", default="*", metavar="PATTERN", help=database)
-    profile = "size of photos and number of features: small (embedded), or as in the paper"
+    profile = "size of photos and number of features: embedded is small, paper as in the paper"
     parser.add_argument("--profile", choices=PROFILES, default="embedded", help=profile)
-    only = "make only the results of these runs or benchmarks, or these results; --list shows all names"
+    only = "compute only the results with these names, or of these runs or benchmarks; --list shows all names"
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help=only)
-    listed = "list the results, and whether they are up to date, without making any"
+    listed = "list the results and whether they are up to date, and compute nothing"
     parser.add_argument("--list", action="store_true", help=listed)
     results = "folder of the results; by default data/results, or a cache folder for --labeled"
     parser.add_argument("--results", type=Path, metavar="FOLDER", help=results)
@@ -84,7 +84,7 @@ def table(options: argparse.Namespace) -> int:
     """Run ``delfjax table``."""
     check_outputs(options)
     if options.page and not options.page.is_file():
-        raise UsageError(f"--page {options.page}: no such file. Fix: choose a Markdown page")
+        raise UsageError(f"--page {options.page}: no such file. Fix: choose an existing page")
     show(all_results(options.results, headline=not options.all).text())
     if (claims := options.results / CLAIMS).exists():
         show(f"\n{format_claims(read_claims(claims))}")

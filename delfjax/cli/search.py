@@ -56,11 +56,11 @@ NAMES_SHOWN = 10  # names of each group of photos that `delfjax extract` prints
 def match_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax match``."""
     parser.add_argument("photos", nargs=2, type=Path, metavar="PHOTO", help="photos to match")
-    store = "use the model and PCA of this feature store; by default, learn a PCA from both photos"
+    store = "use the model and PCA of this feature store; by default, fit a PCA to the two photos"
     parser.add_argument("--store", type=Path, help=store)
     distance = "largest L2 distance between matching descriptors, 0 to 2"
     add_number(parser, "--max-distance", MAX_DISTANCE, DISTANCE, distance)
-    ratio = "largest ratio of the nearest neighbor's distance to the second nearest's; 1 keeps all"
+    ratio = "largest ratio of the distances to the nearest and second nearest neighbor; 1 keeps all"
     add_number(parser, "--ratio", 1.0, RATIO, ratio)
     figure = "save a figure of the inliers to this file (.png, .pdf, ...)"
     parser.add_argument("--figure", type=Path, metavar="FILE", help=figure)
@@ -76,8 +76,8 @@ def match(options: argparse.Namespace) -> int:
     configured, ransac = extraction_config(options), ransac_config(options)
     if options.store and configured != ExtractionConfig():
         raise UsageError(
-            "--store has extraction settings of its own. Fix: leave out --longest, --max-features, "
-            "--nms-iou, --min-contrast and --selection, or leave out --store"
+            "--store has extraction settings of its own, which cannot be changed. Fix: leave out --longest, "
+            "--max-features, --nms-iou, --min-contrast and --selection, or leave out --store"
         )
     if options.figure:
         import matplotlib  # noqa: F401 - slow, and it refuses a wrong $MPLBACKEND
@@ -131,7 +131,7 @@ def extract_options(parser: argparse.ArgumentParser) -> None:
     place.add_argument("--scheduler", metavar="ADDRESS", help=scheduler)
     workers = "extract with N Dask workers on this machine"
     add_number(place, "--workers", None, WORKERS, workers)
-    prune = "remove photos of FOLDER that are no longer there from the store"
+    prune = "remove photos from STORE that are no longer in FOLDER"
     parser.add_argument("--prune", action="store_true", help=prune)
     add_model_options(parser)
     add_extraction_options(parser)
@@ -167,8 +167,8 @@ def extract(options: argparse.Namespace) -> int:
         more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
         lines += [f"{group:9}{shown}{more}"] if names else []
     if gone:
-        removed = "photos that are gone were removed from the store"
-        kept = "photos that are gone are still in the store. Fix: add --prune to remove them"
+        removed = "photos that are no longer in the folder were removed from the store"
+        kept = "photos that are no longer in the folder are still in the store. Fix: add --prune"
         lines.append(removed if options.prune else kept)
     show("\n".join(lines))
     return list_failures(report)
@@ -232,7 +232,7 @@ def search_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", type=Path, metavar="PHOTO", help="query photo")
     add_number(parser, "--top", 10, COUNT, "number of results to print")
     saved = (
-        "index that `delfjax index` wrote; by default STORE.index if it exists, else a new index"
+        "folder that `delfjax index` wrote; by default STORE.index if it exists, else a new index"
     )
     parser.add_argument("--saved", type=Path, metavar="FOLDER", help=saved)
     add_model_options(parser, default=None)
@@ -247,7 +247,7 @@ def search(options: argparse.Namespace) -> int:
     config = search_config(options)
     if options.saved and not _fits_saved(options):
         raise UsageError(
-            f"--saved {options.saved}: cannot be combined with --features, --truncate or --index; the "
+            f"--saved {options.saved} cannot be combined with --features, --truncate or --index: the "
             "features, dimensions and kind of a saved index are fixed. "
             "Fix: leave out --saved, or leave out the other options"
         )
@@ -275,7 +275,7 @@ def search(options: argparse.Namespace) -> int:
 
 
 def open_store(path: Path) -> FeatureStore:
-    """Open a feature store for reading. Raise a `StoreError` if it does not exist or is empty."""
+    """Open a feature store for reading. Raise a `StoreError` if it is missing or empty."""
     store = FeatureStore(path)
     if not len(store):
         raise StoreError(f"{path}: the store is empty. Fix: run delfjax extract FOLDER {path}")

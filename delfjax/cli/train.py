@@ -39,7 +39,7 @@ def train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, metavar="FILE", help=file)
     preset = "preset of all settings: small for a CPU and a few hundred photos, paper for GPUs"
     parser.add_argument("--config", choices=CONFIGS, default="small", help=preset)
-    layer = "layer whose average is classified in step 1 of the paper; conv5 is then trained too"
+    layer = "layer whose average step 1 of the paper classifies; with conv5, conv5 is trained too"
     parser.add_argument("--pooled-layer", choices=("conv4", "conv5"), default="conv4", help=layer)
     preset = "; by default the value of --config"
     run = small_config()
@@ -57,7 +57,7 @@ def train_options(parser: argparse.ArgumentParser) -> None:
 
 
 def training_config(options: argparse.Namespace) -> TrainingConfig:
-    """Return the training configuration that command-line options describe."""
+    """Return the training configuration of command-line options."""
     config = CONFIGS[options.config](options.variant)
     if options.pooled_layer == "conv5":
         config = with_conv5(config)
@@ -79,7 +79,7 @@ def train(options: argparse.Namespace) -> int:
     config, start = training_config(options), options.start
     if (options.out / STATES).is_file() or (options.out / MODEL).is_dir():
         raise UsageError(
-            f"--out {options.out}: expected {STATES} to be a folder and {MODEL} a file. "
+            f"--out {options.out}: in this folder, expected {STATES} to be a folder and {MODEL} a file. "
             "Fix: choose another folder"
         )
     photos = scan(options.photos)

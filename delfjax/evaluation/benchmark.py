@@ -1,7 +1,6 @@
-"""Evaluate a model on a benchmark (Sec. 5).
+"""Evaluate a model on a benchmark, from Oxford5k to a folder of labeled photos (Sec. 5).
 
-`evaluate` extracts features, builds an index, searches for every query, and scores the rankings. It
-works on every benchmark, from Oxford5k to a folder of labeled photos.
+`evaluate` extracts features, builds an index, searches for every query, and scores the rankings.
 """
 
 import json
@@ -52,18 +51,14 @@ class Evaluation:
 
     Attributes:
         benchmark: The benchmark without the photos that could not be read.
-        results: Ranking and matches of each query, followed by those of each distractor query (a
-            query without a correct photo in the database).
-        scores: Average precision and precision of each query, for each protocol of the
-            benchmark. A protocol defines which photos are correct.
+        results: Search result of each query, then of each distractor query (no correct photo).
+        scores: Metrics of each query, by protocol (rule for which photos are correct).
         seconds: Wall time of each stage in seconds.
-        report: Names of the photos whose features were extracted now or were stored before, and
-            errors of the photos that could not be read.
-        index_kind: Kind of the index over local features, such as ``"exact"``; ``"none"``
-            if no local features are used.
-        recall: Fraction of the 60 nearest neighbors that the index finds, 0 to 1.
-        config: The configuration that was used, with the values that the model sets.
-        inputs: SHA-256 checksums by name: ``"model"``, and ``"photos"`` of the benchmark.
+        report: Names of extracted and stored photos, and errors of unreadable photos.
+        index_kind: Kind of the index, such as ``"exact"``. ``"none"`` without local features.
+        recall: Fraction of the true 60 nearest neighbors that the index finds, 0 to 1.
+        config: Configuration of the evaluation. Defaults that depend on the model are filled in.
+        inputs: SHA-256 checksums of the ``"model"`` and of the ``"photos"`` of the benchmark.
         store: Folder of the local features. Without local features: file of the global descriptors.
     """
 
@@ -86,8 +81,8 @@ class Evaluation:
     def summary(self, protocol: str | None = None) -> dict[str, Any]:
         """Return the scores under one protocol as a dict that can be saved as JSON.
 
-        None: the benchmark's default protocol. The dict also holds settings, checksums and versions,
-        on which the scores depend. Scores are in percent; mAP has a 95% bootstrap interval over queries.
+        ``protocol=None`` is the default protocol of the benchmark. Scores are in percent. mAP has a
+        95% bootstrap interval over queries. The dict also holds settings, checksums and versions.
         """
         protocol = protocol or self.benchmark.default_protocol
         scores = self.scores[protocol]
@@ -137,15 +132,15 @@ def evaluate(
     Args:
         model: Model that extracts local features, as ``delfjax.load`` returns it.
         benchmark: Photos, queries and ground truth, as `delfjax.datasets.load` returns them. Photos
-            that cannot be read are left out and listed in the report.
-        config: Settings of all stages. The extraction settings replace those of the model. None:
-            the paper's settings, with the extraction settings of the model.
-        store: Folder for the local features. Features that it already holds are not extracted again.
-            None: a folder in the cache, with a name that identifies the photos, model and settings.
+            that cannot be read are left out and listed in ``report``.
+        config: Settings of all stages. ``config.extraction`` replaces the extraction settings of
+            the model. None: the defaults of `RunConfig`, with the extraction settings of the model.
+        store: Folder for the local features. Features in this folder are not extracted again. None:
+            a folder in the cache that is used only for these photos, this model and these settings.
 
     Raises:
         ConfigError: If settings do not fit each other or the model.
-        ValueError: If no query has a correct photo.
+        ValueError: If no query has a correct photo that can be read.
         StoreError: If ``store`` holds features of another model or configuration.
     """
     model, config, checksum = _resolve(model, config)
@@ -205,7 +200,7 @@ def evaluate(
 
 
 def score(benchmark: Benchmark, results: Sequence[SearchResult]) -> dict[str, Scores]:
-    """Score one ranking for each query under each protocol. Results of distractor queries are ignored."""
+    """Score the ranking of each query, without distractor queries, under each protocol."""
     rankings = [result.ranking.images for result in results[: len(benchmark.queries)]]
     size, metric = len(benchmark.database), benchmark.metric
     ks = [k for k in CUTOFFS if k <= size]
@@ -216,9 +211,9 @@ def score(benchmark: Benchmark, results: Sequence[SearchResult]) -> dict[str, Sc
 
 
 def photos_sha256(benchmark: Benchmark) -> str:
-    """Return a SHA-256 checksum of names and contents of all photos of a benchmark except distractors.
+    """Return a SHA-256 checksum of the photos of a benchmark, without distractors.
 
-    The rendered set has a file of checksums, which is read instead of the photos.
+    If the benchmark has a file of checksums, like the rendered set, this file is read instead.
     """
     if benchmark.checksums is not None:
         return digest(benchmark.checksums.read_bytes())
@@ -272,7 +267,7 @@ def _search(
 def _search_local(
     searcher: Searcher, query: Features, expansion: ExpansionConfig | None
 ) -> SearchResult:
-    """Search by local features. With query expansion, add features of the results and search again."""
+    """Search by local features. Search again with query expansion, if configured."""
     result = searcher(query)
     if expansion is not None:
         result = searcher(expand_local(query, result, searcher.database, expansion))
@@ -284,7 +279,7 @@ def _search_global(
     database: Float[np.ndarray, "t d"],
     expansion: ExpansionConfig | None,
 ) -> SearchResult:
-    """Rank photos by global descriptors. With query expansion, add the best results and rank again."""
+    """Rank photos by global descriptors. Rank again with query expansion, if configured."""
     result = rank_by_similarity(database @ vector)
     if expansion is not None:
         best = result.ranking.images[: expansion.max_photos]
@@ -332,9 +327,9 @@ def _readable(benchmark: Benchmark, report: ExtractionReport) -> Benchmark:
     benchmark = benchmark.drop_photos(report.failed)
     if not any(len(t.positives) for truths in benchmark.truths.values() for t in truths):
         raise ValueError(
-            f"{benchmark.root}: no query has a correct photo in the database, or all correct photos are "
-            "unreadable. Fix: check that the photos are valid images, and that at least one class has a "
-            "query and a database photo"
+            f"{benchmark.root}: no query has a correct photo in the database that can be read. Fix: check "
+            "that the photos are valid images, and that at least one class has a query photo and another "
+            "photo in the database"
         )
     return benchmark
 
@@ -359,8 +354,8 @@ def _global_descriptors(
         whitening = scan(folder)
         if len(whitening) < config.whitening_dimensions:
             raise ConfigError(
-                f"{folder}: {len(whitening)} photos; expected at least {config.whitening_dimensions}, the "
-                "dimensions of a global descriptor after whitening. Fix: use more photos, or reduce "
+                f"{folder}: {len(whitening)} photos; expected at least {config.whitening_dimensions}, one "
+                "per dimension after the whitening. Fix: use more photos, or reduce "
                 "whitening_dimensions (--global-dimensions)"
             )
     extractor = GlobalExtractor(model, settings)

@@ -22,27 +22,26 @@ class RunConfig:
 
     Without optional methods, photos are ranked by local features: by votes, then by geometric
     verification (Sec. 4). With global descriptors alone, photos are ranked by the similarity of
-    these descriptors. A shortlist or a fusion weight combines local features and global descriptors.
+    these descriptors. A shortlist or fusion weight combines both descriptors.
 
     Attributes:
         model: Name or file of the model, as in ``delfjax.load``.
-        extraction: Settings of the image pyramid and of the selection of local features.
+        extraction: Settings of image pyramid and selection. ``min_contrast`` is 0 by default.
         pca: Settings of the PCA of local descriptors.
-        index: Settings of the index over the local descriptors of the database.
+        index: Kind and settings of the index of local descriptors.
         search: Settings of the search by local features: neighbors, votes, geometric verification.
-        global_descriptor: Settings of the global descriptor, one vector per photo. None: none.
+        global_descriptor: Settings of the global descriptor, one vector per photo. None: not used.
         whitening: Folder of photos from which a whitening of global descriptors is learned.
             ``"rendered"``: the rendered training landmarks. None: no whitening.
         whitening_dimensions: Dimensions of a global descriptor after whitening. Not in the paper.
-        fusion_weight: Weight of the local score in late fusion, the weighted mean of local score and
-            global similarity, 0 to 1 (paper: 0.25, Sec. 5). None: no fusion.
-        shortlist: Number of photos with the most similar global descriptors, to which the search by
-            local features is limited. None: local features search the whole database.
-        expansion: Settings of query expansion: add features of the best results to the query, and
-            search again. None: no expansion.
+        fusion_weight: Weight of RANSAC inliers in late fusion, 0 to 1 (paper: 0.25, Sec. 5). Late
+            fusion averages inliers and global similarity. None: no fusion.
+        shortlist: Number of photos in which local features are searched: the photos with the most
+            similar global descriptors. None: all photos of the database.
+        expansion: Settings of query expansion (a second search). None: no expansion.
 
     Raises:
-        ConfigError: If a value is out of range, or if a setting needs another one that is None.
+        ConfigError: If a value is out of range, or if a setting requires another setting.
     """
 
     model: str = DEFAULT_MODEL
@@ -79,21 +78,21 @@ class RunConfig:
             if given and self.global_descriptor is None:
                 raise ConfigError(
                     f"{stage} needs global descriptors, but global_descriptor is None. "
-                    "Fix: set global_descriptor (on the command line: --global)"
+                    "Fix: set global_descriptor (--global)"
                 )
         if kind == "local" and not self.uses_local_features:
             raise ConfigError(
                 "the expansion 'local' needs local features, but this run uses global descriptors "
-                "alone. Fix: set fusion_weight or shortlist, which add local features"
+                "alone. Fix: set fusion_weight (--fuse) or shortlist (--shortlist)"
             )
 
     def check(self, descriptor: int | None = None) -> None:
         """Check the dimensions of all stages, and the settings of the index.
 
-        ``descriptor`` is the number of dimensions of the model's descriptors; None: not known yet.
+        ``descriptor`` is the number of dimensions of the model's descriptors, if known.
 
         Raises:
-            ConfigError: If a setting does not fit.
+            ConfigError: If a number of dimensions or a setting of the index does not fit.
         """
         self.index.check(self.search.truncate or self.pca.dimensions)
         if self.uses_local_features:
@@ -109,7 +108,7 @@ class RunConfig:
 
     @property
     def stages(self) -> list[str]:
-        """Short names of the optional methods in use, such as ``"shortlist 100"``, for tables."""
+        """Names of the optional methods that are used, such as ``"shortlist 100"``, for tables."""
         found = []
         if self.global_descriptor is not None:
             found.append(f"global {self.global_descriptor.pooling}")
@@ -127,7 +126,7 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "RunConfig":
-        """Make a configuration from a dict that `to_dict` returned.
+        """Create a configuration from a dict that `to_dict` returned.
 
         Raises:
             ConfigError: If a field is unknown or a value is out of range.

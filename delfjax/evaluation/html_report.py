@@ -32,13 +32,14 @@ figure img{display:block;height:105px} figcaption{font-size:12px;padding:2px 6px
 
 
 def write_html_report(evaluation: Evaluation, path: Path) -> None:
-    """Write an HTML file that shows each query with its first results, the worst queries first.
+    """Write an HTML file that shows each query and its first results.
 
-    The benchmark's default protocol defines which results are correct. Junk (photos that the scores
-    ignore) is left out. The folder of the file is created if it does not exist.
+    The query with the lowest average precision comes first. The default protocol of the benchmark
+    defines which results are correct. Junk (photos that the scores ignore) is left out.
 
     Raises:
-        PhotoError: If a photo cannot be read any more.
+        PhotoError: If a photo can no longer be read.
+        StoreError: If the file cannot be written.
     """
     benchmark = evaluation.benchmark
     scores = evaluation.scores[benchmark.default_protocol]
@@ -53,7 +54,7 @@ def write_html_report(evaluation: Evaluation, path: Path) -> None:
         f"<h1>{_escape(benchmark.name)}: mAP {100 * scores.mean_average_precision:.1f}</h1>"
         f"<p>{len(benchmark.queries)} queries, {len(benchmark.database)} database photos. The query "
         "with the lowest average precision (AP) comes first. Green: correct; red: wrong. Below each "
-        "photo: RANSAC inliers / votes.</p>" + "\n".join(sections)
+        "result: RANSAC inliers / votes.</p>" + "\n".join(sections)
     )
     write_output(path, text)
 

@@ -1,14 +1,10 @@
-"""Metrics of ranked lists: average precision and precision at k (Sec. 5).
+"""Score rankings by average precision and by precision of the first ``k`` results (Sec. 5).
 
-Positives are the correct photos of a query. Junk photos count neither as correct nor as wrong, and
-are removed from a ranking before it is scored. A `Truth` holds both. Average precision has two
-definitions: one of Oxford5k, Paris6k, Holidays and the revisited data sets, and one of
-Google-Landmarks v2. `delfjax.evaluation.precision_recall` scores the results of all queries together.
+Positives are the correct photos of a query. Junk photos count neither as correct nor as wrong. Junk
+is removed from a ranking before the ranking is scored. Average precision has two definitions.
+Oxford5k, Paris6k, Holidays and the revisited data sets share one definition. Google-Landmarks v2
+has another. `delfjax.evaluation.precision_recall` scores the results of all queries together.
 
-Symbols: ``n`` is the number of positives of a query, also of those that were not found. ``ranks``
-(``r`` in formulas) are the ranks of the positives that were found, from 0, after junk is removed, in
-any order. A function that takes both raises a `ValueError` if there are more than ``n`` ranks, or if
-a rank is negative or occurs twice.
 Axes: ``q`` queries, ``p`` found positives, ``k`` cutoffs (numbers of first results).
 """
 
@@ -34,15 +30,24 @@ def remove_junk(ranks: Ranks, junk_ranks: Int[np.ndarray, " j"]) -> Ranks:
 
 
 def average_precision(ranks: Ranks, n: int) -> float:
-    """Compute the average precision (AP) as Oxford5k defines it, with the trapezoidal rule.
+    """Compute the average precision (AP) by the trapezoidal rule, as Oxford5k defines it.
 
-    ``AP = 1/n sum_j (p_j + (j + 1)/(r_j + 1)) / 2``. The index ``j`` counts the found positives from
-    0, and ``r_j`` is the rank of positive ``j``. Just before ``r_j``, the precision is ``p_j = j / r_j``,
-    or 1 if ``r_j = 0``. Other libraries use the mean of ``(j + 1)/(r_j + 1)``, which is equal or
-    higher. Source: ``compute_ap.cpp`` of Philbin et al., CVPR 2007.
+    Let ``r_j`` be the rank of the ``j``-th found positive. Ranks and ``j`` count from 0. Just
+    before this positive, the precision is ``p_j = j / r_j``, or 1 if ``r_j = 0``. With this
+    positive, the precision is ``(j + 1)/(r_j + 1)``. Then
+    ``AP = 1/n sum_j (p_j + (j + 1)/(r_j + 1)) / 2``. Other libraries leave out ``p_j``:
+    ``1/n sum_j (j + 1)/(r_j + 1)``, which is equal or higher. Source: ``compute_ap.cpp`` of
+    Oxford5k.
+
+    Args:
+        ranks: Ranks of the found positives (correct photos), from 0, without junk, in any order.
+        n: Number of positives of the query, found or not.
 
     Returns:
-        Average precision, 0 to 1. NaN if the query has no positives.
+        Average precision, 0 to 1. NaN if ``n`` is 0.
+
+    Raises:
+        ValueError: If there are more than ``n`` ranks, or a rank is negative or occurs twice.
     """
     ranks, j = _sort(ranks, n), np.arange(len(ranks))
     before = np.where(ranks == 0, 1.0, j / np.maximum(ranks, 1))
@@ -50,14 +55,13 @@ def average_precision(ranks: Ranks, n: int) -> float:
 
 
 def average_precision_at(ranks: Ranks, n: int, limit: int = LIMIT) -> float:
-    """Compute the average precision (AP) as Google-Landmarks v2 defines it. Not in the paper.
+    """Compute the average precision (AP) of the first results, as Google-Landmarks v2 defines it.
 
-    ``AP = 1/min(n, limit) sum_j (j + 1)/(r_j + 1)`` over the found positives ``j`` with a rank
-    ``r_j < limit``. The trapezoidal rule is not used. The mean over queries is called mAP@100.
-    Source: ``metrics.py`` of the data set in tensorflow/models.
-
-    Returns:
-        Average precision, 0 to 1. NaN if the query has no positives.
+    Let ``r_j`` be the rank of the ``j``-th found positive. Ranks and ``j`` count from 0. Then
+    ``AP = 1/min(n, limit) sum_j (j + 1)/(r_j + 1)``, summed over the positives with
+    ``r_j < limit``. The mean over queries is called mAP@100. Not in the paper. Source:
+    ``metrics.py`` of tensorflow/models. For arguments and errors, see `average_precision`.
+    ``limit`` is the number of results that count.
     """
     correct = np.isin(np.arange(limit), _sort(ranks, n))
     hits = correct.cumsum() / np.arange(1, limit + 1)
@@ -65,14 +69,15 @@ def average_precision_at(ranks: Ranks, n: int, limit: int = LIMIT) -> float:
 
 
 def precision_at(ranks: Ranks, n: int, ks: Sequence[int], *, cap: bool = True) -> AtEachK:
-    """Compute the fraction of positives (correct photos) in the first ``k`` results, for each ``k``.
+    """Compute the precision of the first ``k`` results for each ``k`` in ``ks``.
 
-    With ``cap``, ``k`` is reduced to the number of results up to the last positive, as in the code of
-    the revisited data sets. Then a query with three positives can reach a precision of 1 at
-    ``k = 10``. If a positive is missing from the ranking, ``k`` is not reduced.
+    Precision is the fraction of positives (correct photos). With ``cap``, ``k`` is reduced to the
+    number of results up to the last positive, as in the code of the revisited data sets. Then a
+    query with three positives can reach a precision of 1 at ``k = 10``. If a positive is not in the
+    ranking, ``k`` is not reduced. ``ranks``, ``n`` and errors are those of `average_precision`.
 
     Returns:
-        Precision at each cutoff in ``ks`` (at least 1 each), 0 to 1. NaN if the query has no positives.
+        Precision for each ``k``, 0 to 1. NaN if ``n`` is 0.
     """
     ranks = _sort(ranks, n)
     depth = np.minimum(ks, ranks[-1] + 1) if cap and n and len(ranks) == n else np.asarray(ks)
@@ -81,12 +86,12 @@ def precision_at(ranks: Ranks, n: int, ks: Sequence[int], *, cap: bool = True) -
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scores:
-    """Metrics of each query and means over queries.
+    """Metrics of each query, and their means over queries.
 
-    All metrics of a query without positives (correct photos) are NaN. The means leave such queries out.
+    The metrics of queries without positives (correct photos) are NaN. Means leave them out.
 
     Attributes:
-        ks: Cutoffs: numbers of first results for precision.
+        ks: Numbers of first results whose precision is measured (cutoffs).
         average_precision: Average precision of each query, 0 to 1.
         precision_at: Precision of each query at each cutoff, 0 to 1.
     """
@@ -122,28 +127,26 @@ def score_rankings(
     """Compute average precision and precision at ``k`` for the ranking of each query.
 
     Args:
-        rankings: For each query, the indices of database photos (from 0), best first. Photos at
-            the end of a ranking may be left out.
+        rankings: Indices of database photos for each query, best first. They may be incomplete.
         truths: Ground truth of each query.
-        ks: Cutoffs of precision, from 1 to the size of the database.
-        database_size: Number of photos in the database. None: 1 plus the highest index of a photo
-            in ``rankings`` or ``truths``.
-        metric: ``"trapezoidal_ap"`` for Oxford5k and similar benchmarks: `average_precision`, and
-            precision with a capped ``k``. ``"map_at_100"`` for Google-Landmarks v2:
-            `average_precision_at`, and plain precision.
+        ks: Numbers of first results for precision, from 1 to the size of the database.
+        database_size: Number of photos in the database. None: 1 plus the highest index found.
+        metric: ``"trapezoidal_ap"`` computes `average_precision`, and `precision_at` with ``cap``,
+            for Oxford5k and similar benchmarks. ``"map_at_100"`` computes `average_precision_at`,
+            and `precision_at` without ``cap``, for Google-Landmarks v2.
 
     Returns:
         Metrics of each query, in the order of ``truths``.
 
     Raises:
         ValueError: If the numbers of rankings and truths differ, if a photo is ranked twice or is
-            not in the database, or if a cutoff is out of range.
+            not in the database, or if a number in ``ks`` is out of range.
     """
     ranked = [check_photo_numbers(f"ranking of query {q}", ids) for q, ids in enumerate(rankings)]
     if len(ranked) != len(truths):
         raise ValueError(
-            f"there are {len(ranked)} rankings for {len(truths)} truths (ground truths of queries); "
-            "expected one ranking for each truth"
+            f"there are {len(ranked)} rankings for {len(truths)} truths; expected one ranking for each "
+            "truth (ground truth of a query)"
         )
     _check_size([*ranked, *(truth.positives for truth in truths)], ks, database_size)
     queries = [_positive_ranks(ids, truth) for ids, truth in zip(ranked, truths, strict=True)]
@@ -164,8 +167,8 @@ def _check_size(photos: list[np.ndarray], ks: Sequence[int], size: int | None) -
     size = last + 1 if size is None else size
     if last >= size:
         raise ValueError(
-            f"a ranking or truth contains photo {last}, but the database has {size} photos; expected "
-            f"indices from 0 to {size - 1}"
+            f"a ranking or truth has the index of photo {last}, but the database has {size} photos; "
+            f"expected indices from 0 to {size - 1}"
         )
     if not all(1 <= k <= size for k in ks):
         raise ValueError(
@@ -184,5 +187,5 @@ def _positive_ranks(ranking: Int[np.ndarray, " r"], truth: Truth) -> tuple[Ranks
 def _sort(ranks: Ranks, n: int) -> Ranks:
     """Check ranks and sort them."""
     if len(ranks) > n:
-        raise ValueError(f"n is {n}, but {len(ranks)} positives have ranks; expected at most n")
+        raise ValueError(f"n is {n}, but there are {len(ranks)} ranks; expected at most n ranks")
     return np.sort(check_photo_numbers("ranks", ranks))

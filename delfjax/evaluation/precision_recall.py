@@ -1,9 +1,9 @@
-"""Precision and recall over the results of all queries together (Sec. 5: Eq. 4 and Fig. 5).
+"""Compute precision and recall over the results of all queries together (Sec. 5: Eq. 4 and Fig. 5).
 
 The paper puts the results of all queries into one list, sorted by score. Distractor queries have no
-correct result, so their results can only lower the precision. The curve shows whether a score
-separates correct results from wrong ones across queries. mAP cannot show that. As in Fig. 5, recall
-is the number of correct results, not a fraction.
+correct results, so they can only lower the precision. The precision-recall curve shows whether
+scores separate correct from wrong results across queries. mAP cannot show that. As in Fig. 5,
+recall is the number of correct results, not a fraction.
 
 Axes: ``r`` results of all queries, ``s`` distinct scores, ``q`` queries, ``k`` recalls.
 """
@@ -25,12 +25,12 @@ RESAMPLES = 500  # bootstrap resamples (queries drawn with replacement) of a sum
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PooledResults:
-    """Results of all queries in one list, in any order.
+    """Search results of all queries in one list, in any order.
 
     Attributes:
         scores: Score of each result, such as the number of RANSAC inliers.
-        correct: Whether each result is a correct photo of the query.
-        queries: Index of the query that each result belongs to, from 0.
+        correct: Whether each result is a correct photo of its query.
+        queries: Index of the query of each result, from 0.
 
     Raises:
         ValueError: If a score is NaN.
@@ -43,19 +43,19 @@ class PooledResults:
     def __post_init__(self) -> None:
         if np.isnan(self.scores).any():
             raise ValueError(
-                f"{np.isnan(self.scores).sum()} scores are NaN; expected numbers. Fix: leave out "
-                "results without a score"
+                f"{np.isnan(self.scores).sum()} of {len(self.scores)} scores are NaN; expected numbers. "
+                "Fix: leave out results without a score"
             )
 
 
 def pool(evaluation: Evaluation) -> PooledResults:
     """Put the results of all queries and distractor queries into one list.
 
-    The benchmark's default protocol defines which results are correct. Junk (photos that count
-    neither as correct nor as wrong) is left out. If the search computes a fused score or a global
-    similarity, it is the score of a result. Otherwise, only photos that RANSAC verified are kept,
-    with the number of inliers as score. If RANSAC verified none, all photos are kept, with the number
-    of votes as score.
+    The default protocol of the benchmark defines which results are correct. Junk (photos that count
+    neither as correct nor as wrong) is left out. The score of a result is its fused score or global
+    similarity, if the search computes such scores. Otherwise, only verified photos are kept, and
+    their score is the number of RANSAC inliers. If no photo of a query was verified, all photos of
+    this query are kept, and their score is the number of votes.
     """
     benchmark = evaluation.benchmark
     no_positives = Truth(np.empty(0, int), np.empty(0, int))
@@ -81,15 +81,18 @@ def pool(evaluation: Evaluation) -> PooledResults:
 def precision_at_recall(
     results: PooledResults, recalls: Real[np.ndarray, " k"]
 ) -> Float[np.ndarray, " k"]:
-    """Compute the precision at given recalls, which are numbers of correct results (Fig. 5).
+    """Compute the precision at given recalls (Fig. 5).
 
-    A threshold on the scores selects results. For each recall, the highest threshold that reaches
-    this recall is used. The precision is ``PRE = sum_q |R_q^TP| / sum_q |R_q|`` and the recall is
-    ``REC = sum_q |R_q^TP|`` (Eq. 4). ``R_q`` are the results of query ``q`` with a score of at least
-    the threshold. ``R_q^TP`` are the correct results in ``R_q``.
+    Let ``R_q`` be the results of query ``q`` with a score of at least a threshold, and ``R_q^TP``
+    the correct results in ``R_q``. The precision is ``PRE = sum_q |R_q^TP| / sum_q |R_q|``, and the
+    recall is ``REC = sum_q |R_q^TP|`` (Eq. 4). The highest threshold that reaches a recall is used.
+
+    Args:
+        results: Results of all queries.
+        recalls: Numbers of correct results.
 
     Returns:
-        Precision at each recall, 0 to 1. NaN if the results do not reach the recall.
+        Precision at each recall, 0 to 1. NaN if all results together do not reach the recall.
     """
     results, ends = _sort(results)
     return _precisions(results, ends, recalls, np.ones_like(results.queries))
@@ -102,15 +105,14 @@ def mean_precision(
 ) -> Float[np.ndarray, " resamples"]:
     """Compute the mean precision of a precision-recall curve (Fig. 5). Not in the paper.
 
-    The mean is over 60 recalls, evenly spaced on a logarithmic axis. A recall is a number of correct
-    results, here from 10 to the number of positives. If the results do not reach a recall, the
-    precision there counts as 0.
+    The mean is over 60 recalls, from 10 to the number of positives, evenly spaced on a logarithmic
+    axis. A recall is a number of correct results. The precision at a recall that is not reached is
+    0.
 
     Args:
         results: Results of all queries.
         positives: Number of positives (correct photos) of all queries together.
-        query_counts: Number of times that each query occurs in each bootstrap resample. None: one
-            resample with each query once.
+        query_counts: How often each resample contains each query. None: each query once.
 
     Returns:
         Mean precision of each resample, 0 to 1.
@@ -133,9 +135,9 @@ def summarize_curve(results: PooledResults, *, positives: int, queries: int) -> 
 
     Returns:
         A dict with precisions in percent. ``recalls`` (numbers of correct results) and
-        ``precisions`` are points of the curve. ``mean`` is the `mean_precision` of the curve, and
-        ``interval`` is its 95% bootstrap interval over queries. ``draws`` holds the mean precision
-        of each bootstrap resample.
+        ``precisions`` are the points of the curve. ``mean`` is the `mean_precision` of the curve,
+        and ``interval`` is the 95% bootstrap interval of ``mean`` over queries. ``draws`` holds the
+        mean precision of each bootstrap resample. ``positives`` is the argument.
     """
     recalls = np.geomspace(1, max(1, int(results.correct.sum())), CURVE_POINTS).round().astype(int)
     recalls = np.unique(recalls)
@@ -171,7 +173,7 @@ def _precisions(
     recalls: Real[np.ndarray, " k"],
     counts: Int[np.ndarray, " r"],
 ) -> Float[np.ndarray, " k"]:
-    """Compute the precision at each recall. Each sorted result counts as often as ``counts`` says."""
+    """Compute the precision at each recall. Each sorted result counts ``counts`` times."""
     retrieved, correct = np.cumsum(counts)[ends], np.cumsum(counts * results.correct)[ends]
     precisions = np.append(correct / np.maximum(retrieved, 1), np.nan)
     # Thresholds are in falling order, so the first one that reaches a recall is the highest.

@@ -18,11 +18,12 @@ BEST = 100  # number of best keypoints of a photo that are compared with the lan
 
 
 def report(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the record of an evaluation as a dict that can be saved as JSON.
+    """Summarize an evaluation as a dict that can be saved as JSON.
 
-    The record holds the summary, mAP under the other protocols (rules for which photos are
-    correct), the precision-recall curve of Fig. 5 if there are distractor queries (queries without
-    a correct photo), and the share of keypoints on the landmark if there are masks (rendered set).
+    The dict holds `Evaluation.summary` under the default protocol, and mAP under the other
+    protocols. If there are distractor queries (queries without a correct photo), the dict also
+    holds the precision-recall curve of Fig. 5. For the rendered set, it holds the share of
+    keypoints on landmarks.
     """
     benchmark, result = evaluation.benchmark, evaluation.summary()
     others = list(evaluation.scores)[1:]
@@ -35,7 +36,7 @@ def report(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def format_report(evaluation: Evaluation, result: dict[str, Any]) -> str:
-    """Format an evaluation and its record, which `report` returned, as text for a terminal."""
+    """Format an evaluation, and the dict that `report` returned, as text for a terminal."""
     lines = []
     for protocol in evaluation.scores:
         scores = evaluation.summary(protocol)
@@ -46,7 +47,7 @@ def format_report(evaluation: Evaluation, result: dict[str, Any]) -> str:
             *(f"P@{k:<2}        {value:.1f}" for k, value in scores["precision_at"].items()),
         ]
     lines += [
-        f"precision   {value:.1f} at {recall} correct results of all queries (Eq. 4)"
+        f"precision   {value:.1f} at {recall} correct results over all queries (Eq. 4)"
         for recall, value in result.get("precision_at_recall", {}).items()
     ]
     lines += [
@@ -57,7 +58,7 @@ def format_report(evaluation: Evaluation, result: dict[str, Any]) -> str:
     ]
     if "on_landmark" in result:
         value = result["on_landmark"]["value"]
-        lines.append(f"landmark    {value} % of the best {BEST} keypoints lie on it")
+        lines.append(f"landmark    {value} % of the best {BEST} keypoints lie on the landmark")
     return "\n".join(lines)
 
 
@@ -77,10 +78,10 @@ def _precision_recall(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _keypoints_on_landmark(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the share of the best keypoints that lie on the landmark, in percent, with an interval.
+    """Return the share of the best keypoints on the landmark in percent, with an interval.
 
-    A query may be cut from a photo; the share is measured on the whole photo. The dict is empty if
-    all photos have too few keypoints.
+    A query may be cut from a photo; the share is measured on the whole photo. If all photos have
+    too few keypoints, the dict is empty.
     """
     benchmark = evaluation.benchmark
     truths, store = rendered.annotations(benchmark.root.parent), FeatureStore(evaluation.store)

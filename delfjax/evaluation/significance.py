@@ -1,10 +1,9 @@
-"""Bootstrap confidence intervals over queries, and paired differences between methods.
+"""Estimate confidence intervals of scores and of differences between two methods. Not in the paper.
 
 The bootstrap draws queries at random, with replacement. Two methods are compared on the same
-queries: the differences between the methods are resampled, not each method alone. Scores differ
-much more between queries than between methods, so the intervals of paired differences are far
-narrower. Intervals cover only the choice of queries. The scores of several training seeds are
-averaged first. Not in the paper.
+queries. Then the bootstrap resamples the differences of their scores, not the scores of each
+method. Scores differ much more between queries than between methods, so the intervals of
+differences are narrower. Limitation: intervals do not cover training seeds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +28,7 @@ class Interval(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A value, with the lower and upper end of its 95% confidence interval."""
+    """Value with the lower and upper end of its 95% confidence interval."""
 
     value: float
     low: float
@@ -37,10 +36,10 @@ class Estimate(NamedTuple):
 
     @property
     def verdict(self) -> Verdict:
-        """Verdict on whether the value is positive.
+        """Whether the value is positive: ``"passed"``, ``"failed"`` or ``"undecided"``.
 
         ``"passed"``: the whole interval is above 0. ``"failed"``: the whole interval is below 0.
-        ``"undecided"``: the interval contains 0, so the queries are too few to decide.
+        ``"undecided"``: the interval contains 0. More queries are needed to decide.
         """
         if self.low > 0:
             return "passed"
@@ -56,8 +55,8 @@ def bootstrap_interval(
     """Compute the 95% percentile bootstrap interval of a statistic over queries.
 
     Args:
-        values: One value per query. NaN is left out before resampling.
-        statistic: Function that turns resampled values into one number. The default is the mean.
+        values: One value per query. NaN values are left out.
+        statistic: Function that computes one number from an array of values.
         seed: Random seed of the resampling.
 
     Raises:
@@ -72,13 +71,13 @@ def bootstrap_interval(
 
 
 def average_precisions(runs: Sequence[Result]) -> Float[np.ndarray, " q"]:
-    """Return the average precision of each query in percent, averaged over runs such as training seeds.
+    """Return the average precision of each query in percent, as a mean over several runs.
 
-    It is NaN for a query without positives (correct photos).
+    The average precision of a query without positives (correct photos) is NaN.
 
     Raises:
-        ValueError: If the results are of different benchmarks, or if a result does not hold the
-            average precision of each query.
+        ValueError: If the runs have different benchmarks, protocols or numbers of queries, or if a
+            run has no average precision of each query.
     """
     _check_comparable(runs, "average_precision")
     values = [np.array(run["average_precision"], float) for run in runs]
@@ -89,14 +88,14 @@ def paired_difference(better: Sequence[Result], worse: Sequence[Result]) -> Esti
     """Estimate how much higher the mAP of one method is than the mAP of another method.
 
     Args:
-        better: Results of the method that is expected to be better, for example of several seeds.
-        worse: Results of the other method, on the same queries.
+        better: Runs of the method that is expected to be better, such as one run per training seed.
+        worse: Runs of the other method, on the same queries.
 
     Returns:
         Difference ``better - worse`` in percentage points, with its 95% interval over queries.
 
     Raises:
-        ValueError: If the results are of different queries.
+        ValueError: As in `average_precisions`.
     """
     _check_comparable([*better, *worse], "average_precision")
     gain = average_precisions(better) - average_precisions(worse)
@@ -106,12 +105,12 @@ def paired_difference(better: Sequence[Result], worse: Sequence[Result]) -> Esti
 def paired_curve_difference(better: Sequence[Result], worse: Sequence[Result]) -> Estimate:
     """Estimate how much higher the precision-recall curve of one method is than that of another.
 
-    Arguments and result are those of `paired_difference`. The height of a curve (Fig. 5) is its mean
-    precision. The bootstrap resamples that `delfjax.evaluation.precision_recall.summarize_curve` stores
-    with two curves draw the same queries, so the resamples are subtracted one by one.
+    Arguments and result are those of `paired_difference`. The height of a curve (Fig. 5) is its
+    mean precision. `delfjax.evaluation.precision_recall.summarize_curve` draws the same bootstrap
+    resamples for all curves of a benchmark, so the resampled means can be subtracted.
 
     Raises:
-        ValueError: If the results are of different queries, or if a result has no curve.
+        ValueError: If the runs are of different queries, or if a run has no curve.
     """
     _check_comparable([*better, *worse], "curve")
     means = [np.mean([run["curve"]["mean"] for run in runs]) for runs in (better, worse)]
@@ -125,8 +124,8 @@ def paired_curve_difference(better: Sequence[Result], worse: Sequence[Result]) -
 def rank_correlation(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> Estimate:
     """Estimate Spearman's rank correlation of two variables, multiplied by 100 (-100 to 100).
 
-    The interval is over pairs of values. Pairs with a NaN or an infinite value are left out. The
-    correlation is 0 if a variable is constant.
+    The bootstrap resamples pairs of values. Pairs with a NaN or an infinite value are left out. If
+    a variable is constant, the correlation is 0.
     """
     from scipy.stats import rankdata  # a slow import
 

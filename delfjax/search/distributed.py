@@ -1,8 +1,8 @@
-"""Split an index into shards, in this process or on the workers of a Dask cluster (Sec. 4.4 at scale).
+"""Split an index into shards, in this process or on the workers of a Dask cluster.
 
-A shard is an index of consecutive database rows. Shards are built and searched independently. Their
-results are merged and sorted by distance, then by row. If all shards are exact, the result equals that
-of one exact index.
+A shard is an index of consecutive database rows. Shards are built and searched independently. Then
+the results of all shards are merged and sorted by distance, then by row. Exact shards give the same
+result as one exact index of the whole database.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ Shards = Sequence[Index | Future]
 
 
 class ShardInfo(NamedTuple):
-    """Metadata of a shard, which may be in another process."""
+    """Kind, number of descriptors, dimensions and effort of a shard, as in `Index`."""
 
     kind: str
     length: int
@@ -43,17 +43,17 @@ class ShardInfo(NamedTuple):
 
 
 class ShardedIndex(Index):
-    """An index that consists of shards.
+    """Index that consists of shards. A shard is an index of consecutive database rows.
 
     Args:
-        shards: At least one index, in the order of database rows. With a client: futures of indexes.
-        size: Maximum number of descriptors in a shard. If a shard is full, `add` builds a new one.
-        client: Dask client of the cluster whose workers hold the shards. None: this process holds them.
+        shards: Shards in the order of their rows, at least one. With a ``client``: Dask futures.
+        size: Maximum number of descriptors in a shard. `add` builds new shards if needed.
+        client: Dask client whose workers hold the shards. None: this process holds the shards.
         settings: Settings of the shards that `add` builds.
 
     Attributes:
-        infos: Metadata of each shard.
-        effort: Effort at which every shard is searched.
+        infos: Kind, number of descriptors, dimensions and effort of each shard.
+        effort: Effort of the search in every shard. None for exact search.
     """
 
     kind = "sharded"
@@ -97,18 +97,21 @@ class ShardedIndex(Index):
         client: Client | None = None,
         **settings: Value,
     ) -> "ShardedIndex":
-        """Split the descriptors of a database into shards, and build an index of each.
+        """Split the descriptors of a database into shards, and build an index of each shard.
+
+        Searches with and without ``client`` return equal results. For this, shards of kind
+        ``"nndescent"`` need equal ``threads``.
 
         Args:
             descriptors: Descriptors of the database, one row per feature.
             size: Maximum number of descriptors in a shard.
             inner: Kind of index of each shard, as in `build_index`.
-            client: Dask client of a cluster whose workers build, hold and search the shards in parallel.
-                None: this process does. Both give equal results (``"nndescent"``: for equal ``threads``).
-            settings: Settings of each shard.
+            client: Dask client of a cluster whose workers build, hold and search the shards in
+                parallel. None: this process does this work, one shard after another.
+            settings: Settings of the index of each shard.
 
         Raises:
-            ValueError: If the size is less than 1, or a shard cannot be built.
+            ValueError: If ``size`` is less than 1, or the index of a shard cannot be built.
         """
         check_number("size", size, COUNT)
         shards = _build_shards(_split(descriptors, size), inner, settings, client)
@@ -116,7 +119,7 @@ class ShardedIndex(Index):
 
     @property
     def descriptors(self) -> Float[np.ndarray, "t d"]:
-        """Descriptors of the database, one row per feature, copied from the shards."""
+        """Copy of the descriptors of the database, one row per feature."""
         return np.concatenate(self._call("descriptors"))
 
     def __len__(self) -> int:
@@ -194,15 +197,16 @@ class ShardedIndex(Index):
             }
             shards.append(restore_index(shard["kind"], shard["settings"], own))
         if len({shard.dimensions for shard in shards}) != 1:
-            raise ValueError("its shards have different dimensions")
+            raise ValueError("its shards have different numbers of dimensions")
         check_number("size", settings["size"], COUNT)
         return cls(shards, size=settings["size"], **current_names(settings["settings"]))
 
 
 def merge(found: Sequence[Neighbors], starts: Sequence[int], k: int) -> Neighbors:
-    """Merge the neighbors found in several shards into the ``k`` nearest of each query.
+    """Merge the neighbors found in several shards, and keep the ``k`` nearest of each query.
 
-    Each shard counts rows from 0. ``starts`` has the database row of the first descriptor of each shard.
+    ``found`` holds the neighbors found in each shard, with rows counted from 0 in the shard.
+    ``starts`` holds the database row of the first descriptor of each shard.
     """
     pairs = zip(found, starts, strict=True)
     rows = np.concatenate(
@@ -230,7 +234,8 @@ def _build_shards(
             else:
                 wait_for(client, submit(client, _get_info, shards[number]))  # may raise an error
         except ValueError as error:
-            raise ValueError(f"shard {number} with {len(rows)} descriptors: {error}") from error
+            where = f"shard {number + 1} of {len(parts)}, with {len(rows)} descriptors"
+            raise ValueError(f"{where}: {error}") from error
     return shards
 
 

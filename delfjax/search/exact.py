@@ -1,8 +1,8 @@
-"""Exact nearest neighbors of local descriptors: the reference for every other index (Sec. 4.4).
+"""Find exact nearest neighbors of local descriptors, as a reference for other indexes.
 
-The squared distance between a query ``q`` and a database descriptor ``x`` is ``|q|^2 + |x|^2 - 2 q x``. A
-matrix product computes ``q x`` for a batch of queries and a chunk (consecutive rows) of the database. Then
-the nearest neighbors of all chunks are merged.
+The squared distance between a query ``q`` and a database descriptor ``x`` is
+``|q|^2 + |x|^2 - 2 q.x``. A matrix product computes ``q.x`` for a batch of queries and a chunk of
+the database (consecutive rows). Then the nearest neighbors in all chunks are merged.
 """
 
 from functools import partial
@@ -28,7 +28,7 @@ Nearest = tuple[Float[Array, "q k"], Int[Array, "q k"]]  # squared distances and
 
 
 class ExactIndex(Index):
-    """Exact search that compares each query with every database descriptor, on CPU or GPU.
+    """Exact index that compares each query with every database descriptor, on CPU or GPU.
 
     Args:
         descriptors: Descriptors of the database, one row per feature.
@@ -54,18 +54,18 @@ class ExactIndex(Index):
         """Check that ``settings`` is empty, because exact search has no settings."""
         if settings:
             raise ConfigError(
-                f"an exact index has no settings; got {', '.join(settings)}. Fix: leave them out"
+                f"an exact index has no settings; got {', '.join(settings)}. Fix: leave out settings"
             )
 
     @classmethod
     def build(cls, descriptors: Float[np.ndarray, "t d"], /, **settings: Value) -> "ExactIndex":
-        """Build an index over database descriptors. Exact search takes no ``settings``."""
+        """Build an exact index from database descriptors. ``settings`` must be empty."""
         cls.check(None, **settings)
         return cls(descriptors)
 
     @property
     def descriptors(self) -> Float[np.ndarray, "t d"]:
-        """Descriptors of the database, one row per feature, copied from the chunks."""
+        """Copy of the descriptors of the database, one row per feature."""
         if not self._chunks:
             return np.empty(self._shape, np.float32)
         return np.concatenate([np.asarray(chunk)[:count] for chunk, _, count in self._chunks])
@@ -119,9 +119,10 @@ def _merge_nearest(
     start: int | Int[Array, ""],
     count: int | Int[Array, ""],
 ) -> Nearest:
-    """Search one more chunk of the database and update the nearest neighbors found so far (``best``).
+    """Search one more chunk of the database and update the nearest neighbors so far (``best``).
 
-    The chunk has ``count`` descriptors, padded with zeros. The first one has the database row ``start``.
+    The chunk has ``count`` descriptors, padded with zeros. The first one has the database row
+    ``start``.
     """
     norms = (queries**2).sum(1)[:, None] + (chunk**2).sum(1)[None]
     products = jnp.matmul(queries, chunk.T, precision=jax.lax.Precision.HIGHEST)

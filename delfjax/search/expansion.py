@@ -1,13 +1,11 @@
 """Query expansion: search, add features of the best photos to the query, and search again.
 
-The paper reports query expansion (+QE in Table 1) for the methods DIR and siaMAC, never for DELF alone.
-The global descriptor of a query is averaged with those of the best photos (Chum et al., "Total recall",
-ICCV 2007). The average may have weights ``similarity^alpha`` (Radenovic et al., "Fine-tuning CNN image
-retrieval with no human annotation", PAMI 2018). The local features of a query are extended by those of
-photos with enough RANSAC inliers. The positions of these features are mapped to the query photo by the
-affine map that RANSAC found. Chum et al. do the same with visual words.
+The paper uses query expansion (+QE in Table 1) with DIR and siaMAC, never with DELF alone.
 
-Symbols: ``A`` is the affine map from query to database photo. ``s = sqrt(det A)`` is the scale of ``A``.
+A global descriptor of a query is averaged with those of the best photos (Chum et al., "Total
+recall", ICCV 2007). The weights of the photos may be ``similarity^alpha`` (Radenovic et al.,
+"Fine-tuning CNN image retrieval with no human annotation", PAMI 2018). Local features of photos
+with enough RANSAC inliers are added to the query. Chum et al. do the same with visual words.
 """
 
 from dataclasses import dataclass
@@ -30,17 +28,17 @@ class ExpansionConfig:
     """Settings of query expansion. The defaults are not in the paper.
 
     Attributes:
-        kind: ``"local"`` adds local features of the best photos to the query. ``"average"`` replaces the
-            global descriptor of the query by the mean of the global descriptors of the query and the
-            best photos, ``"alpha"`` by a weighted mean.
+        kind: ``"local"`` adds local features of the best photos to the query. ``"average"``
+            averages the global descriptor of the query with those of the best photos. ``"alpha"``
+            computes a weighted average; see `expand_global`.
         max_photos: Maximum number of photos that expand a query.
-        min_inliers: Minimum number of RANSAC inliers of these photos, if local features are searched. A
-            wrong photo would add features that match other wrong photos.
+        min_inliers: Minimum number of RANSAC inliers of a photo that expands a query. Not used with
+            global descriptors alone.
         alpha: Exponent of the similarity in the weights of ``"alpha"`` (Radenovic et al.: 3).
-        max_growth: Maximum number of local features to add, divided by the number of query features.
-        radius: Maximum distance of two duplicate features, in pixels of the query photo. A feature is
-            not added if it is a duplicate of one that the query already has.
-        distance: Upper limit of the L2 distance between the descriptors of two duplicate features.
+        max_growth: Maximum number of local features to add, per query feature.
+        radius: Maximum distance between duplicate features, in pixels of the query photo. Features
+            that duplicate a query feature in position and descriptor are not added.
+        distance: Upper limit of the L2 distance between the descriptors of duplicate features.
     """
 
     kind: ExpansionKind = "local"
@@ -60,17 +58,22 @@ class ExpansionConfig:
 def expand_global(
     query: Float[np.ndarray, " d"], photos: Float[np.ndarray, "b d"], *, alpha: float = 0.0
 ) -> Float[np.ndarray, " d"]:
-    """Expand a query: average its global descriptor with those of similar photos.
+    """Average the global descriptor of a query with those of similar photos.
 
-    The result is ``q + sum_i max(0, q . v_i)^alpha v_i``, scaled to unit length. The descriptor ``q``
-    of the query and those of the photos, ``v_i``, are unit vectors. An ``alpha`` of 0 gives equal weights.
+    Args:
+        query: Global descriptor ``q`` of the query, a unit vector.
+        photos: Global descriptors ``v_i`` of the photos, one unit vector per row.
+        alpha: Exponent of the similarity in the weights. 0 gives equal weights.
+
+    Returns:
+        ``q + sum_i max(0, q.v_i)^alpha v_i``, scaled to unit length.
     """
     weights = np.maximum(photos @ query, 0) ** alpha
     return l2_normalize((query + weights @ photos)[None]).squeeze(0)
 
 
 def trusted_photos(result: SearchResult, config: ExpansionConfig) -> Int[np.ndarray, " _"]:
-    """Return the indices of the photos with enough inliers to expand a query, most inliers first."""
+    """Return the database indices of the photos that may expand a query, most inliers first."""
     ranking = result.ranking
     order = np.argsort(-ranking.inliers, kind="stable")
     trusted = order[ranking.inliers[order] >= config.min_inliers]
@@ -80,10 +83,16 @@ def trusted_photos(result: SearchResult, config: ExpansionConfig) -> Int[np.ndar
 def expand_local(
     query: Features, result: SearchResult, database: Database, config: ExpansionConfig
 ) -> Features:
-    """Expand a query: add local features of photos with enough inliers, mapped to the query photo.
+    """Add local features of photos with enough RANSAC inliers to the features of a query.
 
-    Features with higher scores are added first. Duplicates are not added; see `ExpansionConfig`. Query
-    and database are reduced by the same PCA.
+    Features are mapped by `map_to_query`. Features with the highest scores are added first.
+    Duplicates are not added; see `ExpansionConfig`.
+
+    Args:
+        query: Features of the query, reduced by the PCA of the database.
+        result: Result of the first search for this query.
+        database: Database in which ``result`` was found.
+        config: Settings of query expansion.
 
     Returns:
         Features of the query and added features, highest score first.
@@ -104,10 +113,17 @@ def expand_local(
 def map_to_query(
     photo: Features, affine: Float[np.ndarray, "2 3"], size: tuple[int, int]
 ) -> Features:
-    """Map features of a database photo to the query photo, and drop those that fall outside.
+    """Map features of a database photo to the query photo, and drop features that fall outside.
 
-    A position ``p`` becomes ``A^-1 p``. Scales are multiplied by ``s``, because the receptive field of a
-    feature covers ``1 / s`` as many query pixels. The ``size`` of the query photo is ``(height, width)``.
+    ``affine = [A | t]`` maps the query photo to the database photo: a position ``x`` maps to
+    ``A x + t``. So a position ``p`` in the database photo becomes ``A^-1 (p - t)``. The map
+    enlarges lengths by the factor ``s = sqrt(det A)``. Scales of features are inversely
+    proportional to lengths, so they are multiplied by ``s``.
+
+    Args:
+        photo: Features of the database photo.
+        affine: Affine map from the query photo to the database photo.
+        size: Height and width of the query photo in pixels.
     """
     linear = affine[:, :2].astype(float)
     positions = (photo.positions - affine[:, 2]) @ np.linalg.inv(linear).T

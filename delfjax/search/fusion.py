@@ -1,12 +1,12 @@
-"""Late fusion: rank photos by RANSAC inliers of local features and similarity of global descriptors.
+"""Late fusion: rank photos by both RANSAC inliers and similarity of global descriptors.
 
-The best row of the paper's Table 1 (DELF+FT+ATT+DIR+QE) fuses the scores of DELF and of DIR, a global
-descriptor: "a weighted mean of two normalized scores, where the weight for DELF is set to 0.25" (an author,
-tensorflow/models issue 6409). The normalization is not published. Here, the scores of all database photos
-for a query are scaled so that the lowest is 0 and the highest is 1.
+The best row of the paper's Table 1 (DELF+FT+ATT+DIR+QE) fuses the scores of DELF and of DIR, a
+global descriptor: "a weighted mean of two normalized scores, where the weight for DELF is set to
+0.25" (an author, tensorflow/models issue 6409). The normalization is not published. Here, the
+scores of all database photos for a query are scaled so that the lowest is 0 and the highest is 1.
 
-Limitation: scaled scores cannot be compared between queries. The best photo of a query gets a high score
-even if no photo shows the landmark. The paper's precision-recall curve (Eq. 4) compares between queries.
+Limitation: scaled scores of different queries cannot be compared, but the precision-recall curve
+(Eq. 4) compares them. The best photo has a high score even if no photo shows the landmark.
 """
 
 import numpy as np
@@ -19,24 +19,28 @@ PAPER_WEIGHT = 0.25  # weight of the local score
 
 
 def normalize(scores: Real[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
-    """Scale scores linearly so that the lowest is 0 and the highest is 1. If all are equal, return zeros."""
+    """Scale scores linearly to the range from 0 to 1. If all scores are equal, return zeros."""
     low, high = scores.min(), scores.max()
     return (scores - low) / (high - low) if high > low else np.zeros(len(scores))
 
 
 def rank_by_similarity(similarities: Float[np.ndarray, " t"]) -> SearchResult:
-    """Rank all database photos by the similarity of global descriptors. Equal photos keep their order."""
+    """Rank all database photos by their global similarity to a query. Ties are sorted by index."""
     return _rank(None, similarities, similarities, similarities)
 
 
 def fuse(
     result: SearchResult, similarities: Float[np.ndarray, " t"], *, weight: float = PAPER_WEIGHT
 ) -> SearchResult:
-    """Rank all photos of the database by a weighted mean of inliers and global similarity.
+    """Rank all database photos by a weighted mean of RANSAC inliers and global similarity.
 
-    The score is ``weight * n(inliers) + (1 - weight) * n(similarity)``, where ``n`` is `normalize`, and
-    ``weight`` is from 0 to 1. Photos that were not verified have 0 inliers. Ties are sorted by
-    similarity, then by index.
+    The score of a photo is ``weight * n(inliers) + (1 - weight) * n(similarity)``, where ``n`` is
+    `normalize`. Photos that were not verified count as 0 inliers. Ties are sorted by similarity.
+
+    Args:
+        result: Result of a search by local features.
+        similarities: Similarity of each database photo to the query, by global descriptors.
+        weight: Weight of the inliers, from 0 to 1.
     """
     inliers = np.zeros(len(similarities))
     inliers[result.ranking.images] = np.maximum(result.ranking.inliers, 0)
@@ -47,7 +51,7 @@ def fuse(
 def append_by_similarity(
     result: SearchResult, similarities: Float[np.ndarray, " t"]
 ) -> SearchResult:
-    """Append the photos that a ranking of `Searcher.search_subset` lacks, by global similarity."""
+    """Append the database photos that a ranking does not contain, sorted by global similarity."""
     images = result.ranking.images
     ranks = np.full(len(similarities), float(len(images)))
     ranks[images] = np.arange(len(images))
@@ -60,7 +64,7 @@ def _rank(
     similarities: Float[np.ndarray, " t"],
     scores: Float[np.ndarray, " t"] | None,
 ) -> SearchResult:
-    """Rank all photos by key, then similarity, then index. Copy inliers and votes from the result."""
+    """Rank all photos by key, then similarity, then index. Copy inliers and votes."""
     count = len(key)
     order = np.lexsort((np.arange(count), -similarities, -key))
     inliers, votes = np.full(count, -1), np.zeros(count, int)

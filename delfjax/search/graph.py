@@ -1,14 +1,13 @@
 """Search a neighbor graph and choose the edges of the graph, compiled by numba.
 
-A node is a database row. The edges of a node lead to at most ``e`` near nodes in different directions. A
-beam search starts at fixed nodes and keeps the nearest nodes seen so far (the beam). It repeatedly follows
-the edges of the nearest node not yet expanded, and ends when all nodes of the beam are expanded (Malkov and
-Yashunin, 2016). In a new process, this search starts ten times faster than that of pynndescent.
+A node is a database row. The edges of a node lead to at most ``e`` near nodes in different
+directions. A beam search starts at fixed nodes and keeps the nearest nodes seen so far (the beam).
+It repeatedly follows the edges of the nearest node not yet expanded, and ends when all nodes of the
+beam are expanded (Malkov and Yashunin, 2016). In a new process, this search starts ten times faster
+than pynndescent.
 
-Symbols: ``vectors`` are the database descriptors. ``edges`` is the graph (-1 where a node has fewer than
-``e`` edges). ``entries`` are the nodes at which a search starts. ``width`` is the number of nodes in the
-beam. ``spread`` is defined in `NNDescentConfig`. A *key* packs a squared distance, a row and an "expanded"
-bit into one integer. Keys are ordered by distance, then by row.
+A *key* packs a squared distance, a row and an "expanded" bit into one integer. Keys are ordered by
+distance, then by row.
 """
 
 from typing import no_type_check
@@ -62,7 +61,7 @@ def _squared(key: int) -> float:
 @no_type_check
 @compiled
 def _insert_key(beam: Keys, size: int, key: int) -> int:
-    """Insert a key into ``size`` sorted keys. Return the index, or the beam's length if it is too far."""
+    """Insert a key into ``size`` sorted keys. Return its index, or the beam's length if too far."""
     length = len(beam)
     if size == length and key >= beam[length - 1]:
         return length
@@ -137,9 +136,16 @@ def search_block(
     rows: Int[np.ndarray, "q k"],
     distances: Float[np.ndarray, "q k"],
 ) -> None:
-    """Write the nearest neighbors of queries, nearest first, into the arrays ``rows`` and ``distances``.
+    """Find approximate nearest neighbors of queries by beam search in a neighbor graph.
 
-    Rows of neighbors that are not found are -1, and their distances are infinite.
+    Args:
+        queries: Query descriptors.
+        vectors: Database descriptors. Each descriptor is a node of the graph.
+        edges: Rows of the nodes to which each node has an edge. Missing edges are -1.
+        entries: Rows of the nodes at which every search starts.
+        width: Number of nearest nodes that a search keeps (the beam).
+        rows: Output: database rows of the neighbors, nearest first. -1 if a neighbor is not found.
+        distances: Output: L2 distances of the neighbors. Infinite if a neighbor is not found.
     """
     space = _workspace(len(vectors), width)
     rows[:], distances[:] = NONE, np.inf
@@ -153,10 +159,10 @@ def search_block(
 @no_type_check
 @compiled
 def _prune(vectors: Vectors, keys: Keys, spread: float, kept: Rows) -> None:
-    """Choose the edges of a node among candidates, nearest first, and write the chosen nodes into ``kept``.
+    """Choose the edges of a node among candidates, nearest first, and write them into ``kept``.
 
-    A candidate is kept if it is nearer to the node than to every candidate kept before: the rule of the
-    relative neighborhood graph. The ``spread`` multiplies the squared distances between candidates.
+    A candidate is kept if it is nearer to the node than to every candidate kept before. The
+    ``spread`` multiplies the squared distances between candidates.
     """
     kept[:] = NONE
     size = 0
@@ -187,10 +193,11 @@ def choose_block(
     spread: float,
     edges: Edges,
 ) -> None:
-    """Choose the edges of the nodes ``first`` to ``last - 1`` among candidates. Write them into ``edges``.
+    """Choose edges of the nodes ``first`` to ``last - 1`` among candidates, and write ``edges``.
 
-    The candidates of a node are ``candidates[starts[node] : starts[node + 1]]``. Missing candidates (-1)
-    and the node itself are skipped.
+    The candidates of ``node`` are the rows ``candidates[starts[node] : starts[node + 1]]`` of
+    ``vectors``, the database descriptors. Missing candidates (-1) and the node itself are skipped.
+    ``spread`` is the pruning factor of `NNDescentConfig`.
     """
     for node in range(first, last):
         keys = np.empty(starts[node + 1] - starts[node], np.int64)
@@ -221,7 +228,11 @@ def _add_edge(vectors: Vectors, edges: Edges, node: int, target: int, spread: fl
 def insert(
     vectors: Vectors, edges: Edges, entries: Rows, first: int, width: int, spread: float
 ) -> None:
-    """Add node ``first`` and all later nodes to the graph. Link each to the nearest nodes that are found."""
+    """Add node ``first`` and later nodes to a graph, with edges to and from near nodes.
+
+    ``edges`` is changed in place. ``spread`` is the pruning factor of `NNDescentConfig`. The other
+    arguments are those of `search_block`, which finds the near nodes.
+    """
     space = _workspace(len(vectors), width)
     for node in range(first, len(vectors)):
         found = _beam_search(vectors[node], vectors, edges, entries, space)
@@ -250,10 +261,11 @@ def _mark_reachable(edges: Edges, node: int, reached: Bool[np.ndarray, " t"], st
 @no_type_check
 @compiled
 def connect(vectors: Vectors, edges: Edges, entries: Rows, width: int) -> Rows:
-    """Add edges so that every node can be reached from the entries.
+    """Add edges to a graph so that a search can reach every node.
 
-    The new edge to a node comes from the nearest node that is found and has fewer than ``e`` edges.
-    Return the entries, and the nodes to which no edge could be added.
+    The new edge comes from a near node with fewer than ``e`` edges. If no such node is found, the
+    unreachable node becomes an entry. Return the old and new entries. The arguments are those of
+    `search_block`.
     """
     space = _workspace(len(vectors), width)
     reached = np.zeros(len(vectors), np.bool_)

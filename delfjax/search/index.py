@@ -1,10 +1,10 @@
-"""Nearest-neighbor indexes of local descriptors: their interface, and functions to build and load one.
+"""Build, search, save and load nearest-neighbor indexes of local descriptors.
 
-The paper searches a product-quantized inverted file (Sec. 4.4), whose code was not released. Four kinds
-of index are available here: exact search (`exact`), a neighbor graph (`nndescent`), product quantization
-(`product_quantization`), and an index in several parts (`distributed`). A search returns ``k`` database
-descriptors, sorted by L2 distance, then by row. The graph and product quantization are approximate: they
-may miss some of the nearest descriptors.
+The paper searches a product-quantized inverted file (Sec. 4.4). Its code was not released. Four
+kinds of index are available here: exact search (`exact`), a neighbor graph (`nndescent`), product
+quantization (`product_quantization`), and an index in several parts (`distributed`). A search
+returns the ``k`` nearest descriptors, sorted by L2 distance, then by row. The graph and product
+quantization are approximate: they may miss some of the nearest descriptors.
 """
 
 from abc import ABC, abstractmethod
@@ -44,8 +44,8 @@ class Neighbors(NamedTuple):
     """The ``k`` nearest database descriptors of each query descriptor, nearest first.
 
     Attributes:
-        rows: Row of each neighbor in the database, from 0. An approximate search may find fewer than
-            ``k`` neighbors; the missing rows are -1.
+        rows: Database row of each neighbor, from 0. An approximate search may find fewer than ``k``
+            neighbors. Then the rows of the missing neighbors are -1.
         distances: L2 distance of each neighbor from its query; infinite where the row is -1.
     """
 
@@ -54,12 +54,12 @@ class Neighbors(NamedTuple):
 
 
 class Index(ABC):
-    """Interface of every nearest-neighbor index.
+    """Interface of all nearest-neighbor indexes.
 
     Attributes:
-        kind: Name of this kind of index, as `build_index` takes it.
-        effort: Thoroughness of an approximate search: how many descriptors or lists it considers. A
-            higher effort finds more of the true neighbors and takes longer. None for exact search.
+        kind: Name of this kind of index, as in `build_index`.
+        effort: Number of nodes or lists that an approximate search considers. A higher effort finds
+            more of the true neighbors and takes longer. None for exact search.
     """
 
     kind: ClassVar[str]
@@ -68,12 +68,14 @@ class Index(ABC):
     @classmethod
     @abstractmethod
     def build(cls, descriptors: Float[np.ndarray, "t d"], /, **settings: Any) -> "Index":
-        """Build an index of this kind. Each kind has its own settings, which `check` checks."""
+        """Build an index of this kind from the descriptors of a database."""
 
     @classmethod
     @abstractmethod
     def check(cls, dimensions: int | None = None, /, **settings: Any) -> None:
-        """Check the settings of `build` before the descriptors, or even their dimensions, are known.
+        """Check the settings of `build` before the descriptors are known.
+
+        ``dimensions`` is the number of dimensions of a descriptor. None: it is not known yet.
 
         Raises:
             ConfigError: If a setting is unknown or out of range, or does not fit the dimensions.
@@ -81,10 +83,10 @@ class Index(ABC):
 
     @property
     def descriptors(self) -> Float[np.ndarray, "t d"]:
-        """Descriptors of the database, one row per feature. A `ValueError` if they are not kept."""
+        """Descriptors of the database, one row per feature. Not every kind of index keeps them."""
         raise ValueError(
             f"an index of kind {self.kind!r} does not keep the descriptors. Fix: to measure recall, pass "
-            "`exact=`, an exact index of the same descriptors"
+            "an exact index of the same descriptors as `exact`"
         )
 
     def __len__(self) -> int:
@@ -99,8 +101,8 @@ class Index(ABC):
         """Find the ``k`` nearest database descriptors of each query descriptor.
 
         Raises:
-            ValueError: If the database has fewer than ``k`` descriptors, or descriptors of other
-                dimensions.
+            ValueError: If ``k`` exceeds the number of descriptors, or if queries and index differ
+                in dimensions.
         """
         if k > len(self):
             raise ValueError(
@@ -113,42 +115,42 @@ class Index(ABC):
         return self._search(np.array(queries, np.float32, order="C"), k)
 
     def add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
-        """Append descriptors to the database. Their rows follow the last row of the index.
+        """Append descriptors to the index, after its last row.
 
         Raises:
-            ValueError: If the dimensions differ. The index then stays unchanged.
+            ValueError: If the dimensions differ from those of the index, which is then not changed.
         """
         self._check_dimensions(descriptors)
         if len(descriptors):
             self._add(np.array(descriptors, np.float32, order="C"))
 
     def remove(self, rows: Int[np.ndarray, " r"]) -> None:
-        """Remove descriptors from the database. The remaining rows move up and keep their order.
+        """Remove rows of the index. The other rows keep their order and are numbered again.
 
         Raises:
-            ValueError: If a row is not in the database, or if none would remain. The index then stays
-                unchanged.
+            ValueError: If a row does not exist or no row would remain. Nothing is removed then.
         """
         rows = np.unique(np.asarray(rows, np.int64))
         if len(rows) and not 0 <= rows[0] <= rows[-1] < len(self):
             raise ValueError(
-                f"rows are {rows[0]} to {rows[-1]}; expected 0 to {len(self) - 1}, the rows of the index"
+                f"rows are from {rows[0]} to {rows[-1]}; expected 0 to {len(self) - 1}, as in the index"
             )
         if len(rows) == len(self):
-            raise ValueError("no descriptor would remain. Fix: keep at least one")
+            raise ValueError("rows lists all descriptors of the index. Fix: keep at least one")
         kept = np.ones(len(self), bool)
         kept[rows] = False
         if len(rows):
             self._remove(kept)
 
     def save(self, path: Path | str, *, database: str | None = None) -> None:
-        """Write the index into a folder. An index that is already there is replaced.
+        """Write the index into a folder, and replace the index that the folder holds, if any.
 
-        ``database`` is the checksum of the database (`Database.checksum`), which `load_index` compares
-        with that of the database to search.
+        ``database`` is the checksum of the indexed database (`Database.checksum`). `load_index`
+        compares this checksum with the checksum of the database to search.
 
         Raises:
             IndexFileError: If the folder holds files that are not part of an index.
+            StoreError: If a file cannot be written, or another process is writing into the folder.
         """
         manifest = {"kind": self.kind, "settings": self._settings(), "descriptors": len(self)}
         index_files.write(Path(path), manifest | {"database": database}, self._tensors())
@@ -161,17 +163,17 @@ class Index(ABC):
         sample: int = 200,
         exact: "Index | None" = None,
     ) -> float:
-        """Measure which share of the true ``k`` nearest neighbors this index finds.
+        """Measure the fraction of the true ``k`` nearest neighbors that this index finds.
 
         Args:
             queries: Query descriptors.
             k: Number of neighbors of each query. Limited to the number of descriptors.
             sample: Maximum number of queries to search for, chosen at random.
-            exact: Exact index of the same database. None: one is built from ``descriptors``.
+            exact: Exact index of the same database. None: it is built from `descriptors`.
 
         Returns:
-            Recall at ``k``, from 0 to 1. A neighbor is correct if its true distance from the query is at
-            most that of the true k-th neighbor. The distances that the index returns are not used.
+            Recall at ``k``, from 0 to 1. A neighbor that the index finds is correct if its exact
+            distance from the query is at most the exact distance of the true ``k``-th neighbor.
         """
         exact, k = exact or build_index(self.descriptors, "exact"), min(k, len(self))
         random = np.random.default_rng(0)
@@ -185,7 +187,7 @@ class Index(ABC):
         if descriptors.shape[1] != self.dimensions:
             raise ValueError(
                 f"descriptors have {descriptors.shape[1]} dimensions; expected {self.dimensions}, as in "
-                "the index. Fix: reduce both by the same PCA"
+                "the index. Fix: reduce these and the indexed descriptors by the same PCA"
             )
 
     @abstractmethod
@@ -206,7 +208,7 @@ class Index(ABC):
 
     @abstractmethod
     def _tensors(self) -> TensorFiles:
-        """Return the tensors that `_restore` needs: a dict from file to a dict from name to tensor."""
+        """Return the tensors that `_restore` needs, by file and name."""
 
     @classmethod
     @abstractmethod
@@ -217,21 +219,22 @@ class Index(ABC):
 def build_index(
     descriptors: Float[np.ndarray, "t d"], kind: str = "auto", /, **settings: Value
 ) -> Index:
-    """Build a nearest-neighbor index over the descriptors of a database.
+    """Build a nearest-neighbor index from the descriptors of a database.
 
     Args:
         descriptors: Descriptors of the database, one row per feature.
-        kind: ``"exact"`` search, ``"nndescent"`` (a neighbor graph), ``"sharded"`` (one index per part
-            of the database), ``"pq"`` (product quantization) or ``"auto"``. ``"auto"`` is ``"exact"``
-            for at most `EXACT_LIMIT` descriptors, otherwise ``"nndescent"``.
-        settings: Settings of this kind of index: the keyword arguments of the kind's ``build``.
+        kind: ``"exact"`` (exact search), ``"nndescent"`` (neighbor graph), ``"sharded"`` (one index
+            per part of the database), ``"pq"`` (product quantization) or ``"auto"``. ``"auto"``
+            chooses ``"exact"`` for at most `EXACT_LIMIT` descriptors, otherwise ``"nndescent"``.
+        settings: Keyword arguments of the method ``build`` of this kind of index.
 
     Raises:
-        ValueError: If the kind or a setting is unknown, a setting is out of range, or there are no
-            descriptors.
+        ValueError: If the kind or a setting is unknown or out of range, or there is no descriptor.
     """
     if not len(descriptors):
-        raise ValueError("the photos have no features. Fix: use photos with more texture")
+        raise ValueError(
+            "no descriptors: the photos have no features. Fix: use photos with more texture"
+        )
     if kind == "auto":
         kind = "exact" if len(descriptors) <= EXACT_LIMIT else "nndescent"
     return _index_class(kind).build(descriptors, **settings)
@@ -240,28 +243,28 @@ def build_index(
 def load_index(path: Path | str, *, database: str | None = None) -> Index:
     """Load an index that `Index.save` wrote into a folder.
 
-    ``database`` is the checksum of the database to search (`Database.checksum`). None: any database.
+    If given, ``database`` is the checksum of the database to search (`Database.checksum`).
 
     Raises:
-        IndexFileError: If the folder holds no index, a file is damaged, a setting is unknown, or the
-            index belongs to another database.
+        IndexFileError: If the folder holds no readable index, or another database's index.
+        ImportError: If the index needs a package that is not installed.
     """
     manifest, tensors = index_files.read(Path(path))
     if database not in (None, manifest.get("database")):
         raise IndexFileError(
             f"{path}: this index belongs to another database: its photos or descriptors differ from "
-            f"those to search. Fix: {FIX}"
+            f"those of the database to search. Fix: {FIX}"
         )
     try:
         index = restore_index(manifest["kind"], manifest["settings"], tensors)
         if len(index) != manifest["descriptors"]:
-            raise ValueError(f"{len(index)} descriptors, expected {manifest['descriptors']}")
+            raise ValueError(f"it has {len(index)} descriptors, not {manifest['descriptors']}")
     except ImportError:
         raise
     except Exception as error:  # a damaged file can cause any of many kinds of exceptions
         version = manifest["versions"]["delfjax"]
         raise IndexFileError(
-            f"{path}: this index, written by delfjax {version}, cannot be read by this version "
+            f"{path}: this index was written by delfjax {version} and cannot be read by this version "
             f"({failure(error)}). Fix: {FIX}"
         ) from error
     return index
@@ -270,7 +273,7 @@ def load_index(path: Path | str, *, database: str | None = None) -> Index:
 def sort_neighbors(
     rows: Int[np.ndarray, "q n"], distances: Float[np.ndarray, "q n"], k: int
 ) -> Neighbors:
-    """Return the ``k`` nearest of the neighbors of each query, sorted by distance, then by row."""
+    """Sort the neighbors of each query by distance, then by row, and keep the first ``k``."""
     order = np.lexsort((rows, distances), axis=1)[:, :k]
     return Neighbors(*(np.take_along_axis(each, order, axis=1) for each in (rows, distances)))
 
@@ -289,7 +292,7 @@ def restore_index(kind: str, settings: dict[str, Any], tensors: TensorFiles) -> 
 
 
 def current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Rename saved settings of older versions to the names that this version uses."""
+    """Return the settings that an older version saved, under the names of this version."""
     return {SETTINGS_BEFORE_0_2.get(name, name): value for name, value in settings.items()}
 
 
@@ -316,17 +319,18 @@ class IndexConfig:
     settings: Mapping[str, Value] = field(default_factory=dict)
 
     def check(self, dimensions: int | None = None) -> None:
-        """Check the kind and the settings before the descriptors, or even their dimensions, are known.
+        """Check the kind and the settings before the descriptors are known.
+
+        ``dimensions`` is the number of dimensions of a descriptor. None: it is not known yet.
 
         Raises:
-            ConfigError: If the kind or a setting is unknown, or a setting is out of range or does not fit
-                the dimensions.
+            ConfigError: If the kind or a setting is unknown or does not fit.
         """
         check_fields(self)
         if self.kind == "auto" and self.settings:
             raise ConfigError(
-                f"settings are {dict(self.settings)}, but the kind of index is 'auto'; expected settings "
-                "together with a kind. Fix: choose a kind (--index)"
+                f"the index settings {dict(self.settings)} do not fit the kind 'auto'; expected settings "
+                "together with a kind, such as 'nndescent'. Fix: choose a kind (--index)"
             )
         if self.kind != "auto":
             _index_class(self.kind).check(dimensions, **self.settings)

@@ -1,8 +1,8 @@
-"""Read and write an index as a folder: safetensors files, and a manifest with their SHA-256 checksums.
+"""Write and read the folder of an index: safetensors files, and a manifest with checksums.
 
-Each file is named after its content, so a new index lies beside the old one until the new manifest
-replaces the old manifest in one operation. So a process that is killed leaves the old index or the new
-one. Only one process at a time writes. Files hold no pickled objects.
+The name of each file contains its checksum, so the files of a new index do not overwrite those of
+the old index. Then the new manifest replaces the old manifest in one atomic operation. A killed
+process therefore leaves a complete index. Files hold no pickled objects.
 """
 
 import json
@@ -29,18 +29,21 @@ TensorFiles = dict[str, Tensors]
 
 
 class IndexFileError(ValueError):
-    """Raised if a folder holds no index, the index of another database, or damaged files."""
+    """Raised if a folder holds no readable index, another database's index, or other files."""
 
 
 def write(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensors]) -> None:
-    """Write an index into a folder. An index that is already there is replaced.
+    """Write an index into a folder, and replace the index that the folder holds, if any.
 
-    A float32 tensor is stored as float16 if this loses no precision. That is the case for descriptors
-    from a feature store. ``tensors`` is a dict from file to a dict from name to tensor.
+    Args:
+        path: Folder of the index. It is created if it is missing.
+        manifest: Kind and settings of the index, as JSON values.
+        tensors: For each file, a dict from name to tensor. A float32 tensor is stored as float16 if
+            this changes no value, as for descriptors from a feature store.
 
     Raises:
         IndexFileError: If the folder holds files that are not part of an index.
-        StoreError: If another process keeps writing into the folder.
+        StoreError: If a file cannot be written, or another process writes for more than 10 minutes.
     """
     path.mkdir(parents=True, exist_ok=True)
     check_files(path)
@@ -62,15 +65,15 @@ def check_files(path: Path) -> None:
             FILE_NAME.fullmatch(file.name) or LEFTOVER.fullmatch(file.name)
         ):
             raise IndexFileError(
-                f"{path}: {file.name} is not part of an index. Fix: use another folder"
+                f"{path}: {file.name} is not part of an index. Fix: use an empty folder"
             )
 
 
 def read(path: Path) -> tuple[dict[str, Any], TensorFiles]:
-    """Read an index from a folder: the manifest, and the tensors as `write` takes them.
+    """Read the manifest and the tensors of an index that `write` wrote. Type float16 becomes float32.
 
     Raises:
-        IndexFileError: If the folder holds no index, or a file is missing or damaged.
+        IndexFileError: If the folder holds no index, or a file is missing, damaged or not readable.
     """
     manifest = None
     while True:
@@ -92,19 +95,19 @@ def _read_manifest(path: Path) -> tuple[dict[str, Any], dict[str, tuple[str, str
         manifest = read_json(manifest_file, fix=FIX, error=IndexFileError, expected="an index")
     except FileNotFoundError:
         raise IndexFileError(
-            f"{path}: this folder holds no index ({MANIFEST} is missing). Fix: build an index here"
+            f"{path}: this folder holds no index ({MANIFEST} is missing). Fix: use another folder"
         ) from None
     with reading(manifest_file, "an index", fix=FIX, error=IndexFileError):
         _ = manifest["kind"], manifest["settings"], manifest["versions"]["delfjax"]
         files = {name: (each["file"], each["sha256"]) for name, each in manifest["files"].items()}
         for file, _ in files.values():
             if not FILE_NAME.fullmatch(file):
-                raise ValueError(f"found the file name {file!r}")
+                raise ValueError(f"it lists {file!r}, which is not a file of an index")
     return manifest, files
 
 
 def _write_tensors(path: Path, name: str, tensors: Tensors) -> dict[str, str]:
-    """Write tensors into a file named after its content. Return the file's entry in the manifest."""
+    """Write tensors into a file. Return the entry of the file in the manifest."""
     data = save({key: np.ascontiguousarray(_to_half(each)) for key, each in tensors.items()})
     checksum = digest(data)
     file = f"{name}-{checksum[:16]}.safetensors"
@@ -115,9 +118,9 @@ def _write_tensors(path: Path, name: str, tensors: Tensors) -> dict[str, str]:
 def _read_tensors(file: Path, checksum: str) -> Tensors:
     with reading(file, "a part of an index", fix=FIX, error=IndexFileError):
         if file.resolve().parent != file.parent.resolve():
-            raise ValueError("found a link to another folder")
+            raise ValueError("it is a link to a file in another folder")
         if sha256(file) != checksum:
-            raise ValueError(f"its SHA-256 differs from that in {MANIFEST}")
+            raise ValueError(f"its SHA-256 differs from the checksum in {MANIFEST}")
         return {
             name: each.astype(np.float32) if each.dtype == np.float16 else each
             for name, each in load_file(file).items()

@@ -1,6 +1,6 @@
 """Match the features of two photos by mutual nearest neighbors, and verify the matches by RANSAC.
 
-The paper matches a query with a whole database (Sec. 4.4). The module `delfjax.search.searcher` does that.
+`delfjax.search.searcher` matches a query with a whole database, as in the paper.
 """
 
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ class PairMatch(Verification):
     """Matches between photos ``a`` and ``b``, and the map that RANSAC fitted to the matches.
 
     Attributes:
-        matches: Putative matches (before RANSAC). ``query`` holds positions in photo ``a``, ``database``
-            positions in photo ``b``.
+        matches: Putative matches (before RANSAC). ``matches.query`` holds positions in photo ``a``,
+            ``matches.database`` holds positions in photo ``b``.
         inliers: Whether each match agrees with the map.
-        affine: Affine map from ``a`` to ``b``, on homogeneous ``(y, x, 1)``. NaN if RANSAC found no map.
-            If RANSAC fits a homography, a first-order approximation at the centroid of the inliers.
-        homography: Homography from ``a`` to ``b`` if ``RansacConfig.model`` is ``"homography"``; else None.
+        affine: Affine map from ``(y, x, 1)`` in ``a`` to ``(y, x)`` in ``b``. NaN if RANSAC found
+            no map. For a homography: its first-order approximation at the centroid of the inliers.
+        homography: Homography from ``a`` to ``b``. None if RANSAC fitted an affine map.
     """
 
     matches: Matches
@@ -42,27 +42,27 @@ def match(
     ratio: float = 1.0,
     ransac: RansacConfig | None = None,
 ) -> PairMatch:
-    """Match the features of two photos and verify the matches geometrically.
+    """Match the features of two photos, and verify the matches by RANSAC.
 
-    Two features are a putative match if each is the nearest neighbor of the other. The official code
-    requires only one direction.
+    Two features are a putative match if each feature is the nearest neighbor of the other feature.
+    The official code requires only one direction.
 
     Args:
         a: Features of the first photo, as a model or a feature store returns them.
         b: Features of the second photo.
-        pca: PCA that reduces the descriptors of both photos. Descriptors that already have the reduced
-            size are not changed. None: descriptors of more than 40 dimensions (the paper's size) are
-            reduced by a PCA fitted to the two photos, and other descriptors are not changed. If the photos
-            have fewer than 40 features in all, their descriptors are only L2-normalized.
-        max_distance: Maximum L2 distance of the descriptors of a match, from 0 to 2.
-        ratio: Maximum distance of the nearest feature of ``b``, divided by that of the second nearest
-            (Lowe, "Distinctive image features from scale-invariant keypoints", IJCV 2004). 1 disables
-            the test.
+        pca: PCA that reduces the descriptors. Descriptors that are already reduced are not changed.
+            None: a PCA fitted to the two photos reduces descriptors of more than 40 dimensions (the
+            paper's size). If the photos have fewer than 40 features together, these descriptors are
+            only L2-normalized.
+        max_distance: Maximum L2 distance between the two descriptors of a match, from 0 to 2.
+        ratio: Maximum ratio of two distances: from a feature of ``a`` to its nearest and to its
+            second nearest neighbor in ``b`` (Lowe, "Distinctive image features from scale-invariant
+            keypoints", IJCV 2004). 1 disables the test.
         ransac: Settings of the verification by RANSAC. None: the defaults.
 
     Raises:
-        ValueError: If a limit is out of range, or if the descriptors of the two photos differ in size, do not
-            fit the PCA, or are too few to fit one.
+        ValueError: If ``max_distance`` or ``ratio`` is out of range, or if the descriptors of the
+            two photos have different numbers of dimensions or do not fit the PCA.
     """
     check_number("max_distance", max_distance, DISTANCE)
     check_number("ratio", ratio, RATIO)

@@ -1,8 +1,8 @@
-"""Approximate nearest neighbors by a neighbor graph, built with NNDescent (Dong et al., 2011).
+"""Find approximate nearest neighbors in a graph built by NNDescent (Dong et al., 2011).
 
-This index replaces the paper's index (Sec. 4.4). The library pynndescent finds the nearest neighbors of
-every database descriptor; those of a small database are found exactly. The module `graph` keeps those
-neighbors that a search needs, as the edges of the graph, and searches along the edges.
+This index replaces the paper's index (Sec. 4.4). The library pynndescent finds the nearest
+neighbors of every database descriptor. In a small database, exact search finds the neighbors. The
+module `graph` chooses the edges of the graph among these neighbors, and searches along the edges.
 """
 
 import os
@@ -36,13 +36,13 @@ class NNDescentConfig:
     """Settings of an approximate nearest-neighbor graph, built by NNDescent (not in the paper).
 
     Attributes:
-        neighbors: Number of nearest neighbors of each node (database row). Edges are chosen among them.
+        neighbors: Number of nearest neighbors of a node, from which edges are chosen.
         degree: Maximum number of edges of a node.
         spread: Pruning factor, at least 1. Larger values keep more edges that point in similar
-            directions. The edge from ``a`` to ``b`` is dropped if ``a`` has a shorter edge to some ``c``
-            and ``distance(c, b) < distance(a, b) / sqrt(spread)``.
+            directions. The edge from ``a`` to ``b`` is dropped if ``a`` has a shorter edge to some
+            ``c`` and ``distance(c, b) < distance(a, b) / sqrt(spread)``.
         entries: Number of random nodes at which every search starts.
-        beam: Default number of nearest nodes that a search keeps; see `NNDescentIndex`.
+        beam: Default number of nearest nodes that a search keeps.
         seed: Random seed of the graph and the entries.
     """
 
@@ -59,20 +59,19 @@ class NNDescentConfig:
 
 
 class NNDescentIndex(Index):
-    """A graph whose nodes are database descriptors and whose edges lead to near descriptors.
+    """Approximate index: a graph with edges between near database descriptors.
 
-    Add many descriptors in one call: every call of `add` copies all arrays and checks that all nodes can
-    be reached.
+    Add many descriptors in one call of `add`, because every call copies all arrays.
 
     Args:
         descriptors: Descriptors of the database, one row per feature.
         edges: Rows of the nodes to which each node has an edge. Missing edges are -1.
         entries: Rows of the nodes at which every search starts.
         config: Settings with which the graph was built.
-        threads: Number of threads of a search. Results do not depend on it. None: one thread per core.
+        threads: Number of threads of a search. None: one thread per core.
 
     Attributes:
-        effort: Beam width: number of nearest nodes that a search keeps.
+        effort: Number of nearest nodes that a search keeps (beam width).
     """
 
     kind = "nndescent"
@@ -111,10 +110,10 @@ class NNDescentIndex(Index):
         threads: int | None = None,
         **settings: Value,
     ) -> "NNDescentIndex":
-        """Build the neighbor graph over at least one descriptor. The settings are of `NNDescentConfig`.
+        """Build a neighbor graph of database descriptors, at least one.
 
-        The same seed and number of threads give the same graph. Another number of threads gives
-        another graph of the same quality, because pynndescent splits its work by threads.
+        ``threads`` is the number of threads that build and search the graph (None: one per core).
+        It changes the graph, but not its quality. ``settings`` are fields of `NNDescentConfig`.
         """
         cls.check(None, threads=threads, **settings)
         config = config_from_dict(NNDescentConfig, settings)
@@ -201,7 +200,7 @@ class NNDescentIndex(Index):
         in_range = edges.min(initial=0) >= -1 and edges.max(initial=0) < count and len(entries)
         in_range = in_range and entries.min() >= 0 and entries.max() < count
         if edges.shape != (count, config.degree) or not in_range:
-            raise ValueError("its edges do not fit its descriptors")
+            raise ValueError("its edges or entries do not fit its descriptors")
         return cls(descriptors, edges, entries, config)
 
 
@@ -213,8 +212,8 @@ def _build_edges(
 ) -> Int[np.ndarray, "t e"]:
     """Choose the edges of every node, in two rounds.
 
-    In round 1, the candidates are the nearest neighbors of the node. In round 2, they are the nodes to
-    which or from which round 1 chose an edge, and distant neighbors.
+    In round 1, the candidates are the nearest neighbors of the node. In round 2, they are the nodes
+    to which or from which round 1 chose an edge, and distant neighbors.
     """
     count = len(vectors)
     edges = np.empty((count, config.degree), np.int32)
@@ -226,7 +225,7 @@ def _build_edges(
         _run_in_threads(choose_block, count, threads)
 
     with tqdm(total=3, bar_format="NNDescent: {desc} {bar} {elapsed}") as bar:
-        bar.set_description("finding neighbors (of many: first compiling for half a minute)")
+        bar.set_description("finding neighbors (if there are many, compiling takes half a minute)")
         rows = nearest_neighbors(vectors, config.neighbors, seed=config.seed, threads=threads)
         bar.update()
         bar.set_description("finding distant neighbors")
@@ -242,10 +241,10 @@ def _build_edges(
 def nearest_neighbors(
     vectors: Float[np.ndarray, "t d"], count: int, *, seed: int = 0, threads: int = 1
 ) -> Int[np.ndarray, "t m"]:
-    """Find the ``count`` nearest neighbors of each row among the other rows, approximately for many rows.
+    """Find the nearest neighbors of each row among the other rows (approximate for many rows).
 
-    The seed and the number of threads are those of pynndescent. Return the rows of the neighbors, -1
-    for neighbors that were not found. There may be fewer than ``count``.
+    Return the rows of ``count`` neighbors, or of all other rows if there are fewer. Rows of
+    neighbors that are not found are -1. ``seed`` and ``threads`` are settings of pynndescent.
     """
     count = min(count, len(vectors) - 1)
     if not count:
@@ -274,8 +273,8 @@ def _distant_pairs(
 ) -> Int[np.ndarray, "2 f"]:
     """Pair nodes with distant neighbors: their nearest neighbors in random subsets of the database.
 
-    Each subset has a quarter of the nodes of the subset before. A graph of nearest neighbors alone may
-    have no path between clusters. The pairs play the role of the upper levels of an HNSW graph.
+    Each subset has a quarter of the nodes of the subset before. A graph of nearest neighbors alone
+    may have no path between clusters. The pairs play the role of the upper levels of an HNSW graph.
     """
     pairs = [np.empty((2, 0), np.int32)]
     size = len(order) // LEVEL_RATIO
@@ -293,7 +292,7 @@ def _distant_pairs(
 def _both_directions(
     edges: Int[np.ndarray, "t e"], pairs: Int[np.ndarray, "2 f"]
 ) -> tuple[Int[np.ndarray, " c"], Int[np.ndarray, " s"]]:
-    """List the nodes that share an edge or a pair with each node, as `graph.choose_block` takes them."""
+    """List the nodes that share an edge or a pair with each node, for `graph.choose_block`."""
     nodes, columns = np.nonzero(edges >= 0)
     ends = edges[nodes, columns]
     nodes = nodes.astype(np.int32)
@@ -304,7 +303,7 @@ def _both_directions(
 
 
 def _run_in_threads(work: Callable[[slice], None], count: int, threads: int) -> None:
-    """Split ``count`` rows into blocks and run work on them in threads (numba releases Python's lock)."""
+    """Split ``count`` rows into blocks and run work on them in threads."""
     bounds = [count * part // threads for part in range(threads + 1)]
     blocks = [slice(start, stop) for start, stop in pairwise(bounds) if start < stop]
     if len(blocks) == 1:

@@ -1,9 +1,9 @@
-"""The paper's compressed index: an inverted file of product-quantized descriptors, by faiss (Sec. 4.4).
+"""Compress descriptors by product quantization, as the paper's index does (Sec. 4.4), with faiss.
 
-A descriptor is stored in the list of the nearest of 8,192 coarse centers. The difference to this center is
-split into 10 sub-vectors. Each sub-vector is replaced by the nearest of 32 centers, so the code of a
-descriptor has 10 x 5 = 50 bits. Queries are not quantized. Limitation: the paper also builds a KD-tree in
-each list and optimizes the quantizer of each list. Here, a query is compared with all entries of a list.
+Each descriptor is stored in the inverted list of the nearest of 8,192 coarse centers. The
+difference between descriptor and center is split into 10 sub-vectors. Each sub-vector is replaced
+by the nearest of 32 centers, so the code of a descriptor has 10 x 5 = 50 bits. Queries are not
+quantized. Limitation: the paper also builds a KD-tree and optimizes the quantizer of each list.
 """
 
 from dataclasses import asdict, dataclass
@@ -32,10 +32,10 @@ class ProductQuantizationConfig:
     """Settings of a product-quantized index.
 
     Attributes:
-        lists: Maximum number of inverted lists. A small database gets fewer lists.
+        lists: Maximum number of inverted lists. A small database has fewer lists.
         parts: Number of sub-vectors of a descriptor. It must divide the number of dimensions.
-        bits: Number of bits of the code of a sub-vector, which has ``2 ** bits`` centers.
-        probes: Default number of lists searched for a query; see `ProductQuantizationIndex`.
+        bits: Number of bits of the code of a sub-vector. A sub-vector has ``2 ** bits`` centers.
+        probes: Default number of lists that are searched for a query.
         seed: Random seed for learning the centers.
     """
 
@@ -57,14 +57,16 @@ class ProductQuantizationConfig:
 
 
 class ProductQuantizationIndex(Index):
-    """Inverted file of quantized descriptors, 15 bytes each. The descriptors themselves are not kept.
+    """Approximate index that stores product-quantized descriptors in inverted lists.
+
+    The original descriptors are not kept. By default, an entry has 15 bytes (code and row).
 
     Args:
-        file: The inverted file of faiss.
+        file: Trained faiss index that holds the quantized descriptors.
         config: Settings with which the index was built.
 
     Attributes:
-        effort: Number of lists searched for a query.
+        effort: Number of inverted lists that are searched for a query.
     """
 
     kind = "pq"
@@ -81,16 +83,16 @@ class ProductQuantizationIndex(Index):
         parts = config_from_dict(ProductQuantizationConfig, settings).parts
         if dimensions is not None and dimensions % parts:
             raise ConfigError(
-                f"parts is {parts}; expected a divisor of {dimensions}, the descriptor dimensions"
+                f"parts is {parts}; expected a divisor of {dimensions}, the number of dimensions"
             )
 
     @classmethod
     def build(
         cls, descriptors: Float[np.ndarray, "t d"], /, **settings: Value
     ) -> "ProductQuantizationIndex":
-        """Learn the centers from the descriptors of a database, and quantize the descriptors.
+        """Learn the centers from the descriptors of a database, and quantize these descriptors.
 
-        The ``settings`` are the fields of `ProductQuantizationConfig`.
+        ``settings`` are fields of `ProductQuantizationConfig`.
 
         Raises:
             ValueError: If there are too few descriptors, or a setting is unknown or out of range.
@@ -102,7 +104,7 @@ class ProductQuantizationIndex(Index):
         if count < (least := DESCRIPTORS_PER_CENTER << config.bits):
             raise ValueError(
                 f"an index of kind 'pq' with {config.bits} bits needs at least {least} descriptors, got "
-                f"{count}. Fix: use exact search, or fewer bits"
+                f"{count}. Fix: use fewer bits, or an index of kind 'exact'"
             )
         lists = min(config.lists, count // DESCRIPTORS_PER_CENTER)
         centers = faiss.IndexFlatL2(dimensions)
@@ -161,7 +163,7 @@ class ProductQuantizationIndex(Index):
         faiss = _import_faiss()
         file = faiss.deserialize_index(tensors["index"]["faiss"])
         if not isinstance(file, faiss.IndexIVFPQ):
-            raise ValueError(f"found a {type(file).__name__} of faiss, expected an IndexIVFPQ")
+            raise ValueError(f"it holds a faiss {type(file).__name__}, not an IndexIVFPQ")
         return cls(file, config)
 
 
@@ -170,6 +172,6 @@ def _import_faiss() -> ModuleType:
         import faiss
     except ImportError as error:
         raise ImportError(
-            "faiss is not installed; an index of kind 'pq' needs it. Fix: pip install 'delfjax[index]'"
+            "an index of kind 'pq' needs faiss, which is missing. Fix: pip install 'delfjax[index]'"
         ) from error
     return faiss

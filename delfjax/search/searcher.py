@@ -1,8 +1,8 @@
-"""Rank the photos of a database for a query photo by nearest neighbors, votes and RANSAC (Sec. 4.4).
+"""Rank database photos for a query photo by nearest neighbors, votes and RANSAC (Sec. 4.4).
 
-The index finds the 60 nearest database features of each query feature. A photo gets one vote from each
-query feature that has a neighbor in the photo. RANSAC verifies the photos with most votes: it finds the
-matches that agree with one map between the photos (inliers). Photos are ranked by their inliers.
+The index finds the 60 nearest database features of each query feature. A photo gets one vote from
+each query feature that has a neighbor in the photo. RANSAC verifies the photos with most votes. It
+finds the matches that agree with one map between two photos (inliers). Most inliers come first.
 """
 
 from collections.abc import Sequence
@@ -28,19 +28,20 @@ class SearchConfig:
 
     Attributes:
         neighbors: Number of nearest database features found for each query feature (``K``).
-        max_distance: Maximum L2 distance of a neighbor (0.8 in the official ``match_images``, 0.9 in
-            ``image_reranking``). The default is infinity, because the paper gives no limit.
-        ratio: Maximum distance of a neighbor, divided by the distance of the last of the ``K`` neighbors,
-            which represents the background (McCann and Lowe, "Local naive Bayes nearest neighbor", CVPR
-            2012). The second neighbor may show the same landmark, so it cannot replace the last. 1
-            disables the test. Not in the paper.
-        one_to_one: Whether each database feature matches at most one feature of a query, the nearest.
-            Otherwise, a feature of sky or foliage counts as many inliers. Not in the paper and not in
-            the official code.
+        max_distance: Maximum L2 distance of a neighbor (0.8 in the official ``match_images``, 0.9
+            in ``image_reranking``). The default is infinity, because the paper gives no limit.
+        ratio: Maximum ratio of the distance of a neighbor to the distance of the ``K``-th neighbor.
+            The ``K``-th neighbor represents the background (McCann and Lowe, "Local naive Bayes
+            nearest neighbor", CVPR 2012). A test with the second neighbor would reject landmarks
+            that several photos show. 1 disables the test. Not in the paper.
+        one_to_one: Whether a database feature matches only the nearest of the query features that
+            found it. Otherwise, one feature of sky or foliage may count as many inliers. Not in the
+            paper or the official code.
         verified: Number of photos to verify by RANSAC. The photos with most votes are verified.
-        features: Maximum number of features per photo, in query and database. The features with the
-            highest scores are used. None: all.
-        truncate: Number of leading descriptor dimensions to use, as a smaller PCA gives. None: all.
+        features: Maximum number of features of a photo, in query and database. The features with
+            the highest scores are used. None: all features.
+        truncate: Number of leading dimensions of a descriptor to use. The result equals that of a
+            PCA with so many dimensions. None: all dimensions.
         ransac: Settings of the verification by RANSAC.
     """
 
@@ -58,12 +59,12 @@ class SearchConfig:
         check_fields(self, max_distance=Range(at_least=0, infinite=True), ratio=RATIO, **counts)
 
     def limit_features(self, features: Features) -> Features:
-        """Limit a photo to ``features`` features, and its descriptors to ``truncate`` dimensions."""
+        """Limit a photo to ``features`` features, and descriptors to ``truncate`` dimensions."""
         best = features[: self.features]
         return best.with_descriptors(truncate_descriptors(best.descriptors, self.truncate))
 
     def load_database(self, store: FeatureStore, names: Sequence[str] | None = None) -> Database:
-        """Load the named photos of a feature store, limited by `limit_features`. By default all photos."""
+        """Load photos (None: all) from a feature store, limited as in `limit_features`."""
         database = store.gather(names, limit=self.features)
         descriptors = truncate_descriptors(database.descriptors, self.truncate)
         return replace(database, descriptors=descriptors)
@@ -71,14 +72,14 @@ class SearchConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SearchResult:
-    """A ranking of database photos for a query, and the matches that led to the ranking.
+    """Ranking of database photos for a query, and the matches that led to the ranking.
 
     Attributes:
-        ranking: Every photo with at least one vote. Verified photos come first, sorted by inliers. The
-            other photos follow, sorted by votes. Ties are sorted by votes, then by index.
-        matches: Putative matches (before RANSAC) of each verified photo. Keys are indices of photos in
-            the database.
-        verifications: Result of RANSAC for each verified photo. Keys are the same indices.
+        ranking: Ranked photos. `Searcher` ranks every photo with at least one vote, by inliers,
+            then by votes, then by index. Photos that were not verified come last.
+            `delfjax.search.fusion` ranks all database photos.
+        matches: Putative matches (before RANSAC) of each verified photo, by index of the photo.
+        verifications: Result of RANSAC for each verified photo, by index of the photo.
     """
 
     ranking: Ranking
@@ -87,19 +88,19 @@ class SearchResult:
 
 
 class Searcher:
-    """Search a database of photos for photos that match a query photo.
+    """Search engine that ranks the photos of a database for a query photo.
 
     Args:
-        database: Features of the photos. A `Database` is used without changes, a `FeatureStore` is
-            loaded by `SearchConfig.load_database`.
-        index: A finished index over the descriptors of the database, an `IndexConfig`, or a kind of
-            index such as ``"exact"``.
+        database: Features of the photos. A `FeatureStore` is loaded by
+            `SearchConfig.load_database`. A `Database` is used without changes.
+        index: Index of the descriptors of the database. If it is an `IndexConfig` or a kind of
+            index, such as ``"exact"``, a new index is built.
         config: Settings of the search. None: the defaults.
-        pca: PCA that reduced the descriptors of the database. None: the PCA of the store.
+        pca: PCA that reduced the descriptors of the database. None: that of the `FeatureStore`.
 
     Raises:
-        ValueError: If the index cannot be built or belongs to another database, or the PCA does not
-            reduce the number of dimensions.
+        ValueError: If the index cannot be built, if database and index differ in their number of
+            descriptors or dimensions, or if the PCA keeps all dimensions.
     """
 
     def __init__(
@@ -117,9 +118,9 @@ class Searcher:
             database = self.config.load_database(database)
         if self.pca is not None and len(self.pca.components) == self.pca.components.shape[1]:
             raise ValueError(
-                f"the PCA keeps all {len(self.pca.components)} dimensions; expected a PCA with fewer "
-                "dimensions, because their number shows whether a query is reduced. Fix: pass a Database "
-                "and reduced queries, without a PCA"
+                f"the PCA keeps all {len(self.pca.components)} dimensions; expected a PCA that reduces them, "
+                "because the dimensions of a query show whether it is reduced. Fix: pass a Database and "
+                "reduced queries, without a PCA"
             )
         self.database = database
         if isinstance(index, IndexConfig):
@@ -129,15 +130,15 @@ class Searcher:
         count, dimensions = database.descriptors.shape
         if (len(index), index.dimensions) != (count, dimensions):
             raise ValueError(
-                f"the index has {len(index)} descriptors of {index.dimensions} dimensions; expected those of "
-                f"the database, {count} of {dimensions}. Fix: build the index from this database"
+                f"the index has {len(index)} descriptors of {index.dimensions} dimensions, but the database "
+                f"has {count} of {dimensions} dimensions. Fix: build the index from this database"
             )
         self.index = index
 
     def __call__(self, query: Features) -> SearchResult:
         """Rank the photos of the database for a query photo.
 
-        The features of the query may be as extracted or already reduced by the PCA.
+        ``query`` holds the features of the photo, as extracted or reduced by the PCA.
         """
         query = self.reduce(query)
         return self.rank(query, self.find_neighbors(query))
@@ -145,8 +146,8 @@ class Searcher:
     def reduce(self, features: Features) -> Features:
         """Reduce the features of a photo by the PCA of the database, and limit them as configured.
 
-        Features with as many dimensions as the database are returned unchanged. Features with at most as
-        many dimensions as the PCA keeps are limited, but not reduced.
+        Features with the dimensions of the database are returned unchanged. Features that are
+        already reduced by the PCA are only limited; see `SearchConfig.limit_features`.
         """
         dimensions = features.descriptors.shape[1]
         if dimensions == self.index.dimensions:
@@ -158,10 +159,10 @@ class Searcher:
     def add(self, names: Sequence[str], features: Sequence[Features]) -> None:
         """Add photos to the database and to the index. The index is not built again.
 
-        The features of the photos may be as extracted or already reduced by the PCA.
+        ``features`` holds the features of each photo, as extracted or reduced by the PCA.
 
         Raises:
-            ValueError: If a name is already in the database. The database then stays unchanged.
+            ValueError: If a name is used twice or the features do not fit. Nothing is added then.
         """
         larger = self.database.with_photos(names, [self.reduce(each) for each in features])
         self.index.add(larger.descriptors[len(self.database.descriptors) :])
@@ -171,23 +172,22 @@ class Searcher:
         """Remove photos from the database and from the index. The index is not built again.
 
         Raises:
-            ValueError: If a name is not in the database, or if no photo would remain. The database then
-                stays unchanged.
+            ValueError: If a name is unknown or no photo would remain. Nothing is removed then.
         """
         removed = {*names}
         if unknown := sorted(removed - {*self.database.names}):
             raise ValueError(
-                f"{unknown[0]!r} is not in the database. Fix: remove only photos that it contains"
+                f"photo {unknown[0]!r} is not in the database. Fix: remove only photos of the database"
             )
         kept = np.array([name not in removed for name in self.database.names])
         if not kept.any():
-            raise ValueError("no photo would remain. Fix: keep at least one")
+            raise ValueError("no photo would remain in the database. Fix: keep at least one")
         smaller = self.database.select(np.flatnonzero(kept))
         self.index.remove(np.flatnonzero(~kept[self.database.photo_indices]))
         self.database = smaller  # only now, because the index may raise an error
 
     def search_subset(self, query: Features, images: Int[np.ndarray, " b"]) -> SearchResult:
-        """Rank only the photos of the database with the indices ``images``, by exact search."""
+        """Rank only the database photos with the indices ``images``, by exact search."""
         subset = Searcher(self.database.select(images), "exact", self.config, pca=self.pca)
         result = subset(query)
         ranking = replace(result.ranking, images=images[result.ranking.images])
@@ -198,12 +198,12 @@ class Searcher:
         )
 
     def find_neighbors(self, query: Features) -> Neighbors:
-        """Find the nearest database features of each feature of a query that `reduce` returned."""
+        """Find the nearest database features of each feature of a query from `reduce`."""
         k = min(self.config.neighbors, len(self.database.descriptors))
         return self.index.search(query.descriptors, k)
 
     def rank(self, query: Features, neighbors: Neighbors) -> SearchResult:
-        """Count the votes of all photos, verify the photos with most votes, and rank all photos with votes.
+        """Count votes, verify the photos with most votes, and rank all photos with votes.
 
         The arguments are the results of `reduce` and `find_neighbors`.
         """
@@ -226,7 +226,7 @@ class Searcher:
         return SearchResult(ranking=ranking, matches=matches, verifications=verifications)
 
     def pair_features(self, neighbors: Neighbors) -> "FeaturePairs":
-        """Pair each query feature with its nearest neighbor in each photo, within the configured limits."""
+        """Pair each query feature with its nearest neighbor in each photo, as `SearchConfig` allows."""
         rows, distances = neighbors
         near = np.isfinite(distances) & (distances <= self.config.max_distance)
         if self.config.ratio < 1:
@@ -244,7 +244,7 @@ class Searcher:
         return pairs
 
     def photo_matches(self, query: Features, pairs: "FeaturePairs", image: int) -> Matches:
-        """Return the putative matches of one photo: positions in the query and in the photo."""
+        """Return the putative matches (before RANSAC) of the database photo with index ``image``."""
         rows = slice(*np.searchsorted(pairs.images, [image, image + 1]))
         return Matches(
             query=query.positions[pairs.query_rows[rows]],
@@ -255,10 +255,10 @@ class Searcher:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FeaturePairs:
-    """Pairs of a query feature and a database feature, sorted by photo.
+    """Pairs of one query feature and one database feature, sorted by database photo.
 
     Attributes:
-        images: Index of the database photo that has the database feature.
+        images: Index of the database photo that contains the database feature.
         query_rows: Row of the query feature among the features of the query.
         database_rows: Row of the database feature among the features of all photos.
         distances: L2 distance of the two descriptors.
@@ -270,7 +270,7 @@ class FeaturePairs:
     distances: Float[np.ndarray, " m"]
 
     def nearest_of(self, *keys: Int[np.ndarray, " m"]) -> "FeaturePairs":
-        """Keep the nearest pair of each combination of keys. Sort by the first key, then by the next."""
+        """Sort pairs by keys (one value per pair), and keep the nearest pair of equal keys."""
         order = np.lexsort((self.distances, *keys[::-1]))
         changes = [np.diff(key[order], prepend=-1) != 0 for key in keys]
         kept = order[np.logical_or.reduce(changes)]

@@ -195,5 +195,5 @@ def test_a_summary_of_no_correct_result():
 
 def test_a_score_that_is_nan_is_an_error(monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-    with pytest.raises(ValueError, match="scores are NaN; expected numbers"):
+    with pytest.raises(ValueError, match=r"of \d+ scores are NaN; expected numbers"):
         pooled([1.0, np.nan], [1, 1])

@@ -82,7 +82,7 @@ def test_empty_shards_are_an_error():
 
 def test_a_shard_that_cannot_be_built_is_named():
     pytest.importorskip("faiss")
-    with pytest.raises(ValueError, match=r"shard 1 with 1200 descriptors: .* needs at least 1248"):
+    with pytest.raises(ValueError, match=r"shard 2 of 2, with 1200 .* needs at least 1248"):
         ShardedIndex.build(DATABASE[:2700], size=1500, inner="pq")
 
 

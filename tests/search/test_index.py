@@ -42,7 +42,7 @@ def test_small_databases_are_searched_exactly(monkeypatch):
         (IndexConfig(kind="nndescent", settings={"beam": 0}), "beam is 0; expected a whole number"),
         (
             IndexConfig(kind="sharded", settings={"probes": 3}),
-            "shard 0 with 8.*unknown fields probes",
+            "shard 1 of 1, with 8.*unknown fields probes",
         ),
         (IndexConfig(kind="exact", settings={"kind": "pq"}), "has no settings; got kind"),
         (IndexConfig(kind="pq", settings={"dimensions": 3}), "unknown fields dimensions"),
