@@ -59,7 +59,8 @@ def add_pca_options(parser: argparse.ArgumentParser) -> None:
     add = partial(add_value, parser, PCAConfig())
     add("dimensions", "dimensions of a descriptor after the PCA")
     whiten = "divide each dimension by its standard deviation after the PCA"
-    parser.add_argument("--whiten", action="store_true", help=whiten)
+    boolean = argparse.BooleanOptionalAction
+    parser.add_argument("--whiten", action=boolean, default=PCAConfig().whiten, help=whiten)
     seed = "random seed for the choice of photos and features from which the PCA is learned"
     add("seed", seed, "--pca-seed", dest="pca_seed")
 

@@ -1,19 +1,20 @@
 """Ground truth of a query: the correct database photos and the junk photos (Sec. 5).
 
-Junk photos count neither as correct nor as wrong: they are removed from a ranking before it is scored.
-Each benchmark has its own definition of correct and junk. A photo is given by its index: its position
-in ``Benchmark.database``, starting at 0.
+Junk photos are neither correct nor wrong: `Truth.is_scored` removes them from a ranking before the ranking is
+scored. Each benchmark defines which photos are junk. Oxford5k: the landmark is hardly visible. Revisited Oxford: also
+the photos of another difficulty. Folders with classes and Holidays: the query itself. A photo is given by its
+index in ``Benchmark.database``, from 0.
 """
 
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from numpy.typing import ArrayLike
 
 Relevance = Literal["correct", "wrong", "junk"]
-"""Label of a search result. Junk is ignored in the scores, for example if the landmark is hidden."""
+"""Label of a search result. Junk is ignored in the scores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,10 @@ class Truth:
 
     def __post_init__(self) -> None:
         check_photo_numbers("positives and junk", np.concatenate([self.positives, self.junk]))
+
+    def is_scored(self, ranking: Int[np.ndarray, " r"]) -> Bool[np.ndarray, " r"]:
+        """Return which photos of a ranking count in the scores: all but junk."""
+        return ~np.isin(ranking, self.junk)
 
 
 def relevance(truth: Truth, image: int) -> Relevance:

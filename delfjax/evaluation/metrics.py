@@ -24,11 +24,6 @@ Ranks = Int[np.ndarray, " p"]
 AtEachK = Float[np.ndarray, " k"]
 
 
-def remove_junk(ranks: Ranks, junk_ranks: Int[np.ndarray, " j"]) -> Ranks:
-    """Return the ranks of photos after the junk, with ranks ``junk_ranks``, is removed."""
-    return ranks - np.searchsorted(np.sort(junk_ranks), ranks)
-
-
 def average_precision(ranks: Ranks, n: int) -> float:
     """Compute the average precision (AP) by the trapezoidal rule, as Oxford5k defines it.
 
@@ -178,10 +173,9 @@ def _check_size(photos: list[np.ndarray], ks: Sequence[int], size: int | None) -
 
 
 def _positive_ranks(ranking: Int[np.ndarray, " r"], truth: Truth) -> tuple[Ranks, int]:
-    """Return the ranks of the found positives without junk, and the number of all positives."""
-    positives, junk = (np.isin(ranking, ids) for ids in (truth.positives, truth.junk))
-    ranks = remove_junk(np.flatnonzero(positives), np.flatnonzero(junk))
-    return ranks, len(truth.positives)
+    """Return the ranks of the found positives after junk is removed, and the number of all positives."""
+    scored = ranking[truth.is_scored(ranking)]
+    return np.flatnonzero(np.isin(scored, truth.positives)), len(truth.positives)
 
 
 def _sort(ranks: Ranks, n: int) -> Ranks:

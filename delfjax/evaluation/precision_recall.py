@@ -64,7 +64,7 @@ def pool(evaluation: Evaluation) -> PooledResults:
     scores, correct, queries = [], [], []
     for query, (result, truth) in enumerate(zip(evaluation.results, truths, strict=True)):
         ranking = result.ranking
-        kept, verified = ~np.isin(ranking.images, truth.junk), ranking.inliers >= 0
+        kept, verified = truth.is_scored(ranking.images), ranking.inliers >= 0
         score = ranking.scores
         if score is None and verified.any():
             score, kept = ranking.inliers, kept & verified

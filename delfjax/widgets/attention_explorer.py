@@ -174,7 +174,9 @@ class AttentionExplorer(Explorer):
         self.model = labeled(Dropdown, "model", options=models)
         self.other_model = labeled(Dropdown, "compare with", options=other_models)
         self.score = labeled(Dropdown, "score", options=["attention", "norm"])
-        self.color_map = labeled(Dropdown, "color map", options=COLOR_MAPS)
+        self.color_map = labeled(
+            Dropdown, "color map", options=COLOR_MAPS, value=defaults.color_map
+        )
         self.scale = labeled(SelectionSlider, "scale", options=[(ALL, ALL)])
         self.count = labeled(
             IntSlider, "keypoints", value=defaults.count, max=MAX_KEYPOINTS, step=10

@@ -16,11 +16,12 @@ from PIL import Image, ImageDraw
 
 from delfjax.features.extraction import Extractor, Selection
 from delfjax.features.pyramid import STRIDE, merge_levels, scale_points
-from delfjax.plots.base import DARK, DIM, HEATMAP_RANGE, LIGHT, fit_size
+from delfjax.plots.base import DARK, DIM, HEATMAP_COLORS, HEATMAP_RANGE, LIGHT, fit_size
 from delfjax.types import Photo
 from delfjax.widgets.controls import pluralize
 
-COLOR_MAPS = ("magma", "inferno", "viridis", "cividis")  # safe for color-blind readers
+# Color maps of the menu, safe for color-blind readers. The first one is also that of the figures.
+COLOR_MAPS = (HEATMAP_COLORS, "inferno", "viridis", "cividis")
 MIN_SIDE, MAX_SIDE = 640, 960  # limits of the longer side of the image on screen, in pixels
 RING_RADIUS = 4.0  # radius in pixels of the ring around a keypoint of scale 1
 

@@ -345,10 +345,10 @@ def test_benchmark_scores_every_protocol(tmp_path, capsys):
 def test_a_store_serves_a_benchmark_with_distractors_too(tmp_path, capsys):
     fakes.everything(tmp_path)
     options = "--root", tmp_path, *MODEL, *RANSAC, "--dimensions", 8
-    for name in ("oxford5k", "oxford5k+flickr100k", "paris6k"):
+    for name in ("oxford5k", "oxford5k+flickr100k"):
         assert run("benchmark", name, *options) == 0
-    stores = sorted(path.name for path in (tmp_path / "cache" / "stores").glob("[!.]*"))
-    assert [name.partition("-")[0] for name in stores] == ["oxford5k", "paris6k"]
+    (store,) = (tmp_path / "cache" / "stores").glob("[!.]*")
+    assert store.name.startswith("oxford5k-")
     assert "holds" not in capsys.readouterr().err
 
 

@@ -21,13 +21,13 @@ TOLERANCE = 0.5  # points of mAP
 CLEAR = 3  # a photo with at least this many inliers more than another one must rank before it
 
 BASE = dx.RunConfig(
-    extraction=dx.ExtractionConfig(pyramid=dx.PyramidConfig(longest=160)),
+    extraction=dx.ExtractionConfig(pyramid=dx.PyramidConfig(longest=112)),
     search=dx.SearchConfig(features=100),
 )
 GRAPH = dx.IndexConfig(kind="nndescent", settings={"degree": 8, "beam": 60})
 CODES = dx.IndexConfig(kind="pq", settings={"parts": 10, "bits": 5, "probes": 8192})
 FUSION = {
-    "global_descriptor": GlobalConfig(pooling="rmac", longest=160),
+    "global_descriptor": GlobalConfig(pooling="rmac", longest=112),
     "fusion_weight": 0.25,
     "expansion": ExpansionConfig(kind="average"),
 }

@@ -13,7 +13,6 @@ from delfjax.evaluation.metrics import (
     average_precision,
     average_precision_at,
     precision_at,
-    remove_junk,
     score_rankings,
 )
 
@@ -177,9 +176,10 @@ def test_shapes_hold_for_any_number_of_queries_and_cutoffs(ks):
 # Published numbers: oracles O4 to O8
 
 
-def test_remove_junk():
-    left = remove_junk(ranks(0, 2, 6, 10, 20), ranks(1, 8, 9, 30))
-    assert left.tolist() == [0, 1, 5, 7, 17]
+def test_junk_is_removed():
+    truth = truth_of([0, 2, 6, 10, 20], [1, 8, 9, 30])
+    scored = np.arange(31)[truth.is_scored(np.arange(31))]
+    assert np.flatnonzero(np.isin(scored, truth.positives)).tolist() == [0, 1, 5, 7, 17]
 
 
 def test_average_precision_of_three_positives():

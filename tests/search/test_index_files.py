@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from descriptors import DATABASE, QUERIES
 from safetensors.numpy import load_file
-from test_product_quantization import needs_faiss
+from test_product_quantization import INDEX_KINDS, needs_faiss
 
 from delfjax.features.store import FeatureStore
 from delfjax.files import CHECKSUM, Lock, StoreError, with_checksum
@@ -28,16 +28,16 @@ SETTINGS = {
     "sharded": {"size": 1000, "inner": "nndescent"},
     "pq": {"probes": 20},
 }
-KINDS = ["exact", "nndescent", "sharded", pytest.param("pq", marks=needs_faiss)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", INDEX_KINDS)
 def test_a_loaded_index_gives_the_same_results(kind, tmp_path):
     index = build_index(DATABASE[:2800], kind, **SETTINGS[kind])
     index.add(DATABASE[2800:])
     index.save(tmp_path / "index")
     loaded = load_index(tmp_path / "index")
     assert type(loaded) is type(index)
+    assert loaded.kind == kind
     assert (len(loaded), loaded.effort) == (3000, index.effort)
     for ours, theirs in zip(index.search(QUERIES), loaded.search(QUERIES), strict=True):
         np.testing.assert_array_equal(ours, theirs)

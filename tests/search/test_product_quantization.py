@@ -7,7 +7,7 @@ import pytest
 from descriptors import DATABASE, QUERIES
 
 from delfjax.search.exact import ExactIndex
-from delfjax.search.index import build_index
+from delfjax.search.index import KINDS, build_index
 from delfjax.search.product_quantization import (
     ProductQuantizationConfig,
     ProductQuantizationIndex,
@@ -19,6 +19,8 @@ except ImportError:
     faiss = None
 
 needs_faiss = pytest.mark.skipif(faiss is None, reason="faiss is not installed (extra: index)")
+# A new kind of index is tested by each test with these parameters.
+INDEX_KINDS = [pytest.param(kind, marks=[needs_faiss] * (kind == "pq")) for kind in KINDS]
 
 
 @pytest.fixture(scope="module")

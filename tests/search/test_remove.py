@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from descriptors import DATABASE, QUERIES
 from places import place
-from test_product_quantization import needs_faiss
+from test_product_quantization import INDEX_KINDS
 
 from delfjax.features.database import Database
 from delfjax.search.index import build_index, load_index
@@ -14,12 +14,11 @@ from delfjax.search.nndescent import NNDescentConfig, NNDescentIndex
 from delfjax.search.searcher import Searcher
 
 SETTINGS = {"exact": {}, "nndescent": {}, "sharded": {"size": 1000, "inner": "nndescent"}, "pq": {}}
-KINDS = ["exact", "nndescent", "sharded", pytest.param("pq", marks=needs_faiss)]
 REMOVED = np.random.default_rng(0).permutation(len(DATABASE))[: len(DATABASE) // 5]
 KEPT = np.delete(DATABASE, REMOVED, axis=0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", INDEX_KINDS)
 def test_a_fifth_of_the_descriptors_can_be_removed(kind, tmp_path):
     index = build_index(DATABASE, kind, **SETTINGS[kind])
     index.remove(REMOVED)
@@ -37,7 +36,7 @@ def test_a_fifth_of_the_descriptors_can_be_removed(kind, tmp_path):
     assert index.search(DATABASE[REMOVED[:5]], 1).rows.min() >= (0 if kind == "pq" else len(KEPT))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", INDEX_KINDS)
 def test_rows_out_of_range_change_nothing(kind):
     index = build_index(DATABASE, kind, **SETTINGS[kind])
     for rows in ([3000], [-1, 2], range(3000)):
