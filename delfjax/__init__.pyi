@@ -8,6 +8,7 @@ from .features.extraction import ExtractionConfig
 from .features.factory import load, model_names
 from .features.pyramid import PyramidConfig
 from .features.store import FeatureStore
+from .geometry.ransac import RansacConfig
 from .images.reading import read_image
 from .search.index import IndexConfig
 from .search.matching import PairMatch, match
@@ -29,6 +30,7 @@ __all__ = [
     "PairMatch",
     "PyramidConfig",
     "Ranking",
+    "RansacConfig",
     "RunConfig",
     "SearchConfig",
     "SearchResult",

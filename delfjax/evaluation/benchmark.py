@@ -22,7 +22,7 @@ from delfjax.evaluation.config import RunConfig
 from delfjax.evaluation.metrics import Scores, score_rankings
 from delfjax.evaluation.significance import bootstrap_interval
 from delfjax.features.extract_folder import LocalExtractor, extract_folder
-from delfjax.features.extraction import ExtractionConfig, Extractor
+from delfjax.features.extraction import Extractor
 from delfjax.features.factory import model_sha256
 from delfjax.features.global_descriptors import (
     GlobalConfig,
@@ -230,11 +230,14 @@ def _resolve(
     model: LocalExtractor, config: RunConfig | None
 ) -> tuple[LocalExtractor, RunConfig, str]:
     """Apply a configuration to a model. Return both, with every default set, and the checksum."""
-    if config is None:
-        own = model.config
-        config = RunConfig(extraction=own) if isinstance(own, ExtractionConfig) else RunConfig()
-    else:
+    if config is not None:
         model = model.with_config(config.extraction)
+    elif isinstance(model, Extractor):
+        # Evaluations follow the paper: `RunConfig` keeps features without content.
+        config = RunConfig(extraction=replace(model.config, min_contrast=None))
+        model = model.with_config(config.extraction)
+    else:
+        config = RunConfig()
     checksum = model.checksum
     if Path(config.model).stem == model.name:
         checksum = model_sha256(config.model) or checksum

@@ -1,8 +1,20 @@
 # The public names of delfjax.training. Type checkers read this file; lazy_loader imports the names on first use.
-from .config import TrainingConfig, Variant, paper_config, small_config, with_conv5
+from .config import (
+    AugmentationConfig,
+    ClassifierConfig,
+    OptimizerConfig,
+    TrainingConfig,
+    Variant,
+    paper_config,
+    small_config,
+    with_conv5,
+)
 from .loop import TrainedModel, train
 
 __all__ = [
+    "AugmentationConfig",
+    "ClassifierConfig",
+    "OptimizerConfig",
     "TrainedModel",
     "TrainingConfig",
     "Variant",
