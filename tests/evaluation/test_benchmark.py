@@ -114,7 +114,9 @@ def test_a_second_run_extracts_nothing_and_finds_the_same(plain, benchmark, phot
 
 def test_the_models_own_extraction_settings_are_the_default(benchmark, photos):
     found = evaluate(extractor(), benchmark)
-    assert found.config.extraction == replace(extractor().config, min_contrast=0), "as in a RunConfig"
+    assert found.config.extraction == replace(extractor().config, min_contrast=0), (
+        "as in a RunConfig"
+    )
     assert found.config.model == extractor().name
 
 
