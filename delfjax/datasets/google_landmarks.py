@@ -1,6 +1,6 @@
 """Load Google-Landmarks. Version 1 is the data set of the paper (Sec. 5).
 
-Missing photos do not raise an error before they are read: of millions of photos, some are always
+Missing photos raise an error only when they are read: of millions of photos, some are always
 missing. Sources: the publisher's page, and ``dataset_file_io.py`` of tensorflow/models.
 """
 
@@ -30,8 +30,8 @@ def load_v2(folder: Path) -> Benchmark:
     queries. Unlabeled test photos are left out: the database may hold correct photos for them.
     Photo ``0123456789abcdef`` in ``index`` is the file ``index/0/1/2/0123456789abcdef.jpg``.
 
-    The benchmark has two protocols, ``private`` and ``public``, for two halves of the queries. The
-    queries of the other half have no correct photo.
+    The benchmark has two protocols, ``private`` and ``public``, each for half of the queries. In
+    each protocol, the queries of the other half have no correct photo.
 
     Raises:
         DatasetError: A csv file cannot be read, or its content is invalid.
@@ -92,7 +92,7 @@ def load_v1(folder: Path) -> Benchmark:
 
 
 def read_labels(path: Path) -> dict[str, int | None]:
-    """Read a csv file as a dict from photo id to landmark id, or None without a landmark id.
+    """Read a dict from photo id to landmark id from a csv file. A missing landmark id is None.
 
     Raises:
         DatasetError: The file cannot be read, or a line is invalid.

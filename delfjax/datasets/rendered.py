@@ -44,7 +44,8 @@ class PhotoAnnotation:
         area_fraction: Fraction of the photo's pixels that show the landmark, 0 to 1.
         size: Height and width of the photo in pixels.
         intrinsics: Camera matrix, which projects camera coordinates to pixels ``(x, y, 1)``.
-        pose: Matrix ``[R | t]`` from world (meters, z up) to camera coordinates (z forward).
+        pose: Matrix ``[R | t]`` from world coordinates (meters, z up) to camera coordinates (x
+            right, y down, z forward).
         view: Kind of shot, weather and camera settings: see ``View`` in ``data/render/views.py``.
         encoded_mask: `mask` as a 1-bit PNG, encoded in base64. Empty: the photo shows no landmark.
     """
@@ -80,7 +81,7 @@ class PhotoAnnotation:
 
 
 def find_folder(root: Path | str) -> Path:
-    """Return ``root/landmarks`` if it holds the rendered data set, otherwise `ROOT`."""
+    """Return ``root/landmarks`` if it holds the rendered data set, otherwise ``data/landmarks``."""
     copy = Path(root) / ROOT.name
     return copy if (copy / CHECKSUMS).is_file() else ROOT
 
@@ -93,7 +94,7 @@ def load(folder: Path | None = None, *, distractors: bool = True) -> Benchmark:
         distractors: Whether photos without a landmark are part of the database.
 
     Raises:
-        DatasetError: The folder does not hold the data set. `damaged` verifies its checksums.
+        DatasetError: The folder does not hold the data set. Checksums are not verified.
     """
     root = _checked_folder(folder) / "eval"
     names = scan(root / "images").names

@@ -3,7 +3,8 @@
 The file ``gnd_roxford5k.pkl`` holds a dict. ``imlist`` has the names of the database photos, and
 ``qimlist`` the names of the query photos, without suffix. ``gnd`` has one dict per query: the box
 ``bbx``, and the indices of the ``easy``, ``hard`` and ``junk`` photos in ``imlist``, from 0.
-Queries are cropped to the box, and are not in the database. The DELF paper is older.
+Queries are cropped to the box, and are not in the database. The DELF paper has no results for these
+benchmarks.
 """
 
 from pathlib import Path, PurePosixPath
@@ -51,7 +52,7 @@ def load(name: str, folder: Path) -> Benchmark:
 def list_distractors(folder: Path) -> tuple[str, ...]:
     """List the distractor photos of ``revisitop1m``, as paths relative to the folder.
 
-    If ``revisitop1m.txt`` exists, it replaces the list of the files on disk.
+    If ``revisitop1m.txt`` exists, the photos listed there are returned, even if some are missing.
 
     Raises:
         DatasetError: The text file cannot be read, or has a path outside the folder ``jpg``.

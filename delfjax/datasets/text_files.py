@@ -18,7 +18,7 @@ UNPACK = "unpack the photos again"
 
 
 class Line(NamedTuple):
-    """A line of a text file, without surrounding white space. ``location`` is file and number."""
+    """A stripped line of a text file. ``location`` is the path of the file and the line number."""
 
     text: str
     location: str
@@ -28,7 +28,7 @@ def read_lines(path: Path, *, fix: str = "download the file again") -> list[Line
     """Read the lines of a UTF-8 text file. Blank lines are left out.
 
     Raises:
-        DatasetError: The file cannot be read. ``fix`` is part of the message.
+        DatasetError: The file cannot be read. ``fix`` is the fix in the message.
     """
     try:
         check_regular(path)
@@ -42,7 +42,7 @@ def read_lines(path: Path, *, fix: str = "download the file again") -> list[Line
 
 
 def list_photos(folder: Path) -> tuple[str, ...]:
-    """List the photos in a folder and its sub-folders. Sorted paths are relative to the folder."""
+    """List the photos in a folder and its sub-folders, as sorted paths relative to the folder."""
     return tuple(name for name in scan(folder).names if name.casefold().endswith(PHOTO_SUFFIXES))
 
 

@@ -1,9 +1,9 @@
 """Score local descriptors with an attention head (Sec. 4.2, Eqs. 1 to 3).
 
 The head computes a score ``alpha(f) >= 0`` of each descriptor ``f`` by two 1x1 convolutions and a
-softplus. In retrieval, the descriptors with the highest scores are the features of a photo. Image
-labels are enough to train the head: the sum of the descriptors of a photo, weighted by their
-scores, is classified by a linear layer ``W``, ``y = W sum_n alpha(f_n) f_n`` (Eq. 1).
+softplus. In retrieval, the descriptors with the highest scores are the features of a photo. In
+training, which needs only image labels, a linear classifier ``W`` computes the logits
+``W sum_n alpha(f_n) f_n`` from all descriptors ``f_n`` of a photo (Eq. 1).
 """
 
 from typing import Literal
@@ -39,7 +39,7 @@ class Attention(nnx.Module):
     """Attention head, which computes the score ``alpha(f) = softplus(w2 . relu(W1 f + b1) + b2)``.
 
     ``f`` is a descriptor. ``W1`` and ``b1`` are kernel and bias of the first 1x1 convolution, and
-    ``w2`` and ``b2`` those of the second. ``w2`` is initialized with 0: after a random
+    ``w2`` and ``b2`` those of the second. ``w2`` is initialized with 0. After a random
     initialization, all scores of many photos are 0 and stay 0. The official code has a batch norm
     after the first convolution. The paper does not mention a batch norm, and this class has none.
 
@@ -68,7 +68,7 @@ def weighted_pool(
     reduction: Literal["sum", "mean"] = "mean",
     normalize: bool = True,
 ) -> Float[Array, "b c"]:
-    """Compute the weighted sum or mean of the descriptors of each photo (input of ``W`` in Eq. 1).
+    """Compute the weighted sum or mean of the descriptors of each photo (Eq. 1 without classifier).
 
     Args:
         maps: Conv4 descriptors ``f_n`` that are not L2-normalized.

@@ -1,6 +1,6 @@
 """Compute dense local descriptors with a fully convolutional ResNet up to conv4 (Sec. 4.1).
 
-The input are RGB photos with values from 0 to 255. The output of ResNet-50 has 1024 channels and a
+Inputs are RGB photos with values from 0 to 255. The output of ResNet-50 has 1024 channels and a
 stride of 16 pixels. `fold_batch_norm` speeds up feature extraction.
 """
 

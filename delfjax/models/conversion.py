@@ -148,7 +148,7 @@ def conversion_table(spec: ResNetSpec, naming: Naming) -> dict[str, str]:
 def convert(tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec) -> Tensors:
     """Convert tensors of a weight file to names and values of the parameters of `ResNet`.
 
-    The axes of kernels become ``(height, width, in, out)``. The first kernel gets RGB input.
+    The axes of kernels become ``(height, width, in, out)``. The first convolution takes RGB input.
 
     Raises:
         WeightsError: A tensor is missing, or does not fit the network in name or shape.

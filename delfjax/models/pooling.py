@@ -1,9 +1,9 @@
 """Pool conv4 feature maps of a photo into one global descriptor, by MAC, SPoC, GeM or R-MAC.
 
 MAC (Tolias et al., 2016) is the maximum of each channel. SPoC (Babenko and Lempitsky, 2015, here
-without center prior) is the mean. GeM (Radenovic et al., 2018) is a generalized mean. A region is a
-level of the image pyramid: a resized copy of the photo. R-MAC (Tolias et al., 2016) adds a grid of
-square regions. The pooled regions are L2-normalized and summed, and the sum is L2-normalized. The
+without center prior) is the mean. GeM (Radenovic et al., 2018) is a generalized mean. Each level of
+the image pyramid, a resized photo, is one region. R-MAC (Tolias et al., 2016) adds a grid of square
+regions. The pooled regions are L2-normalized and summed, and the sum is L2-normalized. The
 paper compares DELF with a trained R-MAC (DIR) and a trained MAC (siaMAC).
 """
 
@@ -98,9 +98,9 @@ def pooling_regions(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[n
 def rmac_regions(height: int, width: int) -> list[tuple[int, int, int, int]]:
     """Return top, left, height and width of the square regions of R-MAC, in positions of a map.
 
-    Grid ``l``, from 1 to `RMAC_LEVELS`, has ``l`` regions along the short side of the map, and ``l
-    + m`` along the long side. Regions have the side ``2 min(height, width) / (l + 1)``. ``m`` is 0
-    for a square map. Otherwise, neighbors in grid 1 overlap by about `RMAC_OVERLAP` sides.
+    Grid ``l``, from 1 to `RMAC_LEVELS`, has ``l`` regions along the short side of the map, and
+    ``l + m`` along the long side. Regions have the side ``2 min(height, width) / (l + 1)``. ``m``
+    is 0 for a square map. Otherwise, neighbors in grid 1 overlap by about `RMAC_OVERLAP` of a side.
     """
     short, rest = min(height, width), abs(height - width)
     extra = min(range(1, RMAC_EXTRA + 1), key=lambda m: abs(1 - rest / m / short - RMAC_OVERLAP))
