@@ -56,7 +56,8 @@ class Evaluation:
         seconds: Wall time of each stage in seconds.
         report: Names of extracted and stored photos, and errors of unreadable photos.
         index_kind: Kind of the index, such as ``"exact"``. ``"none"`` without local features.
-        recall: Fraction of the true 60 nearest neighbors that the index finds, 0 to 1.
+        recall: Fraction of the true 60 nearest neighbors that the index finds, 0 to 1. It is
+            measured with 60 neighbors for any number of neighbors in the configuration.
         config: Configuration of the evaluation. Defaults that depend on the model are filled in.
         inputs: SHA-256 checksums of the ``"model"`` and of the ``"photos"`` of the benchmark.
         store: Folder of the local features. Without local features: file of the global descriptors.
@@ -134,7 +135,8 @@ def evaluate(
         benchmark: Photos, queries and ground truth, as `delfjax.datasets.load` returns them. Photos
             that cannot be read are left out and listed in ``report``.
         config: Settings of all stages. ``config.extraction`` replaces the extraction settings of
-            the model. None: the defaults of `RunConfig`, with the extraction settings of the model.
+            the model. None: the defaults of `RunConfig` with the extraction settings of the model,
+            except that ``min_contrast`` is 0, as in a `RunConfig`.
         store: Folder for the local features. Features in this folder are not extracted again. None:
             a folder in the cache that is used only for these photos, this model and these settings.
 

@@ -20,15 +20,15 @@ from delfjax.search.searcher import SearchConfig
 class RunConfig:
     """Settings of one evaluation: model, features, index, search and optional methods.
 
-    Without optional methods, photos are ranked by local features: by votes, then by geometric
-    verification (Sec. 4). With global descriptors alone, photos are ranked by the similarity of
+    Without optional methods, photos are ranked by local features (Sec. 4): votes select the photos
+    to verify, and the verified photos are ranked by RANSAC inliers. With global descriptors alone, photos are ranked by the similarity of
     these descriptors. A shortlist or fusion weight combines both descriptors.
 
     Attributes:
         model: Name or file of the model, as in ``delfjax.load``.
         extraction: Settings of image pyramid and selection. ``min_contrast`` is 0 by default.
         pca: Settings of the PCA of local descriptors.
-        index: Kind and settings of the index of local descriptors.
+        index: Kind and settings of the index of local descriptors. Not used with a shortlist.
         search: Settings of the search by local features: neighbors, votes, geometric verification.
         global_descriptor: Settings of the global descriptor, one vector per photo. None: not used.
         whitening: Folder of photos from which a whitening of global descriptors is learned.

@@ -73,7 +73,9 @@ def extract_folder(
     """Extract the features of new and changed photos of a folder into a store.
 
     A photo has changed if the content of its file is not the same as at its extraction. Stores of
-    delfjax 0.1.0 did not record the content, so their photos count as unchanged.
+    delfjax 0.1.0 did not record the content, so their photos count as unchanged. The first call learns
+    the PCA, and later calls use the same PCA. Photos that are no longer in the folder stay in the store;
+    `FeatureStore.remove` removes them.
 
     Args:
         model: Model that extracts the features.

@@ -45,7 +45,8 @@ def match(
     """Match the features of two photos, and verify the matches by RANSAC.
 
     Two features are a putative match if each feature is the nearest neighbor of the other feature.
-    The official code requires only one direction.
+    The official code requires only one direction. A `Searcher` selects matches by other rules, so
+    its numbers of inliers differ.
 
     Args:
         a: Features of the first photo, as a model or a feature store returns them.

@@ -37,9 +37,11 @@ class SearchConfig:
         one_to_one: Whether a database feature matches only the nearest of the query features that
             found it. Otherwise, one feature of sky or foliage may count as many inliers. Not in the
             paper or the official code.
-        verified: Number of photos to verify by RANSAC. The photos with most votes are verified.
+        verified: Number of photos to verify by RANSAC. The photos with most votes are verified. 0
+            disables the verification: photos are ranked by votes.
         features: Maximum number of features of a photo, in query and database. The features with
-            the highest scores are used. None: all features.
+            the highest scores are used. None: all features. A query that is already reduced by the
+            PCA is not limited; call `limit_features`.
         truncate: Number of leading dimensions of a descriptor to use. The result equals that of a
             PCA with so many dimensions. None: all dimensions.
         ransac: Settings of the verification by RANSAC.
@@ -77,7 +79,8 @@ class SearchResult:
     Attributes:
         ranking: Ranked photos. `Searcher` ranks every photo with at least one vote, by inliers,
             then by votes, then by index. Photos that were not verified come last.
-            `delfjax.search.fusion` ranks all database photos.
+            `delfjax.search.fusion` ranks all database photos. ``searcher.database.names`` has the
+            name of each photo.
         matches: Putative matches (before RANSAC) of each verified photo, by index of the photo.
         verifications: Result of RANSAC for each verified photo, by index of the photo.
     """

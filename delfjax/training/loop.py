@@ -112,6 +112,11 @@ def train(
             the path of a model file, or a `ResNet`. For step 2, pass the model file of step 1.
         tensorboard: Whether to write TensorBoard event files into ``out``.
 
+    Returns:
+        The model file, the network and the log. ``delfjax.load(trained.file)`` loads the model for
+        extraction. If the folder also contains ``start.safetensors``, keep both files together: the
+        model then needs the backbone in that file.
+
     Raises:
         StoreError: If ``out`` holds a run with other settings or photos, damaged files or
             unrelated files, is in use by another process, or cannot be written.
