@@ -1,9 +1,10 @@
 """Ground truth of a query: the correct database photos and the junk photos (Sec. 5).
 
-Junk photos are neither correct nor wrong: `Truth.is_scored` removes them from a ranking before the ranking is
-scored. Each benchmark defines which photos are junk. Oxford5k: the landmark is hardly visible. Revisited Oxford: also
-the photos of another difficulty. Folders with classes and Holidays: the query itself. A photo is given by its
-index in ``Benchmark.database``, from 0.
+Junk photos are neither correct nor wrong: `Truth.is_scored` removes them from a ranking before the
+ranking is scored. Each data set defines its junk photos. For Oxford5k, the landmark is hardly
+visible in them. For the revisited data sets, the photos of another difficulty are junk too. For
+Holidays and for folders with classes, the query itself is junk. A photo is given by its index in
+``Benchmark.database``, from 0.
 """
 
 from dataclasses import dataclass, field
