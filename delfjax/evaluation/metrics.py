@@ -31,8 +31,7 @@ def average_precision(ranks: Ranks, n: int) -> float:
     before this positive, the precision is ``p_j = j / r_j``, or 1 if ``r_j = 0``. With this
     positive, the precision is ``(j + 1)/(r_j + 1)``. Then
     ``AP = 1/n sum_j (p_j + (j + 1)/(r_j + 1)) / 2``. Other libraries leave out ``p_j``:
-    ``1/n sum_j (j + 1)/(r_j + 1)``, which is equal or higher. Source: ``compute_ap.cpp`` of
-    Oxford5k.
+    ``1/n sum_j (j + 1)/(r_j + 1)``, which is equal or higher. Source: ``compute_ap.cpp``.
 
     Args:
         ranks: Ranks of the found positives (correct photos), from 0, without junk, in any order.

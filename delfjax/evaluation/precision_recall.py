@@ -81,15 +81,11 @@ def pool(evaluation: Evaluation) -> PooledResults:
 def precision_at_recall(
     results: PooledResults, recalls: Real[np.ndarray, " k"]
 ) -> Float[np.ndarray, " k"]:
-    """Compute the precision at given recalls (Fig. 5).
+    """Compute the precision at given recalls, which are numbers of correct results (Fig. 5).
 
     Let ``R_q`` be the results of query ``q`` with a score of at least a threshold, and ``R_q^TP``
     the correct results in ``R_q``. The precision is ``PRE = sum_q |R_q^TP| / sum_q |R_q|``, and the
     recall is ``REC = sum_q |R_q^TP|`` (Eq. 4). The highest threshold that reaches a recall is used.
-
-    Args:
-        results: Results of all queries.
-        recalls: Numbers of correct results.
 
     Returns:
         Precision at each recall, 0 to 1. NaN if all results together do not reach the recall.
@@ -106,8 +102,7 @@ def mean_precision(
     """Compute the mean precision of a precision-recall curve (Fig. 5). Not in the paper.
 
     The mean is over 60 recalls, from 10 to the number of positives, evenly spaced on a logarithmic
-    axis. A recall is a number of correct results. The precision at a recall that is not reached is
-    0.
+    axis. A recall is a number of correct results. If a recall is not reached, its precision is 0.
 
     Args:
         results: Results of all queries.
@@ -137,7 +132,7 @@ def summarize_curve(results: PooledResults, *, positives: int, queries: int) -> 
         A dict with precisions in percent. ``recalls`` (numbers of correct results) and
         ``precisions`` are the points of the curve. ``mean`` is the `mean_precision` of the curve,
         and ``interval`` is the 95% bootstrap interval of ``mean`` over queries. ``draws`` holds the
-        mean precision of each bootstrap resample. ``positives`` is the argument.
+        mean precision of each bootstrap resample.
     """
     recalls = np.geomspace(1, max(1, int(results.correct.sum())), CURVE_POINTS).round().astype(int)
     recalls = np.unique(recalls)

@@ -21,9 +21,8 @@ def report(evaluation: Evaluation) -> dict[str, Any]:
     """Summarize an evaluation as a dict that can be saved as JSON.
 
     The dict holds `Evaluation.summary` under the default protocol, and mAP under the other
-    protocols. If there are distractor queries (queries without a correct photo), the dict also
-    holds the precision-recall curve of Fig. 5. For the rendered set, it holds the share of
-    keypoints on landmarks.
+    protocols. Distractor queries (queries without a correct photo) add the precision-recall curve
+    of Fig. 5. The rendered set adds the share of keypoints on the landmark.
     """
     benchmark, result = evaluation.benchmark, evaluation.summary()
     others = list(evaluation.scores)[1:]
@@ -80,8 +79,8 @@ def _precision_recall(evaluation: Evaluation) -> dict[str, Any]:
 def _keypoints_on_landmark(evaluation: Evaluation) -> dict[str, Any]:
     """Return the share of the best keypoints on the landmark in percent, with an interval.
 
-    A query may be cut from a photo; the share is measured on the whole photo. If all photos have
-    too few keypoints, the dict is empty.
+    A query may be cut from a photo; the share is measured on the whole photo. The dict is empty if
+    there are too few keypoints.
     """
     benchmark = evaluation.benchmark
     truths, store = rendered.annotations(benchmark.root.parent), FeatureStore(evaluation.store)

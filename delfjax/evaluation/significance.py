@@ -76,8 +76,7 @@ def average_precisions(runs: Sequence[Result]) -> Float[np.ndarray, " q"]:
     The average precision of a query without positives (correct photos) is NaN.
 
     Raises:
-        ValueError: If the runs have different benchmarks, protocols or numbers of queries, or if a
-            run has no average precision of each query.
+        ValueError: If the runs are of different queries, or if a run has no average precisions.
     """
     _check_comparable(runs, "average_precision")
     values = [np.array(run["average_precision"], float) for run in runs]

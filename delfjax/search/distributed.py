@@ -99,15 +99,12 @@ class ShardedIndex(Index):
     ) -> "ShardedIndex":
         """Split the descriptors of a database into shards, and build an index of each shard.
 
-        Searches with and without ``client`` return equal results. For this, shards of kind
-        ``"nndescent"`` need equal ``threads``.
-
         Args:
             descriptors: Descriptors of the database, one row per feature.
             size: Maximum number of descriptors in a shard.
             inner: Kind of index of each shard, as in `build_index`.
-            client: Dask client of a cluster whose workers build, hold and search the shards in
-                parallel. None: this process does this work, one shard after another.
+            client: Dask client whose workers build, hold and search the shards in parallel. None:
+                this process does, with equal results (``"nndescent"``: if ``threads`` are equal).
             settings: Settings of the index of each shard.
 
         Raises:

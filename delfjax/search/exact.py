@@ -121,8 +121,7 @@ def _merge_nearest(
 ) -> Nearest:
     """Search one more chunk of the database and update the nearest neighbors so far (``best``).
 
-    The chunk has ``count`` descriptors, padded with zeros. The first one has the database row
-    ``start``.
+    The chunk has ``count`` descriptors from the database row ``start``, padded with zeros.
     """
     norms = (queries**2).sum(1)[:, None] + (chunk**2).sum(1)[None]
     products = jnp.matmul(queries, chunk.T, precision=jax.lax.Precision.HIGHEST)

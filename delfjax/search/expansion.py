@@ -32,8 +32,7 @@ class ExpansionConfig:
             averages the global descriptor of the query with those of the best photos. ``"alpha"``
             computes a weighted average; see `expand_global`.
         max_photos: Maximum number of photos that expand a query.
-        min_inliers: Minimum number of RANSAC inliers of a photo that expands a query. Not used with
-            global descriptors alone.
+        min_inliers: Minimum number of inliers of a photo that expands a query, if RANSAC is used.
         alpha: Exponent of the similarity in the weights of ``"alpha"`` (Radenovic et al.: 3).
         max_growth: Maximum number of local features to add, per query feature.
         radius: Maximum distance between duplicate features, in pixels of the query photo. Features
@@ -60,13 +59,8 @@ def expand_global(
 ) -> Float[np.ndarray, " d"]:
     """Average the global descriptor of a query with those of similar photos.
 
-    Args:
-        query: Global descriptor ``q`` of the query, a unit vector.
-        photos: Global descriptors ``v_i`` of the photos, one unit vector per row.
-        alpha: Exponent of the similarity in the weights. 0 gives equal weights.
-
-    Returns:
-        ``q + sum_i max(0, q.v_i)^alpha v_i``, scaled to unit length.
+    Let the unit vectors ``q`` and ``v_i`` be the descriptors of the query and of the photos. Return
+    ``q + sum_i max(0, q.v_i)^alpha v_i``, scaled to unit length. ``alpha = 0`` means equal weights.
     """
     weights = np.maximum(photos @ query, 0) ** alpha
     return l2_normalize((query + weights @ photos)[None]).squeeze(0)
@@ -86,13 +80,8 @@ def expand_local(
     """Add local features of photos with enough RANSAC inliers to the features of a query.
 
     Features are mapped by `map_to_query`. Features with the highest scores are added first.
-    Duplicates are not added; see `ExpansionConfig`.
-
-    Args:
-        query: Features of the query, reduced by the PCA of the database.
-        result: Result of the first search for this query.
-        database: Database in which ``result`` was found.
-        config: Settings of query expansion.
+    Duplicates are not added; see `ExpansionConfig`. ``result`` is the result of a first search for
+    the query in the database. Query and database must be reduced by the same PCA.
 
     Returns:
         Features of the query and added features, highest score first.
@@ -118,12 +107,8 @@ def map_to_query(
     ``affine = [A | t]`` maps the query photo to the database photo: a position ``x`` maps to
     ``A x + t``. So a position ``p`` in the database photo becomes ``A^-1 (p - t)``. The map
     enlarges lengths by the factor ``s = sqrt(det A)``. Scales of features are inversely
-    proportional to lengths, so they are multiplied by ``s``.
-
-    Args:
-        photo: Features of the database photo.
-        affine: Affine map from the query photo to the database photo.
-        size: Height and width of the query photo in pixels.
+    proportional to lengths, so they are multiplied by ``s``. ``size`` is that of the query photo,
+    ``(height, width)``.
     """
     linear = affine[:, :2].astype(float)
     positions = (photo.positions - affine[:, 2]) @ np.linalg.inv(linear).T
@@ -139,7 +124,7 @@ def map_to_query(
 
 
 def _choose_new(features: Features, own: int, config: ExpansionConfig) -> Int[np.ndarray, " _"]:
-    """Choose the rows to add, best score first, without duplicates. The first ``own`` rows are the query's."""
+    """Choose the rows to add, best score first, no duplicates. The query has the first ``own`` rows."""
     kept = np.arange(len(features)) < own
     order = own + np.argsort(-features.scores[own:], kind="stable")
     added: list[int] = []

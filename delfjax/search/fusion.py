@@ -37,10 +37,8 @@ def fuse(
     The score of a photo is ``weight * n(inliers) + (1 - weight) * n(similarity)``, where ``n`` is
     `normalize`. Photos that were not verified count as 0 inliers. Ties are sorted by similarity.
 
-    Args:
-        result: Result of a search by local features.
-        similarities: Similarity of each database photo to the query, by global descriptors.
-        weight: Weight of the inliers, from 0 to 1.
+    ``result`` is the result of a search by local features. ``similarities`` holds the similarity of
+    each database photo, by global descriptors. ``weight`` is from 0 to 1.
     """
     inliers = np.zeros(len(similarities))
     inliers[result.ranking.images] = np.maximum(result.ranking.inliers, 0)

@@ -3,11 +3,10 @@
 A node is a database row. The edges of a node lead to at most ``e`` near nodes in different
 directions. A beam search starts at fixed nodes and keeps the nearest nodes seen so far (the beam).
 It repeatedly follows the edges of the nearest node not yet expanded, and ends when all nodes of the
-beam are expanded (Malkov and Yashunin, 2016). In a new process, this search starts ten times faster
-than pynndescent.
+beam are expanded (Malkov and Yashunin, 2016). This search starts ten times faster than pynndescent.
 
-A *key* packs a squared distance, a row and an "expanded" bit into one integer. Keys are ordered by
-distance, then by row.
+A *key* packs a squared distance, a row and an "expanded" bit into one integer. Keys are sorted by
+distance, then row.
 """
 
 from typing import no_type_check
@@ -264,8 +263,7 @@ def connect(vectors: Vectors, edges: Edges, entries: Rows, width: int) -> Rows:
     """Add edges to a graph so that a search can reach every node.
 
     The new edge comes from a near node with fewer than ``e`` edges. If no such node is found, the
-    unreachable node becomes an entry. Return the old and new entries. The arguments are those of
-    `search_block`.
+    unreachable node becomes an entry. Return all entries. See `search_block` for the arguments.
     """
     space = _workspace(len(vectors), width)
     reached = np.zeros(len(vectors), np.bool_)

@@ -1,7 +1,7 @@
 """Build, search, save and load nearest-neighbor indexes of local descriptors.
 
-The paper searches a product-quantized inverted file (Sec. 4.4). Its code was not released. Four
-kinds of index are available here: exact search (`exact`), a neighbor graph (`nndescent`), product
+The paper searches a product-quantized inverted file (Sec. 4.4). Its code was not released. There
+are four kinds of index: exact search (`exact`), a neighbor graph (`nndescent`), product
 quantization (`product_quantization`), and an index in several parts (`distributed`). A search
 returns the ``k`` nearest descriptors, sorted by L2 distance, then by row. The graph and product
 quantization are approximate: they may miss some of the nearest descriptors.
@@ -73,9 +73,7 @@ class Index(ABC):
     @classmethod
     @abstractmethod
     def check(cls, dimensions: int | None = None, /, **settings: Any) -> None:
-        """Check the settings of `build` before the descriptors are known.
-
-        ``dimensions`` is the number of dimensions of a descriptor. None: it is not known yet.
+        """Check the settings of `build` without descriptors, for ``dimensions`` if given.
 
         Raises:
             ConfigError: If a setting is unknown or out of range, or does not fit the dimensions.
@@ -101,8 +99,7 @@ class Index(ABC):
         """Find the ``k`` nearest database descriptors of each query descriptor.
 
         Raises:
-            ValueError: If ``k`` exceeds the number of descriptors, or if queries and index differ
-                in dimensions.
+            ValueError: If ``k`` exceeds the number of descriptors, or if the dimensions differ.
         """
         if k > len(self):
             raise ValueError(
@@ -136,7 +133,7 @@ class Index(ABC):
                 f"rows are from {rows[0]} to {rows[-1]}; expected 0 to {len(self) - 1}, as in the index"
             )
         if len(rows) == len(self):
-            raise ValueError("rows lists all descriptors of the index. Fix: keep at least one")
+            raise ValueError("rows holds all rows of the index. Fix: keep at least one")
         kept = np.ones(len(self), bool)
         kept[rows] = False
         if len(rows):
@@ -319,9 +316,7 @@ class IndexConfig:
     settings: Mapping[str, Value] = field(default_factory=dict)
 
     def check(self, dimensions: int | None = None) -> None:
-        """Check the kind and the settings before the descriptors are known.
-
-        ``dimensions`` is the number of dimensions of a descriptor. None: it is not known yet.
+        """Check the kind and the settings without descriptors, for ``dimensions`` if given.
 
         Raises:
             ConfigError: If the kind or a setting is unknown or does not fit.

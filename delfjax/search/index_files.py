@@ -35,11 +35,8 @@ class IndexFileError(ValueError):
 def write(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensors]) -> None:
     """Write an index into a folder, and replace the index that the folder holds, if any.
 
-    Args:
-        path: Folder of the index. It is created if it is missing.
-        manifest: Kind and settings of the index, as JSON values.
-        tensors: For each file, a dict from name to tensor. A float32 tensor is stored as float16 if
-            this changes no value, as for descriptors from a feature store.
+    ``tensors`` holds a dict from name to tensor for each file. A float32 tensor is stored as
+    float16 if this changes no value. This is the case for descriptors from a feature store.
 
     Raises:
         IndexFileError: If the folder holds files that are not part of an index.
@@ -70,7 +67,7 @@ def check_files(path: Path) -> None:
 
 
 def read(path: Path) -> tuple[dict[str, Any], TensorFiles]:
-    """Read the manifest and the tensors of an index that `write` wrote. Type float16 becomes float32.
+    """Read the manifest and the tensors of an index that `write` wrote, float16 as float32.
 
     Raises:
         IndexFileError: If the folder holds no index, or a file is missing, damaged or not readable.

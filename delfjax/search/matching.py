@@ -53,8 +53,7 @@ def match(
         b: Features of the second photo.
         pca: PCA that reduces the descriptors. Descriptors that are already reduced are not changed.
             None: a PCA fitted to the two photos reduces descriptors of more than 40 dimensions (the
-            paper's size). If the photos have fewer than 40 features together, these descriptors are
-            only L2-normalized.
+            paper's size). With fewer than 40 features in both, they are only L2-normalized.
         max_distance: Maximum L2 distance between the two descriptors of a match, from 0 to 2.
         ratio: Maximum ratio of two distances: from a feature of ``a`` to its nearest and to its
             second nearest neighbor in ``b`` (Lowe, "Distinctive image features from scale-invariant

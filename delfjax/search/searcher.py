@@ -34,9 +34,8 @@ class SearchConfig:
             The ``K``-th neighbor represents the background (McCann and Lowe, "Local naive Bayes
             nearest neighbor", CVPR 2012). A test with the second neighbor would reject landmarks
             that several photos show. 1 disables the test. Not in the paper.
-        one_to_one: Whether a database feature matches only the nearest of the query features that
-            found it. Otherwise, one feature of sky or foliage may count as many inliers. Not in the
-            paper or the official code.
+        one_to_one: Whether a database feature matches only the nearest query feature that found it.
+            Otherwise, a feature of sky may count as many inliers. Not in paper or official code.
         verified: Number of photos to verify by RANSAC. The photos with most votes are verified. 0
             disables the verification: photos are ranked by votes.
         features: Maximum number of features of a photo, in query and database. The features with
@@ -229,7 +228,7 @@ class Searcher:
         return SearchResult(ranking=ranking, matches=matches, verifications=verifications)
 
     def pair_features(self, neighbors: Neighbors) -> "FeaturePairs":
-        """Pair each query feature with its nearest neighbor in each photo, as `SearchConfig` allows."""
+        """Pair each query feature with its nearest neighbor in each photo, as configured."""
         rows, distances = neighbors
         near = np.isfinite(distances) & (distances <= self.config.max_distance)
         if self.config.ratio < 1:
@@ -247,7 +246,7 @@ class Searcher:
         return pairs
 
     def photo_matches(self, query: Features, pairs: "FeaturePairs", image: int) -> Matches:
-        """Return the putative matches (before RANSAC) of the database photo with index ``image``."""
+        """Return the putative matches (before RANSAC) of the photo with index ``image``."""
         rows = slice(*np.searchsorted(pairs.images, [image, image + 1]))
         return Matches(
             query=query.positions[pairs.query_rows[rows]],

@@ -300,6 +300,11 @@ def test_photos_without_content_are_named(tmp_path, monkeypatch, capsys, world):
     assert "flat/photo.png: no feature was found in this photo" in capsys.readouterr().err
 
 
+def test_an_output_folder_may_hold_a_folder_of_any_name(tmp_path):
+    (tmp_path / "file").mkdir()
+    output.check_folder("--out", tmp_path)
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_permission_is_refused(tmp_path):
     tmp_path.chmod(0o500)
