@@ -26,12 +26,14 @@ FIND_PYTHON = python=; \
 		exit 1; \
 	fi
 
-.PHONY: help test reproduce notebooks docs lab bench wheel lock clean
+.PHONY: help install test reproduce notebooks docs lab bench wheel lock clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET [PYTHON=/path/to/python3]"; echo
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
 		while IFS='|' read -r target words; do printf '  %-10s %s\n' $$target "$$words"; done
+
+install: $(STAMP) ## Create the environment .venv; the other targets do this by themselves
 
 test: $(STAMP) ## Check style and types, then run the tests; ARGS='tests/test_notebooks.py -x' goes to pytest
 	$(RUN) -m ruff check

@@ -20,8 +20,8 @@ else:
     DataclassInstance = object
 
 PROTOCOL = 1
-"""Version of the code that computes results. Increase it when a change is meant to change results.
-`delfjax reproduce` then computes all older results again."""
+"""Version of the code that computes results. Increase it when a change of the code is meant to change
+results with the same `RunConfig`. `delfjax reproduce` then computes all older results again."""
 
 # Patterns of a list of plain values that json.dumps breaks into lines, and of its line breaks.
 PLAIN_LIST, LINE_BREAK = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]"), re.compile(r",\n\s+")

@@ -43,7 +43,7 @@ class Truth:
 
 def relevance(truth: Truth, image: int) -> Relevance:
     """Return the label of a photo for one query. ``image`` is the index of the photo in the database."""
-    if image in truth.junk:
+    if not truth.is_scored(np.array([image])).all():
         return "junk"
     return "correct" if image in truth.positives else "wrong"
 

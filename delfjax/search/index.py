@@ -279,7 +279,8 @@ def restore_index(kind: str, settings: dict[str, Any], tensors: TensorFiles) -> 
     """Rebuild an index from its saved kind, settings and tensors."""
     settings = current_names(settings)
     # Version 0.1.0 saved the fields of a graph's or code's configuration, with the effort among them.
-    for effort in {"beam", "probes"} & settings.keys():
+    effort = {"nndescent": "beam", "codes": "probes"}.get(kind)
+    if effort in settings:
         settings = {"config": settings, "effort": settings[effort]}
     index = _index_class(KINDS_BEFORE_0_2.get(kind, kind))._restore(settings, tensors)
     if "effort" in settings and index.effort is not None:

@@ -32,7 +32,7 @@ SETTINGS = {
 
 @pytest.mark.parametrize("kind", INDEX_KINDS)
 def test_a_loaded_index_gives_the_same_results(kind, tmp_path):
-    index = build_index(DATABASE[:2800], kind, **SETTINGS[kind])
+    index = build_index(DATABASE[:2800], kind, **SETTINGS.get(kind, {}))
     index.add(DATABASE[2800:])
     index.save(tmp_path / "index")
     loaded = load_index(tmp_path / "index")

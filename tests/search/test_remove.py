@@ -20,10 +20,10 @@ KEPT = np.delete(DATABASE, REMOVED, axis=0)
 
 @pytest.mark.parametrize("kind", INDEX_KINDS)
 def test_a_fifth_of_the_descriptors_can_be_removed(kind, tmp_path):
-    index = build_index(DATABASE, kind, **SETTINGS[kind])
+    index = build_index(DATABASE, kind, **SETTINGS.get(kind, {}))
     index.remove(REMOVED)
     assert len(index) == len(KEPT)
-    exact, fresh = build_index(KEPT, "exact"), build_index(KEPT, kind, **SETTINGS[kind])
+    exact, fresh = build_index(KEPT, "exact"), build_index(KEPT, kind, **SETTINGS.get(kind, {}))
     assert index.recall(QUERIES, exact=exact) >= fresh.recall(QUERIES, exact=exact) - 0.01
     if kind != "pq":
         np.testing.assert_array_equal(index.descriptors, KEPT)
@@ -38,7 +38,7 @@ def test_a_fifth_of_the_descriptors_can_be_removed(kind, tmp_path):
 
 @pytest.mark.parametrize("kind", INDEX_KINDS)
 def test_rows_out_of_range_change_nothing(kind):
-    index = build_index(DATABASE, kind, **SETTINGS[kind])
+    index = build_index(DATABASE, kind, **SETTINGS.get(kind, {}))
     for rows in ([3000], [-1, 2], range(3000)):
         with pytest.raises(ValueError, match=r"expected 0 to 2999|Fix: keep at least one"):
             index.remove(np.array(rows))
