@@ -68,7 +68,8 @@ def check_dimensions(name: str, value: int | None, dimensions: int | None) -> No
     """Raise a `ConfigError` if a setting exceeds the number of dimensions of the descriptors."""
     if value is not None and dimensions is not None and value > dimensions:
         raise ConfigError(
-            f"{name} is {value}; expected at most {dimensions}, the dimensions of the descriptors"
+            f"{name} is {value}; expected at most {dimensions}, the number of "
+            "dimensions of the descriptors"
         )
 
 

@@ -107,8 +107,9 @@ class Ranking:
         images: Index of each photo in the database, from 0.
         inliers: Number of RANSAC inliers of each photo, the score in the paper. -1 if RANSAC did
             not verify the photo.
-        votes: Number of query features with at least one nearest neighbor in the photo.
-        affines: Affine map of each photo, from query ``(y, x, 1)`` to ``(y, x)``. NaN if not found.
+        votes: Number of putative matches of each photo, within the limits of `SearchConfig`.
+        affines: Affine map of each photo, from ``(y, x, 1)`` in the query to ``(y, x)`` in the photo.
+            NaN if not found.
         scores: Similarity of global descriptors, or its late fusion with the number of inliers.
             None if the photos are ranked by inliers and votes.
     """

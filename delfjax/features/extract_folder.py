@@ -172,8 +172,8 @@ def _refuse_other_folder(store: FeatureStore, photos: PhotoFolder, changed: Iter
         other = Path(source.folder) if source else root
         if other != root and (other / photos.path(name).relative_to(photos.root)).is_file():
             raise StoreError(
-                f"{store.path}: holds {name!r} of the folder {other}. The photo of this name in "
-                f"{root} is different. Fix: use another store for {root}"
+                f"{store.path}: this store holds the photo {name!r} of the folder {other}. "
+                f"{root} has a different photo with this name. Fix: use another store for {root}"
             )
 
 

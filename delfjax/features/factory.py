@@ -49,8 +49,8 @@ def load(
     name = str(model)
     if weights is not None and name not in BACKBONES:
         raise ConfigError(
-            f"weights is {weights}, but the model {name!r} does not need a weight file. Fix: leave "
-            f"the weights out, or choose one of the models {', '.join(PUBLISHED)}"
+            f"weights is {weights}, but the model is {name!r}; only ImageNet backbones take a weight "
+            f"file. Fix: leave the weights out, or choose one of the models {', '.join(PUBLISHED)}"
         )
     if name in HANDCRAFTED:
         return HandcraftedExtractor(name).with_config(config or ExtractionConfig())

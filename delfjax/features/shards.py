@@ -147,8 +147,8 @@ class Shard:
             )
         self._tensors = {name: self._file.get_slice(name) for name in DTYPES}
         for name, dtype in DTYPES.items():
-            if self._tensors[name].get_dtype() != dtype:
-                raise ValueError(f"the type of the tensor {name} is not {dtype}")
+            if (found := self._tensors[name].get_dtype()) != dtype:
+                raise ValueError(f"the tensor {name} has the type {found} instead of {dtype}")
         self.offsets: Int[np.ndarray, " _"] = self._file.get_tensor("offsets")
         self._image_sizes: Int[np.ndarray, "b 2"] = self._file.get_tensor("image_sizes")
         self.sha256: str = header.pop("sha256", "")

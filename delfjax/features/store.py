@@ -215,7 +215,10 @@ class FeatureStore:
         self._rewrite(removed)
 
     def move(self, sources: Mapping[str, PhotoSource]) -> None:
-        """Update the recorded files of photos whose content has not changed."""
+        """Record new source files of photos that were moved without a change. Features stay the same.
+
+        ``sources`` maps the name of a photo to its new source.
+        """
         self._rewrite(sources)
 
     def _rewrite(self, sources: Mapping[str, PhotoSource | None]) -> None:

@@ -100,7 +100,10 @@ class PhotoFolder:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """Top-level subfolder of each photo, ``""`` if in ``root``. None if all are in ``root``."""
+        """Top-level subfolder of each photo, or ``""`` for a photo directly in ``root``.
+
+        None if no photo is in a subfolder.
+        """
         labels = tuple(name.split("/")[0] if "/" in name else "" for name in self.names)
         return labels if any(labels) else None
 

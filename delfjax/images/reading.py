@@ -255,8 +255,8 @@ class _PixelLimit:
 
         with self._changed:
             if not self._changed.wait_for(fits, MAX_WAIT):
-                found = f"has waited {MAX_WAIT} seconds for other large photos to be decoded"
-                raise photo_error(path, found, "a shorter wait", "read the photo again")
+                found = f"was not decoded, because other large photos took {MAX_WAIT} seconds"
+                raise photo_error(path, found, "free memory", "read fewer photos at the same time")
             self._pixels += pixels
         try:
             yield

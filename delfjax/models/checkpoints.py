@@ -165,7 +165,7 @@ def _half_precision(part: str, module: nnx.Module) -> Tensors:
         full, name = np.asarray(parameter[...]), f"{part}.{path}"
         if (largest := np.abs(full).max()) > np.finfo(np.float16).max:
             raise WeightsError(
-                f"{name} has values up to {largest:.3g}; expected at most 65504, the limit of half "
+                f"the parameter {name} has values up to {largest:.3g}; expected at most 65504, the limit of half "
                 "precision. Fix: train again with a lower learning rate"
             )
         tensors[name] = np.ascontiguousarray(full.astype(np.float16))

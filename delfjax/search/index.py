@@ -58,8 +58,8 @@ class Index(ABC):
 
     Attributes:
         kind: Name of this kind of index, as in `build_index`.
-        effort: Number of nodes or lists that an approximate search considers. A higher effort finds
-            more of the true neighbors and takes longer. None for exact search.
+        effort: Number of graph nodes (``"nndescent"``) or inverted lists (``"pq"``) that an
+            approximate search considers. A higher effort finds more of the true neighbors and takes longer. None for exact search.
     """
 
     kind: ClassVar[str]
@@ -261,8 +261,8 @@ def load_index(path: Path | str, *, database: str | None = None) -> Index:
     except Exception as error:  # a damaged file can cause any of many kinds of exceptions
         version = manifest["versions"]["delfjax"]
         raise IndexFileError(
-            f"{path}: this index was written by delfjax {version} and cannot be read by this version "
-            f"({failure(error)}). Fix: {FIX}"
+            f"{path}: the index cannot be read ({failure(error)}). It was written by delfjax {version}. "
+            f"Fix: {FIX}"
         ) from error
     return index
 
@@ -325,8 +325,8 @@ class IndexConfig:
         check_fields(self)
         if self.kind == "auto" and self.settings:
             raise ConfigError(
-                f"the index settings {dict(self.settings)} do not fit the kind 'auto'; expected settings "
-                "together with a kind, such as 'nndescent'. Fix: choose a kind (--index)"
+                f"the index settings {dict(self.settings)} need a kind of index, but the kind is 'auto'. "
+                "Fix: choose a kind, such as 'nndescent' (--index)"
             )
         if self.kind != "auto":
             _index_class(self.kind).check(dimensions, **self.settings)

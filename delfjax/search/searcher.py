@@ -1,7 +1,7 @@
 """Rank database photos for a query photo by nearest neighbors, votes and RANSAC (Sec. 4.4).
 
-The index finds the 60 nearest database features of each query feature. A photo gets one vote from
-each query feature that has a neighbor in the photo. RANSAC verifies the photos with most votes. It
+The index finds the 60 nearest database features of each query feature. A query feature and its nearest
+neighbor in a photo are a putative match. Each putative match is a vote for the photo. RANSAC verifies the photos with most votes. It
 finds the matches that agree with one map between two photos (inliers). Most inliers come first.
 """
 
@@ -39,10 +39,10 @@ class SearchConfig:
         verified: Number of photos to verify by RANSAC. The photos with most votes are verified. 0
             disables the verification: photos are ranked by votes.
         features: Maximum number of features of a photo, in query and database. The features with
-            the highest scores are used. None: all features. A query that is already reduced by the
-            PCA is not limited; call `limit_features`.
+            the highest scores are used. None: all features. A query that already has the
+            dimensions of the database is not limited. To limit it, call `limit_features`.
         truncate: Number of leading dimensions of a descriptor to use. The result equals that of a
-            PCA with so many dimensions. None: all dimensions.
+            PCA with this many dimensions. None: all dimensions.
         ransac: Settings of the verification by RANSAC.
     """
 
@@ -120,9 +120,9 @@ class Searcher:
             database = self.config.load_database(database)
         if self.pca is not None and len(self.pca.components) == self.pca.components.shape[1]:
             raise ValueError(
-                f"the PCA keeps all {len(self.pca.components)} dimensions; expected a PCA that reduces them, "
-                "because the dimensions of a query show whether it is reduced. Fix: pass a Database and "
-                "reduced queries, without a PCA"
+                f"the PCA keeps all {len(self.pca.components)} dimensions; expected a PCA that keeps fewer. "
+                "Otherwise, nothing shows whether a query is already transformed. Fix: pass a Database and "
+                "no PCA, and transform the queries by the PCA"
             )
         self.database = database
         if isinstance(index, IndexConfig):

@@ -684,7 +684,9 @@ def test_threads_decode_a_limited_number_of_pixels(monkeypatch):
     monkeypatch.setattr(reading, "MAX_WAIT", 0.01)
     with (
         limit.reserve(50, Path("a.jpg")),
-        pytest.raises(PhotoError, match=r"^b\.jpg has waited 0\.01 seconds for other"),
+        pytest.raises(
+            PhotoError, match=r"^b\.jpg was not decoded, because other large photos took 0\.01"
+        ),
         limit.reserve(60, Path("b.jpg")),
     ):
         pass
