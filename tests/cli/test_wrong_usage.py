@@ -97,7 +97,7 @@ def test_each_number_has_a_range(command, action, capsys, tmp_path, monkeypatch)
             "expected a number below 2",
         ),
         ("benchmark rendered --index pq --index-settings bits=99", "bits is 99; expected"),
-        ("benchmark rendered --index-settings beam=9", "choose a kind (--index)"),
+        ("benchmark rendered --index-settings beam=9", "Fix: choose a kind"),
         (
             "benchmark rendered --global-scales 1 0.5",
             "--global-scales has no effect without --global",

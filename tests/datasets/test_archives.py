@@ -291,7 +291,7 @@ def test_endless_padding(tmp_path):
     with gzip.open(tmp_path / "a.tgz", "wb") as stream:
         stream.write(make_archive("tar", tmp_path).read_bytes())
         stream.write(bytes(archives.MAX_READ))
-    expect_error(tmp_path / "a.tgz", "more than 16,000,000 bytes after the end")
+    expect_error(tmp_path / "a.tgz", "more than 16,000,000 bytes follow the end")
 
 
 def test_endless_headers(tmp_path):
@@ -341,7 +341,9 @@ def test_a_damaged_gzip(tmp_path):
 @pytest.mark.parametrize("content", [b"<html>not found</html>", b"Rar!\x1a\x07\x00" * 200])
 def test_a_file_that_is_not_an_archive(tmp_path, content):
     (tmp_path / "a.tgz").write_bytes(content)
-    expect_error(tmp_path / "a.tgz", r"expected a complete tar or tar\.gz\. Fix: remove this file")
+    expect_error(
+        tmp_path / "a.tgz", r"expected a complete tar or tar\.gz archive\. Fix: remove this file"
+    )
 
 
 def test_a_missing_archive(tmp_path):

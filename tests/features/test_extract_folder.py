@@ -169,7 +169,9 @@ def test_photos_of_another_folder_with_the_same_names_are_refused(tmp_path):
         save(tmp_path / "others" / f"{number}.png", draw(10 + number))
     copied = copytree(photos.root, tmp_path / "copies")
     assert len(extract(scan(copied), tmp_path / "store").report.kept) == 3
-    with pytest.raises(StoreError, match=r"holds '2\.png' of the folder .*copies.* another store"):
+    with pytest.raises(
+        StoreError, match=r"holds the photo '2\.png' of the folder .*copies.* another store"
+    ):
         extract(scan(tmp_path / "others"), tmp_path / "store")
     assert contents(FeatureStore(tmp_path / "store")) == before
     copied.rename(tmp_path / "away")  # the last folder is gone: the photo has changed

@@ -93,7 +93,7 @@ def test_unknown_settings_are_an_error_of_one_line(tmp_path, settings):
     changed = with_checksum(manifest | {"settings": settings})
     (tmp_path / MANIFEST).write_text(json.dumps(changed))
     with pytest.raises(
-        IndexFileError, match=r"written by delfjax .* cannot be read .*Fix"
+        IndexFileError, match=r"cannot be read .* written by delfjax .*Fix"
     ) as error:
         load_index(tmp_path)
     assert "\n" not in str(error.value)
