@@ -203,7 +203,10 @@ def write_tensors(
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file of `write_tensors`, or ``{}``. Use inside of `reading`."""
+    """Return the JSON object that `write_tensors` stored in a file, inside a ``with reading`` block.
+
+    For other safetensors files, return their metadata.
+    """
     with safe_open(path, "np") as file:
         metadata = file.metadata() or {}
     # Before version 0.2, some files had one key for each value, and no checksum.

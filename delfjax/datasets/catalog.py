@@ -100,7 +100,7 @@ DATASETS = _read_catalog(Path(__file__).with_suffix(".toml"))
 
 
 def data_folder() -> Path:
-    """Return the default root folder: ``$DELFJAX_DATA``, or ``datasets`` in the cache folder."""
+    """Return the default folder of the data sets: ``$DELFJAX_DATA``, or a folder in the cache."""
     return Path(os.environ.get("DELFJAX_DATA") or cache_folder() / "datasets")
 
 

@@ -63,6 +63,6 @@ def check_photo_numbers(what: str, numbers: ArrayLike) -> Int[np.ndarray, " _"]:
     unique, counts = np.unique(found, return_counts=True)
     if (counts > 1).any():
         raise ValueError(
-            f"{what}: indices {unique[counts > 1]} are listed twice; expected each photo once"
+            f"{what}: {unique[counts > 1]} occur more than once; expected each number once"
         )
     return found.astype(np.int64)

@@ -35,7 +35,7 @@ class RunConfig:
         whitening: Folder of photos from which a whitening of global descriptors is learned.
             ``"rendered"``: the rendered training landmarks. None: no whitening.
         whitening_dimensions: Dimensions of a global descriptor after whitening. Not in the paper.
-        fusion_weight: Weight of RANSAC inliers in late fusion, 0 to 1 (paper: 0.25, Sec. 5). Late
+        fusion_weight: Weight of RANSAC inliers in late fusion, 0 to 1 (0.25 in the paper). Late
             fusion averages inliers and global similarity. None: no fusion.
         shortlist: Number of photos in which local features are searched: the photos with the most
             similar global descriptors. None: all photos of the database.

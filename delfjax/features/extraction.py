@@ -56,8 +56,8 @@ class ExtractionConfig:
         nms_iou: Maximum intersection over union of the receptive fields of two features, from 0 to
             1. Above it, the feature with the lower score is dropped. 1 (official code) drops none.
         min_contrast: Minimum contrast around a feature, in gray levels (0 to 255), as defined in
-            `has_content`. 0 (official code, `RunConfig`) allows features in flat areas, gradients
-            and noise. None: 1. Saved settings that lack this field use 0.
+            `has_content`. 0 allows features in flat areas, gradients and noise, as the official code
+            does. None: 1, but 0 in a `RunConfig`. Saved settings that lack this field use 0.
     """
 
     pyramid: PyramidConfig = field(default_factory=PyramidConfig)
@@ -75,7 +75,7 @@ class ScoreMaps:
     """Scores at all positions of the feature maps of a photo, before features are selected.
 
     Attributes:
-        scales: Scale of each pyramid level, a resized copy of the photo.
+        scales: Scale of each pyramid level. A level is a resized copy of the photo.
         sizes: ``(height, width)`` of each level, in pixels of the level.
         norms: One map per level, with the L2 norm of the descriptor at each position.
         attention: One map of attention scores per level. None if the model has no attention head.

@@ -53,8 +53,8 @@ class PCA:
         """
         if len(descriptors) < dimensions:
             raise ValueError(
-                f"cannot fit {dimensions} dimensions to {len(descriptors)} descriptors. "
-                "Fix: use more photos, or fewer dimensions"
+                f"cannot fit a PCA of {dimensions} dimensions to {len(descriptors)} descriptors; expected "
+                f"at least {dimensions} descriptors. Fix: use more photos, or fewer dimensions"
             )
         from sklearn import decomposition  # a slow import
 
@@ -99,8 +99,8 @@ def truncate_descriptors(
         return descriptors
     if not 0 < dimensions <= descriptors.shape[1]:
         raise ValueError(
-            f"cannot keep {dimensions} of {descriptors.shape[1]} dimensions; expected 1 to "
-            f"{descriptors.shape[1]}"
+            f"truncate is {dimensions}; expected 1 to {descriptors.shape[1]}, the number of dimensions of "
+            "the descriptors"
         )
     return l2_normalize(descriptors[:, :dimensions])
 

@@ -42,8 +42,8 @@ def model_path(name_or_path: str | Path, others: Sequence[str] = ()) -> Path:
         )
     if not path.is_file():
         raise WeightsError(
-            f"{name_or_path}: no such model file, and no model of delfjax has this name. Fix: pass "
-            f"the path of a .safetensors file, or one of the names {', '.join([*models, *others])}"
+            f"{name_or_path}: no such model file, and not one of the models "
+            f"{', '.join([*models, *others])}. Fix: pass the path of a .safetensors file, or one of these names"
         )
     return path
 
@@ -110,7 +110,7 @@ def _reading_model(path: Path) -> AbstractContextManager[None]:
 def _check_manifest(manifest: dict[str, Any]) -> dict[str, Any]:
     backbone, holds = manifest["backbone"], manifest["holds"]
     if not {*holds} or not {*holds} <= {"attention", "backbone"}:
-        raise ValueError(f"it holds {holds}, not attention or backbone")
+        raise ValueError(f"it holds {holds}, not only attention or backbone")
     if backbone["name"] not in SPECS or not isinstance(backbone["checksum"], str):
         raise ValueError(f"its backbone is {backbone['name']}, not one of {', '.join(SPECS)}")
     return manifest

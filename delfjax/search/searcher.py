@@ -60,12 +60,15 @@ class SearchConfig:
         check_fields(self, max_distance=Range(at_least=0, infinite=True), ratio=RATIO, **counts)
 
     def limit_features(self, features: Features) -> Features:
-        """Limit a photo to ``features`` features, and descriptors to ``truncate`` dimensions."""
+        """Keep the best ``self.features`` features and ``self.truncate`` leading dimensions of a photo.
+
+        Truncated descriptors are L2-normalized again.
+        """
         best = features[: self.features]
         return best.with_descriptors(truncate_descriptors(best.descriptors, self.truncate))
 
     def load_database(self, store: FeatureStore, names: Sequence[str] | None = None) -> Database:
-        """Load photos (None: all) from a feature store, limited as in `limit_features`."""
+        """Load the features of some or all photos of a store, limited as in `limit_features`."""
         database = store.gather(names, limit=self.features)
         descriptors = truncate_descriptors(database.descriptors, self.truncate)
         return replace(database, descriptors=descriptors)

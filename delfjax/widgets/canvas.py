@@ -53,7 +53,7 @@ class ImageCanvas(anywidget.AnyWidget):
 
 
 class ThumbnailGrid(ImageCanvas):
-    """A grid of cards (thumbnails with text). A click, or arrow keys and Enter, select a card.
+    """A grid of cards (thumbnails with text). Select a card by a click, or by arrow keys and Enter.
 
     Attributes:
         selected: Index of the selected card, from 0.

@@ -314,7 +314,7 @@ def test_average_precision_at_counts_the_first_results_only(case, limit):
 @pytest.mark.parametrize(
     ("ranking", "truth", "options", "message"),
     [
-        ([0, 1, 0], ([0], []), {}, r"ranking of query 0: indices \[0\] are listed twice"),
+        ([0, 1, 0], ([0], []), {}, r"ranking of query 0: \[0\] occur more than once"),
         ([0, -1], ([0], []), {}, "ranking of query 0: .* integers from 0"),
         ([0.0, 1.0], ([0], []), {}, "integers from 0"),
         ([[0, 1]], ([0], []), {}, "flat list"),

@@ -99,7 +99,7 @@ def test_a_folder_of_broken_photos_raises(tmp_path):
 
 def test_too_few_descriptors_for_the_pca_raise(tmp_path):
     photos = flat(tmp_path / "photos", 1)
-    with pytest.raises(ValueError, match="cannot fit 40 dimensions to 30 descriptors"):
+    with pytest.raises(ValueError, match="cannot fit a PCA of 40 dimensions to 30 descriptors"):
         extract(photos, tmp_path / "store", config=replace(FEW, dimensions=40))
 
 
