@@ -83,10 +83,10 @@ def build_mosaic(photo: Photo, config: PyramidConfig) -> Mosaic:
 def check_photo(photo: object) -> None:
     """Raise a `ValueError` if an array is not of type uint8 and shape ``(height, width, 3)``."""
     shape: tuple[int, ...] = getattr(photo, "shape", ())
-    kind = getattr(photo, "dtype", None)
+    kind = getattr(photo, "dtype", type(photo).__name__)
     if len(shape) != 3 or shape[2] != 3 or 0 in shape or kind != np.uint8:
         raise ValueError(
-            f"found an array of type {kind} and shape {shape}; expected a photo of type uint8 and "
+            f"found the type {kind} and the shape {shape}; expected a photo, an array of type uint8 and "
             "shape (height, width, 3). Fix: read the photo with delfjax.read_image"
         )
 
