@@ -49,7 +49,7 @@ def add_extraction_options(parser: argparse.ArgumentParser) -> None:
     add("nms_iou", nms)
     contrast = (
         "minimum contrast around a feature, in gray levels; 0 keeps features of empty areas; the default "
-        "is 1, and 0 (as in the paper) in evaluations"
+        "is 1, and 0 (as in the official code) in evaluations"
     )
     add("min_contrast", contrast)
 

@@ -235,7 +235,7 @@ def _resolve(
     if config is not None:
         model = model.with_config(config.extraction)
     elif isinstance(model, Extractor):
-        # Evaluations follow the paper: `RunConfig` keeps features without content.
+        # As in the official code, `RunConfig` keeps features without content.
         config = RunConfig(extraction=replace(model.config, min_contrast=None))
         model = model.with_config(config.extraction)
     else:

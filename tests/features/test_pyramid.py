@@ -336,5 +336,5 @@ def test_merged_levels_have_the_maximum_of_each_pixel():
     ],
 )
 def test_an_array_that_is_no_rgb_photo_is_refused(photo):
-    with pytest.raises(ValueError, match="expected a photo of type uint8 and shape"):
+    with pytest.raises(ValueError, match="expected a photo, an array of type uint8"):
         check_photo(photo)
