@@ -109,7 +109,9 @@ def test_a_missing_level(tmp_path):
 
 
 def test_a_photo_of_two_levels(tmp_path):
-    expect_error(tmp_path, changed_truth(hard=[1, 2]), "query all_souls_000100", "[1] occur more than once")
+    expect_error(
+        tmp_path, changed_truth(hard=[1, 2]), "query all_souls_000100", "[1] occur more than once"
+    )
 
 
 @pytest.mark.parametrize(
