@@ -268,10 +268,11 @@ def claim_folder(
 
     The first call creates the folder and saves the configuration ``made_by`` in the JSON file
     ``manifest``. Later calls compare their ``made_by`` with the saved one. Return ``made_by`` as
-    read from JSON: tuples become lists.
+    read from JSON: tuples become lists. ``kind`` names the content of the folder in messages.
 
     Raises:
-        StoreError: If the folder holds the output of another configuration, or other files.
+        StoreError: If the folder holds the output of another configuration or other files, or if
+            ``manifest`` is damaged.
     """
     requested: dict[str, Any] = json.loads(json.dumps(made_by))
     file = path / manifest

@@ -135,9 +135,9 @@ def config_to_dict(config: DataclassInstance) -> dict[str, Any]:
 def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     """Create a configuration (a dataclass that may contain other dataclasses) from a dict.
 
-    A missing field is set to ``metadata["missing"]`` if it exists, else to its default. A field
-    that is None but does not allow None is also set to its default. `to_plain` writes infinity as
-    None, and infinity is the default of these fields.
+    A missing field is set to ``metadata["missing"]`` of the field if that exists, else to the default
+    of the field. A field that is None but does not allow None is also set to its default: the
+    default is infinity, which `to_plain` writes as None.
 
     Raises:
         ValueError: If a field is unknown or a value is out of range.

@@ -145,7 +145,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         if not word or (word.startswith("-") and equals and not value):
             where = option if word else f"the argument after {before}"
             raise UsageError(
-                f"{where} is empty; expected a value. Fix: add a value, or leave it out"
+                f"{where} is empty; expected a value. Fix: add a value, or leave out the option"
             )
         before = word
     return options

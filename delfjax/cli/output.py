@@ -35,11 +35,11 @@ class UsageError(Exception):
 def check_outputs(options: argparse.Namespace, *folders: Path) -> None:
     """Check that output files can be written. Call this function before the work.
 
-    ``folders`` are used by the command, but named by no option. ``--json -`` is not checked.
+    ``folders`` are further folders that the command uses. ``--json -`` is not checked.
 
     Raises:
         UsageError: If an output cannot be written, is an input of the command, lies in a folder
-            that the command reads or writes, or is also another output.
+            that the command reads or writes, or is also the file of another output.
     """
     taken = {
         Path(os.path.realpath(path)): "is an input of this command"

@@ -148,7 +148,7 @@ def annotations(folder: Path | None = None) -> dict[str, PhotoAnnotation]:
 
 
 def landmark_bounds(folder: Path | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return the lowest and the highest ``(x, y, z)`` of each evaluation landmark, in meters."""
+    """Return minimum and maximum of ``(x, y, z)`` of each evaluation landmark, in meters."""
     path = _checked_folder(folder) / "eval" / "landmarks.json"
     boxes = json.loads(path.read_text(encoding="utf-8"))
     return {name: (np.array(box["low"]), np.array(box["high"])) for name, box in boxes.items()}

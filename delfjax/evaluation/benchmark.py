@@ -22,7 +22,7 @@ from delfjax.evaluation.config import RunConfig
 from delfjax.evaluation.metrics import Scores, score_rankings
 from delfjax.evaluation.significance import bootstrap_interval
 from delfjax.features.extract_folder import LocalExtractor, extract_folder
-from delfjax.features.extraction import Extractor
+from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.features.factory import model_sha256
 from delfjax.features.global_descriptors import (
     GlobalConfig,
@@ -31,6 +31,7 @@ from delfjax.features.global_descriptors import (
     extract_global_descriptors,
 )
 from delfjax.features.pca import PCA
+from delfjax.features.pyramid import PyramidConfig
 from delfjax.features.store import ExtractionReport
 from delfjax.files import cache_folder, digest
 from delfjax.images.folder import PhotoFolder, prefetch, scan
@@ -239,7 +240,10 @@ def _resolve(
         config = RunConfig(extraction=replace(model.config, min_contrast=None))
         model = model.with_config(config.extraction)
     else:
-        config = RunConfig()
+        own = model.config
+        pyramid = PyramidConfig(longest=own.longest)
+        settings = ExtractionConfig(pyramid=pyramid, max_features=own.max_features)
+        config = RunConfig(extraction=settings)
     checksum = model.checksum
     if Path(config.model).stem == model.name:
         checksum = model_sha256(config.model) or checksum

@@ -161,7 +161,7 @@ def _check_size(photos: list[np.ndarray], ks: Sequence[int], size: int | None) -
     size = last + 1 if size is None else size
     if last >= size:
         raise ValueError(
-            f"a ranking or truth has the index of photo {last}, but the database has {size} photos; "
+            f"a ranking or truth contains the photo index {last}, but the database has {size} photos; "
             f"expected indices from 0 to {size - 1}"
         )
     if not all(1 <= k <= size for k in ks):
@@ -180,5 +180,7 @@ def _positive_ranks(ranking: Int[np.ndarray, " r"], truth: Truth) -> tuple[Ranks
 def _sort(ranks: Ranks, n: int) -> Ranks:
     """Check ranks and sort them."""
     if len(ranks) > n:
-        raise ValueError(f"n is {n}, but there are {len(ranks)} ranks; expected at most n ranks")
+        raise ValueError(
+            f"n, the number of positives, is {n}, but there are {len(ranks)} ranks; expected at most n"
+        )
     return np.sort(check_photo_numbers("ranks", ranks))

@@ -147,7 +147,8 @@ def _check_comparable(runs: Sequence[Result], required: str) -> None:
     for run in runs:
         if required not in run:
             raise ValueError(
-                f"{_name(run)}: the result has no {required!r}. Fix: run the benchmark again"
+                f"{_name(run)}: the result has no {required!r}. Fix: run the benchmark again "
+                "(a curve needs distractor queries)"
             )
         for key in COMPARABLE_KEYS:
             if run.get(key) != runs[0].get(key):

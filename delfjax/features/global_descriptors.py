@@ -159,9 +159,9 @@ def extract_global_descriptors(
 ) -> GlobalDescriptors:
     """Compute the global descriptors of new and changed photos, and save them in a file.
 
-    Return all descriptors in the file. The file is saved about every ten seconds, so an interrupted
-    run can continue. Limitation: a file holds at most about 450,000 photos, because safetensors
-    limits names and checksums to 100 MB.
+    Return all descriptors in the file. The file is saved repeatedly, so an interrupted run can
+    continue. Limitation: a file holds at most about 450,000 photos, because safetensors limits its
+    header, with names and checksums, to 100 MB.
 
     Raises:
         StoreError: If the file is damaged or was made with another model or configuration, or if

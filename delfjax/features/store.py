@@ -248,8 +248,8 @@ class FeatureStore:
         """Merge parts (small shards) and incomplete shards into shards of `SHARD_PHOTOS` photos.
 
         Photos are sorted by name, so the final files do not depend on interruptions of the run.
-        Limitation: ``delfjax.evaluate`` extracts a folder in three runs. If a later run is
-        interrupted, photos can be in other shards. Their features are the same.
+        Limitation: ``delfjax.evaluate`` extracts database, distractors and queries one after another.
+        If the second or third is interrupted, a photo can be in another shard, with the same features.
         """
         self._check_entered()
         self.flush()

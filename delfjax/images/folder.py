@@ -69,7 +69,7 @@ class PhotoSource(NamedTuple):
         size: Size of the file in bytes.
         modified: Time of the last change of the file, in nanoseconds since 1970.
         sha256: SHA-256 of the content of the file, in hexadecimal.
-        box: ``[top, left, bottom, right]`` in pixels of a crop. None: the whole photo.
+        box: Box of a crop, ``[top, left, bottom, right]`` in pixels of the whole photo. None: no crop.
     """
 
     folder: str

@@ -2,7 +2,7 @@
 
 MAC (Tolias et al., 2016) is the maximum of each channel. SPoC (Babenko and Lempitsky, 2015, here
 without center prior) is the mean. GeM (Radenovic et al., 2018) is a generalized mean. Each level of
-the image pyramid, a resized photo, is one region. R-MAC (Tolias et al., 2016) adds a grid of square
+the image pyramid, a resized photo, is one region. R-MAC (Tolias et al., 2016) adds grids of square
 regions. The pooled regions are L2-normalized and summed, and the sum is L2-normalized. The
 paper compares DELF with a trained R-MAC (DIR) and a trained MAC (siaMAC).
 """
@@ -83,9 +83,10 @@ def pool_regions(
 
 
 def pooling_regions(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[np.ndarray, "r 4"]:
-    """Return the regions to pool: each pyramid level and, for R-MAC, a grid on each level.
+    """Return the regions to pool: each pyramid level and, for R-MAC, square regions of each level.
 
-    Rows of ``levels`` and of the result are top, left, height and width in positions of the map.
+    Rows of ``levels`` and of the result are top, left, height and width in positions of the feature
+    map.
     """
     regions = []
     for top, left, height, width in levels.tolist():

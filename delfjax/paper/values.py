@@ -26,7 +26,7 @@ class PaperTable:
         status: How the values were obtained.
         unit: Unit of the values.
         sets: Names of the data sets, which are the columns of the table.
-        rows: Dict from method to a dict from data set to value. None: the paper gives no value.
+        rows: Values by method, then by data set. None: the paper gives no value.
         notes: Notes on the table.
     """
 

@@ -275,7 +275,7 @@ class FeaturePairs:
     distances: Float[np.ndarray, " m"]
 
     def nearest_of(self, *keys: Int[np.ndarray, " m"]) -> "FeaturePairs":
-        """Sort pairs by keys (one value per pair), and keep the nearest pair of equal keys."""
+        """Keep only the nearest of all pairs with equal keys. Sort the pairs by their keys."""
         order = np.lexsort((self.distances, *keys[::-1]))
         changes = [np.diff(key[order], prepend=-1) != 0 for key in keys]
         kept = order[np.logical_or.reduce(changes)]

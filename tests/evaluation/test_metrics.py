@@ -345,7 +345,11 @@ def test_a_cutoff_above_the_number_of_photos_in_use_is_an_error():
 
 @pytest.mark.parametrize(
     ("found", "n", "message"),
-    [(ranks(0, 1), 1, "n is 1"), (ranks(2, 2), 2, "more than once"), (ranks(-1), 1, "from 0")],
+    [
+        (ranks(0, 1), 1, "is 1, but there are 2 ranks"),
+        (ranks(2, 2), 2, "more than once"),
+        (ranks(-1), 1, "from 0"),
+    ],
 )
 @pytest.mark.parametrize(
     ("metric", "arguments"),
