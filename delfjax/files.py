@@ -110,6 +110,9 @@ def reading(
     except PermissionError as cause:
         message = f"{path}: no permission to read this file. Fix: change its permissions"
         raise error(message) from cause
+    except MemoryError as cause:
+        message = f"{path}: not enough memory, or a damaged file. Fix: free memory, or {fix}"
+        raise error(message) from cause
     except Exception as cause:  # readers raise many kinds of exceptions for damaged files
         raise error(
             f"{path}: damaged; expected {expected} ({failure(cause)}). Fix: {fix}"

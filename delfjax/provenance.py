@@ -36,6 +36,7 @@ RESULT_TYPES = {
     "benchmark": str,
     "protocol": str,
     "interval": list,
+    "inputs_sha256": dict,
 }
 VOLATILE = ("seconds", "versions", "hardware")  # keys that may differ if a result is made again
 TOLERANCE = 0.02  # of numbers, relative or absolute: each kind of CPU rounds differently
@@ -72,8 +73,9 @@ def read_result(path: Path) -> dict[str, Any]:
                     not isinstance(result[name], kind) or isinstance(result[name], bool)
                 ):
                     raise ValueError(f"{name} is {result[name]!r}")
-            if "interval" in result:
-                _, _ = map(float, result["interval"])
+            low, high = result.get("interval", (0, 0))
+            if not (isinstance(low, int | float) and isinstance(high, int | float)):
+                raise ValueError(f"interval is [{low!r}, {high!r}]")
         return result
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file. Fix: {REPRODUCE}") from error

@@ -45,9 +45,9 @@ def data(options: argparse.Namespace) -> int:
 def _fetch(name: str, root: Path) -> int:
     """Fetch one data set. Print an error instead of raising it, so that other sets are fetched."""
     entry = DATASETS[name]
-    if entry.files and missing_parts(name, root):  # show the terms before downloading anything
-        show(f"{root / name}\n{entry.description}")
     try:
+        if entry.files and missing_parts(name, root):  # show the terms before downloading anything
+            show(f"{root / name}\n{entry.description}")
         fetched = fetch_dataset(name, root)
     except (DatasetError, StoreError) as error:
         show(f"delfjax data: {error}", error=True)

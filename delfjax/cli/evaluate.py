@@ -27,8 +27,9 @@ from delfjax.cli.output import (
     print_result,
     show,
 )
+from delfjax.datasets import rendered
 from delfjax.datasets.benchmark import Benchmark
-from delfjax.datasets.catalog import data_folder
+from delfjax.datasets.catalog import DATASETS, data_folder
 from delfjax.datasets.labeled_folder import describe_classes
 from delfjax.evaluation.benchmark import evaluate as evaluate_benchmark
 from delfjax.evaluation.html_report import write_html_report
@@ -86,10 +87,20 @@ def _add_shared_options(parser: argparse.ArgumentParser) -> None:
     add_json_option(parser)
 
 
+def _data_folders(options: argparse.Namespace) -> list[Path]:
+    """Return the folders of the data sets that ``delfjax benchmark`` reads."""
+    if options.command != "benchmark":
+        return []
+    if options.name in datasets.RENDERED:
+        return [rendered.find_folder(options.root)]
+    parts = [DATASETS[part] for part in options.name.split("+")]
+    names = [*options.name.split("+"), *(part.photos_from for part in parts if part.photos_from)]
+    return [options.root / name for name in names]
+
+
 def _run(load_benchmark: Callable[[], Benchmark], options: argparse.Namespace) -> int:
     """Evaluate a benchmark, print the scores, and write the requested files."""
-    parts = options.name.split("+") if options.command == "benchmark" else ()
-    check_outputs(options, *(options.root / part for part in parts))
+    check_outputs(options, *_data_folders(options))
     check_folder("--store", options.store)
     config = run_config(options)
     config.check()

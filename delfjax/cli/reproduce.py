@@ -18,7 +18,15 @@ from delfjax.datasets.catalog import DATASETS, missing_message, missing_parts
 from delfjax.files import cache_folder, digest
 from delfjax.paper.claims import FILE as CLAIMS
 from delfjax.paper.claims import format_claims, read_claims
-from delfjax.paper.reproduce import Job, LabeledFolder, Outcome, Reproduction, plan, run_all
+from delfjax.paper.reproduce import (
+    DAMAGED,
+    Job,
+    LabeledFolder,
+    Outcome,
+    Reproduction,
+    plan,
+    run_all,
+)
 from delfjax.paper.runs import PROFILES
 from delfjax.paper.tables import all_results, update_page
 from delfjax.provenance import RESULTS, read_result
@@ -103,9 +111,9 @@ def _cached_results(labeled: LabeledFolder) -> Path:
 def _describe(job: Job, state: str) -> str:
     """Describe a job: name, score, state, and the command that makes the result."""
     score = "no result"
-    if job.path.is_file():
+    if job.path.is_file() and state != DAMAGED:
         result = read_result(job.path)
-        score = f"mAP {result['value']} {result['interval']}"
+        score = f"mAP {result.get('value')} {result.get('interval')}"
     return f"{job.name}  {job.run.row}\n  {score}, {state}\n  {job.command}"
 
 

@@ -1,6 +1,7 @@
 """The commands ``delfjax match``, ``extract``, ``index`` and ``search``."""
 
 import argparse
+import os
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -283,6 +284,8 @@ def open_store(path: Path) -> FeatureStore:
 
 
 def _default_index(store: Path) -> Path:
+    if store.name in ("", ".."):  # such as "."
+        store = Path(os.path.abspath(store))
     return store.with_name(f"{store.name}.index")
 
 

@@ -75,7 +75,7 @@ def is_unpacked(digest: str, folder: Path) -> bool:
 
 
 def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
-    count = total = 0
+    total = 0
     progress = {"unit": "B", "unit_scale": True, "desc": f"unpack {archive.name}"}
     with archive.open("rb") as file, tqdm(total=archive.stat().st_size, **progress) as bar:
         compressed = file.read(2) == b"\x1f\x8b"
@@ -83,12 +83,12 @@ def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
         stream = gzip.GzipFile(fileobj=file) if compressed else file
         # To read an archive, tarfile does not call the methods write and close.
         with tarfile.TarFile(fileobj=_LimitedReads(stream)) as tar:  # type: ignore[arg-type]
-            for member in tar:
-                if member.isdir():  # folders are created only for files
+            for count, member in enumerate(tar, start=1):
+                if member.isdir() and count <= MAX_FILES:  # folders are created only for files
                     continue
                 path = PurePosixPath(member.name)
                 target = folder / (path.name if flat else path)
-                count, total = count + 1, total + member.size
+                total += member.size
                 problem = _problem(member, path)
                 if not problem and (count > MAX_FILES or total > MAX_BYTES):
                     problem = f"exceeds the limit of {MAX_FILES:,} files and {MAX_BYTES:,} bytes"

@@ -50,7 +50,8 @@ def fetch_dataset(name: str, root: Path) -> bool:
         raise DatasetError(missing_message(name, root))
     with lock_folder(folder, WAIT, ".fetching.lock"):
         missing = missing_parts(name, root)  # another process may have fetched them
-        (folder / UNFINISHED).write_text("\n".join(missing))
+        with atomic_write(folder / UNFINISHED) as temporary:
+            temporary.write_text("\n".join(missing))
         for file in entry.files:
             if file.part in missing:
                 _fetch_file(file, folder)
@@ -160,8 +161,10 @@ def _fetch_file(file: RemoteFile, folder: Path) -> None:
 
 def _link_photos(photos: Path, link: Path) -> None:
     """Create a link to the photos of another data set, as Radenovic et al. (2018) do."""
-    if link.exists() or link.is_symlink():
+    if next(link.glob("*.jpg"), None) is not None:
         return
+    if link.exists() or link.is_symlink():
+        raise invalid(link, "holds no .jpg files", fix="remove this folder or link")
     if next(photos.glob("*.jpg"), None) is None:
         names = f"{link.parent.name} uses the photos of {photos.parent.name}"
         fix = f"move the photos of {photos.parent.name} into {photos}, without sub-folders"

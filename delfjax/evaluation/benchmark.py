@@ -377,7 +377,9 @@ def _global_descriptors(
     key = digest(str(whitening.root.resolve()))[:12]
     beside = path.with_stem(f"{path.stem}-whitening-{key}")
     others = extract_global_descriptors(extractor, whitening, beside)
-    names = [name for name in whitening.names if name not in others.report.failed]
+    failed = others.report.failed
+    report.failed.update({str(whitening.path(name)): error for name, error in failed.items()})
+    names = [name for name in whitening.names if name not in failed]
     pca = PCA.fit(others.select(names), dimensions=config.whitening_dimensions, whiten=True)
     return replace(descriptors, vectors=pca(descriptors.vectors))
 

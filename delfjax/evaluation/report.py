@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from delfjax import datasets
 from delfjax.datasets import rendered
 from delfjax.evaluation.benchmark import Evaluation
 from delfjax.evaluation.localization import hit_rate
@@ -29,7 +28,7 @@ def report(evaluation: Evaluation) -> dict[str, Any]:
     result["other_protocols"] = {name: evaluation.summary(name)["value"] for name in others}
     if benchmark.distractor_queries:
         result |= _precision_recall(evaluation)
-    if benchmark.name in datasets.RENDERED and evaluation.config.uses_local_features:
+    if benchmark.checksums is not None and evaluation.config.uses_local_features:
         result |= _keypoints_on_landmark(evaluation)
     return result
 

@@ -7,6 +7,7 @@ in the last bits of a descriptor.
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -61,6 +62,7 @@ def wait_for(client: Client, task: Future) -> Any:  # noqa: ANN401
     """Wait for a task and return its result.
 
     Raises:
+        ConnectionError: If the scheduler has stopped.
         TimeoutError: If there is no worker for `WORKER_SECONDS`, or no result after `TASK_SECONDS`.
         Exception: The error of the task.
     """
@@ -71,6 +73,11 @@ def wait_for(client: Client, task: Future) -> Any:  # noqa: ANN401
         except TimeoutError:
             if task.done():  # an error of the task itself
                 raise
+        except CancelledError as error:
+            address = getattr(client.scheduler, "address", None)
+            raise ConnectionError(
+                f"{address}: the scheduler has stopped. Fix: start it again, and repeat the call"
+            ) from error
         now = time.monotonic()
         seen = now if client.nthreads() else seen
         for since, limit, state in (

@@ -4,6 +4,7 @@ Two photos are compared by the dot product of their vectors. The paper compares 
 global descriptors of this kind (Table 1). `delfjax.models.pooling` has the formulas.
 """
 
+import glob
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,15 @@ from tqdm.auto import tqdm
 from delfjax.features.extraction import Delf, Extractor, level_mask
 from delfjax.features.pyramid import STRIDE, PyramidConfig, build_mosaic
 from delfjax.features.store import PART_SECONDS, ExtractionReport
-from delfjax.files import Lock, check_made_by, check_tensors, read_tensors, reading, write_tensors
+from delfjax.files import (
+    Lock,
+    check_made_by,
+    check_tensors,
+    read_tensors,
+    reading,
+    remove_leftovers,
+    write_tensors,
+)
 from delfjax.images.folder import PhotoFolder, PhotoSource, iter_photos
 from delfjax.images.reading import PhotoError
 from delfjax.models.backbone import State
@@ -176,6 +185,7 @@ def extract_global_descriptors(
         return replace(saved, report=ExtractionReport(kept=list(photos.names)))
     path.parent.mkdir(parents=True, exist_ok=True)
     with Lock(path.with_name(f".{path.name}.lock")):
+        remove_leftovers(path.parent, glob.escape(path.name))
         saved, current = _load(path, made_by, photos)
         return _extract(extractor, photos, path, saved, current)
 

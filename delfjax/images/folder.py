@@ -21,8 +21,8 @@ from delfjax.images.reading import (
     MAX_BYTES,
     MAX_PIXELS,
     PhotoError,
+    count_pixels,
     image_format,
-    original_size,
     photo_error,
     read_crop,
     read_image,
@@ -237,7 +237,7 @@ def _may_be_photo(path: Path) -> bool:
             return False
         with path.open("rb") as file:
             return image_format(file.read(64)) is not None
-    except OSError:  # a broken link, or a file without permission
+    except Exception:  # a broken link, a file without permission, or a fault of Pillow
         return True
 
 
@@ -267,8 +267,7 @@ def iter_photos(
 
     def read_small(name: str) -> tuple[str, Photo | PhotoError | None]:
         with suppress(PhotoError):  # `read` reports it
-            height, width = original_size(folder.path(name))
-            if height * width > MAX_PIXELS // AHEAD:
+            if count_pixels(folder.path(name)) > MAX_PIXELS // AHEAD:
                 return name, None
         return read(name)
 

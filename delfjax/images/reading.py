@@ -76,8 +76,18 @@ def read_image(path: str | os.PathLike[str]) -> Photo:
         return _upright_rgb(image, path)
 
 
+def count_pixels(path: str | os.PathLike[str]) -> int:
+    """Return the number of pixels of a photo, from the header of its file.
+
+    Raises:
+        PhotoError: As in `read_image`, but damage after the header is not detected.
+    """
+    with _open_image(Path(path)) as image:
+        return image.width * image.height
+
+
 def original_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Return the ``(height, width)`` of a photo after EXIF rotation, from the header of its file.
+    """Return the ``(height, width)`` of a photo after EXIF rotation. Pillow decodes PNG photos for this.
 
     Raises:
         PhotoError: As in `read_image`, but damage after the header is not detected.

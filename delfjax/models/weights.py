@@ -55,7 +55,11 @@ def load_backbone(
         WeightsError: All downloads fail, or a weight file is damaged or does not fit the network.
     """
     if file is not None:
-        tensors = convert(*read_weights(Path(file)), spec)
+        found = read_weights(Path(file))
+        try:
+            tensors = convert(*found, spec)
+        except WeightsError as error:
+            raise WeightsError(f"{file}: {error}") from error
     else:
         tensors = _cached_tensors(spec)
     return build(

@@ -25,6 +25,8 @@ from delfjax.paper.runs import PROFILES, RUNS, Profile, Run
 from delfjax.provenance import PROTOCOL, RESULTS, read_result, write_result
 from delfjax.ranges import ConfigError
 
+DAMAGED = "damaged"  # why a result is outdated
+
 State = Literal["kept", "made", "failed"]
 
 
@@ -86,6 +88,8 @@ class Job:
             words += ["--queries", self.labeled.queries, "--database", self.labeled.database]
         elif self.benchmark not in datasets.RENDERED:
             words += ["--data", str(self.data)]
+        if self.profile.folder:  # the name of the profile
+            words += ["--profile", self.profile.folder]
         return shlex.join(words)
 
 
@@ -159,7 +163,7 @@ class Reproduction:
         try:
             result = read_result(job.path)
         except ValueError:
-            return "damaged"
+            return DAMAGED
         inputs, model = result.get("inputs_sha256", {}), model_sha256(job.config.model)
         checks = {
             "another code version": result.get("protocol_version") != PROTOCOL,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from delfjax.evaluation.significance import average_precisions, bootstrap_interval
-from delfjax.files import list_files, write_output
+from delfjax.files import list_files, reading, write_output
 from delfjax.paper.claims import FILE as CLAIMS
 from delfjax.paper.runs import HEADLINE, results_by_row
 from delfjax.paper.values import PaperTable, table1
@@ -172,7 +172,8 @@ def update_page(page: Path, folder: Path = RESULTS) -> None:
     Raises:
         ValueError: The page lacks the lines `START` and `END`.
     """
-    text = page.read_bytes().decode()  # with the line ends of the page
+    with reading(page, "a page in UTF-8", fix="save the page in UTF-8"):
+        text = page.read_bytes().decode()  # with the line ends of the page
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
@@ -207,7 +208,7 @@ def _cell(runs: Mapping[Path, dict[str, Any]]) -> tuple[str, str]:
         mean = average_precisions([first, *others])
         value, (low, high) = np.nanmean(mean), bootstrap_interval(mean, seed=0)
     files = ", ".join(path.name for path in runs)
-    note = f"{files}: {first['what']}; protocol {first.get('protocol', 'standard')}"
+    note = f"{files}: {first.get('what', '')}; protocol {first.get('protocol', 'standard')}"
     return f"{value:.1f} [{low:.1f}, {high:.1f}]", note
 
 

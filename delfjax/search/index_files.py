@@ -45,6 +45,7 @@ def write(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensors
     path.mkdir(parents=True, exist_ok=True)
     check_files(path)
     with Lock(path / LOCK, wait=WRITE_SECONDS):
+        check_files(path)  # again, because other files may have come while waiting
         files = {name: _write_tensors(path, name, each) for name, each in tensors.items()}
         content = {**manifest, "versions": versions(), "files": files}
         text = json.dumps(with_checksum(content), indent=2, sort_keys=True) + "\n"

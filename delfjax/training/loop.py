@@ -22,7 +22,7 @@ from jaxtyping import Array, Shaped
 from tqdm.auto import tqdm
 
 from delfjax import provenance
-from delfjax.files import digest
+from delfjax.files import atomic_write, digest
 from delfjax.images.folder import PhotoFolder, prefetch, scan
 from delfjax.images.reading import PhotoError
 from delfjax.models import checkpoints, weights
@@ -184,6 +184,11 @@ def _save_model(
 ) -> None:
     """Write the model file. If it needs the backbone of the initial model file, copy that file."""
     is_trained = bool(trained.model.config.trainable_stages)
+    if not (is_trained or isinstance(start, ResNet) or str(start) in SPECS):
+        source, copy = checkpoints.model_path(start), trained.file.with_name(START)
+        if not (copy.exists() and copy.samefile(source)):
+            with atomic_write(copy) as temporary:
+                shutil.copyfile(source, temporary)
     checkpoints.save_model(
         trained.file,
         fold_batch_norm(cut_at_conv4(trained.model.backbone)),
@@ -197,8 +202,6 @@ def _save_model(
             **trained.validation_metrics,
         },
     )
-    if not (is_trained or isinstance(start, ResNet) or str(start) in SPECS):
-        shutil.copyfile(checkpoints.model_path(start), trained.file.with_name(START))
 
 
 def _run_settings(

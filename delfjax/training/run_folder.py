@@ -160,8 +160,14 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         record = {**record, "seconds": round(time.monotonic() - self._started, 2)}
         self.log.append(record)
         if self._writes:
-            with (self.path / LOG).open("a") as file:
-                file.write(json.dumps(record) + "\n")
+            try:
+                with (self.path / LOG).open("a") as file:
+                    file.write(json.dumps(record) + "\n")
+            except OSError as error:
+                raise StoreError(
+                    f"{self.path / LOG}: cannot be written ({error.strerror}). "
+                    "Fix: free disk space, or change the permissions"
+                ) from error
         if self._events:
             for name, value in record.items():
                 self._events.add_scalar(name, value, record["step"])

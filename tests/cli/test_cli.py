@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import fakes
@@ -17,6 +18,7 @@ from worlds import classes, draw, head, network, save
 import delfjax
 from delfjax.cli import search
 from delfjax.cli.main import COMMANDS, main
+from delfjax.cli.search import _default_index
 from delfjax.features.extraction import Extractor
 from delfjax.features.factory import load
 from delfjax.features.store import FeatureStore
@@ -340,6 +342,21 @@ def test_benchmark_scores_every_protocol(tmp_path, capsys):
     assert summary["protocol"] == protocols[0] == "medium"
     assert set(summary["other_protocols"]) == {"easy", "hard"}
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("name", ["rendered", "rendered+places"])
+def test_a_folder_may_have_the_name_of_the_rendered_set(tmp_path, capsys, name):
+    photos = classes(tmp_path / name, count=2, views=2)
+    assert run("evaluate", photos.root, *MODEL, *RANSAC, "--dimensions", 8, "--neighbors", 20) == 0
+    assert "mAP  " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("store", ["", ".", "..", "sub/..", "other/store"])
+def test_the_index_lies_beside_the_store(store, tmp_path, monkeypatch):
+    (tmp_path / "a" / "b" / "sub").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    folder = (Path.cwd() / store).resolve()
+    assert _default_index(Path(store)).resolve() == folder.with_name(f"{folder.name}.index")
 
 
 def test_a_store_serves_a_benchmark_with_distractors_too(tmp_path, capsys):

@@ -17,6 +17,7 @@ from worlds import classes, draw, extractor, save
 from delfjax.cli import output
 from delfjax.cli.main import COMMANDS, main
 from delfjax.cli.output import check_outputs, print_result, show
+from delfjax.datasets import rendered
 from delfjax.datasets.benchmark import DatasetError
 from delfjax.evaluation.html_report import _escape
 from delfjax.features.extract_folder import PCAConfig, extract_folder
@@ -355,6 +356,20 @@ def test_a_figure_that_fails_leaves_the_numbers(tmp_path, capsys, monkeypatch, t
     assert "inliers" in out
     assert "--figure could not be written: disk full" in err
     assert (tmp_path / "x.json").exists()
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "eval/truth.jsonl"])
+def test_an_output_may_not_replace_a_file_of_the_benchmark(name, capsys):
+    assert run("benchmark", "rendered", "--json", rendered.ROOT / name) == 2
+    assert "a folder that this command reads or writes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"inputs_sha256": null}', "{}"])
+def test_a_list_of_results_shows_damaged_ones(content, tmp_path, capsys):
+    (tmp_path / "rendered_norm.json").write_text(content)
+    assert run("reproduce", "--list", "--only", "rendered_norm", "--results", tmp_path) == 0
+    out, err = capsys.readouterr()
+    assert ("damaged" in out) != (content == "{}"), err
 
 
 # --- empty values, closed streams, environment

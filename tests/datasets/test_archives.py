@@ -270,6 +270,14 @@ def test_too_many_files(tmp_path, kind, monkeypatch):
     expect_error(make_archive(kind, tmp_path), "exceeds the limit of 2 files and")
 
 
+def test_too_many_folders(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_FILES", 9)
+    member = tarfile.TarInfo("folder")
+    member.type = tarfile.DIRTYPE
+    (tmp_path / "a.tar").write_bytes(10 * member.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    expect_error(tmp_path / "a.tar", "'folder' .*No file was unpacked")
+
+
 def test_a_stated_size_above_the_limit(tmp_path):
     member, _ = regular("x")
     member.size = archives.MAX_BYTES + 1

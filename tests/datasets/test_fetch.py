@@ -205,6 +205,15 @@ def test_a_hostile_archive_is_refused(server, tmp_path):
     assert not list(tmp_path.rglob("evil*"))
 
 
+@pytest.mark.parametrize("kind", ["empty folder", "broken link"])
+def test_a_folder_without_photos_is_not_taken_for_the_link(server, tmp_path, kind):
+    (tmp_path / "rsmall").mkdir()
+    path = tmp_path / "rsmall" / "jpg"
+    path.mkdir() if kind == "empty folder" else path.symlink_to(tmp_path / "missing")
+    with pytest.raises(DatasetError, match=r"rsmall/jpg: holds no \.jpg files\. Fix: remove"):
+        fetch_dataset("rsmall", tmp_path)
+
+
 def test_photos_to_link_are_missing(server, tmp_path):
     for name in ("photos/a.jpg", "gt/all_souls_1_good.txt"):
         touch(tmp_path / "small" / name)

@@ -304,6 +304,14 @@ def test_the_whitening_is_learned_from_other_photos(benchmark, tmp_path, cache):
     assert rankings(found) != rankings(run(benchmark, GLOBAL))
 
 
+def test_photos_of_the_whitening_that_cannot_be_read_are_reported(benchmark, tmp_path):
+    photos = flat(tmp_path / "one", 12)
+    broken = photos.path(photos.names[0])
+    broken.write_text("no photo")
+    found = run(benchmark, replace(GLOBAL, whitening=str(photos.root), whitening_dimensions=6))
+    assert [*found.report.failed] == [str(broken)]
+
+
 def test_handcrafted_features_have_no_global_descriptors(benchmark):
     pytest.importorskip("cv2")
     from delfjax.features.factory import load

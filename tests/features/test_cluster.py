@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from worlds import classes, extractor, flat
 
 from delfjax.features import cluster as cluster_module
 from delfjax.features import extract_folder as module
-from delfjax.features.cluster import connect_cluster, map_in_order
+from delfjax.features.cluster import connect_cluster, map_in_order, wait_for
 from delfjax.features.extract_folder import extract_folder
 from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedExtractor
 from delfjax.images.folder import scan
@@ -26,7 +27,7 @@ from delfjax.search.index import build_index, load_index
 from delfjax.search.searcher import Searcher
 from delfjax.types import Features
 
-pytest.importorskip("distributed")
+FutureCancelledError = pytest.importorskip("distributed.client").FutureCancelledError
 
 
 WORKER_SECONDS = 120  # time that two workers have to start, also on a busy machine
@@ -251,6 +252,16 @@ def test_the_error_of_a_part_is_raised(client):
 
 def _fail(part: int) -> None:
     raise ValueError(f"asked for {part} neighbors")
+
+
+def test_a_scheduler_that_stopped_is_named():
+    class Cancelled:
+        def result(self, timeout):
+            raise FutureCancelledError("key", "scheduler-connection-lost")
+
+    client = SimpleNamespace(scheduler=SimpleNamespace(address="tcp://host:1"))
+    with pytest.raises(OSError, match=r"tcp://host:1: the scheduler has stopped\. Fix: "):
+        wait_for(client, Cancelled())
 
 
 def test_without_dask_the_error_names_the_package(monkeypatch):

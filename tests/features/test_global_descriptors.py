@@ -144,3 +144,12 @@ def test_a_file_made_with_other_settings_is_refused(photos, tmp_path, other, mes
     extract_global_descriptors(global_extractor(), photos, path)
     with pytest.raises(StoreError, match=message):
         extract_global_descriptors(global_extractor(**other), photos, path)
+
+
+def test_leftovers_of_killed_runs_are_removed(photos, tmp_path):
+    path = tmp_path / "[a].safetensors"
+    leftover, other = tmp_path / ".[a].safetensors.12.part", tmp_path / ".a.safetensors.12.part"
+    for file in (leftover, other):
+        file.touch()
+    extract_global_descriptors(global_extractor(), photos, path)
+    assert (leftover.exists(), other.exists()) == (False, True)

@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from delfjax.files import StoreError
 from delfjax.paper import values
 from delfjax.paper.tables import (
     DASH,
@@ -13,7 +14,7 @@ from delfjax.paper.tables import (
     summarize_table1,
     update_page,
 )
-from delfjax.provenance import write_result
+from delfjax.provenance import read_result, write_result
 
 PAPER = values.table1()
 EACH = [40.0, 60.0, None, 80.0]
@@ -182,6 +183,30 @@ def test_the_summary_is_put_between_the_marks_of_a_page(tmp_path):
         )
         assert table
         assert after.endswith("\n\n<!-- /results -->\nafter\n")
+
+
+def test_a_result_may_lack_its_description(tmp_path):
+    keep(tmp_path / "rendered+places_ft_att.json", "rendered+places", what="")
+    result = read_result(tmp_path / "rendered+places_ft_att.json")
+    del result["what"]
+    write_result(tmp_path / "rendered+places_ft_att.json", result)
+    page = tmp_path / "README.md"
+    page.write_text("<!-- results -->\n<!-- /results -->\n")
+    update_page(page, tmp_path)
+    assert "60.0 [45.0, 75.0]" in page.read_text()
+
+
+@pytest.mark.parametrize("interval", [["1", "2"], [1], [1, 2, 3], [None, 2], 3])
+def test_an_interval_is_two_numbers(tmp_path, interval):
+    path = keep(tmp_path / "rendered+places_ft_att.json", interval=interval)
+    with pytest.raises(ValueError, match=r"ft_att\.json: damaged; expected a result"):
+        read_result(path)
+
+
+def test_a_page_in_another_encoding_is_refused(tmp_path):
+    (tmp_path / "page.md").write_bytes(b"caf\xe9 <!-- results --> <!-- /results -->")
+    with pytest.raises(StoreError, match=r"page\.md: damaged; expected a page in UTF-8"):
+        update_page(tmp_path / "page.md", tmp_path)
 
 
 @pytest.mark.parametrize("text", ["none", "<!-- /results --> <!-- results -->"])

@@ -300,6 +300,13 @@ def test_steps_1_and_2_write_models_that_share_a_backbone(photos, tmp_path):
     assert {"seconds", "hardware", "versions", "validation_loss"} <= training.keys()
     backbone, attention = load_model(step_2.file)  # finds the copied backbone of step 1
     np.testing.assert_equal(arrays(backbone), arrays(load_model(step_1.file)[0]))
+    copy = step_2.file.with_name("start.safetensors")
+    step_2.file.unlink()
+    copy.write_bytes(copy.read_bytes()[:99])  # killed while it was copied
+    again = run(photos, tmp_path / "two", settings("attention", steps=2), step_1.file)
+    assert copy.read_bytes() == step_1.file.read_bytes()
+    run(photos, tmp_path / "two", settings("attention", steps=2), copy)
+    np.testing.assert_equal(arrays(load_model(again.file)[0]), arrays(backbone))
     for path, value in arrays(step_2.model.attention).items():
         np.testing.assert_array_equal(arrays(attention)[path], value.astype(np.float16))
 
