@@ -6,7 +6,7 @@
 # **Paper:** Noh, Araujo, Sim, Weyand and Han, *Large-Scale Image Retrieval with Attentive Deep Local
 # Features*, ICCV 2017, Section 4.
 #
-# **Time:** about a minute on two CPU cores. The first run also downloads about 100 MB of ImageNet weights.
+# **Time:** about two minutes on two CPU cores. The first run also downloads about 100 MB of ImageNet weights.
 
 # %%
 import delfjax as dx

@@ -205,7 +205,7 @@ dx.plots.training_curves({"failed run": failed, "with a minimum slope": repaired
 #
 # **Cause 2: the learning rate does not fit the pooling.** The *sum* over cells in the equation above grows with the area of the
 # photo: between $\gamma = 1/4$ and $\gamma = 1$ by a factor of sixteen. The *mean* over cells does not. The official code and
-# delfjax therefore use the mean. `ClassifierConfig(pooling="sum")` gives the sum; lower the learning rate with it.
+# delfjax therefore use the mean. To use the sum, set `pooling="sum"` in `ClassifierConfig`, and a lower learning rate.
 
 # %% [markdown]
 # ## Checks
