@@ -95,10 +95,10 @@ def write_output(path: Path, content: bytes | str) -> None:
 def reading(
     path: Path, expected: str, *, fix: str, error: type[Exception] = StoreError
 ) -> Iterator[None]:
-    """Turn errors in a ``with`` block that reads a file into an ``error`` of one line.
+    """Convert the errors of a ``with`` block to one-line errors of the type ``error``.
 
-    ``expected`` describes the intact file. ``fix`` is the advice for a damaged file. Errors of
-    the type ``error``, `FileNotFoundError` and `ImportError` are raised unchanged.
+    The block reads the file ``path``. ``expected`` describes the intact file. ``fix`` is the advice
+    for a damaged file. `FileNotFoundError`, `ImportError` and ``error`` itself stay unchanged.
     """
     try:
         check_regular(path)
@@ -168,7 +168,7 @@ def check_size(size: int, limit: int) -> None:
 def read_json(
     path: Path, *, fix: str, error: type[Exception] = StoreError, expected: str = "a JSON object"
 ) -> dict[str, Any]:
-    """Read a JSON object, and verify its checksum if it has one. Errors are those of `reading`."""
+    """Read a JSON object, and verify its checksum if any. Arguments and errors: see `reading`."""
     with reading(path, expected, fix=fix, error=error):
         check_size(path.stat().st_size, MAX_JSON_BYTES)
         return _parse_object(path.read_text(encoding="utf-8"))
@@ -206,7 +206,7 @@ def write_tensors(
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """Return the JSON object that `write_tensors` stored in a file, inside a ``with reading`` block.
+    """Return the JSON object that `write_tensors` stored in a file. Use inside of `reading`.
 
     For other safetensors files, return their metadata.
     """
@@ -219,7 +219,7 @@ def read_header(path: Path) -> dict[str, Any]:
 def read_tensors(
     path: Path, *, limit: int = MAX_TENSOR_BYTES
 ) -> tuple[dict[str, "np.ndarray"], dict[str, Any]]:
-    """Return tensors and JSON object of a file of `write_tensors`. Use inside of `reading`."""
+    """Return the content of a file that `write_tensors` wrote. Use inside of `reading`."""
     from safetensors.numpy import load_file
 
     check_size(path.stat().st_size, limit)
@@ -368,7 +368,7 @@ class Lock:
 
 
 def cache_folder() -> Path:
-    """Return the folder of downloaded weights: ``$DELFJAX_CACHE`` or in the user's cache."""
+    """Return the folder of downloaded weights: ``$DELFJAX_CACHE``, or a folder in the user cache."""
     import pooch  # a slow import
 
     return Path(os.environ.get("DELFJAX_CACHE") or pooch.os_cache("delfjax"))

@@ -53,7 +53,7 @@ def update_result(path: Path, result: dict[str, Any]) -> None:
     """Write a result as a JSON file, unless the file already holds an equal result.
 
     Results are equal if their numbers agree within `TOLERANCE` and all other values are the same.
-    Times, versions and hardware may differ.
+    Times, versions and hardware are not compared.
     """
     if not path.is_file() or not _same(_lasting(read_result(path)), _lasting(result)):
         write_result(path, result)
@@ -122,8 +122,8 @@ def _same(one: object, other: object) -> bool:
 def config_to_dict(config: DataclassInstance) -> dict[str, Any]:
     """Return a configuration (a dataclass that may contain other dataclasses) as a dict.
 
-    A field is left out if its value equals ``metadata["missing"]``. That value gives the behavior
-    of versions without the field.
+    A field is left out if its value equals the ``metadata["missing"]`` of the field. With this
+    value, delfjax behaves like versions without the field.
     """
     return {
         each.name: config_to_dict(value)
@@ -138,8 +138,8 @@ def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     """Create a configuration (a dataclass that may contain other dataclasses) from a dict.
 
     A missing field is set to ``metadata["missing"]`` of the field if that exists, else to the default
-    of the field. A field that is None but does not allow None is also set to its default: the
-    default is infinity, which `to_plain` writes as None.
+    of the field. A field that is None but does not allow None is also set to its default,
+    because `to_plain` writes infinity as None and infinity is the default of such fields.
 
     Raises:
         ValueError: If a field is unknown or a value is out of range.

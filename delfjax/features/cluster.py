@@ -44,7 +44,7 @@ def map_in_order(
     Raises:
         Exception: The error of a call, or ``distributed.KilledWorker`` if several workers died
             during the same call.
-        TimeoutError: As in `wait_for`.
+        ConnectionError, TimeoutError: As in `wait_for`.
     """
     parts = iter(parts)
     tasks: deque[Future] = deque()

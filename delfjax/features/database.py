@@ -14,7 +14,7 @@ from delfjax.types import ARRAYS, Features
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Database:
-    """Features of many photos in single precision, concatenated photo after photo.
+    """Single-precision features of many photos, concatenated photo after photo.
 
     Attributes:
         names: Name of each photo.

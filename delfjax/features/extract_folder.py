@@ -1,8 +1,8 @@
 """Extract the local features of every photo of a folder into a `FeatureStore`.
 
 Photos that cannot be read are reported and skipped. If a run is interrupted, the next run
-continues. The PCA (Sec. 4.3) is learned first, from a random sample of the photos. Until then, the
-features of the sample are stored in a subfolder of the store, with unreduced descriptors.
+continues. The PCA (Sec. 4.3) is learned first, from a random sample of the photos. During this
+step, a subfolder of the store holds the unreduced features of the sample.
 """
 
 import shutil
@@ -79,7 +79,7 @@ def extract_folder(
 
     Args:
         model: Model that extracts the features.
-        photos: Folder of photos. A path is searched for photos recursively.
+        photos: Folder of photos. A string or ``Path`` includes the photos of all subfolders.
         path: Folder of the store.
         config: Settings for learning the PCA. None: the defaults.
         client: Client of a Dask cluster whose workers extract the features, with the same result.
@@ -88,8 +88,8 @@ def extract_folder(
         The store. Its ``report`` lists the photos that were extracted, kept, or not readable.
 
     Raises:
-        StoreError: If the store was made with another model or configuration, contains a photo of
-            the same name from another folder, or is being written by another process.
+        StoreError: If the store was made with another model or configuration, if another process
+            writes to it, or if it has a different photo of the same name from another folder.
         PhotoError: If the folder cannot be read, or if none of the photos for the PCA can be read.
         ConfigError: If ``config.dimensions`` exceeds the number of dimensions of a descriptor.
         ValueError: If no photo matches ``config.database``, or the PCA has too few descriptors.

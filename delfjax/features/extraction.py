@@ -57,7 +57,7 @@ class ExtractionConfig:
             1. Above it, the feature with the lower score is dropped. 1 (official code) drops none.
         min_contrast: Minimum contrast around a feature, in gray levels (0 to 255), as defined in
             `has_content`. 0 allows features in flat areas, gradients and noise, as the official code
-            does. None: 1, but 0 in a `RunConfig`. Saved settings that lack this field use 0.
+            does. None means 1, or 0 in a `RunConfig`. Saved settings that lack this field use 0.
     """
 
     pyramid: PyramidConfig = field(default_factory=PyramidConfig)
@@ -117,7 +117,7 @@ class Delf(nnx.Module):
     ) -> tuple[Float[Array, "y x c"], dict[str, Float[Array, "y x"]]]:
         """Return the conv4 feature map of an RGB image, and a map of each score.
 
-        The scores are ``"norm"`` and ``"attention"``. Pixels that are not ``valid`` have no effect.
+        Scores: ``"norm"``, and ``"attention"`` if there is a head. Only ``valid`` pixels are used.
         """
         maps = self.backbone(pixels[None].astype(jnp.float32), valid[None])["conv4"]
         scores = {"norm": jnp.linalg.norm(maps[0], axis=-1)}
@@ -279,7 +279,7 @@ class Extractor:
 
 
 def level_mask(shape: tuple[int, ...], levels: Int[Array, "levels 4"]) -> Bool[Array, "h w"]:
-    """Return which pixels of a `Mosaic` lie in one of its ``levels``, as a mask of this shape."""
+    """Return a mask of shape ``shape`` that is True inside the ``levels`` of a `Mosaic`."""
     y, x = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])
     top, left, height, width = levels.T[..., None, None]
     inside = (y >= top) & (y < top + height) & (x >= left) & (x < left + width)

@@ -73,7 +73,7 @@ def extractor_of(
 ) -> LocalExtractor:
     """Load the model that extracted the features of a store.
 
-    ``model`` and ``weights`` are arguments of `load`. The model may be None for ImageNet backbones
+    ``model`` and ``weights`` are arguments of `load`. ``model`` may be None for ImageNet backbones
     and handcrafted features, because the store contains their names.
 
     Raises:

@@ -169,8 +169,8 @@ def extract_global_descriptors(
     """Compute the global descriptors of new and changed photos, and save them in a file.
 
     Return all descriptors in the file. The file is saved repeatedly, so an interrupted run can
-    continue. Limitation: a file holds at most about 450,000 photos, because safetensors limits its
-    header, with names and checksums, to 100 MB.
+    continue. Limitation: a file holds at most about 450,000 photos, because safetensors limits the
+    header, which contains names and checksums, to 100 MB.
 
     Raises:
         StoreError: If the file is damaged or was made with another model or configuration, or if

@@ -108,7 +108,7 @@ def level_sizes(image_size: tuple[int, int], config: PyramidConfig) -> Int[np.nd
 
 
 def bucket_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """Return the smallest of a few fixed sizes that contains a landscape ``(height, width)``."""
+    """Return the smallest of a few fixed sizes that can hold a landscape photo of ``size``."""
     height, width = size
     long_side = min(
         side for fraction in SIZE_FRACTIONS if (side := math.ceil(longest * fraction)) >= width
@@ -123,8 +123,8 @@ def pack_levels(
 ) -> tuple[tuple[int, int], tuple[tuple[int, int], ...]]:
     """Place the pyramid levels of a photo in a small rectangle. Levels do not overlap.
 
-    ``size`` is the ``(height, width)`` of the photo. Return the ``(height, width)`` of the
-    rectangle and the ``(top, left)`` corner of each level, as multiples of `STRIDE`.
+    ``size`` is the ``(height, width)`` of the photo. Return, in pixels, the ``(height, width)`` of
+    the rectangle and the ``(top, left)`` corner of each level. All are multiples of `STRIDE`.
     """
     # Sizes in cells. One more row and column separate a level from the next.
     sizes = [level_size(size, scale) for scale in scales]

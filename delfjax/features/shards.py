@@ -174,7 +174,7 @@ class Shard:
         return [each and PhotoSource(*each) for each in json.loads(self._sources)]
 
     def read(self, photo: int) -> Features:
-        """Read the features of the photo with this index. Raise a `StoreError` if damaged."""
+        """Read the features of the photo with index ``photo``. Raise a `StoreError` if damaged."""
         start, end = self.offsets[photo : photo + 2].tolist()
         height, width = self._image_sizes[photo].tolist()
         arrays = {}

@@ -249,7 +249,7 @@ class FeatureStore:
 
         Photos are sorted by name, so the final files do not depend on interruptions of the run.
         Limitation: ``delfjax.evaluate`` extracts database, distractors and queries one after another.
-        If the second or third is interrupted, a photo can be in another shard, with the same features.
+        If the second or third extraction is interrupted, the shards can group photos differently.
         """
         self._check_entered()
         self.flush()
@@ -327,7 +327,7 @@ class FeatureStore:
         """Return the features of many photos as one database.
 
         Args:
-            names: Names of photos on disk, in the order of the database. None: all, sorted by name.
+            names: Names of photos on disk. Their order is kept. None: all photos, sorted by name.
             limit: Maximum number of features per photo. Those with the highest scores are kept.
         """
         names = tuple(sorted(self._locations) if names is None else names)

@@ -64,7 +64,7 @@ def _to_pixels(
 def is_plausible(
     models: Float[Array, "s 3 3"], corners: Float[Array, "p 2"], max_stretch: float
 ) -> Bool[Array, " s"]:
-    """Return whether each map passes `affine.is_plausible` at all corners of a box.
+    """Return whether each map, if linearized, passes `affine.is_plausible` at all corners of a box.
 
     ``corners`` are those of the box around all matches. The horizon must not cross the box.
     """

@@ -3,8 +3,8 @@
 Each candidate photo has up to 1000 putative (unverified) matches. A model is a map from the query
 to the candidate. RANSAC computes thousands of models from random samples of three matches
 (`delfjax.geometry.affine`, as in the paper) or four (`delfjax.geometry.homography`). All models are
-scored on a few matches, and the best on all. The best model is refined by least squares on its
-inliers, the matches that agree with it. The score of a photo is its number of inliers.
+scored on a few matches, and the best ones on all. The best model is refined by least squares on
+its inliers, the matches that agree with it. The score of a photo is its number of inliers.
 """
 
 from collections.abc import Sequence

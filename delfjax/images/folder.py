@@ -55,7 +55,7 @@ IGNORED_NAMES = ("__macosx", "thumbs.db", "desktop.ini")  # files that operating
 
 
 class Crop(NamedTuple):
-    """A part of a photo, used like a photo: the rectangle ``box`` of the photo named ``photo``."""
+    """The rectangle ``box`` of the photo named ``photo``. It is used like a separate photo."""
 
     photo: str
     box: Box
@@ -86,7 +86,7 @@ class PhotoFolder:
     Attributes:
         root: The folder.
         names: Sorted names of the photos. A name is a path relative to ``root``, with ``/``.
-        crops: A `Crop` for each name that refers to a part of a photo, by name.
+        crops: Maps each name that refers to a part of a photo to its `Crop`.
         skipped: Sorted names of the files that are not photos, such as videos and text files.
     """
 
@@ -136,11 +136,11 @@ class PhotoFolder:
     def current_sources(
         self, recorded: Mapping[str, PhotoSource | None]
     ) -> dict[str, PhotoSource | None]:
-        """Return the sources of the photos whose file has not changed since it was recorded.
+        """Return the source of each photo whose file has not changed since the source was recorded.
 
         The returned sources have the present folder and time of the file. The content is read only
-        if the time of the last change differs. A photo counts as unchanged if its source is None,
-        or if its file cannot be read now, for example on a disconnected disk.
+        if the time of the last change differs. A photo counts as unchanged if its recorded source
+        is None, or if its file cannot be read now, for example on a disconnected disk.
         """
         folder = str(self.root.resolve())
         current: dict[str, PhotoSource | None] = {}
@@ -247,8 +247,8 @@ def iter_photos(
     """Read photos in background threads. Yield ``(name, photo)``, or ``(name, error)``, in order.
 
     Very large photos are not read in advance, so that only one of them is in memory at a time. The
-    `PhotoSource` of each photo is stored in ``sources``. It is recorded before the photo is read,
-    so that the next run notices a change in between.
+    `PhotoSource` of each photo is stored in ``sources``. It is determined before the photo is read,
+    so that the next run notices if the file changes during this run.
     """
 
     def read(name: str) -> tuple[str, Photo | PhotoError]:

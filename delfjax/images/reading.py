@@ -60,8 +60,8 @@ class PhotoError(ValueError):
 def read_image(path: str | os.PathLike[str]) -> Photo:
     """Read a photo as upright RGB with values from 0 to 255.
 
-    Transparent pixels become white. Of an animation, the first frame is read. Gray photos of more
-    than 8 bits are scaled so that their white level becomes 255. The white level of integers is
+    Transparent pixels become white. Animations yield their first frame. Gray photos of more than
+    8 bits are scaled so that their white level becomes 255. The white level of integers is
     65535. The white level of floats is 1, 255 or 65535: the smallest that no pixel exceeds. The
     format is determined by the content of the file, not by its name.
 
