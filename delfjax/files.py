@@ -368,7 +368,7 @@ class Lock:
 
 
 def cache_folder() -> Path:
-    """Return the folder of downloaded weights: ``$DELFJAX_CACHE``, or a folder in the user cache."""
+    """Return the folder of downloaded weights: ``$DELFJAX_CACHE``, or one in the user cache."""
     import pooch  # a slow import
 
     return Path(os.environ.get("DELFJAX_CACHE") or pooch.os_cache("delfjax"))
