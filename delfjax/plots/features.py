@@ -94,7 +94,7 @@ def receptive_fields(
 
 
 def heatmaps(photo: Photo, maps: Mapping[str, Float[np.ndarray, "h w"]]) -> Figure:
-    """Draw a photo and its score maps (one score per pixel, by title) in one row."""
+    """Draw a photo and its score maps in one row. The keys of ``maps`` are the titles."""
     return heatmap_grid([(photo, maps)])
 
 
@@ -107,8 +107,8 @@ def heatmap_grid(
     map has its own color range, from the 1st to the 99.5th percentile of its scores.
 
     Args:
-        rows: Pairs of a photo and its score maps by title. A score map has one score per pixel. All
-            rows have the same titles.
+        rows: Pairs of a photo and a mapping from titles to score maps. A score map has one score
+            per pixel. All rows have the same titles.
     """
     columns = 1 + len(rows[0][1])
     heights = [2.6 * photo.shape[0] / photo.shape[1] for photo, _ in rows]

@@ -51,7 +51,7 @@ def query_image(photo: RgbImage, features: Features, box: Box | None = None) -> 
         photo: The query photo, at any size.
         features: All features of the query, best first.
         box: Box in pixels of the photo from which features were extracted. The image is dimmed
-            outside of the box, and shows only features in the box. None draws all features.
+            outside of the box, and shows only features in the box. None: no box.
     """
     shown = resize(photo, fit_size(photo.shape[:2], QUERY_SIZE))
     image = Image.fromarray(shown)

@@ -168,7 +168,7 @@ def result_rows(rows: Sequence[tuple[str, Sequence[Card]]]) -> Figure:
 def result_figure(cards: Sequence[Card], pair: RgbImage, titles: tuple[str, str]) -> Figure:
     """Draw the cards of a query and its results, above an image of a matched pair of photos.
 
-    ``cards`` have the width `CARD_WIDTH`. After the first row, an incomplete row is left out.
+    ``cards`` have the width `CARD_WIDTH`. An incomplete row is left out, unless it is the first.
     """
     cards = cards[: max(1, len(cards) // FIGURE_COLUMNS) * FIGURE_COLUMNS]
     shown = draw_cards(cards, columns=FIGURE_COLUMNS, card_width=CARD_WIDTH, selected=0)

@@ -1,7 +1,7 @@
 """Network for training: backbone, attention head, and landmark classifiers (Sec. 4.2, Fig. 4).
 
 Step 1 of the paper (Fig. 4a) classifies the average of all descriptors. Step 2 (Fig. 4b) freezes
-the descriptors. It classifies their sum, weighted by the attention scores (Eq. 1).
+the descriptors, and classifies their weighted sum. The weights are attention scores (Eq. 1).
 """
 
 from collections.abc import Hashable
@@ -60,10 +60,10 @@ class Classifier(nnx.Module):
             photos: ``b`` RGB photos of height ``h`` and width ``w``, with values from 0 to 255.
 
         Returns:
-            A dict with the outputs of the parts that the variant has: descriptors (``"conv4"``)
-            of shape ``[b, y, x, channels]``, attention ``"scores"`` of shape ``[b, y, x]``, and
-            logits of shape ``[b, classes]``. The logits ``"descriptor"`` classify the average of
-            ``config.pooled_layer``, the logits ``"attention"`` the descriptors weighted by scores.
+            Outputs of the parts that the variant has. ``"conv4"``: descriptors of shape
+            ``[b, y, x, channels]``. ``"scores"``: attention scores of shape ``[b, y, x]``.
+            ``"descriptor"``: logits of shape ``[b, classes]`` from the average of
+            ``config.pooled_layer``. ``"attention"``: logits from descriptors weighted by scores.
         """
         stages = self.backbone(photos)
         descriptors = stages["conv4"]

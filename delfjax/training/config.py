@@ -41,9 +41,9 @@ class ClassifierConfig:
 
     Attributes:
         variant: ``"finetune"`` is step 1 of the paper, ``"attention"`` is step 2. ``"joint"``
-            trains descriptors and attention together, with the classifier of step 2, which the
-            paper found unstable. ``"joint-stop"`` trains both together, with the classifiers of
-            both steps. As in the official code, the attention gradient does not reach the backbone.
+            trains descriptors and attention together, with the classifier of step 2. The paper
+            found this unstable. ``"joint-stop"`` also uses the classifier of step 1. The gradient
+            of the attention loss then does not reach the backbone, as in the official code.
         trainable_stages: Stages (blocks of layers) of the backbone to train; ``()`` for
             ``"attention"``. The paper trains all stages in step 1. Freezing the first stages saves
             time on a CPU. Only convolution kernels are trained; batch norms stay frozen.
@@ -139,8 +139,8 @@ class OptimizerConfig:
             scaled down to this norm.
         schedule: Learning rate after the warmup. ``"linear"`` and ``"cosine"`` decrease the
             learning rate to 0. ``"constant"`` keeps the maximum.
-        warmup_fraction: Fraction of the updates, from 0 and below 1, during which the learning rate
-            increases linearly to its maximum.
+        warmup_fraction: Fraction of the updates during which the learning rate increases linearly
+            to its maximum. At least 0 and below 1.
         head_learning_rate_factor: Factor on the learning rate of the attention head and the
             classifiers, which start from random weights.
 

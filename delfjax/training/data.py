@@ -26,7 +26,7 @@ class LabeledPhotos:
 
     Attributes:
         folder: The photos.
-        labels: Class index of each photo, which is an index into ``classes``.
+        labels: Class of each photo, as an index into ``classes``.
         classes: Name of each class.
     """
 
@@ -79,7 +79,7 @@ def split_validation(
 
 
 def sample_input_size(config: AugmentationConfig, *, seed: int, step: int) -> int:
-    """Choose the side of the rescaled crops of update ``step`` at random, in pixels."""
+    """Choose at random the side, in pixels, to which update ``step`` rescales its crops."""
     return int(np.random.default_rng((seed, step)).choice(config.input_sizes))
 
 

@@ -65,7 +65,7 @@ class TrainedModel:
     Attributes:
         file: Path of the model file.
         model: Network of the saved state with the lowest validation loss.
-        step: Number of updates before this state.
+        step: Number of updates after which ``model`` was saved.
         log: Log records of the run. Each record holds metrics, ``step`` (number of updates so far)
             and ``seconds`` (duration of training so far).
         failed: Mapping from the names of unreadable photos to the errors.
@@ -114,8 +114,8 @@ def train(
 
     Returns:
         The model file, the network and the log. ``delfjax.load(trained.file)`` loads the model for
-        extraction. If the folder also contains ``start.safetensors``, keep both files together: the
-        model then needs the backbone in that file.
+        extraction. If ``out`` also contains ``start.safetensors``, keep both files together. The
+        model file then contains no backbone, and needs the backbone in ``start.safetensors``.
 
     Raises:
         StoreError: If ``out`` holds a run with other settings or photos, damaged files or

@@ -156,7 +156,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
             ) from error
 
     def write_log(self, record: Mapping[str, float | int]) -> None:
-        """Append a record of metrics and ``step`` to the log, with the ``seconds`` so far."""
+        """Append metrics and ``step`` to the log, with ``seconds`` (duration of training)."""
         record = {**record, "seconds": round(time.monotonic() - self._started, 2)}
         self.log.append(record)
         if self._writes:

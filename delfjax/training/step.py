@@ -54,7 +54,7 @@ class TrainContext:
 def init_training(
     config: TrainingConfig, backbone: ResNet, classes: int
 ) -> tuple[TrainContext, TrainState]:
-    """Create a network for ``classes`` landmarks. Return its constants and its initial state."""
+    """Create a network for ``classes`` landmarks. Return its context and first `TrainState`."""
     model = Classifier(backbone, classes, config.network, rngs=nnx.Rngs(config.seed))
     trained = nnx.All(nnx.Param, lambda path, _: is_trainable(path, config.network))
     graph, state = nnx.split(model)
@@ -191,9 +191,9 @@ def photo_metrics(
         labels: Class index of each photo.
 
     Returns:
-        Metrics with one value per photo. ``"descriptor_loss"`` and ``"descriptor_accuracy"`` belong
-        to the logits ``"descriptor"``, ``"attention_loss"`` and ``"attention_accuracy"`` to the
-        logits ``"attention"``. An accuracy is 1 or 0. ``"loss"`` is the sum of the losses.
+        Metrics with one value per photo. The logits ``"descriptor"`` yield ``"descriptor_loss"``
+        and ``"descriptor_accuracy"``. The logits ``"attention"`` yield ``"attention_loss"`` and
+        ``"attention_accuracy"``. Accuracies are 1 or 0. ``"loss"`` is the sum of the losses.
     """
     metrics = {}
     for head in (name for name in HEADS if name in outputs):

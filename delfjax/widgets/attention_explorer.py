@@ -134,10 +134,10 @@ class AttentionExplorer(Explorer):
         score: Menu of the kinds of score: "attention" and "norm" (L2 norm of the descriptors).
         scale: Slider of the scales of the image pyramid; the first position shows all scales.
         count: Slider of the maximum number of keypoints.
-        threshold: Slider of the fraction of positions to leave out, those with the lowest scores.
+        threshold: Slider of the minimum score of keypoints, as a quantile of all scores.
         color_map: Menu of the color maps.
         opacity: Slider of the opacity of the heatmap.
-        export: Button that draws the view as a figure. ``links`` then shows links to download it.
+        export: Button that draws the view as a figure. ``links`` then shows download links.
         panels: Panels of the two models. The second panel is hidden if only one model is shown.
         cell_table: Table about the feature-map position under the pointer, or the pinned position.
     """
@@ -302,7 +302,7 @@ class AttentionExplorer(Explorer):
 def describe_cell(
     model: str, scored: ScoredPhoto, settings: ViewSettings, row: int | None
 ) -> tuple[str, ...]:
-    """Return the texts of a table row about the cell of index ``row``, or dashes for None."""
+    """Return the table entries about the cell of index ``row``, or dashes if ``row`` is None."""
     if row is None:
         return (model, *["-"] * (len(CELL_COLUMNS) - 1))
     y, x = scored.centers[row]

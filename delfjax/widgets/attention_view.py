@@ -35,7 +35,7 @@ class ViewSettings:
             without attention always shows the norm.
         scale: Scale of the pyramid level to show. None merges all levels.
         count: Maximum number of keypoints.
-        threshold: Fraction of the feature-map positions to leave out, those with lowest scores.
+        threshold: Minimum score of keypoints, as a quantile (0 to 1) of all shown scores.
         color_map: Name of the Matplotlib color map of the heatmap.
         opacity: Opacity of the heatmap over the photo, from 0 to 1.
     """
@@ -54,7 +54,7 @@ class ScoredPhoto:
 
     Attributes:
         photo: The photo.
-        scales: Scale of each level, relative to the photo.
+        scales: Scale of each level, relative to the photo, or to the shrunk copy of a large photo.
         level_sizes: ``(height, width)`` of each level, in pixels of the level.
         maps: Score maps of all levels, by kind of score.
         levels: Index of the level of each cell, from 0.
@@ -83,7 +83,7 @@ class ScoredPhoto:
         return scale_points(points, self.image_size, display_size(self.image_size))
 
     def level_pixel(self, row: int) -> Float[np.ndarray, " 2"]:
-        """Return ``(height, width)`` of a pixel of a cell's level, in pixels of the photo."""
+        """Return the height and width, in photo pixels, of one pixel of the level of a cell."""
         return np.asarray(self.image_size / self.level_sizes[self.levels[row]])
 
     def available_score(self, score: Selection) -> Selection:
@@ -129,7 +129,7 @@ def select_keypoints(scored: ScoredPhoto, settings: ViewSettings) -> Int[np.ndar
 def cell_at(scored: ScoredPhoto, settings: ViewSettings, point: tuple[float, float]) -> int:
     """Return the index of the cell nearest to a point ``(y, x)`` in pixels of the photo.
 
-    If several pyramid levels are shown, return the cell with the highest score among these levels.
+    If several levels are shown, return the cell with the highest score among their nearest cells.
     """
     name, levels = scored.available_score(settings.score), shown_levels(scored, settings.scale)
     points = np.array([point] * len(levels))

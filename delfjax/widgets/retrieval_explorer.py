@@ -198,7 +198,7 @@ class RetrievalExplorer(Explorer):
 
     @property
     def box(self) -> Box | None:
-        """Dragged box, in pixels of the query photo at extraction, or None without a box."""
+        """Dragged box in pixels of the photo from which features were extracted, or None."""
         if self.query_canvas.box is None:
             return None
         size = np.array(self._features[self.query.value].image_size)

@@ -1,8 +1,8 @@
 """Search with one query while settings change, and describe the results (Sec. 4.4 of the paper).
 
 A photo gets one vote from each query feature that has a neighbor in the photo. RANSAC verifies the
-photos with most votes. Finding neighbors takes most of the time. `CachedSearch` finds many of them
-once, and each search uses the nearest of them. A search is therefore fast enough for a slider.
+photos with most votes. Finding neighbors takes most of the time. `CachedSearch` finds many
+neighbors once. Each search uses the nearest of these, and is therefore fast enough for a slider.
 """
 
 from collections.abc import Callable
