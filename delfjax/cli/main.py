@@ -52,7 +52,7 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line ``arguments`` (None: of the process), and return the exit code."""
+    """Run a command and return its exit code. ``arguments=None`` means ``sys.argv[1:]``."""
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):  # a name may have characters that they cannot encode
         if isinstance(stream, io.TextIOWrapper):

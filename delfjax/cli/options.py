@@ -140,11 +140,11 @@ def add_value(
     option: str | None = None,
     **settings: Any,
 ) -> None:
-    """Add an option for one number, or a tuple of numbers, of a configuration.
+    """Add an option for one field of a configuration: a number or a tuple of numbers.
 
-    ``config`` is the configuration with the default value, and ``field`` is the name of its field.
-    The configuration also checks the value. ``text`` is the help. ``option`` is ``--FIELD`` by
-    default. ``settings`` are further arguments of ``add_argument``.
+    ``field`` is the name of the field, and ``config`` is a configuration with the default value.
+    The class of ``config`` also checks the value. ``text`` is the help. ``option`` is ``--FIELD``
+    by default. ``settings`` are further arguments of ``add_argument``.
     """
     option = option or f"--{field.replace('_', '-')}"
     kind = get_type_hints(type(config))[field]
@@ -166,7 +166,7 @@ def add_value(
 def add_number(
     parser: argparse._ActionsContainer, option: str, default: float | None, limits: Range, text: str
 ) -> None:
-    """Add an option for a number. A number outside ``limits`` is a `UsageError`."""
+    """Add an option for a number. A number outside ``limits`` raises a `UsageError`."""
     number = int if limits.whole else float
     convert = _checked(option, option, number, lambda value: check_number(option, value, limits))
     parser.add_argument(option, type=convert, default=default, metavar="N", help=text)

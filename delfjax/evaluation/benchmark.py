@@ -134,7 +134,7 @@ def evaluate(
     Args:
         model: Model that extracts local features, as ``delfjax.load`` returns it.
         benchmark: Photos, queries and ground truth, as `delfjax.datasets.load` returns them. Photos
-            that cannot be read are left out and listed in ``report``.
+            that cannot be read are left out and listed in `Evaluation.report`.
         config: Settings of all stages. ``config.extraction`` replaces the extraction settings of
             the model. None: the defaults of `RunConfig` with the extraction settings of the model,
             except that ``min_contrast`` is 0, as in a `RunConfig`.
@@ -216,7 +216,7 @@ def score(benchmark: Benchmark, results: Sequence[SearchResult]) -> dict[str, Sc
 def photos_sha256(benchmark: Benchmark) -> str:
     """Return a SHA-256 checksum of the photos of a benchmark, without distractors.
 
-    If the benchmark has a file of checksums, like the rendered set, this file is read instead.
+    If the benchmark has a file of checksums, like the rendered set, this file is hashed instead.
     """
     if benchmark.checksums is not None:
         return digest(benchmark.checksums.read_bytes())

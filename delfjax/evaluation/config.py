@@ -23,7 +23,7 @@ class RunConfig:
     Without optional methods, photos are ranked by local features (Sec. 4): votes select the photos
     to verify, and the verified photos are ranked by RANSAC inliers. With global descriptors alone,
     photos are ranked by the similarity of these descriptors. A shortlist or fusion weight combines
-    both descriptors.
+    local features and global descriptors.
 
     Attributes:
         model: Name or file of the model, as in ``delfjax.load``.

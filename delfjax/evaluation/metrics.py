@@ -121,7 +121,7 @@ def score_rankings(
     """Compute average precision and precision at ``k`` for the ranking of each query.
 
     Args:
-        rankings: Indices of database photos for each query, best first. They may be incomplete.
+        rankings: Indices of database photos for each query, best first. Photos may be missing.
         truths: Ground truth of each query.
         ks: Numbers of first results for precision, from 1 to the size of the database.
         database_size: Number of photos in the database. None: 1 plus the highest index found.
@@ -172,7 +172,7 @@ def _check_size(photos: list[np.ndarray], ks: Sequence[int], size: int | None) -
 
 
 def _positive_ranks(ranking: Int[np.ndarray, " r"], truth: Truth) -> tuple[Ranks, int]:
-    """Return the ranks of the found positives after junk is removed, and the number of all positives."""
+    """Return the ranks of the found positives, without junk, and the number of all positives."""
     scored = ranking[truth.is_scored(ranking)]
     return np.flatnonzero(np.isin(scored, truth.positives)), len(truth.positives)
 

@@ -107,7 +107,7 @@ def mean_precision(
     Args:
         results: Results of all queries.
         positives: Number of positives (correct photos) of all queries together.
-        query_counts: How often each resample contains each query. None: each query once.
+        query_counts: How often each bootstrap resample contains each query. None: each query once.
 
     Returns:
         Mean precision of each resample, 0 to 1.

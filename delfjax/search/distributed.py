@@ -104,7 +104,7 @@ class ShardedIndex(Index):
             size: Maximum number of descriptors in a shard.
             inner: Kind of index of each shard, as in `build_index`.
             client: Dask client whose workers build, hold and search the shards in parallel. None:
-                this process does, with equal results (``"nndescent"``: if ``threads`` are equal).
+                this process. Results are equal (``"nndescent"``: only with equal ``threads``).
             settings: Settings of the index of each shard.
 
         Raises:

@@ -35,8 +35,8 @@ class ExpansionConfig:
         min_inliers: Minimum number of inliers of a photo that expands a query, if RANSAC is used.
         alpha: Exponent of the similarity in the weights of ``"alpha"`` (Radenovic et al.: 3).
         max_growth: Maximum number of local features to add, per query feature.
-        radius: Maximum distance between duplicate features, in pixels of the query photo. Features
-            that duplicate a query feature in position and descriptor are not added.
+        radius: Maximum distance between the positions of duplicate features, in pixels of the query
+            photo. Duplicates of query features and of added features are not added.
         distance: Upper limit of the L2 distance between the descriptors of duplicate features.
     """
 
@@ -105,10 +105,9 @@ def map_to_query(
     """Map features of a database photo to the query photo, and drop features that fall outside.
 
     ``affine = [A | t]`` maps the query photo to the database photo: a position ``x`` maps to
-    ``A x + t``. So a position ``p`` in the database photo becomes ``A^-1 (p - t)``. The map
-    enlarges lengths by the factor ``s = sqrt(det A)``. Scales of features are inversely
-    proportional to lengths, so they are multiplied by ``s``. ``size`` is that of the query photo,
-    ``(height, width)``.
+    ``A x + t``. So a position ``p`` in the database photo becomes ``A^-1 (p - t)``, and lengths are
+    divided by ``s = sqrt(det A)``. Scales of features are inversely proportional to lengths, so
+    scales are multiplied by ``s``. ``size`` is the height and width of the query photo.
     """
     linear = affine[:, :2].astype(float)
     positions = (photo.positions - affine[:, 2]) @ np.linalg.inv(linear).T
@@ -124,7 +123,7 @@ def map_to_query(
 
 
 def _choose_new(features: Features, own: int, config: ExpansionConfig) -> Int[np.ndarray, " _"]:
-    """Choose the rows to add, best score first, no duplicates. The query has the first ``own`` rows."""
+    """Choose the rows to add, best score first. The first ``own`` rows are those of the query."""
     kept = np.arange(len(features)) < own
     order = own + np.argsort(-features.scores[own:], kind="stable")
     added: list[int] = []

@@ -87,7 +87,7 @@ def _workspace(count: int, width: int) -> Workspace:
 def _beam_search(
     query: Float[np.ndarray, " d"], vectors: Vectors, edges: Edges, entries: Rows, space: Workspace
 ) -> int:
-    """Fill the beam of a workspace with the nearest nodes found, nearest first. Return their number."""
+    """Fill the beam of a workspace with the nodes found, nearest first. Return their number."""
     beam, seen, visited = space
     new = np.empty(max(edges.shape[1], len(entries)), np.int32)
     squared = np.empty(len(new), np.float32)
@@ -230,7 +230,7 @@ def insert(
     """Add node ``first`` and later nodes to a graph, with edges to and from near nodes.
 
     ``edges`` is changed in place. ``spread`` is the pruning factor of `NNDescentConfig`. The other
-    arguments are those of `search_block`, which finds the near nodes.
+    arguments are those of `search_block`.
     """
     space = _workspace(len(vectors), width)
     for node in range(first, len(vectors)):
@@ -260,10 +260,10 @@ def _mark_reachable(edges: Edges, node: int, reached: Bool[np.ndarray, " t"], st
 @no_type_check
 @compiled
 def connect(vectors: Vectors, edges: Edges, entries: Rows, width: int) -> Rows:
-    """Add edges to a graph so that a search can reach every node.
+    """Add edges to a graph so that a search can reach every node. Return all entries.
 
-    The new edge comes from a near node with fewer than ``e`` edges. If no such node is found, the
-    unreachable node becomes an entry. Return all entries. See `search_block` for the arguments.
+    Each new edge leads from a near node with a missing edge (-1) to an unreachable node. If no such
+    near node is found, the unreachable node becomes an entry. For arguments, see `search_block`.
     """
     space = _workspace(len(vectors), width)
     reached = np.zeros(len(vectors), np.bool_)

@@ -1,10 +1,10 @@
 """Build, search, save and load nearest-neighbor indexes of local descriptors.
 
-The paper searches a product-quantized inverted file (Sec. 4.4). Its code was not released. There
-are four kinds of index: exact search (`exact`), a neighbor graph (`nndescent`), product
-quantization (`product_quantization`), and an index in several parts (`distributed`). A search
-returns the ``k`` nearest descriptors, sorted by L2 distance, then by row. The graph and product
-quantization are approximate: they may miss some of the nearest descriptors.
+The paper searches a product-quantized inverted file (Sec. 4.4), but the source code was not
+released. There are four kinds of index here: exact search (`exact`), a neighbor graph
+(`nndescent`), product quantization (`product_quantization`), and an index in several parts
+(`distributed`). A search returns the ``k`` nearest descriptors, sorted by L2 distance, then by row.
+The graph and product quantization are approximate: they may miss some of the nearest descriptors.
 """
 
 from abc import ABC, abstractmethod
@@ -58,8 +58,8 @@ class Index(ABC):
 
     Attributes:
         kind: Name of this kind of index, as in `build_index`.
-        effort: Number of graph nodes (``"nndescent"``) or inverted lists (``"pq"``) that an
-            approximate search considers. A higher effort finds more of the true neighbors and takes longer. None for exact search.
+        effort: Number of graph nodes or inverted lists that an approximate search considers. A
+            higher effort finds more of the true neighbors and takes longer. None for exact search.
     """
 
     kind: ClassVar[str]
@@ -73,7 +73,7 @@ class Index(ABC):
     @classmethod
     @abstractmethod
     def check(cls, dimensions: int | None = None, /, **settings: Any) -> None:
-        """Check the settings of `build` without descriptors, for ``dimensions`` if given.
+        """Check the settings of `build`. ``dimensions`` is the size of a descriptor, if known.
 
         Raises:
             ConfigError: If a setting is unknown or out of range, or does not fit the dimensions.
@@ -317,7 +317,7 @@ class IndexConfig:
     settings: Mapping[str, Value] = field(default_factory=dict)
 
     def check(self, dimensions: int | None = None) -> None:
-        """Check the kind and the settings without descriptors, for ``dimensions`` if given.
+        """Check the kind and the settings. ``dimensions`` is the size of a descriptor, if known.
 
         Raises:
             ConfigError: If the kind or a setting is unknown or does not fit.

@@ -68,7 +68,7 @@ def check_files(path: Path) -> None:
 
 
 def read(path: Path) -> tuple[dict[str, Any], TensorFiles]:
-    """Read the manifest and the tensors of an index that `write` wrote, float16 as float32.
+    """Read the manifest and the tensors of an index. Convert float16 tensors to float32.
 
     Raises:
         IndexFileError: If the folder holds no index, or a file is missing, damaged or not readable.

@@ -52,8 +52,8 @@ def match(
         a: Features of the first photo, as a model or a feature store returns them.
         b: Features of the second photo.
         pca: PCA that reduces the descriptors. Descriptors that are already reduced are not changed.
-            None: a PCA fitted to the two photos reduces descriptors of more than 40 dimensions (the
-            paper's size). With fewer than 40 features in both, they are only L2-normalized.
+            None: descriptors of more than 40 dimensions are reduced by a PCA fitted to both photos,
+            or only L2-normalized if both photos together have fewer than 40 features.
         max_distance: Maximum L2 distance between the two descriptors of a match, from 0 to 2.
         ratio: Maximum ratio of two distances: from a feature of ``a`` to its nearest and to its
             second nearest neighbor in ``b`` (Lowe, "Distinctive image features from scale-invariant

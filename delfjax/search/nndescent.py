@@ -110,7 +110,7 @@ class NNDescentIndex(Index):
         threads: int | None = None,
         **settings: Value,
     ) -> "NNDescentIndex":
-        """Build a neighbor graph of database descriptors, at least one.
+        """Build a neighbor graph of the descriptors of a database with at least one descriptor.
 
         ``threads`` is the number of threads that build and search the graph (None: one per core).
         It changes the graph, but not its quality. ``settings`` are fields of `NNDescentConfig`.

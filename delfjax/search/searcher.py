@@ -1,8 +1,9 @@
 """Rank database photos for a query photo by nearest neighbors, votes and RANSAC (Sec. 4.4).
 
-The index finds the 60 nearest database features of each query feature. A query feature and its nearest
-neighbor in a photo are a putative match. Each putative match is a vote for the photo. RANSAC verifies the photos with most votes. It
-finds the matches that agree with one map between two photos (inliers). Most inliers come first.
+The index finds the 60 nearest database features of each query feature. A query feature and its
+nearest neighbor in a photo are a putative match. Each putative match is a vote for the photo.
+RANSAC verifies the photos with most votes. It finds the matches that agree with one map between two
+photos (inliers). The photos with most inliers come first.
 """
 
 from collections.abc import Sequence
@@ -60,9 +61,9 @@ class SearchConfig:
         check_fields(self, max_distance=Range(at_least=0, infinite=True), ratio=RATIO, **counts)
 
     def limit_features(self, features: Features) -> Features:
-        """Keep the best ``self.features`` features and ``self.truncate`` leading dimensions of a photo.
+        """Keep the best features of a photo, and the first dimensions of their descriptors.
 
-        Truncated descriptors are L2-normalized again.
+        Limits: ``self.features``, ``self.truncate``. Truncated descriptors are L2-normalized again.
         """
         best = features[: self.features]
         return best.with_descriptors(truncate_descriptors(best.descriptors, self.truncate))
@@ -151,8 +152,8 @@ class Searcher:
     def reduce(self, features: Features) -> Features:
         """Reduce the features of a photo by the PCA of the database, and limit them as configured.
 
-        Features with the dimensions of the database are returned unchanged. Features that are
-        already reduced by the PCA are only limited; see `SearchConfig.limit_features`.
+        Features with the dimensions of the database are returned unchanged. With ``truncate``, the
+        database may have fewer dimensions than the PCA. Reduced features are then only limited.
         """
         dimensions = features.descriptors.shape[1]
         if dimensions == self.index.dimensions:
@@ -203,7 +204,7 @@ class Searcher:
         )
 
     def find_neighbors(self, query: Features) -> Neighbors:
-        """Find the nearest database features of each feature of a query from `reduce`."""
+        """Find the nearest database features of each feature of a query that `reduce` returned."""
         k = min(self.config.neighbors, len(self.database.descriptors))
         return self.index.search(query.descriptors, k)
 
@@ -275,7 +276,7 @@ class FeaturePairs:
     distances: Float[np.ndarray, " m"]
 
     def nearest_of(self, *keys: Int[np.ndarray, " m"]) -> "FeaturePairs":
-        """Keep only the nearest of all pairs with equal keys. Sort the pairs by their keys."""
+        """Keep only the nearest of the pairs that agree in all ``keys``. Sort pairs by ``keys``."""
         order = np.lexsort((self.distances, *keys[::-1]))
         changes = [np.diff(key[order], prepend=-1) != 0 for key in keys]
         kept = order[np.logical_or.reduce(changes)]
