@@ -68,7 +68,7 @@ def explore(
     In the widget, you can compare two models, upload photos, and save the view as a figure.
 
     Args:
-        photos: Mapping from names to photos, or a single photo, as ``delfjax.read_image`` returns it.
+        photos: Mapping from names to photos, or a single photo, as from ``delfjax.read_image``.
         models: Mapping from names to DELF models (see ``delfjax.load``), or a single model.
 
     Returns:
