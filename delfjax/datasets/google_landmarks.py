@@ -1,7 +1,7 @@
 """Load Google-Landmarks. Version 1 is the data set of the paper (Sec. 5).
 
-Missing photos raise an error only when they are read: of millions of photos, some are always
-missing. Sources: the publisher's page, and ``dataset_file_io.py`` of tensorflow/models.
+The functions do not check whether the photos exist: of millions of photos, some are always missing.
+Sources: the publisher's page, and ``dataset_file_io.py`` of tensorflow/models.
 """
 
 import csv
@@ -30,8 +30,8 @@ def load_v2(folder: Path) -> Benchmark:
     queries. Unlabeled test photos are left out: the database may hold correct photos for them.
     Photo ``0123456789abcdef`` in ``index`` is the file ``index/0/1/2/0123456789abcdef.jpg``.
 
-    The benchmark has two protocols, ``private`` and ``public``, each for half of the queries. In
-    each protocol, the queries of the other half have no correct photo.
+    The benchmark has two protocols, ``private`` and ``public``, each for one part of the queries.
+    In each protocol, the queries of the other part have no correct photo.
 
     Raises:
         DatasetError: A csv file cannot be read, or its content is invalid.
@@ -92,7 +92,7 @@ def load_v1(folder: Path) -> Benchmark:
 
 
 def read_labels(path: Path) -> dict[str, int | None]:
-    """Read a dict from photo id to landmark id from a csv file. A missing landmark id is None.
+    """Read a csv file into a dict from photo id to landmark id. A missing landmark id is None.
 
     Raises:
         DatasetError: The file cannot be read, or a line is invalid.
@@ -115,8 +115,8 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
     ``index`` holds the ids of the database photos. Test photos that are not scored are left out.
 
     Returns:
-        For each half of the test photos, ``"private"`` and ``"public"``: a dict from the id of a
-        test photo to the ids of its correct photos.
+        Dict with the keys ``"private"`` and ``"public"``, the two parts of the test photos. Each
+        value is a dict from the id of a test photo to the ids of its correct photos.
 
     Raises:
         DatasetError: The file cannot be read, a line is invalid, or a photo is not in ``index``.

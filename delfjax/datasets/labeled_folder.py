@@ -43,7 +43,7 @@ def find_classes(photos: PhotoFolder) -> dict[str, list[str]]:
 
 
 def describe_classes(photos: PhotoFolder) -> str:
-    """Summarize the classes of `find_classes` and the photos without a class in one line."""
+    """Return a line with the classes of `find_classes` and the number of photos without a class."""
     classes = find_classes(photos)
     listed = ", ".join(f"{name} ({len(names)})" for name, names in [*classes.items()][:MAX_LISTED])
     more = ", ..." if len(classes) > MAX_LISTED else ""
@@ -56,8 +56,8 @@ def describe_classes(photos: PhotoFolder) -> str:
 def labeled(folder: PhotoFolder | Path | str, queries: str = "*", database: str = "*") -> Benchmark:
     """Create a benchmark from a folder with one sub-folder per class.
 
-    The database photos of the same class are correct for a query. If the query itself is in the
-    database, its ranking is scored without it.
+    The database photos of the same class are correct for a query. A query that is also in the
+    database is ignored in its own ranking.
 
     Args:
         folder: Folder of photos. `find_classes` defines the class of a photo.

@@ -39,8 +39,8 @@ class PhotoAnnotation:
         landmark: Name of the landmark in the photo. None: the photo shows no landmark.
         grade: Visibility of the landmark: ``"good"``, ``"ok"`` or ``"junk"``. None: no landmark.
         framed_fraction: Fraction of the landmark's silhouette that is inside the photo, 0 to 1.
-            Parts more than one photo width or height outside are not counted.
-        unoccluded_fraction: Fraction of the silhouette inside the photo that nothing hides, 0 to 1.
+            Parts that are farther outside than the photo's width or height are not counted.
+        unoccluded_fraction: Of the silhouette inside the photo, the fraction not hidden, 0 to 1.
         area_fraction: Fraction of the photo's pixels that show the landmark, 0 to 1.
         size: Height and width of the photo in pixels.
         intrinsics: Camera matrix, which projects camera coordinates to pixels ``(x, y, 1)``.

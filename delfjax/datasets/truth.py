@@ -1,8 +1,8 @@
 """Ground truth of a query: the correct database photos and the junk photos (Sec. 5).
 
-Junk photos are neither correct nor wrong: `Truth.is_scored` removes them from a ranking before the
-ranking is scored. Each data set defines its junk photos. For Oxford5k, the landmark is hardly
-visible in them. For the revisited data sets, the photos of another difficulty are junk too. For
+Junk photos are neither correct nor wrong: they are removed from a ranking before the ranking is
+scored. Each data set defines its junk photos. For Oxford5k, the landmark is hardly visible in them.
+For the revisited data sets, hard photos are also junk in the protocol ``easy``, and vice versa. For
 Holidays and for folders with classes, the query itself is junk. A photo is given by its index in
 ``Benchmark.database``, from 0.
 """
@@ -27,7 +27,7 @@ class Truth:
         junk: Indices of the photos to ignore. They do not have to occur in a ranking.
 
     Raises:
-        ValueError: A photo is listed twice, within one set or in both.
+        ValueError: An index is negative, not an integer, or occurs twice, in one array or in both.
     """
 
     positives: Int[np.ndarray, " p"]
@@ -49,11 +49,11 @@ def relevance(truth: Truth, image: int) -> Relevance:
 
 
 def check_photo_numbers(what: str, numbers: ArrayLike) -> Int[np.ndarray, " _"]:
-    """Check photo indices, and return them as a flat array of integers.
+    """Check a flat list of photo indices, and return it as an array of integers.
 
     Raises:
-        ValueError: A value is not an integer, is negative, or occurs twice. ``what`` describes the
-            indices in the message.
+        ValueError: The list is nested, or a value is not an integer, is negative, or occurs twice.
+            ``what`` describes the indices in the message.
     """
     found = np.asarray(numbers, None if np.size(numbers) else int)  # an empty list becomes floats
     if found.ndim != 1 or not np.issubdtype(found.dtype, np.integer) or (found < 0).any():

@@ -39,9 +39,9 @@ class Attention(nnx.Module):
     """Attention head, which computes the score ``alpha(f) = softplus(w2 . relu(W1 f + b1) + b2)``.
 
     ``f`` is a descriptor. ``W1`` and ``b1`` are kernel and bias of the first 1x1 convolution, and
-    ``w2`` and ``b2`` those of the second. ``w2`` is initialized with 0. After a random
-    initialization, all scores of many photos are 0 and stay 0. The official code has a batch norm
-    after the first convolution. The paper does not mention a batch norm, and this class has none.
+    ``w2`` and ``b2`` those of the second. ``w2`` is initialized with 0. With random initial values,
+    all scores of many photos would be 0 and stay 0. The official code has a batch norm after the
+    first convolution. The paper does not mention a batch norm, and this class has none.
 
     Args:
         channels: Dimension of a descriptor (1024 at conv4).
@@ -75,7 +75,7 @@ def weighted_pool(
         scores: Score ``alpha_n`` of each descriptor.
         reduction: ``"sum"`` computes ``sum_n alpha_n f_n``, as in Eq. 1. ``"mean"`` divides the sum
             by the number of descriptors, as in the official code.
-        normalize: Whether to L2-normalize each descriptor first, as only the official code does.
+        normalize: Whether to L2-normalize each descriptor first, as the official code does.
     """
     if normalize:
         maps = l2_normalize(maps)

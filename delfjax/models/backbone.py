@@ -131,8 +131,8 @@ class ResNet(nnx.Module):
         """Compute the feature maps of all stages.
 
         Args:
-            photos: RGB images with values from 0 to 255. Photos in one image must be at least 16
-                pixels apart, and their top left corners must have multiples of 16 as coordinates.
+            photos: RGB images with values from 0 to 255. Several photos in one image must be
+                at least 16 pixels apart, with top left corners at multiples of 16 pixels.
             valid: Mask of the pixels inside a photo, by default all pixels. Other pixels do not
                 change the feature maps inside the photos.
 
@@ -183,7 +183,7 @@ def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
 
 
 def cut_at_conv4(model: ResNet) -> ResNet:
-    """Return a copy of a network without conv5 and without classifier."""
+    """Copy a network, and remove conv5 and the classifier from the copy."""
     cut = nnx.clone(model)
     cut.classifier = None
     if 5 in cut.stages:

@@ -117,7 +117,7 @@ def _check_manifest(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_model(name_or_path: Path | str) -> tuple[ResNet, Attention | None]:
-    """Load the backbone, with folded batch norms, and the attention head (or None) of a model.
+    """Load a model: the backbone with folded batch norms, and the attention head or None.
 
     Raises:
         WeightsError: As in `read_manifest`, or the backbone of the model is missing.

@@ -127,7 +127,7 @@ def _layer_names(spec: ResNetSpec, naming: Naming) -> Iterator[tuple[str, str, s
 
 
 def conversion_table(spec: ResNetSpec, naming: Naming) -> dict[str, str]:
-    """Return the tensor name in a weight file for each parameter name of `ResNet`."""
+    """Return a dict from parameter name of `ResNet` to tensor name in a weight file."""
     torch = naming == "torchvision"
     separator, kernel = (".", "weight") if torch else ("/", "kernel")
     norm_parts = TORCH_NORM if torch else KERAS_NORM

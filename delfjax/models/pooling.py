@@ -1,10 +1,10 @@
 """Pool conv4 feature maps of a photo into one global descriptor, by MAC, SPoC, GeM or R-MAC.
 
 MAC (Tolias et al., 2016) is the maximum of each channel. SPoC (Babenko and Lempitsky, 2015, here
-without center prior) is the mean. GeM (Radenovic et al., 2018) is a generalized mean. Each level of
-the image pyramid, a resized photo, is one region. R-MAC (Tolias et al., 2016) adds grids of square
-regions. The pooled regions are L2-normalized and summed, and the sum is L2-normalized. The
-paper compares DELF with a trained R-MAC (DIR) and a trained MAC (siaMAC).
+without center prior) is the mean. GeM (Radenovic et al., 2018) is a generalized mean. Each resized
+copy of the photo is one region. R-MAC (Tolias et al., 2016) is MAC with additional square regions.
+The pooled regions are L2-normalized and summed, and the sum is L2-normalized. The paper compares
+DELF with a trained R-MAC (DIR) and a trained MAC (siaMAC).
 """
 
 from typing import Literal, get_args
@@ -39,7 +39,7 @@ def pool(
         maps: Conv4 feature map.
         mask: Positions to pool, at least one.
         kind: ``"mac"`` and ``"rmac"`` compute the maximum of the values ``x``, ``"spoc"`` the mean,
-            and ``"gem"`` the generalized mean ``mean(x^p)^(1/p)``.
+            and ``"gem"`` the generalized mean ``mean(x^p)^(1/p)`` with the exponent ``p``.
         exponent: Exponent ``p`` of GeM. 1 is the mean, and large values approach the maximum.
     """
     mask = mask[..., None]
@@ -85,8 +85,7 @@ def pool_regions(
 def pooling_regions(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[np.ndarray, "r 4"]:
     """Return the regions to pool: each pyramid level and, for R-MAC, square regions of each level.
 
-    Rows of ``levels`` and of the result are top, left, height and width in positions of the feature
-    map.
+    Rows of ``levels`` and of the result hold top, left, height and width in positions of the map.
     """
     regions = []
     for top, left, height, width in levels.tolist():
@@ -99,9 +98,10 @@ def pooling_regions(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[n
 def rmac_regions(height: int, width: int) -> list[tuple[int, int, int, int]]:
     """Return top, left, height and width of the square regions of R-MAC, in positions of a map.
 
-    Grid ``l``, from 1 to `RMAC_LEVELS`, has ``l`` regions along the short side of the map, and
-    ``l + m`` along the long side. Regions have the side ``2 min(height, width) / (l + 1)``. ``m``
-    is 0 for a square map. Otherwise, neighbors in grid 1 overlap by about `RMAC_OVERLAP` of a side.
+    The regions form grids with the numbers ``l`` from 1 to `RMAC_LEVELS`. The squares of grid ``l``
+    have the side ``2 min(height, width) / (l + 1)``. ``l`` squares lie along the short side of the
+    map, and ``l + m`` along the long side. ``m`` is 0 for a square map. Otherwise, ``m`` is chosen
+    so that adjacent squares of grid 1 overlap by about `RMAC_OVERLAP` of their side.
     """
     short, rest = min(height, width), abs(height - width)
     extra = min(range(1, RMAC_EXTRA + 1), key=lambda m: abs(1 - rest / m / short - RMAC_OVERLAP))

@@ -23,7 +23,7 @@ class ResNetSpec:
 
     Attributes:
         name: Name of the network.
-        stride_in: First convolution with stride 2 in a stage: ``"1x1"`` (v1) or ``"3x3"`` (v1.5).
+        stride_in: Convolution that has the stride of a stage: ``"1x1"`` (v1) or ``"3x3"`` (v1.5).
         blocks: Numbers of bottleneck blocks in conv2, conv3, conv4 and conv5.
         width: Number of channels of the stem and of the 3x3 convolutions in conv2. This number
             doubles from each stage to the next.
@@ -50,8 +50,8 @@ class ResNetSpec:
     def bottlenecks(self, stage: int) -> Iterator[tuple[int, int, tuple[int, int]]]:
         """Yield the sizes of each bottleneck block of a stage, from 2 (conv2) to 5 (conv5).
 
-        The sizes are the numbers of input channels and of channels of the 3x3 convolution, and the
-        strides of the first 1x1 convolution and of the 3x3 convolution.
+        The sizes are ``(cin, inner, (stride_1x1, stride_3x3))``: the numbers of channels of the
+        input and of the 3x3 convolution, and the strides of the first 1x1 and 3x3 convolutions.
         """
         inner = self.width * 2 ** (stage - 2)
         stage_input = self.width if stage == 2 else inner * EXPANSION // 2

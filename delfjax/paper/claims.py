@@ -1,8 +1,9 @@
 """Decide whether the results support the claims of the paper (Sec. 5) and claims of our own.
 
-A run is a method with its settings. A claim says that some runs are better than other runs, by mAP
-or by the precision-recall curves of Fig. 5. A claim passes if the 95% intervals of all differences
-are above 0. A claim fails if one interval is below 0. Otherwise, the claim is undecided.
+A run is a method with its settings. Most claims say that some runs are better than other runs, by
+mAP or by the precision-recall curves of Fig. 5. The others say that a rank correlation is positive.
+A claim passes if the 95% intervals of all differences or correlations are above 0. A claim fails if
+one interval is below 0. Otherwise, the claim is undecided.
 """
 
 import json
@@ -34,7 +35,7 @@ class Claim:
         claim: The claim as a sentence.
         passed: Whether the verdict is ``"passed"``.
         evidence: Dict with the ``"verdict"``: ``"not run"``, ``"passed"``, ``"failed"`` or
-            ``"undecided"``. Other keys: ``"differences"`` of runs, or ``"missing"`` results.
+            ``"undecided"``. Other keys, if any: ``"differences"``, ``"missing"``, ``"reason"``.
     """
 
     claim: str

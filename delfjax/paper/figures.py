@@ -86,7 +86,7 @@ def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Figure:
     """Plot mAP against the value of one setting, in one panel per setting.
 
     Args:
-        found: Dict from axis label, such as "features per photo", to the results of this panel. The
+        found: Dict from axis label, such as "features per photo", to the results of one panel. The
             results are a dict from the value of the setting to a result. No dict may be empty.
     """
     figure, axes = subplots(3.3 * len(found), 3.0, 1, len(found), sharey=True)

@@ -1,7 +1,7 @@
 """Compute the missing and outdated results of the runs in `delfjax.paper.runs`.
 
 A run is a method with its settings. A result is outdated if the configuration, the model, the
-photos or `PROTOCOL`, the version of the evaluation code, have changed.
+photos or the version of the evaluation code (`PROTOCOL`) have changed.
 """
 
 import shlex
@@ -71,7 +71,7 @@ class Job:
 
     @property
     def headline(self) -> bool:
-        """Whether the README's table shows the result. It has no results on ``rendered``."""
+        """Whether the README's table shows the result. The table has none on ``rendered``."""
         return self.run.headline and self.benchmark != "rendered"
 
     @property
@@ -128,7 +128,7 @@ def plan(
         folder: Folder of the results.
         data: Folder of the published data sets. None: only the rendered data set.
         labeled: Labeled folder to evaluate instead of all benchmarks.
-        profile: Name of the size of photos and number of features, from `PROFILES`.
+        profile: Key in `PROFILES`, which holds photo sizes and numbers of features.
 
     Raises:
         ConfigError: A name is unknown.
@@ -156,7 +156,7 @@ class Reproduction:
         self._benchmarks: dict[str, tuple[Benchmark, str]] = {}
 
     def outdated(self, job: Job) -> str | None:
-        """Return why the result of a job is missing or outdated, or None if it is up to date."""
+        """Return why the result of a job has to be computed. None: the result is up to date."""
         _, photos = self._benchmark(job)
         if not job.path.is_file():
             return "missing"

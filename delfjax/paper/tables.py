@@ -91,7 +91,7 @@ class Table:
 
 
 def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
-    """List name, value, interval and description of the results in a folder as a table.
+    """Return a table of the results in a folder: names, values, intervals and descriptions.
 
     ``headline`` is whether to leave out results that contain ``"headline": false``.
 
