@@ -123,8 +123,9 @@ def print_result(
 ) -> int:
     """Print a result as text, or with ``--json -`` as JSON, and write all output files.
 
-    ``writers`` holds functions that write the files of other options, by option. If an output
-    cannot be written, the other outputs are still written, and the returned exit code is `FAILED`.
+    ``writers`` maps each other output option, such as ``"--figure"``, to a function that writes its
+    file. If an output cannot be written, the other outputs are still written, and the returned exit
+    code is `FAILED`.
     """
     is_json = str(options.json) == "-"
     outputs: dict[str, Callable[[], object]] = {

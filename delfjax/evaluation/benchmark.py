@@ -57,8 +57,8 @@ class Evaluation:
         seconds: Wall time of each stage in seconds.
         report: Names of extracted and stored photos, and errors of unreadable photos.
         index_kind: Kind of the index, such as ``"exact"``. ``"none"`` without local features.
-        recall: Fraction of the true 60 nearest neighbors that the index finds, 0 to 1. It is
-            measured with 60 neighbors for any number of neighbors in the configuration.
+        recall: Fraction of the true 60 nearest neighbors that the index finds, 0 to 1. It
+            always uses 60 neighbors, whatever number of neighbors the configuration sets.
         config: Configuration of the evaluation. Defaults that depend on the model are filled in.
         inputs: SHA-256 checksums of the ``"model"`` and of the ``"photos"`` of the benchmark.
         store: Folder of the local features. Without local features: file of the global descriptors.
