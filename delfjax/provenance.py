@@ -137,9 +137,9 @@ def config_to_dict(config: DataclassInstance) -> dict[str, Any]:
 def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     """Create a configuration (a dataclass that may contain other dataclasses) from a dict.
 
-    A missing field is set to ``metadata["missing"]`` of the field if that exists, else to the default
-    of the field. A field that is None but does not allow None is also set to its default,
-    because `to_plain` writes infinity as None and infinity is the default of such fields.
+    A missing field gets the value ``metadata["missing"]`` of the field, or the default if there is no
+    such value. A None in a field that does not allow None stands for infinity, because `to_plain`
+    writes infinity as None. It is set to the default, which is infinity for these fields.
 
     Raises:
         ValueError: If a field is unknown or a value is out of range.

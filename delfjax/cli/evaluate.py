@@ -93,9 +93,9 @@ def _data_folders(options: argparse.Namespace) -> list[Path]:
         return []
     if options.name in datasets.RENDERED:
         return [rendered.find_folder(options.root)]
-    parts = [DATASETS[part] for part in options.name.split("+")]
-    names = [*options.name.split("+"), *(part.photos_from for part in parts if part.photos_from)]
-    return [options.root / name for name in names]
+    names = options.name.split("+")
+    sources = [DATASETS[name].photos_from or name for name in names]
+    return [options.root / name for name in {*names, *sources}]
 
 
 def _run(load_benchmark: Callable[[], Benchmark], options: argparse.Namespace) -> int:

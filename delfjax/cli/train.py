@@ -16,11 +16,12 @@ from delfjax.features.store import ExtractionReport
 from delfjax.images.folder import scan
 from delfjax.models import weights
 from delfjax.models.resnet import RESNET50_V1, SPECS
-from delfjax.ranges import COUNT, COUNT_OR_0
+from delfjax.ranges import COUNT_OR_0, Range
 from delfjax.training import TrainingConfig, Variant, paper_config, small_config, with_conv5
 from delfjax.training.loop import MODEL
 from delfjax.training.run_folder import STATES
 
+HOSTS = Range(at_least=1, at_most=100_000, whole=True)
 CONFIGS = {"small": small_config, "paper": paper_config}
 
 
@@ -52,7 +53,7 @@ def train_options(parser: argparse.ArgumentParser) -> None:
     tensorboard = "write event files for TensorBoard into RUN"
     parser.add_argument("--tensorboard", action="store_true", help=tensorboard)
     parser.add_argument("--coordinator", help="address:port of host 0, to train on several hosts")
-    add_number(parser, "--hosts", 1, COUNT, "number of hosts that train together")
+    add_number(parser, "--hosts", 1, HOSTS, "number of hosts that train together")
     add_number(parser, "--host", 0, COUNT_OR_0, "index of this host, starting at 0")
 
 

@@ -69,7 +69,7 @@ def download_file(url: str, path: Path, md5: str | None = None) -> None:
         url: HTTP or HTTPS address.
         path: Path of the downloaded file. No file is left there if the download fails.
         md5: Expected MD5 checksum in hexadecimal. None: the file must match the SHA-256 checksum
-            that an earlier download has saved beside the file, if any.
+            that an earlier download has saved in the same folder, if any.
 
     Raises:
         DatasetError: The file cannot be downloaded or written, or the checksum differs.

@@ -375,8 +375,8 @@ def _global_descriptors(
         return descriptors
     # One file for each folder: photos of two folders may have the same names.
     key = digest(str(whitening.root.resolve()))[:12]
-    beside = path.with_stem(f"{path.stem}-whitening-{key}")
-    others = extract_global_descriptors(extractor, whitening, beside)
+    file = path.with_stem(f"{path.stem}-whitening-{key}")
+    others = extract_global_descriptors(extractor, whitening, file)
     failed = others.report.failed
     report.failed.update({str(whitening.path(name)): error for name, error in failed.items()})
     names = [name for name in whitening.names if name not in failed]

@@ -28,6 +28,7 @@ def report(evaluation: Evaluation) -> dict[str, Any]:
     result["other_protocols"] = {name: evaluation.summary(name)["value"] for name in others}
     if benchmark.distractor_queries:
         result |= _precision_recall(evaluation)
+    # Only the rendered data set has checksums. A labeled folder may also be named "rendered".
     if benchmark.checksums is not None and evaluation.config.uses_local_features:
         result |= _keypoints_on_landmark(evaluation)
     return result

@@ -141,7 +141,8 @@ def _pack_on_shelves(
 ) -> tuple[tuple[int, int], list[tuple[int, int]]]:
     """Pack boxes ``(height, width)`` on shelves. Return the size and the corner of each box.
 
-    The largest box comes first. A box is placed below or beside others, else on a new shelf.
+    Boxes are placed from large to small. A box is placed into free space below or to the right of
+    another box. If it does not fit there, it starts a new shelf below all boxes.
     """
     corners = [(0, 0)] * len(boxes)
     free: list[tuple[int, int, int, int, bool]] = []  # top, left, height, width, below a box?

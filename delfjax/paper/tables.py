@@ -110,7 +110,7 @@ def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
 
 
 def compare_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Table:
-    """Return a table with the values of the paper's Table 1 and, beside them, our results.
+    """Return a table that compares the values of the paper's Table 1 with our results.
 
     Args:
         paper: Values of the paper's Table 1.
@@ -151,7 +151,7 @@ def compare_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Tab
 
 
 def summarize_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Table:
-    """Return a table of our mAP on `HEADLINE` beside the paper's mAP on Oxford5k and Paris6k.
+    """Return a table of our mAP on `HEADLINE` and the paper's mAP on Oxford5k and Paris6k.
 
     Arguments and errors are those of `compare_table1`.
     """

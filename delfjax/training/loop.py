@@ -182,7 +182,7 @@ def _initial_backbone(start: Path | str | ResNet, config: TrainingConfig) -> Res
 def _save_model(
     trained: TrainedModel, start: Path | str | ResNet, made_by: Mapping[str, Any]
 ) -> None:
-    """Write the model file. If it needs the backbone of the initial model file, copy that file."""
+    """Write the model file. First copy the initial model file if the backbone in it is needed."""
     is_trained = bool(trained.model.config.trainable_stages)
     if not (is_trained or isinstance(start, ResNet) or str(start) in SPECS):
         source, copy = checkpoints.model_path(start), trained.file.with_name(START)
