@@ -9,6 +9,7 @@ from delfjax import provenance
 
 BENCHMARKS = {
     "verification": "time of our RANSAC on 100 pairs of photos and of scikit-image on one pair",
+    "verification_study": "mAP of rules of verification, on the rendered set and --photos",
     "extraction": "time of our ResNet-50 up to layer conv4 and of the same layers in Keras",
     "neighbors": "time of exact search and of a neighbor graph, at three sizes of the database",
     "stores": "time to write and read features, in our feature store and in other file formats",
@@ -21,7 +22,7 @@ BENCHMARKS = {
 
 def main() -> None:
     """Run the benchmarks that the command line names, or all of them."""
-    table = "\n".join(f"  {name:14}{measured}" for name, measured in BENCHMARKS.items())
+    table = "\n".join(f"  {name:20}{measured}" for name, measured in BENCHMARKS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
@@ -37,13 +38,19 @@ def main() -> None:
         type=int,
         help="largest number of descriptors that the benchmark costs measures (default: 10 million)",
     )
+    parser.add_argument(
+        "--photos", help="folder of real photos of the benchmark verification_study; see its file"
+    )
     options = parser.parse_args()
     for name in options.names or BENCHMARKS:
         start, command = time.perf_counter(), f"python -m benchmarks {name}"
-        settings = {}
+        settings: dict[str, object] = {}
         if name == "costs" and options.largest:
             settings["largest"] = options.largest
             command += f" --largest {options.largest}"
+        if name == "verification_study" and options.photos:
+            settings["photos"] = options.photos
+            command += " --photos FOLDER"
         result = importlib.import_module(f"benchmarks.{name}").run(**settings)
         result |= provenance.describe(result["config"])
         result |= {"seconds": round(time.perf_counter() - start, 1), "command": command}

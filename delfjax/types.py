@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Real, UInt8
 
 Photo = UInt8[np.ndarray, "h w 3"]
 """An upright RGB photo with values from 0 to 255."""
@@ -50,8 +50,8 @@ class Features:
 
     Attributes:
         positions: Centers of the receptive fields, ``(y, x)``, always inside the photo.
-        scales: Factor by which the photo was resized to compute the feature. Large photos are
-            shrunk first, and the factor refers to the shrunk photo.
+        scales: Factor by which the original photo was resized to compute the feature. The region
+            that a feature describes is proportional to ``1 / scale``.
         scores: Score by which each feature was selected, such as its attention. Never negative.
         descriptors: Descriptor of each feature. Unit vectors after the PCA.
         image_size: ``(height, width)`` of the original photo in pixels.
@@ -89,11 +89,13 @@ class Matches:
         query: ``(y, x)`` position of each match in the query photo.
         database: ``(y, x)`` position of each match in the database photo.
         distances: L2 distance between the two descriptors of each match, from 0 to 2.
+        scales: Scales of the two features of each match: query, database. None: unknown.
     """
 
     query: Float[np.ndarray, "m 2"]
     database: Float[np.ndarray, "m 2"]
     distances: Float[np.ndarray, " m"]
+    scales: Float[np.ndarray, "m 2"] | None = None
 
     def __len__(self) -> int:
         return len(self.query)
@@ -110,15 +112,16 @@ class Ranking:
         votes: Number of putative matches of each photo, within the limits of `SearchConfig`.
         affines: Affine map of each photo, from ``(y, x, 1)`` in the query to ``(y, x)`` in the photo.
             NaN if not found.
-        scores: Similarity of global descriptors, or its late fusion with the number of inliers.
-            None if the photos are ranked by inliers and votes.
+        scores: Score by which the photos are ranked: votes and inliers together, the similarity of
+            global descriptors, or its late fusion with inliers. None: the photos are ranked by
+            inliers, then by votes.
     """
 
     images: Int[np.ndarray, " b"]
     inliers: Int[np.ndarray, " b"]
     votes: Int[np.ndarray, " b"]
     affines: Float[np.ndarray, "b 2 3"]
-    scores: Float[np.ndarray, " b"] | None = None
+    scores: Real[np.ndarray, " b"] | None = None
 
     def __len__(self) -> int:
         return len(self.images)

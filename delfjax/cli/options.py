@@ -20,7 +20,7 @@ from delfjax.models.pooling import POOLINGS
 from delfjax.ranges import Range, check_change, check_number
 from delfjax.search.expansion import ExpansionConfig, ExpansionKind
 from delfjax.search.index import EXACT_LIMIT, KINDS, IndexConfig, Value
-from delfjax.search.searcher import SearchConfig
+from delfjax.search.searcher import Score, SearchConfig
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +81,11 @@ def add_ransac_options(parser: argparse.ArgumentParser) -> None:
     add = partial(add_value, parser, config)
     residual = "inlier threshold: largest distance from a mapped point to its match, in pixels"
     add("residual", residual)
+    aware = (
+        "let the inlier threshold follow the scales of the features; by default yes, and no (as in "
+        "the paper) in evaluations"
+    )
+    parser.add_argument("--scale-aware", action=argparse.BooleanOptionalAction, help=aware)
     add("hypotheses", "number of random samples of matches that RANSAC draws for a pair of photos")
     transform = "kind of map that RANSAC fits between two photos"
     parser.add_argument("--transform", choices=[*MODELS], default=config.model, help=transform)
@@ -94,6 +99,11 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
     add("neighbors", neighbors)
     verified = "number of photos to verify by RANSAC, most votes first; 0 ranks by votes alone"
     add("verified", verified)
+    score = (
+        "score that ranks the photos; the default is votes+inliers, and inliers (as in the paper) in "
+        "evaluations"
+    )
+    parser.add_argument("--score", choices=get_args(Score), help=score)
     distance = "largest L2 distance from a query descriptor to the descriptor of a neighbor"
     add("max_distance", distance)
     ratio = "largest ratio of the distance of a neighbor to that of the K-th neighbor; 1 keeps all"
@@ -224,13 +234,13 @@ def pca_config(options: argparse.Namespace) -> PCAConfig:
 
 def ransac_config(options: argparse.Namespace) -> RansacConfig:
     """Return the configuration of geometric verification."""
-    names = ("residual", "hypotheses", "seed")
+    names = ("residual", "scale_aware", "hypotheses", "seed")
     return RansacConfig(model=options.transform, **_values(options, *names))
 
 
 def search_config(options: argparse.Namespace) -> SearchConfig:
     """Return the configuration of the search by local features."""
-    names = ("neighbors", "max_distance", "ratio", "verified", "features", "truncate")
+    names = ("neighbors", "max_distance", "ratio", "verified", "score", "features", "truncate")
     return SearchConfig(ransac=ransac_config(options), **_values(options, *names))
 
 

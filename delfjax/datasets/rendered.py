@@ -9,7 +9,7 @@ of the repository create the photos in ``data/landmarks``.
 import base64
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,13 +21,18 @@ from PIL import Image
 
 from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, invalid
 from delfjax.datasets.oxford import read_ground_truth
+from delfjax.datasets.truth import Truth
 from delfjax.files import sha256
 from delfjax.images.folder import PhotoFolder, scan
+from delfjax.types import Box
 
 ROOT = Path(__file__).resolve().parents[2] / "data" / "landmarks"  # in a checkout of the repository
 CHECKSUMS = "SHA256SUMS"
 DISTRACTOR_PREFIX = "place_"  # file names of photos without a landmark begin with it
 DISTRACTOR_QUERIES = "strangers"  # folder of the distractor queries
+VIEW = "view"  # protocol: a correct photo shows the same side of the landmark as the query
+SAME_VIEW, OTHER_VIEW = 0.2, 0.05  # shared surface of a correct photo (at least) and a wrong one
+SURFACE_STEPS = 24  # points along each edge of a landmark's bounding box
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,6 +94,10 @@ def find_folder(root: Path | str) -> Path:
 def load(folder: Path | None = None, *, distractors: bool = True) -> Benchmark:
     """Load the evaluation photos as a benchmark.
 
+    Protocol ``"standard"``: a correct photo shows the landmark of the query, from any side. Protocol
+    ``"view"``: it also shares at least 20% of the query's surface, as in `shared_surface`. Photos of
+    the landmark that share from 5% to 20% are junk, and those that share less are wrong.
+
     Args:
         folder: Folder of the rendered data set. None: ``data/landmarks`` in the repository.
         distractors: Whether photos without a landmark are part of the database.
@@ -102,6 +111,7 @@ def load(folder: Path | None = None, *, distractors: bool = True) -> Benchmark:
     landmarks = [name for name in names if not name.startswith(DISTRACTOR_PREFIX)]
     database = tuple(f"images/{name}" for name in (*landmarks, *others))
     queries, truths = read_ground_truth(root / "gt", root, database)
+    by_view = _truths_by_view(root.parent, database, queries, truths)
     return Benchmark(
         name="rendered+places" if distractors else "rendered",
         root=root,
@@ -109,7 +119,7 @@ def load(folder: Path | None = None, *, distractors: bool = True) -> Benchmark:
         database=database,
         distractor_count=len(others),
         queries=queries,
-        truths={STANDARD: truths},
+        truths={STANDARD: truths, VIEW: by_view},
         distractor_queries=tuple(
             Query(name=Path(name).stem, photo=f"{DISTRACTOR_QUERIES}/{name}")
             for name in scan(root / DISTRACTOR_QUERIES).names
@@ -152,6 +162,84 @@ def landmark_bounds(folder: Path | None = None) -> dict[str, tuple[np.ndarray, n
     path = _checked_folder(folder) / "eval" / "landmarks.json"
     boxes = json.loads(path.read_text(encoding="utf-8"))
     return {name: (np.array(box["low"]), np.array(box["high"])) for name, box in boxes.items()}
+
+
+def shared_surface(
+    query: PhotoAnnotation,
+    others: Sequence[PhotoAnnotation],
+    bounds: tuple[np.ndarray, np.ndarray],
+    box: Box | None = None,
+) -> Float[np.ndarray, " b"]:
+    """Return which fraction of the surface that a query shows is also visible in other photos.
+
+    The surface of a landmark is the top and the sides of its bounding box. A point of the surface is
+    visible in a photo if its side faces the camera, and if its pixel shows the landmark.
+
+    Args:
+        query: Annotation of the query photo.
+        others: Annotations of other photos of the same landmark.
+        bounds: Bounding box of the landmark, from `landmark_bounds`.
+        box: Region of the query photo. None: the whole photo.
+    """
+    points, normals, areas = _surface(*bounds)
+    seen = areas * _is_visible(query, points, normals, box)
+    shared = [seen[_is_visible(other, points, normals)].sum() for other in others]
+    return np.asarray(shared) / max(float(seen.sum()), np.finfo(float).tiny)
+
+
+def _surface(
+    low: Float[np.ndarray, " 3"], high: Float[np.ndarray, " 3"]
+) -> tuple[Float[np.ndarray, "p 3"], Float[np.ndarray, "p 3"], Float[np.ndarray, " p"]]:
+    """Return points on the top and sides of a box, their normals, and the area of each point."""
+    steps = (np.arange(SURFACE_STEPS) + 0.5) / SURFACE_STEPS
+    grid = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+    points, normals, areas = [], [], []
+    for axis, end in ((0, 0), (0, 1), (1, 0), (1, 1), (2, 1)):
+        face = np.insert(grid, axis, end, axis=1)
+        normal = np.zeros(3)
+        normal[axis] = 2 * end - 1
+        points.append(low + face * (high - low))
+        normals.append(np.broadcast_to(normal, face.shape))
+        areas.append(np.full(len(face), np.prod(np.delete(high - low, axis)) / len(face)))
+    return np.concatenate(points), np.concatenate(normals), np.concatenate(areas)
+
+
+def _is_visible(
+    photo: PhotoAnnotation,
+    points: Float[np.ndarray, "p 3"],
+    normals: Float[np.ndarray, "p 3"],
+    box: Box | None = None,
+) -> Bool[np.ndarray, " p"]:
+    """Return whether a photo, or a region of it, shows each point of a landmark's surface."""
+    camera = points @ photo.pose[:, :3].T + photo.pose[:, 3]
+    in_front: np.ndarray = (camera[:, 2] > 0) & (
+        ((photo.camera_center - points) * normals).sum(1) > 0
+    )
+    pixels = camera @ photo.intrinsics.T / np.where(in_front, camera[:, 2], 1.0)[:, None]
+    positions = pixels[:, 1::-1]
+    top, left, bottom, right = box or Box(0, 0, *photo.size)
+    edges = positions + 0.5  # the edges of a box count from the outer edge of the first pixel
+    visible: np.ndarray = (
+        in_front & (edges >= (top, left)).all(1) & (edges < (bottom, right)).all(1)
+    )
+    rows, columns = np.floor(edges[visible]).astype(int).T
+    visible[visible] = photo.mask[rows, columns]
+    return visible
+
+
+def _truths_by_view(
+    folder: Path, database: Sequence[str], queries: Sequence[Query], truths: Sequence[Truth]
+) -> tuple[Truth, ...]:
+    """Divide the correct photos of each query by the surface that they share with the query."""
+    photos, bounds = annotations(folder), landmark_bounds(folder)
+    found = []
+    for query, truth in zip(queries, truths, strict=True):
+        own, others = photos[query.photo], [photos[database[each]] for each in truth.positives]
+        shared = shared_surface(own, others, bounds[str(own.landmark)], query.box)
+        unclear = truth.positives[(shared >= OTHER_VIEW) & (shared < SAME_VIEW)]
+        junk = np.concatenate([truth.junk, unclear])
+        found.append(Truth(truth.positives[shared >= SAME_VIEW], junk))
+    return tuple(found)
 
 
 def damaged(folder: Path | None = None) -> list[str]:

@@ -21,7 +21,7 @@ class RunConfig:
     """Settings of one evaluation: model, features, index, search and optional methods.
 
     Without optional methods, photos are ranked by local features (Sec. 4): votes select the photos
-    to verify, and the verified photos are ranked by RANSAC inliers. With global descriptors alone,
+    to verify, and RANSAC inliers rank them. With global descriptors alone,
     photos are ranked by the similarity of these descriptors. A shortlist or fusion weight combines
     local features and global descriptors.
 
@@ -31,6 +31,7 @@ class RunConfig:
         pca: Settings of the PCA of local descriptors.
         index: Kind and settings of the index of local descriptors. Not used with a shortlist.
         search: Settings of the search by local features: neighbors, votes, geometric verification.
+            Photos are verified and ranked by the paper's rule by default.
         global_descriptor: Settings of the global descriptor, one vector per photo. None: not used.
         whitening: Folder of photos from which a whitening of global descriptors is learned.
             ``"rendered"``: the rendered training landmarks. None: no whitening.
@@ -62,6 +63,11 @@ class RunConfig:
         check_fields(self, fusion_weight=FRACTION, **counts)
         if self.extraction.min_contrast is None:
             object.__setattr__(self, "extraction", replace(self.extraction, min_contrast=0.0))
+        if None in (self.search.score, self.search.ransac.scale_aware):
+            ransac = self.search.ransac
+            ransac = replace(ransac, scale_aware=bool(ransac.scale_aware))
+            search = replace(self.search, score=self.search.score or "inliers", ransac=ransac)
+            object.__setattr__(self, "search", search)
         check_dimensions("truncate", self.search.truncate, self.pca.dimensions)
         if self.global_descriptor is not None and self.model in HANDCRAFTED:
             raise ConfigError(

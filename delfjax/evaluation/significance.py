@@ -6,7 +6,7 @@ method. Scores differ much more between queries than between methods, so the int
 differences are narrower. Limitation: intervals do not cover training seeds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -50,6 +50,7 @@ def bootstrap_interval(
     values: Float[np.ndarray, " q"],
     *,
     statistic: Callable[[np.ndarray], float] = np.nanmean,
+    groups: Sequence[Hashable] | np.ndarray | None = None,
     seed: int,
 ) -> Interval:
     """Compute the 95% percentile bootstrap interval of a statistic over queries.
@@ -57,16 +58,28 @@ def bootstrap_interval(
     Args:
         values: One value per query. NaN values are left out.
         statistic: Function that computes one number from an array of values.
+        groups: Group of each query, such as its landmark. Whole groups are resampled, because the
+            queries of one landmark have similar scores. None: each query is a group.
         seed: Random seed of the resampling.
 
     Raises:
         ValueError: If ``values`` is empty or all values are NaN.
     """
-    values = values[~np.isnan(values)]
-    if not len(values):
+    known = ~np.isnan(values)
+    if not known.any():
         raise ValueError("values is empty or all NaN; expected at least one number")
     draw = np.random.default_rng(seed).integers
-    estimates = [statistic(values[draw(len(values), size=len(values))]) for _ in range(RESAMPLES)]
+    if groups is None:
+        values = values[known]
+        samples = (values[draw(len(values), size=len(values))] for _ in range(RESAMPLES))
+    else:
+        members = np.unique(np.asarray(groups)[known], return_inverse=True)[1]
+        parts = [values[known][members == group] for group in range(members.max() + 1)]
+        samples = (
+            np.concatenate([parts[each] for each in draw(len(parts), size=len(parts))])
+            for _ in range(RESAMPLES)
+        )
+    estimates = [*map(statistic, samples)]
     return Interval(*np.quantile(estimates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist())
 
 

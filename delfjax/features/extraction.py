@@ -28,6 +28,7 @@ from delfjax.features.pyramid import (
     cell_positions,
     level_sizes,
     merge_levels,
+    shrink_factor,
     split_levels,
 )
 from delfjax.images.reading import PhotoError
@@ -241,9 +242,10 @@ class Extractor:
         cells, scores, descriptors = (np.asarray(part) for part in selected)
         valid = np.isfinite(scores)  # a photo can have fewer cells with content than max_features
         positions, levels = cell_positions(mosaic, cells[valid])
+        shrink = shrink_factor(mosaic.image_size, self.config.pyramid.longest)
         features = Features(
             positions=positions.astype(np.float32),
-            scales=np.array(mosaic.scales, np.float32)[levels],
+            scales=np.array(mosaic.scales, np.float32)[levels] * np.float32(shrink),
             scores=scores[valid],
             descriptors=descriptors[valid],
             image_size=mosaic.image_size,
@@ -258,7 +260,8 @@ class Extractor:
 
         Boxes are ``(y_min, x_min, y_max, x_max)`` in pixels. They may extend beyond the photo.
         """
-        scales = np.array(self.config.pyramid.scales)
+        shrink = shrink_factor(features.image_size, self.config.pyramid.longest)
+        scales = np.array(self.config.pyramid.scales) * shrink
         levels = np.abs(features.scales[:, None] - scales).argmin(axis=1)
         sizes = level_sizes(features.image_size, self.config.pyramid)
         pixel_sizes = np.array(features.image_size) / sizes  # of a level's pixel, on the photo

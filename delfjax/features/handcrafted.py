@@ -14,7 +14,13 @@ from jaxtyping import Float
 from PIL import Image
 
 from delfjax.features.extraction import ExtractionConfig
-from delfjax.features.pyramid import RESAMPLING, check_photo, limit_size, scale_points
+from delfjax.features.pyramid import (
+    RESAMPLING,
+    check_photo,
+    limit_size,
+    scale_points,
+    shrink_factor,
+)
 from delfjax.images.reading import PhotoError
 from delfjax.ranges import COUNT, NOT_NEGATIVE, PIXELS, POSITIVE, check_fields
 from delfjax.types import Features, Photo
@@ -75,8 +81,7 @@ class HandcraftedExtractor:
     def __call__(self, photo: Photo) -> Features:
         """Extract the features of a photo, highest contrast first. Some photos have no features.
 
-        The scale of a feature is 1.6 divided by the blur of its keypoint. The blur is measured in
-        pixels of the shrunk photo.
+        The scale of a feature is 1.6 divided by the blur of its keypoint in pixels of the photo.
         """
         import cv2
 
@@ -102,7 +107,9 @@ class HandcraftedExtractor:
         positions = scale_points(points, np.array(size), np.array(photo.shape[:2]))
         return Features(
             positions=positions.astype(np.float32),
-            scales=(SIGMA / sigmas).astype(np.float32),
+            scales=(SIGMA / sigmas * shrink_factor(photo.shape[:2], self.config.longest)).astype(
+                np.float32
+            ),
             scores=responses[best],
             descriptors=descriptors[best],
             image_size=photo.shape[:2],

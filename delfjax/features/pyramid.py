@@ -93,7 +93,12 @@ def check_photo(photo: object) -> None:
 
 def limit_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
     """Shrink a ``(height, width)`` in proportion, so that no side exceeds ``longest`` pixels."""
-    return level_size(size, min(1.0, longest / max(size)))
+    return level_size(size, shrink_factor(size, longest))
+
+
+def shrink_factor(size: tuple[int, int], longest: int) -> float:
+    """Return the factor, at most 1, by which a photo of ``(height, width)`` is shrunk."""
+    return min(1.0, longest / max(size))
 
 
 def level_size(size: tuple[int, int], scale: float) -> tuple[int, int]:

@@ -32,12 +32,14 @@ from jaxtyping import Int
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from delfjax.features.pyramid import shrink_factor
 from delfjax.files import HEADER, StoreError, atomic_write, digest, reading
 from delfjax.images.folder import PhotoSource
 from delfjax.types import Features
 
-FORMAT = "delfjax features 2"
-FORMAT_0_1_0 = "delfjax features 1"  # without sources and checksums
+FORMAT = "delfjax features 3"
+FORMAT_2 = "delfjax features 2"  # the scales refer to the shrunk copy of a large photo
+FORMAT_0_1_0 = "delfjax features 1"  # as format 2, without sources and checksums
 FIX = "remove the file and extract again"
 FIELDS = {
     "positions": np.float32,
@@ -140,7 +142,7 @@ class Shard:
         else:  # written by delfjax 0.1.0
             header = {"format": metadata["format"], "pca": None, "checksums": None, "sources": None}
             header |= {key: json.loads(metadata[key]) for key in ("names", "made_by")}
-        if header["format"] not in (FORMAT, FORMAT_0_1_0) or header["made_by"] != made_by:
+        if header["format"] not in (FORMAT, FORMAT_2, FORMAT_0_1_0) or header["made_by"] != made_by:
             raise StoreError(
                 f"{self.path}: this shard was made with another model, configuration or format "
                 "than the store. Fix: move the file away and extract again"
@@ -153,8 +155,12 @@ class Shard:
         self._image_sizes: Int[np.ndarray, "b 2"] = self._file.get_tensor("image_sizes")
         self.sha256: str = header.pop("sha256", "")
         expected = _header_sha256(header, self.offsets, self._image_sizes)
-        if header["format"] == FORMAT and self.sha256 != expected:
+        if header["format"] != FORMAT_0_1_0 and self.sha256 != expected:
             raise ValueError("its header does not match its checksum")
+        self._longest: int | None = None  # largest side of photos, if scales have to be converted
+        if header["format"] != FORMAT:
+            extraction = made_by["extraction"]
+            self._longest = extraction.get("pyramid", extraction)["longest"]
         self.names: list[str] = header["names"]
         self.pca_sha256: str | None = header["pca"]
         self._sources: str | None = header["sources"]
@@ -189,4 +195,7 @@ class Shard:
                 f"{self.path}: damaged (the features of {self.names[photo]!r} do not match their "
                 f"checksum). Fix: {FIX}"
             )
+        if self._longest is not None:
+            shrink = shrink_factor((height, width), self._longest)
+            features = replace(features, scales=features.scales * np.float32(shrink))
         return features

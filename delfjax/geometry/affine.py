@@ -62,6 +62,12 @@ def squared_residuals(
     return difference(0) ** 2 + difference(1) ** 2
 
 
+def areas(model: Float[Array, "*s 2 3"], source: Float[Array, "m 2"]) -> Float[Array, "*s 1"]:
+    """Return the factor by which each map enlarges areas. It is the same at all source points."""
+    a, b, c, d = (model[..., row, column] for row in (0, 1) for column in (0, 1))
+    return (a * d - b * c)[..., None]
+
+
 def fit(
     model: Float[Array, "2 3"],
     source: Float[Array, "m 2"],

@@ -118,6 +118,12 @@ def squared_residuals(
     return jnp.where(w > 0, squared, FAR**2)
 
 
+def areas(model: Float[Array, "*s 3 3"], source: Float[Array, "m 2"]) -> Float[Array, "*s m"]:
+    """Return the factor by which each map enlarges areas at each source point: ``det H / w^3``."""
+    *_, w = project(model, source)
+    return affine.divide(jnp.linalg.det(model)[..., None], w**3)
+
+
 def fit(
     model: Float[Array, "3 3"],
     source: Float[Array, "m 2"],

@@ -4,11 +4,15 @@ Each candidate photo has up to 1000 putative (unverified) matches. A model is a 
 to the candidate. RANSAC computes thousands of models from random samples of three matches
 (`delfjax.geometry.affine`, as in the paper) or four (`delfjax.geometry.homography`). All models are
 scored on a few matches, and the best ones on all. The best model is refined by least squares on
-its inliers, the matches that agree with it. The score of a photo is its number of inliers.
+its inliers, the matches that agree with it.
+
+The paper's rule has one inlier threshold for all matches. But a cell of the pyramid level 0.25 is
+64 pixels wide, and a cell of level 2 is 8. By default, the threshold of a match follows the scale of
+its database feature, and the scales of both features must agree with the model.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import ModuleType
 from typing import Literal
@@ -27,6 +31,8 @@ MODELS: dict[Model, ModuleType] = {"affine": affine, "homography": homography}
 # Arrays are padded to one of these sizes, so that few programs are compiled.
 MATCH_BUCKETS = (64, 256, 1024)
 CANDIDATE_BUCKETS = (1, 16, 128)
+OUTLIER = 2.0  # squared residual, relative to the threshold, of a match with a wrong scale
+MAX_SCALE_ERROR = 2.0  # between the scale of a model and that of a match; levels are 1.41 apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +42,10 @@ class RansacConfig:
     Attributes:
         residual: Inlier threshold: maximum distance in pixels, in the database photo, between a
             mapped query point and its match. 20 in the official DELF code.
+        scale_aware: Whether to use the scales of the features, if they are known. The threshold of a
+            match is then ``residual`` divided by the scale of its database feature, and a model
+            must enlarge the match as the two scales say, within a factor of 2. Not in the paper.
+            None means True, or False in a `RunConfig`. Saved settings that lack it use False.
         model: Kind of map from the query to the database photo (affine in the official code).
         hypotheses: Number of models computed from random samples (1000 in the official code). At
             least ``screened``.
@@ -49,6 +59,7 @@ class RansacConfig:
     """
 
     residual: float = 20.0
+    scale_aware: bool | None = field(default=None, metadata={"missing": False})
     model: Model = "affine"
     hypotheses: int = 4096
     screened: int = 64
@@ -114,12 +125,17 @@ def _verify_batch(candidates: Sequence[Matches], config: RansacConfig) -> list[V
     size = next((bucket for bucket in MATCH_BUCKETS if bucket >= most), larger)
     rows = next(bucket for bucket in CANDIDATE_BUCKETS if bucket >= len(candidates))
     points = np.zeros((2, rows, size, 2), np.float32)
+    scales = np.ones((rows, size, 2), np.float32)
     counts = np.zeros(rows, np.int32)
+    known = all(matches.scales is not None for matches in candidates)
+    config = replace(config, scale_aware=known and config.scale_aware is not False)
     for row, matches in enumerate(candidates):
         counts[row] = len(matches)
         points[0, row, : len(matches)] = matches.query
         points[1, row, : len(matches)] = matches.database
-    found, models, affines, inliers = map(np.array, _ransac_all(*points, counts, config))
+        if config.scale_aware:
+            scales[row, : len(matches)] = matches.scales
+    found, models, affines, inliers = map(np.array, _ransac_all(*points, scales, counts, config))
     models[~found] = affines[~found] = np.nan
     return [
         Verification(
@@ -135,19 +151,22 @@ def _verify_batch(candidates: Sequence[Matches], config: RansacConfig) -> list[V
 def _ransac_all(
     source: Float[Array, "b m 2"],
     target: Float[Array, "b m 2"],
+    scales: Float[Array, "b m 2"],
     counts: Int[Array, " b"],
     config: RansacConfig,
 ) -> tuple[Bool[Array, " b"], Float[Array, "b r 3"], Float[Array, "b 2 3"], Bool[Array, "b m"]]:
     """Verify candidates one after another. In parallel, memory bandwidth would limit the speed."""
     key = jax.random.key(config.seed)
     find = partial(_ransac, key=key, config=config)
-    found, models, affines, inliers = jax.lax.map(lambda one: find(*one), (source, target, counts))
+    candidates = (source, target, scales, counts)
+    found, models, affines, inliers = jax.lax.map(lambda one: find(*one), candidates)
     return found, models, affines, inliers
 
 
 def _ransac(
     source: Float[Array, "m 2"],
     target: Float[Array, "m 2"],
+    scales: Float[Array, "m 2"],
     count: Int[Array, ""],
     key: Key[Array, ""],
     config: RansacConfig,
@@ -163,13 +182,26 @@ def _ransac(
     (top, left), (bottom, right) = inside.min(0), inside.max(0)
     corners = jnp.array([[top, left], [top, right], [bottom, left], [bottom, right]])
 
-    def score(models: Array, rows: Array | slice = slice(None)) -> Array:
+    # The scales are 1 if they are unknown or not used.
+    thresholds = config.residual / scales[:, 1]
+    expected = (scales[:, 0] / scales[:, 1]) ** 2  # how much a map enlarges the area of a feature
+    most = MAX_SCALE_ERROR**2
+
+    def residuals(models: Array, rows: Array | slice = slice(None)) -> Array:
+        """Return squared residuals relative to the thresholds. Those of inliers are at most 1."""
         squared = kind.squared_residuals(models, source[rows], target[rows])
-        return msac_score(squared, valid[rows], config)
+        relative: Array = squared / thresholds[rows] ** 2
+        if config.scale_aware:
+            areas = kind.areas(models, source[rows])
+            agree = (areas <= most * expected[rows]) & (expected[rows] <= most * areas)
+            relative = jnp.where(agree, relative, OUTLIER)
+        return relative
+
+    def score(models: Array, rows: Array | slice = slice(None)) -> Array:
+        return msac_score(residuals(models, rows), valid[rows])
 
     def inliers_of(model: Array) -> Array:
-        distances = jnp.sqrt(kind.squared_residuals(model, source, target))
-        return valid & (distances <= config.residual)
+        return valid & (residuals(model) <= 1)
 
     sample_key, screen_key = jax.random.split(key)
     samples = draw_samples(sample_key, config.hypotheses, count, kind.SAMPLE_SIZE)
@@ -219,12 +251,10 @@ def draw_samples(
     return jnp.stack(drawn, axis=1)
 
 
-def msac_score(
-    squared: Float[Array, "*s m"], valid: Bool[Array, " m"], config: RansacConfig
-) -> Float[Array, "*s"]:
+def msac_score(residuals: Float[Array, "*s m"], valid: Bool[Array, " m"]) -> Float[Array, "*s"]:
     """Score each model by its inliers, weighted by closeness (MSAC, Torr and Zisserman 2000).
 
-    The score is ``sum max(0, 1 - r^2 / t^2)`` over the valid matches. ``r^2`` is the squared
-    residual of a match, and ``t`` is the inlier threshold ``config.residual``.
+    The score is ``sum max(0, 1 - r^2 / t^2)`` over the valid matches. ``residuals`` holds
+    ``r^2 / t^2``: the squared distance of each match, relative to its inlier threshold.
     """
-    return jnp.where(valid, jnp.maximum(0.0, 1 - squared / config.residual**2), 0.0).sum(-1)
+    return jnp.where(valid, jnp.maximum(0.0, 1 - residuals), 0.0).sum(-1)

@@ -17,6 +17,7 @@ from delfjax.evaluation.config import RunConfig
 from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.extraction import ExtractionConfig
 from delfjax.features.global_descriptors import GlobalConfig
+from delfjax.geometry.ransac import RansacConfig
 from delfjax.models.pooling import Pooling
 from delfjax.provenance import RESULTS, read_result
 from delfjax.search.expansion import ExpansionConfig
@@ -27,7 +28,7 @@ HEADLINE = "rendered+places"  # the benchmark on which claims are decided
 
 Swept = Literal["features", "dimensions", "recall", "bits"]  # settings that a sweep varies
 SWEEPS: tuple[Swept, ...] = get_args(Swept)
-Kind = Literal["method", "global", "handcrafted", "combined", "unselected", Swept]
+Kind = Literal["method", "verification", "global", "handcrafted", "combined", "unselected", Swept]
 POOLINGS: dict[Pooling, str] = {"mac": "MAC", "gem": "GeM", "rmac": "R-MAC"}
 COUNTS = (20, 50, 100, 200, 500, 1000)  # features per photo
 DIMENSIONS = (8, 16, 24, 32)  # of a descriptor; every other run has 40
@@ -110,6 +111,8 @@ DELF_NOFT = RunConfig(model="resnet50_v1", extraction=NORM)
 DELF_FT = RunConfig(model="delf_ft", extraction=NORM)
 DELF_ATT = RunConfig(model="delf_att", extraction=ATTENTION)
 DELF_FT_ATT = RunConfig(model="delf_ft_att", extraction=ATTENTION)
+VOTES = SearchConfig(verified=0)
+SCALE_AWARE = SearchConfig(score="votes+inliers", ransac=RansacConfig(scale_aware=True))
 AVERAGE, LOCAL = ExpansionConfig(kind="average"), ExpansionConfig(kind="local")
 
 
@@ -120,6 +123,20 @@ def _methods() -> Iterator[Run]:
     yield method(name="ft_norm", row="DELF+FT", config=DELF_FT)
     yield method(name="att", row="DELF-noFT+ATT", config=DELF_ATT)
     yield method(name="ft_att", row="DELF+FT+ATT", config=DELF_FT_ATT)
+
+
+def _verifications() -> Iterator[Run]:
+    """Yield the four variants without verification, and with our default instead of the paper's."""
+    rules = {"votes": (", votes alone", VOTES), "aware": (", scale-aware", SCALE_AWARE)}
+    for base in _methods():
+        for name, (suffix, search) in rules.items():
+            yield Run(
+                name=f"{base.name}_{name}",
+                row=f"{base.row}{suffix}",
+                kind="verification",
+                config=replace(base.config, search=search),
+                headline=base.name == "ft_att",
+            )
 
 
 def _handcrafted() -> Iterator[Run]:
@@ -208,7 +225,10 @@ def _sweeps() -> Iterator[Run]:
 
 
 RUNS = {
-    run.name: run for run in chain(_methods(), _handcrafted(), _globals(), _combined(), _sweeps())
+    run.name: run
+    for run in chain(
+        _methods(), _verifications(), _handcrafted(), _globals(), _combined(), _sweeps()
+    )
 }
 
 

@@ -25,7 +25,7 @@ from delfjax.plots.base import (
 from delfjax.types import Features, Photo
 
 BRIGHTNESS = 0.75  # factor that darkens the photo under keypoints
-RING_AREA = 20  # area of the ring of a keypoint of scale 1, in square points
+RING_AREA = 10  # area of the ring of a keypoint of the largest scale, in square points
 OPACITY = 0.72  # opacity of score maps
 
 
@@ -42,19 +42,23 @@ def keypoints(
     """
     best = features[:max_keypoints]
     figure, ax = _darkened(photo, f"the {len(best)} best keypoints" if title is None else title)
-    norm, colors = LogNorm(min(PAPER_SCALES), max(PAPER_SCALES)), mpl.colormaps["plasma"]
+    low, high = best.scales.min(initial=np.inf), best.scales.max(initial=0)
+    if not low < high:  # one scale or no keypoint
+        low, high = min(PAPER_SCALES), max(PAPER_SCALES)
+    norm, colors = LogNorm(low, high), mpl.colormaps["plasma"]
     ax.scatter(
         best.positions[:, 1],
         best.positions[:, 0],
-        s=RING_AREA / best.scales,
+        s=RING_AREA * high / best.scales,
         facecolors="none",
         edgecolors=colors(norm(best.scales)),
         linewidths=1.3,
         path_effects=[Stroke(linewidth=2.6, foreground="black", alpha=0.5), Normal()],
     )
     bar = figure.colorbar(ScalarMappable(norm, colors), ax=ax, fraction=0.03, pad=0.02)
-    bar.set_label("pyramid scale")
-    bar.set_ticks(PAPER_SCALES, labels=[f"{scale:.2f}" for scale in PAPER_SCALES])
+    bar.set_label("scale: the photo was resized by this factor")
+    ticks = np.geomspace(low, high, len(PAPER_SCALES)).tolist()
+    bar.set_ticks(ticks, labels=[f"{scale:.2f}" for scale in ticks])
     bar.minorticks_off()
     return figure
 

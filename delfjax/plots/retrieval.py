@@ -126,8 +126,8 @@ def result_cards(
     """Create cards of ranked results. The text of a card is the rank, a mark and the score.
 
     The mark is ✓ for correct, ✗ for wrong, and ○ for junk (ignored by the metrics). The score is
-    the number of inliers or, without geometric verification, the number of votes (matched features)
-    in brackets. With global descriptors, the score is the similarity or the fused score.
+    ``ranking.scores``. Without these, it is the number of inliers or, without geometric
+    verification, the number of votes (matched features) in brackets.
 
     Args:
         ranking: The ranked database photos.
@@ -140,7 +140,8 @@ def result_cards(
         image, inliers = int(ranking.images[row]), ranking.inliers[row]
         score = f"{inliers}" if inliers >= 0 else f"({ranking.votes[row]})"
         if ranking.scores is not None:
-            score = f"{ranking.scores[row]:.2f}"
+            whole = np.issubdtype(ranking.scores.dtype, np.integer)
+            score = f"{ranking.scores[row]:{'d' if whole else '.2f'}}"
         mark, color = ("", None) if truth is None else RELEVANCE_MARKS[relevance(truth, image)]
         line = " ".join(filter(None, (str(row + 1), mark, score)))
         photo = thumbnail(load(image), RESULT_CARD_WIDTH)

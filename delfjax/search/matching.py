@@ -76,7 +76,12 @@ def match(
         distinct = (near[:, 0] < ratio * near[:, -1]) | (ratio >= 1) | (len(b) < 2)
         rows_a = np.flatnonzero(mutual & distinct & (near[:, 0] <= max_distance))
         rows_b, distances = nearest[rows_a, 0], near[rows_a, 0]
-    matches = Matches(query=a.positions[rows_a], database=b.positions[rows_b], distances=distances)
+    matches = Matches(
+        query=a.positions[rows_a],
+        database=b.positions[rows_b],
+        distances=distances,
+        scales=np.stack([a.scales[rows_a], b.scales[rows_b]], axis=1),
+    )
     return PairMatch(matches=matches, **vars(verify([matches], ransac)[0]))
 
 

@@ -3,11 +3,13 @@
 The index finds the 60 nearest database features of each query feature. A query feature and its
 nearest neighbor in a photo are a putative match. Each putative match is a vote for the photo.
 RANSAC verifies the photos with most votes. It finds the matches that agree with one map between two
-photos (inliers). The photos with most inliers come first.
+photos (inliers). In the paper, the photos with most inliers come first. By default, they are sorted
+by votes and inliers together.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -20,6 +22,7 @@ from delfjax.ranges import COUNT, COUNT_OR_0, RATIO, Range, check_fields
 from delfjax.search.index import NEIGHBORS, Index, IndexConfig, Neighbors, build_index
 from delfjax.types import Features, Matches, Ranking
 
+Score = Literal["inliers", "votes+inliers"]
 VERIFIED = 100  # photos to verify, as in image_reranking of the official code
 
 
@@ -39,6 +42,10 @@ class SearchConfig:
             Otherwise, a feature of sky may count as many inliers. Not in paper or official code.
         verified: Number of photos to verify by RANSAC. The photos with most votes are verified. 0
             disables the verification: photos are ranked by votes.
+        score: Score by which photos are ranked: ``"votes+inliers"`` or, as in the paper,
+            ``"inliers"``. The sum keeps photos of the same place from other sides, which share
+            features but no view, above photos that agree by chance. None means the sum, or the
+            paper's rule in a `RunConfig`. Saved settings that lack it use the paper's rule.
         features: Maximum number of features of a photo, in query and database. The features with
             the highest scores are used. None: all features. A query that already has the
             dimensions of the database is not limited. To limit it, call `limit_features`.
@@ -52,6 +59,7 @@ class SearchConfig:
     ratio: float = 1.0
     one_to_one: bool = True
     verified: int = VERIFIED
+    score: Score | None = field(default=None, metadata={"missing": "inliers"})
     features: int | None = None
     truncate: int | None = None
     ransac: RansacConfig = field(default_factory=RansacConfig)
@@ -80,8 +88,8 @@ class SearchResult:
     """Ranking of database photos for a query, and the matches that led to the ranking.
 
     Attributes:
-        ranking: Ranked photos. `Searcher` ranks every photo with at least one vote, by inliers,
-            then by votes, then by index. Photos that were not verified come last.
+        ranking: Ranked photos. `Searcher` ranks every photo with at least one vote, by the score of
+            `SearchConfig`, then by votes, then by index.
             `delfjax.search.fusion` ranks all database photos. ``searcher.database.names`` has the
             name of each photo.
         matches: Putative matches (before RANSAC) of each verified photo, by index of the photo.
@@ -225,9 +233,15 @@ class Searcher:
         affines = np.full((len(votes), 2, 3), np.nan, np.float32)
         for image, verification in verifications.items():
             inliers[image], affines[image] = verification.num_inliers, verification.affine
-        order = order[np.lexsort((order, -votes[order], -inliers[order]))]
+        by_inliers = self.config.score == "inliers"
+        scores = inliers if by_inliers else votes + np.maximum(inliers, 0)
+        order = order[np.lexsort((order, -votes[order], -scores[order]))]
         ranking = Ranking(
-            images=order, inliers=inliers[order], votes=votes[order], affines=affines[order]
+            images=order,
+            inliers=inliers[order],
+            votes=votes[order],
+            affines=affines[order],
+            scores=None if by_inliers else scores[order],
         )
         return SearchResult(ranking=ranking, matches=matches, verifications=verifications)
 
@@ -252,10 +266,12 @@ class Searcher:
     def photo_matches(self, query: Features, pairs: "FeaturePairs", image: int) -> Matches:
         """Return the putative matches (before RANSAC) of the photo with index ``image``."""
         rows = slice(*np.searchsorted(pairs.images, [image, image + 1]))
+        found, theirs = pairs.query_rows[rows], pairs.database_rows[rows]
         return Matches(
-            query=query.positions[pairs.query_rows[rows]],
-            database=self.database.positions[pairs.database_rows[rows]],
+            query=query.positions[found],
+            database=self.database.positions[theirs],
             distances=pairs.distances[rows],
+            scales=np.stack([query.scales[found], self.database.scales[theirs]], axis=1),
         )
 
 

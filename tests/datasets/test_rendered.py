@@ -92,6 +92,36 @@ def test_the_ground_truth_follows_from_the_annotations(benchmark, annotations):
         assert annotations[query.photo].grade == "good"
 
 
+def test_correct_photos_of_the_protocol_view_share_surface_with_the_query(benchmark, annotations):
+    for query, truth, view in zip(
+        benchmark.queries, benchmark.truths[STANDARD], benchmark.truths[rendered.VIEW], strict=True
+    ):
+        positives = set(truth.positives.tolist())
+        assert set(view.positives.tolist()) <= positives
+        assert set(truth.junk.tolist()) <= set(view.junk.tolist()) <= positives | {*truth.junk}
+        assert benchmark.database.index(query.photo) in view.positives
+
+
+def test_photos_share_less_surface_the_more_their_directions_differ(benchmark, annotations):
+    bounds = rendered.landmark_bounds()
+    shares = {"near": [], "far": []}
+    for query, truth in zip(benchmark.queries, benchmark.truths[STANDARD], strict=True):
+        own = annotations[query.photo]
+        others = [annotations[benchmark.database[each]] for each in truth.positives]
+        box = bounds[own.landmark]
+        shared = rendered.shared_surface(own, [own, *others], box)
+        assert shared[0] == pytest.approx(1)
+        assert ((shared >= 0) & (shared <= 1 + 1e-9)).all()
+        for other, share in zip(others, shared[1:], strict=True):
+            directions = [each.camera_center - np.mean(box, axis=0) for each in (own, other)]
+            one, two = (each / np.linalg.norm(each) for each in directions)
+            angle = np.degrees(np.arccos(np.clip(one @ two, -1, 1)))
+            if angle < 15 or angle > 120:
+                shares["near" if angle < 15 else "far"].append(share)
+    assert np.quantile(shares["near"], 0.1) > 0.5
+    assert np.quantile(shares["far"], 0.9) < 0.1
+
+
 def test_the_box_of_a_query_contains_its_landmark(benchmark, annotations):
     for query in benchmark.queries:
         mask, box = annotations[query.photo].mask, query.box

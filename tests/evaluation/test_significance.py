@@ -57,6 +57,17 @@ def test_an_interval_ignores_queries_without_a_value():
     assert bootstrap_interval(one_value, seed=1) == Interval(0.3, 0.3)
 
 
+def test_groups_are_resampled_as_a_whole():
+    names = [f"landmark {number}" for number in range(100)]
+    repeated = np.repeat(VALUES[:100], 5)  # five queries of a landmark that agree
+    grouped = bootstrap_interval(repeated, groups=np.repeat(names, 5), seed=1)
+    assert grouped == pytest.approx(bootstrap_interval(VALUES[:100], seed=1), abs=3e-3)
+    alone = bootstrap_interval(repeated, seed=1)
+    assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
+    with_nan = np.append(repeated, np.nan)
+    assert grouped == bootstrap_interval(with_nan, groups=[*np.repeat(names, 5), "x"], seed=1)
+
+
 def test_an_interval_of_another_statistic():
     assert bootstrap_interval(VALUES, statistic=np.max, seed=1).high == VALUES.max()
 

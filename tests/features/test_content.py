@@ -208,7 +208,8 @@ def test_two_pictures_on_white_canvases_have_few_inliers(imagenet):
     inliers = {}
     for contrast in (0.0, None):
         features = map(model.with_config(replace(config, min_contrast=contrast)), photos)
-        inliers[contrast] = dx.match(*features).num_inliers
+        ransac = dx.RansacConfig(scale_aware=False)  # with scales, both numbers are smaller
+        inliers[contrast] = dx.match(*features, ransac=ransac).num_inliers
     assert inliers[None] < inliers[0.0] / 3, inliers
 
 

@@ -281,14 +281,23 @@ def test_features_do_not_overlap_after_suppression():
 
 
 @pytest.mark.parametrize("size", [(100, 151), (151, 100), (48, 64)])
+def test_scales_refer_to_the_original_photo(size):
+    scales = set(extractor()(draw(9, size)).scales.tolist())
+    shrink = min(1.0, 64 / max(size))
+    known = [scale * shrink for scale in SMALL.pyramid.scales]
+    assert all(min(abs(scale - each) for each in known) < 1e-6 for scale in scales)
+    assert len(scales) > 1
+
+
+@pytest.mark.parametrize("size", [(100, 151), (151, 100), (48, 64)])
 def test_boxes_are_the_receptive_fields_scaled_from_level_to_photo(size):
     photo = draw(9, size)  # the larger ones are first shrunk to a longest side of 64
     features = extractor()(photo)
     for box, scale in zip(
         extractor().receptive_field_boxes(features), features.scales, strict=True
     ):
-        base = level_size(size, min(1.0, 64 / max(size)))
-        level = level_size(base, float(scale))
+        shrink = min(1.0, 64 / max(size))
+        level = level_size(level_size(size, shrink), float(scale) / shrink)
         ends = (box.reshape(2, 2) + 0.5) * level / size - 0.5  # in pixels of the level: integers
         np.testing.assert_allclose(ends, np.rint(ends), atol=1e-3)
         cell = ends.mean(0) / STRIDE

@@ -50,6 +50,7 @@ def test_positions_refer_to_the_original_photo(longest):
         blob((80, 100), sigma=8)
     )
     np.testing.assert_allclose(features.positions[0], (80, 100), atol=0.5)
+    np.testing.assert_allclose(features.scales[0], 1.6 / 8, rtol=0.15)
     assert features.image_size == (160, 200)
 
 

@@ -399,6 +399,21 @@ def test_a_store_of_version_0_1_0_can_be_read():
     assert store.gather().checksum == expected["checksum"]
 
 
+def test_scales_of_earlier_formats_are_converted(tmp_path, monkeypatch):
+    """They referred to the shrunk copy of a photo, and now refer to the photo."""
+    made_by = MADE_BY | {"extraction": {"pyramid": {"longest": 50}}}
+    photo = random_features(5)  # its longest side has 100 pixels
+    with FeatureStore(tmp_path / "store", made_by) as store:
+        monkeypatch.setattr(shards, "FORMAT", shards.FORMAT_2)
+        store.write("old", photo)
+        store.flush()
+        monkeypatch.undo()
+        store.write("new", photo)
+    reopened = FeatureStore(tmp_path / "store")
+    np.testing.assert_array_equal(reopened.read("new").scales, photo.scales)
+    np.testing.assert_array_equal(reopened.read("old").scales, photo.scales / 2)
+
+
 # --- interrupted writes and damaged files
 
 

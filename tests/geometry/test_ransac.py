@@ -1,5 +1,7 @@
 """Check RANSAC with affine maps on synthetic matches, and its parity with scikit-image."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from putative import assert_agrees_with_scikit_image, matches_of, synthetic_matches
 from skimage.transform import AffineTransform
 
-from delfjax.geometry import affine
+from delfjax.geometry import affine, homography
 from delfjax.geometry.ransac import RansacConfig, draw_samples, msac_score, verify
 
 TRUE = np.array([[0.9, -0.3, 20.0], [0.25, 1.1, -10.0]], np.float32)
@@ -177,8 +179,87 @@ def test_msac_prefers_close_inliers():
     identity = jnp.array([[[1, 0, 0], [0, 1, 0]]], jnp.float32)
     real = jnp.array([True, True, True, False])
     squared = affine.squared_residuals(identity, jnp.array(points), jnp.array(points + shifts))
-    score = msac_score(squared, real, RansacConfig(residual=20.0))
+    score = msac_score(squared / 20**2, real)
     np.testing.assert_allclose(score, [1 + (1 - 0.25) + 0], rtol=1e-6)
+
+
+# --- scales of features
+
+
+def with_scales(matches, query, database):
+    """Return matches with the same scales for all query and all database features."""
+    shape = (len(matches), 2)
+    return replace(matches, scales=np.broadcast_to(np.float32([query, database]), shape))
+
+
+@pytest.mark.parametrize("model", ["affine", "homography"])
+@pytest.mark.parametrize(("scale", "kept"), [(0.5, 40), (1.0, 20), (2.0, 10)])
+def test_the_inlier_threshold_follows_the_scale_of_the_database_feature(model, scale, kept):
+    random = np.random.default_rng(0)
+    query = random.uniform(0, 600, (200, 2))
+    shifts = np.zeros((200, 2))
+    shifts[:40, 0] = np.linspace(1, 79, 40)  # pixels; no two agree on another map
+    matches = matches_of(query, query + shifts)
+    (found,) = verify([with_scales(matches, scale, scale)], RansacConfig(model=model))
+    assert found.inliers[40:].all()
+    np.testing.assert_allclose(shifts[:40, 0][found.inliers[:40]].max(), kept, atol=4)
+    (fixed,) = verify(
+        [with_scales(matches, scale, scale)], RansacConfig(model=model, scale_aware=False)
+    )
+    np.testing.assert_allclose(shifts[:40, 0][fixed.inliers[:40]].max(), 20, atol=4)
+
+
+@pytest.mark.parametrize("model", ["affine", "homography"])
+@pytest.mark.parametrize(
+    ("query", "database", "agree"),
+    [(1, 0.5, True), (1, 1 / 3, True), (0.5, 0.5, True), (0.5, 1, False), (1, 0.2, False)],
+)
+def test_the_scales_of_a_match_must_agree_with_the_map(model, query, database, agree):
+    # The map doubles all lengths, so a feature of scale 1 should match one of scale 1/2.
+    points = np.random.default_rng(0).uniform(0, 300, (100, 2))
+    matches = with_scales(matches_of(points, 2 * points), query, database)
+    (found,) = verify([matches], RansacConfig(model=model))
+    assert found.num_inliers == (100 if agree else 0)
+    (unaware,) = verify([matches], RansacConfig(model=model, scale_aware=False))
+    assert unaware.num_inliers == 100
+
+
+def test_inliers_do_not_depend_on_the_resolution_of_the_photos():
+    matches, _ = matches_with(300, 0.3, seed=5, noise=6.0)
+    scales = np.random.default_rng(0).choice([0.5, 0.7, 1.0, 1.4, 2.0], (300, 1))
+    small = replace(matches, scales=np.repeat(scales, 2, axis=1).astype(np.float32))
+    large = replace(
+        small, query=4 * matches.query, database=4 * matches.database, scales=small.scales / 4
+    )
+    one, other = verify([small, large])
+    assert one.num_inliers > 60
+    np.testing.assert_array_equal(one.inliers, other.inliers)
+
+
+def test_without_scales_the_threshold_is_the_same_for_all_matches():
+    matches, _ = matches_with(200, 0.5)
+    (one,), (other,) = verify([matches]), verify([matches], RansacConfig(scale_aware=False))
+    np.testing.assert_array_equal(one.inliers, other.inliers)
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_areas_are_determinants_of_derivatives(seed):
+    random = np.random.default_rng(seed)
+    points = jnp.array(random.uniform(0, 400, (5, 2)), jnp.float32)
+    linear = np.eye(2) + random.uniform(-0.4, 0.4, (2, 2))
+    map_2 = jnp.array(np.c_[linear, [5.0, -8.0]], jnp.float32)
+    map_3 = jnp.array(np.r_[map_2, [[*random.uniform(-5e-4, 5e-4, 2), 1.0]]], jnp.float32)
+    for kind, model in ((affine, map_2), (homography, map_3)):
+
+        def mapped(point, kind=kind, model=model):
+            if kind is affine:
+                return model[:, :2] @ point + model[:, 2]
+            return jnp.stack([part[0] for part in homography.project(model, point[None])[:2]])
+
+        expected = jnp.linalg.det(jax.vmap(jax.jacfwd(mapped))(points))
+        found = jnp.broadcast_to(kind.areas(model, points), expected.shape)
+        np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
 def test_residuals_are_in_pixels():

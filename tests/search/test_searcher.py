@@ -1,5 +1,6 @@
 """Votes, pairing, verification and ranking on a database with known results."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -35,14 +36,37 @@ def assert_same(found, expected):
 # --- ranking
 
 
-def test_verification_ranks_geometry_above_votes(database):
+def test_inliers_rank_geometry_above_votes(database):
     query, base = database
-    ranking = Searcher(base)(query).ranking
+    ranking = Searcher(base, config=SearchConfig(score="inliers"))(query).ranking
+    assert ranking.scores is None
     assert ranking.images[0] == 3
     assert ranking.images[1] == 9
     assert ranking.inliers[0] == 60
     assert ranking.inliers[list(ranking.images).index(7)] < 15
     np.testing.assert_allclose(ranking.affines[0], AFFINE, atol=0.05)
+
+
+def test_votes_and_inliers_together_are_the_default_score(database):
+    query, base = database
+    ranking = Searcher(base, config=SearchConfig(verified=2, max_distance=1.0))(query).ranking
+    verified = np.maximum(ranking.inliers, 0)
+    np.testing.assert_array_equal(ranking.scores, ranking.votes + verified)
+    assert (np.diff(ranking.scores) <= 0).all()
+    assert ranking.images[0] == 3
+    assert (ranking.inliers >= 0).sum() == 2
+    # Photo 7 has twice the votes of photo 9, which has as many inliers as votes.
+    assert ranking.images[:3].tolist() == [3, 7, 9]
+
+
+def test_scales_reach_the_verification(database):
+    query, base = database
+    base = replace(base, scales=4 * base.scales)  # no map of these photos shrinks four times
+    result = Searcher(base)(query)
+    assert result.ranking.inliers.max() <= 4
+    np.testing.assert_array_equal(result.matches[3].scales, [[1, 4]] * len(result.matches[3]))
+    fixed = SearchConfig(ransac=RansacConfig(scale_aware=False))
+    assert Searcher(base, config=fixed)(query).ranking.inliers.max() == 60
 
 
 def test_each_query_feature_votes_once_per_photo(database):
