@@ -34,6 +34,7 @@ notebooks/*
 
 docs/api
 docs/differences
+docs/verification
 docs/questions
 docs/robustness
 ARCHITECTURE

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from delfjax.datasets.rendered import VIEW
 from delfjax.evaluation.significance import average_precisions, bootstrap_interval
 from delfjax.files import list_files, reading, write_output
 from delfjax.paper.claims import FILE as CLAIMS
@@ -34,6 +35,7 @@ REPLACEMENTS = {  # our method to the unavailable method of Table 1 that it repl
     "R-MAC+QE, fine-tuned": "DIR+QE",
     "DELF+FT+ATT+R-MAC+QE": "DELF+FT+ATT+DIR+QE",
 }
+BY_VIEW = ", by view"  # after the name of a benchmark: mAP by the protocol `VIEW`
 START, END = "<!-- results -->", "<!-- /results -->"  # lines before and after the table of a page
 
 
@@ -158,11 +160,12 @@ def summarize_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> T
     columns = paper.sets[0], paper.sets[2]
     rows = []
     for method, paths in ours.items():
-        shown, _ = _cells(paths).get(HEADLINE, (DASH, ""))
+        cells = _cells(paths)
+        shown = [cells.get(f"{HEADLINE}{by}", (DASH, ""))[0] for by in ("", BY_VIEW)]
         theirs = REPLACEMENTS.get(method, method)
         named = theirs if theirs in paper.rows else DASH
-        rows.append((method, shown, named, *_published(paper, theirs, columns)))
-    header = ("method (ours)", f"mAP, {HEADLINE}", "method (paper)")
+        rows.append((method, *shown, named, *_published(paper, theirs, columns)))
+    header = ("method (ours)", f"mAP, {HEADLINE}", "by view", "method (paper)")
     return Table(header=(*header, *(f"mAP, {name}" for name in columns)), rows=tuple(rows))
 
 
@@ -190,14 +193,24 @@ def _published(paper: PaperTable, method: str, columns: Sequence[str]) -> list[s
 
 
 def _cells(paths: Sequence[Path]) -> dict[str, tuple[str, str]]:
-    """Return a dict from benchmark to the text and the note of a cell, for one method."""
+    """Return a dict from benchmark to the text and the note of a cell, for one method.
+
+    With `BY_VIEW`, the name of the benchmark is the key of a cell for this protocol.
+    """
     by_benchmark: dict[str, dict[Path, dict[str, Any]]] = defaultdict(dict)
     for path in paths:
         result = read_result(path)
         if not {"benchmark", "value", "interval"} <= result.keys():
             raise ValueError(f"{path}: has no mAP of a benchmark. Fix: remove it, and {REPRODUCE}")
         by_benchmark[result["benchmark"]][path] = result
-    return {benchmark: _cell(runs) for benchmark, runs in by_benchmark.items()}
+    cells = {benchmark: _cell(runs) for benchmark, runs in by_benchmark.items()}
+    for benchmark, runs in by_benchmark.items():
+        others = {path: run.get("other_protocols", {}).get(VIEW) for path, run in runs.items()}
+        known = {path: value for path, value in others.items() if value is not None}
+        if known:
+            note = f"{', '.join(path.name for path in known)}: mAP; protocol {VIEW}"
+            cells[f"{benchmark}{BY_VIEW}"] = f"{np.mean([*known.values()]):.1f}", note
+    return cells
 
 
 def _cell(runs: Mapping[Path, dict[str, Any]]) -> tuple[str, str]:

@@ -70,19 +70,25 @@ def test_our_values_have_interval_and_file(table):
 
 def test_the_summary_has_one_row_per_method_of_ours(tmp_path):
     seeds = [keep(tmp_path / f"{seed}.json", "rendered+places", seed) for seed in (0, 2)]
+    keep(seeds[0], "rendered+places", other_protocols={"view": 55.25})
     ours = {
         "DELF+FT+ATT": [*seeds, keep(tmp_path / "ox.json", "oxford5k")],
         "RootSIFT": [keep(tmp_path / "sift.json")],
         "DELF-noFT": [],
     }
     found = summarize_table1(PAPER, ours)
-    assert found.header[:3] == ("method (ours)", "mAP, rendered+places", "method (paper)")
-    assert found.header[3:] == ("mAP, Oxf5k", "mAP, Par6k")
+    ours, theirs = found.header[:3], found.header[3:]
+    assert ours == ("method (ours)", "mAP, rendered+places", "by view")
+    assert theirs == ("method (paper)", "mAP, Oxf5k", "mAP, Par6k")
     first, *others = found.rows
-    assert first[0] == first[2] == "DELF+FT+ATT"
+    assert first[0] == first[3] == "DELF+FT+ATT"
     assert first[1].startswith("61.0 [")
-    assert first[3:] == ("83.8", "85.0")
-    assert others == [("RootSIFT", DASH, "CONGAS", "70.8", "67.1"), ("DELF-noFT", *[DASH] * 4)]
+    assert first[2] == "55.2"
+    assert first[4:] == ("83.8", "85.0")
+    assert others == [
+        ("RootSIFT", DASH, DASH, "CONGAS", "70.8", "67.1"),
+        ("DELF-noFT", *[DASH] * 5),
+    ]
 
 
 def test_a_missing_number_is_a_dash(table):

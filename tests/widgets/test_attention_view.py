@@ -11,7 +11,7 @@ from worlds import SMALL, draw, extractor, network
 
 from benchmarks.networks import random_network
 from delfjax.features.extraction import ExtractionConfig, Extractor
-from delfjax.features.pyramid import STRIDE
+from delfjax.features.pyramid import STRIDE, shrink_factor
 from delfjax.models.attention import Attention
 from delfjax.models.resnet import RESNET_TINY
 from delfjax.plots import base
@@ -63,7 +63,8 @@ def test_keypoints_are_the_features_of_the_extractor(size, score, count):
     np.testing.assert_allclose(scored.centers[rows], features.positions, atol=1e-3)
     np.testing.assert_allclose(scored.scores[score][rows], features.scores, rtol=1e-5)
     scales = np.array(scored.scales)[scored.levels[rows]]
-    np.testing.assert_allclose(scales, features.scales, rtol=1e-6)
+    shrink = shrink_factor(size, SMALL.pyramid.longest)
+    np.testing.assert_allclose(scales * shrink, features.scales, rtol=1e-6)
     boxes = attention_model().receptive_field_boxes(features)
     np.testing.assert_allclose(scored.receptive_fields[rows], boxes, atol=1e-3)
 

@@ -55,7 +55,7 @@ def check_explorer(notebook: Notebook) -> None:
     area = results.bounding_box()
     second = area["x"] + 0.35 * area["width"], area["y"] + 0.2 * area["height"]
     wait_for_change(lambda: page.mouse.click(*second), "results", "square and")
-    wait_until(lambda: "result 2, photo_0" in caption.inner_text())
+    wait_until(lambda: "result 2, photo_3" in caption.inner_text())
     page.mouse.move(5, 5)
     results.focus()
     page.keyboard.press("Tab")

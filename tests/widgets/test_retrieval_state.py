@@ -133,9 +133,10 @@ def test_card_has_rank_name_relevance_and_inliers_or_votes(searcher):
         return card, result.ranking
 
     card, ranking = first_card(CONFIG, truth)
-    assert card.lines == ("1  photo_2", f"✓ correct, {ranking.inliers[0]} inliers")
+    found = f"{ranking.votes[0]} votes, {ranking.inliers[0]} inliers"
+    assert card.lines == ("1  photo_2", f"✓ correct, {found}")
     card, ranking = first_card(CONFIG, None)
-    assert card.lines[1] == f"{ranking.inliers[0]} inliers"
+    assert card.lines[1] == found
     card, ranking = first_card(replace(CONFIG, verified=0), truth)
     assert card.lines[1].endswith(f", {ranking.votes[0]} votes")
 
