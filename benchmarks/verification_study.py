@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm.auto import tqdm
 
@@ -120,6 +119,7 @@ def by_peer(find: Callable) -> Callable[[list[Matches]], np.ndarray]:
 
 def rules() -> dict[str, Callable[[list[Matches]], np.ndarray]]:
     """Return all rules by name. pydegensac is left out if it is not installed."""
+    import cv2
 
     def magsac(one: np.ndarray, other: np.ndarray) -> tuple:
         return cv2.findHomography(one, other, cv2.USAC_MAGSAC, 20.0, maxIters=2000)
@@ -326,6 +326,21 @@ def settings(folder: Path | None) -> Iterator[tuple[str, Data, str, int, int]]:
         for longest, features in SIZES[:1] if name == "wonders" else SIZES:
             for model in models:
                 yield name, data, model, longest, features
+
+
+def markdown(rows: list[dict]) -> str:
+    """Return rows of the result as a Markdown table. The first keys are those of the setting."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+
+    def show(value: object) -> str:
+        if isinstance(value, list):
+            gain, low, high = value
+            return f"{gain:+.1f} [{low:+.1f}, {high:+.1f}]"
+        return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+    lines = [[show(row.get(name, "")) for name in names] for row in rows]
+    rule = ["---"] * len(names)
+    return "\n".join(f"| {' | '.join(line)} |" for line in [names, rule, *lines])
 
 
 def run(photos: str | None = None) -> dict:

@@ -45,7 +45,7 @@ dx.plots.matches(day, palace, other_pair)
 # *Two different places have few matches, and few of these are inliers.*
 #
 # A few inliers always occur by chance. To search a photo collection, DELF matches the query with the photos of
-# the collection and ranks them by their number of inliers ([04_retrieval](04_retrieval.ipynb)).
+# the collection and ranks them by their number of inliers; delfjax adds the number of matches ([04_retrieval](04_retrieval.ipynb)).
 #
 # The rest of this notebook shows the steps one by one.
 
@@ -146,8 +146,8 @@ dx.plots.matches(day, night, pair.matches, title=title)
 # ## Step 5: verify the matches with RANSAC
 #
 # RANSAC takes three random matches and computes the affine map through them. It repeats this thousands of times, and keeps the
-# map that most matches agree with, to within 20 pixels. These matches are the inliers, yellow in the first figure of this
-# notebook.
+# map that most matches agree with. A match agrees if the map takes one position to within 20 pixels of the other, or more for
+# features of large regions. These matches are the inliers, yellow in the first figure of this notebook.
 #
 # **Limitation:** an affine map fits one flat surface, here the front of the cathedral. Correct matches on the dome, which
 # stands further back, are lost.
