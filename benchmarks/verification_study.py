@@ -15,7 +15,7 @@ difference to a ranking by votes, over places. The photo of a query is left out.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -38,6 +38,19 @@ NEAR, FAR = 30, 90  # degrees between viewing directions: the same view, and cer
 SAME_PLACE = {"entry": "castle", "fountain": "castle"}  # parts of one castle
 RIGHT = 0.02  # of the longest side: largest distance of a right match from its epipolar line
 KEPT = 0.9  # share of the true pairs that the threshold on inliers keeps
+RANKINGS = (  # columns of the table of rankings
+    "truth",
+    "votes",
+    "paper",
+    "official rule",
+    "OpenCV USAC_MAGSAC",
+    "pydegensac",
+    "votes + paper inliers",
+    "scale-aware",
+    "votes + scale-aware inliers",
+)
+GEOMETRY = ("rule", "matches that are right", "inliers that are right", "right matches kept")
+PAIRS = ("rule", "threshold", "true kept", "false kept")
 SIZES = ((320, 100), (640, 500), (1024, 1000))  # longest side, features per photo
 PAPER, AWARE = dx.RansacConfig(scale_aware=False), dx.RansacConfig(scale_aware=True)
 OFFICIAL = dx.RansacConfig(scale_aware=False, residual=10.0, hypotheses=1000)
@@ -328,9 +341,8 @@ def settings(folder: Path | None) -> Iterator[tuple[str, Data, str, int, int]]:
                 yield name, data, model, longest, features
 
 
-def markdown(rows: list[dict]) -> str:
-    """Return rows of the result as a Markdown table. The first keys are those of the setting."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
+def markdown(rows: list[dict], names: Sequence[str]) -> str:
+    """Return columns of the result as a Markdown table, after a column for the setting."""
 
     def show(value: object) -> str:
         if isinstance(value, list):
@@ -338,9 +350,12 @@ def markdown(rows: list[dict]) -> str:
             return f"{gain:+.1f} [{low:+.1f}, {high:+.1f}]"
         return f"{value:.1f}" if isinstance(value, float) else str(value)
 
-    lines = [[show(row.get(name, "")) for name in names] for row in rows]
-    rule = ["---"] * len(names)
-    return "\n".join(f"| {' | '.join(line)} |" for line in [names, rule, *lines])
+    def line(row: dict) -> list[str]:
+        setting = f"{row['set']} {row['longest']}/{row['features']}, {row['model']}"
+        return [setting, *(show(row[name]) for name in names)]
+
+    lines = [["set, longest side/features, model", *names], ["---"] * (len(names) + 1)]
+    return "\n".join(f"| {' | '.join(each)} |" for each in [*lines, *map(line, rows)])
 
 
 def run(photos: str | None = None) -> dict:

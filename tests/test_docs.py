@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 import delfjax
+from benchmarks import verification_study
 from delfjax.provenance import RESULTS, read_result
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,6 +57,18 @@ def test_the_page_on_robustness_has_the_counts_of_the_last_run():
     names = ("kind", "tried", "refused", "harmless", "unknowable", "wrong")
     for row in result["rows"]:
         assert f"| {' | '.join(str(row[name]) for name in names)} |" in page
+
+
+def test_the_page_on_verification_has_the_results_of_the_last_run():
+    page = (ROOT / "docs" / "verification.md").read_text(encoding="utf-8")
+    result = read_result(RESULTS / "bench_verification_study.json")
+    columns = {
+        "rows": verification_study.RANKINGS,
+        "epipolar geometry": verification_study.GEOMETRY,
+        "pairs": verification_study.PAIRS,
+    }
+    for name, names in columns.items():
+        assert verification_study.markdown(result[name], names) in page, name
 
 
 def test_no_notebook_is_executed():

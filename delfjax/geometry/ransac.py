@@ -183,25 +183,22 @@ def _ransac(
     corners = jnp.array([[top, left], [top, right], [bottom, left], [bottom, right]])
 
     # The scales are 1 if they are unknown or not used.
-    thresholds = config.residual / scales[:, 1]
-    expected = (scales[:, 0] / scales[:, 1]) ** 2  # how much a map enlarges the area of a feature
-    most = MAX_SCALE_ERROR**2
+    weights = (scales[:, 1] / config.residual) ** 2  # 1 / threshold^2
+    enlarged = (scales[:, 0] / scales[:, 1]) ** 2  # area of the database feature / query feature
+    least, most = enlarged / MAX_SCALE_ERROR**2, enlarged * MAX_SCALE_ERROR**2
 
     def residuals(models: Array, rows: Array | slice = slice(None)) -> Array:
         """Return squared residuals relative to the thresholds. Those of inliers are at most 1."""
         squared = kind.squared_residuals(models, source[rows], target[rows])
-        relative: Array = squared / thresholds[rows] ** 2
+        relative: Array = squared * weights[rows]
         if config.scale_aware:
             areas = kind.areas(models, source[rows])
-            agree = (areas <= most * expected[rows]) & (expected[rows] <= most * areas)
+            agree = (areas >= least[rows]) & (areas <= most[rows])
             relative = jnp.where(agree, relative, OUTLIER)
         return relative
 
-    def score(models: Array, rows: Array | slice = slice(None)) -> Array:
-        return msac_score(residuals(models, rows), valid[rows])
-
-    def inliers_of(model: Array) -> Array:
-        return valid & (residuals(model) <= 1)
+    def all_residuals(models: Array) -> Array:
+        return jnp.where(valid, residuals(models), OUTLIER)
 
     sample_key, screen_key = jax.random.split(key)
     samples = draw_samples(sample_key, config.hypotheses, count, kind.SAMPLE_SIZE)
@@ -211,17 +208,21 @@ def _ransac(
     subset = jnp.floor(
         jax.random.uniform(screen_key, (config.screen_matches,)) * count.astype(jnp.float32)
     ).astype(int)
-    _, passed = jax.lax.top_k(jnp.where(plausible, score(models, subset), -1.0), config.screened)
-    scores = score(models[passed])
+    screened = msac_score(residuals(models, subset))
+    _, passed = jax.lax.top_k(jnp.where(plausible, screened, -1.0), config.screened)
+    scores = msac_score(all_residuals(models[passed]))
     best = passed[jnp.argmax(jnp.where(plausible[passed], scores, -1.0))]
 
     model = models[best]
+    errors = all_residuals(model)
     for _ in range(config.refinements):  # local optimization: keep a fit if its score is higher
-        fitted = kind.fit(model, source, target, inliers_of(model))
-        is_plausible = kind.is_plausible(fitted[None], corners, config.max_stretch)[0]
-        model = jnp.where((score(fitted) > score(model)) & is_plausible, fitted, model)
+        fitted = kind.fit(model, source, target, errors <= 1)
+        after = all_residuals(fitted)
+        better = msac_score(after) > msac_score(errors)
+        better &= kind.is_plausible(fitted[None], corners, config.max_stretch)[0]
+        model, errors = jnp.where(better, fitted, model), jnp.where(better, after, errors)
 
-    inliers = inliers_of(model)
+    inliers = errors <= 1
     found = plausible[best] & (count >= kind.SAMPLE_SIZE) & (inliers.sum() >= kind.SAMPLE_SIZE)
     inliers &= found
     if config.model == "affine":
@@ -251,10 +252,10 @@ def draw_samples(
     return jnp.stack(drawn, axis=1)
 
 
-def msac_score(residuals: Float[Array, "*s m"], valid: Bool[Array, " m"]) -> Float[Array, "*s"]:
+def msac_score(residuals: Float[Array, "*s m"]) -> Float[Array, "*s"]:
     """Score each model by its inliers, weighted by closeness (MSAC, Torr and Zisserman 2000).
 
-    The score is ``sum max(0, 1 - r^2 / t^2)`` over the valid matches. ``residuals`` holds
-    ``r^2 / t^2``: the squared distance of each match, relative to its inlier threshold.
+    The score is ``sum max(0, 1 - r^2 / t^2)`` over the matches. ``residuals`` holds ``r^2 / t^2``:
+    the squared distance of each match, relative to its inlier threshold.
     """
-    return jnp.where(valid, jnp.maximum(0.0, 1 - residuals), 0.0).sum(-1)
+    return jnp.maximum(0.0, 1 - residuals).sum(-1)
