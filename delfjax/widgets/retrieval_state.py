@@ -96,15 +96,15 @@ def result_cards(
     """Create cards (thumbnails with two lines of text) of the first ``count`` results.
 
     The first line is the rank and the name. The second line says whether the photo is correct, and
-    how many of its votes are inliers, or how many votes it has if RANSAC has not verified it.
-    ``load`` maps the name of a database photo to its thumbnail.
+    how many inliers it has, or how many votes if RANSAC has not verified it. ``load`` maps the name
+    of a database photo to its thumbnail.
     """
     ranking, cards = result.ranking, []
     for position, image in enumerate(ranking.images[:count].tolist()):
         name, color = database.names[image], None
-        text = pluralize(int(ranking.votes[position]), "vote")
-        if ranking.inliers[position] >= 0:  # verified
-            text += f", {pluralize(int(ranking.inliers[position]), 'inlier')}"
+        text = pluralize(int(ranking.inliers[position]), "inlier")
+        if ranking.inliers[position] < 0:  # not verified
+            text = pluralize(int(ranking.votes[position]), "vote")
         if truth is not None:
             kind = relevance(truth, image)
             mark, color = RELEVANCE_MARKS[kind]

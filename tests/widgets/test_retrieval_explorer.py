@@ -1,7 +1,6 @@
 """Tests of the retrieval explorer without a browser: the test sets the controls."""
 
 import io
-import re
 import time
 
 import numpy as np
@@ -67,7 +66,7 @@ def test_first_view_is_the_first_query_with_the_searchers_settings(explorer, sea
     ranking = searcher(place(1)).ranking
     assert explorer.config == CONFIG
     first = explorer.result_grid.alt.removeprefix("results: ").split("; ")[0]
-    assert first == f"1  photo_2: ✓ correct, {ranking.votes[0]} votes, {ranking.inliers[0]} inliers"
+    assert first == f"1  photo_2: ✓ correct, {ranking.inliers[0]} inliers"
     assert "photo_3: ○ junk" in explorer.result_grid.alt
     assert "✗ wrong" in explorer.result_grid.alt or len(ranking) == 2
     assert f"{len(ranking)} of 8 photos have votes" in explorer.summary.value
@@ -119,8 +118,7 @@ def test_box_searches_with_its_features_until_a_click_removes_it(explorer, searc
     np.testing.assert_allclose(box, (48, 128, 288, 448), rtol=1e-6)  # of 480 x 640 pixels
     assert f"{len(place(1).inside(box))} of 60 features" in explorer.heading.value
     ranking = CachedSearch(searcher, place(1), 60, box).search(CONFIG).ranking
-    found = f"{ranking.votes[0]} votes, {ranking.inliers[0]} inliers"
-    assert f": ✓ correct, {found}" in explorer.result_grid.alt
+    assert f": ✓ correct, {ranking.inliers[0]} inliers" in explorer.result_grid.alt
     assert shown(explorer) != before
     click(explorer.query_canvas, (3.0, 3.0), box=None)
     assert shown(explorer) == before
@@ -195,7 +193,7 @@ def test_verification_can_be_switched_on_if_the_searcher_has_none(searcher):
 
 def test_queries_can_be_photos_of_the_database(searcher):
     explorer = search_photos(searcher, load, ["folder/photo_4.jpg"])
-    assert re.search(r"1  photo_4: \d+ votes, 42 inliers", explorer.result_grid.alt)
+    assert "1  photo_4: 42 inliers" in explorer.result_grid.alt
     assert "photo_4 and result 2" in explorer.caption.value  # not the match with itself
     with pytest.raises(ValueError, match=r"contains 'nowhere\.jpg', .* expected names such as"):
         search_photos(searcher, load, ["nowhere.jpg"])
