@@ -14,7 +14,6 @@ are correct. "By view", only those from nearly the same direction are. Intervals
 difference to a ranking by votes, over places. The photo of a query is left out.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -32,6 +31,7 @@ from delfjax.evaluation.benchmark import Evaluation
 from delfjax.evaluation.metrics import score_rankings
 from delfjax.evaluation.significance import bootstrap_interval
 from delfjax.geometry.ransac import verify
+from delfjax.images.reading import original_size
 from delfjax.types import Matches
 
 NEAR, FAR = 30, 90  # degrees between viewing directions: the same view, and certainly another view
@@ -222,37 +222,39 @@ def load_labeled(folder: Path, queries: str = "*", database: str = "*") -> Data:
 # --- measurements
 
 
-def rank(evaluation: Evaluation, rule: Callable | None) -> list[np.ndarray]:
-    """Rank the photos of each query by a rule, then by votes. None: by votes alone."""
-    rankings = []
+def count(evaluation: Evaluation, rule: Callable) -> list[np.ndarray]:
+    """Return for each query the number of inliers of each database photo by a rule, at least 0."""
+    counts = []
     for result in evaluation.results[: len(evaluation.benchmark.queries)]:
-        images, votes = result.ranking.images, result.ranking.votes
-        inliers = np.full(len(evaluation.benchmark.database), -1)
-        if rule is not None:
-            inliers[list(result.matches)] = rule(list(result.matches.values()))
-        rankings.append(images[np.lexsort((images, -votes, -inliers[images]))])
-    return rankings
-
-
-def rank_by_sum(evaluation: Evaluation, rule: Callable) -> list[np.ndarray]:
-    """Rank the photos of each query by votes and inliers together."""
-    rankings = []
-    for result in evaluation.results[: len(evaluation.benchmark.queries)]:
-        images, votes = result.ranking.images, result.ranking.votes
         inliers = np.zeros(len(evaluation.benchmark.database), int)
         inliers[list(result.matches)] = rule(list(result.matches.values()))
-        rankings.append(images[np.lexsort((images, -votes, -(votes + inliers[images])))])
+        counts.append(inliers)
+    return counts
+
+
+def rank(
+    evaluation: Evaluation, counts: list[np.ndarray], *, add_votes: bool = False
+) -> list[np.ndarray]:
+    """Rank the photos of each query by inliers, or by votes and inliers, then by votes."""
+    rankings = []
+    for result, inliers in zip(evaluation.results, counts, strict=False):
+        images, votes = result.ranking.images, result.ranking.votes
+        scores = inliers[images] + add_votes * votes
+        rankings.append(images[np.lexsort((images, -votes, -scores))])
     return rankings
 
 
 def compare(data: Data, evaluation: Evaluation, setting: dict) -> list[dict]:
     """Compare all rules with votes on one set. Return one row per protocol."""
     known = rules()
-    rankings = {"votes": rank(evaluation, None)}
-    for name, rule in tqdm(known.items(), desc="rules", leave=False):
-        rankings[name] = rank(evaluation, rule)
+    counts = {
+        name: count(evaluation, rule) for name, rule in tqdm(known.items(), "rules", leave=False)
+    }
+    zero = [np.zeros_like(each) for each in counts["paper"]]
+    rankings = {"votes": rank(evaluation, zero)}
+    rankings |= {name: rank(evaluation, each) for name, each in counts.items()}
     for name in ("paper", "scale-aware"):
-        rankings[f"votes + {name} inliers"] = rank_by_sum(evaluation, known[name])
+        rankings[f"votes + {name} inliers"] = rank(evaluation, counts[name], add_votes=True)
     groups, rows = np.array(data.places), []
     for protocol, truths in data.benchmark.truths.items():
         scores = {
@@ -271,32 +273,28 @@ def compare(data: Data, evaluation: Evaluation, setting: dict) -> list[dict]:
 
 
 def check_geometry(data: Data, evaluation: Evaluation, setting: dict) -> list[dict]:
-    """Compare inliers with the true epipolar geometry, for pairs of photos of the same view."""
-    names, rows = data.benchmark.database, []
+    """Compare inliers with the true epipolar geometry, over all matches of pairs of one view."""
+    names, pairs = data.benchmark.database, []
+    views = zip(names, evaluation.results, data.benchmark.truths["view"], strict=True)
+    for query, result, truth in views:
+        for image in set(truth.positives.tolist()).intersection(result.matches):
+            photos, matches = (query, names[image]), result.matches[image]
+            sizes = [original_size(data.benchmark.root / name) for name in photos]
+            one, other = (data.cameras[name] for name in photos)
+            distances = epipolar_distances(matches, one, other, sizes)
+            pairs.append((matches, distances <= RIGHT * max(sizes[0])))
+    matches, parts = zip(*pairs, strict=True)
+    right, rows = np.concatenate(parts), []
     for title, config in {"paper": PAPER, "scale-aware": AWARE}.items():
-        shares = defaultdict(list)
-        for query, result in zip(names, evaluation.results, strict=False):
-            for image, matches in result.matches.items():
-                one, other = (data.cameras.get(name) for name in (query, names[image]))
-                same = one is not None and other is not None and image != names.index(query)
-                if not same or not shares_view(data, query, image):
-                    continue
-                sizes = [dx.images.reading.original_size(data.benchmark.root / name)
-                         for name in (query, names[image])]  # fmt: skip
-                right = epipolar_distances(matches, one, other, sizes) <= RIGHT * max(sizes[0])
-                inliers = verify([matches], config)[0].inliers
-                if inliers.any() and right.any():
-                    shares["matches that are right"].append(right.mean())
-                    shares["inliers that are right"].append(right[inliers].mean())
-                    shares["right matches kept"].append(inliers[right].mean())
-        means = {name: round(100 * float(np.mean(each)), 1) for name, each in shares.items()}
-        rows.append(setting | {"rule": title, "pairs": len(shares["right matches kept"])} | means)
+        inliers = np.concatenate([each.inliers for each in verify(matches, config)])
+        shares = {
+            "matches that are right": right.mean(),
+            "inliers that are right": right[inliers].mean(),
+            "right matches kept": inliers[right].mean(),
+        }
+        shares = {name: round(100 * float(share), 1) for name, share in shares.items()}
+        rows.append(setting | {"rule": title, "pairs": len(pairs)} | shares)
     return rows
-
-
-def shares_view(data: Data, query: str, image: int) -> bool:
-    """Return whether truth by view has a photo as correct for a query."""
-    return image in data.benchmark.truths["view"][data.benchmark.database.index(query)].positives
 
 
 def accepted(true: list[int], false: list[int]) -> dict:
@@ -370,6 +368,8 @@ def run(photos: str | None = None) -> dict:
             search=dx.SearchConfig(features=features),
         )
         evaluation = dx.evaluate(dx.load(model, config.extraction), data.benchmark, config)
+        if evaluation.report.failed:
+            raise OSError(f"photos that cannot be read: {', '.join(evaluation.report.failed)}")
         setting = {"set": name, "model": model, "longest": longest, "features": features}
         if name == "pairs":
             pairs += check_pairs(data, evaluation, setting)

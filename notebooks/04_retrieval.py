@@ -258,13 +258,12 @@ for truth, by in {"place": protocol, "view": "view"}.items():
 # **The threshold.** A feature is a cell of a feature map. At scale 2 a cell is 8 pixels wide, and at scale 0.25 it is
 # 64 pixels wide. One threshold of 20 pixels is too wide for the first and too narrow for the second: matches of small
 # cells agree by chance, and matches of large cells are lost. In delfjax, the threshold of a match is 20 pixels divided
-# by the scale of its database feature. The scales are also a check for free: a map that doubles lengths takes a
-# feature of scale 1 to one of scale 0.5. Matches whose scales disagree with the map by more than a factor of 2 are no
-# inliers.
+# by the scale of its database feature. The scales also test the map: a map that doubles lengths takes a feature of
+# scale 1 to one of scale 0.5. Matches whose scales disagree with the map by more than a factor of 2 are no inliers.
 #
 # **The score.** A correct photo from another side shares features with the query, but no view. It cannot have inliers,
-# and photos that agree by chance outrank it. In delfjax the score is the sum of votes and inliers, so that an inlier
-# counts twice.
+# and photos with inliers by chance rank above it. In delfjax the score is the sum of votes and inliers, so that an
+# inlier counts twice.
 #
 # We look at a correct and a wrong photo of one query that the paper's rule puts in the wrong order.
 

@@ -100,7 +100,8 @@ def match(options: argparse.Namespace) -> int:
         "affine": pair.affine.tolist() if pair.num_inliers else None,
     }
     extraction, name = config_to_dict(model.config), model.name
-    config = {"model": name, "extraction": extraction, **limits, "ransac": asdict(ransac)}
+    verification = asdict(ransac) | {"scale_aware": ransac.scale_aware is not False}
+    config = {"model": name, "extraction": extraction, **limits, "ransac": verification}
     text = (
         f"features  {len(features[0])} and {len(features[1])}\n"
         f"matches   {len(pair.matches)}\n"
@@ -265,13 +266,18 @@ def search(options: argparse.Namespace) -> int:
     database = config.load_database(store)
     searcher = Searcher(database, _load_or_build(database, options), config)
     ranking = searcher(config.limit_features(query)).ranking
-    best = zip(ranking.images, ranking.inliers, ranking.votes, strict=True)
+    scores = ranking.inliers if ranking.scores is None else ranking.scores
+    best = zip(ranking.images, scores, ranking.inliers, ranking.votes, strict=True)
+    names = ("score", "inliers", "votes")
     found = [
-        {"photo": database.names[image], "inliers": int(inliers), "votes": int(votes)}
-        for image, inliers, votes in list(best)[: options.top]
+        {"photo": database.names[image]} | dict(zip(names, map(int, numbers), strict=True))
+        for image, *numbers in list(best)[: options.top]
     ]
-    lines = [f"{row['inliers']:7} {row['votes']:5}  {printable(row['photo'])}" for row in found]
-    text = "\n".join(["inliers votes  photo", *lines])
+    lines = [
+        f"{row['score']:5} {row['inliers']:7} {row['votes']:5}  {printable(row['photo'])}"
+        for row in found
+    ]
+    text = "\n".join(["score inliers votes  photo", *lines])
     return print_result(options, {"query": str(options.photo), "results": found}, text)
 
 

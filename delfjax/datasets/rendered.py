@@ -217,7 +217,9 @@ def _is_visible(
     )
     pixels = camera @ photo.intrinsics.T / np.where(in_front, camera[:, 2], 1.0)[:, None]
     positions = pixels[:, 1::-1]
-    top, left, bottom, right = box or Box(0, 0, *photo.size)
+    (top, left), (bottom, right) = np.clip(
+        np.reshape(box or (0, 0, *photo.size), (2, 2)), 0, photo.size
+    )
     edges = positions + 0.5  # the edges of a box count from the outer edge of the first pixel
     visible: np.ndarray = (
         in_front & (edges >= (top, left)).all(1) & (edges < (bottom, right)).all(1)

@@ -6,7 +6,7 @@ method. Scores differ much more between queries than between methods, so the int
 differences are narrower. Limitation: intervals do not cover training seeds.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -50,7 +50,7 @@ def bootstrap_interval(
     values: Float[np.ndarray, " q"],
     *,
     statistic: Callable[[np.ndarray], float] = np.nanmean,
-    groups: Sequence[Hashable] | np.ndarray | None = None,
+    groups: Sequence[str | int] | np.ndarray | None = None,
     seed: int,
 ) -> Interval:
     """Compute the 95% percentile bootstrap interval of a statistic over queries.

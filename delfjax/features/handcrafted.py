@@ -81,7 +81,8 @@ class HandcraftedExtractor:
     def __call__(self, photo: Photo) -> Features:
         """Extract the features of a photo, highest contrast first. Some photos have no features.
 
-        The scale of a feature is 1.6 divided by the blur of its keypoint in pixels of the photo.
+        The scale of a feature is 1.6 divided by the blur of its keypoint, in pixels of the original
+        photo.
         """
         import cv2
 
@@ -104,12 +105,11 @@ class HandcraftedExtractor:
         best = np.argsort(-responses, kind="stable")[: self.config.max_features]
         points = np.array([keypoint.pt[::-1] for keypoint in keypoints]).reshape(-1, 2)[best]
         sigmas = np.array([keypoint.size / 2 for keypoint in keypoints])[best]
+        shrink = shrink_factor(photo.shape[:2], self.config.longest)
         positions = scale_points(points, np.array(size), np.array(photo.shape[:2]))
         return Features(
             positions=positions.astype(np.float32),
-            scales=(SIGMA / sigmas * shrink_factor(photo.shape[:2], self.config.longest)).astype(
-                np.float32
-            ),
+            scales=(SIGMA / sigmas * shrink).astype(np.float32),
             scores=responses[best],
             descriptors=descriptors[best],
             image_size=photo.shape[:2],

@@ -157,10 +157,10 @@ class Shard:
         expected = _header_sha256(header, self.offsets, self._image_sizes)
         if header["format"] != FORMAT_0_1_0 and self.sha256 != expected:
             raise ValueError("its header does not match its checksum")
-        self._longest: int | None = None  # largest side of photos, if scales have to be converted
+        self._longest: int | None = None  # longest side of photos, if scales have to be converted
         if header["format"] != FORMAT:
-            extraction = made_by["extraction"]
-            self._longest = extraction.get("pyramid", extraction)["longest"]
+            extraction = made_by.get("extraction", {})
+            self._longest = extraction.get("pyramid", extraction).get("longest")
         self.names: list[str] = header["names"]
         self.pca_sha256: str | None = header["pca"]
         self._sources: str | None = header["sources"]

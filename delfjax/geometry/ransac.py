@@ -43,9 +43,10 @@ class RansacConfig:
         residual: Inlier threshold: maximum distance in pixels, in the database photo, between a
             mapped query point and its match. 20 in the official DELF code.
         scale_aware: Whether to use the scales of the features, if they are known. The threshold of a
-            match is then ``residual`` divided by the scale of its database feature, and a model
-            must enlarge the match as the two scales say, within a factor of 2. Not in the paper.
-            None means True, or False in a `RunConfig`. Saved settings that lack it use False.
+            match is then ``residual`` divided by the scale of its database feature. The factor by
+            which the model changes lengths at the match must equal the ratio of the two scales
+            (query to database), within a factor of 2. Not in the paper. None means True, or False
+            in a `RunConfig`. Settings saved by earlier versions are read as False.
         model: Kind of map from the query to the database photo (affine in the official code).
         hypotheses: Number of models computed from random samples (1000 in the official code). At
             least ``screened``.
@@ -111,11 +112,17 @@ def verify(candidates: Sequence[Matches], config: RansacConfig | None = None) ->
     Return one result per candidate. No result depends on other candidates.
     """
     config = config or RansacConfig()
-    results: list[Verification] = []
-    largest = CANDIDATE_BUCKETS[-1]
-    for start in range(0, len(candidates), largest):
-        results += _verify_batch(candidates[start : start + largest], config)
-    return results
+    wanted = config.scale_aware is not False
+    aware = [wanted and matches.scales is not None for matches in candidates]
+    results: dict[int, Verification] = {}
+    for chosen in sorted({*aware}):
+        rows = [row for row, each in enumerate(aware) if each == chosen]
+        batch = replace(config, scale_aware=chosen)
+        for start in range(0, len(rows), CANDIDATE_BUCKETS[-1]):
+            part = rows[start : start + CANDIDATE_BUCKETS[-1]]
+            verified = _verify_batch([candidates[row] for row in part], batch)
+            results |= zip(part, verified, strict=True)
+    return [results[row] for row in range(len(candidates))]
 
 
 def _verify_batch(candidates: Sequence[Matches], config: RansacConfig) -> list[Verification]:
@@ -127,8 +134,6 @@ def _verify_batch(candidates: Sequence[Matches], config: RansacConfig) -> list[V
     points = np.zeros((2, rows, size, 2), np.float32)
     scales = np.ones((rows, size, 2), np.float32)
     counts = np.zeros(rows, np.int32)
-    known = all(matches.scales is not None for matches in candidates)
-    config = replace(config, scale_aware=known and config.scale_aware is not False)
     for row, matches in enumerate(candidates):
         counts[row] = len(matches)
         points[0, row, : len(matches)] = matches.query

@@ -127,7 +127,7 @@ def _methods() -> Iterator[Run]:
 
 def _verifications() -> Iterator[Run]:
     """Yield the four variants without verification, and with our default instead of the paper's."""
-    rules = {"votes": (", votes alone", VOTES), "aware": (", scale-aware", SCALE_AWARE)}
+    rules = {"votes": (", votes alone", VOTES), "aware": (", our verification", SCALE_AWARE)}
     for base in _methods():
         for name, (suffix, search) in rules.items():
             yield Run(

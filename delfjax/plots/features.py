@@ -44,7 +44,7 @@ def keypoints(
     figure, ax = _darkened(photo, f"the {len(best)} best keypoints" if title is None else title)
     low, high = best.scales.min(initial=np.inf), best.scales.max(initial=0)
     if not low < high:  # one scale or no keypoint
-        low, high = min(PAPER_SCALES), max(PAPER_SCALES)
+        low, high = (high or 1.0) / 2, 2 * (high or 1.0)
     norm, colors = LogNorm(low, high), mpl.colormaps["plasma"]
     ax.scatter(
         best.positions[:, 1],
@@ -56,7 +56,7 @@ def keypoints(
         path_effects=[Stroke(linewidth=2.6, foreground="black", alpha=0.5), Normal()],
     )
     bar = figure.colorbar(ScalarMappable(norm, colors), ax=ax, fraction=0.03, pad=0.02)
-    bar.set_label("scale: the photo was resized by this factor")
+    bar.set_label("scale (the photo was resized by this factor)")
     ticks = np.geomspace(low, high, len(PAPER_SCALES)).tolist()
     bar.set_ticks(ticks, labels=[f"{scale:.2f}" for scale in ticks])
     bar.minorticks_off()

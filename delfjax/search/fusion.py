@@ -35,32 +35,41 @@ def fuse(
     """Rank all database photos by a weighted mean of RANSAC inliers and global similarity.
 
     The score of a photo is ``weight * n(inliers) + (1 - weight) * n(similarity)``, where ``n`` is
-    `normalize`. Photos that were not verified count as 0 inliers. Ties are sorted by similarity.
+    `normalize`. Photos that were not verified count as 0 inliers. Ties are sorted by similarity. If
+    ``result.ranking`` has scores, such as votes and inliers together, they replace the inliers.
 
     ``result`` is the result of a search by local features. ``similarities`` holds the similarity of
     each database photo, by global descriptors. ``weight`` is from 0 to 1.
     """
-    inliers = np.zeros(len(similarities))
-    inliers[result.ranking.images] = np.maximum(result.ranking.inliers, 0)
-    fused = weight * normalize(inliers) + (1 - weight) * normalize(similarities)
+    ranking, local = result.ranking, np.zeros(len(similarities))
+    local[ranking.images] = np.maximum(
+        ranking.inliers if ranking.scores is None else ranking.scores, 0
+    )
+    fused = weight * normalize(local) + (1 - weight) * normalize(similarities)
     return _rank(result, fused, similarities, fused)
 
 
 def append_by_similarity(
     result: SearchResult, similarities: Float[np.ndarray, " t"]
 ) -> SearchResult:
-    """Append the database photos that a ranking does not contain, sorted by global similarity."""
-    images = result.ranking.images
+    """Append the database photos that a ranking does not contain, sorted by global similarity.
+
+    If the ranking has scores, the score of an appended photo is -1.
+    """
+    images, known = result.ranking.images, result.ranking.scores
     ranks = np.full(len(similarities), float(len(images)))
     ranks[images] = np.arange(len(images))
-    return _rank(result, -ranks, similarities, None)
+    scores = None if known is None else np.full(len(similarities), -1, known.dtype)
+    if scores is not None:
+        scores[images] = known
+    return _rank(result, -ranks, similarities, scores)
 
 
 def _rank(
     result: SearchResult | None,
     key: Float[np.ndarray, " t"],
     similarities: Float[np.ndarray, " t"],
-    scores: Float[np.ndarray, " t"] | None,
+    scores: Real[np.ndarray, " t"] | None,
 ) -> SearchResult:
     """Rank all photos by key, then similarity, then index. Copy inliers and votes."""
     count = len(key)

@@ -43,9 +43,9 @@ class SearchConfig:
         verified: Number of photos to verify by RANSAC. The photos with most votes are verified. 0
             disables the verification: photos are ranked by votes.
         score: Score by which photos are ranked: ``"votes+inliers"`` or, as in the paper,
-            ``"inliers"``. The sum keeps photos of the same place from other sides, which share
-            features but no view, above photos that agree by chance. None means the sum, or the
-            paper's rule in a `RunConfig`. Saved settings that lack it use the paper's rule.
+            ``"inliers"``. Photos of the same place from another side share features with the query,
+            but no view. The sum ranks them above photos that agree by chance. None means the sum,
+            or inliers in a `RunConfig`. Settings saved by earlier versions are read as inliers.
         features: Maximum number of features of a photo, in query and database. The features with
             the highest scores are used. None: all features. A query that already has the
             dimensions of the database is not limited. To limit it, call `limit_features`.

@@ -215,15 +215,18 @@ def test_search_ranks_the_store(photos, store, capsys):
     command = "search", store, photos.path("b/1.png"), "--neighbors", 20, *RANSAC, "--top", 4
     assert run(*command) == 0
     header, *rows = capsys.readouterr().out.splitlines()
-    assert header.split() == ["inliers", "votes", "photo"]
+    assert header.split() == ["score", "inliers", "votes", "photo"]
     assert len(rows) == 4
-    assert rows[0].split() == ["60", "60", "b/1.png"]
+    assert rows[0].split() == ["120", "60", "60", "b/1.png"]
     assert run(*command, "--json", "-") == 0
     result = strict(capsys.readouterr().out)
     assert result["query"] == str(photos.path("b/1.png"))
-    assert [
-        [str(row["inliers"]), str(row["votes"]), row["photo"]] for row in result["results"]
-    ] == [row.split() for row in rows]
+    names = header.split()
+    assert [[str(row[name]) for name in names] for row in result["results"]] == [
+        row.split() for row in rows
+    ]
+    assert run(*command, "--score", "inliers") == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == ["60", "60", "60", "b/1.png"]
 
 
 def test_search_in_a_store_without_pca(photos, tmp_path, capsys):

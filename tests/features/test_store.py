@@ -399,9 +399,13 @@ def test_a_store_of_version_0_1_0_can_be_read():
     assert store.gather().checksum == expected["checksum"]
 
 
-def test_scales_of_earlier_formats_are_converted(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("extraction", "factor"),
+    [({"pyramid": {"longest": 50}}, 0.5), ({"longest": 50}, 0.5), ({"scales": (0.5, 1.0)}, 1)],
+)
+def test_scales_of_earlier_formats_are_converted(tmp_path, monkeypatch, extraction, factor):
     """They referred to the shrunk copy of a photo, and now refer to the photo."""
-    made_by = MADE_BY | {"extraction": {"pyramid": {"longest": 50}}}
+    made_by = MADE_BY | {"extraction": extraction}
     photo = random_features(5)  # its longest side has 100 pixels
     with FeatureStore(tmp_path / "store", made_by) as store:
         monkeypatch.setattr(shards, "FORMAT", shards.FORMAT_2)
@@ -411,7 +415,7 @@ def test_scales_of_earlier_formats_are_converted(tmp_path, monkeypatch):
         store.write("new", photo)
     reopened = FeatureStore(tmp_path / "store")
     np.testing.assert_array_equal(reopened.read("new").scales, photo.scales)
-    np.testing.assert_array_equal(reopened.read("old").scales, photo.scales / 2)
+    np.testing.assert_array_equal(reopened.read("old").scales, factor * photo.scales)
 
 
 # --- interrupted writes and damaged files

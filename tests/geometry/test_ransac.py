@@ -237,9 +237,14 @@ def test_inliers_do_not_depend_on_the_resolution_of_the_photos():
 
 
 def test_without_scales_the_threshold_is_the_same_for_all_matches():
-    matches, _ = matches_with(200, 0.5)
-    (one,), (other,) = verify([matches]), verify([matches], RansacConfig(scale_aware=False))
-    np.testing.assert_array_equal(one.inliers, other.inliers)
+    matches, _ = matches_with(200, 0.5, noise=8.0)
+    scaled = with_scales(matches, 2.0, 2.0)
+    alone = [verify([each])[0].inliers for each in (matches, scaled)]
+    fixed = RansacConfig(scale_aware=False)
+    np.testing.assert_array_equal(alone[0], verify([matches], fixed)[0].inliers)
+    assert alone[1].sum() < alone[0].sum()
+    for found, expected in zip(verify([scaled, matches]), alone[::-1], strict=True):
+        np.testing.assert_array_equal(found.inliers, expected)
 
 
 @given(seed=st.integers(0, 10_000))

@@ -1,5 +1,7 @@
 """Late fusion: its limits, ties, and the inliers and votes it keeps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -62,6 +64,17 @@ def test_equal_similarities_are_ranked_by_index():
     np.testing.assert_array_equal(ranking.scores, SIMILARITIES[ranking.images])
     assert (ranking.inliers == -1).all()
     assert np.isnan(ranking.affines).all()
+
+
+def test_scores_of_a_ranking_replace_its_inliers():
+    local = local_result([2, 3], [40, 10])
+    scores = np.array([50, 60])  # votes and inliers together
+    scored = replace(local, ranking=replace(local.ranking, scores=scores))
+    assert fuse(local, SIMILARITIES, weight=1.0).ranking.images.tolist()[:2] == [2, 3]
+    assert fuse(scored, SIMILARITIES, weight=1.0).ranking.images.tolist()[:2] == [3, 2]
+    ranking = append_by_similarity(scored, SIMILARITIES).ranking
+    assert ranking.images.tolist() == [2, 3, 0, 1, 4]
+    assert ranking.scores.tolist() == [50, 60, -1, -1, -1]
 
 
 @pytest.mark.parametrize("combine", [fuse, append_by_similarity])
