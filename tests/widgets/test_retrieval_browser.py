@@ -53,8 +53,9 @@ def check_explorer(notebook: Notebook) -> None:
     first = caption.inner_text()
     assert "result 1, photo_2" in first
     area = results.bounding_box()
-    second = area["x"] + 0.35 * area["width"], area["y"] + 0.2 * area["height"]
-    wait_for_change(lambda: page.mouse.click(*second), "results", "square and")
+    second = {"x": 0.35 * area["width"], "y": 0.2 * area["height"]}
+    # A click on the element waits until the page has stopped moving, unlike one on the page.
+    wait_for_change(lambda: results.click(position=second), "results", "square and")
     wait_until(lambda: "result 2, photo_3" in caption.inner_text())
     page.mouse.move(5, 5)
     results.focus()
