@@ -123,5 +123,10 @@ class Ranking:
     affines: Float[np.ndarray, "b 2 3"]
     scores: Real[np.ndarray, " b"] | None = None
 
+    @property
+    def score(self) -> Real[np.ndarray, " b"]:
+        """``scores`` or, if it is None, ``inliers``."""
+        return self.inliers if self.scores is None else self.scores
+
     def __len__(self) -> int:
         return len(self.images)

@@ -266,8 +266,7 @@ def search(options: argparse.Namespace) -> int:
     database = config.load_database(store)
     searcher = Searcher(database, _load_or_build(database, options), config)
     ranking = searcher(config.limit_features(query)).ranking
-    scores = ranking.inliers if ranking.scores is None else ranking.scores
-    best = zip(ranking.images, scores, ranking.inliers, ranking.votes, strict=True)
+    best = zip(ranking.images, ranking.score, ranking.inliers, ranking.votes, strict=True)
     names = ("score", "inliers", "votes")
     found = [
         {"photo": database.names[image]} | dict(zip(names, map(int, numbers), strict=True))

@@ -63,11 +63,9 @@ class RunConfig:
         check_fields(self, fusion_weight=FRACTION, **counts)
         if self.extraction.min_contrast is None:
             object.__setattr__(self, "extraction", replace(self.extraction, min_contrast=0.0))
-        if None in (self.search.score, self.search.ransac.scale_aware):
-            ransac = self.search.ransac
-            ransac = replace(ransac, scale_aware=bool(ransac.scale_aware))
-            search = replace(self.search, score=self.search.score or "inliers", ransac=ransac)
-            object.__setattr__(self, "search", search)
+        ransac = replace(self.search.ransac, scale_aware=bool(self.search.ransac.scale_aware))
+        search = replace(self.search, score=self.search.score or "inliers", ransac=ransac)
+        object.__setattr__(self, "search", search)
         check_dimensions("truncate", self.search.truncate, self.pca.dimensions)
         if self.global_descriptor is not None and self.model in HANDCRAFTED:
             raise ConfigError(

@@ -41,10 +41,8 @@ def fuse(
     ``result`` is the result of a search by local features. ``similarities`` holds the similarity of
     each database photo, by global descriptors. ``weight`` is from 0 to 1.
     """
-    ranking, local = result.ranking, np.zeros(len(similarities))
-    local[ranking.images] = np.maximum(
-        ranking.inliers if ranking.scores is None else ranking.scores, 0
-    )
+    local = np.zeros(len(similarities))
+    local[result.ranking.images] = np.maximum(result.ranking.score, 0)
     fused = weight * normalize(local) + (1 - weight) * normalize(similarities)
     return _rank(result, fused, similarities, fused)
 
@@ -59,8 +57,9 @@ def append_by_similarity(
     images, known = result.ranking.images, result.ranking.scores
     ranks = np.full(len(similarities), float(len(images)))
     ranks[images] = np.arange(len(images))
-    scores = None if known is None else np.full(len(similarities), -1, known.dtype)
-    if scores is not None:
+    scores = None
+    if known is not None:
+        scores = np.full(len(similarities), -1, known.dtype)
         scores[images] = known
     return _rank(result, -ranks, similarities, scores)
 
