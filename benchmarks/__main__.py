@@ -11,6 +11,7 @@ BENCHMARKS = {
     "verification": "time of our RANSAC on 100 pairs of photos and of scikit-image on one pair",
     "verification_study": "mAP of rules of verification, on the rendered set and --photos",
     "extraction": "time of our ResNet-50 up to layer conv4 and of the same layers in Keras",
+    "backends": "time from a photo to features: both backends, and plain pipelines of other libraries",
     "neighbors": "time of exact search and of a neighbor graph, at three sizes of the database",
     "stores": "time to write and read features, in our feature store and in other file formats",
     "scale": "our indexes of a million descriptors and those of hnswlib, faiss and pynndescent",

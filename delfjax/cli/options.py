@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from delfjax.cli.output import UsageError
 from delfjax.evaluation.config import RunConfig
 from delfjax.features.extract_folder import PCAConfig
-from delfjax.features.extraction import ExtractionConfig, Selection
+from delfjax.features.extraction import Backend, ExtractionConfig, Selection
 from delfjax.features.factory import DEFAULT_MODEL, model_names
 from delfjax.features.global_descriptors import GlobalConfig
 from delfjax.features.handcrafted import NAMES as HANDCRAFTED
@@ -35,6 +35,12 @@ def add_model_options(parser: argparse.ArgumentParser, default: str | None = DEF
     parser.add_argument("--model", default=default, metavar="NAME", help=model)
     weights = "read the weights of the ImageNet backbone from this file instead of downloading them"
     parser.add_argument("--weights", type=Path, metavar="FILE", help=weights)
+
+
+def add_backend_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the library that runs the network."""
+    text = "library that runs the network; openvino, an extra, is faster on CPUs"
+    parser.add_argument("--backend", choices=get_args(Backend), default="jax", help=text)
 
 
 def add_extraction_options(parser: argparse.ArgumentParser) -> None:

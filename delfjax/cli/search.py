@@ -10,6 +10,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from delfjax.cli.options import (
+    add_backend_option,
     add_extraction_options,
     add_index_options,
     add_json_option,
@@ -66,6 +67,7 @@ def match_options(parser: argparse.ArgumentParser) -> None:
     figure = "save a figure of the inliers to this file (.png, .pdf, ...)"
     parser.add_argument("--figure", type=Path, metavar="FILE", help=figure)
     add_model_options(parser, default=None)
+    add_backend_option(parser)
     add_extraction_options(parser)
     add_ransac_options(parser)
     add_json_option(parser)
@@ -86,9 +88,17 @@ def match(options: argparse.Namespace) -> int:
     pca = None
     if options.store:
         store = open_store(options.store)
-        model, pca = extractor_of(store, options.model, weights=options.weights), store.pca
+        model, pca = (
+            extractor_of(store, options.model, weights=options.weights, backend=options.backend),
+            store.pca,
+        )
     else:
-        model = load(options.model or DEFAULT_MODEL, configured, weights=options.weights)
+        model = load(
+            options.model or DEFAULT_MODEL,
+            configured,
+            weights=options.weights,
+            backend=options.backend,
+        )
     features = [model(photo) for photo in tqdm(photos, desc="extract", unit="photo")]
     limits = {"max_distance": options.max_distance, "ratio": options.ratio}
     pair = match_features(*features, pca=pca, **limits, ransac=ransac)
@@ -136,6 +146,7 @@ def extract_options(parser: argparse.ArgumentParser) -> None:
     prune = "remove photos from STORE that are no longer in FOLDER"
     parser.add_argument("--prune", action="store_true", help=prune)
     add_model_options(parser)
+    add_backend_option(parser)
     add_extraction_options(parser)
     add_pca_options(parser)
 
@@ -146,7 +157,7 @@ def extract(options: argparse.Namespace) -> int:
     settings = extraction_config(options)
     config = replace(pca_config(options), database=options.database)
     photos = scan(options.folder)
-    model = load(options.model, settings, weights=options.weights)
+    model = load(options.model, settings, weights=options.weights, backend=options.backend)
     with connect_cluster(scheduler=options.scheduler, workers=options.workers) as client:
         store = extract_folder(model, photos, options.store, config=config, client=client)
     report, gone = store.report, _gone(store, photos)
@@ -238,6 +249,7 @@ def search_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--saved", type=Path, metavar="FOLDER", help=saved)
     add_model_options(parser, default=None)
+    add_backend_option(parser)
     add_index_options(parser, settings=False)
     add_search_options(parser)
     add_json_option(parser)
@@ -256,7 +268,7 @@ def search(options: argparse.Namespace) -> int:
     store = open_store(options.store)
     check_dimensions("--truncate", config.truncate, store.dimensions)
     IndexConfig(kind=options.index).check(config.truncate or store.dimensions)
-    model = extractor_of(store, options.model, weights=options.weights)
+    model = extractor_of(store, options.model, weights=options.weights, backend=options.backend)
     query = model(read_image(options.photo))
     if not len(query):
         text = "no feature was found in this photo, so the result is empty. Fix: use another photo"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -33,13 +33,23 @@ from delfjax.features.pyramid import (
 )
 from delfjax.images.reading import PhotoError
 from delfjax.models.attention import Attention
-from delfjax.models.backbone import ResNet, State, checksum, fold_batch_norm, transpose_kernels
+from delfjax.models.backbone import (
+    ResNet,
+    State,
+    checksum,
+    fold_batch_norm,
+    named_parameters,
+    transpose_kernels,
+)
+from delfjax.models.openvino_network import OpenVinoNetwork
 from delfjax.models.resnet import receptive_field
 from delfjax.ranges import COUNT, FRACTION, NOT_NEGATIVE, ConfigError, check_fields
 from delfjax.types import Features, Photo
 
 Selection = Literal["attention", "norm"]
-SelectedCells = tuple[Array, Array, Array]  # (row, column) of cells; their scores; descriptors
+Backend = Literal["jax", "openvino"]
+# (row, column) of cells; their scores; descriptors
+SelectedCells = tuple[Array | np.ndarray, Array | np.ndarray, Array | np.ndarray]
 NMS_CANDIDATES = 5  # candidates of non-maximum suppression per feature; our choice, not the paper's
 CONTENT_BLOCK = 8  # pixels: side of the blocks of `has_content`. Their means contain little noise
 MIN_CONTRAST = 1.0  # gray levels: default outside of evaluations
@@ -137,6 +147,8 @@ class Extractor:
         attention: Attention head, required for selection by attention.
         config: Settings of the extraction. None: the defaults.
         name: Name of the model, such as ``"delf_att"``. By default the name of the backbone.
+        backend: Library that computes features: ``"jax"``, or ``"openvino"`` (an extra), which is
+            faster on CPUs. Features are equal up to rounding errors. `score_maps` always uses JAX.
 
     Attributes:
         spec: Description of the backbone.
@@ -145,7 +157,9 @@ class Extractor:
         receptive_field: Size and stride of the receptive fields of conv4.
 
     Raises:
-        ValueError: If the configuration selects by attention, but there is no attention head.
+        ValueError: If the configuration selects by attention, but there is no attention head. Also
+            if there is no such backend.
+        ImportError: If the package of the backend is not installed.
     """
 
     def __init__(
@@ -154,7 +168,12 @@ class Extractor:
         attention: Attention | None = None,
         config: ExtractionConfig | None = None,
         name: str = "",
+        *,
+        backend: Backend = "jax",
     ) -> None:
+        if backend not in get_args(Backend):
+            names = ", ".join(get_args(Backend))
+            raise ConfigError(f"backend is {backend!r}; expected one of {names}")
         self.spec = backbone.spec
         self.dimensions = backbone.spec.channels
         self.name = name or backbone.spec.name
@@ -163,6 +182,10 @@ class Extractor:
         self.receptive_field = receptive_field(backbone.spec)
         self._graph, upright = nnx.split(Delf(fold_batch_norm(backbone), attention))
         self._states = {False: upright, True: transpose_kernels(upright)}
+        self._openvino: OpenVinoNetwork | None = None
+        if backend == "openvino":
+            parameters = {n: np.asarray(w[...]) for n, w in named_parameters(upright).items()}
+            self._openvino = OpenVinoNetwork(backbone.spec, parameters)
 
     def _resolve(self, config: ExtractionConfig) -> ExtractionConfig:
         """Replace None by the default selection of the model and the default contrast."""
@@ -226,16 +249,43 @@ class Extractor:
 
     def _launch(self, mosaic: Mosaic) -> SelectedCells:
         """Start the network on a mosaic. Return without waiting for the accelerator."""
-        candidates = NMS_CANDIDATES if self.config.nms_iou < 1 else 1
+        count = self.config.max_features * (NMS_CANDIDATES if self.config.nms_iou < 1 else 1)
+        if self._openvino is not None:
+            return self._select_by_openvino(self._openvino, mosaic, count)
         cells, scores, descriptors = _select(
             *self.network(mosaic),
             mosaic.pixels,
             mosaic.levels,
             by=self.config.selection,
-            count=candidates * self.config.max_features,
+            count=count,
             min_contrast=self.config.min_contrast,
         )
         return cells, scores, descriptors
+
+    def _select_by_openvino(
+        self, network: OpenVinoNetwork, mosaic: Mosaic, count: int
+    ) -> SelectedCells:
+        """Run the network on one level after another. Return the same cells as `_select`."""
+        shape = tuple(side // STRIDE for side in mosaic.pixels.shape[:2])
+        scores = np.full(shape, -np.inf, np.float32)
+        descriptors = np.empty((*shape, self.dimensions), np.float32)
+        for top, left, height, width in mosaic.levels.tolist():
+            level = mosaic.pixels[top : top + height, left : left + width]
+            maps, found = network(level.swapaxes(0, 1) if mosaic.transposed else level)
+            values = found[self.config.selection or self._default_selection]
+            if mosaic.transposed:
+                maps, values = maps.swapaxes(0, 1), values.T
+            rows, columns = (
+                slice(start // STRIDE, start // STRIDE + cells)
+                for start, cells in zip((top, left), values.shape, strict=True)
+            )
+            scores[rows, columns], descriptors[rows, columns] = values, maps
+        if self.config.min_contrast:
+            content = _has_content(mosaic.pixels, mosaic.levels, self.config.min_contrast)
+            scores[~np.asarray(content)] = -np.inf
+        best = np.argsort(-scores, axis=None, kind="stable")[:count]
+        cells = np.column_stack(np.unravel_index(best, shape))
+        return cells, scores.ravel()[best], descriptors.reshape(-1, self.dimensions)[best]
 
     def _collect(self, mosaic: Mosaic, selected: SelectedCells) -> Features:
         """Wait for the result of `_launch`, and convert its cells to features of the photo."""
@@ -324,6 +374,9 @@ def has_content(
     windows = jax.lax.reduce_window(maps, 0.0, jax.lax.add, size, (1, 1, 1, 1), padding)
     squared, terms = (windows * inside[:, None]).sum(0)
     return jnp.greater(squared, min_contrast**2 * jnp.maximum(terms, 1))
+
+
+_has_content = partial(jax.jit, static_argnames="min_contrast")(has_content)
 
 
 @partial(jax.jit, static_argnames="graph")

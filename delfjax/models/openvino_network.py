@@ -1,0 +1,98 @@
+"""Run the network on a CPU with OpenVINO, an optional package. Not in the paper.
+
+The network has the weights of the JAX network, and takes images of any size without a mosaic.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from delfjax.models.resnet import POOL_KERNEL, ResNetSpec
+
+
+class OpenVinoNetwork:
+    """Backbone and attention head, compiled by OpenVINO in single precision.
+
+    Args:
+        spec: Layer sizes and input normalization of the backbone.
+        parameters: Weights by name, such as ``"backbone.stem.conv.kernel"``. The batch norms must be
+            folded. Without ``"attention.hidden.kernel"``, there is no attention head.
+
+    Raises:
+        ImportError: If the package openvino is not installed.
+    """
+
+    def __init__(self, spec: ResNetSpec, parameters: Mapping[str, np.ndarray]) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            raise ImportError(
+                'the backend "openvino" needs the package openvino. Fix: '
+                "pip install 'delfjax[openvino]', or use the backend \"jax\""
+            ) from error
+        self._arguments = spec, dict(parameters)
+        # By default, OpenVINO computes in half precision on CPUs that support it.
+        options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        self._network = openvino.compile_model(_build_model(*self._arguments), "CPU", options)
+
+    def __reduce__(
+        self,
+    ) -> tuple[type["OpenVinoNetwork"], tuple[ResNetSpec, dict[str, np.ndarray]]]:
+        """Pickle the weights. The compiled network cannot be pickled."""
+        return type(self), self._arguments
+
+    def __call__(
+        self, pixels: UInt8[np.ndarray, "h w 3"]
+    ) -> tuple[Float[np.ndarray, "y x c"], dict[str, Float[np.ndarray, "y x"]]]:
+        """Return the conv4 feature map of an RGB image, and a map of each score.
+
+        Scores: ``"norm"``, and ``"attention"`` if there is a head.
+        """
+        outputs = self._network([np.ascontiguousarray(pixels[None])], share_outputs=False)
+        maps, norm, *attention = (outputs[n][0] for n in range(len(outputs)))
+        scores = {"norm": norm}
+        if attention:
+            scores["attention"] = np.logaddexp(np.float32(0), attention[0])  # a softplus
+        return maps, scores
+
+
+def _build_model(spec: ResNetSpec, parameters: Mapping[str, np.ndarray]) -> Any:  # noqa: ANN401 - optional
+    """Describe the network as an OpenVINO model. Its layers are those of `ResNet` and `Attention`."""
+    from openvino import Model
+    from openvino import opset13 as ops
+
+    def convolve(x: Any, name: str, stride: int = 1) -> Any:  # noqa: ANN401
+        kernel, bias = parameters[f"{name}.kernel"], parameters[f"{name}.bias"]
+        padding = [kernel.shape[0] // 2] * 2
+        weights = ops.constant(np.ascontiguousarray(kernel.transpose(3, 2, 0, 1)))
+        result = ops.convolution(x, weights, [stride, stride], padding, padding, [1, 1])
+        return ops.add(result, ops.constant(bias.reshape(1, -1, 1, 1)))
+
+    def channels(values: tuple[float, ...]) -> Any:  # noqa: ANN401
+        return ops.constant(np.array(values, np.float32).reshape(1, 3, 1, 1))
+
+    pixels = ops.parameter([1, -1, -1, 3], np.uint8)
+    x = ops.transpose(ops.convert(pixels, np.float32), ops.constant([0, 3, 1, 2]))
+    x = ops.divide(ops.subtract(x, channels(spec.mean)), channels(spec.std))
+    x = ops.relu(convolve(x, "backbone.stem.conv", 2))
+    pooling = [[2, 2], [1, 1], [1, 1], [1, 1], [POOL_KERNEL] * 2]
+    x = ops.max_pool(x, *pooling, rounding_type="floor").output(0)
+    for stage in (2, 3, 4):
+        for number, (_, _, (stride_1x1, stride_3x3)) in enumerate(spec.bottlenecks(stage)):
+            block = f"backbone.conv{stage}.{number}"
+            inner = ops.relu(convolve(x, f"{block}.reduce.conv", stride_1x1))
+            inner = ops.relu(convolve(inner, f"{block}.spatial.conv", stride_3x3))
+            if f"{block}.shortcut.conv.kernel" in parameters:
+                x = convolve(x, f"{block}.shortcut.conv", stride_1x1 * stride_3x3)
+            x = ops.relu(ops.add(x, convolve(inner, f"{block}.expand.conv")))
+    outputs = [
+        ops.transpose(x, ops.constant([0, 2, 3, 1])),
+        ops.reduce_l2(x, ops.constant([1]), keep_dims=False),
+    ]
+    if "attention.hidden.kernel" in parameters:
+        hidden = ops.relu(convolve(x, "attention.hidden"))
+        # Without the softplus, because that of OpenVINO is inaccurate near 0.
+        outputs.append(ops.squeeze(convolve(hidden, "attention.score"), ops.constant([1])))
+    return Model(outputs, [pixels], "delf")

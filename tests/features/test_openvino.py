@@ -1,0 +1,63 @@
+"""The backend openvino: the features of JAX, clear errors, and pickling."""
+
+import pickle
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from worlds import SMALL, draw, head, network
+
+from delfjax.features import factory
+from delfjax.features.extraction import ExtractionConfig, Extractor
+from delfjax.ranges import ConfigError
+
+
+def openvino_extractor(config: ExtractionConfig) -> Extractor:
+    pytest.importorskip("openvino")
+    return Extractor(network(), head(), config, backend="openvino")
+
+
+@pytest.mark.parametrize("size", [(90, 130), (131, 77), (40, 200)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"selection": "attention", "max_features": 1000},
+        {"selection": "norm", "max_features": 1000, "min_contrast": 2},
+        {"selection": "norm", "max_features": 20},
+        {"selection": "norm", "max_features": 20, "nms_iou": 0.5},
+    ],
+)
+def test_features_are_those_of_jax(size: tuple[int, int], options: dict) -> None:
+    config, photo = replace(SMALL, **options), draw(0, size, block=16)
+    expected, found = Extractor(network(), head(), config)(photo), openvino_extractor(config)(photo)
+    assert len(found) == len(expected) >= 10
+    assert (np.diff(found.scores) <= 0).all()
+    # Rounding errors may swap features of almost equal scores.
+    expected, found = (
+        each[np.lexsort((*each.positions.T, each.scales))] for each in (expected, found)
+    )
+    np.testing.assert_array_equal(found.positions, expected.positions)
+    np.testing.assert_array_equal(found.scales, expected.scales)
+    for field in ("scores", "descriptors"):
+        values = getattr(expected, field)
+        limit = 1e-5 * np.abs(values).max()
+        np.testing.assert_allclose(getattr(found, field), values, rtol=0, atol=limit)
+
+
+def test_a_copy_for_another_process_gives_the_same_features() -> None:
+    model, photo = openvino_extractor(SMALL), draw(0)
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(model))(photo).descriptors, model(photo).descriptors
+    )
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ImportError, match=r"needs the package openvino.*Fix: pip install"):
+        Extractor(network(), head(), backend="openvino")
+
+
+def test_handcrafted_features_have_no_backend() -> None:
+    with pytest.raises(ConfigError, match="sift has no network"):
+        factory.load("sift", backend="openvino")
