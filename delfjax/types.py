@@ -125,7 +125,7 @@ class Ranking:
 
     @property
     def score(self) -> Real[np.ndarray, " b"]:
-        """``scores`` or, if it is None, ``inliers``."""
+        """Scores of the photos. Without ``scores``, the numbers of inliers."""
         return self.inliers if self.scores is None else self.scores
 
     def __len__(self) -> int:

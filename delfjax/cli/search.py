@@ -88,10 +88,8 @@ def match(options: argparse.Namespace) -> int:
     pca = None
     if options.store:
         store = open_store(options.store)
-        model, pca = (
-            extractor_of(store, options.model, weights=options.weights, backend=options.backend),
-            store.pca,
-        )
+        model = extractor_of(store, options.model, weights=options.weights, backend=options.backend)
+        pca = store.pca
     else:
         model = load(
             options.model or DEFAULT_MODEL,

@@ -86,8 +86,8 @@ def extractor_of(
 ) -> LocalExtractor:
     """Load the model that extracted the features of a store.
 
-    ``model``, ``weights`` and ``backend`` are arguments of `load`. ``model`` may be None for ImageNet backbones
-    and handcrafted features, because the store contains their names.
+    ``model``, ``weights`` and ``backend`` are arguments of `load`. ``model`` may be None for
+    ImageNet backbones and handcrafted features, because the store contains their names.
 
     Raises:
         StoreError: If ``model`` is not the model that extracted the features.

@@ -3,6 +3,7 @@
 The network has the weights of the JAX network, and takes images of any size without a mosaic.
 """
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,8 @@ class OpenVinoNetwork:
     """
 
     def __init__(self, spec: ResNetSpec, parameters: Mapping[str, np.ndarray]) -> None:
+        # Without its telemetry, which reports every import to its makers, and forks the process for it.
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         try:
             import openvino
         except ImportError as error:
@@ -58,7 +61,7 @@ class OpenVinoNetwork:
         return maps, scores
 
 
-def _build_model(spec: ResNetSpec, parameters: Mapping[str, np.ndarray]) -> Any:  # noqa: ANN401 - optional
+def _build_model(spec: ResNetSpec, parameters: Mapping[str, np.ndarray]) -> Any:  # noqa: ANN401
     """Describe the network as an OpenVINO model. Its layers are those of `ResNet` and `Attention`."""
     from openvino import Model
     from openvino import opset13 as ops
