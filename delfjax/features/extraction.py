@@ -266,26 +266,34 @@ class Extractor:
         self, network: OpenVinoNetwork, mosaic: Mosaic, count: int
     ) -> SelectedCells:
         """Run the network on one level after another. Return the same cells as `_select`."""
-        shape = tuple(side // STRIDE for side in mosaic.pixels.shape[:2])
-        scores = np.full(shape, -np.inf, np.float32)
-        descriptors = np.empty((*shape, self.dimensions), np.float32)
-        for top, left, height, width in mosaic.levels.tolist():
-            level = mosaic.pixels[top : top + height, left : left + width]
-            maps, found = network(level.swapaxes(0, 1) if mosaic.transposed else level)
-            values = found[self.config.selection or self._default_selection]
-            if mosaic.transposed:
-                maps, values = maps.swapaxes(0, 1), values.T
-            rows, columns = (
-                slice(start // STRIDE, start // STRIDE + cells)
-                for start, cells in zip((top, left), values.shape, strict=True)
-            )
-            scores[rows, columns], descriptors[rows, columns] = values, maps
+        content = None
         if self.config.min_contrast:
-            content = _has_content(mosaic.pixels, mosaic.levels, self.config.min_contrast)
-            scores[~np.asarray(content)] = -np.inf
-        best = np.argsort(-scores, axis=None, kind="stable")[:count]
-        cells = np.column_stack(np.unravel_index(best, shape))
-        return cells, scores.ravel()[best], descriptors.reshape(-1, self.dimensions)[best]
+            content = np.asarray(
+                _has_content(mosaic.pixels, mosaic.levels, self.config.min_contrast)
+            )
+        levels = (
+            mosaic.pixels[top : top + height, left : left + width]
+            for top, left, height, width in mosaic.levels.tolist()
+        )
+        upright = (level.swapaxes(0, 1) if mosaic.transposed else level for level in levels)
+        best_of_levels = []
+        for corner, (maps, found) in zip(
+            mosaic.levels[:, :2] // STRIDE, network(upright), strict=True
+        ):
+            scores = found[self.config.selection or self._default_selection]
+            if mosaic.transposed:
+                maps, scores = maps.swapaxes(0, 1), scores.T
+            if content is not None:
+                rows, columns = (
+                    slice(*side) for side in zip(corner, corner + scores.shape, strict=True)
+                )
+                scores = np.where(content[rows, columns], scores, -np.inf)
+            cells = np.column_stack(np.unravel_index(_highest(scores, count), scores.shape))
+            chosen = tuple(cells.T)
+            best_of_levels.append((cells + corner, scores[chosen], maps[chosen]))
+        cells, scores, descriptors = map(np.concatenate, zip(*best_of_levels, strict=True))
+        best = _highest(scores, count)
+        return cells[best], scores[best], descriptors[best]
 
     def _collect(self, mosaic: Mosaic, selected: SelectedCells) -> Features:
         """Wait for the result of `_launch`, and convert its cells to features of the photo."""
@@ -329,6 +337,11 @@ class Extractor:
             attention=levels.get("attention"),
             image_size=mosaic.image_size,
         )
+
+
+def _highest(scores: Float[np.ndarray, "*shape"], count: int) -> Int[np.ndarray, " _"]:
+    """Return the flat indices of the ``count`` highest scores, highest first."""
+    return np.argsort(-scores, axis=None, kind="stable")[:count]
 
 
 def level_mask(shape: tuple[int, ...], levels: Int[Array, "levels 4"]) -> Bool[Array, "h w"]:

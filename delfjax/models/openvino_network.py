@@ -4,7 +4,7 @@ The network has the weights of the JAX network, and takes images of any size wit
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -47,14 +47,26 @@ class OpenVinoNetwork:
         return type(self), self._arguments
 
     def __call__(
-        self, pixels: UInt8[np.ndarray, "h w 3"]
-    ) -> tuple[Float[np.ndarray, "y x c"], dict[str, Float[np.ndarray, "y x"]]]:
-        """Return the conv4 feature map of an RGB image, and a map of each score.
+        self, images: Iterable[UInt8[np.ndarray, "h w 3"]]
+    ) -> Iterator[tuple[Float[np.ndarray, "y x c"], dict[str, Float[np.ndarray, "y x"]]]]:
+        """Yield the conv4 feature map of each RGB image, and a map of each score.
 
-        Scores: ``"norm"``, and ``"attention"`` if there is a head.
+        Scores: ``"norm"``, and ``"attention"`` if there is a head. The arrays are overwritten when
+        the next image is requested. The network runs on that image while the caller uses the arrays.
         """
-        outputs = self._network([np.ascontiguousarray(pixels[None])], share_outputs=False)
-        maps, norm, *attention = (outputs[n][0] for n in range(len(outputs)))
+        requests = [self._network.create_infer_request() for _ in range(2)]
+        for number, pixels in enumerate(images):
+            requests[0].start_async([np.ascontiguousarray(pixels[None])])
+            if number:
+                yield self._outputs(requests[1])
+            requests.reverse()
+        yield self._outputs(requests[1])
+
+    @staticmethod
+    def _outputs(request: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:  # noqa: ANN401
+        """Wait for the outputs of one image."""
+        request.wait()
+        maps, norm, *attention = (tensor.data[0] for tensor in request.output_tensors)
         scores = {"norm": norm}
         if attention:
             scores["attention"] = np.logaddexp(np.float32(0), attention[0])  # a softplus
