@@ -1,49 +1,59 @@
-"""Run benchmarks. The result of benchmark NAME is written to data/results/bench_NAME.json."""
+"""Compare the speed of delfjax with other libraries, or run one of the studies.
+
+Without a name, or with the names of parts, the result is data/results/bench.json. The result of a study
+NAME is data/results/bench_NAME.json.
+"""
 
 import argparse
 import importlib
 import json
 import time
 
+from benchmarks import speed
 from delfjax import provenance
 
-BENCHMARKS = {
-    "verification": "time of our RANSAC on 100 pairs of photos and of scikit-image on one pair",
+STUDIES = {
     "verification_study": "mAP of rules of verification, on the rendered set and --photos",
-    "extraction": "time of our ResNet-50 up to layer conv4 and of the same layers in Keras",
-    "backends": "time from a photo to features: both backends, and plain pipelines of other libraries",
-    "neighbors": "time of exact search and of a neighbor graph, at three sizes of the database",
     "stores": "time to write and read features, in our feature store and in other file formats",
     "scale": "our indexes of a million descriptors and those of hnswlib, faiss and pynndescent",
     "costs": "time, memory and recall of each kind of index, from 3,000 to 10 million descriptors",
+    "growth": "memory, time and compilations of an extraction, from 100 to 2,000 photos",
     "damaged": "what readers do with damaged files of each kind, of 7,000 trials (a few minutes)",
     "soak": "2,000 photos extracted, indexed and searched while processes are killed (20 minutes)",
+    "gpu": "photos and updates per second on this device, and the share of its measured rate",
 }
 
 
 def main() -> None:
-    """Run the benchmarks that the command line names, or all of them."""
-    table = "\n".join(f"  {name:20}{measured}" for name, measured in BENCHMARKS.items())
+    """Run what the command line names: parts of the comparison, or studies."""
+    lists = [
+        f"{title}:\n" + "\n".join(f"  {name:20}{what}" for name, what in entries.items())
+        for title, entries in (("parts", speed.PARTS), ("studies", STUDIES))
+    ]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog=f"benchmarks, and what each of them measures:\n{table}",
+        epilog="\n\n".join(lists),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    choices = [*BENCHMARKS, []]
+    choices = [*speed.PARTS, *STUDIES, []]
     parser.add_argument(
-        "names", nargs="*", choices=choices, metavar="NAME", help="benchmarks to run (default: all)"
+        "names", nargs="*", choices=choices, metavar="NAME", help="default: all parts"
     )
     parser.add_argument(
         "--largest",
         type=int,
-        help="largest number of descriptors that the benchmark costs measures (default: 10 million)",
+        help="largest number of descriptors that the study costs measures (default: 10 million)",
     )
     parser.add_argument(
-        "--photos", help="folder of real photos of the benchmark verification_study; see its file"
+        "--photos", help="folder of real photos of the study verification_study; see its file"
     )
     options = parser.parse_args()
-    for name in options.names or BENCHMARKS:
+    if parts := [name for name in options.names or speed.PARTS if name in speed.PARTS]:
+        speed.run(parts)
+    for name in options.names:
+        if name in speed.PARTS:
+            continue
         start, command = time.perf_counter(), f"python -m benchmarks {name}"
         settings: dict[str, object] = {}
         if name == "costs" and options.largest:

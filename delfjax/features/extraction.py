@@ -182,10 +182,13 @@ class Extractor:
         self.receptive_field = receptive_field(backbone.spec)
         self._graph, upright = nnx.split(Delf(fold_batch_norm(backbone), attention))
         self._states = {False: upright, True: transpose_kernels(upright)}
-        self._openvino: OpenVinoNetwork | None = None
-        if backend == "openvino":
-            parameters = {n: np.asarray(w[...]) for n, w in named_parameters(upright).items()}
-            self._openvino = OpenVinoNetwork(backbone.spec, parameters)
+        self._openvino = self._compile_by_openvino() if backend == "openvino" else None
+
+    def _compile_by_openvino(self) -> OpenVinoNetwork:
+        """Compile the network with the score of the configuration."""
+        parameters = named_parameters(self._states[False])
+        arrays = {name: np.asarray(weights[...]) for name, weights in parameters.items()}
+        return OpenVinoNetwork(self.spec, arrays, self.config.selection or self._default_selection)
 
     def _resolve(self, config: ExtractionConfig) -> ExtractionConfig:
         """Replace None by the default selection of the model and the default contrast."""
@@ -202,6 +205,8 @@ class Extractor:
         """Return an extractor with the same network and the given configuration."""
         other = copy(self)
         other.config = self._resolve(config)
+        if self._openvino is not None and other.config.selection != self.config.selection:
+            other._openvino = other._compile_by_openvino()
         return other
 
     @cached_property
@@ -277,20 +282,18 @@ class Extractor:
         )
         upright = (level.swapaxes(0, 1) if mosaic.transposed else level for level in levels)
         best_of_levels = []
-        for corner, (maps, found) in zip(
-            mosaic.levels[:, :2] // STRIDE, network(upright), strict=True
-        ):
-            scores = found[self.config.selection or self._default_selection]
-            if mosaic.transposed:
-                maps, scores = maps.swapaxes(0, 1), scores.T
+        corners = mosaic.levels[:, :2] // STRIDE
+        for corner, (maps, scores) in zip(corners, network(upright), strict=True):
             if content is not None:
-                rows, columns = (
-                    slice(*side) for side in zip(corner, corner + scores.shape, strict=True)
-                )
-                scores = np.where(content[rows, columns], scores, -np.inf)
-            cells = np.column_stack(np.unravel_index(_highest(scores, count), scores.shape))
-            chosen = tuple(cells.T)
-            best_of_levels.append((cells + corner, scores[chosen], maps[chosen]))
+                height, width = scores.T.shape if mosaic.transposed else scores.shape
+                part = content[corner[0] : corner[0] + height, corner[1] : corner[1] + width]
+                scores = np.where(part.T if mosaic.transposed else part, scores, -np.inf)
+            best = _highest(scores, count)
+            cells = np.column_stack(np.unravel_index(best, scores.shape))
+            if mosaic.transposed:
+                cells = cells[:, ::-1]
+            descriptors = maps.reshape(self.dimensions, -1)[:, best].T
+            best_of_levels.append((cells + corner, scores.ravel()[best], descriptors))
         cells, scores, descriptors = map(np.concatenate, zip(*best_of_levels, strict=True))
         best = _highest(scores, count)
         return cells[best], scores[best], descriptors[best]

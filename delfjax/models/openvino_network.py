@@ -5,7 +5,7 @@ The network has the weights of the JAX network, and takes images of any size wit
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -19,13 +19,19 @@ class OpenVinoNetwork:
     Args:
         spec: Layer sizes and input normalization of the backbone.
         parameters: Weights by name, such as ``"backbone.stem.conv.kernel"``. The batch norms must be
-            folded. Without ``"attention.hidden.kernel"``, there is no attention head.
+            folded.
+        score: Score of each position: ``"attention"``, or ``"norm"`` for the L2 norm.
 
     Raises:
         ImportError: If the package openvino is not installed.
     """
 
-    def __init__(self, spec: ResNetSpec, parameters: Mapping[str, np.ndarray]) -> None:
+    def __init__(
+        self,
+        spec: ResNetSpec,
+        parameters: Mapping[str, np.ndarray],
+        score: Literal["attention", "norm"],
+    ) -> None:
         # Without its telemetry, which reports every import to its makers, and forks the process for it.
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         try:
@@ -35,24 +41,22 @@ class OpenVinoNetwork:
                 'the backend "openvino" needs the package openvino. Fix: '
                 "pip install 'delfjax[openvino]', or use the backend \"jax\""
             ) from error
-        self._arguments = spec, dict(parameters)
+        self._arguments = spec, dict(parameters), score
         # By default, OpenVINO computes in half precision on CPUs that support it.
         options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         self._network = openvino.compile_model(_build_model(*self._arguments), "CPU", options)
 
-    def __reduce__(
-        self,
-    ) -> tuple[type["OpenVinoNetwork"], tuple[ResNetSpec, dict[str, np.ndarray]]]:
+    def __reduce__(self) -> tuple[type["OpenVinoNetwork"], tuple[Any, ...]]:
         """Pickle the weights. The compiled network cannot be pickled."""
         return type(self), self._arguments
 
     def __call__(
         self, images: Iterable[UInt8[np.ndarray, "h w 3"]]
-    ) -> Iterator[tuple[Float[np.ndarray, "y x c"], dict[str, Float[np.ndarray, "y x"]]]]:
-        """Yield the conv4 feature map of each RGB image, and a map of each score.
+    ) -> Iterator[tuple[Float[np.ndarray, "c y x"], Float[np.ndarray, "y x"]]]:
+        """Yield the conv4 feature map of each RGB image, channels first, and the map of scores.
 
-        Scores: ``"norm"``, and ``"attention"`` if there is a head. The arrays are overwritten when
-        the next image is requested. The network runs on that image while the caller uses the arrays.
+        The arrays are overwritten when the next image is requested. The network runs on that image
+        while the caller uses the arrays.
         """
         requests = [self._network.create_infer_request() for _ in range(2)]
         for number, pixels in enumerate(images):
@@ -62,18 +66,16 @@ class OpenVinoNetwork:
             requests.reverse()
         yield self._outputs(requests[1])
 
-    @staticmethod
-    def _outputs(request: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:  # noqa: ANN401
+    def _outputs(self, request: Any) -> tuple[np.ndarray, np.ndarray]:  # noqa: ANN401
         """Wait for the outputs of one image."""
         request.wait()
-        maps, norm, *attention = (tensor.data[0] for tensor in request.output_tensors)
-        scores = {"norm": norm}
-        if attention:
-            scores["attention"] = np.logaddexp(np.float32(0), attention[0])  # a softplus
+        maps, scores = (tensor.data[0] for tensor in request.output_tensors)
+        if self._arguments[-1] == "attention":
+            scores = np.logaddexp(np.float32(0), scores)  # a softplus
         return maps, scores
 
 
-def _build_model(spec: ResNetSpec, parameters: Mapping[str, np.ndarray]) -> Any:  # noqa: ANN401
+def _build_model(spec: ResNetSpec, parameters: Mapping[str, np.ndarray], score: str) -> Any:  # noqa: ANN401
     """Describe the network as an OpenVINO model. Its layers are those of `ResNet` and `Attention`."""
     from openvino import Model
     from openvino import opset13 as ops
@@ -102,12 +104,8 @@ def _build_model(spec: ResNetSpec, parameters: Mapping[str, np.ndarray]) -> Any:
             if f"{block}.shortcut.conv.kernel" in parameters:
                 x = convolve(x, f"{block}.shortcut.conv", stride_1x1 * stride_3x3)
             x = ops.relu(ops.add(x, convolve(inner, f"{block}.expand.conv")))
-    outputs = [
-        ops.transpose(x, ops.constant([0, 2, 3, 1])),
-        ops.reduce_l2(x, ops.constant([1]), keep_dims=False),
-    ]
-    if "attention.hidden.kernel" in parameters:
-        hidden = ops.relu(convolve(x, "attention.hidden"))
-        # Without the softplus, because that of OpenVINO is inaccurate near 0.
-        outputs.append(ops.squeeze(convolve(hidden, "attention.score"), ops.constant([1])))
-    return Model(outputs, [pixels], "delf")
+    if score == "norm":
+        return Model([x, ops.reduce_l2(x, ops.constant([1]), keep_dims=False)], [pixels], "delf")
+    # Without the softplus, because that of OpenVINO is inaccurate near 0.
+    scores = convolve(ops.relu(convolve(x, "attention.hidden")), "attention.score")
+    return Model([x, ops.squeeze(scores, ops.constant([1]))], [pixels], "delf")

@@ -1,0 +1,117 @@
+"""RANSAC of 100 candidates, each with 1,000 matches: delfjax, OpenCV, scikit-image and PoseLib.
+
+The matches have no scales, so all libraries use the paper's rule: one map, and a threshold of 20 pixels.
+PoseLib has no affine maps and fits homographies.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+
+import numpy as np
+from skimage.measure import ransac
+from skimage.transform import AffineTransform
+
+from benchmarks.speed.race import Row, race
+from delfjax.features.pyramid import PAPER_SCALES
+from delfjax.geometry.ransac import RansacConfig, verify
+from delfjax.types import Matches
+
+AFFINE = np.array([[0.9, -0.3, 20.0], [0.25, 1.1, -10.0]])
+CANDIDATES, MATCHES = 100, 1000
+SHARES = (0.5, 0.2, 0.1)  # of inliers among the matches
+THREADS = 2
+THRESHOLD = RansacConfig().residual  # pixels
+TRIALS = 1000  # of scikit-image: the number in the official code
+FEW = 5  # candidates of scikit-image, whose time is multiplied
+
+
+def random_matches(share: float, seed: int) -> Matches:
+    """Make random matches. A given share of the matches follows `AFFINE`, with noise of two pixels.
+
+    The map enlarges lengths by 3%, so the two scales of a match are equal.
+    """
+    random = np.random.default_rng(seed)
+    query = random.uniform(0, 480, (MATCHES, 2))
+    database = query @ AFFINE[:, :2].T + AFFINE[:, 2] + random.normal(0, 2, (MATCHES, 2))
+    wrong = random.random(MATCHES) >= share
+    database[wrong] = random.uniform(0, 640, (wrong.sum(), 2))
+    return Matches(
+        query=query.astype(np.float32),
+        database=database.astype(np.float32),
+        distances=np.zeros(MATCHES, np.float32),
+        scales=random.choice(PAPER_SCALES, (MATCHES, 1)).repeat(2, axis=1).astype(np.float32),
+    )
+
+
+def run() -> list[Row]:
+    """Measure all libraries at each share of inliers."""
+    rows = []
+    for share in SHARES:
+        candidates = [random_matches(share, seed) for seed in range(CANDIDATES)]
+        ours = {
+            "paper's rule": lambda c=candidates: verify(c, RansacConfig(scale_aware=False)),
+            "default rule": lambda c=candidates: verify(c),
+        }
+        work = f"RANSAC of {CANDIDATES} candidates, {share:.0%} of {MATCHES:,} matches are inliers"
+        rows += race(work, ours, peers(candidates))
+        rows += single(work, ours, candidates)
+    return rows
+
+
+def peers(candidates: Sequence[Matches]) -> dict[str, Callable[[], object]]:
+    """Return the functions that verify all candidates with other libraries, on two threads."""
+    made: dict[str, Callable[[Matches], object]] = {}
+    if find_spec("cv2"):
+        import cv2
+
+        cv2.setNumThreads(1)
+        settings = cv2.UsacParams()
+        settings.threshold, settings.maxIterations = THRESHOLD, RansacConfig().hypotheses
+        settings.score = cv2.SCORE_METHOD_MAGSAC
+        made["OpenCV USAC, 2 threads"] = lambda matches: cv2.estimateAffine2D(
+            matches.query, matches.database, settings
+        )
+        made["OpenCV RANSAC, 2 threads"] = lambda matches: cv2.estimateAffine2D(
+            matches.query,
+            matches.database,
+            ransacReprojThreshold=THRESHOLD,
+            maxIters=RansacConfig().hypotheses,
+        )
+    if find_spec("poselib"):
+        import poselib
+
+        options = {"max_reproj_error": THRESHOLD, "max_iterations": RansacConfig().hypotheses}
+        made["PoseLib, homography, 2 threads"] = lambda matches: poselib.estimate_homography(
+            matches.query, matches.database, options
+        )
+
+    def all_candidates(fit: Callable[[Matches], object]) -> list[object]:
+        with ThreadPoolExecutor(THREADS) as pool:
+            return list(pool.map(fit, candidates))
+
+    return {name: lambda fit=fit: all_candidates(fit) for name, fit in made.items()}
+
+
+def single(
+    work: str, ours: dict[str, Callable[[], object]], candidates: Sequence[Matches]
+) -> list[Row]:
+    """Compare with scikit-image, which is too slow for all candidates."""
+
+    def fit() -> None:
+        for each in candidates[:FEW]:
+            ransac(
+                (each.query, each.database),
+                AffineTransform,
+                min_samples=3,
+                residual_threshold=THRESHOLD,
+                max_trials=TRIALS,
+                rng=0,
+            )
+
+    rows = race(work, ours, {f"scikit-image, from {FEW} candidates": fit}, rounds=5)
+    factor = len(candidates) / FEW
+    for row in rows:
+        mine, theirs = row["values"]
+        row["ratio"], row["values"] = round(row["ratio"] * factor, 1), [mine, theirs * factor]
+    return rows
