@@ -55,7 +55,7 @@ def measure_folder(folder: str) -> dict:
     logger = logging.getLogger("jax._src.dispatch")
     logger.handlers, logger.propagate = [handler := Compilations()], False
     config = ExtractionConfig(pyramid=PyramidConfig(longest=LONGEST), max_features=200)
-    backbone = random_network(lambda: ResNet(RESNET_TINY, rngs=nnx.Rngs(0)), 0)
+    backbone = random_network(lambda: ResNet(RESNET_TINY, folded=True, rngs=nnx.Rngs(0)), 0)
     model, store = Extractor(backbone, config=config), Path(folder).with_suffix(".store")
     pca = PCAConfig(dimensions=16, photos=20)
     found, seconds = measure(lambda: extract_folder(model, folder, store, config=pca))

@@ -10,6 +10,7 @@ from flax import nnx
 from delfjax.features.extraction import Delf
 from delfjax.models.backbone import fold_batch_norm, named_parameters
 from delfjax.models.checkpoints import load_model, model_path
+from delfjax.models.openvino_network import import_openvino
 from delfjax.models.resnet import ResNetSpec
 
 MODEL = "delf_ft_att"
@@ -99,8 +100,7 @@ def onnxruntime_network(described: bytes) -> Network:
 
 def openvino_network(described: bytes) -> Network:
     """Return the network in OpenVINO, in single precision."""
-    import openvino
-
+    openvino = import_openvino()
     options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     core = openvino.Core()
     compiled = core.compile_model(core.read_model(described), "CPU", options)

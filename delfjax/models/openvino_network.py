@@ -32,15 +32,7 @@ class OpenVinoNetwork:
         parameters: Mapping[str, np.ndarray],
         score: Literal["attention", "norm"],
     ) -> None:
-        # Without its telemetry, which reports every import to its makers, and forks the process for it.
-        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-        try:
-            import openvino
-        except ImportError as error:
-            raise ImportError(
-                'the backend "openvino" needs the package openvino. Fix: '
-                "pip install 'delfjax[openvino]', or use the backend \"jax\""
-            ) from error
+        openvino = import_openvino()
         self._arguments = spec, dict(parameters), score
         # By default, OpenVINO computes in half precision on CPUs that support it.
         options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
@@ -73,6 +65,23 @@ class OpenVinoNetwork:
         if self._arguments[-1] == "attention":
             scores = np.logaddexp(np.float32(0), scores)  # a softplus
         return maps, scores
+
+
+def import_openvino() -> Any:  # noqa: ANN401 - a module without types
+    """Import OpenVINO without its telemetry, which reports each import and forks the process for it.
+
+    Raises:
+        ImportError: If the package is not installed.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        import openvino
+    except ImportError as error:
+        raise ImportError(
+            'the backend "openvino" needs the package openvino. Fix: '
+            "pip install 'delfjax[openvino]', or use the backend \"jax\""
+        ) from error
+    return openvino
 
 
 def _build_model(spec: ResNetSpec, parameters: Mapping[str, np.ndarray], score: str) -> Any:  # noqa: ANN401

@@ -3,6 +3,7 @@
 import pickle
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from delfjax.ranges import ConfigError
 
 
 def openvino_extractor(config: ExtractionConfig) -> Extractor:
-    pytest.importorskip("openvino")
+    if find_spec("openvino") is None:
+        pytest.skip("the package openvino is not installed")
     return Extractor(network(), head(), config, backend="openvino")
 
 
