@@ -11,11 +11,11 @@ The paper's rule has one inlier threshold for all matches. But a cell of the pyr
 its database feature, and the scales of both features must agree with the model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -163,8 +163,15 @@ def _ransac_all(
     """Verify candidates one after another. In parallel, memory bandwidth would limit the speed."""
     key = jax.random.key(config.seed)
     find = partial(_ransac, key=key, config=config)
-    candidates = (source, target, scales, counts)
-    found, models, affines, inliers = jax.lax.map(lambda one: find(*one), candidates)
+
+    def verify_one(candidate: tuple[Array, ...]) -> Any:  # noqa: ANN401
+        """Skip candidates that only fill up the batch, and others without enough matches."""
+        outputs = jax.eval_shape(find, *candidate)
+        nothing = jax.tree.map(lambda output: jnp.zeros(output.shape, output.dtype), outputs)
+        enough = candidate[-1] >= MODELS[config.model].SAMPLE_SIZE
+        return jax.lax.cond(enough, lambda: find(*candidate), lambda: nothing)
+
+    found, models, affines, inliers = jax.lax.map(verify_one, (source, target, scales, counts))
     return found, models, affines, inliers
 
 
@@ -213,9 +220,13 @@ def _ransac(
     subset = jnp.floor(
         jax.random.uniform(screen_key, (config.screen_matches,)) * count.astype(jnp.float32)
     ).astype(int)
-    screened = msac_score(residuals(models, subset))
+    screened = _score_each(models, lambda some, row: residuals(some, row[None]), subset)
     _, passed = jax.lax.top_k(jnp.where(plausible, screened, -1.0), config.screened)
-    scores = msac_score(all_residuals(models[passed]))
+    scores = _score_each(
+        models[passed],
+        lambda some, row: jnp.where(valid[row], residuals(some, row[None]), OUTLIER),
+        jnp.arange(len(source)),
+    )
     best = passed[jnp.argmax(jnp.where(plausible[passed], scores, -1.0))]
 
     model = models[best]
@@ -228,12 +239,30 @@ def _ransac(
         model, errors = jnp.where(better, fitted, model), jnp.where(better, after, errors)
 
     inliers = errors <= 1
-    found = plausible[best] & (count >= kind.SAMPLE_SIZE) & (inliers.sum() >= kind.SAMPLE_SIZE)
+    found = plausible[best] & (inliers.sum() >= kind.SAMPLE_SIZE)
     inliers &= found
     if config.model == "affine":
         return found, model, model, inliers
     center = (inliers[:, None] * source).sum(0) / jnp.maximum(inliers.sum(), 1)
     return found, model, homography.linearize(model, center), inliers
+
+
+def _score_each(
+    models: Float[Array, "s r 3"],
+    residuals: Callable[[Array, Array], Array],
+    rows: Int[Array, " n"],
+) -> Float[Array, " s"]:
+    """Compute `msac_score` of many models on a few matches, one match after another.
+
+    The processor computes one match for several models at once, which is several times faster than
+    several matches for one model.
+    """
+    models = jnp.moveaxis(models, 0, -1)
+
+    def add(total: Array, row: Array) -> tuple[Array, None]:
+        return total + msac_score(residuals(jnp.moveaxis(models, -1, 0), row)), None
+
+    return jax.lax.scan(add, jnp.zeros(models.shape[-1]), rows, unroll=8)[0]
 
 
 def draw_samples(
