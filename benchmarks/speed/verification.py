@@ -6,6 +6,7 @@ PoseLib has no affine maps and fits homographies.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
@@ -66,18 +67,8 @@ def peers(candidates: Sequence[Matches]) -> dict[str, Callable[[], object]]:
         import cv2
 
         cv2.setNumThreads(1)
-        settings = cv2.UsacParams()
-        settings.threshold, settings.maxIterations = THRESHOLD, RansacConfig().hypotheses
-        settings.score = cv2.SCORE_METHOD_MAGSAC
-        made["OpenCV USAC, 2 threads"] = lambda matches: cv2.estimateAffine2D(
-            matches.query, matches.database, settings
-        )
-        made["OpenCV RANSAC, 2 threads"] = lambda matches: cv2.estimateAffine2D(
-            matches.query,
-            matches.database,
-            ransacReprojThreshold=THRESHOLD,
-            maxIters=RansacConfig().hypotheses,
-        )
+        for method in ("USAC_DEFAULT", "USAC_MAGSAC", "RANSAC"):
+            made[f"OpenCV {method}, 2 threads"] = partial(fit_by_opencv, getattr(cv2, method))
     if find_spec("poselib"):
         import poselib
 
@@ -91,6 +82,19 @@ def peers(candidates: Sequence[Matches]) -> dict[str, Callable[[], object]]:
             return list(pool.map(fit, candidates))
 
     return {name: lambda fit=fit: all_candidates(fit) for name, fit in made.items()}
+
+
+def fit_by_opencv(method: int, matches: Matches) -> object:
+    """Fit an affine map with OpenCV, with as many hypotheses as ours, at most."""
+    import cv2
+
+    return cv2.estimateAffine2D(
+        matches.query,
+        matches.database,
+        method=method,
+        ransacReprojThreshold=THRESHOLD,
+        maxIters=RansacConfig().hypotheses,
+    )
 
 
 def single(

@@ -1,4 +1,4 @@
-"""Verify the candidate photos of a query by RANSAC, all in one compiled program (Sec. 4.4).
+"""Verify the candidate photos of a query by RANSAC (Sec. 4.4).
 
 Each candidate photo has up to 1000 putative (unverified) matches. A model is a map from the query
 to the candidate. RANSAC computes thousands of models from random samples of three matches
@@ -11,9 +11,12 @@ The paper's rule has one inlier threshold for all matches. But a cell of the pyr
 its database feature, and the scales of both features must agree with the model.
 """
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from types import ModuleType
 from typing import Any, Literal
 
@@ -30,7 +33,7 @@ Model = Literal["affine", "homography"]
 MODELS: dict[Model, ModuleType] = {"affine": affine, "homography": homography}
 # Arrays are padded to one of these sizes, so that few programs are compiled.
 MATCH_BUCKETS = (64, 256, 1024)
-CANDIDATE_BUCKETS = (1, 16, 128)
+CANDIDATE_BUCKETS = (1, 16)
 OUTLIER = 2.0  # squared residual, relative to the threshold, of a match with a wrong scale
 MAX_SCALE_ERROR = 2.0  # between the scale of a model and that of a match; levels are 1.41 apart
 
@@ -114,14 +117,17 @@ def verify(candidates: Sequence[Matches], config: RansacConfig | None = None) ->
     config = config or RansacConfig()
     wanted = config.scale_aware is not False
     aware = [wanted and matches.scales is not None for matches in candidates]
-    results: dict[int, Verification] = {}
-    for chosen in sorted({*aware}):
-        rows = [row for row, each in enumerate(aware) if each == chosen]
-        batch = replace(config, scale_aware=chosen)
-        for start in range(0, len(rows), CANDIDATE_BUCKETS[-1]):
-            part = rows[start : start + CANDIDATE_BUCKETS[-1]]
-            verified = _verify_batch([candidates[row] for row in part], batch)
-            results |= zip(part, verified, strict=True)
+    groups = ([row for row, each in enumerate(aware) if each == kind] for kind in (False, True))
+    size = CANDIDATE_BUCKETS[-1]
+    batches = [rows[n : n + size] for rows in groups for n in range(0, len(rows), size)]
+
+    def verify_rows(rows: list[int]) -> list[Verification]:
+        batch = replace(config, scale_aware=aware[rows[0]])
+        return _verify_batch([candidates[row] for row in rows], batch)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # a batch keeps only one core busy
+        verified = [*chain.from_iterable(pool.map(verify_rows, batches))]
+    results = dict(zip(chain.from_iterable(batches), verified, strict=True))
     return [results[row] for row in range(len(candidates))]
 
 
