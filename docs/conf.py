@@ -35,6 +35,7 @@ notebooks/*
 docs/api
 docs/differences
 docs/verification
+docs/speed
 docs/questions
 docs/robustness
 ARCHITECTURE

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 import delfjax
-from benchmarks import verification_study
+from benchmarks import speed, verification_study
 from delfjax.provenance import RESULTS, read_result
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,6 +69,13 @@ def test_the_page_on_verification_has_the_results_of_the_last_run():
     }
     for name, names in columns.items():
         assert verification_study.markdown(result[name], names) in page, name
+
+
+def test_the_page_on_speed_has_the_results_of_the_last_run():
+    page = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    rows = read_result(speed.RESULT)["rows"]
+    for part in speed.PARTS:
+        assert speed.markdown([row for row in rows if row["part"] == part]) in page, part
 
 
 def test_no_notebook_is_executed():

@@ -6,15 +6,12 @@ hnswlib and poselib are not dependencies of delfjax.
 """
 
 import importlib
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from benchmarks.speed.race import Row
 from delfjax import provenance
 
 RESULT = provenance.RESULTS / "bench.json"
-PAGE = Path(__file__).parents[2] / "docs" / "speed.md"
 PARTS = {
     "conv4": "the network up to conv4, at three sizes of the image",
     "extraction": "from a photo file to 1,000 features, at two sizes",
@@ -27,25 +24,24 @@ PARTS = {
 
 def run(parts: Sequence[str] = ()) -> list[Row]:
     """Measure some parts, by default all, and write the rows of all parts."""
-    rows: list[Row] = json.loads(RESULT.read_text()) if RESULT.exists() else []
+    rows: list[Row] = provenance.read_result(RESULT)["rows"] if RESULT.exists() else []
     for part in parts or PARTS:
         measured = importlib.import_module(f"benchmarks.speed.{part}").run()
         stamp = {"part": part, "machine": provenance.hardware(), "versions": provenance.versions()}
         kept = [row for row in rows if row["part"] != part] + [stamp | row for row in measured]
         rows = sorted(kept, key=lambda row: list(PARTS).index(row["part"]))
-        provenance.write_result(RESULT, rows)
+        provenance.write_result(RESULT, {"rows": rows})
         print(markdown(measured), flush=True)
     return rows
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Return rows as a table in Markdown."""
-    lines = [
-        "| work | ours | peer | ours | peer | ratio |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in rows:
-        values = (f"{value:.3g} {row['unit']}" for value in row["values"])
-        cells = row["work"], row["ours"], row["peer"], *values, f"{row['ratio']:.2f}"
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    """Return rows of one part as a table in Markdown, with a column of ratios for each peer."""
+    peers = list(dict.fromkeys(row["peer"] for row in rows))
+    lines = [["work", "delfjax", "time or memory", *peers], ["---"] * (3 + len(peers))]
+    for work, ours in dict.fromkeys((row["work"], row["ours"]) for row in rows):
+        group = {row["peer"]: row for row in rows if (row["work"], row["ours"]) == (work, ours)}
+        first = next(iter(group.values()))
+        ratios = (f"{group[peer]['ratio']:.3g}" if peer in group else "" for peer in peers)
+        lines.append([work, ours, f"{first['values'][0]:.3g} {first['unit']}", *ratios])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
