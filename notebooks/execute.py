@@ -8,6 +8,7 @@ is up to date while both are unchanged; a change of the text alone keeps the out
 import argparse
 import hashlib
 import json
+import os
 import re
 import sys
 import time
@@ -20,7 +21,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from tqdm import tqdm
 
-from delfjax.files import atomic_write
+from delfjax.files import atomic_write, cache_folder
 from delfjax.provenance import PROTOCOL
 
 FOLDER = Path(__file__).resolve().parent
@@ -166,6 +167,8 @@ def execute(sources: list[Path], *, force: bool = False, out: Path | None = None
 
 def main() -> None:
     """Run the command line; exit with 1 if a notebook fails, or the check finds a problem."""
+    # Notebooks share compiled programs with each other and with the commands.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder() / "xla"))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=[""], help="such as 03 (default: all)")
     parser.add_argument("--check", action="store_true", help="only list what is out of date")
