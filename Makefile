@@ -14,7 +14,7 @@ CANDIDATES := python3.14 python3.13 python3.12 python3.11 python3
 VERSION := import sys, platform; assert sys.version_info >= (3, 11); print(platform.python_version())
 
 # Large pages of memory: on Linux, extraction takes 8% less time (measured).
-export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
+export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
 # Sets $$python in the shell: PYTHON, or the newest candidate that runs (a pyenv shim may not).
 FIND_PYTHON = python=; \
@@ -61,7 +61,7 @@ docs: $(STAMP) ## Build the site, docs/_build/html/index.html; BUILDER=linkcheck
 lab: $(STAMP) ## Open JupyterLab at the notebooks
 	$(RUN) -m jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks $(ARGS)
 
-bench: $(STAMP) ## Run the benchmarks
+bench: $(STAMP) ## Compare the speed with other libraries; ARGS=NAME: one part, or a study
 	$(RUN) -m benchmarks $(ARGS)
 
 wheel: $(STAMP) ## Build the wheel into dist/
@@ -89,7 +89,7 @@ endif
 endif
 FORCE:
 
-# The stamp is written last, so that an installation that fails or is interrupted is repeated.
+# Python compiles a module at its first import, so pip need not. The stamp is written last, so that an installation that fails or is interrupted is repeated.
 $(STAMP): requirements.lock pyproject.toml
 	@rm -f $@; have=$$($(RUN) -c 'import pip; $(VERSION)' 2>/dev/null); \
 	if [ -z "$$have" ] || [ -n "$(PYTHON)" ]; then \

@@ -1,1 +1,1 @@
-"""Benchmarks of speed and memory. ``make bench`` runs all of them."""
+"""Benchmarks. ``make bench`` compares the speed with other libraries; ``make bench ARGS=--help`` lists all."""

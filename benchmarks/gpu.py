@@ -1,7 +1,7 @@
-"""Measure extraction and training on the device of this machine, in single and in half precision.
+"""Measure the network in single and half precision, and extraction and training in single precision.
 
-Each time is compared with the rate of a matrix product on the same device. The number of operations is
-counted by XLA. It runs on a CPU too, with a smaller photo.
+The rate of the network is compared with that of a matrix product on the same device. XLA counts the
+operations. On a CPU, the photo is smaller.
 """
 
 from collections.abc import Callable
@@ -13,15 +13,14 @@ import numpy as np
 from flax import nnx
 
 import delfjax as dx
+from benchmarks.speed.networks import MODEL, load_network
 from benchmarks.timing import measure
-from delfjax.features.extraction import Delf, Extractor, level_mask
+from delfjax.features.extraction import Extractor, level_mask
 from delfjax.features.pyramid import build_mosaic
-from delfjax.models.backbone import fold_batch_norm
 from delfjax.models.checkpoints import load_model, model_path
 from delfjax.training.config import small_config
 from delfjax.training.step import init_training, train_step
 
-MODEL = "delf_ft_att"
 ON_CPU = jax.default_backend() == "cpu"
 PHOTO = (240, 320) if ON_CPU else (768, 1024)  # height and width in pixels
 PRODUCT = 2048 if ON_CPU else 8192  # rows and columns of the matrices
@@ -46,12 +45,11 @@ def matrix_rate(dtype: jnp.dtype) -> float:
 
 def network_rows(photo: np.ndarray) -> list[dict]:
     """Measure the network on one mosaic, which holds the seven levels of a photo."""
-    backbone, attention = load_model(model_path(MODEL, ()))
     mosaic, rows = build_mosaic(photo, dx.PyramidConfig(longest=max(PHOTO))), []
     pixels = jnp.asarray(mosaic.pixels)
     valid = level_mask(pixels.shape[:2], jnp.asarray(mosaic.levels))
     for name, dtype in TYPES.items():
-        network = Delf(fold_batch_norm(backbone), attention)
+        network = load_network()
         for _, layer in nnx.iter_modules(network):
             if isinstance(layer, nnx.Conv):
                 layer.dtype = dtype

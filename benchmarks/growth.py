@@ -1,16 +1,17 @@
 """Measure memory, time and compilations of an extraction as the folder grows.
 
-Photos have 200 different sizes. The network is tiny and random: what grows does not depend on its size.
+Photos have 200 different sizes. The network is tiny and random, because the number of compilations does not
+depend on it.
 """
 
 import json
 import logging
+import resource
 import tempfile
 from pathlib import Path
 
 import jax
 import numpy as np
-import psutil
 from flax import nnx
 from PIL import Image
 
@@ -39,7 +40,7 @@ def write_photos(folder: Path, count: int) -> None:
 
 
 class Compilations(logging.Handler):
-    """Counts the programs that JAX compiles for extraction."""
+    """Counts the compilations of the extraction program."""
 
     count = 0
 
@@ -59,14 +60,13 @@ def measure_folder(folder: str) -> dict:
     model, store = Extractor(backbone, config=config), Path(folder).with_suffix(".store")
     pca = PCAConfig(dimensions=16, photos=20)
     found, seconds = measure(lambda: extract_folder(model, folder, store, config=pca))
-    memory = psutil.Process().memory_info().rss / 1e6
-    compiled = handler.count
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3  # on Linux
     return {
         "photos": len(found),
         "s": round(seconds, 1),
         "ms per photo": round(1000 * seconds / len(found), 1),
         "MB": round(memory, 1),
-        "compilations": compiled,
+        "compilations": handler.count,
     }
 
 

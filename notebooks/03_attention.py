@@ -186,12 +186,13 @@ masks = [each.mask for each in measured]
 chance = float(np.mean([each.area_fraction for each in measured]))
 
 # %%
-# All cells of a photo, best attention first. Sorted again, they are those of the norm.
+# One pass returns all cells, highest attention first. Sorting them by norm gives the selection by norm.
 all_cells = dx.ExtractionConfig(pyramid=pyramid, max_features=5000, min_contrast=0)
 found = {name: [] for name in models}
 for network, model in {"ImageNet": imagenet, "fine-tuned": tuned}.items():
     for picture in pictures:
         cells = model.with_config(all_cells)(picture)
+        assert len(cells) < all_cells.max_features
         norms = np.linalg.norm(cells.descriptors, axis=1)
         found[f"norm, {network}"].append(cells[np.argsort(-norms)[: max(COUNTS)]])
         found[f"attention, {network}"].append(cells[: max(COUNTS)])

@@ -76,6 +76,7 @@ def test_the_page_on_speed_has_the_results_of_the_last_run():
     rows = read_result(speed.RESULT)["rows"]
     for part in speed.PARTS:
         assert speed.markdown([row for row in rows if row["part"] == part]) in page, part
+    assert not re.search(r"@\w+@|NUMBER", page)
 
 
 def test_no_notebook_is_executed():

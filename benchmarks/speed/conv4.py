@@ -10,9 +10,6 @@ from flax import nnx
 
 from benchmarks.speed import networks
 from benchmarks.speed.race import Row, race
-from delfjax.features.extraction import Delf
-from delfjax.models.backbone import fold_batch_norm
-from delfjax.models.checkpoints import load_model, model_path
 from delfjax.models.openvino_network import OpenVinoNetwork
 
 SIZES = ((224, 224), (480, 640), (768, 1024))
@@ -21,8 +18,7 @@ MAX_DIFFERENCE = 1e-4  # of the maps of two libraries, relative to the largest v
 
 def run() -> list[Row]:
     """Measure the network at each size. All libraries must return the same map."""
-    backbone, attention = load_model(model_path(networks.MODEL, ()))
-    graph, state = nnx.split(Delf(fold_batch_norm(backbone), attention))
+    graph, state = nnx.split(networks.load_network())
 
     @jax.jit
     def forward(state: nnx.State, pixels: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -19,12 +19,17 @@ Parameters = Mapping[str, np.ndarray]
 Network = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def load_parameters() -> tuple[ResNetSpec, dict[str, np.ndarray]]:
-    """Return the specification of the model, and its weights with folded batch norms."""
+def load_network() -> Delf:
+    """Return the network of delfjax, with folded batch norms."""
     backbone, attention = load_model(model_path(MODEL, ()))
-    state = nnx.state(Delf(fold_batch_norm(backbone), attention))
-    weights = {name: np.asarray(value[...]) for name, value in named_parameters(state).items()}
-    return backbone.spec, weights
+    return Delf(fold_batch_norm(backbone), attention)
+
+
+def load_parameters() -> tuple[ResNetSpec, dict[str, np.ndarray]]:
+    """Return the specification of the network, and its weights."""
+    network = load_network()
+    named = named_parameters(nnx.state(network))
+    return network.backbone.spec, {name: np.asarray(value[...]) for name, value in named.items()}
 
 
 def peer_networks() -> dict[str, Network]:

@@ -13,10 +13,18 @@ Functions = Mapping[str, Callable[[], object]]
 ROUNDS = 7
 
 
-def race(work: str, ours: Functions, peers: Functions, rounds: int = ROUNDS) -> list[Row]:
+def race(
+    work: str,
+    ours: Functions,
+    peers: Functions,
+    *,
+    rounds: int = ROUNDS,
+    factors: Mapping[str, float] | None = None,
+) -> list[Row]:
     """Run all functions in each round, and compare each of ours with each peer.
 
-    The order is random, because a function can slow down the next one.
+    The order is random, because a function can slow down the next one. The times of some peers are
+    multiplied by ``factors``, because these peers do only a part of the work.
     """
     functions = [*ours.values(), *peers.values()]
     for function in functions:
@@ -26,6 +34,8 @@ def race(work: str, ours: Functions, peers: Functions, rounds: int = ROUNDS) -> 
     for turn in range(rounds):
         for n in random.permutation(len(functions)):
             seconds[turn, n] = measure(functions[n])[1]
+    for n, name in enumerate([*ours, *peers]):
+        seconds[:, n] *= (factors or {}).get(name, 1.0)
     return [
         compare(work, (mine, seconds[:, n]), (theirs, seconds[:, m]))
         for n, mine in enumerate(ours)

@@ -16,6 +16,7 @@ from benchmarks.speed.race import Row, compare, race
 from benchmarks.timing import measure
 from delfjax.images.samples import temple
 
+DELFJAX = (sys.executable, "-m", "delfjax")
 SIDE = 640  # pixels: the longest side of the photos
 FIRST_STARTS = 3
 
@@ -28,7 +29,7 @@ def run() -> list[Row]:
         {"delfjax": start(*python, "import delfjax")},
         {"import numpy": start(*python, "import numpy")},
     )
-    ours = {"delfjax": start(sys.executable, "-m", "delfjax", "--version")}
+    ours = {"delfjax": start(*DELFJAX, "--version")}
     rows += race(
         "delfjax --version",
         ours,
@@ -43,30 +44,13 @@ def run() -> list[Row]:
         for backend in ("jax", "openvino") if find_spec("openvino") else ("jax",):
             first, second = [], []
             for number in range(FIRST_STARTS):
-                command = [
-                    sys.executable,
-                    "-m",
-                    "delfjax",
-                    "match",
-                    one,
-                    other,
-                    "--model",
-                    MODEL,
-                    "--backend",
-                    backend,
-                ]
-                again = start(*command, cache=f"{folder}/{backend}{number}")
+                command = "match", one, other, "--model", MODEL, "--backend", backend
+                again = start(*DELFJAX, *command, cache=f"{folder}/{backend}{number}")
                 first.append(measure(again)[1])
                 second += [measure(again)[1] for _ in range(2)]
             name = f"second start, backend {backend}"
-            times = np.array(second), np.repeat(first, 2)
-            rows.append(
-                compare(
-                    f"delfjax match, photos of {SIDE} pixels",
-                    (name, times[0]),
-                    ("first start, empty cache", times[1]),
-                )
-            )
+            times = (name, np.array(second)), ("first start, empty cache", np.repeat(first, 2))
+            rows.append(compare(f"delfjax match, photos of {SIDE} pixels", *times))
     return rows
 
 

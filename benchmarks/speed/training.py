@@ -1,7 +1,6 @@
 """One update of each training stage, with the settings for small machines: delfjax and PyTorch."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -61,7 +60,7 @@ def torch_update(
     import torch
     from torch.nn import functional as nn
 
-    context, state = init_training(replace(config), backbone, CLASSES)
+    context, state = init_training(config, backbone, CLASSES)
     numpy = [
         {name: np.asarray(value[...]) for name, value in named_parameters(part).items()}
         for part in (context.frozen, state.trainable)
@@ -69,8 +68,12 @@ def torch_update(
     frozen, trained = map(torch_parameters, numpy)
     for tensor in trained.values():
         tensor.requires_grad_(True)
-    optimizers: dict[str, Any] = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}
-    optimizer = optimizers[config.optimizer.kind](trained.values(), config.optimizer.learning_rate)
+    settings = config.optimizer
+    options: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    if settings.kind == "sgd":
+        optimizer = torch.optim.SGD(trained.values(), momentum=settings.momentum, **options)
+    else:
+        optimizer = torch.optim.AdamW(trained.values(), **options)
     weights, crop = frozen | trained, config.augmentation.crop
     squares = torch.from_numpy(batch).permute(0, 3, 1, 2).float()
     squares = squares.contiguous(memory_format=torch.channels_last)
@@ -86,7 +89,7 @@ def torch_update(
         logits = nn.linear(pooled, weights[f"{name}.kernel"], weights[f"{name}.bias"])
         optimizer.zero_grad()
         nn.cross_entropy(logits, targets).backward()
-        torch.nn.utils.clip_grad_norm_(trained.values(), config.optimizer.clip_norm)
+        torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_norm)
         optimizer.step()
 
     return update

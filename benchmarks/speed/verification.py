@@ -1,9 +1,11 @@
 """RANSAC of 100 candidates, each with 1,000 matches: delfjax, OpenCV, scikit-image and PoseLib.
 
-The matches have no scales, so all libraries use the paper's rule: one map, and a threshold of 20 pixels.
-PoseLib has no affine maps and fits homographies.
+The peers and "paper's rule" have one threshold of 20 pixels. "Default rule" also uses the scales of the
+matches. All use all cores, except scikit-image, which uses one. PoseLib has no affine maps and fits
+homographies.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,10 +23,10 @@ from delfjax.types import Matches
 AFFINE = np.array([[0.9, -0.3, 20.0], [0.25, 1.1, -10.0]])
 CANDIDATES, MATCHES = 100, 1000
 SHARES = (0.5, 0.2, 0.1)  # of inliers among the matches
-THREADS = 2
 THRESHOLD = RansacConfig().residual  # pixels
 TRIALS = 1000  # of scikit-image: the number in the official code
 FEW = 5  # candidates of scikit-image, whose time is multiplied
+SCIKIT_IMAGE = f"scikit-image, from {FEW} candidates"
 
 
 def random_matches(share: float, seed: int) -> Matches:
@@ -55,33 +57,37 @@ def run() -> list[Row]:
             "default rule": lambda c=candidates: verify(c),
         }
         work = f"RANSAC of {CANDIDATES} candidates, {share:.0%} of {MATCHES:,} matches are inliers"
-        rows += race(work, ours, peers(candidates))
-        rows += single(work, ours, candidates)
+        factors = {SCIKIT_IMAGE: CANDIDATES / FEW}
+        rows += race(work, ours, peers(candidates), rounds=5, factors=factors)
     return rows
 
 
 def peers(candidates: Sequence[Matches]) -> dict[str, Callable[[], object]]:
-    """Return the functions that verify all candidates with other libraries, on two threads."""
+    """Return the functions that verify all candidates with other libraries, on all cores."""
     made: dict[str, Callable[[Matches], object]] = {}
     if find_spec("cv2"):
         import cv2
 
         cv2.setNumThreads(1)
         for method in ("USAC_DEFAULT", "USAC_MAGSAC", "RANSAC"):
-            made[f"OpenCV {method}, 2 threads"] = partial(fit_by_opencv, getattr(cv2, method))
+            made[f"OpenCV {method}"] = partial(fit_by_opencv, getattr(cv2, method))
     if find_spec("poselib"):
         import poselib
 
         options = {"max_reproj_error": THRESHOLD, "max_iterations": RansacConfig().hypotheses}
-        made["PoseLib, homography, 2 threads"] = lambda matches: poselib.estimate_homography(
-            matches.query, matches.database, options
+        points = {
+            id(each): (each.query.astype(float), each.database.astype(float)) for each in candidates
+        }
+        made["PoseLib, homography"] = lambda matches: poselib.estimate_homography(
+            *points[id(matches)], options
         )
 
     def all_candidates(fit: Callable[[Matches], object]) -> list[object]:
-        with ThreadPoolExecutor(THREADS) as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(pool.map(fit, candidates))
 
-    return {name: lambda fit=fit: all_candidates(fit) for name, fit in made.items()}
+    functions = {name: lambda fit=fit: all_candidates(fit) for name, fit in made.items()}
+    return functions | {SCIKIT_IMAGE: lambda: [*map(fit_by_scikit_image, candidates[:FEW])]}
 
 
 def fit_by_opencv(method: int, matches: Matches) -> object:
@@ -97,25 +103,13 @@ def fit_by_opencv(method: int, matches: Matches) -> object:
     )
 
 
-def single(
-    work: str, ours: dict[str, Callable[[], object]], candidates: Sequence[Matches]
-) -> list[Row]:
-    """Compare with scikit-image, which is too slow for all candidates."""
-
-    def fit() -> None:
-        for each in candidates[:FEW]:
-            ransac(
-                (each.query, each.database),
-                AffineTransform,
-                min_samples=3,
-                residual_threshold=THRESHOLD,
-                max_trials=TRIALS,
-                rng=0,
-            )
-
-    rows = race(work, ours, {f"scikit-image, from {FEW} candidates": fit}, rounds=5)
-    factor = len(candidates) / FEW
-    for row in rows:
-        mine, theirs = row["values"]
-        row["ratio"], row["values"] = round(row["ratio"] * factor, 1), [mine, theirs * factor]
-    return rows
+def fit_by_scikit_image(matches: Matches) -> object:
+    """Fit an affine map with scikit-image."""
+    return ransac(
+        (matches.query, matches.database),
+        AffineTransform,
+        min_samples=3,
+        residual_threshold=THRESHOLD,
+        max_trials=TRIALS,
+        rng=0,
+    )

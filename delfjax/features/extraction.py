@@ -185,7 +185,7 @@ class Extractor:
         self._openvino = self._compile_by_openvino() if backend == "openvino" else None
 
     def _compile_by_openvino(self) -> OpenVinoNetwork:
-        """Compile the network with the score of the configuration."""
+        """Compile the network and the score by which features are selected."""
         parameters = named_parameters(self._states[False])
         arrays = {name: np.asarray(weights[...]) for name, weights in parameters.items()}
         return OpenVinoNetwork(self.spec, arrays, self.config.selection or self._default_selection)
@@ -270,7 +270,10 @@ class Extractor:
     def _select_by_openvino(
         self, network: OpenVinoNetwork, mosaic: Mosaic, count: int
     ) -> SelectedCells:
-        """Run the network on one level after another. Return the same cells as `_select`."""
+        """Run the network on one level after another. Return the cells of `_select`.
+
+        Scores and descriptors differ by rounding errors. Equal scores may be in another order.
+        """
         content = None
         if self.config.min_contrast:
             content = np.asarray(

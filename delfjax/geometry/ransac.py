@@ -112,7 +112,8 @@ class Verification:
 def verify(candidates: Sequence[Matches], config: RansacConfig | None = None) -> list[Verification]:
     """Verify candidate photos by RANSAC, given the putative matches of the query with each photo.
 
-    Return one result per candidate. No result depends on other candidates.
+    Return one result per candidate. No result depends on other candidates. More than 16 candidates
+    are verified in several threads, in which context managers of JAX do not apply.
     """
     config = config or RansacConfig()
     wanted = config.scale_aware is not False
@@ -125,9 +126,12 @@ def verify(candidates: Sequence[Matches], config: RansacConfig | None = None) ->
         batch = replace(config, scale_aware=aware[rows[0]])
         return _verify_batch([candidates[row] for row in rows], batch)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # a batch keeps only one core busy
-        verified = [*chain.from_iterable(pool.map(verify_rows, batches))]
-    results = dict(zip(chain.from_iterable(batches), verified, strict=True))
+    if len(batches) < 2:  # in this thread, so that context managers of JAX apply
+        verified = [verify_rows(rows) for rows in batches]
+    else:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # a batch keeps only one core busy
+            verified = [*pool.map(verify_rows, batches)]
+    results = dict(zip(chain(*batches), chain(*verified), strict=True))
     return [results[row] for row in range(len(candidates))]
 
 
@@ -166,7 +170,7 @@ def _ransac_all(
     counts: Int[Array, " b"],
     config: RansacConfig,
 ) -> tuple[Bool[Array, " b"], Float[Array, "b r 3"], Float[Array, "b 2 3"], Bool[Array, "b m"]]:
-    """Verify candidates one after another. In parallel, memory bandwidth would limit the speed."""
+    """Verify the candidates of a batch one after another. On a CPU, each takes one core."""
     key = jax.random.key(config.seed)
     find = partial(_ransac, key=key, config=config)
 
@@ -258,10 +262,10 @@ def _score_each(
     residuals: Callable[[Array, Array], Array],
     rows: Int[Array, " n"],
 ) -> Float[Array, " s"]:
-    """Compute `msac_score` of many models on a few matches, one match after another.
+    """Compute `msac_score` of many models on some matches, one match after another.
 
-    The processor computes one match for several models at once, which is several times faster than
-    several matches for one model.
+    On a CPU, this is several times faster than one model after another: the numbers of all models
+    lie side by side in memory.
     """
     models = jnp.moveaxis(models, 0, -1)
 

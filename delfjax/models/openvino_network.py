@@ -5,6 +5,7 @@ The network has the weights of the JAX network, and takes images of any size wit
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import cycle
 from typing import Any, Literal
 
 import numpy as np
@@ -34,6 +35,7 @@ class OpenVinoNetwork:
     ) -> None:
         openvino = import_openvino()
         self._arguments = spec, dict(parameters), score
+        self._score = score
         # By default, OpenVINO computes in half precision on CPUs that support it.
         options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         self._network = openvino.compile_model(_build_model(*self._arguments), "CPU", options)
@@ -47,22 +49,25 @@ class OpenVinoNetwork:
     ) -> Iterator[tuple[Float[np.ndarray, "c y x"], Float[np.ndarray, "y x"]]]:
         """Yield the conv4 feature map of each RGB image, channels first, and the map of scores.
 
-        The arrays are overwritten when the next image is requested. The network runs on that image
-        while the caller uses the arrays.
+        The network already runs on the next image while the caller uses the arrays. The next
+        iteration overwrites them.
         """
-        requests = [self._network.create_infer_request() for _ in range(2)]
-        for number, pixels in enumerate(images):
-            requests[0].start_async([np.ascontiguousarray(pixels[None])])
-            if number:
-                yield self._outputs(requests[1])
-            requests.reverse()
-        yield self._outputs(requests[1])
+        requests = cycle([self._network.create_infer_request() for _ in range(2)])
+        running = None
+        for pixels in images:
+            request = next(requests)
+            request.start_async([np.ascontiguousarray(pixels[None])])
+            if running is not None:
+                yield self._outputs(running)
+            running = request
+        if running is not None:
+            yield self._outputs(running)
 
     def _outputs(self, request: Any) -> tuple[np.ndarray, np.ndarray]:  # noqa: ANN401
         """Wait for the outputs of one image."""
         request.wait()
         maps, scores = (tensor.data[0] for tensor in request.output_tensors)
-        if self._arguments[-1] == "attention":
+        if self._score == "attention":
             scores = np.logaddexp(np.float32(0), scores)  # a softplus
         return maps, scores
 

@@ -47,6 +47,17 @@ def test_features_are_those_of_jax(size: tuple[int, int], options: dict) -> None
         np.testing.assert_allclose(getattr(found, field), values, rtol=0, atol=limit)
 
 
+def test_another_selection_uses_its_own_score() -> None:
+    by_attention, by_norm = (
+        replace(SMALL, selection=each, max_features=20) for each in ("attention", "norm")
+    )
+    model, photo = openvino_extractor(by_attention), draw(0)
+    for config in (by_norm, by_attention):
+        model = model.with_config(config)
+        expected = Extractor(network(), head(), config)(photo)
+        np.testing.assert_allclose(model(photo).scores, expected.scores, rtol=1e-4)
+
+
 def test_a_copy_for_another_process_gives_the_same_features() -> None:
     model, photo = openvino_extractor(SMALL), draw(0)
     np.testing.assert_array_equal(
