@@ -53,7 +53,12 @@ def test_result_depends_only_on_the_seed():
 
 
 def test_result_does_not_depend_on_other_candidates():
-    candidates = [matches_with(count, 0.3, seed=count)[0] for count in (40, 150, 60, 20)]
+    counts = [40, 150, 60, 20] * 5
+    candidates = [matches_with(count, 0.3, seed=seed)[0] for seed, count in enumerate(counts)]
+    # Half of them with scales, so that both kinds of batches alternate.
+    candidates[::2] = [
+        replace(each, scales=np.ones((len(each), 2), np.float32)) for each in candidates[::2]
+    ]
     together = verify(candidates)
     for matches, found in zip(candidates, together, strict=True):
         (alone,) = verify([matches])
