@@ -86,7 +86,8 @@ endif
 endif
 FORCE:
 
-# Python compiles a module at its first import, so pip need not. The stamp is written last, so that an installation that fails or is interrupted is repeated.
+# The stamp is written last, so that an installation that fails or is interrupted is repeated.
+# Python compiles a module at its first import, so pip need not compile all of them.
 $(STAMP): requirements.lock pyproject.toml
 	@rm -f $@; have=$$($(RUN) -c 'import pip; $(VERSION)' 2>/dev/null); \
 	if [ -z "$$have" ] || [ -n "$(PYTHON)" ]; then \

@@ -274,7 +274,7 @@ class Extractor:
 
         Scores and descriptors differ by rounding errors. Equal scores may be in another order.
         """
-        content = None
+        content = np.ones([side // STRIDE for side in mosaic.pixels.shape[:2]], bool)
         if self.config.min_contrast:
             content = np.asarray(
                 _has_content(mosaic.pixels, mosaic.levels, self.config.min_contrast)
@@ -284,13 +284,10 @@ class Extractor:
             for top, left, height, width in mosaic.levels.tolist()
         )
         upright = (level.swapaxes(0, 1) if mosaic.transposed else level for level in levels)
+        corners, allowed = mosaic.levels[:, :2] // STRIDE, split_levels(mosaic, content)
         best_of_levels = []
-        corners = mosaic.levels[:, :2] // STRIDE
-        for corner, (maps, scores) in zip(corners, network(upright), strict=True):
-            if content is not None:
-                height, width = scores.T.shape if mosaic.transposed else scores.shape
-                part = content[corner[0] : corner[0] + height, corner[1] : corner[1] + width]
-                scores = np.where(part.T if mosaic.transposed else part, scores, -np.inf)
+        for corner, usable, (maps, scores) in zip(corners, allowed, network(upright), strict=True):
+            scores = np.where(usable, scores, -np.inf)
             best = _highest(scores, count)
             cells = np.column_stack(np.unravel_index(best, scores.shape))
             if mosaic.transposed:

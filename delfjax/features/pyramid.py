@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 from PIL import Image
 
 from delfjax.ranges import PIXELS, SCALE, check_fields
@@ -222,8 +222,8 @@ def merge_levels(
 
 
 def split_levels(
-    mosaic: Mosaic, values: Float[np.ndarray, "y x"]
-) -> list[Float[np.ndarray, "_ _"]]:
+    mosaic: Mosaic, values: Shaped[np.ndarray, "y x"]
+) -> list[Shaped[np.ndarray, "_ _"]]:
     """Cut the feature map of a mosaic into one map per pyramid level, oriented like the photo."""
     cells = -(-mosaic.levels // STRIDE)
     maps = [values[top : top + height, left : left + width] for top, left, height, width in cells]

@@ -170,7 +170,7 @@ def _ransac_all(
     counts: Int[Array, " b"],
     config: RansacConfig,
 ) -> tuple[Bool[Array, " b"], Float[Array, "b r 3"], Float[Array, "b 2 3"], Bool[Array, "b m"]]:
-    """Verify the candidates of a batch one after another. On a CPU, each takes one core."""
+    """Verify the candidates of a batch one after another. They keep about one core busy."""
     key = jax.random.key(config.seed)
     find = partial(_ransac, key=key, config=config)
 

@@ -34,15 +34,16 @@ class OpenVinoNetwork:
         score: Literal["attention", "norm"],
     ) -> None:
         openvino = import_openvino()
-        self._arguments = spec, dict(parameters), score
-        self._score = score
+        self._spec, self._parameters, self._score = spec, dict(parameters), score
         # By default, OpenVINO computes in half precision on CPUs that support it.
         options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        self._network = openvino.compile_model(_build_model(*self._arguments), "CPU", options)
+        self._network = openvino.compile_model(
+            _build_model(spec, parameters, score), "CPU", options
+        )
 
     def __reduce__(self) -> tuple[type["OpenVinoNetwork"], tuple[Any, ...]]:
         """Pickle the weights. The compiled network cannot be pickled."""
-        return type(self), self._arguments
+        return type(self), (self._spec, self._parameters, self._score)
 
     def __call__(
         self, images: Iterable[UInt8[np.ndarray, "h w 3"]]
