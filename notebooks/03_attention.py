@@ -331,7 +331,7 @@ figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center
 figure
 
 # %% [markdown]
-# *The two groups overlap most for the norm of ImageNet descriptors, whose highest scores lie beside the landmark.*
+# *The two groups overlap most for the norm of ImageNet descriptors.*
 #
 # ## Does attention improve retrieval?
 #
