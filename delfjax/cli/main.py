@@ -37,6 +37,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "compute mAP on a folder of photos with one sub-folder per class"),
     "benchmark": ("evaluate", "compute mAP on a benchmark, such as oxford5k"),
     "data": ("data", "list the data sets of the benchmarks, or download them"),
+    "models": ("models", "list the models: training, size, mAP and license"),
     "train": ("train", "train descriptors or attention, or resume an interrupted training run"),
     "reproduce": ("reproduce", "compute missing results of the paper's table and figures"),
     "table": ("reproduce", "print a table of results, and which claims of the paper they confirm"),

@@ -29,9 +29,10 @@ def add_json_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help=result)
 
 
-def add_model_options(parser: argparse.ArgumentParser, default: str | None = DEFAULT_MODEL) -> None:
-    """Add the options that choose the model."""
-    model = f"model: a file that `delfjax train` wrote, or one of {', '.join(model_names())}"
+def add_model_options(parser: argparse.ArgumentParser, *, of_store: bool = False) -> None:
+    """Add the options that choose the model. ``of_store``: by default the model of a store."""
+    model = f"model: the path of a model file, or one of {', '.join(model_names())}"
+    default = None if of_store else DEFAULT_MODEL
     parser.add_argument("--model", default=default, metavar="NAME", help=model)
     weights = "read the weights of the ImageNet backbone from this file instead of downloading them"
     parser.add_argument("--weights", type=Path, metavar="FILE", help=weights)

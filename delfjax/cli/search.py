@@ -66,7 +66,7 @@ def match_options(parser: argparse.ArgumentParser) -> None:
     add_number(parser, "--ratio", 1.0, RATIO, ratio)
     figure = "save a figure of the inliers to this file (.png, .pdf, ...)"
     parser.add_argument("--figure", type=Path, metavar="FILE", help=figure)
-    add_model_options(parser, default=None)
+    add_model_options(parser, of_store=True)
     add_backend_option(parser)
     add_extraction_options(parser)
     add_ransac_options(parser)
@@ -246,7 +246,7 @@ def search_options(parser: argparse.ArgumentParser) -> None:
         "folder that `delfjax index` wrote; by default STORE.index if it exists, else a new index"
     )
     parser.add_argument("--saved", type=Path, metavar="FOLDER", help=saved)
-    add_model_options(parser, default=None)
+    add_model_options(parser, of_store=True)
     add_backend_option(parser)
     add_index_options(parser, settings=False)
     add_search_options(parser)

@@ -230,7 +230,7 @@ def test_search_ranks_the_store(photos, store, capsys):
 
 
 def test_search_in_a_store_without_pca(photos, tmp_path, capsys):
-    model = load()
+    model = load("resnet50_v1")
     settings = {"backbone": model.name, "model": model.checksum}
     settings["extraction"] = config_to_dict(model.config)
     with FeatureStore(tmp_path / "store", settings) as store:

@@ -204,7 +204,7 @@ def world(tmp_path_factory):
     [
         (
             "match folder/photo.png folder/photo.png --model sift --weights w",
-            "only ImageNet backbones take a weight file",
+            "has no ImageNet backbone",
         ),
         ("extract folder s --dimensions 65", "dimensions is 65; expected at most 64"),
         ("extract folder s --model sift --dimensions 129", "expected at most 128"),
