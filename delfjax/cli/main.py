@@ -113,7 +113,7 @@ def _run(options: argparse.Namespace) -> int:
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     platforms = os.environ.get("JAX_PLATFORMS")
-    if platforms and not getattr(options, "coordinator", None):
+    if platforms:
         try:  # before any work
             jax.devices()
         except (RuntimeError, AssertionError) as error:

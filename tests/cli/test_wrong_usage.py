@@ -92,11 +92,6 @@ def test_each_number_has_a_range(command, action, capsys, tmp_path, monkeypatch)
             "train --photos a --out b --steps 0",
             "--steps is 0; expected a whole number of at least 1",
         ),
-        ("train --photos a --out b --host 2", "--host has no effect without --coordinator"),
-        (
-            "train --photos a --out b --coordinator x --hosts 2 --host 2",
-            "expected a number below 2",
-        ),
         ("benchmark rendered --index pq --index-settings bits=99", "bits is 99; expected"),
         ("benchmark rendered --index-settings beam=9", "Fix: choose a kind"),
         (
