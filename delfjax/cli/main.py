@@ -34,6 +34,7 @@ COMMANDS = {
     "extract": ("search", "extract the features of a folder of photos into a feature store"),
     "index": ("search", "build an index of a feature store, and print build time and recall"),
     "search": ("search", "rank the photos of a feature store for a query photo"),
+    "export": ("export", "write the features and matches of a feature store for hloc"),
     "evaluate": ("evaluate", "compute mAP on a folder of photos with one sub-folder per class"),
     "benchmark": ("evaluate", "compute mAP on a benchmark, such as oxford5k"),
     "data": ("data", "list the data sets of the benchmarks, or download them"),

@@ -106,6 +106,9 @@ def match(options: argparse.Namespace) -> int:
         "matches": len(pair.matches),
         "inliers": pair.num_inliers,
         "affine": pair.affine.tolist() if pair.num_inliers else None,
+        # y, x in the first photo and y, x in the second, for each match
+        "coordinates": np.hstack([pair.matches.query, pair.matches.database]).tolist(),
+        "is_inlier": pair.inliers.tolist(),
     }
     extraction, name = config_to_dict(model.config), model.name
     verification = asdict(ransac) | {"scale_aware": ransac.scale_aware is not False}

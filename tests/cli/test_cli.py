@@ -79,6 +79,10 @@ def test_match_of_a_photo_with_itself_is_the_identity(photos, capsys):
     assert result["photos"] == [str(photo)] * 2
     assert (result["features"], result["matches"], result["inliers"]) == ([60, 60], 60, 60)
     np.testing.assert_allclose(result["affine"], np.eye(2, 3), atol=1e-3)
+    points = np.array(result["coordinates"])
+    assert points.shape == (60, 4)
+    np.testing.assert_array_equal(points[:, :2], points[:, 2:])
+    assert result["is_inlier"] == [True] * 60
     assert result["config"]["extraction"]["pyramid"]["longest"] == 64
     assert result["config"]["ransac"]["hypotheses"] == 64
 
@@ -99,6 +103,19 @@ def test_match_uses_the_pca_of_a_store(photos, store, capsys):
     assert run("match", *pair, "--store", store, *RANSAC, "--json", "-") == 0
     # The extraction settings are those of the store, not the defaults of the command.
     assert strict(capsys.readouterr().out)["config"]["extraction"]["max_features"] == 60
+
+
+# --- export
+
+
+def test_export_writes_the_three_files_of_hloc(store, tmp_path, capsys):
+    assert run("export", store, tmp_path / "hloc", "--top", 2, *RANSAC) == 0
+    assert {path.name for path in (tmp_path / "hloc").iterdir()} == {
+        "features.h5",
+        "matches.h5",
+        "pairs.txt",
+    }
+    assert "features and matches of 9 photos" in capsys.readouterr().out
 
 
 # --- extract
