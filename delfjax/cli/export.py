@@ -3,7 +3,13 @@
 import argparse
 from pathlib import Path
 
-from delfjax.cli.options import add_index_options, add_number, add_search_options, search_config
+from delfjax.cli.options import (
+    add_advanced_group,
+    add_index_options,
+    add_number,
+    add_search_options,
+    search_config,
+)
 from delfjax.cli.output import check_folder, show
 from delfjax.cli.search import open_store
 from delfjax.ranges import COUNT
@@ -17,8 +23,9 @@ def export_options(parser: argparse.ArgumentParser) -> None:
     out = "write features.h5, matches.h5 and pairs.txt into this folder"
     parser.add_argument("folder", type=Path, metavar="FOLDER", help=out)
     add_number(parser, "--top", 20, COUNT, "match each photo with its N best results")
-    add_index_options(parser, settings=False)
-    add_search_options(parser)
+    advanced = add_advanced_group(parser)
+    add_index_options(advanced, settings=False)
+    add_search_options(advanced)
 
 
 def export(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from delfjax import training
-from delfjax.cli.options import add_value
+from delfjax.cli.options import add_advanced_group, add_value
 from delfjax.cli.output import UsageError, check_folder, list_failures, show
 from delfjax.datasets.labeled_folder import describe_classes
 from delfjax.features.store import ExtractionReport
@@ -40,7 +40,7 @@ def train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pooled-layer", choices=("conv4", "conv5"), default="conv4", help=layer)
     preset = "; by default the value of --config"
     run = small_config()
-    add = partial(add_value, parser, default=None)
+    add = partial(add_value, add_advanced_group(parser), default=None)
     add(run.optimizer, "steps", f"number of updates, one per batch{preset}")
     add(run, "batch_size", f"number of photos per batch{preset}")
     add(run.optimizer, "learning_rate", f"highest learning rate{preset}")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from worlds import classes, draw, head, network, save
 
 import delfjax
 from delfjax.cli import search
-from delfjax.cli.main import COMMANDS, main
+from delfjax.cli.main import COMMANDS, main, parse
 from delfjax.cli.search import _default_index
 from delfjax.features.extraction import Extractor
 from delfjax.features.factory import load
@@ -427,6 +428,13 @@ def test_help_of_the_module():
     assert (done.returncode, done.stderr) == (0, "")
     assert all(command in done.stdout for command in COMMANDS)
     assert "exit codes: 0 success" in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_example_of_each_command_is_a_valid_command_line(command):
+    example = COMMANDS[command][2]
+    options = parse(shlex.split(example)[1:])
+    assert options.command == command
 
 
 @pytest.mark.parametrize("command", COMMANDS)

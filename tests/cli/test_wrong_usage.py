@@ -32,6 +32,7 @@ REQUIRED = {
     "match": ["a", "b"],
     "extract": ["a", "b"],
     "index": ["a"],
+    "export": ["a", "b"],
     "search": ["a", "b"],
     "evaluate": ["a"],
     "benchmark": ["rendered"],
@@ -45,7 +46,7 @@ def run(*arguments) -> int:
 
 
 def numeric_options():
-    for command, (module, _) in COMMANDS.items():
+    for command, (module, _, _) in COMMANDS.items():
         parser = argparse.ArgumentParser()
         getattr(import_module(f"delfjax.cli.{module}"), f"{command}_options")(parser)
         for action in parser._actions:
@@ -316,13 +317,14 @@ def test_an_output_that_fails_loses_no_other(tmp_path, capsys):
     def fail():
         raise OSError("no space left")
 
-    options = argparse.Namespace(command="match", json=tmp_path / "missing.json")
     good = tmp_path / "good"
+    options = argparse.Namespace(command="match", json=tmp_path / "missing.json", page=good)
     writers = {"--figure": fail, "--page": good.touch}
     assert print_result(options, {"value": 1}, "the result", writers) == 1
     out, err = capsys.readouterr()
     assert out == "the result\n"
     assert "--figure could not be written: no space left" in err
+    assert f"{good}: written\n" in err
     assert options.json.exists()
     assert good.exists()
 
