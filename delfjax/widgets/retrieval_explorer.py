@@ -20,14 +20,14 @@ from ipywidgets import HTML, Checkbox, Dropdown, HBox, IntSlider, Layout, Select
 from delfjax.datasets.truth import Truth
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.images.reading import read_image
-from delfjax.plots.base import Figure, encode_jpeg, fit_size
+from delfjax.plots.base import Figure, encode_jpeg, fit_size, pluralize
 from delfjax.plots.pairs import PAIR_WIDTH, QUERY_SIZE, pair_image, query_image
 from delfjax.plots.retrieval import CARD_WIDTH, RELEVANCE_MARKS, Card, result_figure, thumbnail
 from delfjax.search.index import NEIGHBORS
 from delfjax.search.searcher import VERIFIED, SearchConfig, Searcher, SearchResult
 from delfjax.types import Box, Features, Photo
 from delfjax.widgets.canvas import ImageCanvas, ThumbnailGrid
-from delfjax.widgets.controls import Explorer, block, labeled, notice, pluralize
+from delfjax.widgets.controls import Explorer, block, labeled, notice
 from delfjax.widgets.retrieval_state import CachedSearch, result_cards, short_name, summarize
 
 DEFAULT_QUERIES = 12  # number of database photos that are queries by default

@@ -11,11 +11,11 @@ from pathlib import PurePosixPath
 from delfjax.datasets.truth import Truth, relevance
 from delfjax.evaluation.metrics import score_rankings
 from delfjax.features.database import Database
+from delfjax.plots.base import pluralize
 from delfjax.plots.retrieval import RELEVANCE_MARKS, Card
 from delfjax.search.index import Neighbors
 from delfjax.search.searcher import SearchConfig, Searcher, SearchResult
 from delfjax.types import Box, Features, Matches, Photo
-from delfjax.widgets.controls import pluralize
 
 SLOW = 1.0  # seconds: a search that takes longer includes compilation
 

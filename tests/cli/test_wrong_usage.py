@@ -10,6 +10,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+from delfjax.evaluation.html_report import _escape
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import classes, draw, extractor, save
@@ -19,7 +20,6 @@ from delfjax.cli.main import COMMANDS, main
 from delfjax.cli.output import check_outputs, print_result, show
 from delfjax.datasets import rendered
 from delfjax.datasets.benchmark import DatasetError
-from delfjax.evaluation.html_report import _escape
 from delfjax.features.extract_folder import PCAConfig, extract_folder
 from delfjax.features.extraction import Extractor
 from delfjax.features.global_descriptors import GlobalExtractor

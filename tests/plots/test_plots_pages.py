@@ -4,12 +4,12 @@ import os
 import re
 
 import pytest
+from delfjax.evaluation.html_report import write_html_report
 from evaluations import evaluation_of, ranked
 from worlds import classes
 
 from delfjax.datasets.labeled_folder import labeled
 from delfjax.evaluation import html_report
-from delfjax.evaluation.html_report import write_html_report
 
 NAMES = ["a/0.png", "a/1.png", "a/2.png", "b/0.png", "b/1.png", "b/2.png"]
 # The first query ranks the photos of its class first, the others rank theirs last.

@@ -1,0 +1,100 @@
+"""Keep the features of a folder of photos, and its index if it is large, in the cache folder.
+
+A person can then search a folder without managing feature stores. Each call notices new, changed
+and removed photos. The paper does not cover this.
+"""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+from delfjax.features.database import Database
+from delfjax.features.extract_folder import (
+    UNREDUCED,
+    LocalExtractor,
+    PCAConfig,
+    extract_folder,
+    store_settings,
+)
+from delfjax.features.store import MANIFEST, FeatureStore
+from delfjax.files import cache_folder, digest, sha256
+from delfjax.images.folder import PhotoFolder
+from delfjax.provenance import PROTOCOL
+from delfjax.search.index import Index, build_index, load_index
+from delfjax.search.index_files import IndexFileError
+
+NAME_LENGTH = 40  # characters of the photo folder's name in the name of its store
+
+
+def cached_store_path(
+    model: LocalExtractor, photos: PhotoFolder, config: PCAConfig | None = None
+) -> Path:
+    """Return the path of the feature store of a folder of photos in the cache.
+
+    Its name contains a checksum of the folder's path, the model, and the settings of extraction and
+    PCA.
+    """
+    root = photos.root.resolve()
+    key = json.dumps([str(root), store_settings(model, config or PCAConfig()), PROTOCOL])
+    return cache_folder() / "stores" / f"{root.name[:NAME_LENGTH]}-{digest(key)[:12]}"
+
+
+def update_cached_store(
+    model: LocalExtractor, photos: PhotoFolder, config: PCAConfig | None = None
+) -> FeatureStore:
+    """Bring the features of a folder of photos in the cache up to date, and return their store.
+
+    New and changed photos are extracted, and removed photos are dropped. If a run is interrupted,
+    the next call continues.
+
+    Args:
+        model: Model that extracts the features.
+        photos: Folder of photos.
+        config: Settings for learning the PCA. None: the defaults.
+
+    Returns:
+        The store. Its ``report`` lists the photos that were extracted, kept, removed, or not
+        readable.
+
+    Raises:
+        PhotoError: If no photo can be read.
+        StoreError: If another process is extracting the same folder.
+        ValueError: If the photos have too few features for the PCA.
+    """
+    store = extract_folder(model, photos, cached_store_path(model, photos, config), config=config)
+    if gone := sorted({*store.names} - {*photos.names}):
+        with store:
+            store.remove(name for name in gone if name in store)
+            store.compact()
+        store.report.removed = gone
+    if not len(store):
+        raise next(iter(store.report.failed.values()))
+    return store
+
+
+def count_extracted(store: Path) -> int:
+    """Count the photos that an interrupted extraction into a store has kept."""
+    folders = [path for path in (store, store / UNREDUCED) if (path / MANIFEST).exists()]
+    return len({name for path in folders for name in FeatureStore(path).names})
+
+
+def cached_index(database: Database, path: Path) -> Index:
+    """Load the index of a database from a folder. Build it if the folder has none that fits.
+
+    A new index is saved into the folder, except an exact index, which takes no time to build.
+    """
+    with suppress(IndexFileError):  # missing, damaged, or built before the photos changed
+        return load_index(path, database=database.checksum)
+    index = build_index(database.descriptors)
+    if index.kind != "exact":
+        index.save(path, database=database.checksum)
+    return index
+
+
+def find_copies(store: FeatureStore, photo: Path) -> list[str]:
+    """Return the names of the photos of a store whose file has the same content as ``photo``."""
+    checksum = sha256(photo)
+    sources = ((name, store.source(name)) for name in store.names)
+    return [
+        n for n, source in sources if source and (source.sha256, source.box) == (checksum, None)
+    ]
