@@ -56,11 +56,10 @@ from delfjax.search.matching import match as match_features
 from delfjax.search.photo_search import (
     cached_index,
     cached_store_path,
-    count_extracted,
     find_copies,
     update_cached_store,
 )
-from delfjax.search.searcher import SearchConfig, Searcher, SearchResult
+from delfjax.search.searcher import SearchConfig, Searcher
 from delfjax.types import Photo
 
 NAMES_SHOWN = 10  # names of each group of photos that `delfjax extract` prints
@@ -299,34 +298,33 @@ def search(options: argparse.Namespace) -> int:
     if store.pca is not None:
         query = query.with_descriptors(store.pca(query.descriptors))
     database = config.load_database(store)
-    result = Searcher(database, _load_or_build(database, store, options), config)(
-        config.limit_features(query)
-    )
-    copies, ranking = find_copies(store, options.photo), result.ranking
-    rows = {
-        int(image): {"score": int(score), "inliers": int(inliers), "votes": int(votes)}
-        for image, score, inliers, votes in zip(
-            ranking.images, ranking.score, ranking.inliers, ranking.votes, strict=True
-        )
-        if database.names[image] not in copies
-    }
-    found = [
-        {"photo": database.names[image], "verdict": _verdict(result, image)} | row
-        for image, row in list(rows.items())[: options.top]
+    searcher = Searcher(database, _load_or_build(database, store, options), config)
+    result = searcher(config.limit_features(query))
+    copies, ranking, verdicts = find_copies(store, options.photo), result.ranking, result.verdicts
+    images = [each for each in ranking.images.tolist() if database.names[each] not in copies]
+    positions = {image: position for position, image in enumerate(ranking.images.tolist())}
+    rows = [
+        {
+            "photo": database.names[image],
+            "verdict": verdicts[image].text if image in verdicts else None,
+            "score": int(ranking.score[positions[image]]),
+            "inliers": int(ranking.inliers[positions[image]]),
+            "votes": int(ranking.votes[positions[image]]),
+        }
+        for image in images[: options.top]
     ]
     lines = ["verdict            score inliers votes  photo"] + [
         f"{row['verdict'] or 'not verified':18} {row['score']:5} {row['inliers']:7} "
         f"{row['votes']:5}  {printable(str(row['photo']))}"
-        for row in found
+        for row in rows
     ]
     if copies:
         names = ", ".join(map(printable, copies))
         lines.append(f"left out, because it is the query itself: {names}")
-    failed = [str(error) for error in store.report.failed.values()]
     notes = {
-        f"Left out, because it is the query itself ({len(copies)})": copies,
-        f"Photos that could not be read ({len(failed)})": failed,
-        f"Files that are not photos ({len(skipped)})": skipped,
+        "Left out, because it is the query itself": copies,
+        "Photos that could not be read": [*map(str, store.report.failed.values())],
+        "Files that are not photos": skipped,
     }
 
     def write_page() -> None:
@@ -339,14 +337,14 @@ def search(options: argparse.Namespace) -> int:
             folder=str(options.folder),
             database=database,
             result=result,
-            images=[*rows],
+            images=images,
             load=partial(_load_photo, store),
-            notes={title: texts for title, texts in notes.items() if texts},
+            notes=notes,
             command=shlex.join(["delfjax", *sys.argv[1:]]),
         )
         page.write(options.page, options.top)
 
-    output = {"query": str(options.photo), "copies_of_query": copies, "results": found}
+    output = {"query": str(options.photo), "copies_of_query": copies, "results": rows}
     writers = {"--page": write_page} if options.page else {}
     code = print_result(options, output, "\n".join(lines), writers)
     return list_failures(store.report) if code == OK else code
@@ -360,23 +358,20 @@ def _open_collection(
     Return the store, its model, the query photo, and the names of files that are not photos.
     """
     extraction, pca = extraction_config(options), pca_config(options)
-    kind, settings = (
-        IndexConfig(kind=options.index),
-        {"weights": options.weights, "backend": options.backend},
-    )
-    if (options.folder / STORE_MANIFEST).exists():
-        if (extraction, pca) != (ExtractionConfig(), PCAConfig()):
-            raise UsageError(
-                f"{options.folder} is a feature store. Its settings of extraction and PCA cannot be changed. "
-                "Fix: leave out the options of `delfjax extract`, or search a folder of photos"
-            )
-        store = open_store(options.folder)
-        check_dimensions("--truncate", config.truncate, store.dimensions)
-        kind.check(config.truncate or store.dimensions)
+    is_store = (options.folder / STORE_MANIFEST).exists()
+    if is_store and (extraction, pca) != (ExtractionConfig(), PCAConfig()):
+        raise UsageError(
+            f"{options.folder} is a feature store. Its settings of extraction and PCA cannot be changed. "
+            "Fix: leave out the options of `delfjax extract`, or search a folder of photos"
+        )
+    store = open_store(options.folder) if is_store else None
+    dimensions = store.dimensions if store else pca.dimensions
+    check_dimensions("--truncate", config.truncate, dimensions)
+    IndexConfig(kind=options.index).check(config.truncate or dimensions)
+    settings = {"weights": options.weights, "backend": options.backend}
+    if store:
         model = extractor_of(store, options.model, **settings)
         return store, model, read_image(options.photo), ()
-    check_dimensions("--truncate", config.truncate, pca.dimensions)
-    kind.check(config.truncate or pca.dimensions)
     photos, photo = scan(options.folder), read_image(options.photo)
     model = load(options.model or DEFAULT_MODEL, extraction, **settings)
     path = cached_store_path(model, photos, pca)
@@ -384,24 +379,15 @@ def _open_collection(
     try:
         store = update_cached_store(model, photos, pca)
     except KeyboardInterrupt:
-        show(f"{count_extracted(path)} of {len(photos)} photos are extracted, and kept", error=True)
+        show("The features that are extracted already are kept", error=True)
         raise
     report = store.report
     if report.extracted or report.removed:
-        counts = {
-            "added": len(report.extracted) - len(report.changed),
-            "changed": len(report.changed),
-            "removed": len(report.removed),
-            "kept": len(report.kept),
-        }
-        show(", ".join(f"{count} {group}" for group, count in counts.items()), error=True)
+        text = f"{len(report.extracted)} photos extracted, {len(report.kept)} kept, "
+        show(f"{text}{len(report.removed)} removed", error=True)
     if photos.skipped:
         show(photos.skipped_summary, error=True)
     return store, model, photo, photos.skipped
-
-
-def _verdict(result: SearchResult, image: int) -> str | None:
-    return result.verdicts[image].text if image in result.verdicts else None
 
 
 def _load_photo(store: FeatureStore, name: str) -> Photo:
@@ -435,7 +421,7 @@ def _load_or_build(database: Database, store: FeatureStore, options: argparse.Na
     """Load the saved index if the options allow it. Otherwise build an index."""
     path, fits = options.saved or _default_index(store.path), _fits_saved(options)
     if fits and not options.saved and store.path != options.folder:  # a store in the cache
-        return cached_index(database, path)
+        return cached_index(database, store.path)
     if options.saved or (fits and (path / MANIFEST).exists()):
         return load_index(path, database=database.checksum)
     return build_index(database.descriptors, options.index)

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -98,7 +97,12 @@ def extract_folder(
     photos = photos if isinstance(photos, PhotoFolder) else scan(photos)
     config = config or PCAConfig()
     check_dimensions("dimensions", config.dimensions, model.dimensions)
-    made_by = store_settings(model, config)
+    made_by = {
+        "backbone": model.spec.name if isinstance(model, Extractor) else model.name,
+        "model": model.checksum,
+        "extraction": config_to_dict(model.config),
+        "reduction": asdict(config),
+    }
     if not (Path(path) / MANIFEST).exists():
         _pca_photos(photos, config)  # an error must leave no store behind
     store = FeatureStore(path, made_by)
@@ -158,16 +162,6 @@ def extract_folder(
         extract(missing, store.pca, store)
         store.compact()
     return store
-
-
-def store_settings(model: LocalExtractor, config: PCAConfig) -> dict[str, Any]:
-    """Return the model and settings that a store of `extract_folder` records."""
-    return {
-        "backbone": model.spec.name if isinstance(model, Extractor) else model.name,
-        "model": model.checksum,
-        "extraction": config_to_dict(model.config),
-        "reduction": asdict(config),
-    }
 
 
 def _refuse_other_folder(store: FeatureStore, photos: PhotoFolder, changed: Iterable[str]) -> None:

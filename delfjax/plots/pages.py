@@ -31,9 +31,7 @@ REPORT_SIZE, CARD_SIZE, PHOTO_SIZE = (120, 480), (360, 480), (600, 800)  # maxim
 # Pictures of matching details on a search page: their number, width in pixels, and number of lines.
 MAX_PAIRS, PAIR_WIDTH, MAX_LINES = 6, 1400, 50
 QUALITY = 75  # of JPEG
-INVISIBLE = (
-    "\u200c\u200d\u200e\u200f"  # harmless characters in emoji, and in Arabic or Persian words
-)
+INVISIBLE = "\u200c\u200d\u200e\u200f"  # harmless characters in emoji and in Arabic words
 
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:1500px;padding:1.5rem 1rem;
@@ -168,9 +166,10 @@ class SearchPage:
             f"<h2>Matching details</h2><p>{LINES_HELP}</p><div class=pairs>{''.join(pairs)}</div>"
         )
         notes = [
-            f"<details><summary>{_escape(title)}</summary><ul>"
+            f"<details><summary>{_escape(title)} ({len(lines)})</summary><ul>"
             f"{''.join(f'<li>{_name(line)}</li>' for line in lines)}</ul></details>"
             for title, lines in self.notes.items()
+            if lines
         ]
         body = (
             f"<header>{photo}<div><h1>Which photos show the same place as {_name(self.query)}?</h1>"
@@ -188,10 +187,8 @@ class SearchPage:
         title, color = f"<p><b>{rank}.</b> {_name(name)}</p>", NEUTRAL
         about, details, pair = "not compared in detail", "", None
         if verdict:
-            color, inliers = (
-                VERDICT_MARKS[verdict.label][1],
-                self.result.verifications[image].inliers,
-            )
+            color = VERDICT_MARKS[verdict.label][1]
+            inliers = self.result.verifications[image].inliers
             about = f"{_mark(verdict.label)}<b>{_escape(verdict.text)}</b>"
             details = pluralize(int(inliers.sum()), "matching detail")
         try:
@@ -214,11 +211,8 @@ class SearchPage:
             text = f"{title}<p>{about}, {details}</p>"
             pair = f"<figure id=pair-{rank}>{_image(drawn, alt)}<figcaption>{text}</figcaption></figure>"
             picture, details = (f"<a href=#pair-{rank}>{each}</a>" for each in (picture, details))
-        details = f"<p class=small>{details}</p>" if details else ""
-        return (
-            f'<li style="border-top-color:{color}">{picture}<p>{about}</p>{details}{title}</li>',
-            pair,
-        )
+        text = f"<p>{about}</p><p class=small>{details}</p>{title}"
+        return f'<li style="border-top-color:{color}">{picture}{text}</li>', pair
 
 
 def _page(title: str, style: str, body: str) -> str:

@@ -14,17 +14,7 @@ from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
 
 from delfjax.datasets.truth import Relevance, Truth, relevance
-from delfjax.plots.base import (
-    COLORS,
-    DARK,
-    MUTED,
-    NEUTRAL,
-    Figure,
-    RgbImage,
-    fit_size,
-    photos,
-    resize,
-)
+from delfjax.plots.base import COLORS, DARK, NEUTRAL, Figure, RgbImage, fit_size, photos, resize
 from delfjax.types import Photo, Ranking
 
 ASPECT = 3 / 4  # height divided by width of the photo area of a card
@@ -43,7 +33,7 @@ RELEVANCE_MARKS: dict[Relevance, tuple[str, str]] = {  # symbol and color; safe 
 VERDICT_MARKS = {
     "same place": ("✓", COLORS[0]),
     "unsure": ("?", "#b35c00"),
-    "different": ("✗", MUTED),
+    "different": ("✗", "#626974"),
 }
 
 

@@ -6,20 +6,15 @@ and removed photos. The paper does not cover this.
 
 import json
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from delfjax.features.database import Database
-from delfjax.features.extract_folder import (
-    UNREDUCED,
-    LocalExtractor,
-    PCAConfig,
-    extract_folder,
-    store_settings,
-)
-from delfjax.features.store import MANIFEST, FeatureStore
+from delfjax.features.extract_folder import LocalExtractor, PCAConfig, extract_folder
+from delfjax.features.store import FeatureStore
 from delfjax.files import cache_folder, digest, sha256
 from delfjax.images.folder import PhotoFolder
-from delfjax.provenance import PROTOCOL
+from delfjax.provenance import PROTOCOL, config_to_dict
 from delfjax.search.index import Index, build_index, load_index
 from delfjax.search.index_files import IndexFileError
 
@@ -34,8 +29,9 @@ def cached_store_path(
     Its name contains a checksum of the folder's path, the model, and the settings of extraction and
     PCA.
     """
-    root = photos.root.resolve()
-    key = json.dumps([str(root), store_settings(model, config or PCAConfig()), PROTOCOL])
+    root, settings = photos.root.resolve(), asdict(config or PCAConfig())
+    extraction = config_to_dict(model.config)
+    key = json.dumps([str(root), model.checksum, extraction, settings, PROTOCOL])
     return cache_folder() / "stores" / f"{root.name[:NAME_LENGTH]}-{digest(key)[:12]}"
 
 
@@ -47,14 +43,8 @@ def update_cached_store(
     New and changed photos are extracted, and removed photos are dropped. If a run is interrupted,
     the next call continues.
 
-    Args:
-        model: Model that extracts the features.
-        photos: Folder of photos.
-        config: Settings for learning the PCA. None: the defaults.
-
-    Returns:
-        The store. Its ``report`` lists the photos that were extracted, kept, removed, or not
-        readable.
+    The arguments are those of `extract_folder`. The ``report`` of the store lists the photos that
+    were extracted, kept, removed, or not readable.
 
     Raises:
         PhotoError: If no photo can be read.
@@ -72,17 +62,12 @@ def update_cached_store(
     return store
 
 
-def count_extracted(store: Path) -> int:
-    """Count the photos that an interrupted extraction into a store has kept."""
-    folders = [path for path in (store, store / UNREDUCED) if (path / MANIFEST).exists()]
-    return len({name for path in folders for name in FeatureStore(path).names})
+def cached_index(database: Database, store: Path) -> Index:
+    """Load the index beside a feature store. Build it if there is none of this database.
 
-
-def cached_index(database: Database, path: Path) -> Index:
-    """Load the index of a database from a folder. Build it if the folder has none that fits.
-
-    A new index is saved into the folder, except an exact index, which takes no time to build.
+    A new index is saved, except an exact index, which takes no time to build.
     """
+    path = store.with_name(f"{store.name}.index")
     with suppress(IndexFileError):  # missing, damaged, or built before the photos changed
         return load_index(path, database=database.checksum)
     index = build_index(database.descriptors)

@@ -80,22 +80,21 @@ def search_photos(
     Raises:
         PhotoError: If no photo of the folder can be read.
         ValueError: If ``queries`` is empty, or contains a name that is not in the database. Also if
-            a searcher is given without ``photos``, or a folder with ``photos``.
+            a searcher is given without ``photos``.
 
     Example:
         >>> import delfjax as dx
         >>> dx.search_photos("photos")
     """
+    if isinstance(searcher, Searcher) == (photos is None):
+        raise ValueError(
+            "expected a folder of photos, or a searcher and the folder of its photos. Fix: pass a "
+            "folder alone, or pass photos with the searcher"
+        )
     message = ""
     if not isinstance(searcher, Searcher):
-        if photos is not None:
-            raise ValueError(
-                "photos is given, but the first argument is a folder of photos already. Fix: leave it out"
-            )
         photos, model = searcher, model or load_model()
         searcher, message = _open_folder(model, scan(photos))
-    elif photos is None:
-        raise ValueError("photos is missing; expected the folder of the photos of the searcher")
     if queries is None:
         queries = searcher.database.names[:DEFAULT_QUERIES]
     if not isinstance(queries, Mapping):
@@ -110,7 +109,7 @@ def search_photos(
         queries = {name: database.features(numbers[name]) for name in queries}
     if not queries:
         raise ValueError("queries is empty; expected at least one photo. Fix: add a query")
-    load = photos if callable(photos) else lambda name: read_image(Path(photos) / name)
+    load = photos if callable(photos) else lambda name: read_image(Path(str(photos)) / name)
     display(HTML(notice("Compiling the search. This takes a few seconds …")))
     query, neighbors = next(iter(queries.values())), max(NEIGHBORS, searcher.config.neighbors)
     CachedSearch(searcher, query, neighbors).search(searcher.config)
@@ -127,11 +126,11 @@ def _open_folder(model: LocalExtractor, photos: PhotoFolder) -> tuple[Searcher, 
     display(HTML(notice(f"Extracting {count}. The features are kept in {printable(str(path))}")))
     store = update_cached_store(model, photos)
     database = store.gather()
-    index = cached_index(database, path.with_name(f"{path.name}.index"))
     lines = [f"Searching {pluralize(len(store), 'photo')} of {photos.root}."]
     if failed := store.report.failed:
         lines.append(f"{pluralize(len(failed), 'photo')} could not be read: {', '.join(failed)}.")
-    return Searcher(database, index, pca=store.pca), printable(" ".join(lines))
+    searcher = Searcher(database, cached_index(database, store.path), pca=store.pca)
+    return searcher, printable(" ".join(lines))
 
 
 class RetrievalExplorer(Explorer):
@@ -361,13 +360,12 @@ class RetrievalExplorer(Explorer):
         name, image = self._name(rank - 1), int(self._result.ranking.images[rank - 1])
         height, width = self._searcher.database.image_sizes[image].tolist()
         verification = self._result.verifications.get(image)
-        verdict = describe_verdict(self._result, image, self._itself)
+        verified = describe_verdict(self._result, image, self._itself)
         if verification is None:
             matches, inliers = self._search.matches(image, self.config), None
-            verified = verdict
         else:
             matches, inliers = self._result.matches[image], verification.inliers
-            verified = f"{pluralize(verification.num_inliers, 'inlier')} (bright): {verdict}"
+            verified = f"{pluralize(verification.num_inliers, 'inlier')} (bright): {verified}"
         sizes = self._features[query].image_size, (height, width)
         return pair_image((self._photos[query], self._load(name)), sizes, matches, inliers), (
             f"{short_name(query)} and result {rank}, {short_name(name)}: "
