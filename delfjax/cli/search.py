@@ -254,6 +254,7 @@ def search_options(parser: argparse.ArgumentParser) -> None:
     parser.usage = (
         "%(prog)s [options] PHOTOS QUERY\n\nexample: %(prog)s holiday tower.jpg --page found.html"
     )
+    parser.description = "find the photos of a folder that show the same place as a query photo"
     folder = (
         "folder of photos, whose features are kept in the cache; or the feature store that "
         "`delfjax extract` wrote"
