@@ -27,11 +27,13 @@ def cached_store_path(
     """Return the path of the feature store of a folder of photos in the cache.
 
     Its name contains a checksum of the folder's path, the model, and the settings of extraction and
-    PCA.
+    PCA. A store learns its PCA only once. Therefore, a small folder that has grown about four times
+    has another store: the sizes are 1, 2, 8, 32 and 128 photos.
     """
-    root, settings = photos.root.resolve(), asdict(config or PCAConfig())
-    extraction = config_to_dict(model.config)
-    key = json.dumps([str(root), model.checksum, extraction, settings, PROTOCOL])
+    root, config = photos.root.resolve(), config or PCAConfig()
+    size = min(len(photos), config.photos).bit_length() // 2
+    settings = config_to_dict(model.config), asdict(config), size, PROTOCOL
+    key = json.dumps([str(root), model.checksum, *settings])
     return cache_folder() / "stores" / f"{root.name[:NAME_LENGTH]}-{digest(key)[:12]}"
 
 

@@ -375,6 +375,19 @@ def test_an_interrupted_search_keeps_the_extracted_photos(query, tmp_path, capsy
     assert found(capsys.readouterr().out)[0] == "b/1.png"
 
 
+def test_a_folder_that_has_grown_learns_its_pca_again(query, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    for counts, extracted in (([*range(7)], 7), ([7], 8), ([8], 1)):
+        for number in counts:
+            save(folder / f"{number}.png", draw(number))
+        assert run("search", folder, query, *SEARCH) == 0
+        assert f"\n{extracted} photos extracted, " in capsys.readouterr().err
+    for number in (7, 8):
+        (folder / f"{number}.png").unlink()
+    assert run("search", folder, query, *SEARCH) == 0
+    assert "photos extracted" not in capsys.readouterr().err, "the first store is used again"
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_folder_may_have_few_photos(query, tmp_path, capsys, count):
     for number in range(count):
