@@ -28,7 +28,7 @@ FAILURES = (UsageError, ValueError, RuntimeError, OSError, ImportError, MemoryEr
 FAILURE_NAMES = ("PanicException", "KilledWorker")
 
 # The module and the summary of each command. Module MODULE defines COMMAND(options), which returns the
-# exit code, and COMMAND_options(parser). A module is imported only when its command is used.
+# exit code, and COMMAND_options(parser), with underscores for hyphens. A module is imported only when its command is used.
 COMMANDS = {
     "match": ("search", "match the local features of two photos and fit an affine map by RANSAC"),
     "extract": ("search", "extract the features of a folder of photos into a feature store"),
@@ -38,6 +38,10 @@ COMMANDS = {
     "benchmark": ("evaluate", "compute mAP on a benchmark, such as oxford5k"),
     "data": ("data", "list the data sets of the benchmarks, or download them"),
     "train": ("train", "train descriptors or attention, or resume an interrupted training run"),
+    "import-weights": (
+        "import_weights",
+        "convert the published weights of DELF or DELG to a model file",
+    ),
     "reproduce": ("reproduce", "compute missing results of the paper's table and figures"),
     "table": ("reproduce", "print a table of results, and which claims of the paper they confirm"),
 }
@@ -136,8 +140,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         parser = add(name, help=summary, description=summary)
         if name == chosen:
             module = import_module(f"delfjax.cli.{module_name}")
-            getattr(module, f"{name}_options")(parser)
-            parser.set_defaults(run=getattr(module, name))
+            function = name.replace("-", "_")
+            getattr(module, f"{function}_options")(parser)
+            parser.set_defaults(run=getattr(module, function))
     options = top.parse_args(arguments)
     before = ""
     for word in arguments:  # an empty path would be the current folder
