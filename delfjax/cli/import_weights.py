@@ -47,11 +47,8 @@ def import_weights(options: argparse.Namespace) -> int:
         training=imported,
         half_precision=False,
     )
-    dimensions = (
-        spec.channels if model.attention.reduce is None else model.attention.reduce.out_features
-    )
     show(
-        f"{out}: {spec.name}, blocks {spec.blocks[:3]}, {dimensions} dimensions; "
+        f"{out}: {spec.name}, blocks {spec.blocks[:3]}, {model.attention.dimensions} dimensions; "
         f"{f'all tensors are those of {known}' if known else 'not a release whose checksums are known'}"
     )
     folders = (folder / "pca" for folder in (path, *model.source.parents[:3]))

@@ -70,6 +70,7 @@ class Attention(nnx.Module):
             self.reduce, self.expand = pointwise(channels, reduced), pointwise(reduced, expanded)
             channels = expanded
         self.hidden = pointwise(channels, hidden)
+        self.dimensions = channels if autoencoder is None else autoencoder[0]
         self.score = pointwise(hidden, 1, kernel_init=nnx.initializers.zeros)
 
     def __call__(self, maps: Float[Array, "b y x c"]) -> Float[Array, "b y x"]:

@@ -19,6 +19,10 @@ EXPANSION = 4  # output channels of a bottleneck per inner channel
 STEM_KERNEL, POOL_KERNEL, SPATIAL_KERNEL = 7, 3, 3
 Padding = Literal["symmetric", "tensorflow"]
 NUMBER = Range()
+# On an image whose even sides start at multiples of 16 pixels, and odd sides one pixel later with the
+# padding of TensorFlow: the pixel at the center of cell 0 of conv4, and the last pixel that it needs.
+CELL_CENTER: dict[Padding, int] = {"symmetric": 0, "tensorflow": 3}
+CELL_END: dict[Padding, int] = {"symmetric": 0, "tensorflow": 5}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +99,8 @@ class ReceptiveField:
 
     Attributes:
         size: Height and width of the receptive field, which is square.
-        stride: Distance between adjacent receptive fields. The first is centered at pixel 0.
+        stride: Distance between adjacent receptive fields. The first is centered at pixel 0, or with
+            the padding of TensorFlow at pixel 3 of an even and pixel 2 of an odd side.
     """
 
     size: int
