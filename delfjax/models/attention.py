@@ -53,6 +53,9 @@ class Attention(nnx.Module):
         autoencoder: Numbers of channels after the reduction and after the expansion. None: no
             autoencoder.
         rngs: Random state that initializes the weights.
+
+    Attributes:
+        dimensions: Number of dimensions of a local descriptor.
     """
 
     def __init__(
@@ -64,13 +67,11 @@ class Attention(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         pointwise = partial(nnx.Conv, kernel_size=(1, 1), conv_general_dilated=convolve, rngs=rngs)
-        self.reduce = self.expand = None
-        if autoencoder is not None:
-            reduced, expanded = autoencoder
-            self.reduce, self.expand = pointwise(channels, reduced), pointwise(reduced, expanded)
-            channels = expanded
-        self.hidden = pointwise(channels, hidden)
-        self.dimensions = channels if autoencoder is None else autoencoder[0]
+        reduced, expanded = autoencoder or (channels, channels)
+        self.reduce = pointwise(channels, reduced) if autoencoder else None
+        self.expand = pointwise(reduced, expanded) if autoencoder else None
+        self.dimensions = reduced
+        self.hidden = pointwise(expanded, hidden)
         self.score = pointwise(hidden, 1, kernel_init=nnx.initializers.zeros)
 
     def __call__(self, maps: Float[Array, "b y x c"]) -> Float[Array, "b y x"]:
