@@ -1,0 +1,297 @@
+"""Import of published networks: parity with NumPy, TensorFlow and PyTorch, and clear errors."""
+
+import re
+from collections.abc import Callable
+from functools import cache
+
+import bundles
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference_resnet
+from safetensors.numpy import save_file
+from worlds import draw
+
+import delfjax as dx
+from delfjax.cli.main import main
+from delfjax.features.pca import PCA
+from delfjax.features.pyramid import first_centers
+from delfjax.models import published
+from delfjax.models.checkpoints import load_model, read_manifest
+from delfjax.models.tensor_bundle import TensorBundle
+
+BLOCKS, WIDTH, HIDDEN, REDUCED = (1, 2, 2, 1), 8, 12, 6
+CHANNELS = 16 * WIDTH
+SIZES = [(97, 131), (96, 128), (81, 64), (50, 83)]  # odd and even sides, in all combinations
+NORM = {
+    "weight": "gamma",
+    "bias": "beta",
+    "running_mean": "moving_mean",
+    "running_var": "moving_variance",
+}
+KINDS = ["slim", "tf2", "tf2 autoencoder", "nashory", "feymanpriv"]
+
+
+@cache
+def backbone(*, biases: bool) -> dict[str, np.ndarray]:
+    """Tensors of a network, named as in torchvision."""
+    tensors = reference_resnet.made_up_tensors(1, blocks=BLOCKS, width=WIDTH)
+    random = np.random.default_rng(2)
+    for name in [
+        name for name in tensors if biases and re.search(r"(conv\d|downsample\.0)\.w", name)
+    ]:
+        bias = random.normal(0, 0.3, len(tensors[name])).astype(np.float32)
+        tensors[name.replace("weight", "bias")] = bias
+    return {name: each for name, each in tensors.items() if "batches" not in name}
+
+
+@cache
+def head(kind: str) -> dict[str, np.ndarray]:
+    """Tensors of the layers after conv4: kernels (in, out), biases, and a batch norm."""
+    random = np.random.default_rng(3)
+
+    def layer(name: str, cin: int, cout: int) -> dict[str, np.ndarray]:
+        kernel = random.normal(0, np.sqrt(1 / cin), (cin, cout))
+        return {f"{name}.kernel": kernel, f"{name}.bias": random.normal(0, 0.3, cout)}
+
+    tensors = layer("conv1", CHANNELS, HIDDEN) | layer("conv2", HIDDEN, 1)
+    if kind == "slim":
+        tensors["conv1.bias"] *= 0
+    if kind != "nashory":
+        tensors |= {
+            f"bn.{part}": random.normal(0, 0.3, HIDDEN) for part in ("bias", "running_mean")
+        }
+        tensors |= {
+            f"bn.{part}": random.uniform(0.5, 2, HIDDEN) for part in ("weight", "running_var")
+        }
+    if kind == "tf2 autoencoder":
+        tensors |= layer("reduce", CHANNELS, REDUCED) | layer("expand", REDUCED, CHANNELS)
+    return {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
+
+
+def expected(kind: str, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute descriptors and scores in NumPy, as each source does."""
+    tensorflow, torch = kind.startswith("tf2"), kind in ("nashory", "feymanpriv")
+    values = photo.astype(float)
+    if not torch:  # the reference subtracts other constants
+        mean, std = reference_resnet.IMAGENET_MEAN, reference_resnet.IMAGENET_STD
+        values = ((values - 128) / 128 * std + mean) * 255
+    epsilon = {"slim": 1.001e-5, "nashory": 1e-5, "feymanpriv": 1e-5}.get(kind, 1e-3)
+    maps = reference_resnet.forward(
+        values,
+        backbone(biases=tensorflow),
+        stride_in="conv2" if torch else "conv1",
+        epsilon=epsilon,
+        tensorflow=tensorflow,
+    )["conv4"]
+    tensors = head(kind)
+
+    def layer(name: str, x: np.ndarray) -> np.ndarray:
+        return x @ tensors[f"{name}.kernel"].astype(float) + tensors[f"{name}.bias"]
+
+    descriptors = maps
+    if kind == "tf2 autoencoder":
+        descriptors = layer("reduce", maps)
+        maps = np.maximum(layer("expand", descriptors), 0)
+    hidden = layer("conv1", maps)
+    if kind != "nashory":
+        hidden = (hidden - tensors["bn.running_mean"]) / np.sqrt(
+            tensors["bn.running_var"] + epsilon
+        )
+        hidden = hidden * tensors["bn.weight"] + tensors["bn.bias"]
+    if kind == "feymanpriv":
+        descriptors = hidden
+    return descriptors, np.log1p(np.exp(layer("conv2", np.maximum(hidden, 0))))[..., 0]
+
+
+# --- files of each source
+
+
+def slim_names() -> dict[str, np.ndarray]:
+    def rename(name: str) -> str:
+        name = re.sub(r"^(conv1|bn1)\.", r"conv1/\1.", name)
+        name = re.sub(
+            r"^layer(\d)\.(\d+)\.",
+            lambda found: f"block{found[1]}/unit_{int(found[2]) + 1}/bottleneck_v1/",
+            name,
+        )
+        name = re.sub(r"(conv\d)\.weight|(conv)\d\.weight", r"\1/weights", name)
+        name = name.replace("downsample.0.weight", "shortcut/weights")
+        name = re.sub(r"bn(\d)\.(\w+)", lambda f: f"conv{f[1]}/BatchNorm/{NORM[f[2]]}", name)
+        name = re.sub(r"downsample\.1\.(\w+)", lambda f: f"shortcut/BatchNorm/{NORM[f[1]]}", name)
+        return "resnet_v1_50/" + name.replace("conv1/conv1/", "conv1/")
+
+    tensors = {
+        rename(name): np.ascontiguousarray(each.transpose(2, 3, 1, 0) if each.ndim == 4 else each)
+        for name, each in backbone(biases=False).items()
+        if not name.startswith("fc")
+    }
+    scope = "attonly/attention/compute"
+    for name, each in head("slim").items():
+        layer, _, part = name.partition(".")
+        if layer == "bn":
+            tensors[f"{scope}/conv1/BatchNorm/{NORM[part]}"] = each
+        elif part == "kernel":
+            tensors[f"{scope}/{layer}/weights"] = each[None, None]
+        elif layer == "conv2":
+            tensors[f"{scope}/{layer}/biases"] = each
+    return tensors
+
+
+def tf2_tree(kind: str) -> dict:
+    """Tensors of a network of TensorFlow 2, nested like its objects."""
+    tree: dict = {}
+
+    def put(path: str, value: np.ndarray) -> None:
+        *folders, last = path.split("/")
+        inner = tree
+        for folder in folders:
+            inner = inner.setdefault(folder, {})
+        inner[last] = value
+
+    for name, each in backbone(biases=True).items():
+        if name.startswith("fc"):
+            continue
+        *where, layer, part = name.split(".")
+        path = "backbone/"
+        if where and where[0] != "downsample":
+            path += f"l{int(where[0][-1]) + 1}{'abcdef'[int(where[1])]}/"
+        if "downsample" in where:
+            layer = ("conv_shortcut", "bn_shortcut")[int(layer)]
+        elif where:
+            layer = layer[:-1] + "2" + "abc"[int(layer[-1]) - 1]
+        elif layer == "bn1":
+            layer = "bn_conv1"
+        if layer.startswith("bn"):
+            put(f"{path}{layer}/{NORM[part]}", each)
+        elif part == "weight":
+            put(f"{path}{layer}/kernel", np.ascontiguousarray(each.transpose(2, 3, 1, 0)))
+        else:
+            put(f"{path}{layer}/bias", each)
+    for name, each in head(kind).items():
+        layer, _, part = name.partition(".")
+        folder = "attention"
+        if layer in ("reduce", "expand"):
+            folder, layer = "autoencoder", {"reduce": "conv1", "expand": "conv2"}[layer]
+        if layer == "bn":
+            put(f"{folder}/bn_conv1/{NORM[part]}", each)
+        else:
+            put(f"{folder}/{layer}/{part}", each[None, None] if part == "kernel" else each)
+    return tree
+
+
+def tf2_checkpoint(prefix, kind: str):
+    """Write a checkpoint whose keys are numbers, as in a SavedModel."""
+    tensors: dict[str, np.ndarray] = {}
+
+    def name(tree: dict) -> dict:
+        found = {}
+        for each, value in tree.items():
+            if isinstance(value, dict):
+                found[each] = name(value)
+            else:
+                key = f"_model/variables/{len(tensors)}/.ATTRIBUTES/VARIABLE_VALUE"
+                tensors[key], found[each] = value, key
+        return found
+
+    tree = name(tf2_tree(kind))
+    graph = bundles.object_graph({"save_counter": {}, "signatures": {}, "_model": tree})
+    return bundles.write(prefix, tensors | {published.OBJECT_GRAPH: graph})
+
+
+def torch_tensors(kind: str) -> dict[str, np.ndarray]:
+    found = {}
+    for name, each in backbone(biases=False).items():
+        if kind == "nashory":
+            name = re.sub(r"^layer(\d)", lambda match: f"base.{int(match[1]) + 3}", name)
+            name = re.sub(
+                r"^(conv1|bn1)\.", lambda m: f"base.{'conv1 bn1'.split().index(m[1])}.", name
+            )
+        else:
+            if name == "conv1.weight":
+                each = np.ascontiguousarray(each[:, ::-1])  # BGR
+            name = name.replace("downsample.0", "proj").replace("downsample.1", "bn")
+            name = re.sub(
+                r"^layer(\d)\.(\d)", lambda m: f"globalmodel.s{m[1]}.b{int(m[2]) + 1}", name
+            )
+            name = re.sub(r"(?<=\.)conv(\d)\.", lambda m: f"f.{'abc'[int(m[1]) - 1]}.", name)
+            name = re.sub(r"(?<=\.)bn(\d)\.", lambda m: f"f.{'abc'[int(m[1]) - 1]}_bn.", name)
+            name = re.sub(r"^conv1", "globalmodel.stem.conv", name)
+            name = re.sub(r"^bn1", "globalmodel.stem.bn", name)
+        if not name.startswith(("fc", "base.7")):
+            found[name] = each
+    prefix = "attn" if kind == "nashory" else "localmodel"
+    for name, each in head(kind).items():
+        is_kernel = name.endswith("kernel")
+        value = np.ascontiguousarray(each.T[:, :, None, None]) if is_kernel else each
+        found[f"{prefix}.{name.replace('kernel', 'weight')}"] = value
+    return found
+
+
+def write(folder, kind: str):
+    """Write the files of a source, and return the path for the command."""
+    folder.mkdir(exist_ok=True)
+    if kind == "slim":
+        bundles.write(folder / "model/variables/variables", slim_names(), compressed=True)
+        return folder
+    if kind.startswith("tf2"):
+        tf2_checkpoint(folder / "variables/variables", kind)
+        return folder
+    save_file(torch_tensors(kind), folder / "weights.safetensors")
+    return folder / "weights.safetensors"
+
+
+def convert(path, out, *options) -> int:
+    return main(["import-weights", str(path), "--out", str(out), *options])
+
+
+# --- parity
+
+
+def check_parity(file, size, reference: Callable) -> None:
+    """Compare the features of the full-size level with descriptors and scores of all cells."""
+    pyramid = dx.PyramidConfig(scales=(1.0,))
+    model = dx.load(file, dx.ExtractionConfig(pyramid=pyramid, max_features=9999, min_contrast=0))
+    photo = draw(4, size)
+    features = model(photo)
+    descriptors, scores = reference(photo)
+    assert np.std(scores) > 0.01 * np.mean(scores)
+    assert len(features) == scores.size
+    offsets = features.positions - first_centers(np.array(size), model.spec.padding)
+    cells = np.rint(offsets / 16).astype(int)
+    np.testing.assert_allclose(offsets, 16 * cells, atol=1e-4)
+    y, x = cells.T
+    limit = 1e-4 * np.abs(descriptors).max()
+    np.testing.assert_allclose(features.descriptors, descriptors[y, x], rtol=0, atol=limit)
+    np.testing.assert_allclose(features.scores, scores[y, x], rtol=1e-4)
+    (heat,) = model.score_maps(photo).attention
+    np.testing.assert_allclose(heat, scores, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_features_are_those_of_the_source(kind, tmp_path, capsys):
+    out = tmp_path / "ours.safetensors"
+    assert convert(write(tmp_path / "theirs", kind), out) == 0
+    size = {"tf2 autoencoder": REDUCED, "feymanpriv": HIDDEN}.get(kind, CHANNELS)
+    assert f"blocks (1, 2, 2), {size} dimensions" in capsys.readouterr().out
+    for photo_size in SIZES:
+        check_parity(out, photo_size, lambda photo: expected(kind, photo))
+
+
+def test_all_levels_of_a_mosaic_have_the_padding_of_tensorflow(tmp_path):
+    """Levels of odd and even sizes share a mosaic, upright and transposed."""
+    out = tmp_path / "ours.safetensors"
+    convert(write(tmp_path / "theirs", "tf2"), out)
+    scales = (0.05, 0.3, 0.51, 0.7, 1.0, 1.3)  # the first level is too small for a cell
+    pyramid = dx.PyramidConfig(scales=scales)
+    model = dx.load(out, dx.ExtractionConfig(pyramid=pyramid, max_features=9999, min_contrast=0))
+    for size in ((90, 131), (131, 90)):
+        photo = draw(4, size)
+        levels = [dx.features.pyramid.level_size(size, scale) for scale in scales]
+        assert {side % 2 for level in levels for side in level} == {0, 1}
+        features, maps = model(photo), model.score_maps(photo)
+        for scale, level, heat in zip(scales, levels, maps.attention, strict=True):
+            at_scale = features[features.scales == np.float32(scale)]
+            assert len(at_scale) == heat.size
+        assert maps.attention[0].size == 0
+        assert maps.heatmap("attention").shape == size
