@@ -5,10 +5,11 @@ from collections.abc import Callable
 from functools import cache
 
 import bundles
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
 import reference_resnet
+from flax import nnx
 from safetensors.numpy import save_file
 from worlds import draw
 
@@ -19,6 +20,7 @@ from delfjax.features.pyramid import first_centers
 from delfjax.models import published
 from delfjax.models.checkpoints import load_model, read_manifest
 from delfjax.models.tensor_bundle import TensorBundle
+from delfjax.ranges import ConfigError
 
 BLOCKS, WIDTH, HIDDEN, REDUCED = (1, 2, 2, 1), 8, 12, 6
 CHANNELS = 16 * WIDTH
@@ -205,7 +207,7 @@ def torch_tensors(kind: str) -> dict[str, np.ndarray]:
         if kind == "nashory":
             name = re.sub(r"^layer(\d)", lambda match: f"base.{int(match[1]) + 3}", name)
             name = re.sub(
-                r"^(conv1|bn1)\.", lambda m: f"base.{'conv1 bn1'.split().index(m[1])}.", name
+                r"^(conv1|bn1)\.", lambda m: f"base.{['conv1', 'bn1'].index(m[1])}.", name
             )
         else:
             if name == "conv1.weight":
@@ -278,20 +280,178 @@ def test_features_are_those_of_the_source(kind, tmp_path, capsys):
         check_parity(out, photo_size, lambda photo: expected(kind, photo))
 
 
-def test_all_levels_of_a_mosaic_have_the_padding_of_tensorflow(tmp_path):
-    """Levels of odd and even sizes share a mosaic, upright and transposed."""
+def test_levels_that_are_too_small_for_a_cell(tmp_path):
+    """With the padding of TensorFlow, a side of 5 pixels has no cell."""
     out = tmp_path / "ours.safetensors"
     convert(write(tmp_path / "theirs", "tf2"), out)
-    scales = (0.05, 0.3, 0.51, 0.7, 1.0, 1.3)  # the first level is too small for a cell
-    pyramid = dx.PyramidConfig(scales=scales)
-    model = dx.load(out, dx.ExtractionConfig(pyramid=pyramid, max_features=9999, min_contrast=0))
-    for size in ((90, 131), (131, 90)):
-        photo = draw(4, size)
-        levels = [dx.features.pyramid.level_size(size, scale) for scale in scales]
-        assert {side % 2 for level in levels for side in level} == {0, 1}
-        features, maps = model(photo), model.score_maps(photo)
-        for scale, level, heat in zip(scales, levels, maps.attention, strict=True):
-            at_scale = features[features.scales == np.float32(scale)]
-            assert len(at_scale) == heat.size
-        assert maps.attention[0].size == 0
-        assert maps.heatmap("attention").shape == size
+    config = dx.ExtractionConfig(
+        pyramid=dx.PyramidConfig(scales=(0.05, 1.0)), max_features=9999, min_contrast=0
+    )
+    model = dx.load(out, config)
+    for size in ((50, 83), (83, 50)):
+        maps = model.score_maps(draw(4, size))
+        assert [heat.size for heat in maps.attention] == [0, maps.attention[1].size]
+        assert len(model(draw(4, size))) == maps.attention[1].size > 10
+        np.testing.assert_array_equal(maps.heatmap(level=0), np.zeros(size))
+        assert maps.heatmap().shape == size
+
+
+# --- the command
+
+
+def test_the_pca_is_written_next_to_the_model(tmp_path, capsys):
+    random, size = np.random.default_rng(0), CHANNELS
+    matrix = np.linalg.qr(random.normal(0, 1, (size, size)))[0].astype(np.float32)
+    mean, variances = random.normal(0, 0.01, (2, size)).astype(np.float32)
+    folder = write(tmp_path / "theirs", "slim")
+    (folder / "pca").mkdir()
+    arrays = {"mean": mean[None], "pca_proj_mat": matrix, "pca_variances": variances[None]}
+    for name, array in arrays.items():
+        (folder / "pca" / f"{name}.datum").write_bytes(bundles.datum(array))
+    # The folder of the archive, that of the model, and the checkpoint have the same PCA.
+    for path in (folder, folder / "model", folder / "model/variables/variables.index"):
+        out = tmp_path / "ours.safetensors"
+        assert convert(path, out, "--dimensions", "5") == 0
+        assert "ours_pca.safetensors: the PCA of" in capsys.readouterr().out
+        pca = PCA.load(tmp_path / "ours_pca.safetensors")
+        (tmp_path / "ours_pca.safetensors").unlink()
+        # The official code: normalize, subtract the mean, multiply by the first rows, normalize.
+        x = random.normal(0, 1, (7, size)).astype(np.float32)
+        y = (x / np.linalg.norm(x, axis=1, keepdims=True) - mean) @ matrix[:5].T
+        y /= np.linalg.norm(y, axis=1, keepdims=True)
+        np.testing.assert_allclose(pca(x), y, rtol=0, atol=1e-5)
+    assert convert(folder, out, "--dimensions", str(size + 1)) == 1
+    assert f"at least {size + 1} rows" in capsys.readouterr().err
+    (folder / "pca/pca_proj_mat.datum").unlink()
+    assert convert(folder, out) == 1
+    assert "pca_proj_mat.datum: no such file; expected mean.datum" in capsys.readouterr().err
+
+
+def test_known_checksums_are_reported(tmp_path, capsys, monkeypatch):
+    path, out = write(tmp_path / "theirs", "slim"), tmp_path / "ours.safetensors"
+    assert convert(path, out) == 0
+    assert "not a release whose checksums are known" in capsys.readouterr().out
+    assert read_manifest(out)["training"]["published_as"] is None
+    digest = TensorBundle(path / "model/variables/variables.index").digest
+    monkeypatch.setattr(published, "DELF_V1_DIGEST", digest)
+    assert convert(path, out) == 0
+    assert "all tensors are those of delf_v1_20171026" in capsys.readouterr().out
+    assert read_manifest(out)["training"]["published_as"] == "delf_v1_20171026"
+
+
+def test_a_model_file_holds_the_specification_in_single_precision(tmp_path):
+    out = tmp_path / "ours.safetensors"
+    convert(write(tmp_path / "theirs", "tf2 autoencoder"), out)
+    model, (backbone_, attention) = published.read_published(tmp_path / "theirs"), load_model(out)
+    assert backbone_.spec == model.backbone.spec
+    assert backbone_.spec.padding == "tensorflow"
+    for ours, theirs in ((backbone_, model.backbone), (attention, model.attention)):
+        jax.tree.map(np.testing.assert_array_equal, nnx.state(ours), nnx.state(theirs))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "",
+        "model",
+        "model/variables",
+        "model/variables/variables",
+        "model/variables/variables.index",
+    ],
+)
+def test_every_path_to_a_checkpoint(place, tmp_path):
+    folder = write(tmp_path / "theirs", "slim")
+    assert convert(folder / place, tmp_path / "ours.safetensors") == 0
+
+
+# --- refusals
+
+
+def refusal(tmp_path, capsys, path) -> str:
+    assert convert(path, tmp_path / "ours.safetensors") == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"delfjax import-weights: {path}")
+    assert "Fix: " in message
+    assert not (tmp_path / "ours.safetensors").exists()
+    return message
+
+
+def slim_checkpoint(folder, **changes):
+    tensors = slim_names()
+    for name, value in changes.items():
+        (full,) = [each for each in tensors if each.endswith(name)]
+        if value is None:
+            del tensors[full]
+        else:
+            tensors[full] = value
+    return bundles.write(folder / "model.ckpt", tensors).parent
+
+
+def test_missing_and_misshapen_tensors(tmp_path, capsys):
+    block = "block2/unit_1/bottleneck_v1/conv2/weights"
+    head_ = "attention/compute/conv1/weights"
+    one = np.ones
+    cases = {
+        "1 (block2/unit_1/bottleneck_v1/conv2/weights) missing": {block: None},
+        f"tensor {block} has shape (3, 3, 16, 15); expected (3, 3, 16, 16)": {
+            block: one((3, 3, 16, 15), np.float32)
+        },
+        "attention head does not fit the network delf_slim ('conv1/weights' is missing": {
+            head_: None
+        },
+        "it takes 7 channels, not 128": {head_: one((1, 1, 7, HIDDEN), np.float32)},
+        "its kernels have the shapes [(3, 3, 128, 12)": {head_: one((3, 3, 128, 12), np.float32)},
+        "score.kernel has shape (1, 1, 13, 1)": {
+            "compute/conv2/weights": one((1, 1, 13, 1), np.float32)
+        },
+    }
+    for number, (message, changes) in enumerate(cases.items()):
+        path = slim_checkpoint(tmp_path / str(number), **changes)
+        assert message in refusal(tmp_path, capsys, path)
+
+
+def test_a_damaged_tensor_is_named(tmp_path, capsys):
+    path = write(tmp_path / "theirs", "slim")
+    data = path / "model/variables/variables.data-00000-of-00001"
+    content = bytearray(data.read_bytes())
+    bundle = TensorBundle(path / "model/variables/variables.index")
+    name = "resnet_v1_50/block2/unit_1/bottleneck_v1/conv2/weights"
+    content[bundle.entries[name].offset] ^= 16
+    data.write_bytes(content)
+    assert f"the tensor {name} (9,216 bytes) has the checksum" in refusal(tmp_path, capsys, path)
+
+
+def test_other_files(tmp_path, capsys):
+    other = bundles.write(tmp_path / "other/model", {"dense/kernel": np.ones(3, np.float32)})
+    assert "found the tensors dense/kernel, ...; expected" in refusal(
+        tmp_path, capsys, other.parent
+    )
+    save_file({"fc.weight": np.ones(3, np.float32)}, tmp_path / "other.safetensors")
+    message = refusal(tmp_path, capsys, tmp_path / "other.safetensors")
+    assert "found the tensors fc.weight, ...; expected those of DeLF-pytorch" in message
+    (tmp_path / "model.pth").write_bytes(b"\x80\x02.")
+    message = refusal(tmp_path, capsys, tmp_path / "model.pth")
+    assert "never loaded, because they can run code" in message
+    assert "no such file" in refusal(tmp_path, capsys, tmp_path / "none.safetensors")
+    bundles.write(tmp_path / "two/a", slim_names())
+    bundles.write(tmp_path / "two/b", slim_names())
+    message = refusal(tmp_path, capsys, tmp_path / "two")
+    assert "found several checkpoints: a.index, b.index" in message
+    graph = {published.OBJECT_GRAPH: b"\x0b"}
+    damaged = bundles.write(tmp_path / "graph/model", graph)
+    assert "expected an object graph" in refusal(tmp_path, capsys, damaged.parent)
+
+
+def test_a_wrong_output_is_refused_before_any_work(tmp_path, capsys):
+    source = write(tmp_path / "theirs", "nashory")
+    for out in (tmp_path / "ours.npz", tmp_path, source):
+        assert convert(source, out) == 2
+        assert f"--out {out}" in capsys.readouterr().err
+
+
+def test_openvino_runs_only_what_it_supports(tmp_path):
+    out = tmp_path / "ours.safetensors"
+    for kind in ("tf2", "feymanpriv"):
+        convert(write(tmp_path / kind, kind), out)
+        with pytest.raises(ConfigError, match="which only JAX runs"):
+            dx.load(out, backend="openvino")

@@ -1,0 +1,147 @@
+"""Parity of imported networks with TensorFlow and PyTorch. Skipped if these are not installed.
+
+Set ``$DELFJAX_OFFICIAL`` to the folder of the official release of 2017 for the tests that need its graph.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import tensorflow_networks as theirs
+from tensorflow_networks import SCALES, SIZES, key, photo
+
+import delfjax as dx
+from delfjax.cli.main import main
+from delfjax.features.pyramid import first_centers
+from delfjax.models.checkpoints import load_model
+
+ROOT = Path(__file__).resolve().parents[2]
+OFFICIAL = Path(os.environ.get("DELFJAX_OFFICIAL") or ROOT.parent / "shared" / "official")
+TOLERANCE = 1e-4  # of the largest value; the page docs/official-weights.md has the differences
+
+
+def run_tensorflow(name: str, folder: Path, *arguments: Path) -> Path:
+    for package in ("tensorflow", "tf_keras")[: 1 + (name == "tf2")]:
+        if find_spec(package) is None:
+            pytest.skip(f"the package {package} is not installed")
+    command = [sys.executable, theirs.__file__, name, folder, *arguments]
+    subprocess.run([str(each) for each in command], check=True)
+    return folder
+
+
+def converted(path: Path, out: Path) -> Path:
+    assert main(["import-weights", str(path), "--out", str(out)]) == 0
+    return out
+
+
+class Differences(dict[str, float]):
+    """Largest differences of stages, relative to the largest value of the stage."""
+
+    def add(self, name: str, found: object, expected: np.ndarray) -> None:
+        found = np.asarray(found)
+        assert found.shape == expected.shape, name
+        assert np.std(expected) > 0.01 * np.abs(expected).max(), f"{name}: nothing to compare"
+        difference = np.abs(found - expected).max() / np.abs(expected).max()
+        self[name] = max(self.get(name, 0), float(difference))
+
+    def check(self, what: str) -> None:
+        print(what, json.dumps({name: f"{value:.0e}" for name, value in self.items()}))
+        assert max(self.values()) < TOLERANCE, self
+
+
+def stages(file: Path, image: np.ndarray) -> dict[str, np.ndarray]:
+    """Run a network on an image, without a mosaic."""
+    network, attention = load_model(file)
+
+    @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1})
+    def run(pixels: jax.Array) -> dict[str, jax.Array]:
+        maps = network(pixels)
+        descriptors = attention.descriptors(maps["conv4"])
+        return maps | {"attention": attention(maps["conv4"])[..., None], "descriptors": descriptors}
+
+    return jax.tree.map(np.asarray, run(image[None].astype(np.float32)))
+
+
+# --- TensorFlow 1: the official graph
+
+
+@pytest.fixture(scope="module")
+def delf_v1(tmp_path_factory):
+    graph = OFFICIAL / "model" / "saved_model.pb"
+    if not graph.is_file():
+        pytest.skip("the official graph is not here; set $DELFJAX_OFFICIAL")
+    folder = run_tensorflow("delf_v1", tmp_path_factory.mktemp("delf_v1"), graph)
+    return converted(folder, folder / "ours.safetensors")
+
+
+def test_stages_of_the_official_graph(delf_v1):
+    outputs, differences = np.load(delf_v1.with_name("outputs.npz")), Differences()
+    for size in SIZES:
+        found = stages(delf_v1, photo(size))
+        for name in theirs.STAGES:
+            values = found[name] if name == "stem" else found[name][:, ::2, ::2]
+            differences.add(name, values, outputs[f"{key(size)}/{name}"])
+    differences.check("delf_v1, stages")
+
+
+def test_features_of_the_official_graph(delf_v1):
+    """Resizing, positions, scales, scores and descriptors of a whole extraction."""
+    outputs, differences = np.load(delf_v1.with_name("outputs.npz")), Differences()
+    pyramid = dx.PyramidConfig(scales=SCALES, resizing="tensorflow1")
+    config = dx.ExtractionConfig(pyramid=pyramid, stride=32, min_contrast=0, max_features=99_999)
+    model = dx.load(delf_v1, config)
+    for size in SIZES:
+        found, image = model(photo(size)), f"{key(size)}/"
+        boxes, scales = outputs[f"{image}boxes"], outputs[f"{image}scales"]
+        positions = (boxes[:, :2] + boxes[:, 2:]) / 2
+        rows = np.lexsort((*np.rint(positions.T), scales))
+        ours = np.lexsort((*np.rint(found.positions.T), -found.scales))
+        np.testing.assert_allclose(found.scales[ours], 1 / scales[rows], rtol=1e-6)
+        np.testing.assert_allclose(found.positions[ours], positions[rows], atol=1e-3)
+        differences.add("scores", found.scores[ours], outputs[f"{image}scores"][rows, 0])
+        differences.add("descriptors", found.descriptors[ours], outputs[f"{image}features"][rows])
+        # The official threshold keeps the features with this score.
+        limit = float(np.sort(found.scores)[5])
+        above = model.with_config(dx.ExtractionConfig(**vars(config) | {"min_score": limit}))
+        assert len(above(photo(size))) == len(found) - 5
+    differences.check("delf_v1, features")
+
+
+# --- TensorFlow 2
+
+
+@pytest.fixture(scope="module")
+def tf2(tmp_path_factory):
+    return run_tensorflow("tf2", tmp_path_factory.mktemp("tf2"))
+
+
+@pytest.mark.parametrize("kind", ["saved", "checkpoint"])
+@pytest.mark.parametrize("name", ["r50_delg", "r101_delg", "delf"])
+def test_networks_of_tensorflow_2(name, kind, tf2):
+    file = converted(tf2 / f"{name}_{kind}", tf2 / f"{name}_{kind}.safetensors")
+    outputs, differences = np.load(tf2 / f"{name}.npz"), Differences()
+    pyramid = dx.PyramidConfig(scales=(1.0,))
+    model = dx.load(file, dx.ExtractionConfig(pyramid=pyramid, max_features=9999, min_contrast=0))
+    for size in SIZES:
+        found = stages(file, photo(size)) if kind == "saved" else {}
+        for stage in found:
+            differences.add(stage, found[stage], outputs[f"{key(size)}/{stage}"])
+        features = model(photo(size))
+        cells = (features.positions - first_centers(np.array(size), "tensorflow")) / 16
+        np.testing.assert_allclose(cells, np.rint(cells), atol=1e-4)
+        y, x = np.rint(cells).astype(int).T
+        for stage, values in (
+            ("attention", features.scores),
+            ("descriptors", features.descriptors),
+        ):
+            expected = outputs[f"{key(size)}/{stage}"][0]
+            assert len(features) == expected[..., 0].size
+            differences.add(f"{stage} on the mosaic", values, expected[y, x].reshape(values.shape))
+    differences.check(f"{name}, {kind}")
