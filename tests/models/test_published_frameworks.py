@@ -5,6 +5,7 @@ Set ``$DELFJAX_OFFICIAL`` to the folder of the official release of 2017 for the 
 
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import partial
@@ -145,3 +146,40 @@ def test_networks_of_tensorflow_2(name, kind, tf2):
             assert len(features) == expected[..., 0].size
             differences.add(f"{stage} on the mosaic", values, expected[y, x].reshape(values.shape))
     differences.check(f"{name}, {kind}")
+
+
+# --- PyTorch
+
+
+@pytest.mark.parametrize(
+    ("width", "blocks", "hidden"), [(64, (3, 4, 6, 3), 512), (8, (3, 4, 23, 3), 16)]
+)
+@pytest.mark.parametrize("name", ["Nashory", "Feymanpriv"])
+def test_networks_of_pytorch(name, width, blocks, hidden, tmp_path, monkeypatch):
+    """The file is converted by the code of the page."""
+    torch = pytest.importorskip("torch")
+    import torch_networks
+
+    network = torch_networks.randomize(getattr(torch_networks, name)(width, blocks, hidden))
+    monkeypatch.chdir(tmp_path)
+    torch.save(network.saved(), "theirs.pth")
+    page = (ROOT / "docs" / "official-weights.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(import torch\n.*?)```", page, flags=re.DOTALL)
+    exec(compile(code, "official-weights.md", "exec"), {})
+    file = converted(tmp_path / "weights.safetensors", tmp_path / "ours.safetensors")
+    pyramid, differences = dx.PyramidConfig(scales=(1.0,)), Differences()
+    model = dx.load(file, dx.ExtractionConfig(pyramid=pyramid, max_features=9999, min_contrast=0))
+    for size in SIZES:
+        with torch.no_grad():
+            descriptors, scores = (
+                values[0].permute(1, 2, 0).numpy() for values in network(photo(size))
+            )
+        features = model(photo(size))
+        y, x = np.rint(features.positions / 16).astype(int).T
+        found = features.descriptors
+        if name == "Feymanpriv":  # theirs have the attention as length
+            found = found / np.linalg.norm(found, axis=1, keepdims=True) * features.scores[:, None]
+        assert len(features) == scores.size
+        differences.add("descriptors", found, descriptors[y, x])
+        differences.add("attention", features.scores, scores[y, x, 0])
+    differences.check(f"{name}, {blocks}")
