@@ -61,19 +61,11 @@ def import_weights(options: argparse.Namespace) -> int:
 
 def _read_pca(folder: Path, dimensions: int) -> PCA:
     """Read the published PCA, and keep the first dimensions."""
-    try:
-        mean, components, variances = (read_datum(folder / name) for name in PCA_FILES)
-    except FileNotFoundError as error:
-        expected = ", ".join(PCA_FILES)
+    mean, components, variances = (read_datum(folder / name) for name in PCA_FILES)
+    if components.shape != (mean.size, variances.size) or dimensions > len(components):
         raise WeightsError(
-            f"{error.filename}: no such file; expected {expected} in this folder. "
-            "Fix: unpack the archive again, or remove the folder to import only the network"
-        ) from None
-    size = mean.size
-    if components.shape != (size, size) or variances.size != size or dimensions > size:
-        raise WeightsError(
-            f"{folder}: the mean has {size} values, the matrix the shape {components.shape}, and the "
-            f"variances {variances.size} values; expected a square matrix of at least {dimensions} rows. "
+            f"{folder}: mean, matrix and variances have the shapes {mean.shape}, {components.shape} and "
+            f"{variances.shape}; expected a square matrix of at least {dimensions} rows. "
             "Fix: unpack the archive again, or use fewer --dimensions"
         )
     return PCA(

@@ -103,46 +103,56 @@ def _read_tfjs(path: Path) -> tuple[Tensors, Naming]:
     return tensors, "keras2"
 
 
-def _layer_names(spec: ResNetSpec, naming: Naming) -> Iterator[tuple[str, str, str]]:
-    """Yield the name of each `ConvNorm`, and the names of its two layers in a weight file."""
-    stem = {
-        "keras": ("conv1_conv", "conv1_bn"),
-        "keras2": ("conv1", "bn_conv1"),
-        "torchvision": ("conv1", "bn1"),
-        "slim": ("conv1", "conv1/BatchNorm"),
-        "tf2": ("conv1", "bn_conv1"),
-        "pycls": ("stem.conv", "stem.bn"),
-    }
-    yield ("stem", *stem[naming])
-    for stage in (2, 3, 4, 5):
-        for block in range(spec.blocks[stage - 2]):
-            for number, part in enumerate(("shortcut", "reduce", "spatial", "expand")):
-                if part == "shortcut" and block > 0:
-                    continue
-                letter = chr(ord("a") + block)
-                branch = f"{stage}{letter}_branch{('1', '2a', '2b', '2c')[number]}"
-                keras = f"conv{stage}_block{block + 1}_{number}"
-                torch = f"layer{stage - 1}.{block}"
-                slim = f"block{stage - 1}/unit_{block + 1}/bottleneck_v1/conv{number}"
-                tf2, pycls = f"l{stage}{letter}", f"s{stage - 1}.b{block + 1}"
-                inner = " abc"[number]
-                theirs = {
-                    "keras": (f"{keras}_conv", f"{keras}_bn"),
-                    "keras2": (f"res{branch}", f"bn{branch}"),
-                    "torchvision": (f"{torch}.conv{number}", f"{torch}.bn{number}"),
-                    "slim": (slim, f"{slim}/BatchNorm"),
-                    "tf2": (f"{tf2}/conv2{inner}", f"{tf2}/bn2{inner}"),
-                    "pycls": (f"{pycls}.f.{inner}", f"{pycls}.f.{inner}_bn"),
-                }
-                if part == "shortcut":
-                    slim = slim.replace("conv0", "shortcut")
-                    theirs |= {
-                        "torchvision": (f"{torch}.downsample.0", f"{torch}.downsample.1"),
-                        "slim": (slim, f"{slim}/BatchNorm"),
-                        "tf2": (f"{tf2}/conv_shortcut", f"{tf2}/bn_shortcut"),
-                        "pycls": (f"{pycls}.proj", f"{pycls}.bn"),
-                    }
-                yield (f"conv{stage}.{block}.{part}", *theirs[naming])
+# Names of convolution and batch norm: in the stem, in a block, and in a shortcut. {s} is the stage (2 to 5),
+# {l} = s - 1, {k} the block from 0, {u} = k + 1, {b} its letter, {n} the convolution from 1, {c} its letter.
+LAYERS: dict[Naming, tuple[str, str, str]] = {
+    "keras": (
+        "conv1_conv conv1_bn",
+        "conv{s}_block{u}_{n}_conv conv{s}_block{u}_{n}_bn",
+        "conv{s}_block{u}_0_conv conv{s}_block{u}_0_bn",
+    ),
+    "keras2": (
+        "conv1 bn_conv1",
+        "res{s}{b}_branch2{c} bn{s}{b}_branch2{c}",
+        "res{s}{b}_branch1 bn{s}{b}_branch1",
+    ),
+    "torchvision": (
+        "conv1 bn1",
+        "layer{l}.{k}.conv{n} layer{l}.{k}.bn{n}",
+        "layer{l}.{k}.downsample.0 layer{l}.{k}.downsample.1",
+    ),
+    "slim": (
+        "conv1 conv1/BatchNorm",
+        "block{l}/unit_{u}/bottleneck_v1/conv{n} block{l}/unit_{u}/bottleneck_v1/conv{n}/BatchNorm",
+        "block{l}/unit_{u}/bottleneck_v1/shortcut block{l}/unit_{u}/bottleneck_v1/shortcut/BatchNorm",
+    ),
+    "tf2": (
+        "conv1 bn_conv1",
+        "l{s}{b}/conv2{c} l{s}{b}/bn2{c}",
+        "l{s}{b}/conv_shortcut l{s}{b}/bn_shortcut",
+    ),
+    "pycls": (
+        "stem.conv stem.bn",
+        "s{l}.b{u}.f.{c} s{l}.b{u}.f.{c}_bn",
+        "s{l}.b{u}.proj s{l}.b{u}.bn",
+    ),
+}
+
+
+def _layer_names(spec: ResNetSpec, naming: Naming, last: int) -> Iterator[tuple[str, str, str]]:
+    """Yield the name of each `ConvNorm` up to a stage, and of its two layers in a weight file."""
+    stem, in_block, shortcut = LAYERS[naming]
+    conv, norm = stem.split(" ")
+    yield "stem", conv, norm
+    for s in range(2, last + 1):
+        for k in range(spec.blocks[s - 2]):
+            for n, part in enumerate(("shortcut", "reduce", "spatial", "expand")):
+                if n or k == 0:
+                    names = (in_block if n else shortcut).format(
+                        s=s, l=s - 1, k=k, u=k + 1, b=chr(ord("a") + k), n=n, c=" abc"[n]
+                    )
+                    conv, norm = names.split(" ")
+                    yield f"conv{s}.{k}.{part}", conv, norm
 
 
 def conversion_table(
@@ -161,9 +171,7 @@ def conversion_table(
         top = {"keras": "predictions", "keras2": "fc1000", "torchvision": "fc"}[naming]
         table["classifier.kernel"] = f"{top}{separator}{kernel}"
         table["classifier.bias"] = f"{top}{separator}bias"
-    for ours, conv, norm in _layer_names(spec, naming):
-        if ours.startswith("conv5") and not classifier:
-            continue
+    for ours, conv, norm in _layer_names(spec, naming, 5 if classifier else 4):
         table[f"{ours}.conv.kernel"] = f"{conv}{separator}{kernel}"
         if spec.conv_bias:
             table[f"{ours}.conv.bias"] = f"{conv}{separator}bias"

@@ -10,8 +10,9 @@ Sources:
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from flax import nnx
@@ -56,18 +57,14 @@ HEADS: dict[Naming, tuple[str, str, str, str, str]] = {
 INDEX_PLACES = ("", "variables", "model/variables")  # of the index in a folder
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 MANY = 64  # more blocks than a stage of any ResNet has
+Node = tuple[dict[str, int], list[str]]  # numbers of the children by name, and keys of tensors
 FIX = "pass the file or the folder as it was published"
 
 
-@dataclass(frozen=True, eq=False)
-class PublishedModel:
-    """A network that others published.
+class PublishedModel(NamedTuple):
+    """A network that others published, with folded batch norms, and the file that was read.
 
-    Attributes:
-        backbone: Backbone with folded batch norms.
-        attention: Attention head with folded batch norms.
-        source: File that was read.
-        is_delf_v1: Whether names, shapes and checksums of all tensors are those of `DELF_V1`.
+    ``is_delf_v1`` says whether names, shapes and checksums of all tensors are those of `DELF_V1`.
     """
 
     backbone: ResNet
@@ -93,8 +90,8 @@ def read_published(path: Path) -> PublishedModel:
             with reading(path, "a safetensors file", fix="convert it again", error=WeightsError):
                 tensors, _ = read_tensors(path)
             return PublishedModel(*_from_torch(tensors), path)
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: no such file. Fix: check the path") from None
+    except FileNotFoundError as error:
+        raise WeightsError(f"{error.filename}: no such file. Fix: {FIX}") from None
     except WeightsError as error:
         named = str(error).startswith(str(path))
         raise WeightsError(str(error) if named else f"{path}: {error}") from error
@@ -120,73 +117,57 @@ def _find_index(path: Path) -> Path | None:
 def _from_bundle(bundle: TensorBundle) -> PublishedModel:
     """Convert a network of TF-Slim or of TensorFlow 2."""
     names = bundle.entries
-    if scopes := [name.split("block1/")[0] for name in names if "/bottleneck_v1/" in name]:
+    if scopes := [name.split("block")[0] for name in names if "/bottleneck_v1/" in name]:
         last = "/conv2/weights"  # of the head: attonly/attention/compute, or attention_block
         heads = [n.removesuffix(last) for n in names if n.endswith(last) and "bottleneck" not in n]
         head = _below(f"{heads[0]}/", names) if heads else {}
-        parts = _assemble("slim", bundle.read, _below(min(scopes), names), head)
+        parts = _assemble("slim", bundle.read, _below(scopes[0], names), head)
         return PublishedModel(*parts, bundle.index, bundle.digest == DELF_V1_DIGEST)
     if OBJECT_GRAPH not in names:
         raise _unknown(names, "a ResNet of TF-Slim (block1/unit_1/bottleneck_v1/...)")
-    graph = bundle.read_string(OBJECT_GRAPH)
+    graph = bundle.read_bytes(OBJECT_GRAPH)
     with reading(bundle.index, "an object graph", fix=FIX, error=WeightsError):
-        objects = _ObjectGraph(graph)
-    backbone = objects.tensors_of({"conv1", "bn_conv1", "l2a"})
-    head = objects.tensors_of({"conv1", "bn_conv1", "conv2"}, without="l2a")
-    autoencoder = objects.tensors_of({"conv1", "conv2"}, without="bn_conv1")
+        nodes = [_parse_node(node) for node in parse_message(graph)[1]]
+    backbone = _tensors_of(nodes, {"conv1", "bn_conv1", "l2a"})
+    head = _tensors_of(nodes, {"conv1", "bn_conv1", "conv2"}, without="l2a")
+    autoencoder = _tensors_of(nodes, {"conv1", "conv2"}, without="bn_conv1")
     parts = _assemble("tf2", bundle.read, backbone, head, autoencoder)
     return PublishedModel(*parts, bundle.index)
 
 
-class _ObjectGraph:
-    """Objects of a checkpoint of TensorFlow 2: names of children, and key of the tensor, of each."""
-
-    def __init__(self, graph: bytes) -> None:
-        self._children: list[dict[str, int]] = []
-        self._keys: list[str | None] = []
-        for node in _messages(graph, 1):
-            children = [parse_message(child) for child in _messages(node, 1)]
-            self._children.append(
-                {_text(child, 2): int(child.get(1, [0])[0]) for child in children}
-            )
-            keys = [_text(parse_message(tensor), 3) for tensor in _messages(node, 2)]
-            self._keys.append(keys[0] if keys else None)
-
-    def tensors_of(self, children: set[str], without: str = "") -> dict[str, str]:
-        """Find an object by the names of its children. Return the keys of its tensors, by path."""
-        for number, found in enumerate(self._children):
-            if children <= found.keys() and without not in found:
-                return dict(self._walk(number, "", 3))
-        return {}
-
-    def _walk(self, number: int, path: str, depth: int) -> Iterator[tuple[str, str]]:
-        """Yield path and key of the tensors at most ``depth`` objects below an object."""
-        if (key := self._keys[number]) is not None:
-            yield path.removesuffix("/"), key
-        for name, child in self._children[number].items() if depth else ():
-            yield from self._walk(child, f"{path}{name}/", depth - 1)
+def _parse_node(node: bytes) -> Node:
+    """Parse an object of a checkpoint of TensorFlow 2."""
+    message = parse_message(node)
+    children = [parse_message(child) for child in message.get(1, [])]
+    tensors = [parse_message(tensor)[3][0].decode() for tensor in message.get(2, [])]
+    return {child[2][0].decode(): child.get(1, [0])[0] for child in children}, tensors
 
 
-def _messages(message: bytes, field: int) -> list[bytes]:
-    return [each for each in parse_message(message).get(field, []) if isinstance(each, bytes)]
+def _tensors_of(nodes: list[Node], children: set[str], without: str = "") -> dict[str, str]:
+    """Find an object by the names of its children. Return the keys of the tensors below, by path."""
 
+    def walk(number: int, path: str, depth: int) -> Iterator[tuple[str, str]]:
+        names, tensors = nodes[number]
+        yield from ((path, key) for key in tensors[:1])
+        for name, child in names.items() if depth else ():
+            yield from walk(child, f"{path}/{name}", depth - 1)
 
-def _text(message: Mapping[int, list[int | bytes]], field: int) -> str:
-    (value,) = message[field]
-    return value.decode() if isinstance(value, bytes) else str(value)
+    for number, (names, _) in enumerate(nodes):
+        if children <= names.keys() and without not in names:
+            return {path[1:]: key for path, key in walk(number, "", 3)}
+    return {}
 
 
 def _from_torch(tensors: Tensors) -> tuple[ResNet, Attention]:
     """Convert a network of PyTorch."""
+    read = tensors.__getitem__
     if names := _below("base.", tensors):
         # The backbone is a list of modules: conv1, bn1, relu, maxpool, layer1, layer2, layer3.
         modules = ("conv1", "bn1", "", "", "layer1", "layer2", "layer3")
         named = {f"{modules[int(n[0])]}{n[1:]}": key for n, key in names.items() if n[0] in "01456"}
-        head = _below("attn.", tensors)
-        return _assemble("torchvision", tensors.__getitem__, named, head)
+        return _assemble("torchvision", read, named, _below("attn.", tensors))
     if names := _below("globalmodel.", tensors):
-        head = _below("localmodel.", tensors)
-        return _assemble("pycls", tensors.__getitem__, names, head)
+        return _assemble("pycls", read, names, _below("localmodel.", tensors))
     raise _unknown(tensors, "DeLF-pytorch (base.*, attn.*) or DELG (globalmodel.*, localmodel.*)")
 
 
@@ -224,27 +205,22 @@ def _assemble(
     try:
         layers = _layers(naming, read, head, spec.epsilon)
         if naming == "pycls":  # the descriptor is the output of the first convolution
-            first, last = layers
-            kernel = np.eye(first[0].shape[-1], dtype=np.float32)[None, None]
-            nothing = kernel, np.zeros(kernel.shape[-1], np.float32)
-            layers = [first, nothing, nothing, last]
+            kernel = np.eye(layers[0][0].shape[-1], dtype=np.float32)[None, None]
+            layers[1:1] = [(kernel, np.zeros(kernel.shape[-1], np.float32))] * 2
         elif autoencoder:
             layers = _layers(naming, read, autoencoder, spec.epsilon) + layers
-        names = ("reduce", "expand", "hidden", "score")[-len(layers) :]
         if layers[0][0].shape[2] != spec.channels:
             raise ValueError(f"it takes {layers[0][0].shape[2]} channels, not {spec.channels}")
-        named = {
-            f"{name}.{part}": tensor
-            for name, layer in zip(names, layers, strict=True)
-            for part, tensor in zip(("kernel", "bias"), layer, strict=True)
-        }
-        attention = build_attention(named)
+        parameters = {}
+        names = ("reduce", "expand", "hidden", "score")[-len(layers) :]
+        for name, (kernel, bias) in zip(names, layers, strict=True):
+            parameters |= {f"{name}.kernel": kernel, f"{name}.bias": bias}
+        return fold_batch_norm(network), build_attention(parameters)
     except (KeyError, ValueError) as error:
         raise WeightsError(
             f"the attention head does not fit the network {spec.name} ({failure(error)}); expected "
             f"two 1x1 convolutions with the tensors {', '.join(HEADS[naming][:4])}. Fix: {FIX}"
         ) from error
-    return fold_batch_norm(network), attention
 
 
 def _layers(

@@ -1,9 +1,8 @@
 """Read checkpoints and PCA files of TensorFlow without TensorFlow.
 
-A checkpoint consists of an index and data files. The index is a table of LevelDB, in blocks that
-may be compressed by Snappy. It holds type, shape, place and CRC-32C checksum of each tensor. The
-data files hold the values. Formats: ``tensorflow/core/util/tensor_bundle`` and
-``tensorflow/core/lib/io/table_format.txt`` of TensorFlow, and ``format_description.txt`` of Snappy.
+A checkpoint is an index and data files. The index is a LevelDB table in blocks, which may be
+compressed by Snappy. It holds type, shape, place and CRC-32C of each tensor. Formats:
+``tensor_bundle.proto`` and ``table_format.txt`` of TensorFlow, ``format_description.txt`` of Snappy.
 """
 
 import hashlib
@@ -12,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import no_type_check
+from typing import Any, no_type_check
 
 import numba
 import numpy as np
@@ -26,7 +25,6 @@ MAGIC = bytes.fromhex("57fb808b247547db")  # of a LevelDB table, at the end of t
 SNAPPY = 1  # type of a compressed block
 FLOAT, STRING = 1, 7  # DT_FLOAT and DT_STRING
 FIX = "copy the files again, or unpack the archive again"
-Message = dict[int, list[int | bytes]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Entry:
 
 
 class TensorBundle:
-    """A checkpoint of TensorFlow, versions 1 and 2. Values are read on demand.
+    """A checkpoint of TensorFlow 1 or 2, whose values are read on demand.
 
     Args:
         index: Path of the ``.index`` file. The data files are in the same folder.
@@ -60,7 +58,7 @@ class TensorBundle:
         with reading(index, "the index of a TensorFlow checkpoint", fix=FIX, error=WeightsError):
             check_size(index.stat().st_size, MAX_TENSOR_BYTES)
             table = dict(_read_table(index.read_bytes()))
-            self._shards = _number(parse_message(table.pop(b"")), 1, 1)
+            self._shards = parse_message(table.pop(b"")).get(1, [1])[0]
             self.entries = {name.decode(): _parse_entry(value) for name, value in table.items()}
 
     @property
@@ -73,55 +71,34 @@ class TensorBundle:
         """Return the values of a float32 tensor.
 
         Raises:
-            WeightsError: If the data file is missing or too short, or the tensor does not match its
-                checksum, or is not of type float32.
+            FileNotFoundError: If the data file does not exist.
+            WeightsError: If the tensor does not match its checksum, or is not of type float32.
         """
-        entry, data = self.entries[name], self._read_bytes(name)
-        if entry.dtype != FLOAT or len(data) != 4 * int(np.prod(entry.shape)):
+        data, entry = self.read_bytes(name), self.entries[name]
+        if entry.dtype != FLOAT:
             raise WeightsError(
-                f"{self.index}: the tensor {name} has type {entry.dtype}, shape {entry.shape} and "
-                f"{len(data)} bytes; expected type {FLOAT} (float32) and 4 bytes for each value. "
-                f"Fix: {FIX}"
+                f"{self.index}: the tensor {name} has the type {entry.dtype}; expected {FLOAT}, "
+                "float32. Fix: use a checkpoint in single precision"
             )
-        self._check(name, data, data)
         return np.frombuffer(data, "<f4").reshape(entry.shape).astype(np.float32)
 
-    def read_string(self, name: str) -> bytes:
-        """Return the value of a tensor that is one string. Errors: see `read`."""
-        data = self._read_bytes(name)
-        length, start = _varint(data, 0)
-        self._check(name, data, struct.pack("<I", length) + data[start:])
-        return data[start + 4 :]  # after the checksum of the length
-
-    def _read_bytes(self, name: str) -> bytes:
+    def read_bytes(self, name: str) -> bytes:
+        """Return the values of a tensor, or of a tensor that is one string. Errors: see `read`."""
         entry = self.entries[name]
-        suffix = f".data-{entry.shard:05d}-of-{self._shards:05d}"
-        path = self.index.with_suffix(suffix)
-        try:
-            with reading(path, "the data of a TensorFlow checkpoint", fix=FIX, error=WeightsError):
-                check_size(entry.size, MAX_TENSOR_BYTES)
-                with path.open("rb") as file:
-                    file.seek(entry.offset)
-                    data = file.read(entry.size)
-        except FileNotFoundError:
-            raise WeightsError(
-                f"{path}: no such file; expected the values of the tensors of {self.index.name}. "
-                "Fix: put the data file next to the index"
-            ) from None
-        if len(data) != entry.size:
-            raise WeightsError(
-                f"{path} ends at {path.stat().st_size:,} bytes, before the end of the tensor {name} at "
-                f"{entry.offset + entry.size:,}; expected the data file of {self.index.name}. Fix: {FIX}"
-            )
+        path = self.index.with_suffix(f".data-{entry.shard:05d}-of-{self._shards:05d}")
+        with reading(path, f"the data of {self.index.name}", fix=FIX, error=WeightsError):
+            check_size(entry.size, MAX_TENSOR_BYTES)
+            with path.open("rb") as file:
+                file.seek(entry.offset)
+                stored = data = file.read(entry.size)
+            if entry.dtype == STRING and data:  # length, checksum of the length, text
+                length, start = _varint(data, 0)
+                stored, data = struct.pack("<I", length) + data[start:], data[start + 4 :]
+            if (found := masked_crc32c(stored)) != entry.crc:
+                raise ValueError(
+                    f"the tensor {name} has the checksum {found:08x}, in the index {entry.crc:08x}"
+                )
         return data
-
-    def _check(self, name: str, data: bytes, summed: bytes) -> None:
-        if (found := masked_crc32c(summed)) != self.entries[name].crc:
-            raise WeightsError(
-                f"{self.index}: the tensor {name} ({len(data):,} bytes) has the checksum {found:08x}; "
-                f"expected {self.entries[name].crc:08x}, as in the index. The data file is damaged, or "
-                f"belongs to another checkpoint. Fix: {FIX}"
-            )
 
 
 def read_datum(path: Path) -> Float[np.ndarray, "..."]:
@@ -134,7 +111,7 @@ def read_datum(path: Path) -> Float[np.ndarray, "..."]:
     with reading(path, "a .datum file of the DELF code", fix=FIX, error=WeightsError):
         check_size(path.stat().st_size, MAX_TENSOR_BYTES)
         datum = parse_message(path.read_bytes())
-        dims, values = (_bytes(parse_message(_bytes(datum, field)), 1) for field in (1, 2))
+        dims, values = (parse_message(datum[field][0])[1][0] for field in (1, 2))
         shape, place = [], 0
         while place < len(dims):
             side, place = _varint(dims, place)
@@ -142,35 +119,23 @@ def read_datum(path: Path) -> Float[np.ndarray, "..."]:
         return np.frombuffer(values, "<f4").reshape(shape).astype(np.float32)
 
 
-def parse_message(data: bytes) -> Message:
-    """Parse a protocol buffer. Return a dict from number to values of each field."""
-    fields: Message = {}
+def parse_message(data: bytes) -> dict[int, list[Any]]:
+    """Parse a protocol buffer. Return a dict from number to values (numbers or bytes) of a field."""
+    fields: dict[int, list[Any]] = {}
     place = 0
     while place < len(data):
         key, place = _varint(data, place)
         value: int | bytes
-        if (wire := key & 7) == 0:
-            value, place = _varint(data, place)
+        size, place = _varint(data, place) if key & 7 in (0, 2) else ({1: 8, 5: 4}[key & 7], place)
+        if key & 7 == 0:
+            value = size
         else:
-            size = {1: 8, 5: 4}.get(wire)
-            if wire == 2:
-                size, place = _varint(data, place)
-            if size is None or place + size > len(data):
-                raise ValueError(f"a field of wire type {wire} at byte {place} is not valid")
             value, place = data[place : place + size], place + size
+            if place > len(data):
+                raise ValueError(f"the field {key >> 3} is longer than the message")
+            value = value if key & 7 == 2 else int.from_bytes(value, "little")
         fields.setdefault(key >> 3, []).append(value)
     return fields
-
-
-def _number(message: Message, field: int, default: int = 0) -> int:
-    value = message.get(field, [default])[-1]
-    return int.from_bytes(value, "little") if isinstance(value, bytes) else value
-
-
-def _bytes(message: Message, field: int) -> bytes:
-    if isinstance(value := message.get(field, [b""])[-1], bytes):
-        return value
-    raise ValueError(f"the field {field} is the number {value}")
 
 
 def _parse_entry(value: bytes) -> Entry:
@@ -178,9 +143,10 @@ def _parse_entry(value: bytes) -> Entry:
     entry = parse_message(value)
     if 7 in entry:
         raise ValueError("it has a tensor in slices, which is not supported")
-    sides = parse_message(_bytes(entry, 2)).get(2, [])
-    shape = tuple(_number(parse_message(side), 1) for side in sides if isinstance(side, bytes))
-    return Entry(_number(entry, 1), shape, *(_number(entry, field) for field in (3, 4, 5, 6)))
+    sides = parse_message(entry.get(2, [b""])[0]).get(2, [])
+    shape = tuple(parse_message(side).get(1, [0])[0] for side in sides)
+    dtype, *rest = (entry.get(field, [0])[0] for field in (1, 3, 4, 5, 6))
+    return Entry(dtype, shape, *rest)
 
 
 def _read_table(table: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -324,7 +324,7 @@ def test_the_pca_is_written_next_to_the_model(tmp_path, capsys):
     assert f"at least {size + 1} rows" in capsys.readouterr().err
     (folder / "pca/pca_proj_mat.datum").unlink()
     assert convert(folder, out) == 1
-    assert "pca_proj_mat.datum: no such file; expected mean.datum" in capsys.readouterr().err
+    assert "pca_proj_mat.datum: No such file" in capsys.readouterr().err
 
 
 def test_known_checksums_are_reported(tmp_path, capsys, monkeypatch):
@@ -418,7 +418,7 @@ def test_a_damaged_tensor_is_named(tmp_path, capsys):
     name = "resnet_v1_50/block2/unit_1/bottleneck_v1/conv2/weights"
     content[bundle.entries[name].offset] ^= 16
     data.write_bytes(content)
-    assert f"the tensor {name} (9,216 bytes) has the checksum" in refusal(tmp_path, capsys, path)
+    assert f"the tensor {name} has the checksum" in refusal(tmp_path, capsys, path)
 
 
 def test_other_files(tmp_path, capsys):
