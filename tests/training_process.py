@@ -6,7 +6,6 @@ import signal
 import threading
 from pathlib import Path
 
-import jax
 from worlds import network, settings
 
 from delfjax.training import loop
@@ -47,11 +46,7 @@ if __name__ == "__main__":
     parser.add_argument("run", type=Path)
     parser.add_argument("--kill-in-step", type=int)
     parser.add_argument("--kill-in-save", type=int)
-    parser.add_argument("--coordinator", help="address:port of host 0")
-    parser.add_argument("--host", type=int)
     options = parser.parse_args()
-    if options.coordinator:
-        jax.distributed.initialize(options.coordinator, 2, options.host)
     if options.kill_in_step is not None:
         kill_in_step(options.kill_in_step)
     if options.kill_in_save is not None:

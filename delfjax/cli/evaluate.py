@@ -9,6 +9,7 @@ from pathlib import Path
 
 from delfjax import datasets
 from delfjax.cli.options import (
+    add_advanced_group,
     add_extraction_options,
     add_index_options,
     add_json_option,
@@ -79,12 +80,13 @@ def _add_shared_options(parser: argparse.ArgumentParser) -> None:
     page = "write a web page with the first results of each query into this .html file"
     parser.add_argument("--page", type=Path, metavar="FILE", help=page)
     add_model_options(parser)
-    add_extraction_options(parser)
-    add_pca_options(parser)
-    add_index_options(parser)
-    add_search_options(parser)
-    add_stage_options(parser)
     add_json_option(parser)
+    add_stage_options(parser)
+    advanced = add_advanced_group(parser)
+    add_extraction_options(advanced)
+    add_pca_options(advanced)
+    add_index_options(advanced)
+    add_search_options(advanced)
 
 
 def _data_folders(options: argparse.Namespace) -> list[Path]:

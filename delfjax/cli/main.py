@@ -27,28 +27,79 @@ FAILURES = (UsageError, ValueError, RuntimeError, OSError, ImportError, MemoryEr
 # Errors of packages that this module does not import: a panic of Rust code, and workers of Dask that died.
 FAILURE_NAMES = ("PanicException", "KilledWorker")
 
-# The module and the summary of each command. Module MODULE defines COMMAND(options), which returns the
-# exit code, and COMMAND_options(parser), with underscores for hyphens. A module is imported only when its command is used.
+# The module, the summary and an example of each command. Module MODULE defines COMMAND(options), which
+# returns the exit code, and COMMAND_options(parser), with underscores for hyphens. A module is imported only when its command is used.
 COMMANDS = {
-    "match": ("search", "match the local features of two photos and fit an affine map by RANSAC"),
-    "extract": ("search", "extract the features of a folder of photos into a feature store"),
-    "index": ("search", "build an index of a feature store, and print build time and recall"),
-    "search": ("search", "rank the photos of a feature store for a query photo"),
-    "evaluate": ("evaluate", "compute mAP on a folder of photos with one sub-folder per class"),
-    "benchmark": ("evaluate", "compute mAP on a benchmark, such as oxford5k"),
-    "data": ("data", "list the data sets of the benchmarks, or download them"),
-    "train": ("train", "train descriptors or attention, or resume an interrupted training run"),
+    "search": (
+        "search",
+        "rank the photos of a feature store for a query photo",
+        "delfjax search store QUERY.jpg --top 5",
+    ),
+    "match": (
+        "search",
+        "match the local features of two photos and fit an affine map by RANSAC",
+        "delfjax match ONE.jpg OTHER.jpg --figure matches.jpg",
+    ),
+    "models": (
+        "models",
+        "list the models: training, size, mAP and license",
+        "delfjax models",
+    ),
+    "extract": (
+        "search",
+        "extract the features of a folder of photos into a feature store",
+        "delfjax extract PHOTOS store",
+    ),
+    "index": (
+        "search",
+        "build an index of a feature store, and print build time and recall",
+        "delfjax index store",
+    ),
+    "export": (
+        "export",
+        "write the features and matches of a feature store for hloc",
+        "delfjax export store hloc --top 20",
+    ),
+    "evaluate": (
+        "evaluate",
+        "compute mAP on a folder of photos with one sub-folder per class",
+        "delfjax evaluate PHOTOS --queries 'test_*' --database 'train_*' --page ranked.html",
+    ),
+    "benchmark": (
+        "evaluate",
+        "compute mAP on a benchmark, such as oxford5k",
+        "delfjax benchmark rendered+places --model delf_ft_att",
+    ),
+    "data": (
+        "data",
+        "list the data sets of the benchmarks, or download them",
+        "delfjax data list",
+    ),
+    "train": (
+        "train",
+        "train descriptors or attention, or resume an interrupted training run",
+        "delfjax train --variant attention --photos PHOTOS --out run/att",
+    ),
     "import-weights": (
         "import_weights",
         "convert the published weights of DELF or DELG to a model file",
+        "delfjax import-weights delf_v1_20171026 --out delf_v1.safetensors",
     ),
-    "reproduce": ("reproduce", "compute missing results of the paper's table and figures"),
-    "table": ("reproduce", "print a table of results, and which claims of the paper they confirm"),
+    "reproduce": (
+        "reproduce",
+        "compute missing results of the paper's table and figures",
+        "delfjax reproduce --list",
+    ),
+    "table": (
+        "reproduce",
+        "print a table of results, and which claims of the paper they confirm",
+        "delfjax table",
+    ),
 }
 
 
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Formatter of help texts that shows the default values of options."""
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Formatter of help texts that shows the default values of options, and examples as written."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         has_default = bool(action.default) or type(action.default) is int  # an int may be 0
@@ -116,7 +167,7 @@ def _run(options: argparse.Namespace) -> int:
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     platforms = os.environ.get("JAX_PLATFORMS")
-    if platforms and not getattr(options, "coordinator", None):
+    if platforms:
         try:  # before any work
             jax.devices()
         except (RuntimeError, AssertionError) as error:
@@ -130,14 +181,16 @@ def _run(options: argparse.Namespace) -> int:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Parse a command line. Import only the module of the given command."""
-    top = argparse.ArgumentParser("delfjax", description=delfjax.__doc__, epilog=EXIT_CODES)
+    about = (delfjax.__doc__ or "").splitlines()[0]
+    top = argparse.ArgumentParser("delfjax", description=about, epilog=EXIT_CODES)
     top.formatter_class = HelpFormatter
     top.add_argument("--version", action="version", version=f"delfjax {delfjax.__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    add = partial(commands.add_parser, epilog=EXIT_CODES, formatter_class=HelpFormatter)
+    add = partial(commands.add_parser, formatter_class=HelpFormatter)
     chosen = next((word for word in arguments if word in COMMANDS), None)
-    for name, (module_name, summary) in COMMANDS.items():
-        parser = add(name, help=summary, description=summary)
+    for name, (module_name, summary, example) in COMMANDS.items():
+        epilog = f"example:\n  {example}\n\n{EXIT_CODES}"
+        parser = add(name, help=summary, description=summary, epilog=epilog)
         if name == chosen:
             module = import_module(f"delfjax.cli.{module_name}")
             function = name.replace("-", "_")

@@ -26,28 +26,35 @@ from delfjax.search.searcher import Score, SearchConfig
 NETWORK_OPTIONS = ("selection", "nms_iou", "min_contrast", "min_score", "stride")
 
 
-def add_json_option(parser: argparse.ArgumentParser) -> None:
+def add_advanced_group(parser: argparse.ArgumentParser) -> argparse._ActionsContainer:
+    """Add the group of the options that most users do not need."""
+    return parser.add_argument_group("advanced options")
+
+
+def add_json_option(parser: argparse._ActionsContainer) -> None:
     """Add the option that writes the result as JSON."""
     result = "write the result to this file as JSON; - is standard output"
     parser.add_argument("--json", type=Path, metavar="FILE", help=result)
 
 
-def add_model_options(parser: argparse.ArgumentParser, default: str | None = DEFAULT_MODEL) -> None:
-    """Add the options that choose the model."""
-    names = ", ".join(model_names())
-    model = f"model: a file of `delfjax train` or `delfjax import-weights`, or one of {names}"
+def add_model_options(parser: argparse._ActionsContainer, *, of_store: bool = False) -> None:
+    """Add the options that choose the model. ``of_store``: by default the model of a store."""
+    model = f"path of a model file, or one of {', '.join(model_names())}"
+    if of_store:
+        model += f"; by default the model of the store, else {DEFAULT_MODEL}"
+    default = None if of_store else DEFAULT_MODEL
     parser.add_argument("--model", default=default, metavar="NAME", help=model)
     weights = "read the weights of the ImageNet backbone from this file instead of downloading them"
     parser.add_argument("--weights", type=Path, metavar="FILE", help=weights)
 
 
-def add_backend_option(parser: argparse.ArgumentParser) -> None:
+def add_backend_option(parser: argparse._ActionsContainer) -> None:
     """Add the option for the library that runs the network."""
     text = "library that runs the network; openvino, an extra, is faster on CPUs"
     parser.add_argument("--backend", choices=get_args(Backend), default="jax", help=text)
 
 
-def add_extraction_options(parser: argparse.ArgumentParser) -> None:
+def add_extraction_options(parser: argparse._ActionsContainer) -> None:
     """Add the options for the image pyramid and the selection of features."""
     selection = "score that selects features; by default attention if the model has it, else norm"
     parser.add_argument("--selection", choices=get_args(Selection), help=selection)
@@ -70,7 +77,7 @@ def add_extraction_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resizing", choices=choices, default=default, help=resizing)
 
 
-def add_pca_options(parser: argparse.ArgumentParser) -> None:
+def add_pca_options(parser: argparse._ActionsContainer) -> None:
     """Add the options for the PCA of local descriptors."""
     add = partial(add_value, parser, PCAConfig())
     add("dimensions", "dimensions of a descriptor after the PCA")
@@ -81,7 +88,7 @@ def add_pca_options(parser: argparse.ArgumentParser) -> None:
     add("seed", seed, "--pca-seed", dest="pca_seed")
 
 
-def add_index_options(parser: argparse.ArgumentParser, *, settings: bool = True) -> None:
+def add_index_options(parser: argparse._ActionsContainer, *, settings: bool = True) -> None:
     """Add the option for the kind of index and, with ``settings``, the option for its settings."""
     kinds = f"kind of index; auto is exact for up to {EXACT_LIMIT:,} descriptors, else nndescent"
     parser.add_argument("--index", "--kind", choices=("auto", *KINDS), default="auto", help=kinds)
@@ -91,7 +98,7 @@ def add_index_options(parser: argparse.ArgumentParser, *, settings: bool = True)
         add("--index-settings", metavar="NAME=VALUE", help=text)
 
 
-def add_ransac_options(parser: argparse.ArgumentParser) -> None:
+def add_ransac_options(parser: argparse._ActionsContainer) -> None:
     """Add the options for geometric verification."""
     config = RansacConfig()
     add = partial(add_value, parser, config)
@@ -108,7 +115,7 @@ def add_ransac_options(parser: argparse.ArgumentParser) -> None:
     add("seed", "random seed of RANSAC")
 
 
-def add_search_options(parser: argparse.ArgumentParser) -> None:
+def add_search_options(parser: argparse._ActionsContainer) -> None:
     """Add the options of the search by local features, with geometric verification."""
     add = partial(add_value, parser, SearchConfig())
     neighbors = "number K of nearest database features that are found for each query feature"

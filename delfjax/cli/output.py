@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 OK, FAILED, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3  # argparse itself also exits with 2
 INTERRUPTED = 130  # exit code of shells for an interrupted command
 EXIT_CODES = (
-    "exit codes: 0 success; 1 failure, with the reason on standard error; 2 wrong usage; "
-    "3 success, but some photos could not be read (listed on standard error); 130 interrupted"
+    "exit codes: 0 success; 1 failure; 2 wrong usage; 3 success, but some photos could not be\n"
+    "read; 130 interrupted. Reasons and unreadable photos are listed on standard error."
 )
 FIGURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg", ".eps", ".ps")
 PAGES = (".html", ".htm")
@@ -137,6 +137,8 @@ def print_result(
     for name, write in (outputs | dict(writers or {})).items():
         try:
             write()
+            if name != "standard output":
+                show(f"{getattr(options, name.removeprefix('--'))}: written", error=True)
         except BrokenPipeError as error:
             broken = error
         except (OSError, ValueError, RuntimeError, ImportError, MemoryError) as error:

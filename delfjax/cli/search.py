@@ -10,6 +10,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from delfjax.cli.options import (
+    add_advanced_group,
     add_backend_option,
     add_extraction_options,
     add_index_options,
@@ -60,17 +61,18 @@ def match_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photos", nargs=2, type=Path, metavar="PHOTO", help="photos to match")
     store = "use the model and PCA of this feature store; by default, fit a PCA to the two photos"
     parser.add_argument("--store", type=Path, help=store)
-    distance = "largest L2 distance between matching descriptors, 0 to 2"
-    add_number(parser, "--max-distance", MAX_DISTANCE, DISTANCE, distance)
-    ratio = "largest ratio of the distances to the nearest and second nearest neighbor; 1 keeps all"
-    add_number(parser, "--ratio", 1.0, RATIO, ratio)
     figure = "save a figure of the inliers to this file (.png, .pdf, ...)"
     parser.add_argument("--figure", type=Path, metavar="FILE", help=figure)
-    add_model_options(parser, default=None)
-    add_backend_option(parser)
-    add_extraction_options(parser)
-    add_ransac_options(parser)
+    add_model_options(parser, of_store=True)
     add_json_option(parser)
+    advanced = add_advanced_group(parser)
+    distance = "largest L2 distance between matching descriptors, 0 to 2"
+    add_number(advanced, "--max-distance", MAX_DISTANCE, DISTANCE, distance)
+    ratio = "largest ratio of the distances to the nearest and second nearest neighbor; 1 keeps all"
+    add_number(advanced, "--ratio", 1.0, RATIO, ratio)
+    add_backend_option(advanced)
+    add_extraction_options(advanced)
+    add_ransac_options(advanced)
 
 
 def match(options: argparse.Namespace) -> int:
@@ -106,6 +108,9 @@ def match(options: argparse.Namespace) -> int:
         "matches": len(pair.matches),
         "inliers": pair.num_inliers,
         "affine": pair.affine.tolist() if pair.num_inliers else None,
+        # y, x in the first photo and y, x in the second, for each match
+        "coordinates": np.hstack([pair.matches.query, pair.matches.database]).tolist(),
+        "is_inlier": pair.inliers.tolist(),
     }
     extraction, name = config_to_dict(model.config), model.name
     verification = asdict(ransac) | {"scale_aware": ransac.scale_aware is not False}
@@ -134,19 +139,20 @@ def extract_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax extract``."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of photos")
     parser.add_argument("store", type=Path, metavar="STORE", help="folder of the feature store")
-    database = "learn the PCA only from files that match this pattern"
-    parser.add_argument("--database", default="*", metavar="PATTERN", help=database)
-    place = parser.add_mutually_exclusive_group()
-    scheduler = "extract on the Dask cluster at this address"
-    place.add_argument("--scheduler", metavar="ADDRESS", help=scheduler)
-    workers = "extract with N Dask workers on this machine"
-    add_number(place, "--workers", None, WORKERS, workers)
     prune = "remove photos from STORE that are no longer in FOLDER"
     parser.add_argument("--prune", action="store_true", help=prune)
     add_model_options(parser)
     add_backend_option(parser)
-    add_extraction_options(parser)
-    add_pca_options(parser)
+    advanced = add_advanced_group(parser)
+    database = "learn the PCA only from files that match this pattern"
+    advanced.add_argument("--database", default="*", metavar="PATTERN", help=database)
+    place = advanced.add_mutually_exclusive_group()
+    scheduler = "extract on the Dask cluster at this address"
+    place.add_argument("--scheduler", metavar="ADDRESS", help=scheduler)
+    workers = "extract with N Dask workers on this machine"
+    add_number(place, "--workers", None, WORKERS, workers)
+    add_extraction_options(advanced)
+    add_pca_options(advanced)
 
 
 def extract(options: argparse.Namespace) -> int:
@@ -246,7 +252,7 @@ def search_options(parser: argparse.ArgumentParser) -> None:
         "folder that `delfjax index` wrote; by default STORE.index if it exists, else a new index"
     )
     parser.add_argument("--saved", type=Path, metavar="FOLDER", help=saved)
-    add_model_options(parser, default=None)
+    add_model_options(parser, of_store=True)
     add_backend_option(parser)
     add_index_options(parser, settings=False)
     add_search_options(parser)

@@ -6,22 +6,18 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-import jax
-
 from delfjax import training
-from delfjax.cli.options import add_number, add_value, refuse_unused
+from delfjax.cli.options import add_advanced_group, add_value
 from delfjax.cli.output import UsageError, check_folder, list_failures, show
 from delfjax.datasets.labeled_folder import describe_classes
 from delfjax.features.store import ExtractionReport
 from delfjax.images.folder import scan
 from delfjax.models import weights
 from delfjax.models.resnet import RESNET50_V1, SPECS
-from delfjax.ranges import COUNT_OR_0, Range
 from delfjax.training import TrainingConfig, Variant, paper_config, small_config, with_conv5
 from delfjax.training.loop import MODEL
 from delfjax.training.run_folder import STATES
 
-HOSTS = Range(at_least=1, at_most=100_000, whole=True)
 CONFIGS = {"small": small_config, "paper": paper_config}
 
 
@@ -44,17 +40,12 @@ def train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pooled-layer", choices=("conv4", "conv5"), default="conv4", help=layer)
     preset = "; by default the value of --config"
     run = small_config()
-    add = partial(add_value, parser, default=None)
+    add = partial(add_value, add_advanced_group(parser), default=None)
     add(run.optimizer, "steps", f"number of updates, one per batch{preset}")
     add(run, "batch_size", f"number of photos per batch{preset}")
     add(run.optimizer, "learning_rate", f"highest learning rate{preset}")
     add(run, "seed", f"random seed of initial weights, photo order and crops{preset}")
     add(run, "save_every", f"number of updates between two saved training states{preset}")
-    tensorboard = "write event files for TensorBoard into RUN"
-    parser.add_argument("--tensorboard", action="store_true", help=tensorboard)
-    parser.add_argument("--coordinator", help="address:port of host 0, to train on several hosts")
-    add_number(parser, "--hosts", 1, HOSTS, "number of hosts that train together")
-    add_number(parser, "--host", 0, COUNT_OR_0, "index of this host, starting at 0")
 
 
 def training_config(options: argparse.Namespace) -> TrainingConfig:
@@ -71,12 +62,6 @@ def training_config(options: argparse.Namespace) -> TrainingConfig:
 def train(options: argparse.Namespace) -> int:
     """Run ``delfjax train``."""
     check_folder("--out", options.out)
-    refuse_unused("--hosts", options.hosts != 1, "--coordinator", options.coordinator)
-    refuse_unused("--host", options.host != 0, "--coordinator", options.coordinator)
-    if options.host >= options.hosts:
-        raise UsageError(
-            f"--host is {options.host}; expected a number below {options.hosts} (--hosts)"
-        )
     config, start = training_config(options), options.start
     if (options.out / STATES).is_file() or (options.out / MODEL).is_dir():
         raise UsageError(
@@ -89,8 +74,6 @@ def train(options: argparse.Namespace) -> int:
             f"--batch-size is {options.batch_size}; expected at most {len(photos)}, the number of photos"
         )
     show(f"{options.photos}: {describe_classes(photos)}", error=True)
-    if options.coordinator:  # before anything else uses JAX
-        jax.distributed.initialize(options.coordinator, options.hosts, options.host)
     if options.weights:
         if start not in SPECS:
             raise UsageError(
@@ -99,9 +82,7 @@ def train(options: argparse.Namespace) -> int:
             )
         conv5 = config.network.pooled_layer == "conv5"
         start = weights.load_backbone(SPECS[start], file=options.weights, conv5=conv5)
-    trained = training.train(
-        photos, options.out, config=config, start=start, tensorboard=options.tensorboard
-    )
+    trained = training.train(photos, options.out, config=config, start=start)
     show(f"{trained.file}: update {trained.step} of {config.optimizer.steps}")
     for name, value in trained.validation_metrics.items():
         print(f"{name.replace('_', ' '):32}{value:.3f}")

@@ -16,7 +16,7 @@ from delfjax.models.zoo import zoo
 from delfjax.provenance import config_from_dict
 from delfjax.ranges import ConfigError
 
-DEFAULT_MODEL = "resnet50_v1"  # the paper's backbone with ImageNet weights, no attention
+DEFAULT_MODEL = "delf_att"  # the best model of the zoo on real photos
 
 
 def model_names() -> tuple[str, ...]:
@@ -35,10 +35,12 @@ def load(
 
     Args:
         model: One of `model_names`, or the path of a ``.safetensors`` file from ``delfjax train`` or
-            ``delfjax import-weights``. ImageNet backbones have no attention head and select features by the L2 norm.
+            ``delfjax import-weights``. ImageNet backbones have no attention head and select features
+            by the L2 norm.
         config: Settings of the extraction. None: the scales of the paper, and selection by
             attention if the model has an attention head.
-        weights: File with the weights of an ImageNet backbone. None: the weights are downloaded.
+        weights: File with the weights of the ImageNet backbone of the model. None: the weights are
+            downloaded.
         backend: Library that runs the network: ``"jax"``, or ``"openvino"``, an extra that is faster
             on CPUs. Features are equal up to rounding errors.
 
@@ -56,10 +58,10 @@ def load(
         raise ConfigError(
             f'backend is {backend!r}, but {name} has no network. Fix: use the backend "jax"'
         )
-    if weights is not None and name not in BACKBONES:
+    if weights is not None and not _has_imagenet_backbone(name):
         raise ConfigError(
-            f"weights is {weights}, but the model is {name!r}; only ImageNet backbones take a weight "
-            f"file. Fix: leave the weights out, or choose one of the models {', '.join(PUBLISHED)}"
+            f"weights is {weights}, but the model {name!r} has no ImageNet backbone. "
+            "Fix: leave the weights out, or choose another model"
         )
     if name in HANDCRAFTED:
         return HandcraftedExtractor(name).with_config(config or ExtractionConfig())
@@ -67,7 +69,14 @@ def load(
         backbone = pretrained.load_backbone(BACKBONES[name], file=weights)
         return Extractor(backbone, None, config, name, backend=backend)
     path = checkpoints.model_path(model, (*PUBLISHED, *HANDCRAFTED))
-    return Extractor(*checkpoints.load_model(path), config, path.stem, backend=backend)
+    network = checkpoints.load_model(path, imagenet=weights)
+    return Extractor(*network, config, path.stem, backend=backend)
+
+
+def _has_imagenet_backbone(name: str) -> bool:
+    if name in HANDCRAFTED:
+        return False
+    return name in BACKBONES or checkpoints.needs_imagenet(name)
 
 
 def model_sha256(model: str | Path) -> str | None:
@@ -86,11 +95,11 @@ def extractor_of(
 ) -> LocalExtractor:
     """Load the model that extracted the features of a store.
 
-    ``model``, ``weights`` and ``backend`` are arguments of `load`. ``model`` may be None for
-    ImageNet backbones and handcrafted features, because the store contains their names.
+    ``model``, ``weights`` and ``backend`` are arguments of `load`. ``model`` may be None for all
+    models of `model_names`.
 
     Raises:
-        StoreError: If ``model`` is not the model that extracted the features.
+        StoreError: If ``model``, or every model of `model_names`, did not extract the features.
     """
     made_by, names = store.made_by, (*BACKBONES, *HANDCRAFTED)
     with reading(store.path / MANIFEST, "the settings of a feature store", fix=EXTRACT_AGAIN):
@@ -102,12 +111,26 @@ def extractor_of(
             if name in HANDCRAFTED
             else config_from_dict(ExtractionConfig, settings)
         )
-    extractor = load(model or name, weights=weights, backend=backend)
-    if extractor.checksum != checksum:
+    candidates = [model] if model else _candidates(name, settings.get("selection"))
+    for candidate in candidates:
+        file = weights if model or _has_imagenet_backbone(str(candidate)) else None
+        extractor = load(candidate, weights=file, backend=backend)
+        if extractor.checksum == checksum:
+            break
+    else:
         raise StoreError(
-            f"{store.path}: the features were not extracted by {extractor.name}. Fix: pass the "
-            "model that extracted them (--model), or extract again into a new store"
+            f"{store.path}: the features were not extracted by {' or '.join(map(str, candidates))}. "
+            "Fix: pass the model that extracted them (--model), or extract again into a new store"
         )
     if isinstance(config, HandcraftedConfig):
         return HandcraftedExtractor(name, config)
     return extractor.with_config(config)
+
+
+def _candidates(backbone: str, selection: str | None) -> list[str]:
+    """Return the models that may have extracted a store. A store has no name of a model."""
+    if backbone in HANDCRAFTED:
+        return [backbone]
+    trained = [n for n in zoo() if checkpoints.read_manifest(n)["backbone"]["name"] == backbone]
+    trained.sort(key=lambda name: name != DEFAULT_MODEL)
+    return trained if selection == "attention" else [backbone, *trained]

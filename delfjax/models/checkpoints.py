@@ -131,8 +131,13 @@ def _spec(backbone: Mapping[str, Any]) -> ResNetSpec:
     return SPECS[backbone["name"]]
 
 
-def load_model(name_or_path: Path | str) -> tuple[ResNet, Attention | None]:
+def load_model(
+    name_or_path: Path | str, *, imagenet: Path | str | None = None
+) -> tuple[ResNet, Attention | None]:
     """Load a model: the backbone with folded batch norms, and the attention head or None.
+
+    ``imagenet`` is a file with the weights of an ImageNet backbone, for a model that
+    `needs_imagenet`. None: the weights are downloaded.
 
     Raises:
         WeightsError: As in `read_manifest`, or the backbone of the model is missing.
@@ -149,23 +154,40 @@ def load_model(name_or_path: Path | str) -> tuple[ResNet, Attention | None]:
         if "attention" in manifest["holds"]:
             attention = build_attention(tensors, "attention.")
     if backbone is None:
-        backbone = _find_backbone(path, manifest["backbone"])
+        other = _backbone_file(path, manifest)
+        backbone = (
+            load_model(other)[0] if other else _imagenet(path, manifest["backbone"], imagenet)
+        )
     return backbone, attention
 
 
-def _find_backbone(path: Path, expected: Mapping[str, str]) -> ResNet:
-    """Find the backbone of a model file that holds only the checksum of the backbone."""
-    for other in sorted(path.parent.glob("*.safetensors")):
+def needs_imagenet(name_or_path: Path | str) -> bool:
+    """Return whether the backbone of a model is an ImageNet backbone, which is downloaded.
+
+    Raises:
+        WeightsError: As in `read_manifest`.
+    """
+    return _backbone_file(model_path(name_or_path), read_manifest(name_or_path)) is None
+
+
+def _backbone_file(path: Path, manifest: Mapping[str, Any]) -> Path | None:
+    """Return the model file, ``path`` or another one in its folder, that holds the backbone."""
+    for other in (path, *sorted(path.parent.glob("*.safetensors"))):
         with suppress(WeightsError):  # skip files that are not models
-            manifest = read_manifest(other)
-            if manifest["backbone"] == expected and "backbone" in manifest["holds"]:
-                return load_model(other)[0]
-    backbone = fold_batch_norm(weights.load_backbone(_spec(expected)))
+            found = read_manifest(other)
+            if found["backbone"] == manifest["backbone"] and "backbone" in found["holds"]:
+                return other
+    return None
+
+
+def _imagenet(path: Path, expected: Mapping[str, str], file: Path | str | None) -> ResNet:
+    """Load the ImageNet backbone of a model, and check that it is the expected one."""
+    backbone = fold_batch_norm(weights.load_backbone(_spec(expected), file=file))
     if (found := checksum(nnx.state(backbone))) != expected["checksum"]:
         raise WeightsError(
             f"{path}: this model needs the backbone {expected['name']} with checksum "
             f"{expected['checksum'][:16]}. No model file in {path.parent} holds this backbone, and "
-            f"the ImageNet backbone has the checksum {found[:16]}. "
+            f"{file or 'the ImageNet backbone'} has the checksum {found[:16]}. "
             "Fix: copy the model file that holds the backbone to this folder"
         )
     return backbone

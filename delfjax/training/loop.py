@@ -2,7 +2,7 @@
 
 An interrupted run can be resumed. On one CPU, the resumed run ends with exactly the same parameters
 as a run without interruption. Every device holds all parameters and an equal share of each batch.
-XLA sums losses and gradients over the devices of all hosts (machines).
+XLA sums losses and gradients over the devices.
 """
 
 import json
@@ -18,7 +18,7 @@ import numpy as np
 from flax import nnx
 from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Shaped
+from jaxtyping import Array
 from tqdm.auto import tqdm
 
 from delfjax import provenance
@@ -96,7 +96,6 @@ def train(
     config: TrainingConfig | None = None,
     variant: Variant | None = None,
     start: Path | str | ResNet = RESNET50_V1.name,
-    tensorboard: bool = False,
 ) -> TrainedModel:
     """Train descriptors or attention on a folder of photos, and write ``out/model.safetensors``.
 
@@ -110,7 +109,6 @@ def train(
             descriptors (step 1 of the paper), ``"attention"`` trains the attention (step 2).
         start: Initial backbone: the name of ImageNet weights or of a model that comes with delfjax,
             the path of a model file, or a `ResNet`. For step 2, pass the model file of step 1.
-        tensorboard: Whether to write TensorBoard event files into ``out``.
 
     Returns:
         The model file, the network and the log. ``delfjax.load(trained.file)`` loads the model for
@@ -126,7 +124,6 @@ def train(
         WeightsError: If the initial backbone cannot be loaded.
         ConfigError: If both ``config`` and ``variant`` are given, or if the batch size is not a
             multiple of the number of devices.
-        ModuleNotFoundError: If ``tensorboard`` is set, but tensorboardX is not installed.
     """
     if config and variant:
         raise ConfigError(
@@ -134,7 +131,7 @@ def train(
             f'Fix: leave out the variant; the config has the variant "{config.network.variant}"'
         )
     config = config or small_config(variant or "finetune")
-    mesh = Mesh(np.array(jax.devices()), (AXIS,))  # the devices of all hosts
+    mesh = Mesh(np.array(jax.devices()), (AXIS,))
     if config.batch_size % mesh.size:
         raise ConfigError(
             f"batch_size is {config.batch_size}; expected a multiple of {mesh.size}, the number of "
@@ -149,7 +146,7 @@ def train(
     initial = init_training(config, backbone, len(labeled.classes))
     context, state = jax.device_put(initial, NamedSharding(mesh, PartitionSpec()))
     settings = _run_settings(config, labeled, backbone)
-    with RunFolder(out, settings, tensorboard=tensorboard) as run:
+    with RunFolder(out, settings) as run:
         if run.last_step:
             state = run.restore(run.last_step, state)
         state = _train(context, state, training, validation, run, mesh)
@@ -160,9 +157,8 @@ def train(
             log=run.log,
             failed=training.failed | validation.failed,
         )
-        if jax.process_index() == 0:
-            made_by = {"classes": len(labeled.classes), **provenance.describe(config)}
-            _save_model(trained, start, made_by)
+        made_by = {"classes": len(labeled.classes), **provenance.describe(config)}
+        _save_model(trained, start, made_by)
     return trained
 
 
@@ -237,7 +233,7 @@ def _train(
     bar = tqdm(steps, config.network.variant, unit="update", initial=steps.start, total=steps.stop)
     pending: tuple[int, Mapping[str, Array]] | None = None
     labels = training.photos.labels
-    batches = prefetch(lambda step: training(host_share(batch_rows(labels, config, step))), steps)
+    batches = prefetch(lambda step: training(batch_rows(labels, config, step)), steps)
     for step, batch in zip(bar, batches, strict=True):
         size = sample_input_size(config.augmentation, seed=config.seed, step=step)
         state, metrics = train_step(context, state, *shard_batch(mesh, *batch), size=size)
@@ -288,7 +284,7 @@ def validate(
     totals: dict[str, float] = {}
     count, batch_size = len(reader.photos), context.config.batch_size
     for start in range(0, count, batch_size):
-        rows = host_share(np.arange(start, start + batch_size))
+        rows = np.arange(start, start + batch_size)
         # The last batch is filled up with repeated photos, which are not counted.
         batch = shard_batch(mesh, *reader(rows % count), rows < count)
         sums = validation_step(context, state, *batch)
@@ -296,12 +292,6 @@ def validate(
     return {f"validation_{name}": total / count for name, total in totals.items()}
 
 
-def host_share(rows: Shaped[np.ndarray, " b"]) -> Shaped[np.ndarray, " share"]:
-    """Return the part of a batch that this host (machine) reads. All parts have equal length."""
-    return np.split(rows, jax.process_count())[jax.process_index()]
-
-
 def shard_batch(mesh: Mesh, *arrays: np.ndarray) -> tuple[Array, ...]:
-    """Divide a batch over all devices. ``arrays`` are the parts that this host has read."""
-    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
-    return tuple(jax.make_array_from_process_local_data(sharding, array) for array in arrays)
+    """Divide the arrays of a batch over all devices."""
+    return tuple(jax.device_put(arrays, NamedSharding(mesh, PartitionSpec(AXIS))))

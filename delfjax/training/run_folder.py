@@ -12,7 +12,6 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from importlib.util import find_spec
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,6 @@ class RunFolder(AbstractContextManager["RunFolder"]):
     Args:
         path: The folder; created if missing.
         settings: All values that determine the result of the run, by name.
-        tensorboard: Whether to write TensorBoard event files as well.
 
     Attributes:
         log: Log records so far. Each holds metrics, ``step`` (number of updates so far) and
@@ -54,19 +52,10 @@ class RunFolder(AbstractContextManager["RunFolder"]):
     Raises:
         StoreError: If the folder holds a run with other settings, a run of delfjax 0.1.0, damaged
             files or unrelated files, is in use by another process, or cannot be written.
-        ModuleNotFoundError: If ``tensorboard`` is set, but tensorboardX is not installed.
     """
 
-    def __init__(
-        self, path: Path | str, settings: Mapping[str, Any], *, tensorboard: bool = False
-    ) -> None:
+    def __init__(self, path: Path | str, settings: Mapping[str, Any]) -> None:
         self.path = Path(path).absolute()  # Orbax needs an absolute path
-        self._writes = jax.process_index() == 0  # of several hosts, only the first writes
-        if tensorboard and find_spec("tensorboardX") is None:
-            raise ModuleNotFoundError(
-                "TensorBoard event files need the package tensorboardX, which is not installed. "
-                "Fix: install delfjax[train], or leave out --tensorboard (Python: tensorboard=True)"
-            )
         loss = itemgetter("loss")
         keep = [LatestN(1), BestN(get_metric_fn=loss, reverse=True, n=1)]
         options = ocp.CheckpointManagerOptions(
@@ -77,10 +66,9 @@ class RunFolder(AbstractContextManager["RunFolder"]):
             enable_async_checkpointing=False,  # the next update reuses the memory of the state
         )
         with ExitStack() as stack:  # after an error, unlock the folder
-            if self._writes:
-                _refuse_old_run(self.path / SETTINGS)
-                claim_folder(self.path, SETTINGS, settings, kind="training run")
-                stack.enter_context(Lock(self.path / LOCK))
+            _refuse_old_run(self.path / SETTINGS)
+            claim_folder(self.path, SETTINGS, settings, kind="training run")
+            stack.enter_context(Lock(self.path / LOCK))
             with self._reading_states():
                 self._states = ocp.CheckpointManager(self.path / STATES, options=options)
                 stack.callback(self._states.close)
@@ -89,17 +77,8 @@ class RunFolder(AbstractContextManager["RunFolder"]):
             file = self.path / LOG
             self.log = _read_log(file, self.last_step)
             self._started = time.monotonic() - (self.log[-1]["seconds"] if self.log else 0)
-            if self._writes:
-                with atomic_write(file) as temporary:
-                    temporary.write_text("".join(json.dumps(record) + "\n" for record in self.log))
-            self._events = None
-            if tensorboard and self._writes:
-                from tensorboardX import SummaryWriter  # an optional dependency
-
-                # Events of earlier attempts after the last state are no longer valid.
-                purge_step = self.last_step + 1 if self.last_step else None
-                self._events = SummaryWriter(str(self.path), purge_step=purge_step)
-                stack.callback(self._events.close)
+            with atomic_write(file) as temporary:
+                temporary.write_text("".join(json.dumps(record) + "\n" for record in self.log))
             self._open = stack.pop_all()
 
     def __exit__(self, *error: object) -> None:
@@ -159,18 +138,14 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         """Append metrics and ``step`` to the log, with ``seconds`` (duration of training)."""
         record = {**record, "seconds": round(time.monotonic() - self._started, 2)}
         self.log.append(record)
-        if self._writes:
-            try:
-                with (self.path / LOG).open("a") as file:
-                    file.write(json.dumps(record) + "\n")
-            except OSError as error:
-                raise StoreError(
-                    f"{self.path / LOG}: cannot be written ({error.strerror}). "
-                    "Fix: free disk space, or change the permissions"
-                ) from error
-        if self._events:
-            for name, value in record.items():
-                self._events.add_scalar(name, value, record["step"])
+        try:
+            with (self.path / LOG).open("a") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise StoreError(
+                f"{self.path / LOG}: cannot be written ({error.strerror}). "
+                "Fix: free disk space, or change the permissions"
+            ) from error
 
 
 def _sha256(state: TrainState) -> str:

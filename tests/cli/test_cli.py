@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from worlds import classes, draw, head, network, save
 
 import delfjax
 from delfjax.cli import search
-from delfjax.cli.main import COMMANDS, main
+from delfjax.cli.main import COMMANDS, main, parse
 from delfjax.cli.search import _default_index
 from delfjax.features.extraction import Extractor
 from delfjax.features.factory import load
@@ -79,6 +80,10 @@ def test_match_of_a_photo_with_itself_is_the_identity(photos, capsys):
     assert result["photos"] == [str(photo)] * 2
     assert (result["features"], result["matches"], result["inliers"]) == ([60, 60], 60, 60)
     np.testing.assert_allclose(result["affine"], np.eye(2, 3), atol=1e-3)
+    points = np.array(result["coordinates"])
+    assert points.shape == (60, 4)
+    np.testing.assert_array_equal(points[:, :2], points[:, 2:])
+    assert result["is_inlier"] == [True] * 60
     assert result["config"]["extraction"]["pyramid"]["longest"] == 64
     assert result["config"]["ransac"]["hypotheses"] == 64
 
@@ -99,6 +104,19 @@ def test_match_uses_the_pca_of_a_store(photos, store, capsys):
     assert run("match", *pair, "--store", store, *RANSAC, "--json", "-") == 0
     # The extraction settings are those of the store, not the defaults of the command.
     assert strict(capsys.readouterr().out)["config"]["extraction"]["max_features"] == 60
+
+
+# --- export
+
+
+def test_export_writes_the_three_files_of_hloc(store, tmp_path, capsys):
+    assert run("export", store, tmp_path / "hloc", "--top", 2, *RANSAC) == 0
+    assert {path.name for path in (tmp_path / "hloc").iterdir()} == {
+        "features.h5",
+        "matches.h5",
+        "pairs.txt",
+    }
+    assert "features and matches of 9 photos" in capsys.readouterr().out
 
 
 # --- extract
@@ -230,7 +248,7 @@ def test_search_ranks_the_store(photos, store, capsys):
 
 
 def test_search_in_a_store_without_pca(photos, tmp_path, capsys):
-    model = load()
+    model = load("resnet50_v1")
     settings = {"backbone": model.name, "model": model.checksum}
     settings["extraction"] = config_to_dict(model.config)
     with FeatureStore(tmp_path / "store", settings) as store:
@@ -410,6 +428,13 @@ def test_help_of_the_module():
     assert (done.returncode, done.stderr) == (0, "")
     assert all(command in done.stdout for command in COMMANDS)
     assert "exit codes: 0 success" in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_example_of_each_command_is_a_valid_command_line(command):
+    example = COMMANDS[command][2]
+    options = parse(shlex.split(example)[1:])
+    assert options.command == command
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -17,6 +17,7 @@ from delfjax.models.backbone import ResNet, cut_at_conv4, fold_batch_norm
 from delfjax.models.checkpoints import (
     load_model,
     model_path,
+    needs_imagenet,
     read_manifest,
     save_model,
 )
@@ -43,7 +44,7 @@ def write(path, *, backbone=True, attention=True, seed=0):
 @pytest.fixture(autouse=True)
 def imagenet_backbone(monkeypatch):
     """Replace the ImageNet weights by a tiny network."""
-    monkeypatch.setattr(weights, "load_backbone", lambda spec: network(9))
+    monkeypatch.setattr(weights, "load_backbone", lambda spec, file: network(int(file or 9)))
 
 
 # --- round trip
@@ -120,6 +121,23 @@ def test_head_without_its_backbone_is_refused(tmp_path):
         WeightsError, match=r"needs the backbone resnet_tiny .* Fix: copy the model file that holds"
     ):
         load_model(tmp_path / "head.safetensors")
+
+
+def test_head_on_imagenet_loads_the_backbone_from_a_file(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_model(path, network(8), head(), with_backbone=False, training=TRAINING)
+    assert needs_imagenet(path)
+    np.testing.assert_equal(parameters(load_model(path, imagenet="8")[0]), parameters(network(8)))
+    with pytest.raises(WeightsError, match="and 7 has the checksum"):
+        load_model(path, imagenet="7")
+
+
+def test_model_with_its_backbone_needs_no_imagenet_weights(tmp_path):
+    path = write(tmp_path / "a.safetensors")
+    backbone, attention = load_model(path)
+    save_model(tmp_path / "b", backbone, attention, with_backbone=False, training=TRAINING)
+    assert not needs_imagenet(path)
+    assert not needs_imagenet(tmp_path / "b")  # the other file holds its backbone
 
 
 # --- damaged and wrong files

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -22,7 +21,7 @@ from delfjax.models import weights
 from delfjax.models.backbone import ResNet, cut_at_conv4, fold_batch_norm
 from delfjax.models.checkpoints import load_model, read_manifest
 from delfjax.training import loop, train, with_conv5
-from delfjax.training.loop import DivergenceError, host_share, shard_batch
+from delfjax.training.loop import DivergenceError, shard_batch
 
 PROCESS = Path(__file__).parents[1] / "training_process.py"
 
@@ -143,23 +142,12 @@ def test_run_interrupted_between_saves_resumes_bit_by_bit(photos, tmp_path, monk
     assert validation_losses(resumed.log) == validation_losses(uninterrupted.log)
 
 
-# --- several devices, several hosts
+# --- several devices
 
 
 def test_eight_devices_give_the_result_of_one(photos, uninterrupted, tmp_path):
     flag = "--xla_force_host_platform_device_count=8"
     finish(start_process(photos.root, tmp_path / "run", flags=flag))
-    compare_losses(tmp_path / "run", uninterrupted)
-
-
-def test_two_hosts_give_the_result_of_one(photos, uninterrupted, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    arguments = photos.root, tmp_path / "run", "--coordinator", address, "--host"
-    processes = [start_process(*arguments, str(host)) for host in range(2)]
-    for process in processes:
-        finish(process)
     compare_losses(tmp_path / "run", uninterrupted)
 
 
@@ -169,13 +157,6 @@ def test_batches_are_sharded():
     for array, found in zip((photos, labels), shard_batch(mesh, photos, labels), strict=True):
         np.testing.assert_array_equal(found, array)
         assert found.sharding.spec == jax.P(loop.AXIS)
-
-
-@pytest.mark.parametrize("host", range(3))
-def test_each_of_three_hosts_reads_a_third(monkeypatch, host):
-    monkeypatch.setattr(jax, "process_count", lambda: 3)
-    monkeypatch.setattr(jax, "process_index", lambda: host)
-    assert host_share(np.arange(12)).tolist() == list(range(4 * host, 4 * host + 4))
 
 
 @pytest.mark.parametrize("batch_size", [7, 12])

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -153,29 +152,3 @@ def test_run_of_version_0_1_0_is_refused_with_a_way_to_continue(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({"optimizer.rate": 0.1}))
     with pytest.raises(StoreError, match=r"started by delfjax 0\.1\.0, .* Fix: finish the run"):
         RunFolder(tmp_path, SETTINGS)
-
-
-# --- event files
-
-
-def test_event_files_contain_the_log(tmp_path):
-    pytest.importorskip("tensorboardX", reason="an extra: delfjax[train]")
-    from tensorboardX.proto.event_pb2 import Event
-
-    with RunFolder(tmp_path / "run", SETTINGS, tensorboard=True) as run:
-        fill(run, {1: 3.0, 2: 1.0})
-    (file,) = (tmp_path / "run").glob("events.out.tfevents.*")
-    data, events = file.read_bytes(), []
-    while data:  # each record: length, checksum, event, checksum
-        length = int.from_bytes(data[:8], "little")
-        events.append(Event.FromString(data[12 : 12 + length]))
-        data = data[16 + length :]
-    scalars = [(e.step, v.tag, v.simple_value) for e in events for v in e.summary.value]
-    assert [each for each in scalars if each[1] == "loss"] == [(1, "loss", 3.0), (2, "loss", 1.0)]
-
-
-def test_missing_tensorboard_package_is_reported_before_the_folder_is_made(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(ModuleNotFoundError, match=r"install delfjax\[train\], or leave out"):
-        RunFolder(tmp_path / "run", SETTINGS, tensorboard=True)
-    assert not (tmp_path / "run").exists()

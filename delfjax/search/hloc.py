@@ -1,0 +1,76 @@
+"""Write features and matches in the HDF5 layout of hloc, a toolbox for localization and SfM.
+
+hloc (https://github.com/cvg/Hierarchical-Localization) reads these files in place of its own, for
+example in ``hloc.triangulation`` and ``hloc.reconstruction``. Its keypoints are ``(x, y)`` with
+``(0, 0)`` at the center of the top-left pixel.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+import h5py
+import numpy as np
+from tqdm.auto import tqdm
+
+from delfjax.files import atomic_write
+from delfjax.search.searcher import Searcher
+
+FEATURES, MATCHES, PAIRS = "features.h5", "matches.h5", "pairs.txt"
+
+
+def export_hloc(searcher: Searcher, folder: Path | str, *, top: int = 20) -> None:
+    """Write the features of a database, and the matches of each photo with its best results.
+
+    Each photo is a query. Its ``top`` best results and the photo are pairs; a pair is written once.
+    The matches are putative (before RANSAC), because hloc verifies them by epipolar geometry.
+
+    Args:
+        searcher: Searcher of the database.
+        folder: Folder for the files ``features.h5``, ``matches.h5`` and ``pairs.txt``.
+        top: Maximum number of results per photo.
+
+    Raises:
+        ValueError: If a name contains a space, or two names differ only by ``/`` and ``-``. hloc
+            cannot tell them apart.
+        StoreError: If a file cannot be written.
+    """
+    folder, database = Path(folder), searcher.database
+    keys = [name.replace("/", "-") for name in database.names]
+    counts = Counter(keys)
+    for name, key in zip(database.names, keys, strict=True):
+        if len(name.split()) > 1 or counts[key] > 1:
+            raise ValueError(
+                f"photo {name!r}: hloc separates names by spaces, and reads / as -; expected a name without "
+                "spaces that differs from other names. Fix: rename the photo, and extract again"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / FEATURES) as path, h5py.File(path, "w") as file:
+        for photo, name in enumerate(database.names):
+            features = database.features(photo)
+            group = file.create_group(name)
+            group["keypoints"] = features.positions[:, ::-1]
+            group["descriptors"] = features.descriptors.T
+            group["scores"] = features.scores
+            group["image_size"] = np.array(features.image_size[::-1])
+    pairs: dict[tuple[int, int], None] = {}  # a dict keeps the order
+    with atomic_write(folder / MATCHES) as path, h5py.File(path, "w") as file:
+        for query in tqdm(range(len(database)), desc="match", unit="photo"):
+            features = database.features(query)
+            neighbors = searcher.find_neighbors(features)
+            found = searcher.pair_features(neighbors)
+            ranking = searcher.rank(features, neighbors).ranking.images
+            for image in ranking[ranking != query][:top].tolist():
+                if (query, image) in pairs or (image, query) in pairs:
+                    continue
+                pairs[query, image] = None
+                rows = slice(*np.searchsorted(found.images, [image, image + 1]))
+                query_rows = found.query_rows[rows]
+                matches = np.full(len(features), -1, np.int32)
+                scores = np.zeros(len(features), np.float16)
+                matches[query_rows] = found.database_rows[rows] - database.offsets[image]
+                scores[query_rows] = 1 - found.distances[rows] ** 2 / 2  # cosine similarity
+                group = file.create_group(f"{keys[query]}/{keys[image]}")
+                group["matches0"], group["matching_scores0"] = matches, scores
+    lines = (f"{database.names[query]} {database.names[image]}\n" for query, image in pairs)
+    with atomic_write(folder / PAIRS) as path:
+        path.write_text("".join(lines), encoding="utf-8")
