@@ -1,8 +1,10 @@
 """Import of published networks: parity with NumPy, TensorFlow and PyTorch, and clear errors."""
 
 import re
+import shlex
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import bundles
 import jax
@@ -11,7 +13,7 @@ import pytest
 import reference_resnet
 from flax import nnx
 from safetensors.numpy import save_file
-from worlds import draw
+from worlds import draw, save
 
 import delfjax as dx
 from delfjax.cli.main import main
@@ -22,7 +24,8 @@ from delfjax.models.checkpoints import load_model, read_manifest
 from delfjax.models.tensor_bundle import TensorBundle
 from delfjax.ranges import ConfigError
 
-BLOCKS, WIDTH, HIDDEN, REDUCED = (1, 2, 2, 1), 8, 12, 6
+ROOT = Path(__file__).resolve().parents[2]
+LAYERS, WIDTH, HIDDEN, REDUCED = (1, 2, 2, 1), 8, 12, 6
 CHANNELS = 16 * WIDTH
 SIZES = [(97, 131), (96, 128), (81, 64), (50, 83)]  # odd and even sides, in all combinations
 NORM = {
@@ -37,7 +40,7 @@ KINDS = ["slim", "tf2", "tf2 autoencoder", "nashory", "feymanpriv"]
 @cache
 def backbone(*, biases: bool) -> dict[str, np.ndarray]:
     """Tensors of a network, named as in torchvision."""
-    tensors = reference_resnet.made_up_tensors(1, blocks=BLOCKS, width=WIDTH)
+    tensors = reference_resnet.made_up_tensors(1, blocks=LAYERS, width=WIDTH)
     random = np.random.default_rng(2)
     for name in [
         name for name in tensors if biases and re.search(r"(conv\d|downsample\.0)\.w", name)
@@ -455,3 +458,36 @@ def test_openvino_runs_only_what_it_supports(tmp_path):
         convert(write(tmp_path / kind, kind), out)
         with pytest.raises(ConfigError, match="which only JAX runs"):
             dx.load(out, backend="openvino")
+
+
+# --- the page
+
+
+PAGE = (ROOT / "docs" / "official-weights.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
+
+
+def test_the_commands_and_the_code_of_the_page_run(tmp_path, monkeypatch):
+    """A small network stands for that of the paper. PyTorch has a test of its own."""
+    folder = write(tmp_path / "delf_v1_20171026", "slim")
+    (folder / "pca").mkdir()
+    arrays = {"mean": CHANNELS, "pca_proj_mat": (CHANNELS, CHANNELS), "pca_variances": CHANNELS}
+    for name, shape in arrays.items():
+        array = np.random.default_rng(0).uniform(0.1, 1, shape).astype(np.float32)
+        (folder / "pca" / f"{name}.datum").write_bytes(bundles.datum(array))
+    for name in ("ONE.jpg", "OTHER.jpg", "PHOTOS/one.jpg"):
+        save(tmp_path / name, draw(0, (96, 200)))
+    monkeypatch.chdir(tmp_path)
+    quick = {"match": "--max-features 60", "extract": "--max-features 60 --dimensions 8"}
+    names: dict[str, object] = {}
+    ran = 0
+    for language, block in BLOCKS:
+        for words in map(shlex.split, block.splitlines() if not language else ()):
+            assert words[0] in ("tar", "delfjax")
+            if words[0] == "delfjax":
+                assert main([*words[1:], *quick.get(words[1], "").split()]) == 0
+        if language == "python" and "import torch" not in block:
+            exec(compile(block, "official-weights.md", "exec"), names)
+            ran += 1
+    assert ran == 6
+    assert {language for language, _ in BLOCKS} == {"", "python"}

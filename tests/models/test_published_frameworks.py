@@ -20,11 +20,13 @@ from tensorflow_networks import SCALES, SIZES, key, photo
 
 import delfjax as dx
 from delfjax.cli.main import main
-from delfjax.features.pyramid import first_centers
+from delfjax.features.pyramid import first_centers, level_size
 from delfjax.models.checkpoints import load_model
+from delfjax.models.tensor_bundle import parse_message
 
 ROOT = Path(__file__).resolve().parents[2]
 OFFICIAL = Path(os.environ.get("DELFJAX_OFFICIAL") or ROOT.parent / "shared" / "official")
+FEATURE = {"x": 2, "y": 3, "scale": 4, "strength": 6}  # fields of the message DelfFeature
 TOLERANCE = 1e-4  # of the largest value; the page docs/official-weights.md has the differences
 
 
@@ -113,6 +115,24 @@ def test_features_of_the_official_graph(delf_v1):
         above = model.with_config(dx.ExtractionConfig(**vars(config) | {"min_score": limit}))
         assert len(above(photo(size))) == len(found) - 5
     differences.check("delf_v1, features")
+
+
+def test_positions_of_the_official_features_are_cells_of_ours():
+    path = OFFICIAL / "love.delf"
+    if not path.is_file():
+        pytest.skip("love.delf is not here; set $DELFJAX_OFFICIAL")
+    messages = [parse_message(each) for each in parse_message(path.read_bytes())[1]]
+    fields = {name: [each[number][0] for each in messages] for name, number in FEATURE.items()}
+    x, y, scale, score = (np.array(each, np.uint32).view(np.float32) for each in fields.values())
+    assert len(score) == 546
+    assert score.min() >= 100
+    levels, cells = np.unique(scale), np.column_stack([y, x]) / (32 * scale[:, None])
+    np.testing.assert_allclose(cells, np.rint(cells), atol=1e-4)
+    counts = [int((scale == level).sum()) for level in levels]
+    assert counts == [229, 122, 91, 55, 31, 13, 5]
+    for level in levels:
+        sides = -(-np.array(level_size((684, 1000), 1 / float(level))) // 32)
+        assert (np.rint(cells[scale == level]) < sides).all()
 
 
 # --- TensorFlow 2
