@@ -364,3 +364,30 @@ def test_the_level_mask_covers_the_pixels_of_levels():
         expected[top : top + height, left : left + width] = True
     mask = jax.jit(level_mask, static_argnums=0)(expected.shape, mosaic.levels)
     np.testing.assert_array_equal(mask, expected)
+
+
+# --- settings of the official code
+
+
+@pytest.mark.parametrize("size", [(50, 83), (83, 50)])
+@pytest.mark.parametrize("padding", ["symmetric", "tensorflow"])
+def test_a_stride_of_32_keeps_every_second_row_and_column(size, padding):
+    pyramid = PyramidConfig(scales=SCALES, longest=96)
+    config = ExtractionConfig(pyramid=pyramid, max_features=999, min_contrast=0)
+    model, photo = Extractor(network(padding=padding), None, config), draw(3, size)
+    everything, found = model(photo), model.with_config(replace(config, stride=32))(photo)
+    level = np.rint(np.array(size) * everything.scales[:, None])
+    first = np.where(level % 2, 2, 3) if padding == "tensorflow" else 0
+    cells = ((everything.positions + 0.5) * level / size - 0.5 - first) / STRIDE
+    kept = everything[(np.rint(cells) % 2 == 0).all(1)]
+    assert 0 < len(kept) < 0.5 * len(everything)
+    for name in ("positions", "scales", "scores", "descriptors"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(kept, name))
+
+
+def test_features_below_the_minimum_score_are_dropped():
+    config = replace(SMALL, selection="attention")
+    everything = extractor(config, attention=True)(PHOTO)
+    limit = float(everything.scores[20])
+    found = extractor(replace(config, min_score=limit), attention=True)(PHOTO)
+    np.testing.assert_array_equal(found.positions, everything.positions[:21])
