@@ -23,7 +23,7 @@ from delfjax.search.index import EXACT_LIMIT, KINDS, IndexConfig, Value
 from delfjax.search.searcher import Score, SearchConfig
 
 # Options of ExtractionConfig without effect on features that no network computes.
-NETWORK_OPTIONS = ("selection", "nms_iou", "min_contrast", "min_score", "stride")
+NETWORK_OPTIONS = ("selection", "nms_iou", "min_contrast", "min_score", "cell_step")
 
 
 def add_advanced_group(parser: argparse.ArgumentParser) -> argparse._ActionsContainer:
@@ -70,8 +70,8 @@ def add_extraction_options(parser: argparse._ActionsContainer) -> None:
     )
     add("min_contrast", contrast)
     add("min_score", "minimum score of a feature; the official configuration of DELF uses 100")
-    stride = "pixels of a pyramid level between two features; the official network of DELF uses 32"
-    parser.add_argument("--stride", type=int, choices=(16, 32), default=16, help=stride)
+    step = "use every n-th row and column of conv4; the official network of DELF uses 2, a stride of 32 pixels"
+    add("cell_step", step)
     resizing = "how photos are resized; tensorflow1 is the method of the official code of DELF"
     choices, default = get_args(Resizing), PyramidConfig().resizing
     parser.add_argument("--resizing", choices=choices, default=default, help=resizing)

@@ -71,8 +71,8 @@ class ExtractionConfig:
             does. None means 1, or 0 in a `RunConfig`. Saved settings that lack this field use 0.
         min_score: Minimum score of a feature. The official configurations use 100 (DELF of 2017) and
             175 (DELG), which fit only the scores of their networks.
-        stride: Distance between two features of a level, in pixels of the level: 16, or 32 as in the
-            official network of 2017, which uses every second row and column of conv4.
+        cell_step: Use every n-th row and column of conv4, whose cells are 16 pixels apart. 1 uses all
+            cells. 2 is a stride of 32 pixels, as in the official network of 2017.
     """
 
     pyramid: PyramidConfig = field(default_factory=PyramidConfig)
@@ -81,7 +81,7 @@ class ExtractionConfig:
     nms_iou: float = 1.0
     min_contrast: float | None = field(default=None, metadata={"missing": 0.0})
     min_score: float = field(default=0.0, metadata={"missing": 0.0})
-    stride: Literal[16, 32] = field(default=16, metadata={"missing": 16})
+    cell_step: int = field(default=1, metadata={"missing": 1})
 
     def __post_init__(self) -> None:
         check_fields(
@@ -90,6 +90,7 @@ class ExtractionConfig:
             nms_iou=FRACTION,
             min_contrast=NOT_NEGATIVE,
             min_score=NOT_NEGATIVE,
+            cell_step=COUNT,
         )
 
 
@@ -287,7 +288,7 @@ class Extractor:
             by=self.config.selection,
             count=count,
             min_contrast=self.config.min_contrast,
-            stride=self.config.stride,
+            cell_step=self.config.cell_step,
         )
         return cells, scores, descriptors
 
@@ -303,7 +304,7 @@ class Extractor:
             content = np.asarray(
                 _has_content(mosaic.pixels, mosaic.levels, self.config.min_contrast)
             )
-        step = self.config.stride // STRIDE
+        step = self.config.cell_step
         levels = (
             mosaic.pixels[top : top + height, left : left + width]
             for top, left, height, width in mosaic.levels.tolist()
@@ -377,17 +378,18 @@ def _highest(scores: Float[np.ndarray, "*shape"], count: int) -> Int[np.ndarray,
 
 
 def level_mask(
-    shape: tuple[int, ...], levels: Int[Array, "levels 4"], stride: int = STRIDE
+    shape: tuple[int, ...], levels: Int[Array, "levels 4"], cell_step: int = 1
 ) -> Bool[Array, "h w"]:
     """Return a mask of shape ``shape`` that is True inside the ``levels`` of a `Mosaic`.
 
-    With a ``stride`` of 32, only every second row and column of cells is True.
+    Of the cells, only every ``cell_step``-th row and column is True.
     """
     y, x = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])
     top, left, height, width = levels.T[..., None, None]
     inside = (y >= top) & (y < top + height) & (x >= left) & (x < left + width)
-    if stride > STRIDE:
-        inside &= ((y - top) % stride < STRIDE) & ((x - left) % stride < STRIDE)
+    if cell_step > 1:
+        period = cell_step * STRIDE
+        inside &= ((y - top) % period < STRIDE) & ((x - left) % period < STRIDE)
     return jnp.any(inside, axis=0)
 
 
@@ -442,7 +444,7 @@ def _score(
     return nnx.merge(graph, state)(pixels, level_mask(pixels.shape[:2], levels))[1]
 
 
-@partial(jax.jit, static_argnames=("graph", "by", "count", "min_contrast", "stride"))
+@partial(jax.jit, static_argnames=("graph", "by", "count", "min_contrast", "cell_step"))
 def _select(
     graph: nnx.GraphDef[Delf],
     state: State,
@@ -452,13 +454,13 @@ def _select(
     by: Selection,
     count: int,
     min_contrast: float,
-    stride: int,
+    cell_step: int,
 ) -> SelectedCells:
     """Run the network on a mosaic. Return the cells with content that have the highest scores."""
     network = nnx.merge(graph, state)
     end = CELL_END[network.backbone.spec.padding]
     maps, scores = network(pixels, level_mask(pixels.shape[:2], levels))
-    allowed = level_mask(pixels.shape[:2], levels, stride)[end::STRIDE, end::STRIDE]
+    allowed = level_mask(pixels.shape[:2], levels, cell_step)[end::STRIDE, end::STRIDE]
     if min_contrast:
         allowed &= has_content(pixels, levels, min_contrast, end)
     masked = jnp.where(allowed, scores[by], -jnp.inf).ravel()

@@ -375,7 +375,7 @@ def test_a_stride_of_32_keeps_every_second_row_and_column(size, padding):
     pyramid = PyramidConfig(scales=SCALES, longest=96)
     config = ExtractionConfig(pyramid=pyramid, max_features=999, min_contrast=0)
     model, photo = Extractor(network(padding=padding), None, config), draw(3, size)
-    everything, found = model(photo), model.with_config(replace(config, stride=32))(photo)
+    everything, found = model(photo), model.with_config(replace(config, cell_step=2))(photo)
     level = np.rint(np.array(size) * everything.scales[:, None])
     first = np.where(level % 2, 2, 3) if padding == "tensorflow" else 0
     cells = ((everything.positions + 0.5) * level / size - 0.5 - first) / STRIDE

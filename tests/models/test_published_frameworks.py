@@ -98,7 +98,7 @@ def test_features_of_the_official_graph(delf_v1):
     """Resizing, positions, scales, scores and descriptors of a whole extraction."""
     outputs, differences = np.load(delf_v1.with_name("outputs.npz")), Differences()
     pyramid = dx.PyramidConfig(scales=SCALES, resizing="tensorflow1")
-    config = dx.ExtractionConfig(pyramid=pyramid, stride=32, min_contrast=0, max_features=99_999)
+    config = dx.ExtractionConfig(pyramid=pyramid, cell_step=2, min_contrast=0, max_features=99_999)
     model = dx.load(delf_v1, config)
     for size in SIZES:
         found, image = model(photo(size)), f"{key(size)}/"
