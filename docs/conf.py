@@ -33,6 +33,7 @@ notebooks/*
 :caption: Documentation
 
 docs/api
+docs/official-weights
 docs/differences
 docs/verification
 docs/speed

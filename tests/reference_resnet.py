@@ -48,29 +48,44 @@ def made_up_tensors(seed: int, *, blocks: tuple[int, ...], width: int) -> dict[s
     return {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
 
 
-def convolve(x: np.ndarray, kernel: np.ndarray, stride: int, padding: int) -> np.ndarray:
+def same(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Return the padding before and after a side by the rule ``SAME`` of TensorFlow."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def convolve(x: np.ndarray, kernel: np.ndarray, stride: int, padding: int | str) -> np.ndarray:
     """Convolve by im2col: every window a row, the kernel a matrix."""
     cout, cin, height, width = kernel.shape
-    x = np.pad(x, ((0, 0), (padding, padding), (padding, padding)))
+    sides = [
+        same(size, height, stride) if padding == "SAME" else (padding, padding)
+        for size in x.shape[1:]
+    ]
+    x = np.pad(x, ((0, 0), *sides))
     windows = sliding_window_view(x, (cin, height, width))[0, ::stride, ::stride]
     rows = windows.reshape(-1, cin * height * width)
     maps = rows @ kernel.reshape(cout, -1).T.astype(float)
     return maps.T.reshape(cout, *windows.shape[:2])
 
 
-def pool(x: np.ndarray) -> np.ndarray:
+def pool(x: np.ndarray, padding: int = 1) -> np.ndarray:
     """Max-pool 3x3, stride 2, over minus infinity outside the map."""
-    x = np.pad(x, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
+    x = np.pad(x, ((0, 0), *[(padding, padding)] * 2), constant_values=-np.inf)
     return sliding_window_view(x, (3, 3), axis=(1, 2))[:, ::2, ::2].max(axis=(3, 4))
 
 
 def forward(
-    photo: np.ndarray, tensors: dict[str, np.ndarray], *, stride_in: str, epsilon: float = 1e-5
+    photo: np.ndarray,
+    tensors: dict[str, np.ndarray],
+    *,
+    stride_in: str,
+    epsilon: float = 1e-5,
+    tensorflow: bool = False,
 ) -> dict[str, np.ndarray]:
     """Run a network on an RGB photo of range 0 to 255; return its stages, ``(y, x, c)``, and logits.
 
     ``stride_in`` is the convolution of a layer's first block that strides, ``"conv1"`` (He et al.) or
-    ``"conv2"`` (torchvision).
+    ``"conv2"`` (torchvision). ``tensorflow`` is the padding of DELF and DELG of TensorFlow 2.
     """
 
     def norm(x: np.ndarray, name: str) -> np.ndarray:
@@ -80,13 +95,16 @@ def forward(
         )
         return (x - mean) / np.sqrt(variance + epsilon) * gain + shift
 
-    def unit(x: np.ndarray, conv: str, bn: str, stride: int = 1, padding: int = 0) -> np.ndarray:
-        return norm(convolve(x, tensors[f"{conv}.weight"], stride, padding), bn)
+    def unit(
+        x: np.ndarray, conv: str, bn: str, stride: int = 1, padding: int | str = 0
+    ) -> np.ndarray:
+        x = convolve(x, tensors[f"{conv}.weight"], stride, padding)
+        return norm(x + tensors.get(f"{conv}.bias", np.zeros(1))[:, None, None], bn)
 
     x = ((photo / 255 - IMAGENET_MEAN) / IMAGENET_STD).transpose(2, 0, 1)
-    x = np.maximum(unit(x, "conv1", "bn1", stride=2, padding=3), 0)
+    x = np.maximum(unit(x, "conv1", "bn1", stride=2, padding="SAME" if tensorflow else 3), 0)
     maps = {"stem": x}
-    x = pool(x)
+    x = pool(x, 0 if tensorflow else 1)
     for layer in (1, 2, 3, 4):
         block = 0
         while f"{(at := f'layer{layer}.{block}')}.conv1.weight" in tensors:

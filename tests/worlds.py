@@ -13,7 +13,7 @@ from delfjax.features.pyramid import PyramidConfig
 from delfjax.images.folder import PhotoFolder, scan
 from delfjax.models.attention import Attention
 from delfjax.models.backbone import ResNet
-from delfjax.models.resnet import RESNET_TINY
+from delfjax.models.resnet import RESNET_TINY, Padding
 from delfjax.training.config import (
     AugmentationConfig,
     ClassifierConfig,
@@ -30,11 +30,10 @@ SMALL = ExtractionConfig(
 
 
 @cache
-def network(seed: int = 0, *, conv5: bool = False) -> ResNet:
+def network(seed: int = 0, *, conv5: bool = False, padding: Padding = "symmetric") -> ResNet:
     """A ResNet of one bottleneck a stage and 64-d descriptors, at random; no batch norm to fold."""
-    return random_network(
-        lambda: ResNet(RESNET_TINY, conv5=conv5, folded=True, rngs=nnx.Rngs(0)), seed
-    )
+    spec = replace(RESNET_TINY, padding=padding)
+    return random_network(lambda: ResNet(spec, conv5=conv5, folded=True, rngs=nnx.Rngs(0)), seed)
 
 
 @cache

@@ -28,7 +28,7 @@ FAILURES = (UsageError, ValueError, RuntimeError, OSError, ImportError, MemoryEr
 FAILURE_NAMES = ("PanicException", "KilledWorker")
 
 # The module, the summary and an example of each command. Module MODULE defines COMMAND(options), which
-# returns the exit code, and COMMAND_options(parser). A module is imported only when its command is used.
+# returns the exit code, and COMMAND_options(parser), with underscores for hyphens. A module is imported only when its command is used.
 COMMANDS = {
     "search": (
         "search",
@@ -79,6 +79,11 @@ COMMANDS = {
         "train",
         "train descriptors or attention, or resume an interrupted training run",
         "delfjax train --variant attention --photos PHOTOS --out run/att",
+    ),
+    "import-weights": (
+        "import_weights",
+        "convert the published weights of DELF or DELG to a model file",
+        "delfjax import-weights delf_v1_20171026 --out delf_v1.safetensors",
     ),
     "reproduce": (
         "reproduce",
@@ -188,8 +193,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         parser = add(name, help=summary, description=summary, epilog=epilog)
         if name == chosen:
             module = import_module(f"delfjax.cli.{module_name}")
-            getattr(module, f"{name}_options")(parser)
-            parser.set_defaults(run=getattr(module, name))
+            function = name.replace("-", "_")
+            getattr(module, f"{function}_options")(parser)
+            parser.set_defaults(run=getattr(module, function))
     options = top.parse_args(arguments)
     before = ""
     for word in arguments:  # an empty path would be the current folder

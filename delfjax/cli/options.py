@@ -14,13 +14,16 @@ from delfjax.features.extraction import Backend, ExtractionConfig, Selection
 from delfjax.features.factory import DEFAULT_MODEL, model_names
 from delfjax.features.global_descriptors import GlobalConfig
 from delfjax.features.handcrafted import NAMES as HANDCRAFTED
-from delfjax.features.pyramid import PyramidConfig
+from delfjax.features.pyramid import PyramidConfig, Resizing
 from delfjax.geometry.ransac import MODELS, RansacConfig
 from delfjax.models.pooling import POOLINGS
 from delfjax.ranges import Range, check_change, check_number
 from delfjax.search.expansion import ExpansionConfig, ExpansionKind
 from delfjax.search.index import EXACT_LIMIT, KINDS, IndexConfig, Value
 from delfjax.search.searcher import Score, SearchConfig
+
+# Options of ExtractionConfig without effect on features that no network computes.
+NETWORK_OPTIONS = ("selection", "nms_iou", "min_contrast", "min_score", "cell_step")
 
 
 def add_advanced_group(parser: argparse.ArgumentParser) -> argparse._ActionsContainer:
@@ -66,6 +69,12 @@ def add_extraction_options(parser: argparse._ActionsContainer) -> None:
         "is 1, and 0 (as in the official code) in evaluations"
     )
     add("min_contrast", contrast)
+    add("min_score", "minimum score of a feature; the official configuration of DELF uses 100")
+    step = "use every n-th row and column of conv4; the official network of DELF uses 2, a stride of 32 pixels"
+    add("cell_step", step)
+    resizing = "how photos are resized; tensorflow1 is the method of the official code of DELF"
+    choices, default = get_args(Resizing), PyramidConfig().resizing
+    parser.add_argument("--resizing", choices=choices, default=default, help=resizing)
 
 
 def add_pca_options(parser: argparse._ActionsContainer) -> None:
@@ -228,16 +237,16 @@ def refuse_unused(option: str, is_given: bool, needed: str, value: object) -> No
 def extraction_config(options: argparse.Namespace) -> ExtractionConfig:
     """Return the configuration of the image pyramid and the selection of features."""
     if options.model in HANDCRAFTED:
-        default = ExtractionConfig()
-        for name in ("selection", "nms_iou", "min_contrast"):
-            if getattr(options, name) != getattr(default, name):
+        defaults = vars(PyramidConfig()) | vars(ExtractionConfig())
+        for name in ("resizing", *NETWORK_OPTIONS):
+            if getattr(options, name) != defaults[name]:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(
                     f"{option} has no effect with --model {options.model}, which has no network. "
                     f"Fix: leave out {option}, or choose another model"
                 )
-    pyramid = PyramidConfig(longest=options.longest)
-    names = ("selection", "max_features", "nms_iou", "min_contrast")
+    pyramid = PyramidConfig(longest=options.longest, resizing=options.resizing)
+    names = ("max_features", *NETWORK_OPTIONS)
     return ExtractionConfig(pyramid=pyramid, **_values(options, *names))
 
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, UInt8
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from delfjax.features.pyramid import (
     STRIDE,
@@ -42,7 +42,7 @@ from delfjax.models.backbone import (
     transpose_kernels,
 )
 from delfjax.models.openvino_network import OpenVinoNetwork
-from delfjax.models.resnet import receptive_field
+from delfjax.models.resnet import CELL_END, Padding, receptive_field
 from delfjax.ranges import COUNT, FRACTION, NOT_NEGATIVE, ConfigError, check_fields
 from delfjax.types import Features, Photo
 
@@ -69,6 +69,10 @@ class ExtractionConfig:
         min_contrast: Minimum contrast around a feature, in gray levels (0 to 255), as defined in
             `has_content`. 0 allows features in flat areas, gradients and noise, as the official code
             does. None means 1, or 0 in a `RunConfig`. Saved settings that lack this field use 0.
+        min_score: Minimum score of a feature. The official configurations use 100 (DELF of 2017) and
+            175 (DELG), which fit only the scores of their networks.
+        cell_step: Use every n-th row and column of conv4, whose cells are 16 pixels apart. 1 uses all
+            cells. 2 is a stride of 32 pixels, as in the official network of 2017.
     """
 
     pyramid: PyramidConfig = field(default_factory=PyramidConfig)
@@ -76,9 +80,18 @@ class ExtractionConfig:
     max_features: int = 1000
     nms_iou: float = 1.0
     min_contrast: float | None = field(default=None, metadata={"missing": 0.0})
+    min_score: float = field(default=0.0, metadata={"missing": 0.0})
+    cell_step: int = field(default=1, metadata={"missing": 1})
 
     def __post_init__(self) -> None:
-        check_fields(self, max_features=COUNT, nms_iou=FRACTION, min_contrast=NOT_NEGATIVE)
+        check_fields(
+            self,
+            max_features=COUNT,
+            nms_iou=FRACTION,
+            min_contrast=NOT_NEGATIVE,
+            min_score=NOT_NEGATIVE,
+            cell_step=COUNT,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,6 +104,7 @@ class ScoreMaps:
         norms: One map per level, with the L2 norm of the descriptor at each position.
         attention: One map of attention scores per level. None if the model has no attention head.
         image_size: ``(height, width)`` of the original photo in pixels.
+        padding: Padding of the network; see `first_centers`.
     """
 
     scales: tuple[float, ...]
@@ -98,6 +112,7 @@ class ScoreMaps:
     norms: list[Float[np.ndarray, "_ _"]]
     attention: list[Float[np.ndarray, "_ _"]] | None
     image_size: tuple[int, int]
+    padding: Padding = "symmetric"
 
     def heatmap(
         self, score: Selection = "attention", level: int | None = None
@@ -113,7 +128,8 @@ class ScoreMaps:
         if maps is None:
             raise ValueError('the model has no attention scores. Fix: pass score="norm"')
         chosen = range(len(maps)) if level is None else [level]
-        return merge_levels([maps[n] for n in chosen], self.sizes[chosen], self.image_size)
+        each = [maps[n] for n in chosen]
+        return merge_levels(each, self.sizes[chosen], self.image_size, self.padding)
 
 
 class Delf(nnx.Module):
@@ -124,17 +140,18 @@ class Delf(nnx.Module):
         self.attention = attention
 
     def __call__(
-        self, pixels: UInt8[Array, "h w 3"], valid: Bool[Array, "h w"]
+        self, pixels: Shaped[Array, "h w 3"], valid: Bool[Array, "h w"]
     ) -> tuple[Float[Array, "y x c"], dict[str, Float[Array, "y x"]]]:
-        """Return the conv4 feature map of an RGB image, and a map of each score.
+        """Return the local descriptors of an RGB image, and a map of each score.
 
         Scores: ``"norm"``, and ``"attention"`` if there is a head. Only ``valid`` pixels are used.
         """
         maps = self.backbone(pixels[None].astype(jnp.float32), valid[None])["conv4"]
-        scores = {"norm": jnp.linalg.norm(maps[0], axis=-1)}
-        if self.attention is not None:
-            scores["attention"] = self.attention(maps)[0]
-        return maps[0], scores
+        if self.attention is None:
+            return maps[0], {"norm": jnp.linalg.norm(maps[0], axis=-1)}
+        descriptors = self.attention.descriptors(maps)[0]
+        norms = jnp.linalg.norm(descriptors, axis=-1)
+        return descriptors, {"norm": norms, "attention": self.attention(maps)[0]}
 
 
 class Extractor:
@@ -175,13 +192,19 @@ class Extractor:
             names = ", ".join(get_args(Backend))
             raise ConfigError(f"backend is {backend!r}; expected one of {names}")
         self.spec = backbone.spec
-        self.dimensions = backbone.spec.channels
+        self.dimensions = backbone.spec.channels if attention is None else attention.dimensions
         self.name = name or backbone.spec.name
         self._default_selection: Selection = "norm" if attention is None else "attention"
         self.config = self._resolve(config or ExtractionConfig())
         self.receptive_field = receptive_field(backbone.spec)
         self._graph, upright = nnx.split(Delf(fold_batch_norm(backbone), attention))
         self._states = {False: upright, True: transpose_kernels(upright)}
+        supported = self.spec.padding == "symmetric" and self.dimensions == self.spec.channels
+        if backend == "openvino" and not supported:
+            raise ConfigError(
+                f'backend is "openvino", but {self.name} has the padding of TensorFlow or an '
+                'autoencoder, which only JAX runs. Fix: use the backend "jax"'
+            )
         self._openvino = self._compile_by_openvino() if backend == "openvino" else None
 
     def _compile_by_openvino(self) -> OpenVinoNetwork:
@@ -226,9 +249,10 @@ class Extractor:
     def __call__(self, photo: Photo) -> Features:
         """Extract the features of a photo, highest score first.
 
-        The descriptors have the 1024 dimensions of conv4 and are not normalized.
+        The descriptors have the 1024 dimensions of conv4, unless the model reduces them by an
+        autoencoder. They are not normalized.
         """
-        mosaic = build_mosaic(photo, self.config.pyramid)
+        mosaic = build_mosaic(photo, self.config.pyramid, self.spec.padding)
         return self._collect(mosaic, self._launch(mosaic))
 
     def stream(
@@ -242,7 +266,7 @@ class Extractor:
         for name, photo in photos:
             mosaic = None
             if not isinstance(photo, PhotoError):
-                mosaic = build_mosaic(photo, self.config.pyramid)
+                mosaic = build_mosaic(photo, self.config.pyramid, self.spec.padding)
             # Finish the previous photo first: on a CPU, two at once need twice the memory.
             done = [(other, self._collect(*task)) for other, task in running]
             running = [] if mosaic is None else [(name, (mosaic, self._launch(mosaic)))]
@@ -264,6 +288,7 @@ class Extractor:
             by=self.config.selection,
             count=count,
             min_contrast=self.config.min_contrast,
+            cell_step=self.config.cell_step,
         )
         return cells, scores, descriptors
 
@@ -279,6 +304,7 @@ class Extractor:
             content = np.asarray(
                 _has_content(mosaic.pixels, mosaic.levels, self.config.min_contrast)
             )
+        step = self.config.cell_step
         levels = (
             mosaic.pixels[top : top + height, left : left + width]
             for top, left, height, width in mosaic.levels.tolist()
@@ -287,7 +313,9 @@ class Extractor:
         corners, allowed = mosaic.levels[:, :2] // STRIDE, split_levels(mosaic, content)
         best_of_levels = []
         for corner, usable, (maps, scores) in zip(corners, allowed, network(upright), strict=True):
-            scores = np.where(usable, scores, -np.inf)
+            on_grid = np.zeros_like(usable)
+            on_grid[::step, ::step] = True
+            scores = np.where(usable & on_grid, scores, -np.inf)
             best = _highest(scores, count)
             cells = np.column_stack(np.unravel_index(best, scores.shape))
             if mosaic.transposed:
@@ -301,7 +329,8 @@ class Extractor:
     def _collect(self, mosaic: Mosaic, selected: SelectedCells) -> Features:
         """Wait for the result of `_launch`, and convert its cells to features of the photo."""
         cells, scores, descriptors = (np.asarray(part) for part in selected)
-        valid = np.isfinite(scores)  # a photo can have fewer cells with content than max_features
+        # A photo can have fewer cells with content than max_features.
+        valid = np.isfinite(scores) & (scores >= self.config.min_score)
         positions, levels = cell_positions(mosaic, cells[valid])
         shrink = shrink_factor(mosaic.image_size, self.config.pyramid.longest)
         features = Features(
@@ -330,7 +359,7 @@ class Extractor:
 
     def score_maps(self, photo: Photo) -> ScoreMaps:
         """Compute the scores at every position of the feature map of each pyramid level."""
-        mosaic = build_mosaic(photo, self.config.pyramid)
+        mosaic = build_mosaic(photo, self.config.pyramid, self.spec.padding)
         maps = _score(*self.network(mosaic), mosaic.pixels, mosaic.levels)
         levels = {name: split_levels(mosaic, np.asarray(values)) for name, values in maps.items()}
         return ScoreMaps(
@@ -339,6 +368,7 @@ class Extractor:
             norms=levels["norm"],
             attention=levels.get("attention"),
             image_size=mosaic.image_size,
+            padding=mosaic.padding,
         )
 
 
@@ -347,22 +377,34 @@ def _highest(scores: Float[np.ndarray, "*shape"], count: int) -> Int[np.ndarray,
     return np.argsort(-scores, axis=None, kind="stable")[:count]
 
 
-def level_mask(shape: tuple[int, ...], levels: Int[Array, "levels 4"]) -> Bool[Array, "h w"]:
-    """Return a mask of shape ``shape`` that is True inside the ``levels`` of a `Mosaic`."""
+def level_mask(
+    shape: tuple[int, ...], levels: Int[Array, "levels 4"], cell_step: int = 1
+) -> Bool[Array, "h w"]:
+    """Return a mask of shape ``shape`` that is True inside the ``levels`` of a `Mosaic`.
+
+    Of the cells, only every ``cell_step``-th row and column is True.
+    """
     y, x = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])
     top, left, height, width = levels.T[..., None, None]
     inside = (y >= top) & (y < top + height) & (x >= left) & (x < left + width)
+    if cell_step > 1:
+        period = cell_step * STRIDE
+        inside &= ((y - top) % period < STRIDE) & ((x - left) % period < STRIDE)
     return jnp.any(inside, axis=0)
 
 
 def has_content(
-    pixels: UInt8[Array, "h w 3"], levels: Int[Array, "levels 4"], min_contrast: float
+    pixels: Shaped[Array, "h w 3"],
+    levels: Int[Array, "levels 4"],
+    min_contrast: float,
+    end: int = 0,
 ) -> Bool[Array, "y x"]:
     """Return for each cell of a mosaic whether its contrast exceeds ``min_contrast`` gray levels.
 
     The contrast is measured in the 64 x 64 pixels around the center of the cell. It is the root
     mean square of the second differences between the means of neighboring blocks of 8 x 8 pixels,
-    divided by sqrt(6). It is 0 in flat areas and linear gradients.
+    divided by sqrt(6). It is 0 in flat areas and linear gradients. ``end`` is the `CELL_END` of the
+    network.
     """
     valid = level_mask(pixels.shape[:2], levels)
     rows, columns = (side // CONTENT_BLOCK for side in valid.shape)
@@ -381,7 +423,7 @@ def has_content(
     cells = (rows // per_cell, per_cell, columns // per_cell, per_cell)
     sums = jnp.stack([part.reshape(cells).sum((1, 3)) for part in (total, count)])
     # A window must not reach into another level, so each level has its own sums.
-    inside = jax.vmap(lambda level: level_mask(valid.shape, level[None])[::STRIDE, ::STRIDE])(
+    inside = jax.vmap(lambda level: level_mask(valid.shape, level[None])[end::STRIDE, end::STRIDE])(
         levels
     )
     # The receptive field of cell i is centered at pixel 16 i: two cells before it, and two from it on.
@@ -402,7 +444,7 @@ def _score(
     return nnx.merge(graph, state)(pixels, level_mask(pixels.shape[:2], levels))[1]
 
 
-@partial(jax.jit, static_argnames=("graph", "by", "count", "min_contrast"))
+@partial(jax.jit, static_argnames=("graph", "by", "count", "min_contrast", "cell_step"))
 def _select(
     graph: nnx.GraphDef[Delf],
     state: State,
@@ -412,13 +454,15 @@ def _select(
     by: Selection,
     count: int,
     min_contrast: float,
+    cell_step: int,
 ) -> SelectedCells:
     """Run the network on a mosaic. Return the cells with content that have the highest scores."""
-    valid = level_mask(pixels.shape[:2], levels)
-    maps, scores = nnx.merge(graph, state)(pixels, valid)
-    allowed = valid[::STRIDE, ::STRIDE]
+    network = nnx.merge(graph, state)
+    end = CELL_END[network.backbone.spec.padding]
+    maps, scores = network(pixels, level_mask(pixels.shape[:2], levels))
+    allowed = level_mask(pixels.shape[:2], levels, cell_step)[end::STRIDE, end::STRIDE]
     if min_contrast:
-        allowed &= has_content(pixels, levels, min_contrast)
+        allowed &= has_content(pixels, levels, min_contrast, end)
     masked = jnp.where(allowed, scores[by], -jnp.inf).ravel()
     best, flat = jax.lax.top_k(masked, min(count, masked.size))
     cells = jnp.stack(jnp.unravel_index(flat, allowed.shape), axis=1)

@@ -34,8 +34,9 @@ def load(
     """Load a model that extracts local features.
 
     Args:
-        model: One of `model_names`, or the path of a ``.safetensors`` file from ``delfjax train``.
-            ImageNet backbones have no attention head and select features by the L2 norm.
+        model: One of `model_names`, or the path of a ``.safetensors`` file from ``delfjax train`` or
+            ``delfjax import-weights``. ImageNet backbones have no attention head and select features
+            by the L2 norm.
         config: Settings of the extraction. None: the scales of the paper, and selection by
             attention if the model has an attention head.
         weights: File with the weights of the ImageNet backbone of the model. None: the weights are
@@ -103,7 +104,7 @@ def extractor_of(
     made_by, names = store.made_by, (*BACKBONES, *HANDCRAFTED)
     with reading(store.path / MANIFEST, "the settings of a feature store", fix=EXTRACT_AGAIN):
         name, checksum, settings = (made_by[key] for key in ("backbone", "model", "extraction"))
-        if name not in names:
+        if name not in names and model is None:
             raise ValueError(f"the backbone is {name!r} instead of one of {', '.join(names)}")
         config: HandcraftedConfig | ExtractionConfig = (
             config_from_dict(HandcraftedConfig, settings)

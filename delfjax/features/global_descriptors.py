@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int
 from tqdm.auto import tqdm
 
 from delfjax.features.extraction import Delf, Extractor, level_mask
-from delfjax.features.pyramid import STRIDE, PyramidConfig, build_mosaic
+from delfjax.features.pyramid import PyramidConfig, build_mosaic, level_cells
 from delfjax.features.store import PART_SECONDS, ExtractionReport
 from delfjax.files import (
     Lock,
@@ -76,8 +76,9 @@ class GlobalExtractor:
     def __call__(self, photo: Photo) -> Float[np.ndarray, " c"]:
         """Return the global descriptor of a photo, a unit vector with one value per channel."""
         config = self.config
-        mosaic = build_mosaic(photo, PyramidConfig(scales=config.scales, longest=config.longest))
-        regions = pooling_regions(-(-mosaic.levels // STRIDE), config.pooling)
+        pyramid = PyramidConfig(scales=config.scales, longest=config.longest)
+        mosaic = build_mosaic(photo, pyramid, self.extractor.spec.padding)
+        regions = pooling_regions(level_cells(mosaic), config.pooling)
         # A fixed number of regions, so that all photos of a mosaic size share one compiled program.
         padded = np.zeros((MAX_REGIONS * len(mosaic.levels), 4), np.int32)
         padded[: len(regions)] = regions

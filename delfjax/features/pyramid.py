@@ -7,19 +7,23 @@ of all sizes share a few compiled programs.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped, UInt8
+from jaxtyping import Float, Float32, Int, Shaped, UInt8
 from PIL import Image
 
+from delfjax.models.resnet import CELL_CENTER, CELL_END, Padding
 from delfjax.ranges import PIXELS, SCALE, check_fields
 from delfjax.types import Photo
 
 PAPER_SCALES = tuple(2.0 ** (step / 2) for step in range(-4, 3))  # Sec. 4.1; official configuration
 RESAMPLING = Image.Resampling.BILINEAR  # Pillow filters against aliasing when it shrinks
 STRIDE = 16  # pixels between two cells: the stride of conv4 in every ResNet of delfjax.models
+
+Resizing = Literal["antialiased", "tensorflow1"]
 
 # Sizes of mosaics; not in the paper.
 ASPECT_RATIOS = (9 / 16, 2 / 3, 3 / 4, 1.0)  # short to long side, as cameras have them
@@ -34,10 +38,14 @@ class PyramidConfig:
         scales: Factors by which the photo is resized, one per level.
         longest: Maximum length of the longer side of a photo, in pixels. Larger photos are shrunk
             before ``scales`` are applied. The default is the size of Oxford and Paris photos.
+        resizing: ``"antialiased"``, or ``"tensorflow1"`` as in the official code of 2017: bilinear
+            interpolation without a filter, in which the first pixels of both images coincide. Then
+            positions are those of the official code, too.
     """
 
     scales: tuple[float, ...] = PAPER_SCALES
     longest: int = 1024
+    resizing: Resizing = field(default="antialiased", metadata={"missing": "antialiased"})
 
     def __post_init__(self) -> None:
         check_fields(self, scales=SCALE, longest=PIXELS)
@@ -48,36 +56,69 @@ class Mosaic:
     """One image that contains all pyramid levels (resized copies) of a photo.
 
     Attributes:
-        pixels: RGB values from 0 to 255. Pixels between the levels are 0.
+        pixels: RGB values from 0 to 255, whole numbers if the levels are antialiased. Pixels between
+            the levels are 0.
         levels: ``(top, left, height, width)`` of each level, in pixels of the mosaic.
         scales: Scale of each level.
         image_size: ``(height, width)`` of the original photo in pixels.
         transposed: Whether rows and columns of the levels are swapped. Portrait photos are
             transposed, so that they share the compiled programs of landscape photos.
+        base_size: ``(height, width)`` of the level of scale 1, transposed if the levels are.
+        resizing: How the levels were resized.
+        padding: Padding of the network. With the padding of TensorFlow, odd sides start one pixel
+            later, so that the cells of all levels have the same place on the mosaic.
     """
 
-    pixels: UInt8[np.ndarray, "h w 3"]
+    pixels: UInt8[np.ndarray, "h w 3"] | Float32[np.ndarray, "h w 3"]
     levels: Int[np.ndarray, "levels 4"]
     scales: tuple[float, ...]
     image_size: tuple[int, int]
     transposed: bool
+    base_size: tuple[int, int]
+    resizing: Resizing
+    padding: Padding
 
 
-def build_mosaic(photo: Photo, config: PyramidConfig) -> Mosaic:
-    """Resize a photo to all levels of its pyramid, and place them on one image."""
+def build_mosaic(photo: Photo, config: PyramidConfig, padding: Padding = "symmetric") -> Mosaic:
+    """Resize a photo to all levels of its pyramid, and place them on one image.
+
+    ``padding`` is that of the network that will run on the mosaic.
+    """
     check_photo(photo)
     image_size = photo.shape[:2]
     transposed = image_size[0] > image_size[1]
     landscape = photo.transpose(1, 0, 2) if transposed else photo
     base = limit_size(landscape.shape[:2], config.longest)
     shape, corners = pack_levels(bucket_size(base, config.longest), config.scales)
-    levels = np.column_stack([corners, level_sizes(base, config)]).astype(np.int32)
-    pixels = np.zeros((*shape, 3), np.uint8)
+    sizes = level_sizes(base, config)
+    starts = np.array(corners) + (sizes % 2 if padding == "tensorflow" else 0)
+    levels = np.column_stack([starts, sizes]).astype(np.int32)
+    antialiased = config.resizing == "antialiased"
+    pixels = np.zeros((*shape, 3), np.uint8 if antialiased else np.float32)
     source = Image.fromarray(np.ascontiguousarray(landscape)).resize(base[::-1], RESAMPLING)
     for top, left, height, width in levels.tolist():
-        level = source.resize((width, height), RESAMPLING)
-        pixels[top : top + height, left : left + width] = np.asarray(level)
-    return Mosaic(pixels, levels, config.scales, image_size, transposed)
+        pixels[top : top + height, left : left + width] = (
+            source.resize((width, height), RESAMPLING)
+            if antialiased
+            else _interpolate(np.asarray(source, np.float32), (height, width))
+        )
+    return Mosaic(
+        pixels, levels, config.scales, image_size, transposed, base, config.resizing, padding
+    )
+
+
+def _interpolate(
+    image: Float32[np.ndarray, "_ _ 3"], size: tuple[int, int]
+) -> Float32[np.ndarray, "_ _ 3"]:
+    """Resize an image like ``tf.image.resize_bilinear`` of TensorFlow 1, without a filter."""
+    for axis, count in enumerate(size):
+        side = image.shape[axis]
+        places = np.arange(count, dtype=np.float32) * np.float32(side / count)
+        before = places.astype(int)
+        weights = np.expand_dims(places - before.astype(np.float32), (1 - axis, 2))
+        first = image.take(before, axis)
+        image = first + weights * (image.take(np.minimum(before + 1, side - 1), axis) - first)
+    return image
 
 
 def check_photo(photo: object) -> None:
@@ -177,11 +218,15 @@ def cell_positions(
     photo, and the index of the pyramid level of each cell.
     """
     corners, sizes = mosaic.levels[:, :2], mosaic.levels[:, 2:]
-    offsets = cells[:, None] * STRIDE - corners
+    offsets = cells[:, None] * STRIDE + CELL_CENTER[mosaic.padding] - corners
     number = np.argmax(((offsets >= 0) & (offsets < sizes)).all(-1), axis=1)
     offset = np.take_along_axis(offsets, number[:, None, None], axis=1)[:, 0]
     photo_size = mosaic.image_size[::-1] if mosaic.transposed else mosaic.image_size
-    positions = scale_points(offset, sizes[number], photo_size)
+    if mosaic.resizing == "antialiased":
+        positions = scale_points(offset, sizes[number], photo_size)
+    else:
+        scales = np.array(mosaic.scales)[number, None]
+        positions = offset / scales * (np.array(photo_size) / mosaic.base_size)
     return positions[:, ::-1] if mosaic.transposed else positions, number
 
 
@@ -202,20 +247,26 @@ def merge_levels(
     maps: Sequence[Float[np.ndarray, "_ _"]],
     sizes: Int[np.ndarray, "levels 2"],
     image_size: tuple[int, int],
+    padding: Padding = "symmetric",
 ) -> Float[np.ndarray, "h w"]:
     """Upsample one map per pyramid level to the size of an image. Return the maximum at each pixel.
 
-    Maps are interpolated bilinearly. Row ``i`` of a map is centered at row ``16 i`` of its level.
-    ``sizes`` holds the ``(height, width)`` of each level in pixels.
+    Maps are interpolated bilinearly. `first_centers` says where the cells of a map are centered.
+    ``sizes`` holds the ``(height, width)`` of each level in pixels, and ``padding`` is that of the
+    network.
     """
     upsampled = []
-    for values, size in zip(maps, sizes, strict=True):
+    for values, size, first in zip(maps, sizes, first_centers(sizes, padding), strict=True):
+        if not values.size:  # with the padding of TensorFlow, levels of 5 pixels have no cells
+            upsampled.append(np.zeros(image_size, np.float32))
+            continue
         # The last row and column are repeated, because a level can extend up to 15 pixels beyond
         # the center of its last cell.
         padded = np.pad(values, ((0, 1), (0, 1)), mode="edge").astype(np.float32)
-        start = 0.5 - 0.5 / STRIDE  # in Pillow's coordinates, cell i extends from i to i + 1
-        bottom, right = (start + size / STRIDE).tolist()
-        box = (start, start, right, bottom)
+        # In Pillow's coordinates, cell i extends from i to i + 1.
+        top, left = (0.5 - (0.5 + first) / STRIDE).tolist()
+        bottom, right = (np.array([top, left]) + size / STRIDE).tolist()
+        box = (left, top, right, bottom)
         level = Image.fromarray(padded).resize(image_size[::-1], RESAMPLING, box=box)
         upsampled.append(np.asarray(level))
     return np.asarray(np.max(upsampled, axis=0))
@@ -225,6 +276,23 @@ def split_levels(
     mosaic: Mosaic, values: Shaped[np.ndarray, "y x"]
 ) -> list[Shaped[np.ndarray, "_ _"]]:
     """Cut the feature map of a mosaic into one map per pyramid level, oriented like the photo."""
-    cells = -(-mosaic.levels // STRIDE)
-    maps = [values[top : top + height, left : left + width] for top, left, height, width in cells]
+    maps = [
+        values[top : top + height, left : left + width]
+        for top, left, height, width in level_cells(mosaic)
+    ]
     return [each.T for each in maps] if mosaic.transposed else maps
+
+
+def level_cells(mosaic: Mosaic) -> Int[np.ndarray, "levels 4"]:
+    """Return ``(top, left, height, width)`` of each level, in cells of the feature map."""
+    start, end = mosaic.levels[:, :2], mosaic.levels[:, :2] + mosaic.levels[:, 2:]
+    first, last = start // STRIDE, -((CELL_END[mosaic.padding] - end) // STRIDE)
+    return np.column_stack([first, np.maximum(last - first, 0)])
+
+
+def first_centers(sizes: Int[np.ndarray, "... 2"], padding: Padding) -> Int[np.ndarray, "... 2"]:
+    """Return the pixel ``(y, x)`` of a level at the center of its first cell.
+
+    The other cells are centered at a distance of 16 pixels from each other.
+    """
+    return np.asarray(CELL_CENTER[padding] - (sizes % 2 if padding == "tensorflow" else 0 * sizes))

@@ -6,6 +6,7 @@ training, which needs only image labels, a linear classifier ``W`` computes the 
 ``W sum_n alpha(f_n) f_n`` from all descriptors ``f_n`` of a photo (Eq. 1).
 """
 
+from functools import partial
 from typing import Literal
 
 import jax
@@ -43,22 +44,45 @@ class Attention(nnx.Module):
     all scores of many photos would be 0 and stay 0. The official code has a batch norm after the
     first convolution. The paper does not mention a batch norm, and this class has none.
 
+    Networks of DELG (Cao et al. 2020) have an autoencoder: a 1x1 convolution reduces conv4, and the
+    result is the descriptor. A second 1x1 convolution with a ReLU expands it to ``f``.
+
     Args:
         channels: Dimension of a descriptor (1024 at conv4).
         hidden: Number of channels after the first convolution.
+        autoencoder: Numbers of channels after the reduction and after the expansion. None: no
+            autoencoder.
         rngs: Random state that initializes the weights.
+
+    Attributes:
+        dimensions: Number of dimensions of a local descriptor.
     """
 
-    def __init__(self, channels: int, *, hidden: int = HIDDEN_CHANNELS, rngs: nnx.Rngs) -> None:
-        self.hidden = nnx.Conv(channels, hidden, (1, 1), conv_general_dilated=convolve, rngs=rngs)
-        zeros = nnx.initializers.zeros
-        self.score = nnx.Conv(
-            hidden, 1, (1, 1), kernel_init=zeros, conv_general_dilated=convolve, rngs=rngs
-        )
+    def __init__(
+        self,
+        channels: int,
+        *,
+        hidden: int = HIDDEN_CHANNELS,
+        autoencoder: tuple[int, int] | None = None,
+        rngs: nnx.Rngs,
+    ) -> None:
+        pointwise = partial(nnx.Conv, kernel_size=(1, 1), conv_general_dilated=convolve, rngs=rngs)
+        reduced, expanded = autoencoder or (channels, channels)
+        self.reduce = pointwise(channels, reduced) if autoencoder else None
+        self.expand = pointwise(reduced, expanded) if autoencoder else None
+        self.dimensions = reduced
+        self.hidden = pointwise(expanded, hidden)
+        self.score = pointwise(hidden, 1, kernel_init=nnx.initializers.zeros)
 
     def __call__(self, maps: Float[Array, "b y x c"]) -> Float[Array, "b y x"]:
         """Return the scores of conv4 descriptors that are not L2-normalized."""
+        if self.reduce is not None and self.expand is not None:
+            maps = jax.nn.relu(self.expand(self.reduce(maps)))
         return softplus(self.score(jax.nn.relu(self.hidden(maps))))[..., 0]
+
+    def descriptors(self, maps: Float[Array, "b y x c"]) -> Float[Array, "b y x d"]:
+        """Return the local descriptors: conv4, reduced if there is an autoencoder."""
+        return maps if self.reduce is None else self.reduce(maps)
 
 
 def weighted_pool(

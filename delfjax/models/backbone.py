@@ -33,6 +33,7 @@ class ConvNorm(nnx.Module):
         kernel: int,
         stride: int,
         *,
+        padding: int | str | None = None,
         folded: bool,
         rngs: nnx.Rngs,
     ) -> None:
@@ -41,7 +42,7 @@ class ConvNorm(nnx.Module):
             cout,
             (kernel, kernel),
             strides=stride,
-            padding=kernel // 2,
+            padding=kernel // 2 if padding is None else padding,
             use_bias=folded or spec.conv_bias,
             conv_general_dilated=convolve,
             rngs=rngs,
@@ -117,7 +118,10 @@ class ResNet(nnx.Module):
     ) -> None:
         self.spec = spec
         self.folded = folded
-        self.stem = ConvNorm(spec, 3, spec.width, STEM_KERNEL, 2, folded=folded, rngs=rngs)
+        same = "SAME" if spec.padding == "tensorflow" else None
+        self.stem = ConvNorm(
+            spec, 3, spec.width, STEM_KERNEL, 2, padding=same, folded=folded, rngs=rngs
+        )
         self.stages = (2, 3, 4, 5) if conv5 or classifier else (2, 3, 4)
         block = partial(Bottleneck, spec, folded=folded, rngs=rngs)
         for stage in self.stages:
@@ -132,7 +136,8 @@ class ResNet(nnx.Module):
 
         Args:
             photos: RGB images with values from 0 to 255. Several photos in one image must be
-                at least 16 pixels apart, with top left corners at multiples of 16 pixels.
+                at least 15 pixels apart, with top left corners at multiples of 16 pixels. With the
+                padding of TensorFlow, odd sides start one pixel later.
             valid: Mask of the pixels inside a photo, by default all pixels. Other pixels do not
                 change the feature maps inside the photos.
 
@@ -141,9 +146,13 @@ class ResNet(nnx.Module):
             2, 4, 8, 16 and 32 pixels. A network with classifier adds ``logits``.
         """
         x = _mask((photos - jnp.array(self.spec.mean)) / jnp.array(self.spec.std), valid)
-        valid = _stride_mask(valid, 2)
+        padded = self.spec.padding == "symmetric"
+        valid = _stride_mask(valid if padded or valid is None else valid[:, 1:, 1:], 2)
         stages = {"stem": jax.nn.relu(self.stem(x))}
-        x = max_pool(_mask(stages["stem"], valid))
+        x = max_pool(_mask(stages["stem"], valid), padding=int(padded))
+        if not (padded or valid is None):  # a window of the pooling must be inside a photo
+            valid = valid[:, :-2] & valid[:, 2:]
+            valid = valid[:, :, :-2] & valid[:, :, 2:]
         valid = _stride_mask(valid, 2)
         for stage in self.stages:
             for block in getattr(self, f"conv{stage}"):
@@ -166,14 +175,14 @@ def _stride_mask(valid: Bool[Array, "b h w"] | None, stride: int) -> Bool[Array,
     return valid if valid is None or stride == 1 else valid[:, ::stride, ::stride]
 
 
-def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
-    """Max-pool non-negative feature maps with kernel size 3, stride 2 and padding 1.
+def max_pool(x: Float[Array, "b h w c"], padding: int = 1) -> Float[Array, "b y x c"]:
+    """Max-pool non-negative feature maps with kernel size 3 and stride 2.
 
     On a CPU, the maximum of nine slices is several times faster than the window reduction of XLA.
     """
-    height, width = x.shape[1:3]
-    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # after a ReLU, no value is smaller than zero
-    rows, columns = height + height % 2, width + width % 2  # each slice has ceil(n / 2) cells
+    both = padding, padding  # after a ReLU, no value is smaller than zero
+    x = jnp.pad(x, ((0, 0), both, both, (0, 0)))
+    rows, columns = (side - 1 - (side - 1) % 2 for side in x.shape[1:3])  # twice the cells
     slices = [
         x[:, dy : dy + rows : 2, dx : dx + columns : 2]
         for dy in range(POOL_KERNEL)

@@ -1,4 +1,4 @@
-"""Save and load trained models as safetensors files in half precision.
+"""Save and load models as safetensors files, trained models in half precision.
 
 A model file holds an attention head, a backbone up to conv4 with folded batch norms, or both. The
 metadata of the file hold a JSON object, the manifest. If training did not change the backbone, the
@@ -20,7 +20,7 @@ from delfjax.models import weights
 from delfjax.models.attention import Attention
 from delfjax.models.backbone import ResNet, build, checksum, fold_batch_norm, named_parameters
 from delfjax.models.conversion import Tensors, WeightsError
-from delfjax.models.resnet import SPECS
+from delfjax.models.resnet import SPECS, ResNetSpec
 from delfjax.models.zoo import zoo
 
 
@@ -55,6 +55,7 @@ def save_model(
     *,
     with_backbone: bool,
     training: Mapping[str, Any],
+    half_precision: bool = True,
 ) -> None:
     """Save a model as one safetensors file.
 
@@ -64,21 +65,26 @@ def save_model(
         attention: Attention head. None: the model has no attention head.
         with_backbone: Whether to save the backbone. If False, only the checksum is saved.
         training: Description of the training, for the manifest.
+        half_precision: Whether to round the parameters to half precision.
 
     Raises:
         WeightsError: A parameter is too large for half precision.
         StoreError: The file cannot be written.
     """
     tensors: Tensors = {}
+    spec, round_all = backbone.spec, _half_precision if half_precision else _single_precision
     if with_backbone:
-        tensors |= _half_precision("backbone", backbone)
+        tensors |= round_all("backbone", backbone)
         # The checksum in the manifest is that of the rounded parameters.
-        backbone = _build_backbone(backbone.spec.name, tensors)
+        backbone = _build_backbone(spec, tensors)
     if attention is not None:
-        tensors |= _half_precision("attention", attention)
+        tensors |= round_all("attention", attention)
+    described: dict[str, Any] = {"name": spec.name, "checksum": checksum(nnx.state(backbone))}
+    if SPECS.get(spec.name) != spec:
+        described["spec"] = provenance.config_to_dict(spec)
     manifest = {
         "holds": sorted({name.split(".")[0] for name in tensors}),
-        "backbone": {"name": backbone.spec.name, "checksum": checksum(nnx.state(backbone))},
+        "backbone": described,
         "sha256": checksum(tensors),
         "training": provenance.to_plain(training),
     }
@@ -89,8 +95,9 @@ def save_model(
 def read_manifest(name_or_path: Path | str) -> dict[str, Any]:
     """Read the manifest of a model.
 
-    The manifest has the keys ``holds`` (parts in the file), ``backbone`` (name and checksum),
-    ``sha256`` (checksum of the tensors) and ``training`` (description of the training).
+    The manifest has the keys ``holds`` (parts in the file), ``backbone`` (name, checksum, and the
+    fields of its `ResNetSpec` if it is not one of `SPECS`), ``sha256`` (checksum of the tensors) and
+    ``training`` (description of the training).
 
     Raises:
         WeightsError: The model does not exist, is damaged, or is not a model of delfjax.
@@ -111,9 +118,17 @@ def _check_manifest(manifest: dict[str, Any]) -> dict[str, Any]:
     backbone, holds = manifest["backbone"], manifest["holds"]
     if not {*holds} or not {*holds} <= {"attention", "backbone"}:
         raise ValueError(f"it holds {holds}, not only attention or backbone")
-    if backbone["name"] not in SPECS or not isinstance(backbone["checksum"], str):
+    known = backbone["name"] in SPECS or "spec" in backbone
+    if not known or not isinstance(backbone["checksum"], str):
         raise ValueError(f"its backbone is {backbone['name']}, not one of {', '.join(SPECS)}")
     return manifest
+
+
+def _spec(backbone: Mapping[str, Any]) -> ResNetSpec:
+    """Return the specification of the backbone of a manifest."""
+    if "spec" in backbone:
+        return provenance.config_from_dict(ResNetSpec, backbone["spec"])
+    return SPECS[backbone["name"]]
 
 
 def load_model(
@@ -135,12 +150,9 @@ def load_model(
         if manifest["sha256"] != checksum(tensors):
             raise ValueError("its tensors do not match the checksum in its manifest")
         if "backbone" in manifest["holds"]:
-            backbone = _build_backbone(manifest["backbone"]["name"], tensors)
+            backbone = _build_backbone(_spec(manifest["backbone"]), tensors)
         if "attention" in manifest["holds"]:
-            channels, hidden = tensors["attention.hidden.kernel"].shape[2:]
-            attention = build(
-                lambda: Attention(channels, hidden=hidden, rngs=nnx.Rngs(0)), tensors, "attention."
-            )
+            attention = build_attention(tensors, "attention.")
     if backbone is None:
         other = _backbone_file(path, manifest)
         backbone = (
@@ -170,7 +182,7 @@ def _backbone_file(path: Path, manifest: Mapping[str, Any]) -> Path | None:
 
 def _imagenet(path: Path, expected: Mapping[str, str], file: Path | str | None) -> ResNet:
     """Load the ImageNet backbone of a model, and check that it is the expected one."""
-    backbone = fold_batch_norm(weights.load_backbone(SPECS[expected["name"]], file=file))
+    backbone = fold_batch_norm(weights.load_backbone(_spec(expected), file=file))
     if (found := checksum(nnx.state(backbone))) != expected["checksum"]:
         raise WeightsError(
             f"{path}: this model needs the backbone {expected['name']} with checksum "
@@ -181,10 +193,14 @@ def _imagenet(path: Path, expected: Mapping[str, str], file: Path | str | None) 
     return backbone
 
 
+def _single_precision(part: str, module: nnx.Module) -> Tensors:
+    parameters = named_parameters(nnx.state(module)).items()
+    return {f"{part}.{path}": np.asarray(values[...], np.float32) for path, values in parameters}
+
+
 def _half_precision(part: str, module: nnx.Module) -> Tensors:
     tensors = {}
-    for path, parameter in named_parameters(nnx.state(module)).items():
-        full, name = np.asarray(parameter[...]), f"{part}.{path}"
+    for name, full in _single_precision(part, module).items():
         if (largest := np.abs(full).max()) > np.finfo(np.float16).max:
             raise WeightsError(
                 f"the parameter {name} has values up to {largest:.3g}; expected at most 65504, the limit of half "
@@ -194,5 +210,19 @@ def _half_precision(part: str, module: nnx.Module) -> Tensors:
     return tensors
 
 
-def _build_backbone(spec: str, tensors: Tensors) -> ResNet:
-    return build(lambda: ResNet(SPECS[spec], folded=True, rngs=nnx.Rngs(0)), tensors, "backbone.")
+def _build_backbone(spec: ResNetSpec, tensors: Tensors) -> ResNet:
+    return build(lambda: ResNet(spec, folded=True, rngs=nnx.Rngs(0)), tensors, "backbone.")
+
+
+def build_attention(tensors: Mapping[str, np.ndarray], prefix: str = "") -> Attention:
+    """Create an attention head with the given parameters. Arguments and errors: see `build`."""
+    channels, hidden = tensors[f"{prefix}hidden.kernel"].shape[2:]
+    autoencoder = None
+    if f"{prefix}reduce.kernel" in tensors:
+        expanded, (channels, reduced) = channels, tensors[f"{prefix}reduce.kernel"].shape[2:]
+        autoencoder = reduced, expanded
+    return build(
+        lambda: Attention(channels, hidden=hidden, autoencoder=autoencoder, rngs=nnx.Rngs(0)),
+        tensors,
+        prefix,
+    )

@@ -18,8 +18,11 @@ from delfjax.models.backbone import ResNet, named_parameters
 from delfjax.models.resnet import ResNetSpec
 
 Tensors = dict[str, np.ndarray]
-Naming = Literal["keras", "keras2", "torchvision"]
-"""Naming scheme of a weight file. ``"keras2"`` is the older of the two schemes of Keras."""
+Naming = Literal["keras", "keras2", "torchvision", "slim", "tf2", "pycls"]
+"""Naming scheme of a weight file. ``"keras2"`` is the older of the two schemes of Keras. The last three
+are those of `delfjax.models.published`."""
+TORCH: tuple[Naming, ...] = ("torchvision", "pycls")
+BGR: tuple[Naming, ...] = ("keras", "keras2", "pycls")  # networks that were trained on BGR
 KERAS_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 TORCH_NORM = ("weight", "bias", "running_mean", "running_var")
 FIX = "Fix: load the file into the network that it belongs to"
@@ -100,43 +103,75 @@ def _read_tfjs(path: Path) -> tuple[Tensors, Naming]:
     return tensors, "keras2"
 
 
-def _layer_names(spec: ResNetSpec, naming: Naming) -> Iterator[tuple[str, str, str]]:
-    """Yield the name of each `ConvNorm`, and the names of its two layers in a weight file."""
-    stem = {
-        "keras": ("conv1_conv", "conv1_bn"),
-        "keras2": ("conv1", "bn_conv1"),
-        "torchvision": ("conv1", "bn1"),
-    }
-    yield ("stem", *stem[naming])
-    for stage in (2, 3, 4, 5):
-        for block in range(spec.blocks[stage - 2]):
-            for number, part in enumerate(("shortcut", "reduce", "spatial", "expand")):
-                if part == "shortcut" and block > 0:
-                    continue
-                branch = f"{stage}{'abcdef'[block]}_branch{('1', '2a', '2b', '2c')[number]}"
-                keras = f"conv{stage}_block{block + 1}_{number}"
-                torch = f"layer{stage - 1}.{block}"
-                theirs = {
-                    "keras": (f"{keras}_conv", f"{keras}_bn"),
-                    "keras2": (f"res{branch}", f"bn{branch}"),
-                    "torchvision": (f"{torch}.conv{number}", f"{torch}.bn{number}"),
-                }
-                if part == "shortcut":
-                    theirs["torchvision"] = f"{torch}.downsample.0", f"{torch}.downsample.1"
-                yield (f"conv{stage}.{block}.{part}", *theirs[naming])
+# Names of convolution and batch norm: in the stem, in a block, and in a shortcut. {s} is the stage (2 to 5),
+# {l} = s - 1, {k} the block from 0, {u} = k + 1, {b} its letter, {n} the convolution from 1, {c} its letter.
+LAYERS: dict[Naming, tuple[str, str, str]] = {
+    "keras": (
+        "conv1_conv conv1_bn",
+        "conv{s}_block{u}_{n}_conv conv{s}_block{u}_{n}_bn",
+        "conv{s}_block{u}_0_conv conv{s}_block{u}_0_bn",
+    ),
+    "keras2": (
+        "conv1 bn_conv1",
+        "res{s}{b}_branch2{c} bn{s}{b}_branch2{c}",
+        "res{s}{b}_branch1 bn{s}{b}_branch1",
+    ),
+    "torchvision": (
+        "conv1 bn1",
+        "layer{l}.{k}.conv{n} layer{l}.{k}.bn{n}",
+        "layer{l}.{k}.downsample.0 layer{l}.{k}.downsample.1",
+    ),
+    "slim": (
+        "conv1 conv1/BatchNorm",
+        "block{l}/unit_{u}/bottleneck_v1/conv{n} block{l}/unit_{u}/bottleneck_v1/conv{n}/BatchNorm",
+        "block{l}/unit_{u}/bottleneck_v1/shortcut block{l}/unit_{u}/bottleneck_v1/shortcut/BatchNorm",
+    ),
+    "tf2": (
+        "conv1 bn_conv1",
+        "l{s}{b}/conv2{c} l{s}{b}/bn2{c}",
+        "l{s}{b}/conv_shortcut l{s}{b}/bn_shortcut",
+    ),
+    "pycls": (
+        "stem.conv stem.bn",
+        "s{l}.b{u}.f.{c} s{l}.b{u}.f.{c}_bn",
+        "s{l}.b{u}.proj s{l}.b{u}.bn",
+    ),
+}
 
 
-def conversion_table(spec: ResNetSpec, naming: Naming) -> dict[str, str]:
-    """Return a dict from parameter name of `ResNet` to tensor name in a weight file."""
-    torch = naming == "torchvision"
+def _layer_names(spec: ResNetSpec, naming: Naming, last: int) -> Iterator[tuple[str, str, str]]:
+    """Yield the name of each `ConvNorm` up to a stage, and of its two layers in a weight file."""
+    stem, in_block, shortcut = LAYERS[naming]
+    conv, norm = stem.split(" ")
+    yield "stem", conv, norm
+    for s in range(2, last + 1):
+        for k in range(spec.blocks[s - 2]):
+            for n, part in enumerate(("shortcut", "reduce", "spatial", "expand")):
+                if n or k == 0:
+                    names = (in_block if n else shortcut).format(
+                        s=s, l=s - 1, k=k, u=k + 1, b=chr(ord("a") + k), n=n, c=" abc"[n]
+                    )
+                    conv, norm = names.split(" ")
+                    yield f"conv{s}.{k}.{part}", conv, norm
+
+
+def conversion_table(
+    spec: ResNetSpec, naming: Naming, *, classifier: bool = True
+) -> dict[str, str]:
+    """Return a dict from parameter name of `ResNet` to tensor name in a weight file.
+
+    Without ``classifier``, the dict ends with conv4.
+    """
+    torch = naming in TORCH
     separator, kernel = (".", "weight") if torch else ("/", "kernel")
+    kernel = "weights" if naming == "slim" else kernel
     norm_parts = TORCH_NORM if torch else KERAS_NORM
-    top = {"keras": "predictions", "keras2": "fc1000", "torchvision": "fc"}[naming]
-    table = {
-        "classifier.kernel": f"{top}{separator}{kernel}",
-        "classifier.bias": f"{top}{separator}bias",
-    }
-    for ours, conv, norm in _layer_names(spec, naming):
+    table = {}
+    if classifier:
+        top = {"keras": "predictions", "keras2": "fc1000", "torchvision": "fc"}[naming]
+        table["classifier.kernel"] = f"{top}{separator}{kernel}"
+        table["classifier.bias"] = f"{top}{separator}bias"
+    for ours, conv, norm in _layer_names(spec, naming, 5 if classifier else 4):
         table[f"{ours}.conv.kernel"] = f"{conv}{separator}{kernel}"
         if spec.conv_bias:
             table[f"{ours}.conv.bias"] = f"{conv}{separator}bias"
@@ -145,20 +180,27 @@ def conversion_table(spec: ResNetSpec, naming: Naming) -> dict[str, str]:
     return table
 
 
-def convert(tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec) -> Tensors:
+def convert(
+    tensors: Mapping[str, np.ndarray],
+    naming: Naming,
+    spec: ResNetSpec,
+    *,
+    classifier: bool = True,
+) -> Tensors:
     """Convert tensors of a weight file to names and values of the parameters of `ResNet`.
 
     The axes of kernels become ``(height, width, in, out)``. The first convolution takes RGB input.
+    Without ``classifier``, conv5, the classifier and other tensors are ignored.
 
     Raises:
         WeightsError: A tensor is missing, or does not fit the network in name or shape.
     """
-    table = conversion_table(spec, naming)
-    model = nnx.eval_shape(lambda: ResNet(spec, classifier=True, rngs=nnx.Rngs(0)))
+    table = conversion_table(spec, naming, classifier=classifier)
+    model = nnx.eval_shape(lambda: ResNet(spec, classifier=classifier, rngs=nnx.Rngs(0)))
     parameters = named_parameters(nnx.state(model))
     counters = {name for name in tensors if name.endswith("num_batches_tracked")}  # not weights
     missing = sorted(set(table.values()) - set(tensors))
-    unexpected = sorted(set(tensors) - set(table.values()) - counters)
+    unexpected = sorted(set(tensors) - set(table.values()) - counters) if classifier else []
     if missing or unexpected:
         raise WeightsError(
             f"these tensors do not fit the network {spec.name}: {_summary(missing)} missing, "
@@ -167,10 +209,10 @@ def convert(tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec)
     converted = {}
     for ours, theirs in table.items():
         tensor, shape = np.asarray(tensors[theirs], np.float32), parameters[ours].shape
-        if naming == "torchvision" and tensor.ndim > 1:
+        if naming in TORCH and tensor.ndim > 1:
             tensor = tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T
-        if ours == "stem.conv.kernel" and naming != "torchvision":
-            tensor = tensor[:, :, ::-1]  # Keras' network was trained on BGR
+        if ours == "stem.conv.kernel" and naming in BGR:
+            tensor = tensor[:, :, ::-1]
         if tensor.shape != shape:
             raise WeightsError(
                 f"tensor {theirs} has shape {tensor.shape}; expected {shape}, the shape of the "

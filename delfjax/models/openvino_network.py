@@ -9,7 +9,7 @@ from itertools import cycle
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped
 
 from delfjax.models.resnet import POOL_KERNEL, ResNetSpec
 
@@ -46,7 +46,7 @@ class OpenVinoNetwork:
         return type(self), (self._spec, self._parameters, self._score)
 
     def __call__(
-        self, images: Iterable[UInt8[np.ndarray, "h w 3"]]
+        self, images: Iterable[Shaped[np.ndarray, "h w 3"]]
     ) -> Iterator[tuple[Float[np.ndarray, "c y x"], Float[np.ndarray, "y x"]]]:
         """Yield the conv4 feature map of each RGB image, channels first, and the map of scores.
 
@@ -57,7 +57,7 @@ class OpenVinoNetwork:
         running = None
         for pixels in images:
             request = next(requests)
-            request.start_async([np.ascontiguousarray(pixels[None])])
+            request.start_async([np.ascontiguousarray(pixels[None], np.float32)])
             if running is not None:
                 yield self._outputs(running)
             running = request
@@ -105,8 +105,8 @@ def _build_model(spec: ResNetSpec, parameters: Mapping[str, np.ndarray], score: 
     def channels(values: tuple[float, ...]) -> Any:  # noqa: ANN401
         return ops.constant(np.array(values, np.float32).reshape(1, 3, 1, 1))
 
-    pixels = ops.parameter([1, -1, -1, 3], np.uint8)
-    x = ops.transpose(ops.convert(pixels, np.float32), ops.constant([0, 3, 1, 2]))
+    pixels = ops.parameter([1, -1, -1, 3], np.float32)
+    x = ops.transpose(pixels, ops.constant([0, 3, 1, 2]))
     x = ops.divide(ops.subtract(x, channels(spec.mean)), channels(spec.std))
     x = ops.relu(convolve(x, "backbone.stem.conv", 2))
     pooling = [[2, 2], [1, 1], [1, 1], [1, 1], [POOL_KERNEL] * 2]

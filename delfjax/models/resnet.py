@@ -12,9 +12,17 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
+from delfjax.ranges import COUNT, POSITIVE, Range, check_fields
+
 # He et al. 2016, Table 1.
 EXPANSION = 4  # output channels of a bottleneck per inner channel
 STEM_KERNEL, POOL_KERNEL, SPATIAL_KERNEL = 7, 3, 3
+Padding = Literal["symmetric", "tensorflow"]
+NUMBER = Range()
+# On an image whose even sides start at multiples of 16 pixels, and odd sides one pixel later with the
+# padding of TensorFlow: the pixel at the center of cell 0 of conv4, and the last pixel that it needs.
+CELL_CENTER: dict[Padding, int] = {"symmetric": 0, "tensorflow": 3}
+CELL_END: dict[Padding, int] = {"symmetric": 0, "tensorflow": 5}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +39,9 @@ class ResNetSpec:
         epsilon: Constant that batch norms add to the variance.
         mean: RGB mean of photos with values from 0 to 255. The mean is subtracted from each photo.
         std: RGB standard deviation. After the subtraction, photos are divided by ``std``.
+        padding: Padding of the first convolution and of max pooling. ``"symmetric"``: 3 and 1 pixels
+            on all sides, as in the paper. ``"tensorflow"``: ``SAME``, which pads an even side by 2 and
+            3 pixels, and ``VALID``, no padding, as in DELF and DELG of TensorFlow 2.
     """
 
     name: str
@@ -41,6 +52,10 @@ class ResNetSpec:
     epsilon: float = 1e-5
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    padding: Padding = "symmetric"
+
+    def __post_init__(self) -> None:
+        check_fields(self, width=COUNT, blocks=COUNT, epsilon=POSITIVE, mean=NUMBER, std=POSITIVE)
 
     @property
     def channels(self) -> int:
@@ -84,7 +99,8 @@ class ReceptiveField:
 
     Attributes:
         size: Height and width of the receptive field, which is square.
-        stride: Distance between adjacent receptive fields. The first is centered at pixel 0.
+        stride: Distance between adjacent receptive fields. The first is centered at pixel 0, or with
+            the padding of TensorFlow at pixel 3 of an even and pixel 2 of an odd side.
     """
 
     size: int

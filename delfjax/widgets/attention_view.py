@@ -15,7 +15,8 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw
 
 from delfjax.features.extraction import Extractor, Selection
-from delfjax.features.pyramid import STRIDE, merge_levels, scale_points
+from delfjax.features.pyramid import STRIDE, first_centers, merge_levels, scale_points
+from delfjax.models.resnet import Padding
 from delfjax.plots.base import DARK, DIM, HEATMAP_COLORS, HEATMAP_RANGE, LIGHT, fit_size, pluralize
 from delfjax.types import Photo
 
@@ -61,6 +62,7 @@ class ScoredPhoto:
         receptive_fields: ``(y_min, x_min, y_max, x_max)`` of the receptive field of each cell, in
             pixels of the photo. A receptive field can extend beyond the photo.
         scores: Scores of all cells, by kind of score.
+        padding: Padding of the network.
     """
 
     photo: Photo
@@ -71,6 +73,7 @@ class ScoredPhoto:
     centers: Float[np.ndarray, "n 2"]
     receptive_fields: Float[np.ndarray, "n 4"]
     scores: Mapping[Selection, Float[np.ndarray, " n"]]
+    padding: Padding = "symmetric"
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -99,7 +102,8 @@ def score_photo(photo: Photo, model: Extractor) -> ScoredPhoto:
     cells = [np.argwhere(np.ones(level.shape, bool)) for level in dense.norms]
     levels = np.repeat(np.arange(len(cells)), [len(level) for level in cells])
     sizes = dense.sizes[levels]
-    centers = scale_points(np.concatenate(cells) * STRIDE, sizes, dense.image_size)
+    on_levels = np.concatenate(cells) * STRIDE + first_centers(sizes, dense.padding)
+    centers = scale_points(on_levels, sizes, dense.image_size)
     return ScoredPhoto(
         photo=photo,
         scales=dense.scales,
@@ -111,6 +115,7 @@ def score_photo(photo: Photo, model: Extractor) -> ScoredPhoto:
         scores={
             name: np.concatenate([level.ravel() for level in part]) for name, part in maps.items()
         },
+        padding=dense.padding,
     )
 
 
@@ -132,7 +137,10 @@ def cell_at(scored: ScoredPhoto, settings: ViewSettings, point: tuple[float, flo
     """
     name, levels = scored.available_score(settings.score), shown_levels(scored, settings.scale)
     points = np.array([point] * len(levels))
-    on_levels = scale_points(points, scored.image_size, scored.level_sizes[levels])
+    sizes = scored.level_sizes[levels]
+    on_levels = scale_points(points, scored.image_size, sizes) - first_centers(
+        sizes, scored.padding
+    )
     rows = []
     for level, cell in zip(levels, np.rint(on_levels / STRIDE).astype(int), strict=True):
         shape = np.array(scored.maps[name][level].shape)
@@ -166,7 +174,8 @@ def heatmap(
     """
     levels = shown_levels(scored, settings.scale)
     score = scored.maps[scored.available_score(settings.score)]
-    return merge_levels([score[level] for level in levels], scored.level_sizes[levels], size)
+    maps, sizes = [score[level] for level in levels], scored.level_sizes[levels]
+    return merge_levels(maps, sizes, size, scored.padding)
 
 
 def display_size(image_size: tuple[int, int]) -> tuple[int, int]:

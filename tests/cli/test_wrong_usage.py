@@ -48,7 +48,9 @@ def run(*arguments) -> int:
 def numeric_options():
     for command, (module, _, _) in COMMANDS.items():
         parser = argparse.ArgumentParser()
-        getattr(import_module(f"delfjax.cli.{module}"), f"{command}_options")(parser)
+        getattr(import_module(f"delfjax.cli.{module}"), f"{command.replace('-', '_')}_options")(
+            parser
+        )
         for action in parser._actions:
             if getattr(action.type, "__name__", "") == "convert":
                 yield pytest.param(command, action, id=f"{command} {action.option_strings[0]}")

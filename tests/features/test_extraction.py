@@ -90,7 +90,7 @@ def conv4(network, photo):
     return network(photo[None])["conv4"][0]
 
 
-def conv4_of_level(photo: np.ndarray, scale: float) -> np.ndarray:
+def conv4_of_level(photo: np.ndarray, scale: float, model: ResNet) -> np.ndarray:
     """Compute conv4 of one pyramid level, without mosaic and without transposing."""
     # Pillow resizes rows first and rounds in between. So an upright photo is transposed here too, else
     # its pixels could differ by a gray level.
@@ -99,30 +99,35 @@ def conv4_of_level(photo: np.ndarray, scale: float) -> np.ndarray:
     size = level_size(landscape.shape[:2], scale)[::-1]
     level = np.asarray(Image.fromarray(np.ascontiguousarray(landscape)).resize(size, RESAMPLING))
     level = level.swapaxes(0, 1) if upright else level
-    return np.asarray(conv4(network(), jnp.asarray(level, jnp.float32)))
+    return np.asarray(conv4(model, jnp.asarray(level, jnp.float32)))
 
 
-SCALES = 0.75, 1.4
+SCALES = 0.75, 1.4  # levels of (38, 52) and (70, 98) pixels
+ODD = 0.74, 1.36  # levels of (37, 52) and (68, 95) pixels
 
 
+@pytest.mark.parametrize("padding", ["symmetric", "tensorflow"])
+@pytest.mark.parametrize("scales", [SCALES, ODD], ids=["even", "odd"])
 @pytest.mark.parametrize("size", [(50, 70), (70, 50)])
-def test_features_equal_those_of_each_level_alone(size):
+def test_features_equal_those_of_each_level_alone(size, scales, padding):
     """Neither the empty area nor the other levels of the mosaic change a feature."""
     # The photo is much smaller than its bucket, and its sides are not multiples of the stride.
     assert bucket_size((50, 70), 96) == (54, 72)
-    pyramid = PyramidConfig(scales=SCALES, longest=96)
+    pyramid = PyramidConfig(scales=scales, longest=96)
     config = ExtractionConfig(pyramid=pyramid, max_features=999, min_contrast=0)
-    photo = draw(3, size)
-    features = extractor(config)(photo)
+    photo, model = draw(3, size), network(padding=padding)
+    features = Extractor(model, None, config)(photo)
     total = 0
-    for scale in SCALES:
-        expected = conv4_of_level(photo, scale)
+    for scale in scales:
+        expected = conv4_of_level(photo, scale, model)
         rows, columns = expected.shape[:2]
         total += rows * columns
         at_scale = features[features.scales == np.float32(scale)]
         assert len(at_scale) == rows * columns
         level = np.array(level_size(size, scale))
-        cells = ((at_scale.positions + 0.5) * level / size - 0.5) / STRIDE
+        # By hand: the center of the windows of the first cell of stem, pooling and 1x1 convolutions.
+        first = np.where(level % 2, 2, 3) if padding == "tensorflow" else 0
+        cells = ((at_scale.positions + 0.5) * level / size - 0.5 - first) / STRIDE
         np.testing.assert_allclose(cells, np.rint(cells), atol=1e-4)
         y, x = np.rint(cells).astype(int).T
         wanted = expected[y, x]
@@ -359,3 +364,30 @@ def test_the_level_mask_covers_the_pixels_of_levels():
         expected[top : top + height, left : left + width] = True
     mask = jax.jit(level_mask, static_argnums=0)(expected.shape, mosaic.levels)
     np.testing.assert_array_equal(mask, expected)
+
+
+# --- settings of the official code
+
+
+@pytest.mark.parametrize("size", [(50, 83), (83, 50)])
+@pytest.mark.parametrize("padding", ["symmetric", "tensorflow"])
+def test_a_stride_of_32_keeps_every_second_row_and_column(size, padding):
+    pyramid = PyramidConfig(scales=SCALES, longest=96)
+    config = ExtractionConfig(pyramid=pyramid, max_features=999, min_contrast=0)
+    model, photo = Extractor(network(padding=padding), None, config), draw(3, size)
+    everything, found = model(photo), model.with_config(replace(config, cell_step=2))(photo)
+    level = np.rint(np.array(size) * everything.scales[:, None])
+    first = np.where(level % 2, 2, 3) if padding == "tensorflow" else 0
+    cells = ((everything.positions + 0.5) * level / size - 0.5 - first) / STRIDE
+    kept = everything[(np.rint(cells) % 2 == 0).all(1)]
+    assert 0 < len(kept) < 0.5 * len(everything)
+    for name in ("positions", "scales", "scores", "descriptors"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(kept, name))
+
+
+def test_features_below_the_minimum_score_are_dropped():
+    config = replace(SMALL, selection="attention")
+    everything = extractor(config, attention=True)(PHOTO)
+    limit = float(everything.scores[20])
+    found = extractor(replace(config, min_score=limit), attention=True)(PHOTO)
+    np.testing.assert_array_equal(found.positions, everything.positions[:21])

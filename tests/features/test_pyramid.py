@@ -16,6 +16,7 @@ from delfjax.features.pyramid import (
     STRIDE,
     Mosaic,
     PyramidConfig,
+    _interpolate,
     bucket_size,
     build_mosaic,
     cell_positions,
@@ -338,3 +339,36 @@ def test_merged_levels_have_the_maximum_of_each_pixel():
 def test_an_array_that_is_no_rgb_photo_is_refused(photo):
     with pytest.raises(ValueError, match="expected a photo, an array of type uint8"):
         check_photo(photo)
+
+
+# --- resizing of the official code
+
+
+def test_resizing_of_tensorflow_1_interpolates_without_a_filter():
+    row = np.array([0, 10, 20, 30], np.float32)
+    photo = np.broadcast_to(row[None, :, None], (2, 4, 3))
+    expected = {
+        8: [0, 5, 10, 15, 20, 25, 30, 30],  # pixel i is at i / 2, and the last pixel is repeated
+        2: [0, 20],
+        3: [0, 40 / 3, 80 / 3],
+    }
+    for width, values in expected.items():
+        found = _interpolate(photo, (2, width))
+        np.testing.assert_allclose(found, np.broadcast_to(np.array(values)[:, None], found.shape))
+        turned = _interpolate(photo.swapaxes(0, 1), (width, 2))
+        np.testing.assert_array_equal(turned, found.swapaxes(0, 1))
+
+
+@pytest.mark.parametrize("size", [(70, 99), (99, 70)])
+def test_positions_with_the_resizing_of_tensorflow_1_are_cells_divided_by_the_scale(size):
+    scales = (0.5, 0.7, 1.0, 1.3)
+    config = PyramidConfig(scales=scales, longest=66, resizing="tensorflow1")
+    mosaic = build_mosaic(draw(0, size), config)
+    assert mosaic.pixels.dtype == np.float32
+    cells = mosaic.levels[:, :2] // STRIDE + [0, 1]
+    positions, levels = cell_positions(mosaic, cells)
+    assert levels.tolist() == [0, 1, 2, 3]
+    # The official code divides by the scale, and then by the factor of the shrunk photo.
+    along = 16 / np.array(scales) * 1.5
+    order = [0, 1] if size == (70, 99) else [1, 0]
+    np.testing.assert_allclose(positions[:, order], np.column_stack([0 * along, along]))

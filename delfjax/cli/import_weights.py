@@ -1,0 +1,75 @@
+"""The command ``delfjax import-weights``, which converts a network that others published."""
+
+import argparse
+from pathlib import Path
+
+from delfjax.cli.options import add_value
+from delfjax.cli.output import UsageError, check_folder, show
+from delfjax.features.extract_folder import PCAConfig
+from delfjax.features.pca import PCA
+from delfjax.models.checkpoints import save_model
+from delfjax.models.conversion import WeightsError
+from delfjax.models.published import DELF_V1, read_published
+from delfjax.models.tensor_bundle import read_datum
+
+PCA_FILES = ("mean.datum", "pca_proj_mat.datum", "pca_variances.datum")  # in the folder pca
+
+
+def import_weights_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``delfjax import-weights``."""
+    path = (
+        "folder of DELF or DELG as unpacked, a TensorFlow checkpoint (prefix or .index file), or a "
+        ".safetensors file with the weights of DeLF-pytorch or DELG of PyTorch"
+    )
+    parser.add_argument("path", type=Path, metavar="PATH", help=path)
+    out = "model file to write, for `delfjax extract --model` and `dx.load`"
+    parser.add_argument("--out", type=Path, required=True, metavar="MODEL.safetensors", help=out)
+    dimensions = "dimensions of the published PCA that are kept, if PATH has a PCA"
+    add_value(parser, PCAConfig(), "dimensions", dimensions)
+
+
+def import_weights(options: argparse.Namespace) -> int:
+    """Run ``delfjax import-weights``: write the model file, and the PCA next to it."""
+    path, out = options.path, options.out
+    if out.suffix != ".safetensors" or out.is_dir() or (out.exists() and out.samefile(path)):
+        raise UsageError(
+            f"--out {out}: expected the path of a new .safetensors file. Fix: change it"
+        )
+    check_folder("--out", out.parent)
+    model = read_published(path)
+    spec, known = model.backbone.spec, DELF_V1 if model.is_delf_v1 else None
+    imported = {"imported_from": model.source.name, "published_as": known}
+    save_model(
+        out,
+        model.backbone,
+        model.attention,
+        with_backbone=True,
+        training=imported,
+        half_precision=False,
+    )
+    show(
+        f"{out}: {spec.name}, blocks {spec.blocks[:3]}, {model.attention.dimensions} dimensions; "
+        f"{f'all tensors are those of {known}' if known else 'not a release whose checksums are known'}"
+    )
+    folders = (folder / "pca" for folder in (path, *model.source.parents[:3]))
+    if (folder := next(filter(Path.is_dir, folders), None)) is not None:
+        pca_path = out.with_name(f"{out.stem}_pca.safetensors")
+        _read_pca(folder, options.dimensions).save(pca_path)
+        show(f"{pca_path}: the PCA of {folder}, {options.dimensions} dimensions")
+    return 0
+
+
+def _read_pca(folder: Path, dimensions: int) -> PCA:
+    """Read the published PCA, and keep the first dimensions."""
+    mean, components, variances = (read_datum(folder / name) for name in PCA_FILES)
+    if components.shape != (mean.size, variances.size) or dimensions > len(components):
+        raise WeightsError(
+            f"{folder}: mean, matrix and variances have the shapes {mean.shape}, {components.shape} and "
+            f"{variances.shape}; expected a square matrix of at least {dimensions} rows. "
+            "Fix: unpack the archive again, or use fewer --dimensions"
+        )
+    return PCA(
+        mean=mean.ravel(),
+        components=components[:dimensions].copy(),
+        variances=variances.ravel()[:dimensions].copy(),
+    )
