@@ -3,6 +3,7 @@
 from . import datasets, plots, provenance
 from .evaluation.benchmark import Evaluation, evaluate
 from .evaluation.config import RunConfig
+from .features.delf_file import read_delf
 from .features.extract_folder import PCAConfig, extract_folder
 from .features.extraction import ExtractionConfig
 from .features.factory import load, model_names
@@ -45,6 +46,7 @@ __all__ = [
     "model_names",
     "plots",
     "provenance",
+    "read_delf",
     "read_image",
     "search_photos",
     "train",

@@ -110,13 +110,18 @@ def read_datum(path: Path) -> Float[np.ndarray, "..."]:
     """
     with reading(path, "a .datum file of the DELF code", fix=FIX, error=WeightsError):
         check_size(path.stat().st_size, MAX_TENSOR_BYTES)
-        datum = parse_message(path.read_bytes())
-        dims, values = (parse_message(datum[field][0])[1][0] for field in (1, 2))
-        shape, place = [], 0
-        while place < len(dims):
-            side, place = _varint(dims, place)
-            shape.append(side)
-        return np.frombuffer(values, "<f4").reshape(shape).astype(np.float32)
+        return parse_datum(path.read_bytes())
+
+
+def parse_datum(data: bytes) -> Float[np.ndarray, "..."]:
+    """Parse the message ``DatumProto`` of the official DELF code: an array of single precision."""
+    datum = parse_message(data)
+    dims, values = (parse_message(datum[field][0])[1][0] for field in (1, 2))
+    shape, place = [], 0
+    while place < len(dims):
+        side, place = _varint(dims, place)
+        shape.append(side)
+    return np.frombuffer(values, "<f4").reshape(shape).astype(np.float32)
 
 
 def parse_message(data: bytes) -> dict[int, list[Any]]:

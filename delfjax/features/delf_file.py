@@ -1,0 +1,43 @@
+"""Read the features of a photo from a ``.delf`` file of the official code."""
+
+from pathlib import Path
+
+import numpy as np
+
+from delfjax.files import MAX_TENSOR_BYTES, check_size, reading
+from delfjax.models.tensor_bundle import parse_datum, parse_message
+from delfjax.types import Features
+
+DESCRIPTOR, X, Y, SCALE, STRENGTH = 1, 2, 3, 4, 6  # fields of the message DelfFeature
+
+
+def read_delf(path: Path | str, image_size: tuple[int, int]) -> Features:
+    """Read a ``.delf`` file, which the official code writes for each photo.
+
+    Descriptors can be compared with those of the same model and PCA only. `delfjax.match` takes
+    descriptors of at most 40 dimensions, as in official files, without another PCA.
+
+    Args:
+        path: The file, a protocol buffer ``DelfFeatures``.
+        image_size: ``(height, width)`` of the photo in pixels. The file does not contain this size.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        StoreError: If the file is damaged or is not a ``.delf`` file.
+    """
+    path = Path(path)
+    with reading(path, "a .delf file of the official code", fix="copy the file again"):
+        check_size(path.stat().st_size, MAX_TENSOR_BYTES)
+        messages = [parse_message(each) for each in parse_message(path.read_bytes()).get(1, [])]
+        # The bits of a float are read as a whole number.
+        bits = [[each[field][0] for field in (Y, X, SCALE, STRENGTH)] for each in messages]
+        numbers = np.array(bits, np.uint32).view(np.float32).reshape(-1, 4)
+        descriptors = [parse_datum(each[DESCRIPTOR][0]).ravel() for each in messages]
+        features = Features(
+            positions=numbers[:, :2],
+            scales=1 / numbers[:, 2],  # the official scale is that of the region, not of the photo
+            scores=numbers[:, 3],
+            descriptors=np.array(descriptors, np.float32).reshape(len(messages), -1),
+            image_size=image_size,
+        )
+        return features[np.argsort(-features.scores, kind="stable")]
