@@ -313,8 +313,8 @@ def search(options: argparse.Namespace) -> int:
         }
         for image in images[: options.top]
     ]
-    lines = ["verdict            score inliers votes  photo"] + [
-        f"{row['verdict'] or 'not verified':18} {row['score']:5} {row['inliers']:7} "
+    lines = [f"{'verdict':30} score inliers votes  photo"] + [
+        f"{row['verdict'] or 'not verified':30} {row['score']:5} {row['inliers']:7} "
         f"{row['votes']:5}  {printable(str(row['photo']))}"
         for row in rows
     ]

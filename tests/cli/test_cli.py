@@ -24,6 +24,7 @@ from delfjax.features.extraction import Extractor
 from delfjax.features.factory import load
 from delfjax.features.store import FeatureStore
 from delfjax.models import checkpoints, weights
+from delfjax.plots.retrieval import VERDICT_MARKS
 from delfjax.provenance import config_to_dict, write_result
 from delfjax.search import photo_search
 
@@ -245,7 +246,7 @@ def test_search_ranks_the_store(query, store, capsys):
     header, *rows = capsys.readouterr().out.splitlines()
     assert header.split() == ["verdict", "score", "inliers", "votes", "photo"]
     assert len(rows) == 4
-    assert rows[0].startswith("same place")
+    assert rows[0].startswith(tuple(VERDICT_MARKS))
     assert rows[0].split()[-4:] == ["120", "60", "60", "b/1.png"]
     assert run(*command, "--json", "-") == 0
     result = strict(capsys.readouterr().out)
