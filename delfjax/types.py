@@ -100,6 +100,11 @@ class Matches:
     def __len__(self) -> int:
         return len(self.query)
 
+    def __getitem__(self, rows: slice | np.ndarray) -> "Matches":
+        """Return the matches selected by a slice, an index array or a boolean mask."""
+        arrays = {name: array[rows] for name, array in vars(self).items() if array is not None}
+        return replace(self, **arrays)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ranking:

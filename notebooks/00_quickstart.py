@@ -220,7 +220,7 @@ widgets.match_uploads(model)
 #
 # - `dx.explore(photo, model)` shows the attention at each scale, and what the cell under the pointer sees
 #   ([03_attention](03_attention.ipynb)).
-# - `dx.search_photos(searcher, folder)` searches a photo collection with a box that you draw on a photo
+# - `dx.search_photos(folder)` searches a folder of photos with a box that you draw on a photo
 #   ([04_retrieval](04_retrieval.ipynb)).
 
 # %% [markdown]

@@ -141,6 +141,24 @@ def open_notebook(
             browser.close()
 
 
+@contextmanager
+def open_page(path: Path, size: tuple[int, int]) -> Iterator[Any]:
+    """Open an HTML file in the browser, and yield the page of Playwright.
+
+    ``size`` is the width and height of the window in pixels. The page has no network.
+    """
+    executable, start = _find_chromium()
+    with start() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        try:
+            page = browser.new_page(viewport=dict(zip(("width", "height"), size, strict=True)))
+            page.context.set_offline(True)
+            page.goto(path.as_uri())
+            yield page
+        finally:
+            browser.close()
+
+
 def _find_chromium() -> tuple[str, Any]:
     """Return the path of the browser, and the function that starts Playwright."""
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)

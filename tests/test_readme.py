@@ -35,8 +35,7 @@ SMALL = "--longest 64 --max-features 60"
 RANSAC = "--hypotheses 64 --residual 2"
 QUICK = {
     "match": f"{SMALL} {RANSAC}",
-    "extract": f"{SMALL} --dimensions 8",
-    "search": f"--neighbors 20 {RANSAC}",
+    "search": f"{SMALL} --dimensions 8 --neighbors 20 {RANSAC}",
     "evaluate": f"{SMALL} --dimensions 8 --neighbors 20 {RANSAC}",
     # The share of keypoints on the landmark is measured with 100 features.
     "benchmark": f"--longest 64 --max-features 100 --dimensions 10 --neighbors 20 {RANSAC}",

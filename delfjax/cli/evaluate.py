@@ -4,7 +4,6 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from delfjax import datasets
@@ -33,7 +32,6 @@ from delfjax.datasets.benchmark import Benchmark
 from delfjax.datasets.catalog import DATASETS, data_folder
 from delfjax.datasets.labeled_folder import describe_classes
 from delfjax.evaluation.benchmark import evaluate as evaluate_benchmark
-from delfjax.evaluation.html_report import write_html_report
 from delfjax.evaluation.report import format_report, report
 from delfjax.features.factory import load
 from delfjax.images.folder import scan
@@ -115,7 +113,12 @@ def _run(load_benchmark: Callable[[], Benchmark], options: argparse.Namespace) -
     model = load(options.model, config.extraction, weights=options.weights)
     evaluation = evaluate_benchmark(model, benchmark, config, store=options.store)
     result = report(evaluation) | {"command": shlex.join(["delfjax", *sys.argv[1:]])}
-    page = partial(write_html_report, evaluation, options.page)
-    writers = {"--page": page} if options.page else {}
+
+    def write_page() -> None:
+        from delfjax.plots.pages import write_evaluation_page  # a slow import
+
+        write_evaluation_page(evaluation, options.page)
+
+    writers = {"--page": write_page} if options.page else {}
     code = print_result(options, result, format_report(evaluation, result), writers)
     return list_failures(evaluation.report) if code == OK else code

@@ -32,8 +32,8 @@ FAILURE_NAMES = ("PanicException", "KilledWorker")
 COMMANDS = {
     "search": (
         "search",
-        "rank the photos of a feature store for a query photo",
-        "delfjax search store QUERY.jpg --top 5",
+        "find the photos of a folder that show the same place as a query photo",
+        "delfjax search PHOTOS QUERY.jpg --page found.html",
     ),
     "match": (
         "search",

@@ -23,7 +23,9 @@ EXIT_CODES = (
 FIGURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg", ".eps", ".ps")
 PAGES = (".html", ".htm")
 # Possible suffixes of the file of an option, in lower case.
-SUFFIXES = {"match --figure": FIGURES, "evaluate --page": PAGES, "benchmark --page": PAGES}
+SUFFIXES = {"match --figure": FIGURES} | {
+    f"{command} --page": PAGES for command in ("search", "evaluate", "benchmark")
+}
 OUTPUTS = ("json", "figure", "page")  # options that name an output file
 MAX_NAME = 230  # bytes of a file name; the name of a temporary file is longer
 

@@ -2,8 +2,11 @@
 
 import argparse
 import os
+import shlex
+import sys
 import time
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +29,7 @@ from delfjax.cli.options import (
     search_config,
 )
 from delfjax.cli.output import (
+    OK,
     UsageError,
     check_folder,
     check_outputs,
@@ -35,13 +39,14 @@ from delfjax.cli.output import (
 )
 from delfjax.features.cluster import WORKERS, connect_cluster
 from delfjax.features.database import Database
-from delfjax.features.extract_folder import extract_folder
+from delfjax.features.extract_folder import LocalExtractor, PCAConfig, extract_folder
 from delfjax.features.extraction import ExtractionConfig
 from delfjax.features.factory import DEFAULT_MODEL, extractor_of, load
+from delfjax.features.store import MANIFEST as STORE_MANIFEST
 from delfjax.features.store import FeatureStore
 from delfjax.files import StoreError, printable
 from delfjax.images.folder import PhotoFolder, scan
-from delfjax.images.reading import read_image
+from delfjax.images.reading import PhotoError, read_image
 from delfjax.provenance import config_to_dict, describe, hardware, versions
 from delfjax.ranges import COUNT, RATIO, check_dimensions
 from delfjax.search.exact import ExactIndex
@@ -49,7 +54,14 @@ from delfjax.search.index import NEIGHBORS, Index, IndexConfig, build_index, loa
 from delfjax.search.index_files import MANIFEST, check_files
 from delfjax.search.matching import DISTANCE, MAX_DISTANCE
 from delfjax.search.matching import match as match_features
-from delfjax.search.searcher import Searcher
+from delfjax.search.photo_search import (
+    cached_index,
+    cached_store_path,
+    find_copies,
+    update_cached_store,
+)
+from delfjax.search.searcher import SearchConfig, Searcher
+from delfjax.types import Photo
 
 NAMES_SHOWN = 10  # names of each group of photos that `delfjax extract` prints
 
@@ -245,23 +257,30 @@ def index(options: argparse.Namespace) -> int:
 
 def search_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax search``."""
-    parser.add_argument("store", type=Path, metavar="STORE", help="folder of the feature store")
-    parser.add_argument("photo", type=Path, metavar="PHOTO", help="query photo")
-    add_number(parser, "--top", 10, COUNT, "number of results to print")
-    saved = (
-        "folder that `delfjax index` wrote; by default STORE.index if it exists, else a new index"
+    folder = (
+        "folder of photos, whose features are kept in the cache; or the feature store that "
+        "`delfjax extract` wrote"
     )
-    parser.add_argument("--saved", type=Path, metavar="FOLDER", help=saved)
+    parser.add_argument("folder", type=Path, metavar="PHOTOS", help=folder)
+    parser.add_argument("photo", type=Path, metavar="QUERY", help="photo of the place to find")
+    page = "write a web page with the results and their matching details into this .html file"
+    parser.add_argument("--page", type=Path, metavar="FILE", help=page)
+    add_number(parser, "--top", 10, COUNT, "number of results")
     add_model_options(parser, of_store=True)
     add_backend_option(parser)
-    add_index_options(parser, settings=False)
-    add_search_options(parser)
     add_json_option(parser)
+    advanced = add_advanced_group(parser)
+    saved = "folder that `delfjax index` wrote; by default PHOTOS.index, for a feature store"
+    advanced.add_argument("--saved", type=Path, metavar="FOLDER", help=saved)
+    add_extraction_options(advanced)
+    add_pca_options(advanced)
+    add_index_options(advanced, settings=False)
+    add_search_options(advanced)
 
 
 def search(options: argparse.Namespace) -> int:
     """Run ``delfjax search``."""
-    check_outputs(options, _default_index(options.store))
+    check_outputs(options, _default_index(options.folder))
     config = search_config(options)
     if options.saved and not _fits_saved(options):
         raise UsageError(
@@ -269,31 +288,114 @@ def search(options: argparse.Namespace) -> int:
             "features, dimensions and kind of a saved index are fixed. "
             "Fix: leave out --saved, or leave out the other options"
         )
-    store = open_store(options.store)
-    check_dimensions("--truncate", config.truncate, store.dimensions)
-    IndexConfig(kind=options.index).check(config.truncate or store.dimensions)
-    model = extractor_of(store, options.model, weights=options.weights, backend=options.backend)
-    query = model(read_image(options.photo))
+    if options.page:
+        import matplotlib  # noqa: F401 - slow, and it refuses a wrong $MPLBACKEND
+    store, model, photo, skipped = _open_collection(options, config)
+    query = model(photo)
     if not len(query):
         text = "no feature was found in this photo, so the result is empty. Fix: use another photo"
         show(f"{options.photo}: {text}", error=True)
     if store.pca is not None:
         query = query.with_descriptors(store.pca(query.descriptors))
     database = config.load_database(store)
-    searcher = Searcher(database, _load_or_build(database, options), config)
-    ranking = searcher(config.limit_features(query)).ranking
-    best = zip(ranking.images, ranking.score, ranking.inliers, ranking.votes, strict=True)
-    names = ("score", "inliers", "votes")
-    found = [
-        {"photo": database.names[image]} | dict(zip(names, map(int, numbers), strict=True))
-        for image, *numbers in list(best)[: options.top]
+    searcher = Searcher(database, _load_or_build(database, store, options), config)
+    result = searcher(config.limit_features(query))
+    copies, ranking, verdicts = find_copies(store, options.photo), result.ranking, result.verdicts
+    images = [each for each in ranking.images.tolist() if database.names[each] not in copies]
+    positions = {image: position for position, image in enumerate(ranking.images.tolist())}
+    rows = [
+        {
+            "photo": database.names[image],
+            "verdict": verdicts[image].text if image in verdicts else None,
+            "score": int(ranking.score[positions[image]]),
+            "inliers": int(ranking.inliers[positions[image]]),
+            "votes": int(ranking.votes[positions[image]]),
+        }
+        for image in images[: options.top]
     ]
-    lines = [
-        f"{row['score']:5} {row['inliers']:7} {row['votes']:5}  {printable(row['photo'])}"
-        for row in found
+    lines = ["verdict            score inliers votes  photo"] + [
+        f"{row['verdict'] or 'not verified':18} {row['score']:5} {row['inliers']:7} "
+        f"{row['votes']:5}  {printable(str(row['photo']))}"
+        for row in rows
     ]
-    text = "\n".join(["score inliers votes  photo", *lines])
-    return print_result(options, {"query": str(options.photo), "results": found}, text)
+    if copies:
+        names = ", ".join(map(printable, copies))
+        lines.append(f"left out, because it is the query itself: {names}")
+    notes = {
+        "Left out, because it is the query itself": copies,
+        "Photos that could not be read": [*map(str, store.report.failed.values())],
+        "Files that are not photos": skipped,
+    }
+
+    def write_page() -> None:
+        from delfjax.plots.pages import SearchPage  # a slow import
+
+        page = SearchPage(
+            query=options.photo.name,
+            photo=photo,
+            features=query,
+            folder=str(options.folder),
+            database=database,
+            result=result,
+            images=images,
+            load=partial(_load_photo, store),
+            notes=notes,
+            command=shlex.join(["delfjax", *sys.argv[1:]]),
+        )
+        page.write(options.page, options.top)
+
+    output = {"query": str(options.photo), "copies_of_query": copies, "results": rows}
+    writers = {"--page": write_page} if options.page else {}
+    code = print_result(options, output, "\n".join(lines), writers)
+    return list_failures(store.report) if code == OK else code
+
+
+def _open_collection(
+    options: argparse.Namespace, config: SearchConfig
+) -> tuple[FeatureStore, LocalExtractor, Photo, tuple[str, ...]]:
+    """Open a feature store, or bring the features of a folder of photos up to date.
+
+    Return the store, its model, the query photo, and the names of files that are not photos.
+    """
+    extraction, pca = extraction_config(options), pca_config(options)
+    is_store = (options.folder / STORE_MANIFEST).exists()
+    if is_store and (extraction, pca) != (ExtractionConfig(), PCAConfig()):
+        raise UsageError(
+            f"{options.folder} is a feature store. Its settings of extraction and PCA cannot be changed. "
+            "Fix: leave out the options of `delfjax extract`, or search a folder of photos"
+        )
+    store = open_store(options.folder) if is_store else None
+    dimensions = store.dimensions if store else pca.dimensions
+    check_dimensions("--truncate", config.truncate, dimensions)
+    IndexConfig(kind=options.index).check(config.truncate or dimensions)
+    settings = {"weights": options.weights, "backend": options.backend}
+    if store:
+        model = extractor_of(store, options.model, **settings)
+        return store, model, read_image(options.photo), ()
+    photos, photo = scan(options.folder), read_image(options.photo)
+    model = load(options.model or DEFAULT_MODEL, extraction, **settings)
+    path = cached_store_path(model, photos, pca)
+    show(f"{options.folder}: the features of {len(photos)} photos are kept in {path}", error=True)
+    try:
+        store = update_cached_store(model, photos, pca)
+    except KeyboardInterrupt:
+        show("The features that are extracted already are kept", error=True)
+        raise
+    report = store.report
+    if report.extracted or report.removed:
+        text = f"{len(report.extracted)} photos extracted, {len(report.kept)} kept, "
+        show(f"{text}{len(report.removed)} removed", error=True)
+    if photos.skipped:
+        show(photos.skipped_summary, error=True)
+    return store, model, photo, photos.skipped
+
+
+def _load_photo(store: FeatureStore, name: str) -> Photo:
+    """Read a photo of a store from the folder from which its features were extracted."""
+    source = store.source(name)
+    if source is None:  # in stores of delfjax 0.1.0
+        raise PhotoError(f"{store.path}: the folder of {name!r} is unknown")
+    return read_image(Path(source.folder) / name)
 
 
 def open_store(path: Path) -> FeatureStore:
@@ -315,9 +417,11 @@ def _fits_saved(options: argparse.Namespace) -> bool:
     return options.features is None and options.truncate is None and options.index == "auto"
 
 
-def _load_or_build(database: Database, options: argparse.Namespace) -> Index:
+def _load_or_build(database: Database, store: FeatureStore, options: argparse.Namespace) -> Index:
     """Load the saved index if the options allow it. Otherwise build an index."""
-    path = options.saved or _default_index(options.store)
-    if options.saved or (_fits_saved(options) and (path / MANIFEST).exists()):
+    path, fits = options.saved or _default_index(store.path), _fits_saved(options)
+    if fits and not options.saved and store.path != options.folder:  # a store in the cache
+        return cached_index(database, store.path)
+    if options.saved or (fits and (path / MANIFEST).exists()):
         return load_index(path, database=database.checksum)
     return build_index(database.descriptors, options.index)

@@ -45,18 +45,21 @@ OPENING_SECONDS = 0.2  # between two attempts
 
 @dataclass(kw_only=True)
 class ExtractionReport:
-    """Lists of the photos that an extraction run extracted, kept, or could not read.
+    """Lists of the photos that an extraction run extracted, kept, removed, or could not read.
 
     Attributes:
         extracted: Names of the photos whose features were extracted in this run.
         changed: Those of ``extracted`` whose file has changed since an earlier extraction.
         kept: Names of the photos whose features were stored before this run.
+        removed: Names of the photos that were removed from the store, because they are no longer
+            in the folder. `extract_folder` itself removes none.
         failed: Error of each photo that could not be read, by name.
     """
 
     extracted: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
     failed: dict[str, PhotoError] = field(default_factory=dict)
 
     def update(self, other: "ExtractionReport") -> None:

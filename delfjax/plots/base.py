@@ -160,8 +160,13 @@ def resize(photo: RgbImage, size: tuple[int, int]) -> RgbImage:
     return np.asarray(Image.fromarray(photo).resize(size[::-1], Image.Resampling.BICUBIC))
 
 
-def encode_jpeg(image: RgbImage) -> bytes:
-    """Encode an image as JPEG for a widget. PNG is ten times slower and larger."""
+def encode_jpeg(image: RgbImage, quality: int = WIDGET_QUALITY) -> bytes:
+    """Encode an image as JPEG for a widget or a page. PNG is ten times slower and larger."""
     stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "JPEG", quality=WIDGET_QUALITY, subsampling=0)
+    Image.fromarray(image).save(stream, "JPEG", quality=quality, subsampling=0)
     return stream.getvalue()
+
+
+def pluralize(number: int, noun: str) -> str:
+    """Return a number and a noun as text, such as "2 photos"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -29,6 +29,12 @@ RELEVANCE_MARKS: dict[Relevance, tuple[str, str]] = {  # symbol and color; safe 
     "wrong": ("✗", COLORS[1]),
     "junk": ("○", NEUTRAL),
 }
+# Symbol and color of each label of a verdict; safe for color blindness, readable with white text.
+VERDICT_MARKS = {
+    "same place": ("✓", COLORS[0]),
+    "unsure": ("?", "#b35c00"),
+    "different": ("✗", "#626974"),
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

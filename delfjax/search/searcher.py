@@ -20,6 +20,7 @@ from delfjax.features.store import FeatureStore
 from delfjax.geometry.ransac import RansacConfig, Verification, verify
 from delfjax.ranges import COUNT, COUNT_OR_0, RATIO, Range, check_fields
 from delfjax.search.index import NEIGHBORS, Index, IndexConfig, Neighbors, build_index
+from delfjax.search.verdict import Verdict, verdict_of
 from delfjax.types import Features, Matches, Ranking
 
 Score = Literal["inliers", "votes+inliers"]
@@ -99,6 +100,11 @@ class SearchResult:
     ranking: Ranking
     matches: dict[int, Matches]
     verifications: dict[int, Verification]
+
+    @property
+    def verdicts(self) -> dict[int, Verdict]:
+        """Whether each verified photo shows the same place as the query, by index of the photo."""
+        return {image: verdict_of(each.num_inliers) for image, each in self.verifications.items()}
 
 
 class Searcher:

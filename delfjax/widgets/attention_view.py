@@ -17,9 +17,8 @@ from PIL import Image, ImageDraw
 from delfjax.features.extraction import Extractor, Selection
 from delfjax.features.pyramid import STRIDE, first_centers, merge_levels, scale_points
 from delfjax.models.resnet import Padding
-from delfjax.plots.base import DARK, DIM, HEATMAP_COLORS, HEATMAP_RANGE, LIGHT, fit_size
+from delfjax.plots.base import DARK, DIM, HEATMAP_COLORS, HEATMAP_RANGE, LIGHT, fit_size, pluralize
 from delfjax.types import Photo
-from delfjax.widgets.controls import pluralize
 
 # Color maps of the menu, safe for color-blind readers. The first one is also that of the figures.
 COLOR_MAPS = (HEATMAP_COLORS, "inferno", "viridis", "cividis")

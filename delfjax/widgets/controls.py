@@ -29,11 +29,6 @@ def running(model: str, photo: str) -> str:
     return notice(f"Running {model} on {photo}. This takes a few seconds …")
 
 
-def pluralize(number: int, noun: str) -> str:
-    """Return a number and a noun as text, such as "2 photos"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def labeled(
     control: Callable[..., ValueWidget], description: str, **settings: object
 ) -> ValueWidget:

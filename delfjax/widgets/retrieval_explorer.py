@@ -19,16 +19,26 @@ from ipywidgets import HTML, Checkbox, Dropdown, HBox, IntSlider, Layout, Select
 
 from delfjax.datasets.truth import Truth
 from delfjax.features.extract_folder import LocalExtractor
+from delfjax.features.factory import load as load_model
+from delfjax.files import printable
+from delfjax.images.folder import PhotoFolder, scan
 from delfjax.images.reading import read_image
-from delfjax.plots.base import Figure, encode_jpeg, fit_size
+from delfjax.plots.base import Figure, encode_jpeg, fit_size, pluralize
 from delfjax.plots.pairs import PAIR_WIDTH, QUERY_SIZE, pair_image, query_image
 from delfjax.plots.retrieval import CARD_WIDTH, RELEVANCE_MARKS, Card, result_figure, thumbnail
 from delfjax.search.index import NEIGHBORS
+from delfjax.search.photo_search import cached_index, cached_store_path, update_cached_store
 from delfjax.search.searcher import VERIFIED, SearchConfig, Searcher, SearchResult
 from delfjax.types import Box, Features, Photo
 from delfjax.widgets.canvas import ImageCanvas, ThumbnailGrid
-from delfjax.widgets.controls import Explorer, block, labeled, notice, pluralize
-from delfjax.widgets.retrieval_state import CachedSearch, result_cards, short_name, summarize
+from delfjax.widgets.controls import Explorer, block, labeled, notice
+from delfjax.widgets.retrieval_state import (
+    CachedSearch,
+    describe_verdict,
+    result_cards,
+    short_name,
+    summarize,
+)
 
 DEFAULT_QUERIES = 12  # number of database photos that are queries by default
 RESULTS, MAX_RESULTS, RESULT_COLUMNS = 12, 40, 4  # results: initial, maximum, per row
@@ -41,8 +51,8 @@ MESSAGE_DELAY = 0.5  # seconds: avoids a message that flickers during a fast sea
 
 
 def search_photos(
-    searcher: Searcher,
-    photos: str | Path | Callable[[str], Photo],
+    searcher: Searcher | str | Path,
+    photos: str | Path | Callable[[str], Photo] | None = None,
     queries: Sequence[str] | Mapping[str, Features] | None = None,
     *,
     truths: Mapping[str, Truth] | None = None,
@@ -54,26 +64,37 @@ def search_photos(
     box on the query to search with the features in the box only.
 
     Args:
-        searcher: Searcher of the collection. The widget starts with its configuration.
-        photos: Folder of the database photos and the queries, or a function that maps the name of a
-            photo to the photo, at any size.
+        searcher: Folder of photos, whose features are kept in the cache as by ``delfjax search``. Or
+            a searcher, with whose configuration the widget starts.
+        photos: With a searcher: folder of the database photos and the queries, or a function that
+            maps the name of a photo to the photo, at any size.
         queries: Names of database photos, or a mapping from names of photos to features. None: the
             first 12 database photos.
         truths: Mapping from names of some or all queries to their ground truth.
-        model: Model of the database, for uploaded photos. None hides the upload button.
+        model: Model of the database, for uploaded photos. None: the default model for a folder. With
+            a searcher, None hides the upload button.
 
     Returns:
         The widget. Pages that cannot run widgets, such as GitHub, show a figure instead.
 
     Raises:
-        ValueError: If ``queries`` is empty, or contains a name that is not in the database.
+        PhotoError: If no photo of the folder can be read.
+        ValueError: If ``queries`` is empty, or contains a name that is not in the database. Also if
+            a searcher is given without ``photos``.
 
     Example:
         >>> import delfjax as dx
-        >>> model = dx.load("delf_att")
-        >>> features = dx.extract_folder(model, "photos", "features")
-        >>> dx.search_photos(dx.Searcher(features), "photos")
+        >>> dx.search_photos("photos")
     """
+    if isinstance(searcher, Searcher) == (photos is None):
+        raise ValueError(
+            "expected a folder of photos, or a searcher and the folder of its photos. Fix: pass a "
+            "folder alone, or pass photos with the searcher"
+        )
+    message = ""
+    if not isinstance(searcher, Searcher):
+        photos, model = searcher, model or load_model()
+        searcher, message = _open_folder(model, scan(photos))
     if queries is None:
         queries = searcher.database.names[:DEFAULT_QUERIES]
     if not isinstance(queries, Mapping):
@@ -88,12 +109,28 @@ def search_photos(
         queries = {name: database.features(numbers[name]) for name in queries}
     if not queries:
         raise ValueError("queries is empty; expected at least one photo. Fix: add a query")
-    load = photos if callable(photos) else lambda name: read_image(Path(photos) / name)
+    load = photos if callable(photos) else lambda name: read_image(Path(str(photos)) / name)
     display(HTML(notice("Compiling the search. This takes a few seconds …")))
     query, neighbors = next(iter(queries.values())), max(NEIGHBORS, searcher.config.neighbors)
     CachedSearch(searcher, query, neighbors).search(searcher.config)
     clear_output()  # the widget replaces the message
-    return RetrievalExplorer(searcher, load, queries, truths or {}, model)
+    explorer = RetrievalExplorer(searcher, load, queries, truths or {}, model)
+    explorer.status.value = block(html.escape(message)) if message else ""
+    return explorer
+
+
+def _open_folder(model: LocalExtractor, photos: PhotoFolder) -> tuple[Searcher, str]:
+    """Return a searcher of a folder of photos, and a sentence about its photos."""
+    path = cached_store_path(model, photos)
+    count = pluralize(len(photos), "photo")
+    display(HTML(notice(f"Extracting {count}. The features are kept in {printable(str(path))}")))
+    store = update_cached_store(model, photos)
+    database = store.gather()
+    lines = [f"Searching {pluralize(len(store), 'photo')} of {photos.root}."]
+    if failed := store.report.failed:
+        lines.append(f"{pluralize(len(failed), 'photo')} could not be read: {', '.join(failed)}.")
+    searcher = Searcher(database, cached_index(database, store.path), pca=store.pca)
+    return searcher, printable(" ".join(lines))
 
 
 class RetrievalExplorer(Explorer):
@@ -217,9 +254,9 @@ class RetrievalExplorer(Explorer):
             self.rank.value = 1
         self.query_grid.selected = self.query.index
         self._search_neighbors()
-        names = [self._name(position) for position in range(min(2, len(self._result.ranking)))]
         # A query from the database is its own first result, so compare it with the second result.
-        self.rank.value = 2 if len(names) == 2 and names[0] == self.query.value else 1
+        images = self._result.ranking.images
+        self.rank.value = 2 if len(images) > 1 and images[0] == self._itself else 1
 
     def _search_neighbors(self) -> None:
         """Find neighbors of all query features, or of those in the box, and show the results."""
@@ -300,9 +337,20 @@ class RetrievalExplorer(Explorer):
         """Return the name of the photo at a position of the ranking, from 0."""
         return self._searcher.database.names[int(self._result.ranking.images[position])]
 
+    @property
+    def _itself(self) -> int | None:
+        """Index of the database photo that is the query, or None. Photos may have equal names."""
+        name, database = self.query.value, self._searcher.database
+        image = database.names.index(name) if name in database.names else None
+        if image is None:
+            return None
+        own, other = self._features[name], database.features(image)
+        return image if np.array_equal(own.positions, other.positions) else None
+
     def _cards(self) -> list[Card]:
         truth, load = self._truths.get(self.query.value), self._load_thumbnail
-        return result_cards(self._result, self._searcher.database, truth, load, self.results.value)
+        database, count = self._searcher.database, self.results.value
+        return result_cards(self._result, database, truth, load, count, self._itself)
 
     def _draw_pair(self) -> tuple[Photo, str]:
         """Draw the matches between the query and the selected result. Return image and caption."""
@@ -312,12 +360,12 @@ class RetrievalExplorer(Explorer):
         name, image = self._name(rank - 1), int(self._result.ranking.images[rank - 1])
         height, width = self._searcher.database.image_sizes[image].tolist()
         verification = self._result.verifications.get(image)
+        verified = describe_verdict(self._result, image, self._itself)
         if verification is None:
             matches, inliers = self._search.matches(image, self.config), None
-            verified = "not verified"
         else:
             matches, inliers = self._result.matches[image], verification.inliers
-            verified = f"{pluralize(verification.num_inliers, 'inlier')} (bright)"
+            verified = f"{pluralize(verification.num_inliers, 'inlier')} (bright): {verified}"
         sizes = self._features[query].image_size, (height, width)
         return pair_image((self._photos[query], self._load(name)), sizes, matches, inliers), (
             f"{short_name(query)} and result {rank}, {short_name(name)}: "
@@ -328,7 +376,7 @@ class RetrievalExplorer(Explorer):
         """Draw the query, the results, and the matches with the selected result as a figure."""
         config = self.config
         shown = thumbnail(self._draw_query(), CARD_WIDTH)
-        card = Card(photo=shown, lines=("query", short_name(self.query.value)))
+        card = Card(photo=shown, lines=("query", short_name(self.query.value), ""))
         part = "the query" if self.box is None else "the features in a box of the query"
         limit = "" if config.max_distance == inf else f" within distance {config.max_distance:.2f}"
         order = f"top {config.verified} verified" if config.verified else "ranked by votes"

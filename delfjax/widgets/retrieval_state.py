@@ -11,11 +11,11 @@ from pathlib import PurePosixPath
 from delfjax.datasets.truth import Truth, relevance
 from delfjax.evaluation.metrics import score_rankings
 from delfjax.features.database import Database
-from delfjax.plots.retrieval import RELEVANCE_MARKS, Card
+from delfjax.plots.base import pluralize
+from delfjax.plots.retrieval import RELEVANCE_MARKS, VERDICT_MARKS, Card
 from delfjax.search.index import Neighbors
 from delfjax.search.searcher import SearchConfig, Searcher, SearchResult
 from delfjax.types import Box, Features, Matches, Photo
-from delfjax.widgets.controls import pluralize
 
 SLOW = 1.0  # seconds: a search that takes longer includes compilation
 
@@ -92,16 +92,19 @@ def result_cards(
     truth: Truth | None,
     load: Callable[[str], Photo],
     count: int,
+    itself: int | None = None,
 ) -> list[Card]:
-    """Create cards (thumbnails with two lines of text) of the first ``count`` results.
+    """Create cards (thumbnails with three lines of text) of the first ``count`` results.
 
-    The first line is the rank and the name. The second line says whether the photo is correct, and
-    how many inliers it has, or how many votes if RANSAC has not verified it. ``load`` maps the name
-    of a database photo to its thumbnail.
+    The first line is the rank and the name. The second line is the verdict. The third line says
+    whether the photo is correct, and how many inliers it has, or how many votes if RANSAC has not
+    verified it. The color of a card is that of the third line with a ``truth``, else of the verdict.
+    ``load`` maps the name of a database photo to its thumbnail. ``itself`` is the index of the query,
+    if it is a database photo.
     """
     ranking, cards = result.ranking, []
     for position, image in enumerate(ranking.images[:count].tolist()):
-        name, color = database.names[image], None
+        name, verdict, color = database.names[image], result.verdicts.get(image), None
         text = pluralize(int(ranking.inliers[position]), "inlier")
         if ranking.inliers[position] < 0:  # not verified
             text = pluralize(int(ranking.votes[position]), "vote")
@@ -109,9 +112,20 @@ def result_cards(
             kind = relevance(truth, image)
             mark, color = RELEVANCE_MARKS[kind]
             text = f"{mark} {kind}, {text}"
-        lines = (f"{position + 1}  {short_name(name)}", text)
+        elif verdict:
+            color = VERDICT_MARKS[verdict.label][1]
+        described = describe_verdict(result, image, itself)
+        lines = (f"{position + 1}  {short_name(name)}", described, text)
         cards.append(Card(photo=load(name), lines=lines, color=color))
     return cards
+
+
+def describe_verdict(result: SearchResult, image: int, itself: int | None) -> str:
+    """Describe the verdict on the photo with index ``image``. For ``itself``: see `result_cards`."""
+    if image == itself:
+        return "the query itself"
+    verdict = result.verdicts.get(image)
+    return verdict.text if verdict else "not verified"
 
 
 def short_name(photo: str) -> str:

@@ -25,6 +25,7 @@ from delfjax.features.factory import load
 from delfjax.features.store import FeatureStore
 from delfjax.models import checkpoints, weights
 from delfjax.provenance import config_to_dict, write_result
+from delfjax.search import photo_search
 
 MODEL = ["--longest", "64", "--max-features", "60"]
 RANSAC = ["--hypotheses", "64", "--residual", "2"]
@@ -56,6 +57,15 @@ def store(photos, tmp_path, capsys):
     assert run("extract", photos.root, tmp_path / "store", *MODEL, "--dimensions", 8) == 0
     capsys.readouterr()
     return tmp_path / "store"
+
+
+@pytest.fixture
+def query(photos, tmp_path):
+    """A photo with the pixels of b/1.png, in a file with another content."""
+    path = tmp_path / "query.png"
+    Image.open(photos.path("b/1.png")).save(path, compress_level=1)
+    assert path.read_bytes() != photos.path("b/1.png").read_bytes()
+    return path
 
 
 # --- match
@@ -229,22 +239,25 @@ def test_search_refuses_the_index_of_another_database(photos, store, tmp_path, c
     assert run(*command) == 0
 
 
-def test_search_ranks_the_store(photos, store, capsys):
-    command = "search", store, photos.path("b/1.png"), "--neighbors", 20, *RANSAC, "--top", 4
+def test_search_ranks_the_store(query, store, capsys):
+    command = "search", store, query, "--neighbors", 20, *RANSAC, "--top", 4
     assert run(*command) == 0
     header, *rows = capsys.readouterr().out.splitlines()
-    assert header.split() == ["score", "inliers", "votes", "photo"]
+    assert header.split() == ["verdict", "score", "inliers", "votes", "photo"]
     assert len(rows) == 4
-    assert rows[0].split() == ["120", "60", "60", "b/1.png"]
+    assert rows[0].startswith("same place")
+    assert rows[0].split()[-4:] == ["120", "60", "60", "b/1.png"]
     assert run(*command, "--json", "-") == 0
     result = strict(capsys.readouterr().out)
-    assert result["query"] == str(photos.path("b/1.png"))
+    assert (result["query"], result["copies_of_query"]) == (str(query), [])
     names = header.split()
-    assert [[str(row[name]) for name in names] for row in result["results"]] == [
-        row.split() for row in rows
+    assert [" ".join(str(row[name]) for name in names) for row in result["results"]] == [
+        " ".join(row.split()) for row in rows
     ]
     assert run(*command, "--score", "inliers") == 0
-    assert capsys.readouterr().out.splitlines()[1].split() == ["60", "60", "60", "b/1.png"]
+    assert capsys.readouterr().out.splitlines()[1].split()[-4:] == ["60", "60", "60", "b/1.png"]
+    assert run(*command, "--verified", 0) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("not verified")
 
 
 def test_search_in_a_store_without_pca(photos, tmp_path, capsys):
@@ -255,7 +268,7 @@ def test_search_in_a_store_without_pca(photos, tmp_path, capsys):
         for name in photos.names[:4]:
             store.write(name, model(photos.load(name)))
     assert run("search", store.path, photos.path(photos.names[2]), *RANSAC, "--top", 1) == 0
-    assert capsys.readouterr().out.split()[-1] == photos.names[2]
+    assert capsys.readouterr().out.split()[-1] in photos.names[:4]
 
 
 def test_other_weights_than_those_of_the_store_are_refused(photos, store, capsys, monkeypatch):
@@ -279,6 +292,195 @@ def test_an_empty_store_is_named(photos, store, tmp_path, capsys, command):
         f"{bare}: the store is empty. Fix: run delfjax extract FOLDER {bare}"
         in capsys.readouterr().err
     )
+
+
+# --- search in a folder of photos
+
+SEARCH = *MODEL, "--dimensions", 8, "--neighbors", 20, *RANSAC
+
+
+def found(out):
+    """Return the names of the results that the command printed."""
+    return [line.split()[-1] for line in out.splitlines()[1:] if "left out" not in line]
+
+
+def cached_store(tmp_path):
+    (folder,) = (tmp_path / "cache" / "stores").iterdir()
+    return folder
+
+
+def test_search_in_a_folder_keeps_its_features(query, tmp_path, capsys, monkeypatch):
+    folder = classes(tmp_path / "my photos").root
+    (folder / "notes.txt").write_text("no photo")
+    command = "search", folder, query, *SEARCH
+    assert run(*command) == 0
+    out, err = capsys.readouterr()
+    assert found(out)[0] == "b/1.png"
+    store = cached_store(tmp_path)
+    assert store.name.startswith("my photos-")
+    assert err.splitlines()[0] == f"{folder}: the features of 9 photos are kept in {store}"
+    assert "9 photos extracted, 0 kept, 0 removed" in err
+    assert "1 files are not photos and were skipped (1 .txt)" in err
+    launches = []
+    launch = Extractor._launch
+    monkeypatch.setattr(Extractor, "_launch", lambda *each: launches.append(each) or launch(*each))
+    assert run("search", os.path.relpath(folder), *command[2:]) == 0
+    again, err = capsys.readouterr()
+    assert again == out
+    assert "photos extracted" not in err
+    assert len(launches) == 1, "only the query"
+    assert [*store.parent.iterdir()] == [store]
+    assert run(*command, "--max-features", 30) == 0, "other settings: another store"
+    assert len([*store.parent.iterdir()]) == 2
+
+
+def test_search_notices_changed_photos(query, tmp_path, capsys):
+    photos = classes(tmp_path / "photos")
+    command = "search", photos.root, query, *SEARCH, "--top", 20
+    assert run(*command) == 0
+    assert "b/1.png" in found(capsys.readouterr().out)
+    photos.path("b/1.png").rename(photos.root / "moved.png")
+    photos.path("b/0.png").unlink()
+    save(photos.path("a/0.png"), draw(99))
+    save(photos.path("c/broken.png"), draw(5)).write_text("no photo")
+    assert run(*command) == 3
+    out, err = capsys.readouterr()
+    assert "2 photos extracted, 6 kept, 2 removed" in err
+    assert f"{photos.path('c/broken.png')} is not an image" in err
+    assert found(out)[0] == "moved.png"
+    assert not {"b/0.png", "b/1.png"} & {*found(out)}
+    assert sorted(FeatureStore(cached_store(tmp_path)).names) == [
+        *("a/0.png", "a/1.png", "a/2.png", "b/2.png", "c/0.png", "c/1.png", "c/2.png", "moved.png")
+    ]
+
+
+def test_the_query_itself_is_left_out(photos, store, tmp_path, capsys):
+    copy = tmp_path / "a copy.png"
+    copy.write_bytes(photos.path("b/1.png").read_bytes())
+    for folder, settings in ((photos.root, SEARCH), (store, SEARCH[6:])):
+        assert run("search", folder, copy, *settings, "--page", tmp_path / "page.html") == 0
+        out = capsys.readouterr().out
+        assert out.splitlines()[-1] == "left out, because it is the query itself: b/1.png"
+        assert "b/1.png" not in found(out)
+        page = (tmp_path / "page.html").read_text()
+        assert "<summary>Left out, because it is the query itself (1)</summary>" in page
+        assert run("search", folder, copy, *settings, "--json", "-") == 0
+        result = strict(capsys.readouterr().out)
+        assert result["copies_of_query"] == ["b/1.png"]
+        assert "b/1.png" not in [row["photo"] for row in result["results"]]
+
+
+def test_an_interrupted_search_keeps_the_extracted_photos(query, tmp_path, capsys, monkeypatch):
+    folder = classes(tmp_path / "photos").root
+    launch, launches = Extractor._launch, []
+
+    def interrupt(*arguments):
+        if len(launches) == 5:
+            raise KeyboardInterrupt
+        launches.append(arguments)
+        return launch(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Extractor, "_launch", interrupt)
+        assert run("search", folder, query, *SEARCH) == 130
+    err = capsys.readouterr().err
+    assert "The features that are extracted already are kept\n" in err
+    assert "delfjax search: interrupted. Run the same command again to resume" in err
+    launches = []
+    monkeypatch.setattr(Extractor, "_launch", lambda *each: launches.append(each) or launch(*each))
+    assert run("search", folder, query, *SEARCH) == 0
+    assert 5 <= len(launches) <= 7, "at most two of five photos again, and the query"
+    assert found(capsys.readouterr().out)[0] == "b/1.png"
+
+
+def test_a_folder_that_has_grown_learns_its_pca_again(query, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    for counts, extracted in (([*range(7)], 7), ([7], 8), ([8], 1)):
+        for number in counts:
+            save(folder / f"{number}.png", draw(number))
+        assert run("search", folder, query, *SEARCH) == 0
+        assert f"\n{extracted} photos extracted, " in capsys.readouterr().err
+    for number in (7, 8):
+        (folder / f"{number}.png").unlink()
+    assert run("search", folder, query, *SEARCH) == 0
+    assert "photos extracted" not in capsys.readouterr().err, "the first store is used again"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_folder_may_have_few_photos(query, tmp_path, capsys, count):
+    for number in range(count):
+        save(tmp_path / "photos" / f"{number}.png", draw(number))
+    assert run("search", tmp_path / "photos", query, *MODEL, *RANSAC) == 0, "a PCA of 40 dimensions"
+    assert len(found(capsys.readouterr().out)) == count
+
+
+def test_too_few_features_for_the_pca_are_named(query, tmp_path, capsys):
+    save(tmp_path / "photos" / "0.png", draw(0))
+    command = "search", tmp_path / "photos", query, "--longest", 64, "--max-features", 30, *RANSAC
+    assert run(*command) == 1
+    assert "cannot fit a PCA of 40 dimensions to 30 descriptors" in capsys.readouterr().err
+    save(tmp_path / "photos" / "1.png", draw(1))
+    assert run(*command) == 0, "more photos"
+
+
+def test_photos_that_are_all_unreadable_are_named(query, tmp_path, capsys):
+    photos = classes(tmp_path / "photos", count=1, views=2)
+    command = "search", photos.root, query, *SEARCH
+    for expected in (0, 1, 1):
+        assert run(*command) == expected
+        for name in photos.names:
+            photos.path(name).write_text("no photo")
+    assert "is not an image" in capsys.readouterr().err
+
+
+def test_a_large_folder_has_a_saved_index(query, tmp_path, capsys, monkeypatch):
+    photos = classes(tmp_path / "photos")
+    builds = []
+    build = photo_search.build_index
+
+    def build_sharded(descriptors):
+        builds.append(len(descriptors))
+        return build(descriptors, "sharded")
+
+    monkeypatch.setattr(photo_search, "build_index", build_sharded)
+    command = "search", photos.root, query, *SEARCH
+    for _ in range(2):
+        assert run(*command) == 0
+    assert builds == [540]
+    save(photos.root / "new.png", draw(9))
+    assert run(*command) == 0, "an index of other photos is built again"
+    assert builds == [540, 600]
+    assert found(capsys.readouterr().out)[0] == "b/1.png"
+    assert run(*command, "--index", "exact") == 0
+    assert builds == [540, 600]
+
+
+def test_the_page_shows_the_results(query, tmp_path, capsys, monkeypatch):
+    photos = classes(tmp_path / "photos")
+    photos.path("a/1.png").write_text("no photo")
+    (photos.root / "notes.txt").write_text("text")
+    monkeypatch.setattr(sys, "argv", ["delfjax", "search", "my photos", "q.png"])
+    command = "search", photos.root, query, *SEARCH, "--top", 3, "--page", tmp_path / "page.html"
+    assert run(*command) == 3
+    names = found(capsys.readouterr().out)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert re.findall(r"<li style.*?<bdi>(.*?)</bdi>", page) == names
+    assert "Photos that could not be read (1)" in page
+    assert "Files that are not photos (1)</summary><ul><li><bdi>notes.txt</bdi>" in page
+    assert "<code>delfjax search &#x27;my photos&#x27; q.png</code>" in page
+    assert len(re.findall("<figure", page)) >= 1
+
+
+def test_the_page_of_a_store_finds_the_photos(query, photos, store, tmp_path, capsys):
+    moved = photos.root.with_name("moved")
+    command = "search", store, query, *SEARCH[6:], "--top", 3, "--page", tmp_path / "page.html"
+    for root, pictures in ((photos.root, 3), (moved, 0)):
+        photos.root.rename(root)
+        assert run(*command) == 0
+        page = (tmp_path / "page.html").read_text(encoding="utf-8")
+        assert page.count('alt="result ') == pictures
+        assert page.count("The file cannot be read.") == 3 - pictures
+    moved.rename(photos.root)
 
 
 # --- evaluate and table
@@ -448,6 +650,20 @@ def test_help_of_each_command(command, capsys):
     assert not re.search(r"default:\s+(None|False|\[\])", out)
 
 
+def test_help_of_search_starts_with_an_example_and_the_basic_options(capsys):
+    with pytest.raises(SystemExit):
+        run("search", "--help")
+    out = capsys.readouterr().out
+    assert out.startswith(
+        "usage: delfjax search [options] PHOTOS QUERY\n\nexample: delfjax search "
+    )
+    basic, advanced = out.split("advanced options:")
+    for option in ("--page", "--top", "--json", "--model"):
+        assert f"\n  {option} " in basic
+    for option in ("--saved", "--neighbors", "--longest", "--dimensions", "--seed"):
+        assert f"\n  {option} " in advanced
+
+
 def test_help_shows_useful_defaults(capsys):
     with pytest.raises(SystemExit):
         run("match", "--help")
@@ -490,7 +706,7 @@ def test_wrong_usage_exits_with_2(arguments, capsys):
         ("extract none store", "none cannot be read (No such file or directory)"),
         ("evaluate none", "none cannot be read"),
         ("index none", "none: no feature store here. Fix: create one with "),
-        ("search none none.png", "none: no feature store here"),
+        ("search none none.png", "none cannot be read (No such file or directory)"),
         ("match {photo} {photo} --store none", "none: no feature store here"),
         ("table --results none", "none: the folder has no results. Fix: run `make reproduce`"),
         ("evaluate {photo}", "cannot be read"),

@@ -19,13 +19,13 @@ from delfjax.cli.main import COMMANDS, main
 from delfjax.cli.output import check_outputs, print_result, show
 from delfjax.datasets import rendered
 from delfjax.datasets.benchmark import DatasetError
-from delfjax.evaluation.html_report import _escape
 from delfjax.features.extract_folder import PCAConfig, extract_folder
 from delfjax.features.extraction import Extractor
 from delfjax.features.global_descriptors import GlobalExtractor
 from delfjax.files import printable, write_output
 from delfjax.paper.tables import END, START, update_page
 from delfjax.plots.base import Figure
+from delfjax.plots.pages import _escape
 from delfjax.provenance import write_result
 
 REQUIRED = {
@@ -222,6 +222,15 @@ def world(tmp_path_factory):
         ),
         ("search store folder/photo.png --truncate 9", "--truncate is 9; expected at most 8"),
         ("search store folder/photo.png --index pq", "parts is 10; expected a divisor of 8"),
+        ("search store folder/photo.png --longest 64", "store is a feature store. Its settings"),
+        ("search store folder/photo.png --dimensions 8", "store is a feature store. Its settings"),
+        ("search classes folder/photo.png --truncate 41", "--truncate is 41; expected at most 40"),
+        (
+            "search classes folder/photo.png --dimensions 65",
+            "dimensions is 65; expected at most 64",
+        ),
+        ("search classes folder/photo.png --page x.png", "unknown format '.png'; expected .html"),
+        ("search classes folder/photo.png --page classes/x.html", "classes/x.html is in classes"),
         ("index store --index pq", "parts is 10; expected a divisor of 8"),
         (
             "train --photos classes --out r --batch-size 5",
@@ -272,6 +281,8 @@ def test_an_output_follows_a_link(write, tmp_path):
         ("match folder/photo.png folder/photo.png --model SIFT", "resnet50_v1.5, sift, rootsift"),
         ("train --photos classes --out r --start sift", "delf_ft_att, resnet50_v1, resnet50_v1.5"),
         ("match folder folder", "folder is not a file; expected a photo file. Fix: pass one photo"),
+        ("search classes nowhere.png", "nowhere.png cannot be read"),
+        ("search folder/photo.png classes", "folder/photo.png cannot be read (Not a directory)"),
     ],
 )
 def test_a_failure_before_any_work_leaves_nothing(

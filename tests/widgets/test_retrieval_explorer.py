@@ -1,6 +1,7 @@
 """Tests of the retrieval explorer without a browser: the test sets the controls."""
 
 import io
+import re
 import time
 
 import numpy as np
@@ -66,12 +67,14 @@ def test_first_view_is_the_first_query_with_the_searchers_settings(explorer, sea
     ranking = searcher(place(1)).ranking
     assert explorer.config == CONFIG
     first = explorer.result_grid.alt.removeprefix("results: ").split("; ")[0]
-    assert first == f"1  photo_2: ✓ correct, {ranking.inliers[0]} inliers"
-    assert "photo_3: ○ junk" in explorer.result_grid.alt
+    verdict = searcher(place(1)).verdicts[2].text
+    assert first == f"1  photo_2: {verdict}: ✓ correct, {ranking.inliers[0]} inliers"
+    assert re.search("photo_3: [^:;]*: ○ junk", explorer.result_grid.alt)
     assert "✗ wrong" in explorer.result_grid.alt or len(ranking) == 2
     assert f"{len(ranking)} of 8 photos have votes" in explorer.summary.value
     assert "average precision 100.0%" in explorer.summary.value
     assert "square and result 1, photo_2" in explorer.caption.value
+    assert explorer.caption.value.endswith(f"inliers (bright): {verdict}")
     assert explorer.status.value == ""
 
 
@@ -141,7 +144,7 @@ def test_thumbnail_or_menu_selects_a_query_and_removes_the_box(explorer):
     assert explorer.query.value == "tower"
     assert (explorer.query_canvas.box, explorer.rank.value) == (None, 1)
     assert "tower" in explorer.heading.value
-    assert "1  photo_4: ✓ correct" in explorer.result_grid.alt
+    assert re.search("1  photo_4: same place[^:;]*: ✓ correct", explorer.result_grid.alt)
     explorer.query.value = "unknown"
     assert explorer.query_grid.selected == 2
     assert "correct" not in explorer.result_grid.alt
@@ -193,7 +196,8 @@ def test_verification_can_be_switched_on_if_the_searcher_has_none(searcher):
 
 def test_queries_can_be_photos_of_the_database(searcher):
     explorer = search_photos(searcher, load, ["folder/photo_4.jpg"])
-    assert "1  photo_4: 42 inliers" in explorer.result_grid.alt
+    assert "1  photo_4: the query itself: 42 inliers" in explorer.result_grid.alt
+    assert explorer.result_grid.alt.count("the query itself") == 1
     assert "photo_4 and result 2" in explorer.caption.value  # not the match with itself
     with pytest.raises(ValueError, match=r"contains 'nowhere\.jpg', .* expected names such as"):
         search_photos(searcher, load, ["nowhere.jpg"])
@@ -210,6 +214,51 @@ def test_photos_are_read_from_a_folder_and_are_queries_by_default(searcher, tmp_
     assert explorer.query.options == searcher.database.names
     expected = search_photos(searcher, load, searcher.database.names)
     assert shown(explorer) == shown(expected)
+
+
+def test_a_folder_of_photos_is_enough(tmp_path, tiny_network, monkeypatch):
+    photos = worlds.classes(tmp_path / "PHOTOS")
+    (photos.root / "b" / "broken<b>.png").write_text("no photo")
+    shown_texts, loads = [], []
+    monkeypatch.setattr(retrieval_explorer, "display", lambda part: shown_texts.append(part.value))
+    monkeypatch.setattr(
+        retrieval_explorer, "load_model", lambda: loads.append(1) or worlds.extractor()
+    )
+    explorer = search_photos(str(photos.root))
+    (store,) = (tmp_path / "cache" / "stores").iterdir()
+    assert f"Extracting 10 photos. The features are kept in {store}" in shown_texts[0]
+    assert "Searching 9 photos of" in explorer.status.value
+    assert "1 photo could not be read: b/broken&lt;b&gt;.png." in explorer.status.value
+    assert explorer.query.options == photos.names
+    assert "1  0: the query itself" in explorer.result_grid.alt
+    assert "a/0 and" not in explorer.caption.value
+    assert "result 2" in explorer.caption.value
+    assert explorer.upload.layout.display is None
+    upload(explorer.upload, "mine.png", png(photos.load("c/1.png")))
+    assert explorer.query.value == "mine.png"
+    assert re.search("1  1: same place", explorer.result_grid.alt)
+    assert "the query itself" not in explorer.result_grid.alt
+    # A command with the same model reads the same store. Removed photos are no results.
+    photos.path("a/0.png").unlink()
+    (photos.root / "b" / "broken<b>.png").unlink()
+    explorer = search_photos(photos.root, model=worlds.extractor())
+    assert [*store.parent.iterdir()] == [store]
+    assert explorer.query.options == photos.names[1:]
+    assert len(loads) == 1
+    assert "could not be read" not in explorer.status.value
+
+
+def test_a_folder_stands_alone_and_a_searcher_does_not(searcher, tmp_path):
+    with pytest.raises(ValueError, match="expected a folder of photos, or a searcher and"):
+        search_photos(tmp_path, tmp_path)
+    with pytest.raises(ValueError, match="expected a folder of photos, or a searcher and"):
+        search_photos(searcher)
+
+
+def test_an_upload_with_the_name_of_a_database_photo_is_not_that_photo(uploader):
+    upload(uploader.upload, "0.png", png(worlds.draw(2)))
+    assert "1  2: " in uploader.result_grid.alt
+    assert "the query itself" not in uploader.result_grid.alt
 
 
 def test_message_is_shown_until_the_widget_is_ready(searcher, monkeypatch):

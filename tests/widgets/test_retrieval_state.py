@@ -10,6 +10,7 @@ from places import view as view_of
 from delfjax.datasets.truth import Truth
 from delfjax.features.database import Database
 from delfjax.geometry.ransac import RansacConfig
+from delfjax.plots.retrieval import RELEVANCE_MARKS, VERDICT_MARKS
 from delfjax.search.searcher import SearchConfig, Searcher
 from delfjax.types import Box
 from delfjax.widgets.retrieval_state import (
@@ -133,11 +134,29 @@ def test_card_has_rank_name_relevance_and_inliers_or_votes(searcher):
         return card, result.ranking
 
     card, ranking = first_card(CONFIG, truth)
-    assert card.lines == ("1  photo_2", f"✓ correct, {ranking.inliers[0]} inliers")
+    described = cached.search(CONFIG).verdicts[2].text
+    assert card.lines == ("1  photo_2", described, f"✓ correct, {ranking.inliers[0]} inliers")
+    assert card.color == RELEVANCE_MARKS["correct"][1]
     card, ranking = first_card(CONFIG, None)
-    assert card.lines[1] == f"{ranking.inliers[0]} inliers"
+    assert card.lines[1:] == (described, f"{ranking.inliers[0]} inliers")
+    assert card.color == VERDICT_MARKS["same place"][1]
     card, ranking = first_card(replace(CONFIG, verified=0), truth)
-    assert card.lines[1].endswith(f", {ranking.votes[0]} votes")
+    assert card.lines[1] == "not verified"
+    assert card.lines[2].endswith(f", {ranking.votes[0]} votes")
+    assert first_card(replace(CONFIG, verified=0), None)[0].color is None
+
+
+def test_the_query_itself_is_marked(searcher):
+    result = CachedSearch(searcher, searcher.database.features(4), 60).search(CONFIG)
+    photo = np.zeros((48, 64, 3), np.uint8)
+    for itself, described in ((4, "the query itself"), (None, "same place"), (5, "same place")):
+        first, *others = result_cards(
+            result, searcher.database, None, lambda name: photo, 9, itself
+        )
+        assert first.lines[0] == "1  photo_4"
+        assert first.lines[1].startswith(described)
+        marked = sum(card.lines[1] == "the query itself" for card in (first, *others))
+        assert marked == (itself in result.ranking.images)
 
 
 def test_summary_has_counts_time_and_average_precision(searcher):
