@@ -287,7 +287,7 @@ def level_cells(mosaic: Mosaic) -> Int[np.ndarray, "levels 4"]:
     """Return ``(top, left, height, width)`` of each level, in cells of the feature map."""
     start, end = mosaic.levels[:, :2], mosaic.levels[:, :2] + mosaic.levels[:, 2:]
     first, last = start // STRIDE, -((CELL_END[mosaic.padding] - end) // STRIDE)
-    return np.column_stack([first, np.maximum(last - first, 0)])
+    return np.column_stack([first, last - first])
 
 
 def first_centers(sizes: Int[np.ndarray, "... 2"], padding: Padding) -> Int[np.ndarray, "... 2"]:

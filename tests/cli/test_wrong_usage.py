@@ -33,6 +33,7 @@ REQUIRED = {
     "extract": ["a", "b"],
     "index": ["a"],
     "export": ["a", "b"],
+    "import-weights": ["a", "--out", "b"],
     "search": ["a", "b"],
     "evaluate": ["a"],
     "benchmark": ["rendered"],
