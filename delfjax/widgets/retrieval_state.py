@@ -97,12 +97,11 @@ def result_cards(
 ) -> list[Card]:
     """Create cards (thumbnails with three lines of text) of the first ``count`` results.
 
-    The first line is the rank and the name. The second line is the verdict, without
-    percentage if it is too long. The third line says
-    whether the photo is correct, and how many inliers it has, or how many votes if RANSAC has not
-    verified it. The color of a card is that of the third line with a ``truth``, else of the verdict.
-    ``load`` maps the name of a database photo to its thumbnail. ``itself`` is the index of the query,
-    if it is a database photo.
+    The first line is the rank and the name. The second line is the verdict, without percentage if
+    it is too long. The third line says whether the photo is correct, and how many inliers it has, or
+    how many votes if RANSAC has not verified it. The color of a card is that of the third line with a
+    ``truth``, else of the verdict. ``load`` maps the name of a database photo to its thumbnail.
+    ``itself`` is the index of the query, if it is a database photo.
     """
     ranking, cards = result.ranking, []
     for position, image in enumerate(ranking.images[:count].tolist()):
