@@ -32,11 +32,11 @@ from delfjax.files import cache_folder
 from delfjax.geometry.ransac import Verification
 from delfjax.images.folder import PhotoFolder, scan
 from delfjax.images.reading import original_size
-from delfjax.search.verdict import SAME, Label, evidence, judge
+from delfjax.search.verdict import MATCH_PRIOR, SAME, SEARCH_PRIOR, Label, evidence, judge
 from delfjax.types import Matches
 
 SEED = 0
-PAIRS = 400  # random pairs of the same landmark, and of different ones, to calibrate `match`
+PAIRS = 250  # random pairs of the same landmark, and of different ones, to calibrate `match`
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,8 @@ def errors(setting: Setting, pairs: list[Pair], folder: Path) -> dict:
         true = is_true(pair, cameras)
         if true is None:
             continue
-        verdict = judge(pair.matches, pair.found)
+        prior = MATCH_PRIOR if setting.use == "match" else SEARCH_PRIOR
+        verdict = judge(pair.matches, pair.found, prior=prior)
         kind = "different"
         if true:
             kind = "found" if is_found(pair, cameras, folder) else "missed"

@@ -13,6 +13,7 @@ from .images.reading import read_image
 from .search.index import IndexConfig
 from .search.matching import PairMatch, match
 from .search.searcher import SearchConfig, Searcher, SearchResult
+from .search.verdict import Verdict
 from .training import TrainingConfig, train
 from .types import Features, Matches, Ranking
 from .widgets.attention_explorer import explore
@@ -36,6 +37,7 @@ __all__ = [
     "SearchResult",
     "Searcher",
     "TrainingConfig",
+    "Verdict",
     "datasets",
     "evaluate",
     "explore",

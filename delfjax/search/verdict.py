@@ -25,6 +25,8 @@ CELL = 64  # pixels of a pyramid level: four strides
 SAMPLE = 96  # features of each photo from which the matches by chance are estimated
 # Fitted by `python -m benchmarks verdict` to the rendered training landmarks.
 INTERCEPT, CELLS_WEIGHT, ENRICHMENT_WEIGHT = -11.74, 3.52, 1.49
+# Share of pairs that are the same place. In a search of that set, a tenth of the 100 verified photos is.
+MATCH_PRIOR, SEARCH_PRIOR = 0.5, 0.1
 SAME, DIFFERENT = 0.95, 0.05  # probabilities from which, and up to which, a verdict is sure
 FREE = 3  # matches that fit every affine map
 
@@ -39,8 +41,9 @@ class Verdict:
     Attributes:
         label: ``"same place"`` if the probability is at least 0.95, ``"different"`` if it is at
             most 0.05, else ``"unsure"``.
-        probability: Probability that the photos show the same view of a place, 0 to 1, if half of
-            all pairs did.
+        probability: Probability that the photos show the same view of a place, 0 to 1. Before they
+            are compared, it is a half for two photos alone, and a tenth for a photo that a search
+            verifies, because most of its candidates are of other places.
     """
 
     label: Label
@@ -56,27 +59,38 @@ class Verdict:
         return f"{self.label} ({percent}%)"
 
 
-def judge(matches: Matches, found: Verification, config: RansacConfig | None = None) -> Verdict:
+def judge(
+    matches: Matches,
+    found: Verification,
+    config: RansacConfig | None = None,
+    *,
+    prior: float = MATCH_PRIOR,
+) -> Verdict:
     """Judge two photos by their putative matches, and by the result of RANSAC.
 
-    ``config`` holds the settings of RANSAC. None: the defaults.
+    Args:
+        matches: Putative matches of the two photos.
+        found: Result of RANSAC for these matches.
+        config: Settings of RANSAC. None: the defaults.
+        prior: Probability of the same place before the photos are compared, between 0 and 1.
     """
     cells, enrichment = evidence(matches, found, config or RansacConfig())
-    probability = probability_of(cells, enrichment)
+    probability = probability_of(cells, enrichment, prior)
     sure: Label = "same place" if probability >= SAME else "different"
     label = "unsure" if DIFFERENT < probability < SAME else sure
     return Verdict(label=label, probability=probability)
 
 
-def probability_of(cells: float, enrichment: float) -> float:
+def probability_of(cells: float, enrichment: float, prior: float = MATCH_PRIOR) -> float:
     """Return the probability of `Verdict`. It never falls if an argument rises.
 
-    ``enrichment`` is the ratio of inliers to inliers by chance.
+    ``enrichment`` is the number of inliers relative to that by chance.
     """
     if not cells or not enrichment:
         return 0.0
-    logit = INTERCEPT + CELLS_WEIGHT * math.log(cells) + ENRICHMENT_WEIGHT * math.log(enrichment)
-    return 1 / (1 + math.exp(-logit)) if logit > -500 else 0.0
+    likelihood = INTERCEPT + CELLS_WEIGHT * math.log(cells)
+    likelihood += ENRICHMENT_WEIGHT * math.log(enrichment)
+    return 1 / (1 + (1 - prior) / prior * math.exp(-likelihood))
 
 
 def evidence(matches: Matches, found: Verification, config: RansacConfig) -> tuple[int, float]:
