@@ -36,6 +36,7 @@ from delfjax.search.verdict import MATCH_PRIOR, SAME, SEARCH_PRIOR, Label, evide
 from delfjax.types import Matches
 
 SEED = 0
+SHARES = ("same among found", "different among found", "false same", "unsure")
 PAIRS = 250  # random pairs of the same landmark, and of different ones, to calibrate `match`
 
 
@@ -212,10 +213,10 @@ def fit(sets: Sequence[Sequence[Pair]]) -> dict[str, float]:
 # --- errors
 
 
-def wilson(hits: int, count: int) -> list[float]:
-    """Return a share in percent, with its 95% interval (Wilson)."""
+def wilson(hits: int, count: int) -> list[float] | None:
+    """Return a share in percent, with its 95% interval (Wilson). None without any case."""
     if not count:
-        return [math.nan] * 3
+        return None
     low, high = proportion_interval(hits, count)
     return [round(100 * each, 2) for each in (hits / count, low, high)]
 
@@ -271,6 +272,23 @@ def read_cameras(folder: Path) -> dict[str, Camera]:
     return {name: Camera.read(files[Path(name).stem]) for name in names if Path(name).stem in files}
 
 
+def markdown(rows: list[dict]) -> str:
+    """Return the errors as a Markdown table."""
+
+    def share(value: list[float] | None) -> str:
+        if value is None:
+            return "-"
+        return f"{value[0]:.1f} [{value[1]:.1f}, {value[2]:.1f}]"
+
+    names = ("set, use", "pairs", "true", "found", *SHARES)
+    lines = [[*names], ["---"] * len(names)]
+    for row in rows:
+        title = f"{row['photos']} {row['longest']}/{row['features']}, {row['model']}, {row['use']}"
+        counts = [str(row[name]) for name in ("pairs", "true", "found")]
+        lines.append([title, *counts, *(share(row[name]) for name in SHARES)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def run(photos: str | None = None) -> dict:
     """Fit the model to the rendered training set, and count its errors on all sets."""
     train = rendered.training_photos().root
@@ -286,7 +304,7 @@ def run(photos: str | None = None) -> dict:
         if row["photos"] != "train":
             row["wrong"] = len(row["wrong"])
     measured = [row for row in rows if row["photos"] != "train"] or rows
-    value = max(row["false same"][0] for row in measured)
+    value = max(row["false same"][0] for row in measured if row["false same"])
     return {
         "value": value,
         "what": "highest share of pairs of different places with the verdict same place, in percent",

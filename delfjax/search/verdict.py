@@ -24,7 +24,7 @@ Label = Literal["same place", "unsure", "different"]
 CELL = 64  # pixels of a pyramid level: four strides
 SAMPLE = 96  # features of each photo from which the matches by chance are estimated
 # Fitted by `python -m benchmarks verdict` to the rendered training landmarks.
-INTERCEPT, CELLS_WEIGHT, ENRICHMENT_WEIGHT = -11.74, 3.52, 1.49
+INTERCEPT, CELLS_WEIGHT, ENRICHMENT_WEIGHT = -12.86, 4.14, 1.35
 # Share of pairs that are the same place. In a search of that set, a tenth of the 100 verified photos is.
 MATCH_PRIOR, SEARCH_PRIOR = 0.5, 0.1
 SAME, DIFFERENT = 0.95, 0.05  # probabilities from which, and up to which, a verdict is sure
