@@ -5,8 +5,10 @@ real photos, which have the layout that ``benchmarks/verification_study.py`` des
 setting are verified once and kept in the cache folder, so an interrupted run continues.
 
 Truth: photos of two folders show different places (``castle``, ``entry`` and ``fountain`` are one
-place). Photos of one folder of ``pairs`` show the same view. Photos of ``scenes`` with cameras show
-the same view if they look in nearly the same direction. Other pairs of one folder are not judged.
+place). Photos of one folder show the same place; those of ``scenes`` are true pairs only if their
+cameras look in nearly the same direction. A true pair is *found* if at least half of its inliers are
+near their epipolar line, by the true cameras (``scenes``) or a fundamental matrix by SIFT (``pairs``).
+In the other sets, photos of one folder may show different sides, so only false alarms count.
 """
 
 import math
@@ -15,7 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import combinations
 from pathlib import Path
 from typing import get_args
@@ -25,17 +27,28 @@ from scipy import optimize, special
 from tqdm.auto import tqdm
 
 import delfjax as dx
-from benchmarks.verification_study import NEAR, RIGHT, SAME_PLACE, Camera, angle, epipolar_distances
+from benchmarks.verification_study import (
+    NEAR,
+    RIGHT,
+    SAME_PLACE,
+    Camera,
+    angle,
+    epipolar_distances,
+    line_distances,
+)
 from delfjax.datasets import rendered
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.files import cache_folder
 from delfjax.geometry.ransac import Verification
 from delfjax.images.folder import PhotoFolder, scan
 from delfjax.images.reading import original_size
-from delfjax.search.verdict import MATCH_PRIOR, SAME, SEARCH_PRIOR, Label, evidence, judge
+from delfjax.search.verdict import DIFFERENT, SAME, Label, evidence, judge
 from delfjax.types import Matches
 
 SEED = 0
+SIFT_INLIERS = 20  # of a fundamental matrix by SIFT that counts as true
+GEOMETRY = ("scenes", "pairs")  # sets whose true epipolar geometry is known, from cameras or SIFT
+NUMBERS = ("pairs", "true", "found")
 SHARES = ("same among found", "different among found", "false same", "unsure")
 PAIRS = 250  # random pairs of the same landmark, and of different ones, to calibrate `match`
 
@@ -70,6 +83,8 @@ class Pair:
 
 CALIBRATION = (
     Setting("train", "delf_att", 320, 1000, every=15),
+    Setting("train", "delf_att", 320, 300, every=15),
+    Setting("train", "delf_att", 320, 100, every=15),
     Setting("train", "delf_att", 320, 1000, use="match"),
 )
 MEASURED = (
@@ -163,15 +178,42 @@ def is_true(pair: Pair, cameras: dict[str, Camera]) -> bool | None:
 
 
 def is_found(pair: Pair, cameras: dict[str, Camera], root: Path) -> bool:
-    """Return whether most inliers are right by the true cameras. Without cameras, always True."""
-    if not cameras:
-        return True
+    """Return whether most inliers agree with the true epipolar geometry of the two photos."""
     if not pair.found.num_inliers:
         return False
     sizes = [original_size(root / name) for name in (pair.query, pair.photo)]
-    distances = epipolar_distances(pair.matches, cameras[pair.query], cameras[pair.photo], [*sizes])
-    right = distances[pair.found.inliers] <= RIGHT * max(sizes[0])
-    return bool(right.mean() >= 0.5)
+    if cameras:
+        views = (cameras[pair.query], cameras[pair.photo])
+        distances = epipolar_distances(pair.matches, *views, [*sizes])
+    else:
+        fundamental = fundamental_by_sift(root, *sorted((pair.query, pair.photo)))
+        if fundamental is None:
+            return False
+        if pair.query > pair.photo:
+            fundamental = fundamental.T
+        distances = line_distances(pair.matches, fundamental)
+    return bool((distances[pair.found.inliers] <= RIGHT * max(sizes[0])).mean() >= 0.5)
+
+
+@cache
+def fundamental_by_sift(root: Path, one: str, other: str) -> np.ndarray | None:
+    """Return the fundamental matrix of two photos by SIFT, or None with fewer than 20 inliers."""
+    import cv2
+
+    sift = cv2.SIFT_create(4000)
+    found = [
+        sift.detectAndCompute(dx.read_image(root / name)[..., ::-1].copy(), None)
+        for name in (one, other)
+    ]
+    (points, first), (others, second) = found
+    nearest = cv2.BFMatcher(cv2.NORM_L2).knnMatch(first, second, k=2)
+    kept = [a for a, b in nearest if a.distance < 0.8 * b.distance]
+    if len(kept) < SIFT_INLIERS:
+        return None
+    x = np.float64([points[each.queryIdx].pt for each in kept])
+    y = np.float64([others[each.trainIdx].pt for each in kept])
+    fundamental, inliers = cv2.findFundamentalMat(x, y, cv2.USAC_MAGSAC, 2.0, 0.9999, 20000)
+    return fundamental if inliers is not None and inliers.sum() >= SIFT_INLIERS else None
 
 
 # --- calibration
@@ -180,14 +222,14 @@ def is_found(pair: Pair, cameras: dict[str, Camera], root: Path) -> bool:
 def fit(sets: Sequence[Sequence[Pair]]) -> dict[str, float]:
     """Fit the logistic model of the verdict to pairs of labeled photos, by maximum likelihood.
 
-    A pair of one landmark shows the same view with a probability ``share``, which is fitted too.
+    A pair of one landmark shows the same view with a probability that is fitted too.
     Otherwise its evidence is that of two landmarks. Same and different pairs of each set have the
     same weight.
     """
     rows, same, weights = [], [], []
     for pairs in sets:
         found = [evidence(each.matches, each.found, dx.RansacConfig()) for each in pairs]
-        kept = [row for row, (cells, ratio) in enumerate(found) if cells and ratio]
+        kept = [row for row, (cells, *_) in enumerate(found) if cells]
         labels = np.array([is_true(pairs[row], {}) for row in kept])
         rows.append(np.log([found[row] for row in kept]))
         same.append(labels)
@@ -200,10 +242,10 @@ def fit(sets: Sequence[Sequence[Pair]]) -> dict[str, float]:
         odds = 1 - share + share * ratio
         return float(-(w * np.where(y, np.log(odds), 0) - w * np.log1p(odds)).sum())
 
-    start = np.array([1.0, -4.0, 1.0, 1.0])
+    start = np.array([1.0, -4.0, 1.0, 1.0, 1.0])
     options = {"maxiter": 20000, "maxfev": 20000, "xatol": 1e-5, "fatol": 1e-9}
     best = optimize.minimize(loss, start, method="Nelder-Mead", options=options).x
-    names = ("share", "intercept", "cells", "enrichment")
+    names = ("same view", "intercept", "cells", "share", "enrichment")
     return {
         n: round(float(v), 3)
         for n, v in zip(names, [special.expit(best[0]), *best[1:]], strict=True)
@@ -226,7 +268,7 @@ def proportion_interval(hits: int, count: int, z: float = 1.96) -> tuple[float, 
     share, extra = hits / count, z * z / count
     center = (share + extra / 2) / (1 + extra)
     half = z / (1 + extra) * math.sqrt(share * (1 - share) / count + extra / count / 4)
-    return center - half, center + half
+    return max(center - half, 0.0), min(center + half, 1.0)
 
 
 def errors(setting: Setting, pairs: list[Pair], folder: Path) -> dict:
@@ -238,11 +280,11 @@ def errors(setting: Setting, pairs: list[Pair], folder: Path) -> dict:
         true = is_true(pair, cameras)
         if true is None:
             continue
-        prior = MATCH_PRIOR if setting.use == "match" else SEARCH_PRIOR
-        verdict = judge(pair.matches, pair.found, prior=prior)
+        verdict = judge(pair.matches, pair.found)
         kind = "different"
         if true:
-            kind = "found" if is_found(pair, cameras, folder) else "missed"
+            found = setting.photos in GEOMETRY and is_found(pair, cameras, folder)
+            kind = "found" if found else "missed"
         counts[kind, verdict.label] += 1
         if kind == "different" and verdict.label == "same place":
             wrong.append((round(verdict.probability, 4), pair.query, pair.photo))
@@ -255,7 +297,7 @@ def errors(setting: Setting, pairs: list[Pair], folder: Path) -> dict:
     return {
         "pairs": judged,
         "true": total("found", "missed"),
-        "found": total("found"),
+        "found": total("found") if setting.photos in GEOMETRY else None,
         "same among found": wilson(counts["found", "same place"], total("found")),
         "different among found": wilson(counts["found", "different"], total("found")),
         "different places": total("different"),
@@ -280,11 +322,11 @@ def markdown(rows: list[dict]) -> str:
             return "-"
         return f"{value[0]:.1f} [{value[1]:.1f}, {value[2]:.1f}]"
 
-    names = ("set, use", "pairs", "true", "found", *SHARES)
+    names = ("set, longest side/features, model, use", *NUMBERS, *SHARES)
     lines = [[*names], ["---"] * len(names)]
     for row in rows:
         title = f"{row['photos']} {row['longest']}/{row['features']}, {row['model']}, {row['use']}"
-        counts = [str(row[name]) for name in ("pairs", "true", "found")]
+        counts = ["-" if row[name] is None else str(row[name]) for name in NUMBERS]
         lines.append([title, *counts, *(share(row[name]) for name in SHARES)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -310,5 +352,12 @@ def run(photos: str | None = None) -> dict:
         "what": "highest share of pairs of different places with the verdict same place, in percent",
         "fitted": fit(calibration),
         "rows": rows,
-        "config": {"seed": SEED, "pairs": PAIRS, "right": RIGHT, "near": NEAR, "same": SAME},
+        "config": {
+            "seed": SEED,
+            "pairs": PAIRS,
+            "right": RIGHT,
+            "near": NEAR,
+            "same": SAME,
+            "different": DIFFERENT,
+        },
     }

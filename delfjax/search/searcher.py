@@ -20,7 +20,7 @@ from delfjax.features.store import FeatureStore
 from delfjax.geometry.ransac import RansacConfig, Verification, verify
 from delfjax.ranges import COUNT, COUNT_OR_0, RATIO, Range, check_fields
 from delfjax.search.index import NEIGHBORS, Index, IndexConfig, Neighbors, build_index
-from delfjax.search.verdict import SEARCH_PRIOR, Verdict, judge
+from delfjax.search.verdict import Verdict, judge
 from delfjax.types import Features, Matches, Ranking
 
 Score = Literal["inliers", "votes+inliers"]
@@ -248,7 +248,7 @@ class Searcher:
             scores=None if by_inliers else scores[order],
         )
         verdicts = {
-            image: judge(matches[image], found, self.config.ransac, prior=SEARCH_PRIOR)
+            image: judge(matches[image], found, self.config.ransac)
             for image, found in verifications.items()
         }
         return SearchResult(

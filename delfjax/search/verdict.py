@@ -1,13 +1,14 @@
 """Decide whether two verified photos show the same place. Not in the paper.
 
 Inliers alone do not tell: photos with 1000 features have dozens by chance, and neighboring cells see
-almost the same pixels, so their matches agree or disagree together. A verdict uses two numbers:
+almost the same pixels, so their matches agree or disagree together. A verdict uses three numbers:
 
 - the *distinct cells* of the inliers, which are about independent of each other,
+- their *share* of the distinct cells of all matches,
 - the *enrichment*: the number of inliers relative to the number that is expected by chance, if the
   same features were matched at random.
 
-A logistic model turns both into a probability.
+A logistic model turns them into a probability.
 """
 
 import math
@@ -24,10 +25,11 @@ Label = Literal["same place", "unsure", "different"]
 CELL = 64  # pixels of a pyramid level: four strides
 SAMPLE = 96  # features of each photo from which the matches by chance are estimated
 # Fitted by `python -m benchmarks verdict` to the rendered training landmarks.
-INTERCEPT, CELLS_WEIGHT, ENRICHMENT_WEIGHT = -12.86, 4.14, 1.35
-# Share of pairs that are the same place. In a search of that set, a tenth of the 100 verified photos is.
-MATCH_PRIOR, SEARCH_PRIOR = 0.5, 0.1
-SAME, DIFFERENT = 0.95, 0.05  # probabilities from which, and up to which, a verdict is sure
+INTERCEPT = -4.85
+WEIGHTS = 2.91, 3.2, 0.64  # of the logarithms of cells, share and enrichment
+# From 0.95, fewer than 1% of the rendered pairs of different places are "same place", over all calibrated
+# numbers of features. Among the candidates of a search, one in ten is right. Then 0.3 is a probability of 0.05.
+SAME, DIFFERENT = 0.95, 0.3
 FREE = 3  # matches that fit every affine map
 
 
@@ -40,10 +42,9 @@ class Verdict:
 
     Attributes:
         label: ``"same place"`` if the probability is at least 0.95, ``"different"`` if it is at
-            most 0.05, else ``"unsure"``.
-        probability: Probability that the photos show the same view of a place, 0 to 1. Before they
-            are compared, it is a half for two photos alone, and a tenth for a photo that a search
-            verifies, because most of its candidates are of other places.
+            most 0.3, else ``"unsure"``.
+        probability: Probability that the photos show the same view of a place, 0 to 1, if half of
+            all pairs did.
     """
 
     label: Label
@@ -59,53 +60,47 @@ class Verdict:
         return f"{self.label} ({percent}%)"
 
 
-def judge(
-    matches: Matches,
-    found: Verification,
-    config: RansacConfig | None = None,
-    *,
-    prior: float = MATCH_PRIOR,
-) -> Verdict:
+def judge(matches: Matches, found: Verification, config: RansacConfig | None = None) -> Verdict:
     """Judge two photos by their putative matches, and by the result of RANSAC.
 
-    Args:
-        matches: Putative matches of the two photos.
-        found: Result of RANSAC for these matches.
-        config: Settings of RANSAC. None: the defaults.
-        prior: Probability of the same place before the photos are compared, between 0 and 1.
+    ``config`` holds the settings of RANSAC. None: the defaults.
     """
-    cells, enrichment = evidence(matches, found, config or RansacConfig())
-    probability = probability_of(cells, enrichment, prior)
+    probability = probability_of(*evidence(matches, found, config or RansacConfig()))
     sure: Label = "same place" if probability >= SAME else "different"
     label = "unsure" if DIFFERENT < probability < SAME else sure
     return Verdict(label=label, probability=probability)
 
 
-def probability_of(cells: float, enrichment: float, prior: float = MATCH_PRIOR) -> float:
-    """Return the probability of `Verdict`. It never falls if an argument rises.
-
-    ``enrichment`` is the number of inliers relative to that by chance.
-    """
-    if not cells or not enrichment:
+def probability_of(cells: float, share: float, enrichment: float) -> float:
+    """Return the probability of `Verdict`. It never falls if an argument of `evidence` rises."""
+    if not cells:
         return 0.0
-    likelihood = INTERCEPT + CELLS_WEIGHT * math.log(cells)
-    likelihood += ENRICHMENT_WEIGHT * math.log(enrichment)
-    return 1 / (1 + (1 - prior) / prior * math.exp(-likelihood))
+    numbers = zip(WEIGHTS, (cells, share, enrichment), strict=True)
+    logit = INTERCEPT + sum(weight * math.log(number) for weight, number in numbers)
+    return 1 / (1 + math.exp(-logit))
 
 
-def evidence(matches: Matches, found: Verification, config: RansacConfig) -> tuple[int, float]:
-    """Return the number of distinct cells of the inliers, and their enrichment. Both may be 0."""
+def evidence(
+    matches: Matches, found: Verification, config: RansacConfig
+) -> tuple[int, float, float]:
+    """Return the distinct cells of the inliers, their share of all, and their enrichment.
+
+    They are 0 if all inliers fit any map.
+    """
     excess = found.num_inliers - FREE
     if excess <= 0:
-        return 0, 0.0
+        return 0, 0.0, 0.0
     scales = matches.scales
     if scales is None:
         scales = np.ones((len(matches), 2), np.float32)
-    cells = min(
-        _count_cells(positions[found.inliers], scales[found.inliers, side])
-        for side, positions in enumerate((matches.query, matches.database))
+    cells, of_all = (
+        min(
+            _count_cells(positions[rows], scales[rows, side])
+            for side, positions in enumerate((matches.query, matches.database))
+        )
+        for rows in (found.inliers, slice(None))
     )
-    return cells, excess / max(_inliers_by_chance(matches, found, config), 0.5)
+    return cells, cells / of_all, excess / max(_inliers_by_chance(matches, found, config), 0.5)
 
 
 def _count_cells(positions: Float[np.ndarray, "n 2"], scales: Float[np.ndarray, " n"]) -> int:
