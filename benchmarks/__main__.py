@@ -14,6 +14,7 @@ from delfjax import provenance
 
 STUDIES = {
     "verification_study": "mAP of rules of verification, on the rendered set and --photos",
+    "verdict": "fit the verdict of a pair to the rendered training set; its errors, on --photos",
     "stores": "time to write and read features, in our feature store and in other file formats",
     "scale": "our indexes of a million descriptors and those of hnswlib, faiss and pynndescent",
     "costs": "time, memory and recall of each kind of index, from 3,000 to 10 million descriptors",
@@ -22,6 +23,7 @@ STUDIES = {
     "soak": "2,000 photos extracted, indexed and searched while processes are killed (20 minutes)",
     "gpu": "photos and updates per second on this device, and the share of its measured rate",
 }
+WITH_PHOTOS = ("verification_study", "verdict")  # studies that also use real photos
 
 
 def main() -> None:
@@ -46,7 +48,7 @@ def main() -> None:
         help="largest number of descriptors that the study costs measures (default: 10 million)",
     )
     parser.add_argument(
-        "--photos", help="folder of real photos of the study verification_study; see its file"
+        "--photos", help="folder of real photos for the studies verification_study and verdict"
     )
     options = parser.parse_args()
     if parts := [name for name in options.names or speed.PARTS if name in speed.PARTS]:
@@ -59,14 +61,14 @@ def main() -> None:
         if name == "costs" and options.largest:
             settings["largest"] = options.largest
             command += f" --largest {options.largest}"
-        if name == "verification_study" and options.photos:
+        if name in WITH_PHOTOS and options.photos:
             settings["photos"] = options.photos
             command += " --photos FOLDER"
         result = importlib.import_module(f"benchmarks.{name}").run(**settings)
         result |= provenance.describe(result["config"])
         result |= {"seconds": round(time.perf_counter() - start, 1), "command": command}
-        # The committed result of the study also has real photos. A run without them is only printed.
-        if name != "verification_study" or options.photos:
+        # The committed results of these studies also have real photos. A run without them is only printed.
+        if name not in WITH_PHOTOS or options.photos:
             provenance.write_result(provenance.RESULTS / f"bench_{name}.json", result)
         print(f"{name}: {result['value']}, {result['what']}")
         print(json.dumps(result["rows"], indent=2))

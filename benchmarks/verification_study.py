@@ -89,6 +89,11 @@ def epipolar_distances(matches: Matches, one: Camera, other: Camera, sizes: list
     cross = np.cross(np.eye(3), shift)
     first, second = one.at(*sizes[0]), other.at(*sizes[1])
     fundamental = np.linalg.inv(second).T @ cross.T @ rotation @ np.linalg.inv(first)
+    return line_distances(matches, fundamental)
+
+
+def line_distances(matches: Matches, fundamental: np.ndarray) -> np.ndarray:
+    """Return how far each match is from its epipolar line, the larger one in both photos."""
     x, y = (np.c_[p[:, ::-1], np.ones(len(p))] for p in (matches.query, matches.database))
     lines, back = x @ fundamental.T, y @ fundamental
     error = np.abs((y * lines).sum(1))

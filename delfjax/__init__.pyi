@@ -14,6 +14,7 @@ from .images.reading import read_image
 from .search.index import IndexConfig
 from .search.matching import PairMatch, match
 from .search.searcher import SearchConfig, Searcher, SearchResult
+from .search.verdict import Verdict
 from .training import TrainingConfig, train
 from .types import Features, Matches, Ranking
 from .widgets.attention_explorer import explore
@@ -37,6 +38,7 @@ __all__ = [
     "SearchResult",
     "Searcher",
     "TrainingConfig",
+    "Verdict",
     "datasets",
     "evaluate",
     "explore",

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 import delfjax
-from benchmarks import speed, verification_study
+from benchmarks import speed, verdict, verification_study
 from delfjax.provenance import RESULTS, read_result
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,6 +69,7 @@ def test_the_page_on_verification_has_the_results_of_the_last_run():
     }
     for name, names in columns.items():
         assert verification_study.markdown(result[name], names) in page, name
+    assert verdict.markdown(read_result(RESULTS / "bench_verdict.json")["rows"]) in page
 
 
 def test_the_page_on_speed_has_the_results_of_the_last_run():

@@ -119,6 +119,7 @@ def match(options: argparse.Namespace) -> int:
         "features": [len(each) for each in features],
         "matches": len(pair.matches),
         "inliers": pair.num_inliers,
+        "verdict": asdict(pair.verdict),
         "affine": pair.affine.tolist() if pair.num_inliers else None,
         # y, x in the first photo and y, x in the second, for each match
         "coordinates": np.hstack([pair.matches.query, pair.matches.database]).tolist(),
@@ -131,6 +132,7 @@ def match(options: argparse.Namespace) -> int:
         f"features  {len(features[0])} and {len(features[1])}\n"
         f"matches   {len(pair.matches)}\n"
         f"inliers   {pair.num_inliers}\n"
+        f"verdict   {pair.verdict.text}\n"
         "affine    from (y, x, 1) of the first photo to (y, x) of the second\n"
         f"{np.array2string(pair.affine, precision=4, suppress_small=True)}"
     )

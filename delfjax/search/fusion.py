@@ -9,6 +9,8 @@ Limitation: scaled scores of different queries cannot be compared, but the preci
 (Eq. 4) compares them. The best photo has a high score even if no photo shows the landmark.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float, Real
 
@@ -86,5 +88,6 @@ def _rank(
         affines=affines[order],
         scores=None if scores is None else scores[order],
     )
-    matches, verifications = ({}, {}) if result is None else (result.matches, result.verifications)
-    return SearchResult(ranking=ranking, matches=matches, verifications=verifications)
+    if result is None:
+        return SearchResult(ranking=ranking, matches={}, verifications={})
+    return replace(result, ranking=ranking)

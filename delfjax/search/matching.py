@@ -11,6 +11,7 @@ from delfjax.features.pca import PAPER_DIMENSIONS, PCA, l2_normalize
 from delfjax.geometry.ransac import RansacConfig, Verification, verify
 from delfjax.ranges import RATIO, Range, check_number
 from delfjax.search.exact import ExactIndex
+from delfjax.search.verdict import Verdict, judge
 from delfjax.types import Features, Matches
 
 DISTANCE = Range(at_least=0, at_most=2)  # of two unit vectors
@@ -28,9 +29,11 @@ class PairMatch(Verification):
         affine: Affine map from ``(y, x, 1)`` in ``a`` to ``(y, x)`` in ``b``. NaN if RANSAC found
             no map. For a homography: its first-order approximation at the centroid of the inliers.
         homography: Homography from ``a`` to ``b``. None if RANSAC fitted an affine map.
+        verdict: Whether the photos show the same place.
     """
 
     matches: Matches
+    verdict: Verdict
 
 
 def match(
@@ -82,7 +85,8 @@ def match(
         distances=distances,
         scales=np.stack([a.scales[rows_a], b.scales[rows_b]], axis=1),
     )
-    return PairMatch(matches=matches, **vars(verify([matches], ransac)[0]))
+    found = verify([matches], ransac)[0]
+    return PairMatch(matches=matches, verdict=judge(matches, found, ransac), **vars(found))
 
 
 def _reduce(a: Features, b: Features, pca: PCA | None) -> tuple[Features, Features]:

@@ -20,7 +20,7 @@ from delfjax.features.store import FeatureStore
 from delfjax.geometry.ransac import RansacConfig, Verification, verify
 from delfjax.ranges import COUNT, COUNT_OR_0, RATIO, Range, check_fields
 from delfjax.search.index import NEIGHBORS, Index, IndexConfig, Neighbors, build_index
-from delfjax.search.verdict import Verdict, verdict_of
+from delfjax.search.verdict import Verdict, judge
 from delfjax.types import Features, Matches, Ranking
 
 Score = Literal["inliers", "votes+inliers"]
@@ -95,16 +95,13 @@ class SearchResult:
             name of each photo.
         matches: Putative matches (before RANSAC) of each verified photo, by index of the photo.
         verifications: Result of RANSAC for each verified photo, by index of the photo.
+        verdicts: Whether each verified photo shows the place of the query, by index of the photo.
     """
 
     ranking: Ranking
     matches: dict[int, Matches]
     verifications: dict[int, Verification]
-
-    @property
-    def verdicts(self) -> dict[int, Verdict]:
-        """Whether each verified photo shows the same place as the query, by index of the photo."""
-        return {image: verdict_of(each.num_inliers) for image, each in self.verifications.items()}
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
 
 
 class Searcher:
@@ -215,6 +212,7 @@ class Searcher:
             ranking=ranking,
             matches={int(images[row]): each for row, each in result.matches.items()},
             verifications={int(images[row]): each for row, each in result.verifications.items()},
+            verdicts={int(images[row]): each for row, each in result.verdicts.items()},
         )
 
     def find_neighbors(self, query: Features) -> Neighbors:
@@ -249,7 +247,13 @@ class Searcher:
             affines=affines[order],
             scores=None if by_inliers else scores[order],
         )
-        return SearchResult(ranking=ranking, matches=matches, verifications=verifications)
+        verdicts = {
+            image: judge(matches[image], found, self.config.ransac)
+            for image, found in verifications.items()
+        }
+        return SearchResult(
+            ranking=ranking, matches=matches, verifications=verifications, verdicts=verdicts
+        )
 
     def pair_features(self, neighbors: Neighbors) -> "FeaturePairs":
         """Pair each query feature with its nearest neighbor in each photo, as configured."""

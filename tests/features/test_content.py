@@ -209,7 +209,9 @@ def test_two_pictures_on_white_canvases_have_few_inliers(imagenet):
     for contrast in (0.0, None):
         features = map(model.with_config(replace(config, min_contrast=contrast)), photos)
         ransac = dx.RansacConfig(scale_aware=False)  # with scales, both numbers are smaller
-        inliers[contrast] = dx.match(*features, ransac=ransac).num_inliers
+        pair = dx.match(*features, ransac=ransac)
+        inliers[contrast] = pair.num_inliers
+        assert pair.verdict.label != "same place"
     assert inliers[None] < inliers[0.0] / 3, inliers
 
 

@@ -15,6 +15,7 @@ from delfjax.plots.pairs import (
     query_image,
 )
 from delfjax.search.matching import PairMatch
+from delfjax.search.verdict import Verdict
 from delfjax.types import Box, Matches
 
 PHOTO = draw(0)
@@ -77,7 +78,10 @@ def test_outliers_are_fainter_and_the_height_of_a_pair_is_limited():
 
 
 def pair(inliers):
-    return PairMatch(matches=MATCHES, inliers=np.arange(30) < inliers, affine=np.eye(2, 3))
+    verdict = Verdict(label="unsure", probability=0.5)
+    return PairMatch(
+        matches=MATCHES, inliers=np.arange(30) < inliers, affine=np.eye(2, 3), verdict=verdict
+    )
 
 
 @pytest.mark.parametrize(
