@@ -385,6 +385,18 @@ def test_a_stride_of_32_keeps_every_second_row_and_column(size, padding):
         np.testing.assert_array_equal(getattr(found, name), getattr(kept, name))
 
 
+@pytest.mark.parametrize("size", [(83, 97), (82, 96)])
+def test_with_the_padding_of_tensorflow_all_cells_of_a_textured_photo_have_content(size):
+    pyramid = PyramidConfig(scales=(1.0,), longest=128)
+    config = ExtractionConfig(pyramid=pyramid, max_features=999, min_contrast=0)
+    model = Extractor(network(padding="tensorflow"), None, config)
+    photo = draw(3, size, block=16)
+    everything, found = (
+        model.with_config(replace(config, min_contrast=contrast))(photo) for contrast in (0, 1)
+    )
+    np.testing.assert_array_equal(found.positions, everything.positions)
+
+
 def test_features_below_the_minimum_score_are_dropped():
     config = replace(SMALL, selection="attention")
     everything = extractor(config, attention=True)(PHOTO)
