@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from delfjax.cli.extract import open_store
 from delfjax.cli.options import (
     add_advanced_group,
     add_index_options,
@@ -11,7 +12,6 @@ from delfjax.cli.options import (
     search_config,
 )
 from delfjax.cli.output import check_folder, show
-from delfjax.cli.search import open_store
 from delfjax.ranges import COUNT
 from delfjax.search.hloc import export_hloc
 from delfjax.search.searcher import Searcher

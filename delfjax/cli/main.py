@@ -36,7 +36,7 @@ COMMANDS = {
         "delfjax search PHOTOS QUERY.jpg --page found.html",
     ),
     "match": (
-        "search",
+        "match",
         "match the local features of two photos and fit an affine map by RANSAC",
         "delfjax match ONE.jpg OTHER.jpg --figure matches.jpg",
     ),
@@ -46,12 +46,12 @@ COMMANDS = {
         "delfjax models",
     ),
     "extract": (
-        "search",
+        "extract",
         "extract the features of a folder of photos into a feature store",
         "delfjax extract PHOTOS store",
     ),
     "index": (
-        "search",
+        "extract",
         "build an index of a feature store, and print build time and recall",
         "delfjax index store",
     ),

@@ -1,0 +1,159 @@
+"""The commands ``delfjax extract`` and ``delfjax index``, for the features of a folder of photos."""
+
+import argparse
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from delfjax.cli.options import (
+    add_advanced_group,
+    add_backend_option,
+    add_extraction_options,
+    add_index_options,
+    add_json_option,
+    add_model_options,
+    add_number,
+    add_pca_options,
+    extraction_config,
+    pca_config,
+)
+from delfjax.cli.output import (
+    check_folder,
+    check_outputs,
+    list_failures,
+    print_result,
+    show,
+)
+from delfjax.features.cluster import WORKERS, connect_cluster
+from delfjax.features.extract_folder import extract_folder
+from delfjax.features.factory import load
+from delfjax.features.store import FeatureStore
+from delfjax.files import StoreError, printable
+from delfjax.images.folder import PhotoFolder, scan
+from delfjax.provenance import hardware, versions
+from delfjax.search.exact import ExactIndex
+from delfjax.search.index import NEIGHBORS, IndexConfig, build_index
+from delfjax.search.index_files import check_files
+
+NAMES_SHOWN = 10  # names of each group of photos that `delfjax extract` prints
+
+
+def extract_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``delfjax extract``."""
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of photos")
+    parser.add_argument("store", type=Path, metavar="STORE", help="folder of the feature store")
+    prune = "remove photos from STORE that are no longer in FOLDER"
+    parser.add_argument("--prune", action="store_true", help=prune)
+    add_model_options(parser)
+    add_backend_option(parser)
+    advanced = add_advanced_group(parser)
+    database = "learn the PCA only from files that match this pattern"
+    advanced.add_argument("--database", default="*", metavar="PATTERN", help=database)
+    place = advanced.add_mutually_exclusive_group()
+    scheduler = "extract on the Dask cluster at this address"
+    place.add_argument("--scheduler", metavar="ADDRESS", help=scheduler)
+    workers = "extract with N Dask workers on this machine"
+    add_number(place, "--workers", None, WORKERS, workers)
+    add_extraction_options(advanced)
+    add_pca_options(advanced)
+
+
+def extract(options: argparse.Namespace) -> int:
+    """Run ``delfjax extract``."""
+    check_folder("STORE", options.store)
+    settings = extraction_config(options)
+    config = replace(pca_config(options), database=options.database)
+    photos = scan(options.folder)
+    model = load(options.model, settings, weights=options.weights, backend=options.backend)
+    with connect_cluster(scheduler=options.scheduler, workers=options.workers) as client:
+        store = extract_folder(model, photos, options.store, config=config, client=client)
+    report, gone = store.report, _gone(store, photos)
+    if options.prune and gone:
+        with store:
+            store.remove(name for name in gone if name in store)
+            store.compact()
+    changed = set(report.changed)
+    groups = {
+        "added": [name for name in report.extracted if name not in changed],
+        "changed": report.changed,
+        "kept": report.kept,
+        "failed": [*report.failed],
+        "gone": gone,
+    }
+    counts = ", ".join(f"{len(names)} {group}" for group, names in groups.items())
+    lines = [f"{store.path}: {counts}", *filter(None, [photos.skipped_summary])]
+    for group, names in groups.items():
+        shown = ", ".join(map(printable, sorted(names)[:NAMES_SHOWN]))
+        more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+        lines += [f"{group:9}{shown}{more}"] if names else []
+    if gone:
+        removed = "photos that are no longer in the folder were removed from the store"
+        kept = "photos that are no longer in the folder are still in the store. Fix: add --prune"
+        lines.append(removed if options.prune else kept)
+    show("\n".join(lines))
+    return list_failures(report)
+
+
+def _gone(store: FeatureStore, photos: PhotoFolder) -> list[str]:
+    """Return the photos in a store that come from a folder and are not there any more."""
+    folder, names = str(photos.root.resolve()), set(photos.names)
+    others = ((name, store.source(name)) for name in store.names if name not in names)
+    return [
+        name
+        for name, source in others
+        if source is not None and source.folder == folder and source.box is None  # not a crop
+    ]
+
+
+def index_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``delfjax index``."""
+    parser.add_argument("store", type=Path, metavar="STORE", help="folder of the feature store")
+    add_index_options(parser, settings=False)
+    out = "write the index into this folder; by default into STORE.index"
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help=out)
+    add_json_option(parser)
+
+
+def index(options: argparse.Namespace) -> int:
+    """Run ``delfjax index``."""
+    path = options.out or default_index(options.store)
+    check_outputs(options, path)
+    check_folder("--out", path)
+    check_files(path)
+    store = open_store(options.store)
+    IndexConfig(kind=options.index).check(store.dimensions)
+    database = store.gather()
+    start = time.perf_counter()
+    built = build_index(database.descriptors, options.index)
+    seconds = time.perf_counter() - start
+    built.save(path, database=database.checksum)
+    k = min(NEIGHBORS, len(database.descriptors))
+    recall = built.recall(database.descriptors, k, exact=ExactIndex(database.descriptors))
+    result = {
+        "kind": built.kind,
+        "photos": len(database),
+        "descriptors": len(database.descriptors),
+        "build_seconds": round(seconds, 2),
+        f"recall_at_{k}": round(recall, 4),
+        "saved": str(path),
+        "versions": versions(),
+        "hardware": hardware(),
+    }
+    text = "\n".join(f"{key:16} {value}" for key, value in result.items())
+    return print_result(options, result, text)
+
+
+def open_store(path: Path) -> FeatureStore:
+    """Open a feature store for reading. Raise a `StoreError` if it is missing or empty."""
+    store = FeatureStore(path)
+    if not len(store):
+        raise StoreError(f"{path}: the store is empty. Fix: run delfjax extract FOLDER {path}")
+    return store
+
+
+def default_index(store: Path) -> Path:
+    """Return the folder of the index of a feature store."""
+    if store.name in ("", ".."):  # such as "."
+        store = Path(os.path.abspath(store))
+    return store.with_name(f"{store.name}.index")
