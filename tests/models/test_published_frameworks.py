@@ -1,6 +1,7 @@
 """Parity of imported networks with TensorFlow and PyTorch. Skipped if these are not installed.
 
-Set ``$DELFJAX_OFFICIAL`` to the folder of the official release of 2017 for the tests that need its graph.
+Set ``$DELFJAX_OFFICIAL`` to a folder with the official files of 2017 for the tests that need them:
+``model/saved_model.pb`` (the graph) and ``love.delf``.
 """
 
 import json
@@ -25,9 +26,15 @@ from delfjax.models.checkpoints import load_model
 from delfjax.models.tensor_bundle import parse_message
 
 ROOT = Path(__file__).resolve().parents[2]
-OFFICIAL = Path(os.environ.get("DELFJAX_OFFICIAL") or ROOT.parent / "shared" / "official")
 FEATURE = {"x": 2, "y": 3, "scale": 4, "strength": 6}  # fields of the message DelfFeature
 TOLERANCE = 1e-4  # of the largest value; the page docs/official-weights.md has the differences
+
+
+def official(name: str) -> Path:
+    """Return a file of the official release of 2017. Skip the test if the folder is not given."""
+    if (folder := os.environ.get("DELFJAX_OFFICIAL")) is None:
+        pytest.skip(f"needs $DELFJAX_OFFICIAL, a folder with {name}")
+    return Path(folder) / name
 
 
 def run_tensorflow(name: str, folder: Path, *arguments: Path) -> Path:
@@ -77,9 +84,7 @@ def stages(file: Path, image: np.ndarray) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def delf_v1(tmp_path_factory):
-    graph = OFFICIAL / "model" / "saved_model.pb"
-    if not graph.is_file():
-        pytest.skip("the official graph is not here; set $DELFJAX_OFFICIAL")
+    graph = official("model/saved_model.pb")
     folder = run_tensorflow("delf_v1", tmp_path_factory.mktemp("delf_v1"), graph)
     return converted(folder, folder / "ours.safetensors")
 
@@ -118,10 +123,8 @@ def test_features_of_the_official_graph(delf_v1):
 
 
 def test_positions_of_the_official_features_are_cells_of_ours():
-    path = OFFICIAL / "love.delf"
-    if not path.is_file():
-        pytest.skip("love.delf is not here; set $DELFJAX_OFFICIAL")
-    messages = [parse_message(each) for each in parse_message(path.read_bytes())[1]]
+    content = official("love.delf").read_bytes()
+    messages = [parse_message(each) for each in parse_message(content)[1]]
     fields = {name: [each[number][0] for each in messages] for name, number in FEATURE.items()}
     x, y, scale, score = (np.array(each, np.uint32).view(np.float32) for each in fields.values())
     assert len(score) == 546
