@@ -38,7 +38,7 @@ def export_hloc(searcher: Searcher, folder: Path | str, *, top: int = 20) -> Non
     keys = [name.replace("/", "-") for name in database.names]
     counts = Counter(keys)
     for name, key in zip(database.names, keys, strict=True):
-        if len(name.split()) > 1 or counts[key] > 1:
+        if name.split() != [name] or counts[key] > 1:
             raise ValueError(
                 f"photo {name!r}: hloc separates names by spaces, and reads / as -; expected a name without "
                 "spaces that differs from other names. Fix: rename the photo, and extract again"
