@@ -27,74 +27,41 @@ FAILURES = (UsageError, ValueError, RuntimeError, OSError, ImportError, MemoryEr
 # Errors of packages that this module does not import: a panic of Rust code, and workers of Dask that died.
 FAILURE_NAMES = ("PanicException", "KilledWorker")
 
-# The module, the summary and an example of each command. Module MODULE defines COMMAND(options), which
-# returns the exit code, and COMMAND_options(parser), with underscores for hyphens. A module is imported only when its command is used.
+# The module and the summary of each command. Module MODULE defines COMMAND(options), which returns the
+# exit code, and COMMAND_options(parser), with underscores for hyphens. A module is imported only when its
+# command is used.
 COMMANDS = {
-    "search": (
-        "search",
-        "find the photos of a folder that show the same place as a query photo",
-        "delfjax search PHOTOS QUERY.jpg --page found.html",
-    ),
-    "match": (
-        "match",
-        "match the local features of two photos and fit an affine map by RANSAC",
-        "delfjax match ONE.jpg OTHER.jpg --figure matches.jpg",
-    ),
-    "models": (
-        "models",
-        "list the models: training, size, mAP and license",
-        "delfjax models",
-    ),
-    "extract": (
-        "extract",
-        "extract the features of a folder of photos into a feature store",
-        "delfjax extract PHOTOS store",
-    ),
-    "index": (
-        "extract",
-        "build an index of a feature store, and print build time and recall",
-        "delfjax index store",
-    ),
-    "export": (
-        "export",
-        "write the features and matches of a feature store for hloc",
-        "delfjax export store hloc --top 20",
-    ),
-    "evaluate": (
-        "evaluate",
-        "compute mAP on a folder of photos with one sub-folder per class",
-        "delfjax evaluate PHOTOS --queries 'test_*' --database 'train_*' --page ranked.html",
-    ),
-    "benchmark": (
-        "evaluate",
-        "compute mAP on a benchmark, such as oxford5k",
-        "delfjax benchmark rendered+places --model delf_ft_att",
-    ),
-    "data": (
-        "data",
-        "list the data sets of the benchmarks, or download them",
-        "delfjax data list",
-    ),
-    "train": (
-        "train",
-        "train descriptors or attention, or resume an interrupted training run",
-        "delfjax train --variant attention --photos PHOTOS --out run/att",
-    ),
+    "search": ("search", "find the photos of a folder that show the same place as a query photo"),
+    "match": ("match", "match the local features of two photos and fit an affine map by RANSAC"),
+    "models": ("models", "list the models: training, size, mAP and license"),
+    "extract": ("extract", "extract the features of a folder of photos into a feature store"),
+    "index": ("extract", "build an index of a feature store, and print build time and recall"),
+    "export": ("export", "write the features and matches of a feature store for hloc"),
+    "evaluate": ("evaluate", "compute mAP on a folder of photos with one sub-folder per class"),
+    "benchmark": ("evaluate", "compute mAP on a benchmark, such as oxford5k"),
+    "data": ("data", "list the data sets of the benchmarks, or download them"),
+    "train": ("train", "train descriptors or attention, or resume an interrupted training run"),
     "import-weights": (
         "import_weights",
         "convert the published weights of DELF or DELG to a model file",
-        "delfjax import-weights delf_v1_20171026 --out delf_v1.safetensors",
     ),
-    "reproduce": (
-        "reproduce",
-        "compute missing results of the paper's table and figures",
-        "delfjax reproduce --list",
-    ),
-    "table": (
-        "reproduce",
-        "print a table of results, and which claims of the paper they confirm",
-        "delfjax table",
-    ),
+    "reproduce": ("reproduce", "compute missing results of the paper's table and figures"),
+    "table": ("reproduce", "print a table of results, and which claims of the paper they confirm"),
+}
+EXAMPLES = {  # arguments
+    "search": "PHOTOS QUERY.jpg --page found.html",
+    "match": "ONE.jpg OTHER.jpg --figure matches.jpg",
+    "models": "",
+    "extract": "PHOTOS store",
+    "index": "store",
+    "export": "store hloc --top 20",
+    "evaluate": "PHOTOS --queries 'test_*' --database 'train_*' --page ranked.html",
+    "benchmark": "rendered+places --model delf_ft_att",
+    "data": "list",
+    "train": "--variant attention --photos PHOTOS --out run/att",
+    "import-weights": "delf_v1_20171026 --out delf_v1.safetensors",
+    "reproduce": "--list",
+    "table": "",
 }
 
 
@@ -188,7 +155,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add = partial(commands.add_parser, formatter_class=HelpFormatter)
     chosen = next((word for word in arguments if word in COMMANDS), None)
-    for name, (module_name, summary, example) in COMMANDS.items():
+    for name, (module_name, summary) in COMMANDS.items():
+        example = f"delfjax {name} {EXAMPLES[name]}".rstrip()
         epilog = f"example:\n  {example}\n\n{EXIT_CODES}"
         parser = add(name, help=summary, description=summary, epilog=epilog)
         if name == chosen:

@@ -19,7 +19,7 @@ from worlds import classes, draw, head, network, save
 import delfjax
 from delfjax.cli import extract, search
 from delfjax.cli.extract import default_index
-from delfjax.cli.main import COMMANDS, main, parse
+from delfjax.cli.main import COMMANDS, EXAMPLES, main, parse
 from delfjax.features.extraction import Extractor
 from delfjax.features.factory import load
 from delfjax.features.store import FeatureStore
@@ -635,8 +635,7 @@ def test_help_of_the_module():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_example_of_each_command_is_a_valid_command_line(command):
-    example = COMMANDS[command][2]
-    options = parse(shlex.split(example)[1:])
+    options = parse([command, *shlex.split(EXAMPLES[command])])
     assert options.command == command
 
 

@@ -47,7 +47,7 @@ def run(*arguments) -> int:
 
 
 def numeric_options():
-    for command, (module, _, _) in COMMANDS.items():
+    for command, (module, _) in COMMANDS.items():
         parser = argparse.ArgumentParser()
         getattr(import_module(f"delfjax.cli.{module}"), f"{command.replace('-', '_')}_options")(
             parser
