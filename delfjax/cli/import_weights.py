@@ -33,7 +33,7 @@ def import_weights(options: argparse.Namespace) -> int:
     path, out = options.path, options.out
     if out.suffix != ".safetensors" or out.is_dir() or (out.exists() and out.samefile(path)):
         raise UsageError(
-            f"--out {out}: expected the path of a new .safetensors file. Fix: change it"
+            f"--out {out}: expected the path of a .safetensors file other than PATH. Fix: change --out"
         )
     check_folder("--out", out.parent)
     model = read_published(path)

@@ -58,8 +58,8 @@ def match(options: argparse.Namespace) -> int:
     configured, ransac = extraction_config(options), ransac_config(options)
     if options.store and configured != ExtractionConfig():
         raise UsageError(
-            "--store has extraction settings of its own, which cannot be changed. Fix: leave out --longest, "
-            "--max-features, --nms-iou, --min-contrast and --selection, or leave out --store"
+            "the settings of the extraction are those of --store, which cannot be changed. "
+            "Fix: leave out --longest and the other options of the extraction, or leave out --store"
         )
     if options.figure:
         import matplotlib  # noqa: F401 - slow, and it refuses a wrong $MPLBACKEND

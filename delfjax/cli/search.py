@@ -67,7 +67,9 @@ def search_options(parser: argparse.ArgumentParser) -> None:
     add_backend_option(parser)
     add_json_option(parser)
     advanced = add_advanced_group(parser)
-    saved = "folder that `delfjax index` wrote; by default PHOTOS.index, for a feature store"
+    saved = (
+        "folder of an index that `delfjax index` wrote; by default STORE.index of a feature store"
+    )
     advanced.add_argument("--saved", type=Path, metavar="FOLDER", help=saved)
     add_extraction_options(advanced)
     add_pca_options(advanced)
@@ -154,7 +156,7 @@ def _open_collection(
     is_store = (options.folder / STORE_MANIFEST).exists()
     if is_store and (extraction, pca) != (ExtractionConfig(), PCAConfig()):
         raise UsageError(
-            f"{options.folder} is a feature store. Its settings of extraction and PCA cannot be changed. "
+            f"{options.folder} is a feature store, whose settings of extraction and PCA cannot be changed. "
             "Fix: leave out the options of `delfjax extract`, or search a folder of photos"
         )
     store = open_store(options.folder) if is_store else None

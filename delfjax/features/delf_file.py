@@ -14,12 +14,15 @@ DESCRIPTOR, X, Y, SCALE, STRENGTH = 1, 2, 3, 4, 6  # fields of the message DelfF
 def read_delf(path: Path | str, image_size: tuple[int, int]) -> Features:
     """Read a ``.delf`` file, which the official code writes for each photo.
 
-    Descriptors can be compared with those of the same model and PCA only. `delfjax.match` takes
-    descriptors of at most 40 dimensions, as in official files, without another PCA.
+    Compare the descriptors only with those of the same model and PCA. Official files have descriptors of
+    40 dimensions, to which `delfjax.match` applies no further PCA.
 
     Args:
         path: The file, a protocol buffer ``DelfFeatures``.
         image_size: ``(height, width)`` of the photo in pixels. The file does not contain this size.
+
+    Returns:
+        The features, highest score first, with positions ``(y, x)`` in pixels of the photo.
 
     Raises:
         FileNotFoundError: If the file does not exist.

@@ -382,7 +382,7 @@ def level_mask(
 ) -> Bool[Array, "h w"]:
     """Return a mask of shape ``shape`` that is True inside the ``levels`` of a `Mosaic`.
 
-    Of the cells, only every ``cell_step``-th row and column is True.
+    Only the pixels of every ``cell_step``-th row and column of cells are True.
     """
     y, x = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])
     top, left, height, width = levels.T[..., None, None]

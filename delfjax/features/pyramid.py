@@ -39,8 +39,8 @@ class PyramidConfig:
         longest: Maximum length of the longer side of a photo, in pixels. Larger photos are shrunk
             before ``scales`` are applied. The default is the size of Oxford and Paris photos.
         resizing: ``"antialiased"``, or ``"tensorflow1"`` as in the official code of 2017: bilinear
-            interpolation without a filter, in which the first pixels of both images coincide. Then
-            positions are those of the official code, too.
+            interpolation without a filter, which aligns the top left pixels of both images.
+            Positions are then computed as in the official code, too.
     """
 
     scales: tuple[float, ...] = PAPER_SCALES
@@ -65,8 +65,8 @@ class Mosaic:
             transposed, so that they share the compiled programs of landscape photos.
         base_size: ``(height, width)`` of the level of scale 1, transposed if the levels are.
         resizing: How the levels were resized.
-        padding: Padding of the network. With the padding of TensorFlow, odd sides start one pixel
-            later, so that the cells of all levels have the same place on the mosaic.
+        padding: Padding of the network. With the padding of TensorFlow, a level with an odd side
+            starts one pixel later. The centers of all cells are then 3 pixels after a multiple of 16.
     """
 
     pixels: UInt8[np.ndarray, "h w 3"] | Float32[np.ndarray, "h w 3"]
@@ -91,7 +91,7 @@ def build_mosaic(photo: Photo, config: PyramidConfig, padding: Padding = "symmet
     base = limit_size(landscape.shape[:2], config.longest)
     shape, corners = pack_levels(bucket_size(base, config.longest), config.scales)
     sizes = level_sizes(base, config)
-    starts = np.array(corners) + (sizes % 2 if padding == "tensorflow" else 0)
+    starts = np.array(corners) + CELL_CENTER[padding] - first_centers(sizes, padding)
     levels = np.column_stack([starts, sizes]).astype(np.int32)
     antialiased = config.resizing == "antialiased"
     pixels = np.zeros((*shape, 3), np.uint8 if antialiased else np.float32)
@@ -251,13 +251,12 @@ def merge_levels(
 ) -> Float[np.ndarray, "h w"]:
     """Upsample one map per pyramid level to the size of an image. Return the maximum at each pixel.
 
-    Maps are interpolated bilinearly. `first_centers` says where the cells of a map are centered.
-    ``sizes`` holds the ``(height, width)`` of each level in pixels, and ``padding`` is that of the
-    network.
+    Maps are interpolated bilinearly. ``sizes`` holds the ``(height, width)`` of each level in pixels.
+    ``padding`` is that of the network, which defines the `first_centers` of the maps.
     """
     upsampled = []
     for values, size, first in zip(maps, sizes, first_centers(sizes, padding), strict=True):
-        if not values.size:  # with the padding of TensorFlow, levels of 5 pixels have no cells
+        if not values.size:  # with the padding of TensorFlow, a side of 5 pixels has no cells
             upsampled.append(np.zeros(image_size, np.float32))
             continue
         # The last row and column are repeated, because a level can extend up to 15 pixels beyond
@@ -291,8 +290,8 @@ def level_cells(mosaic: Mosaic) -> Int[np.ndarray, "levels 4"]:
 
 
 def first_centers(sizes: Int[np.ndarray, "... 2"], padding: Padding) -> Int[np.ndarray, "... 2"]:
-    """Return the pixel ``(y, x)`` of a level at the center of its first cell.
+    """Return the pixel ``(y, x)`` at the center of the first cell of each level.
 
-    The other cells are centered at a distance of 16 pixels from each other.
+    The centers of neighboring cells are 16 pixels apart. ``sizes`` holds heights and widths in pixels.
     """
-    return np.asarray(CELL_CENTER[padding] - (sizes % 2 if padding == "tensorflow" else 0 * sizes))
+    return CELL_CENTER[padding] - sizes % 2 * (padding == "tensorflow")

@@ -110,7 +110,7 @@ def read_manifest(name_or_path: Path | str) -> dict[str, Any]:
 
 
 def _reading_model(path: Path) -> AbstractContextManager[None]:
-    fix = "copy the file again, or pass a file that `delfjax train` has written"
+    fix = "copy the file again, or pass a file of `delfjax train` or `delfjax import-weights`"
     return reading(path, "a trained model of delfjax", fix=fix, error=WeightsError)
 
 

@@ -19,8 +19,8 @@ EXPANSION = 4  # output channels of a bottleneck per inner channel
 STEM_KERNEL, POOL_KERNEL, SPATIAL_KERNEL = 7, 3, 3
 Padding = Literal["symmetric", "tensorflow"]
 NUMBER = Range()
-# On an image whose even sides start at multiples of 16 pixels, and odd sides one pixel later with the
-# padding of TensorFlow: the pixel at the center of cell 0 of conv4, and the last pixel that it needs.
+# The center of cell 0 of conv4, and a pixel that must be inside the photo, or this cell does not exist.
+# With the padding of TensorFlow, they hold for a photo whose even sides start at pixel 0, and odd sides at 1.
 CELL_CENTER: dict[Padding, int] = {"symmetric": 0, "tensorflow": 3}
 CELL_END: dict[Padding, int] = {"symmetric": 0, "tensorflow": 5}
 
@@ -39,9 +39,10 @@ class ResNetSpec:
         epsilon: Constant that batch norms add to the variance.
         mean: RGB mean of photos with values from 0 to 255. The mean is subtracted from each photo.
         std: RGB standard deviation. After the subtraction, photos are divided by ``std``.
-        padding: Padding of the first convolution and of max pooling. ``"symmetric"``: 3 and 1 pixels
-            on all sides, as in the paper. ``"tensorflow"``: ``SAME``, which pads an even side by 2 and
-            3 pixels, and ``VALID``, no padding, as in DELF and DELG of TensorFlow 2.
+        padding: Padding of the first convolution and of max pooling. ``"symmetric"``: 3 pixels and
+            1 pixel on all sides. ``"tensorflow"``, as in DELF and DELG of TensorFlow 2: ``SAME`` for
+            the convolution (an even side gets 2 pixels before and 3 after it, an odd side 3 and 3),
+            and ``VALID`` (no padding) for max pooling.
     """
 
     name: str

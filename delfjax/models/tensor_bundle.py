@@ -77,13 +77,13 @@ class TensorBundle:
         data, entry = self.read_bytes(name), self.entries[name]
         if entry.dtype != FLOAT:
             raise WeightsError(
-                f"{self.index}: the tensor {name} has the type {entry.dtype}; expected {FLOAT}, "
-                "float32. Fix: use a checkpoint in single precision"
+                f"{self.index}: the tensor {name} has the type number {entry.dtype} of TensorFlow; expected "
+                f"{FLOAT} (float32). Fix: use a checkpoint in single precision"
             )
         return np.frombuffer(data, "<f4").reshape(entry.shape).astype(np.float32)
 
     def read_bytes(self, name: str) -> bytes:
-        """Return the values of a tensor, or of a tensor that is one string. Errors: see `read`."""
+        """Return the bytes of a tensor, or the text of a tensor that is one string. Errors: see `read`."""
         entry = self.entries[name]
         path = self.index.with_suffix(f".data-{entry.shard:05d}-of-{self._shards:05d}")
         with reading(path, f"the data of {self.index.name}", fix=FIX, error=WeightsError):

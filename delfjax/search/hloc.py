@@ -30,8 +30,8 @@ def export_hloc(searcher: Searcher, folder: Path | str, *, top: int = 20) -> Non
         top: Maximum number of results per photo.
 
     Raises:
-        ValueError: If a name contains a space, or two names differ only by ``/`` and ``-``. hloc
-            cannot tell them apart.
+        ValueError: If hloc cannot read a name: it contains a space, or it differs from another name
+            only by ``/`` and ``-``.
         StoreError: If a file cannot be written.
     """
     folder, database = Path(folder), searcher.database
@@ -40,8 +40,8 @@ def export_hloc(searcher: Searcher, folder: Path | str, *, top: int = 20) -> Non
     for name, key in zip(database.names, keys, strict=True):
         if name.split() != [name] or counts[key] > 1:
             raise ValueError(
-                f"photo {name!r}: hloc separates names by spaces, and reads / as -; expected a name without "
-                "spaces that differs from other names. Fix: rename the photo, and extract again"
+                f"photo {name!r}: hloc separates names by spaces, and replaces / by -; expected a name without "
+                "spaces that differs from the others. Fix: rename the photo, and extract again"
             )
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / FEATURES) as path, h5py.File(path, "w") as file:

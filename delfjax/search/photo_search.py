@@ -27,8 +27,8 @@ def cached_store_path(
     """Return the path of the feature store of a folder of photos in the cache.
 
     Its name contains a checksum of the folder's path, the model, and the settings of extraction and
-    PCA. A store learns its PCA only once. Therefore, a small folder that has grown about four times
-    has another store: the sizes are 1, 2, 8, 32 and 128 photos.
+    PCA. A store learns its PCA only once, and a PCA of a few photos is worse. Therefore, a small folder
+    gets a new store when it has grown to 2, 8, 32 or 128 photos.
     """
     root, config = photos.root.resolve(), config or PCAConfig()
     size = min(len(photos), config.photos).bit_length() // 2
@@ -42,11 +42,11 @@ def update_cached_store(
 ) -> FeatureStore:
     """Bring the features of a folder of photos in the cache up to date, and return their store.
 
-    New and changed photos are extracted, and removed photos are dropped. If a run is interrupted,
-    the next call continues.
+    Features of new and changed photos are extracted, and those of removed photos are deleted. If a run
+    is interrupted, the next call continues. Arguments: see `extract_folder`.
 
-    The arguments are those of `extract_folder`. The ``report`` of the store lists the photos that
-    were extracted, kept, removed, or not readable.
+    Returns:
+        The store. Its ``report`` lists the photos that were extracted, kept, removed, or not readable.
 
     Raises:
         PhotoError: If no photo can be read.
@@ -65,9 +65,10 @@ def update_cached_store(
 
 
 def cached_index(database: Database, store: Path) -> Index:
-    """Load the index beside a feature store. Build it if there is none of this database.
+    """Load the index that was saved for a feature store. Build it if there is none for its photos.
 
-    A new index is saved, except an exact index, which takes no time to build.
+    A new index is saved, except an exact index, which takes no time to build. ``store`` is the path of
+    the store, and ``database`` holds its features.
     """
     path = store.with_name(f"{store.name}.index")
     with suppress(IndexFileError):  # missing, damaged, or built before the photos changed

@@ -64,15 +64,15 @@ def search_photos(
     box on the query to search with the features in the box only.
 
     Args:
-        searcher: Folder of photos, whose features are kept in the cache as by ``delfjax search``. Or
-            a searcher, with whose configuration the widget starts.
-        photos: With a searcher: folder of the database photos and the queries, or a function that
-            maps the name of a photo to the photo, at any size.
+        searcher: Folder of photos, or a searcher. The features of a folder are kept in the cache, as
+            by ``delfjax search``. The widget starts with the configuration of the searcher.
+        photos: Only with a searcher: folder of the database photos and the queries, or a function
+            that maps the name of a photo to the photo, at any size.
         queries: Names of database photos, or a mapping from names of photos to features. None: the
             first 12 database photos.
         truths: Mapping from names of some or all queries to their ground truth.
-        model: Model of the database, for uploaded photos. None: the default model for a folder. With
-            a searcher, None hides the upload button.
+        model: Model that extracts the features of a folder and of uploaded photos. None: the default
+            model for a folder; without upload button for a searcher.
 
     Returns:
         The widget. Pages that cannot run widgets, such as GitHub, show a figure instead.
@@ -80,7 +80,7 @@ def search_photos(
     Raises:
         PhotoError: If no photo of the folder can be read.
         ValueError: If ``queries`` is empty, or contains a name that is not in the database. Also if
-            a searcher is given without ``photos``.
+            ``photos`` is missing for a searcher, or given for a folder.
 
     Example:
         >>> import delfjax as dx
@@ -88,8 +88,8 @@ def search_photos(
     """
     if isinstance(searcher, Searcher) == (photos is None):
         raise ValueError(
-            "expected a folder of photos, or a searcher and the folder of its photos. Fix: pass a "
-            "folder alone, or pass photos with the searcher"
+            "photos is needed for a searcher, and not allowed for a folder. Fix: pass a folder of photos "
+            "alone, or a searcher and the folder of its photos"
         )
     message = ""
     if not isinstance(searcher, Searcher):
