@@ -199,8 +199,8 @@ class Extractor:
         self.receptive_field = receptive_field(backbone.spec)
         self._graph, upright = nnx.split(Delf(fold_batch_norm(backbone), attention))
         self._states = {False: upright, True: transpose_kernels(upright)}
-        supported = self.spec.padding == "symmetric" and self.dimensions == self.spec.channels
-        if backend == "openvino" and not supported:
+        reduces = attention is not None and attention.reduce is not None
+        if backend == "openvino" and (reduces or self.spec.padding == "tensorflow"):
             raise ConfigError(
                 f'backend is "openvino", but {self.name} has the padding of TensorFlow or an '
                 'autoencoder, which only JAX runs. Fix: use the backend "jax"'

@@ -95,21 +95,27 @@ def extractor_of(
 ) -> LocalExtractor:
     """Load the model that extracted the features of a store.
 
-    ``model``, ``weights`` and ``backend`` are arguments of `load`. ``model`` may be None for all
-    models of `model_names`.
+    ``model``, ``weights`` and ``backend`` are arguments of `load`. ``model`` may be None if one of
+    `model_names` extracted the features.
 
     Raises:
-        StoreError: If ``model``, or every model of `model_names`, did not extract the features.
+        StoreError: If neither ``model`` nor one of `model_names` extracted the features. Also if the settings
+            of the store are damaged.
     """
     made_by, names = store.made_by, (*BACKBONES, *HANDCRAFTED)
     with reading(store.path / MANIFEST, "the settings of a feature store", fix=EXTRACT_AGAIN):
         name, checksum, settings = (made_by[key] for key in ("backbone", "model", "extraction"))
-        if name not in names and model is None:
-            raise ValueError(f"the backbone is {name!r} instead of one of {', '.join(names)}")
+        if not isinstance(name, str):
+            raise ValueError(f"the backbone is {name!r}; expected a name")
         config: HandcraftedConfig | ExtractionConfig = (
             config_from_dict(HandcraftedConfig, settings)
             if name in HANDCRAFTED
             else config_from_dict(ExtractionConfig, settings)
+        )
+    if name not in names and model is None:
+        raise StoreError(
+            f"{store.path}: the features were extracted by a model file with the backbone {name}. "
+            "Fix: pass this file (--model)"
         )
     candidates = [model] if model else _candidates(name, settings.get("selection"))
     for candidate in candidates:

@@ -157,7 +157,7 @@ class SearchPage:
         for rank, image in enumerate(self.images[:top], 1):
             card, pair = self._draw_result(rank, image, has_pair=len(pairs) < MAX_PAIRS)
             cards.append(card)
-            pairs += filter(None, [pair])
+            pairs += [pair] if pair else []
         photo = _image(_shrink(self.photo, PHOTO_SIZE), f"the query, {self.query}")
         searched = f"{pluralize(len(self.database), 'photo')} of {_name(self.folder)}"
         compared = f"{labels.total():,} of them, the most similar ones, were compared in detail"
@@ -181,11 +181,11 @@ class SearchPage:
         )
         write_output(path, _page(f"Photos of the same place as {self.query}", SEARCH_STYLE, body))
 
-    def _draw_result(self, rank: int, image: int, *, has_pair: bool) -> tuple[str, str | None]:
-        """Return the HTML of a result, and of the query beside it unless the place differs."""
+    def _draw_result(self, rank: int, image: int, *, has_pair: bool) -> tuple[str, str]:
+        """Return the HTML of a result, and of the query beside it. The latter may be empty."""
         name, verdict = self.database.names[image], self.result.verdicts.get(image)
         title, color = f"<p><b>{rank}.</b> {_name(name)}</p>", NEUTRAL
-        about, details, pair = "not compared in detail", "", None
+        about, details, pair = "not compared in detail", "", ""
         if verdict:
             color = VERDICT_MARKS[verdict.label][1]
             inliers = self.result.verifications[image].inliers

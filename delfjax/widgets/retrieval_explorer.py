@@ -341,9 +341,9 @@ class RetrievalExplorer(Explorer):
     def _itself(self) -> int | None:
         """Index of the database photo that is the query, or None. Photos may have equal names."""
         name, database = self.query.value, self._searcher.database
-        image = database.names.index(name) if name in database.names else None
-        if image is None:
+        if name not in database.names:
             return None
+        image = database.names.index(name)
         own, other = self._features[name], database.features(image)
         return image if np.array_equal(own.positions, other.positions) else None
 

@@ -551,3 +551,9 @@ def test_settings_of_other_types_are_refused(tmp_path, wrong):
     made_by = {"backbone": "sift", "model": "x", "extraction": {}, "reduction": None} | wrong
     with pytest.raises(StoreError, match=r"store\.json: damaged; expected the settings"):
         extractor_of(FeatureStore(tmp_path, made_by))
+
+
+def test_a_store_of_an_imported_model_needs_the_model_file(tmp_path):
+    made_by = {"backbone": "delf_slim", "model": "x", "extraction": {}, "reduction": None}
+    with pytest.raises(StoreError, match=r"the backbone delf_slim\. Fix: pass this file \(--model"):
+        extractor_of(FeatureStore(tmp_path, made_by))
