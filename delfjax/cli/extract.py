@@ -18,13 +18,7 @@ from delfjax.cli.options import (
     extraction_config,
     pca_config,
 )
-from delfjax.cli.output import (
-    check_folder,
-    check_outputs,
-    list_failures,
-    print_result,
-    show,
-)
+from delfjax.cli.output import check_folder, check_outputs, list_failures, print_result, show
 from delfjax.features.cluster import WORKERS, connect_cluster
 from delfjax.features.extract_folder import extract_folder
 from delfjax.features.factory import load

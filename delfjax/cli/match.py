@@ -19,11 +19,7 @@ from delfjax.cli.options import (
     extraction_config,
     ransac_config,
 )
-from delfjax.cli.output import (
-    UsageError,
-    check_outputs,
-    print_result,
-)
+from delfjax.cli.output import UsageError, check_outputs, print_result
 from delfjax.features.extraction import ExtractionConfig
 from delfjax.features.factory import DEFAULT_MODEL, extractor_of, load
 from delfjax.images.reading import read_image
@@ -64,18 +60,12 @@ def match(options: argparse.Namespace) -> int:
     if options.figure:
         import matplotlib  # noqa: F401 - slow, and it refuses a wrong $MPLBACKEND
     photos = [read_image(path) for path in options.photos]
-    pca = None
+    settings, pca = {"weights": options.weights, "backend": options.backend}, None
     if options.store:
         store = open_store(options.store)
-        model = extractor_of(store, options.model, weights=options.weights, backend=options.backend)
-        pca = store.pca
+        model, pca = extractor_of(store, options.model, **settings), store.pca
     else:
-        model = load(
-            options.model or DEFAULT_MODEL,
-            configured,
-            weights=options.weights,
-            backend=options.backend,
-        )
+        model = load(options.model or DEFAULT_MODEL, configured, **settings)
     features = [model(photo) for photo in tqdm(photos, desc="extract", unit="photo")]
     limits = {"max_distance": options.max_distance, "ratio": options.ratio}
     pair = match_features(*features, pca=pca, **limits, ransac=ransac)

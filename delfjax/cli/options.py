@@ -69,7 +69,10 @@ def add_extraction_options(parser: argparse._ActionsContainer) -> None:
         "is 1, and 0 (as in the official code) in evaluations"
     )
     add("min_contrast", contrast)
-    add("min_score", "minimum score of a feature; the official configuration of DELF uses 100")
+    add(
+        "min_score",
+        "minimum score of a feature; by default 0, and 100 in the official configuration of DELF",
+    )
     step = "use every n-th row and column of conv4; the official network of DELF uses 2, a stride of 32 pixels"
     add("cell_step", step)
     resizing = "how photos are resized; tensorflow1 is the method of the official code of DELF"

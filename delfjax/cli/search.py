@@ -22,14 +22,7 @@ from delfjax.cli.options import (
     pca_config,
     search_config,
 )
-from delfjax.cli.output import (
-    OK,
-    UsageError,
-    check_outputs,
-    list_failures,
-    print_result,
-    show,
-)
+from delfjax.cli.output import OK, UsageError, check_outputs, list_failures, print_result, show
 from delfjax.features.database import Database
 from delfjax.features.extract_folder import LocalExtractor, PCAConfig
 from delfjax.features.extraction import ExtractionConfig
