@@ -128,7 +128,7 @@ def test_each_number_has_a_range(command, action, capsys, tmp_path, monkeypatch)
         ("train --photos a --out run", "expected states to be a folder"),
         ("evaluate a --page=", "--page is empty"),
         ("data list --root=", "--root is empty"),
-        ("match a b --store s --longest 64", "--store has extraction settings of its own"),
+        ("match a b --store s --longest 64", "the settings of the extraction are those of --store"),
         (
             "match a b --figure x.unknown",
             "--figure x.unknown is a file of unknown format '.unknown'",
