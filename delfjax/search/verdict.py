@@ -72,7 +72,7 @@ def judge(matches: Matches, found: Verification, config: RansacConfig | None = N
 
 
 def probability_of(cells: float, share: float, enrichment: float) -> float:
-    """Return the probability of `Verdict`. It never falls if an argument of `evidence` rises."""
+    """Return the probability of `Verdict`. It never falls if a number of `evidence` rises."""
     if not cells:
         return 0.0
     numbers = zip(WEIGHTS, (cells, share, enrichment), strict=True)
