@@ -72,7 +72,7 @@ def judge(matches: Matches, found: Verification, config: RansacConfig | None = N
 
 
 def probability_of(squares: float, share: float, enrichment: float) -> float:
-    """Return the probability of `Verdict` for the numbers of `evidence`. It rises with each of them."""
+    """Return the probability of `Verdict` for the numbers of `evidence`. It never falls if one rises."""
     if not squares:
         return 0.0
     numbers = zip(WEIGHTS, (squares, share, enrichment), strict=True)

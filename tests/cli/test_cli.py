@@ -76,9 +76,10 @@ def test_match_reports_features_matches_and_inliers(photos, capsys, tiny_network
     pair = photos.path("a/0.png"), photos.path("a/1.png")
     assert run("match", *pair, *MODEL, *RANSAC, "--weights", "file.h5") == 0
     out, err = capsys.readouterr()
-    lines = dict(line.split(maxsplit=1) for line in out.splitlines()[:3])
+    lines = dict(line.split(maxsplit=1) for line in out.splitlines()[:4])
     assert lines["features"] == "60 and 60"
     assert 3 <= int(lines["inliers"]) <= int(lines["matches"]) <= 60
+    assert lines["verdict"].endswith("%)")
     assert "affine    from (y, x, 1) of the first photo to (y, x) of the second" in out
     assert "extract" in err  # the progress
     assert [(str(each.file), each.spec) for each in tiny_network] == [("file.h5", "resnet50_v1")]
@@ -90,6 +91,8 @@ def test_match_of_a_photo_with_itself_is_the_identity(photos, capsys):
     result = strict(capsys.readouterr().out)
     assert result["photos"] == [str(photo)] * 2
     assert (result["features"], result["matches"], result["inliers"]) == ([60, 60], 60, 60)
+    assert result["verdict"]["label"] == "same place"
+    assert 0.95 <= result["verdict"]["probability"] <= 1
     np.testing.assert_allclose(result["affine"], np.eye(2, 3), atol=1e-3)
     points = np.array(result["coordinates"])
     assert points.shape == (60, 4)

@@ -9,7 +9,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """Description of a model that `delfjax.load` loads by name.
+    """Description of a model that ``delfjax.load`` loads by name.
 
     Attributes:
         selection: Score by which the model selects features.
