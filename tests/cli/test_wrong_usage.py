@@ -222,8 +222,11 @@ def world(tmp_path_factory):
         ),
         ("search store folder/photo.png --truncate 9", "--truncate is 9; expected at most 8"),
         ("search store folder/photo.png --index pq", "parts is 10; expected a divisor of 8"),
-        ("search store folder/photo.png --longest 64", "store is a feature store. Its settings"),
-        ("search store folder/photo.png --dimensions 8", "store is a feature store. Its settings"),
+        ("search store folder/photo.png --longest 64", "store is a feature store, whose settings"),
+        (
+            "search store folder/photo.png --dimensions 8",
+            "store is a feature store, whose settings",
+        ),
         ("search classes folder/photo.png --truncate 41", "--truncate is 41; expected at most 40"),
         (
             "search classes folder/photo.png --dimensions 65",
