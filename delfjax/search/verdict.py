@@ -53,8 +53,12 @@ class Verdict:
     @property
     def text(self) -> str:
         """The verdict in a few words, such as ``"same place (98%)"``."""
-        # 100% or 0% would claim more than a model of 49 landmarks can know.
-        percent = min(max(round(100 * self.probability), 1), 99)
+        # 100% or 0% would claim more than a model of 49 landmarks can know. The percentage of "unsure"
+        # is not rounded to one of another label.
+        same, different = round(100 * SAME), round(100 * DIFFERENT)
+        is_unsure = self.label == "unsure"
+        low, high = (different + 1, same - 1) if is_unsure else (1, 99)
+        percent = min(max(round(100 * self.probability), low), high)
         if self.label == "different":
             return f"different place or view ({100 - percent}%)"
         return f"{self.label} ({percent}%)"
