@@ -7,8 +7,10 @@ import argparse
 import io
 import os
 import sys
+from _thread import interrupt_main
 from functools import partial
 from importlib import import_module
+from threading import Timer
 
 import delfjax
 from delfjax.cli.output import (
@@ -63,6 +65,7 @@ EXAMPLES = {  # arguments
     "reproduce": "--list",
     "table": "",
 }
+INTERRUPT_SECONDS = 0.1  # until an ignored interrupt is repeated, outside of the callback
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -81,6 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:] if arguments is None else arguments
     command = next((word for word in arguments if word in COMMANDS), "")
+    hook, sys.unraisablehook = sys.unraisablehook, _repeat_interrupt
     try:
         return _run(parse(arguments))
     except KeyboardInterrupt:
@@ -98,6 +102,20 @@ def main(arguments: list[str] | None = None) -> int:
         except OSError:  # Python would try again when it exits
             drop_output()
         return WRONG_USAGE if isinstance(error, (UsageError, ConfigError)) else FAILED
+    finally:
+        sys.unraisablehook = hook
+
+
+def _repeat_interrupt(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Interrupt the command again after Python has ignored Ctrl-C.
+
+    Python ignores exceptions in callbacks of the garbage collection. JAX has such a callback, which
+    is called often while JAX starts.
+    """
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        Timer(INTERRUPT_SECONDS, interrupt_main).start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _open_closed_streams() -> None:

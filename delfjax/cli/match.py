@@ -80,6 +80,10 @@ def match(options: argparse.Namespace) -> int:
         "coordinates": np.hstack([pair.matches.query, pair.matches.database]).tolist(),
         "is_inlier": pair.inliers.tolist(),
     }
+    affine = "affine    none, because no matches agree"
+    if pair.num_inliers:
+        numbers = np.array2string(pair.affine, precision=4, suppress_small=True)
+        affine = f"affine    from (y, x, 1) of the first photo to (y, x) of the second\n{numbers}"
     extraction, name = config_to_dict(model.config), model.name
     verification = asdict(ransac) | {"scale_aware": ransac.scale_aware is not False}
     config = {"model": name, "extraction": extraction, **limits, "ransac": verification}
@@ -87,9 +91,7 @@ def match(options: argparse.Namespace) -> int:
         f"features  {len(features[0])} and {len(features[1])}\n"
         f"matches   {len(pair.matches)}\n"
         f"inliers   {pair.num_inliers}\n"
-        f"verdict   {pair.verdict.text}\n"
-        "affine    from (y, x, 1) of the first photo to (y, x) of the second\n"
-        f"{np.array2string(pair.affine, precision=4, suppress_small=True)}"
+        f"verdict   {pair.verdict.text}\n{affine}"
     )
 
     def save_figure() -> None:

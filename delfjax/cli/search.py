@@ -122,7 +122,7 @@ def search(options: argparse.Namespace) -> int:
             query=options.photo.name,
             photo=photo,
             features=query,
-            folder=str(options.folder),
+            folder=options.folder.resolve().name or str(options.folder),  # "." is no name
             database=database,
             result=result,
             images=[*rows],

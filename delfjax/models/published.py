@@ -95,6 +95,8 @@ def read_published(path: Path) -> PublishedModel:
     except WeightsError as error:
         named = str(error).startswith(str(path))
         raise WeightsError(str(error) if named else f"{path}: {error}") from error
+    if not path.exists():
+        raise WeightsError(f"{path}: no such file or folder. Fix: check the path")
     raise WeightsError(
         f"{path}: found neither a checkpoint of TensorFlow (a file with the suffix .index) nor a "
         ".safetensors file. Pickle files (.pth, .pyth) are never loaded, because they can run code. "

@@ -159,8 +159,8 @@ class SearchPage:
             cards.append(card)
             pairs += [pair] if pair else []
         photo = _image(_shrink(self.photo, PHOTO_SIZE), f"the query, {self.query}")
-        searched = f"{pluralize(len(self.database), 'photo')} of {_name(self.folder)}"
-        compared = f"{labels.total():,} of them, the most similar ones, were compared in detail"
+        searched = f"{pluralize(len(self.database), 'photo')} in the folder {_name(self.folder)}"
+        compared = f"The most similar photos were compared in detail ({labels.total():,}):"
         results = f"<ol class=grid>{''.join(cards)}</ol>" if cards else "<p>No photo was found.</p>"
         details = (
             f"<h2>Matching details</h2><p>{LINES_HELP}</p><div class=pairs>{''.join(pairs)}</div>"
@@ -173,7 +173,7 @@ class SearchPage:
         ]
         body = (
             f"<header>{photo}<div><h1>Which photos show the same place as {_name(self.query)}?</h1>"
-            f"<p>delfjax has searched {searched}. {compared}:</p><ul>{''.join(counts)}</ul>"
+            f"<p>delfjax has searched {searched}. {compared}</p><ul>{''.join(counts)}</ul>"
             f"<p class=small>{VERDICT_HELP}</p></div></header>"
             f"<h2>Best results</h2>{results}{details if pairs else ''}"
             f"<footer class=small>{''.join(notes)}"

@@ -53,8 +53,10 @@ class Verdict:
     @property
     def text(self) -> str:
         """The verdict in a few words, such as ``"same place (98%)"``."""
-        # Not 100% or 0%: the model was fitted to 49 landmarks only.
-        percent = min(max(round(100 * self.probability), 1), 99)
+        # Not 100% or 0%: the model was fitted to 49 landmarks only. "unsure" is not rounded to another label.
+        is_unsure = self.label == "unsure"
+        low, high = (DIFFERENT + 0.01, SAME - 0.01) if is_unsure else (0.01, 0.99)
+        percent = round(100 * min(max(self.probability, low), high))
         if self.label == "different":
             return f"different place or view ({100 - percent}%)"
         return f"{self.label} ({percent}%)"

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -100,6 +101,15 @@ def test_match_of_a_photo_with_itself_is_the_identity(photos, capsys):
     assert result["is_inlier"] == [True] * 60
     assert result["config"]["extraction"]["pyramid"]["longest"] == 64
     assert result["config"]["ransac"]["hypotheses"] == 64
+
+
+def test_match_without_inliers_has_no_map(photos, capsys):
+    pair = photos.path("a/0.png"), photos.path("b/0.png")
+    command = "match", *pair, *MODEL, "--max-distance", 0.001
+    assert run(*command) == 0
+    assert capsys.readouterr().out.endswith("\naffine    none, because no matches agree\n")
+    assert run(*command, "--json", "-") == 0
+    assert strict(capsys.readouterr().out)["affine"] is None
 
 
 def test_match_writes_json_and_a_figure(photos, tmp_path, capsys):
@@ -475,6 +485,13 @@ def test_the_page_shows_the_results(query, tmp_path, capsys, monkeypatch):
     assert len(re.findall("<figure", page)) >= 1
 
 
+def test_the_page_names_the_current_folder(photos, query, tmp_path, monkeypatch):
+    monkeypatch.chdir(photos.root)
+    assert run("search", ".", query, *SEARCH, "--page", tmp_path / "page.html") == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f"9 photos in the folder <bdi>{photos.root.name}</bdi>." in page
+
+
 def test_the_page_of_a_store_finds_the_photos(query, photos, store, tmp_path, capsys):
     moved = photos.root.with_name("moved")
     command = "search", store, query, *SEARCH[6:], "--top", 3, "--page", tmp_path / "page.html"
@@ -748,6 +765,25 @@ def test_a_closed_pipe_is_no_error(tmp_path, capsys, monkeypatch, rows):
         monkeypatch.setattr(sys, "stdout", pipe)
         assert run("table", "--results", tmp_path) == 1
     assert capsys.readouterr().err == ""
+
+
+def test_an_interrupt_that_a_callback_ignores_is_repeated(capsys, monkeypatch):
+    class Callback:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    def command(_) -> int:
+        Callback()
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            time.sleep(0.01)
+        return 0
+
+    monkeypatch.setattr("delfjax.cli.main._run", command)
+    hook = sys.unraisablehook
+    assert run("models") == 130
+    assert capsys.readouterr().err.startswith("delfjax models: interrupted.")
+    assert sys.unraisablehook is hook
 
 
 def test_an_interrupted_run_can_be_resumed(photos, tmp_path, capsys, monkeypatch):

@@ -435,7 +435,8 @@ def test_other_files(tmp_path, capsys):
     (tmp_path / "model.pth").write_bytes(b"\x80\x02.")
     message = refusal(tmp_path, capsys, tmp_path / "model.pth")
     assert "never loaded, because they can run code" in message
-    assert "no such file" in refusal(tmp_path, capsys, tmp_path / "none.safetensors")
+    for missing in ("none.safetensors", "none.index", "none"):
+        assert "no such file" in refusal(tmp_path, capsys, tmp_path / missing)
     bundles.write(tmp_path / "two/a", slim_names())
     bundles.write(tmp_path / "two/b", slim_names())
     message = refusal(tmp_path, capsys, tmp_path / "two")

@@ -150,6 +150,10 @@ def test_a_search_and_a_match_return_verdicts():
     [
         ("same place", 0.9999, "same place (99%)"),
         ("unsure", 0.4, "unsure (40%)"),
+        ("unsure", 0.949, "unsure (94%)"),
+        ("unsure", 0.301, "unsure (31%)"),
+        ("same place", 0.95, "same place (95%)"),
+        ("different", 0.3, "different place or view (70%)"),
         ("different", 0.0, "different place or view (99%)"),
     ],
 )
