@@ -163,7 +163,7 @@ def _open_collection(
     photos, photo = scan(options.folder), read_image(options.photo)
     model = load(options.model or DEFAULT_MODEL, extraction, **settings)
     path = cached_store_path(model, photos, pca)
-    show(f"{options.folder}: the features of {len(photos)} photos are kept in {path}", error=True)
+    show(f"{options.folder}: the features are kept in {path}", error=True)
     try:
         store = update_cached_store(model, photos, pca)
     except KeyboardInterrupt:
@@ -171,8 +171,8 @@ def _open_collection(
         raise
     report = store.report
     if report.extracted or report.removed:
-        text = f"{len(report.extracted)} photos extracted, {len(report.kept)} kept, "
-        show(f"{text}{len(report.removed)} removed", error=True)
+        counts = f"{len(report.extracted)} extracted, {len(report.kept)} kept, "
+        show(f"photos: {counts}{len(report.removed)} removed", error=True)
     if photos.skipped:
         show(photos.skipped_summary, error=True)
     return store, model, photo, photos.skipped

@@ -332,8 +332,8 @@ def test_search_in_a_folder_keeps_its_features(query, tmp_path, capsys, monkeypa
     assert found(out)[0] == "b/1.png"
     store = cached_store(tmp_path)
     assert store.name.startswith("my photos-")
-    assert err.splitlines()[0] == f"{folder}: the features of 9 photos are kept in {store}"
-    assert "9 photos extracted, 0 kept, 0 removed" in err
+    assert err.splitlines()[0] == f"{folder}: the features are kept in {store}"
+    assert "photos: 9 extracted, 0 kept, 0 removed" in err
     assert "1 files are not photos and were skipped (1 .txt)" in err
     launches = []
     launch = Extractor._launch
@@ -341,7 +341,7 @@ def test_search_in_a_folder_keeps_its_features(query, tmp_path, capsys, monkeypa
     assert run("search", os.path.relpath(folder), *command[2:]) == 0
     again, err = capsys.readouterr()
     assert again == out
-    assert "photos extracted" not in err
+    assert " extracted, " not in err
     assert len(launches) == 1, "only the query"
     assert [*store.parent.iterdir()] == [store]
     assert run(*command, "--max-features", 30) == 0, "other settings: another store"
@@ -359,7 +359,7 @@ def test_search_notices_changed_photos(query, tmp_path, capsys):
     save(photos.path("c/broken.png"), draw(5)).write_text("no photo")
     assert run(*command) == 3
     out, err = capsys.readouterr()
-    assert "2 photos extracted, 6 kept, 2 removed" in err
+    assert "photos: 2 extracted, 6 kept, 2 removed" in err
     assert f"{photos.path('c/broken.png')} is not an image" in err
     assert found(out)[0] == "moved.png"
     assert not {"b/0.png", "b/1.png"} & {*found(out)}
@@ -413,11 +413,11 @@ def test_a_folder_that_has_grown_learns_its_pca_again(query, tmp_path, capsys):
         for number in counts:
             save(folder / f"{number}.png", draw(number))
         assert run("search", folder, query, *SEARCH) == 0
-        assert f"\n{extracted} photos extracted, " in capsys.readouterr().err
+        assert f"\nphotos: {extracted} extracted, " in capsys.readouterr().err
     for number in (7, 8):
         (folder / f"{number}.png").unlink()
     assert run("search", folder, query, *SEARCH) == 0
-    assert "photos extracted" not in capsys.readouterr().err, "the first store is used again"
+    assert " extracted, " not in capsys.readouterr().err, "the first store is used again"
 
 
 @pytest.mark.parametrize("count", [1, 2])
