@@ -15,7 +15,7 @@ def read_delf(path: Path | str, image_size: tuple[int, int]) -> Features:
     """Read a ``.delf`` file, which the official code writes for each photo.
 
     Compare the descriptors only with those of the same model and PCA. Official files have descriptors of
-    40 dimensions, to which `delfjax.match` applies no further PCA.
+    40 dimensions, to which ``delfjax.match`` applies no further PCA.
 
     Args:
         path: The file, a protocol buffer ``DelfFeatures``.
