@@ -9,6 +9,7 @@ by votes and inliers together.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -95,13 +96,19 @@ class SearchResult:
             name of each photo.
         matches: Putative matches (before RANSAC) of each verified photo, by index of the photo.
         verifications: Result of RANSAC for each verified photo, by index of the photo.
-        verdicts: Whether each verified photo shows the place of the query, by index of the photo.
+        ransac: Settings of the verification.
     """
 
     ranking: Ranking
     matches: dict[int, Matches]
     verifications: dict[int, Verification]
-    verdicts: dict[int, Verdict] = field(default_factory=dict)
+    ransac: RansacConfig = field(default_factory=RansacConfig)
+
+    @cached_property  # evaluations do not need verdicts, which take as long as RANSAC
+    def verdicts(self) -> dict[int, Verdict]:
+        """Whether each verified photo shows the place of the query, by index of the photo."""
+        found = self.verifications.items()
+        return {image: judge(self.matches[image], each, self.ransac) for image, each in found}
 
 
 class Searcher:
@@ -212,7 +219,7 @@ class Searcher:
             ranking=ranking,
             matches={int(images[row]): each for row, each in result.matches.items()},
             verifications={int(images[row]): each for row, each in result.verifications.items()},
-            verdicts={int(images[row]): each for row, each in result.verdicts.items()},
+            ransac=result.ransac,
         )
 
     def find_neighbors(self, query: Features) -> Neighbors:
@@ -247,12 +254,11 @@ class Searcher:
             affines=affines[order],
             scores=None if by_inliers else scores[order],
         )
-        verdicts = {
-            image: judge(matches[image], found, self.config.ransac)
-            for image, found in verifications.items()
-        }
         return SearchResult(
-            ranking=ranking, matches=matches, verifications=verifications, verdicts=verdicts
+            ranking=ranking,
+            matches=matches,
+            verifications=verifications,
+            ransac=self.config.ransac,
         )
 
     def pair_features(self, neighbors: Neighbors) -> "FeaturePairs":
