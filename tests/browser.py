@@ -31,7 +31,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PAGE_TIMEOUT = 120_000  # milliseconds: on a slow machine, the first cell takes long to import JAX
+TIMEOUT = 120  # seconds: on a busy machine, importing JAX and compiling a search take long
 PIXELS = """image => {
     const canvas = document.createElement("canvas");
     canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
@@ -92,7 +92,7 @@ class Notebook:
             self.page.screenshot(path=Path(folder) / f"{name}.png")
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = TIMEOUT) -> None:
     """Wait until a condition holds; fail after this many seconds."""
     end = time.monotonic() + seconds
     while not condition():
@@ -133,7 +133,7 @@ def open_notebook(
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         try:
             page = browser.new_page(viewport=dict(zip(("width", "height"), size, strict=True)))
-            page.set_default_timeout(PAGE_TIMEOUT)
+            page.set_default_timeout(1000 * TIMEOUT)
             notebook = Notebook(page, path)
             page.goto(address.format("lab/tree/test.ipynb"))
             yield notebook

@@ -73,10 +73,10 @@ def check_explorer(notebook: Notebook) -> None:
     wait_until(lambda: slider_value(notebook, "neighbors") == "1")
     notebook.slider("neighbors").press("End")
     assert "verified" in summary.inner_text()
-    wait_for_change(lambda: page.get_by_label(VERIFY).click(), "results")
+    wait_for_change(lambda: page.get_by_label(VERIFY).uncheck(), "results")
     wait_until(lambda: "ranked by votes" in summary.inner_text())
     wait_until(lambda: "not verified" in caption.inner_text())
-    page.get_by_label(VERIFY).click()
+    page.get_by_label(VERIFY).check()
     wait_until(lambda: "8 verified" in summary.inner_text())
 
     # Drag a box on the query; a click removes it.
