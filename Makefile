@@ -44,7 +44,7 @@ test: $(STAMP) ## Check style and types, then run the tests; ARGS='tests/test_no
 # Exit code 3 means that some photos of a data set could not be read. DATA is a folder of real data sets.
 reproduce: $(STAMP) ## Make missing results, execute all notebooks into build/, print; DATA=FOLDER PROFILE=paper
 	$(RUN) -m delfjax reproduce --profile $(PROFILE) $(if $(DATA),--data "$(DATA)") || [ $$? -eq 3 ]
-	DELFJAX_PROFILE=$(PROFILE) $(RUN) notebooks/execute.py --out build/notebooks $(ARGS)
+	DELFJAX_PROFILE=$(PROFILE) $(RUN) notebooks/execute.py --jobs 2 --out build/notebooks $(ARGS)
 	$(RUN) -m delfjax table --page README.md
 
 notebooks: $(STAMP) ## Execute the notebooks that are out of date, and save them in place; ARGS=--force: all

@@ -6,6 +6,7 @@ is up to date while both are unchanged; a change of the text alone keeps the out
 """
 
 import argparse
+import asyncio
 import hashlib
 import json
 import os
@@ -91,7 +92,7 @@ def problems(source: Path) -> list[str]:
     return [words for words, found in checks.items() if found]
 
 
-def run(
+async def run(
     source: Path, folder: Path, *, advance: Callable[[], object] = lambda: None
 ) -> nbformat.NotebookNode:
     """Run a notebook in a kernel of its own.
@@ -118,7 +119,7 @@ def run(
     )
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     try:
-        client.execute()
+        await client.async_execute()
     except (CellExecutionError, DeadKernelError, TimeoutError) as error:
         raise SystemExit(f"{source.stem}.ipynb, cell {started[-1]}: {error}") from error
     for cell in code_cells(notebook):
@@ -142,27 +143,40 @@ def refresh(source: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def execute(sources: list[Path], *, force: bool = False, out: Path | None = None) -> None:
+def execute(
+    sources: list[Path], *, force: bool = False, out: Path | None = None, jobs: int = 1
+) -> None:
     """Execute and save the notebooks that are out of date, with one progress bar over all cells.
 
     Args:
         sources: The ``.py`` files.
         force: Whether to execute the others too.
         out: Execute all of them in this folder and save them there, and leave the saved ones unchanged.
+        jobs: Number of notebooks to execute at the same time.
     """
     found = {source: ["forced"] if force or out else problems(source) for source in sources}
     stale = [source for source in sources if set(found[source]) - {OUT_OF_SYNC}]
     total = sum(len(code_cells(read_source(source))) for source in stale)
+
+    async def execute_all() -> None:
+        running = asyncio.Semaphore(jobs)
+
+        async def execute_one(source: Path) -> None:
+            async with running:
+                bar.set_description(source.stem)
+                folder = out or source.parent
+                if source in stale:
+                    folder.mkdir(parents=True, exist_ok=True)
+                    notebook = await run(source, folder, advance=bar.update)
+                    save(notebook, folder / f"{source.stem}.ipynb")
+                elif found[source]:
+                    save(refresh(source), folder / f"{source.stem}.ipynb")
+                bar.write(f"{source.stem}.ipynb: {'executed' if source in stale else 'up to date'}")
+
+        await asyncio.gather(*map(execute_one, sources))
+
     with tqdm(total=total, unit="cell", disable=None if stale else True) as bar:
-        for source in sources:
-            bar.set_description(source.stem)
-            folder = out or source.parent
-            if source in stale:
-                folder.mkdir(parents=True, exist_ok=True)
-                save(run(source, folder, advance=bar.update), folder / f"{source.stem}.ipynb")
-            elif found[source]:
-                save(refresh(source), folder / f"{source.stem}.ipynb")
-            bar.write(f"{source.stem}.ipynb: {'executed' if source in stale else 'up to date'}")
+        asyncio.run(execute_all())
 
 
 def main() -> None:
@@ -175,6 +189,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="only list what is out of date")
     parser.add_argument("--force", action="store_true", help="execute the others too")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="execute and save them there")
+    parser.add_argument("--jobs", type=int, default=1, help="execute this many at the same time")
     options = parser.parse_args()
     names = tuple(Path(name).stem for name in options.names)
     sources = [path for path in sorted(FOLDER.glob("[0-9]*_*.py")) if path.stem.startswith(names)]
@@ -184,7 +199,9 @@ def main() -> None:
         found = {source.stem: ", ".join(problems(source)) for source in sources}
         bad = [f"{name}.ipynb: {words}" for name, words in found.items() if words]
         sys.exit("\n".join([*bad, "Fix: run make notebooks"]) if bad else 0)
-    execute(sources, force=options.force, out=options.out and options.out.resolve())
+    execute(
+        sources, force=options.force, out=options.out and options.out.resolve(), jobs=options.jobs
+    )
 
 
 if __name__ == "__main__":
