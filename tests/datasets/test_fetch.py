@@ -3,7 +3,6 @@
 No test reaches the internet: the publisher is a folder that a local server offers.
 """
 
-import gzip
 import hashlib
 import io
 import os
@@ -36,9 +35,6 @@ def make_tar(contents: dict[str, bytes]) -> bytes:
 
 
 FIRST, SECOND = (make_tar({f"paris/{n}/{n}.jpg": n.encode()}) for n in ("a", "b"))
-GZIPPED = gzip.compress(
-    b"file", mtime=0
-)  # without the time, which would be part of the names of tests
 MD5 = hashlib.md5(SECOND).hexdigest()
 PHOTOS = {"jpg/a.jpg": b"a", "jpg/b.jpg": b"b"}
 SMALL = PHOTOS | {"gt/all_souls_1_good.txt": b"a"}
@@ -54,9 +50,6 @@ class Handler(SimpleHTTPRequestHandler):
         self.server.requests.append(self.path.removeprefix("/"))
         if self.server.statuses:
             self.send_error(self.server.statuses.pop(0))
-        elif self.server.reply:
-            self.wfile.write(self.server.reply)
-            self.close_connection = True
         else:
             super().do_GET()
 
@@ -84,7 +77,6 @@ def server(tmp_path, monkeypatch):
         server.requests, server.folder = [], folder
         server.statuses = []  # errors to send instead of the next files
         server.extra_length = 0  # bytes that are announced beyond the real length
-        server.reply = b""  # to send instead of every file, with its header
         server.hides_length = False  # the end of the connection is the end of the file
         server.url = f"http://127.0.0.1:{server.server_port}"
         for name, entry in catalog_entries(server.url).items():
@@ -200,17 +192,14 @@ def test_an_invalid_checksum_file(server, tmp_path, text):
 
 def test_a_hostile_archive_is_refused(server, tmp_path):
     (server.folder / "1.tgz").write_bytes(make_tar({"../../../evil.jpg": b"x"}))
-    with pytest.raises(DatasetError, match="is not a valid path inside the destination"):
+    with pytest.raises(DatasetError, match="is not a path inside the destination"):
         fetch_dataset("small", tmp_path)
     assert not list(tmp_path.rglob("evil*"))
 
 
-@pytest.mark.parametrize("kind", ["empty folder", "broken link"])
-def test_a_folder_without_photos_is_not_taken_for_the_link(server, tmp_path, kind):
-    (tmp_path / "rsmall").mkdir()
-    path = tmp_path / "rsmall" / "jpg"
-    path.mkdir() if kind == "empty folder" else path.symlink_to(tmp_path / "missing")
-    with pytest.raises(DatasetError, match=r"rsmall/jpg: holds no \.jpg files\. Fix: remove"):
+def test_a_folder_without_photos_is_not_taken_for_the_link(server, tmp_path):
+    (tmp_path / "rsmall" / "jpg").mkdir(parents=True)
+    with pytest.raises(DatasetError, match=r"rsmall/jpg: holds no \.jpg files, and .* Fix: remove"):
         fetch_dataset("rsmall", tmp_path)
 
 
@@ -221,15 +210,6 @@ def test_photos_to_link_are_missing(server, tmp_path):
         fetch_dataset("rsmall", tmp_path)
     (tmp_path / "small" / "photos").rename(tmp_path / "small" / "jpg")
     assert fetch_dataset("rsmall", tmp_path)
-
-
-def test_the_link_cannot_be_created(server, tmp_path, monkeypatch):
-    def refuse(self, *_, **__):
-        raise OSError(1, "Operation not permitted")
-
-    monkeypatch.setattr(Path, "symlink_to", refuse)
-    with pytest.raises(DatasetError, match=r"rsmall/jpg: a link to .* Fix: copy"):
-        fetch_dataset("rsmall", tmp_path)
 
 
 def test_a_data_set_that_is_fetched_by_hand(tmp_path):
@@ -266,11 +246,6 @@ def test_a_complete_file_with_its_checksum(server, path, md5):
     assert server.requests == ["2.tgz"], "an existing file is not downloaded again"
 
 
-def test_progress(server, path, capsys):
-    download_file(f"{server.url}/2.tgz", path)
-    assert "100%" in capsys.readouterr().err
-
-
 def test_a_damaged_file_is_downloaded_again(server, path):
     download_file(f"{server.url}/2.tgz", path)
     path.write_bytes(SECOND[:-1])
@@ -304,39 +279,9 @@ def test_a_download_without_length_is_refused(server, path, md5):
     """The server closes the connection after half of the file."""
     server.hides_length = True
     (server.folder / "2.tgz").write_bytes(SECOND[: len(SECOND) // 2])
-    with pytest.raises(DatasetError, match="sent status 200, length unknown"):
+    with pytest.raises(DatasetError, match="the server sent no length"):
         download_file(f"{server.url}/2.tgz", path, md5)
     assert file_names(path.parent) == []
-
-
-@pytest.mark.parametrize(
-    ("status", "fields", "body"),
-    [
-        ("206 Partial Content", "Content-Length: 4", b"file"),
-        ("204 No Content", "Content-Length: 4", b""),
-        ("200 OK", "Content-Length: 0", b""),
-        ("200 OK", "Content-Length: -5", b"file"),
-        ("200 OK", "Content-Length: 99999999999", b"file"),
-        ("200 OK", "Transfer-Encoding: chunked", b"4\r\nfile\r\n" * 9),
-        ("200 OK", "Content-Length: 4\r\nTransfer-Encoding: chunked", b"4\r\nfile\r\n" * 9),
-        ("200 OK", "Content-Length: 9\r\nContent-Encoding: gzip", GZIPPED[:9]),
-        ("200 OK", "Content-Length: 24\r\nContent-Encoding: gzip", GZIPPED),
-        ("200 OK", "Content-Length: 9", b"\xef\xbb\xbf<html>"),
-        ("200 OK", "Content-Length: 10", "\ufeff<htm".encode("utf-16-le")),
-    ],
-)
-def test_a_reply_that_may_not_be_the_whole_file_is_refused(server, path, status, fields, body):
-    server.reply = f"HTTP/1.1 {status}\r\n{fields}\r\n\r\n".encode() + body
-    with pytest.raises(DatasetError, match=r"2\.pkl: cannot be downloaded .*sent (status|a web)"):
-        download_file(f"{server.url}/2.pkl", path.with_name("2.pkl"))
-    assert file_names(path.parent) == []
-
-
-def test_an_archive_that_is_described_as_encoded_keeps_its_bytes(server, path):
-    fields = f"Content-Length: {len(SECOND)}\r\nContent-Encoding: x-gzip"
-    server.reply = f"HTTP/1.1 200 OK\r\n{fields}\r\n\r\n".encode() + SECOND
-    download_file(f"{server.url}/2.tgz", path, MD5)
-    assert path.read_bytes() == SECOND
 
 
 @pytest.mark.parametrize("name", ["2.tgz", "2.tgz.sha256"])
@@ -410,14 +355,6 @@ def test_an_unreachable_server(path, monkeypatch):
         url = f"http://127.0.0.1:{served.server_port}/2.tgz"
     with pytest.raises(DatasetError, match=r"Fix: check the address, the network"):
         download_file(url, path)
-
-
-@pytest.mark.parametrize("url", ["2.tgz", "file:///etc/passwd", "ftp://127.0.0.1/2.tgz"])
-def test_addresses_that_are_not_http(path, url, monkeypatch):
-    monkeypatch.setattr(time, "sleep", lambda _: None)
-    with pytest.raises(DatasetError, match="check the address"):
-        download_file(url, path)
-    assert file_names(path.parent) == []
 
 
 def test_a_folder_that_cannot_be_created(server, tmp_path):
