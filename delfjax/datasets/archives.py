@@ -2,7 +2,7 @@
 
 A downloaded archive could overwrite any file on disk. `unpack` therefore accepts only regular
 files, paths inside the destination folder, and a limited total size. If one file is not allowed or
-damaged, no file is unpacked. Otherwise, a marker file records the SHA-256 checksum of the archive.
+damaged, no file is unpacked. Otherwise, a marker file has the name of the archive.
 """
 
 import filecmp
@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from tqdm.auto import tqdm
 
 from delfjax.datasets.benchmark import DatasetError, invalid
-from delfjax.files import failure, sha256
+from delfjax.files import failure
 
 # Limits per archive. An archive of Google-Landmarks has 1 GB and 8,000 photos, Oxford5k 2 GB.
 MAX_FILES = 500_000
@@ -37,8 +37,7 @@ def unpack(archive: Path, folder: Path, *, flat: bool = False) -> None:
             file. In all these cases, no file is unpacked.
     """
     try:
-        digest = sha256(archive)
-        temporary = folder / f"{TEMPORARY}{digest[:16]}"
+        temporary = folder / f"{TEMPORARY}{archive.name}"
         shutil.rmtree(temporary, ignore_errors=True)  # left by a run that was killed
         temporary.mkdir(parents=True)
         try:
@@ -46,9 +45,8 @@ def unpack(archive: Path, folder: Path, *, flat: bool = False) -> None:
             _move_files(temporary, folder, archive.name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        marker = folder / MARKERS / digest
-        marker.parent.mkdir(exist_ok=True)
-        marker.write_text(archive.name + "\n")
+        (folder / MARKERS).mkdir(exist_ok=True)
+        (folder / MARKERS / archive.name).touch()
     except DatasetError:
         raise
     except Exception as error:  # the readers raise all kinds of errors on damaged archives
@@ -59,9 +57,9 @@ def unpack(archive: Path, folder: Path, *, flat: bool = False) -> None:
         raise invalid(archive, found, fix=fix) from error
 
 
-def is_unpacked(digest: str, folder: Path) -> bool:
-    """Return whether the archive with the SHA-256 checksum ``digest`` was unpacked."""
-    return (folder / MARKERS / digest).is_file()
+def is_unpacked(name: str, folder: Path) -> bool:
+    """Return whether an archive with this file name was unpacked into the folder."""
+    return (folder / MARKERS / name).is_file()
 
 
 def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:

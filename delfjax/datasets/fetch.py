@@ -1,13 +1,10 @@
 """Download the files of a data set, verify the checksums, and unpack the archives.
 
-After an interruption, the next call keeps the complete files and downloads the others. The SHA-256
-checksum of the file ``NAME`` is saved in ``NAME.sha256``. If the publisher gives no checksum, later
-downloads of the file must match the saved checksum.
+After an interruption, the next call keeps the complete files and downloads the others.
 
 Limitation: a slow download has no time limit if it receives some bytes every minute.
 """
 
-import re
 from pathlib import Path
 
 import pooch
@@ -22,11 +19,10 @@ from delfjax.datasets.catalog import (
     missing_message,
     missing_parts,
 )
-from delfjax.datasets.text_files import read_lines
-from delfjax.files import StoreError, atomic_write, check_regular, lock_folder, sha256
+from delfjax.files import atomic_write, check_regular, lock_folder
 
 ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tar.gz")
-DOWNLOADS = "downloads"  # sub-folder of a data set, for archives and their checksums
+DOWNLOADS = "downloads"  # sub-folder of a data set, for archives and published checksums
 TIMEOUT = (20, 60)  # seconds to wait for a connection, and for each chunk
 WAIT = 6 * 3600  # seconds to wait for another process that downloads into the same folder
 BEFORE_TEXT = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"  # byte order marks and white space before a web page
@@ -62,53 +58,42 @@ def fetch_dataset(name: str, root: Path) -> bool:
 
 
 def download_file(url: str, path: Path, md5: str | None = None) -> None:
-    """Download a file, unless it exists and matches its checksum.
+    """Download a file over HTTP or HTTPS, unless it exists.
 
-    Args:
-        url: HTTP or HTTPS address.
-        path: Path of the downloaded file. No file is left there if the download fails.
-        md5: Expected MD5 checksum in hexadecimal. None: the file must match the SHA-256 checksum
-            that an earlier download has saved in the same folder, if any.
+    If the download fails, there is no file. ``md5`` is the MD5 checksum in hexadecimal. A file with
+    another checksum is downloaded again.
 
     Raises:
         DatasetError: The file cannot be downloaded or written, or the checksum differs.
-        StoreError: The folder cannot be written, or another process downloads into it for 6 hours.
     """
-    checksum, known_hash, hint = path.with_name(f"{path.name}.sha256"), None, ""
-    with lock_folder(path.parent, WAIT, ".download.lock"):
-        if md5 is not None:
-            known_hash = f"md5:{md5}"
-        elif recorded := _recorded(checksum):
-            known_hash = f"sha256:{recorded}"
-            hint = f". If you trust a changed file of the publisher, first remove {checksum}"
-        fields = {"registry": {path.name: known_hash}, "urls": {path.name: url}}
-        source = pooch.create(path.parent, base_url="", retry_if_failed=RETRIES, **fields)
-        downloader = pooch.HTTPDownloader(
-            progressbar=True,
-            chunk_size=1 << 18,
-            timeout=TIMEOUT,
-            hooks={"response": _check_response},
-            headers={"Accept-Encoding": "identity"},
-        )
-        try:
-            if path.exists():
-                check_regular(path)
-            source.fetch(path.name, downloader=downloader)
-            with path.open("rb") as stream:
-                is_web_page = stream.read(512).lstrip(BEFORE_TEXT).startswith(b"<")
-            if is_web_page:  # such as a login form
-                path.unlink()
-                raise ValueError(
-                    "the server sent a web page instead of the file; open the address in a browser"
-                )
-            with atomic_write(checksum) as temporary:
-                temporary.write_text(sha256(path) + "\n")
-        except (OSError, ValueError, StoreError) as error:  # includes the errors of requests
-            fix = "check the address, the network, the disk space and the permissions of the folder"
-            raise DatasetError(
-                f"{path}: cannot be downloaded from {url} ({error}). "
-                f"Fix: {fix}; then download the file again{hint}"
-            ) from error
+    registry = {path.name: f"md5:{md5}" if md5 is not None else None}
+    source = pooch.create(
+        path.parent, "", registry=registry, urls={path.name: url}, retry_if_failed=RETRIES
+    )
+    downloader = pooch.HTTPDownloader(
+        progressbar=True,
+        chunk_size=1 << 18,
+        timeout=TIMEOUT,
+        hooks={"response": _check_response},
+        headers={"Accept-Encoding": "identity"},
+    )
+    try:
+        if path.exists():
+            check_regular(path)
+        source.fetch(path.name, downloader=downloader)
+        with path.open("rb") as stream:
+            is_web_page = stream.read(512).lstrip(BEFORE_TEXT).startswith(b"<")
+        if is_web_page:  # such as a login form
+            path.unlink()
+            raise ValueError(
+                "the server sent a web page instead of the file; open the address in a browser"
+            )
+    except (OSError, ValueError) as error:  # includes the errors of requests
+        fix = "check the address, the network, the disk space and the permissions of the folder"
+        raise DatasetError(
+            f"{path}: cannot be downloaded from {url} ({error}). "
+            f"Fix: {fix}; then download the file again"
+        ) from error
 
 
 def _check_response(response: requests.Response, **_: object) -> None:
@@ -118,32 +103,19 @@ def _check_response(response: requests.Response, **_: object) -> None:
         raise ValueError("the server sent no length; expected the header Content-Length")
 
 
-def _recorded(checksum: Path) -> str | None:
-    """Read the SHA-256 checksum that an earlier download has saved, or None without such a file."""
-    lines = read_lines(checksum, fix="remove this file") if checksum.exists() else []
-    return lines[0].text if lines else None
-
-
 def _fetch_file(file: RemoteFile, folder: Path) -> None:
     target = folder / file.folder
     if not file.name.endswith(ARCHIVE_SUFFIXES):
         download_file(file.url, target / file.name)
-        return
-    archive = folder / DOWNLOADS / file.folder / file.name
-    checksum = archive.with_name(f"{file.name}.sha256")
-    if (recorded := _recorded(checksum)) and is_unpacked(recorded, target):
-        return
-    md5 = None
-    if file.md5_url is not None:
-        md5_file = archive.with_name(file.md5_url.rpartition("/")[2])
-        download_file(file.md5_url, md5_file)
-        md5 = md5_file.read_text(errors="replace").partition(" ")[0].strip()
-        if not re.fullmatch(r"[0-9a-f]{32}", md5):
-            found = f"begins with {md5[:40]!r}; expected an MD5 checksum of 32 hexadecimal digits"
-            raise invalid(md5_file, found, fix="remove this file and download it again")
-    download_file(file.url, archive, md5)
-    unpack(archive, target, flat=file.flat)
-    archive.unlink()
+    elif not is_unpacked(file.name, target):
+        archive, md5 = folder / DOWNLOADS / file.folder / file.name, None
+        if file.md5_url is not None:
+            checksum = archive.with_name(file.md5_url.rpartition("/")[2])
+            download_file(file.md5_url, checksum)
+            md5 = checksum.read_text(errors="replace").partition(" ")[0].strip()
+        download_file(file.url, archive, md5)
+        unpack(archive, target, flat=file.flat)
+        archive.unlink()
 
 
 def _link_photos(photos: Path, link: Path) -> None:

@@ -48,13 +48,15 @@ def load(name: str, folder: Path) -> Benchmark:
 
     ``folder`` holds photos and text files in any sub-folders. Errors: see `read_ground_truth`.
     """
-    photos = tuple(photo for photo in list_photos(folder) if _stem(photo) not in CORRUPT)
-    queries, truths = read_ground_truth(folder, folder, photos, ignored=CORRUPT)
+    photos = (photo for photo in list_photos(folder) if _stem(photo) not in CORRUPT)
+    database = tuple(f"{folder.name}/{photo}" for photo in photos)
+    root = folder.parent
+    queries, truths = read_ground_truth(folder, root, database, ignored=CORRUPT)
     if len(queries) != QUERY_COUNT:
         fix = f"unpack the ground truth of {name} again, and remove that of other data sets"
         raise invalid(folder, f"found {len(queries)} queries; expected {QUERY_COUNT}", fix=fix)
     return Benchmark(
-        name=name, root=folder, database=photos, queries=queries, truths={STANDARD: truths}
+        name=name, root=root, database=database, queries=queries, truths={STANDARD: truths}
     )
 
 

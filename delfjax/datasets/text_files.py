@@ -6,8 +6,8 @@ from pathlib import Path
 from reprlib import repr as short_repr
 from typing import NamedTuple
 
-from delfjax.datasets.benchmark import invalid, unreadable
-from delfjax.files import check_regular
+from delfjax.datasets.benchmark import invalid
+from delfjax.files import check_regular, failure
 from delfjax.images.folder import scan
 from delfjax.images.reading import original_size
 from delfjax.types import Box
@@ -33,10 +33,9 @@ def read_lines(path: Path, *, fix: str = "download the file again") -> list[Line
     try:
         check_regular(path)
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise invalid(path, f"cannot be read as UTF-8 text ({error})", fix=fix) from error
-    except OSError as error:
-        raise unreadable(path, error, fix=fix) from error
+    except (OSError, UnicodeDecodeError) as error:
+        found = f"cannot be read as UTF-8 text ({failure(error)})"
+        raise invalid(path, found, fix=f"check its permissions, or {fix}") from error
     numbered = enumerate(map(str.strip, lines), start=1)
     return [Line(text, f"{path}, line {number}") for number, text in numbered if text]
 

@@ -150,7 +150,7 @@ def test_files_that_are_not_pickles(read, content):
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_truncated_files(read, protocol):
     content = pickle.dumps(PLAIN, protocol)
-    for length in range(len(content)):
+    for length in range(0, len(content), 3):
         with pytest.raises(DatasetError):
             read(content[:length])
 
@@ -158,7 +158,7 @@ def test_truncated_files(read, protocol):
 def test_noise_raises_no_other_error(read):
     content = pickle.dumps(PLAIN, 2)
     random = np.random.default_rng(0)
-    for _ in range(300):
+    for _ in range(100):
         noisy = bytearray(content)
         for position in random.integers(len(content), size=3):
             noisy[position] = random.integers(256)

@@ -201,7 +201,7 @@ def test_unknown_model_is_refused_with_the_names_of_the_zoo(tmp_path):
             WeightsError, match=r"delf_at: no such .* delf_att, delf_ft, delf_ft_att"
         ):
             load("delf_at")
-    with pytest.raises(WeightsError, match="is a folder; expected a model file"):
+    with pytest.raises(WeightsError, match="not a model file"):
         model_path(tmp_path)
 
 
