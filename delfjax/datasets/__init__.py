@@ -14,7 +14,7 @@ from delfjax.datasets import google_landmarks, holidays, oxford, rendered, revis
 from delfjax.datasets.benchmark import Benchmark, DatasetError, Query
 from delfjax.datasets.catalog import data_folder, missing_message, missing_parts
 from delfjax.datasets.labeled_folder import LABELED, labeled
-from delfjax.datasets.text_files import list_photos
+from delfjax.images.folder import scan
 
 __all__ = [
     "LABELED",
@@ -78,7 +78,7 @@ def load(name: str, root: Path | str | None = None) -> Benchmark:
     benchmark = _LOADERS[base](root / base)
     if not distractors:
         return benchmark
-    photos = tuple(f"{distractors}/{photo}" for photo in list_photos(root / distractors))
+    photos = tuple(f"{distractors}/{photo}" for photo in scan(root / distractors).names)
     database = benchmark.database + photos
     return replace(benchmark, name=name, database=database, distractor_count=len(photos))
 
