@@ -40,9 +40,9 @@ def imagenet():
     """
 
     @functools.cache
-    def load_or_skip(spec: ResNetSpec = RESNET50_V1, *, classifier: bool = False) -> ResNet:
+    def load_or_skip(spec: ResNetSpec = RESNET50_V1) -> ResNet:
         try:
-            return load_backbone(spec, classifier=classifier)
+            return load_backbone(spec)
         except WeightsError as error:
             if os.environ.get("DELFJAX_REQUIRE_WEIGHTS") == "1":
                 pytest.fail(str(error))

@@ -115,11 +115,10 @@ def revisited(root: Path, name: str = "roxford5k", truth: object = None) -> Path
 
 
 def revisitop1m(root: Path) -> Path:
-    """Make three photos and the list of them, in which one has no suffix."""
+    """Make three distractor photos."""
     folder = root / "revisitop1m"
     for number, name in enumerate(("0a/a", "0a/b", "1/c")):
         write(folder / "jpg" / f"{name}.jpg", view(300 + number))
-    write(folder / "revisitop1m.txt", "0a/a.jpg\n0a/b.jpg\n1/c\n")
     return folder
 
 

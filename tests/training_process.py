@@ -16,18 +16,6 @@ def kill_self() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def kill_in_step(number: int) -> None:
-    """Kill this process while a step runs."""
-    original = loop.train_step
-
-    def train_step(context, state, *arguments, **options):
-        if int(state.step) == number:
-            threading.Timer(0.001, kill_self).start()
-        return original(context, state, *arguments, **options)
-
-    loop.train_step = train_step
-
-
 def kill_in_save(number: int) -> None:
     """Kill this process while a state is written."""
     original = RunFolder.save
@@ -44,11 +32,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("photos", type=Path)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--kill-in-step", type=int)
     parser.add_argument("--kill-in-save", type=int)
     options = parser.parse_args()
-    if options.kill_in_step is not None:
-        kill_in_step(options.kill_in_step)
     if options.kill_in_save is not None:
         kill_in_save(options.kill_in_save)
     loop.train(options.photos, options.run, config=settings(), start=network())

@@ -14,7 +14,7 @@ from delfjax.datasets import google_landmarks, holidays, oxford, rendered, revis
 from delfjax.datasets.benchmark import Benchmark, DatasetError, Query
 from delfjax.datasets.catalog import data_folder, missing_message, missing_parts
 from delfjax.datasets.labeled_folder import LABELED, labeled
-from delfjax.datasets.text_files import list_photos
+from delfjax.images.folder import scan
 
 __all__ = [
     "LABELED",
@@ -38,10 +38,7 @@ _LOADERS: dict[str, Callable[[Path], Benchmark]] = {
     "google_landmarks_v1": google_landmarks.load_v1,
     "google_landmarks_v2": google_landmarks.load_v2,
 }
-_DISTRACTORS: dict[str, Callable[[Path], tuple[str, ...]]] = {
-    "flickr100k": list_photos,
-    "revisitop1m": revisited.list_distractors,
-}
+_DISTRACTORS = ("flickr100k", "revisitop1m")
 RENDERED = ("rendered", "rendered+places")
 NAMES = (
     *_LOADERS,
@@ -78,11 +75,10 @@ def load(name: str, root: Path | str | None = None) -> Benchmark:
     for part in filter(None, (base, distractors)):
         if missing_parts(part, root):
             raise DatasetError(missing_message(part, root))
-    benchmark = _relative_to(root, _LOADERS[base](root / base))
+    benchmark = _LOADERS[base](root / base)
     if not distractors:
         return benchmark
-    listed = _DISTRACTORS[distractors](root / distractors)
-    photos = tuple(f"{distractors}/{photo}" for photo in listed)
+    photos = tuple(f"{distractors}/{photo}" for photo in scan(root / distractors).names)
     database = benchmark.database + photos
     return replace(benchmark, name=name, database=database, distractor_count=len(photos))
 
@@ -97,19 +93,3 @@ def available(root: Path | str | None = None) -> tuple[str, ...]:
     if (rendered.find_folder(root) / rendered.CHECKSUMS).is_file():
         complete |= {"rendered", "places"}
     return tuple(name for name in NAMES if complete.issuperset(name.split("+")))
-
-
-def _relative_to(root: Path, benchmark: Benchmark) -> Benchmark:
-    """Make photo paths relative to ``root``, the parent of the folder ``benchmark.root``."""
-    folder = benchmark.root.name
-
-    def prefix(queries: tuple[Query, ...]) -> tuple[Query, ...]:
-        return tuple(replace(query, photo=f"{folder}/{query.photo}") for query in queries)
-
-    return replace(
-        benchmark,
-        root=root,
-        database=tuple(f"{folder}/{photo}" for photo in benchmark.database),
-        queries=prefix(benchmark.queries),
-        distractor_queries=prefix(benchmark.distractor_queries),
-    )

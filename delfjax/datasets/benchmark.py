@@ -36,12 +36,6 @@ def invalid(
     return DatasetError(f"{location}: {problem}. Fix: {fix}")
 
 
-def unreadable(path: Path, error: OSError, *, fix: str = "download the file again") -> DatasetError:
-    """Return an error about a file that the operating system cannot read."""
-    fix = "change its permissions" if isinstance(error, PermissionError) else fix
-    return invalid(path, f"cannot be read ({error.strerror or error})", fix=fix)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Query:
     """A photo, or a region of a photo, to search with.

@@ -1,19 +1,16 @@
 """Download the files of a data set, verify the checksums, and unpack the archives.
 
-After an interruption, the next call keeps the complete files and downloads the others. The SHA-256
-checksum of the file ``NAME`` is saved in ``NAME.sha256``. If the publisher gives no checksum, later
-downloads of the file must match the saved checksum.
+After an interruption, the next call keeps the complete files and downloads the others.
 
 Limitation: a slow download has no time limit if it receives some bytes every minute.
 """
 
-import re
 from pathlib import Path
 
 import pooch
 import requests
 
-from delfjax.datasets.archives import MAX_BYTES, is_unpacked, unpack
+from delfjax.datasets.archives import is_unpacked, unpack
 from delfjax.datasets.benchmark import DatasetError, invalid
 from delfjax.datasets.catalog import (
     DATASETS,
@@ -22,13 +19,11 @@ from delfjax.datasets.catalog import (
     missing_message,
     missing_parts,
 )
-from delfjax.datasets.text_files import read_lines
-from delfjax.files import StoreError, atomic_write, check_regular, lock_folder, sha256
+from delfjax.files import atomic_write, check_regular, lock_folder
 
 ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tar.gz")
-DOWNLOADS = "downloads"  # sub-folder of a data set, for archives and their checksums
+DOWNLOADS = "downloads"  # sub-folder of a data set, for archives and published checksums
 TIMEOUT = (20, 60)  # seconds to wait for a connection, and for each chunk
-CHUNK = 1 << 18  # bytes per chunk of a download
 WAIT = 6 * 3600  # seconds to wait for another process that downloads into the same folder
 BEFORE_TEXT = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"  # byte order marks and white space before a web page
 RETRIES = 2  # number of retries after a failed connection or a wrong checksum
@@ -63,109 +58,71 @@ def fetch_dataset(name: str, root: Path) -> bool:
 
 
 def download_file(url: str, path: Path, md5: str | None = None) -> None:
-    """Download a file, unless it exists and matches its checksum.
+    """Download a file over HTTP or HTTPS, unless it exists.
 
-    Args:
-        url: HTTP or HTTPS address.
-        path: Path of the downloaded file. No file is left there if the download fails.
-        md5: Expected MD5 checksum in hexadecimal. None: the file must match the SHA-256 checksum
-            that an earlier download has saved in the same folder, if any.
+    If the download fails, there is no file. ``md5`` is the MD5 checksum in hexadecimal. A file with
+    another checksum is downloaded again.
 
     Raises:
         DatasetError: The file cannot be downloaded or written, or the checksum differs.
-        StoreError: The folder cannot be written, or another process downloads into it for 6 hours.
     """
-    checksum, known_hash, hint = path.with_name(f"{path.name}.sha256"), None, ""
-    with lock_folder(path.parent, WAIT, ".download.lock"):
-        if md5 is not None:
-            known_hash = f"md5:{md5}"
-        elif recorded := _recorded(checksum):
-            known_hash = f"sha256:{recorded}"
-            hint = f". If you trust a changed file of the publisher, first remove {checksum}"
-        fields = {"registry": {path.name: known_hash}, "urls": {path.name: url}}
-        source = pooch.create(path.parent, base_url="", retry_if_failed=RETRIES, **fields)
-        downloader = pooch.HTTPDownloader(
-            progressbar=True,
-            chunk_size=CHUNK,
-            timeout=TIMEOUT,
-            hooks={"response": _check_response},
-            headers={"Accept-Encoding": "identity"},
-        )
-        try:
-            if path.exists():
-                check_regular(path)
-            source.fetch(path.name, downloader=downloader)
-            with path.open("rb") as stream:
-                is_web_page = stream.read(512).lstrip(BEFORE_TEXT).startswith(b"<")
-            if is_web_page:  # such as a login form
-                path.unlink()
-                raise ValueError(
-                    "the server sent a web page instead of the file; open the address in a browser"
-                )
-            with atomic_write(checksum) as temporary:
-                temporary.write_text(sha256(path) + "\n")
-        except (OSError, ValueError, StoreError) as error:  # includes the errors of requests
-            fix = "check the address, the network, the disk space and the permissions of the folder"
-            raise DatasetError(
-                f"{path}: cannot be downloaded from {url} ({error}). "
-                f"Fix: {fix}; then download the file again{hint}"
-            ) from error
+    registry = {path.name: f"md5:{md5}" if md5 is not None else None}
+    source = pooch.create(
+        path.parent, "", registry=registry, urls={path.name: url}, retry_if_failed=RETRIES
+    )
+    downloader = pooch.HTTPDownloader(
+        progressbar=True,
+        chunk_size=1 << 18,
+        timeout=TIMEOUT,
+        hooks={"response": _check_response},
+        headers={"Accept-Encoding": "identity"},
+    )
+    try:
+        if path.exists():
+            check_regular(path)
+        source.fetch(path.name, downloader=downloader)
+        with path.open("rb") as stream:
+            is_web_page = stream.read(512).lstrip(BEFORE_TEXT).startswith(b"<")
+        if is_web_page:  # such as a login form
+            path.unlink()
+            raise ValueError(
+                "the server sent a web page instead of the file; open the address in a browser"
+            )
+    except (OSError, ValueError) as error:  # includes the errors of requests
+        fix = "check the address, the network, the disk space and the permissions of the folder"
+        raise DatasetError(
+            f"{path}: cannot be downloaded from {url} ({error}). "
+            f"Fix: {fix}; then download the file again"
+        ) from error
 
 
 def _check_response(response: requests.Response, **_: object) -> None:
-    """Raise an error if the headers of a reply do not tell whether the reply is the whole file."""
-    if not response.ok or response.is_redirect:  # pooch raises an error, or follows
-        return
-    fields = response.headers
-    length, encoding = fields.get("Content-Length", ""), fields.get("Content-Encoding", "identity")
-    if encoding in ("gzip", "x-gzip") and response.url.endswith((".gz", ".tgz")):
-        # Some servers describe an archive itself in this way. Keep its bytes as they are.
-        response.raw.headers.discard("Content-Encoding")
-        encoding = "identity"
-    has_length = length.isdecimal() and 0 < int(length) <= MAX_BYTES
-    is_whole = response.status_code == 200 and "Transfer-Encoding" not in fields
-    if not (has_length and is_whole and encoding == "identity"):
-        raise ValueError(
-            f"the server sent status {response.status_code}, length {length or 'unknown'}, "
-            f"encoding {encoding}; expected status 200, length 1 to {MAX_BYTES:,}, no encoding"
-        )
-
-
-def _recorded(checksum: Path) -> str | None:
-    """Read the SHA-256 checksum that an earlier download has saved, or None without such a file."""
-    lines = read_lines(checksum, fix="remove this file") if checksum.exists() else []
-    return lines[0].text if lines else None
+    """Refuse a reply whose end is unknown, because an incomplete file could not be noticed."""
+    ends = {"Content-Length", "Transfer-Encoding"}
+    if response.ok and not response.is_redirect and ends.isdisjoint(response.headers):
+        raise ValueError("the server sent no length; expected the header Content-Length")
 
 
 def _fetch_file(file: RemoteFile, folder: Path) -> None:
     target = folder / file.folder
     if not file.name.endswith(ARCHIVE_SUFFIXES):
         download_file(file.url, target / file.name)
-        return
-    archive = folder / DOWNLOADS / file.folder / file.name
-    checksum = archive.with_name(f"{file.name}.sha256")
-    if (recorded := _recorded(checksum)) and is_unpacked(recorded, target):
-        return
-    md5 = None
-    if file.md5_url is not None:
-        md5_file = archive.with_name(file.md5_url.rpartition("/")[2])
-        download_file(file.md5_url, md5_file)
-        md5 = md5_file.read_text(errors="replace").partition(" ")[0].strip()
-        if not re.fullmatch(r"[0-9a-f]{32}", md5):
-            found = f"begins with {md5[:40]!r}; expected an MD5 checksum of 32 hexadecimal digits"
-            raise invalid(md5_file, found, fix="remove this file and download it again")
-    download_file(file.url, archive, md5)
-    unpack(archive, target, flat=file.flat)
-    archive.unlink()
+    elif not is_unpacked(file.name, target):
+        archive, md5 = folder / DOWNLOADS / file.folder / file.name, None
+        if file.md5_url is not None:
+            checksum = archive.with_name(file.md5_url.rpartition("/")[2])
+            download_file(file.md5_url, checksum)
+            md5 = checksum.read_text(errors="replace").partition(" ")[0].strip()
+        download_file(file.url, archive, md5)
+        unpack(archive, target, flat=file.flat)
+        archive.unlink()
 
 
 def _link_photos(photos: Path, link: Path) -> None:
     """Create a link to the photos of another data set, as Radenovic et al. (2018) do."""
-    if next(link.glob("*.jpg"), None) is not None:
+    if any(link.glob("*.jpg")):
         return
-    if link.exists() or link.is_symlink():
-        raise invalid(link, "holds no .jpg files", fix="remove this folder or link")
-    if next(photos.glob("*.jpg"), None) is None:
+    if not any(photos.glob("*.jpg")):
         names = f"{link.parent.name} uses the photos of {photos.parent.name}"
         fix = f"move the photos of {photos.parent.name} into {photos}, without sub-folders"
         raise invalid(photos, f"holds no .jpg files, but {names}", fix=fix)
@@ -173,5 +130,5 @@ def _link_photos(photos: Path, link: Path) -> None:
     try:
         link.symlink_to(target, target_is_directory=True)
     except OSError as error:  # on Windows, some users may not create links
-        found = f"a link to {target} cannot be created ({error.strerror})"
-        raise invalid(link, found, fix=f"copy {photos} to {link}") from error
+        found = f"holds no .jpg files, and cannot be a link to {target} ({error.strerror})"
+        raise invalid(link, found, fix=f"remove {link}, or copy {photos} to this path") from error

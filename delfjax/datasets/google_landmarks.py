@@ -13,9 +13,9 @@ from reprlib import repr as short_repr
 
 import numpy as np
 
-from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, invalid, unreadable
+from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query, invalid
 from delfjax.datasets.truth import Truth
-from delfjax.files import check_regular
+from delfjax.files import reading
 
 PHOTO_ID = re.compile(r"[0-9a-f]{16}")
 LANDMARK_ID = re.compile(r"[0-9]{1,18}")
@@ -45,9 +45,11 @@ def load_v2(folder: Path) -> Benchmark:
 
     return Benchmark(
         name="google_landmarks_v2",
-        root=folder,
-        database=tuple(_v2_path("index", photo) for photo in numbers),
-        queries=tuple(Query(name=photo, photo=_v2_path("test", photo)) for photo in query_ids),
+        root=folder.parent,
+        database=tuple(_v2_path(folder, "index", photo) for photo in numbers),
+        queries=tuple(
+            Query(name=photo, photo=_v2_path(folder, "test", photo)) for photo in query_ids
+        ),
         truths={
             protocol: tuple(truth(half.get(photo, ())) for photo in query_ids)
             for protocol, half in halves.items()
@@ -83,7 +85,7 @@ def load_v1(folder: Path) -> Benchmark:
         raise invalid(folder / "test.csv", "no query shows a landmark of a database photo", fix=fix)
     return Benchmark(
         name="google_landmarks_v1",
-        root=folder,
+        root=folder.parent,
         database=tuple(database),
         queries=_v1_queries(truths),
         truths={STANDARD: tuple(truths.values())},
@@ -140,13 +142,13 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
     return halves
 
 
-def _v2_path(split: str, photo: str) -> str:
-    return f"{split}/{photo[0]}/{photo[1]}/{photo[2]}/{photo}.jpg"
+def _v2_path(folder: Path, split: str, photo: str) -> str:
+    return f"{folder.name}/{split}/{photo[0]}/{photo[1]}/{photo[2]}/{photo}.jpg"
 
 
 def _v1_labels(folder: Path, split: str) -> dict[str, int | None]:
     labels = read_labels(folder / f"{split}.csv")
-    return {f"{split}/{photo}.jpg": landmark for photo, landmark in labels.items()}
+    return {f"{folder.name}/{split}/{photo}.jpg": landmark for photo, landmark in labels.items()}
 
 
 def _v1_queries(photos: Iterable[str]) -> tuple[Query, ...]:
@@ -159,27 +161,25 @@ def _read_rows(
     """Yield the location and the fields of each line. Check that ids are valid and unique."""
     seen: set[str] = set()
     expected = " or ".join(",".join(header) for header in headers)
-    try:
-        check_regular(path)
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            lines = csv.reader(stream)
-            header = tuple(next(lines, ()))
-            if header not in headers:
-                found = short_repr(",".join(header))
-                raise invalid(f"{path}, line 1", f"the header is {found}; expected {expected}")
-            for fields in filter(None, lines):
-                location = f"{path}, line {lines.line_num}"
-                if len(fields) != len(header):
-                    columns = f"{len(header)}: {','.join(header)}"
-                    raise invalid(location, f"found {len(fields)} fields; expected {columns}")
-                if not PHOTO_ID.fullmatch(photo := fields[0]):
-                    digits = "16 hexadecimal digits (0 to 9, a to f)"
-                    raise invalid(location, f"the id is {photo!r}; expected {digits}")
-                if photo in seen:
-                    raise invalid(location, f"id {photo!r} is also on an earlier line")
-                seen.add(photo)
-                yield location, dict(zip(header, fields, strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise invalid(path, f"cannot be read as a csv file ({error})") from error
-    except OSError as error:
-        raise unreadable(path, error) from error
+    fix = "download the file again"
+    with (
+        reading(path, "a csv file", fix=fix, error=DatasetError),
+        path.open(newline="", encoding="utf-8-sig") as stream,
+    ):
+        lines = csv.reader(stream)
+        header = tuple(next(lines, ()))
+        if header not in headers:
+            found = short_repr(",".join(header))
+            raise invalid(f"{path}, line 1", f"the header is {found}; expected {expected}")
+        for fields in filter(None, lines):
+            location = f"{path}, line {lines.line_num}"
+            if len(fields) != len(header):
+                columns = f"{len(header)}: {','.join(header)}"
+                raise invalid(location, f"found {len(fields)} fields; expected {columns}")
+            if not PHOTO_ID.fullmatch(photo := fields[0]):
+                digits = "16 hexadecimal digits (0 to 9, a to f)"
+                raise invalid(location, f"the id is {photo!r}; expected {digits}")
+            if photo in seen:
+                raise invalid(location, f"id {photo!r} is also on an earlier line")
+            seen.add(photo)
+            yield location, dict(zip(header, fields, strict=True))

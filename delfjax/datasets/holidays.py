@@ -46,11 +46,12 @@ def load(folder: Path) -> Benchmark:
         scene = min(incomplete)
         expected = f"expected the query {scene}00.jpg and at least one other photo"
         raise invalid(folder, f"scene {scene} is incomplete; {expected}", fix=UNPACK)
+    jpg = f"{folder.name}/jpg"
     truths = (Truth(np.array(positives[scene]), np.array([queries[scene]])) for scene in queries)
     return Benchmark(
         name="holidays",
-        root=folder,
-        database=tuple(f"jpg/{line.text}" for line in lines),
-        queries=tuple(Query(name=f"{scene}00", photo=f"jpg/{scene}00.jpg") for scene in queries),
+        root=folder.parent,
+        database=tuple(f"{jpg}/{line.text}" for line in lines),
+        queries=tuple(Query(name=f"{scene}00", photo=f"{jpg}/{scene}00.jpg") for scene in queries),
         truths={STANDARD: tuple(truths)},
     )

@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, invalid
-from delfjax.datasets.text_files import Line, check_photos_exist, list_photos, read_box, read_lines
+from delfjax.datasets.text_files import Line, check_photos_exist, read_box, read_lines
 from delfjax.datasets.truth import Truth
-from delfjax.images.folder import list_files
+from delfjax.images.folder import list_files, scan
 from delfjax.types import Box
 
 QUERY_COUNT = 55  # 5 queries for each of 11 landmarks
@@ -48,13 +48,15 @@ def load(name: str, folder: Path) -> Benchmark:
 
     ``folder`` holds photos and text files in any sub-folders. Errors: see `read_ground_truth`.
     """
-    photos = tuple(photo for photo in list_photos(folder) if _stem(photo) not in CORRUPT)
-    queries, truths = read_ground_truth(folder, folder, photos, ignored=CORRUPT)
+    photos = (photo for photo in scan(folder).names if _stem(photo) not in CORRUPT)
+    database = tuple(f"{folder.name}/{photo}" for photo in photos)
+    root = folder.parent
+    queries, truths = read_ground_truth(folder, root, database, ignored=CORRUPT)
     if len(queries) != QUERY_COUNT:
         fix = f"unpack the ground truth of {name} again, and remove that of other data sets"
         raise invalid(folder, f"found {len(queries)} queries; expected {QUERY_COUNT}", fix=fix)
     return Benchmark(
-        name=name, root=folder, database=photos, queries=queries, truths={STANDARD: truths}
+        name=name, root=root, database=database, queries=queries, truths={STANDARD: truths}
     )
 
 

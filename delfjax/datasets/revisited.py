@@ -1,4 +1,4 @@
-"""Load Revisited Oxford and Paris, and their million distractors (Radenovic et al., CVPR 2018).
+"""Load Revisited Oxford and Paris (Radenovic et al., CVPR 2018).
 
 The file ``gnd_roxford5k.pkl`` holds a dict. ``imlist`` has the names of the database photos, and
 ``qimlist`` the names of the query photos, without suffix. ``gnd`` has one dict per query: the box
@@ -6,7 +6,7 @@ The file ``gnd_roxford5k.pkl`` holds a dict. ``imlist`` has the names of the dat
 Queries are cropped, and not in the database. The DELF paper has no results for these benchmarks.
 """
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from reprlib import repr as short_repr
 from typing import Any
 
@@ -14,11 +14,10 @@ import numpy as np
 
 from delfjax.datasets.benchmark import Benchmark, Query, invalid
 from delfjax.datasets.pickles import load_plain
-from delfjax.datasets.text_files import Line, check_photos_exist, list_photos, read_box, read_lines
+from delfjax.datasets.text_files import Line, check_photos_exist, read_box
 from delfjax.datasets.truth import Truth
 
 PROTOCOLS = ("medium", "easy", "hard")  # the first is the default
-DISTRACTOR_LIST = "revisitop1m.txt"
 
 
 def load(name: str, folder: Path) -> Benchmark:
@@ -35,36 +34,17 @@ def load(name: str, folder: Path) -> Benchmark:
     check_photos_exist(listed, photos, folder / "jpg")
     queries, truths = [], []
     for stem, annotation in zip(query_names, annotations, strict=True):
-        photo, location = f"jpg/{stem}.jpg", f"{path}, query {stem}"
-        box = read_box(annotation.get("bbx"), folder / photo, location)
+        photo, location = f"{folder.name}/jpg/{stem}.jpg", f"{path}, query {stem}"
+        box = read_box(annotation.get("bbx"), folder.parent / photo, location)
         queries.append(Query(name=stem, photo=photo, box=box))
         truths.append(_read_truths(annotation, len(database), location))
     return Benchmark(
         name=name,
-        root=folder,
-        database=tuple(f"jpg/{stem}.jpg" for stem in database),
+        root=folder.parent,
+        database=tuple(f"{folder.name}/jpg/{stem}.jpg" for stem in database),
         queries=tuple(queries),
         truths={protocol: tuple(each[protocol] for each in truths) for protocol in PROTOCOLS},
     )
-
-
-def list_distractors(folder: Path) -> tuple[str, ...]:
-    """List the distractor photos of ``revisitop1m``, as paths relative to the folder.
-
-    If ``revisitop1m.txt`` exists, the photos listed there are returned, even if some are missing.
-
-    Raises:
-        DatasetError: The text file cannot be read, or has a path outside the folder ``jpg``.
-    """
-    if not (folder / DISTRACTOR_LIST).exists():
-        return list_photos(folder)
-    names = []
-    for text, location in read_lines(folder / DISTRACTOR_LIST):
-        name = PurePosixPath("jpg", text)
-        if ".." in name.parts or name.parts[0] != "jpg":
-            raise invalid(location, f"path is {text!r}; expected a path within {folder / 'jpg'}")
-        names.append(str(name if name.suffix else name.with_suffix(".jpg")))
-    return tuple(names)
 
 
 def _read(path: Path) -> tuple[list[str], list[str], list[dict[str, Any]]]:

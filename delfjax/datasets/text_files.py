@@ -6,13 +6,11 @@ from pathlib import Path
 from reprlib import repr as short_repr
 from typing import NamedTuple
 
-from delfjax.datasets.benchmark import invalid, unreadable
-from delfjax.files import check_regular
-from delfjax.images.folder import scan
+from delfjax.datasets.benchmark import invalid
+from delfjax.files import check_regular, failure
 from delfjax.images.reading import original_size
 from delfjax.types import Box
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 MAX_LISTED = 10  # maximum number of missing photos that an error message names
 UNPACK = "unpack the photos again"
 
@@ -33,17 +31,11 @@ def read_lines(path: Path, *, fix: str = "download the file again") -> list[Line
     try:
         check_regular(path)
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise invalid(path, f"cannot be read as UTF-8 text ({error})", fix=fix) from error
-    except OSError as error:
-        raise unreadable(path, error, fix=fix) from error
+    except (OSError, UnicodeDecodeError) as error:
+        found = f"cannot be read as UTF-8 text ({failure(error)})"
+        raise invalid(path, found, fix=f"check its permissions, or {fix}") from error
     numbered = enumerate(map(str.strip, lines), start=1)
     return [Line(text, f"{path}, line {number}") for number, text in numbered if text]
-
-
-def list_photos(folder: Path) -> tuple[str, ...]:
-    """List the photos in a folder and its sub-folders, as sorted paths relative to the folder."""
-    return tuple(name for name in scan(folder).names if name.casefold().endswith(PHOTO_SUFFIXES))
 
 
 def check_photos_exist(listed: Iterable[Line], photos: Collection[str], folder: Path) -> None:

@@ -47,7 +47,7 @@ class GlobalConfig:
     """Settings for computing the global descriptor (one unit vector) of a photo.
 
     Attributes:
-        pooling: ``"mac"``, ``"spoc"``, ``"gem"`` or ``"rmac"`` of `delfjax.models.pooling`.
+        pooling: ``"mac"``, ``"gem"`` or ``"rmac"`` of `delfjax.models.pooling`.
         scales: Factors by which the photo is resized. The vectors of all scales are added.
             Radenovic et al. use 1, 1/sqrt(2) and 1/2.
         longest: Maximum length of the longer side of a photo, in pixels. Larger photos are shrunk.

@@ -97,12 +97,11 @@ class Bottleneck(nnx.Module):
 
 
 class ResNet(nnx.Module):
-    """ResNet up to conv4, optionally with conv5 and the ImageNet classifier.
+    """ResNet up to conv4, optionally with conv5.
 
     Args:
         spec: Layer sizes and input normalization of the network.
         conv5: Whether to add conv5. Local descriptors do not need conv5.
-        classifier: Whether to add conv5, global average pooling and the ImageNet classifier.
         folded: Whether to omit the batch norms, because they are folded into the convolutions.
         rngs: Random state that initializes the weights.
     """
@@ -112,7 +111,6 @@ class ResNet(nnx.Module):
         spec: ResNetSpec,
         *,
         conv5: bool = False,
-        classifier: bool = False,
         folded: bool = False,
         rngs: nnx.Rngs,
     ) -> None:
@@ -122,12 +120,11 @@ class ResNet(nnx.Module):
         self.stem = ConvNorm(
             spec, 3, spec.width, STEM_KERNEL, 2, padding=same, folded=folded, rngs=rngs
         )
-        self.stages = (2, 3, 4, 5) if conv5 or classifier else (2, 3, 4)
+        self.stages = (2, 3, 4, 5) if conv5 else (2, 3, 4)
         block = partial(Bottleneck, spec, folded=folded, rngs=rngs)
         for stage in self.stages:
             blocks = nnx.List([block(*sizes) for sizes in spec.bottlenecks(stage)])
             setattr(self, f"conv{stage}", blocks)
-        self.classifier = nnx.Linear(2 * spec.channels, 1000, rngs=rngs) if classifier else None
 
     def __call__(
         self, photos: Float[Array, "b h w 3"], valid: Bool[Array, "b h w"] | None = None
@@ -143,7 +140,7 @@ class ResNet(nnx.Module):
 
         Returns:
             Dict of feature maps: ``stem`` and ``conv2`` to ``conv4`` or ``conv5``, with strides of
-            2, 4, 8, 16 and 32 pixels. A network with classifier adds ``logits``.
+            2, 4, 8, 16 and 32 pixels.
         """
         x = _mask((photos - jnp.array(self.spec.mean)) / jnp.array(self.spec.std), valid)
         padded = self.spec.padding == "symmetric"
@@ -159,8 +156,6 @@ class ResNet(nnx.Module):
                 x = block(x, valid)
                 valid = _stride_mask(valid, block.stride)
             stages[f"conv{stage}"] = x
-        if self.classifier is not None:
-            stages["logits"] = self.classifier(x.mean(axis=(1, 2)))
         return stages
 
 
@@ -193,9 +188,8 @@ def max_pool(x: Float[Array, "b h w c"], padding: int = 1) -> Float[Array, "b y 
 
 
 def cut_at_conv4(model: ResNet) -> ResNet:
-    """Copy a network, and remove conv5 and the classifier from the copy."""
+    """Copy a network, and remove conv5 from the copy."""
     cut = nnx.clone(model)
-    cut.classifier = None
     if 5 in cut.stages:
         delattr(cut, "conv5")
     cut.stages = (2, 3, 4)

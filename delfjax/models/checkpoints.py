@@ -35,14 +35,10 @@ def model_path(name_or_path: str | Path, others: Sequence[str] = ()) -> Path:
     """
     models = zoo()
     path = models.get(str(name_or_path), Path(name_or_path))
-    if path.exists() and not path.is_file():
-        found = "a folder" if path.is_dir() else "not a regular file"
-        raise WeightsError(
-            f"{path} is {found}; expected a model file. Fix: pass the path of a .safetensors file"
-        )
     if not path.is_file():
+        found = "not a model file" if path.exists() else "no such model file"
         raise WeightsError(
-            f"{name_or_path}: no such model file, and not one of the models "
+            f"{name_or_path}: {found}, and not one of the models "
             f"{', '.join([*models, *others])}. Fix: pass the path of a .safetensors file, or one of these names"
         )
     return path
@@ -72,13 +68,13 @@ def save_model(
         StoreError: The file cannot be written.
     """
     tensors: Tensors = {}
-    spec, round_all = backbone.spec, _half_precision if half_precision else _single_precision
+    spec, precision = backbone.spec, np.float16 if half_precision else np.float32
     if with_backbone:
-        tensors |= round_all("backbone", backbone)
+        tensors |= _parameters("backbone", backbone, precision)
         # The checksum in the manifest is that of the rounded parameters.
         backbone = _build_backbone(spec, tensors)
     if attention is not None:
-        tensors |= round_all("attention", attention)
+        tensors |= _parameters("attention", attention, precision)
     described: dict[str, Any] = {"name": spec.name, "checksum": checksum(nnx.state(backbone))}
     if SPECS.get(spec.name) != spec:
         described["spec"] = provenance.config_to_dict(spec)
@@ -193,20 +189,16 @@ def _imagenet(path: Path, expected: Mapping[str, str], file: Path | str | None) 
     return backbone
 
 
-def _single_precision(part: str, module: nnx.Module) -> Tensors:
-    parameters = named_parameters(nnx.state(module)).items()
-    return {f"{part}.{path}": np.asarray(values[...], np.float32) for path, values in parameters}
-
-
-def _half_precision(part: str, module: nnx.Module) -> Tensors:
+def _parameters(part: str, module: nnx.Module, precision: type[np.floating]) -> Tensors:
     tensors = {}
-    for name, full in _single_precision(part, module).items():
-        if (largest := np.abs(full).max()) > np.finfo(np.float16).max:
+    for name, values in named_parameters(nnx.state(module)).items():
+        full = np.asarray(values[...], np.float32)
+        if (largest := np.abs(full).max()) > np.finfo(precision).max:
             raise WeightsError(
-                f"the parameter {name} has values up to {largest:.3g}; expected at most 65504, the limit of half "
-                "precision. Fix: train again with a lower learning rate"
+                f"the parameter {part}.{name} has values up to {largest:.3g}; expected at most 65504, the limit "
+                "of half precision. Fix: train again with a lower learning rate"
             )
-        tensors[name] = np.ascontiguousarray(full.astype(np.float16))
+        tensors[f"{part}.{name}"] = np.ascontiguousarray(full.astype(precision))
     return tensors
 
 

@@ -4,6 +4,7 @@ Pickle files are not supported, because they can run code.
 """
 
 import json
+import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ TORCH: tuple[Naming, ...] = ("torchvision", "pycls")
 BGR: tuple[Naming, ...] = ("keras", "keras2", "pycls")  # networks that were trained on BGR
 KERAS_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 TORCH_NORM = ("weight", "bias", "running_mean", "running_var")
+# The ImageNet classifier of Keras and torchvision, and counters of torchvision.
+UNUSED = re.compile(r"(predictions|fc1000)/|fc\.|.*\.num_batches_tracked$")
 FIX = "Fix: load the file into the network that it belongs to"
 
 
@@ -155,23 +158,14 @@ def _layer_names(spec: ResNetSpec, naming: Naming, last: int) -> Iterator[tuple[
                     yield f"conv{s}.{k}.{part}", conv, norm
 
 
-def conversion_table(
-    spec: ResNetSpec, naming: Naming, *, classifier: bool = True
-) -> dict[str, str]:
-    """Return a dict from parameter name of `ResNet` to tensor name in a weight file.
-
-    Without ``classifier``, the dict ends with conv4.
-    """
+def conversion_table(spec: ResNetSpec, naming: Naming, *, conv5: bool = True) -> dict[str, str]:
+    """Return a dict from parameter name of `ResNet` to tensor name in a weight file."""
     torch = naming in TORCH
     separator, kernel = (".", "weight") if torch else ("/", "kernel")
     kernel = "weights" if naming == "slim" else kernel
     norm_parts = TORCH_NORM if torch else KERAS_NORM
     table = {}
-    if classifier:
-        top = {"keras": "predictions", "keras2": "fc1000", "torchvision": "fc"}[naming]
-        table["classifier.kernel"] = f"{top}{separator}{kernel}"
-        table["classifier.bias"] = f"{top}{separator}bias"
-    for ours, conv, norm in _layer_names(spec, naming, 5 if classifier else 4):
+    for ours, conv, norm in _layer_names(spec, naming, 5 if conv5 else 4):
         table[f"{ours}.conv.kernel"] = f"{conv}{separator}{kernel}"
         if spec.conv_bias:
             table[f"{ours}.conv.bias"] = f"{conv}{separator}bias"
@@ -181,26 +175,22 @@ def conversion_table(
 
 
 def convert(
-    tensors: Mapping[str, np.ndarray],
-    naming: Naming,
-    spec: ResNetSpec,
-    *,
-    classifier: bool = True,
+    tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec, *, conv5: bool = True
 ) -> Tensors:
     """Convert tensors of a weight file to names and values of the parameters of `ResNet`.
 
     The axes of kernels become ``(height, width, in, out)``. The first convolution takes RGB input.
-    Without ``classifier``, conv5, the classifier and other tensors are ignored.
+    The ImageNet classifier is ignored. Without ``conv5``, conv5 and other tensors are ignored.
 
     Raises:
         WeightsError: A tensor is missing, or does not fit the network in name or shape.
     """
-    table = conversion_table(spec, naming, classifier=classifier)
-    model = nnx.eval_shape(lambda: ResNet(spec, classifier=classifier, rngs=nnx.Rngs(0)))
+    table = conversion_table(spec, naming, conv5=conv5)
+    model = nnx.eval_shape(lambda: ResNet(spec, conv5=conv5, rngs=nnx.Rngs(0)))
     parameters = named_parameters(nnx.state(model))
-    counters = {name for name in tensors if name.endswith("num_batches_tracked")}  # not weights
     missing = sorted(set(table.values()) - set(tensors))
-    unexpected = sorted(set(tensors) - set(table.values()) - counters) if classifier else []
+    others = sorted(set(tensors) - set(table.values()))
+    unexpected = [name for name in others if conv5 and not UNUSED.match(name)]
     if missing or unexpected:
         raise WeightsError(
             f"these tensors do not fit the network {spec.name}: {_summary(missing)} missing, "

@@ -1,10 +1,9 @@
-"""Pool conv4 feature maps of a photo into one global descriptor, by MAC, SPoC, GeM or R-MAC.
+"""Pool conv4 feature maps of a photo into one global descriptor, by MAC, GeM or R-MAC.
 
-MAC (Tolias et al., 2016) is the maximum of each channel. SPoC (Babenko and Lempitsky, 2015, here
-without center prior) is the mean. GeM (Radenovic et al., 2018) is a generalized mean. Each resized
-copy of the photo is one region. R-MAC (Tolias et al., 2016) is MAC with additional square regions.
-The pooled regions are L2-normalized and summed, and the sum is L2-normalized. The paper compares
-DELF with a trained R-MAC (DIR) and a trained MAC (siaMAC).
+MAC (Tolias et al., 2016) is the maximum of each channel. GeM (Radenovic et al., 2018) is a
+generalized mean. Each resized copy of the photo is one region. R-MAC (Tolias et al., 2016) is MAC
+with additional square regions. The pooled regions are L2-normalized and summed, and the sum is
+L2-normalized. The paper compares DELF with a trained R-MAC (DIR) and a trained MAC (siaMAC).
 """
 
 from typing import Literal, get_args
@@ -16,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from delfjax.models.layers import l2_normalize
 
-Pooling = Literal["mac", "spoc", "gem", "rmac"]
+Pooling = Literal["mac", "gem", "rmac"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 GEM_EPSILON = 1e-6  # smallest activation in GeM: the official code's epsilon
 RMAC_LEVELS = 3  # Tolias et al.: L = 3
@@ -38,15 +37,13 @@ def pool(
     Args:
         maps: Conv4 feature map.
         mask: Positions to pool, at least one.
-        kind: ``"mac"`` and ``"rmac"`` compute the maximum of the values ``x``, ``"spoc"`` the mean,
-            and ``"gem"`` the generalized mean ``mean(x^p)^(1/p)`` with the exponent ``p``.
+        kind: ``"mac"`` and ``"rmac"`` compute the maximum of the values ``x``, and ``"gem"`` the
+            generalized mean ``mean(x^p)^(1/p)`` with the exponent ``p``.
         exponent: Exponent ``p`` of GeM. 1 is the mean, and large values approach the maximum.
     """
     mask = mask[..., None]
     if kind in ("mac", "rmac"):
         return jnp.where(mask, maps, -jnp.inf).max((0, 1))
-    if kind == "spoc":
-        return jnp.where(mask, maps, 0).sum((0, 1)) / mask.sum()
     activations = jnp.maximum(maps, GEM_EPSILON)
     largest = jnp.where(mask, activations, GEM_EPSILON).max((0, 1))
     # Divided by the maximum, because conv4 activations to the power of 30 would overflow float32.

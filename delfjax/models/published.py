@@ -192,7 +192,7 @@ def _assemble(
 ) -> tuple[ResNet, Attention]:
     """Build a network. The mappings are from names of tensors to arguments of ``read``."""
     spec = SPECS[naming]
-    table = conversion_table(replace(spec, blocks=(MANY,) * 4), naming, classifier=False)
+    table = conversion_table(replace(spec, blocks=(MANY,) * 4), naming, conv5=False)
     conv2, conv3, conv4 = (
         sum(table[f"conv{stage}.{block}.expand.conv.kernel"] in backbone for block in range(MANY))
         for stage in (2, 3, 4)
@@ -200,9 +200,9 @@ def _assemble(
     spec = replace(spec, blocks=(max(1, conv2), max(1, conv3), max(1, conv4), spec.blocks[3]))
     if (stem := backbone.get(table["stem.conv.kernel"])) is not None:
         spec = replace(spec, width=read(stem).shape[0 if naming in TORCH else -1])
-    known = conversion_table(spec, naming, classifier=False).values()
+    known = conversion_table(spec, naming, conv5=False).values()
     tensors = {name: read(backbone[name]) for name in known if name in backbone}
-    parameters = convert(tensors, naming, spec, classifier=False)
+    parameters = convert(tensors, naming, spec, conv5=False)
     network = build(lambda: ResNet(spec, rngs=nnx.Rngs(0)), parameters)
     try:
         layers = _layers(naming, read, head, spec.epsilon)

@@ -10,6 +10,7 @@ import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, no_type_check
 
@@ -92,8 +93,9 @@ class TensorBundle:
                 file.seek(entry.offset)
                 stored = data = file.read(entry.size)
             if entry.dtype == STRING and data:  # length, checksum of the length, text
-                length, start = _varint(data, 0)
-                stored, data = struct.pack("<I", length) + data[start:], data[start + 4 :]
+                stream = BytesIO(data)
+                stored = struct.pack("<I", _read_varint(stream)) + stream.read()
+                data = stored[8:]
             if (found := masked_crc32c(stored)) != entry.crc:
                 raise ValueError(
                     f"the tensor {name} has the checksum {found:08x}, in the index {entry.crc:08x}"
@@ -116,30 +118,29 @@ def read_datum(path: Path) -> Float[np.ndarray, "..."]:
 def parse_datum(data: bytes) -> Float[np.ndarray, "..."]:
     """Parse the message ``DatumProto`` of the official DELF code: an array of single precision."""
     datum = parse_message(data)
-    dims, values = (parse_message(datum[field][0])[1][0] for field in (1, 2))
-    shape, place = [], 0
-    while place < len(dims):
-        side, place = _varint(dims, place)
-        shape.append(side)
+    sides, values = (parse_message(datum[field][0])[1][0] for field in (1, 2))
+    stream, shape = BytesIO(sides), []
+    while stream.tell() < len(sides):
+        shape.append(_read_varint(stream))
     return np.frombuffer(values, "<f4").reshape(shape).astype(np.float32)
 
 
 def parse_message(data: bytes) -> dict[int, list[Any]]:
     """Parse a protocol buffer. Return a dict from number to values (numbers or bytes) of a field."""
     fields: dict[int, list[Any]] = {}
-    place = 0
-    while place < len(data):
-        key, place = _varint(data, place)
-        value: int | bytes
-        size, place = _varint(data, place) if key & 7 in (0, 2) else ({1: 8, 5: 4}[key & 7], place)
-        if key & 7 == 0:
-            value = size
+    stream = BytesIO(data)
+    while stream.tell() < len(data):
+        field, kind = divmod(_read_varint(stream), 8)
+        value: int | bytes = 0
+        if kind == 0:
+            value = _read_varint(stream)
         else:
-            value, place = data[place : place + size], place + size
-            if place > len(data):
-                raise ValueError(f"the field {key >> 3} is longer than the message")
-            value = value if key & 7 == 2 else int.from_bytes(value, "little")
-        fields.setdefault(key >> 3, []).append(value)
+            size = _read_varint(stream) if kind == 2 else {1: 8, 5: 4}[kind]
+            value = stream.read(size)
+            if len(value) < size:
+                raise ValueError(f"the field {field} is longer than the message")
+            value = value if kind == 2 else int.from_bytes(value, "little")
+        fields.setdefault(field, []).append(value)
     return fields
 
 
@@ -159,13 +160,11 @@ def _read_table(table: bytes) -> Iterator[tuple[bytes, bytes]]:
     footer = table[-FOOTER_BYTES:]
     if footer[-len(MAGIC) :] != MAGIC:
         raise ValueError("its last eight bytes are not those of a LevelDB table")
-    place = 0
-    for _ in range(2):  # the first handle is that of the meta index
-        offset, place = _varint(footer, place)
-        size, place = _varint(footer, place)
+    stream = BytesIO(footer)  # offset and size of the meta index, and of the index
+    _, _, offset, size = (_read_varint(stream) for _ in range(4))
     for _, handle in _read_block(table, offset, size):
-        offset, place = _varint(handle, 0)
-        yield from _read_block(table, offset, _varint(handle, place)[0])
+        stream = BytesIO(handle)
+        yield from _read_block(table, _read_varint(stream), _read_varint(stream))
 
 
 def _read_block(table: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
@@ -175,33 +174,29 @@ def _read_block(table: bytes, offset: int, size: int) -> Iterator[tuple[bytes, b
         raise ValueError(f"the block at byte {offset:,} does not match its checksum")
     block = _unsnappy(stored[:size]) if stored[size] == SNAPPY else stored[:size]
     end = len(block) - 4 * (1 + int.from_bytes(block[-4:], "little"))  # before the restarts
-    place, key = 0, b""
-    while place < end:
-        shared, place = _varint(block, place)
-        added, place = _varint(block, place)
-        length, place = _varint(block, place)
-        key = key[:shared] + block[place : place + added]
-        place += added + length
-        yield key, block[place - length : place]
+    stream, key = BytesIO(block), b""
+    while stream.tell() < end:
+        shared, added, length = (_read_varint(stream) for _ in range(3))
+        key = key[:shared] + stream.read(added)
+        yield key, stream.read(length)
 
 
 def _unsnappy(data: bytes) -> bytes:
     """Decompress a block: literal bytes, and copies of earlier output."""
-    total, place = _varint(data, 0)
+    stream, output = BytesIO(data), bytearray()
+    total = _read_varint(stream)
     check_size(total, MAX_TENSOR_BYTES)
-    output = bytearray()
-    while place < len(data):
-        tag, place = data[place], place + 1
-        length, extra = (tag >> 2) + 1, (0, 1, 2, 4)[tag & 3]
-        if tag & 3 == 0 and length > 60:  # the length follows in one to four bytes
+    while start := stream.read(1):
+        tag = start[0]
+        kind, length = tag & 3, (tag >> 2) + 1
+        extra = (0, 1, 2, 4)[kind]
+        if kind == 0 and length > 60:  # the length follows in one to four bytes
             extra = length - 60
-        number, place = int.from_bytes(data[place : place + extra], "little"), place + extra
-        if tag & 3 == 0:
-            length = number + 1 if extra else length
-            output += data[place : place + length]
-            place += length
+        number = int.from_bytes(stream.read(extra), "little")
+        if kind == 0:
+            output += stream.read(number + 1 if extra else length)
             continue
-        if tag & 3 == 1:
+        if kind == 1:
             length, number = (tag >> 2 & 7) + 4, (tag >> 5 << 8) + number
         if not 0 < number <= len(output):
             raise ValueError("a compressed block is not valid")
@@ -212,14 +207,14 @@ def _unsnappy(data: bytes) -> bytes:
     return bytes(output)
 
 
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """Return a number of seven bits a byte, lowest bits first, and the place after it."""
+def _read_varint(stream: BytesIO) -> int:
+    """Read a number of seven bits a byte, lowest bits first."""
     number = 0
     for shift in range(0, 70, 7):
-        byte, place = data[place], place + 1
+        byte = stream.read(1)[0]
         number |= (byte & 127) << shift
         if byte < 128:
-            return number, place
+            return number
     raise ValueError("a number has more than ten bytes")
 
 

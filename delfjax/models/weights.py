@@ -8,14 +8,22 @@ ResNet-50 v1.5 was trained by torchvision, and is downloaded from the Hugging Fa
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pooch
 import requests
 from flax import nnx
-from safetensors.numpy import load_file, save_file
 
-from delfjax.files import atomic_write, cache_folder, lock_folder, sha256
+from delfjax.files import (
+    StoreError,
+    cache_folder,
+    lock_folder,
+    read_tensors,
+    reading,
+    sha256,
+    write_tensors,
+)
 from delfjax.models.backbone import ResNet, build
 from delfjax.models.conversion import Tensors, WeightsError, convert, read_weights
 from delfjax.models.resnet import RESNET50_V1, RESNET50_V15, ResNetSpec
@@ -37,18 +45,16 @@ def load_backbone(
     *,
     file: Path | str | None = None,
     conv5: bool = False,
-    classifier: bool = False,
 ) -> ResNet:
     """Load a ResNet with ImageNet weights.
 
     The first call downloads about 100 MB and saves the weights in `cache_folder`. Later calls read
-    the saved file if its SHA-256 checksum is correct.
+    the saved file if its checksum is correct.
 
     Args:
         spec: ``RESNET50_V1`` (the network of the paper) or ``RESNET50_V15``.
         file: Weight file to use instead of a download. `read_weights` lists the formats.
         conv5: Whether to add conv5, which is needed to fine-tune with a classifier after conv5.
-        classifier: Whether to add conv5 and the classifier of 1000 ImageNet classes.
 
     Raises:
         StoreError: The cache folder cannot be written, or another process locks it for an hour.
@@ -62,31 +68,24 @@ def load_backbone(
             raise WeightsError(f"{file}: {error}") from error
     else:
         tensors = _cached_tensors(spec)
-    return build(
-        lambda: ResNet(spec, conv5=conv5, classifier=classifier, rngs=nnx.Rngs(0)), tensors
-    )
+    return build(lambda: ResNet(spec, conv5=conv5, rngs=nnx.Rngs(0)), tensors)
 
 
 def _cached_tensors(spec: ResNetSpec) -> Tensors:
     path = cache_folder() / f"{spec.name}.safetensors"
-    checksum = path.with_suffix(".sha256")
 
-    def is_complete() -> bool:
-        try:
-            return sha256(path).encode() == checksum.read_bytes().strip()
-        except OSError:  # missing, or in a folder that cannot be read
-            return False
+    def saved_tensors() -> Tensors | None:
+        with suppress(OSError, StoreError), reading(path, "weights", fix="download it again"):
+            return read_tensors(path)[0]
+        return None  # missing, damaged, or in a folder that cannot be read
 
-    if is_complete():  # without the lock: the folder may be read-only
-        return load_file(path)
-    with lock_folder(cache_folder(), DOWNLOAD_SECONDS):
-        if is_complete():  # another process has downloaded the weights
-            return load_file(path)
-        tensors = convert(*read_weights(download(spec)), spec)
-        with atomic_write(path) as temporary:
-            save_file(tensors, temporary)
-            with atomic_write(checksum) as temporary_checksum:
-                temporary_checksum.write_text(sha256(temporary) + "\n")
+    tensors = saved_tensors()  # without the lock: the folder may be read-only
+    if tensors is None:
+        with lock_folder(cache_folder(), DOWNLOAD_SECONDS):
+            tensors = saved_tensors()  # another process may have downloaded the weights
+            if tensors is None:
+                tensors = convert(*read_weights(download(spec)), spec)
+                write_tensors(path, tensors)
     return tensors
 
 

@@ -7,16 +7,13 @@ the descriptors, and classifies their weighted sum. The weights are attention sc
 from collections.abc import Hashable
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
 from delfjax.models.attention import Attention, weighted_pool
 from delfjax.models.backbone import ResNet
-from delfjax.training.config import DESCRIPTOR_VARIANTS, ClassifierConfig
-
-HEADS = ("descriptor", "attention")  # outputs that are logits
+from delfjax.training.config import ClassifierConfig
 
 
 class Classifier(nnx.Module):
@@ -46,10 +43,9 @@ class Classifier(nnx.Module):
         self.backbone = nnx.clone(backbone)
         channels, hidden = backbone.spec.channels, config.hidden_channels
         average_channels = 2 * channels if config.pooled_layer == "conv5" else channels
-        has_average = config.variant in DESCRIPTOR_VARIANTS
         has_attention = config.variant != "finetune"
         linear = partial(nnx.Linear, out_features=classes, rngs=rngs)
-        self.descriptor_classifier = linear(average_channels) if has_average else None
+        self.descriptor_classifier = None if has_attention else linear(average_channels)
         self.attention_classifier = linear(channels) if has_attention else None
         self.attention = Attention(channels, hidden=hidden, rngs=rngs) if has_attention else None
 
@@ -75,8 +71,6 @@ class Classifier(nnx.Module):
             pooled = weighted_pool(maps, ones, normalize=self.config.normalize_average)
             outputs["descriptor"] = self.descriptor_classifier(pooled)
         if self.attention is not None and self.attention_classifier is not None:
-            if self.config.variant == "joint-stop":
-                descriptors = jax.lax.stop_gradient(descriptors)
             outputs["scores"] = self.attention(descriptors)
             pooled = weighted_pool(
                 descriptors,

@@ -21,9 +21,8 @@ from delfjax.ranges import (
     check_fields,
 )
 
-Variant = Literal["finetune", "attention", "joint", "joint-stop"]
+Variant = Literal["finetune", "attention", "joint"]
 STAGES = ("stem", "conv2", "conv3", "conv4")  # stages of the backbone up to the descriptors
-DESCRIPTOR_VARIANTS = ("finetune", "joint-stop")  # variants that classify average descriptors
 PAPER_GAMMAS = (0.25, 0.3536, 0.5, 0.7072, 1.0)  # each equally likely: tensorflow/models issue 3387
 
 # Values of kind, learning_rate and head_learning_rate_factor in `small_config`.
@@ -31,7 +30,6 @@ SMALL_OPTIMIZERS: dict[Variant, tuple[Literal["sgd", "adamw"], float, float]] = 
     "finetune": ("sgd", 1e-3, 10.0),
     "attention": ("adamw", 1e-3, 1.0),
     "joint": ("adamw", 3e-5, 30.0),
-    "joint-stop": ("adamw", 3e-5, 30.0),
 }
 
 
@@ -42,8 +40,7 @@ class ClassifierConfig:
     Attributes:
         variant: ``"finetune"`` is step 1 of the paper, ``"attention"`` is step 2. ``"joint"``
             trains descriptors and attention together, with the classifier of step 2. The paper
-            found this unstable. ``"joint-stop"`` also uses the classifier of step 1. The gradient
-            of the attention loss then does not reach the backbone, as in the official code.
+            found this unstable.
         trainable_stages: Stages (blocks of layers) of the backbone to train; ``()`` for
             ``"attention"``. The paper trains all stages in step 1. Freezing the first stages saves
             time on a CPU. Only convolution kernels are trained; batch norms stay frozen.
@@ -74,10 +71,10 @@ class ClassifierConfig:
             raise ConfigError(
                 f"trainable_stages contains {sorted(unknown)}; expected only names from {stages}"
             )
-        if self.pooled_layer == "conv5" and self.variant not in DESCRIPTOR_VARIANTS:
+        if self.pooled_layer == "conv5" and self.variant != "finetune":
             raise ConfigError(
-                f'pooled_layer is "conv5" with variant "{self.variant}"; expected one of the '
-                f'variants {DESCRIPTOR_VARIANTS}. Fix: set pooled_layer="conv4", or another variant'
+                f'pooled_layer is "conv5" with variant "{self.variant}"; expected the variant '
+                '"finetune". Fix: set pooled_layer="conv4", or another variant'
             )
         if (self.variant == "attention") == bool(self.trainable_stages):
             expected = "()" if self.variant == "attention" else f"at least one of {stages}"

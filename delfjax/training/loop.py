@@ -39,7 +39,7 @@ from delfjax.training.data import (
     sample_input_size,
     split_validation,
 )
-from delfjax.training.run_folder import STATES, RunFolder
+from delfjax.training.run_folder import RunFolder
 from delfjax.training.step import (
     TrainContext,
     TrainState,
@@ -266,13 +266,10 @@ def _check_finite(run: RunFolder, step: int, metrics: Mapping[str, float]) -> No
     for name, value in metrics.items():
         if math.isfinite(value):
             continue
-        saved = "No state was saved before this update"
-        if run.last_step:
-            path = run.path / STATES / str(run.last_step)
-            saved = f"The last state with finite values, after update {run.last_step}, is in {path}"
+        saved = f"the last saved state is that of update {run.last_step}"
         raise DivergenceError(
             f"{run.path}: at update {step}, the {name.replace('_', ' ')} is {value}; expected a "
-            f"finite number. {saved}. "
+            f"finite number; {saved if run.last_step else 'no state was saved'}. "
             "Fix: start a new run in another folder, with a lower learning rate or a longer warmup"
         )
 

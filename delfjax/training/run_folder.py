@@ -28,7 +28,6 @@ from delfjax.files import (
     atomic_write,
     claim_folder,
     failure,
-    read_json,
     reading,
     with_checksum,
 )
@@ -50,8 +49,8 @@ class RunFolder(AbstractContextManager["RunFolder"]):
             ``seconds`` (duration of training so far).
 
     Raises:
-        StoreError: If the folder holds a run with other settings, a run of delfjax 0.1.0, damaged
-            files or unrelated files, is in use by another process, or cannot be written.
+        StoreError: If the folder holds a run with other settings, damaged files or unrelated
+            files, is in use by another process, or cannot be written.
     """
 
     def __init__(self, path: Path | str, settings: Mapping[str, Any]) -> None:
@@ -66,7 +65,6 @@ class RunFolder(AbstractContextManager["RunFolder"]):
             enable_async_checkpointing=False,  # the next update reuses the memory of the state
         )
         with ExitStack() as stack:  # after an error, unlock the folder
-            _refuse_old_run(self.path / SETTINGS)
             claim_folder(self.path, SETTINGS, settings, kind="training run")
             stack.enter_context(Lock(self.path / LOCK))
             with self._reading_states():
@@ -168,14 +166,3 @@ def _read_log(file: Path, last_step: int) -> list[dict[str, Any]]:
             raise ValueError(f"the {' or '.join(LOG_KEYS)} of a record is not a number")
         return [record for record in records if record["step"] <= last_step]
     return []
-
-
-def _refuse_old_run(settings: Path) -> None:
-    """Raise a `StoreError` if the run was started by delfjax 0.1.0, with other setting names."""
-    fix = "use another folder for the training run"
-    if settings.exists() and "optimizer.rate" in read_json(settings, fix=fix):
-        raise StoreError(
-            f"{settings.parent}: this run was started by delfjax 0.1.0, and this version cannot "
-            "resume it. Fix: finish the run with delfjax 0.1.0, or use another folder. This "
-            "version can load model.safetensors of a finished run"
-        )

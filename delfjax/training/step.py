@@ -5,7 +5,7 @@ choices depend only on the seed and the index of the update, so a resumed run re
 """
 
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -15,7 +15,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, UInt8
 
 from delfjax.models.backbone import ResNet, State
-from delfjax.training.classifier import HEADS, Classifier, is_trainable
+from delfjax.training.classifier import Classifier, is_trainable
 from delfjax.training.config import OptimizerConfig, TrainingConfig
 
 Metrics = dict[str, Float[Array, ""]]
@@ -156,11 +156,7 @@ def augment(
 ) -> Float[Array, "b {size} {size} 3"]:
     """Crop each square photo at a random position, and rescale the crops (Secs. 4.1 and 4.2).
 
-    Args:
-        key: Random key, which determines the positions.
-        squares: Square photos.
-        crop: Side of a crop before rescaling, in pixels.
-        size: Side of a crop after rescaling, in pixels.
+    ``crop`` and ``size`` are the sides of a crop before and after rescaling, in pixels.
     """
     key, _ = jax.random.split(key)
     corners = jax.random.randint(key, (len(squares), 2), 0, squares.shape[1] - crop + 1)
@@ -184,24 +180,15 @@ def cross_entropy(logits: Float[Array, "b k"], labels: Int[Array, " b"]) -> Floa
 def photo_metrics(
     outputs: dict[str, Array], labels: Int[Array, " b"]
 ) -> dict[str, Float[Array, " b"]]:
-    """Compute the loss and the accuracy of each photo.
+    """Compute the loss and the accuracy (1 or 0) of each photo from the outputs of a `Classifier`.
 
-    Args:
-        outputs: Outputs of a `Classifier`.
-        labels: Class index of each photo.
-
-    Returns:
-        Metrics with one value per photo. The logits ``"descriptor"`` yield ``"descriptor_loss"``
-        and ``"descriptor_accuracy"``. The logits ``"attention"`` yield ``"attention_loss"`` and
-        ``"attention_accuracy"``. Accuracies are 1 or 0. ``"loss"`` is the sum of the losses.
+    The loss has two names: ``"loss"`` and, for example, ``"attention_loss"``, as the accuracy has
+    the name ``"attention_accuracy"``.
     """
-    metrics = {}
-    for head in (name for name in HEADS if name in outputs):
-        logits = outputs[head]
-        metrics[f"{head}_loss"] = cross_entropy(logits, labels)
-        metrics[f"{head}_accuracy"] = (logits.argmax(-1) == labels).astype(jnp.float32)
-    losses = [metrics[name] for name in metrics if name.endswith("_loss")]
-    return metrics | {"loss": reduce(jnp.add, losses)}
+    head = "descriptor" if "descriptor" in outputs else "attention"
+    loss = cross_entropy(outputs[head], labels)
+    accuracy = (outputs[head].argmax(-1) == labels).astype(jnp.float32)
+    return {f"{head}_loss": loss, f"{head}_accuracy": accuracy, "loss": loss}
 
 
 # --- validation

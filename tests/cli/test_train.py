@@ -40,7 +40,7 @@ def photos(tmp_path_factory):
 # --- options
 
 
-@pytest.mark.parametrize("variant", ["finetune", "attention", "joint", "joint-stop"])
+@pytest.mark.parametrize("variant", ["finetune", "attention", "joint"])
 def test_preset_and_variant_give_the_configuration(variant, monkeypatch):
     monkeypatch.setitem(CONFIGS, "small", small_config)
     for name, preset in (("small", small_config), ("paper", paper_config)):

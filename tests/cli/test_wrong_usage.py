@@ -573,9 +573,9 @@ def test_extract_names_what_has_changed(tmp_path, capsys, monkeypatch, tiny_netw
     ("make", "message"),
     [
         (lambda path: None, "no such model file"),
-        (lambda path: path.mkdir(), "model.safetensors is a folder; expected a model file"),
+        (lambda path: path.mkdir(), "model.safetensors: not a model file"),
         (lambda path: path.touch(), "found an empty file"),
-        (lambda path: os.mkfifo(path), "not a regular file"),
+        (lambda path: os.mkfifo(path), "not a model file"),
     ],
 )
 def test_a_wrong_model_file_is_named(make, message, tmp_path, capsys):

@@ -85,7 +85,7 @@ def test_files_of_the_revisited_sets():
     (truth,) = DATASETS["roxford5k"].files
     assert truth.url.endswith("/revisitop/data/datasets/roxford5k/gnd_roxford5k.pkl")
     names = [file.name for file in DATASETS["revisitop1m"].files]
-    assert (names[0], names[1]) == ("revisitop1m.txt", "revisitop1m.1.tar.gz")
+    assert names[0] == "revisitop1m.1.tar.gz"
     assert names[-1] == "revisitop1m.100.tar.gz"
 
 
@@ -142,5 +142,5 @@ def test_the_message_of_every_entry(name):
 def test_a_pipe_in_place_of_the_list_of_unfinished_parts_is_refused(tmp_path):
     (tmp_path / "oxford5k").mkdir()
     os.mkfifo(tmp_path / "oxford5k" / ".fetching")
-    with pytest.raises(DatasetError, match=r"\.fetching: .* Fix: remove this file"):
+    with pytest.raises(DatasetError, match=r"\.fetching: .* Fix: .* remove this file"):
         missing_parts("oxford5k", tmp_path)

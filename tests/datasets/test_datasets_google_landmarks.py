@@ -70,16 +70,11 @@ def test_invalid_labels(path, line, message):
 
 @pytest.mark.parametrize("content", [b"\xff\xfeid\n", b"id\n" + b"0" * 200_000 + b"\n"])
 def test_a_file_that_is_not_csv(path, content):
-    expect_error(read_labels, path, content, "cannot be read")
+    expect_error(read_labels, path, content, "damaged; expected a csv file")
 
 
 def test_an_empty_file(path):
-    expect_error(read_labels, path, "", "line 1: the header is ''")
-
-
-def test_a_missing_file(path):
-    with pytest.raises(DatasetError, match=r"file\.csv: cannot be read"):
-        read_labels(path)
+    expect_error(read_labels, path, "", "found an empty file")
 
 
 # --- solutions

@@ -3,7 +3,6 @@
 No test reaches the internet: the publisher is a folder that a local server offers.
 """
 
-import gzip
 import hashlib
 import io
 import os
@@ -36,9 +35,6 @@ def make_tar(contents: dict[str, bytes]) -> bytes:
 
 
 FIRST, SECOND = (make_tar({f"paris/{n}/{n}.jpg": n.encode()}) for n in ("a", "b"))
-GZIPPED = gzip.compress(
-    b"file", mtime=0
-)  # without the time, which would be part of the names of tests
 MD5 = hashlib.md5(SECOND).hexdigest()
 PHOTOS = {"jpg/a.jpg": b"a", "jpg/b.jpg": b"b"}
 SMALL = PHOTOS | {"gt/all_souls_1_good.txt": b"a"}
@@ -54,9 +50,6 @@ class Handler(SimpleHTTPRequestHandler):
         self.server.requests.append(self.path.removeprefix("/"))
         if self.server.statuses:
             self.send_error(self.server.statuses.pop(0))
-        elif self.server.reply:
-            self.wfile.write(self.server.reply)
-            self.close_connection = True
         else:
             super().do_GET()
 
@@ -84,7 +77,6 @@ def server(tmp_path, monkeypatch):
         server.requests, server.folder = [], folder
         server.statuses = []  # errors to send instead of the next files
         server.extra_length = 0  # bytes that are announced beyond the real length
-        server.reply = b""  # to send instead of every file, with its header
         server.hides_length = False  # the end of the connection is the end of the file
         server.url = f"http://127.0.0.1:{server.server_port}"
         for name, entry in catalog_entries(server.url).items():
@@ -140,7 +132,9 @@ def test_a_data_set_is_downloaded_and_unpacked_once(server, tmp_path):
     assert contents(tmp_path / "small") == SMALL
     assert server.requests == ["1.tgz", "md5.2.txt", "2.tgz", "gt.tgz"]
     assert missing_parts("small", tmp_path) == ()
-    assert not list(tmp_path.rglob("small/**/*.tgz")), "archives are deleted after unpacking"
+    assert not list((tmp_path / "small" / "downloads").rglob("*.tgz")), (
+        "archives are deleted after unpacking"
+    )
     assert not fetch_dataset("small", tmp_path)
     assert len(server.requests) == 4
 
@@ -191,26 +185,22 @@ def test_an_archive_with_a_wrong_checksum_is_not_unpacked(server, tmp_path):
     assert contents(tmp_path / "small") == {"jpg/a.jpg": b"a"}
 
 
-@pytest.mark.parametrize("text", ["\n", "not found"])
-def test_an_invalid_checksum_file(server, tmp_path, text):
-    (server.folder / "md5.2.txt").write_text(text)
-    with pytest.raises(DatasetError, match=r"md5\.2\.txt: begins with .* expected an MD5"):
+def test_an_invalid_checksum_file(server, tmp_path):
+    (server.folder / "md5.2.txt").write_text("not found")
+    with pytest.raises(DatasetError, match="expected md5:not but got"):
         fetch_dataset("small", tmp_path)
 
 
 def test_a_hostile_archive_is_refused(server, tmp_path):
     (server.folder / "1.tgz").write_bytes(make_tar({"../../../evil.jpg": b"x"}))
-    with pytest.raises(DatasetError, match="is not a valid path inside the destination"):
+    with pytest.raises(DatasetError, match="is not a path inside the destination"):
         fetch_dataset("small", tmp_path)
     assert not list(tmp_path.rglob("evil*"))
 
 
-@pytest.mark.parametrize("kind", ["empty folder", "broken link"])
-def test_a_folder_without_photos_is_not_taken_for_the_link(server, tmp_path, kind):
-    (tmp_path / "rsmall").mkdir()
-    path = tmp_path / "rsmall" / "jpg"
-    path.mkdir() if kind == "empty folder" else path.symlink_to(tmp_path / "missing")
-    with pytest.raises(DatasetError, match=r"rsmall/jpg: holds no \.jpg files\. Fix: remove"):
+def test_a_folder_without_photos_is_not_taken_for_the_link(server, tmp_path):
+    (tmp_path / "rsmall" / "jpg").mkdir(parents=True)
+    with pytest.raises(DatasetError, match=r"rsmall/jpg: holds no \.jpg files, and .* Fix: remove"):
         fetch_dataset("rsmall", tmp_path)
 
 
@@ -221,15 +211,6 @@ def test_photos_to_link_are_missing(server, tmp_path):
         fetch_dataset("rsmall", tmp_path)
     (tmp_path / "small" / "photos").rename(tmp_path / "small" / "jpg")
     assert fetch_dataset("rsmall", tmp_path)
-
-
-def test_the_link_cannot_be_created(server, tmp_path, monkeypatch):
-    def refuse(self, *_, **__):
-        raise OSError(1, "Operation not permitted")
-
-    monkeypatch.setattr(Path, "symlink_to", refuse)
-    with pytest.raises(DatasetError, match=r"rsmall/jpg: a link to .* Fix: copy"):
-        fetch_dataset("rsmall", tmp_path)
 
 
 def test_a_data_set_that_is_fetched_by_hand(tmp_path):
@@ -256,25 +237,18 @@ def path(tmp_path):
 
 
 @pytest.mark.parametrize("md5", [None, MD5], ids=["no checksum", "checksum"])
-def test_a_complete_file_with_its_checksum(server, path, md5):
+def test_a_complete_file(server, path, md5):
     for _ in range(2):
         download_file(f"{server.url}/2.tgz", path, md5)
         assert path.read_bytes() == SECOND
-        assert file_names(path.parent) == ["2.tgz", "2.tgz.sha256"]
-        checksum = path.with_name("2.tgz.sha256").read_text()
-        assert checksum == hashlib.sha256(SECOND).hexdigest() + "\n"
+        assert file_names(path.parent) == ["2.tgz"]
     assert server.requests == ["2.tgz"], "an existing file is not downloaded again"
-
-
-def test_progress(server, path, capsys):
-    download_file(f"{server.url}/2.tgz", path)
-    assert "100%" in capsys.readouterr().err
 
 
 def test_a_damaged_file_is_downloaded_again(server, path):
     download_file(f"{server.url}/2.tgz", path)
     path.write_bytes(SECOND[:-1])
-    download_file(f"{server.url}/2.tgz", path)
+    download_file(f"{server.url}/2.tgz", path, MD5)
     assert path.read_bytes() == SECOND
 
 
@@ -304,55 +278,15 @@ def test_a_download_without_length_is_refused(server, path, md5):
     """The server closes the connection after half of the file."""
     server.hides_length = True
     (server.folder / "2.tgz").write_bytes(SECOND[: len(SECOND) // 2])
-    with pytest.raises(DatasetError, match="sent status 200, length unknown"):
+    with pytest.raises(DatasetError, match="the server sent no length"):
         download_file(f"{server.url}/2.tgz", path, md5)
     assert file_names(path.parent) == []
 
 
-@pytest.mark.parametrize(
-    ("status", "fields", "body"),
-    [
-        ("206 Partial Content", "Content-Length: 4", b"file"),
-        ("204 No Content", "Content-Length: 4", b""),
-        ("200 OK", "Content-Length: 0", b""),
-        ("200 OK", "Content-Length: -5", b"file"),
-        ("200 OK", "Content-Length: 99999999999", b"file"),
-        ("200 OK", "Transfer-Encoding: chunked", b"4\r\nfile\r\n" * 9),
-        ("200 OK", "Content-Length: 4\r\nTransfer-Encoding: chunked", b"4\r\nfile\r\n" * 9),
-        ("200 OK", "Content-Length: 9\r\nContent-Encoding: gzip", GZIPPED[:9]),
-        ("200 OK", "Content-Length: 24\r\nContent-Encoding: gzip", GZIPPED),
-        ("200 OK", "Content-Length: 9", b"\xef\xbb\xbf<html>"),
-        ("200 OK", "Content-Length: 10", "\ufeff<htm".encode("utf-16-le")),
-    ],
-)
-def test_a_reply_that_may_not_be_the_whole_file_is_refused(server, path, status, fields, body):
-    server.reply = f"HTTP/1.1 {status}\r\n{fields}\r\n\r\n".encode() + body
-    with pytest.raises(DatasetError, match=r"2\.pkl: cannot be downloaded .*sent (status|a web)"):
-        download_file(f"{server.url}/2.pkl", path.with_name("2.pkl"))
-    assert file_names(path.parent) == []
-
-
-def test_an_archive_that_is_described_as_encoded_keeps_its_bytes(server, path):
-    fields = f"Content-Length: {len(SECOND)}\r\nContent-Encoding: x-gzip"
-    server.reply = f"HTTP/1.1 200 OK\r\n{fields}\r\n\r\n".encode() + SECOND
-    download_file(f"{server.url}/2.tgz", path, MD5)
-    assert path.read_bytes() == SECOND
-
-
-@pytest.mark.parametrize("name", ["2.tgz", "2.tgz.sha256"])
-def test_a_pipe_in_place_of_a_download_is_refused(server, path, name):
+def test_a_pipe_in_place_of_a_download_is_refused(server, path):
     path.parent.mkdir()
-    os.mkfifo(path.with_name(name))
+    os.mkfifo(path)
     with pytest.raises(DatasetError, match="found something that is not a file"):
-        download_file(f"{server.url}/2.tgz", path)
-
-
-def test_a_recorded_checksum_that_is_not_text_is_named(server, path):
-    path.parent.mkdir()
-    path.with_name("2.tgz.sha256").write_bytes(b"\xff\xfe")
-    with pytest.raises(
-        DatasetError, match=r"2\.tgz\.sha256: cannot be read .* Fix: remove this file"
-    ):
         download_file(f"{server.url}/2.tgz", path)
 
 
@@ -365,14 +299,14 @@ def test_two_fetches_at_once_download_each_file_once(server, tmp_path, name):
     assert len(server.requests) == len(set(server.requests))
 
 
-def test_the_wait_for_another_download_is_limited(server, path, monkeypatch, capsys):
+def test_the_wait_for_another_fetch_is_limited(server, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fetch, "WAIT", 0.05)
-    path.parent.mkdir(parents=True)
+    (tmp_path / "small").mkdir()
     with (
-        Lock(path.parent / ".download.lock"),
+        Lock(tmp_path / "small" / ".fetching.lock"),
         pytest.raises(StoreError, match=r"lock: this lock is held by another .*waited 0\.05"),
     ):
-        download_file(f"{server.url}/2.tgz", path)
+        fetch_dataset("small", tmp_path)
     assert "waiting at most 0.05 seconds for another process" in capsys.readouterr().err
 
 
@@ -390,19 +324,6 @@ def test_a_wrong_checksum(server, path):
     assert file_names(path.parent) == []
 
 
-def test_later_downloads_are_checked_against_the_first(server, path):
-    download_file(f"{server.url}/2.tgz", path)
-    path.unlink()
-    (server.folder / "2.tgz").write_bytes(FIRST)
-    message = r"If you trust a changed file .* first remove .*2\.tgz\.sha256"
-    with pytest.raises(DatasetError, match=message):
-        download_file(f"{server.url}/2.tgz", path)
-    assert file_names(path.parent) == ["2.tgz.sha256"]
-    path.with_name("2.tgz.sha256").unlink()
-    download_file(f"{server.url}/2.tgz", path)
-    assert path.read_bytes() == FIRST
-
-
 def test_an_unreachable_server(path, monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda _: None)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -412,17 +333,9 @@ def test_an_unreachable_server(path, monkeypatch):
         download_file(url, path)
 
 
-@pytest.mark.parametrize("url", ["2.tgz", "file:///etc/passwd", "ftp://127.0.0.1/2.tgz"])
-def test_addresses_that_are_not_http(path, url, monkeypatch):
-    monkeypatch.setattr(time, "sleep", lambda _: None)
-    with pytest.raises(DatasetError, match="check the address"):
-        download_file(url, path)
-    assert file_names(path.parent) == []
-
-
 def test_a_folder_that_cannot_be_created(server, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match=r"file: the folder for downloads cannot .*permissions"):
+    with pytest.raises(DatasetError, match=r"cannot be downloaded .*permissions"):
         download_file(f"{server.url}/2.tgz", tmp_path / "file" / "2.tgz")
 
 
@@ -447,5 +360,5 @@ def test_an_interrupted_download_leaves_no_file(server, path, monkeypatch, error
 def test_all_archives_of_the_catalog_can_be_unpacked():
     names = {file.name for entry in DATASETS.values() for file in entry.files}
     others = {Path(name).suffix for name in names if not name.endswith(fetch.ARCHIVE_SUFFIXES)}
-    assert others == {".csv", ".txt", ".pkl"}
+    assert others == {".csv", ".pkl"}
     assert archives.MAX_BYTES > 2 * 1.94e9, "the archive of Oxford5k is the largest"

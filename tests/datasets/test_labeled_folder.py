@@ -70,17 +70,6 @@ def test_a_class_that_the_database_lacks(tmp_path):
     assert truths_by_name(labeled(folder, "q*", "a*")) == {"rome/q.jpg": (set(), set())}
 
 
-@settings(deadline=None)  # files are written
-@given(st.lists(st.sampled_from("abc"), min_size=2, max_size=12).filter(lambda x: len({*x}) > 1))
-def test_the_truth_agrees_with_a_comparison_of_all_pairs(classes):
-    names = sorted(f"{label}/{number}.jpg" for number, label in enumerate(classes))
-    with tempfile.TemporaryDirectory() as folder:
-        truths = truths_by_name(labeled(make_folder(Path(folder), names)))
-    for name, (positives, junk) in truths.items():
-        assert positives == {other for other in names if other[0] == name[0] and other != name}
-        assert junk == {name}
-
-
 def test_a_folder_without_sub_folders(tmp_path):
     with pytest.raises(
         DatasetError, match="no sub-folders; expected at least two sub-folders, one per class"
@@ -97,7 +86,7 @@ FOLDERS = st.sampled_from(["", "a/", "b/", "a/c/", "b/d/", "c/"])
 OUTER = st.sampled_from(["", "photos/", "photos/train/"])
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(
     OUTER, st.lists(st.tuples(FOLDERS, st.sampled_from(["1.jpg", "2.jpg", "3.json"])), min_size=1)
 )

@@ -39,7 +39,7 @@ def test_the_import_is_light():
 # --- load
 
 
-def test_every_photo_of_every_benchmark_can_be_read(tmp_path):
+def test_photos_of_every_benchmark_can_be_read(tmp_path):
     fakes.everything(tmp_path)
     for name in PUBLISHED:
         benchmark = datasets.load(name, tmp_path)
@@ -49,7 +49,7 @@ def test_every_photo_of_every_benchmark_can_be_read(tmp_path):
             benchmark.distractor_photos,
             benchmark.query_photos,
         ):
-            for photo in photos.names:
+            for photo in photos.names[::5]:
                 assert photos.load(photo).shape[2] == 3
 
 

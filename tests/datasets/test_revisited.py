@@ -1,4 +1,4 @@
-"""Revisited Oxford and Paris, and their distractors: what is read, and invalid ground truth."""
+"""Revisited Oxford and Paris: what is read, and invalid ground truth."""
 
 import pickle
 
@@ -7,7 +7,6 @@ import pytest
 
 from delfjax import datasets
 from delfjax.datasets.benchmark import DatasetError
-from delfjax.datasets.revisited import list_distractors
 from delfjax.evaluation.metrics import score_rankings
 from delfjax.types import Box
 
@@ -188,35 +187,3 @@ def test_a_file_that_is_not_a_pickle(tmp_path):
     (folder / "gnd_roxford5k.pkl").write_bytes(fakes.WEB_PAGE)
     with pytest.raises(DatasetError, match=r"gnd_roxford5k\.pkl"):
         datasets.load("roxford5k", tmp_path)
-
-
-# --- distractors
-
-
-def test_listed_distractors(tmp_path):
-    folder = fakes.revisitop1m(tmp_path)
-    fakes.write(folder / "jpg" / "2" / "unlisted.jpg", fakes.view(0))
-    assert list_distractors(folder) == ("jpg/0a/a.jpg", "jpg/0a/b.jpg", "jpg/1/c.jpg")
-
-
-def test_distractors_without_a_list(tmp_path):
-    folder = fakes.revisitop1m(tmp_path)
-    (folder / "revisitop1m.txt").unlink()
-    assert list_distractors(folder) == ("jpg/0a/a.jpg", "jpg/0a/b.jpg", "jpg/1/c.jpg")
-
-
-def test_listed_distractors_are_not_looked_for(tmp_path):
-    fakes.revisited(tmp_path)
-    fakes.write(tmp_path / "revisitop1m" / "revisitop1m.txt", "0a/gone.jpg\n")
-    fakes.write(tmp_path / "revisitop1m" / "jpg" / "there.jpg", b"")
-    benchmark = datasets.load("roxford5k+revisitop1m", tmp_path)
-    assert benchmark.distractor_photos.names == ("revisitop1m/jpg/0a/gone.jpg",)
-    assert len(benchmark.base_photos) == 8
-
-
-@pytest.mark.parametrize("line", ["../secret.jpg", "/etc/secret.jpg", "0a/../../b.jpg"])
-def test_a_list_that_leads_out_of_the_folder(tmp_path, line):
-    folder = fakes.revisitop1m(tmp_path)
-    (folder / "revisitop1m.txt").write_text(f"0a/a.jpg\n{line}\n")
-    with pytest.raises(DatasetError, match=r"revisitop1m\.txt, line 2: .*expected a path within"):
-        list_distractors(folder)

@@ -162,10 +162,9 @@ def test_parameters_beyond_half_precision_are_refused(tmp_path):
     assert not (tmp_path / "m").exists()
 
 
-@pytest.mark.parametrize("conv5", [False, True])
-def test_saved_backbone_computes_the_same_conv4(tmp_path, conv5):
+def test_saved_backbone_computes_the_same_conv4(tmp_path):
     """A saved backbone, cut and folded, equals the original up to conv4, except for half precision."""
-    original = ResNet(RESNET_TINY, conv5=conv5, rngs=nnx.Rngs(0))
+    original = ResNet(RESNET_TINY, conv5=True, rngs=nnx.Rngs(0))
     backbone = fold_batch_norm(cut_at_conv4(original))
     path = tmp_path / "model.safetensors"
     save_model(path, backbone, None, with_backbone=True, training=TRAINING)
@@ -201,7 +200,7 @@ def test_unknown_model_is_refused_with_the_names_of_the_zoo(tmp_path):
             WeightsError, match=r"delf_at: no such .* delf_att, delf_ft, delf_ft_att"
         ):
             load("delf_at")
-    with pytest.raises(WeightsError, match="is a folder; expected a model file"):
+    with pytest.raises(WeightsError, match="not a model file"):
         model_path(tmp_path)
 
 

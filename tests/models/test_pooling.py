@@ -15,7 +15,7 @@ from delfjax.models.pooling import (
     rmac_regions,
 )
 
-KINDS = pytest.mark.parametrize("kind", ["mac", "spoc", "gem", "rmac"])
+KINDS = pytest.mark.parametrize("kind", ["mac", "gem", "rmac"])
 
 
 def maps(seed, shape=(5, 7, 4)):
@@ -32,7 +32,7 @@ FOUR = jnp.array([[[0.0, 1], [2, 3]], [[4, 5], [6, 7]]])
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("mac", [6, 7]), ("spoc", [3, 4]), ("gem", [4.1601677, 4.9866314]), ("rmac", [6, 7])],
+    [("mac", [6, 7]), ("gem", [4.1601677, 4.9866314]), ("rmac", [6, 7])],
 )
 def test_pooling_equals_the_official_values(kind, expected):
     np.testing.assert_allclose(pool(FOUR, everywhere(FOUR), kind), expected, rtol=1e-6)
@@ -52,7 +52,7 @@ def test_gem_with_another_exponent_equals_the_official_values(cells, expected):
 @settings(max_examples=20, deadline=None)
 def test_gem_lies_between_mean_and_maximum(seed):
     values = maps(seed)
-    mean, most = (np.asarray(pool(values, everywhere(values), kind)) for kind in ("spoc", "mac"))
+    mean, most = np.asarray(values).mean((0, 1)), np.asarray(values).max((0, 1))
     powers = [
         np.asarray(pool(values, everywhere(values), "gem", exponent=p)) for p in (1.0, 3.0, 300.0)
     ]

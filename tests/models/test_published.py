@@ -279,7 +279,7 @@ def test_features_are_those_of_the_source(kind, tmp_path, capsys):
     assert convert(write(tmp_path / "theirs", kind), out) == 0
     size = {"tf2 autoencoder": REDUCED, "feymanpriv": HIDDEN}.get(kind, CHANNELS)
     assert f"blocks (1, 2, 2), {size} dimensions" in capsys.readouterr().out
-    for photo_size in SIZES:
+    for photo_size in SIZES if kind.startswith("tf2") else SIZES[:2]:
         check_parity(out, photo_size, lambda photo: expected(kind, photo))
 
 

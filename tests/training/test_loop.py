@@ -79,14 +79,14 @@ def test_finished_run_is_only_loaded(photos, tmp_path, monkeypatch):
     assert second.log == first.log
 
 
-@pytest.mark.parametrize("log", [None, "", '{"step": 1e999, "seconds": 1}\n'])
-def test_finished_run_without_a_log_is_loaded(photos, tmp_path, log):
+def test_finished_run_without_a_log_is_loaded(photos, tmp_path):
     first = run(photos, tmp_path / "run", settings(steps=2))
     path = tmp_path / "run" / "log.jsonl"
-    path.unlink() if log is None else path.write_text(log)
-    second = run(photos, tmp_path / "run", settings(steps=2))
-    assert parameters(second) == parameters(first)
-    assert second.log == []
+    for log in (None, "", '{"step": 1e999, "seconds": 1}\n'):
+        path.unlink() if log is None else path.write_text(log)
+        second = run(photos, tmp_path / "run", settings(steps=2))
+        assert parameters(second) == parameters(first)
+        assert second.log == []
 
 
 def test_without_validation_the_last_state_is_the_best(photos, tmp_path):
@@ -106,10 +106,8 @@ def test_broken_photos_are_listed(tmp_path):
 # --- interrupted runs
 
 
-@pytest.mark.parametrize("killed", [("--kill-in-step", 3), ("--kill-in-save", 4)])
-def test_killed_run_resumes_bit_by_bit(photos, uninterrupted, tmp_path, killed):
-    option, number = killed
-    process = start_process(photos.root, tmp_path / "run", option, str(number))
+def test_killed_run_resumes_bit_by_bit(photos, uninterrupted, tmp_path):
+    process = start_process(photos.root, tmp_path / "run", "--kill-in-save", "4")
     _, err = process.communicate()
     assert process.returncode == -9, err
     assert (tmp_path / "run" / "states" / "2").is_dir()
@@ -159,12 +157,11 @@ def test_batches_are_sharded():
         assert found.sharding.spec == jax.P(loop.AXIS)
 
 
-@pytest.mark.parametrize("batch_size", [7, 12])
-def test_batch_size_must_be_a_multiple_of_the_devices(photos, tmp_path, monkeypatch, batch_size):
+def test_batch_size_must_be_a_multiple_of_the_devices(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(jax, "devices", lambda: [None] * 8)
     monkeypatch.setattr(loop, "Mesh", lambda devices, axes: SimpleNamespace(size=len(devices)))
-    with pytest.raises(ValueError, match=f"batch_size is {batch_size}; expected a multiple of 8"):
-        run(photos, tmp_path / "run", settings(batch_size=batch_size))
+    with pytest.raises(ValueError, match="batch_size is 12; expected a multiple of 8"):
+        run(photos, tmp_path / "run", settings(batch_size=12))
 
 
 def start_process(*arguments, flags=""):
@@ -204,15 +201,15 @@ def test_divergence_names_the_update_and_the_last_good_state(photos, tmp_path, m
         run(photos, tmp_path / "run")
     saved = tmp_path / "run" / "states" / "4"
     assert str(error.value).startswith(
-        f"{tmp_path / 'run'}: at update 5, the loss is nan; expected a finite number. The last state "
-        f"with finite values, after update 4, is in {saved}"
+        f"{tmp_path / 'run'}: at update 5, the loss is nan; expected a finite number; the last "
+        "saved state is that of update 4."
     )
     assert saved.is_dir()
 
 
 def test_diverged_state_is_not_saved(photos, tmp_path):
     config = settings(optimizer__kind="sgd", optimizer__learning_rate=1e30, save_every=1)
-    with pytest.raises(DivergenceError, match=r"at update 1, .*No state was saved before"):
+    with pytest.raises(DivergenceError, match=r"at update 1, .*no state was saved"):
         run(photos, tmp_path / "run", config)
     assert not list((tmp_path / "run" / "states").glob("[0-9]*"))
 
@@ -307,12 +304,10 @@ def test_model_holds_a_frozen_backbone_that_no_file_holds(photos, tmp_path):
     assert read_manifest(trained.file)["holds"] == ["attention", "backbone"]
 
 
-@pytest.mark.parametrize("conv5", [False, True])
-def test_model_file_gives_the_descriptors_of_the_trained_network(photos, tmp_path, conv5):
+def test_model_file_gives_the_descriptors_of_the_trained_network(photos, tmp_path):
     """Batch norms are folded, conv5 is cut off, and parameters are rounded to half precision."""
-    start = ResNet(network().spec, conv5=conv5, rngs=nnx.Rngs(0))
-    config = settings(steps=2)
-    trained = run(photos, tmp_path / "run", with_conv5(config) if conv5 else config, start)
+    start = ResNet(network().spec, conv5=True, rngs=nnx.Rngs(0))
+    trained = run(photos, tmp_path / "run", with_conv5(settings(steps=2)), start)
     loaded, _ = load_model(trained.file)
     assert arrays(loaded).keys() == arrays(network()).keys()
     photo = jnp.asarray(draw(0)[None], jnp.float32)

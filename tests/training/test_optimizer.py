@@ -58,13 +58,6 @@ def test_cosine_schedule_falls_to_zero():
     )
 
 
-def test_constant_schedule_is_constant():
-    schedule = learning_rate_schedule(
-        OptimizerConfig(steps=100, learning_rate=0.4, schedule="constant")
-    )
-    assert [float(schedule(step)) for step in (0, 50, 99)] == [pytest.approx(0.4)] * 3
-
-
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
 def test_warmup_rises_from_the_first_update_to_the_highest_learning_rate(schedule):
     config = OptimizerConfig(steps=100, learning_rate=0.4, schedule=schedule, warmup_fraction=0.1)

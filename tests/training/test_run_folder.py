@@ -146,9 +146,3 @@ def test_an_empty_state_is_named(tmp_path):
 def damaged_log(path):
     (path / "log.jsonl").write_text("[]\n")
     RunFolder(path, SETTINGS)
-
-
-def test_run_of_version_0_1_0_is_refused_with_a_way_to_continue(tmp_path):
-    (tmp_path / "run.json").write_text(json.dumps({"optimizer.rate": 0.1}))
-    with pytest.raises(StoreError, match=r"started by delfjax 0\.1\.0, .* Fix: finish the run"):
-        RunFolder(tmp_path, SETTINGS)

@@ -17,7 +17,6 @@ from delfjax.training.step import (
     cross_entropy,
     init_training,
     merge_model,
-    photo_metrics,
     train_step,
     validation_step,
 )
@@ -47,7 +46,7 @@ def changed(before, after):
 # --- updated parameters
 
 
-@pytest.mark.parametrize("variant", ["finetune", "attention", "joint", "joint-stop"])
+@pytest.mark.parametrize("variant", ["finetune", "attention", "joint"])
 def test_only_trainable_parameters_change(variant):
     context, state = start(variant)
     before = arrays(nnx.state(merge_model(context, state)))
@@ -100,26 +99,9 @@ def test_cross_entropy_by_hand():
     np.testing.assert_allclose(cross_entropy(logits, jnp.array([0, 2])), expected, rtol=1e-6)
 
 
-def test_cross_entropy_of_equal_logits_is_the_logarithm_of_the_number_of_classes():
-    np.testing.assert_allclose(cross_entropy(jnp.zeros((1, 49)), jnp.array([7])), np.log(49))
-
-
-def test_cross_entropy_does_not_depend_on_a_shift_of_all_logits():
-    logits = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32))
-    labels = jnp.array([0, 1, 2, 3, 0])
-    shifted = cross_entropy(logits + 50, labels)
-    np.testing.assert_allclose(shifted, cross_entropy(logits, labels), rtol=1e-4)
-
-
 def test_cross_entropy_of_large_logits_is_finite():
     losses = [cross_entropy(jnp.array([[1e30, -1e30]]), jnp.array([label]))[0] for label in (0, 1)]
     assert losses == [0, pytest.approx(2e30)]
-
-
-def test_gradient_of_cross_entropy_is_probability_minus_truth():
-    logits = jnp.array([[0.5, -1.0, 2.0]])
-    gradient = jax.grad(lambda y: cross_entropy(y, jnp.array([1]))[0])(logits)
-    np.testing.assert_allclose(gradient, jax.nn.softmax(logits) - jnp.eye(3)[1], rtol=1e-5)
 
 
 def test_logged_loss_is_equation_2_of_the_logits():
@@ -134,16 +116,7 @@ def test_logged_loss_is_equation_2_of_the_logits():
     }
 
 
-def test_losses_of_two_classifiers_are_added():
-    outputs = {"descriptor": jnp.eye(4), "attention": jnp.zeros((4, 4)), "conv4": jnp.zeros(4)}
-    metrics = photo_metrics(outputs, jnp.arange(4))
-    np.testing.assert_allclose(
-        metrics["loss"], metrics["descriptor_loss"] + metrics["attention_loss"], rtol=1e-6
-    )
-    assert metrics["descriptor_accuracy"].tolist() == [1, 1, 1, 1]
-
-
-@pytest.mark.parametrize("gamma", [0.25, 0.3536, 0.5, 0.7072, 1.0])
+@pytest.mark.parametrize("gamma", [0.25, 0.7072])
 def test_all_gammas_train(gamma):
     context, state = start("attention", augmentation__crop=48, augmentation__gammas=(gamma,))
     (size,) = context.config.augmentation.input_sizes
@@ -190,7 +163,7 @@ def learn(context, state, photos, labels, steps, size):
     return state, losses
 
 
-@pytest.mark.parametrize("variant", ["finetune", "joint", "joint-stop"])
+@pytest.mark.parametrize("variant", ["finetune", "joint"])
 def test_separable_classes_are_learned(variant):
     """Each class has a color of its own."""
     colors = np.random.default_rng(0).integers(0, 256, (CLASSES, 3))
