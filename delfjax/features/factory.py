@@ -105,6 +105,8 @@ def extractor_of(
     made_by, names = store.made_by, (*BACKBONES, *HANDCRAFTED)
     with reading(store.path / MANIFEST, "the settings of a feature store", fix=EXTRACT_AGAIN):
         name, checksum, settings = (made_by[key] for key in ("backbone", "model", "extraction"))
+        if not isinstance(made_by["backbone"], str):
+            raise ValueError(f"the backbone is {name!r}; expected a name")
         config: HandcraftedConfig | ExtractionConfig = (
             config_from_dict(HandcraftedConfig, settings)
             if name in HANDCRAFTED
