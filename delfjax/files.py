@@ -62,12 +62,6 @@ def atomic_write(path: Path) -> Iterator[Path]:
             os.fsync(stream.fileno())  # otherwise, a power failure could leave an empty file
         temporary.chmod(mode)  # safetensors writes a file that only its owner can read
         temporary.replace(path)
-        if os.name == "posix":  # other systems cannot open a folder
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
@@ -216,13 +210,10 @@ def read_header(path: Path) -> dict[str, Any]:
     return _parse_object(metadata[HEADER]) if HEADER in metadata else metadata
 
 
-def read_tensors(
-    path: Path, *, limit: int = MAX_TENSOR_BYTES
-) -> tuple[dict[str, "np.ndarray"], dict[str, Any]]:
+def read_tensors(path: Path) -> tuple[dict[str, "np.ndarray"], dict[str, Any]]:
     """Return the content of a file that `write_tensors` wrote. Use inside of `reading`."""
     from safetensors.numpy import load_file
 
-    check_size(path.stat().st_size, limit)
     header, tensors = read_header(path), load_file(path)
     if header.pop("tensors", None) not in (None, _tensors_sha256(tensors)):
         raise ValueError("its tensors do not match their checksum")

@@ -15,7 +15,7 @@ from delfjax.features.factory import DEFAULT_MODEL, model_names
 from delfjax.features.global_descriptors import GlobalConfig
 from delfjax.features.handcrafted import NAMES as HANDCRAFTED
 from delfjax.features.pyramid import PyramidConfig, Resizing
-from delfjax.geometry.ransac import MODELS, RansacConfig
+from delfjax.geometry.ransac import RansacConfig
 from delfjax.models.pooling import POOLINGS
 from delfjax.ranges import Range, check_change, check_number
 from delfjax.search.expansion import ExpansionConfig, ExpansionKind
@@ -113,8 +113,6 @@ def add_ransac_options(parser: argparse._ActionsContainer) -> None:
     )
     parser.add_argument("--scale-aware", action=argparse.BooleanOptionalAction, help=aware)
     add("hypotheses", "number of random samples of matches that RANSAC draws for a pair of photos")
-    transform = "kind of map that RANSAC fits between two photos"
-    parser.add_argument("--transform", choices=[*MODELS], default=config.model, help=transform)
     add("seed", "random seed of RANSAC")
 
 
@@ -261,7 +259,7 @@ def pca_config(options: argparse.Namespace) -> PCAConfig:
 def ransac_config(options: argparse.Namespace) -> RansacConfig:
     """Return the configuration of geometric verification."""
     names = ("residual", "scale_aware", "hypotheses", "seed")
-    return RansacConfig(model=options.transform, **_values(options, *names))
+    return RansacConfig(**_values(options, *names))
 
 
 def search_config(options: argparse.Namespace) -> SearchConfig:

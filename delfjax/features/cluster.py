@@ -4,7 +4,6 @@ Limitations: all machines need the photos at the same path. Processors of differ
 in the last bits of a descriptor.
 """
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
@@ -28,9 +27,7 @@ TASKS_PER_THREAD = 2  # one that runs and one that waits
 WORKERS = Range(at_least=1, at_most=1024, whole=True)  # on this machine
 CONNECT_SECONDS = 30  # time that a scheduler has to respond
 START_SECONDS = 120  # time that a worker on this machine has to start
-WORKER_SECONDS = 300  # time without any worker, after which waiting ends
-TASK_SECONDS = 24 * 3600  # time for one task, such as building a shard of an index
-POLL_SECONDS = 5  # between two looks at the number of workers
+WORKER_SECONDS = 300  # time that the first worker of a scheduler has to join
 
 
 def map_in_order(
@@ -44,7 +41,7 @@ def map_in_order(
     Raises:
         Exception: The error of a call, or ``distributed.KilledWorker`` if several workers died
             during the same call.
-        ConnectionError, TimeoutError: As in `wait_for`.
+        ConnectionError: If the scheduler stops.
     """
     parts = iter(parts)
     tasks: deque[Future] = deque()
@@ -59,36 +56,14 @@ def map_in_order(
 
 
 def wait_for(client: Client, task: Future) -> Any:  # noqa: ANN401
-    """Wait for a task and return its result.
-
-    Raises:
-        ConnectionError: If the scheduler has stopped.
-        TimeoutError: If there is no worker for `WORKER_SECONDS`, or no result after `TASK_SECONDS`.
-        Exception: The error of the task.
-    """
-    started = seen = time.monotonic()
-    while True:
-        try:
-            return task.result(timeout=POLL_SECONDS)
-        except TimeoutError:
-            if task.done():  # an error of the task itself
-                raise
-        except CancelledError as error:
-            address = getattr(client.scheduler, "address", None)
-            raise ConnectionError(
-                f"{address}: the scheduler has stopped. Fix: start it again, and repeat the call"
-            ) from error
-        now = time.monotonic()
-        seen = now if client.nthreads() else seen
-        for since, limit, state in (
-            (seen, WORKER_SECONDS, "the cluster has had no worker"),
-            (started, TASK_SECONDS, "a worker has not finished a task"),
-        ):
-            if now - since >= limit:
-                raise TimeoutError(
-                    f"{getattr(client.scheduler, 'address', None)}: {state} for {limit} seconds. "
-                    "Fix: start workers, or look at their logs"
-                )
+    """Wait for a task and return its result. Raise a `ConnectionError` if the scheduler stops."""
+    try:
+        return task.result()
+    except CancelledError as error:
+        address = getattr(client.scheduler, "address", None)
+        raise ConnectionError(
+            f"{address}: the scheduler has stopped. Fix: start it again, and repeat the call"
+        ) from error
 
 
 def submit(client: Client, function: Callable[..., object], *arguments: object) -> Future:
@@ -119,7 +94,7 @@ def connect_cluster(
         The client of the cluster. None if neither argument is given.
 
     Raises:
-        OSError: If the scheduler does not respond.
+        OSError: If the scheduler does not respond, or has no workers.
     """
     if workers is not None:
         check_number("workers", workers, WORKERS)
@@ -138,4 +113,5 @@ def connect_cluster(
         settings = {"dashboard_address": "127.0.0.1:0", "death_timeout": START_SECONDS}
         settings |= {"n_workers": workers, "threads_per_worker": 1}
     with distributed.Client(scheduler, **settings) as client:
+        client.wait_for_workers(1, timeout=WORKER_SECONDS)
         yield client

@@ -51,7 +51,10 @@ class Database:
             names=tuple(names),
             offsets=np.cumsum([0, *map(len, features)]),
             image_sizes=np.array([each.image_size for each in features]),
-            **{name: np.concatenate([getattr(each, name) for each in features]) for name in ARRAYS},
+            **{
+                name: np.concatenate([getattr(each, name) for each in features], dtype=np.float32)
+                for name in ARRAYS
+            },
         )
 
     def __len__(self) -> int:

@@ -2,10 +2,7 @@
 
 The levels of the pyramid are resized copies of the photo. The network computes a feature map of
 each level. Each cell (position) of a map has a descriptor and a score. The 1000 cells with the
-highest scores become features.
-
-Cells in areas without content, such as plain sky, are excluded (`has_content`). Their descriptors
-depend only on the distance to the border of the photo, so empty areas of two photos would match.
+highest scores become features, without cells in areas without content (`delfjax.features.content`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,12 +17,13 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
+from delfjax.features.content import allowed_cells
 from delfjax.features.pyramid import (
-    STRIDE,
     Mosaic,
     PyramidConfig,
     build_mosaic,
     cell_positions,
+    level_cells,
     level_sizes,
     merge_levels,
     shrink_factor,
@@ -42,7 +40,7 @@ from delfjax.models.backbone import (
     transpose_kernels,
 )
 from delfjax.models.openvino_network import OpenVinoNetwork
-from delfjax.models.resnet import CELL_END, Padding, receptive_field
+from delfjax.models.resnet import Padding, receptive_field
 from delfjax.ranges import COUNT, FRACTION, NOT_NEGATIVE, ConfigError, check_fields
 from delfjax.types import Features, Photo
 
@@ -51,7 +49,6 @@ Backend = Literal["jax", "openvino"]
 # (row, column) of cells; their scores; descriptors
 SelectedCells = tuple[Array | np.ndarray, Array | np.ndarray, Array | np.ndarray]
 NMS_CANDIDATES = 5  # candidates of non-maximum suppression per feature; our choice, not the paper's
-CONTENT_BLOCK = 8  # pixels: side of the blocks of `has_content`. Their means contain little noise
 MIN_CONTRAST = 1.0  # gray levels: default outside of evaluations
 
 
@@ -67,7 +64,7 @@ class ExtractionConfig:
         nms_iou: Maximum intersection over union of the receptive fields of two features, from 0 to
             1. Above it, the feature with the lower score is dropped. 1 (official code) drops none.
         min_contrast: Minimum contrast around a feature, in gray levels (0 to 255), as defined in
-            `has_content`. 0 allows features in flat areas, gradients and noise, as the official code
+            `content.has_content`. 0 allows features in flat areas, gradients and noise, as the official code
             does. None means 1, or 0 in a `RunConfig`. Saved settings that lack this field use 0.
         min_score: Minimum score of a feature. The official configurations use 100 (DELF of 2017) and
             175 (DELG), which fit only the scores of their networks.
@@ -252,8 +249,8 @@ class Extractor:
         The descriptors have the 1024 dimensions of conv4, unless the model reduces them by an
         autoencoder. They are not normalized.
         """
-        mosaic = build_mosaic(photo, self.config.pyramid, self.spec.padding)
-        return self._collect(mosaic, self._launch(mosaic))
+        mosaic, allowed = self._prepare(photo)
+        return self._collect(mosaic, self._launch(mosaic, allowed))
 
     def stream(
         self, photos: Iterable[tuple[str, Photo | PhotoError]]
@@ -264,67 +261,60 @@ class Extractor:
         """
         running: list[tuple[str, tuple[Mosaic, SelectedCells]]] = []  # at most one photo
         for name, photo in photos:
-            mosaic = None
-            if not isinstance(photo, PhotoError):
-                mosaic = build_mosaic(photo, self.config.pyramid, self.spec.padding)
+            prepared = None if isinstance(photo, PhotoError) else self._prepare(photo)
             # Finish the previous photo first: on a CPU, two at once need twice the memory.
             done = [(other, self._collect(*task)) for other, task in running]
-            running = [] if mosaic is None else [(name, (mosaic, self._launch(mosaic)))]
+            running = [(name, (prepared[0], self._launch(*prepared)))] if prepared else []
             yield from done
             if isinstance(photo, PhotoError):
                 yield name, photo
         for name, task in running:
             yield name, self._collect(*task)
 
-    def _launch(self, mosaic: Mosaic) -> SelectedCells:
+    def _prepare(self, photo: Photo) -> tuple[Mosaic, Bool[np.ndarray, "y x"]]:
+        """Return the mosaic of a photo and a mask of the cells that may become features."""
+        mosaic = build_mosaic(photo, self.config.pyramid, self.spec.padding)
+        return mosaic, allowed_cells(mosaic, self.config.min_contrast or 0, self.config.cell_step)
+
+    def _launch(self, mosaic: Mosaic, allowed: Bool[np.ndarray, "y x"]) -> SelectedCells:
         """Start the network on a mosaic. Return without waiting for the accelerator."""
         count = self.config.max_features * (NMS_CANDIDATES if self.config.nms_iou < 1 else 1)
         if self._openvino is not None:
-            return self._select_by_openvino(self._openvino, mosaic, count)
-        cells, scores, descriptors = _select(
-            *self.network(mosaic),
-            mosaic.pixels,
-            mosaic.levels,
-            by=self.config.selection,
-            count=count,
-            min_contrast=self.config.min_contrast,
-            cell_step=self.config.cell_step,
-        )
+            return self._select_by_openvino(self._openvino, mosaic, allowed, count)
+        by = self.config.selection or self._default_selection
+        arrays = mosaic.pixels, mosaic.levels, allowed
+        cells, scores, descriptors = _select(*self.network(mosaic), *arrays, by=by, count=count)
         return cells, scores, descriptors
 
     def _select_by_openvino(
-        self, network: OpenVinoNetwork, mosaic: Mosaic, count: int
+        self,
+        network: OpenVinoNetwork,
+        mosaic: Mosaic,
+        allowed: Bool[np.ndarray, "y x"],
+        count: int,
     ) -> SelectedCells:
         """Run the network on one level after another. Return the cells of `_select`.
 
-        Scores and descriptors differ by rounding errors. Equal scores may be in another order.
+        Scores and descriptors differ by rounding errors.
         """
-        content = np.ones([side // STRIDE for side in mosaic.pixels.shape[:2]], bool)
-        if self.config.min_contrast:
-            content = np.asarray(
-                _has_content(mosaic.pixels, mosaic.levels, self.config.min_contrast)
-            )
-        step = self.config.cell_step
+        masked = np.full(allowed.shape, -np.inf, np.float32)
+        maps = np.zeros((*allowed.shape, self.dimensions), np.float32)
         levels = (
             mosaic.pixels[top : top + height, left : left + width]
             for top, left, height, width in mosaic.levels.tolist()
         )
         upright = (level.swapaxes(0, 1) if mosaic.transposed else level for level in levels)
-        corners, allowed = mosaic.levels[:, :2] // STRIDE, split_levels(mosaic, content)
-        best_of_levels = []
-        for corner, usable, (maps, scores) in zip(corners, allowed, network(upright), strict=True):
-            on_grid = np.zeros_like(usable)
-            on_grid[::step, ::step] = True
-            scores = np.where(usable & on_grid, scores, -np.inf)
-            best = _highest(scores, count)
-            cells = np.column_stack(np.unravel_index(best, scores.shape))
+        places = level_cells(mosaic).tolist()
+        for (top, left, height, width), found in zip(places, network(upright), strict=True):
+            level = np.s_[top : top + height, left : left + width]
+            descriptors, scores = found
             if mosaic.transposed:
-                cells = cells[:, ::-1]
-            descriptors = maps.reshape(self.dimensions, -1)[:, best].T
-            best_of_levels.append((cells + corner, scores.ravel()[best], descriptors))
-        cells, scores, descriptors = map(np.concatenate, zip(*best_of_levels, strict=True))
-        best = _highest(scores, count)
-        return cells[best], scores[best], descriptors[best]
+                descriptors, scores = descriptors.swapaxes(1, 2), scores.T
+            maps[level] = np.moveaxis(descriptors, 0, -1)
+            masked[level] = np.where(allowed[level], scores, -np.inf)
+        best = np.argsort(-masked, axis=None, kind="stable")[:count]
+        cells = np.stack(np.unravel_index(best, masked.shape), axis=1)
+        return cells, masked.ravel()[best], maps.reshape(-1, self.dimensions)[best]
 
     def _collect(self, mosaic: Mosaic, selected: SelectedCells) -> Features:
         """Wait for the result of `_launch`, and convert its cells to features of the photo."""
@@ -372,69 +362,12 @@ class Extractor:
         )
 
 
-def _highest(scores: Float[np.ndarray, "*shape"], count: int) -> Int[np.ndarray, " _"]:
-    """Return the flat indices of the ``count`` highest scores, highest first."""
-    return np.argsort(-scores, axis=None, kind="stable")[:count]
-
-
-def level_mask(
-    shape: tuple[int, ...], levels: Int[Array, "levels 4"], cell_step: int = 1
-) -> Bool[Array, "h w"]:
-    """Return a mask of shape ``shape`` that is True inside the ``levels`` of a `Mosaic`.
-
-    Only the pixels of every ``cell_step``-th row and column of cells are True.
-    """
+def level_mask(shape: tuple[int, ...], levels: Int[Array, "levels 4"]) -> Bool[Array, "h w"]:
+    """Return a mask of shape ``shape`` that is True inside the ``levels`` of a `Mosaic`."""
     y, x = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])
     top, left, height, width = levels.T[..., None, None]
     inside = (y >= top) & (y < top + height) & (x >= left) & (x < left + width)
-    if cell_step > 1:
-        period = cell_step * STRIDE
-        inside &= ((y - top) % period < STRIDE) & ((x - left) % period < STRIDE)
     return jnp.any(inside, axis=0)
-
-
-def has_content(
-    pixels: Shaped[Array, "h w 3"],
-    levels: Int[Array, "levels 4"],
-    min_contrast: float,
-    end: int = 0,
-) -> Bool[Array, "y x"]:
-    """Return for each cell of a mosaic whether its contrast exceeds ``min_contrast`` gray levels.
-
-    The contrast is measured in the 64 x 64 pixels around the center of the cell. It is the root
-    mean square of the second differences between the means of neighboring blocks of 8 x 8 pixels,
-    divided by sqrt(6). It is 0 in flat areas and linear gradients. ``end`` is the `CELL_END` of the
-    network.
-    """
-    valid = level_mask(pixels.shape[:2], levels)
-    rows, columns = (side // CONTENT_BLOCK for side in valid.shape)
-    blocks = (rows, CONTENT_BLOCK, columns, CONTENT_BLOCK)
-    # Sums of whole numbers are exact, so the contrast of a flat area is exactly 0.
-    means = pixels.astype(jnp.float32).sum(-1).reshape(blocks).sum((1, 3)) / (3 * CONTENT_BLOCK**2)
-    known = valid.reshape(blocks).all((1, 3))
-    total = count = jnp.zeros((rows, columns))
-    for axis in (0, 1):
-        before, here, after = (jnp.roll(means, shift, axis) for shift in (1, 0, -1))
-        complete = known & jnp.roll(known, 1, axis) & jnp.roll(known, -1, axis)
-        # A roll wraps around, but the last row and column of a mosaic belong to no level.
-        total += jnp.where(complete, (before - 2 * here + after) ** 2 / 6, 0)
-        count += complete
-    per_cell = STRIDE // CONTENT_BLOCK
-    cells = (rows // per_cell, per_cell, columns // per_cell, per_cell)
-    sums = jnp.stack([part.reshape(cells).sum((1, 3)) for part in (total, count)])
-    # A window must not reach into another level, so each level has its own sums.
-    inside = jax.vmap(lambda level: level_mask(valid.shape, level[None])[end::STRIDE, end::STRIDE])(
-        levels
-    )
-    # The receptive field of cell i is centered at pixel 16 i: two cells before it, and two from it on.
-    padding, size = ((0, 0), (0, 0), (2, 1), (2, 1)), (1, 1, 4, 4)
-    maps = sums * inside[:, None]
-    windows = jax.lax.reduce_window(maps, 0.0, jax.lax.add, size, (1, 1, 1, 1), padding)
-    squared, terms = (windows * inside[:, None]).sum(0)
-    return jnp.greater(squared, min_contrast**2 * jnp.maximum(terms, 1))
-
-
-_has_content = partial(jax.jit, static_argnames="min_contrast")(has_content)
 
 
 @partial(jax.jit, static_argnames="graph")
@@ -444,25 +377,19 @@ def _score(
     return nnx.merge(graph, state)(pixels, level_mask(pixels.shape[:2], levels))[1]
 
 
-@partial(jax.jit, static_argnames=("graph", "by", "count", "min_contrast", "cell_step"))
+@partial(jax.jit, static_argnames=("graph", "by", "count"))
 def _select(
     graph: nnx.GraphDef[Delf],
     state: State,
     pixels: Array,
     levels: Array,
+    allowed: Bool[Array, "y x"],
     *,
     by: Selection,
     count: int,
-    min_contrast: float,
-    cell_step: int,
 ) -> SelectedCells:
-    """Run the network on a mosaic. Return the cells with content that have the highest scores."""
-    network = nnx.merge(graph, state)
-    end = CELL_END[network.backbone.spec.padding]
-    maps, scores = network(pixels, level_mask(pixels.shape[:2], levels))
-    allowed = level_mask(pixels.shape[:2], levels, cell_step)[end::STRIDE, end::STRIDE]
-    if min_contrast:
-        allowed &= has_content(pixels, levels, min_contrast, end)
+    """Run the network on a mosaic. Return the allowed cells that have the highest scores."""
+    maps, scores = nnx.merge(graph, state)(pixels, level_mask(pixels.shape[:2], levels))
     masked = jnp.where(allowed, scores[by], -jnp.inf).ravel()
     best, flat = jax.lax.top_k(masked, min(count, masked.size))
     cells = jnp.stack(jnp.unravel_index(flat, allowed.shape), axis=1)

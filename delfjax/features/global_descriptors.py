@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from delfjax.features.extraction import Delf, Extractor, level_mask
 from delfjax.features.pyramid import PyramidConfig, build_mosaic, level_cells
-from delfjax.features.store import PART_SECONDS, ExtractionReport
+from delfjax.features.store import ExtractionReport
 from delfjax.files import (
     Lock,
     check_made_by,
@@ -38,8 +38,7 @@ from delfjax.models.pooling import MAX_REGIONS, Pooling, pool_regions, pooling_r
 from delfjax.ranges import PIXELS, SCALE, Range, check_fields
 from delfjax.types import Photo
 
-MAX_BYTES = 2**36  # of a file: eight million photos
-SAVE_RATIO = 10  # at most a tenth of the time is spent on saving, which writes all descriptors
+SAVE_SECONDS = 60  # between two saves of an unfinished file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +142,7 @@ class GlobalDescriptors:
     def load(cls, path: Path) -> "GlobalDescriptors":
         """Read a file that `save` wrote. Raise a `StoreError` if the file is damaged."""
         with reading(path, "global descriptors", fix="remove the file and extract again"):
-            tensors, header = read_tensors(path, limit=MAX_BYTES)
+            tensors, header = read_tensors(path)
             check_tensors(tensors, {"vectors": ("f", 2)})
             if "sources" in header:
                 names, made_by = header["names"], header["made_by"]
@@ -181,42 +180,29 @@ def extract_global_descriptors(
     settings: dict[str, Any] = {"backbone": model.spec.name, "model": model.checksum}
     settings["global"] = asdict(extractor.config)
     made_by = json.loads(json.dumps(settings))  # JSON turns tuples into lists
-    saved, current = _load(path, made_by, photos)
-    if len(current) == len(photos):  # no lock: another process may be writing
-        return replace(saved, report=ExtractionReport(kept=list(photos.names)))
     path.parent.mkdir(parents=True, exist_ok=True)
     with Lock(path.with_name(f".{path.name}.lock")):
         remove_leftovers(path.parent, glob.escape(path.name))
-        saved, current = _load(path, made_by, photos)
-        return _extract(extractor, photos, path, saved, current)
-
-
-def _load(
-    path: Path, made_by: dict[str, Any], photos: PhotoFolder
-) -> tuple[GlobalDescriptors, dict[str, PhotoSource | None]]:
-    """Read the file. Return its content, and the photos that have not changed since."""
-    if path.exists():
-        saved = GlobalDescriptors.load(path)
-    else:
-        saved = GlobalDescriptors(names=(), vectors=np.empty((0, 1), np.float32), made_by=made_by)
-    check_made_by(path, saved.made_by, made_by)
-    names = {*saved.names}
-    recorded = {name: saved.sources.get(name) for name in photos.names if name in names}
-    return saved, photos.current_sources(recorded)
+        if path.exists():
+            saved = GlobalDescriptors.load(path)
+            check_made_by(path, saved.made_by, made_by)
+        else:
+            nothing = np.empty((0, 1), np.float32)
+            saved = GlobalDescriptors(names=(), vectors=nothing, made_by=made_by)
+        return _extract(extractor, photos, path, saved)
 
 
 def _extract(
-    extractor: GlobalExtractor,
-    photos: PhotoFolder,
-    path: Path,
-    saved: GlobalDescriptors,
-    current: Mapping[str, PhotoSource | None],
+    extractor: GlobalExtractor, photos: PhotoFolder, path: Path, saved: GlobalDescriptors
 ) -> GlobalDescriptors:
-    """Compute the descriptors of all photos that are not current. Save the file repeatedly."""
+    """Compute the descriptors of all new and changed photos. Save the file repeatedly."""
+    known = dict(zip(saved.names, saved.vectors, strict=True))
+    recorded = {name: saved.sources.get(name) for name in photos.names if name in known}
+    current = photos.current_sources(recorded)
     missing = [name for name in photos.names if name not in current]
-    changed = {*missing}.intersection(saved.names)
-    # The vector of a changed photo is of no use, even if the file cannot be read now.
-    known = {n: v for n, v in zip(saved.names, saved.vectors, strict=True) if n not in changed}
+    changed = known.keys() & missing
+    for name in changed:  # their vectors are of no use, even if a file cannot be read now
+        del known[name]
     sources: dict[str, PhotoSource | None] = {**saved.sources, **current}
     report = ExtractionReport(kept=[*current])
 
@@ -228,7 +214,7 @@ def _extract(
         return every
 
     found = iter_photos(photos, missing, sources)
-    next_save = time.monotonic() + PART_SECONDS
+    last_save = time.monotonic()
     try:
         for name, photo in tqdm(found, total=len(missing), desc="global", unit="photo"):
             if isinstance(photo, PhotoError):
@@ -238,10 +224,9 @@ def _extract(
             report.extracted.append(name)
             if name in changed:
                 report.changed.append(name)
-            if (start := time.monotonic()) >= next_save:
+            if time.monotonic() - last_save >= SAVE_SECONDS:
                 save()
-                seconds = time.monotonic() - start
-                next_save = time.monotonic() + max(PART_SECONDS, SAVE_RATIO * seconds)
+                last_save = time.monotonic()
     finally:
         saved = save() if report.extracted or changed else replace(saved, report=report)
     return saved

@@ -18,7 +18,7 @@ import numpy as np
 from delfjax.features.database import Database
 from delfjax.features.pca import FIX as PCA_FIX
 from delfjax.features.pca import PCA
-from delfjax.features.shards import FIELDS, Shard, StoredPhoto, to_stored_precision, write_shard
+from delfjax.features.shards import Shard, StoredPhoto, to_stored_precision, write_shard
 from delfjax.files import (
     Lock,
     StoreError,
@@ -332,21 +332,14 @@ class FeatureStore:
         Args:
             names: Names of photos on disk. Their order is kept. None: all photos, sorted by name.
             limit: Maximum number of features per photo. Those with the highest scores are kept.
+
+        Raises:
+            ValueError: If there is no photo.
         """
-        names = tuple(sorted(self._locations) if names is None else names)
-        locations = [self._locate(name) for name in names]
-        counts = {shard: np.diff(shard.offsets) for shard in self._shards}
-        lengths = [counts[shard][index] for shard, index in locations]
-        offsets = np.cumsum([0, *(lengths if limit is None else np.minimum(lengths, limit))])
-        shapes = {"positions": (2,), "descriptors": (self.dimensions or 0,)}
-        arrays = {f: np.empty((offsets[-1], *shapes.get(f, ())), np.float32) for f in FIELDS}
-        sizes = np.empty((len(names), 2), np.int32)
-        for photo, (shard, index) in enumerate(locations):
-            features, (start, end) = shard.read(index)[:limit], offsets[photo : photo + 2]
-            sizes[photo] = features.image_size
-            for field_name, array in arrays.items():
-                array[start:end] = getattr(features, field_name)
-        return Database(names=names, offsets=offsets, image_sizes=sizes, **arrays)
+        names = sorted(self._locations) if names is None else list(names)
+        return Database.from_features(
+            names, [self._stored(name).features[:limit] for name in names]
+        )
 
     # --- PCA
 

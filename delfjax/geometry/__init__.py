@@ -1,1 +1,1 @@
-"""Verify matches between two photos: fit an affine map or a homography by RANSAC."""
+"""Verify matches between two photos: fit an affine map by RANSAC."""

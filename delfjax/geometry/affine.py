@@ -1,8 +1,7 @@
 """Compute affine maps between two photos from pairs of matching points, and check them (Sec. 4.4).
 
 An affine map is a 2x3 matrix ``A``. It maps the point ``(y, x)`` of the query to ``A (y, x, 1)`` in
-the database photo. `delfjax.geometry.homography` has functions of the same names, and
-`delfjax.geometry.ransac` works with either module.
+the database photo.
 """
 
 import jax.numpy as jnp
@@ -31,13 +30,10 @@ def solve(source: Float[Array, "s 3 2"], target: Float[Array, "s 3 2"]) -> Float
     return jnp.stack([y_column, x_column, shift], axis=-1)
 
 
-def is_plausible(
-    models: Float[Array, "s 2 3"], corners: Float[Array, "p 2"], max_stretch: float
-) -> Bool[Array, " s"]:
+def is_plausible(models: Float[Array, "s 2 3"], max_stretch: float) -> Bool[Array, " s"]:
     """Return whether each map is free of reflection and has scale factors within limits.
 
     The scale factors in all directions must be from ``1 / max_stretch`` to ``max_stretch``.
-    ``corners`` is unused, because the scale factors of an affine map are the same everywhere.
     """
     linear = jnp.clip(models[..., :2], -LARGEST, LARGEST)  # no product of these overflows
     determinant = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
@@ -62,22 +58,16 @@ def squared_residuals(
     return difference(0) ** 2 + difference(1) ** 2
 
 
-def areas(model: Float[Array, "*s 2 3"], source: Float[Array, "m 2"]) -> Float[Array, "*s 1"]:
-    """Return the factor by which each map enlarges areas. It is the same at all source points."""
+def areas(model: Float[Array, "*s 2 3"]) -> Float[Array, "*s"]:
+    """Return the factor by which each map enlarges areas."""
     a, b, c, d = (model[..., row, column] for row in (0, 1) for column in (0, 1))
-    return (a * d - b * c)[..., None]
+    return a * d - b * c
 
 
 def fit(
-    model: Float[Array, "2 3"],
-    source: Float[Array, "m 2"],
-    target: Float[Array, "m 2"],
-    mask: Bool[Array, " m"],
+    source: Float[Array, "m 2"], target: Float[Array, "m 2"], mask: Bool[Array, " m"]
 ) -> Float[Array, "2 3"]:
-    """Fit an affine map to the matches selected by ``mask``, by least squares.
-
-    ``model`` is unused. It exists because `homography.fit` needs an initial map.
-    """
+    """Fit an affine map to the matches selected by ``mask``, by least squares."""
     weight = mask.astype(source.dtype)[:, None]
     total = jnp.maximum(weight.sum(), 1.0)
     # Coordinates are relative to the centroids: with raw pixels, the normal equations lose half of float32's digits.

@@ -1,10 +1,9 @@
 """Verify the candidate photos of a query by RANSAC (Sec. 4.4).
 
 Each candidate photo has up to 1000 putative (unverified) matches. A model is a map from the query
-to the candidate. RANSAC computes thousands of models from random samples of three matches
-(`delfjax.geometry.affine`, as in the paper) or four (`delfjax.geometry.homography`). All models are
-scored on a few matches, and the best ones on all. The best model is refined by least squares on
-its inliers, the matches that agree with it.
+to the candidate. RANSAC computes thousands of affine maps (`delfjax.geometry.affine`), the models,
+from random samples of three matches. All models are scored on a few matches, and the best ones on
+all. The best model is refined by least squares on its inliers, the matches that agree with it.
 
 The paper's rule has one inlier threshold for all matches. But a cell of the pyramid level 0.25 is
 64 pixels wide, and a cell of level 2 is 8. By default, the threshold of a match follows the scale of
@@ -17,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
-from types import ModuleType
 from typing import Any, Literal
 
 import jax
@@ -25,12 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from delfjax.geometry import affine, homography
+from delfjax.geometry import affine
 from delfjax.ranges import SEED, Range, check_fields, check_number
 from delfjax.types import Matches
 
-Model = Literal["affine", "homography"]
-MODELS: dict[Model, ModuleType] = {"affine": affine, "homography": homography}
 # Arrays are padded to one of these sizes, so that few programs are compiled.
 MATCH_BUCKETS = (64, 256, 1024)
 CANDIDATE_BUCKETS = (1, 16)
@@ -50,7 +46,7 @@ class RansacConfig:
             which the model changes lengths at the match must equal the ratio of the two scales
             (query to database), within a factor of 2. Not in the paper. None means True, or False
             in a `RunConfig`. Settings saved by earlier versions are read as False.
-        model: Kind of map from the query to the database photo (affine in the official code).
+        model: Kind of map from the query to the database photo. Always affine, as in the paper.
         hypotheses: Number of models computed from random samples (1000 in the official code). At
             least ``screened``.
         screened: Number of models that are kept after the first scoring.
@@ -64,7 +60,7 @@ class RansacConfig:
 
     residual: float = 20.0
     scale_aware: bool | None = field(default=None, metadata={"missing": False})
-    model: Model = "affine"
+    model: Literal["affine"] = "affine"
     hypotheses: int = 4096
     screened: int = 64
     screen_matches: int = 128
@@ -93,15 +89,13 @@ class Verification:
     """Result of RANSAC for one candidate photo.
 
     Attributes:
-        affine: Affine map from ``(y, x, 1)`` in the query to ``(y, x)`` in the candidate. A
-            homography is approximated at the centroid of its inliers. NaN if no model was found.
+        affine: Affine map from ``(y, x, 1)`` in the query to ``(y, x)`` in the candidate. NaN if none
+            was found.
         inliers: Whether each match is an inlier.
-        homography: The homography. NaN if none was found. None for affine models.
     """
 
     affine: Float[np.ndarray, "2 3"]
     inliers: Bool[np.ndarray, " m"]
-    homography: Float[np.ndarray, "3 3"] | None = None
 
     @property
     def num_inliers(self) -> int:
@@ -112,27 +106,19 @@ class Verification:
 def verify(candidates: Sequence[Matches], config: RansacConfig | None = None) -> list[Verification]:
     """Verify candidate photos by RANSAC, given the putative matches of the query with each photo.
 
-    Return one result per candidate. No result depends on other candidates. More than 16 candidates
-    are verified in several threads, in which context managers of JAX do not apply.
+    Return one result per candidate. No result depends on the matches of other candidates. Scales are
+    used only if they are known for all candidates. More than 16 candidates are verified in several
+    threads, in which context managers of JAX do not apply.
     """
     config = config or RansacConfig()
-    wanted = config.scale_aware is not False
-    aware = [wanted and matches.scales is not None for matches in candidates]
-    groups = ([row for row, each in enumerate(aware) if each == kind] for kind in (False, True))
+    known = all(matches.scales is not None for matches in candidates)
+    config = replace(config, scale_aware=known and config.scale_aware is not False)
     size = CANDIDATE_BUCKETS[-1]
-    batches = [rows[n : n + size] for rows in groups for n in range(0, len(rows), size)]
-
-    def verify_rows(rows: list[int]) -> list[Verification]:
-        batch = replace(config, scale_aware=aware[rows[0]])
-        return _verify_batch([candidates[row] for row in rows], batch)
-
+    batches = [candidates[n : n + size] for n in range(0, len(candidates), size)]
     if len(batches) < 2:  # in this thread, so that context managers of JAX apply
-        verified = [verify_rows(rows) for rows in batches]
-    else:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # a batch keeps only one core busy
-            verified = [*pool.map(verify_rows, batches)]
-    results = dict(zip(chain(*batches), chain(*verified), strict=True))
-    return [results[row] for row in range(len(candidates))]
+        return [found for batch in batches for found in _verify_batch(batch, config)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # a batch keeps only one core busy
+        return [*chain.from_iterable(pool.map(partial(_verify_batch, config=config), batches))]
 
 
 def _verify_batch(candidates: Sequence[Matches], config: RansacConfig) -> list[Verification]:
@@ -150,14 +136,10 @@ def _verify_batch(candidates: Sequence[Matches], config: RansacConfig) -> list[V
         points[1, row, : len(matches)] = matches.database
         if config.scale_aware:
             scales[row, : len(matches)] = matches.scales
-    found, models, affines, inliers = map(np.array, _ransac_all(*points, scales, counts, config))
-    models[~found] = affines[~found] = np.nan
+    found, models, inliers = map(np.array, _ransac_all(*points, scales, counts, config))
+    models[~found] = np.nan
     return [
-        Verification(
-            affine=affines[row],
-            inliers=inliers[row, : len(matches)],
-            homography=models[row] if config.model == "homography" else None,
-        )
+        Verification(affine=models[row], inliers=inliers[row, : len(matches)])
         for row, matches in enumerate(candidates)
     ]
 
@@ -169,7 +151,7 @@ def _ransac_all(
     scales: Float[Array, "b m 2"],
     counts: Int[Array, " b"],
     config: RansacConfig,
-) -> tuple[Bool[Array, " b"], Float[Array, "b r 3"], Float[Array, "b 2 3"], Bool[Array, "b m"]]:
+) -> tuple[Bool[Array, " b"], Float[Array, "b 2 3"], Bool[Array, "b m"]]:
     """Verify the candidates of a batch one after another. They keep about one core busy."""
     key = jax.random.key(config.seed)
     find = partial(_ransac, key=key, config=config)
@@ -178,11 +160,11 @@ def _ransac_all(
         """Skip candidates that only fill up the batch, and others without enough matches."""
         outputs = jax.eval_shape(find, *candidate)
         nothing = jax.tree.map(lambda output: jnp.zeros(output.shape, output.dtype), outputs)
-        enough = candidate[-1] >= MODELS[config.model].SAMPLE_SIZE
+        enough = candidate[-1] >= affine.SAMPLE_SIZE
         return jax.lax.cond(enough, lambda: find(*candidate), lambda: nothing)
 
-    found, models, affines, inliers = jax.lax.map(verify_one, (source, target, scales, counts))
-    return found, models, affines, inliers
+    found, models, inliers = jax.lax.map(verify_one, (source, target, scales, counts))
+    return found, models, inliers
 
 
 def _ransac(
@@ -192,18 +174,12 @@ def _ransac(
     count: Int[Array, ""],
     key: Key[Array, ""],
     config: RansacConfig,
-) -> tuple[Bool[Array, ""], Float[Array, "r 3"], Float[Array, "2 3"], Bool[Array, " m"]]:
-    """Return whether a model was found, the best model, its affine map, and its inliers.
+) -> tuple[Bool[Array, ""], Float[Array, "2 3"], Bool[Array, " m"]]:
+    """Return whether a model was found, the best model, and its inliers.
 
     No number on the way is NaN or infinite, so that JAX's checks for these numbers can be used.
     """
-    kind = MODELS[config.model]
     valid = jnp.arange(len(source)) < count
-    # The corners of the box around the valid matches in the query.
-    inside = jnp.where(valid[:, None], source, source[0])
-    (top, left), (bottom, right) = inside.min(0), inside.max(0)
-    corners = jnp.array([[top, left], [top, right], [bottom, left], [bottom, right]])
-
     # The scales are 1 if they are unknown or not used.
     weights = (scales[:, 1] / config.residual) ** 2  # 1 / threshold^2
     enlarged = (scales[:, 0] / scales[:, 1]) ** 2  # area of the database feature / query feature
@@ -211,10 +187,10 @@ def _ransac(
 
     def residuals(models: Array, rows: Array | slice = slice(None)) -> Array:
         """Return squared residuals relative to the thresholds. Those of inliers are at most 1."""
-        squared = kind.squared_residuals(models, source[rows], target[rows])
+        squared = affine.squared_residuals(models, source[rows], target[rows])
         relative: Array = squared * weights[rows]
         if config.scale_aware:
-            areas = kind.areas(models, source[rows])
+            areas = affine.areas(models)[..., None]
             agree = (areas >= least[rows]) & (areas <= most[rows])
             relative = jnp.where(agree, relative, OUTLIER)
         return relative
@@ -223,9 +199,9 @@ def _ransac(
         return jnp.where(valid, residuals(models), OUTLIER)
 
     sample_key, screen_key = jax.random.split(key)
-    samples = draw_samples(sample_key, config.hypotheses, count, kind.SAMPLE_SIZE)
-    models = kind.solve(source[samples], target[samples])
-    plausible = kind.is_plausible(models, corners, config.max_stretch)
+    samples = draw_samples(sample_key, config.hypotheses, count)
+    models = affine.solve(source[samples], target[samples])
+    plausible = affine.is_plausible(models, config.max_stretch)
 
     subset = jnp.floor(
         jax.random.uniform(screen_key, (config.screen_matches,)) * count.astype(jnp.float32)
@@ -242,23 +218,19 @@ def _ransac(
     model = models[best]
     errors = all_residuals(model)
     for _ in range(config.refinements):  # local optimization: keep a fit if its score is higher
-        fitted = kind.fit(model, source, target, errors <= 1)
+        fitted = affine.fit(source, target, errors <= 1)
         after = all_residuals(fitted)
         better = msac_score(after) > msac_score(errors)
-        better &= kind.is_plausible(fitted[None], corners, config.max_stretch)[0]
+        better &= affine.is_plausible(fitted[None], config.max_stretch)[0]
         model, errors = jnp.where(better, fitted, model), jnp.where(better, after, errors)
 
     inliers = errors <= 1
-    found = plausible[best] & (inliers.sum() >= kind.SAMPLE_SIZE)
-    inliers &= found
-    if config.model == "affine":
-        return found, model, model, inliers
-    center = (inliers[:, None] * source).sum(0) / jnp.maximum(inliers.sum(), 1)
-    return found, model, homography.linearize(model, center), inliers
+    found = plausible[best] & (inliers.sum() >= affine.SAMPLE_SIZE)
+    return found, model, inliers & found
 
 
 def _score_each(
-    models: Float[Array, "s r 3"],
+    models: Float[Array, "s 2 3"],
     residuals: Callable[[Array, Array], Array],
     rows: Int[Array, " n"],
 ) -> Float[Array, " s"]:
@@ -275,13 +247,12 @@ def _score_each(
     return jax.lax.scan(add, jnp.zeros(models.shape[-1]), rows, unroll=8)[0]
 
 
-def draw_samples(
-    key: Key[Array, ""], number: int, count: Int[Array, ""], size: int
-) -> Int[Array, "s k"]:
-    """Draw ``number`` random samples of ``size`` distinct indices from 0 to ``count - 1``.
+def draw_samples(key: Key[Array, ""], number: int, count: Int[Array, ""]) -> Int[Array, "s 3"]:
+    """Draw ``number`` random samples of three distinct indices from 0 to ``count - 1``.
 
     The samples are drawn by Floyd's algorithm.
     """
+    size = affine.SAMPLE_SIZE
     uniform = jax.random.uniform(key, (size, number))
     ranges = jnp.maximum(count, size).astype(jnp.float32) - jnp.arange(size - 1.0, -1.0, -1.0)
     below = ranges[:, None]

@@ -27,8 +27,7 @@ class PairMatch(Verification):
             ``matches.database`` holds positions in photo ``b``.
         inliers: Whether each match agrees with the map.
         affine: Affine map from ``(y, x, 1)`` in ``a`` to ``(y, x)`` in ``b``. NaN if RANSAC found
-            no map. For a homography: its first-order approximation at the centroid of the inliers.
-        homography: Homography from ``a`` to ``b``. None if RANSAC fitted an affine map.
+            no map.
         verdict: Whether the photos show the same place.
     """
 

@@ -1,4 +1,4 @@
-"""Kill processes that extend a store, extend an index, or save an index, 51 times at seeded moments.
+"""Kill processes that extend a store, extend an index, or save an index at seeded moments.
 
 Two of three kills happen at a step of the work, such as half of a file. Every third happens at a time.
 """
@@ -28,7 +28,7 @@ from delfjax.search.index import Index, build_index, load_index
 from delfjax.search.index_files import IndexFileError
 from delfjax.types import Features
 
-KILLS, EXTRACTION_KILLS = 17, 30
+KILLS, EXTRACTION_KILLS = 12, 20
 FEW = PCAConfig(dimensions=8, photos=5, features=20)
 MADE_BY = {"model": "abc"}
 ROWS, SHARD = 20, 100  # descriptors per photo, and per shard of an index

@@ -256,7 +256,7 @@ def _fail(part: int) -> None:
 
 def test_a_scheduler_that_stopped_is_named():
     class Cancelled:
-        def result(self, timeout):
+        def result(self):
             raise FutureCancelledError("key", "scheduler-connection-lost")
 
     client = SimpleNamespace(scheduler=SimpleNamespace(address="tcp://host:1"))
@@ -282,28 +282,13 @@ def test_without_dask_the_error_names_the_package(monkeypatch):
         assert client is None
 
 
-@pytest.mark.parametrize(
-    ("limit", "message"),
-    [("WORKER_SECONDS", "has had no worker"), ("TASK_SECONDS", "has not finished a task")],
-)
-def test_waiting_for_a_cluster_is_limited(monkeypatch, limit, message):
-    monkeypatch.setattr(cluster_module, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(cluster_module, limit, 0.1)
-    from distributed import Client
+def test_a_scheduler_without_workers_is_refused(monkeypatch):
+    from distributed import LocalCluster
 
-    with Client(n_workers=0, processes=False, dashboard_address=None) as client:
-        if limit == "TASK_SECONDS":
-            monkeypatch.setattr(client, "nthreads", lambda: {"a worker": 1})
-        with pytest.raises(
-            TimeoutError, match=rf"^inproc://\S+: .* {message} for 0\.1 seconds.* Fix: "
-        ):
-            list(map_in_order(client, abs, [-1]))
-
-
-def test_a_timeout_of_the_task_itself_is_raised(client):
-    with pytest.raises(TimeoutError, match="inside of the task"):
-        list(map_in_order(client, _time_out, [0]))
-
-
-def _time_out(part: int) -> None:
-    raise TimeoutError("inside of the task")
+    monkeypatch.setattr(cluster_module, "WORKER_SECONDS", 0.1)
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address=None) as empty,
+        pytest.raises(TimeoutError, match="0/1 workers"),
+        connect_cluster(scheduler=empty.scheduler_address),
+    ):
+        pass

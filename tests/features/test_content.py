@@ -3,7 +3,6 @@
 import json
 from dataclasses import asdict, replace
 
-import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +10,8 @@ from hypothesis import strategies as st
 from worlds import draw, extractor, flat, save
 
 import delfjax as dx
-from delfjax.features.extraction import ExtractionConfig, has_content
+from delfjax.features.content import has_content
+from delfjax.features.extraction import ExtractionConfig
 from delfjax.features.pyramid import STRIDE, PyramidConfig, build_mosaic, level_size, split_levels
 from delfjax.provenance import config_from_dict, config_to_dict
 
@@ -21,13 +21,12 @@ CONFIG = ExtractionConfig(pyramid=PYRAMID, max_features=2000)
 ALL_CELLS = replace(CONFIG, min_contrast=0)
 REACH = 42  # pixels of a level: half a window, the neighbor of a block, the filter of the resizing
 
-content_of = jax.jit(has_content, static_argnums=2)
 colors = st.tuples(*[st.integers(0, 255)] * 3)
 
 
 def content_maps(photo, min_contrast=1.0):
     mosaic = build_mosaic(photo, PYRAMID)
-    found = np.asarray(content_of(mosaic.pixels, mosaic.levels, min_contrast))
+    found = has_content(mosaic, min_contrast)
     maps = [level > 0 for level in split_levels(mosaic, found.astype(np.float32))]
     assert found.sum() == sum(level.sum() for level in maps)  # nothing between the levels
     return maps

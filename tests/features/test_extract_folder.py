@@ -13,7 +13,7 @@ from delfjax.features.extraction import Extractor
 from delfjax.features.pca import PCA
 from delfjax.features.store import FeatureStore
 from delfjax.files import StoreError
-from delfjax.images.folder import PhotoFolder, scan
+from delfjax.images.folder import scan
 from delfjax.images.reading import PhotoError
 
 V0_1_0 = Path(__file__).parents[1] / "data" / "v0_1_0"
@@ -212,20 +212,6 @@ def test_moved_photos_are_recorded_once(tmp_path, monkeypatch, change, more):
         assert store.source(name) == photos.source(name)
     monkeypatch.setattr("delfjax.images.folder.sha256", None)  # no content is read again
     assert len(extract(photos, tmp_path / "store").report.kept) == 3 + more
-
-
-def test_a_photo_whose_file_is_not_recorded_has_failed(tmp_path, monkeypatch):
-    photos = flat(tmp_path / "photos", 3)
-    original = PhotoFolder.source
-
-    def fail(self, name):
-        return None if name == "1.png" else original(self, name)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(PhotoFolder, "source", fail)
-        store = extract(photos, tmp_path / "store")
-    assert "1.png could be read only at the second attempt" in str(store.report.failed["1.png"])
-    assert extract(photos, tmp_path / "store").report.extracted == ["1.png"]
 
 
 def test_a_store_of_version_0_1_0_without_its_pca_is_refused(tmp_path):

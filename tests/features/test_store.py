@@ -174,8 +174,9 @@ def test_the_checksum_of_a_database_depends_on_names_offsets_and_descriptors(tmp
     assert len({database.checksum, *(each.checksum for each in changed)}) == 6
 
 
-def test_an_empty_store_gives_an_empty_database(store):
-    assert store.gather().names == ()
+def test_missing_photos_are_named(store):
+    with pytest.raises(ValueError, match="at least one photo"):
+        store.gather()
     with pytest.raises(StoreError, match=r"no features of 'a'\. Fix: extract this photo first"):
         store.gather(["a"])
 

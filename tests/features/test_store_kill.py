@@ -1,4 +1,4 @@
-"""Kill the writer of a store 50 times at seeded moments: no photo is lost, duplicated or incomplete."""
+"""Kill the writer of a store 25 times at seeded moments: no photo is lost, duplicated or incomplete."""
 
 import os
 import random
@@ -13,7 +13,7 @@ from delfjax.features import store as store_module
 from delfjax.features.store import SHARDS, FeatureStore
 from delfjax.types import Features
 
-PHOTOS, KILLS = 400, 50
+PHOTOS, KILLS = 300, 25
 MADE_BY = {"model": "abc"}
 MOMENTS = ("any", "half a shard", "before renaming a shard", "before reporting a shard")
 
@@ -83,14 +83,15 @@ def check(path: str, expected: FeatureStore, known: list[str]) -> FeatureStore:
     store = FeatureStore(path)
     assert set(known) <= set(store.names)
     new = sorted(set(store.names) - set(known))
-    found, wanted = store.gather(new), expected.gather(new)
-    for part in ("offsets", "positions", "descriptors"):
-        np.testing.assert_array_equal(getattr(found, part).ravel(), getattr(wanted, part).ravel())
+    if new:
+        found, wanted = store.gather(new), expected.gather(new)
+        for part in ("offsets", "positions", "descriptors"):
+            np.testing.assert_array_equal(getattr(found, part), getattr(wanted, part))
     return store
 
 
 def test_a_killed_writer_loses_only_the_photos_in_memory(tmp_path, monkeypatch):
-    """Kill the writer until the store is complete or 50 times, then let a last run finish."""
+    """Kill the writer until the store is complete or 25 times, then let a last run finish."""
     # New processes import this file.
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     seeded, done = random.Random(0), 0

@@ -5,7 +5,6 @@ import pytest
 from places import AFFINE, directions, features, place, view
 
 from delfjax.features.pca import PCA, l2_normalize
-from delfjax.geometry.ransac import RansacConfig
 from delfjax.search.matching import match
 
 
@@ -14,14 +13,6 @@ def test_two_views_of_a_place_match():
     pair = match(query, view(query, 1))
     assert len(pair.matches) == pair.num_inliers == pair.inliers.sum() == 60
     np.testing.assert_allclose(pair.affine, AFFINE, atol=0.05)
-    assert pair.homography is None
-
-
-def test_the_model_can_be_a_homography():
-    query = place(5)
-    pair = match(query, view(query, 1), ransac=RansacConfig(model="homography"))
-    assert pair.num_inliers == 60
-    assert pair.homography.shape == (3, 3)
 
 
 def test_unrelated_photos_do_not_match():

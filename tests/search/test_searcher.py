@@ -126,16 +126,6 @@ def test_the_same_seed_gives_the_same_ranking(database):
     assert_same(*(Searcher(base, config=config)(query).ranking for _ in range(2)))
 
 
-def test_the_model_can_be_a_homography(database):
-    query, base = database
-    config = SearchConfig(ransac=RansacConfig(model="homography"))
-    result = Searcher(base, config=config)(query)
-    assert result.ranking.images[0] == 3
-    assert result.ranking.inliers[0] == 60
-    np.testing.assert_allclose(result.ranking.affines[0], AFFINE, atol=0.2)
-    assert result.verifications[3].homography.shape == (3, 3)
-
-
 @pytest.mark.parametrize("index", ["nndescent", IndexConfig(kind="nndescent"), "built"])
 def test_the_index_is_a_kind_a_configuration_or_built(database, index):
     query, base = database
