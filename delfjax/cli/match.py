@@ -57,8 +57,6 @@ def match(options: argparse.Namespace) -> int:
             "the settings of the extraction are those of --store, which cannot be changed. "
             "Fix: leave out --longest and the other options of the extraction, or leave out --store"
         )
-    if options.figure:
-        import matplotlib  # noqa: F401 - slow, and it refuses a wrong $MPLBACKEND
     photos = [read_image(path) for path in options.photos]
     settings, pca = {"weights": options.weights, "backend": options.backend}, None
     if options.store:

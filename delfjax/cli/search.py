@@ -12,7 +12,7 @@ from delfjax.cli.options import (
     add_advanced_group,
     add_backend_option,
     add_extraction_options,
-    add_index_options,
+    add_index_option,
     add_json_option,
     add_model_options,
     add_number,
@@ -60,13 +60,9 @@ def search_options(parser: argparse.ArgumentParser) -> None:
     add_backend_option(parser)
     add_json_option(parser)
     advanced = add_advanced_group(parser)
-    saved = (
-        "folder of an index that `delfjax index` wrote; by default STORE.index of a feature store"
-    )
-    advanced.add_argument("--saved", type=Path, metavar="FOLDER", help=saved)
     add_extraction_options(advanced)
     add_pca_options(advanced)
-    add_index_options(advanced, settings=False)
+    add_index_option(advanced)
     add_search_options(advanced)
 
 
@@ -74,14 +70,6 @@ def search(options: argparse.Namespace) -> int:
     """Run ``delfjax search``."""
     check_outputs(options, default_index(options.folder))
     config = search_config(options)
-    if options.saved and not _fits_saved(options):
-        raise UsageError(
-            f"--saved {options.saved} cannot be combined with --features, --truncate or --index: the "
-            "features, dimensions and kind of a saved index are fixed. "
-            "Fix: leave out --saved, or leave out the other options"
-        )
-    if options.page:
-        import matplotlib  # noqa: F401 - slow, and it refuses a wrong $MPLBACKEND
     store, model, photo, skipped = _open_collection(options, config)
     query = model(photo)
     if not len(query):
@@ -186,16 +174,13 @@ def _load_photo(store: FeatureStore, name: str) -> Photo:
     return read_image(Path(source.folder) / name)
 
 
-def _fits_saved(options: argparse.Namespace) -> bool:
-    """Return whether the options keep the features, dimensions and kind of a saved index."""
-    return options.features is None and options.truncate is None and options.index == "auto"
-
-
 def _load_or_build(database: Database, store: FeatureStore, options: argparse.Namespace) -> Index:
-    """Load the saved index if the options allow it. Otherwise build an index."""
-    path, fits = options.saved or default_index(store.path), _fits_saved(options)
-    if fits and not options.saved and store.path != options.folder:  # a store in the cache
+    """Load the saved index if there is one and the options allow it. Otherwise build an index."""
+    if (options.features, options.truncate, options.index) != (None, None, "auto"):
+        return build_index(database.descriptors, options.index)
+    if store.path != options.folder:  # a store in the cache
         return cached_index(database, store.path)
-    if options.saved or (fits and (path / MANIFEST).exists()):
+    path = default_index(store.path)
+    if (path / MANIFEST).exists():
         return load_index(path, database=database.checksum)
-    return build_index(database.descriptors, options.index)
+    return build_index(database.descriptors)

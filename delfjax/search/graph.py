@@ -210,40 +210,6 @@ def choose_block(
 
 @no_type_check
 @compiled
-def _add_edge(vectors: Vectors, edges: Edges, node: int, target: int, spread: float) -> None:
-    """Add an edge to a node. If the node is full, choose again among its edges and the new one."""
-    targets = edges[node]
-    if targets[-1] < 0:
-        targets[np.argmax(targets < 0)] = target
-        return
-    keys = np.empty(len(targets) + 1, np.int64)
-    for edge, row in enumerate(np.append(targets, target)):
-        keys[edge] = _pack(_squared_distance(vectors[node], vectors, row), row)
-    _prune(vectors, np.sort(keys), spread, targets)
-
-
-@no_type_check
-@compiled
-def insert(
-    vectors: Vectors, edges: Edges, entries: Rows, first: int, width: int, spread: float
-) -> None:
-    """Add node ``first`` and later nodes to a graph, with edges to and from near nodes.
-
-    ``edges`` is changed in place. ``spread`` is the pruning factor of `NNDescentConfig`. The other
-    arguments are those of `search_block`.
-    """
-    space = _workspace(len(vectors), width)
-    for node in range(first, len(vectors)):
-        found = _beam_search(vectors[node], vectors, edges, entries, space)
-        _prune(vectors, space[0][:found], spread, edges[node])
-        for neighbor in edges[node]:
-            if neighbor < 0:
-                break
-            _add_edge(vectors, edges, neighbor, node, spread)
-
-
-@no_type_check
-@compiled
 def _mark_reachable(edges: Edges, node: int, reached: Bool[np.ndarray, " t"], stack: Rows) -> None:
     """Mark in ``reached`` every node that can be reached along edges from ``node``."""
     size = 1

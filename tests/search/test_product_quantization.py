@@ -77,22 +77,6 @@ def test_building_is_deterministic(index):
 
 
 @needs_faiss
-def test_added_descriptors_are_found():
-    index = ProductQuantizationIndex.build(DATABASE[:2500])
-    index.add(DATABASE[2500:])
-    assert len(index) == 3000
-    rows, _ = index.search(DATABASE[2500:], 20)
-    assert (rows == np.arange(2500, 3000)[:, None]).any(1).mean() > 0.8
-
-
-@needs_faiss
-def test_recall_needs_an_exact_index(index):
-    with pytest.raises(ValueError, match=r"not keep the descriptors\. Fix: .*an exact index"):
-        index.recall(QUERIES)
-    assert 0 <= index.recall(QUERIES, exact=ExactIndex(DATABASE)) <= 1
-
-
-@needs_faiss
 def test_recall_uses_true_distances():
     """The rough distances of codes may be too short; recall counts the true neighbors all the same."""
     exact, every_list = ExactIndex(DATABASE), ProductQuantizationIndex.build(DATABASE, probes=76)

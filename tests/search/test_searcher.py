@@ -290,8 +290,7 @@ def test_a_searcher_of_a_store_limits_database_and_queries(store, reduction):
 
 def test_a_database_can_be_given_its_pca(store, reduction):
     searcher = Searcher(store.gather(), pca=reduction[0])
-    searcher.add(["d"], [unreduced(place(3), reduction[1])])
-    assert searcher(unreduced(place(3), reduction[1])).ranking.images[0] == 3
+    assert searcher(unreduced(place(2), reduction[1])).ranking.images[0] == 2
 
 
 def test_a_pca_that_keeps_all_dimensions_is_an_error():
@@ -307,46 +306,7 @@ def test_features_of_another_model_are_an_error(store):
         Searcher(store)(photo)
 
 
-# --- adding photos, and searching some of them
-
-
-def test_added_photos_are_found_as_if_they_had_been_there(database):
-    query, base = database
-    photos = [(name, base.features(number)) for number, name in enumerate(base.names)]
-    first = Database.from_features(*zip(*photos[:3], strict=True))
-    searcher = Searcher(first)
-    for part in (photos[3:8], photos[8:]):
-        searcher.add(*zip(*part, strict=True))
-    for name in ("names", "photo_indices", "descriptors", "positions"):
-        np.testing.assert_array_equal(getattr(searcher.database, name), getattr(base, name))
-    assert_same(searcher(query).ranking, Searcher(base)(query).ranking)
-
-
-def test_the_last_photo_added_is_found():
-    query, base = place(5), Database.from_features(["a", "b"], [place(1), place(2)])
-    searcher = Searcher(base)
-    searcher.add(["last"], [view(query, 1)])
-    assert searcher(query).ranking.images[0] == 2
-
-
-def test_a_photo_that_the_index_refuses_is_not_added():
-    class Full(ExactIndex):
-        def add(self, descriptors):
-            raise ValueError("full")
-
-    base = Database.from_features(["a", "b"], [place(1), place(2)])
-    searcher = Searcher(base, Full(base.descriptors))
-    with pytest.raises(ValueError, match="full"):
-        searcher.add(["last"], [place(3)])
-    assert searcher.database is base
-
-
-def test_a_photo_cannot_be_added_twice(database):
-    _, base = database
-    searcher = Searcher(base)
-    with pytest.raises(ValueError, match="'photo3' is in the database already"):
-        searcher.add(["new", "photo3"], [place(1), place(2)])
-    assert len(searcher.index) == len(base.descriptors)
+# --- searching some photos, and other indexes
 
 
 def test_a_subset_is_ranked_like_a_database_of_its_own(database):
@@ -358,20 +318,6 @@ def test_a_subset_is_ranked_like_a_database_of_its_own(database):
     assert result.verifications[3].num_inliers == result.ranking.inliers[0] == 60
     positions = {tuple(row) for row in base.features(3).positions}
     assert {tuple(row) for row in result.matches[3].database} <= positions
-
-
-@pytest.mark.parametrize("names", [["r", "r"], "rs"])
-def test_added_photos_need_different_names(database, names):
-    searcher = Searcher(database[1])
-    with pytest.raises(ValueError, match=r"expected a (different name|list of names)"):
-        searcher.add(names, [place(1), place(2)])
-
-
-def test_added_descriptors_are_finite(database):
-    photo = place(1)
-    broken = photo.with_descriptors(np.full_like(photo.descriptors, np.nan))
-    with pytest.raises(ValueError, match="'x': its descriptors are not all finite"):
-        Searcher(database[1]).add(["x"], [broken])
 
 
 def test_the_index_of_another_database_is_refused(database):
