@@ -32,11 +32,11 @@ FIELDS = {
     "pca_seed": "seed",
     "transform": "model",
 }
-PYRAMID = {
+PYRAMID_OPTIONS = {
     "longest": "shrink larger photos so that the longest side has this many pixels",
     "resizing": "how photos are resized; tensorflow1 is the method of the official code of DELF",
 }
-EXTRACTION = {
+EXTRACTION_OPTIONS = {
     "selection": "score that selects features; by default attention if the model has it, else norm",
     "max_features": "maximum number of features per photo",
     "nms_iou": "drop a feature if its intersection over union with a better feature exceeds this value; 1 "
@@ -47,12 +47,12 @@ EXTRACTION = {
     "cell_step": "use every n-th row and column of conv4; the official network of DELF uses 2, a stride of "
     "32 pixels",
 }
-PCA = {
+PCA_OPTIONS = {
     "dimensions": "dimensions of a descriptor after the PCA",
     "whiten": "divide each dimension by its standard deviation after the PCA",
     "pca_seed": "random seed for the choice of photos and features from which the PCA is learned",
 }
-RANSAC = {
+RANSAC_OPTIONS = {
     "residual": "inlier threshold: largest distance from a mapped point to its match, in pixels",
     "scale_aware": "let the inlier threshold follow the scales of the features; by default yes, and no (as "
     "in the paper) in evaluations",
@@ -60,7 +60,7 @@ RANSAC = {
     "transform": "kind of map that RANSAC fits between two photos",
     "seed": "random seed of RANSAC",
 }
-SEARCH = {
+SEARCH_OPTIONS = {
     "neighbors": "number K of nearest database features that are found for each query feature",
     "verified": "number of photos to verify by RANSAC, most votes first; 0 ranks by votes alone",
     "score": "score that ranks the photos; the default is votes+inliers, and inliers (as in the paper) in "
@@ -70,7 +70,7 @@ SEARCH = {
     "features": "use only the N best features of each photo; by default all",
     "truncate": "use only the first N dimensions of each descriptor; by default all",
 }
-STAGES = {
+STAGE_OPTIONS = {
     "global_dimensions": "dimensions of a global descriptor after --global-whiten",
     "fuse": "weight of RANSAC inliers in late fusion with global similarity, 0 to 1 (paper: 0.25)",
     "shortlist": "re-rank the N most similar photos by local features with geometric verification",
@@ -107,13 +107,13 @@ def add_backend_option(parser: argparse._ActionsContainer) -> None:
 
 def add_extraction_options(parser: argparse._ActionsContainer) -> None:
     """Add the options for the image pyramid and the selection of features."""
-    add_fields(parser, PyramidConfig(), PYRAMID)
-    add_fields(parser, ExtractionConfig(), EXTRACTION)
+    add_fields(parser, PyramidConfig(), PYRAMID_OPTIONS)
+    add_fields(parser, ExtractionConfig(), EXTRACTION_OPTIONS)
 
 
 def add_pca_options(parser: argparse._ActionsContainer) -> None:
     """Add the options for the PCA of local descriptors."""
-    add_fields(parser, PCAConfig(), PCA)
+    add_fields(parser, PCAConfig(), PCA_OPTIONS)
 
 
 def add_index_option(parser: argparse._ActionsContainer) -> None:
@@ -124,12 +124,12 @@ def add_index_option(parser: argparse._ActionsContainer) -> None:
 
 def add_ransac_options(parser: argparse._ActionsContainer) -> None:
     """Add the options for geometric verification."""
-    add_fields(parser, RansacConfig(), RANSAC)
+    add_fields(parser, RansacConfig(), RANSAC_OPTIONS)
 
 
 def add_search_options(parser: argparse._ActionsContainer) -> None:
     """Add the options of the search by local features, with geometric verification."""
-    add_fields(parser, SearchConfig(), SEARCH)
+    add_fields(parser, SearchConfig(), SEARCH_OPTIONS)
     add_ransac_options(parser)
 
 
@@ -142,7 +142,7 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--global", dest="pooling", choices=POOLINGS, help=pooling)
     whiten = "folder of photos to learn a whitening from, or 'rendered' for the rendered photos"
     group.add_argument("--global-whiten", dest="whitening", metavar="FOLDER", help=whiten)
-    add_fields(group, RunConfig(global_descriptor=GlobalConfig()), STAGES)
+    add_fields(group, RunConfig(global_descriptor=GlobalConfig()), STAGE_OPTIONS)
     expand = (
         "kind of query expansion: add features of the best results to the query, and search again"
     )
@@ -224,12 +224,12 @@ def refuse_unused(option: str, is_given: bool, needed: str, value: object) -> No
 
 def extraction_config(options: argparse.Namespace) -> ExtractionConfig:
     """Return the configuration of the image pyramid and the selection of features."""
-    pyramid = PyramidConfig(**read_fields(options, PYRAMID))
-    config = ExtractionConfig(pyramid=pyramid, **read_fields(options, EXTRACTION))
+    pyramid = PyramidConfig(**read_fields(options, PYRAMID_OPTIONS))
+    config = ExtractionConfig(pyramid=pyramid, **read_fields(options, EXTRACTION_OPTIONS))
     if options.model in HANDCRAFTED:
         defaults = vars(PyramidConfig()) | vars(ExtractionConfig())
-        for name in (PYRAMID.keys() | EXTRACTION.keys()) - {"longest", "max_features"}:
-            if getattr(options, name) != defaults[name]:
+        for name in ("resizing", *EXTRACTION_OPTIONS):
+            if name != "max_features" and getattr(options, name) != defaults[name]:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(
                     f"{option} has no effect with --model {options.model}, which has no network. "
@@ -240,17 +240,17 @@ def extraction_config(options: argparse.Namespace) -> ExtractionConfig:
 
 def pca_config(options: argparse.Namespace) -> PCAConfig:
     """Return the configuration of the PCA of local descriptors."""
-    return PCAConfig(**read_fields(options, PCA))
+    return PCAConfig(**read_fields(options, PCA_OPTIONS))
 
 
 def ransac_config(options: argparse.Namespace) -> RansacConfig:
     """Return the configuration of geometric verification."""
-    return RansacConfig(**read_fields(options, RANSAC))
+    return RansacConfig(**read_fields(options, RANSAC_OPTIONS))
 
 
 def search_config(options: argparse.Namespace) -> SearchConfig:
     """Return the configuration of the search by local features."""
-    return SearchConfig(ransac=ransac_config(options), **read_fields(options, SEARCH))
+    return SearchConfig(ransac=ransac_config(options), **read_fields(options, SEARCH_OPTIONS))
 
 
 def run_config(options: argparse.Namespace) -> RunConfig:
@@ -269,5 +269,5 @@ def run_config(options: argparse.Namespace) -> RunConfig:
         global_descriptor=pooled,
         whitening=options.whitening,
         expansion=ExpansionConfig(kind=options.expand) if options.expand else None,
-        **read_fields(options, STAGES),
+        **read_fields(options, STAGE_OPTIONS),
     )

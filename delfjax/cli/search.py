@@ -152,11 +152,7 @@ def _open_collection(
     model = load(options.model or DEFAULT_MODEL, extraction, **settings)
     path = cached_store_path(model, photos, pca)
     show(f"{options.folder}: the features are kept in {path}", error=True)
-    try:
-        store = update_cached_store(model, photos, pca)
-    except KeyboardInterrupt:
-        show("The features that are extracted already are kept", error=True)
-        raise
+    store = update_cached_store(model, photos, pca)
     report = store.report
     if report.extracted or report.removed:
         counts = f"{len(report.extracted)} extracted, {len(report.kept)} kept, "

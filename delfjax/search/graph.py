@@ -137,14 +137,9 @@ def search_block(
 ) -> None:
     """Find approximate nearest neighbors of queries by beam search in a neighbor graph.
 
-    Args:
-        queries: Query descriptors.
-        vectors: Database descriptors. Each descriptor is a node of the graph.
-        edges: Rows of the nodes to which each node has an edge. Missing edges are -1.
-        entries: Rows of the nodes at which every search starts.
-        width: Number of nearest nodes that a search keeps (the beam).
-        rows: Output: database rows of the neighbors, nearest first. -1 if a neighbor is not found.
-        distances: Output: L2 distances of the neighbors. Infinite if a neighbor is not found.
+    ``vectors``, ``edges`` and ``entries`` are those of `NNDescentIndex`. ``width`` is the number of
+    nearest nodes that a search keeps. The results are written into ``rows`` and ``distances``,
+    nearest first. If a neighbor is not found, they are -1 and infinity.
     """
     space = _workspace(len(vectors), width)
     rows[:], distances[:] = NONE, np.inf

@@ -389,7 +389,6 @@ def test_an_interrupted_search_keeps_the_extracted_photos(query, tmp_path, capsy
         patch.setattr(Extractor, "_launch", interrupt)
         assert run("search", folder, query, *SEARCH) == 130
     err = capsys.readouterr().err
-    assert "The features that are extracted already are kept\n" in err
     assert "delfjax search: interrupted. Run the same command again to resume" in err
     launches = []
     monkeypatch.setattr(Extractor, "_launch", lambda *each: launches.append(each) or launch(*each))

@@ -46,6 +46,8 @@ def run(*arguments) -> int:
 
 
 def numeric_options():
+    """Yield each numeric option, with the first command that has it."""
+    seen = set()
     for command, (module, _) in COMMANDS.items():
         parser = argparse.ArgumentParser()
         getattr(import_module(f"delfjax.cli.{module}"), f"{command.replace('-', '_')}_options")(
@@ -53,7 +55,9 @@ def numeric_options():
         )
         for action in parser._actions:
             if getattr(action.type, "__name__", "") == "convert":
-                yield pytest.param(command, action, id=f"{command} {action.option_strings[0]}")
+                if action.option_strings[0] not in seen:
+                    yield pytest.param(command, action, id=f"{command} {action.option_strings[0]}")
+                seen.add(action.option_strings[0])
             else:
                 assert action.type not in (int, float), (
                     f"{command} {action.option_strings}: no range"

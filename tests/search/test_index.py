@@ -56,14 +56,6 @@ def test_an_impossible_configuration_is_an_error(config, message):
         config.build(np.eye(8, dtype=np.float32))
 
 
-def test_a_configuration_is_checked_before_the_descriptors_are_known():
-    IndexConfig(kind="nndescent", settings={"beam": 5}).check()
-    with pytest.raises(ValueError, match="beam is 0; expected a whole number"):
-        IndexConfig(kind="nndescent", settings={"beam": 0}).check()
-    with pytest.raises(ValueError, match="need a kind of index"):
-        IndexConfig(settings={"beam": 5}).check()
-
-
 # --- recall
 
 

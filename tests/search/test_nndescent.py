@@ -10,7 +10,7 @@ from descriptors import DATABASE, QUERIES, unit_vectors
 
 from delfjax.search import graph, nndescent
 from delfjax.search.exact import ExactIndex
-from delfjax.search.nndescent import NNDescentConfig, NNDescentIndex, nearest_neighbors
+from delfjax.search.nndescent import NNDescentIndex, nearest_neighbors
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +78,6 @@ def test_more_neighbors_than_the_beam_width(index):
     assert (rows >= 0).all()
 
 
-def test_no_queries(index):
-    rows, distances = index.search(QUERIES[:0], 60)
-    assert rows.shape == distances.shape == (0, 60)
-
-
 def test_read_only_queries_are_not_compiled_again(index):
     index.search(QUERIES, 60)
     compiled = len(graph.search_block.signatures)
@@ -122,15 +117,6 @@ def test_edges_lead_to_other_nodes_once_each(index):
         assert node not in ends
         assert len(set(ends)) == len(ends)
         assert row == ends + [-1] * (len(row) - len(ends))
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("beam", 0), ("degree", 0), ("neighbors", 0), ("entries", 0), ("spread", 0.5), ("seed", -1)],
-)
-def test_settings_out_of_range_are_an_error(name, value):
-    with pytest.raises(ValueError, match=rf"{name} is {value}; expected a .*number of at least"):
-        NNDescentConfig(**{name: value})
 
 
 SEARCH = """

@@ -1,7 +1,6 @@
 """Votes, pairing, verification and ranking on a database with known results."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from delfjax.geometry.ransac import RansacConfig
 from delfjax.search.exact import ExactIndex
 from delfjax.search.index import IndexConfig, build_index
 from delfjax.search.nndescent import NNDescentIndex
-from delfjax.search.searcher import FeaturePairs, SearchConfig, Searcher
+from delfjax.search.searcher import SearchConfig, Searcher
 
 
 @pytest.fixture
@@ -81,13 +80,6 @@ def test_photos_without_votes_are_not_ranked(database):
     query, base = database
     ranking = Searcher(base, config=SearchConfig(max_distance=0.5))(query).ranking
     assert sorted(ranking.images) == [3, 7, 9]
-
-
-def test_one_vote_is_enough_to_be_ranked():
-    query = place(5)
-    base = Database.from_features(["a", "b"], [place(1), view(query, 1)[:1]])
-    ranking = Searcher(base, config=SearchConfig(max_distance=0.5))(query).ranking
-    assert (ranking.images.tolist(), ranking.votes.tolist()) == ([1], [1])
 
 
 def test_a_query_without_features_finds_nothing(database):
@@ -184,60 +176,6 @@ def test_pairs_follow_the_definition(database, one_to_one, limits):
     found = set(zip(*(column.tolist() for column in columns), strict=True))
     assert found == pair_by_definition(base, neighbors, config)
     assert (np.diff(pairs.images) >= 0).all()
-
-
-def test_the_nearest_pair_of_each_feature_and_photo_is_kept():
-    pairs = FeaturePairs(
-        images=np.array([1, 1, 2]),
-        query_rows=np.array([1, 1, 1]),
-        database_rows=np.array([4, 5, 9]),
-        distances=np.array([0.3, 0.2, 0.4]),
-    )
-    assert pairs.nearest_of(pairs.images, pairs.query_rows).database_rows.tolist() == [5, 9]
-
-
-def test_the_ratio_test_compares_with_the_last_neighbor(database):
-    query, base = database
-    config = SearchConfig(neighbors=20, ratio=0.7, one_to_one=False)
-    searcher = Searcher(base, config=config)
-    neighbors = searcher.find_neighbors(query)
-    pairs = searcher.pair_features(neighbors)
-    assert len(pairs.images) > 0
-    assert (pairs.distances < 0.7 * neighbors.distances[pairs.query_rows, -1]).all()
-    assert {3, 7, 9} == set(pairs.images.tolist()), "correct neighbors are far nearer than others"
-
-
-def test_a_smaller_ratio_keeps_fewer_pairs(database):
-    query, base = database
-    found = []
-    for ratio in (1.0, 0.9, 0.6, 0.3):
-        searcher = Searcher(base, config=SearchConfig(ratio=ratio, one_to_one=False))
-        pairs = searcher.pair_features(searcher.find_neighbors(query))
-        found.append(set(zip(pairs.query_rows.tolist(), pairs.database_rows.tolist(), strict=True)))
-    assert all(less <= more for more, less in pairwise(found))
-    assert len(found[0]) > len(found[-1])
-
-
-# --- ranges of the configuration
-
-
-@pytest.mark.parametrize("ratio", [0.0, -1.0, 1.5, float("nan")])
-def test_ratios_out_of_range_are_an_error(ratio):
-    with pytest.raises(ValueError, match="expected a number above 0 and at most 1"):
-        SearchConfig(ratio=ratio)
-
-
-@pytest.mark.parametrize("name", ["neighbors", "verified", "features", "truncate"])
-def test_counts_out_of_range_are_an_error(name):
-    with pytest.raises(ValueError, match=f"{name} is -1; expected a whole number of at least"):
-        SearchConfig(**{name: -1})
-    assert SearchConfig(verified=0).verified == 0, "ranked by votes alone"
-
-
-@pytest.mark.parametrize("distance", [-0.1, float("nan")])
-def test_distances_out_of_range_are_an_error(distance):
-    with pytest.raises(ValueError, match=r"max_distance is .*; expected a number of at least 0"):
-        SearchConfig(max_distance=distance)
 
 
 # --- stores, and features that are not reduced
