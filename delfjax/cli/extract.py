@@ -20,10 +20,19 @@ from delfjax.cli.options import (
     pca_config,
     search_config,
 )
-from delfjax.cli.output import OK, check_folder, check_outputs, list_failures, print_result, show
+from delfjax.cli.output import (
+    OK,
+    UsageError,
+    check_folder,
+    check_outputs,
+    list_failures,
+    print_result,
+    show,
+)
 from delfjax.features.cluster import WORKERS, connect_cluster
-from delfjax.features.extract_folder import extract_folder
-from delfjax.features.factory import load
+from delfjax.features.extract_folder import LocalExtractor, PCAConfig, extract_folder
+from delfjax.features.extraction import ExtractionConfig
+from delfjax.features.factory import DEFAULT_MODEL, extractor_of, load
 from delfjax.features.store import FeatureStore
 from delfjax.files import StoreError, printable
 from delfjax.images.folder import PhotoFolder, scan
@@ -62,10 +71,10 @@ def extract_options(parser: argparse.ArgumentParser) -> None:
 def extract(options: argparse.Namespace) -> int:
     """Run ``delfjax extract``."""
     check_folder("STORE", options.store)
-    settings = extraction_config(options)
+    extraction = extraction_config(options)
     config = replace(pca_config(options), database=options.database)
     photos = scan(options.folder)
-    model = load(options.model, settings, weights=options.weights, backend=options.backend)
+    model = load_model(options, extraction)
     with connect_cluster(scheduler=options.scheduler, workers=options.workers) as client:
         store = extract_folder(model, photos, options.store, config=config, client=client)
     report, gone = store.report, _gone(store, photos)
@@ -166,6 +175,27 @@ def open_store(path: Path) -> FeatureStore:
     if not len(store):
         raise StoreError(f"{path}: the store is empty. Fix: run delfjax extract FOLDER {path}")
     return store
+
+
+def check_unchanged(
+    store: Path, extraction: ExtractionConfig, pca: PCAConfig | None = None
+) -> None:
+    """Raise a `UsageError` if settings differ from the defaults, because those of a store are fixed."""
+    if (extraction, pca or PCAConfig()) != (ExtractionConfig(), PCAConfig()):
+        raise UsageError(
+            f"{store} is a feature store, whose settings of extraction and PCA cannot be changed. Fix: "
+            "leave out --longest and the other options of `delfjax extract`, or do without the store"
+        )
+
+
+def load_model(
+    options: argparse.Namespace, extraction: ExtractionConfig, store: FeatureStore | None = None
+) -> LocalExtractor:
+    """Load the model of a store or, without a store, the model that the options choose."""
+    settings = {"weights": options.weights, "backend": options.backend}
+    if store is not None:
+        return extractor_of(store, options.model, **settings)
+    return load(options.model or DEFAULT_MODEL, extraction, **settings)
 
 
 def default_index(store: Path) -> Path:

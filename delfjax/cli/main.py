@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         show(f"delfjax {command}: {_describe(error)}", error=True)
         try:
-            sys.stdout.flush()
+            print(end="", flush=True)
         except OSError:  # Python would try again when it exits
             drop_output()
         return WRONG_USAGE if isinstance(error, (UsageError, ConfigError)) else FAILED

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from delfjax.cli.extract import default_index, open_store
+from delfjax.cli.extract import check_unchanged, default_index, load_model, open_store
 from delfjax.cli.options import (
     add_advanced_group,
     add_backend_option,
@@ -22,11 +22,9 @@ from delfjax.cli.options import (
     pca_config,
     search_config,
 )
-from delfjax.cli.output import OK, UsageError, check_outputs, list_failures, print_result, show
+from delfjax.cli.output import OK, check_outputs, list_failures, print_result, show
 from delfjax.features.database import Database
-from delfjax.features.extract_folder import LocalExtractor, PCAConfig
-from delfjax.features.extraction import ExtractionConfig
-from delfjax.features.factory import DEFAULT_MODEL, extractor_of, load
+from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.store import MANIFEST as STORE_MANIFEST
 from delfjax.features.store import FeatureStore
 from delfjax.files import printable
@@ -135,21 +133,16 @@ def _open_collection(
     """
     extraction, pca = extraction_config(options), pca_config(options)
     is_store = (options.folder / STORE_MANIFEST).exists()
-    if is_store and (extraction, pca) != (ExtractionConfig(), PCAConfig()):
-        raise UsageError(
-            f"{options.folder} is a feature store, whose settings of extraction and PCA cannot be changed. "
-            "Fix: leave out the options of `delfjax extract`, or search a folder of photos"
-        )
+    if is_store:
+        check_unchanged(options.folder, extraction, pca)
     store = open_store(options.folder) if is_store else None
     dimensions = store.dimensions if store else pca.dimensions
     check_dimensions("--truncate", config.truncate, dimensions)
     IndexConfig(kind=options.index).check(config.truncate or dimensions)
-    settings = {"weights": options.weights, "backend": options.backend}
     if store:
-        model = extractor_of(store, options.model, **settings)
-        return store, model, read_image(options.photo), ()
+        return store, load_model(options, extraction, store), read_image(options.photo), ()
     photos, photo = scan(options.folder), read_image(options.photo)
-    model = load(options.model or DEFAULT_MODEL, extraction, **settings)
+    model = load_model(options, extraction)
     path = cached_store_path(model, photos, pca)
     show(f"{options.folder}: the features are kept in {path}", error=True)
     store = update_cached_store(model, photos, pca)

@@ -120,7 +120,7 @@ def test_each_number_has_a_range(command, action, capsys, tmp_path, monkeypatch)
         ("train --photos a --out b --learning-rate 1e308", "expected a number of at least 0"),
         ("evaluate a --page=", "--page is empty"),
         ("data list --root=", "--root is empty"),
-        ("match a b --store s --longest 64", "the settings of the extraction are those of --store"),
+        ("match a b --store s --longest 64", "s is a feature store, whose settings"),
         (
             "match a b --figure x.unknown",
             "--figure x.unknown is a file of unknown format '.unknown'",
