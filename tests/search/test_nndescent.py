@@ -144,21 +144,23 @@ def test_a_new_process_searches_without_compiling(index, tmp_path):
     np.testing.assert_array_equal(rows, index.search(QUERIES, 60)[0])
 
 
-@pytest.mark.parametrize("limit", [0, 20_000])
-def test_nearest_neighbors_of_rows_are_near_and_not_the_row_itself(monkeypatch, limit):
-    """Found by pynndescent or exactly."""
-    monkeypatch.setattr(nndescent, "BRUTE_FORCE_LIMIT", limit)
+def assert_neighbors_are_near(share):
     rows = nearest_neighbors(DATABASE, 20, seed=3)
     assert rows.shape == (3000, 20)
     true, _ = ExactIndex(DATABASE).search(DATABASE, 21)
     found = [len(set(ours) & set(near[1:])) for ours, near in zip(rows, true, strict=True)]
-    assert np.mean(found) > (0.97 if limit == 0 else 0.999) * 20
-    assert (rows != np.arange(3000)[:, None]).all()
+    assert np.mean(found) > share * 20
+    assert (rows != np.arange(3000)[:, None]).all(), "a row is no neighbor of itself"
 
 
-def test_a_graph_of_pynndescents_neighbors_finds_as_much(monkeypatch, index):
+def test_neighbors_of_few_rows_are_exact():
+    assert_neighbors_are_near(0.999)
+
+
+def test_pynndescent_finds_the_neighbors_of_many_rows(monkeypatch, index):
     monkeypatch.setattr(nndescent, "BRUTE_FORCE_LIMIT", 0)
-    other = NNDescentIndex.build(DATABASE)
-    found, expected = (each.recall(QUERIES, exact=ExactIndex(DATABASE)) for each in (other, index))
+    assert_neighbors_are_near(0.97)
+    other, exact = NNDescentIndex.build(DATABASE), ExactIndex(DATABASE)
+    found, expected = (each.recall(QUERIES, exact=exact) for each in (other, index))
     assert found == pytest.approx(expected, abs=0.01)
     assert len(reached(other)) == len(DATABASE)
