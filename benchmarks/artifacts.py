@@ -182,7 +182,7 @@ def read_index(folder: Path) -> object:
     """Read an index, and search with it."""
     index = load_index(folder)
     found = index.search(descriptors(9, 3), 3)
-    return index.kind, index.effort, index._settings(), index._tensors(), found
+    return index.kind, index.effort, index._content(), found
 
 
 def state(seed: int) -> TrainState:

@@ -19,7 +19,7 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache
 from worlds import network
 
-from delfjax.cli import match, options, search
+from delfjax.cli import extract, options
 from delfjax.models import weights
 from delfjax.models.backbone import ResNet
 from delfjax.models.conversion import WeightsError
@@ -79,7 +79,7 @@ def tiny_network(monkeypatch, tmp_path):
         return network(conv5=conv5)
 
     monkeypatch.setattr(weights, "load_backbone", load_tiny)
-    for module in (match, options, search):  # the model of the zoo does not fit the tiny network
+    for module in (extract, options):  # the model of the zoo does not fit the tiny network
         monkeypatch.setattr(module, "DEFAULT_MODEL", "resnet50_v1")
     names = "jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs"
     before = {name: getattr(jax.config, name) for name in names}

@@ -10,7 +10,7 @@ from delfjax import datasets
 from delfjax.cli.options import (
     add_advanced_group,
     add_extraction_options,
-    add_index_options,
+    add_index_option,
     add_json_option,
     add_model_options,
     add_pca_options,
@@ -27,9 +27,8 @@ from delfjax.cli.output import (
     print_result,
     show,
 )
-from delfjax.datasets import rendered
 from delfjax.datasets.benchmark import Benchmark
-from delfjax.datasets.catalog import DATASETS, data_folder
+from delfjax.datasets.catalog import data_folder
 from delfjax.datasets.labeled_folder import describe_classes
 from delfjax.evaluation.benchmark import evaluate as evaluate_benchmark
 from delfjax.evaluation.report import format_report, report
@@ -83,24 +82,13 @@ def _add_shared_options(parser: argparse.ArgumentParser) -> None:
     advanced = add_advanced_group(parser)
     add_extraction_options(advanced)
     add_pca_options(advanced)
-    add_index_options(advanced)
+    add_index_option(advanced)
     add_search_options(advanced)
-
-
-def _data_folders(options: argparse.Namespace) -> list[Path]:
-    """Return the folders of the data sets that ``delfjax benchmark`` reads."""
-    if options.command != "benchmark":
-        return []
-    if options.name in datasets.RENDERED:
-        return [rendered.find_folder(options.root)]
-    names = options.name.split("+")
-    sources = [DATASETS[name].photos_from or name for name in names]
-    return [options.root / name for name in {*names, *sources}]
 
 
 def _run(load_benchmark: Callable[[], Benchmark], options: argparse.Namespace) -> int:
     """Evaluate a benchmark, print the scores, and write the requested files."""
-    check_outputs(options, *_data_folders(options))
+    check_outputs(options)
     check_folder("--store", options.store)
     config = run_config(options)
     config.check()

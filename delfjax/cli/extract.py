@@ -1,4 +1,4 @@
-"""The commands ``delfjax extract`` and ``delfjax index``, for the features of a folder of photos."""
+"""The commands ``delfjax extract``, ``index`` and ``export``, for feature stores."""
 
 import argparse
 import os
@@ -10,25 +10,40 @@ from delfjax.cli.options import (
     add_advanced_group,
     add_backend_option,
     add_extraction_options,
-    add_index_options,
+    add_index_option,
     add_json_option,
     add_model_options,
     add_number,
     add_pca_options,
+    add_search_options,
     extraction_config,
     pca_config,
+    search_config,
 )
-from delfjax.cli.output import check_folder, check_outputs, list_failures, print_result, show
+from delfjax.cli.output import (
+    OK,
+    UsageError,
+    check_folder,
+    check_outputs,
+    list_failures,
+    print_result,
+    show,
+)
 from delfjax.features.cluster import WORKERS, connect_cluster
-from delfjax.features.extract_folder import extract_folder
-from delfjax.features.factory import load
+from delfjax.features.extract_folder import LocalExtractor, PCAConfig, extract_folder
+from delfjax.features.extraction import ExtractionConfig
+from delfjax.features.factory import DEFAULT_MODEL, extractor_of, load
 from delfjax.features.store import FeatureStore
 from delfjax.files import StoreError, printable
 from delfjax.images.folder import PhotoFolder, scan
 from delfjax.provenance import hardware, versions
+from delfjax.ranges import COUNT
 from delfjax.search.exact import ExactIndex
+from delfjax.search.hloc import export_hloc
 from delfjax.search.index import NEIGHBORS, IndexConfig, build_index
 from delfjax.search.index_files import check_files
+from delfjax.search.photo_search import remove_photos
+from delfjax.search.searcher import Searcher
 
 NAMES_SHOWN = 10  # names of each group of photos that `delfjax extract` prints
 
@@ -56,17 +71,15 @@ def extract_options(parser: argparse.ArgumentParser) -> None:
 def extract(options: argparse.Namespace) -> int:
     """Run ``delfjax extract``."""
     check_folder("STORE", options.store)
-    settings = extraction_config(options)
+    extraction = extraction_config(options)
     config = replace(pca_config(options), database=options.database)
     photos = scan(options.folder)
-    model = load(options.model, settings, weights=options.weights, backend=options.backend)
+    model = load_model(options, extraction)
     with connect_cluster(scheduler=options.scheduler, workers=options.workers) as client:
         store = extract_folder(model, photos, options.store, config=config, client=client)
     report, gone = store.report, _gone(store, photos)
     if options.prune and gone:
-        with store:
-            store.remove(name for name in gone if name in store)
-            store.compact()
+        remove_photos(store, gone)
     changed = set(report.changed)
     groups = {
         "added": [name for name in report.extracted if name not in changed],
@@ -103,17 +116,15 @@ def _gone(store: FeatureStore, photos: PhotoFolder) -> list[str]:
 def index_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax index``."""
     parser.add_argument("store", type=Path, metavar="STORE", help="folder of the feature store")
-    add_index_options(parser, settings=False)
-    out = "write the index into this folder; by default into STORE.index"
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help=out)
+    add_index_option(parser)
     add_json_option(parser)
 
 
 def index(options: argparse.Namespace) -> int:
     """Run ``delfjax index``."""
-    path = options.out or default_index(options.store)
+    path = default_index(options.store)
     check_outputs(options, path)
-    check_folder("--out", path)
+    check_folder("STORE", path)
     check_files(path)
     store = open_store(options.store)
     IndexConfig(kind=options.index).check(store.dimensions)
@@ -138,12 +149,53 @@ def index(options: argparse.Namespace) -> int:
     return print_result(options, result, text)
 
 
+def export_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``delfjax export``."""
+    parser.add_argument("store", type=Path, metavar="STORE", help="folder of the feature store")
+    out = "write features.h5, matches.h5 and pairs.txt into this folder"
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help=out)
+    add_number(parser, "--top", 20, COUNT, "match each photo with its N best results")
+    advanced = add_advanced_group(parser)
+    add_index_option(advanced)
+    add_search_options(advanced)
+
+
+def export(options: argparse.Namespace) -> int:
+    """Run ``delfjax export``."""
+    check_folder("FOLDER", options.folder)
+    searcher = Searcher(open_store(options.store), options.index, search_config(options))
+    export_hloc(searcher, options.folder, top=options.top)
+    show(f"{options.folder}: features and matches of {len(searcher.database)} photos")
+    return OK
+
+
 def open_store(path: Path) -> FeatureStore:
     """Open a feature store for reading. Raise a `StoreError` if it is missing or empty."""
     store = FeatureStore(path)
     if not len(store):
         raise StoreError(f"{path}: the store is empty. Fix: run delfjax extract FOLDER {path}")
     return store
+
+
+def check_unchanged(
+    store: Path, extraction: ExtractionConfig, pca: PCAConfig | None = None
+) -> None:
+    """Raise a `UsageError` if settings differ from the defaults, because those of a store are fixed."""
+    if (extraction, pca or PCAConfig()) != (ExtractionConfig(), PCAConfig()):
+        raise UsageError(
+            f"{store} is a feature store, whose settings of extraction and PCA cannot be changed. Fix: "
+            "leave out --longest and the other options of `delfjax extract`, or do without the store"
+        )
+
+
+def load_model(
+    options: argparse.Namespace, extraction: ExtractionConfig, store: FeatureStore | None = None
+) -> LocalExtractor:
+    """Load the model of a store or, without a store, the model that the options choose."""
+    settings = {"weights": options.weights, "backend": options.backend}
+    if store is not None:
+        return extractor_of(store, options.model, **settings)
+    return load(options.model or DEFAULT_MODEL, extraction, **settings)
 
 
 def default_index(store: Path) -> Path:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from delfjax.cli.options import add_value
+from delfjax.cli.options import add_field
 from delfjax.cli.output import UsageError, check_folder, show
 from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.pca import PCA
@@ -25,7 +25,8 @@ def import_weights_options(parser: argparse.ArgumentParser) -> None:
     out = "model file to write, for `delfjax extract --model` and `dx.load`"
     parser.add_argument("--out", type=Path, required=True, metavar="MODEL.safetensors", help=out)
     dimensions = "dimensions of the published PCA that are kept, if PATH has a PCA"
-    add_value(parser, PCAConfig(), "dimensions", dimensions)
+    default = PCAConfig()
+    add_field(parser, default, "dimensions", dimensions, default=default.dimensions)
 
 
 def import_weights(options: argparse.Namespace) -> int:

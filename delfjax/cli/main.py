@@ -38,7 +38,7 @@ COMMANDS = {
     "models": ("models", "list the models: training, size, mAP and license"),
     "extract": ("extract", "extract the features of a folder of photos into a feature store"),
     "index": ("extract", "build an index of a feature store, and print build time and recall"),
-    "export": ("export", "write the features and matches of a feature store for hloc"),
+    "export": ("extract", "write the features and matches of a feature store for hloc"),
     "evaluate": ("evaluate", "compute mAP on a folder of photos with one sub-folder per class"),
     "benchmark": ("evaluate", "compute mAP on a benchmark, such as oxford5k"),
     "data": ("data", "list the data sets of the benchmarks, or download them"),
@@ -78,7 +78,6 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescript
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code. ``arguments=None`` means ``sys.argv[1:]``."""
-    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):  # a name may have characters that they cannot encode
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -98,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         show(f"delfjax {command}: {_describe(error)}", error=True)
         try:
-            sys.stdout.flush()
+            print(end="", flush=True)
         except OSError:  # Python would try again when it exits
             drop_output()
         return WRONG_USAGE if isinstance(error, (UsageError, ConfigError)) else FAILED
@@ -116,16 +115,6 @@ def _repeat_interrupt(unraisable: "sys.UnraisableHookArgs") -> None:
         Timer(INTERRUPT_SECONDS, interrupt_main).start()
     else:
         sys.__unraisablehook__(unraisable)
-
-
-def _open_closed_streams() -> None:
-    """Open the streams that were closed (``>&-``), so that no other file gets their numbers.
-
-    Writing to standard output then fails, so that no result is lost silently.
-    """
-    for name, mode in (("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, mode), "w", encoding="utf-8"))
 
 
 def _describe(error: BaseException) -> str:
@@ -160,7 +149,7 @@ def _run(options: argparse.Namespace) -> int:
                 f"JAX finds no device of $JAX_PLATFORMS={platforms}. Fix: change or unset this variable"
             ) from error
     code: int = options.run(options)
-    sys.stdout.flush()  # raises BrokenPipeError here, where it is caught, and not at exit
+    print(end="", flush=True)  # raises BrokenPipeError here, where it is caught, and not at exit
     return code
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from delfjax.cli.extract import open_store
+from delfjax.cli.extract import check_unchanged, load_model, open_store
 from delfjax.cli.options import (
     add_advanced_group,
     add_backend_option,
@@ -19,9 +19,7 @@ from delfjax.cli.options import (
     extraction_config,
     ransac_config,
 )
-from delfjax.cli.output import UsageError, check_outputs, print_result
-from delfjax.features.extraction import ExtractionConfig
-from delfjax.features.factory import DEFAULT_MODEL, extractor_of, load
+from delfjax.cli.output import check_outputs, print_result
 from delfjax.images.reading import read_image
 from delfjax.provenance import config_to_dict, describe
 from delfjax.ranges import RATIO
@@ -52,20 +50,11 @@ def match(options: argparse.Namespace) -> int:
     """Run ``delfjax match``."""
     check_outputs(options)
     configured, ransac = extraction_config(options), ransac_config(options)
-    if options.store and configured != ExtractionConfig():
-        raise UsageError(
-            "the settings of the extraction are those of --store, which cannot be changed. "
-            "Fix: leave out --longest and the other options of the extraction, or leave out --store"
-        )
-    if options.figure:
-        import matplotlib  # noqa: F401 - slow, and it refuses a wrong $MPLBACKEND
-    photos = [read_image(path) for path in options.photos]
-    settings, pca = {"weights": options.weights, "backend": options.backend}, None
     if options.store:
-        store = open_store(options.store)
-        model, pca = extractor_of(store, options.model, **settings), store.pca
-    else:
-        model = load(options.model or DEFAULT_MODEL, configured, **settings)
+        check_unchanged(options.store, configured)
+    photos = [read_image(path) for path in options.photos]
+    store = open_store(options.store) if options.store else None
+    model, pca = load_model(options, configured, store), store.pca if store else None
     features = [model(photo) for photo in tqdm(photos, desc="extract", unit="photo")]
     limits = {"max_distance": options.max_distance, "ratio": options.ratio}
     pair = match_features(*features, pca=pca, **limits, ransac=ransac)

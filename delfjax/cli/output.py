@@ -22,12 +22,7 @@ EXIT_CODES = (
 )
 FIGURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg", ".eps", ".ps")
 PAGES = (".html", ".htm")
-# Possible suffixes of the file of an option, in lower case.
-SUFFIXES = {"match --figure": FIGURES} | {
-    f"{command} --page": PAGES for command in ("search", "evaluate", "benchmark")
-}
-OUTPUTS = ("json", "figure", "page")  # options that name an output file
-MAX_NAME = 230  # bytes of a file name; the name of a temporary file is longer
+OUTPUTS = {"json": None, "figure": FIGURES, "page": PAGES}  # options of output files, and suffixes
 
 
 class UsageError(Exception):
@@ -49,21 +44,15 @@ def check_outputs(options: argparse.Namespace, *folders: Path) -> None:
         else f"is in {path}, a folder that this command reads or writes"
         for path in (*_used_paths(options), *folders)
     }
-    for name in OUTPUTS:
-        option, path = f"--{name}", getattr(options, name, None)
+    for name, suffixes in OUTPUTS.items():
+        path = getattr(options, name, None)
         if path is None or (name == "json" and str(path) == "-"):
             continue
-        try:
-            reason = _why_not_writable(path, SUFFIXES.get(f"{options.command} {option}"))
-        except OSError as error:
-            reason = f"cannot be written ({error.strerror})"
         file = Path(os.path.realpath(path))
-        reason = reason or next(
-            (taken[each] for each in (file, *file.parents) if each in taken), ""
-        )
-        if reason:
-            raise UsageError(f"{option} {path} {reason}. Fix: choose another file")
-        taken[file] = f"is also the file of {option}"
+        reasons = [taken[each] for each in (file, *file.parents) if each in taken]
+        if reason := next(iter(reasons), None) or _why_not_writable(path, suffixes):
+            raise UsageError(f"--{name} {path} {reason}. Fix: choose another file")
+        taken[file] = f"is also the file of --{name}"
 
 
 def _used_paths(options: argparse.Namespace) -> Iterator[Path]:
@@ -82,7 +71,7 @@ def check_folder(option: str, path: Path | None) -> None:
         raise UsageError(f"{option} {path} {reason}. Fix: choose another folder")
 
 
-def _why_not_writable(path: Path, suffixes: tuple[str, ...] | None = None) -> str | None:
+def _why_not_writable(path: Path, suffixes: tuple[str, ...] | None) -> str | None:
     """Return why a file cannot be written, as the predicate of a sentence about the file."""
     if path.is_dir():
         return "is a folder; expected a file"
@@ -90,15 +79,12 @@ def _why_not_writable(path: Path, suffixes: tuple[str, ...] | None = None) -> st
         return "is a pipe or a device; expected a regular file (--json - writes to standard output)"
     if suffixes and path.suffix.lower() not in suffixes:
         return f"is a file of unknown format {path.suffix!r}; expected {', '.join(suffixes)}"
-    if len(os.fsencode(path.name)) > MAX_NAME:
-        return f"has a name of more than {MAX_NAME} bytes"
     if path.exists() and not os.access(path, os.W_OK):
         return "cannot be written: no permission"
     return _why_folder_not_writable(path.absolute().parent)
 
 
 def _why_folder_not_writable(path: Path) -> str | None:
-    # Path.exists raises an error if a name is too long.
     folder = next(each for each in (path, *path.parents) if each.exists() or each.is_symlink())
     if not folder.is_dir():
         return f"cannot be written, because {folder} is not a folder"

@@ -11,7 +11,6 @@ from delfjax.cli.output import (
     SOME_FAILED,
     UsageError,
     check_folder,
-    check_outputs,
     show,
 )
 from delfjax.datasets.catalog import DATASETS, missing_message, missing_parts
@@ -85,19 +84,19 @@ def table_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help=results)
     parser.add_argument("--all", action="store_true", help="also show results not in the README")
     page = "also write Table 1 into this Markdown page, below the line <!-- results -->"
-    parser.add_argument("--page", type=Path, metavar="FILE", help=page)
+    parser.add_argument("--page", dest="markdown", type=Path, metavar="FILE", help=page)
 
 
 def table(options: argparse.Namespace) -> int:
     """Run ``delfjax table``."""
-    check_outputs(options)
-    if options.page and not options.page.is_file():
-        raise UsageError(f"--page {options.page}: no such file. Fix: choose an existing page")
+    page: Path | None = options.markdown
+    if page and not page.is_file():
+        raise UsageError(f"--page {page}: no such file. Fix: choose an existing page")
     show(all_results(options.results, headline=not options.all).text())
     if (claims := options.results / CLAIMS).exists():
         show(f"\n{format_claims(read_claims(claims))}")
-    if options.page:
-        update_page(options.page, options.results)
+    if page:
+        update_page(page, options.results)
     return OK
 
 

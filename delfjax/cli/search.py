@@ -7,12 +7,12 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from delfjax.cli.extract import default_index, open_store
+from delfjax.cli.extract import check_unchanged, default_index, load_model, open_store
 from delfjax.cli.options import (
     add_advanced_group,
     add_backend_option,
     add_extraction_options,
-    add_index_options,
+    add_index_option,
     add_json_option,
     add_model_options,
     add_number,
@@ -22,11 +22,9 @@ from delfjax.cli.options import (
     pca_config,
     search_config,
 )
-from delfjax.cli.output import OK, UsageError, check_outputs, list_failures, print_result, show
+from delfjax.cli.output import OK, check_outputs, list_failures, print_result, show
 from delfjax.features.database import Database
-from delfjax.features.extract_folder import LocalExtractor, PCAConfig
-from delfjax.features.extraction import ExtractionConfig
-from delfjax.features.factory import DEFAULT_MODEL, extractor_of, load
+from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.store import MANIFEST as STORE_MANIFEST
 from delfjax.features.store import FeatureStore
 from delfjax.files import printable
@@ -60,13 +58,9 @@ def search_options(parser: argparse.ArgumentParser) -> None:
     add_backend_option(parser)
     add_json_option(parser)
     advanced = add_advanced_group(parser)
-    saved = (
-        "folder of an index that `delfjax index` wrote; by default STORE.index of a feature store"
-    )
-    advanced.add_argument("--saved", type=Path, metavar="FOLDER", help=saved)
     add_extraction_options(advanced)
     add_pca_options(advanced)
-    add_index_options(advanced, settings=False)
+    add_index_option(advanced)
     add_search_options(advanced)
 
 
@@ -74,14 +68,6 @@ def search(options: argparse.Namespace) -> int:
     """Run ``delfjax search``."""
     check_outputs(options, default_index(options.folder))
     config = search_config(options)
-    if options.saved and not _fits_saved(options):
-        raise UsageError(
-            f"--saved {options.saved} cannot be combined with --features, --truncate or --index: the "
-            "features, dimensions and kind of a saved index are fixed. "
-            "Fix: leave out --saved, or leave out the other options"
-        )
-    if options.page:
-        import matplotlib  # noqa: F401 - slow, and it refuses a wrong $MPLBACKEND
     store, model, photo, skipped = _open_collection(options, config)
     query = model(photo)
     if not len(query):
@@ -147,28 +133,19 @@ def _open_collection(
     """
     extraction, pca = extraction_config(options), pca_config(options)
     is_store = (options.folder / STORE_MANIFEST).exists()
-    if is_store and (extraction, pca) != (ExtractionConfig(), PCAConfig()):
-        raise UsageError(
-            f"{options.folder} is a feature store, whose settings of extraction and PCA cannot be changed. "
-            "Fix: leave out the options of `delfjax extract`, or search a folder of photos"
-        )
+    if is_store:
+        check_unchanged(options.folder, extraction, pca)
     store = open_store(options.folder) if is_store else None
     dimensions = store.dimensions if store else pca.dimensions
     check_dimensions("--truncate", config.truncate, dimensions)
     IndexConfig(kind=options.index).check(config.truncate or dimensions)
-    settings = {"weights": options.weights, "backend": options.backend}
     if store:
-        model = extractor_of(store, options.model, **settings)
-        return store, model, read_image(options.photo), ()
+        return store, load_model(options, extraction, store), read_image(options.photo), ()
     photos, photo = scan(options.folder), read_image(options.photo)
-    model = load(options.model or DEFAULT_MODEL, extraction, **settings)
+    model = load_model(options, extraction)
     path = cached_store_path(model, photos, pca)
     show(f"{options.folder}: the features are kept in {path}", error=True)
-    try:
-        store = update_cached_store(model, photos, pca)
-    except KeyboardInterrupt:
-        show("The features that are extracted already are kept", error=True)
-        raise
+    store = update_cached_store(model, photos, pca)
     report = store.report
     if report.extracted or report.removed:
         counts = f"{len(report.extracted)} extracted, {len(report.kept)} kept, "
@@ -186,16 +163,13 @@ def _load_photo(store: FeatureStore, name: str) -> Photo:
     return read_image(Path(source.folder) / name)
 
 
-def _fits_saved(options: argparse.Namespace) -> bool:
-    """Return whether the options keep the features, dimensions and kind of a saved index."""
-    return options.features is None and options.truncate is None and options.index == "auto"
-
-
 def _load_or_build(database: Database, store: FeatureStore, options: argparse.Namespace) -> Index:
-    """Load the saved index if the options allow it. Otherwise build an index."""
-    path, fits = options.saved or default_index(store.path), _fits_saved(options)
-    if fits and not options.saved and store.path != options.folder:  # a store in the cache
+    """Load the saved index if there is one and the options allow it. Otherwise build an index."""
+    if (options.features, options.truncate, options.index) != (None, None, "auto"):
+        return build_index(database.descriptors, options.index)
+    if store.path != options.folder:  # a store in the cache
         return cached_index(database, store.path)
-    if options.saved or (fits and (path / MANIFEST).exists()):
+    path = default_index(store.path)
+    if (path / MANIFEST).exists():
         return load_index(path, database=database.checksum)
-    return build_index(database.descriptors, options.index)
+    return build_index(database.descriptors)

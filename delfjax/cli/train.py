@@ -2,12 +2,11 @@
 
 import argparse
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import get_args
 
 from delfjax import training
-from delfjax.cli.options import add_advanced_group, add_value
+from delfjax.cli.options import add_advanced_group, add_field
 from delfjax.cli.output import UsageError, check_folder, list_failures, show
 from delfjax.datasets.labeled_folder import describe_classes
 from delfjax.features.store import ExtractionReport
@@ -15,10 +14,17 @@ from delfjax.images.folder import scan
 from delfjax.models import weights
 from delfjax.models.resnet import RESNET50_V1, SPECS
 from delfjax.training import TrainingConfig, Variant, paper_config, small_config, with_conv5
-from delfjax.training.loop import MODEL
-from delfjax.training.run_folder import STATES
 
 CONFIGS = {"small": small_config, "paper": paper_config}
+OPTIMIZER = {
+    "steps": "number of updates, one per batch",
+    "learning_rate": "highest learning rate",
+}
+RUN = {
+    "batch_size": "number of photos per batch",
+    "seed": "random seed of initial weights, photo order and crops",
+    "save_every": "number of updates between two saved training states",
+}
 
 
 def train_options(parser: argparse.ArgumentParser) -> None:
@@ -39,13 +45,10 @@ def train_options(parser: argparse.ArgumentParser) -> None:
     layer = "layer whose average step 1 of the paper classifies; with conv5, conv5 is trained too"
     parser.add_argument("--pooled-layer", choices=("conv4", "conv5"), default="conv4", help=layer)
     preset = "; by default the value of --config"
-    run = small_config()
-    add = partial(add_value, add_advanced_group(parser), default=None)
-    add(run.optimizer, "steps", f"number of updates, one per batch{preset}")
-    add(run, "batch_size", f"number of photos per batch{preset}")
-    add(run.optimizer, "learning_rate", f"highest learning rate{preset}")
-    add(run, "seed", f"random seed of initial weights, photo order and crops{preset}")
-    add(run, "save_every", f"number of updates between two saved training states{preset}")
+    advanced, run = add_advanced_group(parser), small_config()
+    for config, texts in ((run.optimizer, OPTIMIZER), (run, RUN)):
+        for name, text in texts.items():
+            add_field(advanced, config, name, text + preset, default=None)
 
 
 def training_config(options: argparse.Namespace) -> TrainingConfig:
@@ -53,9 +56,10 @@ def training_config(options: argparse.Namespace) -> TrainingConfig:
     config = CONFIGS[options.config](options.variant)
     if options.pooled_layer == "conv5":
         config = with_conv5(config)
-    given = {name: value for name, value in vars(options).items() if value is not None}
-    run = {name: given[name] for name in ("batch_size", "seed", "save_every") if name in given}
-    optimizer = {name: given[name] for name in ("steps", "learning_rate") if name in given}
+    run, optimizer = (
+        {name: value for name in texts if (value := getattr(options, name)) is not None}
+        for texts in (RUN, OPTIMIZER)
+    )
     return replace(config, **run, optimizer=replace(config.optimizer, **optimizer))
 
 
@@ -63,11 +67,6 @@ def train(options: argparse.Namespace) -> int:
     """Run ``delfjax train``."""
     check_folder("--out", options.out)
     config, start = training_config(options), options.start
-    if (options.out / STATES).is_file() or (options.out / MODEL).is_dir():
-        raise UsageError(
-            f"--out {options.out}: in this folder, expected {STATES} to be a folder and {MODEL} a file. "
-            "Fix: choose another folder"
-        )
     photos = scan(options.photos)
     if (options.batch_size or 1) > len(photos):
         raise UsageError(

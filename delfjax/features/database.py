@@ -85,23 +85,3 @@ class Database:
         """Return a database of the photos with the given indices, in the order of the indices."""
         names = [self.names[photo] for photo in photos]
         return Database.from_features(names, list(map(self.features, photos.tolist())))
-
-    def with_photos(self, names: Sequence[str], features: Sequence[Features]) -> "Database":
-        """Return a copy of the database with more photos at the end.
-
-        Raises:
-            ValueError: If a name is used twice, or a descriptor is not finite.
-        """
-        if isinstance(names, str):
-            raise ValueError(f"names is {names!r}; expected a list of names, one per photo")
-        if len({*names}) < len(names):
-            raise ValueError(f"names is {[*names]}; expected a different name for each photo")
-        for name, each in zip(names, features, strict=False):
-            if not np.isfinite(each.descriptors).all():
-                raise ValueError(f"photo {name!r}: its descriptors are not all finite numbers")
-        if known := sorted({*self.names} & {*names}):
-            raise ValueError(
-                f"photo {known[0]!r} is in the database already. Fix: leave it out, or rename it"
-            )
-        present = list(map(self.features, range(len(self))))
-        return Database.from_features([*self.names, *names], [*present, *features])

@@ -11,11 +11,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from delfjax.files import check_tensors
 from delfjax.ranges import ConfigError
-from delfjax.search.index import Index, Neighbors, Value
+from delfjax.search.index import Content, Index, Neighbors, Value
 from delfjax.search.index_files import TensorFiles
 
 QUERY_BUCKETS = (128, 1024)  # a batch is padded to one of these sizes, so two programs are compiled
@@ -37,15 +37,12 @@ class ExactIndex(Index):
     kind = "exact"
 
     def __init__(self, descriptors: Float[np.ndarray, "t d"]) -> None:
-        self._set_chunks(np.asarray(descriptors, np.float32))
-
-    def _set_chunks(self, descriptors: Float[np.ndarray, "t d"]) -> None:
         power_of_two = 1 << max(len(descriptors) - 1, 0).bit_length()
         size = min(CHUNK, max(SMALLEST_CHUNK, power_of_two))
         self._shape: tuple[int, int] = descriptors.shape
         self._chunks = []
         for start in range(0, len(descriptors), size):
-            rows = descriptors[start : start + size]
+            rows = descriptors[start : start + size].astype(np.float32, copy=False)
             padded = jnp.zeros((size, rows.shape[1])).at[: len(rows)].set(rows)
             self._chunks.append((padded, start, len(rows)))
 
@@ -66,8 +63,6 @@ class ExactIndex(Index):
     @property
     def descriptors(self) -> Float[np.ndarray, "t d"]:
         """Copy of the descriptors of the database, one row per feature."""
-        if not self._chunks:
-            return np.empty(self._shape, np.float32)
         return np.concatenate([np.asarray(chunk)[:count] for chunk, _, count in self._chunks])
 
     def __len__(self) -> int:
@@ -78,17 +73,8 @@ class ExactIndex(Index):
         """Number of dimensions of a descriptor."""
         return self._shape[1]
 
-    def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
-        self._set_chunks(np.concatenate([self.descriptors, descriptors]))
-
-    def _remove(self, kept: Bool[np.ndarray, " t"]) -> None:
-        self._set_chunks(self.descriptors[kept])
-
-    def _settings(self) -> dict[str, Any]:
-        return {}
-
-    def _tensors(self) -> TensorFiles:
-        return {"index": {"descriptors": self.descriptors}}
+    def _content(self) -> Content:
+        return {}, {"index": {"descriptors": self.descriptors}}
 
     @classmethod
     def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "ExactIndex":

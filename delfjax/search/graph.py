@@ -137,14 +137,9 @@ def search_block(
 ) -> None:
     """Find approximate nearest neighbors of queries by beam search in a neighbor graph.
 
-    Args:
-        queries: Query descriptors.
-        vectors: Database descriptors. Each descriptor is a node of the graph.
-        edges: Rows of the nodes to which each node has an edge. Missing edges are -1.
-        entries: Rows of the nodes at which every search starts.
-        width: Number of nearest nodes that a search keeps (the beam).
-        rows: Output: database rows of the neighbors, nearest first. -1 if a neighbor is not found.
-        distances: Output: L2 distances of the neighbors. Infinite if a neighbor is not found.
+    ``vectors``, ``edges`` and ``entries`` are those of `NNDescentIndex`. ``width`` is the number of
+    nearest nodes that a search keeps. The results are written into ``rows`` and ``distances``,
+    nearest first. If a neighbor is not found, they are -1 and infinity.
     """
     space = _workspace(len(vectors), width)
     rows[:], distances[:] = NONE, np.inf
@@ -206,40 +201,6 @@ def choose_block(
                 keys[count] = _pack(_squared_distance(vectors[node], vectors, row), row)
                 count += 1
         _prune(vectors, np.sort(keys[:count]), spread, edges[node])
-
-
-@no_type_check
-@compiled
-def _add_edge(vectors: Vectors, edges: Edges, node: int, target: int, spread: float) -> None:
-    """Add an edge to a node. If the node is full, choose again among its edges and the new one."""
-    targets = edges[node]
-    if targets[-1] < 0:
-        targets[np.argmax(targets < 0)] = target
-        return
-    keys = np.empty(len(targets) + 1, np.int64)
-    for edge, row in enumerate(np.append(targets, target)):
-        keys[edge] = _pack(_squared_distance(vectors[node], vectors, row), row)
-    _prune(vectors, np.sort(keys), spread, targets)
-
-
-@no_type_check
-@compiled
-def insert(
-    vectors: Vectors, edges: Edges, entries: Rows, first: int, width: int, spread: float
-) -> None:
-    """Add node ``first`` and later nodes to a graph, with edges to and from near nodes.
-
-    ``edges`` is changed in place. ``spread`` is the pruning factor of `NNDescentConfig`. The other
-    arguments are those of `search_block`.
-    """
-    space = _workspace(len(vectors), width)
-    for node in range(first, len(vectors)):
-        found = _beam_search(vectors[node], vectors, edges, entries, space)
-        _prune(vectors, space[0][:found], spread, edges[node])
-        for neighbor in edges[node]:
-            if neighbor < 0:
-                break
-            _add_edge(vectors, edges, neighbor, node, spread)
 
 
 @no_type_check

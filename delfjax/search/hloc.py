@@ -52,25 +52,23 @@ def export_hloc(searcher: Searcher, folder: Path | str, *, top: int = 20) -> Non
             group["descriptors"] = features.descriptors.T
             group["scores"] = features.scores
             group["image_size"] = np.array(features.image_size[::-1])
-    pairs: dict[tuple[int, int], None] = {}  # a dict keeps the order
+    photo_pairs: dict[tuple[int, int], None] = {}  # a dict keeps the order
     with atomic_write(folder / MATCHES) as path, h5py.File(path, "w") as file:
         for query in tqdm(range(len(database)), desc="match", unit="photo"):
             features = database.features(query)
-            neighbors = searcher.find_neighbors(features)
-            found = searcher.pair_features(neighbors)
-            ranking = searcher.rank(features, neighbors).ranking.images
+            pairs = searcher.pair_features(searcher.find_neighbors(features))
+            ranking = searcher.rank_pairs(features, pairs).ranking.images
             for image in ranking[ranking != query][:top].tolist():
-                if (query, image) in pairs or (image, query) in pairs:
+                if (query, image) in photo_pairs or (image, query) in photo_pairs:
                     continue
-                pairs[query, image] = None
-                rows = slice(*np.searchsorted(found.images, [image, image + 1]))
-                query_rows = found.query_rows[rows]
+                photo_pairs[query, image] = None
+                found = pairs.of_photo(image)
                 matches = np.full(len(features), -1, np.int32)
                 scores = np.zeros(len(features), np.float16)
-                matches[query_rows] = found.database_rows[rows] - database.offsets[image]
-                scores[query_rows] = 1 - found.distances[rows] ** 2 / 2  # cosine similarity
+                matches[found.query_rows] = found.database_rows - database.offsets[image]
+                scores[found.query_rows] = 1 - found.distances**2 / 2  # cosine similarity
                 group = file.create_group(f"{keys[query]}/{keys[image]}")
                 group["matches0"], group["matching_scores0"] = matches, scores
-    lines = (f"{database.names[query]} {database.names[image]}\n" for query, image in pairs)
+    lines = (f"{database.names[query]} {database.names[image]}\n" for query, image in photo_pairs)
     with atomic_write(folder / PAIRS) as path:
         path.write_text("".join(lines), encoding="utf-8")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from delfjax.files import failure
 from delfjax.ranges import COUNT, ConfigError, check_fields, check_number
@@ -34,10 +34,9 @@ KINDS = {  # module and class of each kind, imported only when used
     "sharded": ("delfjax.search.distributed", "ShardedIndex"),
     "pq": ("delfjax.search.product_quantization", "ProductQuantizationIndex"),
 }
-KINDS_BEFORE_0_2 = {"codes": "pq"}  # names in the files of older versions
-SETTINGS_BEFORE_0_2 = {"neighbours": "neighbors"}
 
 Value = int | float | str | None  # value of a setting
+Content = tuple[dict[str, Any], TensorFiles]
 
 
 class Neighbors(NamedTuple):
@@ -82,10 +81,7 @@ class Index(ABC):
     @property
     def descriptors(self) -> Float[np.ndarray, "t d"]:
         """Descriptors of the database, one row per feature. Not every kind of index keeps them."""
-        raise ValueError(
-            f"an index of kind {self.kind!r} does not keep the descriptors. Fix: to measure recall, pass "
-            "an exact index of the same descriptors as `exact`"
-        )
+        raise ValueError(f"an index of kind {self.kind!r} does not keep the descriptors")
 
     def __len__(self) -> int:
         return len(self.descriptors)
@@ -105,39 +101,15 @@ class Index(ABC):
             raise ValueError(
                 f"k is {k}; expected at most {len(self)}, the number of descriptors. Fix: use a smaller k"
             )
-        self._check_dimensions(queries)
+        if queries.shape[1] != self.dimensions:
+            raise ValueError(
+                f"descriptors have {queries.shape[1]} dimensions; expected {self.dimensions}, as in the "
+                "index. Fix: reduce these and the indexed descriptors by the same PCA"
+            )
         if not len(queries):
             return Neighbors(np.empty((0, k), np.int32), np.empty((0, k), np.float32))
         # A copy is always writable: numba would compile again for a read-only array.
         return self._search(np.array(queries, np.float32, order="C"), k)
-
-    def add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
-        """Append descriptors to the index, after its last row.
-
-        Raises:
-            ValueError: If the dimensions differ from those of the index, which is then not changed.
-        """
-        self._check_dimensions(descriptors)
-        if len(descriptors):
-            self._add(np.array(descriptors, np.float32, order="C"))
-
-    def remove(self, rows: Int[np.ndarray, " r"]) -> None:
-        """Remove rows of the index. The other rows keep their order and are numbered again.
-
-        Raises:
-            ValueError: If a row does not exist or no row would remain. Nothing is removed then.
-        """
-        rows = np.unique(np.asarray(rows, np.int64))
-        if len(rows) and not 0 <= rows[0] <= rows[-1] < len(self):
-            raise ValueError(
-                f"rows are from {rows[0]} to {rows[-1]}; expected 0 to {len(self) - 1}, as in the index"
-            )
-        if len(rows) == len(self):
-            raise ValueError("rows holds all rows of the index. Fix: keep at least one")
-        kept = np.ones(len(self), bool)
-        kept[rows] = False
-        if len(rows):
-            self._remove(kept)
 
     def save(self, path: Path | str, *, database: str | None = None) -> None:
         """Write the index into a folder, and replace the index that the folder holds, if any.
@@ -149,68 +121,49 @@ class Index(ABC):
             IndexFileError: If the folder holds files that are not part of an index.
             StoreError: If a file cannot be written, or another process is writing into the folder.
         """
-        manifest = {"kind": self.kind, "settings": self._settings(), "descriptors": len(self)}
-        index_files.write(Path(path), manifest | {"database": database}, self._tensors())
+        settings, tensors = self._content()
+        manifest = {"kind": self.kind, "settings": settings, "descriptors": len(self)}
+        index_files.write(Path(path), manifest | {"database": database}, tensors)
 
     def recall(
         self,
         queries: Float[np.ndarray, "q d"],
         k: int = NEIGHBORS,
         *,
+        exact: "Index",
         sample: int = 200,
-        exact: "Index | None" = None,
     ) -> float:
         """Measure the fraction of the true ``k`` nearest neighbors that this index finds.
 
         Args:
             queries: Query descriptors.
             k: Number of neighbors of each query. Limited to the number of descriptors.
+            exact: Exact index of the same database.
             sample: Maximum number of queries to search for, chosen at random.
-            exact: Exact index of the same database. None: it is built from `descriptors`.
 
         Returns:
             Recall at ``k``, from 0 to 1. A neighbor that the index finds is correct if its exact
             distance from the query is at most the exact distance of the true ``k``-th neighbor.
         """
-        exact, k = exact or build_index(self.descriptors, "exact"), min(k, len(self))
-        random = np.random.default_rng(0)
+        k, random = min(k, len(self)), np.random.default_rng(0)
         chosen = queries[random.permutation(len(queries))[:sample]]
         _, true = exact.search(chosen, k)
         rows, _ = self.search(chosen, k)
         distances = np.linalg.norm(exact.descriptors[rows] - chosen[:, None], axis=-1)
         return float(((rows >= 0) & (distances <= true[:, -1:] + TIE)).mean())
 
-    def _check_dimensions(self, descriptors: Float[np.ndarray, "q d"]) -> None:
-        if descriptors.shape[1] != self.dimensions:
-            raise ValueError(
-                f"descriptors have {descriptors.shape[1]} dimensions; expected {self.dimensions}, as in "
-                "the index. Fix: reduce these and the indexed descriptors by the same PCA"
-            )
-
     @abstractmethod
     def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
         """Find the nearest neighbors of queries that `search` has checked."""
 
     @abstractmethod
-    def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
-        """Append descriptors that `add` has checked."""
-
-    @abstractmethod
-    def _remove(self, kept: Bool[np.ndarray, " t"]) -> None:
-        """Keep only the marked descriptors. `remove` has checked that some are kept."""
-
-    @abstractmethod
-    def _settings(self) -> dict[str, Any]:
-        """Return the settings that `_restore` needs, as a dict that can be saved as JSON."""
-
-    @abstractmethod
-    def _tensors(self) -> TensorFiles:
-        """Return the tensors that `_restore` needs, by file and name."""
+    def _content(self) -> Content:
+        """Return what `_restore` needs: settings for JSON, and tensors by file and name."""
 
     @classmethod
     @abstractmethod
     def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "Index":
-        """Rebuild an index from the results of `_settings` and `_tensors`."""
+        """Rebuild an index from the result of `_content`."""
 
 
 def build_index(
@@ -277,21 +230,11 @@ def sort_neighbors(
 
 def restore_index(kind: str, settings: dict[str, Any], tensors: TensorFiles) -> Index:
     """Rebuild an index from its saved kind, settings and tensors."""
-    settings = current_names(settings)
-    # Version 0.1.0 saved the fields of a graph's or code's configuration, with the effort among them.
-    effort = {"nndescent": "beam", "codes": "probes"}.get(kind)
-    if effort in settings:
-        settings = {"config": settings, "effort": settings[effort]}
-    index = _index_class(KINDS_BEFORE_0_2.get(kind, kind))._restore(settings, tensors)
-    if "effort" in settings and index.effort is not None:
+    index = _index_class(kind)._restore(settings, tensors)
+    if "effort" in settings:
         check_number("effort", settings["effort"], COUNT)
         index.effort = settings["effort"]
     return index
-
-
-def current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that an older version saved, under the names of this version."""
-    return {SETTINGS_BEFORE_0_2.get(name, name): value for name, value in settings.items()}
 
 
 def _index_class(kind: str) -> type[Index]:

@@ -20,8 +20,10 @@ from delfjax.provenance import versions
 MANIFEST = "index.json"
 LOCK = ".index.lock"
 WRITE_SECONDS = 600  # to wait for another process that writes an index into the same folder
-FILE_NAME = re.compile(r"[\w-]+-[0-9a-f]{16}\.safetensors")  # written by `write`
-LEFTOVER = re.compile(r"\..+\.part")  # written by `atomic_write`, in a process that was killed
+FILE_NAME = re.compile(r"[\w-]+-[0-9a-f]{16}\.safetensors")
+REPLACEABLE = re.compile(
+    rf"{FILE_NAME.pattern}|\..+\.part"
+)  # also files of a process that was killed
 FIX = "build the index again (delfjax index)"
 
 Tensors = dict[str, np.ndarray]
@@ -45,23 +47,20 @@ def write(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensors
     path.mkdir(parents=True, exist_ok=True)
     check_files(path)
     with Lock(path / LOCK, wait=WRITE_SECONDS):
-        check_files(path)  # again, because other files may have come while waiting
         files = {name: _write_tensors(path, name, each) for name, each in tensors.items()}
         content = {**manifest, "versions": versions(), "files": files}
         text = json.dumps(with_checksum(content), indent=2, sort_keys=True) + "\n"
         _write(path / MANIFEST, text.encode())
-        kept = {MANIFEST, LOCK, *(entry["file"] for entry in files.values())}
+        kept = {entry["file"] for entry in files.values()}
         for file in path.iterdir():
-            if file.name not in kept:
+            if REPLACEABLE.fullmatch(file.name) and file.name not in kept:
                 file.unlink()
 
 
 def check_files(path: Path) -> None:
     """Raise an `IndexFileError` if a folder holds files that are not part of an index."""
     for file in path.iterdir() if path.exists() else ():
-        if file.name not in (MANIFEST, LOCK) and not (
-            FILE_NAME.fullmatch(file.name) or LEFTOVER.fullmatch(file.name)
-        ):
+        if file.name not in (MANIFEST, LOCK) and not REPLACEABLE.fullmatch(file.name):
             raise IndexFileError(
                 f"{path}: {file.name} is not part of an index. Fix: use an empty folder"
             )

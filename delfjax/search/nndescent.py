@@ -14,20 +14,19 @@ from typing import Any
 
 import numba
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from tqdm.auto import tqdm
 
 from delfjax.files import check_tensors
 from delfjax.provenance import config_from_dict
-from delfjax.ranges import COUNT, SEED, Range, check_fields, check_number
+from delfjax.ranges import COUNT, SEED, Range, check_fields
 from delfjax.search import graph
-from delfjax.search.index import Index, Neighbors, Value
+from delfjax.search.index import Content, Index, Neighbors, Value
 from delfjax.search.index_files import TensorFiles
 
 # Up to this many rows, exact search takes seconds, and pynndescent compiles for half a minute.
 BRUTE_FORCE_LIMIT = 20_000
 QUERIES_PER_THREAD = 16  # for fewer queries, starting a thread costs more than it saves
-BLOCK_NODES = 1000  # whose edges are chosen at the same time; `remove` needs 10 KB for each
 LEVEL_RATIO = 4  # a random subset has so many times fewer nodes; with 16, small clusters are lost
 
 
@@ -44,6 +43,8 @@ class NNDescentConfig:
         entries: Number of random nodes at which every search starts.
         beam: Default number of nearest nodes that a search keeps.
         seed: Random seed of the graph and the entries.
+        threads: Number of threads that build and search the graph. It changes the graph, but not
+            its quality. None: one thread per core.
     """
 
     neighbors: int = 30
@@ -52,26 +53,25 @@ class NNDescentConfig:
     entries: int = 256
     beam: int = 100
     seed: int = 0
+    threads: int | None = None
 
     def __post_init__(self) -> None:
-        counts = {"neighbors": COUNT, "degree": COUNT, "entries": COUNT, "beam": COUNT}
-        check_fields(self, spread=Range(at_least=1), seed=SEED, **counts)
+        names = ("neighbors", "degree", "entries", "beam", "threads")
+        check_fields(self, spread=Range(at_least=1), seed=SEED, **dict.fromkeys(names, COUNT))
 
 
 class NNDescentIndex(Index):
     """Approximate index: a graph with edges between near database descriptors.
-
-    Add many descriptors in one call of `add`, because every call copies all arrays.
 
     Args:
         descriptors: Descriptors of the database, one row per feature.
         edges: Rows of the nodes to which each node has an edge. Missing edges are -1.
         entries: Rows of the nodes at which every search starts.
         config: Settings with which the graph was built.
-        threads: Number of threads of a search. None: one thread per core.
 
     Attributes:
         effort: Number of nearest nodes that a search keeps (beam width).
+        threads: Number of threads of a search.
     """
 
     kind = "nndescent"
@@ -83,47 +83,32 @@ class NNDescentIndex(Index):
         edges: Int[np.ndarray, "t e"],
         entries: Int[np.ndarray, " s"],
         config: NNDescentConfig,
-        threads: int | None = None,
     ) -> None:
         # Copies are writable. Loaded arrays may be read-only, and numba would compile again for these.
         self._vectors = np.array(descriptors, np.float32, order="C")
         self._edges, self._entries = np.array(edges, np.int32), np.array(entries, np.int32)
         self.config = config
         self.effort = config.beam
-        self.threads = threads or os.cpu_count() or 1
+        self.threads = _threads(config)
 
     @classmethod
-    def check(
-        cls, dimensions: int | None = None, /, *, threads: int | None = None, **settings: Value
-    ) -> None:
+    def check(cls, dimensions: int | None = None, /, **settings: Value) -> None:
         """Check the settings of `build` before the descriptors are known."""
-        if threads is not None:
-            check_number("threads", threads, COUNT)
         config_from_dict(NNDescentConfig, settings)
 
     @classmethod
-    def build(
-        cls,
-        descriptors: Float[np.ndarray, "t d"],
-        /,
-        *,
-        threads: int | None = None,
-        **settings: Value,
-    ) -> "NNDescentIndex":
+    def build(cls, descriptors: Float[np.ndarray, "t d"], /, **settings: Value) -> "NNDescentIndex":
         """Build a neighbor graph of the descriptors of a database with at least one descriptor.
 
-        ``threads`` is the number of threads that build and search the graph (None: one per core).
-        It changes the graph, but not its quality. ``settings`` are fields of `NNDescentConfig`.
+        ``settings`` are fields of `NNDescentConfig`.
         """
-        cls.check(None, threads=threads, **settings)
         config = config_from_dict(NNDescentConfig, settings)
-        threads = threads or os.cpu_count() or 1
         vectors = np.array(descriptors, np.float32, order="C")
         order = np.random.default_rng(config.seed).permutation(len(vectors)).astype(np.int32)
         entries = np.sort(order[: config.entries])
-        edges = _build_edges(vectors, order, config, threads)
+        edges = _build_edges(vectors, order, config)
         entries = graph.connect(vectors, edges, entries, config.beam)
-        return cls(vectors, edges, entries, config, threads)
+        return cls(vectors, edges, entries, config)
 
     @property
     def descriptors(self) -> Float[np.ndarray, "t d"]:
@@ -143,51 +128,10 @@ class NNDescentIndex(Index):
         _run_in_threads(search_block, len(queries), min(self.threads, blocks))
         return Neighbors(rows, distances)
 
-    def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
-        first = len(self._vectors)
-        no_edges = np.full((len(descriptors), self.config.degree), graph.NONE, np.int32)
-        vectors = np.concatenate([self._vectors, descriptors])
-        edges = np.concatenate([self._edges, no_edges])
-        beam = max(self.config.beam, self.config.neighbors)
-        graph.insert(vectors, edges, self._entries, first, beam, self.config.spread)
-        self._entries = graph.connect(vectors, edges, self._entries, self.config.beam)
-        self._vectors, self._edges = vectors, edges
-
-    def _remove(self, kept: Bool[np.ndarray, " t"]) -> None:
-        vectors, edges, count = self._vectors[kept], self._edges, int(kept.sum())
-        rows = np.where(kept, np.cumsum(kept) - 1, graph.NONE).astype(np.int32)
-        new = np.where(edges[kept] < 0, graph.NONE, rows[edges[kept]])
-        chosen, starts = np.empty_like(new), np.empty(count + 1, np.int64)
-        changed = np.flatnonzero(kept & ((edges >= 0) & ~kept[edges]).any(1))
-        for start in range(0, len(changed), BLOCK_NODES):
-            nodes = changed[start : start + BLOCK_NODES]
-            # Candidates of a node that lost an edge: its other edges, and those of the removed nodes.
-            own = edges[nodes]
-            is_lost = (own >= 0) & ~kept[own]
-            behind = np.where(is_lost[..., None], edges[own], graph.NONE)
-            others = np.concatenate([own[:, None], behind], axis=1).reshape(len(nodes), -1)
-            candidates = np.where(others < 0, graph.NONE, rows[others])
-            first, last = rows[nodes[0]], rows[nodes[-1]] + 1
-            sizes = np.zeros(last - first + 1, np.int64)
-            sizes[rows[nodes] - first + 1] = candidates.shape[1]
-            starts[first : last + 1] = np.cumsum(sizes)
-            spread = self.config.spread
-            graph.choose_block(vectors, candidates.ravel(), starts, first, last, spread, chosen)
-        new[rows[changed]] = chosen[rows[changed]]
-        entries = rows[self._entries[kept[self._entries]]]
-        order = np.random.default_rng(self.config.seed).permutation(count)
-        missing = max(min(self.config.entries, count) - len(entries), 0)
-        more = order[~np.isin(order, entries)][:missing]
-        entries = np.sort(np.concatenate([entries, more])).astype(np.int32)
-        self._entries = graph.connect(vectors, new, entries, self.config.beam)
-        self._vectors, self._edges = vectors, new
-
-    def _settings(self) -> dict[str, Any]:
-        return {"config": asdict(self.config), "effort": self.effort}
-
-    def _tensors(self) -> TensorFiles:
+    def _content(self) -> Content:
+        settings = {"config": asdict(self.config), "effort": self.effort}
         arrays = {"descriptors": self._vectors, "edges": self._edges, "entries": self._entries}
-        return {"index": arrays}
+        return settings, {"index": arrays}
 
     @classmethod
     def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "NNDescentIndex":
@@ -208,14 +152,13 @@ def _build_edges(
     vectors: Float[np.ndarray, "t d"],
     order: Int[np.ndarray, " t"],
     config: NNDescentConfig,
-    threads: int,
 ) -> Int[np.ndarray, "t e"]:
     """Choose the edges of every node, in two rounds.
 
     In round 1, the candidates are the nearest neighbors of the node. In round 2, they are the nodes
     to which or from which round 1 chose an edge, and distant neighbors.
     """
-    count = len(vectors)
+    count, threads = len(vectors), _threads(config)
     edges = np.empty((count, config.degree), np.int32)
 
     def choose(*lists: Int[np.ndarray, " _"]) -> None:
@@ -229,7 +172,7 @@ def _build_edges(
         rows = nearest_neighbors(vectors, config.neighbors, seed=config.seed, threads=threads)
         bar.update()
         bar.set_description("finding distant neighbors")
-        distant = _distant_pairs(vectors, order, config, threads)
+        distant = _distant_pairs(vectors, order, config)
         bar.update()
         bar.set_description("choosing edges")
         choose(rows.ravel(), np.arange(count + 1) * rows.shape[1])
@@ -269,7 +212,6 @@ def _distant_pairs(
     vectors: Float[np.ndarray, "t d"],
     order: Int[np.ndarray, " t"],
     config: NNDescentConfig,
-    threads: int,
 ) -> Int[np.ndarray, "2 f"]:
     """Pair nodes with distant neighbors: their nearest neighbors in random subsets of the database.
 
@@ -281,7 +223,7 @@ def _distant_pairs(
     while size > config.neighbors:
         subset = np.sort(order[:size])
         near = nearest_neighbors(
-            vectors[subset], config.neighbors, seed=config.seed, threads=threads
+            vectors[subset], config.neighbors, seed=config.seed, threads=_threads(config)
         )
         nodes = np.broadcast_to(subset[:, None], near.shape)
         pairs.append(np.stack([nodes[near >= 0], subset[near[near >= 0]]]))
@@ -300,6 +242,10 @@ def _both_directions(
     others = np.concatenate([ends, nodes, *pairs[::-1]])
     starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(edges)))])
     return others[np.argsort(owners, kind="stable")], starts
+
+
+def _threads(config: NNDescentConfig) -> int:
+    return config.threads or os.cpu_count() or 1
 
 
 def _run_in_threads(work: Callable[[slice], None], count: int, threads: int) -> None:

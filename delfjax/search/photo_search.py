@@ -5,6 +5,7 @@ and removed photos. The paper does not cover this.
 """
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -55,13 +56,18 @@ def update_cached_store(
     """
     store = extract_folder(model, photos, cached_store_path(model, photos, config), config=config)
     if gone := sorted({*store.names} - {*photos.names}):
-        with store:
-            store.remove(name for name in gone if name in store)
-            store.compact()
+        remove_photos(store, gone)
         store.report.removed = gone
     if not len(store):
         raise next(iter(store.report.failed.values()))
     return store
+
+
+def remove_photos(store: FeatureStore, names: Sequence[str]) -> None:
+    """Remove photos from a store and merge its shards. Another process may have removed them."""
+    with store:
+        store.remove(name for name in names if name in store)
+        store.compact()
 
 
 def cached_index(database: Database, store: Path) -> Index:

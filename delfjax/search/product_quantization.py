@@ -11,12 +11,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from delfjax.files import check_tensors
 from delfjax.provenance import config_from_dict
 from delfjax.ranges import COUNT, ConfigError, Range, check_fields
-from delfjax.search.index import Index, Neighbors, Value, sort_neighbors
+from delfjax.search.index import Content, Index, Neighbors, Value, sort_neighbors
 from delfjax.search.index_files import TensorFiles
 
 if TYPE_CHECKING:
@@ -129,32 +129,9 @@ class ProductQuantizationIndex(Index):
         distances = np.where(rows < 0, np.inf, np.sqrt(np.maximum(squared, 0))).astype(np.float32)
         return sort_neighbors(rows.astype(np.int32), distances, k)
 
-    def _add(self, descriptors: Float[np.ndarray, "a d"]) -> None:
-        self._file.add(descriptors)
-
-    def _remove(self, kept: Bool[np.ndarray, " t"]) -> None:
-        # remove_ids of faiss would leave gaps in the rows, and `add` would repeat rows.
-        faiss, file = _import_faiss(), self._file
-        rows = np.cumsum(kept) - 1
-        old, lists = file.invlists, faiss.ArrayInvertedLists(file.nlist, file.code_size)
-        for number in range(file.nlist):
-            if old is None or not (size := old.list_size(number)):
-                continue
-            ids = faiss.rev_swig_ptr(old.get_ids(number), size)
-            codes = faiss.rev_swig_ptr(old.get_codes(number), size * file.code_size)
-            here = kept[ids]
-            new = np.ascontiguousarray(rows[ids[here]], np.int64)
-            own = np.ascontiguousarray(codes.reshape(size, -1)[here])
-            lists.add_entries(number, len(new), faiss.swig_ptr(new), faiss.swig_ptr(own))
-        file.replace_invlists(lists, True)
-        lists.this.disown()  # faiss frees the lists
-        file.ntotal = int(kept.sum())
-
-    def _settings(self) -> dict[str, Any]:
-        return {"config": asdict(self.config), "effort": self.effort}
-
-    def _tensors(self) -> TensorFiles:
-        return {"index": {"faiss": _import_faiss().serialize_index(self._file)}}
+    def _content(self) -> Content:
+        settings = {"config": asdict(self.config), "effort": self.effort}
+        return settings, {"index": {"faiss": _import_faiss().serialize_index(self._file)}}
 
     @classmethod
     def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "ProductQuantizationIndex":

@@ -180,46 +180,15 @@ class Searcher:
             features = features.with_descriptors(self.pca(features.descriptors))
         return self.config.limit_features(features)
 
-    def add(self, names: Sequence[str], features: Sequence[Features]) -> None:
-        """Add photos to the database and to the index. The index is not built again.
-
-        ``features`` holds the features of each photo, as extracted or reduced by the PCA.
-
-        Raises:
-            ValueError: If a name is used twice or the features do not fit. Nothing is added then.
-        """
-        larger = self.database.with_photos(names, [self.reduce(each) for each in features])
-        self.index.add(larger.descriptors[len(self.database.descriptors) :])
-        self.database = larger  # only now, because the index may raise an error
-
-    def remove(self, names: Sequence[str]) -> None:
-        """Remove photos from the database and from the index. The index is not built again.
-
-        Raises:
-            ValueError: If a name is unknown or no photo would remain. Nothing is removed then.
-        """
-        removed = {*names}
-        if unknown := sorted(removed - {*self.database.names}):
-            raise ValueError(
-                f"photo {unknown[0]!r} is not in the database. Fix: remove only photos of the database"
-            )
-        kept = np.array([name not in removed for name in self.database.names])
-        if not kept.any():
-            raise ValueError("no photo would remain in the database. Fix: keep at least one")
-        smaller = self.database.select(np.flatnonzero(kept))
-        self.index.remove(np.flatnonzero(~kept[self.database.photo_indices]))
-        self.database = smaller  # only now, because the index may raise an error
-
     def search_subset(self, query: Features, images: Int[np.ndarray, " b"]) -> SearchResult:
         """Rank only the database photos with the indices ``images``, by exact search."""
         subset = Searcher(self.database.select(images), "exact", self.config, pca=self.pca)
         result = subset(query)
-        ranking = replace(result.ranking, images=images[result.ranking.images])
-        return SearchResult(
-            ranking=ranking,
+        return replace(
+            result,
+            ranking=replace(result.ranking, images=images[result.ranking.images]),
             matches={int(images[row]): each for row, each in result.matches.items()},
             verifications={int(images[row]): each for row, each in result.verifications.items()},
-            ransac=result.ransac,
         )
 
     def find_neighbors(self, query: Features) -> Neighbors:
@@ -232,7 +201,10 @@ class Searcher:
 
         The arguments are the results of `reduce` and `find_neighbors`.
         """
-        pairs = self.pair_features(neighbors)
+        return self.rank_pairs(query, self.pair_features(neighbors))
+
+    def rank_pairs(self, query: Features, pairs: "FeaturePairs") -> SearchResult:
+        """Rank photos as `rank` does, given the result of `pair_features`."""
         votes = np.bincount(pairs.images, minlength=len(self.database))
         order = np.lexsort((np.arange(len(votes)), -votes))
         order = order[votes[order] > 0]
@@ -281,13 +253,13 @@ class Searcher:
 
     def photo_matches(self, query: Features, pairs: "FeaturePairs", image: int) -> Matches:
         """Return the putative matches (before RANSAC) of the photo with index ``image``."""
-        rows = slice(*np.searchsorted(pairs.images, [image, image + 1]))
-        found, theirs = pairs.query_rows[rows], pairs.database_rows[rows]
+        pairs = pairs.of_photo(image)
+        ours, theirs = pairs.query_rows, pairs.database_rows
         return Matches(
-            query=query.positions[found],
+            query=query.positions[ours],
             database=self.database.positions[theirs],
-            distances=pairs.distances[rows],
-            scales=np.stack([query.scales[found], self.database.scales[theirs]], axis=1),
+            distances=pairs.distances,
+            scales=np.stack([query.scales[ours], self.database.scales[theirs]], axis=1),
         )
 
 
@@ -311,5 +283,11 @@ class FeaturePairs:
         """Keep only the nearest of the pairs that agree in all ``keys``. Sort pairs by ``keys``."""
         order = np.lexsort((self.distances, *keys[::-1]))
         changes = [np.diff(key[order], prepend=-1) != 0 for key in keys]
-        kept = order[np.logical_or.reduce(changes)]
-        return FeaturePairs(**{name: values[kept] for name, values in vars(self).items()})
+        return self._select(order[np.logical_or.reduce(changes)])
+
+    def of_photo(self, image: int) -> "FeaturePairs":
+        """Return the pairs of the photo with index ``image``."""
+        return self._select(slice(*np.searchsorted(self.images, [image, image + 1])))
+
+    def _select(self, rows: Int[np.ndarray, " k"] | slice) -> "FeaturePairs":
+        return FeaturePairs(**{name: values[rows] for name, values in vars(self).items()})

@@ -35,11 +35,11 @@ def test_store_bytes_are_those_of_its_files(tmp_path):
 
 
 def test_index_bytes_are_those_of_an_index():
-    exact = ExactIndex(DESCRIPTORS)._tensors()["index"]
+    exact = ExactIndex(DESCRIPTORS)._content()[1]["index"]
     counted = scale_study.index_bytes("exact", 600, 8)
     assert sum(array.nbytes for array in exact.values()) == sum(counted.values())
     edges, entries = np.zeros((600, 24), np.int32), np.zeros(2, np.int32)
-    graph = NNDescentIndex(DESCRIPTORS, edges, entries, NNDescentConfig())._tensors()["index"]
+    graph = NNDescentIndex(DESCRIPTORS, edges, entries, NNDescentConfig())._content()[1]["index"]
     counted = scale_study.index_bytes("nndescent", 600, 8)
     assert sum(array.nbytes for array in graph.values()) - entries.nbytes == sum(counted.values())
 

@@ -217,31 +217,22 @@ def test_index_reports_cost_and_recall(store, capsys):
     assert strict(capsys.readouterr().out)["photos"] == 9
 
 
-def test_search_uses_the_saved_index(photos, store, tmp_path, capsys, monkeypatch):
+def test_search_uses_the_saved_index(photos, store, capsys, monkeypatch):
     command = "search", store, photos.path("b/1.png"), "--neighbors", 20, *RANSAC, "--top", 4
     assert run(*command) == 0
     expected = capsys.readouterr().out
     assert run("index", store, "--kind", "sharded", "--json", "-") == 0
     assert strict(capsys.readouterr().out)["saved"] == f"{store}.index"
-    assert run("index", store, "--kind", "exact", "--out", tmp_path / "other") == 0
-    capsys.readouterr()
-    with monkeypatch.context() as patch:
-        patch.setattr(search, "build_index", None)
-        for saved in ((), ("--saved", tmp_path / "other")):
-            assert run(*command, *saved) == 0
-            assert capsys.readouterr().out == expected
+    monkeypatch.setattr(search, "build_index", None)
+    assert run(*command) == 0
+    assert capsys.readouterr().out == expected
 
 
 def test_search_refuses_the_index_of_another_database(photos, store, tmp_path, capsys):
     command = "search", store, photos.path("a/0.png"), "--neighbors", 20, *RANSAC
     assert run("index", store) == 0
-    for surplus in ("--truncate", 4), ("--features", 20), ("--index", "exact"):
-        assert run(*command, "--saved", f"{store}.index", *surplus) == 2
-        assert "Fix: leave out --saved, or leave out the other" in capsys.readouterr().err
     for cut in ("--truncate", 4), ("--features", 20):
         assert run(*command, *cut) == 0
-    assert run(*command, "--saved", tmp_path / "nowhere") == 1
-    assert "nowhere: this folder holds no index" in capsys.readouterr().err
     more = save(tmp_path / "more" / "photo.png", draw(9)).parent
     assert run("extract", more, store, *MODEL, "--dimensions", 8) == 0
     assert run(*command) == 1, "a photo more"
@@ -398,7 +389,6 @@ def test_an_interrupted_search_keeps_the_extracted_photos(query, tmp_path, capsy
         patch.setattr(Extractor, "_launch", interrupt)
         assert run("search", folder, query, *SEARCH) == 130
     err = capsys.readouterr().err
-    assert "The features that are extracted already are kept\n" in err
     assert "delfjax search: interrupted. Run the same command again to resume" in err
     launches = []
     monkeypatch.setattr(Extractor, "_launch", lambda *each: launches.append(each) or launch(*each))
@@ -677,7 +667,7 @@ def test_help_of_search_separates_basic_and_advanced_options(capsys):
     basic, advanced = out.split("advanced options:")
     for option in ("--page", "--top", "--json", "--model"):
         assert f"\n  {option} " in basic
-    for option in ("--saved", "--neighbors", "--longest", "--dimensions", "--seed"):
+    for option in ("--neighbors", "--longest", "--dimensions", "--seed"):
         assert f"\n  {option} " in advanced
 
 

@@ -1,4 +1,4 @@
-"""Kill processes that extend a store, extend an index, or save an index at seeded moments.
+"""Kill processes that extend a store or save an index at seeded moments.
 
 Two of three kills happen at a step of the work, such as half of a file. Every third happens at a time.
 """
@@ -24,13 +24,11 @@ from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedExtractor
 from delfjax.features.store import FeatureStore
 from delfjax.images.folder import scan
 from delfjax.search import index_files
-from delfjax.search.index import Index, build_index, load_index
-from delfjax.search.index_files import IndexFileError
+from delfjax.search.index import Index, build_index
 from delfjax.types import Features
 
 KILLS, EXTRACTION_KILLS = 12, 20
 FEW = PCAConfig(dimensions=8, photos=5, features=20)
-MADE_BY = {"model": "abc"}
 ROWS, SHARD = 20, 100  # descriptors per photo, and per shard of an index
 
 
@@ -157,51 +155,6 @@ def draw(folder: Path, numbers: range) -> None:
         Image.fromarray(photo).save(folder / f"{number:04}.png")
 
 
-# --- photos are added to a database and to its index
-
-
-def append(path: str, count: int, ticks: int, reports: Connection) -> None:
-    """Add photos to a store, and their descriptors to the index of the previous photos."""
-    save_by_halves(Fuse(ticks))
-    reports.send("begun")
-    store_module.SHARD_PHOTOS = 4
-    with FeatureStore(f"{path}/store", MADE_BY) as store:
-        for number in range(count):
-            store.write(f"{number:04}", random_features(number))
-    database, index = store.gather(), load_index(f"{path}/index")
-    index.add(database.descriptors[len(index) :])
-    index.save(f"{path}/index", database=database.checksum)
-    reports.send("saved")
-    kills.die()
-
-
-def test_an_index_is_extended_completely_or_not_at_all(tmp_path):
-    path, indexed, grown = tmp_path / "index", 10, 0
-    with FeatureStore(tmp_path / "store", MADE_BY) as store:
-        for number in range(indexed):
-            store.write(f"{number:04}", random_features(number))
-    rows = store.gather()
-    built(rows.descriptors).save(path, database=rows.checksum)
-    for turn in range(KILLS):
-        sent = killed(append, str(tmp_path), indexed + 6, turn=turn, ticks=24)
-        store = FeatureStore(tmp_path / "store")
-        kept = [name for shard in store._shards for name in shard.names]
-        assert sorted(kept) == store.names == [f"{number:04}" for number in range(len(kept))]
-        rows, found = store.gather(), saved(path)
-        wanted = [random_features(number).descriptors for number in range(len(store))]
-        np.testing.assert_array_equal(rows.descriptors, np.concatenate(wanted))
-        after = indexed + 6 if "saved" in sent or len(found) > ROWS * indexed else indexed
-        np.testing.assert_array_equal(found, rows.descriptors[: ROWS * after])
-        if after == len(store):  # the index belongs to the current database
-            assert len(load_index(path, database=rows.checksum)) == len(found)
-        else:
-            with pytest.raises(IndexFileError, match="belongs to another database"):
-                load_index(path, database=rows.checksum)
-        grown += after > indexed
-        indexed = after
-    assert 0 < grown < KILLS
-
-
 def saved(path: Path) -> np.ndarray:
     """Return the descriptors of an index on disk."""
     _, parts = index_files.read(path)
@@ -243,4 +196,4 @@ def test_an_index_is_saved_completely_or_not_at_all(tmp_path):
     built(after).save(tmp_path)
     assert len(list(tmp_path.glob("[!.]*"))) == 1 + 3
     assert not list(tmp_path.glob(".*.part")), "temporary files are removed"
-    np.testing.assert_array_equal(load_index(tmp_path).descriptors, after)
+    np.testing.assert_array_equal(saved(tmp_path), after)

@@ -42,13 +42,3 @@ def test_equal_descriptors_are_returned_in_row_order(monkeypatch, count):
     database = np.concatenate([DATABASE[:100], np.tile(DATABASE[7], (count, 1))])
     rows, _ = ExactIndex(database).search(DATABASE[7:8], count + 1)
     assert rows[0].tolist() == [7, *range(100, 100 + count)]
-
-
-@pytest.mark.parametrize("first", [0, 1, 2999])
-def test_added_descriptors_are_found(first):
-    index = ExactIndex(DATABASE[:first])
-    index.add(DATABASE[first:])
-    np.testing.assert_array_equal(index.descriptors, DATABASE)
-    found, expected = index.search(QUERIES, 60), ExactIndex(DATABASE).search(QUERIES, 60)
-    np.testing.assert_array_equal(found.rows, expected.rows)
-    np.testing.assert_array_equal(found.distances, expected.distances)

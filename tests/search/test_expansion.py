@@ -133,19 +133,3 @@ def test_without_a_trusted_photo_the_query_is_unchanged(scene):
     np.testing.assert_array_equal(same.descriptors, query.descriptors)
     empty = features(np.empty((0, 2)), np.empty((0, 40)))
     assert len(expand_local(empty, Searcher(base)(empty), base, ExpansionConfig())) == 0
-
-
-def test_expansion_is_deterministic(scene):
-    query, _, base = scene
-    result = Searcher(base)(query)
-    one, other = (
-        expand_local(query, result, base, ExpansionConfig(min_inliers=10)) for _ in range(2)
-    )
-    np.testing.assert_array_equal(one.positions, other.positions)
-    np.testing.assert_array_equal(one.descriptors, other.descriptors)
-
-
-@pytest.mark.parametrize("name", ["max_photos", "min_inliers", "max_growth", "radius", "distance"])
-def test_settings_out_of_range_are_an_error(name):
-    with pytest.raises(ValueError, match=rf"{name} is -1; expected a .*number of at least 0"):
-        ExpansionConfig(**{name: -1})

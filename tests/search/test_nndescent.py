@@ -1,4 +1,4 @@
-"""The neighbor graph: recall, determinism, growth, and that every node can be reached."""
+"""The neighbor graph: recall, determinism, and that every node can be reached."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from descriptors import DATABASE, QUERIES, unit_vectors
 
 from delfjax.search import graph, nndescent
 from delfjax.search.exact import ExactIndex
-from delfjax.search.nndescent import NNDescentConfig, NNDescentIndex, nearest_neighbors
+from delfjax.search.nndescent import NNDescentIndex, nearest_neighbors
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,9 @@ def reached(index):
 
 
 def test_most_neighbors_are_found(index):
-    assert index.recall(QUERIES) > 0.9, "the queries are in other clusters than the database"
-    assert index.recall(unit_vectors(200, seed=0)[::-1] + 0.02) > 0.95
+    exact = ExactIndex(DATABASE)
+    assert index.recall(QUERIES, exact=exact) > 0.9, "in other clusters than the database"
+    assert index.recall(unit_vectors(200, seed=0)[::-1] + 0.02, exact=exact) > 0.95
 
 
 def test_all_neighbors_are_found_with_enough_effort():
@@ -77,11 +78,6 @@ def test_more_neighbors_than_the_beam_width(index):
     assert (rows >= 0).all()
 
 
-def test_no_queries(index):
-    rows, distances = index.search(QUERIES[:0], 60)
-    assert rows.shape == distances.shape == (0, 60)
-
-
 def test_read_only_queries_are_not_compiled_again(index):
     index.search(QUERIES, 60)
     compiled = len(graph.search_block.signatures)
@@ -106,8 +102,9 @@ def test_separate_clusters_can_be_reached():
     islands = (centers + 1e-3 * random.normal(size=centers.shape)).astype(np.float32)
     index = NNDescentIndex.build(islands, entries=3)
     assert len(reached(index)) == len(islands)
-    assert index.recall(islands[::37] + 1e-4, 60) > 0.8, "three entries for forty clusters"
-    assert NNDescentIndex.build(islands).recall(islands[::37] + 1e-4, 60) > 0.99
+    queries, exact = islands[::37] + 1e-4, ExactIndex(islands)
+    assert index.recall(queries, exact=exact) > 0.8, "three entries for forty clusters"
+    assert NNDescentIndex.build(islands).recall(queries, exact=exact) > 0.99
 
 
 def test_every_node_can_be_reached(index):
@@ -120,39 +117,6 @@ def test_edges_lead_to_other_nodes_once_each(index):
         assert node not in ends
         assert len(set(ends)) == len(ends)
         assert row == ends + [-1] * (len(row) - len(ends))
-
-
-def test_added_descriptors_are_found_as_well_as_built_ones():
-    grown = NNDescentIndex.build(DATABASE[:2700])
-    grown.add(DATABASE[2700:])
-    assert len(grown) == 3000
-    assert len(reached(grown)) == 3000
-    np.testing.assert_array_equal(grown.descriptors, DATABASE)
-    assert grown.recall(QUERIES) > NNDescentIndex.build(DATABASE).recall(QUERIES) - 0.01
-    rows, _ = grown.search(DATABASE[2700:], 1)
-    assert (rows[:, 0] == np.arange(2700, 3000)).mean() > 0.99, "each finds itself"
-
-
-def test_a_graph_can_grow_from_one_descriptor():
-    grown = NNDescentIndex.build(DATABASE[:1])
-    grown.add(DATABASE[1:1000])
-    assert len(reached(grown)) == 1000
-    assert grown.recall(QUERIES) > 0.9
-
-
-def test_adding_nothing_changes_nothing(index):
-    edges = index._edges
-    index.add(DATABASE[:0])
-    assert index._edges is edges
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("beam", 0), ("degree", 0), ("neighbors", 0), ("entries", 0), ("spread", 0.5), ("seed", -1)],
-)
-def test_settings_out_of_range_are_an_error(name, value):
-    with pytest.raises(ValueError, match=rf"{name} is {value}; expected a .*number of at least"):
-        NNDescentConfig(**{name: value})
 
 
 SEARCH = """
@@ -180,20 +144,23 @@ def test_a_new_process_searches_without_compiling(index, tmp_path):
     np.testing.assert_array_equal(rows, index.search(QUERIES, 60)[0])
 
 
-@pytest.mark.parametrize("limit", [0, 20_000])
-def test_nearest_neighbors_of_rows_are_near_and_not_the_row_itself(monkeypatch, limit):
-    """Found by pynndescent or exactly."""
-    monkeypatch.setattr(nndescent, "BRUTE_FORCE_LIMIT", limit)
+def assert_neighbors_are_near(share):
     rows = nearest_neighbors(DATABASE, 20, seed=3)
     assert rows.shape == (3000, 20)
     true, _ = ExactIndex(DATABASE).search(DATABASE, 21)
     found = [len(set(ours) & set(near[1:])) for ours, near in zip(rows, true, strict=True)]
-    assert np.mean(found) > (0.97 if limit == 0 else 0.999) * 20
-    assert (rows != np.arange(3000)[:, None]).all()
+    assert np.mean(found) > share * 20
+    assert (rows != np.arange(3000)[:, None]).all(), "a row is no neighbor of itself"
 
 
-def test_a_graph_of_pynndescents_neighbors_finds_as_much(monkeypatch, index):
+def test_neighbors_of_few_rows_are_exact():
+    assert_neighbors_are_near(0.999)
+
+
+def test_pynndescent_finds_the_neighbors_of_many_rows(monkeypatch, index):
     monkeypatch.setattr(nndescent, "BRUTE_FORCE_LIMIT", 0)
-    other = NNDescentIndex.build(DATABASE)
-    assert other.recall(QUERIES) == pytest.approx(index.recall(QUERIES), abs=0.01)
+    assert_neighbors_are_near(0.97)
+    other, exact = NNDescentIndex.build(DATABASE), ExactIndex(DATABASE)
+    found, expected = (each.recall(QUERIES, exact=exact) for each in (other, index))
+    assert found == pytest.approx(expected, abs=0.01)
     assert len(reached(other)) == len(DATABASE)
