@@ -79,7 +79,8 @@ def lean_heatmap(
     moved = []
     for number in range(len(maps.sizes)) if level is None else [level]:
         heat = maps.heatmap(score, number)
-        moved.append(shift(heat, offset * heat.shape / maps.sizes[number], order=1, mode="nearest"))
+        distance = offset * np.array(heat.shape) / maps.sizes[number]
+        moved.append(shift(heat, distance, order=1, mode="nearest"))
     return np.max(moved, axis=0)
 
 

@@ -98,20 +98,23 @@ def test_leaning_keypoints_stay_inside_the_photo():
 
 
 def test_a_leaning_heatmap_moves_each_level_by_its_own_pixels():
-    peak = np.zeros((4, 4), np.float32)
-    peak[1, 2] = 1  # the cell with the center (16, 32) of its level
-    sizes = np.array([[64, 64], [32, 32]])
+    fine, coarse = np.zeros((4, 4), np.float32), np.zeros((2, 2), np.float32)
+    fine[1, 2], coarse[1, 1] = (
+        2,
+        1,
+    )  # the cells with the centers (16, 32) and (16, 16) of their levels
     maps = ScoreMaps(
         scales=(1.0, 0.5),
-        sizes=sizes,
-        norms=[peak, peak[:2, :2]],
+        sizes=np.array([[64, 64], [32, 32]]),
+        norms=[fine, coarse],
         attention=None,
         image_size=(64, 64),
     )
-    for level, expected in ((0, (24, 40)), (None, (24, 40))):
+    # A pixel of the coarse level is two pixels of the photo.
+    for level, expected in ((0, (24, 40)), (1, (48.5, 48.5)), (None, (24, 40))):
         heat = lean_heatmap(maps, "norm", level, offset=8)
-        y, x = np.unravel_index(heat.argmax(), heat.shape)
-        assert (abs(y - expected[0]), abs(x - expected[1])) <= (1, 1)
+        peak = np.unravel_index(heat.argmax(), heat.shape)
+        assert np.abs(np.subtract(peak, expected)).max() <= 1
     still = lean_heatmap(maps, "norm", 0, offset=0)
     np.testing.assert_allclose(still, maps.heatmap("norm", 0))
 
