@@ -195,7 +195,7 @@ axes[0, 0].set_ylabel("share of the variance")
 figure
 
 # %% [markdown]
-# *The first 40 of 1024 dimensions keep most of what distinguishes the descriptors of these two photos.*
+# *The first 40 of 1024 dimensions keep more than half of the variance of these descriptors.*
 #
 # ## Step 5: match descriptors
 #
@@ -207,7 +207,8 @@ title = f"{len(pair.matches)} putative matches"
 dx.plots.matches(far, near, pair.matches, title=title)
 
 # %% [markdown]
-# *Before verification: many lines connect the same part of the cathedral. The lines that cross them are wrong.*
+# *Before verification, all matches are yellow: many lines connect the same part of the cathedral. The lines that cross them are
+# wrong.*
 #
 # ### Votes
 #
@@ -231,7 +232,7 @@ axes[0, 0].set(xlabel=f"votes of {len(nearest):,} query features", ylim=(3.5, -0
 figure
 
 # %% [markdown]
-# *The other photo of the cathedral gets the most votes, but the others get some, too.*
+# *Nearly all features vote for the other photo of the cathedral. A few vote for other photos.*
 #
 # ## Step 6: verify the matches with RANSAC
 #

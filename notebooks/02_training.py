@@ -25,7 +25,7 @@ from delfjax import files, training
 from notebooks import exercises, lesson
 
 # %%
-STEPS = 24  # of the small run below
+STEPS = 60  # of the small run below
 TRAIN = False  # True: run the complete training, too
 RUNS = files.cache_folder() / "runs"  # an interrupted run resumes from here
 
@@ -82,12 +82,12 @@ small = [lesson.resize(photo, (side, side)) for side in sides]
 canvases = [np.full((sides[0], side, 3), 255, np.uint8) for side in sides]
 for canvas, image in zip(canvases, small, strict=True):
     canvas[-len(image) :] = image
-titles = [f"{side} px, {-(-side // 16)} x {-(-side // 16)} cells" for side in sides]
+titles = [f"{cells} x {cells} cells" for cells in np.ceil(np.array(sides) / 16).astype(int)]
 dx.plots.photos(canvases, titles, width=12)
 
 # %% [markdown]
-# *The same crop at the five factors. The cells always have 16 pixels, so a cell of the smallest photo sees a large part of the
-# door.*
+# *The same crop at the five factors, with sides of 720 to 180 pixels. A cell always has 16 pixels, so a cell of the smallest photo
+# sees a large part of the door.*
 
 # %%
 lesson.source("delfjax.training.step.augment")
@@ -131,8 +131,8 @@ lesson.source("delfjax.models.attention._softplus_jvp")
 # %% [markdown]
 # ## Settings
 #
-# `paper_config` has the settings of the paper, for GPUs and a large data set. `small_config` has settings for a few
-# hundred photos and a CPU.
+# `paper_config` is for GPUs and a large data set. It has the crops and factors of the paper. The paper names no optimizer and no
+# number of batches, so these are from the official code. `small_config` is for a few hundred photos and a CPU.
 
 # %%
 for name, make_config in {"paper": training.paper_config, "small": training.small_config}.items():
@@ -155,7 +155,9 @@ five = replace(photos, names=tuple(n for n in photos.names if n.split("/")[0] in
 
 # %%
 config = training.small_config("finetune")
-config = replace(config, optimizer=replace(config.optimizer, steps=STEPS), save_every=8)
+config = replace(config, optimizer=replace(config.optimizer, steps=STEPS), save_every=10)
+small_photos = replace(config.augmentation, resize=125, crop=112)  # faster than 224 pixels
+config = replace(config, augmentation=small_photos)
 trained = dx.train(five, RUNS / f"five_landmarks_{STEPS}_steps", config=config)
 
 # %%

@@ -101,7 +101,7 @@ print(f"the gradient is not 0 on {np.ptp(rows) + 1} x {np.ptp(columns) + 1} pixe
 # %%
 figure, axes = dx.plots.subplots(4.4, 3.6)
 ax, reach = axes[0, 0], influence.shape[0] // 2
-view = {"extent": [-reach, reach, reach, -reach], "cmap": dx.plots.HEATMAP_COLORS}
+view = {"extent": [-reach, reach, reach, -reach], "cmap": "magma"}
 shown = ax.imshow(np.sqrt(influence / influence.max()), **view)
 edge = (field.size - 1) / 2
 ax.plot([-edge, edge, edge, -edge, -edge], [-edge, -edge, edge, edge, -edge], color="white")
