@@ -21,7 +21,7 @@ import numpy as np
 import delfjax as dx
 from delfjax import widgets
 from delfjax.features import pca, pyramid
-from notebooks import exercises, lesson, paper_diagrams, synthetic_view
+from notebooks import attention_measures, exercises, lesson, paper_diagrams, synthetic_view
 
 # %% [markdown]
 # ## Match two photos
@@ -123,7 +123,8 @@ lesson.source("delfjax.models.attention.Attention.__call__")
 # %%
 scores = model.score_maps(photo)
 print("cells of each scale:", *(f"{h} x {w}" for h, w in (map_.shape for map_ in scores.attention)))
-norm, attention = scores.heatmap("norm"), scores.heatmap("attention")
+norm = attention_measures.lean_heatmap(scores, "norm")
+attention = attention_measures.lean_heatmap(scores)
 figure = dx.plots.heatmaps(photo, {"L2 norm": norm, "attention": attention})
 figure.save("figures/quickstart_attention.jpg")
 figure
@@ -133,6 +134,9 @@ figure
 # the trees.*
 #
 # The norm responds to the border because convolutions pad the photo with zeros, which look like an edge.
+#
+# Cells respond most to a point about 8 pixels of their scale below and to the right of their center
+# ([Attention](03_attention.ipynb) measures it). The maps above and the keypoints below are drawn there.
 #
 # ### How the attention is trained (Fig. 4)
 #
@@ -156,7 +160,8 @@ figure
 # %%
 found = model(photo)
 print(f"positions {found.positions.shape}, descriptors {found.descriptors.shape}")
-dx.plots.keypoints(photo, found, title="the 300 features with the highest attention")
+drawn = attention_measures.lean(found)
+dx.plots.keypoints(photo, drawn, title="the 300 features with the highest attention")
 
 # %% [markdown]
 # *Most features lie on the pavilion. Large rings belong to small scales, where a cell sees a large part of the photo.*
