@@ -15,7 +15,7 @@
 # **Paper:** Noh, Araujo, Sim, Weyand and Han, *Large-Scale Image Retrieval with Attentive Deep Local Features*, ICCV 2017,
 # Section 4.2, Eqs. 1 to 3, Fig. 4b.
 #
-# **Time:** two minutes on two CPU cores. The first run also downloads about 100 MB of ImageNet weights.
+# **Time:** about one minute on two CPU cores. The first run also downloads about 100 MB of ImageNet weights.
 
 # %%
 import jax
@@ -275,8 +275,8 @@ figure.legend(loc="outside right upper")
 figure
 
 # %% [markdown]
-# *The loss starts at the loss of a blind guess and falls within a few dozen steps. With 84 photos, the loss on held-out photos
-# stays above that on training photos.*
+# *The loss starts at the loss of a blind guess and falls within a few dozen steps. The loss on held-out photos stays higher,
+# because 84 photos are few.*
 
 
 # %%
@@ -320,7 +320,8 @@ real = lesson.real_photo("berlin_01")
 dx.plots.heatmap_grid([score_maps(real, descriptors(state, real[None].astype("float32"))[0])])
 
 # %% [markdown]
-# *On a real cathedral, the trained attention prefers the ornaments and the statues; the steps and the bare columns get low scores.*
+# *The cathedral fills this photo. The trained attention selects ornaments and capitals, and gives low scores to the inside of the
+# arch. It differs less from the norm than on the rendered photos.*
 #
 # ## What `jit`, `vmap` and sharding buy
 #
