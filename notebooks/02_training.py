@@ -25,7 +25,7 @@ from delfjax import files, training
 from notebooks import exercises, lesson
 
 # %%
-STEPS = 60  # of the small run below
+STEPS = 40  # of the small run below
 TRAIN = False  # True: run the complete training, too
 RUNS = files.cache_folder() / "runs"  # an interrupted run resumes from here
 
