@@ -253,19 +253,19 @@ assert all(each.visible_fraction >= 0.25 for each in correct), "ok shows more th
 assert not rendered.damaged(), "every file has its published checksum"
 
 # %% [markdown]
-# ## Differences from the paper
-#
-# - Google-Landmarks has about a million photos. This set has about a thousand, so that it fits on a laptop.
-# - Grades are computed, not given by people.
-# - **Limitation:** houses and trees repeat in all photos. In a real city the neighborhood of a landmark is unique and
-#   helps to recognize it.
-#
 # ## Summary
 #
 # - 49 rendered landmarks are for training, 11 others for testing. Training photos have no label but a name.
 # - A benchmark has a database, queries, and the correct photos of each query. Distractors make it harder.
 # - Good and ok photos are correct. Junk photos are ignored. The grade follows from two numbers.
 # - Real benchmarks load in the same way, once they are on disk.
+#
+# ## Differences from the paper
+#
+# - Google-Landmarks has about a million photos. This set has about a thousand, so that it fits on a laptop.
+# - Grades are computed, not given by people.
+# - **Limitation:** houses and trees repeat in all photos. In a real city the neighborhood of a landmark is unique and
+#   helps to recognize it.
 
 # %% [markdown]
 # ## Exercises

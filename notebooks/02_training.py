@@ -287,6 +287,12 @@ for title, log in logs.items():
 assert min(record["loss"] for record in failed if "loss" in record) > 3.8, "the failed run does not"
 
 # %% [markdown]
+# ## Summary
+#
+# - Step 1 trains descriptors by classifying their average. Step 2 trains the attention by classifying their weighted sum.
+# - The only labels are names of landmarks. The loss starts at $\log M$; a loss that stays there has learned nothing.
+# - The factor $\gamma$ shows landmarks at several sizes. The softplus keeps the scores positive and their slope above 0.
+#
 # ## Differences from the paper
 #
 # - The data are 49 landmarks with 12 training photos each, not a large set of real landmarks.
@@ -295,13 +301,6 @@ assert min(record["loss"] for record in failed if "loss" in record) > 3.8, "the 
 # - Weighted pooling is the mean of unit descriptors, as in the official code. Eq. 1 is a sum.
 # - The paper does not give the learning rate, the optimizer or the number of steps. `paper_config` has those of the official
 #   code.
-
-# %% [markdown]
-# ## Summary
-#
-# - Step 1 trains descriptors by classifying their average. Step 2 trains the attention by classifying their weighted sum.
-# - The only labels are names of landmarks. The loss starts at $\log M$; a loss that stays there has learned nothing.
-# - The factor $\gamma$ shows landmarks at several sizes. The softplus keeps the scores positive and their slope above 0.
 
 # %% [markdown]
 # ## Exercises

@@ -99,25 +99,33 @@ rows, columns = np.nonzero(influence)
 print(f"the gradient is not 0 on {np.ptp(rows) + 1} x {np.ptp(columns) + 1} pixels")
 
 # %%
-figure, axes = dx.plots.subplots(4.4, 3.6)
-ax, reach = axes[0, 0], influence.shape[0] // 2
-view = {"extent": [-reach, reach, reach, -reach], "cmap": "magma"}
-shown = ax.imshow(np.sqrt(influence / influence.max()), **view)
-edge = (field.size - 1) / 2
+reach = influence.shape[0] // 2
+pixels = np.arange(-reach, reach + 1)
+close = np.abs(pixels) <= 48
+print(f"{influence[np.ix_(close, close)].sum():.0%} of it are at most 48 pixels from the center")
+down, right = influence.sum(1) @ pixels, influence.sum(0) @ pixels
+print(f"center of mass: {down:.1f} pixels down, {right:.1f} pixels to the right")
+
+# %%
+figure, axes = dx.plots.subplots(4.6, 3.6)
+ax, edge = axes[0, 0], (field.size - 1) / 2
+view = {"extent": [-reach, reach, reach, -reach], "cmap": "magma", "vmin": -8}
+logarithm = np.log10(np.maximum(influence / influence.max(), 1e-30))
+shown = ax.imshow(logarithm, **view)
 ax.plot([-edge, edge, edge, -edge, -edge], [-edge, -edge, edge, edge, -edge], color="white")
-ax.plot(0, 0, "+", color="white", markersize=12)
 ax.set(xlabel="pixels to the right of the center", ylabel="pixels below the center")
-figure.colorbar(shown, label="size of the gradient (highest = 1)")
+figure.colorbar(shown, label="squared gradient (power of ten)")
 figure
 
 # %% [markdown]
-# *The gradient fills the computed box of 291 pixels (white), but it is strong only near the center (cross).*
+# *The gradient is 0 outside the computed box of 291 pixels (white). Inside, it falls by many powers of ten from the center to the
+# edge.*
 #
 # ### The center of what a cell responds to
 #
-# The part with a strong gradient is called the *effective* receptive field. Is its center the center of the box? We place small
-# patches of photos on an empty image, one at a time, and measure which cells change. The offset is the position of the patch
-# minus the center of the cells that respond.
+# The part with a strong gradient is called the *effective* receptive field. Its center of mass is not the center of the box. To
+# measure how far this moves features, we place small patches of photos on an empty image, one at a time, and see which cells
+# change. The offset is the position of the patch minus the center of the cells that respond.
 
 # %%
 benchmark = dx.datasets.load("rendered")
@@ -244,7 +252,8 @@ real = [lesson.real_photo(name) for name in ("berlin_01", "lund_09", "pavilion",
 dx.plots.heatmap_grid([(each, heatmaps(each)) for each in real])
 
 # %% [markdown]
-# REALCAPTION
+# *Attention finds the door and the ornaments, the houses of the street and the pavilion, and it ignores the blue sky. The norm of
+# ImageNet descriptors selects stripes in the sky. The flower fills its photo, and all scores agree on it.*
 #
 # ## The best keypoints
 #
@@ -273,7 +282,7 @@ dx.plots.keypoints(
 )
 
 # %% [markdown]
-# KEYCAPTION
+# *The keypoints lie on the decorated arch and around the door. Few lie on the stairs, the people or the plain columns.*
 #
 # The next figure shows four receptive fields. Non-maximum suppression (`nms_iou`) drops a keypoint when its receptive
 # field overlaps that of a better keypoint by more than 40% (intersection over union).
@@ -350,7 +359,7 @@ figure.save("figures/attention_hits.png")
 figure
 
 # %% [markdown]
-# *Three of the four scores hit the landmark about twice as often as chance; the norm of ImageNet descriptors does
+# *Three of the four scores hit the landmark more than twice as often as chance; the norm of ImageNet descriptors does
 # not.*
 #
 # The same numbers for the best 100 keypoints, with 95% bootstrap intervals over photos:
@@ -379,7 +388,7 @@ for name, each in found.items():
 
 # %% [markdown]
 # All four scores hit the landmark more often when the keypoints move 8 pixels down and right, and less often when they move back.
-# This agrees with the offset that we measured with patches.
+# Three of them gain about ten points. This agrees with the offset that we measured with patches.
 #
 # ## Scores as detectors
 #
@@ -399,8 +408,8 @@ for name in score_maps[0]:
     print(f"{name:24} average precision {precision:.2f}, normalized entropy {entropy:.3f}")
 
 # %% [markdown]
-# As detectors, the fine-tuned norm and attention are about equally good. Both are better than the norm of ImageNet
-# descriptors. All entropies are near 1: the maps are broad and flat, without a few sharp peaks.
+# As detectors, both attentions and the fine-tuned norm are much better than the norm of ImageNet descriptors. All entropies are
+# near 1: the maps are broad and flat, without a few sharp peaks.
 #
 # The next figure shows the scores of all pixels. A good score separates the two groups.
 
@@ -487,7 +496,7 @@ for better, worse in [
 #
 # But the average is not the full explanation. We trained another model whose step 1 averages *unit* vectors
 # (`normalize_average`), so the norm does not enter the loss. Its norm still hits the landmark with 48 of the best 100
-# keypoints, against 52 (one seed; `unit0` in `data/results/runs/README.md`).
+# keypoints, against 52 (one seed, on four photos of each landmark; `unit0` in `data/results/runs/README.md`).
 #
 # **Second guess: which layer is averaged.** The paper does not say which feature map step 1 averages. delfjax
 # averages conv4, the layer of the descriptors. The official code puts another block of layers, conv5, between the
@@ -562,8 +571,8 @@ dx.provenance.update_result(
 # %% [markdown]
 # ## Summary
 #
-# - A cell of conv4 sees 291 x 291 pixels, but it responds mostly to pixels near a point 8 pixels below and to the right of
-#   the center.
+# - A cell of conv4 sees 291 x 291 pixels, but it responds mostly to pixels near a point about 8 pixels below and to the right
+#   of the center.
 # - The norm of ImageNet descriptors prefers borders of the sky. Attention, and the norm after fine-tuning, prefer the landmark.
 # - Attention trained on rendered photos also selects buildings in real photos.
 # - In retrieval, attention helps ImageNet descriptors most. It adds little to descriptors that were fine-tuned through conv4.
