@@ -38,6 +38,15 @@ def test_real_photos(name):
     assert max(photo.shape) == 640
 
 
+def test_real_photos_are_small_and_have_their_license():
+    photos = sorted(lesson.REAL_PHOTOS.glob("*.jpg"))
+    assert sum(path.stat().st_size for path in photos) < 1_000_000
+    readme = (lesson.REAL_PHOTOS / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{path.name}`" in readme for path in photos)
+    notice = (lesson.REAL_PHOTOS / "LICENSE").read_text(encoding="utf-8")
+    assert "Copyright (c) 2014, mapillary" in notice
+
+
 def test_square_photos_keep_the_order_of_the_names():
     names = ["berlin_02.jpg", "lund_05.jpg"]
     squares = lesson.square_photos(scan(lesson.REAL_PHOTOS), names, 32)
