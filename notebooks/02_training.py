@@ -83,7 +83,7 @@ canvases = [np.full((sides[0], side, 3), 255, np.uint8) for side in sides]
 for canvas, image in zip(canvases, small, strict=True):
     canvas[-len(image) :] = image
 titles = [f"{cells} x {cells} cells" for cells in np.ceil(np.array(sides) / 16).astype(int)]
-dx.plots.photos(canvases, titles, width=12)
+dx.plots.photos(canvases, titles, width=8)
 
 # %% [markdown]
 # *The same crop at the five factors, with sides of 720 to 180 pixels. A cell always has 16 pixels, so a cell of the smallest photo
