@@ -1,34 +1,41 @@
 # %% [markdown]
 # # Quickstart: do two photos show the same place?
 #
-# **You learn** how DELF turns a photo into a thousand local features, and how two photos are matched by them.
+# **What you will learn**
+#
+# - how to match two photos with delfjax, in four lines
+# - the steps from a photo to its local features: scales, descriptors, attention, PCA
+# - how matches become votes, and how RANSAC verifies them
+# - which model to use for your own photos
+#
+# **Prerequisites:** Python and NumPy. You need to know what a convolutional network is.
 #
 # **Paper:** Noh, Araujo, Sim, Weyand and Han, *Large-Scale Image Retrieval with Attentive Deep Local
-# Features*, ICCV 2017, Section 4.
+# Features*, ICCV 2017, Section 4, Figs. 1 and 4.
 #
 # **Time:** about two minutes on two CPU cores. The first run also downloads about 100 MB of ImageNet weights.
 
 # %%
+import numpy as np
+
 import delfjax as dx
 from delfjax import widgets
-from delfjax.features import pyramid
-from delfjax.images import samples
-from notebooks.synthetic_view import synthetic_view
+from delfjax.features import pca, pyramid
+from notebooks import attention_measures, exercises, lesson, paper_diagrams, synthetic_view
 
 # %% [markdown]
 # ## Match two photos
 #
-# These two photos show the same cathedral, by day and by night, from two sides. They come with the
-# repository. The model finds local features in each photo, and `dx.match` compares them.
+# The first two photos show the door of a cathedral in Berlin. The third shows a street in Lund. (They come from OpenSfM, under
+# the 2-clause BSD license.) The model finds local features in each photo, and `dx.match` compares them.
 
 # %%
-folder = dx.datasets.rendered.ROOT / "eval" / "images"
-day = dx.read_image(folder / "striped_duomo_010.jpg")
-night = dx.read_image(folder / "striped_duomo_006.jpg")
+far, near, street = (lesson.real_photo(name) for name in ("berlin_01", "berlin_03", "lund_05"))
 
 model = dx.load("delf_att")
-pair = dx.match(model(day), model(night))
-dx.plots.matches(day, night, pair)
+features = [model(photo) for photo in (far, near, street)]
+pair = dx.match(features[0], features[1])
+dx.plots.matches(far, near, pair)
 
 # %% [markdown]
 # *Yellow lines are inliers: matches that agree on one geometric map from the left photo to the right one.
@@ -37,19 +44,28 @@ dx.plots.matches(day, night, pair)
 # The number of inliers is the similarity of two photos. Compare it with a photo of another place:
 
 # %%
-palace = dx.read_image(folder / "canal_palace_007.jpg")
-other_pair = dx.match(model(day), model(palace))
-dx.plots.matches(day, palace, other_pair)
+other_pair = dx.match(features[0], features[2])
+dx.plots.matches(far, street, other_pair)
 
 # %% [markdown]
 # *Two different places have few matches, and few of these are inliers.*
 #
-# A few inliers always occur by chance. To search a photo collection, DELF matches the query with the photos of
-# the collection and ranks them by their number of inliers; delfjax adds the number of matches ([04_retrieval](04_retrieval.ipynb)).
+# A few inliers always occur by chance. To search a photo collection, DELF matches the query with the photos of the
+# collection and ranks them by their number of inliers; delfjax adds the number of matches
+# ([Retrieval](04_retrieval.ipynb)).
 #
-# The rest of this notebook shows the steps one by one.
+# ## The system (Fig. 1)
+#
+# This notebook shows the steps of the diagram one by one.
+
+# %%
+figure = paper_diagrams.system_diagram(far.shape[:2])
+figure
 
 # %% [markdown]
+# *Top: a photo becomes 1,000 features. Bottom: the features of a query find their nearest neighbors in an index, the neighbors
+# vote for photos, and RANSAC verifies the best photos.*
+#
 # ## A pair with a known answer
 #
 # To check each step, take a real photo and make a second view of it. The view is rotated by 8 degrees,
@@ -58,12 +74,14 @@ dx.plots.matches(day, palace, other_pair)
 # The photos come with scikit-learn (CC BY 2.0: the pavilion by danielbuechele, the flower by vultilion).
 
 # %%
-photo, flower = samples.temple(), samples.flower()
-view = synthetic_view(photo, rotation=8, seed=0)
+photo, flower = lesson.real_photo("pavilion"), lesson.real_photo("flower")
+view = synthetic_view.synthetic_view(photo, rotation=8, seed=0)
 titles = ["photo", "synthetic view of it", "unrelated photo"]
 dx.plots.photos([photo, view.photo, flower], titles)
 
 # %% [markdown]
+# *The view shows most of the pavilion. The flower is another subject.*
+#
 # ## Step 1: resize the photo to seven scales
 #
 # A building can be large in one photo and small in another. DELF therefore processes each photo at seven
@@ -81,7 +99,7 @@ dx.plots.photos([mosaic.pixels], ["the seven scales on one image"], width=5)
 # ## Step 2: compute descriptors, and score them by attention
 #
 # The network is a ResNet-50 up to the stage conv4. It divides each scale into cells of 16 x 16 pixels. For each cell
-# $n$ it returns a descriptor $f_n$, a vector of 1024 numbers.
+# $n$ it returns a descriptor $f_n \in \mathbb R^{1024}$, a vector of 1024 numbers.
 
 # %%
 field = model.receptive_field
@@ -92,17 +110,21 @@ print(f"cells are {field.stride} pixels apart, and each sees {field.size} x {fie
 # scores:
 #
 # - The **L2 norm** $\lVert f_n \rVert$ of the descriptor. It needs no training and is the baseline in the paper.
-# - The **attention** $\alpha(f_n; \theta) = \operatorname{softplus}\bigl(w_2 \cdot \operatorname{relu}(W_1 f_n + b_1) +
+# - The **attention** $\alpha(f_n; \theta) = \operatorname{softplus}\bigl(w_2^\top \operatorname{relu}(W_1^\top f_n + b_1) +
 #   b_2\bigr)$, a small network whose weights $\theta = (W_1, b_1, w_2, b_2)$ are learned.
-#   $W_1$ is a $512 \times 1024$ matrix, $\operatorname{relu}(x) = \max(x, 0)$, and
+#   $W_1$ is a $1024 \times 512$ matrix, $\operatorname{relu}(x) = \max(x, 0)$, and
 #   $\operatorname{softplus}(x) = \log(1 + e^x)$, so a score is never negative.
+#
+# In the library, this formula is one line:
+
+# %%
+lesson.source("delfjax.models.attention.Attention.__call__")
 
 # %%
 scores = model.score_maps(photo)
-norm, attention = (
-    pyramid.merge_levels(maps, scores.sizes, scores.image_size)
-    for maps in (scores.norms, scores.attention)
-)
+print("cells of each scale:", *(f"{h} x {w}" for h, w in (map_.shape for map_ in scores.attention)))
+norm = attention_measures.lean_heatmap(scores, "norm")
+attention = attention_measures.lean_heatmap(scores)
 figure = dx.plots.heatmaps(photo, {"L2 norm": norm, "attention": attention})
 figure.save("figures/quickstart_attention.jpg")
 figure
@@ -111,9 +133,24 @@ figure
 # *The L2 norm is highest along the border of the sky. Attention is highest on the pavilion, and low on most of the sky and
 # the trees.*
 #
-# The norm responds to the border because convolutions pad the photo with zeros, which look like an edge. The attention
-# was trained with the names of rendered buildings only ([02_training](02_training.ipynb)), yet it finds the building
-# in a real photo.
+# The norm responds to the border because convolutions pad the photo with zeros, which look like an edge.
+#
+# Cells respond most to a point about 8 pixels of their scale below and to the right of their center
+# ([Attention](03_attention.ipynb) measures it). The maps above and the keypoints below are drawn there.
+#
+# ### How the attention is trained (Fig. 4)
+#
+# Training has two steps. Step 1 trains the descriptors to tell landmarks from each other. Step 2 keeps the descriptors and
+# trains the attention. Both need only the name of the landmark in each photo.
+
+# %%
+figure = paper_diagrams.training_diagram(classes=49)
+figure
+
+# %% [markdown]
+# *Colored parts are trained, gray parts are frozen. In step 2 the scores weight the descriptors before they are averaged.*
+#
+# [DELF from scratch](02_from_scratch.ipynb) writes step 2 in 60 lines. [Training](02_training.ipynb) runs both steps.
 
 # %% [markdown]
 # ## Step 3: keep the best thousand cells as features
@@ -121,41 +158,102 @@ figure
 # A feature is a descriptor with a position: the center of its cell.
 
 # %%
-features = model(photo)
-print(f"{len(features)} features, descriptors of {features.descriptors.shape[1]} numbers")
-dx.plots.keypoints(photo, features, title="the 300 features with the highest attention")
+found = model(photo)
+print(f"positions {found.positions.shape}, descriptors {found.descriptors.shape}")
+drawn = attention_measures.lean(found)
+dx.plots.keypoints(photo, drawn, title="the 300 features with the highest attention")
 
 # %% [markdown]
 # *Most features lie on the pavilion. Large rings belong to small scales, where a cell sees a large part of the photo.*
 
 # %% [markdown]
-# ## Step 4: match descriptors
+# ## Step 4: reduce descriptors by PCA
 #
-# `dx.match` first divides each descriptor by its L2 norm, reduces it to 40 numbers by principal component analysis
-# (PCA), and divides it by its norm again. Two features are a **putative match** if each is the nearest neighbor of the
-# other. Here are the putative matches of the cathedral:
+# 1,000 descriptors of 1024 numbers are 4 MB, more than the photo. A principal component analysis (PCA) finds the
+# directions in which descriptors differ most. $P$ is a $40 \times 1024$ matrix with the 40 best directions, and $\mu$ is the
+# mean of the descriptors. DELF normalizes before and after:
+#
+# $$\hat f = \frac{f}{\lVert f\rVert}, \qquad z = P(\hat f - \mu), \qquad \hat z = \frac{z}{\lVert z\rVert} \in \mathbb R^{40}$$
+#
+# The first normalization removes the contrast of the region, which scales $f$. The second puts all descriptors on a sphere again,
+# where the distance depends on the angle only: $\lVert \hat z - \hat z'\rVert^2 = 2 - 2\,\hat z^\top\hat z'$. So one limit on the
+# distance fits all photos.
+
+# %%
+lesson.source("delfjax.features.pca.PCA.__call__")
+
+# %%
+seen = model(view.photo)
+both = np.concatenate([found.descriptors, seen.descriptors])
+full = pca.PCA.fit(both, dimensions=1024)
+share = np.cumsum(full.variances) / full.variances.sum()
+reduced = pca.truncate_descriptors(full(both), 40)
+print(f"{both.shape} -> {reduced.shape}, all norms {np.linalg.norm(reduced, axis=1).mean():.1f}")
+
+# %%
+figure, axes = dx.plots.subplots(5, 2.6)
+axes[0, 0].plot(range(1, 1025), share, color=dx.plots.COLORS[0])
+axes[0, 0].plot(40, share[39], "o", color=dx.plots.COLORS[1])
+axes[0, 0].annotate(f"40 numbers keep {share[39]:.0%}", (40, share[39]), (60, share[39] - 0.12))
+axes[0, 0].set(xlabel="number of dimensions", xscale="log", ylim=(0, 1.03))
+axes[0, 0].set_ylabel("share of the variance")
+figure
+
+# %% [markdown]
+# *The first 40 of 1024 dimensions keep more than half of the variance of these descriptors.*
+#
+# ## Step 5: match descriptors
+#
+# Two features are a **putative match** if each is the nearest neighbor of the other. Here are the putative matches of
+# the cathedral:
 
 # %%
 title = f"{len(pair.matches)} putative matches"
-dx.plots.matches(day, night, pair.matches, title=title)
+dx.plots.matches(far, near, pair.matches, title=title)
 
 # %% [markdown]
-# *Before verification: most lines connect the same part of the cathedral. The lines that cross them are wrong.*
+# *Before verification, all matches are yellow: many lines connect the same part of the cathedral. The lines that cross them are
+# wrong.*
+#
+# ### Votes
+#
+# A collection has many photos. Each query feature looks for its nearest neighbor among the features of *all* photos, and
+# votes for the photo that the neighbor belongs to. Here the query is the near photo of the cathedral:
+
+# %%
+names = ["cathedral", "street", "pavilion", "flower"]
+database = [features[0], features[2], found, model(flower)]
+owners = np.repeat(np.arange(4), [len(each) for each in database])
+descriptors = np.concatenate([each.descriptors for each in [*database, features[1]]])
+reduced = pca.PCA.fit(descriptors)(descriptors)
+nearest = (reduced[len(owners) :] @ reduced[: len(owners)].T).argmax(axis=1)
+votes = np.bincount(owners[nearest], minlength=4)
+
+# %%
+figure, axes = dx.plots.subplots(5, 1.9)
+bars = axes[0, 0].barh(names, votes, color=dx.plots.COLORS[0])
+axes[0, 0].bar_label(bars, padding=3)
+axes[0, 0].set(xlabel=f"votes of {len(nearest):,} query features", ylim=(3.5, -0.5))
+figure
 
 # %% [markdown]
-# ## Step 5: verify the matches with RANSAC
+# *Nearly all features vote for the other photo of the cathedral. A few vote for other photos.*
+#
+# ## Step 6: verify the matches with RANSAC
 #
 # RANSAC takes three random matches and computes the affine map through them. It repeats this thousands of times, and keeps the
 # map that most matches agree with. A match agrees if the map takes one position to within 20 pixels of the other, or more for
 # features of large regions. These matches are the inliers, yellow in the first figure of this notebook.
 #
-# **Limitation:** an affine map fits one flat surface, here the front of the cathedral. Correct matches on the dome, which
-# stands further back, are lost.
+# If a share $w$ of the matches is correct, three of them are correct with probability $w^3$, and $T$ trials all fail with
+# probability $(1 - w^3)^T$. [Retrieval](04_retrieval.ipynb) shows RANSAC on a picture.
+#
+# **Limitation:** an affine map fits one flat surface. Correct matches on parts that stand further back can be lost.
 #
 # The pavilion has more inliers, because the second view is an exact affine map of the first:
 
 # %%
-verified = dx.match(features, model(view.photo))
+verified = dx.match(found, seen)
 figure = dx.plots.matches(photo, view.photo, verified)
 figure.save("figures/quickstart.jpg")
 figure
@@ -175,28 +273,34 @@ error = float((offsets**2).sum(axis=1).mean() ** 0.5)
 print(f"distance between the two maps at the inliers: {error:.1f} pixels (root mean square)")
 
 # %%
-unrelated = dx.match(features, model(flower))
+unrelated = dx.match(found, database[3])
 print(f"with the view:   {verified.num_inliers:3} inliers of {len(verified.matches)} matches")
 print(f"with the flower: {unrelated.num_inliers:3} inliers of {len(unrelated.matches)} matches")
 
 # %% [markdown]
 # ## Choose a model
 #
-# `dx.model_names()` lists all models. Here are three of them, on the cathedral and the palace from above. `delf_att` has the
-# descriptors of ImageNet and selects features by attention. `delf_ft_att` has fine-tuned descriptors. `resnet50_v1`
-# has the descriptors of ImageNet, and no attention: it selects features by their norm.
+# `dx.model_names()` lists all models. Here are three of them, on two rendered photos of a cathedral, by day and by night, and
+# one of a palace. `delf_att` has the descriptors of ImageNet and selects features by attention. `delf_ft_att` has fine-tuned
+# descriptors. `resnet50_v1` has the descriptors of ImageNet, and no attention: it selects features by their norm.
+
+# %%
+folder = dx.datasets.rendered.ROOT / "eval" / "images"
+rendered = ("striped_duomo_010.jpg", "striped_duomo_006.jpg", "canal_palace_007.jpg")
+rendered = [dx.read_image(folder / name) for name in rendered]
+dx.plots.photos(rendered, ["cathedral by day", "cathedral by night", "palace"], width=8)
 
 # %%
 print("model        selection  inliers, same place  inliers, different places")
 for name in ("delf_att", "delf_ft_att", "resnet50_v1"):
     each = dx.load(name)
-    a, b, c = (each(image) for image in (day, night, palace))
+    a, b, c = (each(image) for image in rendered)
     same, different = dx.match(a, b).num_inliers, dx.match(a, c).num_inliers
     print(f"{name:12} {each.config.selection:9} {same:20} {different:26}")
 
 # %% [markdown]
 # With attention, the same place stands out more clearly. **Limitation:** three photos are no measurement.
-# [06_tables](06_tables.ipynb) has the measurement over 55 queries. There `delf_ft_att` is best, but all its
+# [Tables and figures](06_tables.ipynb) has the measurement over 55 queries. There `delf_ft_att` is best, but all its
 # landmarks are rendered. For photos of your own, begin with `delf_att`.
 
 # %% [markdown]
@@ -219,9 +323,88 @@ widgets.match_uploads(model)
 # Two explorers let you look closer:
 #
 # - `dx.explore(photo, model)` shows the attention at each scale, and what the cell under the pointer sees
-#   ([03_attention](03_attention.ipynb)).
+#   ([Attention](03_attention.ipynb)).
 # - `dx.search_photos(folder)` searches a folder of photos with a box that you draw on a photo
-#   ([04_retrieval](04_retrieval.ipynb)).
+#   ([Retrieval](04_retrieval.ipynb)).
+
+# %% [markdown]
+# ## Summary
+#
+# - A feature is a descriptor of a region, with a position and a scale. A photo has up to 1,000 of them.
+# - Attention chooses which cells become features. It was trained with names of landmarks only.
+# - Normalize, reduce to 40 numbers, normalize: then a small distance means a similar region.
+# - Neighbors vote for photos, and RANSAC counts the matches that fit one affine map: the inliers.
+#
+# ## Differences from the paper
+#
+# - The attention is trained on rendered landmarks, and the descriptors are those of ImageNet.
+# - The PCA is fitted to the photos of this notebook. The paper fits it to a database.
+# - A putative match is mutual. In the official code, one direction is enough.
+# - The paper's query features vote with 60 neighbors each, and an approximate index finds them.
+
+# %% [markdown]
+# ## Exercises
+#
+# Replace `...` and run the cell. The check tells you if the function is right. The solution is in the folded cell below.
+#
+# **1. Normalize.** Divide each row of `descriptors`, an array of shape `[n, d]`, by its L2 norm.
+
+
+# %%
+def normalize(descriptors): ...
+
+
+exercises.check_normalize(normalize)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def normalize(descriptors):
+    return descriptors / np.linalg.norm(descriptors, axis=1, keepdims=True)
+
+
+exercises.check_normalize(normalize)
+
+# %% [markdown]
+# **2. Count inliers.** `affine` has shape `[2, 3]`. `query` and `database` hold one position $(y, x)$ per match. Count the
+# matches whose mapped query position is at most `tolerance` pixels from the database position.
+
+
+# %%
+def count_inliers(affine, query, database, tolerance): ...
+
+
+exercises.check_count_inliers(count_inliers)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def count_inliers(affine, query, database, tolerance):
+    mapped = query @ affine[:, :2].T + affine[:, 2]
+    return (np.linalg.norm(mapped - database, axis=1) <= tolerance).sum()
+
+
+exercises.check_count_inliers(count_inliers)
+
+# %% [markdown]
+# **3. How many trials?** A share `w` of the matches is correct. How many trials $T$ does RANSAC need to draw three correct
+# matches at least once with probability `confidence`? Solve $(1 - w^3)^T = 1 - \text{confidence}$.
+
+
+# %%
+def trials(w, confidence): ...
+
+
+exercises.check_trials(trials)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def trials(w, confidence):
+    return np.log(1 - confidence) / np.log(1 - w**3)
+
+
+exercises.check_trials(trials)
+
+# %% [markdown]
+# **To try:** set `rotation=40` in `synthetic_view`. How far can you rotate the view before the inliers are gone?
 
 # %% [markdown]
 # ## Checks
@@ -232,6 +415,7 @@ widgets.match_uploads(model)
 assert pair.num_inliers > 3 * other_pair.num_inliers, "the same place has far more inliers"
 assert verified.num_inliers > 3 * unrelated.num_inliers, "the view has far more inliers"
 assert error < 10, "RANSAC finds the true map to within 10 pixels"
+assert votes.argmax() == 0, "the cathedral gets the most votes"
 what = f"RANSAC inliers of two views of one photo; {unrelated.num_inliers} with an unrelated photo"
 record = {"value": verified.num_inliers, "what": what, "stranger_inliers": unrelated.num_inliers}
 record |= {"affine_error_pixels": round(error, 2), "seed": 0}
@@ -239,16 +423,4 @@ path = dx.provenance.RESULTS / "quickstart.json"
 dx.provenance.update_result(path, record | dx.provenance.describe(model.config))
 
 # %% [markdown]
-# ## Differences from the paper
-#
-# - The attention is trained on rendered landmarks, and the descriptors are those of ImageNet.
-# - The PCA is fitted to the two photos. The paper fits it to a database.
-# - A putative match is mutual. In the official code, one direction is enough.
-#
-# ## Exercises
-#
-# 1. Set `rotation=40` in `synthetic_view`. How far can you rotate the view before the inliers are gone?
-# 2. Load the model with `dx.load("delf_att", dx.ExtractionConfig(max_features=100))`. How few features are enough?
-# 3. Match the photo by day with its mirror image: `dx.match(model(day), model(day[:, ::-1]))`. Why are there so many inliers?
-#
-# **Next:** [01_data](01_data.ipynb) shows the photos that the models are trained and tested with.
+# **Next:** [Data](01_data.ipynb) shows the photos that the models are trained and tested with.

@@ -1,8 +1,14 @@
 # %% [markdown]
 # # Data: rendered landmarks and real benchmarks
 #
-# **You learn** which photos the models are trained and tested with, what good, ok and junk photos are, and how to
-# load the published benchmarks.
+# **What you will learn**
+#
+# - which photos the models are trained and tested with
+# - what queries, distractors and distractor queries are
+# - what good, ok and junk photos are, and how a grade is computed
+# - how to load the published benchmarks
+#
+# **Prerequisites:** none beyond Python and NumPy. [Quickstart](00_quickstart.ipynb) shows what the photos are used for.
 #
 # **Paper:** Noh et al., *Large-Scale Image Retrieval with Attentive Deep Local Features*, ICCV 2017,
 # Section 3 (Figs. 2 and 3: Google-Landmarks) and Section 5 (benchmarks).
@@ -16,7 +22,7 @@ import numpy as np
 
 import delfjax as dx
 from delfjax.datasets import rendered
-from notebooks import camera_maps
+from notebooks import camera_maps, exercises
 
 # %%
 rng = np.random.default_rng(seed=0)  # chooses the photos to show
@@ -63,7 +69,7 @@ dx.plots.photos(images, titles, columns=7, width=12)
 #
 # Houses, trees, people and street lamps are copies of the same few models, and appear around all landmarks.
 # A cell that sees a house therefore does not help to name the landmark. Attention can learn this from names
-# alone ([02_training](02_training.ipynb)).
+# alone ([Training](02_training.ipynb)).
 
 # %% [markdown]
 # ## Queries (as in Fig. 2)
@@ -101,7 +107,7 @@ dx.plots.photos(images, titles, columns=7, width=12)
 # ## Pixels of the landmark
 #
 # Rendered photos have an advantage over real ones: for each test photo the pixels that show the landmark are known. This lets us
-# measure whether attention finds the landmark ([03_attention](03_attention.ipynb)).
+# measure whether attention finds the landmark ([Attention](03_attention.ipynb)).
 
 # %%
 annotations = rendered.annotations().values()
@@ -130,8 +136,11 @@ dx.plots.photos([*images, *dimmed], titles, columns=6, width=12)
 #
 # Here the grade is computed, from two numbers:
 #
-# - The visible fraction of the landmark: the part of its silhouette that lies inside the photo and is not hidden.
-# - The fraction of the photo's pixels that show the landmark.
+# - The visible fraction $v = i \cdot u$ of the landmark. $i$ is the fraction of its silhouette that lies inside the photo, and
+#   $u$ is the fraction of that part that is not hidden.
+# - The fraction $a$ of the photo's pixels that show the landmark.
+#
+# A photo is good if $v \ge 0.7$ and $a \ge 0.05$. It is ok if it is not good, $v \ge 0.25$ and $a \ge 0.01$. All others are junk.
 
 # %%
 thresholds = dx.provenance.read_result(benchmark.root / "grades.json")
@@ -244,18 +253,67 @@ assert all(each.visible_fraction >= 0.25 for each in correct), "ok shows more th
 assert not rendered.damaged(), "every file has its published checksum"
 
 # %% [markdown]
+# ## Summary
+#
+# - 49 rendered landmarks are for training, 11 others for testing. Training photos have no label but a name.
+# - A benchmark has a database, queries, and the correct photos of each query. Distractors make it harder.
+# - Good and ok photos are correct. Junk photos are ignored. The grade follows from two numbers.
+# - Real benchmarks load in the same way, once they are on disk.
+#
 # ## Differences from the paper
 #
 # - Google-Landmarks has about a million photos. This set has about a thousand, so that it fits on a laptop.
 # - Grades are computed, not given by people.
 # - **Limitation:** houses and trees repeat in all photos. In a real city the neighborhood of a landmark is unique and
 #   helps to recognize it.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. Show all photos of `statue_bridge` instead of `striped_duomo`. Why are so few of them good?
-# 2. Find photos that were taken from behind: `each.camera_center[1]` is larger than the middle of the landmark. Would you
-#    recognize the landmark in them?
-# 3. Which photo of all landmarks has the smallest visible fraction and is still ok?
+# Replace `...` and run the cell. The check tells you if the function is right. The solution is in the folded cell below.
 #
-# **Next:** [02_training](02_training.ipynb) trains a model with the training photos.
+# **1. Grade.** Return "good", "ok" or "junk" for a visible fraction $v$ and an area $a$. `thresholds["good"]` and
+# `thresholds["ok"]` hold the smallest $v$ and $a$ of that grade.
+
+
+# %%
+def grade_photo(v, a, thresholds): ...
+
+
+exercises.check_grade(grade_photo)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def grade_photo(v, a, thresholds):
+    for name in ("good", "ok"):
+        if v >= thresholds[name][0] and a >= thresholds[name][1]:
+            return name
+    return "junk"
+
+
+exercises.check_grade(grade_photo)
+
+# %% [markdown]
+# **2. Precision without junk.** `grades` holds the grade of each result, best result first: "good", "ok", "junk" or "wrong".
+# Ignore the junk photos. Return the share of correct photos among the first `k` of the others.
+
+
+# %%
+def precision(grades, k): ...
+
+
+exercises.check_precision(precision)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def precision(grades, k):
+    kept = [grade for grade in grades if grade != "junk"][:k]
+    return np.mean([grade in ("good", "ok") for grade in kept])
+
+
+exercises.check_precision(precision)
+
+# %% [markdown]
+# **To try:** show all photos of `statue_bridge` instead of `striped_duomo`. Why are so few of them good?
+#
+# **Next:** [DELF from scratch](02_from_scratch.ipynb) trains the attention in 60 lines of JAX.

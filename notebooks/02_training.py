@@ -1,27 +1,33 @@
 # %% [markdown]
 # # Training: first descriptors, then attention
 #
-# **You learn** the two training steps of DELF with their equations, how to read training curves, and how to train a model
-# with your own photos.
+# **What you will learn**
+#
+# - the two training steps of DELF, with their equations and their code
+# - why photos are rescaled by a random factor, and why scores are a softplus
+# - how to read training curves, and how to notice that the attention does not learn
+# - how to train a model with your own photos
+#
+# **Prerequisites:** [DELF from scratch](02_from_scratch.ipynb), which derives the equations and explains JAX.
 #
 # **Paper:** Noh et al., *Large-Scale Image Retrieval with Attentive Deep Local Features*, ICCV 2017,
 # Sections 4.1 and 4.2, Fig. 4.
 #
-# **Time:** about three minutes on two CPU cores. The complete training takes about twenty minutes and is switched off.
+# **Time:** about one minute on two CPU cores. The complete training takes about twenty minutes and is switched off.
 
 # %%
-import json
 from dataclasses import replace
+
+import numpy as np
 
 import delfjax as dx
 from delfjax import files, training
-from delfjax.models.zoo import zoo
+from notebooks import exercises, lesson
 
 # %%
 STEPS = 40  # of the small run below
 TRAIN = False  # True: run the complete training, too
 RUNS = files.cache_folder() / "runs"  # an interrupted run resumes from here
-RESULTS = dx.datasets.rendered.ROOT.parent / "results"
 
 # %% [markdown]
 # ## Step 1: train descriptors (Fig. 4a)
@@ -37,18 +43,19 @@ RESULTS = dx.datasets.rendered.ROOT.parent / "results"
 # L = -\log\frac{\exp(y_{m^*})}{\sum_{m=1}^{M}\exp(y_m)},$$
 #
 # where $m^*$ is the number of the correct landmark. After training, $W$ is thrown away and the descriptors are kept.
+# Fig. 4 is drawn in [Quickstart](00_quickstart.ipynb).
 #
 # The photo is cropped to its central square and resized to 250 x 250 pixels. Each time the network sees the photo, it sees
 # another random crop of 224 x 224 pixels.
 #
 # The paper does not say which layer is averaged. The official code averages conv5. Here it is conv4;
-# `training.with_conv5` gives the other choice, and [03_attention](03_attention.ipynb) compares them.
+# `training.with_conv5` gives the other choice, and [Attention](03_attention.ipynb) compares them.
 
 # %% [markdown]
 # ## Step 2: train attention (Fig. 4b, Eqs. 1 to 3)
 #
 # The descriptors are now fixed. The attention $\alpha(f_n; \theta) \ge 0$ gives each descriptor a score; $\theta$ are its
-# weights ([00_quickstart](00_quickstart.ipynb) has the formula). A new classifier $W$ sees the sum of the descriptors,
+# weights ([DELF from scratch](02_from_scratch.ipynb) has the formula). A new classifier $W$ sees the sum of the descriptors,
 # weighted by their scores:
 #
 # $$y = W \sum_{n=1}^{N} \alpha(f_n;\theta)\, f_n, \qquad
@@ -58,14 +65,74 @@ RESULTS = dx.datasets.rendered.ROOT.parent / "results"
 # The loss is the same as in step 1. No label says where the landmark is. But houses and trees surround all landmarks, so
 # their descriptors do not help the classifier. The loss falls when the attention gives them low scores.
 #
-# Each batch is rescaled by a random factor $\gamma \in \{1, 1/\sqrt 2, 1/2, 1/(2\sqrt 2), 1/4\}$, so that the attention
-# learns landmarks at several sizes.
+# [DELF from scratch](02_from_scratch.ipynb) derives the gradient and checks it.
+#
+# ### The random factor $\gamma$
+#
+# A landmark can be large or small in a photo. At search time, DELF sees each photo at seven scales. In training it sees one
+# scale at a time: the crop of 720 x 720 pixels is rescaled by a random factor
+# $\gamma \in \{1, 1/\sqrt 2, 1/2, 1/(2\sqrt 2), 1/4\}$, the same for the whole batch. A side of $720\gamma$ pixels has
+# $\lceil 720\gamma / 16\rceil$ cells.
+
+# %%
+paper = training.paper_config("attention").augmentation
+photo = lesson.real_photo("berlin_02")[:, 80:560]  # a square
+sides = sorted(paper.input_sizes, reverse=True)
+small = [lesson.resize(photo, (side, side)) for side in sides]
+canvases = [np.full((sides[0], side, 3), 255, np.uint8) for side in sides]
+for canvas, image in zip(canvases, small, strict=True):
+    canvas[-len(image) :] = image
+titles = [f"{cells} x {cells} cells" for cells in np.ceil(np.array(sides) / 16).astype(int)]
+dx.plots.photos(canvases, titles, width=8)
+
+# %% [markdown]
+# *The same crop at the five factors, with sides of 720 to 180 pixels. A cell always has 16 pixels, so a cell of the smallest photo
+# sees a large part of the door.*
+
+# %%
+lesson.source("delfjax.training.step.augment")
+
+# %% [markdown]
+# The function is compiled once per size: five sizes, five programs. `jax.vmap` cuts a crop from each photo at another
+# position, and the random key decides where.
+#
+# ### Why softplus?
+#
+# A score weights a descriptor, so it should not be negative. $\operatorname{relu}(x) = \max(x, 0)$ is not negative either, but its
+# slope is exactly 0 for $x < 0$: a cell with the score 0 could never get a higher one. The softplus
+# $\log(1 + e^x)$ is a smooth version of it. Its slope is the sigmoid $\sigma(x) = 1 / (1 + e^{-x})$, which is always positive.
+
+# %%
+x = np.linspace(-8, 4, 200)
+sigmoid = 1 / (1 + np.exp(-x))
+figure, axes = dx.plots.subplots(8, 2.6, 1, 2)
+for ax, relu, softplus in (
+    (axes[0, 0], x.clip(0), np.log1p(np.exp(x))),
+    (axes[0, 1], x > 0, sigmoid),
+):
+    ax.plot(x, relu, color=dx.plots.NEUTRAL, label="relu")
+    ax.plot(x, softplus, color=dx.plots.COLORS[0], label="softplus")
+    ax.set(xlabel="x")
+axes[0, 1].plot(x, sigmoid.clip(0.01), ":", color=dx.plots.COLORS[1], label="delfjax")
+axes[0, 0].set(ylabel="score")
+axes[0, 1].set(ylabel="slope (log scale)", yscale="log", ylim=(1e-4, 2))
+figure.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside right upper")
+figure
+
+# %% [markdown]
+# *Left: relu and softplus are equal far from 0. Right: the slope of the softplus becomes small, but not 0; delfjax keeps it at 0.01
+# or more (dotted).*
+#
+# The last section of this notebook shows why delfjax has this limit.
+
+# %%
+lesson.source("delfjax.models.attention._softplus_jvp")
 
 # %% [markdown]
 # ## Settings
 #
-# `paper_config` has the settings of the paper, for GPUs and a large data set. `small_config` has settings for a few
-# hundred photos and a CPU.
+# `paper_config` is for GPUs and a large data set. It has the crops and factors of the paper. The paper names no optimizer and no
+# number of batches, so these are from the official code. `small_config` is for a few hundred photos and a CPU.
 
 # %%
 for name, make_config in {"paper": training.paper_config, "small": training.small_config}.items():
@@ -78,28 +145,30 @@ for name, make_config in {"paper": training.paper_config, "small": training.smal
 # %% [markdown]
 # ## Train a small model
 #
-# To see step 1 at work, train it on ten landmarks only. `dx.train` needs a folder with one sub-folder of photos per
+# To see step 1 at work, train it on five landmarks only. `dx.train` needs a folder with one sub-folder of photos per
 # landmark. It holds out a fifth of the photos to validate the model. The same call resumes an interrupted run.
 
 # %%
 photos = dx.datasets.rendered.training_photos()
-landmarks = sorted(set(photos.labels))[::5]
-ten = replace(photos, names=tuple(n for n in photos.names if n.split("/")[0] in landmarks))
+landmarks = sorted(set(photos.labels))[::10]
+five = replace(photos, names=tuple(n for n in photos.names if n.split("/")[0] in landmarks))
 
 # %%
 config = training.small_config("finetune")
 config = replace(config, optimizer=replace(config.optimizer, steps=STEPS), save_every=10)
-trained = dx.train(ten, RUNS / f"ten_landmarks_{STEPS}_steps", config=config)
+small_photos = replace(config.augmentation, resize=125, crop=112)  # faster than 224 pixels
+config = replace(config, augmentation=small_photos)
+trained = dx.train(five, RUNS / f"five_landmarks_{STEPS}_steps", config=config)
 
 # %%
-dx.plots.training_curves({"ten landmarks": trained.log}, classes=len(landmarks))
+dx.plots.training_curves({"five landmarks": trained.log}, classes=len(landmarks))
 
 # %% [markdown]
 # *The loss falls far below that of a random guess (dotted), and most held-out photos are classified correctly after
 # a few dozen batches.*
 #
-# With $M$ landmarks, a random guess has a loss of $\log M$ and is correct once in $M$ times. For ten landmarks the loss
-# is $\log 10 \approx 2.3$.
+# With $M$ landmarks, a random guess has a loss of $\log M$ and is correct once in $M$ times. For five landmarks the loss
+# is $\log 5 \approx 1.6$.
 #
 # The result is a model file. `dx.load` reads it, and the model works everywhere in delfjax:
 
@@ -121,15 +190,10 @@ print(dx.match(model(day), model(night)).num_inliers, "inliers between two photo
 # held out. The state with the lowest loss on these photos became the model. This cell reads the logs of the three
 # runs:
 
-
 # %%
-def read_log(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 runs = {"step 1: descriptors": "delf_ft", "step 2: attention": "delf_ft_att"}
 runs["step 2 on ImageNet descriptors"] = "delf_att"
-logs = {title: read_log(zoo()[name].with_suffix(".jsonl")) for title, name in runs.items()}
+logs = {title: lesson.training_log(name) for title, name in runs.items()}
 
 # %% [markdown]
 # With `TRAIN = True`, this cell repeats the runs and replaces the logs:
@@ -168,7 +232,7 @@ for title, log in logs.items():
 # `variant="joint"` trains both together. Is it unstable here?
 
 # %%
-joint = read_log(RESULTS / "runs" / "joint0.jsonl")
+joint = lesson.training_log("joint0")
 both = {"step 2 of two steps": logs["step 2: attention"], "both steps at once": joint}
 dx.plots.training_curves(both, classes=49)
 
@@ -176,7 +240,7 @@ dx.plots.training_curves(both, classes=49)
 # *Joint training starts more slowly, and ends with a slightly lower loss.*
 #
 # It is stable here, with a learning rate for the network that is thirty times lower than for the attention and the
-# classifier. **Limitation:** this is one run. [03_attention](03_attention.ipynb) compares the models in retrieval.
+# classifier. **Limitation:** this is one run. [Attention](03_attention.ipynb) compares the models in retrieval.
 
 # %% [markdown]
 # ## When the attention does not learn
@@ -191,8 +255,8 @@ dx.plots.training_curves(both, classes=49)
 # different seeds, within the first steps.
 
 # %%
-failed = read_log(RESULTS / "runs" / "att2_stuck.jsonl")
-repaired = read_log(RESULTS / "runs" / "att2.jsonl")
+failed = lesson.training_log("att2_stuck")
+repaired = lesson.training_log("att2")
 dx.plots.training_curves({"failed run": failed, "with a minimum slope": repaired}, classes=49)
 
 # %% [markdown]
@@ -223,6 +287,12 @@ for title, log in logs.items():
 assert min(record["loss"] for record in failed if "loss" in record) > 3.8, "the failed run does not"
 
 # %% [markdown]
+# ## Summary
+#
+# - Step 1 trains descriptors by classifying their average. Step 2 trains the attention by classifying their weighted sum.
+# - The only labels are names of landmarks. The loss starts at $\log M$; a loss that stays there has learned nothing.
+# - The factor $\gamma$ shows landmarks at several sizes. The softplus keeps the scores positive and their slope above 0.
+#
 # ## Differences from the paper
 #
 # - The data are 49 landmarks with 12 training photos each, not a large set of real landmarks.
@@ -231,13 +301,70 @@ assert min(record["loss"] for record in failed if "loss" in record) > 3.8, "the 
 # - Weighted pooling is the mean of unit descriptors, as in the official code. Eq. 1 is a sum.
 # - The paper does not give the learning rate, the optimizer or the number of steps. `paper_config` has those of the official
 #   code.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# Use a new folder for each experiment: a folder belongs to one set of settings.
+# Replace `...` and run the cell. The check tells you if the function is right. The solution is in the folded cell below.
 #
-# 1. Train the small model for 10 and for 100 steps. When does it stop improving on the held-out photos?
-# 2. Train the attention with `pooling="sum"` in `config.network`. What happens to the gradient norm?
-# 3. Fine-tune conv3 as well: `trainable_stages=("conv3", "conv4")`. Are 600 photos enough?
+# **1. Blind guess.** Return the cross-entropy of a classifier that gives all `classes` the same probability.
+
+
+# %%
+def blind_loss(classes): ...
+
+
+exercises.check_blind_loss(blind_loss)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def blind_loss(classes):
+    return np.log(classes)
+
+
+exercises.check_blind_loss(blind_loss)
+
+# %% [markdown]
+# **2. Cells.** Return the number of cells of a square crop of `side` pixels that was rescaled by `gamma`. By which factor does the
+# number differ between $\gamma = 1$ and $\gamma = 1/4$?
+
+
+# %%
+def cells(side, gamma): ...
+
+
+exercises.check_cells(cells)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def cells(side, gamma):
+    return np.ceil(side * gamma / 16) ** 2
+
+
+exercises.check_cells(cells)
+
+# %% [markdown]
+# **3. Slope of the softplus.** Return the derivative of $\log(1 + e^x)$ at `x`.
+
+
+# %%
+def softplus_slope(x): ...
+
+
+exercises.check_softplus_slope(softplus_slope)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def softplus_slope(x):
+    return np.exp(x) / (1 + np.exp(x))
+
+
+exercises.check_softplus_slope(softplus_slope)
+
+# %% [markdown]
+# **To try** (use a new folder for each experiment: a folder belongs to one set of settings):
 #
-# **Next:** [03_attention](03_attention.ipynb) shows what the attention selects.
+# - Train the small model for 10 and for 100 steps. When does it stop improving on the held-out photos?
+# - Train the attention with `pooling="sum"` in `config.network`. What happens to the gradient norm?
+#
+# **Next:** [Attention](03_attention.ipynb) shows what the attention selects.

@@ -1,4 +1,4 @@
-"""Measures of score maps and of receptive fields for notebook 03. They are not in the paper.
+"""Measures of score maps and of receptive fields for `03_attention`. They are not in the paper.
 
 A cell is one position of the network's output. A keypoint is placed at the center of a cell's
 receptive field (Sec. 4.1). The part that the cell responds to can lie beside that center, because
@@ -9,13 +9,16 @@ et al., "Mind the Pad", ICLR 2021).
 from collections.abc import Sequence
 from dataclasses import replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Bool, Float
-from scipy.ndimage import center_of_mass
+from scipy.ndimage import center_of_mass, gaussian_filter, shift
 from sklearn.metrics import average_precision_score
 
 from delfjax.evaluation.localization import hit_rate
+from delfjax.features.extraction import ScoreMaps, Selection
 from delfjax.features.pyramid import STRIDE
 from delfjax.models.backbone import ResNet
 from delfjax.types import Features, Photo
@@ -23,6 +26,7 @@ from delfjax.types import Features, Photo
 IMAGE_SIDE = 384  # pixels; contains the whole receptive field of every cell near the middle
 PATCH_SIZE = 17  # pixels
 BATCH = 8  # images per call of the network
+LEAN = 8  # pixels of a pyramid level: half a stride, near the offsets that we measured
 
 
 def hit_rates(
@@ -30,19 +34,18 @@ def hit_rates(
     masks: Sequence[Bool[np.ndarray, "h w"]],
     counts: Sequence[int],
     *,
-    shift: float = 0,
+    offset: float = 0,
 ) -> Float[np.ndarray, "photos k"]:
     """Compute the hit rates of each photo, after all keypoints are moved down and to the right.
 
-    A shift tests the positions of keypoints. If features respond to something beside the center of
-    their receptive field, the hit rate is highest at a shift other than 0.
+    An offset tests the positions of keypoints. If features respond to something beside the center of
+    their receptive field, the hit rate is highest at an offset other than 0.
 
     Args:
         photos: Features of each photo, best score first.
         masks: For each photo, True at the pixels that show the landmark.
         counts: Numbers of best keypoints to use.
-        shift: Distance down and to the right, in pixels of the pyramid level (the resized photo) of
-            each feature. Keypoints that leave the photo are moved to its edge.
+        offset: Distance by which `lean` moves the keypoints.
 
     Returns:
         For each photo, one hit rate per count, 0 to 1. NaN if the photo has fewer keypoints than the
@@ -50,13 +53,65 @@ def hit_rates(
     """
     rates = []
     for features, mask in zip(photos, masks, strict=True):
-        shifted = (features.positions + shift / features.scales[:, None]).astype(np.float32)
-        rates.append(hit_rate(replace(features, positions=shifted), mask, counts))
+        rates.append(hit_rate(lean(features, offset), mask, counts))
     return np.array(rates)
 
 
+def lean(features: Features, offset: float = LEAN) -> Features:
+    """Move keypoints down and to the right, to what their cells respond to.
+
+    ``offset`` is in pixels of the pyramid level (the resized photo) of each feature. Keypoints that
+    leave the photo are moved to its edge.
+    """
+    moved = features.positions + offset / features.scales[:, None]
+    inside = moved.clip(0, np.array(features.image_size) - 1)
+    return replace(features, positions=inside.astype(np.float32))
+
+
+def lean_heatmap(
+    maps: ScoreMaps,
+    score: Selection = "attention",
+    level: int | None = None,
+    *,
+    offset: float = LEAN,
+) -> Float[np.ndarray, "h w"]:
+    """Compute a heatmap like `ScoreMaps.heatmap`, moved down and to the right as by `lean`."""
+    moved = []
+    for number in range(len(maps.sizes)) if level is None else [level]:
+        heat = maps.heatmap(score, number)
+        distance = offset * np.array(heat.shape) / maps.sizes[number]
+        moved.append(shift(heat, distance, order=1, mode="nearest"))
+    return np.max(moved, axis=0)
+
+
+def pixel_influence(
+    backbone: ResNet, *, count: int = 4, seed: int = 0
+) -> Float[np.ndarray, "side side"]:
+    """Compute how much each pixel influences a cell of conv4, by the gradient of its squared norm.
+
+    The cell has its center in the middle of the image. Images are smooth noise, because the gradient
+    also depends on the image. The squared gradient is averaged over ``count`` images.
+    """
+    random, middle = np.random.default_rng(seed), IMAGE_SIDE // 2 // STRIDE
+
+    @nnx.jit
+    def gradient(network: ResNet, image: jax.Array) -> jax.Array:
+        def squared_norm(image: jax.Array) -> jax.Array:
+            return jnp.square(network(image[None])["conv4"][0, middle, middle]).sum()
+
+        return jax.grad(squared_norm)(image)
+
+    influence = np.zeros((IMAGE_SIDE + 1, IMAGE_SIDE + 1))
+    for _ in range(count):
+        noise = gaussian_filter(random.normal(size=(*influence.shape, 3)), (3, 3, 0))
+        image = np.float32(backbone.spec.mean + 50 * noise / noise.std())
+        squared = np.square(gradient(backbone, image)).sum(-1)
+        influence += squared / squared.sum() / count
+    return influence
+
+
 def receptive_field_offsets(
-    backbone: ResNet, photos: Sequence[Photo], *, count: int = 40, seed: int = 0
+    backbone: ResNet, photos: Sequence[Photo], *, count: int = 24, seed: int = 0
 ) -> Float[np.ndarray, "count 2"]:
     """Measure how far a patch of a photo lies from the network cells that respond to the patch.
 

@@ -1,4 +1,4 @@
-"""Draw maps of the cameras around the rendered landmarks for notebook 01, in place of Fig. 3."""
+"""Draw maps of the cameras around the rendered landmarks for `01_data`, in place of Fig. 3."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Draw the paper's diagrams of the system (Fig. 1) and of the training (Fig. 4) for notebook 06.
+"""Draw the diagrams of the system (Fig. 1) and of the training (Fig. 4) of the paper, for the notebooks.
 
 Every number in the diagrams comes from a configuration or from the networks. `nnx.eval_shape` finds the
 shapes of arrays in a network without computing their values.

@@ -1,18 +1,22 @@
-"""Measures of notebook 03: symmetric and asymmetric kernels, shifted keypoints, and score maps."""
+"""Measures of the attention notebook: symmetric and asymmetric kernels, shifted keypoints, and score maps."""
 
 import jax
 import numpy as np
 import pytest
 from flax import nnx
 
+from delfjax.features.extraction import ScoreMaps
 from delfjax.models.backbone import ResNet
-from delfjax.models.resnet import RESNET_TINY
+from delfjax.models.resnet import RESNET_TINY, receptive_field
 from delfjax.types import Features
 from notebooks.attention_measures import (
     hit_rates,
     kernel_offsets,
+    lean,
+    lean_heatmap,
     normalized_entropy,
     pixel_average_precision,
+    pixel_influence,
     receptive_field_offsets,
 )
 
@@ -47,7 +51,7 @@ def test_symmetric_kernels_have_no_offset(photos):
     assert list(kernel_offsets(backbone)) == ["stem", "conv2.0", "conv3.0", "conv4.0"]
     np.testing.assert_allclose(list(kernel_offsets(backbone).values()), 0, atol=1e-5)
     offsets = receptive_field_offsets(backbone, photos)
-    assert offsets.shape == (40, 2)
+    assert offsets.shape == (24, 2)
     np.testing.assert_allclose(offsets.mean(0), 0, atol=1.5)
 
 
@@ -73,6 +77,48 @@ def test_offsets_depend_only_on_the_seed(photos):
     assert (first != other).any()
 
 
+def test_pixels_outside_the_receptive_field_have_no_influence():
+    influence = pixel_influence(network(make_symmetric), count=1)
+    middle, reach = influence.shape[0] // 2, receptive_field(RESNET_TINY).size // 2
+    rows, columns = np.nonzero(influence)
+    for found in (rows, columns):
+        assert middle - reach <= found.min() < middle < found.max() <= middle + reach
+    assert influence.sum() == pytest.approx(1)
+
+
+def test_leaning_keypoints_stay_inside_the_photo():
+    features = Features(
+        positions=np.array([[3, 4], [18, 28]], np.float32),
+        scales=np.array([2, 0.5], np.float32),
+        scores=np.ones(2, np.float32),
+        descriptors=np.ones((2, 4), np.float32),
+        image_size=(20, 30),
+    )
+    np.testing.assert_allclose(lean(features, 8).positions, [[7, 8], [19, 29]])
+
+
+def test_a_leaning_heatmap_moves_each_level_by_its_own_pixels():
+    fine, coarse = np.zeros((4, 4), np.float32), np.zeros((2, 2), np.float32)
+    fine[1, 2], coarse[1, 1] = (
+        2,
+        1,
+    )  # the cells with the centers (16, 32) and (16, 16) of their levels
+    maps = ScoreMaps(
+        scales=(1.0, 0.5),
+        sizes=np.array([[64, 64], [32, 32]]),
+        norms=[fine, coarse],
+        attention=None,
+        image_size=(64, 64),
+    )
+    # A pixel of the coarse level is two pixels of the photo.
+    for level, expected in ((0, (24, 40)), (1, (48.5, 48.5)), (None, (24, 40))):
+        heat = lean_heatmap(maps, "norm", level, offset=8)
+        peak = np.unravel_index(heat.argmax(), heat.shape)
+        assert np.abs(np.subtract(peak, expected)).max() <= 1
+    still = lean_heatmap(maps, "norm", 0, offset=0)
+    np.testing.assert_allclose(still, maps.heatmap("norm", 0))
+
+
 @pytest.fixture
 def mask():
     mask = np.zeros((20, 30), bool)
@@ -80,7 +126,7 @@ def mask():
     return mask
 
 
-def test_the_shift_is_in_pixels_of_the_pyramid_level(mask):
+def test_the_offset_is_in_pixels_of_the_pyramid_level(mask):
     features = Features(
         positions=np.array([[3, 18], [3, 18]], np.float32),
         scales=np.array([1, 0.5], np.float32),
@@ -88,11 +134,11 @@ def test_the_shift_is_in_pixels_of_the_pyramid_level(mask):
         descriptors=np.ones((2, 4), np.float32),
         image_size=mask.shape,
     )
-    found = [hit_rates([features], [mask], [2], shift=shift) for shift in (0, 2, 3)]
-    # A shift of 2 moves the keypoints to (5, 20) and (7, 22), a shift of 3 to (6, 21) and (9, 24).
+    found = [hit_rates([features], [mask], [2], offset=offset) for offset in (0, 2, 3)]
+    # An offset of 2 moves the keypoints to (5, 20) and (7, 22), one of 3 to (6, 21) and (9, 24).
     np.testing.assert_allclose(np.ravel(found), [0, 1, 1])
-    # A shift of 5 moves them to (8, 23) and (13, 28); the second is off the landmark.
-    np.testing.assert_allclose(hit_rates([features], [mask], [1, 2], shift=5), [[1, 0.5]])
+    # An offset of 5 moves them to (8, 23) and (13, 28); the second is off the landmark.
+    np.testing.assert_allclose(hit_rates([features], [mask], [1, 2], offset=5), [[1, 0.5]])
 
 
 def test_random_scores_have_the_average_precision_of_chance(mask):

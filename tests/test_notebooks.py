@@ -3,6 +3,7 @@
 import ast
 import re
 import statistics
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -77,6 +78,49 @@ def test_notebook_has_few_imports(path: Path) -> None:
     )
     imports = [n for n in ast.walk(ast.parse(python)) if isinstance(n, ast.Import | ast.ImportFrom)]
     assert len(imports) <= MAX_IMPORTS
+
+
+def unsolved(cell: NotebookNode) -> str | None:
+    """Return the name of the function that a cell leaves to the reader, or None."""
+    python = re.sub(r"^[ \t]*[%!].*$", "", cell.source, flags=re.MULTILINE)
+    for node in ast.parse(python).body:
+        if isinstance(node, ast.FunctionDef):
+            last = node.body[-1]
+            if isinstance(last, ast.Expr) and getattr(last.value, "value", None) is ...:
+                return node.name
+    return None
+
+
+def called_checks(cell: NotebookNode) -> set[str]:
+    """Return the calls of checks in a cell, such as ``exercises.check_pool(pool)``."""
+    return set(re.findall(r"^[\w.]*\bcheck_\w+\(.*\)$", cell.source, flags=re.MULTILINE))
+
+
+@each_notebook
+def test_every_exercise_has_a_collapsed_solution(path: Path) -> None:
+    cells = execute.code_cells(read(path))
+    for number, cell in enumerate(cells):
+        name = unsolved(cell)
+        if name is None:
+            continue
+        solution = cells[number + 1]
+        assert solution.metadata.get("tags") == ["solution"], name
+        assert solution.metadata.get("jupyter") == {"source_hidden": True}, name
+        assert unsolved(solution) is None, name
+        assert f"def {name}(" in solution.source
+        assert called_checks(cell), name
+        assert called_checks(cell) == called_checks(solution), name
+        texts = ["".join(output.get("text", "")) for output in cell.outputs]
+        assert texts == ["Not solved yet.\n"], name
+        assert [output.text for output in solution.outputs] == ["Correct.\n"], name
+
+
+@each_notebook
+def test_solutions_follow_an_exercise(path: Path) -> None:
+    cells = execute.code_cells(read(path))
+    for before, cell in pairwise(cells):
+        if "solution" in cell.metadata.get("tags", []):
+            assert unsolved(before)
 
 
 # --- the runner ------------------------------------------------------------------------------------
