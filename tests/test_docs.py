@@ -1,5 +1,6 @@
 """The site has every page, and builds without executing notebooks."""
 
+import json
 import re
 import runpy
 import subprocess
@@ -10,9 +11,12 @@ import yaml
 
 import delfjax
 from benchmarks import speed, verdict, verification_study
+from delfjax.files import sha256
 from delfjax.provenance import RESULTS, read_result
 
 ROOT = Path(__file__).resolve().parent.parent
+# es5/tex-svg.js of the npm package mathjax 3.2.2.
+MATHJAX_SHA256 = "d4295dc33744836935c1399feece5159577b34c5c8ffb9f1c6324cd82e03a882"
 CONF = runpy.run_path(str(ROOT / "docs" / "conf.py"))
 
 
@@ -20,7 +24,7 @@ def contents() -> list[str]:
     """Return the entries of the table of contents."""
     blocks = re.findall(r"^```\{toctree\}\n(.*?)^```$", CONF["CONTENTS"], flags=re.DOTALL | re.M)
     lines = [line.strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line and not line.startswith(":")]
+    return [line.removeprefix("/") for line in lines if line and not line.startswith(":")]
 
 
 def test_the_contents_name_every_notebook_and_existing_pages():
@@ -34,8 +38,8 @@ def test_the_contents_name_every_notebook_and_existing_pages():
 
 def test_every_page_is_in_the_contents():
     pages = {f"docs/{path.stem}" for path in ROOT.glob("docs/*.md")}
-    pages |= {path.stem for path in ROOT.glob("*.md")} - {"README"}
-    assert pages <= set(contents())
+    pages |= {path.stem for path in ROOT.glob("*.md")}
+    assert pages - {CONF["root_doc"]} <= set(contents())
 
 
 def test_the_api_page_has_every_public_function():
@@ -80,6 +84,25 @@ def test_the_page_on_speed_has_the_results_of_the_last_run():
     assert not re.search(r"@\w+@|NUMBER", page)
 
 
+def test_solutions_are_collapsed():
+    cells = [{"metadata": {"tags": ["solution"]}}, {"metadata": {}}]
+    source = [json.dumps({"cells": cells})]
+    CONF["edit_source"](None, "notebooks/00_name", source)
+    tags = [cell["metadata"].get("tags") for cell in json.loads(source[0])["cells"]]
+    assert tags == [["solution", "hide-input"], []]
+
+
+def test_formulas_are_drawn_without_a_network():
+    path = ROOT / "docs" / "_static" / CONF["mathjax_path"]
+    assert sha256(path) == MATHJAX_SHA256
+
+
+def test_the_page_on_the_paper_has_every_figure():
+    page = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ((?:Fig\.|Table) \d) \|.*\]\(\.\./notebooks/.*\|$", page, re.M)
+    assert rows == [*(f"Fig. {number}" for number in range(1, 10)), "Table 1"]
+
+
 def test_no_notebook_is_executed():
     assert CONF["nb_execution_mode"] == "off"
 
@@ -92,5 +115,6 @@ def test_make_docs_builds_html_with_warnings_as_errors():
 
 def test_the_workflow_runs_make_docs():
     text = (ROOT / ".github" / "workflows" / "docs.yml").read_text(encoding="utf-8")
-    (job,) = yaml.safe_load(text)["jobs"].values()
-    assert [step["run"] for step in job["steps"] if "run" in step] == ["make docs"]
+    jobs = yaml.safe_load(text)["jobs"]
+    assert [step["run"] for step in jobs["docs"]["steps"] if "run" in step] == ["make docs"]
+    assert jobs["publish"]["needs"] == "docs"

@@ -3,6 +3,7 @@
 import ast
 import re
 import statistics
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -11,6 +12,7 @@ from nbformat import NotebookNode
 
 from notebooks import execute
 
+ROOT = execute.FOLDER.parent
 NOTEBOOKS = sorted(execute.FOLDER.glob("*.ipynb"))
 SOURCES = sorted(execute.FOLDER.glob("[0-9][0-9]_*.py"))
 SIZE_LIMIT = 1_500_000  # bytes: a page that still opens in a browser
@@ -75,8 +77,32 @@ def test_notebook_has_few_imports(path: Path) -> None:
     python = "\n".join(
         line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))
     )
-    imports = [n for n in ast.walk(ast.parse(python)) if isinstance(n, ast.Import | ast.ImportFrom)]
-    assert len(imports) <= MAX_IMPORTS
+    nodes = [n for n in ast.walk(ast.parse(python)) if isinstance(n, ast.Import | ast.ImportFrom)]
+    assert len({ast.unparse(node) for node in nodes}) <= MAX_IMPORTS
+
+
+@each_notebook
+def test_exercises_are_open_and_their_solutions_ran(path: Path) -> None:
+    cells = execute.code_cells(read(path))
+    opened = [cell for cell in cells if "Not solved yet." in printed(cell)]
+    solutions = [cell for cell in cells if "solution" in cell.metadata.get("tags", [])]
+    assert len(opened) == len(solutions)
+    for cell in solutions:
+        assert cell.metadata["jupyter"]["source_hidden"]
+        assert re.search(r"^check_\w+\(\w+\)", cell.source, re.M), cell.source
+        assert cell.execution_count
+
+
+def printed(cell: NotebookNode) -> str:
+    return "".join(output.get("text", "") for output in cell.outputs)
+
+
+def test_notebooks_install_delfjax_from_its_repository() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
+    addresses = re.findall(r"%pip install .*git\+(\S+)\"", text)
+    assert addresses
+    assert set(addresses) == {project["urls"]["Source"]}
 
 
 # --- the runner ------------------------------------------------------------------------------------
