@@ -125,7 +125,7 @@ def test_the_wheel_works_outside_the_checkout(tmp_path: Path) -> None:
         from delfjax.paper import runs, values
         benchmark = dx.datasets.load("rendered")
         photo = benchmark.base_photos.load(benchmark.database[0])
-        print(photo.shape, runs.load_results("ft_att")[0].stem, len(values.table1().rows))
+        print(photo.shape, runs.result_files("ft_att")[0].stem, len(values.table1().rows))
     """
     printed = run(python, "-I", "-c", code, cwd=tmp_path)
     assert re.match(r"\(\d+, \d+, 3\) rendered\+places_ft_att \d+\n", printed)
