@@ -36,7 +36,7 @@ CONTENTS = """
 :hidden:
 :caption: Use
 
-/README
+Command line and Python </README>
 /docs/api
 /docs/questions
 /docs/official-weights
@@ -86,7 +86,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3  # as GitHub has them
 nb_execution_mode = "off"
 nb_ipywidgets_js = {}  # a picture replaces every widget, so that pages load nothing from the network

@@ -24,7 +24,8 @@ def contents() -> list[str]:
     """Return the entries of the table of contents."""
     blocks = re.findall(r"^```\{toctree\}\n(.*?)^```$", CONF["CONTENTS"], flags=re.DOTALL | re.M)
     lines = [line.strip() for block in blocks for line in block.splitlines()]
-    return [line.removeprefix("/") for line in lines if line and not line.startswith(":")]
+    entries = [line for line in lines if line and not line.startswith(":")]
+    return [re.sub(r"^.*<(.*)>$", r"\1", entry).removeprefix("/") for entry in entries]
 
 
 def test_the_contents_name_every_notebook_and_existing_pages():
