@@ -148,12 +148,6 @@ scale_study.measurement_table(compared, COLUMNS) if compared else "run: python -
 
 
 # %%
-def graph_bytes(features, dimensions, edges):
-    """Return the bytes of the descriptors and edges of a photo."""
-    ...
-
-
-# %%
 def check_bytes(function):
     """Check a solution of Exercise 1."""
     if function(1000, 40, 24) is None:
@@ -165,16 +159,22 @@ def check_bytes(function):
     print("Correct.")
 
 
+# %%
+def graph_bytes(features, dimensions, edges):
+    """Return the bytes of the descriptors and edges of a photo."""
+    ...
+
+
 check_bytes(graph_bytes)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
-def graph_bytes_solution(features, dimensions, edges):
+def graph_bytes(features, dimensions, edges):
     """Count 4 bytes for each number and for each edge."""
     return features * (4 * dimensions + 4 * edges)
 
 
-check_bytes(graph_bytes_solution)
+check_bytes(graph_bytes)
 
 # %%
 names = {"nndescent": "graph with 24 edges", "exact": "exact", "pq": "codes and row numbers"}
@@ -228,12 +228,6 @@ for row in kinds.get("sharded", ()):
 
 
 # %%
-def count_machines(descriptors, bytes_each, gigabytes):
-    """Return the smallest number of machines with this many gigabytes (1 GB is 1e9 bytes)."""
-    ...
-
-
-# %%
 def check_machines(function):
     """Check a solution of Exercise 2."""
     if function(1e9, 256, 64) is None:
@@ -244,16 +238,22 @@ def check_machines(function):
     print("Correct.")
 
 
+# %%
+def count_machines(descriptors, bytes_each, gigabytes):
+    """Return the smallest number of machines with this many gigabytes (1 GB is 1e9 bytes)."""
+    ...
+
+
 check_machines(count_machines)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
-def count_machines_solution(descriptors, bytes_each, gigabytes):
+def count_machines(descriptors, bytes_each, gigabytes):
     """Divide and round up: -(-a // b) is the smallest whole number that is at least a / b."""
     return int(-(-descriptors * bytes_each // (0.8 * gigabytes * 1e9)))
 
 
-check_machines(count_machines_solution)
+check_machines(count_machines)
 
 # %% [markdown]
 # The plan assumes machines as fast as the measured one, which hold all shards in memory. It takes as few machines
@@ -321,7 +321,7 @@ assert min(row["recall@60"] for row in kinds["exact"]) > 0.999
 assert min(row["recall@60"] for row in graph) > 0.9
 plan = scale_study.make_plan(collection, shard_costs["graph"], memory=MEMORY, price=PRICE)
 assert plan.extraction > plan.building
-assert plan.machines == count_machines_solution(1e9, graph[-1][in_memory], MEMORY)
+assert plan.machines == count_machines(1e9, graph[-1][in_memory], MEMORY)
 assert sum(scale_study.index_bytes("paper").values()) * IMAGES / 1e9 == 6.25
 
 # %% [markdown]

@@ -84,13 +84,14 @@ def test_notebook_has_few_imports(path: Path) -> None:
 @each_notebook
 def test_exercises_are_open_and_their_solutions_ran(path: Path) -> None:
     cells = execute.code_cells(read(path))
-    opened = [cell for cell in cells if "Not solved yet." in printed(cell)]
-    solutions = [cell for cell in cells if "solution" in cell.metadata.get("tags", [])]
-    assert len(opened) == len(solutions)
-    for cell in solutions:
-        assert cell.metadata["jupyter"]["source_hidden"]
-        assert re.search(r"^check_\w+\(\w+\)", cell.source, re.M), cell.source
-        assert cell.execution_count
+    solutions = [n for n, cell in enumerate(cells) if "solution" in cell.metadata.get("tags", [])]
+    assert solutions == [n + 1 for n, cell in enumerate(cells) if "\n    ...\n" in cell.source]
+    for number in solutions:
+        exercise, solution = cells[number - 1], cells[number]
+        assert solution.metadata["jupyter"]["source_hidden"]
+        (call,) = re.findall(r"^check_\w+\(\w+\)$", exercise.source, re.M)
+        assert call in solution.source
+        assert (printed(exercise), printed(solution)) == ("Not solved yet.\n", "Correct.\n")
 
 
 def printed(cell: NotebookNode) -> str:
