@@ -206,10 +206,10 @@ def build_graph(points, k, steps):
 
 
 # %% [markdown]
-# To see it work, we use 100 points in the plane, with four neighbors each:
+# To see it work, we use 64 points in the plane, with four neighbors each:
 
 # %%
-points = np.random.default_rng(SEED).random((100, 2))
+points = np.random.default_rng(SEED).random((64, 2))
 history = build_graph(points, k=4, steps=3)
 figure, axes = dx.plots.subplots(8, 2.3, 1, 4)
 for step, (ax, (rows, right)) in enumerate(zip(axes[0], history, strict=True)):
@@ -371,7 +371,8 @@ for kind, (mark, color) in dx.plots.RELEVANCE_MARKS.items():
     chosen = {"correct": positive, "junk": junk, "wrong": ~(junk | positive)}[kind]
     ranks = np.flatnonzero(chosen)
     heights = [votes[image] for image in shown[chosen]]
-    axes[0, 0].bar(ranks + 1, heights, color=color or dx.plots.NEUTRAL, label=f"{mark} {kind}")
+    if len(ranks):
+        axes[0, 0].bar(ranks + 1, heights, color=color or dx.plots.NEUTRAL, label=f"{mark} {kind}")
 axes[0, 0].set(xlabel="rank by votes", ylabel="votes")
 figure.legend(loc="outside upper right", ncols=3)
 figure
@@ -412,7 +413,7 @@ for number, (result, truth) in enumerate(zip(results, truths, strict=True)):
     for image in np.setdiff1d(truth.positives, own[number]):
         if image in result.matches and len(result.matches[image]) >= 30:
             share = result.verifications[image].inliers.mean()
-            pairs.append((0.3 < share < 0.5, len(result.matches[image]), number, int(image)))
+            pairs.append((0.2 < share < 0.35, len(result.matches[image]), number, int(image)))
 _, _, number, image = max(pairs)
 matches = results[number].matches[image]
 
@@ -430,8 +431,8 @@ photo_pair = tuple(
 )
 sizes = tuple(photo.shape[:2] for photo in photo_pair)
 pictures, titles = [], []
-first, best = int(np.flatnonzero(counts >= 3)[0]), int(counts.argmax())
-for title, trial in {f"trial {first + 1}": first, "best of 1,000 trials": best}.items():
+bad, best = int(np.where(counts >= 3, counts, 99).argmin()), int(counts.argmax())
+for title, trial in {f"trial {bad + 1}": bad, "best of 1,000 trials": best}.items():
     pictures.append(dx.plots.pair_image(photo_pair, sizes, matches, inliers[trial], width=700))
     titles.append(f"{title}: {counts[trial]} inliers of {len(matches)} matches")
 dx.plots.photos(pictures, titles, columns=2)
@@ -535,7 +536,7 @@ for truth, by in {"place": protocol, "view": "view"}.items():
     for name in rules:
         gain = 100 * (evaluations[name].scores[by].average_precision - votes_scores)
         low, high = significance.bootstrap_interval(gain, groups=landmarks, seed=SEED)
-        print(f"  {name:13}{gain.mean():+.1f} points, 95% interval [{low:+.1f}, {high:+.1f}]")
+        print(f"  {name:14}{gain.mean():+.1f} points, 95% interval [{low:+.1f}, {high:+.1f}]")
 
 # %% [markdown]
 # *By view, the official rule makes this ranking worse. By place, the interval contains 0. The default of delfjax hardly
@@ -597,7 +598,7 @@ drawn = [
     for kind, image in {"correct": correct, "wrong": wrong}.items()
     for rule in rules
 ]
-dx.plots.photos(*zip(*drawn, strict=True), columns=2)
+dx.plots.photos(*zip(*drawn, strict=True), columns=2, width=8)
 
 # %% [markdown]
 # *Bright lines are inliers. Left and right show the same matches. With one threshold (left), the wrong photo
@@ -621,7 +622,7 @@ for query, (landmark, truth) in enumerate(zip(landmarks, truths, strict=True)):
     )
 six = sorted(best.values(), reverse=True)[:6]
 drawn = [draw_pair("official rule", query, image) for _, query, image in six]
-figure_8 = dx.plots.photos(*zip(*drawn, strict=True), columns=2)
+figure_8 = dx.plots.photos(*zip(*drawn, strict=True), columns=2, width=8)
 figure_8.save("figures/retrieval_fig8.jpg")
 figure_8
 
@@ -659,7 +660,7 @@ figure
 # %%
 for rule, kinds in inlier_counts.items():
     difference = np.subtract.outer(kinds["correct"], kinds["wrong"])
-    print(f"{rule:13} AUC {(difference > 0).mean() + (difference == 0).mean() / 2:.1%}")
+    print(f"{rule:14} AUC {(difference > 0).mean() + (difference == 0).mean() / 2:.1%}")
 
 # %% [markdown]
 # ## Precision and recall over all queries (Eq. 4)
@@ -861,7 +862,9 @@ ax.set(xlabel="weight of local features", ylabel="mAP (%)")
 figure
 
 # %% [markdown]
-# *A mixture of both is better than either alone. The best weight depends on the two methods.*
+# *A mixture can be slightly better than local features alone, but not with the weight of the authors.*
+#
+# They fuse with DIR, which is better than DELF alone on Paris6k. Our R-MAC was not trained for retrieval.
 #
 # ## What is not found?
 #
