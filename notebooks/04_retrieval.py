@@ -490,10 +490,11 @@ figure
 
 # %% [markdown]
 # *Left: with 17% correct matches, 1,000 trials succeed with 99% probability; with 5% they do not. Right: for the pair
-# above, the best map comes early.*
+# above, 20 trials find a good map.*
 #
 # The library draws 4,096 samples at once, in one array of shape (4096, 3), and `jax.jit` compiles the program once. It
-# solves for all maps in closed form. Then it fits the best map again to all its inliers:
+# solves for all maps in closed form. It prefers maps with close inliers, not only with many. Then it fits the best map
+# again to its inliers:
 
 # %%
 check = results[number].verifications[image]
