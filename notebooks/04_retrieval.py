@@ -443,7 +443,11 @@ dx.plots.photos(pictures, titles, columns=2)
 # How many trials are enough? Let $w$ be the share of correct matches. A trial draws three correct ones with the
 # probability $w^3$. All of $N$ trials fail with the probability $(1 - w^3)^N$. For a probability of success $p$:
 #
-# $$1 - (1 - w^3)^N \geq p \quad\Longleftrightarrow\quad N \geq \frac{\log(1 - p)}{\log(1 - w^3)}$$
+# $$1 - (1 - w^3)^N \geq p$$
+#
+# Take the logarithm, and divide by a negative number:
+#
+# $$N \geq \frac{\log(1 - p)}{\log(1 - w^3)}$$
 #
 # **Exercise 2.** Write this formula as a function. Round up.
 
