@@ -4,6 +4,7 @@ import json
 import re
 import runpy
 import subprocess
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -102,6 +103,17 @@ def test_the_page_on_the_paper_has_every_figure():
     page = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ((?:Fig\.|Table) \d) \|.*\]\(\.\./notebooks/.*\|$", page, re.M)
     assert rows == [*(f"Fig. {number}" for number in range(1, 10)), "Table 1"]
+
+
+def test_the_command_for_slides_makes_a_slide_of_each_section(tmp_path):
+    page = (ROOT / "docs" / "teachers.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^\.venv/bin/(jupyter nbconvert .*)$", page, re.M)
+    words = [str(tmp_path) if word == "build" else word for word in command.split()]
+    subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, check=True)
+    (slides,) = tmp_path.glob("*.slides.html")
+    source = ROOT / "notebooks" / slides.name.replace(".slides.html", ".py")
+    sections = re.findall(r"^# ##? ", source.read_text(encoding="utf-8"), re.M)
+    assert slides.read_text(encoding="utf-8").count("<section") > 2 * len(sections)
 
 
 def test_no_notebook_is_executed():
