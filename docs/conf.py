@@ -6,7 +6,9 @@ builds the site without a network and never runs a notebook. The pages load noth
 
 import json
 import os
+import re
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -118,6 +120,8 @@ napoleon_numpy_docstring = False
 # Types are in the signature, so attributes are a plain list, and "Returns" does not begin with a type.
 napoleon_custom_sections = [("Attributes", "params_style"), "Returns", "Yields"]
 
+CAPTION = re.compile(r"\*([^*]+)\*(?:\n|$)")  # a paragraph in italics that begins a cell
+
 # --- theme
 
 # The workflow that publishes the site sets GITHUB_REPOSITORY, such as "owner/delfjax".
@@ -150,14 +154,21 @@ html_show_sphinx = False
 
 
 def edit_source(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Add the table of contents to the landing page, and collapse the solutions of exercises."""
+    """Add the table of contents to the landing page, and edit the notebooks.
+
+    The solutions of exercises are collapsed. The caption below a figure is also its alternative text.
+    """
     if docname == root_doc:
         source[0] += CONTENTS  # GitHub would show it as code
     if docname.startswith("notebooks/"):
         notebook = json.loads(source[0])
-        for cell in notebook["cells"]:
-            tags = cell["metadata"].get("tags", [])
-            cell["metadata"]["tags"] = [*tags, "hide-input"] if "solution" in tags else tags
+        for cell, after in pairwise([*notebook["cells"], {"cell_type": "markdown", "source": ""}]):
+            metadata = cell["metadata"]
+            if "solution" in metadata.get("tags", []):
+                metadata["tags"] = [*metadata["tags"], "hide-input"]
+            caption = CAPTION.match("".join(after["source"]))
+            if cell["cell_type"] == "code" and after["cell_type"] == "markdown" and caption:
+                metadata["mystnb"] = {"image": {"alt": " ".join(caption[1].split())}}
         source[0] = json.dumps(notebook)
 
 

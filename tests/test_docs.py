@@ -86,12 +86,21 @@ def test_the_page_on_speed_has_the_results_of_the_last_run():
     assert not re.search(r"@\w+@|NUMBER", page)
 
 
-def test_solutions_are_collapsed():
-    cells = [{"metadata": {"tags": ["solution"]}}, {"metadata": {}}]
+def test_solutions_are_collapsed_and_figures_have_an_alternative_text():
+    cells = [
+        {"cell_type": "code", "source": "1", "metadata": {"tags": ["solution"]}},
+        {"cell_type": "code", "source": "2", "metadata": {}},
+        {
+            "cell_type": "markdown",
+            "source": ["*A caption\n", "of a figure.*\n", "\n"],
+            "metadata": {},
+        },
+    ]
     source = [json.dumps({"cells": cells})]
     CONF["edit_source"](None, "notebooks/00_name", source)
-    tags = [cell["metadata"].get("tags") for cell in json.loads(source[0])["cells"]]
-    assert tags == [["solution", "hide-input"], []]
+    metadata = [cell["metadata"] for cell in json.loads(source[0])["cells"]]
+    alt = {"mystnb": {"image": {"alt": "A caption of a figure."}}}
+    assert metadata == [{"tags": ["solution", "hide-input"]}, alt, {}]
 
 
 def test_formulas_are_drawn_without_a_network():
