@@ -35,6 +35,11 @@ HEADER = "delfjax"  # key of the JSON object in the metadata of a safetensors fi
 CHECKSUM = "manifest_sha256"  # key of the checksum of a JSON object in this object
 
 
+PACKAGE = Path(__file__).resolve().parent
+DATA = PACKAGE / "data" if (PACKAGE / "data").is_dir() else PACKAGE.parent / "data"
+"""Folder ``data`` of the repository. A wheel holds a copy of its photos and results in the package."""
+
+
 class StoreError(RuntimeError):
     """Raised if a file or folder is damaged, locked, not writable, or made with other settings."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import delfjax
-from delfjax.files import StoreError, read_json, reading, write_output
+from delfjax.files import DATA, StoreError, read_json, reading, write_output
 from delfjax.ranges import ConfigError
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ results with the same `RunConfig`. `delfjax reproduce` then computes all older r
 # Patterns of a list of plain values that json.dumps breaks into lines, and of its line breaks.
 PLAIN_LIST, LINE_BREAK = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]"), re.compile(r",\n\s+")
 
-RESULTS = Path(__file__).resolve().parents[1] / "data" / "results"
-"""Folder of the committed results. It exists only in a checkout of the repository."""
+RESULTS = DATA / "results"
+"""Folder of the committed results."""
 
 REPRODUCE = "run `make reproduce`"
 RESULT_TYPES = {

@@ -1,10 +1,13 @@
-"""The site: the README as front page, the notebooks with their saved outputs, the reference from docstrings.
+"""The site: a landing page, the notebooks with their saved outputs, documentation, and the reference.
 
 The sources are the whole repository, so that relative links work on the site and on GitHub. ``make docs``
-builds the site without a network and never runs a notebook.
+builds the site without a network and never runs a notebook. The pages load nothing from other hosts.
 """
 
-import shutil
+import json
+import os
+import re
+from itertools import pairwise
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -18,46 +21,50 @@ release = version = delfjax.__version__
 
 # --- pages
 
-root_doc = "README"
+root_doc = "docs/index"
 CONTENTS = """
 ```{toctree}
 :hidden:
-:caption: Notebooks
+:caption: Course
 :glob:
 
-notebooks/*
+/notebooks/*
+/docs/explorer
+/docs/teachers
 ```
 
 ```{toctree}
 :hidden:
-:caption: Documentation
+:caption: Use
 
-docs/api
-docs/official-weights
-docs/differences
-docs/verification
-docs/speed
-docs/questions
-docs/robustness
-ARCHITECTURE
-CONTRIBUTING
-CHANGELOG
+Command line and Python </README>
+/docs/api
+/docs/questions
+/docs/official-weights
+/docs/speed
+/docs/robustness
 ```
 
 ```{toctree}
 :hidden:
-:caption: Data and models
+:caption: Results
 
-data/landmarks/README
-delfjax/models/zoo/README
-data/results/runs/README
+/docs/paper
+/docs/differences
+/docs/verification
+/data/landmarks/README
+/delfjax/models/zoo/README
+/data/results/runs/README
 ```
 
 ```{toctree}
 :hidden:
-:caption: All modules
+:caption: Development
 
-docs/reference/delfjax
+/ARCHITECTURE
+/CONTRIBUTING
+/CHANGELOG
+/docs/reference/delfjax
 ```
 """
 include_patterns = [
@@ -80,10 +87,13 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3  # as GitHub has them
 nb_execution_mode = "off"
 nb_ipywidgets_js = {}  # a picture replaces every widget, so that pages load nothing from the network
+nb_code_prompt_show = "Show the solution"  # only solutions of exercises are hidden
+nb_code_prompt_hide = "Hide the solution"
+mathjax_path = "mathjax/tex-svg.js"
 
 highlight_language = "none"  # for code blocks without a language: shell and text
 default_role = "py:obj"  # `name` in a docstring is a link if the name exists
@@ -109,27 +119,64 @@ napoleon_numpy_docstring = False
 # Types are in the signature, so attributes are a plain list, and "Returns" does not begin with a type.
 napoleon_custom_sections = [("Attributes", "params_style"), "Returns", "Yields"]
 
+CAPTION = re.compile(r"\*([^*]+)\*(?:\n|$)")  # a paragraph in italics that begins a cell
+
 # --- theme
+
+# GitHub Actions set GITHUB_REPOSITORY, such as "owner/delfjax". Without it, the pages have no buttons to the repository.
+REPOSITORY = os.environ.get("GITHUB_REPOSITORY")
 
 html_theme = "sphinx_book_theme"
 html_title = "delfjax: DELF in JAX"
-html_theme_options = {"navbar_persistent": [], "use_download_button": False}
-html_static_path = ["site.css"]
+html_theme_options = {
+    "home_page_in_toc": True,
+    "launch_buttons": {}
+    if not REPOSITORY
+    else {
+        "binderhub_url": "https://mybinder.org",
+        "colab_url": "https://colab.research.google.com",
+        "notebook_interface": "jupyterlab",
+    },
+    "navbar_persistent": [],
+    "repository_branch": "main",
+    "repository_url": f"https://github.com/{REPOSITORY}" if REPOSITORY else "",
+    "use_download_button": True,
+    "use_issues_button": bool(REPOSITORY),
+    "use_repository_button": bool(REPOSITORY),
+    "use_source_button": bool(REPOSITORY),
+}
+html_static_path = ["site.css", "_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 
 
-def add_contents(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Add the table of contents to the front page. GitHub would show it as code in the README."""
+def edit_source(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Add the table of contents to the landing page, and edit the notebooks.
+
+    The solutions of exercises are collapsed. The caption below a figure is also its alternative text.
+    """
     if docname == root_doc:
-        source[0] += CONTENTS
+        source[0] += CONTENTS  # GitHub would show it as code
+    if docname.startswith("notebooks/"):
+        notebook = json.loads(source[0])
+        for cell, after in pairwise([*notebook["cells"], {"cell_type": "markdown", "source": ""}]):
+            metadata = cell["metadata"]
+            if "solution" in metadata.get("tags", []):
+                metadata["tags"] = [*metadata["tags"], "hide-input"]
+            caption = CAPTION.match("".join(after["source"]))
+            if cell["cell_type"] == "code" and after["cell_type"] == "markdown" and caption:
+                metadata["mystnb"] = {"image": {"alt": " ".join(caption[1].split())}}
+        source[0] = json.dumps(notebook)
 
 
 def add_index(app: Sphinx, error: Exception | None) -> None:
-    """Copy the front page to ``index.html``, where a web server looks for it."""
+    """Write ``index.html``, where a web server looks for the landing page."""
     if error is None and app.builder.name == "html":
-        shutil.copy(Path(app.outdir, f"{root_doc}.html"), Path(app.outdir, "index.html"))
+        page = f"{root_doc}.html"
+        refresh = f'<meta http-equiv="refresh" content="0; url={page}">'
+        html = f'<!doctype html><title>delfjax</title>{refresh}<a href="{page}">delfjax</a>\n'
+        Path(app.outdir, "index.html").write_text(html, encoding="utf-8")
 
 
 def skip_members(
@@ -159,7 +206,7 @@ def join_colons(
 
 def setup(app: Sphinx) -> None:
     """Connect the functions above to Sphinx."""
-    app.connect("source-read", add_contents)
+    app.connect("source-read", edit_source)
     app.connect("build-finished", add_index)
     app.connect("autodoc-skip-member", skip_members)
     app.connect("autodoc-process-signature", name_factories)

@@ -30,6 +30,9 @@ rng = np.random.default_rng(seed=0)  # chooses the photos to show
 # %% [markdown]
 # ## Sixty landmarks
 #
+# **Outside a clone,** for example in Colab, first run `%pip install "delfjax[notebooks] @ git+URL"` with the URL of the
+# repository.
+#
 # The photos of the paper are photos of real places, and their copyright belongs to the photographers. To have photos that
 # everyone may use, this repository contains rendered ones: a script generates sixty landmarks of famous kinds, and
 # Blender renders them. The photos are free of copyright (CC0).

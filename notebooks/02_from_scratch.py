@@ -32,6 +32,9 @@ jnp = jax.numpy  # the functions of NumPy, on any device
 # %% [markdown]
 # ## JAX for users of PyTorch
 #
+# **Outside a clone,** for example in Colab, first run `%pip install "delfjax[notebooks] @ git+URL"` with the URL of the
+# repository.
+#
 # JAX computes with arrays, like NumPy. It transforms *functions*: `jax.grad` returns the gradient of a function, and
 # `jax.jit` returns a compiled version of it.
 #

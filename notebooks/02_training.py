@@ -32,6 +32,9 @@ RUNS = files.cache_folder() / "runs"  # an interrupted run resumes from here
 # %% [markdown]
 # ## Step 1: train descriptors (Fig. 4a)
 #
+# **Outside a clone,** for example in Colab, first run `%pip install "delfjax[notebooks] @ git+URL"` with the URL of the
+# repository.
+#
 # The network is a ResNet-50 with ImageNet weights, up to the stage conv4. Its descriptors are good at telling a cat from
 # a car. In step 1 they learn to tell landmarks from each other. The only labels are the names of the landmarks.
 #

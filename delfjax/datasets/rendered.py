@@ -22,11 +22,11 @@ from PIL import Image
 from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, invalid
 from delfjax.datasets.oxford import read_ground_truth
 from delfjax.datasets.truth import Truth
-from delfjax.files import sha256
+from delfjax.files import DATA, sha256
 from delfjax.images.folder import PhotoFolder, scan
 from delfjax.types import Box
 
-ROOT = Path(__file__).resolve().parents[2] / "data" / "landmarks"  # in a checkout of the repository
+ROOT = DATA / "landmarks"
 CHECKSUMS = "SHA256SUMS"
 DISTRACTOR_PREFIX = "place_"  # file names of photos without a landmark begin with it
 DISTRACTOR_QUERIES = "strangers"  # folder of the distractor queries

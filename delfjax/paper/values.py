@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from delfjax.files import reading
+from delfjax.files import DATA, reading
 
-ROOT = Path(__file__).resolve().parents[2] / "data" / "paper"  # only in a repository checkout
+ROOT = DATA / "paper"
 RESTORE = "restore the file from the repository"
 
 
