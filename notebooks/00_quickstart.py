@@ -14,6 +14,9 @@
 # Features*, ICCV 2017, Section 4, Figs. 1 and 4.
 #
 # **Time:** about two minutes on two CPU cores. The first run also downloads about 100 MB of ImageNet weights.
+#
+# **Outside a clone,** for example in Colab, first run `%pip install "delfjax[notebooks] @ git+URL"` with the URL of the
+# repository.
 
 # %%
 import numpy as np
@@ -25,9 +28,6 @@ from notebooks import attention_measures, exercises, lesson, paper_diagrams, syn
 
 # %% [markdown]
 # ## Match two photos
-#
-# **Outside a clone,** for example in Colab, first run `%pip install "delfjax[notebooks] @ git+URL"` with the URL of the
-# repository.
 #
 # The first two photos show the door of a cathedral in Berlin. The third shows a street in Lund. (They come from OpenSfM, under
 # the 2-clause BSD license.) The model finds local features in each photo, and `dx.match` compares them.

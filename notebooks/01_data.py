@@ -14,6 +14,9 @@
 # Section 3 (Figs. 2 and 3: Google-Landmarks) and Section 5 (benchmarks).
 #
 # **Time:** ten seconds. Nothing is downloaded.
+#
+# **Outside a clone,** for example in Colab, first run `%pip install "delfjax[notebooks] @ git+URL"` with the URL of the
+# repository.
 
 # %%
 from collections import Counter
@@ -29,9 +32,6 @@ rng = np.random.default_rng(seed=0)  # chooses the photos to show
 
 # %% [markdown]
 # ## Sixty landmarks
-#
-# **Outside a clone,** for example in Colab, first run `%pip install "delfjax[notebooks] @ git+URL"` with the URL of the
-# repository.
 #
 # The photos of the paper are photos of real places, and their copyright belongs to the photographers. To have photos that
 # everyone may use, this repository contains rendered ones: a script generates sixty landmarks of famous kinds, and

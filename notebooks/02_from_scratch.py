@@ -16,6 +16,9 @@
 # Section 4.2, Eqs. 1 to 3, Fig. 4b.
 #
 # **Time:** about one minute on two CPU cores. The first run also downloads about 100 MB of ImageNet weights.
+#
+# **Outside a clone,** for example in Colab, first run `%pip install "delfjax[notebooks] @ git+URL"` with the URL of the
+# repository.
 
 # %%
 import jax
@@ -31,9 +34,6 @@ jnp = jax.numpy  # the functions of NumPy, on any device
 
 # %% [markdown]
 # ## JAX for users of PyTorch
-#
-# **Outside a clone,** for example in Colab, first run `%pip install "delfjax[notebooks] @ git+URL"` with the URL of the
-# repository.
 #
 # JAX computes with arrays, like NumPy. It transforms *functions*: `jax.grad` returns the gradient of a function, and
 # `jax.jit` returns a compiled version of it.

@@ -14,6 +14,9 @@
 # Sections 4.1 and 4.2, Fig. 4.
 #
 # **Time:** about one minute on two CPU cores. The complete training takes about twenty minutes and is switched off.
+#
+# **Outside a clone,** for example in Colab, first run `%pip install "delfjax[notebooks] @ git+URL"` with the URL of the
+# repository.
 
 # %%
 from dataclasses import replace
@@ -31,9 +34,6 @@ RUNS = files.cache_folder() / "runs"  # an interrupted run resumes from here
 
 # %% [markdown]
 # ## Step 1: train descriptors (Fig. 4a)
-#
-# **Outside a clone,** for example in Colab, first run `%pip install "delfjax[notebooks] @ git+URL"` with the URL of the
-# repository.
 #
 # The network is a ResNet-50 with ImageNet weights, up to the stage conv4. Its descriptors are good at telling a cat from
 # a car. In step 1 they learn to tell landmarks from each other. The only labels are the names of the landmarks.

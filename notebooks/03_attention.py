@@ -15,6 +15,9 @@
 # 5, Figs. 4b and 9.
 #
 # **Time:** about two minutes on two CPU cores. The models come with the repository.
+#
+# **Outside a clone,** for example in Colab, first run `%pip install "delfjax[notebooks] @ git+URL"` with the URL of the
+# repository.
 
 # %%
 import numpy as np
@@ -32,9 +35,6 @@ print(dx.provenance.versions(), dx.provenance.hardware())
 
 # %% [markdown]
 # ## Two networks, two scores
-#
-# **Outside a clone,** for example in Colab, first run `%pip install "delfjax[notebooks] @ git+URL"` with the URL of the
-# repository.
 #
 # DELF computes a descriptor $f_n$, a vector of 1024 numbers, for every cell $n$ of a photo. It keeps the cells with
 # the highest scores. There are two scores:
