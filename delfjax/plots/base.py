@@ -4,6 +4,7 @@ All functions of `delfjax.plots` take positions as ``(y, x)``, although matplotl
 The figures do not use the global state of pyplot, so notebooks, scripts and widgets can share them.
 """
 
+import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,7 @@ TEXT, MUTED = "#23272f", "#626974"  # colors of main text and of secondary text
 COLORS = ("#3b6fb6", "#d98032", "#4a9d6f", "#a05fa8")  # of the first, second, ... curve of a plot
 LIGHT, DARK = (255, 255, 255), (20, 20, 30)  # line and outline: visible on any photo
 DIM = 0.5  # opacity of the dark layer over the unselected part of a photo
-FIGURE_QUALITY, WIDGET_QUALITY = 70, 90  # JPEG quality, 1 to 95
+FIGURE_QUALITY, PAGE_QUALITY, WIDGET_QUALITY = 70, 75, 90  # JPEG quality, 1 to 95
 
 RgbImage = UInt8[np.ndarray, "_ _ 3"]
 """An RGB image. Images in one call may differ in size, unlike those of type `Photo`."""
@@ -165,6 +166,11 @@ def encode_jpeg(image: RgbImage, quality: int = WIDGET_QUALITY) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "JPEG", quality=quality, subsampling=0)
     return stream.getvalue()
+
+
+def data_url(image: RgbImage) -> str:
+    """Encode an image as JPEG. Return it as an address for the ``<img>`` of a page."""
+    return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(image, PAGE_QUALITY)).decode()}"
 
 
 def pluralize(number: int, noun: str) -> str:
