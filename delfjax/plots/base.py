@@ -29,10 +29,13 @@ STYLE = mpl.RcParams(
         "axes.titlelocation": "left",
         "axes.spines.top": False,
         "axes.spines.right": False,
+        "axes.formatter.limits": (-5, 6),  # a factor above an axis would move the title
         "figure.dpi": 110,
         "savefig.bbox": "tight",
     }
 )
+# Pixels per pixel on screen, for dense screens. Photos have fewer, so that notebooks stay small.
+DENSITY = {"png": 2.0, "jpeg": 1.3}
 HEATMAP_COLORS = "magma"
 HEATMAP_RANGE = (1, 99.5)  # percentiles of the first and the last color; robust to outliers
 NEUTRAL = "#8a8f98"
@@ -40,7 +43,7 @@ TEXT, MUTED = "#23272f", "#626974"  # colors of main text and of secondary text
 COLORS = ("#3b6fb6", "#d98032", "#4a9d6f", "#a05fa8")  # of the first, second, ... curve of a plot
 LIGHT, DARK = (255, 255, 255), (20, 20, 30)  # line and outline: visible on any photo
 DIM = 0.5  # opacity of the dark layer over the unselected part of a photo
-FIGURE_QUALITY, PAGE_QUALITY, WIDGET_QUALITY = 70, 75, 90  # JPEG quality, 1 to 95
+FIGURE_QUALITY, PAGE_QUALITY, WIDGET_QUALITY = 50, 75, 90  # JPEG quality, 1 to 95
 
 RgbImage = UInt8[np.ndarray, "_ _ 3"]
 """An RGB image. Images in one call may differ in size, unlike those of type `Photo`."""
@@ -68,16 +71,21 @@ class Figure(mpl_figure.Figure):
     def to_bytes(self, format: str) -> bytes:
         """Encode the figure in a file format: ``"png"``, ``"jpeg"``, ``"pdf"`` or ``"svg"``."""
         stream = io.BytesIO()
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"dpi": STYLE["figure.dpi"] * DENSITY.get(format, 1)}
         if format == "jpeg":
             options["pil_kwargs"] = {"quality": FIGURE_QUALITY}
         with mpl.rc_context(STYLE):
             self.savefig(stream, format=format, **options)
         return stream.getvalue()
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, bytes]:
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, bytes], dict[str, Any]]:
+        """Return the image, and its size on screen, at which it is sharp on dense screens."""
         format = "jpeg" if any(ax.images for ax in self.axes) else "png"
-        return {f"image/{format}": self.to_bytes(format)}
+        data = self.to_bytes(format)
+        size = Image.open(io.BytesIO(data)).size
+        width, height = (round(side / DENSITY[format]) for side in size)
+        kind = f"image/{format}"
+        return {kind: data}, {kind: {"width": width, "height": height}}
 
 
 def subplots(

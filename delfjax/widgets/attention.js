@@ -19,7 +19,7 @@ const STYLE = `
 .dx .dark{stroke:#14141e;stroke-width:3.6} .dx .light{stroke:#fff;stroke-width:1.7} .dx svg .dim{fill:#14141e99}
 .dx .stage,.dx .bar{width:min(100%,70vh*var(--aspect));aspect-ratio:var(--aspect)}
 .dx .bar{display:flex;gap:.6rem;align-items:center;aspect-ratio:auto} .dx .bar i{flex:1;height:.7rem}
-.dx label{display:flex;gap:.6rem;align-items:center;min-height:1.9rem} .dx label>span{flex:0 0 6.4rem}
+.dx [hidden]{display:none} .dx label:not([hidden]){display:flex;gap:.6rem;align-items:center;min-height:1.9rem} .dx label>span{flex:0 0 6.4rem}
 .dx select,.dx input[type=range]{flex:1;min-width:0;font:inherit;color:inherit} .dx output{min-width:2.4rem}
 .dx .row{display:flex;flex-wrap:wrap;gap:0 1rem} .dx .row label{gap:.3rem} .dx .row span{flex:none}
 .dx th,.dx td{text-align:left;padding:0 .8rem 0 0;font-weight:400;font-variant-numeric:tabular-nums}
@@ -119,20 +119,22 @@ function render({ model, el }) {
   const panels = [0, 1].map(() => createPanel(heatStyle.colors));
   const photoMenu = select("photo", photos), scoreMenu = select("score", []), scaleMenu = select("scale", []);
   const status = make("p", { role: "status" }), shown = make("output"), table = make("table", { "aria-live": "polite" });
-  const upload = make("input", { type: "file", accept: "image/*", "aria-label": "upload a photo" });
+  const upload = make("input", { type: "file", accept: "image/*", style: "min-width:0" });
+  const uploadRow = control("your photo", upload);
   const otherMenu = control("compare with", select("other", [["none", ""], ...models]));
   const count = make("input", { type: "range", name: "count", max: 1000, step: 10 });
   const checks = make("div", { class: "row" }, checkbox("heat", "heat"), checkbox("keypoints", "keypoints"),
     checkbox("shift", "shift by half a cell"));
   checks.lastChild.title = SHIFT_HELP;
   const side = make("div", { class: "side" },
-    make("div", {}, control("photo", photoMenu), control("model", select("model", models)), otherMenu, upload, status),
+    make("div", {}, control("photo", photoMenu), uploadRow, status,
+      control("model", select("model", models)), otherMenu),
     make("div", {}, control("score", scoreMenu), control("scale", scaleMenu), control("keypoints", count, shown), checks),
     make("div", {}, table, make("p", {}, HELP)));
   const box = make("div", { class: "panels" }, ...panels.map(({ root }) => root));
   const root = make("div", { class: "dx", "data-lm-suppress-shortcuts": "true" }, make("style", {}, STYLE), box, side);
   el.append(root);
-  upload.hidden = !model.send;
+  uploadRow.hidden = !model.send;
   otherMenu.hidden = models.length < 2;
 
   let settings = model.get("settings"), view = null, pointer = null, pinned = null; // points are fractions

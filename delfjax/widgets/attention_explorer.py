@@ -234,8 +234,8 @@ render({{ model, el: document.querySelector("main") }});
     def _repr_mimebundle_(self, **options: object) -> tuple[dict[str, Any], dict[str, Any]]:
         """Add a figure to the output of the widget, for pages that cannot run widgets."""
         bundle: Any = super()._repr_mimebundle_(**options)  # type: ignore[arg-type]  # wrong annotation
-        data, metadata = bundle
-        return data | {"image/jpeg": self.figure().to_bytes("jpeg")}, metadata
+        data, metadata = self.figure()._repr_mimebundle_()
+        return bundle[0] | data, bundle[1] | metadata
 
 
 def encode_scores(maps: ScoreMaps, receptive_field: int) -> dict[str, Any]:

@@ -55,8 +55,9 @@ from delfjax.widgets.retrieval_state import (
 from delfjax.widgets.upload import block, notice, read_upload
 
 DEFAULT_QUERIES = 12  # number of database photos that are queries by default
-RESULTS, MAX_RESULTS = 12, 40  # number of results: initial, maximum
+RESULTS, MAX_RESULTS = 10, 40  # number of results: initial, maximum
 PAIR_WIDTH = 1200  # pixels of a matched pair, about twice its width on screen
+PAIR_STYLE = "<style>.dx-pair img {max-width: 100%; height: auto}</style>"
 # Options of the distance slider. The distance of two unit vectors is at most 2.
 DISTANCES = [step / 20 for step in range(2, 25)]
 MESSAGE_DELAY = 0.5  # seconds: avoids a message that flickers during a fast search
@@ -368,7 +369,7 @@ class RetrievalExplorer(VBox):
             self.rank.max = max(1, len(cards))
             self.result_grid.show(cards, self.rank.value - 1)
         image, caption = self._draw_pair()
-        self.pair.value = image_tag(image, caption)
+        self.pair.value = f"{PAIR_STYLE}<div class=dx-pair>{image_tag(image, caption)}</div>"
         self.caption.value = block(html.escape(caption))
 
     def _on_result_selected(self) -> None:
@@ -427,10 +428,10 @@ class RetrievalExplorer(VBox):
         titles = f"{part}, {neighbors} per feature{limit}, {order}", caption
         return result_figure([card, *self._cards()], image, titles)
 
-    def _repr_mimebundle_(self, **options: object) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **options: object) -> tuple[dict[str, Any], dict[str, Any]]:
         """Add a figure to the output of the widget, for pages that cannot run widgets."""
-        bundle: dict[str, Any] = super()._repr_mimebundle_(**options)
-        return bundle | {"image/jpeg": self.figure().to_bytes("jpeg")}
+        data, metadata = self.figure()._repr_mimebundle_()
+        return super()._repr_mimebundle_(**options) | data, metadata
 
 
 def labeled(

@@ -17,7 +17,6 @@ from delfjax.search.index import Neighbors
 from delfjax.search.searcher import SearchConfig, Searcher, SearchResult
 from delfjax.types import Box, Features, Matches, Photo
 
-LINE_LENGTH = 20  # characters that fit on a card
 SLOW = 1.0  # seconds: a search that takes longer includes compilation
 
 
@@ -97,10 +96,9 @@ def result_cards(
 ) -> list[Card]:
     """Create cards (thumbnails with three lines of text) of the first ``count`` results.
 
-    The first line is the rank and the name. The second line is the verdict, without percentage if
-    it is too long. The third line says whether the photo is correct, and how many inliers it has, or
-    how many votes if RANSAC has not verified it. The color of a card is that of the third line with a
-    ``truth``, else of the verdict. ``load`` maps the name of a database photo to its thumbnail.
+    The first line is the rank and the name. The second line is the verdict. The third line is the mark
+    of the relevance, and the number of inliers, or of votes if RANSAC has not verified the photo. The
+    color of a card is that of the relevance with a ``truth``, else of the verdict. ``load`` maps the name of a database photo to its thumbnail.
     ``itself`` is the index of the query, if it is a database photo.
     """
     ranking, cards = result.ranking, []
@@ -110,15 +108,12 @@ def result_cards(
         if ranking.inliers[position] < 0:  # not verified
             text = pluralize(int(ranking.votes[position]), "vote")
         if truth is not None:
-            kind = relevance(truth, image)
-            mark, color = RELEVANCE_MARKS[kind]
-            text = f"{mark} {kind}, {text}"
+            mark, color = RELEVANCE_MARKS[relevance(truth, image)]
+            text = f"{mark} {text}"
         elif verdict:
             color = VERDICT_MARKS[verdict.label][1]
-        described = describe_verdict(result, image, itself)
-        if verdict and len(described) > LINE_LENGTH:
-            described = verdict.label
-        lines = (f"{position + 1}  {short_name(name)}", described, text)
+        first = f"{position + 1}  {short_name(name)}"
+        lines = (first, describe_verdict(result, image, itself), text)
         cards.append(Card(photo=load(name), lines=lines, color=color))
     return cards
 

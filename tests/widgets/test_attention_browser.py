@@ -49,7 +49,7 @@ def check_explorer(notebook: Notebook) -> None:
     page.locator("select[name=other]").select_option("other")
     page.locator("figcaption", has_text="other").wait_for()
     notebook.screenshot("explorer_compare")
-    upload = page.get_by_label("upload a photo")
+    upload = page.get_by_label("your photo")
     upload.set_input_files({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no photo"})
     page.locator(".dx [role=status]", has_text="notes.txt is not an image").wait_for()
     photo = {"name": "mine.png", "mimeType": "image/png", "buffer": png(draw(7))}
