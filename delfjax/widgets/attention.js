@@ -9,8 +9,8 @@ const HELP = "Point at the photo to inspect a cell of the feature map. The large
 const SHIFT_HELP = "The network responds to content about half a cell below and to the right of the center.";
 const STYLE = `
 .dx{display:flex;flex-wrap:wrap;gap:.8rem 1.2rem;font:14px/1.45 system-ui,sans-serif;color:#222;background:#fff;padding:2px}
-.dx *{box-sizing:border-box} .dx figure{flex:1 1 0;min-width:0;margin:0}
-.dx .panels{display:flex;gap:1rem;flex:1 1 320px;min-width:0} .dx .panels.two{flex-basis:600px}
+.dx *{box-sizing:border-box} .dx figure{flex:1 1 220px;min-width:0;margin:0}
+.dx .panels{display:flex;flex-wrap:wrap;gap:.6rem 1rem;flex:1 1 320px;min-width:0} .dx .panels.two{flex-basis:600px}
 .dx .side{display:flex;flex-wrap:wrap;gap:.5rem 1.5rem;flex:1 1 245px;align-content:flex-start}
 .dx .panels:not(.two)+.side{max-width:330px} .dx .side>div{flex:1 1 245px;min-width:0}
 .dx .stage{position:relative;cursor:crosshair;overflow:hidden;touch-action:pan-y;margin:.2rem 0}

@@ -1,7 +1,7 @@
 // Photos with lines of text below them, as buttons. canvas.py documents the values it reads and reports.
 
 const STYLE = `
-.dx-cards{display:grid;gap:4px;grid-template-columns:repeat(auto-fill,minmax(100px,1fr));max-height:284px;overflow:auto}
+.dx-cards{display:grid;align-items:start;gap:4px;grid-template-columns:repeat(auto-fill,minmax(100px,1fr));max-height:284px;overflow:auto}
 .dx-cards.row{grid-template-columns:none;grid-auto-flow:column;grid-auto-columns:minmax(60px,72px)}
 .dx-cards button{font:11px/1.35 system-ui,sans-serif;text-align:left;color:#222;background:#fff;padding:2px;min-width:0;
 border:2px solid transparent;border-radius:5px;cursor:pointer} .dx-cards button:hover{border-color:#aaa}

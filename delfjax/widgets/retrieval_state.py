@@ -17,6 +17,7 @@ from delfjax.search.index import Neighbors
 from delfjax.search.searcher import SearchConfig, Searcher, SearchResult
 from delfjax.types import Box, Features, Matches, Photo
 
+LINE_LENGTH = 20  # characters that fit on a card
 SLOW = 1.0  # seconds: a search that takes longer includes compilation
 
 
@@ -96,9 +97,10 @@ def result_cards(
 ) -> list[Card]:
     """Create cards (thumbnails with three lines of text) of the first ``count`` results.
 
-    The first line is the rank and the name. The second line is the verdict. The third line is the mark
-    of the relevance, and the number of inliers, or of votes if RANSAC has not verified the photo. The
-    color of a card is that of the relevance with a ``truth``, else of the verdict. ``load`` maps the name of a database photo to its thumbnail.
+    The first line is the rank and the name. The second line is the verdict, without percentage if
+    it is too long. The third line is the mark of the relevance, and the number of inliers, or of votes
+    if RANSAC has not verified the photo. The color of a card is that of the relevance with a
+    ``truth``, else of the verdict. ``load`` maps the name of a database photo to its thumbnail.
     ``itself`` is the index of the query, if it is a database photo.
     """
     ranking, cards = result.ranking, []
@@ -112,8 +114,10 @@ def result_cards(
             text = f"{mark} {text}"
         elif verdict:
             color = VERDICT_MARKS[verdict.label][1]
-        first = f"{position + 1}  {short_name(name)}"
-        lines = (first, describe_verdict(result, image, itself), text)
+        described = describe_verdict(result, image, itself)
+        if verdict and len(described) > LINE_LENGTH:
+            described = verdict.label
+        lines = (f"{position + 1}  {short_name(name)}", described, text)
         cards.append(Card(photo=load(name), lines=lines, color=color))
     return cards
 

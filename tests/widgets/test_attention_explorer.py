@@ -207,6 +207,14 @@ def test_page_in_a_browser(tmp_path):
         assert not errors
 
 
+def test_page_of_the_site_has_the_current_script():
+    """To make the page again: ``python docs/attention_explorer.py``."""
+    root = attention_explorer.SCRIPT.parents[2]
+    page = (root / "docs" / "_static" / "attention_explorer.html").read_text(encoding="utf-8")
+    assert attention_explorer.SCRIPT.read_text(encoding="utf-8") in page
+    assert "://" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
 def check_drawing(page, photo):
     """Keypoints and heat are those that Python computes, with and without the shift."""
     config = replace(worlds.SMALL, selection="attention", max_features=20)

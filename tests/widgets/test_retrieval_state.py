@@ -13,6 +13,7 @@ from delfjax.geometry.ransac import RansacConfig
 from delfjax.plots.retrieval import RELEVANCE_MARKS, VERDICT_MARKS
 from delfjax.search.searcher import SearchConfig, Searcher
 from delfjax.types import Box
+from delfjax.widgets import retrieval_state
 from delfjax.widgets.retrieval_state import (
     CachedSearch,
     result_cards,
@@ -144,6 +145,14 @@ def test_card_has_rank_name_relevance_and_inliers_or_votes(searcher):
     assert card.lines[1] == "not verified"
     assert card.lines[2] == f"✓ {ranking.votes[0]} votes"
     assert first_card(replace(CONFIG, verified=0), None)[0].color is None
+
+
+def test_a_long_verdict_on_a_card_has_no_percentage(searcher, monkeypatch):
+    monkeypatch.setattr(retrieval_state, "LINE_LENGTH", 12)
+    result = CachedSearch(searcher, place(1), 60).search(CONFIG)
+    photo = np.zeros((48, 64, 3), np.uint8)
+    first, *_ = result_cards(result, searcher.database, None, lambda name: photo, 1)
+    assert first.lines[1] == "same place" != result.verdicts[2].text
 
 
 def test_the_query_itself_is_marked(searcher):
