@@ -6,7 +6,8 @@ const STEPS = 40; // presses of an arrow key from edge to edge
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 const HELP = "Point at the photo to inspect a cell of the feature map. The large frame is its receptive field. "
   + "Click or tap to keep the cell; again to release it. Keys: Tab, arrows, Enter.";
-const SHIFT_HELP = "The network responds to content about half a cell below and to the right of the center.";
+const SHIFT_HELP = "Heat and keypoints are drawn half a cell below and to the right of the center, where the network "
+  + "responds most.";
 const STYLE = `
 .dx{display:flex;flex-wrap:wrap;gap:.8rem 1.2rem;font:14px/1.45 system-ui,sans-serif;color:#222;background:#fff;padding:2px}
 .dx *{box-sizing:border-box} .dx figure{flex:1 1 220px;min-width:0;margin:0}
@@ -118,19 +119,18 @@ function render({ model, el }) {
   const [photos, models, heatStyle] = ["photos", "models", "heat_style"].map((name) => model.get(name));
   const panels = [0, 1].map(() => createPanel(heatStyle.colors));
   const photoMenu = select("photo", photos), scoreMenu = select("score", []), scaleMenu = select("scale", []);
-  const status = make("p", { role: "status" }), shown = make("output"), table = make("table", { "aria-live": "polite" });
+  const help = make("p"), status = make("p", { role: "status" }), shown = make("output"), table = make("table", { "aria-live": "polite" });
   const upload = make("input", { type: "file", accept: "image/*", style: "min-width:0" });
   const uploadRow = control("your photo", upload);
   const otherMenu = control("compare with", select("other", [["none", ""], ...models]));
   const count = make("input", { type: "range", name: "count", max: 1000, step: 10 });
   const checks = make("div", { class: "row" }, checkbox("heat", "heat"), checkbox("keypoints", "keypoints"),
     checkbox("shift", "shift by half a cell"));
-  checks.lastChild.title = SHIFT_HELP;
   const side = make("div", { class: "side" },
     make("div", {}, control("photo", photoMenu), uploadRow, status,
       control("model", select("model", models)), otherMenu),
     make("div", {}, control("score", scoreMenu), control("scale", scaleMenu), control("keypoints", count, shown), checks),
-    make("div", {}, table, make("p", {}, HELP)));
+    make("div", {}, table, help));
   const box = make("div", { class: "panels" }, ...panels.map(({ root }) => root));
   const root = make("div", { class: "dx", "data-lm-suppress-shortcuts": "true" }, make("style", {}, STYLE), box, side);
   el.append(root);
@@ -165,6 +165,7 @@ function render({ model, el }) {
       fill(scaleMenu, ["all", ...scales[0].filter((scale) => scales.every((each) => each.includes(scale)))]);
     }
     showSettings();
+    help.textContent = settings.shift ? `${HELP} ${SHIFT_HELP}` : HELP;
     if (!missing) names().forEach(draw);
     panels[1].root.hidden = names().length < 2;
     box.className = names().length < 2 ? "panels" : "panels two";

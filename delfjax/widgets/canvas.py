@@ -41,7 +41,7 @@ class CardGrid(anywidget.AnyWidget):
     Attributes:
         title: Description of the cards for screen readers.
         in_row: Whether all cards are in one row, which can be scrolled.
-        cards: Image (a data URL), lines of text and color of each card; see `show`.
+        cards: Image (a data URL), lines of text and color of each card; see `CardGrid.show`.
         selected: Index of the selected card, from 0.
     """
 
