@@ -11,9 +11,9 @@ const SHIFT_HELP = "Heat and keypoints are drawn half a cell below and to the ri
 const STYLE = `
 .dx{display:flex;flex-wrap:wrap;gap:.8rem 1.2rem;font:14px/1.45 system-ui,sans-serif;color:#222;background:#fff;padding:2px}
 .dx *{box-sizing:border-box} .dx figure{flex:1 1 220px;min-width:0;margin:0}
-.dx .panels{display:flex;flex-wrap:wrap;gap:.6rem 1rem;flex:1 1 320px;min-width:0} .dx .panels.two{flex-basis:600px}
+.dx .panels{display:flex;flex-wrap:wrap;gap:.6rem 1rem;flex:3 1 320px;min-width:0} .dx .panels.two{flex-basis:600px}
 .dx .side{display:flex;flex-wrap:wrap;gap:.5rem 1.5rem;flex:1 1 245px;align-content:flex-start}
-.dx .panels:not(.two)+.side{max-width:330px} .dx .side>div{flex:1 1 245px;min-width:0}
+.dx .panels:not(.two)+.side{max-width:330px} .dx .side>div{flex:1 1 210px;min-width:0} .dx .side>div:last-child{flex-basis:300px}
 .dx .stage{position:relative;cursor:crosshair;overflow:hidden;touch-action:pan-y;margin:.2rem 0}
 .dx .stage>*{position:absolute;inset:0;width:100%;height:100%}
 .dx img.gray{filter:grayscale(1)} .dx canvas{opacity:.6} .dx svg *{vector-effect:non-scaling-stroke;fill:none}
@@ -23,7 +23,7 @@ const STYLE = `
 .dx [hidden]{display:none} .dx label:not([hidden]){display:flex;gap:.6rem;align-items:center;min-height:1.9rem} .dx label>span{flex:0 0 6.4rem}
 .dx select,.dx input[type=range]{flex:1;min-width:0;font:inherit;color:inherit} .dx output{min-width:2.4rem}
 .dx .row{display:flex;flex-wrap:wrap;gap:0 1rem} .dx .row label{gap:.3rem} .dx .row span{flex:none}
-.dx th,.dx td{text-align:left;padding:0 .8rem 0 0;font-weight:400;font-variant-numeric:tabular-nums}
+.dx th,.dx td{text-align:left;white-space:nowrap;padding:0 .7rem 0 0;font-weight:400;font-variant-numeric:tabular-nums}
 .dx thead th{font-weight:600} .dx p{margin:.3rem 0;color:#555} .dx [role=status]{color:#222;font-weight:600}`;
 
 const make = (tag, attributes = {}, ...children) => {

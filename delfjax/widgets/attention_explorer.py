@@ -60,7 +60,8 @@ def explore(
             the default model.
 
     Returns:
-        The widget. Pages that cannot run widgets, such as GitHub, show a figure instead.
+        The widget. Its method ``save`` writes a web page with the explorer. Pages that cannot run
+        widgets, such as GitHub, show a figure instead.
 
     Raises:
         ValueError: If ``photos`` or ``models`` is empty, or if a model is not a DELF model.
