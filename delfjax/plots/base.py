@@ -4,6 +4,7 @@ All functions of `delfjax.plots` take positions as ``(y, x)``, although matplotl
 The figures do not use the global state of pyplot, so notebooks, scripts and widgets can share them.
 """
 
+import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,10 +29,13 @@ STYLE = mpl.RcParams(
         "axes.titlelocation": "left",
         "axes.spines.top": False,
         "axes.spines.right": False,
+        "axes.formatter.limits": (-5, 6),  # a factor above an axis would move the title
         "figure.dpi": 110,
         "savefig.bbox": "tight",
     }
 )
+# Pixels per pixel on screen, for dense screens. Photos have fewer, so that notebooks stay small.
+DENSITY = {"png": 2.0, "jpeg": 1.3}
 HEATMAP_COLORS = "magma"
 HEATMAP_RANGE = (1, 99.5)  # percentiles of the first and the last color; robust to outliers
 NEUTRAL = "#8a8f98"
@@ -39,7 +43,7 @@ TEXT, MUTED = "#23272f", "#626974"  # colors of main text and of secondary text
 COLORS = ("#3b6fb6", "#d98032", "#4a9d6f", "#a05fa8")  # of the first, second, ... curve of a plot
 LIGHT, DARK = (255, 255, 255), (20, 20, 30)  # line and outline: visible on any photo
 DIM = 0.5  # opacity of the dark layer over the unselected part of a photo
-FIGURE_QUALITY, WIDGET_QUALITY = 70, 90  # JPEG quality, 1 to 95
+FIGURE_QUALITY, PAGE_QUALITY, WIDGET_QUALITY = 50, 75, 90  # JPEG quality, 1 to 95
 
 RgbImage = UInt8[np.ndarray, "_ _ 3"]
 """An RGB image. Images in one call may differ in size, unlike those of type `Photo`."""
@@ -67,16 +71,21 @@ class Figure(mpl_figure.Figure):
     def to_bytes(self, format: str) -> bytes:
         """Encode the figure in a file format: ``"png"``, ``"jpeg"``, ``"pdf"`` or ``"svg"``."""
         stream = io.BytesIO()
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"dpi": STYLE["figure.dpi"] * DENSITY.get(format, 1)}
         if format == "jpeg":
             options["pil_kwargs"] = {"quality": FIGURE_QUALITY}
         with mpl.rc_context(STYLE):
             self.savefig(stream, format=format, **options)
         return stream.getvalue()
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, bytes]:
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, bytes], dict[str, Any]]:
+        """Return the image, and its size on screen, at which it is sharp on dense screens."""
         format = "jpeg" if any(ax.images for ax in self.axes) else "png"
-        return {f"image/{format}": self.to_bytes(format)}
+        data = self.to_bytes(format)
+        size = Image.open(io.BytesIO(data)).size
+        width, height = (round(side / DENSITY[format]) for side in size)
+        kind = f"image/{format}"
+        return {kind: data}, {kind: {"width": width, "height": height}}
 
 
 def subplots(
@@ -165,6 +174,11 @@ def encode_jpeg(image: RgbImage, quality: int = WIDGET_QUALITY) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "JPEG", quality=quality, subsampling=0)
     return stream.getvalue()
+
+
+def data_url(image: RgbImage) -> str:
+    """Encode an image as JPEG. Return it as an address for the ``<img>`` of a page."""
+    return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(image, PAGE_QUALITY)).decode()}"
 
 
 def pluralize(number: int, noun: str) -> str:

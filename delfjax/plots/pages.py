@@ -4,7 +4,6 @@ A page has no scripts and loads nothing. Names of files are shown as they are: t
 and text from right to left stays inside of its name.
 """
 
-import base64
 import html
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +19,7 @@ from delfjax.evaluation.benchmark import Evaluation
 from delfjax.features.database import Database
 from delfjax.files import printable, write_output
 from delfjax.images.reading import PhotoError
-from delfjax.plots.base import NEUTRAL, RgbImage, encode_jpeg, fit_size, pluralize, resize
+from delfjax.plots.base import NEUTRAL, RgbImage, data_url, fit_size, pluralize, resize
 from delfjax.plots.pairs import pair_image
 from delfjax.plots.retrieval import RELEVANCE_MARKS, VERDICT_MARKS
 from delfjax.search.searcher import SearchResult
@@ -30,7 +29,6 @@ MAX_RESULTS = 10  # results shown for each query of an evaluation
 REPORT_SIZE, CARD_SIZE, PHOTO_SIZE = (120, 480), (360, 480), (600, 800)  # maximum, in pixels
 # Pictures of matching details on a search page: their number, width in pixels, and number of lines.
 MAX_PAIRS, PAIR_WIDTH, MAX_LINES = 6, 1400, 50
-QUALITY = 75  # of JPEG
 INVISIBLE = "\u200c\u200d\u200e\u200f"  # harmless characters in emoji and in Arabic words
 
 STYLE = """
@@ -79,7 +77,7 @@ def write_evaluation_page(evaluation: Evaluation, path: Path) -> None:
     """
     benchmark = evaluation.benchmark
     scores = evaluation.scores[benchmark.default_protocol]
-    thumbnail = cache(lambda name: _shrink(benchmark.query_photos.load(name), REPORT_SIZE))
+    thumbnail = cache(lambda name: shrink(benchmark.query_photos.load(name), REPORT_SIZE))
     order = np.argsort(scores.average_precision, kind="stable").tolist()
     sections = [
         _section(evaluation, query, thumbnail)
@@ -92,7 +90,7 @@ def write_evaluation_page(evaluation: Evaluation, path: Path) -> None:
         f"with the lowest average precision (AP) comes first. {correct} (blue); {wrong} (orange). "
         "Below each result: RANSAC inliers / votes.</p>" + "\n".join(sections)
     )
-    write_output(path, _page("Ranked results", REPORT_STYLE, body))
+    write_output(path, html_page("Ranked results", REPORT_STYLE, body))
 
 
 def _section(evaluation: Evaluation, query: int, thumbnail: Callable[[str], RgbImage]) -> str:
@@ -101,13 +99,15 @@ def _section(evaluation: Evaluation, query: int, thumbnail: Callable[[str], RgbI
     name = benchmark.query_photos.names[query]
     truth = benchmark.truths[benchmark.default_protocol][query]
     ranking = evaluation.results[query].ranking
-    figures = [f"<figure class=query>{_image(thumbnail(name), f'query {name}')}<figcaption>query"]
+    figures = [
+        f"<figure class=query>{image_tag(thumbnail(name), f'query {name}')}<figcaption>query"
+    ]
     columns = (ranking.images.tolist(), ranking.inliers, ranking.votes)
     for image, inliers, votes in zip(*columns, strict=True):
         judged = relevance(truth, image)
         if judged != "junk" and len(figures) <= MAX_RESULTS:
             mark, color = RELEVANCE_MARKS[judged]
-            photo = _image(thumbnail(benchmark.database[image]), benchmark.database[image])
+            photo = image_tag(thumbnail(benchmark.database[image]), benchmark.database[image])
             caption = f"<figcaption>{mark} {inliers} / {votes}"
             figures.append(f'<figure style="border-color:{color}">{photo}{caption}')
     precision = 100 * evaluation.scores[benchmark.default_protocol].average_precision[query]
@@ -158,7 +158,7 @@ class SearchPage:
             card, pair = self._draw_result(rank, image, has_pair=len(pairs) < MAX_PAIRS)
             cards.append(card)
             pairs += [pair] if pair else []
-        photo = _image(_shrink(self.photo, PHOTO_SIZE), f"the query, {self.query}")
+        photo = image_tag(shrink(self.photo, PHOTO_SIZE), f"the query, {self.query}")
         searched = f"{pluralize(len(self.database), 'photo')} in the folder {_name(self.folder)}"
         compared = f"The most similar photos were compared in detail ({labels.total():,}):"
         results = f"<ol class=grid>{''.join(cards)}</ol>" if cards else "<p>No photo was found.</p>"
@@ -179,7 +179,9 @@ class SearchPage:
             f"<footer class=small>{''.join(notes)}"
             f"<p>Command: <code>{_escape(self.command)}</code></p></footer>"
         )
-        write_output(path, _page(f"Photos of the same place as {self.query}", SEARCH_STYLE, body))
+        write_output(
+            path, html_page(f"Photos of the same place as {self.query}", SEARCH_STYLE, body)
+        )
 
     def _draw_result(self, rank: int, image: int, *, has_pair: bool) -> tuple[str, str]:
         """Return the HTML of a result, and of the query beside it. The latter may be empty."""
@@ -193,29 +195,29 @@ class SearchPage:
             details = pluralize(int(inliers.sum()), "matching detail")
         try:
             photo = self.load(name)
-            picture = _image(_shrink(photo, CARD_SIZE), f"result {rank}, {name}")
+            picture = image_tag(shrink(photo, CARD_SIZE), f"result {rank}, {name}")
         except PhotoError:
             has_pair, picture = False, "<div class=none>The file cannot be read.</div>"
         if has_pair and verdict and verdict.label != "different":
-            rows = np.flatnonzero(inliers)
-            rows = rows[np.linspace(0, len(rows) - 1, min(MAX_LINES, len(rows))).astype(int)]
             height, width = self.database.image_sizes[image].tolist()
             drawn = pair_image(
                 (self.photo, photo),
                 (self.features.image_size, (height, width)),
-                self.result.matches[image][rows],
-                np.ones(len(rows), bool),
+                self.result.matches[image][inliers],
+                np.ones(inliers.sum(), bool),
                 width=PAIR_WIDTH,
+                max_lines=MAX_LINES,
             )
             alt = f"the query beside result {rank}, {name}; lines connect matching details"
             text = f"{title}<p>{about}, {details}</p>"
-            pair = f"<figure id=pair-{rank}>{_image(drawn, alt)}<figcaption>{text}</figcaption></figure>"
+            pair = f"<figure id=pair-{rank}>{image_tag(drawn, alt)}<figcaption>{text}</figcaption></figure>"
             picture, details = (f"<a href=#pair-{rank}>{each}</a>" for each in (picture, details))
         text = f"<p>{about}</p><p class=small>{details}</p>{title}"
         return f'<li style="border-top-color:{color}">{picture}{text}</li>', pair
 
 
-def _page(title: str, style: str, body: str) -> str:
+def html_page(title: str, style: str, body: str) -> str:
+    """Return a web page. ``body`` is HTML, and ``style`` is CSS in addition to `STYLE`."""
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
         f'content="width=device-width,initial-scale=1"><title>{_escape(title)}</title>'
@@ -229,11 +231,11 @@ def _mark(label: str) -> str:
     return f'<span class=mark aria-hidden=true style="background:{color}">{symbol}</span>'
 
 
-def _image(image: RgbImage, alt: str) -> str:
-    """Return an image, as HTML that contains its content."""
-    data, (height, width) = base64.b64encode(encode_jpeg(image, QUALITY)).decode(), image.shape[:2]
+def image_tag(image: RgbImage, alt: str) -> str:
+    """Return an image with a description as HTML."""
+    height, width = image.shape[:2]
     size = f'width="{width}" height="{height}"'
-    return f'<img src="data:image/jpeg;base64,{data}" alt="{_escape(alt)}" {size}>'
+    return f'<img src="{data_url(image)}" alt="{_escape(alt)}" {size}>'
 
 
 def _name(name: str) -> str:
@@ -244,7 +246,7 @@ def _escape(text: str) -> str:
     return html.escape("".join(c if c in INVISIBLE else printable(c) for c in text))
 
 
-def _shrink(photo: Photo, bounds: tuple[int, int]) -> RgbImage:
+def shrink(photo: Photo, bounds: tuple[int, int]) -> RgbImage:
     """Shrink a photo to fit into ``bounds``, its maximum height and width."""
     size = fit_size(photo.shape[:2], bounds)
     return resize(photo, size) if size[0] < photo.shape[0] else photo

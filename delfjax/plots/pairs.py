@@ -17,7 +17,7 @@ QUERY_SIZE = 560, 840  # pixels: maximum height and width of the query
 PAIR_WIDTH, PAIR_MAX_HEIGHT = 1800, 760  # pixels: maximum size of a pair of photos
 GAP = 24  # pixels between the two photos
 INLIER_COLOR, OUTLIER_COLOR = (255, 214, 64, 240), (255, 255, 255, 130)  # RGBA
-MAX_DOTS, MAX_INLIER_LINES = 200, 200  # more dots or lines would hide the photos
+MAX_DOTS, MAX_LINES = 200, 200  # more dots or lines would hide the photos
 
 
 def matches(
@@ -74,6 +74,7 @@ def pair_image(
     inliers: Bool[np.ndarray, " m"] | None = None,
     *,
     width: int = PAIR_WIDTH,
+    max_lines: int = MAX_LINES,
 ) -> RgbImage:
     """Draw two photos side by side, with inliers as bright lines and other matches as faint lines.
 
@@ -83,6 +84,7 @@ def pair_image(
         matches: Matches between the two photos.
         inliers: Whether each match is an inlier. None draws all matches as faint lines.
         width: Maximum width of the image in pixels. Lines always have the same thickness.
+        max_lines: Maximum number of bright lines, since more would hide the photos.
     """
     height = min(round((width - GAP) / sum(w / h for h, w in sizes)), PAIR_MAX_HEIGHT)
     left, right = (
@@ -101,7 +103,7 @@ def pair_image(
     draw = ImageDraw.Draw(layer)
     _draw_lines(draw, lines[~inliers], {5: (*DARK, 50), 3: OUTLIER_COLOR})
     shown = lines[inliers]
-    shown = shown[np.linspace(0, len(shown) - 1, min(MAX_INLIER_LINES, len(shown))).astype(int)]
+    shown = shown[np.linspace(0, len(shown) - 1, min(max_lines, len(shown))).astype(int)]
     _draw_lines(draw, shown, {7: (*DARK, 120), 4: INLIER_COLOR})
     _draw_dots(draw, shown.reshape(-1, 2))
     return np.asarray(Image.alpha_composite(image, layer).convert("RGB"))

@@ -1,8 +1,7 @@
 """Figures of retrieval (Secs. 4.4 and 5): photo cards and ranked results.
 
-A card is a photo with lines of text below it. `draw_cards` draws all cards as one image, which is
-faster in a notebook than one widget per photo. `card_at` computes which card was clicked. Notebooks
-show the image at half its width and height, so that the image is sharp on high-resolution screens.
+A card is a photo with lines of text below it. `draw_cards` draws all cards as one image. Figures
+show the image at half its width and height, so that it is sharp on high-resolution screens.
 """
 
 from collections.abc import Callable, Sequence
@@ -64,7 +63,6 @@ def draw_cards(
     columns: int,
     card_width: int,
     selected: int | None = None,
-    hovered: int | None = None,
 ) -> RgbImage:
     """Draw cards (photos with lines of text) in rows, as one image.
 
@@ -73,7 +71,6 @@ def draw_cards(
         columns: Number of cards per row.
         card_width: Width of a card in pixels.
         selected: Index of a card to draw with a dark frame, or None.
-        hovered: Index of a card to draw with a gray frame, or None.
     """
     font, margin = _load_font(max(card_width // 12, MIN_FONT_SIZE)), _margin(card_width)
     line_height, width = round(1.35 * font.size), card_width - 2 * margin
@@ -93,34 +90,10 @@ def draw_cards(
         for row, line in enumerate(card.lines):
             corner = x, bottom + margin + row * line_height
             draw.text(corner, _shorten(line, font, width), font=font, fill=DARK)
-        if number in (selected, hovered):
+        if number == selected:
             edges = (left + 1, top + 1, left + card_width - 2, top + height - 2)
-            color = DARK if number == selected else NEUTRAL
-            draw.rounded_rectangle(edges, radius=margin, outline=color, width=FRAME_WIDTH)
+            draw.rounded_rectangle(edges, radius=margin, outline=DARK, width=FRAME_WIDTH)
     return np.asarray(image)
-
-
-def card_at(
-    point: tuple[float, float], size: tuple[int, int], *, cards: int, columns: int
-) -> int | None:
-    """Return the index of the card at a point of an image from `draw_cards`.
-
-    Args:
-        point: ``(y, x)`` in pixels. ``(0, 0)`` is the center of the top-left pixel.
-        size: ``(height, width)`` of the image in pixels.
-        cards: Number of cards.
-        columns: Number of cards per row.
-
-    Returns:
-        The index, or None if the point is in an empty part of the last row.
-    """
-    shape = -(-cards // columns), columns
-    row, column = (
-        min(int((at + 0.5) * count / edge), count - 1)
-        for at, count, edge in zip(point, shape, size, strict=True)
-    )
-    number = row * columns + column
-    return number if number < cards else None
 
 
 def result_cards(

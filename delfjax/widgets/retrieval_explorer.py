@@ -6,16 +6,29 @@ query. Other changes take about a tenth of a second.
 
 import html
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from math import inf
 from pathlib import Path
 from threading import Timer
+from typing import Any
 
 import numpy as np
 from IPython.display import clear_output, display
-from ipywidgets import HTML, Checkbox, Dropdown, HBox, IntSlider, Layout, SelectionSlider, VBox
+from ipywidgets import (
+    HTML,
+    Checkbox,
+    FileUpload,
+    HBox,
+    IntSlider,
+    Layout,
+    SelectionSlider,
+    ValueWidget,
+    VBox,
+    Widget,
+)
 
 from delfjax.datasets.truth import Truth
 from delfjax.features.extract_folder import LocalExtractor
@@ -24,14 +37,14 @@ from delfjax.files import printable
 from delfjax.images.folder import PhotoFolder, scan
 from delfjax.images.reading import read_image
 from delfjax.plots.base import Figure, encode_jpeg, fit_size, pluralize
-from delfjax.plots.pairs import PAIR_WIDTH, QUERY_SIZE, pair_image, query_image
+from delfjax.plots.pages import image_tag
+from delfjax.plots.pairs import QUERY_SIZE, pair_image, query_image
 from delfjax.plots.retrieval import CARD_WIDTH, RELEVANCE_MARKS, Card, result_figure, thumbnail
 from delfjax.search.index import NEIGHBORS
 from delfjax.search.photo_search import cached_index, cached_store_path, update_cached_store
 from delfjax.search.searcher import VERIFIED, SearchConfig, Searcher, SearchResult
 from delfjax.types import Box, Features, Photo
-from delfjax.widgets.canvas import ImageCanvas, ThumbnailGrid
-from delfjax.widgets.controls import Explorer, block, labeled, notice
+from delfjax.widgets.canvas import BoxCanvas, CardGrid
 from delfjax.widgets.retrieval_state import (
     CachedSearch,
     describe_verdict,
@@ -39,12 +52,12 @@ from delfjax.widgets.retrieval_state import (
     short_name,
     summarize,
 )
+from delfjax.widgets.upload import block, notice, read_upload
 
 DEFAULT_QUERIES = 12  # number of database photos that are queries by default
-RESULTS, MAX_RESULTS, RESULT_COLUMNS = 12, 40, 4  # results: initial, maximum, per row
-QUERY_COLUMNS = 6, 12  # minimum and maximum
-QUERY_GRID_WIDTH = 1800  # pixels
-PAGE_WIDTH = 1050  # approximate width of a notebook's output on screen, in pixels
+RESULTS, MAX_RESULTS = 10, 40  # number of results: initial, maximum
+PAIR_WIDTH = 1200  # pixels of a matched pair, about twice its width on screen
+PAIR_STYLE = "<style>.dx-pair img {max-width: 100%; height: auto}</style>"
 # Options of the distance slider. The distance of two unit vectors is at most 2.
 DISTANCES = [step / 20 for step in range(2, 25)]
 MESSAGE_DELAY = 0.5  # seconds: avoids a message that flickers during a fast search
@@ -133,20 +146,20 @@ def _open_folder(model: LocalExtractor, photos: PhotoFolder) -> tuple[Searcher, 
     return searcher, printable(" ".join(lines))
 
 
-class RetrievalExplorer(Explorer):
+class RetrievalExplorer(VBox):
     """The widget that `search_photos` returns. The attributes are the parts of the widget.
 
     Attributes:
         query_grid: Thumbnails of all queries. A click selects the query.
-        query: Menu of all queries.
         query_canvas: Image of the query, below ``heading``. A box can be dragged on this image.
         neighbors: Slider of the number of nearest database features per query feature.
         distance: Slider of the maximum descriptor distance between a query feature and a neighbor.
         verification: Checkbox for geometric verification of the photos with most votes.
         results: Slider of the number of results to show.
         rank: Slider of the rank, from 1, of the result to compare with the query.
+        upload: Button that uploads a photo. ``status`` shows a message below it.
         result_grid: Thumbnails of the results, below ``summary``. A click selects a result.
-        pair_canvas: Image of the matches between the query and one result, below ``caption``.
+        pair: Image of the matches between the query and one result, below ``caption``.
     """
 
     def __init__(
@@ -166,36 +179,37 @@ class RetrievalExplorer(Explorer):
         self._load_thumbnail = cache(lambda name: thumbnail(load(name), CARD_WIDTH))
         self._search: CachedSearch
         self._result: SearchResult
+        self._paused = False  # whether changes of controls are ignored
         self._create_controls()
-        self.upload.layout = Layout(width="max-content", margin="0 0 0 7.5em")
-        self.upload.layout.display = "none" if model is None else None
-        self.query_grid, self.result_grid = ThumbnailGrid(), ThumbnailGrid()
-        self._watch(self._on_query_selected, self.query_grid, name="selected")
+        self.query_grid, self.result_grid = (
+            CardGrid(title="queries", in_row=True),
+            CardGrid(title="results"),
+        )
+        self._watch(self._reload, self.query_grid, name="selected")
         self._watch(self._on_result_selected, self.result_grid, name="selected")
-        self.query_canvas, self.pair_canvas = ImageCanvas(draws_boxes=True), ImageCanvas()
+        self.query_canvas = BoxCanvas()
         self._watch(self._search_neighbors, self.query_canvas, name="box")
-        self.heading, self.summary, self.caption = HTML(), HTML(), HTML()
+        self.heading, self.summary, self.caption, self.pair = HTML(), HTML(), HTML(), HTML()
         sliders = [self.neighbors, self.distance, self.verification, self.results, self.rank]
-        left = VBox([self.heading, self.query_canvas, self.query, *sliders, self.upload])
-        left.layout = Layout(flex="2 1 0", min_width="0")
+        left = VBox([self.heading, self.query_canvas, *sliders, self.upload, self.status])
+        left.layout = Layout(flex="1 1 0", min_width="0", max_width="24em")
         style = "border-bottom:4px solid {};margin-right:1.5em"
         marks = [
             f'<span style="{style.format(color)}">{mark} {kind}</span>'
             for kind, (mark, color) in RELEVANCE_MARKS.items()
         ]
-        legend = HTML(block("".join(marks)) if truths else "")
-        right = VBox([self.summary, self.result_grid, legend])
-        right.layout = Layout(flex="3 1 0", min_width="0")
+        legend = [HTML(block("".join(marks)))] if truths else []
+        right = VBox([self.summary, self.result_grid, *legend, self.caption, self.pair])
+        right.layout = Layout(flex="2 1 0", min_width="0")
         columns = HBox([left, right], layout=Layout(grid_gap="0 1.5em"))
-        self.children = [self.query_grid, self.status, columns, self.caption, self.pair_canvas]
-        self._show_queries()
+        self.children = [self.query_grid, columns]
+        self._show_queries(0)
         self._reload()
 
     def _create_controls(self) -> None:
         config, photos = self._searcher.config, len(self._searcher.database)
         finite = sorted({*DISTANCES, config.max_distance} - {inf})
         distances = [*((f"{distance:.2f}", distance) for distance in finite), ("any", inf)]
-        self.query = labeled(Dropdown, "query", options=list(self._photos))
         self.neighbors = labeled(
             IntSlider,
             "neighbors",
@@ -219,9 +233,18 @@ class RetrievalExplorer(Explorer):
         )
         shown = "Rank of the result whose matches are shown below"
         self.rank = labeled(IntSlider, "matches of #", value=1, min=1, max=1, tooltip=shown)
-        self._watch(self._reload, self.query)
+        self.status = HTML()
+        self.upload = FileUpload(accept="image/*", description="upload a photo")
+        self.upload.layout = Layout(width="max-content", margin="0 0 0 7.5em")
+        self.upload.layout.display = "none" if self._model is None else None
+        self.upload.observe(self._on_upload, names="value")
         self._watch(self._search_and_show, self.neighbors, self.distance, self.verification)
         self._watch(self._show_results, self.results, self.rank)
+
+    @property
+    def query(self) -> str:
+        """Name of the selected query."""
+        return [*self._photos][self.query_grid.selected]
 
     @property
     def config(self) -> SearchConfig:
@@ -238,21 +261,17 @@ class RetrievalExplorer(Explorer):
         """Dragged box in pixels of the photo from which features were extracted, or None."""
         if self.query_canvas.box is None:
             return None
-        size = np.array(self._features[self.query.value].image_size)
-        displayed = fit_size(self._photos[self.query.value].shape[:2], QUERY_SIZE)
+        size = np.array(self._features[self.query].image_size)
+        displayed = fit_size(self._photos[self.query].shape[:2], QUERY_SIZE)
         return Box(*(np.array(self.query_canvas.box) * np.tile(size / displayed, 2)).tolist())
 
     # --- searching
-
-    def _on_query_selected(self) -> None:
-        self.query.index = self.query_grid.selected
 
     def _reload(self) -> None:
         """Remove the box, and search with the selected query."""
         with self._pause():
             self.query_canvas.set_trait("box", None)
             self.rank.value = 1
-        self.query_grid.selected = self.query.index
         self._search_neighbors()
         # A query from the database is its own first result, so compare it with the second result.
         images = self._result.ranking.images
@@ -260,22 +279,21 @@ class RetrievalExplorer(Explorer):
 
     def _search_neighbors(self) -> None:
         """Find neighbors of all query features, or of those in the box, and show the results."""
-        start, features = time.perf_counter(), self._features[self.query.value]
+        start, features = time.perf_counter(), self._features[self.query]
         self._search = CachedSearch(self._searcher, features, self.neighbors.max, self.box)
         self._search_and_show(start)
         count = pluralize(len(features), "feature")
         text = f"{count}. Drag a box to search with a part of the query."
         if self.box is not None:
             text = f"{len(self._search.features)} of {count}. Click to remove the box."
-        name, image = short_name(self.query.value), self._draw_query()
+        name, image = short_name(self.query), self._draw_query()
         self.heading.value = block(f"<b>{html.escape(name)}</b>, {text}")
         self.query_canvas.alt = f"query {name}"
-        self.query_canvas.layout.max_width = f"{image.shape[1] // 2}px"
         self.query_canvas.image = encode_jpeg(image)
 
     def _draw_query(self) -> Photo:
         """Draw the query photo with its features and the dragged box."""
-        name = self.query.value
+        name = self.query
         return query_image(self._photos[name], self._features[name], self.box)
 
     def _search_and_show(self, start: float | None = None) -> None:
@@ -289,7 +307,7 @@ class RetrievalExplorer(Explorer):
         finally:
             timer.cancel()
             timer.join()  # otherwise the message could replace the result
-        seconds, truth = time.perf_counter() - start, self._truths.get(self.query.value)
+        seconds, truth = time.perf_counter() - start, self._truths.get(self.query)
         text = summarize(self._result, self._searcher.database, truth, seconds)
         self.summary.value = block(text, role="status")
         self.status.value = ""
@@ -301,34 +319,58 @@ class RetrievalExplorer(Explorer):
         CachedSearch(self._searcher, features, 1)  # raises an error if sizes differ
         self._photos[name], self._features[name] = photo, features
         self._truths.pop(name, None)  # this is the truth of another photo with the same name
-        self._set_options(self.query, list(self._photos), name)
-        self._show_queries()
+        self._show_queries([*self._photos].index(name))
         self._reload()
+
+    def _on_upload(self, change: Mapping[str, Any]) -> None:
+        if not change["new"]:
+            return
+        name = change["new"][0]["name"]
+        self.status.value = notice(f"Extracting {name} …")
+        try:
+            self._add_photo(name, read_upload(change["new"][0]))
+        except ValueError as error:  # such as a PhotoError
+            self.status.value = notice(str(error))
+        self.upload.value = ()  # allows uploading the same file again
+
+    def _watch(self, update: Callable[[], None], *controls: Widget, name: str = "value") -> None:
+        """Call ``update`` when the trait ``name`` of a control changes, except inside `_pause`."""
+
+        def update_unless_paused(_: object) -> None:
+            if not self._paused:
+                update()
+
+        for control in controls:
+            control.observe(update_unless_paused, names=name)
+
+    @contextmanager
+    def _pause(self) -> Iterator[None]:
+        """Ignore changes of controls inside the ``with`` block."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
 
     # --- showing
 
-    def _show_queries(self) -> None:
-        columns = int(np.clip(len(self._photos), *QUERY_COLUMNS))
-        width = QUERY_GRID_WIDTH // columns
+    def _show_queries(self, selected: int) -> None:
         cards = [
-            Card(photo=thumbnail(photo, width), lines=(short_name(name),))
+            Card(photo=thumbnail(photo, CARD_WIDTH), lines=(short_name(name),))
             for name, photo in self._photos.items()
         ]
-        selected = self.query.index
-        self.query_grid.show_cards("queries", cards, selected, columns=columns, card_width=width)
+        with self._pause():
+            self.query_grid.show(cards, selected)
 
     def _show_results(self) -> None:
         """Show the first results, and the matches between the query and the selected result."""
         cards = self._cards()
         with self._pause():
             self.rank.max = max(1, len(cards))
-            self.result_grid.show_cards(
-                "results", cards, self.rank.value - 1, columns=RESULT_COLUMNS, card_width=CARD_WIDTH
-            )
+            self.result_grid.show(cards, self.rank.value - 1)
         image, caption = self._draw_pair()
-        self.pair_canvas.layout.max_width = f"{PAGE_WIDTH * image.shape[1] // PAIR_WIDTH}px"
-        self.pair_canvas.image, self.pair_canvas.alt = encode_jpeg(image), caption
-        self.caption.value = html.escape(caption)
+        self.pair.value = f"{PAIR_STYLE}<div class=dx-pair>{image_tag(image, caption)}</div>"
+        self.caption.value = block(html.escape(caption))
 
     def _on_result_selected(self) -> None:
         self.rank.value = self.result_grid.selected + 1
@@ -340,7 +382,7 @@ class RetrievalExplorer(Explorer):
     @property
     def _itself(self) -> int | None:
         """Index of the database photo that is the query, or None. Photos may have equal names."""
-        name, database = self.query.value, self._searcher.database
+        name, database = self.query, self._searcher.database
         if name not in database.names:
             return None
         image = database.names.index(name)
@@ -348,13 +390,13 @@ class RetrievalExplorer(Explorer):
         return image if np.array_equal(own.positions, other.positions) else None
 
     def _cards(self) -> list[Card]:
-        truth, load = self._truths.get(self.query.value), self._load_thumbnail
+        truth, load = self._truths.get(self.query), self._load_thumbnail
         database, count = self._searcher.database, self.results.value
         return result_cards(self._result, database, truth, load, count, self._itself)
 
     def _draw_pair(self) -> tuple[Photo, str]:
         """Draw the matches between the query and the selected result. Return image and caption."""
-        query, rank = self.query.value, self.rank.value
+        query, rank = self.query, self.rank.value
         if not len(self._result.ranking):
             return self._draw_query(), "no results"
         name, image = self._name(rank - 1), int(self._result.ranking.images[rank - 1])
@@ -367,7 +409,8 @@ class RetrievalExplorer(Explorer):
             matches, inliers = self._result.matches[image], verification.inliers
             verified = f"{pluralize(verification.num_inliers, 'inlier')} (bright): {verified}"
         sizes = self._features[query].image_size, (height, width)
-        return pair_image((self._photos[query], self._load(name)), sizes, matches, inliers), (
+        both = self._photos[query], self._load(name)
+        return pair_image(both, sizes, matches, inliers, width=PAIR_WIDTH), (
             f"{short_name(query)} and result {rank}, {short_name(name)}: "
             f"{len(matches):,} putative matches, {verified}"
         )
@@ -376,7 +419,7 @@ class RetrievalExplorer(Explorer):
         """Draw the query, the results, and the matches with the selected result as a figure."""
         config = self.config
         shown = thumbnail(self._draw_query(), CARD_WIDTH)
-        card = Card(photo=shown, lines=("query", short_name(self.query.value), ""))
+        card = Card(photo=shown, lines=("query", short_name(self.query), ""))
         part = "the query" if self.box is None else "the features in a box of the query"
         limit = "" if config.max_distance == inf else f" within distance {config.max_distance:.2f}"
         order = f"top {config.verified} verified" if config.verified else "ranked by votes"
@@ -384,3 +427,16 @@ class RetrievalExplorer(Explorer):
         image, caption = self._draw_pair()
         titles = f"{part}, {neighbors} per feature{limit}, {order}", caption
         return result_figure([card, *self._cards()], image, titles)
+
+    def _repr_mimebundle_(self, **options: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Add a figure to the output of the widget, for pages that cannot run widgets."""
+        data, metadata = self.figure()._repr_mimebundle_()
+        return super()._repr_mimebundle_(**options) | data, metadata
+
+
+def labeled(
+    control: Callable[..., ValueWidget], description: str, **settings: object
+) -> ValueWidget:
+    """Create a control of a given class with a label. All labels have the same width."""
+    style, layout = {"description_width": "7em"}, {"width": "auto"}
+    return control(description=description, style=style, layout=layout, **settings)

@@ -98,8 +98,8 @@ def result_cards(
     """Create cards (thumbnails with three lines of text) of the first ``count`` results.
 
     The first line is the rank and the name. The second line is the verdict, without percentage if
-    it is too long. The third line says whether the photo is correct, and how many inliers it has, or
-    how many votes if RANSAC has not verified it. The color of a card is that of the third line with a
+    it is too long. The third line is the mark of the relevance, and the number of inliers, or of votes
+    if RANSAC has not verified the photo. The color of a card is that of the relevance with a
     ``truth``, else of the verdict. ``load`` maps the name of a database photo to its thumbnail.
     ``itself`` is the index of the query, if it is a database photo.
     """
@@ -110,9 +110,8 @@ def result_cards(
         if ranking.inliers[position] < 0:  # not verified
             text = pluralize(int(ranking.votes[position]), "vote")
         if truth is not None:
-            kind = relevance(truth, image)
-            mark, color = RELEVANCE_MARKS[kind]
-            text = f"{mark} {kind}, {text}"
+            mark, color = RELEVANCE_MARKS[relevance(truth, image)]
+            text = f"{mark} {text}"
         elif verdict:
             color = VERDICT_MARKS[verdict.label][1]
         described = describe_verdict(result, image, itself)

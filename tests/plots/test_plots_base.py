@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from delfjax import plots
+from delfjax.plots import base
 from delfjax.plots.base import encode_jpeg, fit_size
 from delfjax.types import Box
 
@@ -25,10 +26,14 @@ def line_figure():
     ("figure", "kind"), [(plots.photos([PHOTO, PHOTO]), "JPEG"), (line_figure(), "PNG")]
 )
 def test_notebook_shows_photos_as_jpeg_and_lines_as_png(figure, kind):
-    (data,) = figure._repr_mimebundle_().values()
+    ((name, data),), metadata = (part.items() for part in figure._repr_mimebundle_())
     image = Image.open(io.BytesIO(data))
     assert image.format == kind
-    assert 150 < image.width < 2000
+    ((same_name, size),) = metadata
+    assert name == same_name == f"image/{kind.lower()}"
+    for side in ("width", "height"):
+        assert size[side] == pytest.approx(getattr(image, side) / base.DENSITY[kind.lower()], abs=1)
+    assert 150 < size["width"] < 1400
     assert np.asarray(image).std() > 5
 
 

@@ -65,6 +65,18 @@ def test_line_connects_the_positions_of_a_match_at_any_size_of_the_photos(scale)
     np.testing.assert_allclose((y.max(), x.max()), end - 0.5 + [0, GAP], atol=6)
 
 
+def test_number_of_bright_lines_is_limited():
+    sizes, black = ((300, 400), (300, 400)), np.zeros((300, 400, 3), np.uint8)
+    points = np.column_stack([np.linspace(20, 280, 30), np.full(30, 50)]).astype(np.float32)
+    matches = Matches(query=points, database=points, distances=np.zeros(30, np.float32))
+    images = [
+        pair_image((black, black), sizes, matches, np.ones(30, bool), max_lines=limit)
+        for limit in (30, 3)
+    ]
+    many, few = (((each[..., 0] > 200) & (each[..., 2] < 100)).sum() for each in images)
+    assert 0 < 5 * few < many
+
+
 def test_outliers_are_fainter_and_the_height_of_a_pair_is_limited():
     sizes, black = ((400, 100), (400, 100)), np.zeros((400, 100, 3), np.uint8)
     inlier, outlier = (

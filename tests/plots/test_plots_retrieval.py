@@ -1,12 +1,11 @@
 """Tests of photo cards, and of figures of rankings."""
 
 import numpy as np
-import pytest
 from worlds import draw
 
 from delfjax import plots
 from delfjax.datasets.truth import Truth
-from delfjax.plots.retrieval import Card, card_at, draw_cards, thumbnail
+from delfjax.plots.retrieval import Card, draw_cards, thumbnail
 from delfjax.types import Ranking
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8)
@@ -52,7 +51,7 @@ def test_result_rows_have_titles():
     cards = [plots.query_card(PHOTO, "query"), *plots.result_cards(ranking(), load, [0, 1], TRUTH)]
     figure = plots.result_rows([("local", cards), ("global", cards)])
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["local", "global"]
-    assert figure._repr_mimebundle_()["image/jpeg"]
+    assert "image/jpeg" in figure._repr_mimebundle_()[0]
 
 
 def make_cards(count, lines=("one", "two"), **options):
@@ -60,35 +59,12 @@ def make_cards(count, lines=("one", "two"), **options):
     return [Card(photo=photo, lines=lines, **options) for photo in photos]
 
 
-@pytest.mark.parametrize(("count", "columns"), [(1, 4), (4, 4), (7, 4), (12, 5)])
-def test_card_at_the_center_of_each_cell(count, columns):
-    size = draw_cards(make_cards(count), columns=columns, card_width=WIDTH).shape[:2]
-    rows = -(-count // columns)
-    height = size[0] // rows
-    assert size == (height * rows, WIDTH * columns)
-    for number in range(rows * columns):
-        row, column = divmod(number, columns)
-        point = (row + 0.5) * height, (column + 0.5) * WIDTH
-        found = card_at(point, size, cards=count, columns=columns)
-        assert found == (number if number < count else None)
-
-
-def test_card_at_edges():
-    size = (200, 400)  # two rows of four cards
-    points = [(-0.5, -0.5), (99.4, 99.4), (99.5, 99.5), (199.5, 399.5)]
-    assert [card_at(point, size, cards=8, columns=4) for point in points] == [0, 0, 5, 7]
-
-
 def test_frame_surrounds_one_card_only():
     options = {"columns": 2, "card_width": WIDTH}
-    plain, selected, hovered = (
-        draw_cards(make_cards(4), **options, **frame)
-        for frame in ({}, {"selected": 3}, {"hovered": 3})
-    )
+    plain, selected = (draw_cards(make_cards(4), **options, selected=index) for index in (None, 3))
     y, x = np.nonzero((plain != selected).any(-1))
     assert y.min() >= len(plain) // 2
     assert x.min() >= WIDTH
-    assert not np.array_equal(hovered, selected)
 
 
 def test_bar_has_the_color_of_the_card():

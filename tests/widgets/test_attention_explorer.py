@@ -1,26 +1,47 @@
-"""Tests of the attention explorer without a browser: the test sets the controls."""
+"""Tests of the attention explorer: what Python sends, and the page that it draws in a browser."""
 
-import io
+import base64
 import re
+from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
 
 import nbformat
 import numpy as np
 import pytest
 import worlds
+from browser import open_page
+from flax import nnx
+from matplotlib import colormaps
 from nbconvert import HTMLExporter
-from PIL import Image
-from uploads import png, upload
+from uploads import png
 
+from benchmarks.networks import random_network
 from delfjax.features.extraction import Extractor
 from delfjax.features.handcrafted import HandcraftedExtractor
+from delfjax.features.pyramid import merge_levels
+from delfjax.images.reading import PhotoError
+from delfjax.models.attention import Attention
+from delfjax.models.resnet import RESNET_TINY
+from delfjax.plots.base import HEATMAP_COLORS, HEATMAP_RANGE
 from delfjax.widgets import attention_explorer
-from delfjax.widgets.attention_explorer import AttentionExplorer, explore
+from delfjax.widgets.attention_explorer import AttentionExplorer, encode_scores, explore
+
+PHOTOS = {"blocks": worlds.draw(0), "upright": worlds.draw(1, (64, 41))}
+PALETTE_ERROR = 2  # of 255 colors; the browser receives scores of 16 bits
+
+
+@cache
+def attention_model():
+    """Return a model whose attention is never rounded to 0, so that no two cells have equal scores."""
+    head = random_network(lambda: Attention(RESNET_TINY.channels, hidden=8, rngs=nnx.Rngs(0)), 0)
+    head.score.kernel.set_value(1e-3 * head.score.kernel[...])
+    return Extractor(worlds.network(), head, worlds.SMALL)
 
 
 def models():
     return {
-        "trained": worlds.extractor(attention=True),
+        "trained": attention_model(),
         "other": Extractor(worlds.network(1), worlds.head(1), worlds.SMALL),
         "no attention": worlds.extractor(),
     }
@@ -28,179 +49,92 @@ def models():
 
 @pytest.fixture
 def explorer():
-    photos = {"blocks": worlds.draw(0), "upright": worlds.draw(1, (64, 48))}
-    return AttentionExplorer(photos, models())
+    return explore(PHOTOS, models())
 
 
-def image(explorer, panel=0):
-    """Return the decoded image of a panel."""
-    return np.asarray(Image.open(io.BytesIO(explorer.panels[panel].canvas.image)))
+def choose(explorer, **settings):
+    explorer.settings = explorer.settings | settings
 
 
-def click(canvas, point):
-    with canvas.hold_trait_notifications():
-        canvas.clicked, canvas.clicks = point, canvas.clicks + 1
+def send(explorer, name, data):
+    """Upload a file as the browser does."""
+    explorer._handle_custom_msg({"name": name}, [memoryview(data)])
 
 
-def test_first_view_is_the_first_photo_with_attention_at_all_scales(explorer):
-    assert image(explorer).shape == (480, 640, 3)
-    assert "attention, all scales, 100 keypoints" in explorer.panels[0].heading.value
-    assert "blocks" in explorer.panels[0].canvas.alt
-    assert explorer.panels[1].layout.display == "none"
+# --- Python
 
 
-@pytest.mark.parametrize(
-    ("control", "value", "heading"),
-    [
-        ("scale", 0.5, "scale 0.50"),
-        ("count", 20, "20 keypoints"),
-        ("threshold", 0.9, "from the top 10% of cells"),
-        ("score", "norm", "norm, all scales"),
-        ("opacity", 0.2, "attention"),
-        ("color_map", "cividis", "attention"),
-    ],
-)
-def test_every_control_changes_the_image(explorer, control, value, heading):
-    before = image(explorer)
-    getattr(explorer, control).value = value
-    assert not np.array_equal(before, image(explorer))
-    assert heading in explorer.panels[0].heading.value
+@pytest.mark.parametrize("padding", ["symmetric", "tensorflow"])
+def test_scores_are_sent_with_their_places(padding):
+    model = Extractor(worlds.network(padding=padding), worlds.head(), worlds.SMALL)
+    maps = model.score_maps(worlds.draw(0, (47, 64)))
+    sent = encode_scores(maps, 67)
+    assert sent["field"] == 67
+    assert [level["scale"] for level in sent["levels"]] == [*maps.scales]
+    assert [level["shape"] for level in sent["levels"]] == [each.shape for each in maps.norms]
+    firsts = {"symmetric": {0}, "tensorflow": {2, 3}}[padding]
+    assert {place for level in sent["levels"] for place in level["first"]} == firsts
+    for kind, parts in (("norm", maps.norms), ("attention", maps.attention)):
+        score = sent["scores"][kind]
+        steps = np.frombuffer(base64.b64decode(score["data"]), "<u2") / 65535
+        values = np.concatenate([part.ravel() for part in parts])
+        span = score["high"] - score["low"]
+        np.testing.assert_allclose(score["low"] + steps * span, values, atol=span / 65535)
+
+
+def test_model_without_attention_sends_only_the_norm(explorer):
+    choose(explorer, model="no attention")
+    assert explorer.views["blocks"]["models"]["no attention"]["scores"].keys() == {"norm"}
 
 
 def test_network_runs_once_for_a_photo_and_a_model(explorer, monkeypatch):
     runs = []
-    original = attention_explorer.score_photo
-    monkeypatch.setattr(
-        attention_explorer, "score_photo", lambda *args: runs.append(1) or original(*args)
-    )
-    explorer.scale.value, explorer.count.value, explorer.score.value = 1.0, 10, "norm"
-    explorer.panels[0].canvas.pointer = (100.0, 100.0)
+    original = Extractor.score_maps
+    monkeypatch.setattr(Extractor, "score_maps", lambda *args: runs.append(args) or original(*args))
+    choose(explorer, count=10, score="norm", scale="1.00")
     assert not runs
-    explorer.photo.value = "upright"
-    explorer.photo.value = "blocks"
-    explorer.photo.value = "upright"
+    for photo in ("upright", "blocks", "upright"):
+        choose(explorer, photo=photo)
     assert len(runs) == 1
-    assert image(explorer).shape == (640, 480, 3)
+    assert explorer.views.keys() == {"upright"}
+    choose(explorer, other="other")
+    assert len(runs) == 2
+    assert explorer.views["upright"]["models"].keys() == {"trained", "other"}
 
 
-def test_message_is_shown_while_the_network_runs(explorer, monkeypatch):
-    messages = []
-    original = attention_explorer.score_photo
-    monkeypatch.setattr(
-        attention_explorer,
-        "score_photo",
-        lambda *args: messages.append(explorer.status.value) or original(*args),
-    )
-    explorer.model.value = "other"
-    assert "Running other on blocks" in messages[0]
-    assert explorer.status.value == ""
-
-
-def test_two_models_are_side_by_side_and_share_the_pointer(explorer):
-    explorer.other_model.value = "other"
-    assert explorer.panels[1].layout.display == "flex"
-    before = image(explorer, 0), image(explorer, 1)
-    assert not np.array_equal(*before)
-    explorer.panels[1].canvas.pointer = (200.0, 300.0)
-    for panel in (0, 1):
-        assert not np.array_equal(before[panel], image(explorer, panel))
-    rows = re.findall("<tr>.*?</tr>", explorer.cell_table.value)
-    assert [name in row for name, row in zip(("trained", "other"), rows[1:], strict=True)]
-    explorer.other_model.value = ""
-    assert explorer.panels[1].layout.display == "none"
-
-
-def test_model_without_attention_offers_only_the_norm(explorer):
-    explorer.model.value = "no attention"
-    assert explorer.score.options == ("norm",)
-    explorer.other_model.value = "trained"
-    explorer.score.value = "attention"
-    assert "norm" in explorer.panels[0].heading.value
-    assert "attention" in explorer.panels[1].heading.value
-
-
-def test_pointer_shows_a_cell_until_it_leaves(explorer):
-    before = image(explorer)
-    explorer.scale.value = 1.0  # a cell of 16 pixels has 160 pixels on the screen
-    explorer.panels[0].canvas.pointer = (200.0, 300.0)
-    assert "(16, 32)" in explorer.cell_table.value  # in pixels of the photo
-    assert "67 x 67" in explorer.cell_table.value
-    assert re.search(r"\d+ of 12<", explorer.cell_table.value)
-    explorer.panels[0].canvas.pointer = None
-    assert "(16, 32)" not in explorer.cell_table.value
-    explorer.scale.value = "all"
-    assert np.array_equal(before, image(explorer))
-
-
-def test_click_pins_a_cell_and_a_second_click_releases_it(explorer):
-    canvas = explorer.panels[0].canvas
-    click(canvas, (200.0, 300.0))
-    explorer.scale.value = 1.0
-    assert "(16, 32)" in explorer.cell_table.value
-    explorer.scale.value = 2.0
-    assert "34 x 34" in explorer.cell_table.value
-    click(canvas, (200.0, 300.0))
-    assert " x 34" not in explorer.cell_table.value
-
-
-def test_uploaded_photo_is_shown_and_added_to_the_menu(explorer):
-    upload(explorer.upload, "mine.png", png(worlds.draw(7, (48, 48))))
-    assert explorer.photo.value == "mine.png"
-    assert image(explorer).shape == (640, 640, 3)
-    first = image(explorer)
-    upload(explorer.upload, "mine.png", png(worlds.draw(8, (48, 48))))  # replaces the first one
-    assert not np.array_equal(first, image(explorer))
-    explorer.photo.value = "blocks"
-    assert explorer.photo.options == ("blocks", "upright", "mine.png")
+def test_uploaded_photo_is_chosen_and_replaces_one_of_the_same_name(explorer):
+    send(explorer, "mine.png", png(worlds.draw(7)))
+    assert explorer.settings["photo"] == "mine.png"
+    assert explorer.photos == ["blocks", "upright", "mine.png"]
+    first = explorer.views["mine.png"]
+    send(explorer, "mine.png", png(worlds.draw(8)))
+    assert explorer.photos == ["blocks", "upright", "mine.png"]
+    assert explorer.views["mine.png"]["image"] != first["image"]
+    assert explorer.views["mine.png"]["models"] != first["models"]
 
 
 def test_unreadable_upload_shows_a_message_and_keeps_the_view(explorer):
-    explorer.count.value = 30
-    before = explorer.panels[0].canvas.image
-    upload(explorer.upload, "notes<b>.txt", b"not a photo")
-    assert "<b>notes&lt;b&gt;.txt is not an image; expected JPEG" in explorer.status.value
-    assert explorer.panels[0].canvas.image == before
-    assert (explorer.photo.value, explorer.count.value) == ("blocks", 30)
-    upload(explorer.upload, "mine.png", png(worlds.draw(7)))
-    assert explorer.status.value == ""
+    before = explorer.settings, explorer.views
+    send(explorer, "notes.txt", b"not a photo")
+    assert "notes.txt is not an image; expected JPEG" in explorer.status
+    assert (explorer.settings, explorer.views) == before
 
 
-def test_figure_has_titles_and_color_bars_and_can_be_saved(explorer):
-    explorer.other_model.value = "no attention"
-    explorer.scale.value, explorer.count.value, explorer.threshold.value = 2.0, 5, 0.75
-    figure = explorer.figure()
-    titles = [ax.get_title(loc="left") for ax in figure.axes if ax.images]
-    view = "scale 2.00, 5 keypoints from the top 25% of cells"
-    assert titles == [f"blocks, trained\nattention, {view}", f"blocks, no attention\nnorm, {view}"]
-    assert [ax.get_ylabel() for ax in figure.axes if not ax.images] == ["attention", "norm"]
-    assert figure.to_bytes("png").startswith(b"\x89PNG")
-    assert figure.to_bytes("pdf").startswith(b"%PDF")
-
-
-def test_figure_can_be_downloaded_until_the_view_changes(explorer):
-    explorer.export.click()
-    found = re.findall(r'download="(.*?)" href="data:(.*?);base64,(\w+)', explorer.links.value)
-    assert [(name, mime_type) for name, mime_type, _ in found] == [
-        ("blocks attention.png", "image/png"),
-        ("blocks attention.pdf", "application/pdf"),
-    ]
-    explorer.scale.value = 1.0
-    assert explorer.links.value == ""
-
-
-def test_only_scales_of_both_models_are_offered():
-    config = worlds.replace(worlds.SMALL, pyramid=worlds.PyramidConfig(scales=(0.5, 1.0, 3.0)))
-    pair = {"seven": worlds.extractor(), "three": worlds.extractor(config)}
-    explorer = AttentionExplorer({"blocks": worlds.draw(0)}, pair)
-    explorer.scale.value = 2.0
-    explorer.other_model.value = "three"
-    assert [label for label, _ in explorer.scale.options] == ["all", "0.50", "1.00"]
-    assert explorer.scale.value == "all"
+def test_figure_shows_the_chosen_models_score_and_scale(explorer):
+    choose(explorer, other="no attention", scale="2.00")
+    shown = [ax for ax in explorer.figure().axes if ax.images]
+    titles = [ax.get_title(loc="left") for ax in shown]
+    expected = ["trained: attention, scale: 2.00", "no attention: norm, scale: 2.00"]
+    assert titles == ["photo", *expected]
+    maps = attention_model().score_maps(PHOTOS["blocks"])
+    np.testing.assert_array_equal(
+        shown[1].images[1].get_array(), maps.heatmap("attention", maps.scales.index(2.0))
+    )
 
 
 def test_pages_without_widgets_show_the_figure(explorer):
     """GitHub, nbviewer and nbconvert show the image of a widget output without widget state."""
-    bundle = explorer._repr_mimebundle_()
+    bundle, *_ = explorer._repr_mimebundle_()
     assert bundle["image/jpeg"].startswith(b"\xff\xd8")
     assert "application/vnd.jupyter.widget-view+json" in bundle
     data = bundle | {"image/jpeg": "L0pQRUc="}
@@ -221,8 +155,23 @@ def test_explore_shows_a_message_until_the_widget_is_ready(monkeypatch):
 
 def test_explore_accepts_a_single_photo_and_a_single_model():
     explorer = explore(worlds.draw(0), worlds.extractor())
-    assert explorer.photo.options == ("photo",)
-    assert explorer.model.options == (worlds.extractor().name,)
+    assert (explorer.photos, explorer.models) == (["photo"], [worlds.extractor().name])
+
+
+def test_explore_opens_a_folder_with_the_default_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(attention_explorer, "load", worlds.extractor)
+    root = worlds.classes(tmp_path / "PHOTOS", count=1, views=2).root
+    (root / "a" / "broken.png").write_text("no photo")
+    explorer = explore(str(root))
+    assert explorer.photos == ["a/0.png", "a/1.png", "a/broken.png"]
+    assert explorer.views["a/0.png"]["size"] == worlds.SIZE
+    choose(explorer, photo="a/broken.png")
+    assert "broken.png is not an image" in explorer.status
+    choose(explorer, photo="a/1.png")
+    assert explorer.views.keys() == {"a/1.png"}
+    (root / "a" / "0.png").write_text("no photo")
+    with pytest.raises(PhotoError, match=r"0\.png is not an image"):
+        explore(root)
 
 
 def test_explore_needs_photos_and_delf_models():
@@ -231,3 +180,117 @@ def test_explore_needs_photos_and_delf_models():
     sift = HandcraftedExtractor("sift")
     with pytest.raises(ValueError, match=r"'sift' computes no score maps\. Fix: pass a"):
         explore(worlds.draw(0), {"sift": sift})
+
+
+# --- the page, which runs the same script as the widget
+
+
+def test_page_in_a_browser(tmp_path):
+    name = "</script><b>photo"
+    photos = {"blocks": worlds.draw(0), name: worlds.draw(1, (64, 41))}
+    path = tmp_path / "page.html"
+    explore(photos, models()).save(path, title="<Title>", text="A & B")
+    assert "://" not in path.read_text().replace("http://www.w3.org/2000/svg", "")
+    with open_page(path, (1280, 800)) as page:
+        errors = []
+        page.on("pageerror", lambda error: errors.append(error))
+        page.reload()
+        page.get_by_text("100 keypoints").wait_for()
+        assert page.title() == "<Title>"
+        assert page.evaluate("document.documentElement.scrollHeight") <= 800
+        assert not page.locator("input[type=file]").is_visible()
+        check_drawing(page, photos["blocks"])
+        check_inspection(page)
+        check_choices(page, name)
+        page.set_viewport_size({"width": 390, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert not errors
+
+
+def test_page_of_the_site_has_the_current_script():
+    """To make the page again: ``python docs/attention_explorer.py``."""
+    root = attention_explorer.SCRIPT.parents[2]
+    page = (root / "docs" / "_static" / "attention_explorer.html").read_text(encoding="utf-8")
+    assert attention_explorer.SCRIPT.read_text(encoding="utf-8") in page
+    assert "://" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+def check_drawing(page, photo):
+    """Keypoints and heat are those that Python computes, with and without the shift."""
+    config = replace(worlds.SMALL, selection="attention", max_features=20)
+    model = attention_model().with_config(config)
+    maps, features = model.score_maps(photo), model(photo)
+    set_count(page, 20)
+    page.get_by_text("20 keypoints").wait_for()
+    rings = "[...document.querySelectorAll('figure circle.light')].map(c => [c.cy, c.cx].map(each => each.baseVal.value))"
+    drawn = np.array(page.evaluate(rings))[::-1]
+    np.testing.assert_allclose(drawn - 0.5, features.positions, atol=1e-3)
+    page.locator("input[name=shift]").check()
+    shifted = np.array(page.evaluate(rings))[::-1]
+    np.testing.assert_allclose(shifted - drawn, (8 / features.scales)[:, None] * [1, 1], rtol=0.01)
+    page.locator("input[name=shift]").uncheck()
+    colors = page.evaluate(
+        "(c => [c.height, c.width, [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]])"
+        "(document.querySelector('canvas'))"
+    )
+    image = np.array(colors[2]).reshape(colors[0], colors[1], 4)[..., :3]
+    heat = merge_levels(maps.attention, maps.sizes, image.shape[:2])
+    low, high = np.percentile(heat, HEATMAP_RANGE)
+    palette = 255 * colormaps[HEATMAP_COLORS](np.arange(256))[:, :3]
+    expected = (255 * ((heat - low) / (high - low)).clip(0, 1))[::9, ::9]
+    found = np.abs(palette[:, None, None] - image[::9, ::9]).sum(-1).argmin(0)
+    assert expected.std() > 20
+    assert np.abs(found - expected).max() <= PALETTE_ERROR
+
+
+def check_inspection(page):
+    """The pointer, the keyboard and a click show a cell, at scale 1."""
+    page.locator("select[name=scale]").select_option("1.00")
+    table, stage = page.locator("table"), page.locator(".stage >> nth=0")
+    area = stage.bounding_box()
+    place = {"x": 0.47 * area["width"], "y": 0.42 * area["height"]}
+    stage.hover(position=place)
+    assert "16, 32" in table.inner_text()  # in pixels of the photo
+    assert "67 x 67" in table.inner_text()
+    assert re.search(r"\d+ of 12\b", table.inner_text())
+    page.mouse.move(5, 5)
+    assert "16, 32" not in table.inner_text()
+    stage.click(position=place)
+    page.mouse.move(5, 5)
+    assert "16, 32" in table.inner_text()
+    stage.click(position=place)
+    page.mouse.move(5, 5)
+    assert "16, 32" not in table.inner_text()
+    stage.focus()
+    for _ in range(12):
+        page.keyboard.press("ArrowRight")
+    assert "16, 48" in table.inner_text()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert "16, 48" in table.inner_text()
+
+
+def check_choices(page, name):
+    page.locator("input[name=heat]").uncheck()
+    assert not page.locator("canvas >> nth=0").is_visible()
+    page.locator("input[name=keypoints]").uncheck()
+    assert page.locator("circle").count() == 0
+    page.locator("select[name=score]").select_option("norm")
+    assert "norm, scale: 1.00, 0 keypoints" in page.locator("figcaption >> nth=0").inner_text()
+    page.locator("select[name=other]").select_option("other")
+    assert page.locator("figure >> nth=1").is_visible()
+    page.locator("select[name=model]").select_option("no attention")
+    page.locator("select[name=other]").select_option("")
+    assert page.locator("select[name=score]").locator("option").all_inner_texts() == ["norm"]
+    page.locator("select[name=photo]").select_option(name)
+    assert page.locator(".stage >> nth=0").get_attribute("aria-label").startswith(name)
+    stage = page.locator(".stage >> nth=0").bounding_box()
+    assert stage["width"] / stage["height"] == pytest.approx(41 / 64, rel=0.02)
+
+
+def set_count(page, value):
+    slider = page.locator("input[name=count]")
+    slider.evaluate(
+        "(e, value) => { e.value = value; e.dispatchEvent(new Event('input', {bubbles: true})); }",
+        value,
+    )

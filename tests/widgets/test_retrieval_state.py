@@ -136,14 +136,14 @@ def test_card_has_rank_name_relevance_and_inliers_or_votes(searcher):
 
     card, ranking = first_card(CONFIG, truth)
     described = cached.search(CONFIG).verdicts[2].text
-    assert card.lines == ("1  photo_2", described, f"✓ correct, {ranking.inliers[0]} inliers")
+    assert card.lines == ("1  photo_2", described, f"✓ {ranking.inliers[0]} inliers")
     assert card.color == RELEVANCE_MARKS["correct"][1]
     card, ranking = first_card(CONFIG, None)
     assert card.lines[1:] == (described, f"{ranking.inliers[0]} inliers")
     assert card.color == VERDICT_MARKS["same place"][1]
     card, ranking = first_card(replace(CONFIG, verified=0), truth)
     assert card.lines[1] == "not verified"
-    assert card.lines[2].endswith(f", {ranking.votes[0]} votes")
+    assert card.lines[2] == f"✓ {ranking.votes[0]} votes"
     assert first_card(replace(CONFIG, verified=0), None)[0].color is None
 
 
