@@ -1,4 +1,4 @@
-"""Model the costs of databases that are larger than the measured ones, for notebook 05.
+"""Model the costs of databases that are larger than the measured ones, for the notebook on scale.
 
 A power law extrapolates a measured cost to larger databases. A plan needs no extrapolation: it splits the
 database into shards (indexes of parts of the database) of a measured size, and spreads the shards over

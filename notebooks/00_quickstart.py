@@ -55,7 +55,7 @@ dx.plots.matches(far, street, other_pair)
 #
 # A few inliers always occur by chance. To search a photo collection, DELF matches the query with the photos of the
 # collection and ranks them by their number of inliers; delfjax adds the number of matches
-# ([Retrieval](04_retrieval.ipynb)).
+# ([Retrieval](05_retrieval.ipynb)).
 #
 # ## The system (Fig. 1)
 #
@@ -139,7 +139,7 @@ figure
 # The norm responds to the border because convolutions pad the photo with zeros, which look like an edge.
 #
 # Cells respond most to a point about 8 pixels of their scale below and to the right of their center
-# ([Attention](03_attention.ipynb) measures it). The maps above and the keypoints below are drawn there.
+# ([Attention](04_attention.ipynb) measures it). The maps above and the keypoints below are drawn there.
 #
 # ### How the attention is trained (Fig. 4)
 #
@@ -153,7 +153,7 @@ figure
 # %% [markdown]
 # *Colored parts are trained, gray parts are frozen. In step 2 the scores weight the descriptors before they are averaged.*
 #
-# [DELF from scratch](02_from_scratch.ipynb) writes step 2 in 60 lines. [Training](02_training.ipynb) runs both steps.
+# [DELF from scratch](02_from_scratch.ipynb) writes step 2 in 60 lines. [Training](03_training.ipynb) runs both steps.
 
 # %% [markdown]
 # ## Step 3: keep the best thousand cells as features
@@ -249,7 +249,7 @@ figure
 # features of large regions. These matches are the inliers, yellow in the first figure of this notebook.
 #
 # If a share $w$ of the matches is correct, three of them are correct with probability $w^3$, and $T$ trials all fail with
-# probability $(1 - w^3)^T$. [Retrieval](04_retrieval.ipynb) shows RANSAC on a picture.
+# probability $(1 - w^3)^T$. [Retrieval](05_retrieval.ipynb) shows RANSAC on a picture.
 #
 # **Limitation:** an affine map fits one flat surface. Correct matches on parts that stand further back can be lost.
 #
@@ -303,7 +303,7 @@ for name in ("delf_att", "delf_ft_att", "resnet50_v1"):
 
 # %% [markdown]
 # With attention, the same place stands out more clearly. **Limitation:** three photos are no measurement.
-# [Tables and figures](06_tables.ipynb) has the measurement over 55 queries. There `delf_ft_att` is best, but all its
+# [Tables and figures](07_tables.ipynb) has the measurement over 55 queries. There `delf_ft_att` is best, but all its
 # landmarks are rendered. For photos of your own, begin with `delf_att`.
 
 # %% [markdown]
@@ -326,9 +326,9 @@ widgets.match_uploads(model)
 # Two explorers let you look closer:
 #
 # - `dx.explore(photo, model)` shows the attention at each scale, and what the cell under the pointer sees
-#   ([Attention](03_attention.ipynb)).
+#   ([Attention](04_attention.ipynb)).
 # - `dx.search_photos(folder)` searches a folder of photos with a box that you draw on a photo
-#   ([Retrieval](04_retrieval.ipynb)).
+#   ([Retrieval](05_retrieval.ipynb)).
 
 # %% [markdown]
 # ## Summary

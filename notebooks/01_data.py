@@ -72,7 +72,7 @@ dx.plots.photos(images, titles, columns=7, width=12)
 #
 # Houses, trees, people and street lamps are copies of the same few models, and appear around all landmarks.
 # A cell that sees a house therefore does not help to name the landmark. Attention can learn this from names
-# alone ([Training](02_training.ipynb)).
+# alone ([Training](03_training.ipynb)).
 
 # %% [markdown]
 # ## Queries (as in Fig. 2)
@@ -110,7 +110,7 @@ dx.plots.photos(images, titles, columns=7, width=12)
 # ## Pixels of the landmark
 #
 # Rendered photos have an advantage over real ones: for each test photo the pixels that show the landmark are known. This lets us
-# measure whether attention finds the landmark ([Attention](03_attention.ipynb)).
+# measure whether attention finds the landmark ([Attention](04_attention.ipynb)).
 
 # %%
 annotations = rendered.annotations().values()

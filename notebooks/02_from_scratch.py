@@ -424,7 +424,7 @@ print("largest relative difference:", float(jnp.abs(flax_scores / ours - 1).max(
 #
 # ## Differences from the paper
 #
-# - The paper trains on a hundred thousand photos or more. Here are 84, at one scale. [Training](02_training.ipynb) shows the
+# - The paper trains on a hundred thousand photos or more. Here are 84, at one scale. [Training](03_training.ipynb) shows the
 #   random scales and the longer training of the models that come with delfjax.
 # - The hidden layer has 128 channels. The official code has 512.
 # - As in the official code, Eq. 1 is the mean of unit descriptors and not the sum of descriptors.
@@ -502,4 +502,4 @@ assert accuracy(trained, held_out) > 0.5, "most held-out photos are correct"
 assert max(jax.tree.leaves(difference)) < 1e-5, "sharding does not change the gradient"
 
 # %% [markdown]
-# **Next:** [Training](02_training.ipynb) trains descriptors and attention with delfjax.
+# **Next:** [Training](03_training.ipynb) trains descriptors and attention with delfjax.

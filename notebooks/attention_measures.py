@@ -1,4 +1,4 @@
-"""Measures of score maps and of receptive fields for `03_attention`. They are not in the paper.
+"""Measures of score maps and of receptive fields for `04_attention`. They are not in the paper.
 
 A cell is one position of the network's output. A keypoint is placed at the center of a cell's
 receptive field (Sec. 4.1). The part that the cell responds to can lie beside that center, because

@@ -1,4 +1,4 @@
-"""Check the ground truth of the synthetic views of notebook 00."""
+"""Check the ground truth of the synthetic views of the quickstart."""
 
 import numpy as np
 

@@ -91,7 +91,7 @@ def read_claims(path: Path) -> list[Claim]:
         FileNotFoundError: The file does not exist.
         StoreError: The file is damaged or does not hold claims.
     """
-    with reading(path, "claims", fix="run notebooks/06_tables.ipynb"):
+    with reading(path, "claims", fix="run notebooks/07_tables.ipynb"):
         claims = [Claim(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
         format_claims(claims)  # raises an error if a claim has values of other types
         return claims

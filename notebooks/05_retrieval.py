@@ -78,7 +78,7 @@ print(f"mAP {precisions.mean():.1%}")
 
 # %% [markdown]
 # *mAP* is the mean of the queries' *average precision* (AP). The AP of a query is 1 if all correct photos come first.
-# [The tables of the paper](06_tables.ipynb) explain it.
+# [The tables of the paper](07_tables.ipynb) explain it.
 #
 # The features are in a store on disk. We read the database and the queries:
 
@@ -140,7 +140,7 @@ figure
 # %% [markdown]
 # *Forty dimensions keep 70% of the variance.*
 #
-# The variance does not decide how many dimensions you need: mAP does. [The tables of the paper](06_tables.ipynb) plot
+# The variance does not decide how many dimensions you need: mAP does. [The tables of the paper](07_tables.ipynb) plot
 # mAP against dimensions.
 #
 # Why normalize twice? Before the PCA, so that long descriptors do not determine the axes. After the PCA, because the
@@ -282,7 +282,7 @@ figure
 #
 # For K = 60 the beam holds at least 60 features, which explains the high recall. These are only 20,000 descriptors: the
 # library chose the edges among exact neighbors, and uses NNDescent (of pynndescent) for more. By default, it searches so
-# few descriptors exactly. [Scale](05_scale.ipynb) compares the times for up to ten million.
+# few descriptors exactly. [Scale](06_scale.ipynb) compares the times for up to ten million.
 #
 # What does it cost to miss neighbors? We remove half of the true neighbors at random and rank again. (An approximate
 # index mainly misses the far ones.)
@@ -739,7 +739,7 @@ figure
 # *A lower threshold (further right) finds more correct photos and more wrong ones. Distractor queries lower the
 # precision.*
 #
-# [The tables of the paper](06_tables.ipynb) draw this curve for all methods, with a logarithmic axis, as in Fig. 5.
+# [The tables of the paper](07_tables.ipynb) draw this curve for all methods, with a logarithmic axis, as in Fig. 5.
 #
 # ## Local features against one global descriptor (Figs. 6 and 7)
 #

@@ -52,7 +52,7 @@ RUNS = files.cache_folder() / "runs"  # an interrupted run resumes from here
 # another random crop of 224 x 224 pixels.
 #
 # The paper does not say which layer is averaged. The official code averages conv5. Here it is conv4;
-# `training.with_conv5` gives the other choice, and [Attention](03_attention.ipynb) compares them.
+# `training.with_conv5` gives the other choice, and [Attention](04_attention.ipynb) compares them.
 
 # %% [markdown]
 # ## Step 2: train attention (Fig. 4b, Eqs. 1 to 3)
@@ -243,7 +243,7 @@ dx.plots.training_curves(both, classes=49)
 # *Joint training starts more slowly, and ends with a slightly lower loss.*
 #
 # It is stable here, with a learning rate for the network that is thirty times lower than for the attention and the
-# classifier. **Limitation:** this is one run. [Attention](03_attention.ipynb) compares the models in retrieval.
+# classifier. **Limitation:** this is one run. [Attention](04_attention.ipynb) compares the models in retrieval.
 
 # %% [markdown]
 # ## When the attention does not learn
@@ -370,4 +370,4 @@ exercises.check_softplus_slope(softplus_slope)
 # - Train the small model for 10 and for 100 steps. When does it stop improving on the held-out photos?
 # - Train the attention with `pooling="sum"` in `config.network`. What happens to the gradient norm?
 #
-# **Next:** [Attention](03_attention.ipynb) shows what the attention selects.
+# **Next:** [Attention](04_attention.ipynb) shows what the attention selects.

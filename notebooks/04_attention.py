@@ -433,7 +433,7 @@ figure
 #
 # Mean average precision (mAP) on the rendered benchmark: 55 queries, 392 database photos, 100 features per photo.
 # `delfjax reproduce` measured it with the same models and wrote the results to `data/results`.
-# [Retrieval](04_retrieval.ipynb) explains each step.
+# [Retrieval](05_retrieval.ipynb) explains each step.
 #
 # Why 100 features? The paper takes 1,000 features of a photo with 1024 x 768 pixels. That is about 4% of its cells.
 # 100 features are about 4% of the 2,400 cells of a photo with 320 x 240 pixels.
@@ -633,4 +633,4 @@ exercises.check_hit_rate(hit_rate)
 # **To try:** draw the attention of a photo without a landmark. `dx.datasets.load("rendered+places").distractor_photos` has the
 # `names` of such photos, and its method `load(name)` reads one. Which parts score high?
 #
-# **Next:** [Retrieval](04_retrieval.ipynb) searches a collection of photos with these features.
+# **Next:** [Retrieval](05_retrieval.ipynb) searches a collection of photos with these features.

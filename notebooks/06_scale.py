@@ -7,7 +7,7 @@
 # - compute the bytes of a photo in an index,
 # - plan machines, hours and money for a billion descriptors.
 #
-# **You need** [Retrieval: from features to a ranking](04_retrieval.ipynb), which explains graphs and recall.
+# **You need** [Retrieval: from features to a ranking](05_retrieval.ipynb), which explains graphs and recall.
 #
 # **Time:** 20 minutes to read and to solve the exercises. The cells take seconds, because they read results from
 # `data/results`. `python -m benchmarks costs` measures the kinds of index again, and `python -m benchmarks scale`
@@ -337,5 +337,5 @@ assert sum(scale_study.index_bytes("paper").values()) * IMAGES / 1e9 == 6.25
 # - Databases beyond the real descriptors hold synthetic ones. Nothing beyond ten million was built.
 #
 # **More to try.** Set `SHARD` to 1,000,000: how do larger shards change the search and the hours? Then look at
-# [the tables of the paper](06_tables.ipynb), which show the mAP of 500 features per image: they would halve all bytes
+# [the tables of the paper](07_tables.ipynb), which show the mAP of 500 features per image: they would halve all bytes
 # above.
