@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from delfjax.datasets import rendered
-from delfjax.evaluation.benchmark import Evaluation
+from delfjax.evaluation.benchmark import Evaluation, number_landmarks
 from delfjax.evaluation.localization import hit_rate
 from delfjax.evaluation.precision_recall import pool, precision_at_recall, summarize_curve
 from delfjax.evaluation.significance import bootstrap_interval
@@ -42,7 +42,7 @@ def format_report(evaluation: Evaluation, result: dict[str, Any]) -> str:
         low, high = scores["interval"]
         lines += [
             f"protocol    {protocol}",
-            f"mAP         {scores['value']:.1f}  (95% interval over queries: {low:.1f} to {high:.1f})",
+            f"mAP         {scores['value']:.1f}  (95% interval over landmarks: {low:.1f} to {high:.1f})",
             *(f"P@{k:<2}        {value:.1f}" for k, value in scores["precision_at"].items()),
         ]
     lines += [
@@ -63,16 +63,15 @@ def format_report(evaluation: Evaluation, result: dict[str, Any]) -> str:
 
 def _precision_recall(evaluation: Evaluation) -> dict[str, Any]:
     """Return the precision over all queries and distractor queries, at `RECALLS` and as a curve."""
-    pooled, benchmark = pool(evaluation), evaluation.benchmark
+    pooled = pool(evaluation)
     precisions = precision_at_recall(pooled, np.array(RECALLS))
-    positives = sum(len(truth.positives) for truth in benchmark.truths[benchmark.default_protocol])
     return {
         "precision_at_recall": {
             str(recall): round(100 * precision, 2)
             for recall, precision in zip(RECALLS, precisions.tolist(), strict=True)
             if not np.isnan(precision)
         },
-        "curve": summarize_curve(pooled, positives=positives, queries=len(evaluation.results)),
+        "curve": summarize_curve(pooled, number_landmarks(evaluation.benchmark)),
     }
 
 
@@ -94,17 +93,14 @@ def _keypoints_on_landmark(evaluation: Evaluation) -> dict[str, Any]:
         return {}
     precisions = 100 * evaluation.scores[benchmark.default_protocol].average_precision
     landmarks = [truths[query.photo].landmark for query in benchmark.queries]
+    shown = [str(truths[photo].landmark) for photo in shares]
     found = {
         "value": round(float(np.nanmean(values)), 1),
-        "interval": [round(edge, 1) for edge in bootstrap_interval(values, seed=0)],
+        "interval": [round(edge, 1) for edge in bootstrap_interval(values, groups=shown)],
         "chance": round(100 * float(np.mean([truths[photo].area_fraction for photo in shares])), 1),
         "photos": len(shares),
-        "by_landmark": _means((truths[photo].landmark, share) for photo, share in shares.items()),
+        "by_landmark": _means(zip(shown, shares.values(), strict=True)),
         "average_precision": _means(zip(landmarks, precisions.tolist(), strict=True)),
-        "by_query": [
-            None if np.isnan(shares[query.photo]) else round(shares[query.photo], 1)
-            for query in benchmark.queries
-        ],
     }
     return {"on_landmark": found}
 

@@ -102,7 +102,7 @@ def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Figure:
             ax.set_xticks(numbers, labels=map(str, numbers))
             ax.minorticks_off()
         ax.grid(alpha=0.25, linewidth=0.6)
-    axes[0, 0].set_ylabel("mAP (%), 95% interval over queries")
+    axes[0, 0].set_ylabel("mAP (%), 95% interval over landmarks")
     return figure
 
 
