@@ -37,22 +37,12 @@ class PooledResults:
         correct: Whether each result is a correct photo of its query.
         queries: Index of the query of each result, from 0.
         positives: Number of correct photos of each query, found or not. 0 for distractor queries.
-
-    Raises:
-        ValueError: If a score is NaN.
     """
 
     scores: Real[np.ndarray, " r"]
     correct: Bool[np.ndarray, " r"]
     queries: Int[np.ndarray, " r"]
     positives: Int[np.ndarray, " q"]
-
-    def __post_init__(self) -> None:
-        if np.isnan(self.scores).any():
-            raise ValueError(
-                f"{np.isnan(self.scores).sum()} of {len(self.scores)} scores are NaN; expected numbers. "
-                "Fix: leave out results without a score"
-            )
 
     @cached_property
     def _sorted(self) -> tuple[Int[np.ndarray, " r"], Int[np.ndarray, " s"]]:

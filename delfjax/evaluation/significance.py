@@ -131,8 +131,7 @@ def mean_score(runs: Sequence[Result], *, curve: bool = False) -> Estimate:
     Raises:
         ValueError: If the results are of different queries, or if a result lacks the scores.
     """
-    value, low, high = _compare([runs], curve)
-    return Estimate(value, max(low, 0), min(high, 100))
+    return _compare([runs], curve)
 
 
 def paired_difference(
@@ -143,8 +142,7 @@ def paired_difference(
     ``better`` and ``worse`` are the results of both methods, such as one result per training run, on
     the same queries. ``curve`` and errors are those of `mean_score`.
     """
-    value, low, high = _compare([better, worse], curve)
-    return Estimate(value, max(low, -100), min(high, 100))
+    return _compare([better, worse], curve)
 
 
 def _compare(methods: Sequence[Sequence[Result]], curve: bool) -> Estimate:
@@ -158,7 +156,8 @@ def _compare(methods: Sequence[Sequence[Result]], curve: bool) -> Estimate:
     for each in methods if curve else ():
         curves = [run["curve"] for run in each]
         scores.append(tuple(np.array([c[k] for c in curves], float) for k in ("mean", "draws")))
-    return _estimate(scores, landmarks)
+    value, low, high = _estimate(scores, landmarks)
+    return Estimate(value, max(low, 0 if len(methods) == 1 else -100), min(high, 100))
 
 
 def _means(values: Float[np.ndarray, "s q"], landmarks: np.ndarray, seed: int = 0) -> Scores:

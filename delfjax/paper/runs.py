@@ -4,7 +4,6 @@ A run is a method with its settings. The result of a run on a benchmark is the f
 ``<benchmark>_<run>.json`` in `delfjax.provenance.RESULTS`.
 """
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -320,9 +319,3 @@ def _setting(kind: Kind, result: Mapping[str, Any]) -> float:
             value = config["search"]["truncate"] or config["pca"]["dimensions"]
             value *= HALF_PRECISION if kind == "bits" else 1
     return value
-
-
-def command(kind: Kind) -> str:
-    """Return the shell command that computes the results of all runs of one group."""
-    names = [run.name for run in RUNS.values() if run.kind == kind]
-    return shlex.join(["delfjax", "reproduce", "--only", *names])

@@ -22,7 +22,6 @@ from delfjax.paper.values import PaperTable, table1
 from delfjax.provenance import REPRODUCE, RESULTS, read_result
 
 DASH = "\N{EN DASH}"
-OURS = "rendered", "rendered+places"  # columns that are shown even without a result
 TITLES = {  # column titles of the benchmarks in Table 1
     "oxford5k": "Oxf5k",
     "oxford5k+flickr100k": "Oxf105k",
@@ -124,7 +123,7 @@ def compare_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Tab
     """
     cells = {method: _cells(paths) for method, paths in ours.items()}
     found = {benchmark for row in cells.values() for benchmark in row}
-    columns = [*OURS, *sorted(found - {*OURS})]
+    columns = sorted({HEADLINE} | found, key=lambda name: (name != HEADLINE, name))
     notes: list[str] = []
 
     def show(cell: tuple[str, str] | None) -> str:

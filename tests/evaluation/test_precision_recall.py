@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import jaxtyping
 import numpy as np
 import pytest
 from evaluations import evaluation_of, ranked
@@ -217,9 +216,3 @@ def test_a_summary_of_no_correct_result():
     results = pooled([3, 2], [0, 0], [0, 1], positives=[5, 0])
     summary = summarize_curve(results, [0])
     assert (summary["recalls"], summary["precisions"], summary["mean"]) == ([1], [0], 0)
-
-
-def test_a_score_that_is_nan_is_an_error(monkeypatch):
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-    with pytest.raises(ValueError, match=r"of \d+ scores are NaN; expected numbers"):
-        pooled([1.0, np.nan], [1, 1])
