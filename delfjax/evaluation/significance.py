@@ -34,7 +34,7 @@ from scipy.special import stdtrit
 Result = Mapping[str, Any]
 """Record of one run, as `delfjax.evaluation.report.report` returns it and `read_result` reads it."""
 Decision = Literal["holds", "does not hold", "not decided"]
-Scores = tuple[Float[np.ndarray, " s"], Float[np.ndarray, "s resamples"]]  # per run; resampled
+Scores = tuple[Float[np.ndarray, " _"], Float[np.ndarray, "_ resamples"]]  # per run; resampled
 RESAMPLES = 1000  # bootstrap resamples
 LEVEL = 0.95  # confidence level of intervals
 COMPARABLE_KEYS = "benchmark", "protocol", "queries", "landmarks"  # equal in compared results
@@ -154,8 +154,8 @@ def _compare(methods: Sequence[Sequence[Result]], curve: bool) -> Estimate:
         scores = [_means(np.array(each, float), landmarks) for each in precisions]
         landmarks = landmarks[~np.isnan(np.array(precisions[0][0], float))]
     for each in methods if curve else ():
-        curves = [run["curve"] for run in each]
-        scores.append(tuple(np.array([c[k] for c in curves], float) for k in ("mean", "draws")))
+        mean, draws = ([run["curve"][key] for run in each] for key in ("mean", "draws"))
+        scores.append((np.array(mean, float), np.array(draws, float)))
     value, low, high = _estimate(scores, landmarks)
     return Estimate(value, max(low, 0 if len(methods) == 1 else -100), min(high, 100))
 
