@@ -17,8 +17,7 @@ the standard deviation of the scores of the runs. This is the variance of a boot
 ``S - 1`` of the runs. The interval is ``score +- t sqrt(V)``, where ``t`` is the 97.5% quantile of
 Student's t distribution with ``V^2 / sum_i (V_i^2 / (n_i - 1))`` degrees of freedom (Satterthwaite). The
 sum is over the terms ``V_i`` of ``V``, and ``n_i`` is ``C`` or ``S``. For one run and landmarks with
-equally many queries, this is the t interval of the mean over landmarks. With many landmarks, ``t``
-is close to 1.96.
+equally many queries, this is the t interval of the mean over landmarks.
 
 Limitation: the interval of a method with one training run does not include the variance of training.
 """
@@ -36,7 +35,6 @@ Result = Mapping[str, Any]
 Decision = Literal["holds", "does not hold", "not decided"]
 Scores = tuple[Float[np.ndarray, " _"], Float[np.ndarray, "_ resamples"]]  # per run; resampled
 RESAMPLES = 1000  # bootstrap resamples
-LEVEL = 0.95  # confidence level of intervals
 COMPARABLE_KEYS = "benchmark", "protocol", "queries", "landmarks"  # equal in compared results
 
 
@@ -183,7 +181,7 @@ def _estimate(methods: Sequence[Scores], landmarks: np.ndarray) -> Estimate:
     terms += [(s.var(ddof=1) / len(s), len(s) - 1) for s, _ in methods if len(s) > 1]
     variance = sum(term for term, _ in terms)
     freedom = variance**2 / max(sum(term**2 / degrees for term, degrees in terms), 1e-300)
-    margin = float(stdtrit(max(freedom, 1), (1 + LEVEL) / 2) * np.sqrt(variance))
+    margin = float(stdtrit(max(freedom, 1), 0.975) * np.sqrt(variance))
     return Estimate(float(value), float(value) - margin, float(value) + margin)
 
 
