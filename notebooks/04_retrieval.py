@@ -244,7 +244,7 @@ for truth, by in {"place": protocol, "view": "view"}.items():
     print(f"by {truth}: votes {scores['votes'].mean():.1%}")
     for name in rules:
         gain = 100 * (scores[name] - scores["votes"])
-        low, high = significance.bootstrap_interval(gain, groups=landmarks)
+        low, high = significance.bootstrap_interval(gain, groups=landmarks, seed=SEED)
         print(f"  {name:13}{gain.mean():+.1f} points, 95% interval [{low:+.1f}, {high:+.1f}]")
 
 # %% [markdown]
