@@ -42,7 +42,8 @@ BENCHMARK = os.environ.get("DELFJAX_BENCHMARK", runs.HEADLINE)
 # Both diagrams take their numbers from the code that extracts and trains, so they cannot disagree with it.
 
 # %%
-paper_diagrams.system_diagram((768, 1024))
+system = paper_diagrams.system_diagram((768, 1024))
+system
 
 # %% [markdown]
 # *A photo of 1024 x 768 pixels gives more than 24,000 descriptors. Attention selects the best 1,000.*
@@ -258,7 +259,8 @@ ours = {
     for result in runs.load_results(name, RESULTS, BENCHMARK, seeds=False)
 }
 curves = {row: result for row, result in ours.items() if "curve" in result}
-figures.fig5(curves, values.fig5(), heading=f"{BENCHMARK}, here")
+fig5 = figures.fig5(curves, values.fig5(), heading=f"{BENCHMARK}, here")
+fig5
 
 # %% [markdown]
 # *The curves with fine-tuning or attention lie together, far above DELF-noFT and RootSIFT. In the paper, DELF+FT+ATT is
@@ -372,9 +374,12 @@ for source in ("paper", "ours"):
 # **To try.** Put Oxford5k into a folder (`delfjax data fetch oxford5k --root FOLDER`) and run
 # `make reproduce DATA=FOLDER PROFILE=paper`.
 #
-# The last cell fails if a statement of this notebook is no longer true.
+# The last cell fails if a statement of this notebook is no longer true. `make notebooks` also saves two figures.
 
 # %%
+if "DELFJAX_SAVE_FIGURES" in os.environ:
+    system.save("figures/tables_fig1.png")
+    fig5.save("figures/tables_fig5.png")
 if BENCHMARK == runs.HEADLINE:
     assert claims.read_claims(RESULTS / claims.FILE) == decided
     assert len(curves) == len(names)
