@@ -309,8 +309,8 @@ found = {label: results for label, results in sweeps.items() if results}
 figures.sweeps(found) if found else None
 
 # %% [markdown]
-# *With more neighbors, votes find more: 60 neighbors of a feature do not reach all photos of a landmark. More features
-# help most. Half the dimensions and short codes lose little; the shortest codes even gain here.*
+# *From 30 to 60 neighbors, votes gain much; from 60 to 240 they gain little, and the intervals do not decide. More
+# features help most. Half the dimensions and short codes lose little; the shortest codes even gain here.*
 #
 # Each number is compared with the largest one, by the difference in mAP and its 95% interval over landmarks:
 
