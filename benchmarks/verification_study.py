@@ -271,7 +271,7 @@ def compare(data: Data, evaluation: Evaluation, setting: dict) -> list[dict]:
         for name, values in scores.items():
             if name != "votes":
                 gain = values - scores["votes"]
-                low, high = bootstrap_interval(gain, groups=groups, seed=0)
+                low, high = bootstrap_interval(gain, groups=groups)
                 row[name] = [round(float(each), 2) for each in (np.nanmean(gain), low, high)]
         rows.append(row)
     return rows

@@ -360,12 +360,13 @@ figure
 # *Three of the four scores hit the landmark more than twice as often as chance; the norm of ImageNet descriptors does
 # not.*
 #
-# The same numbers for the best 100 keypoints, with 95% bootstrap intervals over photos:
+# The same numbers for the best 100 keypoints, with 95% intervals over landmarks:
 
 # %%
 hundred = {name: values[:, COUNTS.index(100)] for name, values in hits.items()}
 intervals = {
-    name: significance.bootstrap_interval(values, seed=SEED) for name, values in hundred.items()
+    name: significance.bootstrap_interval(values, groups=[each.landmark for each in measured])
+    for name, values in hundred.items()
 }
 for name, (low, high) in intervals.items():
     print(f"{name:24} {np.mean(hundred[name]):6.1%}  [{low:.1%}, {high:.1%}]")
@@ -450,20 +451,20 @@ runs = {
 }
 for name, seeds in runs.items():
     precisions = significance.average_precisions(seeds)
-    low, high = significance.bootstrap_interval(precisions, seed=SEED)
+    _, low, high = significance.mean_score(seeds)
     values = ", ".join(f"{run['value']:.1f}" for run in seeds)
     print(f"{name:24} mAP {precisions.mean():.1f}  [{low:.1f}, {high:.1f}]  by seed: {values}")
 
 # %% [markdown]
-# We compare two methods on the same queries, averaged over seeds. The test is *passed* if the 95% interval of the
-# difference lies above 0, *failed* if it lies below 0, and *undecided* otherwise.
+# We compare two methods on the same queries, averaged over seeds. The claim *holds* if the 95% interval of the
+# difference lies above 0, it *does not hold* if it lies below 0, and it is *not decided* otherwise.
 
 
 # %%
 def compare(name, better, worse):
     """Print how much higher the mAP of one method is, with its 95% interval."""
     gain = significance.paired_difference(better, worse)
-    print(f"{name:50} {gain.value:+5.1f}  [{gain.low:+.1f}, {gain.high:+.1f}]  {gain.verdict}")
+    print(f"{name:50} {gain.value:+5.1f}  [{gain.low:+.1f}, {gain.high:+.1f}]  {gain.decision}")
 
 
 # %%
@@ -515,7 +516,7 @@ compare("attention, ImageNet over conv5, norm", attention_alone, conv5["norm"])
 # %% [markdown]
 # With conv5 in between, the norm of conv4 selects worse, and attention has something to add. The order then agrees
 # with half of the paper's: both together are better than either alone. Whether attention alone is better than
-# fine-tuning alone is undecided.
+# fine-tuning alone is not decided.
 #
 # **Limitation:** this is one seed. The variant also trains conv5 and classifies 89% of the held-out photos correctly
 # instead of 84%. So the averaged layer is the likely cause, not a proven one. The shares on the landmark are over all

@@ -184,6 +184,7 @@ def main() -> None:
     # Notebooks share compiled programs with each other and with the commands.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder() / "xla"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+    os.environ["DELFJAX_SAVE_FIGURES"] = "1"  # otherwise, a notebook changes no file
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=[""], help="such as 03 (default: all)")
     parser.add_argument("--check", action="store_true", help="only list what is out of date")

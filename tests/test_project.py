@@ -139,7 +139,11 @@ def test_the_wheel_has_the_modules_and_the_data_of_the_notebooks() -> None:
     included = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     text = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("notebooks/[0-9]*.py"))
     imported = re.findall(r"^from (notebooks|benchmarks)(?:\.(\w+))? import (.+)", text, re.M)
-    names = [(folder, module or name) for folder, module, name in imported]
+    names = [
+        (folder, name)
+        for folder, module, listed in imported
+        for name in ([module] if module else listed.split(", "))
+    ]
     assert {f"{folder}/{name}.py" for folder, name in names} <= set(included)
     folders = {f"data/{path.name}" for path in ROOT.glob("data/*") if path.is_dir()}
     not_read = {"data/render", "data/__pycache__"}

@@ -1,6 +1,10 @@
 """Evaluate a model on a benchmark, from Oxford5k to a folder of labeled photos (Sec. 5).
 
 `evaluate` extracts features, builds an index, searches for every query, and scores the rankings.
+
+Photos with equal scores are ranked in the order of the database that is searched. In a benchmark,
+photos of landmarks come first and distractors come last, so this order would favor correct photos.
+Therefore, `evaluate` searches the database in the order of a hash of the photo names.
 """
 
 import json
@@ -13,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from tqdm.auto import tqdm
 
 from delfjax.datasets import rendered
@@ -35,7 +41,7 @@ from delfjax.features.pyramid import PyramidConfig
 from delfjax.features.store import ExtractionReport
 from delfjax.files import cache_folder, digest
 from delfjax.images.folder import PhotoFolder, prefetch, scan
-from delfjax.provenance import PROTOCOL, config_to_dict, describe
+from delfjax.provenance import FEATURES, PROTOCOL, config_to_dict, describe
 from delfjax.ranges import ConfigError
 from delfjax.search.expansion import ExpansionConfig, expand_global, expand_local, trusted_photos
 from delfjax.search.fusion import append_by_similarity, fuse, rank_by_similarity
@@ -84,14 +90,16 @@ class Evaluation:
         """Return the scores under one protocol as a dict that can be saved as JSON.
 
         ``protocol=None`` is the default protocol of the benchmark. Scores are in percent. mAP has a
-        95% bootstrap interval over queries. The dict also holds settings, checksums and versions.
+        95% interval over landmarks; see `delfjax.evaluation.significance`. ``"landmarks"`` numbers the
+        landmark of each query. The dict also holds settings, checksums and versions.
         """
         protocol = protocol or self.benchmark.default_protocol
         scores = self.scores[protocol]
-        low, high = bootstrap_interval(scores.average_precision, seed=0)
+        landmarks = number_landmarks(self.benchmark)
+        low, high = bootstrap_interval(scores.average_precision, groups=landmarks)
         return {
             "value": round(100 * scores.mean_average_precision, 2),
-            "interval": [round(100 * low, 2), round(100 * high, 2)],
+            "interval": [round(100 * max(low, 0), 2), round(100 * min(high, 1), 2)],
             "precision_at": {
                 str(k): round(100 * float(value), 2)
                 for k, value in zip(scores.ks, scores.mean_precision_at, strict=True)
@@ -104,6 +112,7 @@ class Evaluation:
                 for value in scores.average_precision.tolist()
             ],
             "queries": len(self.benchmark.queries),
+            "landmarks": landmarks,
             "database": len(self.benchmark.database),
             "index": {"kind": self.index_kind, "recall_at_60": round(self.recall, 4)},
             "failed": {name: str(error) for name, error in self.report.failed.items()},
@@ -171,7 +180,8 @@ def evaluate(
                 report.update(features.report)
         benchmark = _readable(benchmark, report)
         with _timed(seconds, "load"):
-            database = config.search.load_database(features, benchmark.database)
+            searched = [benchmark.database[image] for image in _search_order(benchmark)]
+            database = config.search.load_database(features, searched)
             names = benchmark.query_photos.names
             queries = [config.search.limit_features(features.read(name)) for name in names]
         with _timed(seconds, "build index"):
@@ -211,6 +221,37 @@ def score(benchmark: Benchmark, results: Sequence[SearchResult]) -> dict[str, Sc
         protocol: score_rankings(rankings, truths, ks=ks, database_size=size, metric=metric)
         for protocol, truths in benchmark.truths.items()
     }
+
+
+def number_landmarks(benchmark: Benchmark) -> list[int]:
+    """Number the landmark of each query, from 0. Not in the paper.
+
+    Two queries show the same landmark if they share a photo, or if other queries connect them in this
+    way. The photos of a query are its own photo and the correct photos under all protocols.
+    """
+    queries, size = len(benchmark.queries), len(benchmark.queries) + len(benchmark.database)
+    own = own_photos(benchmark).items()
+    pairs = [(row, queries + photo) for row, photo in own if row < queries]
+    for truths in benchmark.truths.values():
+        for row, truth in enumerate(truths):
+            pairs += [(row, queries + photo) for photo in truth.positives.tolist()]
+    edges = np.array(pairs, int).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(pairs)), (edges[0], edges[1])), shape=(size, size))
+    components = connected_components(graph, directed=False)[1][:queries]
+    found: list[int] = np.unique(components, return_inverse=True)[1].tolist()
+    return found
+
+
+def own_photos(benchmark: Benchmark) -> dict[int, int]:
+    """Return a dict from query to the database index of its own photo, if the database has it."""
+    images = {name: image for image, name in enumerate(benchmark.database)}
+    photos = enumerate(query.photo for query in benchmark.all_queries)
+    return {row: images[photo] for row, photo in photos if photo in images}
+
+
+def _search_order(benchmark: Benchmark) -> Int[np.ndarray, " t"]:
+    """Return the indices of the photos in the order in which they are searched."""
+    return np.argsort([digest(name) for name in benchmark.database])
 
 
 def photos_sha256(benchmark: Benchmark) -> str:
@@ -262,15 +303,21 @@ def _search(
     descriptors: GlobalDescriptors | None,
 ) -> list[SearchResult]:
     """Search the database for every query, then for every distractor query."""
-    names = benchmark.query_photos.names
-    bar = tqdm(range(len(names)), desc="search", unit="query", leave=None)
-    if descriptors is None:
-        assert searcher is not None  # a `RunConfig` has local features or global descriptors
-        return [_search_local(searcher, queries[row], config.expansion) for row in bar]
-    database, vectors = descriptors.select(benchmark.database), descriptors.select(names)
-    if searcher is None:
-        return [_search_global(vectors[row], database, config.expansion) for row in bar]
-    return [_search_both(searcher, queries[row], vectors[row], database, config) for row in bar]
+    names, order = benchmark.query_photos.names, _search_order(benchmark)
+    if descriptors is not None:
+        database = descriptors.select([benchmark.database[image] for image in order])
+        vectors = descriptors.select(names)
+    results = []
+    for row in tqdm(range(len(names)), desc="search", unit="query", leave=None):
+        if descriptors is None:
+            assert searcher is not None  # a `RunConfig` has local features or global descriptors
+            result = _search_local(searcher, queries[row], config.expansion)
+        elif searcher is None:
+            result = _search_global(vectors[row], database, config.expansion)
+        else:
+            result = _search_both(searcher, queries[row], vectors[row], database, config)
+        results.append(result.renumber(order))
+    return results
 
 
 def _search_local(
@@ -390,7 +437,7 @@ def _cache_path(benchmark: Benchmark, inputs: dict[str, str], *settings: object)
     A benchmark has the same path with and without distractors.
     """
     base = benchmark.name.partition("+")[0]
-    key = json.dumps([base, str(benchmark.root.resolve()), inputs, PROTOCOL, *settings])
+    key = json.dumps([base, str(benchmark.root.resolve()), inputs, FEATURES, *settings])
     return cache_folder() / "stores" / f"{base}-{digest(key)[:12]}"
 
 

@@ -1,18 +1,16 @@
 """Summarize an evaluation as JSON or text: scores, curve, and keypoints on the landmark."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from delfjax.datasets import rendered
-from delfjax.evaluation.benchmark import Evaluation
+from delfjax.evaluation.benchmark import Evaluation, number_landmarks
 from delfjax.evaluation.localization import hit_rate
-from delfjax.evaluation.precision_recall import pool, precision_at_recall, summarize_curve
+from delfjax.evaluation.precision_recall import pool, summarize_curve
 from delfjax.evaluation.significance import bootstrap_interval
 from delfjax.features.store import FeatureStore
 
-RECALLS = (10, 30, 100, 300, 1000)  # recalls (numbers of correct results) on the axis of Fig. 5
 BEST = 100  # number of best keypoints of a photo that are compared with the landmark's mask
 
 
@@ -27,7 +25,7 @@ def report(evaluation: Evaluation) -> dict[str, Any]:
     others = list(evaluation.scores)[1:]
     result["other_protocols"] = {name: evaluation.summary(name)["value"] for name in others}
     if benchmark.distractor_queries:
-        result |= _precision_recall(evaluation)
+        result["curve"] = summarize_curve(pool(evaluation), number_landmarks(benchmark))
     # Only the rendered data set has checksums. A labeled folder may also be named "rendered".
     if benchmark.checksums is not None and evaluation.config.uses_local_features:
         result |= _keypoints_on_landmark(evaluation)
@@ -42,13 +40,14 @@ def format_report(evaluation: Evaluation, result: dict[str, Any]) -> str:
         low, high = scores["interval"]
         lines += [
             f"protocol    {protocol}",
-            f"mAP         {scores['value']:.1f}  (95% interval over queries: {low:.1f} to {high:.1f})",
+            f"mAP         {scores['value']:.1f}  (95% interval over landmarks: {low:.1f} to {high:.1f})",
             *(f"P@{k:<2}        {value:.1f}" for k, value in scores["precision_at"].items()),
         ]
-    lines += [
-        f"precision   {value:.1f} at {recall} correct results over all queries (Eq. 4)"
-        for recall, value in result.get("precision_at_recall", {}).items()
-    ]
+    if "curve" in result:
+        mean, (low, high) = result["curve"]["mean"], result["curve"]["interval"]
+        lines.append(
+            f"precision   {mean:.1f}  (mean over recalls, Fig. 5: {low:.1f} to {high:.1f})"
+        )
     lines += [
         f"queries     {result['queries']}, database {result['database']} photos",
         f"index       {evaluation.index_kind}, recall@60 {evaluation.recall:.3f}",
@@ -59,21 +58,6 @@ def format_report(evaluation: Evaluation, result: dict[str, Any]) -> str:
         value = result["on_landmark"]["value"]
         lines.append(f"landmark    {value} % of the best {BEST} keypoints lie on the landmark")
     return "\n".join(lines)
-
-
-def _precision_recall(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the precision over all queries and distractor queries, at `RECALLS` and as a curve."""
-    pooled, benchmark = pool(evaluation), evaluation.benchmark
-    precisions = precision_at_recall(pooled, np.array(RECALLS))
-    positives = sum(len(truth.positives) for truth in benchmark.truths[benchmark.default_protocol])
-    return {
-        "precision_at_recall": {
-            str(recall): round(100 * precision, 2)
-            for recall, precision in zip(RECALLS, precisions.tolist(), strict=True)
-            if not np.isnan(precision)
-        },
-        "curve": summarize_curve(pooled, positives=positives, queries=len(evaluation.results)),
-    }
 
 
 def _keypoints_on_landmark(evaluation: Evaluation) -> dict[str, Any]:
@@ -92,27 +76,12 @@ def _keypoints_on_landmark(evaluation: Evaluation) -> dict[str, Any]:
     values = np.array([*shares.values()])
     if np.isnan(values).all():
         return {}
-    precisions = 100 * evaluation.scores[benchmark.default_protocol].average_precision
-    landmarks = [truths[query.photo].landmark for query in benchmark.queries]
+    landmarks = [str(truths[photo].landmark) for photo in shares]
+    low, high = bootstrap_interval(values, groups=landmarks)
     found = {
         "value": round(float(np.nanmean(values)), 1),
-        "interval": [round(edge, 1) for edge in bootstrap_interval(values, seed=0)],
+        "interval": [round(max(low, 0), 1), round(min(high, 100), 1)],
         "chance": round(100 * float(np.mean([truths[photo].area_fraction for photo in shares])), 1),
         "photos": len(shares),
-        "by_landmark": _means((truths[photo].landmark, share) for photo, share in shares.items()),
-        "average_precision": _means(zip(landmarks, precisions.tolist(), strict=True)),
-        "by_query": [
-            None if np.isnan(shares[query.photo]) else round(shares[query.photo], 1)
-            for query in benchmark.queries
-        ],
     }
     return {"on_landmark": found}
-
-
-def _means(values: Iterable[tuple[str | None, float]]) -> dict[str, float]:
-    """Average the values of each name. Values without a name do not count."""
-    groups: dict[str, list[float]] = {}
-    for name, value in values:
-        if name is not None:
-            groups.setdefault(name, []).append(value)
-    return {name: round(float(np.nanmean(group)), 1) for name, group in groups.items()}

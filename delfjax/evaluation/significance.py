@@ -1,23 +1,41 @@
-"""Estimate confidence intervals of scores and of differences between two methods. Not in the paper.
+"""Estimate 95% confidence intervals of scores, and of differences between methods. Not in the paper.
 
-The bootstrap draws queries at random, with replacement. Two methods are compared on the same
-queries. Then the bootstrap resamples the differences of their scores, not the scores of each
-method. Scores differ much more between queries than between methods, so the intervals of
-differences are narrower. Limitation: intervals do not cover training seeds.
+Queries of one landmark have similar scores, so the landmarks are the sample, not the queries. An
+interval says how a score would vary with other landmarks and, if a method was trained several
+times, with other training runs.
+
+Let ``C`` be the number of landmarks. A bootstrap resample draws ``C - 1`` landmarks with replacement,
+each with all its queries, and computes the score again. With ``C`` draws, the variance would be too
+small by the factor ``(C - 1) / C``. All results of a benchmark have the same resamples, so that the
+difference of two scores can be computed in each resample. The variance of a score or a difference is
+
+    ``V = V_landmarks + sum_m V_runs(m)``
+
+``V_landmarks`` is the variance over resamples of the score, which is the mean over the training runs
+of a method. ``V_runs(m)`` is ``s^2 / S`` for a method ``m`` with ``S > 1`` training runs, where ``s`` is
+the standard deviation of the scores of the runs. This is the variance of a bootstrap that draws
+``S - 1`` of the runs. The interval is ``score +- t sqrt(V)``, where ``t`` is the 97.5% quantile of
+Student's t distribution with ``V^2 / sum_i (V_i^2 / (n_i - 1))`` degrees of freedom (Satterthwaite). The
+sum is over the terms ``V_i`` of ``V``, and ``n_i`` is ``C`` or ``S``. For one run and landmarks with
+equally many queries, this is the t interval of the mean over landmarks.
+
+Limitation: the interval of a method with one training run does not include the variance of training.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import ArrayLike
+from scipy.special import stdtrit
 
 Result = Mapping[str, Any]
 """Record of one run, as `delfjax.evaluation.report.report` returns it and `read_result` reads it."""
-Verdict = Literal["passed", "failed", "undecided"]
-RESAMPLES = 2000  # bootstrap resamples of an interval
-LEVEL = 0.95  # fraction of the resampled statistics inside an interval
-COMPARABLE_KEYS = "benchmark", "protocol", "queries"  # must be equal in compared results
+Decision = Literal["holds", "does not hold", "not decided"]
+Scores = tuple[Float[np.ndarray, " _"], Float[np.ndarray, "_ resamples"]]  # per run; resampled
+RESAMPLES = 1000  # bootstrap resamples
+COMPARABLE_KEYS = "benchmark", "protocol", "queries", "landmarks"  # equal in compared results
 
 
 class Interval(NamedTuple):
@@ -35,32 +53,47 @@ class Estimate(NamedTuple):
     high: float
 
     @property
-    def verdict(self) -> Verdict:
-        """Whether the value is positive: ``"passed"``, ``"failed"`` or ``"undecided"``.
+    def decision(self) -> Decision:
+        """Whether the claim that the value is positive holds.
 
-        ``"passed"``: the whole interval is above 0. ``"failed"``: the whole interval is below 0.
-        ``"undecided"``: the interval contains 0. More queries are needed to decide.
+        ``"holds"``: the whole interval is above 0. ``"does not hold"``: the whole interval is below 0.
+        ``"not decided"``: the interval contains 0. More landmarks or training runs are needed.
         """
         if self.low > 0:
-            return "passed"
-        return "failed" if self.high < 0 else "undecided"
+            return "holds"
+        return "does not hold" if self.high < 0 else "not decided"
+
+
+def resample(*strata: ArrayLike, seed: int = 0) -> Iterator[Float[np.ndarray, " q"]]:
+    """Yield the weights of all queries in each of `RESAMPLES` bootstrap resamples.
+
+    Each of the ``strata`` lists the landmark of some queries. From a stratum with ``C`` landmarks,
+    ``C - 1`` are drawn with replacement. The weight of a query is ``C / (C - 1)`` times the number of
+    draws of its landmark, so its mean is 1. The only landmark of a stratum has the weight 1.
+    """
+    random = np.random.default_rng(seed)
+    rows = [np.unique(each, return_inverse=True)[1] for each in strata]
+    counts = [int(each.max(initial=-1)) + 1 for each in rows]
+    for _ in range(RESAMPLES):
+        weights = (
+            random.multinomial(n - 1, np.full(n, 1 / n)) * n / (n - 1) if n > 1 else np.ones(n)
+            for n in counts
+        )
+        yield np.concatenate([each[row] for each, row in zip(weights, rows, strict=True)])
 
 
 def bootstrap_interval(
-    values: Float[np.ndarray, " q"],
-    *,
-    statistic: Callable[[np.ndarray], float] = np.nanmean,
-    groups: Sequence[str | int] | np.ndarray | None = None,
-    seed: int,
+    values: Float[np.ndarray, " q"], *, groups: ArrayLike | None = None, seed: int = 0
 ) -> Interval:
-    """Compute the 95% percentile bootstrap interval of a statistic over queries.
+    """Compute the 95% interval of a mean over queries or photos, as the module describes.
 
     Args:
         values: One value per query. NaN values are left out.
-        statistic: Function that computes one number from an array of values.
-        groups: Group of each query, such as its landmark. Whole groups are resampled, because the
-            queries of one landmark have similar scores. None: each query is a group.
-        seed: Random seed of the resampling.
+        groups: Landmark of each query. None: each query shows another landmark.
+        seed: Random seed of the resamples.
+
+    Returns:
+        Interval around the mean. It is infinite if all queries show one landmark.
 
     Raises:
         ValueError: If ``values`` is empty or all values are NaN.
@@ -68,19 +101,9 @@ def bootstrap_interval(
     known = ~np.isnan(values)
     if not known.any():
         raise ValueError("values is empty or all NaN; expected at least one number")
-    draw = np.random.default_rng(seed).integers
-    if groups is None:
-        values = values[known]
-        samples = (values[draw(len(values), size=len(values))] for _ in range(RESAMPLES))
-    else:
-        members = np.unique(np.asarray(groups)[known], return_inverse=True)[1]
-        parts = [values[known][members == group] for group in range(members.max() + 1)]
-        samples = (
-            np.concatenate([parts[each] for each in draw(len(parts), size=len(parts))])
-            for _ in range(RESAMPLES)
-        )
-    estimates = [*map(statistic, samples)]
-    return Interval(*np.quantile(estimates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist())
+    landmarks = np.arange(len(values)) if groups is None else np.asarray(groups)
+    estimate = _estimate([_means(values[None], landmarks, seed)], landmarks[known])
+    return Interval(estimate.low, estimate.high)
 
 
 def average_precisions(runs: Sequence[Result]) -> Float[np.ndarray, " q"]:
@@ -92,77 +115,85 @@ def average_precisions(runs: Sequence[Result]) -> Float[np.ndarray, " q"]:
         ValueError: If the runs are of different queries, or if a run has no average precisions.
     """
     _check_comparable(runs, "average_precision")
-    values = [np.array(run["average_precision"], float) for run in runs]
-    return np.asarray(np.mean(values, axis=0))
+    return np.asarray(np.mean([np.array(run["average_precision"], float) for run in runs], axis=0))
 
 
-def paired_difference(better: Sequence[Result], worse: Sequence[Result]) -> Estimate:
-    """Estimate how much higher the mAP of one method is than the mAP of another method.
+def mean_score(runs: Sequence[Result], *, curve: bool = False) -> Estimate:
+    """Estimate the mAP of a method in percent.
 
     Args:
-        better: Runs of the method that is expected to be better, such as one run per training seed.
-        worse: Runs of the other method, on the same queries.
-
-    Returns:
-        Difference ``better - worse`` in percentage points, with its 95% interval over queries.
+        runs: Results of the method, such as one result per training run, on the same queries.
+        curve: Whether to estimate the height of the precision-recall curve of Fig. 5 instead: its
+            mean precision, as `delfjax.evaluation.precision_recall.summarize_curve` defines it.
 
     Raises:
-        ValueError: As in `average_precisions`.
+        ValueError: If the results are of different queries, or if a result lacks the scores.
     """
-    _check_comparable([*better, *worse], "average_precision")
-    gain = average_precisions(better) - average_precisions(worse)
-    return Estimate(float(np.nanmean(gain)), *bootstrap_interval(gain, seed=0))
+    return _compare([runs], curve)
 
 
-def paired_curve_difference(better: Sequence[Result], worse: Sequence[Result]) -> Estimate:
-    """Estimate how much higher the precision-recall curve of one method is than that of another.
+def paired_difference(
+    better: Sequence[Result], worse: Sequence[Result], *, curve: bool = False
+) -> Estimate:
+    """Estimate how much higher the mAP of one method is than the mAP of another, in points.
 
-    Arguments and result are those of `paired_difference`. The height of a curve (Fig. 5) is its
-    mean precision. `delfjax.evaluation.precision_recall.summarize_curve` draws the same bootstrap
-    resamples for all curves of a benchmark, so the resampled means can be subtracted.
-
-    Raises:
-        ValueError: If the runs are of different queries, or if a run has no curve.
+    ``better`` and ``worse`` are the results of both methods, such as one result per training run, on
+    the same queries. ``curve`` and errors are those of `mean_score`.
     """
-    _check_comparable([*better, *worse], "curve")
-    means = [np.mean([run["curve"]["mean"] for run in runs]) for runs in (better, worse)]
-    resamples = [
-        np.mean([run["curve"]["draws"] for run in runs], axis=0) for runs in (better, worse)
+    return _compare([better, worse], curve)
+
+
+def _compare(methods: Sequence[Sequence[Result]], curve: bool) -> Estimate:
+    runs = [run for each in methods for run in each]
+    _check_comparable(runs, "curve" if curve else "average_precision")
+    landmarks, scores = np.array(runs[0]["landmarks"]), []
+    if not curve:
+        precisions = [[run["average_precision"] for run in each] for each in methods]
+        scores = [_means(np.array(each, float), landmarks) for each in precisions]
+        landmarks = landmarks[~np.isnan(np.array(precisions[0][0], float))]
+    for each in methods if curve else ():
+        mean, draws = ([run["curve"][key] for run in each] for key in ("mean", "draws"))
+        scores.append((np.array(mean, float), np.array(draws, float)))
+    value, low, high = _estimate(scores, landmarks)
+    return Estimate(value, max(low, 0 if len(methods) == 1 else -100), min(high, 100))
+
+
+def _means(values: Float[np.ndarray, "s q"], landmarks: np.ndarray, seed: int = 0) -> Scores:
+    """Return the mean over queries of each run, and this mean in each resample."""
+    known = ~np.isnan(values[0])
+    draws = [
+        values[:, known] @ weights / weights.sum()
+        for weights in resample(landmarks[known], seed=seed)
     ]
-    low, high = np.quantile(resamples[0] - resamples[1], [0.025, 0.975]).tolist()
-    return Estimate(float(means[0] - means[1]), low, high)
+    return values[:, known].mean(1), np.transpose(draws)
 
 
-def rank_correlation(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> Estimate:
-    """Estimate Spearman's rank correlation of two variables, multiplied by 100 (-100 to 100).
-
-    The bootstrap resamples pairs of values. Pairs with a NaN or an infinite value are left out. If
-    a variable is constant, the correlation is 0.
-    """
-    from scipy.stats import rankdata  # a slow import
-
-    pairs = np.stack([x, y], axis=1)
-    pairs = pairs[np.isfinite(pairs).all(1)]
-
-    def spearman(rows: Float[np.ndarray, " n"]) -> float:
-        # scipy.stats.spearmanr would warn about constant resamples and return NaN.
-        ranks = rankdata(pairs[rows.astype(int)], axis=0)
-        centered = ranks - ranks.mean(0)
-        spread = np.prod(np.linalg.norm(centered, axis=0))
-        return 100 * float(np.prod(centered, axis=1).sum() / spread) if spread else 0.0
-
-    rows = np.arange(len(pairs), dtype=float)
-    return Estimate(spearman(rows), *bootstrap_interval(rows, statistic=spearman, seed=0))
+def _estimate(methods: Sequence[Scores], landmarks: np.ndarray) -> Estimate:
+    """Return the score of the first method, minus that of the second method if there is one."""
+    value, draws = (
+        np.subtract(*each) if len(methods) > 1 else each[0]
+        for each in zip(*((s.mean(), draws.mean(0)) for s, draws in methods), strict=True)
+    )
+    count = len(np.unique(landmarks))
+    if count == 1:
+        return Estimate(float(value), -np.inf, np.inf)
+    terms = [(np.var(draws), count - 1)]
+    terms += [(s.var(ddof=1) / len(s), len(s) - 1) for s, _ in methods if len(s) > 1]
+    variance = sum(term for term, _ in terms)
+    freedom = variance**2 / max(sum(term**2 / degrees for term, degrees in terms), 1e-300)
+    margin = float(stdtrit(max(freedom, 1), 0.975) * np.sqrt(variance))
+    return Estimate(float(value), float(value) - margin, float(value) + margin)
 
 
 def _check_comparable(runs: Sequence[Result], required: str) -> None:
-    """Check that results are of the same queries and have a required key."""
+    """Check that results are of the same queries and have the required keys."""
     for run in runs:
-        if required not in run:
-            raise ValueError(
-                f"{_name(run)}: the result has no {required!r}. Fix: run the benchmark again "
-                "(a curve needs distractor queries)"
-            )
+        for key in (required, "landmarks"):
+            if key not in run:
+                raise ValueError(
+                    f"{_name(run)}: the result has no {key!r}. Fix: run the benchmark again "
+                    "(a curve needs distractor queries)"
+                )
         for key in COMPARABLE_KEYS:
             if run.get(key) != runs[0].get(key):
                 raise ValueError(

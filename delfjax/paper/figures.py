@@ -85,12 +85,18 @@ def _draw(ax: Axes, points: Float[np.ndarray, "2 k"], line: Line, **style: Any) 
 def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Figure:
     """Plot mAP against the value of one setting, in one panel per setting.
 
+    Bands are 95% intervals over landmarks.
+
     Args:
         found: Dict from axis label, such as "features per photo", to the results of one panel. The
             results are a dict from the value of the setting to a result. No dict may be empty.
     """
-    figure, axes = subplots(3.3 * len(found), 3.0, 1, len(found), sharey=True)
-    for ax, (label, by_number) in zip(axes[0], found.items(), strict=True):
+    columns = min(3, len(found))
+    rows = -(-len(found) // columns)
+    figure, axes = subplots(3.3 * columns, 2.8 * rows, rows, columns, sharey=True)
+    for unused in axes.flat[len(found) :]:
+        unused.remove()
+    for ax, (label, by_number) in zip(axes.flat, found.items(), strict=False):
         numbers = sorted(by_number)
         results = [by_number[number] for number in numbers]
         value, low, high = np.transpose([(each["value"], *each["interval"]) for each in results])
@@ -102,26 +108,6 @@ def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Figure:
             ax.set_xticks(numbers, labels=map(str, numbers))
             ax.minorticks_off()
         ax.grid(alpha=0.25, linewidth=0.6)
-    axes[0, 0].set_ylabel("mAP (%), 95% interval over queries")
-    return figure
-
-
-def landmarks(runs: Mapping[str, Result]) -> Figure:
-    """Plot average precision against the share of keypoints on the landmark, for each landmark.
-
-    Args:
-        runs: Dict from legend label to a result on the rendered data set.
-    """
-    figure, axes = subplots(6.2, 3.6)
-    ax = axes[0, 0]
-    for (name, run), color in zip(runs.items(), (*COLORS, NEUTRAL), strict=False):
-        shares, precisions = (
-            run["on_landmark"][key] for key in ("by_landmark", "average_precision")
-        )
-        points = np.transpose([(shares[landmark], precisions[landmark]) for landmark in precisions])
-        ax.scatter(*points, s=22, color=color, label=name, alpha=0.85)
-    ax.set(xlabel="best 100 keypoints on the landmark (%)", ylabel="average precision (%)")
-    ax.set(xlim=(0, 100), ylim=(0, 102))
-    ax.grid(alpha=0.25, linewidth=0.6)
-    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("mAP (%), 95% interval")
     return figure

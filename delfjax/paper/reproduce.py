@@ -21,7 +21,9 @@ from delfjax.evaluation.config import RunConfig
 from delfjax.evaluation.report import report
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.factory import load, model_sha256
-from delfjax.paper.runs import PROFILES, RUNS, Profile, Run
+from delfjax.paper.claims import FILE as CLAIMS
+from delfjax.paper.claims import decide_all, write_claims
+from delfjax.paper.runs import HEADLINE, PROFILES, RUNS, Profile, Run
 from delfjax.provenance import PROTOCOL, RESULTS, read_result, write_result
 from delfjax.ranges import ConfigError
 
@@ -123,6 +125,8 @@ def plan(
 ) -> list[Job]:
     """List the jobs: one job per run and benchmark. The rendered data set comes first.
 
+    ``rendered``, which is ``rendered+places`` without distractors, is listed only by its name.
+
     Args:
         names: Runs, benchmarks or results to list, by name. Empty: all jobs.
         folder: Folder of the results.
@@ -145,7 +149,12 @@ def plan(
             f"({', '.join(benchmarks)}) or a result. "
             "Fix: choose a name that `delfjax reproduce --list` shows"
         )
-    return [job for job in jobs if not names or {job.run.name, job.benchmark, job.name} & {*names}]
+    return [
+        job
+        for job in jobs
+        if {job.benchmark, job.name} & {*names}
+        or (job.benchmark != "rendered" and (not names or job.run.name in names))
+    ]
 
 
 class Reproduction:
@@ -214,7 +223,7 @@ class Reproduction:
 
 
 def run_all(jobs: Sequence[Job]) -> list[Outcome]:
-    """Run jobs one after another. After a failed job, the next job runs.
+    """Run jobs one after another, then decide the claims. After a failed job, the next job runs.
 
     A call after an interruption reuses the finished results and cached features.
     """
@@ -223,4 +232,9 @@ def run_all(jobs: Sequence[Job]) -> list[Outcome]:
         for job in bar:
             bar.set_description(job.name)
             outcomes.append(reproduction.run(job))
+    for folder, benchmark in {(job.path.parent, job.benchmark) for job in jobs}:
+        if benchmark in (HEADLINE, datasets.LABELED):
+            claims = decide_all(folder, benchmark)
+            if any(claim.decision != "not run" for claim in claims):
+                write_claims(claims, folder / CLAIMS)
     return outcomes

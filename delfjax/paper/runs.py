@@ -4,11 +4,10 @@ A run is a method with its settings. The result of a run on a benchmark is the f
 ``<benchmark>_<run>.json`` in `delfjax.provenance.RESULTS`.
 """
 
-import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -26,7 +25,7 @@ from delfjax.search.searcher import SearchConfig
 
 HEADLINE = "rendered+places"  # the benchmark on which claims are decided
 
-Swept = Literal["features", "dimensions", "recall", "bits"]  # settings that a sweep varies
+Swept = Literal["features", "dimensions", "recall", "bits", "neighbors", "neighbors, votes only"]
 SWEEPS: tuple[Swept, ...] = get_args(Swept)
 Kind = Literal["method", "verification", "global", "handcrafted", "combined", "unselected", Swept]
 POOLINGS: dict[Pooling, str] = {"mac": "MAC", "gem": "GeM", "rmac": "R-MAC"}
@@ -35,11 +34,18 @@ DIMENSIONS = (8, 16, 24, 32)  # of a descriptor; every other run has 40
 DEGREES = (3, 4, 8)  # edges per node of a graph; fewer edges miss more neighbors
 GRAPH_FEATURES = 200  # features per photo of the runs with a graph
 GRAPH_BEAM = 60  # width of the graph search; at least the number of neighbors, 60
+NEIGHBORS = (30, 120, 240)  # K, of each query feature; every other run has 60
 CODES = ((4, 5), (10, 5), (10, 8), (20, 8))  # parts of a compressed descriptor, and bits per part
 ALL_LISTS = 8192  # search all inverted lists, so that only the compression loses neighbors
 HALF_PRECISION = 16  # bits of a number in a feature store
 # Runs of another kind that are also one point of a sweep.
-SHARED = {"dimensions": "ft_att", "bits": "ft_att", "recall": f"ft_att_{GRAPH_FEATURES}f"}
+SHARED = {
+    "dimensions": "ft_att",
+    "bits": "ft_att",
+    "recall": f"ft_att_{GRAPH_FEATURES}f",
+    "neighbors": "ft_att",
+    "neighbors, votes only": "ft_att_votes",
+}
 
 # Results with other training seeds, in the folder "runs". The README there has the commands.
 SEEDS = {
@@ -125,18 +131,21 @@ def _methods() -> Iterator[Run]:
     yield method(name="ft_att", row="DELF+FT+ATT", config=DELF_FT_ATT)
 
 
-def _verifications() -> Iterator[Run]:
-    """Yield the four variants without verification, and with our default instead of the paper's."""
-    rules = {"votes": (", votes alone", VOTES), "aware": (", our verification", SCALE_AWARE)}
-    for base in _methods():
+def _verified(methods: Iterable[Run]) -> Iterator[Run]:
+    """Yield each method by the paper's rule, by votes only and, for DELF, by our verification."""
+    rules = {"votes": (", votes only", VOTES), "aware": (", our verification", SCALE_AWARE)}
+    for base in methods:
+        yield base
         for name, (suffix, search) in rules.items():
-            yield Run(
-                name=f"{base.name}_{name}",
-                row=f"{base.row}{suffix}",
-                kind="verification",
-                config=replace(base.config, search=search),
-                headline=base.name == "ft_att",
-            )
+            if name == "votes" or base.kind == "method":
+                yield replace(
+                    base,
+                    name=f"{base.name}_{name}",
+                    row=f"{base.row}{suffix}",
+                    kind="verification",
+                    config=replace(base.config, search=search),
+                    headline=base.headline and (name == "votes" or base.name == "ft_att"),
+                )
 
 
 def _handcrafted() -> Iterator[Run]:
@@ -214,6 +223,13 @@ def _sweeps() -> Iterator[Run]:
             config=replace(DELF_FT_ATT, index=index),
             features=GRAPH_FEATURES,
         )
+    for count, (rule, search) in product(NEIGHBORS, {"": SearchConfig(), "votes": VOTES}.items()):
+        yield Run(
+            name=f"ft_att_{count}k{rule and '_'}{rule}",
+            row=f"DELF+FT+ATT, {count} neighbors{rule and ', votes only'}",
+            kind="neighbors, votes only" if rule else "neighbors",
+            config=replace(DELF_FT_ATT, search=replace(search, neighbors=count)),
+        )
     for parts, bits in CODES:
         settings = {"parts": parts, "bits": bits, "probes": ALL_LISTS}
         yield Run(
@@ -227,7 +243,7 @@ def _sweeps() -> Iterator[Run]:
 RUNS = {
     run.name: run
     for run in chain(
-        _methods(), _verifications(), _handcrafted(), _globals(), _combined(), _sweeps()
+        _verified(_methods()), _verified(_handcrafted()), _globals(), _combined(), _sweeps()
     )
 }
 
@@ -292,6 +308,8 @@ def _setting(kind: Kind, result: Mapping[str, Any]) -> float:
     match kind:
         case "features":
             value: float = config["search"]["features"]
+        case "neighbors" | "neighbors, votes only":
+            value = config["search"]["neighbors"]
         case "recall":
             value = 100 * result["index"]["recall_at_60"]
         case "bits" if config["index"]["kind"] == "pq":
@@ -301,9 +319,3 @@ def _setting(kind: Kind, result: Mapping[str, Any]) -> float:
             value = config["search"]["truncate"] or config["pca"]["dimensions"]
             value *= HALF_PRECISION if kind == "bits" else 1
     return value
-
-
-def command(kind: Kind) -> str:
-    """Return the shell command that computes the results of all runs of one group."""
-    names = [run.name for run in RUNS.values() if run.kind == kind]
-    return shlex.join(["delfjax", "reproduce", "--only", *names])

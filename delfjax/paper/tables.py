@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from delfjax.datasets.rendered import VIEW
-from delfjax.evaluation.significance import average_precisions, bootstrap_interval
+from delfjax.evaluation.significance import mean_score
 from delfjax.files import list_files, reading, write_output
 from delfjax.paper.claims import FILE as CLAIMS
 from delfjax.paper.runs import HEADLINE, results_by_row
@@ -22,7 +22,6 @@ from delfjax.paper.values import PaperTable, table1
 from delfjax.provenance import REPRODUCE, RESULTS, read_result
 
 DASH = "\N{EN DASH}"
-OURS = "rendered", "rendered+places"  # columns that are shown even without a result
 TITLES = {  # column titles of the benchmarks in Table 1
     "oxford5k": "Oxf5k",
     "oxford5k+flickr100k": "Oxf105k",
@@ -117,14 +116,14 @@ def compare_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Tab
     Args:
         paper: Values of the paper's Table 1.
         ours: Dict from method to result files, as `results_by_row` returns it. Methods that are not
-            in the paper get additional rows. Results of several training seeds are averaged.
+            in the paper get additional rows. Results of several training runs are averaged.
 
     Raises:
         ValueError: A result file has no mAP.
     """
     cells = {method: _cells(paths) for method, paths in ours.items()}
     found = {benchmark for row in cells.values() for benchmark in row}
-    columns = [*OURS, *sorted(found - {*OURS})]
+    columns = sorted({HEADLINE} | found, key=lambda name: (name != HEADLINE, name))
     notes: list[str] = []
 
     def show(cell: tuple[str, str] | None) -> str:
@@ -147,7 +146,7 @@ def compare_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Tab
         remarks=(
             f"Paper: {paper.source}; {paper.status}; {paper.unit}.",
             *paper.notes,
-            f"Here: the same unit, with 95% intervals over queries. {DASH}: no such number.",
+            f"Here: the same unit, with 95% intervals over landmarks and training runs. {DASH}: no such number.",
         ),
     )
 
@@ -215,11 +214,7 @@ def _cells(paths: Sequence[Path]) -> dict[str, tuple[str, str]]:
 
 def _cell(runs: Mapping[Path, dict[str, Any]]) -> tuple[str, str]:
     """Return the mean mAP of results with its interval, and a note that names the result files."""
-    first, *others = runs.values()
-    value, (low, high) = first["value"], first["interval"]
-    if others:
-        mean = average_precisions([first, *others])
-        value, (low, high) = np.nanmean(mean), bootstrap_interval(mean, seed=0)
+    first, (value, low, high) = next(iter(runs.values())), mean_score([*runs.values()])
     files = ", ".join(path.name for path in runs)
     note = f"{files}: {first.get('what', '')}; protocol {first.get('protocol', 'standard')}"
     return f"{value:.1f} [{low:.1f}, {high:.1f}]", note

@@ -15,7 +15,7 @@ from delfjax.features.extract_folder import LocalExtractor, PCAConfig, extract_f
 from delfjax.features.store import FeatureStore
 from delfjax.files import cache_folder, digest, sha256
 from delfjax.images.folder import PhotoFolder
-from delfjax.provenance import PROTOCOL, config_to_dict
+from delfjax.provenance import FEATURES, config_to_dict
 from delfjax.search.index import Index, build_index, load_index
 from delfjax.search.index_files import IndexFileError
 
@@ -33,7 +33,7 @@ def cached_store_path(
     """
     root, config = photos.root.resolve(), config or PCAConfig()
     size = min(len(photos), config.photos).bit_length() // 2
-    settings = config_to_dict(model.config), asdict(config), size, PROTOCOL
+    settings = config_to_dict(model.config), asdict(config), size, FEATURES
     key = json.dumps([str(root), model.checksum, *settings])
     return cache_folder() / "stores" / f"{root.name[:NAME_LENGTH]}-{digest(key)[:12]}"
 

@@ -110,6 +110,15 @@ class SearchResult:
         found = self.verifications.items()
         return {image: judge(self.matches[image], each, self.ransac) for image, each in found}
 
+    def renumber(self, images: Int[np.ndarray, " t"]) -> "SearchResult":
+        """Return the result for a database in which photo ``i`` has the index ``images[i]``."""
+        return replace(
+            self,
+            ranking=replace(self.ranking, images=images[self.ranking.images]),
+            matches={int(images[row]): each for row, each in self.matches.items()},
+            verifications={int(images[row]): each for row, each in self.verifications.items()},
+        )
+
 
 class Searcher:
     """Search engine that ranks the photos of a database for a query photo.
@@ -183,13 +192,7 @@ class Searcher:
     def search_subset(self, query: Features, images: Int[np.ndarray, " b"]) -> SearchResult:
         """Rank only the database photos with the indices ``images``, by exact search."""
         subset = Searcher(self.database.select(images), "exact", self.config, pca=self.pca)
-        result = subset(query)
-        return replace(
-            result,
-            ranking=replace(result.ranking, images=images[result.ranking.images]),
-            matches={int(images[row]): each for row, each in result.matches.items()},
-            verifications={int(images[row]): each for row, each in result.verifications.items()},
-        )
+        return subset(query).renumber(images)
 
     def find_neighbors(self, query: Features) -> Neighbors:
         """Find the nearest database features of each feature of a query that `reduce` returned."""

@@ -10,7 +10,13 @@ from worlds import classes, extractor, flat
 from delfjax.datasets import labeled
 from delfjax.datasets.benchmark import STANDARD, Benchmark, Query
 from delfjax.datasets.truth import Truth
-from delfjax.evaluation.benchmark import Evaluation, evaluate, photos_sha256
+from delfjax.evaluation.benchmark import (
+    Evaluation,
+    evaluate,
+    number_landmarks,
+    own_photos,
+    photos_sha256,
+)
 from delfjax.evaluation.config import RunConfig
 from delfjax.evaluation.precision_recall import pool
 from delfjax.features.extract_folder import PCAConfig
@@ -31,6 +37,7 @@ CONFIG = RunConfig(
     search=SearchConfig(neighbors=20, ransac=RansacConfig(hypotheses=64, residual=2.0)),
 )
 POOLING = GlobalConfig(longest=64)
+PAPER, VOTES = CONFIG.search, replace(CONFIG.search, verified=0)
 GLOBAL = replace(CONFIG, global_descriptor=POOLING)
 
 
@@ -203,14 +210,69 @@ def test_the_pca_is_learned_without_distractors(photos, tmp_path):
     np.testing.assert_array_equal(one.components, other.components)
 
 
-def test_pooled_results_are_without_junk_and_with_distractor_queries(photos):
+def test_pooled_results_are_without_junk_and_own_photos_and_with_distractor_queries(photos):
     truths = {STANDARD: (Truth(np.array([0, 1]), np.array([2])),)}
     found = run(boxed(photos, truths=truths))
     pooled = pool(found)
     assert set(pooled.queries) == {0, 1}
-    assert pooled.correct[pooled.queries == 0].sum() == 2
+    assert pooled.correct[pooled.queries == 0].sum() == 1, "photo 0 is that of the query"
     assert not pooled.correct[pooled.queries == 1].any()
-    assert (pooled.queries == 0).sum() == len(found.benchmark.database) - 1
+    assert (pooled.queries == 0).sum() == len(found.benchmark.database) - 2
+
+
+@pytest.mark.parametrize("fields", [{"search": VOTES}, {"search": PAPER}, {"descriptor": POOLING}])
+def test_equal_scores_are_ranked_in_an_order_that_does_not_depend_on_the_database(tmp_path, fields):
+    """Eight copies of one photo have equal scores, with every rule."""
+    photos = flat(tmp_path / "photos", 1)
+    copies = [f"copy{number}.png" for number in range(8)]
+    for name in copies:
+        (photos.root / name).write_bytes(photos.path(photos.names[0]).read_bytes())
+    config = replace(CONFIG, search=fields.get("search", PAPER))
+    config = replace(
+        config, pca=PCAConfig(dimensions=4), global_descriptor=fields.get("descriptor")
+    )
+    orders = []
+    for names in (copies, copies[::-1]):
+        query, truth = Query(name="a", photo=photos.names[0]), Truth(np.array([0]))
+        benchmark = Benchmark(
+            name="copies",
+            root=photos.root,
+            database=tuple(names),
+            queries=(query,),
+            truths={STANDARD: (truth,)},
+        )
+        found = run(benchmark, config, store=tmp_path / "store")
+        (result,) = found.results
+        scores = result.ranking.votes if "search" in fields else result.ranking.scores
+        assert len({*scores.tolist()}) == 1
+        assert result.matches.keys() == result.verifications.keys() <= {*range(8)}
+        orders.append([names[image] for image in result.ranking.images])
+    assert orders[0] == orders[1]
+    assert orders[0] not in (copies, copies[::-1])
+
+
+def test_queries_that_share_photos_show_one_landmark(photos, benchmark):
+    assert number_landmarks(benchmark) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    names = "abcde"
+    database = tuple(f"{name}/0.png" for name in names)
+    positives = {"easy": [[1], [], [2], [], [4]], "hard": [[1], [1], [], [3], []]}
+    linked = Benchmark(
+        name="linked",
+        root=photos.root,
+        database=database,
+        queries=tuple(Query(name=name, photo=f"{name}/1.png") for name in names),
+        truths={
+            name: tuple(Truth(np.array(each, int)) for each in found)
+            for name, found in positives.items()
+        },
+    )
+    assert number_landmarks(linked) == [0, 0, 1, 2, 3]
+    assert own_photos(linked) == {}
+    moved = replace(linked, queries=(*linked.queries[:4], Query(name="e", photo="a/0.png")))
+    assert own_photos(moved) == {4: 0}
+    assert number_landmarks(moved) == [0, 0, 1, 2, 3]
+    moved = replace(linked, queries=(*linked.queries[:4], Query(name="e", photo="c/0.png")))
+    assert number_landmarks(moved) == [0, 0, 1, 2, 1]
 
 
 # --- the record and the index
@@ -223,6 +285,7 @@ def test_the_summary_is_plain_json(plain):
     assert 0 <= low <= found["value"] <= high <= 100
     assert list(found["precision_at"]) == ["1", "5"]
     assert (found["queries"], found["database"], found["failed"]) == (9, 9, {})
+    assert found["landmarks"] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert found["index"] == {"kind": "exact", "recall_at_60": 1.0}
     assert RunConfig.from_dict(found["config"]) == plain.config
     assert found["protocol_version"] == PROTOCOL

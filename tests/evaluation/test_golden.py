@@ -13,7 +13,7 @@ from delfjax.datasets import rendered
 from delfjax.features.global_descriptors import GlobalConfig
 from delfjax.search.expansion import ExpansionConfig
 
-# Computed by version 0.2.0, which agrees with version 0.1.0. Other kinds of CPU round differently: scores of the rendered set differed by
+# Computed with PROTOCOL 2. Other kinds of CPU round differently: scores of the rendered set differed by
 # 0.02 points of mAP, those of single queries by up to 0.74.
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "golden.json").read_text())
 LANDMARKS = ("blue_portal", "canal_palace")

@@ -83,7 +83,7 @@ def test_junk_and_photos_without_features_do_not_count(tmp_path, mask, monkeypat
     )
     evaluation = replace(evaluation_of(benchmark, ranked([0], [9])), store=tmp_path)
     found = report._keypoints_on_landmark(evaluation)["on_landmark"]
-    assert (found["photos"], found["value"], found["by_query"]) == (2, 50, [100])
+    assert (found["photos"], found["value"]) == (2, 50)
 
 
 def test_random_scores_give_the_fraction_of_the_mask(mask):

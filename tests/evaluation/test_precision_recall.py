@@ -1,13 +1,14 @@
 """Precision and recall over the results of all queries: worked examples, properties, errors."""
 
+from dataclasses import replace
 from pathlib import Path
 
-import jaxtyping
 import numpy as np
 import pytest
 from evaluations import evaluation_of, ranked
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t
 
 from delfjax.datasets.benchmark import Benchmark, Query
 from delfjax.datasets.truth import Truth
@@ -18,16 +19,23 @@ from delfjax.evaluation.precision_recall import (
     precision_at_recall,
     summarize_curve,
 )
+from delfjax.evaluation.significance import resample
 
 
-def pooled(scores, correct, queries=None) -> PooledResults:
+def pooled(scores, correct, queries=None, positives=None) -> PooledResults:
+    """Return results whose positives, one number per query, are all found unless given."""
     correct = np.array(correct, bool)
-    queries = np.zeros(len(correct), int) if queries is None else np.array(queries)
-    return PooledResults(scores=np.array(scores), correct=correct, queries=queries)
+    queries = np.zeros(len(correct), int) if queries is None else np.array(queries, int)
+    if positives is None:
+        positives = np.bincount(queries, correct, minlength=1).astype(int)
+    return PooledResults(
+        scores=np.array(scores), correct=correct, queries=queries, positives=np.array(positives)
+    )
 
 
 def select(results: PooledResults, rows) -> PooledResults:
-    return pooled(results.scores[rows], results.correct[rows], results.queries[rows])
+    found = results.scores[rows], results.correct[rows], results.queries[rows]
+    return pooled(*found, results.positives)
 
 
 def random_results(seed: int, distractor_queries: int) -> PooledResults:
@@ -35,7 +43,9 @@ def random_results(seed: int, distractor_queries: int) -> PooledResults:
     random = np.random.default_rng(seed)
     queries = np.repeat(np.arange(30 + distractor_queries), 10)
     correct = (random.random(len(queries)) < 0.4) & (queries < 30)
-    return pooled(random.poisson(np.where(correct, 14, 6)), correct, queries)
+    positives = np.where(np.arange(30 + distractor_queries) < 30, 5, 0)
+    positives = np.maximum(positives, np.bincount(queries, correct).astype(int))
+    return pooled(random.poisson(np.where(correct, 14, 6)), correct, queries, positives)
 
 
 # Pooling
@@ -66,6 +76,16 @@ def test_pooling_leaves_out_junk_and_photos_that_were_not_verified():
         [True, False, False, False],
         [0, 0, 1, 1],
     ]
+
+
+def test_the_photo_of_a_query_is_no_result_of_it():
+    queries = Query(name="a", photo="1.jpg"), Query(name="b", photo="3.jpg")
+    truths = {"first": (Truth(np.array([0, 1])), Truth(np.array([2])))}
+    benchmark = replace(BENCHMARK, queries=queries, truths=truths, distractor_queries=())
+    results = ranked([1, 0, 2], [9, 7, 5]), ranked([3, 2, 1], [9, 6, 4])
+    found = pool(evaluation_of(benchmark, *results))
+    assert columns(found) == [[7, 5, 6, 4], [True, False, True, False], [0, 0, 1, 1]]
+    assert found.positives.tolist() == [1, 1]
 
 
 def test_pooling_keeps_all_results_of_another_score():
@@ -137,8 +157,7 @@ def test_results_may_be_in_any_order():
     shuffled = select(results, np.random.default_rng(0).permutation(len(results.scores)))
     expected = precision_at_recall(results, recalls)
     np.testing.assert_array_equal(precision_at_recall(shuffled, recalls), expected)
-    options = {"positives": 130, "queries": 35}
-    assert summarize_curve(shuffled, **options) == summarize_curve(results, **options)
+    assert summarize_curve(shuffled, range(30)) == summarize_curve(results, range(30))
 
 
 # Mean precision
@@ -147,53 +166,53 @@ def test_results_may_be_in_any_order():
 def test_mean_precision_of_perfect_results():
     """Precision is 1 if all positives are found first, and 0 from the first that is missing."""
     perfect = pooled(np.arange(100, 0, -1), np.ones(100), np.arange(100))
-    assert mean_precision(perfect, 100) == pytest.approx([1])
-    assert mean_precision(perfect, 1000) == pytest.approx([0.5], abs=0.02)
+    assert mean_precision(perfect) == pytest.approx(1)
+    missing = replace(perfect, positives=np.full(100, 10))
+    assert mean_precision(missing) == pytest.approx(0.5, abs=0.02)
 
 
 def test_mean_precision_agrees_with_the_precisions():
-    results, positives = random_results(0, distractor_queries=10), 130
-    recalls = np.geomspace(10, positives, 60)
+    results = random_results(0, distractor_queries=10)
+    recalls = np.geomspace(10, results.positives.sum(), 60)
     expected = np.nan_to_num(precision_at_recall(results, recalls)).mean()
-    assert mean_precision(results, positives) == pytest.approx([expected])
+    assert mean_precision(results) == pytest.approx(expected)
 
 
-def test_a_resample_repeats_the_results_of_its_queries():
+def test_weights_repeat_the_results_and_positives_of_a_query():
     results, random = random_results(2, distractor_queries=5), np.random.default_rng(0)
-    query_counts = random.multinomial(35, np.full(35, 1 / 35), 4)
-    precisions = mean_precision(results, 100, query_counts)
-    for counts, precision in zip(query_counts, precisions, strict=True):
-        repeated = select(
-            results, np.repeat(np.arange(len(results.scores)), counts[results.queries])
-        )
-        assert mean_precision(repeated, 100) == pytest.approx([precision])
+    for _ in range(4):
+        weights = random.integers(0, 3, 35)
+        rows = np.repeat(np.arange(len(results.scores)), weights[results.queries])
+        repeated = select(results, rows)
+        recalls = np.geomspace(10, results.positives.sum(), 60)
+        recalls *= weights @ results.positives / results.positives.sum()
+        expected = precision_at_recall(repeated, recalls)
+        found = precision_at_recall(results, recalls, weights.astype(float))
+        np.testing.assert_allclose(found, expected)
+        mean = mean_precision(results, weights.astype(float))
+        assert mean == pytest.approx(np.nan_to_num(expected).mean())
 
 
 # Summary
 
 
 def test_a_summary_holds_the_curve_and_its_mean():
-    results = random_results(0, distractor_queries=10)
-    summary = summarize_curve(results, positives=130, queries=40)
+    results, landmarks = random_results(0, distractor_queries=10), np.repeat(np.arange(10), 3)
+    summary = summarize_curve(results, landmarks.tolist())
     expected = precision_at_recall(results, np.array(summary["recalls"]))
     np.testing.assert_allclose(summary["precisions"], 100 * expected, atol=0.005)
     assert summary["recalls"][-1] == results.correct.sum()
-    assert summary["mean"] == pytest.approx(100 * mean_precision(results, 130)[0], abs=0.005)
+    assert summary["mean"] == pytest.approx(100 * mean_precision(results), abs=0.005)
     low, high = summary["interval"]
     assert 0 < low < summary["mean"] < high < 100
-    assert len(summary["draws"]) == 500
-    np.testing.assert_array_equal(summary["draws"], np.round(summary["draws"], 2))
-    np.testing.assert_allclose(
-        np.quantile(summary["draws"], [0.025, 0.975]), [low, high], atol=0.01
-    )
+    weights = [*resample(landmarks, np.arange(10))]
+    for draw, each in zip(summary["draws"][:5], weights, strict=False):
+        assert draw == pytest.approx(100 * mean_precision(results, each), abs=0.005)
+    assert len(summary["draws"]) == len(weights)
+    assert high - low == pytest.approx(2 * t.ppf(0.975, 9) * np.std(summary["draws"]), abs=0.02)
 
 
 def test_a_summary_of_no_correct_result():
-    summary = summarize_curve(pooled([3, 2], [0, 0], [0, 1]), positives=5, queries=2)
+    results = pooled([3, 2], [0, 0], [0, 1], positives=[5, 0])
+    summary = summarize_curve(results, [0])
     assert (summary["recalls"], summary["precisions"], summary["mean"]) == ([1], [0], 0)
-
-
-def test_a_score_that_is_nan_is_an_error(monkeypatch):
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-    with pytest.raises(ValueError, match=r"of \d+ scores are NaN; expected numbers"):
-        pooled([1.0, np.nan], [1, 1])

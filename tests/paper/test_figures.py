@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from delfjax.paper import values
-from delfjax.paper.figures import LINES, fig5, landmarks, sweeps
+from delfjax.paper.figures import LINES, fig5, sweeps
 
 PAPER = values.fig5()
 SAVED = {"curve": {"recalls": [1, 10, 100], "precisions": [100.0, 80.0, 25.0]}}
@@ -74,6 +74,13 @@ def test_a_sweep_is_sorted_and_has_its_interval():
     assert (left.get_xlabel(), right.get_xlabel()) == ("features", "dimensions")
 
 
+def test_many_sweeps_are_drawn_in_rows_of_three():
+    figure = sweeps({f"setting {number}": {1: result(1.0), 2: result(2.0)} for number in range(4)})
+    assert [ax.get_xlabel() for ax in figure.axes] == [f"setting {number}" for number in range(4)]
+    tops = [ax.get_position().y1 for ax in figure.axes]
+    assert tops[0] == tops[1] == tops[2] > tops[3]
+
+
 def test_a_wide_range_has_a_logarithmic_axis():
     found = {
         "bits": {20: result(1.0), 640: result(2.0)},
@@ -82,11 +89,3 @@ def test_a_wide_range_has_a_logarithmic_axis():
     bits, recall = sweeps(found).axes
     assert (bits.get_xscale(), recall.get_xscale()) == ("log", "linear")
     assert [text.get_text() for text in bits.get_xticklabels()] == ["20", "640"]
-
-
-def test_every_landmark_is_one_point():
-    on = {"by_landmark": {"a": 20.0, "b": 60.0}, "average_precision": {"b": 90.0, "a": 40.0}}
-    figure = landmarks({"norm": {"on_landmark": on}, "attention": {"on_landmark": on}})
-    one, other = figure.axes[0].collections
-    np.testing.assert_array_equal(one.get_offsets(), [[60, 90], [20, 40]])
-    assert [one.get_label(), other.get_label()] == ["norm", "attention"]

@@ -3,14 +3,11 @@
 import pytest
 
 from delfjax import datasets
-from delfjax.cli.main import parse
 from delfjax.features.factory import model_names
 from delfjax.paper.runs import (
     PROFILES,
     RUNS,
     SEEDS,
-    SWEEPS,
-    command,
     result_files,
     results_by_row,
     sweep,
@@ -47,8 +44,11 @@ def test_rows_have_the_names_of_the_paper():
     assert len(rows) == len(RUNS)
 
 
-def test_the_readme_shows_a_dozen_rows_at_most():
-    assert 4 <= sum(run.headline and run.features is None for run in RUNS.values()) <= 12
+def test_the_readme_shows_every_method_and_its_votes():
+    shown = [run.row for run in RUNS.values() if run.headline and run.features is None]
+    assert len(shown) <= 16
+    for row in ("DELF-noFT", "DELF+FT", "DELF-noFT+ATT", "DELF+FT+ATT", "RootSIFT"):
+        assert shown[shown.index(row) + 1] == f"{row}, votes only"
 
 
 def test_results_are_found_with_their_seeds(tmp_path):
@@ -100,7 +100,12 @@ def test_a_sweep_has_the_run_of_another_kind_that_is_one_of_its_points(tmp_path)
     assert sorted(sweep("recall", tmp_path)) == pytest.approx([70, 99.5, 100])
 
 
-@pytest.mark.parametrize("kind", SWEEPS)
-def test_a_sweep_has_a_command_that_makes_it(kind):
-    options = parse(command(kind).split()[1:])
-    assert {RUNS[name].kind for name in options.only} == {kind}
+def test_the_number_of_neighbors_is_varied_with_and_without_verification(tmp_path):
+    for kind, base in {"neighbors": "ft_att", "neighbors, votes only": "ft_att_votes"}.items():
+        for run in [RUNS[base], *(run for run in RUNS.values() if run.kind == kind)]:
+            result = {"config": run.at(PROFILES["embedded"]).to_dict()}
+            write_result(tmp_path / f"rendered+places_{run.name}.json", result)
+        found = sweep(kind, tmp_path)
+        assert sorted(found) == [30, 60, 120, 240]
+        verified = {each["config"]["search"]["verified"] for each in found.values()}
+        assert verified == ({100} if kind == "neighbors" else {0})
