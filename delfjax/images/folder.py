@@ -98,6 +98,11 @@ class PhotoFolder:
         return len(self.names)
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """Top-level subfolder of each photo, or ``""`` for a photo directly in ``root``."""
+        return tuple(name.split("/")[0] if "/" in name else "" for name in self.names)
+
+    @property
     def skipped_summary(self) -> str:
         """Sentence about the number and suffixes of the skipped files. Empty if there are none."""
         if not self.skipped:

@@ -30,7 +30,7 @@ def test_all_files_are_intact_and_the_set_is_small():
 
 
 def test_training_has_49_landmarks_of_15_photos():
-    counts = Counter(name.split("/")[0] for name in rendered.training_photos().names)
+    counts = Counter(rendered.training_photos().labels)
     assert len(counts) == 49
     assert set(counts.values()) == {15}
 
@@ -48,9 +48,7 @@ def test_the_evaluation_has_the_shape_of_oxford5k(benchmark):
 
 
 def test_training_evaluation_and_distractors_share_no_scene(benchmark):
-    assert not set(name.split("/")[0] for name in rendered.training_photos().names) & set(
-        rendered.landmark_bounds()
-    )
+    assert not set(rendered.training_photos().labels) & set(rendered.landmark_bounds())
 
     def scenes(photos):
         return {photo.split("/")[1].rpartition("_")[0] for photo in photos}
