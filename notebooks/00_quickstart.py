@@ -44,7 +44,8 @@ dx.plots.matches(far, near, pair)
 # *Yellow lines are inliers: matches that agree on one geometric map from the left photo to the right one.
 # White lines are matches that do not agree with it.*
 #
-# The number of inliers is the similarity of two photos. Compare it with a photo of another place:
+# More inliers mean more similar photos, but no number of inliers means "same place" for all photos. `pair.verdict` answers
+# this question with a probability ([verification](../docs/verification.md)). Compare the inliers with those of another place:
 
 # %%
 other_pair = dx.match(features[0], features[2])
@@ -53,7 +54,7 @@ dx.plots.matches(far, street, other_pair)
 # %% [markdown]
 # *Two different places have few matches, and few of these are inliers.*
 #
-# A few inliers always occur by chance. To search a photo collection, DELF matches the query with the photos of the
+# Three matches always agree with the map through them, so unrelated photos can have a few inliers. To search a photo collection, DELF matches the query with the photos of the
 # collection and ranks them by their number of inliers; delfjax adds the number of matches
 # ([Retrieval](05_retrieval.ipynb)).
 #
@@ -71,7 +72,7 @@ figure
 #
 # ## A pair with a known answer
 #
-# To check each step, take a real photo and make a second view of it. The view is rotated by 8 degrees,
+# To check each step, take a real photo and make a second view of it. The view is enlarged by 10%, rotated by 8 degrees,
 # compressed to 85% of its width, darkened, and noisy. The exact map between the two is known.
 #
 # The photos come with scikit-learn (CC BY 2.0: the pavilion by danielbuechele, the flower by vultilion).
@@ -133,13 +134,14 @@ figure.save("figures/quickstart_attention.jpg")
 figure
 
 # %% [markdown]
-# *The L2 norm is highest along the border of the sky. Attention is highest on the pavilion, and low on most of the sky and
+# *The L2 norm is highest where the sky meets the edge of the photo. Attention is highest on the pavilion, and low on most of the sky and
 # the trees.*
 #
-# The norm responds to the border because convolutions pad the photo with zeros, which look like an edge.
+# The norm probably responds to this edge because convolutions pad the photo with zeros, which look like an edge.
 #
-# Cells respond most to a point about 8 pixels of their scale below and to the right of their center
-# ([Attention](04_attention.ipynb) measures it). The maps above and the keypoints below are drawn there.
+# Cells respond most to a point 4 to 10 pixels of their scale below and to the right of their center
+# ([Attention](04_attention.ipynb) measures it). The maps above and the keypoints below are drawn
+# half a stride (8 pixels) below and to the right.
 #
 # ### How the attention is trained (Fig. 4)
 #
@@ -179,8 +181,7 @@ dx.plots.keypoints(photo, drawn, title="the 300 features with the highest attent
 # $$\hat f = \frac{f}{\lVert f\rVert}, \qquad z = P(\hat f - \mu), \qquad \hat z = \frac{z}{\lVert z\rVert} \in \mathbb R^{40}$$
 #
 # The first normalization removes the contrast of the region, which scales $f$. The second puts all descriptors on a sphere again,
-# where the distance depends on the angle only: $\lVert \hat z - \hat z'\rVert^2 = 2 - 2\,\hat z^\top\hat z'$. So one limit on the
-# distance fits all photos.
+# where the distance depends on the angle only: $\lVert \hat z - \hat z'\rVert^2 = 2 - 2\,\hat z^\top\hat z'$.
 
 # %%
 lesson.source("delfjax.features.pca.PCA.__call__")
@@ -343,7 +344,7 @@ widgets.match_uploads(model)
 # - The attention is trained on rendered landmarks, and the descriptors are those of ImageNet.
 # - The PCA is fitted to the photos of this notebook. The paper fits it to a database.
 # - A putative match is mutual. In the official code, one direction is enough.
-# - The paper's query features vote with 60 neighbors each, and an approximate index finds them.
+# - Here a query feature votes with one neighbor. The full system uses 60 neighbors, which an index finds.
 
 # %% [markdown]
 # ## Exercises
@@ -390,6 +391,7 @@ exercises.check_count_inliers(count_inliers)
 # %% [markdown]
 # **3. How many trials?** A share `w` of the matches is correct. How many trials $T$ does RANSAC need to draw three correct
 # matches at least once with probability `confidence`? Solve $(1 - w^3)^T = 1 - \text{confidence}$.
+# Do not round the result.
 
 
 # %%

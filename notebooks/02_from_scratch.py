@@ -46,7 +46,7 @@ jnp = jax.numpy  # the functions of NumPy, on any device
 # | `optimizer.step()` changes the weights | `optax.apply_updates(weights, updates)` returns new weights |
 # | `torch.compile(function)` | `jax.jit(function)` |
 # | a loop over a batch, or `torch.vmap` | `jax.vmap(function)` |
-# | `torch.manual_seed(0)`, then `torch.randn(3)` | `jax.random.normal(jax.random.key(0), 3)` |
+# | `torch.manual_seed(0)`, then `torch.randn(3)` | `jax.random.normal(jax.random.key(0), 3)`; a key always gives the same numbers |
 
 # %% [markdown]
 # ## The photos
@@ -125,7 +125,7 @@ print(f"scores {scores.shape}, all {scores.min():.4f}: log 2 is {jnp.log(2):.4f}
 # The function `attention` treats one descriptor, a map of descriptors, or a batch of maps: `@` multiplies the last axis. All
 # scores are $\log 2$, because $w_2 = 0$.
 #
-# delfjax has the same formula as a Flax module:
+# delfjax has the same formula as a Flax module. `Float[Array, "b y x c"]` names the axes: batch, rows, columns, channels:
 
 # %%
 lesson.source("delfjax.models.attention.Attention.__call__")
@@ -187,7 +187,9 @@ lesson.source("delfjax.training.step.cross_entropy")
 #    $\frac{\partial L}{\partial \alpha_n} = \frac1N\, g^\top W \hat f_n$.
 # 3. From the score to the weights. With $h_n = \operatorname{relu}(W_1^\top f_n + b_1)$ and $x_n = w_2^\top h_n + b_2$,
 #    the slope of the softplus is $\frac{\partial \alpha_n}{\partial x_n} = \frac{1}{1 + e^{-x_n}}$, the sigmoid. Then
-#    $\frac{\partial x_n}{\partial w_2} = h_n$ and $\frac{\partial x_n}{\partial b_2} = 1$.
+#    $\frac{\partial x_n}{\partial w_2} = h_n$ and $\frac{\partial x_n}{\partial b_2} = 1$. For the first layer, relu passes the
+#    gradient only where $h_n > 0$: $\frac{\partial x_n}{\partial b_1} = w_2 \odot [h_n > 0]$.
+# 4. For the classifier, $\frac{\partial L}{\partial W} = g\,\bigl(\frac1N\sum_n\alpha_n\hat f_n\bigr)^\top$.
 #
 # Together this is Eq. 3 of the paper:
 # $\frac{\partial L}{\partial\theta} = \frac{\partial L}{\partial y}\sum_n W f_n \frac{\partial\alpha_n}{\partial\theta}$, here with
@@ -365,7 +367,7 @@ print(f"1,000 maps in a loop: {loop_time:.1f} ms,", end=" ")
 print(f"with vmap: {lesson.milliseconds(all_maps, query, database):.1f} ms")
 
 # %% [markdown]
-# The loop starts 1,000 small programs, and `vmap` starts one. Large matrix products gain less: on a CPU, the training step above
+# The loop starts thousands of small programs: some cut a triple out of the arrays, and one computes its map. `vmap` starts one. Large matrix products gain less: on a CPU, the training step above
 # takes about as long without `jit`.
 #
 # **Sharding** divides a batch over several devices. A *mesh* names the devices, and a *sharding* says which axis of an array is
@@ -392,7 +394,7 @@ print(f"two devices: {lesson.milliseconds(fast, copies, *sharded):.0f} ms")
 
 # %% [markdown]
 # Each device has half of the photos, and the gradient is the same up to rounding. The two devices share the cores of one CPU, so
-# this saves no time here. On a machine with eight GPUs, each computes an eighth of the batch. `dx.train` does this on all devices
+# this saves little time here. On a machine with eight GPUs, each computes an eighth of the batch. `dx.train` does this on all devices
 # that JAX finds.
 #
 # ## The same in Flax

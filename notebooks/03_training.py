@@ -253,8 +253,8 @@ dx.plots.training_curves(both, classes=49)
 # train. Two causes are known.
 #
 # **Cause 1: all scores become zero.** A score is $\operatorname{softplus}(x) = \log(1 + e^x)$, where $x$ is the output
-# of the last layer of the attention. Its derivative $1 / (1 + e^{-x})$ vanishes for very negative $x$. If the scores
-# of all cells are zero, the gradient is zero, too, and they stay zero. This happened here in one of three runs with
+# of the last layer of the attention. Its derivative $1 / (1 + e^{-x})$ is almost zero for very negative $x$, so the score
+# no longer changes. If the scores of all cells are almost zero, so is the gradient of the attention. This happened here in one of three runs with
 # different seeds, within the first steps.
 
 # %%
@@ -271,7 +271,8 @@ dx.plots.training_curves({"failed run": failed, "with a minimum slope": repaired
 # $\log 2$. Both are part of delfjax.
 #
 # **Cause 2: the learning rate does not fit the pooling.** The *sum* over cells in the equation above grows with the area of the
-# photo: between $\gamma = 1/4$ and $\gamma = 1$ by a factor of sixteen. The *mean* over cells does not. The official code and
+# photo: between $\gamma = 1/4$ and $\gamma = 1$ by a factor of about fourteen for
+# crops of 720 pixels (Exercise 2). The *mean* over cells does not. The official code and
 # delfjax therefore use the mean. To use the sum, set `pooling="sum"` in `ClassifierConfig`, and a lower learning rate.
 
 # %% [markdown]

@@ -78,7 +78,10 @@ models = {
 # | max pooling | 3 | 2 | $7 + 2 \cdot 2 = 11$ | $2 \cdot 2 = 4$ |
 # | first 3 x 3 convolution of conv2 | 3 | 1 | $11 + 2 \cdot 4 = 19$ | $1 \cdot 4 = 4$ |
 #
-# delfjax continues like this to conv4:
+# The 3 x 3 convolutions of conv2 (three, 4 pixels apart), conv3 (four, 8 apart) and conv4 (six, 16 apart) add $2j$ each:
+# $11 + 3\cdot2\cdot4 = 35$, $35 + 4\cdot2\cdot8 = 99$, and $99 + 6\cdot2\cdot16 = 291$. 1 x 1 convolutions add nothing.
+#
+# delfjax computes the same:
 
 # %%
 lesson.source("delfjax.models.resnet.receptive_field")
@@ -148,8 +151,8 @@ for name, model in {"ImageNet": imagenet, "fine-tuned": tuned}.items():
     print(f"{right:.1f} ± {error[1]:.1f} pixels to the right")
 
 # %% [markdown]
-# Both networks respond to something about half a stride (8 pixels) below and to the right of the center. The reason is in the
-# kernels, which are not symmetric. For each layer, we compute the center of mass of the squared weights, relative to the
+# Both networks respond to something 4 to 10 pixels below and to the right of the center. We use half a stride, 8 pixels, for
+# both directions. The reason is in the kernels, which are not symmetric. For each layer, we compute the center of mass of the squared weights, relative to the
 # middle of the kernel. One *tap* is one weight of the kernel.
 
 # %%
@@ -387,7 +390,8 @@ for name, each in found.items():
 
 # %% [markdown]
 # All four scores hit the landmark more often when the keypoints move 8 pixels down and right, and less often when they move back.
-# Three of them gain about ten points. This agrees with the offset that we measured with patches.
+# Three of them gain about ten points. The direction agrees with the patches. Two scores gain a little more at 16 pixels,
+# so this test does not give the exact offset.
 #
 # ## Scores as detectors
 #
@@ -432,7 +436,8 @@ figure
 #
 # ## Does attention improve retrieval?
 #
-# Mean average precision (mAP) on the rendered benchmark: 55 queries, 392 database photos, 100 features per photo.
+# The *average precision* of a query is 1 if all correct photos come first, and lower the later they come. Its mean over
+# queries is the mAP. Here it is measured on the rendered benchmark: 55 queries, 392 database photos, 100 features per photo.
 # `delfjax reproduce` measured it with the same models and wrote the results to `data/results`.
 # [Retrieval](05_retrieval.ipynb) explains each step.
 #
@@ -570,8 +575,8 @@ dx.provenance.update_result(
 # %% [markdown]
 # ## Summary
 #
-# - A cell of conv4 sees 291 x 291 pixels, but it responds mostly to pixels near a point about 8 pixels below and to the right
-#   of the center.
+# - A cell of conv4 sees 291 x 291 pixels, but it responds mostly to pixels near a point 4 to 10 pixels below and to the
+#   right of the center.
 # - The norm of ImageNet descriptors prefers borders of the sky. Attention, and the norm after fine-tuning, prefer the landmark.
 # - Attention trained on rendered photos also selects buildings in real photos.
 # - In retrieval, attention helps ImageNet descriptors most. It adds little to descriptors that were fine-tuned through conv4.
@@ -612,7 +617,7 @@ exercises.check_receptive_field(receptive_field)
 
 # %% [markdown]
 # **2. Hit rate.** `positions` holds one $(y, x)$ per keypoint, and `mask` is True at the pixels of the landmark. Return the share
-# of keypoints on the landmark.
+# of keypoints on the landmark. Round positions to the nearest pixel.
 
 
 # %%

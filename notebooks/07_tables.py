@@ -2,8 +2,8 @@
 # # Tables and figures: the paper's results beside ours
 #
 # **Paper:** Noh et al., *Large-Scale Image Retrieval with Attentive Deep Local Features*, ICCV 2017,
-# Section 5: Table 1 and Figs. 1, 4 and 5. Notebook 01 has Figs. 2 and 3, notebook 03 has Fig. 9, and notebook 04
-# has Figs. 6 to 8.
+# Section 5: Table 1 and Figs. 1, 4 and 5. [Data](01_data.ipynb) has Figs. 2 and 3, [Attention](04_attention.ipynb) has
+# Fig. 9, and [Retrieval](05_retrieval.ipynb) has Figs. 6 to 8.
 #
 # **You will learn**
 #
@@ -12,7 +12,7 @@
 # - how precision and recall of all queries together show whether scores are comparable (Eq. 4 and Fig. 5),
 # - which claims of the paper hold on our rendered landmarks.
 #
-# **You need** notebooks [03](04_attention.ipynb) and [04](05_retrieval.ipynb): features, votes and RANSAC. **Time:** 40
+# **You need** [Attention](04_attention.ipynb) and [Retrieval](05_retrieval.ipynb): features, votes and RANSAC. **Time:** 40
 # minutes to read, with three exercises; half a minute to run. The notebook reads results from `data/results`.
 # `delfjax reproduce` makes them, in about an hour on two CPU cores.
 
@@ -280,7 +280,7 @@ for row, result in sorted(curves.items(), key=lambda each: -each[1]["curve"]["me
 #
 # The next figure varies one number at a time. All panels use the same extracted features.
 #
-# - **Neighbors:** K, the number of database features that are found for each query feature (60 in the paper). With
+# - **Neighbors:** K, the number of database features that are found for each query feature (60 by default). With
 #   and without verification by RANSAC.
 # - **Features:** the best of a photo.
 # - **Dimensions:** the first of the PCA, normalized again.
