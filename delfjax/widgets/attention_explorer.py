@@ -41,7 +41,7 @@ DEFAULTS: dict[str, Any] = {
     "count": 100,
     "heat": True,
     "keypoints": True,
-    "shift": False,
+    "shift": True,
 }
 
 

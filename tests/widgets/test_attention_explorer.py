@@ -223,6 +223,7 @@ def check_drawing(page, photo):
     set_count(page, 20)
     page.get_by_text("20 keypoints").wait_for()
     rings = "[...document.querySelectorAll('figure circle.light')].map(c => [c.cy, c.cx].map(each => each.baseVal.value))"
+    page.locator("input[name=shift]").uncheck()
     drawn = np.array(page.evaluate(rings))[::-1]
     np.testing.assert_allclose(drawn - 0.5, features.positions, atol=1e-3)
     page.locator("input[name=shift]").check()
