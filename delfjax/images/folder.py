@@ -33,6 +33,7 @@ from delfjax.types import Box, Photo
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+MAX_LINKS = 100  # links to one folder that `scan` follows
 AHEAD = 4  # number of threads that read photos, and of photos read in advance
 # A file with one of these suffixes is expected to be a photo, and is listed even if it cannot be read.
 PHOTO_SUFFIXES = frozenset(
@@ -98,9 +99,13 @@ class PhotoFolder:
         return len(self.names)
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """Top-level subfolder of each photo, or ``""`` for a photo directly in ``root``."""
-        return tuple(name.split("/")[0] if "/" in name else "" for name in self.names)
+    def labels(self) -> tuple[str, ...] | None:
+        """Top-level subfolder of each photo, or ``""`` for a photo directly in ``root``.
+
+        None if no photo is in a subfolder.
+        """
+        labels = tuple(name.split("/")[0] if "/" in name else "" for name in self.names)
+        return labels if any(labels) else None
 
     @property
     def skipped_summary(self) -> str:
@@ -189,9 +194,10 @@ def list_files(root: str | os.PathLike[str]) -> list[str]:
     lead to a folder that contains them. A broken link counts as a file.
 
     Raises:
-        PhotoError: If a folder is missing or unreadable.
+        PhotoError: If a folder is missing or unreadable, or if too many links lead to a folder.
     """
     root, names = Path(root), []
+    visits: Counter[tuple[int, int]] = Counter()
     # Each folder with the identities of the folders that contain it.
     pending: list[tuple[Path, frozenset[tuple[int, int]]]] = [(root, frozenset())]
     while pending:
@@ -201,6 +207,10 @@ def list_files(root: str | os.PathLike[str]) -> list[str]:
             identity = status.st_dev, status.st_ino
             if identity in parents:
                 continue
+            visits[identity] += 1
+            if visits[identity] > MAX_LINKS:
+                found = f"is reached by more than {MAX_LINKS} paths, through links"
+                raise photo_error(folder, found, "fewer links to this folder", "remove links")
             visible = filter(_is_visible, sorted(os.listdir(folder)))
         except OSError as error:
             raise unreadable(folder, error, "a folder") from error
@@ -245,8 +255,12 @@ def iter_photos(
         try:
             if sources is None:
                 return name, folder.load(name)
-            sources[name] = folder.source(name)
-            return name, folder.load(name)
+            source, photo = folder.source(name), folder.load(name)
+            if source is None:
+                found, fix = "could be read only at the second attempt", "read the photo again"
+                raise photo_error(folder.path(name), found, "a readable photo", fix)
+            sources[name] = source
+            return name, photo
         except PhotoError as error:
             # A new exception: the traceback of the old one would keep the decoded photo in memory.
             return name, PhotoError(*error.args)

@@ -7,8 +7,11 @@ profiles are not applied. The paper does not cover this.
 Sizes are ``(height, width)`` in pixels. Only the sizes of Pillow images are ``(width, height)``.
 """
 
+import io
 import os
-from collections.abc import Iterator
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -21,21 +24,32 @@ from delfjax.types import Box, Photo
 # None of these constants is in the paper.
 MIN_SIDE = 16  # pixels, as many as one cell of the feature map
 MAX_PIXELS = 100_000_000  # 0.3 GB as RGB; larger files are rarely photos
+# Decoders of these formats need more memory: such a pixel counts as several of any other format. So one photo
+# needs at most about 1.2 GB; a JPEG of 100 million pixels needs 0.7 GB.
+PIXEL_COSTS = {"WEBP": 1.5, "JPEG2000": 3}
+STRIP_PIXELS = 2**20  # number of pixels that are converted to RGB at the same time
 MAX_BYTES = 2**30  # of a file: 10 for each of `MAX_PIXELS`; 16-bit RGBA without compression needs 8
+# Read calls while decoding: at most 4 seconds. A PNG of 0.8 GB in chunks of 8 KB needs 300,000.
+MAX_READS = 1_000_000
+MAX_SCANS = 30  # of a JPEG. Each scan takes as long as a whole photo; cameras write at most 15
+MAX_WAIT = 900  # seconds that a photo waits until the photos before it are decoded
 WHITES = (1, 255, 65535)  # possible white levels of float photos; for integers, the last one
 # Pillow's other readers are left out: they are rare, and EPS starts another program.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF")
+# In compressed data of a JPEG, 0xFF is followed by 0x00 or by a restart marker.
+MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-# How to turn a photo upright, by its EXIF orientation. ImageOps.exif_transpose fails if other EXIF
-# tags are malformed.
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+# Views of an upright photo that have the orientation of the file, by EXIF orientation.
+# ImageOps.exif_transpose would copy the photo, and fails if other EXIF tags are malformed.
+STORED_VIEWS: Mapping[int, Callable[[Photo], Photo]] = {
+    1: lambda photo: photo,
+    2: lambda photo: photo[:, ::-1],
+    3: lambda photo: photo[::-1, ::-1],
+    4: lambda photo: photo[::-1],
+    5: lambda photo: photo.swapaxes(0, 1),
+    6: lambda photo: np.rot90(photo),
+    7: lambda photo: np.rot90(photo.swapaxes(0, 1), 2),
+    8: lambda photo: np.rot90(photo, -1),
 }
 
 
@@ -53,10 +67,11 @@ def read_image(path: str | os.PathLike[str]) -> Photo:
 
     Raises:
         PhotoError: If the file does not exist, is unreadable, is damaged or is not an image. Also
-            if a side is shorter than `MIN_SIDE`, or if the photo has more than `MAX_PIXELS` pixels.
+            if a side is shorter than `MIN_SIDE`, or if the photo has more than `MAX_PIXELS` pixels
+            (fewer in the formats of `PIXEL_COSTS`) or `MAX_SCANS` JPEG scans.
     """
     path = Path(path)
-    with _open_image(path) as image:
+    with _open_image(path) as image, _decoding.reserve(_count_pixels(image), path):
         image.load()
         return _upright_rgb(image, path)
 
@@ -109,11 +124,14 @@ def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
         if (size := path.stat().st_size) > MAX_BYTES:
             expected, fix = f"at most {MAX_BYTES:,}", "resize the photo, or leave it out"
             raise photo_error(path, f"has {size:,} bytes", expected, fix)
-        with path.open("rb") as file:
+        with _LimitedFile(path) as file:
             image = _identify(file, path)
             width, height = image.size
-            if min(image.size) < MIN_SIDE or width * height > MAX_PIXELS:
+            count = _count_pixels(image)
+            if min(image.size) < MIN_SIDE or count > MAX_PIXELS:
                 found = f"is {height} x {width} pixels (height x width)"
+                if count > width * height:
+                    found += f", which count as {count:,.0f} in this format"
                 expected = f"at least {MIN_SIDE} on each side and at most {MAX_PIXELS:,} in total"
                 raise photo_error(path, found, expected, "resize the photo, or leave it out")
             yield image
@@ -121,6 +139,29 @@ def _open_image(path: Path) -> Iterator[ImageFile.ImageFile]:
         raise
     except Exception as error:  # Pillow raises many kinds of exceptions for damaged files
         raise unreadable(path, error) from error
+
+
+class _LimitedFile(io.BufferedReader):
+    """A photo file that refuses to be read in too many small pieces."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self.reads, self._path = 0, path
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read from the file, at most `MAX_READS` times."""
+        self.reads += 1
+        if self.reads > MAX_READS:
+            found, fix = "has too many segments", "save the photo again, or leave it out"
+            raise photo_error(self._path, found, f"at most {MAX_READS:,} reads", fix)
+        return super().read(size)
+
+
+def _count_pixels(image: ImageFile.ImageFile) -> float:
+    """Return the number of pixels, as they count for `MAX_PIXELS`: see `PIXEL_COSTS`."""
+    tags = getattr(image, "tag_v2", {})  # of a TIFF, whose tiles may be larger than the photo
+    tile: int = tags.get(ExifTags.Base.TileWidth, 0) * tags.get(ExifTags.Base.TileLength, 0)
+    return max(image.width * image.height, tile) * PIXEL_COSTS.get(image.format or "", 1)
 
 
 def _identify(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
@@ -141,6 +182,10 @@ def _identify(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
         return image
     if name is None:
         raise photo_error(path, "is not an image", formats, "convert the file, or leave it out")
+    if name == "JPEG" and _count_scans(file) > MAX_SCANS:
+        found = f"has more than {MAX_SCANS} JPEG scans or {MAX_READS:,} markers"
+        fix = "save the photo as a baseline JPEG, or leave it out"
+        raise photo_error(path, found, "a photo that is decoded in seconds", fix)
     file.seek(0)
     return Image.OPEN[name][0](file, "")
 
@@ -160,6 +205,78 @@ def image_format(prefix: bytes) -> str | None:
         if accepts and accepts(prefix[:16]) is True:
             return name
     return None
+
+
+def _count_scans(file: BinaryIO) -> int:
+    """Count the scans of a JPEG that have to be decoded. Stop after `MAX_SCANS`.
+
+    More than `MAX_READS` markers count as too many scans.
+    """
+    scans, components, progressive = 0, 0, False
+    for number, (marker, segment) in enumerate(_segments(file)):
+        if number == MAX_READS:
+            return MAX_SCANS + 1
+        if marker in (0xC0, 0xC1, 0xC2):
+            components, progressive = segment[7], marker == 0xC2
+        elif marker == 0xDA:
+            scans += 1
+            # Without progression, the decoder stops after a scan of all components.
+            if scans > MAX_SCANS or (not progressive and segment[2] == components):
+                break
+    return scans
+
+
+def _segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield the second byte of each marker of a JPEG, and the first 8 bytes of its segment."""
+    start, chunk, position = 0, b"", 2  # the chunk starts at ``start``
+    while True:
+        match = MARKER.search(chunk, position - start)
+        if match is None or match.end() + 8 > len(chunk):  # read on, from the marker
+            following = start + match.start() if match else max(position, start + len(chunk) - 1)
+            is_end = following == start
+            start = position = following
+            file.seek(start)
+            chunk = file.read(2**20)
+            if is_end or len(chunk) < 2:
+                return
+            continue
+        marker, segment = match[1][0], chunk[match.end() : match.end() + 8]
+        position = start + match.end()
+        if marker == 0xD9:  # the end of the photo; phones append videos
+            return
+        yield marker, segment
+        if marker not in (0x01, 0xD8):  # markers without a segment
+            position += int.from_bytes(segment[:2])
+
+
+class _PixelLimit:
+    """Limits the number of pixels that all threads of this process decode at the same time."""
+
+    def __init__(self) -> None:
+        self._pixels = 0.0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def reserve(self, pixels: float, path: Path) -> Iterator[None]:
+        """Wait until at most `MAX_PIXELS` pixels are decoded at a time, including these."""
+
+        def fits() -> bool:
+            return not self._pixels or self._pixels + pixels <= MAX_PIXELS
+
+        with self._changed:
+            if not self._changed.wait_for(fits, MAX_WAIT):
+                found = f"was not decoded, because other large photos took {MAX_WAIT} seconds"
+                raise photo_error(path, found, "free memory", "read fewer photos at the same time")
+            self._pixels += pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._pixels -= pixels
+                self._changed.notify_all()
+
+
+_decoding = _PixelLimit()
 
 
 def unreadable(path: Path, error: Exception, expected: str = "a readable photo") -> PhotoError:
@@ -185,27 +302,36 @@ def _orientation(image: ImageFile.ImageFile) -> int:
 
 
 def _upright_rgb(image: ImageFile.ImageFile, path: Path) -> Photo:
-    """Convert a decoded image to RGB over a white background, and rotate it by EXIF."""
-    turn = TURNS.get(_orientation(image))
-    rgb: Image.Image = image
+    """Convert a decoded image strip by strip. Copies of a large photo would need gigabytes."""
+    width, height = image.size
+    rows = max(1, STRIP_PIXELS // width)
+    boxes = [(0, top, width, min(top + rows, height)) for top in range(0, height, rows)]
+    white = None
     if image.mode.startswith("I") or image.mode == "F":  # Pillow would clip at 255
-        rgb = _to_8_bits(image, path)
-    elif image.mode == "La":  # Pillow converts La to RGBA only by way of LA
-        rgb = image.convert("LA")
-    if rgb.has_transparency_data:
-        background = Image.new("RGBA", rgb.size, "white")
-        rgb = Image.alpha_composite(background, rgb.convert("RGBA"))
-    rgb = rgb.convert("RGB")
-    return np.array(rgb if turn is None else rgb.transpose(turn))
+        strips = (np.asarray(image.crop(box)) for box in boxes)
+        levels = [(strip.min(), strip.max()) for strip in strips]
+        low, high = np.min(levels), np.max(levels)
+        if not (low >= 0 and high <= WHITES[-1]):  # written this way, it also catches NaN
+            found, expected = f"has gray levels from {low} to {high}", f"0 to {WHITES[-1]}"
+            raise photo_error(path, found, expected, "save the photo with 8 bits per channel")
+        white = min(w for w in WHITES if high <= w) if image.mode == "F" else WHITES[-1]
+    orientation = _orientation(image)
+    is_turned = orientation in (5, 6, 7, 8)
+    photo = np.empty((width, height, 3) if is_turned else (height, width, 3), np.uint8)
+    stored = STORED_VIEWS.get(orientation, STORED_VIEWS[1])(photo)
+    for box in boxes:
+        stored[box[1] : box[3]] = np.asarray(_to_rgb(image.crop(box), white))
+    return photo
 
 
-def _to_8_bits(image: Image.Image, path: Path) -> Image.Image:
-    """Scale the gray levels of a photo of more than 8 bits, so that its white level becomes 255."""
-    gray = np.asarray(image)
-    low, high = gray.min(), gray.max()
-    if not (low >= 0 and high <= WHITES[-1]):  # written this way, it also catches NaN
-        found, expected = f"has gray levels from {low} to {high}", f"0 to {WHITES[-1]}"
-        raise photo_error(path, found, expected, "save the photo with 8 bits per channel")
-    white = min(w for w in WHITES if high <= w) if image.mode == "F" else WHITES[-1]
-    scaled = np.rint(gray.astype(np.float32) * np.float32(255 / white))
-    return Image.fromarray(scaled.astype(np.uint8))
+def _to_rgb(image: Image.Image, white: int | None) -> Image.Image:
+    """Convert to RGB over a white background. ``white`` is the white level of a deep gray photo."""
+    if white:
+        gray = np.rint(np.asarray(image).astype(np.float32) * np.float32(255 / white))
+        return Image.fromarray(gray.astype(np.uint8)).convert("RGB")
+    if image.mode == "La":  # Pillow converts La to RGBA only by way of LA
+        image = image.convert("LA")
+    if image.has_transparency_data:
+        background = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(background, image.convert("RGBA"))
+    return image.convert("RGB")
