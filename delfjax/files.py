@@ -33,8 +33,6 @@ MAX_JSON_BYTES = 64 * 2**20
 MAX_TENSOR_BYTES = 2**30  # of a model, with a wide margin
 HEADER = "delfjax"  # key of the JSON object in the metadata of a safetensors file
 CHECKSUM = "manifest_sha256"  # key of the checksum of a JSON object in this object
-
-
 PACKAGE = Path(__file__).resolve().parent
 DATA = PACKAGE / "data" if (PACKAGE / "data").is_dir() else PACKAGE.parent / "data"
 """Folder ``data`` of the repository. A wheel holds a copy of its photos and results in the package."""
@@ -67,6 +65,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
             os.fsync(stream.fileno())  # otherwise, a power failure could leave an empty file
         temporary.chmod(mode)  # safetensors writes a file that only its owner can read
         temporary.replace(path)
+        if os.name == "posix":  # other systems cannot open a folder
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
@@ -215,10 +219,13 @@ def read_header(path: Path) -> dict[str, Any]:
     return _parse_object(metadata[HEADER]) if HEADER in metadata else metadata
 
 
-def read_tensors(path: Path) -> tuple[dict[str, "np.ndarray"], dict[str, Any]]:
+def read_tensors(
+    path: Path, *, limit: int = MAX_TENSOR_BYTES
+) -> tuple[dict[str, "np.ndarray"], dict[str, Any]]:
     """Return the content of a file that `write_tensors` wrote. Use inside of `reading`."""
     from safetensors.numpy import load_file
 
+    check_size(path.stat().st_size, limit)
     header, tensors = read_header(path), load_file(path)
     if header.pop("tensors", None) not in (None, _tensors_sha256(tensors)):
         raise ValueError("its tensors do not match their checksum")

@@ -28,7 +28,7 @@ import numpy as np
 
 import delfjax as dx
 from delfjax.evaluation import metrics, significance
-from notebooks import lesson
+from notebooks import exercises, lesson
 
 # %%
 SEED = 0  # seed of all random choices
@@ -324,23 +324,12 @@ print(f"neighbors: {neighbors.rows.shape}, in {len(np.unique(photos))} photos")
 
 
 # %%
-def check_votes(function):
-    """Check a solution of Exercise 1."""
-    if function(photos, len(database)) is None:
-        print("Not solved yet.")
-        return
-    votes = function(np.array([[0, 0, 2], [2, 2, 2]]), 4)
-    assert list(votes) == [1, 0, 2, 0], votes
-    print("Correct.")
-
-
-# %%
 def count_votes(photos, number):
     """Return the votes of each of `number` photos."""
     ...
 
 
-check_votes(count_votes)
+exercises.check_votes(count_votes)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -349,7 +338,7 @@ def count_votes(photos, number):
     return np.array([(photos == photo).any(axis=1).sum() for photo in range(number)])
 
 
-check_votes(count_votes)
+exercises.check_votes(count_votes)
 
 # %% [markdown]
 # The library also lets each *database* feature match only the nearest query feature that found it. Otherwise one
@@ -451,23 +440,12 @@ dx.plots.photos(pictures, titles, columns=2)
 
 
 # %%
-def check_trials(function):
-    """Check a solution of Exercise 2."""
-    if function(0.5, 0.99) is None:
-        print("Not solved yet.")
-        return
-    assert function(0.5, 0.99) == 35, function(0.5, 0.99)
-    assert function(1 / 3, 0.99) == 123, function(1 / 3, 0.99)
-    print("Correct.")
-
-
-# %%
 def count_trials(share, probability):
     """Return the smallest number of trials for a share of correct matches."""
     ...
 
 
-check_trials(count_trials)
+exercises.check_trial_count(count_trials)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -476,7 +454,7 @@ def count_trials(share, probability):
     return int(np.ceil(np.log(1 - probability) / np.log(1 - share**3)))
 
 
-check_trials(count_trials)
+exercises.check_trial_count(count_trials)
 
 # %%
 shares = np.linspace(0.05, 0.9, 200)
@@ -693,23 +671,12 @@ scores, is_correct, is_stranger = map(np.array, (scores, is_correct, is_stranger
 
 
 # %%
-def check_precision(function):
-    """Check a solution of Exercise 3."""
-    example = np.array([9, 7, 7, 2]), np.array([True, False, True, True])
-    if function(*example, 7) is None:
-        print("Not solved yet.")
-        return
-    assert np.allclose(function(*example, 7), (2 / 3, 2)), function(*example, 7)
-    print("Correct.")
-
-
-# %%
 def precision_and_recall(scores, is_correct, threshold):
     """Return PRE (0 to 1) and REC (a number) of the results with a score >= threshold."""
     ...
 
 
-check_precision(precision_and_recall)
+exercises.check_precision_and_recall(precision_and_recall)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -719,7 +686,7 @@ def precision_and_recall(scores, is_correct, threshold):
     return is_correct[kept].mean(), is_correct[kept].sum()
 
 
-check_precision(precision_and_recall)
+exercises.check_precision_and_recall(precision_and_recall)
 
 # %%
 figure, axes = dx.plots.subplots(5.8, 2.9)

@@ -24,7 +24,7 @@ from ipywidgets import FloatSlider, IntSlider, interact
 import delfjax as dx
 from benchmarks import scale_study
 from delfjax.provenance import RESULTS
-from notebooks import lesson
+from notebooks import exercises, lesson
 
 # %%
 IMAGES, FEATURES = 1_000_000, scale_study.FEATURES  # a billion descriptors
@@ -146,24 +146,12 @@ scale_study.measurement_table(compared, COLUMNS) if compared else "run: python -
 
 
 # %%
-def check_bytes(function):
-    """Check a solution of Exercise 1."""
-    if function(1000, 40, 24) is None:
-        print("Not solved yet.")
-        return
-    expected = sum(scale_study.index_bytes("nndescent").values())
-    assert function(1000, 40, 24) == expected, function(1000, 40, 24)
-    assert function(500, 40, 24) == expected / 2, "half of the features take half of the bytes"
-    print("Correct.")
-
-
-# %%
 def graph_bytes(features, dimensions, edges):
     """Return the bytes of the descriptors and edges of a photo."""
     ...
 
 
-check_bytes(graph_bytes)
+exercises.check_graph_bytes(graph_bytes)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -172,7 +160,7 @@ def graph_bytes(features, dimensions, edges):
     return features * (4 * dimensions + 4 * edges)
 
 
-check_bytes(graph_bytes)
+exercises.check_graph_bytes(graph_bytes)
 
 # %%
 names = {"nndescent": "graph with 24 edges", "exact": "exact", "pq": "codes and row numbers"}
@@ -226,23 +214,12 @@ for row in kinds.get("sharded", ()):
 
 
 # %%
-def check_machines(function):
-    """Check a solution of Exercise 2."""
-    if function(1e9, 256, 64) is None:
-        print("Not solved yet.")
-        return
-    assert function(1e9, 256, 64) == 5, function(1e9, 256, 64)
-    assert function(1e9, 15, 64) == 1, function(1e9, 15, 64)
-    print("Correct.")
-
-
-# %%
 def count_machines(descriptors, bytes_each, gigabytes):
     """Return the smallest number of machines with this many gigabytes (1 GB is 1e9 bytes)."""
     ...
 
 
-check_machines(count_machines)
+exercises.check_machines(count_machines)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -251,7 +228,7 @@ def count_machines(descriptors, bytes_each, gigabytes):
     return int(-(-descriptors * bytes_each // (0.8 * gigabytes * 1e9)))
 
 
-check_machines(count_machines)
+exercises.check_machines(count_machines)
 
 # %% [markdown]
 # The plan assumes machines as fast as the measured one, which hold all shards in memory. It takes as few machines

@@ -23,7 +23,7 @@ import numpy as np
 
 import delfjax as dx
 from delfjax.paper import claims, figures, runs, tables, values
-from notebooks import paper_diagrams
+from notebooks import exercises, paper_diagrams
 
 # %%
 PROFILE = runs.PROFILES[os.environ.get("DELFJAX_PROFILE", "embedded")]  # or "paper"
@@ -102,21 +102,12 @@ figure
 
 
 # %%
-def check_precision(function):
-    found = [function(*case) for case in (([0, 2, 4], 3), ([0, 1], 2), ([1], 4), ([], 2))]
-    if found[0] is not None:
-        hint = "Hint: just before a correct photo at rank 0, the precision is 1"
-        np.testing.assert_allclose(found, [32 / 45, 1, 1 / 16, 0], err_msg=hint)
-    print("Not solved yet." if found[0] is None else "Correct.")
-
-
-# %%
 def average_precision(ranks, n):
     """Return the average precision, 0 to 1."""
     ...
 
 
-check_precision(average_precision)
+exercises.check_average_precision(average_precision)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -127,7 +118,7 @@ def average_precision(ranks, n):
     return (sum(before) + sum(after)) / (2 * n)
 
 
-check_precision(average_precision)
+exercises.check_average_precision(average_precision)
 
 # %% [markdown]
 # ## How far can we trust a mAP?
@@ -160,20 +151,12 @@ for name, by in {"queries": None, "landmarks": groups}.items():
 
 
 # %%
-def check_interval(function):
-    found = function([40.0, 50.0, 60.0, 90.0], 3.182)
-    if found is not None:
-        np.testing.assert_allclose(found, (25.63, 94.37), atol=0.01, err_msg="Hint: ddof=1")
-    print("Not solved yet." if found is None else "Correct.")
-
-
-# %%
 def landmark_interval(means, t):
     """Return the lower and the upper end of the interval."""
     ...
 
 
-check_interval(landmark_interval)
+exercises.check_interval(landmark_interval)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -183,7 +166,7 @@ def landmark_interval(means, t):
     return np.mean(means) - margin, np.mean(means) + margin
 
 
-check_interval(landmark_interval)
+exercises.check_interval(landmark_interval)
 
 # %% [markdown]
 # ## Table 1
@@ -225,21 +208,12 @@ for run in runs.RUNS.values():
 
 
 # %%
-def check_pooled(function):
-    scores, correct = np.array([12, 5, 9, 4, 7, 3]), np.array([1, 0, 1, 1, 0, 0], bool)
-    found = [function(scores, correct, threshold) for threshold in (9, 7, 4)]
-    if found[0] is not None:
-        np.testing.assert_allclose(found, [1, 2 / 3, 3 / 5], err_msg="Hint: scores >= threshold")
-    print("Not solved yet." if found[0] is None else "Correct.")
-
-
-# %%
 def precision(scores, correct, threshold):
     """Return the fraction of correct results among those with at least this score."""
     ...
 
 
-check_pooled(precision)
+exercises.check_precision_at(precision)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -248,7 +222,7 @@ def precision(scores, correct, threshold):
     return correct[scores >= threshold].mean()
 
 
-check_pooled(precision)
+exercises.check_precision_at(precision)
 
 # %%
 methods = [run.name for run in runs.RUNS.values() if run.kind == "method"][::-1]

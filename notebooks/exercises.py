@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks import scale_study
+
 Case = tuple[tuple, object]  # arguments of the function, and the expected result
 
 
@@ -146,3 +148,63 @@ def check_hit_rate(function: Callable) -> None:
     positions = np.array([[1.2, 2.4], [2.0, 4.4], [0.0, 0.0], [2.6, 4.0]])
     cases = [((positions, mask), 0.5), ((positions[:2], mask), 1.0)]
     _check(function, cases, "round positions to whole pixels, then look them up in the mask")
+
+
+# --- retrieval
+
+
+def check_votes(function: Callable) -> None:
+    """Check a function that counts the votes of each photo."""
+    cases = [((np.array([[0, 0, 2], [2, 2, 2]]), 4), [1, 0, 2, 0])]
+    _check(function, cases, "a query feature votes at most once for a photo")
+
+
+def check_trial_count(function: Callable) -> None:
+    """Check a function that computes how many trials RANSAC needs, rounded up."""
+    cases = [((share, 0.99), number) for share, number in ((0.5, 35), (1 / 3, 123))]
+    _check(function, cases, "round up: fewer trials do not reach the probability")
+
+
+def check_precision_and_recall(function: Callable) -> None:
+    """Check a function that computes precision and recall at a threshold (Eq. 4)."""
+    example = np.array([9, 7, 7, 2]), np.array([True, False, True, True])
+    _check(function, [((*example, 7), (2 / 3, 2))], "the recall is a number of correct results")
+
+
+# --- scale
+
+
+def check_graph_bytes(function: Callable) -> None:
+    """Check a function that computes the bytes of a photo in the graph."""
+    expected = sum(scale_study.index_bytes("nndescent").values())
+    cases = [((1000, 40, 24), expected), ((500, 40, 24), expected / 2)]
+    _check(function, cases, "a number takes 4 bytes, and an edge takes 4 bytes")
+
+
+def check_machines(function: Callable) -> None:
+    """Check a function that computes how many machines hold an index."""
+    cases = [((1e9, 256, 64), 5), ((1e9, 15, 64), 1)]
+    _check(function, cases, "80% of a machine can hold shards; round up")
+
+
+# --- tables
+
+
+def check_average_precision(function: Callable) -> None:
+    """Check a function that computes the average precision by the trapezoidal rule."""
+    cases = [(([0, 2, 4], 3), 32 / 45), (([0, 1], 2), 1), (([1], 4), 1 / 16), (([], 2), 0)]
+    _check(function, cases, "just before a correct photo at rank 0, the precision is 1")
+
+
+def check_interval(function: Callable) -> None:
+    """Check a function that computes a t interval."""
+    margin = 3.182 * np.sqrt(1400 / 3) / 2  # 1400 is the sum of the squared deviations
+    cases = [(([40.0, 50.0, 60.0, 90.0], 3.182), (60 - margin, 60 + margin))]
+    _check(function, cases, "ddof=1; divide by the root of the number of landmarks")
+
+
+def check_precision_at(function: Callable) -> None:
+    """Check a function that computes the precision at a threshold."""
+    scores, correct = np.array([12, 5, 9, 4, 7, 3]), np.array([1, 0, 1, 1, 0, 0], bool)
+    cases = [((scores, correct, least), value) for least, value in ((9, 1), (7, 2 / 3), (4, 3 / 5))]
+    _check(function, cases, "scores >= threshold")

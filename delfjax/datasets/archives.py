@@ -5,9 +5,11 @@ files, paths inside the destination folder, and a limited total size. If one fil
 damaged, no file is unpacked. Otherwise, a marker file has the name of the archive.
 """
 
+import errno
 import filecmp
 import gzip
 import io
+import re
 import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
@@ -15,12 +17,18 @@ from pathlib import Path, PurePosixPath
 from tqdm.auto import tqdm
 
 from delfjax.datasets.benchmark import DatasetError, invalid
-from delfjax.files import failure
 
 # Limits per archive. An archive of Google-Landmarks has 1 GB and 8,000 photos, Oxford5k 2 GB.
 MAX_FILES = 500_000
 MAX_BYTES = 20_000_000_000
+MAX_READ = 16_000_000  # bytes per read; tarfile reads headers of any size into memory
+FORBIDDEN = re.compile(r"[\\:\x00-\x1f\x7f]")  # in names: Windows drives and separators, controls
 MARKERS, TEMPORARY = ".unpacked", ".unpacking-"  # (prefixes of) folder names in the destination
+FIXES = {  # by error of the operating system
+    errno.ENOSPC: "free disk space and unpack the archive again",
+    errno.EACCES: "change the permissions and unpack the archive again",
+    errno.ENOENT: "check the path of the archive",
+}
 
 
 def unpack(archive: Path, folder: Path, *, flat: bool = False) -> None:
@@ -45,16 +53,18 @@ def unpack(archive: Path, folder: Path, *, flat: bool = False) -> None:
             _move_files(temporary, folder, archive.name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        (folder / MARKERS).mkdir(exist_ok=True)
-        (folder / MARKERS / archive.name).touch()
+        marker = folder / MARKERS / archive.name
+        marker.parent.mkdir(exist_ok=True)
+        marker.touch()
     except DatasetError:
         raise
     except Exception as error:  # the readers raise all kinds of errors on damaged archives
-        found = f"cannot be unpacked ({failure(error)}); expected a complete tar or tar.gz archive"
-        fix = "remove this file and download it again"
-        if getattr(error, "errno", None):  # of the operating system
-            fix = "check the path, the permissions and the free disk space, or unpack it by hand"
-        raise invalid(archive, found, fix=fix) from error
+        found = f"cannot be unpacked ({type(error).__name__}: {error})"
+        if code := getattr(error, "errno", None):  # of the operating system
+            fix = FIXES.get(code, "unpack the archive by hand")
+            raise invalid(archive, found, fix=fix) from error
+        found = f"{found}; expected a complete tar or tar.gz archive"
+        raise invalid(archive, found, fix="remove this file and download it again") from error
 
 
 def is_unpacked(name: str, folder: Path) -> bool:
@@ -66,22 +76,26 @@ def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
     total = 0
     progress = {"unit": "B", "unit_scale": True, "desc": f"unpack {archive.name}"}
     with archive.open("rb") as file, tqdm(total=archive.stat().st_size, **progress) as bar:
-        stream = gzip.GzipFile(fileobj=file) if file.read(2) == b"\x1f\x8b" else file
+        compressed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
-        with tarfile.open(fileobj=stream, mode="r:") as tar:
+        stream = gzip.GzipFile(fileobj=file) if compressed else file
+        # To read an archive, tarfile does not call the methods write and close.
+        with tarfile.TarFile(fileobj=_LimitedReads(stream)) as tar:  # type: ignore[arg-type]
             for count, member in enumerate(tar, start=1):
-                total += member.size
+                if member.isdir() and count <= MAX_FILES:  # folders are created only for files
+                    continue
                 path = PurePosixPath(member.name)
                 target = folder / (path.name if flat else path)
-                problem = None if member.isdir() else _problem(member, target, folder)
-                if count > MAX_FILES or total > MAX_BYTES:
+                total += member.size
+                problem = _problem(member, path)
+                if not problem and (count > MAX_FILES or total > MAX_BYTES):
                     problem = f"exceeds the limit of {MAX_FILES:,} files and {MAX_BYTES:,} bytes"
+                if not problem and target.exists():
+                    problem = "is in the archive twice"
                 if problem:
                     found = f"the member {member.name[:200]!r} {problem}. No file was unpacked"
                     fix = "download the archive again, or unpack it by hand if you trust it"
                     raise invalid(archive, found, fix=fix)
-                if member.isdir():  # folders are created only for files
-                    continue
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source = tar.extractfile(member) or io.BytesIO()  # never None for a regular file
                 with source, target.open("xb") as output:
@@ -92,17 +106,34 @@ def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
             stream.seek(tar.offset)
             if stream.read(512) != bytes(512):  # tarfile mistakes a damaged header for the end
                 raise EOFError("the archive is truncated: the end of the tar is missing")
-            while stream.read(1 << 20):  # at the end, gzip verifies the checksum
-                pass
+            # Reading to the end of the padding also verifies the checksum of a gzip.
+            if len(stream.read(MAX_READ)) == MAX_READ:
+                raise EOFError(f"more than {MAX_READ:,} bytes follow the end of the tar archive")
 
 
-def _problem(member: tarfile.TarInfo, target: Path, folder: Path) -> str | None:
+def _problem(member: tarfile.TarInfo, path: PurePosixPath) -> str | None:
     """Return why a member of an archive must not be unpacked, or None if it is safe."""
     if not member.isreg() or member.issparse():
         return "is neither a regular file nor a folder"
-    if not (folder / member.name).resolve().is_relative_to(folder.resolve()):
-        return "is not a path inside the destination folder"
-    return "is in the archive twice" if target.exists() else None
+    if path.is_absolute() or ".." in path.parts or FORBIDDEN.search(member.name) or not path.name:
+        return "is not a valid path inside the destination folder"
+    if any(part.startswith((MARKERS, TEMPORARY)) for part in path.parts):
+        return "has a name that is reserved for delfjax"
+    return None
+
+
+class _LimitedReads:
+    """Stream that refuses long reads, because tarfile reads headers of any size into memory."""
+
+    def __init__(self, stream: io.BufferedIOBase) -> None:
+        self.seek, self.tell, self._read = stream.seek, stream.tell, stream.read
+
+    def read(self, size: int) -> bytes:
+        if size > MAX_READ:
+            raise EOFError(
+                f"the archive has a header of {size:,} bytes; expected at most {MAX_READ:,}"
+            )
+        return self._read(size)
 
 
 def _move_files(temporary: Path, folder: Path, archive: str) -> None:
@@ -110,12 +141,18 @@ def _move_files(temporary: Path, folder: Path, archive: str) -> None:
     paths = [path for path in temporary.rglob("*") if path.is_file()]
     moves = {path: folder / path.relative_to(temporary) for path in paths}
     for path, target in moves.items():
-        if target.resolve() != folder.resolve() / path.relative_to(temporary):
-            found = f"is a link, or in a link; expected a file, as in the archive {archive}"
-            raise invalid(target, found, fix="remove this link")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not filecmp.cmp(path, target, shallow=False):
-            found = f"exists and differs from the file in the archive {archive}"
-            raise invalid(target, found, fix="move the existing file elsewhere")
+        parents = [folder / parent for parent in target.relative_to(folder).parents]
+        for step in [*parents[-2::-1], target]:  # outermost first, without `folder`
+            if step.is_symlink():
+                found = f"is a link; expected a file or folder, as in the archive {archive}"
+                raise invalid(step, found, fix="remove this link")
+            if step == target:
+                fits = step.is_file() and filecmp.cmp(path, target, shallow=False)
+            else:
+                fits = step.is_dir()
+            if step.exists() and not fits:
+                found = f"exists and differs from the file or folder in the archive {archive}"
+                raise invalid(step, found, fix="move the existing file or folder elsewhere")
     for path, target in moves.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
         path.replace(target)

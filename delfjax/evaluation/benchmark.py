@@ -178,9 +178,11 @@ def evaluate(
             for photos in _parts(benchmark):
                 features = extract_folder(model, photos, path, config=config.pca)
                 report.update(features.report)
-        benchmark = _readable(benchmark, report)
+    benchmark = _readable(benchmark, report)
+    order = _search_order(benchmark)
+    if config.uses_local_features:
         with _timed(seconds, "load"):
-            searched = [benchmark.database[image] for image in _search_order(benchmark)]
+            searched = [benchmark.database[image] for image in order]
             database = config.search.load_database(features, searched)
             names = benchmark.query_photos.names
             queries = [config.search.limit_features(features.read(name)) for name in names]
@@ -195,9 +197,8 @@ def evaluate(
                     sample=1000,
                     exact=build_index(database.descriptors, "exact"),
                 )
-    benchmark = _readable(benchmark, report)
     with _timed(seconds, "search"):
-        results = _search(benchmark, config, searcher, queries, descriptors)
+        results = _search(benchmark, order, config, searcher, queries, descriptors)
     return Evaluation(
         benchmark=benchmark,
         results=results,
@@ -297,13 +298,17 @@ def _resolve(
 
 def _search(
     benchmark: Benchmark,
+    order: Int[np.ndarray, " t"],
     config: RunConfig,
     searcher: Searcher | None,
     queries: Sequence[Features],
     descriptors: GlobalDescriptors | None,
 ) -> list[SearchResult]:
-    """Search the database for every query, then for every distractor query."""
-    names, order = benchmark.query_photos.names, _search_order(benchmark)
+    """Search the database for every query, then for every distractor query.
+
+    The searcher has the photos of the database in the given order.
+    """
+    names = benchmark.query_photos.names
     if descriptors is not None:
         database = descriptors.select([benchmark.database[image] for image in order])
         vectors = descriptors.select(names)

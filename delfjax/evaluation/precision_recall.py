@@ -55,10 +55,10 @@ def pool(evaluation: Evaluation) -> PooledResults:
     """Put the results of all queries and distractor queries into one list.
 
     The default protocol of the benchmark defines which results are correct. Junk (photos that count
-    neither as correct nor as wrong) and the photo of the query are left out. The score of a result is ``Ranking.scores``, if the
-    search computes such scores. Otherwise, only verified photos are kept, and their score is the
-    number of RANSAC inliers. If no photo of a query was verified, all photos of this query are
-    kept, and their score is the number of votes.
+    neither as correct nor as wrong) and the photo of the query are left out. The score of a result is
+    ``Ranking.scores``, if the search computes such scores. Otherwise, only verified photos are kept,
+    and their score is the number of RANSAC inliers. If no photo of a query was verified, all photos of
+    this query are kept, and their score is the number of votes.
     """
     benchmark, own = evaluation.benchmark, own_photos(evaluation.benchmark)
     no_positives = Truth(np.empty(0, int), np.empty(0, int))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from delfjax.datasets import rendered
-from delfjax.evaluation.benchmark import Evaluation, number_landmarks
+from delfjax.evaluation.benchmark import Evaluation
 from delfjax.evaluation.localization import hit_rate
 from delfjax.evaluation.precision_recall import pool, summarize_curve
 from delfjax.evaluation.significance import bootstrap_interval
@@ -25,7 +25,7 @@ def report(evaluation: Evaluation) -> dict[str, Any]:
     others = list(evaluation.scores)[1:]
     result["other_protocols"] = {name: evaluation.summary(name)["value"] for name in others}
     if benchmark.distractor_queries:
-        result["curve"] = summarize_curve(pool(evaluation), number_landmarks(benchmark))
+        result["curve"] = summarize_curve(pool(evaluation), result["landmarks"])
     # Only the rendered data set has checksums. A labeled folder may also be named "rendered".
     if benchmark.checksums is not None and evaluation.config.uses_local_features:
         result |= _keypoints_on_landmark(evaluation)

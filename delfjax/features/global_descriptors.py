@@ -38,6 +38,7 @@ from delfjax.models.pooling import MAX_REGIONS, Pooling, pool_regions, pooling_r
 from delfjax.ranges import PIXELS, SCALE, Range, check_fields
 from delfjax.types import Photo
 
+MAX_BYTES = 2**36  # of a file: eight million photos
 SAVE_SECONDS = 60  # between two saves of an unfinished file
 
 
@@ -142,7 +143,7 @@ class GlobalDescriptors:
     def load(cls, path: Path) -> "GlobalDescriptors":
         """Read a file that `save` wrote. Raise a `StoreError` if the file is damaged."""
         with reading(path, "global descriptors", fix="remove the file and extract again"):
-            tensors, header = read_tensors(path)
+            tensors, header = read_tensors(path, limit=MAX_BYTES)
             check_tensors(tensors, {"vectors": ("f", 2)})
             if "sources" in header:
                 names, made_by = header["names"], header["made_by"]

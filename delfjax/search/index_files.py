@@ -21,9 +21,8 @@ MANIFEST = "index.json"
 LOCK = ".index.lock"
 WRITE_SECONDS = 600  # to wait for another process that writes an index into the same folder
 FILE_NAME = re.compile(r"[\w-]+-[0-9a-f]{16}\.safetensors")
-REPLACEABLE = re.compile(
-    rf"{FILE_NAME.pattern}|\..+\.part"
-)  # also files of a process that was killed
+# Files that a new index replaces. The second pattern is of files that a killed process has left.
+REPLACEABLE = re.compile(rf"{FILE_NAME.pattern}|\..+\.part")
 FIX = "build the index again (delfjax index)"
 
 Tensors = dict[str, np.ndarray]

@@ -107,7 +107,8 @@ class AttentionExplorer(anywidget.AnyWidget):
             names. ``score`` is ``"attention"`` or ``"norm"``, the L2 norm of the descriptor. ``scale``
             is the scale of the shown level with two decimals, or ``"all"``. ``count`` is the maximum
             number of keypoints. ``heat`` and ``keypoints`` show both or hide them. ``shift`` moves
-            them by half a cell down and right, where the networks respond (see the notebook on attention).
+            them by half a cell down and right, where the networks respond. The notebook
+            ``04_attention`` measures this offset.
         views: The chosen photo, and its scores by the chosen models, for the notebook.
         heat_style: ``colors`` of the heatmap (RGB, from 0 to 255), and ``range``, the percentiles of
             the scores of the first and the last color.

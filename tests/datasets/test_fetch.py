@@ -193,7 +193,7 @@ def test_an_invalid_checksum_file(server, tmp_path):
 
 def test_a_hostile_archive_is_refused(server, tmp_path):
     (server.folder / "1.tgz").write_bytes(make_tar({"../../../evil.jpg": b"x"}))
-    with pytest.raises(DatasetError, match="is not a path inside the destination"):
+    with pytest.raises(DatasetError, match="is not a valid path inside the destination"):
         fetch_dataset("small", tmp_path)
     assert not list(tmp_path.rglob("evil*"))
 
