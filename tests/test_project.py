@@ -136,7 +136,7 @@ def test_the_wheel_works_outside_the_checkout(tmp_path: Path) -> None:
 
 def test_the_wheel_has_the_modules_and_the_data_of_the_notebooks() -> None:
     """A module that a notebook imports, or a new folder of data, has to be listed in pyproject.toml."""
-    included = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    included = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["include"]
     text = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("notebooks/[0-9]*.py"))
     imported = re.findall(r"^from (notebooks|benchmarks)(?:\.(\w+))? import (.+)", text, re.M)
     names = [
@@ -166,6 +166,13 @@ def lock_entries() -> list[tuple[Requirement, list[str]]]:
     text = re.sub(r"\s*\\\n\s*", " ", re.sub(r"^\s*#.*\n", "", LOCK, flags=re.MULTILINE))
     entries = [line.split(" --hash=") for line in text.splitlines() if line.strip()]
     return [(Requirement(entry), [item.strip() for item in hashes]) for entry, *hashes in entries]
+
+
+def test_an_editable_installation_has_no_copies(tmp_path: Path) -> None:
+    """Python would import a copy in the environment instead of the file of the repository."""
+    code = "import notebooks.exercises as found; print(found.__file__)"
+    printed = run(Path(sys.executable), "-I", "-c", code, cwd=tmp_path)
+    assert Path(printed.strip()) == ROOT / "notebooks" / "exercises.py"
 
 
 def test_lock_pins_every_entry_with_hashes() -> None:
