@@ -6,6 +6,7 @@ import statistics
 from itertools import pairwise
 from pathlib import Path
 
+import jax
 import nbformat
 import pytest
 from nbformat import NotebookNode
@@ -71,14 +72,19 @@ def test_cells_are_short(path: Path) -> None:
     assert max(lengths) <= MOST_LINES
 
 
-@each_notebook
-def test_notebook_has_few_imports(path: Path) -> None:
+def imports(path: Path) -> list[ast.stmt]:
+    """Return the import statements of a notebook."""
     source = "\n".join(cell.source for cell in execute.code_cells(read(path)))
     python = "\n".join(
         line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))
     )
-    nodes = [n for n in ast.walk(ast.parse(python)) if isinstance(n, ast.Import | ast.ImportFrom)]
-    assert len({ast.unparse(node) for node in nodes}) <= MAX_IMPORTS
+    nodes = ast.walk(ast.parse(python))
+    return [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+@each_notebook
+def test_notebook_has_few_imports(path: Path) -> None:
+    assert len({ast.unparse(node) for node in imports(path)}) <= MAX_IMPORTS
 
 
 def unsolved(cell: NotebookNode) -> str | None:
@@ -122,6 +128,17 @@ def test_solutions_follow_an_exercise(path: Path) -> None:
     for before, cell in pairwise(cells):
         if "solution" in cell.metadata.get("tags", []):
             assert unsolved(before)
+
+
+@each_notebook
+def test_solutions_are_correct(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A solution needs only the imports of its notebook."""
+    cells = execute.code_cells(read(path))
+    solutions = [cell for cell in cells if "solution" in cell.metadata.get("tags", [])]
+    names: dict[str, object] = {"jnp": jax.numpy}
+    for source in (*map(ast.unparse, imports(path)), *(cell.source for cell in solutions)):
+        exec(source, names)
+    assert capsys.readouterr().out == len(solutions) * "Correct.\n"
 
 
 # --- the runner ------------------------------------------------------------------------------------
