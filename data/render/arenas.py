@@ -1,5 +1,7 @@
 """Arenas: a broken amphitheatre, a masted stadium, a bullring, a timber playhouse."""
 
+import itertools
+
 import numpy as np
 
 from render.craft import ARCADE, SASH, bay_ring, block, ellipse, strut, timber
@@ -210,7 +212,7 @@ def _horseshoe(width: float, height: float, *, banded: bool = True) -> Shape:
             y=-0.06,
         )
     ]
-    for k, (a, b) in enumerate(zip(turns, turns[1:], strict=False)):
+    for k, (a, b) in enumerate(itertools.pairwise(turns)):
         quad = [
             (-r * np.cos(t), centre + r * np.sin(t))
             for r, t in ((half, a), (half, b), (half * 1.42, b), (half * 1.42, a))

@@ -1,5 +1,6 @@
 """Parts that the later families share: timber frames, gables, vaults, galleries, sails, blocks."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,7 +52,7 @@ def timber(
         box(length + 0.2, 0.18, 0.3, "beam", y=-0.05, z=height * f) for f in (0.0, 0.21, 0.78)
     ]
     low, top = 0.21 * height, 0.78 * height
-    for k, (a, b) in enumerate(zip(edges, edges[1:], strict=False)):
+    for k, (a, b) in enumerate(itertools.pairwise(edges)):
         if brace == "x":
             parts += [strut((a, 0), (b, low), 0.2, "beam"), strut((a, low), (b, 0), 0.2, "beam")]
         elif brace == "v":

@@ -1,5 +1,7 @@
 """Modern houses of culture: shells, stacked concrete, a white spiral, a coloured machine."""
 
+import itertools
+
 import numpy as np
 
 from render.finishes import CHALK, GREY, LIMESTONE, Finish, Model, palette
@@ -241,7 +243,7 @@ def _pipes(rng: np.random.Generator) -> Model:
         for k in range(floors):
             z = high * (k + 1)
             parts.append(tube(np.array([[-wide / 2, y, z], [wide / 2, y, z]]), 0.28, "steel"))
-            for j, (a, b) in enumerate(zip(xs, xs[1:], strict=False)):
+            for j, (a, b) in enumerate(itertools.pairwise(xs)):
                 ends = (z - high, z) if (j + k) % 2 else (z, z - high)
                 parts.append(
                     tube(np.array([[a, y, ends[0]], [b, y, ends[1]]]), 0.12, "steel", segments=4)
@@ -277,7 +279,7 @@ def _pipes(rng: np.random.Generator) -> Model:
             (-wide / 2 + wide * (k + 1) / floors, high * (k + 0.9)),
         ]
     line = np.array([(x, -deep / 2 - 2.4, z + 1.2) for x, z in path])
-    for a, b in zip(line, line[1:], strict=False):
+    for a, b in itertools.pairwise(line):
         parts.append(tube(np.array([a, b]), 1.45, "lens", segments=12))
         parts.append(tube(np.array([a, b]) - [0, 0, 1.3], 0.55, "red", segments=6))
         for t in np.linspace(0, 1, 8):

@@ -252,7 +252,7 @@ def _gopuram(rng: np.random.Generator) -> Model:
     gate = Opening(width=0.5, sill=0, spring=0.75, depth=3, frame=0.5, pane="door", bars=(3, 4))
     parts = [
         box(wide, deep, 9, "base"),
-        *(bay(6, 8, gate).moved(y=s * (deep / 2 + 0.2)).turned(0 if s < 0 else 0) for s in (-1,)),
+        *(bay(6, 8, gate).moved(y=s * (deep / 2 + 0.2)) for s in (-1,)),
         *(
             line_of(box(0.8, 0.6, 8, "trim"), wide - 2, 9).moved(y=s * (deep / 2 + 0.1))
             for s in (-1, 1)
