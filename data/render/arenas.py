@@ -103,10 +103,15 @@ def _amphitheatre(rng: np.random.Generator) -> Model:
         parts.append(ramp.turned(a + np.pi / 2).moved(hw * np.cos(a), hd * np.sin(a), 0))
     return Model(
         join(parts),
-        palette(Finish("sandstone", "#cbb28a", weather=0.6), GREY, Finish("ashlar", "#c9b592", scale=0.8, weather=0.5),
-                second=Finish("brick", "#b0805c", scale=0.5), base=Finish("ashlar", "#a99878", scale=0.6, weather=0.7)),
+        palette(
+            Finish("sandstone", "#cbb28a", weather=0.6),
+            GREY,
+            Finish("ashlar", "#c9b592", scale=0.8, weather=0.5),
+            second=Finish("brick", "#b0805c", scale=0.5),
+            base=Finish("ashlar", "#a99878", scale=0.6, weather=0.7),
+        ),
         "park",
-    )  # fmt: skip
+    )
 
 
 def _stadium(rng: np.random.Generator) -> Model:
@@ -183,14 +188,26 @@ def _stadium(rng: np.random.Generator) -> Model:
         parts.append(
             tube(np.array([top, [hw * 1.42 * c, hd * 1.42 * s, 0]]), 0.14, "trim", segments=4)
         )
-    parts += [stairs(16, 5.5, 14, tread=0.5).moved(y=-hd * 0.95), box(18, 5, 1, "second", y=-hd - 2, z=9.5),
-              *(box(1.6, 0.3, 1.5, "light", x=x, y=-hd * 1.06 - 2.4, z=9.0) for x in np.linspace(-8, 8, 6))]  # fmt: skip
+    parts += [
+        stairs(16, 5.5, 14, tread=0.5).moved(y=-hd * 0.95),
+        box(18, 5, 1, "second", y=-hd - 2, z=9.5),
+        *(
+            box(1.6, 0.3, 1.5, "light", x=x, y=-hd * 1.06 - 2.4, z=9.0)
+            for x in np.linspace(-8, 8, 6)
+        ),
+    ]
     return Model(
         join(parts),
-        palette(Finish("plaster", "#b9b6ae"), Finish("paint", "#dfe4e6", weather=0.3), Finish("paint", "#e8ebec", weather=0.2),
-                second=Finish("paint", "#c33a2c"), third=Finish("paint", "#2d5ba0"), light=Finish("light", "#fff2d8")),
+        palette(
+            Finish("plaster", "#b9b6ae"),
+            Finish("paint", "#dfe4e6", weather=0.3),
+            Finish("paint", "#e8ebec", weather=0.2),
+            second=Finish("paint", "#c33a2c"),
+            third=Finish("paint", "#2d5ba0"),
+            light=Finish("light", "#fff2d8"),
+        ),
         "city",
-    )  # fmt: skip
+    )
 
 
 def _horseshoe(width: float, height: float, *, banded: bool = True) -> Shape:
@@ -252,21 +269,38 @@ def _bullring(rng: np.random.Generator) -> Model:
     ]
     gates = int(rng.choice([4, 4, 6]))
     for k in range(gates):
-        gate = [box(9, 5, 19, "wall"), _horseshoe(13, 11).moved(0, -2.5, 0), box(9.4, 5.4, 0.7, "third", z=11.4),
-                *(_horseshoe(3.2, 4.4).moved(x, -2.5, 12.8) for x in (-2.9, 0, 2.9)), cornice((9, 5), 0.8).moved(z=18.4)]  # fmt: skip
+        gate = [
+            box(9, 5, 19, "wall"),
+            _horseshoe(13, 11).moved(0, -2.5, 0),
+            box(9.4, 5.4, 0.7, "third", z=11.4),
+            *(_horseshoe(3.2, 4.4).moved(x, -2.5, 12.8) for x in (-2.9, 0, 2.9)),
+            cornice((9, 5), 0.8).moved(z=18.4),
+        ]
         for s in (-1, 1):
-            pier = [box(3.2, 3.2, 22, "wall"), *(box(3.5, 3.5, 0.5, ("second", "third")[q % 2], z=4 + 4.4 * q) for q in range(4)),
-                    _horseshoe(3.2, 3.8).moved(0, -1.65, 17.6), cornice((3.2, 3.2), 0.6).moved(z=21.6), drum(8, 1.5, 2.2, ARCH).moved(z=22),
-                    dome(1.8, "onion", sides=14).moved(z=24.2), finial(2).moved(z=27.4)]  # fmt: skip
+            pier = [
+                box(3.2, 3.2, 22, "wall"),
+                *(box(3.5, 3.5, 0.5, ("second", "third")[q % 2], z=4 + 4.4 * q) for q in range(4)),
+                _horseshoe(3.2, 3.8).moved(0, -1.65, 17.6),
+                cornice((3.2, 3.2), 0.6).moved(z=21.6),
+                drum(8, 1.5, 2.2, ARCH).moved(z=22),
+                dome(1.8, "onion", sides=14).moved(z=24.2),
+                finial(2).moved(z=27.4),
+            ]
             gate.append(join(pier).moved(s * 6, 0, 0))
         gate.append(roundel(1.0, "third").moved(0, -2.7, 9.4))
         parts.append(join(gate).moved(0, -r - 0.6, 0).turned(2 * np.pi * k / gates))
     return Model(
         join(parts),
-        palette(Finish("brick", "#b0603c", scale=0.4), TERRACOTTA, Finish("brick", "#c98a55", scale=0.4), second=Finish("plaster", "#ead9ac"),
-                third=Finish("mosaic", "#2d6aa0", "#e8dca0", scale=1.0), dome=Finish("mosaic", "#3577ab", "#e6d9a0", scale=0.8)),
+        palette(
+            Finish("brick", "#b0603c", scale=0.4),
+            TERRACOTTA,
+            Finish("brick", "#c98a55", scale=0.4),
+            second=Finish("plaster", "#ead9ac"),
+            third=Finish("mosaic", "#2d6aa0", "#e8dca0", scale=1.0),
+            dome=Finish("mosaic", "#3577ab", "#e6d9a0", scale=0.8),
+        ),
         "square",
-    )  # fmt: skip
+    )
 
 
 def _playhouse(rng: np.random.Generator) -> Model:
@@ -328,12 +362,28 @@ def _playhouse(rng: np.random.Generator) -> Model:
                 ]
             ).moved(s * 2.9, -4.8, z + 1.6)
         ]
-    house += [drum(6, 1.2, 2.2, ARCADE).moved(z=z + 6), lathe([(1.8, 0), (0.8, 1.5), (0.05, 3.4)], "roof", segments=12).moved(z=z + 8.2),
-              box(0.1, 0.1, 6, "accent", z=z + 11), plate(np.array([(0, 0), (2.6, -0.2), (2.4, -0.9), (2.6, -1.5), (0, -1.4)]), 0.05, "flag").moved(z=z + 16.6)]  # fmt: skip
+    house += [
+        drum(6, 1.2, 2.2, ARCADE).moved(z=z + 6),
+        lathe([(1.8, 0), (0.8, 1.5), (0.05, 3.4)], "roof", segments=12).moved(z=z + 8.2),
+        box(0.1, 0.1, 6, "accent", z=z + 11),
+        plate(
+            np.array([(0, 0), (2.6, -0.2), (2.4, -0.9), (2.6, -1.5), (0, -1.4)]), 0.05, "flag"
+        ).moved(z=z + 16.6),
+    ]
     parts.append(join(house).moved(y=r * 0.42))
     for a in (0.0, float(rng.choice([-1, 1])) * 2 * np.pi / sides * 4):
-        tower = [timber(5.5, 3.6, 2, SASH, brace="x").moved(z=3.6), bay(5.5, 3.6, Opening(width=0.5, sill=0, spring=0.8, pane="door", frame=0.3, bars=(3, 2))), box(5.4, 5, 7.2, "wall", y=2.6), gable_roof(5.5, 6, 4, eave=0.7).moved(0, 2.5, 7.2),
-                 strut((-2.7, 7.2), (0, 11.2), 0.3, "beam"), strut((2.7, 7.2), (0, 11.2), 0.3, "beam")]  # fmt: skip
+        tower = [
+            timber(5.5, 3.6, 2, SASH, brace="x").moved(z=3.6),
+            bay(
+                5.5,
+                3.6,
+                Opening(width=0.5, sill=0, spring=0.8, pane="door", frame=0.3, bars=(3, 2)),
+            ),
+            box(5.4, 5, 7.2, "wall", y=2.6),
+            gable_roof(5.5, 6, 4, eave=0.7).moved(0, 2.5, 7.2),
+            strut((-2.7, 7.2), (0, 11.2), 0.3, "beam"),
+            strut((2.7, 7.2), (0, 11.2), 0.3, "beam"),
+        ]
         parts.append(join(tower).moved(0, -r - 2.4, 0).turned(a))
     parts += [
         around(box(0.18, 0.18, 1.2, "accent"), 60, r + 9),
@@ -345,7 +395,15 @@ def _playhouse(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("plaster", "#e9e2d0"), Finish("foliage", "#8d7a50", "#6e5c38"), LIMESTONE, beam=Finish("wood", "#33251a", weather=0.2),
-                base=Finish("brick", "#8d4c38", scale=0.4), flag=Finish("paint", "#b3252a"), second=CHALK, dome=SLATE),
+        palette(
+            Finish("plaster", "#e9e2d0"),
+            Finish("foliage", "#8d7a50", "#6e5c38"),
+            LIMESTONE,
+            beam=Finish("wood", "#33251a", weather=0.2),
+            base=Finish("brick", "#8d4c38", scale=0.4),
+            flag=Finish("paint", "#b3252a"),
+            second=CHALK,
+            dome=SLATE,
+        ),
         "water",
-    )  # fmt: skip
+    )

@@ -88,10 +88,15 @@ def _drums(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("brick", "#7d3426", scale=0.42, weather=0.4), Finish("slate", "#3d444c", scale=0.4), Finish("mosaic", "#a8763f", "#5b2a1e", scale=0.7),
-                second=Finish("mosaic", "#38241c", "#9c5a3c", scale=0.6), statue=Finish("paint", "#3c3f3b")),
+        palette(
+            Finish("brick", "#7d3426", scale=0.42, weather=0.4),
+            Finish("slate", "#3d444c", scale=0.4),
+            Finish("mosaic", "#a8763f", "#5b2a1e", scale=0.7),
+            second=Finish("mosaic", "#38241c", "#9c5a3c", scale=0.6),
+            statue=Finish("paint", "#3c3f3b"),
+        ),
         "park",
-    )  # fmt: skip
+    )
 
 
 def _beast(size: float, role: str) -> Shape:
@@ -190,10 +195,16 @@ def _glazed(rng: np.random.Generator) -> Model:
     blue = Finish("brick", "#244f96", "#1b3a70", scale=0.6, weather=0.25)
     return Model(
         join(parts),
-        palette(blue, GREY, Finish("paint", "#e4d9b8"), second=Finish("mosaic", "#d9b45a", "#274a8c", scale=0.9), gold=Finish("paint", "#d29a3a"),
-                base=Finish("brick", "#3d6ea8", "#2a4a78", scale=0.6, weather=0.3)),
+        palette(
+            blue,
+            GREY,
+            Finish("paint", "#e4d9b8"),
+            second=Finish("mosaic", "#d9b45a", "#274a8c", scale=0.9),
+            gold=Finish("paint", "#d29a3a"),
+            base=Finish("brick", "#3d6ea8", "#2a4a78", scale=0.6, weather=0.3),
+        ),
         "square",
-    )  # fmt: skip
+    )
 
 
 def _paifang(rng: np.random.Generator) -> Model:
@@ -295,11 +306,18 @@ def _paifang(rng: np.random.Generator) -> Model:
         parts.append(lion.scaled(1.15).moved(s * spans[2] * 0.42, -6.5, 0))
     return Model(
         join(parts),
-        palette(Finish("paint", "#a8261c", weather=0.2), Finish("tile", "#2f6e4f", scale=0.4, weather=0.2), Finish("ashlar", "#cfc9ba", scale=0.6),
-                second=Finish("paint", "#22508f"), third=Finish("paint", "#2a7d5a"), plaque=Finish("paint", "#1d2a4c"),
-                ridge=Finish("tile", "#b98a2c", scale=0.4), base=Finish("marble", "#d9d4c6")),
+        palette(
+            Finish("paint", "#a8261c", weather=0.2),
+            Finish("tile", "#2f6e4f", scale=0.4, weather=0.2),
+            Finish("ashlar", "#cfc9ba", scale=0.6),
+            second=Finish("paint", "#22508f"),
+            third=Finish("paint", "#2a7d5a"),
+            plaque=Finish("paint", "#1d2a4c"),
+            ridge=Finish("tile", "#b98a2c", scale=0.4),
+            base=Finish("marble", "#d9d4c6"),
+        ),
         "city",
-    )  # fmt: skip
+    )
 
 
 def _columns(rng: np.random.Generator) -> Model:
@@ -362,7 +380,15 @@ def _columns(rng: np.random.Generator) -> Model:
         parts.append(wall[0].moved(s * (wide / 2 + 3), 0, 0))
     return Model(
         join(parts),
-        palette(Finish("sandstone", "#b9a27c", weather=0.5), SLATE, LIMESTONE, statue=Finish("copper", "#6d9c88"), column=Finish("sandstone", "#c4ae8a", weather=0.5),
-                frieze=Finish("sandstone", "#a8916c"), second=CHALK, plain=GREY),
+        palette(
+            Finish("sandstone", "#b9a27c", weather=0.5),
+            SLATE,
+            LIMESTONE,
+            statue=Finish("copper", "#6d9c88"),
+            column=Finish("sandstone", "#c4ae8a", weather=0.5),
+            frieze=Finish("sandstone", "#a8916c"),
+            second=CHALK,
+            plain=GREY,
+        ),
         "square",
-    )  # fmt: skip
+    )

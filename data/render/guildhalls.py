@@ -48,11 +48,15 @@ def _rathaus(rng: np.random.Generator) -> Model:
         )
         parts.append(oriel.moved(s * (wide / 2 - 1.5), -deep / 2 - 1.4, 4.8))
     front = join(
-        [timber(7, 4, 3, brace="v"), plate(np.array([(-3.8, 0), (3.8, 0), (0, 6.5)]), 6, "second", y=0.1).moved(z=4),
-         *(strut((s * 3.8, 4), (0, 10.5), 0.4, "beam") for s in (-1, 1)),
-         strut((-2, 7.0), (2, 7.0), 0.35, "beam"), box(0.3, 0.2, 6, "beam", y=-0.05, z=4),
-         gable_roof(7, 8, 6.6, eave=0.6).moved(0, 4, 4)]
-    )  # fmt: skip
+        [
+            timber(7, 4, 3, brace="v"),
+            plate(np.array([(-3.8, 0), (3.8, 0), (0, 6.5)]), 6, "second", y=0.1).moved(z=4),
+            *(strut((s * 3.8, 4), (0, 10.5), 0.4, "beam") for s in (-1, 1)),
+            strut((-2, 7.0), (2, 7.0), 0.35, "beam"),
+            box(0.3, 0.2, 6, "beam", y=-0.05, z=4),
+            gable_roof(7, 8, 6.6, eave=0.6).moved(0, 4, 4),
+        ]
+    )
     parts += [
         front.moved(0, -deep / 2 - 1.4, z),
         roundel(1.3).moved(0, -deep / 2 - 1.6, z + 5.4),
@@ -70,11 +74,16 @@ def _rathaus(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("plaster", "#e9dcc0"), TERRACOTTA, Finish("sandstone", "#b58a68"),
-                second=Finish("plaster", "#d9b27a"), beam=Finish("wood", "#5b2a1c", weather=0.2),
-                flower=Finish("paint", "#b03346")),
+        palette(
+            Finish("plaster", "#e9dcc0"),
+            TERRACOTTA,
+            Finish("sandstone", "#b58a68"),
+            second=Finish("plaster", "#d9b27a"),
+            beam=Finish("wood", "#5b2a1c", weather=0.2),
+            flower=Finish("paint", "#b03346"),
+        ),
         "square",
-    )  # fmt: skip
+    )
 
 
 def _guilds(rng: np.random.Generator) -> Model:
@@ -93,8 +102,10 @@ def _guilds(rng: np.random.Generator) -> Model:
         storeys = [4.6, *(3.9 - 0.25 * f for f in range(floors))]
         house, z = [row(wide, storeys[0], 3, shop, wall=role)], storeys[0]
         for height in storeys[1:]:
-            house += [row(wide, height, 3 + (k % 2), tall, wall=role).moved(z=z),
-                      box(wide, 0.5, 0.3, "trim", y=-0.1, z=z)]  # fmt: skip
+            house += [
+                row(wide, height, 3 + (k % 2), tall, wall=role).moved(z=z),
+                box(wide, 0.5, 0.3, "trim", y=-0.1, z=z),
+            ]
             z += height
         rise = wide * rng.uniform(0.75, 0.95)
         crest = bay(2.2, 2.8, tall, wall=role).moved(0, -0.06, rise * 0.16)
@@ -115,11 +126,17 @@ def _guilds(rng: np.random.Generator) -> Model:
         x += wide
     return Model(
         join(parts).moved(x=-(x - 23) / 2 + 0.0, y=-6),
-        palette(Finish("brick", "#8f3f2d", scale=0.4), TERRACOTTA, CREAM,
-                second=Finish("plaster", "#3f6a7c"), third=Finish("plaster", "#d8a83c"),
-                fourth=Finish("ashlar", "#b9b2a2", scale=0.5), fifth=Finish("plaster", "#a8604c")),
+        palette(
+            Finish("brick", "#8f3f2d", scale=0.4),
+            TERRACOTTA,
+            CREAM,
+            second=Finish("plaster", "#3f6a7c"),
+            third=Finish("plaster", "#d8a83c"),
+            fourth=Finish("ashlar", "#b9b2a2", scale=0.5),
+            fifth=Finish("plaster", "#a8604c"),
+        ),
         "square",
-    )  # fmt: skip
+    )
 
 
 def _cloth(rng: np.random.Generator) -> Model:
@@ -152,8 +169,11 @@ def _cloth(rng: np.random.Generator) -> Model:
     ]
     turret = join([drum(8, 1.8, 8, POINTED), spire(2.1, 8, crockets=5)])
     parts += [turret.moved(x * wide / 2, y * deep / 2, 9.5) for x in (-1, 1) for y in (-1, 1)]
-    parts += [lathe([(0.4, -2), (1.8, 0)], "trim", segments=8).moved(x * wide / 2, y * deep / 2, 9.5)
-              for x in (-1, 1) for y in (-1, 1)]  # fmt: skip
+    parts += [
+        lathe([(0.4, -2), (1.8, 0)], "trim", segments=8).moved(x * wide / 2, y * deep / 2, 9.5)
+        for x in (-1, 1)
+        for y in (-1, 1)
+    ]
     z, side = 0.0, rng.uniform(9.5, 11)
     for height in (17.0, 9.0, 8.0):
         tower = four_walls(side, side, lambda n, k, h=height: row(n, h, 3, POINTED))
@@ -173,9 +193,13 @@ def _cloth(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("brick", "#a3563c", scale=0.4, weather=0.5), SLATE, Finish("ashlar", "#d6cbb0", scale=0.5)),
+        palette(
+            Finish("brick", "#a3563c", scale=0.4, weather=0.5),
+            SLATE,
+            Finish("ashlar", "#d6cbb0", scale=0.5),
+        ),
         "square",
-    )  # fmt: skip
+    )
 
 
 def _crane(rng: np.random.Generator) -> Model:
@@ -187,8 +211,10 @@ def _crane(rng: np.random.Generator) -> Model:
     parts = []
     for s in (-1, 1):
         rings = [drum(14, r, high / 4, slit).moved(z=k * high / 4) for k in range(4)]
-        bands = [lathe([(r + 0.05, z), (r + 0.3, z + 0.3), (r, z + 0.6)], "trim", segments=28)
-                 for z in (0, high / 2, high - 0.6)]  # fmt: skip
+        bands = [
+            lathe([(r + 0.05, z), (r + 0.3, z + 0.3), (r, z + 0.6)], "trim", segments=28)
+            for z in (0, high / 2, high - 0.6)
+        ]
         cone = lathe([(r * 1.12, 0), (r * 0.6, r * 0.9), (0.1, r * 1.9)], "roof", segments=28)
         parts.append(
             join([*rings, *bands, cone.moved(z=high)]).moved(s * (wide / 2 + r * 0.7), 1, 0)
@@ -231,8 +257,14 @@ def _crane(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("brick", "#93452f", scale=0.45), Finish("tile", "#8d4431", scale=0.5), LIMESTONE,
-                beam=Finish("wood", "#33281f", weather=0.5), second=Finish("wood", "#54432f"),
-                third=Finish("plaster", "#c9b48c"), gable=GREY),
+        palette(
+            Finish("brick", "#93452f", scale=0.45),
+            Finish("tile", "#8d4431", scale=0.5),
+            LIMESTONE,
+            beam=Finish("wood", "#33281f", weather=0.5),
+            second=Finish("wood", "#54432f"),
+            third=Finish("plaster", "#c9b48c"),
+            gable=GREY,
+        ),
         "water",
-    )  # fmt: skip
+    )

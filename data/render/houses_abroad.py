@@ -13,14 +13,22 @@ FRONTS = (
     ("timber", Finish("plaster", "#e4ddcc"), Finish("slate", "#4a3c36", scale=0.4)),
     ("gable", Finish("brick", "#7a3b2e", scale=0.4), Finish("tile", "#5f4a44", scale=0.4)),
     ("balcony", Finish("plaster", "#d2dbe0"), Finish("paving", "#9a958c", scale=1.2)),
-    ("clapboard", Finish("banded", "#8fa6a8", "#7d9496", scale=0.5), Finish("slate", "#3f4446", scale=0.5)),
+    (
+        "clapboard",
+        Finish("banded", "#8fa6a8", "#7d9496", scale=0.5),
+        Finish("slate", "#3f4446", scale=0.5),
+    ),
     ("timber", Finish("plaster", "#cfa98c"), Finish("tile", "#6b3a2c", scale=0.4)),
     ("bays", Finish("sandstone", "#9b7a62"), Finish("slate", "#5a5c60", scale=0.4)),
     ("balcony", Finish("plaster", "#e7e6e2"), Finish("paving", "#8a8782", scale=1.2)),
     ("gable", Finish("plaster", "#7f9a78"), Finish("slate", "#41464e", scale=0.4)),
-    ("clapboard", Finish("banded", "#b9483c", "#a23c32", scale=0.5), Finish("slate", "#4f4f4f", scale=0.5)),
+    (
+        "clapboard",
+        Finish("banded", "#b9483c", "#a23c32", scale=0.5),
+        Finish("slate", "#4f4f4f", scale=0.5),
+    ),
     ("bays", Finish("brick", "#c2a276", scale=0.45), Finish("slate", "#50545a", scale=0.4)),
-)  # fmt: skip
+)
 CASEMENT = Opening(width=0.44, sill=0.3, spring=0.8, frame=0.1, bars=(1, 0), depth=0.18)
 SHOP = Opening(width=0.84, sill=0.06, spring=0.78, frame=0.0, bars=(2, 0), depth=0.5)
 WIDE = Opening(width=0.8, sill=0.05, spring=0.86, frame=0.0, bars=(1, 0), depth=0.3)

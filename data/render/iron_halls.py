@@ -87,10 +87,15 @@ def _station(rng: np.random.Generator) -> Model:
     parts += canopy
     return Model(
         join(parts),
-        palette(Finish("brick", "#a8533a", scale=0.4), SLATE, CREAM, second=Finish("brick", "#d3b27a", scale=0.4),
-                steel=Finish("paint", "#3a5145")),
+        palette(
+            Finish("brick", "#a8533a", scale=0.4),
+            SLATE,
+            CREAM,
+            second=Finish("brick", "#d3b27a", scale=0.4),
+            steel=Finish("paint", "#3a5145"),
+        ),
         "square",
-    )  # fmt: skip
+    )
 
 
 def _palms(rng: np.random.Generator) -> Model:
@@ -98,8 +103,11 @@ def _palms(rng: np.random.Generator) -> Model:
     r, wing, low = rng.uniform(10.5, 12.5), rng.uniform(15, 19), rng.uniform(6.8, 8.2)
     frame = Opening(width=0.94, sill=0.16, spring=0.95, depth=0.12, frame=0.08, bars=(2, 3))
     parts = [steps_around(2 * (r + wing + 9), 2.2 * r, 0.9, 2, tread=1.2)]
-    body = [drum(20, r, low, frame), cornice(circle(20, r, start=np.pi / 20), 0.5).moved(z=low - 0.3),
-            dome(r, "round", ribs=24, sides=40, role="pane", stretch=0.5).moved(z=low)]  # fmt: skip
+    body = [
+        drum(20, r, low, frame),
+        cornice(circle(20, r, start=np.pi / 20), 0.5).moved(z=low - 0.3),
+        dome(r, "round", ribs=24, sides=40, role="pane", stretch=0.5).moved(z=low),
+    ]
     body += [
         lathe(
             [(r * s + 0.05, low + h), (r * s + 0.2, low + h + 0.12), (r * s, low + h + 0.25)],
@@ -164,10 +172,16 @@ def _palms(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("paint", "#e9ebe6", weather=0.3), GREY, Finish("paint", "#eef0ea", weather=0.25),
-                pane=Finish("glass", "#7fa39a"), glass=Finish("glass", "#5f8078"), dome=Finish("paint", "#dfe6de")),
+        palette(
+            Finish("paint", "#e9ebe6", weather=0.3),
+            GREY,
+            Finish("paint", "#eef0ea", weather=0.25),
+            pane=Finish("glass", "#7fa39a"),
+            glass=Finish("glass", "#5f8078"),
+            dome=Finish("paint", "#dfe6de"),
+        ),
         "park",
-    )  # fmt: skip
+    )
 
 
 def _market(rng: np.random.Generator) -> Model:
@@ -220,8 +234,13 @@ def _market(rng: np.random.Generator) -> Model:
             for s in (-1, 1)
         ]
         front += [finial(2.4).moved(z=high + rise + 0.3), fan(1.5, 7).moved(0, -0.3, high + 1.4)]
-        hall = [join(front).moved(y=-deep / 2), join(front).turned(np.pi).moved(y=deep / 2), gable_roof(span, deep, rise, eave=0.3).moved(z=high),
-                box(3, deep - 4, 1.6, "glass", z=high + rise - 0.5), gable_roof(3, deep - 4, 1, eave=0.4).moved(z=high + rise + 1.1)]  # fmt: skip
+        hall = [
+            join(front).moved(y=-deep / 2),
+            join(front).turned(np.pi).moved(y=deep / 2),
+            gable_roof(span, deep, rise, eave=0.3).moved(z=high),
+            box(3, deep - 4, 1.6, "glass", z=high + rise - 0.5),
+            gable_roof(3, deep - 4, 1, eave=0.4).moved(z=high + rise + 1.1),
+        ]
         for s in (-1, 1):
             hall.append(row(deep, high, 10, IRON).turned(s * np.pi / 2).moved(s * span / 2, 0, 0))
         parts.append(join(hall).moved(x, 0, 0.6))
@@ -245,11 +264,19 @@ def _market(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("brick", "#b8643f", scale=0.4), Finish("slate", "#5b6a63", scale=0.4), Finish("paint", "#2f6b50", weather=0.2),
-                second=Finish("brick", "#e0c48c", scale=0.4), iron=Finish("paint", "#2a6149", weather=0.3), dome=Finish("copper", "#74a892"),
-                red=Finish("paint", "#b23a33"), blue=Finish("paint", "#35618f"), yellow=Finish("paint", "#dcae3e")),
+        palette(
+            Finish("brick", "#b8643f", scale=0.4),
+            Finish("slate", "#5b6a63", scale=0.4),
+            Finish("paint", "#2f6b50", weather=0.2),
+            second=Finish("brick", "#e0c48c", scale=0.4),
+            iron=Finish("paint", "#2a6149", weather=0.3),
+            dome=Finish("copper", "#74a892"),
+            red=Finish("paint", "#b23a33"),
+            blue=Finish("paint", "#35618f"),
+            yellow=Finish("paint", "#dcae3e"),
+        ),
         "city",
-    )  # fmt: skip
+    )
 
 
 def _crystal(rng: np.random.Generator) -> Model:
@@ -313,7 +340,15 @@ def _crystal(rng: np.random.Generator) -> Model:
         parts.append(around(figure(3.0, seed=4), 1, 0).moved(s * span * 0.62, -y - 4, 0))
     return Model(
         join(parts),
-        palette(Finish("paint", "#b9c8d4", weather=0.2), GREY, WHITE, second=Finish("paint", "#2f5c93", weather=0.2),
-                pane=Finish("glass", "#8fb0bd"), glass=Finish("glass", "#5d7f8e"), dome=Finish("paint", "#2f5c93"), base=LIMESTONE),
+        palette(
+            Finish("paint", "#b9c8d4", weather=0.2),
+            GREY,
+            WHITE,
+            second=Finish("paint", "#2f5c93", weather=0.2),
+            pane=Finish("glass", "#8fb0bd"),
+            glass=Finish("glass", "#5d7f8e"),
+            dome=Finish("paint", "#2f5c93"),
+            base=LIMESTONE,
+        ),
         "park",
-    )  # fmt: skip
+    )

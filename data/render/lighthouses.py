@@ -51,10 +51,17 @@ def _striped(rng: np.random.Generator) -> Model:
     red = Finish("paint", "#b3291f", weather=0.4)
     return Model(
         join(parts),
-        palette(Finish("plaster", "#eeeae0"), Finish("tile", "#a24a34", scale=0.5), CHALK, second=red,
-                dome=red, lamp=LIT, steel=Finish("paint", "#2a2d2f")),
+        palette(
+            Finish("plaster", "#eeeae0"),
+            Finish("tile", "#a24a34", scale=0.5),
+            CHALK,
+            second=red,
+            dome=red,
+            lamp=LIT,
+            steel=Finish("paint", "#2a2d2f"),
+        ),
         "water",
-    )  # fmt: skip
+    )
 
 
 def _octagon(rng: np.random.Generator) -> Model:
@@ -81,10 +88,16 @@ def _octagon(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("brick", "#b0774a", scale=0.45), SLATE, WHITE, lamp=LIT,
-                dome=Finish("paint", "#22303a"), steel=Finish("paint", "#22303a")),
+        palette(
+            Finish("brick", "#b0774a", scale=0.45),
+            SLATE,
+            WHITE,
+            lamp=LIT,
+            dome=Finish("paint", "#22303a"),
+            steel=Finish("paint", "#22303a"),
+        ),
         "village",
-    )  # fmt: skip
+    )
 
 
 def _skeleton(rng: np.random.Generator) -> Model:
@@ -94,8 +107,10 @@ def _skeleton(rng: np.random.Generator) -> Model:
     radii = foot + (top - foot) * np.linspace(0, 1, levels + 1) ** 0.85
     zs = np.linspace(1.2, high, levels + 1)
     angles = np.pi / 8 + np.arange(8) * np.pi / 4
-    spots = [np.column_stack([r * np.cos(angles), r * np.sin(angles), 0 * angles + z])
-             for r, z in zip(radii, zs, strict=True)]  # fmt: skip
+    spots = [
+        np.column_stack([r * np.cos(angles), r * np.sin(angles), 0 * angles + z])
+        for r, z in zip(radii, zs, strict=True)
+    ]
     parts = []
     for k in range(levels):
         for i in range(8):
@@ -119,10 +134,17 @@ def _skeleton(rng: np.random.Generator) -> Model:
     black = Finish("paint", "#7c2318", weather=0.5)
     return Model(
         join(parts),
-        palette(CHALK, Finish("paint", "#7c2318"), CHALK, second=black, dome=black, lamp=LIT,
-                steel=Finish("paint", "#e6e2d8")),
+        palette(
+            CHALK,
+            Finish("paint", "#7c2318"),
+            CHALK,
+            second=black,
+            dome=black,
+            lamp=LIT,
+            steel=Finish("paint", "#e6e2d8"),
+        ),
         "water",
-    )  # fmt: skip
+    )
 
 
 def _pharos(rng: np.random.Generator) -> Model:
@@ -167,7 +189,12 @@ def _pharos(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("ashlar", "#d9c6a0", scale=1.3, weather=0.5), GREY, LIMESTONE, lamp=LIT,
-                dome=Finish("copper", "#77a08d")),
+        palette(
+            Finish("ashlar", "#d9c6a0", scale=1.3, weather=0.5),
+            GREY,
+            LIMESTONE,
+            lamp=LIT,
+            dome=Finish("copper", "#77a08d"),
+        ),
         "water",
-    )  # fmt: skip
+    )

@@ -60,11 +60,16 @@ def _towers(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("plaster", "#efece4"), Finish("slate", "#3c3a38", scale=0.4), GREY,
-                second=Finish("paint", "#2f5aa0"), cloth=Finish("paint", "#e8dcc0"),
-                door=Finish("paint", "#2f5aa0")),
+        palette(
+            Finish("plaster", "#efece4"),
+            Finish("slate", "#3c3a38", scale=0.4),
+            GREY,
+            second=Finish("paint", "#2f5aa0"),
+            cloth=Finish("paint", "#e8dcc0"),
+            door=Finish("paint", "#2f5aa0"),
+        ),
         "hill",
-    )  # fmt: skip
+    )
 
 
 def _smock(rng: np.random.Generator) -> Model:
@@ -107,10 +112,15 @@ def _smock(rng: np.random.Generator) -> Model:
     parts += [barn.moved(s * (r + 8.5), 3, 0) for s in (-1, 1)]
     return Model(
         join(parts),
-        palette(Finish("brick", "#8e4a35", scale=0.4), THATCH, Finish("paint", "#e9e4d4"),
-                second=Finish("paint", "#1f5a3c"), cloth=Finish("paint", "#b9482e")),
+        palette(
+            Finish("brick", "#8e4a35", scale=0.4),
+            THATCH,
+            Finish("paint", "#e9e4d4"),
+            second=Finish("paint", "#1f5a3c"),
+            cloth=Finish("paint", "#b9482e"),
+        ),
         "village",
-    )  # fmt: skip
+    )
 
 
 def _wheel(radius: float, width: float) -> Shape:
@@ -119,8 +129,10 @@ def _wheel(radius: float, width: float) -> Shape:
     for x in (-width / 2, width / 2):
         hoop = lathe([(radius * 0.9, 0), (radius, 0), (radius, 0.2), (radius * 0.9, 0.2)], "accent")
         parts.append(hoop.turned(np.pi / 2, "y").moved(x=x))
-        parts += [box(0.22, 0.22, radius * 0.95, "accent", x=x).turned(a, "x")
-                  for a in np.arange(10) * np.pi / 5]  # fmt: skip
+        parts += [
+            box(0.22, 0.22, radius * 0.95, "accent", x=x).turned(a, "x")
+            for a in np.arange(10) * np.pi / 5
+        ]
     paddle = box(width, 0.1, 1.1, "accent", z=radius * 0.88)
     parts += [paddle.turned(a, "x") for a in np.arange(24) * np.pi / 12]
     axle = lathe([(0.35, -width), (0.35, width)], "accent", segments=10).turned(np.pi / 2, "y")
@@ -154,19 +166,27 @@ def _water(rng: np.random.Generator) -> Model:
         *(box(1.2, 1.6, r - 0.4, "base", x=x + s * 1.9, y=-1) for s in (-1, 1)),
         box(2.0, 14, 0.2, "accent", x=x, y=7.5, z=2 * r - 0.6),
         *(box(0.2, 14, 0.9, "accent", x=x + s, y=7.5, z=2 * r - 0.6) for s in (-1, 1)),
-        *(strut((s * 1.6, 0), (s * 0.7, 2 * r - 0.6), 0.35, "accent", depth=0.35).moved(x, y, 0)
-          for s in (-1, 1) for y in (3, 8, 13)),
-    ]  # fmt: skip
+        *(
+            strut((s * 1.6, 0), (s * 0.7, 2 * r - 0.6), 0.35, "accent", depth=0.35).moved(x, y, 0)
+            for s in (-1, 1)
+            for y in (3, 8, 13)
+        ),
+    ]
     for k in range(3):
         hood = join([box(1.5, 2.5, 1.6, "second"), box(1.0, 0.1, 1.0, "glass", y=-1.27, z=0.3)])
         parts.append(hood.moved((k - 1) * wide / 3.4, -deep * 0.28, z + 2.2))
     return Model(
         join(parts),
-        palette(Finish("ashlar", "#9d9484", scale=0.5, weather=0.6), Finish("tile", "#7a4030", scale=0.5),
-                LIMESTONE, beam=Finish("wood", "#3b291c"), second=Finish("plaster", "#e2d6ba"),
-                accent=Finish("wood", "#5a3f28")),
+        palette(
+            Finish("ashlar", "#9d9484", scale=0.5, weather=0.6),
+            Finish("tile", "#7a4030", scale=0.5),
+            LIMESTONE,
+            beam=Finish("wood", "#3b291c"),
+            second=Finish("plaster", "#e2d6ba"),
+            accent=Finish("wood", "#5a3f28"),
+        ),
         "village",
-    )  # fmt: skip
+    )
 
 
 def _post(rng: np.random.Generator) -> Model:
@@ -176,8 +196,11 @@ def _post(rng: np.random.Generator) -> Model:
     boards = [
         box(0.16, 0.1, h, "accent", x=x, y=-d / 2 - 0.04) for x in np.linspace(-w / 2, w / 2, 17)
     ]
-    sides = [box(0.1, 0.16, h, "accent", x=s * (w / 2 + 0.04), y=y)
-             for s in (-1, 1) for y in np.linspace(-d / 2, d / 2, 17)]  # fmt: skip
+    sides = [
+        box(0.1, 0.16, h, "accent", x=s * (w / 2 + 0.04), y=y)
+        for s in (-1, 1)
+        for y in np.linspace(-d / 2, d / 2, 17)
+    ]
     pane = join([box(1.3, 0.3, 1.5, "trim"), box(1.0, 0.4, 1.2, "glass", z=0.15)])
     body = [
         box(w, d, h, "wall"),
@@ -220,14 +243,23 @@ def _post(rng: np.random.Generator) -> Model:
                 [beam, box(1.6, 1.6, 1.7, "base", x=4.6), box(5, 0.5, 0.5, "accent", x=2.4, z=1.7)]
             ).turned(k * np.pi / 2)
         )
-    store = [timber(13, 3.2, 4, brace="v").moved(y=-4), block(13, 7.9, (3.2,), (4, 3), SASH),
-             gable_roof(8, 13, 5.2, eave=0.8).turned(np.pi / 2).moved(z=3.2)]  # fmt: skip
+    store = [
+        timber(13, 3.2, 4, brace="v").moved(y=-4),
+        block(13, 7.9, (3.2,), (4, 3), SASH),
+        gable_roof(8, 13, 5.2, eave=0.8).turned(np.pi / 2).moved(z=3.2),
+    ]
     parts.append(join(store).moved(float(rng.choice([-1, 1])) * 15.5, 5, 0))
     parts.append(stairs(2, 0.6, 2).moved(y=-6))
     return Model(
         join(parts),
-        palette(Finish("wood", "#7b5b3a"), Finish("slate", "#5a4634", scale=0.35), CHALK,
-                second=Finish("paint", "#d9d2bf"), accent=Finish("wood", "#4b3726"),
-                beam=Finish("wood", "#33241a"), cloth=Finish("paint", "#d8c9a2")),
+        palette(
+            Finish("wood", "#7b5b3a"),
+            Finish("slate", "#5a4634", scale=0.35),
+            CHALK,
+            second=Finish("paint", "#d9d2bf"),
+            accent=Finish("wood", "#4b3726"),
+            beam=Finish("wood", "#33241a"),
+            cloth=Finish("paint", "#d8c9a2"),
+        ),
         "hill",
-    )  # fmt: skip
+    )

@@ -78,10 +78,15 @@ def _shells(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("slate", "#e9e5da", "#c9c2b2", scale=0.9, weather=0.15), GREY, Finish("paint", "#d8d2c4"),
-                base=Finish("paving", "#b08f7c", scale=0.9), steel=Finish("paint", "#7a5a40")),
+        palette(
+            Finish("slate", "#e9e5da", "#c9c2b2", scale=0.9, weather=0.15),
+            GREY,
+            Finish("paint", "#d8d2c4"),
+            base=Finish("paving", "#b08f7c", scale=0.9),
+            steel=Finish("paint", "#7a5a40"),
+        ),
         "water",
-    )  # fmt: skip
+    )
 
 
 def _concrete(rng: np.random.Generator) -> Model:
@@ -96,9 +101,9 @@ def _concrete(rng: np.random.Generator) -> Model:
             ),
         )
     ]
-    z = 5.0
+    z, h = 5.0, 4.2
     for k in range(floors):
-        w, d, h = wide + 5.0 * k, deep + 4.2 * k, 4.2
+        w, d = wide + 5.0 * k, deep + 4.2 * k
         parts += [
             box(w, d, 1.3, "wall", z=z),
             four_walls(w - 1.6, d - 1.6, lambda n, s, c=9 + k: row(n, h - 1.3, c, FIN)).moved(
@@ -145,10 +150,14 @@ def _concrete(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("plaster", "#a39c90", "#7f786c", weather=0.7), GREY, Finish("plaster", "#b4aea2", weather=0.6),
-                second=Finish("ashlar", "#8d867a", scale=0.7, weather=0.8)),
+        palette(
+            Finish("plaster", "#a39c90", "#7f786c", weather=0.7),
+            GREY,
+            Finish("plaster", "#b4aea2", weather=0.6),
+            second=Finish("ashlar", "#8d867a", scale=0.7, weather=0.8),
+        ),
         "city",
-    )  # fmt: skip
+    )
 
 
 def _spiral(rng: np.random.Generator) -> Model:
@@ -217,14 +226,25 @@ def _spiral(rng: np.random.Generator) -> Model:
     ]
     parts.append(join(tower).moved(20, 9, 0))
     small = float(rng.uniform(5.5, 7))
-    parts += [lathe([(small, 7.4), (small, 13), (small + 0.5, 13), (small + 0.5, 14.2), (0, 14.4)], "wall", segments=40).moved(22, -7, 0),
-              around(box(1.2, 0.3, 2.4, "dark"), 12, small).moved(22, -7, 9.2)]  # fmt: skip
+    parts += [
+        lathe(
+            [(small, 7.4), (small, 13), (small + 0.5, 13), (small + 0.5, 14.2), (0, 14.4)],
+            "wall",
+            segments=40,
+        ).moved(22, -7, 0),
+        around(box(1.2, 0.3, 2.4, "dark"), 12, small).moved(22, -7, 9.2),
+    ]
     return Model(
         join(parts).moved(x=-6),
-        palette(Finish("plaster", "#ece7dc", weather=0.3), GREY, CHALK, second=Finish("ashlar", "#cbbfa5", scale=0.7),
-                steel=Finish("paint", "#54585a")),
+        palette(
+            Finish("plaster", "#ece7dc", weather=0.3),
+            GREY,
+            CHALK,
+            second=Finish("ashlar", "#cbbfa5", scale=0.7),
+            steel=Finish("paint", "#54585a"),
+        ),
         "city",
-    )  # fmt: skip
+    )
 
 
 def _pipes(rng: np.random.Generator) -> Model:
@@ -232,11 +252,15 @@ def _pipes(rng: np.random.Generator) -> Model:
     floors, bays, high, deep = int(rng.integers(5, 7)), int(rng.integers(9, 12)), 5.6, 24.0
     wide = 5.6 * bays
     parts = []
+    wall = Opening(width=0.96, sill=0.02, spring=0.95, frame=0, depth=0.3, bars=(3, 2))
     for k in range(floors):
         z = high * k
-        wall = Opening(width=0.96, sill=0.02, spring=0.95, frame=0, depth=0.3, bars=(3, 2))
-        parts += [four_walls(wide - 4, deep - 4, lambda n, s: row(n, high, bays if s % 2 == 0 else 4, wall)).moved(z=z),
-                  box(wide - 2, deep - 2, 0.6, "trim", z=z + high - 0.6)]  # fmt: skip
+        parts += [
+            four_walls(
+                wide - 4, deep - 4, lambda n, s: row(n, high, bays if s % 2 == 0 else 4, wall)
+            ).moved(z=z),
+            box(wide - 2, deep - 2, 0.6, "trim", z=z + high - 0.6),
+        ]
     xs = np.linspace(-wide / 2, wide / 2, bays + 1)
     for y in (-deep / 2, deep / 2):
         parts += [tube(np.array([[x, y, 0], [x, y, high * floors + 1]]), 0.38, "steel") for x in xs]
@@ -306,8 +330,17 @@ def _pipes(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("paint", "#d3d5d4"), GREY, Finish("paint", "#e4e5e2", weather=0.3), steel=Finish("paint", "#eceeea", weather=0.3),
-                blue=Finish("paint", "#2456a4"), green=Finish("paint", "#2f8a4f"), red=Finish("paint", "#c22a25"),
-                yellow=Finish("paint", "#e0b028"), lens=Finish("glass", "#7d97a3"), second=LIMESTONE),
+        palette(
+            Finish("paint", "#d3d5d4"),
+            GREY,
+            Finish("paint", "#e4e5e2", weather=0.3),
+            steel=Finish("paint", "#eceeea", weather=0.3),
+            blue=Finish("paint", "#2456a4"),
+            green=Finish("paint", "#2f8a4f"),
+            red=Finish("paint", "#c22a25"),
+            yellow=Finish("paint", "#e0b028"),
+            lens=Finish("glass", "#7d97a3"),
+            second=LIMESTONE,
+        ),
         "square",
-    )  # fmt: skip
+    )

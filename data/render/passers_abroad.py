@@ -5,8 +5,18 @@ import numpy as np
 from render.finishes import Finish, Thing
 from render.geometry import Shape, blob, box, copies, join, lathe, plate, tube
 
-COATS = ("#e8e2d2", "#1f4a3a", "#a83f6a", "#5a7fb0", "#e2702c", "#463a6b", "#8a8f3c", "#30302e",
-         "#c7cfd6", "#7a5a3a")  # fmt: skip
+COATS = (
+    "#e8e2d2",
+    "#1f4a3a",
+    "#a83f6a",
+    "#5a7fb0",
+    "#e2702c",
+    "#463a6b",
+    "#8a8f3c",
+    "#30302e",
+    "#c7cfd6",
+    "#7a5a3a",
+)
 PAINTS = ("#e9e6dc", "#356b4b", "#7a2f52", "#c98a2e", "#4b6f8f", "#b9bcbd")
 
 

@@ -158,11 +158,15 @@ def _lotus(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("sandstone", "#8d8471", weather=0.8), Finish("sandstone", "#6f6a5f", weather=0.8),
-                Finish("sandstone", "#a19680", weather=0.6), base=Finish("ashlar", "#8f7f66", scale=0.8, weather=0.8),
-                frieze=Finish("sandstone", "#b09c7c")),
+        palette(
+            Finish("sandstone", "#8d8471", weather=0.8),
+            Finish("sandstone", "#6f6a5f", weather=0.8),
+            Finish("sandstone", "#a19680", weather=0.6),
+            base=Finish("ashlar", "#8f7f66", scale=0.8, weather=0.8),
+            frieze=Finish("sandstone", "#b09c7c"),
+        ),
         "park",
-    )  # fmt: skip
+    )
 
 
 def _spire(radius: float, height: float, rolls: int) -> Shape:
@@ -240,10 +244,16 @@ def _shikhara(rng: np.random.Generator) -> Model:
         parts.append(join(hall).moved(0, y, 3))
     return Model(
         join(parts),
-        palette(Finish("sandstone", "#c48a66", weather=0.4), GREY, Finish("sandstone", "#d6a37e"),
-                base=Finish("ashlar", "#b08a6a", scale=0.8), frieze=Finish("sandstone", "#9e6a4c"), statue=Finish("sandstone", "#d9ad88")),
+        palette(
+            Finish("sandstone", "#c48a66", weather=0.4),
+            GREY,
+            Finish("sandstone", "#d6a37e"),
+            base=Finish("ashlar", "#b08a6a", scale=0.8),
+            frieze=Finish("sandstone", "#9e6a4c"),
+            statue=Finish("sandstone", "#d9ad88"),
+        ),
         "park",
-    )  # fmt: skip
+    )
 
 
 def _gopuram(rng: np.random.Generator) -> Model:
@@ -337,11 +347,19 @@ def _gopuram(rng: np.random.Generator) -> Model:
     parts.append(line_of(pot, w * 0.9, tiers).moved(z=z + d * 0.72))
     return Model(
         join(parts),
-        palette(Finish("paint", "#c9b58c"), GREY, Finish("plaster", "#e0cfa6"), base=Finish("ashlar", "#a08c70", scale=0.8),
-                second=Finish("paint", "#2d7fa0"), third=Finish("paint", "#c2453a"), fourth=Finish("paint", "#3f8a55"),
-                fifth=Finish("paint", "#e3d6c4"), sixth=Finish("paint", "#b98f7c")),
+        palette(
+            Finish("paint", "#c9b58c"),
+            GREY,
+            Finish("plaster", "#e0cfa6"),
+            base=Finish("ashlar", "#a08c70", scale=0.8),
+            second=Finish("paint", "#2d7fa0"),
+            third=Finish("paint", "#c2453a"),
+            fourth=Finish("paint", "#3f8a55"),
+            fifth=Finish("paint", "#e3d6c4"),
+            sixth=Finish("paint", "#b98f7c"),
+        ),
         "city",
-    )  # fmt: skip
+    )
 
 
 def _eyes(rng: np.random.Generator) -> Model:
@@ -451,8 +469,15 @@ def _eyes(rng: np.random.Generator) -> Model:
     parts += [gate.moved(y=-34), finial(2).moved(0, -32, 8.6), stairs(6, 2.6, 8).moved(y=-29)]
     return Model(
         join(parts),
-        palette(Finish("plaster", "#efece4", weather=0.5), Finish("copper", "#b08a3c"), CHALK,
-                second=Finish("paint", "#d7a83c"), third=Finish("paint", "#a8322a"), eye=Finish("paint", "#f2efe6"),
-                blue=Finish("paint", "#2f5fa8"), green=Finish("paint", "#3d8a4e")),
+        palette(
+            Finish("plaster", "#efece4", weather=0.5),
+            Finish("copper", "#b08a3c"),
+            CHALK,
+            second=Finish("paint", "#d7a83c"),
+            third=Finish("paint", "#a8322a"),
+            eye=Finish("paint", "#f2efe6"),
+            blue=Finish("paint", "#2f5fa8"),
+            green=Finish("paint", "#3d8a4e"),
+        ),
         "square",
-    )  # fmt: skip
+    )

@@ -128,9 +128,14 @@ def _stave(rng: np.random.Generator) -> Model:
     tar = Finish("slate", "#3f2b1c", scale=0.3, weather=0.2)
     return Model(
         join(parts),
-        palette(Finish("wood", "#5d3d25"), tar, Finish("wood", "#7d5734"), accent=Finish("wood", "#8a6038")),
+        palette(
+            Finish("wood", "#5d3d25"),
+            tar,
+            Finish("wood", "#7d5734"),
+            accent=Finish("wood", "#8a6038"),
+        ),
         "hill",
-    )  # fmt: skip
+    )
 
 
 def _onion(radius: float) -> Shape:
@@ -193,17 +198,33 @@ def _onions(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("wood", "#86735c", weather=0.5), Finish("slate", "#6b6357", scale=0.35), Finish("wood", "#a08b6c"),
-                second=Finish("wood", "#97866b"), dome=Finish("slate", "#a3a39c", scale=0.3, weather=0.2)),
+        palette(
+            Finish("wood", "#86735c", weather=0.5),
+            Finish("slate", "#6b6357", scale=0.35),
+            Finish("wood", "#a08b6c"),
+            second=Finish("wood", "#97866b"),
+            dome=Finish("slate", "#a3a39c", scale=0.3, weather=0.2),
+        ),
         "water",
-    )  # fmt: skip
+    )
 
 
 def _pear(width: float, rise: float) -> Shape:
     """A shingled tower top: a skirt, a bulge, a lantern, a smaller bulge."""
     w = width / 2 * 1.414
-    steps = [(1.25, 0), (1.0, 0.12), (0.72, 0.22), (0.78, 0.34), (0.62, 0.48), (0.26, 0.56), (0.24, 0.68),
-             (0.34, 0.72), (0.3, 0.8), (0.08, 0.92), (0.02, 1.0)]  # fmt: skip
+    steps = [
+        (1.25, 0),
+        (1.0, 0.12),
+        (0.72, 0.22),
+        (0.78, 0.34),
+        (0.62, 0.48),
+        (0.26, 0.56),
+        (0.24, 0.68),
+        (0.34, 0.72),
+        (0.3, 0.8),
+        (0.08, 0.92),
+        (0.02, 1.0),
+    ]
     ring = circle(4, 1.0, start=np.pi / 4)
     return join(
         [
@@ -245,9 +266,13 @@ def _shingles(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("wood", "#6a4629"), Finish("slate", "#4a382a", scale=0.3, weather=0.3), Finish("paint", "#d8cdb0")),
+        palette(
+            Finish("wood", "#6a4629"),
+            Finish("slate", "#4a382a", scale=0.3, weather=0.3),
+            Finish("paint", "#d8cdb0"),
+        ),
         "village",
-    )  # fmt: skip
+    )
 
 
 def _needle(rng: np.random.Generator) -> Model:
@@ -297,7 +322,13 @@ def _needle(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("wood", "#705236"), Finish("slate", "#5d4b3a", scale=0.28, weather=0.3), Finish("wood", "#5a4028"),
-                accent=Finish("wood", "#49341f"), steel=GREY, second=CHALK),
+        palette(
+            Finish("wood", "#705236"),
+            Finish("slate", "#5d4b3a", scale=0.28, weather=0.3),
+            Finish("wood", "#5a4028"),
+            accent=Finish("wood", "#49341f"),
+            steel=GREY,
+            second=CHALK,
+        ),
         "hill",
-    )  # fmt: skip
+    )

@@ -115,9 +115,16 @@ def _power(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("brick", "#8f5139", scale=0.5, weather=0.5), SLATE, LIMESTONE, second=Finish("brick", "#a1603f", scale=0.5), chimney=Finish("plaster", "#ddd5c2"), steel=Finish("paint", "#3f5560")),
+        palette(
+            Finish("brick", "#8f5139", scale=0.5, weather=0.5),
+            SLATE,
+            LIMESTONE,
+            second=Finish("brick", "#a1603f", scale=0.5),
+            chimney=Finish("plaster", "#ddd5c2"),
+            steel=Finish("paint", "#3f5560"),
+        ),
         "water",
-    )  # fmt: skip
+    )
 
 
 def _gasholder(rng: np.random.Generator) -> Model:
@@ -191,10 +198,17 @@ def _gasholder(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("brick", "#a3704a", scale=0.4), SLATE, Finish("paint", "#a5382c", weather=0.4), column=Finish("paint", "#a5382c", weather=0.4),
-                tank=Finish("copper", "#6e7f7c", weather=0.6), steel=Finish("paint", "#4c5657", weather=0.4), second=CREAM),
+        palette(
+            Finish("brick", "#a3704a", scale=0.4),
+            SLATE,
+            Finish("paint", "#a5382c", weather=0.4),
+            column=Finish("paint", "#a5382c", weather=0.4),
+            tank=Finish("copper", "#6e7f7c", weather=0.6),
+            steel=Finish("paint", "#4c5657", weather=0.4),
+            second=CREAM,
+        ),
         "city",
-    )  # fmt: skip
+    )
 
 
 def _water_tower(rng: np.random.Generator) -> Model:
@@ -274,9 +288,15 @@ def _water_tower(rng: np.random.Generator) -> Model:
     ]
     return Model(
         join(parts),
-        palette(Finish("brick", "#9c4a33", scale=0.4), Finish("copper", "#74a590"), Finish("brick", "#dcc08a", scale=0.4), second=Finish("brick", "#6f3428", scale=0.4), base=GREY),
+        palette(
+            Finish("brick", "#9c4a33", scale=0.4),
+            Finish("copper", "#74a590"),
+            Finish("brick", "#dcc08a", scale=0.4),
+            second=Finish("brick", "#6f3428", scale=0.4),
+            base=GREY,
+        ),
         "park",
-    )  # fmt: skip
+    )
 
 
 def _opening_dome(radius: float, turn: float) -> Shape:
@@ -360,6 +380,13 @@ def _observatory(rng: np.random.Generator) -> Model:
     parts += [finial(2).moved(0, -1, 17 + r)]
     return Model(
         join(parts),
-        palette(Finish("plaster", "#ded3ba"), SLATE, CHALK, dome=Finish("copper", "#7fae9c", weather=0.3), seam=Finish("copper", "#658f80"), gable=GREY),
+        palette(
+            Finish("plaster", "#ded3ba"),
+            SLATE,
+            CHALK,
+            dome=Finish("copper", "#7fae9c", weather=0.3),
+            seam=Finish("copper", "#658f80"),
+            gable=GREY,
+        ),
         "hill",
-    )  # fmt: skip
+    )
