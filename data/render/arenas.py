@@ -43,7 +43,7 @@ def _amphitheatre(rng: np.random.Generator) -> Model:
     """Three storeys of arches with half columns and an attic, a third of the outer ring fallen."""
     count, hw, hd = int(rng.integers(40, 49)), rng.uniform(36, 40), rng.uniform(30, 33)
     kept = int(count * rng.uniform(0.58, 0.68))
-    start = int(count * 0.62)
+    start = int(count * 0.36)
     outer = range(start, start + kept)
     parts, z = [], 0.0
     attic = Opening(
@@ -117,7 +117,7 @@ def _amphitheatre(rng: np.random.Generator) -> Model:
 def _stadium(rng: np.random.Generator) -> Model:
     """An oval of raking coloured fins under a ring roof hung from leaning masts."""
     fins, masts = int(rng.integers(60, 84)), int(rng.choice([8, 10, 12]))
-    hw, hd, high = rng.uniform(44, 49), rng.uniform(34, 38), rng.uniform(19, 23)
+    hw, hd, high = rng.uniform(36, 40), rng.uniform(29, 32), rng.uniform(21, 25)
     parts = [
         bay_ring(
             hw * 0.94,
@@ -164,8 +164,8 @@ def _stadium(rng: np.random.Generator) -> Model:
         a = 2 * np.pi * (k + 0.5) / masts
         c, s = np.cos(a), np.sin(a)
         foot, top = (
-            np.array([hw * 1.16 * c, hd * 1.16 * s, 0]),
-            np.array([hw * 1.32 * c, hd * 1.32 * s, high + 19]),
+            np.array([hw * 1.1 * c, hd * 1.1 * s, 0]),
+            np.array([hw * 1.2 * c, hd * 1.2 * s, high + 19]),
         )
         parts.append(tube(np.array([foot, top]), 0.7, "trim", segments=8))
         for t in (0.68, 0.86, 1.1):
@@ -186,7 +186,7 @@ def _stadium(rng: np.random.Generator) -> Model:
                 )
             )
         parts.append(
-            tube(np.array([top, [hw * 1.42 * c, hd * 1.42 * s, 0]]), 0.14, "trim", segments=4)
+            tube(np.array([top, [hw * 1.3 * c, hd * 1.3 * s, 0]]), 0.14, "trim", segments=4)
         )
     parts += [
         stairs(16, 5.5, 14, tread=0.5).moved(y=-hd * 0.95),

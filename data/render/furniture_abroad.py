@@ -11,7 +11,7 @@ GROUND_ABROAD = {
     "walk": Finish("ashlar", "#a8a49c", scale=0.5, weather=0.4),
     "band": Finish("marble", "#d2ccc0", weather=0.3),
     "grass": Finish("grass", "#7a7f3f", "#5f6a35"),
-    "gravel": Finish("asphalt", "#a87f5e", "#94694a", weather=0.1),
+    "gravel": Finish("asphalt", "#9c8a74", "#877159", weather=0.1),
     "hill": Finish("foliage", "#6d7342", "#8a7a4a"),
     "water": Finish("water", "#3b5a4a"),
     "trim": Finish("brick", "#8d6a55", scale=0.5),

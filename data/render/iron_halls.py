@@ -49,9 +49,9 @@ def _station(rng: np.random.Generator) -> Model:
                 for k, a in enumerate(np.arange(16) * 0.196)
             ),
             cornice((span + 2, 1.5), 0.6).moved(x, 0, 5.2),
-            barrel(span + 1, 42, span * 0.42, "glass", ribs=12).moved(x, 1.5, 10),
-            box(0.6, 42, 10, "wall", x=x - span / 2 - 0.7, y=22),
-            box(0.6, 42, 10, "wall", x=x + span / 2 + 0.7, y=22),
+            barrel(span + 1, 28, span * 0.42, "glass", ribs=12).moved(x, 1.5, 10),
+            box(0.6, 28, 10, "wall", x=x - span / 2 - 0.7, y=15),
+            box(0.6, 28, 10, "wall", x=x + span / 2 + 0.7, y=15),
             figure(3.4, seed=int(rng.integers(99))).moved(x, 0, 18.2),
         ]
     wide = (span + 2) * arches

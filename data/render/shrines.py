@@ -139,14 +139,14 @@ def _lotus(rng: np.random.Generator) -> Model:
             parts += [door.moved(0, -w / 2 - 0.3, z).turned(t * np.pi / 2) for t in range(4)]
     parts += [
         _prasat(5.6, rng.uniform(21, 24), tiers).moved(z=z),
-        box(7, 20, 0.9, "base", y=-wide / 2 - 12),
+        box(7, 12, 0.9, "base", y=-wide / 2 - 8),
         *(
             tube(
                 np.array(
                     [
                         [s * 3.5, -wide / 2 - 3, 1.5],
-                        [s * 3.5, -wide / 2 - 20, 1.5],
-                        [s * 3.5, -wide / 2 - 22, 3.2],
+                        [s * 3.5, -wide / 2 - 12, 1.5],
+                        [s * 3.5, -wide / 2 - 14, 3.2],
                     ]
                 ),
                 0.4,
@@ -154,7 +154,7 @@ def _lotus(rng: np.random.Generator) -> Model:
             )
             for s in (-1, 1)
         ),
-        *(statue(3.6, seed=k).moved(s * 6, -wide / 2 - 20, 0) for k, s in enumerate((-1, 1))),
+        *(statue(3.6, seed=k).moved(s * 6, -wide / 2 - 12, 0) for k, s in enumerate((-1, 1))),
     ]
     return Model(
         join(parts),

@@ -157,7 +157,7 @@ def _kokoshnik(width: float, depth: float) -> Shape:
     x = np.linspace(-1, 1, 17)
     z = 0.9 * np.sqrt(1 - np.abs(x) ** 2.4) + 0.5 * np.exp(-7 * np.abs(x))
     outline = np.stack([x * width / 2, z * width * 0.62], 1)
-    return join([plate(outline, depth, "dome"), plate(outline * 0.86, 0.1, "second", y=-0.05)])
+    return join([plate(outline, depth, "roof"), plate(outline * 0.82, 0.1, "second", y=-0.08)])
 
 
 def _onions(rng: np.random.Generator) -> Model:
@@ -165,12 +165,12 @@ def _onions(rng: np.random.Generator) -> Model:
     r, steps = rng.uniform(9.0, 10.5), int(rng.integers(3, 5))
     parts = [drum(8, r, 8.5, PANE), box(2.2 * r, r, 6.5, "wall"), box(r, 2.2 * r, 6.5, "wall")]
     parts += [join(_logs(r * 1.1, r * 2.6, 6.5, (3, 6)).turned(a) for a in (0, np.pi / 2))]
-    arms = join([_kokoshnik(r * 1.0, r * 0.7), _onion(1.5).moved(0, r * 0.35, r * 0.95)])
+    arms = join([_kokoshnik(r * 0.9, r * 0.7), _onion(2.2).moved(0, r * 0.35, r * 0.56 + 3.2)])
     parts.append(around(arms, 4, r * 1.36).moved(z=6.4))
     z = 8.5
     for k in range(steps):
         ring = r * (0.92 - 0.24 * k)
-        high = 4.6 - 0.4 * k
+        high = 5.4 - 0.4 * k
         parts += [
             drum(8, ring, high, PANE).moved(z=z),
             profile(
@@ -179,8 +179,8 @@ def _onions(rng: np.random.Generator) -> Model:
             around(
                 join(
                     [
-                        _kokoshnik(ring * 0.66, 1.6),
-                        _onion(1.25 - 0.12 * k).moved(0, 0.8, ring * 0.62),
+                        _kokoshnik(ring * 0.6, 1.6),
+                        _onion(1.9 - 0.2 * k).moved(0, 0.8, ring * 0.37 + 2.9 - 0.3 * k),
                     ]
                 ),
                 8 if k == 0 else 4,
@@ -191,7 +191,7 @@ def _onions(rng: np.random.Generator) -> Model:
         z += high
     parts += [
         profile(circle(8, 1, start=np.pi / 8), [(r * 0.34, z - 1), (r * 0.22, z + 3.5)], "roof"),
-        _onion(2.3).moved(z=z + 5.4),
+        _onion(3.1).moved(z=z + 8.0),
         stairs(4, 2.0, 8).moved(y=-r * 1.3),
         block(7, 5, (3.6,), (3, 2), PANE, cap="gable", rise=3.0).moved(0, -r * 1.3 - 1.5, 0),
         around(box(2 * r * 0.75, 0.2, 0.9, "second"), 8, r * 1.45).moved(z=0.2),
@@ -199,11 +199,11 @@ def _onions(rng: np.random.Generator) -> Model:
     return Model(
         join(parts),
         palette(
-            Finish("wood", "#86735c", weather=0.5),
-            Finish("slate", "#6b6357", scale=0.35),
+            Finish("wood", "#6d5640", weather=0.4),
+            Finish("slate", "#55493d", scale=0.35),
             Finish("wood", "#a08b6c"),
-            second=Finish("wood", "#97866b"),
-            dome=Finish("slate", "#a3a39c", scale=0.3, weather=0.2),
+            second=Finish("wood", "#8d7758"),
+            dome=Finish("slate", "#b4b6b2", "#7f817f", scale=0.35, weather=0.2),
         ),
         "water",
     )
