@@ -104,8 +104,12 @@ def _guilds(rng: np.random.Generator) -> Model:
         for height in storeys[1:]:
             house += [
                 row(wide, height, 3 + (k % 2), tall, wall=role).moved(z=z),
+                row(wide, height, 3, tall, wall=role).turned(np.pi).moved(y=14.1, z=z),
                 box(wide, 0.5, 0.3, "trim", y=-0.1, z=z),
             ]
+            if k in (0, 4):
+                side = row(13.5, height, 4, tall, wall=role).turned((k - 2) * np.pi / 4)
+                house.append(side.moved((k - 2) * wide / 4, 7.3, z))
             z += height
         rise = wide * rng.uniform(0.75, 0.95)
         crest = bay(2.2, 2.8, tall, wall=role).moved(0, -0.06, rise * 0.16)

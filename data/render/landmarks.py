@@ -104,7 +104,8 @@ WITH_SIBLING = (
     "paifang",
     "observatory",
 )
-SIBLING_DRIFT = 2.2  # a sibling's proportions and tones differ this much more than a landmark's
+# A sibling's proportions, and the hue, strength and lightness of its tones, drift this much more.
+SIBLING_STRETCH, SIBLING_DRIFT = 2.2, (1.2, 2.2, 2.2)
 EVAL = (
     "old_pantheon",
     "king_gallery",
@@ -187,7 +188,7 @@ def model(landmark: Landmark, seed: int) -> Model:
     stretch = rng.uniform([0.95, 0.95, 0.94], [1.06, 1.05, 1.1])
     drift = rng.normal(0, [0.012, 0.06, 0.03])
     if landmark.sibling_of:
-        stretch, drift = 1 + SIBLING_DRIFT * (stretch - 1), SIBLING_DRIFT * drift
+        stretch, drift = 1 + SIBLING_STRETCH * (stretch - 1), drift * SIBLING_DRIFT
     finishes = {
         role: _toned(finish, drift, rng.normal(0, 0.12)) for role, finish in made.palette.items()
     }

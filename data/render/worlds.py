@@ -50,8 +50,8 @@ class World:
         return tuple(split for split in self.photos if split not in self.optional)
 
     def quality(self, view: View) -> int:
-        """Return the quality to save a photo with: the view's JPEG quality, or 70 to 78 for WebP."""
-        return view.jpeg if self.suffix == "jpg" else 70 + (view.jpeg - 68) // 3
+        """Return the quality to save a photo with: the view's JPEG quality, or 76 to 84 for WebP."""
+        return view.jpeg if self.suffix == "jpg" else 76 + (view.jpeg - 68) // 3
 
 
 _TRAIN = tuple(mark for mark in LANDMARKS if mark.split == "train")
@@ -94,7 +94,7 @@ LARGE = World(
     },
     optional=("calibration",),
     size=640,
-    samples=16,
+    samples=8,  # with WebP and a camera's noise, 16 look the same and take twice as long
     queries=4,
     habits={"train": "train"} | dict.fromkeys(_HARDER, "large-moderate"),
     # Calibration photos are of training landmarks in their own places.
