@@ -99,7 +99,6 @@ def _write_set(rendered: Path, folder: Path, seed: int, world: World, calibratio
         name = f"{photo.parent.name}_{photo.stem}{photo.suffix}"
         _copy(rendered, record, folder / "eval" / kind / name)
         record["photo"] = f"{kind}/{name}"
-    (folder / "eval" / "strangers").mkdir(exist_ok=True)  # empty in the calibration set
     searched = world.landmarks[shown_split]
     # The few photos of the calibration set give as many queries as are good.
     least = 1 if calibration else world.queries
