@@ -10,10 +10,10 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from render import furniture, ground, houses, passers, plants, stage, surroundings
+from render import stage, stock, surroundings
 from render.geometry import Shape
 from render.landmarks import Landmark, model
-from render.views import HABITS, Habits, View, draw_shot, generator, sample, sample_street
+from render.views import Habits, View, draw_shot, even_shot, generator, sample, sample_street
 
 ATTEMPTS = 60
 SOLID = ("house", "landmark", "ground")
@@ -47,8 +47,23 @@ class Scene:
     branch: bpy.types.Mesh
 
 
-def build(landmark: Landmark | None, seed: int, *, number: int = 0) -> Scene:
-    """Build a landmark's scene, or distractor scene `number` where there is none."""
+def build(
+    landmark: Landmark | None,
+    seed: int,
+    *,
+    habits: Habits,
+    number: int = 0,
+    surrounded_by: str = "home",
+) -> Scene:
+    """Build a landmark's scene, or distractor scene `number` where there is none.
+
+    Args:
+        landmark: The landmark, or None.
+        seed: The set's seed.
+        habits: Of the photographers.
+        number: Number of a scene without a landmark.
+        surrounded_by: One of `stock.STOCKS`.
+    """
     stage.clear()
     rng = generator(seed, landmark.number if landmark else 10_000 + number, 2)
     if landmark:
@@ -61,31 +76,21 @@ def build(landmark: Landmark | None, seed: int, *, number: int = 0) -> Scene:
         shape, setting = None, str(rng.choice(surroundings.SETTINGS))
         low, high = np.array([-8.0, -8.0, 0.0]), np.array([8.0, 8.0, 9.0])
     around = surroundings.layout(rng, setting, low, high)
-    stage.put(stage.mesh_of("ground", around.ground, ground.GROUND))
-    meshes = _stock_meshes()
+    stage.put(stage.mesh_of("ground", around.ground, stock.ground_finishes(surrounded_by)))
+    meshes = _stock_meshes(surrounded_by)
     for place in around.places:
         mesh = meshes[place.kind][place.number]
         stage.put(mesh, at=(place.x, place.y, 0.0), turn=place.turn, scale=place.scale)
     _night_lights(around, low, high, lit=landmark is not None)
     keys = (seed, landmark.number if landmark else 10_000 + number)
-    habits = HABITS[landmark.split if landmark else "train"]
     return Scene(shape, low, high, habits, keys, around, meshes["person"], meshes["branch"][0])
 
 
-def _stock_meshes() -> dict[str, list[bpy.types.Mesh]]:
-    """Make each thing of the stock once."""
-    things = {
-        "house": houses.houses(),
-        "tree": plants.trees(),
-        "person": passers.people(),
-        "car": passers.cars(),
-        "lamp": [furniture.lamp_post()],
-        "furniture": furniture.furniture(),
-        "branch": [plants.branch()],
-    }
+def _stock_meshes(name: str) -> dict[str, list[bpy.types.Mesh]]:
+    """Make each thing of a stock once."""
     return {
         kind: [stage.mesh_of(t.name, t.shape, t.palette) for t in made]
-        for kind, made in things.items()
+        for kind, made in stock.things(name).items()
     }
 
 
@@ -129,11 +134,11 @@ def choose(scene: Scene, photo: int, *, shot: str | None = None) -> View:
         hit, at, _, _, thing, _ = bpy.context.scene.ray_cast(graph, Vector(origin), Vector(way))
         return ((at - Vector(origin)).length, thing.name) if hit else (np.inf, "")
 
-    wish = shot or draw_shot(generator(*scene.keys, 4, photo), scene.habits)
+    wish = shot or _shot(scene, photo)
     for attempt in range(ATTEMPTS):
         rng = generator(*scene.keys, 3, photo, attempt)
         if scene.shape is None:
-            view = sample_street(rng, 130.0)
+            view = sample_street(rng, 130.0, scene.habits)
         else:
             view = sample(rng, scene.low, scene.high, shot=wish, habits=scene.habits)
             if attempt == 2 * ATTEMPTS // 3:
@@ -144,6 +149,13 @@ def choose(scene: Scene, photo: int, *, shot: str | None = None) -> View:
         if _stands_free(view, cast) and (scene.shape is None or _sees(view, scene, rng, cast)):
             return view
     raise RuntimeError(f"no free view of scene {scene.keys}, photo {photo}, in {ATTEMPTS} attempts")
+
+
+def _shot(scene: Scene, photo: int) -> str:
+    """Return the kind of a photo as its photographer's habits have it."""
+    if scene.habits.even:
+        return even_shot(generator(*scene.keys, 4).random(), photo, scene.habits)
+    return draw_shot(generator(*scene.keys, 4, photo), scene.habits)
 
 
 Cast = Callable[[np.ndarray, np.ndarray], tuple[float, str]]

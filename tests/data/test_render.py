@@ -6,9 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 from PIL import Image
-from render import publish, truth, views
+from render import publish, stock, surroundings, truth, views, worlds
 from render.geometry import box
-from render.landmarks import EVAL, LANDMARKS, model
+from render.landmarks import EVAL, LANDMARKS, LATER_LANDMARKS, model
 
 SEED = 17
 CAMERA = np.array([[100.0, 0, 60], [0, 100, 40], [0, 0, 1]])
@@ -39,6 +39,86 @@ def test_a_landmark_follows_from_the_seed(mark):
     assert np.isfinite(one.shape.vertices).all()
     low, high = one.shape.bounds()
     assert ((high - low) > 3).all(), "a landmark is larger than a man"
+
+
+# --- the large world
+
+
+def test_the_large_world_shares_no_landmark_and_no_family_with_training():
+    large = worlds.LARGE
+    assert large.landmarks["train"] == worlds.SMALL.landmarks["train"]
+    assert len(large.landmarks["eval"]) == 40
+    assert len({mark.family for mark in large.landmarks["eval"]}) == 10
+    assert not {mark.family for mark in LATER_LANDMARKS} & {mark.family for mark in LANDMARKS}
+    assert len({mark.number for mark in (*LANDMARKS, *LATER_LANDMARKS)}) == 60 + 40 + 10
+    assert len({mark.name for mark in (*LANDMARKS, *LATER_LANDMARKS)}) == 60 + 40 + 10
+    assert not set(large.places["distractors"]) & set(large.places["strangers"])
+    assert len(large.landmarks["calibration"]) == 12
+    assert not set(large.photos["calibration"]) & set(large.photos["train"])
+
+
+@pytest.mark.parametrize("mark", LATER_LANDMARKS, ids=lambda mark: mark.name)
+def test_a_landmark_of_the_large_world_is_whole(mark):
+    made = model(mark, SEED)
+    assert set(made.shape.roles) <= set(made.palette)
+    assert np.isfinite(made.shape.vertices).all()
+    assert made.setting in surroundings.SETTINGS
+    low, high = made.shape.bounds()
+    assert ((high - low) > 8).all()
+    assert ((high - low) < 130).all()
+    assert -2 < low[2] < 0.5, "it stands on the ground"
+
+
+@pytest.mark.parametrize(
+    "mark", worlds.LARGE.landmarks["siblings"], ids=lambda mark: mark.sibling_of
+)
+def test_a_sibling_has_the_design_but_other_proportions_and_tones(mark):
+    original = next(other for other in LATER_LANDMARKS if other.name == mark.sibling_of)
+    one, other = model(mark, SEED), model(original, SEED)
+    assert (mark.family, mark.variant) == (original.family, original.variant)
+    assert set(one.palette) == set(other.palette)
+    assert one.palette != other.palette
+    assert one.shape.vertices.shape != other.shape.vertices.shape or not np.allclose(
+        one.shape.vertices, other.shape.vertices, atol=0.1
+    )
+
+
+def test_stocks_are_interchangeable_and_share_nothing():
+    """`surroundings` numbers the things of a kind without asking which stock they are from."""
+    home, abroad = (stock.things(name) for name in stock.STOCKS)
+    assert {kind: len(things) for kind, things in home.items()} == {
+        kind: len(things) for kind, things in abroad.items()
+    }
+    for kind, things in abroad.items():
+        for thing in things:
+            assert set(thing.shape.roles) <= set(thing.palette), thing.name
+            assert np.isfinite(thing.shape.vertices).all()
+        shapes = {thing.shape.vertices.tobytes() for thing in home[kind]}
+        assert not shapes & {thing.shape.vertices.tobytes() for thing in things}
+    assert set(stock.ground_finishes("home")) == set(stock.ground_finishes("abroad"))
+
+
+def test_kinds_of_shot_come_in_their_shares():
+    habits = views.HABITS["large-hard"]
+    for start in (0.0, 0.3, 0.77):
+        drawn = Counter(views.even_shot(start, photo, habits) for photo in range(12))
+        for shot, share in zip(views.SHOTS, habits.shots, strict=True):
+            assert drawn[shot] == pytest.approx(12 * share, abs=1.6)
+
+
+@pytest.mark.parametrize("habits", views.HABITS.values(), ids=[*views.HABITS])
+def test_shares_sum_to_one(habits):
+    for shares in (habits.shots, habits.passers, habits.skies):
+        assert sum(shares) == pytest.approx(1)
+
+
+def test_the_quality_of_a_photo_follows_from_its_view():
+    low, high = np.array([-12.0, -8, 0]), np.array([12.0, 8, 30])
+    for k in range(20):
+        rng = views.generator(SEED, 1, 3, k)
+        view = views.sample(rng, low, high, shot="whole", habits=views.HABITS["train"])
+        assert worlds.SMALL.quality(view) == view.jpeg
+        assert 76 <= worlds.LARGE.quality(view) <= 84
 
 
 # --- views
@@ -206,3 +286,70 @@ def test_too_few_good_photos_are_an_error_and_the_old_set_stays(rendered, tmp_pa
         "eval",
         "train",
     }
+
+
+@pytest.fixture
+def rendered_large(tmp_path):
+    """A folder of the large world whose evaluation photos are rendered, without training photos."""
+    records = {
+        "eval": [record("pharos", k, shown=1 - k / 20) for k in range(9)],
+        "siblings": [record("gopuram_sibling", k, split="siblings") for k in range(2)],
+        "distractors": [record("place_500", k, split="distractors") for k in range(2)],
+        "strangers": [record("place_600", k, split="strangers") for k in range(2)],
+        "calibration": [record("red_minster", k, split="calibration") for k in (100, 101)],
+    }
+    for split, rows in records.items():
+        write_records(tmp_path / "large", split, rows)
+    return tmp_path / "large"
+
+
+def write_records(folder, split, rows):
+    for row in rows:
+        row["photo"] = row["photo"].replace(".jpg", ".webp")
+        path = folder / row["photo"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 24), (200, 90, 90)).save(path)
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / f"{split}.jsonl").write_text(lines)
+
+
+def test_the_large_world_is_published_half_by_half(rendered_large, tmp_path):
+    publish.publish(rendered_large, tmp_path / "set", SEED, world=worlds.LARGE)
+    folder = tmp_path / "set"
+    assert not (folder / "train").exists()
+    assert len(list((folder / "eval" / "gt").glob("pharos_?_query.txt"))) == 4
+    assert not list((folder / "eval" / "gt").glob("*sibling*"))
+    assert (folder / "eval" / "images" / "gopuram_sibling_000.webp").exists()
+    assert set(json.loads((folder / "eval" / "landmarks.json").read_text())) == {
+        mark.name for mark in worlds.LARGE.landmarks["eval"]
+    }
+    lines = (folder / "eval" / "truth.jsonl").read_text().splitlines()
+    truths = [json.loads(line) for line in lines]
+    assert all((folder / "eval" / row["photo"]).exists() for row in truths)
+    assert [row["photo"] for row in truths if row["landmark"] and "grade" not in row] == [
+        "images/gopuram_sibling_000.webp",
+        "images/gopuram_sibling_001.webp",
+    ]
+
+    only_train = tmp_path / "train"
+    write_records(only_train, "train", [record("white_keep", 0, split="train")])
+    publish.publish(only_train, folder, SEED, world=worlds.LARGE)
+    assert (folder / "train" / "white_keep" / "000.webp").exists()
+    assert (folder / "eval" / "truth.jsonl").exists(), "the other half stays"
+    assert "train/white_keep/000.webp" in (folder / "SHA256SUMS").read_text()
+
+
+def test_half_an_evaluation_set_is_not_published(rendered_large, tmp_path):
+    (rendered_large / "siblings.jsonl").unlink()
+    with pytest.raises(SystemExit, match=r"siblings\.jsonl is missing: render that split"):
+        publish.publish(rendered_large, tmp_path / "set", SEED, world=worlds.LARGE)
+    with pytest.raises(SystemExit, match=r"eval\.jsonl is missing"):
+        publish.publish(tmp_path / "none", tmp_path / "set", SEED, world=worlds.LARGE)
+
+
+def test_the_calibration_photos_are_published_alone(rendered_large, tmp_path):
+    publish.publish(rendered_large, tmp_path / "set", SEED, world=worlds.LARGE, calibration=True)
+    names = {path.name for path in (tmp_path / "set" / "eval" / "images").iterdir()}
+    assert names == {"red_minster_100.webp", "red_minster_101.webp"}
+    queries = list((tmp_path / "set" / "eval" / "gt").glob("*_query.txt"))
+    assert len(queries) == 2, "as many as there are good photos, up to four"
