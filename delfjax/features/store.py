@@ -193,8 +193,8 @@ class FeatureStore:
 
     def __enter__(self) -> Self:
         """Lock the store for writing."""
-        self._lock = Lock(self.path / f".{FILE}.lock")
         self._execute(WRITER_CACHE)
+        self._lock = Lock(self.path / f".{FILE}.lock")
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -263,9 +263,8 @@ class FeatureStore:
         """Keep a PCA in the store, and reduce the descriptors of all photos, in one transaction."""
         self._check_entered()
         self.flush()
-        tensors = {key: np.asarray(value, order="C") for key, value in vars(pca).items()}
         try:
-            self._execute("UPDATE store SET pca = ?", save(tensors))
+            self._execute("UPDATE store SET pca = ?", save(pca.to_tensors()))
             for name in self.names:
                 features, source = self._read(name)
                 descriptors = pca(features.descriptors.astype(np.float32))
@@ -324,8 +323,7 @@ class FeatureStore:
         if data is None:
             return None
         with store_errors(self._file):
-            tensors = load(data)
-            return PCA(**tensors | {"whiten": bool(tensors["whiten"])})
+            return PCA.from_tensors(load(data))
 
     def read(self, name: str) -> Features:
         """Return the features of a photo, in single precision."""
