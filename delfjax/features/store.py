@@ -379,7 +379,7 @@ def _create(file: Path, settings: bytes) -> None:
         connection.commit()
 
 
-def _checksum(*values: bytes | int | None) -> int:
+def _checksum(*values: object) -> int:
     """Return the CRC-32 of the values of a row."""
     checksum = 0
     for value in values:

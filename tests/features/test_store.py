@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from delfjax.features import store as store_module
 from delfjax.features.factory import extractor_of
 from delfjax.features.pca import PCA
-from delfjax.features.store import COMMIT_SECONDS, FILE, FeatureStore
+from delfjax.features.store import COMMIT_SECONDS, FILE, FeatureStore, _checksum
 from delfjax.files import Lock, StoreError
 from delfjax.types import Features
 
@@ -404,7 +404,7 @@ def test_reading_a_missing_photo_raises(store):
         store.read("a/b.jpg")
 
 
-@pytest.mark.parametrize("left", [0, 7, 400, 5000, -1])
+@pytest.mark.parametrize("left", [0, 7, 400, 5000, -5000])
 def test_a_damaged_file_raises(tmp_path, left):
     fill(tmp_path, "a.jpg", count=2000)
     path = tmp_path / FILE
@@ -455,6 +455,29 @@ def test_a_changed_row_is_refused(tmp_path, change):
     store = FeatureStore(tmp_path)
     assert len(store.read("b")) == 3
     with pytest.raises(StoreError, match=r"damaged; .*the features of 'a' do not match"):
+        store.gather()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *("features = 'text'", "features = zeroblob(7)", "features = NULL", "source = '[['"),
+        *(f"dimensions = {value}" for value in (-1, 10**12, "'x'", "NULL", 2.5)),
+        *("source = replace(hex(zeroblob(50000)), '0', '[')", "source = '[1]'"),
+    ],
+)
+def test_a_wrong_row_with_a_valid_checksum_is_refused(tmp_path, change):
+    """Files from elsewhere are not trusted."""
+    fill(tmp_path, "a")
+    execute(tmp_path, f"UPDATE photos SET {change}")
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        ((key, _, *values),) = connection.execute("SELECT * FROM photos").fetchall()
+        ((made_by, pca, _),) = connection.execute("SELECT * FROM store").fetchall()
+    checksum = _checksum(key, *values)
+    execute(tmp_path, f"UPDATE photos SET checksum = {checksum}")
+    execute(tmp_path, f"UPDATE store SET checksum = {checksum + _checksum(made_by, pca)}")
+    store = FeatureStore(tmp_path)
+    with pytest.raises(StoreError, match=r"features\.sqlite: damaged; .* Fix: extract again"):
         store.gather()
 
 
