@@ -133,7 +133,8 @@ class ShardedIndex(Index):
         return [wait_for(self.client, task) for task in tasks]
 
     def _content(self) -> Content:
-        shards, tensors = [], {}
+        shards: list[dict[str, Any]] = []
+        tensors: Tensors = {}
         for number, (settings, own) in enumerate(self._run(_get_content, self.effort)):
             shards.append({"kind": self.infos[number].kind, "settings": settings})
             tensors |= {f"{number}.{name}": each for name, each in own.items()}
