@@ -104,12 +104,14 @@ def extract(options: argparse.Namespace) -> int:
 def _gone(store: FeatureStore, photos: PhotoFolder) -> list[str]:
     """Return the photos in a store that come from a folder and are not there any more."""
     folder, names = str(photos.root.resolve()), set(photos.names)
-    others = ((name, store.source(name)) for name in store.names if name not in names)
-    return [
+    return sorted(
         name
-        for name, source in others
-        if source is not None and source.folder == folder and source.box is None  # not a crop
-    ]
+        for name, source in store.sources.items()
+        if name not in names
+        and source is not None
+        and source.folder == folder
+        and source.box is None  # not a crop
+    )
 
 
 def index_options(parser: argparse.ArgumentParser) -> None:

@@ -103,9 +103,11 @@ def extract_folder(
     if not is_store(Path(path)):
         _pca_photos(photos, config)  # an error must leave no store behind
     store = FeatureStore(path, made_by)
-    current = _current(store, photos)
-    changed = set(filter(store.__contains__, photos.names)) - current.keys()
-    moved = {n: source for n, source in current.items() if source and source != store.source(n)}
+    sources = store.sources
+    recorded = {name: sources[name] for name in photos.names if name in sources}
+    current = photos.current_sources(recorded)
+    changed = recorded.keys() - current.keys()
+    moved = {n: source for n, source in current.items() if source and source != recorded[n]}
     # No lock if nothing is missing: another process may be writing.
     if store.pca is not None and len(current) == len(photos):
         store.report = ExtractionReport(kept=list(photos.names))
@@ -119,7 +121,8 @@ def extract_folder(
         _refuse_other_folder(store, photos, changed)
         store.remove(changed)
         store.move(moved)
-        report = store.report = ExtractionReport(kept=[n for n in photos.names if n in store])
+        stored = set(store.names)
+        report = store.report = ExtractionReport(kept=[n for n in photos.names if n in stored])
         bar.update(len(report.kept))
 
         def extract(names: Iterable[str], pca: PCA | None) -> None:
@@ -136,8 +139,8 @@ def extract_folder(
 
         if store.pca is None:
             store.reduce(_learn_pca(store, photos, config, extract))
-        missing = [n for n in photos.names if n not in store and n not in report.failed]
-        extract(missing, store.pca)
+        stored = set(store.names) | report.failed.keys()
+        extract([n for n in photos.names if n not in stored], store.pca)
     return store
 
 
@@ -152,11 +155,6 @@ def _refuse_other_folder(store: FeatureStore, photos: PhotoFolder, changed: Iter
                 f"{store.path}: this store holds the photo {name!r} of the folder {other}. "
                 f"{root} has a different photo with this name. Fix: use another store for {root}"
             )
-
-
-def _current(store: FeatureStore, photos: PhotoFolder) -> dict[str, PhotoSource | None]:
-    """Return the stored photos whose file has not changed, with the source of each."""
-    return photos.current_sources({n: store.source(n) for n in photos.names if n in store})
 
 
 def _extract(

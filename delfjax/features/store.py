@@ -308,7 +308,7 @@ class FeatureStore:
         """Names of the photos in the store, sorted."""
         keys = self._execute("SELECT name FROM photos")
         with store_errors(self._file):
-            return sorted(key.decode("utf-8", "surrogatepass") for (key,) in keys)
+            return sorted(_decode(key) for (key,) in keys)
 
     @property
     def dimensions(self) -> int | None:
@@ -329,6 +329,13 @@ class FeatureStore:
         """Return the features of a photo, in single precision."""
         features, _ = self._read(name)
         return features.with_descriptors(features.descriptors.astype(np.float32))
+
+    @property
+    def sources(self) -> dict[str, PhotoSource | None]:
+        """Files from which the features of all photos were extracted, or None if not recorded."""
+        rows = self._execute("SELECT name, source FROM photos")
+        with store_errors(self._file):
+            return {_decode(name): _decode_source(source) for name, source in rows}
 
     def source(self, name: str) -> PhotoSource | None:
         """Return the file from which a photo's features were extracted, or None if not recorded."""
@@ -391,6 +398,10 @@ def _checksum(*values: object) -> int:
 def _encode(name: str) -> bytes:
     # File names can contain bytes that are not UTF-8, which SQLite does not allow in texts.
     return name.encode("utf-8", "surrogatepass")
+
+
+def _decode(name: bytes) -> str:
+    return name.decode("utf-8", "surrogatepass")
 
 
 def _decode_source(data: bytes) -> PhotoSource | None:

@@ -86,7 +86,8 @@ def cached_index(database: Database, store: Path) -> Index:
 def find_copies(store: FeatureStore, photo: Path) -> list[str]:
     """Return the names of the photos of a store whose file has the same content as ``photo``."""
     checksum = sha256(photo)
-    sources = ((name, store.source(name)) for name in store.names)
-    return [
-        n for n, source in sources if source and (source.sha256, source.box) == (checksum, None)
-    ]
+    return sorted(
+        name
+        for name, source in store.sources.items()
+        if source and (source.sha256, source.box) == (checksum, None)
+    )
