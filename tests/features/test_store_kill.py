@@ -19,7 +19,7 @@ from delfjax.images.folder import scan
 from delfjax.types import Features
 
 KILLS, PHOTOS, ROWS = 24, 12, 20
-STATEMENTS = 150  # of SQL, at least, in the extraction of these photos
+STATEMENTS = 110  # of SQL in the extraction of these photos
 FEW = PCAConfig(dimensions=8, photos=5, features=ROWS)
 
 
