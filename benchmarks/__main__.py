@@ -15,7 +15,6 @@ from delfjax import provenance
 STUDIES = {
     "verification_study": "mAP of rules of verification, on the rendered set and --photos",
     "verdict": "fit the verdict of a pair to the rendered training set; its errors, on --photos",
-    "stores": "time to write and read features, in our feature store and in other file formats",
     "scale": "our indexes of a million descriptors and those of hnswlib, faiss and pynndescent",
     "costs": "time, memory and recall of each kind of index, from 3,000 to 10 million descriptors",
     "growth": "memory, time and compilations of an extraction, from 100 to 2,000 photos",

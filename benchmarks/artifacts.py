@@ -25,7 +25,7 @@ from delfjax.datasets import google_landmarks, holidays, oxford, revisited
 from delfjax.datasets.benchmark import DatasetError
 from delfjax.features.global_descriptors import GlobalDescriptors
 from delfjax.features.pca import PCA
-from delfjax.features.store import SHARDS, FeatureStore
+from delfjax.features.store import FeatureStore
 from delfjax.files import HEADER, StoreError
 from delfjax.images.folder import PhotoSource
 from delfjax.images.reading import PhotoError, read_image
@@ -34,8 +34,7 @@ from delfjax.models.backbone import ResNet
 from delfjax.models.checkpoints import load_model, read_manifest, save_model
 from delfjax.models.conversion import WeightsError, read_weights
 from delfjax.models.resnet import RESNET_TINY
-from delfjax.search.index import build_index, load_index
-from delfjax.search.index_files import IndexFileError
+from delfjax.search.index import IndexFileError, build_index, load_index
 from delfjax.training.run_folder import RunFolder
 from delfjax.training.step import TrainState
 from delfjax.types import Features
@@ -128,9 +127,9 @@ def source(number: int) -> PhotoSource:
 
 
 def write_store(folder: Path, seed: int) -> None:
-    """Write a store of two shards."""
+    """Write a store of six photos."""
     with FeatureStore(folder, {"model": "tiny", "reduction": {"dimensions": 20}}) as store:
-        store.pca = PCA.fit(descriptors(seed), dimensions=20)
+        store.reduce(PCA.fit(descriptors(seed), dimensions=20))
         for number in range(6):
             rows = descriptors(10 * seed + number, 4 + number)
             features = Features(
@@ -141,8 +140,6 @@ def write_store(folder: Path, seed: int) -> None:
                 image_size=(60, 80),
             )
             store.write(f"{number}.jpg", features, source(number))
-            if number == 2:
-                store.flush()
 
 
 def read_store(folder: Path) -> object:
@@ -173,14 +170,14 @@ def write_global(path: Path, seed: int) -> None:
     GlobalDescriptors(made_by={"model": "tiny"}, **found).save(path)
 
 
-def write_index(folder: Path, seed: int, *, kind: str, **settings: object) -> None:
+def write_index(path: Path, seed: int, *, kind: str, **settings: object) -> None:
     """Write an index."""
-    build_index(descriptors(seed), kind, **settings).save(folder, database=f"abc{seed}")
+    build_index(descriptors(seed), kind, **settings).save(path, database=f"abc{seed}")
 
 
-def read_index(folder: Path) -> object:
+def read_index(path: Path) -> object:
     """Read an index, and search with it."""
-    index = load_index(folder)
+    index = load_index(path)
     found = index.search(descriptors(9, 3), 3)
     return index.kind, index.effort, index._content(), found
 
@@ -294,6 +291,12 @@ def one_file(
     )
 
 
+def index_kind(kind: str, **settings: object) -> Kind:
+    """Make a kind of index."""
+    write = partial(write_index, kind=kind, **settings)
+    return one_file("index", write, read_index, IndexFileError)
+
+
 def read_oxford(folder: Path) -> object:
     """Read the texts of Oxford5k."""
     photos = sorted(path.name for path in folder.glob("*.jpg"))
@@ -322,7 +325,7 @@ def write_result(path: Path, seed: int) -> None:
 
 
 KINDS = {
-    "feature store": Kind(write_store, read_store, StoreError, kept=f"{SHARDS}/*"),
+    "feature store": Kind(write_store, read_store, StoreError),
     "PCA": one_file(
         "pca.safetensors",
         lambda path, seed: PCA.fit(descriptors(seed), dimensions=4).save(path),
@@ -333,14 +336,10 @@ KINDS = {
     "global descriptors": one_file(
         "global.safetensors", write_global, GlobalDescriptors.load, StoreError
     ),
-    "index exact": Kind(partial(write_index, kind="exact"), read_index, IndexFileError),
-    "index nndescent": Kind(
-        partial(write_index, kind="nndescent", neighbors=5, degree=4), read_index, IndexFileError
-    ),
-    "index sharded": Kind(
-        partial(write_index, kind="sharded", size=150, inner="exact"), read_index, IndexFileError
-    ),
-    "index pq": Kind(partial(write_index, kind="pq", bits=3, parts=4), read_index, IndexFileError),
+    "index exact": index_kind("exact"),
+    "index nndescent": index_kind("nndescent", neighbors=5, degree=4),
+    "index sharded": index_kind("sharded", size=150, inner="exact"),
+    "index pq": index_kind("pq", bits=3, parts=4),
     "training run": Kind(write_run, read_run, StoreError, kept="log.jsonl", unchecked="log.jsonl"),
     "result": one_file(
         "result.json", write_result, provenance.read_result, ValueError, unchecked="*"

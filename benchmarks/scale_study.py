@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from scipy import stats
 
 from delfjax.features.pca import PAPER_DIMENSIONS
-from delfjax.features.shards import FIELDS
+from delfjax.features.store import feature_type
 from delfjax.paper.tables import DASH, Table
 from delfjax.plots.base import COLORS, NEUTRAL, Figure, subplots
 from delfjax.search.nndescent import NNDescentConfig
@@ -33,10 +33,12 @@ PALETTE = (*COLORS, NEUTRAL)
 
 def store_bytes(features: int = FEATURES, dimensions: int = PAPER_DIMENSIONS) -> dict[str, float]:
     """Return the bytes that the features of an image take in a feature store, by part."""
-    widths = {"positions": 2, "scales": 1, "scores": 1, "descriptors": dimensions}
-    sizes = {part: np.dtype(kind).itemsize * widths[part] for part, kind in FIELDS.items()}
-    descriptors = sizes.pop("descriptors")
-    return {"descriptors": features * descriptors, "keypoints": features * sum(sizes.values())}
+    stored = feature_type(dimensions)
+    descriptors = stored["descriptors"].itemsize
+    return {
+        "descriptors": features * descriptors,
+        "keypoints": features * (stored.itemsize - descriptors),
+    }
 
 
 def index_bytes(

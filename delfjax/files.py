@@ -12,7 +12,7 @@ import secrets
 import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -267,6 +267,38 @@ def remove_leftovers(folder: Path, pattern: str = "*") -> None:
         path.unlink(missing_ok=True)
 
 
+def create_in_folder(path: Path, name: str, write: Callable[[Path], object], *, kind: str) -> None:
+    """Create a file in a folder, unless the file exists. The folder must not hold other files.
+
+    Several processes may call this function at the same time. One of them creates the file.
+
+    Args:
+        path: The folder. It is created if it does not exist.
+        name: Name of the file.
+        write: Function that writes the content of the file to the path of a temporary file.
+        kind: Name of the content of the folder, for the message.
+
+    Raises:
+        StoreError: If the folder holds other files, or if the file cannot be written.
+    """
+    file = path / name
+    if file.exists():
+        return
+    # The lock file and temporary files do not count.
+    others = path.exists() and [
+        each for each in path.iterdir() if not each.name.startswith((name, f".{name}."))
+    ]
+    if others and not file.exists():  # another process may have created it just now
+        raise StoreError(
+            f"{path}: this folder is neither empty nor a {kind}. Fix: choose another folder"
+        )
+    path.mkdir(parents=True, exist_ok=True)
+    with Lock(path / f".{name}.lock", wait=CLAIM_SECONDS):
+        if not file.exists():
+            with atomic_write(file) as temporary:
+                write(temporary)
+
+
 def claim_folder(
     path: Path, manifest: str, made_by: Mapping[str, Any], *, kind: str
 ) -> dict[str, Any]:
@@ -281,23 +313,9 @@ def claim_folder(
             ``manifest`` is damaged.
     """
     requested: dict[str, Any] = json.loads(json.dumps(made_by))
-    file = path / manifest
-    if not file.exists():
-        # The lock file and temporary files of the manifest do not count.
-        others = path.exists() and [
-            each for each in path.iterdir() if not each.name.startswith(f".{manifest}.")
-        ]
-        if others and not file.exists():  # another process may have claimed the folder just now
-            raise StoreError(
-                f"{path}: this folder is neither empty nor a {kind}. Fix: choose another folder"
-            )
-        path.mkdir(parents=True, exist_ok=True)
-        with Lock(path / f".{manifest}.lock", wait=CLAIM_SECONDS):
-            if not file.exists():
-                with atomic_write(file) as temporary:
-                    content = with_checksum(requested)
-                    temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-    found = read_json(file, fix=f"use another folder for the {kind}")
+    text = json.dumps(with_checksum(requested), indent=2, sort_keys=True) + "\n"
+    create_in_folder(path, manifest, lambda file: file.write_text(text), kind=kind)
+    found = read_json(path / manifest, fix=f"use another folder for the {kind}")
     check_made_by(path, found, requested)
     return requested
 

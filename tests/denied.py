@@ -7,10 +7,10 @@ NOBODY = 65534
 
 
 @contextmanager
-def no_permission(path):
-    """Take away all permissions of a file or folder, also from root."""
+def no_permission(path, left=0):
+    """Take away all permissions of a file or folder but those ``left``, also from root."""
     mode = path.stat().st_mode & 0o777
-    path.chmod(0)
+    path.chmod(left)
     is_root = os.geteuid() == 0
     if is_root:
         os.seteuid(NOBODY)

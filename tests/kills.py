@@ -13,7 +13,7 @@ if "forkserver" not in multiprocessing.get_all_start_methods():
     pytest.skip("no forkserver on this system", allow_module_level=True)
 START = multiprocessing.get_context("forkserver")
 # The server finds these files by PYTHONPATH.
-START.set_forkserver_preload(["test_store_kill", "test_append_kill"])
+START.set_forkserver_preload(["test_store_kill"])
 
 
 def die() -> NoReturn:

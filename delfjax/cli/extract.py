@@ -40,8 +40,7 @@ from delfjax.provenance import hardware, versions
 from delfjax.ranges import COUNT
 from delfjax.search.exact import ExactIndex
 from delfjax.search.hloc import export_hloc
-from delfjax.search.index import NEIGHBORS, IndexConfig, build_index
-from delfjax.search.index_files import check_files
+from delfjax.search.index import NEIGHBORS, IndexConfig, build_index, check_no_folder
 from delfjax.search.photo_search import remove_photos
 from delfjax.search.searcher import Searcher
 
@@ -105,12 +104,14 @@ def extract(options: argparse.Namespace) -> int:
 def _gone(store: FeatureStore, photos: PhotoFolder) -> list[str]:
     """Return the photos in a store that come from a folder and are not there any more."""
     folder, names = str(photos.root.resolve()), set(photos.names)
-    others = ((name, store.source(name)) for name in store.names if name not in names)
-    return [
+    return sorted(
         name
-        for name, source in others
-        if source is not None and source.folder == folder and source.box is None  # not a crop
-    ]
+        for name, source in store.sources.items()
+        if name not in names
+        and source is not None
+        and source.folder == folder
+        and source.box is None  # not a crop
+    )
 
 
 def index_options(parser: argparse.ArgumentParser) -> None:
@@ -124,8 +125,8 @@ def index(options: argparse.Namespace) -> int:
     """Run ``delfjax index``."""
     path = default_index(options.store)
     check_outputs(options, path)
-    check_folder("STORE", path)
-    check_files(path)
+    check_folder("STORE", path.parent)
+    check_no_folder(path)
     store = open_store(options.store)
     IndexConfig(kind=options.index).check(store.dimensions)
     database = store.gather()
@@ -170,10 +171,15 @@ def export(options: argparse.Namespace) -> int:
 
 
 def open_store(path: Path) -> FeatureStore:
-    """Open a feature store for reading. Raise a `StoreError` if it is missing or empty."""
+    """Open a feature store for reading. Raise a `StoreError` if it is missing, empty or unfinished."""
     store = FeatureStore(path)
     if not len(store):
         raise StoreError(f"{path}: the store is empty. Fix: run delfjax extract FOLDER {path}")
+    if store.pca is None and store.made_by.get("reduction"):
+        raise StoreError(
+            f"{path}: the extraction was interrupted before the PCA was learned. "
+            f"Fix: run delfjax extract FOLDER {path}"
+        )
     return store
 
 
@@ -199,7 +205,7 @@ def load_model(
 
 
 def default_index(store: Path) -> Path:
-    """Return the folder of the index of a feature store."""
+    """Return the path of the index of a feature store."""
     if store.name in ("", ".."):  # such as "."
         store = Path(os.path.abspath(store))
     return store.with_name(f"{store.name}.index")

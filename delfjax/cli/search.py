@@ -25,14 +25,12 @@ from delfjax.cli.options import (
 from delfjax.cli.output import OK, check_outputs, list_failures, print_result, show
 from delfjax.features.database import Database
 from delfjax.features.extract_folder import LocalExtractor
-from delfjax.features.store import MANIFEST as STORE_MANIFEST
-from delfjax.features.store import FeatureStore
+from delfjax.features.store import FeatureStore, is_store
 from delfjax.files import printable
 from delfjax.images.folder import scan
 from delfjax.images.reading import PhotoError, read_image
 from delfjax.ranges import COUNT, check_dimensions
 from delfjax.search.index import Index, IndexConfig, build_index, load_index
-from delfjax.search.index_files import MANIFEST
 from delfjax.search.photo_search import (
     cached_index,
     cached_store_path,
@@ -132,10 +130,10 @@ def _open_collection(
     Return the store, its model, the query photo, and the names of files that are not photos.
     """
     extraction, pca = extraction_config(options), pca_config(options)
-    is_store = (options.folder / STORE_MANIFEST).exists()
-    if is_store:
+    store = None
+    if is_store(options.folder):
         check_unchanged(options.folder, extraction, pca)
-    store = open_store(options.folder) if is_store else None
+        store = open_store(options.folder)
     dimensions = store.dimensions if store else pca.dimensions
     check_dimensions("--truncate", config.truncate, dimensions)
     IndexConfig(kind=options.index).check(config.truncate or dimensions)
@@ -158,7 +156,7 @@ def _open_collection(
 def _load_photo(store: FeatureStore, name: str) -> Photo:
     """Read a photo of a store from the folder from which its features were extracted."""
     source = store.source(name)
-    if source is None:  # in stores of delfjax 0.1.0
+    if source is None:
         raise PhotoError(f"{store.path}: the folder of {name!r} is unknown")
     return read_image(Path(source.folder) / name)
 
@@ -170,6 +168,6 @@ def _load_or_build(database: Database, store: FeatureStore, options: argparse.Na
     if store.path != options.folder:  # a store in the cache
         return cached_index(database, store.path)
     path = default_index(store.path)
-    if (path / MANIFEST).exists():
+    if path.exists():
         return load_index(path, database=database.checksum)
     return build_index(database.descriptors)

@@ -1,11 +1,10 @@
 """Extract the local features of every photo of a folder into a `FeatureStore`.
 
 Photos that cannot be read are reported and skipped. If a run is interrupted, the next run
-continues. The PCA (Sec. 4.3) is learned first, from a random sample of the photos. During this
-step, a subfolder of the store holds the unreduced features of the sample.
+continues. The PCA (Sec. 4.3) is learned first, from a random sample of the photos. Until then, the
+descriptors in the store are not reduced.
 """
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +19,7 @@ from delfjax.features.cluster import Client, map_in_order
 from delfjax.features.extraction import Extractor
 from delfjax.features.handcrafted import HandcraftedExtractor
 from delfjax.features.pca import PAPER_DIMENSIONS, PCA
-from delfjax.features.store import MANIFEST, SHARDS, ExtractionReport, FeatureStore
+from delfjax.features.store import ExtractionReport, FeatureStore, is_store
 from delfjax.files import StoreError
 from delfjax.images.folder import PhotoFolder, PhotoSource, iter_photos, scan
 from delfjax.images.reading import PhotoError
@@ -28,7 +27,6 @@ from delfjax.provenance import config_to_dict
 from delfjax.ranges import COUNT, SEED, check_dimensions, check_fields
 from delfjax.types import Features
 
-UNREDUCED = "unreduced"  # folder of a store with unreduced descriptors, until the PCA is learned
 CHUNK_PHOTOS = 16  # photos per task of a worker; if a worker dies, its task is repeated
 
 LocalExtractor = Extractor | HandcraftedExtractor
@@ -72,10 +70,9 @@ def extract_folder(
 ) -> FeatureStore:
     """Extract the features of new and changed photos of a folder into a store.
 
-    A photo has changed if the content of its file is not the same as at its extraction. Stores of
-    delfjax 0.1.0 did not record the content, so their photos count as unchanged. The first call learns
-    the PCA, and later calls use the same PCA. Photos that are no longer in the folder stay in the store;
-    `FeatureStore.remove` removes them.
+    A photo has changed if the content of its file is not the same as at its extraction. The first call
+    learns the PCA, and later calls use the same PCA. Photos that are no longer in the folder stay in the
+    store; `FeatureStore.remove` removes them.
 
     Args:
         model: Model that extracts the features.
@@ -103,36 +100,33 @@ def extract_folder(
         "extraction": config_to_dict(model.config),
         "reduction": asdict(config),
     }
-    if not (Path(path) / MANIFEST).exists():
+    if not is_store(Path(path)):
         _pca_photos(photos, config)  # an error must leave no store behind
     store = FeatureStore(path, made_by)
-    unreduced = store.path / UNREDUCED
-    current = _current(store, photos)
-    changed = set(filter(store.__contains__, photos.names)) - current.keys()
-    moved = {n: source for n, source in current.items() if source and source != store.source(n)}
+    sources = store.sources
+    recorded = {name: sources[name] for name in photos.names if name in sources}
+    current = photos.current_sources(recorded)
+    changed = recorded.keys() - current.keys()
+    moved = {n: source for n, source in current.items() if source and source != recorded[n]}
     # No lock if nothing is missing: another process may be writing.
-    if not unreduced.exists() and len(current) == len(photos):
+    if store.pca is not None and len(current) == len(photos):
         store.report = ExtractionReport(kept=list(photos.names))
-        if moved or not store.is_compact:  # an interrupted run has left parts
-            # A process that is writing merges them itself. A store without permission stays as it is.
+        if moved:
+            # A store that another process writes, or without permission, stays as it is.
             with suppress(StoreError, OSError), store:
                 store.move(moved)
-                store.compact()
         return store
     with store, tqdm(total=len(photos), desc="extract", unit="photo") as bar:
-        report = store.report = ExtractionReport()
         changed = set(filter(store.__contains__, changed))  # another process may have removed some
         _refuse_other_folder(store, photos, changed)
         store.remove(changed)
         store.move(moved)
+        stored = set(store.names)
+        report = store.report = ExtractionReport(kept=[n for n in photos.names if n in stored])
+        bar.update(len(report.kept))
 
-        def keep(names: Iterable[str]) -> None:
-            kept = sorted(set(names) - set(report.kept))
-            report.kept += kept
-            bar.update(len(kept))
-
-        def extract(names: Iterable[str], pca: PCA | None, target: FeatureStore) -> None:
-            """Write the features of readable photos into a store. Report every photo."""
+        def extract(names: Iterable[str], pca: PCA | None) -> None:
+            """Write the features of readable photos into the store. Report every photo."""
             for name, source, features in _extract(names, model, photos, pca, client):
                 bar.update()
                 if isinstance(features, PhotoError):
@@ -141,26 +135,12 @@ def extract_folder(
                 report.extracted.append(name)
                 if name in changed:
                     report.changed.append(name)
-                target.write(name, features, source=source)
+                store.write(name, features, source=source)
 
-        keep(filter(store.__contains__, photos.names))
-        if store.pca is None or unreduced.exists():
-            with FeatureStore(unreduced, made_by | {"reduction": None}) as sample:
-                # An interrupted run has left photos here.
-                sample.remove(set(sample.names) - _current(sample, photos).keys())
-                keep(sample.names)
-                if (pca := store.pca) is None:
-                    pca = store.pca = _learn_pca(sample, photos, config, report, extract)
-                for name in sample.names:
-                    features = _reduce(sample.read(name), pca)
-                    store.write(name, features, source=sample.source(name))
-                store.flush()
-            # In this order, an interruption leaves a store that can be opened.
-            shutil.rmtree(unreduced / SHARDS)
-            shutil.rmtree(unreduced)
-        missing = [n for n in photos.names if n not in store and n not in report.failed]
-        extract(missing, store.pca, store)
-        store.compact()
+        if store.pca is None:
+            store.reduce(_learn_pca(store, photos, config, extract))
+        stored = set(store.names) | report.failed.keys()
+        extract([n for n in photos.names if n not in stored], store.pca)
     return store
 
 
@@ -177,11 +157,6 @@ def _refuse_other_folder(store: FeatureStore, photos: PhotoFolder, changed: Iter
             )
 
 
-def _current(store: FeatureStore, photos: PhotoFolder) -> dict[str, PhotoSource | None]:
-    """Return the stored photos whose file has not changed, with the source of each."""
-    return photos.current_sources({n: store.source(n) for n in photos.names if n in store})
-
-
 def _extract(
     names: Iterable[str],
     model: LocalExtractor,
@@ -191,8 +166,8 @@ def _extract(
 ) -> Iterator[tuple[str, PhotoSource | None, Features | PhotoError]]:
     """Extract photos here or on a cluster. Reduce their descriptors if the PCA is known.
 
-    Descriptors are rounded to half precision first, as in the store of unreduced descriptors, so
-    that an interrupted run gives the same store.
+    Descriptors are rounded to half precision first, as those of the sample for the PCA, so that an
+    interrupted run gives the same store.
     """
     if client:
         names = list(names)
@@ -210,11 +185,10 @@ def _extract(
 
 
 def _learn_pca(
-    sample: FeatureStore,
+    store: FeatureStore,
     photos: PhotoFolder,
     config: PCAConfig,
-    report: ExtractionReport,
-    extract: Callable[[list[str], None, FeatureStore], None],
+    extract: Callable[[list[str], None], None],
 ) -> PCA:
     """Extract a random sample of photos into a store, and learn the PCA from their features."""
     random = np.random.default_rng(config.seed)
@@ -222,14 +196,14 @@ def _learn_pca(
     remaining = iter(random.permutation(_pca_photos(photos, config)).tolist())
     # Unreadable photos are replaced by others.
     while names := list(islice(remaining, config.photos - len(used))):
-        extract([name for name in names if name not in sample], None, sample)
-        used += [name for name in names if name in sample]
+        extract([name for name in names if name not in store], None)
+        used += [name for name in names if name in store]
     if not used:
-        raise next(iter(report.failed.values()))
-    sample.flush()  # learning takes a while
+        raise next(iter(store.report.failed.values()))
+    store.flush()  # learning takes a while
     rows = []
     for name in used:
-        descriptors = sample.read(name).descriptors
+        descriptors = store.read(name).descriptors
         rows.append(descriptors[random.permutation(len(descriptors))[: config.features]])
     if not any(map(len, rows)):
         raise ValueError(

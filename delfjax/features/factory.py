@@ -6,8 +6,8 @@ from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.extraction import Backend, ExtractionConfig, Extractor
 from delfjax.features.handcrafted import NAMES as HANDCRAFTED
 from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedExtractor
-from delfjax.features.store import EXTRACT_AGAIN, MANIFEST, FeatureStore
-from delfjax.files import StoreError, reading, sha256
+from delfjax.features.store import FILE, FeatureStore, store_errors
+from delfjax.files import StoreError, sha256
 from delfjax.models import checkpoints
 from delfjax.models import weights as pretrained
 from delfjax.models.resnet import PUBLISHED
@@ -103,7 +103,7 @@ def extractor_of(
             of the store are damaged.
     """
     made_by, names = store.made_by, (*BACKBONES, *HANDCRAFTED)
-    with reading(store.path / MANIFEST, "the settings of a feature store", fix=EXTRACT_AGAIN):
+    with store_errors(store.path / FILE):
         name, checksum, settings = (made_by[key] for key in ("backbone", "model", "extraction"))
         if not isinstance(made_by["backbone"], str):
             raise ValueError(f"the backbone is {name!r}; expected a name")

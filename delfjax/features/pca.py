@@ -1,5 +1,6 @@
 """Reduce descriptors by a PCA, from 1024 to 40 dimensions (Sec. 4.3)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from delfjax.files import check_tensors, read_tensors, reading, write_tensors
 
 PAPER_DIMENSIONS = 40  # Sec. 4.3
-FIX = "put the original file back, or extract again into a new folder"
+FIX = "put the original file back"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,24 +69,32 @@ class PCA:
         mean, components, variances = (array.astype(np.float32, order="C") for array in fitted)
         return cls(mean=mean, components=components, variances=variances, whiten=whiten)
 
+    def to_tensors(self) -> dict[str, np.ndarray]:
+        """Return the PCA as tensors, from which `from_tensors` makes it again."""
+        return {name: np.asarray(value, order="C") for name, value in vars(self).items()}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> "PCA":
+        """Return the PCA of tensors from `to_tensors`. Raise a `ValueError` if they do not fit."""
+        expected = {"mean": ("f", 1), "components": ("f", 2), "variances": ("f", 1)}
+        check_tensors(tensors, expected | {"whiten": ("b", 0)})
+        shape = (*tensors["variances"].shape, *tensors["mean"].shape)
+        if tensors["components"].shape != shape or 0 in shape:
+            found = tensors["components"].shape
+            raise ValueError(f"the shape of components is {found} instead of {shape}")
+        arrays = {name: tensors[name] for name in expected}
+        return cls(**arrays, whiten=bool(tensors["whiten"]))
+
     def save(self, path: Path) -> None:
         """Write the PCA to a safetensors file."""
-        tensors = {"mean": self.mean, "components": self.components, "variances": self.variances}
-        write_tensors(path, tensors | {"whiten": np.array(self.whiten)})
+        write_tensors(path, self.to_tensors())
 
     @classmethod
     def load(cls, path: Path) -> "PCA":
         """Read a file that `save` wrote. Raise a `StoreError` if the file is damaged."""
         with reading(path, "a PCA", fix=FIX):
             tensors, _ = read_tensors(path)
-            expected = {"mean": ("f", 1), "components": ("f", 2), "variances": ("f", 1)}
-            check_tensors(tensors, expected | {"whiten": ("b", 0)})
-            shape = (*tensors["variances"].shape, *tensors["mean"].shape)
-            if tensors["components"].shape != shape or 0 in shape:
-                found = tensors["components"].shape
-                raise ValueError(f"the shape of components is {found} instead of {shape}")
-            whiten = bool(tensors.pop("whiten"))
-            return cls(**tensors, whiten=whiten)
+            return cls.from_tensors(tensors)
 
 
 def truncate_descriptors(

@@ -1,46 +1,86 @@
-"""Store the features of many photos on disk, in a folder of shards (files of up to 512 photos).
+"""Store the features of many photos on disk, in a folder with one SQLite file.
 
-New features are collected in memory. About every ten seconds, they are written to a small shard,
-called a *part*. At the end of a run, `FeatureStore.compact` merges the parts. Each file is either
-complete or absent, so an interrupted run can continue, and readers can open the store during a run.
+The table ``photos`` has one row for each photo. The only row of the table ``store`` holds the
+settings, the PCA and a checksum of all rows. A writer commits new rows about every ten seconds. If it
+is killed, SQLite restores the last commit. Readers can open the store during a run.
 """
 
-import re
+import json
+import sqlite3
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+import weakref
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from safetensors.numpy import load, save
 
 from delfjax.features.database import Database
-from delfjax.features.pca import FIX as PCA_FIX
 from delfjax.features.pca import PCA
-from delfjax.features.shards import Shard, StoredPhoto, to_stored_precision, write_shard
-from delfjax.files import (
-    Lock,
-    StoreError,
-    claim_folder,
-    list_files,
-    read_json,
-    reading,
-    remove_leftovers,
-    sha256,
-)
+from delfjax.files import Lock, StoreError, check_made_by, create_in_folder, failure
 from delfjax.images.folder import PhotoSource
 from delfjax.images.reading import PhotoError
-from delfjax.types import Features
+from delfjax.types import ARRAYS, Features
 
-MANIFEST = "store.json"
-PCA_FILE = "reduction.safetensors"
-SHARDS = "shards"  # folder of the files part-000000.safetensors, shard-000000.safetensors, ...
-SHARD_PHOTOS = 512  # photos of a shard; with 1000 40-d features per photo it has 49 MB
-PART_SECONDS = 10.0  # a photo waits in memory at most this long, if others follow
+FILE = "features.sqlite"
+OLD_FILE = "store.json"  # in stores of earlier versions
+COMMIT_SECONDS = 10.0  # a photo waits in memory at most this long, if others follow
+WAIT_SECONDS = 60  # to wait for a commit or for readers of another process
+# A writer keeps up to 256 MB of changes in memory. With more, readers wait for its next commit.
+WRITER_CACHE = "PRAGMA cache_size = -262144"
 EXTRACT_AGAIN = "extract again into a new folder"
-OPENING_ATTEMPTS = 10  # another process may merge files while this process opens them
-OPENING_SECONDS = 0.2  # between two attempts
+# A file with other tables, or with views or triggers, is refused.
+TABLES = [
+    "CREATE TABLE photos (name BLOB PRIMARY KEY, checksum INTEGER, source BLOB, height INTEGER, "
+    "width INTEGER, dimensions INTEGER, features BLOB) WITHOUT ROWID",
+    "CREATE TABLE store (made_by BLOB, pca BLOB, checksum INTEGER)",
+]
+# Results of SQLite that do not mean that the file is damaged.
+UNAVAILABLE = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+)
+
+
+def feature_type(dimensions: int) -> np.dtype:
+    """Return the type of a stored feature, whose descriptor has ``dimensions`` numbers."""
+    return np.dtype(
+        [
+            ("positions", "<f4", (2,)),
+            ("scales", "<f4"),
+            ("scores", "<f4"),
+            ("descriptors", "<f2", (dimensions,)),
+        ]
+    )
+
+
+def is_store(path: Path) -> bool:
+    """Return whether a folder holds a feature store of this or of an earlier version."""
+    return (path / FILE).exists() or (path / OLD_FILE).exists()
+
+
+@contextmanager
+def store_errors(file: Path) -> Iterator[None]:
+    """Convert the errors of a ``with`` block that uses the file of a store to a `StoreError`."""
+    try:
+        yield
+    except (StoreError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file can cause any of many kinds of exceptions
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in UNAVAILABLE:
+            fix = "free disk space, change the permissions, or end the program that uses the file"
+            raise StoreError(f"{file}: {error}. Fix: {fix}") from error
+        found = failure(error)
+        raise StoreError(
+            f"{file}: damaged; expected a feature store ({found}). Fix: {EXTRACT_AGAIN}"
+        ) from error
 
 
 @dataclass(kw_only=True)
@@ -76,7 +116,7 @@ class FeatureStore:
 
     To write, open the store in a ``with`` block: ``with FeatureStore(path, made_by) as store:
     store.write(name, features)``. Only one process at a time can write. Any number of processes can
-    read. A reader sees the photos that were on disk when it opened the store.
+    read the photos that are on disk.
 
     Args:
         path: The folder. It is created if it does not exist and ``made_by`` is given.
@@ -84,95 +124,85 @@ class FeatureStore:
 
     Attributes:
         made_by: The settings as read from JSON (tuples become lists).
-        dimensions: Number of dimensions of a descriptor. None if there is no photo.
         report: Result of the last `extract_folder` into this store.
 
     Raises:
         StoreError: If there is no store and ``made_by`` is None, if the store was made with other
-            settings, if a file is damaged, if another process writes when a ``with`` block starts,
-            if a photo is not in the store, or if a write happens outside of a ``with`` block.
+            settings or by an earlier version, if its file is damaged or cannot be read or written,
+            if another process writes when a ``with`` block starts, if a photo is not in the store,
+            or if a write happens outside of a ``with`` block.
     """
 
     def __init__(self, path: Path | str, made_by: Mapping[str, Any] | None = None) -> None:
         self.path = Path(path)
         self.report = ExtractionReport()
-        self.dimensions: int | None = None
+        self._file = self.path / FILE
         self._lock: Lock | None = None
-        self._pending: dict[str, StoredPhoto] = {}  # photos that are not on disk yet
-        self._pending_since = 0.0  # time at which the oldest of them was added
+        self._changed_since = 0.0  # time of the first change that is not on disk yet
+        if (self.path / OLD_FILE).exists():
+            raise StoreError(
+                f"{self.path}: this feature store was written by an earlier version of delfjax. "
+                f"Fix: {EXTRACT_AGAIN} (delfjax extract PHOTOS STORE)"
+            )
         if made_by is not None:
-            self.made_by = claim_folder(self.path, MANIFEST, made_by, kind="feature store")
-        else:
-            try:
-                self.made_by = read_json(self.path / MANIFEST, fix=EXTRACT_AGAIN)
-            except FileNotFoundError:
-                raise StoreError(
-                    f"{self.path}: no feature store here. Fix: create one with "
-                    "delfjax.extract_folder or delfjax extract PHOTOS STORE"
-                ) from None
-        self._open_shards()
+            settings = json.dumps(made_by).encode()
+            create_in_folder(
+                self.path, FILE, lambda file: _create(file, settings), kind="feature store"
+            )
+        elif not self._file.exists():
+            raise StoreError(
+                f"{self.path}: no feature store here. Fix: create one with "
+                "delfjax.extract_folder or delfjax extract PHOTOS STORE"
+            )
+        with store_errors(self._file):
+            self._open()
+            if made_by is not None:
+                check_made_by(self.path, self.made_by, json.loads(settings))
 
-    def _open_shards(self) -> None:
-        """Open all shards on disk. If two shards contain a photo, the first one counts."""
-        for _ in range(OPENING_ATTEMPTS):
-            self._shards: list[Shard] = []
-            self._locations: dict[str, tuple[Shard, int]] = {}  # shard and index of each photo
-            files = list_files(self.path / SHARDS, ".safetensors")
-            # A listing can lack both an old file and the new one into which another process merges it.
-            with suppress(FileNotFoundError):
-                for file in files:
-                    self._add_shard(Shard(file, self.made_by))
-                if files == list_files(self.path / SHARDS, ".safetensors"):
-                    break
-            time.sleep(OPENING_SECONDS)
-        else:
-            raise StoreError(f"{self.path}: another process is replacing files. Fix: try later")
-        self._check_pca()
+    def _open(self) -> None:
+        """Connect to the file. Check its tables and its checksum, and read the settings."""
+        # If Python opened and closed the file, the locks of SQLite in this process would be lost.
+        if not self._file.is_file():
+            raise ValueError("found something that is not a file")
+        location = f"{self._file.absolute().as_uri()}?mode=rw"
+        self._connection = sqlite3.connect(
+            location, uri=True, timeout=WAIT_SECONDS, check_same_thread=False
+        )
+        weakref.finalize(self, self._connection.close)
+        # As SQLite recommends for files from elsewhere.
+        self._connection.executescript("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON")
+        tables = self._execute("SELECT sql FROM sqlite_master ORDER BY name")
+        if [sql for (sql,) in tables] != TABLES:
+            raise ValueError("its tables are not those of a feature store")
+        made_by, pca, checksum, total = self._settings()
+        if checksum != _checksum(made_by, pca) + total:
+            raise ValueError("its rows do not match their checksum")
+        self.made_by: dict[str, Any] = json.loads(made_by)
 
-    def _add_shard(self, shard: Shard) -> None:
-        self._shards.append(shard)
-        self.dimensions = shard.dimensions
-        for index, name in enumerate(shard.names):
-            self._locations.setdefault(name, (shard, index))
+    def _settings(self) -> tuple[Any, ...]:
+        """Return the row of the table ``store``, and the sum of the checksums of all photos."""
+        sql = "SELECT *, (SELECT coalesce(sum(checksum), 0) FROM photos) FROM store"
+        (row,) = self._execute(sql)
+        return row
 
-    def _check_pca(self) -> None:
-        """Check that the PCA is the one that reduced the descriptors of every shard."""
-        path = self.path / PCA_FILE
-        self._pca_sha256: str | None = None
-        with suppress(FileNotFoundError), reading(path, "a PCA", fix=PCA_FIX):
-            self._pca_sha256 = sha256(path)
-        is_reduced = self.made_by.get("reduction") is not None
-        for shard in self._shards:
-            # A shard of delfjax 0.1.0 has no checksums, so any PCA is accepted.
-            fits = shard.pca_sha256 == self._pca_sha256 if shard.sha256 else path.exists()
-            if is_reduced and not fits:
-                found = "is not" if path.exists() else "is missing. It is"
-                raise StoreError(
-                    f"{path} {found} the PCA that reduced the descriptors of {shard.path.name}. "
-                    "Fix: restore the original file, or remove the store and extract again"
-                )
+    def _execute(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        with store_errors(self._file):
+            return self._connection.execute(sql, values).fetchall()
 
     # --- writing
 
     def __enter__(self) -> Self:
         """Lock the store for writing."""
-        folder = self.path / SHARDS
-        folder.mkdir(exist_ok=True)
-        lock = Lock(folder / ".shard.lock")
-        try:
-            remove_leftovers(folder, "*.safetensors")
-            self._open_shards()  # another process may have written since this store was opened
-        except BaseException:
-            lock.release()
-            raise
-        self._lock = lock
+        self._execute(WRITER_CACHE)
+        self._lock = Lock(self.path / f".{FILE}.lock")
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Write the features in memory to disk, even after an error, and unlock the store."""
+        """Write all changes to disk, even after an error, and unlock the store."""
         try:
             self.flush()
         finally:
+            self._connection.rollback()  # if the changes could not be written
             if self._lock is not None:
                 self._lock.release()
             self._lock = None
@@ -195,92 +225,68 @@ class FeatureStore:
                 f"{name}: descriptors have {dimensions} dimensions, but those of {self.path} have "
                 f"{self.dimensions}. Fix: use another store"
             )
-        self.dimensions = dimensions
-        now = time.monotonic()
-        self._pending_since = self._pending_since if self._pending else now
-        self._pending[name] = StoredPhoto(to_stored_precision(features), source)
-        if len(self._pending) >= SHARD_PHOTOS or now - self._pending_since >= PART_SECONDS:
+        if not self._connection.in_transaction:
+            self._changed_since = time.monotonic()
+        self._put(name, features, source)
+        if time.monotonic() - self._changed_since >= COMMIT_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """Write the features in memory to disk, as one part (small shard)."""
-        if self._pending:
-            # An interrupt between two of these lines is harmless: the next flush writes the same
-            # photos again, into the same file or into a second one.
-            self._add_shard(self._write_part(self._pending))
-            self._pending = {}
+        """Write all changes to disk, so that readers see them."""
+        if self._connection.in_transaction:
+            made_by, pca, _, total = self._settings()
+            self._execute("UPDATE store SET checksum = ?", _checksum(made_by, pca) + total)
+            self._execute("COMMIT")
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove the features of photos. Write the shards of these photos again without them."""
+        """Remove the features of photos."""
+        self._check_entered()
         removed = dict.fromkeys(names)
         for name in removed:
             self.source(name)  # an error if the store does not contain the photo
-        self._rewrite(removed)
+        for name in removed:
+            self._execute("DELETE FROM photos WHERE name = ?", _encode(name))
+        self.flush()
 
     def move(self, sources: Mapping[str, PhotoSource]) -> None:
         """Record new source files of photos that were moved without a change. Features stay the same.
 
-        ``sources`` maps the name of a photo to its new source.
-        """
-        self._rewrite(sources)
-
-    def _rewrite(self, sources: Mapping[str, PhotoSource | None]) -> None:
-        """Write the shards of some photos again, with new sources. None removes the photo."""
-        self._check_entered()
-        self.flush()
-        affected = [shard for shard in self._shards if not sources.keys().isdisjoint(shard.names)]
-        for shard in affected:
-            kept = {}
-            for name in shard.names:
-                if name not in sources:
-                    kept[name] = self._stored(name)
-                elif sources[name] is not None:
-                    kept[name] = self._stored(name)._replace(source=sources[name])
-            if kept:
-                self._add_shard(self._write_part(kept))
-            shard.path.unlink()
-        if affected:
-            self._open_shards()
-
-    @property
-    def is_compact(self) -> bool:
-        """Whether the store has no parts, the small shards that are written during a run."""
-        return not any(map(_is_part, self._shards))
-
-    def compact(self) -> None:
-        """Merge parts (small shards) and incomplete shards into shards of `SHARD_PHOTOS` photos.
-
-        Photos are sorted by name, so the final files do not depend on interruptions of the run.
-        Limitation: ``delfjax.evaluate`` extracts database, distractors and queries one after another.
-        If the second or third extraction is interrupted, the shards can group photos differently.
+        ``sources`` maps the name of a photo to its new source. Photos that are not in the store are
+        ignored.
         """
         self._check_entered()
+        for name in filter(self.__contains__, sources):
+            self._put(name, self._read(name)[0], sources[name])
         self.flush()
-        if self.is_compact:
-            return
-        full = [shard for shard in self._shards if _is_full(shard)]
-        merged = [shard for shard in self._shards if not _is_full(shard)]
-        names = sorted(self._locations.keys() - {name for shard in full for name in shard.names})
-        written = set()
-        for start in range(0, len(names), SHARD_PHOTOS):
-            part = {name: self._stored(name) for name in names[start : start + SHARD_PHOTOS]}
-            shard = self._write_part(part)
-            # The name depends on the content: merging the same photos again gives the same file.
-            path = shard.path.with_name(f"shard-{shard.sha256[:16]}.safetensors")
-            written.add(shard.path.replace(path))
-        # Parts last: as long as there is one, the next call merges again.
-        for shard in sorted(merged, key=_is_part):
-            if shard.path not in written:
-                shard.path.unlink()
-        self._open_shards()
 
-    def _write_part(self, photos: Mapping[str, StoredPhoto]) -> Shard:
-        folder = self.path / SHARDS
-        matches = (re.fullmatch(r"part-(\d+)", file.stem) for file in folder.iterdir())
-        number = 1 + max((int(match[1]) for match in matches if match), default=-1)
-        path = folder / f"part-{number:06d}.safetensors"
-        write_shard(path, photos, self.made_by, self._pca_sha256)
-        return Shard(path, self.made_by)
+    def reduce(self, pca: PCA) -> None:
+        """Keep a PCA in the store, and reduce the descriptors of all photos, in one transaction."""
+        self._check_entered()
+        self.flush()
+        try:
+            self._execute("UPDATE store SET pca = ?", save(pca.to_tensors()))
+            for name in self.names:
+                features, source = self._read(name)
+                descriptors = pca(features.descriptors.astype(np.float32))
+                self._put(name, features.with_descriptors(descriptors), source)
+        except BaseException:
+            self._connection.rollback()
+            raise
+        self.flush()
+
+    def _put(self, name: str, features: Features, source: PhotoSource | None) -> None:
+        """Write the row of a photo, and replace the old row, if any."""
+        dimensions = features.descriptors.shape[1]
+        rows = np.empty(len(features), feature_type(dimensions))
+        for each in ARRAYS:
+            rows[each] = getattr(features, each)
+        height, width = map(int, features.image_size)
+        key = _encode(name)
+        values = json.dumps(source).encode(), height, width, dimensions, rows.tobytes()
+        self._execute(
+            "INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?, ?)",
+            *(key, _checksum(key, *values), *values),
+        )
 
     def _check_entered(self) -> None:
         if self._lock is None:
@@ -292,72 +298,112 @@ class FeatureStore:
     # --- reading
 
     def __contains__(self, name: str) -> bool:
-        return name in self._locations or name in self._pending
+        return bool(self._execute("SELECT 1 FROM photos WHERE name = ?", _encode(name)))
 
     def __len__(self) -> int:
-        return len(self._locations) + len(self._pending)
+        return int(self._execute("SELECT count(*) FROM photos")[0][0])
 
     @property
     def names(self) -> list[str]:
         """Names of the photos in the store, sorted."""
-        return sorted([*self._locations, *self._pending])
+        keys = self._execute("SELECT name FROM photos")
+        with store_errors(self._file):
+            return sorted(_decode(key) for (key,) in keys)
+
+    @property
+    def dimensions(self) -> int | None:
+        """Number of dimensions of a descriptor. None if there is no photo."""
+        found = self._execute("SELECT dimensions FROM photos LIMIT 1")
+        return int(found[0][0]) if found else None
+
+    @property
+    def pca(self) -> PCA | None:
+        """PCA that reduced the descriptors of this store. None: they are not reduced."""
+        _, data, _, _ = self._settings()
+        if data is None:
+            return None
+        with store_errors(self._file):
+            return PCA.from_tensors(load(data))
 
     def read(self, name: str) -> Features:
         """Return the features of a photo, in single precision."""
-        features = self._stored(name).features
+        features, _ = self._read(name)
         return features.with_descriptors(features.descriptors.astype(np.float32))
+
+    @property
+    def sources(self) -> dict[str, PhotoSource | None]:
+        """Files from which the features of all photos were extracted, or None if not recorded."""
+        rows = self._execute("SELECT name, source FROM photos")
+        with store_errors(self._file):
+            return {_decode(name): _decode_source(source) for name, source in rows}
 
     def source(self, name: str) -> PhotoSource | None:
         """Return the file from which a photo's features were extracted, or None if not recorded."""
-        if name in self._pending:
-            return self._pending[name].source
-        shard, index = self._locate(name)
-        return shard.sources[index]
-
-    def _stored(self, name: str) -> StoredPhoto:
-        """Return the features of a photo in stored precision, and the file of the photo."""
-        if name in self._pending:
-            return self._pending[name]
-        shard, index = self._locate(name)
-        return StoredPhoto(shard.read(index), shard.sources[index])
-
-    def _locate(self, name: str) -> tuple[Shard, int]:
-        if name not in self._locations:
-            raise StoreError(f"{self.path}: no features of {name!r}. Fix: extract this photo first")
-        return self._locations[name]
+        (source,) = self._select("SELECT source FROM photos WHERE name = ?", name)
+        with store_errors(self._file):
+            return _decode_source(source)
 
     def gather(self, names: Iterable[str] | None = None, *, limit: int | None = None) -> Database:
         """Return the features of many photos as one database.
 
         Args:
-            names: Names of photos on disk. Their order is kept. None: all photos, sorted by name.
+            names: Names of photos. Their order is kept. None: all photos, sorted by name.
             limit: Maximum number of features per photo. Those with the highest scores are kept.
 
         Raises:
             ValueError: If there is no photo.
         """
-        names = sorted(self._locations) if names is None else list(names)
-        return Database.from_features(
-            names, [self._stored(name).features[:limit] for name in names]
-        )
+        names = self.names if names is None else list(names)
+        return Database.from_features(names, [self._read(name)[0][:limit] for name in names])
 
-    # --- PCA
+    def _read(self, name: str) -> tuple[Features, PhotoSource | None]:
+        """Return the features of a photo, with descriptors in half precision, and its source."""
+        key, checksum, *values = self._select("SELECT * FROM photos WHERE name = ?", name)
+        with store_errors(self._file):
+            if checksum != _checksum(key, *values):
+                raise ValueError(f"the features of {name!r} do not match their checksum")
+            source, height, width, dimensions, data = values
+            rows = np.frombuffer(data, feature_type(dimensions))
+            arrays = {each: np.ascontiguousarray(rows[each]) for each in ARRAYS}
+            return Features(**arrays, image_size=(height, width)), _decode_source(source)
 
-    @property
-    def pca(self) -> PCA | None:
-        """PCA that reduced the descriptors of this store. None until a PCA is set."""
-        path = self.path / PCA_FILE
-        return PCA.load(path) if path.exists() else None
-
-    @pca.setter
-    def pca(self, pca: PCA) -> None:
-        pca.save(self.path / PCA_FILE)
-        self._check_pca()
+    def _select(self, sql: str, name: str) -> tuple[Any, ...]:
+        """Return the result of an SQL query for one photo."""
+        rows = self._execute(sql, _encode(name))
+        if not rows:
+            raise StoreError(f"{self.path}: no features of {name!r}. Fix: extract this photo first")
+        return rows[0]
 
 
-def _is_part(shard: Shard) -> bool:
-    return shard.path.stem.startswith("part")
+def _create(file: Path, settings: bytes) -> None:
+    """Create the SQLite file of a store without photos."""
+    with store_errors(file), closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA auto_vacuum = FULL")  # the file shrinks when photos are removed
+        for table in TABLES:
+            connection.execute(table)
+        row = settings, None, _checksum(settings, None)
+        connection.execute("INSERT INTO store VALUES (?, ?, ?)", row)
+        connection.commit()
 
 
-def _is_full(shard: Shard) -> bool:
-    return not _is_part(shard) and len(shard.names) >= SHARD_PHOTOS
+def _checksum(*values: object) -> int:
+    """Return the CRC-32 of the values of a row."""
+    checksum = 0
+    for value in values:
+        data = value if isinstance(value, bytes) else repr(value).encode()
+        checksum = zlib.crc32(data, checksum)
+    return checksum
+
+
+def _encode(name: str) -> bytes:
+    # File names can contain bytes that are not UTF-8, which SQLite does not allow in texts.
+    return name.encode("utf-8", "surrogatepass")
+
+
+def _decode(name: bytes) -> str:
+    return name.decode("utf-8", "surrogatepass")
+
+
+def _decode_source(data: bytes) -> PhotoSource | None:
+    values = json.loads(data)
+    return values and PhotoSource(*values)

@@ -20,12 +20,12 @@ from delfjax.search.index import (
     Index,
     IndexConfig,
     Neighbors,
+    Tensors,
     Value,
     build_index,
     restore_index,
     sort_neighbors,
 )
-from delfjax.search.index_files import TensorFiles
 
 SHARD_SIZE = 250_000  # descriptors; a graph of this size takes a minute to build; not in the paper
 
@@ -133,18 +133,18 @@ class ShardedIndex(Index):
         return [wait_for(self.client, task) for task in tasks]
 
     def _content(self) -> Content:
-        settings, tensors = [], {}
-        for number, content in enumerate(self._run(_get_content, self.effort)):
-            settings.append({"kind": self.infos[number].kind, "settings": content[0]})
-            for name, each in content[1].items():
-                tensors[f"shard{number:04}-{name}"] = each
-        return {"shards": settings}, tensors
+        shards: list[dict[str, Any]] = []
+        tensors: Tensors = {}
+        for number, (settings, own) in enumerate(self._run(_get_content, self.effort)):
+            shards.append({"kind": self.infos[number].kind, "settings": settings})
+            tensors |= {f"{number}.{name}": each for name, each in own.items()}
+        return {"shards": shards}, tensors
 
     @classmethod
-    def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "ShardedIndex":
+    def _restore(cls, settings: dict[str, Any], tensors: Tensors) -> "ShardedIndex":
         shards = []
         for number, shard in enumerate(settings["shards"]):
-            prefix = f"shard{number:04}-"
+            prefix = f"{number}."
             own = {
                 name.removeprefix(prefix): each
                 for name, each in tensors.items()

@@ -15,8 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from delfjax.files import check_tensors
 from delfjax.ranges import ConfigError
-from delfjax.search.index import Content, Index, Neighbors, Value
-from delfjax.search.index_files import TensorFiles
+from delfjax.search.index import Content, Index, Neighbors, Tensors, Value
 
 QUERY_BUCKETS = (128, 1024)  # a batch is padded to one of these sizes, so two programs are compiled
 CHUNK = 8192  # database rows of a chunk; with 1024 queries, the distances take 32 MB
@@ -74,12 +73,12 @@ class ExactIndex(Index):
         return self._shape[1]
 
     def _content(self) -> Content:
-        return {}, {"index": {"descriptors": self.descriptors}}
+        return {}, {"descriptors": self.descriptors}
 
     @classmethod
-    def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "ExactIndex":
-        check_tensors(tensors["index"], {"descriptors": ("f", 2)})
-        return cls.build(tensors["index"]["descriptors"], **settings)
+    def _restore(cls, settings: dict[str, Any], tensors: Tensors) -> "ExactIndex":
+        check_tensors(tensors, {"descriptors": ("f", 2)})
+        return cls.build(tensors["descriptors"], **settings)
 
     def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
         size = QUERY_BUCKETS[-1]

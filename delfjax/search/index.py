@@ -17,10 +17,10 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from delfjax.files import failure
+from delfjax import __version__
+from delfjax.files import read_tensors, reading, write_tensors
+from delfjax.provenance import versions
 from delfjax.ranges import COUNT, ConfigError, check_fields, check_number
-from delfjax.search import index_files
-from delfjax.search.index_files import FIX, IndexFileError, TensorFiles
 
 NEIGHBORS = 60  # neighbors per query feature, as in the re-implementations; not in the paper
 # "auto" searches exactly up to this many descriptors: 1,000 query features then take a few seconds on
@@ -35,8 +35,16 @@ KINDS = {  # module and class of each kind, imported only when used
     "pq": ("delfjax.search.product_quantization", "ProductQuantizationIndex"),
 }
 
+MAX_BYTES = 2**40  # of an index file; the memory is usually smaller
+FIX = "build the index again (delfjax index)"
+
 Value = int | float | str | None  # value of a setting
-Content = tuple[dict[str, Any], TensorFiles]
+Tensors = dict[str, np.ndarray]
+Content = tuple[dict[str, Any], Tensors]
+
+
+class IndexFileError(ValueError):
+    """Raised if a file holds no readable index, or another database's index."""
 
 
 class Neighbors(NamedTuple):
@@ -112,18 +120,32 @@ class Index(ABC):
         return self._search(np.array(queries, np.float32, order="C"), k)
 
     def save(self, path: Path | str, *, database: str | None = None) -> None:
-        """Write the index into a folder, and replace the index that the folder holds, if any.
+        """Write the index to a safetensors file, and replace the file if it exists.
 
-        ``database`` is the checksum of the indexed database (`Database.checksum`). `load_index`
-        compares this checksum with the checksum of the database to search.
+        A float32 tensor is stored as float16 if this changes no value. This is the case for
+        descriptors from a feature store.
+
+        Args:
+            path: The file.
+            database: Checksum of the indexed database (`Database.checksum`). `load_index` compares
+                it with the checksum of the database to search.
 
         Raises:
-            IndexFileError: If the folder holds files that are not part of an index.
-            StoreError: If a file cannot be written, or another process is writing into the folder.
+            IndexFileError: If the path is a folder, such as an index of an earlier version.
+            StoreError: If the file cannot be written.
         """
+        path = Path(path)
+        check_no_folder(path)
         settings, tensors = self._content()
-        manifest = {"kind": self.kind, "settings": settings, "descriptors": len(self)}
-        index_files.write(Path(path), manifest | {"database": database}, tensors)
+        header = {
+            "kind": self.kind,
+            "settings": settings,
+            "descriptors": len(self),
+            "database": database,
+            "versions": versions(),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_tensors(path, {name: _to_half(each) for name, each in tensors.items()}, header)
 
     def recall(
         self,
@@ -158,11 +180,11 @@ class Index(ABC):
 
     @abstractmethod
     def _content(self) -> Content:
-        """Return what `_restore` needs: settings for JSON, and tensors by file and name."""
+        """Return what `_restore` needs: settings for JSON, and tensors by name."""
 
     @classmethod
     @abstractmethod
-    def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "Index":
+    def _restore(cls, settings: dict[str, Any], tensors: Tensors) -> "Index":
         """Rebuild an index from the result of `_content`."""
 
 
@@ -191,33 +213,49 @@ def build_index(
 
 
 def load_index(path: Path | str, *, database: str | None = None) -> Index:
-    """Load an index that `Index.save` wrote into a folder.
+    """Load an index that `Index.save` wrote.
 
     If given, ``database`` is the checksum of the database to search (`Database.checksum`).
 
     Raises:
-        IndexFileError: If the folder holds no readable index, or another database's index.
+        IndexFileError: If the file is missing or damaged, or if it holds another database's index.
         ImportError: If the index needs a package that is not installed.
     """
-    manifest, tensors = index_files.read(Path(path))
-    if database not in (None, manifest.get("database")):
+    path = Path(path)
+    check_no_folder(path)
+    if not path.exists():
+        raise IndexFileError(f"{path}: no index here. Fix: {FIX}")
+    with reading(path, f"an index of delfjax {__version__}", fix=FIX, error=IndexFileError):
+        tensors, header = read_tensors(path, limit=MAX_BYTES)
+        if database not in (None, header["database"]):
+            raise IndexFileError(
+                f"{path}: this index belongs to another database: its photos or descriptors differ "
+                f"from those of the database to search. Fix: {FIX}"
+            )
+        for name, each in tensors.items():
+            tensors[name] = each.astype(np.float32) if each.dtype == np.float16 else each
+        index = restore_index(header["kind"], header["settings"], tensors)
+        if len(index) != header["descriptors"]:
+            raise ValueError(f"it has {len(index)} descriptors, not {header['descriptors']}")
+        return index
+
+
+def check_no_folder(path: Path) -> None:
+    """Raise an `IndexFileError` if a folder is in the place of the file of an index."""
+    if path.is_dir():
         raise IndexFileError(
-            f"{path}: this index belongs to another database: its photos or descriptors differ from "
-            f"those of the database to search. Fix: {FIX}"
+            f"{path}: found a folder, such as an index of an earlier version; expected a file. "
+            f"Fix: remove the folder, and {FIX}"
         )
-    try:
-        index = restore_index(manifest["kind"], manifest["settings"], tensors)
-        if len(index) != manifest["descriptors"]:
-            raise ValueError(f"it has {len(index)} descriptors, not {manifest['descriptors']}")
-    except ImportError:
-        raise
-    except Exception as error:  # a damaged file can cause any of many kinds of exceptions
-        version = manifest["versions"]["delfjax"]
-        raise IndexFileError(
-            f"{path}: the index cannot be read ({failure(error)}). It was written by delfjax {version}. "
-            f"Fix: {FIX}"
-        ) from error
-    return index
+
+
+def _to_half(array: np.ndarray) -> np.ndarray:
+    """Convert a float32 array to float16 if no value changes."""
+    if array.dtype != np.float32:
+        return array
+    with np.errstate(over="ignore", under="ignore"):
+        half = array.astype(np.float16)
+    return half if np.array_equal(half, array) else array
 
 
 def sort_neighbors(
@@ -228,7 +266,7 @@ def sort_neighbors(
     return Neighbors(*(np.take_along_axis(each, order, axis=1) for each in (rows, distances)))
 
 
-def restore_index(kind: str, settings: dict[str, Any], tensors: TensorFiles) -> Index:
+def restore_index(kind: str, settings: dict[str, Any], tensors: Tensors) -> Index:
     """Rebuild an index from its saved kind, settings and tensors."""
     index = _index_class(kind)._restore(settings, tensors)
     if "effort" in settings:

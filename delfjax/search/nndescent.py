@@ -21,8 +21,7 @@ from delfjax.files import check_tensors
 from delfjax.provenance import config_from_dict
 from delfjax.ranges import COUNT, SEED, Range, check_fields
 from delfjax.search import graph
-from delfjax.search.index import Content, Index, Neighbors, Value
-from delfjax.search.index_files import TensorFiles
+from delfjax.search.index import Content, Index, Neighbors, Tensors, Value
 
 # Up to this many rows, exact search takes seconds, and pynndescent compiles for half a minute.
 BRUTE_FORCE_LIMIT = 20_000
@@ -131,14 +130,14 @@ class NNDescentIndex(Index):
     def _content(self) -> Content:
         settings = {"config": asdict(self.config), "effort": self.effort}
         arrays = {"descriptors": self._vectors, "edges": self._edges, "entries": self._entries}
-        return settings, {"index": arrays}
+        return settings, arrays
 
     @classmethod
-    def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "NNDescentIndex":
+    def _restore(cls, settings: dict[str, Any], tensors: Tensors) -> "NNDescentIndex":
         config = config_from_dict(NNDescentConfig, settings["config"])
         expected = {"descriptors": ("f", 2), "edges": ("i", 2), "entries": ("i", 1)}
-        check_tensors(tensors["index"], expected)
-        descriptors, edges, entries = (tensors["index"][name] for name in expected)
+        check_tensors(tensors, expected)
+        descriptors, edges, entries = (tensors[name] for name in expected)
         count = len(descriptors)
         # numba reads any address. So the rows of a file are checked.
         in_range = edges.min(initial=0) >= -1 and edges.max(initial=0) < count and len(entries)

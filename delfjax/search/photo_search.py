@@ -16,8 +16,7 @@ from delfjax.features.store import FeatureStore
 from delfjax.files import cache_folder, digest, sha256
 from delfjax.images.folder import PhotoFolder
 from delfjax.provenance import FEATURES, config_to_dict
-from delfjax.search.index import Index, build_index, load_index
-from delfjax.search.index_files import IndexFileError
+from delfjax.search.index import Index, IndexFileError, build_index, load_index
 
 NAME_LENGTH = 40  # characters of the photo folder's name in the name of its store
 
@@ -64,10 +63,9 @@ def update_cached_store(
 
 
 def remove_photos(store: FeatureStore, names: Sequence[str]) -> None:
-    """Remove photos from a store and merge its shards. Another process may have removed them."""
+    """Remove photos from a store. Another process may have removed them already."""
     with store:
         store.remove(name for name in names if name in store)
-        store.compact()
 
 
 def cached_index(database: Database, store: Path) -> Index:
@@ -88,7 +86,8 @@ def cached_index(database: Database, store: Path) -> Index:
 def find_copies(store: FeatureStore, photo: Path) -> list[str]:
     """Return the names of the photos of a store whose file has the same content as ``photo``."""
     checksum = sha256(photo)
-    sources = ((name, store.source(name)) for name in store.names)
-    return [
-        n for n, source in sources if source and (source.sha256, source.box) == (checksum, None)
-    ]
+    return sorted(
+        name
+        for name, source in store.sources.items()
+        if source and (source.sha256, source.box) == (checksum, None)
+    )

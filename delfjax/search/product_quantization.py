@@ -16,8 +16,7 @@ from jaxtyping import Float
 from delfjax.files import check_tensors
 from delfjax.provenance import config_from_dict
 from delfjax.ranges import COUNT, ConfigError, Range, check_fields
-from delfjax.search.index import Content, Index, Neighbors, Value, sort_neighbors
-from delfjax.search.index_files import TensorFiles
+from delfjax.search.index import Content, Index, Neighbors, Tensors, Value, sort_neighbors
 
 if TYPE_CHECKING:
     import faiss
@@ -131,14 +130,14 @@ class ProductQuantizationIndex(Index):
 
     def _content(self) -> Content:
         settings = {"config": asdict(self.config), "effort": self.effort}
-        return settings, {"index": {"faiss": _import_faiss().serialize_index(self._file)}}
+        return settings, {"faiss": _import_faiss().serialize_index(self._file)}
 
     @classmethod
-    def _restore(cls, settings: dict[str, Any], tensors: TensorFiles) -> "ProductQuantizationIndex":
+    def _restore(cls, settings: dict[str, Any], tensors: Tensors) -> "ProductQuantizationIndex":
         config = config_from_dict(ProductQuantizationConfig, settings["config"])
-        check_tensors(tensors["index"], {"faiss": ("u", 1)})
+        check_tensors(tensors, {"faiss": ("u", 1)})
         faiss = _import_faiss()
-        file = faiss.deserialize_index(tensors["index"]["faiss"])
+        file = faiss.deserialize_index(tensors["faiss"])
         if not isinstance(file, faiss.IndexIVFPQ):
             raise ValueError(f"it holds a faiss {type(file).__name__}, not an IndexIVFPQ")
         return cls(file, config)

@@ -283,9 +283,14 @@ def test_other_weights_than_those_of_the_store_are_refused(photos, store, capsys
 
 
 @pytest.mark.parametrize("command", ["match", "index", "search"])
-def test_an_empty_store_is_named(photos, store, tmp_path, capsys, command):
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_an_unfinished_store_is_named(photos, store, tmp_path, capsys, command, is_empty):
     """An interrupt while the PCA is learned leaves such a store."""
-    bare = FeatureStore(tmp_path / "bare", FeatureStore(store).made_by).path
+    full, bare = FeatureStore(store), tmp_path / "bare"
+    with FeatureStore(bare, full.made_by) as unfinished:
+        if not is_empty:
+            unfinished.write("a", full.read("a/0.png"))
+    found = "store is empty" if is_empty else "extraction was interrupted before the PCA was"
     photo = photos.path("a/0.png")
     arguments = {
         "match": (photo, photo, "--store", bare),
@@ -293,10 +298,9 @@ def test_an_empty_store_is_named(photos, store, tmp_path, capsys, command):
         "search": (bare, photo),
     }
     assert run(command, *arguments[command]) == 1
-    assert (
-        f"{bare}: the store is empty. Fix: run delfjax extract FOLDER {bare}"
-        in capsys.readouterr().err
-    )
+    error = capsys.readouterr().err
+    assert f"{bare}: the {found}" in error
+    assert error.endswith(f"Fix: run delfjax extract FOLDER {bare}\n")
 
 
 # --- search in a folder of photos

@@ -1,27 +1,28 @@
-"""Feature store: reading what was written, shards, locks, settings, interrupted and damaged files."""
+"""Feature store: reading what was written, the PCA, locks, settings, interruptions and damage."""
 
-import json
+import resource
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from denied import no_permission
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delfjax.features import shards
 from delfjax.features import store as store_module
 from delfjax.features.factory import extractor_of
 from delfjax.features.pca import PCA
-from delfjax.features.store import SHARDS, FeatureStore
+from delfjax.features.store import COMMIT_SECONDS, FILE, FeatureStore, _checksum
 from delfjax.files import Lock, StoreError
 from delfjax.types import Features
 
 V0_1_0 = Path(__file__).parents[1] / "data" / "v0_1_0"
 MADE_BY = {"model": "abc", "extraction": {"scales": (0.5, 1.0)}, "reduction": {"dimensions": 4}}
-FIELDS = ("positions", "scales", "scores", "descriptors")
 
 
 def random_features(count: int, seed: int = 0) -> Features:
@@ -38,13 +39,9 @@ def random_features(count: int, seed: int = 0) -> Features:
 
 @pytest.fixture
 def store(tmp_path):
-    """Yield an empty store that was entered. Photos stay in memory until it is flushed."""
+    """Yield an empty store that was entered. Others see photos when it is flushed."""
     with FeatureStore(tmp_path / "store", MADE_BY) as store:
         yield store
-
-
-def files(store: FeatureStore) -> list[str]:
-    return sorted(path.name for path in (store.path / SHARDS).glob("[!.]*"))
 
 
 def fill(path, *names: str, count: int = 3) -> FeatureStore:
@@ -112,39 +109,44 @@ def test_a_stored_photo_is_not_replaced(store, flushed):
 
 
 WRITES = st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 3), st.integers(0, 9))
+REMOVALS = st.sampled_from("abcdefgh")
+STEPS = st.lists(st.one_of(WRITES, REMOVALS, st.none()), max_size=8)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(st.lists(st.lists(st.one_of(WRITES, st.none()), max_size=8), max_size=4), st.integers(1, 4))
-def test_any_sequence_of_writes_and_flushes_can_be_read(tmp_path_factory, sessions, photos):
-    """A session is a list of writes and flushes. None is a flush."""
+@given(st.lists(STEPS, max_size=4))
+def test_any_sequence_of_changes_can_be_read(tmp_path_factory, sessions):
+    """A session is a list of writes, removals and flushes. None is a flush."""
     path, expected = tmp_path_factory.mktemp("any") / "store", {}
     store = FeatureStore(path, MADE_BY)
     for session in sessions:
-        with store, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(store_module, "SHARD_PHOTOS", photos)
+        with store:
             for step in session:
                 if step is None:
                     store.flush()
-                    continue
-                name, count, seed = step
-                store.write(name, random_features(count, seed))
-                expected.setdefault(name, random_features(count, seed))
-                assert name in store
+                elif isinstance(step, str):
+                    store.remove([step] if step in store else [])
+                    expected.pop(step, None)
+                else:
+                    name, count, seed = step
+                    store.write(name, random_features(count, seed))
+                    expected.setdefault(name, random_features(count, seed))
+                    assert name in store
             assert store.names == sorted(expected)
     for reader in (store, FeatureStore(path)):
         assert reader.names == sorted(expected)
         assert len(reader) == len(expected)
         for name, features in expected.items():
-            for key in FIELDS:
-                array = getattr(shards.to_stored_precision(features), key)
-                np.testing.assert_array_equal(getattr(reader.read(name), key), array)
+            stored = reader.read(name)
+            for key in ("positions", "scales", "scores"):
+                np.testing.assert_array_equal(getattr(stored, key), getattr(features, key))
+            rounded = features.descriptors.astype(np.float16)
+            np.testing.assert_array_equal(stored.descriptors, rounded)
 
 
 @pytest.mark.parametrize("limit", [None, 0, 4, 99])
-def test_photos_are_gathered_into_one_database(tmp_path, monkeypatch, limit):
+def test_photos_are_gathered_into_one_database(tmp_path, limit):
     lengths = {"c": 5, "a": 0, "b": 9, "d": 2}
-    monkeypatch.setattr(store_module, "SHARD_PHOTOS", 3)
     with FeatureStore(tmp_path, MADE_BY) as store:
         for seed, (name, count) in enumerate(lengths.items()):
             store.write(name, random_features(count, seed))
@@ -181,74 +183,75 @@ def test_missing_photos_are_named(store):
         store.gather(["a"])
 
 
-@pytest.mark.parametrize("whiten", [False, True])
-def test_the_pca_can_be_read(store, whiten):
-    assert store.pca is None
-    descriptors = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
-    store.pca = PCA.fit(descriptors, dimensions=4, whiten=whiten)
-    pca = FeatureStore(store.path).pca
-    np.testing.assert_array_equal(pca(descriptors), store.pca(descriptors))
-    assert pca.whiten is whiten
-    assert store.names == []
-
-
-# --- shards
-
-
-def test_a_shard_is_written_when_enough_photos_are_in_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, "SHARD_PHOTOS", 2)
+def test_photos_can_be_removed(tmp_path):
     with FeatureStore(tmp_path, MADE_BY) as store:
-        for number, written in enumerate([0, 1, 1, 2, 2]):
-            store.write(str(number), random_features(1))
-            assert len(files(store)) == written
-    assert files(store) == [f"part-{number:06d}.safetensors" for number in range(3)]
-    assert fill(tmp_path, "5").names == list("012345")
-    assert len(files(store)) == 4
+        for name in "dabce":
+            store.write(name, random_features(3, ord(name)))
+        with pytest.raises(StoreError, match="no features of 'x'"):
+            store.remove(["a", "x"])
+        store.remove(["a", "e"])
+        assert store.names == ["b", "c", "d"]
+    store = FeatureStore(tmp_path)
+    assert store.names == ["b", "c", "d"]
+    expected = random_features(3, ord("c")).positions
+    np.testing.assert_array_equal(store.read("c").positions, expected)
 
 
-def test_a_shard_is_written_when_a_photo_is_in_memory_too_long(tmp_path, monkeypatch):
+def test_the_file_shrinks_when_photos_are_removed(tmp_path):
+    store = fill(tmp_path, *"abcdefgh", count=2000)
+    before = (tmp_path / FILE).stat().st_size
+    with store:
+        store.remove("abcdef")
+    assert (tmp_path / FILE).stat().st_size < before / 3
+
+
+def test_a_photo_is_written_when_others_have_waited_too_long(tmp_path, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(store_module.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(store_module, "PART_SECONDS", 10)
     with FeatureStore(tmp_path, MADE_BY) as store:
-        for at, written in ((100, 0), (109, 0), (110, 1), (119, 1), (128, 1), (129, 2)):
-            now[0] = at
+        for at, written in ((10, 0), (10.9, 0), (11, 3), (12, 3), (12.9, 3), (13.1, 6)):
+            now[0] = COMMIT_SECONDS * at
             store.write(str(at), random_features(1))
-            assert len(files(store)) == written
+            assert len(FeatureStore(tmp_path)) == written
 
 
-def test_a_reader_reads_only_the_rows_it_needs(tmp_path, monkeypatch):
-    """Opening a store reads no features. Reading a photo reads only its own rows."""
-    fill(tmp_path, "a", "b", "c", count=7)
-    reads, real_open = [], shards.safe_open
+# --- PCA
 
-    class Spy:
-        def __init__(self, *arguments):
-            self.file = real_open(*arguments)
 
-        def __getattr__(self, name):
-            return getattr(self.file, name)
+@pytest.mark.parametrize("whiten", [False, True])
+def test_a_pca_reduces_the_stored_photos_once(tmp_path, whiten):
+    descriptors = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    pca = PCA.fit(descriptors, dimensions=2, whiten=whiten)
+    store = fill(tmp_path, "a", "b", count=9)
+    assert (store.pca, store.dimensions) == (None, 4)
+    before = store.read("a")
+    with store:
+        store.reduce(pca)
+    for reader in (store, FeatureStore(tmp_path)):
+        assert (reader.names, reader.dimensions) == (["a", "b"], 2)
+        assert reader.pca.whiten is whiten
+        np.testing.assert_array_equal(reader.pca(descriptors), pca(descriptors))
+        found = reader.read("a")
+        np.testing.assert_array_equal(found.descriptors, pca(before.descriptors).astype(np.float16))
+        np.testing.assert_array_equal(found.positions, before.positions)
 
-        def get_slice(self, key):
-            return SpySlice(self.file.get_slice(key), key)
 
-    class SpySlice:
-        def __init__(self, tensor, key):
-            self.tensor, self.key = tensor, key
+def test_an_interrupted_reduction_changes_nothing(tmp_path):
+    store, calls = fill(tmp_path, "a", "b"), []
 
-        def __getattr__(self, name):
-            return getattr(self.tensor, name)
+    class Interrupted(PCA):
+        def __call__(self, descriptors):
+            calls.append(0)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return super().__call__(descriptors)
 
-        def __getitem__(self, rows):
-            reads.append((self.key, rows))
-            return self.tensor[rows]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(shards, "safe_open", Spy)
-        store = FeatureStore(tmp_path)
-        assert (len(store), "b" in store, reads) == (3, True, [])
-        store.read("b")
-    assert dict(reads) == dict.fromkeys(FIELDS, slice(7, 14))
+    pca = PCA.fit(random_features(30).descriptors, dimensions=2)
+    with pytest.raises(KeyboardInterrupt), store:
+        store.reduce(Interrupted(**vars(pca)))
+    for reader in (store, FeatureStore(tmp_path)):
+        assert (reader.pca, reader.dimensions) == (None, 4)
+        assert len(reader.gather()) == 2
 
 
 def test_all_descriptors_have_the_same_number_of_dimensions(store):
@@ -270,23 +273,12 @@ def test_only_one_process_at_a_time_can_write(store):
     store.flush()
     other = FeatureStore(store.path, MADE_BY)
     with pytest.raises(
-        StoreError, match=r"\.shard\.lock: this lock is held by another process.* wait until"
+        StoreError, match=r"\.sqlite\.lock: this lock is held by another process.* wait until"
     ):
         other.__enter__()
     assert other.names == ["a"], "readers need no lock"
     with pytest.raises(StoreError, match=r"opened only for reading\. Fix: to write"):
         other.write("b", random_features(1))
-
-
-def test_a_listing_during_a_merge_is_repeated(tmp_path, monkeypatch):
-    """It can lack both the old files and the new one."""
-    fill(tmp_path, "a", "b")
-    glob, incomplete = Path.glob, [iter(())]
-    monkeypatch.setattr(
-        Path, "glob", lambda *these: incomplete.pop() if incomplete else glob(*these)
-    )
-    monkeypatch.setattr(store_module, "OPENING_SECONDS", 0, raising=False)
-    assert FeatureStore(tmp_path).names == ["a", "b"]
 
 
 def test_the_lock_of_a_killed_process_is_released(tmp_path):
@@ -304,31 +296,34 @@ def test_the_lock_of_a_killed_process_is_released(tmp_path):
     Lock(path).release()
 
 
-def test_a_writer_sees_shards_written_before_it_entered(tmp_path):
+def test_other_stores_see_what_was_written_meanwhile(tmp_path):
     late = FeatureStore(tmp_path, MADE_BY)
     fill(tmp_path, "a")
-    assert late.names == []
     with late:
         assert late.names == ["a"]
         late.write("b", random_features(1))
     assert FeatureStore(tmp_path).names == ["a", "b"]
 
 
-def test_a_photo_in_two_shards_counts_once(tmp_path):
-    """The first shard by file name counts. Shards of other tools can have other names."""
-    store = fill(tmp_path / "store", "both", "second", count=2)
-    other = fill(tmp_path / "other", "both", "first", count=1)
-    folder = store.path / SHARDS
-    (other.path / SHARDS / files(other)[0]).rename(folder / "a-000007.safetensors")
-    store = FeatureStore(store.path)
-    assert store.names == ["both", "first", "second"]
-    assert store.gather().offsets.tolist() == [0, 1, 2, 4]
-    fill(store.path, "third")
-    assert files(store) == [
-        "a-000007.safetensors",
-        "part-000000.safetensors",
-        "part-000001.safetensors",
-    ]
+def test_a_reader_reads_while_a_process_writes(store):
+    """A change that is not committed does not block readers, although it is larger than their cache."""
+    store.write("a", random_features(3))
+    store.flush()
+    reader = FeatureStore(store.path)
+    store.write("b", random_features(200_000))
+    assert reader.names == ["a"]
+    assert len(reader.read("a")) == len(reader.gather().scales) == 3
+    store.flush()
+    assert len(reader.read("b")) == 200_000
+
+
+def test_a_store_in_a_folder_without_permission_can_be_read(shared_path):
+    fill(shared_path / "store", "a")
+    with no_permission(shared_path / "store", left=0o555):
+        store = FeatureStore(shared_path / "store", MADE_BY)
+        assert len(store.read("a")) == 3
+        with pytest.raises(PermissionError):
+            store.__enter__()
 
 
 # --- settings
@@ -367,7 +362,7 @@ def test_a_store_can_be_created_in_an_empty_folder(tmp_path):
 
 
 def test_a_store_can_be_created_after_a_killed_attempt(tmp_path):
-    (tmp_path / ".store.json.0123abcd").write_text('{"mod')
+    (tmp_path / f".{FILE}.0123abcd.part").write_text("SQLite")
     assert FeatureStore(tmp_path, MADE_BY).made_by["model"] == "abc"
 
 
@@ -379,94 +374,15 @@ def test_opening_a_missing_store_raises(tmp_path):
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_shards_of_another_store_are_refused(tmp_path):
-    fill(tmp_path / "a", "photo")
-    with FeatureStore(tmp_path / "b", MADE_BY | {"model": "xyz"}) as other:
-        other.write("photo", random_features(3))
-    (other.path / SHARDS / files(other)[0]).rename(tmp_path / "a" / SHARDS / "w-000000.safetensors")
-    with pytest.raises(StoreError, match=r"w-000000\.safetensors: .* another model.* move"):
-        FeatureStore(tmp_path / "a")
-
-
-# --- stores of earlier versions
-
-
-def test_a_store_of_version_0_1_0_can_be_read():
-    expected = json.loads((V0_1_0 / "store.json").read_text())
-    store = FeatureStore(V0_1_0 / "store")
-    assert store.names == expected["names"]
-    assert store.pca.components.shape == (8, 64)
-    assert store.read("0.png").descriptors[0].tolist() == expected["first"]
-    assert store.gather().checksum == expected["checksum"]
-
-
-@pytest.mark.parametrize(
-    ("extraction", "factor"),
-    [({"pyramid": {"longest": 50}}, 0.5), ({"longest": 50}, 0.5), ({"scales": (0.5, 1.0)}, 1)],
-)
-def test_scales_of_earlier_formats_are_converted(tmp_path, monkeypatch, extraction, factor):
-    """They referred to the shrunk copy of a photo, and now refer to the photo."""
-    made_by = MADE_BY | {"extraction": extraction}
-    photo = random_features(5)  # its longest side has 100 pixels
-    with FeatureStore(tmp_path / "store", made_by) as store:
-        monkeypatch.setattr(shards, "FORMAT", shards.FORMAT_2)
-        store.write("old", photo)
-        store.flush()
-        monkeypatch.undo()
-        store.write("new", photo)
-    reopened = FeatureStore(tmp_path / "store")
-    np.testing.assert_array_equal(reopened.read("new").scales, photo.scales)
-    np.testing.assert_array_equal(reopened.read("old").scales, factor * photo.scales)
+@pytest.mark.parametrize("settings", [None, MADE_BY])
+def test_a_store_of_version_0_1_0_is_refused(settings):
+    message = r"written by an earlier version .* Fix: extract again into a new folder"
+    with pytest.raises(StoreError, match=message) as error:
+        FeatureStore(V0_1_0 / "store", settings)
+    assert "\n" not in str(error.value)
 
 
 # --- interrupted writes and damaged files
-
-
-@pytest.mark.parametrize("moment", ["before", "during", "after"])
-def test_an_interrupted_write_leaves_no_shard_and_loses_no_photo(store, monkeypatch, moment):
-    """After the next flush every photo is stored once, whether the shard was complete or not."""
-    real_save = shards.save_file
-
-    def interrupted(tensors, path, metadata):
-        if moment == "after":
-            real_save(tensors, path, metadata)
-        elif moment == "during":
-            path.write_bytes(b"half a file")
-        raise KeyboardInterrupt
-
-    store.write("old", random_features(3))
-    store.flush()
-    store.write("new", random_features(5))
-    with monkeypatch.context() as patch:
-        patch.setattr(shards, "save_file", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            store.flush()
-    assert FeatureStore(store.path).names == ["old"]
-    store.flush()
-    found = FeatureStore(store.path)
-    assert found.names == ["new", "old"]
-    assert len(found.read("new")) == 5
-    assert not list((store.path / SHARDS).glob("*.part"))
-
-
-@pytest.mark.parametrize("line", ["Shard", "write_shard"])
-def test_an_interrupted_flush_duplicates_no_photo(store, monkeypatch, line):
-    real = getattr(store_module, line)
-
-    def interrupted(*arguments):
-        real(*arguments)
-        raise KeyboardInterrupt
-
-    store.write("a", random_features(3))
-    with monkeypatch.context() as patch:
-        patch.setattr(store_module, line, interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            store.flush()
-    store.write("b", random_features(5))
-    store.flush()
-    for reader in (store, FeatureStore(store.path)):
-        assert (reader.names, len(reader)) == (["a", "b"], 2)
-        assert [len(reader.read(name)) for name in "ab"] == [3, 5]
 
 
 def test_photos_in_memory_are_written_after_an_error(tmp_path):
@@ -488,61 +404,104 @@ def test_reading_a_missing_photo_raises(store):
         store.read("a/b.jpg")
 
 
-@pytest.mark.parametrize("left", [0, 7, 400, -1])
+@pytest.mark.parametrize("left", [0, 7, 400, 5000, -5000])
 def test_a_damaged_file_raises(tmp_path, left):
-    store = fill(tmp_path, "a.jpg")
-    path = tmp_path / SHARDS / files(store)[0]
+    fill(tmp_path, "a.jpg", count=2000)
+    path = tmp_path / FILE
     path.write_bytes(path.read_bytes()[:left])
-    for access in (lambda: FeatureStore(tmp_path), store.__enter__):
-        with pytest.raises(
-            StoreError, match=r"part-000000\.safetensors: damaged; .* Fix: remove the file"
-        ):
-            access()
-    path.unlink()
-    assert fill(tmp_path, "a.jpg").names == ["a.jpg"]
+    message = r"features\.sqlite: damaged; .* Fix: extract again"
+    with pytest.raises(StoreError, match=message) as error:
+        FeatureStore(tmp_path).gather()
+    assert "\n" not in str(error.value)
 
 
-def test_photos_can_be_removed(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, "SHARD_PHOTOS", 2)
-    with FeatureStore(tmp_path, MADE_BY) as store:
-        for name in "dabce":
-            store.write(name, random_features(3, ord(name)))
-        with pytest.raises(StoreError, match="no features of 'x'"):
-            store.remove(["x"])
-        store.remove(["a", "e"])
-        assert store.names == ["b", "c", "d"]
-        store.compact()
+CHANGES = [
+    "DELETE FROM photos WHERE name = x'61'",
+    "UPDATE photos SET checksum = 3 WHERE name = x'61'",
+    "UPDATE store SET pca = x'00'",
+    "UPDATE store SET made_by = replace(made_by, 'abc', 'xyz')",
+    "DELETE FROM store",
+    "CREATE VIEW other AS SELECT 1",
+    "CREATE TRIGGER other AFTER INSERT ON photos BEGIN DELETE FROM photos; END",
+    "DROP TABLE photos",
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changes_by_other_programs_are_refused(tmp_path, change):
+    fill(tmp_path, "a", "b")
+    execute(tmp_path, change)
+    with pytest.raises(StoreError, match=r"features\.sqlite: damaged; .* Fix: extract again"):
+        FeatureStore(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(f"{column} = {column} + 1" for column in ("height", "width", "dimensions")),
+        *(f"{column} = NULL" for column in ("height", "source", "features")),
+        *(
+            "features = 'text'",
+            "features = zeroblob(7)",
+            "features = zeroblob(24)",
+            "source = '[['",
+        ),
+        "dimensions = 1000000000000",
+    ],
+)
+def test_a_changed_row_is_refused(tmp_path, change):
+    fill(tmp_path, "a", "b")
+    execute(tmp_path, f"UPDATE photos SET {change} WHERE name = x'61'")
     store = FeatureStore(tmp_path)
-    assert store.names == ["b", "c", "d"]
-    expected = random_features(3, ord("c")).positions
-    np.testing.assert_array_equal(store.read("c").positions, expected)
-    assert len(files(store)) == 2
+    assert len(store.read("b")) == 3
+    with pytest.raises(StoreError, match=r"damaged; .*the features of 'a' do not match"):
+        store.gather()
 
 
-def test_the_files_of_a_compact_store_do_not_depend_on_the_order_of_writes(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, "SHARD_PHOTOS", 4)
-    contents = []
-    for number, order in enumerate(("abcdefghij", "jihg fedc ba", "ab dc ef ghij")):
-        for names in order.split():
-            with FeatureStore(tmp_path / str(number), MADE_BY) as store:
-                for name in names:
-                    store.write(name, random_features(3, ord(name)))
-                    store.flush()
-        with FeatureStore(tmp_path / str(number), MADE_BY) as store:
-            store.compact()
-        folder = tmp_path / str(number) / SHARDS
-        contents.append({file.name: file.read_bytes() for file in folder.glob("*.safetensors")})
-    assert len(contents[0]) == 3
-    assert contents[0] == contents[1] == contents[2]
+@pytest.mark.parametrize(
+    "change",
+    [
+        *("features = 'text'", "features = zeroblob(7)", "features = NULL", "source = '[['"),
+        *(f"dimensions = {value}" for value in (-1, 10**12, "'x'", "NULL", 2.5)),
+        *("source = replace(hex(zeroblob(50000)), '0', '[')", "source = '[1]'"),
+    ],
+)
+def test_a_wrong_row_with_a_valid_checksum_is_refused(tmp_path, change):
+    """Files from elsewhere are not trusted."""
+    fill(tmp_path, "a")
+    execute(tmp_path, f"UPDATE photos SET {change}")
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        ((key, _, *values),) = connection.execute("SELECT * FROM photos").fetchall()
+        ((made_by, pca, _),) = connection.execute("SELECT * FROM store").fetchall()
+    checksum = _checksum(key, *values)
+    execute(tmp_path, f"UPDATE photos SET checksum = {checksum}")
+    execute(tmp_path, f"UPDATE store SET checksum = {checksum + _checksum(made_by, pca)}")
+    store = FeatureStore(tmp_path)
+    with pytest.raises(StoreError, match=r"features\.sqlite: damaged; .* Fix: extract again"):
+        store.gather()
 
 
-def test_a_safetensors_file_with_other_content_raises(tmp_path):
-    store = fill(tmp_path, "a.jpg")
-    shards.save_file({"x": np.zeros(3)}, tmp_path / SHARDS / "other-000000.safetensors")
-    with pytest.raises(
-        StoreError, match=r"other-000000\.safetensors: damaged; expected a shard \('format'"
-    ):
-        FeatureStore(store.path)
+def execute(path: Path, sql: str) -> None:
+    with closing(sqlite3.connect(path / FILE)) as connection:
+        connection.execute(sql)
+        connection.commit()
+
+
+def test_a_full_disk_is_named_and_loses_only_what_does_not_fit(tmp_path):
+    store = fill(tmp_path, "a")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def write_more() -> None:
+        with store:
+            store.write("b", random_features(20_000))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+
+    try:
+        with pytest.raises(StoreError, match=r"features\.sqlite: .* Fix: free disk space"):
+            write_more()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert fill(tmp_path, "c").names == FeatureStore(tmp_path).names == ["a", "c"]
 
 
 @pytest.mark.parametrize(
@@ -550,7 +509,7 @@ def test_a_safetensors_file_with_other_content_raises(tmp_path):
 )
 def test_settings_of_other_types_are_refused(tmp_path, wrong):
     made_by = {"backbone": "sift", "model": "x", "extraction": {}, "reduction": None} | wrong
-    with pytest.raises(StoreError, match=r"store\.json: damaged; expected the settings"):
+    with pytest.raises(StoreError, match=r"features\.sqlite: damaged; expected"):
         extractor_of(FeatureStore(tmp_path, made_by))
 
 

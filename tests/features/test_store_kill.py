@@ -1,116 +1,108 @@
-"""Kill the writer of a store 25 times at seeded moments: no photo is lost, duplicated or incomplete."""
+"""Kill an extraction at seeded moments: no photo that was written is lost, and the next run continues."""
 
 import os
 import random
 import sys
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import kills
 import numpy as np
+from kills import Fuse
+from PIL import Image
 
-from delfjax.features import shards
 from delfjax.features import store as store_module
-from delfjax.features.store import SHARDS, FeatureStore
+from delfjax.features.extract_folder import PCAConfig, extract_folder
+from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedExtractor
+from delfjax.features.store import FeatureStore
+from delfjax.images.folder import scan
 from delfjax.types import Features
 
-PHOTOS, KILLS = 300, 25
-MADE_BY = {"model": "abc"}
-MOMENTS = ("any", "half a shard", "before renaming a shard", "before reporting a shard")
+KILLS, PHOTOS, ROWS = 24, 12, 20
+STATEMENTS = 110  # of SQL in the extraction of these photos
+FEW = PCAConfig(dimensions=8, photos=5, features=ROWS)
 
 
-def name(number: int) -> str:
-    return f"class {number % 7}/{number:04d}.jpg"
+class Toy(HandcraftedExtractor):
+    """An extractor whose features depend only on the photo."""
+
+    name = "toy"
+    config = HandcraftedConfig()
+    checksum = "toy"
+
+    def __init__(self) -> None:
+        pass
+
+    def __call__(self, photo: np.ndarray) -> Features:
+        seeded = np.random.default_rng(int(photo.sum()))
+        return Features(
+            positions=seeded.uniform(0, 9, (ROWS, 2)).astype(np.float32),
+            scales=np.ones(ROWS, np.float32),
+            scores=seeded.uniform(0, 9, ROWS).astype(np.float32),
+            descriptors=seeded.normal(size=(ROWS, 32)).astype(np.float32),
+            image_size=(16, 16),
+        )
 
 
-def random_features(number: int) -> Features:
-    """Return features that depend only on the number of the photo. Some photos have none."""
-    seeded = np.random.default_rng(number)
-    count = int(seeded.integers(0, 60))
-    return Features(
-        positions=seeded.uniform(0, 99, (count, 2)).astype(np.float32),
-        scales=seeded.choice(np.float32([0.5, 1.0]), count),
-        scores=seeded.uniform(0, 9, count).astype(np.float32),
-        descriptors=seeded.normal(size=(count, 40)).astype(np.float32),
-        image_size=(90 + number, 100),
-    )
+def extract(folder: str, path: str, statement: int, reports: Connection) -> None:
+    """Extract the missing photos, commit and report each, and die at a statement of SQL."""
+    execute, flush, fuse = FeatureStore._execute, FeatureStore.flush, Fuse(statement)
+
+    def execute_or_die(store: FeatureStore, sql: str, *values: object) -> list:
+        fuse.tick()
+        return execute(store, sql, *values)
+
+    def flush_and_report(store: FeatureStore) -> None:
+        flush(store)
+        reports.send(store.names)
+
+    store_module.COMMIT_SECONDS = 0
+    FeatureStore._execute, FeatureStore.flush = execute_or_die, flush_and_report
+    reports.send([])
+    extract_folder(Toy(), scan(folder), path, config=FEW)
+    kills.die()
 
 
-def append(path: str, moment: str, shard: int, reports: Connection) -> None:
-    """Write the missing photos and report each shard. Die at the given moment of the given shard."""
-    store_module.SHARD_PHOTOS = 5
-    with FeatureStore(path, MADE_BY) as store:
-        reports.send([])
-        save, flush, flushes = shards.save_file, store.flush, iter(range(PHOTOS))
-
-        def die(when: str) -> None:
-            if moment == when and next(flushes) == shard:
-                kills.die()
-
-        def save_or_die(tensors: dict, file: os.PathLike, metadata: dict) -> None:
-            save(tensors, file, metadata)
-            die("before renaming a shard")
-            if moment == "half a shard":
-                content = file.read_bytes()
-                file.write_bytes(content[: len(content) // 2])
-                die("half a shard")
-                file.write_bytes(content)
-
-        def flush_and_report() -> None:
-            pending = list(store._pending)
-            flush()
-            die("before reporting a shard")
-            reports.send(pending)
-
-        shards.save_file, store.flush = save_or_die, flush_and_report
-        fill(store)
-
-
-def fill(store: FeatureStore) -> None:
-    for number in range(PHOTOS):
-        if name(number) not in store:
-            store.write(name(number), random_features(number))
-
-
-def killed(path: str, moment: str, seeded: random.Random) -> set[str]:
-    """Run `append` in a process that is killed, and return the photos that it reported as written."""
-    after = seeded.uniform(0, 0.03) if moment == "any" else None
-    sent = kills.killed(append, path, moment, seeded.randrange(8), after=after)
-    return {name for names in sent for name in names}
-
-
-def check(path: str, expected: FeatureStore, known: list[str]) -> FeatureStore:
-    """Check that photos which are not in ``known`` are complete, and that no known photo is lost."""
+def check(path: Path, expected: FeatureStore) -> set[str]:
+    """Check all photos in a store, and return their names. They are not reduced before the PCA is known."""
     store = FeatureStore(path)
-    assert set(known) <= set(store.names)
-    new = sorted(set(store.names) - set(known))
-    if new:
-        found, wanted = store.gather(new), expected.gather(new)
+    assert store.dimensions in (None, 32 if store.pca is None else 8)
+    if store.pca is not None and len(store):
+        found, wanted = store.gather(), expected.gather(store.names)
         for part in ("offsets", "positions", "descriptors"):
             np.testing.assert_array_equal(getattr(found, part), getattr(wanted, part))
-    return store
+    return set(store.names)
 
 
-def test_a_killed_writer_loses_only_the_photos_in_memory(tmp_path, monkeypatch):
-    """Kill the writer until the store is complete or 25 times, then let a last run finish."""
-    # New processes import this file.
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    seeded, done = random.Random(0), 0
-    with FeatureStore(tmp_path / "expected", MADE_BY) as expected:
-        fill(expected)
-    while done < KILLS:
-        path, flushed, known = str(tmp_path / f"killed {done}"), set(), []
-        while done < KILLS and len(flushed) < PHOTOS:
-            flushed |= killed(path, MOMENTS[done % len(MOMENTS)], seeded)
-            done += 1
-            known = check(path, expected, known).names
-            assert flushed <= set(known)
-        with FeatureStore(path, MADE_BY) as store:
-            fill(store)
-        assert check(path, expected, []).names == expected.names
-        assert not list((store.path / SHARDS).glob("*.part")), "temporary files are removed"
-        for each in seeded.sample(expected.names, 20):
-            *parts, size = vars(store.read(each)).values()
-            *wanted, wanted_size = vars(expected.read(each)).values()
-            assert size == wanted_size
-            for part, other in zip(parts, wanted, strict=True):
-                np.testing.assert_array_equal(part, other)
+def draw(folder: Path, numbers: range) -> None:
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        photo = np.random.default_rng(number).integers(0, 256, (16, 16, 3), np.uint8)
+        Image.fromarray(photo).save(folder / f"{number:04}.png")
+
+
+def test_a_killed_extraction_continues_to_the_same_features(tmp_path, monkeypatch):
+    """Kills are spread over the whole run: photos for the PCA, the PCA, and the other photos."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # new processes import this file
+    seeded, written, path = random.Random(0), set(), tmp_path / "store"
+    draw(tmp_path / "photos", range(PHOTOS))
+    photos = scan(tmp_path / "photos")
+    expected = extract_folder(Toy(), photos, tmp_path / "expected", config=FEW)
+    complete = 0
+    for turn in range(KILLS):
+        statement, after = seeded.randint(1, STATEMENTS), None
+        if turn % 3 == 0:
+            statement, after = 0, seeded.uniform(0, 0.2)
+        sent = kills.killed(extract, str(photos.root), str(path), statement, after=after)
+        written |= {name for names in sent for name in names}
+        if not (path / store_module.FILE).exists():
+            continue
+        known = check(path, expected)
+        assert written <= known, "what was written stays"
+        store = extract_folder(Toy(), photos, path, config=FEW) if turn % 2 else FeatureStore(path)
+        if turn % 2:
+            assert set(store.report.kept) == known
+            assert check(path, expected) == set(expected.names)
+            np.testing.assert_array_equal(store.pca.components, expected.pca.components)
+            complete, written, path = complete + 1, set(), tmp_path / f"store {turn}"
+    assert complete > KILLS / 3

@@ -47,8 +47,8 @@ def test_the_effort_of_all_shards_is_searched_and_saved(tmp_path):
     before = index.search(QUERIES, 5)
     index.effort = 200
     assert (index.search(QUERIES, 5).distances < before.distances).any()
-    index.save(tmp_path)
-    loaded = load_index(tmp_path)
+    index.save(tmp_path / "index")
+    loaded = load_index(tmp_path / "index")
     assert [shard.effort for shard in loaded.shards] == [200] * 2
     assert [shard.config.beam for shard in loaded.shards] == [5] * 2
 

@@ -188,9 +188,9 @@ def store(tmp_path_factory, reduction):
     query = place(99)
     photos = {"a": place(1), "b": view(query, 1), "c": place(2)}
     with FeatureStore(tmp_path_factory.mktemp("features") / "store", {"model": "none"}) as store:
+        store.reduce(reduction[0])
         for name, photo in photos.items():
             store.write(name, photo)
-    store.pca = reduction[0]
     return store
 
 
