@@ -39,7 +39,7 @@ test: $(STAMP) ## Check style and types, then run the tests; ARGS='tests/test_no
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
-	$(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Exit code 3 means that some photos of a data set could not be read. DATA is a folder of real data sets.
 reproduce: $(STAMP) ## Make missing results, execute all notebooks into build/, print; DATA=FOLDER PROFILE=paper

@@ -26,6 +26,26 @@ from delfjax.models.conversion import WeightsError
 from delfjax.models.resnet import RESNET50_V1, ResNetSpec
 from delfjax.models.weights import load_backbone
 
+# Files with a test that takes long. They come first, so that no process works alone at the end.
+SLOW = (
+    "widgets/test_attention_browser.py",
+    "test_project.py",
+    "evaluation/test_golden.py",
+    "search/test_nndescent.py",
+    "models/test_weights.py",
+    "test_readme.py",
+    "training/test_loop.py",
+    "features/test_store_kill.py",
+    "cli/test_cli.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the files in `SLOW` first."""
+    order = {Path(__file__).parent / name: rank for rank, name in enumerate(SLOW)}
+    items.sort(key=lambda item: order.get(item.path, len(SLOW)))
+
+
 # No test has a time limit of its own: a loaded machine may be ten times slower.
 hypothesis.settings.register_profile("delfjax", deadline=None)
 hypothesis.settings.load_profile("delfjax")
