@@ -66,8 +66,9 @@ class Notebook:
     def save(self) -> nbformat.NotebookNode:
         """Save the notebook and read the file."""
         before = self.path.stat().st_mtime_ns
-        self.page.keyboard.press("Escape")
-        self.page.keyboard.press("Control+s")
+        # The keys for saving do nothing while the focus is on a control of a widget.
+        self.page.get_by_role("menuitem", name="File", exact=True).click()
+        self.page.get_by_role("menuitem", name="Save Notebook").first.click()
         wait_until(lambda: self.path.stat().st_mtime_ns != before and _is_complete(self.path))
         return nbformat.read(self.path, as_version=4)
 
