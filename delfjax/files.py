@@ -286,7 +286,7 @@ def create_in_folder(path: Path, name: str, write: Callable[[Path], object], *, 
         return
     # The lock file and temporary files do not count.
     others = path.exists() and [
-        each for each in path.iterdir() if not each.name.startswith((name, f".{name}."))
+        each for each in path.iterdir() if not each.name.startswith(f".{name}.")
     ]
     if others and not file.exists():  # another process may have created it just now
         raise StoreError(

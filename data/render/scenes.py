@@ -55,7 +55,7 @@ def build(
     number: int = 0,
     surrounded_by: str = "home",
 ) -> Scene:
-    """Build a landmark's scene, or distractor scene `number` where there is none.
+    """Build the scene of a landmark. Without a landmark, build distractor scene `number`.
 
     Args:
         landmark: The landmark, or None.
