@@ -26,9 +26,9 @@ from delfjax.paper import claims, figures, runs, tables, values
 from notebooks import exercises, paper_diagrams
 
 # %%
-PROFILE = runs.PROFILES[os.environ.get("DELFJAX_PROFILE", "embedded")]  # or "paper"
+PROFILE = runs.PROFILES[os.environ.get("DELFJAX_PROFILE", "embedded")]  # or "full"
 RESULTS = runs.RESULTS / os.environ.get("DELFJAX_RESULTS", "") / PROFILE.folder
-BENCHMARK = os.environ.get("DELFJAX_BENCHMARK", runs.HEADLINE)
+BENCHMARK = os.environ.get("DELFJAX_BENCHMARK", PROFILE.benchmark)
 
 # %% [markdown]
 # You can make all tables for your own photos, with one sub-folder per class. FOLDER is an absolute path outside this

@@ -41,7 +41,10 @@ def reproduce_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--queries", default="*", metavar="PATTERN", help=queries)
     database = "with --labeled: use only files that match this pattern as database photos"
     parser.add_argument("--database", default="*", metavar="PATTERN", help=database)
-    profile = "size of photos and number of features: embedded is small, paper as in the paper"
+    profile = (
+        "size of photos and number of features: embedded is small, full runs on the large rendered set, "
+        "and paper has the sizes of the paper"
+    )
     parser.add_argument("--profile", choices=PROFILES, default="embedded", help=profile)
     only = "compute only the results with these names, or of these runs or benchmarks; --list shows all names"
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help=only)

@@ -1,7 +1,7 @@
-"""Load benchmarks from published data sets, the rendered data set, or labeled folders.
+"""Load benchmarks from published data sets, the rendered data sets, or labeled folders.
 
 The folder ``$DELFJAX_DATA`` holds one sub-folder per published data set. ``delfjax data`` lists and
-downloads these data sets. The rendered data set has synthetic photos and is part of the repository.
+downloads these data sets. The rendered data sets have synthetic photos and are part of the repository.
 A labeled folder has one sub-folder per class of photos.
 """
 
@@ -39,7 +39,7 @@ _LOADERS: dict[str, Callable[[Path], Benchmark]] = {
     "google_landmarks_v2": google_landmarks.load_v2,
 }
 _DISTRACTORS = ("flickr100k", "revisitop1m")
-RENDERED = ("rendered", "rendered+places")
+RENDERED = tuple(rendered.FOLDERS)
 NAMES = (
     *_LOADERS,
     "oxford5k+flickr100k",
@@ -71,7 +71,7 @@ def load(name: str, root: Path | str | None = None) -> Benchmark:
         raise DatasetError(f"unknown benchmark {name!r}. Fix: use one of {', '.join(NAMES)}")
     base, _, distractors = name.partition("+")
     if name in RENDERED:
-        return rendered.load(rendered.find_folder(root), distractors=bool(distractors))
+        return rendered.load(rendered.find_folder(root, name), name=name)
     for part in filter(None, (base, distractors)):
         if missing_parts(part, root):
             raise DatasetError(missing_message(part, root))
@@ -90,6 +90,7 @@ def available(root: Path | str | None = None) -> tuple[str, ...]:
     """
     root = data_folder() if root is None else Path(root)
     complete = {part for part in (*_LOADERS, *_DISTRACTORS) if not missing_parts(part, root)}
-    if (rendered.find_folder(root) / rendered.CHECKSUMS).is_file():
-        complete |= {"rendered", "places"}
+    for name in RENDERED:
+        if (rendered.find_folder(root, name) / rendered.CHECKSUMS).is_file():
+            complete |= {*name.split("+")}
     return tuple(name for name in NAMES if complete.issuperset(name.split("+")))

@@ -1,9 +1,10 @@
-"""Load the rendered data set: photos of 60 synthetic landmarks, in the layout of Oxford5k.
+"""Load the rendered data sets: photos of synthetic landmarks, in the layout of Oxford5k.
 
-49 landmarks are for training, and 11 for evaluation. The evaluation photos also include
-distractors, which show no landmark, and 40 distractor queries, which have no correct photo. The
-camera and the landmark's pixels are known for each evaluation photo. The scripts in ``data/render``
-of the repository create the photos in ``data/landmarks``.
+The small set, ``data/landmarks``, has 49 landmarks for training and 11 for evaluation. The large
+set, ``data/landmarks_large``, has 40 other landmarks for evaluation, in photos of twice the size.
+The evaluation photos also include distractors, which are correct for no query, and distractor
+queries, which have no correct photo. The camera and the landmark's pixels are known for each
+evaluation photo. The scripts in ``data/render`` of the repository create the photos.
 """
 
 import base64
@@ -26,9 +27,9 @@ from delfjax.files import DATA, sha256
 from delfjax.images.folder import PhotoFolder, scan
 from delfjax.types import Box
 
-ROOT = DATA / "landmarks"
+ROOT, LARGE = DATA / "landmarks", DATA / "landmarks_large"
+FOLDERS = {"rendered": ROOT, "rendered+places": ROOT, "rendered_large": LARGE}  # by benchmark
 CHECKSUMS = "SHA256SUMS"
-DISTRACTOR_PREFIX = "place_"  # file names of photos without a landmark begin with it
 DISTRACTOR_QUERIES = "strangers"  # folder of the distractor queries
 VIEW = "view"  # protocol: a correct photo shows the same side of the landmark as the query
 SAME_VIEW, OTHER_VIEW = 0.2, 0.05  # shared surface of a correct photo (at least) and a wrong one
@@ -42,7 +43,8 @@ class PhotoAnnotation:
     Attributes:
         photo: Path of the photo, relative to the folder ``eval``.
         landmark: Name of the landmark in the photo. None: the photo shows no landmark.
-        grade: Visibility of the landmark: ``"good"``, ``"ok"`` or ``"junk"``. None: no landmark.
+        grade: Visibility of the landmark: ``"good"``, ``"ok"`` or ``"junk"``. None: the photo shows
+            no landmark, or a landmark without queries.
         framed_fraction: Fraction of the landmark's silhouette that is inside the photo, 0 to 1.
             Parts that are farther outside than the photo's width or height are not counted.
         unoccluded_fraction: Of the silhouette inside the photo, the fraction not hidden, 0 to 1.
@@ -85,35 +87,38 @@ class PhotoAnnotation:
         return np.asarray(-self.pose[:, :3].T @ self.pose[:, 3])
 
 
-def find_folder(root: Path | str) -> Path:
-    """Return ``root/landmarks`` if it holds the rendered data set, otherwise ``data/landmarks``."""
-    copy = Path(root) / ROOT.name
-    return copy if (copy / CHECKSUMS).is_file() else ROOT
+def find_folder(root: Path | str, name: str = "rendered+places") -> Path:
+    """Return the folder of a benchmark: its copy in ``root`` if there is one, otherwise ``data``."""
+    copy = Path(root) / FOLDERS[name].name
+    return copy if (copy / CHECKSUMS).is_file() else FOLDERS[name]
 
 
-def load(folder: Path | None = None, *, distractors: bool = True) -> Benchmark:
-    """Load the evaluation photos as a benchmark.
+def load(folder: Path | None = None, *, name: str = "rendered+places") -> Benchmark:
+    """Load the evaluation photos of a rendered data set as a benchmark.
 
     Protocol ``"standard"``: a correct photo shows the landmark of the query, from any side. Protocol
     ``"view"``: it also shares at least 20% of the query's surface, as in `shared_surface`. Photos of
     the landmark that share from 5% to 20% are junk, and those that share less are wrong.
 
     Args:
-        folder: Folder of the rendered data set. None: ``data/landmarks`` in the repository.
-        distractors: Whether photos without a landmark are part of the database.
+        folder: Folder of the rendered data set. None: the folder in the repository.
+        name: ``"rendered+places"`` is the small set, ``"rendered"`` is the small set without
+            distractors, and ``"rendered_large"`` is the large set.
 
     Raises:
         DatasetError: The folder does not hold the data set. Checksums are not verified.
     """
-    root = _checked_folder(folder) / "eval"
-    names = scan(root / "images").names
-    others = [name for name in names if name.startswith(DISTRACTOR_PREFIX)] if distractors else []
-    landmarks = [name for name in names if not name.startswith(DISTRACTOR_PREFIX)]
-    database = tuple(f"images/{name}" for name in (*landmarks, *others))
+    root = _checked_folder(folder or FOLDERS[name]) / "eval"
+    searched = landmark_bounds(root.parent)
+    photos = scan(root / "images").names
+    landmarks = [photo for photo in photos if photo.rpartition("_")[0] in searched]
+    others = [photo for photo in photos if photo.rpartition("_")[0] not in searched]
+    others = [] if name == "rendered" else others
+    database = tuple(f"images/{photo}" for photo in (*landmarks, *others))
     queries, truths = read_ground_truth(root / "gt", root, database)
     by_view = _truths_by_view(root.parent, database, queries, truths)
     return Benchmark(
-        name="rendered+places" if distractors else "rendered",
+        name=name,
         root=root,
         checksums=root.parent / CHECKSUMS,
         database=database,
@@ -121,8 +126,8 @@ def load(folder: Path | None = None, *, distractors: bool = True) -> Benchmark:
         queries=queries,
         truths={STANDARD: truths, VIEW: by_view},
         distractor_queries=tuple(
-            Query(name=Path(name).stem, photo=f"{DISTRACTOR_QUERIES}/{name}")
-            for name in scan(root / DISTRACTOR_QUERIES).names
+            Query(name=Path(photo).stem, photo=f"{DISTRACTOR_QUERIES}/{photo}")
+            for photo in scan(root / DISTRACTOR_QUERIES).names
         ),
     )
 

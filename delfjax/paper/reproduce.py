@@ -23,7 +23,7 @@ from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.factory import load, model_sha256
 from delfjax.paper.claims import FILE as CLAIMS
 from delfjax.paper.claims import decide_all, write_claims
-from delfjax.paper.runs import HEADLINE, PROFILES, RUNS, Profile, Run
+from delfjax.paper.runs import PROFILES, RUNS, Profile, Run
 from delfjax.provenance import PROTOCOL, RESULTS, read_result, write_result
 from delfjax.ranges import ConfigError
 
@@ -50,7 +50,7 @@ class Job:
         benchmark: Name of the benchmark.
         profile: Size of photos and number of features.
         folder: Folder of the results.
-        data: Folder of the published data sets. May be None for the rendered data set.
+        data: Folder of the published data sets. May be None for a rendered data set.
         labeled: Labeled folder to evaluate instead of a named benchmark.
     """
 
@@ -73,8 +73,13 @@ class Job:
 
     @property
     def headline(self) -> bool:
-        """Whether the README's table shows the result. The table has none on ``rendered``."""
-        return self.run.headline and self.benchmark != "rendered"
+        """Whether short tables show the result."""
+        return self.run.headline and self.listed
+
+    @property
+    def listed(self) -> bool:
+        """Whether `plan` lists the job. Of the rendered benchmarks, it lists that of the profile."""
+        return self.benchmark not in {*datasets.RENDERED} - {self.profile.benchmark}
 
     @property
     def config(self) -> RunConfig:
@@ -123,16 +128,16 @@ def plan(
     labeled: LabeledFolder | None = None,
     profile: str = "embedded",
 ) -> list[Job]:
-    """List the jobs: one job per run and benchmark. The rendered data set comes first.
+    """List the jobs: one job per run and benchmark. The rendered data sets come first.
 
-    ``rendered``, which is ``rendered+places`` without distractors, is listed only by its name.
+    Rendered benchmarks other than the benchmark of the profile are listed only by their names.
 
     Args:
         names: Runs, benchmarks or results to list, by name. Empty: all jobs.
         folder: Folder of the results.
-        data: Folder of the published data sets. None: only the rendered data set.
+        data: Folder of the published data sets. None: only the rendered data sets.
         labeled: Labeled folder to evaluate instead of all benchmarks.
-        profile: Key in `PROFILES`, which holds photo sizes and numbers of features.
+        profile: Key in `PROFILES`, which holds photo sizes, numbers of features and a benchmark.
 
     Raises:
         ConfigError: A name is unknown.
@@ -153,7 +158,7 @@ def plan(
         job
         for job in jobs
         if {job.benchmark, job.name} & {*names}
-        or (job.benchmark != "rendered" and (not names or job.run.name in names))
+        or (job.listed and (not names or job.run.name in names))
     ]
 
 
@@ -232,9 +237,9 @@ def run_all(jobs: Sequence[Job]) -> list[Outcome]:
         for job in bar:
             bar.set_description(job.name)
             outcomes.append(reproduction.run(job))
-    for folder, benchmark in {(job.path.parent, job.benchmark) for job in jobs}:
-        if benchmark in (HEADLINE, datasets.LABELED):
-            claims = decide_all(folder, benchmark)
-            if any(claim.decision != "not run" for claim in claims):
-                write_claims(claims, folder / CLAIMS)
+    decided = [job for job in jobs if job.benchmark in (job.profile.benchmark, datasets.LABELED)]
+    for folder, benchmark in {(job.path.parent, job.benchmark) for job in decided}:
+        claims = decide_all(folder, benchmark)
+        if any(claim.decision != "not run" for claim in claims):
+            write_claims(claims, folder / CLAIMS)
     return outcomes

@@ -1,4 +1,4 @@
-"""The rendered set: complete, as its description says, and its annotations are consistent."""
+"""The rendered sets: complete, as their descriptions say, and their annotations are consistent."""
 
 import shutil
 from collections import Counter
@@ -10,23 +10,29 @@ from delfjax.datasets import rendered
 from delfjax.datasets.benchmark import STANDARD, DatasetError
 from delfjax.images.reading import original_size, read_image
 
-MEGABYTES = 20
+MEGABYTES = {rendered.ROOT: 20, rendered.LARGE: 50}
+
+
+@pytest.fixture(scope="module", params=["rendered+places", "rendered_large"])
+def benchmark(request):
+    return rendered.load(name=request.param)
 
 
 @pytest.fixture(scope="module")
-def benchmark():
-    return rendered.load()
+def folder(benchmark):
+    return benchmark.root.parent
 
 
 @pytest.fixture(scope="module")
-def annotations():
-    return rendered.annotations()
+def annotations(folder):
+    return rendered.annotations(folder)
 
 
-def test_all_files_are_intact_and_the_set_is_small():
-    assert rendered.damaged() == []
-    files = [path for path in rendered.ROOT.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < MEGABYTES * 1e6
+@pytest.mark.parametrize("folder", MEGABYTES)
+def test_all_files_are_intact_and_the_set_is_small(folder):
+    assert rendered.damaged(folder) == []
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < MEGABYTES[folder] * 1e6
 
 
 def test_training_has_49_landmarks_of_15_photos():
@@ -35,7 +41,8 @@ def test_training_has_49_landmarks_of_15_photos():
     assert set(counts.values()) == {15}
 
 
-def test_the_evaluation_has_the_shape_of_oxford5k(benchmark):
+def test_the_small_set_has_the_shape_of_oxford5k():
+    benchmark = rendered.load()
     assert len(benchmark.queries) == 55
     assert len(benchmark.distractor_queries) == 40
     assert (len(benchmark.base_photos), benchmark.distractor_count) == (11 * 24, 128)
@@ -47,8 +54,18 @@ def test_the_evaluation_has_the_shape_of_oxford5k(benchmark):
         assert max(*truth.positives, *truth.junk, 0) < len(benchmark.base_photos)
 
 
-def test_training_evaluation_and_distractors_share_no_scene(benchmark):
-    assert not set(rendered.training_photos().labels) & set(rendered.landmark_bounds())
+def test_the_large_set_has_40_landmarks_with_siblings_and_places_as_distractors():
+    benchmark = rendered.load(name="rendered_large")
+    assert len(benchmark.queries) == 160
+    assert len(benchmark.distractor_queries) == 200
+    assert (len(benchmark.base_photos), benchmark.distractor_count) == (40 * 12, 10 * 12 + 25 * 8)
+    names = Counter(query.name.rpartition("_")[0] for query in benchmark.queries)
+    assert len(names) == 40
+    assert set(names.values()) == {4}
+
+
+def test_training_evaluation_and_distractors_share_no_scene(benchmark, folder):
+    assert not set(rendered.training_photos().labels) & set(rendered.landmark_bounds(folder))
 
     def scenes(photos):
         return {photo.split("/")[1].rpartition("_")[0] for photo in photos}
@@ -57,8 +74,8 @@ def test_training_evaluation_and_distractors_share_no_scene(benchmark):
     assert not scenes(benchmark.distractor_photos.names) & scenes(queries)
 
 
-def test_without_distractors_the_queries_are_the_same(benchmark):
-    small = rendered.load(distractors=False)
+def test_without_distractors_the_queries_are_the_same():
+    benchmark, small = rendered.load(), rendered.load(name="rendered")
     assert small.database == benchmark.base_photos.names
     assert small.queries == benchmark.queries
     assert (small.name, benchmark.name) == ("rendered", "rendered+places")
@@ -73,11 +90,12 @@ def test_every_photo_has_an_annotation(benchmark, annotations):
         assert read_image(path).shape[:2] == annotation.mask.shape
 
 
-def test_masks_agree_with_the_fractions(annotations):
+def test_masks_agree_with_the_fractions(folder, annotations):
+    searched = rendered.landmark_bounds(folder)
     for annotation in annotations.values():
         assert annotation.mask.mean() == pytest.approx(annotation.area_fraction, abs=1e-4)
         assert 0 <= annotation.visible_fraction <= annotation.framed_fraction <= 1
-        assert (annotation.grade is None) == (annotation.landmark is None)
+        assert (annotation.grade is None) == (annotation.landmark not in searched)
 
 
 def test_the_ground_truth_follows_from_the_annotations(benchmark, annotations):
@@ -102,8 +120,8 @@ def test_correct_photos_of_the_protocol_view_share_surface_with_the_query(benchm
         assert benchmark.database.index(query.photo) in view.positives
 
 
-def test_photos_share_less_surface_the_more_their_directions_differ(benchmark, annotations):
-    bounds = rendered.landmark_bounds()
+def test_photos_share_less_surface_the_more_their_directions_differ(benchmark, folder, annotations):
+    bounds = rendered.landmark_bounds(folder)
     shares = {"near": [], "far": []}
     for query, truth in zip(benchmark.queries, benchmark.truths[STANDARD], strict=True):
         own = annotations[query.photo]
@@ -132,13 +150,15 @@ def test_the_box_of_a_query_contains_its_landmark(benchmark, annotations):
         assert columns.max() + 1 <= box.right <= mask.shape[1]
 
 
-def test_cameras_project_landmarks_into_their_masks(annotations):
+def test_cameras_project_landmarks_into_their_masks(folder, annotations):
     """The center of a fully visible landmark is projected into the bounding box of its mask."""
-    bounds = rendered.landmark_bounds()
+    bounds = rendered.landmark_bounds(folder)
     visible = [
         each
         for each in annotations.values()
-        if each.landmark and each.framed_fraction >= 0.999 and each.unoccluded_fraction >= 0.9
+        if each.landmark in bounds
+        and each.framed_fraction >= 0.999
+        and each.unoccluded_fraction >= 0.9
     ]
     assert len(visible) > 50
     for annotation in visible:
@@ -164,6 +184,7 @@ def test_a_copy_in_the_data_folder_is_preferred(tmp_path):
     (tmp_path / "landmarks").mkdir()
     (tmp_path / "landmarks" / "SHA256SUMS").touch()
     assert rendered.find_folder(tmp_path) == tmp_path / "landmarks"
+    assert rendered.find_folder(tmp_path, "rendered_large") == rendered.LARGE
 
 
 def test_a_folder_without_the_set(tmp_path):
