@@ -36,10 +36,9 @@ help: ## Show this list
 install: $(STAMP) ## Create the environment .venv; the other targets do this by themselves
 
 # Three processes: tests also wait, for browsers and other processes.
-test: $(STAMP) ## Check style and types, then run the tests; ARGS='tests/test_notebooks.py -x' goes to pytest
+test: $(STAMP) ## Check the style, then run the tests; ARGS='tests/test_notebooks.py -x' goes to pytest
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
-	$(RUN) -m mypy
 	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Exit code 3 means that some photos of a data set could not be read. DATA is a folder of real data sets.

@@ -53,6 +53,7 @@ Command line and Python </README>
 /docs/differences
 /docs/verification
 /data/landmarks/README
+/data/landmarks_large/README
 /data/render/README
 /data/photos/README
 /delfjax/models/zoo/README

@@ -176,7 +176,8 @@ exercises.check_interval(landmark_interval)
 # RANSAC has a second row, *votes only*: the ranking without verification.
 #
 # Limitation: the two halves of the table are about different photos. Compare only numbers of one column. The
-# paper's global descriptors (DIR, siaMAC) were trained for retrieval; the global descriptors here were not.
+# networks of the paper's global descriptors (DIR, siaMAC) were trained for retrieval. Here, only the whitening of global
+# descriptors learns from landmarks.
 
 # %%
 tables.compare_table1(values.table1(), runs.results_by_row(RESULTS))
@@ -237,8 +238,8 @@ fig5 = figures.fig5(curves, values.fig5(), heading=f"{BENCHMARK}, here")
 fig5
 
 # %% [markdown]
-# *The curves with fine-tuning or attention lie together, far above DELF-noFT and RootSIFT. In the paper, DELF+FT+ATT is
-# the highest.*
+# *The curves with fine-tuning or attention lie together, far above DELF-noFT and RootSIFT. The curve of R-MAC is the
+# highest here, and that of DELF+FT+ATT in the paper.*
 #
 # Pale lines are the paper's curves, read off its figure. Limitation: the paper and this notebook use different photos
 # and numbers of correct results. Compare only the order of the curves. The mean height of a curve summarizes it, with

@@ -29,6 +29,7 @@ from delfjax.models.weights import load_backbone
 # Files with a test that takes long. They come first, so that no process works alone at the end.
 SLOW = (
     "widgets/test_attention_browser.py",
+    "test_mypy.py",
     "test_project.py",
     "evaluation/test_golden.py",
     "search/test_nndescent.py",

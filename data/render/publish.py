@@ -101,7 +101,7 @@ def _write_set(rendered: Path, folder: Path, seed: int, world: World, calibratio
         record["photo"] = f"{kind}/{name}"
     searched = world.landmarks[shown_split]
     # The few photos of the calibration set give as many queries as are good.
-    least = 1 if calibration else world.queries
+    least = 0 if calibration else world.queries
     _ground_truth(shown, folder / "eval" / "gt", seed, searched, world.queries, least)
     _write_lines(folder / "eval" / "truth.jsonl", (*shown, *others))
     _footprints(folder / "eval" / "landmarks.json", seed, searched)

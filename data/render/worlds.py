@@ -96,7 +96,7 @@ LARGE = World(
     size=640,
     samples=8,  # with WebP and a camera's noise, 16 look the same and take twice as long
     queries=4,
-    habits={"train": "train"} | dict.fromkeys(_HARDER, "large-moderate"),
+    habits={"train": "train"} | dict.fromkeys(_HARDER, "large-hard"),
     # Calibration photos are of training landmarks in their own places.
     stock=dict.fromkeys(_HARDER, "abroad") | {"train": "home", "calibration": "home"},
     suffix="webp",

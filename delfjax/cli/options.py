@@ -138,7 +138,10 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
         "rank by global descriptors with this pooling; --fuse and --shortlist add local features"
     )
     group.add_argument("--global", dest="pooling", choices=POOLINGS, help=pooling)
-    whiten = "folder of photos to learn a whitening from, or 'rendered' for the rendered photos"
+    whiten = (
+        "learn a whitening from the photos in this folder, if possible with one sub-folder per landmark; "
+        "'rendered_train': from the rendered training landmarks"
+    )
     group.add_argument("--global-whiten", dest="whitening", metavar="FOLDER", help=whiten)
     add_fields(group, RunConfig(global_descriptor=GlobalConfig()), STAGE_OPTIONS)
     expand = (

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from delfjax.cli.options import refuse_unused
+from delfjax.cli.options import add_backend_option, refuse_unused
 from delfjax.cli.output import (
     FAILED,
     OK,
@@ -46,6 +46,7 @@ def reproduce_options(parser: argparse.ArgumentParser) -> None:
         "and paper has the sizes of the paper"
     )
     parser.add_argument("--profile", choices=PROFILES, default="embedded", help=profile)
+    add_backend_option(parser)
     only = "compute only the results with these names, or of these runs or benchmarks; --list shows all names"
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help=only)
     listed = "list the results and whether they are up to date, and compute nothing"
@@ -63,7 +64,8 @@ def reproduce(options: argparse.Namespace) -> int:
         patterns = {"queries": options.queries, "database": options.database}
         labeled = LabeledFolder(folder=options.labeled, **patterns)
     folder = options.results or (_cached_results(labeled) if labeled else RESULTS)
-    choice = {"data": options.data, "labeled": labeled, "profile": options.profile}
+    choice = {"data": options.data, "labeled": labeled}
+    choice |= {"profile": options.profile, "backend": options.backend}
     check_folder("--results", folder)
     jobs = plan(options.only, folder, **choice)
     if options.list:

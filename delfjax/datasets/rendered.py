@@ -263,7 +263,10 @@ def damaged(folder: Path | None = None) -> list[str]:
 def _checked_folder(folder: Path | None) -> Path:
     root = ROOT if folder is None else Path(folder)
     if not (root / CHECKSUMS).is_file():
-        fix = "clone the repository of delfjax, and pass the path of its folder data/landmarks"
+        fix = (
+            "clone the repository of delfjax, and pass the path of its folder data/landmarks or "
+            "data/landmarks_large"
+        )
         found = f"does not hold the rendered data set ({CHECKSUMS} is missing)"
         raise invalid(root, found, fix=fix)
     return root

@@ -411,11 +411,12 @@ def _global_descriptors(
     assert isinstance(model, Extractor)  # a `RunConfig` refuses handcrafted features
     whitening = None
     if config.whitening is not None:
-        folder = rendered.ROOT / "train" if config.whitening == "rendered" else config.whitening
-        whitening = scan(folder)
+        whitening = scan(
+            rendered.ROOT / "train" if config.whitening == "rendered_train" else config.whitening
+        )
         if len(whitening) < config.whitening_dimensions:
             raise ConfigError(
-                f"{folder}: {len(whitening)} photos; expected at least {config.whitening_dimensions}, one "
+                f"{whitening.root}: {len(whitening)} photos; expected at least {config.whitening_dimensions}, one "
                 "per dimension after the whitening. Fix: use more photos, or reduce "
                 "whitening_dimensions (--global-dimensions)"
             )
@@ -432,7 +433,13 @@ def _global_descriptors(
     failed = others.report.failed
     report.failed.update({str(whitening.path(name)): error for name, error in failed.items()})
     names = [name for name in whitening.names if name not in failed]
-    pca = PCA.fit(others.select(names), dimensions=config.whitening_dimensions, whiten=True)
+    vectors, dimensions = others.select(names), config.whitening_dimensions
+    landmarks = dict(zip(whitening.names, whitening.labels or whitening.names, strict=True))
+    labels = [landmarks[name] for name in names]
+    if 1 < len(set(labels)) < len(labels):
+        pca = PCA.fit_discriminative(vectors, labels, dimensions=dimensions)
+    else:
+        pca = PCA.fit(vectors, dimensions=dimensions, whiten=True)
     return replace(descriptors, vectors=pca(descriptors.vectors))
 
 

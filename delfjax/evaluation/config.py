@@ -33,8 +33,10 @@ class RunConfig:
         search: Settings of the search by local features: neighbors, votes, geometric verification.
             Photos are verified and ranked by the paper's rule by default.
         global_descriptor: Settings of the global descriptor, one vector per photo. None: not used.
-        whitening: Folder of photos from which a whitening of global descriptors is learned.
-            ``"rendered"``: the rendered training landmarks. None: no whitening.
+        whitening: Folder of photos from which a whitening of global descriptors is learned. If it
+            has one sub-folder per landmark, photos of one landmark become more alike; otherwise, it
+            is a PCA whitening. ``"rendered_train"``: the rendered training landmarks. None: no
+            whitening.
         whitening_dimensions: Dimensions of a global descriptor after whitening. Not in the paper.
         fusion_weight: Weight of RANSAC inliers in late fusion, 0 to 1 (0.25 in the paper). Late
             fusion averages inliers and global similarity. None: no fusion.

@@ -107,8 +107,8 @@ PAPER = (
     Statement(
         "Local and global together are better than either (Table 1)",
         (("ft_att_rmac", "ft_att"), ("ft_att_rmac", "ft_rmac")),
-        explanation="R-MAC has three quarters of the weight, but was trained for classification only: "
-        "alone it has a mAP of {ft_rmac}, DELF has {ft_att}, and both have {ft_att_rmac}.",
+        explanation="Only the whitening of R-MAC learned to retrieve, but R-MAC has three quarters of "
+        "the weight: alone it has a mAP of {ft_rmac}, DELF has {ft_att}, and both have {ft_att_rmac}.",
     ),
 )
 # The paper does not compare these runs, or does not compare their mAP.

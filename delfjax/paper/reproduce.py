@@ -20,7 +20,9 @@ from delfjax.evaluation.benchmark import evaluate, photos_sha256
 from delfjax.evaluation.config import RunConfig
 from delfjax.evaluation.report import report
 from delfjax.features.extract_folder import LocalExtractor
+from delfjax.features.extraction import Backend
 from delfjax.features.factory import load, model_sha256
+from delfjax.features.handcrafted import NAMES as HANDCRAFTED
 from delfjax.paper.claims import FILE as CLAIMS
 from delfjax.paper.claims import decide_all, write_claims
 from delfjax.paper.runs import PROFILES, RUNS, Profile, Run
@@ -52,6 +54,7 @@ class Job:
         folder: Folder of the results.
         data: Folder of the published data sets. May be None for a rendered data set.
         labeled: Labeled folder to evaluate instead of a named benchmark.
+        backend: Library that extracts local features, as in `delfjax.load`.
     """
 
     run: Run
@@ -60,6 +63,7 @@ class Job:
     folder: Path = RESULTS
     data: Path | None = None
     labeled: LabeledFolder | None = None
+    backend: Backend = "jax"
 
     @property
     def name(self) -> str:
@@ -97,6 +101,8 @@ class Job:
             words += ["--data", str(self.data)]
         if self.profile.folder:  # the name of the profile
             words += ["--profile", self.profile.folder]
+        if self.backend != "jax":
+            words += ["--backend", self.backend]
         return shlex.join(words)
 
 
@@ -127,6 +133,7 @@ def plan(
     data: Path | None = None,
     labeled: LabeledFolder | None = None,
     profile: str = "embedded",
+    backend: Backend = "jax",
 ) -> list[Job]:
     """List the jobs: one job per run and benchmark. The rendered data sets come first.
 
@@ -138,6 +145,7 @@ def plan(
         data: Folder of the published data sets. None: only the rendered data sets.
         labeled: Labeled folder to evaluate instead of all benchmarks.
         profile: Key in `PROFILES`, which holds photo sizes, numbers of features and a benchmark.
+        backend: Library that extracts local features, as in `delfjax.load`.
 
     Raises:
         ConfigError: A name is unknown.
@@ -145,7 +153,14 @@ def plan(
     available = datasets.RENDERED if data is None else datasets.available(data)
     benchmarks = sorted(available, key=lambda name: name not in datasets.RENDERED)
     benchmarks = benchmarks if labeled is None else [datasets.LABELED]
-    job = partial(Job, profile=PROFILES[profile], folder=folder, data=data, labeled=labeled)
+    job = partial(
+        Job,
+        profile=PROFILES[profile],
+        folder=folder,
+        data=data,
+        labeled=labeled,
+        backend=backend,
+    )
     jobs = [job(run=run, benchmark=name) for name in benchmarks for run in RUNS.values()]
     known = {*RUNS, *benchmarks, *(job.name for job in jobs)}
     if unknown := [name for name in names if name not in known]:
@@ -209,7 +224,8 @@ class Reproduction:
     def _make(self, job: Job) -> None:
         name = job.config.model
         if name not in self._models:
-            self._models[name] = load(name)
+            backend = "jax" if name in HANDCRAFTED else job.backend
+            self._models[name] = load(name, backend=backend)
         benchmark, _ = self._benchmark(job)
         evaluation = evaluate(self._models[name], benchmark, job.config)
         added = {"headline": job.headline, "command": job.command}

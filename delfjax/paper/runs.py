@@ -166,12 +166,15 @@ def _handcrafted() -> Iterator[Run]:
 
 
 def _globals() -> Iterator[Run]:
-    """Yield global descriptors. They replace siaMAC and DIR, which were trained for retrieval."""
+    """Yield global descriptors. They replace siaMAC and DIR, whose networks learned to retrieve.
+
+    Here, only the whitening learns from landmarks.
+    """
     for pooling, title in POOLINGS.items():
         descriptor = GlobalConfig(pooling=pooling)
         for base, prefix, suffix in ((DELF_NOFT, "", ""), (DELF_FT, "ft_", ", fine-tuned")):
             name = f"{prefix}{pooling}"
-            config = replace(base, global_descriptor=descriptor, whitening="rendered")
+            config = replace(base, global_descriptor=descriptor, whitening="rendered_train")
             expanded = replace(config, expansion=AVERAGE)
             run = partial(Run, kind="global", headline=name == "ft_rmac")
             yield run(name=name, row=f"{title}{suffix}", config=config)
@@ -183,7 +186,7 @@ def _combined() -> Iterator[Run]:
     fused = replace(
         DELF_FT_ATT,
         global_descriptor=GlobalConfig(pooling="rmac"),
-        whitening="rendered",
+        whitening="rendered_train",
         fusion_weight=0.25,
     )
     run = partial(Run, kind="combined", headline=True)

@@ -17,9 +17,11 @@ def test_the_defaults_are_those_of_the_configuration():
 
 def test_stages_have_their_settings():
     found = config(
-        *("--global", "rmac", "--longest", "320", "--fuse", "0.25", "--global-whiten", "rendered"),
+        *("--global", "rmac", "--longest", "320", "--fuse", "0.25"),
+        *("--global-whiten", "rendered_train"),
         *("--expand", "average", "--model", "delf_att"),
     )
     assert found.global_descriptor == GlobalConfig(pooling="rmac", longest=320)
     assert found.expansion == ExpansionConfig(kind="average")
-    assert (found.model, found.fusion_weight, found.whitening) == ("delf_att", 0.25, "rendered")
+    assert (found.model, found.fusion_weight) == ("delf_att", 0.25)
+    assert found.whitening == "rendered_train"

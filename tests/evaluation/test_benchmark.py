@@ -22,6 +22,7 @@ from delfjax.evaluation.precision_recall import pool
 from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.extraction import Extractor
 from delfjax.features.global_descriptors import GlobalConfig
+from delfjax.features.pca import PCA
 from delfjax.features.store import FeatureStore
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.images.reading import PhotoError
@@ -365,6 +366,21 @@ def test_the_whitening_is_learned_from_other_photos(benchmark, tmp_path, cache):
     assert whitenings() == 2, "one file for each folder"
     assert ", global gem, whitened, " in found.summary()["what"]
     assert rankings(found) != rankings(run(benchmark, GLOBAL))
+
+
+def test_a_whitening_learns_from_sub_folders_of_landmarks(benchmark, tmp_path, monkeypatch):
+    labels = []
+    fit = PCA.fit_discriminative
+    monkeypatch.setattr(
+        PCA, "fit_discriminative", lambda x, y, **size: labels.extend(y) or fit(x, y, **size)
+    )
+    for place in (0, 1):
+        flat(tmp_path / "places" / "ab"[place], 6)
+    whitened = replace(GLOBAL, whitening=str(tmp_path / "places"), whitening_dimensions=6)
+    run(benchmark, whitened)
+    assert labels == ["a"] * 6 + ["b"] * 6
+    run(benchmark, replace(whitened, whitening=str(tmp_path / "places" / "a")))
+    assert len(labels) == 12, "without landmarks, the whitening is a PCA"
 
 
 def test_photos_of_the_whitening_that_cannot_be_read_are_reported(benchmark, tmp_path):

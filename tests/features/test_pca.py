@@ -26,6 +26,30 @@ def test_projection_agrees_with_the_official_code():  # oracle O10
     np.testing.assert_allclose(pca.project(data), expected)
 
 
+def test_a_discriminative_projection_brings_photos_of_a_landmark_together():
+    """Each landmark has a direction; the photos of all landmarks vary much more in two others."""
+    rng = np.random.default_rng(0)
+
+    def photos(landmarks: np.ndarray) -> np.ndarray:
+        data = np.eye(12)[landmarks] + rng.normal(0, 0.05, (len(landmarks), 12))
+        data[:, -2:] += rng.normal(0, 2, (len(landmarks), 2))
+        return data.astype("f4")
+
+    def correct(pca: PCA) -> float:
+        landmarks = np.repeat(np.arange(8), 6)
+        vectors = pca(photos(landmarks))
+        similarity = vectors @ vectors.T - 2 * np.eye(len(vectors))
+        return float(np.mean(landmarks[similarity.argmax(1)] == landmarks))
+
+    labels = np.repeat(np.arange(8), 15)
+    training = photos(labels)
+    learned = PCA.fit_discriminative(training, [*map(str, labels)], dimensions=6)
+    assert learned(training).shape == (120, 6)
+    assert learned(training).dtype == np.float32
+    assert correct(learned) > 0.95
+    assert correct(PCA.fit(training, dimensions=6, whiten=True)) < 0.9
+
+
 def test_l2_normalization_agrees_with_the_official_code():  # oracle O13
     normalized = l2_normalize(np.array([[-4.0, 0, 4]]))
     np.testing.assert_allclose(normalized, [[-0.70710677, 0, 0.70710677]], rtol=1e-7)

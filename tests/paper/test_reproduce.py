@@ -31,7 +31,7 @@ def results(tmp_path, monkeypatch):
     return tmp_path / "results"
 
 
-def tiny(model):
+def tiny(model, backend="jax"):
     """Return a tiny network under the name of a model."""
     loaded = extractor()
     loaded.name = model
@@ -83,7 +83,7 @@ def test_results_are_kept_until_something_they_depend_on_changes(results, monkey
 
 
 def test_a_failed_run_is_reported_and_stops_no_other(results, capsys, monkeypatch):
-    def fail(model):
+    def fail(model, backend):
         if model == "resnet50_v1":
             raise RuntimeError("out of memory")
         return tiny(model)
@@ -123,9 +123,32 @@ def test_photos_that_cannot_be_read_are_counted(results, tmp_path, capsys, monke
 
 def test_each_model_is_loaded_once(results, monkeypatch):
     loaded = []
-    monkeypatch.setattr(reproduce, "load", lambda model: loaded.append(model) or tiny(model))
+    monkeypatch.setattr(
+        reproduce, "load", lambda model, backend: loaded.append(model) or tiny(model)
+    )
     run_all(plan(["norm", "ft_norm", *NAMES], results))
     assert loaded == ["resnet50_v1", "delf_ft"]
+
+
+def test_the_backend_runs_networks_but_not_handcrafted_features(results, monkeypatch):
+    loaded = {}
+    monkeypatch.setattr(
+        reproduce, "load", lambda model, backend: loaded.update({model: backend}) or tiny(model)
+    )
+    names = ["rendered_norm", "rendered_sift"]
+    run_all(plan(names, results, backend="openvino"))
+    assert loaded == {"resnet50_v1": "openvino", "sift": "jax"}
+    command = "delfjax reproduce --only rendered_norm --backend openvino"
+    assert read_result(results / "rendered_norm.json")["command"] == command
+
+
+def test_the_full_profile_runs_on_the_large_rendered_set(results):
+    jobs = plan(profile="full", folder=results)
+    assert {job.benchmark for job in jobs} == {"rendered_large"}
+    assert {job.path.parent for job in jobs} == {results / "full"}
+    assert jobs[0].command == "delfjax reproduce --only rendered_large_norm --profile full"
+    (named,) = plan(["rendered_large_ft_att"], results)
+    assert not named.headline, "in the embedded profile, the README shows the small set"
 
 
 def test_the_list_shows_scores_states_and_commands(capsys):
