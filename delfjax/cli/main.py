@@ -43,6 +43,7 @@ COMMANDS = {
     "benchmark": ("evaluate", "compute mAP on a benchmark, such as oxford5k"),
     "data": ("data", "list the data sets of the benchmarks, or download them"),
     "train": ("train", "train descriptors or attention, or resume an interrupted training run"),
+    "fit-projection": ("train", "learn a projection of the descriptors of a model from landmarks"),
     "import-weights": (
         "import_weights",
         "convert the published weights of DELF or DELG to a model file",
@@ -61,6 +62,7 @@ EXAMPLES = {  # arguments
     "benchmark": "rendered+places --model delf_ft_att",
     "data": "list",
     "train": "--variant attention --photos PHOTOS --out run/att",
+    "fit-projection": "PHOTOS --model delf_att --out model.safetensors",
     "import-weights": "delf_v1_20171026 --out delf_v1.safetensors",
     "reproduce": "--list",
     "table": "",

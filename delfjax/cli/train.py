@@ -1,4 +1,4 @@
-"""The command ``delfjax train``, which trains a model on a folder of photos."""
+"""The commands ``delfjax train`` and ``fit-projection``, which train a model on a folder of photos."""
 
 import argparse
 from dataclasses import replace
@@ -6,14 +6,31 @@ from pathlib import Path
 from typing import get_args
 
 from delfjax import training
-from delfjax.cli.options import add_advanced_group, add_field
+from delfjax.cli.options import (
+    add_advanced_group,
+    add_backend_option,
+    add_extraction_options,
+    add_field,
+    add_model_options,
+    extraction_config,
+)
 from delfjax.cli.output import UsageError, check_folder, list_failures, show
 from delfjax.datasets.labeled_folder import describe_classes
+from delfjax.features.extraction import Extractor
 from delfjax.features.store import ExtractionReport
 from delfjax.images.folder import scan
 from delfjax.models import weights
+from delfjax.models.checkpoints import load_model, model_path, needs_imagenet, save_model
 from delfjax.models.resnet import RESNET50_V1, SPECS
-from delfjax.training import TrainingConfig, Variant, paper_config, small_config, with_conv5
+from delfjax.provenance import describe
+from delfjax.training import (
+    TrainingConfig,
+    Variant,
+    add_projection,
+    paper_config,
+    small_config,
+    with_conv5,
+)
 
 CONFIGS = {"small": small_config, "paper": paper_config}
 OPTIMIZER = {
@@ -86,3 +103,37 @@ def train(options: argparse.Namespace) -> int:
     for name, value in trained.validation_metrics.items():
         print(f"{name.replace('_', ' '):32}{value:.3f}")
     return list_failures(ExtractionReport(failed=trained.failed))
+
+
+def fit_projection_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``delfjax fit-projection``."""
+    photos = "folder of photos with one sub-folder per landmark"
+    parser.add_argument("photos", type=Path, metavar="PHOTOS", help=photos)
+    out = "model file to write: the model with the projection"
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors", help=out)
+    add_model_options(parser)
+    add_backend_option(parser)
+    add_extraction_options(add_advanced_group(parser))
+
+
+def fit_projection(options: argparse.Namespace) -> int:
+    """Run ``delfjax fit-projection``."""
+    check_folder("--out", options.out.parent)
+    config, path = extraction_config(options), model_path(options.model)
+    backbone, attention = load_model(path, imagenet=options.weights)
+    if attention is None or attention.reduce is not None:
+        raise UsageError(
+            f"--model {options.model}: expected a model with an attention head and without a projection. "
+            "Fix: choose another model"
+        )
+    model = Extractor(backbone, attention, config, path.stem, backend=options.backend)
+    projection, report = training.fit_projection(model, scan(options.photos))
+    save_model(
+        options.out,
+        backbone,
+        add_projection(attention, projection),
+        with_backbone=not needs_imagenet(path),
+        training={"projection_of": path.stem, **describe(config), "photos": len(report.extracted)},
+    )
+    show(f"{options.out}: {path.stem} with a projection of its descriptors")
+    return list_failures(report)

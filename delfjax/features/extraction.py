@@ -196,8 +196,8 @@ class Extractor:
         self.receptive_field = receptive_field(backbone.spec)
         self._graph, upright = nnx.split(Delf(fold_batch_norm(backbone), attention))
         self._states = {False: upright, True: transpose_kernels(upright)}
-        reduces = attention is not None and attention.reduce is not None
-        if backend == "openvino" and (reduces or self.spec.padding == "tensorflow"):
+        expands = attention is not None and attention.expand is not None
+        if backend == "openvino" and (expands or self.spec.padding == "tensorflow"):
             raise ConfigError(
                 f'backend is "openvino", but {self.name} has the padding of TensorFlow or an '
                 'autoencoder, which only JAX runs. Fix: use the backend "jax"'
@@ -246,8 +246,8 @@ class Extractor:
     def __call__(self, photo: Photo) -> Features:
         """Extract the features of a photo, highest score first.
 
-        The descriptors have the 1024 dimensions of conv4, unless the model reduces them by an
-        autoencoder. They are not normalized.
+        The descriptors have the 1024 dimensions of conv4, unless the model projects them. They are
+        not normalized.
         """
         mosaic, allowed = self._prepare(photo)
         return self._collect(mosaic, self._launch(mosaic, allowed))

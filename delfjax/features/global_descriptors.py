@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
@@ -106,8 +107,9 @@ def _describe(
     kind: Pooling,
     exponent: float,
 ) -> Float[Array, " c"]:
-    maps, _ = nnx.merge(graph, state)(pixels, level_mask(pixels.shape[:2], levels))
-    return pool_regions(maps, regions, count, kind, exponent=exponent)
+    valid = level_mask(pixels.shape[:2], levels)
+    maps = nnx.merge(graph, state).backbone(pixels[None].astype(jnp.float32), valid[None])["conv4"]
+    return pool_regions(maps[0], regions, count, kind, exponent=exponent)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

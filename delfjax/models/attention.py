@@ -44,14 +44,15 @@ class Attention(nnx.Module):
     all scores of many photos would be 0 and stay 0. The official code has a batch norm after the
     first convolution. The paper does not mention a batch norm, and this class has none.
 
-    Networks of DELG (Cao et al. 2020) have an autoencoder: a 1x1 convolution reduces conv4, and the
-    result is the descriptor. A second 1x1 convolution with a ReLU expands it to ``f``.
+    A third 1x1 convolution can project conv4; the result is then the descriptor. Networks of DELG
+    (Cao et al. 2020) compute scores from the projection, which a 1x1 convolution with a ReLU expands
+    to ``f``. Models of `delfjax.training.projection` compute scores from conv4.
 
     Args:
-        channels: Dimension of a descriptor (1024 at conv4).
-        hidden: Number of channels after the first convolution.
-        autoencoder: Numbers of channels after the reduction and after the expansion. None: no
-            autoencoder.
+        channels: Dimension of conv4 (1024).
+        hidden: Number of channels after the first convolution of the scores.
+        projected: Number of channels of the projection. None: no projection.
+        expanded: Number of channels to which the projection is expanded. None: no expansion.
         rngs: Random state that initializes the weights.
 
     Attributes:
@@ -63,15 +64,15 @@ class Attention(nnx.Module):
         channels: int,
         *,
         hidden: int = HIDDEN_CHANNELS,
-        autoencoder: tuple[int, int] | None = None,
+        projected: int | None = None,
+        expanded: int | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         pointwise = partial(nnx.Conv, kernel_size=(1, 1), conv_general_dilated=convolve, rngs=rngs)
-        reduced, expanded = autoencoder or (channels, channels)
-        self.reduce = pointwise(channels, reduced) if autoencoder else None
-        self.expand = pointwise(reduced, expanded) if autoencoder else None
-        self.dimensions = reduced
-        self.hidden = pointwise(expanded, hidden)
+        self.dimensions = projected or channels
+        self.reduce = pointwise(channels, projected) if projected else None
+        self.expand = pointwise(self.dimensions, expanded) if expanded else None
+        self.hidden = pointwise(expanded or channels, hidden)
         self.score = pointwise(hidden, 1, kernel_init=nnx.initializers.zeros)
 
     def __call__(self, maps: Float[Array, "b y x c"]) -> Float[Array, "b y x"]:
@@ -81,7 +82,7 @@ class Attention(nnx.Module):
         return softplus(self.score(jax.nn.relu(self.hidden(maps))))[..., 0]
 
     def descriptors(self, maps: Float[Array, "b y x c"]) -> Float[Array, "b y x d"]:
-        """Return the local descriptors: conv4, reduced if there is an autoencoder."""
+        """Return the local descriptors: conv4, or its projection."""
         return maps if self.reduce is None else self.reduce(maps)
 
 

@@ -209,12 +209,15 @@ def _build_backbone(spec: ResNetSpec, tensors: Tensors) -> ResNet:
 def build_attention(tensors: Mapping[str, np.ndarray], prefix: str = "") -> Attention:
     """Create an attention head with the given parameters. Arguments and errors: see `build`."""
     channels, hidden = tensors[f"{prefix}hidden.kernel"].shape[2:]
-    autoencoder = None
+    projected = expanded = None
+    if f"{prefix}expand.kernel" in tensors:
+        expanded = channels
     if f"{prefix}reduce.kernel" in tensors:
-        expanded, (channels, reduced) = channels, tensors[f"{prefix}reduce.kernel"].shape[2:]
-        autoencoder = reduced, expanded
+        channels, projected = tensors[f"{prefix}reduce.kernel"].shape[2:]
     return build(
-        lambda: Attention(channels, hidden=hidden, autoencoder=autoencoder, rngs=nnx.Rngs(0)),
+        lambda: Attention(
+            channels, hidden=hidden, projected=projected, expanded=expanded, rngs=nnx.Rngs(0)
+        ),
         tensors,
         prefix,
     )

@@ -119,8 +119,11 @@ def _build_model(spec: ResNetSpec, parameters: Mapping[str, np.ndarray], score: 
             if f"{block}.shortcut.conv.kernel" in parameters:
                 x = convolve(x, f"{block}.shortcut.conv", stride_1x1 * stride_3x3)
             x = ops.relu(ops.add(x, convolve(inner, f"{block}.expand.conv")))
+    projects = "attention.reduce.kernel" in parameters
+    descriptors = convolve(x, "attention.reduce") if projects else x
     if score == "norm":
-        return Model([x, ops.reduce_l2(x, ops.constant([1]), keep_dims=False)], [pixels], "delf")
+        norms = ops.reduce_l2(descriptors, ops.constant([1]), keep_dims=False)
+        return Model([descriptors, norms], [pixels], "delf")
     # Without the softplus, because that of OpenVINO is inaccurate near 0.
     scores = convolve(ops.relu(convolve(x, "attention.hidden")), "attention.score")
-    return Model([x, ops.squeeze(scores, ops.constant([1]))], [pixels], "delf")
+    return Model([descriptors, ops.squeeze(scores, ops.constant([1]))], [pixels], "delf")

@@ -6,6 +6,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int
 
 from delfjax.features.pca import PAPER_DIMENSIONS, PCA, l2_normalize
 from delfjax.geometry.ransac import RansacConfig, Verification, verify
@@ -68,7 +69,18 @@ def match(
     """
     check_number("max_distance", max_distance, DISTANCE)
     check_number("ratio", ratio, RATIO)
-    a, b = _reduce(a, b, pca)
+    matches, _ = mutual_matches(*_reduce(a, b, pca), max_distance=max_distance, ratio=ratio)
+    found = verify([matches], ransac)[0]
+    return PairMatch(matches=matches, verdict=judge(matches, found, ransac), **vars(found))
+
+
+def mutual_matches(
+    a: Features, b: Features, *, max_distance: float = MAX_DISTANCE, ratio: float = 1.0
+) -> tuple[Matches, Int[np.ndarray, "m 2"]]:
+    """Return the putative matches of `match`, and the rows of the two features of each match.
+
+    The descriptors are unit vectors of equal dimensions.
+    """
     rows_a, rows_b, distances = (np.empty(0, int), np.empty(0, int), np.empty(0, np.float32))
     if len(a) and len(b):
         nearest, near = ExactIndex(b.descriptors).search(a.descriptors, min(2, len(b)))
@@ -84,8 +96,7 @@ def match(
         distances=distances,
         scales=np.stack([a.scales[rows_a], b.scales[rows_b]], axis=1),
     )
-    found = verify([matches], ransac)[0]
-    return PairMatch(matches=matches, verdict=judge(matches, found, ransac), **vars(found))
+    return matches, np.column_stack([rows_a, rows_b])
 
 
 def _reduce(a: Features, b: Features, pca: PCA | None) -> tuple[Features, Features]:

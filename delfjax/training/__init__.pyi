@@ -10,6 +10,7 @@ from .config import (
     with_conv5,
 )
 from .loop import TrainedModel, train
+from .projection import add_projection, fit_projection
 
 __all__ = [
     "AugmentationConfig",
@@ -18,6 +19,8 @@ __all__ = [
     "TrainedModel",
     "TrainingConfig",
     "Variant",
+    "add_projection",
+    "fit_projection",
     "paper_config",
     "small_config",
     "train",

@@ -11,13 +11,22 @@ from worlds import SMALL, draw, head, network
 
 from delfjax.features import factory
 from delfjax.features.extraction import ExtractionConfig, Extractor
+from delfjax.models.attention import Attention
+from delfjax.models.resnet import RESNET_TINY
 from delfjax.ranges import ConfigError
+from delfjax.training import add_projection
+from delfjax.types import Features
 
 
-def openvino_extractor(config: ExtractionConfig) -> Extractor:
+def openvino_extractor(config: ExtractionConfig, attention: Attention | None = None) -> Extractor:
     if find_spec("openvino") is None:
         pytest.skip("the package openvino is not installed")
-    return Extractor(network(), head(), config, backend="openvino")
+    return Extractor(network(), attention or head(), config, backend="openvino")
+
+
+def by_position(features: Features) -> Features:
+    """Sort features by position, because rounding errors may swap features of almost equal scores."""
+    return features[np.lexsort((*features.positions.T, features.scales))]
 
 
 @pytest.mark.parametrize("size", [(90, 130), (131, 77), (40, 200)])
@@ -35,10 +44,7 @@ def test_features_are_those_of_jax(size: tuple[int, int], options: dict) -> None
     expected, found = Extractor(network(), head(), config)(photo), openvino_extractor(config)(photo)
     assert len(found) == len(expected) >= 10
     assert (np.diff(found.scores) <= 0).all()
-    # Rounding errors may swap features of almost equal scores.
-    expected, found = (
-        each[np.lexsort((*each.positions.T, each.scales))] for each in (expected, found)
-    )
+    expected, found = by_position(expected), by_position(found)
     np.testing.assert_array_equal(found.positions, expected.positions)
     np.testing.assert_array_equal(found.scales, expected.scales)
     for field in ("scores", "descriptors"):
@@ -57,6 +63,23 @@ def test_another_selection_uses_its_own_score() -> None:
         expected = Extractor(network(), head(), config)(photo)
         limit = 1e-4 * expected.scores.max()
         np.testing.assert_allclose(model(photo).scores, expected.scores, rtol=0, atol=limit)
+
+
+@pytest.mark.parametrize("selection", ["attention", "norm"])
+def test_projected_descriptors_are_those_of_jax(selection: str) -> None:
+    matrix = np.random.default_rng(0).normal(size=(RESNET_TINY.channels, 16)).astype("f4")
+    config, attention = replace(SMALL, selection=selection), add_projection(head(), matrix)
+    expected, found = (
+        model(draw(0))
+        for model in (
+            Extractor(network(), attention, config),
+            openvino_extractor(config, attention),
+        )
+    )
+    expected, found = by_position(expected), by_position(found)
+    np.testing.assert_array_equal(found.positions, expected.positions)
+    limit = 1e-4 * np.abs(expected.descriptors).max()
+    np.testing.assert_allclose(found.descriptors, expected.descriptors, rtol=0, atol=limit)
 
 
 def test_a_copy_for_another_process_gives_the_same_features() -> None:

@@ -1,0 +1,105 @@
+"""Learn a linear projection of local descriptors from photos of landmarks. Not in the paper.
+
+Two features that RANSAC matches in two photos of a landmark show the same point. The projection
+whitens descriptors by the covariance of the differences between such features. Directions that
+change with view and light then count less. Source: Mikolajczyk and Matas, "Improving descriptors for
+fast tree matching by optimal linear projection", ICCV 2007. The PCA of a feature store comes after
+the projection.
+"""
+
+from itertools import combinations, groupby
+
+import numpy as np
+from flax import nnx
+from jaxtyping import Float
+from tqdm.auto import tqdm
+
+from delfjax.features.extraction import Extractor
+from delfjax.features.pca import PAPER_DIMENSIONS, PCA, l2_normalize
+from delfjax.features.store import ExtractionReport
+from delfjax.geometry.ransac import verify
+from delfjax.images.folder import PhotoFolder, iter_photos
+from delfjax.images.reading import PhotoError
+from delfjax.models.attention import Attention
+from delfjax.models.backbone import named_parameters
+from delfjax.models.checkpoints import build_attention
+from delfjax.search.matching import DISTANCE, mutual_matches
+from delfjax.types import Features
+
+MIN_INLIERS = 15  # of two photos; by chance, small photos rarely have more
+
+
+def fit_projection(
+    model: Extractor, photos: PhotoFolder
+) -> tuple[Float[np.ndarray, "c c"], ExtractionReport]:
+    """Fit a projection of the descriptors of a model. Multiply a descriptor by it to project it.
+
+    Args:
+        model: Model whose descriptors are projected. Its configuration sets the size of photos and
+            the number of features.
+        photos: Photos, with one sub-folder per landmark.
+
+    Returns:
+        The projection, and a report that lists the photos that could not be read.
+
+    Raises:
+        ValueError: If fewer than two pairs of photos match.
+    """
+    report, differences = ExtractionReport(), []
+    with tqdm(total=len(photos), desc="project", unit="photo") as bar:
+        found = model.stream(iter_photos(photos, photos.names))
+        for _, named in groupby(found, key=lambda each: each[0].partition("/")[0]):
+            landmark = []
+            for name, features in named:
+                bar.update()
+                if isinstance(features, PhotoError):
+                    report.failed[name] = features
+                else:
+                    report.extracted.append(name)
+                    landmark.append(features)
+            differences += _differences(landmark)
+    if len(differences) < 2:
+        raise ValueError(
+            f"{photos.root}: {len(differences)} pairs of photos have at least {MIN_INLIERS} inliers; "
+            "expected more. Fix: use several photos of each landmark, with one sub-folder per landmark"
+        )
+    from sklearn.covariance import ledoit_wolf  # a slow import
+
+    covariance, _ = ledoit_wolf(np.concatenate(differences), assume_centered=True)
+    variances, axes = np.linalg.eigh(covariance)
+    # Times the mean variance, because model files have half precision. The scale has no effect.
+    factors = np.sqrt(variances.mean() / variances)
+    return np.asarray((axes * factors) @ axes.T, np.float32), report
+
+
+def _differences(photos: list[Features]) -> list[Float[np.ndarray, "m c"]]:
+    """Return the differences of matched descriptors, for each pair of photos that RANSAC verifies."""
+    if len(photos) < 2 or sum(map(len, photos)) < PAPER_DIMENSIONS:
+        return []
+    pca = PCA.fit(np.concatenate([each.descriptors for each in photos]))
+    reduced = [each.with_descriptors(pca(each.descriptors)) for each in photos]
+    pairs = [*combinations(range(len(photos)), 2)]
+    # RANSAC decides, not the distance, which is what the projection changes.
+    found = [
+        mutual_matches(reduced[one], reduced[other], max_distance=DISTANCE.at_most)
+        for one, other in pairs
+    ]
+    differences = []
+    results = verify([matches for matches, _ in found])
+    for (one, other), (_, rows), result in zip(pairs, found, results, strict=True):
+        if result.num_inliers >= MIN_INLIERS:
+            ours, theirs = rows[result.inliers].T
+            first, second = photos[one].descriptors[ours], photos[other].descriptors[theirs]
+            differences.append(l2_normalize(first) - l2_normalize(second))
+    return differences
+
+
+def add_projection(attention: Attention, projection: Float[np.ndarray, "c d"]) -> Attention:
+    """Return an attention head that also projects the descriptors. The scores stay the same."""
+    tensors = {
+        name: np.asarray(values[...])
+        for name, values in named_parameters(nnx.state(attention)).items()
+    }
+    tensors["reduce.kernel"] = np.asarray(projection, np.float32)[None, None]
+    tensors["reduce.bias"] = np.zeros(projection.shape[1], np.float32)
+    return build_attention(tensors)
