@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from delfjax.cli.options import add_field
-from delfjax.cli.output import UsageError, check_folder, show
+from delfjax.cli.output import check_model_file, show
 from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.pca import PCA
 from delfjax.models.checkpoints import save_model
@@ -32,11 +32,7 @@ def import_weights_options(parser: argparse.ArgumentParser) -> None:
 def import_weights(options: argparse.Namespace) -> int:
     """Run ``delfjax import-weights``: write the model file, and the PCA next to it."""
     path, out = options.path, options.out
-    if out.suffix != ".safetensors" or out.is_dir() or (out.exists() and out.samefile(path)):
-        raise UsageError(
-            f"--out {out}: expected the path of a .safetensors file other than PATH. Fix: change --out"
-        )
-    check_folder("--out", out.parent)
+    check_model_file("--out", out, source=path)
     model = read_published(path)
     spec, known = model.backbone.spec, DELF_V1 if model.is_delf_v1 else None
     imported = {"imported_from": model.source.name, "published_as": known}

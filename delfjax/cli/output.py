@@ -145,6 +145,16 @@ def drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def check_model_file(option: str, path: Path, *, source: Path) -> None:
+    """Raise a `UsageError` if no model file can be written to a path, or if it is the source."""
+    if path.suffix != ".safetensors" or path.is_dir() or (path.exists() and path.samefile(source)):
+        raise UsageError(
+            f"{option} {path}: expected the path of a .safetensors file other than {source}. "
+            f"Fix: change {option}"
+        )
+    check_folder(option, path.parent)
+
+
 def list_failures(report: "ExtractionReport") -> int:
     """Print a list of unreadable photos to standard error, and return the exit code."""
     if not report.failed:

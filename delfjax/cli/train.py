@@ -14,7 +14,7 @@ from delfjax.cli.options import (
     add_model_options,
     extraction_config,
 )
-from delfjax.cli.output import UsageError, check_folder, list_failures, show
+from delfjax.cli.output import UsageError, check_folder, check_model_file, list_failures, show
 from delfjax.datasets.labeled_folder import describe_classes
 from delfjax.features.extraction import Extractor
 from delfjax.features.store import ExtractionReport
@@ -118,8 +118,8 @@ def fit_projection_options(parser: argparse.ArgumentParser) -> None:
 
 def fit_projection(options: argparse.Namespace) -> int:
     """Run ``delfjax fit-projection``."""
-    check_folder("--out", options.out.parent)
     config, path = extraction_config(options), model_path(options.model)
+    check_model_file("--out", options.out, source=path)
     backbone, attention = load_model(path, imagenet=options.weights)
     if attention is None or attention.reduce is not None:
         raise UsageError(

@@ -75,26 +75,21 @@ class PCA:
     ) -> "PCA":
         """Fit a projection in which photos of one landmark are alike. Not in the paper.
 
-        The descriptors are whitened by their covariance within landmarks, and then reduced by a PCA:
-        Mikolajczyk and Matas, "Improving descriptors for fast tree matching by optimal linear
-        projection", ICCV 2007. Radenovic et al. (2018) do the same with global descriptors. The
-        covariance is estimated by the method of Ledoit and Wolf (2004).
+        The descriptors are whitened by their covariance within landmarks, and then reduced by a PCA.
+        Radenovic et al. (2018) learn the whitening of global descriptors in this way.
 
         Args:
             descriptors: Descriptors, one per photo. They are L2-normalized first.
             labels: Landmark of each photo. At least one landmark has two photos.
             dimensions: Dimensions to keep. At most the number of photos.
         """
-        from sklearn import covariance, decomposition  # a slow import
+        from sklearn import decomposition  # a slow import
 
         normalized = l2_normalize(descriptors.astype(np.float64))
         groups = np.unique(labels, return_inverse=True)[1]
         members = np.eye(groups.max() + 1)[groups]
         means = members.T @ normalized / members.sum(0)[:, None]
-        differences = normalized - means[groups]
-        within, _ = covariance.ledoit_wolf(differences, assume_centered=True)
-        values, vectors = np.linalg.eigh(within)
-        whitening = vectors / np.sqrt(values)
+        whitening = whitening_matrix(normalized - means[groups])
         pca = decomposition.PCA(dimensions, svd_solver="full").fit(normalized @ whitening)
         fitted = (normalized.mean(0), pca.components_ @ whitening.T, pca.explained_variance_)
         mean, components, variances = (array.astype(np.float32, order="C") for array in fitted)
@@ -126,6 +121,20 @@ class PCA:
         with reading(path, "a PCA", fix=FIX):
             tensors, _ = read_tensors(path)
             return cls.from_tensors(tensors)
+
+
+def whitening_matrix(differences: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "c c"]:
+    """Return the symmetric matrix that whitens differences between descriptors of the same thing.
+
+    Source: Mikolajczyk and Matas, "Improving descriptors for fast tree matching by optimal linear
+    projection", ICCV 2007. The covariance is estimated by the method of Ledoit and Wolf (2004). The
+    scale of the result has no effect on unit vectors; it fits into half precision.
+    """
+    from sklearn.covariance import ledoit_wolf  # a slow import
+
+    covariance, _ = ledoit_wolf(differences, assume_centered=True)
+    variances, axes = np.linalg.eigh(covariance)
+    return np.asarray(axes * np.sqrt(variances.mean() / variances) @ axes.T)
 
 
 def truncate_descriptors(

@@ -1,10 +1,9 @@
 """Learn a linear projection of local descriptors from photos of landmarks. Not in the paper.
 
 Two features that RANSAC matches in two photos of a landmark show the same point. The projection
-whitens descriptors by the covariance of the differences between such features. Directions that
-change with view and light then count less. Source: Mikolajczyk and Matas, "Improving descriptors for
-fast tree matching by optimal linear projection", ICCV 2007. The PCA of a feature store comes after
-the projection.
+whitens descriptors by the covariance of the differences between such features: directions that change
+with view and light then count less (`delfjax.features.pca.whitening_matrix`). The PCA of a feature
+store comes after the projection.
 """
 
 from itertools import combinations, groupby
@@ -15,7 +14,7 @@ from jaxtyping import Float
 from tqdm.auto import tqdm
 
 from delfjax.features.extraction import Extractor
-from delfjax.features.pca import PAPER_DIMENSIONS, PCA, l2_normalize
+from delfjax.features.pca import PAPER_DIMENSIONS, PCA, l2_normalize, whitening_matrix
 from delfjax.features.store import ExtractionReport
 from delfjax.geometry.ransac import verify
 from delfjax.images.folder import PhotoFolder, iter_photos
@@ -63,13 +62,7 @@ def fit_projection(
             f"{photos.root}: {len(differences)} pairs of photos have at least {MIN_INLIERS} inliers; "
             "expected more. Fix: use several photos of each landmark, with one sub-folder per landmark"
         )
-    from sklearn.covariance import ledoit_wolf  # a slow import
-
-    covariance, _ = ledoit_wolf(np.concatenate(differences), assume_centered=True)
-    variances, axes = np.linalg.eigh(covariance)
-    # Times the mean variance, because model files have half precision. The scale has no effect.
-    factors = np.sqrt(variances.mean() / variances)
-    return np.asarray((axes * factors) @ axes.T, np.float32), report
+    return whitening_matrix(np.concatenate(differences)).astype(np.float32), report
 
 
 def _differences(photos: list[Features]) -> list[Float[np.ndarray, "m c"]]:
