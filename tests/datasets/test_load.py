@@ -114,9 +114,10 @@ def test_distractors_are_appended_to_the_database(tmp_path, folder):
 
 def test_the_rendered_set_comes_with_the_repository(tmp_path, monkeypatch):
     root = tmp_path / "rendered"
-    monkeypatch.setattr(rendered, "ROOT", root)
+    monkeypatch.setattr(rendered, "FOLDERS", dict.fromkeys(rendered.FOLDERS, root))
     monkeypatch.setattr(rendered, "_truths_by_view", lambda *args: args[-1])  # no cameras here
     fakes.write(root / "SHA256SUMS", "")
+    fakes.write(root / "eval" / "landmarks.json", '{"gate": {"low": [0, 0, 0], "high": [1, 1, 1]}}')
     stems = [f"gate_{i:06d}" for i in range(1, 8)]
     for number, stem in enumerate((*stems, "place_000001")):
         fakes.write(root / "eval" / "images" / f"{stem}.jpg", fakes.view(number // 7, number))
@@ -132,7 +133,8 @@ def test_the_rendered_set_comes_with_the_repository(tmp_path, monkeypatch):
 
 
 def test_available(tmp_path, monkeypatch):
-    monkeypatch.setattr(rendered, "ROOT", tmp_path / "rendered")
+    folders = dict.fromkeys(rendered.FOLDERS, tmp_path / "rendered")
+    monkeypatch.setattr(rendered, "FOLDERS", folders)
     assert datasets.available(tmp_path) == ()
     fakes.flickr100k(tmp_path)
     assert datasets.available(tmp_path) == ()

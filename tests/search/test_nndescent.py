@@ -157,6 +157,8 @@ def test_neighbors_of_few_rows_are_exact():
     assert_neighbors_are_near(0.999)
 
 
+# Numba compiles pynndescent for a minute; on a busy machine, for more than five.
+@pytest.mark.timeout(1200)
 def test_pynndescent_finds_the_neighbors_of_many_rows(monkeypatch, index):
     monkeypatch.setattr(nndescent, "BRUTE_FORCE_LIMIT", 0)
     assert_neighbors_are_near(0.97)
