@@ -54,7 +54,7 @@ class Job:
         folder: Folder of the results.
         data: Folder of the published data sets. May be None for a rendered data set.
         labeled: Labeled folder to evaluate instead of a named benchmark.
-        backend: Library that extracts local features, as in `delfjax.load`.
+        backend: Library that runs the network, as in ``delfjax.load``.
     """
 
     run: Run
@@ -145,7 +145,7 @@ def plan(
         data: Folder of the published data sets. None: only the rendered data sets.
         labeled: Labeled folder to evaluate instead of all benchmarks.
         profile: Key in `PROFILES`, which holds photo sizes, numbers of features and a benchmark.
-        backend: Library that extracts local features, as in `delfjax.load`.
+        backend: Library that runs the network, as in ``delfjax.load``.
 
     Raises:
         ConfigError: A name is unknown.
