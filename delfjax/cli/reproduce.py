@@ -64,10 +64,15 @@ def reproduce(options: argparse.Namespace) -> int:
         patterns = {"queries": options.queries, "database": options.database}
         labeled = LabeledFolder(folder=options.labeled, **patterns)
     folder = options.results or (_cached_results(labeled) if labeled else RESULTS)
-    choice = {"data": options.data, "labeled": labeled}
-    choice |= {"profile": options.profile, "backend": options.backend}
     check_folder("--results", folder)
-    jobs = plan(options.only, folder, **choice)
+    jobs = plan(
+        options.only,
+        folder,
+        data=options.data,
+        labeled=labeled,
+        profile=options.profile,
+        backend=options.backend,
+    )
     if options.list:
         reproduction = Reproduction()
         for job in jobs:

@@ -113,8 +113,8 @@ def load(folder: Path | None = None, *, name: str = "rendered+places") -> Benchm
     photos = scan(root / "images").names
     landmarks = [photo for photo in photos if photo.rpartition("_")[0] in searched]
     others = [photo for photo in photos if photo.rpartition("_")[0] not in searched]
-    others = [] if name == "rendered" else others
-    database = tuple(f"images/{photo}" for photo in (*landmarks, *others))
+    distractors = [] if name == "rendered" else others
+    database = tuple(f"images/{photo}" for photo in (*landmarks, *distractors))
     queries, truths = read_ground_truth(root / "gt", root, database)
     by_view = _truths_by_view(root.parent, database, queries, truths)
     return Benchmark(
@@ -122,7 +122,7 @@ def load(folder: Path | None = None, *, name: str = "rendered+places") -> Benchm
         root=root,
         checksums=root.parent / CHECKSUMS,
         database=database,
-        distractor_count=len(others),
+        distractor_count=len(distractors),
         queries=queries,
         truths={STANDARD: truths, VIEW: by_view},
         distractor_queries=tuple(

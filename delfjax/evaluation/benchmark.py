@@ -434,6 +434,7 @@ def _global_descriptors(
     report.failed.update({str(whitening.path(name)): error for name, error in failed.items()})
     names = [name for name in whitening.names if name not in failed]
     vectors, dimensions = others.select(names), config.whitening_dimensions
+    # Without sub-folders, each photo is a landmark of its own.
     landmarks = dict(zip(whitening.names, whitening.labels or whitening.names, strict=True))
     labels = [landmarks[name] for name in names]
     if 1 < len(set(labels)) < len(labels):

@@ -76,7 +76,8 @@ class PCA:
         """Fit a projection in which photos of one landmark are alike. Not in the paper.
 
         The descriptors are whitened by their covariance within landmarks, and then reduced by a PCA.
-        Radenovic et al. (2018) learn the whitening of global descriptors in this way.
+        Radenovic et al. (2018) learn the whitening of global descriptors in this way. The rows of
+        ``components`` combine both steps and are not orthogonal.
 
         Args:
             descriptors: Descriptors, one per photo. They are L2-normalized first.
