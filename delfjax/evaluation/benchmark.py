@@ -35,8 +35,8 @@ from delfjax.features.global_descriptors import (
     GlobalDescriptors,
     GlobalExtractor,
     extract_global_descriptors,
+    fit_whitening,
 )
-from delfjax.features.pca import PCA
 from delfjax.features.pyramid import PyramidConfig
 from delfjax.features.store import ExtractionReport
 from delfjax.files import cache_folder, digest
@@ -172,7 +172,7 @@ def evaluate(
                 model, config.global_descriptor, benchmark, path, config, report
             )
     if config.uses_local_features:
-        settings = config_to_dict(model.config), asdict(config.pca)
+        settings = config_to_dict(model.config), config_to_dict(config.pca)
         path = Path(store or _cache_path(benchmark, inputs, *settings))
         with _timed(seconds, "extract"):
             for photos in _parts(benchmark):
@@ -429,18 +429,8 @@ def _global_descriptors(
     # One file for each folder: photos of two folders may have the same names.
     key = digest(str(whitening.root.resolve()))[:12]
     file = path.with_stem(f"{path.stem}-whitening-{key}")
-    others = extract_global_descriptors(extractor, whitening, file)
-    failed = others.report.failed
+    pca, failed = fit_whitening(extractor, whitening, file, dimensions=config.whitening_dimensions)
     report.failed.update({str(whitening.path(name)): error for name, error in failed.items()})
-    names = [name for name in whitening.names if name not in failed]
-    vectors, dimensions = others.select(names), config.whitening_dimensions
-    # Without sub-folders, each photo is a landmark of its own.
-    landmarks = dict(zip(whitening.names, whitening.labels or whitening.names, strict=True))
-    labels = [landmarks[name] for name in names]
-    if 1 < len(set(labels)) < len(labels):
-        pca = PCA.fit_discriminative(vectors, labels, dimensions=dimensions)
-    else:
-        pca = PCA.fit(vectors, dimensions=dimensions, whiten=True)
     return replace(descriptors, vectors=pca(descriptors.vectors))
 
 

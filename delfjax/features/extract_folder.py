@@ -7,10 +7,11 @@ descriptors in the store are not reduced.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import chain, islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -43,7 +44,10 @@ class PCAConfig:
         dimensions: Number of dimensions of a reduced descriptor (Sec. 4.3: 40).
         whiten: Whether to divide each dimension by its standard deviation. The paper does not.
         photos: Maximum number of photos to learn from. They are chosen at random.
-        features: Maximum number of features to use per photo. They are chosen at random.
+        features: Maximum number of features to use per photo.
+        sample: Which features of a photo to use: the ``"best"``, which have the highest scores, or
+            ``"random"`` ones. The best features are more often on landmarks. Settings saved by
+            earlier versions are read as random.
         seed: Random seed for choosing photos and features.
         database: Glob pattern for the file names of the photos to learn from, such as ``"base_*"``.
             Use it to exclude the queries of a benchmark.
@@ -52,7 +56,8 @@ class PCAConfig:
     dimensions: int = PAPER_DIMENSIONS
     whiten: bool = False
     photos: int = 200
-    features: int = 250
+    features: int = 100
+    sample: Literal["best", "random"] = field(default="best", metadata={"missing": "random"})
     seed: int = 0
     database: str = "*"
 
@@ -98,7 +103,7 @@ def extract_folder(
         "backbone": model.spec.name if isinstance(model, Extractor) else model.name,
         "model": model.checksum,
         "extraction": config_to_dict(model.config),
-        "reduction": asdict(config),
+        "reduction": config_to_dict(config),
     }
     if not is_store(Path(path)):
         _pca_photos(photos, config)  # an error must leave no store behind
@@ -203,8 +208,10 @@ def _learn_pca(
     store.flush()  # learning takes a while
     rows = []
     for name in used:
-        descriptors = store.read(name).descriptors
-        rows.append(descriptors[random.permutation(len(descriptors))[: config.features]])
+        descriptors = store.read(name).descriptors  # highest score first
+        if config.sample == "random":
+            descriptors = descriptors[random.permutation(len(descriptors))]
+        rows.append(descriptors[: config.features])
     if not any(map(len, rows)):
         raise ValueError(
             f"{photos.root}: no feature was found in {len(used)} photos, so no PCA can be learned. "

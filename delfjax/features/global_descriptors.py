@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int
 from tqdm.auto import tqdm
 
 from delfjax.features.extraction import Delf, Extractor, level_mask
+from delfjax.features.pca import PCA
 from delfjax.features.pyramid import PyramidConfig, build_mosaic, level_cells
 from delfjax.features.store import ExtractionReport
 from delfjax.files import (
@@ -193,6 +194,31 @@ def extract_global_descriptors(
             nothing = np.empty((0, 1), np.float32)
             saved = GlobalDescriptors(names=(), vectors=nothing, made_by=made_by)
         return _extract(extractor, photos, path, saved)
+
+
+def fit_whitening(
+    extractor: GlobalExtractor, photos: PhotoFolder, path: Path, *, dimensions: int
+) -> tuple[PCA, dict[str, PhotoError]]:
+    """Fit a whitening of global descriptors to the photos of a folder.
+
+    If some photos are in the same sub-folder, a sub-folder is a landmark, and the whitening makes
+    photos of one landmark more alike. Otherwise, it is a PCA whitening.
+
+    ``path`` is the file for the descriptors of these photos, as in `extract_global_descriptors`.
+    ``dimensions`` is the number of dimensions after the whitening.
+
+    Returns:
+        The whitening, and the errors of photos that could not be read, by name.
+    """
+    descriptors = extract_global_descriptors(extractor, photos, path)
+    failed = descriptors.report.failed
+    found = zip(photos.names, photos.labels or photos.names, strict=True)
+    landmarks = {name: label or name for name, label in found}  # no label: not in a sub-folder
+    names = [name for name in photos.names if name not in failed]
+    vectors, labels = descriptors.select(names), [landmarks[name] for name in names]
+    if 1 < len(set(labels)) < len(labels):
+        return PCA.fit_discriminative(vectors, labels, dimensions=dimensions), failed
+    return PCA.fit(vectors, dimensions=dimensions, whiten=True), failed
 
 
 def _extract(

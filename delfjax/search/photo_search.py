@@ -7,7 +7,6 @@ and removed photos. The paper does not cover this.
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
 from delfjax.features.database import Database
@@ -32,7 +31,7 @@ def cached_store_path(
     """
     root, config = photos.root.resolve(), config or PCAConfig()
     size = min(len(photos), config.photos).bit_length() // 2
-    settings = config_to_dict(model.config), asdict(config), size, FEATURES
+    settings = config_to_dict(model.config), config_to_dict(config), size, FEATURES
     key = json.dumps([str(root), model.checksum, *settings])
     return cache_folder() / "stores" / f"{root.name[:NAME_LENGTH]}-{digest(key)[:12]}"
 

@@ -22,6 +22,7 @@ CLEAR = 3  # a photo with at least this many inliers more than another one must 
 
 BASE = dx.RunConfig(
     extraction=dx.ExtractionConfig(pyramid=dx.PyramidConfig(longest=112)),
+    pca=dx.PCAConfig(features=250, sample="random"),
     search=dx.SearchConfig(features=100),
 )
 GRAPH = dx.IndexConfig(kind="nndescent", settings={"degree": 8, "beam": 60})

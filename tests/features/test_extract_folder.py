@@ -276,6 +276,23 @@ def test_the_pca_never_sees_a_query(tmp_path, monkeypatch):
     assert counts == [3 * FEW.features] * 3
 
 
+def test_the_pca_learns_from_the_features_with_the_highest_scores(tmp_path, monkeypatch):
+    fit, learned = PCA.fit, []
+
+    def fit_and_record(descriptors, **options):
+        learned.append(descriptors)
+        return fit(descriptors, **options)
+
+    monkeypatch.setattr(PCA, "fit", fit_and_record)
+    photos = flat(tmp_path / "photos", 1)
+    best = extractor()(draw(0)).descriptors[: FEW.features].astype(np.float16)
+    for sample in ("best", "random"):
+        extract(photos, tmp_path / sample, config=replace(FEW, sample=sample))
+    np.testing.assert_array_equal(learned[0], best)
+    assert learned[1].shape == best.shape
+    assert not np.array_equal(learned[1], best)
+
+
 @pytest.mark.parametrize(
     ("other", "config", "key"),
     [
