@@ -70,7 +70,7 @@ SEARCH_OPTIONS = {
 }
 STAGE_OPTIONS = {
     "global_dimensions": "dimensions of a global descriptor after --global-whiten",
-    "fuse": "weight of RANSAC inliers in late fusion with global similarity, 0 to 1 (paper: 0.25)",
+    "fuse": "weight of RANSAC inliers in late fusion with global similarity, 0 to 1, such as 0.75",
     "shortlist": "re-rank the N most similar photos by local features with geometric verification",
 }
 

@@ -374,7 +374,7 @@ def _search_both(
             similarities = database @ _expanded(vector, database[verified], config.expansion)
     if config.fusion_weight is None:
         return append_by_similarity(result, similarities)
-    return fuse(result, similarities, weight=config.fusion_weight)
+    return fuse(result, similarities, features=len(query), weight=config.fusion_weight)
 
 
 def _expanded(

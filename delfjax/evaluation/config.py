@@ -38,8 +38,9 @@ class RunConfig:
             is a PCA whitening. ``"rendered_train"``: the rendered training landmarks. None: no
             whitening.
         whitening_dimensions: Dimensions of a global descriptor after whitening. Not in the paper.
-        fusion_weight: Weight of RANSAC inliers in late fusion, 0 to 1 (0.25 in the paper). Late
-            fusion averages inliers and global similarity. None: no fusion.
+        fusion_weight: Weight of RANSAC inliers in late fusion, 0 to 1. Late fusion averages the share
+            of the query's features that are inliers and the global similarity. 0.75 is the best
+            weight on rendered training landmarks. None: no fusion.
         shortlist: Number of photos in which local features are searched: the photos with the most
             similar global descriptors. None: all photos of the database.
         expansion: Settings of query expansion (a second search). None: no expansion.

@@ -20,6 +20,7 @@ from delfjax.geometry.ransac import RansacConfig
 from delfjax.models.pooling import Pooling
 from delfjax.provenance import RESULTS, read_result
 from delfjax.search.expansion import ExpansionConfig
+from delfjax.search.fusion import WEIGHT
 from delfjax.search.index import IndexConfig
 from delfjax.search.searcher import SearchConfig
 
@@ -189,7 +190,7 @@ def _combined() -> Iterator[Run]:
         DELF_FT_ATT,
         global_descriptor=GlobalConfig(pooling="rmac"),
         whitening="rendered_train",
-        fusion_weight=0.25,
+        fusion_weight=WEIGHT,
     )
     run = partial(Run, kind="combined", headline=True)
     local, average = replace(DELF_FT_ATT, expansion=LOCAL), replace(fused, expansion=AVERAGE)

@@ -2,11 +2,13 @@
 
 The best row of the paper's Table 1 (DELF+FT+ATT+DIR+QE) fuses the scores of DELF and of DIR, a
 global descriptor: "a weighted mean of two normalized scores, where the weight for DELF is set to
-0.25" (an author, tensorflow/models issue 6409). The normalization is not published. Here, the
-scores of all database photos for a query are scaled so that the lowest is 0 and the highest is 1.
+0.25" (an author, tensorflow/models issue 6409). The normalization is not published.
 
-Limitation: scaled scores of different queries cannot be compared, but the precision-recall curve
-(Eq. 4) compares them. The best photo has a high score even if no photo shows the landmark.
+Here, the local score is the share of the query's features that are inliers, and the global score is
+the cosine similarity. The precision-recall curve (Eq. 4) compares the scores of different queries.
+Scores that are rescaled for each query, from 0 to 1, cannot be compared: the best photo has a high
+score even if no photo shows the landmark. `WEIGHT` was chosen on rendered training landmarks;
+``docs/differences.md`` has the numbers.
 """
 
 from dataclasses import replace
@@ -17,13 +19,7 @@ from jaxtyping import Float, Real
 from delfjax.search.searcher import SearchResult
 from delfjax.types import Ranking
 
-PAPER_WEIGHT = 0.25  # weight of the local score
-
-
-def normalize(scores: Real[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
-    """Scale scores linearly to the range from 0 to 1. If all scores are equal, return zeros."""
-    low, high = scores.min(), scores.max()
-    return (scores - low) / (high - low) if high > low else np.zeros(len(scores))
+WEIGHT = 0.75  # weight of the local score
 
 
 def rank_by_similarity(similarities: Float[np.ndarray, " t"]) -> SearchResult:
@@ -32,20 +28,27 @@ def rank_by_similarity(similarities: Float[np.ndarray, " t"]) -> SearchResult:
 
 
 def fuse(
-    result: SearchResult, similarities: Float[np.ndarray, " t"], *, weight: float = PAPER_WEIGHT
+    result: SearchResult,
+    similarities: Float[np.ndarray, " t"],
+    *,
+    features: int,
+    weight: float = WEIGHT,
 ) -> SearchResult:
     """Rank all database photos by a weighted mean of RANSAC inliers and global similarity.
 
-    The score of a photo is ``weight * n(inliers) + (1 - weight) * n(similarity)``, where ``n`` is
-    `normalize`. Photos that were not verified count as 0 inliers. Ties are sorted by similarity. If
-    ``result.ranking`` has scores, such as votes and inliers together, they replace the inliers.
+    The score of a photo is ``weight * inliers / features + (1 - weight) * similarity``. Photos that
+    were not verified count as 0 inliers. Ties are sorted by similarity. If ``result.ranking`` has
+    scores, such as votes and inliers together, they replace the inliers.
 
-    ``result`` is the result of a search by local features. ``similarities`` holds the similarity of
-    each database photo, by global descriptors. ``weight`` is from 0 to 1.
+    Args:
+        result: Result of a search by local features.
+        similarities: Cosine similarity of each database photo to the query, by global descriptors.
+        features: Number of local features of the query.
+        weight: Weight of the local score, 0 to 1.
     """
     local = np.zeros(len(similarities))
-    local[result.ranking.images] = np.maximum(result.ranking.score, 0)
-    fused = weight * normalize(local) + (1 - weight) * normalize(similarities)
+    local[result.ranking.images] = np.maximum(result.ranking.score, 0) / max(features, 1)
+    fused = weight * local + (1 - weight) * similarities
     return _rank(result, fused, similarities, fused)
 
 

@@ -29,7 +29,7 @@ GRAPH = dx.IndexConfig(kind="nndescent", settings={"degree": 8, "beam": 60})
 CODES = dx.IndexConfig(kind="pq", settings={"parts": 10, "bits": 5, "probes": 8192})
 FUSION = {
     "global_descriptor": GlobalConfig(pooling="rmac", longest=112),
-    "fusion_weight": 0.25,
+    "fusion_weight": 0.75,
     "expansion": ExpansionConfig(kind="average"),
 }
 RUNS = {

@@ -76,7 +76,7 @@ def test_trusted_photos_have_enough_inliers(scene):
     assert trusted_photos(result, ExpansionConfig(min_inliers=40)).tolist() == [2]
     assert len(trusted_photos(result, ExpansionConfig(min_inliers=61))) == 0
     assert len(trusted_photos(result, ExpansionConfig(min_inliers=0, max_photos=2))) == 2
-    fused = fuse(result, np.eye(5)[0], weight=0.0)
+    fused = fuse(result, np.eye(5)[0], features=50, weight=0.0)
     assert fused.ranking.images[0] == 0
     assert trusted_photos(fused, ExpansionConfig(min_inliers=0, max_photos=1)).tolist() == [2]
 
