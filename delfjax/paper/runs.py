@@ -24,7 +24,8 @@ from delfjax.search.fusion import WEIGHT
 from delfjax.search.index import IndexConfig
 from delfjax.search.searcher import SearchConfig
 
-HEADLINE = "rendered+places"  # the benchmark of the README's table
+HEADLINE = "rendered+places"  # the small rendered benchmark
+LARGE = "rendered_large"  # the large rendered benchmark, with photos in which DELF verifies well
 
 Swept = Literal["features", "dimensions", "recall", "bits", "neighbors", "neighbors, votes only"]
 SWEEPS: tuple[Swept, ...] = get_args(Swept)
@@ -84,7 +85,7 @@ class Profile:
 # 100 features of a 320 x 240 photo are the same share of its cells as the paper's 1000.
 PROFILES = {
     "embedded": Profile(longest=320, features=100, folder=""),
-    "full": Profile(longest=640, features=400, folder="full", benchmark="rendered_large"),
+    "full": Profile(longest=640, features=400, folder="full", benchmark=LARGE),
     "paper": Profile(longest=1024, features=1000, folder="paper"),
 }
 
@@ -291,12 +292,13 @@ def load_results(
 def results_by_row(folder: Path = RESULTS, *, headline: bool = False) -> dict[str, list[Path]]:
     """Return a dict from method to its result files on all benchmarks, without the sweeps.
 
-    ``headline`` is whether to include only the methods in the README's table.
+    They include the results on `LARGE`, which are in the folder of its profile. ``headline`` is whether to include only the methods in the README's table.
     """
     rows = [run for run in RUNS.values() if run.features is None and run.kind not in SWEEPS]
-    benchmarks = (*datasets.NAMES, datasets.LABELED)
+    places = [(folder, name) for name in (*datasets.NAMES, datasets.LABELED)]
+    places.append((folder / PROFILES["full"].folder, LARGE))
     found = {
-        run.row: [path for each in benchmarks for path in result_files(run.name, folder, each)]
+        run.row: [path for place in places for path in result_files(run.name, *place)]
         for run in rows
         if run.headline or not headline
     }

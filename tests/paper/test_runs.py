@@ -62,6 +62,7 @@ def test_results_are_found_with_their_seeds(tmp_path):
         config = {"search": search, "pca": {"dimensions": 40}}
         keep(f"rendered+places_{name}", config=config)
         keep(f"rendered_{name}", config=config)
+    write_result(tmp_path / "full" / "rendered_large_ft_att.json", {"benchmark": "rendered_large"})
     for name in ("ftatt1_attention_100", "joint0_attention_100", "ftatt1_attention_1000"):
         keep(f"runs/{name}")
 
@@ -73,7 +74,7 @@ def test_results_are_found_with_their_seeds(tmp_path):
     assert result_files("joint", tmp_path, seeds=False) == []
     assert (found("joint"), found("norm")) == (["joint0_attention_100"], [])
     assert {row: len(paths) for row, paths in results_by_row(tmp_path).items()} == {
-        **{"DELF+FT": 2, "DELF+FT+ATT": 3, "SIFT": 2, "RootSIFT": 2}
+        **{"DELF+FT": 2, "DELF+FT+ATT": 4, "SIFT": 2, "RootSIFT": 2}
     }
     headline = results_by_row(tmp_path, headline=True)
     assert [*headline] == ["DELF+FT", "DELF+FT+ATT", "RootSIFT"]
