@@ -305,7 +305,8 @@ for name in ("delf_att", "delf_ft_att", "resnet50_v1"):
 # %% [markdown]
 # With attention, the same place stands out more clearly. **Limitation:** three photos are no measurement.
 # [Tables and figures](07_tables.ipynb) has the measurement over 55 queries. There `delf_ft_att` is best, but all its
-# landmarks are rendered. For photos of your own, begin with `delf_att`.
+# landmarks are rendered. For photos of your own, begin with the default of `dx.load`, `delf_att_projected`:
+# the features of `delf_att` with projected descriptors.
 
 # %% [markdown]
 # ## Try your own photos

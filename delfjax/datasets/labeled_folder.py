@@ -4,7 +4,6 @@ A database photo is correct if it has the same class as the query. Limitation: t
 class may show different objects. The scores are useful only to compare methods.
 """
 
-import os
 from collections import defaultdict
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,23 +21,20 @@ LABELED = "labeled"  # name of such a benchmark on the command line and in resul
 def find_classes(photos: PhotoFolder) -> dict[str, list[str]]:
     """Return a dict from class name to the sorted names of the photos of this class.
 
-    The function first descends into the innermost folder that contains all photos. Each sub-folder
-    of that folder is one class. Photos directly in that folder have no class.
+    The classes are the `PhotoFolder.labels`. Photos without a label have no class.
 
     Raises:
         DatasetError: The photos have fewer than two classes.
     """
-    outer = os.path.commonpath([f"{name}/" for name in photos.names] or [""])
     classes: dict[str, list[str]] = defaultdict(list)
-    for name in photos.names:
-        first, *rest = name.removeprefix(f"{outer}/").split("/")
-        if rest:
-            classes[first].append(name)
+    for name, label in zip(photos.names, photos.labels or (), strict=False):
+        if label:
+            classes[label].append(name)
     if len(classes) < 2:
         found = f"one class ({', '.join(classes)})" if classes else "photos but no sub-folders"
         found = f"has {found}; expected at least two sub-folders, one per class"
         fix = "move the photos of each class into their own sub-folder"
-        raise invalid(photos.root / outer, found, fix=fix)
+        raise invalid(photos.root, found, fix=fix)
     return dict(sorted(classes.items()))
 
 

@@ -6,6 +6,7 @@ that later runs notice changed photos. The paper does not cover this.
 
 import mimetypes
 import os
+import posixpath
 import stat
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -100,11 +101,13 @@ class PhotoFolder:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """Top-level subfolder of each photo, or ``""`` for a photo directly in ``root``.
+        """Sub-folder of each photo within the innermost folder that contains all photos.
 
-        None if no photo is in a subfolder.
+        ``""`` for a photo directly in that folder. None if there is no such sub-folder.
         """
-        labels = tuple(name.split("/")[0] if "/" in name else "" for name in self.names)
+        outer = posixpath.commonpath([posixpath.dirname(name) for name in self.names] or [""])
+        inner = (name.removeprefix(f"{outer}/").partition("/") for name in self.names)
+        labels = tuple(first if slash else "" for first, slash, _ in inner)
         return labels if any(labels) else None
 
     @property

@@ -918,13 +918,15 @@ def folder_of(*names):
     return PhotoFolder(root=reading.Path("root"), names=names)
 
 
-def test_labels_are_the_first_folders():
+def test_labels_are_the_first_folders_that_differ():
     assert folder_of("petra/1.jpg", "petra/x/2.jpg", "rome/1.jpg").labels == (
         "petra",
         "petra",
         "rome",
     )
-    assert folder_of("1.jpg", "2.jpg").labels is None
+    for one_folder in (("1.jpg", "2.jpg"), ("set/1.jpg", "set/2.jpg"), ("set/1.jpg",), ()):
+        assert folder_of(*one_folder).labels is None
+    assert folder_of("set/petra/1.jpg", "set/rome/2.jpg").labels == ("petra", "rome")
     assert folder_of("README.md", "petra/1.jpg").labels == ("", "petra")
 
 

@@ -1,6 +1,7 @@
 """The claims of the paper and ours: each rests on runs that there are, and is decided by their results."""
 
 import json
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from delfjax.evaluation import significance
 from delfjax.files import StoreError
 from delfjax.paper import claims as module
 from delfjax.paper.claims import (
+    FILE,
     OURS,
     PAPER,
     Claim,
@@ -19,7 +21,8 @@ from delfjax.paper.claims import (
     read_claims,
     write_claims,
 )
-from delfjax.paper.runs import RUNS, SEEDS
+from delfjax.paper.runs import HEADLINE, LARGE, RUNS, SEEDS
+from delfjax.provenance import RESULTS
 
 HEIGHTS = {"norm": 50, "ft_norm": 70, "att": 60, "ft_att": 90, "ft_att_qe": 80}
 FINE_TUNING = "Fine-tuning helps where there is attention (Fig. 5)"
@@ -64,12 +67,21 @@ def test_every_statement_is_about_runs_that_there_are():
     assert len({each.claim for each in (*PAPER, *OURS)}) == len(PAPER) + len(OURS)
 
 
-def test_every_claim_of_the_paper_can_be_explained(tmp_path):
+def test_explanations_have_all_their_numbers(tmp_path):
     assert len(PAPER) == 6
-    for name in {*RUNS, *SEEDS}:
-        keep(tmp_path, f"rendered+places_{name}", 50)
+    for name, benchmark in product({*RUNS, *SEEDS}, (HEADLINE, LARGE)):
+        keep(tmp_path, f"{benchmark}_{name}", 50)
     for statement in PAPER:
-        assert module._explain(statement.explanation, tmp_path, "rendered+places")
+        for benchmark, text in statement.explanations.items():
+            assert module._explain(text, tmp_path, benchmark)
+
+
+@pytest.mark.parametrize("folder", ["", "full"])
+def test_every_claim_of_the_paper_is_decided_or_explained(folder):
+    claims = [each for each in read_claims(RESULTS / folder / FILE) if each.source == "paper"]
+    assert len(claims) == len(PAPER)
+    for claim in claims:
+        assert claim.decision == "holds" or claim.explanation
 
 
 def test_without_results_nothing_is_decided(tmp_path):
@@ -113,10 +125,11 @@ def test_what_does_not_hold_is_explained(tmp_path, monkeypatch):
     keep_all(tmp_path)
     text = "mAP {att} and {ft_norm}; on landmarks: {att.on_landmark}."
     statements = [
-        Statement(name, (pair,), explanation=text)
+        Statement(name, (pair,), explanations={HEADLINE: text})
         for name, pair in {"wrong": ("att", "ft_norm"), "right": ("ft_norm", "att")}.items()
     ]
-    unknown = Statement("unknown", (("att", "ft_norm"),), explanation="{joint} or {att.other}")
+    missing = {HEADLINE: "{joint} or {att.other}"}
+    unknown = Statement("unknown", (("att", "ft_norm"),), explanations=missing)
     monkeypatch.setattr(module, "PAPER", (*statements, unknown))
     claims = found(tmp_path)
     assert claims["wrong"].explanation == "mAP 60.0 and 70.0; on landmarks: 30.0."
