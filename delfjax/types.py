@@ -115,8 +115,6 @@ class Ranking:
         inliers: Number of RANSAC inliers of each photo, the score in the paper. -1 if RANSAC did
             not verify the photo.
         votes: Number of putative matches of each photo, within the limits of `SearchConfig`.
-        affines: Affine map of each photo, from ``(y, x, 1)`` in the query to ``(y, x)`` in the photo.
-            NaN if not found.
         scores: Score by which the photos are ranked: votes and inliers together, the similarity of
             global descriptors, or its late fusion with inliers. None: the photos are ranked by
             inliers, then by votes.
@@ -125,7 +123,6 @@ class Ranking:
     images: Int[np.ndarray, " b"]
     inliers: Int[np.ndarray, " b"]
     votes: Int[np.ndarray, " b"]
-    affines: Float[np.ndarray, "b 2 3"]
     scores: Real[np.ndarray, " b"] | None = None
 
     @property

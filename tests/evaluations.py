@@ -21,7 +21,6 @@ def ranked(
         images=np.array(images, int),
         inliers=np.array(inliers, int),
         votes=np.array(inliers, int) + 1,
-        affines=np.full((len(images), 2, 3), np.nan),
         scores=None if scores is None else np.array(scores, float),
     )
     return SearchResult(ranking=ranking, matches={}, verifications={})

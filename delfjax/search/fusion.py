@@ -79,16 +79,13 @@ def _rank(
     count = len(key)
     order = np.lexsort((np.arange(count), -similarities, -key))
     inliers, votes = np.full(count, -1), np.zeros(count, int)
-    affines = np.full((count, 2, 3), np.nan, np.float32)
     if result is not None:
         local = result.ranking
         inliers[local.images], votes[local.images] = local.inliers, local.votes
-        affines[local.images] = local.affines
     ranking = Ranking(
         images=order,
         inliers=inliers[order],
         votes=votes[order],
-        affines=affines[order],
         scores=None if scores is None else scores[order],
     )
     if result is None:

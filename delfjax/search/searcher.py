@@ -216,9 +216,8 @@ class Searcher:
         results = verify(list(matches.values()), self.config.ransac)
         verifications = dict(zip(matches, results, strict=True))
         inliers = np.full(len(votes), -1)
-        affines = np.full((len(votes), 2, 3), np.nan, np.float32)
         for image, verification in verifications.items():
-            inliers[image], affines[image] = verification.num_inliers, verification.affine
+            inliers[image] = verification.num_inliers
         by_inliers = self.config.score == "inliers"
         scores = inliers if by_inliers else votes + np.maximum(inliers, 0)
         order = order[np.lexsort((order, -votes[order], -scores[order]))]
@@ -226,7 +225,6 @@ class Searcher:
             images=order,
             inliers=inliers[order],
             votes=votes[order],
-            affines=affines[order],
             scores=None if by_inliers else scores[order],
         )
         return SearchResult(

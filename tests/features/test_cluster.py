@@ -159,9 +159,7 @@ def rank_all(store, index) -> list[np.ndarray]:
     searcher = Searcher(store.gather(), index)
     rankings = [searcher(store.read(name)).ranking for name in store.names]
     return [
-        getattr(ranking, name)
-        for ranking in rankings
-        for name in ("images", "inliers", "votes", "affines")
+        getattr(ranking, name) for ranking in rankings for name in ("images", "inliers", "votes")
     ]
 
 

@@ -18,7 +18,6 @@ def ranking(scores=None):
         images=np.array([4, 1, 2]),
         inliers=np.array([30, 9, -1]),
         votes=np.array([40, 41, 12]),
-        affines=np.zeros((3, 2, 3), np.float32),
         scores=scores,
     )
 

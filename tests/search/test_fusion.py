@@ -20,9 +20,8 @@ SIMILARITIES = np.array([0.9, 0.5, 0.7, 0.5, 0.1])
 def local_result(images, inliers):
     """A result of local features with votes for these photos."""
     images, count = np.array(images), len(images)
-    affines = np.tile(np.eye(2, 3, dtype=np.float32), (count, 1, 1))
     votes = np.arange(count) + 10
-    ranking = Ranking(images=images, inliers=np.array(inliers), votes=votes, affines=affines)
+    ranking = Ranking(images=images, inliers=np.array(inliers), votes=votes)
     return SearchResult(ranking=ranking, matches={}, verifications={})
 
 
@@ -65,7 +64,6 @@ def test_equal_similarities_are_ranked_by_index():
     assert ranking.images.tolist() == [0, 2, 1, 3, 4]
     np.testing.assert_array_equal(ranking.scores, SIMILARITIES[ranking.images])
     assert (ranking.inliers == -1).all()
-    assert np.isnan(ranking.affines).all()
 
 
 def test_scores_of_a_ranking_replace_its_inliers():
@@ -85,7 +83,6 @@ def test_inliers_and_votes_stay_with_their_photo(combine):
     by_photo = dict(zip(ranking.images.tolist(), ranking.inliers.tolist(), strict=True))
     assert by_photo == {0: 5, 1: -1, 2: -1, 3: 8, 4: -1}
     assert ranking.votes[ranking.images.tolist().index(0)] == 11
-    assert np.isfinite(ranking.affines[ranking.inliers >= 0]).all()
 
 
 def test_photos_outside_the_shortlist_follow_by_similarity():

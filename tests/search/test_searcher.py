@@ -28,7 +28,7 @@ def database():
 
 
 def assert_same(found, expected):
-    for name in ("images", "inliers", "votes", "affines"):
+    for name in ("images", "inliers", "votes"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
@@ -37,13 +37,14 @@ def assert_same(found, expected):
 
 def test_inliers_rank_geometry_above_votes(database):
     query, base = database
-    ranking = Searcher(base, config=SearchConfig(score="inliers"))(query).ranking
+    result = Searcher(base, config=SearchConfig(score="inliers"))(query)
+    ranking = result.ranking
     assert ranking.scores is None
     assert ranking.images[0] == 3
     assert ranking.images[1] == 9
     assert ranking.inliers[0] == 60
     assert ranking.inliers[list(ranking.images).index(7)] < 15
-    np.testing.assert_allclose(ranking.affines[0], AFFINE, atol=0.05)
+    np.testing.assert_allclose(result.verifications[3].affine, AFFINE, atol=0.05)
 
 
 def test_votes_and_inliers_together_are_the_default_score(database):
@@ -93,7 +94,6 @@ def test_unverified_photos_follow_by_votes(database):
     query, base = database
     ranking = Searcher(base, config=SearchConfig(neighbors=3, verified=1))(query).ranking
     assert (ranking.inliers[1:] == -1).all()
-    assert np.isnan(ranking.affines[1:]).all()
     assert (np.diff(ranking.votes[1:]) <= 0).all()
 
 

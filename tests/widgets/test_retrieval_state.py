@@ -36,7 +36,7 @@ def searcher():
 
 
 def assert_same(result, other):
-    for part in ("images", "inliers", "votes", "affines"):
+    for part in ("images", "inliers", "votes"):
         np.testing.assert_array_equal(getattr(result.ranking, part), getattr(other.ranking, part))
     assert result.matches.keys() == other.matches.keys()
     for image in result.matches:
@@ -76,7 +76,6 @@ def test_without_verification_votes_rank(searcher):
     by_votes = cached.search(replace(CONFIG, verified=0)).ranking
     verified = cached.search(CONFIG).ranking
     assert (by_votes.inliers == -1).all()
-    assert np.isnan(by_votes.affines).all()
     assert (np.diff(by_votes.votes) <= 0).all()
     votes = [dict(zip(each.images, each.votes, strict=True)) for each in (by_votes, verified)]
     assert votes[0] == votes[1]
