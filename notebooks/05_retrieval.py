@@ -492,6 +492,7 @@ print(f"inliers: {counts.max()} by hand, {check.num_inliers} by the library")
 aware = dx.RunConfig(
     model=config.model,
     extraction=config.extraction,
+    pca=config.pca,
     search=dx.SearchConfig(
         features=100, score="votes+inliers", ransac=dx.RansacConfig(scale_aware=True)
     ),

@@ -346,10 +346,14 @@ header = ("mAP", "votes only", "paper's rule", "our verification", "paper's gain
 tables.Table(header=header, rows=tuple(rows))
 
 # %% [markdown]
-# TEXT
+# *The worse the votes are, the more RANSAC gains: most for DELF-noFT, which selects many features of the background. After
+# fine-tuning, the number of inliers gains nothing, but votes and inliers together do.*
 #
-# The curves of Fig. 5 on the large set. The precision of the best method falls below 95% long before half of the correct
-# results.
+# Why not inliers alone? A correct photo from another side of the landmark has hardly more inliers than a wrong photo has by
+# chance, but it has more votes. [Verification](../docs/verification.md) has the numbers.
+#
+# Now the curves of Fig. 5 on the large set. The precision of the best method falls below 95% long before half of the correct
+# results are found.
 
 # %%
 found = {runs.title(name): measured[name] for name in names if name in measured}
@@ -362,6 +366,9 @@ for row, result in sorted(found.items(), key=lambda each: -each[1]["curve"]["mea
     print(f"{row:26} mean height {result['curve']['mean']:5.1f}  [{low:.1f}, {high:.1f}]")
 
 # %% [markdown]
+# *As in the paper, DELF with attention is the best, and R-MAC is far below: it gives distractor queries high scores. On the
+# small set, R-MAC is the best, because its distractor queries do not resemble the landmarks.*
+#
 # ## The paper's claims, tested here
 #
 # A claim rests on one or more differences between results, each with a 95% interval over landmarks and training runs.
