@@ -116,7 +116,7 @@ def test_python_runs(block, world, monkeypatch):
     import delfjax as dx
 
     small = extractor()
-    monkeypatch.setattr(dx, "load", lambda name: small)
+    monkeypatch.setattr(dx, "load", lambda: small)
     monkeypatch.setattr(
         dx, "extract_folder", partial(dx.extract_folder, config=PCAConfig(dimensions=8))
     )
