@@ -202,7 +202,8 @@ def fit_whitening(
     """Fit a whitening of global descriptors to the photos of a folder.
 
     If some photos are in the same sub-folder, a sub-folder is a landmark, and the whitening makes
-    photos of one landmark more alike. Otherwise, it is a PCA whitening.
+    photos of one landmark more alike. A photo outside of all sub-folders is a landmark of its own.
+    Otherwise, it is a PCA whitening.
 
     ``path`` is the file for the descriptors of these photos, as in `extract_global_descriptors`.
     ``dimensions`` is the number of dimensions after the whitening.

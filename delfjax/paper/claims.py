@@ -89,7 +89,7 @@ PAPER = (
             HEADLINE: "The distractor queries are easy for both models, so the curves hardly differ; by "
             "mAP, without distractor queries, fine-tuning changes {att} to {ft_att}.",
             LARGE: "The curve differs more between landmarks than mAP does; by mAP, fine-tuning changes "
-            "{att} to {ft_att}, which our own claims decide.",
+            "{att} to {ft_att}, and this difference is decided.",
         },
     ),
     Statement(
@@ -124,8 +124,9 @@ PAPER = (
         "Local and global together are better than either (Table 1)",
         (("ft_att_rmac", "ft_att"), ("ft_att_rmac", "ft_rmac")),
         explanations={
-            LARGE: "Only the whitening of R-MAC learned to retrieve, and similar buildings are alike as a "
-            "whole: R-MAC has a mAP of {ft_rmac}, DELF has {ft_att}, and both have {ft_att_rmac}.",
+            LARGE: "R-MAC is weak here, probably because its backbone was not trained for retrieval and "
+            "whole buildings of one kind are alike: its mAP is {ft_rmac}, that of DELF {ft_att}, and that of "
+            "both {ft_att_rmac}.",
         },
     ),
 )

@@ -34,11 +34,12 @@ def fuse(
     features: int,
     weight: float = WEIGHT,
 ) -> SearchResult:
-    """Rank all database photos by a weighted mean of RANSAC inliers and global similarity.
+    """Rank all database photos by a weighted mean of their share of inliers and global similarity.
 
     The score of a photo is ``weight * inliers / features + (1 - weight) * similarity``. Photos that
     were not verified count as 0 inliers. Ties are sorted by similarity. If ``result.ranking`` has
-    scores, such as votes and inliers together, they replace the inliers.
+    scores, such as votes and inliers together, they replace the inliers; `WEIGHT` was not chosen for
+    these.
 
     Args:
         result: Result of a search by local features.
