@@ -829,14 +829,15 @@ figure, axes = dx.plots.subplots(5.8, 2.6)
 ax = axes[0, 0]
 ax.plot(weights, fused, marker="o", markersize=4)
 ax.axvline(0.75, color=dx.plots.NEUTRAL, linestyle="--", linewidth=1)
-ax.annotate("weight of our results", (0.75, min(fused)), (4, 0), textcoords="offset points")
+ax.text(0.74, min(fused), "weight of our results", ha="right")
 ax.set(xlabel="weight of local features", ylabel="mAP (%)")
 figure
 
 # %% [markdown]
-# *A mixture can be slightly better than local features alone, but not with the weight of the authors.*
+# *A mixture is slightly better than local features alone.*
 #
-# They fuse with DIR, which is better than DELF alone on Paris6k. Our R-MAC was not trained for retrieval.
+# The authors fuse with DIR, which is better than DELF alone on Paris6k, and give it the larger weight. Our R-MAC was not
+# trained for retrieval.
 #
 # ## What is not found?
 #
