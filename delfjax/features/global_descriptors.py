@@ -201,9 +201,8 @@ def fit_whitening(
 ) -> tuple[PCA, dict[str, PhotoError]]:
     """Fit a whitening of global descriptors to the photos of a folder.
 
-    If some photos are in the same sub-folder, a sub-folder is a landmark, and the whitening makes
-    photos of one landmark more alike. A photo outside of all sub-folders is a landmark of its own.
-    Otherwise, it is a PCA whitening.
+    If several photos have the same landmark (`PhotoFolder.landmarks`), the whitening makes photos of
+    one landmark more alike. Otherwise, it is a PCA whitening.
 
     ``path`` is the file for the descriptors of these photos, as in `extract_global_descriptors`.
     ``dimensions`` is the number of dimensions after the whitening.
@@ -213,10 +212,8 @@ def fit_whitening(
     """
     descriptors = extract_global_descriptors(extractor, photos, path)
     failed = descriptors.report.failed
-    found = zip(photos.names, photos.labels or photos.names, strict=True)
-    landmarks = {name: label or name for name, label in found}  # no label: not in a sub-folder
-    names = [name for name in photos.names if name not in failed]
-    vectors, labels = descriptors.select(names), [landmarks[name] for name in names]
+    landmarks = {name: each for name, each in photos.landmarks.items() if name not in failed}
+    vectors, labels = descriptors.select([*landmarks]), [*landmarks.values()]
     if 1 < len(set(labels)) < len(labels):
         return PCA.fit_discriminative(vectors, labels, dimensions=dimensions), failed
     return PCA.fit(vectors, dimensions=dimensions, whiten=True), failed

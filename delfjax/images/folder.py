@@ -111,6 +111,12 @@ class PhotoFolder:
         return labels if any(labels) else None
 
     @property
+    def landmarks(self) -> dict[str, str]:
+        """Landmark of each photo, by name: its label or, without a label, its own name."""
+        labels = self.labels or self.names
+        return {name: label or name for name, label in zip(self.names, labels, strict=True)}
+
+    @property
     def skipped_summary(self) -> str:
         """Sentence about the number and suffixes of the skipped files. Empty if there are none."""
         if not self.skipped:

@@ -124,7 +124,7 @@ class Run:
 
 
 NORM, ATTENTION = ExtractionConfig(selection="norm"), ExtractionConfig(selection="attention")
-# The paper does not say that the PCA is learned from the features with the highest scores.
+# The paper does not say from which features its PCA is learned, so these runs use random ones.
 RANDOM = PCAConfig(features=250, sample="random")
 DELF_NOFT = RunConfig(model="resnet50_v1", extraction=NORM, pca=RANDOM)
 DELF_FT = RunConfig(model="delf_ft", extraction=NORM, pca=RANDOM)
@@ -292,7 +292,8 @@ def load_results(
 def results_by_row(folder: Path = RESULTS, *, headline: bool = False) -> dict[str, list[Path]]:
     """Return a dict from method to its result files on all benchmarks, without the sweeps.
 
-    They include the results on `LARGE`, which are in the folder of its profile. ``headline`` is whether to include only the methods in the README's table.
+    They include the results on `LARGE`, which are in the folder of its profile. ``headline`` is
+    whether to include only the methods in the README's table.
     """
     rows = [run for run in RUNS.values() if run.features is None and run.kind not in SWEEPS]
     places = [(folder, name) for name in (*datasets.NAMES, datasets.LABELED)]

@@ -17,11 +17,7 @@ from delfjax.files import check_tensors
 from delfjax.ranges import ConfigError
 from delfjax.search.index import Content, Index, Neighbors, Tensors, Value
 
-QUERY_BUCKETS = (
-    128,
-    512,
-    1024,
-)  # a batch is padded to one of these sizes, so few programs are compiled
+QUERY_BUCKETS = (128, 512, 1024)  # a batch is padded to one of these sizes: few compiled programs
 CHUNK = 8192  # database rows of a chunk; with 1024 queries, the distances take 32 MB
 # Squared distance of rows that do not exist; not infinite.
 FARTHEST = float(np.finfo(np.float32).max)

@@ -45,10 +45,10 @@ def fit_projection(
         ValueError: If fewer than two pairs of photos match.
     """
     report, differences = ExtractionReport(), []
-    landmarks = dict(zip(photos.names, photos.labels or (), strict=False))
+    landmarks = photos.landmarks
     with tqdm(total=len(photos), desc="project", unit="photo") as bar:
         found = model.stream(iter_photos(photos, photos.names))
-        for _, named in groupby(found, key=lambda each: landmarks.get(each[0]) or each[0]):
+        for _, named in groupby(found, key=lambda each: landmarks[each[0]]):
             landmark = []
             for name, features in named:
                 bar.update()

@@ -928,6 +928,8 @@ def test_labels_are_the_first_folders_that_differ():
         assert folder_of(*one_folder).labels is None
     assert folder_of("set/petra/1.jpg", "set/rome/2.jpg").labels == ("petra", "rome")
     assert folder_of("README.md", "petra/1.jpg").labels == ("", "petra")
+    landmarks = folder_of("README.md", "petra/1.jpg").landmarks
+    assert landmarks == {"README.md": "README.md", "petra/1.jpg": "petra"}
 
 
 # --- many photos

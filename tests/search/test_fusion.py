@@ -6,11 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from delfjax.search.fusion import (
-    append_by_similarity,
-    fuse,
-    rank_by_similarity,
-)
+from delfjax.search.fusion import append_by_similarity, fuse, rank_by_similarity
 from delfjax.search.searcher import SearchResult
 from delfjax.types import Ranking
 
@@ -43,20 +39,9 @@ def test_scores_of_two_queries_can_be_compared():
 
 def test_weight_0_ranks_by_similarity_and_1_by_inliers():
     local = local_result([4, 1], [30, 3])
-    assert fuse(local, SIMILARITIES, features=50, weight=0.0).ranking.images.tolist() == [
-        0,
-        2,
-        1,
-        3,
-        4,
-    ]
-    assert fuse(local, SIMILARITIES, features=50, weight=1.0).ranking.images.tolist() == [
-        4,
-        1,
-        0,
-        2,
-        3,
-    ]
+    for weight, images in ((0.0, [0, 2, 1, 3, 4]), (1.0, [4, 1, 0, 2, 3])):
+        found = fuse(local, SIMILARITIES, features=50, weight=weight)
+        assert found.ranking.images.tolist() == images
 
 
 def test_equal_similarities_are_ranked_by_index():
