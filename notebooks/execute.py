@@ -14,10 +14,12 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import jupytext
 import nbformat
+import zmq
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from tqdm import tqdm
@@ -28,6 +30,7 @@ from delfjax.provenance import PROTOCOL
 FOLDER = Path(__file__).resolve().parent
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 CELL_TIMEOUT = 3600  # seconds
+WAKE_SECONDS = 1.0  # between two wake-ups of the wait for a reply
 WIDGET_STATE_LIMIT = 100_000  # bytes of JSON; a larger state is not saved
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ELAPSED = re.compile(r"\b\d\d:\d\d\b")  # every progress bar shows the elapsed time
@@ -92,6 +95,19 @@ def problems(source: Path) -> list[str]:
     return [words for words, found in checks.items() if found]
 
 
+async def keep_awake(client: NotebookClient) -> None:
+    """Wake the wait for the reply of a cell at intervals, until this task is canceled.
+
+    nbclient sends the outputs of widgets to the kernel while it waits for this reply. A send by
+    jupyter_client can consume the event that announces the reply, and the wait then never ends. A look
+    at the events of the socket announces the reply again.
+    """
+    while True:
+        await asyncio.sleep(WAKE_SECONDS)
+        with suppress(AttributeError, zmq.ZMQError):  # not connected yet, or not any more
+            client.kc.shell_channel.socket.get(zmq.EVENTS)
+
+
 async def run(
     source: Path, folder: Path, *, advance: Callable[[], object] = lambda: None
 ) -> nbformat.NotebookNode:
@@ -118,10 +134,13 @@ async def run(
         on_cell_executed=lambda **_: advance(),
     )
     (folder / "figures").mkdir(parents=True, exist_ok=True)
+    waking = asyncio.create_task(keep_awake(client))
     try:
         await client.async_execute()
     except (CellExecutionError, DeadKernelError, TimeoutError) as error:
         raise SystemExit(f"{source.stem}.ipynb, cell {started[-1]}: {error}") from error
+    finally:
+        waking.cancel()
     for cell in code_cells(notebook):
         cell.outputs = [output for output in cell.outputs if not is_progress_bar(output)]
     record["seconds"] = round(time.perf_counter() - start, 1)

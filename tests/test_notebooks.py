@@ -1,14 +1,19 @@
 """The notebooks are executed from their sources, clean and short, and use the public API."""
 
 import ast
+import asyncio
 import re
 import statistics
+import time
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import nbformat
 import pytest
+import zmq
+import zmq.asyncio
 from nbformat import NotebookNode
 
 from notebooks import execute
@@ -231,3 +236,25 @@ def test_check_finds_errors_and_stderr_in_outputs(source: Path) -> None:
     second.outputs = [nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])]
     execute.save(notebook, saved)
     assert execute.problems(source) == ["an error in its outputs", "stderr in its outputs"]
+
+
+def test_runner_receives_a_reply_whose_event_was_consumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def receive() -> bytes:
+        with zmq.asyncio.Context() as context:
+            socket, kernel = context.socket(zmq.PAIR), zmq.Context.instance().socket(zmq.PAIR)
+            with socket, kernel:
+                kernel.connect(f"tcp://127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}")
+                waiting = asyncio.ensure_future(socket.poll())
+                await asyncio.sleep(0.2)
+                kernel.send(b"reply")
+                time.sleep(0.2)  # the event loop must not see the reply first
+                zmq.Socket.shadow(socket).get(zmq.EVENTS)  # as jupyter_client's send does
+                assert not (await asyncio.wait({waiting}, timeout=0.5))[0], "no wake-up is needed"
+                channel = SimpleNamespace(shell_channel=SimpleNamespace(socket=socket))
+                waking = asyncio.ensure_future(execute.keep_awake(SimpleNamespace(kc=channel)))
+                await asyncio.wait_for(waiting, 30)
+                waking.cancel()
+                return await socket.recv()
+
+    monkeypatch.setattr(execute, "WAKE_SECONDS", 0.1)
+    assert asyncio.run(receive()) == b"reply"
