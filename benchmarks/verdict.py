@@ -11,7 +11,6 @@ near their epipolar line, by the true cameras (``scenes``) or a fundamental matr
 In the other sets, photos of one folder may show different sides, so only false alarms count.
 """
 
-import math
 import pickle
 from collections import Counter
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
-from scipy import optimize, special
+from scipy import optimize, special, stats
 from tqdm.auto import tqdm
 
 import delfjax as dx
@@ -259,16 +258,8 @@ def wilson(hits: int, count: int) -> list[float] | None:
     """Return a share in percent, with its 95% interval (Wilson). None without any case."""
     if not count:
         return None
-    low, high = proportion_interval(hits, count)
+    low, high = stats.binomtest(hits, count).proportion_ci(method="wilson")
     return [round(100 * each, 2) for each in (hits / count, low, high)]
-
-
-def proportion_interval(hits: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Return the Wilson interval of a share."""
-    share, extra = hits / count, z * z / count
-    center = (share + extra / 2) / (1 + extra)
-    half = z / (1 + extra) * math.sqrt(share * (1 - share) / count + extra / count / 4)
-    return max(center - half, 0.0), min(center + half, 1.0)
 
 
 def errors(setting: Setting, pairs: list[Pair], folder: Path) -> dict:

@@ -24,9 +24,8 @@ from tqdm.auto import tqdm
 
 import delfjax as dx
 from delfjax.datasets import rendered
-from delfjax.datasets.benchmark import Benchmark
+from delfjax.datasets.benchmark import Benchmark, Truth
 from delfjax.datasets.labeled_folder import labeled
-from delfjax.datasets.truth import Truth
 from delfjax.evaluation.benchmark import Evaluation
 from delfjax.evaluation.metrics import score_rankings
 from delfjax.evaluation.significance import bootstrap_interval
@@ -110,14 +109,7 @@ def by_ransac(config: dx.RansacConfig) -> Callable[[list[Matches]], np.ndarray]:
 
 def official(matches: list[Matches]) -> np.ndarray:
     """Count inliers as ``image_reranking`` of the official code: at most 3 count as 0."""
-    near = [one.distances <= 0.9 for one in matches]
-    kept = [
-        replace(
-            one, query=one.query[rows], database=one.database[rows], distances=one.distances[rows],
-            scales=None,
-        )
-        for one, rows in zip(matches, near, strict=True)
-    ]  # fmt: skip
+    kept = [one[one.distances <= 0.9] for one in matches]
     inliers = by_ransac(OFFICIAL)(kept)
     return np.where(inliers > 3, inliers, 0)
 

@@ -135,17 +135,6 @@ def check_regular(path: Path) -> None:
     path.open("rb").close()  # safetensors reports a missing permission as a missing file
 
 
-def list_files(folder: Path, suffix: str) -> list[Path]:
-    """List the files of a folder that have a suffix, sorted. A missing folder has no files.
-
-    Raises:
-        OSError: If the folder exists but cannot be listed.
-    """
-    with suppress(FileNotFoundError):  # Path.glob would suppress other errors too
-        return sorted(path for path in folder.iterdir() if path.suffix == suffix)
-    return []
-
-
 def explain(error: OSError) -> str:
     """Describe an `OSError` in one line: the file, the cause and a fix."""
     if not (error.errno and error.filename):
@@ -168,11 +157,9 @@ def check_size(size: int, limit: int) -> None:
         raise ValueError(f"{size:,} bytes are more than the limit of {limit:,}")
 
 
-def read_json(
-    path: Path, *, fix: str, error: type[Exception] = StoreError, expected: str = "a JSON object"
-) -> dict[str, Any]:
+def read_json(path: Path, *, fix: str, expected: str = "a JSON object") -> dict[str, Any]:
     """Read a JSON object, and verify its checksum if any. Arguments and errors: see `reading`."""
-    with reading(path, expected, fix=fix, error=error):
+    with reading(path, expected, fix=fix):
         check_size(path.stat().st_size, MAX_JSON_BYTES)
         return _parse_object(path.read_text(encoding="utf-8"))
 

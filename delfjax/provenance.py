@@ -23,7 +23,7 @@ PROTOCOL = 2
 """Version of the code that computes results. Increase it when a change of the code is meant to change
 results with the same `RunConfig`. `delfjax reproduce` then computes all older results again."""
 
-FEATURES = 2
+FEATURES = 3
 """Version of the code that extracts and stores features. Increase it when a change of the code is meant
 to change features with the same configuration, or the format of feature stores. Cached features of other
 versions are not used."""

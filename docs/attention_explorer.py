@@ -6,8 +6,9 @@ The page shows four rendered landmarks and two photos of scikit-learn. Make it a
 
 from pathlib import Path
 
+from sklearn.datasets import load_sample_image
+
 import delfjax as dx
-from delfjax.images import samples
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "_static" / "attention_explorer.html"
@@ -22,7 +23,7 @@ TEXT = (
 
 def main() -> None:
     """Run both models on all photos, and write the page."""
-    photos = {"temple": samples.temple(), "flower": samples.flower()}
+    photos = {"temple": load_sample_image("china.jpg"), "flower": load_sample_image("flower.jpg")}
     folder = ROOT / "data" / "landmarks" / "eval" / "images"
     for name in LANDMARKS:
         photos[name] = dx.read_image(folder / f"{name}_000.jpg")

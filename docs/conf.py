@@ -102,7 +102,7 @@ highlight_language = "none"  # for code blocks without a language: shell and tex
 default_role = "py:obj"  # `name` in a docstring is a link if the name exists
 nitpicky = True
 # Type variables and aliases of one module have no page of their own.
-UNDOCUMENTED = r"delfjax\.[\w.]+\.(Item|Result|Config|Module|Value|Part|Wanted|Read)"
+UNDOCUMENTED = r"delfjax\.[\w.]+\.(Item|Result|Config|Module|Value)"
 nitpick_ignore_regex = [
     ("py:.*", r"(?!delfjax\.).*"),  # names of other libraries: resolving them needs a network
     ("py:.*", UNDOCUMENTED),

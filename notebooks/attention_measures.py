@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import center_of_mass, gaussian_filter, shift
 from sklearn.metrics import average_precision_score
 
-from delfjax.evaluation.localization import hit_rate
+from delfjax.evaluation.report import hit_rate
 from delfjax.features.extraction import ScoreMaps, Selection
 from delfjax.features.pyramid import STRIDE
 from delfjax.models.backbone import ResNet

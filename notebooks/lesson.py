@@ -14,10 +14,10 @@ import jax
 import numpy as np
 from IPython.display import Markdown
 from jaxtyping import Float, UInt8
+from sklearn.datasets import load_sample_image
 
 from delfjax.datasets import rendered
 from delfjax.features.pyramid import merge_levels
-from delfjax.images import samples
 from delfjax.images.folder import PhotoFolder
 from delfjax.images.reading import read_image
 from delfjax.models.zoo import zoo
@@ -27,6 +27,7 @@ from delfjax.training.data import center_square
 from delfjax.types import Photo
 
 REPEATS = 5  # measurements of one time
+INCLUDED = {"pavilion": "china.jpg", "flower": "flower.jpg"}  # photos of scikit-learn (CC BY 2.0)
 REAL_PHOTOS = rendered.ROOT.parent / "photos"
 
 
@@ -64,8 +65,9 @@ def milliseconds(function: Callable[..., object], *arguments: object) -> float:
 
 def real_photo(name: str) -> Photo:
     """Read a photo of ``data/photos``, such as ``"berlin_01"``, or ``"pavilion"`` or ``"flower"``."""
-    included = {"pavilion": samples.temple, "flower": samples.flower}  # they come with scikit-learn
-    return included[name]() if name in included else read_image(REAL_PHOTOS / f"{name}.jpg")
+    if name in INCLUDED:
+        return np.asarray(load_sample_image(INCLUDED[name]))
+    return read_image(REAL_PHOTOS / f"{name}.jpg")
 
 
 def square_photos(

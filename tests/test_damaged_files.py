@@ -18,7 +18,7 @@ from benchmarks.artifacts import KINDS, descriptors
 from benchmarks.damaged import content, try_kind
 from delfjax.datasets.benchmark import DatasetError
 from delfjax.datasets.google_landmarks import read_labels
-from delfjax.datasets.pickles import load_plain
+from delfjax.datasets.revisited import load_plain
 from delfjax.datasets.text_files import read_lines
 from delfjax.features.global_descriptors import (
     GlobalConfig,
@@ -93,13 +93,6 @@ def test_files_without_checksums_still_open(written, tmp_path, name, kind):
     save_file(load_file(written / name), tmp_path / name, {HEADER: json.dumps(old)} if old else {})
     read = KINDS[kind].read
     assert content(read(tmp_path)) == content(read(written))
-
-
-def test_global_descriptors_of_0_1_0_still_open(tmp_path):
-    metadata = {"names": '["a", "b"]', "made_by": '{"model": "x"}'}
-    save_file({"vectors": np.eye(2, dtype=np.float32)}, tmp_path / "old.safetensors", metadata)
-    found = GlobalDescriptors.load(tmp_path / "old.safetensors")
-    assert (found.names, found.made_by, dict(found.sources)) == (("a", "b"), {"model": "x"}, {})
 
 
 @pytest.mark.parametrize("name", ["", FILE])

@@ -19,8 +19,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from PIL import Image
+from sklearn.datasets import load_sample_image
 
-from delfjax.images import samples
 from delfjax.types import Features
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,7 +109,10 @@ def test_the_wheel_works_outside_the_checkout(tmp_path: Path) -> None:
         *("--target", packages, wheel),
         cwd=tmp_path,
     )
-    for name, photo in (("one.png", samples.temple()), ("other.png", samples.temple()[8:, 16:])):
+    for name, photo in (
+        ("one.png", load_sample_image("china.jpg")),
+        ("other.png", load_sample_image("china.jpg")[8:, 16:]),
+    ):
         Image.fromarray(photo).save(tmp_path / name)
     model = ["--model", "delf_ft", "--longest", "96"]
     printed = run(

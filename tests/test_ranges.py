@@ -12,7 +12,6 @@ from delfjax.features.cluster import connect_cluster
 from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.extraction import ExtractionConfig
 from delfjax.features.global_descriptors import GlobalConfig
-from delfjax.features.handcrafted import HandcraftedConfig
 from delfjax.features.pyramid import PyramidConfig
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.ranges import SEED, Range, check_change, check_number
@@ -25,7 +24,7 @@ from delfjax.training.config import paper_config
 
 TRAINING = paper_config()
 CONFIGS = [
-    *(PyramidConfig(), ExtractionConfig(), HandcraftedConfig(), PCAConfig(), GlobalConfig()),
+    *(PyramidConfig(), ExtractionConfig(), PCAConfig(), GlobalConfig()),
     *(RansacConfig(), SearchConfig(), NNDescentConfig(), ProductQuantizationConfig()),
     *(ExpansionConfig(), RunConfig(global_descriptor=GlobalConfig())),
     *(TRAINING, TRAINING.network, TRAINING.augmentation, TRAINING.optimizer),

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from sklearn.datasets import load_sample_image
 
 from benchmarks.speed.networks import MODEL
 from benchmarks.speed.race import Row, compare, race
 from benchmarks.timing import measure
-from delfjax.images.samples import temple
 
 DELFJAX = (sys.executable, "-m", "delfjax")
 SIDE = 640  # pixels: the longest side of the photos
@@ -36,7 +36,7 @@ def run() -> list[Row]:
         {"pip --version": start(sys.executable, "-m", "pip", "--version")},
     )
     with tempfile.TemporaryDirectory() as folder:
-        photo = Image.fromarray(temple())
+        photo = Image.fromarray(load_sample_image("china.jpg"))
         photo.thumbnail((SIDE, SIDE))
         one, other = Path(folder) / "one.jpg", Path(folder) / "other.jpg"
         photo.save(one)

@@ -7,31 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from delfjax import datasets
-from delfjax.cli.options import (
-    add_advanced_group,
-    add_extraction_options,
-    add_index_option,
-    add_json_option,
-    add_model_options,
-    add_pca_options,
-    add_search_options,
-    add_stage_options,
-    run_config,
-)
-from delfjax.cli.output import (
-    OK,
-    UsageError,
-    check_folder,
-    check_outputs,
-    list_failures,
-    print_result,
-    show,
-)
+from delfjax.cli import options as shared
+from delfjax.cli.output import UsageError, check_folder, check_outputs, print_result, show
 from delfjax.datasets.benchmark import Benchmark
 from delfjax.datasets.catalog import data_folder
 from delfjax.datasets.labeled_folder import describe_classes
 from delfjax.evaluation.benchmark import evaluate as evaluate_benchmark
 from delfjax.evaluation.report import format_report, report
+from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.factory import load
 from delfjax.images.folder import scan
 
@@ -76,21 +59,20 @@ def _add_shared_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", type=Path, metavar="FOLDER", help=store)
     page = "write a web page with the first results of each query into this .html file"
     parser.add_argument("--page", type=Path, metavar="FILE", help=page)
-    add_model_options(parser)
-    add_json_option(parser)
-    add_stage_options(parser)
-    advanced = add_advanced_group(parser)
-    add_extraction_options(advanced)
-    add_pca_options(advanced)
-    add_index_option(advanced)
-    add_search_options(advanced)
+    shared.add_model_options(parser)
+    shared.add_json_option(parser)
+    shared.add_stage_options(parser)
+    advanced = parser.add_argument_group(shared.ADVANCED)
+    shared.add_fields(advanced, *shared.EXTRACTION, PCAConfig())
+    shared.add_index_option(advanced)
+    shared.add_fields(advanced, *shared.SEARCH)
 
 
 def _run(load_benchmark: Callable[[], Benchmark], options: argparse.Namespace) -> int:
     """Evaluate a benchmark, print the scores, and write the requested files."""
     check_outputs(options)
     check_folder("--store", options.store)
-    config = run_config(options)
+    config = shared.run_config(options)
     config.check()
     if options.store and not config.uses_local_features:
         raise UsageError(
@@ -107,6 +89,5 @@ def _run(load_benchmark: Callable[[], Benchmark], options: argparse.Namespace) -
 
         write_evaluation_page(evaluation, options.page)
 
-    writers = {"--page": write_page} if options.page else {}
-    code = print_result(options, result, format_report(evaluation, result), writers)
-    return list_failures(evaluation.report) if code == OK else code
+    text = format_report(evaluation, result)
+    return print_result(options, result, text, evaluation.report, page=write_page)

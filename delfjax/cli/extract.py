@@ -3,23 +3,9 @@
 import argparse
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 
-from delfjax.cli.options import (
-    add_advanced_group,
-    add_backend_option,
-    add_extraction_options,
-    add_index_option,
-    add_json_option,
-    add_model_options,
-    add_number,
-    add_pca_options,
-    add_search_options,
-    extraction_config,
-    pca_config,
-    search_config,
-)
+from delfjax.cli import options as shared
 from delfjax.cli.output import (
     OK,
     UsageError,
@@ -42,7 +28,7 @@ from delfjax.search.exact import ExactIndex
 from delfjax.search.hloc import export_hloc
 from delfjax.search.index import NEIGHBORS, IndexConfig, build_index, check_no_folder
 from delfjax.search.photo_search import remove_photos
-from delfjax.search.searcher import Searcher
+from delfjax.search.searcher import SearchConfig, Searcher
 
 NAMES_SHOWN = 10  # names of each group of photos that `delfjax extract` prints
 
@@ -53,25 +39,24 @@ def extract_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("store", type=Path, metavar="STORE", help="folder of the feature store")
     prune = "remove photos from STORE that are no longer in FOLDER"
     parser.add_argument("--prune", action="store_true", help=prune)
-    add_model_options(parser)
-    add_backend_option(parser)
-    advanced = add_advanced_group(parser)
+    shared.add_model_options(parser)
+    shared.add_backend_option(parser)
+    advanced = parser.add_argument_group(shared.ADVANCED)
     database = "learn the PCA only from files that match this pattern"
     advanced.add_argument("--database", default="*", metavar="PATTERN", help=database)
     place = advanced.add_mutually_exclusive_group()
     scheduler = "extract on the Dask cluster at this address"
     place.add_argument("--scheduler", metavar="ADDRESS", help=scheduler)
     workers = "extract with N Dask workers on this machine"
-    add_number(place, "--workers", None, WORKERS, workers)
-    add_extraction_options(advanced)
-    add_pca_options(advanced)
+    shared.add_number(place, "--workers", None, WORKERS, workers)
+    shared.add_fields(advanced, *shared.EXTRACTION, PCAConfig())
 
 
 def extract(options: argparse.Namespace) -> int:
     """Run ``delfjax extract``."""
     check_folder("STORE", options.store)
-    extraction = extraction_config(options)
-    config = replace(pca_config(options), database=options.database)
+    extraction = shared.extraction_config(options)
+    config = shared.read_config(options, PCAConfig(), database=options.database)
     photos = scan(options.folder)
     model = load_model(options, extraction)
     with connect_cluster(scheduler=options.scheduler, workers=options.workers) as client:
@@ -117,8 +102,8 @@ def _gone(store: FeatureStore, photos: PhotoFolder) -> list[str]:
 def index_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax index``."""
     parser.add_argument("store", type=Path, metavar="STORE", help="folder of the feature store")
-    add_index_option(parser)
-    add_json_option(parser)
+    shared.add_index_option(parser)
+    shared.add_json_option(parser)
 
 
 def index(options: argparse.Namespace) -> int:
@@ -155,16 +140,18 @@ def export_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("store", type=Path, metavar="STORE", help="folder of the feature store")
     out = "write features.h5, matches.h5 and pairs.txt into this folder"
     parser.add_argument("folder", type=Path, metavar="FOLDER", help=out)
-    add_number(parser, "--top", 20, COUNT, "match each photo with its N best results")
-    advanced = add_advanced_group(parser)
-    add_index_option(advanced)
-    add_search_options(advanced)
+    shared.add_number(parser, "--top", 20, COUNT, "match each photo with its N best results")
+    advanced = parser.add_argument_group(shared.ADVANCED)
+    shared.add_index_option(advanced)
+    shared.add_fields(advanced, *shared.SEARCH)
 
 
 def export(options: argparse.Namespace) -> int:
     """Run ``delfjax export``."""
     check_folder("FOLDER", options.folder)
-    searcher = Searcher(open_store(options.store), options.index, search_config(options))
+    searcher = Searcher(
+        open_store(options.store), options.index, shared.read_config(options, SearchConfig())
+    )
     export_hloc(searcher, options.folder, top=options.top)
     show(f"{options.folder}: features and matches of {len(searcher.database)} photos")
     return OK

@@ -34,7 +34,7 @@ FAILURE_NAMES = ("PanicException", "KilledWorker")
 # command is used.
 COMMANDS = {
     "search": ("search", "find the photos of a folder that show the same place as a query photo"),
-    "match": ("match", "match the local features of two photos and fit an affine map by RANSAC"),
+    "match": ("search", "match the local features of two photos and fit an affine map by RANSAC"),
     "models": ("models", "list the models: training, size, mAP and license"),
     "extract": ("extract", "extract the features of a folder of photos into a feature store"),
     "index": ("extract", "build an index of a feature store, and print build time and recall"),
@@ -45,7 +45,7 @@ COMMANDS = {
     "train": ("train", "train descriptors or attention, or resume an interrupted training run"),
     "fit-projection": ("train", "learn a projection of the descriptors of a model from landmarks"),
     "import-weights": (
-        "import_weights",
+        "models",
         "convert the published weights of DELF or DELG to a model file",
     ),
     "reproduce": ("reproduce", "compute missing results of the paper's table and figures"),

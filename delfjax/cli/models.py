@@ -1,10 +1,17 @@
-"""The command ``delfjax models``, which lists the models that can be loaded by name."""
+"""The commands ``delfjax models`` and ``import-weights``, which list and convert models."""
 
 import argparse
+from pathlib import Path
 
-from delfjax.cli.options import add_json_option
-from delfjax.cli.output import check_outputs, print_result
+from delfjax.cli import options as shared
+from delfjax.cli.output import check_model_file, check_outputs, print_result, show
+from delfjax.features.extract_folder import PCAConfig
 from delfjax.features.factory import DEFAULT_MODEL
+from delfjax.features.pca import PCA
+from delfjax.models.checkpoints import save_model
+from delfjax.models.conversion import WeightsError
+from delfjax.models.published import DELF_V1, read_published
+from delfjax.models.tensor_bundle import read_datum
 from delfjax.models.zoo import ModelCard, model_cards
 from delfjax.provenance import to_plain
 
@@ -13,11 +20,12 @@ NOTE = (
     "real: 426 web photos of seven landmarks, 100 / 1000 features per photo.\n"
     "Choose a model by --model NAME or, in Python, delfjax.load(NAME)."
 )
+PCA_FILES = ("mean.datum", "pca_proj_mat.datum", "pca_variances.datum")  # in the folder pca
 
 
 def models_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax models``."""
-    add_json_option(parser)
+    shared.add_json_option(parser)
 
 
 def models(options: argparse.Namespace) -> int:
@@ -40,4 +48,61 @@ def _describe(name: str, card: ModelCard) -> str:
         f"  mAP       rendered {rendered}, real {real}\n"
         f"  size      {card.size}\n"
         f"  license   {card.license}\n"
+    )
+
+
+def import_weights_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``delfjax import-weights``."""
+    path = (
+        "folder of DELF or DELG as unpacked, a TensorFlow checkpoint (prefix or .index file), or a "
+        ".safetensors file with the weights of DeLF-pytorch or DELG of PyTorch"
+    )
+    parser.add_argument("path", type=Path, metavar="PATH", help=path)
+    out = "model file to write, for `delfjax extract --model` and `dx.load`"
+    parser.add_argument("--out", type=Path, required=True, metavar="MODEL.safetensors", help=out)
+    dimensions = "dimensions of the published PCA that are kept, if PATH has a PCA"
+    default = PCAConfig()
+    shared.add_field(parser, default, "dimensions", dimensions, default=default.dimensions)
+
+
+def import_weights(options: argparse.Namespace) -> int:
+    """Run ``delfjax import-weights``: write the model file, and the PCA next to it."""
+    path, out = options.path, options.out
+    check_model_file("--out", out, source=path)
+    model = read_published(path)
+    spec, known = model.backbone.spec, DELF_V1 if model.is_delf_v1 else None
+    imported = {"imported_from": model.source.name, "published_as": known}
+    save_model(
+        out,
+        model.backbone,
+        model.attention,
+        with_backbone=True,
+        training=imported,
+        half_precision=False,
+    )
+    show(
+        f"{out}: {spec.name}, blocks {spec.blocks[:3]}, {model.attention.dimensions} dimensions; "
+        f"{f'all tensors are those of {known}' if known else 'not a release whose checksums are known'}"
+    )
+    folders = (folder / "pca" for folder in (path, *model.source.parents[:3]))
+    if (folder := next(filter(Path.is_dir, folders), None)) is not None:
+        pca_path = out.with_name(f"{out.stem}_pca.safetensors")
+        _read_pca(folder, options.dimensions).save(pca_path)
+        show(f"{pca_path}: the PCA of {folder}, {options.dimensions} dimensions")
+    return 0
+
+
+def _read_pca(folder: Path, dimensions: int) -> PCA:
+    """Read the published PCA, and keep the first dimensions."""
+    mean, components, variances = (read_datum(folder / name) for name in PCA_FILES)
+    if components.shape != (mean.size, variances.size) or dimensions > len(components):
+        raise WeightsError(
+            f"{folder}: mean, matrix and variances have the shapes {mean.shape}, {components.shape} and "
+            f"{variances.shape}; expected a square matrix of at least {dimensions} rows. "
+            "Fix: unpack the archive again, or use fewer --dimensions"
+        )
+    return PCA(
+        mean=mean.ravel(),
+        components=components[:dimensions].copy(),
+        variances=variances.ravel()[:dimensions].copy(),
     )

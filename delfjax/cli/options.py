@@ -1,12 +1,13 @@
 """Options that several commands share, and functions that turn options into configurations.
 
-The tables of this module map the names of options to their help texts. An option sets the field of the
-same name of a configuration, or the field in `FIELDS`.
+`OPTIONS` maps the classes of configurations to tables of options and help texts. An option sets the field of
+the same name, or the field in `FIELDS`.
 """
 
 import argparse
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -21,6 +22,7 @@ from delfjax.features.handcrafted import NAMES as HANDCRAFTED
 from delfjax.features.pyramid import PyramidConfig
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.models.pooling import POOLINGS
+from delfjax.provenance import Config
 from delfjax.ranges import UNIONS, Range, check_change, check_number
 from delfjax.search.expansion import ExpansionConfig, ExpansionKind
 from delfjax.search.index import EXACT_LIMIT, KINDS, IndexConfig
@@ -31,53 +33,53 @@ FIELDS = {
     "global_dimensions": "whitening_dimensions",
     "pca_seed": "seed",
 }
-PYRAMID_OPTIONS = {
-    "longest": "shrink larger photos so that the longest side has this many pixels",
-    "resizing": "how photos are resized; tensorflow1 is the method of the official code of DELF",
+OPTIONS: Mapping[type, Mapping[str, str]] = {
+    PyramidConfig: {
+        "longest": "shrink larger photos so that the longest side has this many pixels",
+        "resizing": "how photos are resized; tensorflow1 is the method of the official code of DELF",
+    },
+    ExtractionConfig: {
+        "selection": "score that selects features; by default attention if the model has it, else norm",
+        "max_features": "maximum number of features per photo",
+        "nms_iou": "drop a feature if its intersection over union with a better feature exceeds this value; 1 "
+        "keeps all",
+        "min_contrast": "minimum contrast around a feature, in gray levels; 0 keeps features of empty areas; "
+        "the default is 1, and 0 (as in the official code) in evaluations",
+        "min_score": "minimum score of a feature; by default 0, and 100 in the official configuration of DELF",
+        "cell_step": "use every n-th row and column of conv4; the official network of DELF uses 2, a stride of "
+        "32 pixels",
+    },
+    PCAConfig: {
+        "dimensions": "dimensions of a descriptor after the PCA",
+        "whiten": "divide each dimension by its standard deviation after the PCA",
+        "pca_seed": "random seed for the choice of photos and features from which the PCA is learned",
+    },
+    RansacConfig: {
+        "residual": "inlier threshold: largest distance from a mapped point to its match, in pixels",
+        "scale_aware": "let the inlier threshold follow the scales of the features; by default yes, and no (as "
+        "in the paper) in evaluations",
+        "hypotheses": "number of random samples of matches that RANSAC draws for a pair of photos",
+        "seed": "random seed of RANSAC",
+    },
+    SearchConfig: {
+        "neighbors": "number K of nearest database features that are found for each query feature",
+        "verified": "number of photos to verify by RANSAC, most votes first; 0 ranks by votes alone",
+        "score": "score that ranks the photos; the default is votes+inliers, and inliers (as in the paper) in "
+        "evaluations",
+        "max_distance": "largest L2 distance from a query descriptor to the descriptor of a neighbor",
+        "ratio": "largest ratio of the distance of a neighbor to that of the K-th neighbor; 1 keeps all",
+        "features": "use only the N best features of each photo; by default all",
+        "truncate": "use only the first N dimensions of each descriptor; by default all",
+    },
+    RunConfig: {
+        "global_dimensions": "dimensions of a global descriptor after --global-whiten",
+        "fuse": "weight of RANSAC inliers in late fusion with global similarity, 0 to 1, such as 0.75",
+        "shortlist": "re-rank the N most similar photos by local features with geometric verification",
+    },
 }
-EXTRACTION_OPTIONS = {
-    "selection": "score that selects features; by default attention if the model has it, else norm",
-    "max_features": "maximum number of features per photo",
-    "nms_iou": "drop a feature if its intersection over union with a better feature exceeds this value; 1 "
-    "keeps all",
-    "min_contrast": "minimum contrast around a feature, in gray levels; 0 keeps features of empty areas; "
-    "the default is 1, and 0 (as in the official code) in evaluations",
-    "min_score": "minimum score of a feature; by default 0, and 100 in the official configuration of DELF",
-    "cell_step": "use every n-th row and column of conv4; the official network of DELF uses 2, a stride of "
-    "32 pixels",
-}
-PCA_OPTIONS = {
-    "dimensions": "dimensions of a descriptor after the PCA",
-    "whiten": "divide each dimension by its standard deviation after the PCA",
-    "pca_seed": "random seed for the choice of photos and features from which the PCA is learned",
-}
-RANSAC_OPTIONS = {
-    "residual": "inlier threshold: largest distance from a mapped point to its match, in pixels",
-    "scale_aware": "let the inlier threshold follow the scales of the features; by default yes, and no (as "
-    "in the paper) in evaluations",
-    "hypotheses": "number of random samples of matches that RANSAC draws for a pair of photos",
-    "seed": "random seed of RANSAC",
-}
-SEARCH_OPTIONS = {
-    "neighbors": "number K of nearest database features that are found for each query feature",
-    "verified": "number of photos to verify by RANSAC, most votes first; 0 ranks by votes alone",
-    "score": "score that ranks the photos; the default is votes+inliers, and inliers (as in the paper) in "
-    "evaluations",
-    "max_distance": "largest L2 distance from a query descriptor to the descriptor of a neighbor",
-    "ratio": "largest ratio of the distance of a neighbor to that of the K-th neighbor; 1 keeps all",
-    "features": "use only the N best features of each photo; by default all",
-    "truncate": "use only the first N dimensions of each descriptor; by default all",
-}
-STAGE_OPTIONS = {
-    "global_dimensions": "dimensions of a global descriptor after --global-whiten",
-    "fuse": "weight of RANSAC inliers in late fusion with global similarity, 0 to 1, such as 0.75",
-    "shortlist": "re-rank the N most similar photos by local features with geometric verification",
-}
-
-
-def add_advanced_group(parser: argparse.ArgumentParser) -> argparse._ActionsContainer:
-    """Add the group of the options that most users do not need."""
-    return parser.add_argument_group("advanced options")
+EXTRACTION = PyramidConfig(), ExtractionConfig()
+SEARCH = SearchConfig(), RansacConfig()
+ADVANCED = "advanced options"  # title of the group of options that most users do not need
 
 
 def add_json_option(parser: argparse._ActionsContainer) -> None:
@@ -103,32 +105,10 @@ def add_backend_option(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--backend", choices=get_args(Backend), default="jax", help=text)
 
 
-def add_extraction_options(parser: argparse._ActionsContainer) -> None:
-    """Add the options for the image pyramid and the selection of features."""
-    add_fields(parser, PyramidConfig(), PYRAMID_OPTIONS)
-    add_fields(parser, ExtractionConfig(), EXTRACTION_OPTIONS)
-
-
-def add_pca_options(parser: argparse._ActionsContainer) -> None:
-    """Add the options for the PCA of local descriptors."""
-    add_fields(parser, PCAConfig(), PCA_OPTIONS)
-
-
 def add_index_option(parser: argparse._ActionsContainer) -> None:
     """Add the option for the kind of index."""
     kinds = f"kind of index; auto is exact for up to {EXACT_LIMIT:,} descriptors, else nndescent"
     parser.add_argument("--index", "--kind", choices=("auto", *KINDS), default="auto", help=kinds)
-
-
-def add_ransac_options(parser: argparse._ActionsContainer) -> None:
-    """Add the options for geometric verification."""
-    add_fields(parser, RansacConfig(), RANSAC_OPTIONS)
-
-
-def add_search_options(parser: argparse._ActionsContainer) -> None:
-    """Add the options of the search by local features, with geometric verification."""
-    add_fields(parser, SearchConfig(), SEARCH_OPTIONS)
-    add_ransac_options(parser)
 
 
 def add_stage_options(parser: argparse.ArgumentParser) -> None:
@@ -143,19 +123,19 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
         "'rendered_train': from the rendered training landmarks"
     )
     group.add_argument("--global-whiten", dest="whitening", metavar="FOLDER", help=whiten)
-    add_fields(group, RunConfig(global_descriptor=GlobalConfig()), STAGE_OPTIONS)
+    add_fields(group, RunConfig(global_descriptor=GlobalConfig()))
     expand = (
         "kind of query expansion: add features of the best results to the query, and search again"
     )
     group.add_argument("--expand", choices=get_args(ExpansionKind), help=expand)
 
 
-def add_fields(
-    parser: argparse._ActionsContainer, config: object, texts: Mapping[str, str]
-) -> None:
-    """Add the options of a table, for fields of a configuration."""
-    for name, text in texts.items():
-        add_field(parser, config, name, text, default=getattr(config, FIELDS.get(name, name)))
+def add_fields(parser: argparse._ActionsContainer, *configs: object) -> None:
+    """Add the options in `OPTIONS` for the fields of configurations that hold the defaults."""
+    for config in configs:
+        for name, text in OPTIONS[type(config)].items():
+            default = getattr(config, FIELDS.get(name, name))
+            add_field(parser, config, name, text, default=default)
 
 
 def add_field(
@@ -210,11 +190,6 @@ def _checked(
     return convert
 
 
-def read_fields(options: argparse.Namespace, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values of the options of a table, by field of the configuration."""
-    return {FIELDS.get(name, name): getattr(options, name) for name in texts}
-
-
 def refuse_unused(option: str, is_given: bool, needed: str, value: object) -> None:
     """Raise a `UsageError` if an option is given, but the option ``needed`` has no ``value``."""
     if is_given and not value:
@@ -223,35 +198,27 @@ def refuse_unused(option: str, is_given: bool, needed: str, value: object) -> No
         )
 
 
+def read_config(options: argparse.Namespace, config: Config, **others: Any) -> Config:
+    """Return a configuration, and those that it contains, with the values of options and ``others``."""
+    values = {FIELDS.get(name, name): getattr(options, name) for name in OPTIONS[type(config)]}
+    for name, each in vars(config).items():
+        if type(each) in OPTIONS:
+            values[name] = read_config(options, each)
+    return replace(config, **values | others)
+
+
 def extraction_config(options: argparse.Namespace) -> ExtractionConfig:
     """Return the configuration of the image pyramid and the selection of features."""
-    pyramid = PyramidConfig(**read_fields(options, PYRAMID_OPTIONS))
-    config = ExtractionConfig(pyramid=pyramid, **read_fields(options, EXTRACTION_OPTIONS))
     if options.model in HANDCRAFTED:
         defaults = vars(PyramidConfig()) | vars(ExtractionConfig())
-        for name in ("resizing", *EXTRACTION_OPTIONS):
+        for name in ("resizing", *OPTIONS[ExtractionConfig]):
             if name != "max_features" and getattr(options, name) != defaults[name]:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(
                     f"{option} has no effect with --model {options.model}, which has no network. "
                     f"Fix: leave out {option}, or choose another model"
                 )
-    return config
-
-
-def pca_config(options: argparse.Namespace) -> PCAConfig:
-    """Return the configuration of the PCA of local descriptors."""
-    return PCAConfig(**read_fields(options, PCA_OPTIONS))
-
-
-def ransac_config(options: argparse.Namespace) -> RansacConfig:
-    """Return the configuration of geometric verification."""
-    return RansacConfig(**read_fields(options, RANSAC_OPTIONS))
-
-
-def search_config(options: argparse.Namespace) -> SearchConfig:
-    """Return the configuration of the search by local features."""
-    return SearchConfig(ransac=ransac_config(options), **read_fields(options, SEARCH_OPTIONS))
+    return read_config(options, ExtractionConfig())
 
 
 def run_config(options: argparse.Namespace) -> RunConfig:
@@ -261,14 +228,13 @@ def run_config(options: argparse.Namespace) -> RunConfig:
     pooled = None
     if options.pooling:
         pooled = GlobalConfig(pooling=options.pooling, longest=options.longest)
-    return RunConfig(
+    return read_config(
+        options,
+        RunConfig(),
         model=options.model,
         extraction=extraction_config(options),
-        pca=pca_config(options),
         index=IndexConfig(kind=options.index),
-        search=search_config(options),
         global_descriptor=pooled,
         whitening=options.whitening,
         expansion=ExpansionConfig(kind=options.expand) if options.expand else None,
-        **read_fields(options, STAGE_OPTIONS),
     )

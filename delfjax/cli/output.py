@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,7 +99,7 @@ def show(text: str, *, error: bool = False) -> None:
     try:
         print("\n".join(map(printable, text.split("\n"))), file=stream, flush=True)
     except OSError as failed:
-        failed.filename = "standard output"  # for the error message
+        failed.filename = f"standard {'error' if error else 'output'}"  # for the error message
         raise
 
 
@@ -107,13 +107,14 @@ def print_result(
     options: argparse.Namespace,
     result: dict[str, Any],
     text: str,
-    writers: Mapping[str, Callable[[], object]] | None = None,
+    report: "ExtractionReport | None" = None,
+    **writers: Callable[[], object],
 ) -> int:
-    """Print a result as text, or with ``--json -`` as JSON, and write all output files.
+    """Print a result as text, or with ``--json -`` as JSON, write all output files, and list failures.
 
-    ``writers`` maps each other output option, such as ``"--figure"``, to a function that writes its
-    file. If an output cannot be written, the other outputs are still written, and the returned exit
-    code is `FAILED`.
+    ``writers`` are functions that write the files of other output options, such as ``figure``, if these
+    are given. If an output cannot be written, the other outputs are still written, and the returned exit
+    code is `FAILED`. Otherwise, `list_failures` lists the unreadable photos of ``report``.
     """
     is_json = str(options.json) == "-"
     outputs: dict[str, Callable[[], object]] = {
@@ -121,8 +122,9 @@ def print_result(
     }
     if options.json and not is_json:
         outputs["--json"] = partial(write_result, options.json, result)
+    outputs |= {f"--{name}": write for name, write in writers.items() if getattr(options, name)}
     code, broken = OK, None
-    for name, write in (outputs | dict(writers or {})).items():
+    for name, write in outputs.items():
         try:
             write()
             if name != "standard output":
@@ -137,7 +139,7 @@ def print_result(
                 drop_output()
     if broken:
         raise broken
-    return code
+    return list_failures(report) if code == OK and report is not None else code
 
 
 def drop_output() -> None:

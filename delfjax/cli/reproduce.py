@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from delfjax.cli.options import add_backend_option, refuse_unused
+from delfjax.cli import options as shared
 from delfjax.cli.output import (
     FAILED,
     OK,
@@ -34,9 +34,10 @@ from delfjax.provenance import RESULTS, read_result
 def reproduce_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax reproduce``."""
     real = "also run on all real data sets in this folder; by default only on the rendered sets"
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help=real)
+    sets = parser.add_mutually_exclusive_group()
+    sets.add_argument("--data", type=Path, metavar="FOLDER", help=real)
     labeled = "run only on this folder of photos with one sub-folder per class"
-    parser.add_argument("--labeled", type=Path, metavar="FOLDER", help=labeled)
+    sets.add_argument("--labeled", type=Path, metavar="FOLDER", help=labeled)
     queries = "with --labeled: use only files that match this pattern as query photos"
     parser.add_argument("--queries", default="*", metavar="PATTERN", help=queries)
     database = "with --labeled: use only files that match this pattern as database photos"
@@ -46,7 +47,7 @@ def reproduce_options(parser: argparse.ArgumentParser) -> None:
         "and paper has the sizes of the paper"
     )
     parser.add_argument("--profile", choices=PROFILES, default="embedded", help=profile)
-    add_backend_option(parser)
+    shared.add_backend_option(parser)
     only = "compute only the results with these names, or of these runs or benchmarks; --list shows all names"
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help=only)
     listed = "list the results and whether they are up to date, and compute nothing"
@@ -57,8 +58,8 @@ def reproduce_options(parser: argparse.ArgumentParser) -> None:
 
 def reproduce(options: argparse.Namespace) -> int:
     """Run ``delfjax reproduce``."""
-    refuse_unused("--queries", options.queries != "*", "--labeled", options.labeled)
-    refuse_unused("--database", options.database != "*", "--labeled", options.labeled)
+    shared.refuse_unused("--queries", options.queries != "*", "--labeled", options.labeled)
+    shared.refuse_unused("--database", options.database != "*", "--labeled", options.labeled)
     labeled = None
     if options.labeled is not None:
         patterns = {"queries": options.queries, "database": options.database}

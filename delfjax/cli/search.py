@@ -1,4 +1,4 @@
-"""The command ``delfjax search``, which finds photos of the place of a query photo."""
+"""The commands ``delfjax search`` and ``match``, which compare a query with a collection or with one photo."""
 
 import argparse
 import shlex
@@ -7,30 +7,24 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+from tqdm.auto import tqdm
+
+from delfjax.cli import options as shared
 from delfjax.cli.extract import check_unchanged, default_index, load_model, open_store
-from delfjax.cli.options import (
-    add_advanced_group,
-    add_backend_option,
-    add_extraction_options,
-    add_index_option,
-    add_json_option,
-    add_model_options,
-    add_number,
-    add_pca_options,
-    add_search_options,
-    extraction_config,
-    pca_config,
-    search_config,
-)
-from delfjax.cli.output import OK, check_outputs, list_failures, print_result, show
+from delfjax.cli.output import check_outputs, print_result, show
 from delfjax.features.database import Database
-from delfjax.features.extract_folder import LocalExtractor
+from delfjax.features.extract_folder import LocalExtractor, PCAConfig
 from delfjax.features.store import FeatureStore, is_store
 from delfjax.files import printable
+from delfjax.geometry.ransac import RansacConfig
 from delfjax.images.folder import scan
 from delfjax.images.reading import PhotoError, read_image
-from delfjax.ranges import COUNT, check_dimensions
+from delfjax.provenance import config_to_dict, describe
+from delfjax.ranges import COUNT, RATIO, check_dimensions
 from delfjax.search.index import Index, IndexConfig, build_index, load_index
+from delfjax.search.matching import DISTANCE, MAX_DISTANCE
+from delfjax.search.matching import match as match_features
 from delfjax.search.photo_search import (
     cached_index,
     cached_store_path,
@@ -51,21 +45,20 @@ def search_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", type=Path, metavar="QUERY", help="photo of the place to find")
     page = "write a web page with the results and their matching details into this .html file"
     parser.add_argument("--page", type=Path, metavar="FILE", help=page)
-    add_number(parser, "--top", 10, COUNT, "number of results")
-    add_model_options(parser, of_store=True)
-    add_backend_option(parser)
-    add_json_option(parser)
-    advanced = add_advanced_group(parser)
-    add_extraction_options(advanced)
-    add_pca_options(advanced)
-    add_index_option(advanced)
-    add_search_options(advanced)
+    shared.add_number(parser, "--top", 10, COUNT, "number of results")
+    shared.add_model_options(parser, of_store=True)
+    shared.add_backend_option(parser)
+    shared.add_json_option(parser)
+    advanced = parser.add_argument_group(shared.ADVANCED)
+    shared.add_fields(advanced, *shared.EXTRACTION, PCAConfig())
+    shared.add_index_option(advanced)
+    shared.add_fields(advanced, *shared.SEARCH)
 
 
 def search(options: argparse.Namespace) -> int:
     """Run ``delfjax search``."""
     check_outputs(options, default_index(options.folder))
-    config = search_config(options)
+    config = shared.read_config(options, SearchConfig())
     store, model, photo, skipped = _open_collection(options, config)
     query = model(photo)
     if not len(query):
@@ -117,9 +110,7 @@ def search(options: argparse.Namespace) -> int:
         page.write(options.page, options.top)
 
     output = {"query": str(options.photo), "copies_of_query": copies, "results": found}
-    writers = {"--page": write_page} if options.page else {}
-    code = print_result(options, output, "\n".join(lines), writers)
-    return list_failures(store.report) if code == OK else code
+    return print_result(options, output, "\n".join(lines), store.report, page=write_page)
 
 
 def _open_collection(
@@ -129,7 +120,7 @@ def _open_collection(
 
     Return the store, its model, the query photo, and the names of files that are not photos.
     """
-    extraction, pca = extraction_config(options), pca_config(options)
+    extraction, pca = shared.extraction_config(options), shared.read_config(options, PCAConfig())
     store = None
     if is_store(options.folder):
         check_unchanged(options.folder, extraction, pca)
@@ -171,3 +162,69 @@ def _load_or_build(database: Database, store: FeatureStore, options: argparse.Na
     if path.exists():
         return load_index(path, database=database.checksum)
     return build_index(database.descriptors)
+
+
+def match_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``delfjax match``."""
+    parser.add_argument("photos", nargs=2, type=Path, metavar="PHOTO", help="photos to match")
+    store = "use the model and PCA of this feature store; by default, fit a PCA to the two photos"
+    parser.add_argument("--store", type=Path, help=store)
+    figure = "save a figure of the inliers to this file (.png, .pdf, ...)"
+    parser.add_argument("--figure", type=Path, metavar="FILE", help=figure)
+    shared.add_model_options(parser, of_store=True)
+    shared.add_json_option(parser)
+    advanced = parser.add_argument_group(shared.ADVANCED)
+    distance = "largest L2 distance between matching descriptors, 0 to 2"
+    shared.add_number(advanced, "--max-distance", MAX_DISTANCE, DISTANCE, distance)
+    ratio = "largest ratio of the distances to the nearest and second nearest neighbor; 1 keeps all"
+    shared.add_number(advanced, "--ratio", 1.0, RATIO, ratio)
+    shared.add_backend_option(advanced)
+    shared.add_fields(advanced, *shared.EXTRACTION, RansacConfig())
+
+
+def match(options: argparse.Namespace) -> int:
+    """Run ``delfjax match``."""
+    check_outputs(options)
+    configured, ransac = (
+        shared.extraction_config(options),
+        shared.read_config(options, RansacConfig()),
+    )
+    if options.store:
+        check_unchanged(options.store, configured)
+    photos = [read_image(path) for path in options.photos]
+    store = open_store(options.store) if options.store else None
+    model, pca = load_model(options, configured, store), store.pca if store else None
+    features = [model(photo) for photo in tqdm(photos, desc="extract", unit="photo")]
+    limits = {"max_distance": options.max_distance, "ratio": options.ratio}
+    pair = match_features(*features, pca=pca, **limits, ransac=ransac)
+    result = {
+        "photos": [str(path) for path in options.photos],
+        "features": [len(each) for each in features],
+        "matches": len(pair.matches),
+        "inliers": pair.num_inliers,
+        "verdict": asdict(pair.verdict),
+        "affine": pair.affine.tolist() if pair.num_inliers else None,
+        # y, x in the first photo and y, x in the second, for each match
+        "coordinates": np.hstack([pair.matches.query, pair.matches.database]).tolist(),
+        "is_inlier": pair.inliers.tolist(),
+    }
+    affine = "affine    none, because no matches agree"
+    if pair.num_inliers:
+        numbers = np.array2string(pair.affine, precision=4, suppress_small=True)
+        affine = f"affine    from (y, x, 1) of the first photo to (y, x) of the second\n{numbers}"
+    extraction, name = config_to_dict(model.config), model.name
+    verification = asdict(ransac) | {"scale_aware": ransac.scale_aware is not False}
+    config = {"model": name, "extraction": extraction, **limits, "ransac": verification}
+    text = (
+        f"features  {len(features[0])} and {len(features[1])}\n"
+        f"matches   {len(pair.matches)}\n"
+        f"inliers   {pair.num_inliers}\n"
+        f"verdict   {pair.verdict.text}\n{affine}"
+    )
+
+    def save_figure() -> None:
+        from delfjax import plots  # a slow import
+
+        plots.matches(photos[0], photos[1], pair).save(options.figure)
+
+    return print_result(options, result | describe(config), text, figure=save_figure)

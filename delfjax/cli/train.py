@@ -6,14 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from delfjax import training
-from delfjax.cli.options import (
-    add_advanced_group,
-    add_backend_option,
-    add_extraction_options,
-    add_field,
-    add_model_options,
-    extraction_config,
-)
+from delfjax.cli import options as shared
 from delfjax.cli.output import UsageError, check_folder, check_model_file, list_failures, show
 from delfjax.datasets.labeled_folder import describe_classes
 from delfjax.features.extraction import Extractor
@@ -62,10 +55,10 @@ def train_options(parser: argparse.ArgumentParser) -> None:
     layer = "layer whose average step 1 of the paper classifies; with conv5, conv5 is trained too"
     parser.add_argument("--pooled-layer", choices=("conv4", "conv5"), default="conv4", help=layer)
     preset = "; by default the value of --config"
-    advanced, run = add_advanced_group(parser), small_config()
+    advanced, run = parser.add_argument_group(shared.ADVANCED), small_config()
     for config, texts in ((run.optimizer, OPTIMIZER), (run, RUN)):
         for name, text in texts.items():
-            add_field(advanced, config, name, text + preset, default=None)
+            shared.add_field(advanced, config, name, text + preset, default=None)
 
 
 def training_config(options: argparse.Namespace) -> TrainingConfig:
@@ -111,14 +104,14 @@ def fit_projection_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photos", type=Path, metavar="PHOTOS", help=photos)
     out = "model file to write: the model with the projection"
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors", help=out)
-    add_model_options(parser)
-    add_backend_option(parser)
-    add_extraction_options(add_advanced_group(parser))
+    shared.add_model_options(parser)
+    shared.add_backend_option(parser)
+    shared.add_fields(parser.add_argument_group(shared.ADVANCED), *shared.EXTRACTION)
 
 
 def fit_projection(options: argparse.Namespace) -> int:
     """Run ``delfjax fit-projection``."""
-    config, path = extraction_config(options), model_path(options.model)
+    config, path = shared.extraction_config(options), model_path(options.model)
     check_model_file("--out", options.out, source=path)
     backbone, attention = load_model(path, imagenet=options.weights)
     if attention is None or attention.reduce is not None:

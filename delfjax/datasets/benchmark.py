@@ -5,21 +5,25 @@ Each loader in `delfjax.datasets` reads the files of one publisher and returns a
 
 from collections import Counter
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Bool, Int
+from numpy.typing import ArrayLike
 
-from delfjax.datasets.truth import Truth
 from delfjax.images.folder import Crop, PhotoFolder
 from delfjax.types import Box
 
 Metric = Literal["trapezoidal_ap", "map_at_100"]
 """Definition of average precision: ``"trapezoidal_ap"`` of Oxford5k, or ``"map_at_100"`` of
 Google-Landmarks v2, which scores only the best 100 results."""
+
+Relevance = Literal["correct", "wrong", "junk"]
+"""Label of a search result. Junk is ignored in the scores."""
 
 STANDARD = "standard"  # name of the protocol, if a benchmark has only one
 QUERY_FOLDER = "queries"  # first part of the names of cropped queries; not a folder on disk
@@ -49,6 +53,34 @@ class Query:
     name: str
     photo: str
     box: Box | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Ground truth of one query: its correct photos and its junk photos (Sec. 5).
+
+    A photo is given by its index in ``Benchmark.database``, from 0. Junk photos are neither correct nor
+    wrong: they are removed from a ranking before the ranking is scored. For Oxford5k, the landmark is
+    hardly visible in them. For the revisited data sets, hard photos are also junk in the protocol
+    ``easy``, and vice versa. For Holidays and for folders with classes, the query itself is junk.
+
+    Attributes:
+        positives: Indices of the correct photos.
+        junk: Indices of the photos to ignore. They do not have to occur in a ranking.
+
+    Raises:
+        ValueError: An index is negative, not an integer, or occurs twice, in one array or in both.
+    """
+
+    positives: Int[np.ndarray, " p"]
+    junk: Int[np.ndarray, " j"] = field(default_factory=lambda: np.empty(0, int))
+
+    def __post_init__(self) -> None:
+        check_photo_numbers("positives and junk", np.concatenate([self.positives, self.junk]))
+
+    def is_scored(self, ranking: Int[np.ndarray, " r"]) -> Bool[np.ndarray, " r"]:
+        """Return which photos of a ranking count in the scores: all but junk."""
+        return ~np.isin(ranking, self.junk)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -167,3 +199,30 @@ class Benchmark:
                 for protocol, truths in self.truths.items()
             },
         )
+
+
+def relevance(truth: Truth, image: int) -> Relevance:
+    """Return the label of a photo for one query. ``image`` is the index of the photo in the database."""
+    if not truth.is_scored(np.array([image])).all():
+        return "junk"
+    return "correct" if image in truth.positives else "wrong"
+
+
+def check_photo_numbers(what: str, numbers: ArrayLike) -> Int[np.ndarray, " _"]:
+    """Check a flat list of photo indices, and return it as an array of integers.
+
+    Raises:
+        ValueError: The list is nested, or a value is not an integer, is negative, or occurs twice.
+            ``what`` describes the indices in the message.
+    """
+    found = np.asarray(numbers, None if np.size(numbers) else int)  # an empty list becomes floats
+    if found.ndim != 1 or not np.issubdtype(found.dtype, np.integer) or (found < 0).any():
+        raise ValueError(
+            f"{what}: {found!r}; expected a flat list of photo indices: integers from 0"
+        )
+    unique, counts = np.unique(found, return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(
+            f"{what}: {unique[counts > 1]} occur more than once; expected each number once"
+        )
+    return found.astype(np.int64)

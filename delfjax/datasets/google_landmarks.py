@@ -13,8 +13,7 @@ from reprlib import repr as short_repr
 
 import numpy as np
 
-from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query, invalid
-from delfjax.datasets.truth import Truth
+from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query, Truth, invalid
 from delfjax.files import reading
 
 PHOTO_ID = re.compile(r"[0-9a-f]{16}")

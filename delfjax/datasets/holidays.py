@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, invalid
+from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, Truth, invalid
 from delfjax.datasets.text_files import UNPACK, Line, check_photos_exist, read_lines
-from delfjax.datasets.truth import Truth
 
 FILE_NAME = re.compile(r"([0-9]{4})([0-9]{2})\.jpg")
 PHOTO_LIST = "holidays_images.dat"  # if this file exists, only the listed photos are used

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, invalid
-from delfjax.datasets.truth import Truth
+from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, Truth, invalid
 from delfjax.images.folder import PhotoFolder, scan
 
 MAX_LISTED = 20  # maximum number of classes that a message names

@@ -14,9 +14,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, invalid
+from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, Truth, invalid
 from delfjax.datasets.text_files import Line, check_photos_exist, read_box, read_lines
-from delfjax.datasets.truth import Truth
 from delfjax.images.folder import list_files, scan
 from delfjax.types import Box
 

@@ -20,9 +20,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image
 
-from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, invalid
+from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, Truth, invalid
 from delfjax.datasets.oxford import read_ground_truth
-from delfjax.datasets.truth import Truth
 from delfjax.files import DATA, sha256
 from delfjax.images.folder import PhotoFolder, scan
 from delfjax.types import Box

@@ -6,17 +6,19 @@ The file ``gnd_roxford5k.pkl`` holds a dict. ``imlist`` has the names of the dat
 Queries are cropped, and not in the database. The DELF paper has no results for these benchmarks.
 """
 
+import io
+import pickle
 from pathlib import Path
 from reprlib import repr as short_repr
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from delfjax.datasets.benchmark import Benchmark, Query, invalid
-from delfjax.datasets.pickles import load_plain
+from delfjax.datasets.benchmark import Benchmark, DatasetError, Query, Truth, invalid
 from delfjax.datasets.text_files import Line, check_photos_exist, read_box
-from delfjax.datasets.truth import Truth
+from delfjax.files import check_size, reading
 
+MAX_PICKLE_BYTES = 16_000_000  # the names of 100,000 photos take 3 MB
 PROTOCOLS = ("medium", "easy", "hard")  # the first is the default
 
 
@@ -86,3 +88,29 @@ def _read_truths(annotation: dict[str, Any], database_size: int, location: str) 
     except ValueError as error:  # a photo is listed twice
         found = f"the lists {', '.join(levels)} repeat a photo ({error})"
         raise invalid(location, found) from None
+
+
+def load_plain(path: Path) -> object:
+    """Read a pickle file of dicts, lists, tuples, strings and numbers, written by Python 2 or 3.
+
+    A pickle file can call any Python function that it names. All names are refused, as the documentation of
+    `pickle` recommends. Ground truth does not need them.
+
+    Raises:
+        DatasetError: The file cannot be read, exceeds `MAX_PICKLE_BYTES`, or does not hold plain data.
+        FileNotFoundError: The file does not exist.
+    """
+    expected, fix = (
+        "a pickle of dicts, lists, tuples, strings and numbers",
+        "download the file again",
+    )
+    with reading(path, expected, fix=fix, error=DatasetError):
+        check_size(path.stat().st_size, MAX_PICKLE_BYTES)
+        return _PlainUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+
+
+# The unpickler in C would allocate as much memory as a number in the file demands.
+class _PlainUnpickler(pickle._Unpickler):
+    def find_class(self, module: str, name: str) -> NoReturn:
+        """Refuse a name that the file asks for."""
+        raise ValueError(f"it asks for {module}.{name}; no code from the file was run")

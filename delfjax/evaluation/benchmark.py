@@ -28,7 +28,7 @@ from delfjax.evaluation.config import RunConfig
 from delfjax.evaluation.metrics import Scores, score_rankings
 from delfjax.evaluation.significance import bootstrap_interval
 from delfjax.features.extract_folder import LocalExtractor, extract_folder
-from delfjax.features.extraction import ExtractionConfig, Extractor
+from delfjax.features.extraction import Extractor
 from delfjax.features.factory import model_sha256
 from delfjax.features.global_descriptors import (
     GlobalConfig,
@@ -37,7 +37,6 @@ from delfjax.features.global_descriptors import (
     extract_global_descriptors,
     fit_whitening,
 )
-from delfjax.features.pyramid import PyramidConfig
 from delfjax.features.store import ExtractionReport
 from delfjax.files import cache_folder, digest
 from delfjax.images.folder import PhotoFolder, prefetch, scan
@@ -275,25 +274,16 @@ def _resolve(
     model: LocalExtractor, config: RunConfig | None
 ) -> tuple[LocalExtractor, RunConfig, str]:
     """Apply a configuration to a model. Return both, with every default set, and the checksum."""
-    if config is not None:
-        model = model.with_config(config.extraction)
-    elif isinstance(model, Extractor):
+    if config is None:
         # As in the official code, `RunConfig` keeps features without content.
         config = RunConfig(extraction=replace(model.config, min_contrast=None))
-        model = model.with_config(config.extraction)
-    else:
-        own = model.config
-        pyramid = PyramidConfig(longest=own.longest)
-        settings = ExtractionConfig(pyramid=pyramid, max_features=own.max_features)
-        config = RunConfig(extraction=settings)
+    model = model.with_config(config.extraction)
     checksum = model.checksum
     if Path(config.model).stem == model.name:
         checksum = model_sha256(config.model) or checksum
     else:  # the given model is not the one that the configuration names: record the given one
         config = replace(config, model=model.name)
-    if isinstance(model, Extractor):
-        config = replace(config, extraction=model.config)
-    return model, config, checksum
+    return model, replace(config, extraction=model.config), checksum
 
 
 def _search(
@@ -314,25 +304,13 @@ def _search(
         vectors = descriptors.select(names)
     results = []
     for row in tqdm(range(len(names)), desc="search", unit="query", leave=None):
-        if descriptors is None:
-            assert searcher is not None  # a `RunConfig` has local features or global descriptors
-            result = _search_local(searcher, queries[row], config.expansion)
-        elif searcher is None:
+        if searcher is None:  # a `RunConfig` has local features or global descriptors
             result = _search_global(vectors[row], database, config.expansion)
         else:
-            result = _search_both(searcher, queries[row], vectors[row], database, config)
+            both = None if descriptors is None else (vectors[row], database)
+            result = _search_local(searcher, queries[row], both, config)
         results.append(result.renumber(order))
     return results
-
-
-def _search_local(
-    searcher: Searcher, query: Features, expansion: ExpansionConfig | None
-) -> SearchResult:
-    """Search by local features. Search again with query expansion, if configured."""
-    result = searcher(query)
-    if expansion is not None:
-        result = searcher(expand_local(query, result, searcher.database, expansion))
-    return result
 
 
 def _search_global(
@@ -344,43 +322,40 @@ def _search_global(
     result = rank_by_similarity(database @ vector)
     if expansion is not None:
         best = result.ranking.images[: expansion.max_photos]
-        result = rank_by_similarity(database @ _expanded(vector, database[best], expansion))
+        result = rank_by_similarity(database @ expand_global(vector, database[best], expansion))
     return result
 
 
-def _search_both(
+def _search_local(
     searcher: Searcher,
     query: Features,
-    vector: Float[np.ndarray, " d"],
-    database: Float[np.ndarray, "t d"],
+    descriptors: tuple[Float[np.ndarray, " d"], Float[np.ndarray, "t d"]] | None,
     config: RunConfig,
 ) -> SearchResult:
-    """Search with a shortlist, late fusion, or both.
+    """Search by local features, with query expansion, a shortlist and late fusion, if configured.
 
-    A shortlist limits the search by local features to the photos with the most similar global
-    descriptors. Late fusion averages the scores of both searches.
+    A shortlist limits the search to the photos with the most similar global descriptors. Late fusion
+    averages the scores of both searches. Both need the global ``descriptors`` of query and database.
     """
-    similarities = database @ vector
     search: Callable[[Features], SearchResult] = searcher
-    if config.shortlist is not None:
-        images = rank_by_similarity(similarities).ranking.images[: config.shortlist]
-        search = partial(searcher.search_subset, images=images)
+    if descriptors is not None:
+        vector, database = descriptors
+        similarities = database @ vector
+        if config.shortlist is not None:
+            images = rank_by_similarity(similarities).ranking.images[: config.shortlist]
+            search = partial(searcher.search_subset, images=images)
     result = search(query)
     if config.expansion is not None:
         if config.expansion.kind == "local":
             result = search(expand_local(query, result, searcher.database, config.expansion))
         else:
             verified = trusted_photos(result, config.expansion)
-            similarities = database @ _expanded(vector, database[verified], config.expansion)
+            similarities = database @ expand_global(vector, database[verified], config.expansion)
+    if descriptors is None:
+        return result
     if config.fusion_weight is None:
         return append_by_similarity(result, similarities)
     return fuse(result, similarities, features=len(query), weight=config.fusion_weight)
-
-
-def _expanded(
-    vector: Float[np.ndarray, " d"], photos: Float[np.ndarray, "b d"], config: ExpansionConfig
-) -> Float[np.ndarray, " d"]:
-    return expand_global(vector, photos, alpha=config.alpha if config.kind == "alpha" else 0.0)
 
 
 def _readable(benchmark: Benchmark, report: ExtractionReport) -> Benchmark:

@@ -15,8 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
-from delfjax.datasets.benchmark import Metric
-from delfjax.datasets.truth import Truth, check_photo_numbers
+from delfjax.datasets.benchmark import Metric, Truth, check_photo_numbers
 
 LIMIT = 100  # results per query that count on Google-Landmarks v2
 

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Real
 from numpy.typing import ArrayLike
 
-from delfjax.datasets.truth import Truth
+from delfjax.datasets.benchmark import Truth
 from delfjax.evaluation.benchmark import Evaluation, own_photos
 from delfjax.evaluation.significance import mean_score, resample
 

@@ -1,15 +1,17 @@
 """Summarize an evaluation as JSON or text: scores, curve, and keypoints on the landmark."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from delfjax.datasets import rendered
 from delfjax.evaluation.benchmark import Evaluation
-from delfjax.evaluation.localization import hit_rate
 from delfjax.evaluation.precision_recall import pool, summarize_curve
 from delfjax.evaluation.significance import bootstrap_interval
 from delfjax.features.store import FeatureStore
+from delfjax.types import Features
 
 BEST = 100  # number of best keypoints of a photo that are compared with the landmark's mask
 
@@ -85,3 +87,33 @@ def _keypoints_on_landmark(evaluation: Evaluation) -> dict[str, Any]:
         "photos": len(shares),
     }
     return {"on_landmark": found}
+
+
+def hit_rate(
+    features: Features, mask: Bool[np.ndarray, "h w"], counts: Sequence[int]
+) -> Float[np.ndarray, " k"]:
+    """Compute the fraction of the best keypoints whose nearest pixel shows the landmark.
+
+    For random scores, it is about the fraction of the photo that shows the landmark. Not in the paper,
+    whose Fig. 9 shows in photos that attention selects features on landmarks.
+
+    Args:
+        features: Features of a photo, best score first.
+        mask: True at the pixels of the photo that show the landmark.
+        counts: Numbers of best keypoints that are evaluated, each at least 1.
+
+    Returns:
+        Fraction for each count, 0 to 1. NaN if the photo has fewer keypoints than the count.
+
+    Raises:
+        ValueError: If mask and photo have different sizes.
+    """
+    if mask.shape != features.image_size:
+        raise ValueError(
+            f"the mask has height and width {mask.shape}, but the photo has {features.image_size}. "
+            "Fix: pass the mask of this photo"
+        )
+    last = np.array(mask.shape) - 1
+    rows, columns = np.rint(features.positions).clip(0, last).astype(int).T
+    hits = np.cumsum(mask[rows, columns])
+    return np.array([hits[c - 1] / c if c <= len(hits) else np.nan for c in counts])

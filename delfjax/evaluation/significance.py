@@ -38,13 +38,6 @@ RESAMPLES = 1000  # bootstrap resamples
 COMPARABLE_KEYS = "benchmark", "protocol", "queries", "landmarks"  # equal in compared results
 
 
-class Interval(NamedTuple):
-    """Lower and upper end of a 95% confidence interval."""
-
-    low: float
-    high: float
-
-
 class Estimate(NamedTuple):
     """Value with the lower and upper end of its 95% confidence interval."""
 
@@ -84,7 +77,7 @@ def resample(*strata: ArrayLike, seed: int = 0) -> Iterator[Float[np.ndarray, " 
 
 def bootstrap_interval(
     values: Float[np.ndarray, " q"], *, groups: ArrayLike | None = None, seed: int = 0
-) -> Interval:
+) -> tuple[float, float]:
     """Compute the 95% interval of a mean over queries or photos, as the module describes.
 
     Args:
@@ -93,7 +86,7 @@ def bootstrap_interval(
         seed: Random seed of the resamples.
 
     Returns:
-        Interval around the mean. It is infinite if all queries show one landmark.
+        Lower and upper end of the interval around the mean. They are infinite if all queries show one landmark.
 
     Raises:
         ValueError: If ``values`` is empty or all values are NaN.
@@ -103,19 +96,7 @@ def bootstrap_interval(
         raise ValueError("values is empty or all NaN; expected at least one number")
     landmarks = np.arange(len(values)) if groups is None else np.asarray(groups)
     estimate = _estimate([_means(values[None], landmarks, seed)], landmarks[known])
-    return Interval(estimate.low, estimate.high)
-
-
-def average_precisions(runs: Sequence[Result]) -> Float[np.ndarray, " q"]:
-    """Return the average precision of each query in percent, as a mean over several runs.
-
-    The average precision of a query without positives (correct photos) is NaN.
-
-    Raises:
-        ValueError: If the runs are of different queries, or if a run has no average precisions.
-    """
-    _check_comparable(runs, "average_precision")
-    return np.asarray(np.mean([np.array(run["average_precision"], float) for run in runs], axis=0))
+    return estimate.low, estimate.high
 
 
 def mean_score(runs: Sequence[Result], *, curve: bool = False) -> Estimate:

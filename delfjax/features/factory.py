@@ -5,7 +5,7 @@ from pathlib import Path
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.extraction import Backend, ExtractionConfig, Extractor
 from delfjax.features.handcrafted import NAMES as HANDCRAFTED
-from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedExtractor
+from delfjax.features.handcrafted import HandcraftedExtractor
 from delfjax.features.store import FILE, FeatureStore, store_errors
 from delfjax.files import StoreError, sha256
 from delfjax.models import checkpoints
@@ -49,7 +49,7 @@ def load(
 
     Raises:
         WeightsError: If the model does not exist, or its weights cannot be read or downloaded.
-        ConfigError: If ``weights`` is given, but the model is not an ImageNet backbone. Also if there
+        ConfigError: If ``weights`` is given, but the model has no ImageNet backbone. Also if there
             is no such backend, or the model has no network that the backend could run.
         ImportError: If the package of the backend is not installed.
     """
@@ -64,7 +64,7 @@ def load(
             "Fix: leave the weights out, or choose another model"
         )
     if name in HANDCRAFTED:
-        return HandcraftedExtractor(name).with_config(config or ExtractionConfig())
+        return HandcraftedExtractor(name, config)
     if name in BACKBONES:
         backbone = pretrained.load_backbone(BACKBONES[name], file=weights)
         return Extractor(backbone, None, config, name, backend=backend)
@@ -102,35 +102,23 @@ def extractor_of(
         StoreError: If neither ``model`` nor one of `model_names` extracted the features. Also if the settings
             of the store are damaged.
     """
-    made_by, names = store.made_by, (*BACKBONES, *HANDCRAFTED)
+    made_by = store.made_by
     with store_errors(store.path / FILE):
         name, checksum, settings = (made_by[key] for key in ("backbone", "model", "extraction"))
-        if not isinstance(made_by["backbone"], str):
+        if not isinstance(name, str):
             raise ValueError(f"the backbone is {name!r}; expected a name")
-        config: HandcraftedConfig | ExtractionConfig = (
-            config_from_dict(HandcraftedConfig, settings)
-            if name in HANDCRAFTED
-            else config_from_dict(ExtractionConfig, settings)
-        )
-    if name not in names and model is None:
-        raise StoreError(
-            f"{store.path}: the features were extracted by a model file with the backbone {name}. "
-            "Fix: pass this file (--model)"
-        )
-    candidates = [model] if model else _candidates(name, settings.get("selection"))
+        config = config_from_dict(ExtractionConfig, settings)
+    candidates = [model] if model else _candidates(name, config.selection)
     for candidate in candidates:
         file = weights if model or _has_imagenet_backbone(str(candidate)) else None
         extractor = load(candidate, weights=file, backend=backend)
         if extractor.checksum == checksum:
-            break
-    else:
-        raise StoreError(
-            f"{store.path}: the features were not extracted by {' or '.join(map(str, candidates))}. "
-            "Fix: pass the model that extracted them (--model), or extract again into a new store"
-        )
-    if isinstance(config, HandcraftedConfig):
-        return HandcraftedExtractor(name, config)
-    return extractor.with_config(config)
+            return extractor.with_config(config)
+    tried = f", not by {' or '.join(map(str, candidates))}" if candidates else ""
+    raise StoreError(
+        f"{store.path}: the features were extracted by a model with the backbone {name}{tried}. "
+        "Fix: pass the file of this model (--model), or extract again into a new store"
+    )
 
 
 def _candidates(backbone: str, selection: str | None) -> list[str]:
@@ -139,4 +127,6 @@ def _candidates(backbone: str, selection: str | None) -> list[str]:
         return [backbone]
     trained = [n for n in zoo() if checkpoints.read_manifest(n)["backbone"]["name"] == backbone]
     trained.sort(key=lambda name: name != DEFAULT_MODEL)
-    return trained if selection == "attention" else [backbone, *trained]
+    return (
+        trained if selection == "attention" or backbone not in BACKBONES else [backbone, *trained]
+    )

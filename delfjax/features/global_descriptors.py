@@ -40,7 +40,7 @@ from delfjax.models.pooling import MAX_REGIONS, Pooling, pool_regions, pooling_r
 from delfjax.ranges import PIXELS, SCALE, Range, check_fields
 from delfjax.types import Photo
 
-MAX_BYTES = 2**36  # of a file: eight million photos
+MAX_BYTES = 2**36  # of a file: 16 million photos
 SAVE_SECONDS = 60  # between two saves of an unfinished file
 
 
@@ -121,7 +121,7 @@ class GlobalDescriptors:
         names: Names of the photos.
         vectors: Unit vectors, one row per photo.
         made_by: Model and configuration as read from JSON (tuples become lists).
-        sources: Source file of each vector, by photo name. Empty in a file of delfjax 0.1.0.
+        sources: Source file of each vector, by photo name.
         report: Result of the last `extract_global_descriptors`.
     """
 
@@ -148,17 +148,15 @@ class GlobalDescriptors:
         with reading(path, "global descriptors", fix="remove the file and extract again"):
             tensors, header = read_tensors(path, limit=MAX_BYTES)
             check_tensors(tensors, {"vectors": ("f", 2)})
-            if "sources" in header:
-                names, made_by = header["names"], header["made_by"]
-            else:  # written by delfjax 0.1.0
-                names, made_by = (json.loads(header[key]) for key in ("names", "made_by"))
-            sources = header.get("sources", {})
+            names, made_by, sources = (header[key] for key in ("names", "made_by", "sources"))
             if (
                 not all(isinstance(each, str) for each in names)
                 or not len(set(names)) == len(names) == len(tensors["vectors"])
                 or not isinstance(made_by, dict)
             ):
-                raise ValueError("its names are not distinct strings, one per vector")
+                raise ValueError(
+                    "its names are not distinct strings, one per vector, or its settings are not an object"
+                )
             return cls(
                 names=tuple(names),
                 vectors=tensors["vectors"],

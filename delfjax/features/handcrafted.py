@@ -6,7 +6,6 @@ verification are the same as for learned features. OpenCV is an optional depende
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -22,7 +21,6 @@ from delfjax.features.pyramid import (
     shrink_factor,
 )
 from delfjax.images.reading import PhotoError
-from delfjax.ranges import COUNT, NOT_NEGATIVE, PIXELS, POSITIVE, check_fields
 from delfjax.types import Features, Photo
 
 Name = Literal["sift", "rootsift"]
@@ -31,38 +29,16 @@ DIMENSIONS = 128  # Lowe 2004: 4 x 4 histograms of 8 directions
 SIGMA = 1.6  # Lowe 2004: blur of the finest scale of an octave, in pixels of the octave
 
 
-@dataclass(frozen=True, kw_only=True)
-class HandcraftedConfig:
-    """Settings for the detection and selection of keypoints.
-
-    Attributes:
-        longest: Maximum length of the longer side of a photo, in pixels. Larger photos are shrunk.
-        max_features: Maximum number of features. A keypoint with two directions gives two features.
-        contrast: Minimum contrast of a keypoint: ``contrastThreshold`` of OpenCV.
-        edge: Maximum ratio of the principal curvatures of a keypoint: ``edgeThreshold`` of OpenCV.
-        selection: Score by which features are selected. Always OpenCV's ``"response"``, a contrast.
-    """
-
-    longest: int = 1024
-    max_features: int = 1000
-    contrast: float = 0.04
-    edge: float = 10.0
-    selection: Literal["response"] = "response"
-
-    def __post_init__(self) -> None:
-        limits = {"contrast": NOT_NEGATIVE, "edge": POSITIVE}
-        check_fields(self, longest=PIXELS, max_features=COUNT, **limits)
-
-
 class HandcraftedExtractor:
     """Model that extracts SIFT or RootSIFT features, with the interface of `Extractor`.
 
-    The checksum contains the version of OpenCV, because keypoints can differ between versions.
+    Only ``pyramid.longest`` and ``max_features`` of the configuration are used. Features are selected by
+    OpenCV's response, a contrast. A keypoint with two directions gives two features. The checksum contains the version of OpenCV, because keypoints can differ between versions.
     """
 
     dimensions = DIMENSIONS
 
-    def __init__(self, name: Name = "rootsift", config: HandcraftedConfig | None = None) -> None:
+    def __init__(self, name: Name = "rootsift", config: ExtractionConfig | None = None) -> None:
         try:
             import cv2
         except ImportError as error:
@@ -70,13 +46,12 @@ class HandcraftedExtractor:
                 "SIFT needs OpenCV 4.8 or later. Fix: pip install opencv-python-headless"
             ) from error
         self.name = name
-        self.config = config or HandcraftedConfig()
+        self.config = config or ExtractionConfig()
         self.checksum = f"{name}, OpenCV {cv2.__version__}"
 
     def with_config(self, config: ExtractionConfig) -> "HandcraftedExtractor":
-        """Return a copy with the ``pyramid.longest`` and ``max_features`` of ``config``."""
-        own = replace(self.config, longest=config.pyramid.longest, max_features=config.max_features)
-        return HandcraftedExtractor(self.name, own)
+        """Return a copy with another configuration."""
+        return HandcraftedExtractor(self.name, config)
 
     def __call__(self, photo: Photo) -> Features:
         """Extract the features of a photo, highest contrast first. Some photos have no features.
@@ -87,12 +62,11 @@ class HandcraftedExtractor:
         import cv2
 
         check_photo(photo)
-        size = limit_size(photo.shape[:2], self.config.longest)
+        longest = self.config.pyramid.longest
+        size = limit_size(photo.shape[:2], longest)
         gray = Image.fromarray(photo).resize(size[::-1], RESAMPLING).convert("L")
         sift = cv2.SIFT.create(  # made here, because it cannot be sent to the workers of a cluster
             nfeatures=self.config.max_features,
-            contrastThreshold=self.config.contrast,
-            edgeThreshold=self.config.edge,
             sigma=SIGMA,
             enable_precise_upscale=True,  # else all keypoints are off by a quarter of a pixel
         )
@@ -105,7 +79,7 @@ class HandcraftedExtractor:
         best = np.argsort(-responses, kind="stable")[: self.config.max_features]
         points = np.array([keypoint.pt[::-1] for keypoint in keypoints]).reshape(-1, 2)[best]
         sigmas = np.array([keypoint.size / 2 for keypoint in keypoints])[best]
-        shrink = shrink_factor(photo.shape[:2], self.config.longest)
+        shrink = shrink_factor(photo.shape[:2], longest)
         positions = scale_points(points, np.array(size), np.array(photo.shape[:2]))
         return Features(
             positions=positions.astype(np.float32),

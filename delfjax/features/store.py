@@ -32,6 +32,8 @@ COMMIT_SECONDS = 10.0  # a photo waits in memory at most this long, if others fo
 WAIT_SECONDS = 60  # to wait for a commit or for readers of another process
 # A writer keeps up to 256 MB of changes in memory. With more, readers wait for its next commit.
 WRITER_CACHE = "PRAGMA cache_size = -262144"
+# File names can contain bytes that are not UTF-8, which SQLite does not allow in texts.
+ENCODING = ("utf-8", "surrogatepass")
 EXTRACT_AGAIN = "extract again into a new folder"
 # A file with other tables, or with views or triggers, is refused.
 TABLES = [
@@ -245,7 +247,7 @@ class FeatureStore:
         for name in removed:
             self.source(name)  # an error if the store does not contain the photo
         for name in removed:
-            self._execute("DELETE FROM photos WHERE name = ?", _encode(name))
+            self._execute("DELETE FROM photos WHERE name = ?", name.encode(*ENCODING))
         self.flush()
 
     def move(self, sources: Mapping[str, PhotoSource]) -> None:
@@ -281,7 +283,7 @@ class FeatureStore:
         for each in ARRAYS:
             rows[each] = getattr(features, each)
         height, width = map(int, features.image_size)
-        key = _encode(name)
+        key = name.encode(*ENCODING)
         values = json.dumps(source).encode(), height, width, dimensions, rows.tobytes()
         self._execute(
             "INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -298,7 +300,7 @@ class FeatureStore:
     # --- reading
 
     def __contains__(self, name: str) -> bool:
-        return bool(self._execute("SELECT 1 FROM photos WHERE name = ?", _encode(name)))
+        return bool(self._execute("SELECT 1 FROM photos WHERE name = ?", name.encode(*ENCODING)))
 
     def __len__(self) -> int:
         return int(self._execute("SELECT count(*) FROM photos")[0][0])
@@ -308,7 +310,7 @@ class FeatureStore:
         """Names of the photos in the store, sorted."""
         keys = self._execute("SELECT name FROM photos")
         with store_errors(self._file):
-            return sorted(_decode(key) for (key,) in keys)
+            return sorted(key.decode(*ENCODING) for (key,) in keys)
 
     @property
     def dimensions(self) -> int | None:
@@ -335,7 +337,7 @@ class FeatureStore:
         """Files from which the features of all photos were extracted, or None if not recorded."""
         rows = self._execute("SELECT name, source FROM photos")
         with store_errors(self._file):
-            return {_decode(name): _decode_source(source) for name, source in rows}
+            return {name.decode(*ENCODING): _decode_source(source) for name, source in rows}
 
     def source(self, name: str) -> PhotoSource | None:
         """Return the file from which a photo's features were extracted, or None if not recorded."""
@@ -369,7 +371,7 @@ class FeatureStore:
 
     def _select(self, sql: str, name: str) -> tuple[Any, ...]:
         """Return the result of an SQL query for one photo."""
-        rows = self._execute(sql, _encode(name))
+        rows = self._execute(sql, name.encode(*ENCODING))
         if not rows:
             raise StoreError(f"{self.path}: no features of {name!r}. Fix: extract this photo first")
         return rows[0]
@@ -393,15 +395,6 @@ def _checksum(*values: object) -> int:
         data = value if isinstance(value, bytes) else repr(value).encode()
         checksum = zlib.crc32(data, checksum)
     return checksum
-
-
-def _encode(name: str) -> bytes:
-    # File names can contain bytes that are not UTF-8, which SQLite does not allow in texts.
-    return name.encode("utf-8", "surrogatepass")
-
-
-def _decode(name: bytes) -> str:
-    return name.decode("utf-8", "surrogatepass")
 
 
 def _decode_source(data: bytes) -> PhotoSource | None:

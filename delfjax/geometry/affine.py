@@ -12,7 +12,7 @@ LARGEST = 1e8  # of all numbers in a map; a plausible map has no such number
 
 
 def divide(
-    numerator: Float[Array, "..."], denominator: Float[Array, "..."], axis: tuple[int, ...] = ()
+    numerator: Float[Array, "..."], denominator: Float[Array, "..."], axis: tuple[int, ...]
 ) -> Float[Array, "..."]:
     """Divide. If a quotient is undefined or too large, set all quotients along ``axis`` to 0."""
     usable = (jnp.abs(numerator) < LARGEST * jnp.abs(denominator)).all(axis, keepdims=True)

@@ -106,8 +106,8 @@ class Verification:
 def verify(candidates: Sequence[Matches], config: RansacConfig | None = None) -> list[Verification]:
     """Verify candidate photos by RANSAC, given the putative matches of the query with each photo.
 
-    Return one result per candidate. No result depends on the matches of other candidates. Scales are
-    used only if they are known for all candidates. More than 16 candidates are verified in several
+    Return one result per candidate. It does not depend on the positions in other candidates, but scales
+    are used only if they are known for all candidates. More than 16 candidates are verified in several
     threads, in which context managers of JAX do not apply.
     """
     config = config or RansacConfig()

@@ -1,1 +1,1 @@
-"""Read photos safely, and load sample photos."""
+"""Read photos safely."""

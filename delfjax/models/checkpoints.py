@@ -64,7 +64,7 @@ def save_model(
         half_precision: Whether to round the parameters to half precision.
 
     Raises:
-        WeightsError: A parameter is too large for half precision.
+        WeightsError: A parameter is NaN, or too large for the precision.
         StoreError: The file cannot be written.
     """
     tensors: Tensors = {}
@@ -193,10 +193,11 @@ def _parameters(part: str, module: nnx.Module, precision: type[np.floating]) -> 
     tensors = {}
     for name, values in named_parameters(nnx.state(module)).items():
         full = np.asarray(values[...], np.float32)
-        if (largest := np.abs(full).max()) > np.finfo(precision).max:
+        limit = float(np.finfo(precision).max)
+        if not (largest := np.abs(full).max()) <= limit:  # written this way, it also catches NaN
             raise WeightsError(
-                f"the parameter {part}.{name} has values up to {largest:.3g}; expected at most 65504, the limit "
-                "of half precision. Fix: train again with a lower learning rate"
+                f"the parameter {part}.{name} has values up to {largest:.3g}; expected at most {limit:.6g}, the "
+                f"limit of {precision.__name__}. Fix: train again with a lower learning rate, or use other weights"
             )
         tensors[f"{part}.{name}"] = np.ascontiguousarray(full.astype(precision))
     return tensors

@@ -67,9 +67,7 @@ def fig5(
     ax.set_xticks(TICKS, labels=map(str, TICKS))
     ax.minorticks_off()
     ax.grid(alpha=0.25, linewidth=0.6)
-    legend = figure.legend(
-        handles=lines, loc="outside right upper", frameon=False, handlelength=3.2, fontsize=8
-    )
+    legend = figure.legend(handles=lines, loc="outside right upper", handlelength=3.2, fontsize=8)
     for line, text in zip(lines, legend.get_texts(), strict=True):
         if line.get_linestyle() == "None":
             text.set(color=MUTED, position=(-28, 0))

@@ -92,7 +92,7 @@ class Job:
 
     @property
     def command(self) -> str:
-        """Shell command that computes the result."""
+        """Shell command that computes the result, in the default folder of results."""
         words = ["delfjax", "reproduce", "--only", self.name]
         if self.labeled is not None:
             words += ["--labeled", str(self.labeled.folder)]

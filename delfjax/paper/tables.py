@@ -15,7 +15,7 @@ import numpy as np
 
 from delfjax.datasets.rendered import VIEW
 from delfjax.evaluation.significance import mean_score
-from delfjax.files import list_files, reading, write_output
+from delfjax.files import reading, write_output
 from delfjax.paper.claims import FILE as CLAIMS
 from delfjax.paper.runs import HEADLINE, LARGE, results_by_row
 from delfjax.paper.values import PaperTable, table1
@@ -100,7 +100,8 @@ def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
         ValueError: The folder has no results.
     """
     rows = []
-    for path in sorted(set(list_files(folder, ".json")) - {folder / CLAIMS}):
+    paths = folder.iterdir() if folder.exists() else ()  # glob would hide errors
+    for path in sorted(path for path in paths if path.suffix == ".json" and path.name != CLAIMS):
         result = read_result(path)
         if "value" in result and (result.get("headline", True) or not headline):
             interval = f"{result['interval']}" if "interval" in result else ""

@@ -41,7 +41,7 @@ HEATMAP_RANGE = (1, 99.5)  # percentiles of the first and the last color; robust
 NEUTRAL = "#8a8f98"
 TEXT, MUTED = "#23272f", "#626974"  # colors of main text and of secondary text
 COLORS = ("#3b6fb6", "#d98032", "#4a9d6f", "#a05fa8")  # of the first, second, ... curve of a plot
-LIGHT, DARK = (255, 255, 255), (20, 20, 30)  # line and outline: visible on any photo
+DARK = (20, 20, 30)  # the color over photos that are dimmed
 DIM = 0.5  # opacity of the dark layer over the unselected part of a photo
 FIGURE_QUALITY, PAGE_QUALITY, WIDGET_QUALITY = 50, 75, 90  # JPEG quality, 1 to 95
 

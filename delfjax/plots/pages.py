@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from delfjax.datasets.truth import relevance
+from delfjax.datasets.benchmark import relevance
 from delfjax.evaluation.benchmark import Evaluation
 from delfjax.features.database import Database
 from delfjax.files import printable, write_output

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
 
-from delfjax.datasets.truth import Relevance, Truth, relevance
+from delfjax.datasets.benchmark import Relevance, Truth, relevance
 from delfjax.plots.base import COLORS, DARK, NEUTRAL, Figure, RgbImage, fit_size, photos, resize
 from delfjax.types import Photo, Ranking
 

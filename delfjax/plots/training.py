@@ -25,8 +25,9 @@ def training_curves(logs: Mapping[str, Log], *, classes: int | None = None) -> F
         style = {"color": color, "label": name, "linewidth": 1.4}
         _plot(loss, log, "loss", **style | {"alpha": 0.45, "label": None})
         _plot(loss, log, "validation_loss", **style, marker=".")
-        head = next(key for record in log for key in record if key.endswith("_accuracy"))
-        _plot(accuracy, log, f"validation_{head.removeprefix('validation_')}", **style, marker=".")
+        heads = (key for record in log for key in record if key.endswith("_accuracy"))
+        head = next(heads, "").removeprefix("validation_")
+        _plot(accuracy, log, f"validation_{head}", **style, marker=".")
         _plot(learning_rate, log, "learning_rate", **style)
         _plot(gradient, log, "gradient_norm", **style)
     titles = {

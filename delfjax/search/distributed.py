@@ -7,7 +7,7 @@ result as one exact index of the whole database.
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -30,15 +30,6 @@ from delfjax.search.index import (
 SHARD_SIZE = 250_000  # descriptors; a graph of this size takes a minute to build; not in the paper
 
 
-class ShardInfo(NamedTuple):
-    """Kind, number of descriptors, dimensions and effort of a shard, as in `Index`."""
-
-    kind: str
-    length: int
-    dimensions: int
-    effort: int | None
-
-
 class ShardedIndex(Index):
     """Index that consists of shards. A shard is an index of consecutive database rows.
 
@@ -47,7 +38,7 @@ class ShardedIndex(Index):
         client: Dask client whose workers hold the shards. None: this process holds the shards.
 
     Attributes:
-        infos: Kind, number of descriptors, dimensions and effort of each shard.
+        lengths: Number of descriptors in each shard.
         effort: Effort of the search in every shard. None for exact search.
     """
 
@@ -55,8 +46,10 @@ class ShardedIndex(Index):
 
     def __init__(self, shards: Sequence[Index | Future], client: Client | None = None) -> None:
         self.shards, self.client = list(shards), client
-        self.infos: list[ShardInfo] = self._run(_get_info)
-        self.effort = self.infos[0].effort
+        lengths, dimensions, efforts = zip(*self._run(_get_info), strict=True)
+        self.lengths: tuple[int, ...] = lengths
+        self._dimensions: int = dimensions[0]
+        self.effort = efforts[0]
 
     @classmethod
     def check(
@@ -113,17 +106,25 @@ class ShardedIndex(Index):
         return cls(shards, client)
 
     def __len__(self) -> int:
-        return sum(info.length for info in self.infos)
+        return sum(self.lengths)
 
     @property
     def dimensions(self) -> int:
         """Number of dimensions of a descriptor."""
-        return self.infos[0].dimensions
+        return self._dimensions
 
     def _search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
         found = self._run(_search, self.effort, queries, k)
-        starts = np.cumsum([0, *(info.length for info in self.infos[:-1])])
-        return merge(found, starts.tolist(), k)
+        starts = np.cumsum([0, *self.lengths[:-1]])
+        rows = np.concatenate(
+            [
+                np.where(each.rows < 0, each.rows, each.rows + start)  # negative: no neighbor
+                for each, start in zip(found, starts, strict=True)
+            ],
+            axis=1,
+        )
+        distances = np.concatenate([each.distances for each in found], axis=1)
+        return sort_neighbors(rows, distances, k)
 
     def _run(self, work: Callable[..., Any], *arguments: object) -> list[Any]:
         """Return the results of ``work(shard, *arguments)``, one per shard."""
@@ -135,8 +136,8 @@ class ShardedIndex(Index):
     def _content(self) -> Content:
         shards: list[dict[str, Any]] = []
         tensors: Tensors = {}
-        for number, (settings, own) in enumerate(self._run(_get_content, self.effort)):
-            shards.append({"kind": self.infos[number].kind, "settings": settings})
+        for number, (kind, settings, own) in enumerate(self._run(_get_content, self.effort)):
+            shards.append({"kind": kind, "settings": settings})
             tensors |= {f"{number}.{name}": each for name, each in own.items()}
         return {"shards": shards}, tensors
 
@@ -156,20 +157,6 @@ class ShardedIndex(Index):
         return cls(shards)
 
 
-def merge(found: Sequence[Neighbors], starts: Sequence[int], k: int) -> Neighbors:
-    """Merge the neighbors found in several shards, and keep the ``k`` nearest of each query.
-
-    ``found`` holds the neighbors found in each shard, with rows counted from 0 in the shard.
-    ``starts`` holds the database row of the first descriptor of each shard.
-    """
-    pairs = zip(found, starts, strict=True)
-    rows = np.concatenate(
-        [np.where(each.rows < 0, each.rows, each.rows + start) for each, start in pairs], axis=1
-    )
-    distances = np.concatenate([each.distances for each in found], axis=1)
-    return sort_neighbors(rows, distances, k)
-
-
 # Functions of one shard. They must not change their arguments, because Dask may repeat a call.
 
 
@@ -177,8 +164,8 @@ def _build(rows: Float[np.ndarray, "_ d"], kind: str, settings: dict[str, Value]
     return build_index(rows, kind, **settings)
 
 
-def _get_info(index: Index) -> ShardInfo:
-    return ShardInfo(index.kind, len(index), index.dimensions, index.effort)
+def _get_info(index: Index) -> tuple[int, int, int | None]:
+    return len(index), index.dimensions, index.effort
 
 
 def _search(
@@ -187,8 +174,8 @@ def _search(
     return _at_effort(index, effort).search(queries, min(k, len(index)))
 
 
-def _get_content(index: Index, effort: int | None) -> Content:
-    return _at_effort(index, effort)._content()
+def _get_content(index: Index, effort: int | None) -> tuple[str, dict[str, Any], Tensors]:
+    return index.kind, *_at_effort(index, effort)._content()
 
 
 def _at_effort(index: Index, effort: int | None) -> Index:

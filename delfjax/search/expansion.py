@@ -55,13 +55,15 @@ class ExpansionConfig:
 
 
 def expand_global(
-    query: Float[np.ndarray, " d"], photos: Float[np.ndarray, "b d"], *, alpha: float = 0.0
+    query: Float[np.ndarray, " d"], photos: Float[np.ndarray, "b d"], config: ExpansionConfig
 ) -> Float[np.ndarray, " d"]:
     """Average the global descriptor of a query with those of similar photos.
 
     Let the unit vectors ``q`` and ``v_i`` be the descriptors of the query and of the photos. Return
-    ``q + sum_i max(0, q.v_i)^alpha v_i``, scaled to unit length. ``alpha = 0`` means equal weights.
+    ``q + sum_i w_i v_i``, scaled to unit length. The weight ``w_i`` is 1 or, for the kind ``"alpha"``,
+    ``max(0, q.v_i)^alpha``.
     """
+    alpha = config.alpha if config.kind == "alpha" else 0.0
     weights = np.maximum(photos @ query, 0) ** alpha
     return l2_normalize((query + weights @ photos)[None]).squeeze(0)
 

@@ -120,6 +120,7 @@ def train(
             unrelated files, is in use by another process, or cannot be written.
         DivergenceError: If the loss or the gradient becomes NaN or infinite.
         DatasetError: If the photos have fewer than two classes.
+        ValueError: If conv5 is trained, but the initial model ends after conv4.
         PhotoError: If the folder cannot be read, or no photo can be read.
         WeightsError: If the initial backbone cannot be loaded.
         ConfigError: If both ``config`` and ``variant`` are given, or if the batch size is not a
@@ -213,8 +214,8 @@ def _run_settings(
     contents = [source.sha256 if source else None for source in sources]
     return {
         **flatten_dict(asdict(config), sep="."),
-        "photos": f"{len(files)}, {digest(json.dumps(files).encode())[:16]}",
-        "photos_sha256": digest(json.dumps(contents).encode())[:16],
+        "photos": f"{len(files)}, {digest(json.dumps(files))[:16]}",
+        "photos_sha256": digest(json.dumps(contents))[:16],
         "backbone": checksum(nnx.state(backbone))[:16],
     }
 

@@ -220,7 +220,7 @@ render({{ model, el: document.querySelector("main") }});
         self, _: object, content: Mapping[str, str], buffers: Sequence[memoryview]
     ) -> None:
         """Show a photo that the reader has uploaded."""
-        name = content["name"]
+        name, self.status = content["name"], ""  # an equal message would not be sent again
         try:
             photo = read_upload({"name": name, "content": buffers[0]})
         except PhotoError as error:

@@ -30,7 +30,7 @@ from ipywidgets import (
     Widget,
 )
 
-from delfjax.datasets.truth import Truth
+from delfjax.datasets.benchmark import Truth
 from delfjax.features.extract_folder import LocalExtractor
 from delfjax.features.factory import load as load_model
 from delfjax.files import printable
@@ -313,22 +313,20 @@ class RetrievalExplorer(VBox):
         self.status.value = ""
         self._show_results()
 
-    def _add_photo(self, name: str, photo: Photo) -> None:
-        assert self._model is not None  # without a model, the upload button is hidden
-        features = self._searcher.reduce(self._model(photo))
-        CachedSearch(self._searcher, features, 1)  # raises an error if sizes differ
-        self._photos[name], self._features[name] = photo, features
-        self._truths.pop(name, None)  # this is the truth of another photo with the same name
-        self._show_queries([*self._photos].index(name))
-        self._reload()
-
     def _on_upload(self, change: Mapping[str, Any]) -> None:
         if not change["new"]:
             return
+        assert self._model is not None  # without a model, the upload button is hidden
         name = change["new"][0]["name"]
         self.status.value = notice(f"Extracting {name} …")
         try:
-            self._add_photo(name, read_upload(change["new"][0]))
+            photo = read_upload(change["new"][0])
+            features = self._searcher.reduce(self._model(photo))
+            CachedSearch(self._searcher, features, 1)  # raises an error if sizes differ
+            self._photos[name], self._features[name] = photo, features
+            self._truths.pop(name, None)  # this is the truth of another photo with the same name
+            self._show_queries([*self._photos].index(name))
+            self._reload()
         except ValueError as error:  # such as a PhotoError
             self.status.value = notice(str(error))
         self.upload.value = ()  # allows uploading the same file again
@@ -375,10 +373,6 @@ class RetrievalExplorer(VBox):
     def _on_result_selected(self) -> None:
         self.rank.value = self.result_grid.selected + 1
 
-    def _name(self, position: int) -> str:
-        """Return the name of the photo at a position of the ranking, from 0."""
-        return self._searcher.database.names[int(self._result.ranking.images[position])]
-
     @property
     def _itself(self) -> int | None:
         """Index of the database photo that is the query, or None. Photos may have equal names."""
@@ -399,7 +393,8 @@ class RetrievalExplorer(VBox):
         query, rank = self.query, self.rank.value
         if not len(self._result.ranking):
             return self._draw_query(), "no results"
-        name, image = self._name(rank - 1), int(self._result.ranking.images[rank - 1])
+        image = int(self._result.ranking.images[rank - 1])
+        name = self._searcher.database.names[image]
         height, width = self._searcher.database.image_sizes[image].tolist()
         verification = self._result.verifications.get(image)
         verified = describe_verdict(self._result, image, self._itself)

@@ -8,7 +8,7 @@ neighbors once. Each search uses the nearest of these, and is therefore fast eno
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
-from delfjax.datasets.truth import Truth, relevance
+from delfjax.datasets.benchmark import Truth, relevance
 from delfjax.evaluation.metrics import score_rankings
 from delfjax.features.database import Database
 from delfjax.plots.base import pluralize

@@ -318,8 +318,9 @@ def test_an_output_that_fails_loses_no_other(tmp_path, capsys):
 
     good = tmp_path / "good"
     options = argparse.Namespace(command="match", json=tmp_path / "missing.json", page=good)
-    writers = {"--figure": fail, "--page": good.touch}
-    assert print_result(options, {"value": 1}, "the result", writers) == 1
+    options.figure = tmp_path / "figure.png"
+    writers = {"figure": fail, "page": good.touch}
+    assert print_result(options, {"value": 1}, "the result", **writers) == 1
     out, err = capsys.readouterr()
     assert out == "the result\n"
     assert "--figure could not be written: no space left" in err

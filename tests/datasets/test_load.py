@@ -10,9 +10,8 @@ import pytest
 
 from delfjax import datasets
 from delfjax.datasets import rendered
-from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query
+from delfjax.datasets.benchmark import STANDARD, Benchmark, DatasetError, Query, Truth
 from delfjax.datasets.catalog import DATASETS, UNFINISHED
-from delfjax.datasets.truth import Truth
 from delfjax.types import Box
 
 PUBLISHED = sorted(set(datasets.NAMES) - set(datasets.RENDERED))

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from delfjax.datasets import pickles
+from delfjax.datasets import revisited
 from delfjax.datasets.benchmark import DatasetError
-from delfjax.datasets.pickles import load_plain
+from delfjax.datasets.revisited import load_plain
 
 PLAIN = {
     "imlist": ["all_souls_000013", "né"],
@@ -129,7 +129,7 @@ def test_lengths_beyond_the_end_of_the_file(read, name):
 
 
 def test_a_file_above_the_size_limit(read, monkeypatch):
-    monkeypatch.setattr(pickles, "MAX_BYTES", 10)
+    monkeypatch.setattr(revisited, "MAX_PICKLE_BYTES", 10)
     assert read(b"].") == []
     with pytest.raises(DatasetError, match="11 bytes are more than the limit of 10"):
         read(b"]" + b"0]" * 4 + b"..")

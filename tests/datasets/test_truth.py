@@ -4,7 +4,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from delfjax.datasets.truth import Truth, check_photo_numbers, relevance
+from delfjax.datasets.benchmark import Truth, check_photo_numbers, relevance
 
 
 @pytest.fixture

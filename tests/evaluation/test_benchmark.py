@@ -8,8 +8,7 @@ import pytest
 from worlds import classes, extractor, flat
 
 from delfjax.datasets import labeled
-from delfjax.datasets.benchmark import STANDARD, Benchmark, Query
-from delfjax.datasets.truth import Truth
+from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, Truth
 from delfjax.evaluation.benchmark import (
     Evaluation,
     evaluate,

@@ -9,11 +9,10 @@ import pytest
 from evaluations import evaluation_of, ranked
 from PIL import Image
 
-from delfjax.datasets.benchmark import Benchmark, Query
+from delfjax.datasets.benchmark import Benchmark, Query, Truth
 from delfjax.datasets.rendered import PhotoAnnotation
-from delfjax.datasets.truth import Truth
 from delfjax.evaluation import report
-from delfjax.evaluation.localization import hit_rate
+from delfjax.evaluation.report import hit_rate
 from delfjax.features.store import FeatureStore
 from delfjax.types import Features
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from delfjax.datasets.truth import Truth
+from delfjax.datasets.benchmark import Truth
 from delfjax.evaluation.metrics import (
     average_precision,
     average_precision_at,

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t
 
-from delfjax.datasets.benchmark import Benchmark, Query
-from delfjax.datasets.truth import Truth
+from delfjax.datasets.benchmark import Benchmark, Query, Truth
 from delfjax.evaluation.precision_recall import (
     PooledResults,
     mean_precision,

@@ -19,7 +19,8 @@ from delfjax.features import cluster as cluster_module
 from delfjax.features import extract_folder as module
 from delfjax.features.cluster import connect_cluster, map_in_order, wait_for
 from delfjax.features.extract_folder import extract_folder
-from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedExtractor
+from delfjax.features.extraction import ExtractionConfig
+from delfjax.features.handcrafted import HandcraftedExtractor
 from delfjax.images.folder import scan
 from delfjax.images.reading import PhotoError
 from delfjax.search.distributed import ShardedIndex
@@ -60,7 +61,7 @@ class Slow(HandcraftedExtractor):
 
     log: Path
     seconds: float = 0.02
-    config: HandcraftedConfig = field(default_factory=HandcraftedConfig)
+    config: ExtractionConfig = field(default_factory=ExtractionConfig)
     checksum: str = "slow"
     name: str = "slow"
 
@@ -174,7 +175,7 @@ def test_rankings_equal_those_of_one_process(store, client, inner):
     alone = ShardedIndex.build(descriptors, **settings)
     index = ShardedIndex.build(descriptors, **settings, client=client)
     assert index.client is client
-    assert [info.length for info in index.infos] == [200, 200, 140]
+    assert index.lengths == (200, 200, 140)
     assert (len(index), index.dimensions) == (540, 8)
     assert index.effort == alone.effort
     assert_equal(rank_all(store, index), rank_all(store, alone))

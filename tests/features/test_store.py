@@ -515,5 +515,7 @@ def test_settings_of_other_types_are_refused(tmp_path, wrong):
 
 def test_a_store_of_an_imported_model_needs_the_model_file(tmp_path):
     made_by = {"backbone": "delf_slim", "model": "x", "extraction": {}, "reduction": None}
-    with pytest.raises(StoreError, match=r"the backbone delf_slim\. Fix: pass this file \(--model"):
+    with pytest.raises(
+        StoreError, match=r"the backbone delf_slim\. Fix: pass the file of this model \(--model"
+    ):
         extractor_of(FeatureStore(tmp_path, made_by))

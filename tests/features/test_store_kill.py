@@ -13,7 +13,8 @@ from PIL import Image
 
 from delfjax.features import store as store_module
 from delfjax.features.extract_folder import PCAConfig, extract_folder
-from delfjax.features.handcrafted import HandcraftedConfig, HandcraftedExtractor
+from delfjax.features.extraction import ExtractionConfig
+from delfjax.features.handcrafted import HandcraftedExtractor
 from delfjax.features.store import FeatureStore
 from delfjax.images.folder import scan
 from delfjax.types import Features
@@ -27,7 +28,7 @@ class Toy(HandcraftedExtractor):
     """An extractor whose features depend only on the photo."""
 
     name = "toy"
-    config = HandcraftedConfig()
+    config = ExtractionConfig()
     checksum = "toy"
 
     def __init__(self) -> None:

@@ -154,11 +154,19 @@ def test_changed_parameter_is_refused(tmp_path):
         load_model(path)
 
 
-def test_parameters_beyond_half_precision_are_refused(tmp_path):
-    attention = nnx.clone(head())
-    attention.score.bias.set_value(jnp.array([1e5]))
-    with pytest.raises(WeightsError, match=r"attention.score.bias has values up to 1e\+05"):
-        save_model(tmp_path / "m", network(), attention, with_backbone=False, training={})
+@pytest.mark.parametrize(
+    ("value", "half_precision", "found"),
+    [
+        (1e5, True, r"1e\+05; expected at most 65504, the limit of float16"),
+        (float("nan"), True, "nan"),
+        (float("nan"), False, r"nan; expected at most 3.40282e\+38, the limit of float32"),
+    ],
+)
+def test_parameters_beyond_the_precision_are_refused(tmp_path, value, half_precision, found):
+    attention, options = nnx.clone(head()), {"with_backbone": False, "training": {}}
+    attention.score.bias.set_value(jnp.array([value]))
+    with pytest.raises(WeightsError, match=f"attention.score.bias has values up to {found}"):
+        save_model(tmp_path / "m", network(), attention, half_precision=half_precision, **options)
     assert not (tmp_path / "m").exists()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from worlds import draw
 
 from delfjax import plots
-from delfjax.datasets.truth import Truth
+from delfjax.datasets.benchmark import Truth
 from delfjax.plots.retrieval import Card, draw_cards, thumbnail
 from delfjax.types import Ranking
 

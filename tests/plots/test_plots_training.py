@@ -23,3 +23,8 @@ def test_curves_show_all_records_and_the_random_guess():
     assert accuracy.lines[0].get_xydata().tolist() == [[20, 0.4]]
     assert learning_rate.lines[0].get_ydata().tolist() == [0.1, 0.2]
     assert gradient.get_yscale() == "log"
+
+
+def test_a_run_without_records_has_no_curves():
+    figure = plots.training_curves({"run": []})
+    assert not any(ax.lines for ax in figure.axes)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from descriptors import DATABASE, QUERIES
 
-from delfjax.search.distributed import ShardedIndex, merge
+from delfjax.search.distributed import ShardedIndex
 from delfjax.search.exact import ExactIndex
 from delfjax.search.index import Neighbors, build_index, load_index
 
@@ -53,9 +53,11 @@ def test_the_effort_of_all_shards_is_searched_and_saved(tmp_path):
     assert [shard.config.beam for shard in loaded.shards] == [5] * 2
 
 
-def test_a_neighbor_that_no_shard_finds_stays_missing():
+def test_a_neighbor_that_no_shard_finds_stays_missing(monkeypatch):
     found = Neighbors(np.array([[4, -1]], np.int32), np.array([[0.5, np.inf]], np.float32))
-    rows, distances = merge([found, found], [0, 10], 3)
+    index = ShardedIndex.build(DATABASE[:20], size=10, inner="exact")
+    monkeypatch.setattr(ExactIndex, "search", lambda *_: found)
+    rows, distances = index.search(QUERIES[:1], 3)
     assert rows.tolist() == [[4, 14, -1]]
     assert distances.tolist() == [[0.5, 0.5, np.inf]]
 

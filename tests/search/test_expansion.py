@@ -20,6 +20,13 @@ from delfjax.search.searcher import Searcher
 SIZE = 480, 640
 
 
+EQUAL = ExpansionConfig(kind="average")
+
+
+def weighted(alpha):
+    return ExpansionConfig(kind="alpha", alpha=alpha)
+
+
 def unit(seed, count=None):
     vectors = np.random.default_rng(seed).normal(size=(count or 1, 16))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -32,27 +39,28 @@ def unit(seed, count=None):
 @given(st.integers(0, 1000), st.sampled_from([0.0, 1.0, 3.0]))
 def test_an_average_is_a_unit_vector_and_ignores_the_order_of_photos(seed, alpha):
     query, photos = unit(seed), unit(seed + 1, 5)
-    found = expand_global(query, photos, alpha=alpha)
+    found = expand_global(query, photos, weighted(alpha))
     assert np.linalg.norm(found) == pytest.approx(1)
-    np.testing.assert_allclose(found, expand_global(query, photos[::-1], alpha=alpha))
+    np.testing.assert_allclose(found, expand_global(query, photos[::-1], weighted(alpha)))
 
 
 def test_without_photos_the_query_is_unchanged():
-    np.testing.assert_allclose(expand_global(unit(0), unit(1, 1)[:0]), unit(0))
+    np.testing.assert_allclose(expand_global(unit(0), unit(1, 1)[:0], EQUAL), unit(0))
 
 
-def test_alpha_0_gives_the_mean_of_query_and_photos():
+@pytest.mark.parametrize("config", [EQUAL, weighted(0.0)])
+def test_equal_weights_give_the_mean_of_query_and_photos(config):
     query, photos = unit(0), unit(1, 4)
     mean = np.r_[query[None], photos].mean(0)
-    np.testing.assert_allclose(expand_global(query, photos), mean / np.linalg.norm(mean))
+    np.testing.assert_allclose(expand_global(query, photos, config), mean / np.linalg.norm(mean))
 
 
 def test_a_larger_alpha_gives_similar_photos_more_weight():
     query, near, far = np.eye(16)[0], np.eye(16)[1], np.eye(16)[2]
     photos = np.stack([0.9 * query + 0.436 * near, 0.3 * query + 0.954 * far])
-    plain, weighted = (expand_global(query, photos, alpha=alpha) for alpha in (0.0, 3.0))
-    assert weighted[1] / weighted[2] > 10 * plain[1] / plain[2]
-    away = expand_global(query, -photos, alpha=3.0)
+    plain, steep = (expand_global(query, photos, config) for config in (EQUAL, weighted(3.0)))
+    assert steep[1] / steep[2] > 10 * plain[1] / plain[2]
+    away = expand_global(query, -photos, weighted(3.0))
     np.testing.assert_allclose(away, query, err_msg="an opposite photo adds nothing")
 
 

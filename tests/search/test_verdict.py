@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from places import place, view
+from sklearn.datasets import load_sample_image
 
 import delfjax as dx
 from delfjax.features.database import Database
 from delfjax.features.extraction import Extractor
 from delfjax.geometry.ransac import RansacConfig, Verification, verify
-from delfjax.images import samples
 from delfjax.search import verdict
 from delfjax.search.verdict import Verdict, evidence, judge, probability_of
 from delfjax.types import Matches
@@ -165,8 +165,8 @@ def test_text(label, probability, text):
 def test_two_views_of_a_sample_photo_are_the_same_place(imagenet):
     config = dx.ExtractionConfig(pyramid=dx.PyramidConfig(longest=320))
     model = Extractor(imagenet(), config=config)
-    temple = samples.temple()
-    one, other, flower = map(model, (temple, temple[8:, 16:], samples.flower()))
+    temple = load_sample_image("china.jpg")
+    one, other, flower = map(model, (temple, temple[8:, 16:], load_sample_image("flower.jpg")))
     assert dx.match(one, other).verdict.label == "same place"
     assert dx.match(one, flower).verdict.label != "same place"
 

@@ -118,6 +118,8 @@ def test_unreadable_upload_shows_a_message_and_keeps_the_view(explorer):
     send(explorer, "notes.txt", b"not a photo")
     assert "notes.txt is not an image; expected JPEG" in explorer.status
     assert (explorer.settings, explorer.views) == before
+    send(explorer, "mine.png", png(worlds.draw(7)))
+    assert not explorer.status
 
 
 def test_figure_shows_the_chosen_models_score_and_scale(explorer):

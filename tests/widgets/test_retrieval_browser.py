@@ -9,7 +9,7 @@ CELLS = (
 import numpy as np
 import worlds
 from places import place, view
-from delfjax.datasets.truth import Truth
+from delfjax.datasets.benchmark import Truth
 from delfjax.features.database import Database
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.search.searcher import SearchConfig, Searcher

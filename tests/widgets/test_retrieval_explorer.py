@@ -11,7 +11,7 @@ from PIL import Image
 from places import place, view
 from uploads import png, upload
 
-from delfjax.datasets.truth import Truth
+from delfjax.datasets.benchmark import Truth
 from delfjax.features.database import Database
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.search.searcher import SearchConfig, Searcher

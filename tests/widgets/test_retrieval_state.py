@@ -7,7 +7,7 @@ import pytest
 from places import place
 from places import view as view_of
 
-from delfjax.datasets.truth import Truth
+from delfjax.datasets.benchmark import Truth
 from delfjax.features.database import Database
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.plots.retrieval import RELEVANCE_MARKS, VERDICT_MARKS

@@ -5,9 +5,9 @@ import io
 import worlds
 from ipywidgets import FileUpload, HBox, Output
 from PIL import Image
+from sklearn.datasets import load_sample_image
 from uploads import upload
 
-from delfjax.images import samples
 from delfjax.widgets import match_uploads
 from delfjax.widgets import upload as upload_module
 
@@ -30,9 +30,9 @@ def test_two_uploads_are_matched(monkeypatch):
     displayed = []
     monkeypatch.setattr(upload_module, "display", displayed.append)
     first, second = buttons(match_uploads(worlds.extractor()))
-    upload(first, "one.jpg", jpeg(samples.temple()))
+    upload(first, "one.jpg", jpeg(load_sample_image("china.jpg")))
     assert displayed == []  # one photo is not enough
-    upload(second, "two.jpg", jpeg(samples.temple()))
+    upload(second, "two.jpg", jpeg(load_sample_image("china.jpg")))
     assert len(displayed) == 1
     assert "inliers" in displayed[0].axes[0].get_title(loc="left")
 
@@ -41,7 +41,7 @@ def test_unreadable_file_shows_a_message(monkeypatch):
     displayed = []
     monkeypatch.setattr(upload_module, "display", displayed.append)
     first, second = buttons(match_uploads(worlds.extractor()))
-    upload(first, "one.jpg", jpeg(samples.temple()))
+    upload(first, "one.jpg", jpeg(load_sample_image("china.jpg")))
     upload(second, "notes.txt", b"<b>not a photo</b>")
     assert "notes.txt" in displayed[0].value
     assert "not an image" in displayed[0].value
