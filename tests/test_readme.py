@@ -10,12 +10,13 @@ from pathlib import Path
 
 import fakes
 import pytest
-from worlds import SIZE, draw, extractor, save, settings
+from worlds import SIZE, draw, extractor, head, network, save, settings
 
 from delfjax.cli.main import COMMANDS, main, parse
 from delfjax.cli.train import CONFIGS
 from delfjax.datasets import fetch, rendered
 from delfjax.features.extract_folder import PCAConfig
+from delfjax.models import checkpoints
 from delfjax.paper import tables
 from delfjax.paper.runs import results_by_row
 from delfjax.paper.values import table1
@@ -65,6 +66,7 @@ def world(tmp_path, monkeypatch, tiny_network):
         name = f"{'test' if number % 5 == 0 else 'train'}_{number}.png"
         save(tmp_path / "PHOTOS" / "abc"[number // 5] / name, draw(number // 5))
     monkeypatch.setattr(rendered, "ROOT", rendered_part(tmp_path / "rendered"))
+    monkeypatch.setattr(checkpoints, "load_model", lambda *_, **__: (network(), head()))
     monkeypatch.setitem(CONFIGS, "test", settings)
     monkeypatch.setenv("DELFJAX_DATA", str(tmp_path / "sets"))
     # The photos of the revisited sets exist, their ground truth does not.

@@ -19,7 +19,7 @@ from delfjax.features.store import FeatureStore
 from delfjax.images.folder import scan
 from delfjax.types import Features
 
-KILLS, PHOTOS, ROWS = 24, 12, 20
+KILLS, PHOTOS, ROWS = 12, 12, 20
 STATEMENTS = 110  # of SQL in the extraction of these photos
 FEW = PCAConfig(dimensions=8, photos=5, features=ROWS)
 
