@@ -15,6 +15,7 @@ from delfjax import provenance
 STUDIES = {
     "verification_study": "mAP of rules of verification, on the rendered set and --photos",
     "verdict": "fit the verdict of a pair to the rendered training set; its errors, on --photos",
+    "zoo": "the models of delfjax on scenes with known cameras, which --photos names",
     "scale": "our indexes of a million descriptors and those of hnswlib, faiss and pynndescent",
     "costs": "time, memory and recall of each kind of index, from 3,000 to 10 million descriptors",
     "growth": "memory, time and compilations of an extraction, from 100 to 2,000 photos",
@@ -22,7 +23,7 @@ STUDIES = {
     "soak": "2,000 photos extracted, indexed and searched while processes are killed (20 minutes)",
     "gpu": "photos and updates per second on this device, and the share of its measured rate",
 }
-WITH_PHOTOS = ("verification_study", "verdict")  # studies that also use real photos
+WITH_PHOTOS = ("verification_study", "verdict", "zoo")  # studies that use real photos
 
 
 def main() -> None:
@@ -46,10 +47,10 @@ def main() -> None:
         type=int,
         help="largest number of descriptors that the study costs measures (default: 10 million)",
     )
-    parser.add_argument(
-        "--photos", help="folder of real photos for the studies verification_study and verdict"
-    )
+    parser.add_argument("--photos", help=f"folder of real photos for {', '.join(WITH_PHOTOS)}")
     options = parser.parse_args()
+    if "zoo" in options.names and not options.photos:
+        parser.error("the study zoo needs --photos FOLDER")
     if parts := [name for name in options.names or speed.PARTS if name in speed.PARTS]:
         speed.run(parts)
     for name in options.names:
