@@ -28,6 +28,14 @@ from delfjax.models.resnet import RESNET50_V1
 from delfjax.models.zoo import zoo
 
 LONGEST, FEATURES = 640, 500
+COLUMNS = (
+    "model",
+    "mAP by view",
+    "true pairs accepted",
+    "false pairs accepted",
+    "inliers that are right",
+    "median epipolar error",
+)
 
 
 def is_same_view(one: str, other: str, data: Data) -> bool | None:
@@ -95,7 +103,8 @@ def markdown(rows: list[dict]) -> str:
             return f"{value[0]:.1f} [{value[1]:.1f}, {value[2]:.1f}]"
         return str(value)
 
-    lines = [[*rows[0]], ["---"] * len(rows[0]), *(map(show, row.values()) for row in rows)]
+    lines = [[*COLUMNS], ["---"] * len(COLUMNS)]
+    lines += [[show(row[name]) for name in COLUMNS] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

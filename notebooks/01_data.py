@@ -35,7 +35,8 @@ rng = np.random.default_rng(seed=0)  # chooses the photos to show
 #
 # The photos of the paper are photos of real places, and their copyright belongs to the photographers. To have photos that
 # everyone may use, this repository contains rendered ones: a script generates sixty landmarks of famous kinds, and
-# Blender renders them. The photos are free of copyright (CC0).
+# Blender renders them. The photos are free of copyright (CC0). A second set, `rendered_large`, has 40 other landmarks in
+# larger photos ([card](../data/landmarks_large/README.md)). This lesson shows the first set.
 
 # %%
 contact_sheet = dx.read_image(rendered.ROOT / "contact_sheet.jpg")

@@ -179,7 +179,7 @@ figure
 #
 # **What we do about it.** The features of delfjax keep the center, as in the paper: the offset is equal for all keypoints of one
 # scale, and an affine map can absorb it. In this notebook, `lean` and `lean_heatmap` move keypoints and maps by 8 pixels of their
-# scale down and to the right. So they are drawn on what excites them.
+# scale down and to the right. So they are drawn where the cells respond.
 
 # %% [markdown]
 # ## One photo at seven scales
@@ -301,8 +301,8 @@ dx.plots.receptive_fields(photo, features, boxes, title="the best four by attent
 # ## Explore
 #
 # Choose a photo or upload your own. Point at the photo to see the receptive field under the pointer. Click to keep
-# it. (A page without a kernel shows a still picture: start the notebook with `make lab`.) The explorer draws the scores at the
-# centers of the cells, without the offset from above.
+# it. (A page without a kernel shows a still picture: start the notebook with `make lab`.) The explorer draws the
+# scores half a cell further down and to the right, as above. The checkbox "shift by half a cell" turns this off.
 
 # %%
 views = dict(zip(landmarks, photos, strict=True))
@@ -499,7 +499,8 @@ for better, worse in [
 #
 # But the average is not the full explanation. We trained another model whose step 1 averages *unit* vectors
 # (`normalize_average`), so the norm does not enter the loss. Its norm still hits the landmark with 48 of the best 100
-# keypoints, against 52 (one seed, on four photos of each landmark; `unit0` in `data/results/runs/README.md`).
+# keypoints, against 52 for `delf_ft` on the same photos (one seed; four photos of each landmark, other photos than above; `unit0`
+# in `data/results/runs/README.md`).
 #
 # **Second guess: which layer is averaged.** The paper does not say which feature map step 1 averages. delfjax
 # averages conv4, the layer of the descriptors. The official code puts another block of layers, conv5, between the

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # Scale: the cost of ten million descriptors, and of a billion
 #
-# **You learn** to
+# **What you will learn**
 #
 # - read how the time and memory of an index grow with the database, and fit a power law,
 # - compute the bytes of a photo in an index,
 # - plan machines, hours and money for a billion descriptors.
 #
-# **You need** [Retrieval: from features to a ranking](05_retrieval.ipynb), which explains graphs and recall.
+# **Prerequisites:** [Retrieval: from features to a ranking](05_retrieval.ipynb), which explains graphs and recall.
 #
 # **Time:** 20 minutes to read and to solve the exercises. The cells take seconds, because they read results from
 # `data/results`. `python -m benchmarks costs` measures the kinds of index again, and `python -m benchmarks scale`
@@ -38,6 +38,7 @@ BUDGET = 8.0  # GB for the billion; assumed
 #
 # Each kind of index is built at each size that the machine can hold. It then searches the 60 nearest neighbors of
 # 1,000 descriptors, about as many as one photo has. The query photos are not in the database.
+# Limitation: the tables were measured with delfjax 0.1.0.
 #
 # - `exact` compares each query with every descriptor.
 # - `nndescent` is the neighbor graph of this library. `sharded` is several such graphs.
@@ -63,8 +64,8 @@ print(measured["hardware"], measured["versions"], f"sizes {sizes[0]:,} to {sizes
 
 # %% [markdown]
 # The larger databases also hold synthetic descriptors. A synthetic descriptor is a real one plus half the difference of
-# two of its neighbors. The list below checks how similar they are. It compares all photos with half of the photos, and
-# with that half enlarged by synthetic descriptors. A good method makes the first and the last line alike.
+# two of its neighbors. To check them, we enlarge half of the photos by synthetic descriptors. The last line of the list below
+# (that half, enlarged) should resemble the first line (all photos).
 
 # %%
 print(f"{measured['real descriptors']:,} real descriptors")

@@ -12,7 +12,7 @@
 # - how precision and recall of all queries together show whether scores are comparable (Eq. 4 and Fig. 5),
 # - which claims of the paper hold on our rendered landmarks.
 #
-# **You need** [Attention](04_attention.ipynb) and [Retrieval](05_retrieval.ipynb): features, votes and RANSAC. **Time:** 40
+# **Prerequisites:** [Attention](04_attention.ipynb) and [Retrieval](05_retrieval.ipynb): features, votes and RANSAC. **Time:** 40
 # minutes to read, with three exercises; half a minute to run. The notebook reads results from `data/results`.
 # `delfjax reproduce` makes them, in about an hour on two CPU cores.
 
@@ -284,8 +284,8 @@ found = {label: results for label, results in sweeps.items() if results}
 figures.sweeps(found) if found else None
 
 # %% [markdown]
-# *From 30 to 60 neighbors, votes gain much; from 60 to 240 they gain little, and the intervals do not decide. More
-# features help most. Half the dimensions and short codes lose little; the shortest codes even gain here.*
+# *From 30 to 60 neighbors, votes gain much; from 60 to 240 they gain little, and the intervals do not decide. mAP
+# rises most from 20 to 200 features; 1000 are worse than 500. Half the dimensions and short codes lose little; the shortest codes even gain here.*
 #
 # Each number is compared with the largest one, by the difference in mAP and its 95% interval over landmarks:
 
@@ -349,8 +349,8 @@ tables.Table(header=header, rows=tuple(rows))
 # *The worse the votes are, the more RANSAC gains: most for DELF-noFT, which selects many features of the background. After
 # fine-tuning, the number of inliers gains nothing, but votes and inliers together do.*
 #
-# Why not inliers alone? A correct photo from another side of the landmark has hardly more inliers than a wrong photo has by
-# chance, but it has more votes. [Verification](../docs/verification.md) has numbers.
+# Why not inliers alone? Some correct photos, often from another side, have no more inliers than a wrong photo has by
+# chance, but they have more votes. [Verification](../docs/verification.md) has numbers.
 #
 # Now the curves of Fig. 5 on the large set. The precision of the best method falls below 95% after about 4% of the correct
 # results.
@@ -389,9 +389,10 @@ on_large = claims.decide_all(large, runs.LARGE)
 print(claims.format_claims([claim for claim in on_large if claim.decision != "not run"]))
 
 # %% [markdown]
-# *Each set decides other claims. On the large set, fine-tuning helps with attention and attention does not matter more
-# than fine-tuning, both by mAP only; inliers reject distractor queries. On the small set, query expansion harms, and local
-# and global together are better. Whether attention helps after fine-tuning is not decided on either set.*
+# *Decided only on the large set, and only by mAP: fine-tuning helps where there is attention, and attention does not matter
+# more than fine-tuning. Inliers reject distractor queries better on the large set, but not on the small one. Decided only on
+# the small set: query expansion harms global descriptors, and local and global together are better than either. Whether
+# attention helps after fine-tuning is not decided on either set.*
 #
 # The next claims are our own, on the small set. The paper does not vary these settings, or does not compare these runs.
 
@@ -407,7 +408,7 @@ for source in ("paper", "ours"):
 # ## Summary
 #
 # - AP is the area under the precision-recall curve of one query. Junk photos are removed first.
-# - Queries of one landmark are alike. Intervals over landmarks are wider than intervals over queries, and honest.
+# - Queries of one landmark are alike. Intervals over landmarks are wider than intervals over queries. Use them.
 # - Two methods are compared by their difference on the same landmarks, and over several training runs.
 # - Fig. 5 compares scores between queries, which mAP does not.
 #

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 import delfjax
-from benchmarks import speed, verdict, verification_study
+from benchmarks import speed, verdict, verification_study, zoo
 from delfjax.files import sha256
 from delfjax.provenance import RESULTS, read_result
 
@@ -76,6 +76,7 @@ def test_the_page_on_verification_has_the_results_of_the_last_run():
     for name, names in columns.items():
         assert verification_study.markdown(result[name], names) in page, name
     assert verdict.markdown(read_result(RESULTS / "bench_verdict.json")["rows"]) in page
+    assert zoo.markdown(read_result(RESULTS / "bench_zoo.json")["rows"]) in page
 
 
 def test_the_page_on_speed_has_the_results_of_the_last_run():
