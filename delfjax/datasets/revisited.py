@@ -100,11 +100,8 @@ def load_plain(path: Path) -> object:
         DatasetError: The file cannot be read, exceeds `MAX_PICKLE_BYTES`, or does not hold plain data.
         FileNotFoundError: The file does not exist.
     """
-    expected, fix = (
-        "a pickle of dicts, lists, tuples, strings and numbers",
-        "download the file again",
-    )
-    with reading(path, expected, fix=fix, error=DatasetError):
+    expected = "a pickle of dicts, lists, tuples, strings and numbers"
+    with reading(path, expected, fix="download the file again", error=DatasetError):
         check_size(path.stat().st_size, MAX_PICKLE_BYTES)
         return _PlainUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
 

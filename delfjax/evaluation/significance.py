@@ -86,7 +86,7 @@ def bootstrap_interval(
         seed: Random seed of the resamples.
 
     Returns:
-        Lower and upper end of the interval around the mean. They are infinite if all queries show one landmark.
+        Lower and upper end of the interval around the mean; infinite if all queries show one landmark.
 
     Raises:
         ValueError: If ``values`` is empty or all values are NaN.

@@ -127,6 +127,5 @@ def _candidates(backbone: str, selection: str | None) -> list[str]:
         return [backbone]
     trained = [n for n in zoo() if checkpoints.read_manifest(n)["backbone"]["name"] == backbone]
     trained.sort(key=lambda name: name != DEFAULT_MODEL)
-    return (
-        trained if selection == "attention" or backbone not in BACKBONES else [backbone, *trained]
-    )
+    has_norm = selection != "attention" and backbone in BACKBONES
+    return [backbone, *trained] if has_norm else trained

@@ -33,7 +33,8 @@ class HandcraftedExtractor:
     """Model that extracts SIFT or RootSIFT features, with the interface of `Extractor`.
 
     Only ``pyramid.longest`` and ``max_features`` of the configuration are used. Features are selected by
-    OpenCV's response, a contrast. A keypoint with two directions gives two features. The checksum contains the version of OpenCV, because keypoints can differ between versions.
+    OpenCV's response, a contrast. A keypoint with two directions gives two features. The checksum
+    contains the version of OpenCV, because keypoints can differ between versions.
     """
 
     dimensions = DIMENSIONS
