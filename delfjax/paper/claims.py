@@ -178,7 +178,8 @@ def decide_all(folder: Path, benchmark: str = HEADLINE) -> list[Claim]:
 
 def _decide(statement: Statement, source: Source, folder: Path, benchmark: str) -> Claim:
     decision, differences, missing = _compare(statement, folder, benchmark, statement.curve)
-    map_decision, map_differences = "", {}
+    map_decision = ""
+    map_differences: dict[str, dict[str, Any]] = {}
     if statement.also_map and not missing:
         map_decision, map_differences, _ = _compare(statement, folder, benchmark, False)
     is_explained = decision in ("does not hold", "not decided")
