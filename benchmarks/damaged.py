@@ -4,7 +4,7 @@ Each trial copies the files of one kind, damages one file and reads them. There 
 
 - *refused*: the reader raises its own error, one line that names the file and a fix.
 - *harmless*: the reader returns the same as before.
-- *unknowable*: the reader returns something else, and the format has no checksum, as of photos and
+- *undetectable*: the reader returns something else, and the format has no checksum, as of photos and
   published texts.
 - *wrong*: anything else, such as another error, other content, or too much time or memory.
 """
@@ -30,7 +30,7 @@ from benchmarks.artifacts import CONTENTS, KINDS, Kind
 
 TRIALS, SEED = 300, 0  # trials of each kind
 MAX_SECONDS, MAX_BYTES = 10, 2**29  # of one trial: CPU time, and growth of memory
-OUTCOMES = ("refused", "harmless", "unknowable", "wrong")
+OUTCOMES = ("refused", "harmless", "undetectable", "wrong")
 HEADER_BYTES = 1200  # half of the flipped bits are in the first bytes of a file
 SHOWN = 500  # characters of an unexpected outcome
 
@@ -105,7 +105,7 @@ def judge(kind: Kind, folder: Path, file: Path, expected: object) -> tuple[str, 
     start, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         found = content(kind.read(folder))
-        outcome = "unknowable" if kind.unchecked and file.match(kind.unchecked) else "wrong"
+        outcome = "undetectable" if kind.unchecked and file.match(kind.unchecked) else "wrong"
         outcome = "harmless" if found == expected else outcome
     except Exception as error:
         # Some readers document that they leave this error of Python to the caller.

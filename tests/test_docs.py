@@ -60,7 +60,7 @@ def test_the_page_on_robustness_has_the_counts_of_the_last_run():
     page = (ROOT / "docs" / "robustness.md").read_text(encoding="utf-8")
     result = read_result(RESULTS / "bench_damaged.json")
     assert (result["value"], result["wrong"]) == (0, [])
-    names = ("kind", "tried", "refused", "harmless", "unknowable", "wrong")
+    names = ("kind", "tried", "refused", "harmless", "undetectable", "wrong")
     for row in result["rows"]:
         assert f"| {' | '.join(str(row[name]) for name in names)} |" in page
 
