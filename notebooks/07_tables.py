@@ -5,7 +5,7 @@
 # Section 5: Table 1 and Figs. 1, 4 and 5. [Data](01_data.ipynb) has Figs. 2 and 3, [Attention](04_attention.ipynb) has
 # Fig. 9, and [Retrieval](05_retrieval.ipynb) has Figs. 6 to 8.
 #
-# **You will learn**
+# **What you will learn**
 #
 # - how a ranking becomes one number, the average precision,
 # - how far such a number can be trusted: confidence intervals over landmarks,
@@ -13,7 +13,7 @@
 # - which claims of the paper hold on our rendered landmarks.
 #
 # **Prerequisites:** [Attention](04_attention.ipynb) and [Retrieval](05_retrieval.ipynb): features, votes and RANSAC. **Time:** 40
-# minutes to read, with three exercises; half a minute to run. The notebook reads results from `data/results`.
+# minutes to read, with two exercises; half a minute to run. The notebook reads results from `data/results`.
 # `delfjax reproduce` makes them, in about an hour on two CPU cores.
 
 # %%
@@ -195,35 +195,12 @@ for run in runs.RUNS.values():
 # %% [markdown]
 # ## Precision and recall with distractor queries (Fig. 5)
 #
-# A distractor query shows a place that is not in the database, so all its results are wrong. We put the results of all
-# queries into one list, best score first. Let $R_q$ be the results of query $q$ with a score of at least a threshold,
-# and $R_q^{TP}$ the correct ones among them. Then (Eq. 4 of the paper)
-#
-# $$\mathrm{PRE} = \frac{\sum_q |R_q^{TP}|}{\sum_q |R_q|} \qquad \mathrm{REC} = \sum_q |R_q^{TP}|$$
+# A distractor query shows a place that is not in the database, so all its results are wrong. The results of all queries form
+# one list, best score first. [Retrieval](05_retrieval.ipynb) computes precision and recall from such a list (Eq. 4).
 #
 # mAP looks at each query alone. Here, a wrong result of an easy query can come before a correct result of another
 # query. So a good score must be comparable between queries. The photo from which a query was cut does not count as a
 # result, because every method finds it.
-#
-# **Exercise 3.** Compute the precision at a threshold, from the scores of all results and whether each is correct.
-
-
-# %%
-def precision(scores, correct, threshold):
-    """Return the fraction of correct results among those with at least this score."""
-    ...
-
-
-exercises.check_precision_at(precision)
-
-
-# %% tags=["solution"] jupyter={"source_hidden": true}
-def precision(scores, correct, threshold):
-    """Return the fraction of correct results among those with at least this score."""
-    return correct[scores >= threshold].mean()
-
-
-exercises.check_precision_at(precision)
 
 # %%
 methods = [run.name for run in runs.RUNS.values() if run.kind == "method"][::-1]

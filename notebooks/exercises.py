@@ -201,10 +201,3 @@ def check_interval(function: Callable) -> None:
     margin = 3.182 * np.sqrt(1400 / 3) / 2  # 1400 is the sum of the squared deviations
     cases = [(([40.0, 50.0, 60.0, 90.0], 3.182), (60 - margin, 60 + margin))]
     _check(function, cases, "ddof=1; divide by the root of the number of landmarks")
-
-
-def check_precision_at(function: Callable) -> None:
-    """Check a function that computes the precision at a threshold."""
-    scores, correct = np.array([12, 5, 9, 4, 7, 3]), np.array([1, 0, 1, 1, 0, 0], bool)
-    cases = [((scores, correct, least), value) for least, value in ((9, 1), (7, 2 / 3), (4, 3 / 5))]
-    _check(function, cases, "scores >= threshold")
