@@ -8,9 +8,11 @@ landmarks and training runs; see `delfjax.evaluation.significance`.
 
 import json
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import KW_ONLY, asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +22,7 @@ from delfjax.paper.runs import HEADLINE, LARGE, SEEDS, load_results, title
 from delfjax.provenance import REPRODUCE, write_result
 
 EXACT = "ft_att_200f_exact"  # a run
+WIDTH = 74  # of formatted claims, in characters: the pages of the site have this width
 FILE = "claims.json"  # in the folder of results
 Source = Literal["paper", "ours"]
 
@@ -245,24 +248,25 @@ def format_claims(claims: Sequence[Claim]) -> str:
         if each.source != source:
             source = each.source
             lines.append("Claims of the paper" if source == "paper" else "Our own claims")
-        lines.append(f"{each.decision.upper():14} {each.claim}")
-        lines += _format_differences(each.differences)
+        texts = [each.claim, *_format_differences(each.differences)]
         if each.map_decision:
-            lines.append(f"{'':15}By mAP, which has no distractor queries: {each.map_decision}")
-            lines += _format_differences(each.map_differences)
+            texts.append(f"By mAP, which has no distractor queries: {each.map_decision}")
+            texts += _format_differences(each.map_differences)
         if each.missing:
-            lines.append(f"{'':15}missing: {', '.join(each.missing)}")
-        if each.explanation:
-            lines.append(f"{'':15}{each.explanation}")
+            texts.append(f"missing: {', '.join(each.missing)}")
+        texts += [each.explanation] if each.explanation else []
+        margin = " " * 15
+        wrap = partial(textwrap.fill, width=WIDTH, subsequent_indent=margin)
+        lines.append(wrap(texts[0], initial_indent=f"{each.decision.upper():15}"))
+        lines += [wrap(text, initial_indent=margin) for text in texts[1:]]
     return "\n".join(lines)
 
 
 def _format_differences(differences: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    lines = []
-    for name, found in differences.items():
-        low, high = found["interval"]
-        lines.append(f"{'':15}{name}: {found['difference']:+.1f} [{low:+.1f}, {high:+.1f}]")
-    return lines
+    return [
+        "{}: {:+.1f} [{:+.1f}, {:+.1f}]".format(name, found["difference"], *found["interval"])
+        for name, found in differences.items()
+    ]
 
 
 def write_claims(claims: Sequence[Claim], path: Path) -> None:
