@@ -164,15 +164,15 @@ def by_match(setting: Setting, model: LocalExtractor, photos: PhotoFolder) -> li
 # --- truth
 
 
-def is_true(pair: Pair, cameras: dict[str, Camera]) -> bool | None:
+def is_true(query: str, photo: str, cameras: dict[str, Camera]) -> bool | None:
     """Return whether two photos show the same view (``scenes``) or place. None: not known."""
-    if place(pair.query) != place(pair.photo):
+    if place(query) != place(photo):
         return False
     if not cameras:
         return True
-    if pair.query not in cameras or pair.photo not in cameras:
+    if not {query, photo} <= cameras.keys():
         return None
-    axes = (cameras[name].rotation[:, 2] for name in (pair.query, pair.photo))
+    axes = (cameras[name].rotation[:, 2] for name in (query, photo))
     return True if angle(*axes) < NEAR else None
 
 
@@ -229,7 +229,7 @@ def fit(sets: Sequence[Sequence[Pair]]) -> dict[str, float]:
     for pairs in sets:
         found = [evidence(each.matches, each.found, dx.RansacConfig()) for each in pairs]
         kept = [row for row, (cells, *_) in enumerate(found) if cells]
-        labels = np.array([is_true(pairs[row], {}) for row in kept])
+        labels = np.array([is_true(pairs[row].query, pairs[row].photo, {}) for row in kept])
         rows.append(np.log([found[row] for row in kept]))
         same.append(labels)
         weights.append(0.5 / np.where(labels, labels.sum(), (~labels).sum()))
@@ -268,7 +268,7 @@ def errors(setting: Setting, pairs: list[Pair], folder: Path) -> dict:
     counts: Counter[tuple[str, str]] = Counter()
     wrong: list[tuple[float, str, str]] = []
     for pair in pairs:
-        true = is_true(pair, cameras)
+        true = is_true(pair.query, pair.photo, cameras)
         if true is None:
             continue
         verdict = judge(pair.matches, pair.found)

@@ -13,15 +13,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 import delfjax as dx
-from benchmarks.verdict import place, wilson
-from benchmarks.verification_study import (
-    NEAR,
-    RIGHT,
-    Data,
-    angle,
-    epipolar_distances,
-    load_scenes,
-)
+from benchmarks.verdict import is_true, wilson
+from benchmarks.verification_study import RIGHT, Data, epipolar_distances, load_scenes
 from delfjax.evaluation.metrics import score_rankings
 from delfjax.images.reading import original_size
 from delfjax.models.resnet import RESNET50_V1
@@ -36,16 +29,6 @@ COLUMNS = (
     "inliers that are right",
     "median epipolar error",
 )
-
-
-def is_same_view(one: str, other: str, data: Data) -> bool | None:
-    """Return whether two photos are a true pair or a false pair. None: neither."""
-    if place(one) != place(other):
-        return False
-    if one == other or not {one, other} <= data.cameras.keys():
-        return None
-    axes = (data.cameras[name].rotation[:, 2] for name in (one, other))
-    return True if angle(*axes) < NEAR else None
 
 
 def check(model: str, data: Data) -> dict:
@@ -64,14 +47,14 @@ def check(model: str, data: Data) -> dict:
     for query, result in zip(tqdm(names, model, unit="query"), evaluation.results, strict=True):
         verdicts = result.verdicts
         for image, other in enumerate(names):
-            is_true = is_same_view(query, other, data)
-            if is_true is None or (image not in verdicts and not is_true):
+            label = None if query == other else is_true(query, other, data.cameras)
+            if label is None or (image not in verdicts and not label):
                 continue
-            tried[is_true] += 1
+            tried[label] += 1
             if image not in verdicts:
                 continue
-            accepted[is_true] += verdicts[image].label == "same place"
-            if is_true:
+            accepted[label] += verdicts[image].label == "same place"
+            if label:
                 inliers = result.matches[image][result.verifications[image].inliers]
                 views = data.cameras[query], data.cameras[other]
                 distances = epipolar_distances(inliers, *views, [sizes[query], sizes[other]])

@@ -149,9 +149,8 @@ def export_options(parser: argparse.ArgumentParser) -> None:
 def export(options: argparse.Namespace) -> int:
     """Run ``delfjax export``."""
     check_folder("FOLDER", options.folder)
-    searcher = Searcher(
-        open_store(options.store), options.index, shared.read_config(options, SearchConfig())
-    )
+    config = shared.read_config(options, SearchConfig())
+    searcher = Searcher(open_store(options.store), options.index, config)
     export_hloc(searcher, options.folder, top=options.top)
     show(f"{options.folder}: features and matches of {len(searcher.database)} photos")
     return OK

@@ -185,10 +185,8 @@ def match_options(parser: argparse.ArgumentParser) -> None:
 def match(options: argparse.Namespace) -> int:
     """Run ``delfjax match``."""
     check_outputs(options)
-    configured, ransac = (
-        shared.extraction_config(options),
-        shared.read_config(options, RansacConfig()),
-    )
+    configured = shared.extraction_config(options)
+    ransac = shared.read_config(options, RansacConfig())
     if options.store:
         check_unchanged(options.store, configured)
     photos = [read_image(path) for path in options.photos]
