@@ -15,6 +15,7 @@ from delfjax import provenance
 STUDIES = {
     "verification_study": "mAP of rules of verification, on the rendered set and --photos",
     "verdict": "fit the verdict of a pair to the rendered training set; its errors, on --photos",
+    "differences": "mAP with some choices of the paper and the official code (90 minutes)",
     "zoo": "the models of delfjax on scenes with known cameras, which --photos names",
     "scale": "our indexes of a million descriptors and those of hnswlib, faiss and pynndescent",
     "costs": "time, memory and recall of each kind of index, from 3,000 to 10 million descriptors",
