@@ -102,24 +102,22 @@ def content_by_definition(photo, scale, min_contrast):
     gray = mosaic.pixels[top : top + height, left : left + width].astype(float).mean(-1)
 
     block = 8
-
-    def mean_squared_contrast(y, x):
-        rows, columns = height // block, width // block
-        means = gray[: rows * block, : columns * block]
-        means = means.reshape(rows, block, columns, block).mean((1, 3))
-        found = []
-        for lines in (means, means.T):
-            upright = lines is not means
-            for i, line in enumerate(lines):
-                for j in range(1, len(line) - 1):
-                    at = block * np.array((j, i) if upright else (i, j)) - (y, x)
-                    if (at >= -2 * STRIDE).all() and (at < 2 * STRIDE).all():
-                        found.append((line[j - 1] - 2 * line[j] + line[j + 1]) ** 2 / 6)
-        return np.mean(found)
+    rows, columns = height // block, width // block
+    means = gray[: rows * block, : columns * block]
+    means = means.reshape(rows, block, columns, block).mean((1, 3))
+    places, squares = [], []
+    for lines in (means, means.T):
+        curvature = lines[:, :-2] - 2 * lines[:, 1:-1] + lines[:, 2:]
+        at = block * (np.argwhere(np.ones_like(curvature)) + (0, 1))
+        places.append(at if lines is means else at[:, ::-1])
+        squares.append(curvature.ravel() ** 2 / 6)
+    places, squares = np.concatenate(places), np.concatenate(squares)
 
     cells = np.zeros((-(-height // STRIDE), -(-width // STRIDE)), bool)
-    for row, column in np.ndindex(cells.shape):
-        cells[row, column] = mean_squared_contrast(STRIDE * row, STRIDE * column) > min_contrast**2
+    for cell in np.ndindex(cells.shape):
+        away = places - STRIDE * np.array(cell)
+        near = ((away >= -2 * STRIDE) & (away < 2 * STRIDE)).all(1)
+        cells[cell] = squares[near].mean() > min_contrast**2
     return cells
 
 
