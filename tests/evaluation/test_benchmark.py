@@ -318,8 +318,6 @@ def test_global_descriptors_alone_need_no_local_features(benchmark, cache):
     "fields",
     [
         {"expansion": expansion("local"), "global_descriptor": None},
-        {"fusion_weight": 0.25},
-        {"shortlist": 4},
         {"expansion": expansion("alpha")},
         {"fusion_weight": 0.25, "expansion": expansion("average")},
         {"fusion_weight": 0.5, "shortlist": 3, "expansion": expansion("local")},

@@ -141,7 +141,7 @@ def coverage(landmarks, runs, monkeypatch, *, groups=True):
     return found / trials
 
 
-@pytest.mark.parametrize(("landmarks", "runs"), [(6, 3), (11, 1), (11, 3), (40, 3)])
+@pytest.mark.parametrize(("landmarks", "runs"), [(6, 3), (11, 1), (11, 3)])
 def test_intervals_contain_the_true_value_in_95_percent(landmarks, runs, monkeypatch):
     """One run without variance between runs, or three runs that vary."""
     assert 0.91 < coverage(landmarks, runs, monkeypatch) < 0.99
