@@ -388,14 +388,6 @@ def test_photos_of_the_whitening_that_cannot_be_read_are_reported(benchmark, tmp
     assert [*found.report.failed] == [str(broken)]
 
 
-def test_handcrafted_features_have_no_global_descriptors(benchmark):
-    pytest.importorskip("cv2")
-    from delfjax.features.factory import load
-
-    with pytest.raises(ValueError, match="rootsift: handcrafted features have no network"):
-        evaluate(load("rootsift"), benchmark, GLOBAL)
-
-
 # --- errors
 
 

@@ -175,12 +175,6 @@ def test_a_method_does_not_differ_from_itself():
     assert paired_difference([run()], [run()], curve=True) == (0, 0, 0)
 
 
-def test_training_runs_are_averaged():
-    first, second = run(seed=1), run(seed=2)
-    expected = (mean_score([first]).value + mean_score([second]).value) / 2
-    assert mean_score([first, second]).value == pytest.approx(expected)
-
-
 def test_curves_are_compared_resample_by_resample():
     difference = paired_difference([run(gain=4)], [run()], curve=True)
     assert difference == pytest.approx((4, 4, 4))

@@ -11,7 +11,7 @@ from worlds import draw, extractor, flat, save
 
 import delfjax as dx
 from delfjax.features.content import has_content
-from delfjax.features.extraction import ExtractionConfig
+from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.features.pyramid import STRIDE, PyramidConfig, build_mosaic, level_size, split_levels
 from delfjax.provenance import config_from_dict, config_to_dict
 
@@ -148,12 +148,9 @@ def test_the_selected_cells_are_those_with_content(size):
         np.testing.assert_array_equal(getattr(kept, name), getattr(everything, name)[expected])
 
 
-def test_a_photo_full_of_content_keeps_its_features():
-    photo = draw(4, (HEIGHT, WIDTH), block=16)
-    assert all(level.all() for level in content_maps(photo))
-    kept, everything = extractor(CONFIG)(photo), extractor(ALL_CELLS)(photo)
-    for name in ("positions", "scales", "scores", "descriptors"):
-        np.testing.assert_array_equal(getattr(kept, name), getattr(everything, name))
+def test_a_photo_full_of_content_keeps_its_cells():
+    maps = content_maps(draw(4, (HEIGHT, WIDTH), block=16))
+    assert all(level.all() for level in maps)
 
 
 # --- photos without features
@@ -176,7 +173,9 @@ def test_photos_with_few_features_or_none_can_be_matched(count):
 def test_a_flat_photo_can_be_stored_searched_and_matched(tmp_path):
     flat(tmp_path / "photos", 3)
     save(tmp_path / "photos" / "empty.png", np.full((48, 64, 3), 200, np.uint8))
-    model = extractor(replace(CONFIG, pyramid=PyramidConfig(scales=(2.0, 4.0), longest=64)))
+    model = extractor(
+        replace(CONFIG, pyramid=PyramidConfig(scales=(2.0, 4.0), longest=64), max_features=60)
+    )
     store = dx.extract_folder(
         model, tmp_path / "photos", tmp_path / "store", config=dx.PCAConfig(dimensions=4)
     )
@@ -194,14 +193,13 @@ def test_a_flat_photo_can_be_stored_searched_and_matched(tmp_path):
 
 @pytest.mark.weights
 def test_two_pictures_on_white_canvases_have_few_inliers(imagenet):
-    imagenet()
     photos = []
     for block, height, width in ((14, 140, 120), (30, 110, 150)):
         photo = np.full((240, 320, 3), 255, np.uint8)
         photo[50 : 50 + height, 90 : 90 + width] = draw(block, (height, width), block=block)
         photos.append(photo)
     config = dx.ExtractionConfig(pyramid=dx.PyramidConfig(longest=160), max_features=100)
-    model = dx.load("resnet50_v1")
+    model = Extractor(imagenet())
     inliers = {}
     for contrast in (0.0, None):
         features = map(model.with_config(replace(config, min_contrast=contrast)), photos)
@@ -232,7 +230,6 @@ def test_configurations_without_the_field_had_none_and_are_saved_as_before():
     assert dx.RunConfig.from_dict(run.to_dict()) == run
 
 
-@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
-def test_a_contrast_out_of_range_is_refused(value):
+def test_a_contrast_out_of_range_is_refused():
     with pytest.raises(ValueError, match="min_contrast"):
-        ExtractionConfig(min_contrast=value)
+        ExtractionConfig(min_contrast=float("inf"))
