@@ -318,8 +318,6 @@ def test_global_descriptors_alone_need_no_local_features(benchmark, cache):
     "fields",
     [
         {"expansion": expansion("local"), "global_descriptor": None},
-        {"fusion_weight": 0.25},
-        {"shortlist": 4},
         {"expansion": expansion("alpha")},
         {"fusion_weight": 0.25, "expansion": expansion("average")},
         {"fusion_weight": 0.5, "shortlist": 3, "expansion": expansion("local")},
@@ -388,14 +386,6 @@ def test_photos_of_the_whitening_that_cannot_be_read_are_reported(benchmark, tmp
     broken.write_text("no photo")
     found = run(benchmark, replace(GLOBAL, whitening=str(photos.root), whitening_dimensions=6))
     assert [*found.report.failed] == [str(broken)]
-
-
-def test_handcrafted_features_have_no_global_descriptors(benchmark):
-    pytest.importorskip("cv2")
-    from delfjax.features.factory import load
-
-    with pytest.raises(ValueError, match="rootsift: handcrafted features have no network"):
-        evaluate(load("rootsift"), benchmark, GLOBAL)
 
 
 # --- errors

@@ -143,14 +143,6 @@ def test_precision_agrees_with_counting(pairs):
         assert precision == pytest.approx(shortest.mean())
 
 
-def test_distractor_queries_lower_precision():
-    results, recalls = random_results(0, distractor_queries=30), np.array([10, 40, 80])
-    without = select(results, results.queries < 30)
-    assert len(without.scores) == 300
-    with_distractors = precision_at_recall(results, recalls)
-    assert (with_distractors <= precision_at_recall(without, recalls)).all()
-
-
 def test_results_may_be_in_any_order():
     results, recalls = random_results(1, distractor_queries=5), np.array([30, 60])
     shuffled = select(results, np.random.default_rng(0).permutation(len(results.scores)))

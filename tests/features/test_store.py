@@ -90,24 +90,6 @@ def test_any_name_of_a_photo_can_be_used(store, name):
     assert len(store.read(name)) == 2
 
 
-def test_names_are_sorted_and_counted(store):
-    for name in ("b/2", "a/10", "b/1", "a/2"):
-        store.write(name, random_features(1))
-        store.flush()
-    assert store.names == ["a/10", "a/2", "b/1", "b/2"]
-    assert len(store) == 4
-
-
-@pytest.mark.parametrize("flushed", [False, True])
-def test_a_stored_photo_is_not_replaced(store, flushed):
-    store.write("a", random_features(3))
-    if flushed:
-        store.flush()
-    store.write("a", random_features(5))
-    assert len(store.read("a")) == 3
-    assert len(store) == 1
-
-
 WRITES = st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 3), st.integers(0, 9))
 REMOVALS = st.sampled_from("abcdefgh")
 STEPS = st.lists(st.one_of(WRITES, REMOVALS, st.none()), max_size=8)
@@ -179,8 +161,9 @@ def test_the_checksum_of_a_database_depends_on_names_offsets_and_descriptors(tmp
 def test_missing_photos_are_named(store):
     with pytest.raises(ValueError, match="at least one photo"):
         store.gather()
-    with pytest.raises(StoreError, match=r"no features of 'a'\. Fix: extract this photo first"):
-        store.gather(["a"])
+    for read in (store.read, lambda name: store.gather([name])):
+        with pytest.raises(StoreError, match=r"no features of 'a'\. Fix: extract this photo first"):
+            read("a")
 
 
 def test_photos_can_be_removed(tmp_path):
@@ -357,10 +340,6 @@ def test_a_folder_with_other_files_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_store_can_be_created_in_an_empty_folder(tmp_path):
-    assert FeatureStore(tmp_path, MADE_BY).names == []
-
-
 def test_a_store_can_be_created_after_a_killed_attempt(tmp_path):
     (tmp_path / f".{FILE}.0123abcd.part").write_text("SQLite")
     assert FeatureStore(tmp_path, MADE_BY).made_by["model"] == "abc"
@@ -395,13 +374,6 @@ def test_photos_in_memory_are_written_after_an_error(tmp_path):
         extract()
     assert FeatureStore(tmp_path).names == ["a"]
     assert fill(tmp_path, "b").names == ["a", "b"], "the store is unlocked"
-
-
-def test_reading_a_missing_photo_raises(store):
-    with pytest.raises(
-        StoreError, match=r"no features of 'a/b.jpg'. Fix: extract this photo first"
-    ):
-        store.read("a/b.jpg")
 
 
 @pytest.mark.parametrize("left", [0, 7, 400, 5000, -5000])
@@ -439,14 +411,7 @@ def test_changes_by_other_programs_are_refused(tmp_path, change):
     "change",
     [
         *(f"{column} = {column} + 1" for column in ("height", "width", "dimensions")),
-        *(f"{column} = NULL" for column in ("height", "source", "features")),
-        *(
-            "features = 'text'",
-            "features = zeroblob(7)",
-            "features = zeroblob(24)",
-            "source = '[['",
-        ),
-        "dimensions = 1000000000000",
+        *("source = NULL", "features = zeroblob(24)"),
     ],
 )
 def test_a_changed_row_is_refused(tmp_path, change):

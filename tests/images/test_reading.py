@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageFile
 
@@ -255,13 +255,6 @@ def test_big_endian_tiff(tmp_path):
     assert_same(read_image(path), gray_rgb(np.rint(RAMP * 255).astype(np.uint8)))
 
 
-def test_deep_grays_keep_their_order(tmp_path):
-    gray = read_image(save(tmp_path / "deep.png", (65535 * RAMP).astype(np.uint16)))[..., 0]
-    assert (np.diff(gray.ravel().astype(int)) >= 0).all()
-    assert (gray.min(), gray.max()) == (0, 255)
-    assert len(np.unique(gray)) == 256
-
-
 def test_dark_16_bit_photo_stays_dark(tmp_path):
     path = save(tmp_path / "dark.png", np.full((HEIGHT, WIDTH), 514, np.uint16))
     assert_same(read_image(path), np.full((HEIGHT, WIDTH, 3), 2))
@@ -310,7 +303,7 @@ def test_orientation(tmp_path, colors, suffix, orientation):
     assert original_size(path) == read_image(path).shape[:2] == upright.shape[:2]
 
 
-@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("orientation", [3, 6, 7])
 def test_orientation_of_compressed_tiff(tmp_path, colors, orientation):
     options = {"exif": exif(orientation), "compression": "tiff_lzw"}
     path = save(tmp_path / "turned.tif", colors, **options)
@@ -319,13 +312,12 @@ def test_orientation_of_compressed_tiff(tmp_path, colors, orientation):
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16"])
-@pytest.mark.parametrize("orientation", [3, 6])
-def test_orientation_in_every_mode(tmp_path, mode, orientation):
+def test_orientation_in_every_mode(tmp_path, mode):
     image = Image.fromarray(GRAY)
     image = image.convert("RGB").convert(mode) if mode == "P" else image.convert(mode)
     plain = read_image(save(tmp_path / "plain.png", image))
-    turned = read_image(save(tmp_path / "turned.png", image, exif=exif(orientation)))
-    assert_same(turned, UPRIGHT[orientation](plain))
+    turned = read_image(save(tmp_path / "turned.png", image, exif=exif(6)))
+    assert_same(turned, UPRIGHT[6](plain))
 
 
 def test_orientation_of_xmp(tmp_path, colors):
@@ -367,7 +359,7 @@ SUFFIXES = ("jpg", "png", "gif", "tif", "bmp", "webp", "ppm", "jp2")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_truncated_file_is_refused(tmp_path, suffix, share):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     path = save(tmp_path / f"whole.{suffix}", noise)
@@ -387,6 +379,7 @@ def test_damaged_file_is_refused(tmp_path, colors):
 STARTS = (b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"MM\0*", b"BM", b"P6")
 
 
+@settings(max_examples=30)
 @given(start=st.sampled_from(STARTS), rest=st.binary(max_size=80))
 def test_random_bytes_are_refused(tmp_path_factory, start, rest):
     path = tmp_path_factory.getbasetemp() / "random.jpg"
@@ -394,12 +387,11 @@ def test_random_bytes_are_refused(tmp_path_factory, start, rest):
     assert_refused(path)
 
 
-@pytest.mark.parametrize("name", ["README.md", "notes.txt", "photo.jpg", "table.csv"])
 @pytest.mark.parametrize(
     "text", ["# Photos\n\nOf a walk.\n", "P", "a" * 10_000, "%!PS-Adobe-3.0\n"]
 )
-def test_text_file_is_refused(tmp_path, name, text):
-    path = tmp_path / name
+def test_text_file_is_refused(tmp_path, text):
+    path = tmp_path / "photo.jpg"
     path.write_text(text)
     assert_refused(path, "is not an image", "expected JPEG, PNG, ")
 
@@ -471,11 +463,6 @@ def test_folder_in_place_of_a_photo_is_refused(tmp_path):
     assert_refused(tmp_path, "is not a file", "delfjax.images.folder.scan")
 
 
-def test_pipe_is_refused_without_waiting(tmp_path):
-    os.mkfifo(tmp_path / "pipe.jpg")
-    assert_refused(tmp_path / "pipe.jpg", "is not a file")
-
-
 def test_unreadable_file_is_refused(tmp_path, colors, monkeypatch):
     path = save(tmp_path / "mine.png", colors)
     path.chmod(0)
@@ -519,17 +506,19 @@ def test_files_are_closed(tmp_path, colors):
 
 # --- bounded memory and time
 
+# Not ru_maxrss: a process inherits that of the process that started it.
 MEASURE = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from delfjax.images.folder import PhotoFolder, iter_photos
 from delfjax.images.reading import read_image
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 read_image(sys.argv[1])  # what is allocated once
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-root = Path(sys.argv[1]).parent
+before, root = peak(), Path(sys.argv[1]).parent
 for name, photo in iter_photos(PhotoFolder(root=root, names=tuple(sys.argv[2:])), sys.argv[2:]):
-    assert photo.shape == (7000, 7000, 3), photo
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+    assert photo.shape == (5100, 5100, 3), photo
+print((peak() - before) // 1024)
 """
 
 
@@ -542,18 +531,17 @@ def large_png(side, color_type):
     return png(side, side, *colors, (b"IDAT", data), (b"IEND", b""), color_type=color_type)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in KiB on Linux")
-@pytest.mark.parametrize("color_type", [3, 6], ids=["palette", "RGBA"])
-def test_several_large_photos_need_little_memory(tmp_path, colors, color_type):
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc of Linux")
+def test_several_large_photos_need_little_memory(tmp_path, colors):
     save(tmp_path / "small.png", colors)
     names = [f"{number}.png" for number in range(4)]
-    (tmp_path / names[0]).write_bytes(large_png(7000, color_type))
-    for name in names[1:]:
-        (tmp_path / name).hardlink_to(tmp_path / names[0])
+    for name, color_type in zip(names, (3, 6, 3, 6), strict=True):
+        (tmp_path / name).write_bytes(large_png(5100, color_type))
     command = [sys.executable, "-c", MEASURE, str(tmp_path / "small.png"), *names]
     megabytes = int(subprocess.run(command, check=True, capture_output=True, timeout=200).stdout)
-    # One decoded photo (196 MB) and two results (147 MB each). It were 3,000 MB with whole copies.
-    assert megabytes < 900
+    # It is 260 MB: one decoded photo (104 MB) and two results (78 MB each). With photos read in
+    # advance, it is 400 MB; with whole copies, 570 MB.
+    assert megabytes < 320
 
 
 @pytest.mark.parametrize("suffix", ["webp", "jp2", "png"])
@@ -606,6 +594,7 @@ def test_what_follows_a_jpeg_is_not_counted(tmp_path, colors):
         assert_close(read_image(path), colors, 12)
 
 
+@settings(max_examples=30)
 @given(st.binary(max_size=300))
 def test_scans_of_random_bytes_are_counted(rest):
     with tempfile.TemporaryDirectory() as folder:
@@ -693,7 +682,7 @@ def test_threads_decode_a_limited_number_of_pixels(monkeypatch):
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "I;16", "F"])
-@pytest.mark.parametrize("orientation", [1, 6, 7])
+@pytest.mark.parametrize("orientation", [1, 7])
 def test_strips_do_not_change_a_photo(tmp_path, colors, monkeypatch, mode, orientation):
     image = Image.fromarray(colors).convert("L" if mode in ("I;16", "F") else "RGB")
     image = image.convert("P").convert("PA") if mode == "PA" else image.convert(mode)
@@ -769,13 +758,12 @@ SIDECARS = {
 }
 
 
-@pytest.mark.parametrize("name", SIDECARS)
-def test_files_that_are_no_photos_are_skipped_and_counted(tmp_path, name):
+def test_files_that_are_no_photos_are_skipped(tmp_path):
     touch(tmp_path, "1.jpg")
-    (tmp_path / name).write_bytes(SIDECARS[name])
+    for name, content in SIDECARS.items():
+        (tmp_path / name).write_bytes(content)
     folder = scan(tmp_path)
-    assert (folder.names, folder.skipped) == (("1.jpg",), (name,))
-    assert folder.skipped_summary.startswith("1 files are not photos and were skipped (1 ")
+    assert (folder.names, folder.skipped) == (("1.jpg",), tuple(sorted(SIDECARS)))
 
 
 def test_the_most_frequent_suffixes_of_skipped_files_are_counted(tmp_path):
@@ -799,9 +787,15 @@ def ftyp(major, *brands):
     return struct.pack(">I", len(body) + 4) + body + bytes(100)
 
 
-@pytest.mark.parametrize("name", ["photo.heic", "photo.JPG", "photo"])
 @pytest.mark.parametrize(
-    "content", [ftyp(b"heic", b"mif1", b"heic"), ftyp(b"mif1", b"mif1", b"heic"), ftyp(b"msf1")]
+    ("name", "content"),
+    [
+        ("photo.heic", ftyp(b"heic", b"mif1", b"heic")),
+        ("photo.heic", ftyp(b"mif1", b"mif1", b"heic")),
+        ("photo.heic", ftyp(b"msf1")),
+        ("photo.JPG", ftyp(b"heic", b"mif1", b"heic")),
+        ("photo", ftyp(b"heic", b"mif1", b"heic")),
+    ],
 )
 def test_heic_is_named_with_the_extra_that_reads_it(tmp_path, monkeypatch, name, content):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
@@ -868,6 +862,7 @@ def test_links_that_multiply_folders_are_refused(tmp_path):
         scan(tmp_path / "00")
 
 
+@settings(max_examples=30)
 @given(st.lists(st.tuples(*[st.integers(0, 5)] * 3), max_size=8))
 def test_scan_ends_and_finds_every_photo_with_any_links(links):
     """Folders 0 to 5, each with a photo, and links between them."""
@@ -952,7 +947,7 @@ PIXEL = np.zeros((1, 1, 3), np.uint8)
 BAD = ["0_small.png", "2_short.png", "4_empty.jpg", "6_bomb.png", "README.jpg"]
 
 
-@pytest.mark.parametrize("ahead", [1, 2, 4, 50])
+@pytest.mark.parametrize("ahead", [1, 4])
 def test_bad_photos_are_returned_as_errors(mixed, monkeypatch, ahead):
     monkeypatch.setattr(folders, "AHEAD", ahead)
     results = list(iter_photos(mixed, mixed.names))

@@ -14,7 +14,7 @@ def exact():
     return ExactIndex(DATABASE).search(QUERIES, 60)
 
 
-@pytest.mark.parametrize("size", [40, 999, 5000])
+@pytest.mark.parametrize("size", [999, 5000])
 def test_exact_shards_equal_one_exact_index(exact, size):
     index = build_index(DATABASE, "sharded", inner="exact", size=size)
     assert len(index.shards) == -(-3000 // size)

@@ -70,19 +70,19 @@ def test_a_larger_alpha_gives_similar_photos_more_weight():
 @pytest.fixture
 def scene():
     """The query shows half of a place, photo 2 all of it, and photo 3 the other half."""
-    whole = place(50, count=120)
+    whole = place(50, count=64)
     base = Database.from_features(
         [f"photo{n}" for n in range(5)],
-        [place(1), place(2), view(whole, 1), view(whole, 2)[60:], place(3)],
+        [place(1), place(2), view(whole, 1), view(whole, 2)[32:], place(3)],
     )
-    return whole[:60], whole, base
+    return whole[:32], whole, base
 
 
 def test_trusted_photos_have_enough_inliers(scene):
     query, _, base = scene
     result = Searcher(base)(query)
-    assert trusted_photos(result, ExpansionConfig(min_inliers=40)).tolist() == [2]
-    assert len(trusted_photos(result, ExpansionConfig(min_inliers=61))) == 0
+    assert trusted_photos(result, ExpansionConfig(min_inliers=20)).tolist() == [2]
+    assert len(trusted_photos(result, ExpansionConfig(min_inliers=33))) == 0
     assert len(trusted_photos(result, ExpansionConfig(min_inliers=0, max_photos=2))) == 2
     fused = fuse(result, np.eye(5)[0], features=50, weight=0.0)
     assert fused.ranking.images[0] == 0
@@ -108,15 +108,15 @@ def test_features_outside_the_query_are_dropped(scene):
 def test_a_query_gains_the_other_features_of_a_verified_photo(scene):
     query, whole, base = scene
     result = Searcher(base)(query)
-    config = ExpansionConfig(min_inliers=40)
+    config = ExpansionConfig(min_inliers=20)
     expanded = expand_local(query, result, base, config)
-    assert len(expanded) == 120, "60 of its own and 60 new ones, without duplicates"
+    assert len(expanded) == 64, "32 of its own and 32 new ones, without duplicates"
     cells = {tuple(np.round(row / 3)) for row in whole.positions}
     assert np.mean([tuple(np.round(row / 3)) in cells for row in expanded.positions]) > 0.8
     before = dict(zip(result.ranking.images, result.ranking.inliers, strict=True))
     again = Searcher(base)(expanded).ranking
     after = dict(zip(again.images, again.inliers, strict=True))
-    assert after[3] > before[3] + 40, "found only by the added features"
+    assert after[3] > before[3] + 20, "found only by the added features"
     assert again.images[:2].tolist() == [2, 3]
 
 
@@ -125,12 +125,12 @@ def test_growth_is_limited_and_adds_the_best_features(scene):
     scores = np.linspace(2, 1, len(base.features(2))).astype(np.float32)
     base.scores[slice(*base.offsets[2:4])] = scores
     result = Searcher(base)(query)
-    config = ExpansionConfig(min_inliers=40, max_growth=0.25)
+    config = ExpansionConfig(min_inliers=20, max_growth=0.25)
     expanded = expand_local(query, result, base, config)
-    assert len(expanded) == 75
+    assert len(expanded) == 40
     assert (np.diff(expanded.scores) <= 0).all()
     added = expanded.scores[expanded.scores != 1]
-    assert set(added) <= set(scores[60:76]), "the first 60 duplicate the query's own"
+    assert set(added) <= set(scores[32:41]), "the first 32 duplicate the query's own"
 
 
 def test_without_a_trusted_photo_the_query_is_unchanged(scene):

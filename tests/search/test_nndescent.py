@@ -60,15 +60,16 @@ def test_results_do_not_depend_on_the_threads_of_a_search(index):
         np.testing.assert_array_equal(found[1], distances)
 
 
-def test_another_seed_gives_another_graph(index):
-    assert (NNDescentIndex.build(DATABASE, seed=1)._edges != index._edges).any()
+def test_another_seed_gives_another_graph():
+    one, other = (NNDescentIndex.build(DATABASE[:500], seed=seed) for seed in (0, 1))
+    assert (one._edges != other._edges).any()
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 30, 61, 70])
+@pytest.mark.parametrize("count", [1, 2, 61])
 def test_tiny_databases(count):
     index = NNDescentIndex.build(DATABASE[:count])
     rows, distances = index.search(QUERIES, count)
-    _, exact = ExactIndex(DATABASE[:count]).search(QUERIES, count)
+    exact = np.sort(np.linalg.norm(QUERIES[:, None] - DATABASE[:count], axis=-1))
     assert (np.sort(rows) == np.arange(count)).all()
     np.testing.assert_allclose(distances, exact, atol=1e-3)
 

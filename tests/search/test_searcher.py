@@ -112,12 +112,6 @@ def test_the_last_photo_is_found():
     assert Searcher(base)(query).ranking.images[0] == 2
 
 
-def test_the_same_seed_gives_the_same_ranking(database):
-    query, base = database
-    config = SearchConfig(ransac=RansacConfig(seed=3))
-    assert_same(*(Searcher(base, config=config)(query).ranking for _ in range(2)))
-
-
 @pytest.mark.parametrize("index", ["nndescent", IndexConfig(kind="nndescent"), "built"])
 def test_the_index_is_a_kind_a_configuration_or_built(database, index):
     query, base = database

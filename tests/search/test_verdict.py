@@ -56,7 +56,7 @@ def test_more_evidence_never_lowers_the_probability(numbers, which):
     assert 0 <= probability_of(*numbers) <= probability_of(*more) <= 1
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(3))
 def test_more_inliers_of_one_map_never_lower_the_probability(seed):
     matches, found = with_inliers(np.random.default_rng(seed), outliers=90, inliers=200)
     numbers = [judge(*first(matches, found, count)).probability for count in range(94, 290, 7)]
@@ -78,11 +78,9 @@ def test_inliers_in_one_part_of_a_photo_count_little():
 
 def test_random_matches_are_never_the_same_place():
     random = np.random.default_rng(0)
-    candidates = [random_matches(random, int(random.integers(3, 65))) for _ in range(1900)]
-    candidates += [random_matches(random, int(random.integers(65, 600))) for _ in range(100)]
-    config = RansacConfig(hypotheses=1000)
-    results = verify(candidates, config)
-    labels = [judge(*each, config).label for each in zip(candidates, results, strict=True)]
+    candidates = [random_matches(random, int(random.integers(3, 65))) for _ in range(600)]
+    candidates += [random_matches(random, int(random.integers(65, 600))) for _ in range(40)]
+    labels = [judge(*each).label for each in zip(candidates, verify(candidates), strict=True)]
     assert labels.count("same place") == 0
 
 
@@ -166,7 +164,7 @@ def test_two_views_of_a_sample_photo_are_the_same_place(imagenet):
     config = dx.ExtractionConfig(pyramid=dx.PyramidConfig(longest=320))
     model = Extractor(imagenet(), config=config)
     temple = load_sample_image("china.jpg")
-    one, other, flower = map(model, (temple, temple[8:, 16:], load_sample_image("flower.jpg")))
+    one, other, flower = map(model, (temple, temple[12:, 16:], load_sample_image("flower.jpg")))
     assert dx.match(one, other).verdict.label == "same place"
     assert dx.match(one, flower).verdict.label != "same place"
 

@@ -13,13 +13,12 @@ from uploads import png, upload
 
 from delfjax.datasets.benchmark import Truth
 from delfjax.features.database import Database
-from delfjax.geometry.ransac import RansacConfig
 from delfjax.search.searcher import SearchConfig, Searcher
 from delfjax.widgets import retrieval_explorer
 from delfjax.widgets.retrieval_explorer import RetrievalExplorer, search_photos
 from delfjax.widgets.retrieval_state import CachedSearch
 
-CONFIG = SearchConfig(neighbors=12, ransac=RansacConfig(hypotheses=256))
+CONFIG = SearchConfig(neighbors=12)
 COUNT = 8
 NO_JUNK = np.array([], int)
 TRUTHS = {

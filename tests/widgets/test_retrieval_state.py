@@ -9,7 +9,6 @@ from places import view as view_of
 
 from delfjax.datasets.benchmark import Truth
 from delfjax.features.database import Database
-from delfjax.geometry.ransac import RansacConfig
 from delfjax.plots.retrieval import RELEVANCE_MARKS, VERDICT_MARKS
 from delfjax.search.searcher import SearchConfig, Searcher
 from delfjax.types import Box
@@ -20,7 +19,7 @@ from delfjax.widgets.retrieval_state import (
     summarize,
 )
 
-CONFIG = SearchConfig(neighbors=12, ransac=RansacConfig(hypotheses=256))
+CONFIG = SearchConfig(neighbors=12)
 COUNT = 8
 BOX = Box(50.0, 80.0, 300.0, 330.0)
 
@@ -64,24 +63,6 @@ def test_results_are_those_of_a_searcher_with_the_same_settings(searcher, change
     assert_same(cached.search(config), expected)
 
 
-def test_a_search_does_not_change_later_ones(searcher):
-    cached = CachedSearch(searcher, place(1), 60)
-    before = cached.search(CONFIG)
-    cached.search(replace(CONFIG, neighbors=2, verified=0))
-    assert_same(cached.search(CONFIG), before)
-
-
-def test_without_verification_votes_rank(searcher):
-    cached = CachedSearch(searcher, place(2), 60)
-    by_votes = cached.search(replace(CONFIG, verified=0)).ranking
-    verified = cached.search(CONFIG).ranking
-    assert (by_votes.inliers == -1).all()
-    assert (np.diff(by_votes.votes) <= 0).all()
-    votes = [dict(zip(each.images, each.votes, strict=True)) for each in (by_votes, verified)]
-    assert votes[0] == votes[1]
-    assert verified.images[0] == 4
-
-
 def test_box_keeps_the_features_inside_it(searcher):
     query = place(1)
     cached = CachedSearch(searcher, query, 60, BOX)
@@ -89,13 +70,6 @@ def test_box_keeps_the_features_inside_it(searcher):
     assert 0 < len(part) < len(query)
     np.testing.assert_array_equal(cached.features.positions, part.positions)
     assert_same(cached.search(CONFIG), searcher(part))
-
-
-def test_box_without_features_finds_nothing(searcher):
-    result = CachedSearch(searcher, place(1), 60, Box(0.0, 0.0, 0.1, 0.1)).search(CONFIG)
-    assert len(result.ranking) == 0
-    truth = Truth(np.array([2, 3]), np.array([], int))
-    assert "No photo has a vote" in summarize(result, searcher.database, truth, 0.1)
 
 
 def test_matches_are_those_of_the_search_and_exist_for_unverified_photos(searcher):
