@@ -396,7 +396,6 @@ def test_an_empty_value_is_refused(arguments, tmp_path, monkeypatch, capsys):
 def test_streams_and_environment(setting, command, code, message, tmp_path):
     """Run in a process of its own: streams and environment belong to the process."""
     save(tmp_path / "a.png", draw(0)).rename(tmp_path / "a")
-    (tmp_path / "xla").symlink_to(os.environ["JAX_COMPILATION_CACHE_DIR"])  # saves time
     done = subprocess.run(
         ["sh", "-c", f"{setting} exec '{sys.executable}' -m delfjax {command}"],
         cwd=tmp_path,
