@@ -1,4 +1,4 @@
-"""The network in training: heads, trained parameters and gradients of each variant."""
+"""The network in training: heads and trained parameters of each variant."""
 
 import jax
 import jax.numpy as jnp

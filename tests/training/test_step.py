@@ -1,4 +1,4 @@
-"""Training and validation steps: updated parameters, metrics, learning and exact repetition."""
+"""Training and validation steps: updated parameters, metrics and learning."""
 
 from dataclasses import replace
 
