@@ -5,6 +5,7 @@ The checksums are computed from the polynomial of RFC 3720.
 
 import struct
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ def _divide(number: int) -> int:
 REMAINDERS = [*map(_divide, range(256))]
 
 
+@cache
 def crc32c(data: bytes) -> int:
     """Compute CRC-32C, byte by byte."""
     crc = 0xFFFFFFFF

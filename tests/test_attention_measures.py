@@ -1,8 +1,9 @@
 """Measures of the attention notebook: symmetric and asymmetric kernels, shifted keypoints, and score maps."""
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import worlds
 from flax import nnx
 
 from delfjax.features.extraction import ScoreMaps
@@ -23,11 +24,10 @@ from notebooks.attention_measures import (
 
 def network(change) -> ResNet:
     """Return a network after changing each kernel larger than 1 x 1, an array ``[y, x, in, out]``."""
-    made = ResNet(RESNET_TINY, rngs=nnx.Rngs(0))
-    state = nnx.state(made, nnx.Param)
-    nnx.update(
-        made, jax.tree.map(lambda w: change(w) if w.ndim == 4 and w.shape[0] > 1 else w, state)
-    )
+    made = nnx.clone(worlds.network())
+    for _, weights in nnx.to_flat_state(nnx.state(made)):
+        if len(weights.shape) == 4 and weights.shape[0] > 1:
+            weights.set_value(jnp.asarray(change(np.asarray(weights[...]))))
     return made
 
 
@@ -37,8 +37,9 @@ def make_symmetric(kernel):
 
 def keep_lowest_tap(kernel):
     """Set all taps to 0 except that in the lowest row and the middle column."""
-    middle = kernel.shape[1] // 2
-    return (kernel * 0).at[-1, middle].set(kernel[-1, middle])
+    kept, middle = np.zeros_like(kernel), kernel.shape[1] // 2
+    kept[-1, middle] = kernel[-1, middle]
+    return kept
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import asyncio
 import re
 import statistics
 import time
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +35,9 @@ def read(path: Path) -> NotebookNode:
     return nbformat.read(path, as_version=4)
 
 
+saved = cache(read)  # of notebooks that no test changes
+
+
 def test_every_notebook_has_a_source() -> None:
     assert [path.stem for path in NOTEBOOKS] == [path.stem for path in SOURCES]
 
@@ -44,27 +48,20 @@ def test_saved_notebook_is_up_to_date(path: Path) -> None:
 
 
 @each_notebook
-def test_cells_ran_in_order(path: Path) -> None:
-    ran = [cell for cell in execute.code_cells(read(path)) if cell.source.strip()]
+def test_notebook_ran_in_order_and_is_small_and_clean(path: Path) -> None:
+    ran = [cell for cell in execute.code_cells(saved(path)) if cell.source.strip()]
     assert [cell.execution_count for cell in ran] == list(range(1, len(ran) + 1))
-
-
-@each_notebook
-def test_outputs_hold_no_path_of_a_machine(path: Path) -> None:
-    outputs = str([cell.outputs for cell in execute.code_cells(read(path))])
+    outputs = str([cell.outputs for cell in ran])
     images = re.compile(r"'image/(png|jpeg)': '[^']*'")  # base64 may hold any letters
     assert not [name for name in MACHINE_PATHS if name in images.sub("", outputs)]
-
-
-@each_notebook
-def test_notebook_is_small(path: Path) -> None:
     assert path.stat().st_size < SIZE_LIMIT
+    assert len({ast.unparse(node) for node in imports(path)}) <= MAX_IMPORTS
 
 
 @each_notebook
 def test_cells_are_short(path: Path) -> None:
     lengths = []
-    for number, cell in enumerate(execute.code_cells(read(path)), start=1):
+    for number, cell in enumerate(execute.code_cells(saved(path)), start=1):
         lines = [line for line in cell.source.splitlines() if line.strip()]
         lengths.append(len(lines))
         python = "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
@@ -79,17 +76,12 @@ def test_cells_are_short(path: Path) -> None:
 
 def imports(path: Path) -> list[ast.stmt]:
     """Return the import statements of a notebook."""
-    source = "\n".join(cell.source for cell in execute.code_cells(read(path)))
+    source = "\n".join(cell.source for cell in execute.code_cells(saved(path)))
     python = "\n".join(
         line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))
     )
     nodes = ast.walk(ast.parse(python))
     return [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
-
-
-@each_notebook
-def test_notebook_has_few_imports(path: Path) -> None:
-    assert len({ast.unparse(node) for node in imports(path)}) <= MAX_IMPORTS
 
 
 def unsolved(cell: NotebookNode) -> str | None:
@@ -110,7 +102,7 @@ def called_checks(cell: NotebookNode) -> set[str]:
 
 @each_notebook
 def test_every_exercise_has_a_collapsed_solution(path: Path) -> None:
-    cells = execute.code_cells(read(path))
+    cells = execute.code_cells(saved(path))
     for number, cell in enumerate(cells):
         name = unsolved(cell)
         if name is None:
@@ -129,7 +121,7 @@ def test_every_exercise_has_a_collapsed_solution(path: Path) -> None:
 
 @each_notebook
 def test_solutions_follow_an_exercise(path: Path) -> None:
-    cells = execute.code_cells(read(path))
+    cells = execute.code_cells(saved(path))
     for before, cell in pairwise(cells):
         if "solution" in cell.metadata.get("tags", []):
             assert unsolved(before)
@@ -138,7 +130,7 @@ def test_solutions_follow_an_exercise(path: Path) -> None:
 @each_notebook
 def test_solutions_are_correct(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A solution needs only the imports of its notebook."""
-    cells = execute.code_cells(read(path))
+    cells = execute.code_cells(saved(path))
     solutions = [cell for cell in cells if "solution" in cell.metadata.get("tags", [])]
     names: dict[str, object] = {"jnp": jax.numpy}
     for source in (*map(ast.unparse, imports(path)), *(cell.source for cell in solutions)):
@@ -174,21 +166,21 @@ def test_runner_executes_saves_and_skips(
     assert execute.problems(source) == ["not executed yet"]
     execute.execute([source])
     assert execute.problems(source) == []
-    saved = source.with_suffix(".ipynb")
-    first, second = execute.code_cells(read(saved))
+    file = source.with_suffix(".ipynb")
+    first, second = execute.code_cells(read(file))
     assert (first.execution_count, second.execution_count) == (1, 2)
     assert first.outputs[0].text == f"{source.parent.name}\n"  # the working folder
     assert second.outputs[0].data["text/plain"] == "42"
-    assert set(read(saved).metadata.delfjax) == {"code_sha256", "protocol", "seconds"}
-    assert not [cell for cell in read(saved).cells if cell.metadata]
+    assert set(read(file).metadata.delfjax) == {"code_sha256", "protocol", "seconds"}
+    assert not [cell for cell in read(file).cells if cell.metadata]
 
     def never(source: Path, folder: Path, **_: object) -> None:
         raise AssertionError(f"{source.name} was run again")
 
     monkeypatch.setattr(execute, "run", never)
-    before = saved.read_bytes()
+    before = file.read_bytes()
     execute.execute([source])
-    assert saved.read_bytes() == before
+    assert file.read_bytes() == before
     assert "01_answer.ipynb: up to date" in capsys.readouterr().out
 
     # New text keeps the outputs; new code does not.
@@ -196,7 +188,7 @@ def test_runner_executes_saves_and_skips(
     assert execute.problems(source) == [execute.OUT_OF_SYNC]
     execute.execute([source])
     assert execute.problems(source) == []
-    assert "Another" in read(saved).cells[0].source
+    assert "Another" in read(file).cells[0].source
     source.write_text(SOURCE.replace("6 * 7", "7 * 7"), encoding="utf-8")
     assert "older than its code" in execute.problems(source)
     with pytest.raises(AssertionError, match="run again"):
@@ -228,13 +220,13 @@ def test_runner_names_the_notebook_and_the_cell_that_fail(source: Path) -> None:
 
 
 def test_check_finds_errors_and_stderr_in_outputs(source: Path) -> None:
-    saved = source.with_suffix(".ipynb")
+    file = source.with_suffix(".ipynb")
     execute.execute([source])
-    notebook = read(saved)
+    notebook = read(file)
     first, second = execute.code_cells(notebook)
     first.outputs = [nbformat.v4.new_output("stream", name="stderr", text="a warning")]
     second.outputs = [nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])]
-    execute.save(notebook, saved)
+    execute.save(notebook, file)
     assert execute.problems(source) == ["an error in its outputs", "stderr in its outputs"]
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cache
 
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from PIL import Image
@@ -34,6 +35,16 @@ def network(seed: int = 0, *, conv5: bool = False, padding: Padding = "symmetric
     """A ResNet of one bottleneck a stage and 64-d descriptors, at random; no batch norm to fold."""
     spec = replace(RESNET_TINY, padding=padding)
     return random_network(lambda: ResNet(spec, conv5=conv5, folded=True, rngs=nnx.Rngs(0)), seed)
+
+
+@cache
+def unfolded(*, conv5: bool = False) -> ResNet:
+    """The network with batch norms, at random."""
+    made = random_network(lambda: ResNet(RESNET_TINY, conv5=conv5, rngs=nnx.Rngs(0)), 0)
+    for path, values in nnx.to_flat_state(nnx.state(made)):
+        if path[-1] in ("scale", "var"):
+            values.set_value(jnp.asarray(0.5 + 5 * np.abs(values[...])))
+    return made
 
 
 @cache

@@ -140,7 +140,8 @@ def _run(options: argparse.Namespace) -> int:
     from delfjax.files import cache_folder
 
     # Keep compiled programs on disk. Otherwise each command, a new process, compiles them again.
-    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     platforms = os.environ.get("JAX_PLATFORMS")
     if platforms:

@@ -41,9 +41,8 @@ class ExactIndex(Index):
         self._shape: tuple[int, int] = descriptors.shape
         self._chunks = []
         for start in range(0, len(descriptors), size):
-            rows = descriptors[start : start + size].astype(np.float32, copy=False)
-            padded = jnp.zeros((size, rows.shape[1])).at[: len(rows)].set(rows)
-            self._chunks.append((padded, start, len(rows)))
+            rows = descriptors[start : start + size]
+            self._chunks.append((_pad(rows, size), start, len(rows)))
 
     @classmethod
     def check(cls, dimensions: int | None = None, /, **settings: Value) -> None:
@@ -88,12 +87,19 @@ class ExactIndex(Index):
 
     def _search_batch(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbors:
         size = next(bucket for bucket in QUERY_BUCKETS if bucket >= len(queries))
-        padded = jnp.zeros((size, queries.shape[1])).at[: len(queries)].set(queries)
+        padded = _pad(queries, size)
         best = jnp.full((size, k), FARTHEST), jnp.full((size, k), -1)
         for chunk, start, count in self._chunks:
             best = _merge_nearest(best, padded, chunk, start, count)
         squared, rows = (np.asarray(part)[: len(queries)] for part in best)
         return Neighbors(rows, np.sqrt(np.maximum(squared, 0)))
+
+
+def _pad(rows: Float[np.ndarray, "n d"], size: int) -> Float[Array, "s d"]:
+    """Append rows of zeros up to ``size`` rows. JAX would compile a program for each number of rows."""
+    padded = np.zeros((size, rows.shape[1]), np.float32)
+    padded[: len(rows)] = rows
+    return jnp.asarray(padded)
 
 
 @partial(jax.jit, donate_argnums=0)

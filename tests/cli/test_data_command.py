@@ -2,8 +2,6 @@
 
 import argparse
 
-import pytest
-
 from delfjax.cli.data import data, data_options
 from delfjax.datasets import fetch
 from delfjax.datasets.benchmark import DatasetError
@@ -68,9 +66,3 @@ def test_fetch_reports_success(tmp_path, capsys, monkeypatch):
     touch(tmp_path / "oxford5k" / "gt" / "all_souls_1_query.txt")
     assert run("fetch", "roxford5k", "--root", tmp_path) == 0
     assert capsys.readouterr().out.endswith(f"{tmp_path / 'roxford5k'}: fetched\n")
-
-
-def test_an_unknown_data_set(tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        run("fetch", "oxford", "--root", tmp_path)
-    assert "invalid choice: 'oxford'" in capsys.readouterr().err

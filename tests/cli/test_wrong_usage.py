@@ -86,15 +86,9 @@ def test_each_number_has_a_range(command, action, capsys, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            "match a b --residual nan",
-            "--residual is nan; expected a number of at least 0.001 and at most 1000000",
-        ),
-        ("search a b --top -3", "--top is -3; expected a whole number of at least 1"),
         ("match a b --ratio 5", "--ratio is 5.0; expected a number above 0 and at most 1"),
         ("match a b --hypotheses 10", "--hypotheses is 10; expected a whole number of at least 64"),
         ("match a b --seed 9223372036854775808", "--seed is 9223372036854775808; expected"),
-        ("extract a b --pca-seed -1", "--pca-seed is -1; expected"),
         (
             "train --photos a --out b --steps 0",
             "--steps is 0; expected a whole number of at least 1",
@@ -355,7 +349,7 @@ def test_a_figure_that_fails_leaves_the_numbers(tmp_path, capsys, monkeypatch, t
     assert (tmp_path / "x.json").exists()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"inputs_sha256": null}', "{}"])
+@pytest.mark.parametrize("content", ['{"inputs_sha256": null}', "{}"])
 def test_a_list_of_results_shows_damaged_ones(content, tmp_path, capsys):
     (tmp_path / "rendered_norm.json").write_text(content)
     assert run("reproduce", "--list", "--only", "rendered_norm", "--results", tmp_path) == 0
@@ -396,7 +390,6 @@ def test_an_empty_value_is_refused(arguments, tmp_path, monkeypatch, capsys):
 def test_streams_and_environment(setting, command, code, message, tmp_path):
     """Run in a process of its own: streams and environment belong to the process."""
     save(tmp_path / "a.png", draw(0)).rename(tmp_path / "a")
-    (tmp_path / "xla").symlink_to(os.environ["JAX_COMPILATION_CACHE_DIR"])  # saves time
     done = subprocess.run(
         ["sh", "-c", f"{setting} exec '{sys.executable}' -m delfjax {command}"],
         cwd=tmp_path,
@@ -490,11 +483,10 @@ def test_photos_of_any_name(tmp_path, capsys, monkeypatch, tiny_network):
     assert "\x1b" not in "".join(capsys.readouterr())
 
 
-@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
-def test_an_error_in_any_encoding(encoding, tmp_path):
+def test_an_error_in_another_encoding(tmp_path):
     """Run in a process of its own: the encoding belongs to the process."""
     command = [sys.executable, "-m", "delfjax", "table", "--results", b"no\xff\n\x1b"]
-    environment = os.environ | {"PYTHONIOENCODING": encoding, "DELFJAX_CACHE": str(tmp_path)}
+    environment = os.environ | {"PYTHONIOENCODING": "ascii:strict", "DELFJAX_CACHE": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, env=environment, check=False, timeout=120)
     assert done.returncode == 1
     assert done.stderr.startswith(rb"delfjax table: no\udcff\n\x1b: the folder has no results")

@@ -16,9 +16,6 @@ from delfjax.datasets.catalog import (
     missing_parts,
 )
 
-NAMES = """oxford5k paris6k flickr100k roxford5k rparis6k revisitop1m holidays google_landmarks_v1
-google_landmarks_v2"""
-
 each_entry = pytest.mark.parametrize("entry", DATASETS.values(), ids=DATASETS)
 
 
@@ -28,10 +25,6 @@ def touch(path: Path) -> None:
 
 
 # --- entries
-
-
-def test_names():
-    assert list(DATASETS) == NAMES.split()
 
 
 @each_entry

@@ -185,12 +185,6 @@ def test_an_archive_with_a_wrong_checksum_is_not_unpacked(server, tmp_path):
     assert contents(tmp_path / "small") == {"jpg/a.jpg": b"a"}
 
 
-def test_an_invalid_checksum_file(server, tmp_path):
-    (server.folder / "md5.2.txt").write_text("not found")
-    with pytest.raises(DatasetError, match="expected md5:not but got"):
-        fetch_dataset("small", tmp_path)
-
-
 def test_a_hostile_archive_is_refused(server, tmp_path):
     (server.folder / "1.tgz").write_bytes(make_tar({"../../../evil.jpg": b"x"}))
     with pytest.raises(DatasetError, match="is not a valid path inside the destination"):

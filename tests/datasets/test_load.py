@@ -1,7 +1,5 @@
 """The front of the package: load a benchmark by name, list those on disk, and the Benchmark class."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import fakes
@@ -27,12 +25,6 @@ def error_of(root, name="oxford5k") -> str:
     with pytest.raises(DatasetError) as caught:
         datasets.load(name, root)
     return str(caught.value)
-
-
-def test_the_import_is_light():
-    code = "import sys, delfjax.datasets; print({'jax', 'matplotlib', 'requests'} & {*sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
 
 
 # --- load

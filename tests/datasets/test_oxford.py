@@ -135,39 +135,34 @@ def test_a_published_box_has_x_before_y(tmp_path):
 # --- invalid files
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
+def test_a_query_file_without_a_single_line_of_five_words(tmp_path, folder):
+    for line in (
         "",
         "oxc1_all_souls_000001",
         "oxc1_all_souls_000001 1 2 30",
         "oxc1_all_souls_000001 1 2 30 40 50",
         "oxc1_all_souls_000001 1 2 30 forty",
         "oxc1_all_souls_000001 1 2 30 40\noxc1_all_souls_000002 1 2 30 40",
-    ],
-)
-def test_a_query_file_without_a_single_line_of_five_words(tmp_path, folder, line):
-    (folder / "all_souls_1_query.txt").write_text(f"{line}\n")
-    expect_error(tmp_path, "all_souls_1_query.txt", "expected", "x1 y1 x2 y2")
+    ):
+        (folder / "all_souls_1_query.txt").write_text(f"{line}\n")
+        expect_error(tmp_path, "all_souls_1_query.txt", "expected", "x1 y1 x2 y2")
 
 
-@pytest.mark.parametrize(
-    "box",
-    [
+def test_a_box_outside_the_photo(tmp_path, folder):
+    (folder / "all_souls_1_query.txt").write_text("oxc1_all_souls_000001 64 10 90 40\n")
+    expect_error(tmp_path, "all_souls_1_query.txt, line 1", "64 pixels wide and 48 high")
+    for box in (
         "30 10 30 40",  # no width
         "40 10 30 40",  # inverted
         "10 40 30 10",
-        "64 10 90 40",  # to the right
         "10 48 30 90",  # below
         "-30 10 0 40",  # to the left
         "10 -30 30 0",  # above
         "nan 10 30 40",
         "10 10 inf 40",
-    ],
-)
-def test_a_box_outside_the_photo(tmp_path, folder, box):
-    (folder / "all_souls_1_query.txt").write_text(f"oxc1_all_souls_000001 {box}\n")
-    expect_error(tmp_path, "all_souls_1_query.txt, line 1", "64 pixels wide and 48 high")
+    ):
+        with pytest.raises(DatasetError, match="64 pixels wide and 48 high"):
+            read_box(box.split(), folder / "all_souls_000001.jpg", "here")
 
 
 def test_listed_photos_that_are_missing(tmp_path, folder):

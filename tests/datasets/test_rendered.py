@@ -1,5 +1,6 @@
 """The rendered sets: complete, as their descriptions say, and their annotations are consistent."""
 
+import functools
 import shutil
 from collections import Counter
 
@@ -11,11 +12,12 @@ from delfjax.datasets.benchmark import STANDARD, DatasetError
 from delfjax.images.reading import original_size, read_image
 
 MEGABYTES = {rendered.ROOT: 20, rendered.LARGE: 50}
+load = functools.cache(rendered.load)
 
 
 @pytest.fixture(scope="module", params=["rendered+places", "rendered_large"])
 def benchmark(request):
-    return rendered.load(name=request.param)
+    return load(name=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def test_training_has_49_landmarks_of_15_photos():
 
 
 def test_the_small_set_has_the_shape_of_oxford5k():
-    benchmark = rendered.load()
+    benchmark = load(name="rendered+places")
     assert len(benchmark.queries) == 55
     assert len(benchmark.distractor_queries) == 40
     assert (len(benchmark.base_photos), benchmark.distractor_count) == (11 * 24, 128)
@@ -55,7 +57,7 @@ def test_the_small_set_has_the_shape_of_oxford5k():
 
 
 def test_the_large_set_has_40_landmarks_with_siblings_and_places_as_distractors():
-    benchmark = rendered.load(name="rendered_large")
+    benchmark = load(name="rendered_large")
     assert len(benchmark.queries) == 160
     assert len(benchmark.distractor_queries) == 200
     assert (len(benchmark.base_photos), benchmark.distractor_count) == (40 * 12, 10 * 12 + 25 * 8)
@@ -75,7 +77,7 @@ def test_training_evaluation_and_distractors_share_no_scene(benchmark, folder):
 
 
 def test_without_distractors_the_queries_are_the_same():
-    benchmark, small = rendered.load(), rendered.load(name="rendered")
+    benchmark, small = load(name="rendered+places"), load(name="rendered")
     assert small.database == benchmark.base_photos.names
     assert small.queries == benchmark.queries
     assert (small.name, benchmark.name) == ("rendered", "rendered+places")

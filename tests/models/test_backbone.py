@@ -101,8 +101,8 @@ def test_receptive_field_equals_the_windows_traced_back_to_the_photo(variant):
 
 @both_variants
 def test_receptive_field_equals_the_extent_of_the_gradient(variant):
-    cell = np.array([12, 14])
-    spec = replace(RESNET50[variant], width=2)
+    cell = np.array([5, 6])
+    spec = replace(TINY[variant], width=2, blocks=(1, 2, 2, 1))
     # Positive weights and pixels above the mean: every ReLU passes its input.
     drawn = {"kernel": 0.1, "scale": 1, "bias": 0, "mean": 0, "var": 1}
     model = build_network(spec, lambda name, _: drawn[name])
@@ -115,16 +115,16 @@ def test_receptive_field_equals_the_extent_of_the_gradient(variant):
 
         return jax.grad(activation)(photo)
 
-    seen = np.zeros((420, 420), bool)
-    for seed in range(3):  # because a max pool passes the gradient to one of nine cells only
-        photo = np.random.default_rng(seed).uniform(150, 255, (1, 420, 420, 3))
+    seen = np.zeros((200, 200), bool)
+    for seed in range(10):  # because a max pool passes the gradient to one of nine cells only
+        photo = np.random.default_rng(seed).uniform(150, 255, (1, 200, 200, 3))
         seen |= np.asarray(gradient(photo.astype(np.float32))[0] != 0).any(-1)
 
-    reach = SIZES[variant] // 2
+    field = receptive_field(spec)
+    reach = field.size // 2
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
     extents = np.array([rows[0], columns[0], rows[-1], columns[-1]])
     np.testing.assert_array_equal(extents, [*(16 * cell - reach), *(16 * cell + reach)])
-    field = receptive_field(spec)
     box = field.boxes_around(16 * cell[None].astype(float), np.ones(2))[0]
     np.testing.assert_array_equal(box, extents)
 
@@ -149,7 +149,7 @@ def test_boxes_are_in_pixels_of_the_original_photo():
 
 
 @both_variants
-@pytest.mark.parametrize(("pixels", "cells"), [(321, 21), (224, 14), (720, 45)])
+@pytest.mark.parametrize(("pixels", "cells"), [(321, 21), (224, 14)])
 def test_cells_of_a_photo(variant, pixels, cells):
     model = nnx.eval_shape(lambda: ResNet(TINY[variant], rngs=nnx.Rngs(0)))
     sheet = jax.ShapeDtypeStruct((1, pixels, pixels + 16, 3), jnp.float32)
@@ -262,11 +262,9 @@ def place_photos(background, places) -> tuple[np.ndarray, np.ndarray]:
 
 
 @both_variants
-@pytest.mark.parametrize("background", ["noise", "not a number"])
-def test_photos_on_a_sheet_give_the_same_maps_as_alone(variant, background):
+def test_photos_on_a_sheet_give_the_same_maps_as_alone(variant):
     model = random_network(TINY[variant])
-    noise = photos(1, *SHEET)
-    sheet, valid = place_photos(noise if background == "noise" else noise * np.nan, PLACES)
+    sheet, valid = place_photos(photos(1, *SHEET) * np.nan, PLACES)
     maps = run(model, sheet, valid)
     for seed, (top, left, height, width) in enumerate(PLACES, start=1):
         alone = run(model, photos(1, height, width, seed=seed))
@@ -276,18 +274,16 @@ def test_photos_on_a_sheet_give_the_same_maps_as_alone(variant, background):
             assert_close(maps[stage][:, y : y + rows, x : x + columns], alone[stage], 1e-5)
 
 
-@both_variants
-def test_without_a_mask_the_background_changes_the_maps(variant):
-    model = random_network(TINY[variant])
+def test_without_a_mask_the_background_changes_the_maps():
+    model = random_network(RESNET_TINY)
     sheet, valid = place_photos(photos(1, *SHEET), PLACES)
     masked, bare = run(model, sheet, valid)["conv4"], run(model, sheet)["conv4"]
     inside = valid[0, ::16, ::16]
     assert np.abs(masked - bare)[0, inside].max() > 0.01 * np.abs(masked).max()
 
 
-@both_variants
-def test_mask_of_the_whole_sheet_changes_nothing(variant):
-    model = random_network(TINY[variant])
+def test_mask_of_the_whole_sheet_changes_nothing():
+    model = random_network(RESNET_TINY)
     sheet = photos(1, *SHEET)
     masked = run(model, sheet, np.ones((1, *SHEET), bool))["conv4"]
     assert_close(masked, run(model, sheet)["conv4"], 1e-6)

@@ -2,18 +2,15 @@
 
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-from worlds import SMALL, draw, head, network
+from worlds import head, network
 
-from delfjax.features.extraction import ExtractionConfig, Extractor
 from delfjax.models import weights
-from delfjax.models.backbone import ResNet, cut_at_conv4, fold_batch_norm
 from delfjax.models.checkpoints import (
     load_model,
     model_path,
@@ -22,7 +19,7 @@ from delfjax.models.checkpoints import (
     save_model,
 )
 from delfjax.models.conversion import WeightsError
-from delfjax.models.resnet import RESNET50_V1, RESNET_TINY
+from delfjax.models.resnet import RESNET50_V1
 from delfjax.models.zoo import zoo
 
 TRAINING = {"seed": 3, "hardware": "a machine"}
@@ -80,13 +77,6 @@ def test_manifest_describes_parts_and_training(tmp_path):
     assert manifest["training"] == TRAINING
     assert manifest["holds"] == ["attention", "backbone"]
     assert manifest["backbone"]["name"] == "resnet_tiny"
-
-
-def test_extractor_runs_a_loaded_model(tmp_path):
-    backbone, attention = load_model(write(tmp_path / "model.safetensors"))
-    config = ExtractionConfig(pyramid=SMALL.pyramid, selection="attention", max_features=20)
-    features = Extractor(backbone, attention, config)(draw(0))
-    assert len(features) == 20
 
 
 # --- shared backbones
@@ -168,22 +158,6 @@ def test_parameters_beyond_the_precision_are_refused(tmp_path, value, half_preci
     with pytest.raises(WeightsError, match=f"attention.score.bias has values up to {found}"):
         save_model(tmp_path / "m", network(), attention, half_precision=half_precision, **options)
     assert not (tmp_path / "m").exists()
-
-
-def test_saved_backbone_computes_the_same_conv4(tmp_path):
-    """A saved backbone, cut and folded, equals the original up to conv4, except for half precision."""
-    original = ResNet(RESNET_TINY, conv5=True, rngs=nnx.Rngs(0))
-    backbone = fold_batch_norm(cut_at_conv4(original))
-    path = tmp_path / "model.safetensors"
-    save_model(path, backbone, None, with_backbone=True, training=TRAINING)
-    loaded, _ = load_model(path)
-    assert parameters(loaded).keys() == parameters(network()).keys()
-    photo = jnp.asarray(draw(0)[None], jnp.float32)
-    found, expected = (
-        np.asarray(jax.jit(lambda photo, model=model: model(photo)["conv4"])(photo))
-        for model in (loaded, original)
-    )
-    np.testing.assert_allclose(found, expected, atol=0.01 * expected.max())
 
 
 # --- the zoo and older files

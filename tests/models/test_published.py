@@ -279,7 +279,7 @@ def test_features_are_those_of_the_source(kind, tmp_path, capsys):
     assert convert(write(tmp_path / "theirs", kind), out) == 0
     size = {"tf2 autoencoder": REDUCED, "feymanpriv": HIDDEN}.get(kind, CHANNELS)
     assert f"blocks (1, 2, 2), {size} dimensions" in capsys.readouterr().out
-    for photo_size in SIZES if kind.startswith("tf2") else SIZES[:2]:
+    for photo_size in SIZES[: {"tf2": 4, "tf2 autoencoder": 2}.get(kind, 1)]:
         check_parity(out, photo_size, lambda photo: expected(kind, photo))
 
 
@@ -352,16 +352,7 @@ def test_a_model_file_holds_the_specification_in_single_precision(tmp_path):
         jax.tree.map(np.testing.assert_array_equal, nnx.state(ours), nnx.state(theirs))
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
-        "",
-        "model",
-        "model/variables",
-        "model/variables/variables",
-        "model/variables/variables.index",
-    ],
-)
+@pytest.mark.parametrize("place", ["model/variables", "model/variables/variables"])
 def test_every_path_to_a_checkpoint(place, tmp_path):
     folder = write(tmp_path / "theirs", "slim")
     assert convert(folder / place, tmp_path / "ours.safetensors") == 0

@@ -20,12 +20,6 @@ def test_the_rows_of_table_1():
     assert "read" in table.status
 
 
-def test_distractors_never_help_in_table_1():
-    for row in values.table1().rows.values():
-        scores = np.array([*row.values()], float)
-        assert not (scores[1::2] > scores[::2]).any()
-
-
 def test_the_curves_of_figure_5():
     figure = values.fig5()
     assert (len(figure.curves), figure.error) == (7, 0.03)

@@ -28,10 +28,6 @@ def find_crop(crop: np.ndarray, photo: np.ndarray) -> list[tuple[int, int]]:
 # --- gammas and sizes
 
 
-def test_input_sizes_of_the_paper():
-    assert PAPER.input_sizes == (180, 255, 360, 509, 720)
-
-
 def test_all_gammas_are_equally_frequent():
     sizes = [sample_input_size(PAPER, seed=0, step=step) for step in range(2000)]
     counts = np.array([sizes.count(size) for size in PAPER.input_sizes])

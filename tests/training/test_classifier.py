@@ -1,4 +1,4 @@
-"""The network in training: heads, trained parameters and gradients of each variant."""
+"""The network in training: heads and trained parameters of each variant."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,6 @@ from delfjax.models.layers import l2_normalize
 from delfjax.models.resnet import RESNET_TINY
 from delfjax.training.classifier import Classifier, is_trainable
 from delfjax.training.config import STAGES, ClassifierConfig
-from delfjax.training.step import cross_entropy
 
 PHOTOS = jnp.asarray(np.stack([draw(seed, (48, 64)) for seed in range(3)]), jnp.float32)
 POOL_CONV5 = {"pooled_layer": "conv5", "trainable_stages": (*STAGES, "conv5")}
@@ -32,20 +31,18 @@ def run(model, photos=PHOTOS):
     return jax.jit(lambda state: nnx.merge(graph, state)(photos))(state)
 
 
-@pytest.mark.parametrize(
-    ("variant", "logits"),
-    [("finetune", "descriptor"), ("attention", "attention"), ("joint", "attention")],
-)
-def test_outputs_of_each_variant(variant, logits):
+@pytest.mark.parametrize("variant", ["attention", "joint"])
+def test_outputs_of_attention(variant):
     outputs = run(classifier(variant))
-    scores = {"scores"} if logits == "attention" else set()
-    assert outputs.keys() == {"conv4", logits} | scores
-    assert outputs[logits].shape == (3, 5)
+    assert outputs.keys() == {"conv4", "attention", "scores"}
+    assert outputs["attention"].shape == (3, 5)
 
 
 def test_finetuning_classifies_the_average_descriptor():
     model = classifier("finetune")
     outputs = run(model)
+    assert outputs.keys() == {"conv4", "descriptor"}
+    assert outputs["descriptor"].shape == (3, 5)
     expected = model.descriptor_classifier(outputs["conv4"].mean((1, 2)))
     np.testing.assert_allclose(outputs["descriptor"], expected, rtol=1e-4, atol=1e-4)
 
@@ -72,8 +69,7 @@ def test_unused_conv5_has_no_effect():
         np.testing.assert_array_equal(found[name], value)
 
 
-@pytest.mark.parametrize("pooling", ["sum", "mean"])
-@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize(("pooling", "normalize"), [("sum", True), ("mean", False)])
 def test_attention_classifies_pooled_weighted_descriptors(pooling, normalize):
     model = classifier("attention", pooling=pooling, normalize_weighted=normalize)
     outputs = run(model)
@@ -87,39 +83,6 @@ def test_attention_classifies_pooled_weighted_descriptors(pooling, normalize):
 def test_initial_attention_is_uniform():
     """Descriptors of this network are long. Random initial weights would give many scores of 0."""
     np.testing.assert_allclose(run(classifier("attention"))["scores"], np.log(2), rtol=1e-6)
-
-
-def gradient_norms(variant, head, **changes):
-    """Return the L1 norm of one head's gradient in each part of the network and stage of the backbone."""
-    graph, state = nnx.split(classifier(variant, **changes))
-
-    @jax.jit
-    def gradient(state):
-        def loss(state):
-            logits = nnx.merge(graph, state)(PHOTOS)[head]
-            return cross_entropy(logits, jnp.arange(3)).mean()
-
-        return jax.grad(loss)(state)
-
-    parts = gradient(state)
-    parts |= parts["backbone"]
-    return {
-        name: float(sum(jnp.abs(leaf).sum() for leaf in jax.tree.leaves(part)))
-        for name, part in parts.items()
-    }
-
-
-def test_gradients_of_joint_training_reach_the_backbone():
-    found = gradient_norms("joint", "attention")
-    assert found["backbone"] > 0
-    assert found["attention_classifier"] > 0
-
-
-def test_gradients_of_pooled_conv5_reach_conv4():
-    found = gradient_norms("finetune", "descriptor", **POOL_CONV5)
-    assert found["conv5"] > 0
-    assert found["conv4"] > 0
-    assert found["descriptor_classifier"] > 0
 
 
 # --- trained parameters

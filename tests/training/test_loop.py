@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from worlds import classes, draw, network, settings
+from worlds import classes, draw, network, settings, unfolded
 
 from delfjax.datasets.benchmark import DatasetError
 from delfjax.files import StoreError
 from delfjax.models import weights
-from delfjax.models.backbone import ResNet, cut_at_conv4, fold_batch_norm
+from delfjax.models.backbone import cut_at_conv4, fold_batch_norm
 from delfjax.models.checkpoints import load_model, read_manifest
 from delfjax.training import loop, train, with_conv5
 from delfjax.training.loop import DivergenceError, shard_batch
@@ -36,6 +37,12 @@ def photos(tmp_path_factory):
 def uninterrupted(photos, tmp_path_factory):
     """Return the result of a run without interruptions."""
     return run(photos, tmp_path_factory.mktemp("uninterrupted") / "run")
+
+
+@pytest.fixture(scope="module")
+def finished(photos, tmp_path_factory):
+    """Return the result of a run of two updates."""
+    return run(photos, tmp_path_factory.mktemp("finished") / "run", settings(steps=2))
 
 
 def run(photos, path, config=None, start=None):
@@ -71,35 +78,34 @@ def test_run_logs_validates_and_keeps_the_best_state(uninterrupted):
     assert not uninterrupted.failed
 
 
-def test_finished_run_is_only_loaded(photos, tmp_path, monkeypatch):
-    first = run(photos, tmp_path / "run", settings(steps=2))
+def test_finished_run_is_only_loaded(photos, finished, monkeypatch):
     monkeypatch.setattr(loop, "train_step", None)
-    second = run(photos.root, str(tmp_path / "run"), settings(steps=2))
-    assert parameters(second) == parameters(first)
-    assert second.log == first.log
+    second = run(photos.root, str(finished.file.parent), settings(steps=2))
+    assert parameters(second) == parameters(finished)
+    assert second.log == finished.log
 
 
-def test_finished_run_without_a_log_is_loaded(photos, tmp_path):
-    first = run(photos, tmp_path / "run", settings(steps=2))
+def test_finished_run_without_a_log_is_loaded(photos, finished, tmp_path):
+    shutil.copytree(finished.file.parent, tmp_path / "run")
     path = tmp_path / "run" / "log.jsonl"
     for log in (None, "", '{"step": 1e999, "seconds": 1}\n'):
         path.unlink() if log is None else path.write_text(log)
         second = run(photos, tmp_path / "run", settings(steps=2))
-        assert parameters(second) == parameters(first)
+        assert parameters(second) == parameters(finished)
         assert second.log == []
 
 
 def test_without_validation_the_last_state_is_the_best(photos, tmp_path):
-    trained = run(photos, tmp_path / "run", settings(validation_fraction=0.0))
-    assert trained.step == 6
+    trained = run(photos, tmp_path / "run", settings(steps=4, validation_fraction=0.0))
+    assert trained.step == 4
     assert trained.validation_metrics == {}
 
 
 def test_broken_photos_are_listed(tmp_path):
-    photos = classes(tmp_path / "photos", 2, 4)
+    photos = classes(tmp_path / "photos", 3, 5)
     for name in ("a/0.png", "b/3.png"):
         photos.path(name).write_text("no photo")
-    trained = run(photos, tmp_path / "run")
+    trained = run(photos, tmp_path / "run", settings(steps=2))
     assert set(trained.failed) == {"a/0.png", "b/3.png"}
 
 
@@ -217,32 +223,24 @@ def test_diverged_state_is_not_saved(photos, tmp_path):
 # --- refused runs
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"seed": 1}, "made with seed = 0, but 1 was requested"),
-        (
-            {"optimizer__learning_rate": 0.5},
-            r"made with optimizer\.learning_rate = 0\.003, but 0\.5 was requested",
-        ),
-    ],
-)
-def test_other_settings_are_refused(photos, tmp_path, changes, message):
-    run(photos, tmp_path / "run", settings(steps=2))
-    with pytest.raises(StoreError, match=message):
-        run(photos, tmp_path / "run", settings(steps=2, **changes))
-
-
-def test_another_backbone_or_other_photos_are_refused(photos, tmp_path):
-    run(photos, tmp_path / "run", settings(steps=2))
-    with pytest.raises(StoreError, match="made with backbone = "):
-        run(photos, tmp_path / "run", settings(steps=2), network(1))
-    with pytest.raises(StoreError, match=r"made with photos = 15, .* but 12, "):
-        run(replace(photos, names=photos.names[:12]), tmp_path / "run", settings(steps=2))
+def test_other_settings_photos_and_backbones_are_refused(photos, finished):
+    folder, same = finished.file.parent, settings(steps=2)
+    seed, rate = (
+        settings(steps=2, **each) for each in ({"seed": 1}, {"optimizer__learning_rate": 0.5})
+    )
+    fewer = replace(photos, names=photos.names[:12])
+    for message, *given in (
+        ("made with seed = 0, but 1 was requested", photos, folder, seed),
+        (r"optimizer\.learning_rate = 0\.003, but 0\.5 was requested", photos, folder, rate),
+        ("made with backbone = ", photos, folder, same, network(1)),
+        (r"made with photos = 15, .* but 12, ", fewer, folder, same),
+    ):
+        with pytest.raises(StoreError, match=message):
+            run(*given)
 
 
 def test_a_photo_that_was_replaced_is_refused(tmp_path):
-    photos = classes(tmp_path / "photos", 2, 2)
+    photos = classes(tmp_path / "photos", 3, 2)
     run(photos, tmp_path / "run", settings(steps=2))
     path = photos.path(photos.names[0])
     status = path.stat()
@@ -297,8 +295,7 @@ def test_training_starts_from_imagenet_by_default(photos, tmp_path, monkeypatch)
 
 
 def test_model_holds_a_frozen_backbone_that_no_file_holds(photos, tmp_path):
-    backbone = ResNet(network().spec, rngs=nnx.Rngs(0))
-    trained = run(photos, tmp_path / "run", settings("attention", steps=2), backbone)
+    trained = run(photos, tmp_path / "run", settings("attention", steps=2), unfolded())
     assert trained.model.backbone.folded
     assert trained.model.attention is not None
     assert read_manifest(trained.file)["holds"] == ["attention", "backbone"]
@@ -306,8 +303,7 @@ def test_model_holds_a_frozen_backbone_that_no_file_holds(photos, tmp_path):
 
 def test_model_file_gives_the_descriptors_of_the_trained_network(photos, tmp_path):
     """Batch norms are folded, conv5 is cut off, and parameters are rounded to half precision."""
-    start = ResNet(network().spec, conv5=True, rngs=nnx.Rngs(0))
-    trained = run(photos, tmp_path / "run", with_conv5(settings(steps=2)), start)
+    trained = run(photos, tmp_path / "run", with_conv5(settings(steps=2)), unfolded(conv5=True))
     loaded, _ = load_model(trained.file)
     assert arrays(loaded).keys() == arrays(network()).keys()
     photo = jnp.asarray(draw(0)[None], jnp.float32)

@@ -1,4 +1,4 @@
-"""Training and validation steps: updated parameters, metrics, learning and exact repetition."""
+"""Training and validation steps: updated parameters, metrics and learning."""
 
 from dataclasses import replace
 
@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from worlds import draw, network, settings
+from worlds import draw, network, settings, unfolded
 
-from benchmarks.networks import random_network
 from delfjax.models.backbone import ResNet
 from delfjax.models.resnet import RESNET_TINY
 from delfjax.training import with_conv5
@@ -58,31 +57,20 @@ def test_only_trainable_parameters_change(variant):
     assert {"conv4" in path for path in trainable if "backbone" in path} <= {True}
 
 
-@pytest.mark.parametrize(
-    ("part", "factor"), [("conv4", 1), ("conv5", 1), ("descriptor_classifier", 30)]
-)
-def test_conv5_has_the_learning_rate_of_the_backbone(part, factor):
+def test_conv5_has_the_learning_rate_of_the_backbone():
     """The size of Adam's first update is the learning rate, whatever the gradient."""
     config = with_conv5(settings(optimizer__head_learning_rate_factor=30.0))
     context, state = init_training(config, network(conv5=True), CLASSES)
     before = arrays(state.trainable)
     state, _ = train_step(context, state, squares(), LABELS, size=40)
     after = arrays(state.trainable)
-    update = max(np.abs(after[path] - before[path]).max() for path in before if part in path)
-    assert update == pytest.approx(factor * config.optimizer.learning_rate, rel=0.01)
-
-
-def test_attention_does_not_change_the_backbone():
-    context, state = start("attention")
-    for _ in range(3):
-        state, _ = train_step(context, state, squares(), LABELS, size=40)
-    found = arrays(nnx.state(merge_model(context, state).backbone))
-    assert not changed(found, arrays(nnx.state(network())))
+    for part, factor in (("conv4", 1), ("conv5", 1), ("descriptor_classifier", 30)):
+        update = max(np.abs(after[path] - before[path]).max() for path in before if part in path)
+        assert update == pytest.approx(factor * config.optimizer.learning_rate, rel=0.01), part
 
 
 def test_batch_norms_are_frozen():
-    unfolded = random_network(lambda: ResNet(RESNET_TINY, rngs=nnx.Rngs(0)), 0)
-    context, state = start(backbone=unfolded)
+    context, state = start(backbone=unfolded())
     model = merge_model(context, state)
     norms = [each for _, each in nnx.iter_modules(model) if isinstance(each, nnx.BatchNorm)]
     assert norms
@@ -106,8 +94,9 @@ def test_cross_entropy_of_large_logits_is_finite():
 
 def test_logged_loss_is_equation_2_of_the_logits():
     context, state = start(augmentation__resize=40)
-    model = merge_model(context, state)
-    logits = model(jnp.asarray(squares(40), jnp.float32))["descriptor"]
+    outputs = nnx.jit(lambda model, photos: model(photos))
+    photos = jnp.asarray(squares(40), jnp.float32)
+    logits = outputs(merge_model(context, state), photos)["descriptor"]
     expected = cross_entropy(logits, LABELS).mean()
     _, metrics = train_step(context, state, squares(40), LABELS, size=40)
     np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
@@ -116,31 +105,21 @@ def test_logged_loss_is_equation_2_of_the_logits():
     }
 
 
-@pytest.mark.parametrize("gamma", [0.25, 0.7072])
-def test_all_gammas_train(gamma):
-    context, state = start("attention", augmentation__crop=48, augmentation__gammas=(gamma,))
+def test_the_smallest_gamma_trains():
+    context, state = start("attention", augmentation__crop=48, augmentation__gammas=(0.25,))
     (size,) = context.config.augmentation.input_sizes
     state, metrics = train_step(context, state, squares(), LABELS, size=size)
     assert np.isfinite(metrics["loss"])
     assert metrics["gradient_norm"] > 0
 
 
-def test_steps_are_deterministic_bit_by_bit():
-    states = []
-    for _ in range(2):
-        context, state = start()
-        for _ in range(3):
-            state, _ = train_step(context, state, squares(), LABELS, size=40)
-        states.append(arrays(state))
-    assert not changed(*states)
-
-
 def test_each_step_uses_other_crops():
-    """With a learning rate of 0, only the crops can change the loss."""
-    context, state = start(optimizer__learning_rate=0.0)
+    """Of equal parameters, only the crops can change the loss."""
     losses = set()
-    for _ in range(3):
-        state, metrics = train_step(context, state, squares(), LABELS, size=40)
+    for step in range(3):
+        context, state = start()
+        state = state._replace(step=jnp.int32(step))
+        _, metrics = train_step(context, state, squares(), LABELS, size=40)
         losses.add(float(metrics["loss"]))
     assert len(losses) == 3
 
