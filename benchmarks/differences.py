@@ -31,8 +31,7 @@ from delfjax.evaluation.significance import paired_difference
 from delfjax.models import checkpoints
 from delfjax.models.attention import Attention, softplus
 from delfjax.models.layers import convolve
-from delfjax.paper.runs import HEADLINE, LARGE, PROFILES, RUNS, load_results
-from delfjax.provenance import RESULTS
+from delfjax.paper.runs import HEADLINE, PROFILES, RUNS
 from delfjax.training import classifier, step
 from delfjax.training.config import STAGES, TrainingConfig, small_config
 from delfjax.training.data import SquareReader, label_by_folder
@@ -176,10 +175,10 @@ def train_variants() -> Iterator[dict[str, Any]]:
 # --- evaluation
 
 
-def evaluate(model: Path | str, config: dx.RunConfig, benchmark: str = HEADLINE) -> dict[str, Any]:
+def evaluate(model: Path | str, config: dx.RunConfig) -> dict[str, Any]:
     """Evaluate a model, and return the summary."""
     loaded = dx.load(model, config.extraction, backend=BACKEND)
-    return dx.evaluate(loaded, dx.datasets.load(benchmark), config).summary()
+    return dx.evaluate(loaded, dx.datasets.load(HEADLINE), config).summary()
 
 
 def evaluate_variants() -> Iterator[dict[str, Any]]:
@@ -209,17 +208,6 @@ def evaluate_variants() -> Iterator[dict[str, Any]]:
     without = replace(benchmark, truths={benchmark.default_protocol: truths})
     evaluation.scores = score(without, evaluation.results)
     yield row("Photo of a query as a result", "not counted in mAP", evaluation.summary(), base)
-    config = RUNS["ft_att"].at(PROFILES["full"])
-    pyramid = replace(config.extraction.pyramid, longest=320)
-    small = replace(config, extraction=replace(config.extraction, pyramid=pyramid))
-    (full,) = load_results("ft_att", RESULTS / PROFILES["full"].folder, LARGE)
-    yield row(UNCHANGED, "photos of 640 pixels, large set", full, full)
-    yield row(
-        "Size of photos",
-        "320 pixels instead of 640, large set",
-        evaluate(config.model, small, LARGE),
-        full,
-    )
 
 
 def row(
@@ -244,9 +232,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 def run() -> dict[str, Any]:
     """Measure all variants."""
-    rows = []
-    for each in (*train_variants(), *evaluate_variants()):
-        rows.append(each)
+    rows = [*train_variants(), *evaluate_variants()]
     largest = max(
         (each for each in rows if each["effect"]), key=lambda each: abs(each["effect"][0])
     )
