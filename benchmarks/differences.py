@@ -33,7 +33,7 @@ from delfjax.models.attention import Attention, softplus
 from delfjax.models.layers import convolve
 from delfjax.paper.runs import HEADLINE, PROFILES, RUNS
 from delfjax.training import classifier, step
-from delfjax.training.config import STAGES, TrainingConfig, small_config
+from delfjax.training.config import TrainingConfig, small_config
 from delfjax.training.data import SquareReader, label_by_folder
 from delfjax.training.loop import TrainedModel
 from delfjax.training.step import augment
@@ -123,11 +123,6 @@ def attention(**changes: Any) -> TrainingConfig:
     return replace(STEP_2, network=replace(STEP_2.network, **changes))
 
 
-def finetuning(stages: tuple[str, ...]) -> TrainingConfig:
-    """Return the settings of step 1 with other trained stages."""
-    return replace(STEP_1, network=replace(STEP_1.network, trainable_stages=stages))
-
-
 HEAD = partial(mock.patch.object, classifier, "Attention")
 # Folder of the run: difference in docs/differences.md, variant, settings, replaced part of the library.
 TRAINED: dict[str, tuple[str, str, TrainingConfig, Any]] = {
@@ -153,7 +148,6 @@ TRAINED: dict[str, tuple[str, str, TrainingConfig, Any]] = {
         STEP_1,
         lambda: mock.patch.object(step, "is_trainable", trains_norms),
     ),
-    "stages": ("Fine-tuned stages", "all up to conv4", finetuning(STAGES), None),
 }
 
 
@@ -222,7 +216,10 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     """Return the result as a Markdown table."""
     lines = [[*COLUMNS], ["---"] * len(COLUMNS)]
     for each in rows:
-        effect = each["effect"] and "{:+.1f} ({:.1f} to {:.1f})".format(*each["effect"])
+        # Adding 0 turns -0.0 into 0.0.
+        effect = each["effect"] and "{:+.1f} ({:.1f} to {:.1f})".format(
+            *(value + 0.0 for value in each["effect"])
+        )
         accuracy = f"{each['accuracy']}%" if "accuracy" in each else ""
         lines.append(
             [each["difference"], each["variant"], accuracy, f"{each['mAP']:.1f}", effect or ""]

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 import delfjax
-from benchmarks import speed, verdict, verification_study, zoo
+from benchmarks import differences, speed, verdict, verification_study, zoo
 from delfjax.files import sha256
 from delfjax.provenance import RESULTS, read_result
 
@@ -77,6 +77,11 @@ def test_the_page_on_verification_has_the_results_of_the_last_run():
         assert verification_study.markdown(result[name], names) in page, name
     assert verdict.markdown(read_result(RESULTS / "bench_verdict.json")["rows"]) in page
     assert zoo.markdown(read_result(RESULTS / "bench_zoo.json")["rows"]) in page
+
+
+def test_the_page_on_differences_has_the_results_of_the_last_run():
+    page = (ROOT / "docs" / "differences.md").read_text(encoding="utf-8")
+    assert differences.markdown(read_result(RESULTS / "bench_differences.json")["rows"]) in page
 
 
 def test_the_page_on_speed_has_the_results_of_the_last_run():
