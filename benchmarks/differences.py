@@ -11,7 +11,6 @@ Trained models are saved in build/differences, so an interrupted study continues
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,9 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 import delfjax as dx
+from benchmarks.verification_study import without_own_photos
 from delfjax.datasets import rendered
-from delfjax.datasets.benchmark import Truth
-from delfjax.evaluation.benchmark import own_photos, score
+from delfjax.evaluation.benchmark import score
 from delfjax.evaluation.significance import paired_difference
 from delfjax.models import checkpoints
 from delfjax.models.attention import Attention, softplus
@@ -83,9 +82,8 @@ class NormAttention(Attention):
 
 def trains_norms(path: tuple, config: dx.training.ClassifierConfig) -> bool:
     """Return whether a parameter is trained, if scales and biases of batch norms are trained."""
-    return path[0] != "backbone" or (
-        path[1] in config.trainable_stages and (path[-1] == "kernel" or "norm" in path)
-    )
+    trained = classifier.is_trainable(path, config)
+    return trained or (path[1] in config.trainable_stages and "norm" in path)
 
 
 def save_folded(trained: TrainedModel) -> Path:
@@ -123,30 +121,39 @@ def attention(**changes: Any) -> TrainingConfig:
     return replace(STEP_2, network=replace(STEP_2.network, **changes))
 
 
-HEAD = partial(mock.patch.object, classifier, "Attention")
 # Folder of the run: difference in docs/differences.md, variant, settings, replaced part of the library.
 TRAINED: dict[str, tuple[str, str, TrainingConfig, Any]] = {
-    "attention": (UNCHANGED, "attention of delfjax", STEP_2, None),
+    "attention": (UNCHANGED, "attention of delfjax", STEP_2, nullcontext()),
     "sum": (
         "Pooling in training",
         "sum of L2-normalized descriptors",
         attention(pooling="sum"),
-        None,
+        nullcontext(),
     ),
     "eq1": (
         "Pooling in training",
         "sum of descriptors, Eq. 1",
         attention(pooling="sum", normalize_weighted=False),
-        None,
+        nullcontext(),
     ),
-    "random": ("First attention scores", "random", STEP_2, lambda: HEAD(RandomAttention)),
-    "norm": ("Batch norm in the attention head", "yes", STEP_2, lambda: HEAD(NormAttention)),
-    "finetune": (UNCHANGED, "fine-tuning of delfjax", STEP_1, None),
+    "random": (
+        "First attention scores",
+        "random",
+        STEP_2,
+        mock.patch.object(classifier, "Attention", RandomAttention),
+    ),
+    "norm": (
+        "Batch norm in the attention head",
+        "yes",
+        STEP_2,
+        mock.patch.object(classifier, "Attention", NormAttention),
+    ),
+    "finetune": (UNCHANGED, "fine-tuning of delfjax", STEP_1, nullcontext()),
     "scales": (
         "Batch norm of the backbone",
         "scales and biases trained",
         STEP_1,
-        lambda: mock.patch.object(step, "is_trainable", trains_norms),
+        mock.patch.object(step, "is_trainable", trains_norms),
     ),
 }
 
@@ -155,7 +162,7 @@ def train_variants() -> Iterator[dict[str, Any]]:
     """Train and evaluate the variants of training. Yield one row each."""
     base: dict[str, Mapping[str, Any]] = {}
     for name, (difference, variant, config, change) in TRAINED.items():
-        with change() if change else nullcontext():
+        with change:
             trained = dx.train(rendered.training_photos(), RUN_FOLDER / name, config=config)
         path = save_folded(trained) if name == "norm" else trained.file
         part = config.network.variant
@@ -194,12 +201,7 @@ def evaluate_variants() -> Iterator[dict[str, Any]]:
         ("Index", "50-bit codes", replace(config, index=codes)),
     ):
         yield row(difference, variant, evaluate(config.model, changed), base)
-    benchmark, own = evaluation.benchmark, own_photos(evaluation.benchmark)
-    truths = tuple(
-        Truth(np.setdiff1d(truth.positives, own[i]), np.append(truth.junk, own[i]))
-        for i, truth in enumerate(benchmark.truths[benchmark.default_protocol])
-    )
-    without = replace(benchmark, truths={benchmark.default_protocol: truths})
+    without = without_own_photos(evaluation.benchmark)
     evaluation.scores = score(without, evaluation.results)
     yield row("Photo of a query as a result", "not counted in mAP", evaluation.summary(), base)
 

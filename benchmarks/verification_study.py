@@ -26,7 +26,7 @@ import delfjax as dx
 from delfjax.datasets import rendered
 from delfjax.datasets.benchmark import Benchmark, Truth
 from delfjax.datasets.labeled_folder import labeled
-from delfjax.evaluation.benchmark import Evaluation
+from delfjax.evaluation.benchmark import Evaluation, own_photos
 from delfjax.evaluation.metrics import score_rankings
 from delfjax.evaluation.significance import bootstrap_interval
 from delfjax.geometry.ransac import verify
@@ -160,17 +160,24 @@ class Data:
     cameras: dict[str, Camera]
 
 
-def load_rendered() -> Data:
-    """Load the rendered set. The photo of a query is junk."""
-    benchmark = rendered.load()
-    own = [benchmark.database.index(query.photo) for query in benchmark.queries]
+def without_own_photos(benchmark: Benchmark) -> Benchmark:
+    """Return a benchmark in which the photo of a query is junk for this query."""
+    own = own_photos(benchmark)
     truths = {
         name: tuple(
-            Truth(np.setdiff1d(truth.positives, photo), np.append(truth.junk, photo))
-            for truth, photo in zip(benchmark.truths[protocol], own, strict=True)
+            Truth(np.setdiff1d(truth.positives, own[query]), np.append(truth.junk, own[query]))
+            for query, truth in enumerate(each)
         )
-        for name, protocol in (("place", "standard"), ("view", rendered.VIEW))
+        for name, each in benchmark.truths.items()
     }
+    return replace(benchmark, truths=truths)
+
+
+def load_rendered() -> Data:
+    """Load the rendered set. The photo of a query is junk."""
+    benchmark = without_own_photos(rendered.load())
+    names = {"place": "standard", "view": rendered.VIEW}
+    truths = {name: benchmark.truths[protocol] for name, protocol in names.items()}
     places = [query.name.rpartition("_")[0] for query in benchmark.queries]
     return Data(replace(benchmark, truths=truths), places, {})
 
