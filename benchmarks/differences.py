@@ -204,6 +204,13 @@ def evaluate_variants() -> Iterator[dict[str, Any]]:
     without = without_own_photos(evaluation.benchmark)
     evaluation.scores = score(without, evaluation.results)
     yield row("Photo of a query as a result", "not counted in mAP", evaluation.summary(), base)
+    for name in ("ft_att", "ft_att_200f", "ft_att_1000f"):
+        config = RUNS[name].at(PROFILES["embedded"])
+        weighted = replace(config, search=replace(config.search, score="weighted"))
+        base, result = (evaluate(config.model, each) for each in (config, weighted))
+        features = f"{config.search.features} features"
+        yield row(UNCHANGED, f"evaluation of delf_ft_att, {features}", base, base)
+        yield row("Score of a photo", f"weighted votes and inliers, {features}", result, base)
 
 
 def row(

@@ -31,6 +31,7 @@ from delfjax.evaluation.metrics import score_rankings
 from delfjax.evaluation.significance import bootstrap_interval
 from delfjax.geometry.ransac import verify
 from delfjax.images.reading import original_size
+from delfjax.paper.runs import PAPER_RULE
 from delfjax.types import Matches
 
 NEAR, FAR = 30, 90  # degrees between viewing directions: the same view, and certainly another view
@@ -369,7 +370,7 @@ def run(photos: str | None = None) -> dict:
         config = dx.RunConfig(
             model=model,
             extraction=dx.ExtractionConfig(pyramid=pyramid),
-            search=dx.SearchConfig(features=features),
+            search=replace(PAPER_RULE, features=features),
         )
         evaluation = dx.evaluate(dx.load(model, config.extraction), data.benchmark, config)
         if evaluation.report.failed:

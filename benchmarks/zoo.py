@@ -37,9 +37,7 @@ def check(model: str, data: Data) -> dict:
     config = dx.RunConfig(
         model=model,
         extraction=dx.ExtractionConfig(pyramid=pyramid, min_contrast=1.0),
-        search=dx.SearchConfig(
-            features=FEATURES, score="votes+inliers", ransac=dx.RansacConfig(scale_aware=True)
-        ),
+        search=dx.SearchConfig(features=FEATURES),
     )
     evaluation = dx.evaluate(dx.load(model, config.extraction), data.benchmark, config)
     sizes = {name: original_size(data.benchmark.root / name) for name in data.cameras}

@@ -115,7 +115,7 @@ class Ranking:
         inliers: Number of RANSAC inliers of each photo, the score in the paper. -1 if RANSAC did
             not verify the photo.
         votes: Number of putative matches of each photo, within the limits of `SearchConfig`.
-        scores: Score by which the photos are ranked: votes and inliers together, the similarity of
+        scores: Score by which the photos are ranked: weighted votes and inliers, the similarity of
             global descriptors, or its late fusion with inliers. None: the photos are ranked by
             inliers, then by votes.
     """

@@ -55,7 +55,7 @@ dx.plots.matches(far, street, other_pair)
 # *Two different places have few matches, and few of these are inliers.*
 #
 # Three matches always agree with the map through them, so unrelated photos can have a few inliers. To search a photo collection, DELF matches the query with the photos of the
-# collection and ranks them by their number of inliers; delfjax adds the number of matches
+# collection and ranks them by their number of inliers; delfjax also counts the other matches
 # ([Retrieval](05_retrieval.ipynb)).
 #
 # ## The system (Fig. 1)

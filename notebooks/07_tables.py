@@ -296,7 +296,7 @@ for row, result in ours.items():
 # on two CPU cores.
 #
 # Each method ranks photos in three ways: by votes only, by the paper's rule (the number of inliers), and by our
-# verification (votes and inliers together, with scales). The last two columns are the gains over votes only, with 95%
+# verification (weighted votes and inliers, with scales). The last two columns are the gains over votes only, with 95%
 # intervals over landmarks.
 
 # %%

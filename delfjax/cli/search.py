@@ -72,16 +72,16 @@ def search(options: argparse.Namespace) -> int:
     copies, ranking = find_copies(store, options.photo), result.ranking
     numbers = zip(ranking.images, ranking.score, ranking.inliers, ranking.votes, strict=True)
     rows = {
-        int(image): {"score": int(score), "inliers": int(inliers), "votes": int(votes)}
+        int(image): {"score": round(float(score), 2), "inliers": int(inliers), "votes": int(votes)}
         for image, score, inliers, votes in numbers
         if database.names[image] not in copies
     }
-    found, lines = [], [f"{'verdict':30} score inliers votes  photo"]
+    found, lines = [], [f"{'verdict':30}  score inliers votes  photo"]
     for image, row in list(rows.items())[: options.top]:
         name, verdict = database.names[image], result.verdicts.get(image)
         found.append({"photo": name, "verdict": verdict and asdict(verdict)} | row)
         text = verdict.text if verdict else "not verified"
-        counts = f"{row['score']:5} {row['inliers']:7} {row['votes']:5}"
+        counts = f"{row['score']:6.1f} {row['inliers']:7} {row['votes']:5}"
         lines.append(f"{text:30} {counts}  {printable(name)}")
     if copies:
         names = ", ".join(map(printable, copies))
@@ -211,8 +211,7 @@ def match(options: argparse.Namespace) -> int:
         numbers = np.array2string(pair.affine, precision=4, suppress_small=True)
         affine = f"affine    from (y, x, 1) of the first photo to (y, x) of the second\n{numbers}"
     extraction, name = config_to_dict(model.config), model.name
-    verification = asdict(ransac) | {"scale_aware": ransac.scale_aware is not False}
-    config = {"model": name, "extraction": extraction, **limits, "ransac": verification}
+    config = {"model": name, "extraction": extraction, **limits, "ransac": asdict(ransac)}
     text = (
         f"features  {len(features[0])} and {len(features[1])}\n"
         f"matches   {len(pair.matches)}\n"

@@ -31,7 +31,7 @@ class RunConfig:
         pca: Settings of the PCA of local descriptors.
         index: Kind and settings of the index of local descriptors. Not used with a shortlist.
         search: Settings of the search by local features: neighbors, votes, geometric verification.
-            Photos are verified and ranked by the paper's rule by default.
+            `delfjax.paper.runs.PAPER_RULE` is the rule of the paper.
         global_descriptor: Settings of the global descriptor, one vector per photo. None: not used.
         whitening: Folder of photos from which a whitening of global descriptors is learned. If it
             has one sub-folder per landmark, photos of one landmark become more alike; otherwise, it
@@ -66,9 +66,6 @@ class RunConfig:
         check_fields(self, fusion_weight=FRACTION, **counts)
         if self.extraction.min_contrast is None:
             object.__setattr__(self, "extraction", replace(self.extraction, min_contrast=0.0))
-        ransac = replace(self.search.ransac, scale_aware=bool(self.search.ransac.scale_aware))
-        search = replace(self.search, score=self.search.score or "inliers", ransac=ransac)
-        object.__setattr__(self, "search", search)
         check_dimensions("truncate", self.search.truncate, self.pca.dimensions)
         if self.global_descriptor is not None and self.model in HANDCRAFTED:
             raise ConfigError(

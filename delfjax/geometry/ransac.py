@@ -44,8 +44,8 @@ class RansacConfig:
         scale_aware: Whether to use the scales of the features, if they are known. The threshold of a
             match is then ``residual`` divided by the scale of its database feature. The factor by
             which the model changes lengths at the match must equal the ratio of the two scales
-            (query to database), within a factor of 2. Not in the paper. None means True, or False
-            in a `RunConfig`. Settings saved by earlier versions are read as False.
+            (query to database), within a factor of 2. Not in the paper. Settings saved by earlier
+            versions are read as False.
         model: Kind of map from the query to the database photo. Always affine, as in the paper.
         hypotheses: Number of models computed from random samples (1000 in the official code). At
             least ``screened``.
@@ -59,7 +59,7 @@ class RansacConfig:
     """
 
     residual: float = 20.0
-    scale_aware: bool | None = field(default=None, metadata={"missing": False})
+    scale_aware: bool = field(default=True, metadata={"missing": False})
     model: Literal["affine"] = "affine"
     hypotheses: int = 4096
     screened: int = 64
@@ -112,7 +112,7 @@ def verify(candidates: Sequence[Matches], config: RansacConfig | None = None) ->
     """
     config = config or RansacConfig()
     known = all(matches.scales is not None for matches in candidates)
-    config = replace(config, scale_aware=known and config.scale_aware is not False)
+    config = replace(config, scale_aware=known and config.scale_aware)
     size = CANDIDATE_BUCKETS[-1]
     batches = [candidates[n : n + size] for n in range(0, len(candidates), size)]
     if len(batches) < 2:  # in this thread, so that context managers of JAX apply

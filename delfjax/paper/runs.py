@@ -126,12 +126,14 @@ class Run:
 NORM, ATTENTION = ExtractionConfig(selection="norm"), ExtractionConfig(selection="attention")
 # The paper does not say from which features its PCA is learned, so these runs use random ones.
 RANDOM = PCAConfig(features=250, sample="random")
-DELF_NOFT = RunConfig(model="resnet50_v1", extraction=NORM, pca=RANDOM)
-DELF_FT = RunConfig(model="delf_ft", extraction=NORM, pca=RANDOM)
-DELF_ATT = RunConfig(model="delf_att", extraction=ATTENTION, pca=RANDOM)
-DELF_FT_ATT = RunConfig(model="delf_ft_att", extraction=ATTENTION, pca=RANDOM)
-VOTES = SearchConfig(verified=0)
-SCALE_AWARE = SearchConfig(score="votes+inliers", ransac=RansacConfig(scale_aware=True))
+# Verification and score of the paper. The affine map and 20 pixels are those of the official code.
+PAPER_RULE = SearchConfig(score="inliers", ransac=RansacConfig(scale_aware=False))
+VOTES = replace(PAPER_RULE, verified=0)
+PAPER = RunConfig(pca=RANDOM, search=PAPER_RULE)
+DELF_NOFT = replace(PAPER, model="resnet50_v1", extraction=NORM)
+DELF_FT = replace(PAPER, model="delf_ft", extraction=NORM)
+DELF_ATT = replace(PAPER, model="delf_att", extraction=ATTENTION)
+DELF_FT_ATT = replace(PAPER, model="delf_ft_att", extraction=ATTENTION)
 AVERAGE, LOCAL = ExpansionConfig(kind="average"), ExpansionConfig(kind="local")
 
 
@@ -146,7 +148,7 @@ def _methods() -> Iterator[Run]:
 
 def _verified(methods: Iterable[Run]) -> Iterator[Run]:
     """Yield each method by the paper's rule, by votes only and, for DELF, by our verification."""
-    rules = {"votes": (", votes only", VOTES), "aware": (", our verification", SCALE_AWARE)}
+    rules = {"votes": (", votes only", VOTES), "aware": (", our verification", SearchConfig())}
     for base in methods:
         yield base
         for name, (suffix, search) in rules.items():
@@ -164,7 +166,7 @@ def _verified(methods: Iterable[Run]) -> Iterator[Run]:
 def _handcrafted() -> Iterator[Run]:
     """Yield SIFT and RootSIFT with 128 dimensions. They replace the paper's CONGAS and LIFT."""
     for name, row in (("sift", "SIFT"), ("rootsift", "RootSIFT")):
-        config = RunConfig(model=name, pca=replace(RANDOM, dimensions=128))
+        config = replace(PAPER, model=name, pca=replace(RANDOM, dimensions=128))
         headline = name == "rootsift"
         yield Run(name=name, row=row, kind="handcrafted", config=config, headline=headline)
 
@@ -225,7 +227,7 @@ def _sweeps() -> Iterator[Run]:
             name=f"ft_att_{size}d",
             row=f"DELF+FT+ATT, {size} dimensions",
             kind="dimensions",
-            config=replace(DELF_FT_ATT, search=SearchConfig(truncate=size)),
+            config=replace(DELF_FT_ATT, search=replace(PAPER_RULE, truncate=size)),
         )
     graphs = {f"{degree}e": {"beam": GRAPH_BEAM, "degree": degree} for degree in DEGREES}
     indexes = {
@@ -239,7 +241,7 @@ def _sweeps() -> Iterator[Run]:
             config=replace(DELF_FT_ATT, index=index),
             features=GRAPH_FEATURES,
         )
-    for count, (rule, search) in product(NEIGHBORS, {"": SearchConfig(), "votes": VOTES}.items()):
+    for count, (rule, search) in product(NEIGHBORS, {"": PAPER_RULE, "votes": VOTES}.items()):
         yield Run(
             name=f"ft_att_{count}k{rule and '_'}{rule}",
             row=f"DELF+FT+ATT, {count} neighbors{rule and ', votes only'}",

@@ -37,9 +37,7 @@ def fuse(
     """Rank all database photos by a weighted mean of their share of inliers and global similarity.
 
     The score of a photo is ``weight * inliers / features + (1 - weight) * similarity``. Photos that
-    were not verified count as 0 inliers. Ties are sorted by similarity. If ``result.ranking`` has
-    scores, such as votes and inliers together, they replace the inliers; `WEIGHT` was not chosen for
-    these.
+    were not verified count as 0 inliers. Ties are sorted by similarity.
 
     Args:
         result: Result of a search by local features.
@@ -48,7 +46,7 @@ def fuse(
         weight: Weight of the local score, 0 to 1.
     """
     local = np.zeros(len(similarities))
-    local[result.ranking.images] = np.maximum(result.ranking.score, 0) / max(features, 1)
+    local[result.ranking.images] = np.maximum(result.ranking.inliers, 0) / max(features, 1)
     fused = weight * local + (1 - weight) * similarities
     return _rank(result, fused, similarities, fused)
 

@@ -3,8 +3,8 @@
 The index finds the 60 nearest database features of each query feature. A query feature and its
 nearest neighbor in a photo are a putative match. Each putative match is a vote for the photo.
 RANSAC verifies the photos with most votes. It finds the matches that agree with one map between two
-photos (inliers). In the paper, the photos with most inliers come first. By default, they are sorted
-by votes and inliers together.
+photos (inliers). In the paper, the photos with most inliers come first. By default, votes and inliers
+count together, and matches of features with high scores count more.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from delfjax.search.index import NEIGHBORS, Index, IndexConfig, Neighbors, build
 from delfjax.search.verdict import Verdict, judge
 from delfjax.types import Features, Matches, Ranking
 
-Score = Literal["inliers", "votes+inliers"]
+Score = Literal["weighted", "inliers"]
 VERIFIED = 100  # photos to verify, as in image_reranking of the official code
 
 
@@ -44,10 +44,11 @@ class SearchConfig:
             Otherwise, a feature of sky may count as many inliers. Not in paper or official code.
         verified: Number of photos to verify by RANSAC. The photos with most votes are verified. 0
             disables the verification: photos are ranked by votes.
-        score: Score by which photos are ranked: ``"votes+inliers"`` or, as in the paper,
-            ``"inliers"``. Photos of the same place from another side share features with the query,
-            but no view. The sum ranks them above photos that agree by chance. None means the sum,
-            or inliers in a `RunConfig`. Settings saved by earlier versions are read as inliers.
+        score: Score by which photos are ranked. ``"inliers"``: the number of inliers, as in the
+            paper. ``"weighted"``: the sum of the weights of all matches, plus that of the inliers.
+            The weight of a match is the product of the relative scores of its features. A relative
+            score is a score, divided by the mean score of the photo. See ``docs/verification.md``.
+            Settings saved by earlier versions are read as inliers.
         features: Maximum number of features of a photo, in query and database. The features with
             the highest scores are used. None: all features. A query that already has the
             dimensions of the database is not limited. To limit it, call `limit_features`.
@@ -61,7 +62,7 @@ class SearchConfig:
     ratio: float = 1.0
     one_to_one: bool = True
     verified: int = VERIFIED
-    score: Score | None = field(default=None, metadata={"missing": "inliers"})
+    score: Score = field(default="weighted", metadata={"missing": "inliers"})
     features: int | None = None
     truncate: int | None = None
     ransac: RansacConfig = field(default_factory=RansacConfig)
@@ -202,14 +203,19 @@ class Searcher:
     def rank(self, query: Features, neighbors: Neighbors) -> SearchResult:
         """Count votes, verify the photos with most votes, and rank all photos with votes.
 
+        With the score ``"weighted"``, each vote counts by its weight.
+
         The arguments are the results of `reduce` and `find_neighbors`.
         """
         return self.rank_pairs(query, self.pair_features(neighbors))
 
     def rank_pairs(self, query: Features, pairs: "FeaturePairs") -> SearchResult:
         """Rank photos as `rank` does, given the result of `pair_features`."""
+        by_inliers = self.config.score == "inliers"
+        weights = np.ones(len(pairs.images)) if by_inliers else self._weights(query, pairs)
         votes = np.bincount(pairs.images, minlength=len(self.database))
-        order = np.lexsort((np.arange(len(votes)), -votes))
+        scores = np.bincount(pairs.images, weights, minlength=len(votes))
+        order = np.lexsort((np.arange(len(votes)), -scores))
         order = order[votes[order] > 0]
         candidates = order[: self.config.verified].tolist()
         matches = {image: self.photo_matches(query, pairs, image) for image in candidates}
@@ -218,8 +224,8 @@ class Searcher:
         inliers = np.full(len(votes), -1)
         for image, verification in verifications.items():
             inliers[image] = verification.num_inliers
-        by_inliers = self.config.score == "inliers"
-        scores = inliers if by_inliers else votes + np.maximum(inliers, 0)
+            scores[image] += weights[pairs.rows(image)][verification.inliers].sum()
+        scores = inliers if by_inliers else scores
         order = order[np.lexsort((order, -votes[order], -scores[order]))]
         ranking = Ranking(
             images=order,
@@ -251,6 +257,18 @@ class Searcher:
         if self.config.one_to_one:
             pairs = pairs.nearest_of(pairs.images, pairs.database_rows)
         return pairs
+
+    def _weights(self, query: Features, pairs: "FeaturePairs") -> Float[np.ndarray, " m"]:
+        """Return the product of the relative scores of the two features of each pair."""
+        ours = _relative_scores(query.scores, np.zeros(len(query), int))
+        weights: np.ndarray = ours[pairs.query_rows]
+        weights *= self._relative_scores[pairs.database_rows]
+        return weights
+
+    @cached_property
+    def _relative_scores(self) -> Float[np.ndarray, " t"]:
+        """Relative score of each feature of the database."""
+        return _relative_scores(self.database.scores, self.database.photo_indices)
 
     def photo_matches(self, query: Features, pairs: "FeaturePairs", image: int) -> Matches:
         """Return the putative matches (before RANSAC) of the photo with index ``image``."""
@@ -286,9 +304,22 @@ class FeaturePairs:
         changes = [np.diff(key[order], prepend=-1) != 0 for key in keys]
         return self._select(order[np.logical_or.reduce(changes)])
 
+    def rows(self, image: int) -> slice:
+        """Return the rows of the pairs of the photo with index ``image``."""
+        return slice(*np.searchsorted(self.images, [image, image + 1]))
+
     def of_photo(self, image: int) -> "FeaturePairs":
         """Return the pairs of the photo with index ``image``."""
-        return self._select(slice(*np.searchsorted(self.images, [image, image + 1])))
+        return self._select(self.rows(image))
 
     def _select(self, rows: Int[np.ndarray, " k"] | slice) -> "FeaturePairs":
         return FeaturePairs(**{name: values[rows] for name, values in vars(self).items()})
+
+
+def _relative_scores(
+    scores: Float[np.ndarray, " t"], photos: Int[np.ndarray, " t"]
+) -> Float[np.ndarray, " t"]:
+    """Divide the score of each feature by the mean score of the features of its photo."""
+    means = np.bincount(photos, scores) / np.maximum(np.bincount(photos), 1)
+    relative: np.ndarray = scores / np.maximum(means, np.finfo(np.float32).tiny)[photos]
+    return relative

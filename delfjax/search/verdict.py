@@ -121,7 +121,7 @@ def _inliers_by_chance(matches: Matches, found: Verification, config: RansacConf
     rows = np.arange(0, len(matches), -(-len(matches) // SAMPLE))
     mapped = matches.query[rows] @ found.affine[:, :2].T + found.affine[:, 2]
     distances = np.linalg.norm(mapped[:, None] - matches.database[rows], axis=-1)
-    if matches.scales is not None and config.scale_aware is not False:
+    if matches.scales is not None and config.scale_aware:
         query, database = matches.scales[rows].T
         zoom = np.sqrt(abs(np.linalg.det(found.affine[:, :2])))
         error = np.abs(np.log(zoom * database / query[:, None]))

@@ -11,6 +11,7 @@ import pytest
 import delfjax as dx
 from delfjax.datasets import rendered
 from delfjax.features.global_descriptors import GlobalConfig
+from delfjax.paper.runs import PAPER_RULE
 from delfjax.search.expansion import ExpansionConfig
 
 # Computed with PROTOCOL 2. Other kinds of CPU round differently: scores of the rendered set differed by
@@ -23,7 +24,7 @@ CLEAR = 3  # a photo with at least this many inliers more than another one must 
 BASE = dx.RunConfig(
     extraction=dx.ExtractionConfig(pyramid=dx.PyramidConfig(longest=112)),
     pca=dx.PCAConfig(features=250, sample="random"),
-    search=dx.SearchConfig(features=100),
+    search=replace(PAPER_RULE, features=100),
 )
 GRAPH = dx.IndexConfig(kind="nndescent", settings={"degree": 8, "beam": 60})
 CODES = dx.IndexConfig(kind="pq", settings={"parts": 10, "bits": 5, "probes": 8192})
@@ -39,6 +40,7 @@ RUNS = {
     "attention, pq": ("delf_ft_att", replace(BASE, index=CODES)),
     "attention, fused": ("delf_ft_att", replace(BASE, **FUSION)),
     "attention, expanded": ("delf_ft_att", replace(BASE, expansion=ExpansionConfig())),
+    "attention, weighted": ("delf_ft_att", replace(BASE, search=dx.SearchConfig(features=100))),
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from delfjax.evaluation.config import RunConfig
 from delfjax.features.global_descriptors import GlobalConfig
-from delfjax.geometry.ransac import RansacConfig
+from delfjax.paper.runs import PAPER_RULE
 from delfjax.provenance import to_json
 from delfjax.search.expansion import ExpansionConfig
 from delfjax.search.index import IndexConfig
@@ -29,16 +29,15 @@ def test_json_keeps_a_configuration(config):
     assert RunConfig.from_dict(json.loads(to_json(config.to_dict()))) == config
 
 
-def test_evaluations_verify_and_rank_by_the_papers_rule_unless_told_otherwise():
-    search = RunConfig(search=SearchConfig(features=100)).search
-    assert (search.score, search.ransac.scale_aware, search.features) == ("inliers", False, 100)
-    saved = RunConfig().to_dict()  # as before these settings existed
+def test_evaluations_rank_as_searches_do():
+    assert RunConfig().search == SearchConfig()
+
+
+def test_settings_that_earlier_versions_saved_are_those_of_the_paper():
+    saved = RunConfig(search=PAPER_RULE).to_dict()  # as before these settings existed
     assert "score" not in saved["search"]
     assert "scale_aware" not in saved["search"]["ransac"]
-    ours = SearchConfig(score="votes+inliers", ransac=RansacConfig(scale_aware=True))
-    config = RunConfig(search=ours)
-    assert config.search == ours
-    assert RunConfig.from_dict(config.to_dict()) == config
+    assert RunConfig.from_dict(saved).search == PAPER_RULE
 
 
 def test_unknown_fields_are_refused():

@@ -51,15 +51,19 @@ def test_equal_similarities_are_ranked_by_index():
     assert (ranking.inliers == -1).all()
 
 
-def test_scores_of_a_ranking_replace_its_inliers():
+def test_late_fusion_uses_the_inliers_of_a_ranking_with_scores():
+    local = local_result([3, 2], [10, 40])
+    scored = replace(local, ranking=replace(local.ranking, scores=np.array([60.5, 50.0])))
+    found = fuse(scored, SIMILARITIES, features=50, weight=1.0)
+    assert found.ranking.images.tolist()[:2] == [2, 3]
+
+
+def test_appended_photos_have_the_score_minus_1():
     local = local_result([2, 3], [40, 10])
-    scores = np.array([50, 60])  # votes and inliers together
-    scored = replace(local, ranking=replace(local.ranking, scores=scores))
-    assert fuse(local, SIMILARITIES, features=50, weight=1.0).ranking.images.tolist()[:2] == [2, 3]
-    assert fuse(scored, SIMILARITIES, features=50, weight=1.0).ranking.images.tolist()[:2] == [3, 2]
+    scored = replace(local, ranking=replace(local.ranking, scores=np.array([60.5, 50.0])))
     ranking = append_by_similarity(scored, SIMILARITIES).ranking
     assert ranking.images.tolist() == [2, 3, 0, 1, 4]
-    assert ranking.scores.tolist() == [50, 60, -1, -1, -1]
+    assert ranking.scores.tolist() == [60.5, 50.0, -1, -1, -1]
 
 
 @pytest.mark.parametrize("combine", [partial(fuse, features=50), append_by_similarity])

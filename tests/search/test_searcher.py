@@ -49,14 +49,49 @@ def test_inliers_rank_geometry_above_votes(database):
 
 def test_votes_and_inliers_together_are_the_default_score(database):
     query, base = database
+    query, base = replace(query, scores=np.ones(60)), replace(base, scores=0 * base.scores + 2)
     ranking = Searcher(base, config=SearchConfig(verified=2, max_distance=1.0))(query).ranking
     verified = np.maximum(ranking.inliers, 0)
-    np.testing.assert_array_equal(ranking.scores, ranking.votes + verified)
+    np.testing.assert_allclose(ranking.scores, ranking.votes + verified)  # all weights are 1
     assert (np.diff(ranking.scores) <= 0).all()
     assert ranking.images[0] == 3
     assert (ranking.inliers >= 0).sum() == 2
     # Photo 7 has twice the votes of photo 9, which has as many inliers as votes.
     assert ranking.images[:3].tolist() == [3, 7, 9]
+
+
+def test_the_weight_of_a_match_is_the_product_of_relative_scores(database):
+    query, base = database
+    query = replace(query, scores=np.linspace(3, 1, 60))
+    base = replace(base, scores=np.random.default_rng(0).uniform(1, 9, len(base.scores)))
+    searcher = Searcher(base, config=SearchConfig(max_distance=0.5))
+    result = searcher(query)
+    pairs = searcher.pair_features(searcher.find_neighbors(query))
+    for image, score in zip(result.ranking.images.tolist(), result.ranking.scores, strict=True):
+        photo, own = base.features(image), pairs.of_photo(image)
+        rows = own.database_rows - base.offsets[image]
+        weights = query.scores[own.query_rows] / 2 * photo.scores[rows] / photo.scores.mean()
+        inliers = result.verifications[image].inliers
+        np.testing.assert_allclose(score, weights.sum() + weights[inliers].sum(), rtol=1e-5)
+
+
+def test_weights_choose_the_photos_to_verify(database):
+    """Photos 3 and 7 have as many votes, but features with high scores match in photo 7."""
+    query, base = database
+    query = replace(query, scores=np.linspace(3, 1, 60))
+    searcher = Searcher(base, config=SearchConfig(verified=1, max_distance=0.5))
+    matched = searcher.pair_features(searcher.find_neighbors(query)).of_photo(7)
+    scores = np.ones(len(base.scores))
+    scores[matched.database_rows] = query.scores[matched.query_rows]
+    ranking = Searcher(replace(base, scores=scores), config=searcher.config)(query).ranking
+    assert ranking.images[ranking.inliers >= 0].tolist() == [7]
+
+
+def test_scores_of_zero_do_not_stop_a_search(database):
+    query, base = database
+    ranking = Searcher(replace(base, scores=0 * base.scores))(query).ranking
+    assert (ranking.scores == 0).all()
+    assert ranking.images[0] == 3  # votes decide
 
 
 def test_scales_reach_the_verification(database):
