@@ -52,8 +52,8 @@ RANKINGS = (  # columns of the table of rankings
 GEOMETRY = ("rule", "matches that are right", "inliers that are right", "right matches kept")
 PAIRS = ("rule", "threshold", "true kept", "false kept")
 SIZES = ((320, 100), (640, 500), (1024, 1000))  # longest side, features per photo
-PAPER, AWARE = dx.RansacConfig(scale_aware=False), dx.RansacConfig(scale_aware=True)
-OFFICIAL = dx.RansacConfig(scale_aware=False, residual=10.0, hypotheses=1000)
+PAPER, AWARE = PAPER_RULE.ransac, dx.RansacConfig()
+OFFICIAL = replace(PAPER, residual=10.0, hypotheses=1000)
 
 
 @dataclass(frozen=True)

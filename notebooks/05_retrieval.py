@@ -487,7 +487,7 @@ print(f"inliers: {counts.max()} by hand, {check.num_inliers} by the library")
 # %% [markdown]
 # ## Does verification improve the ranking?
 #
-# The 100 photos with most votes are verified. We compare three rankings: by votes alone, by the *paper's rule*, and by
+# The 100 photos with most votes are verified (the default weights the votes). We compare three rankings: by votes alone, by the *paper's rule*, and by
 # the default of delfjax, which the next section explains. The paper's rule ranks by the number of inliers. The paper
 # gives no threshold; the 20 pixels are those of the official code.
 
@@ -529,7 +529,7 @@ for truth, by in {"place": protocol, "view": "view"}.items():
 # The intervals resample landmarks, because the five queries of a landmark are alike. With weaker features,
 # and on the large rendered set, verification gains: see [verification](../docs/verification.md).
 #
-# ## What is wrong with one threshold
+# ## What delfjax changes
 #
 # **The threshold.** A feature is a cell of a feature map. At scale 2 a cell is 8 pixels wide, and at scale 0.25 it is
 # 64 pixels wide. One threshold of 20 pixels is too wide for the first and too narrow for the second: matches of small
@@ -538,12 +538,12 @@ for truth, by in {"place": protocol, "view": "view"}.items():
 # scale 1 to one of scale 0.5. Matches whose scales disagree with the map by more than a factor of 2 are no inliers.
 #
 # **The score.** A correct photo from another side shares little with the query. It has fewer inliers, so a
-# wrong photo with inliers by chance can rank above it. In delfjax, votes and inliers count together, so that an inlier
+# wrong photo with inliers by chance can rank above it. In delfjax, the score is the sum of votes and inliers, so an inlier
 # counts twice.
 #
 # **The weights.** In delfjax, a match counts more if its features have high scores. Its weight is the product of the scores
 # of both features, each divided by the mean score of its photo. Eq. 1 of the paper weights descriptors by the same scores,
-# but only in training. Weights hardly change the ranking of the 100 best features. With 1,000 features of such a small
+# but only in training. With the 100 best features, weights hardly change the ranking. With 1,000 features of such a small
 # photo, most features show background, and weights matter: see [verification](../docs/verification.md#weights).
 #
 # We look at a correct and a wrong photo of one query that the paper's rule puts in the wrong order.
@@ -555,8 +555,9 @@ for query, (truth, view) in enumerate(zip(truths, benchmark.truths["view"], stri
     for rule, values in inlier_counts.items():
         ranking = evaluations[rule].results[query].ranking
         values[ranking.images] = ranking.inliers
-    correct = np.setdiff1d(view.positives, own[query])
-    wrong = np.setdiff1d(ranking.images, [*truth.positives, *truth.junk])
+    both = set.intersection(*({*evaluations[rule].results[query].matches} for rule in rules))
+    correct = np.setdiff1d(np.intersect1d(view.positives, [*both]), own[query])
+    wrong = np.setdiff1d([*both], [*truth.positives, *truth.junk])
     if not (len(correct) and len(wrong)):
         continue
     before, after = (v[correct][:, None] - v[wrong] for v in inlier_counts.values())
@@ -1009,6 +1010,6 @@ assert found[angles < 30].mean() > found[angles > 60].mean(), "similar views are
 # - Figs. 6 and 7 compare with DIR in the paper, and here with an R-MAC that was not trained for retrieval.
 # - Our RANSAC draws all its hypotheses at once. It rejects maps that stretch a photo more than eight times.
 #
-# **More to try.** Set `LOST = 0.9`. How many neighbors does a ranking need? Search with
-# `dx.SearchConfig(features=100, max_distance=0.8)`. Does a limit on the distance remove more correct or more wrong
+# **More to try.** Set `LOST = 0.9`. How many neighbors does a ranking need? Add
+# `max_distance=0.8` to `config.search`. Does a limit on the distance remove more correct or more wrong
 # matches?

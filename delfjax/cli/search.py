@@ -72,7 +72,7 @@ def search(options: argparse.Namespace) -> int:
     copies, ranking = find_copies(store, options.photo), result.ranking
     numbers = zip(ranking.images, ranking.score, ranking.inliers, ranking.votes, strict=True)
     rows = {
-        int(image): {"score": round(score.item(), 1), "inliers": int(inliers), "votes": int(votes)}
+        int(image): {"score": score.item(), "inliers": int(inliers), "votes": int(votes)}
         for image, score, inliers, votes in numbers
         if database.names[image] not in copies
     }
@@ -81,7 +81,7 @@ def search(options: argparse.Namespace) -> int:
         name, verdict = database.names[image], result.verdicts.get(image)
         found.append({"photo": name, "verdict": verdict and asdict(verdict)} | row)
         text = verdict.text if verdict else "not verified"
-        counts = f"{row['score']:6} {row['inliers']:7} {row['votes']:5}"
+        counts = f"{row['score']:6.1f} {row['inliers']:7} {row['votes']:5}"
         lines.append(f"{text:30} {counts}  {printable(name)}")
     if copies:
         names = ", ".join(map(printable, copies))

@@ -21,7 +21,7 @@ class RunConfig:
     """Settings of one evaluation: model, features, index, search and optional methods.
 
     Without optional methods, photos are ranked by local features (Sec. 4): votes select the photos
-    to verify, and RANSAC inliers rank them. With global descriptors alone, photos are ranked by the
+    that RANSAC verifies, and `SearchConfig.score` ranks them. With global descriptors alone, photos are ranked by the
     similarity of these descriptors. A shortlist or fusion weight combines local features and global
     descriptors.
 
@@ -31,7 +31,7 @@ class RunConfig:
         pca: Settings of the PCA of local descriptors.
         index: Kind and settings of the index of local descriptors. Not used with a shortlist.
         search: Settings of the search by local features: neighbors, votes, geometric verification.
-            `delfjax.paper.runs.PAPER_RULE` is the rule of the paper.
+            The rule of the paper is `delfjax.paper.runs.PAPER_RULE`.
         global_descriptor: Settings of the global descriptor, one vector per photo. None: not used.
         whitening: Folder of photos from which a whitening of global descriptors is learned. If it
             has one sub-folder per landmark, photos of one landmark become more alike; otherwise, it

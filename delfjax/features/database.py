@@ -66,6 +66,13 @@ class Database:
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @cached_property
+    def mean_scores(self) -> Float[np.ndarray, " b"]:
+        """Mean score of the features of each photo. 0 for a photo without features."""
+        sums = np.bincount(self.photo_indices, self.scores, minlength=len(self))
+        means: np.ndarray = sums / np.maximum(np.diff(self.offsets), 1)
+        return means
+
+    @cached_property
     def checksum(self) -> str:
         """SHA-256 of the data from which an index is built: names, offsets and descriptors."""
         digest = hashlib.sha256(json.dumps(self.names).encode())

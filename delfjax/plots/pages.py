@@ -88,7 +88,8 @@ def write_evaluation_page(evaluation: Evaluation, path: Path) -> None:
         f"<h1>{_escape(benchmark.name)}: mAP {100 * scores.mean_average_precision:.1f}</h1>"
         f"<p>{len(benchmark.queries)} queries, {len(benchmark.database)} database photos. The query "
         f"with the lowest average precision (AP) comes first. {correct} (blue); {wrong} (orange). "
-        "Below each result: score; RANSAC inliers / votes.</p>" + "\n".join(sections)
+        "Below each result: RANSAC inliers / votes, and the score if it is another number.</p>"
+        + "\n".join(sections)
     )
     write_output(path, html_page("Ranked results", REPORT_STYLE, body))
 
@@ -102,13 +103,14 @@ def _section(evaluation: Evaluation, query: int, thumbnail: Callable[[str], RgbI
     figures = [
         f"<figure class=query>{image_tag(thumbnail(name), f'query {name}')}<figcaption>query"
     ]
-    columns = (ranking.images.tolist(), ranking.score, ranking.inliers, ranking.votes)
-    for image, score, inliers, votes in zip(*columns, strict=True):
+    columns = (ranking.images.tolist(), ranking.inliers, ranking.votes, ranking.score)
+    for image, inliers, votes, score in zip(*columns, strict=True):
         judged = relevance(truth, image)
         if judged != "junk" and len(figures) <= MAX_RESULTS:
             mark, color = RELEVANCE_MARKS[judged]
             photo = image_tag(thumbnail(benchmark.database[image]), benchmark.database[image])
-            caption = f"<figcaption>{mark} {score:.5g}; {inliers} / {votes}"
+            caption = f"<figcaption>{mark} {inliers} / {votes}"
+            caption += "" if ranking.scores is None else f"; {score:.2f}"
             figures.append(f'<figure style="border-color:{color}">{photo}{caption}')
     precision = 100 * evaluation.scores[benchmark.default_protocol].average_precision[query]
     title = f"<h2>{_escape(name)} &middot; AP {precision:.1f}</h2>"

@@ -119,8 +119,7 @@ def result_cards(
         image, inliers = int(ranking.images[row]), ranking.inliers[row]
         score = f"{inliers}" if inliers >= 0 else f"({ranking.votes[row]})"
         if ranking.scores is not None:
-            whole = np.issubdtype(ranking.scores.dtype, np.integer)
-            score = f"{ranking.scores[row]:{'d' if whole else '.2f'}}"
+            score = f"{ranking.scores[row]:.2f}"
         mark, color = ("", None) if truth is None else RELEVANCE_MARKS[relevance(truth, image)]
         line = " ".join(filter(None, (str(row + 1), mark, score)))
         photo = thumbnail(load(image), RESULT_CARD_WIDTH)

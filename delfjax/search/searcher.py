@@ -3,8 +3,9 @@
 The index finds the 60 nearest database features of each query feature. A query feature and its
 nearest neighbor in a photo are a putative match. Each putative match is a vote for the photo.
 RANSAC verifies the photos with most votes. It finds the matches that agree with one map between two
-photos (inliers). In the paper, the photos with most inliers come first. By default, votes and inliers
-count together, and matches of features with high scores count more.
+photos (inliers). In the paper, the photos with most inliers come first. By default, the score of a
+photo is the sum of weighted votes and weighted inliers. A match has a high weight if both of its
+features have high scores.
 """
 
 from collections.abc import Sequence
@@ -43,12 +44,14 @@ class SearchConfig:
         one_to_one: Whether a database feature matches only the nearest query feature that found it.
             Otherwise, a feature of sky may count as many inliers. Not in paper or official code.
         verified: Number of photos to verify by RANSAC. The photos with most votes are verified. 0
-            disables the verification: photos are ranked by votes.
+            disables the verification: photos are ranked by votes. With the score ``"weighted"``,
+            the votes are weighted.
         score: Score by which photos are ranked. ``"inliers"``: the number of inliers, as in the
-            paper. ``"weighted"``: the sum of the weights of all matches, plus that of the inliers.
-            The weight of a match is the product of the relative scores of its features. A relative
-            score is a score, divided by the mean score of the photo. See ``docs/verification.md``.
-            Settings saved by earlier versions are read as inliers.
+            paper. ``"weighted"``: the sum of the weights of all matches, plus the sum of the weights
+            of the inliers. The weight of a match is the product of the *relative scores* of its two
+            features: the score of a feature, divided by the mean score of the features of its
+            photo. Photos of the same place from another side have matches, but few inliers, so
+            matches count too. Settings saved by earlier versions are read as inliers.
         features: Maximum number of features of a photo, in query and database. The features with
             the highest scores are used. None: all features. A query that already has the
             dimensions of the database is not limited. To limit it, call `limit_features`.
@@ -203,7 +206,7 @@ class Searcher:
     def rank(self, query: Features, neighbors: Neighbors) -> SearchResult:
         """Count votes, verify the photos with most votes, and rank all photos with votes.
 
-        With the score ``"weighted"``, each vote counts by its weight.
+        With the score ``"weighted"``, votes are weighted.
 
         The arguments are the results of `reduce` and `find_neighbors`.
         """
@@ -211,11 +214,10 @@ class Searcher:
 
     def rank_pairs(self, query: Features, pairs: "FeaturePairs") -> SearchResult:
         """Rank photos as `rank` does, given the result of `pair_features`."""
-        by_inliers = self.config.score == "inliers"
-        weights = np.ones(len(pairs.images)) if by_inliers else self._weights(query, pairs)
+        weights = self._weights(query, pairs)
         votes = np.bincount(pairs.images, minlength=len(self.database))
-        scores = np.bincount(pairs.images, weights, minlength=len(votes))
-        order = np.lexsort((np.arange(len(votes)), -scores))
+        weighted = np.bincount(pairs.images, weights, minlength=len(votes))
+        order = np.lexsort((np.arange(len(votes)), -weighted))
         order = order[votes[order] > 0]
         candidates = order[: self.config.verified].tolist()
         matches = {image: self.photo_matches(query, pairs, image) for image in candidates}
@@ -224,8 +226,9 @@ class Searcher:
         inliers = np.full(len(votes), -1)
         for image, verification in verifications.items():
             inliers[image] = verification.num_inliers
-            scores[image] += weights[pairs.rows(image)][verification.inliers].sum()
-        scores = inliers if by_inliers else scores
+            weighted[image] += weights[pairs.rows(image)][verification.inliers].sum()
+        by_inliers = self.config.score == "inliers"
+        scores = inliers if by_inliers else weighted
         order = order[np.lexsort((order, -votes[order], -scores[order]))]
         ranking = Ranking(
             images=order,
@@ -259,16 +262,16 @@ class Searcher:
         return pairs
 
     def _weights(self, query: Features, pairs: "FeaturePairs") -> Float[np.ndarray, " m"]:
-        """Return the product of the relative scores of the two features of each pair."""
-        ours = _relative_scores(query.scores, np.zeros(len(query), int))
-        weights: np.ndarray = ours[pairs.query_rows]
-        weights *= self._relative_scores[pairs.database_rows]
+        """Return the weight of each pair, as in `SearchConfig`. It is 1 for the score ``"inliers"``."""
+        weights = np.ones(len(pairs.images))
+        if self.config.score == "weighted":
+            means = (
+                query.scores.sum() / max(len(query), 1) * self.database.mean_scores[pairs.images]
+            )
+            scores = query.scores[pairs.query_rows] * self.database.scores[pairs.database_rows]
+            # Features count the same if all scores of a photo are 0.
+            np.divide(scores, means, out=weights, where=means > 0)
         return weights
-
-    @cached_property
-    def _relative_scores(self) -> Float[np.ndarray, " t"]:
-        """Relative score of each feature of the database."""
-        return _relative_scores(self.database.scores, self.database.photo_indices)
 
     def photo_matches(self, query: Features, pairs: "FeaturePairs", image: int) -> Matches:
         """Return the putative matches (before RANSAC) of the photo with index ``image``."""
@@ -314,12 +317,3 @@ class FeaturePairs:
 
     def _select(self, rows: Int[np.ndarray, " k"] | slice) -> "FeaturePairs":
         return FeaturePairs(**{name: values[rows] for name, values in vars(self).items()})
-
-
-def _relative_scores(
-    scores: Float[np.ndarray, " t"], photos: Int[np.ndarray, " t"]
-) -> Float[np.ndarray, " t"]:
-    """Divide the score of each feature by the mean score of the features of its photo."""
-    means = np.bincount(photos, scores) / np.maximum(np.bincount(photos), 1)
-    relative: np.ndarray = scores / np.maximum(means, np.finfo(np.float32).tiny)[photos]
-    return relative

@@ -261,9 +261,11 @@ def test_search_ranks_the_store(query, store, capsys):
     for row, found in zip(rows, result["results"], strict=True):
         assert found["verdict"]["label"] in VERDICT_MARKS
         assert 0 <= found["verdict"]["probability"] <= 1
-        assert row.split()[-4:] == [str(found[name]) for name in header.split()[1:]]
+        score, *others = row.split()[-4:]
+        assert float(score) == pytest.approx(found["score"], abs=0.05)
+        assert others == [str(found[name]) for name in header.split()[2:]]
     assert run(*command, "--score", "inliers") == 0
-    assert capsys.readouterr().out.splitlines()[1].split()[-4:] == ["60", "60", "60", "b/1.png"]
+    assert capsys.readouterr().out.splitlines()[1].split()[-4:] == ["60.0", "60", "60", "b/1.png"]
     assert run(*command, "--verified", 0) == 0
     assert capsys.readouterr().out.splitlines()[1].startswith("not verified")
 

@@ -19,7 +19,7 @@ from delfjax.search.expansion import ExpansionConfig
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "golden.json").read_text())
 LANDMARKS = ("blue_portal", "canal_palace")
 TOLERANCE = 0.5  # points of mAP
-CLEAR = 3  # a photo with at least this many inliers more than another one must rank before it
+CLEAR = 3  # a photo whose score is higher by at least this much must rank before the other one
 
 BASE = dx.RunConfig(
     extraction=dx.ExtractionConfig(pyramid=dx.PyramidConfig(longest=112)),
@@ -78,6 +78,6 @@ def test_scores_and_rankings_are_those_of_the_golden_run(name, stores, imagenet)
         ranked = [evaluation.benchmark.database[image] for image in result.ranking.images]
         if config.fusion_weight is not None:
             continue  # fused scores have no natural unit to compare
-        for (photo, inliers), (other, fewer) in pairwise(expected):
-            if inliers - fewer >= CLEAR:
+        for (photo, score), (other, lower) in pairwise(expected):
+            if score - lower >= CLEAR:
                 assert ranked.index(photo) < ranked.index(other)

@@ -33,7 +33,7 @@ def test_evaluations_rank_as_searches_do():
     assert RunConfig().search == SearchConfig()
 
 
-def test_settings_that_earlier_versions_saved_are_those_of_the_paper():
+def test_saved_settings_without_score_and_scales_are_those_of_the_paper():
     saved = RunConfig(search=PAPER_RULE).to_dict()  # as before these settings existed
     assert "score" not in saved["search"]
     assert "scale_aware" not in saved["search"]["ransac"]

@@ -60,7 +60,7 @@ def test_results_are_marked_and_junk_is_left_out(root, tmp_path):
     _, page = report(root, tmp_path / "report.html")
     *_, best = page.split("<section>")
     captions = re.findall(r"<figcaption>([^<]+)", best)
-    assert captions == ["query", "✓ 5; 5 / 6", "✓ 4; 4 / 5", "✗ 3; 3 / 4", "✗ 2; 2 / 3", "✗ 1; 1 / 2"]
+    assert captions == ["query", "✓ 5 / 6", "✓ 4 / 5", "✗ 3 / 4", "✗ 2 / 3", "✗ 1 / 2"]
     colors = re.findall(r"<figure style=\"border-color:([^\"]+)", best)
     blue, orange = (RELEVANCE_MARKS[kind][1] for kind in ("correct", "wrong"))
     assert colors == [blue] * 2 + [orange] * 3

@@ -47,7 +47,7 @@ def test_inliers_rank_geometry_above_votes(database):
     np.testing.assert_allclose(result.verifications[3].affine, AFFINE, atol=0.05)
 
 
-def test_votes_and_inliers_together_are_the_default_score(database):
+def test_votes_and_inliers_count_together_by_default(database):
     query, base = database
     query, base = replace(query, scores=np.ones(60)), replace(base, scores=0 * base.scores + 2)
     ranking = Searcher(base, config=SearchConfig(verified=2, max_distance=1.0))(query).ranking
@@ -87,11 +87,11 @@ def test_weights_choose_the_photos_to_verify(database):
     assert ranking.images[ranking.inliers >= 0].tolist() == [7]
 
 
-def test_scores_of_zero_do_not_stop_a_search(database):
+def test_features_count_the_same_if_all_scores_are_zero(database):
     query, base = database
     ranking = Searcher(replace(base, scores=0 * base.scores))(query).ranking
-    assert (ranking.scores == 0).all()
-    assert ranking.images[0] == 3  # votes decide
+    np.testing.assert_array_equal(ranking.scores, ranking.votes + np.maximum(ranking.inliers, 0))
+    assert ranking.images[0] == 3
 
 
 def test_scales_reach_the_verification(database):
