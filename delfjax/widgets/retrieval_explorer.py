@@ -417,7 +417,7 @@ class RetrievalExplorer(VBox):
         card = Card(photo=shown, lines=("query", short_name(self.query), ""))
         part = "the query" if self.box is None else "the features in a box of the query"
         limit = "" if config.max_distance == inf else f" within distance {config.max_distance:.2f}"
-        order = f"top {config.verified} verified" if config.verified else "ranked by weighted votes"
+        order = f"top {config.verified} verified" if config.verified else "ranked by votes"
         neighbors = pluralize(config.neighbors, "neighbor")
         image, caption = self._draw_pair()
         titles = f"{part}, {neighbors} per feature{limit}, {order}", caption

@@ -76,7 +76,7 @@ def summarize(result: SearchResult, database: Database, truth: Truth | None, sec
     verified = int((result.ranking.inliers >= 0).sum())
     parts = [
         f"<b>{len(result.ranking):,} of {pluralize(len(database), 'photo')} have votes</b>",
-        f"{verified} verified" if verified else "ranked by weighted votes, none verified",
+        f"{verified} verified" if verified else "ranked by votes, none verified",
         f"{1000 * seconds:,.0f} ms",
     ]
     if seconds > SLOW:
