@@ -541,9 +541,9 @@ for truth, by in {"place": protocol, "view": "view"}.items():
 # wrong photo with inliers by chance can rank above it. In delfjax, the score is the sum of votes and inliers, so an inlier
 # counts twice.
 #
-# **The weights.** In delfjax, a match counts more if its features have high scores. Its weight is the product of the scores
-# of both features, each divided by the mean score of its photo. Eq. 1 of the paper weights descriptors by the same scores,
-# but only in training. With the 100 best features, weights hardly change the ranking. With 1,000 features of such a small
+# **The weights.** In delfjax, a match counts more if its features have high attention scores. Its weight is the product of
+# the scores of both features, each divided by the mean score of its photo. Eq. 1 of the paper weights descriptors by the same
+# scores, but only in training. With the 100 best features, weights hardly change the ranking. With 1,000 features of such a small
 # photo, most features show background, and weights matter: see [verification](../docs/verification.md#weights).
 #
 # We look at a correct and a wrong photo of one query that the paper's rule puts in the wrong order.

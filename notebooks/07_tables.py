@@ -296,8 +296,8 @@ for row, result in ours.items():
 # on two CPU cores.
 #
 # Each method ranks photos in three ways: by votes only, by the paper's rule (the number of inliers), and by our
-# verification (weighted votes and inliers, with scales). The last two columns are the gains over votes only, with 95%
-# intervals over landmarks. Our verification was not measured without fine-tuning (–).
+# verification (votes and inliers together, with scales, and with weights if attention selects). The last two columns are the gains over votes only, with 95%
+# intervals over landmarks. One result does not exist yet.
 
 # %%
 large = runs.RESULTS / runs.PROFILES["full"].folder
@@ -310,7 +310,7 @@ measured = {
 
 def gain(name, other):
     if name not in measured:
-        return "–"
+        return ""
     found = dx.evaluation.significance.paired_difference([measured[name]], [measured[other]])
     return f"{found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
 
@@ -319,14 +319,15 @@ def gain(name, other):
 rows = []
 for name in methods[::-1]:
     rules = f"{name}_votes", name, f"{name}_aware"
-    shown = (f"{measured[rule]['value']:.1f}" if rule in measured else "–" for rule in rules)
+    shown = (f"{measured[rule]['value']:.1f}" if rule in measured else "" for rule in rules)
     rows.append((runs.title(name), *shown, gain(rules[1], rules[0]), gain(rules[2], rules[0])))
 header = ("mAP", "votes only", "paper's rule", "our verification", "paper's gain", "our gain")
 tables.Table(header=header, rows=tuple(rows))
 
 # %% [markdown]
 # *The worse the votes are, the more RANSAC gains: most for DELF-noFT, which selects many features of the background. After
-# fine-tuning, the number of inliers gains nothing, but votes and inliers together do.*
+# fine-tuning, the number of inliers gains nothing. Our verification gains with DELF+FT; with DELF+FT+ATT its interval
+# contains 0.*
 #
 # Why not inliers alone? Some correct photos, often from another side, have no more inliers than a wrong photo has by
 # chance, but they have more votes. [Verification](../docs/verification.md) has numbers.

@@ -64,8 +64,8 @@ OPTIONS: Mapping[type, Mapping[str, str]] = {
         "neighbors": "number K of nearest database features that are found for each query feature",
         "verified": "number of photos to verify by RANSAC, most votes first; 0 ranks by votes alone; votes are weighted "
         "with the score weighted",
-        "score": "score that ranks the photos; weighted: matches and inliers, weighted by the scores of their "
-        "features; inliers: the number of inliers, as in the paper",
+        "score": "score that ranks the photos; weighted: matches and inliers, weighted by the attention scores "
+        "of their features; inliers: the number of inliers, as in the paper",
         "max_distance": "largest L2 distance from a query descriptor to the descriptor of a neighbor",
         "ratio": "largest ratio of the distance of a neighbor to that of the K-th neighbor; 1 keeps all",
         "features": "use only the N best features of each photo; by default all",

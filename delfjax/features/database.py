@@ -25,6 +25,8 @@ class Database:
         scales: Scale of each feature, as in `Features`.
         scores: Score of each feature. The features of a photo are sorted by score, highest first.
         descriptors: Descriptor of each feature.
+        attention: Whether the scores are those of an attention head, which selected the features.
+            Only such scores weight matches; see `SearchConfig.score`.
     """
 
     names: tuple[str, ...]
@@ -34,9 +36,12 @@ class Database:
     scales: Float[np.ndarray, " t"]
     scores: Float[np.ndarray, " t"]
     descriptors: Float[np.ndarray, "t d"]
+    attention: bool = False
 
     @classmethod
-    def from_features(cls, names: Sequence[str], features: Sequence[Features]) -> "Database":
+    def from_features(
+        cls, names: Sequence[str], features: Sequence[Features], *, attention: bool = False
+    ) -> "Database":
         """Concatenate the features of photos, given one name and one `Features` per photo.
 
         Raises:
@@ -55,6 +60,7 @@ class Database:
                 name: np.concatenate([getattr(each, name) for each in features], dtype=np.float32)
                 for name in ARRAYS
             },
+            attention=attention,
         )
 
     def __len__(self) -> int:
@@ -91,4 +97,5 @@ class Database:
     def select(self, photos: Int[np.ndarray, " b"]) -> "Database":
         """Return a database of the photos with the given indices, in the order of the indices."""
         names = [self.names[photo] for photo in photos]
-        return Database.from_features(names, list(map(self.features, photos.tolist())))
+        features = list(map(self.features, photos.tolist()))
+        return Database.from_features(names, features, attention=self.attention)

@@ -356,7 +356,9 @@ class FeatureStore:
             ValueError: If there is no photo.
         """
         names = self.names if names is None else list(names)
-        return Database.from_features(names, [self._read(name)[0][:limit] for name in names])
+        features = [self._read(name)[0][:limit] for name in names]
+        attention = self.made_by.get("extraction", {}).get("selection") == "attention"
+        return Database.from_features(names, features, attention=attention)
 
     def _read(self, name: str) -> tuple[Features, PhotoSource | None]:
         """Return the features of a photo, with descriptors in half precision, and its source."""

@@ -5,7 +5,7 @@ nearest neighbor in a photo are a putative match. Each putative match is a vote 
 RANSAC verifies the photos with most votes. It finds the matches that agree with one map between two
 photos (inliers). In the paper, the photos with most inliers come first. By default, the score of a
 photo is the sum of weighted votes and weighted inliers. A match has a high weight if both of its
-features have high scores.
+features have high attention scores.
 """
 
 from collections.abc import Sequence
@@ -50,8 +50,9 @@ class SearchConfig:
             paper. ``"weighted"``: the sum of the weights of all matches, plus the sum of the weights
             of the inliers. The weight of a match is the product of the *relative scores* of its two
             features: the score of a feature, divided by the mean score of the features of its
-            photo. Photos of the same place from another side have matches, but few inliers, so
-            matches count too. Settings saved by earlier versions are read as inliers.
+            photo. Without attention, all weights are 1. Photos of the same place from another side
+            have matches, but few inliers, so matches count too. Settings saved by earlier versions
+            are read as inliers.
         features: Maximum number of features of a photo, in query and database. The features with
             the highest scores are used. None: all features. A query that already has the
             dimensions of the database is not limited. To limit it, call `limit_features`.
@@ -264,7 +265,7 @@ class Searcher:
     def _weights(self, query: Features, pairs: "FeaturePairs") -> Float[np.ndarray, " m"]:
         """Return the weight of each pair, as in `SearchConfig`. It is 1 for the score ``"inliers"``."""
         weights = np.ones(len(pairs.images))
-        if self.config.score == "weighted":
+        if self.config.score == "weighted" and self.database.attention:
             means = (
                 query.scores.sum() / max(len(query), 1) * self.database.mean_scores[pairs.images]
             )

@@ -47,12 +47,11 @@ def test_inliers_rank_geometry_above_votes(database):
     np.testing.assert_allclose(result.verifications[3].affine, AFFINE, atol=0.05)
 
 
-def test_votes_and_inliers_count_together_by_default(database):
+def test_votes_and_inliers_count_together_without_attention(database):
     query, base = database
-    query, base = replace(query, scores=np.ones(60)), replace(base, scores=0 * base.scores + 2)
     ranking = Searcher(base, config=SearchConfig(verified=2, max_distance=1.0))(query).ranking
     verified = np.maximum(ranking.inliers, 0)
-    np.testing.assert_allclose(ranking.scores, ranking.votes + verified)  # all weights are 1
+    np.testing.assert_array_equal(ranking.scores, ranking.votes + verified)
     assert (np.diff(ranking.scores) <= 0).all()
     assert ranking.images[0] == 3
     assert (ranking.inliers >= 0).sum() == 2
@@ -63,7 +62,8 @@ def test_votes_and_inliers_count_together_by_default(database):
 def test_the_weight_of_a_match_is_the_product_of_relative_scores(database):
     query, base = database
     query = replace(query, scores=np.linspace(3, 1, 60))
-    base = replace(base, scores=np.random.default_rng(0).uniform(1, 9, len(base.scores)))
+    scores = np.random.default_rng(0).uniform(1, 9, len(base.scores))
+    base = replace(base, scores=scores, attention=True)
     searcher = Searcher(base, config=SearchConfig(max_distance=0.5))
     result = searcher(query)
     pairs = searcher.pair_features(searcher.find_neighbors(query))
@@ -83,13 +83,15 @@ def test_weights_choose_the_photos_to_verify(database):
     matched = searcher.pair_features(searcher.find_neighbors(query)).of_photo(7)
     scores = np.ones(len(base.scores))
     scores[matched.database_rows] = query.scores[matched.query_rows]
-    ranking = Searcher(replace(base, scores=scores), config=searcher.config)(query).ranking
+    base = replace(base, scores=scores, attention=True)
+    ranking = Searcher(base, config=searcher.config)(query).ranking
     assert ranking.images[ranking.inliers >= 0].tolist() == [7]
 
 
 def test_features_count_the_same_if_all_scores_are_zero(database):
     query, base = database
-    ranking = Searcher(replace(base, scores=0 * base.scores))(query).ranking
+    base = replace(base, scores=0 * base.scores, attention=True)
+    ranking = Searcher(base)(query).ranking
     np.testing.assert_array_equal(ranking.scores, ranking.votes + np.maximum(ranking.inliers, 0))
     assert ranking.images[0] == 3
 
