@@ -21,9 +21,9 @@ class RunConfig:
     """Settings of one evaluation: model, features, index, search and optional methods.
 
     Without optional methods, photos are ranked by local features (Sec. 4): votes select the photos
-    that RANSAC verifies, and `SearchConfig.score` ranks them. With global descriptors alone, photos are ranked by the
-    similarity of these descriptors. A shortlist or fusion weight combines local features and global
-    descriptors.
+    that RANSAC verifies, and `SearchConfig.score` ranks them. With global descriptors alone, photos
+    are ranked by the similarity of these descriptors. A shortlist or fusion weight combines local
+    features and global descriptors.
 
     Attributes:
         model: Name or file of the model, as in ``delfjax.load``.

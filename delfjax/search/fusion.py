@@ -7,8 +7,8 @@ global descriptor: "a weighted mean of two normalized scores, where the weight f
 Here, the local score is the share of the query's features that are inliers, and the global score is
 the cosine similarity. The precision-recall curve (Eq. 4) compares the scores of different queries.
 Scores that are rescaled for each query, from 0 to 1, cannot be compared: the best photo has a high
-score even if no photo shows the landmark. `WEIGHT` was chosen on rendered training landmarks, with inliers by the paper's rule;
-``docs/differences.md`` has the numbers.
+score even if no photo shows the landmark. `WEIGHT` was chosen on rendered training landmarks, with
+inliers by the paper's rule; ``docs/differences.md`` has the numbers.
 """
 
 from dataclasses import replace

@@ -207,8 +207,6 @@ class Searcher:
     def rank(self, query: Features, neighbors: Neighbors) -> SearchResult:
         """Count votes, verify the photos with most votes, and rank all photos with votes.
 
-        With the score ``"weighted"``, votes are weighted.
-
         The arguments are the results of `reduce` and `find_neighbors`.
         """
         return self.rank_pairs(query, self.pair_features(neighbors))

@@ -126,6 +126,17 @@ def test_any_sequence_of_changes_can_be_read(tmp_path_factory, sessions):
             np.testing.assert_array_equal(stored.descriptors, rounded)
 
 
+@pytest.mark.parametrize("selection", ["attention", "norm"])
+def test_a_database_knows_whether_attention_selected_its_features(tmp_path, selection):
+    settings = MADE_BY | {"extraction": {"selection": selection}}
+    with FeatureStore(tmp_path, settings) as store:
+        for name in "ab":
+            store.write(name, random_features(3))
+        database = store.gather()
+    for each in (database, database.select(np.array([1]))):
+        assert each.attention == (selection == "attention")
+
+
 @pytest.mark.parametrize("limit", [None, 0, 4, 99])
 def test_photos_are_gathered_into_one_database(tmp_path, limit):
     lengths = {"c": 5, "a": 0, "b": 9, "d": 2}
