@@ -31,7 +31,7 @@ class RunConfig:
         pca: Settings of the PCA of local descriptors.
         index: Kind and settings of the index of local descriptors. Not used with a shortlist.
         search: Settings of the search by local features: neighbors, votes, geometric verification.
-            The rule of the paper is `delfjax.paper.runs.PAPER_RULE`.
+            The rule of the paper is ``delfjax.paper.runs.PAPER_RULE``.
         global_descriptor: Settings of the global descriptor, one vector per photo. None: not used.
         whitening: Folder of photos from which a whitening of global descriptors is learned. If it
             has one sub-folder per landmark, photos of one landmark become more alike; otherwise, it
