@@ -487,7 +487,8 @@ print(f"inliers: {counts.max()} by hand, {check.num_inliers} by the library")
 # %% [markdown]
 # ## Does verification improve the ranking?
 #
-# The 100 photos with most votes are verified (the default weights the votes). We compare three rankings: by votes alone, by the *paper's rule*, and by
+# The 100 photos with most votes are verified (the default weights the votes). We compare three rankings: by votes alone, by
+# the *paper's rule*, and by
 # the default of delfjax, which the next section explains. The paper's rule ranks by the number of inliers. The paper
 # gives no threshold; the 20 pixels are those of the official code.
 
@@ -543,8 +544,8 @@ for truth, by in {"place": protocol, "view": "view"}.items():
 #
 # **The weights.** In delfjax, a match counts more if its features have high attention scores. Its weight is the product of
 # the scores of both features, each divided by the mean score of its photo. Eq. 1 of the paper weights descriptors by the same
-# scores, but only in training. With the 100 best features, weights hardly change the ranking. With 1,000 features of such a small
-# photo, most features show background, and weights matter: see [verification](../docs/verification.md#weights).
+# scores, but only in training. With the 100 best features, weights hardly change the ranking. With 1,000 features of such a
+# small photo, many more show background, and weights matter: see [verification](../docs/verification.md#weights).
 #
 # We look at a correct and a wrong photo of one query that the paper's rule puts in the wrong order.
 

@@ -296,8 +296,9 @@ for row, result in ours.items():
 # on two CPU cores.
 #
 # Each method ranks photos in three ways: by votes only, by the paper's rule (the number of inliers), and by our
-# verification (votes and inliers together, with scales, and with weights if attention selects). The last two columns are the gains over votes only, with 95%
-# intervals over landmarks. One result does not exist yet.
+# verification (votes and inliers together, with scales, and with weights if attention selects). The last two columns are
+# the gains over votes only, with 95% intervals over landmarks. The result of our verification for DELF-noFT+ATT does not
+# exist yet.
 
 # %%
 large = runs.RESULTS / runs.PROFILES["full"].folder
