@@ -30,10 +30,11 @@ from delfjax.evaluation.significance import paired_difference
 from delfjax.models import checkpoints
 from delfjax.models.attention import Attention, softplus
 from delfjax.models.layers import convolve
-from delfjax.paper.runs import HEADLINE, PROFILES, RUNS
+from delfjax.paper.runs import HEADLINE, LARGE, PROFILES, RUNS, load_results
+from delfjax.provenance import RESULTS
 from delfjax.search.searcher import Searcher
 from delfjax.training import classifier, step
-from delfjax.training.config import TrainingConfig, small_config
+from delfjax.training.config import STAGES, TrainingConfig, small_config
 from delfjax.training.data import SquareReader, label_by_folder
 from delfjax.training.loop import TrainedModel
 from delfjax.training.step import augment
@@ -156,6 +157,12 @@ TRAINED: dict[str, tuple[str, str, TrainingConfig, Any]] = {
         STEP_1,
         mock.patch.object(step, "is_trainable", trains_norms),
     ),
+    "stages": (
+        "Fine-tuned stages",
+        "all up to conv4",
+        replace(STEP_1, network=replace(STEP_1.network, trainable_stages=STAGES)),
+        nullcontext(),
+    ),
 }
 
 
@@ -177,10 +184,10 @@ def train_variants() -> Iterator[dict[str, Any]]:
 # --- evaluation
 
 
-def evaluate(model: Path | str, config: dx.RunConfig) -> dict[str, Any]:
+def evaluate(model: Path | str, config: dx.RunConfig, benchmark: str = HEADLINE) -> dict[str, Any]:
     """Evaluate a model, and return the summary."""
     loaded = dx.load(model, config.extraction, backend=BACKEND)
-    return dx.evaluate(loaded, dx.datasets.load(HEADLINE), config).summary()
+    return dx.evaluate(loaded, dx.datasets.load(benchmark), config).summary()
 
 
 def evaluate_variants() -> Iterator[dict[str, Any]]:
@@ -188,8 +195,8 @@ def evaluate_variants() -> Iterator[dict[str, Any]]:
     config = RUNS["ft_att"].at(PROFILES["embedded"])
     model = dx.load(config.model, config.extraction, backend=BACKEND)
     evaluation = dx.evaluate(model, dx.datasets.load(HEADLINE), config)
-    base = evaluation.summary()
-    yield row(UNCHANGED, "evaluation of delf_ft_att", base, base)
+    found = evaluation.summary()
+    yield row(UNCHANGED, "evaluation of delf_ft_att", found, found)
     fewer = replace(config.search.ransac, hypotheses=1000, refinements=0)
     codes = RUNS["ft_att_50b"].config.index
     for difference, variant, changed in (
@@ -201,14 +208,15 @@ def evaluate_variants() -> Iterator[dict[str, Any]]:
         ("Index", "NNDescent", replace(config, index=dx.IndexConfig(kind="nndescent"))),
         ("Index", "50-bit codes", replace(config, index=codes)),
     ):
-        yield row(difference, variant, evaluate(config.model, changed), base)
+        yield row(difference, variant, evaluate(config.model, changed), found)
     without = without_own_photos(evaluation.benchmark)
     evaluation.scores = score(without, evaluation.results)
-    yield row("Photo of a query as a result", "not counted in mAP", evaluation.summary(), base)
+    yield row("Photo of a query as a result", "not counted in mAP", evaluation.summary(), found)
     for name in ("ft_att", "ft_att_200f", "ft_att_1000f"):
         config = RUNS[name].at(PROFILES["embedded"])
         default = replace(config, search=dx.SearchConfig(features=config.search.features))
-        base, weighted = (evaluate(config.model, each) for each in (config, default))
+        base = found if name == "ft_att" else evaluate(config.model, config)
+        weighted = evaluate(config.model, default)
         with mock.patch.object(
             Searcher, "_weights", lambda _, __, pairs: np.ones(len(pairs.images))
         ):
@@ -217,6 +225,16 @@ def evaluate_variants() -> Iterator[dict[str, Any]]:
         yield row(UNCHANGED, f"evaluation of delf_ft_att, {features}", base, base)
         yield row("Score of a photo", f"votes and inliers, with scales, {features}", equal, base)
         yield row("Score of a photo", f"the same with weights, {features}", weighted, base)
+
+
+def evaluate_sizes() -> Iterator[dict[str, Any]]:
+    """Compare photos of half the size on `LARGE` with the committed result."""
+    profile = PROFILES["full"]
+    (base,) = load_results("ft_att", RESULTS / profile.folder, LARGE, seeds=False)
+    small = RUNS["ft_att"].at(replace(profile, longest=profile.longest // 2))
+    yield row(UNCHANGED, f"delf_ft_att on {LARGE}, {profile.longest} pixels", base, base)
+    variant = f"{small.extraction.pyramid.longest} pixels"
+    yield row("Size of photos", variant, evaluate(small.model, small, LARGE), base)
 
 
 def row(
@@ -244,7 +262,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 def run() -> dict[str, Any]:
     """Measure all variants."""
-    rows = [*train_variants(), *evaluate_variants()]
+    rows = [*train_variants(), *evaluate_variants(), *evaluate_sizes()]
     largest = max(
         (each for each in rows if each["effect"]), key=lambda each: abs(each["effect"][0])
     )

@@ -310,7 +310,7 @@ def accepted(true: list[int], false: list[int]) -> dict:
 
 
 def check_pairs(data: Data, evaluation: Evaluation, setting: dict) -> list[dict]:
-    """Verify all pairs of photos as ``delfjax match`` does. Count true and false pairs accepted."""
+    """Match all pairs of photos of a store, with its PCA. Count true and false pairs accepted."""
     store = dx.FeatureStore(evaluation.store)
     features = {name: store.read(name) for name in data.benchmark.database}
     place = {name: name.split("/")[0] for name in features}

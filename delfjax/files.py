@@ -376,7 +376,7 @@ class Lock:
 
 
 def cache_folder() -> Path:
-    """Return the folder of downloaded weights: ``$DELFJAX_CACHE``, or one in the user cache."""
+    """Return the cache folder: ``$DELFJAX_CACHE``, or one in the cache of the user."""
     import pooch  # a slow import
 
     return Path(os.environ.get("DELFJAX_CACHE") or pooch.os_cache("delfjax"))

@@ -63,8 +63,8 @@ def load(name: str, root: Path | str | None = None) -> Benchmark:
             otherwise ``datasets`` in the cache folder.
 
     Raises:
-        DatasetError: The name is unknown, or files are missing or invalid.
-        PhotoError: A query photo or a folder of photos cannot be read.
+        DatasetError: If the name is unknown, or files are missing or invalid.
+        PhotoError: If a query photo or a folder of photos cannot be read.
     """
     root = data_folder() if root is None else Path(root)
     if name not in NAMES:

@@ -40,9 +40,9 @@ def unpack(archive: Path, folder: Path, *, flat: bool = False) -> None:
         flat: Whether to drop the folders of the archive and unpack all files into ``folder``.
 
     Raises:
-        DatasetError: The archive is damaged, exceeds a limit, or holds a link, a device, the same
-            path twice, or a path outside the folder. Or a file would replace a link or a different
-            file. In all these cases, no file is unpacked.
+        DatasetError: If the archive is damaged, exceeds a limit, or holds a link, a device, the same
+            path twice, or a path outside the folder. Also if a file would replace a link or a
+            different file. In all these cases, no file is unpacked.
     """
     try:
         temporary = folder / f"{TEMPORARY}{archive.name}"

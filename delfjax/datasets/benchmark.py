@@ -69,7 +69,7 @@ class Truth:
         junk: Indices of the photos to ignore. They do not have to occur in a ranking.
 
     Raises:
-        ValueError: An index is negative, not an integer, or occurs twice, in one array or in both.
+        ValueError: If an index is negative, not an integer, or occurs twice, in one array or in both.
     """
 
     positives: Int[np.ndarray, " p"]
@@ -101,7 +101,7 @@ class Benchmark:
         checksums: Path of a file with the checksums of all photos. None: there is no such file.
 
     Raises:
-        DatasetError: A photo or query is listed twice, or the number of truths of a protocol
+        DatasetError: If a photo or query is listed twice, or the number of truths of a protocol
             differs from the number of queries.
     """
 
@@ -212,7 +212,7 @@ def check_photo_numbers(what: str, numbers: ArrayLike) -> Int[np.ndarray, " _"]:
     """Check a flat list of photo indices, and return it as an array of integers.
 
     Raises:
-        ValueError: The list is nested, or a value is not an integer, is negative, or occurs twice.
+        ValueError: If the list is nested, or a value is not an integer, is negative, or occurs twice.
             ``what`` describes the indices in the message.
     """
     found = np.asarray(numbers, None if np.size(numbers) else int)  # an empty list becomes floats

@@ -35,8 +35,8 @@ def fetch_dataset(name: str, root: Path) -> bool:
     ``root`` holds one sub-folder per data set. Archives are deleted after unpacking.
 
     Raises:
-        DatasetError: A file cannot be downloaded or unpacked, or has to be downloaded by hand.
-        StoreError: A folder cannot be written, or another process downloads into it for 6 hours.
+        DatasetError: If a file cannot be downloaded or unpacked, or has to be downloaded by hand.
+        StoreError: If a folder cannot be written, or another process downloads into it for 6 hours.
     """
     entry, folder = DATASETS[name], root / name
     if not (missing := missing_parts(name, root)):
@@ -64,7 +64,7 @@ def download_file(url: str, path: Path, md5: str | None = None) -> None:
     another checksum is downloaded again.
 
     Raises:
-        DatasetError: The file cannot be downloaded or written, or the checksum differs.
+        DatasetError: If the file cannot be downloaded or written, or the checksum differs.
     """
     registry = {path.name: f"md5:{md5}" if md5 is not None else None}
     source = pooch.create(
@@ -130,5 +130,5 @@ def _link_photos(photos: Path, link: Path) -> None:
     try:
         link.symlink_to(target, target_is_directory=True)
     except OSError as error:  # on Windows, some users may not create links
-        found = f"holds no .jpg files, and cannot be a link to {target} ({error.strerror})"
+        found = f"has no .jpg files, and cannot be linked to {target} ({error.strerror})"
         raise invalid(link, found, fix=f"remove {link}, or copy {photos} to this path") from error

@@ -33,7 +33,7 @@ def load_v2(folder: Path) -> Benchmark:
     In each protocol, the queries of the other part have no correct photo.
 
     Raises:
-        DatasetError: A csv file cannot be read, or its content is invalid.
+        DatasetError: If a csv file cannot be read, or its content is invalid.
     """
     numbers = {photo: number for number, photo in enumerate(read_labels(folder / "index.csv"))}
     halves = read_solution(folder / "retrieval_solution_v2.1.csv", numbers)
@@ -67,7 +67,7 @@ def load_v1(folder: Path) -> Benchmark:
     A query without a correct photo becomes a distractor query.
 
     Raises:
-        DatasetError: A csv file is invalid, or no query shows a landmark of a database photo.
+        DatasetError: If a csv file is invalid, or no query shows a landmark of a database photo.
     """
     database, queries = _v1_labels(folder, "train"), _v1_labels(folder, "test")
     if (folder / "index.csv").exists():
@@ -96,7 +96,7 @@ def read_labels(path: Path) -> dict[str, int | None]:
     """Read a csv file into a dict from photo id to landmark id. A missing landmark id is None.
 
     Raises:
-        DatasetError: The file cannot be read, or a line is invalid.
+        DatasetError: If the file cannot be read, or a line is invalid.
     """
     labels: dict[str, int | None] = {}
     for location, row in _read_rows(path, LABEL_HEADERS):
@@ -120,7 +120,7 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
         value is a dict from the id of a test photo to the ids of its correct photos.
 
     Raises:
-        DatasetError: The file cannot be read, a line is invalid, or a photo is not in ``index``.
+        DatasetError: If the file cannot be read, a line is invalid, or a photo is not in ``index``.
     """
     halves: dict[str, dict[str, tuple[str, ...]]] = {half: {} for half in PROTOCOLS.values()}
     for location, row in _read_rows(path, (("id", "images", "Usage"),)):

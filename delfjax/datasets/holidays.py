@@ -23,7 +23,7 @@ def load(folder: Path) -> Benchmark:
     """Load ``holidays``. The photos lie in the sub-folder ``jpg`` of ``folder``.
 
     Raises:
-        DatasetError: A photo is missing, a file name is invalid, or a scene has too few photos.
+        DatasetError: If a photo is missing, a file name is invalid, or a scene has too few photos.
     """
     found = sorted(path.name for path in (folder / "jpg").iterdir() if path.suffix == ".jpg")
     lines = [Line(name, str(folder / "jpg")) for name in found]

@@ -23,7 +23,7 @@ def find_classes(photos: PhotoFolder) -> dict[str, list[str]]:
     The classes are the `PhotoFolder.labels`. Photos without a label have no class.
 
     Raises:
-        DatasetError: The photos have fewer than two classes.
+        DatasetError: If the photos have fewer than two classes.
     """
     classes: dict[str, list[str]] = defaultdict(list)
     for name, label in zip(photos.names, photos.labels or (), strict=False):
@@ -60,8 +60,8 @@ def labeled(folder: PhotoFolder | Path | str, queries: str = "*", database: str 
         database: Pattern that the file names of the database photos match.
 
     Raises:
-        DatasetError: The folder has fewer than two classes, or a pattern matches no photo.
-        PhotoError: The folder does not exist or holds no photos.
+        DatasetError: If the folder has fewer than two classes, or a pattern matches no photo.
+        PhotoError: If the folder does not exist or holds no photos.
     """
     photos = folder if isinstance(folder, PhotoFolder) else scan(folder)
     classes = {name: label for label, names in find_classes(photos).items() for name in names}

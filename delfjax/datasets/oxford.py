@@ -71,8 +71,8 @@ def read_ground_truth(
         ignored: File names, without suffix, of photos to skip in the text files.
 
     Raises:
-        DatasetError: A file of a query is missing or its content is invalid.
-        PhotoError: The photo of a query cannot be read.
+        DatasetError: If a file of a query is missing or its content is invalid.
+        PhotoError: If the photo of a query cannot be read.
     """
     photos = _by_stem(database)
     numbers = {stem: number for number, stem in enumerate(photos)}

@@ -105,7 +105,7 @@ def load(folder: Path | None = None, *, name: str = "rendered+places") -> Benchm
             distractors, and ``"rendered_large"`` is the large set.
 
     Raises:
-        DatasetError: The folder does not hold the data set. Checksums are not verified.
+        DatasetError: If the folder does not hold the data set. Checksums are not verified.
     """
     root = _checked_folder(folder or FOLDERS[name]) / "eval"
     searched = landmark_bounds(root.parent)

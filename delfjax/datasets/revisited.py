@@ -26,8 +26,8 @@ def load(name: str, folder: Path) -> Benchmark:
     """Load ``roxford5k`` or ``rparis6k``. ``folder`` holds ``gnd_NAME.pkl`` and the folder ``jpg``.
 
     Raises:
-        DatasetError: A file is missing or its content is invalid.
-        PhotoError: The photo of a query cannot be read.
+        DatasetError: If a file is missing or its content is invalid.
+        PhotoError: If the photo of a query cannot be read.
     """
     path = folder / f"gnd_{name}.pkl"
     database, query_names, annotations = _read(path)
@@ -97,8 +97,8 @@ def load_plain(path: Path) -> object:
     `pickle` recommends. Ground truth does not need them.
 
     Raises:
-        DatasetError: The file cannot be read, exceeds `MAX_PICKLE_BYTES`, or does not hold plain data.
-        FileNotFoundError: The file does not exist.
+        DatasetError: If the file cannot be read, exceeds `MAX_PICKLE_BYTES`, or holds other data.
+        FileNotFoundError: If the file does not exist.
     """
     expected = "a pickle of dicts, lists, tuples, strings and numbers"
     with reading(path, expected, fix="download the file again", error=DatasetError):

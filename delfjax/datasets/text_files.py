@@ -26,7 +26,7 @@ def read_lines(path: Path, *, fix: str = "download the file again") -> list[Line
     """Read the lines of a UTF-8 text file. Blank lines are left out.
 
     Raises:
-        DatasetError: The file cannot be read. ``fix`` is the fix in the message.
+        DatasetError: If the file cannot be read. ``fix`` is the fix in the message.
     """
     try:
         check_regular(path)
@@ -62,8 +62,8 @@ def read_box(corners: object, photo: Path, location: str) -> Box:
         location: File and line of the box, for the message.
 
     Raises:
-        DatasetError: ``corners`` are not four numbers, or the box has no area inside the photo.
-        PhotoError: The photo cannot be read.
+        DatasetError: If ``corners`` are not four numbers, or the box has no area inside the photo.
+        PhotoError: If the photo cannot be read.
     """
     try:
         left, top, right, bottom = map(float, corners if isinstance(corners, Iterable) else ())

@@ -41,7 +41,7 @@ from delfjax.features.store import ExtractionReport
 from delfjax.files import cache_folder, digest
 from delfjax.images.folder import PhotoFolder, prefetch, scan
 from delfjax.provenance import FEATURES, PROTOCOL, config_to_dict, describe
-from delfjax.ranges import ConfigError
+from delfjax.ranges import ConfigError, check_dimensions
 from delfjax.search.expansion import ExpansionConfig, expand_global, expand_local, trusted_photos
 from delfjax.search.fusion import append_by_similarity, fuse, rank_by_similarity
 from delfjax.search.index import IndexConfig, build_index
@@ -63,9 +63,11 @@ class Evaluation:
         report: Names of extracted and stored photos, and errors of unreadable photos.
         index_kind: Kind of the index, such as ``"exact"``. ``"none"`` without local features.
         recall: Fraction of the true 60 nearest neighbors that the index finds, 0 to 1. It
-            always uses 60 neighbors, whatever number of neighbors the configuration sets.
+            always uses 60 neighbors, whatever number of neighbors the configuration sets. 1 for
+            exact search and without an index.
         config: Configuration of the evaluation. Defaults that depend on the model are filled in.
-        inputs: SHA-256 checksums of the ``"model"`` and of the ``"photos"`` of the benchmark.
+        inputs: Checksums of the ``"model"`` (SHA-256 of its file; without a file, the checksum of
+            the extractor) and of the ``"photos"`` (SHA-256).
         store: Folder of the local features. Without local features: file of the global descriptors.
     """
 
@@ -127,7 +129,7 @@ class Evaluation:
             count = config.search.features or config.extraction.max_features
             parts.append(f"{count} features by {config.extraction.selection or 'response'}")
             parts += [f"{config.search.truncate} dimensions"] if config.search.truncate else []
-        return ", ".join([*parts, *config.stages, Path(config.model).stem])
+        return ", ".join([*parts, *config.optional_methods, Path(config.model).stem])
 
 
 def evaluate(
@@ -152,6 +154,7 @@ def evaluate(
     Raises:
         ConfigError: If settings do not fit each other or the model.
         ValueError: If no query has a correct photo that can be read.
+        PhotoError: If none of the photos for the PCA can be read.
         StoreError: If ``store`` holds features of another model or configuration.
     """
     model, config, checksum = _resolve(model, config)
@@ -159,7 +162,7 @@ def evaluate(
     inputs = {"model": checksum, "photos": photos_sha256(benchmark)}
     seconds: dict[str, float] = {}
     report, recall = ExtractionReport(), 1.0
-    _readable(benchmark, report)  # before any work
+    _readable(benchmark, report)  # before the extraction
     searcher: Searcher | None = None
     queries: list[Features] = []
     descriptors: GlobalDescriptors | None = None
@@ -224,10 +227,10 @@ def score(benchmark: Benchmark, results: Sequence[SearchResult]) -> dict[str, Sc
 
 
 def number_landmarks(benchmark: Benchmark) -> list[int]:
-    """Number the landmark of each query, from 0. Not in the paper.
+    """Return a landmark number, from 0, for each query. Not in the paper.
 
-    Two queries show the same landmark if they share a photo, or if other queries connect them in this
-    way. The photos of a query are its own photo and the correct photos under all protocols.
+    Queries that share a photo show the same landmark, directly or through other queries. The photos
+    of a query are its own photo and the photos that are correct under any protocol.
     """
     queries, size = len(benchmark.queries), len(benchmark.queries) + len(benchmark.database)
     own = own_photos(benchmark).items()
@@ -281,7 +284,7 @@ def _resolve(
     checksum = model.checksum
     if Path(config.model).stem == model.name:
         checksum = model_sha256(config.model) or checksum
-    else:  # the given model is not the one that the configuration names: record the given one
+    else:  # the given model has another name than that of the configuration: record the given one
         config = replace(config, model=model.name)
     return model, replace(config, extraction=model.config), checksum
 
@@ -386,6 +389,8 @@ def _global_descriptors(
     assert isinstance(model, Extractor)  # a `RunConfig` refuses handcrafted features
     whitening = None
     if config.whitening is not None:
+        channels = model.spec.channels  # global descriptors do not use the projection of a model
+        check_dimensions("whitening_dimensions", config.whitening_dimensions, channels)
         whitening = scan(
             rendered.ROOT / "train" if config.whitening == "rendered_train" else config.whitening
         )

@@ -92,9 +92,9 @@ class RunConfig:
             )
 
     def check(self, descriptor: int | None = None) -> None:
-        """Check the dimensions of all stages, and the settings of the index.
+        """Check the numbers of dimensions, and the settings of the index.
 
-        ``descriptor`` is the number of dimensions of the model's descriptors, if known.
+        ``descriptor`` is the number of dimensions of the model's local descriptors, if known.
 
         Raises:
             ConfigError: If a number of dimensions or a setting of the index does not fit.
@@ -102,8 +102,6 @@ class RunConfig:
         self.index.check(self.search.truncate or self.pca.dimensions)
         if self.uses_local_features:
             check_dimensions("dimensions", self.pca.dimensions, descriptor)
-        if self.whitening is not None:
-            check_dimensions("whitening_dimensions", self.whitening_dimensions, descriptor)
 
     @property
     def uses_local_features(self) -> bool:
@@ -112,7 +110,7 @@ class RunConfig:
         return self.global_descriptor is None or combined
 
     @property
-    def stages(self) -> list[str]:
+    def optional_methods(self) -> list[str]:
         """Names of the optional methods that are used, such as ``"shortlist 100"``, for tables."""
         found = []
         if self.global_descriptor is not None:

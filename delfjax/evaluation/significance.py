@@ -60,9 +60,9 @@ class Estimate(NamedTuple):
 def resample(*strata: ArrayLike, seed: int = 0) -> Iterator[Float[np.ndarray, " q"]]:
     """Yield the weights of all queries in each of `RESAMPLES` bootstrap resamples.
 
-    Each of the ``strata`` lists the landmark of some queries. From a stratum with ``C`` landmarks,
-    ``C - 1`` are drawn with replacement. The weight of a query is ``C / (C - 1)`` times the number of
-    draws of its landmark, so its mean is 1. The only landmark of a stratum has the weight 1.
+    Each of the ``strata`` lists the landmarks of some queries, which are resampled separately. Of ``C``
+    landmarks, ``C - 1`` are drawn with replacement. The weight of a query is ``C / (C - 1)`` times the
+    number of draws of its landmark: 1 on average, and always 1 if ``C`` is 1.
     """
     random = np.random.default_rng(seed)
     rows = [np.unique(each, return_inverse=True)[1] for each in strata]

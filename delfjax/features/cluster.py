@@ -94,6 +94,8 @@ def connect_cluster(
         The client of the cluster. None if neither argument is given.
 
     Raises:
+        ConfigError: If ``workers`` is out of range.
+        ImportError: If Dask is not installed.
         OSError: If the scheduler does not respond, or has no workers.
     """
     if workers is not None:

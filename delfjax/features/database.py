@@ -49,8 +49,8 @@ class Database:
         """
         if len(names) != len(features) or not names:
             raise ValueError(
-                f"{len(names)} names for {len(features)} photos; expected one name per photo, and "
-                "at least one photo"
+                f"{len(names)} names for {len(features)} photos; expected equal numbers, at least 1. "
+                "Fix: extract photos first, or correct the names"
             )
         return cls(
             names=tuple(names),

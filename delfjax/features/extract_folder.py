@@ -46,8 +46,8 @@ class PCAConfig:
         photos: Maximum number of photos to learn from. They are chosen at random.
         features: Maximum number of features to use per photo.
         sample: Which features of a photo to use: the ``"best"``, which have the highest scores, or
-            ``"random"`` ones. The best features are more often on landmarks. Settings saved by
-            earlier versions are read as random.
+            ``"random"`` ones. The best features are more often on landmarks. Saved settings that
+            lack this field use ``"random"``.
         seed: Random seed for choosing photos and features.
         database: Glob pattern for the file names of the photos to learn from, such as ``"base_*"``.
             Use it to exclude the queries of a benchmark.

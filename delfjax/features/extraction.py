@@ -1,8 +1,8 @@
 """Extract local features from an image pyramid of a photo with a neural network (Secs. 4.1, 4.2).
 
 The levels of the pyramid are resized copies of the photo. The network computes a feature map of
-each level. Each cell (position) of a map has a descriptor and a score. The 1000 cells with the
-highest scores become features, without cells in areas without content (`delfjax.features.content`).
+each level. Each cell (position) of a map has a descriptor and a score. Cells in empty areas are left
+out (`delfjax.features.content`). Of the others, the 1000 with the highest scores become features.
 """
 
 from collections.abc import Iterable, Iterator
@@ -167,12 +167,12 @@ class Extractor:
     Attributes:
         spec: Description of the backbone.
         dimensions: Number of dimensions of a descriptor.
-        config: Settings of the extraction. Fields that were None have the defaults of the model.
+        config: Settings of the extraction. Fields that were None have their defaults.
         receptive_field: Size and stride of the receptive fields of conv4.
 
     Raises:
-        ValueError: If the configuration selects by attention, but there is no attention head. Also
-            if there is no such backend.
+        ConfigError: If the configuration selects by attention, but there is no attention head. Also
+            if there is no such backend, or if it cannot run this network.
         ImportError: If the package of the backend is not installed.
     """
 
@@ -222,7 +222,7 @@ class Extractor:
         return replace(config, selection=selection, min_contrast=contrast)
 
     def with_config(self, config: ExtractionConfig) -> "Extractor":
-        """Return an extractor with the same network and the given configuration."""
+        """Return an extractor with the same network and another configuration. Errors: see the class."""
         other = copy(self)
         other.config = self._resolve(config)
         if self._openvino is not None and other.config.selection != self.config.selection:
@@ -247,7 +247,7 @@ class Extractor:
         """Extract the features of a photo, highest score first.
 
         The descriptors have the 1024 dimensions of conv4, unless the model projects them. They are
-        not normalized.
+        not normalized. Raise a `ValueError` if the photo is not RGB of type uint8.
         """
         mosaic, allowed = self._prepare(photo)
         return self._collect(mosaic, self._launch(mosaic, allowed))

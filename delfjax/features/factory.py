@@ -16,7 +16,7 @@ from delfjax.models.zoo import zoo
 from delfjax.provenance import config_from_dict
 from delfjax.ranges import ConfigError
 
-DEFAULT_MODEL = "delf_att_projected"  # the best model of the zoo on real photos
+DEFAULT_MODEL = "delf_att_projected"  # the highest mAP of the zoo on web photos
 
 
 def model_names() -> tuple[str, ...]:

@@ -53,7 +53,8 @@ class GlobalConfig:
         scales: Factors by which the photo is resized. The vectors of all scales are added.
             Radenovic et al. use 1, 1/sqrt(2) and 1/2.
         longest: Maximum length of the longer side of a photo, in pixels. Larger photos are shrunk.
-        exponent: Exponent p of GeM pooling. Learned exponents are near 3 (Radenovic et al. 2018).
+        exponent: Exponent p of GeM pooling, above 0 and at most 20. Learned exponents are near 3
+            (Radenovic et al. 2018).
     """
 
     pooling: Pooling = "gem"

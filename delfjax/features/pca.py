@@ -82,7 +82,7 @@ class PCA:
         Args:
             descriptors: Descriptors, one per photo. They are L2-normalized first.
             labels: Landmark of each photo. At least one landmark has two photos.
-            dimensions: Dimensions to keep. At most the number of photos.
+            dimensions: Dimensions to keep: at most the numbers of photos and of columns.
         """
         from sklearn import decomposition  # a slow import
 
@@ -149,8 +149,8 @@ def truncate_descriptors(
         return descriptors
     if not 0 < dimensions <= descriptors.shape[1]:
         raise ValueError(
-            f"truncate is {dimensions}; expected 1 to {descriptors.shape[1]}, the number of dimensions of "
-            "the descriptors"
+            f"dimensions (SearchConfig.truncate) is {dimensions}; expected 1 to {descriptors.shape[1]}, "
+            "as many as the descriptors have. Fix: use fewer"
         )
     return l2_normalize(descriptors[:, :dimensions])
 

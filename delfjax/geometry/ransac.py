@@ -31,7 +31,7 @@ from delfjax.types import Matches
 MATCH_BUCKETS = (64, 256, 1024)
 CANDIDATE_BUCKETS = (1, 16)
 OUTLIER = 2.0  # squared residual, relative to the threshold, of a match with a wrong scale
-MAX_SCALE_ERROR = 2.0  # between the scale of a model and that of a match; levels are 1.41 apart
+MAX_SCALE_ERROR = 2.0  # between the scale of a map and that of a match; levels are 1.41 apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,18 +43,18 @@ class RansacConfig:
             mapped query point and its match. 20 in the official DELF code.
         scale_aware: Whether to use the scales of the features, if they are known. The threshold of a
             match is then ``residual`` divided by the scale of its database feature. The factor by
-            which the model changes lengths at the match must equal the ratio of the two scales
-            (query to database), within a factor of 2. Not in the paper. Settings saved by earlier
-            versions are read as False.
+            which the map changes lengths at the match must equal the ratio of the two scales
+            (query to database), within a factor of 2. Not in the paper. Saved settings
+            that lack this field use False.
         model: Kind of map from the query to the database photo. Always affine, as in the paper.
-        hypotheses: Number of models computed from random samples (1000 in the official code). At
+        hypotheses: Number of maps computed from random samples (1000 in the official code). At
             least ``screened``.
-        screened: Number of models that are kept after the first scoring.
+        screened: Number of maps that are kept after the first scoring.
         screen_matches: Number of random matches used in the first scoring.
-        refinements: Number of least-squares fits of the best model to its inliers.
-        max_stretch: Maximum scale factor of a model in any direction. The minimum is its inverse.
-            Other models, and mirrored models, are rejected. Without these limits, a model that maps
-            a whole photo to one point could win. Not in the paper.
+        refinements: Number of least-squares fits of the best map to its inliers, 0 to 100.
+        max_stretch: Maximum scale factor of a map in any direction, at least 1. The minimum is its
+            inverse. Other maps, and mirrored maps, are rejected. Without these limits, a map of a
+            whole photo to one point could win. Not in the paper.
         seed: Random seed of the samples.
     """
 
@@ -106,9 +106,9 @@ class Verification:
 def verify(candidates: Sequence[Matches], config: RansacConfig | None = None) -> list[Verification]:
     """Verify candidate photos by RANSAC, given the putative matches of the query with each photo.
 
-    Return one result per candidate. It does not depend on the positions in other candidates, but scales
-    are used only if they are known for all candidates. More than 16 candidates are verified in several
-    threads, in which context managers of JAX do not apply.
+    Return one result per candidate. Candidates are verified independently, but scales are used only if
+    all candidates have them. More than 16 candidates are verified in threads, in which the JAX context
+    managers of the caller do not apply.
     """
     config = config or RansacConfig()
     known = all(matches.scales is not None for matches in candidates)

@@ -82,11 +82,12 @@ class PhotoSource(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoFolder:
-    """A folder of photos, each with a name. `scan` creates this object.
+    """A folder of photos, each with a name. `scan` lists all photos of a folder.
 
     Attributes:
         root: The folder.
-        names: Sorted names of the photos. A name is a path relative to ``root``, with ``/``.
+        names: Names of the photos, sorted by `scan`. A name is a path relative to ``root``, with
+            ``/``.
         crops: Maps each name that refers to a part of a photo to its `Crop`.
         skipped: Sorted names of the files that are not photos, such as videos and text files.
     """

@@ -66,9 +66,9 @@ def read_image(path: str | os.PathLike[str]) -> Photo:
     format is determined by the content of the file, not by its name.
 
     Raises:
-        PhotoError: If the file does not exist, is unreadable, is damaged or is not an image. Also
-            if a side is shorter than `MIN_SIDE`, or if the photo has more than `MAX_PIXELS` pixels
-            (fewer in the formats of `PIXEL_COSTS`) or `MAX_SCANS` JPEG scans.
+        PhotoError: If the file is missing, unreadable, damaged, not an image, or above 1 GiB. Also
+            if a side is below 16 pixels, or if the photo has over 100 million pixels (fewer for the
+            formats of `PIXEL_COSTS`) or over 30 JPEG scans.
     """
     path = Path(path)
     with _open_image(path) as image, _decoding.reserve(_count_pixels(image), path):
@@ -108,7 +108,7 @@ def read_crop(path: str | os.PathLike[str], box: Box) -> Photo:
     top, left, bottom, right = (max(round(edge), 0) for edge in box)
     part = photo[top:bottom, left:right]
     if min(part.shape[:2]) < MIN_SIDE:
-        found = f"has {photo.shape[:2]} pixels (height, width), {part.shape[:2]} of them in {box}"
+        found = f"has height and width {photo.shape[:2]}, and {box} keeps {part.shape[:2]}"
         expected = f"at least {MIN_SIDE} pixels on each side of the part"
         raise photo_error(Path(path), found, expected, "correct the box")
     return part.copy()  # a view would keep the whole photo in memory
@@ -153,7 +153,7 @@ class _LimitedFile(io.BufferedReader):
         self.reads += 1
         if self.reads > MAX_READS:
             found, fix = "has too many segments", "save the photo again, or leave it out"
-            raise photo_error(self._path, found, f"at most {MAX_READS:,} reads", fix)
+            raise photo_error(self._path, found, f"at most {MAX_READS:,}", fix)
         return super().read(size)
 
 

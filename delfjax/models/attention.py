@@ -39,14 +39,14 @@ def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
 class Attention(nnx.Module):
     """Attention head, which computes the score ``alpha(f) = softplus(w2 . relu(W1 f + b1) + b2)``.
 
-    ``f`` is a descriptor. ``W1`` and ``b1`` are kernel and bias of the first 1x1 convolution, and
+    ``f`` is conv4 (see below). ``W1`` and ``b1`` are kernel and bias of a 1x1 convolution, and
     ``w2`` and ``b2`` those of the second. ``w2`` is initialized with 0, so all scores are equal at
     first. The official code has a batch norm after the first convolution. The paper does not
     mention a batch norm, and this class has none. docs/differences.md measures both choices.
 
-    A third 1x1 convolution can project conv4; the result is then the descriptor. Networks of DELG
-    (Cao et al. 2020) compute scores from the projection, which a 1x1 convolution with a ReLU expands
-    to ``f``. Models of `delfjax.training.projection` compute scores from conv4.
+    A third 1x1 convolution can project conv4 to the descriptor. In models of
+    `delfjax.training.projection`, ``f`` is still conv4. In DELG (Cao et al. 2020), ``f`` is the
+    projection, expanded by a fourth 1x1 convolution and a ReLU.
 
     Args:
         channels: Dimension of conv4 (1024).

@@ -242,8 +242,8 @@ def build(
     The keys of ``tensors`` are ``prefix`` + name of the parameter.
 
     Raises:
-        KeyError: A tensor is missing.
-        ValueError: The shapes of a tensor and its parameter differ.
+        KeyError: If a tensor is missing.
+        ValueError: If the shapes of a tensor and its parameter differ.
     """
     module = nnx.eval_shape(create)
     for name, parameter in named_parameters(nnx.state(module)).items():

@@ -31,7 +31,7 @@ def model_path(name_or_path: str | Path, others: Sequence[str] = ()) -> Path:
     names in the zoo and in ``others``.
 
     Raises:
-        WeightsError: The name is unknown, and no file has this path.
+        WeightsError: If the name is unknown, and no file has this path.
     """
     models = zoo()
     path = models.get(str(name_or_path), Path(name_or_path))
@@ -64,8 +64,8 @@ def save_model(
         half_precision: Whether to round the parameters to half precision.
 
     Raises:
-        WeightsError: A parameter is NaN, or too large for the precision.
-        StoreError: The file cannot be written.
+        WeightsError: If a parameter is NaN, or too large for the precision.
+        StoreError: If the file cannot be written.
     """
     tensors: Tensors = {}
     spec, precision = backbone.spec, np.float16 if half_precision else np.float32
@@ -96,7 +96,7 @@ def read_manifest(name_or_path: Path | str) -> dict[str, Any]:
     ``training`` (description of the training).
 
     Raises:
-        WeightsError: The model does not exist, is damaged, or is not a model of delfjax.
+        WeightsError: If the model does not exist, is damaged, or is not a model of delfjax.
     """
     path = model_path(name_or_path)
     with _reading_model(path):

@@ -42,7 +42,7 @@ def read_weights(path: Path) -> tuple[Tensors, Naming]:
     ``.safetensors`` file of torchvision.
 
     Raises:
-        WeightsError: The file is missing, damaged, or has another format.
+        WeightsError: If the file is missing, damaged, or has another format.
     """
     readers: dict[str, Callable[[Path], tuple[Tensors, Naming]]] = {
         ".h5": _read_keras,
@@ -183,7 +183,7 @@ def convert(
     The ImageNet classifier is ignored. Without ``conv5``, conv5 and other tensors are ignored.
 
     Raises:
-        WeightsError: A tensor is missing, or does not fit the network in name or shape.
+        WeightsError: If a tensor is missing, or does not fit the network in name or shape.
     """
     table = conversion_table(spec, naming, conv5=conv5)
     model = nnx.eval_shape(lambda: ResNet(spec, conv5=conv5, rngs=nnx.Rngs(0)))

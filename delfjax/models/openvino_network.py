@@ -48,7 +48,7 @@ class OpenVinoNetwork:
     def __call__(
         self, images: Iterable[Shaped[np.ndarray, "h w 3"]]
     ) -> Iterator[tuple[Float[np.ndarray, "c y x"], Float[np.ndarray, "y x"]]]:
-        """Yield the conv4 feature map of each RGB image, channels first, and the map of scores.
+        """Yield the local descriptors of each RGB image, channels first, and the map of scores.
 
         The network already runs on the next image while the caller uses the arrays. The next
         iteration overwrites them.

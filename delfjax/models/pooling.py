@@ -64,7 +64,7 @@ def pool_regions(
 
     Args:
         maps: Conv4 feature map of all pyramid levels.
-        regions: Top, left, height and width of each region, in positions of the map.
+        regions: Top, left, height and width of each region, in cells of the map.
         count: Number of regions. Rows of ``regions`` after the first ``count`` are ignored.
         kind: Pooling of one region.
         exponent: Exponent of GeM.
@@ -82,7 +82,7 @@ def pool_regions(
 def pooling_regions(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[np.ndarray, "r 4"]:
     """Return the regions to pool: each pyramid level and, for R-MAC, square regions of each level.
 
-    Rows of ``levels`` and of the result hold top, left, height and width in positions of the map.
+    Rows of ``levels`` and of the result hold top, left, height and width in cells of the map.
     """
     regions = []
     for top, left, height, width in levels.tolist():
@@ -93,7 +93,7 @@ def pooling_regions(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[n
 
 
 def rmac_regions(height: int, width: int) -> list[tuple[int, int, int, int]]:
-    """Return top, left, height and width of the square regions of R-MAC, in positions of a map.
+    """Return top, left, height and width of the square regions of R-MAC, in cells of a map.
 
     The regions form grids with the numbers ``l`` from 1 to `RMAC_LEVELS`. The squares of grid ``l``
     have the side ``2 min(height, width) / (l + 1)``. ``l`` squares lie along the short side of the

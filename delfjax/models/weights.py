@@ -57,8 +57,8 @@ def load_backbone(
         conv5: Whether to add conv5, which is needed to fine-tune with a classifier after conv5.
 
     Raises:
-        StoreError: The cache folder cannot be written, or another process locks it for an hour.
-        WeightsError: All downloads fail, or a weight file is damaged or does not fit the network.
+        StoreError: If the cache folder cannot be written, or another process locks it for an hour.
+        WeightsError: If all downloads fail, or a weight file is damaged or does not fit the network.
     """
     if file is not None:
         found = read_weights(Path(file))

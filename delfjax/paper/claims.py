@@ -278,8 +278,8 @@ def read_claims(path: Path) -> list[Claim]:
     """Read claims from a file that `write_claims` wrote.
 
     Raises:
-        FileNotFoundError: The file does not exist.
-        StoreError: The file is damaged or does not hold claims.
+        FileNotFoundError: If the file does not exist.
+        StoreError: If the file is damaged or does not hold claims.
     """
     with reading(path, "claims", fix=REPRODUCE):
         claims = [Claim(**each) for each in json.loads(path.read_text(encoding="utf-8"))]

@@ -148,7 +148,7 @@ def plan(
         backend: Library that runs the network, as in ``delfjax.load``.
 
     Raises:
-        ConfigError: A name is unknown.
+        ConfigError: If a name is unknown.
     """
     available = datasets.RENDERED if data is None else datasets.available(data)
     benchmarks = sorted(available, key=lambda name: name not in datasets.RENDERED)

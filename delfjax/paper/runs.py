@@ -295,13 +295,16 @@ def results_by_row(folder: Path = RESULTS, *, headline: bool = False) -> dict[st
     """Return a dict from method to its result files on all benchmarks, without the sweeps.
 
     They include the results on `LARGE`, which are in the folder of its profile. ``headline`` is
-    whether to include only the methods in the README's table.
+    whether to include only the methods in the README's table, without other training seeds, so that
+    its rows can be compared.
     """
     rows = [run for run in RUNS.values() if run.features is None and run.kind not in SWEEPS]
     places = [(folder, name) for name in (*datasets.NAMES, datasets.LABELED)]
     places.append((folder / PROFILES["full"].folder, LARGE))
     found = {
-        run.row: [path for place in places for path in result_files(run.name, *place)]
+        run.row: [
+            path for place in places for path in result_files(run.name, *place, seeds=not headline)
+        ]
         for run in rows
         if run.headline or not headline
     }
@@ -314,7 +317,8 @@ def sweep(
     """Return a dict from the value of one setting to the result with this value.
 
     ``kind`` is the setting: the number of ``"features"`` per photo, the number of ``"dimensions"``
-    or ``"bits"`` of a descriptor, or the ``"recall"`` of the index in percent.
+    or ``"bits"`` of a descriptor, the ``"recall"`` of the index in percent, or the number of
+    ``"neighbors"`` of a query feature (also ``"neighbors, votes only"``).
     """
     names = [run.name for run in RUNS.values() if run.kind == kind]
     found = [each for name in names for each in load_results(name, folder, benchmark, seeds=False)]

@@ -97,7 +97,7 @@ def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
     ``headline`` is whether to leave out results that contain ``"headline": false``.
 
     Raises:
-        ValueError: The folder has no results.
+        ValueError: If the folder has no results.
     """
     rows = []
     paths = folder.iterdir() if folder.exists() else ()  # glob would hide errors
@@ -120,7 +120,7 @@ def compare_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Tab
             in the paper get additional rows. Results of several training runs are averaged.
 
     Raises:
-        ValueError: A result file has no mAP.
+        ValueError: If a result file has no mAP.
     """
     cells = {method: _cells(paths) for method, paths in ours.items()}
     found = {benchmark for row in cells.values() for benchmark in row}
@@ -173,7 +173,7 @@ def update_page(page: Path, folder: Path = RESULTS) -> None:
     """Write the table of `summarize_table1` into a Markdown page, between `START` and `END`.
 
     Raises:
-        ValueError: The page lacks the lines `START` and `END`.
+        ValueError: If the page lacks the lines `START` and `END`.
     """
     with reading(page, "a page in UTF-8", fix="save the page in UTF-8"):
         text = page.read_bytes().decode()  # with the line ends of the page

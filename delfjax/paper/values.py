@@ -58,7 +58,7 @@ def table1(root: Path = ROOT) -> PaperTable:
     """Read Table 1: mAP on Oxford5k and Paris6k, with and without 100,000 distractors.
 
     Raises:
-        StoreError: The file is damaged, or a row does not have one value for each column.
+        StoreError: If the file is damaged, or a row does not have one value for each column.
     """
     path = root / "table1.json"
     with reading(path, "Table 1 of the paper", fix=RESTORE):
@@ -72,7 +72,7 @@ def fig5(root: Path = ROOT) -> PaperFigure:
     """Read Fig. 5: precision-recall curves on Google-Landmarks, with distractor queries.
 
     Raises:
-        StoreError: The file is damaged, or a curve does not have one precision for each recall.
+        StoreError: If the file is damaged, or a curve does not have one precision for each recall.
     """
     path, curves = root / "fig5.json", {}
     with reading(path, "Fig. 5 of the paper", fix=RESTORE):

@@ -73,7 +73,7 @@ def receptive_fields(
     Args:
         photo: The photo.
         features: Features of the photo, best first.
-        boxes: ``(top, left, bottom, right)`` of the receptive field of each feature, in pixels,
+        boxes: ``(y_min, x_min, y_max, x_max)`` of the receptive field of each feature, in pixels,
             from `delfjax.features.extraction.Extractor.receptive_field_boxes`.
         title: Title of the figure.
     """

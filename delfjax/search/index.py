@@ -65,7 +65,7 @@ class Index(ABC):
 
     Attributes:
         kind: Name of this kind of index, as in `build_index`.
-        effort: Number of graph nodes or inverted lists that an approximate search considers. A
+        effort: Width of the beam of a graph search, or number of inverted lists to search. A
             higher effort finds more of the true neighbors and takes longer. None for exact search.
     """
 
@@ -89,7 +89,7 @@ class Index(ABC):
     @property
     def descriptors(self) -> Float[np.ndarray, "t d"]:
         """Descriptors of the database, one row per feature. Not every kind of index keeps them."""
-        raise ValueError(f"an index of kind {self.kind!r} does not keep the descriptors")
+        raise ValueError(f"{self.kind!r} keeps no descriptors. Fix: use those of the Database")
 
     def __len__(self) -> int:
         return len(self.descriptors)

@@ -1,8 +1,9 @@
 """Rank database photos for a query photo by nearest neighbors, votes and RANSAC (Sec. 4.4).
 
 The index finds the 60 nearest database features of each query feature. A query feature and its
-nearest neighbor in a photo are a putative match. Each putative match is a vote for the photo.
-RANSAC verifies the photos with most votes. It finds the matches that agree with one map between two
+nearest neighbor in a photo are a putative match, unless the neighbor is nearer to another query
+feature. Each putative match is a vote for the photo.
+RANSAC verifies the best photos by votes. It finds the matches that agree with one map between two
 photos (inliers). In the paper, the photos with most inliers come first. By default, the score of a
 photo is the sum of weighted votes and weighted inliers. A match has a high weight if both of its
 features have high attention scores.
@@ -37,25 +38,25 @@ class SearchConfig:
         neighbors: Number of nearest database features found for each query feature (``K``).
         max_distance: Maximum L2 distance of a neighbor (0.8 in the official ``match_images``, 0.9
             in ``image_reranking``). The default is infinity, because the paper gives no limit.
-        ratio: Maximum ratio of the distance of a neighbor to the distance of the ``K``-th neighbor.
+        ratio: Maximum ratio, above 0 and at most 1, of the distance of a neighbor to the distance of the ``K``-th neighbor.
             The ``K``-th neighbor represents the background (McCann and Lowe, "Local naive Bayes
             nearest neighbor", CVPR 2012). A test with the second neighbor would reject landmarks
             that several photos show. 1 disables the test. Not in the paper.
-        one_to_one: Whether a database feature matches only the nearest query feature that found it.
-            Otherwise, a feature of sky may count as many inliers. Not in paper or official code.
-        verified: Number of photos to verify by RANSAC. The photos with most votes are verified. 0
-            disables the verification: photos are ranked by votes. With the score ``"weighted"``,
-            the votes are weighted.
+        one_to_one: Whether each database feature keeps only its nearest query feature. If not, one
+            feature of sky may count as many inliers. Not in paper or official code.
+        verified: Number of photos to verify by RANSAC. The photos with the highest sum of votes are
+            verified. 0 disables the verification: photos are ranked by this sum. With the score
+            ``"weighted"``, the votes are weighted.
         score: Score by which photos are ranked. ``"inliers"``: the number of inliers, as in the
             paper. ``"weighted"``: the sum of the weights of all matches, plus the sum of the weights
             of the inliers. The weight of a match is the product of the *relative scores* of its two
             features: the score of a feature, divided by the mean score of the features of its
             photo. Without attention, all weights are 1. Photos of the same place from another side
-            have matches, but few inliers, so matches count too. Settings saved by earlier versions
-            are read as inliers.
-        features: Maximum number of features of a photo, in query and database. The features with
-            the highest scores are used. None: all features. A query that already has the
-            dimensions of the database is not limited. To limit it, call `limit_features`.
+            have matches, but few inliers, so matches count too. Saved settings that lack this
+            field use ``"inliers"``.
+        features: Maximum number of features of a database photo, and of a query that
+            `Searcher.reduce` reduces. The features with the highest scores are used. None: all
+            features. To limit a query that is already reduced, call `limit_features`.
         truncate: Number of leading dimensions of a descriptor to use. The result equals that of a
             PCA with this many dimensions. None: all dimensions.
         ransac: Settings of the verification by RANSAC.
@@ -156,9 +157,9 @@ class Searcher:
             database = self.config.load_database(database)
         if self.pca is not None and len(self.pca.components) == self.pca.components.shape[1]:
             raise ValueError(
-                f"the PCA keeps all {len(self.pca.components)} dimensions; expected a PCA that keeps fewer. "
-                "Otherwise, nothing shows whether a query is already transformed. Fix: pass a Database and "
-                "no PCA, and transform the queries by the PCA"
+                f"the PCA keeps all {len(self.pca.components)} dimensions; expected fewer, because their number "
+                "tells whether a query is already reduced. Fix: pass `store.gather()` without a PCA, and apply "
+                "the PCA to each query"
             )
         self.database = database
         if isinstance(index, IndexConfig):
@@ -205,7 +206,7 @@ class Searcher:
         return self.index.search(query.descriptors, k)
 
     def rank(self, query: Features, neighbors: Neighbors) -> SearchResult:
-        """Count votes, verify the photos with most votes, and rank all photos with votes.
+        """Count votes, verify the best photos by votes, and rank all photos with votes.
 
         The arguments are the results of `reduce` and `find_neighbors`.
         """
@@ -264,9 +265,8 @@ class Searcher:
         """Return the weight of each pair, as in `SearchConfig`. It is 1 for the score ``"inliers"``."""
         weights = np.ones(len(pairs.images))
         if self.config.score == "weighted" and self.database.attention:
-            means = (
-                query.scores.sum() / max(len(query), 1) * self.database.mean_scores[pairs.images]
-            )
+            mean = query.scores.sum() / max(len(query), 1)
+            means = mean * self.database.mean_scores[pairs.images]
             scores = query.scores[pairs.query_rows] * self.database.scores[pairs.database_rows]
             # Features count the same if all scores of a photo are 0.
             np.divide(scores, means, out=weights, where=means > 0)

@@ -42,8 +42,8 @@ class ClassifierConfig:
             trains descriptors and attention together, with the classifier of step 2. The paper
             found this unstable.
         trainable_stages: Stages (blocks of layers) of the backbone to train; ``()`` for
-            ``"attention"``. The paper trains all stages in step 1. Freezing the first stages saves
-            time on a CPU. Only convolution kernels are trained; batch norms stay frozen.
+            ``"attention"``. The paper does not name the stages of step 1. Freezing the first stages
+            saves time on a CPU. Only convolution kernels are trained; batch norms stay frozen.
         pooled_layer: Layer whose averaged output is classified in step 1. The paper does not name
             the layer. The official code uses ``"conv5"``. Descriptors always come from conv4.
         pooling: Pooling of the descriptors in step 2, weighted by their attention scores. ``"sum"``
@@ -127,7 +127,7 @@ class OptimizerConfig:
     from ``train.py`` of the official code. The weight decay comes from a later re-implementation.
 
     Attributes:
-        steps: Number of updates of the parameters, one per batch.
+        steps: Number of updates of the parameters, one per batch. Not the steps 1 and 2 of the paper.
         learning_rate: Maximum learning rate.
         kind: Optimizer: ``"sgd"`` or ``"adamw"``.
         momentum: Momentum of SGD. AdamW ignores this value.
@@ -206,7 +206,8 @@ def paper_config(variant: Variant = "finetune") -> TrainingConfig:
     """Return training settings as in the paper, for GPUs and a few hundred thousand photos.
 
     The crops and scales come from the paper, and the weight decay from a later re-implementation.
-    All other values come from the official code. Limitation: these settings have not been run.
+    Most other values come from the official code, but step 1 classifies conv4 instead of conv5.
+    Limitation: these settings have not been run.
 
     Args:
         variant: Parts to train; see ``variant`` of `ClassifierConfig`.
@@ -227,8 +228,8 @@ def small_config(variant: Variant = "finetune") -> TrainingConfig:
     """Return training settings for two CPU cores and a few hundred photos of 320 x 240 pixels.
 
     Step 1 trains only conv4 of the backbone. Step 2 uses smaller crops than `paper_config`, with
-    the same ``gammas``. Training takes 400 updates. The values were chosen by the loss and accuracy
-    on held-out photos. On two cores, each step takes five to six minutes. On 49 rendered landmarks,
+    the same ``gammas``. Each step takes 400 updates, or five to six minutes on two cores. The values
+    were chosen by the loss and accuracy on held-out photos. On 49 rendered landmarks,
     with one seed, the network of step 1 classifies 84% of the held-out photos correctly.
 
     Args:

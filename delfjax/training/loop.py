@@ -102,11 +102,12 @@ def train(
     Repeat the call to resume an interrupted run, or to load the result of a finished run.
 
     Args:
-        photos: Folder with one sub-folder of photos per landmark.
+        photos: Folder with one sub-folder of photos per class (landmark).
         out: Folder for the model, the settings, the log and the saved states; created if missing.
         config: All settings of the run. None: ``small_config(variant)``.
         variant: Parts to train if ``config`` is None. ``"finetune"`` (the default) trains the
-            descriptors (step 1 of the paper), ``"attention"`` trains the attention (step 2).
+            descriptors (step 1 of the paper), ``"attention"`` the attention (step 2), and
+            ``"joint"`` both.
         start: Initial backbone: the name of ImageNet weights or of a model that comes with delfjax,
             the path of a model file, or a `ResNet`. For step 2, pass the model file of step 1.
 

@@ -60,8 +60,8 @@ def fit_projection(
             differences += _differences(landmark)
     if len(differences) < 2:
         raise ValueError(
-            f"{photos.root}: {len(differences)} pairs of photos have at least {MIN_INLIERS} inliers; "
-            "expected more. Fix: use several photos of each landmark, with one sub-folder per landmark"
+            f"{photos.root}: pairs of photos with at least {MIN_INLIERS} inliers: {len(differences)}; "
+            "expected at least 2. Fix: use several photos of each landmark, with one sub-folder per landmark"
         )
     return whitening_matrix(np.concatenate(differences)).astype(np.float32), report
 

@@ -1,7 +1,7 @@
 """Search with one query while settings change, and describe the results (Sec. 4.4 of the paper).
 
-A photo gets one vote from each query feature that has a neighbor in the photo. RANSAC verifies the
-photos with most votes. Finding neighbors takes most of the time. `CachedSearch` finds many
+A photo gets one vote per putative match; see `delfjax.search.searcher`. RANSAC verifies the best
+photos by votes. Finding neighbors takes most of the time. `CachedSearch` finds many
 neighbors once. Each search uses the nearest of these, and is therefore fast enough for a slider.
 """
 
@@ -25,7 +25,8 @@ class CachedSearch:
     """A query with cached nearest neighbors, for searches with different settings.
 
     Args:
-        searcher: Searcher of the database. Its configuration is ignored.
+        searcher: Searcher of the database. Of its configuration, only ``features`` and
+            ``truncate`` are used.
         features: Features of the query, before or after the PCA of the database.
         max_neighbors: Number of neighbors to cache per feature. A search cannot use more neighbors.
         box: Box in pixels of the query photo; features outside are left out. None: no box.

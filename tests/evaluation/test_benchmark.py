@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from worlds import classes, extractor, flat
+from flax import nnx
+from worlds import classes, extractor, flat, network
 
+from benchmarks.networks import random_network
 from delfjax.datasets import labeled
 from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, Truth
 from delfjax.evaluation.benchmark import (
@@ -25,7 +27,9 @@ from delfjax.features.pca import PCA
 from delfjax.features.store import FeatureStore
 from delfjax.geometry.ransac import RansacConfig
 from delfjax.images.reading import PhotoError
+from delfjax.models.attention import Attention
 from delfjax.provenance import PROTOCOL, to_json
+from delfjax.ranges import ConfigError
 from delfjax.search.expansion import ExpansionConfig
 from delfjax.search.index import IndexConfig
 from delfjax.search.searcher import SearchConfig
@@ -385,6 +389,17 @@ def test_a_whitening_learns_from_sub_folders_of_landmarks(benchmark, tmp_path, m
     assert labels == ["a"] * 6 + ["b"] * 6
     run(benchmark, replace(whitened, whitening=str(tmp_path / "places" / "a")))
     assert len(labels) == 12, "without landmarks, the whitening is a PCA"
+
+
+def test_a_whitening_may_have_more_dimensions_than_the_projected_features(benchmark, tmp_path):
+    channels = network().spec.channels
+    head = random_network(lambda: Attention(channels, hidden=8, projected=8, rngs=nnx.Rngs(0)), 0)
+    folder = str(flat(tmp_path / "one", 12).root)
+    whitened = replace(GLOBAL, whitening=folder, whitening_dimensions=9)
+    found = evaluate(Extractor(network(), head), benchmark, whitened)
+    assert found.config.whitening_dimensions == 9
+    with pytest.raises(ConfigError, match=f"at most {channels}"):
+        evaluate(extractor(), benchmark, replace(whitened, whitening_dimensions=channels + 1))
 
 
 def test_photos_of_the_whitening_that_cannot_be_read_are_reported(benchmark, tmp_path):

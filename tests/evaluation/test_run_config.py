@@ -81,8 +81,8 @@ def test_stages_that_do_not_fit_are_refused(fields, message):
 
 
 def test_stages_are_named_for_tables():
-    assert RunConfig().stages == []
-    assert EVERYTHING.stages == ["global gem", "fused at 0.25", "alpha expansion"]
+    assert RunConfig().optional_methods == []
+    assert EVERYTHING.optional_methods == ["global gem", "fused at 0.25", "alpha expansion"]
 
 
 def test_local_features_are_left_out_of_a_purely_global_search():

@@ -82,7 +82,7 @@ def test_a_truncated_descriptor_equals_that_of_a_smaller_pca(whiten):
 
 @pytest.mark.parametrize("dimensions", [0, 10])
 def test_an_invalid_number_of_dimensions_raises(dimensions):
-    with pytest.raises(ValueError, match=f"truncate is {dimensions}; expected 1 to 9"):
+    with pytest.raises(ValueError, match=f"is {dimensions}; expected 1 to 9"):
         truncate_descriptors(np.ones((2, 9), np.float32), dimensions)
 
 
