@@ -40,13 +40,12 @@ from delfjax.plots.base import Figure, encode_jpeg, fit_size, pluralize
 from delfjax.plots.pages import image_tag
 from delfjax.plots.pairs import QUERY_SIZE, pair_image, query_image
 from delfjax.plots.retrieval import CARD_WIDTH, RELEVANCE_MARKS, Card, result_figure, thumbnail
-from delfjax.search.index import NEIGHBORS
+from delfjax.search.index import NEIGHBORS, Neighbors
 from delfjax.search.photo_search import cached_index, cached_store_path, update_cached_store
 from delfjax.search.searcher import VERIFIED, SearchConfig, Searcher, SearchResult
 from delfjax.types import Box, Features, Photo
 from delfjax.widgets.canvas import BoxCanvas, CardGrid
 from delfjax.widgets.retrieval_state import (
-    CachedSearch,
     describe_verdict,
     result_cards,
     short_name,
@@ -124,10 +123,8 @@ def search_photos(
         raise ValueError("queries is empty; expected at least one photo. Fix: add a query")
     load = photos if callable(photos) else lambda name: read_image(Path(str(photos)) / name)
     display(HTML(notice("Compiling the search. This takes a few seconds …")))
-    query, neighbors = next(iter(queries.values())), max(NEIGHBORS, searcher.config.neighbors)
-    CachedSearch(searcher, query, neighbors).search(searcher.config)
-    clear_output()  # the widget replaces the message
     explorer = RetrievalExplorer(searcher, load, queries, truths or {}, model)
+    clear_output()  # the widget replaces the message
     explorer.status.value = block(html.escape(message)) if message else ""
     return explorer
 
@@ -177,7 +174,8 @@ class RetrievalExplorer(VBox):
         self._truths = dict(truths)
         self._verified = searcher.config.verified or VERIFIED
         self._load_thumbnail = cache(lambda name: thumbnail(load(name), CARD_WIDTH))
-        self._search: CachedSearch
+        self._query: Features  # those in the box, if there is one
+        self._neighbors: Neighbors  # as many as the slider allows
         self._result: SearchResult
         self._paused = False  # whether changes of controls are ignored
         self._create_controls()
@@ -280,16 +278,24 @@ class RetrievalExplorer(VBox):
     def _search_neighbors(self) -> None:
         """Find neighbors of all query features, or of those in the box, and show the results."""
         start, features = time.perf_counter(), self._features[self.query]
-        self._search = CachedSearch(self._searcher, features, self.neighbors.max, self.box)
+        self._query = features if self.box is None else features.inside(self.box)
+        k = min(self.neighbors.max, len(self._searcher.database.descriptors))
+        self._neighbors = self._searcher.index.search(self._query.descriptors, k)
         self._search_and_show(start)
         count = pluralize(len(features), "feature")
         text = f"{count}. Drag a box to search with a part of the query."
         if self.box is not None:
-            text = f"{len(self._search.features)} of {count}. Click to remove the box."
+            text = f"{len(self._query)} of {count}. Click to remove the box."
         name, image = short_name(self.query), self._draw_query()
         self.heading.value = block(f"<b>{html.escape(name)}</b>, {text}")
         self.query_canvas.alt = f"query {name}"
         self.query_canvas.image = encode_jpeg(image)
+
+    def _configured(self) -> tuple[Searcher, Neighbors]:
+        """Return a searcher with the current settings, and the neighbors that it uses."""
+        database, index = self._searcher.database, self._searcher.index
+        neighbors = Neighbors(*(part[:, : self.neighbors.value] for part in self._neighbors))
+        return Searcher(database, index, self.config), neighbors
 
     def _draw_query(self) -> Photo:
         """Draw the query photo with its features and the dragged box."""
@@ -303,7 +309,8 @@ class RetrievalExplorer(VBox):
         timer = Timer(MESSAGE_DELAY, setattr, (self.summary, "value", message))
         timer.start()
         try:
-            self._result = self._search.search(self.config)
+            searcher, neighbors = self._configured()
+            self._result = searcher.rank(self._query, neighbors)
         finally:
             timer.cancel()
             timer.join()  # otherwise the message could replace the result
@@ -322,7 +329,7 @@ class RetrievalExplorer(VBox):
         try:
             photo = read_upload(change["new"][0])
             features = self._searcher.reduce(self._model(photo))
-            CachedSearch(self._searcher, features, 1)  # raises an error if sizes differ
+            self._searcher.index.search(features.descriptors, 1)  # an error if sizes differ
             self._photos[name], self._features[name] = photo, features
             self._truths.pop(name, None)  # this is the truth of another photo with the same name
             self._show_queries([*self._photos].index(name))
@@ -399,7 +406,9 @@ class RetrievalExplorer(VBox):
         verification = self._result.verifications.get(image)
         verified = describe_verdict(self._result, image, self._itself)
         if verification is None:
-            matches, inliers = self._search.matches(image, self.config), None
+            searcher, neighbors = self._configured()
+            pairs = searcher.pair_features(neighbors)
+            matches, inliers = searcher.photo_matches(self._query, pairs, image), None
         else:
             matches, inliers = self._result.matches[image], verification.inliers
             verified = f"{pluralize(verification.num_inliers, 'inlier')} (bright): {verified}"

@@ -13,61 +13,11 @@ from delfjax.evaluation.metrics import score_rankings
 from delfjax.features.database import Database
 from delfjax.plots.base import pluralize
 from delfjax.plots.retrieval import RELEVANCE_MARKS, VERDICT_MARKS, Card
-from delfjax.search.index import Neighbors
-from delfjax.search.searcher import SearchConfig, Searcher, SearchResult
-from delfjax.types import Box, Features, Matches, Photo
+from delfjax.search.searcher import SearchResult
+from delfjax.types import Photo
 
 LINE_LENGTH = 20  # characters that fit on a card
 SLOW = 1.0  # seconds: a search that takes longer includes compilation
-
-
-class CachedSearch:
-    """A query with cached nearest neighbors, for searches with different settings.
-
-    Args:
-        searcher: Searcher of the database. Of its configuration, only ``features`` and
-            ``truncate`` are used.
-        features: Features of the query, before or after the PCA of the database.
-        max_neighbors: Number of neighbors to cache per feature. A search cannot use more neighbors.
-        box: Box in pixels of the query photo; features outside are left out. None: no box.
-
-    Attributes:
-        features: Features of the query in the box, after the PCA.
-    """
-
-    def __init__(
-        self, searcher: Searcher, features: Features, max_neighbors: int, box: Box | None = None
-    ) -> None:
-        features = searcher.reduce(features)
-        self._searcher = searcher
-        self.features = features if box is None else features.inside(box)
-        k = min(max_neighbors, len(searcher.database.descriptors))
-        self._neighbors = searcher.index.search(self.features.descriptors, k)
-
-    def search(self, config: SearchConfig) -> SearchResult:
-        """Rank the database photos for the query, like a `Searcher` with this configuration.
-
-        Raises:
-            ValueError: If ``config.neighbors`` is larger than the number of cached neighbors.
-        """
-        searcher, neighbors = self._configure(config)
-        return searcher.rank(self.features, neighbors)
-
-    def matches(self, image: int, config: SearchConfig) -> Matches:
-        """Return the matches of the query with the photo of index ``image``, before RANSAC."""
-        searcher, neighbors = self._configure(config)
-        return searcher.photo_matches(self.features, searcher.pair_features(neighbors), image)
-
-    def _configure(self, config: SearchConfig) -> tuple[Searcher, Neighbors]:
-        """Return a searcher with the given configuration, and the neighbors that it uses."""
-        database, cached = self._searcher.database, self._neighbors.rows.shape[1]
-        if min(config.neighbors, len(database.descriptors)) > cached:
-            raise ValueError(
-                f"neighbors is {config.neighbors}; expected at most {cached}, the number of cached "
-                "neighbors. Fix: increase max_neighbors of the CachedSearch"
-            )
-        neighbors = Neighbors(*(part[:, : config.neighbors] for part in self._neighbors))
-        return Searcher(database, self._searcher.index, config), neighbors
 
 
 def summarize(result: SearchResult, database: Database, truth: Truth | None, seconds: float) -> str:
