@@ -245,15 +245,6 @@ def _tensors_sha256(tensors: Mapping[str, "np.ndarray"]) -> str:
     return parts.hexdigest()
 
 
-def remove_leftovers(folder: Path, pattern: str = "*") -> None:
-    """Remove the temporary files of `atomic_write` that killed processes left behind in a folder.
-
-    ``pattern`` selects files by their final names. Hold a `Lock`, so that no other process writes.
-    """
-    for path in folder.glob(f".{pattern}.*.part"):
-        path.unlink(missing_ok=True)
-
-
 def create_in_folder(path: Path, name: str, write: Callable[[Path], object], *, kind: str) -> None:
     """Create a file in a folder, unless the file exists. The folder must not hold other files.
 

@@ -32,7 +32,6 @@ from delfjax.features.extraction import Extractor
 from delfjax.features.factory import model_sha256
 from delfjax.features.global_descriptors import (
     GlobalConfig,
-    GlobalDescriptors,
     GlobalExtractor,
     extract_global_descriptors,
     fit_whitening,
@@ -165,12 +164,11 @@ def evaluate(
     _readable(benchmark, report)  # before the extraction
     searcher: Searcher | None = None
     queries: list[Features] = []
-    descriptors: GlobalDescriptors | None = None
+    describe: Callable[[Sequence[str]], Float[np.ndarray, "b d"]] | None = None
     if config.global_descriptor is not None:
         path = _cache_path(benchmark, inputs, asdict(config.global_descriptor))
-        path = path.with_suffix(".safetensors")
         with _timed(seconds, "extract global"):
-            descriptors = _global_descriptors(
+            describe = _global_descriptors(
                 model, config.global_descriptor, benchmark, path, config, report
             )
     if config.uses_local_features:
@@ -200,7 +198,7 @@ def evaluate(
                     exact=build_index(database.descriptors, "exact"),
                 )
     with _timed(seconds, "search"):
-        results = _search(benchmark, order, config, searcher, queries, descriptors)
+        results = _search(benchmark, order, config, searcher, queries, describe)
     return Evaluation(
         benchmark=benchmark,
         results=results,
@@ -295,22 +293,22 @@ def _search(
     config: RunConfig,
     searcher: Searcher | None,
     queries: Sequence[Features],
-    descriptors: GlobalDescriptors | None,
+    describe: Callable[[Sequence[str]], Float[np.ndarray, "b d"]] | None,
 ) -> list[SearchResult]:
     """Search the database for every query, then for every distractor query.
 
     The searcher has the photos of the database in the given order.
     """
     names = benchmark.query_photos.names
-    if descriptors is not None:
-        database = descriptors.select([benchmark.database[image] for image in order])
-        vectors = descriptors.select(names)
+    if describe is not None:
+        database = describe([benchmark.database[image] for image in order])
+        vectors = describe(names)
     results = []
     for row in tqdm(range(len(names)), desc="search", unit="query", leave=None):
         if searcher is None:  # a `RunConfig` has local features or global descriptors
             result = _search_global(vectors[row], database, config.expansion)
         else:
-            both = None if descriptors is None else (vectors[row], database)
+            both = None if describe is None else (vectors[row], database)
             result = _search_local(searcher, queries[row], both, config)
         results.append(result.renumber(order))
     return results
@@ -385,7 +383,8 @@ def _global_descriptors(
     path: Path,
     config: RunConfig,
     report: ExtractionReport,
-) -> GlobalDescriptors:
+) -> Callable[[Sequence[str]], Float[np.ndarray, "b d"]]:
+    """Extract global descriptors. Return a function from names of photos to their vectors."""
     assert isinstance(model, Extractor)  # a `RunConfig` refuses handcrafted features
     whitening = None
     if config.whitening is not None:
@@ -402,16 +401,16 @@ def _global_descriptors(
             )
     extractor = GlobalExtractor(model, settings)
     for photos in _parts(benchmark):
-        descriptors = extract_global_descriptors(extractor, photos, path)
-        report.update(descriptors.report)
+        store = extract_global_descriptors(extractor, photos, path)
+        report.update(store.report)
     if whitening is None:
-        return descriptors
+        return lambda names: store.gather(names).descriptors
     # One file for each folder: photos of two folders may have the same names.
     key = digest(str(whitening.root.resolve()))[:12]
-    file = path.with_stem(f"{path.stem}-whitening-{key}")
+    file = path.with_name(f"{path.name}-whitening-{key}")
     pca, failed = fit_whitening(extractor, whitening, file, dimensions=config.whitening_dimensions)
     report.failed.update({str(whitening.path(name)): error for name, error in failed.items()})
-    return replace(descriptors, vectors=pca(descriptors.vectors))
+    return lambda names: pca(store.gather(names).descriptors)
 
 
 def _cache_path(benchmark: Benchmark, inputs: dict[str, str], *settings: object) -> Path:

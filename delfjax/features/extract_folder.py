@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import chain, islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -26,12 +26,23 @@ from delfjax.images.folder import PhotoFolder, PhotoSource, iter_photos, scan
 from delfjax.images.reading import PhotoError
 from delfjax.provenance import config_to_dict
 from delfjax.ranges import COUNT, SEED, check_dimensions, check_fields
-from delfjax.types import Features
+from delfjax.types import Features, Photo
 
 CHUNK_PHOTOS = 16  # photos per task of a worker; if a worker dies, its task is repeated
 
 LocalExtractor = Extractor | HandcraftedExtractor
 """A model that computes local features of a photo: a neural network, SIFT or RootSIFT."""
+
+
+@runtime_checkable
+class StreamExtractor(Protocol):
+    """A model that extracts named photos in order: a `LocalExtractor` or a global extractor."""
+
+    def stream(
+        self, photos: Iterable[tuple[str, Photo | PhotoError]]
+    ) -> Iterator[tuple[str, Features | PhotoError]]:
+        """Extract the features of named photos, in order. Yield each `PhotoError` unchanged."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,14 +118,27 @@ def extract_folder(
     }
     if not is_store(Path(path)):
         _pca_photos(photos, config)  # an error must leave no store behind
-    store = FeatureStore(path, made_by)
+    return update_store(FeatureStore(path, made_by), model, photos, config, client)
+
+
+def update_store(
+    store: FeatureStore,
+    model: StreamExtractor,
+    photos: PhotoFolder,
+    config: PCAConfig | None = None,
+    client: Client | None = None,
+) -> FeatureStore:
+    """Extract the features of new and changed photos into an open store; see `extract_folder`.
+
+    ``config=None``: the descriptors are not reduced.
+    """
     sources = store.sources
     recorded = {name: sources[name] for name in photos.names if name in sources}
     current = photos.current_sources(recorded)
     changed = recorded.keys() - current.keys()
     moved = {n: source for n, source in current.items() if source and source != recorded[n]}
     # No lock if nothing is missing: another process may be writing.
-    if store.pca is not None and len(current) == len(photos):
+    if (config is None or store.pca is not None) and len(current) == len(photos):
         store.report = ExtractionReport(kept=list(photos.names))
         if moved:
             # A store that another process writes, or without permission, stays as it is.
@@ -142,7 +166,7 @@ def extract_folder(
                     report.changed.append(name)
                 store.write(name, features, source=source)
 
-        if store.pca is None:
+        if config is not None and store.pca is None:
             store.reduce(_learn_pca(store, photos, config, extract))
         stored = set(store.names) | report.failed.keys()
         extract([n for n in photos.names if n not in stored], store.pca)
@@ -164,7 +188,7 @@ def _refuse_other_folder(store: FeatureStore, photos: PhotoFolder, changed: Iter
 
 def _extract(
     names: Iterable[str],
-    model: LocalExtractor,
+    model: StreamExtractor,
     photos: PhotoFolder,
     pca: PCA | None,
     client: Client | None = None,
@@ -183,9 +207,9 @@ def _extract(
         return
     sources: dict[str, PhotoSource | None] = {}
     for name, features in model.stream(iter_photos(photos, names, sources)):
-        if not isinstance(features, PhotoError):
-            features = features.with_descriptors(features.descriptors.astype(np.float16))
-            features = features if pca is None else _reduce(features, pca)
+        if pca is not None and not isinstance(features, PhotoError):
+            half = features.descriptors.astype(np.float16).astype(np.float32)
+            features = features.with_descriptors(pca(half))
         yield name, sources.pop(name, None), features
 
 
@@ -231,7 +255,3 @@ def _pca_photos(photos: PhotoFolder, config: PCAConfig) -> list[str]:
             "learn the PCA from. Fix: change the pattern (PCAConfig.database, --database)"
         )
     return names
-
-
-def _reduce(features: Features, pca: PCA) -> Features:
-    return features.with_descriptors(pca(features.descriptors.astype(np.float32)))

@@ -50,14 +50,14 @@ UNAVAILABLE = (
 )
 
 
-def feature_type(dimensions: int) -> np.dtype:
+def feature_type(dimensions: int, precision: str = "<f2") -> np.dtype:
     """Return the type of a stored feature, whose descriptor has ``dimensions`` numbers."""
     return np.dtype(
         [
             ("positions", "<f4", (2,)),
             ("scales", "<f4"),
             ("scores", "<f4"),
-            ("descriptors", "<f2", (dimensions,)),
+            ("descriptors", precision, (dimensions,)),
         ]
     )
 
@@ -174,6 +174,8 @@ class FeatureStore:
         if checksum != _checksum(made_by, pca) + total:
             raise ValueError("its rows do not match their checksum")
         self.made_by: dict[str, Any] = json.loads(made_by)
+        # Global descriptors, one per photo, take little space.
+        self._precision = "<f4" if "global" in self.made_by else "<f2"
 
     def _settings(self) -> tuple[Any, ...]:
         """Return the row of the table ``store``, and the sum of the checksums of all photos."""
@@ -273,7 +275,7 @@ class FeatureStore:
     def _put(self, name: str, features: Features, source: PhotoSource | None) -> None:
         """Write the row of a photo, and replace the old row, if any."""
         dimensions = features.descriptors.shape[1]
-        rows = np.empty(len(features), feature_type(dimensions))
+        rows = np.empty(len(features), feature_type(dimensions, self._precision))
         for each in ARRAYS:
             rows[each] = getattr(features, each)
         height, width = map(int, features.image_size)
@@ -361,7 +363,7 @@ class FeatureStore:
             if checksum != _checksum(key, *values):
                 raise ValueError(f"the features of {name!r} do not match their checksum")
             source, height, width, dimensions, data = values
-            rows = np.frombuffer(data, feature_type(dimensions))
+            rows = np.frombuffer(data, feature_type(dimensions, self._precision))
             arrays = {each: np.ascontiguousarray(rows[each]) for each in ARRAYS}
             return Features(**arrays, image_size=(height, width)), _decode_source(source)
 
