@@ -20,7 +20,7 @@ STUDIES = {
     "scale": "our indexes of a million descriptors and those of hnswlib, faiss and pynndescent",
     "costs": "time, memory and recall of each kind of index, from 3,000 to 10 million descriptors",
     "growth": "memory, time and compilations of an extraction, from 100 to 2,000 photos",
-    "damaged": "what readers do with damaged files of each kind, of 6,900 trials (a few minutes)",
+    "damaged": "what readers do with damaged files of each kind, of 6,600 trials (a few minutes)",
     "soak": "2,000 photos extracted, indexed and searched while processes are killed (20 minutes)",
     "gpu": "photos and updates per second on this device, and the share of its measured rate",
 }

@@ -23,7 +23,6 @@ from benchmarks.networks import random_network
 from delfjax import provenance
 from delfjax.datasets import google_landmarks, holidays, oxford, revisited
 from delfjax.datasets.benchmark import DatasetError
-from delfjax.features.global_descriptors import GlobalDescriptors
 from delfjax.features.pca import PCA
 from delfjax.features.store import FeatureStore
 from delfjax.files import HEADER, StoreError
@@ -160,14 +159,6 @@ def write_model(path: Path, seed: int) -> None:
 def read_model(path: Path) -> object:
     """Read the parameters and the manifest of a model."""
     return read_manifest(path), [jax.tree.leaves(nnx.state(part)) for part in load_model(path)]
-
-
-def write_global(path: Path, seed: int) -> None:
-    """Write global descriptors."""
-    names = tuple("abcdef")
-    sources = {name: source(number) for number, name in enumerate(names)}
-    found = {"names": names, "vectors": descriptors(seed, 6), "sources": sources}
-    GlobalDescriptors(made_by={"model": "tiny"}, **found).save(path)
 
 
 def write_index(path: Path, seed: int, *, kind: str, **settings: object) -> None:
@@ -333,9 +324,6 @@ KINDS = {
         StoreError,
     ),
     "model": one_file("model.safetensors", write_model, read_model, WeightsError),
-    "global descriptors": one_file(
-        "global.safetensors", write_global, GlobalDescriptors.load, StoreError
-    ),
     "index exact": index_kind("exact"),
     "index nndescent": index_kind("nndescent", neighbors=5, degree=4),
     "index sharded": index_kind("sharded", size=150, inner="exact"),

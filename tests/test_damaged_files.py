@@ -12,7 +12,7 @@ import pytest
 from denied import no_permission
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-from worlds import classes, extractor, head, network
+from worlds import head, network
 
 from benchmarks.artifacts import KINDS, descriptors
 from benchmarks.damaged import content, try_kind
@@ -20,12 +20,6 @@ from delfjax.datasets.benchmark import DatasetError
 from delfjax.datasets.google_landmarks import read_labels
 from delfjax.datasets.revisited import load_plain
 from delfjax.datasets.text_files import read_lines
-from delfjax.features.global_descriptors import (
-    GlobalConfig,
-    GlobalDescriptors,
-    GlobalExtractor,
-    extract_global_descriptors,
-)
 from delfjax.features.pca import PCA
 from delfjax.features.store import FILE, FeatureStore
 from delfjax.files import (
@@ -76,7 +70,7 @@ def test_only_regular_files_are_read(tmp_path, read, kind):
 def written(tmp_path_factory):
     """A folder with a file of each kind that has a checksum."""
     folder = tmp_path_factory.mktemp("written")
-    for kind in ("model", "PCA", "global descriptors"):
+    for kind in ("model", "PCA"):
         KINDS[kind].write(folder, 0)
     return folder
 
@@ -186,7 +180,6 @@ def test_written_files_have_the_permissions_of_new_files(written, tmp_path, umas
     old = os.umask(umask)
     try:
         PCA.load(written / "pca.safetensors").save(tmp_path / "pca")
-        GlobalDescriptors.load(written / "global.safetensors").save(tmp_path / "global")
         save_model(tmp_path / "model", network(), head(), with_backbone=True, training={})
         build_index(descriptors(0), "exact").save(tmp_path / "index")
     finally:
@@ -195,9 +188,7 @@ def test_written_files_have_the_permissions_of_new_files(written, tmp_path, umas
         assert path.stat().st_mode & 0o777 == 0o666 & ~umask, path.name
 
 
-@pytest.mark.parametrize(
-    "kind", ["model", "PCA", "global descriptors", "index exact", "feature store"]
-)
+@pytest.mark.parametrize("kind", ["model", "PCA", "index exact", "feature store"])
 @pytest.mark.parametrize("reason", ["disk", "permission"])
 def test_a_file_that_cannot_be_written_is_named(shared_path, kind, reason):
     """A full disk, and a folder without permission."""
@@ -227,23 +218,3 @@ def test_a_link_in_place_of_a_temporary_file_is_not_followed(tmp_path, monkeypat
     ):
         temporary.write_text("overwritten")
     assert target.read_text() == "precious"
-
-
-# --- global descriptors of changed photos
-
-
-def test_changed_photos_are_described_again(tmp_path):
-    photos = classes(tmp_path / "photos", count=3, views=1)
-    describe = GlobalExtractor(extractor(), GlobalConfig(longest=64))
-    path = tmp_path / "global.safetensors"
-    first = extract_global_descriptors(describe, photos, path)
-    a, b, c = photos.names
-    photos.path(a).write_bytes(photos.path(b).read_bytes())
-    photos.path(c).write_text("no photo any more")
-    again = extract_global_descriptors(describe, photos, path)
-    report = again.report
-    assert (report.extracted, report.changed, report.kept) == ([a], [a], [b])
-    assert [*report.failed] == [c]
-    np.testing.assert_array_equal(again.select([a]), first.select([b]))
-    assert c not in again.names
-    assert GlobalDescriptors.load(path).names == again.names

@@ -15,7 +15,6 @@ from delfjax.files import (
     atomic_write,
     claim_folder,
     digest,
-    remove_leftovers,
     sha256,
 )
 
@@ -55,16 +54,6 @@ def test_writers_of_the_same_file_do_not_share_a_temporary_file(tmp_path):
         second.write_text("second")
     assert path.read_text() == "first", "the last one to finish wins"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_leftovers_of_killed_writers_are_removed(tmp_path):
-    names = (".a-1.json.0123.part", ".a-2.json.0123.part", ".b-1.json.0123.part", "a-1.json")
-    for name in names:
-        (tmp_path / name).touch()
-    remove_leftovers(tmp_path, "a-?.json")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".b-1.json.0123.part", "a-1.json"]
-    remove_leftovers(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["a-1.json"]
 
 
 def test_folder_is_claimed_for_one_configuration(tmp_path):

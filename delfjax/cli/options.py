@@ -62,7 +62,7 @@ OPTIONS: Mapping[type, Mapping[str, str]] = {
     },
     SearchConfig: {
         "neighbors": "number K of nearest database features that are found for each query feature",
-        "verified": "number of photos to verify by RANSAC, most votes first; 0 ranks by votes alone",
+        "verified": "number of photos to verify by RANSAC, those with the highest sum of votes; 0 ranks by votes",
         "score": "score that ranks the photos; weighted: matches and inliers, weighted by the attention scores "
         "of their features; inliers: the number of inliers, as in the paper",
         "max_distance": "largest L2 distance from a query descriptor to the descriptor of a neighbor",

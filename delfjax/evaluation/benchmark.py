@@ -67,7 +67,7 @@ class Evaluation:
         config: Configuration of the evaluation. Defaults that depend on the model are filled in.
         inputs: Checksums of the ``"model"`` (SHA-256 of its file; without a file, the checksum of
             the extractor) and of the ``"photos"`` (SHA-256).
-        store: Folder of the local features. Without local features: file of the global descriptors.
+        store: Folder of the local features. Without local features: folder of the global descriptors.
     """
 
     benchmark: Benchmark

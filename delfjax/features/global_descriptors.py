@@ -85,20 +85,18 @@ class GlobalExtractor:
     ) -> Iterator[tuple[str, Features | PhotoError]]:
         """Describe named photos, in order, as one feature each. Yield each `PhotoError` unchanged."""
         for name, photo in photos:
-            if isinstance(photo, PhotoError):
-                yield name, photo
-                continue
-            one = np.ones(1, np.float32)
-            yield (
-                name,
-                Features(
-                    positions=np.zeros((1, 2), np.float32),
-                    scales=one,
-                    scores=one,
-                    descriptors=self(photo)[None],
-                    image_size=photo.shape[:2],
-                ),
-            )
+            yield name, photo if isinstance(photo, PhotoError) else self._as_feature(photo)
+
+    def _as_feature(self, photo: Photo) -> Features:
+        """Return the global descriptor of a photo as a single feature, for a `FeatureStore`."""
+        one = np.ones(1, np.float32)
+        return Features(
+            positions=np.zeros((1, 2), np.float32),
+            scales=one,
+            scores=one,
+            descriptors=self(photo)[None],
+            image_size=photo.shape[:2],
+        )
 
 
 @partial(jax.jit, static_argnames=("graph", "kind", "exponent"))
@@ -139,7 +137,7 @@ def fit_whitening(
     If several photos have the same landmark (`PhotoFolder.landmarks`), the whitening makes photos of
     one landmark more alike. Otherwise, it is a PCA whitening.
 
-    ``path`` is the file for the descriptors of these photos, as in `extract_global_descriptors`.
+    ``path`` is the store of the descriptors of these photos, as in `extract_global_descriptors`.
     ``dimensions`` is the number of dimensions after the whitening.
 
     Returns:

@@ -1,9 +1,4 @@
-"""Search with one query while settings change, and describe the results (Sec. 4.4 of the paper).
-
-A photo gets one vote per putative match; see `delfjax.search.searcher`. RANSAC verifies the best
-photos by votes. Finding neighbors takes most of the time. `CachedSearch` finds many
-neighbors once. Each search uses the nearest of these, and is therefore fast enough for a slider.
-"""
+"""Describe the result of a search for the retrieval explorer: cards, and a summary."""
 
 from collections.abc import Callable
 from pathlib import PurePosixPath

@@ -1,4 +1,4 @@
-"""Global descriptors: values, compiled programs, and the file that stores them."""
+"""Global descriptors: values, compiled programs, and the store that keeps them."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +9,6 @@ from worlds import classes, draw, extractor, network
 from delfjax.features import global_descriptors
 from delfjax.features.global_descriptors import (
     GlobalConfig,
-    GlobalDescriptors,
     GlobalExtractor,
     extract_global_descriptors,
 )
@@ -62,27 +61,32 @@ def test_the_descriptors_of_several_scales_are_added(photos):
     np.testing.assert_allclose(both, (one + half) / np.linalg.norm(one + half), atol=1e-4)
 
 
-# --- the file
+# --- the store
 
 
 def test_a_second_run_extracts_nothing(photos, tmp_path, monkeypatch):
-    path = tmp_path / "new" / "gem.safetensors"
-    vectors = extract_global_descriptors(global_extractor(), photos, path)
-    assert vectors.report.extracted == list(photos.names) == list(vectors.names)
+    path = tmp_path / "new" / "gem"
+    store = extract_global_descriptors(global_extractor(), photos, path)
+    vectors = store.gather().descriptors
+    assert store.report.extracted == list(photos.names) == list(store.names)
     monkeypatch.setattr(GlobalExtractor, "__call__", None)
     again = extract_global_descriptors(global_extractor(), photos, path)
     assert (again.report.extracted, again.report.kept) == ([], list(photos.names))
-    np.testing.assert_array_equal(again.vectors, vectors.vectors)
     names = ["c/1.png", "a/0.png"]
-    np.testing.assert_array_equal(again.select(names), vectors.vectors[[5, 0]])
-    assert again.made_by == vectors.made_by
+    np.testing.assert_array_equal(again.gather(names).descriptors, vectors[[5, 0]])
+    assert again.made_by == store.made_by
+
+
+def test_stored_descriptors_have_single_precision(photos, tmp_path):
+    store = extract_global_descriptors(global_extractor(), photos, tmp_path / "gem")
+    for name in photos.names:
+        expected = global_extractor()(photos.load(name))
+        np.testing.assert_array_equal(store.read(name).descriptors[0], expected)
 
 
 def test_an_interrupted_run_continues(photos, tmp_path, monkeypatch):
-    complete = extract_global_descriptors(
-        global_extractor(), photos, tmp_path / "complete.safetensors"
-    )
-    path, done = tmp_path / "continued.safetensors", []
+    complete = extract_global_descriptors(global_extractor(), photos, tmp_path / "complete")
+    path, done = tmp_path / "continued", []
     original = GlobalExtractor.__call__
 
     def stop(self, photo):
@@ -97,33 +101,16 @@ def test_an_interrupted_run_continues(photos, tmp_path, monkeypatch):
             extract_global_descriptors(global_extractor(), photos, path)
     continued = extract_global_descriptors(global_extractor(), photos, path)
     assert (len(continued.report.kept), len(continued.report.extracted)) == (2, 4)
-    np.testing.assert_array_equal(continued.vectors, complete.vectors)
-
-
-def test_descriptors_are_saved_during_the_run(photos, tmp_path, monkeypatch):
-    """A killed process keeps them. Another process cannot write meanwhile, but it can read."""
-    path, saved = tmp_path / "gem.safetensors", []
-    original = GlobalExtractor.__call__
-
-    def count(self, photo):
-        saved.append(len(GlobalDescriptors.load(path).names) if path.exists() else 0)
-        with pytest.raises(StoreError, match="held by another process"):
-            extract_global_descriptors(global_extractor(), photos, path)
-        return original(self, photo)
-
-    monkeypatch.setattr(global_descriptors, "SAVE_SECONDS", 0)
-    monkeypatch.setattr(GlobalExtractor, "__call__", count)
-    extract_global_descriptors(global_extractor(), photos, path)
-    assert saved == [0, 1, 2, 3, 4, 5]
-    assert len(extract_global_descriptors(global_extractor(), photos, path).report.kept) == 6
+    vectors = (store.gather().descriptors for store in (continued, complete))
+    np.testing.assert_array_equal(*vectors)
 
 
 def test_broken_photos_are_reported(tmp_path):
     photos = classes(tmp_path / "photos", count=2, views=2)
     photos.path("a/1.png").write_text("no photo")
-    vectors = extract_global_descriptors(global_extractor(), photos, tmp_path / "gem.safetensors")
-    assert list(vectors.report.failed) == ["a/1.png"]
-    assert len(vectors.names) == 3
+    store = extract_global_descriptors(global_extractor(), photos, tmp_path / "gem")
+    assert list(store.report.failed) == ["a/1.png"]
+    assert len(store) == 3
 
 
 @pytest.mark.parametrize(
@@ -131,16 +118,23 @@ def test_broken_photos_are_reported(tmp_path):
     [({"pooling": "mac"}, "made with global = "), ({"longest": 32}, "'longest': 64")],
 )
 def test_a_file_made_with_other_settings_is_refused(photos, tmp_path, other, message):
-    path = tmp_path / "gem.safetensors"
+    path = tmp_path / "gem"
     extract_global_descriptors(global_extractor(), photos, path)
     with pytest.raises(StoreError, match=message):
         extract_global_descriptors(global_extractor(**other), photos, path)
 
 
-def test_leftovers_of_killed_runs_are_removed(photos, tmp_path):
-    path = tmp_path / "[a].safetensors"
-    leftover, other = tmp_path / ".[a].safetensors.12.part", tmp_path / ".a.safetensors.12.part"
-    for file in (leftover, other):
-        file.touch()
-    extract_global_descriptors(global_extractor(), photos, path)
-    assert (leftover.exists(), other.exists()) == (False, True)
+def test_changed_photos_are_described_again(tmp_path):
+    photos = classes(tmp_path / "photos", count=3, views=1)
+    describe = global_extractor()
+    path = tmp_path / "gem"
+    first = extract_global_descriptors(describe, photos, path).read(photos.names[1])
+    a, b, c = photos.names
+    photos.path(a).write_bytes(photos.path(b).read_bytes())
+    photos.path(c).write_text("no photo any more")
+    again = extract_global_descriptors(describe, photos, path)
+    report = again.report
+    assert (report.extracted, report.changed, report.kept) == ([a], [a], [b])
+    assert [*report.failed] == [c]
+    np.testing.assert_array_equal(again.read(a).descriptors, first.descriptors)
+    assert c not in again

@@ -170,7 +170,7 @@ def test_the_checksum_of_a_database_depends_on_names_offsets_and_descriptors(tmp
 
 
 def test_missing_photos_are_named(store):
-    with pytest.raises(ValueError, match="at least one photo"):
+    with pytest.raises(ValueError, match="extract photos first"):
         store.gather()
     for read in (store.read, lambda name: store.gather([name])):
         with pytest.raises(StoreError, match=r"no features of 'a'\. Fix: extract this photo first"):
@@ -366,7 +366,7 @@ def test_opening_a_missing_store_raises(tmp_path):
 
 @pytest.mark.parametrize("settings", [None, MADE_BY])
 def test_a_store_of_version_0_1_0_is_refused(settings):
-    message = r"written by an earlier version .* Fix: extract again into a new folder"
+    message = "neither empty nor" if settings else "no feature store here"
     with pytest.raises(StoreError, match=message) as error:
         FeatureStore(V0_1_0 / "store", settings)
     assert "\n" not in str(error.value)

@@ -16,7 +16,6 @@ from delfjax.features.database import Database
 from delfjax.search.searcher import SearchConfig, Searcher
 from delfjax.widgets import retrieval_explorer
 from delfjax.widgets.retrieval_explorer import RetrievalExplorer, search_photos
-from delfjax.widgets.retrieval_state import CachedSearch
 
 CONFIG = SearchConfig(neighbors=12)
 COUNT = 8
@@ -117,7 +116,7 @@ def test_box_searches_with_its_features_until_a_click_removes_it(explorer, searc
     box = explorer.box
     np.testing.assert_allclose(box, (48, 128, 288, 448), rtol=1e-6)  # of 480 x 640 pixels
     assert f"{len(place(1).inside(box))} of 60 features" in explorer.heading.value
-    ranking = CachedSearch(searcher, place(1), 60, box).search(CONFIG).ranking
+    ranking = Searcher(searcher.database, config=CONFIG)(place(1).inside(box)).ranking
     assert f": ✓ {ranking.inliers[0]} inliers" in results(explorer)[0]
     assert shown(explorer) != before
     explorer.query_canvas.box = None  # a click
@@ -268,16 +267,16 @@ def test_message_is_shown_until_the_widget_is_ready(searcher, monkeypatch):
 
 def test_message_is_shown_during_a_slow_search_only(explorer, monkeypatch):
     monkeypatch.setattr(retrieval_explorer, "MESSAGE_DELAY", 0.0)
-    original = CachedSearch.search
+    original = Searcher.rank
 
-    def slow_search(cached, config):
+    def slow_search(searcher, query, neighbors):
         end = time.monotonic() + 30
         while "Searching" not in explorer.summary.value:
             assert time.monotonic() < end, "no message within 30 seconds"
             time.sleep(0.01)
-        return original(cached, config)
+        return original(searcher, query, neighbors)
 
-    monkeypatch.setattr(CachedSearch, "search", slow_search)
+    monkeypatch.setattr(Searcher, "rank", slow_search)
     explorer.neighbors.value = 5
     assert "have votes" in explorer.summary.value
 

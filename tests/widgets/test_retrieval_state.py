@@ -1,4 +1,4 @@
-"""Tests of searches with cached neighbors, and of the retrieval explorer's cards and summary."""
+"""Tests of the cards and the summary of the retrieval explorer."""
 
 from dataclasses import replace
 
@@ -11,17 +11,11 @@ from delfjax.datasets.benchmark import Truth
 from delfjax.features.database import Database
 from delfjax.plots.retrieval import RELEVANCE_MARKS, VERDICT_MARKS
 from delfjax.search.searcher import SearchConfig, Searcher
-from delfjax.types import Box
 from delfjax.widgets import retrieval_state
-from delfjax.widgets.retrieval_state import (
-    CachedSearch,
-    result_cards,
-    summarize,
-)
+from delfjax.widgets.retrieval_state import result_cards, summarize
 
 CONFIG = SearchConfig(neighbors=12)
 COUNT = 8
-BOX = Box(50.0, 80.0, 300.0, 330.0)
 
 
 @pytest.fixture(scope="module")
@@ -34,81 +28,17 @@ def searcher():
     return Searcher(Database.from_features(names, photos), config=CONFIG)
 
 
-def assert_same(result, other):
-    for part in ("images", "inliers", "votes"):
-        np.testing.assert_array_equal(getattr(result.ranking, part), getattr(other.ranking, part))
-    assert result.matches.keys() == other.matches.keys()
-    for image in result.matches:
-        inliers = (each.verifications[image].inliers for each in (result, other))
-        np.testing.assert_array_equal(*inliers)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"neighbors": 3},
-        {"neighbors": 1, "max_distance": 0.3},
-        {"max_distance": 0.2, "one_to_one": False},
-        {"ratio": 0.8},
-        {"verified": 1},
-        {"verified": 0},
-    ],
-)
-def test_results_are_those_of_a_searcher_with_the_same_settings(searcher, changes):
-    config = replace(CONFIG, **changes)
-    cached = CachedSearch(searcher, place(1), 20)
-    expected = Searcher(searcher.database, searcher.index, config)(place(1))
-    assert_same(cached.search(config), expected)
-    assert_same(cached.search(config), expected)
-
-
-def test_box_keeps_the_features_inside_it(searcher):
-    query = place(1)
-    cached = CachedSearch(searcher, query, 60, BOX)
-    part = query.inside(BOX)
-    assert 0 < len(part) < len(query)
-    np.testing.assert_array_equal(cached.features.positions, part.positions)
-    assert_same(cached.search(CONFIG), searcher(part))
-
-
-def test_matches_are_those_of_the_search_and_exist_for_unverified_photos(searcher):
-    cached = CachedSearch(searcher, place(1), 60)
-    result = cached.search(CONFIG)
-    for image, expected in result.matches.items():
-        matches = cached.matches(image, CONFIG)
-        np.testing.assert_array_equal(expected.query, matches.query)
-        np.testing.assert_array_equal(expected.database, matches.database)
-    unverified = cached.matches(2, replace(CONFIG, verified=0))
-    assert len(unverified) == len(result.matches[2])
-
-
-def test_more_neighbors_than_cached_are_refused(searcher):
-    cached = CachedSearch(searcher, place(1), 5)
-    with pytest.raises(ValueError, match="neighbors is 12; expected at most 5"):
-        cached.search(CONFIG)
-
-
-def test_small_database_can_have_fewer_features_than_neighbors():
-    database = Database.from_features(["one"], [place(0, count=7)])
-    searcher = Searcher(database, config=CONFIG)
-    assert_same(CachedSearch(searcher, place(0), 60).search(CONFIG), searcher(place(0)))
-
-
-# --- captions
-
-
 def test_card_has_rank_name_relevance_and_inliers_or_votes(searcher):
-    cached, truth = CachedSearch(searcher, place(1), 60), Truth(np.array([2]), np.array([3]))
+    truth = Truth(np.array([2]), np.array([3]))
     photo = np.zeros((48, 64, 3), np.uint8)
 
     def first_card(config, truth):
-        result = cached.search(config)
+        result = Searcher(searcher.database, searcher.index, config)(place(1))
         (card,) = result_cards(result, searcher.database, truth, lambda name: photo, 1)
         return card, result.ranking
 
     card, ranking = first_card(CONFIG, truth)
-    described = cached.search(CONFIG).verdicts[2].text
+    described = searcher(place(1)).verdicts[2].text
     assert card.lines == ("1  photo_2", described, f"✓ {ranking.inliers[0]} inliers")
     assert card.color == RELEVANCE_MARKS["correct"][1]
     card, ranking = first_card(CONFIG, None)
@@ -122,14 +52,14 @@ def test_card_has_rank_name_relevance_and_inliers_or_votes(searcher):
 
 def test_a_long_verdict_on_a_card_has_no_percentage(searcher, monkeypatch):
     monkeypatch.setattr(retrieval_state, "LINE_LENGTH", 12)
-    result = CachedSearch(searcher, place(1), 60).search(CONFIG)
+    result = searcher(place(1))
     photo = np.zeros((48, 64, 3), np.uint8)
     first, *_ = result_cards(result, searcher.database, None, lambda name: photo, 1)
     assert first.lines[1] == "same place" != result.verdicts[2].text
 
 
 def test_the_query_itself_is_marked(searcher):
-    result = CachedSearch(searcher, searcher.database.features(4), 60).search(CONFIG)
+    result = searcher(searcher.database.features(4))
     photo = np.zeros((48, 64, 3), np.uint8)
     for itself, described in ((4, "the query itself"), (None, "same place"), (5, "same place")):
         first, *others = result_cards(
@@ -142,7 +72,7 @@ def test_the_query_itself_is_marked(searcher):
 
 
 def test_summary_has_counts_time_and_average_precision(searcher):
-    result = CachedSearch(searcher, place(1), 60).search(CONFIG)
+    result = searcher(place(1))
     truth, no_positives = (Truth(np.array(each, int), np.array([3])) for each in ([2], []))
     found = len(result.ranking)
     summary = summarize(result, searcher.database, truth, 0.123)
