@@ -11,12 +11,13 @@ Axis names in shape annotations:
 ``h w``     rows and columns of an image, in pixels
 ``y x``     rows and columns of a feature map, in cells (one cell = 16 pixels of its pyramid level)
 ``c``       channels of a feature map (1024 at conv4)
-``n``       features of one photo, at most 1000
+``n``       features of one photo, by default at most 1000
 ``q``       query features
 ``m``       putative matches: pairs of similar features that are not yet verified
 ``d``       dimensions of a descriptor (40 after the PCA)
 ``k``       nearest neighbors of one query feature (60 by default)
 ``t``       features of the whole database
+``p``       photos of the database
 =========== =====================================================================================
 """
 
@@ -49,7 +50,7 @@ class Features:
     """Local features of one photo, sorted by score from high to low.
 
     Attributes:
-        positions: Centers of the receptive fields, ``(y, x)``, always inside the photo.
+        positions: Centers of the receptive fields (keypoints), ``(y, x)``, always inside the photo.
         scales: Factor by which the original photo was resized to compute the feature. The region
             that a feature describes is proportional to ``1 / scale``.
         scores: Score by which each feature was selected, such as its attention. Never negative.

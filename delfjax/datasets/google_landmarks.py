@@ -34,6 +34,7 @@ def load_v2(folder: Path) -> Benchmark:
 
     Raises:
         DatasetError: If a csv file cannot be read, or its content is invalid.
+        FileNotFoundError: If a csv file is missing.
     """
     numbers = {photo: number for number, photo in enumerate(read_labels(folder / "index.csv"))}
     halves = read_solution(folder / "retrieval_solution_v2.1.csv", numbers)
@@ -67,6 +68,7 @@ def load_v1(folder: Path) -> Benchmark:
     A query without a correct photo becomes a distractor query.
 
     Raises:
+        FileNotFoundError: If a csv file is missing.
         DatasetError: If a csv file is invalid, or no query shows a landmark of a database photo.
     """
     database, queries = _v1_labels(folder, "train"), _v1_labels(folder, "test")

@@ -26,7 +26,8 @@ def load(name: str, folder: Path) -> Benchmark:
     """Load ``roxford5k`` or ``rparis6k``. ``folder`` holds ``gnd_NAME.pkl`` and the folder ``jpg``.
 
     Raises:
-        DatasetError: If a file is missing or its content is invalid.
+        DatasetError: If the content of a file is invalid.
+        FileNotFoundError: If a file is missing.
         PhotoError: If the photo of a query cannot be read.
     """
     path = folder / f"gnd_{name}.pkl"

@@ -250,7 +250,7 @@ def own_photos(benchmark: Benchmark) -> dict[int, int]:
     return {row: images[photo] for row, photo in photos if photo in images}
 
 
-def _search_order(benchmark: Benchmark) -> Int[np.ndarray, " t"]:
+def _search_order(benchmark: Benchmark) -> Int[np.ndarray, " p"]:
     """Return the indices of the photos in the order in which they are searched."""
     return np.argsort([digest(name) for name in benchmark.database])
 
@@ -289,7 +289,7 @@ def _resolve(
 
 def _search(
     benchmark: Benchmark,
-    order: Int[np.ndarray, " t"],
+    order: Int[np.ndarray, " p"],
     config: RunConfig,
     searcher: Searcher | None,
     queries: Sequence[Features],
@@ -316,7 +316,7 @@ def _search(
 
 def _search_global(
     vector: Float[np.ndarray, " d"],
-    database: Float[np.ndarray, "t d"],
+    database: Float[np.ndarray, "p d"],
     expansion: ExpansionConfig | None,
 ) -> SearchResult:
     """Rank photos by global descriptors. Rank again with query expansion, if configured."""
@@ -330,7 +330,7 @@ def _search_global(
 def _search_local(
     searcher: Searcher,
     query: Features,
-    descriptors: tuple[Float[np.ndarray, " d"], Float[np.ndarray, "t d"]] | None,
+    descriptors: tuple[Float[np.ndarray, " d"], Float[np.ndarray, "p d"]] | None,
     config: RunConfig,
 ) -> SearchResult:
     """Search by local features, with query expansion, a shortlist and late fusion, if configured.

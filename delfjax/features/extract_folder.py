@@ -92,7 +92,7 @@ def extract_folder(
 
     Args:
         model: Model that extracts the features.
-        photos: Folder of photos. A string or ``Path`` includes the photos of all subfolders.
+        photos: Folder of photos. A string or ``Path`` includes the photos of all sub-folders.
         path: Folder of the store.
         config: Settings for learning the PCA. None: the defaults.
         client: Client of a Dask cluster whose workers extract the features, with the same result.

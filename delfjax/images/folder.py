@@ -176,14 +176,14 @@ class PhotoFolder:
 
 
 def scan(root: str | os.PathLike[str]) -> PhotoFolder:
-    """List the photos in a folder and its subfolders, without hidden files.
+    """List the photos in a folder and its sub-folders, without hidden files.
 
     A file is a photo if its suffix is one of `PHOTO_SUFFIXES`. Files with suffixes such as
     ``.json`` are not photos. A file with an unknown suffix is a photo if its first bytes are those
     of an image. Unreadable photos and broken links are listed, so that they are reported.
 
     Raises:
-        PhotoError: If the folder does not exist, contains no photo, or has an unreadable subfolder.
+        PhotoError: If the folder does not exist, contains no photo, or has an unreadable sub-folder.
     """
     root = Path(root)
     photos: tuple[list[str], list[str]] = [], []
@@ -198,7 +198,7 @@ def scan(root: str | os.PathLike[str]) -> PhotoFolder:
 
 
 def list_files(root: str | os.PathLike[str]) -> list[str]:
-    """List the files in a folder and its subfolders as sorted paths relative to the folder.
+    """List the files in a folder and its sub-folders as sorted paths relative to the folder.
 
     Hidden files and files of the operating system are left out. Links are followed, unless they
     lead to a folder that contains them. A broken link counts as a file.

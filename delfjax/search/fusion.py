@@ -22,14 +22,14 @@ from delfjax.types import Ranking
 WEIGHT = 0.75  # weight of the local score
 
 
-def rank_by_similarity(similarities: Float[np.ndarray, " t"]) -> SearchResult:
+def rank_by_similarity(similarities: Float[np.ndarray, " p"]) -> SearchResult:
     """Rank all database photos by their global similarity to a query. Ties are sorted by index."""
     return _rank(None, similarities, similarities, similarities)
 
 
 def fuse(
     result: SearchResult,
-    similarities: Float[np.ndarray, " t"],
+    similarities: Float[np.ndarray, " p"],
     *,
     features: int,
     weight: float = WEIGHT,
@@ -52,7 +52,7 @@ def fuse(
 
 
 def append_by_similarity(
-    result: SearchResult, similarities: Float[np.ndarray, " t"]
+    result: SearchResult, similarities: Float[np.ndarray, " p"]
 ) -> SearchResult:
     """Append the database photos that a ranking does not contain, sorted by global similarity.
 
@@ -70,9 +70,9 @@ def append_by_similarity(
 
 def _rank(
     result: SearchResult | None,
-    key: Float[np.ndarray, " t"],
-    similarities: Float[np.ndarray, " t"],
-    scores: Real[np.ndarray, " t"] | None,
+    key: Float[np.ndarray, " p"],
+    similarities: Float[np.ndarray, " p"],
+    scores: Real[np.ndarray, " p"] | None,
 ) -> SearchResult:
     """Rank all photos by key, then similarity, then index. Copy inliers and votes."""
     count = len(key)

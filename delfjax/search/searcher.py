@@ -116,7 +116,7 @@ class SearchResult:
         found = self.verifications.items()
         return {image: judge(self.matches[image], each, self.ransac) for image, each in found}
 
-    def renumber(self, images: Int[np.ndarray, " t"]) -> "SearchResult":
+    def renumber(self, images: Int[np.ndarray, " p"]) -> "SearchResult":
         """Return the result for a database in which photo ``i`` has the index ``images[i]``."""
         return replace(
             self,
