@@ -297,8 +297,7 @@ for row, result in ours.items():
 #
 # Each method ranks photos in three ways: by votes only, by the paper's rule (the number of inliers), and by our
 # verification (votes and inliers together, with scales, and with weights if attention selects). The last two columns are
-# the gains over votes only, with 95% intervals over landmarks. The result of our verification for DELF-noFT+ATT does not
-# exist yet.
+# the gains over votes only, with 95% intervals over landmarks.
 
 # %%
 large = runs.RESULTS / runs.PROFILES["full"].folder
@@ -310,8 +309,6 @@ measured = {
 
 
 def gain(name, other):
-    if name not in measured:
-        return ""
     found = dx.evaluation.significance.paired_difference([measured[name]], [measured[other]])
     return f"{found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
 
@@ -320,14 +317,14 @@ def gain(name, other):
 rows = []
 for name in methods[::-1]:
     rules = f"{name}_votes", name, f"{name}_aware"
-    shown = (f"{measured[rule]['value']:.1f}" if rule in measured else "" for rule in rules)
+    shown = (f"{measured[rule]['value']:.1f}" for rule in rules)
     rows.append((runs.title(name), *shown, gain(rules[1], rules[0]), gain(rules[2], rules[0])))
 header = ("mAP", "votes only", "paper's rule", "our verification", "paper's gain", "our gain")
 tables.Table(header=header, rows=tuple(rows))
 
 # %% [markdown]
 # *The worse the votes are, the more RANSAC gains: most for DELF-noFT, which selects many features of the background. After
-# fine-tuning, the number of inliers gains nothing. Our verification gains with DELF+FT; with DELF+FT+ATT its interval
+# fine-tuning, the number of inliers gains nothing. Our verification gains with three methods; with DELF+FT+ATT its interval
 # contains 0.*
 #
 # Why not inliers alone? Some correct photos, often from another side, have no more inliers than a wrong photo has by
