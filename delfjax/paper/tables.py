@@ -1,4 +1,4 @@
-"""Compare the paper's Table 1 with our results, in tables as text and Markdown.
+"""Compare the paper's Table 1 with our results, in tables as text, Markdown and HTML.
 
 Rows are methods, and columns are benchmarks. The paper has values for Oxford5k and Paris6k. Our
 values are for the benchmarks that could be run. A dash marks a missing value.
@@ -7,6 +7,7 @@ values are for the benchmarks that could be run. A dash marks a missing value.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,19 @@ class Table:
         below = [f"- {_escape(line)}" for line in self._below()]
         return "\n".join([*lines, "", *below]).rstrip("\n")
 
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{escape(title)}</th>" for title in self.header)
+        body = "".join(
+            f"<tr><th style='text-align:left'>{escape(name)}</th>"
+            + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+            + "</tr>"
+            for name, *cells in self.rows
+        )
+        below = "<br>".join(escape(line) for line in self._below())
+        return (
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f"<p><small>{below}</small></p>"
+        )
 
     def _below(self) -> list[str]:
         numbered = [f"({number}) {note}" for number, note in enumerate(self.notes, start=1)]

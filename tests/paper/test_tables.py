@@ -1,6 +1,7 @@
 """Table 1 beside our results, in three formats, and the list of all results."""
 
 import re
+from html.parser import HTMLParser
 
 import pytest
 
@@ -137,6 +138,23 @@ def test_every_result_has_a_row(tmp_path):
         "a       7                    ms a query",
         "b_ox    83.25  [80, 86]      mAP",
     ]
+
+
+def test_html_is_escaped_and_complete():
+    class Counter(HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.tags = []
+
+        def handle_starttag(self, tag, attrs):
+            self.tags.append(tag)
+
+    page = Table(header=("<b>", "x"), rows=(("a & b", "1"),), notes=("<i>",))._repr_html_()
+    counter = Counter()
+    counter.feed(page)
+    assert "b" not in counter.tags
+    assert "i" not in counter.tags
+    assert (counter.tags.count("tr"), counter.tags.count("td")) == (2, 1)
 
 
 def test_a_file_without_map_is_an_error(tmp_path):
