@@ -128,9 +128,10 @@ def update_store(
     config: PCAConfig | None = None,
     client: Client | None = None,
 ) -> FeatureStore:
-    """Extract the features of new and changed photos into an open store; see `extract_folder`.
+    """Extract the features of new and changed photos into a store.
 
-    ``config=None``: the descriptors are not reduced.
+    Arguments, result and errors are those of `extract_folder`. With ``config=None``, descriptors are
+    not reduced.
     """
     sources = store.sources
     recorded = {name: sources[name] for name in photos.names if name in sources}

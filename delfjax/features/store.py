@@ -129,9 +129,9 @@ class FeatureStore:
 
     Raises:
         StoreError: If there is no store and ``made_by`` is None, if the store was made with other
-            settings, if its file is damaged or cannot be read or written,
-            if another process writes when a ``with`` block starts, if a photo is not in the store,
-            or if a write happens outside of a ``with`` block.
+            settings, if its file is damaged or cannot be read or written, if another process writes
+            when a ``with`` block starts, if a photo is not in the store, or if a write happens
+            outside of a ``with`` block.
     """
 
     def __init__(self, path: Path | str, made_by: Mapping[str, Any] | None = None) -> None:
@@ -206,7 +206,7 @@ class FeatureStore:
             self._lock = None
 
     def write(self, name: str, features: Features, source: PhotoSource | None = None) -> None:
-        """Add the features of a photo. Descriptors are rounded to half precision.
+        """Add the features of a photo. Local descriptors are rounded to half precision.
 
         A photo that is already in the store is not replaced; call `remove` first. ``source``
         records the file of the photo, so that later changes of the file are noticed.
@@ -357,7 +357,7 @@ class FeatureStore:
         return Database.from_features(names, features, attention=attention)
 
     def _read(self, name: str) -> tuple[Features, PhotoSource | None]:
-        """Return the features of a photo, with descriptors in half precision, and its source."""
+        """Return the features of a photo, in the precision of the file, and its source."""
         key, checksum, *values = self._select("SELECT * FROM photos WHERE name = ?", name)
         with store_errors(self._file):
             if checksum != _checksum(key, *values):
