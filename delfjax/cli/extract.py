@@ -26,7 +26,7 @@ from delfjax.provenance import hardware, versions
 from delfjax.ranges import COUNT
 from delfjax.search.exact import ExactIndex
 from delfjax.search.hloc import export_hloc
-from delfjax.search.index import NEIGHBORS, IndexConfig, build_index
+from delfjax.search.index import NEIGHBORS, IndexConfig, build_index, check_no_folder
 from delfjax.search.photo_search import remove_photos
 from delfjax.search.searcher import SearchConfig, Searcher
 
@@ -111,6 +111,7 @@ def index(options: argparse.Namespace) -> int:
     path = default_index(options.store)
     check_outputs(options, path)
     check_folder("STORE", path.parent)
+    check_no_folder(path)
     store = open_store(options.store)
     IndexConfig(kind=options.index).check(store.dimensions)
     database = store.gather()

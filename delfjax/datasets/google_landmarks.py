@@ -68,8 +68,8 @@ def load_v1(folder: Path) -> Benchmark:
     A query without a correct photo becomes a distractor query.
 
     Raises:
-        FileNotFoundError: If a csv file is missing.
         DatasetError: If a csv file is invalid, or no query shows a landmark of a database photo.
+        FileNotFoundError: If a csv file is missing.
     """
     database, queries = _v1_labels(folder, "train"), _v1_labels(folder, "test")
     if (folder / "index.csv").exists():
@@ -99,6 +99,7 @@ def read_labels(path: Path) -> dict[str, int | None]:
 
     Raises:
         DatasetError: If the file cannot be read, or a line is invalid.
+        FileNotFoundError: If the file does not exist.
     """
     labels: dict[str, int | None] = {}
     for location, row in _read_rows(path, LABEL_HEADERS):
@@ -123,6 +124,7 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
 
     Raises:
         DatasetError: If the file cannot be read, a line is invalid, or a photo is not in ``index``.
+        FileNotFoundError: If the file does not exist.
     """
     halves: dict[str, dict[str, tuple[str, ...]]] = {half: {} for half in PROTOCOLS.values()}
     for location, row in _read_rows(path, (("id", "images", "Usage"),)):

@@ -26,8 +26,8 @@ def load(name: str, folder: Path) -> Benchmark:
     """Load ``roxford5k`` or ``rparis6k``. ``folder`` holds ``gnd_NAME.pkl`` and the folder ``jpg``.
 
     Raises:
-        DatasetError: If the content of a file is invalid.
-        FileNotFoundError: If a file is missing.
+        DatasetError: If the content of ``gnd_NAME.pkl`` is invalid, or a photo is missing.
+        FileNotFoundError: If ``gnd_NAME.pkl`` or the folder ``jpg`` is missing.
         PhotoError: If the photo of a query cannot be read.
     """
     path = folder / f"gnd_{name}.pkl"

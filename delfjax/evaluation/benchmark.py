@@ -164,11 +164,12 @@ def evaluate(
     _readable(benchmark, report)  # before the extraction
     searcher: Searcher | None = None
     queries: list[Features] = []
-    describe: Callable[[Sequence[str]], Float[np.ndarray, "b d"]] | None = None
+    global_vectors: Callable[[Sequence[str]], Float[np.ndarray, "b d"]] | None = None
+    vectors: tuple[Float[np.ndarray, "q d"], Float[np.ndarray, "p d"]] | None = None
     if config.global_descriptor is not None:
         path = _cache_path(benchmark, inputs, asdict(config.global_descriptor))
         with _timed(seconds, "extract global"):
-            describe = _global_descriptors(
+            global_vectors = _global_descriptors(
                 model, config.global_descriptor, benchmark, path, config, report
             )
     if config.uses_local_features:
@@ -180,11 +181,13 @@ def evaluate(
                 report.update(features.report)
     benchmark = _readable(benchmark, report)
     order = _search_order(benchmark)
+    names, searched = benchmark.query_photos.names, [benchmark.database[n] for n in order]
+    if global_vectors is not None:
+        with _timed(seconds, "load global"):
+            vectors = global_vectors(names), global_vectors(searched)
     if config.uses_local_features:
         with _timed(seconds, "load"):
-            searched = [benchmark.database[image] for image in order]
             database = config.search.load_database(features, searched)
-            names = benchmark.query_photos.names
             queries = [config.search.limit_features(features.read(name)) for name in names]
         with _timed(seconds, "build index"):
             # With a shortlist, each query searches few photos; an index over all of them would be unused.
@@ -198,7 +201,7 @@ def evaluate(
                     exact=build_index(database.descriptors, "exact"),
                 )
     with _timed(seconds, "search"):
-        results = _search(benchmark, order, config, searcher, queries, describe)
+        results = _search(benchmark, order, config, searcher, queries, vectors)
     return Evaluation(
         benchmark=benchmark,
         results=results,
@@ -293,23 +296,21 @@ def _search(
     config: RunConfig,
     searcher: Searcher | None,
     queries: Sequence[Features],
-    describe: Callable[[Sequence[str]], Float[np.ndarray, "b d"]] | None,
+    vectors: tuple[Float[np.ndarray, "q d"], Float[np.ndarray, "p d"]] | None,
 ) -> list[SearchResult]:
     """Search the database for every query, then for every distractor query.
 
-    The searcher has the photos of the database in the given order.
+    The searcher has the photos of the database in the given order, and so have the global descriptors
+    of the database, the second array of ``vectors``. The first array is those of the queries.
     """
-    names = benchmark.query_photos.names
-    if describe is not None:
-        database = describe([benchmark.database[image] for image in order])
-        vectors = describe(names)
     results = []
-    for row in tqdm(range(len(names)), desc="search", unit="query", leave=None):
-        if searcher is None:  # a `RunConfig` has local features or global descriptors
-            result = _search_global(vectors[row], database, config.expansion)
-        else:
-            both = None if describe is None else (vectors[row], database)
+    for row in tqdm(range(len(benchmark.all_queries)), desc="search", unit="query", leave=None):
+        both = None if vectors is None else (vectors[0][row], vectors[1])
+        if searcher is not None:
             result = _search_local(searcher, queries[row], both, config)
+        else:
+            assert both is not None  # a `RunConfig` has local features or global descriptors
+            result = _search_global(*both, config.expansion)
         results.append(result.renumber(order))
     return results
 
@@ -405,10 +406,10 @@ def _global_descriptors(
         report.update(store.report)
     if whitening is None:
         return lambda names: store.gather(names).descriptors
-    # One file for each folder: photos of two folders may have the same names.
+    # One store for each folder: photos of two folders may have the same names.
     key = digest(str(whitening.root.resolve()))[:12]
-    file = path.with_name(f"{path.name}-whitening-{key}")
-    pca, failed = fit_whitening(extractor, whitening, file, dimensions=config.whitening_dimensions)
+    other = path.with_name(f"{path.name}-whitening-{key}")
+    pca, failed = fit_whitening(extractor, whitening, other, dimensions=config.whitening_dimensions)
     report.failed.update({str(whitening.path(name)): error for name, error in failed.items()})
     return lambda names: pca(store.gather(names).descriptors)
 

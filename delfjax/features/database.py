@@ -31,7 +31,7 @@ class Database:
 
     names: tuple[str, ...]
     offsets: Int[np.ndarray, " _"]
-    image_sizes: Int[np.ndarray, "b 2"]
+    image_sizes: Int[np.ndarray, "p 2"]
     positions: Float[np.ndarray, "t 2"]
     scales: Float[np.ndarray, " t"]
     scores: Float[np.ndarray, " t"]
@@ -72,7 +72,7 @@ class Database:
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @cached_property
-    def mean_scores(self) -> Float[np.ndarray, " b"]:
+    def mean_scores(self) -> Float[np.ndarray, " p"]:
         """Mean score of the features of each photo. 0 for a photo without features."""
         sums = np.bincount(self.photo_indices, self.scores, minlength=len(self))
         means: np.ndarray = sums / np.maximum(np.diff(self.offsets), 1)

@@ -130,8 +130,8 @@ def update_store(
 ) -> FeatureStore:
     """Extract the features of new and changed photos into a store.
 
-    Arguments, result and errors are those of `extract_folder`. With ``config=None``, descriptors are
-    not reduced.
+    ``model`` may also compute global descriptors, and ``config=None`` means that descriptors are not
+    reduced. Otherwise, arguments, result and errors are those of `extract_folder`.
     """
     sources = store.sources
     recorded = {name: sources[name] for name in photos.names if name in sources}
@@ -196,8 +196,8 @@ def _extract(
 ) -> Iterator[tuple[str, PhotoSource | None, Features | PhotoError]]:
     """Extract photos here or on a cluster. Reduce their descriptors if the PCA is known.
 
-    Descriptors are rounded to half precision first, as those of the sample for the PCA, so that an
-    interrupted run gives the same store.
+    Before the reduction, descriptors are rounded to half precision, as those of the sample for the PCA,
+    so that an interrupted run gives the same store.
     """
     if client:
         names = list(names)

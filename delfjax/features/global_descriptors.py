@@ -121,7 +121,11 @@ def extract_global_descriptors(
 ) -> FeatureStore:
     """Compute the global descriptors of new and changed photos, and keep them in a feature store.
 
-    The store has one feature for each photo, in single precision. Errors: see `update_store`.
+    The store has one feature for each photo, in single precision.
+
+    Raises:
+        StoreError: If the store was made with another model or configuration, or if another process
+            writes to it.
     """
     model = extractor.extractor
     made_by = {"backbone": model.spec.name, "model": model.checksum}

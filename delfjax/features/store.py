@@ -27,6 +27,7 @@ from delfjax.images.reading import PhotoError
 from delfjax.types import ARRAYS, Features
 
 FILE = "features.sqlite"
+OLD_FILE = "store.json"  # in stores of earlier versions
 COMMIT_SECONDS = 10.0  # a photo waits in memory at most this long, if others follow
 WAIT_SECONDS = 60  # to wait for a commit or for readers of another process
 # A writer keeps up to 256 MB of changes in memory. With more, readers wait for its next commit.
@@ -51,7 +52,10 @@ UNAVAILABLE = (
 
 
 def feature_type(dimensions: int, precision: str = "<f2") -> np.dtype:
-    """Return the type of a stored feature, whose descriptor has ``dimensions`` numbers."""
+    """Return the type of a stored feature, whose descriptor has ``dimensions`` numbers.
+
+    ``precision`` is the NumPy type of these numbers.
+    """
     return np.dtype(
         [
             ("positions", "<f4", (2,)),
@@ -63,8 +67,8 @@ def feature_type(dimensions: int, precision: str = "<f2") -> np.dtype:
 
 
 def is_store(path: Path) -> bool:
-    """Return whether a folder holds a feature store."""
-    return (path / FILE).exists()
+    """Return whether a folder holds a feature store of this or of an earlier version."""
+    return (path / FILE).exists() or (path / OLD_FILE).exists()
 
 
 @contextmanager
@@ -121,17 +125,18 @@ class FeatureStore:
 
     Args:
         path: The folder. It is created if it does not exist and ``made_by`` is given.
-        made_by: Model and settings of extraction and PCA. None opens an existing store.
+        made_by: Model and settings of extraction and PCA. None opens an existing store. Descriptors
+            have half precision, or single precision if the settings have the key ``"global"``.
 
     Attributes:
         made_by: The settings as read from JSON (tuples become lists).
-        report: Result of the last `extract_folder` into this store.
+        report: Result of the last `extract_folder` or `update_store` into this store.
 
     Raises:
         StoreError: If there is no store and ``made_by`` is None, if the store was made with other
-            settings, if its file is damaged or cannot be read or written, if another process writes
-            when a ``with`` block starts, if a photo is not in the store, or if a write happens
-            outside of a ``with`` block.
+            settings or by an earlier version, if its file is damaged or cannot be read or written,
+            if another process writes when a ``with`` block starts, if a photo is not in the store,
+            or if a write happens outside of a ``with`` block.
     """
 
     def __init__(self, path: Path | str, made_by: Mapping[str, Any] | None = None) -> None:
@@ -140,6 +145,11 @@ class FeatureStore:
         self._file = self.path / FILE
         self._lock: Lock | None = None
         self._changed_since = 0.0  # time of the first change that is not on disk yet
+        if (self.path / OLD_FILE).exists():
+            raise StoreError(
+                f"{self.path}: this feature store was written by an earlier version of delfjax. "
+                f"Fix: {EXTRACT_AGAIN} (delfjax extract PHOTOS STORE)"
+            )
         if made_by is not None:
             settings = json.dumps(made_by).encode()
             create_in_folder(

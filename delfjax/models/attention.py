@@ -39,7 +39,7 @@ def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
 class Attention(nnx.Module):
     """Attention head, which computes the score ``alpha(f) = softplus(w2 . relu(W1 f + b1) + b2)``.
 
-    ``f`` is conv4 (see below). ``W1`` and ``b1`` are kernel and bias of a 1x1 convolution, and
+    ``f`` is conv4 (see below). ``W1`` and ``b1`` are kernel and bias of the first 1x1 convolution, and
     ``w2`` and ``b2`` those of the second. ``w2`` is initialized with 0, so all scores are equal at
     first. The official code has a batch norm after the first convolution. The paper does not
     mention a batch norm, and this class has none. docs/differences.md measures both choices.

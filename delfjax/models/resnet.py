@@ -60,7 +60,7 @@ class ResNetSpec:
 
     @property
     def channels(self) -> int:
-        """Number of channels of conv4, which are the local descriptor of models without a projection."""
+        """Number of channels of conv4. Without a projection, a local descriptor has as many dimensions."""
         return 4 * self.width * EXPANSION
 
     def bottlenecks(self, stage: int) -> Iterator[tuple[int, int, tuple[int, int]]]:

@@ -131,9 +131,11 @@ class Index(ABC):
                 it with the checksum of the database to search.
 
         Raises:
+            IndexFileError: If the path is a folder, such as an index of an earlier version.
             StoreError: If the file cannot be written.
         """
         path = Path(path)
+        check_no_folder(path)
         settings, tensors = self._content()
         header = {
             "kind": self.kind,
@@ -220,6 +222,7 @@ def load_index(path: Path | str, *, database: str | None = None) -> Index:
         ImportError: If the index needs a package that is not installed.
     """
     path = Path(path)
+    check_no_folder(path)
     if not path.exists():
         raise IndexFileError(f"{path}: no index here. Fix: {FIX}")
     with reading(path, f"an index of delfjax {__version__}", fix=FIX, error=IndexFileError):
@@ -235,6 +238,15 @@ def load_index(path: Path | str, *, database: str | None = None) -> Index:
         if len(index) != header["descriptors"]:
             raise ValueError(f"it has {len(index)} descriptors, not {header['descriptors']}")
         return index
+
+
+def check_no_folder(path: Path) -> None:
+    """Raise an `IndexFileError` if a folder is in the place of the file of an index."""
+    if path.is_dir():
+        raise IndexFileError(
+            f"{path}: found a folder, such as an index of an earlier version; expected a file. "
+            f"Fix: remove the folder, and {FIX}"
+        )
 
 
 def _to_half(array: np.ndarray) -> np.ndarray:

@@ -123,8 +123,10 @@ def search_photos(
         raise ValueError("queries is empty; expected at least one photo. Fix: add a query")
     load = photos if callable(photos) else lambda name: read_image(Path(str(photos)) / name)
     display(HTML(notice("Compiling the search. This takes a few seconds …")))
-    explorer = RetrievalExplorer(searcher, load, queries, truths or {}, model)
-    clear_output()  # the widget replaces the message
+    try:
+        explorer = RetrievalExplorer(searcher, load, queries, truths or {}, model)
+    finally:
+        clear_output()  # the widget replaces the message
     explorer.status.value = block(html.escape(message)) if message else ""
     return explorer
 
@@ -329,7 +331,7 @@ class RetrievalExplorer(VBox):
         try:
             photo = read_upload(change["new"][0])
             features = self._searcher.reduce(self._model(photo))
-            self._searcher.index.search(features.descriptors, 1)  # an error if sizes differ
+            self._searcher.index.search(features.descriptors[:0], 1)  # an error if sizes differ
             self._photos[name], self._features[name] = photo, features
             self._truths.pop(name, None)  # this is the truth of another photo with the same name
             self._show_queries([*self._photos].index(name))

@@ -371,7 +371,7 @@ def test_the_whitening_is_learned_from_other_photos(benchmark, tmp_path, cache):
     found = run(benchmark, whitened)
     assert whitenings() == 1
     run(benchmark, replace(whitened, whitening=str(flat(tmp_path / "other", 8).root)))
-    assert whitenings() == 2, "one file for each folder"
+    assert whitenings() == 2, "one store for each folder"
     assert ", global gem, whitened, " in found.summary()["what"]
     assert rankings(found) != rankings(run(benchmark, GLOBAL))
 

@@ -80,7 +80,7 @@ def test_stages_that_do_not_fit_are_refused(fields, message):
         RunConfig(**fields)
 
 
-def test_stages_are_named_for_tables():
+def test_optional_methods_are_named_for_tables():
     assert RunConfig().optional_methods == []
     assert EVERYTHING.optional_methods == ["global gem", "fused at 0.25", "alpha expansion"]
 

@@ -117,7 +117,7 @@ def test_broken_photos_are_reported(tmp_path):
     ("other", "message"),
     [({"pooling": "mac"}, "made with global = "), ({"longest": 32}, "'longest': 64")],
 )
-def test_a_file_made_with_other_settings_is_refused(photos, tmp_path, other, message):
+def test_a_store_made_with_other_settings_is_refused(photos, tmp_path, other, message):
     path = tmp_path / "gem"
     extract_global_descriptors(global_extractor(), photos, path)
     with pytest.raises(StoreError, match=message):

@@ -256,13 +256,39 @@ def test_an_upload_with_the_name_of_a_database_photo_is_not_that_photo(uploader)
     assert not any("the query itself" in each for each in results(uploader))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"neighbors": 1},
+        {"neighbors": 3, "distance": 0.9},
+        {"neighbors": 60},
+        {"verification": False},
+    ],
+)
+def test_results_are_those_of_a_searcher_with_the_same_settings(explorer, searcher, changes):
+    for control, value in changes.items():
+        getattr(explorer, control).value = value
+    expected = Searcher(searcher.database, searcher.index, explorer.config)(place(1)).ranking
+    for part in ("images", "inliers", "votes"):
+        found = getattr(explorer._result.ranking, part)
+        np.testing.assert_array_equal(found, getattr(expected, part))
+
+
+def test_a_database_can_have_fewer_features_than_neighbors():
+    database = Database.from_features(["square"], [place(0, count=7)])
+    small = Searcher(database, config=CONFIG)
+    assert len(results(search_photos(small, load, {"square": place(0)}))) == 1
+
+
 def test_message_is_shown_until_the_widget_is_ready(searcher, monkeypatch):
     calls = []
+    rank = Searcher.rank
+    monkeypatch.setattr(Searcher, "rank", lambda *each: calls.append("searched") or rank(*each))
     monkeypatch.setattr(retrieval_explorer, "display", lambda shown: calls.append(shown.value))
     monkeypatch.setattr(retrieval_explorer, "clear_output", lambda: calls.append("cleared"))
     assert isinstance(search_photos(searcher, load, {"square": place(1)}), RetrievalExplorer)
     assert "Compiling the search" in calls[0]
-    assert calls[1:] == ["cleared"]
+    assert calls[1:] == ["searched", "cleared"]
 
 
 def test_message_is_shown_during_a_slow_search_only(explorer, monkeypatch):
