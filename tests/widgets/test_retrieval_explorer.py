@@ -157,9 +157,10 @@ def test_click_on_a_result_shows_its_matches(explorer):
     assert shown(explorer) == before
 
 
-def test_unverified_results_show_their_putative_matches(explorer):
+def test_unverified_results_show_their_putative_matches(explorer, searcher):
     explorer.verification.value = False
-    assert "putative matches, not verified" in explorer.caption.value
+    count = len(searcher(place(1)).matches[2])
+    assert f"{count:,} putative matches, not verified" in explorer.caption.value
 
 
 def test_maximum_distance_of_the_searcher_is_offered(searcher):
