@@ -36,8 +36,8 @@ class PyramidConfig:
 
     Attributes:
         scales: Factors by which the photo is resized, one per level, 0.01 to 16.
-        longest: Maximum length of the longer side of a photo, 16 to 16,384 pixels. Larger photos are shrunk
-            before ``scales`` are applied. The default is the size of Oxford and Paris photos.
+        longest: Maximum length of the longer side of a photo, 16 to 16,384 pixels. Larger photos are
+            shrunk before ``scales`` are applied. The default is the size of Oxford and Paris photos.
         resizing: ``"antialiased"``, or ``"tensorflow1"`` as in the official code of 2017: bilinear
             interpolation without a filter, which aligns the top left pixels of both images.
             Positions are then computed as in the official code, too.

@@ -44,8 +44,8 @@ class RansacConfig:
         scale_aware: Whether to use the scales of the features, if they are known. The threshold of a
             match is then ``residual`` divided by the scale of its database feature. The factor by
             which the map changes lengths at the match must equal the ratio of the two scales
-            (query to database), within a factor of 2. Not in the paper. Saved settings
-            that lack this field use False.
+            (query to database), within a factor of 2. Not in the paper. Saved settings that lack
+            this field use False.
         model: Kind of map from the query to the database photo. Always affine, as in the paper.
         hypotheses: Number of maps computed from random samples (1000 in the official code). At
             least ``screened``.

@@ -33,7 +33,7 @@ class ProductQuantizationConfig:
     Attributes:
         lists: Maximum number of inverted lists. A small database has fewer lists.
         parts: Number of sub-vectors of a descriptor. It must divide the number of dimensions.
-        bits: Number of bits of the code of a sub-vector, 1 to 16. A sub-vector has ``2 ** bits`` centers.
+        bits: Number of bits of the code of a sub-vector, 1 to 16. There are ``2 ** bits`` centers.
         probes: Default number of lists that are searched for a query.
         seed: Random seed for learning the centers.
     """

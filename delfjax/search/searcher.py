@@ -2,11 +2,10 @@
 
 The index finds the 60 nearest database features of each query feature. A query feature and its
 nearest neighbor in a photo are a putative match, unless the neighbor is nearer to another query
-feature. Each putative match is a vote for the photo.
-RANSAC verifies the best photos by votes. It finds the matches that agree with one map between two
-photos (inliers). In the paper, the photos with most inliers come first. By default, the score of a
-photo is the sum of weighted votes and weighted inliers. A match has a high weight if both of its
-features have high attention scores.
+feature. Each putative match is a vote for the photo. RANSAC verifies the best photos by votes. It finds
+the matches that agree with one map between two photos (inliers). In the paper, the photos with most
+inliers come first. By default, the score of a photo is the sum of weighted votes and weighted inliers.
+A match has a high weight if both of its features have high attention scores.
 """
 
 from collections.abc import Sequence
@@ -38,8 +37,8 @@ class SearchConfig:
         neighbors: Number of nearest database features found for each query feature (``K``).
         max_distance: Maximum L2 distance of a neighbor (0.8 in the official ``match_images``, 0.9
             in ``image_reranking``). The default is infinity, because the paper gives no limit.
-        ratio: Maximum ratio, above 0 and at most 1, of the distance of a neighbor to the distance of the ``K``-th neighbor.
-            The ``K``-th neighbor represents the background (McCann and Lowe, "Local naive Bayes
+        ratio: Maximum ratio, above 0 and at most 1, of the distance of a neighbor to the distance of
+            the ``K``-th neighbor, which represents the background (McCann and Lowe, "Local naive Bayes
             nearest neighbor", CVPR 2012). A test with the second neighbor would reject landmarks
             that several photos show. 1 disables the test. Not in the paper.
         one_to_one: Whether each database feature keeps only its nearest query feature. If not, one

@@ -127,7 +127,7 @@ class OptimizerConfig:
     from ``train.py`` of the official code. The weight decay comes from a later re-implementation.
 
     Attributes:
-        steps: Number of updates of the parameters, one per batch. Not the steps 1 and 2 of the paper.
+        steps: Number of updates of the parameters, one per batch; not step 1 or 2 of the paper.
         learning_rate: Maximum learning rate.
         kind: Optimizer: ``"sgd"`` or ``"adamw"``.
         momentum: Momentum of SGD. AdamW ignores this value.
@@ -229,8 +229,8 @@ def small_config(variant: Variant = "finetune") -> TrainingConfig:
 
     Step 1 trains only conv4 of the backbone. Step 2 uses smaller crops than `paper_config`, with
     the same ``gammas``. Each step takes 400 updates, or five to six minutes on two cores. The values
-    were chosen by the loss and accuracy on held-out photos. On 49 rendered landmarks,
-    with one seed, the network of step 1 classifies 84% of the held-out photos correctly.
+    were chosen by the loss and accuracy on held-out photos. On 49 rendered landmarks, with one seed, the
+    network of step 1 classifies 84% of the held-out photos correctly.
 
     Args:
         variant: Parts to train; see ``variant`` of `ClassifierConfig`.
