@@ -47,6 +47,6 @@ def test_command_lists_the_models(capsys):
     assert main(["models"]) == 0
     text = capsys.readouterr().out
     assert f"{DEFAULT_MODEL} (the default)\n" in text
-    assert "mAP       rendered 79.2, real 77.3 / 78.8\n" in text
+    assert "mAP       rendered 79.2, real 79.5 / 83.2\n" in text
     assert main(["models", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["models"]["delf_ft"]["real"] == [73.2, 77.4]
