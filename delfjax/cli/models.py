@@ -16,8 +16,8 @@ from delfjax.models.zoo import ModelCard, model_cards
 from delfjax.provenance import to_plain
 
 NOTE = (
-    "mAP in percent, by the paper's rule of verification.\n"
-    "rendered: the benchmark rendered+places, 100 features per photo.\n"
+    "mAP in percent.\n"
+    "rendered: the benchmark rendered+places, 100 features per photo, by the paper's rule of verification.\n"
     "real: 426 web photos of seven landmarks, 100 / 1000 features per photo.\n"
     "Choose a model by --model NAME or, in Python, delfjax.load(NAME)."
 )
