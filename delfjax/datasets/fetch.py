@@ -130,5 +130,5 @@ def _link_photos(photos: Path, link: Path) -> None:
     try:
         link.symlink_to(target, target_is_directory=True)
     except OSError as error:  # on Windows, some users may not create links
-        found = f"has no .jpg files, and cannot be linked to {target} ({error.strerror})"
+        found = f"holds no .jpg files, and cannot be linked to {target} ({error.strerror})"
         raise invalid(link, found, fix=f"remove {link}, or copy {photos} to this path") from error

@@ -125,6 +125,7 @@ def search_photos(
     display(HTML(notice("Compiling the search. This takes a few seconds …")))
     try:
         explorer = RetrievalExplorer(searcher, load, queries, truths or {}, model)
+        explorer._search_neighbors()  # again, because the time of the first search includes compilation
     finally:
         clear_output()  # the widget replaces the message
     explorer.status.value = block(html.escape(message)) if message else ""

@@ -289,7 +289,7 @@ def test_message_is_shown_until_the_widget_is_ready(searcher, monkeypatch):
     monkeypatch.setattr(retrieval_explorer, "clear_output", lambda: calls.append("cleared"))
     assert isinstance(search_photos(searcher, load, {"square": place(1)}), RetrievalExplorer)
     assert "Compiling the search" in calls[0]
-    assert calls[1:] == ["searched", "cleared"]
+    assert calls[1:] == ["searched", "searched", "cleared"]
 
 
 def test_message_is_shown_during_a_slow_search_only(explorer, monkeypatch):
