@@ -3,7 +3,8 @@
 A *variant* is a run of the tables with one change. The variants of training are trained on the small rendered training set
 with the settings of `small_config`, once each. Backbones are evaluated with selection by norm, and attention
 heads on the ImageNet backbone with selection by attention. The other variants evaluate ``delf_ft_att``. The last two
-rows are on the large set. The effect is the mAP of the variant minus the mAP without the change, with a 95% interval over landmarks.
+rows are on the large set. The effect is the mAP of the variant minus the mAP without the change, with a 95% interval
+over landmarks.
 
 Trained models are saved in build/differences, so an interrupted study continues.
 """

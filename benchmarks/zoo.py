@@ -2,7 +2,7 @@
 
 The folder of photos has the layout of ``scenes`` in `benchmarks.verification_study`: one sub-folder per place,
 and ``cameras/NAME.camera`` with the true camera of a photo. Every photo is a query, and the default
-verification of searches verifies the best 100 photos by votes. A pair of photos is *true* if the cameras look
+verification of searches verifies the 100 photos with the highest sum of votes. A pair of photos is *true* if the cameras look
 at one place in directions that differ by less than 30 degrees, and *false* if the photos are of different
 places and were verified. Other pairs do not count. A pair is *accepted* if its verdict is ``"same place"``.
 """

@@ -487,10 +487,9 @@ print(f"inliers: {counts.max()} by hand, {check.num_inliers} by the library")
 # %% [markdown]
 # ## Does verification improve the ranking?
 #
-# The 100 photos with most votes are verified (the default weights the votes). We compare three rankings: by votes alone, by
-# the *paper's rule*, and by
-# the default of delfjax, which the next section explains. The paper's rule ranks by the number of inliers. The paper
-# gives no threshold; the 20 pixels are those of the official code.
+# The 100 photos with the highest sum of votes are verified. We compare three rankings: by votes alone, by the *paper's
+# rule*, and by the default of delfjax, which the next section explains. The paper's rule ranks by the number of inliers.
+# The paper gives no threshold; the 20 pixels are those of the official code.
 
 # %%
 default = dx.RunConfig(

@@ -300,8 +300,8 @@ def _search(
 ) -> list[SearchResult]:
     """Search the database for every query, then for every distractor query.
 
-    The searcher has the photos of the database in the given order, and so have the global descriptors
-    of the database, the second array of ``vectors``. The first array is those of the queries.
+    ``vectors`` holds the global descriptors of the queries and of the database. The searcher and the
+    descriptors have the photos of the database in the given order.
     """
     results = []
     for row in tqdm(range(len(benchmark.all_queries)), desc="search", unit="query", leave=None):

@@ -128,9 +128,13 @@ def extract_global_descriptors(
             writes to it.
     """
     model = extractor.extractor
-    made_by = {"backbone": model.spec.name, "model": model.checksum}
-    store = FeatureStore(path, made_by | {"global": asdict(extractor.config)})
-    return update_store(store, extractor, photos)
+    made_by = {
+        "backbone": model.spec.name,
+        "model": model.checksum,
+        "global": asdict(extractor.config),
+        "precision": "single",  # one descriptor per photo takes little space
+    }
+    return update_store(FeatureStore(path, made_by), extractor, photos)
 
 
 def fit_whitening(

@@ -51,17 +51,17 @@ UNAVAILABLE = (
 )
 
 
-def feature_type(dimensions: int, precision: str = "<f2") -> np.dtype:
-    """Return the type of a stored feature, whose descriptor has ``dimensions`` numbers.
+PRECISIONS = {"half": "<f2", "single": "<f4"}  # NumPy types of the numbers of a descriptor
 
-    ``precision`` is the NumPy type of these numbers.
-    """
+
+def feature_type(dimensions: int, precision: str = "half") -> np.dtype:
+    """Return the type of a stored feature, whose descriptor has ``dimensions`` numbers."""
     return np.dtype(
         [
             ("positions", "<f4", (2,)),
             ("scales", "<f4"),
             ("scores", "<f4"),
-            ("descriptors", precision, (dimensions,)),
+            ("descriptors", PRECISIONS[precision], (dimensions,)),
         ]
     )
 
@@ -126,7 +126,7 @@ class FeatureStore:
     Args:
         path: The folder. It is created if it does not exist and ``made_by`` is given.
         made_by: Model and settings of extraction and PCA. None opens an existing store. Descriptors
-            have half precision, or single precision if the settings have the key ``"global"``.
+            have half precision, unless the setting ``"precision"`` is ``"single"``.
 
     Attributes:
         made_by: The settings as read from JSON (tuples become lists).
@@ -184,8 +184,7 @@ class FeatureStore:
         if checksum != _checksum(made_by, pca) + total:
             raise ValueError("its rows do not match their checksum")
         self.made_by: dict[str, Any] = json.loads(made_by)
-        # Global descriptors, one per photo, take little space.
-        self._precision = "<f4" if "global" in self.made_by else "<f2"
+        self._precision = self.made_by.get("precision", "half")
 
     def _settings(self) -> tuple[Any, ...]:
         """Return the row of the table ``store``, and the sum of the checksums of all photos."""
@@ -216,7 +215,7 @@ class FeatureStore:
             self._lock = None
 
     def write(self, name: str, features: Features, source: PhotoSource | None = None) -> None:
-        """Add the features of a photo. Local descriptors are rounded to half precision.
+        """Add the features of a photo. Descriptors are rounded to the precision of the store.
 
         A photo that is already in the store is not replaced; call `remove` first. ``source``
         records the file of the photo, so that later changes of the file are noticed.
@@ -367,7 +366,7 @@ class FeatureStore:
         return Database.from_features(names, features, attention=attention)
 
     def _read(self, name: str) -> tuple[Features, PhotoSource | None]:
-        """Return the features of a photo, in the precision of the file, and its source."""
+        """Return the features of a photo, in the precision of the store, and its source."""
         key, checksum, *values = self._select("SELECT * FROM photos WHERE name = ?", name)
         with store_errors(self._file):
             if checksum != _checksum(key, *values):

@@ -2,10 +2,10 @@
 
 The index finds the 60 nearest database features of each query feature. A query feature and its
 nearest neighbor in a photo are a putative match, unless the neighbor is nearer to another query
-feature. Each putative match is a vote for the photo. RANSAC verifies the best photos by votes. It finds
-the matches that agree with one map between two photos (inliers). In the paper, the photos with most
-inliers come first. By default, the score of a photo is the sum of weighted votes and weighted inliers.
-A match has a high weight if both of its features have high attention scores.
+feature. Each putative match is a vote for the photo. RANSAC verifies the photos with the highest sum of
+votes. It finds the matches that agree with one map between two photos (inliers). In the paper, the
+photos with most inliers come first. By default, the score of a photo is the sum of weighted votes and
+weighted inliers. A match has a high weight if both of its features have high attention scores.
 """
 
 from collections.abc import Sequence
@@ -205,7 +205,7 @@ class Searcher:
         return self.index.search(query.descriptors, k)
 
     def rank(self, query: Features, neighbors: Neighbors) -> SearchResult:
-        """Count votes, verify the best photos by votes, and rank all photos with votes.
+        """Count votes, verify the photos with the highest sum of votes, and rank all photos with votes.
 
         The arguments are the results of `reduce` and `find_neighbors`.
         """
