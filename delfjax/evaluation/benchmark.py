@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from tqdm.auto import tqdm
 
 from delfjax.datasets import rendered
 from delfjax.datasets.benchmark import Benchmark
 from delfjax.evaluation.config import RunConfig
 from delfjax.evaluation.metrics import Scores, score_rankings
+from delfjax.evaluation.rank_queries import rank_queries
 from delfjax.evaluation.significance import bootstrap_interval
 from delfjax.features.extract_folder import LocalExtractor, extract_folder
 from delfjax.features.extraction import Extractor
@@ -41,8 +40,6 @@ from delfjax.files import cache_folder, digest
 from delfjax.images.folder import PhotoFolder, prefetch, scan
 from delfjax.provenance import FEATURES, PROTOCOL, config_to_dict, describe
 from delfjax.ranges import ConfigError, check_dimensions
-from delfjax.search.expansion import ExpansionConfig, expand_global, expand_local, trusted_photos
-from delfjax.search.fusion import append_by_similarity, fuse, rank_by_similarity
 from delfjax.search.index import IndexConfig, build_index
 from delfjax.search.searcher import Searcher, SearchResult
 from delfjax.types import Features
@@ -201,7 +198,8 @@ def evaluate(
                     exact=build_index(database.descriptors, "exact"),
                 )
     with _timed(seconds, "search"):
-        results = _search(benchmark, order, config, searcher, queries, vectors)
+        found = rank_queries(config, searcher, queries, vectors)
+        results = [result.renumber(order) for result in found]
     return Evaluation(
         benchmark=benchmark,
         results=results,
@@ -288,76 +286,6 @@ def _resolve(
     else:  # the given model has another name than that of the configuration: record the given one
         config = replace(config, model=model.name)
     return model, replace(config, extraction=model.config), checksum
-
-
-def _search(
-    benchmark: Benchmark,
-    order: Int[np.ndarray, " p"],
-    config: RunConfig,
-    searcher: Searcher | None,
-    queries: Sequence[Features],
-    vectors: tuple[Float[np.ndarray, "q d"], Float[np.ndarray, "p d"]] | None,
-) -> list[SearchResult]:
-    """Search the database for every query, then for every distractor query.
-
-    ``vectors`` holds the global descriptors of the queries and of the database. The searcher and the
-    descriptors have the photos of the database in the given order.
-    """
-    results = []
-    for row in tqdm(range(len(benchmark.all_queries)), desc="search", unit="query", leave=None):
-        both = None if vectors is None else (vectors[0][row], vectors[1])
-        if searcher is not None:
-            result = _search_local(searcher, queries[row], both, config)
-        else:
-            assert both is not None  # a `RunConfig` has local features or global descriptors
-            result = _search_global(*both, config.expansion)
-        results.append(result.renumber(order))
-    return results
-
-
-def _search_global(
-    vector: Float[np.ndarray, " d"],
-    database: Float[np.ndarray, "p d"],
-    expansion: ExpansionConfig | None,
-) -> SearchResult:
-    """Rank photos by global descriptors. Rank again with query expansion, if configured."""
-    result = rank_by_similarity(database @ vector)
-    if expansion is not None:
-        best = result.ranking.images[: expansion.max_photos]
-        result = rank_by_similarity(database @ expand_global(vector, database[best], expansion))
-    return result
-
-
-def _search_local(
-    searcher: Searcher,
-    query: Features,
-    descriptors: tuple[Float[np.ndarray, " d"], Float[np.ndarray, "p d"]] | None,
-    config: RunConfig,
-) -> SearchResult:
-    """Search by local features, with query expansion, a shortlist and late fusion, if configured.
-
-    A shortlist limits the search to the photos with the most similar global descriptors. Late fusion
-    averages the scores of both searches. Both need the global ``descriptors`` of query and database.
-    """
-    search: Callable[[Features], SearchResult] = searcher
-    if descriptors is not None:
-        vector, database = descriptors
-        similarities = database @ vector
-        if config.shortlist is not None:
-            images = rank_by_similarity(similarities).ranking.images[: config.shortlist]
-            search = partial(searcher.search_subset, images=images)
-    result = search(query)
-    if config.expansion is not None:
-        if config.expansion.kind == "local":
-            result = search(expand_local(query, result, searcher.database, config.expansion))
-        else:
-            verified = trusted_photos(result, config.expansion)
-            similarities = database @ expand_global(vector, database[verified], config.expansion)
-    if descriptors is None:
-        return result
-    if config.fusion_weight is None:
-        return append_by_similarity(result, similarities)
-    return fuse(result, similarities, features=len(query), weight=config.fusion_weight)
 
 
 def _readable(benchmark: Benchmark, report: ExtractionReport) -> Benchmark:
