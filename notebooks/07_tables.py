@@ -183,14 +183,15 @@ exercises.check_interval(landmark_interval)
 tables.compare_table1(values.table1(), runs.results_by_row(RESULTS))
 
 # %% [markdown]
-# Some models were trained several times. Their number is the mean, and the note names all files. The next list gives
-# the results of the first training run, whose models are in the repository, and the command that makes each of them.
+# All numbers of the table are those of one training run, whose models are in the repository. Some models were trained several
+# times: the next list has the mean over all training runs, their number, and the command that makes the result of the table.
 
 # %%
 for run in runs.RUNS.values():
-    for result in runs.load_results(run.name, RESULTS, BENCHMARK, seeds=False):
-        if run.headline:
-            print(f"{run.row:30}{result['value']:6.1f}   {result['command']}")
+    found = runs.load_results(run.name, RESULTS, BENCHMARK)
+    if run.headline and (first := runs.load_results(run.name, RESULTS, BENCHMARK, seeds=False)):
+        mean = f"{dx.evaluation.significance.mean_score(found).value:5.1f} (runs: {len(found)})"
+        print(f"{run.row:30}{mean}   {first[0]['command']}")
 
 # %% [markdown]
 # ## Precision and recall with distractor queries (Fig. 5)

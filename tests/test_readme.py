@@ -163,5 +163,7 @@ def test_the_readme_is_short():
 
 def test_the_table_is_that_of_the_results():
     shown = README.split(tables.START)[1].split(tables.END)[0].strip()
-    expected = tables.summarize_table1(table1(), results_by_row(headline=True)).markdown()
+    expected = tables.compare_table1(
+        table1(), results_by_row(headline=True), summary=True
+    ).markdown()
     assert shown == expected, "Fix: delfjax table --page README.md"

@@ -294,19 +294,15 @@ def load_results(
 def results_by_row(folder: Path = RESULTS, *, headline: bool = False) -> dict[str, list[Path]]:
     """Return a dict from method to its result files on all benchmarks, without the sweeps.
 
-    They include the results on `LARGE`, which are in the folder of its profile. ``headline`` is
-    whether to include only the methods in the README's table, without other training seeds, so that
-    its rows can be compared.
+    They include the results on `LARGE`, which are in the folder of its profile. All results are those
+    of one training run. ``headline`` is whether to include only the methods in the README's table.
     """
-    rows = [run for run in RUNS.values() if run.features is None and run.kind not in SWEEPS]
     places = [(folder, name) for name in (*datasets.NAMES, datasets.LABELED)]
     places.append((folder / PROFILES["full"].folder, LARGE))
     found = {
-        run.row: [
-            path for place in places for path in result_files(run.name, *place, seeds=not headline)
-        ]
-        for run in rows
-        if run.headline or not headline
+        run.row: [path for place in places for path in result_files(run.name, *place, seeds=False)]
+        for run in RUNS.values()
+        if run.features is None and run.kind not in SWEEPS and (run.headline or not headline)
     }
     return {row: paths for row, paths in found.items() if paths}
 

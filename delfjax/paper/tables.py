@@ -4,14 +4,10 @@ Rows are methods, and columns are benchmarks. The paper has values for Oxford5k 
 values are for the benchmarks that could be run. A dash marks a missing value.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from delfjax.datasets.rendered import VIEW
 from delfjax.evaluation.significance import mean_score
@@ -40,19 +36,17 @@ START, END = "<!-- results -->", "<!-- /results -->"  # lines before and after t
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table of strings, with notes below the table.
+    """A table of strings, with notes below it.
 
     Attributes:
         header: Column titles.
         rows: Rows of cells, with one string per column.
-        notes: Notes on single cells. A cell that ends with ``(1)`` refers to the first note.
-        remarks: Notes on the whole table.
+        notes: Lines below the table.
     """
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
 
     def text(self) -> str:
         """Format the table as text for a terminal."""
@@ -62,14 +56,14 @@ class Table:
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in (self.header, rule, *self.rows)
         ]
-        return "\n".join([*lines, "", *self._below()]).rstrip("\n")
+        return "\n".join([*lines, "", *self.notes]).rstrip("\n")
 
     def markdown(self) -> str:
         """Format the table as Markdown."""
         rule = ["---"] + ["---:"] * (len(self.header) - 1)
         rows = [[_escape(cell) for cell in row] for row in (self.header, rule, *self.rows)]
         lines = [f"| {' | '.join(row)} |" for row in rows]
-        below = [f"- {_escape(line)}" for line in self._below()]
+        below = [f"- {_escape(line)}" for line in self.notes]
         return "\n".join([*lines, "", *below]).rstrip("\n")
 
     def _repr_html_(self) -> str:
@@ -80,15 +74,11 @@ class Table:
             + "</tr>"
             for name, *cells in self.rows
         )
-        below = "<br>".join(escape(line) for line in self._below())
+        below = "<br>".join(escape(line) for line in self.notes)
         return (
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
             f"<p><small>{below}</small></p>"
         )
-
-    def _below(self) -> list[str]:
-        numbered = [f"({number}) {note}" for number, note in enumerate(self.notes, start=1)]
-        return [*self.remarks, *numbered]
 
 
 def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
@@ -111,66 +101,57 @@ def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
     return Table(header=("result", "value", "95% interval", "what"), rows=tuple(rows))
 
 
-def compare_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Table:
-    """Return a table that compares the values of the paper's Table 1 with our results.
+def compare_table1(
+    paper: PaperTable, ours: Mapping[str, Sequence[Path]], *, summary: bool = False
+) -> Table:
+    """Return a table of our mAP beside that of the paper's Table 1.
+
+    A row shows a method of ours and the method of the paper that it is, or that it replaces.
 
     Args:
         paper: Values of the paper's Table 1.
-        ours: Dict from method to result files, as `results_by_row` returns it. Methods that are not
-            in the paper get additional rows. Results of several training runs are averaged.
+        ours: Dict from method to result files, as `results_by_row` returns it.
+        summary: Whether to show only our methods, our results on `HEADLINE` and `LARGE`, and the
+            paper's on Oxford5k and Paris6k. Otherwise, the table has all benchmarks, and the methods
+            of the paper that have no counterpart of ours.
 
     Raises:
         ValueError: If a result file has no mAP.
     """
     cells = {method: _cells(paths) for method, paths in ours.items()}
-    found = {benchmark for row in cells.values() for benchmark in row}
-    columns = sorted({HEADLINE} | found, key=lambda name: (name != HEADLINE, name))
-    notes: list[str] = []
+    found = {HEADLINE, LARGE}.union(*cells.values())
+    columns = [HEADLINE, LARGE] if summary else sorted(found)
+    sets = paper.sets[::2] if summary else paper.sets  # without those with 100,000 distractors
+    named = {method: REPLACEMENTS.get(method, method) for method in ours}
+    others = [] if summary else [name for name in paper.rows if name not in named.values()]
 
-    def show(cell: tuple[str, str] | None) -> str:
-        if cell is None:
-            return DASH
-        text, note = cell
-        notes.append(note)
-        return f"{text} ({len(notes)})"
+    def theirs(name: str) -> list[str]:
+        values = map(paper.rows.get(name, {}).get, sets)
+        shown = [DASH if value is None else f"{value:.1f}" for value in values]
+        return [name if name in paper.rows else DASH, *shown]
 
-    rows = []
-    for method in dict.fromkeys([*paper.rows, *cells]):
-        published = _published(paper, method, paper.sets)
-        own = [show(cells.get(method, {}).get(column)) for column in columns]
-        rows.append((method, *published, *own))
-    header = ("method", *(f"{name}, paper" for name in paper.sets))
+    rows = [
+        (method, *(cells[method].get(column, DASH) for column in columns), *theirs(name))
+        for method, name in named.items()
+    ]
+    rows += [(DASH, *(DASH for _ in columns), *theirs(name)) for name in others]
+    benchmarks = [f"mAP, {TITLES.get(column, column)}" for column in columns]
+    published = ("method (paper)", *(f"mAP, {name}" for name in sets))
     return Table(
-        header=(*header, *(f"{TITLES.get(column, column)}, here" for column in columns)),
+        header=("method (ours)", *benchmarks, *published),
         rows=tuple(rows),
-        notes=tuple(notes),
-        remarks=(
+        notes=()
+        if summary
+        else (
+            f"Ours: {paper.unit}, with 95% intervals over landmarks. {DASH}: no such number.",
             f"Paper: {paper.source}; {paper.status}; {paper.unit}.",
             *paper.notes,
-            f"Here: the same unit, with 95% intervals over landmarks and training runs. {DASH}: no such number.",
         ),
     )
 
 
-def summarize_table1(paper: PaperTable, ours: Mapping[str, Sequence[Path]]) -> Table:
-    """Return a table of our mAP on `HEADLINE` and `LARGE`, and the paper's on Oxford5k and Paris6k.
-
-    Arguments and errors are those of `compare_table1`.
-    """
-    columns = paper.sets[0], paper.sets[2]
-    rows = []
-    for method, paths in ours.items():
-        cells = _cells(paths)
-        shown = [cells.get(benchmark, (DASH, ""))[0] for benchmark in (HEADLINE, LARGE)]
-        theirs = REPLACEMENTS.get(method, method)
-        named = theirs if theirs in paper.rows else DASH
-        rows.append((method, *shown, named, *_published(paper, theirs, columns)))
-    header = ("method (ours)", f"mAP, {HEADLINE}", f"mAP, {LARGE}", "method (paper)")
-    return Table(header=(*header, *(f"mAP, {name}" for name in columns)), rows=tuple(rows))
-
-
 def update_page(page: Path, folder: Path = RESULTS) -> None:
-    """Write the table of `summarize_table1` into a Markdown page, between `START` and `END`.
+    """Write the summary of `compare_table1` into a Markdown page, between `START` and `END`.
 
     Raises:
         ValueError: If the page lacks the lines `START` and `END`.
@@ -182,43 +163,31 @@ def update_page(page: Path, folder: Path = RESULTS) -> None:
     if not (start and end):
         expected = f"expected one {START} and, after it, one {END}"
         raise ValueError(f"{page}: has no place for the table; {expected}. Fix: add both lines")
-    table = summarize_table1(table1(), results_by_row(folder, headline=True)).markdown()
-    block = f"{START}\n\n{table}\n\n{END}".replace("\n", "\r\n" if "\r\n" in text else "\n")
+    ours = results_by_row(folder, headline=True)
+    table = compare_table1(table1(), ours, summary=True)
+    block = f"{START}\n\n{table.markdown()}\n\n{END}".replace(
+        "\n", "\r\n" if "\r\n" in text else "\n"
+    )
     write_output(page, f"{before}{block}{after}")
 
 
-def _published(paper: PaperTable, method: str, columns: Sequence[str]) -> list[str]:
-    values = map(paper.rows.get(method, {}).get, columns)
-    return [DASH if value is None else f"{value:.1f}" for value in values]
+def _cells(paths: Sequence[Path]) -> dict[str, str]:
+    """Return a dict from benchmark to mAP with its interval, for the results of one method.
 
-
-def _cells(paths: Sequence[Path]) -> dict[str, tuple[str, str]]:
-    """Return a dict from benchmark to the text and the note of a cell, for one method.
-
-    With `BY_VIEW`, the name of the benchmark is the key of a cell for this protocol.
+    With `BY_VIEW`, the name of the benchmark is the key of mAP for this protocol.
     """
-    by_benchmark: dict[str, dict[Path, dict[str, Any]]] = defaultdict(dict)
+    cells = {}
     for path in paths:
         result = read_result(path)
         if not {"benchmark", "value", "interval"} <= result.keys():
-            raise ValueError(f"{path}: has no mAP of a benchmark. Fix: remove it, and {REPRODUCE}")
-        by_benchmark[result["benchmark"]][path] = result
-    cells = {benchmark: _cell(runs) for benchmark, runs in by_benchmark.items()}
-    for benchmark, runs in by_benchmark.items():
-        others = {path: run.get("other_protocols", {}).get(VIEW) for path, run in runs.items()}
-        known = {path: value for path, value in others.items() if value is not None}
-        if known:
-            note = f"{', '.join(path.name for path in known)}: mAP; protocol {VIEW}"
-            cells[f"{benchmark}{BY_VIEW}"] = f"{np.mean([*known.values()]):.1f}", note
+            raise ValueError(
+                f"{path}: this file has no mAP of a benchmark. Fix: remove the file, and {REPRODUCE}"
+            )
+        value, low, high = mean_score([result])
+        cells[result["benchmark"]] = f"{value:.1f} [{low:.1f}, {high:.1f}]"
+        if (by_view := result.get("other_protocols", {}).get(VIEW)) is not None:
+            cells[f"{result['benchmark']}{BY_VIEW}"] = f"{by_view:.1f}"
     return cells
-
-
-def _cell(runs: Mapping[Path, dict[str, Any]]) -> tuple[str, str]:
-    """Return the mean mAP of results with its interval, and a note that names the result files."""
-    first, (value, low, high) = next(iter(runs.values())), mean_score([*runs.values()])
-    files = ", ".join(path.name for path in runs)
-    note = f"{files}: {first.get('what', '')}; protocol {first.get('protocol', 'standard')}"
-    return f"{value:.1f} [{low:.1f}, {high:.1f}]", note
 
 
 def _escape(text: str) -> str:

@@ -74,7 +74,7 @@ def test_results_are_found_with_their_seeds(tmp_path):
     assert result_files("joint", tmp_path, seeds=False) == []
     assert (found("joint"), found("norm")) == (["joint0_attention_100"], [])
     assert {row: len(paths) for row, paths in results_by_row(tmp_path).items()} == {
-        **{"DELF+FT": 2, "DELF+FT+ATT": 4, "SIFT": 2, "RootSIFT": 2}
+        **{"DELF+FT": 2, "DELF+FT+ATT": 3, "SIFT": 2, "RootSIFT": 2}
     }
     headline = results_by_row(tmp_path, headline=True)
     assert [*headline] == ["DELF+FT", "DELF+FT+ATT", "RootSIFT"]

@@ -12,7 +12,6 @@ from delfjax.paper.tables import (
     Table,
     all_results,
     compare_table1,
-    summarize_table1,
     update_page,
 )
 from delfjax.provenance import read_result, write_result
@@ -57,69 +56,78 @@ def row(table, method):
 
 
 def test_the_papers_values_are_shown_unchanged(table):
-    assert [line[0] for line in table.rows] == [*PAPER.rows, "RootSIFT"]
+    column = table.header.index("method (paper)")
+    shown = {line[column]: line[column + 1 :] for line in table.rows if line[column] != DASH}
+    assert {*shown} == {*PAPER.rows}
     for method, scores in PAPER.rows.items():
-        for name, value in scores.items():
-            shown = row(table, method)[f"{name}, paper"]
-            assert shown == (DASH if value is None else f"{value:.1f}")
+        expected = (DASH if value is None else f"{value:.1f}" for value in scores.values())
+        assert shown[method] == tuple(expected)
 
 
-def test_our_values_have_interval_and_file(table):
+def test_our_values_have_an_interval(table):
     found = row(table, "DELF+FT+ATT")
-    value, low, high = re.findall(r"[\d.]+", found["rendered+places, here"])[:3]
+    value, low, high = re.findall(r"[\d.]+", found["mAP, rendered+places"])
     assert float(value) == 60
     assert (float(low), float(high)) == pytest.approx((60 - WIDTH, 100), abs=3)  # at most 100
-    assert found["rendered+places, here"].endswith("] (1)")
-    assert found["Oxf5k, paper"] == "83.8"
-    assert found["Oxf5k, here"].startswith("80.0 [")
-    assert table.notes[1] == "ox.json: mAP, oxford5k; protocol standard"
+    assert found["method (paper)"] == "DELF+FT+ATT"
+    assert found["mAP, Oxf5k"] == "83.8"
+
+
+def test_a_benchmark_of_the_paper_has_two_columns(table):
+    first, second = (n for n, title in enumerate(table.header) if title == "mAP, Oxf5k")
+    line = next(line for line in table.rows if line[0] == "DELF+FT+ATT")
+    assert line[first].startswith("80.0 [")
+    assert line[second] == "83.8"
 
 
 def test_the_summary_has_one_row_per_method_of_ours(tmp_path):
-    seeds = [keep(tmp_path / f"{seed}.json", "rendered+places", seed) for seed in (0, 2)]
     large = keep(tmp_path / "large.json", "rendered_large", -5)
     ours = {
-        "DELF+FT+ATT": [*seeds, large, keep(tmp_path / "ox.json", "oxford5k")],
+        "DELF+FT+ATT": [
+            keep(tmp_path / "ft_att.json", "rendered+places"),
+            large,
+            keep(tmp_path / "ox.json", "oxford5k"),
+        ],
         "RootSIFT": [keep(tmp_path / "sift.json")],
         "DELF-noFT": [],
     }
-    found = summarize_table1(PAPER, ours)
+    found = compare_table1(PAPER, ours, summary=True)
     ours, theirs = found.header[:3], found.header[3:]
     assert ours == ("method (ours)", "mAP, rendered+places", "mAP, rendered_large")
     assert theirs == ("method (paper)", "mAP, Oxf5k", "mAP, Par6k")
     first, *others = found.rows
     assert first[0] == first[3] == "DELF+FT+ATT"
-    assert first[1].startswith("61.0 [")
+    assert first[1].startswith("60.0 [")
     assert first[2].startswith("55.0 [")
     assert first[4:] == ("83.8", "85.0")
     assert others == [
         ("RootSIFT", DASH, DASH, "CONGAS", "70.8", "67.1"),
         ("DELF-noFT", *[DASH] * 5),
     ]
+    assert not found.notes
 
 
 def test_a_missing_number_is_a_dash(table):
-    cells = {*row(table, "RootSIFT").values()} - {"RootSIFT"}
-    assert {cell[:4] for cell in cells} == {DASH, "40.0"}
-    assert {row(table, name)["Oxf5k, here"] for name in PAPER.rows if name[:4] != "DELF"} == {DASH}
+    (line,) = (line for line in table.rows if line[0] == "RootSIFT")
+    assert line[1:5] == (DASH, "40.0 [0.0, 90.2]", DASH, "CONGAS")
+    others = [line for line in table.rows if line[0] == DASH]
+    assert {cell for line in others for cell in line[:4]} == {DASH}
     empty = compare_table1(PAPER, {})
-    assert empty.header[-2:] == ("Par106k, paper", "rendered+places, here")
-    assert (len(empty.rows), empty.notes) == (10, ())
+    assert len(empty.rows) == len(PAPER.rows)
 
 
-def test_seeds_are_averaged(tmp_path):
-    seeds = [keep(tmp_path / f"{seed}.json", gain=seed) for seed in (0, 2)]
-    shown = row(compare_table1(PAPER, {"ours": seeds}), "ours")["rendered, here"]
-    assert shown.startswith("61.0 [")
-    assert "0.json, 2.json" in compare_table1(PAPER, {"ours": seeds}).notes[0]
+def test_map_by_view_has_a_column_of_its_own(tmp_path):
+    path = keep(tmp_path / "a.json", "rendered_large", other_protocols={"view": 65.74})
+    found = row(compare_table1(PAPER, {"ours": [path]}), "ours")
+    assert found["mAP, rendered_large, by view"] == "65.7"
 
 
 def test_text_is_aligned(table):
     header, rule, *lines = table.text().split("\n\n")[0].splitlines()
-    assert len(lines) == 11
+    assert len(lines) == len(table.rows)
     starts = [header.index(title) for title in table.header]
     assert all(line[start - 1] == " " for line in (rule, *lines) for start in starts[1:5])
-    assert "(3) rootsift.json" in table.text()
+    assert table.notes[0] in table.text()
 
 
 def test_every_row_of_markdown_has_all_cells(table):
@@ -159,7 +167,9 @@ def test_html_is_escaped_and_complete():
 
 def test_a_file_without_map_is_an_error(tmp_path):
     write_result(tmp_path / "bench.json", {"value": 1, "what": "seconds"})
-    with pytest.raises(ValueError, match=r"bench.json: has no mAP .* Fix: remove it, and run"):
+    with pytest.raises(
+        ValueError, match=r"bench.json: this file has no mAP .* Fix: remove the file, and run"
+    ):
         compare_table1(PAPER, {"ours": [tmp_path / "bench.json"]})
 
 
