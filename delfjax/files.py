@@ -1,8 +1,7 @@
 """Write and read files safely, with atomic writes, locks and checksums.
 
 A process can be killed at any time, and two processes can use the same folder. With these helpers,
-a file is either complete or absent, and a folder holds the output of one configuration. If a file
-cannot be read, the error message is one line.
+a file is either complete or absent, and a folder holds the output of one configuration.
 """
 
 import hashlib
@@ -35,7 +34,7 @@ HEADER = "delfjax"  # key of the JSON object in the metadata of a safetensors fi
 CHECKSUM = "manifest_sha256"  # key of the checksum of a JSON object in this object
 PACKAGE = Path(__file__).resolve().parent
 DATA = PACKAGE / "data" if (PACKAGE / "data").is_dir() else PACKAGE.parent / "data"
-"""Folder ``data`` of the repository. A wheel holds a copy of its photos and results in the package."""
+"""Folder ``data`` of the repository. A wheel contains a copy of the photos and results in it."""
 
 
 class StoreError(RuntimeError):
@@ -101,7 +100,7 @@ def reading(
     """Convert the errors of a ``with`` block to one-line errors of the type ``error``.
 
     The block reads the file ``path``. ``expected`` describes the intact file. ``fix`` is the advice
-    for a damaged file. `FileNotFoundError`, `ImportError` and ``error`` itself stay unchanged.
+    for a damaged file. `FileNotFoundError`, `ImportError` and ``error`` are raised unchanged.
     """
     try:
         check_regular(path)
@@ -144,7 +143,7 @@ def explain(error: OSError) -> str:
 
 
 def failure(cause: BaseException) -> str:
-    """Return the message of an exception in one line, for an error of `reading`."""
+    """Return the message of an exception in one line, or its type if the message is empty."""
     text = " ".join(str(cause).split())
     if isinstance(cause, KeyError):
         return f"{text} is missing or unknown"
@@ -158,7 +157,7 @@ def check_size(size: int, limit: int) -> None:
 
 
 def read_json(path: Path, *, fix: str, expected: str = "a JSON object") -> dict[str, Any]:
-    """Read a JSON object, and verify its checksum if any. Arguments and errors: see `reading`."""
+    """Read a JSON file. Verify its checksum if it has one. Arguments and errors: see `reading`."""
     with reading(path, expected, fix=fix):
         check_size(path.stat().st_size, MAX_JSON_BYTES)
         return _parse_object(path.read_text(encoding="utf-8"))
@@ -176,7 +175,7 @@ def _parse_object(text: str) -> dict[str, Any]:
 
 
 def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a JSON object that includes its SHA-256, which `read_json` verifies."""
+    """Return a copy of a JSON object with its SHA-256 added. `read_json` verifies the SHA-256."""
     return {**content, CHECKSUM: digest(json.dumps(content, sort_keys=True).encode())}
 
 
@@ -196,9 +195,9 @@ def write_tensors(
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """Return the JSON object that `write_tensors` stored in a file. Use inside of `reading`.
+    """Return the JSON object that `write_tensors` stored in a file.
 
-    For other safetensors files, return their metadata.
+    For other safetensors files, return their metadata. Use it in a ``with`` block of `reading`.
     """
     with safe_open(path, "np") as file:
         metadata = file.metadata() or {}
@@ -209,7 +208,7 @@ def read_header(path: Path) -> dict[str, Any]:
 def read_tensors(
     path: Path, *, limit: int = MAX_TENSOR_BYTES
 ) -> tuple[dict[str, "np.ndarray"], dict[str, Any]]:
-    """Return the content of a file that `write_tensors` wrote. Use inside of `reading`."""
+    """Return tensors and JSON object of a file of `write_tensors`. Use it like `read_header`."""
     from safetensors.numpy import load_file
 
     check_size(path.stat().st_size, limit)
@@ -224,8 +223,8 @@ def check_tensors(
 ) -> None:
     """Raise a `ValueError` unless tensors are finite and have the expected names, types and axes.
 
-    ``expected`` maps each name to ``(kind, ndim)``. ``kind`` is ``dtype.kind`` of NumPy, such as
-    ``"f"``, and ``ndim`` is the number of axes.
+    ``expected`` maps each name to ``(kind, ndim)``. ``kind`` is the ``dtype.kind`` of NumPy, such
+    as ``"f"`` for floats. ``ndim`` is the number of axes.
     """
     import numpy as np
 
@@ -246,7 +245,7 @@ def _tensors_sha256(tensors: Mapping[str, "np.ndarray"]) -> str:
 
 
 def create_in_folder(path: Path, name: str, write: Callable[[Path], object], *, kind: str) -> None:
-    """Create a file in a folder, unless the file exists. The folder must not hold other files.
+    """Create a file in an empty or new folder. If the file exists already, do nothing.
 
     Several processes may call this function at the same time. One of them creates the file.
 
@@ -254,10 +253,10 @@ def create_in_folder(path: Path, name: str, write: Callable[[Path], object], *, 
         path: The folder. It is created if it does not exist.
         name: Name of the file.
         write: Function that writes the content of the file to the path of a temporary file.
-        kind: Name of the content of the folder, for the message.
+        kind: What the folder is, such as ``"feature store"``. The error message contains this text.
 
     Raises:
-        StoreError: If the folder holds other files, or if the file cannot be written.
+        StoreError: If the folder holds files but not this one, or if the file cannot be written.
     """
     file = path / name
     if file.exists():
@@ -283,8 +282,8 @@ def claim_folder(
     """Reserve a folder for the output of one configuration.
 
     The first call creates the folder and saves the configuration ``made_by`` in the JSON file
-    ``manifest``. Later calls compare their ``made_by`` with the saved one. Return ``made_by`` as
-    read from JSON: tuples become lists. ``kind`` names the content of the folder in messages.
+    ``manifest``. Later calls compare their ``made_by`` with the saved one. Return ``made_by`` with
+    lists instead of tuples, as in JSON. Messages contain ``kind``, such as ``"training run"``.
 
     Raises:
         StoreError: If the folder holds the output of another configuration or other files, or if
@@ -299,7 +298,7 @@ def claim_folder(
 
 
 def check_made_by(path: Path, found: Mapping[str, Any], requested: Mapping[str, Any]) -> None:
-    """Raise a `StoreError` if the settings found in a file or folder are not those requested."""
+    """Raise a `StoreError` if the settings of a file or folder are not the requested ones."""
     for key in sorted(requested.keys() | found.keys()):
         if requested.get(key) != found.get(key):
             raise StoreError(
@@ -367,7 +366,7 @@ class Lock:
 
 
 def cache_folder() -> Path:
-    """Return the cache folder: ``$DELFJAX_CACHE``, or one in the cache of the user."""
+    """Return the cache folder: ``$DELFJAX_CACHE``, by default ``delfjax`` in the user's cache."""
     import pooch  # a slow import
 
     return Path(os.environ.get("DELFJAX_CACHE") or pooch.os_cache("delfjax"))

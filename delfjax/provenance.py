@@ -32,7 +32,7 @@ versions are not used."""
 PLAIN_LIST, LINE_BREAK = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]"), re.compile(r",\n\s+")
 
 RESULTS = DATA / "results"
-"""Folder of the committed results."""
+"""Folder of the results in the repository."""
 
 REPRODUCE = "run `make reproduce`"
 RESULT_TYPES = {
@@ -127,8 +127,8 @@ def _same(one: object, other: object) -> bool:
 def config_to_dict(config: DataclassInstance) -> dict[str, Any]:
     """Return a configuration (a dataclass that may contain other dataclasses) as a dict.
 
-    A field is left out if its value equals the ``metadata["missing"]`` of the field. With this
-    value, delfjax behaves like versions without the field.
+    A field is left out if its value equals the ``metadata["missing"]`` of the field. With that
+    value, delfjax behaves like older versions, which did not have the field.
     """
     return {
         each.name: config_to_dict(value)
@@ -142,9 +142,9 @@ def config_to_dict(config: DataclassInstance) -> dict[str, Any]:
 def config_from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     """Create a configuration (a dataclass that may contain other dataclasses) from a dict.
 
-    A missing field gets the value ``metadata["missing"]`` of the field, or the default if there is no
-    such value. A None in a field that does not allow None stands for infinity, because `to_plain`
-    writes infinity as None. It is set to the default, which is infinity for these fields.
+    A field that is missing in ``values`` gets its ``metadata["missing"]``, or else its default.
+    `to_plain` writes infinity as None. So if a field does not allow None, None means infinity: the
+    field gets its default, which is infinity for all such fields.
 
     Raises:
         ValueError: If a field is unknown or a value is out of range.

@@ -9,7 +9,7 @@ Axis names in shape annotations:
 =========== =====================================================================================
 ``b``       photos of a batch, or candidate photos of a query
 ``h w``     rows and columns of an image, in pixels
-``y x``     rows and columns of a feature map, in cells (one cell = 16 pixels of its pyramid level)
+``y x``     rows and columns of a feature map, in cells (one cell = 16 pixels of the resized photo)
 ``c``       channels of a feature map (1024 at conv4)
 ``n``       features of one photo, by default at most 1000
 ``q``       query features
@@ -51,9 +51,9 @@ class Features:
 
     Attributes:
         positions: Centers of the receptive fields (keypoints), ``(y, x)``, always inside the photo.
-        scales: Factor by which the original photo was resized to compute the feature. The region
-            that a feature describes is proportional to ``1 / scale``.
-        scores: Score by which each feature was selected, such as its attention. Never negative.
+        scales: Factor by which the original photo was resized to compute the feature. The side
+            of the region that a feature describes is proportional to ``1 / scale``.
+        scores: Score by which each feature was selected, such as its attention score. Not negative.
         descriptors: Descriptor of each feature. Unit vectors after the PCA.
         image_size: ``(height, width)`` of the original photo in pixels.
     """
@@ -90,7 +90,7 @@ class Matches:
         query: ``(y, x)`` position of each match in the query photo.
         database: ``(y, x)`` position of each match in the database photo.
         distances: L2 distance between the two descriptors of each match, from 0 to 2.
-        scales: Scales of the two features of each match: query, database. None: unknown.
+        scales: Scales of the query feature and the database feature of each match. None: unknown.
     """
 
     query: Float[np.ndarray, "m 2"]
@@ -115,10 +115,10 @@ class Ranking:
         images: Index of each photo in the database, from 0.
         inliers: Number of RANSAC inliers of each photo, the score in the paper. -1 if RANSAC did
             not verify the photo.
-        votes: Number of putative matches of each photo, within the limits of `SearchConfig`.
+        votes: Number of putative matches of each photo that pass the tests of `SearchConfig`.
         scores: Score by which the photos are ranked: weighted votes and inliers, the similarity of
-            global descriptors, or its late fusion with inliers. None: the photos are ranked by
-            inliers, then by votes.
+            global descriptors, or the late fusion of this similarity and the inliers. None: the
+            photos are ranked by inliers, then by votes.
     """
 
     images: Int[np.ndarray, " b"]
@@ -128,7 +128,7 @@ class Ranking:
 
     @property
     def score(self) -> Real[np.ndarray, " b"]:
-        """Scores of the photos. Without ``scores``, the numbers of inliers."""
+        """Values of ``scores``, or the numbers of inliers if ``scores`` is None."""
         return self.inliers if self.scores is None else self.scores
 
     def __len__(self) -> int:

@@ -14,7 +14,7 @@ LARGEST = 1e8  # of all numbers in a map; a plausible map has no such number
 def divide(
     numerator: Float[Array, "..."], denominator: Float[Array, "..."], axis: tuple[int, ...]
 ) -> Float[Array, "..."]:
-    """Divide. If a quotient is undefined or too large, set all quotients along ``axis`` to 0."""
+    """Divide. Where a quotient is undefined or too large, set all quotients along ``axis`` to 0."""
     usable = (jnp.abs(numerator) < LARGEST * jnp.abs(denominator)).all(axis, keepdims=True)
     return jnp.where(usable, numerator / jnp.where(usable, denominator, 1.0), 0.0)
 
@@ -59,7 +59,7 @@ def squared_residuals(
 
 
 def areas(model: Float[Array, "*s 2 3"]) -> Float[Array, "*s"]:
-    """Return the factor by which each map enlarges areas."""
+    """Return the factor by which each map enlarges areas. It is negative for mirrored maps."""
     a, b, c, d = (model[..., row, column] for row in (0, 1) for column in (0, 1))
     return a * d - b * c
 

@@ -1,13 +1,13 @@
 """Verify the candidate photos of a query by RANSAC (Sec. 4.4).
 
-Each candidate photo has up to 1000 putative (unverified) matches. A model is a map from the query
-to the candidate. RANSAC computes thousands of affine maps (`delfjax.geometry.affine`), the models,
-from random samples of three matches. All models are scored on a few matches, and the best ones on
-all. The best model is refined by least squares on its inliers, the matches that agree with it.
+Each candidate photo has up to 1000 putative (unverified) matches. A model is an affine map from the
+query to the candidate (`delfjax.geometry.affine`). RANSAC computes thousands of models from random
+samples of three matches. All models are scored on a few matches, and the best ones on all matches.
+The best model is refined by least squares on its inliers: the matches that agree with the model.
 
-The paper's rule has one inlier threshold for all matches. But a cell of the pyramid level 0.25 is
-64 pixels wide, and a cell of level 2 is 8. By default, the threshold of a match follows the scale of
-its database feature, and the scales of both features must agree with the model.
+The paper has one inlier threshold for all matches. But a cell of the feature map covers 64 pixels
+of the photo at scale 0.25, and 8 at scale 2. By default, the threshold of a match is therefore
+divided by the scale of its database feature. The scales of both features must agree with the model.
 """
 
 import os
@@ -42,19 +42,18 @@ class RansacConfig:
         residual: Inlier threshold: maximum distance in pixels, in the database photo, between a
             mapped query point and its match. 20 in the official DELF code.
         scale_aware: Whether to use the scales of the features, if they are known. The threshold of a
-            match is then ``residual`` divided by the scale of its database feature. The factor by
-            which the map changes lengths at the match must equal the ratio of the two scales
-            (query to database), within a factor of 2. Not in the paper. Saved settings that lack
-            this field use False.
+            match is then ``residual`` divided by the scale of its database feature. The map must
+            change lengths by the ratio of the query scale to the database scale, within a factor of
+            2. Not in the paper. Saved settings that lack this field use False.
         model: Kind of map from the query to the database photo. Always affine, as in the paper.
         hypotheses: Number of maps computed from random samples (1000 in the official code). At
             least ``screened``.
         screened: Number of maps that are kept after the first scoring.
         screen_matches: Number of random matches used in the first scoring.
         refinements: Number of least-squares fits of the best map to its inliers, 0 to 100.
-        max_stretch: Maximum scale factor of a map in any direction, at least 1. The minimum is its
-            inverse. Other maps, and mirrored maps, are rejected. Without these limits, a map of a
-            whole photo to one point could win. Not in the paper.
+        max_stretch: Maximum scale factor of a map in any direction, at least 1. The minimum is
+            ``1 / max_stretch``. Other maps and mirrored maps are rejected. Without these limits, a
+            map of a whole photo to one point could win. Not in the paper.
         seed: Random seed of the samples.
     """
 

@@ -1,6 +1,6 @@
 """List the photos of a folder, and read them in background threads.
 
-`scan` creates a `PhotoFolder`. A `PhotoSource` records the size, time and content of a file, so
+`scan` creates a `PhotoFolder`. A `PhotoSource` records the size, time and checksum of a file, so
 that later runs notice changed photos. The paper does not cover this.
 """
 
@@ -56,7 +56,7 @@ IGNORED_NAMES = ("__macosx", "thumbs.db", "desktop.ini")  # files that operating
 
 
 class Crop(NamedTuple):
-    """The rectangle ``box`` of the photo named ``photo``. It is used like a separate photo."""
+    """The rectangle ``box`` of the photo named ``photo``. A crop is used like a separate photo."""
 
     photo: str
     box: Box
@@ -87,8 +87,8 @@ class PhotoFolder:
     Attributes:
         root: The folder.
         names: Names of the photos, sorted by `scan`. A name is a path relative to ``root``, with
-            ``/``.
-        crops: Maps each name that refers to a part of a photo to its `Crop`.
+            ``/`` between folders. A crop may have any name.
+        crops: Dict from the name of each crop to its `Crop`. All other names are whole photos.
         skipped: Sorted names of the files that are not photos, such as videos and text files.
     """
 
@@ -102,9 +102,10 @@ class PhotoFolder:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """Sub-folder of each photo within the innermost folder that contains all photos.
+        """Labels of the photos: sub-folders of the innermost folder that contains all photos.
 
-        ``""`` for a photo directly in that folder. None if there is no such sub-folder.
+        ``a/x/1.jpg`` and ``a/y/2.jpg`` have the labels ``x`` and ``y``, and ``a/3.jpg`` has ``""``.
+        None if all labels are ``""``.
         """
         outer = posixpath.commonpath([posixpath.dirname(name) for name in self.names] or [""])
         inner = (name.removeprefix(f"{outer}/").partition("/") for name in self.names)
@@ -113,7 +114,7 @@ class PhotoFolder:
 
     @property
     def landmarks(self) -> dict[str, str]:
-        """Landmark of each photo, by name: its label or, without a label, its own name."""
+        """Dict from name to landmark: the label of the photo, or its name if it has no label."""
         labels = self.labels or self.names
         return {name: label or name for name, label in zip(self.names, labels, strict=True)}
 
@@ -148,9 +149,9 @@ class PhotoFolder:
     ) -> dict[str, PhotoSource | None]:
         """Return the source of each photo whose file has not changed since the source was recorded.
 
-        The returned sources have the present folder and time of the file. The content is read only
-        if the time of the last change differs. A photo counts as unchanged if its recorded source
-        is None, or if its file cannot be read now, for example on a disconnected disk.
+        The returned sources have the present folder and time of the file. Checksums are compared
+        only if the time of the last change differs. A photo counts as unchanged if its recorded
+        source is None, or if its file cannot be read now, for example on a disconnected disk.
         """
         folder = str(self.root.resolve())
         current: dict[str, PhotoSource | None] = {}
@@ -180,7 +181,7 @@ def scan(root: str | os.PathLike[str]) -> PhotoFolder:
 
     A file is a photo if its suffix is one of `PHOTO_SUFFIXES`. Files with suffixes such as
     ``.json`` are not photos. A file with an unknown suffix is a photo if its first bytes are those
-    of an image. Unreadable photos and broken links are listed, so that they are reported.
+    of an image. Unreadable photos and broken links are listed. Reading them raises an error.
 
     Raises:
         PhotoError: If the folder does not exist, contains no photo, or has an unreadable sub-folder.
@@ -256,9 +257,9 @@ def iter_photos(
 ) -> Iterator[tuple[str, Photo | PhotoError]]:
     """Read photos in background threads. Yield ``(name, photo)``, or ``(name, error)``, in order.
 
-    Very large photos are not read in advance, so that only one of them is in memory at a time. The
-    `PhotoSource` of each photo is stored in ``sources``. It is determined before the photo is read,
-    so that the next run notices if the file changes during this run.
+    Very large photos are not read in advance, so that only one of them is in memory at a time. If
+    ``sources`` is a dict, the `PhotoSource` of each photo is added to it. The source is determined
+    before the photo is read, so that the next run notices if the file changes during this run.
     """
 
     def read(name: str) -> tuple[str, Photo | PhotoError]:

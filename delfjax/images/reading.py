@@ -1,7 +1,7 @@
 """Read a photo safely as upright RGB.
 
-Photo files may be rotated by EXIF, gray, transparent, 16 bits deep, truncated, or no photos at all.
-Each file is either read as upright RGB, or raises a `PhotoError` that contains a fix. Color
+Photos may be rotated by EXIF, gray, transparent or 16 bits deep. Files may be truncated, or no
+photos at all. Each file is either read as upright RGB, or raises a `PhotoError` with a fix. Color
 profiles are not applied. The paper does not cover this.
 
 Sizes are ``(height, width)`` in pixels. Only the sizes of Pillow images are ``(width, height)``.
@@ -67,8 +67,8 @@ def read_image(path: str | os.PathLike[str]) -> Photo:
 
     Raises:
         PhotoError: If the file is missing, unreadable, damaged, not an image, or above 1 GiB. Also
-            if a side is below 16 pixels, or if the photo has over 100 million pixels (fewer for the
-            formats of `PIXEL_COSTS`) or over 30 JPEG scans.
+            if a side is below 16 pixels, or if the photo has over 100 million pixels (fewer in the
+            formats of `PIXEL_COSTS`) or over 30 JPEG scans (passes of progressive coding).
     """
     path = Path(path)
     with _open_image(path) as image, _decoding.reserve(_count_pixels(image), path):
@@ -87,7 +87,7 @@ def count_pixels(path: str | os.PathLike[str]) -> int:
 
 
 def original_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Return the ``(height, width)`` of a photo after EXIF rotation. Pillow decodes PNG photos for this.
+    """Return the ``(height, width)`` of a photo after EXIF rotation. Only PNG photos are decoded.
 
     Raises:
         PhotoError: As in `read_image`, but damage after the header is not detected.

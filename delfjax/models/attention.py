@@ -25,7 +25,7 @@ def softplus(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Compute ``log(1 + exp(x))``, with a derivative of at least `MIN_SLOPE`.
 
     The true derivative ``sigmoid(x)`` is almost 0 if the softplus is near 0, so training cannot
-    increase such scores. Without the limit, all scores fell to 0 for one of three random seeds.
+    increase such scores. With the true derivative, all scores fell to 0 for one random seed of three.
     """
     return jax.nn.softplus(x)
 
@@ -39,18 +39,18 @@ def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
 class Attention(nnx.Module):
     """Attention head, which computes the score ``alpha(f) = softplus(w2 . relu(W1 f + b1) + b2)``.
 
-    ``f`` is conv4 (see below). ``W1`` and ``b1`` are kernel and bias of the first 1x1 convolution, and
-    ``w2`` and ``b2`` those of the second. ``w2`` is initialized with 0, so all scores are equal at
-    first. The official code has a batch norm after the first convolution. The paper does not
-    mention a batch norm, and this class has none. docs/differences.md measures both choices.
+    ``f`` is a vector of conv4. The first 1x1 convolution has the kernel ``W1`` and the bias ``b1``.
+    The second has ``w2`` and ``b2``. ``w2`` starts at 0, so all scores are equal at first. The
+    official code has a batch norm after the first convolution. The paper does not mention a batch
+    norm, and this class has none. docs/differences.md measures both choices.
 
-    A third 1x1 convolution can project conv4 to the descriptor. In models of
-    `delfjax.training.projection`, ``f`` is still conv4. In DELG (Cao et al. 2020), ``f`` is the
-    projection, expanded by a fourth 1x1 convolution and a ReLU.
+    A third 1x1 convolution can project conv4 to the local descriptor. In DELG (Cao et al. 2020), a
+    fourth 1x1 convolution and a ReLU expand the projection, and ``f`` is a vector of the result. In
+    models of `delfjax.training.projection`, ``f`` is still a vector of conv4.
 
     Args:
         channels: Dimension of conv4 (1024).
-        hidden: Number of channels after the first convolution of the scores.
+        hidden: Number of output channels of the first convolution.
         projected: Number of channels of the projection. None: no projection.
         expanded: Number of channels to which the projection is expanded. None: no expansion.
         rngs: Random state that initializes the weights.
@@ -82,7 +82,7 @@ class Attention(nnx.Module):
         return softplus(self.score(jax.nn.relu(self.hidden(maps))))[..., 0]
 
     def descriptors(self, maps: Float[Array, "b y x c"]) -> Float[Array, "b y x d"]:
-        """Return the local descriptors: conv4, or its projection."""
+        """Return the local descriptors: conv4 (``maps``), or the projection of conv4."""
         return maps if self.reduce is None else self.reduce(maps)
 
 

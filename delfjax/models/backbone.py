@@ -87,7 +87,7 @@ class Bottleneck(nnx.Module):
     def __call__(
         self, x: Float[Array, "b h w c"], valid: Bool[Array, "b h w"] | None = None
     ) -> Float[Array, "b y x e"]:
-        """Apply the block. ``valid`` marks the positions of ``x`` inside a photo. None: all."""
+        """Apply the block. ``valid`` marks the positions of ``x`` in a photo. None: all of them."""
         shortcut = x if self.shortcut is None else self.shortcut(x)
         if self.strides_first:
             valid = _stride_mask(valid, self.stride)
@@ -132,9 +132,9 @@ class ResNet(nnx.Module):
         """Compute the feature maps of all stages.
 
         Args:
-            photos: RGB images with values from 0 to 255. Several photos in one image must be
-                at least 15 pixels apart, with top left corners at multiples of 16 pixels. With the
-                padding of TensorFlow, odd sides start one pixel later.
+            photos: RGB images with values from 0 to 255. An image may contain several photos, at
+                least 15 pixels apart. Their top and left edges must be at multiples of 16 pixels.
+                With TensorFlow padding, add 1 to the top (left) edge if the height (width) is odd.
             valid: Mask of the pixels inside a photo, by default all pixels. Other pixels do not
                 change the feature maps inside the photos.
 
@@ -173,8 +173,8 @@ def _stride_mask(valid: Bool[Array, "b h w"] | None, stride: int) -> Bool[Array,
 def max_pool(x: Float[Array, "b h w c"], padding: int = 1) -> Float[Array, "b y x c"]:
     """Max-pool non-negative feature maps with kernel size 3 and stride 2.
 
-    ``padding`` is the number of pixels that are added to each side.
-    On a CPU, the maximum of nine slices is several times faster than the window reduction of XLA.
+    ``padding`` is the number of pixels that are added to each side. The maximum of nine slices is
+    computed, because on a CPU it is several times faster than the window reduction of XLA.
     """
     both = padding, padding  # after a ReLU, no value is smaller than zero
     x = jnp.pad(x, ((0, 0), both, both, (0, 0)))
@@ -237,9 +237,9 @@ def named_parameters(state: State) -> dict[str, nnx.Variable[Array]]:
 def build(
     create: Callable[[], Module], tensors: Mapping[str, np.ndarray], prefix: str = ""
 ) -> Module:
-    """Create a network, and set its parameters to the values in ``tensors``.
+    """Create a network by ``create()``, and set its parameters to the values in ``tensors``.
 
-    The keys of ``tensors`` are ``prefix`` + name of the parameter.
+    Each key of ``tensors`` is ``prefix`` followed by the name of a parameter.
 
     Raises:
         KeyError: If a tensor is missing.

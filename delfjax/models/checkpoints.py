@@ -1,9 +1,9 @@
-"""Save and load models as safetensors files, trained models in half precision.
+"""Save and load models as safetensors files.
 
 A model file holds an attention head, a backbone up to conv4 with folded batch norms, or both. The
 metadata of the file hold a JSON object, the manifest. If training did not change the backbone, the
-file holds only the checksum of the backbone. `load_model` then searches for a backbone with this
-checksum in the other model files of the folder, and finally in the ImageNet weights.
+file holds only the checksum of the backbone. `load_model` then uses the backbone with this checksum
+from another model file in the same folder. If there is none, it loads the ImageNet weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -113,7 +113,7 @@ def _reading_model(path: Path) -> AbstractContextManager[None]:
 def _check_manifest(manifest: dict[str, Any]) -> dict[str, Any]:
     backbone, holds = manifest["backbone"], manifest["holds"]
     if not {*holds} or not {*holds} <= {"attention", "backbone"}:
-        raise ValueError(f"it holds {holds}, not only attention or backbone")
+        raise ValueError(f"it holds {holds}; expected attention, backbone or both")
     known = backbone["name"] in SPECS or "spec" in backbone
     if not known or not isinstance(backbone["checksum"], str):
         raise ValueError(f"its backbone is {backbone['name']}, not one of {', '.join(SPECS)}")
@@ -132,11 +132,11 @@ def load_model(
 ) -> tuple[ResNet, Attention | None]:
     """Load a model: the backbone with folded batch norms, and the attention head or None.
 
-    ``imagenet`` is a file with the weights of an ImageNet backbone, for a model that
-    `needs_imagenet`. None: the weights are downloaded.
+    ``imagenet`` is a file with ImageNet weights, and is used only if `needs_imagenet` is True for
+    the model. None: the weights are downloaded.
 
     Raises:
-        WeightsError: As in `read_manifest`, or the backbone of the model is missing.
+        WeightsError: As in `read_manifest`, or if the backbone of the model is not found.
     """
     path = model_path(name_or_path)
     backbone = attention = None
@@ -158,7 +158,7 @@ def load_model(
 
 
 def needs_imagenet(name_or_path: Path | str) -> bool:
-    """Return whether the backbone of a model is an ImageNet backbone, which is downloaded.
+    """Return whether `load_model` needs ImageNet weights, because no model file has the backbone.
 
     Raises:
         WeightsError: As in `read_manifest`.

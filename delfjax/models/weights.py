@@ -57,7 +57,7 @@ def load_backbone(
         conv5: Whether to add conv5, which is needed to fine-tune with a classifier after conv5.
 
     Raises:
-        StoreError: If the cache folder cannot be written, or another process locks it for an hour.
+        StoreError: If the cache folder cannot be written, or stays locked for an hour.
         WeightsError: If all downloads fail, or a weight file is damaged or does not fit the network.
     """
     if file is not None:

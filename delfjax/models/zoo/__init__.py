@@ -14,9 +14,9 @@ class ModelCard:
     Attributes:
         selection: Score by which the model selects features.
         training: Data on which the model was trained, and what was trained.
-        size: Size of its file, and what else is downloaded.
+        size: Size of the model file, and what else is downloaded.
         license: Licenses of the model and of the weights from which its training started.
-        rendered: mAP in percent on the benchmark rendered+places. None: not measured.
+        rendered: mAP in percent on the benchmark ``rendered+places``. None: not measured.
         real: mAP in percent on 426 web photos, with 100 and 1000 features per photo.
     """
 
