@@ -34,7 +34,7 @@ HEADER = "delfjax"  # key of the JSON object in the metadata of a safetensors fi
 CHECKSUM = "manifest_sha256"  # key of the checksum of a JSON object in this object
 PACKAGE = Path(__file__).resolve().parent
 DATA = PACKAGE / "data" if (PACKAGE / "data").is_dir() else PACKAGE.parent / "data"
-"""Folder ``data`` of the repository. A wheel contains a copy of the photos and results in it."""
+"""Folder ``data`` of the repository. A wheel contains the photos and results of this folder."""
 
 
 class StoreError(RuntimeError):

@@ -20,13 +20,13 @@ else:
     DataclassInstance = object
 
 PROTOCOL = 2
-"""Version of the code that computes results. Increase it when a change of the code is meant to change
-results with the same `RunConfig`. `delfjax reproduce` then computes all older results again."""
+"""Version of the code that computes results. Increase it when a change of the code intentionally
+changes the results of a `RunConfig`. `delfjax reproduce` then computes all older results again."""
 
 FEATURES = 3
-"""Version of the code that extracts and stores features. Increase it when a change of the code is meant
-to change features with the same configuration, or the format of feature stores. Cached features of other
-versions are not used."""
+"""Version of the code that extracts and stores features. Increase it when a change of the code
+intentionally changes the features of a configuration, or the format of feature stores. Cached
+features of other versions are not used."""
 
 # Patterns of a list of plain values that json.dumps breaks into lines, and of its line breaks.
 PLAIN_LIST, LINE_BREAK = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]"), re.compile(r",\n\s+")

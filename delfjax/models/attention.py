@@ -25,7 +25,7 @@ def softplus(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Compute ``log(1 + exp(x))``, with a derivative of at least `MIN_SLOPE`.
 
     The true derivative ``sigmoid(x)`` is almost 0 if the softplus is near 0, so training cannot
-    increase such scores. With the true derivative, all scores fell to 0 for one random seed of three.
+    increase such scores. With the true derivative, all scores fell to 0 for one seed of three.
     """
     return jax.nn.softplus(x)
 
