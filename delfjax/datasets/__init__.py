@@ -53,12 +53,12 @@ NAMES = (
 def load(name: str, root: Path | str | None = None) -> Benchmark:
     """Load a benchmark by name.
 
-    Photo paths of published data sets are relative to ``root``. Stored features of ``oxford5k`` are
-    therefore valid for ``oxford5k+flickr100k``, too.
+    The name of a published photo is its path in ``root``. A photo of ``oxford5k`` has the same name
+    in ``oxford5k+flickr100k``, so the features that were stored for one are valid for the other.
 
     Args:
-        name: One of `NAMES`. ``A+B`` is data set ``A`` with the photos of ``B`` as distractors:
-            photos in the database that are correct for no query.
+        name: One of `NAMES`. ``A+B`` is data set ``A``, and the photos of ``B`` are distractors:
+            database photos that are correct for no query.
         root: Folder that holds one sub-folder per data set. By default ``$DELFJAX_DATA`` if set,
             otherwise ``datasets`` in the cache folder.
 
@@ -84,9 +84,9 @@ def load(name: str, root: Path | str | None = None) -> Benchmark:
 
 
 def available(root: Path | str | None = None) -> tuple[str, ...]:
-    """List the names of the benchmarks whose required files exist. The files are not read.
+    """List the names of the benchmarks whose required files exist, without reading these files.
 
-    ``root`` is the same folder as in `load`.
+    ``root`` is the folder of the data sets, as in `load`.
     """
     root = data_folder() if root is None else Path(root)
     complete = {part for part in (*_LOADERS, *_DISTRACTORS) if not missing_parts(part, root)}

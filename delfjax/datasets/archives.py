@@ -2,7 +2,7 @@
 
 A downloaded archive could overwrite any file on disk. `unpack` therefore accepts only regular
 files, paths inside the destination folder, and a limited total size. If one file is not allowed or
-damaged, no file is unpacked. Otherwise, a marker file has the name of the archive.
+damaged, no file is unpacked. After success, an empty marker file records the name of the archive.
 """
 
 import errno
@@ -41,8 +41,8 @@ def unpack(archive: Path, folder: Path, *, flat: bool = False) -> None:
 
     Raises:
         DatasetError: If the archive is damaged, exceeds a limit, or holds a link, a device, the same
-            path twice, or a path outside the folder. Also if a file would replace a link or a
-            different file. In all these cases, no file is unpacked.
+            path twice, or a path outside ``folder``. Also if a file would replace a link or a
+            different file in ``folder``. In all these cases, no file is unpacked.
     """
     try:
         temporary = folder / f"{TEMPORARY}{archive.name}"
@@ -91,7 +91,7 @@ def _write_members(archive: Path, folder: Path, *, flat: bool) -> None:
                 if not problem and (count > MAX_FILES or total > MAX_BYTES):
                     problem = f"exceeds the limit of {MAX_FILES:,} files and {MAX_BYTES:,} bytes"
                 if not problem and target.exists():
-                    problem = "is in the archive twice"
+                    problem = "has the same path as an earlier member"
                 if problem:
                     found = f"the member {member.name[:200]!r} {problem}. No file was unpacked"
                     fix = "download the archive again, or unpack it by hand if you trust it"

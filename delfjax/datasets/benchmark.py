@@ -20,7 +20,7 @@ from delfjax.types import Box
 
 Metric = Literal["trapezoidal_ap", "map_at_100"]
 """Definition of average precision: ``"trapezoidal_ap"`` of Oxford5k, or ``"map_at_100"`` of
-Google-Landmarks v2, which scores only the best 100 results."""
+Google-Landmarks v2. ``"map_at_100"`` scores only the first 100 results of a query."""
 
 Relevance = Literal["correct", "wrong", "junk"]
 """Label of a search result. Junk is ignored in the scores."""
@@ -60,16 +60,16 @@ class Truth:
     """Ground truth of one query: its correct photos and its junk photos (Sec. 5).
 
     A photo is given by its index in ``Benchmark.database``, from 0. Junk photos are neither correct nor
-    wrong: they are removed from a ranking before the ranking is scored. For Oxford5k, the landmark is
-    hardly visible in them. For the revisited data sets, hard photos are also junk in the protocol
-    ``easy``, and vice versa. For Holidays and for folders with classes, the query itself is junk.
+    wrong: they are removed from a ranking before the ranking is scored. Junk photos of Oxford5k hardly
+    show the landmark. In the revisited data sets, the protocol ``easy`` also treats hard photos as
+    junk, and vice versa. In Holidays and labeled folders, the photo of the query is junk.
 
     Attributes:
         positives: Indices of the correct photos.
-        junk: Indices of the photos to ignore. They do not have to occur in a ranking.
+        junk: Indices of the junk photos.
 
     Raises:
-        ValueError: If an index is negative, not an integer, or occurs twice, in one array or in both.
+        ValueError: If an index is negative, not an integer, or occurs twice in both arrays together.
     """
 
     positives: Int[np.ndarray, " p"]
@@ -79,7 +79,7 @@ class Truth:
         check_photo_numbers("positives and junk", np.concatenate([self.positives, self.junk]))
 
     def is_scored(self, ranking: Int[np.ndarray, " r"]) -> Bool[np.ndarray, " r"]:
-        """Return which photos of a ranking count in the scores: all but junk."""
+        """Return a mask of a ranking: False for junk photos, which do not count in the scores."""
         return ~np.isin(ranking, self.junk)
 
 
@@ -173,8 +173,8 @@ class Benchmark:
     def drop_photos(self, names: Container[str]) -> "Benchmark":
         """Return a copy of the benchmark without some photos, such as unreadable photos.
 
-        ``names`` are names of photos in `base_photos`, `distractor_photos` or `query_photos`. The
-        remaining photos get new indices, which the ground truth of the copy uses.
+        ``names`` are names of photos in `base_photos`, `distractor_photos` or `query_photos`. Queries
+        whose photo is dropped are dropped, too. The ground truth gets the new photo indices.
         """
         keep = [name not in names for name in self.database]
         keep_query = [name not in names for name in self.query_photos.names]

@@ -26,7 +26,7 @@ class RemoteFile:
     Attributes:
         url: Address of the file.
         part: Element of `CatalogEntry.parts` that this file provides.
-        folder: Folder for the file, or for the files of an archive, in the folder of the data set.
+        folder: Sub-folder of the data set for the file or, if it is an archive, for its content.
         flat: Whether to drop the folders of the archive and unpack all files into ``folder``.
         md5_url: Address of a text file that starts with the MD5 checksum. None: no checksum.
     """
@@ -52,8 +52,8 @@ class CatalogEntry:
         summary: Contents of the data set, in one phrase.
         homepage: Address of the publisher's web page.
         terms: Terms of use, in one phrase.
-        parts: Glob patterns of the required files. Each pattern matches at least one file.
-        files: Files that ``delfjax data fetch`` downloads. Empty: see ``manual_steps``.
+        parts: Glob patterns. The data set is complete if each pattern matches at least one file.
+        files: Files that ``delfjax data fetch`` downloads. Empty: only a download by hand works.
         manual_steps: Instructions to download the data set by hand.
         gigabytes: Approximate download size in GB. None: unknown.
         photos_from: Name of another data set whose photos this data set uses, if any.
@@ -105,7 +105,7 @@ def data_folder() -> Path:
 
 
 def missing_parts(name: str, root: Path) -> tuple[str, ...]:
-    """List the elements of `CatalogEntry.parts` whose files are missing or incomplete on disk.
+    """List the patterns in `CatalogEntry.parts` whose files are missing or not fully downloaded.
 
     ``root`` holds one sub-folder per data set.
     """

@@ -1,6 +1,6 @@
 """Download the files of a data set, verify the checksums, and unpack the archives.
 
-After an interruption, the next call keeps the complete files and downloads the others.
+After an interruption, call `fetch_dataset` again. Complete files are kept.
 
 Limitation: a slow download has no time limit if it receives some bytes every minute.
 """
@@ -36,7 +36,7 @@ def fetch_dataset(name: str, root: Path) -> bool:
 
     Raises:
         DatasetError: If a file cannot be downloaded or unpacked, or has to be downloaded by hand.
-        StoreError: If a folder cannot be written, or another process downloads into it for 6 hours.
+        StoreError: If the folder cannot be written, or another process uses it for over 6 hours.
     """
     entry, folder = DATASETS[name], root / name
     if not (missing := missing_parts(name, root)):
@@ -60,8 +60,8 @@ def fetch_dataset(name: str, root: Path) -> bool:
 def download_file(url: str, path: Path, md5: str | None = None) -> None:
     """Download a file over HTTP or HTTPS, unless it exists.
 
-    If the download fails, there is no file. ``md5`` is the MD5 checksum in hexadecimal. A file with
-    another checksum is downloaded again.
+    ``md5`` is the expected MD5 checksum in hexadecimal. An existing file with another checksum is
+    downloaded again. A failed download leaves no incomplete file.
 
     Raises:
         DatasetError: If the file cannot be downloaded or written, or the checksum differs.

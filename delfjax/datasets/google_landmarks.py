@@ -27,10 +27,10 @@ def load_v2(folder: Path) -> Benchmark:
 
     The photos in the folder ``index`` are the database, and the labeled photos in ``test`` are the
     queries. Unlabeled test photos are left out: the database may hold correct photos for them.
-    Photo ``0123456789abcdef`` in ``index`` is the file ``index/0/1/2/0123456789abcdef.jpg``.
+    The photo with the id ``0123456789abcdef`` is ``index/0/1/2/0123456789abcdef.jpg``.
 
-    The benchmark has two protocols, ``private`` and ``public``, each for one part of the queries.
-    In each protocol, the queries of the other part have no correct photo.
+    The publisher divides the queries into two parts. The protocol ``private`` scores one part, and
+    ``public`` the other. Means over queries leave out the queries of the part that is not scored.
 
     Raises:
         DatasetError: If a csv file cannot be read, or its content is invalid.
@@ -63,9 +63,9 @@ def load_v1(folder: Path) -> Benchmark:
 
     ``train.csv`` lists the database, and ``test.csv`` the queries, in the columns ``id``, ``url``
     and ``landmark_id``. The published ``test.csv`` lacks the column ``landmark_id``: you have to
-    add it. Photos in ``index.csv``, if this file exists, are added to the database and are always
-    wrong. The photo ``ID`` of ``train.csv`` is ``train/ID.jpg``, and so on for the other csv files.
-    A query without a correct photo becomes a distractor query.
+    add it. If ``index.csv`` exists, its photos are added to the database. Photos without a landmark
+    id are always wrong. The photo ``ID`` of ``train.csv`` is ``train/ID.jpg``, and so on for the
+    other csv files. A query without a correct photo becomes a distractor query.
 
     Raises:
         DatasetError: If a csv file is invalid, or no query shows a landmark of a database photo.
@@ -131,7 +131,7 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
         usage = row["Usage"]
         if usage not in (*PROTOCOLS, "Ignored"):
             expected = "expected Public, Private or Ignored"
-            raise invalid(location, f"the column Usage is {usage!r}; {expected}")
+            raise invalid(location, f"the value of Usage is {usage!r}; {expected}")
         if row["images"] == "None" or usage == "Ignored":
             continue
         positives = tuple(row["images"].split())

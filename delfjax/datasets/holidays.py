@@ -2,8 +2,8 @@
 
 A file name ``NNNNKK.jpg`` has two numbers: the scene ``NNNN`` and the photo ``KK`` of this scene.
 Photo ``00`` of a scene is the query. The other photos of the scene are correct for this query. The
-query is also in the database, but is ignored in its own ranking. Source: ``holidays_map.py`` of the
-publisher. The DELF paper has no results for this benchmark.
+query photo is also in the database, but is ignored in the ranking for this query. Source:
+``holidays_map.py`` of the publisher. The DELF paper has no results for this benchmark.
 """
 
 import re

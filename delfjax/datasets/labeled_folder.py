@@ -44,20 +44,20 @@ def describe_classes(photos: PhotoFolder) -> str:
     more = ", ..." if len(classes) > MAX_LISTED else ""
     parts = [f"{len(classes)} classes: {listed}{more}"]
     if others := sorted(set(photos.names).difference(*classes.values())):
-        parts.append(f"{len(others)} photos are in no class folder, such as {others[0]}")
+        parts.append(f"photos in no class folder: {len(others)}, such as {others[0]}")
     return "; ".join(filter(None, [*parts, photos.skipped_summary]))
 
 
 def labeled(folder: PhotoFolder | Path | str, queries: str = "*", database: str = "*") -> Benchmark:
     """Create a benchmark from a folder with one sub-folder per class.
 
-    The database photos of the same class are correct for a query. A query that is also in the
-    database is ignored in its own ranking.
+    For a query, the database photos of the same class are correct. If the photo of the query is
+    also in the database, it is ignored in the ranking for this query.
 
     Args:
         folder: Folder of photos. `find_classes` defines the class of a photo.
-        queries: Pattern that the file names of the queries match, such as ``test_*``.
-        database: Pattern that the file names of the database photos match.
+        queries: Pattern, such as ``test_*``. Photos whose file name matches it are the queries.
+        database: Pattern. Photos whose file name matches it are the database.
 
     Raises:
         DatasetError: If the folder has fewer than two classes, or a pattern matches no photo.

@@ -45,14 +45,14 @@ CORRUPT = frozenset(
 def load(name: str, folder: Path) -> Benchmark:
     """Load ``oxford5k`` or ``paris6k``.
 
-    ``folder`` holds photos and text files in any sub-folders. Errors: see `read_ground_truth`.
+    ``folder`` holds the photos and text files, in any sub-folders. Errors: see `read_ground_truth`.
     """
     photos = (photo for photo in scan(folder).names if _stem(photo) not in CORRUPT)
     database = tuple(f"{folder.name}/{photo}" for photo in photos)
     root = folder.parent
     queries, truths = read_ground_truth(folder, root, database, ignored=CORRUPT)
     if len(queries) != QUERY_COUNT:
-        fix = f"unpack the ground truth of {name} again, and remove that of other data sets"
+        fix = f"unpack the ground truth of {name} again; remove the files of other data sets"
         raise invalid(folder, f"found {len(queries)} queries; expected {QUERY_COUNT}", fix=fix)
     return Benchmark(
         name=name, root=root, database=database, queries=queries, truths={STANDARD: truths}
@@ -71,7 +71,7 @@ def read_ground_truth(
         ignored: File names, without suffix, of photos to skip in the text files.
 
     Raises:
-        DatasetError: If a file of a query is missing or its content is invalid.
+        DatasetError: If a text file of a query is missing or invalid, or a listed photo is missing.
         PhotoError: If the photo of a query cannot be read.
     """
     photos = _by_stem(database)

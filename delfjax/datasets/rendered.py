@@ -3,8 +3,8 @@
 The small set, ``data/landmarks``, has 49 landmarks for training and 11 for evaluation. The large
 set, ``data/landmarks_large``, has 40 other landmarks for evaluation, in photos of twice the size.
 The evaluation photos also include distractors, which are correct for no query, and distractor
-queries, which have no correct photo. The camera and the landmark's pixels are known for each
-evaluation photo. The scripts in ``data/render`` of the repository create the photos.
+queries, which have no correct photo. An annotation of each evaluation photo has the camera and a
+mask of the landmark. The scripts in ``data/render`` of the repository create the photos.
 """
 
 import base64
@@ -46,10 +46,10 @@ class PhotoAnnotation:
             no landmark, or a landmark without queries.
         framed_fraction: Fraction of the landmark's silhouette that is inside the photo, 0 to 1.
             Parts that are farther outside than the photo's width or height are not counted.
-        unoccluded_fraction: Of the silhouette inside the photo, the fraction not hidden, 0 to 1.
+        unoccluded_fraction: Fraction of the silhouette inside the photo that nothing hides, 0 to 1.
         area_fraction: Fraction of the photo's pixels that show the landmark, 0 to 1.
         size: Height and width of the photo in pixels.
-        intrinsics: Camera matrix, which projects camera coordinates to pixels ``(x, y, 1)``.
+        intrinsics: Camera matrix. It projects camera coordinates to homogeneous pixels ``(x, y, 1)``.
         pose: Matrix ``[R | t]`` from world coordinates (meters, z up) to camera coordinates (x
             right, y down, z forward).
         view: Kind of shot, weather and camera settings: see ``View`` in ``data/render/views.py``.
@@ -87,7 +87,7 @@ class PhotoAnnotation:
 
 
 def find_folder(root: Path | str, name: str = "rendered+places") -> Path:
-    """Return the folder of a benchmark: its copy in ``root`` if there is one, otherwise ``data``."""
+    """Find the folder of a rendered benchmark: first in ``root``, then in the repository."""
     copy = Path(root) / FOLDERS[name].name
     return copy if (copy / CHECKSUMS).is_file() else FOLDERS[name]
 
@@ -96,8 +96,8 @@ def load(folder: Path | None = None, *, name: str = "rendered+places") -> Benchm
     """Load the evaluation photos of a rendered data set as a benchmark.
 
     Protocol ``"standard"``: a correct photo shows the landmark of the query, from any side. Protocol
-    ``"view"``: it also shares at least 20% of the query's surface, as in `shared_surface`. Photos of
-    the landmark that share from 5% to 20% are junk, and those that share less are wrong.
+    ``"view"``: a correct photo also shows at least 20% of the surface in the query, as measured by
+    `shared_surface`. Photos that show 5% to 20% of it are junk. Photos that show less are wrong.
 
     Args:
         folder: Folder of the rendered data set. None: the folder in the repository.
@@ -137,7 +137,7 @@ def training_photos(folder: Path | None = None) -> PhotoFolder:
 
 
 def annotations(folder: Path | None = None) -> dict[str, PhotoAnnotation]:
-    """Read a dict from photo path to annotation of this photo. The paths are those of `load`."""
+    """Read the annotations of evaluation photos, as a dict with the photo paths of `load` as keys."""
     path = _checked_folder(folder) / "eval" / "truth.jsonl"
     with path.open(encoding="utf-8") as lines:
         records = [json.loads(line) for line in lines]
@@ -162,7 +162,7 @@ def annotations(folder: Path | None = None) -> dict[str, PhotoAnnotation]:
 
 
 def landmark_bounds(folder: Path | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return minimum and maximum of ``(x, y, z)`` of each evaluation landmark, in meters."""
+    """Return the bounding box of each landmark: minimum and maximum ``(x, y, z)`` in meters."""
     path = _checked_folder(folder) / "eval" / "landmarks.json"
     boxes = json.loads(path.read_text(encoding="utf-8"))
     return {name: (np.array(box["low"]), np.array(box["high"])) for name, box in boxes.items()}
@@ -174,10 +174,10 @@ def shared_surface(
     bounds: tuple[np.ndarray, np.ndarray],
     box: Box | None = None,
 ) -> Float[np.ndarray, " b"]:
-    """Return which fraction of the surface that a query shows is also visible in other photos.
+    """Return the fraction of the surface in the query that each of the other photos also shows.
 
-    The surface of a landmark is the top and the sides of its bounding box. A point of the surface is
-    visible in a photo if its side faces the camera, and if its pixel shows the landmark.
+    The surface of a landmark is the top and the sides of its bounding box. A point of this surface is
+    visible in a photo if its side faces the camera, and the landmark covers its pixel in the photo.
 
     Args:
         query: Annotation of the query photo.

@@ -3,7 +3,7 @@
 The file ``gnd_roxford5k.pkl`` holds a dict. ``imlist`` has the names of the database photos, and
 ``qimlist`` the names of the query photos, without suffix. ``gnd`` has one dict per query: the box
 ``bbx``, and the indices of the ``easy``, ``hard`` and ``junk`` photos in ``imlist``, from 0.
-Queries are cropped, and not in the database. The DELF paper has no results for these benchmarks.
+Query photos are cropped, and are not in the database. The paper has no results for these benchmarks.
 """
 
 import io
@@ -94,8 +94,8 @@ def _read_truths(annotation: dict[str, Any], database_size: int, location: str) 
 def load_plain(path: Path) -> object:
     """Read a pickle file of dicts, lists, tuples, strings and numbers, written by Python 2 or 3.
 
-    A pickle file can call any Python function that it names. All names are refused, as the documentation of
-    `pickle` recommends. Ground truth does not need them.
+    A pickle file can name any Python function, which then runs during reading. `load_plain` refuses
+    all such names, as the documentation of `pickle` recommends. Ground truth needs none.
 
     Raises:
         DatasetError: If the file cannot be read, exceeds `MAX_PICKLE_BYTES`, or holds other data.

@@ -16,7 +16,7 @@ UNPACK = "unpack the photos again"
 
 
 class Line(NamedTuple):
-    """A stripped line of a text file. ``location`` is the path of the file and the line number."""
+    """A line of a text file, without outer spaces. ``location`` is the path and line number."""
 
     text: str
     location: str
@@ -26,7 +26,7 @@ def read_lines(path: Path, *, fix: str = "download the file again") -> list[Line
     """Read the lines of a UTF-8 text file. Blank lines are left out.
 
     Raises:
-        DatasetError: If the file cannot be read. ``fix`` is the fix in the message.
+        DatasetError: If the file cannot be read. ``fix`` ends the message, after "Fix:".
     """
     try:
         check_regular(path)
@@ -52,9 +52,9 @@ def check_photos_exist(listed: Iterable[Line], photos: Collection[str], folder: 
 
 
 def read_box(corners: object, photo: Path, location: str) -> Box:
-    """Convert the corners of a published box to a `Box`.
+    """Convert the corners of a box in the ground truth to a `Box`.
 
-    The box may extend beyond the photo: some published boxes do, by a few pixels.
+    The box may extend beyond the photo: some boxes of the publishers do, by a few pixels.
 
     Args:
         corners: The coordinates ``x1, y1, x2, y2`` in pixels, as numbers or strings.

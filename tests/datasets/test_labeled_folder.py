@@ -115,7 +115,7 @@ def test_training_and_evaluation_find_the_same_classes(outer, files):
 def test_classes_are_described(tmp_path):
     photos = scan(make_folder(tmp_path, (*CLASSES, "stray.jpg", "petra/a.json", "petra/a.mov")))
     assert describe_classes(photos) == (
-        "2 classes: petra (3), rome (2); 1 photos are in no class folder, such as stray.jpg; "
+        "2 classes: petra (3), rome (2); photos in no class folder: 1, such as stray.jpg; "
         "2 files are not photos and were skipped (1 .json, 1 .mov)"
     )
 
