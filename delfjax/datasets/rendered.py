@@ -49,7 +49,7 @@ class PhotoAnnotation:
         unoccluded_fraction: Fraction of the silhouette inside the photo that nothing hides, 0 to 1.
         area_fraction: Fraction of the photo's pixels that show the landmark, 0 to 1.
         size: Height and width of the photo in pixels.
-        intrinsics: Camera matrix. It projects camera coordinates to homogeneous pixels ``(x, y, 1)``.
+        intrinsics: Camera matrix, from camera to homogeneous pixel coordinates ``(x, y, 1)``.
         pose: Matrix ``[R | t]`` from world coordinates (meters, z up) to camera coordinates (x
             right, y down, z forward).
         view: Kind of shot, weather and camera settings: see ``View`` in ``data/render/views.py``.
@@ -137,7 +137,7 @@ def training_photos(folder: Path | None = None) -> PhotoFolder:
 
 
 def annotations(folder: Path | None = None) -> dict[str, PhotoAnnotation]:
-    """Read the annotations of evaluation photos, as a dict with the photo paths of `load` as keys."""
+    """Read the annotation of each evaluation photo. The keys are the photo paths of `load`."""
     path = _checked_folder(folder) / "eval" / "truth.jsonl"
     with path.open(encoding="utf-8") as lines:
         records = [json.loads(line) for line in lines]

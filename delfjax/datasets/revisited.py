@@ -3,7 +3,7 @@
 The file ``gnd_roxford5k.pkl`` holds a dict. ``imlist`` has the names of the database photos, and
 ``qimlist`` the names of the query photos, without suffix. ``gnd`` has one dict per query: the box
 ``bbx``, and the indices of the ``easy``, ``hard`` and ``junk`` photos in ``imlist``, from 0.
-Query photos are cropped, and are not in the database. The paper has no results for these benchmarks.
+Query photos are cropped and not in the database. The DELF paper does not use these benchmarks.
 """
 
 import io

@@ -2,7 +2,7 @@
 
 `train` fine-tunes the descriptors or trains the attention. `TrainingConfig` holds the settings of
 a training run. The public names are listed in ``__init__.pyi``. They are imported on first use,
-because the training loop imports Orbax, which is slow.
+because importing Orbax, which saves the state of a run, takes long.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Network for training: backbone, attention head, and landmark classifiers (Sec. 4.2, Fig. 4).
+"""Network for training: backbone, attention head, and landmark classifier (Sec. 4.2, Fig. 4).
 
 Step 1 of the paper (Fig. 4a) classifies the average of all descriptors. Step 2 (Fig. 4b) freezes
 the descriptors, and classifies their weighted sum. The weights are attention scores (Eq. 1).
@@ -17,15 +17,15 @@ from delfjax.training.config import ClassifierConfig
 
 
 class Classifier(nnx.Module):
-    """Network for training, with a backbone, an attention head and landmark classifiers.
+    """Network for training: a backbone, an attention head, and a landmark classifier.
 
-    The variant, such as ``"finetune"``, determines the parts; see `ClassifierConfig`.
+    With the variant ``"finetune"`` (step 1), there is no attention head.
 
     Args:
-        backbone: Initial ResNet. Training changes a copy.
+        backbone: Initial ResNet. The network holds a copy; training does not change the original.
         classes: Number of landmarks.
         config: Settings of the network, including the variant.
-        rngs: Random keys for the initial weights of the attention head and the classifiers.
+        rngs: Random keys for the initial weights of the attention head and the classifier.
 
     Raises:
         ValueError: If ``config.pooled_layer`` is ``"conv5"``, but the backbone ends at conv4.
@@ -58,7 +58,7 @@ class Classifier(nnx.Module):
         Returns:
             Outputs of the parts that the variant has. ``"conv4"``: descriptors of shape
             ``[b, y, x, channels]``. ``"scores"``: attention scores of shape ``[b, y, x]``.
-            ``"descriptor"``: logits of shape ``[b, classes]`` from the average of
+            ``"descriptor"``: logits of shape ``[b, classes]`` from the average output of
             ``config.pooled_layer``. ``"attention"``: logits from descriptors weighted by scores.
         """
         stages = self.backbone(photos)

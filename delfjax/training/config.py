@@ -35,21 +35,21 @@ SMALL_OPTIMIZERS: dict[Variant, tuple[Literal["sgd", "adamw"], float, float]] = 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierConfig:
-    """Settings of the training network: its trained parts, and its pooling (Fig. 4).
+    """Settings of the training network: which parts are trained, and the pooling (Fig. 4).
 
     Attributes:
         variant: ``"finetune"`` is step 1 of the paper, ``"attention"`` is step 2. ``"joint"``
             trains descriptors and attention together, with the classifier of step 2. The paper
             found this unstable.
         trainable_stages: Stages (blocks of layers) of the backbone to train; ``()`` for
-            ``"attention"``. The paper does not name the stages of step 1. Freezing the first stages
-            saves time on a CPU. Only convolution kernels are trained; batch norms stay frozen.
+            ``"attention"``. The paper does not say which stages step 1 trains. Freezing the first
+            stages saves time on a CPU. Only convolution kernels are trained, not batch norms.
         pooled_layer: Layer whose averaged output is classified in step 1. The paper does not name
             the layer. The official code uses ``"conv5"``. Descriptors always come from conv4.
         pooling: Pooling of the descriptors in step 2, weighted by their attention scores. ``"sum"``
             is Eq. 1, ``"mean"`` is the official code; see `delfjax.models.attention.weighted_pool`.
         normalize_weighted: Whether to L2-normalize descriptors before the weighted pooling.
-        normalize_average: Whether to L2-normalize descriptors before the average of step 1.
+        normalize_average: Whether to L2-normalize descriptors before they are averaged in step 1.
         hidden_channels: Number of channels in the hidden layer of the attention head.
 
     Raises:
@@ -229,8 +229,8 @@ def small_config(variant: Variant = "finetune") -> TrainingConfig:
 
     Step 1 trains only conv4 of the backbone. Step 2 uses smaller crops than `paper_config`, with
     the same ``gammas``. Each step takes 400 updates, or five to six minutes on two cores. The values
-    were chosen by the loss and accuracy on held-out photos. On 49 rendered landmarks, with one seed, the
-    network of step 1 classifies 84% of the held-out photos correctly.
+    were chosen by the loss and accuracy on held-out photos. Result of step 1 on 49 landmarks of the
+    rendered data set, with one seed: 84% of the held-out photos are classified correctly.
 
     Args:
         variant: Parts to train; see ``variant`` of `ClassifierConfig`.
@@ -260,7 +260,7 @@ def small_config(variant: Variant = "finetune") -> TrainingConfig:
 
 
 def with_conv5(config: TrainingConfig) -> TrainingConfig:
-    """Return settings of step 1 that also train conv5 and classify the average output of conv5."""
+    """Return a copy of settings for step 1 that also trains conv5, and classifies its output."""
     stages = (*config.network.trainable_stages, "conv5")
     network = replace(config.network, pooled_layer="conv5", trainable_stages=stages)
     return replace(config, network=network)

@@ -79,7 +79,7 @@ def split_validation(
 
 
 def sample_input_size(config: AugmentationConfig, *, seed: int, step: int) -> int:
-    """Choose at random the side, in pixels, to which update ``step`` rescales its crops."""
+    """Choose a random side for the rescaled crops of update ``step``, in pixels."""
     return int(np.random.default_rng((seed, step)).choice(config.input_sizes))
 
 
@@ -113,7 +113,7 @@ def batch_rows(
 class SquareReader:
     """Reader of photos that are cropped to their largest centered square and resized.
 
-    The next readable photo takes the place of an unreadable photo.
+    An unreadable photo is replaced by the next readable photo.
 
     Args:
         photos: The photos to read.

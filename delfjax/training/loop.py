@@ -79,7 +79,7 @@ class TrainedModel:
 
     @property
     def validation_metrics(self) -> dict[str, float]:
-        """Losses and accuracies of the model on held-out photos; empty without held-out photos."""
+        """Loss and accuracy of the model on held-out photos. Empty if no photos were held out."""
         return {
             name: value
             for record in self.log
@@ -109,7 +109,7 @@ def train(
             descriptors (step 1 of the paper), ``"attention"`` the attention (step 2), and
             ``"joint"`` both.
         start: Initial backbone: the name of ImageNet weights or of a model that comes with delfjax,
-            the path of a model file, or a `ResNet`. For step 2, pass the model file of step 1.
+            the path of a model file, or a `ResNet`. For step 2, pass the model file from step 1.
 
     Returns:
         The model file, the network and the log. ``delfjax.load(trained.file)`` loads the model for
@@ -268,7 +268,7 @@ def _check_finite(run: RunFolder, step: int, metrics: Mapping[str, float]) -> No
     for name, value in metrics.items():
         if math.isfinite(value):
             continue
-        saved = f"the last saved state is that of update {run.last_step}"
+        saved = f"the last saved state is from update {run.last_step}"
         raise DivergenceError(
             f"{run.path}: at update {step}, the {name.replace('_', ' ')} is {value}; expected a "
             f"finite number; {saved if run.last_step else 'no state was saved'}. "
@@ -279,7 +279,7 @@ def _check_finite(run: RunFolder, step: int, metrics: Mapping[str, float]) -> No
 def validate(
     context: TrainContext, state: TrainState, reader: SquareReader, mesh: Mesh
 ) -> dict[str, float]:
-    """Compute the mean losses and accuracies on the photos of ``reader``; empty without photos."""
+    """Compute the mean loss and accuracy on the photos of ``reader``. No photos: an empty dict."""
     totals: dict[str, float] = {}
     count, batch_size = len(reader.photos), context.config.batch_size
     for start in range(0, count, batch_size):
@@ -292,5 +292,5 @@ def validate(
 
 
 def shard_batch(mesh: Mesh, *arrays: np.ndarray) -> tuple[Array, ...]:
-    """Divide the arrays of a batch over all devices."""
+    """Split each array of a batch along the first axis, and put one part on each device."""
     return tuple(jax.device_put(arrays, NamedSharding(mesh, PartitionSpec(AXIS))))

@@ -1,9 +1,9 @@
 """Learn a linear projection of local descriptors from photos of landmarks. Not in the paper.
 
-Two features that RANSAC matches in two photos of a landmark show the same point. The projection
-whitens descriptors by the covariance of the differences between such features: directions that change
-with view and light then count less (`delfjax.features.pca.whitening_matrix`). The PCA of a feature
-store comes after the projection.
+RANSAC finds pairs of features that show the same point in two photos of a landmark. View and light
+change the descriptors of a pair. The projection whitens descriptors with the covariance of these
+changes: directions that change more count less (`delfjax.features.pca.whitening_matrix`). The PCA
+of a feature store is applied after the projection.
 """
 
 from itertools import combinations, groupby
@@ -31,11 +31,11 @@ MIN_INLIERS = 15  # of two photos; by chance, small photos rarely have more
 def fit_projection(
     model: Extractor, photos: PhotoFolder
 ) -> tuple[Float[np.ndarray, "c c"], ExtractionReport]:
-    """Fit a projection of the descriptors of a model. Multiply a descriptor by it to project it.
+    """Fit a matrix ``P`` that projects the descriptors ``d`` of a model: ``d @ P``.
 
     Args:
-        model: Model whose descriptors are projected. Its configuration sets the size of photos and
-            the number of features.
+        model: Model that extracts the descriptors. Its configuration sets the size of photos
+            and the number of features.
         photos: Photos, with one sub-folder per landmark.
 
     Returns:
@@ -60,8 +60,9 @@ def fit_projection(
             differences += _differences(landmark)
     if len(differences) < 2:
         raise ValueError(
-            f"{photos.root}: pairs of photos with at least {MIN_INLIERS} inliers: {len(differences)}; "
-            "expected at least 2. Fix: use several photos of each landmark, with one sub-folder per landmark"
+            f"{photos.root}: the number of photo pairs with at least {MIN_INLIERS} RANSAC inliers is "
+            f"{len(differences)}; expected at least 2. Fix: use several photos of each landmark, with "
+            "one sub-folder per landmark"
         )
     return whitening_matrix(np.concatenate(differences)).astype(np.float32), report
 
@@ -89,7 +90,7 @@ def _differences(photos: list[Features]) -> list[Float[np.ndarray, "m c"]]:
 
 
 def add_projection(attention: Attention, projection: Float[np.ndarray, "c d"]) -> Attention:
-    """Return an attention head that also projects the descriptors. The scores stay the same."""
+    """Return a copy of an attention head that also projects descriptors, with the same scores."""
     tensors = {
         name: np.asarray(values[...])
         for name, values in named_parameters(nnx.state(attention)).items()

@@ -84,12 +84,12 @@ class RunFolder(AbstractContextManager["RunFolder"]):
 
     @property
     def last_step(self) -> int:
-        """Number of updates before the last saved state, or 0 without saved states."""
+        """Number of updates after which the last state was saved. 0 if no state was saved."""
         return self._states.latest_step() or 0
 
     @property
     def best_step(self) -> int:
-        """Number of updates before the state with the lowest loss, or 0 without saved states."""
+        """Number of updates of the saved state with the lowest loss. 0 if no state was saved."""
         return self._states.best_step() or 0
 
     def save(self, step: int, state: TrainState, *, loss: float) -> None:
@@ -100,7 +100,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
     def restore(self, step: int, example: TrainState) -> TrainState:
         """Load the training state that was saved after ``step`` updates.
 
-        ``example`` is a state of the same network. It sets the shapes and devices of the arrays.
+        ``example`` is a state of the same network, with the same shapes and devices of arrays.
 
         Raises:
             StoreError: If the state is missing, damaged or unreadable.

@@ -1,4 +1,4 @@
-"""One update of the parameters, and the validation of one batch, as pure functions.
+"""Update the parameters, and validate one batch, with pure functions.
 
 `TrainState` holds everything that an update changes. `TrainContext` holds everything else. Random
 choices depend only on the seed and the index of the update, so a resumed run repeats them.
@@ -127,11 +127,11 @@ def train_step(
         state: State before the update. It cannot be used afterwards, because its memory is reused.
         squares: Square photos, from which random crops are taken.
         labels: Class index of each photo.
-        size: Side of the rescaled crops, in pixels. Each size is compiled once.
+        size: Side of the rescaled crops, in pixels. The function is compiled once for each size.
 
     Returns:
-        The next state, and metrics of the batch: means of `photo_metrics` before the update, the
-        norm of the gradient, and the learning rate.
+        The next state, and metrics of the batch: the norm of the gradient, the learning rate, and
+        the means over photos of `photo_metrics` before the update.
     """
     config = context.config
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
@@ -182,8 +182,8 @@ def photo_metrics(
 ) -> dict[str, Float[Array, " b"]]:
     """Compute the loss and the accuracy (1 or 0) of each photo from the outputs of a `Classifier`.
 
-    The loss has two names: ``"loss"`` and, for example, ``"attention_loss"``, as the accuracy has
-    the name ``"attention_accuracy"``.
+    The keys are ``"descriptor_loss"`` and ``"descriptor_accuracy"`` in step 1, otherwise
+    ``"attention_loss"`` and ``"attention_accuracy"``. ``"loss"`` is another key of the same loss.
     """
     head = "descriptor" if "descriptor" in outputs else "attention"
     loss = cross_entropy(outputs[head], labels)
@@ -218,5 +218,5 @@ def center_crop(squares: UInt8[Array, "b h h 3"], crop: int) -> Float[Array, "b 
 
 
 def merge_model(context: TrainContext, state: TrainState) -> Classifier:
-    """Return the network with the parameters of a training state."""
+    """Return the network with the trained parameters of ``state`` and the frozen parameters."""
     return nnx.merge(context.graph, state.trainable, context.frozen)

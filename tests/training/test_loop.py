@@ -208,7 +208,7 @@ def test_divergence_names_the_update_and_the_last_good_state(photos, tmp_path, m
     saved = tmp_path / "run" / "states" / "4"
     assert str(error.value).startswith(
         f"{tmp_path / 'run'}: at update 5, the loss is nan; expected a finite number; the last "
-        "saved state is that of update 4."
+        "saved state is from update 4."
     )
     assert saved.is_dir()
 
