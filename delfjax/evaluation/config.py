@@ -20,27 +20,27 @@ from delfjax.search.searcher import SearchConfig
 class RunConfig:
     """Settings of one evaluation: model, features, index, search and optional methods.
 
-    Without optional methods, photos are ranked by local features (Sec. 4): votes select the photos
-    that RANSAC verifies, and `SearchConfig.score` ranks them. With global descriptors alone, photos
-    are ranked by the similarity of these descriptors. A shortlist or fusion weight combines local
-    features and global descriptors.
+    Without optional methods, photos are ranked by local features (Sec. 4). Feature matches are votes
+    for photos. RANSAC verifies the photos with most votes. `SearchConfig.score` ranks them. With
+    ``global_descriptor`` alone, photos are ranked by global similarity. With a shortlist or a fusion
+    weight, the ranking uses both local features and global descriptors.
 
     Attributes:
         model: Name or file of the model, as in ``delfjax.load``.
-        extraction: Settings of image pyramid and selection. ``min_contrast`` is 0 by default.
+        extraction: Settings of image pyramid and feature selection. ``min_contrast=None`` means 0.
         pca: Settings of the PCA of local descriptors.
         index: Kind and settings of the index of local descriptors. Not used with a shortlist.
         search: Settings of the search by local features: neighbors, votes, geometric verification.
             The rule of the paper is ``delfjax.paper.runs.PAPER_RULE``.
         global_descriptor: Settings of the global descriptor, one vector per photo. None: not used.
-        whitening: Folder of photos from which a whitening of global descriptors is learned. If it
-            has one sub-folder per landmark, photos of one landmark become more alike; otherwise, it
-            is a PCA whitening. ``"rendered_train"``: the rendered training landmarks. None: no
-            whitening.
+        whitening: Folder of photos from which a whitening of global descriptors is learned. One
+            sub-folder per landmark: the whitening makes descriptors of the same landmark more
+            similar. No sub-folders: PCA whitening. ``"rendered_train"``: the training photos of the
+            rendered data set. None: no whitening.
         whitening_dimensions: Dimensions of a global descriptor after whitening. Not in the paper.
-        fusion_weight: Weight of RANSAC inliers in late fusion, 0 to 1. Late fusion averages the share
-            of the query's features that are inliers and the global similarity. 0.75 is the best
-            weight on rendered training landmarks. None: no fusion.
+        fusion_weight: Weight ``w`` of late fusion, 0 to 1. The score of a photo is
+            ``w * inliers / n + (1 - w) * similarity``, where ``n`` is the number of query features.
+            0.75 is best on training photos of the rendered data set. None: no fusion.
         shortlist: Number of photos in which local features are searched: the photos with the most
             similar global descriptors. None: all photos of the database.
         expansion: Settings of query expansion (a second search). None: no expansion.

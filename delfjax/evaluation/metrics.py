@@ -64,10 +64,10 @@ def average_precision_at(ranks: Ranks, n: int, limit: int = LIMIT) -> float:
 def precision_at(ranks: Ranks, n: int, ks: Sequence[int], *, cap: bool = True) -> AtEachK:
     """Compute the precision of the first ``k`` results for each ``k`` in ``ks``.
 
-    Precision is the fraction of positives (correct photos). With ``cap``, ``k`` is reduced to the
-    number of results up to the last positive, as in the code of the revisited data sets. Then a
-    query with three positives can reach a precision of 1 at ``k = 10``. If a positive is not in the
-    ranking, ``k`` is not reduced. ``ranks``, ``n`` and errors are those of `average_precision`.
+    Precision is the fraction of the ``k`` results that are positives (correct photos). With ``cap``,
+    if all positives are found, ``k`` is at most the rank of the last one (from 1), as in the code of
+    the revisited data sets. A query with three positives can then reach a precision of 1 at
+    ``k = 10``. For ``ranks``, ``n`` and errors, see `average_precision`.
 
     Returns:
         Precision for each ``k``, 0 to 1. NaN if ``n`` is 0.
@@ -120,7 +120,7 @@ def score_rankings(
     """Compute average precision and precision at ``k`` for the ranking of each query.
 
     Args:
-        rankings: Indices of database photos for each query, best first. Photos may be missing.
+        rankings: Indices of database photos for each query, best first. Photos may be left out.
         truths: Ground truth of each query.
         ks: Numbers of first results for precision, from 1 to the size of the database.
         database_size: Number of photos in the database. None: 1 plus the highest index found.

@@ -113,7 +113,7 @@ def mean_precision(results: PooledResults, weights: Float[np.ndarray, " q"] | No
 
     The mean is over 60 recalls, from 10 to the number of positives (correct photos) of all queries,
     evenly spaced on a logarithmic axis. If a recall is not reached, its precision is 0. ``weights``
-    says how often each query counts; the recalls are multiplied by the change in positives. None: once.
+    says how often each query counts (None: once), also in the number of positives.
     """
     total = max(1, int(results.positives.sum()))
     recalls = np.geomspace(min(MIN_RECALL, total), total, CURVE_POINTS)
@@ -127,7 +127,7 @@ def summarize_curve(results: PooledResults, landmarks: Sequence[int]) -> dict[st
 
     Args:
         results: Results of all queries and distractor queries.
-        landmarks: Landmark of each query that is no distractor query.
+        landmarks: Landmark of each query, without the distractor queries.
 
     Returns:
         A dict with precisions in percent. ``recalls`` (numbers of correct results) and

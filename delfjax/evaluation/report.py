@@ -20,8 +20,8 @@ def report(evaluation: Evaluation) -> dict[str, Any]:
     """Summarize an evaluation as a dict that can be saved as JSON.
 
     The dict holds `Evaluation.summary` under the default protocol, and mAP under the other
-    protocols. Distractor queries (queries without a correct photo) add the precision-recall curve
-    of Fig. 5. The rendered set adds the share of keypoints on the landmark.
+    protocols. With distractor queries (without a correct photo), the dict also holds the curve of
+    Fig. 5. For rendered data sets, the dict holds the share of best keypoints on the landmark.
     """
     benchmark, result = evaluation.benchmark, evaluation.summary()
     others = list(evaluation.scores)[1:]
@@ -35,7 +35,7 @@ def report(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def format_report(evaluation: Evaluation, result: dict[str, Any]) -> str:
-    """Format an evaluation, and the dict that `report` returned, as text for a terminal."""
+    """Format an evaluation, and the dict that `report` returned for it, as text for a terminal."""
     lines = []
     for protocol in evaluation.scores:
         scores = evaluation.summary(protocol)
@@ -48,7 +48,7 @@ def format_report(evaluation: Evaluation, result: dict[str, Any]) -> str:
     if "curve" in result:
         mean, (low, high) = result["curve"]["mean"], result["curve"]["interval"]
         lines.append(
-            f"precision   {mean:.1f}  (mean over recalls, Fig. 5: {low:.1f} to {high:.1f})"
+            f"precision   {mean:.1f}  (mean over recalls; 95% interval: {low:.1f} to {high:.1f})"
         )
     lines += [
         f"queries     {result['queries']}, database {result['database']} photos",
@@ -94,8 +94,8 @@ def hit_rate(
 ) -> Float[np.ndarray, " k"]:
     """Compute the fraction of the best keypoints whose nearest pixel shows the landmark.
 
-    For random scores, it is about the fraction of the photo that shows the landmark. Not in the paper,
-    whose Fig. 9 shows in photos that attention selects features on landmarks.
+    With random scores, this fraction is about the fraction of the photo that shows the landmark. Not
+    in the paper: Fig. 9 shows only examples of selected features.
 
     Args:
         features: Features of a photo, best score first.

@@ -1,19 +1,19 @@
 """Estimate 95% confidence intervals of scores, and of differences between methods. Not in the paper.
 
-Queries of one landmark have similar scores, so the landmarks are the sample, not the queries. An
-interval says how a score would vary with other landmarks and, if a method was trained several
+Queries of one landmark have similar scores. Therefore, landmarks are resampled, not queries. An
+interval says how much a score would vary with other landmarks and, if a method was trained several
 times, with other training runs.
 
 Let ``C`` be the number of landmarks. A bootstrap resample draws ``C - 1`` landmarks with replacement,
 each with all its queries, and computes the score again. With ``C`` draws, the variance would be too
-small by the factor ``(C - 1) / C``. All results of a benchmark have the same resamples, so that the
-difference of two scores can be computed in each resample. The variance of a score or a difference is
+small by the factor ``(C - 1) / C``. All results of a benchmark use the same resamples, so scores can
+be subtracted in each resample. The variance of a score, or of a difference of two scores, is
 
     ``V = V_landmarks + sum_m V_runs(m)``
 
-``V_landmarks`` is the variance over resamples of the score, which is the mean over the training runs
-of a method. ``V_runs(m)`` is ``s^2 / S`` for a method ``m`` with ``S > 1`` training runs, where ``s`` is
-the standard deviation of the scores of the runs. This is the variance of a bootstrap that draws
+``V_landmarks`` is the variance over the resamples. The score of a method is the mean over training
+runs. ``V_runs(m)`` is ``s^2 / S`` for a method ``m`` with ``S > 1`` training runs, where ``s`` is the
+standard deviation of the scores of the runs. This is the variance of a bootstrap that draws
 ``S - 1`` of the runs. The interval is ``score +- t sqrt(V)``, where ``t`` is the 97.5% quantile of
 Student's t distribution with ``V^2 / sum_i (V_i^2 / (n_i - 1))`` degrees of freedom (Satterthwaite). The
 sum is over the terms ``V_i`` of ``V``, and ``n_i`` is ``C`` or ``S``. For one run and landmarks with
@@ -60,9 +60,9 @@ class Estimate(NamedTuple):
 def resample(*strata: ArrayLike, seed: int = 0) -> Iterator[Float[np.ndarray, " q"]]:
     """Yield the weights of all queries in each of `RESAMPLES` bootstrap resamples.
 
-    Each of the ``strata`` lists the landmarks of some queries, which are resampled separately. Of ``C``
-    landmarks, ``C - 1`` are drawn with replacement. The weight of a query is ``C / (C - 1)`` times the
-    number of draws of its landmark: 1 on average, and always 1 if ``C`` is 1.
+    Each of the ``strata`` lists the landmark of each query in a group. A group is resampled alone:
+    ``C - 1`` of its ``C`` landmarks are drawn with replacement. The weight of a query is
+    ``C / (C - 1)`` times the number of draws of its landmark: 1 on average, always 1 if ``C`` is 1.
     """
     random = np.random.default_rng(seed)
     rows = [np.unique(each, return_inverse=True)[1] for each in strata]
@@ -104,8 +104,8 @@ def mean_score(runs: Sequence[Result], *, curve: bool = False) -> Estimate:
 
     Args:
         runs: Results of the method, such as one result per training run, on the same queries.
-        curve: Whether to estimate the height of the precision-recall curve of Fig. 5 instead: its
-            mean precision, as `delfjax.evaluation.precision_recall.summarize_curve` defines it.
+        curve: Whether to estimate the mean precision of the precision-recall curve (Fig. 5) instead
+            of the mAP; see `delfjax.evaluation.precision_recall.mean_precision`.
 
     Raises:
         ValueError: If the results are of different queries, or if a result lacks the scores.
@@ -116,10 +116,10 @@ def mean_score(runs: Sequence[Result], *, curve: bool = False) -> Estimate:
 def paired_difference(
     better: Sequence[Result], worse: Sequence[Result], *, curve: bool = False
 ) -> Estimate:
-    """Estimate how much higher the mAP of one method is than the mAP of another, in points.
+    """Estimate the mAP of ``better`` minus the mAP of ``worse``, in percentage points.
 
-    ``better`` and ``worse`` are the results of both methods, such as one result per training run, on
-    the same queries. ``curve`` and errors are those of `mean_score`.
+    ``better`` and ``worse`` are the results of two methods, such as one result per training run, on
+    the same queries. For ``curve`` and errors, see `mean_score`.
     """
     return _compare([better, worse], curve)
 

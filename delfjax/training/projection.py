@@ -34,8 +34,7 @@ def fit_projection(
     """Fit a matrix ``P`` that projects the descriptors ``d`` of a model: ``d @ P``.
 
     Args:
-        model: Model that extracts the descriptors. Its configuration sets the size of photos
-            and the number of features.
+        model: Model. Its configuration sets the size of photos and the number of features.
         photos: Photos, with one sub-folder per landmark.
 
     Returns:
@@ -60,9 +59,9 @@ def fit_projection(
             differences += _differences(landmark)
     if len(differences) < 2:
         raise ValueError(
-            f"{photos.root}: the number of photo pairs with at least {MIN_INLIERS} RANSAC inliers is "
-            f"{len(differences)}; expected at least 2. Fix: use several photos of each landmark, with "
-            "one sub-folder per landmark"
+            f"{photos.root}: the number of photo pairs with at least {MIN_INLIERS} RANSAC inliers "
+            f"is {len(differences)}; expected at least 2. Fix: use several photos of each landmark "
+            "and one sub-folder per landmark"
         )
     return whitening_matrix(np.concatenate(differences)).astype(np.float32), report
 

@@ -64,7 +64,7 @@ def test_global_descriptors_use_the_backbone_only():
 
 
 def test_photos_without_pairs_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"at least 15 inliers: 0; expected at least 2.* Fix: "):
+    with pytest.raises(ValueError, match=r"15 RANSAC inliers is 0; expected at least 2.* Fix: "):
         fit_projection(extractor(ATTENTION, attention=True), flat(tmp_path / "photos", 3))
 
 
