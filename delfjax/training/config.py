@@ -74,7 +74,7 @@ class ClassifierConfig:
         if self.pooled_layer == "conv5" and self.variant != "finetune":
             raise ConfigError(
                 f'pooled_layer is "conv5" with variant "{self.variant}"; expected the variant '
-                '"finetune". Fix: set pooled_layer="conv4", or another variant'
+                '"finetune". Fix: set pooled_layer="conv4" or variant="finetune"'
             )
         if (self.variant == "attention") == bool(self.trainable_stages):
             expected = "()" if self.variant == "attention" else f"at least one of {stages}"

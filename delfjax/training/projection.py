@@ -31,7 +31,7 @@ MIN_INLIERS = 15  # of two photos; by chance, small photos rarely have more
 def fit_projection(
     model: Extractor, photos: PhotoFolder
 ) -> tuple[Float[np.ndarray, "c c"], ExtractionReport]:
-    """Fit a matrix ``P`` that projects the descriptors ``d`` of a model: ``d @ P``.
+    """Fit a matrix ``P`` that projects each descriptor ``d`` of a model: ``d @ P``.
 
     Args:
         model: Model. Its configuration sets the size of photos and the number of features.
@@ -41,7 +41,7 @@ def fit_projection(
         The projection, and a report that lists the photos that could not be read.
 
     Raises:
-        ValueError: If fewer than two pairs of photos match.
+        ValueError: If fewer than two pairs of photos have at least 15 inliers.
     """
     report, differences = ExtractionReport(), []
     landmarks = photos.landmarks
