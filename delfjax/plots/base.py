@@ -1,7 +1,7 @@
 """Shared style of all figures, a grid of photos, and functions that resize and encode images.
 
 All functions of `delfjax.plots` take positions as ``(y, x)``, although matplotlib uses ``(x, y)``.
-The figures do not use the global state of pyplot, so notebooks, scripts and widgets can share them.
+The figures do not use pyplot and its global state, so they work in notebooks, scripts and widgets.
 """
 
 import base64
@@ -46,7 +46,7 @@ DIM = 0.5  # opacity of the dark layer over the unselected part of a photo
 FIGURE_QUALITY, PAGE_QUALITY, WIDGET_QUALITY = 50, 75, 90  # JPEG quality, 1 to 95
 
 RgbImage = UInt8[np.ndarray, "_ _ 3"]
-"""An RGB image. Images in one call may differ in size, unlike those of type `Photo`."""
+"""An RGB image. Images of this type may differ in size within one call. `Photo` images may not."""
 
 
 class Figure(mpl_figure.Figure):
@@ -159,7 +159,7 @@ def photos(
 
 
 def fit_size(size: tuple[int, int], bounds: tuple[int, int]) -> tuple[int, int]:
-    """Scale ``size`` to the largest that fits into ``bounds``. Both are ``(height, width)``."""
+    """Scale ``size`` up or down to just fit into ``bounds``. Both are ``(height, width)``."""
     factor = min(bounds[0] / size[0], bounds[1] / size[1])
     return max(1, round(factor * size[0])), max(1, round(factor * size[1]))
 
@@ -170,14 +170,14 @@ def resize(photo: RgbImage, size: tuple[int, int]) -> RgbImage:
 
 
 def encode_jpeg(image: RgbImage, quality: int = WIDGET_QUALITY) -> bytes:
-    """Encode an image as JPEG for a widget or a page. PNG is ten times slower and larger."""
+    """Encode an image as JPEG with a quality of 1 to 95. PNG is ten times slower and larger."""
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "JPEG", quality=quality, subsampling=0)
     return stream.getvalue()
 
 
 def data_url(image: RgbImage) -> str:
-    """Encode an image as JPEG. Return it as an address for the ``<img>`` of a page."""
+    """Encode an image as JPEG. Return a data URL, for the ``src`` of an HTML ``<img>``."""
     return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(image, PAGE_QUALITY)).decode()}"
 
 

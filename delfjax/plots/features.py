@@ -66,7 +66,7 @@ def keypoints(
 def receptive_fields(
     photo: Photo, features: Features, boxes: Float[np.ndarray, "n 4"], *, title: str = ""
 ) -> Figure:
-    """Draw the four best keypoints as dots, and the receptive field of each keypoint as a box.
+    """Draw the four best keypoints as dots, and their receptive fields as boxes.
 
     A receptive field (the pixels that influence a feature) may extend beyond the photo.
 
@@ -98,7 +98,7 @@ def receptive_fields(
 
 
 def heatmaps(photo: Photo, maps: Mapping[str, Float[np.ndarray, "h w"]]) -> Figure:
-    """Draw a photo and its score maps in one row. The keys of ``maps`` are the titles."""
+    """Draw a photo and score maps (one score per pixel) in a row. Keys of ``maps`` are titles."""
     return heatmap_grid([(photo, maps)])
 
 

@@ -1,7 +1,7 @@
-"""Web pages of ranked photos. Each page is one HTML file that contains its pictures.
+"""Web pages that show ranked photos. Each page is one HTML file that contains all its images.
 
-A page has no scripts and loads nothing. Names of files are shown as they are: they cannot add HTML,
-and text from right to left stays inside of its name.
+A page has no scripts and loads no other files. File names are escaped, so they cannot add HTML to a
+page. A name that is written from right to left does not reorder the text around it.
 """
 
 import html
@@ -88,8 +88,8 @@ def write_evaluation_page(evaluation: Evaluation, path: Path) -> None:
         f"<h1>{_escape(benchmark.name)}: mAP {100 * scores.mean_average_precision:.1f}</h1>"
         f"<p>{len(benchmark.queries)} queries, {len(benchmark.database)} database photos. The query "
         f"with the lowest average precision (AP) comes first. {correct} (blue); {wrong} (orange). "
-        "Below each result: RANSAC inliers / votes, and the score if it is another number.</p>"
-        + "\n".join(sections)
+        "Below each result: RANSAC inliers (-1: not verified) / votes. A third number is the score by "
+        "which the photos are ranked.</p>" + "\n".join(sections)
     )
     write_output(path, html_page("Ranked results", REPORT_STYLE, body))
 
@@ -120,20 +120,20 @@ def _section(evaluation: Evaluation, query: int, thumbnail: Callable[[str], RgbI
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SearchPage:
-    """The page of a search: the query, the photos that were found, and their matching details.
+    """Web page of a search: the query, the found photos, and their matching details (inliers).
 
     Attributes:
         query: Name of the query.
         photo: The query photo.
         features: Features of the query.
-        folder: Name of the collection that was searched.
-        database: The photos of the collection.
+        folder: Name of the folder that was searched: photos or a feature store.
+        database: Database that was searched.
         result: Result of the search.
-        images: Indices of the photos that were found, best first.
+        images: Database indices of the found photos, best first.
         load: Function that maps the name of a database photo to the photo. If it raises a
-            `PhotoError`, the page shows this photo without a picture.
-        notes: Lists for the end of the page, such as the photos that could not be read, by title.
-        command: Command that made the page.
+            `PhotoError`, the page shows a note instead of the photo.
+        notes: Mapping from titles to lists for the end of the page, such as unreadable photos.
+        command: Command that made the page, to be shown on it.
     """
 
     query: str
@@ -234,7 +234,7 @@ def _mark(label: str) -> str:
 
 
 def image_tag(image: RgbImage, alt: str) -> str:
-    """Return an image with a description as HTML."""
+    """Return an HTML ``<img>`` that contains the image. ``alt`` describes it for screen readers."""
     height, width = image.shape[:2]
     size = f'width="{width}" height="{height}"'
     return f'<img src="{data_url(image)}" alt="{_escape(alt)}" {size}>'
@@ -249,6 +249,6 @@ def _escape(text: str) -> str:
 
 
 def shrink(photo: Photo, bounds: tuple[int, int]) -> RgbImage:
-    """Shrink a photo to fit into ``bounds``, its maximum height and width."""
+    """Shrink a photo that exceeds ``bounds``, the maximum height and width. Else, return it."""
     size = fit_size(photo.shape[:2], bounds)
     return resize(photo, size) if size[0] < photo.shape[0] else photo

@@ -1,7 +1,7 @@
-"""Images of a query and of the matches between two photos.
+"""Draw a query with its features, and two photos with their matches.
 
-The images are drawn with Pillow, which is fast enough for a slider. A notebook shows an image at
-about half its width. Scaling down smooths the hard edges that Pillow draws.
+Pillow draws fast enough to update an image while a slider moves. A notebook shows an image at about
+half its width. Scaling down smooths the hard edges that Pillow draws.
 """
 
 import numpy as np
@@ -50,8 +50,8 @@ def query_image(photo: RgbImage, features: Features, box: Box | None = None) -> 
     Args:
         photo: The query photo, at any size.
         features: All features of the query, best first.
-        box: Box in pixels of the photo from which features were extracted. The image is dimmed
-            outside of the box, and shows only features in the box. None: no box.
+        box: Box in pixels of the photo from which features were extracted. Outside of the box, the
+            image is dimmed and has no dots. None: no box.
     """
     shown = resize(photo, fit_size(photo.shape[:2], QUERY_SIZE))
     image = Image.fromarray(shown)
@@ -80,10 +80,10 @@ def pair_image(
 
     Args:
         photos: The query and the database photo, at any size.
-        sizes: ``(height, width)`` of each photo, in the pixels that the matches use.
+        sizes: ``(height, width)`` of each photo from which features were extracted.
         matches: Matches between the two photos.
         inliers: Whether each match is an inlier. None draws all matches as faint lines.
-        width: Maximum width of the image in pixels. Lines always have the same thickness.
+        width: Maximum width of the image in pixels. The thickness of lines does not depend on it.
         max_lines: Maximum number of bright lines, since more would hide the photos.
     """
     height = min(round((width - GAP) / sum(w / h for h, w in sizes)), PAIR_MAX_HEIGHT)

@@ -15,7 +15,7 @@ def training_curves(logs: Mapping[str, Log], *, classes: int | None = None) -> F
     """Draw loss, validation accuracy, learning rate and gradient norm of up to four runs.
 
     Args:
-        logs: Mapping from names of runs to ``log`` of `delfjax.training.loop.TrainedModel`.
+        logs: Mapping from names of runs to the ``log`` of `delfjax.training.loop.TrainedModel`.
         classes: Number of landmarks, to draw the loss and the accuracy of random guesses. None
             omits both.
     """

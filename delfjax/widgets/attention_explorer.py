@@ -1,7 +1,7 @@
 """The attention explorer: a widget or web page that shows attention scores on photos (Sec. 4.2).
 
-``attention.js`` draws everything, in a notebook and on a web page. The network runs once for each
-photo and model, and Python sends the scores of all cells (positions of the feature maps).
+Python runs each model once per photo. The scores of all cells (positions of the feature maps) go to
+the script ``attention.js``, which draws the explorer in a notebook and on a web page.
 """
 
 import base64
@@ -51,7 +51,8 @@ def explore(
 ) -> "AttentionExplorer":
     """Show a widget with the score heatmaps and keypoints of one or more models.
 
-    In the widget, you can compare two models, upload photos, and inspect single cells.
+    In the widget, you can compare two models, upload photos, and inspect single cells (positions of
+    the feature maps).
 
     Args:
         photos: Folder of photos, mapping from names to photos, or a single photo, as from
@@ -60,8 +61,8 @@ def explore(
             the default model.
 
     Returns:
-        The widget. Its method ``save`` writes a web page with the explorer. Pages that cannot run
-        widgets, such as GitHub, show a figure instead.
+        The widget. Its method ``save`` writes a web page with the explorer. Where widgets cannot
+        run, such as on GitHub, a figure is shown instead.
 
     Raises:
         ValueError: If ``photos`` or ``models`` is empty, or if a model is not a DELF model.
@@ -104,15 +105,15 @@ class AttentionExplorer(anywidget.AnyWidget):
         photos: Names of the photos.
         models: Names of the models.
         settings: What is shown. ``photo``, ``model`` and ``other`` (a second model, or ``""``) are
-            names. ``score`` is ``"attention"`` or ``"norm"``, the L2 norm of the descriptor. ``scale``
-            is the scale of the shown level with two decimals, or ``"all"``. ``count`` is the maximum
-            number of keypoints. ``heat`` and ``keypoints`` show both or hide them. ``shift`` moves
-            them by half a cell down and right, where the networks respond. The notebook
-            ``04_attention`` measures this offset.
-        views: The chosen photo, and its scores by the chosen models, for the notebook.
-        heat_style: ``colors`` of the heatmap (RGB, from 0 to 255), and ``range``, the percentiles of
-            the scores of the first and the last color.
-        status: Message about the last photo.
+            names. ``score`` is ``"attention"`` or ``"norm"``, the L2 norm of the descriptor.
+            ``scale`` is the scale of a pyramid level with two decimals, or ``"all"``. ``count`` is
+            the maximum number of keypoints. ``heat`` and ``keypoints``: whether to show the heatmap
+            and the keypoints. ``shift``: whether to draw both half a cell further down and right,
+            where the networks respond most, as the notebook ``04_attention`` measures.
+        views: Dict from the name of the shown photo to its image and its scores by chosen models.
+        heat_style: ``colors`` of the heatmap (RGB, 0 to 255), and ``range``: the percentiles of the
+            scores that have the first and the last color.
+        status: Error message about the last photo, or ``""``.
     """
 
     _esm = SCRIPT
@@ -156,9 +157,9 @@ class AttentionExplorer(anywidget.AnyWidget):
         return heatmaps(self._load(name), shown)
 
     def save(self, path: str | Path, *, title: str = "Attention explorer", text: str = "") -> None:
-        """Write a web page with the explorer of all photos and models. It needs no Python.
+        """Write an HTML file with the explorer for all photos and models.
 
-        The page is one file, which contains everything and loads nothing.
+        First run the models on photos that have not been shown. The page needs no other files.
 
         Args:
             path: Path of the ``.html`` file.
@@ -219,7 +220,7 @@ render({{ model, el: document.querySelector("main") }});
     def _on_upload(
         self, _: object, content: Mapping[str, str], buffers: Sequence[memoryview]
     ) -> None:
-        """Show a photo that the reader has uploaded."""
+        """Show a photo that the user has uploaded."""
         name, self.status = content["name"], ""  # an equal message would not be sent again
         try:
             photo = read_upload({"name": name, "content": buffers[0]})
@@ -241,10 +242,10 @@ render({{ model, el: document.querySelector("main") }});
 
 
 def encode_scores(maps: ScoreMaps, receptive_field: int) -> dict[str, Any]:
-    """Return the scores of a photo in the form that ``attention.js`` reads.
+    """Return the scores of a photo as a dict that ``attention.js`` reads.
 
-    Sizes, centers of the first cells, and ``field``, the side of the receptive field, are in pixels
-    of the pyramid level. Scores of all levels are whole numbers of 16 bits, from ``low`` to ``high``.
+    Sizes, centers of first cells, and ``receptive_field`` (its side) are in pixels of the level.
+    A score is stored as a 16-bit whole number: 0 stands for ``low``, and 65535 for ``high``.
     """
     firsts = first_centers(maps.sizes, maps.padding)
     levels = [

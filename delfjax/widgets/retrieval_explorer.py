@@ -78,16 +78,16 @@ def search_photos(
     Args:
         searcher: Folder of photos, or a searcher. The features of a folder are kept in the cache, as
             by ``delfjax search``. The widget starts with the configuration of the searcher.
-        photos: Only with a searcher: folder of the database photos and the queries, or a function
-            that maps the name of a photo to the photo, at any size.
+        photos: Only with a searcher: folder of the database and query photos, or a function that
+            maps the name of a photo to the photo, at any size.
         queries: Names of database photos, or a mapping from names of photos to features. None: the
             first 12 database photos.
         truths: Mapping from names of some or all queries to their ground truth.
-        model: Model that extracts the features of a folder and of uploaded photos. None: the default
-            model for a folder; without upload button for a searcher.
+        model: Model that extracts the features of a folder and of uploaded photos. None: with a
+            folder, the default model; with a searcher, photos cannot be uploaded.
 
     Returns:
-        The widget. Pages that cannot run widgets, such as GitHub, show a figure instead.
+        The widget. Where widgets cannot run, such as on GitHub, a figure is shown instead.
 
     Raises:
         PhotoError: If no photo of the folder can be read.
@@ -157,7 +157,7 @@ class RetrievalExplorer(VBox):
         verification: Checkbox for geometric verification of the photos with the highest sum of votes.
         results: Slider of the number of results to show.
         rank: Slider of the rank, from 1, of the result to compare with the query.
-        upload: Button that uploads a photo. ``status`` shows a message below it.
+        upload: Button that uploads a photo. Messages appear in ``status``, below the button.
         result_grid: Thumbnails of the results, below ``summary``. A click selects a result.
         pair: Image of the matches between the query and one result, below ``caption``.
     """
@@ -308,7 +308,7 @@ class RetrievalExplorer(VBox):
     def _search_and_show(self, start: float | None = None) -> None:
         """Rank the photos with the current settings. Show the results and the elapsed time."""
         start = time.perf_counter() if start is None else start
-        message = block("Searching. The first search of each size is compiled …", role="status")
+        message = block("Searching. The first searches also compile code …", role="status")
         timer = Timer(MESSAGE_DELAY, setattr, (self.summary, "value", message))
         timer.start()
         try:
@@ -444,6 +444,6 @@ class RetrievalExplorer(VBox):
 def labeled(
     control: Callable[..., ValueWidget], description: str, **settings: object
 ) -> ValueWidget:
-    """Create a control of a given class with a label. All labels have the same width."""
+    """Create a control (an instance of the class ``control``) with a label of fixed width."""
     style, layout = {"description_width": "7em"}, {"width": "auto"}
     return control(description=description, style=style, layout=layout, **settings)

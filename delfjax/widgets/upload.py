@@ -17,7 +17,7 @@ from delfjax.types import Photo
 
 
 def match_uploads(model: LocalExtractor) -> ipywidgets.VBox:
-    """Show a widget with two upload buttons. It draws the matches between the two uploaded photos.
+    """Create a widget with two upload buttons. The widget draws the matches of the uploaded photos.
 
     Args:
         model: Model that extracts the features to match; see ``delfjax.load``.
