@@ -1,9 +1,9 @@
 """Decide whether the results support the claims of the paper (Sec. 5) and claims of our own.
 
 A run is a method with its settings. A claim says that some runs are better than other runs, by mAP or
-by the precision-recall curves of Fig. 5. It holds if the 95% intervals of all differences are above
-0, and does not hold if one interval is below 0. Otherwise, it is not decided. The intervals are over
-landmarks and training runs; see `delfjax.evaluation.significance`.
+by the precision-recall curves of Fig. 5. A claim holds if the 95% intervals of all its differences
+are above 0. It does not hold if one interval is below 0. Otherwise, the claim is not decided. The
+intervals are over landmarks and training runs; see `delfjax.evaluation.significance`.
 """
 
 import json
@@ -36,11 +36,12 @@ class Claim:
         source: Who makes the claim: ``"paper"`` or ``"ours"``.
         decision: ``"holds"``, ``"does not hold"``, ``"not decided"``, or ``"not run"`` if results are
             missing.
-        differences: Dict from compared runs to the ``"difference"`` in points, its ``"interval"``,
-            its ``"decision"``, and the numbers of training ``"runs"``.
-        map_decision: For a claim on curves: the decision by mAP, which has no distractor queries. Empty
-            for other claims, and for claims about distractor queries.
-        map_differences: Differences for ``map_decision``.
+        differences: Dict from two compared runs, such as ``"DELF+FT - DELF-noFT"``, to a dict:
+            ``"difference"`` in percentage points, its 95% ``"interval"`` and ``"decision"``, and
+            ``"runs"``, the numbers of training runs.
+        map_decision: For a claim on curves: the decision by mAP, which ignores distractor queries.
+            Empty for other claims, and for claims about distractor queries.
+        map_differences: Like ``differences``, but for ``map_decision``.
         missing: Names of missing results.
         explanation: Why the claim does not hold here, or is not decided, and which result shows it.
     """
@@ -65,9 +66,9 @@ class Statement:
         curve: Whether to compare the precision-recall curves of Fig. 5 instead of mAP. The curves
             include distractor queries: queries without a correct photo.
         also_map: Whether to compare mAP, too.
-        explanations: Why the claim does not hold or is not decided, by benchmark. ``{ft_att}`` stands
-            for the mAP of the run ``ft_att``, and ``{ft_att.on_landmark}`` for its share of keypoints
-            there.
+        explanations: Why the claim does not hold or is not decided, by benchmark. ``{ft_att}``
+            stands for the mAP of the run ``ft_att``. ``{ft_att.on_landmark}`` stands for the
+            percentage of the best keypoints of this run that lie on the landmark.
     """
 
     claim: str
@@ -170,7 +171,7 @@ OURS = tuple(
 
 
 def decide_all(folder: Path, benchmark: str = HEADLINE) -> list[Claim]:
-    """Decide all claims, those of the paper first, from the results of a benchmark in a folder."""
+    """Decide all claims by the results on a benchmark. The claims of the paper come first."""
     sources: dict[Source, tuple[Statement, ...]] = {"paper": PAPER, "ours": OURS}
     return [
         _decide(statement, source, folder, benchmark)

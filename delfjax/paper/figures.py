@@ -37,9 +37,9 @@ OTHERS = ("#23272f", NEUTRAL, "#a3423e")  # colors of runs that are not in LINES
 def fig5(
     runs: Mapping[str, Result], paper: PaperFigure | None = None, *, heading: str = "here"
 ) -> Figure:
-    """Plot precision against the number of correct results, summed over all queries (Fig. 5).
+    """Plot precision-recall curves of all queries together (Fig. 5).
 
-    The queries include distractor queries: queries without a correct photo.
+    Recall is the number of correct results. Distractor queries (no photo is correct) are included.
 
     Args:
         runs: Dict from method to a result that has a ``"curve"``. Methods of the paper have fixed
@@ -86,8 +86,8 @@ def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Figure:
     Bands are 95% intervals over landmarks.
 
     Args:
-        found: Dict from axis label, such as "features per photo", to the results of one panel. The
-            results are a dict from the value of the setting to a result. No dict may be empty.
+        found: Dict from the x axis label of a panel, such as "features per photo", to a dict from
+            values of the setting to results. No dict may be empty.
     """
     columns = min(3, len(found))
     rows = -(-len(found) // columns)

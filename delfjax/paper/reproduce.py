@@ -36,7 +36,7 @@ State = Literal["kept", "made", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class LabeledFolder:
-    """Folder to evaluate as a benchmark: arguments of `delfjax.datasets.labeled_folder.labeled`."""
+    """Arguments of `delfjax.datasets.labeled_folder.labeled`: a folder that is a benchmark."""
 
     folder: Path
     queries: str = "*"
@@ -82,17 +82,17 @@ class Job:
 
     @property
     def listed(self) -> bool:
-        """Whether `plan` lists the job. Of the rendered benchmarks, it lists that of the profile."""
+        """Whether `plan` lists the job by default. A rendered benchmark must be the profile's."""
         return self.benchmark not in {*datasets.RENDERED} - {self.profile.benchmark}
 
     @property
     def config(self) -> RunConfig:
-        """Configuration of the evaluation, with photo size and number of features."""
+        """Configuration of the run, with the photo size and number of features of the profile."""
         return self.run.at(self.profile)
 
     @property
     def command(self) -> str:
-        """Shell command that computes the result, in the default folder of results."""
+        """Shell command that writes the result into the default folder of results."""
         words = ["delfjax", "reproduce", "--only", self.name]
         if self.labeled is not None:
             words += ["--labeled", str(self.labeled.folder)]
@@ -108,7 +108,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Report on one job of `Reproduction`.
+    """What `Reproduction` did for one job.
 
     Attributes:
         job: The job.
@@ -137,10 +137,11 @@ def plan(
 ) -> list[Job]:
     """List the jobs: one job per run and benchmark. The rendered data sets come first.
 
-    Rendered benchmarks other than the benchmark of the profile are listed only by their names.
+    A rendered benchmark that is not the benchmark of the profile is listed only if ``names``
+    contains this benchmark, or a result on it.
 
     Args:
-        names: Runs, benchmarks or results to list, by name. Empty: all jobs.
+        names: Names of the runs, benchmarks or results to list. Empty: all jobs.
         folder: Folder of the results.
         data: Folder of the published data sets. None: only the rendered data sets.
         labeled: Labeled folder to evaluate instead of all benchmarks.
@@ -203,7 +204,7 @@ class Reproduction:
         return next((words for words, changed in checks.items() if changed), None)
 
     def run(self, job: Job) -> Outcome:
-        """Compute the result of a job if it is missing or outdated, and report on the job."""
+        """Compute the result of a job if it is missing or outdated. Return errors as an outcome."""
         start, unreadable = time.perf_counter(), 0
         try:
             reason = self.outdated(job)
@@ -244,9 +245,9 @@ class Reproduction:
 
 
 def run_all(jobs: Sequence[Job]) -> list[Outcome]:
-    """Run jobs one after another, then decide the claims. After a failed job, the next job runs.
+    """Run jobs one after another. Then write which claims the results support to ``claims.json``.
 
-    A call after an interruption reuses the finished results and cached features.
+    After a failed job, the next job runs. A call after an interruption reuses finished results.
     """
     reproduction, outcomes = Reproduction(), []
     with tqdm(jobs, unit="run") as bar:

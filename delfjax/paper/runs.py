@@ -67,13 +67,13 @@ TITLES = {  # titles of results that exist only in the folder "runs"
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Size of an evaluation.
+    """Size of an evaluation, and the benchmark of the claims.
 
     Attributes:
-        longest: Longest side of photos in pixels.
+        longest: Maximum length of the longer side of a photo in pixels.
         features: Number of features per photo.
-        folder: Folder of the results.
-        benchmark: Benchmark on which claims are decided.
+        folder: Sub-folder in the folder of the results. ``""``: no sub-folder.
+        benchmark: Benchmark whose results decide the claims.
     """
 
     longest: int
@@ -98,7 +98,7 @@ class Run:
         name: Name of the run.
         row: Name of the method in tables. If the method is in the paper, the paper's name.
         kind: Group of the run. The runs of a sweep, which vary one setting, are one group.
-        config: Configuration of the evaluation. `at` adds photo size and number of features.
+        config: Configuration without the photo size and number of features, which `at` adds.
         features: Number of features per photo. None: the number of the profile.
         headline: Whether the README's table shows the run.
     """
@@ -292,10 +292,11 @@ def load_results(
 
 
 def results_by_row(folder: Path = RESULTS, *, headline: bool = False) -> dict[str, list[Path]]:
-    """Return a dict from method to its result files on all benchmarks, without the sweeps.
+    """Return a dict from each method to its result files on all benchmarks.
 
-    They include the results on `LARGE`, which are in the folder of its profile. All results are those
-    of one training run. ``headline`` is whether to include only the methods in the README's table.
+    Sweeps (runs with one setting varied) and other training seeds are left out. Results on `LARGE` are
+    in the sub-folder of its profile. ``headline`` is whether to keep only the methods of the README's
+    table.
     """
     places = [(folder, name) for name in (*datasets.NAMES, datasets.LABELED)]
     places.append((folder / PROFILES["full"].folder, LARGE))

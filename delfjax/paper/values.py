@@ -1,7 +1,7 @@
 """Read the values of the paper's Table 1 and Fig. 5.
 
-The values of Fig. 5 were measured in the pixels of the figure, with an error of at most 0.03. In
-Fig. 5, recall is the number of correct results.
+The paper gives no numbers for the curves of Fig. 5. They were read off the figure, with an error of
+the precision of at most 0.03. In Fig. 5, recall is the number of correct results of all queries.
 """
 
 import json
@@ -44,9 +44,9 @@ class PaperFigure:
 
     Attributes:
         status: How the curves were obtained.
-        error: Largest possible error of the precision.
-        curves: Dict from method to curve. Row 0 of a curve is the recall, as an increasing number
-            of correct results. Row 1 is the precision at this recall, 0 to 1.
+        error: Largest error of a precision, from reading it off the figure.
+        curves: Dict from method to curve. Row 0 of a curve holds increasing numbers of correct
+            results (the recall). Row 1 holds the precision, 0 to 1, at each of these numbers.
     """
 
     status: str
