@@ -1,4 +1,4 @@
-"""The commands ``delfjax evaluate`` and ``delfjax benchmark``, which score rankings."""
+"""The commands ``delfjax evaluate`` and ``delfjax benchmark``, which compute mAP."""
 
 import argparse
 import shlex

@@ -172,11 +172,11 @@ def open_store(path: Path) -> FeatureStore:
 def check_unchanged(
     store: Path, extraction: ExtractionConfig, pca: PCAConfig | None = None
 ) -> None:
-    """Raise a `UsageError` if settings differ from the defaults, because those of a store are fixed."""
+    """Raise a `UsageError` if settings are not the defaults. The settings of a store are fixed."""
     if (extraction, pca or PCAConfig()) != (ExtractionConfig(), PCAConfig()):
         raise UsageError(
             f"{store} is a feature store, whose settings of extraction and PCA cannot be changed. Fix: "
-            "leave out --longest and the other options of `delfjax extract`, or do without the store"
+            "leave out the options that `delfjax extract` also has, such as --longest, or use no store"
         )
 
 
@@ -191,7 +191,7 @@ def load_model(
 
 
 def default_index(store: Path) -> Path:
-    """Return the path of the index of a feature store."""
+    """Return the path of the index of a feature store: ``<store>.index``."""
     if store.name in ("", ".."):  # such as "."
         store = Path(os.path.abspath(store))
     return store.with_name(f"{store.name}.index")

@@ -38,17 +38,17 @@ COMMANDS = {
     "models": ("models", "list the models: training, size, mAP and license"),
     "extract": ("extract", "extract the features of a folder of photos into a feature store"),
     "index": ("extract", "build an index of a feature store, and print build time and recall"),
-    "export": ("extract", "write the features and matches of a feature store for hloc"),
+    "export": ("extract", "write features and matches of a feature store for the toolbox hloc"),
     "evaluate": ("evaluate", "compute mAP on a folder of photos with one sub-folder per class"),
     "benchmark": ("evaluate", "compute mAP on a benchmark, such as oxford5k"),
     "data": ("data", "list the data sets of the benchmarks, or download them"),
     "train": ("train", "train descriptors or attention, or resume an interrupted training run"),
-    "fit-projection": ("train", "learn a projection of the descriptors of a model from landmarks"),
+    "fit-projection": ("train", "add a descriptor projection, learned from landmarks, to a model"),
     "import-weights": (
         "models",
         "convert the published weights of DELF or DELG to a model file",
     ),
-    "reproduce": ("reproduce", "compute missing results of the paper's table and figures"),
+    "reproduce": ("reproduce", "compute missing and outdated results of the paper's experiments"),
     "table": ("reproduce", "print a table of results, and which claims of the paper they confirm"),
 }
 EXAMPLES = {  # arguments

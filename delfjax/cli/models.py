@@ -55,13 +55,13 @@ def _describe(name: str, card: ModelCard) -> str:
 def import_weights_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``delfjax import-weights``."""
     path = (
-        "folder of DELF or DELG as unpacked, a TensorFlow checkpoint (prefix or .index file), or a "
-        ".safetensors file with the weights of DeLF-pytorch or DELG of PyTorch"
+        "unpacked folder of DELF or DELG, a TensorFlow checkpoint (prefix or .index file), or a "
+        ".safetensors file with the weights of DeLF-pytorch or of a PyTorch version of DELG"
     )
     parser.add_argument("path", type=Path, metavar="PATH", help=path)
     out = "model file to write, for `delfjax extract --model` and `dx.load`"
     parser.add_argument("--out", type=Path, required=True, metavar="MODEL.safetensors", help=out)
-    dimensions = "dimensions of the published PCA that are kept, if PATH has a PCA"
+    dimensions = "number of dimensions to keep of the published PCA, if PATH has a PCA"
     default = PCAConfig()
     shared.add_field(parser, default, "dimensions", dimensions, default=default.dimensions)
 
@@ -83,7 +83,7 @@ def import_weights(options: argparse.Namespace) -> int:
     )
     show(
         f"{out}: {spec.name}, blocks {spec.blocks[:3]}, {model.attention.dimensions} dimensions; "
-        f"{f'all tensors are those of {known}' if known else 'not a release whose checksums are known'}"
+        f"{f'all tensors are those of {known}' if known else 'the checksum matches no known release'}"
     )
     folders = (folder / "pca" for folder in (path, *model.source.parents[:3]))
     if (folder := next(filter(Path.is_dir, folders), None)) is not None:

@@ -1,7 +1,7 @@
 """Options that several commands share, and functions that turn options into configurations.
 
-`OPTIONS` maps the classes of configurations to tables of options and help texts. An option sets the field of
-the same name, or the field in `FIELDS`.
+`OPTIONS` maps each class of configurations to its options with their help texts. An option sets the
+field of the same name, unless `FIELDS` maps the option to another field.
 """
 
 import argparse
@@ -39,7 +39,7 @@ OPTIONS: Mapping[type, Mapping[str, str]] = {
         "resizing": "how photos are resized; tensorflow1 is the method of the official code of DELF",
     },
     ExtractionConfig: {
-        "selection": "score that selects features; by default attention if the model has it, else norm",
+        "selection": "score that selects features; by default attention if the model has it, else the norm of descriptors",
         "max_features": "maximum number of features per photo",
         "nms_iou": "drop a feature if its intersection over union with a better feature exceeds this value; 1 "
         "keeps all",
@@ -56,17 +56,17 @@ OPTIONS: Mapping[type, Mapping[str, str]] = {
     },
     RansacConfig: {
         "residual": "inlier threshold: largest distance from a mapped point to its match, in pixels",
-        "scale_aware": "let the inlier threshold follow the scales of the features; the paper does not use scales",
+        "scale_aware": "use the scales of features for the inlier threshold; the paper does not use them",
         "hypotheses": "number of random samples of matches that RANSAC draws for a pair of photos",
         "seed": "random seed of RANSAC",
     },
     SearchConfig: {
-        "neighbors": "number K of nearest database features that are found for each query feature",
-        "verified": "number of photos to verify by RANSAC, those with the highest sum of votes; 0 ranks by votes",
+        "neighbors": "number K of nearest database features to find for each query feature",
+        "verified": "number of photos that RANSAC verifies: those with the highest sums of votes; 0 ranks by votes",
         "score": "score that ranks the photos; weighted: matches and inliers, weighted by the attention scores "
         "of their features; inliers: the number of inliers, as in the paper",
         "max_distance": "largest L2 distance from a query descriptor to the descriptor of a neighbor",
-        "ratio": "largest ratio of the distance of a neighbor to that of the K-th neighbor; 1 keeps all",
+        "ratio": "largest ratio of the distance of a neighbor to the distance of the K-th neighbor; 1 keeps all",
         "features": "use only the N best features of each photo; by default all",
         "truncate": "use only the first N dimensions of each descriptor; by default all",
     },
@@ -88,7 +88,7 @@ def add_json_option(parser: argparse._ActionsContainer) -> None:
 
 
 def add_model_options(parser: argparse._ActionsContainer, *, of_store: bool = False) -> None:
-    """Add the options that choose the model. ``of_store``: by default the model of a store."""
+    """Add the options that choose the model. ``of_store``: the default is the model of a store."""
     model = f"path of a model file, or one of {', '.join(model_names())}"
     if of_store:
         model += f"; by default the model of the store, else {DEFAULT_MODEL}"
@@ -119,7 +119,7 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--global", dest="pooling", choices=POOLINGS, help=pooling)
     whiten = (
         "learn a whitening from the photos in this folder, if possible with one sub-folder per landmark; "
-        "'rendered_train': from the rendered training landmarks"
+        "'rendered_train': from our rendered photos of training landmarks"
     )
     group.add_argument("--global-whiten", dest="whitening", metavar="FOLDER", help=whiten)
     add_fields(group, RunConfig(global_descriptor=GlobalConfig()))
@@ -130,7 +130,7 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_fields(parser: argparse._ActionsContainer, *configs: object) -> None:
-    """Add the options in `OPTIONS` for the fields of configurations that hold the defaults."""
+    """Add the `OPTIONS` of each configuration. The values of its fields are the defaults."""
     for config in configs:
         for name, text in OPTIONS[type(config)].items():
             default = getattr(config, FIELDS.get(name, name))
@@ -142,8 +142,8 @@ def add_field(
 ) -> None:
     """Add an option for one field of a configuration: a number, a choice, or yes or no.
 
-    ``config`` is a valid configuration. Its class checks numbers. ``name`` is the name of the option
-    with underscores, and ``text`` is the help.
+    ``name`` is the name of the option with underscores, ``text`` is the help, and ``default`` is the
+    value without the option. A number is checked as a new value of the field in ``config``.
     """
     option, field = f"--{name.replace('_', '-')}", FIELDS.get(name, name)
     hint = get_type_hints(type(config))[field]
@@ -198,7 +198,7 @@ def refuse_unused(option: str, is_given: bool, needed: str, value: object) -> No
 
 
 def read_config(options: argparse.Namespace, config: Config, **others: Any) -> Config:
-    """Return a configuration, and those that it contains, with the values of options and ``others``."""
+    """Return ``config`` with the values of options, also in nested configurations, and ``others``."""
     values = {FIELDS.get(name, name): getattr(options, name) for name in OPTIONS[type(config)]}
     for name, each in vars(config).items():
         if type(each) in OPTIONS:

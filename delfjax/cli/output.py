@@ -18,7 +18,7 @@ OK, FAILED, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3  # argparse itself also exits 
 INTERRUPTED = 130  # exit code of shells for an interrupted command
 EXIT_CODES = (
     "exit codes: 0 success; 1 failure; 2 wrong usage; 3 success, but some photos could not be\n"
-    "read; 130 interrupted. Reasons and unreadable photos are listed on standard error."
+    "read; 130 interrupted. Errors and unreadable photos are listed on standard error."
 )
 FIGURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg", ".eps", ".ps")
 PAGES = (".html", ".htm")
@@ -112,9 +112,9 @@ def print_result(
 ) -> int:
     """Print a result as text, or with ``--json -`` as JSON, write all output files, and list failures.
 
-    ``writers`` are functions that write the files of other output options, such as ``figure``, if these
-    are given. If an output cannot be written, the other outputs are still written, and the returned exit
-    code is `FAILED`. Otherwise, `list_failures` lists the unreadable photos of ``report``.
+    Each of the ``writers`` writes the file of the option with its name, such as ``figure``, if the option
+    is given. If an output cannot be written, the other outputs are still written, and the exit code is
+    `FAILED`. Otherwise, `list_failures` lists the unreadable photos and returns the exit code.
     """
     is_json = str(options.json) == "-"
     outputs: dict[str, Callable[[], object]] = {
@@ -162,5 +162,5 @@ def list_failures(report: "ExtractionReport") -> int:
     if not report.failed:
         return OK
     lines = (f"  {printable(str(error))}" for error in report.failed.values())
-    show("\n".join([f"{len(report.failed)} photos could not be read:", *lines]), error=True)
+    show("\n".join([f"photos that could not be read ({len(report.failed)}):", *lines]), error=True)
     return SOME_FAILED

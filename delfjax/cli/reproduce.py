@@ -48,7 +48,7 @@ def reproduce_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--profile", choices=PROFILES, default="embedded", help=profile)
     shared.add_backend_option(parser)
-    only = "compute only the results with these names, or of these runs or benchmarks; --list shows all names"
+    only = "compute only these results, runs or benchmarks, by name; --list shows all names"
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help=only)
     listed = "list the results and whether they are up to date, and compute nothing"
     parser.add_argument("--list", action="store_true", help=listed)
@@ -94,7 +94,7 @@ def table_options(parser: argparse.ArgumentParser) -> None:
     results = "folder of the results"
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help=results)
     parser.add_argument("--all", action="store_true", help="also show results not in the README")
-    page = "also write Table 1 into this Markdown page, below the line <!-- results -->"
+    page = "also write the README's table into this Markdown file, below the line <!-- results -->"
     parser.add_argument("--page", dest="markdown", type=Path, metavar="FILE", help=page)
 
 
@@ -133,7 +133,7 @@ def _summarize(outcomes: Sequence[Outcome]) -> str:
     failed = [each for each in outcomes if each.state == "failed"]
     lines = [f"{each.job.path}: {each.seconds:.0f} s ({each.reason})" for each in made]
     lines += [
-        f"{each.job.path}: {each.unreadable} photos could not be read; `failed` in this file lists them"
+        f"{each.job.path}: number of unreadable photos: {each.unreadable}; `failed` in this file lists them"
         for each in outcomes
         if each.unreadable
     ]

@@ -148,7 +148,7 @@ def _load_photo(store: FeatureStore, name: str) -> Photo:
     """Read a photo of a store from the folder from which its features were extracted."""
     source = store.source(name)
     if source is None:
-        raise PhotoError(f"{store.path}: the folder of {name!r} is unknown")
+        raise PhotoError(f"{store.path}: no folder for {name!r}. Fix: use `delfjax extract`")
     return read_image(Path(source.folder) / name)
 
 

@@ -52,7 +52,7 @@ def train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, metavar="FILE", help=file)
     preset = "preset of all settings: small for a CPU and a few hundred photos, paper for GPUs"
     parser.add_argument("--config", choices=CONFIGS, default="small", help=preset)
-    layer = "layer whose average step 1 of the paper classifies; with conv5, conv5 is trained too"
+    layer = "layer that step 1 of the paper averages and classifies; conv5 also trains conv5"
     parser.add_argument("--pooled-layer", choices=("conv4", "conv5"), default="conv4", help=layer)
     preset = "; by default the value of --config"
     advanced, run = parser.add_argument_group(shared.ADVANCED), small_config()

@@ -81,9 +81,7 @@ def _draw(ax: Axes, points: Float[np.ndarray, "2 k"], line: Line, **style: Any) 
 
 
 def sweeps(found: Mapping[str, Mapping[float, Result]]) -> Figure:
-    """Plot mAP against the value of one setting, in one panel per setting.
-
-    Bands are 95% intervals over landmarks.
+    """Plot mAP against a setting, in one panel per setting. Bands: 95% intervals over landmarks.
 
     Args:
         found: Dict from the x axis label of a panel, such as "features per photo", to a dict from

@@ -137,8 +137,7 @@ def plan(
 ) -> list[Job]:
     """List the jobs: one job per run and benchmark. The rendered data sets come first.
 
-    A rendered benchmark that is not the benchmark of the profile is listed only if ``names``
-    contains this benchmark, or a result on it.
+    Rendered benchmarks other than the profile's are listed only if ``names`` contains them.
 
     Args:
         names: Names of the runs, benchmarks or results to list. Empty: all jobs.

@@ -51,8 +51,7 @@ def explore(
 ) -> "AttentionExplorer":
     """Show a widget with the score heatmaps and keypoints of one or more models.
 
-    In the widget, you can compare two models, upload photos, and inspect single cells (positions of
-    the feature maps).
+    In the widget, you can compare two models, upload photos, and inspect cells of feature maps.
 
     Args:
         photos: Folder of photos, mapping from names to photos, or a single photo, as from

@@ -173,7 +173,7 @@ def test_broken_photos_exit_with_3(tmp_path, capsys):
     assert run("extract", photos.root, tmp_path / "store", *MODEL, "--dimensions", 8) == 3
     out, err = capsys.readouterr()
     assert "3 added, 0 changed, 0 kept, 1 failed, 0 gone" in out
-    assert "1 photos could not be read:\n" in err
+    assert "photos that could not be read (1):\n" in err
     assert f"{photos.path('a/1.png')} is not an image" in err
     assert run("evaluate", photos.root, *MODEL, *RANSAC, "--dimensions", 8) == 3
     assert "a/1.png is not an image" in capsys.readouterr().err

@@ -333,7 +333,7 @@ def test_the_pca_is_written_next_to_the_model(tmp_path, capsys):
 def test_known_checksums_are_reported(tmp_path, capsys, monkeypatch):
     path, out = write(tmp_path / "theirs", "slim"), tmp_path / "ours.safetensors"
     assert convert(path, out) == 0
-    assert "not a release whose checksums are known" in capsys.readouterr().out
+    assert "the checksum matches no known release" in capsys.readouterr().out
     assert read_manifest(out)["training"]["published_as"] is None
     digest = TensorBundle(path / "model/variables/variables.index").digest
     monkeypatch.setattr(published, "DELF_V1_DIGEST", digest)

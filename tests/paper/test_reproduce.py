@@ -120,7 +120,7 @@ def test_photos_that_cannot_be_read_are_counted(results, tmp_path, capsys, monke
         assert main(command) == 3
         out = capsys.readouterr().out
         assert state in out
-        assert "rendered_norm.json: 1 photos could not be read" in out
+        assert "rendered_norm.json: number of unreadable photos: 1;" in out
 
 
 def test_each_model_is_loaded_once(results, monkeypatch):
