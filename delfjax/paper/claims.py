@@ -171,7 +171,7 @@ OURS = tuple(
 
 
 def decide_all(folder: Path, benchmark: str = HEADLINE) -> list[Claim]:
-    """Decide all claims by the results on a benchmark. The claims of the paper come first."""
+    """Decide all claims by the results in ``folder`` on a benchmark. The paper's come first."""
     sources: dict[Source, tuple[Statement, ...]] = {"paper": PAPER, "ours": OURS}
     return [
         _decide(statement, source, folder, benchmark)

@@ -82,7 +82,7 @@ class Job:
 
     @property
     def listed(self) -> bool:
-        """Whether `plan` lists the job by default. A rendered benchmark must be the profile's."""
+        """Whether `plan` lists the job by default. False on other rendered sets than the profile's."""
         return self.benchmark not in {*datasets.RENDERED} - {self.profile.benchmark}
 
     @property
@@ -203,7 +203,7 @@ class Reproduction:
         return next((words for words, changed in checks.items() if changed), None)
 
     def run(self, job: Job) -> Outcome:
-        """Compute the result of a job if it is missing or outdated. Return errors as an outcome."""
+        """Compute a result if it is missing or outdated. An error gives the state ``"failed"``."""
         start, unreadable = time.perf_counter(), 0
         try:
             reason = self.outdated(job)
@@ -244,7 +244,7 @@ class Reproduction:
 
 
 def run_all(jobs: Sequence[Job]) -> list[Outcome]:
-    """Run jobs one after another. Then write which claims the results support to ``claims.json``.
+    """Run jobs one after another. Then write to ``claims.json`` which claims the results support.
 
     After a failed job, the next job runs. A call after an interruption reuses finished results.
     """

@@ -80,7 +80,7 @@ def pair_image(
 
     Args:
         photos: The query and the database photo, at any size.
-        sizes: ``(height, width)`` of each photo from which features were extracted.
+        sizes: ``(height, width)`` that each photo had when its features were extracted.
         matches: Matches between the two photos.
         inliers: Whether each match is an inlier. None draws all matches as faint lines.
         width: Maximum width of the image in pixels. The thickness of lines does not depend on it.

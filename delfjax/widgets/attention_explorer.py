@@ -156,9 +156,9 @@ class AttentionExplorer(anywidget.AnyWidget):
         return heatmaps(self._load(name), shown)
 
     def save(self, path: str | Path, *, title: str = "Attention explorer", text: str = "") -> None:
-        """Write an HTML file with the explorer for all photos and models.
+        """Write a web page (one HTML file) with the explorer for all photos and models.
 
-        First run the models on photos that have not been shown. The page needs no other files.
+        Run the models first on photos not yet shown. The page needs no Python and no other files.
 
         Args:
             path: Path of the ``.html`` file.
@@ -243,7 +243,7 @@ render({{ model, el: document.querySelector("main") }});
 def encode_scores(maps: ScoreMaps, receptive_field: int) -> dict[str, Any]:
     """Return the scores of a photo as a dict that ``attention.js`` reads.
 
-    Sizes, centers of first cells, and ``receptive_field`` (its side) are in pixels of the level.
+    Sizes, centers of first cells, and ``receptive_field`` (side length) are in pixels of a level.
     A score is stored as a 16-bit whole number: 0 stands for ``low``, and 65535 for ``high``.
     """
     firsts = first_centers(maps.sizes, maps.padding)
