@@ -82,7 +82,7 @@ class Job:
 
     @property
     def listed(self) -> bool:
-        """Whether `plan` lists the job by default. False on other rendered sets than the profile's."""
+        """Whether `plan` lists the job by default. False on rendered sets except the profile's."""
         return self.benchmark not in {*datasets.RENDERED} - {self.profile.benchmark}
 
     @property
