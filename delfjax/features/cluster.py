@@ -1,7 +1,7 @@
-"""Run functions on a cluster of machines with Dask. The results equal those of one process.
+"""Run functions on a cluster of machines with Dask. The results are the same as in one process.
 
-Limitations: all machines need the photos at the same path. Processors of different types can differ
-in the last bits of a descriptor.
+Limitations: all machines need the photos at the same path. The last bits of a descriptor can depend
+on the type of the processor.
 """
 
 from collections import deque
@@ -35,7 +35,7 @@ def map_in_order(
 ) -> Iterator[Result]:
     """Call ``function(part, *shared)`` on a cluster for each part, and yield the results in order.
 
-    Workers may join and leave during the work. If a worker dies, another worker repeats its calls,
+    Workers may join and leave during the work. If a worker dies, another worker repeats the call,
     so the function must have no side effects. Each worker receives ``shared`` only once.
 
     Raises:
@@ -69,8 +69,8 @@ def wait_for(client: Client, task: Future) -> Any:  # noqa: ANN401
 def submit(client: Client, function: Callable[..., object], *arguments: object) -> Future:
     """Run ``function(*arguments)`` on a worker. Return the future of its result.
 
-    The scheduler keeps the arguments while the future exists, so that another worker can repeat the
-    call. Arguments may be large, such as a network or the descriptors of an index.
+    The scheduler keeps the arguments while the future exists. If a worker dies, another worker can
+    then repeat the call. Arguments may be large, such as a network or the descriptors of an index.
     """
     import dask
 

@@ -1,5 +1,6 @@
 """Find the cells of a mosaic that may become features.
 
+A mosaic is one image with all pyramid levels of a photo. A cell is a position of its feature map.
 Cells in areas without content, such as plain sky, are left out. Their descriptors depend only on the
 distance to the border of the photo, so empty areas of two photos would match.
 """
@@ -15,7 +16,7 @@ WINDOW = 4  # cells: side of the window around a cell
 
 
 def allowed_cells(mosaic: Mosaic, min_contrast: float, cell_step: int) -> Bool[np.ndarray, "y x"]:
-    """Return a mask of the cells that may become features. Cells between the levels may not.
+    """Return a mask of the cells that may become features. It is False between the levels.
 
     ``min_contrast`` and ``cell_step`` are fields of `ExtractionConfig`.
     """
@@ -28,9 +29,9 @@ def allowed_cells(mosaic: Mosaic, min_contrast: float, cell_step: int) -> Bool[n
 def has_content(mosaic: Mosaic, min_contrast: float) -> Bool[np.ndarray, "y x"]:
     """Return for each cell of a mosaic whether its contrast exceeds ``min_contrast`` gray levels.
 
-    The contrast is measured in the 64 x 64 pixels around the center of the cell. It is the root
-    mean square of the second differences between the means of neighboring blocks of 8 x 8 pixels,
-    divided by sqrt(6). It is 0 in flat areas and linear gradients.
+    The contrast in the 64 x 64 pixels around the center of the cell is the root mean square of
+    second differences ``a - 2 b + c``, divided by sqrt(6). ``a``, ``b`` and ``c`` are the means of
+    three neighboring blocks of 8 x 8 pixels. The contrast of flat areas and linear gradients is 0.
     """
     sums = _second_differences(mosaic)
     content = np.zeros(sums.shape[1:], bool)

@@ -25,8 +25,8 @@ class Database:
         scales: Scale of each feature, as in `Features`.
         scores: Score of each feature. The features of a photo are sorted by score, highest first.
         descriptors: Descriptor of each feature.
-        attention: Whether the scores are those of an attention head, which selected the features.
-            Only such scores weight matches; see `SearchConfig.score`.
+        attention: Whether an attention head computed the scores. If not, a search gives all matches
+            the same weight; see `SearchConfig.score`.
     """
 
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Read the features of a photo from a ``.delf`` file of the official code."""
+"""Read the features of a photo from a ``.delf`` file of the official DELF code."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ DESCRIPTOR, X, Y, SCALE, STRENGTH = 1, 2, 3, 4, 6  # fields of the message DelfF
 def read_delf(path: Path | str, image_size: tuple[int, int]) -> Features:
     """Read a ``.delf`` file, which the official code writes for each photo.
 
-    Compare the descriptors only with those of the same model and PCA. Official files have descriptors of
-    40 dimensions, to which ``delfjax.match`` applies no further PCA.
+    Compare descriptors only if the same model and the same PCA computed them. Descriptors of 40
+    dimensions, as in official files, are already reduced: ``delfjax.match`` applies no PCA to them.
 
     Args:
         path: The file, a protocol buffer ``DelfFeatures``.

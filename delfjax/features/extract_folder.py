@@ -1,8 +1,8 @@
 """Extract the local features of every photo of a folder into a `FeatureStore`.
 
-Photos that cannot be read are reported and skipped. If a run is interrupted, the next run
-continues. The PCA (Sec. 4.3) is learned first, from a random sample of the photos. Until then, the
-descriptors in the store are not reduced.
+Photos that cannot be read are reported and skipped. If a run is interrupted, the next run continues
+where it stopped. A PCA reduces the descriptors (Sec. 4.3). It is learned first, from a random
+sample of the photos. Until it is learned, the store holds descriptors that are not reduced.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -36,7 +36,7 @@ LocalExtractor = Extractor | HandcraftedExtractor
 
 @runtime_checkable
 class StreamExtractor(Protocol):
-    """A model that extracts named photos in order: a `LocalExtractor` or a global extractor."""
+    """Interface of the models that extract features: `LocalExtractor` and ``GlobalExtractor``."""
 
     def stream(
         self, photos: Iterable[tuple[str, Photo | PhotoError]]
@@ -95,14 +95,14 @@ def extract_folder(
         photos: Folder of photos. A string or ``Path`` includes the photos of all sub-folders.
         path: Folder of the store.
         config: Settings for learning the PCA. None: the defaults.
-        client: Client of a Dask cluster whose workers extract the features, with the same result.
+        client: Client of a Dask cluster. Its workers then extract the features, with equal results.
 
     Returns:
         The store. Its ``report`` lists the photos that were extracted, kept, or not readable.
 
     Raises:
-        StoreError: If the store was made with another model or configuration, if another process
-            writes to it, or if it has a different photo of the same name from another folder.
+        StoreError: If the store was made with another model or configuration, or if another process
+            writes to the store. Also if two different photos in two folders have the same name.
         PhotoError: If the folder cannot be read, or if none of the photos for the PCA can be read.
         ConfigError: If ``config.dimensions`` exceeds the number of dimensions of a descriptor.
         ValueError: If no photo matches ``config.database``, or the PCA has too few descriptors.
@@ -130,8 +130,8 @@ def update_store(
 ) -> FeatureStore:
     """Extract the features of new and changed photos into a store.
 
-    ``model`` may also compute global descriptors, and ``config=None`` means that descriptors are not
-    reduced. Otherwise, arguments, result and errors are those of `extract_folder`.
+    Arguments, result and errors: see `extract_folder`, with two differences. ``model`` may also
+    compute global descriptors. ``config=None`` means that the descriptors are not reduced.
     """
     sources = store.sources
     recorded = {name: sources[name] for name in photos.names if name in sources}
@@ -196,8 +196,8 @@ def _extract(
 ) -> Iterator[tuple[str, PhotoSource | None, Features | PhotoError]]:
     """Extract photos here or on a cluster. Reduce their descriptors if the PCA is known.
 
-    Before the reduction, descriptors are rounded to half precision, as those of the sample for the PCA,
-    so that an interrupted run gives the same store.
+    Before the reduction, descriptors are rounded to half precision, like the stored sample for the
+    PCA. So an interrupted run gives the same store.
     """
     if client:
         names = list(names)

@@ -65,11 +65,11 @@ class ExtractionConfig:
             1. Above it, the feature with the lower score is dropped. 1 (official code) drops none.
         min_contrast: Minimum contrast around a feature, in gray levels (0 to 255), as defined in
             `content.has_content`. 0 allows features in flat areas, gradients and noise, as the official code
-            does. None means 1, or 0 in a `RunConfig`. Saved settings that lack this field use 0.
+            does. None: 1, or 0 in a `RunConfig`. Saved settings that lack this field use 0.
         min_score: Minimum score of a feature. The official configurations use 100 (DELF of 2017) and
             175 (DELG), which fit only the scores of their networks.
-        cell_step: Use every n-th row and column of conv4, whose cells are 16 pixels apart. 1 uses all
-            cells. 2 is a stride of 32 pixels, as in the official network of 2017.
+        cell_step: Use only every n-th row and column of the conv4 map. 1 uses all cells, 16 pixels
+            apart. 2 gives a stride of 32 pixels, as in the official network of 2017.
     """
 
     pyramid: PyramidConfig = field(default_factory=PyramidConfig)
@@ -172,7 +172,7 @@ class Extractor:
 
     Raises:
         ConfigError: If the configuration selects by attention, but there is no attention head. Also
-            if there is no such backend, or if it cannot run this network.
+            if ``backend`` is unknown or cannot run this network.
         ImportError: If the package of the backend is not installed.
     """
 
@@ -199,8 +199,8 @@ class Extractor:
         expands = attention is not None and attention.expand is not None
         if backend == "openvino" and (expands or self.spec.padding == "tensorflow"):
             raise ConfigError(
-                f'backend is "openvino", but {self.name} has the padding of TensorFlow or an '
-                'autoencoder, which only JAX runs. Fix: use the backend "jax"'
+                f'the backend "openvino" cannot run {self.name}, whose network has TensorFlow '
+                'padding or an autoencoder in the attention head. Fix: use the backend "jax"'
             )
         self._openvino = self._compile_by_openvino() if backend == "openvino" else None
 
@@ -240,7 +240,7 @@ class Extractor:
         return nnx.merge(self._graph, self._states[False]).backbone
 
     def network(self, mosaic: Mosaic) -> tuple[nnx.GraphDef[Delf], State]:
-        """Return graph and state of the network. Kernels are transposed if the mosaic is."""
+        """Return graph and state of the network. A transposed mosaic needs transposed kernels."""
         return self._graph, self._states[mosaic.transposed]
 
     def __call__(self, photo: Photo) -> Features:
@@ -336,7 +336,7 @@ class Extractor:
         return features
 
     def receptive_field_boxes(self, features: Features) -> Float[np.ndarray, "n 4"]:
-        """Return the receptive field of each feature that this extractor has extracted.
+        """Return the receptive fields of features that this extractor extracted.
 
         Boxes are ``(y_min, x_min, y_max, x_max)`` in pixels. They may extend beyond the photo.
         """

@@ -40,7 +40,7 @@ def load(
         config: Settings of the extraction. None: the scales of the paper, and selection by
             attention if the model has an attention head.
         weights: File with the weights of the ImageNet backbone of the model. None: the weights are
-            downloaded.
+            downloaded if the model needs them.
         backend: Library that runs the network: ``"jax"``, or ``"openvino"``, an extra that is faster
             on CPUs. Features are equal up to rounding errors.
 
@@ -49,8 +49,9 @@ def load(
 
     Raises:
         WeightsError: If the model does not exist, or its weights cannot be read or downloaded.
-        ConfigError: If ``weights`` is given, but the model has no ImageNet backbone. Also if there
-            is no such backend, or the model has no network that the backend could run.
+        ConfigError: If ``weights`` is given, but the model needs none: SIFT, RootSIFT, and models
+            whose files include the backbone. Also if ``backend`` is unknown, or if OpenVINO cannot
+            run the model: SIFT, RootSIFT, and networks with TensorFlow padding or an autoencoder.
         ImportError: If the package of the backend is not installed.
     """
     name = str(model)
@@ -99,8 +100,8 @@ def extractor_of(
     `model_names` extracted the features.
 
     Raises:
-        StoreError: If neither ``model`` nor one of `model_names` extracted the features. Also if the settings
-            of the store are damaged.
+        StoreError: If ``model`` did not extract the features or, without ``model``, none of
+            `model_names` did. Also if the settings of the store are damaged.
     """
     made_by = store.made_by
     with store_errors(store.path / FILE):
@@ -122,7 +123,7 @@ def extractor_of(
 
 
 def _candidates(backbone: str, selection: str | None) -> list[str]:
-    """Return the models that may have extracted a store. A store has no name of a model."""
+    """Return the models that may have extracted a store, which records only their backbone."""
     if backbone in HANDCRAFTED:
         return [backbone]
     trained = [n for n in zoo() if checkpoints.read_manifest(n)["backbone"]["name"] == backbone]

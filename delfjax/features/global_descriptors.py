@@ -54,7 +54,8 @@ class GlobalConfig:
 class GlobalExtractor:
     """Model that computes the global descriptor of a photo of any size.
 
-    Only the backbone of the extractor is used. The configuration of the extractor is ignored.
+    The backbone of ``extractor`` computes the feature map. The attention head and the configuration
+    of ``extractor`` are not used.
     """
 
     extractor: Extractor
@@ -83,7 +84,7 @@ class GlobalExtractor:
     def stream(
         self, photos: Iterable[tuple[str, Photo | PhotoError]]
     ) -> Iterator[tuple[str, Features | PhotoError]]:
-        """Describe named photos, in order, as one feature each. Yield each `PhotoError` unchanged."""
+        """Describe each named photo by one feature, in order. Yield each `PhotoError` unchanged."""
         for name, photo in photos:
             yield name, photo if isinstance(photo, PhotoError) else self._as_feature(photo)
 
@@ -140,12 +141,12 @@ def extract_global_descriptors(
 def fit_whitening(
     extractor: GlobalExtractor, photos: PhotoFolder, path: Path, *, dimensions: int
 ) -> tuple[PCA, dict[str, PhotoError]]:
-    """Fit a whitening of global descriptors to the photos of a folder.
+    """Fit a whitening to the global descriptors of the photos of a folder.
 
-    If several photos have the same landmark (`PhotoFolder.landmarks`), the whitening makes photos of
-    one landmark more alike. Otherwise, it is a PCA whitening.
+    If there are several landmarks, one of them with several photos (`PhotoFolder.landmarks`), the
+    whitening makes descriptors of one landmark more similar. Otherwise, it is a PCA whitening.
 
-    ``path`` is the store of the descriptors of these photos, as in `extract_global_descriptors`.
+    ``path`` is the feature store in which `extract_global_descriptors` keeps the descriptors.
     ``dimensions`` is the number of dimensions after the whitening.
 
     Returns:

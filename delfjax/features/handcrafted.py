@@ -32,9 +32,9 @@ SIGMA = 1.6  # Lowe 2004: blur of the finest scale of an octave, in pixels of th
 class HandcraftedExtractor:
     """Model that extracts SIFT or RootSIFT features, with the interface of `Extractor`.
 
-    Only ``pyramid.longest`` and ``max_features`` of the configuration are used. Features are selected by
-    OpenCV's response, a contrast. A keypoint with two directions gives two features. The checksum
-    contains the version of OpenCV, because keypoints can differ between versions.
+    Only ``pyramid.longest`` and ``max_features`` of the configuration are used. Features are
+    selected by the response of OpenCV, a measure of contrast. A keypoint with two orientations is
+    two features. ``checksum`` contains the version of OpenCV, because keypoints depend on it.
     """
 
     dimensions = DIMENSIONS
@@ -44,7 +44,7 @@ class HandcraftedExtractor:
             import cv2
         except ImportError as error:
             raise ImportError(
-                "SIFT needs OpenCV 4.8 or later. Fix: pip install opencv-python-headless"
+                "SIFT: OpenCV 4.8 or later is missing. Fix: pip install opencv-python-headless"
             ) from error
         self.name = name
         self.config = config or ExtractionConfig()

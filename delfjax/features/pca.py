@@ -73,7 +73,7 @@ class PCA:
     def fit_discriminative(
         cls, descriptors: Float[np.ndarray, "n c"], labels: Sequence[str], *, dimensions: int
     ) -> "PCA":
-        """Fit a projection in which photos of one landmark are alike. Not in the paper.
+        """Fit a projection that makes descriptors of one landmark more similar. Not in the paper.
 
         The descriptors are whitened by their covariance within landmarks, and then reduced by a PCA.
         Radenovic et al. (2018) learn the whitening of global descriptors in this way. The rows of
@@ -82,7 +82,7 @@ class PCA:
         Args:
             descriptors: Descriptors, one per photo. They are L2-normalized first.
             labels: Landmark of each photo. At least one landmark has two photos.
-            dimensions: Dimensions to keep: at most the numbers of photos and of columns.
+            dimensions: Number of dimensions to keep. At most the number of photos, and of columns.
         """
         from sklearn import decomposition  # a slow import
 
@@ -97,12 +97,12 @@ class PCA:
         return cls(mean=mean, components=components, variances=variances)
 
     def to_tensors(self) -> dict[str, np.ndarray]:
-        """Return the PCA as tensors, from which `from_tensors` makes it again."""
+        """Return the fields of the PCA as tensors, by name. `from_tensors` reads these tensors."""
         return {name: np.asarray(value, order="C") for name, value in vars(self).items()}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> "PCA":
-        """Return the PCA of tensors from `to_tensors`. Raise a `ValueError` if they do not fit."""
+        """Create a PCA from tensors of `to_tensors`. Raise a `ValueError` for any other tensors."""
         expected = {"mean": ("f", 1), "components": ("f", 2), "variances": ("f", 1)}
         check_tensors(tensors, expected | {"whiten": ("b", 0)})
         shape = (*tensors["variances"].shape, *tensors["mean"].shape)
@@ -125,11 +125,11 @@ class PCA:
 
 
 def whitening_matrix(differences: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "c c"]:
-    """Return the symmetric matrix that whitens differences between descriptors of the same thing.
+    """Return the symmetric matrix that whitens differences of descriptors that should be equal.
 
     Source: Mikolajczyk and Matas, "Improving descriptors for fast tree matching by optimal linear
     projection", ICCV 2007. The covariance is estimated by the method of Ledoit and Wolf (2004). The
-    scale of the result has no effect on unit vectors; it fits into half precision.
+    matrix is scaled to fit into half precision. The scale has no effect on unit vectors.
     """
     from sklearn.covariance import ledoit_wolf  # a slow import
 
@@ -143,7 +143,7 @@ def truncate_descriptors(
 ) -> Float[np.ndarray, "n e"]:
     """Keep only the first dimensions of reduced descriptors, and L2-normalize them again.
 
-    The result equals that of a PCA with fewer dimensions. None keeps all dimensions.
+    The result is the same as by a PCA with fewer dimensions. ``dimensions=None`` keeps all.
     """
     if dimensions is None:
         return descriptors

@@ -38,9 +38,9 @@ class PyramidConfig:
         scales: Factors by which the photo is resized, one per level, 0.01 to 16.
         longest: Maximum length of the longer side of a photo, 16 to 16,384 pixels. Larger photos are
             shrunk before ``scales`` are applied. The default is the size of Oxford and Paris photos.
-        resizing: ``"antialiased"``, or ``"tensorflow1"`` as in the official code of 2017: bilinear
-            interpolation without a filter, which aligns the top left pixels of both images.
-            Positions are then computed as in the official code, too.
+        resizing: ``"antialiased"`` is bilinear with a filter against aliasing. ``"tensorflow1"`` is
+            bilinear without a filter, and aligns the top left pixels of both images. Resizing and
+            positions are then as in the official code of 2017.
     """
 
     scales: tuple[float, ...] = PAPER_SCALES
@@ -65,8 +65,8 @@ class Mosaic:
             transposed, so that they share the compiled programs of landscape photos.
         base_size: ``(height, width)`` of the level of scale 1, transposed if the levels are.
         resizing: How the levels were resized.
-        padding: Padding of the network. With the padding of TensorFlow, a level with an odd side
-            starts one pixel later. The centers of all cells are then 3 pixels after a multiple of 16.
+        padding: Padding of the network. With ``"tensorflow"``, a level with an odd side starts one
+            pixel later. So all cell centers are at pixels ``16 n + 3`` of the mosaic.
     """
 
     pixels: UInt8[np.ndarray, "h w 3"] | Float32[np.ndarray, "h w 3"]
@@ -82,7 +82,7 @@ class Mosaic:
 def build_mosaic(photo: Photo, config: PyramidConfig, padding: Padding = "symmetric") -> Mosaic:
     """Resize a photo to all levels of its pyramid, and place them on one image.
 
-    ``padding`` is that of the network that will run on the mosaic.
+    ``padding`` is the padding of the network that will run on the mosaic.
     """
     check_photo(photo)
     image_size = photo.shape[:2]
@@ -235,7 +235,7 @@ def scale_points(
     from_size: Int[np.ndarray, "... 2"] | tuple[int, int],
     to_size: Int[np.ndarray, "... 2"] | tuple[int, int],
 ) -> Float[np.ndarray, "n 2"]:
-    """Convert points ``(y, x)`` of an image of ``from_size`` to a copy resized to ``to_size``.
+    """Return where points ``(y, x)`` lie after an image of ``from_size`` is resized to ``to_size``.
 
     Resizing keeps the edges of an image in place, not the centers of its corner pixels. The row
     ``y`` at height ``h`` becomes the row ``(y + 1/2) H / h - 1/2`` at height ``H``.
@@ -252,7 +252,7 @@ def merge_levels(
     """Upsample one map per pyramid level to the size of an image. Return the maximum at each pixel.
 
     Maps are interpolated bilinearly. ``sizes`` holds the ``(height, width)`` of each level in pixels.
-    ``padding`` is that of the network, which defines the `first_centers` of the maps.
+    ``padding`` is the padding of the network; see `first_centers`.
     """
     upsampled = []
     for values, size, first in zip(maps, sizes, first_centers(sizes, padding), strict=True):

@@ -1,8 +1,8 @@
 """Store the features of many photos on disk, in a folder with one SQLite file.
 
 The table ``photos`` has one row for each photo. The only row of the table ``store`` holds the
-settings, the PCA and a checksum of all rows. A writer commits new rows about every ten seconds. If it
-is killed, SQLite restores the last commit. Readers can open the store during a run.
+settings, the PCA and a checksum of all rows. A writer commits new rows about every ten seconds. If
+the writer is killed, SQLite restores the last commit. Other processes can read at the same time.
 """
 
 import json
@@ -55,7 +55,7 @@ PRECISIONS = {"half": "<f2", "single": "<f4"}  # NumPy types of the numbers of a
 
 
 def feature_type(dimensions: int, precision: str = "half") -> np.dtype:
-    """Return the type of a stored feature, whose descriptor has ``dimensions`` numbers."""
+    """Return the NumPy type of a stored feature with a descriptor of ``dimensions`` numbers."""
     return np.dtype(
         [
             ("positions", "<f4", (2,)),
@@ -73,7 +73,7 @@ def is_store(path: Path) -> bool:
 
 @contextmanager
 def store_errors(file: Path) -> Iterator[None]:
-    """Convert the errors of a ``with`` block that uses the file of a store to a `StoreError`."""
+    """Raise the errors of a ``with`` block as `StoreError`. The block uses the file of a store."""
     try:
         yield
     except (StoreError, MemoryError):
@@ -94,7 +94,7 @@ class ExtractionReport:
 
     Attributes:
         extracted: Names of the photos whose features were extracted in this run.
-        changed: Those of ``extracted`` whose file has changed since an earlier extraction.
+        changed: Names in ``extracted`` of photos whose file has changed since an earlier run.
         kept: Names of the photos whose features were stored before this run.
         removed: Names of the photos that were removed from the store, because they are no longer
             in the folder. `extract_folder` itself removes none.
@@ -124,9 +124,10 @@ class FeatureStore:
     read the photos that are on disk.
 
     Args:
-        path: The folder. It is created if it does not exist and ``made_by`` is given.
-        made_by: Model and settings of extraction and PCA. None opens an existing store. Descriptors
-            have half precision, unless the setting ``"precision"`` is ``"single"``.
+        path: Folder of the store. It is created if it does not exist and ``made_by`` is given.
+        made_by: Model and settings of extraction and PCA. An existing store must have equal ones.
+            None opens an existing store with any settings. Descriptors have half precision, unless
+            the setting ``"precision"`` is ``"single"``.
 
     Attributes:
         made_by: The settings as read from JSON (tuples become lists).
@@ -134,9 +135,9 @@ class FeatureStore:
 
     Raises:
         StoreError: If there is no store and ``made_by`` is None, if the store was made with other
-            settings or by an earlier version, if its file is damaged or cannot be read or written,
-            if another process writes when a ``with`` block starts, if a photo is not in the store,
-            or if a write happens outside of a ``with`` block.
+            settings or by an earlier version, or if its file is damaged or cannot be read or
+            written. The methods also raise it if a photo is not in the store, if a write happens
+            outside of a ``with`` block, or if another process writes when the block starts.
     """
 
     def __init__(self, path: Path | str, made_by: Mapping[str, Any] | None = None) -> None:
@@ -229,8 +230,8 @@ class FeatureStore:
         dimensions = features.descriptors.shape[1]
         if self.dimensions not in (dimensions, None):
             raise ValueError(
-                f"{name}: descriptors have {dimensions} dimensions, but those of {self.path} have "
-                f"{self.dimensions}. Fix: use another store"
+                f"{name}: the descriptors have {dimensions} dimensions, but the descriptors in "
+                f"{self.path} have {self.dimensions}. Fix: use another store"
             )
         if not self._connection.in_transaction:
             self._changed_since = time.monotonic()
@@ -267,7 +268,7 @@ class FeatureStore:
         self.flush()
 
     def reduce(self, pca: PCA) -> None:
-        """Keep a PCA in the store, and reduce the descriptors of all photos, in one transaction."""
+        """Save a PCA in the store and reduce the descriptors of all photos, in one transaction."""
         self._check_entered()
         self.flush()
         try:
@@ -339,7 +340,7 @@ class FeatureStore:
 
     @property
     def sources(self) -> dict[str, PhotoSource | None]:
-        """Files from which the features of all photos were extracted, or None if not recorded."""
+        """File from which each photo's features were extracted, by name. None: not recorded."""
         rows = self._execute("SELECT name, source FROM photos")
         with store_errors(self._file):
             return {name.decode(*ENCODING): _decode_source(source) for name, source in rows}
@@ -355,7 +356,7 @@ class FeatureStore:
 
         Args:
             names: Names of photos. Their order is kept. None: all photos, sorted by name.
-            limit: Maximum number of features per photo. Those with the highest scores are kept.
+            limit: Maximum number of features per photo. Features with the highest scores are kept.
 
         Raises:
             ValueError: If there is no photo.
