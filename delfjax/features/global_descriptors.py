@@ -54,8 +54,7 @@ class GlobalConfig:
 class GlobalExtractor:
     """Model that computes the global descriptor of a photo of any size.
 
-    The backbone of ``extractor`` computes the feature map. The attention head and the configuration
-    of ``extractor`` are not used.
+    Only the backbone of ``extractor`` is used, not its attention head and its configuration.
     """
 
     extractor: Extractor

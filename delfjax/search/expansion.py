@@ -1,11 +1,11 @@
 """Query expansion: search, add features of the best photos to the query, and search again.
 
-The paper uses query expansion (+QE in Table 1) with DIR and siaMAC, never with DELF alone.
+The paper expands queries (+QE in Table 1) only with a global descriptor, DIR or siaMAC.
 
-A global descriptor of a query is averaged with those of the best photos (Chum et al., "Total
-recall", ICCV 2007). The weights of the photos may be ``similarity^alpha`` (Radenovic et al.,
+Here, the global descriptor of the query is averaged with the descriptors of the best photos (Chum
+et al., "Total recall", ICCV 2007). The weights may be ``similarity^alpha`` (Radenovic et al.,
 "Fine-tuning CNN image retrieval with no human annotation", PAMI 2018). Local features of photos
-with enough RANSAC inliers are added to the query. Chum et al. do the same with visual words.
+with enough RANSAC inliers are added to the query, as Chum et al. do with visual words.
 """
 
 from dataclasses import dataclass
@@ -29,15 +29,16 @@ class ExpansionConfig:
 
     Attributes:
         kind: ``"local"`` adds local features of the best photos to the query. ``"average"``
-            averages the global descriptor of the query with those of the best photos. ``"alpha"``
+            averages the global descriptors of the query and of the best photos. ``"alpha"``
             computes a weighted average; see `expand_global`.
         max_photos: Maximum number of photos that expand a query.
         min_inliers: Minimum number of inliers of a photo that expands a query, if RANSAC is used.
         alpha: Exponent of the similarity in the weights of ``"alpha"`` (Radenovic et al.: 3).
         max_growth: Maximum number of local features to add, per query feature.
-        radius: Maximum distance between the positions of duplicate features, in pixels of the query
-            photo. Duplicates of query features and of added features are not added.
-        distance: Upper limit of the L2 distance between the descriptors of duplicate features.
+        radius: Two features are duplicates if their positions differ by at most ``radius`` pixels
+            of the query photo, and their descriptors by less than ``distance``. Duplicates of query
+            features and of added features are not added.
+        distance: Upper limit of the L2 distance between descriptors of duplicates; see ``radius``.
     """
 
     kind: ExpansionKind = "local"
@@ -81,9 +82,9 @@ def expand_local(
 ) -> Features:
     """Add local features of photos with enough RANSAC inliers to the features of a query.
 
-    Features are mapped by `map_to_query`. Features with the highest scores are added first.
-    Duplicates are not added; see `ExpansionConfig`. ``result`` is the result of a first search for
-    the query in the database. Query and database must be reduced by the same PCA.
+    `map_to_query` moves the features to the query photo. Features with the highest scores are added
+    first. Duplicates are not added; see `ExpansionConfig`. ``result`` is the result of a first
+    search. The descriptors of query and database must be reduced by the same PCA.
 
     Returns:
         Features of the query and added features, highest score first.

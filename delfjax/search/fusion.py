@@ -4,11 +4,11 @@ The best row of the paper's Table 1 (DELF+FT+ATT+DIR+QE) fuses the scores of DEL
 global descriptor: "a weighted mean of two normalized scores, where the weight for DELF is set to
 0.25" (an author, tensorflow/models issue 6409). The normalization is not published.
 
-Here, the local score is the share of the query's features that are inliers, and the global score is
-the cosine similarity. The precision-recall curve (Eq. 4) compares the scores of different queries.
-Scores that are rescaled for each query, from 0 to 1, cannot be compared: the best photo has a high
-score even if no photo shows the landmark. `WEIGHT` was chosen on rendered training landmarks, with
-inliers by the paper's rule; ``docs/differences.md`` has the numbers.
+Here, the local score is the number of inliers, divided by the number of features of the query. The
+global score is the cosine similarity. The precision-recall curve (Eq. 4) compares the scores of
+different queries. Scores that are rescaled for each query, from 0 to 1, cannot be compared: the
+best photo has a high score even if no photo shows the landmark. `WEIGHT` was chosen on synthetic
+photos (``docs/differences.md``), with one inlier threshold for all matches, as in the paper.
 """
 
 from dataclasses import replace
@@ -34,10 +34,10 @@ def fuse(
     features: int,
     weight: float = WEIGHT,
 ) -> SearchResult:
-    """Rank all database photos by a weighted mean of their share of inliers and global similarity.
+    """Rank all database photos by a weighted mean of local and global scores.
 
     The score of a photo is ``weight * inliers / features + (1 - weight) * similarity``. Photos that
-    were not verified count as 0 inliers. Ties are sorted by similarity.
+    were not verified have 0 inliers. Ties are sorted by similarity.
 
     Args:
         result: Result of a search by local features.

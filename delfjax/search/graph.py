@@ -1,9 +1,9 @@
-"""Search a neighbor graph and choose the edges of the graph, compiled by numba.
+"""Choose the edges of a neighbor graph, and search the graph. numba compiles the functions.
 
-A node is a database row. The edges of a node lead to at most ``e`` near nodes in different
-directions. A beam search starts at fixed nodes and keeps the nearest nodes seen so far (the beam).
-It repeatedly follows the edges of the nearest node not yet expanded, and ends when all nodes of the
-beam are expanded (Malkov and Yashunin, 2016). This search starts ten times faster than pynndescent.
+Each database descriptor is a node. The edges of a node lead to at most ``e`` near nodes in
+different directions. A beam search starts at fixed nodes and keeps the nearest nodes seen so far
+(the beam). It always expands the nearest unexpanded node of the beam: it follows its edges. It ends
+when no node is unexpanded (Malkov and Yashunin, 2016). pynndescent takes ten times longer to start.
 
 A *key* packs a squared distance, a row and an "expanded" bit into one integer. Keys are sorted by
 distance, then row.
@@ -137,9 +137,9 @@ def search_block(
 ) -> None:
     """Find approximate nearest neighbors of queries by beam search in a neighbor graph.
 
-    ``vectors``, ``edges`` and ``entries`` are those of `NNDescentIndex`. ``width`` is the number of
-    nearest nodes that a search keeps. The results are written into ``rows`` and ``distances``,
-    nearest first. If a neighbor is not found, they are -1 and infinity.
+    ``vectors`` are the database descriptors. For ``edges`` and ``entries``, see `NNDescentIndex`.
+    ``width`` is the number of nearest nodes that a search keeps. The results are written into
+    ``rows`` and ``distances``, nearest first. Missing neighbors have the values -1 and infinity.
     """
     space = _workspace(len(vectors), width)
     rows[:], distances[:] = NONE, np.inf
@@ -187,7 +187,7 @@ def choose_block(
     spread: float,
     edges: Edges,
 ) -> None:
-    """Choose edges of the nodes ``first`` to ``last - 1`` among candidates, and write ``edges``.
+    """Choose edges for nodes ``first`` to ``last - 1`` among candidates. Write them to ``edges``.
 
     The candidates of ``node`` are the rows ``candidates[starts[node] : starts[node + 1]]`` of
     ``vectors``, the database descriptors. Missing candidates (-1) and the node itself are skipped.
@@ -221,7 +221,7 @@ def _mark_reachable(edges: Edges, node: int, reached: Bool[np.ndarray, " t"], st
 @no_type_check
 @compiled
 def connect(vectors: Vectors, edges: Edges, entries: Rows, width: int) -> Rows:
-    """Add edges to a graph so that a search can reach every node. Return all entries.
+    """Add edges to a graph so that a search can reach every node. Return old and new entries.
 
     Each new edge leads from a near node with a missing edge (-1) to an unreachable node. If no such
     near node is found, the unreachable node becomes an entry. For arguments, see `search_block`.

@@ -1,8 +1,8 @@
-"""Write features and matches in the HDF5 layout of hloc, a toolbox for localization and SfM.
+"""Write features and matches in the HDF5 layout of hloc (localization and 3D reconstruction).
 
 hloc (https://github.com/cvg/Hierarchical-Localization) reads these files in place of its own, for
-example in ``hloc.triangulation`` and ``hloc.reconstruction``. Its keypoints are ``(x, y)`` with
-``(0, 0)`` at the center of the top-left pixel.
+example in ``hloc.triangulation`` and ``hloc.reconstruction``. The keypoints of hloc are ``(x, y)``
+with ``(0, 0)`` at the center of the top-left pixel.
 """
 
 from collections import Counter
@@ -21,8 +21,8 @@ FEATURES, MATCHES, PAIRS = "features.h5", "matches.h5", "pairs.txt"
 def export_hloc(searcher: Searcher, folder: Path | str, *, top: int = 20) -> None:
     """Write the features of a database, and the matches of each photo with its best results.
 
-    Each photo is a query. Its ``top`` best results and the photo are pairs; a pair is written once.
-    The matches are putative (before RANSAC), because hloc verifies them by epipolar geometry.
+    Each photo is a query, and forms a pair with each of its ``top`` best results. A pair is written
+    once. The matches are putative (before RANSAC): hloc verifies them by epipolar geometry.
 
     Args:
         searcher: Searcher of the database.
@@ -40,8 +40,8 @@ def export_hloc(searcher: Searcher, folder: Path | str, *, top: int = 20) -> Non
     for name, key in zip(database.names, keys, strict=True):
         if name.split() != [name] or counts[key] > 1:
             raise ValueError(
-                f"photo {name!r}: hloc separates names by spaces, and replaces / by -; expected a name without "
-                "spaces that differs from the others. Fix: rename the photo, and extract again"
+                f"photo {name!r}: hloc separates names by spaces, and replaces / by -; expected a "
+                "name without spaces that stays unique. Fix: rename the photo, and extract again"
             )
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / FEATURES) as path, h5py.File(path, "w") as file:

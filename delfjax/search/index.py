@@ -1,6 +1,6 @@
 """Build, search, save and load nearest-neighbor indexes of local descriptors.
 
-The paper searches a product-quantized inverted file (Sec. 4.4), but the source code was not
+The paper searches a product-quantized inverted file (Sec. 4.4). The code of this search was not
 released. There are four kinds of index here: exact search (`exact`), a neighbor graph
 (`nndescent`), product quantization (`product_quantization`), and an index in several parts
 (`distributed`). A search returns the ``k`` nearest descriptors, sorted by L2 distance, then by row.
@@ -44,7 +44,7 @@ Content = tuple[dict[str, Any], Tensors]
 
 
 class IndexFileError(ValueError):
-    """Raised if a file holds no readable index, or another database's index."""
+    """Raised if a file holds no readable index, or the index of another database."""
 
 
 class Neighbors(NamedTuple):
@@ -65,8 +65,8 @@ class Index(ABC):
 
     Attributes:
         kind: Name of this kind of index, as in `build_index`.
-        effort: Width of the beam of a graph search, or number of inverted lists to search. A
-            higher effort finds more of the true neighbors and takes longer. None for exact search.
+        effort: Number of nearest nodes that a graph search keeps, or of inverted lists to search.
+            A higher effort finds more of the true neighbors and takes longer. None: exact search.
     """
 
     kind: ClassVar[str]
@@ -89,7 +89,7 @@ class Index(ABC):
     @property
     def descriptors(self) -> Float[np.ndarray, "t d"]:
         """Descriptors of the database, one row per feature. Not every kind of index keeps them."""
-        raise ValueError(f"{self.kind!r} keeps no descriptors. Fix: use those of the Database")
+        raise ValueError(f"index {self.kind!r} keeps no descriptors. Fix: use Database.descriptors")
 
     def __len__(self) -> int:
         return len(self.descriptors)
@@ -103,7 +103,7 @@ class Index(ABC):
         """Find the ``k`` nearest database descriptors of each query descriptor.
 
         Raises:
-            ValueError: If ``k`` exceeds the number of descriptors, or if the dimensions differ.
+            ValueError: If ``k`` exceeds the number of descriptors, or queries do not fit the index.
         """
         if k > len(self):
             raise ValueError(
@@ -111,8 +111,8 @@ class Index(ABC):
             )
         if queries.shape[1] != self.dimensions:
             raise ValueError(
-                f"descriptors have {queries.shape[1]} dimensions; expected {self.dimensions}, as in the "
-                "index. Fix: reduce these and the indexed descriptors by the same PCA"
+                f"the queries have {queries.shape[1]} dimensions; expected {self.dimensions}, "
+                "as in the index. Fix: reduce descriptors of query and database by the same PCA"
             )
         if not len(queries):
             return Neighbors(np.empty((0, k), np.int32), np.empty((0, k), np.float32))
@@ -131,7 +131,7 @@ class Index(ABC):
                 it with the checksum of the database to search.
 
         Raises:
-            IndexFileError: If the path is a folder, such as an index of an earlier version.
+            IndexFileError: If ``path`` is a folder. Earlier versions wrote an index as a folder.
             StoreError: If the file cannot be written.
         """
         path = Path(path)
@@ -161,7 +161,7 @@ class Index(ABC):
             queries: Query descriptors.
             k: Number of neighbors of each query. Limited to the number of descriptors.
             exact: Exact index of the same database.
-            sample: Maximum number of queries to search for, chosen at random.
+            sample: Maximum number of queries to measure with, chosen at random.
 
         Returns:
             Recall at ``k``, from 0 to 1. A neighbor that the index finds is correct if its exact
@@ -215,10 +215,10 @@ def build_index(
 def load_index(path: Path | str, *, database: str | None = None) -> Index:
     """Load an index that `Index.save` wrote.
 
-    If given, ``database`` is the checksum of the database to search (`Database.checksum`).
+    ``database`` is the checksum of the database to search (`Database.checksum`). None: not checked.
 
     Raises:
-        IndexFileError: If the file is missing or damaged, or if it holds another database's index.
+        IndexFileError: If the file is missing or damaged, or holds the index of another database.
         ImportError: If the index needs a package that is not installed.
     """
     path = Path(path)
@@ -236,16 +236,16 @@ def load_index(path: Path | str, *, database: str | None = None) -> Index:
             tensors[name] = each.astype(np.float32) if each.dtype == np.float16 else each
         index = restore_index(header["kind"], header["settings"], tensors)
         if len(index) != header["descriptors"]:
-            raise ValueError(f"it has {len(index)} descriptors, not {header['descriptors']}")
+            raise ValueError(f"{len(index)} descriptors; its header says {header['descriptors']}")
         return index
 
 
 def check_no_folder(path: Path) -> None:
-    """Raise an `IndexFileError` if a folder is in the place of the file of an index."""
+    """Raise an `IndexFileError` if the path of an index file is a folder."""
     if path.is_dir():
         raise IndexFileError(
-            f"{path}: found a folder, such as an index of an earlier version; expected a file. "
-            f"Fix: remove the folder, and {FIX}"
+            f"{path}: found a folder, possibly an index of an earlier version of delfjax; expected "
+            f"an index file. Fix: remove the folder, and {FIX}"
         )
 
 

@@ -79,7 +79,7 @@ def mutual_matches(
 ) -> tuple[Matches, Int[np.ndarray, "m 2"]]:
     """Return the putative matches of `match`, and the rows of the two features of each match.
 
-    The descriptors are unit vectors of equal dimensions.
+    The descriptors of ``a`` and ``b`` must be unit vectors with equal numbers of dimensions.
     """
     rows_a, rows_b, distances = (np.empty(0, int), np.empty(0, int), np.empty(0, np.float32))
     if len(a) and len(b):

@@ -1,8 +1,8 @@
 """Find approximate nearest neighbors in a graph built by NNDescent (Dong et al., 2011).
 
-This index replaces the paper's index (Sec. 4.4). The library pynndescent finds the nearest
-neighbors of every database descriptor. In a small database, exact search finds the neighbors. The
-module `graph` chooses the edges of the graph among these neighbors, and searches along the edges.
+This index replaces the paper's index (Sec. 4.4). Each database descriptor is a node of the graph.
+The library pynndescent (in a small database, exact search) finds the nearest neighbors of every
+node. The module `graph` chooses edges among these neighbors, and searches along the edges.
 """
 
 import os
@@ -31,7 +31,7 @@ LEVEL_RATIO = 4  # a random subset has so many times fewer nodes; with 16, small
 
 @dataclass(frozen=True, kw_only=True)
 class NNDescentConfig:
-    """Settings of an approximate nearest-neighbor graph, built by NNDescent (not in the paper).
+    """Settings of a neighbor graph, whose nodes are the database descriptors. Not in the paper.
 
     Attributes:
         neighbors: Number of nearest neighbors of a node, from which edges are chosen.
@@ -42,8 +42,8 @@ class NNDescentConfig:
         entries: Number of random nodes at which every search starts.
         beam: Default number of nearest nodes that a search keeps.
         seed: Random seed of the graph and the entries.
-        threads: Number of threads that build and search the graph. It changes the graph, but not
-            its quality. None: one thread per core.
+        threads: Number of threads that build and search the graph. Other numbers give other graphs
+            of the same quality. None: one thread per core.
     """
 
     neighbors: int = 30
@@ -97,7 +97,7 @@ class NNDescentIndex(Index):
 
     @classmethod
     def build(cls, descriptors: Float[np.ndarray, "t d"], /, **settings: Value) -> "NNDescentIndex":
-        """Build a neighbor graph of the descriptors of a database with at least one descriptor.
+        """Build a neighbor graph of the descriptors of a database, at least one descriptor.
 
         ``settings`` are fields of `NNDescentConfig`.
         """
@@ -167,7 +167,7 @@ def _build_edges(
         _run_in_threads(choose_block, count, threads)
 
     with tqdm(total=3, bar_format="NNDescent: {desc} {bar} {elapsed}") as bar:
-        bar.set_description("finding neighbors (if there are many, compiling takes half a minute)")
+        bar.set_description("finding neighbors (large database: compiling takes half a minute)")
         rows = nearest_neighbors(vectors, config.neighbors, seed=config.seed, threads=threads)
         bar.update()
         bar.set_description("finding distant neighbors")

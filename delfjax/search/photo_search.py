@@ -1,7 +1,6 @@
-"""Keep the features of a folder of photos, and its index if it is large, in the cache folder.
+"""Keep the features of a folder of photos in the cache, and an index if there are many features.
 
-A person can then search a folder without managing feature stores. Each call notices new, changed
-and removed photos. The paper does not cover this.
+Each call notices new, changed and removed photos. So you need no feature store of your own.
 """
 
 import json
@@ -23,11 +22,11 @@ NAME_LENGTH = 40  # characters of the photo folder's name in the name of its sto
 def cached_store_path(
     model: LocalExtractor, photos: PhotoFolder, config: PCAConfig | None = None
 ) -> Path:
-    """Return the path of the feature store of a folder of photos in the cache.
+    """Return the path, in the cache, of the feature store for a folder of photos.
 
-    Its name contains a checksum of the folder's path, the model, and the settings of extraction and
-    PCA. A store learns its PCA only once, and a PCA of a few photos is worse. Therefore, a small folder
-    gets a new store when it has grown to 2, 8, 32 or 128 photos.
+    The name of the store contains a checksum of the path of the photos, the model, and the settings
+    of extraction and PCA. A store learns its PCA only once, and a PCA learned from few photos is
+    worse. So a small folder gets a new store when it has grown to 2, 8, 32 or 128 photos.
     """
     root, config = photos.root.resolve(), config or PCAConfig()
     size = min(len(photos), config.photos).bit_length() // 2
@@ -39,10 +38,10 @@ def cached_store_path(
 def update_cached_store(
     model: LocalExtractor, photos: PhotoFolder, config: PCAConfig | None = None
 ) -> FeatureStore:
-    """Bring the features of a folder of photos in the cache up to date, and return their store.
+    """Update the feature store in the cache for a folder of photos, and return the store.
 
-    Features of new and changed photos are extracted, and those of removed photos are deleted. If a run
-    is interrupted, the next call continues. Arguments: see `extract_folder`.
+    Features of new and changed photos are extracted. Features of removed photos are deleted. If a
+    run is interrupted, the next call continues. Arguments: see `extract_folder`.
 
     Returns:
         The store. Its ``report`` lists the photos that were extracted, kept, removed, or not readable.
@@ -68,10 +67,10 @@ def remove_photos(store: FeatureStore, names: Sequence[str]) -> None:
 
 
 def cached_index(database: Database, store: Path) -> Index:
-    """Load the index that was saved for a feature store. Build it if there is none for its photos.
+    """Load the saved index of a feature store. Build an index if none fits the current photos.
 
-    A new index is saved, except an exact index, which takes no time to build. ``store`` is the path of
-    the store, and ``database`` holds its features.
+    A new index is saved, except an exact index, which takes no time to build. ``store`` is the path
+    of the store, and ``database`` holds the features of the store.
     """
     path = store.with_name(f"{store.name}.index")
     with suppress(IndexFileError):  # missing, damaged, or built before the photos changed

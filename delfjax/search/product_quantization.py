@@ -1,8 +1,8 @@
 """Compress descriptors by product quantization, as the paper's index does (Sec. 4.4), with faiss.
 
 Each descriptor is stored in the inverted list of the nearest of 8,192 coarse centers. The
-difference between descriptor and center is split into 10 sub-vectors. Each sub-vector is replaced
-by the nearest of 32 centers, so the code of a descriptor has 10 x 5 = 50 bits. Queries are not
+difference between descriptor and center is split into 10 sub-vectors. The nearest of 32 centers
+(5 bits) replaces each sub-vector, so the code of a descriptor has 50 bits. Queries are not
 quantized. Limitation: the paper also builds a KD-tree and optimizes the quantizer of each list.
 """
 
@@ -33,7 +33,7 @@ class ProductQuantizationConfig:
     Attributes:
         lists: Maximum number of inverted lists. A small database has fewer lists.
         parts: Number of sub-vectors of a descriptor. It must divide the number of dimensions.
-        bits: Number of bits of the code of a sub-vector, 1 to 16. There are ``2 ** bits`` centers.
+        bits: Bits of the code of a sub-vector, 1 to 16. Each sub-vector has ``2 ** bits`` centers.
         probes: Default number of lists that are searched for a query.
         seed: Random seed for learning the centers.
     """
@@ -58,7 +58,7 @@ class ProductQuantizationConfig:
 class ProductQuantizationIndex(Index):
     """Approximate index that stores product-quantized descriptors in inverted lists.
 
-    The original descriptors are not kept. By default, an entry has 15 bytes (code and row).
+    The original descriptors are not kept. By default, a descriptor takes 15 bytes (code and row).
 
     Args:
         file: Trained faiss index that holds the quantized descriptors.

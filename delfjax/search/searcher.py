@@ -3,9 +3,9 @@
 The index finds the 60 nearest database features of each query feature. A query feature and its
 nearest neighbor in a photo are a putative match, unless the neighbor is nearer to another query
 feature. Each putative match is a vote for the photo. RANSAC verifies the photos with the highest sum of
-votes. It finds the matches that agree with one map between two photos (inliers). In the paper, the
-photos with most inliers come first. By default, the score of a photo is the sum of weighted votes and
-weighted inliers. A match has a high weight if both of its features have high attention scores.
+votes. It finds the inliers: matches that agree with one affine map between the two photos. In the
+paper, photos with most inliers come first. By default, the score of a photo is the sum of weighted
+votes and weighted inliers. A match has a high weight if both features have high attention scores.
 """
 
 from collections.abc import Sequence
@@ -37,27 +37,27 @@ class SearchConfig:
         neighbors: Number of nearest database features found for each query feature (``K``).
         max_distance: Maximum L2 distance of a neighbor (0.8 in the official ``match_images``, 0.9
             in ``image_reranking``). The default is infinity, because the paper gives no limit.
-        ratio: Maximum ratio, above 0 and at most 1, of the distance of a neighbor to the distance of
-            the ``K``-th neighbor, which represents the background (McCann and Lowe, "Local naive Bayes
-            nearest neighbor", CVPR 2012). A test with the second neighbor would reject landmarks
-            that several photos show. 1 disables the test. Not in the paper.
-        one_to_one: Whether each database feature keeps only its nearest query feature. If not, one
-            feature of sky may count as many inliers. Not in paper or official code.
+        ratio: Maximum distance of a neighbor, divided by the distance of the ``K``-th neighbor,
+            which represents the background (McCann and Lowe, "Local naive Bayes nearest neighbor",
+            CVPR 2012). Above 0, at most 1; 1 disables the test. A test with the second neighbor
+            would reject landmarks that several photos show. Not in the paper.
+        one_to_one: Whether each database feature keeps only its nearest query feature. If not, a
+            database feature in the sky may count as many inliers. Not in paper or official code.
         verified: Number of photos to verify by RANSAC. The photos with the highest sum of votes are
             verified. 0 disables the verification: photos are ranked by this sum. With the score
             ``"weighted"``, the votes are weighted.
         score: Score by which photos are ranked. ``"inliers"``: the number of inliers, as in the
             paper. ``"weighted"``: the sum of the weights of all matches, plus the sum of the weights
-            of the inliers. The weight of a match is the product of the *relative scores* of its two
-            features: the score of a feature, divided by the mean score of the features of its
-            photo. Without attention, all weights are 1. Photos of the same place from another side
-            have matches, but few inliers, so matches count too. Saved settings that lack this
-            field use ``"inliers"``.
+            of the inliers. The *relative score* of a feature is its score, divided by the mean
+            score of all features of its photo. The weight of a match is the product of the relative
+            scores of its two features. Without attention, all weights are 1. Photos of the same
+            place from another side have matches, but few inliers, so matches count too. Saved
+            settings that lack this field use ``"inliers"``.
         features: Maximum number of features of a database photo, and of a query that
             `Searcher.reduce` reduces. The features with the highest scores are used. None: all
             features. To limit a query that is already reduced, call `limit_features`.
-        truncate: Number of leading dimensions of a descriptor to use. The result equals that of a
-            PCA with this many dimensions. None: all dimensions.
+        truncate: Number of leading dimensions of a descriptor to use. A PCA with this many
+            dimensions gives the same descriptors. None: all dimensions.
         ransac: Settings of the verification by RANSAC.
     """
 
@@ -96,9 +96,8 @@ class SearchResult:
 
     Attributes:
         ranking: Ranked photos. `Searcher` ranks every photo with at least one vote, by the score of
-            `SearchConfig`, then by votes, then by index.
-            `delfjax.search.fusion` ranks all database photos. ``searcher.database.names`` has the
-            name of each photo.
+            `SearchConfig`, then by votes, then by index. `delfjax.search.fusion` ranks all database
+            photos. ``searcher.database.names`` has the name of each photo.
         matches: Putative matches (before RANSAC) of each verified photo, by index of the photo.
         verifications: Result of RANSAC for each verified photo, by index of the photo.
         ransac: Settings of the verification.
@@ -134,7 +133,7 @@ class Searcher:
         index: Index of the descriptors of the database. If it is an `IndexConfig` or a kind of
             index, such as ``"exact"``, a new index is built.
         config: Settings of the search. None: the defaults.
-        pca: PCA that reduced the descriptors of the database. None: that of the `FeatureStore`.
+        pca: PCA that reduced the descriptors of the database. None: the PCA of a `FeatureStore`.
 
     Raises:
         ValueError: If the index cannot be built, if database and index differ in their number of
@@ -184,8 +183,8 @@ class Searcher:
     def reduce(self, features: Features) -> Features:
         """Reduce the features of a photo by the PCA of the database, and limit them as configured.
 
-        Features with the dimensions of the database are returned unchanged. With ``truncate``, the
-        database may have fewer dimensions than the PCA. Reduced features are then only limited.
+        Features with as many dimensions as the database stay unchanged. With ``truncate``, the PCA
+        may have more dimensions than the database. Features already reduced are then only limited.
         """
         dimensions = features.descriptors.shape[1]
         if dimensions == self.index.dimensions:
@@ -200,7 +199,7 @@ class Searcher:
         return subset(query).renumber(images)
 
     def find_neighbors(self, query: Features) -> Neighbors:
-        """Find the nearest database features of each feature of a query that `reduce` returned."""
+        """Find the nearest database features of each feature of a query. Pass a reduced query."""
         k = min(self.config.neighbors, len(self.database.descriptors))
         return self.index.search(query.descriptors, k)
 
@@ -243,7 +242,7 @@ class Searcher:
         )
 
     def pair_features(self, neighbors: Neighbors) -> "FeaturePairs":
-        """Pair each query feature with its nearest neighbor in each photo, as configured."""
+        """Pair each query feature with its nearest neighbor in each photo; see `SearchConfig`."""
         rows, distances = neighbors
         near = np.isfinite(distances) & (distances <= self.config.max_distance)
         if self.config.ratio < 1:
@@ -300,7 +299,7 @@ class FeaturePairs:
     distances: Float[np.ndarray, " m"]
 
     def nearest_of(self, *keys: Int[np.ndarray, " m"]) -> "FeaturePairs":
-        """Keep only the nearest of the pairs that agree in all ``keys``. Sort pairs by ``keys``."""
+        """Keep only the nearest of all pairs with equal values in ``keys``. Sort by ``keys``."""
         order = np.lexsort((self.distances, *keys[::-1]))
         changes = [np.diff(key[order], prepend=-1) != 0 for key in keys]
         return self._select(order[np.logical_or.reduce(changes)])

@@ -1,12 +1,12 @@
 """Decide whether two verified photos show the same place. Not in the paper.
 
-The number of inliers is not enough. Two photos with 1000 features have dozens of inliers by chance, and
-neighboring cells see almost the same pixels, so their matches are not independent. A verdict uses:
+The number of inliers is not enough. Two photos with 1000 features have dozens of inliers by chance.
+Matches of neighboring features, which see almost the same pixels, are not independent. We use:
 
 - the number of distinct *squares* of 64 x 64 pixels with inliers,
-- their *share* of the squares with any matches,
-- the *enrichment*: the number of inliers, divided by the number that is expected if the same features
-  are matched at random.
+- the *share*: this number, divided by the number of squares with any matches,
+- the *enrichment*: the number of inliers above three, divided by the number that is expected if the
+  same features are matched at random.
 
 A logistic model turns these three numbers into a probability.
 """
@@ -43,8 +43,8 @@ class Verdict:
     Attributes:
         label: ``"same place"`` if the probability is at least 0.95, ``"different"`` if it is at
             most 0.3, else ``"unsure"``.
-        probability: Probability from 0 to 1 that the photos show the same view of a place. It assumes
-            that half of all pairs do.
+        probability: Probability from 0 to 1 that the photos show the same view of a place, if half
+            of all pairs of photos do.
     """
 
     label: Label
@@ -74,7 +74,7 @@ def judge(matches: Matches, found: Verification, config: RansacConfig | None = N
 
 
 def probability_of(squares: float, share: float, enrichment: float) -> float:
-    """Return the probability of `Verdict` for the numbers of `evidence`. It never falls if one rises."""
+    """Return the probability of `Verdict`. It rises with each of the numbers of `evidence`."""
     if not squares:
         return 0.0
     numbers = zip(WEIGHTS, (squares, share, enrichment), strict=True)
@@ -85,7 +85,7 @@ def probability_of(squares: float, share: float, enrichment: float) -> float:
 def evidence(
     matches: Matches, found: Verification, config: RansacConfig
 ) -> tuple[int, float, float]:
-    """Return the number of squares with inliers, their share (0 to 1), and the enrichment.
+    """Return squares, share (0 to 1) and enrichment, as defined at the top of this module.
 
     All are 0 for at most three inliers, because an affine map fits any three matches.
     """
