@@ -2,11 +2,11 @@
 
 Each database descriptor is a node. The edges of a node lead to at most ``e`` near nodes in
 different directions. A beam search starts at fixed nodes and keeps the nearest nodes seen so far
-(the beam). It always expands the nearest unexpanded node of the beam: it follows its edges. It ends
-when no node is unexpanded (Malkov and Yashunin, 2016). pynndescent takes ten times longer to start.
+(the beam). Each step expands the nearest node of the beam that is not expanded yet: the search
+follows the edges of this node. The search ends when all nodes of the beam are expanded (Malkov and
+Yashunin, 2016). It starts ten times faster than the search of pynndescent.
 
-A *key* packs a squared distance, a row and an "expanded" bit into one integer. Keys are sorted by
-distance, then row.
+A *key* packs a squared distance, a row and an "expanded" bit, in this order, into one integer.
 """
 
 from typing import no_type_check

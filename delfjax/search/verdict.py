@@ -1,7 +1,7 @@
 """Decide whether two verified photos show the same place. Not in the paper.
 
 The number of inliers is not enough. Two photos with 1000 features have dozens of inliers by chance.
-Matches of neighboring features, which see almost the same pixels, are not independent. We use:
+Neighboring features see almost the same pixels: their matches are not independent. We use:
 
 - the number of distinct *squares* of 64 x 64 pixels with inliers,
 - the *share*: this number, divided by the number of squares with any matches,

@@ -252,9 +252,7 @@ def test_all_descriptors_have_the_same_number_of_dimensions(store):
     store.write("a", random_features(3))
     narrow = random_features(3).with_descriptors(random_features(3).descriptors[:, :2])
     for _ in range(2):
-        with pytest.raises(
-            ValueError, match=r"b: the descriptors have 2 dimensions, but .* 4"
-        ):
+        with pytest.raises(ValueError, match=r"b: the descriptors have 2 dimensions, but .* 4"):
             store.write("b", narrow)
         store.flush()
 
