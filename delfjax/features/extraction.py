@@ -154,6 +154,8 @@ class Delf(nnx.Module):
 class Extractor:
     """Model that extracts local features from photos of any size.
 
+    Photos of all sizes share a few compiled programs; see `delfjax.features.pyramid`.
+
     Args:
         backbone: Network that computes the descriptors.
         attention: Attention head, required for selection by attention.
