@@ -255,7 +255,7 @@ def plan_table(plans: Mapping[str, Plan], *, remark: str) -> Table:
     rows = tuple(
         (name, *(text.format(plan) for text in columns.values())) for name, plan in plans.items()
     )
-    return Table(header=("", *columns), rows=rows, remarks=(remark,))
+    return Table(header=("", *columns), rows=rows, notes=(remark,))
 
 
 def measurement_table(rows: Sequence[Row], columns: Sequence[str]) -> Table:

@@ -388,8 +388,8 @@ def lock_folder(folder: Path, wait: float, name: str = ".lock") -> Lock:
         return Lock(folder / name, wait=wait)
     except OSError as error:
         raise StoreError(
-            f"{folder}: the folder for downloads cannot be written ({error.strerror}). Fix: change "
-            "its permissions, or set $DELFJAX_CACHE or $DELFJAX_DATA to another folder"
+            f"{folder}: the folder for downloads cannot be written ({error.strerror}). Fix: change its "
+            "permissions, or choose another folder: $DELFJAX_CACHE for weights, $DELFJAX_DATA for data sets"
         ) from error
 
 

@@ -140,7 +140,9 @@ def export_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("store", type=Path, metavar="STORE", help="folder of the feature store")
     out = "write features.h5, matches.h5 and pairs.txt into this folder"
     parser.add_argument("folder", type=Path, metavar="FOLDER", help=out)
-    shared.add_number(parser, "--top", 20, COUNT, "match each photo with its N best results")
+    shared.add_number(
+        parser, "--top", 20, COUNT, "match each photo with the N photos that rank highest for it"
+    )
     advanced = parser.add_argument_group(shared.ADVANCED)
     shared.add_index_option(advanced)
     shared.add_fields(advanced, *shared.SEARCH)
@@ -152,7 +154,7 @@ def export(options: argparse.Namespace) -> int:
     config = shared.read_config(options, SearchConfig())
     searcher = Searcher(open_store(options.store), options.index, config)
     export_hloc(searcher, options.folder, top=options.top)
-    show(f"{options.folder}: features and matches of {len(searcher.database)} photos")
+    show(f"{options.folder}: written, features and matches of {len(searcher.database)} photos")
     return OK
 
 

@@ -99,8 +99,8 @@ def _read_pca(folder: Path, dimensions: int) -> PCA:
     if components.shape != (mean.size, variances.size) or dimensions > len(components):
         raise WeightsError(
             f"{folder}: mean, matrix and variances have the shapes {mean.shape}, {components.shape} and "
-            f"{variances.shape}; expected a square matrix of at least {dimensions} rows. "
-            "Fix: unpack the archive again, or use fewer --dimensions"
+            f"{variances.shape}; expected a square matrix of at least {dimensions} rows, and as many means and "
+            "variances. Fix: unpack the archive again, or use a smaller value of --dimensions"
         )
     return PCA(
         mean=mean.ravel(),

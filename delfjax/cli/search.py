@@ -148,7 +148,7 @@ def _load_photo(store: FeatureStore, name: str) -> Photo:
     """Read a photo of a store from the folder from which its features were extracted."""
     source = store.source(name)
     if source is None:
-        raise PhotoError(f"{store.path}: no folder for {name!r}. Fix: use `delfjax extract`")
+        raise PhotoError(f"{store.path}: the folder of photo {name!r} is not recorded")
     return read_image(Path(source.folder) / name)
 
 

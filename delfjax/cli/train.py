@@ -128,5 +128,5 @@ def fit_projection(options: argparse.Namespace) -> int:
         with_backbone=not needs_imagenet(path),
         training={"projection_of": path.stem, **describe(config), "photos": len(report.extracted)},
     )
-    show(f"{options.out}: {path.stem} with a projection of its descriptors")
+    show(f"{options.out}: written, the model {path.stem} with a projection of its descriptors")
     return list_failures(report)

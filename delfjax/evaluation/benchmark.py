@@ -142,8 +142,8 @@ def evaluate(
         benchmark: Photos, queries and ground truth, as `delfjax.datasets.load` returns them. Photos
             that cannot be read are left out and listed in `Evaluation.report`.
         config: Settings of all stages. ``config.extraction`` replaces the extraction settings of
-            the model. None: the defaults of `RunConfig` with the extraction settings of the model,
-            except that ``min_contrast`` is 0, as in a `RunConfig`.
+            the model. None: a default `RunConfig` with the extraction settings of the model, except
+            for ``min_contrast``, which is 0.
         store: Folder for the local features. Features in this folder are not extracted again. None:
             a folder in the cache that is used only for these photos, this model and these settings.
 

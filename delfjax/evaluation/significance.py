@@ -47,7 +47,7 @@ class Estimate(NamedTuple):
 
     @property
     def decision(self) -> Decision:
-        """Whether the claim that the value is positive holds.
+        """Whether the value is positive, according to its confidence interval.
 
         ``"holds"``: the whole interval is above 0. ``"does not hold"``: the whole interval is below 0.
         ``"not decided"``: the interval contains 0. More landmarks or training runs are needed.

@@ -88,7 +88,7 @@ def connect_cluster(
     Args:
         scheduler: Address of a running scheduler, such as ``tcp://10.0.0.1:8786``.
         workers: Number of workers to start on this machine if no scheduler is given. Each worker
-            has one thread, because the network uses all cores.
+            has one thread, because the neural network uses all cores.
 
     Yields:
         The client of the cluster. None if neither argument is given.

@@ -16,7 +16,7 @@ WINDOW = 4  # cells: side of the window around a cell
 
 
 def allowed_cells(mosaic: Mosaic, min_contrast: float, cell_step: int) -> Bool[np.ndarray, "y x"]:
-    """Return a mask of the cells that may become features. It is False between the levels.
+    """Return a mask of the cells of a mosaic that may become features. Others are False.
 
     ``min_contrast`` and ``cell_step`` are fields of `ExtractionConfig`.
     """

@@ -44,6 +44,8 @@ class Database:
     ) -> "Database":
         """Concatenate the features of photos, given one name and one `Features` per photo.
 
+        ``attention`` is whether an attention head computed the scores.
+
         Raises:
             ValueError: If there is no photo, or if the numbers of names and photos differ.
         """

@@ -44,7 +44,7 @@ class HandcraftedExtractor:
             import cv2
         except ImportError as error:
             raise ImportError(
-                "SIFT: OpenCV 4.8 or later is missing. Fix: pip install opencv-python-headless"
+                "SIFT needs OpenCV 4.8 or later. Fix: pip install 'delfjax[handcrafted]'"
             ) from error
         self.name = name
         self.config = config or ExtractionConfig()

@@ -125,11 +125,12 @@ class PCA:
 
 
 def whitening_matrix(differences: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "c c"]:
-    """Return the symmetric matrix that whitens differences of descriptors that should be equal.
+    """Return the symmetric whitening matrix of differences between descriptors.
 
+    A row of ``differences`` is the difference between two descriptors of the same point or landmark.
     Source: Mikolajczyk and Matas, "Improving descriptors for fast tree matching by optimal linear
     projection", ICCV 2007. The covariance is estimated by the method of Ledoit and Wolf (2004). The
-    matrix is scaled to fit into half precision. The scale has no effect on unit vectors.
+    matrix is scaled to fit into half precision. Descriptors are L2-normalized afterwards.
     """
     from sklearn.covariance import ledoit_wolf  # a slow import
 

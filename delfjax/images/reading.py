@@ -87,10 +87,10 @@ def count_pixels(path: str | os.PathLike[str]) -> int:
 
 
 def original_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Return the ``(height, width)`` of a photo after EXIF rotation. Only PNG photos are decoded.
+    """Return the ``(height, width)`` of a photo after EXIF rotation.
 
     Raises:
-        PhotoError: As in `read_image`, but damage after the header is not detected.
+        PhotoError: As in `read_image`, but damage after the header may not be detected.
     """
     with _open_image(Path(path)) as image:
         width, height = image.size
@@ -185,7 +185,7 @@ def _identify(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
     if name == "JPEG" and _count_scans(file) > MAX_SCANS:
         found = f"has more than {MAX_SCANS} JPEG scans or {MAX_READS:,} markers"
         fix = "save the photo as a baseline JPEG, or leave it out"
-        raise photo_error(path, found, "a photo that is decoded in seconds", fix)
+        raise photo_error(path, found, "fewer", fix)
     file.seek(0)
     return Image.OPEN[name][0](file, "")
 

@@ -100,8 +100,9 @@ class ReceptiveField:
 
     Attributes:
         size: Height and width of the receptive field, which is square.
-        stride: Distance between adjacent receptive fields. The first center is at pixel 0. With
-            TensorFlow padding, it is at pixel 3 if the side is even, and at pixel 2 if it is odd.
+        stride: Distance between the centers of adjacent receptive fields. The first center is at
+            pixel 0. With TensorFlow padding, it is at pixel 3 of an image side with an even length,
+            and at pixel 2 of a side with an odd length.
     """
 
     size: int

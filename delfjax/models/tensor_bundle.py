@@ -87,7 +87,7 @@ class TensorBundle:
         """Return the bytes of a tensor, or the text if it is one string. Errors: see `read`."""
         entry = self.entries[name]
         path = self.index.with_suffix(f".data-{entry.shard:05d}-of-{self._shards:05d}")
-        with reading(path, f"the data of {self.index.name}", fix=FIX, error=WeightsError):
+        with reading(path, f"the data file of {self.index.name}", fix=FIX, error=WeightsError):
             check_size(entry.size, MAX_TENSOR_BYTES)
             with path.open("rb") as file:
                 file.seek(entry.offset)

@@ -53,7 +53,7 @@ def load_backbone(
 
     Args:
         spec: ``RESNET50_V1`` (the network of the paper) or ``RESNET50_V15``.
-        file: Weight file to use instead of a download. `read_weights` lists the formats.
+        file: Weight file to use instead of a download, with all layers. `read_weights` lists formats.
         conv5: Whether to add conv5, which is needed to fine-tune with a classifier after conv5.
 
     Raises:

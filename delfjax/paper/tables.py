@@ -104,16 +104,16 @@ def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
 def compare_table1(
     paper: PaperTable, ours: Mapping[str, Sequence[Path]], *, summary: bool = False
 ) -> Table:
-    """Return a table of our mAP beside that of the paper's Table 1.
+    """Return a table of our mAP beside the mAP of the paper's Table 1.
 
-    A row shows a method of ours and the method of the paper that it is, or that it replaces.
+    Each row has a method of ours and its counterpart in the paper: the same method, or an unavailable
+    method that ours replaces (`REPLACEMENTS`).
 
     Args:
         paper: Values of the paper's Table 1.
         ours: Dict from method to result files, as `results_by_row` returns it.
-        summary: Whether to show only our methods, our results on `HEADLINE` and `LARGE`, and the
-            paper's on Oxford5k and Paris6k. Otherwise, the table has all benchmarks, and the methods
-            of the paper that have no counterpart of ours.
+        summary: Whether to leave out methods of the paper without a counterpart, and to show only the
+            benchmarks ``rendered+places`` and ``rendered_large`` (ours), Oxford5k and Paris6k (paper).
 
     Raises:
         ValueError: If a result file has no mAP.

@@ -82,12 +82,12 @@ def expand_local(
 ) -> Features:
     """Add local features of photos with enough RANSAC inliers to the features of a query.
 
-    `map_to_query` moves the features to the query photo. Features with the highest scores are added
-    first. Duplicates are not added; see `ExpansionConfig`. ``result`` is the result of a first
+    Their positions are mapped to the query photo (`map_to_query`). Features with the highest scores are
+    added first. Duplicates are not added; see `ExpansionConfig`. ``result`` is the result of a first
     search. The descriptors of query and database must be reduced by the same PCA.
 
     Returns:
-        Features of the query and added features, highest score first.
+        The features of the query and the added features, highest score first.
     """
     added = [
         map_to_query(database.features(image), result.verifications[image].affine, query.image_size)

@@ -137,7 +137,8 @@ class Searcher:
 
     Raises:
         ValueError: If the index cannot be built, if database and index differ in their number of
-            descriptors or dimensions, or if the PCA keeps all dimensions.
+            descriptors or dimensions, or if the PCA does not reduce the number of dimensions, by which
+            `reduce` recognizes queries that are already reduced.
     """
 
     def __init__(
@@ -183,8 +184,8 @@ class Searcher:
     def reduce(self, features: Features) -> Features:
         """Reduce the features of a photo by the PCA of the database, and limit them as configured.
 
-        Features with as many dimensions as the database stay unchanged. With ``truncate``, the PCA
-        may have more dimensions than the database. Features already reduced are then only limited.
+        Limits are ``features`` and ``truncate`` of `SearchConfig`. Features with as many dimensions as
+        the database stay unchanged. Features with the dimensions of the PCA are only limited.
         """
         dimensions = features.descriptors.shape[1]
         if dimensions == self.index.dimensions:

@@ -2,8 +2,8 @@
 
 RANSAC finds pairs of features that show the same point in two photos of a landmark. View and light
 change the descriptors of a pair. The projection whitens descriptors with the covariance of these
-changes: directions that change more count less (`delfjax.features.pca.whitening_matrix`). The PCA
-of a feature store is applied after the projection.
+changes, so that large changes become small (`delfjax.features.pca.whitening_matrix`). The PCA of a
+feature store is applied after the projection.
 """
 
 from itertools import combinations, groupby

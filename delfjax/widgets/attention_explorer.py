@@ -158,7 +158,7 @@ class AttentionExplorer(anywidget.AnyWidget):
     def save(self, path: str | Path, *, title: str = "Attention explorer", text: str = "") -> None:
         """Write a web page (one HTML file) with the explorer for all photos and models.
 
-        Run the models first on photos not yet shown. The page needs no Python and no other files.
+        The page needs no Python and no other files. The models first run on photos not shown yet.
 
         Args:
             path: Path of the ``.html`` file.

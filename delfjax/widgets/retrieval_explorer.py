@@ -154,7 +154,7 @@ class RetrievalExplorer(VBox):
         query_canvas: Image of the query, below ``heading``. A box can be dragged on this image.
         neighbors: Slider of the number of nearest database features per query feature.
         distance: Slider of the maximum descriptor distance between a query feature and a neighbor.
-        verification: Checkbox for geometric verification of the photos with the highest sum of votes.
+        verification: Checkbox for geometric verification (RANSAC) of the photos with most votes.
         results: Slider of the number of results to show.
         rank: Slider of the rank, from 1, of the result to compare with the query.
         upload: Button that uploads a photo. Messages appear in ``status``, below the button.

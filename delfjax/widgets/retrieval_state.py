@@ -26,7 +26,7 @@ def summarize(result: SearchResult, database: Database, truth: Truth | None, sec
         f"{1000 * seconds:,.0f} ms",
     ]
     if seconds > SLOW:
-        parts[-1] += " (includes compilation, once for each size)"
+        parts[-1] += " (includes compilation of code)"
     if truth is not None and len(truth.positives):
         scores = score_rankings([result.ranking.images], [truth], ks=())
         parts.append(f"average precision {scores.average_precision[0]:.1%}")

@@ -127,5 +127,5 @@ def test_an_extractor_can_be_sent_to_a_worker():
 
 def test_without_opencv_the_error_names_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(ImportError, match="pip install opencv-python-headless"):
+    with pytest.raises(ImportError, match=r"pip install 'delfjax\[handcrafted\]'"):
         HandcraftedExtractor()

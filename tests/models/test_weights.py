@@ -457,7 +457,9 @@ def test_a_cache_that_cannot_be_written_is_named(publisher, monkeypatch, tmp_pat
     ):
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        with pytest.raises(StoreError, match=r"^\S+: the folder .* or set \$DELFJAX_CACHE"):
+        with pytest.raises(
+            StoreError, match=r"^\S+: the folder .* or choose another folder: \$DELFJAX_CACHE"
+        ):
             load_backbone(TINY)
     assert not publisher, "nothing is downloaded"
 
