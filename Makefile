@@ -46,6 +46,7 @@ reproduce: $(STAMP) ## Make missing results, execute all notebooks into build/, 
 	$(RUN) -m delfjax reproduce --profile $(PROFILE) $(if $(DATA),--data "$(DATA)") || [ $$? -eq 3 ]
 	DELFJAX_PROFILE=$(PROFILE) $(RUN) notebooks/execute.py --jobs 2 --out build/notebooks $(ARGS)
 	$(RUN) -m delfjax table --page README.md
+	$(if $(filter-out embedded,$(PROFILE)),$(RUN) -m delfjax table --results data/results/$(PROFILE))
 
 notebooks: $(STAMP) ## Execute the notebooks that are out of date, and save them in place; ARGS=--force: all
 	$(RUN) notebooks/execute.py $(ARGS)

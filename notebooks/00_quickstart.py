@@ -13,7 +13,8 @@
 # **Paper:** Noh, Araujo, Sim, Weyand and Han, *Large-Scale Image Retrieval with Attentive Deep Local
 # Features*, ICCV 2017, Section 4, Figs. 1 and 4.
 #
-# **Time:** about two minutes on two CPU cores. The first run also downloads about 100 MB of ImageNet weights.
+# **Time:** 40 minutes to read and to solve the exercises. The cells take about two minutes on two CPU cores. The first run also
+# downloads about 100 MB of ImageNet weights.
 #
 # **Outside a clone,** for example in Colab, first run `%pip install "delfjax[notebooks] @ git+URL"` with the URL of the
 # repository.
@@ -304,8 +305,8 @@ for name in ("delf_att", "delf_ft_att", "resnet50_v1"):
 
 # %% [markdown]
 # With attention, the same place stands out more clearly. **Limitation:** three photos are no measurement.
-# [Tables and figures](07_tables.ipynb) has the measurement over 55 queries. There `delf_ft_att` is best, but all its
-# landmarks are rendered. For photos of your own, begin with the default of `dx.load`, `delf_att_projected`:
+# [Tables and figures](07_tables.ipynb) has the measurement over 55 queries. There `delf_ft_att` has the highest mAP of
+# the three, but its lead over `delf_att` is not decided, and all landmarks are rendered. For photos of your own, begin with the default of `dx.load`, `delf_att_projected`:
 # the features of `delf_att` with projected descriptors.
 
 # %% [markdown]

@@ -13,7 +13,7 @@
 # **Paper:** Noh et al., *Large-Scale Image Retrieval with Attentive Deep Local Features*, ICCV 2017,
 # Section 3 (Figs. 2 and 3: Google-Landmarks) and Section 5 (benchmarks).
 #
-# **Time:** ten seconds. Nothing is downloaded.
+# **Time:** 15 minutes to read. The cells take ten seconds. Nothing is downloaded.
 #
 # **Outside a clone,** for example in Colab, first run `%pip install "delfjax[notebooks] @ git+URL"` with the URL of the
 # repository.
@@ -90,7 +90,7 @@ figure.save("figures/data_queries.jpg")
 figure
 
 # %% [markdown]
-# *One query of each landmark. Only the features inside the yellow box are searched for.*
+# *One query of each landmark. The yellow box is cut out of the photo, and only this part is the query.*
 #
 # Two further groups of photos make the task harder:
 #

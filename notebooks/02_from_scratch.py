@@ -15,7 +15,8 @@
 # **Paper:** Noh, Araujo, Sim, Weyand and Han, *Large-Scale Image Retrieval with Attentive Deep Local Features*, ICCV 2017,
 # Section 4.2, Eqs. 1 to 3, Fig. 4b.
 #
-# **Time:** about one minute on two CPU cores. The first run also downloads about 100 MB of ImageNet weights.
+# **Time:** 45 minutes to read and to solve the exercises. The cells take about one minute on two CPU cores. The first run also
+# downloads about 100 MB of ImageNet weights.
 #
 # **Outside a clone,** for example in Colab, first run `%pip install "delfjax[notebooks] @ git+URL"` with the URL of the
 # repository.
@@ -179,7 +180,7 @@ lesson.source("delfjax.training.step.cross_entropy")
 # %% [markdown]
 # ## The gradient, by hand and by `jax.grad` (Eq. 3)
 #
-# Which way should the weights change? The chain rule takes three steps.
+# Which way should the weights change? The chain rule takes four steps.
 #
 # 1. From the loss to the logits. Write $L = \log\sum_k e^{y_k} - y_{m^*}$. Then
 #    $g = \frac{\partial L}{\partial y} = p - e_{m^*}$, where $e_{m^*}$ is 1 at the label and 0 elsewhere.

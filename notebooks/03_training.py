@@ -13,7 +13,8 @@
 # **Paper:** Noh et al., *Large-Scale Image Retrieval with Attentive Deep Local Features*, ICCV 2017,
 # Sections 4.1 and 4.2, Fig. 4.
 #
-# **Time:** about one minute on two CPU cores. The complete training takes about twenty minutes and is switched off.
+# **Time:** 25 minutes to read and to solve the exercises. The cells take about one minute on two CPU cores. The complete
+# training takes about twenty minutes and is switched off.
 #
 # **Outside a clone,** for example in Colab, first run `%pip install "delfjax[notebooks] @ git+URL"` with the URL of the
 # repository.
@@ -240,7 +241,8 @@ both = {"step 2 of two steps": logs["step 2: attention"], "both steps at once": 
 dx.plots.training_curves(both, classes=49)
 
 # %% [markdown]
-# *Joint training starts more slowly, and ends with a slightly lower loss.*
+# *Joint training starts more slowly, and ends with a slightly lower loss. The learning rate of joint training is that of the
+# backbone; that of attention and classifier is 30 times as high.*
 #
 # It is stable here, with a learning rate for the network that is thirty times lower than for the attention and the
 # classifier. **Limitation:** this is one run. [Attention](04_attention.ipynb) compares the models in retrieval.

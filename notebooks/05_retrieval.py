@@ -523,8 +523,8 @@ for truth, by in {"place": protocol, "view": "view"}.items():
         print(f"  {name:14}{gain.mean():+.1f} points, 95% interval [{low:+.1f}, {high:+.1f}]")
 
 # %% [markdown]
-# *No interval excludes 0. By view, the paper's rule probably ranks slightly worse than votes. The default of delfjax hardly
-# changes either ranking.*
+# *By view, the paper's rule ranks slightly worse than votes: its interval ends just below 0. The other intervals contain 0, and
+# the default of delfjax hardly changes either ranking.*
 #
 # The intervals resample landmarks, because the five queries of a landmark are alike. With weaker features,
 # and on the large rendered set, verification gains: see [verification](../docs/verification.md).
@@ -841,7 +841,8 @@ ax.set(xlabel="weight of local features", ylabel="mAP (%)")
 figure
 
 # %% [markdown]
-# *A mixture is slightly better than local features alone.*
+# *A mixture is slightly better than local features alone. At weight 1, the curve is above the mAP of local features alone,
+# because global similarity orders the photos with equally many inliers.*
 #
 # The authors fuse with DIR, which is better than DELF alone on Paris6k, and give it the larger weight. Our R-MAC was not
 # trained for retrieval.
@@ -863,7 +864,8 @@ rows = [
 dx.plots.result_rows(rows)
 
 # %% [markdown]
-# *The query shows one tower of the bridge from near; the last correct photos show the bridge from afar.*
+# *The query shows one tower of the bridge from near; the last correct photos show the whole bridge, at night, from afar, or
+# mostly hidden by houses.*
 #
 # On rendered photos we can count such reasons. For each query and each correct photo we compute the angle between the
 # two cameras as seen from the landmark, and whether exactly one of the two photos was taken at night. A correct photo

@@ -38,7 +38,7 @@ BUDGET = 8.0  # GB for the billion; assumed
 #
 # Each kind of index is built at each size that the machine can hold. It then searches the 60 nearest neighbors of
 # 1,000 descriptors, about as many as one photo has. The query photos are not in the database.
-# Limitation: the tables were measured with delfjax 0.1.0.
+# Limitation: the tables were measured with delfjax 0.1.0. [Speed](../docs/speed.md) has newer numbers, which differ by up to 20%.
 #
 # - `exact` compares each query with every descriptor.
 # - `nndescent` is the neighbor graph of this library. `sharded` is several such graphs.

@@ -101,7 +101,7 @@ SHELL = [block for language, block in BLOCKS if not language]
 def test_commands_run(block, world):
     for words in commands(block):
         match words:
-            case ["make", target]:
+            case ["make", target, *_]:
                 assert re.search(rf"^{target}:.* ## ", MAKEFILE, flags=re.MULTILINE), target
             case [".", activate]:
                 assert Path(activate).parts[0] == re.search(r"^VENV := (.*)", MAKEFILE, re.M)[1]
