@@ -26,7 +26,7 @@ import delfjax as dx
 from delfjax.datasets import rendered
 from delfjax.datasets.benchmark import Benchmark, Truth
 from delfjax.datasets.labeled_folder import labeled
-from delfjax.evaluation.benchmark import Evaluation, own_photos
+from delfjax.evaluation.benchmark import Evaluation
 from delfjax.evaluation.metrics import score_rankings
 from delfjax.evaluation.significance import bootstrap_interval
 from delfjax.geometry.ransac import verify
@@ -163,7 +163,7 @@ class Data:
 
 def without_own_photos(benchmark: Benchmark) -> Benchmark:
     """Return a benchmark in which the photo of a query is junk for this query."""
-    own = own_photos(benchmark)
+    own = benchmark.own_photos
     truths = {
         name: tuple(
             Truth(np.setdiff1d(truth.positives, own[query]), np.append(truth.junk, own[query]))

@@ -67,7 +67,7 @@ def import_weights_options(parser: argparse.ArgumentParser) -> None:
 
 
 def import_weights(options: argparse.Namespace) -> int:
-    """Run ``delfjax import-weights``: write the model file, and the PCA next to it."""
+    """Run ``delfjax import-weights``: convert published weights to a model file, and their PCA."""
     path, out = options.path, options.out
     check_model_file("--out", out, source=path)
     model = read_published(path)
@@ -89,7 +89,7 @@ def import_weights(options: argparse.Namespace) -> int:
     if (folder := next(filter(Path.is_dir, folders), None)) is not None:
         pca_path = out.with_name(f"{out.stem}_pca.safetensors")
         _read_pca(folder, options.dimensions).save(pca_path)
-        show(f"{pca_path}: the PCA of {folder}, {options.dimensions} dimensions")
+        show(f"{pca_path}: written, the PCA of {folder} with {options.dimensions} dimensions")
     return 0
 
 

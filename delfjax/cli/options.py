@@ -190,7 +190,7 @@ def _checked(
 
 
 def refuse_unused(option: str, is_given: bool, needed: str, value: object) -> None:
-    """Raise a `UsageError` if an option is given, but the option ``needed`` has no ``value``."""
+    """Raise a `UsageError` if ``option`` is given without the option ``needed``, whose value is ``value``."""
     if is_given and not value:
         raise UsageError(
             f"{option} has no effect without {needed}. Fix: add {needed}, or leave out {option}"

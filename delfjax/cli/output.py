@@ -94,7 +94,7 @@ def _why_folder_not_writable(path: Path) -> str | None:
 
 
 def show(text: str, *, error: bool = False) -> None:
-    """Print text to standard output or standard error. Replace control characters by codes."""
+    """Print text to standard output or standard error. Control characters become escapes."""
     stream = sys.stderr if error else sys.stdout
     try:
         print("\n".join(map(printable, text.split("\n"))), file=stream, flush=True)

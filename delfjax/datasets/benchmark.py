@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Int
 from numpy.typing import ArrayLike
 
-from delfjax.images.folder import Crop, PhotoFolder
+from delfjax.files import digest
+from delfjax.images.folder import Crop, PhotoFolder, prefetch
 from delfjax.types import Box
 
 Metric = Literal["trapezoidal_ap", "map_at_100"]
@@ -169,6 +170,48 @@ class Benchmark:
                 crops[name] = Crop(query.photo, query.box)
             names.append(name)
         return PhotoFolder(root=self.root, names=tuple(names), crops=crops)
+
+    @cached_property
+    def own_photos(self) -> dict[int, int]:
+        """Dict from query to the database index of its photo. Other queries are left out."""
+        images = {name: image for image, name in enumerate(self.database)}
+        photos = enumerate(query.photo for query in self.all_queries)
+        return {row: images[photo] for row, photo in photos if photo in images}
+
+    @cached_property
+    def landmarks(self) -> list[int]:
+        """Landmark number of each of the ``queries``, from 0. Not in the paper.
+
+        Queries that share a photo show the same landmark, directly or through other queries. The
+        photos of a query are its own photo and the photos that are correct under any protocol.
+        """
+        from scipy.sparse import coo_array  # slow imports
+        from scipy.sparse.csgraph import connected_components
+
+        queries, size = len(self.queries), len(self.queries) + len(self.database)
+        own = self.own_photos.items()
+        pairs = [(row, queries + photo) for row, photo in own if row < queries]
+        for truths in self.truths.values():
+            for row, truth in enumerate(truths):
+                pairs += [(row, queries + photo) for photo in truth.positives.tolist()]
+        edges = np.array(pairs, int).reshape(-1, 2).T
+        graph = coo_array((np.ones(len(pairs)), (edges[0], edges[1])), shape=(size, size))
+        components = connected_components(graph, directed=False)[1][:queries]
+        found: list[int] = np.unique(components, return_inverse=True)[1].tolist()
+        return found
+
+    @cached_property
+    def photos_sha256(self) -> str:
+        """SHA-256 of the photos, without distractors. If there are ``checksums``, of this file."""
+        if self.checksums is not None:
+            return digest(self.checksums.read_bytes())
+        queries = (query.photo for query in self.all_queries)
+        names = list(dict.fromkeys((*self.base_photos.names, *queries)))
+        sources = prefetch(self.base_photos.source, names)
+        contents = [source.sha256 if source else "missing" for source in sources]
+        return digest(
+            "\n".join(f"{name} {content}" for name, content in zip(names, contents, strict=True))
+        )
 
     def drop_photos(self, names: Container[str]) -> "Benchmark":
         """Return a copy of the benchmark without some photos, such as unreadable photos.

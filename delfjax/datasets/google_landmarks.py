@@ -137,7 +137,9 @@ def read_solution(path: Path, index: Container[str]) -> dict[str, dict[str, tupl
         positives = tuple(row["images"].split())
         if len(set(positives)) < len(positives):
             photo = max(positives, key=positives.count)
-            raise invalid(location, f"photo {photo!r} is more than once in the column 'images'")
+            raise invalid(
+                location, f"photo {photo!r} appears more than once in the column 'images'"
+            )
         if unknown := [each for each in positives if each not in index]:
             found = f"photo {unknown[0]!r} is not in the index; expected an id of index.csv"
             raise invalid(location, found, fix="download both csv files again")

@@ -3,7 +3,7 @@
 The small set, ``data/landmarks``, has 49 landmarks for training and 11 for evaluation. The large
 set, ``data/landmarks_large``, has 40 other landmarks for evaluation, in photos of twice the size.
 The evaluation photos also include distractors, which are correct for no query, and distractor
-queries, which have no correct photo. An annotation of each evaluation photo has the camera and a
+queries, which have no correct photo. Each evaluation photo has an annotation: its camera, and a
 mask of the landmark. The scripts in ``data/render`` of the repository create the photos.
 """
 
@@ -174,10 +174,10 @@ def shared_surface(
     bounds: tuple[np.ndarray, np.ndarray],
     box: Box | None = None,
 ) -> Float[np.ndarray, " b"]:
-    """Return the fraction of the surface in the query that each of the other photos also shows.
+    """Return the fraction of the visible surface of a query that each other photo also shows.
 
-    The surface of a landmark is the top and the sides of its bounding box. A point of this surface is
-    visible in a photo if its side faces the camera, and the landmark covers its pixel in the photo.
+    The surface of a landmark is the top and the sides of its bounding box. A point of it is visible in a
+    photo if the side of the box faces the camera, and the pixel of the point shows the landmark.
 
     Args:
         query: Annotation of the query photo.

@@ -63,7 +63,7 @@ def _read(path: Path) -> tuple[list[str], list[str], list[dict[str, Any]]]:
             raise invalid(path, f"found the photo name {short_repr(name)}; {expected}")
     if len(queries) != len(annotations) or not all(isinstance(each, dict) for each in annotations):
         found = f"qimlist has {len(queries)} names, gnd has {len(annotations)} entries"
-        raise invalid(path, f"{found}; expected one dict in gnd per name in qimlist")
+        raise invalid(path, f"{found}; expected one entry of gnd, a dict, for each name in qimlist")
     if both := set(database).intersection(queries):
         raise invalid(path, f"photo {min(both)} is in both qimlist and imlist")
     return database, queries, annotations

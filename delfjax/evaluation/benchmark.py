@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from delfjax.datasets import rendered
 from delfjax.datasets.benchmark import Benchmark
@@ -37,7 +35,7 @@ from delfjax.features.global_descriptors import (
 )
 from delfjax.features.store import ExtractionReport
 from delfjax.files import cache_folder, digest
-from delfjax.images.folder import PhotoFolder, prefetch, scan
+from delfjax.images.folder import PhotoFolder, scan
 from delfjax.provenance import FEATURES, PROTOCOL, config_to_dict, describe
 from delfjax.ranges import ConfigError, check_dimensions
 from delfjax.search.index import IndexConfig, build_index
@@ -92,7 +90,7 @@ class Evaluation:
         """
         protocol = protocol or self.benchmark.default_protocol
         scores = self.scores[protocol]
-        landmarks = number_landmarks(self.benchmark)
+        landmarks = self.benchmark.landmarks
         low, high = bootstrap_interval(scores.average_precision, groups=landmarks)
         return {
             "value": round(100 * scores.mean_average_precision, 2),
@@ -155,7 +153,7 @@ def evaluate(
     """
     model, config, checksum = _resolve(model, config)
     config.check(model.dimensions)
-    inputs = {"model": checksum, "photos": photos_sha256(benchmark)}
+    inputs = {"model": checksum, "photos": benchmark.photos_sha256}
     seconds: dict[str, float] = {}
     report, recall = ExtractionReport(), 1.0
     _readable(benchmark, report)  # before the extraction
@@ -225,51 +223,9 @@ def score(benchmark: Benchmark, results: Sequence[SearchResult]) -> dict[str, Sc
     }
 
 
-def number_landmarks(benchmark: Benchmark) -> list[int]:
-    """Return a landmark number, from 0, for each query. Not in the paper.
-
-    Queries that share a photo show the same landmark, directly or through other queries. The photos
-    of a query are its own photo and the photos that are correct under any protocol.
-    """
-    queries, size = len(benchmark.queries), len(benchmark.queries) + len(benchmark.database)
-    own = own_photos(benchmark).items()
-    pairs = [(row, queries + photo) for row, photo in own if row < queries]
-    for truths in benchmark.truths.values():
-        for row, truth in enumerate(truths):
-            pairs += [(row, queries + photo) for photo in truth.positives.tolist()]
-    edges = np.array(pairs, int).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(pairs)), (edges[0], edges[1])), shape=(size, size))
-    components = connected_components(graph, directed=False)[1][:queries]
-    found: list[int] = np.unique(components, return_inverse=True)[1].tolist()
-    return found
-
-
-def own_photos(benchmark: Benchmark) -> dict[int, int]:
-    """Return a dict from query to the database index of its own photo, if the database has it."""
-    images = {name: image for image, name in enumerate(benchmark.database)}
-    photos = enumerate(query.photo for query in benchmark.all_queries)
-    return {row: images[photo] for row, photo in photos if photo in images}
-
-
 def _search_order(benchmark: Benchmark) -> Int[np.ndarray, " p"]:
     """Return the indices of the photos in the order in which they are searched."""
     return np.argsort([digest(name) for name in benchmark.database])
-
-
-def photos_sha256(benchmark: Benchmark) -> str:
-    """Return a SHA-256 checksum of the photos of a benchmark, without distractors.
-
-    If the benchmark has a file of checksums, like the rendered set, this file is hashed instead.
-    """
-    if benchmark.checksums is not None:
-        return digest(benchmark.checksums.read_bytes())
-    photos, queries = benchmark.base_photos, (query.photo for query in benchmark.all_queries)
-    names = list(dict.fromkeys((*photos.names, *queries)))
-    sources = prefetch(photos.source, names)
-    contents = [source.sha256 if source else "missing" for source in sources]
-    return digest(
-        "\n".join(f"{name} {content}" for name, content in zip(names, contents, strict=True))
-    )
 
 
 def _resolve(
@@ -293,7 +249,7 @@ def _readable(benchmark: Benchmark, report: ExtractionReport) -> Benchmark:
     benchmark = benchmark.drop_photos(report.failed)
     if not any(len(t.positives) for truths in benchmark.truths.values() for t in truths):
         raise ValueError(
-            f"{benchmark.root}: no query has a correct photo in the database that can be read. Fix: check "
+            f"{benchmark.root}: no query has a correct database photo that is readable. Fix: check "
             "that the photos are valid images, and that at least one class has a query photo and another "
             "photo in the database"
         )

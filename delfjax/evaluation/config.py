@@ -77,7 +77,7 @@ class RunConfig:
             "a fusion weight": self.fusion_weight is not None,
             "a shortlist": self.shortlist is not None,
             "a whitening": self.whitening is not None,
-            f"the expansion {kind!r}": kind in ("average", "alpha"),
+            f"the query expansion {kind!r}": kind in ("average", "alpha"),
         }
         for stage, given in needs_global.items():
             if given and self.global_descriptor is None:
@@ -87,7 +87,7 @@ class RunConfig:
                 )
         if kind == "local" and not self.uses_local_features:
             raise ConfigError(
-                "the expansion 'local' needs local features, but this run uses global descriptors "
+                "the query expansion 'local' needs local features, but this run uses global descriptors "
                 "alone. Fix: set fusion_weight (--fuse) or shortlist (--shortlist)"
             )
 

@@ -138,8 +138,8 @@ def score_rankings(
     ranked = [check_photo_numbers(f"ranking of query {q}", ids) for q, ids in enumerate(rankings)]
     if len(ranked) != len(truths):
         raise ValueError(
-            f"there are {len(ranked)} rankings for {len(truths)} truths; expected one ranking for each "
-            "truth (ground truth of a query)"
+            f"there are {len(ranked)} rankings for the ground truth of {len(truths)} queries; expected one "
+            "ranking for each query"
         )
     _check_size([*ranked, *(truth.positives for truth in truths)], ks, database_size)
     queries = [_positive_ranks(ids, truth) for ids, truth in zip(ranked, truths, strict=True)]

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int, Real
 from numpy.typing import ArrayLike
 
 from delfjax.datasets.benchmark import Truth
-from delfjax.evaluation.benchmark import Evaluation, own_photos
+from delfjax.evaluation.benchmark import Evaluation
 from delfjax.evaluation.significance import mean_score, resample
 
 MIN_RECALL = 10  # number of correct results at which the axis of Fig. 5 begins
@@ -60,7 +60,7 @@ def pool(evaluation: Evaluation) -> PooledResults:
     and their score is the number of RANSAC inliers. If no photo of a query was verified, all photos of
     this query are kept, and their score is the number of votes.
     """
-    benchmark, own = evaluation.benchmark, own_photos(evaluation.benchmark)
+    benchmark, own = evaluation.benchmark, evaluation.benchmark.own_photos
     no_positives = Truth(np.empty(0, int), np.empty(0, int))
     truths = [*benchmark.truths[benchmark.default_protocol]]
     truths += [no_positives] * len(benchmark.distractor_queries)

@@ -172,8 +172,8 @@ def _check_comparable(runs: Sequence[Result], required: str) -> None:
         for key in (required, "landmarks"):
             if key not in run:
                 raise ValueError(
-                    f"{_name(run)}: the result has no {key!r}. Fix: run the benchmark again "
-                    "(a curve needs distractor queries)"
+                    f"{_name(run)}: the result has no {key!r}. Fix: run the benchmark again; for 'curve', use "
+                    "a benchmark with distractor queries"
                 )
         for key in COMPARABLE_KEYS:
             if run.get(key) != runs[0].get(key):

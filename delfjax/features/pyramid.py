@@ -154,7 +154,10 @@ def level_sizes(image_size: tuple[int, int], config: PyramidConfig) -> Int[np.nd
 
 
 def bucket_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """Return the smallest of a few fixed sizes that can hold a landscape photo of ``size``."""
+    """Return the smallest of a few fixed sizes ``(height, width)`` for a landscape photo of ``size``.
+
+    ``longest`` is the maximum length of the longer side of all photos.
+    """
     height, width = size
     long_side = min(
         side for fraction in SIZE_FRACTIONS if (side := math.ceil(longest * fraction)) >= width
@@ -252,7 +255,7 @@ def merge_levels(
     """Upsample one map per pyramid level to the size of an image. Return the maximum at each pixel.
 
     Maps are interpolated bilinearly. ``sizes`` holds the ``(height, width)`` of each level in pixels.
-    ``padding`` is the padding of the network; see `first_centers`.
+    ``padding`` is the padding of the network, on which the centers of the cells depend.
     """
     upsampled = []
     for values, size, first in zip(maps, sizes, first_centers(sizes, padding), strict=True):

@@ -149,9 +149,9 @@ class PhotoFolder:
     ) -> dict[str, PhotoSource | None]:
         """Return the source of each photo whose file has not changed since the source was recorded.
 
-        Folder and time of the returned sources are the current ones. Checksums are compared only if
-        the time of the last change differs. A photo counts as unchanged if its recorded source is
-        None (unknown), or if its file cannot be read now, for example on a disconnected disk.
+        The returned `PhotoSource` has the current folder and time of the file. Checksums are compared
+        only if the time differs. If the source is None (unknown), or if the file cannot be read now, for
+        example on a disconnected disk, the photo counts as unchanged, and its source is returned.
         """
         folder = str(self.root.resolve())
         current: dict[str, PhotoSource | None] = {}

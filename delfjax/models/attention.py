@@ -24,8 +24,8 @@ HIDDEN_CHANNELS = 512  # official code: delf_model.AttentionModel; the paper giv
 def softplus(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Compute ``log(1 + exp(x))``, with a derivative of at least `MIN_SLOPE`.
 
-    The true derivative ``sigmoid(x)`` is almost 0 if the softplus is near 0, so training cannot
-    increase such scores. With the true derivative, all scores fell to 0 for one seed of three.
+    The softplus is the attention score. If it is near 0, so is its true derivative ``sigmoid(x)``, and
+    training cannot increase the score. In one of three such runs, all scores fell to 0.
     """
     return jax.nn.softplus(x)
 

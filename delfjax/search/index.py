@@ -236,7 +236,9 @@ def load_index(path: Path | str, *, database: str | None = None) -> Index:
             tensors[name] = each.astype(np.float32) if each.dtype == np.float16 else each
         index = restore_index(header["kind"], header["settings"], tensors)
         if len(index) != header["descriptors"]:
-            raise ValueError(f"{len(index)} descriptors; its header says {header['descriptors']}")
+            raise ValueError(
+                f"it has {len(index)} descriptors; its header says {header['descriptors']}"
+            )
         return index
 
 

@@ -183,10 +183,10 @@ def _build_edges(
 def nearest_neighbors(
     vectors: Float[np.ndarray, "t d"], count: int, *, seed: int = 0, threads: int = 1
 ) -> Int[np.ndarray, "t m"]:
-    """Find the nearest neighbors of each row among the other rows (approximate for many rows).
+    """Find the nearest neighbors of each vector among the others (approximate for many vectors).
 
-    Return the rows of ``count`` neighbors, or of all other rows if there are fewer. Rows of
-    neighbors that are not found are -1. ``seed`` and ``threads`` are settings of pynndescent.
+    Return the row numbers of ``count`` neighbors per vector, or of all other vectors if there are
+    fewer; -1 if no neighbor was found. ``seed`` and ``threads`` are settings of pynndescent.
     """
     count = min(count, len(vectors) - 1)
     if not count:

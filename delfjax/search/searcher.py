@@ -156,9 +156,9 @@ class Searcher:
             database = self.config.load_database(database)
         if self.pca is not None and len(self.pca.components) == self.pca.components.shape[1]:
             raise ValueError(
-                f"the PCA keeps all {len(self.pca.components)} dimensions; expected fewer, because their number "
-                "tells whether a query is already reduced. Fix: pass `store.gather()` without a PCA, and apply "
-                "the PCA to each query"
+                f"the PCA keeps all {len(self.pca.components)} dimensions, so it is unknown whether a query went "
+                "through it; expected a PCA that keeps fewer. Fix: use Searcher(store.gather()), whose "
+                "descriptors went through the PCA, and apply the PCA to each query yourself"
             )
         self.database = database
         if isinstance(index, IndexConfig):
@@ -169,7 +169,7 @@ class Searcher:
         if (len(index), index.dimensions) != (count, dimensions):
             raise ValueError(
                 f"the index has {len(index)} descriptors of {index.dimensions} dimensions, but the database "
-                f"has {count} of {dimensions} dimensions. Fix: build the index from this database"
+                f"has {count} descriptors of {dimensions} dimensions. Fix: build the index from this database"
             )
         self.index = index
 

@@ -63,7 +63,7 @@ class Verdict:
 
 
 def judge(matches: Matches, found: Verification, config: RansacConfig | None = None) -> Verdict:
-    """Judge two photos by their putative matches, and by the result of RANSAC.
+    """Decide whether two photos show the same place, by their putative matches and RANSAC.
 
     ``config`` holds the settings with which RANSAC found the result. None: the defaults.
     """

@@ -19,7 +19,7 @@ from delfjax.training.config import ClassifierConfig
 class Classifier(nnx.Module):
     """Network for training: a backbone, an attention head, and a landmark classifier.
 
-    With the variant ``"finetune"`` (step 1), there is no attention head.
+    In step 1 of training (the variant ``"finetune"``), there is no attention head.
 
     Args:
         backbone: Initial ResNet. The network holds a copy; training does not change the original.

@@ -158,7 +158,8 @@ class AttentionExplorer(anywidget.AnyWidget):
     def save(self, path: str | Path, *, title: str = "Attention explorer", text: str = "") -> None:
         """Write a web page (one HTML file) with the explorer for all photos and models.
 
-        The page needs no Python and no other files. The models first run on photos not shown yet.
+        The page needs no Python and no other files. Before it is written, the models run on all photos
+        that were not shown yet.
 
         Args:
             path: Path of the ``.html`` file.

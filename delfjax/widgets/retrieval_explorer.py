@@ -100,8 +100,8 @@ def search_photos(
     """
     if isinstance(searcher, Searcher) == (photos is None):
         raise ValueError(
-            "photos is needed for a searcher, and not allowed for a folder. Fix: pass a folder of photos "
-            "alone, or a searcher and the folder of its photos"
+            "the argument 'photos' is needed if the first argument is a searcher, and not allowed if it is a "
+            "folder. Fix: pass a folder alone, or a searcher and photos=FOLDER"
         )
     message = ""
     if not isinstance(searcher, Searcher):

@@ -256,7 +256,7 @@ def test_an_output_follows_a_link(write, tmp_path):
     ("arguments", "message"),
     [
         ("extract folder s --database zz*", "no file name matches 'zz*'"),
-        ("evaluate halves --queries q* --database d*", "no query has a correct photo"),
+        ("evaluate halves --queries q* --database d*", "no query has a correct database photo"),
         ("match folder/photo.png folder/photo.png --model SIFT", "resnet50_v1.5, sift, rootsift"),
         ("train --photos classes --out r --start sift", "delf_ft_att, resnet50_v1, resnet50_v1.5"),
         ("match folder folder", "folder is not a file; expected a photo file. Fix: pass one photo"),

@@ -97,7 +97,7 @@ def test_photos_without_truth_are_ignored_whatever_their_usage(path):
         (f"{E},{INDEX[0]},Secret", "Usage is 'Secret'; expected Public, Private or Ignored"),
         (f"{E},{INDEX[0]}", "2 fields; expected 3: id,images,Usage"),
         (f"{E},{INDEX[0]},Public,", "4 fields; expected 3"),
-        (f"{E},{INDEX[0]} {INDEX[0]},Public", f"photo {INDEX[0]!r} is more than once"),
+        (f"{E},{INDEX[0]} {INDEX[0]},Public", f"photo {INDEX[0]!r} appears more than once"),
         (f"{A},{INDEX[0]},Private", f"id {A!r} is also on an earlier line"),
         (f"{E},{A},Public", f"{A!r} is not in the index"),
         (f"{E[:8]},{INDEX[0]},Public", f"the id is {E[:8]!r}; expected 16 hexadecimal digits"),

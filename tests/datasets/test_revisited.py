@@ -163,7 +163,9 @@ def test_a_query_that_is_in_the_database(tmp_path):
 
 @pytest.mark.parametrize("annotations", [[], [{}], [1, 2, 3]])
 def test_another_number_of_names_than_of_annotations(tmp_path, annotations):
-    expect_error(tmp_path, fakes.gnd() | {"gnd": annotations}, "one dict in gnd per name")
+    expect_error(
+        tmp_path, fakes.gnd() | {"gnd": annotations}, "one entry of gnd, a dict, for each name"
+    )
 
 
 def test_a_photo_that_is_listed_twice(tmp_path):

@@ -14,9 +14,6 @@ from delfjax.datasets.benchmark import STANDARD, Benchmark, Query, Truth
 from delfjax.evaluation.benchmark import (
     Evaluation,
     evaluate,
-    number_landmarks,
-    own_photos,
-    photos_sha256,
 )
 from delfjax.evaluation.config import RunConfig
 from delfjax.evaluation.precision_recall import pool
@@ -151,14 +148,14 @@ def test_every_replaced_photo_changes_the_checksum(tmp_path, change):
     photos = classes(tmp_path / "photos", count=2)
     if change != "same size":  # of another data set
         (tmp_path / "SHA256SUMS").touch()
-    first, path = photos_sha256(labeled(photos.root)), photos.path("a/1.png")
+    first, path = labeled(photos.root).photos_sha256, photos.path("a/1.png")
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    assert photos_sha256(labeled(photos.root)) != first
+    assert labeled(photos.root).photos_sha256 != first
 
 
 def test_a_checksum_of_photos_names_missing_ones(photos, benchmark, tmp_path):
-    assert photos_sha256(benchmark) == photos_sha256(labeled(photos.root))
-    assert photos_sha256(benchmark) != photos_sha256(replace(benchmark, root=tmp_path))
+    assert benchmark.photos_sha256 == labeled(photos.root).photos_sha256
+    assert benchmark.photos_sha256 != replace(benchmark, root=tmp_path).photos_sha256
 
 
 def test_broken_photos_are_left_out(tmp_path):
@@ -263,7 +260,7 @@ def test_equal_scores_are_ranked_in_an_order_that_does_not_depend_on_the_databas
 
 
 def test_queries_that_share_photos_show_one_landmark(photos, benchmark):
-    assert number_landmarks(benchmark) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert benchmark.landmarks == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     names = "abcde"
     database = tuple(f"{name}/0.png" for name in names)
     positives = {"easy": [[1], [], [2], [], [4]], "hard": [[1], [1], [], [3], []]}
@@ -277,13 +274,13 @@ def test_queries_that_share_photos_show_one_landmark(photos, benchmark):
             for name, found in positives.items()
         },
     )
-    assert number_landmarks(linked) == [0, 0, 1, 2, 3]
-    assert own_photos(linked) == {}
+    assert linked.landmarks == [0, 0, 1, 2, 3]
+    assert linked.own_photos == {}
     moved = replace(linked, queries=(*linked.queries[:4], Query(name="e", photo="a/0.png")))
-    assert own_photos(moved) == {4: 0}
-    assert number_landmarks(moved) == [0, 0, 1, 2, 3]
+    assert moved.own_photos == {4: 0}
+    assert moved.landmarks == [0, 0, 1, 2, 3]
     moved = replace(linked, queries=(*linked.queries[:4], Query(name="e", photo="c/0.png")))
-    assert number_landmarks(moved) == [0, 0, 1, 2, 1]
+    assert moved.landmarks == [0, 0, 1, 2, 1]
 
 
 # --- the record and the index
@@ -413,7 +410,7 @@ def test_photos_of_the_whitening_that_cannot_be_read_are_reported(benchmark, tmp
 # --- errors
 
 
-MESSAGE = "no query has a correct photo in the database"
+MESSAGE = "no query has a correct database photo"
 
 
 def test_nothing_to_find_is_an_error(tmp_path):

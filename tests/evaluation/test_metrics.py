@@ -314,7 +314,9 @@ def test_invalid_rankings_and_cutoffs_are_errors(ranking, truth, options, messag
 
 @pytest.mark.parametrize(("rankings", "truths"), [(3, 2), (2, 3)])
 def test_each_ranking_needs_a_truth(rankings, truths):
-    with pytest.raises(ValueError, match=f"{rankings} rankings for {truths} truths"):
+    with pytest.raises(
+        ValueError, match=f"{rankings} rankings for the ground truth of {truths} queries"
+    ):
         score_rankings(RANKINGS[:rankings], TRUTHS[:truths], ks=(1,))
 
 

@@ -315,7 +315,7 @@ def test_the_pca_is_written_next_to_the_model(tmp_path, capsys):
     for path in (folder, folder / "model", folder / "model/variables/variables.index"):
         out = tmp_path / "ours.safetensors"
         assert convert(path, out, "--dimensions", "5") == 0
-        assert "ours_pca.safetensors: the PCA of" in capsys.readouterr().out
+        assert "ours_pca.safetensors: written, the PCA of" in capsys.readouterr().out
         pca = PCA.load(tmp_path / "ours_pca.safetensors")
         (tmp_path / "ours_pca.safetensors").unlink()
         # The official code: normalize, subtract the mean, multiply by the first rows, normalize.

@@ -112,7 +112,7 @@ def test_photos_that_cannot_be_read_are_counted(results, tmp_path, capsys, monke
     command = ["reproduce", "--results", str(results), "--only", "rendered_norm"]
     (tmp_path / "photos" / "a" / "0.png").write_text("no photo")
     assert main(command) == 1
-    assert "no query has a correct photo in the database" in capsys.readouterr().out
+    assert "no query has a correct database photo" in capsys.readouterr().out
     save(tmp_path / "photos" / "b" / "3.png", draw(1))
     benchmark = replace(labeled(tmp_path / "photos"), name="synthetic")
     monkeypatch.setattr(datasets, "load", lambda name, root: benchmark)

@@ -255,7 +255,9 @@ def test_a_database_can_be_given_its_pca(store, reduction):
 def test_a_pca_that_keeps_all_dimensions_is_an_error():
     base = Database.from_features(["a"], [place(1)])
     pca = PCA.fit(directions(100, 0))
-    with pytest.raises(ValueError, match=r"keeps all 40 dimensions.*Fix: pass `store.gather"):
+    with pytest.raises(
+        ValueError, match=r"keeps all 40 dimensions.*Fix: use Searcher\(store.gather"
+    ):
         Searcher(base, pca=pca)
 
 

@@ -245,9 +245,9 @@ def test_a_folder_of_photos_is_enough(tmp_path, tiny_network, monkeypatch):
 
 
 def test_a_folder_stands_alone_and_a_searcher_does_not(searcher, tmp_path):
-    with pytest.raises(ValueError, match="Fix: pass a folder of photos alone, or a searcher and"):
+    with pytest.raises(ValueError, match="Fix: pass a folder alone, or a searcher and"):
         search_photos(tmp_path, tmp_path)
-    with pytest.raises(ValueError, match="Fix: pass a folder of photos alone, or a searcher and"):
+    with pytest.raises(ValueError, match="Fix: pass a folder alone, or a searcher and"):
         search_photos(searcher)
 
 
