@@ -82,10 +82,7 @@ models = {
 # The 3 x 3 convolutions of conv2 (three, 4 pixels apart), conv3 (four, 8 apart) and conv4 (six, 16 apart) add $2j$ each:
 # $11 + 3\cdot2\cdot4 = 35$, $35 + 4\cdot2\cdot8 = 99$, and $99 + 6\cdot2\cdot16 = 291$. 1 x 1 convolutions add nothing.
 #
-# delfjax computes the same:
-
-# %%
-lesson.source("delfjax.models.resnet.receptive_field")
+# delfjax computes the same, as you will in Exercise 1:
 
 # %%
 field = imagenet.receptive_field

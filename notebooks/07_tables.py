@@ -72,8 +72,7 @@ paper_diagrams.training_diagram(landmarks)
 ranking = ["correct", "wrong", "junk", "correct", "wrong", "correct"]
 scored = [label for label in ranking if label != "junk"]
 ranks = [rank for rank, label in enumerate(scored) if label == "correct"]
-before = [j / rank if rank else 1.0 for j, rank in enumerate(ranks)]
-after = [(j + 1) / (rank + 1) for j, rank in enumerate(ranks)]
+before, after = [1, 1 / 2, 2 / 4], [1, 2 / 3, 3 / 5]  # just before and with each correct photo
 halves = [(one + other) / 2 for one, other in zip(before, after, strict=True)]
 print("ranks without junk:", ranks)
 print("trapezoids:", *(f"{half:.3f}" for half in halves), f"  AP = {np.mean(halves):.3f}")
