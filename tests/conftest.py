@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from delfjax.files import cache_folder
+
 # Compiling is most of what the tests wait for: what one run compiled, the next reads. Before jax starts.
-os.environ.setdefault(
-    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache" / "xla")
-)
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder() / "xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 import hypothesis
