@@ -202,6 +202,7 @@ def build_index(
 
     Raises:
         ValueError: If the kind or a setting is unknown or out of range, or there is no descriptor.
+        ImportError: If the kind needs a package that is not installed.
     """
     if not len(descriptors):
         raise ValueError(
