@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import tomllib
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from delfjax.datasets import fetch, rendered
 from delfjax.features.extract_folder import PCAConfig
 from delfjax.models import checkpoints
 from delfjax.paper import tables
-from delfjax.paper.runs import results_by_row
+from delfjax.paper.claims import FILE, read_claims
+from delfjax.paper.runs import PROFILES, results_by_row
 from delfjax.paper.values import table1
+from delfjax.provenance import RESULTS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -167,3 +170,15 @@ def test_the_table_is_that_of_the_results():
         table1(), results_by_row(headline=True), summary=True
     ).markdown()
     assert shown == expected, "Fix: delfjax table --page README.md"
+
+
+def test_the_claims_are_those_of_the_results():
+    found = [
+        Counter(each.decision for each in read_claims(folder / FILE) if each.source == "paper")
+        for folder in (RESULTS, RESULTS / PROFILES["full"].folder)
+    ]
+    small = {"holds": 2, "does not hold": 1, "not decided": 3}
+    assert found == [small, {"holds": 1, "not decided": 5}]
+    words = " ".join(README.split())
+    assert "two hold on `rendered+places`, one does not, and three are not decided; on" in words
+    assert "on `rendered_large`, one holds" in words
