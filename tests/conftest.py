@@ -39,17 +39,10 @@ SLOW = (
 )
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--slow", action="store_true", help="also run the tests marked as slow")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the tests of the files in `SLOW` first. Skip tests marked as slow, unless asked for."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the files in `SLOW` first."""
     order = {Path(__file__).parent / name: rank for rank, name in enumerate(SLOW)}
     items.sort(key=lambda item: order.get(item.path, len(SLOW)))
-    for item in items:
-        if item.get_closest_marker("slow") and not config.getoption("--slow"):
-            item.add_marker(pytest.mark.skip(reason="slow; --slow runs it"))
 
 
 # No test has a time limit of its own: a loaded machine may be ten times slower.

@@ -248,7 +248,7 @@ def test_ci_runs_make_test() -> None:
     script = ROOT / ".ci" / "run"
     lines = script.read_text(encoding="utf-8").splitlines()
     assert os.access(script, os.X_OK)
-    assert "make test ARGS=--slow" in lines
+    assert "make test" in lines
     assert "export DELFJAX_REQUIRE_WEIGHTS=1 DELFJAX_REQUIRE_BROWSER=1" in lines
     subprocess.run(["bash", "-n", script], check=True)
 
@@ -257,7 +257,7 @@ def test_workflow_runs_make_test_on_both_pythons() -> None:
     text = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
     job = yaml.safe_load(text)["jobs"]["test"]
     assert job["strategy"]["matrix"]["python"] == ["3.11", "3.13"]
-    assert [step["run"] for step in job["steps"] if "run" in step] == ["make test ARGS=--slow"]
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["make test"]
 
 
 def test_make_test_checks_the_style_and_runs_pytest() -> None:

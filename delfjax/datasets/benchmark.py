@@ -173,7 +173,7 @@ class Benchmark:
 
     @cached_property
     def own_photos(self) -> dict[int, int]:
-        """Dict from query to the database index of its photo. Other queries are left out."""
+        """Dict from query number to database index of its photo, if the photo is in the database."""
         images = {name: image for image, name in enumerate(self.database)}
         photos = enumerate(query.photo for query in self.all_queries)
         return {row: images[photo] for row, photo in photos if photo in images}
@@ -202,7 +202,7 @@ class Benchmark:
 
     @cached_property
     def photos_sha256(self) -> str:
-        """SHA-256 of the photos, without distractors. If there are ``checksums``, of this file."""
+        """SHA-256 of the photos without distractors, or of the file ``checksums`` if there is one."""
         if self.checksums is not None:
             return digest(self.checksums.read_bytes())
         queries = (query.photo for query in self.all_queries)

@@ -87,12 +87,7 @@ def read_published(path: Path) -> PublishedModel:
         if (index := _find_index(path)) is not None:
             return _from_bundle(TensorBundle(index))
         if path.suffix == ".safetensors":
-            with reading(
-                path,
-                "a safetensors file",
-                fix="copy the file, or convert the pickle, again",
-                error=WeightsError,
-            ):
+            with reading(path, "a safetensors file", fix="copy it again", error=WeightsError):
                 tensors, _ = read_tensors(path)
             return PublishedModel(*_from_torch(tensors), path)
     except FileNotFoundError as error:

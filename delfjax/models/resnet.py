@@ -40,9 +40,9 @@ class ResNetSpec:
         mean: RGB mean of photos with values from 0 to 255. The mean is subtracted from each photo.
         std: RGB standard deviation. After the subtraction, photos are divided by ``std``.
         padding: Padding of the first convolution and of max pooling. ``"symmetric"``: on all
-            sides, 3 pixels for the convolution and 1 for pooling. ``"tensorflow"``, as in DELF and DELG of TensorFlow 2: ``SAME`` for
-            the convolution (an even side gets 2 pixels before and 3 after it, an odd side 3 and 3),
-            and ``VALID`` (no padding) for max pooling.
+            sides, 3 pixels for the convolution and 1 for pooling. ``"tensorflow"``, as in DELF and
+            DELG of TensorFlow 2: ``SAME`` for the convolution (an even side gets 2 pixels before and
+            3 after it, an odd side 3 and 3), and ``VALID`` (no padding) for max pooling.
     """
 
     name: str

@@ -182,11 +182,11 @@ class Reproduction:
 
     def __init__(self) -> None:
         self._models: dict[str, LocalExtractor] = {}
-        self._benchmarks: dict[str, tuple[Benchmark, str]] = {}
+        self._benchmarks: dict[str, Benchmark] = {}
 
     def outdated(self, job: Job) -> str | None:
         """Return why the result of a job has to be computed. None: the result is up to date."""
-        _, photos = self._benchmark(job)
+        photos = self._benchmark(job).photos_sha256
         if not job.path.is_file():
             return "missing"
         try:
@@ -226,20 +226,19 @@ class Reproduction:
         if name not in self._models:
             backend = "jax" if name in HANDCRAFTED else job.backend
             self._models[name] = load(name, backend=backend)
-        benchmark, _ = self._benchmark(job)
-        evaluation = evaluate(self._models[name], benchmark, job.config)
+        evaluation = evaluate(self._models[name], self._benchmark(job), job.config)
         added = {"headline": job.headline, "command": job.command}
         write_result(job.path, report(evaluation) | added)
 
-    def _benchmark(self, job: Job) -> tuple[Benchmark, str]:
-        """Load the benchmark of a job. Return the benchmark and a checksum of the photos."""
+    def _benchmark(self, job: Job) -> Benchmark:
+        """Load the benchmark of a job, once for all jobs."""
         if job.benchmark not in self._benchmarks:
             if (own := job.labeled) is not None:
                 loaded = datasets.labeled(own.folder, own.queries, own.database)
                 loaded = replace(loaded, name=datasets.LABELED)
             else:
                 loaded = datasets.load(job.benchmark, job.data)
-            self._benchmarks[job.benchmark] = loaded, loaded.photos_sha256
+            self._benchmarks[job.benchmark] = loaded
         return self._benchmarks[job.benchmark]
 
 

@@ -134,7 +134,7 @@ def compare_table1(
         (method, *(cells[method].get(column, DASH) for column in columns), *theirs(name))
         for method, name in named.items()
     ]
-    rows += [(DASH, *(DASH for _ in columns), *theirs(name)) for name in others]
+    rows += [(DASH, *[DASH] * len(columns), *theirs(name)) for name in others]
     benchmarks = [f"mAP, {TITLES.get(column, column)}" for column in columns]
     published = ("method (paper)", *(f"mAP, {name}" for name in sets))
     return Table(

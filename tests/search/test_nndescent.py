@@ -159,7 +159,6 @@ def test_neighbors_of_few_rows_are_exact():
 
 
 # Numba compiles pynndescent for a minute; on a busy machine, for more than five.
-@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_pynndescent_finds_the_neighbors_of_many_rows(monkeypatch, index):
     monkeypatch.setattr(nndescent, "BRUTE_FORCE_LIMIT", 0)
